@@ -1,0 +1,1 @@
+"""The loop that turns closed bins into levels, incidents and posts."""

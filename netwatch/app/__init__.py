@@ -1,0 +1,1 @@
+"""The composition root: builds what the configuration names, and reads the clock."""

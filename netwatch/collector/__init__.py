@@ -1,0 +1,1 @@
+"""The observatory's ear: receive, keep durably, acknowledge, count."""

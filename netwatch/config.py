@@ -1,0 +1,231 @@
+"""One TOML file becomes frozen structs; whatever is wrong is one line that names the place."""
+
+import re
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from netwatch.model.entity import Entity, Place
+from netwatch.model.errors import ConfigError, InputError
+from netwatch.model.measurement import Target
+
+__all__ = [
+    "AgentConfig",
+    "AnalysisConfig",
+    "BrokerConfig",
+    "Config",
+    "Duration",
+    "IncidentConfig",
+    "PublishConfig",
+    "StoreConfig",
+    "VantageConfig",
+    "WebConfig",
+    "parse_config",
+    "read_config",
+]
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+
+
+class Duration(timedelta):
+    """A length of time, written `500ms`, `30s`, `5m`, `12h`, `2d` or `8w`."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Duration":
+        """Return the duration that `text` says.
+
+        Raises:
+            ValueError: not a number with one of the units.
+        """
+        match = _DURATION.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(f"{text!r} is no duration; write 30s, 5m, 12h, 2d or 8w")
+        return cls(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of every table in the file."""
+
+
+class BrokerConfig(_Section, frozen=True):
+    """`[broker]`: where MQTT is. Embedded means started in-process by `netwatch up`."""
+
+    embedded: bool = True
+    host: str = "127.0.0.1"
+    port: int = 1883
+    username: str = "netwatch"
+    password: str = ""
+    tls: bool = False
+
+
+class VantageConfig(_Section, frozen=True):
+    """`[vantage]`: what is told about the place that this agent measures from."""
+
+    id: str = "local"
+    country: str = ""
+    asn: int = 0
+
+
+class AgentConfig(_Section, frozen=True):
+    """`[agent]`: how often and how patiently targets are probed."""
+
+    period: Duration = Duration(minutes=5)
+    timeout: Duration = Duration(seconds=10)
+    concurrency: int = 64
+    seal: Duration = Duration(seconds=10)
+    spool_bytes: int = 64 * 1024 * 1024
+
+
+class StoreConfig(_Section, frozen=True):
+    """`[store]`: which engine keeps the series."""
+
+    engine: str = "sqlite"
+
+
+class AnalysisConfig(_Section, frozen=True):
+    """`[analysis]`: bin width, how long late data is awaited, how much history is needed."""
+
+    bin: Duration = Duration(minutes=5)
+    grace: Duration = Duration(seconds=30)
+    least_history: Duration = Duration(days=2)
+
+
+class IncidentConfig(_Section, frozen=True):
+    """`[incidents]`: how long a loss is held before it counts, and what counts as its end."""
+
+    hold_country: Duration = Duration(minutes=20)
+    hold_network: Duration = Duration(minutes=30)
+    group: Duration = Duration(hours=3)
+    stable: Duration = Duration(hours=6)
+    reopen: Duration = Duration(hours=24)
+    milestone: Duration = Duration(hours=1)
+    update_every: Duration = Duration(hours=1)
+
+
+class PublishConfig(_Section, frozen=True):
+    """`[publish]`: where posts go, in which languages, and whether a machine may post alone."""
+
+    channels: tuple[str, ...] = ("console", "file")
+    languages: tuple[str, ...] = ("en",)
+    url: str = "http://127.0.0.1:8080"
+    automatic: bool = False
+    webhook: str = ""
+    topic: str = "netwatch/v1/alerts"
+
+
+class WebConfig(_Section, frozen=True):
+    """`[web]`: where the page is served."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+
+class _PlaceRow(_Section, frozen=True):
+    """`[[place]]`: name, parent and weight of an entity."""
+
+    entity: str
+    name: str
+    parent: str = ""
+    weight: float = 1.0
+    zone: str = ""
+
+
+class Config(_Section, frozen=True):
+    """The whole file. Every table and key may be left out; `data` is where files are kept."""
+
+    data: str = "data"
+    test: bool = False
+    broker: BrokerConfig = BrokerConfig()
+    vantage: VantageConfig = VantageConfig()
+    agent: AgentConfig = AgentConfig()
+    store: StoreConfig = StoreConfig()
+    analysis: AnalysisConfig = AnalysisConfig()
+    incidents: IncidentConfig = IncidentConfig()
+    publish: PublishConfig = PublishConfig()
+    web: WebConfig = WebConfig()
+    target: tuple[Target, ...] = ()
+    place: tuple[_PlaceRow, ...] = ()
+
+    def places(self) -> list[Place]:
+        """Return the `[[place]]` rows as places.
+
+        Raises:
+            InputError: an entity is not of the form `kind:code`.
+        """
+        return [
+            Place(
+                entity=Entity.parse(row.entity),
+                name=row.name,
+                parent=Entity.parse(row.parent) if row.parent else None,
+                weight=row.weight,
+                zone=row.zone,
+            )
+            for row in self.place
+        ]
+
+
+def read_config(path: Path) -> Config:
+    """Return the configuration in `path`.
+
+    Raises:
+        ConfigError: the file is missing, no TOML, or holds an unknown key or a wrong type.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read: {reason}") from error
+    return parse_config(text, name=str(path))
+
+
+def parse_config(text: str, *, name: str = "configuration") -> Config:
+    """Return the configuration in `text`; errors name the file as `name`.
+
+    Raises:
+        ConfigError: no TOML, an unknown key, a wrong type, or a value that cannot be.
+    """
+    try:
+        config = msgspec.convert(tomllib.loads(text), Config, dec_hook=_decode_value)
+        _check_values(config)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: no TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{name}: {_plain_place(str(error))}") from error
+    except (InputError, ValueError) as error:
+        raise ConfigError(f"{name}: {error}") from error
+    return config
+
+
+def _decode_value(kind: type, value: Any) -> Any:  # noqa: ANN401 - msgspec's own signature
+    """Turn a TOML string into a duration; anything else is a wrong type."""
+    if kind is Duration and isinstance(value, str):
+        return Duration.parse(value)
+    raise ValueError(f'expected a {kind.__name__.lower()} such as "5m"')
+
+
+def _plain_place(text: str) -> str:
+    """Rewrite msgspec's `… - at `$.agent.period`` as `agent.period: …`."""
+    message, _, place = text.partition(" - at `$.")
+    if place:
+        return f"{place.rstrip('`')}: {message}"
+    return message
+
+
+def _check_values(config: Config) -> None:
+    """Raise ValueError for values of the right type that cannot work together."""
+    config.places()
+    for key, duration in (("agent.period", config.agent.period), ("bin", config.analysis.bin)):
+        if duration <= timedelta(0):
+            raise ValueError(f"{key}: must be longer than nothing")
+    names = [target.id for target in config.target]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"target: the id {twice[0]!r} stands twice")
+    for target in config.target:
+        target_entities = target.entities()
+        for entity in target_entities:
+            Entity.parse(str(entity))

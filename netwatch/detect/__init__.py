@@ -1,0 +1,1 @@
+"""What is ordinary, and how far below it a series is."""

@@ -1,0 +1,1 @@
+"""Shutdowns on demand: past figures, and a live one on loopback."""

@@ -1,0 +1,67 @@
+"""Series: counts in intervals, and the level that a detector reads from them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from netwatch.model.entity import Entity
+
+__all__ = ["ACTIVE_SIGNALS", "Bin", "Level", "SeriesKey"]
+
+ACTIVE_SIGNALS = ("reachability", "probing")
+"""Signals that send packets and wait for answers; these alone carry a published percentage."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SeriesKey:
+    """One kind of evidence about one entity."""
+
+    signal: str
+    entity: Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Counts of one series in one interval. An absent bin is no data, a zero is a measured zero.
+
+    Attributes:
+        time: start of the interval, aware UTC.
+        series: what was counted.
+        value: successes, or a plain count or quantity where `total` is None.
+        total: trials behind `value`.
+    """
+
+    time: datetime
+    series: SeriesKey
+    value: float
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How far a series is from ordinary in one interval; 1.0 is ordinary.
+
+    Attributes:
+        time: start of the interval, aware UTC.
+        series: what was judged.
+        value: current over ordinary; None is no data, 0.0 is a measured zero.
+        low, high: 95 % interval of `value`, None where `value` is None.
+        probability: that the series is below ordinary.
+        coverage: share of the ordinary weight that was measured, 0 to 1.
+        networks: number of networks behind the value.
+        baseline: what the ordinary level stands on and since when it is frozen.
+    """
+
+    time: datetime
+    series: SeriesKey
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    probability: float = 0.0
+    coverage: float = 1.0
+    networks: int = 1
+    baseline: str = ""
+
+    @property
+    def entity(self) -> Entity:
+        """The entity that the level is about."""
+        return self.series.entity

@@ -1,0 +1,179 @@
+"""The seams: what each part promises to the next, and what may go wrong there.
+
+Every implementation of a Protocol passes the contract suite of that Protocol in
+`tests/contracts`; a stranger's does too, through the same entry points.
+"""
+
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+from netwatch.model.incident import Post
+from netwatch.model.measurement import Observation, Target
+from netwatch.model.series import Bin, Level, SeriesKey
+
+__all__ = [
+    "Channel",
+    "Clock",
+    "Delivery",
+    "Detector",
+    "Link",
+    "Message",
+    "Probe",
+    "SeriesStore",
+    "Source",
+]
+
+Clock = Callable[[], datetime]
+"""Returns the present, aware UTC. Only `netwatch.app` hands out the real one."""
+
+
+@runtime_checkable
+class Probe(Protocol):
+    """One question to a target. An instance is shared by all concurrent measurements."""
+
+    @property
+    def name(self) -> str:
+        """The name under which targets ask for this probe."""
+
+    async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
+        """Ask once and return what each layer saw, in order.
+
+        A failing network never raises: it ends the tuple with an observation that carries
+        a failure word. The whole call takes at most `within` seconds plus scheduling.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What travels over a link."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+
+
+class Link(Protocol):
+    """A connection to a broker; use it as an async context manager.
+
+    Guarantee: a message that `publish` returned for reached the broker, not necessarily
+    a subscriber, and may arrive more than once. Order holds within one topic. Whoever
+    must know that a message was kept waits for the receiver's own acknowledgement.
+
+    Raises:
+        LinkError: from entering, `publish`, `subscribe` and `messages` once the broker
+            cannot be reached or refused us. The link is then of no more use; make another.
+    """
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Disconnect."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Hand a message to the broker (QoS 1); with `retain`, later subscribers get it too."""
+
+    async def subscribe(self, pattern: str) -> None:
+        """Ask for messages of topics that match an MQTT `pattern` (`+` and `#`)."""
+
+    def messages(self) -> AsyncIterator[Message]:
+        """Yield what arrives, until the link closes or breaks."""
+
+
+class SeriesStore(Protocol):
+    """Keeps counts and levels. Counts merge; ratios are never stored as the truth.
+
+    One process writes, any number read meanwhile. Writing the same bins or levels again
+    changes nothing: the newest value of a (time, series) stands.
+
+    Raises:
+        StoreError: from every method when the engine cannot read or write.
+    """
+
+    def put_bins(self, bins: Sequence[Bin], *, closed_until: datetime | None = None) -> None:
+        """Write `bins`; in the same transaction, promise that all before `closed_until` is there."""
+
+    def read_bins(
+        self, start: datetime, end: datetime, *, series: SeriesKey | None = None
+    ) -> Iterator[Bin]:
+        """Yield bins with `start <= time < end`, by time, then series; of one series or of all."""
+
+    def closed_until(self) -> datetime | None:
+        """Return up to when bins are complete, None before the first were written."""
+
+    def put_levels(self, levels: Sequence[Level]) -> None:
+        """Write what the detector read from the bins."""
+
+    def read_levels(
+        self, start: datetime, end: datetime, *, series: SeriesKey | None = None
+    ) -> Iterator[Level]:
+        """Yield levels with `start <= time < end`, by time, then series; of one series or of all."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+
+
+class Detector(Protocol):
+    """Reads levels from bins, one interval after another, and learns what is ordinary."""
+
+    def step(
+        self, time: datetime, bins: Sequence[Bin], *, frozen: Collection[SeriesKey]
+    ) -> list[Level]:
+        """Judge the interval that starts at `time`; learn from it, but not in `frozen` series.
+
+        A series without a bin gets a level without a value. Series that are still too
+        young to have an ordinary level get none at all.
+        """
+
+    def save(self) -> bytes:
+        """Return the whole state; `load` of it gives the same answers bit for bit."""
+
+    def load(self, state: bytes) -> None:
+        """Take up a saved state.
+
+        Raises:
+            StoreError: the state is of another version or damaged.
+        """
+
+
+class Source(Protocol):
+    """Series that somebody else measured: a file, or another observatory."""
+
+    def bins(self) -> Iterator[Bin]:
+        """Yield bins in order of time.
+
+        Raises:
+            InputError: naming the file, the line and what is wrong with it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a delivery ended: `sent`, or `failed` with a reason and whether to try again."""
+
+    sent: bool
+    reason: str = ""
+    again: bool = False
+
+
+class Channel(Protocol):
+    """A place where posts go."""
+
+    @property
+    def name(self) -> str:
+        """The name under which the configuration asks for this channel."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether delivering the same post twice shows it once (same key, same place)."""
+
+    async def deliver(self, post: Post) -> Delivery:
+        """Publish `post`; a failing network is a `Delivery`, never an exception."""

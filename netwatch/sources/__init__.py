@@ -1,0 +1,1 @@
+"""Series that somebody else measured."""

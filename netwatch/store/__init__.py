@@ -1,0 +1,1 @@
+"""Where counts and levels are kept: one seam, several engines."""

@@ -1,0 +1,1 @@
+"""How measurements travel: envelopes, topics, and the links that carry them."""

@@ -1,0 +1,1 @@
+"""The probes that come with netwatch: one file and one question each."""
