@@ -10,15 +10,17 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
-from netwatch.model.incident import Post
+from netwatch.model.incident import Incident, Post
 from netwatch.model.measurement import Observation, Target
 from netwatch.model.series import Bin, Level, SeriesKey
 
 __all__ = [
     "Channel",
+    "Checkpoint",
     "Clock",
     "Delivery",
     "Detector",
+    "Ledger",
     "Link",
     "Message",
     "Probe",
@@ -99,7 +101,7 @@ class SeriesStore(Protocol):
     """
 
     def put_bins(self, bins: Sequence[Bin], *, closed_until: datetime | None = None) -> None:
-        """Write `bins`; in the same transaction, promise that all before `closed_until` is there."""
+        """Write `bins`; in the same transaction, promise that all before `closed_until` is in."""
 
     def read_bins(
         self, start: datetime, end: datetime, *, series: SeriesKey | None = None
@@ -115,7 +117,7 @@ class SeriesStore(Protocol):
     def read_levels(
         self, start: datetime, end: datetime, *, series: SeriesKey | None = None
     ) -> Iterator[Level]:
-        """Yield levels with `start <= time < end`, by time, then series; of one series or of all."""
+        """Yield levels with `start <= time < end`, by time, then series; of one or of all."""
 
     def close(self) -> None:
         """Let go of files and connections."""
@@ -153,6 +155,46 @@ class Source(Protocol):
         Raises:
             InputError: naming the file, the line and what is wrong with it.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """All bins before `until` are judged, and this is the state that judging them left."""
+
+    until: datetime
+    state: bytes
+
+
+class Ledger(Protocol):
+    """The permanent record: incident revisions, the outbox, and how far analysis has come.
+
+    Raises:
+        StoreError: from every method when the database cannot be read or written.
+    """
+
+    def record(
+        self,
+        revisions: Sequence[Incident],
+        posts: Sequence[Post],
+        *,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        """Write all of it in one transaction, or none.
+
+        A revision or post that is there already is left as it is: nothing is ever changed.
+        """
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Return the newest checkpoint."""
+
+    def incidents(self) -> list[Incident]:
+        """Return the newest revision of every incident, newest onset first."""
+
+    def revisions(self, incident: str) -> list[Incident]:
+        """Return all revisions of one incident, oldest first; empty where there is none."""
+
+    def close(self) -> None:
+        """Let go of connections."""
 
 
 @dataclass(frozen=True, slots=True)
