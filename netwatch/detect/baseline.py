@@ -1,0 +1,241 @@
+"""What is ordinary: a level times a shape of the day and of the week, learned in normal times.
+
+`ordinary(t) = exp(level + day[hour of day] + week[hour of week])`, in UTC. Short histories
+know only the level, longer ones the hour of day, and from four weeks on the hour of week;
+a shape is used as far as it has been seen, so that one flows into the next.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["LEAST_SPREAD", "Baseline", "hour_of_week"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+Hours = npt.NDArray[np.int_]
+
+DAY, WEEK = 24, 168
+_HALF_LIFE_LEVEL = timedelta(days=3)
+_HALF_LIFE_SPREAD = timedelta(days=7)
+LEAST_SPREAD = 0.02
+"""No series is steadier than this: smaller deviations are never surprising."""
+_CLIP = 2.0
+_LEAST_GAIN = 0.1
+_WEEK_PRIOR = 3.0
+"""Visits that the hour of week needs before it counts for more than the hour of day."""
+_LOW = 0.7
+"""Bins of a training span below this share of their own ordinary are left out of it."""
+
+
+def hour_of_week(time: datetime) -> int:
+    """Return the hour of the week in UTC, 0 = Monday 00:00."""
+    return time.weekday() * DAY + time.hour
+
+
+def _decay(width: timedelta, half_life: timedelta) -> float:
+    """Return the share that an exponential memory of `half_life` forgets in `width`."""
+    return float(1 - 0.5 ** (width / half_life))
+
+
+@dataclass(slots=True)
+class Baseline:
+    """The ordinary level of many series: one array a quantity, one row a series.
+
+    Attributes:
+        level: logarithm of the ordinary value; -inf for a series that is always zero.
+        day, week: logarithmic shapes, (n, 24) and (n, 168).
+        day_seen, week_seen: hours of normal data behind each slot.
+        spread: standard deviation of the ratio to ordinary.
+        memory: lag-1 correlation of the ratio, 0 to 1.
+        seen: hours of normal data in all.
+        composite: whether the series is a ratio already, ordinary being 1 by construction.
+    """
+
+    level: Floats = field(default_factory=lambda: np.zeros(0))
+    day: Floats = field(default_factory=lambda: np.zeros((0, DAY)))
+    week: Floats = field(default_factory=lambda: np.zeros((0, WEEK)))
+    day_seen: Floats = field(default_factory=lambda: np.zeros((0, DAY)))
+    week_seen: Floats = field(default_factory=lambda: np.zeros((0, WEEK)))
+    spread: Floats = field(default_factory=lambda: np.zeros(0))
+    memory: Floats = field(default_factory=lambda: np.zeros(0))
+    seen: Floats = field(default_factory=lambda: np.zeros(0))
+    composite: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    def grow(self, count: int) -> None:
+        """Add `count` series that know nothing yet."""
+        for name in (entry.name for entry in fields(self)):
+            old = getattr(self, name)
+            new = np.zeros((count, *old.shape[1:]), dtype=old.dtype)
+            setattr(self, name, np.concatenate([old, new]))
+        if count:
+            self.level[-count:] = -np.inf
+
+    def expect(self, time: datetime) -> Floats:
+        """Return the ordinary value of every series at `time`; 0 where nothing is known."""
+        hour = hour_of_week(time)
+        return np.asarray(np.exp(self.level + self.day[:, hour % DAY] + self.week[:, hour]))
+
+    def learn(self, time: datetime, width: timedelta, ratio: Floats, weight: Floats) -> None:
+        """Learn from one bin: `ratio` to ordinary, `weight` 0 to 1 (0 learns nothing).
+
+        Residuals are clipped at two spreads, so that no single bin moves much.
+        """
+        use = (weight > 0) & np.isfinite(ratio)
+        if not use.any():
+            return
+        weight, raw = weight[use], ratio[use] - 1
+        bound = _CLIP * self.spread[use]
+        residual = np.clip(raw, -bound, bound)
+        self._learn_shapes(time, width, use, weight * residual * ~self.composite[use])
+        share = min(1.0, width / timedelta(hours=1)) * weight
+        hour = hour_of_week(time)
+        self.day_seen[use, hour % DAY] += share
+        self.week_seen[use, hour] += share
+        self.seen[use] += share
+        variance = self.spread[use] ** 2
+        # Clipping at two spreads takes about 12 % of a normal variance; the factor gives it back.
+        variance += _decay(width, _HALF_LIFE_SPREAD) * weight * (1.14 * residual**2 - variance)
+        self.spread[use] = np.maximum(np.sqrt(variance), LEAST_SPREAD)
+
+    def _learn_shapes(self, time: datetime, width: timedelta, use: Bools, residual: Floats) -> None:
+        """Move level, hour of day and hour of week towards the residual, each a little."""
+        hour, share = hour_of_week(time), min(1.0, width / timedelta(hours=1))
+        day, week = self.day_seen[use, hour % DAY], self.week_seen[use, hour]
+        day_gain = np.maximum(1 / (day + 2), _LEAST_GAIN) * share
+        week_gain = np.maximum(1 / (week + _WEEK_PRIOR + 1), _LEAST_GAIN) * share
+        self.level[use] += _decay(width, _HALF_LIFE_LEVEL) * residual
+        self.day[use, hour % DAY] += day_gain * residual
+        self.week[use, hour] += week_gain * residual
+
+    def fit(
+        self,
+        rows: npt.NDArray[np.intp],
+        times: Sequence[datetime],
+        values: Floats,
+        totals: Floats | None = None,
+    ) -> Floats:
+        """Warm-start `rows` from a training span; arrays of shape (time, series), NaN missing.
+
+        With `totals`, `values` are successes in so many trials. What lies far below the span's
+        own ordinary is left out and the rest fitted again, so that an outage in the training
+        span is not learned. Returns the ratios to ordinary that remain, NaN where left out.
+        """
+        hours = np.array([hour_of_week(time) for time in times])
+        shares = values if totals is None else _divide(values, totals)
+        kept = np.isfinite(shares)
+        for _ in range(3):
+            if totals is None:
+                self._fit_shapes(rows, hours, np.where(kept, shares, np.nan))
+            else:
+                self._fit_shares(rows, np.where(kept, values, 0), np.where(kept, totals, 0))
+            shape = self.day[rows][:, hours % DAY].T + self.week[rows][:, hours].T
+            ratio = _divide(shares, np.exp(self.level[rows] + shape))
+            floor = _LOW - (0 if totals is None else _share_noise(ratio, totals, shares))
+            kept = np.isfinite(ratio) & (ratio >= floor)
+        ratio = np.where(kept, ratio, np.nan)
+        self._fit_noise(rows, hours, ratio, robust=totals is None)
+        return np.asarray(ratio)
+
+    def fit_composite(self, row: int, times: Sequence[datetime], ratio: Floats) -> None:
+        """Warm-start a series that is a ratio already from its past, shape (time,)."""
+        self.composite[row] = True
+        self.level[row] = 0.0
+        hours = np.array([hour_of_week(time) for time in times])
+        kept = np.where(ratio < _LOW, np.nan, ratio)[:, None]
+        self._fit_noise(np.array([row]), hours, kept, robust=True)
+
+    def describe(self, row: int) -> str:
+        """Return what the ordinary level of a series stands on, such as `hour-of-day 5d`."""
+        kind = "level"
+        if self.day_seen[row].max() >= 2:
+            kind = "hour-of-day"
+        if self.week_seen[row].max() >= 4:
+            kind = "hour-of-week"
+        return f"{kind} {self.seen[row] / DAY:.0f}d"
+
+    def _fit_shares(self, rows: Rows, values: Floats, totals: Floats) -> None:
+        """Set the level to all successes over all trials; shapes are learned later."""
+        with np.errstate(divide="ignore"):
+            self.level[rows] = np.log(_divide(values.sum(axis=0), totals.sum(axis=0), empty=0))
+
+    def _fit_shapes(self, rows: Rows, hours: Hours, values: Floats) -> None:
+        """Set level and shapes to medians of the slots that were seen often enough."""
+        with np.errstate(divide="ignore"):
+            logs = np.log(values)
+        level = _median(logs)
+        self.level[rows] = level
+        day, week = np.zeros((len(rows), DAY)), np.zeros((len(rows), WEEK))
+        residual = logs - np.where(np.isfinite(level), level, 0)
+        if _visits(hours % DAY) >= 2:
+            for hour in range(DAY):
+                day[:, hour] = _median(residual[hours % DAY == hour])
+        day[~np.isfinite(day)] = 0
+        if _visits(hours) >= 4:
+            residual = residual - day[:, hours % DAY].T
+            for hour in range(WEEK):
+                week[:, hour] = _median(residual[hours == hour])
+        week[~np.isfinite(week)] = 0
+        self.day[rows], self.week[rows] = day, week
+
+    def _fit_noise(self, rows: Rows, hours: Hours, ratio: Floats, *, robust: bool) -> None:
+        """Set spread, memory and the counts of what was seen."""
+        weekly, daily = _visits(hours), _visits(hours % DAY)
+        per_hour = max(1.0, float(np.bincount(hours).max()) / weekly)
+        finite = np.isfinite(ratio)
+        for hour in np.unique(hours):
+            seen = finite[hours == hour].sum(axis=0) / per_hour
+            self.week_seen[rows, hour] = seen if weekly >= 4 else 0
+            self.day_seen[rows, hour % DAY] += seen
+        self.seen[rows] = finite.sum(axis=0) / per_hour
+        residual = ratio - 1
+        count = np.maximum(finite.sum(axis=0), 1)
+        if robust:
+            visits = max(2.0, weekly if weekly >= 4 else daily)
+            # A median of k values follows them: residuals are too small by (k - 1) / k.
+            spread = 1.4826 * _median(np.abs(residual)) * np.sqrt(visits / (visits - 1))
+            deviation = np.where(np.isfinite(spread), spread, 1.0)
+        else:
+            deviation = np.sqrt((np.where(finite, residual, 0) ** 2).sum(axis=0) / count)
+        self.spread[rows] = np.maximum(deviation, LEAST_SPREAD)
+        self.memory[rows] = _lag_correlation(residual)
+
+
+def _divide(left: Floats, right: Floats, *, empty: float = np.nan) -> Floats:
+    """Return left / right, `empty` where right is zero or missing."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(right > 0, left / right, empty))
+
+
+def _share_noise(ratio: Floats, totals: Floats, shares: Floats) -> Floats:
+    """Return three standard deviations of the ratio that a binomial share would have."""
+    ordinary = np.clip(_divide(shares, ratio, empty=1.0), 0.01, 1.0)
+    chance = np.maximum(1 - ordinary, 0.01)
+    return np.asarray(3 * np.sqrt(chance / ordinary / np.maximum(totals, 1)))
+
+
+def _median(values: Floats) -> Floats:
+    """Return the median over axis 0 without NaN; columns without a value give -inf."""
+    some = ~np.isnan(values).all(axis=0)
+    filled = np.where(some, values, 0.0)
+    return np.where(some, np.nanmedian(filled, axis=0), -np.inf)
+
+
+def _visits(slots: Hours) -> float:
+    """Return how often the most visited slot was entered."""
+    entered = np.flatnonzero(np.diff(slots, prepend=-1))
+    return float(np.bincount(slots[entered]).max())
+
+
+def _lag_correlation(residual: Floats) -> Floats:
+    """Return the lag-1 correlation of each column, 0 to 0.95."""
+    first, second = residual[:-1], residual[1:]
+    both = np.isfinite(first) & np.isfinite(second)
+    first, second = np.where(both, first, 0), np.where(both, second, 0)
+    power = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
+    product = (first * second).sum(axis=0)
+    return np.asarray(np.clip(np.divide(product, power, where=power > 0, out=power * 0), 0, 0.95))

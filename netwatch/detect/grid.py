@@ -1,0 +1,112 @@
+"""A Bayes filter on a grid: how probable is each depth of loss, given all bins so far?
+
+theta is current over ordinary. The grid's left part is loss, its right part is ordinary; a
+Markov chain in continuous time moves between them, so that the same rates hold for bins of
+a second and of an hour. Every function works on all series at once.
+"""
+
+import itertools
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "GRID",
+    "NORMAL",
+    "binomial_evidence",
+    "normal_probability",
+    "ratio_evidence",
+    "start_belief",
+    "transition_matrix",
+    "update_belief",
+]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+GRID: Floats = np.array(
+    [0, 0.03, 0.08, 0.16, 0.28, 0.42, 0.56, 0.70, 0.80, 0.88, 0.95, 1, 1.06, 1.2, 1.6]
+)
+"""Depths theta, in shares of ordinary."""
+
+NORMAL: Bools = GRID >= 0.95
+"""Which grid points count as ordinary."""
+
+_ONSET = timedelta(days=28) / timedelta(seconds=1)
+"""Mean seconds between losses of one series: one a month, as in `detection` studies of networks."""
+_RETURN = timedelta(hours=6) / timedelta(seconds=1)
+"""Mean seconds to the return: the median shutdown of the SIGCOMM 2023 set lasts 5.5 hours."""
+_DRIFT = timedelta(hours=3) / timedelta(seconds=1)
+"""Mean seconds between changes of depth during a loss: progressive ones are ordinary paths."""
+_SWAY = timedelta(minutes=30) / timedelta(seconds=1)
+"""Mean seconds between moves among the ordinary points."""
+_DEGREES = 4.0
+"""Degrees of freedom of Student's t: single wild bins are common in the field."""
+_CONTAMINATION = 0.01
+"""Share of answers that are wrong whatever the truth (`l` of Trinocular, SIGCOMM 2013)."""
+_LEAST_DEPTH = 0.05
+"""Noise shrinks with theta, but not below what it has at this depth."""
+
+
+def transition_matrix(width: timedelta) -> Floats:
+    """Return the chain's transition probabilities over one bin, rows from, columns to."""
+    size = len(GRID)
+    rates = np.zeros((size, size))
+    loss, usual = np.flatnonzero(~NORMAL), np.flatnonzero(NORMAL)
+    rates[np.ix_(usual, loss)] = 1 / _ONSET / len(loss)
+    home = usual[:2]
+    rates[np.ix_(loss, home)] = 1 / _RETURN / len(home)
+    for group, seconds in ((loss, _DRIFT), (usual, _SWAY)):
+        for left, right in itertools.pairwise(group):
+            rates[left, right] += 1 / seconds / 2
+            rates[right, left] += 1 / seconds / 2
+    np.fill_diagonal(rates, -rates.sum(axis=1))
+    # Scaling and squaring: exp(R w) = (1 + R w / 2^k)^(2^k) for k large.
+    doublings = 24
+    step = np.eye(size) + rates * (width / timedelta(seconds=1)) / 2**doublings
+    for _ in range(doublings):
+        step = step @ step
+    step = np.maximum(step, 0)
+    return np.asarray(step / step.sum(axis=1, keepdims=True))
+
+
+def start_belief(count: int) -> Floats:
+    """Return the belief of `count` series of which nothing is known: ordinary, shape (count, G)."""
+    weights = np.where(NORMAL, np.exp(-(((GRID - 1) / 0.05) ** 2) / 2), 1e-4)
+    return np.tile(weights / weights.sum(), (count, 1))
+
+
+def ratio_evidence(ratio: Floats, spread: Floats) -> Floats:
+    """Return log likelihoods of `ratio` (current over ordinary) for each theta, shape (n, G).
+
+    Student's t with a variance that shrinks with theta as counting noise does; `spread` is
+    the standard deviation of the ratio in ordinary times.
+    """
+    variance = spread[:, None] ** 2 * np.maximum(GRID, _LEAST_DEPTH)
+    square = (ratio[:, None] - GRID) ** 2 / variance
+    return np.asarray(-0.5 * np.log(variance) - 0.5 * (_DEGREES + 1) * np.log1p(square / _DEGREES))
+
+
+def binomial_evidence(share: Floats, trials: Floats, ordinary: Floats) -> Floats:
+    """Return log likelihoods of a success `share` in `trials` for each theta, shape (n, G).
+
+    `ordinary` is the share in ordinary times. Contamination bounds what one answer can say.
+    """
+    chance = np.clip(ordinary[:, None] * GRID, _CONTAMINATION, 1 - _CONTAMINATION)
+    share = share[:, None]
+    return np.asarray(trials[:, None] * (share * np.log(chance) + (1 - share) * np.log1p(-chance)))
+
+
+def update_belief(belief: Floats, matrix: Floats, evidence: Floats) -> Floats:
+    """Let one bin pass and weigh its evidence (zero rows where there is none)."""
+    moved = belief @ matrix
+    moved *= np.exp(evidence - evidence.max(axis=1, keepdims=True))
+    # A floor keeps a depth that was ruled out for weeks reachable within one bin.
+    moved = np.maximum(moved, 1e-12)
+    return np.asarray(moved / moved.sum(axis=1, keepdims=True))
+
+
+def normal_probability(belief: Floats) -> Floats:
+    """Return the probability that each series is ordinary, shape (n,)."""
+    return np.asarray(belief[:, NORMAL].sum(axis=1))

@@ -1,0 +1,30 @@
+"""How sure a level is: 95 % intervals of single series."""
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["ratio_interval", "share_interval"]
+
+Floats = npt.NDArray[np.float64]
+
+_Z = 1.959964
+_LEAST_DEPTH = 0.05
+
+
+def ratio_interval(ratio: Floats, spread: Floats) -> tuple[Floats, Floats]:
+    """Return the interval of a ratio whose noise at ordinary levels is `spread`.
+
+    Noise shrinks with the root of the level, as counting noise does.
+    """
+    half = _Z * spread * np.sqrt(np.maximum(ratio, _LEAST_DEPTH))
+    return np.maximum(ratio - half, 0), ratio + half
+
+
+def share_interval(ratio: Floats, trials: Floats, ordinary: Floats) -> tuple[Floats, Floats]:
+    """Return the interval of a success share over its `ordinary` value, after Wilson (1927)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.clip(ratio * ordinary, 0, 1)
+        square = _Z**2 / trials
+        centre = (share + square / 2) / (1 + square)
+        half = _Z / (1 + square) * np.sqrt(share * (1 - share) / trials + square / trials / 4)
+        return np.maximum(centre - half, 0) / ordinary, (centre + half) / ordinary

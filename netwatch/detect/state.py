@@ -1,0 +1,153 @@
+"""Everything a detector remembers, as arrays with one row a series; saved and loaded whole."""
+
+import io
+import zipfile
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from netwatch.detect.baseline import Baseline
+from netwatch.detect.grid import GRID, start_belief
+from netwatch.model.entity import Entity
+from netwatch.model.errors import InputError, StoreError
+from netwatch.model.series import SeriesKey
+
+__all__ = ["SeriesState", "Training"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+_VERSION = 1
+_NEVER = float("nan")
+
+
+class _Head(msgspec.Struct):
+    """What a saved state says of itself besides its arrays."""
+
+    version: int
+    width: float
+    keys: list[tuple[str, str]]
+    times: list[float]
+
+
+@dataclass(slots=True)
+class Training:
+    """Bins kept until every series in them is old enough to have an ordinary level."""
+
+    times: list[datetime] = field(default_factory=list)
+    values: list[Floats] = field(default_factory=list)
+    totals: list[Floats] = field(default_factory=list)
+
+    def add(self, time: datetime, values: Floats, totals: Floats) -> None:
+        """Keep one bin of all series."""
+        self.times.append(time)
+        self.values.append(values)
+        self.totals.append(totals)
+
+    def matrix(self, rows: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Return values and totals of `rows`, each of shape (time, series)."""
+        return _stack(self.values, rows), _stack(self.totals, rows)
+
+    def clear(self) -> None:
+        """Forget it all."""
+        self.times.clear()
+        self.values.clear()
+        self.totals.clear()
+
+
+def _stack(kept: list[Floats], rows: npt.NDArray[np.intp]) -> Floats:
+    """Stack rows of different ages; a series that did not exist yet is missing."""
+    width = int(rows.max()) + 1 if len(rows) else 0
+    padded = [np.pad(row, (0, max(0, width - len(row))), constant_values=np.nan) for row in kept]
+    return np.array([row[rows] for row in padded]).reshape(len(kept), len(rows))
+
+
+@dataclass(slots=True)
+class SeriesState:
+    """The rows of a detector.
+
+    Attributes:
+        keys: the series, in the order in which they first came; rows follow this order.
+        baseline: what is ordinary for each.
+        belief: probability of each depth, (n, G).
+        ratio: current over ordinary at the last bin with data; NaN before the first.
+        first: Unix time of the first bin; ready: whether an ordinary level is known.
+        share: whether values are successes out of a total.
+        frozen: Unix time since when nothing is learned, NaN while it is.
+        width: bin width in seconds.
+    """
+
+    width: float
+    keys: list[SeriesKey] = field(default_factory=list)
+    rows: dict[SeriesKey, int] = field(default_factory=dict)
+    baseline: Baseline = field(default_factory=Baseline)
+    belief: Floats = field(default_factory=lambda: np.zeros((0, len(GRID))))
+    ratio: Floats = field(default_factory=lambda: np.zeros(0))
+    first: Floats = field(default_factory=lambda: np.zeros(0))
+    ready: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    share: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    frozen: Floats = field(default_factory=lambda: np.zeros(0))
+    training: Training = field(default_factory=Training)
+
+    def add(self, keys: list[SeriesKey], time: datetime) -> None:
+        """Make rows for series that were never seen before."""
+        count = len(keys)
+        for key in keys:
+            self.rows[key] = len(self.keys)
+            self.keys.append(key)
+        self.baseline.grow(count)
+        self.belief = np.concatenate([self.belief, start_belief(count)])
+        self.ratio = np.concatenate([self.ratio, np.full(count, _NEVER)])
+        self.first = np.concatenate([self.first, np.full(count, time.timestamp())])
+        self.ready = np.concatenate([self.ready, np.zeros(count, dtype=bool)])
+        self.share = np.concatenate([self.share, np.zeros(count, dtype=bool)])
+        self.frozen = np.concatenate([self.frozen, np.full(count, _NEVER)])
+
+    def save(self) -> bytes:
+        """Return the whole state as one block of bytes."""
+        values, totals = self.training.matrix(np.arange(len(self.keys)))
+        head = _Head(
+            version=_VERSION,
+            width=self.width,
+            keys=[(key.signal, str(key.entity)) for key in self.keys],
+            times=[time.timestamp() for time in self.training.times],
+        )
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        arrays |= {f"baseline_{name}": getattr(self.baseline, name) for name in _LEARNED}
+        arrays |= {"values": values, "totals": totals}
+        arrays["head"] = np.frombuffer(msgspec.json.encode(head), np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def load(cls, data: bytes, *, width: float) -> "SeriesState":
+        """Return the state that `save` wrote.
+
+        Raises:
+            StoreError: another version, another bin width, or damaged bytes.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            head = msgspec.json.decode(arrays["head"].tobytes(), type=_Head)
+            if (head.version, head.width) != (_VERSION, width):
+                raise StoreError("checkpoint: written with another version or bin width")
+            state = cls(width=width, keys=[SeriesKey(s, Entity.parse(e)) for s, e in head.keys])
+            for name in _ARRAYS:
+                setattr(state, name, arrays[name])
+            for name in _LEARNED:
+                setattr(state.baseline, name, arrays[f"baseline_{name}"])
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, InputError) as error:
+            raise StoreError(f"checkpoint: damaged: {error}") from error
+        state.rows = {key: row for row, key in enumerate(state.keys)}
+        times = [datetime.fromtimestamp(time, UTC) for time in head.times]
+        state.training = Training(times, list(arrays["values"]), list(arrays["totals"]))
+        return state
+
+
+_ARRAYS = ("belief", "ratio", "first", "ready", "share", "frozen")
+_LEARNED = tuple(entry.name for entry in fields(Baseline))
