@@ -6,7 +6,8 @@ Every implementation of a Protocol passes the contract suite of that Protocol in
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
@@ -18,11 +19,15 @@ __all__ = [
     "Channel",
     "Checkpoint",
     "Clock",
+    "Columns",
     "Delivery",
     "Detector",
     "Ledger",
     "Link",
     "Message",
+    "Outbox",
+    "OutboxEntry",
+    "OutboxState",
     "Probe",
     "SeriesStore",
     "Source",
@@ -90,6 +95,27 @@ class Link(Protocol):
         """Yield what arrives, until the link closes or breaks."""
 
 
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Bins as columns of one length, for reading millions without an object a bin.
+
+    The views are flat and read-only; `numpy.asarray` takes them up without a copy.
+
+    Attributes:
+        keys: the series that occur, in no promised order.
+        index: format `q`; row by row, the place in `keys` of the row's series.
+        times: format `q`; start of the interval, microseconds since 1970 UTC.
+        values: format `d`; the bin's value.
+        totals: format `d`; the bin's total, NaN where it has none.
+    """
+
+    keys: tuple[SeriesKey, ...]
+    index: memoryview
+    times: memoryview
+    values: memoryview
+    totals: memoryview
+
+
 class SeriesStore(Protocol):
     """Keeps counts and levels. Counts merge; ratios are never stored as the truth.
 
@@ -98,15 +124,27 @@ class SeriesStore(Protocol):
 
     Raises:
         StoreError: from every method when the engine cannot read or write.
+        InputError: from `put_bins` and `put_levels`, after everything sound is written:
+            some of what was handed over has no place in a store (a value that is NaN or
+            infinite, a time without zone or in the future). Nothing else is lost, and
+            trying again cannot help. From reads: `start` or `end` has no zone.
     """
 
     def put_bins(self, bins: Sequence[Bin], *, closed_until: datetime | None = None) -> None:
-        """Write `bins`; in the same transaction, promise that all before `closed_until` is in."""
+        """Write `bins`; in the same transaction, promise that all before `closed_until` is in.
+
+        The promise never goes back: an earlier `closed_until` leaves it as it is.
+        """
 
     def read_bins(
         self, start: datetime, end: datetime, *, series: SeriesKey | None = None
     ) -> Iterator[Bin]:
         """Yield bins with `start <= time < end`, by time, then series; of one series or of all."""
+
+    def read_columns(
+        self, start: datetime, end: datetime, *, series: Collection[SeriesKey] | None = None
+    ) -> Columns:
+        """Return the bins of `read_bins` as columns, of some series or of all, in any order."""
 
     def closed_until(self) -> datetime | None:
         """Return up to when bins are complete, None before the first were written."""
@@ -197,13 +235,92 @@ class Ledger(Protocol):
         """Let go of connections."""
 
 
+class OutboxState(StrEnum):
+    """How far a post has come.
+
+    `ready -> sending -> sent`. What is found in `sending` after a crash, or timed out, is
+    `unknown` until it is decided: a repeatable channel gets it again, else a `human` decides.
+    `failed` is given up.
+    """
+
+    READY = "ready"
+    SENDING = "sending"
+    SENT = "sent"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+    HUMAN = "human"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A post and how far it has come.
+
+    Attributes:
+        post: what goes out.
+        state: how far it is.
+        attempts: how often sending began.
+        next_at: not before this is it tried again.
+        changed_at: when the state became what it is.
+        reason: why the newest attempt failed, empty where none did.
+    """
+
+    post: Post
+    state: OutboxState
+    attempts: int
+    next_at: datetime
+    changed_at: datetime
+    reason: str = ""
+
+
+class Outbox(Protocol):
+    """The posts of the ledger on their way out. One process sends; others may read.
+
+    Raises:
+        StoreError: from every method when the database cannot be read or written.
+    """
+
+    def due(self, now: datetime, *, limit: int = 100) -> list[OutboxEntry]:
+        """Return posts that are `ready` with `next_at <= now`, in the order they were written.
+
+        A post waits for earlier ones of its incident, channel and language, so that no update
+        overtakes what it updates; one that ended in `failed` or `human` holds nobody up.
+        """
+
+    def in_state(self, state: OutboxState) -> list[OutboxEntry]:
+        """Return every post in `state`, in the order they were written."""
+
+    def posts(self, incident: str) -> list[OutboxEntry]:
+        """Return every post about `incident`, in the order they were written."""
+
+    def claim(self, key: str, *, at: datetime) -> bool:
+        """Take a `ready` post to `sending`, counting the attempt; False if it was not `ready`."""
+
+    def settle(
+        self,
+        key: str,
+        state: OutboxState,
+        *,
+        at: datetime,
+        reason: str = "",
+        next_at: datetime | None = None,
+    ) -> None:
+        """Say what became of a post: `sent`, `failed`, `unknown`, `human`, or `ready` again.
+
+        A post that is `sent` stays so. `next_at` is when a `ready` one is tried, `at` if None.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a delivery ended: `sent`, or `failed` with a reason and whether to try again."""
+    """How a delivery ended: `sent`, or `failed` with a reason and whether to try again.
+
+    `wait` is how long the receiver asked us to wait first, None where it said nothing.
+    """
 
     sent: bool
     reason: str = ""
     again: bool = False
+    wait: timedelta | None = None
 
 
 class Channel(Protocol):

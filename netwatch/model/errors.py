@@ -5,7 +5,8 @@
     ├── InputError      a file or a message from outside cannot be used; names the place
     ├── LinkError       the broker cannot be reached, or refused us
     ├── PluginError     no plugin of that name; says which names exist
-    └── StoreError      the store or the ledger cannot be read or written
+    ├── StoreError      the store or the ledger cannot be read or written
+    └── WordingError    a text that may not be published; says which rule it breaks
 
 A failing network is no error but data: see `netwatch.model.failure`.
 The command line prints an error's text as one line and exits with 2.
@@ -18,6 +19,7 @@ __all__ = [
     "NetwatchError",
     "PluginError",
     "StoreError",
+    "WordingError",
 ]
 
 
@@ -43,3 +45,7 @@ class PluginError(NetwatchError):
 
 class StoreError(NetwatchError):
     """Raised when the store or the ledger cannot be read or written."""
+
+
+class WordingError(NetwatchError):
+    """Raised when a text may not be published; says which rule of wording it breaks."""
