@@ -1,0 +1,78 @@
+"""The analysis loop: judges every closed bin once, and never loses its place."""
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+
+from netwatch.analysis.pipeline import Judgement, Pipeline, by_interval
+from netwatch.protocols import Checkpoint, Ledger, SeriesStore
+
+__all__ = ["Analysis", "run_analysis"]
+
+_LOG = logging.getLogger(__name__)
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+_CHUNK = 500
+
+
+class Analysis:
+    """Judges what the store says is complete, and writes down what follows.
+
+    Levels go to the store first; then revisions, posts and the checkpoint go to the ledger in
+    one transaction. A crash between the two repeats the bins since the checkpoint: the same
+    bins give the same levels, revisions and posts, and those that are there already stay.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, store: SeriesStore, ledger: Ledger, *, width: timedelta
+    ) -> None:
+        """Go on from the ledger's checkpoint, or from the first bin."""
+        self._pipeline = pipeline
+        self._store = store
+        self._ledger = ledger
+        self._width = width
+        checkpoint = ledger.checkpoint()
+        self._until = checkpoint.until if checkpoint else None
+        if checkpoint:
+            pipeline.load(checkpoint.state)
+
+    def catch_up(self) -> list[Judgement]:
+        """Judge the complete bins that were not judged yet, 500 intervals at the most."""
+        closed = self._store.closed_until()
+        if closed is None or (self._until is not None and self._until >= closed):
+            return []
+        start = self._until or self._first_bin(closed)
+        end = min(closed, start + _CHUNK * self._width)
+        bins = self._store.read_bins(start, end)
+        steps = by_interval(bins, self._width, start=start, end=end)
+        done = [self._pipeline.step(time, row) for time, row in steps]
+        self._write(done, end)
+        return done
+
+    def _first_bin(self, closed: datetime) -> datetime:
+        """Return the start of the store's first bin, `closed` where there is none."""
+        first = next(iter(self._store.read_bins(_EPOCH, closed)), None)
+        return first.time if first else closed
+
+    def _write(self, done: list[Judgement], end: datetime) -> None:
+        """Write down what was judged, and that it was."""
+        self._store.put_levels([level for step in done for level in step.levels])
+        self._ledger.record(
+            [revision for step in done for revision in step.revisions],
+            [post for step in done for post in step.posts],
+            checkpoint=Checkpoint(end, self._pipeline.save()),
+        )
+        self._until = end
+
+
+async def run_analysis(analysis: Analysis, *, pause: timedelta) -> None:
+    """Judge closed bins as they come, until cancelled; look again every `pause`."""
+    while True:
+        done = await asyncio.to_thread(analysis.catch_up)
+        for step in done:
+            for revision in step.revisions:
+                _LOG.info(
+                    "%s revision %d: %s, %s at %s",
+                    revision.id, revision.revision, revision.reason, revision.entity, revision.at,
+                )  # fmt: skip
+        if not done:
+            await asyncio.sleep(pause.total_seconds())

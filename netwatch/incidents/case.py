@@ -1,0 +1,125 @@
+"""One open incident as the tracker holds it, and how it becomes a revision of the record."""
+
+from datetime import datetime
+
+import msgspec
+
+from netwatch.incidents.progressive import progressive_hours
+from netwatch.incidents.watch import REDUCED, Watch, is_low
+from netwatch.model.entity import Entity
+from netwatch.model.incident import Child, Incident, IncidentState, Reason
+from netwatch.model.percent import make_percent
+from netwatch.model.series import Level
+
+__all__ = ["Case", "write_revision"]
+
+_COUNTED = 0.02
+"""A signal agrees when it, too, is at least this much below the edge of ordinary."""
+
+
+class Case(msgspec.Struct):
+    """An incident between its confirmation and the time when it can no longer reopen.
+
+    Attributes:
+        id, entity, state, revision: as in the record.
+        started_at, started_low, started_high, provisional_at, confirmed_at: as in the record.
+        trough: deepest level so far.
+        children: when each narrower entity fell and came back.
+        back_from: first bin of the present run of returned levels (the end, if it lasts).
+        good_from: first bin of the present run of levels that are good enough to close.
+        rising: bins in a row that are clearly above the trough.
+        told_at, told: newest revision that a post may quote, and its level.
+        milestones: how many of them were told.
+        parent: the incident that this one was merged into.
+    """
+
+    id: str
+    entity: Entity
+    started_at: datetime
+    started_low: datetime
+    started_high: datetime
+    provisional_at: datetime
+    confirmed_at: datetime
+    trough: Level
+    told_at: datetime
+    told: Level
+    state: IncidentState = IncidentState.CONFIRMED
+    revision: int = 0
+    ended_at: datetime | None = None
+    children: dict[str, Child] = {}
+    back_from: datetime | None = None
+    good_from: datetime | None = None
+    rising: int = 0
+    milestones: int = 0
+    parent: str | None = None
+
+
+def write_revision(
+    case: Case,
+    reason: Reason,
+    networks: dict[Entity, tuple[Watch, float]],
+    signals: dict[str, Level],
+) -> Incident:
+    """Return the next revision of `case`, counted up.
+
+    Args:
+        case: the open incident; its revision number is raised.
+        reason: why the revision is written.
+        networks: the networks of its scope, with their weights.
+        signals: newest level of every signal of its entity; the lead signal is among them.
+    """
+    case.revision += 1
+    level = case.told
+    affected = sum(is_low(watch.level) for watch, _ in networks.values())
+    measured = max(1, sum(watch.level.time == level.time for watch, _ in networks.values()))
+    losses = [(watch.lost_from, weight) for watch, weight in networks.values() if watch.lost_from]
+    agreeing = _agreements(signals)
+    return Incident(
+        id=case.id,
+        revision=case.revision,
+        state=case.state,
+        reason=reason,
+        entity=case.entity,
+        started_at=case.started_at,
+        started_low=case.started_low,
+        started_high=case.started_high,
+        ended_at=case.ended_at,
+        provisional_at=case.provisional_at,
+        confirmed_at=case.confirmed_at,
+        at=level.time,
+        percent=make_percent(*_shares(level), networks=level.networks, coverage=level.coverage),
+        trough=make_percent(
+            *_shares(case.trough), networks=case.trough.networks, coverage=case.trough.coverage
+        ),
+        trough_at=case.trough.time,
+        progressive_hours=progressive_hours(losses, level.time),
+        affected=affected if networks else 1,
+        measured=measured,
+        children=tuple(sorted(case.children.values(), key=lambda child: child.started_at)),
+        signals=agreeing,
+        evidence=_evidence(affected, agreeing),
+        baseline=level.baseline,
+        parent=case.parent,
+    )
+
+
+def _shares(level: Level) -> tuple[float, float, float]:
+    """Return value, low and high of a level that has them."""
+    value = level.value if level.value is not None else 0.0
+    low = level.low if level.low is not None else value
+    high = level.high if level.high is not None else value
+    return value, low, high
+
+
+def _agreements(signals: dict[str, Level]) -> tuple[tuple[str, bool | None], ...]:
+    """Return for every signal whether it shows the loss, None where it has no data."""
+    return tuple(
+        (name, None if level.value is None else level.value < REDUCED - _COUNTED)
+        for name, level in sorted(signals.items())
+    )
+
+
+def _evidence(affected: int, agreeing: tuple[tuple[str, bool | None], ...]) -> int:
+    """Return 2 where two separate networks or two signals show it, else 1; never more alone."""
+    families = sum(agrees is True for _, agrees in agreeing)
+    return 2 if affected >= 2 or families >= 2 else 1

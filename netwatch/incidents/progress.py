@@ -1,0 +1,82 @@
+"""What happens next in an open incident: a milestone, a change that matters, a return."""
+
+from datetime import datetime
+
+from netwatch.incidents.case import Case
+from netwatch.incidents.rules import Rules
+from netwatch.incidents.watch import RETURNED, Watch
+from netwatch.model.incident import IncidentState, Reason
+from netwatch.model.series import Level
+
+__all__ = ["milestone_hours", "next_reason", "pass_milestones"]
+
+_GOOD = 0.85
+"""Good enough to close: after 19 days of cut Iran settled at 90 % of what it had been."""
+_PARTIAL_RISE = 0.15
+_PARTIAL_LEVEL = 0.30
+_PARTIAL_BINS = 3
+_REDROP = 0.10
+_MATERIAL = 0.10
+
+
+def milestone_hours(count: int) -> int:
+    """Return the hour of milestone `count`: 1, 3, 6, 12, 24, daily to day 7, then weekly."""
+    first = (1, 3, 6, 12, 24, 48, 72, 96, 120, 144, 168)
+    if count < len(first):
+        return first[count]
+    return 168 * (count - len(first) + 2)
+
+
+def pass_milestones(case: Case, now: datetime, rules: Rules) -> bool:
+    """Count the milestones that `now` has reached; return whether there was a new one."""
+    before = case.milestones
+    while now - case.started_at >= milestone_hours(case.milestones) * rules.milestone:
+        case.milestones += 1
+    return case.milestones > before
+
+
+def next_reason(case: Case, watch: Watch | None, now: datetime, rules: Rules) -> Reason | None:
+    """Move `case` on by one bin; return why a revision must be written, None if it need not be."""
+    if watch is None or watch.level.time != now or watch.level.value is None:
+        return None
+    level, value = watch.level, watch.level.value
+    if case.state is IncidentState.RESOLVED:
+        return None
+    if case.trough.value is None or value < case.trough.value:
+        case.trough = level
+    case.back_from = (case.back_from or now) if value >= RETURNED else None
+    case.good_from = (case.good_from or now) if value >= _GOOD else None
+    if case.good_from is not None and now - case.good_from >= rules.stable:
+        case.state, case.ended_at = IncidentState.RESOLVED, case.back_from
+        return Reason.RESTORED
+    return _turn(case, value) or _told_again(case, level, now, rules)
+
+
+def _turn(case: Case, value: float) -> Reason | None:
+    """Return PARTIAL or REDROP where the level clearly left, or fell back to, the trough."""
+    trough = case.trough.value or 0.0
+    if case.state is IncidentState.EASING:
+        if value <= trough + _REDROP:
+            case.state, case.rising = IncidentState.CONFIRMED, 0
+            return Reason.REDROP
+        return None
+    risen = value > trough + _PARTIAL_RISE and value > _PARTIAL_LEVEL
+    case.rising = case.rising + 1 if risen else 0
+    if case.rising >= _PARTIAL_BINS:
+        case.state = IncidentState.EASING
+        return Reason.PARTIAL
+    return None
+
+
+def _told_again(case: Case, level: Level, now: datetime, rules: Rules) -> Reason | None:
+    """Return MILESTONE at its hour, MATERIAL where the level left what was last told."""
+    if pass_milestones(case, now, rules):
+        return Reason.MILESTONE
+    if now - case.told_at < rules.update_every / 4:
+        return None
+    low, high = case.told.low, case.told.high
+    if low is None or high is None or level.value is None or case.told.value is None:
+        return None
+    outside = not low <= level.value <= high
+    moved = abs(level.value - case.told.value) >= _MATERIAL
+    return Reason.MATERIAL if outside and moved else None

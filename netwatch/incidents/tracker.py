@@ -1,0 +1,234 @@
+"""From levels to incidents: opens, follows, merges and closes them, one bin after another."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from netwatch.incidents.case import Case, write_revision
+from netwatch.incidents.progress import next_reason, pass_milestones
+from netwatch.incidents.rules import Rules
+from netwatch.incidents.watch import Watch
+from netwatch.model.atlas import Atlas
+from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.errors import StoreError
+from netwatch.model.incident import Child, Incident, IncidentState, Reason
+from netwatch.model.series import ACTIVE_SIGNALS, Level, SeriesKey
+
+__all__ = ["Tracker"]
+
+_SURE = 0.95
+_LEAST_BINS = 2
+_LEAST_COVERAGE = 0.3
+_KINDS = list(EntityKind)
+
+
+class _Saved(msgspec.Struct):
+    """What a tracker remembers between bins."""
+
+    watches: dict[str, Watch]
+    cases: list[Case]
+    numbers: dict[str, int]
+
+
+class Tracker:
+    """Keeps one incident for each loss, whatever number of scopes and signals show it.
+
+    Only active signals open incidents; the others are named as agreeing or not. The widest
+    scope that is low holds the incident, narrower ones become its children.
+    """
+
+    def __init__(self, atlas: Atlas, *, width: timedelta, rules: Rules) -> None:
+        """Follow levels of bins of `width`."""
+        self._atlas = atlas
+        self._width = width
+        self._rules = rules
+        self._watches: dict[Entity, Watch] = {}
+        self._signals: dict[Entity, dict[str, Level]] = {}
+        self._cases: list[Case] = []
+        self._numbers: dict[str, int] = {}
+
+    def step(self, levels: Sequence[Level]) -> list[Incident]:
+        """Take in all levels of one bin; return the revisions that they make."""
+        self._watch(levels)
+        now = max((level.time for level in levels), default=None)
+        if now is None:
+            return []
+        revisions = []
+        for case in self._cases:
+            self._follow_children(case, now)
+            reason = next_reason(case, self._watches.get(case.entity), now, self._rules)
+            if reason is not None:
+                revisions.append(self._write(case, reason))
+        self._cases = [case for case in self._cases if not self._is_past(case, now)]
+        revisions.extend(self._open(now))
+        return revisions
+
+    def frozen(self) -> set[SeriesKey]:
+        """Return the series of every scope that is in an incident, or may be in one."""
+        low = {case.entity for case in self._cases if case.state is not IncidentState.RESOLVED}
+        low |= {entity for entity, watch in self._watches.items() if watch.low_from}
+        return {
+            SeriesKey(signal, entity)
+            for entity, signals in self._signals.items()
+            if not low.isdisjoint((entity, *self._atlas.ancestors(entity)))
+            for signal in signals
+        }
+
+    def snapshot(self, entity: Entity) -> Incident | None:
+        """Return what would be said of `entity`'s incident now; it is not part of the record."""
+        for case in self._cases:
+            if case.entity == entity and entity in self._watches:
+                now = msgspec.structs.replace(case, told=self._watches[entity].level)
+                return self._revise(now, Reason.MILESTONE)
+        return None
+
+    def save(self) -> bytes:
+        """Return the whole state."""
+        watches = {str(entity): watch for entity, watch in self._watches.items()}
+        return msgspec.msgpack.encode(_Saved(watches, self._cases, self._numbers))
+
+    def load(self, state: bytes) -> None:
+        """Take up a saved state.
+
+        Raises:
+            StoreError: it is damaged or of another version.
+        """
+        try:
+            saved = msgspec.msgpack.decode(state, type=_Saved)
+        except msgspec.DecodeError as error:
+            raise StoreError(f"checkpoint: damaged: {error}") from error
+        self._watches = {Entity.parse(text): watch for text, watch in saved.watches.items()}
+        self._signals = {
+            entity: {watch.level.series.signal: watch.level}
+            for entity, watch in self._watches.items()
+        }
+        self._cases = saved.cases
+        self._numbers = saved.numbers
+
+    def _watch(self, levels: Iterable[Level]) -> None:
+        """Show every level to its entity's watch; the lead signal alone moves it."""
+        for level in levels:
+            signals = self._signals.setdefault(level.entity, {})
+            signals[level.series.signal] = level
+            lead = next((name for name in ACTIVE_SIGNALS if name in signals), None)
+            if level.series.signal != lead or level.coverage < _LEAST_COVERAGE:
+                continue
+            watch = self._watches.setdefault(level.entity, Watch(level))
+            watch.see(level, self._width)
+
+    def _open(self, now: datetime) -> list[Incident]:
+        """Open an incident for every scope that held long enough, the widest first."""
+        ripe = [entity for entity, watch in self._watches.items() if self._is_ripe(entity, watch)]
+        revisions = []
+        for entity in sorted(ripe, key=lambda one: (_KINDS.index(one.kind), one.code)):
+            if self._is_covered(entity):
+                continue
+            case = self._reopened(entity, now) or self._new_case(entity, now)
+            reason = Reason.REDROP if case.revision else Reason.CONFIRMED
+            pass_milestones(case, now, self._rules)
+            revisions.append(self._write(case, reason))
+            revisions.extend(self._absorb(case))
+        return revisions
+
+    def _is_ripe(self, entity: Entity, watch: Watch) -> bool:
+        """Return whether a scope is low, surely and long enough to open an incident."""
+        hold = self._rules.hold(entity.kind)
+        return (
+            watch.low_bins >= _LEAST_BINS
+            and watch.level.probability > _SURE
+            and watch.held(self._width) >= hold
+        )
+
+    def _is_covered(self, entity: Entity) -> bool:
+        """Return whether an open incident, or a wider scope that may open one, holds `entity`."""
+        scopes = (entity, *self._atlas.ancestors(entity))
+        for case in self._cases:
+            if case.entity in scopes and case.state is not IncidentState.RESOLVED:
+                return True
+        waiting = (self._watches.get(scope) for scope in scopes[1:])
+        return any(watch is not None and watch.low_from is not None for watch in waiting)
+
+    def _new_case(self, entity: Entity, now: datetime) -> Case:
+        """Make the case of a loss that is told for the first time."""
+        watch = self._watches[entity]
+        onset = watch.onset
+        case = Case(
+            id=self._next_id(entity, onset),
+            entity=entity,
+            started_at=onset,
+            started_low=watch.ordinary_at or onset - self._width,
+            started_high=watch.low_from or onset,
+            provisional_at=watch.provisional_at or now,
+            confirmed_at=now + self._width,
+            trough=watch.lowest or watch.level,
+            told_at=now,
+            told=watch.level,
+            children={},
+        )
+        self._cases.append(case)
+        self._follow_children(case, now)
+        return case
+
+    def _reopened(self, entity: Entity, now: datetime) -> Case | None:
+        """Return the resolved case of `entity` that a new loss continues, opened again."""
+        for case in self._cases:
+            if case.entity == entity:
+                case.state, case.ended_at = IncidentState.CONFIRMED, None
+                case.told_at, case.told = now, self._watches[entity].level
+                return case
+        return None
+
+    def _absorb(self, case: Case) -> list[Incident]:
+        """Merge younger incidents of narrower scopes into `case`; return their last revisions."""
+        revisions = []
+        for other in self._cases:
+            below = case.entity in self._atlas.ancestors(other.entity)
+            near = abs(other.started_at - case.started_at) <= self._rules.group
+            if below and near and other.state is not IncidentState.RESOLVED:
+                other.state, other.parent = IncidentState.MERGED, case.id
+                revisions.append(self._write(other, Reason.MERGED))
+        self._cases = [other for other in self._cases if other.state is not IncidentState.MERGED]
+        return revisions
+
+    def _follow_children(self, case: Case, now: datetime) -> None:
+        """Note which narrower scopes fell, and which came back."""
+        for entity, watch in self._watches.items():
+            if case.entity not in self._atlas.ancestors(entity):
+                continue
+            name, known = str(entity), case.children.get(str(entity))
+            if watch.low_from is not None and (known is None or known.ended_at is not None):
+                start = known.started_at if known else watch.onset
+                weight = self._atlas.place(entity).weight
+                case.children[name] = Child(entity, start, None, weight)
+            elif watch.low_from is None and known is not None and known.ended_at is None:
+                ended = watch.level.time if watch.level.value is not None else now
+                case.children[name] = Child(entity, known.started_at, ended, known.weight)
+
+    def _write(self, case: Case, reason: Reason) -> Incident:
+        """Write the next revision of a case from the newest levels."""
+        case.told = self._watches[case.entity].level
+        case.told_at = case.told.time
+        return self._revise(case, reason)
+
+    def _revise(self, case: Case, reason: Reason) -> Incident:
+        """Return the revision of `case` that follows from the watches below it."""
+        weights = self._atlas.networks(case.entity)
+        networks = {
+            entity: (self._watches[entity], weight)
+            for entity, weight in weights.items()
+            if entity in self._watches
+        }
+        return write_revision(case, reason, networks, self._signals.get(case.entity, {}))
+
+    def _is_past(self, case: Case, now: datetime) -> bool:
+        """Return whether a case can no longer reopen."""
+        ended = case.state is IncidentState.RESOLVED and case.ended_at is not None
+        return ended and now - case.told_at > self._rules.reopen
+
+    def _next_id(self, entity: Entity, onset: datetime) -> str:
+        """Return `NW-<country>-<year>-<number>`; XX stands for no country."""
+        country = self._atlas.country(entity)
+        prefix = f"NW-{country.code if country else 'XX'}-{onset.year}"
+        self._numbers[prefix] = self._numbers.get(prefix, 0) + 1
+        return f"{prefix}-{self._numbers[prefix]:04d}"

@@ -1,0 +1,82 @@
+"""What is known of one entity's present excursion, bin after bin; no history is needed."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from netwatch.model.series import Level
+
+__all__ = ["LOST", "REDUCED", "RETURNED", "Watch", "is_low"]
+
+REDUCED = 0.9
+"""A level counts as low only when it is 10 points or more below ordinary."""
+LOST = 0.5
+"""A network is lost when it is below half of ordinary."""
+RETURNED = 0.7
+"""A loss has ended where the level comes back above this for good."""
+_LIKELY = 0.8
+
+
+def is_low(level: Level) -> bool:
+    """Return whether a level is low enough, and surely enough, to be part of a loss."""
+    return level.value is not None and level.value < REDUCED and level.probability > _LIKELY
+
+
+class Watch(msgspec.Struct):
+    """The present excursion of one entity.
+
+    Attributes:
+        level: newest level with a value.
+        ordinary_at: newest bin that was not reduced.
+        reduced_from: first bin of the present run of reduced levels, sure or not.
+        low_from: first bin of the present run of low levels.
+        low_bins: bins in that run.
+        provisional_at: when the run could first be told (end of its first low bin).
+        lost_from: first bin of the present unbroken loss below half of ordinary.
+        lowest, lowest_at: deepest level of the run and its bin.
+    """
+
+    level: Level
+    ordinary_at: datetime | None = None
+    reduced_from: datetime | None = None
+    low_from: datetime | None = None
+    low_bins: int = 0
+    provisional_at: datetime | None = None
+    lost_from: datetime | None = None
+    lowest: Level | None = None
+
+    def see(self, level: Level, width: timedelta) -> None:
+        """Take in the level of one bin. A bin without a value changes nothing."""
+        if level.value is None:
+            return
+        self.level = level
+        if level.value < REDUCED:
+            self.reduced_from = self.reduced_from or level.time
+        else:
+            self.reduced_from, self.ordinary_at = None, level.time
+        self.lost_from = (self.lost_from or level.time) if level.value < LOST else None
+        if is_low(level):
+            self._deepen(level, width)
+        elif level.probability < LOST or level.value >= REDUCED:
+            self.low_from, self.low_bins, self.provisional_at, self.lowest = None, 0, None, None
+
+    def _deepen(self, level: Level, width: timedelta) -> None:
+        """Lengthen the run of low levels by one bin."""
+        self.low_from = self.low_from or level.time
+        self.provisional_at = self.provisional_at or level.time + width
+        self.low_bins += 1
+        value = level.value if level.value is not None else 1.0
+        lowest = self.lowest.value if self.lowest and self.lowest.value is not None else 1.0
+        if self.lowest is None or value < lowest:
+            self.lowest = level
+
+    @property
+    def onset(self) -> datetime:
+        """First bin of the excursion that the low run is a part of."""
+        return self.reduced_from or self.low_from or self.level.time
+
+    def held(self, width: timedelta) -> timedelta:
+        """Return how long the low run has lasted, its newest bin included."""
+        if self.low_from is None:
+            return timedelta(0)
+        return self.level.time + width - self.low_from
