@@ -16,7 +16,7 @@ from netwatch.model.atlas import Atlas
 from netwatch.model.entity import EntityKind
 from netwatch.model.errors import WordingError
 from netwatch.model.incident import Incident, Percent, Post, Reason
-from netwatch.publish.percent import BELOW_ONE, NO_SUCCESS, ORDINARY, depth_words
+from netwatch.model.percent import BELOW_ONE, NO_SUCCESS, ORDINARY, depth_words
 from netwatch.publish.places import full_name, hashtag, place_name
 from netwatch.publish.times import clock_text, elapsed, interval_is_wide, moment
 
