@@ -1,0 +1,179 @@
+"""The SQLite file: opening it, transactions, and what its errors mean."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+
+from netwatch.model.errors import StoreError
+
+__all__ = ["BINS", "LEVELS", "Database", "Table", "explain"]
+
+_APPLICATION = 0x4E575331  # "NWS1": tells our files from other people's SQLite files
+_VERSION = 1
+_PATIENCE = 30.0  # seconds to wait for another process's write
+
+
+class Table:
+    """One kind of rows: the table's name and how many columns of numbers a row has."""
+
+    def __init__(self, name: str, width: int) -> None:
+        self.name = name
+        self.width = width
+
+    def sql(self, text: str) -> str:
+        """Return `text` with the table's name in place of every `@`."""
+        return text.replace("@", self.name)
+
+
+BINS = Table("bins", 2)
+"""Columns: value, total (NaN where the bin has none)."""
+
+LEVELS = Table("levels", 7)
+"""Columns: value, low, high (NaN for None), probability, coverage, networks, baseline's number."""
+
+_SCHEMA = f"""
+create table if not exists series (
+    ordinal integer primary key,
+    id integer not null unique,
+    area text not null,
+    signal text not null,
+    kind text not null,
+    code text not null,
+    unique (signal, kind, code)
+);
+create table if not exists text (id integer primary key, text text not null unique);
+create table if not exists bins (
+    time integer not null, block integer not null, data blob not null,
+    primary key (time, block)
+) without rowid;
+create table if not exists levels (
+    time integer not null, block integer not null, data blob not null,
+    primary key (time, block)
+) without rowid;
+create table if not exists promise (
+    one integer primary key check (one = 1), closed_until integer not null
+);
+create table if not exists touched (day integer primary key, version integer not null);
+create table if not exists sealed (
+    line integer primary key,
+    day integer not null,
+    kind text not null,
+    revision integer not null,
+    file text not null,
+    rows integer not null,
+    entry text not null
+);
+pragma application_id = {_APPLICATION};
+pragma user_version = {_VERSION};
+"""
+
+
+class Database:
+    """One connection, shared by the threads of a process, one transaction at a time.
+
+    Raises:
+        StoreError: from every method, in one line that names the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = RLock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{path.parent}: cannot be made: {error.strerror}") from error
+        with explain(path):
+            self._connection = sqlite3.connect(
+                path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            )
+        try:
+            with explain(path):
+                self._prepare()
+        except StoreError:
+            self._connection.close()
+            raise
+
+    def _prepare(self) -> None:
+        run = self._connection.execute
+        application = run("pragma application_id").fetchone()[0]
+        version = run("pragma user_version").fetchone()[0]
+        tables = run("select count(*) from sqlite_master").fetchone()[0]
+        if tables and application != _APPLICATION:
+            raise StoreError(f"{self.path}: is a database, but not a store of netwatch")
+        if version > _VERSION:
+            raise StoreError(f"{self.path}: was written by a newer netwatch; update this one")
+        run("pragma page_size = 32768")
+        run("pragma journal_mode = wal")
+        run("pragma synchronous = normal")
+        run("pragma cache_size = -65536")
+        run("pragma journal_size_limit = 67108864")
+        if version < _VERSION:
+            self._connection.executescript(f"begin immediate; {_SCHEMA} commit;")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Hold one snapshot: whatever others write meanwhile is not seen."""
+        with self._transaction("begin") as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """Write all or nothing; `durable` has it on the disk before this returns."""
+        if durable:
+            self._connection.execute("pragma synchronous = full")
+        try:
+            with self._transaction("begin immediate") as connection:
+                yield connection
+        finally:
+            if durable:
+                self._connection.execute("pragma synchronous = normal")
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        with self._lock, explain(self.path):
+            self._connection.execute(begin)
+            try:
+                yield self._connection
+                self._connection.execute("commit")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("rollback")
+                raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock, explain(self.path):
+            self._connection.close()
+
+
+@contextmanager
+def explain(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors about `path` into one line that says what to do.
+
+    Raises:
+        StoreError: in place of every `sqlite3.Error`.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {_meaning(error)}") from error
+
+
+_MEANINGS = {
+    "SQLITE_FULL": "the disk is full; nothing of this write was kept",
+    "SQLITE_BUSY": "another process has been writing for too long; is a second one running?",
+    "SQLITE_LOCKED": "another process has been writing for too long; is a second one running?",
+    "SQLITE_READONLY": "may not be written",
+    "SQLITE_CANTOPEN": "cannot be opened; does the folder exist, and may it be written?",
+    "SQLITE_PERM": "may not be opened",
+    "SQLITE_CORRUPT": "is damaged; run netwatch store check",
+    "SQLITE_NOTADB": "is no database; run netwatch store check",
+}
+
+
+def _meaning(error: sqlite3.Error) -> str:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    base = "_".join(name.split("_")[:2])
+    return _MEANINGS.get(base, f"cannot be read or written: {error}")

@@ -1,0 +1,140 @@
+"""The embedded store: one SQLite file in WAL mode, read by several processes at once."""
+
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.protocols import Clock, Columns
+from netwatch.store import open_days
+from netwatch.store.database import BINS, LEVELS, Database
+from netwatch.store.moments import now_utc, to_micros, to_time
+from netwatch.store.names import Area, Names, home_area
+from netwatch.store.packing import Texts, bins_of, levels_of, rows_of_bins, rows_of_levels
+from netwatch.store.reading import Reader
+from netwatch.store.rows import Floats, Ints
+from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, sound_promise
+
+__all__ = ["SqliteStore"]
+
+
+class SqliteStore:
+    """Implements `SeriesStore` on the file at `path`, made where there is none.
+
+    Threads may share an instance. A long read looks at the file span by span, so that it
+    holds neither memory nor the file for longer than a moment.
+
+    Args:
+        path: the file, such as `data/series.sqlite`.
+        clock: tells the present, long after which no bin can lie.
+        area: says which series are read together; a country and its regions by default.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock = now_utc, area: Area = home_area) -> None:
+        self.path = path
+        self._clock = clock
+        self._database = Database(path)
+        self._names = Names(area)
+        self._texts = Texts()
+        self._reader = Reader(self._database, self._names, self._texts)
+
+    @classmethod
+    def at(cls, location: str) -> Self:
+        """Return the store of the data folder `location`."""
+        return cls(Path(location) / "series.sqlite")
+
+    def put_bins(self, bins: Sequence[Bin], *, closed_until: datetime | None = None) -> None:
+        """See `SeriesStore`."""
+        now = self._clock()
+        promise, complaints = sound_promise(closed_until, now)
+        good, more = sound_bins(bins, now)
+        self._name([bin_.series for bin_ in good], set())
+        with self._database.writing() as connection:
+            open_days.write_rows(connection, BINS, rows_of_bins(good, self._names.ids))
+            if promise is not None:
+                _keep_promise(connection, to_micros(promise))
+        refuse(complaints + more, of=len(bins))
+
+    def read_bins(
+        self, start: datetime, end: datetime, *, series: SeriesKey | None = None
+    ) -> Iterator[Bin]:
+        """See `SeriesStore`."""
+        check_span(start, end)
+        return self._bins((to_micros(start), to_micros(end)), series)
+
+    def read_columns(
+        self, start: datetime, end: datetime, *, series: Collection[SeriesKey] | None = None
+    ) -> Columns:
+        """See `SeriesStore`."""
+        check_span(start, end)
+        rows = self._reader.look(BINS, (to_micros(start), to_micros(end)), series)
+        numbers, index = np.unique(rows.ids, return_inverse=True)
+        return Columns(
+            keys=tuple(self._names.keys[number] for number in numbers.tolist()),
+            index=_view(index.astype(np.int64)),
+            times=_view(rows.times),
+            values=_view(rows.cells[0]),
+            totals=_view(rows.cells[1]),
+        )
+
+    def closed_until(self) -> datetime | None:
+        """See `SeriesStore`."""
+        with self._database.reading() as connection:
+            found = connection.execute("select closed_until from promise").fetchone()
+        return None if found is None else to_time(found[0])
+
+    def put_levels(self, levels: Sequence[Level]) -> None:
+        """See `SeriesStore`."""
+        good, complaints = sound_levels(levels, self._clock())
+        self._name([level.series for level in good], {level.baseline for level in good})
+        with self._database.writing() as connection:
+            rows = rows_of_levels(good, self._names.ids, self._texts.ids)
+            open_days.write_rows(connection, LEVELS, rows)
+        refuse(complaints, of=len(levels))
+
+    def read_levels(
+        self, start: datetime, end: datetime, *, series: SeriesKey | None = None
+    ) -> Iterator[Level]:
+        """See `SeriesStore`."""
+        check_span(start, end)
+        return self._levels((to_micros(start), to_micros(end)), series)
+
+    def close(self) -> None:
+        """See `SeriesStore`."""
+        self._database.close()
+
+    def _bins(self, span: tuple[int, int], series: SeriesKey | None) -> Iterator[Bin]:
+        for rows in self._reader.walk(BINS, span, series):
+            yield from bins_of(rows, self._names.keys)
+
+    def _levels(self, span: tuple[int, int], series: SeriesKey | None) -> Iterator[Level]:
+        for rows in self._reader.walk(LEVELS, span, series):
+            yield from levels_of(rows, self._names.keys, self._texts.texts)
+
+    def _name(self, keys: Collection[SeriesKey], texts: set[str]) -> None:
+        """Number new names in a transaction of their own: if the write fails, they do no harm."""
+        names, numbered = self._names, self._texts
+        if all(key in names.ids for key in keys) and texts <= numbered.ids.keys():
+            return
+        with self._database.writing() as connection:
+            names.claim(connection, keys)
+            numbered.claim(connection, texts)
+        with self._database.reading() as connection:
+            names.refresh(connection)
+            numbered.refresh(connection)
+
+
+def _keep_promise(connection: sqlite3.Connection, closed_until: int) -> None:
+    connection.execute(
+        "insert into promise (one, closed_until) values (1, ?)"
+        " on conflict (one) do update set closed_until = max(closed_until, excluded.closed_until)",
+        (closed_until,),
+    )
+
+
+def _view(numbers: Ints | Floats) -> memoryview:
+    return np.ascontiguousarray(numbers).data.toreadonly()
