@@ -80,6 +80,15 @@ class Baseline:
         hour = hour_of_week(time)
         return np.asarray(np.exp(self.level + self.day[:, hour % DAY] + self.week[:, hour]))
 
+    def foresight(self) -> tuple[Floats, Floats]:
+        """Return the spread of the next ratio around what is expected, and its degrees of freedom.
+
+        What is known from k days follows a t distribution with k - 1 degrees of freedom and a
+        variance larger by 1 / k.
+        """
+        days = np.maximum(self.seen / DAY, 2.0)
+        return self.spread * np.sqrt(1 + 1 / days), days - 1
+
     def learn(self, time: datetime, width: timedelta, ratio: Floats, weight: Floats) -> None:
         """Learn from one bin: `ratio` to ordinary, `weight` 0 to 1 (0 learns nothing).
 
@@ -197,8 +206,9 @@ class Baseline:
         if robust:
             visits = max(2.0, weekly if weekly >= 4 else daily)
             # A median of k values follows them: residuals are too small by (k - 1) / k.
-            spread = 1.4826 * _median(np.abs(residual)) * np.sqrt(visits / (visits - 1))
+            spread = _wide_deviation(residual) * np.sqrt(visits / (visits - 1))
             deviation = np.where(np.isfinite(spread), spread, 1.0)
+            deviation = np.maximum(deviation, _steps(ratio))
         else:
             deviation = np.sqrt((np.where(finite, residual, 0) ** 2).sum(axis=0) / count)
         self.spread[rows] = np.maximum(deviation, LEAST_SPREAD)
@@ -225,10 +235,35 @@ def _median(values: Floats) -> Floats:
     return np.where(some, np.nanmedian(filled, axis=0), -np.inf)
 
 
+def _wide_deviation(residual: Floats) -> Floats:
+    """Return the standard deviation of each column that its 90 % quantile stands for.
+
+    Noise differs by the hour: the median deviation of a series that is steady by day would
+    say nothing of its nights. One bin in ten may still be anything.
+    """
+    some = np.isfinite(residual).any(axis=0)
+    filled = np.where(some, np.abs(residual), 0.0)
+    return np.where(some, np.nanquantile(filled, 0.9, axis=0) / 1.6449, -np.inf)
+
+
 def _visits(slots: Hours) -> float:
     """Return how often the most visited slot was entered."""
     entered = np.flatnonzero(np.diff(slots, prepend=-1))
     return float(np.bincount(slots[entered]).max())
+
+
+def _steps(ratio: Floats) -> Floats:
+    """Return the usual distance between neighbouring values of each column.
+
+    A series that moves in steps, such as the answers of ten addresses, is never surer than
+    one step, even where most of its values are the same.
+    """
+    found = np.zeros(ratio.shape[1])
+    for column, values in enumerate(ratio.T):
+        different = np.unique(np.round(values[np.isfinite(values)], 6))
+        if len(different) > 1:
+            found[column] = np.median(np.diff(different))
+    return found
 
 
 def _lag_correlation(residual: Floats) -> Floats:

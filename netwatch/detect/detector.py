@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from netwatch.detect.baseline import LEAST_SPREAD
 from netwatch.detect.composite import Composite, resample_interval, weigh_networks
 from netwatch.detect.grid import (
     binomial_evidence,
@@ -31,6 +30,8 @@ _LEAST_SHARE = 0.05
 """A target that answers less often than this in ordinary times can tell nothing."""
 _LEAST_TEMPER = 0.12
 _JUMP = 4.0
+_MOST_DEGREES = 4.0
+"""Student's t never gets thinner tails than these: single wild bins are common in the field."""
 _MOST_TRIALS = 200.0
 """Answers of one network within one bin are never more independent than so many."""
 
@@ -145,13 +146,15 @@ class GridDetector:
         evidence = np.zeros_like(state.belief)
         seen = np.isfinite(ratio)
         plain, share = seen & ~state.share, seen & state.share
-        evidence[plain] = ratio_evidence(ratio[plain], baseline.spread[plain])
+        spread, degrees = baseline.foresight()
+        degrees = np.minimum(degrees, _MOST_DEGREES)
+        evidence[plain] = ratio_evidence(ratio[plain], spread[plain], degrees[plain])
         ordinary = np.exp(baseline.level[share])
         trials = self._independent_trials(totals)[share]
         evidence[share] = binomial_evidence(ratio[share] * ordinary, trials, ordinary)
         memory = baseline.memory
         temper = np.maximum((1 - memory) / (1 + memory), _LEAST_TEMPER)
-        bound = _JUMP * baseline.spread * np.sqrt(np.maximum(2 * (1 - memory), 0.15))
+        bound = _JUMP * spread * np.sqrt(np.maximum(2 * (1 - memory), 0.15))
         with np.errstate(invalid="ignore"):
             steady = np.abs(ratio - state.ratio) <= bound
         evidence *= np.where(steady, temper, 1.0)[:, None]
@@ -257,7 +260,7 @@ class GridDetector:
         """Return the 95 % intervals of every ratio from its own noise."""
         state = self._state
         ordinary = np.exp(state.baseline.level)
-        low, high = ratio_interval(ratio, np.maximum(state.baseline.spread, LEAST_SPREAD))
+        low, high = ratio_interval(ratio, *state.baseline.foresight())
         trials = self._independent_trials(totals)
         share_low, share_high = share_interval(ratio, trials, ordinary)
         return np.where(state.share, share_low, low), np.where(state.share, share_high, high)

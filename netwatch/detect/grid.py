@@ -41,8 +41,6 @@ _DRIFT = timedelta(hours=3) / timedelta(seconds=1)
 """Mean seconds between changes of depth during a loss: progressive ones are ordinary paths."""
 _SWAY = timedelta(minutes=30) / timedelta(seconds=1)
 """Mean seconds between moves among the ordinary points."""
-_DEGREES = 4.0
-"""Degrees of freedom of Student's t: single wild bins are common in the field."""
 _CONTAMINATION = 0.01
 """Share of answers that are wrong whatever the truth (`l` of Trinocular, SIGCOMM 2013)."""
 _LEAST_DEPTH = 0.05
@@ -77,15 +75,16 @@ def start_belief(count: int) -> Floats:
     return np.tile(weights / weights.sum(), (count, 1))
 
 
-def ratio_evidence(ratio: Floats, spread: Floats) -> Floats:
+def ratio_evidence(ratio: Floats, spread: Floats, degrees: Floats) -> Floats:
     """Return log likelihoods of `ratio` (current over ordinary) for each theta, shape (n, G).
 
     Student's t with a variance that shrinks with theta as counting noise does; `spread` is
-    the standard deviation of the ratio in ordinary times.
+    the standard deviation of the ratio in ordinary times, `degrees` its degrees of freedom.
     """
     variance = spread[:, None] ** 2 * np.maximum(GRID, _LEAST_DEPTH)
     square = (ratio[:, None] - GRID) ** 2 / variance
-    return np.asarray(-0.5 * np.log(variance) - 0.5 * (_DEGREES + 1) * np.log1p(square / _DEGREES))
+    degrees = degrees[:, None]
+    return np.asarray(-0.5 * np.log(variance) - (degrees + 1) / 2 * np.log1p(square / degrees))
 
 
 def binomial_evidence(share: Floats, trials: Floats, ordinary: Floats) -> Floats:

@@ -11,12 +11,17 @@ _Z = 1.959964
 _LEAST_DEPTH = 0.05
 
 
-def ratio_interval(ratio: Floats, spread: Floats) -> tuple[Floats, Floats]:
+def ratio_interval(ratio: Floats, spread: Floats, degrees: Floats) -> tuple[Floats, Floats]:
     """Return the interval of a ratio whose noise at ordinary levels is `spread`.
 
-    Noise shrinks with the root of the level, as counting noise does.
+    Noise shrinks with the root of the level, as counting noise does. A spread known from few
+    days (`degrees` of freedom) widens the interval as Student's t does; the quantile is the
+    expansion of Fisher and Cornish (1960).
     """
-    half = _Z * spread * np.sqrt(np.maximum(ratio, _LEAST_DEPTH))
+    first = (_Z**3 + _Z) / 4
+    second = (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / 96
+    quantile = _Z + first / degrees + second / degrees**2
+    half = quantile * spread * np.sqrt(np.maximum(ratio, _LEAST_DEPTH))
     return np.maximum(ratio - half, 0), ratio + half
 
 

@@ -24,7 +24,7 @@ class Rules:
 
     hold_country: timedelta = timedelta(minutes=20)
     hold_network: timedelta = timedelta(minutes=30)
-    group: timedelta = timedelta(hours=3)
+    group: timedelta = timedelta(hours=6)
     stable: timedelta = timedelta(hours=6)
     reopen: timedelta = timedelta(hours=24)
     milestone: timedelta = timedelta(hours=1)

@@ -176,6 +176,7 @@ class Tracker:
             if case.entity == entity:
                 case.state, case.ended_at = IncidentState.CONFIRMED, None
                 case.told_at, case.told = now, self._watches[entity].level
+                case.back_from, case.good_from, case.rising = None, None, 0
                 return case
         return None
 

@@ -15,11 +15,18 @@ LOST = 0.5
 RETURNED = 0.7
 """A loss has ended where the level comes back above this for good."""
 _LIKELY = 0.8
+_ORDINARY = 0.95
+"""Lower edge of the ordinary band."""
 
 
 def is_low(level: Level) -> bool:
-    """Return whether a level is low enough, and surely enough, to be part of a loss."""
-    return level.value is not None and level.value < REDUCED and level.probability > _LIKELY
+    """Return whether a level is low enough, and surely enough, to be part of a loss.
+
+    10 points or more below ordinary, with an interval that does not reach the ordinary band.
+    """
+    if level.value is None or level.high is None:
+        return False
+    return level.value < REDUCED and level.high < _ORDINARY and level.probability > _LIKELY
 
 
 class Watch(msgspec.Struct):

@@ -17,13 +17,13 @@ from netwatch.model.entity import Entity, Place
 from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, SeriesKey
 
-__all__ = ["LongForm", "read_longform"]
+__all__ = ["LongForm", "make_longform", "read_longform", "read_table"]
 
 _NEEDED = ("time", "signal", "entity", "value")
 _OPTIONAL: dict[str, str] = {
-    "total": np.nan,
+    "total": "",
     "parent": "",
-    "weight": 1.0,
+    "weight": "1",
     "name": "",
     "zone": "",
 }
@@ -70,7 +70,15 @@ def read_longform(path: Path, *, width: timedelta | None = None) -> LongForm:
     Raises:
         InputError: the file or a row of it cannot be used; the text names the place.
     """
-    frame = _read_table(path)
+    return make_longform(read_table(path), path, width=width)
+
+
+def make_longform(frame: pd.DataFrame, path: Path, *, width: timedelta | None = None) -> LongForm:
+    """Return a table's rows as figures; see `read_longform`. Errors name `path`.
+
+    Raises:
+        InputError: the table or a row of it cannot be used.
+    """
     missing = [name for name in _NEEDED if name not in frame.columns]
     if missing:
         raise InputError(f"{path}: no column {missing[0]!r}; found {', '.join(frame.columns)}")
@@ -80,6 +88,7 @@ def read_longform(path: Path, *, width: timedelta | None = None) -> LongForm:
     frame = _typed(frame, path)
     rows = len(frame)
     frame = frame.drop_duplicates()
+    dropped = rows - len(frame)
     places = _places(frame)
     frame = frame.loc[frame["value"].notna(), ["time", "signal", "entity", "value", "total"]]
     if frame.empty:
@@ -90,11 +99,15 @@ def read_longform(path: Path, *, width: timedelta | None = None) -> LongForm:
     else:
         frame = _gather(frame, width)
     frame = frame.sort_values(["time", "signal", "entity"], ignore_index=True)
-    return LongForm(frame, places, width, rows - len(frame))
+    return LongForm(frame, places, width, dropped)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    """Return the file as text columns (CSV) or typed ones (Parquet)."""
+def read_table(path: Path) -> pd.DataFrame:
+    """Return the file as text columns (CSV, `#` begins a comment) or typed ones (Parquet).
+
+    Raises:
+        InputError: no such file, or no table.
+    """
     try:
         if path.suffix == ".parquet":
             return _read_parquet(path)
@@ -176,7 +189,8 @@ def _refuse_contradictions(frame: pd.DataFrame, path: Path) -> None:
 
 def _bin_width(times: "pd.Series[pd.Timestamp]", path: Path) -> timedelta:
     """Return the width that nearly all steps between times are a multiple of."""
-    instants = np.sort(times.unique()).astype("datetime64[s]").astype(np.int64)
+    naive = times.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
+    instants = np.unique(naive.astype(np.int64))
     steps = np.diff(instants)
     if not len(steps):
         raise InputError(f"{path}: one single time; that is no series")

@@ -1,0 +1,40 @@
+"""The past shutdowns that come with netwatch, by name."""
+
+from datetime import timedelta
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from netwatch.model.errors import InputError
+from netwatch.sources.longform import LongForm, read_longform
+from netwatch.sources.wide import read_wide
+
+__all__ = ["open_figures", "shipped_names"]
+
+_FOLDER = "netwatch.lab.figures"
+
+
+def shipped_names() -> list[str]:
+    """Return the names of the tables that come with netwatch."""
+    ending = ".places.csv"
+    names = (entry.name for entry in files(_FOLDER).iterdir())
+    return sorted(name.removesuffix(ending) for name in names if name.endswith(ending))
+
+
+def open_figures(name: str, *, width: timedelta | None = None) -> LongForm:
+    """Return the shipped table called `name`, or the figures in the file at that path.
+
+    Raises:
+        InputError: neither a shipped name nor a usable file.
+    """
+    if name in shipped_names():
+        folder = files(_FOLDER)
+        with (
+            as_file(folder / f"{name}.csv") as figures,
+            as_file(folder / f"{name}.places.csv") as places,
+        ):
+            return read_wide(figures, places)
+    path = Path(name)
+    if not path.exists():
+        shipped = ", ".join(shipped_names())
+        raise InputError(f"{name}: no such file; tables that come with netwatch: {shipped}")
+    return read_longform(path, width=width)
