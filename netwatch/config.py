@@ -81,9 +81,21 @@ class AgentConfig(_Section, frozen=True):
 
 
 class StoreConfig(_Section, frozen=True):
-    """`[store]`: which engine keeps the series."""
+    """`[store]`: which engine keeps the series; all but `engine` is for `influx` alone.
+
+    On InfluxDB 2 `database` is the bucket; on 2 and 3 `password` is the API token. A
+    password that begins with `$` names an environment variable. `authority` is a file
+    with the certificates that TLS trusts, where the usual ones do not do.
+    """
 
     engine: str = "sqlite"
+    url: str = "http://127.0.0.1:8086"
+    database: str = "netwatch"
+    username: str = "netwatch"
+    password: str = ""
+    organization: str = ""
+    authority: str = ""
+    patience: Duration = Duration(seconds=30)
 
 
 class AnalysisConfig(_Section, frozen=True):
@@ -99,7 +111,7 @@ class IncidentConfig(_Section, frozen=True):
 
     hold_country: Duration = Duration(minutes=20)
     hold_network: Duration = Duration(minutes=30)
-    group: Duration = Duration(hours=3)
+    group: Duration = Duration(hours=6)
     stable: Duration = Duration(hours=6)
     reopen: Duration = Duration(hours=24)
     milestone: Duration = Duration(hours=1)

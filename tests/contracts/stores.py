@@ -5,11 +5,13 @@ store on a server makes itself empty. What it needs and does not find is a named
 failure in CI.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from influx_servers import AS_CORE, fresh_login, named_login, open_store
 
 from netwatch.protocols import SeriesStore
 from netwatch.store.memory import MemoryStore
@@ -30,7 +32,35 @@ def sqlite_store(folder: Path) -> Iterator[SeriesStore]:
     store.close()
 
 
+@contextmanager
+def influx_store(folder: Path) -> Iterator[SeriesStore]:
+    with fresh_login() as login:
+        store = open_store(login)
+        yield store
+        store.close()
+
+
+@contextmanager
+def influx_store_like_core(folder: Path) -> Iterator[SeriesStore]:
+    with fresh_login() as login:
+        store = open_store(login, dialect=AS_CORE, page=50)
+        yield store
+        store.close()
+
+
+@contextmanager
+def influx_store_named(folder: Path) -> Iterator[SeriesStore]:
+    with named_login() as login:
+        store = open_store(login)
+        yield store
+        store.close()
+
+
 STORES = [
     pytest.param(memory_store, id="memory"),
     pytest.param(sqlite_store, id="sqlite"),
+    pytest.param(influx_store, id="influx"),
+    pytest.param(influx_store_like_core, id="influx-like-core"),
 ]
+if os.environ.get("NETWATCH_TEST_INFLUX_URL"):
+    STORES.append(pytest.param(influx_store_named, id="influx-named"))

@@ -1,0 +1,93 @@
+"""Where an InfluxDB server is and who we are there, from configuration or from an address."""
+
+import os
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import httpx
+
+from netwatch.config import StoreConfig
+from netwatch.model.errors import ConfigError
+
+__all__ = ["Login", "login_at", "login_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Where a server is, and who we are there.
+
+    Attributes:
+        url: `http://host:8086` or `https://…`.
+        database: the database; on 2.x the bucket.
+        username: any name will do where `password` is a token.
+        password: the password on 1.x, the API token on 2.x and 3.
+        organization: needed by 2.x alone.
+        authority: file with the certificates that TLS trusts; empty for the usual ones.
+        timeout: seconds that one request may take.
+    """
+
+    url: str
+    database: str = "netwatch"
+    username: str = "netwatch"
+    password: str = ""
+    organization: str = ""
+    authority: str = ""
+    timeout: float = 20.0
+
+    @property
+    def place(self) -> str:
+        """The server's address for messages, without anything secret."""
+        url = httpx.URL(self.url)
+        return f"{url.scheme}://{url.netloc.decode('ascii')}"
+
+
+def login_of(config: StoreConfig) -> Login:
+    """Return what `[store]` says; a password `$NAME` is read from the environment.
+
+    Raises:
+        ConfigError: the address is no http(s) URL, or that variable is not set.
+    """
+    if not config.url.startswith(("http://", "https://")):
+        raise ConfigError(f"store.url: {config.url!r} is no http:// or https:// address")
+    return Login(
+        url=config.url,
+        database=config.database,
+        username=config.username,
+        password=_secret(config.password),
+        organization=config.organization,
+        authority=config.authority,
+    )
+
+
+def login_at(location: str) -> Login:
+    """Return what `http://user:password@host:8086/database?organization=…` says.
+
+    The password may be `$NAME` for an environment variable, so that no secret has to stand
+    on a command line; `organization` and `authority` follow a question mark.
+
+    Raises:
+        ConfigError: no such address, or that variable is not set.
+    """
+    parts = urlsplit(location)
+    database = unquote(parts.path.strip("/"))
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not database:
+        raise ConfigError("an InfluxDB's location is http://user:password@host:8086/database")
+    further = parse_qs(parts.query)
+    return Login(
+        url=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+        database=database,
+        username=unquote(parts.username or "netwatch"),
+        password=_secret(unquote(parts.password or "")),
+        organization=further.get("organization", [""])[0],
+        authority=further.get("authority", [""])[0],
+    )
+
+
+def _secret(password: str) -> str:
+    """Return a password, from the environment where it is written `$NAME`."""
+    if not password.startswith("$"):
+        return password
+    found = os.environ.get(password[1:], "")
+    if not found:
+        raise ConfigError(f"store.password: {password} is not set in the environment")
+    return found

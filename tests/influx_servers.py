@@ -1,0 +1,252 @@
+"""Real InfluxDB servers for tests: Debian's, started here, and any that the environment names.
+
+`NETWATCH_TEST_INFLUX_URL` names a server of any version, with `NETWATCH_TEST_INFLUX_TOKEN`
+(on 1.x the password), `NETWATCH_TEST_INFLUX_USER` and `NETWATCH_TEST_INFLUX_ORG` beside it.
+Every test gets a database of its own, which is dropped afterwards.
+"""
+
+import atexit
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import httpx
+import pytest
+from servers import free_port, need
+
+from netwatch.store.influx import InfluxStore
+from netwatch.store.influx_dialect import Dialect
+from netwatch.store.influx_login import Login
+from netwatch.store.influx_server import InfluxServer
+
+__all__ = [
+    "AS_CORE",
+    "Influxd",
+    "fresh_login",
+    "named_login",
+    "open_store",
+    "shared_influxd",
+    "victoria_metrics",
+]
+
+_NUMBERS = itertools.count(1)
+_PATIENCE = timedelta(seconds=10)
+
+# What 3 Core cannot do, asked of a server that could: nothing is overwritten, and one
+# question covers 72 hours.
+AS_CORE = Dialect(
+    "1.6.7",
+    takes_v2_writes=False,
+    overwrites=False,
+    longest_span=timedelta(hours=72),
+    create="CREATE DATABASE {name}",
+)
+
+
+class Influxd:
+    """Debian's influxd 1.6 on loopback with login, in a folder of its own."""
+
+    def __init__(self, folder: Path, *, settings: str = "") -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._program = need("influxd")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._settings = folder / "influxdb.conf"
+        self._settings.write_text(
+            f"""
+reporting-disabled = true
+bind-address = "127.0.0.1:{free_port()}"
+[meta]
+  dir = "{folder}/meta"
+[data]
+  dir = "{folder}/data"
+  wal-dir = "{folder}/wal"
+  index-version = "tsi1"
+[monitor]
+  store-enabled = false
+[http]
+  bind-address = "127.0.0.1:{self.port}"
+  auth-enabled = true
+  log-enabled = false
+{settings}
+"""
+        )
+
+    @property
+    def login(self) -> Login:
+        """The administrator, in no database."""
+        return Login(f"http://127.0.0.1:{self.port}", database="", password="a 'pass\" word")
+
+    def start(self) -> None:
+        """Start, or start again on the same data."""
+        with (self.folder / "influxd.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._program, "-config", self._settings], stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + 15
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(f"{self.login.url}/ping", trust_env=False)
+                break
+            assert self._process.poll() is None, "influxd ended by itself"
+            assert time.monotonic() < deadline, "influxd does not answer"
+            time.sleep(0.05)
+        self.execute(
+            f"CREATE USER {self.login.username} WITH PASSWORD 'a \\'pass\" word' "
+            "WITH ALL PRIVILEGES"
+        )
+
+    def execute(self, statement: str) -> None:
+        """Run a statement as administrator."""
+        httpx.post(
+            f"{self.login.url}/query",
+            data={"q": statement},
+            auth=(self.login.username, self.login.password),
+            trust_env=False,
+        )
+
+    def kill(self) -> None:
+        """End the server without any warning."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait(10)
+            self._process = None
+
+
+@cache
+def shared_influxd() -> Influxd:
+    """Return one server for all tests of this process; it ends with the process."""
+    folder = Path(tempfile.mkdtemp(prefix="netwatch-influx-"))
+    server = Influxd(folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(server.kill)
+    server.start()
+    return server
+
+
+@contextmanager
+def fresh_login() -> Iterator[Login]:
+    """Yield a login to an empty database on the shared server, dropped afterwards."""
+    server = shared_influxd()
+    login = replace(server.login, database=f"netwatch_{os.getpid()}_{next(_NUMBERS)}")
+    server.execute(f'CREATE DATABASE "{login.database}"')
+    yield login
+    server.execute(f'DROP DATABASE "{login.database}"')
+
+
+@contextmanager
+def named_login() -> Iterator[Login]:
+    """Yield a login to an empty database on the server that the environment names."""
+    url = os.environ.get("NETWATCH_TEST_INFLUX_URL")
+    if not url:
+        pytest.skip("NETWATCH_TEST_INFLUX_URL names no server")
+    login = Login(
+        url,
+        database=f"netwatch_{os.getpid()}_{next(_NUMBERS)}",
+        username=os.environ.get("NETWATCH_TEST_INFLUX_USER", "netwatch"),
+        password=os.environ.get("NETWATCH_TEST_INFLUX_TOKEN", ""),
+        organization=os.environ.get("NETWATCH_TEST_INFLUX_ORG", ""),
+    )
+    version = InfluxServer(login).dialect.version
+    make, drop = {"1": _on_v1, "2": _on_v2, "3": _on_core}[version[0]](login)
+    make()
+    yield login
+    drop()
+
+
+def open_store(login: Login, *, dialect: Dialect | None = None, page: int = 100_000) -> InfluxStore:
+    """Return a store in the database of `login`."""
+    return InfluxStore(InfluxServer(login, patience=_PATIENCE, dialect=dialect), page=page)
+
+
+@contextmanager
+def victoria_metrics(folder: Path) -> Iterator[str]:
+    """Run Debian's VictoriaMetrics on loopback; yields its address."""
+    port = free_port()
+    program = need("victoria-metrics")
+    with (folder / "victoria.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                program,
+                f"-storageDataPath={folder / 'victoria'}",
+                f"-httpListenAddr=127.0.0.1:{port}",
+                "-retentionPeriod=100y",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            deadline = time.monotonic() + 15
+            while True:
+                with contextlib.suppress(httpx.TransportError):
+                    if httpx.get(f"{url}/health", trust_env=False).status_code == 200:
+                        break
+                assert process.poll() is None, "victoria-metrics ended by itself"
+                assert time.monotonic() < deadline, "victoria-metrics does not answer"
+                time.sleep(0.05)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _on_v1(login: Login) -> tuple[Callable[[], object], Callable[[], object]]:
+    def run(statement: str) -> None:
+        httpx.post(
+            f"{login.url}/query",
+            data={"q": statement},
+            auth=(login.username, login.password),
+            trust_env=False,
+        ).raise_for_status()
+
+    return (
+        lambda: run(f'CREATE DATABASE "{login.database}"'),
+        lambda: run(f'DROP DATABASE "{login.database}"'),
+    )
+
+
+def _on_v2(login: Login) -> tuple[Callable[[], object], Callable[[], object]]:
+    client = httpx.Client(
+        base_url=login.url,
+        headers={"Authorization": f"Token {login.password}"},
+        timeout=20,
+        trust_env=False,
+    )
+
+    def make() -> None:
+        found = client.get("/api/v2/orgs", params={"org": login.organization}).raise_for_status()
+        body = {"orgID": found.json()["orgs"][0]["id"], "name": login.database}
+        client.post("/api/v2/buckets", json=body).raise_for_status()
+
+    def drop() -> None:
+        found = client.get("/api/v2/buckets", params={"name": login.database}).raise_for_status()
+        number = found.json()["buckets"][0]["id"]
+        client.delete(f"/api/v2/buckets/{number}").raise_for_status()
+
+    return make, drop
+
+
+def _on_core(login: Login) -> tuple[Callable[[], object], Callable[[], object]]:
+    client = httpx.Client(
+        base_url=login.url,
+        headers={"Authorization": f"Bearer {login.password}"},
+        timeout=20,
+        trust_env=False,
+    )
+    path = "/api/v3/configure/database"
+    return (
+        lambda: client.post(path, json={"db": login.database}).raise_for_status(),
+        lambda: client.delete(path, params={"db": login.database}).raise_for_status(),
+    )
