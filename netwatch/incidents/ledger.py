@@ -250,7 +250,7 @@ class SqlLedger:
     def _read_posts(self, query: sql.Select[tuple[object, ...]]) -> list[OutboxEntry]:
         with _plain_errors("read"), self._engine.begin() as connection:
             rows = connection.execute(query.order_by(_POSTS.c.number)).mappings().all()
-        return [_outbox_entry(dict(row)) for row in rows]
+        return [_outbox_entry({str(name): row[name] for name in row}) for row in rows]
 
 
 @contextmanager

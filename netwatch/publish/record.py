@@ -1,0 +1,97 @@
+"""An incident as the public JSON object, the same for the web and the command line."""
+
+from datetime import datetime
+
+from netwatch.model.atlas import Atlas
+from netwatch.model.entity import Entity
+from netwatch.model.incident import Incident, Percent
+from netwatch.publish.places import place_name
+
+__all__ = ["evidence_words", "incident_object", "is_open"]
+
+_EVIDENCE = {
+    0: "signal only",
+    1: "unconfirmed",
+    2: "corroborated, not yet reviewed",
+    3: "confirmed",
+    4: "acknowledged",
+}
+_OPEN = frozenset({"confirmed", "easing"})
+
+
+def is_open(incident: Incident) -> bool:
+    """Tell whether the public is told that `incident` goes on."""
+    return incident.state in _OPEN
+
+
+def evidence_words(level: int) -> str:
+    """Return an evidence level, 0 to 4, in words."""
+    return _EVIDENCE.get(level, "unknown")
+
+
+def incident_object(
+    incident: Incident, places: Atlas, *, url: str = "", test: bool = False
+) -> dict[str, object]:
+    """Return `incident` as plain values for JSON; times are RFC 3339 in UTC.
+
+    Args:
+        incident: the revision to show.
+        places: names of entities.
+        url: root of the site, without a slash at its end.
+        test: whether this observatory runs a drill.
+    """
+    return {
+        "id": incident.id,
+        "revision": incident.revision,
+        "url": f"{url}/i/{incident.id}",
+        "state": str(incident.state),
+        "reason": str(incident.reason),
+        "evidence_level": incident.evidence,
+        "scope": _scope(incident.entity, places),
+        "children": [
+            _scope(child.entity, places)
+            | {"started_at": _text(child.started_at), "ended_at": _text(child.ended_at)}
+            for child in incident.children
+        ],
+        "started_at": _text(incident.started_at),
+        "started_at_low": _text(incident.started_low),
+        "started_at_high": _text(incident.started_high),
+        "ended_at": _text(incident.ended_at),
+        "rollout_hours": incident.progressive_hours,
+        "progressive": incident.progressive_hours is not None,
+        "percent": _percent(incident.percent),
+        "trough": _percent(incident.trough),
+        "trough_at": _text(incident.trough_at),
+        "networks": {"affected": incident.affected, "measured": incident.measured},
+        "baseline": {"id": incident.baseline},
+        "signals": [
+            {"family": "active", "source": signal, "agrees": agrees}
+            if signal in {"reachability", "probing"}
+            else {"source": signal, "agrees": agrees}
+            for signal, agrees in incident.signals
+        ],
+        "cause": None,
+        "merged_into": incident.parent,
+        "test": test,
+        "updated_at": _text(incident.at),
+    }
+
+
+def _scope(entity: Entity, places: Atlas) -> dict[str, object]:
+    return {"type": str(entity.kind), "id": entity.code, "name": place_name(entity, places)}
+
+
+def _percent(percent: Percent) -> dict[str, object] | None:
+    """Return null where there are too few measurements to state a number."""
+    if percent.text is None:
+        return None
+    return {
+        "value": round(percent.value, 1),
+        "low": round(percent.low, 1),
+        "high": round(percent.high, 1),
+        "text": percent.text,
+    }
+
+
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,101 @@
+"""What pages say about levels, incidents and times, in plain words."""
+
+from datetime import UTC, datetime, timedelta
+
+from netwatch.model.atlas import Atlas
+from netwatch.model.incident import Incident, IncidentState
+from netwatch.model.percent import depth_words, percent_phrase
+from netwatch.model.series import Level
+from netwatch.publish.places import full_name
+from netwatch.publish.reading import newest_percent
+from netwatch.publish.record import is_open
+from netwatch.publish.times import clock_text
+
+__all__ = [
+    "age_words",
+    "cell_text",
+    "depth_tone",
+    "headline",
+    "incident_label",
+    "level_tone",
+    "level_words",
+    "revision_line",
+    "sentence_case",
+    "utc_text",
+]
+
+
+def headline(now_open: list[Incident], places: Atlas) -> str:
+    """Return one sentence of state."""
+    if not now_open:
+        return "No disruption is known now."
+    reviewed = sum(incident.evidence >= 3 for incident in now_open)
+    counts = ((reviewed, "confirmed"), (len(now_open) - reviewed, "unconfirmed"))
+    parts = [
+        f"{count} {word} disruption{'' if count == 1 else 's'}" for count, word in counts if count
+    ]
+    names = ", ".join(full_name(incident.entity, places) for incident in now_open[:3])
+    more = f" and {len(now_open) - 3} more" if len(now_open) > 3 else ""
+    return f"{' and '.join(parts)} now: {names}{more}."
+
+
+def incident_label(incident: Incident) -> str:
+    """Return the label that stands over an incident."""
+    if incident.state is IncidentState.MERGED:
+        return "MERGED"
+    if not is_open(incident):
+        return "RESTORED"
+    return "CONFIRMED" if incident.evidence >= 3 else "UNCONFIRMED"
+
+
+def revision_line(incident: Incident) -> tuple[int, str, str, str]:
+    """Return number, time, reason and level of a revision."""
+    words = percent_phrase(incident.percent)
+    return incident.revision, utc_text(incident.at), str(incident.reason), words
+
+
+def level_words(level: Level | None) -> str:
+    """Return a level as a table shows it: "7%", or words."""
+    percent = newest_percent(level) if level else None
+    if percent is None:
+        return "no data"
+    return percent.text or depth_words(percent.value)
+
+
+def level_tone(level: Level | None) -> str:
+    """Return the class that colours a level; the words beside it say the same."""
+    value = level.value if level else None
+    return "nodata" if value is None else depth_tone(value * 100)
+
+
+def depth_tone(percent: float) -> str:
+    """Return the class that colours a depth; the words beside it say the same."""
+    if percent >= 90:
+        return "ordinary"
+    return "reduced" if percent >= 50 else "low"
+
+
+def cell_text(value: float | None) -> str:
+    """Return a figure of a data table: one decimal, a measured zero told from no data."""
+    return "no data" if value is None else f"{value:.1f}"
+
+
+def utc_text(time: datetime) -> str:
+    """Return `time` as "16 Nov 06:30 UTC"."""
+    return f"{clock_text(time.astimezone(UTC))} UTC"
+
+
+def age_words(age: timedelta) -> str:
+    """Return a length of time in the largest unit that still tells it well."""
+    if age < timedelta(minutes=1):
+        return f"{int(age.total_seconds())} s"
+    if age < timedelta(hours=2):
+        return f"{age // timedelta(minutes=1)} minutes"
+    if age < timedelta(days=3):
+        return f"{age // timedelta(hours=1)} hours"
+    return f"{age.days} d {age.seconds // 3600} h"
+
+
+def sentence_case(text: str) -> str:
+    """Return `text` with a capital letter first."""
+    return text[:1].upper() + text[1:]
