@@ -1,7 +1,8 @@
 """Failure words: what went wrong, in the vocabulary of OONI's data format df-007.
 
-One function maps whatever Python or the operating system raised to one word, the layer
-in which it happened, and whether the target's host was heard from.
+One table says of each word in which layer it lies and whether the target's host was
+heard from; one function maps whatever Python or the operating system raised to a word.
+Words: https://github.com/ooni/spec/blob/master/data-formats/df-007-errors.md
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import ssl
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Failure", "Scope", "classify_failure"]
+__all__ = ["Failure", "Scope", "classify_failure", "failure_of"]
 
 
 class Scope(StrEnum):
@@ -37,38 +38,105 @@ class Failure:
     alive: bool = False
 
 
+_TABLE: dict[Scope, dict[str, bool]] = {
+    # The value says whether the target's host gave an answer of its own.
+    Scope.TIMEOUT: {"generic_timeout_error": False},
+    Scope.REFUSED: {"connection_refused": True},
+    Scope.RESET: {"connection_reset": True, "connection_aborted": False, "eof_error": True},
+    Scope.UNREACHABLE: {"host_unreachable": False},
+    Scope.LOCAL: dict.fromkeys(
+        (
+            "network_unreachable",
+            "network_down",
+            "network_reset",
+            "permission_denied",
+            "invalid_argument",
+            "address_not_available",
+            "no_buffer_space",
+            "interrupted",
+            "unavailable",
+            "unknown_failure: emfile",
+            "unknown_failure: enfile",
+            "unknown_failure: probe",
+        ),
+        False,
+    ),
+    Scope.DNS: dict.fromkeys(
+        (
+            "dns_nxdomain_error",
+            "dns_servfail_error",
+            "dns_refused_error",
+            "dns_server_misbehaving",
+            "dns_no_answer",
+            "dns_temporary_failure",
+            "dns_non_recoverable_failure",
+            "dns_bogon_error",
+            "dns_reply_with_wrong_query_id",
+        ),
+        False,
+    ),
+    Scope.TLS: dict.fromkeys(
+        (
+            "ssl_invalid_hostname",
+            "ssl_unknown_authority",
+            "ssl_invalid_certificate",
+            "ssl_failed_handshake",
+        ),
+        True,
+    ),
+    Scope.HTTP: dict.fromkeys(
+        (
+            "http_unexpected_status_code",
+            "http_unexpected_redirect_url",
+            "http_request_failed",
+            "http_response_too_slow",
+            "quic_incompatible_version",
+        ),
+        True,
+    ),
+}
+_WORDS = {
+    word: Failure(word, scope, alive=alive)
+    for scope, words in _TABLE.items()
+    for word, alive in words.items()
+}
 _NUMBERS = {
-    errno.ECONNREFUSED: Failure("connection_refused", Scope.REFUSED, alive=True),
-    errno.ECONNRESET: Failure("connection_reset", Scope.RESET, alive=True),
-    errno.EPIPE: Failure("connection_reset", Scope.RESET, alive=True),
-    errno.ECONNABORTED: Failure("connection_aborted", Scope.RESET),
-    errno.ETIMEDOUT: Failure("generic_timeout_error", Scope.TIMEOUT),
-    errno.EHOSTUNREACH: Failure("host_unreachable", Scope.UNREACHABLE),
-    errno.ENETUNREACH: Failure("network_unreachable", Scope.LOCAL),
-    errno.ENETDOWN: Failure("network_down", Scope.LOCAL),
-    errno.ENETRESET: Failure("network_reset", Scope.LOCAL),
-    errno.EACCES: Failure("permission_denied", Scope.LOCAL),
-    errno.EPERM: Failure("permission_denied", Scope.LOCAL),
-    errno.EINVAL: Failure("invalid_argument", Scope.LOCAL),
-    errno.EADDRNOTAVAIL: Failure("address_not_available", Scope.LOCAL),
-    errno.ENOBUFS: Failure("no_buffer_space", Scope.LOCAL),
-    errno.EMFILE: Failure("unknown_failure: emfile", Scope.LOCAL),
-    errno.ENFILE: Failure("unknown_failure: enfile", Scope.LOCAL),
+    errno.ECONNREFUSED: "connection_refused",
+    errno.ECONNRESET: "connection_reset",
+    errno.EPIPE: "connection_reset",
+    errno.ECONNABORTED: "connection_aborted",
+    errno.ETIMEDOUT: "generic_timeout_error",
+    errno.EHOSTUNREACH: "host_unreachable",
+    errno.ENETUNREACH: "network_unreachable",
+    errno.ENETDOWN: "network_down",
+    errno.ENETRESET: "network_reset",
+    errno.EACCES: "permission_denied",
+    errno.EPERM: "permission_denied",
+    errno.EINVAL: "invalid_argument",
+    errno.EADDRNOTAVAIL: "address_not_available",
+    errno.ENOBUFS: "no_buffer_space",
+    errno.EMFILE: "unknown_failure: emfile",
+    errno.ENFILE: "unknown_failure: enfile",
 }
 _LOOKUPS = {
-    socket.EAI_NONAME: Failure("dns_nxdomain_error", Scope.DNS),
-    socket.EAI_AGAIN: Failure("dns_temporary_failure", Scope.DNS),
-    socket.EAI_FAIL: Failure("dns_non_recoverable_failure", Scope.DNS),
+    socket.EAI_NONAME: "dns_nxdomain_error",
+    socket.EAI_AGAIN: "dns_temporary_failure",
+    socket.EAI_FAIL: "dns_non_recoverable_failure",
 }
-_KINDS: tuple[tuple[type[BaseException], Failure], ...] = (
-    (TimeoutError, Failure("generic_timeout_error", Scope.TIMEOUT)),
-    (asyncio.CancelledError, Failure("interrupted", Scope.LOCAL)),
-    (ssl.SSLEOFError, Failure("eof_error", Scope.RESET, alive=True)),
-    (EOFError, Failure("eof_error", Scope.RESET, alive=True)),
-    (ssl.SSLError, Failure("ssl_failed_handshake", Scope.TLS, alive=True)),
+# Glibc's "no address of this family" has no name on every platform.
+if hasattr(socket, "EAI_NODATA"):
+    _LOOKUPS[socket.EAI_NODATA] = "dns_no_answer"
+_KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    (TimeoutError, "generic_timeout_error"),
+    (asyncio.CancelledError, "interrupted"),
+    (ssl.SSLEOFError, "eof_error"),
+    (EOFError, "eof_error"),
+    (ssl.SSLError, "ssl_failed_handshake"),
 )
-# X509_V_ERR codes of OpenSSL: 62 hostname mismatch; 18 to 21 no trusted issuer.
-_CERTIFICATES = {62: "ssl_invalid_hostname"} | dict.fromkeys(range(18, 22), "ssl_unknown_authority")
+# X509_V_ERR codes of OpenSSL: 62 and 64 name or address mismatch, 18 to 21 no trusted issuer.
+_CERTIFICATES = dict.fromkeys((62, 64), "ssl_invalid_hostname") | dict.fromkeys(
+    range(18, 22), "ssl_unknown_authority"
+)
 
 
 def classify_failure(error: BaseException) -> Failure:
@@ -77,14 +145,23 @@ def classify_failure(error: BaseException) -> Failure:
     Anything unknown becomes `unknown_failure: ` and the error's class, never its text,
     which may carry an address.
     """
+    return failure_of(_word(error))
+
+
+def failure_of(word: str) -> Failure:
+    """Return scope and liveness of a failure word; a word that no one knows lies nowhere."""
+    return _WORDS.get(word) or Failure(word, Scope.UNKNOWN)
+
+
+def _word(error: BaseException) -> str:
+    """Return the failure word for what a network call raised."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        word = _CERTIFICATES.get(error.verify_code, "ssl_invalid_certificate")
-        return Failure(word, Scope.TLS, alive=True)
+        return _CERTIFICATES.get(error.verify_code, "ssl_invalid_certificate")
     if isinstance(error, socket.gaierror):
-        return _LOOKUPS.get(error.errno or 0, Failure("dns_temporary_failure", Scope.DNS))
-    for kind, failure in _KINDS:
+        return _LOOKUPS.get(error.errno or 0, "dns_temporary_failure")
+    for kind, word in _KINDS:
         if isinstance(error, kind):
-            return failure
+            return word
     if isinstance(error, OSError) and error.errno in _NUMBERS:
         return _NUMBERS[error.errno]
-    return Failure(f"unknown_failure: {type(error).__name__}", Scope.UNKNOWN)
+    return f"unknown_failure: {type(error).__name__}"

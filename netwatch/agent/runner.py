@@ -1,0 +1,87 @@
+"""Runs one probe at one target and says what came of it."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
+
+from netwatch.model.failure import Scope, failure_of
+from netwatch.model.measurement import Measurement, Observation, Target
+from netwatch.protocols import Clock, Probe
+
+__all__ = ["Runner"]
+
+_log = logging.getLogger("netwatch.agent.runner")
+_OVERRUN = 1.0
+"""Seconds beyond its time after which a probe is stopped from outside."""
+_OUR_FAULT = "unknown_failure: probe"
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Turns a target into a measurement; never raises for what a network or a probe does.
+
+    Attributes:
+        probes: name and probe; a target whose probe is not there gets a local failure.
+        clock: the wall clock.
+        timeout: seconds that a probe may take.
+    """
+
+    probes: Mapping[str, Probe]
+    clock: Clock
+    timeout: float
+
+    async def measure(self, target: Target) -> Measurement:
+        """Run the target's probe once."""
+        time, since = self.clock(), perf_counter()
+        observations = await self._observe(target)
+        return _conclude(target, time, perf_counter() - since, observations)
+
+    async def _observe(self, target: Target) -> tuple[Observation, ...]:
+        """Call the probe, guarded: a fault in a probe never counts against a target."""
+        probe = self.probes.get(target.probe)
+        if probe is None:
+            return (Observation("probe", "unavailable", 0.0),)
+        since = perf_counter()
+        try:
+            async with asyncio.timeout(self.timeout + _OVERRUN):
+                return await probe.measure(target, within=self.timeout)
+        except Exception:  # noqa: BLE001 - a plugin may raise anything, and must not end us
+            _log.exception("probe %s failed at target %s", target.probe, target.id)
+        return (Observation("probe", _OUR_FAULT, perf_counter() - since),)
+
+
+def _conclude(
+    target: Target, time: datetime, seconds: float, observations: tuple[Observation, ...]
+) -> Measurement:
+    """Sum up: the last observation's failure is the measurement's.
+
+    The host is alive if it gave the failure itself, or if a step that needs its answer
+    succeeded before.
+    """
+    last = observations[-1].failure if observations else _OUR_FAULT
+    if last is None:
+        return Measurement(
+            target.id,
+            target.probe,
+            time,
+            None,
+            "",
+            alive=True,
+            seconds=seconds,
+            observations=observations,
+        )
+    failure = failure_of(last)
+    answered = any(step.failure is None and step.operation != "resolve" for step in observations)
+    return Measurement(
+        target=target.id,
+        probe=target.probe,
+        time=time,
+        failure=failure.word,
+        scope=failure.scope.value,
+        alive=failure.scope is not Scope.LOCAL and (failure.alive or answered),
+        seconds=seconds,
+        observations=observations,
+    )

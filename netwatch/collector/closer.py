@@ -1,0 +1,86 @@
+"""Closes bins: counts an interval once all that can be awaited is in, and again when late.
+
+Everything is computed from the raw log, so doing it twice, or again after a crash at any
+point, writes the same.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from netwatch.collector.inbox import Inbox
+from netwatch.collector.tally import Tally
+from netwatch.model.measurement import Measurement, Target
+from netwatch.model.series import Bin
+from netwatch.protocols import SeriesStore
+from netwatch.signals.reachability import count_reachability, floor_time
+
+__all__ = ["Closer"]
+
+_STRETCH = timedelta(minutes=15)
+"""How much is counted at once when there is much to catch up."""
+_LATE_AT_ONCE = 200
+
+
+class Closer:
+    """Brings counts from the inbox to the store; used by one thread at a time.
+
+    Attributes:
+        width: the width of a bin.
+        until: all bins before this are closed; None before the first.
+
+    Raises:
+        StoreError: from every method, when inbox or store cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        store: SeriesStore,
+        *,
+        targets: Mapping[str, Target],
+        width: timedelta,
+        tally: Tally,
+    ) -> None:
+        self.width = width
+        self.until = store.closed_until()
+        self._inbox = inbox
+        self._store = store
+        self._targets = targets
+        self._tally = tally
+
+    def close(self, bound: datetime) -> int:
+        """Close every bin that ends by `bound`; return how many intervals were closed."""
+        start = self.until
+        if start is None:
+            first = self._inbox.first_time()
+            if first is None:
+                return 0
+            start = floor_time(first, self.width)
+        closed = 0
+        end = floor_time(bound, self.width)
+        while start < end:
+            stretch = max(_STRETCH // self.width, 1) * self.width
+            stop = min(start + stretch, end)
+            self._store.put_bins(self._count(start, stop), closed_until=stop)
+            closed += (stop - start) // self.width
+            self.until = start = stop
+        return closed
+
+    def recount(self) -> int:
+        """Count again the closed bins that got something new since; return how many."""
+        late = self._inbox.late_bins()[:_LATE_AT_ONCE]
+        for time in late:
+            self._store.put_bins(self._count(time, time + self.width))
+        if late:
+            self._inbox.settle_late(late)
+            self._tally.add("late_bins", len(late))
+        return len(late)
+
+    def _count(self, start: datetime, end: datetime) -> list[Bin]:
+        """Count what the inbox holds of an interval."""
+        measurements: list[Measurement] = []
+        for _, measurement in self._inbox.measurements(start, end):
+            if measurement.target not in self._targets:
+                self._tally.add("unknown_target")
+            measurements.append(measurement)
+        return count_reachability(measurements, self._targets, width=self.width)

@@ -1,0 +1,158 @@
+"""The raw log: every batch as it came, durable before anybody is told that it is kept.
+
+One SQLite file in WAL mode. A batch stays in its own compact bytes (about ten a
+measurement); an index on its times finds what an interval needs.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from hashlib import blake2b
+from pathlib import Path
+from typing import Self
+
+from netwatch.database import Database
+from netwatch.model.measurement import Batch, Measurement, Vantage
+from netwatch.wire.envelope import unpack_batch
+
+__all__ = ["Inbox", "Parcel", "Verdict"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS batch (
+    vantage TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    wide INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    payload BLOB NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS once ON batch (vantage, sequence);
+CREATE INDEX IF NOT EXISTS narrow ON batch (first, last) WHERE wide = 0;
+CREATE INDEX IF NOT EXISTS broad ON batch (first, last) WHERE wide = 1;
+CREATE TABLE IF NOT EXISTS late (time INTEGER PRIMARY KEY);
+"""
+_WIDE = 3_600_000
+"""Milliseconds beyond which a batch is looked up on its own: the index on first times can
+then stop an hour before the interval."""
+_FIND = """
+SELECT payload FROM batch WHERE wide = 0 AND first >= :start - 3600000 AND first < :end
+    AND last >= :start
+UNION ALL
+SELECT payload FROM batch WHERE wide = 1 AND first < :end AND last >= :start
+"""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Verdict(StrEnum):
+    """What became of a parcel."""
+
+    KEPT = "kept"
+    REPEATED = "repeated"
+    EQUIVOCATION = "equivocation"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A batch and the message that it came as."""
+
+    batch: Batch
+    payload: bytes
+
+
+class Inbox:
+    """The collector's durable memory; used by one thread at a time.
+
+    Every method may raise StoreError, naming the file; then nothing was changed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path, _SCHEMA, durable=True)
+        self._file = self._database.connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(
+        self, parcels: Sequence[Parcel], *, closed_until: datetime | None, width: timedelta
+    ) -> list[Verdict]:
+        """Keep `parcels` in one durable transaction and return what became of each.
+
+        A repeated one is kept once. One whose name was used for other content is an
+        equivocation and is not kept. Bins of `width` that lie before `closed_until` and
+        get something new are noted as late in the same transaction.
+        """
+        with self._database.writing():
+            return [self._add_one(parcel, closed_until, width) for parcel in parcels]
+
+    def measurements(self, start: datetime, end: datetime) -> Iterator[tuple[Vantage, Measurement]]:
+        """Yield every measurement with `start <= time < end` and the vantage it came from."""
+        span = {"start": _milliseconds(start), "end": _milliseconds(end)}
+        with self._database.reading():
+            found = self._file.execute(_FIND, span).fetchall()
+        for (payload,) in found:
+            batch = unpack_batch(payload)
+            for measurement in batch.measurements:
+                if start <= measurement.time < end:
+                    yield batch.vantage, measurement
+
+    def first_time(self) -> datetime | None:
+        """Return the time of the oldest measurement, None while there is none."""
+        with self._database.reading():
+            query = "SELECT min(first) FROM (SELECT min(first) AS first FROM batch WHERE wide = 0"
+            query += " UNION ALL SELECT min(first) FROM batch WHERE wide = 1)"
+            first = self._file.execute(query).fetchone()[0]
+        return None if first is None else _EPOCH + timedelta(milliseconds=first)
+
+    def late_bins(self) -> list[datetime]:
+        """Return the starts of closed bins that got something new since."""
+        with self._database.reading():
+            rows = self._file.execute("SELECT time FROM late ORDER BY time").fetchall()
+        return [_EPOCH + timedelta(milliseconds=time) for (time,) in rows]
+
+    def settle_late(self, times: Sequence[datetime]) -> None:
+        """Forget that these bins were late: they are counted and written anew."""
+        with self._database.writing():
+            rows = [(_milliseconds(time),) for time in times]
+            self._file.executemany("DELETE FROM late WHERE time = ?", rows)
+
+    def count_batches(self) -> int:
+        """Return how many batches are kept."""
+        with self._database.reading():
+            return int(self._file.execute("SELECT count(*) FROM batch").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def _add_one(self, parcel: Parcel, closed_until: datetime | None, width: timedelta) -> Verdict:
+        """Keep one parcel, inside a transaction."""
+        batch = parcel.batch
+        digest = blake2b(parcel.payload, digest_size=16).digest()
+        times = [_milliseconds(measurement.time) for measurement in batch.measurements] or [0]
+        first, last = min(times), max(times)
+        row = (batch.vantage.id, batch.sequence, first, last, last - first > _WIDE, digest)
+        added = self._file.execute(
+            "INSERT OR IGNORE INTO batch VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, parcel.payload)
+        )
+        if not added.rowcount:
+            known = self._file.execute(
+                "SELECT digest FROM batch WHERE vantage = ? AND sequence = ?", row[:2]
+            ).fetchone()
+            return Verdict.REPEATED if known[0] == digest else Verdict.EQUIVOCATION
+        if closed_until is not None and first < (bound := _milliseconds(closed_until)):
+            step = width // timedelta(milliseconds=1)
+            late = {time - time % step for time in times if time < bound}
+            self._file.executemany(
+                "INSERT OR IGNORE INTO late VALUES (?)", [(time,) for time in sorted(late)]
+            )
+        return Verdict.KEPT
+
+
+def _milliseconds(time: datetime) -> int:
+    """Return whole milliseconds since 1970."""
+    return (time - _EPOCH) // timedelta(milliseconds=1)

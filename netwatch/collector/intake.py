@@ -1,0 +1,86 @@
+"""Judges what comes in: size, form, sender, time. Only what passes is kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from netwatch.collector.closer import Closer
+from netwatch.collector.inbox import Inbox, Parcel, Verdict
+from netwatch.collector.tally import Tally
+from netwatch.model.errors import InputError
+from netwatch.protocols import Clock, Message
+from netwatch.wire.acknowledgement import Acknowledgement, to_ranges
+from netwatch.wire.envelope import LARGEST_MESSAGE, unpack_batch
+from netwatch.wire.topics import topic_agent
+
+__all__ = ["Intake"]
+
+_TOLERANCE = timedelta(minutes=5)
+"""How far ahead of ours a vantage's clock may be."""
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What one agent is to be told."""
+
+    kept: list[int] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+
+
+class Intake:
+    """Turns messages into kept batches and the acknowledgements for them."""
+
+    def __init__(self, inbox: Inbox, *, clock: Clock, tally: Tally) -> None:
+        self._inbox = inbox
+        self._clock = clock
+        self._tally = tally
+
+    def take(self, messages: Sequence[Message], closer: Closer) -> list[Acknowledgement]:
+        """Keep what is sound in one durable transaction; return what to tell whom. Blocks.
+
+        Raises:
+            StoreError: the inbox took nothing; nobody must be told anything.
+        """
+        answers: dict[str, _Answer] = {}
+        parcels = [parcel for message in messages if (parcel := self._open(message, answers))]
+        verdicts = self._inbox.add(parcels, closed_until=closer.until, width=closer.width)
+        for parcel, verdict in zip(parcels, verdicts, strict=True):
+            batch = parcel.batch
+            answer = answers.setdefault(batch.vantage.id, _Answer())
+            if verdict is Verdict.EQUIVOCATION:
+                answer.refused.append((batch.sequence, verdict.value))
+                text = f"batch {batch.sequence} of {batch.vantage.id} came with other content"
+                self._tally.complain(verdict.value, text)
+                continue
+            answer.kept.append(batch.sequence)
+            self._tally.add("batches" if verdict is Verdict.KEPT else verdict.value)
+            if verdict is Verdict.KEPT:
+                self._tally.add("measurements", len(batch.measurements))
+        now = int(self._clock().timestamp() * 1000)
+        return [
+            Acknowledgement(agent, to_ranges(answer.kept), tuple(answer.refused), now)
+            for agent, answer in answers.items()
+        ]
+
+    def _open(self, message: Message, answers: dict[str, _Answer]) -> Parcel | None:
+        """Return the batch of a sound message; count and log an unsound one."""
+        sender = topic_agent(message.topic)
+        if len(message.payload) > LARGEST_MESSAGE:
+            text = f"{message.topic[:100]}: {len(message.payload)} bytes are too many"
+            self._tally.complain("too_large", text)
+            return None
+        try:
+            batch = unpack_batch(message.payload)
+        except InputError as error:
+            self._tally.complain("garbled", f"{message.topic[:100]}: {error}")
+            return None
+        if batch.vantage.id != sender:
+            text = f"{message.topic[:100]}: the batch says it is from {batch.vantage.id}"
+            self._tally.complain("wrong_sender", text)
+            return None
+        bound = self._clock() + _TOLERANCE
+        if any(measurement.time > bound for measurement in batch.measurements):
+            self._tally.complain("future", f"batch {batch.sequence} of {sender} is in the future")
+            answers.setdefault(sender, _Answer()).refused.append((batch.sequence, "future"))
+            return None
+        return Parcel(batch, message.payload)

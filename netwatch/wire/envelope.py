@@ -1,0 +1,223 @@
+"""How a batch is written down: columns in MessagePack, deflated, behind a small header.
+
+A batch is many rows of few different values, so each row is four small indexes and a few
+durations; deflate does the rest. Times are kept to the millisecond, durations to a tenth.
+Whatever comes in is hostile until it is unpacked: both sizes are capped, every number has
+a range, every index is checked, and the only error is `InputError`.
+"""
+
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+
+from netwatch.model.errors import InputError
+from netwatch.model.measurement import Batch, Measurement, Observation, Vantage
+from netwatch.wire.topics import is_agent_id
+
+__all__ = [
+    "LARGEST_MESSAGE",
+    "LARGEST_SEQUENCE",
+    "MOST_MEASUREMENTS",
+    "inflate",
+    "pack_batch",
+    "unpack_batch",
+]
+
+LARGEST_MESSAGE = 64 * 1024
+"""Bytes of the largest message that is sent or accepted."""
+LARGEST_SEQUENCE = 2**53
+"""Sequences stay below this, so that every language can hold one exactly."""
+MOST_MEASUREMENTS = 5_000
+"""Measurements in the largest batch."""
+
+_MAGIC = b"NW\x01"
+_INFLATED_LIMIT = 1024 * 1024
+_TICKS = 10_000
+"""Durations are counted in 0.1 ms."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# 2000 to 2100 in milliseconds: a clock may be wrong, but a time beyond breaks arithmetic.
+_EARLIEST, _LATEST = 946_684_800_000, 4_102_444_800_000
+_Instant = Annotated[int, msgspec.Meta(ge=_EARLIEST, le=_LATEST)]
+_Step = Annotated[int, msgspec.Meta(ge=-(2**42), le=2**42)]
+_Ticks = Annotated[int, msgspec.Meta(ge=-864_000_000, le=864_000_000)]
+_Index = Annotated[int, msgspec.Meta(ge=0, lt=MOST_MEASUREMENTS)]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+_Word = Annotated[str, msgspec.Meta(max_length=128)]
+_Country = Annotated[str, msgspec.Meta(pattern="^([A-Z]{2})?$")]
+_Network = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+_Sequence = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST_SEQUENCE)]
+_Pattern = Annotated[list[tuple[_Name, _Word | None]], msgspec.Meta(max_length=32)]
+_Verdict = tuple[_Word | None, _Word, bool]
+
+
+class _Table(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """A batch as columns; `moments` are differences in milliseconds from `start` on.
+
+    `spare` is what a measurement took beyond the sum of its steps, `steps` are all
+    observations' durations one after another, both in ticks.
+    """
+
+    vantage: str
+    country: _Country
+    network: _Network
+    sequence: _Sequence
+    start: _Instant
+    targets: list[tuple[_Name, _Name]]
+    patterns: list[_Pattern]
+    verdicts: list[_Verdict]
+    target_of: Annotated[list[_Index], msgspec.Meta(max_length=MOST_MEASUREMENTS)]
+    pattern_of: list[_Index]
+    verdict_of: list[_Index]
+    moments: list[_Step]
+    spare: list[_Ticks]
+    steps: list[_Ticks]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Table).decode
+
+
+def pack_batch(batch: Batch) -> bytes:
+    """Return `batch` as a message. The same batch always gives the same bytes.
+
+    Raises:
+        InputError: more measurements than `MOST_MEASUREMENTS`, or too many bytes.
+    """
+    if len(batch.measurements) > MOST_MEASUREMENTS:
+        raise InputError(f"batch: {len(batch.measurements)} measurements are too many")
+    message = _MAGIC + zlib.compress(_encode(_to_table(batch)), 6)
+    if len(message) > LARGEST_MESSAGE:
+        raise InputError(f"batch: {len(message)} bytes are more than {LARGEST_MESSAGE}")
+    return message
+
+
+def unpack_batch(message: bytes) -> Batch:
+    """Return the batch that a message carries.
+
+    Raises:
+        InputError: it is too large, no batch, or not a batch that `pack_batch` could make.
+    """
+    if len(message) > LARGEST_MESSAGE:
+        raise InputError(f"batch: {len(message)} bytes are more than {LARGEST_MESSAGE}")
+    if not message.startswith(_MAGIC):
+        raise InputError("batch: not a message of this version of netwatch")
+    try:
+        table = _decode(inflate(message[len(_MAGIC) :], limit=_INFLATED_LIMIT))
+        return _from_table(table)
+    except msgspec.DecodeError as error:
+        raise InputError(f"batch: {error}") from error
+    except (IndexError, OverflowError, ValueError) as error:
+        raise InputError("batch: its columns do not fit each other") from error
+
+
+def inflate(packed: bytes, *, limit: int) -> bytes:
+    """Return what zlib made `packed` from, at most `limit` bytes.
+
+    Raises:
+        InputError: damaged, cut short, followed by something else, or larger than `limit`.
+    """
+    stream = zlib.decompressobj()
+    try:
+        plain = stream.decompress(packed, limit + 1)
+    except zlib.error as error:
+        raise InputError("batch: damaged compression") from error
+    if len(plain) > limit:
+        raise InputError(f"batch: unpacks to more than {limit} bytes")
+    if not stream.eof or stream.unused_data:
+        raise InputError("batch: cut short, or followed by something else")
+    return plain
+
+
+def _to_table(batch: Batch) -> _Table:
+    """Turn rows into columns."""
+    targets: dict[tuple[str, str], int] = {}
+    patterns: dict[tuple[tuple[str, str | None], ...], int] = {}
+    verdicts: dict[_Verdict, int] = {}
+    instants = [_milliseconds(row.time) for row in batch.measurements]
+    start = instants[0] if instants else _EARLIEST
+    table = _Table(
+        batch.vantage.id,
+        batch.vantage.country,
+        batch.vantage.asn,
+        batch.sequence,
+        start,
+        *([] for _ in range(9)),
+    )
+    for row, instant in zip(batch.measurements, instants, strict=True):
+        ticks = [round(step.seconds * _TICKS) for step in row.observations]
+        pattern = tuple((step.operation, step.failure) for step in row.observations)
+        verdict = (row.failure, row.scope, row.alive)
+        table.target_of.append(targets.setdefault((row.target, row.probe), len(targets)))
+        table.pattern_of.append(patterns.setdefault(pattern, len(patterns)))
+        table.verdict_of.append(verdicts.setdefault(verdict, len(verdicts)))
+        table.moments.append(instant - start)
+        table.spare.append(round(row.seconds * _TICKS) - sum(ticks))
+        table.steps.extend(ticks)
+        start = instant
+    table.targets = list(targets)
+    table.patterns = [list(pattern) for pattern in patterns]
+    table.verdicts = list(verdicts)
+    return table
+
+
+def _from_table(table: _Table) -> Batch:
+    """Turn columns back into rows; raises what Python does where they do not fit."""
+    if not is_agent_id(table.vantage):
+        raise InputError("batch: the vantage's id has not the form of one")
+    steps = iter(table.steps)
+    instant = table.start
+    rows = []
+    columns = zip(
+        table.target_of,
+        table.pattern_of,
+        table.verdict_of,
+        table.moments,
+        table.spare,
+        strict=True,
+    )
+    for target, pattern, verdict, moment, spare in columns:
+        instant += moment
+        place = (target, pattern, verdict)
+        rows.append(_row(table, place, instant=instant, spare=spare, steps=steps))
+    if next(steps, None) is not None:
+        raise ValueError("durations are left over")
+    return Batch(
+        vantage=Vantage(table.vantage, table.country, table.network),
+        sequence=table.sequence,
+        measurements=tuple(rows),
+    )
+
+
+def _row(
+    table: _Table, place: tuple[int, int, int], *, instant: int, spare: int, steps: Iterator[int]
+) -> Measurement:
+    """Build one measurement; takes its durations from `steps`."""
+    target, probe = table.targets[place[0]]
+    pattern = table.patterns[place[1]]
+    failure, scope, alive = table.verdicts[place[2]]
+    if not _EARLIEST <= instant <= _LATEST:
+        raise ValueError("a time beyond all clocks")
+    ticks = [length for _, length in zip(pattern, steps, strict=False)]
+    if len(ticks) < len(pattern) or any(length < 0 for length in ticks):
+        raise ValueError("durations are missing or negative")
+    return Measurement(
+        target=target,
+        probe=probe,
+        time=_EPOCH + timedelta(milliseconds=instant),
+        failure=failure,
+        scope=scope,
+        alive=alive,
+        seconds=max(0, spare + sum(ticks)) / _TICKS,
+        observations=tuple(
+            Observation(operation, word, length / _TICKS)
+            for (operation, word), length in zip(pattern, ticks, strict=True)
+        ),
+    )
+
+
+def _milliseconds(time: datetime) -> int:
+    """Return whole milliseconds since 1970."""
+    return (time - _EPOCH) // timedelta(milliseconds=1)

@@ -1,0 +1,126 @@
+"""A link over MQTT 3.1.1, by aiomqtt, which is named in this file only."""
+
+import logging
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+import aiomqtt
+
+from netwatch.model.errors import LinkError
+from netwatch.protocols import Message
+
+__all__ = ["MqttLink"]
+
+_WAITING = 10_000
+"""Messages held in memory while the receiver is busy; beyond, they come again later."""
+_log = logging.getLogger("netwatch.wire.mqtt")
+# paho tells of each packet and aiomqtt of each busy moment; neither is of use to a reader.
+_quiet = logging.getLogger("netwatch.wire.mqtt.client")
+_quiet.setLevel(logging.ERROR)
+
+
+class MqttLink:
+    """A connection to an MQTT broker; see `netwatch.protocols.Link`.
+
+    Args:
+        host, port: where the broker is.
+        username, password: how we are known there.
+        tls: use TLS; True trusts the system's authorities.
+        will: what the broker says for us when we vanish.
+        timeout: seconds to wait for the broker's answer to anything.
+        keepalive: seconds of silence after which either side looks for the other.
+    """
+
+    def __init__(  # noqa: PLR0913 - what MQTT needs; all but the host by name
+        self,
+        *,
+        host: str,
+        port: int = 1883,
+        username: str = "",
+        password: str = "",
+        tls: bool | ssl.SSLContext = False,
+        will: Message | None = None,
+        timeout: float = 10.0,
+        keepalive: int = 30,
+    ) -> None:
+        self._place = f"{host}:{port}"
+        self._context = ssl.create_default_context() if tls is True else tls or None
+        self._address, self._account = (host, port), (username or None, password or None)
+        self._will = aiomqtt.Will(will.topic, will.payload, 1, will.retained) if will else None
+        self._timeout, self._keepalive = timeout, keepalive
+        self._client: aiomqtt.Client | None = None
+
+    async def __aenter__(self) -> Self:
+        with self._translated("reach"):
+            client = self._make_client()
+            await client.__aenter__()
+        self._client = client
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            await client.__aexit__(kind, error, trace)
+        except (aiomqtt.MqttError, OSError) as broken:
+            _log.debug("leaving %s: %s", self._place, broken)
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish at QoS 1 and wait for the broker's receipt."""
+        with self._translated("publish to"):
+            await self._connected().publish(topic, payload, qos=1, retain=retain)
+
+    async def subscribe(self, pattern: str) -> None:
+        """Subscribe at QoS 1."""
+        with self._translated("subscribe at"):
+            answers = await self._connected().subscribe(pattern, qos=1)
+        for answer in answers:
+            if (answer if isinstance(answer, int) else answer.value) >= 0x80:
+                raise LinkError(f"broker {self._place} refuses to send us {pattern}")
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Yield messages in the order in which they came."""
+        with self._translated("hear from"):
+            async for message in self._connected().messages:
+                payload = message.payload
+                if isinstance(payload, bytes | bytearray):
+                    yield Message(str(message.topic), bytes(payload), retained=message.retain)
+
+    def _make_client(self) -> aiomqtt.Client:
+        """Build the client; it binds itself to the running loop."""
+        username, password = self._account
+        return aiomqtt.Client(
+            *self._address,
+            username=username,
+            password=password,
+            tls_context=self._context,
+            will=self._will,
+            timeout=self._timeout,
+            keepalive=self._keepalive,
+            max_queued_incoming_messages=_WAITING,
+            logger=_quiet,
+        )
+
+    def _connected(self) -> aiomqtt.Client:
+        """Return the client, or raise LinkError where there is none."""
+        if self._client is None:
+            raise LinkError(f"not connected to broker {self._place}")
+        return self._client
+
+    @contextmanager
+    def _translated(self, verb: str) -> Iterator[None]:
+        """Turn what aiomqtt, paho and the socket raise into one LinkError."""
+        try:
+            yield
+        except (aiomqtt.MqttError, OSError, ValueError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise LinkError(f"cannot {verb} broker {self._place}: {reason}") from error

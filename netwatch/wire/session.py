@@ -1,0 +1,61 @@
+"""What both ends of a link need: coming back patiently, and ending together."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from random import Random
+
+import stamina
+
+from netwatch.model.errors import LinkError
+from netwatch.protocols import Link
+
+__all__ = ["connect_patiently", "first_end"]
+
+_log = logging.getLogger("netwatch.wire.session")
+# It would tell of each attempt; we tell of the first failure and of the return.
+logging.getLogger("stamina").setLevel(logging.ERROR)
+_LONGEST_WAIT = 300.0
+_PACES = 30
+_MOST_DOUBLINGS = 16
+
+
+async def connect_patiently(make: Callable[[], Link], *, pace: float, random: Random) -> Link:
+    """Return a link from `make` that has connected, however long that takes.
+
+    Waits are drawn between nothing and a bound that doubles from `pace` seconds up to 30
+    times that, at most five minutes (full jitter: https://aws.amazon.com/blogs/architecture/
+    exponential-backoff-and-jitter/), so that a thousand agents do not come back at once.
+    """
+    failures = 0
+    longest = min(_LONGEST_WAIT, _PACES * pace)
+
+    def wait(error: Exception) -> bool | float:
+        nonlocal failures
+        if not isinstance(error, LinkError):
+            return False
+        failures += 1
+        if failures == 1:
+            _log.warning("%s; trying again until it works", error)
+        return random.uniform(0, min(longest, pace * 2.0 ** min(failures, _MOST_DOUBLINGS)))
+
+    async for attempt in stamina.retry_context(on=wait, attempts=None, timeout=None):
+        with attempt:
+            link = make()
+            await link.__aenter__()
+    if failures:
+        _log.warning("connected after %d failed attempts", failures)
+    return link
+
+
+async def first_end(*parts: Awaitable[None]) -> None:
+    """Run `parts` together until the first ends, stop the others, and raise what it raised."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,123 @@
+"""What every probe needs: timing its steps, and turning a name into an address.
+
+A step that fails ends the measurement; whatever was raised becomes a failure word.
+"""
+
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
+from time import perf_counter
+from types import TracebackType
+from typing import Self
+
+from netwatch.model.failure import classify_failure
+from netwatch.model.measurement import Observation
+
+__all__ = ["Address", "StepError", "Steps", "resolve"]
+
+Address = tuple[socket.AddressFamily, str]
+"""An address family and a literal address of it."""
+
+# getaddrinfo blocks; four at a time, so that a dead resolver cannot take every thread.
+_RESOLVERS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="resolve")
+
+
+class StepError(Exception):
+    """Raised by a step that failed; its observation is recorded already.
+
+    Raise it with a failure word inside a step where no exception says what went wrong.
+    """
+
+    def __init__(self, word: str) -> None:
+        super().__init__(word)
+        self.word = word
+
+
+class Steps:
+    """Collects one observation a step; the context of a whole measurement.
+
+    `async with Steps(within=10) as steps: with steps.step("connect"): ...`
+
+    A step's failure or the end of the time leaves the block quietly; `steps.observations`
+    then ends with the failure. Cancellation by anyone else passes through.
+    """
+
+    __slots__ = ("_operation", "_since", "_timeout", "observations")
+
+    def __init__(self, *, within: float) -> None:
+        self.observations: tuple[Observation, ...] = ()
+        self._timeout = asyncio.timeout(within)
+        self._operation = ""
+        self._since = 0.0
+
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            return True
+        return isinstance(error, StepError)
+
+    def step(self, operation: str) -> "Steps":
+        """Return the context of one step; `operation` names it in the observation."""
+        self._operation = operation
+        return self
+
+    def __enter__(self) -> None:
+        self._since = perf_counter()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.add(self._operation, None, perf_counter() - self._since)
+            return
+        cancelled = isinstance(error, asyncio.CancelledError)
+        if cancelled and not self._timeout.expired():
+            return
+        if isinstance(error, StepError):
+            word = error.word
+        else:
+            word = classify_failure(TimeoutError() if cancelled else error).word
+        self.add(self._operation, word, perf_counter() - self._since)
+        if isinstance(error, Exception) and not isinstance(error, StepError):
+            raise StepError(word) from error
+
+    def add(self, operation: str, failure: str | None, seconds: float) -> None:
+        """Record a step that was timed elsewhere."""
+        self.observations += (Observation(operation, failure, seconds),)
+
+
+async def resolve(host: str, steps: Steps) -> Address:
+    """Return the first address of `host`, recorded as step `resolve`.
+
+    A literal address is returned as it is, without a step.
+
+    Raises:
+        StepError: the name has no address, or no resolver answered.
+    """
+    try:
+        literal = ip_address(host)
+    except ValueError:
+        with steps.step("resolve"):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(_RESOLVERS, _look_up, host)
+    return (socket.AF_INET if literal.version == 4 else socket.AF_INET6), host
+
+
+def _look_up(host: str) -> Address:
+    """Ask the system's resolver; blocks."""
+    family, _, _, _, place = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+    return family, str(place[0])

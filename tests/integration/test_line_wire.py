@@ -1,0 +1,232 @@
+"""Agents, a broker and a collector on loopback: what is measured arrives once, whatever dies."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+from netwatch_probes.tcp import TcpProbe
+from servers import PASSWORD, USERNAME, free_port, mosquitto, tcp_server, until
+
+from netwatch.agent.loop import AgentParts, run_agent
+from netwatch.agent.spool import Spool
+from netwatch.collector.inbox import Inbox
+from netwatch.collector.loop import CollectorParts, run_collector
+from netwatch.collector.tally import Tally
+from netwatch.config import AgentConfig, AnalysisConfig, Duration
+from netwatch.model.entity import Entity
+from netwatch.model.measurement import Target, Vantage
+from netwatch.model.series import Bin
+from netwatch.protocols import Link, Message
+from netwatch.store.memory import MemoryStore
+from netwatch.wire.broker import EmbeddedBroker
+from netwatch.wire.mqtt import MqttLink
+
+NETWORK = Entity.parse("asn:64500")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Line:
+    """One collector and its agents, on files that outlive them."""
+
+    folder: Path
+    port: int
+    targets: list[Target]
+    store: MemoryStore = field(default_factory=MemoryStore)
+    tally: Tally = field(default_factory=Tally)
+
+    def connect(self, will: Message | None) -> Link:
+        return MqttLink(
+            host="127.0.0.1", port=self.port, username=USERNAME, password=PASSWORD, will=will
+        )
+
+    @asynccontextmanager
+    async def collector(self) -> AsyncIterator[Inbox]:
+        inbox = Inbox(self.folder / "inbox.sqlite")
+        parts = CollectorParts(
+            connect=self.connect,
+            inbox=inbox,
+            store=self.store,
+            targets={target.id: target for target in self.targets},
+            clock=now,
+            config=AnalysisConfig(bin=Duration(seconds=0.5), grace=Duration(seconds=0.5)),
+            tally=self.tally,
+        )
+        async with running(run_collector(parts)):
+            yield inbox
+        inbox.close()
+
+    @asynccontextmanager
+    async def agent(self, name: str) -> AsyncIterator[Spool]:
+        vantage = Vantage(name, "XX", 64501)
+        spool = Spool(self.folder / f"{name}.sqlite", vantage=vantage, born=now())
+        parts = AgentParts(
+            vantage=vantage,
+            targets=self.targets,
+            probes={"tcp": TcpProbe()},
+            connect=self.connect,
+            spool=spool,
+            clock=now,
+            config=AgentConfig(
+                period=Duration(seconds=0.3),
+                timeout=Duration(seconds=5),
+                seal=Duration(seconds=0.2),
+            ),
+        )
+        async with running(run_agent(parts)):
+            yield spool
+        spool.close()
+
+    def bins(self) -> list[Bin]:
+        return [
+            found
+            for found in self.store.read_bins(
+                datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+            )
+            if found.series.entity == NETWORK
+        ]
+
+
+@asynccontextmanager
+async def running(work: object) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture(params=["embedded", "mosquitto"])
+async def port(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[int]:
+    if request.param == "embedded":
+        async with EmbeddedBroker(users={USERNAME: PASSWORD}) as broker:
+            yield broker.port
+        return
+    server = mosquitto(tmp_path)
+    yield await asyncio.to_thread(server.__enter__)
+    await asyncio.to_thread(server.__exit__, None, None, None)
+
+
+def target(port: int, name: str = "one", host: str = "127.0.0.1") -> Target:
+    return Target(name, "tcp", host, port=port, asn=64500, country="XX")
+
+
+async def test_measurements_become_bins(port: int, tmp_path: Path) -> None:
+    async with tcp_server(host="127.66.0.1") as server:
+        line = Line(tmp_path, port, [target(server, host="127.66.0.1")])
+        async with line.collector(), line.agent("a1"), line.agent("a2"):
+            await until(lambda: len(line.bins()) >= 3)
+        found = line.bins()
+    assert all(count.value == count.total for count in found)
+    assert sum(count.total or 0 for count in found) >= 5
+
+
+async def test_the_store_has_a_measurement_soon_after_its_bin(port: int, tmp_path: Path) -> None:
+    async with tcp_server() as server:
+        line = Line(tmp_path, port, [target(server)])
+        async with line.collector(), line.agent("a1"):
+            await until(lambda: len(line.bins()) >= 2)
+            behind = now() - line.bins()[-1].time
+    # Bin 0.5 s, grace 0.5 s, and some for a slow machine.
+    assert behind < timedelta(seconds=4)
+
+
+async def test_a_dark_network_is_a_zero_and_a_refusing_host_is_alive(
+    port: int, tmp_path: Path
+) -> None:
+    closed = free_port()
+    line = Line(tmp_path, port, [target(closed)])
+    async with line.collector(), line.agent("a1"):
+        await until(lambda: bool(line.bins()))
+    assert all(count.value == count.total for count in line.bins())
+
+
+async def test_restarts_lose_nothing_and_count_nothing_twice(port: int, tmp_path: Path) -> None:
+    """The collector goes and comes on the same files, three times, while an agent measures."""
+    async with tcp_server() as server:
+        line = Line(tmp_path, port, [target(server, "one"), target(server, "two")])
+        async with line.agent("a1") as spool:
+            for _ in range(3):
+                async with line.collector():
+                    kept = line.tally.counts["measurements"]
+                    await until(lambda kept=kept: line.tally.counts["measurements"] > kept + 3)
+                await asyncio.sleep(Random().uniform(0.1, 0.6))
+        async with line.collector() as inbox, line.agent("a1") as spool:
+            await until(lambda: line.tally.counts["measurements"] > kept + 10)
+        async with line.collector() as inbox:
+            # Nothing is measured any more; what the spool still holds is the last of all.
+            inside = [
+                (vantage.id, one.target, one.time)
+                for vantage, one in inbox.measurements(
+                    now() - timedelta(hours=1), now() + timedelta(hours=1)
+                )
+            ]
+            await until(lambda: sum(count.total or 0 for count in line.bins()) == len(inside))
+        spool = Spool(tmp_path / "a1.sqlite", vantage=Vantage("a1"), born=now())
+        left = spool.count_waiting()
+        spool.close()
+    assert len(set(inside)) == len(inside) == line.tally.counts["measurements"]
+    assert left <= 12
+    # A period is 0.3 s: no gap in what one target saw is longer than a few of them.
+    times = sorted(time for _, name, time in inside if name == "one")
+    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    assert max(gaps) < timedelta(seconds=3)
+
+
+async def test_garbage_is_counted_and_costs_nothing_else(port: int, tmp_path: Path) -> None:
+    async with tcp_server() as server:
+        line = Line(tmp_path, port, [target(server)])
+        async with line.collector(), line.connect(None) as stranger, line.agent("a1"):
+            await until(lambda: line.tally.counts["measurements"] > 0)
+            await stranger.publish("nw/v1/a/evil/b", b"\x00garbled")
+            await stranger.publish("nw/v1/a/evil/b", b"NW\x01" + b"x" * (10 * 1024 * 1024))
+            await until(lambda: line.tally.counts["too_large"] == 1)
+            kept = line.tally.counts["measurements"]
+            await until(lambda: line.tally.counts["measurements"] > kept)
+    assert line.tally.counts["garbled"] == 1
+
+
+async def test_an_unreachable_broker_is_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Agent and collector start first; the broker comes later; nothing is lost."""
+    port = free_port()
+    async with tcp_server() as server:
+        line = Line(tmp_path, port, [target(server)])
+        async with line.collector(), line.agent("a1") as spool:
+            await until(lambda: spool.count_waiting() >= 3)
+            assert not line.bins()
+            async with EmbeddedBroker(users={USERNAME: PASSWORD}, port=port):
+                await until(lambda: bool(line.bins()))
+                await until(lambda: line.tally.counts["measurements"] >= 6)
+    lines = [entry.message for entry in caplog.records if "cannot reach broker" in entry.message]
+    assert len(lines) == 2  # one of the agent, one of the collector, none a retry
+    assert f"127.0.0.1:{port}" in lines[0]
+
+
+async def test_a_full_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
+    broker = EmbeddedBroker(users={USERNAME: PASSWORD})
+    async with broker, tcp_server() as server:
+        line = Line(tmp_path, broker.port, [target(server)])
+        async with line.collector() as inbox, line.agent("a1"):
+            await until(lambda: line.tally.counts["measurements"] > 0)
+            pages = "PRAGMA max_page_count"
+            await asyncio.to_thread(inbox._file.execute, f"{pages} = 1")
+            await until(lambda: line.tally.counts["inbox"] > 0)
+            kept = line.tally.counts["measurements"]
+            await asyncio.to_thread(inbox._file.execute, f"{pages} = 1000000")
+            await until(lambda: line.tally.counts["measurements"] > kept + 3)
+            start = now() - timedelta(hours=1)
+            times = sorted(one.time for _, one in inbox.measurements(start, now()))
+    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    assert max(gaps) < timedelta(seconds=3)

@@ -1,0 +1,114 @@
+"""Real servers on loopback for tests: each is a context manager, none needs a fixed port."""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+__all__ = [
+    "PASSWORD",
+    "USERNAME",
+    "free_port",
+    "mosquitto",
+    "need",
+    "tcp_server",
+    "until",
+]
+
+USERNAME = "netwatch"
+PASSWORD = "swordfish"
+
+
+def need(program: str) -> str:
+    """Return the path of a program; without it the test fails in CI and is skipped elsewhere."""
+    found = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{program} is missing")
+        pytest.skip(f"{program} is missing")
+    return found
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+async def until(condition: Callable[[], bool], *, seconds: float = 15.0) -> None:
+    """Wait for `condition`; fail when it does not come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        await asyncio.sleep(0.01)
+
+
+@contextmanager
+def mosquitto(folder: Path, *, port: int = 0, extra: str = "") -> Iterator[int]:
+    """Run Mosquitto on 127.0.0.1 with one user; yields its port."""
+    program = need("mosquitto")
+    passwords = folder / "passwords"
+    subprocess.run(
+        [need("mosquitto_passwd"), "-c", "-b", passwords, USERNAME, PASSWORD], check=True
+    )
+    port = port or free_port()
+    settings = folder / "mosquitto.conf"
+    # As root it would become another user, who cannot read a test's folder.
+    user = "user root\n" if os.geteuid() == 0 else ""
+    settings.write_text(
+        f"{user}listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\n{extra}"
+    )
+    with (folder / "mosquitto.log").open("wb") as log:
+        process = subprocess.Popen([program, "-c", settings], stdout=log, stderr=log)
+        try:
+            _wait_for_port(port, process)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "mosquitto ended at once"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise AssertionError("mosquitto does not listen")
+
+
+@asynccontextmanager
+async def tcp_server(
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], object] | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> AsyncIterator[int]:
+    """Accept connections and hand them to `handle`, or close them; yields the port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if handle is not None:
+                result = handle(reader, writer)
+                if asyncio.iscoroutine(result):
+                    await result
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, host, port)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
