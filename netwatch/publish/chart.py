@@ -124,7 +124,7 @@ def _draw_line(axes: Axes, request: ChartRequest, line: Trace) -> None:
     if not line.times:
         axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color=TEXT)
         return
-    onset = request.incident.started_at if request.incident else line.times[-1]
+    onset = request.incident.started_at if request.incident else None
     low, high = ordinary_band(line, onset)
     axes.axhspan(low, min(high, _TOP), color=_BAND, linewidth=0, zorder=0.5)
     times = [_number(time) for time in line.times]
@@ -137,7 +137,7 @@ def _draw_line(axes: Axes, request: ChartRequest, line: Trace) -> None:
     _draw_gaps(axes, line)
     axes.set_xlim(times[0], _number(line.times[-1] + line.step))
     if request.incident is not None:
-        _draw_phases(axes, line, onset)
+        _draw_phases(axes, line, request.incident.started_at)
         _draw_onset(axes, request.incident, request.places)
 
 

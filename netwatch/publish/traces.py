@@ -85,12 +85,15 @@ def phases(line: Trace) -> list[tuple[str, datetime, datetime]]:
     return found
 
 
-def ordinary_band(line: Trace, before: datetime) -> tuple[float, float]:
-    """Return the 5th and 95th percentile of values before `before`; 95 and 105 for too few."""
+def ordinary_band(line: Trace, before: datetime | None) -> tuple[float, float]:
+    """Return the 5th and 95th percentile of values before `before`, an incident's onset.
+
+    95 and 105 where there are too few, or where no onset says which values were ordinary.
+    """
     values = sorted(
         value
         for time, value in zip(line.times, line.values, strict=True)
-        if value is not None and time < before
+        if value is not None and before is not None and time < before
     )
     if len(values) < 12:
         return 95.0, 105.0

@@ -10,7 +10,7 @@ from netwatch.publish.traces import Trace, gaps, ordinary_band, round_marks
 __all__ = ["chart_svg", "sparkline_svg"]
 
 _WIDTH, _HEIGHT = 720.0, 300.0
-_LEFT, _RIGHT, _ABOVE, _BELOW = 46.0, 8.0, 14.0, 30.0
+_LEFT, _RIGHT, _ABOVE, _BELOW = 50.0, 8.0, 14.0, 30.0
 _TOP = 108.0
 
 
@@ -53,7 +53,7 @@ def chart_svg(line: Trace, *, label: str, onset: datetime | None = None) -> Mark
         _text(root, (_WIDTH / 2, _HEIGHT / 2), "no data", "middle")
         return Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704 - built, not pasted
     plane = _Plane(line, (_LEFT, _WIDTH - _RIGHT, _ABOVE, _HEIGHT - _BELOW), _TOP)
-    low, high = ordinary_band(line, onset or line.times[-1])
+    low, high = ordinary_band(line, onset)
     _add_box(root, "ordinary", (plane.left, plane.y(high)), (plane.right, plane.y(low)))
     for percent in range(0, 101, 25):
         height = plane.y(percent)
