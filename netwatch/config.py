@@ -19,6 +19,7 @@ __all__ = [
     "Config",
     "Duration",
     "IncidentConfig",
+    "PlaceConfig",
     "PublishConfig",
     "StoreConfig",
     "VantageConfig",
@@ -136,7 +137,7 @@ class WebConfig(_Section, frozen=True):
     port: int = 8080
 
 
-class _PlaceRow(_Section, frozen=True):
+class PlaceConfig(_Section, frozen=True):
     """`[[place]]`: name, parent and weight of an entity."""
 
     entity: str
@@ -160,7 +161,7 @@ class Config(_Section, frozen=True):
     publish: PublishConfig = PublishConfig()
     web: WebConfig = WebConfig()
     target: tuple[Target, ...] = ()
-    place: tuple[_PlaceRow, ...] = ()
+    place: tuple[PlaceConfig, ...] = ()
 
     def places(self) -> list[Place]:
         """Return the `[[place]]` rows as places.

@@ -30,6 +30,7 @@ class Case(msgspec.Struct):
         rising: bins in a row that are clearly above the trough.
         told_at, told: newest revision that a post may quote, and its level.
         milestones: how many of them were told.
+        evidence: the most that the evidence ever was; it does not wane as networks return.
         parent: the incident that this one was merged into.
     """
 
@@ -51,6 +52,7 @@ class Case(msgspec.Struct):
     good_from: datetime | None = None
     rising: int = 0
     milestones: int = 0
+    evidence: int = 0
     parent: str | None = None
 
 
@@ -74,6 +76,7 @@ def write_revision(
     measured = max(1, sum(watch.level.time == level.time for watch, _ in networks.values()))
     losses = [(watch.lost_from, weight) for watch, weight in networks.values() if watch.lost_from]
     agreeing = _agreements(signals)
+    case.evidence = max(case.evidence, _evidence(affected, agreeing))
     return Incident(
         id=case.id,
         revision=case.revision,
@@ -97,7 +100,7 @@ def write_revision(
         measured=measured,
         children=tuple(sorted(case.children.values(), key=lambda child: child.started_at)),
         signals=agreeing,
-        evidence=_evidence(affected, agreeing),
+        evidence=case.evidence,
         baseline=level.baseline,
         parent=case.parent,
     )

@@ -75,13 +75,14 @@ class Tracker:
             for signal in signals
         }
 
-    def snapshot(self, entity: Entity) -> Incident | None:
-        """Return what would be said of `entity`'s incident now; it is not part of the record."""
-        for case in self._cases:
-            if case.entity == entity and entity in self._watches:
-                now = msgspec.structs.replace(case, told=self._watches[entity].level)
-                return self._revise(now, Reason.MILESTONE)
-        return None
+    def snapshots(self) -> list[Incident]:
+        """Return what would be said of each open incident now; it is not part of the record."""
+        found = []
+        for case in sorted(self._cases, key=lambda one: _KINDS.index(one.entity.kind)):
+            if case.state is not IncidentState.RESOLVED:
+                now = msgspec.structs.replace(case, told=self._watches[case.entity].level)
+                found.append(self._revise(now, Reason.MILESTONE))
+        return found
 
     def save(self) -> bytes:
         """Return the whole state."""

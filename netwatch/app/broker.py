@@ -1,0 +1,60 @@
+"""The broker as the configuration names it: one in this process, or one elsewhere."""
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from netwatch.config import BrokerConfig, Config
+from netwatch.model.errors import ConfigError
+from netwatch.protocols import Link, Message
+from netwatch.wire.mqtt import MqttLink
+
+__all__ = ["broker_password", "link_factory"]
+
+_FILE = "broker.password"
+
+
+def broker_password(config: Config) -> str:
+    """Return the broker's password.
+
+    An embedded broker without one gets a random password, kept in the data folder for the
+    processes of this machine that belong together; only their user can read it.
+
+    Raises:
+        ConfigError: the data folder cannot be written.
+    """
+    if config.broker.password or not config.broker.embedded:
+        return config.broker.password
+    path = Path(config.data) / _FILE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _write_secret(path, secrets.token_urlsafe(24))
+        return path.read_text("ascii")
+    except OSError as error:
+        raise ConfigError(f"data = {config.data!r}: cannot be used: {error.strerror}") from error
+
+
+def _write_secret(path: Path, secret: str) -> None:
+    """Write `secret` so that it is whole or absent, and nobody else's to read."""
+    part = path.with_suffix(f".{os.getpid()}")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secret)
+    part.rename(path)
+
+
+def link_factory(broker: BrokerConfig, password: str) -> Callable[[Message | None], Link]:
+    """Return a function that makes a link to the broker, with the given last will."""
+
+    def connect(will: Message | None) -> Link:
+        return MqttLink(
+            host=broker.host,
+            port=broker.port,
+            username=broker.username,
+            password=password,
+            tls=broker.tls,
+            will=will,
+        )
+
+    return connect

@@ -1,0 +1,10 @@
+"""The one place that reads the wall clock."""
+
+from datetime import UTC, datetime
+
+__all__ = ["now"]
+
+
+def now() -> datetime:
+    """Return the present, aware UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,127 @@
+"""The observatory's parts, each put together from the configuration and run until cancelled."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from netwatch.analysis.loop import Analysis, run_analysis
+from netwatch.analysis.pipeline import Pipeline
+from netwatch.app.broker import broker_password, link_factory
+from netwatch.app.clock import now
+from netwatch.app.places import make_atlas
+from netwatch.app.stores import open_ledger, open_store
+from netwatch.collector.inbox import Inbox
+from netwatch.collector.loop import CollectorParts, run_collector
+from netwatch.config import Config
+from netwatch.detect.detector import GridDetector
+from netwatch.incidents.ledger import SqlLedger
+from netwatch.incidents.rules import Rules
+from netwatch.incidents.tracker import Tracker
+from netwatch.model.atlas import Atlas
+from netwatch.model.incident import Incident, Post
+from netwatch.protocols import SeriesStore
+from netwatch.publish.wording import compose_posts
+from netwatch.wire.broker import EmbeddedBroker
+
+__all__ = ["Opened", "make_pipeline", "open_parts", "run_analyze", "run_broker", "run_collect"]
+
+_LOOKS = 4
+"""Looks for closed bins in the time of one bin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the parts of one process share.
+
+    Attributes:
+        config: the configuration.
+        atlas: its places.
+        store, ledger: opened; `open_parts` closes them.
+    """
+
+    config: Config
+    atlas: Atlas
+    store: SeriesStore
+    ledger: SqlLedger
+
+
+@contextmanager
+def open_parts(config: Config) -> Iterator[Opened]:
+    """Open the store and the ledger that the configuration names, for as long as the context.
+
+    Raises:
+        StoreError: one of them cannot be opened.
+    """
+    Path(config.data).mkdir(parents=True, exist_ok=True)
+    store = open_store(config)
+    try:
+        ledger = open_ledger(config)
+        try:
+            yield Opened(config, make_atlas(config), store, ledger)
+        finally:
+            ledger.close()
+    finally:
+        store.close()
+
+
+def make_pipeline(
+    config: Config, atlas: Atlas, *, width: timedelta, compose: Callable[[Incident], list[Post]]
+) -> Pipeline:
+    """Return a pipeline for bins of `width` with the configuration's rules."""
+    detector = GridDetector(atlas, width=width, least_history=config.analysis.least_history)
+    rules = Rules(
+        **{name: getattr(config.incidents, name) for name in config.incidents.__struct_fields__}
+    )
+    return Pipeline(detector, Tracker(atlas, width=width, rules=rules), compose)
+
+
+def make_composer(config: Config, atlas: Atlas) -> Callable[[Incident], list[Post]]:
+    """Return what writes posts about a revision, in the configuration's languages."""
+
+    def compose(incident: Incident) -> list[Post]:
+        # The bin, not the wall clock: judged again after a crash, the post is the same.
+        return compose_posts(
+            incident, atlas, config.publish, test=config.test, created_at=incident.at
+        )
+
+    return compose
+
+
+async def run_collect(opened: Opened) -> None:
+    """Receive, keep, acknowledge and count, until cancelled."""
+    config = opened.config
+    password = broker_password(config)
+    with Inbox(Path(config.data) / "inbox.sqlite") as inbox:
+        await run_collector(
+            CollectorParts(
+                connect=link_factory(config.broker, password),
+                inbox=inbox,
+                store=opened.store,
+                targets={target.id: target for target in config.target},
+                clock=now,
+                config=config.analysis,
+            )
+        )
+
+
+async def run_analyze(opened: Opened) -> None:
+    """Judge closed bins, follow incidents and write posts, until cancelled."""
+    config, width = opened.config, opened.config.analysis.bin
+    composer = make_composer(config, opened.atlas)
+    pipeline = make_pipeline(config, opened.atlas, width=width, compose=composer)
+    analysis = await asyncio.to_thread(Analysis, pipeline, opened.store, opened.ledger, width=width)
+    await run_analysis(analysis, pause=width / _LOOKS)
+
+
+@asynccontextmanager
+async def run_broker(config: Config) -> AsyncIterator[None]:
+    """Keep the embedded broker up for as long as the context, if the configuration wants one."""
+    if not config.broker.embedded:
+        yield
+        return
+    users = {config.broker.username: broker_password(config)}
+    async with EmbeddedBroker(users=users, port=config.broker.port):
+        yield

@@ -1,0 +1,31 @@
+"""The atlas of an observatory: what the configuration says, and what its targets imply."""
+
+from netwatch.config import Config
+from netwatch.model.atlas import Atlas
+from netwatch.model.entity import Entity, EntityKind, Place
+
+__all__ = ["make_atlas"]
+
+
+def make_atlas(config: Config) -> Atlas:
+    """Return the places of `[[place]]`, completed by those that targets name.
+
+    A target's ASN belongs to its region, or to its country where it names none; a domain to
+    the narrowest of them. What `[[place]]` says of an entity stands.
+
+    Raises:
+        InputError: an entity stands twice, or is its own ancestor.
+    """
+    places = {place.entity: place for place in config.places()}
+    for target in config.target:
+        parent: Entity | None = None
+        for entity in target.entities():
+            if entity not in places:
+                places[entity] = Place(entity, name=_name(entity), parent=parent)
+            parent = entity
+    return Atlas(places.values())
+
+
+def _name(entity: Entity) -> str:
+    """Return what an entity is called where nobody named it."""
+    return f"AS{entity.code}" if entity.kind is EntityKind.ASN else entity.code

@@ -1,0 +1,35 @@
+"""The whole observatory in one process: one TaskGroup, nothing to install."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+
+from netwatch.app.observatory import Opened, open_parts, run_analyze, run_broker, run_collect
+from netwatch.app.page import run_serve
+from netwatch.app.publishing import run_publish
+from netwatch.app.vantage import run_vantage
+from netwatch.config import Config
+
+__all__ = ["run_up"]
+
+
+async def run_up(config: Config) -> None:
+    """Run broker, collector, analysis, publisher, page and one vantage until cancelled.
+
+    Raises:
+        NetwatchError: a part cannot start; the others are stopped.
+    """
+    async with AsyncExitStack() as stack:
+        opened = stack.enter_context(open_parts(config))
+        await stack.enter_async_context(run_broker(config))
+        async with asyncio.TaskGroup() as group:
+            for part in _parts(opened):
+                group.create_task(part)
+
+
+def _parts(opened: Opened) -> list[Coroutine[None, None, None]]:
+    """Return what runs side by side; the vantage only where there is something to probe."""
+    parts = [run_collect(opened), run_analyze(opened), run_publish(opened), run_serve(opened)]
+    if opened.config.target:
+        parts.append(run_vantage(opened.config))
+    return parts

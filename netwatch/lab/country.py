@@ -1,0 +1,205 @@
+"""A made-up country on this machine: real servers on loopback that can be cut off and let back.
+
+A cut network is silent, as in the field: its sockets stay open, but the kernel drops whoever
+knocks, because the queue of connections that nobody accepts is full. No privilege is needed.
+"""
+
+import asyncio
+import socket
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from netwatch.config import PlaceConfig
+from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.measurement import Target
+
+__all__ = ["Country", "Network", "make_country"]
+
+_CODE = "XT"
+_NAME = "Testland"
+_REGIONS = ("North", "Centre", "South")
+# AS64496 to AS64511 are set aside for documentation (RFC 5398).
+_FIRST_ASN = 64496
+_ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n"
+    b"Connection: close\r\n\r\nok\n"
+)
+_FILLERS = 8
+
+
+class _Server:
+    """One listening socket that answers, or lets everybody wait in vain."""
+
+    def __init__(self, address: str, *, speaks_http: bool) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind((address, 0))
+        self._socket.listen(128)
+        self._socket.settimeout(0)
+        self._speaks_http = speaks_http
+        self._accepting: asyncio.Task[None] | None = None
+        self._fillers: list[socket.socket] = []
+        self.port: int = self._socket.getsockname()[1]
+
+    def open(self) -> None:
+        """Answer from now on."""
+        for filler in self._fillers:
+            filler.close()
+        self._fillers.clear()
+        self._socket.listen(128)
+        self._accepting = asyncio.get_running_loop().create_task(self._accept())
+
+    async def shut(self) -> None:
+        """Be silent from now on: shrink the queue, fill it, and accept nobody."""
+        await self._stop_accepting()
+        self._socket.listen(0)
+        for _ in range(_FILLERS):
+            filler = socket.socket()
+            filler.settimeout(0)
+            with suppress(BlockingIOError):
+                filler.connect(self._socket.getsockname())
+            self._fillers.append(filler)
+
+    async def close(self) -> None:
+        """Let go of every socket."""
+        await self._stop_accepting()
+        for filler in self._fillers:
+            filler.close()
+        self._socket.close()
+
+    async def _stop_accepting(self) -> None:
+        """End the task that accepts."""
+        if self._accepting is not None:
+            self._accepting.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._accepting
+            self._accepting = None
+
+    async def _accept(self) -> None:
+        """Answer one caller after another; each is over within a moment."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                caller, _ = await loop.sock_accept(self._socket)
+                caller.settimeout(0)
+                group.create_task(self._answer(caller))
+
+    async def _answer(self, caller: socket.socket) -> None:
+        """Say one thing, if HTTP is spoken here, and hang up."""
+        loop = asyncio.get_running_loop()
+        with caller, suppress(OSError, TimeoutError):
+            if self._speaks_http:
+                async with asyncio.timeout(2):
+                    await loop.sock_recv(caller, 4096)
+                    await loop.sock_sendall(caller, _ANSWER)
+
+
+@dataclass(slots=True)
+class Network:
+    """One network: an ASN with a TCP and an HTTP server on an address of its own."""
+
+    asn: int
+    region: str
+    weight: float
+    address: str
+    servers: dict[str, _Server] = field(default_factory=dict)
+
+    async def cut(self) -> None:
+        """Take the network off the Internet."""
+        for server in self.servers.values():
+            await server.shut()
+
+    def restore(self) -> None:
+        """Bring it back."""
+        for server in self.servers.values():
+            server.open()
+
+    def targets(self) -> list[Target]:
+        """Return what agents probe here."""
+        return [
+            Target(
+                id=f"as{self.asn}-{probe}",
+                probe=probe,
+                host=self.address,
+                port=server.port,
+                asn=self.asn,
+                region=self.region,
+                country=_CODE,
+            )
+            for probe, server in self.servers.items()
+        ]
+
+
+@dataclass(slots=True)
+class Country:
+    """The made-up country; its servers listen while its context is open."""
+
+    networks: list[Network]
+    entity: Entity = field(default_factory=lambda: Entity(EntityKind.COUNTRY, _CODE))
+
+    async def __aenter__(self) -> Self:
+        for network in self.networks:
+            network.servers = {
+                "tcp": _Server(network.address, speaks_http=False),
+                "http": _Server(network.address, speaks_http=True),
+            }
+            network.restore()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for network in self.networks:
+            for server in network.servers.values():
+                await server.close()
+
+    def targets(self) -> list[Target]:
+        """Return every target in the country."""
+        return [target for network in self.networks for target in network.targets()]
+
+    def places(self) -> list[PlaceConfig]:
+        """Return the country, its regions and its networks, as a configuration says it."""
+        country = str(self.entity)
+        regions = [
+            PlaceConfig(entity=f"region:{code}", name=name, parent=country)
+            for code, name in _region_codes().items()
+        ]
+        networks = [
+            PlaceConfig(
+                entity=f"asn:{network.asn}",
+                name=f"AS{network.asn}",
+                parent=f"region:{network.region}",
+                weight=network.weight,
+            )
+            for network in self.networks
+        ]
+        return [PlaceConfig(entity=country, name=_NAME, zone="UTC"), *regions, *networks]
+
+
+def _region_codes() -> dict[str, str]:
+    """Return code and name of the regions."""
+    return {f"{_CODE}-{name[0]}": name for name in _REGIONS}
+
+
+def make_country(count: int = 12) -> Country:
+    """Return a country of `count` networks, 16 at the most, in three regions.
+
+    Weights fall from the largest network to the smallest, as users do in the field.
+    """
+    codes = list(_region_codes())
+    return Country(
+        [
+            Network(
+                asn=_FIRST_ASN + number,
+                region=codes[number % len(codes)],
+                weight=float(count - number),
+                address=f"127.77.{number + 1}.1",
+            )
+            for number in range(count)
+        ]
+    )

@@ -1,0 +1,170 @@
+"""A live shutdown on this machine: real servers, agents, broker, collector, detector, posts."""
+
+import asyncio
+import shutil
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from netwatch.app.clock import now
+from netwatch.app.observatory import Opened, open_parts, run_analyze, run_broker, run_collect
+from netwatch.app.publishing import run_publish
+from netwatch.app.vantage import run_vantage
+from netwatch.config import Config, VantageConfig
+from netwatch.lab.country import Country, make_country
+from netwatch.lab.script import Script, drill_config
+from netwatch.lab.verdict import Course, Finding, judge_drill
+from netwatch.model.incident import Incident, IncidentState
+from netwatch.model.series import SeriesKey
+from netwatch.protocols import OutboxEntry, OutboxState
+
+__all__ = ["Drill", "Outcome", "Part", "run_drill"]
+
+Part = Callable[[Opened], Coroutine[None, None, None]]
+"""Runs the collector or the analysis of a drill until cancelled."""
+
+_LOOK = timedelta(milliseconds=200)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a drill came to."""
+
+    findings: list[Finding]
+    incidents: list[Incident]
+    posts: list[OutboxEntry]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every finding holds."""
+        return all(finding.holds for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """How to run a drill.
+
+    Attributes:
+        folder: where its files go; what an earlier drill left there is removed.
+        tell: told what happens, with its time.
+        script: the course.
+        collect, analyze: what runs the two parts; elsewhere than here, to be killed.
+        midway: done once the networks are dark.
+    """
+
+    folder: Path
+    tell: Callable[[datetime, str], None]
+    script: Script = field(default_factory=Script)
+    collect: Part = run_collect
+    analyze: Part = run_analyze
+    midway: Callable[[], Awaitable[None]] | None = None
+
+
+async def run_drill(drill: Drill) -> Outcome:
+    """Cut a made-up country off, let it back, and return whether that was told.
+
+    Ends by itself: every wait has a limit, after which the drill goes on and fails.
+    """
+    shutil.rmtree(drill.folder, ignore_errors=True)
+    country = make_country(drill.script.networks)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(country)
+        config = drill_config(
+            str(drill.folder), _free_port(), country=country, targets=country.targets()
+        )
+        opened = stack.enter_context(open_parts(config))
+        await stack.enter_async_context(run_broker(config))
+        parts = [drill.collect(opened), drill.analyze(opened), run_publish(opened)]
+        parts += [run_vantage(one) for one in _vantages(config, drill.script.agents)]
+        running = [asyncio.ensure_future(part) for part in parts]
+        try:
+            course = await _play(drill, country, opened)
+            await _until(lambda: _all_sent(opened), drill.script.patience)
+        finally:
+            await _stop(running)
+        incidents = opened.ledger.incidents()
+        posts = [entry for one in incidents for entry in opened.ledger.posts(one.id)]
+        return Outcome(judge_drill(course, country, incidents, posts), incidents, posts)
+
+
+def _vantages(config: Config, count: int) -> list[Config]:
+    """Return the configuration of each agent: same targets, places of their own."""
+    return [
+        msgspec.structs.replace(
+            config, vantage=VantageConfig(id=f"agent-{number}", country="ZZ", asn=65000 + number)
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+async def _play(drill: Drill, country: Country, opened: Opened) -> Course:
+    """Let the course happen and tell of it."""
+    script, course = drill.script, Course([], [])
+    drill.tell(now(), f"{script.agents} agents probe {script.networks} networks")
+    await _until(lambda: _is_learned(country, opened), script.patience)
+    drill.tell(now(), "what is ordinary is known")
+    for network in country.networks[: script.cut]:
+        course.cut.append((now(), network))
+        drill.tell(now(), f"AS{network.asn} in {network.region} is cut")
+        await network.cut()
+        await asyncio.sleep(script.step.total_seconds())
+    drill.tell(now(), f"{script.cut} of {script.networks} networks are dark")
+    if drill.midway is not None:
+        await drill.midway()
+    await asyncio.sleep(script.dark.total_seconds())
+    for network in reversed(country.networks[: script.cut]):
+        course.restored.append((now(), network))
+        drill.tell(now(), f"AS{network.asn} in {network.region} is back")
+        network.restore()
+        await asyncio.sleep(script.step.total_seconds() / 4)
+    await _until(lambda: _is_over(opened), script.patience)
+    return course
+
+
+async def _until(condition: Callable[[], bool], patience: timedelta) -> None:
+    """Wait for `condition`, but no longer than `patience`."""
+    looks = int(patience / _LOOK)
+    for _ in range(looks):
+        if await asyncio.to_thread(condition):
+            return
+        await asyncio.sleep(_LOOK.total_seconds())
+
+
+def _is_learned(country: Country, opened: Opened) -> bool:
+    """Return whether the country has had an ordinary level for three bins."""
+    key = SeriesKey("reachability", country.entity)
+    present = now()
+    levels = opened.store.read_levels(present - timedelta(minutes=5), present, series=key)
+    return sum(level.value is not None for level in levels) >= 3
+
+
+def _is_over(opened: Opened) -> bool:
+    """Return whether an incident is resolved."""
+    return any(one.state is IncidentState.RESOLVED for one in opened.ledger.incidents())
+
+
+def _all_sent(opened: Opened) -> bool:
+    """Return whether no post waits."""
+    waiting = (OutboxState.READY, OutboxState.SENDING)
+    return not any(opened.ledger.in_state(state) for state in waiting)
+
+
+async def _stop(running: Sequence["asyncio.Future[None]"]) -> None:
+    """Cancel every part, wait for it, and raise what one of them died of."""
+    for part in running:
+        part.cancel()
+    for ended in await asyncio.gather(*running, return_exceptions=True):
+        if isinstance(ended, Exception):
+            raise ended
+
+
+def _free_port() -> int:
+    """Return a port on 127.0.0.1 that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

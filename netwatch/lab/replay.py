@@ -1,0 +1,77 @@
+"""Past figures through the same functions as live ones."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from netwatch.analysis.pipeline import Judgement, Pipeline, by_interval
+from netwatch.model.incident import Incident
+from netwatch.protocols import Checkpoint, Ledger, SeriesStore
+from netwatch.sources.longform import LongForm
+
+__all__ = ["Replay", "replay_figures"]
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Where a replay goes.
+
+    Attributes:
+        pipeline: judges the bins; its width is that of the figures.
+        store, ledger: what is written, as by a live observatory.
+        at: a bin of which to say what a live observatory would have said.
+        progress: told the share that is done, 0 to 1.
+    """
+
+    pipeline: Pipeline
+    store: SeriesStore
+    ledger: Ledger
+    at: datetime | None = None
+    progress: Callable[[float], None] = lambda _: None
+
+
+def replay_figures(figures: LongForm, replay: Replay) -> list[Incident]:
+    """Judge every bin of `figures` and write it all down.
+
+    Returns what would have been said of each open incident at `replay.at`, widest scope first.
+
+    Raises:
+        StoreError: the store or the ledger cannot be written.
+    """
+    bins = list(figures.bins())
+    said: list[Incident] = []
+    done: list[Judgement] = []
+    steps = _steps(figures, len(bins), replay)
+    replay.store.put_bins(bins, closed_until=bins[-1].time + figures.width)
+    for step in steps:
+        done.append(step)
+        if step.time == replay.at:
+            said = replay.pipeline.tracker.snapshots()
+        if len(done) >= _CHUNK:
+            _write(done, replay, figures.width)
+    _write(done, replay, figures.width)
+    return said
+
+
+def _steps(figures: LongForm, total: int, replay: Replay) -> Iterator[Judgement]:
+    """Yield the judgement of every interval, telling how far it is."""
+    seen = 0
+    for time, bins in by_interval(figures.bins(), figures.width):
+        seen += len(bins)
+        yield replay.pipeline.step(time, bins)
+        replay.progress(seen / total)
+
+
+def _write(done: list[Judgement], replay: Replay, width: timedelta) -> None:
+    """Write down what was judged, and forget it."""
+    if not done:
+        return
+    replay.store.put_levels([level for step in done for level in step.levels])
+    replay.ledger.record(
+        [revision for step in done for revision in step.revisions],
+        [post for step in done for post in step.posts],
+        checkpoint=Checkpoint(done[-1].time + width, replay.pipeline.save()),
+    )
+    done.clear()
