@@ -1,0 +1,148 @@
+"""What really happened: events as cuts of networks, and the rows of truth they make."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.detection.panel import Flags, Floats
+from benchmarks.detection.population import Integers, Population
+
+__all__ = ["NOTICEABLE", "Event", "Piece", "Truth", "truths_of_event"]
+
+NOTICEABLE = 0.05
+"""An aggregate's event begins once this share of its weight is lost."""
+_COUNTS = 0.2
+_TOUCHED = 0.01
+_WIDTH = {"asn": 0, "region": 1, "country": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Networks that go down together or one after another; arrays of one length.
+
+    Attributes:
+        networks: their indices.
+        starts, ends: minutes since the world began.
+        levels: what is left of each while its piece lasts, 0 to 1.
+    """
+
+    networks: Integers
+    starts: Integers
+    ends: Integers
+    levels: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    Attributes:
+        kind: `national_full`, `curfew`, `short` …
+        scope: the widest scope that it is about: country, region or asn.
+        place: index of that country, region or network.
+        pieces: what it did to networks.
+        visible: signals that show it.
+    """
+
+    kind: str
+    scope: str
+    place: int
+    pieces: tuple[Piece, ...]
+    visible: frozenset[str]
+
+    @property
+    def start(self) -> int:
+        """First minute."""
+        return min(int(piece.starts.min()) for piece in self.pieces)
+
+    @property
+    def end(self) -> int:
+        """Minute after the last."""
+        return max(int(piece.ends.max()) for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """One event as one entity sees it, or one fault.
+
+    Attributes:
+        event: number of the event, shared by the entities that it touches.
+        kind: the event's or fault's kind.
+        fault: whether nothing happened to the entity and silence is the right answer.
+        entity: `kind:code`.
+        start, end: minutes since the world began.
+        level: lowest true level, 1.0 = ordinary.
+        required: whether missing it counts; a false one is excused when called, too.
+        size: /24 blocks of the entity.
+    """
+
+    event: int
+    kind: str
+    fault: bool
+    entity: str
+    start: int
+    end: int
+    level: float
+    required: bool
+    size: int
+
+
+def truths_of_event(event: Event, number: int, population: Population) -> list[Truth]:
+    """Return the rows of truth that `event` makes for networks, regions and countries.
+
+    A row begins when at least 5 % of the entity's weight is lost and ends when less is.
+    Required is a country that the event is about, and whoever belongs to the event's scope
+    and loses at least 20 %; a wider place that merely feels it is excused.
+    """
+    networks, regions, countries = population.names()
+    touched = np.unique(np.concatenate([piece.networks for piece in event.pieces]))
+    itself = np.arange(population.networks)
+    rows = []
+    for scope, membership, names in (
+        ("asn", itself, networks),
+        ("region", population.region, regions),
+        ("country", population.country, countries),
+    ):
+        for place in np.unique(membership[touched]).tolist():
+            members = membership == place
+            start, end, lost = _span(event, population, members, threshold=NOTICEABLE)
+            if lost < _TOUCHED:
+                continue
+            about = _WIDTH[scope] <= _WIDTH[event.scope]
+            rows.append(
+                Truth(
+                    event=number,
+                    kind=event.kind,
+                    fault=False,
+                    entity=names[place],
+                    start=start,
+                    end=end,
+                    level=1 - lost,
+                    required=about and (lost >= _COUNTS or scope == event.scope == "country"),
+                    size=int(population.size[members].sum()),
+                )
+            )
+    return rows
+
+
+def _span(
+    event: Event, population: Population, members: Flags, *, threshold: float
+) -> tuple[int, int, float]:
+    """Return first and last minute with at least `threshold` lost among `members`, and the most."""
+    weight = population.size / population.size[members].sum()
+    times, changes = [], []
+    for piece in event.pieces:
+        here = members[piece.networks]
+        loss = weight[piece.networks[here]] * (1 - piece.levels[here])
+        times += [piece.starts[here], piece.ends[here]]
+        changes += [loss, -loss]
+    when = np.concatenate(times)
+    order = np.argsort(when, kind="stable")
+    when = when[order]
+    lost = np.cumsum(np.concatenate(changes)[order])
+    # Only the last change of an instant is a state that lasted.
+    last = np.append(np.diff(when) > 0, True)
+    when, lost = when[last], lost[last]
+    most = float(lost.max())
+    low = np.flatnonzero(lost >= min(threshold, 0.6 * most) + 1e-9)
+    return int(when[low[0]]), int(when[min(low[-1] + 1, when.size - 1)]), most
