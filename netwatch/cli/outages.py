@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,6 +16,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from netwatch.app.clock import now
 from netwatch.cli.instants import parse_instant
 from netwatch.cli.tables import TimelineRow, outages_table, percent_text, timeline_lines
 from netwatch.config import Duration, read_config
@@ -219,7 +220,7 @@ def _instant(text: str | None, zone: str) -> datetime | None:
     if text is None:
         return None
     try:
-        found = parse_instant(text, now=datetime.now(UTC), zone=ZoneInfo(zone))
+        found = parse_instant(text, now=now(), zone=ZoneInfo(zone))
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise InputError(f"{zone[:60]!r} is no time zone; write UTC or Asia/Tehran") from error
     _note(f"{text} is {found:%Y-%m-%dT%H:%MZ}")
@@ -264,7 +265,7 @@ def _window(
     """Return the span to show: what was asked, else the newest two days that have levels."""
     from netwatch.publish.reading import lead_levels
 
-    closed = opened.store.closed_until() or datetime.now(UTC)
+    closed = opened.store.closed_until() or now()
     until = last or closed
     start = first or until - timedelta(hours=48)
     if start >= until:

@@ -22,12 +22,14 @@ class OutboxPace:
         look: how long to wait where nothing is due.
         first_wait, longest_wait: the wait after the first failure doubles up to the longest.
         most_attempts: after so many a post is given up as `failed`.
+        patience: how long a stop waits for deliveries that are under way.
     """
 
     look: timedelta = timedelta(seconds=1)
     first_wait: timedelta = timedelta(seconds=5)
     longest_wait: timedelta = timedelta(minutes=10)
     most_attempts: int = 100
+    patience: timedelta = timedelta(seconds=15)
 
     def wait(self, attempts: int) -> timedelta:
         """Return how long to wait after `attempts` failures."""
@@ -44,8 +46,8 @@ async def run_outbox(
 ) -> None:
     """Send what is ready, for ever; end it by cancelling.
 
-    One such loop runs per outbox. A delivery that cancelling cuts short is found by the next
-    start like one that a crash cut short.
+    One such loop runs per outbox. Deliveries under way are finished first; one that takes
+    longer than the pace's patience is found by the next start like one cut short by a crash.
 
     Raises:
         StoreError: the outbox cannot be read or written.
@@ -90,10 +92,28 @@ async def send_due(
     Posts to different channels go out side by side, those of one thread one after another,
     so call it until it returns 0 to have a whole backlog sent.
     """
+    pace = pace or OutboxPace()
+    sending = asyncio.create_task(_send_all(outbox, channels, clock, pace=pace))
+    try:
+        return await asyncio.shield(sending)
+    except asyncio.CancelledError:
+        # A post that is out but not yet marked so would go out again, or wait for a human.
+        await asyncio.wait({sending}, timeout=pace.patience.total_seconds())
+        sending.cancel()
+        raise
+
+
+async def _send_all(
+    outbox: Outbox, channels: Mapping[str, Channel], clock: Clock, *, pace: OutboxPace
+) -> int:
+    """Try what is due side by side; a broken outbox is one error, not one a post."""
     due = await asyncio.to_thread(outbox.due, clock())
-    async with asyncio.TaskGroup() as group:
-        for entry in due:
-            group.create_task(_send(entry, outbox, channels, clock, pace=pace or OutboxPace()))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for entry in due:
+                group.create_task(_send(entry, outbox, channels, clock, pace=pace))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
     return len(due)
 
 

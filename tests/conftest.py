@@ -1,0 +1,87 @@
+"""Records that many tests start from."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from netwatch.model.atlas import Atlas
+from netwatch.model.entity import Entity, Place
+from netwatch.model.incident import Child, Incident, IncidentState, Percent, Post, Reason
+
+IRAN = Entity.parse("country:IR")
+TEHRAN = Entity.parse("region:IR-23")
+
+
+def at(day: int, hour: int, minute: int = 30) -> datetime:
+    """Return an instant of November 2019, UTC."""
+    return datetime(2019, 11, day, hour, minute, tzinfo=UTC)
+
+
+@pytest.fixture
+def make_incident() -> Callable[..., Incident]:
+    """The record of Iran at 17 Nov 2019 05:30 UTC, with whatever a test changes in it."""
+    seven = Percent(7.0, 4.5, 10.0, "7%")
+    base = Incident(
+        id="NW-IR-2019-0042",
+        revision=1,
+        state=IncidentState.CONFIRMED,
+        reason=Reason.CONFIRMED,
+        entity=IRAN,
+        started_at=at(16, 16),
+        started_low=at(16, 15),
+        started_high=at(16, 17),
+        ended_at=None,
+        provisional_at=at(16, 18),
+        confirmed_at=at(16, 19),
+        at=at(17, 5),
+        percent=seven,
+        trough=seven,
+        trough_at=at(17, 5),
+        progressive_hours=12,
+        affected=11,
+        measured=12,
+        children=(Child(Entity.parse("asn:44244"), at(16, 16), None, 3.0),),
+        signals=(("reachability", True), ("bgp", None)),
+        evidence=3,
+        baseline="hour of week, frozen 2019-11-16T15:30Z",
+    )
+
+    def make(**changes: object) -> Incident:
+        return replace(base, **changes)
+
+    return make
+
+
+@pytest.fixture
+def make_post() -> Callable[..., Post]:
+    """A post of revision 1, with whatever a test changes in it."""
+    base = Post(
+        key="a" * 64,
+        incident="NW-IR-2019-0042",
+        revision=1,
+        channel="console",
+        language="en",
+        kind="confirmed",
+        text="CONFIRMED · Iran: internet connectivity is at 7% of ordinary levels.",
+        alternative="Line chart: internet connectivity in Iran.",
+        created_at=at(17, 6),
+    )
+
+    def make(**changes: object) -> Post:
+        return replace(base, **changes)
+
+    return make
+
+
+@pytest.fixture
+def iran() -> Atlas:
+    """Iran with one region and one network."""
+    return Atlas(
+        [
+            Place(IRAN, "Iran", zone="Asia/Tehran"),
+            Place(TEHRAN, "Tehran", parent=IRAN, weight=4.0),
+            Place(Entity.parse("asn:44244"), "IranCell", parent=TEHRAN),
+        ]
+    )
