@@ -64,7 +64,8 @@ def mosquitto(folder: Path, *, port: int = 0, extra: str = "") -> Iterator[int]:
     # As root it would become another user, who cannot read a test's folder.
     user = "user root\n" if os.geteuid() == 0 else ""
     settings.write_text(
-        f"{user}listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\n{extra}"
+        f"{user}listener {port} 127.0.0.1\nallow_anonymous false\n"
+        f"password_file {passwords}\n{extra}"
     )
     with (folder / "mosquitto.log").open("wb") as log:
         process = subprocess.Popen([program, "-c", settings], stdout=log, stderr=log)

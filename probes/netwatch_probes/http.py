@@ -167,8 +167,11 @@ def _cause(error: BaseException) -> BaseException:
         return StepError("eof_error" if gone else "http_request_failed")
     inner: BaseException | None = error
     while inner is not None:
-        if isinstance(inner, OSError | ExceptionGroup):
-            return inner.exceptions[0] if isinstance(inner, ExceptionGroup) else inner
+        if isinstance(inner, ExceptionGroup):
+            inner = inner.exceptions[0]
+        # anyio's own OSError, "all connection attempts failed", has no number.
+        if isinstance(inner, OSError) and inner.errno is not None:
+            return inner
         inner = inner.__cause__ or inner.__context__
     word = "eof_error" if isinstance(error, httpx.ReadError) else classify_failure(error).word
     return StepError(word)

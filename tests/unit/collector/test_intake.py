@@ -1,0 +1,127 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from netwatch.collector.closer import Closer
+from netwatch.collector.inbox import Inbox
+from netwatch.collector.intake import Intake
+from netwatch.collector.tally import Tally
+from netwatch.model.measurement import Batch, Measurement, Target, Vantage
+from netwatch.protocols import Message
+from netwatch.store.memory import MemoryStore
+from netwatch.wire.envelope import pack_batch
+from netwatch.wire.topics import batch_topic
+
+START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
+WIDTH = timedelta(minutes=5)
+BOOK = {"one": Target("one", "tcp", "192.0.2.1", asn=64500)}
+
+
+class Desk:
+    """An intake and a closer on one inbox, with a clock that stands still."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tally, self.store = Tally(), MemoryStore()
+        self.inbox = Inbox(folder / "inbox.sqlite")
+        self.intake = Intake(self.inbox, clock=lambda: START, tally=self.tally)
+        self.reopen()
+
+    def reopen(self) -> None:
+        self.closer = Closer(self.inbox, self.store, targets=BOOK, width=WIDTH, tally=self.tally)
+
+    def take(self, *messages: Message) -> list[object]:
+        return list(self.intake.take(messages, self.closer))
+
+    def totals(self) -> list[float | None]:
+        span = (START - timedelta(days=9), START + timedelta(days=9))
+        return [found.total for found in self.store.read_bins(*span)]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def message(sequence: int, *minutes: float, sender: str = "a1", vantage: str = "a1") -> Message:
+    rows = tuple(
+        Measurement(
+            "one", "tcp", START + timedelta(minutes=after), None, "", alive=True, seconds=0.01
+        )
+        for after in minutes
+    )
+    payload = pack_batch(Batch(Vantage(vantage), sequence, rows))
+    return Message(batch_topic(sender), payload)
+
+
+def test_what_is_kept_is_acknowledged_in_ranges(desk: Desk) -> None:
+    answers = desk.take(message(1, 0), message(2, 0), message(4, 0), message(2, 0))
+    assert [(one.agent, one.kept, one.refused) for one in answers] == [("a1", ((1, 2), (4, 4)), ())]
+    assert answers[0].milliseconds == START.timestamp() * 1000
+    assert desk.tally.counts["batches"] == 3
+    assert desk.tally.counts["repeated"] == 1
+    assert desk.tally.counts["measurements"] == 3
+
+
+def test_a_stranger_cannot_speak_for_another(desk: Desk) -> None:
+    assert desk.take(message(1, 0, sender="a2", vantage="a1")) == []
+    assert desk.tally.counts["wrong_sender"] == 1
+    assert desk.inbox.count_batches() == 0
+
+
+def test_equivocation_is_refused_and_counted(desk: Desk) -> None:
+    desk.take(message(1, 0))
+    (answer,) = desk.take(message(1, 1))
+    assert answer.kept == ()
+    assert answer.refused == ((1, "equivocation"),)
+    assert desk.tally.counts["equivocation"] == 1
+
+
+def test_the_future_is_refused(desk: Desk) -> None:
+    (answer,) = desk.take(message(1, 6))
+    assert answer.refused == ((1, "future"),)
+    assert desk.inbox.count_batches() == 0
+    (answer,) = desk.take(message(2, 4))
+    assert answer.kept == ((2, 2),)
+
+
+def test_bad_input_is_counted_by_reason_and_logged_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = Message(batch_topic("a1"), b"garbage")
+    large = Message(batch_topic("a1"), b"x" * 10_000_000)
+    (answer,) = desk.take(bad, bad, large, message(1, 0), bad)
+    assert answer.kept == ((1, 1),)
+    assert desk.tally.counts["garbled"] == 3
+    assert desk.tally.counts["too_large"] == 1
+    assert len(caplog.records) == 2
+
+
+def test_a_late_batch_is_counted_into_its_closed_bin(desk: Desk) -> None:
+    desk.take(message(1, -10, -5))
+    assert desk.closer.close(START) == 2
+    assert desk.totals() == [1.0, 1.0]
+    desk.take(message(2, -10, -9))
+    assert desk.closer.recount() == 1
+    assert desk.totals() == [3.0, 1.0]
+    assert desk.closer.recount() == 0
+    assert desk.tally.counts["late_bins"] == 1
+
+
+def test_closing_goes_on_where_a_crash_left_it(desk: Desk) -> None:
+    """Counting again what is in the store already changes nothing."""
+    desk.take(message(1, -60, -30, -1))
+    desk.closer.close(START - timedelta(minutes=20))
+    before = desk.totals()
+    desk.reopen()
+    assert desk.closer.until == START - timedelta(minutes=20)
+    desk.closer.close(START)
+    assert desk.totals() == [*before, 1.0]
+    assert desk.store.closed_until() == START
+
+
+def test_an_interval_without_data_closes_without_bins(desk: Desk) -> None:
+    assert desk.closer.close(START) == 0  # nothing was ever heard: there is no first bin
+    desk.take(message(1, -60))
+    assert desk.closer.close(START) == 12
+    assert desk.totals() == [1.0]
