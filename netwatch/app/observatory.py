@@ -11,7 +11,7 @@ from netwatch.analysis.loop import Analysis, run_analysis
 from netwatch.analysis.pipeline import Pipeline
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
-from netwatch.app.places import make_atlas
+from netwatch.app.places import make_atlas, write_places
 from netwatch.app.stores import open_ledger, open_store
 from netwatch.collector.inbox import Inbox
 from netwatch.collector.loop import CollectorParts, run_collector
@@ -55,12 +55,13 @@ def open_parts(config: Config) -> Iterator[Opened]:
     Raises:
         StoreError: one of them cannot be opened.
     """
-    Path(config.data).mkdir(parents=True, exist_ok=True)
+    atlas = make_atlas(config)
+    write_places(Path(config.data), atlas)
     store = open_store(config)
     try:
         ledger = open_ledger(config)
         try:
-            yield Opened(config, make_atlas(config), store, ledger)
+            yield Opened(config, atlas, store, ledger)
         finally:
             ledger.close()
     finally:

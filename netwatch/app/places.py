@@ -1,10 +1,16 @@
 """The atlas of an observatory: what the configuration says, and what its targets imply."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
 from netwatch.config import Config
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind, Place
+from netwatch.model.errors import StoreError
 
-__all__ = ["make_atlas"]
+__all__ = ["make_atlas", "write_places"]
 
 
 def make_atlas(config: Config) -> Atlas:
@@ -29,3 +35,18 @@ def make_atlas(config: Config) -> Atlas:
 def _name(entity: Entity) -> str:
     """Return what an entity is called where nobody named it."""
     return f"AS{entity.code}" if entity.kind is EntityKind.ASN else entity.code
+
+
+def write_places(folder: Path, places: Iterable[Place]) -> None:
+    """Keep `places` beside the data, so that who reads the data knows names and parents.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    draft = folder / "places.json.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(msgspec.json.encode(list(places)))
+        draft.replace(folder / "places.json")
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written: {error.strerror}") from error

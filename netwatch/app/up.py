@@ -10,7 +10,7 @@ from netwatch.app.publishing import run_publish
 from netwatch.app.vantage import run_vantage
 from netwatch.config import Config
 
-__all__ = ["run_up"]
+__all__ = ["run_analyzing", "run_collecting", "run_serving", "run_up"]
 
 
 async def run_up(config: Config) -> None:
@@ -33,3 +33,25 @@ def _parts(opened: Opened) -> list[Coroutine[None, None, None]]:
     if opened.config.target:
         parts.append(run_vantage(opened.config))
     return parts
+
+
+async def run_collecting(config: Config) -> None:
+    """Run the collector alone, and the embedded broker if the configuration wants one."""
+    async with AsyncExitStack() as stack:
+        opened = stack.enter_context(open_parts(config))
+        await stack.enter_async_context(run_broker(config))
+        await run_collect(opened)
+
+
+async def run_analyzing(config: Config) -> None:
+    """Run the analysis and the publisher alone."""
+    with open_parts(config) as opened:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run_analyze(opened))
+            group.create_task(run_publish(opened))
+
+
+async def run_serving(config: Config) -> None:
+    """Run the page alone."""
+    with open_parts(config) as opened:
+        await run_serve(opened)

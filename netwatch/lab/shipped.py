@@ -8,9 +8,15 @@ from netwatch.model.errors import InputError
 from netwatch.sources.longform import LongForm, read_longform
 from netwatch.sources.wide import read_wide
 
-__all__ = ["open_figures", "shipped_names"]
+__all__ = ["figures_source", "open_figures", "shipped_names"]
 
 _FOLDER = "netwatch.lab.figures"
+_SOURCES = {"iran-2019-11": "Monash IP Observatory (sodalabsio/shared_data)"}
+
+
+def figures_source(name: str) -> str:
+    """Return who measured a shipped table; for a file, its name."""
+    return _SOURCES.get(name, Path(name).name)
 
 
 def shipped_names() -> list[str]:

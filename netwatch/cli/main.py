@@ -1,0 +1,69 @@
+"""The command `netwatch`: what it can do, and how it says what is wrong."""
+
+import logging
+import sys
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from netwatch import __version__
+from netwatch.cli import agent, observatory
+from netwatch.model.errors import NetwatchError
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="netwatch",
+    help="An Internet-shutdown monitor, from a probe to a published, checkable alert.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _mount() -> None:
+    """Mount the commands that this installation can run."""
+    app.add_typer(agent.app, name="agent", help="Probe from this machine, and send what is seen.")
+    app.registered_commands.extend(observatory.app.registered_commands)
+    if find_spec("numpy") is None:
+        return
+    from netwatch.cli import outages
+
+    app.registered_commands.extend(outages.app.registered_commands)
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more on stderr.")] = False,
+) -> None:
+    """An Internet-shutdown monitor, from a probe to a published, checkable alert."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    if version:
+        sys.stdout.write(f"netwatch {__version__}\n")
+        raise typer.Exit
+
+
+def run() -> None:
+    """Run the command line; what netwatch raises on purpose is one line and exit code 2."""
+    try:
+        app()
+    except* NetwatchError as errors:
+        sys.stderr.write(f"netwatch: {_first(errors)}\n")
+        sys.exit(2)
+
+
+def _first(errors: BaseExceptionGroup[NetwatchError]) -> BaseException:
+    """Return the first error of a group of groups."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+_mount()

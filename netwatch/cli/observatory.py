@@ -1,0 +1,206 @@
+"""The commands of an observatory: up, collect, analyze, serve, replay, drill, init."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netwatch.config import Config, Duration, parse_config, read_config
+from netwatch.model.errors import ConfigError, InputError
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", help="The configuration; see `netwatch init`.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+_DEFAULT = Path("netwatch.toml")
+
+
+def _load(path: Path) -> Config:
+    """Return the configuration in `path`; without one by the usual name, the starter's."""
+    if find_spec("numpy") is None:
+        raise ConfigError("an observatory needs: pip install 'netwatch-observatory[observatory]'")
+    if path == _DEFAULT and not path.exists():
+        sys.stderr.write("no netwatch.toml here: using what `netwatch init` would write\n")
+        return parse_config(_starter(), name="starter configuration")
+    return read_config(path)
+
+
+def _starter() -> str:
+    """Return the configuration to start from."""
+    return files("netwatch.app").joinpath("starter.toml").read_text("utf-8")
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to write it.")] = _DEFAULT,
+) -> None:
+    """Write a configuration to start from, every key explained.
+
+    Example: netwatch init && netwatch up
+    """
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(_starter())
+    except OSError as error:
+        raise ConfigError(f"{path}: not written: {error.strerror}") from error
+    sys.stdout.write(f"{path} written; `netwatch up` starts with it\n")
+
+
+@app.command()
+def up(config: ConfigOption = _DEFAULT) -> None:
+    """Run a whole observatory in one process, until Ctrl-C.
+
+    Broker, collector, store, analysis, one vantage here, and the page. Example: netwatch up
+    """
+    loaded = _load(config)
+    from netwatch.app.run import run_until_stopped
+    from netwatch.app.up import run_up
+
+    place = f"http://{loaded.web.host}:{loaded.web.port}"
+    sys.stderr.write(f"netwatch is up: {place} (Ctrl-C ends it)\n")
+    run_until_stopped(run_up(loaded))
+
+
+@app.command()
+def collect(config: ConfigOption = _DEFAULT) -> None:
+    """Receive, keep and count measurements (with the embedded broker, if that is configured)."""
+    loaded = _load(config)
+    from netwatch.app.run import run_until_stopped
+    from netwatch.app.up import run_collecting
+
+    run_until_stopped(run_collecting(loaded))
+
+
+@app.command()
+def analyze(config: ConfigOption = _DEFAULT) -> None:
+    """Judge what was collected, follow incidents, and send posts."""
+    loaded = _load(config)
+    from netwatch.app.run import run_until_stopped
+    from netwatch.app.up import run_analyzing
+
+    run_until_stopped(run_analyzing(loaded))
+
+
+@app.command()
+def serve(config: ConfigOption = _DEFAULT) -> None:
+    """Serve the page, which needs no JavaScript, on [web] host and port."""
+    loaded = _load(config)
+    from netwatch.app.run import run_until_stopped
+    from netwatch.app.up import run_serving
+
+    run_until_stopped(run_serving(loaded))
+
+
+@app.command()
+def replay(
+    figures: Annotated[str, typer.Argument(help="A shipped name, or a CSV or Parquet file.")],
+    out: Annotated[Path, typer.Option(help="Folder for what an observatory keeps.")] = Path(
+        "replay"
+    ),
+    at: Annotated[
+        str | None, typer.Option(help="Also print what would have been said at this time.")
+    ] = None,
+    width: Annotated[
+        str | None, typer.Option("--bin", help="Gather rows into bins of 5m, 1h …")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Replay past figures through the same functions as live ones.
+
+    Files are in long form: time, signal, entity, value[, total, parent, weight, name].
+    Example: netwatch replay iran-2019-11 --at 2019-11-17T05:30Z
+    """
+    from netwatch.cli.progress import progress_bar
+    from netwatch.lab.past import replay_into
+    from netwatch.lab.shipped import figures_source, open_figures
+
+    moment = _moment(at)
+    opened = open_figures(figures, width=_width(width))
+    with progress_bar("Replaying", quiet=as_json) as progress:
+        past = replay_into(
+            out, opened, at=moment, progress=progress, source=figures_source(figures)
+        )
+    if as_json:
+        _print_json(
+            incidents=[incident.id for incident in past.incidents],
+            statements=past.statements,
+            posts=[entry.post.text for entry in past.posts],
+            pictures=[str(path) for path in past.pictures],
+        )
+        return
+    for entry in past.posts:
+        sys.stdout.write(f"[{entry.post.created_at:%Y-%m-%d %H:%M} UTC]\n{entry.post.text}\n\n")
+    if moment is not None:
+        sys.stdout.write(f"At {moment:%d %b %Y %H:%M} UTC it would have said:\n")
+        sys.stdout.writelines(f"{line}\n" for line in past.statements or ["nothing"])
+    sys.stdout.writelines(f"drawn: {path}\n" for path in past.pictures)
+
+
+@app.command()
+def drill(
+    out: Annotated[Path, typer.Option(help="Folder for what the drill leaves.")] = Path("drill"),
+    as_json: JsonOption = False,
+) -> None:
+    """Cut a made-up country off, here on loopback, and see whether that is told.
+
+    Takes about a minute and ends by itself; exit code 1 if anything was not reported.
+    """
+    import asyncio
+
+    from netwatch.cli.drills import drill_text
+    from netwatch.lab.drill import Drill, run_drill
+
+    def tell(time: datetime, text: str) -> None:
+        if not as_json:
+            sys.stdout.write(f"{time:%H:%M:%S} {text}\n")
+            sys.stdout.flush()
+
+    outcome = asyncio.run(run_drill(Drill(out, tell)))
+    if as_json:
+        _print_json(
+            passed=outcome.passed,
+            findings=[
+                {"claim": one.claim, "holds": one.holds, "seen": one.seen}
+                for one in outcome.findings
+            ],
+            posts=[entry.post.text for entry in outcome.posts],
+        )
+    else:
+        sys.stdout.write(drill_text(outcome))
+    if not outcome.passed:
+        raise typer.Exit(1)
+
+
+def _print_json(**values: object) -> None:
+    """Print one JSON object."""
+    sys.stdout.write(json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return the time that `text` says, UTC where it names no zone."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"--at {text!r}: no ISO 8601 time; write 2019-11-17T05:30Z") from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _width(text: str | None) -> Duration | None:
+    """Return the bin width that `text` says."""
+    if text is None:
+        return None
+    try:
+        return Duration.parse(text)
+    except ValueError as error:
+        raise InputError(f"--bin: {error}") from error
