@@ -21,6 +21,12 @@ _SUMS = (
 )  # fmt: skip
 
 
+_SPREADS = (
+    "delay", "late", "deep_delay", "onset_error", "end_error", "event_level_error",
+    "final_level_error",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A value with its 95 % interval; NaN where nothing can be said."""
@@ -68,7 +74,7 @@ def score(outcomes: Sequence[Outcome], weights: Floats, names: Sequence[str]) ->
         draws["coverage"] = total["covered"] / total["interval_bins"]
         draws["brier"] = total["brier"] / total["brier_bins"]
     found = truths[truths["found"]]
-    for name in ("delay", "late", "deep_delay", "onset_error", "end_error"):
+    for name in _SPREADS:
         for share in (0.5, 0.9):
             label = f"{name}_p{round(100 * share)}"
             draws[label] = _quantile(found, name, share, weights=weights, names=names)
@@ -119,7 +125,9 @@ def _quantile(
     """Return the weighted quantile of a column for every draw."""
     if column not in rows or rows.empty:
         return np.full(weights.shape[0], np.nan)
-    rows = rows.sort_values(column)
+    rows = rows[rows[column].notna()].sort_values(column)
+    if rows.empty:
+        return np.full(weights.shape[0], np.nan)
     values = rows[column].to_numpy(dtype=float)
     cluster = pd.Index(names).get_indexer(rows["cluster"])
     result = np.empty(weights.shape[0])

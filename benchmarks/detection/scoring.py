@@ -25,7 +25,8 @@ class Outcome:
         truths: a row a required event and entity: cluster, kind, scope, size, found, delay
             (minutes from onset to announcement), late (bins after the bin that holds the
             onset), deep_delay (minutes from the first bin under 80 %), onset_error,
-            end_error (minutes, absolute).
+            end_error (minutes, absolute), event_level_error and final_level_error (of its
+            last two hours), means of |level - truth|.
         alarms: a row a prediction: cluster, scope, verdict (`true`, `excused`, `fragment`,
             `false`), fault (kind of the fault it coincides with, else empty), minutes.
         clusters: a row a cluster (country of a world): entity weeks, level bins, their
@@ -57,7 +58,9 @@ def judge(world: World, verdict: Verdict, *, tier: str = "confirmed") -> Outcome
         cluster = f"{world.name}/{world.countries[row]}"
         base: dict[str, object] = {"cluster": cluster, "scope": scope_of(entity)}
         base |= {"size": int(world.sizes[row])}
-        truths += _truth_rows(world, row, events[entity], found, base)
+        rows = _truth_rows(world, row, events[entity], found)
+        _add_level_errors(world, row, verdict.levels, rows)
+        truths += [base | line for line in rows]
         alarms += _alarm_rows(events[entity], faults[entity], found, base)
     return Outcome(
         pd.DataFrame(truths),
@@ -67,14 +70,15 @@ def judge(world: World, verdict: Verdict, *, tier: str = "confirmed") -> Outcome
 
 
 def _truth_rows(
-    world: World, row: int, events: list[Truth], found: Found, base: dict[str, object]
+    world: World, row: int, events: list[Truth], found: Found
 ) -> list[dict[str, object]]:
-    rows = []
+    rows: list[dict[str, object]] = []
     width = world.panel.width
     for truth, match in zip(events, found.matches, strict=True):
         if not truth.required:
             continue
-        line = base | {"kind": truth.kind, "found": match is not None}
+        line: dict[str, object] = {"kind": truth.kind, "found": match is not None}
+        line |= {"start": truth.start, "end": truth.end}
         if match is not None:
             deep = _first_deep(world.levels[row], truth, width)
             first_close = truth.start // width * width + width
@@ -87,6 +91,24 @@ def _truth_rows(
             }
         rows.append(line)
     return rows
+
+
+def _add_level_errors(
+    world: World, row: int, levels: Levels | None, rows: list[dict[str, object]]
+) -> None:
+    """Add the mean absolute level error of each event, and of its last two hours."""
+    if levels is None:
+        return
+    width = world.panel.width
+    error = np.abs(levels.level[row] - world.levels[row])
+    for line in rows:
+        first, last = int(str(line["start"])) // width + 1, int(str(line["end"])) // width
+        inside = error[first:last]
+        tail = error[max(first, last - max(1, 120 // width)) : last]
+        if np.isfinite(inside).any():
+            line["event_level_error"] = float(np.nanmean(inside))
+        if np.isfinite(tail).any():
+            line["final_level_error"] = float(np.nanmean(tail))
 
 
 def _first_deep(levels: Floats, truth: Truth, width: int) -> int:
