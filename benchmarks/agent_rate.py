@@ -15,16 +15,18 @@ import statistics
 import struct
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-
-from netwatch_probes.tcp import TcpProbe
+from typing import TYPE_CHECKING
 
 from netwatch.agent.loop import AgentParts, measure_targets
 from netwatch.agent.spool import Spool
 from netwatch.config import AgentConfig, Duration
 from netwatch.model.measurement import Measurement, Target, Vantage
+from netwatch_probes.tcp import TcpProbe
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 SECONDS = 2.0
 ROUNDS = 3
@@ -50,7 +52,7 @@ async def bare(port: int) -> tuple[int, float, float]:
         nonlocal done
         while time.perf_counter() < end:
             with socket.socket() as connection:
-                connection.setblocking(False)
+                connection.settimeout(0)
                 await loop.sock_connect(connection, ("127.0.0.1", port))
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             done += 1

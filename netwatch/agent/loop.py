@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from time import monotonic
@@ -18,7 +18,7 @@ from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.protocols import Clock, Probe
 from netwatch.worker import Worker
 
-__all__ = ["AgentParts", "run_agent"]
+__all__ = ["AgentParts", "measure_targets", "run_agent"]
 
 _log = logging.getLogger("netwatch.agent.loop")
 _COMMIT = 1.0
@@ -64,15 +64,18 @@ async def run_agent(parts: AgentParts) -> None:
         keeper = _Keeper(parts.spool, worker, uplink)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(_measure(parts, keeper))
+                group.create_task(measure_targets(parts, keeper.take))
                 group.create_task(keeper.run(pace))
                 group.create_task(uplink.run())
         finally:
             await keeper.flush(seal=True)
 
 
-async def _measure(parts: AgentParts, keeper: "_Keeper") -> None:
-    """Start each target's probe when it is due, as many at once as allowed."""
+async def measure_targets(parts: AgentParts, take: Callable[[Measurement], None]) -> None:
+    """Start each target's probe when it is due, as many at once as allowed, until cancelled.
+
+    Every measurement is handed to `take`.
+    """
     config = parts.config
     runner = Runner(parts.probes, parts.clock, config.timeout.total_seconds())
     schedule = Schedule(
@@ -86,7 +89,7 @@ async def _measure(parts: AgentParts, keeper: "_Keeper") -> None:
 
     async def measure_one(target: Target) -> None:
         try:
-            keeper.take(await runner.measure(target))
+            take(await runner.measure(target))
         finally:
             slots.release()
 

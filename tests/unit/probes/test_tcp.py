@@ -57,7 +57,7 @@ async def test_a_full_backlog_is_a_timeout_in_time() -> None:
         place = target(deaf.getsockname()[1])
         fillers = [socket.socket() for _ in range(3)]
         for filler in fillers:
-            filler.setblocking(False)
+            filler.settimeout(0)
             filler.connect_ex(deaf.getsockname())
         since = perf_counter()
         found = await words(place, within=0.3)

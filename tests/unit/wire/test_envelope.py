@@ -15,6 +15,7 @@ from netwatch.model.measurement import Batch, Measurement, Observation, Vantage
 from netwatch.wire.envelope import (
     LARGEST_MESSAGE,
     MOST_MEASUREMENTS,
+    _Table,
     inflate,
     pack_batch,
     unpack_batch,
@@ -52,15 +53,7 @@ def message(body: bytes) -> bytes:
 
 def columns(**changes: object) -> bytes:
     """A message like that of two measurements, with some columns replaced."""
-    names = ["vantage", "country", "network", "sequence", "start", "targets", "patterns"] + [
-        "verdicts",
-        "target_of",
-        "pattern_of",
-        "verdict_of",
-        "moments",
-        "spare",
-        "steps",
-    ]
+    names = _Table.__struct_fields__
     whole = pack_batch(Batch(VANTAGE, 7, (measurement(0), measurement(1, "two"))))
     values = msgspec.msgpack.decode(zlib.decompress(whole[3:]))
     table = dict(zip(names, values, strict=True)) | changes
