@@ -64,7 +64,9 @@ def score(outcomes: Sequence[Outcome], weights: Floats, names: Sequence[str]) ->
     """Return the figures over several worlds; `names` are the clusters, as `weights` has them."""
     truths = pd.concat([one.truths for one in outcomes], ignore_index=True)
     alarms = pd.concat([one.alarms for one in outcomes], ignore_index=True)
-    sums = pd.concat([one.clusters for one in outcomes]).set_index("cluster").reindex(names)
+    sums = (
+        pd.concat([one.clusters for one in outcomes]).set_index("cluster").reindex(pd.Index(names))
+    )
     draws = _rates(truths, alarms, weights, names)
     total = {name: _total(sums, name, weights) for name in _SUMS}
     false = _count(alarms[alarms["verdict"] == "false"], names, weights)
@@ -109,14 +111,14 @@ def _rates(
 
 
 def _count(rows: pd.DataFrame, names: Sequence[str], weights: Floats) -> Floats:
-    counts = rows["cluster"].value_counts().reindex(names).fillna(0).to_numpy(dtype=float)
-    return weights @ counts
+    counts = rows["cluster"].value_counts().reindex(pd.Index(names)).fillna(0).to_numpy(dtype=float)
+    return np.asarray(weights @ counts)
 
 
 def _total(sums: pd.DataFrame, name: str, weights: Floats) -> Floats:
     if name not in sums:
         return np.full(weights.shape[0], np.nan)
-    return weights @ sums[name].fillna(0).to_numpy(dtype=float)
+    return np.asarray(weights @ sums[name].fillna(0).to_numpy(dtype=float))
 
 
 def _quantile(
@@ -129,7 +131,7 @@ def _quantile(
     if rows.empty:
         return np.full(weights.shape[0], np.nan)
     values = rows[column].to_numpy(dtype=float)
-    cluster = pd.Index(names).get_indexer(rows["cluster"])
+    cluster = pd.Index(names).get_indexer(pd.Index(rows["cluster"]))
     result = np.empty(weights.shape[0])
     for index, weight in enumerate(weights):
         mass = np.cumsum(weight[cluster])

@@ -49,8 +49,7 @@ def make_domain_world(seed: int, size: DomainSize | None = None) -> World:
     trials = random.poisson(rate * (1 - 0.5 * (hour < 7)))
     reached = np.ones(shape)
     truths = _block(random, reached, names, first=first, sites=size.sites)
-    failing = _fail(random, reached, names, first=first, sites=size.sites)
-    truths += [(row, *rest) for row, *rest in failing]
+    truths += _fail(random, reached, names, first=first, sites=size.sites)
     ordinary = (1 - random.uniform(0.01, 0.08, homes.size))[:, None]
     value = random.binomial(trials, ordinary * reached).astype(float)
     total = trials.astype(float)

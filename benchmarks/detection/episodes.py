@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.detection.panel import Floats
 from benchmarks.detection.population import Integers
 from benchmarks.detection.truth import Piece
 

@@ -135,7 +135,7 @@ def _national(
     first: int,
 ) -> list[Fault]:
     offset = round(60 * float(population.offset[population.country[members[0]]]))
-    faults = []
+    faults: list[Fault] = []
     for _ in range(30):
         day = int(random.integers(first // _DAY + 1, calendar.end // _DAY - 2))
         start = day * _DAY - offset

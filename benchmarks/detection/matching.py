@@ -99,7 +99,8 @@ def match_entity(
         if matches[i] is None and j not in taken:
             matches[i] = predictions[j]
             taken.add(j)
-    false, fragments = [], []
+    false: list[Prediction] = []
+    fragments: list[Prediction] = []
     for j, prediction in enumerate(predictions):
         if j in taken:
             continue

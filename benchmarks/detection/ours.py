@@ -87,7 +87,7 @@ def _time(value: object) -> datetime:
 
 def levels_of_frame(frame: pd.DataFrame, panel: Panel) -> Levels:
     """Return the columns time, entity, level, low, high, probability on the panel's grid."""
-    rows = pd.Index(panel.entities).get_indexer(frame["entity"].astype(str))
+    rows = pd.Index(panel.entities).get_indexer(pd.Index(frame["entity"].astype(str)))
     columns = panel.times().get_indexer(pd.DatetimeIndex(frame["time"]))
     here = (rows >= 0) & (columns >= 0)
 

@@ -23,7 +23,10 @@ def draw_plot(path: Path, scores: Mapping[str, Scores], *, title: str) -> str:
     for axis, key, heading in zip(
         axes,
         ("f1", "false_per_week"),
-        ("F1 of events (more is better)", "false alarms per entity and week (less is better)"),
+        (
+            "F1 of events (more is better)",
+            "false alarms per entity and week (less is better; none at the left edge)",
+        ),
         strict=True,
     ):
         for place, name in enumerate(order):

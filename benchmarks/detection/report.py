@@ -36,16 +36,18 @@ def main_table(title: str, scores: Mapping[str, Scores]) -> Table:
     order = sorted(scores, key=lambda name: -scores[name].figures["f1"].value)
     for name in order:
         figures = scores[name].figures
-        table.add_row(name, *[_cell(figures, *column[1:]) for column in _COLUMNS])
+        table.add_row(
+            name,
+            *[
+                _cell(figures, key, factor=factor, digits=digits, interval=interval)
+                for _, key, factor, digits, interval in _COLUMNS
+            ],
+        )
     return table
 
 
 def _cell(
-    figures: Mapping[str, Figure],
-    name: str,
-    factor: float,
-    digits: int,
-    interval: bool,  # noqa: FBT001 - a column of a table of columns
+    figures: Mapping[str, Figure], name: str, *, factor: float, digits: int, interval: bool
 ) -> str:
     if name in {"late", "delay"}:
         return f"{_plain(figures[name + '_p50'])} / {_plain(figures[name + '_p90'])}"

@@ -114,7 +114,9 @@ def _probing(
     base = random.uniform(0.85, 0.97, population.networks)[:, None]
     dip = random.uniform(0.01, 0.07, population.networks)[:, None]
     shape = 1 - dip * clock.night()[clock.country]
-    return base * shape * np.exp(_wander(random, population, clock, noise.probing, noise))
+    return (
+        base * shape * np.exp(_wander(random, population, clock, scale=noise.probing, noise=noise))
+    )
 
 
 def _telescope(
@@ -127,7 +129,9 @@ def _telescope(
     shape = shape * (1 - rest * clock.weekend[clock.country])
     rate = rate * clock.width / 5
     return (
-        rate[:, None] * shape * np.exp(_wander(random, population, clock, noise.telescope, noise))
+        rate[:, None]
+        * shape
+        * np.exp(_wander(random, population, clock, scale=noise.telescope, noise=noise))
     )
 
 
@@ -135,6 +139,7 @@ def _wander(
     random: np.random.Generator,
     population: Population,
     clock: _Clock,
+    *,
     scale: float,
     noise: Noise,
 ) -> Floats:
@@ -146,7 +151,7 @@ def _wander(
     steps = random.normal(0, 1, (population.networks, bins))
     drift = noise.drift * np.sqrt(clock.width / 10_080) * np.cumsum(steps, axis=1)
     factor = noise.national * (1 if scale < 0.05 else 6)
-    return scale * own + factor * shared[clock.country] + drift
+    return np.asarray(scale * own + factor * shared[clock.country] + drift)
 
 
 def _routes(

@@ -25,11 +25,16 @@ _LONG = 5
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """ARMA(1,1) of every row: x' = mean + keep (x - mean) + echo e."""
+    """ARMA(1,1) of every row's weekly differences: x' = mean + keep (x - mean) + echo e.
+
+    `week` is in bins, `step` is how many bins are forecast at once.
+    """
 
     mean: Floats
     keep: Floats
     echo: Floats
+    week: int
+    step: int
 
 
 def judge_chocolatine(panel: Panel, training_until: datetime) -> dict[str, Verdict]:
@@ -53,8 +58,8 @@ def judge_chocolatine(panel: Panel, training_until: datetime) -> dict[str, Verdi
     }
 
 
-def fit(rows: Floats) -> Model:
-    """Fit ARMA(1,1) to every row in two regressions (Hannan and Rissanen 1982)."""
+def fit(rows: Floats, *, week: int, step: int) -> Model:
+    """Fit ARMA(1,1) to weekly differences in two regressions (Hannan and Rissanen 1982)."""
     mean = rows.mean(axis=1)
     keep, echo = np.zeros(mean.size), np.zeros(mean.size)
     for index, row in enumerate(rows - mean[:, None]):
@@ -64,16 +69,19 @@ def fit(rows: Floats) -> Model:
         error = row[_LONG:] - past @ np.linalg.lstsq(past, row[_LONG:], rcond=None)[0]
         pair = np.column_stack([row[_LONG:-1], error[:-1]])
         keep[index], echo[index] = np.linalg.lstsq(pair, row[_LONG + 1 :], rcond=None)[0]
-    return Model(mean, np.clip(keep, -0.98, 0.98), np.clip(echo, -0.98, 0.98))
+    return Model(mean, np.clip(keep, -0.98, 0.98), np.clip(echo, -0.98, 0.98), week, step)
 
 
 def forecast_flags(rows: Floats, *, first: int, week: int, step: int) -> tuple[Flags, Floats]:
-    """Return alarms and value / forecast; bins before `first` teach, `step` are forecast at once."""
+    """Return alarms and value / forecast; bins before `first` teach.
+
+    `week` is in bins; `step` bins are forecast at once.
+    """
     history = filled(rows)
     if first < 2 * week:
         return np.zeros(rows.shape, dtype=bool), np.full(rows.shape, np.nan)
-    model = fit(history[:, week:first] - history[:, : first - week])
-    errors = _errors(history, model, first=first, week=week, step=step)
+    model = fit(history[:, week:first] - history[:, : first - week], week=week, step=step)
+    errors = _errors(history, model, first=first)
     zeros = (rows[:, :first] == 0).mean(axis=1) >= 0.5
     width = np.where(zeros[:, None], np.inf, _WIDTH * errors)
     flags = np.zeros(rows.shape, dtype=bool)
@@ -81,7 +89,7 @@ def forecast_flags(rows: Floats, *, first: int, week: int, step: int) -> tuple[F
     low = np.zeros(rows.shape[0], dtype=bool)
     error = np.zeros(rows.shape[0])
     for start in range(first, rows.shape[1], step):
-        guess = _forecast(history, model, error, start=start, week=week, step=step)
+        guess = _forecast(history, model, error, start=start)
         for offset in range(guess.shape[1]):
             index = start + offset
             seen, want = rows[:, index], guess[:, offset]
@@ -96,41 +104,37 @@ def forecast_flags(rows: Floats, *, first: int, week: int, step: int) -> tuple[F
             history[:, index] = np.where(known, np.where(odd, held, seen), want)
             with np.errstate(invalid="ignore", divide="ignore"):
                 shares[:, index] = np.where(want > 0, seen / want, np.nan)
-        error = _last_error(history, model, error, start=start, week=week, step=step)
+        error = _last_error(history, model, error, start=start)
     return flags, shares
 
 
-def _forecast(
-    history: Floats, model: Model, error: Floats, *, start: int, week: int, step: int
-) -> Floats:
-    """Return forecasts of the `step` bins from `start` on."""
-    stop = min(start + step, history.shape[1])
-    change = history[:, start - 1] - history[:, start - 1 - week]
+def _forecast(history: Floats, model: Model, error: Floats, *, start: int) -> Floats:
+    """Return forecasts of the model's step of bins from `start` on."""
+    stop = min(start + model.step, history.shape[1])
+    change = history[:, start - 1] - history[:, start - 1 - model.week]
     guess = np.empty((history.shape[0], stop - start))
     for offset in range(stop - start):
         change = model.mean + model.keep * (change - model.mean) + model.echo * error
         error = np.zeros_like(error)
-        guess[:, offset] = history[:, start + offset - week] + change
+        guess[:, offset] = history[:, start + offset - model.week] + change
     return guess
 
 
-def _last_error(
-    history: Floats, model: Model, error: Floats, *, start: int, week: int, step: int
-) -> Floats:
+def _last_error(history: Floats, model: Model, error: Floats, *, start: int) -> Floats:
     """Return the one-step error at the end of a block, as the filter has it."""
-    for index in range(start, min(start + step, history.shape[1])):
-        before = history[:, index - 1] - history[:, max(0, index - 1 - week)]
-        change = history[:, index] - history[:, index - week]
+    for index in range(start, min(start + model.step, history.shape[1])):
+        before = history[:, index - 1] - history[:, index - 1 - model.week]
+        change = history[:, index] - history[:, index - model.week]
         error = change - (model.mean + model.keep * (before - model.mean) + model.echo * error)
     return error
 
 
-def _errors(history: Floats, model: Model, *, first: int, week: int, step: int) -> Floats:
+def _errors(history: Floats, model: Model, *, first: int) -> Floats:
     """Return the median absolute error of each step ahead over the training weeks."""
     error = np.zeros(history.shape[0])
     misses = []
-    for start in range(week + 1, first - step, step):
-        guess = _forecast(history, model, error, start=start, week=week, step=step)
-        misses.append(np.abs(history[:, start : start + step] - guess))
-        error = _last_error(history, model, error, start=start, week=week, step=step)
+    for start in range(model.week + 1, first - model.step, model.step):
+        guess = _forecast(history, model, error, start=start)
+        misses.append(np.abs(history[:, start : start + model.step] - guess))
+        error = _last_error(history, model, error, start=start)
     return np.asarray(np.median(np.stack(misses), axis=0))

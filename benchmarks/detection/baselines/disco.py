@@ -40,9 +40,9 @@ def bursts(connected: Floats, *, width: int) -> Flags:
     """Return the bins of a burst: from its alarm until half of the lost are back."""
     agents = max(1.0, float(np.median(connected)))
     base = agents / 1440
-    speeds = base * 2.0 ** np.arange(_LEVELS)
-    climb = _CLIMB * np.log(max(2.0, agents)) * np.arange(_LEVELS)
-    costs = np.where(np.arange(_LEVELS) == 0, 0.0, np.inf)
+    speeds: Floats = base * 2.0 ** np.arange(_LEVELS)
+    climb: Floats = _CLIMB * np.log(max(2.0, agents)) * np.arange(_LEVELS)
+    costs: Floats = np.where(np.arange(_LEVELS) == 0, 0.0, np.inf)
     lost = np.maximum(0, -np.diff(connected, prepend=connected[0]))
     flags = np.zeros(connected.size, dtype=bool)
     before, silence = 0.0, 0.0

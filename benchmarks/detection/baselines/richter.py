@@ -24,9 +24,10 @@ _WEEK_HOURS = 168
 def judge_richter(panel: Panel, training_until: datetime) -> dict[str, Verdict]:
     """Return the detector on hourly activity, of the telescope where there is one."""
     hourly = coarser(panel, 60)
-    name = "telescope" if "telescope" in hourly.values else next(iter(hourly.values))
+    signals = hourly.values  # noqa: PD011 - a panel's mapping, not a data frame
+    name = "telescope" if "telescope" in signals else next(iter(signals))
     # Activity is counted by the hour; means of shorter bins are turned into hourly sums.
-    sums = hourly.values[name] * (60 / panel.width if panel.width < 60 else 1)
+    sums = signals[name] * (60 / panel.width if panel.width < 60 else 1)
     flags = disruptions(sums, window=_WEEK_HOURS * 60 // hourly.width)
     return {
         "Richter .5/.8 (telescope)": Verdict(detections_of_flags(hourly, flags, training_until))
