@@ -3,35 +3,46 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 
 from netwatch.model.errors import StoreError
 
-__all__ = ["BINS", "LEVELS", "Database", "Table", "explain"]
+__all__ = ["BINS", "LEVELS", "TABLES", "Database", "Table", "explain"]
 
 _APPLICATION = 0x4E575331  # "NWS1": tells our files from other people's SQLite files
 _VERSION = 1
 _PATIENCE = 30.0  # seconds to wait for another process's write
 
 
+@dataclass(frozen=True, slots=True)
 class Table:
-    """One kind of rows: the table's name and how many columns of numbers a row has."""
+    """One kind of rows: the table's name, and the columns of numbers that a row has."""
 
-    def __init__(self, name: str, width: int) -> None:
-        self.name = name
-        self.width = width
+    name: str
+    columns: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+        return len(self.columns)
 
     def sql(self, text: str) -> str:
         """Return `text` with the table's name in place of every `@`."""
         return text.replace("@", self.name)
 
 
-BINS = Table("bins", 2)
-"""Columns: value, total (NaN where the bin has none)."""
+BINS = Table("bins", ("value", "total"))
+"""A bin without a total has NaN there."""
 
-LEVELS = Table("levels", 7)
-"""Columns: value, low, high (NaN for None), probability, coverage, networks, baseline's number."""
+LEVELS = Table(
+    "levels",
+    ("value", "low", "high", "probability", "coverage", "networks", "baseline_number"),
+)
+"""None is NaN; a baseline is the number of its text."""
+
+TABLES = (BINS, LEVELS)
 
 _SCHEMA = f"""
 create table if not exists series (
@@ -60,11 +71,10 @@ create table if not exists sealed (
     line integer primary key,
     day integer not null,
     kind text not null,
-    revision integer not null,
     file text not null,
-    rows integer not null,
     entry text not null
 );
+create index if not exists sealed_day on sealed (kind, day, line);
 pragma application_id = {_APPLICATION};
 pragma user_version = {_VERSION};
 """

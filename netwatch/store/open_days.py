@@ -10,7 +10,15 @@ from netwatch.store.database import Table
 from netwatch.store.moments import DAY
 from netwatch.store.rows import Rows
 
-__all__ = ["first_time", "read_one", "read_some", "read_span", "write_rows"]
+__all__ = [
+    "count_times",
+    "first_time",
+    "read_blocks",
+    "read_one",
+    "read_some",
+    "read_span",
+    "write_rows",
+]
 
 
 _HOP = """
@@ -20,8 +28,8 @@ with recursive moment (time) as (
     select (select min(later.time) from @ as later where later.time > moment.time)
     from moment where moment.time < ?2
 )
-select rows.time, rows.data
-from moment cross join @ as rows on rows.time = moment.time and rows.block = ?3
+select rows.time, rows.block, rows.data
+from moment cross join @ as rows on rows.time = moment.time and rows.block between ?3 and ?4
 where moment.time < ?2
 """
 """Hops from time to time instead of reading all blocks between."""
@@ -67,8 +75,8 @@ def read_one(
 ) -> Rows:
     """Return the rows of one series with a time in `span`, settled."""
     block, slot = divmod(number, SIZE)
-    found = connection.execute(table.sql(_HOP), (*span, block))
-    picked = [(time, cell_of(data, slot, table.width)) for time, data in found]
+    found = connection.execute(table.sql(_HOP), (*span, block, block))
+    picked = [(time, cell_of(data, slot, table.width)) for time, _, data in found]
     kept = [(time, cells) for time, cells in picked if cells is not None]
     if not kept:
         return Rows.empty(table.width)
@@ -77,17 +85,33 @@ def read_one(
     return Rows(times, np.full(len(kept), number, np.int64), np.ascontiguousarray(cells))
 
 
+def read_blocks(
+    connection: sqlite3.Connection, table: Table, span: tuple[int, int], blocks: tuple[int, int]
+) -> Rows:
+    """Return the rows of all series in the blocks from the first to the last, settled."""
+    return decode(connection.execute(table.sql(_HOP), (*span, *blocks)), table.width)
+
+
 def read_some(
     connection: sqlite3.Connection, table: Table, span: tuple[int, int], numbers: Collection[int]
 ) -> Rows:
-    """Return the rows of some series with a time in `span`, settled within a block."""
+    """Return the rows of some series with a time in `span`, in no order."""
     wanted = np.array(sorted(numbers), np.int64)
-    parts = []
-    for block in np.unique(wanted // SIZE).tolist():
-        found = connection.execute(table.sql(_HOP), (*span, block))
-        parts.append(decode(((time, block, data) for time, data in found), table.width))
+    blocks = np.unique(wanted // SIZE)
+    runs = np.split(blocks, np.flatnonzero(np.diff(blocks) > 1) + 1) if len(blocks) else []
+    ends = [(int(run[0]), int(run[-1])) for run in runs]
+    parts = [read_blocks(connection, table, span, run) for run in ends]
     rows = Rows.joined(parts, table.width)
     return rows.take(np.isin(rows.ids, wanted))
+
+
+def count_times(connection: sqlite3.Connection, table: Table, span: tuple[int, int]) -> int:
+    """Return how many different times within `span` have rows."""
+    count, time = 0, first_time(connection, table, span[0])
+    while time is not None and time < span[1]:
+        count += 1
+        time = first_time(connection, table, time + 1)
+    return count
 
 
 def first_time(connection: sqlite3.Connection, table: Table, start: int) -> int | None:

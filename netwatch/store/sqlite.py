@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -12,12 +12,15 @@ from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.protocols import Clock, Columns
 from netwatch.store import open_days
 from netwatch.store.database import BINS, LEVELS, Database
+from netwatch.store.manifest import Entry
 from netwatch.store.moments import now_utc, to_micros, to_time
 from netwatch.store.names import Area, Names, home_area
 from netwatch.store.packing import Texts, bins_of, levels_of, rows_of_bins, rows_of_levels
 from netwatch.store.reading import Reader
 from netwatch.store.rows import Floats, Ints
 from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, sound_promise
+from netwatch.store.sealed import SealedDays
+from netwatch.store.sealing import Sealer
 
 __all__ = ["SqliteStore"]
 
@@ -40,7 +43,8 @@ class SqliteStore:
         self._database = Database(path)
         self._names = Names(area)
         self._texts = Texts()
-        self._reader = Reader(self._database, self._names, self._texts)
+        self._sealed = SealedDays(path.parent / "days")
+        self._reader = Reader(self._database, self._sealed, self._names, self._texts)
 
     @classmethod
     def at(cls, location: str) -> Self:
@@ -105,7 +109,17 @@ class SqliteStore:
 
     def close(self) -> None:
         """See `SeriesStore`."""
+        self._sealed.close()
         self._database.close()
+
+    def seal(self, *, keep: timedelta = timedelta(days=2)) -> Iterator[Entry]:
+        """Move every day that ended `keep` ago or earlier to a file; yield each as it is done.
+
+        Raises:
+            StoreError: somebody else is sealing, or a file cannot be written.
+        """
+        sealer = Sealer(self._database, self._sealed.folder, self._names, self._texts)
+        return sealer.seal_before(to_micros(self._clock() - keep))
 
     def _bins(self, span: tuple[int, int], series: SeriesKey | None) -> Iterator[Bin]:
         for rows in self._reader.walk(BINS, span, series):
