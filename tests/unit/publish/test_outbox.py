@@ -1,0 +1,239 @@
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from netwatch.incidents.ledger import SqlLedger, ledger_url
+from netwatch.model.errors import StoreError
+from netwatch.model.incident import Post
+from netwatch.protocols import Delivery, OutboxState
+from netwatch.publish.channels.console import ConsoleChannel
+from netwatch.publish.outbox import OutboxPace, recover_interrupted, run_outbox, send_due
+
+NOW = datetime(2019, 11, 17, 6, 30, tzinfo=UTC)
+
+
+class Scripted:
+    """A channel that answers in turn, and keeps every text that got through."""
+
+    name = "console"
+
+    def __init__(self, *answers: Delivery, repeatable: bool = False) -> None:
+        self.answers = list(answers)
+        self.repeatable = repeatable
+        self.shown: list[str] = []
+
+    async def deliver(self, post: Post) -> Delivery:
+        answer = self.answers.pop(0) if self.answers else Delivery(sent=True)
+        if answer.sent:
+            self.shown.append(post.key)
+        return answer
+
+
+class CrashError(Exception):
+    """The process dies here."""
+
+
+class Crashing(Scripted):
+    """Dies before, or after, the post is out; sometimes the place refuses it."""
+
+    def __init__(self, chance: random.Random, *, repeatable: bool) -> None:
+        super().__init__(repeatable=repeatable)
+        self.chance = chance
+
+    async def deliver(self, post: Post) -> Delivery:
+        draw = self.chance.random()
+        if draw < 0.15:
+            raise CrashError
+        if draw < 0.3:
+            return Delivery(sent=False, reason="refused", again=True)
+        self.shown.append(post.key)
+        if draw < 0.45:
+            raise CrashError
+        return Delivery(sent=True)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[SqlLedger]:
+    found = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
+    yield found
+    found.close()
+
+
+def _clock() -> datetime:
+    return NOW
+
+
+async def test_sends_a_backlog_in_order_and_once(
+    ledger: SqlLedger, make_post: Callable[..., Post]
+) -> None:
+    ledger.record([], [make_post(key=str(number), revision=number) for number in range(1, 6)])
+    channel = Scripted()
+    while await send_due(ledger, {"console": channel}, _clock):
+        pass
+    assert channel.shown == ["1", "2", "3", "4", "5"]
+    assert len(ledger.in_state(OutboxState.SENT)) == 5
+
+
+async def test_tries_again_later_each_time_and_as_asked(
+    ledger: SqlLedger, make_post: Callable[..., Post]
+) -> None:
+    ledger.record([], [make_post()])
+    away = Delivery(sent=False, reason="away", again=True)
+    asked = Delivery(sent=False, reason="busy", again=True, wait=timedelta(minutes=9))
+    channel, now = Scripted(away, away, asked), NOW
+    waits = []
+
+    def clock() -> datetime:
+        return now
+
+    for _ in range(3):
+        assert await send_due(ledger, {"console": channel}, clock) == 1
+        entry = ledger.in_state(OutboxState.READY)[0]
+        waits.append(entry.next_at - now)
+        now = entry.next_at
+    assert waits == [timedelta(seconds=5), timedelta(seconds=10), timedelta(minutes=9)]
+    await send_due(ledger, {"console": channel}, clock)
+    assert [entry.attempts for entry in ledger.in_state(OutboxState.SENT)] == [4]
+
+
+async def test_gives_up_where_it_is_told_to(
+    ledger: SqlLedger, make_post: Callable[..., Post]
+) -> None:
+    ledger.record([], [make_post(key="gone"), make_post(key="busy", language="fr")])
+    gone = Delivery(sent=False, reason="answered 410")
+    busy = Delivery(sent=False, reason="busy", again=True)
+    pace = OutboxPace(most_attempts=1)
+    await send_due(ledger, {"console": Scripted(gone, busy)}, _clock, pace=pace)
+    reasons = {entry.reason for entry in ledger.in_state(OutboxState.FAILED)}
+    assert reasons == {"answered 410", "busy"}
+
+
+async def test_a_channel_that_is_not_set_up_holds_nothing_else_up(
+    ledger: SqlLedger, make_post: Callable[..., Post]
+) -> None:
+    ledger.record([], [make_post(key="1", channel="pigeon"), make_post(key="2")])
+    channel = Scripted()
+    await send_due(ledger, {"console": channel}, _clock)
+    assert channel.shown == ["2"]
+    waiting = ledger.in_state(OutboxState.READY)[0]
+    assert "pigeon" in waiting.reason
+    assert waiting.attempts == 0
+
+
+@pytest.mark.parametrize("state", [OutboxState.SENDING, OutboxState.UNKNOWN])
+async def test_after_a_crash_a_human_decides_unless_repeating_is_harmless(
+    ledger: SqlLedger, make_post: Callable[..., Post], state: OutboxState
+) -> None:
+    posts = [
+        make_post(key="1"),
+        make_post(key="2", channel="file"),
+        make_post(key="3", channel="x"),
+    ]
+    ledger.record([], posts)
+    for post in posts:
+        assert ledger.claim(post.key, at=NOW)
+        ledger.settle(post.key, state, at=NOW)
+    channels = {"console": Scripted(), "file": Scripted(repeatable=True)}
+    await recover_interrupted(ledger, channels, _clock)
+    assert [entry.post.key for entry in ledger.in_state(OutboxState.READY)] == ["2"]
+    assert [entry.post.key for entry in ledger.in_state(OutboxState.HUMAN)] == ["1", "3"]
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_survives_any_schedule_of_crashes(
+    tmp_path: Path, make_post: Callable[..., Post], seed: int, *, repeatable: bool
+) -> None:
+    url = ledger_url(tmp_path / "ledger.sqlite")
+    keys = {str(number) for number in range(30)}
+    ledger = SqlLedger(url)
+    ledger.record([], [make_post(key=key, incident=f"NW-{int(key) % 7}") for key in keys])
+    channel = Crashing(random.Random(seed), repeatable=repeatable)
+    now = NOW
+
+    def clock() -> datetime:
+        return now
+
+    async def live() -> None:
+        nonlocal now
+        await recover_interrupted(ledger, {"console": channel}, clock)
+        while any(ledger.in_state(state) for state in (OutboxState.READY, OutboxState.SENDING)):
+            await send_due(ledger, {"console": channel}, clock)
+            now += timedelta(minutes=11)
+
+    for _ in range(500):
+        try:
+            asyncio.run(live())
+            break
+        except CrashError:
+            ledger.close()
+            ledger = SqlLedger(url)
+    sent = {entry.post.key for entry in ledger.in_state(OutboxState.SENT)}
+    human = {entry.post.key for entry in ledger.in_state(OutboxState.HUMAN)}
+    ledger.close()
+    assert sent | human == keys
+    assert sent <= set(channel.shown)
+    if repeatable:
+        assert human == set()
+    else:
+        assert len(channel.shown) == len(set(channel.shown)), "no post is out twice"
+
+
+async def test_a_stop_lets_a_delivery_finish(
+    ledger: SqlLedger, make_post: Callable[..., Post]
+) -> None:
+    ledger.record([], [make_post()])
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    class Slow(Scripted):
+        async def deliver(self, post: Post) -> Delivery:
+            begun.set()
+            await go.wait()
+            return await super().deliver(post)
+
+    channel = Slow()
+    loop = asyncio.create_task(run_outbox(ledger, {"console": channel}, _clock))
+    await begun.wait()
+    loop.cancel()
+    asyncio.get_running_loop().call_later(0.05, go.set)
+    with pytest.raises(asyncio.CancelledError):
+        await loop
+    assert len(ledger.in_state(OutboxState.SENT)) == 1
+
+
+async def test_the_loop_sends_what_another_process_records(
+    ledger: SqlLedger, tmp_path: Path, make_post: Callable[..., Post]
+) -> None:
+    written: list[str] = []
+    arrived = asyncio.Event()
+
+    def write(text: str) -> None:
+        written.append(text)
+        arrived.set()
+
+    pace = OutboxPace(look=timedelta(milliseconds=10))
+    channels = {"console": ConsoleChannel(write)}
+    loop = asyncio.create_task(run_outbox(ledger, channels, _clock, pace=pace))
+    other = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
+    other.record([], [make_post()])
+    await asyncio.wait_for(arrived.wait(), 10)
+    loop.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loop
+    assert written == [f"{make_post().text}\n\n"]
+    assert len(other.in_state(OutboxState.SENT)) == 1
+    other.close()
+
+
+async def test_a_broken_outbox_ends_the_loop_with_its_own_error(
+    ledger: SqlLedger, make_post: Callable[..., Post]
+) -> None:
+    ledger.record([], [make_post()])
+    with ledger._engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE post RENAME COLUMN attempts TO tries")
+    with pytest.raises(StoreError, match="ledger: cannot"):
+        await run_outbox(ledger, {"console": Scripted()}, _clock)
