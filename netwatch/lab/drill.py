@@ -53,7 +53,7 @@ class Drill:
         folder: where its files go; what an earlier drill left there is removed.
         tell: told what happens, with its time.
         script: the course.
-        collect, analyze: what runs the two parts; elsewhere than here, to be killed.
+        collect, analyze, publish: what runs these parts; elsewhere than here, to be killed.
         midway: done once the networks are dark.
     """
 
@@ -62,6 +62,7 @@ class Drill:
     script: Script = field(default_factory=Script)
     collect: Part = run_collect
     analyze: Part = run_analyze
+    publish: Part = run_publish
     midway: Callable[[], Awaitable[None]] | None = None
 
 
@@ -79,7 +80,7 @@ async def run_drill(drill: Drill) -> Outcome:
         )
         opened = stack.enter_context(open_parts(config))
         await stack.enter_async_context(run_broker(config))
-        parts = [drill.collect(opened), drill.analyze(opened), run_publish(opened)]
+        parts = [drill.collect(opened), drill.analyze(opened), drill.publish(opened)]
         parts += [run_vantage(one) for one in _vantages(config, drill.script.agents)]
         running = [asyncio.ensure_future(part) for part in parts]
         try:

@@ -1,0 +1,102 @@
+"""The drill, whole: with every part in one process, and with parts killed in its middle."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from netwatch.app.broker import broker_password
+from netwatch.app.observatory import Opened
+from netwatch.app.written import write_config
+from netwatch.lab.drill import Drill, Outcome, run_drill
+from netwatch.lab.script import Script
+
+pytestmark = pytest.mark.timeout(110)
+
+# Eight networks, six of them cut: the same course in less time than the full drill.
+SHORT = Script(networks=8, cut=6, dark=timedelta(seconds=4))
+
+
+async def idle(_: Opened) -> None:
+    """Do nothing in the place of a part that runs elsewhere."""
+
+
+class Killable:
+    """One part of a drill as a process of its own, that is killed and started again."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+        self.kills = 0
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def run(self, opened: Opened) -> None:
+        """Start the process, and another whenever it was killed."""
+        path = Path(opened.config.data) / f"{self.command}.toml"
+        password = await asyncio.to_thread(broker_password, opened.config)
+        broker = msgspec.structs.replace(opened.config.broker, embedded=False, password=password)
+        config = msgspec.structs.replace(opened.config, broker=broker)
+        await asyncio.to_thread(write_config, config, path)
+        try:
+            while True:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "netwatch", self.command, "--config", str(path)
+                )
+                code = await self._process.wait()
+                assert code == -signal.SIGKILL, f"netwatch {self.command} ended with {code}"
+        finally:
+            await self._end()
+
+    async def kill(self) -> None:
+        """Kill the process without a warning, three times, a moment apart."""
+        for _ in range(3):
+            assert self._process is not None
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+                self.kills += 1
+            await asyncio.sleep(1.5)
+
+    async def _end(self) -> None:
+        """Ask the process to end, as Ctrl-C would, and wait until it has."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            await self._process.wait()
+
+
+def check(outcome: Outcome) -> None:
+    """Every finding holds; say which does not."""
+    missed = [f"{one.claim}: {one.seen}" for one in outcome.findings if not one.holds]
+    assert not missed
+
+
+async def test_the_drill_is_reported(tmp_path: Path) -> None:
+    """One incident with its level, order, times and posts, and the posts as files."""
+    outcome = await run_drill(Drill(tmp_path / "drill", lambda *_: None, SHORT))
+    check(outcome)
+    files = list((tmp_path / "drill" / "posts").iterdir())
+    assert len(files) == len(outcome.posts)
+
+
+@pytest.mark.parametrize("command", ["collect", "analyze"])
+async def test_a_killed_part_changes_nothing(tmp_path: Path, command: str) -> None:
+    """Killed three times in the dark, it comes back to the same incident; no post twice."""
+    part = Killable(command)
+    drill = Drill(tmp_path / "drill", lambda *_: None, SHORT, midway=part.kill)
+    if command == "collect":
+        drill = replace(drill, collect=part.run)
+    else:
+        # `netwatch analyze` sends the posts too; an outbox has one sender.
+        drill = replace(drill, analyze=part.run, publish=idle)
+    outcome = await run_drill(drill)
+    assert part.kills == 3
+    check(outcome)
+    told = Counter((entry.post.incident, entry.post.kind) for entry in outcome.posts)
+    assert told[outcome.incidents[0].id, "restored"] == 1
+    assert sum(number for (_, kind), number in told.items() if kind.startswith("confirmed")) == 1
