@@ -141,8 +141,10 @@ def fresh_login() -> Iterator[Login]:
     server = shared_influxd()
     login = replace(server.login, database=f"netwatch_{os.getpid()}_{next(_NUMBERS)}")
     server.execute(f'CREATE DATABASE "{login.database}"')
-    yield login
-    server.execute(f'DROP DATABASE "{login.database}"')
+    try:
+        yield login
+    finally:
+        server.execute(f'DROP DATABASE "{login.database}"')
 
 
 @contextmanager
@@ -161,8 +163,10 @@ def named_login() -> Iterator[Login]:
     version = InfluxServer(login).dialect.version
     make, drop = {"1": _on_v1, "2": _on_v2, "3": _on_core}[version[0]](login)
     make()
-    yield login
-    drop()
+    try:
+        yield login
+    finally:
+        drop()
 
 
 def open_store(login: Login, *, dialect: Dialect | None = None, page: int = 100_000) -> InfluxStore:

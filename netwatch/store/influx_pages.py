@@ -36,7 +36,7 @@ def read_pages(
         limit: rows that a page has at most, unless one instant has more.
 
     Raises:
-        StoreError: the server cannot answer, or cuts off rows of a single instant.
+        StoreError: the server cannot answer.
     """
     start, end = (nanoseconds(min(max(time, EARLIEST), LATEST)) for time in span)
     if start >= end or (series is not None and not series):
@@ -84,7 +84,7 @@ class _Question:
         table = self._server.query(statement, self._values)
         if table.rows and table.columns != self._columns:
             raise StoreError(f"the server answered with columns {', '.join(table.columns)}")
-        return table.rows, table.cut or len(table.rows) >= limit
+        return table.rows, len(table.rows) >= limit
 
     def _only(self, series: Sequence[SeriesKey]) -> str:
         """Return the condition that a row is of one of `series`; texts go in as values."""
@@ -117,8 +117,6 @@ def _read_stretch(question: _Question, low: int, high: int, limit: int) -> Itera
         if whole:
             yield whole
             low, size = edge, limit
-        elif len(rows) < size:
-            raise StoreError(f"the server shows {len(rows)} rows at most; raise its max-row-limit")
         else:
             size *= 4
 

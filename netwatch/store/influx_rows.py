@@ -36,13 +36,11 @@ class Table:
     Attributes:
         columns: their names.
         rows: their cells; times are nanoseconds since 1970.
-        cut: the server has more and did not say it all.
         error: what it complains of, empty for nothing.
     """
 
     columns: tuple[str, ...] = ()
     rows: Sequence[Row] = ()
-    cut: bool = False
     error: str = ""
 
 
@@ -51,7 +49,6 @@ class _Series(msgspec.Struct):
 
     columns: list[str] = msgspec.field(default_factory=list)
     values: list[Row] = msgspec.field(default_factory=list)
-    partial: bool = False
 
 
 class _Result(msgspec.Struct):
@@ -72,23 +69,23 @@ _DECODER = msgspec.json.Decoder(_Answer)
 
 
 def parse_answer(body: bytes) -> Table:
-    """Return what one statement gave; several series of it must have the same columns.
+    """Return what one statement gave, out of one JSON document or one a chunk.
 
     Raises:
         StoreError: the body is not what an InfluxDB answers.
     """
     try:
-        answer = _DECODER.decode(body)
+        answers = [_DECODER.decode(line) for line in body.splitlines() if line.strip()]
     except msgspec.DecodeError as error:
         raise StoreError(f"the answer is not an InfluxDB's: {error}") from error
-    told = answer.error or next((part.error for part in answer.results if part.error), "")
-    series = [one for part in answer.results for one in part.series]
+    results = [result for answer in answers for result in answer.results]
+    told = [answer.error for answer in answers] + [result.error for result in results]
+    series = [one for result in results for one in result.series]
     shapes = {tuple(one.columns) for one in series}
     if len(shapes) > 1:
         raise StoreError("the answer has tables of different columns")
-    rows = series[0].values if len(series) == 1 else [row for one in series for row in one.values]
-    cut = any(one.partial for one in series)
-    return Table(next(iter(shapes), ()), rows, cut=cut, error=told)
+    rows = [row for one in series for row in one.values]
+    return Table(next(iter(shapes), ()), rows, error=next(filter(None, told), ""))
 
 
 def columns_of(measurement: str) -> tuple[str, ...]:
