@@ -106,7 +106,7 @@ class Panel:
     @property
     def bins(self) -> int:
         """Number of bins."""
-        return next(iter(self.values.values())).shape[1]
+        return int(next(iter(self.values.values())).shape[1])
 
     @property
     def per_day(self) -> int:
@@ -151,13 +151,13 @@ class Panel:
                 pd.DataFrame(
                     {
                         "time": times[columns],
-                        "entity": pd.Categorical.from_codes(rows, list(self.entities)),
+                        "entity": pd.Categorical.from_codes(rows, pd.Index(self.entities)),
                         "signal": pd.Categorical.from_codes(
-                            np.full(rows.size, code, dtype=np.int8), list(signals)
+                            np.full(rows.size, code, dtype=np.int8), pd.Index(signals)
                         ),
                         "value": values[rows, columns],
                         "total": blank if totals is None else totals[rows, columns],
-                        "parent": pd.Categorical.from_codes(parent_codes[rows], list(parents)),
+                        "parent": pd.Categorical.from_codes(parent_codes[rows], pd.Index(parents)),
                         "weight": self.weights[rows],
                     }
                 )

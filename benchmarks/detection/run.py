@@ -19,7 +19,6 @@ from benchmarks.detection.bootstrap import Scores, differences, draw_weights, sc
 from benchmarks.detection.parameters import Parameters, read_parameters
 from benchmarks.detection.plot import draw_plot
 from benchmarks.detection.report import difference_table, main_table, recall_table, write_json
-from benchmarks.detection.scoring import Outcome
 from benchmarks.detection.work import OURS, Answer, Task, do_task
 
 __all__ = ["compare", "main", "tasks_of"]
@@ -41,7 +40,7 @@ def tasks_of(
 
 def compare(answers: Iterable[Answer], parameters: Parameters) -> dict[str, Scores]:
     """Return the scores of every detector over all worlds, with the same bootstrap draws."""
-    outcomes: dict[str, list[Outcome]] = defaultdict(list)
+    outcomes = defaultdict(list)
     for answer in answers:
         for (name, tier), outcome in answer.outcomes.items():
             label = f"{name}, {tier}" if name == OURS else name

@@ -59,8 +59,8 @@ def plan_events(
     """Return all events from minute `first` on: national ones in turn, then local ones.
 
     Countries walk through the national kinds from different starting points, so that every
-    kind occurs in every world; every second country sees two of them only. A region and about every network get local episodes where
-    the calendar is free.
+    kind occurs in every world; every second country sees two of them only. Regions and
+    networks get episodes of their own where the calendar is free.
     """
     events: list[Event] = []
     for country in range(population.offset.size):

@@ -40,7 +40,7 @@ def bursts(connected: Floats, *, width: int) -> Flags:
     """Return the bins of a burst: from its alarm until half of the lost are back."""
     agents = max(1.0, float(np.median(connected)))
     base = agents / 1440
-    speeds: Floats = base * 2.0 ** np.arange(_LEVELS)
+    speeds = np.array([base * 2.0**level for level in range(_LEVELS)])
     climb: Floats = _CLIMB * np.log(max(2.0, agents)) * np.arange(_LEVELS)
     costs: Floats = np.where(np.arange(_LEVELS) == 0, 0.0, np.inf)
     lost = np.maximum(0, -np.diff(connected, prepend=connected[0]))
