@@ -4,6 +4,7 @@ The same data give the same bytes, so that a picture's hash can be evidence.
 """
 
 import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -69,19 +70,25 @@ def draw_chart(request: ChartRequest, stem: Path) -> str:
     line = trace(request.levels.get(request.entity, ()))
     alternative = _alternative(request, line)
     stem.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(
-        {
-            "font.family": "DejaVu Sans",
-            "font.size": 11,
-            "svg.hashsalt": "netwatch",
-            "svg.fonttype": "path",
-            "hatch.linewidth": 0.6,
-            "axes.edgecolor": TEXT,
-            "text.color": "#1b1b1b",
-            "xtick.color": TEXT,
-            "ytick.color": TEXT,
-        }
+    with (
+        warnings.catch_warnings(),
+        mpl.rc_context(
+            {
+                "font.family": "DejaVu Sans",
+                "font.size": 11,
+                "svg.hashsalt": "netwatch",
+                "svg.fonttype": "path",
+                "hatch.linewidth": 0.6,
+                "text.parse_math": False,
+                "axes.edgecolor": TEXT,
+                "text.color": "#1b1b1b",
+                "xtick.color": TEXT,
+                "ytick.color": TEXT,
+            }
+        ),
     ):
+        # A script that the font lacks shows as boxes; words and table carry the name.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = _compose(request, line)
         png = {"Software": None, "Description": alternative}
         figure.savefig(stem.with_suffix(".png"), dpi=100, metadata=png)
@@ -302,7 +309,7 @@ def _title(request: ChartRequest) -> str:
         text = f"{full_name(request.entity, request.places)}: internet connectivity"
     text = f"TEST · {text}" if request.test else text
     lines = -(-len(text) // _TITLE_WIDTH)
-    return textwrap.fill(text.replace("$", r"\$"), min(_TITLE_WIDTH, len(text) // lines + 12))
+    return textwrap.fill(text, min(_TITLE_WIDTH, len(text) // lines + 12))
 
 
 def _footer(request: ChartRequest, line: Trace) -> str:
@@ -322,7 +329,7 @@ def _footer(request: ChartRequest, line: Trace) -> str:
         "CC BY 4.0",
     ]
     lines = (" · ".join(part for part in row if part) for row in (parts, record))
-    return "\n".join(lines).replace("$", r"\$")
+    return "\n".join(lines)
 
 
 def _alternative(request: ChartRequest, line: Trace) -> str:
