@@ -64,7 +64,7 @@ def make_population(
     kind = np.tile(np.arange(networks) % 4, countries)
     size = np.select([kind == 0, kind == 1], [small, middle], large).astype(np.int64)
     country = np.repeat(np.arange(countries), networks)
-    within = np.tile(np.arange(networks) // 4 % regions, countries)
+    within = np.tile(np.arange(networks) * regions // networks, countries)
     return Population(
         size=size,
         region=(country * regions + within).astype(np.int64),
