@@ -1,64 +1,112 @@
-"""From networks to regions and countries: one weighted mean, with what it was measured on."""
+"""From networks to regions and countries: weighted means, and what they were measured on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Composite", "resample_interval", "weigh_networks"]
+__all__ = ["Composites", "Weighed", "make_composites", "weigh_networks"]
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
-_DRAWS = 1000
 _CEILING = 1.25
 """A network above its ordinary level may not hide the loss of another."""
 
 
 @dataclass(frozen=True, slots=True)
-class Composite:
-    """One wider entity: the rows of its networks, and their weights in the same order."""
+class Composites:
+    """Wider series as sums over the rows of their networks.
+
+    Attributes:
+        rows: row of each wider series, shape (k,).
+        networks: rows of all their networks, one after another, shape (m,).
+        groups: which wider series each belongs to, 0 to k - 1, shape (m,).
+        weights: its weight there, shape (m,).
+    """
 
     rows: Rows
+    networks: Rows
+    groups: Rows
     weights: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """The wider series of one interval, arrays of shape (k,).
+
+    Attributes:
+        level: sum(weight * ratio) / sum(weight) over the networks with data; NaN without any.
+        coverage: share of the weight of all usable networks that have data.
+        count: number of networks with data.
+        error: standard error of `level` if whole networks were drawn again.
+        noise: standard error of `level` from the noise of each network alone.
+    """
+
+    level: Floats
+    coverage: Floats
+    count: Rows
+    error: Floats
+    noise: Floats
+
+
+def make_composites(members: Sequence[tuple[int, dict[int, float]]]) -> Composites:
+    """Return the composites of (row, {row of network: weight}) pairs."""
+    networks = [row for _, parts in members for row in parts]
+    groups = [group for group, (_, parts) in enumerate(members) for _ in parts]
+    weights = [weight for _, parts in members for weight in parts.values()]
+    return Composites(
+        rows=np.array([row for row, _ in members], np.intp),
+        networks=np.array(networks, np.intp),
+        groups=np.array(groups, np.intp),
+        weights=np.array(weights, float),
+    )
+
+
 def weigh_networks(
-    composite: Composite, ratio: Floats, ready: npt.NDArray[np.bool_]
-) -> tuple[float, float, int]:
-    """Return (level, coverage, networks) of a composite from its networks' ratios.
+    composites: Composites, ratio: Floats, usable: Bools, variance: Floats
+) -> Weighed:
+    """Return the levels of wider series from the ratios of their networks.
 
-    Level = sum(weight * ratio) / sum(weight) over the networks with data; coverage is the
-    share of the weight of all `ready` networks that these hold. NaN level without any.
+    Probes within one network are not independent, networks more nearly are: the error is the
+    linear form of drawing whole networks with replacement, sum(w^2 (r - level)^2) / sum(w)^2.
+
+    Args:
+        composites: the wider series.
+        ratio: current over ordinary of every series, NaN for no data.
+        usable: which series have an ordinary level.
+        variance: of each series' own ratio.
     """
-    values = np.minimum(ratio[composite.rows], _CEILING)
-    known = ready[composite.rows]
+    size = len(composites.rows)
+    values = np.minimum(ratio[composites.networks], _CEILING)
+    known = usable[composites.networks]
     seen = known & np.isfinite(values)
-    whole = composite.weights[known].sum()
-    part = composite.weights[seen].sum()
-    if whole <= 0 or part <= 0:
-        return float("nan"), 0.0, 0
-    level = float((composite.weights[seen] * values[seen]).sum() / part)
-    return level, float(part / whole), int(seen.sum())
+    values = np.where(seen, values, 0)
+    weights = np.where(seen, composites.weights, 0)
+
+    def total(parts: Floats) -> Floats:
+        return np.bincount(composites.groups, parts, size).astype(float)
+
+    part, whole = total(weights), total(np.where(known, composites.weights, 0))
+    count = np.bincount(composites.groups[seen], minlength=size)
+    level = _divide(total(weights * values), part)
+    squares = weights**2
+    away = values - np.nan_to_num(level)[composites.groups]
+    spread = _divide(total(squares * away**2), part**2)
+    small = _divide(count.astype(float), np.maximum(count - 1.0, 1.0))
+    own = np.where(seen, np.nan_to_num(variance[composites.networks]), 0)
+    return Weighed(
+        level=level,
+        coverage=np.nan_to_num(_divide(part, whole)),
+        count=count,
+        error=np.sqrt(spread * small),
+        noise=np.sqrt(_divide(total(squares * own), part**2)),
+    )
 
 
-def resample_interval(
-    composite: Composite, ratio: Floats, ready: npt.NDArray[np.bool_]
-) -> tuple[float, float]:
-    """Return the 95 % interval of a composite's level, by drawing whole networks again.
-
-    Probes within one network are not independent, networks more nearly are. The draws
-    are the same for every bin, so that the same figures give the same interval.
-    """
-    values = np.minimum(ratio[composite.rows], _CEILING)
-    seen = ready[composite.rows] & np.isfinite(values)
-    values, weights = values[seen], composite.weights[seen]
-    count = len(values)
-    if count == 0:
-        return float("nan"), float("nan")
-    draws = np.random.default_rng(count).multinomial(count, np.full(count, 1 / count), _DRAWS)
-    drawn = draws @ weights
-    usable = drawn > 0
-    levels = (draws @ (weights * values))[usable] / drawn[usable]
-    low, high = np.quantile(levels, [0.025, 0.975])
-    return float(low), float(high)
+def _divide(left: Floats, right: Floats) -> Floats:
+    """Return left / right, NaN where right is zero."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(right > 0, left / right, np.nan))
