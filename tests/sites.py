@@ -1,0 +1,126 @@
+"""A site over a real store and ledger, and what every page of it promises."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import httpx
+
+from netwatch.incidents.ledger import SqlLedger
+from netwatch.model.atlas import Atlas
+from netwatch.model.entity import Entity
+from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.store.memory import MemoryStore
+from netwatch.web.server import WebOptions, create_app
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page as strictly as it was written, and keeps what the tests ask for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == [], "every tag is closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def check_promises(text: str) -> Page:
+    """Every page: no script, nothing from elsewhere, named pictures, headings in order."""
+    page = Page(text)
+    assert text.startswith("<!doctype html>")
+    assert page.all("html")[0]["lang"] == "en"
+    assert page.all("html")[0]["dir"] == "ltr"
+    assert not page.all("script")
+    assert not any("style" in attributes for _, attributes in page.tags)
+    assert not any(name.startswith("on") for _, found in page.tags for name in found)
+    links = [found.get("href") or found.get("src") for _, found in page.tags]
+    assert all(link[0] in "/#" and not link.startswith("//") for link in links if link)
+    assert all(found["role"] == "img" and found["aria-label"] for found in page.all("svg"))
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert len(page.all("table")) == len(page.all("caption"))
+    assert "What this does not show" in page.text
+    return page
+
+
+@dataclass
+class Site:
+    """A site with its parts; `now` may be moved."""
+
+    store: MemoryStore
+    ledger: SqlLedger
+    now: datetime
+    places: Atlas
+    options: WebOptions
+    client: httpx.AsyncClient = field(init=False)
+
+    def serve(self) -> httpx.AsyncClient:
+        app = create_app(
+            self.store,
+            self.ledger,
+            places=self.places,
+            clock=lambda: self.now,
+            options=self.options,
+        )
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url="http://site")
+
+    async def text(self, path: str, status: int = 200) -> str:
+        answer = await self.client.get(path)
+        assert answer.status_code == status
+        return answer.text
+
+    def put(self, entity: str, values: list[float | None], *, until: datetime) -> None:
+        """Write hourly levels whose newest interval ends at `until`."""
+        key = SeriesKey("reachability", Entity.parse(entity))
+        start = until - timedelta(hours=len(values))
+        times = [start + timedelta(hours=at) for at in range(len(values))]
+        self.store.put_levels(
+            [
+                Level(
+                    time,
+                    key,
+                    value,
+                    None if value is None else max(0.0, value - 0.03),
+                    None if value is None else value + 0.03,
+                    networks=12,
+                )
+                for time, value in zip(times, values, strict=True)
+            ]
+        )
+        bins = [
+            Bin(time, key, value * 100, 100.0)
+            for time, value in zip(times, values, strict=True)
+            if value is not None
+        ]
+        self.store.put_bins(bins, closed_until=until)
