@@ -4,11 +4,13 @@ import asyncio
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -19,6 +21,7 @@ __all__ = [
     "mosquitto",
     "need",
     "tcp_server",
+    "udp_server",
     "until",
 ]
 
@@ -49,6 +52,38 @@ async def until(condition: Callable[[], bool], *, seconds: float = 15.0) -> None
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
         await asyncio.sleep(0.01)
+
+
+class _Replies(asyncio.DatagramProtocol):
+    """Answers each packet with what `answer` makes of it: packets and delays in seconds."""
+
+    def __init__(self, answer: Callable[[bytes], list[tuple[float, bytes]]]) -> None:
+        self._answer = answer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        for delay, packet in self._answer(data):
+            asyncio.get_running_loop().call_later(delay, self._send, packet, address)
+
+    def _send(self, packet: bytes, address: tuple[str, int]) -> None:
+        if not self._transport.is_closing():
+            self._transport.sendto(packet, address)
+
+
+@asynccontextmanager
+async def udp_server(
+    answer: Callable[[bytes], list[tuple[float, bytes]]], *, port: int = 0
+) -> AsyncIterator[int]:
+    """Answer UDP packets on loopback; yields the port."""
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: _Replies(answer), local_addr=("127.0.0.1", port)
+    )
+    try:
+        yield transport.get_extra_info("sockname")[1]
+    finally:
+        transport.close()
 
 
 @contextmanager
@@ -94,6 +129,7 @@ async def tcp_server(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
     """Accept connections and hand them to `handle`, or close them; yields the port."""
 
@@ -108,7 +144,7 @@ async def tcp_server(
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, host, port)
+    server = await asyncio.start_server(serve, host, port, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

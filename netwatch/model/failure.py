@@ -26,6 +26,7 @@ class Scope(StrEnum):
     DNS = "dns"
     TLS = "tls"
     HTTP = "http"
+    QUIC = "quic"
     UNKNOWN = "unknown"
 
 
@@ -89,11 +90,10 @@ _TABLE: dict[Scope, dict[str, bool]] = {
             "http_unexpected_status_code",
             "http_unexpected_redirect_url",
             "http_request_failed",
-            "http_response_too_slow",
-            "quic_incompatible_version",
         ),
         True,
     ),
+    Scope.QUIC: {"quic_incompatible_version": True},
 }
 _WORDS = {
     word: Failure(word, scope, alive=alive)
@@ -164,4 +164,7 @@ def _word(error: BaseException) -> str:
             return word
     if isinstance(error, OSError) and error.errno in _NUMBERS:
         return _NUMBERS[error.errno]
+    if isinstance(error, ConnectionResetError):
+        # Without a number it is asyncio's word for an end in the middle of a handshake.
+        return "eof_error"
     return f"unknown_failure: {type(error).__name__}"

@@ -58,14 +58,17 @@ class Observation:
     """What happened in one layer of a measurement, not what it means.
 
     Attributes:
-        operation: `resolve`, `connect`, `tls_handshake`, `http_round_trip`.
+        operation: `resolve`, `connect`, `tls_handshake`, `http_round_trip` …
         failure: a failure word, None when the step succeeded.
         seconds: how long the step took.
+        detail: a short fact that the step learned, such as a certificate's hash; never
+            an address.
     """
 
     operation: str
     failure: str | None
     seconds: float
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ _Word = Annotated[str, msgspec.Meta(max_length=128)]
 _Country = Annotated[str, msgspec.Meta(pattern="^([A-Z]{2})?$")]
 _Network = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 _Sequence = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST_SEQUENCE)]
-_Pattern = Annotated[list[tuple[_Name, _Word | None]], msgspec.Meta(max_length=32)]
+_Pattern = Annotated[list[tuple[_Name, _Word | None, _Word]], msgspec.Meta(max_length=32)]
 _Verdict = tuple[_Word | None, _Word, bool]
 
 
@@ -134,7 +134,7 @@ def inflate(packed: bytes, *, limit: int) -> bytes:
 def _to_table(batch: Batch) -> _Table:
     """Turn rows into columns."""
     targets: dict[tuple[str, str], int] = {}
-    patterns: dict[tuple[tuple[str, str | None], ...], int] = {}
+    patterns: dict[tuple[tuple[str, str | None, str], ...], int] = {}
     verdicts: dict[_Verdict, int] = {}
     instants = [_milliseconds(row.time) for row in batch.measurements]
     start = instants[0] if instants else _EARLIEST
@@ -148,7 +148,7 @@ def _to_table(batch: Batch) -> _Table:
     )
     for row, instant in zip(batch.measurements, instants, strict=True):
         ticks = [round(step.seconds * _TICKS) for step in row.observations]
-        pattern = tuple((step.operation, step.failure) for step in row.observations)
+        pattern = tuple((step.operation, step.failure, step.detail) for step in row.observations)
         verdict = (row.failure, row.scope, row.alive)
         table.target_of.append(targets.setdefault((row.target, row.probe), len(targets)))
         table.pattern_of.append(patterns.setdefault(pattern, len(patterns)))
@@ -212,8 +212,8 @@ def _row(
         alive=alive,
         seconds=max(0, spare + sum(ticks)) / _TICKS,
         observations=tuple(
-            Observation(operation, word, length / _TICKS)
-            for (operation, word), length in zip(pattern, ticks, strict=True)
+            Observation(operation, word, length / _TICKS, detail)
+            for (operation, word, detail), length in zip(pattern, ticks, strict=True)
         ),
     )
 

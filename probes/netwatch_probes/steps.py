@@ -6,6 +6,7 @@ A step that fails ends the measurement; whatever was raised becomes a failure wo
 import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from ipaddress import ip_address
 from time import perf_counter
 from types import TracebackType
@@ -14,7 +15,7 @@ from typing import Self
 from netwatch.model.failure import classify_failure
 from netwatch.model.measurement import Observation
 
-__all__ = ["Address", "StepError", "Steps", "resolve"]
+__all__ = ["Address", "StepError", "Steps", "open_connection", "resolve"]
 
 Address = tuple[socket.AddressFamily, str]
 """An address family and a literal address of it."""
@@ -99,6 +100,11 @@ class Steps:
         """Record a step that was timed elsewhere."""
         self.observations += (Observation(operation, failure, seconds),)
 
+    def note(self, detail: str) -> None:
+        """Add a fact to the last step that ended."""
+        last = self.observations[-1]
+        self.observations = (*self.observations[:-1], replace(last, detail=detail))
+
 
 async def resolve(host: str, steps: Steps) -> Address:
     """Return the first address of `host`, recorded as step `resolve`.
@@ -115,6 +121,20 @@ async def resolve(host: str, steps: Steps) -> Address:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(_RESOLVERS, _look_up, host)
     return (socket.AF_INET if literal.version == 4 else socket.AF_INET6), host
+
+
+async def open_connection(
+    address: Address, port: int, *, kind: socket.SocketKind = socket.SOCK_STREAM
+) -> socket.socket:
+    """Return a connected, non-blocking socket; raises OSError as the system does."""
+    connection = socket.socket(address[0], kind)
+    try:
+        connection.settimeout(0)
+        await asyncio.get_running_loop().sock_connect(connection, (address[1], port))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _look_up(host: str) -> Address:

@@ -25,7 +25,13 @@ START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 VANTAGE = Vantage("a1", "IR", 44244)
 ticks = some.integers(0, 600_000).map(lambda count: count / 10_000)
 words = some.sampled_from([None, "connection_refused", "generic_timeout_error", "eof_error"])
-steps = some.builds(Observation, some.sampled_from(["resolve", "connect"]), words, ticks)
+steps = some.builds(
+    Observation,
+    some.sampled_from(["resolve", "connect"]),
+    words,
+    ticks,
+    some.sampled_from(["", "x"]),
+)
 measurements = some.builds(
     Measurement,
     target=some.sampled_from(["one", "two", "schön"]),
@@ -118,8 +124,8 @@ def test_an_unchanged_message_is_sound() -> None:
         {"targets": [["x" * 129, "tcp"], ["two", "tcp"]]},
         {"targets": "one"},
         {"verdicts": [[None, "", 1]]},
-        {"patterns": [[["connect", "x" * 129]]]},
-        {"patterns": [[["connect", None]] * 33]},
+        {"patterns": [[["connect", "x" * 129, ""]]]},
+        {"patterns": [[["connect", None, ""]] * 33]},
         {"one": "more column"},
     ],
     ids=str,

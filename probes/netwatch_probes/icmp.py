@@ -1,0 +1,90 @@
+"""Does the host answer an echo request?"""
+
+import asyncio
+import secrets
+import socket
+import struct
+
+from netwatch.model.measurement import Observation, Target
+from netwatch_probes.steps import Address, StepError, Steps, resolve
+
+__all__ = ["IcmpProbe"]
+
+_TRIES = 2
+_NONCE = 16
+_HEADER = struct.Struct("!BBHHH")
+# Echo request and reply (RFC 792; RFC 4443, 4.1 and 4.2).
+_TYPES = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
+_PROTOCOLS = {socket.AF_INET: socket.IPPROTO_ICMP, socket.AF_INET6: socket.IPPROTO_ICMPV6}
+
+
+class IcmpProbe:
+    """Sends up to two echo requests and takes the reply that carries its nonce.
+
+    Without privileges where the system allows it (`net.ipv4.ping_group_range`), else over
+    a raw socket, else the step fails with `unavailable`, which is our own fault and counts
+    against nobody.
+    """
+
+    name = "icmp"
+
+    async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
+        """Ask once; see `netwatch.protocols.Probe`."""
+        steps = Steps(within=within)
+        async with steps:
+            address = await resolve(target.host, steps)
+            with steps.step("icmp"), _open_socket(address[0]) as (channel):
+                await _echo(channel, address, within)
+        return steps.observations
+
+
+def _open_socket(family: socket.AddressFamily) -> socket.socket:
+    """Return a socket for echo requests.
+
+    Raises:
+        StepError: neither way is allowed.
+    """
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+        try:
+            channel = socket.socket(family, kind, _PROTOCOLS[family])
+        except PermissionError:
+            continue
+        channel.settimeout(0)
+        return channel
+    raise StepError("unavailable")
+
+
+async def _echo(channel: socket.socket, address: Address, within: float) -> None:
+    """Return once the host has answered; raises OSError for what routers say instead."""
+    loop = asyncio.get_running_loop()
+    # Not the loop's own: it looks the address up, and knows no such protocol.
+    channel.connect((address[1], 0))
+    request_type, reply_type = _TYPES[address[0]]
+    nonce = secrets.token_bytes(_NONCE)
+    identity = secrets.randbits(16)
+    for number in range(_TRIES):
+        await loop.sock_sendall(channel, _packet(request_type, identity, number, nonce))
+        try:
+            async with asyncio.timeout(within / _TRIES * (0.9 if number + 1 < _TRIES else 2)):
+                while not _is_reply(await loop.sock_recv(channel, 2048), reply_type, nonce):
+                    pass
+        except TimeoutError:
+            continue
+        return
+    raise TimeoutError
+
+
+def _packet(kind: int, identity: int, number: int, nonce: bytes) -> bytes:
+    """Return an echo request with its checksum (RFC 1071); for IPv6 the kernel fills it in."""
+    plain = _HEADER.pack(kind, 0, 0, identity, number) + nonce
+    total = sum(struct.unpack(f"!{len(plain) // 2}H", plain))
+    total = (total & 0xFFFF) + (total >> 16)
+    total += total >> 16
+    return _HEADER.pack(kind, 0, ~total & 0xFFFF, identity, number) + nonce
+
+
+def _is_reply(packet: bytes, reply_type: int, nonce: bytes) -> bool:
+    """Tell whether a packet answers us. A raw IPv4 socket also gives the IP header."""
+    if packet and packet[0] >> 4 == 4 and len(packet) > _NONCE + _HEADER.size:
+        packet = packet[(packet[0] & 0x0F) * 4 :]
+    return packet[:1] == bytes([reply_type]) and packet.endswith(nonce)
