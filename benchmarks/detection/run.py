@@ -16,10 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.detection.baselines import DOMAIN_FAMILIES, NETWORK_FAMILIES
 from benchmarks.detection.bootstrap import Scores, differences, draw_weights, score
+from benchmarks.detection.injection import InjectionSize, data_folder
 from benchmarks.detection.parameters import Parameters, read_parameters
 from benchmarks.detection.plot import draw_plot
 from benchmarks.detection.report import difference_table, main_table, recall_table, write_json
-from benchmarks.detection.work import OURS, Answer, Task, do_task
+from benchmarks.detection.work import OURS, Answer, AnySize, Task, do_task
 
 __all__ = ["compare", "main", "tasks_of"]
 
@@ -27,15 +28,25 @@ _COMPARED = ("f1", "precision", "recall", "false_per_week", "late_p50")
 
 
 def tasks_of(
-    parameters: Parameters, *, domains: bool, only: Sequence[str] = (), ours: bool = True
+    worlds: Sequence[tuple[int, AnySize]], parameters: Parameters, families: Sequence[str]
 ) -> list[Task]:
-    """Return the tasks of the networks' worlds, or of the world of domains, world by world."""
-    families = list(DOMAIN_FAMILIES if domains else NETWORK_FAMILIES)
-    names = [name for name in [OURS, *families] if not only or name in only]
-    if not ours:
-        names = [name for name in names if name != OURS]
-    worlds = [parameters.domains] if domains else list(parameters.worlds)
-    return [Task(name, seed, size, parameters.noise) for seed, size in worlds for name in names]
+    """Return one task for every world and family, world by world."""
+    return [Task(name, seed, size, parameters.noise) for seed, size in worlds for name in families]
+
+
+def _groups(
+    parameters: Parameters, data: Path | None
+) -> dict[str, tuple[Sequence[tuple[int, AnySize]], Sequence[str]]]:
+    """Return each table's worlds and families."""
+    groups: dict[str, tuple[Sequence[tuple[int, AnySize]], Sequence[str]]] = {
+        "networks": (parameters.worlds, [OURS, *NETWORK_FAMILIES]),
+        "domains": ([parameters.domains], [OURS, *DOMAIN_FAMILIES]),
+    }
+    if data is not None:
+        seed, size = parameters.worlds[0][0], InjectionSize(str(data))
+        families = [name for name in NETWORK_FAMILIES if name != "disco"]
+        groups["injected"] = ([(seed, size)], [OURS, *families])
+    return groups
 
 
 def compare(answers: Iterable[Answer], parameters: Parameters) -> dict[str, Scores]:
@@ -105,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("benchmark-results"))
     parser.add_argument("--only", nargs="*", default=(), help="families, such as netwatch ioda")
+    parser.add_argument("--data", type=Path, help="folder of real series (or NETWATCH_DATA)")
     options = parser.parse_args(arguments)
     parameters = read_parameters(options.seeds, quick=options.quick)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -112,9 +124,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ours = find_spec("netwatch.lab.backtest") is not None
     if not ours:
         console.print("netwatch.lab.backtest is absent: the baselines alone are judged")
+    data = options.data or data_folder()
+    if data is None:
+        console.print("NETWATCH_DATA names no folder: nothing is injected into real series")
     about = {"seeds": options.seeds, "quick": options.quick, "parameters": parameters.digest}
-    for domains, name in ((False, "networks"), (True, "domains")):
-        tasks = tasks_of(parameters, domains=domains, only=options.only, ours=ours)
+    for name, (worlds, families) in _groups(parameters, data).items():
+        wanted = [one for one in families if not options.only or one in options.only]
+        tasks = tasks_of(worlds, parameters, [one for one in wanted if ours or one != OURS])
         answers = _work(tasks, options.workers, console)
         scores = compare(answers, parameters)
         if not scores:

@@ -6,24 +6,28 @@ from time import process_time
 
 from benchmarks.detection.baselines import DOMAIN_FAMILIES, NETWORK_FAMILIES, Family
 from benchmarks.detection.domains import DomainSize, make_domain_world
+from benchmarks.detection.injection import InjectionSize, make_injected_world
 from benchmarks.detection.ours import judge_ours
 from benchmarks.detection.scoring import Outcome, judge
 from benchmarks.detection.signals import Noise
 from benchmarks.detection.world import World, WorldSize, make_world
 
-__all__ = ["OURS", "TIERS", "Answer", "Task", "do_task", "family_of"]
+__all__ = ["OURS", "TIERS", "Answer", "AnySize", "Task", "do_task", "family_of"]
 
 OURS = "netwatch"
 TIERS = ("confirmed", "provisional")
 
 
+AnySize = WorldSize | DomainSize | InjectionSize
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A family to run in the world of a seed; the size tells networks from domains."""
+    """A family to run in the world of a seed; the type of the size tells which world."""
 
     family: str
     seed: int
-    size: WorldSize | DomainSize
+    size: AnySize
     noise: Noise
 
 
@@ -68,7 +72,9 @@ def do_task(task: Task) -> Answer:
 
 
 @lru_cache(maxsize=1)
-def _world(seed: int, size: WorldSize | DomainSize, noise: Noise) -> World:
+def _world(seed: int, size: AnySize, noise: Noise) -> World:
+    if isinstance(size, InjectionSize):
+        return make_injected_world(seed, size)
     if isinstance(size, DomainSize):
         return make_domain_world(seed, size)
     return make_world(seed, size, noise=noise)

@@ -1,18 +1,27 @@
 """The synthetic world: people, seasons, events and faults, with the truth about all of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from benchmarks.detection.faults import apply_fault, fault_truths, plan_faults
+from benchmarks.detection.faults import Fault, apply_fault, fault_truths, plan_faults
 from benchmarks.detection.panel import Floats, Panel
 from benchmarks.detection.population import Integers, Population, make_population
 from benchmarks.detection.schedule import Calendar, plan_events
 from benchmarks.detection.signals import SIGNALS, Counts, Noise, make_counts
 from benchmarks.detection.truth import Event, Piece, Truth, truths_of_event
 
-__all__ = ["World", "WorldSize", "aggregate", "apply_piece", "make_world", "present_levels"]
+__all__ = [
+    "Plan",
+    "World",
+    "WorldSize",
+    "aggregate",
+    "apply_piece",
+    "build_world",
+    "make_world",
+    "present_levels",
+]
 
 _MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 _WEEK = 10_080
@@ -65,6 +74,15 @@ class World:
         return self.panel.start + timedelta(minutes=minute)
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What happens in a world: while training, afterwards, and only seemingly."""
+
+    history: list[Event]
+    events: list[Event]
+    faults: list[Fault]
+
+
 def make_world(seed: int, size: WorldSize | None = None, *, noise: Noise | None = None) -> World:
     """Return the world of a seed; the same seed and size give the same world."""
     size = size or WorldSize()
@@ -76,14 +94,29 @@ def make_world(seed: int, size: WorldSize | None = None, *, noise: Noise | None 
     first = size.training_weeks * _WEEK
     minutes = first + size.scored_weeks * _WEEK
     calendar = Calendar({}, minutes)
-    events = _old_events(random, population, size)
-    past = len(events)
-    events += plan_events(random, population, calendar, first=first, width=size.width)
-    faults = plan_faults(random, population, calendar, first=first)
-    bins = minutes // size.width
+    plan = Plan(
+        _old_events(random, population, size),
+        plan_events(random, population, calendar, first=first, width=size.width),
+        plan_faults(random, population, calendar, first=first),
+    )
+    world = build_world(random, population, plan, size=size, noise=noise)
+    return replace(world, name=f"seed {seed}, {size.width} min")
+
+
+def build_world(
+    random: np.random.Generator,
+    population: Population,
+    plan: Plan,
+    *,
+    size: WorldSize,
+    noise: Noise,
+) -> World:
+    """Return the world in which `plan` happens to `population`."""
+    events = [*plan.history, *plan.events]
+    bins = (size.training_weeks + size.scored_weeks) * _WEEK // size.width
     seen, true = present_levels(population, events, bins=bins, width=size.width)
     counts = make_counts(random, population, seen, width=size.width, noise=noise)
-    for fault in faults:
+    for fault in plan.faults:
         apply_fault(random, counts, fault, width=size.width)
     panel = _panel(population, counts, size.width)
     homes = np.concatenate(
@@ -92,20 +125,19 @@ def make_world(seed: int, size: WorldSize | None = None, *, noise: Noise | None 
     _lose(random, panel, homes, events)
     truths = [
         truth
-        for number, event in enumerate(events[past:])
+        for number, event in enumerate(plan.events)
         for truth in truths_of_event(event, number, population)
     ]
-    for number, fault in enumerate(faults, len(events)):
+    for number, fault in enumerate(plan.faults, len(events)):
         truths += fault_truths(fault, number, population)
     countries = population.names()[2]
     return World(
         panel,
-        _MONDAY + timedelta(minutes=first),
+        _MONDAY + timedelta(weeks=size.training_weeks),
         tuple(truths),
         _true_levels(population, panel, true),
         tuple(countries[index] for index in homes.tolist()),
         panel.weights.astype(np.int64),
-        f"seed {seed}, {size.width} min",
     )
 
 

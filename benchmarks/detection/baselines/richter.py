@@ -24,7 +24,7 @@ _WEEK_HOURS = 168
 def judge_richter(panel: Panel, training_until: datetime) -> dict[str, Verdict]:
     """Return the detector on hourly activity, of the telescope where there is one."""
     hourly = coarser(panel, 60)
-    signals = hourly.values  # noqa: PD011 - a panel's mapping, not a data frame
+    signals = hourly.values
     name = "telescope" if "telescope" in signals else next(iter(signals))
     # Activity is counted by the hour; means of shorter bins are turned into hourly sums.
     sums = signals[name] * (60 / panel.width if panel.width < 60 else 1)
