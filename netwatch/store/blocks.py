@@ -5,19 +5,28 @@ all of its series. Within a block each column lies together:
 
     slots   n bytes, ascending; slot = id % 128
     cells   width x n little-endian doubles, column after column
+    check   CRC-32 of all before it, 4 bytes: a page that a disk cut or spoilt is not served
 """
 
+import logging
 import struct
 from collections.abc import Iterable, Iterator
+from zlib import crc32
 
 import numpy as np
 
+from netwatch.store.moments import to_time
 from netwatch.store.rows import Rows
 
-__all__ = ["SIZE", "cell_of", "decode", "encode", "merge"]
+__all__ = ["CHECK", "SIZE", "cell_of", "decode", "encode", "is_sound", "merge", "rows_in"]
+
+_log = logging.getLogger(__name__)
 
 SIZE = 128
 """Series in a block; a slot fits a byte and a block of bins stays within a database page."""
+
+CHECK = 4
+"""Bytes of a block that check the others."""
 
 _DOUBLE = struct.Struct("<d")
 
@@ -35,19 +44,22 @@ def encode(rows: Rows) -> Iterator[tuple[int, int, bytes]]:
     cells = rows.cells.astype("<f8", copy=False)
     heads = zip(rows.times[starts].tolist(), blocks[starts].tolist(), strict=True)
     for (time, block), start, end in zip(heads, starts.tolist(), ends, strict=True):
-        yield time, block, slots[start:end].tobytes() + cells[:, start:end].tobytes()
+        yield time, block, _sealed(slots[start:end].tobytes() + cells[:, start:end].tobytes())
 
 
 def decode(found: Iterable[tuple[int, int, bytes]], width: int) -> Rows:
-    """Return the rows in blocks of `width` columns, in their order."""
+    """Return the rows in blocks of `width` columns, in their order; damaged blocks are left out."""
     times, firsts, counts, slots, cells = [], [], [], [], []
     for time, block, data in found:
-        count = len(data) // (1 + 8 * width)
+        count = rows_in(len(data), width)
+        if not is_sound(data):
+            _log.error("block %d at %s: is damaged, left out", block, to_time(time))
+            continue
         times.append(time)
         firsts.append(block * SIZE)
         counts.append(count)
         slots.append(data[:count])
-        cells.append(np.frombuffer(data, "<f8", offset=count).reshape(width, count))
+        cells.append(np.frombuffer(data, "<f8", count * width, count).reshape(width, count))
     if not times:
         return Rows.empty(width)
     return Rows(
@@ -63,9 +75,23 @@ def merge(old: bytes, new: bytes, width: int) -> bytes:
     return next(encode(rows))[2]
 
 
+def rows_in(size: int, width: int) -> int:
+    """Return how many rows a block of `size` bytes holds."""
+    return (size - CHECK) // (1 + 8 * width)
+
+
+def is_sound(data: bytes) -> bool:
+    """Return whether a block is as it was written."""
+    return len(data) > CHECK and crc32(data[:-CHECK]) == int.from_bytes(data[-CHECK:], "little")
+
+
+def _sealed(payload: bytes) -> bytes:
+    return payload + crc32(payload).to_bytes(CHECK, "little")
+
+
 def cell_of(data: bytes, slot: int, width: int) -> tuple[float, ...] | None:
-    """Return the cells of one slot, None where the block has no such slot."""
-    count = len(data) // (1 + 8 * width)
+    """Return the cells of one slot, None where the sound block has no such slot."""
+    count = rows_in(len(data), width)
     place = data.find(bytes((slot,)), 0, count)
     if place < 0:
         return None

@@ -1,19 +1,26 @@
 """The SQLite file: opening it, transactions, and what its errors mean."""
 
+import fcntl
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
+from typing import IO
 
 from netwatch.model.errors import StoreError
 
-__all__ = ["BINS", "LEVELS", "TABLES", "Database", "Table", "explain"]
+__all__ = ["BINS", "LEVELS", "TABLES", "DamagedError", "Database", "Table", "alone", "explain"]
 
 _APPLICATION = 0x4E575331  # "NWS1": tells our files from other people's SQLite files
+_MAGIC = b"SQLite format 3\0"
 _VERSION = 1
 _PATIENCE = 30.0  # seconds to wait for another process's write
+
+
+class DamagedError(StoreError):
+    """Raised when the file is no longer a database, or not a whole one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,8 @@ class Database:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{path.parent}: cannot be made: {error.strerror}") from error
+        _refuse_torn(path)
+        self._users = _register_user(path)
         with explain(path):
             self._connection = sqlite3.connect(
                 path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
@@ -102,7 +111,7 @@ class Database:
             with explain(path):
                 self._prepare()
         except StoreError:
-            self._connection.close()
+            self.close()
             raise
 
     def _prepare(self) -> None:
@@ -156,6 +165,55 @@ class Database:
         """Let go of the file."""
         with self._lock, explain(self.path):
             self._connection.close()
+        self._users.close()
+
+
+def _refuse_torn(path: Path) -> None:
+    """Raise for a file that ends within a page, which SQLite itself would fill with zeros.
+
+    Raises:
+        DamagedError: the file was cut.
+        StoreError: it may not be read.
+    """
+    if not path.exists():
+        return
+    try:
+        with path.open("rb") as file:
+            head = file.read(18)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be opened: {error.strerror}") from error
+    page = int.from_bytes(head[16:18], "big") or 1
+    page = 65536 if page == 1 else page
+    if head[:16] == _MAGIC and path.stat().st_size % page:
+        raise DamagedError(f"{path}: is damaged: its end is missing")
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep everybody else from opening the file at `path` meanwhile.
+
+    Raises:
+        StoreError: somebody has it open.
+    """
+    with _register_user(path) as users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(
+                f"{path}: is damaged, and still in use; stop netwatch first"
+            ) from error
+        yield
+
+
+def _register_user(path: Path) -> IO[str]:
+    """Say to others that the file at `path` is in use, until what is returned is closed."""
+    lock = path.with_name(f"{path.name}.users")
+    try:
+        users = lock.open("a")
+    except OSError as error:
+        raise StoreError(f"{lock}: cannot be opened: {error.strerror}") from error
+    fcntl.flock(users, fcntl.LOCK_SH)
+    return users
 
 
 @contextmanager
@@ -168,9 +226,11 @@ def explain(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: {_meaning(error)}") from error
+        kind = DamagedError if _base_name(error) in _DAMAGED else StoreError
+        raise kind(f"{path}: {_meaning(error)}") from error
 
 
+_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
 _MEANINGS = {
     "SQLITE_FULL": "the disk is full; nothing of this write was kept",
     "SQLITE_BUSY": "another process has been writing for too long; is a second one running?",
@@ -184,6 +244,9 @@ _MEANINGS = {
 
 
 def _meaning(error: sqlite3.Error) -> str:
+    return _MEANINGS.get(_base_name(error), f"cannot be read or written: {error}")
+
+
+def _base_name(error: sqlite3.Error) -> str:
     name = getattr(error, "sqlite_errorname", "") or ""
-    base = "_".join(name.split("_")[:2])
-    return _MEANINGS.get(base, f"cannot be read or written: {error}")
+    return "_".join(name.split("_")[:2])

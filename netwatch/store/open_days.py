@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from netwatch.store.blocks import SIZE, cell_of, decode, encode, merge
+from netwatch.store.blocks import SIZE, cell_of, decode, encode, is_sound, merge
 from netwatch.store.database import Table
 from netwatch.store.moments import DAY
 from netwatch.store.rows import Rows
@@ -76,7 +76,7 @@ def read_one(
     """Return the rows of one series with a time in `span`, settled."""
     block, slot = divmod(number, SIZE)
     found = connection.execute(table.sql(_HOP), (*span, block, block))
-    picked = [(time, cell_of(data, slot, table.width)) for time, _, data in found]
+    picked = [(time, cell_of(data, slot, table.width)) for time, _, data in found if is_sound(data)]
     kept = [(time, cells) for time, cells in picked if cells is not None]
     if not kept:
         return Rows.empty(table.width)

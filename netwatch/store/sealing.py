@@ -10,7 +10,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -35,7 +35,7 @@ from netwatch.store.parquet import Parquet
 from netwatch.store.rows import Rows
 from netwatch.store.sealed import SealedDays, file_fault
 
-__all__ = ["Sealer", "set_aside"]
+__all__ = ["Sealer", "mark_overtaken", "set_aside"]
 
 _CHUNK = 1_000_000  # rows held in memory at once
 _TRIES = 3  # times that late data may interrupt the sealing of one day
@@ -118,9 +118,9 @@ class Sealer:
                 sha256=file_hash(made),
             )
             _place(made, self._folder / name)
-        return self._commit(table, entry, version)
+        return self._commit(table, entry, old, version)
 
-    def _commit(self, table: Table, entry: Entry, version: int) -> Entry | None:
+    def _commit(self, table: Table, entry: Entry, old: Entry | None, version: int) -> Entry | None:
         """Swap the day's rows for its file in one transaction, if no row came in meanwhile."""
         span = (entry.day * DAY, (entry.day + 1) * DAY)
         with self._database.writing(durable=True) as connection:
@@ -130,6 +130,8 @@ class Sealer:
             entry = append_entry(connection, entry)
         with self._database.reading() as connection, _said_as_store_error(self._folder):
             write_manifest(connection, self._folder)
+        if old is not None:
+            mark_overtaken(self._folder / old.file)
         return entry
 
     def _write_parts(
@@ -196,6 +198,12 @@ def set_aside(path: Path) -> Path | None:
     except FileNotFoundError:
         return None
     return aside
+
+
+def mark_overtaken(path: Path) -> None:
+    """Give a file that no longer counts the present as its time: it is deleted some time after."""
+    with suppress(OSError):
+        os.utime(path)
 
 
 def _version(connection: sqlite3.Connection, day: int) -> int:

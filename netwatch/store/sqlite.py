@@ -1,5 +1,6 @@
 """The embedded store: one SQLite file in WAL mode, read by several processes at once."""
 
+import logging
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -10,19 +11,23 @@ import numpy as np
 
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.protocols import Clock, Columns
-from netwatch.store import open_days
-from netwatch.store.database import BINS, LEVELS, Database
+from netwatch.store import keeping, open_days
+from netwatch.store.database import BINS, LEVELS, DamagedError, Database, alone
+from netwatch.store.keeping import Finding, Stats
 from netwatch.store.manifest import Entry
 from netwatch.store.moments import now_utc, to_micros, to_time
 from netwatch.store.names import Area, Names, home_area
 from netwatch.store.packing import Texts, bins_of, levels_of, rows_of_bins, rows_of_levels
 from netwatch.store.reading import Reader
+from netwatch.store.rescue import adopt_sealed_days, salvage, set_database_aside
 from netwatch.store.rows import Floats, Ints
 from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, sound_promise
 from netwatch.store.sealed import SealedDays
 from netwatch.store.sealing import Sealer
 
 __all__ = ["SqliteStore"]
+
+_log = logging.getLogger(__name__)
 
 
 class SqliteStore:
@@ -40,10 +45,11 @@ class SqliteStore:
     def __init__(self, path: Path, *, clock: Clock = now_utc, area: Area = home_area) -> None:
         self.path = path
         self._clock = clock
-        self._database = Database(path)
+        folder = _days_folder(path)
+        self._database = _opened(path, folder, area, clock)
         self._names = Names(area)
         self._texts = Texts()
-        self._sealed = SealedDays(path.parent / "days")
+        self._sealed = SealedDays(folder)
         self._reader = Reader(self._database, self._sealed, self._names, self._texts)
 
     @classmethod
@@ -121,6 +127,21 @@ class SqliteStore:
         sealer = Sealer(self._database, self._sealed.folder, self._names, self._texts)
         return sealer.seal_before(to_micros(self._clock() - keep))
 
+    def drop_before(self, time: datetime) -> int:
+        """Forget bins and levels before `time`; return how many. Sealed days go whole."""
+        check_span(time, time)
+        count = keeping.drop_before(self._database, self._sealed.folder, to_micros(time))
+        keeping.sweep(self._database, self._sealed.folder, self._clock())
+        return count
+
+    def check(self, *, repair: bool = False) -> list[Finding]:
+        """Return what is damaged; with `repair`, set damaged files of sealed days aside."""
+        return keeping.check(self._database, self._sealed.folder, repair=repair)
+
+    def stats(self) -> Stats:
+        """Return what the store holds."""
+        return keeping.stats(self._database, self.path)
+
     def _bins(self, span: tuple[int, int], series: SeriesKey | None) -> Iterator[Bin]:
         for rows in self._reader.walk(BINS, span, series):
             yield from bins_of(rows, self._names.keys)
@@ -140,6 +161,25 @@ class SqliteStore:
         with self._database.reading() as connection:
             names.refresh(connection)
             numbered.refresh(connection)
+
+
+def _days_folder(path: Path) -> Path:
+    """Return where the sealed days of the store at `path` are: beside it, apart from others'."""
+    return path.parent / ("days" if path.stem == "series" else f"{path.stem}-days")
+
+
+def _opened(path: Path, folder: Path, area: Area, clock: Clock) -> Database:
+    """Open the file; a damaged one is set aside, and what can be read of it saved."""
+    try:
+        database = Database(path)
+    except DamagedError as error:
+        with alone(path):
+            aside = set_database_aside(path, clock())
+        database = Database(path)
+        saved = salvage(aside, database)
+        _log.error("%s; set aside as %s, %d rows of the open days saved", error, aside.name, saved)
+    adopt_sealed_days(database, folder, area)
+    return database
 
 
 def _keep_promise(connection: sqlite3.Connection, closed_until: int) -> None:

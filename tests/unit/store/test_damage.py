@@ -1,0 +1,284 @@
+"""Damaged files: named, set aside, and the rest served."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.errors import StoreError
+from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.store.sqlite import SqliteStore
+
+T0 = datetime(2026, 3, 1, tzinfo=UTC)
+NOW = T0 + timedelta(days=30)
+STEP = timedelta(minutes=5)
+KEYS = sorted(SeriesKey("reachability", Entity(EntityKind.ASN, str(code))) for code in range(300))
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def open_store(folder: Path) -> SqliteStore:
+    return SqliteStore(folder / "series.sqlite", clock=lambda: NOW)
+
+
+def bins_at(step: int, keys: list[SeriesKey] = KEYS) -> list[Bin]:
+    return [Bin(T0 + step * STEP, key, float(step), 10.0) for key in keys]
+
+
+def everything(store: SqliteStore) -> list[Bin]:
+    return list(store.read_bins(T0, NOW))
+
+
+@pytest.fixture(scope="module")
+def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two days and a bit, of which the first is sealed; to be copied."""
+    folder = tmp_path_factory.mktemp("pattern")
+    store = open_store(folder)
+    for hour in range(50):
+        steps = range(12 * hour, 12 * hour + 12)
+        bins = [bin_ for step in steps for bin_ in bins_at(step)]
+        store.put_bins(bins, closed_until=T0 + steps[-1] * STEP)
+    store.put_levels([Level(T0, KEYS[0], 0.5, baseline="how"), Level(T0 + 400 * STEP, KEYS[1], 1)])
+    assert [entry.date for entry in store.seal(keep=timedelta(days=29))] == ["2026-03-01"] * 2
+    store.close()
+    return folder
+
+
+@pytest.fixture
+def folder(pattern: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pattern, tmp_path / "data"))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.7, 0.999])
+def test_a_truncated_database_is_set_aside_and_the_rest_served(
+    folder: Path, caplog: pytest.LogCaptureFixture, share: float
+) -> None:
+    path = folder / "series.sqlite"
+    size = path.stat().st_size
+    os.truncate(path, max(int(size * share), 100))
+    store = open_store(folder)
+    found = everything(store)
+    sealed = [bin_ for step in range(288) for bin_ in bins_at(step)]
+    assert found[: len(sealed)] == sealed
+    whole = {(bin_.time, bin_.series): bin_ for step in range(600) for bin_ in bins_at(step)}
+    assert all(whole[bin_.time, bin_.series] == bin_ for bin_ in found)
+    assert next(iter(store.read_levels(T0, NOW))).baseline == "how"
+    (aside,) = folder.glob("series.sqlite.damaged-????????T??????")
+    assert aside.name in caplog.text
+    if share > 0.5:
+        assert len(found) > len(sealed)
+    store.put_bins(bins_at(700))
+    assert everything(store)[-300:] == bins_at(700)
+    store.close()
+
+
+def test_a_database_of_noise_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "series.sqlite").write_bytes(Random(7).randbytes(100_000))
+    store = open_store(tmp_path)
+    assert everything(store) == []
+    assert len(list(tmp_path.glob("*.damaged-*"))) == 1
+    store.close()
+
+
+def test_a_damaged_database_that_is_in_use_is_left_where_it_is(folder: Path) -> None:
+    user = open_store(folder)
+    os.truncate(folder / "series.sqlite", 40_000)
+    with pytest.raises(StoreError, match="still in use"):
+        open_store(folder)
+    user.close()
+    assert list(folder.glob("*.damaged-*")) == []
+
+
+def test_a_lost_database_costs_the_open_days_only(folder: Path) -> None:
+    for path in folder.glob("series.sqlite*"):
+        path.unlink()
+    store = open_store(folder)
+    assert everything(store) == [bin_ for step in range(288) for bin_ in bins_at(step)]
+    newcomer = SeriesKey("presence", Entity(EntityKind.COUNTRY, "IR"))
+    store.put_bins([*bins_at(600), Bin(T0, newcomer, 5.0)])
+    assert list(store.read_bins(T0, NOW, series=newcomer)) == [Bin(T0, newcomer, 5.0)]
+    assert store.check() == []
+    store.close()
+
+
+def test_two_stores_in_a_folder_keep_their_days_apart(folder: Path) -> None:
+    other = SqliteStore(folder / "other.sqlite", clock=lambda: NOW)
+    assert everything(other) == []
+    other.put_bins(bins_at(0, KEYS[:2]))
+    list(other.seal())
+    assert everything(other) == bins_at(0, KEYS[:2])
+    other.close()
+
+
+def test_check_finds_each_kind_of_damage_and_sets_files_aside(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    for day in range(4):
+        store.put_bins(bins_at(288 * day))
+    entries = list(store.seal())
+    assert store.check() == []
+    days = tmp_path / "days"
+    (days / entries[0].file).write_bytes((days / entries[0].file).read_bytes()[:-9])
+    (days / entries[1].file).unlink()
+    flipped = bytearray((days / entries[2].file).read_bytes())
+    flipped[200] ^= 1
+    (days / entries[2].file).write_bytes(flipped)
+    found = {finding.file: finding.fault for finding in store.check()}
+    assert "bytes where" in found[entries[0].file]
+    assert "cannot be read" in found[entries[1].file]
+    assert "SHA-256" in found[entries[2].file]
+    assert all(finding.set_aside for finding in store.check(repair=True))
+    assert store.check() == []
+    assert everything(store) == bins_at(288 * 3)
+    assert len(list(days.glob("*.damaged"))) == 2
+    store.close()
+
+
+def test_check_finds_a_forged_manifest(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.put_bins(bins_at(0))
+    list(store.seal())
+    manifest = tmp_path / "days" / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().replace('"rows":300', '"rows":301'))
+    assert [finding.file for finding in store.check()] == ["manifest.jsonl"]
+    manifest.unlink()
+    assert "missing" in store.check()[0].fault
+    store.put_bins(bins_at(300))
+    list(store.seal())
+    assert store.check() == []
+    store.close()
+
+
+def test_a_torn_line_of_the_manifest_is_written_again(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.put_bins(bins_at(0))
+    list(store.seal())
+    manifest = tmp_path / "days" / "manifest.jsonl"
+    whole = manifest.read_bytes()
+    manifest.write_bytes(whole[:-20])
+    store.put_bins(bins_at(300))
+    list(store.seal())
+    assert manifest.read_bytes().startswith(whole)
+    assert store.check() == []
+    store.close()
+
+
+def test_dropping_old_days_is_written_down_and_files_go_later(tmp_path: Path) -> None:
+    present = [NOW]
+    store = SqliteStore(tmp_path / "series.sqlite", clock=lambda: present[0])
+    for day in range(4):
+        store.put_bins(bins_at(288 * day))
+    entries = list(store.seal(keep=timedelta(days=28)))
+    assert len(entries) == 2
+    assert store.drop_before(T0 + timedelta(days=1)) == 300
+    assert everything(store) == bins_at(288) + bins_at(576) + bins_at(864)
+    assert store.check() == []
+    assert (tmp_path / "days" / entries[0].file).exists()
+    present[0] = datetime.now(UTC) + timedelta(hours=2)
+    assert store.drop_before(T0 + timedelta(days=2, hours=12)) == 600
+    assert everything(store) == bins_at(864)
+    assert not (tmp_path / "days" / entries[0].file).exists()
+    store.close()
+
+
+def test_the_disk_fills_in_mid_seal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real full disk needs a mount; the system's own error stands in for it here."""
+    store = open_store(tmp_path)
+    store.put_bins(bins_at(0))
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device", "days")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("netwatch.store.sealing._place", full)
+        with pytest.raises(StoreError, match="No space left on device"):
+            list(store.seal())
+    assert everything(store) == bins_at(0)
+    assert [path.name for path in (tmp_path / "days").iterdir()] == [".lock"]
+    assert len(list(store.seal())) == 1
+    assert everything(store) == bins_at(0)
+    store.close()
+
+
+def write_forever(folder: Path, first: int, told: Connection) -> None:
+    """Write bin after bin and tell each one that is committed; seal every few."""
+    store = SqliteStore(folder / "series.sqlite", clock=lambda: NOW)
+    step = first
+    while True:
+        store.put_bins(bins_at(12 * step, KEYS[:150]), closed_until=T0 + (12 * step + 1) * STEP)
+        told.send(step)
+        step += 1
+        if step % 7 == 0:
+            for _ in store.seal(keep=timedelta(days=29) - (step // 24) * timedelta(days=1)):
+                pass
+
+
+def kill_and_look(folder: Path, times: int) -> None:
+    """Kill a writer over and over; after each, every row that it told of is there, whole."""
+    random = Random(times)
+    step = 0
+    for _ in range(times):
+        here, there = SPAWN.Pipe(duplex=False)
+        writer = SPAWN.Process(target=write_forever, args=(folder, step, there))
+        writer.start()
+        there.close()
+        for _ in range(random.randrange(1, 14)):
+            step = here.recv() + 1
+        here.poll(random.random() * 0.05)
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.join()
+        try:
+            while here.poll():
+                step = here.recv() + 1
+        except EOFError:
+            pass
+        step = look(folder, step)
+
+
+def look(folder: Path, told: int) -> int:
+    """Return how many steps are stored, which is what was told and at most one more."""
+    store = open_store(folder)
+    found = everything(store)
+    steps = len(found) // 150
+    assert found == [bin_ for step in range(steps) for bin_ in bins_at(12 * step, KEYS[:150])]
+    assert told <= steps <= told + 1
+    assert store.closed_until() == T0 + (12 * (steps - 1) + 1) * STEP
+    assert store.check() == []
+    store.close()
+    return steps
+
+
+def test_kill_9_in_mid_write_and_mid_seal(tmp_path: Path) -> None:
+    kill_and_look(tmp_path, 4)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_kill_9_two_hundred_times(tmp_path: Path) -> None:
+    for round_ in range(10):
+        kill_and_look(tmp_path / str(round_), 20)
+
+
+def test_a_spoilt_block_is_named_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store(tmp_path)
+    store.put_bins(bins_at(0) + bins_at(1))
+    with store._database.writing() as connection:
+        found = connection.execute("select data from bins where block = 1 order by time")
+        data = found.fetchone()[0]
+        spoilt = data[:50] + b"\0\0\0" + data[53:]
+        connection.execute(
+            "update bins set data = ? where block = 1 and time % 600000000 = 0", (spoilt,)
+        )
+    served = everything(store)
+    assert len(served) == 600 - 128
+    assert set(served) < set(bins_at(0) + bins_at(1))
+    assert "block 1" in caplog.text
+    assert [finding.file for finding in store.check()] == ["series.sqlite"]
+    store.close()
