@@ -109,12 +109,13 @@ bind-address = "127.0.0.1:{free_port()}"
 
     def execute(self, statement: str) -> None:
         """Run a statement as administrator."""
-        httpx.post(
+        answer = httpx.post(
             f"{self.login.url}/query",
             data={"q": statement},
             auth=(self.login.username, self.login.password),
             trust_env=False,
         )
+        assert '"error"' not in answer.text, answer.text
 
     def kill(self) -> None:
         """End the server without any warning."""

@@ -193,7 +193,12 @@ class InfluxStore:
         lines: list[str] = []
         stamps: list[int] = []
         complaints: list[str] = []
-        for revision, item in self._numbered(noun, items):
+        try:
+            numbered = self._numbered(noun, items)
+        except StoreError:
+            self._marked.clear()
+            raise
+        for revision, item in numbered:
             try:
                 lines.append(noun.render(item, revision=revision))
                 stamps.append(nanoseconds(item.time))
@@ -217,7 +222,8 @@ class InfluxStore:
             self._marked.clear()
             raise
         except RefusedError as error:
-            return error.complaints
+            # A week's mark that came too late for the server speaks of rows that are refused too.
+            return [told for told in error.complaints if not told.startswith("calendar,")]
         self._marked.update((measurement, week) for week in weeks)
         return []
 

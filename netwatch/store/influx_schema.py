@@ -12,6 +12,7 @@ tag, both judgements would stand side by side.
 and `ratio_high` are the same numbers as they were computed, bit for bit.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -186,5 +187,10 @@ def render_level(row: Level, *, revision: int = 0) -> str:
 
 
 def _percent(ratio: float | None) -> float | None:
-    """Return percent with four decimals, which is finer than any interval we state."""
-    return None if ratio is None else round(100.0 * ratio, 4)
+    """Return percent with four decimals, which is finer than any interval we state.
+
+    A ratio that is too large to be told in percent is told as a ratio alone.
+    """
+    if ratio is None or not math.isfinite(100.0 * ratio):
+        return None
+    return round(100.0 * ratio, 4)

@@ -1,0 +1,314 @@
+"""The InfluxDB store on real servers: what goes wrong is said, and nothing else is lost."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from influx_servers import (
+    AS_CORE,
+    Influxd,
+    fresh_login,
+    open_store,
+    shared_influxd,
+    victoria_metrics,
+)
+
+from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.errors import InputError, StoreError
+from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.store.influx import InfluxStore
+from netwatch.store.influx_carriers import ClientCarrier
+from netwatch.store.influx_lines import render_tags
+from netwatch.store.influx_login import Login
+from netwatch.store.influx_schema import SCHEMA
+from netwatch.store.influx_server import InfluxServer
+
+T0 = datetime(2026, 3, 1, tzinfo=UTC)
+STEP = timedelta(minutes=5)
+END = T0 + timedelta(days=30)
+
+
+@pytest.fixture
+def login() -> Iterator[Login]:
+    with fresh_login() as made:
+        yield made
+
+
+@contextmanager
+def opened(login: Login, **more: object) -> Iterator[InfluxStore]:
+    store = open_store(login, **more)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def asn(code: int) -> SeriesKey:
+    return SeriesKey("reachability", Entity(EntityKind.ASN, str(code)))
+
+
+def bins_at(step: int, count: int = 5) -> list[Bin]:
+    return [Bin(T0 + step * STEP, asn(code), float(step), 7.0) for code in range(1, count + 1)]
+
+
+def test_check_names_the_version(login: Login) -> None:
+    with opened(login) as store:
+        assert store.check().startswith("1.6")
+
+
+def test_a_wrong_password_is_said_by_every_call(login: Login) -> None:
+    with opened(replace(login, password="wrong")) as store:
+        for call in (
+            store.check,
+            store.closed_until,
+            lambda: store.put_bins(bins_at(0)),
+            lambda: list(store.read_bins(T0, END)),
+        ):
+            with pytest.raises(StoreError, match="does not let 'netwatch' in: authorization"):
+                call()
+
+
+def test_a_missing_database_comes_with_the_command_that_makes_it(login: Login) -> None:
+    with opened(replace(login, database="no such")) as store:
+        for call in (store.check, lambda: store.put_bins(bins_at(0))):
+            with pytest.raises(StoreError, match=r"has no database 'no such'.*CREATE DATABASE"):
+                call()
+
+
+def test_a_database_that_vanishes_is_said_and_what_is_given_again_is_all_in(login: Login) -> None:
+    with opened(login, dialect=AS_CORE) as store:
+        store.put_bins(bins_at(0), closed_until=T0 + STEP)
+        shared_influxd().execute(f'DROP DATABASE "{login.database}"')
+        with pytest.raises(StoreError, match="has no database"):
+            store.put_bins(bins_at(1), closed_until=T0 + 2 * STEP)
+        store.server.create_database()
+        assert store.closed_until() is None
+        store.put_bins(bins_at(0) + bins_at(1), closed_until=T0 + 2 * STEP)
+        assert list(store.read_bins(T0, END)) == bins_at(0) + bins_at(1)
+        assert store.closed_until() == T0 + 2 * STEP
+
+
+def test_points_older_than_the_retention_are_named_and_the_others_kept(login: Login) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    shared_influxd().execute(
+        f'ALTER RETENTION POLICY "autogen" ON "{login.database}" DURATION 2d SHARD DURATION 1d'
+    )
+    old = [Bin(now - timedelta(days=30), asn(code), 1.0) for code in range(20)]
+    new = [Bin(now - timedelta(minutes=5), asn(code), 2.0) for code in range(20)]
+    with opened(login) as store:
+        with pytest.raises(InputError, match=r"not stored: .*retention policy.*20 of 40 left out"):
+            store.put_bins(old + new, closed_until=now)
+        assert len(list(store.read_bins(now - timedelta(days=40), now))) == 20
+        assert store.closed_until() == now
+
+
+def test_a_field_that_somebody_else_wrote_differently_loses_its_own_points_alone(
+    login: Login,
+) -> None:
+    head = render_tags("counts", {"scope_id": "3", "scope_type": "asn", "signal": "reachability"})
+    with opened(login) as store:
+        stamp = int(T0.timestamp()) * 10**9
+        store.server.write([f'{head},by=stranger value="text" {stamp}'])
+        with pytest.raises(InputError, match="field type conflict"):
+            store.put_bins(bins_at(0), closed_until=T0 + STEP)
+
+
+def test_texts_cannot_break_out_of_a_question(login: Login) -> None:
+    series = SeriesKey("x' OR 1=1 --", Entity(EntityKind.DOMAIN, '" OR "signal" = \'y'))
+    with opened(login) as store:
+        store.put_bins([*bins_at(0), Bin(T0, series, 1.0)])
+        assert list(store.read_bins(T0, END, series=series)) == [Bin(T0, series, 1.0)]
+
+
+@pytest.mark.parametrize("dialect", [None, AS_CORE])
+def test_what_is_written_is_what_the_schema_says(login: Login, dialect: object) -> None:
+    with opened(login, dialect=dialect) as store:
+        store.put_bins([*bins_at(0), Bin(T0, asn(9), 1.0)], closed_until=T0)
+        store.put_levels([Level(T0, asn(1), 0.5, 0.4, 0.6), Level(T0, asn(2), None)])
+        types = {"float": float, "integer": int, "boolean": bool, "string": str}
+        for name in ("counts", "connectivity", "watermark", "calendar"):
+            fields = store.server.query(f'SHOW FIELD KEYS FROM "{name}"').rows
+            tags = store.server.query(f'SHOW TAG KEYS FROM "{name}"').rows
+            assert {str(row[0]): types[str(row[1])] for row in fields} == SCHEMA[name].fields
+            assert sorted(str(row[0]) for row in tags) == sorted(SCHEMA[name].tags)
+
+
+def test_a_revised_value_takes_its_own_point_where_nothing_is_overwritten(login: Login) -> None:
+    with opened(login, dialect=AS_CORE) as store:
+        for value in (1.0, 2.0, 2.0, 3.0):
+            store.put_bins([Bin(T0, asn(1), value)])
+        count = store.server.query('SELECT count("value") FROM "counts"').rows
+        assert count[0][1] == 3
+        assert [bin_.value for bin_ in store.read_bins(T0, END)] == [3.0]
+
+
+def test_a_bin_revised_a_thousand_times_is_refused_rather_than_moved(login: Login) -> None:
+    with opened(login, dialect=AS_CORE) as store:
+        head = "counts,scope_id=1,scope_type=asn,signal=reachability"
+        stamp = int(T0.timestamp()) * 10**9
+        store.put_bins([Bin(T0, asn(1), 1.0)])
+        store.server.write([f"{head} value=2.0,trials=false {stamp + 999}"])
+        with pytest.raises(StoreError, match="changed too often"):
+            store.put_bins([Bin(T0, asn(1), 5.0)])
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+maybe = st.none() | numbers
+keys = st.builds(
+    lambda signal, kind, code: SeriesKey(signal, Entity(kind, code)),
+    st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" "), min_size=1),
+    st.sampled_from(EntityKind),
+    st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" "), min_size=1),
+)
+times = st.integers(0, 1_700_000_000_000_000).map(
+    lambda micros: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+)
+
+
+@given(
+    rows=st.lists(st.builds(Bin, times, keys, numbers, maybe), max_size=30),
+    levels=st.lists(
+        st.builds(
+            Level,
+            times,
+            keys,
+            value=maybe,
+            low=maybe,
+            high=maybe,
+            probability=numbers,
+            coverage=numbers,
+            networks=st.integers(0, 2**40),
+            baseline=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+        ),
+        max_size=20,
+    ),
+)
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+def test_everything_comes_back_bit_for_bit(rows: list[Bin], levels: list[Level]) -> None:
+    with fresh_login() as login, opened(login, page=7) as store:
+        store.put_bins(rows)
+        store.put_levels(levels)
+        start, end = datetime(1970, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+        last = {(row.time, row.series): row for row in rows}
+        assert list(store.read_bins(start, end)) == [last[place] for place in sorted(last)]
+        newest = {(level.time, level.series): level for level in levels}
+        assert list(store.read_levels(start, end)) == [newest[place] for place in sorted(newest)]
+
+
+def test_the_client_carries_every_special_character_to_its_write_path(tmp_path: Path) -> None:
+    """`influxdb-client` on `/api/v2/write`, held by another maker's server."""
+    texts = ["plain", "a b", "a,b", "a=b", "back\\slash\\", 'quo"te', "تهران", "%41"]
+    with victoria_metrics(tmp_path) as url:
+        login = Login(url, organization="any", password="any")
+        carrier = ClientCarrier(login, token="any")
+        dialect = replace(AS_CORE, version="2.9.1", takes_v2_writes=True)
+        server = InfluxServer(login, dialect=dialect, patience=timedelta(seconds=5))
+        now = int(time.time()) * 10**9
+        server.write(
+            [render_tags("nw", {"t": text}) + f" v={n} {now}" for n, text in enumerate(texts)]
+        )
+        found: dict[str, float] = {}
+        deadline = time.monotonic() + 15
+        while len(found) < len(texts) and time.monotonic() < deadline:
+            export = httpx.get(
+                f"{url}/api/v1/export", params={"match[]": "nw_v"}, trust_env=False
+            ).text
+            rows = [msgspec.json.decode(line) for line in export.splitlines()]
+            found = {row["metric"]["t"]: row["values"][0] for row in rows}
+            time.sleep(0.05)
+        carrier.close()
+        server.close()
+    assert found == {
+        text.replace("%", "%25").replace("\\", "%5C"): n for n, text in enumerate(texts)
+    }
+
+
+def test_a_server_that_is_no_influxdb_is_told_apart(tmp_path: Path) -> None:
+    with (
+        victoria_metrics(tmp_path) as url,
+        opened(Login(url)) as store,
+        pytest.raises(StoreError, match=r"says no version; InfluxDB 1\.6 to 3 is needed"),
+    ):
+        store.check()
+
+
+class Ingest(threading.Thread):
+    """What a durable inbox does: the oldest batch is given again until the store has it."""
+
+    def __init__(self, login: Login, steps: int, *, dialect: object) -> None:
+        super().__init__(daemon=True)
+        server = InfluxServer(login, patience=timedelta(seconds=0.3), dialect=dialect)
+        self.store = InfluxStore(server)
+        self.steps = steps
+        self.done = 0
+        self.refusals = 0
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            while self.done < self.steps:
+                until = T0 + (self.done + 1) * STEP
+                try:
+                    self.store.put_bins(bins_at(self.done, 400), closed_until=until)
+                except StoreError:
+                    self.refusals += 1
+                else:
+                    self.done += 1
+        except BaseException as error:  # noqa: BLE001 - shown by the test's own thread
+            self.failure = error
+
+
+def wait_until(ingest: Ingest, condition: str, *, seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not eval(condition, {"ingest": ingest}):
+        assert ingest.failure is None, ingest.failure
+        assert time.monotonic() < deadline, f"{condition} did not come true"
+        time.sleep(0.002)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("dialect", [None, AS_CORE], ids=["overwrites", "like-core"])
+def test_a_server_killed_in_mid_ingest_loses_and_doubles_nothing(
+    tmp_path: Path, dialect: object
+) -> None:
+    server = Influxd(tmp_path)
+    server.start()
+    try:
+        server.execute("CREATE DATABASE nw")
+        login = replace(server.login, database="nw", timeout=5.0)
+        ingest = Ingest(login, 60, dialect=dialect)
+        ingest.start()
+        for at in (5, 20, 35):
+            wait_until(ingest, f"ingest.done >= {at}")
+            refusals = ingest.refusals
+            server.kill()
+            wait_until(ingest, f"ingest.refusals > {refusals}")
+            done = ingest.done
+            server.start()
+            with opened(login, dialect=dialect) as reader:
+                promised = reader.closed_until()
+                assert promised is not None
+                assert promised >= T0 + done * STEP
+                kept = list(reader.read_bins(T0, promised))
+                steps = (promised - T0) // STEP
+                assert kept == sorted(
+                    (row for step in range(steps) for row in bins_at(step, 400)),
+                    key=lambda row: (row.time, row.series),
+                )
+        ingest.join(30)
+        assert ingest.failure is None
+        assert ingest.done == 60
+        count = ingest.store.server.query('SELECT count("value") FROM "counts"').rows
+        assert count[0][1] == 60 * 400
+        ingest.store.close()
+    finally:
+        server.kill()
