@@ -5,7 +5,7 @@ The same data give the same bytes, so that a picture's hash can be evidence.
 
 import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from netwatch.model.atlas import Atlas
-from netwatch.model.entity import Entity
+from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.incident import Incident
 from netwatch.model.percent import depth_words
 from netwatch.model.series import Level
@@ -220,7 +220,7 @@ def _draw_onset(axes: Axes, incident: Incident, places: Atlas) -> None:
     axes.annotate(
         f"began {about}\n{moment_text(incident.started_at, places.zone(incident.entity))}",
         (at, 62),
-        xytext=(-8 if on_left else 8, 0),
+        xytext=(-8 if on_left else 36, 0),
         textcoords="offset points",
         ha="right" if on_left else "left",
         fontsize=10,
@@ -314,11 +314,11 @@ def _title(request: ChartRequest) -> str:
 
 def _footer(request: ChartRequest, line: Trace) -> str:
     """Return what the picture stands on, and where its record is."""
-    networks = len(request.places.networks(request.entity))
+    networks = request.places.networks(request.entity)
     parts = [
         full_name(request.entity, request.places),
         f"{_utc(line.times[0])} to {_utc(line.times[-1] + line.step)}" if line.times else "no data",
-        f"{networks} networks" if networks else "",
+        f"{len(networks)} {_unit(networks)}" if networks else "",
         "grey band: ordinary levels; light band: 95% interval",
     ]
     incident = request.incident
@@ -330,6 +330,12 @@ def _footer(request: ChartRequest, line: Trace) -> str:
     ]
     lines = (" · ".join(part for part in row if part) for row in (parts, record))
     return "\n".join(lines)
+
+
+def _unit(networks: Collection[Entity]) -> str:
+    """Return what the parts are: networks, or regions where nothing narrower is known."""
+    regions = {entity.kind for entity in networks} == {EntityKind.REGION}
+    return "regions" if regions else "networks"
 
 
 def _alternative(request: ChartRequest, line: Trace) -> str:

@@ -56,7 +56,9 @@ def listed_places(store: SeriesStore, places: Atlas, until: datetime | None) -> 
     """Return countries, each followed by its regions: those described, else those seen."""
     known = {place.entity for place in places}
     if not any(entity.kind in _LISTED for entity in known) and until is not None:
-        known = seen_entities(store, until)
+        seen = seen_entities(store, until)
+        # A country's own level is made from its parts: it has levels, but no bins.
+        known = seen.union(*(places.ancestors(entity) for entity in seen))
     listed = [entity for entity in known if entity.kind in _LISTED]
     return sorted(listed, key=lambda entity: _place_order(entity, places))
 

@@ -131,11 +131,15 @@ def render_post(
 
 
 def sentence(incident: Incident, places: Atlas, *, language: str = "en") -> str:
-    """Return one line about where `incident` stands at its newest revision, without a label."""
-    reasons = {"confirmed": "confirmed", "restored": "restored"}
-    kind = "restored" if incident.ended_at else "update"
+    """Return one line about where `incident` stands at its newest revision, without a label.
+
+    While it goes on it says since when, from the fourth day on which day it is.
+    """
+    kind = "update" if incident.at - incident.started_at > _DAYS_FROM else "confirmed"
+    if incident.ended_at:
+        kind = "restored"
     context = _context(incident, places, language) | {"link": ""}
-    line = _render(reasons.get(kind, kind), language, context).splitlines()[0]
+    line = _render(kind, language, context).splitlines()[0]
     return line.partition(" · ")[2]
 
 

@@ -62,8 +62,11 @@ class Health:
         """The data's age in one sentence."""
         if self.until is None or self.age is None:
             return "No measurements have arrived yet."
-        text = f"Data to {utc_text(self.until)}"
-        return f"{text}, {age_words(self.age)} old." if self.stale else f"{text}."
+        if not self.stale:
+            return f"Data to {utc_text(self.until)}."
+        return (
+            f"Data to {self.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {age_words(self.age)} old."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,9 @@ def age_words(age: timedelta) -> str:
         return f"{age // timedelta(minutes=1)} minutes"
     if age < timedelta(days=3):
         return f"{age // timedelta(hours=1)} hours"
-    return f"{age.days} d {age.seconds // 3600} h"
+    if age < timedelta(days=60):
+        return f"{age.days} d {age.seconds // 3600} h"
+    return f"{age.days} days" if age < timedelta(days=730) else f"{age.days // 365} years"
 
 
 def sentence_case(text: str) -> str:
