@@ -10,6 +10,7 @@ from netwatch.detect.composite import make_composites
 from netwatch.detect.core import Core, Judged
 from netwatch.detect.state import SeriesState
 from netwatch.model.atlas import Atlas
+from netwatch.model.entity import Entity
 from netwatch.model.series import Bin, Level, SeriesKey
 
 __all__ = ["GridDetector"]
@@ -32,6 +33,8 @@ class GridDetector:
         self._least_history = least_history
         self._networks = {parent: atlas.networks(parent) for parent in atlas.parents()}
         self._core = self._make_core(SeriesState(width=width.total_seconds()))
+        self._frozen: frozenset[SeriesKey] = frozenset()
+        self._mask = np.zeros(0, dtype=bool)
 
     def step(
         self, time: datetime, bins: Sequence[Bin], *, frozen: Collection[SeriesKey] = ()
@@ -72,9 +75,17 @@ class GridDetector:
         Rows are those of `rows`; `admit` makes them. This is `step` without its objects, for
         years of figures.
         """
-        keys = self._core.state.keys
-        held = np.fromiter((key in frozen for key in keys), bool, len(keys))
+        held = self._held(frozenset(frozen))
         return self._core.step(time, values, totals, held)
+
+    def set_shares(self, share: npt.NDArray[np.bool_]) -> None:
+        """Say which rows are successes out of a total, for figures given as arrays."""
+        self._core.state.share = share
+
+    @property
+    def wider(self) -> Collection[Entity]:
+        """The entities that are judged by their networks; bins of their own are not used."""
+        return self._networks.keys()
 
     @property
     def rows(self) -> dict[SeriesKey, int]:
@@ -105,6 +116,14 @@ class GridDetector:
         """Take up a saved state."""
         self._core = self._make_core(SeriesState.load(state, width=self._width.total_seconds()))
         self._map_composites()
+
+    def _held(self, frozen: frozenset[SeriesKey]) -> npt.NDArray[np.bool_]:
+        """Return which rows are frozen; most intervals freeze what the one before did."""
+        keys = self._core.state.keys
+        if frozen != self._frozen or len(self._mask) != len(keys):
+            self._frozen = frozen
+            self._mask = np.fromiter((key in frozen for key in keys), bool, len(keys))
+        return self._mask
 
     def _make_core(self, state: SeriesState) -> Core:
         """Return the arithmetic on `state`."""

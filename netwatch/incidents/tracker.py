@@ -75,6 +75,17 @@ class Tracker:
             for signal in signals
         }
 
+    def interest(self) -> set[Entity]:
+        """Return the entities whose next level matters, however ordinary it may be."""
+        open_scopes = {case.entity for case in self._cases}
+        return {
+            entity
+            for entity, watch in self._watches.items()
+            if watch.reduced_from is not None
+            or watch.low_from is not None
+            or not open_scopes.isdisjoint((entity, *self._atlas.ancestors(entity)))
+        }
+
     def snapshots(self) -> list[Incident]:
         """Return what would be said of each open incident now; it is not part of the record."""
         found = []

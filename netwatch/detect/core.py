@@ -1,0 +1,210 @@
+"""The arithmetic of one interval: arrays in, arrays out, one row a series."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from netwatch.detect.composite import Composites, Weighed, make_composites, weigh_networks
+from netwatch.detect.grid import (
+    binomial_evidence,
+    normal_probability,
+    ratio_evidence,
+    transition_matrix,
+    update_belief,
+)
+from netwatch.detect.interval import independent_trials, ratio_interval, share_interval
+from netwatch.detect.state import SeriesState
+
+__all__ = ["Core", "Judged"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+
+_LEAST_BINS = 8
+_LEAST_COVERAGE = 0.3
+_LEAST_SHARE = 0.05
+"""A target that answers less often than this in ordinary times can tell nothing."""
+_LEAST_TEMPER = 0.12
+_JUMP = 4.0
+_MOST_DEGREES = 4.0
+"""Student's t never gets thinner tails than these: single wild bins are common in the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one interval came to, a row a series.
+
+    Attributes:
+        ready: which rows were old enough to be judged; usable: those that are not dead.
+        ratio: current over ordinary, NaN for no data.
+        low, high: 95 % interval of `ratio`.
+        probability: that the series is below ordinary.
+        coverage, count: of wider series; 1 and 1 for a network.
+    """
+
+    ready: Bools
+    usable: Bools
+    ratio: Floats
+    low: Floats
+    high: Floats
+    probability: Floats
+    coverage: Floats
+    count: Rows
+
+
+class Core:
+    """Judges and learns, interval after interval, on the rows of a `SeriesState`."""
+
+    def __init__(self, state: SeriesState, *, width: timedelta, least_history: timedelta) -> None:
+        """Work on `state`, whose rows may grow between intervals (then call `set_composites`)."""
+        self.state = state
+        self._width = width
+        self._least_history = least_history
+        self._matrix = transition_matrix(width)
+        self._composites = make_composites([])
+
+    def set_composites(self, composites: Composites) -> None:
+        """Say which rows are weighted means of which others."""
+        self._composites = composites
+
+    def step(self, time: datetime, values: Floats, totals: Floats, held: Bools) -> Judged:
+        """Judge the interval that starts at `time`, and learn from it where not `held`."""
+        state = self.state
+        usable, ready = self.usable(), state.ready.copy()
+        shares = np.where(state.share, _divide(values, totals), values)
+        ratio = _divide(shares, state.baseline.expect(time))
+        ratio[~usable] = np.nan
+        trials = independent_trials(state.baseline, totals)
+        low, high = self._intervals(ratio, trials)
+        weighed = self._weigh(ratio, low, high, usable)
+        self._weigh_evidence(ratio, trials)
+        self._learn(time, ratio, held)
+        if not state.ready.all():
+            self._train(time, values, totals)
+        coverage, count = np.ones(len(ratio)), np.ones(len(ratio), np.intp)
+        coverage[self._composites.rows] = weighed.coverage
+        count[self._composites.rows] = weighed.count
+        chance = 1 - normal_probability(state.belief)
+        return Judged(ready, usable, ratio, low, high, chance, coverage, count)
+
+    def usable(self) -> Bools:
+        """Return which series have an ordinary level that is not dead."""
+        level, share = self.state.baseline.level, self.state.share
+        dead = np.isneginf(level) | (share & (np.exp(level) < _LEAST_SHARE))
+        return np.asarray(self.state.ready & ~dead)
+
+    def _intervals(self, ratio: Floats, trials: Floats) -> tuple[Floats, Floats]:
+        """Return the 95 % intervals of every ratio from its own noise."""
+        baseline, share = self.state.baseline, self.state.share
+        low, high = ratio_interval(ratio, *baseline.foresight())
+        if share.any():
+            ordinary = np.exp(baseline.level)
+            below, above = share_interval(ratio, trials, ordinary)
+            low, high = np.where(share, below, low), np.where(share, above, high)
+        return low, high
+
+    def _weigh(self, ratio: Floats, low: Floats, high: Floats, usable: Bools) -> Weighed:
+        """Fill in the ratios and intervals of wider series."""
+        rows = self._composites.rows
+        variance = ((high - low) / 3.92) ** 2
+        weighed = weigh_networks(self._composites, ratio, usable, variance)
+        seen = self.state.ready[rows] & (weighed.coverage >= _LEAST_COVERAGE)
+        ratio[rows] = np.where(seen, weighed.level, np.nan)
+        half = 1.96 * np.where(weighed.count > 1, weighed.error, weighed.noise)
+        low[rows] = np.maximum(weighed.level - half, 0)
+        high[rows] = weighed.level + half
+        return weighed
+
+    def _weigh_evidence(self, ratio: Floats, trials: Floats) -> None:
+        """Let the interval pass for every belief and weigh what was seen.
+
+        Neighbouring bins resemble each other and are not independent evidence: they are
+        tempered by (1 - rho) / (1 + rho), except in a bin that jumps, which no memory explains.
+        """
+        state, baseline = self.state, self.state.baseline
+        evidence = np.zeros_like(state.belief)
+        seen = np.isfinite(ratio)
+        plain, share = seen & ~state.share, seen & state.share
+        spread, degrees = baseline.foresight()
+        degrees = np.minimum(degrees, _MOST_DEGREES)
+        evidence[plain] = ratio_evidence(ratio[plain], spread[plain], degrees[plain])
+        ordinary = np.exp(baseline.level[share])
+        evidence[share] = binomial_evidence(ratio[share] * ordinary, trials[share], ordinary)
+        memory = baseline.memory
+        temper = np.maximum((1 - memory) / (1 + memory), _LEAST_TEMPER)
+        bound = _JUMP * spread * np.sqrt(np.maximum(2 * (1 - memory), 0.15))
+        with np.errstate(invalid="ignore"):
+            steady = np.abs(ratio - state.ratio) <= bound
+        evidence *= np.where(steady, temper, 1.0)[:, None]
+        state.belief = update_belief(state.belief, self._matrix, evidence)
+        state.ratio = np.where(seen, ratio, state.ratio)
+
+    def _learn(self, time: datetime, ratio: Floats, held: Bools) -> None:
+        """Learn in proportion to P(ordinary)^4, and nothing in held series."""
+        state = self.state
+        weight = normal_probability(state.belief) ** 4
+        since = np.where(np.isfinite(state.frozen), state.frozen, time.timestamp())
+        state.frozen = np.where(held, since, np.nan)
+        weight[held | ~state.ready] = 0
+        state.baseline.learn(time, self._width, ratio, weight)
+
+    def _train(self, time: datetime, values: Floats, totals: Floats) -> None:
+        """Keep the bin for the young series; give those that are old enough their baseline."""
+        state = self.state
+        state.training.add(time, values, totals)
+        age = time.timestamp() + state.width - state.first
+        old = ~state.ready & (age >= self._least_history.total_seconds())
+        old[self._composites.rows] = False
+        for share in (False, True):
+            rows = np.flatnonzero(old & (state.share == share))
+            if len(rows):
+                self._fit(rows, share=share)
+        if not state.ready[self._composites.rows].all():
+            self._fit_composites()
+        if state.ready.all():
+            state.training.clear()
+
+    def _fit(self, rows: Rows, *, share: bool) -> None:
+        """Warm-start `rows` from the training span; the too sparse wait on."""
+        state = self.state
+        values, totals = state.training.matrix(rows)
+        enough = np.isfinite(values).sum(axis=0) >= _LEAST_BINS
+        rows, values, totals = rows[enough], values[:, enough], totals[:, enough]
+        if not len(rows):
+            return
+        state.baseline.fit(rows, state.training.times, values, totals if share else None)
+        state.ready[rows] = True
+
+    def _fit_composites(self) -> None:
+        """Warm-start the wider series whose networks are ready from what those were."""
+        state, composites, usable = self.state, self._composites, self.usable()
+        known = np.bincount(
+            composites.groups, state.ready[composites.networks], len(composites.rows)
+        )
+        waiting = np.flatnonzero(~state.ready[composites.rows] & (known > 0))
+        if not len(waiting):
+            return
+        values, totals = state.training.matrix(np.arange(len(state.keys)))
+        shares = np.where(state.share, _divide(values, totals), values)
+        none = np.zeros(len(state.keys))
+        past = np.array(
+            [
+                weigh_networks(
+                    composites, _divide(row, state.baseline.expect(time)), usable, none
+                ).level
+                for time, row in zip(state.training.times, shares, strict=True)
+            ]
+        )
+        for group in waiting:
+            row = int(composites.rows[group])
+            state.baseline.fit_composite(row, state.training.times, past[:, group])
+            state.ready[row] = True
+
+
+def _divide(left: Floats, right: Floats) -> Floats:
+    """Return left / right, NaN where right is zero or missing."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(right > 0, left / right, np.nan))
