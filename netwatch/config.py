@@ -2,9 +2,12 @@
 
 import re
 import tomllib
+from dataclasses import fields
 from datetime import timedelta
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -29,7 +32,15 @@ __all__ = [
 ]
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_POSITIVE = (
+    ("agent", "period"),
+    ("agent", "timeout"),
+    ("analysis", "bin"),
+    ("incidents", "milestone"),
+    ("store", "patience"),
+)
+_LONGEST = 10 * 366 * 86400
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)")
 
 
 class Duration(timedelta):
@@ -45,7 +56,15 @@ class Duration(timedelta):
         match = _DURATION.fullmatch(text.strip())
         if match is None:
             raise ValueError(f"{text!r} is no duration; write 30s, 5m, 12h, 2d or 8w")
-        return cls(seconds=float(match[1]) * _UNITS[match[2]])
+        seconds = float(match[1]) * _UNITS[match[2]]
+        if seconds > _LONGEST:
+            raise ValueError(f"{text!r} is too long a duration; ten years are the most")
+        return cls(seconds=seconds)
+
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Weight = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +76,7 @@ class BrokerConfig(_Section, frozen=True):
 
     embedded: bool = True
     host: str = "127.0.0.1"
-    port: int = 1883
+    port: Port = 1883
     username: str = "netwatch"
     password: str = ""
     tls: bool = False
@@ -66,9 +85,9 @@ class BrokerConfig(_Section, frozen=True):
 class VantageConfig(_Section, frozen=True):
     """`[vantage]`: what is told about the place that this agent measures from."""
 
-    id: str = "local"
-    country: str = ""
-    asn: int = 0
+    id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "local"
+    country: Annotated[str, msgspec.Meta(pattern=r"^([A-Z]{2})?$")] = ""
+    asn: Annotated[int, msgspec.Meta(ge=0, le=4294967295)] = 0
 
 
 class AgentConfig(_Section, frozen=True):
@@ -76,9 +95,9 @@ class AgentConfig(_Section, frozen=True):
 
     period: Duration = Duration(minutes=5)
     timeout: Duration = Duration(seconds=10)
-    concurrency: int = 64
+    concurrency: Count = 64
     seal: Duration = Duration(seconds=10)
-    spool_bytes: int = 64 * 1024 * 1024
+    spool_bytes: Count = 64 * 1024 * 1024
 
 
 class StoreConfig(_Section, frozen=True):
@@ -134,7 +153,7 @@ class WebConfig(_Section, frozen=True):
     """`[web]`: where the page is served."""
 
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: Port = 8080
 
 
 class PlaceConfig(_Section, frozen=True):
@@ -143,7 +162,7 @@ class PlaceConfig(_Section, frozen=True):
     entity: str
     name: str
     parent: str = ""
-    weight: float = 1.0
+    weight: Weight = 1.0
     zone: str = ""
 
 
@@ -167,18 +186,36 @@ class Config(_Section, frozen=True):
         """Return the `[[place]]` rows as places.
 
         Raises:
-            InputError: an entity is not of the form `kind:code`.
+            InputError: an entity is not of the form `kind:code`, or stands twice.
         """
-        return [
-            Place(
-                entity=Entity.parse(row.entity),
-                name=row.name,
-                parent=Entity.parse(row.parent) if row.parent else None,
-                weight=row.weight,
-                zone=row.zone,
-            )
-            for row in self.place
-        ]
+        found: dict[Entity, Place] = {}
+        for number, row in enumerate(self.place):
+            try:
+                place = _place(row)
+            except (InputError, ValueError) as error:
+                raise InputError(f"place[{number}]: {error}") from error
+            if place.entity in found:
+                raise InputError(f"place[{number}]: {place.entity} stands twice")
+            found[place.entity] = place
+        return list(found.values())
+
+
+def _place(row: PlaceConfig) -> Place:
+    """Return one `[[place]]` row as a place; ValueError for what cannot be."""
+    if not isfinite(row.weight):
+        raise ValueError("weight: must be a finite number")
+    if row.zone:
+        try:
+            ZoneInfo(row.zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"zone: {row.zone!r} is no IANA time zone") from error
+    return Place(
+        entity=Entity.parse(row.entity),
+        name=row.name,
+        parent=Entity.parse(row.parent) if row.parent else None,
+        weight=row.weight,
+        zone=row.zone,
+    )
 
 
 def read_config(path: Path) -> Config:
@@ -202,7 +239,10 @@ def parse_config(text: str, *, name: str = "configuration") -> Config:
         ConfigError: no TOML, an unknown key, a wrong type, or a value that cannot be.
     """
     try:
-        config = msgspec.convert(tomllib.loads(text), Config, dec_hook=_decode_value)
+        # A byte order mark is what some editors begin UTF-8 with.
+        raw = tomllib.loads(text.removeprefix("\ufeff"))
+        config = msgspec.convert(raw, Config, dec_hook=_decode_value)
+        _check_target_keys(raw)
         _check_values(config)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: no TOML: {error}") from error
@@ -228,17 +268,30 @@ def _plain_place(text: str) -> str:
     return message
 
 
+def _check_target_keys(raw: dict[str, Any]) -> None:
+    """Raise ValueError for an unknown key of a `[[target]]`, which is a noun and no section."""
+    known = {entry.name for entry in fields(Target)}
+    for number, row in enumerate(raw.get("target", ())):
+        for key in row:
+            if key not in known:
+                raise ValueError(f"target[{number}]: Object contains unknown field `{key}`")
+
+
 def _check_values(config: Config) -> None:
     """Raise ValueError for values of the right type that cannot work together."""
     config.places()
-    for key, duration in (("agent.period", config.agent.period), ("bin", config.analysis.bin)):
-        if duration <= timedelta(0):
-            raise ValueError(f"{key}: must be longer than nothing")
+    for section, key in _POSITIVE:
+        if getattr(getattr(config, section), key) <= timedelta(0):
+            raise ValueError(f"{section}.{key}: must be longer than nothing")
     names = [target.id for target in config.target]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"target: the id {twice[0]!r} stands twice")
-    for target in config.target:
-        target_entities = target.entities()
-        for entity in target_entities:
-            Entity.parse(str(entity))
+    for number, target in enumerate(config.target):
+        if not 0 <= target.port <= 65535:
+            raise ValueError(f"target[{number}].port: {target.port} is no port")
+        for entity in target.entities():
+            try:
+                Entity.parse(str(entity))
+            except InputError as error:
+                raise ValueError(f"target[{number}]: {error}") from error

@@ -135,7 +135,8 @@ def sentence(incident: Incident, places: Atlas, *, language: str = "en") -> str:
 
     While it goes on it says since when, from the fourth day on which day it is.
     """
-    kind = "update" if incident.at - incident.started_at > _DAYS_FROM else "confirmed"
+    days = elapsed(incident.at - incident.started_at).day
+    kind = "update" if days is not None else "confirmed"
     if incident.ended_at:
         kind = "restored"
     context = _context(incident, places, language) | {"link": ""}

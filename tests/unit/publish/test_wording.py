@@ -64,7 +64,13 @@ def test_without_progressive_loss_it_says_since_when(
     began = make_incident().started_at
     same_day = make_incident(progressive_hours=None, at=began + timedelta(hours=2))
     assert sentence(same_day, iran) == (
-        "Iran: internet connectivity is at 7% of ordinary levels, 2 hours into the disruption."
+        "Iran: internet connectivity is at 7% of ordinary levels "
+        "since about 20:00 local (16:30 UTC)."
+    )
+    fifth_day = make_incident(progressive_hours=None, at=began + timedelta(hours=113))
+    assert sentence(fifth_day, iran) == (
+        "Iran: internet connectivity is at 7% of ordinary levels, day 5 (hour 113) of the "
+        "disruption."
     )
     assert "at 7% of ordinary levels since about 20:00 local (16:30 UTC)." in (
         _posts(same_day, iran)[0].text

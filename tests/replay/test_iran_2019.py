@@ -1,0 +1,153 @@
+"""Iran, November 2019: the shipped provinces, and the full file of counties."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from past import Course, data_folder, longform, replay
+
+from netwatch.lab.shipped import open_figures
+from netwatch.model.entity import EntityKind
+from netwatch.model.incident import IncidentState
+
+SENTENCE = (
+    "Iran: internet connectivity is at 7% of ordinary levels "
+    "after 12 hours of progressive disconnections."
+)
+
+
+def november(day: int, hour: int) -> datetime:
+    return datetime(2019, 11, day, hour, 30, tzinfo=UTC)
+
+
+EVENING, MORNING, NOON = november(16, 19), november(17, 5), november(17, 12)
+ONSETS = {november(16, 16), november(16, 17)}
+
+
+@pytest.fixture(scope="module")
+def provinces() -> Course:
+    return replay(open_figures("iran-2019-11"), at={EVENING, MORNING, NOON})
+
+
+def county_file() -> Path:
+    return data_folder("iran-2019-11") / "irn-2019-11-11_gif.csv"
+
+
+def counties_in(*, provinces: bool) -> Course:
+    """Replay the 73 counties, below their provinces or right below the country."""
+    rows = pd.read_csv(county_file())
+    # `time_e` says local time as if it were UTC; Iran was at UTC+3:30.
+    time = pd.to_datetime(rows["time_e"], unit="s", utc=True) - timedelta(hours=3, minutes=30)
+    province = "region:IR-" + rows["id_1"].astype(str)
+    frame = pd.DataFrame(
+        {
+            "time": time.dt.strftime("%Y-%m-%dT%H:%MZ"),
+            "signal": "probing",
+            "entity": "region:IR-" + rows["id_1"].astype(str) + "." + rows["id_2"].astype(str),
+            "value": rows["connectivity"],
+            "parent": province if provinces else "country:IR",
+            "weight": 1,
+            "name": rows["name_2"],
+        }
+    )
+    wider = [{"entity": "country:IR", "name": "Iran", "parent": "", "weight": 1}]
+    if provinces:
+        named = rows.drop_duplicates("id_1")
+        wider += [
+            {"entity": f"region:IR-{code}", "name": name, "parent": "country:IR", "weight": 1}
+            for code, name in zip(named["id_1"], named["name_1"], strict=True)
+        ]
+    places = pd.DataFrame(wider)
+    places["time"], places["signal"], places["value"] = "1970-01-01T00:00Z", "places", ""
+    return replay(longform(pd.concat([frame, places])), at={EVENING, MORNING, NOON})
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["in provinces", "in the country"])
+def counties(request: pytest.FixtureRequest) -> Course:
+    return counties_in(provinces=request.param)
+
+
+def test_is_one_public_incident_of_the_country(provinces: Course) -> None:
+    [incident] = provinces.public()
+    assert str(incident.entity) == "country:IR"
+    assert incident.id.startswith("NW-IR-2019-")
+    assert incident.started_at in ONSETS
+    assert incident.started_low <= incident.started_at <= incident.started_high
+
+
+def test_nothing_is_public_before_it_began(provinces: Course) -> None:
+    early = [one for one in provinces.revisions if one.at < november(16, 16)]
+    assert [one for one in early if one.evidence >= 2] == []
+    assert all(one.entity.kind is not EntityKind.COUNTRY for one in early)
+
+
+def test_says_the_sentence(provinces: Course) -> None:
+    assert provinces.said[MORNING] == [SENTENCE]
+
+
+@pytest.mark.parametrize("time", [EVENING, NOON], ids=["16 Nov 19:30", "17 Nov 12:30"])
+def test_says_no_progress_where_there_was_none(provinces: Course, time: datetime) -> None:
+    [said] = provinces.said[time]
+    assert said.startswith("Iran: ")
+    assert "since about" in said
+    assert "progressive" not in said
+
+
+def test_lists_the_provinces_that_fell_in_their_order(provinces: Course) -> None:
+    [incident] = provinces.public()
+    assert len(incident.children) >= 28
+    assert {child.entity.kind for child in incident.children} == {EntityKind.REGION}
+    onsets = [child.started_at for child in incident.children]
+    assert onsets == sorted(onsets)
+    assert incident.measured == 30
+    assert incident.affected >= 28
+
+
+def test_goes_on_at_the_end_of_the_figures(provinces: Course) -> None:
+    [incident] = provinces.public()
+    assert incident.state is IncidentState.CONFIRMED
+    assert incident.ended_at is None
+    last = max(level.time for levels in provinces.levels.values() for level in levels)
+    assert last - incident.at <= timedelta(days=1)
+
+
+def test_the_ordinary_level_is_frozen_at_the_onset(provinces: Course) -> None:
+    [incident] = provinces.public()
+    since = incident.baseline.rpartition("frozen since ")[2]
+    frozen = datetime.fromisoformat(since)
+    assert abs(frozen - incident.started_at) <= timedelta(hours=3)
+
+
+def test_no_revision_is_left_out_or_told_twice(provinces: Course) -> None:
+    for incident in provinces.newest():
+        numbers = [one.revision for one in provinces.revisions if one.id == incident.id]
+        assert numbers == list(range(1, incident.revision + 1))
+    keys = [post.key for post in provinces.posts]
+    assert len(keys) == len(set(keys))
+
+
+def test_the_public_percentage_stands_with_its_interval(provinces: Course) -> None:
+    level = provinces.level("probing", "country:IR", MORNING)
+    assert level.value is not None
+    assert level.value == pytest.approx(0.07, abs=0.005)
+    assert level.low is not None
+    assert level.high is not None
+    assert 0.03 <= level.low < level.value < level.high <= 0.12
+
+
+def test_counties_say_the_same_sentence(counties: Course) -> None:
+    assert counties.said[MORNING] == [SENTENCE]
+    for time in (EVENING, NOON):
+        [said] = counties.said[time]
+        assert "progressive" not in said
+
+
+def test_counties_are_one_incident_too(counties: Course) -> None:
+    [incident] = counties.public()
+    assert str(incident.entity) == "country:IR"
+    assert incident.started_at in ONSETS
+    assert incident.measured == 73
+    assert incident.ended_at is None
+    early = [one for one in counties.revisions if one.at < november(16, 16)]
+    assert [one for one in early if one.evidence >= 2] == []

@@ -1,0 +1,160 @@
+"""What the configuration accepts; what it refuses stands in `tests/configs`, with the message."""
+
+import subprocess
+import sys
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netwatch.cli.main import run
+from netwatch.config import Config, Duration, parse_config, read_config
+from netwatch.model.entity import Entity
+from netwatch.model.errors import ConfigError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+BROKEN = sorted(path.stem for path in CONFIGS.glob("*.txt"))
+
+
+def message(name: str) -> str:
+    return (CONFIGS / f"{name}.txt").read_text("utf-8").rstrip("\n")
+
+
+def test_every_broken_file_stands_beside_its_message() -> None:
+    files_without = {path.stem for path in CONFIGS.glob("*.toml")} ^ set(BROKEN)
+    assert files_without == {"missing"}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_one_line_and_exit_code_2(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(CONFIGS)
+    monkeypatch.setattr(sys, "argv", ["netwatch", "collect", "--config", f"{name}.toml"])
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == 2
+    assert capsys.readouterr() == ("", f"netwatch: {message(name)}\n")
+
+
+@pytest.mark.parametrize(
+    "command", [["agent", "run"], ["up"], ["analyze"], ["serve"]], ids="-".join
+)
+def test_every_command_that_reads_a_configuration_refuses_a_broken_one(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(CONFIGS)
+    monkeypatch.setattr(sys, "argv", ["netwatch", *command, "--config", "wrong-type.toml"])
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"netwatch: {message('wrong-type')}\n"
+
+
+def test_the_process_says_the_same() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "netwatch", "collect", "--config", "unknown-key-in-table.toml"],
+        cwd=CONFIGS,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=18,
+    )
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr == f"netwatch: {message('unknown-key-in-table')}\n"
+
+
+def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        read_config(tmp_path)
+
+
+def test_an_empty_file_is_the_default() -> None:
+    assert parse_config("") == Config()
+
+
+def test_a_byte_order_mark_is_no_matter() -> None:
+    assert parse_config('\ufeffdata = "here"').data == "here"
+
+
+def test_the_starter_is_sound_and_says_the_defaults() -> None:
+    starter = files("netwatch.app").joinpath("starter.toml").read_text("utf-8")
+    config = parse_config(starter)
+    assert len(config.target) == 3
+    plain = msgspec.structs.replace(config, target=(), place=())
+    assert plain == Config()
+
+
+def test_places_carry_everything_that_is_said_of_them() -> None:
+    config = parse_config(
+        """
+        [[place]]
+        entity = "asn:64496"
+        name = "Example"
+        parent = "region:XT-N"
+        weight = 3
+        zone = "Asia/Tehran"
+        """
+    )
+    [place] = config.places()
+    assert (place.entity, place.parent) == (Entity.parse("asn:64496"), Entity.parse("region:XT-N"))
+    assert (place.name, place.weight, place.zone) == ("Example", 3.0, "Asia/Tehran")
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("500ms", timedelta(milliseconds=500)),
+        ("1.5s", timedelta(seconds=1.5)),
+        (" 5m ", timedelta(minutes=5)),
+        ("12h", timedelta(hours=12)),
+        ("2d", timedelta(days=2)),
+        ("8w", timedelta(weeks=8)),
+        ("0s", timedelta(0)),
+    ],
+)
+def test_durations_say_what_they_say(text: str, length: timedelta) -> None:
+    assert Duration.parse(text) == length
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "m", "5 m", "-5m", "1e3s", "5M", "5m3s", "\u0665m", "inf s"]
+)
+def test_other_texts_are_no_durations(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration"):
+        Duration.parse(text)
+
+
+def what_is_said_of(text: str) -> str:
+    """Return the error of a configuration, a sound line where there is none."""
+    try:
+        parse_config(text, name="some.toml")
+    except ConfigError as error:
+        return str(error)
+    return "some.toml: fine"
+
+
+@given(st.text(max_size=300))
+def test_whatever_stands_there_is_a_configuration_or_one_clear_line(text: str) -> None:
+    said = what_is_said_of(text)
+    assert said.startswith("some.toml: ")
+    assert len(said.splitlines()) == 1
+
+
+KEYS = st.sampled_from(["data", "target", "place", "agent", "web", "publish", "port", "period"])
+VALUES = st.sampled_from(['"5m"', "1", "-1", "nan", "true", "[]", "{}", '["x"]', "2019-11-16"])
+
+
+@given(st.lists(st.tuples(KEYS, VALUES), max_size=4), st.sampled_from(["", "[{}]", "[[{}]]"]), KEYS)
+def test_whatever_toml_holds_is_a_configuration_or_one_clear_line(
+    rows: list[tuple[str, str]], head: str, table: str
+) -> None:
+    lines = [head.format(table), *(f"{key} = {value}" for key, value in rows)]
+    said = what_is_said_of("\n".join(lines))
+    assert said.startswith("some.toml: ")
+    assert len(said.splitlines()) == 1
