@@ -33,7 +33,7 @@ class FleetSize:
     vantages: int = 20
     targets: int = 50
     networks: int = 5
-    trials: int = 4
+    trials: int = 3
     bins: int = 40
     broken: float = 0.1
     dead: float = 0.04
@@ -75,10 +75,11 @@ class Fleet:
 def make_fleet(seed: int, size: FleetSize | None = None) -> Fleet:
     """Return the fleet of a seed.
 
-    A tenth of the targets are controls. A broken vantage loses 60 to 100 % of everything, its
-    controls with it; a dead target fails from everywhere; a block fails from one network at 75
-    to 100 %; a throttle halves the rate of one network to a site and doubles its time. Ordinary
-    pairs fail 1 to 6 % of the time; agents skip a fifth of their measurements. A liar reports
+    A tenth of the targets are controls. A broken vantage loses 40 to 100 % of everything, its
+    controls with it; a dead target fails from everywhere; a block fails from one network at 60
+    to 100 %; a throttle halves the rate of one network to a site and doubles its time. In
+    ordinary times vantages lose 1 to 10 % and targets 1 to 30 %, for good; agents skip a third
+    of their measurements; a single transfer's rate varies by half. A liar reports
     failure for everything but the controls, or success for everything, as it likes.
     """
     size = size or FleetSize()
@@ -91,21 +92,23 @@ def make_fleet(seed: int, size: FleetSize | None = None) -> Fleet:
     pairs = (size.bins, size.networks, size.targets)
     blocked = (random.random(pairs) < size.blocked) & ~controls & ~dead[:, None, :]
     slowed = (random.random(pairs) < size.slowed) & ~controls & ~dead[:, None, :] & ~blocked
-    fail = np.broadcast_to(random.uniform(0.01, 0.06, shape[1:]), shape).copy()
+    flaky = random.uniform(0.01, 0.1, (size.vantages, 1))
+    frail = np.exp(random.uniform(np.log(0.01), np.log(0.3), (1, size.targets)))
+    fail = np.broadcast_to(1 - (1 - flaky) * (1 - np.where(controls, 0.01, frail)), shape).copy()
     for state, low, high in (
-        (np.broadcast_to(broken[:, :, None], shape), 0.6, 1.0),
-        (np.broadcast_to(dead[:, None, :], shape), 0.97, 1.0),
-        (blocked[:, network, :], 0.75, 1.0),
+        (np.broadcast_to(broken[:, :, None], shape), 0.4, 1.0),
+        (np.broadcast_to(dead[:, None, :], shape), 0.9, 1.0),
+        (blocked[:, network, :], 0.6, 1.0),
     ):
         worse = np.broadcast_to(random.uniform(low, high, shape[0:2])[:, :, None], shape)
         fail = np.where(state, 1 - (1 - fail) * (1 - worse), fail)
     lying = np.zeros(size.vantages, dtype=bool)
     lying[random.permutation(size.vantages)[: round(size.lying * size.vantages)]] = True
     fail = _lies(random, fail, lying, controls)
-    trials = random.binomial(size.trials, 0.8, shape)
+    trials = random.binomial(size.trials, 0.7, shape)
     successes = random.binomial(trials, 1 - fail)
     usual = np.exp(random.normal(-1.5, 0.5, shape[1:]))
-    spread = 0.25 / np.sqrt(np.maximum(successes, 1))
+    spread = 0.5 / np.sqrt(np.maximum(successes, 1))
     slow = slowed[:, network, :] & ~lying[None, :, None]
     wait = usual * np.where(slow, 2.0, 1.0) * np.exp(random.normal(0, 1, shape) * spread)
     rate = np.where(slow, 0.5, 1.0) * np.exp(random.normal(0, 1, shape) * spread)

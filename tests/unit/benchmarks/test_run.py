@@ -1,0 +1,139 @@
+"""The one command, and the seam through which netwatch's own detector is judged."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.detection.injection import (
+    InjectionSize,
+    data_folder,
+    inject,
+    make_injected_world,
+    repeat_weeks,
+    thin,
+)
+from benchmarks.detection.ours import detections_of_incidents, levels_of_frame
+from benchmarks.detection.panel import Panel
+from benchmarks.detection.parameters import read_parameters
+from benchmarks.detection.run import main
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def test_tuning_and_held_out_seeds_are_apart() -> None:
+    tuning, held_out = read_parameters("tuning"), read_parameters("held-out")
+    assert not {seed for seed, _ in tuning.worlds} & {seed for seed, _ in held_out.worlds}
+    assert tuning.domains[0] != held_out.domains[0]
+    assert {size.width for _, size in held_out.worlds} == {5, 30, 60}
+    assert len(read_parameters("held-out", quick=True).worlds) == 1
+
+
+def test_the_command_writes_figures_and_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--quick", "--only", "richter", "ooni", "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "Richter .5/.8" in shown
+    body = json.loads((tmp_path / "detection-networks.json").read_text(encoding="utf-8"))
+    figures = body["detectors"]["Richter .5/.8 (telescope)"]["figures"]
+    assert figures["precision"]["value"] > 0.5
+    assert figures["f1"]["low"] <= figures["f1"]["value"] <= figures["f1"]["high"]
+    assert len(body["about"]["parameters"]) == 64
+    assert (tmp_path / "detection-networks.png").read_bytes()[:4] == b"\x89PNG"
+    assert "<svg" in (tmp_path / "detection-domains.svg").read_text(encoding="utf-8")
+    words = (tmp_path / "detection-networks.txt").read_text(encoding="utf-8")
+    assert "Richter .5/.8 (telescope): F1 0." in words
+
+
+def test_an_incident_and_its_children_become_detections() -> None:
+    incident = {
+        "id": "NW-AA-2024-0001",
+        "entity": "country:AA",
+        "started_at": "2024-01-01T10:00:00Z",
+        "ended_at": None,
+        "provisional_at": "2024-01-01T10:10:00Z",
+        "confirmed_at": "2024-01-01T10:15:00Z",
+        "trough": {"level": 0.07, "low": 0.05, "high": 0.09, "at": "2024-01-01T12:00:00Z"},
+        "children": [
+            {"entity": "asn:1", "started_at": "2024-01-01T10:00:00Z", "ended_at": None},
+            {
+                "entity": "asn:2",
+                "started_at": "2024-01-01T14:00:00Z",
+                "ended_at": "2024-01-01T16:00:00Z",
+            },
+            "region:AA-1",
+            "NW-AA-2024-0001",
+        ],
+    }
+    found = detections_of_incidents([incident], width=timedelta(minutes=5))
+    country, first, second, region = found
+    assert country.entity == "country:AA"
+    assert country.trough_level == 0.07
+    assert country.confirmed_at == datetime(2024, 1, 1, 10, 15, tzinfo=UTC)
+    assert (first.entity, first.confirmed_at) == ("asn:1", country.confirmed_at)
+    assert second.confirmed_at == datetime(2024, 1, 1, 14, 5, tzinfo=UTC)
+    assert second.ended_at == datetime(2024, 1, 1, 16, 0, tzinfo=UTC)
+    assert (region.entity, region.started_at) == ("region:AA-1", country.started_at)
+
+
+def test_levels_find_their_place_on_the_grid() -> None:
+    panel = Panel(START, 5, ("asn:1", "asn:2"), ("", ""), np.ones(2), {"bgp": np.ones((2, 3))}, {})
+    frame = pd.DataFrame(
+        {
+            "time": [START, START + timedelta(minutes=10), START],
+            "entity": ["asn:2", "asn:1", "asn:9"],
+            "level": [0.5, 0.7, 0.1],
+            "low": [0.4, 0.6, 0.1],
+            "high": [0.6, 0.8, 0.1],
+            "probability": [0.9, 0.2, 0.1],
+        }
+    )
+    levels = levels_of_frame(frame, panel)
+    assert levels.level[1, 0] == 0.5
+    assert levels.level[0, 2] == 0.7
+    assert np.isfinite(levels.level).sum() == 2
+    assert levels.probability is not None
+    assert levels.probability[1, 0] == 0.9
+
+
+def test_thinning_keeps_the_noise_that_counts_have() -> None:
+    random = np.random.default_rng(1)
+    values, level = np.full(20_000, 200.0), np.full(20_000, 0.25)
+    left = thin(random, values, level, counts=True)
+    assert left.mean() == pytest.approx(50, abs=0.5)
+    assert left.var() == pytest.approx(200 * 0.25 * 0.75, rel=0.1)
+    assert thin(random, values, level, counts=False)[0] == 50
+    assert np.isnan(thin(random, np.array([np.nan]), np.array([0.5]), counts=True))[0]
+
+
+def test_injection_leaves_the_rest_of_a_series_alone() -> None:
+    random = np.random.default_rng(2)
+    recorded = random.normal(90, 1, (1, 48 * 14))
+    panel = Panel(START, 30, ("country:IR",), ("",), np.ones(1), {"probing": recorded}, {})
+    copies = repeat_weeks(panel, random, weeks=8, copies=6)
+    assert copies.bins == 8 * 336
+    world = inject(random, copies, START + timedelta(weeks=4), counts=False)
+    untouched = world.levels == 1
+    np.testing.assert_array_equal(
+        world.panel.values["probing"][untouched], copies.values["probing"][untouched]
+    )
+    assert len(world.truths) > 20
+    assert untouched[:, : 4 * 336].all()
+    for one in world.truths:
+        row = world.panel.entities.index(one.entity)
+        inside = world.levels[row, one.start // 30 + 1 : one.end // 30]
+        assert inside == pytest.approx(one.level)
+
+
+def test_injection_into_the_recorded_weeks_before_a_shutdown() -> None:
+    folder = data_folder()
+    if folder is None:
+        pytest.skip("NETWATCH_DATA names no folder of recorded series")
+    world = make_injected_world(1, InjectionSize(str(folder), copies=4))
+    assert set(world.panel.values) == {"bgp", "probing", "telescope", "traffic"}
+    assert len(world.truths) > 10
+    assert np.nanmedian(world.panel.values["probing"][world.levels == 1]) > 85
