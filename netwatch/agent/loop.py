@@ -94,6 +94,7 @@ async def measure_targets(parts: AgentParts, take: Callable[[Measurement], None]
             slots.release()
 
     async with asyncio.TaskGroup() as group:
+        group.create_task(runner.stalls.run())
         while True:
             await asyncio.sleep(min(max(0.0, schedule.due_at() - monotonic()), _LONGEST_NAP))
             for target in schedule.take_due(monotonic()):

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import perf_counter
 
+from netwatch.agent.stalls import StallWatch
 from netwatch.model.failure import Scope, failure_of
 from netwatch.model.measurement import Measurement, Observation, Target
 from netwatch.protocols import Clock, Probe
@@ -27,17 +28,23 @@ class Runner:
         probes: name and probe; a target whose probe is not there gets a local failure.
         clock: the wall clock.
         timeout: seconds that a probe may take.
+        stalls: says when this process was held up; a failure then is its own.
     """
 
     probes: Mapping[str, Probe]
     clock: Clock
     timeout: float
+    stalls: StallWatch = field(default_factory=StallWatch)
 
     async def measure(self, target: Target) -> Measurement:
         """Run the target's probe once."""
         time, since = self.clock(), perf_counter()
         observations = await self._observe(target)
-        return _conclude(target, time, perf_counter() - since, observations)
+        until = perf_counter()
+        found = _conclude(target, time, until - since, observations)
+        if found.failure is not None and self.stalls.stalled(since, until):
+            return replace(found, scope=Scope.LOCAL.value, alive=False)
+        return found
 
     async def _observe(self, target: Target) -> tuple[Observation, ...]:
         """Call the probe, guarded: a fault in a probe never counts against a target."""

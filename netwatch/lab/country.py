@@ -39,21 +39,19 @@ class _Server:
         self._socket.listen(128)
         self._socket.settimeout(0)
         self._speaks_http = speaks_http
-        self._accepting: asyncio.Task[None] | None = None
+        self._answers: set[asyncio.Task[None]] = set()
         self._fillers: list[socket.socket] = []
         self.port: int = self._socket.getsockname()[1]
 
     def open(self) -> None:
         """Answer from now on."""
-        for filler in self._fillers:
-            filler.close()
-        self._fillers.clear()
+        self._hang_up()
         self._socket.listen(128)
-        self._accepting = asyncio.get_running_loop().create_task(self._accept())
+        asyncio.get_running_loop().add_reader(self._socket, self._accept)
 
-    async def shut(self) -> None:
+    def shut(self) -> None:
         """Be silent from now on: shrink the queue, fill it, and accept nobody."""
-        await self._stop_accepting()
+        asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.listen(0)
         for _ in range(_FILLERS):
             filler = socket.socket()
@@ -64,27 +62,27 @@ class _Server:
 
     async def close(self) -> None:
         """Let go of every socket."""
-        await self._stop_accepting()
-        for filler in self._fillers:
-            filler.close()
+        asyncio.get_running_loop().remove_reader(self._socket)
+        for answer in self._answers:
+            answer.cancel()
+        await asyncio.gather(*self._answers, return_exceptions=True)
+        self._hang_up()
         self._socket.close()
 
-    async def _stop_accepting(self) -> None:
-        """End the task that accepts."""
-        if self._accepting is not None:
-            self._accepting.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._accepting
-            self._accepting = None
+    def _hang_up(self) -> None:
+        """Close the connections that kept the queue full."""
+        for filler in self._fillers:
+            filler.close()
+        self._fillers.clear()
 
-    async def _accept(self) -> None:
-        """Answer one caller after another; each is over within a moment."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.TaskGroup() as group:
-            while True:
-                caller, _ = await loop.sock_accept(self._socket)
-                caller.settimeout(0)
-                group.create_task(self._answer(caller))
+    def _accept(self) -> None:
+        """Answer whoever knocked; each is over within a moment."""
+        with suppress(BlockingIOError, ConnectionAbortedError):
+            caller, _ = self._socket.accept()
+            caller.settimeout(0)
+            answer = asyncio.ensure_future(self._answer(caller))
+            self._answers.add(answer)
+            answer.add_done_callback(self._answers.discard)
 
     async def _answer(self, caller: socket.socket) -> None:
         """Say one thing, if HTTP is spoken here, and hang up."""
@@ -106,10 +104,10 @@ class Network:
     address: str
     servers: dict[str, _Server] = field(default_factory=dict)
 
-    async def cut(self) -> None:
+    def cut(self) -> None:
         """Take the network off the Internet."""
         for server in self.servers.values():
-            await server.shut()
+            server.shut()
 
     def restore(self) -> None:
         """Bring it back."""

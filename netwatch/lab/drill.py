@@ -112,7 +112,7 @@ async def _play(drill: Drill, country: Country, opened: Opened) -> Course:
     for network in country.networks[: script.cut]:
         course.cut.append((now(), network))
         drill.tell(now(), f"AS{network.asn} in {network.region} is cut")
-        await network.cut()
+        network.cut()
         await asyncio.sleep(script.step.total_seconds())
     drill.tell(now(), f"{script.cut} of {script.networks} networks are dark")
     if drill.midway is not None:
