@@ -7,7 +7,6 @@ from time import perf_counter
 from netwatch.agent.runner import Runner
 from netwatch.agent.stalls import StallWatch
 from netwatch.lab.country import make_country
-from netwatch.model.measurement import Target
 from netwatch.store.moments import now_utc
 from netwatch_probes.tcp import TcpProbe
 
@@ -35,7 +34,7 @@ async def test_a_failure_during_a_stall_is_local() -> None:
         network.cut()
         runner = Runner({"tcp": TcpProbe()}, now_utc, 0.4)
         ticking = asyncio.ensure_future(runner.stalls.run())
-        target: Target = next(one for one in network.targets() if one.probe == "tcp")
+        target = next(one for one in network.targets() if one.probe == "tcp")
         honest = await runner.measure(target)
         assert (honest.failure, honest.scope) == ("generic_timeout_error", "timeout")
         held = asyncio.ensure_future(runner.measure(target))
