@@ -1,0 +1,164 @@
+"""Iran, January 2026, 19 days long; and February 2026, when sites flapped and nothing happened."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from past import Course, data_folder, longform, replay
+
+from netwatch.model.incident import IncidentState
+from netwatch.model.series import SeriesKey
+from netwatch.sources.longform import LongForm
+
+SIGNALS = {
+    "probing": "Active Probing (#/24s Up)",
+    "bgp": "BGP (#Visible /24s)",
+    "telescope": "Telescope (# Unique Source IPs)",
+    "traffic": "Google (Search)",
+}
+BEGAN = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
+ENDED = datetime(2026, 1, 27, 7, 30, tzinfo=UTC)
+DAY_19 = datetime(2026, 1, 26, 12, 0, tzinfo=UTC)
+TWO_BINS = timedelta(hours=1)
+
+
+def january(*signals: str) -> LongForm:
+    """Return the figures of some signals of the country."""
+    wide = pd.read_csv(data_folder("iran-2026-01") / "ioda-IR-2026-01-normalized.csv")
+    parts = [
+        pd.DataFrame(
+            {
+                "time": wide["Time (UTC)"],
+                "signal": signal,
+                "entity": "country:IR",
+                "value": wide[SIGNALS[signal]],
+                "name": "Iran",
+            }
+        )
+        for signal in signals
+    ]
+    return longform(pd.concat(parts).dropna(subset="value"))
+
+
+@pytest.fixture(scope="module")
+def blackout() -> Course:
+    return replay(january(*SIGNALS))
+
+
+def test_is_one_incident_from_start_to_end(blackout: Course) -> None:
+    [incident] = blackout.newest()
+    assert str(incident.entity) == "country:IR"
+    assert abs(incident.started_at - BEGAN) <= TWO_BINS
+    assert incident.state is IncidentState.RESOLVED
+    assert incident.ended_at is not None
+    assert abs(incident.ended_at - ENDED) <= TWO_BINS
+
+
+def test_on_day_19_the_outage_is_not_ordinary(blackout: Course) -> None:
+    figures = january("probing").frame
+    day, december = figures["time"] == DAY_19, figures["time"] < "2026-01-01"
+    true = float(figures.loc[day, "value"].iloc[0] / figures.loc[december, "value"].median())
+    level = blackout.level("probing", "country:IR", DAY_19)
+    assert level.value is not None
+    assert abs(level.value - true) <= 0.02
+    assert level.value < 0.1
+    assert level.probability > 0.95
+    since = datetime.fromisoformat(level.baseline.rpartition("frozen since ")[2])
+    assert abs(since - BEGAN) <= timedelta(hours=3)
+
+
+def test_names_the_signals_that_agree_and_those_that_do_not(blackout: Course) -> None:
+    deep = [one for one in blackout.revisions if one.at.day == 10 and one.at.month == 1]
+    assert deep
+    signals = dict(deep[-1].signals)
+    assert signals["probing"] is True
+    assert signals["bgp"] is False
+    assert signals["traffic"] is True
+    assert deep[-1].evidence == 2
+
+
+def test_the_percentage_is_of_active_probing_alone(blackout: Course) -> None:
+    deep = next(one for one in blackout.revisions if one.at.day >= 10 and one.at.month == 1)
+    level = blackout.level("probing", "country:IR", deep.at)
+    assert level.value is not None
+    assert deep.percent.value == pytest.approx(100 * level.value)
+
+
+@pytest.mark.parametrize("signal", ["bgp", "telescope", "traffic"])
+def test_no_incident_is_called_from_a_passive_signal_alone(signal: str) -> None:
+    assert replay(january(signal)).revisions == []
+
+
+def test_no_level_of_bgp_is_sure_of_a_blackout() -> None:
+    course = replay(january("bgp"))
+    [levels] = course.levels.values()
+    assert [level.time for level in levels if level.value is not None and level.value < 0.8] == []
+
+
+def february(*, networks: bool) -> LongForm:
+    """Return the probes of Iranian sites as domains, or each as a network of weight 1."""
+    folder = data_folder("iran-2026-02-domain-probes") / "history"
+    files = [
+        path
+        for path in sorted(folder.glob("*.csv"))
+        # The others are figures of other observatories, not probes.
+        if path.stem.startswith(("ir-", "isp-")) or path.stem[0].isupper() or path.stem.isdigit()
+    ]
+    assert len(files) > 80
+    names = ["time", "status", "value", "milliseconds", "code"]
+    parts = []
+    for number, path in enumerate(files):
+        rows = pd.read_csv(path, names=names, usecols=[0, 1])
+        rows = rows[rows["status"] != "unknown"]
+        rows["entity"] = f"asn:{64512 + number}" if networks else f"domain:{path.stem}.ir"
+        rows["name"] = path.stem
+        parts.append(rows)
+    frame = pd.concat(parts)
+    country = {"entity": "country:IR", "name": "Iran", "time": "1970-01-01T00:00Z"}
+    table = pd.DataFrame(
+        {
+            "time": frame["time"],
+            "signal": "reachability",
+            "entity": frame["entity"],
+            "value": np.where(frame["status"] == "down", "0", "1"),
+            "total": "1",
+            "parent": "country:IR",
+            "weight": "1",
+            "name": frame["name"],
+        }
+    )
+    table = pd.concat([table, pd.DataFrame([country | {"signal": "places"}])]).fillna("")
+    return longform(table, width=timedelta(hours=1))
+
+
+def test_flapping_sites_are_no_incident_above_their_own_level() -> None:
+    course = replay(february(networks=False))
+    assert {str(one.entity.kind) for one in course.revisions} <= {"domain"}
+    assert course.levels, "nothing was judged"
+
+
+@pytest.mark.xfail(reason="a change of regime within the training span is taken for an outage")
+def test_flapping_networks_are_no_incident_of_the_country() -> None:
+    course = replay(february(networks=True))
+    assert [one for one in course.revisions if str(one.entity) == "country:IR"] == []
+    assert len(course.levels) > 80
+
+
+def test_what_is_always_unreachable_is_dead_and_tells_nothing() -> None:
+    course = replay(february(networks=True))
+    dead = [levels for levels in course.levels.values() if levels[-1].baseline.startswith("dead")]
+    assert len(dead) > 20
+    assert all(level.value is None for levels in dead for level in levels)
+
+
+def test_probes_are_counted_in_the_hour_they_came_in() -> None:
+    figures = february(networks=True)
+    assert figures.width == timedelta(hours=1)
+    counts = figures.frame
+    assert (counts["value"] <= counts["total"]).all()
+    assert (counts["total"] > 1).any()
+    assert counts["time"].dt.minute.eq(0).all()
+    keys = {(entry.series, entry.time) for entry in figures.bins()}
+    assert len(keys) == len(counts)
+    assert all(isinstance(key, SeriesKey) for key, _ in keys)
