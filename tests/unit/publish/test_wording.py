@@ -84,7 +84,7 @@ def test_without_progressive_loss_it_says_since_when(
 @pytest.mark.parametrize(
     ("hours", "words"),
     [
-        (0.02, "as the disruption begins"),
+        (0.02, "less than 5 minutes into the disruption"),
         (0.6, "35 minutes into the disruption"),
         (1.5, "1 hour into the disruption"),
         (72, "72 hours into the disruption"),
@@ -102,6 +102,23 @@ def test_an_update_says_how_far_it_is(
     )
     assert f"UPDATE · Iran: internet connectivity is at 7% of ordinary levels, {words}." in (
         _posts(incident, iran)[0].text
+    )
+
+
+def test_a_partial_return_is_told_with_the_figure_or_in_words(
+    make_incident: MakeIncident, iran: Atlas
+) -> None:
+    def told(percent: Percent) -> str:
+        incident = make_incident(reason=Reason.PARTIAL, percent=percent)
+        return _posts(incident, iran)[0].text.splitlines()[0]
+
+    assert told(Percent(38.0, 35.0, 41.0, "38%")) == (
+        "PARTIAL RESTORATION · Iran: internet connectivity has risen to 38% of ordinary levels, "
+        "13 hours into the disruption."
+    )
+    assert told(Percent(60.0, 30.0, 90.0, None)) == (
+        "PARTIAL RESTORATION · Iran: internet connectivity has risen but is still reduced, "
+        "13 hours into the disruption."
     )
 
 
