@@ -9,7 +9,8 @@ from netwatch.model.errors import StoreError
 
 __all__ = ["Database"]
 
-_PRAGMAS = ("journal_mode=WAL", "journal_size_limit=4194304", "auto_vacuum=INCREMENTAL")
+# Before anything is written: only an empty file takes the first of them.
+_PRAGMAS = ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "journal_size_limit=1048576")
 
 
 class Database:

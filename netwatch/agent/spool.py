@@ -2,39 +2,57 @@
 
 One SQLite file in WAL mode, used from one thread. Measurements are appended as rows, then
 sealed: a sealed batch has a sequence that is never used again and bytes that never change.
+Where the room runs out, old batches are merged, then thinned, never simply dropped.
 """
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Self
 
 import msgspec
 
+from netwatch.agent.thinning import thin_measurements
 from netwatch.database import Database
-from netwatch.model.errors import InputError
+from netwatch.model.errors import InputError, StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
-from netwatch.wire.envelope import pack_batch
+from netwatch.wire.acknowledgement import to_ranges
+from netwatch.wire.envelope import pack_batch, unpack_batch
 
-__all__ = ["Sealed", "Spool"]
+__all__ = ["Sealed", "Spool", "SpoolState"]
 
+_log = logging.getLogger("netwatch.agent.spool")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS live (id INTEGER PRIMARY KEY, row BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS batch (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     payload BLOB NOT NULL,
     rows INTEGER NOT NULL,
+    tier INTEGER NOT NULL DEFAULT 0,
     refused TEXT
 );
 CREATE INDEX IF NOT EXISTS waiting ON batch (sequence) WHERE refused IS NULL;
+CREATE INDEX IF NOT EXISTS tiers ON batch (tier, sequence);
 """
 _ROWS = 500
-"""Measurements in one batch, so that it stays far below the largest message."""
+"""Measurements in one fresh batch, so that it stays far below the largest message."""
 _SEQUENCE_STEP = 20
 """A new file's first sequence is its birth in seconds times 2**20 and a random part: a file
 that replaces a lost one does not use the lost one's sequences again."""
+_WIDTHS = (None, timedelta(minutes=5), timedelta(hours=1), timedelta(days=1))
+"""What happens to batches of a tier on their way to the next: merged as they are, then
+thinned to ever wider intervals."""
+_TAKE_ROWS = (3_000, 12_000, 12_000, 12_000)
+_TAKE_BATCHES = 400
+_FRESH = 8
+"""The newest batches are left alone: they are on their way."""
+_FULL, _ROOMY = 0.9, 0.75
+_LEAST_LIMIT = 1024 * 1024
+_BEHIND = 0.25
+"""Share of the limit that is set aside for the write-ahead log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +63,55 @@ class Sealed:
     payload: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class SpoolState:
+    """How full a spool is; `tiers` counts batches as sealed, merged, and thinned ever more."""
+
+    waiting: int
+    refused: int
+    used_bytes: int
+    limit_bytes: int
+    tiers: tuple[int, ...]
+
+
 class Spool:
     """The agent's memory. Every method may raise StoreError; then nothing was changed.
+
+    A damaged file is set aside under another name and a new one begun: never a reason not
+    to measure.
 
     Args:
         path: the file; made where it is missing.
         vantage: whose measurements these are.
         born: the present, which names the first sequence of a new file.
+        limit: bytes that file and log may take together, at least 1 MiB.
+        pack: turns a batch into a message.
     """
 
-    def __init__(self, path: Path, *, vantage: Vantage, born: datetime) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        vantage: Vantage,
+        born: datetime,
+        limit: int = 64 * 1024 * 1024,
+        pack: Callable[[Batch], bytes] = pack_batch,
+    ) -> None:
         self._vantage = vantage
+        self._pack_batch = pack
         self._encode: Callable[[Measurement], bytes] = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Measurement).decode
-        self._database = Database(path, _SCHEMA, durable=False)
+        self._database = _open_or_set_aside(path, born)
         self._file = self._database.connection
+        self._page = self._number("PRAGMA page_size")
+        self._pages = max(limit, _LEAST_LIMIT) // self._page
         with self._database.writing():
             self._start_sequences(int(born.timestamp()))
+        log_pages = int(self._pages * _BEHIND)
+        with self._database.reading():
+            self._file.execute(f"PRAGMA journal_size_limit = {log_pages * self._page}")
+            self._file.execute(f"PRAGMA wal_autocheckpoint = {min(1000, log_pages // 2)}")
+            self._file.execute(f"PRAGMA max_page_count = {self._pages - log_pages}")
 
     def __enter__(self) -> Self:
         return self
@@ -78,16 +128,28 @@ class Spool:
             )
 
     def seal(self) -> int:
-        """Turn everything appended into batches; return how many were made."""
+        """Turn everything appended into batches, making room if need be; return how many."""
         made = 0
         # What has left the machine must not be lost by it: a sequence is used once.
         self._set_durable(durable=True)
         try:
             while self._seal_one():
                 made += 1
+            self.make_room()
         finally:
             self._set_durable(durable=False)
         return made
+
+    def make_room(self) -> int:
+        """Merge and thin until the file is roomy again; return how many steps that took."""
+        steps = 0
+        if self._filled() < _FULL:
+            return 0
+        while self._filled() > _ROOMY and self._compact():
+            steps += 1
+        if steps:
+            _log.info("spool: made room in %d steps", steps)
+        return steps
 
     def newest(self, limit: int, *, without: Collection[int] = ()) -> list[Sealed]:
         """Return up to `limit` waiting batches, newest first."""
@@ -114,9 +176,20 @@ class Spool:
 
     def count_waiting(self) -> int:
         """Return how many batches wait for the collector."""
+        return self._number("SELECT count(*) FROM batch WHERE refused IS NULL")
+
+    def state(self) -> SpoolState:
+        """Return how full the spool is."""
         with self._database.reading():
-            query = "SELECT count(*) FROM batch WHERE refused IS NULL"
-            return int(self._file.execute(query).fetchone()[0])
+            found = self._file.execute("SELECT tier, count(*) FROM batch GROUP BY tier")
+            counts = {int(tier): int(count) for tier, count in found}
+        return SpoolState(
+            waiting=self.count_waiting(),
+            refused=self._number("SELECT count(*) FROM batch WHERE refused IS NOT NULL"),
+            used_bytes=self._used_pages() * self._page,
+            limit_bytes=self._pages * self._page,
+            tiers=tuple(counts.get(tier, 0) for tier in range(len(_WIDTHS) + 1)),
+        )
 
     def close(self) -> None:
         """Close the file; everything in it stays."""
@@ -129,27 +202,76 @@ class Spool:
             found = rows.fetchall()
             if not found:
                 return False
-            # The sequence is part of the bytes, so the row comes first and is filled in after.
-            cursor = self._file.execute("INSERT INTO batch (payload, rows) VALUES (x'', 0)")
-            sequence = int(cursor.lastrowid or 0)
-            payload, count = self._pack(sequence, [row for _, row in found])
-            self._file.execute(
-                "UPDATE batch SET payload = ?, rows = ? WHERE sequence = ?",
-                (payload, count, sequence),
-            )
+            measurements = [self._decode(row) for _, row in found]
+            count = self._write_batch(measurements, tier=0)
             self._file.execute("DELETE FROM live WHERE id <= ?", (found[count - 1][0],))
         return True
 
-    def _pack(self, sequence: int, rows: Sequence[bytes]) -> tuple[bytes, int]:
-        """Return the message of as many of the oldest rows as fit, and how many they are."""
-        measurements = tuple(self._decode(row) for row in rows)
+    def _write_batch(
+        self,
+        measurements: Sequence[Measurement],
+        *,
+        tier: int,
+        replaces: tuple[tuple[int, int], ...] = (),
+    ) -> int:
+        """Seal as many of the first measurements as fit a message; return how many."""
+        # The sequence is part of the bytes, so the row comes first and is filled in after.
+        cursor = self._file.execute("INSERT INTO batch (payload, rows) VALUES (x'', 0)")
+        sequence = int(cursor.lastrowid or 0)
+        count = len(measurements)
         while True:
+            batch = Batch(self._vantage, sequence, tuple(measurements[:count]), replaces)
             try:
-                return pack_batch(Batch(self._vantage, sequence, measurements)), len(measurements)
+                payload = self._pack_batch(batch)
+                break
             except InputError:
-                if len(measurements) == 1:
+                if count == 1:
                     raise
-                measurements = measurements[: len(measurements) // 2]
+                count //= 2
+        self._file.execute(
+            "UPDATE batch SET payload = ?, rows = ?, tier = ? WHERE sequence = ?",
+            (payload, count, tier, sequence),
+        )
+        return count
+
+    def _compact(self) -> bool:
+        """Bring the oldest batches of the lowest tier one tier up; False if none is left."""
+        for tier, (width, most_rows) in enumerate(zip(_WIDTHS, _TAKE_ROWS, strict=True)):
+            taken = self._take(tier, most_rows)
+            if len(taken) > 1:
+                self._replace(taken, tier + 1, width)
+                return True
+        return False
+
+    def _take(self, tier: int, most_rows: int) -> list[Sealed]:
+        """Return the oldest batches of a tier, up to `most_rows` measurements of them."""
+        query = (
+            "SELECT sequence, payload, rows FROM batch WHERE tier = ? AND refused IS NULL"
+            " AND sequence <= (SELECT max(sequence) FROM batch) - ? ORDER BY sequence LIMIT ?"
+        )
+        taken: list[Sealed] = []
+        rows = 0
+        with self._database.reading():
+            for sequence, payload, count in self._file.execute(
+                query, (tier, _FRESH, _TAKE_BATCHES)
+            ):
+                rows += count
+                if rows > most_rows and len(taken) > 1:
+                    break
+                taken.append(Sealed(sequence, payload))
+        return taken
+
+    def _replace(self, taken: Sequence[Sealed], tier: int, width: timedelta | None) -> None:
+        """Put fewer batches in the place of `taken`, which these name as replaced."""
+        batches = [unpack_batch(sealed.payload) for sealed in taken]
+        rows = [row for batch in batches for row in batch.measurements]
+        rows = thin_measurements(rows, width=width) if width else rows
+        old = {sealed.sequence for sealed in taken}
+        replaces = _join(old, batches)
+        with self._database.writing():
+            self._file.executemany("DELETE FROM batch WHERE sequence = ?", [(one,) for one in old])
+            while rows:
+                rows = rows[self._write_batch(rows, tier=tier, replaces=replaces) :]
 
     def _waiting(self, order: str, limit: int, without: Collection[int]) -> list[Sealed]:
         """Return waiting batches in `order` of sequence."""
@@ -168,7 +290,54 @@ class Spool:
         first = (max(seconds, 0) << _SEQUENCE_STEP) + Random().getrandbits(_SEQUENCE_STEP - 1)  # noqa: S311 - to differ, not to hide
         self._file.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('batch', ?)", (first,))
 
+    def _filled(self) -> float:
+        """Return how much of the file's share of the limit is used, 0 to 1."""
+        return self._used_pages() / (self._pages * (1 - _BEHIND))
+
+    def _used_pages(self) -> int:
+        return self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")
+
+    def _number(self, query: str) -> int:
+        """Return the one number that a query gives."""
+        with self._database.reading():
+            return int(self._file.execute(query).fetchone()[0])
+
     def _set_durable(self, *, durable: bool) -> None:
         """Choose whether commits wait for the disk."""
         with self._database.reading():
             self._database.set_durable(durable=durable)
+
+
+def _join(old: Collection[int], batches: Sequence[Batch]) -> tuple[tuple[int, int], ...]:
+    """Return the ranges of `old` and of all that they replaced themselves."""
+    ranges = sorted([*to_ranges(old), *(pair for batch in batches for pair in batch.replaces)])
+    joined = [ranges[0]]
+    for low, high in ranges[1:]:
+        if low <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], high))
+        else:
+            joined.append((low, high))
+    return tuple(joined)
+
+
+def _open_or_set_aside(path: Path, born: datetime) -> Database:
+    """Open the spool; a file that is damaged is kept under another name."""
+    try:
+        database = Database(path, _SCHEMA, durable=False)
+        with database.reading():
+            found = database.connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found == "ok":
+            return database
+        reason = found
+        database.close()
+    except StoreError as error:
+        if "full" in str(error) or not path.exists():
+            raise
+        reason = str(error)
+    aside = path.with_name(f"{path.name}.damaged-{born:%Y%m%dT%H%M%S}")
+    _log.error("spool: %s is damaged (%s); kept as %s, beginning anew", path, reason, aside.name)
+    for ending in ("", "-wal", "-shm"):
+        piece = path.with_name(path.name + ending)
+        if piece.exists():
+            piece.rename(aside.with_name(aside.name + ending))
+    return Database(path, _SCHEMA, durable=False)

@@ -25,22 +25,34 @@ CREATE TABLE IF NOT EXISTS batch (
     first INTEGER NOT NULL,
     last INTEGER NOT NULL,
     wide INTEGER NOT NULL,
+    replaced INTEGER NOT NULL DEFAULT 0,
     digest BLOB NOT NULL,
     payload BLOB NOT NULL
 );
 CREATE UNIQUE INDEX IF NOT EXISTS once ON batch (vantage, sequence);
 CREATE INDEX IF NOT EXISTS narrow ON batch (first, last) WHERE wide = 0;
 CREATE INDEX IF NOT EXISTS broad ON batch (first, last) WHERE wide = 1;
+CREATE TABLE IF NOT EXISTS replaced (
+    vantage TEXT NOT NULL,
+    low INTEGER NOT NULL,
+    high INTEGER NOT NULL,
+    PRIMARY KEY (vantage, high, low)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS late (time INTEGER PRIMARY KEY);
 """
+_KEEP = (
+    "INSERT OR IGNORE INTO batch (vantage, sequence, first, last, wide, digest, payload)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 _WIDE = 3_600_000
 """Milliseconds beyond which a batch is looked up on its own: the index on first times can
 then stop an hour before the interval."""
 _FIND = """
 SELECT payload FROM batch WHERE wide = 0 AND first >= :start - 3600000 AND first < :end
-    AND last >= :start
+    AND last >= :start AND replaced = 0
 UNION ALL
 SELECT payload FROM batch WHERE wide = 1 AND first < :end AND last >= :start
+    AND replaced = 0
 """
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -83,7 +95,8 @@ class Inbox:
         """Keep `parcels` in one durable transaction and return what became of each.
 
         A repeated one is kept once. One whose name was used for other content is an
-        equivocation and is not kept. Bins of `width` that lie before `closed_until` and
+        equivocation and is not kept. What a batch replaces counts no more, whether it is
+        here already or comes later. Bins of `width` that lie before `closed_until` and
         get something new are noted as late in the same transaction.
         """
         with self._database.writing():
@@ -132,25 +145,50 @@ class Inbox:
     def _add_one(self, parcel: Parcel, closed_until: datetime | None, width: timedelta) -> Verdict:
         """Keep one parcel, inside a transaction."""
         batch = parcel.batch
+        if self._is_replaced(batch.vantage.id, batch.sequence):
+            return Verdict.REPEATED
         digest = blake2b(parcel.payload, digest_size=16).digest()
         times = [_milliseconds(measurement.time) for measurement in batch.measurements] or [0]
         first, last = min(times), max(times)
         row = (batch.vantage.id, batch.sequence, first, last, last - first > _WIDE, digest)
-        added = self._file.execute(
-            "INSERT OR IGNORE INTO batch VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, parcel.payload)
-        )
+        added = self._file.execute(_KEEP, (*row, parcel.payload))
         if not added.rowcount:
             known = self._file.execute(
                 "SELECT digest FROM batch WHERE vantage = ? AND sequence = ?", row[:2]
             ).fetchone()
             return Verdict.REPEATED if known[0] == digest else Verdict.EQUIVOCATION
-        if closed_until is not None and first < (bound := _milliseconds(closed_until)):
-            step = width // timedelta(milliseconds=1)
-            late = {time - time % step for time in times if time < bound}
-            self._file.executemany(
-                "INSERT OR IGNORE INTO late VALUES (?)", [(time,) for time in sorted(late)]
-            )
+        for low, high in batch.replaces:
+            times += self._replace(batch.vantage.id, low, high)
+        if closed_until is not None:
+            self._note_late(times, _milliseconds(closed_until), width)
         return Verdict.KEPT
+
+    def _is_replaced(self, vantage: str, sequence: int) -> bool:
+        """Tell whether a batch's place was taken by a later one."""
+        query = "SELECT 1 FROM replaced WHERE vantage = ? AND high >= ? AND low <= ? LIMIT 1"
+        found = self._file.execute(query, (vantage, sequence, sequence)).fetchone()
+        return found is not None
+
+    def _replace(self, vantage: str, low: int, high: int) -> list[int]:
+        """Let a range of batches count no more; return the times at which they counted."""
+        self._file.execute("INSERT OR IGNORE INTO replaced VALUES (?, ?, ?)", (vantage, low, high))
+        chosen = "vantage = ? AND sequence BETWEEN ? AND ? AND replaced = 0"
+        place = (vantage, low, high)
+        found = self._file.execute(f"SELECT payload FROM batch WHERE {chosen}", place).fetchall()  # noqa: S608 - constants
+        self._file.execute(f"UPDATE batch SET replaced = 1 WHERE {chosen}", place)  # noqa: S608 - constants
+        return [
+            _milliseconds(row.time)
+            for (payload,) in found
+            for row in unpack_batch(payload).measurements
+        ]
+
+    def _note_late(self, times: Sequence[int], bound: int, width: timedelta) -> None:
+        """Remember the closed bins that `times` lie in."""
+        step = width // timedelta(milliseconds=1)
+        late = {time - time % step for time in times if time < bound}
+        self._file.executemany(
+            "INSERT OR IGNORE INTO late VALUES (?)", [(time,) for time in sorted(late)]
+        )
 
 
 def _milliseconds(time: datetime) -> int:

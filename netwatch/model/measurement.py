@@ -84,6 +84,7 @@ class Measurement:
         alive: whether the target's host gave any answer of its own.
         seconds: how long it took in all.
         observations: one a layer, in the order in which they happened.
+        count: how many alike it stands for, where a vantage had to thin what it kept.
     """
 
     target: str
@@ -94,6 +95,7 @@ class Measurement:
     alive: bool
     seconds: float
     observations: tuple[Observation, ...] = ()
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,11 @@ class Batch:
     """Measurements of one vantage that travel, are stored and are acknowledged together.
 
     `(vantage.id, sequence)` names it for ever: the same pair never carries other content.
+    It stands in the place of this vantage's batches in the inclusive ranges `replaces`,
+    which it was thinned from; those count no more.
     """
 
     vantage: Vantage
     sequence: int
     measurements: tuple[Measurement, ...]
+    replaces: tuple[tuple[int, int], ...] = ()

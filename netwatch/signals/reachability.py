@@ -34,8 +34,8 @@ def count_reachability(
         time = floor_time(measurement.time, width)
         for entity in entities.get(measurement.target, ()):
             count = counts.setdefault((time, entity), [0, 0])
-            count[0] += _succeeded(measurement, entity)
-            count[1] += 1
+            count[0] += _succeeded(measurement, entity) * measurement.count
+            count[1] += measurement.count
     return [
         Bin(time, SeriesKey(REACHABILITY, entity), float(successes), float(trials))
         for (time, entity), (successes, trials) in sorted(counts.items())

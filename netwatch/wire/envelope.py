@@ -8,6 +8,7 @@ a range, every index is checked, and the only error is `InputError`.
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -50,6 +51,7 @@ _Country = Annotated[str, msgspec.Meta(pattern="^([A-Z]{2})?$")]
 _Network = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 _Sequence = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST_SEQUENCE)]
 _Pattern = Annotated[list[tuple[_Name, _Word | None, _Word]], msgspec.Meta(max_length=32)]
+_Count = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
 _Verdict = tuple[_Word | None, _Word, bool]
 
 
@@ -57,7 +59,8 @@ class _Table(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """A batch as columns; `moments` are differences in milliseconds from `start` on.
 
     `spare` is what a measurement took beyond the sum of its steps, `steps` are all
-    observations' durations one after another, both in ticks.
+    observations' durations one after another, both in ticks. `counts` is empty where all
+    are one.
     """
 
     vantage: str
@@ -74,6 +77,8 @@ class _Table(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     moments: list[_Step]
     spare: list[_Ticks]
     steps: list[_Ticks]
+    counts: list[_Count]
+    replaces: Annotated[list[tuple[_Sequence, _Sequence]], msgspec.Meta(max_length=10_000)]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -144,7 +149,7 @@ def _to_table(batch: Batch) -> _Table:
         batch.vantage.asn,
         batch.sequence,
         start,
-        *([] for _ in range(9)),
+        *([] for _ in range(11)),
     )
     for row, instant in zip(batch.measurements, instants, strict=True):
         ticks = [round(step.seconds * _TICKS) for step in row.observations]
@@ -157,6 +162,9 @@ def _to_table(batch: Batch) -> _Table:
         table.spare.append(round(row.seconds * _TICKS) - sum(ticks))
         table.steps.extend(ticks)
         start = instant
+    if any(row.count != 1 for row in batch.measurements):
+        table.counts = [row.count for row in batch.measurements]
+    table.replaces = list(batch.replaces)
     table.targets = list(targets)
     table.patterns = [list(pattern) for pattern in patterns]
     table.verdicts = list(verdicts)
@@ -176,18 +184,21 @@ def _from_table(table: _Table) -> Batch:
         table.verdict_of,
         table.moments,
         table.spare,
+        table.counts or [1] * len(table.target_of),
         strict=True,
     )
-    for target, pattern, verdict, moment, spare in columns:
+    for target, pattern, verdict, moment, spare, count in columns:
         instant += moment
         place = (target, pattern, verdict)
-        rows.append(_row(table, place, instant=instant, spare=spare, steps=steps))
+        row = _row(table, place, instant=instant, spare=spare, steps=steps)
+        rows.append(row if count == 1 else replace(row, count=count))
     if next(steps, None) is not None:
         raise ValueError("durations are left over")
     return Batch(
         vantage=Vantage(table.vantage, table.country, table.network),
         sequence=table.sequence,
         measurements=tuple(rows),
+        replaces=tuple(table.replaces),
     )
 
 

@@ -1,0 +1,86 @@
+"""Every installed probe keeps the promises of `netwatch.protocols.Probe`."""
+
+import asyncio
+import socket
+from time import perf_counter
+
+import pytest
+from servers import free_port, tcp_server
+
+from netwatch.model.failure import Scope, failure_of
+from netwatch.model.measurement import Observation, Target
+from netwatch.plugins import load_plugin, plugin_names
+from netwatch.protocols import Probe
+
+NAMES = plugin_names("probes")
+
+
+@pytest.fixture(params=NAMES)
+def probe(request: pytest.FixtureRequest) -> Probe:
+    made = load_plugin("probes", request.param)()
+    assert isinstance(made, Probe)
+    assert made.name == request.param
+    return made
+
+
+def check(steps: tuple[Observation, ...]) -> None:
+    assert steps, "a measurement without a step says nothing"
+    assert all(step.failure is None for step in steps[:-1]), "only the last step may fail"
+    assert all(step.seconds >= 0 for step in steps)
+    assert all(step.operation and len(step.detail) <= 128 for step in steps)
+
+
+def test_ours_are_installed() -> None:
+    assert {"dns", "http", "icmp", "tcp", "tls", "transfer"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "no-such-name.invalid"])
+async def test_a_failing_network_is_data(probe: Probe, host: str) -> None:
+    target = Target("one", probe.name, host, port=free_port())
+    steps = await probe.measure(target, within=5)
+    check(steps)
+    if steps[-1].failure is not None:
+        assert failure_of(steps[-1].failure).scope is not Scope.UNKNOWN
+
+
+async def test_a_host_that_hangs_costs_its_time_and_no_more(probe: Probe) -> None:
+    """It accepts, reads and never says a word; over UDP it does not even read."""
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            pass
+
+    async with tcp_server(hang) as port:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+            deaf.bind(("127.0.0.1", port))
+            since = perf_counter()
+            target = Target("one", probe.name, "127.0.0.1", port=port)
+            check(await probe.measure(target, within=0.4))
+    assert perf_counter() - since < 5
+
+
+async def test_many_at_once_do_not_disturb_each_other(probe: Probe) -> None:
+    async with tcp_server() as port:
+        target = Target("one", probe.name, "127.0.0.1", port=port)
+        found = await asyncio.gather(*(probe.measure(target, within=5) for _ in range(20)))
+    for steps in found:
+        check(steps)
+    assert len({tuple(step.operation for step in steps) for steps in found}) <= 2
+
+
+async def test_being_stopped_passes_through(probe: Probe) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            pass
+
+    async with tcp_server(hang) as port:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+            deaf.bind(("127.0.0.1", port))
+            target = Target("one", probe.name, "127.0.0.1", port=port)
+            task = asyncio.ensure_future(probe.measure(target, within=30))
+            await asyncio.sleep(0.1)
+            if task.done():
+                pytest.skip("it was done before it could be stopped")
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
