@@ -2,10 +2,15 @@
 
 Incidents name a widest scope and list what is part of it. The judge asks about each entity,
 so every child becomes a detection of its own, said no earlier than its incident was.
+
+One incident may cover several losses (nights of a curfew); each is told as a revision when it
+comes. The judge asks about each loss, so incidents are split where the published levels say
+that the entity was back: by the rule of `falls`.
 """
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -13,7 +18,10 @@ import pandas as pd
 
 from benchmarks.detection.panel import Detection, Floats, Levels, Panel, Verdict
 
-__all__ = ["detections_of_incidents", "judge_ours", "levels_of_frame"]
+__all__ = ["detections_of_incidents", "falls", "judge_ours", "levels_of_frame", "split_by_levels"]
+
+_LOW, _SURE = 0.5, 0.95
+_BACK = 0.9
 
 Backtest = Callable[..., tuple[pd.DataFrame, Sequence[Mapping[str, object]]]]
 
@@ -27,7 +35,8 @@ def judge_ours(panel: Panel, training_until: datetime) -> dict[str, Verdict]:
     run_backtest: Backtest = importlib.import_module("netwatch.lab.backtest").run_backtest
     levels, incidents = run_backtest(panel.frame(), training_until=training_until)
     detections = detections_of_incidents(incidents, width=timedelta(minutes=panel.width))
-    return {"netwatch": Verdict(detections, levels_of_frame(levels, panel))}
+    grid = levels_of_frame(levels, panel)
+    return {"netwatch": Verdict(split_by_levels(detections, grid, panel), grid)}
 
 
 def detections_of_incidents(
@@ -97,3 +106,88 @@ def levels_of_frame(frame: pd.DataFrame, panel: Panel) -> Levels:
         return grid
 
     return Levels(dense("level"), dense("low"), dense("high"), dense("probability"))
+
+
+def split_by_levels(
+    detections: Sequence[Detection], levels: Levels, panel: Panel
+) -> tuple[Detection, ...]:
+    """Return detections cut into the separate falls that their levels show.
+
+    The first fall keeps the incident's onset and times; a later one begins with its first bin
+    under 90 %, and is said at the end of the first bin in which it is sure (P > .95).
+    """
+    rows = {entity: row for row, entity in enumerate(panel.entities)}
+    found: list[Detection] = []
+    for one in detections:
+        row = rows.get(one.entity)
+        if row is None or levels.probability is None:
+            found.append(one)
+            continue
+        last = (
+            panel.bins if one.ended_at is None else -(-_minutes(one.ended_at, panel) // panel.width)
+        )
+        first = max(0, panel.index(one.started_at))
+        spans = falls(levels.probability[row, first:last], width=panel.width)
+        if len(spans) < 2:
+            found.append(one)
+            continue
+        found.append(replace(one, ended_at=panel.time(first + spans[0][1])))
+        for number, (begin, end) in enumerate(spans[1:], 1):
+            floor = first + spans[number - 1][1]
+            piece = _later_fall(one, levels, row, panel, span=(floor, first + begin, first + end))
+            if number < len(spans) - 1 or one.ended_at is None:
+                found.append(piece)
+            else:
+                found.append(replace(piece, ended_at=one.ended_at))
+    return tuple(found)
+
+
+def falls(probability: Floats, *, width: int) -> list[tuple[int, int]]:
+    """Return the runs of bins in which an entity is low, as (first, after the last).
+
+    A run ends with two bins in a row under P = .5. Runs are one where the gap between them is
+    at most half of the first, no less than 30 minutes and no more than two hours. A bin without
+    data keeps the state before it.
+    """
+    low, spans = False, []
+    for index, value in enumerate([*probability.tolist(), 0.0]):
+        now = low if np.isnan(value) else value >= _LOW
+        if index == len(probability):
+            now = False
+        if now and not low:
+            spans.append((index, len(probability)))
+        elif low and not now:
+            spans[-1] = (spans[-1][0], index)
+        low = now
+    joined: list[tuple[int, int]] = []
+    for begin, end in spans:
+        if joined:
+            before = joined[-1]
+            half = (before[1] - before[0]) * width / 2
+            gap = (begin - before[1]) * width
+            if begin - before[1] < 2 or gap <= min(max(30, half), 120):
+                joined[-1] = (before[0], end)
+                continue
+        joined.append((begin, end))
+    return joined
+
+
+def _later_fall(
+    one: Detection, levels: Levels, row: int, panel: Panel, *, span: tuple[int, int, int]
+) -> Detection:
+    """Return a fall after the first; `span` is the earliest onset, its first and last bin."""
+    floor, begin, end = span
+    assert levels.probability is not None
+    while begin > floor and levels.level[row, begin - 1] < _BACK:
+        begin -= 1
+    sure = np.flatnonzero(levels.probability[row, begin:end] > _SURE)
+    said = panel.time(span[1] + 1)
+    confirmed = panel.time(begin + int(sure[0]) + 1) if sure.size and one.confirmed_at else None
+    lowest = levels.level[row, begin:end]
+    trough = float(np.nanmin(lowest)) if np.isfinite(lowest).any() else float("nan")
+    until = panel.time(end) if end < panel.bins else None
+    return Detection(one.entity, panel.time(begin), until, said, confirmed, trough)
+
+
+def _minutes(time: datetime, panel: Panel) -> int:
+    return int((time - panel.start) // timedelta(minutes=1))

@@ -16,8 +16,13 @@ from benchmarks.detection.injection import (
     repeat_weeks,
     thin,
 )
-from benchmarks.detection.ours import detections_of_incidents, levels_of_frame
-from benchmarks.detection.panel import Panel
+from benchmarks.detection.ours import (
+    detections_of_incidents,
+    falls,
+    levels_of_frame,
+    split_by_levels,
+)
+from benchmarks.detection.panel import Detection, Levels, Panel
 from benchmarks.detection.parameters import read_parameters
 from benchmarks.detection.run import main
 
@@ -137,3 +142,29 @@ def test_injection_into_the_recorded_weeks_before_a_shutdown() -> None:
     assert set(world.panel.values) == {"bgp", "probing", "telescope", "traffic"}
     assert len(world.truths) > 10
     assert np.nanmedian(world.panel.values["probing"][world.levels == 1]) > 85
+
+
+def test_falls_are_apart_by_more_than_half_of_the_first() -> None:
+    nan = float("nan")
+    runs = np.array([0, 1, 1, 0.4, 1, nan, 0, 0, 0, 0, 0, 0, 0, 0.9, 0, 0])
+    # One bin back ends nothing; seven bins of five minutes are more than 30 minutes.
+    assert falls(runs, width=5) == [(1, 6), (13, 14)]
+    assert falls(runs, width=1) == [(1, 14)]
+
+
+def test_an_incident_of_two_nights_is_two_detections() -> None:
+    level = np.ones((1, 96))
+    level[0, 10:18] = level[0, 34:42] = 0.1
+    probability = (level < 0.5).astype(float)
+    probability[0, 34] = 0.3
+    panel = Panel(START, 60, ("country:AA",), ("",), np.ones(1), {"probing": level}, {})
+    at = START + timedelta(hours=11)
+    whole = Detection("country:AA", at, START + timedelta(hours=42), at, at, 0.1)
+    levels = Levels(level, None, None, probability)
+    first, second = split_by_levels([whole], levels, panel)
+    assert first.ended_at == START + timedelta(hours=18)
+    assert (second.started_at, second.ended_at) == (
+        START + timedelta(hours=34),
+        START + timedelta(hours=42),
+    )
+    assert second.confirmed_at == START + timedelta(hours=36)
