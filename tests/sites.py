@@ -63,7 +63,10 @@ def check_promises(text: str) -> Page:
     assert not any(name.startswith("on") for _, found in page.tags for name in found)
     links = [found.get("href") or found.get("src") for _, found in page.tags]
     assert all(link[0] in "/#" and not link.startswith("//") for link in links if link)
-    assert all(found["role"] == "img" and found["aria-label"] for found in page.all("svg"))
+    pictures = [found for found in page.all("svg") if found.get("aria-hidden") != "true"]
+    assert all(found["role"] == "img" and found["aria-label"] for found in pictures)
+    names = [found["id"] for _, found in page.tags if "id" in found]
+    assert len(names) == len(set(names)), "an id stands once"
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1

@@ -1,4 +1,7 @@
-"""Inline SVG: a sparkline and a chart on a fixed scale, where no data is a gap that shows."""
+"""Inline SVG: a sparkline and a chart on a fixed scale, where no data is a gap that shows.
+
+The page that holds them defines the hatching of gaps once, and its style sheet the colours.
+"""
 
 from datetime import datetime
 from xml.etree import ElementTree as ET
@@ -113,8 +116,6 @@ def _draw_interval(root: ET.Element, plane: _Plane, line: Trace) -> None:
 
 def _draw_gaps(root: ET.Element, plane: _Plane, line: Trace, *, named: bool = False) -> None:
     """Hatch what is missing, and say so where there is room."""
-    if gaps(line):
-        _add_hatching(root)
     for start, end in gaps(line):
         left, right = plane.x(start), plane.x(end)
         _add_box(root, "gap", (left, plane.above), (right, plane.below))
@@ -138,14 +139,6 @@ def _draw_marks(root: ET.Element, plane: _Plane, line: Trace) -> None:
         day = mark.date()
         _add(root, "line", "axis", x1=place, x2=place, y1=plane.below, y2=plane.below + 5)
         _text(root, (place, plane.below + 20), text, "middle")
-
-
-def _add_hatching(root: ET.Element) -> None:
-    """Define the hatching that `.gap` is filled with; every picture defines the same one."""
-    size = {"width": "5", "height": "5", "patternUnits": "userSpaceOnUse"}
-    turned = {"id": "hatching", "patternTransform": "rotate(45)"} | size
-    pattern = ET.SubElement(root, "pattern", turned)
-    _add(pattern, "line", "hatch", x1=0, x2=0, y1=0, y2=5)
 
 
 def _stretches(line: Trace) -> list[tuple[int, int]]:

@@ -142,3 +142,25 @@ def test_two_processes_write_one_new_file_while_a_third_reads(
     assert len(reader.due(make_post().created_at)) == 2, "one thread an incident at a time"
     assert reader.broken_links() == []
     reader.close()
+
+
+def test_a_killed_writer_leaves_whole_transactions(
+    path: Path, make_incident: Callable[..., Incident], make_post: Callable[..., Post]
+) -> None:
+    endless = _WRITER.replace("range(1, 16)", "range(1, 10**9)")
+    with subprocess.Popen(
+        [sys.executable, "-c", endless, str(path), "NW-IR-2019-0001"], stdin=subprocess.PIPE
+    ) as writer:
+        assert writer.stdin is not None
+        writer.stdin.write(msgspec.json.encode((make_incident(), make_post())))
+        writer.stdin.close()
+        reader = SqlLedger(ledger_url(path))
+        while len(reader.revisions("NW-IR-2019-0001")) < 20:
+            assert writer.poll() is None
+        writer.kill()
+    revisions = reader.revisions("NW-IR-2019-0001")
+    assert [found.revision for found in revisions] == list(range(1, len(revisions) + 1))
+    assert len(reader.posts("NW-IR-2019-0001")) == len(revisions), "post and revision, or neither"
+    assert reader.broken_links() == []
+    reader.record([make_incident(id="NW-IR-2019-0001", revision=len(revisions) + 1)], [])
+    reader.close()
