@@ -8,9 +8,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import perf_counter
 
 import msgspec
 
+from netwatch.agent.stalls import StallWatch
 from netwatch.app.clock import now
 from netwatch.app.observatory import Opened, open_parts, run_analyze, run_broker, run_collect
 from netwatch.app.publishing import run_publish
@@ -28,6 +30,7 @@ __all__ = ["Drill", "Outcome", "Part", "run_drill"]
 Part = Callable[[Opened], Coroutine[None, None, None]]
 """Runs the collector or the analysis of a drill until cancelled."""
 
+_MOST_STEPS = 4
 _LOOK = timedelta(milliseconds=200)
 
 
@@ -113,7 +116,7 @@ async def _play(drill: Drill, country: Country, opened: Opened) -> Course:
         course.cut.append((now(), network))
         drill.tell(now(), f"AS{network.asn} in {network.region} is cut")
         network.cut()
-        await asyncio.sleep(script.step.total_seconds())
+        await _keep_time(script.step, drill)
     drill.tell(now(), f"{script.cut} of {script.networks} networks are dark")
     if drill.midway is not None:
         await drill.midway()
@@ -125,6 +128,18 @@ async def _play(drill: Drill, country: Country, opened: Opened) -> Course:
         await asyncio.sleep(script.step.total_seconds() / 4)
     await _until(lambda: _is_over(opened), script.patience)
     return course
+
+
+async def _keep_time(step: timedelta, drill: Drill) -> None:
+    """Wait for `step`; again, if the machine stood still meanwhile and measured nothing."""
+    for _ in range(_MOST_STEPS):
+        stalls, since = StallWatch(), perf_counter()
+        ticking = asyncio.ensure_future(stalls.run())
+        await asyncio.sleep(step.total_seconds())
+        ticking.cancel()
+        if not stalls.stalled(since, perf_counter()):
+            return
+        drill.tell(now(), "this machine stood still for a moment; waiting a little longer")
 
 
 async def _until(condition: Callable[[], bool], patience: timedelta) -> None:
