@@ -1,7 +1,7 @@
 import gzip
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -11,7 +11,7 @@ from netwatch.config import PublishConfig
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, Place
 from netwatch.model.incident import Incident, IncidentState, Percent, Reason
-from netwatch.model.series import Bin, SeriesKey
+from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.publish.wording import compose_posts
 from netwatch.web.server import WebOptions
 
@@ -321,3 +321,30 @@ async def test_a_place_has_its_page_with_its_parts(site: Site, make_incident: Ma
     assert "Iran: 7%" in page.text
     assert "Tehran" in page.text
     assert "40%" in page.text
+
+
+async def test_the_front_page_is_made_anew_when_the_record_or_the_data_change(
+    site: Site, make_incident: MakeIncident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = 0
+    read = site.store.read_levels
+
+    def counted(*arguments: object, **options: object) -> Iterator[Level]:
+        nonlocal reads
+        reads += 1
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(site.store, "read_levels", counted)
+    until = make_incident().at
+    site.put("country:IR", FALL, until=until)
+    await site.text("/")
+    first = reads
+    assert first > 0
+    await site.text("/")
+    assert reads == first
+    site.ledger.record([make_incident()], [])
+    assert "1 confirmed disruption now" in await site.text("/")
+    site.put("country:IR", [1.0], until=until + timedelta(hours=1))
+    assert "Data to 17 Nov 06:30 UTC." in await site.text("/")
+    site.ledger.record([make_incident(revision=2, state=IncidentState.RESOLVED)], [])
+    assert "No disruption is known now." in await site.text("/")
