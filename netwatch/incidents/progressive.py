@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-__all__ = ["progressive_hours"]
+__all__ = ["progressive_hours", "time_of_share"]
 
 _FIRST_SHARE = 0.1
 _LEAST_SPREAD = timedelta(hours=3)
@@ -26,13 +26,13 @@ def progressive_hours(losses: Sequence[tuple[datetime, float]], at: datetime) ->
     known = sorted((onset, weight) for onset, weight in losses if onset <= at and weight > 0)
     if len(known) < _LEAST_NETWORKS:
         return None
-    first, newest = _time_of_share(known, _FIRST_SHARE), known[-1][0]
+    first, newest = time_of_share(known, _FIRST_SHARE), known[-1][0]
     if newest - first < _LEAST_SPREAD or at - newest > _NEWEST_LOSS:
         return None
     return (at - first) // timedelta(hours=1)
 
 
-def _time_of_share(losses: Sequence[tuple[datetime, float]], share: float) -> datetime:
+def time_of_share(losses: Sequence[tuple[datetime, float]], share: float) -> datetime:
     """Return the onset at which `share` of the weight of sorted `losses` is reached."""
     wanted = share * sum(weight for _, weight in losses)
     lost = 0.0

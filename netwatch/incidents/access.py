@@ -1,0 +1,99 @@
+"""Who kept access: the networks that stayed up while their country was cut off."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+
+from netwatch.model.entity import Entity
+from netwatch.model.series import Level
+
+__all__ = ["Access", "Kept", "who_kept_access"]
+
+_UP = 0.7
+_UP_BINS = 0.9
+"""One bin in ten may be anything: single low bins are common in any network."""
+_LEAST_MEASURED = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A network that stayed up.
+
+    Attributes:
+        entity: the network.
+        share: its part of the weight of all networks of the scope.
+        level: its median level during the cut.
+        low, high: medians of the ends of its 95 % intervals.
+    """
+
+    entity: Entity
+    share: float
+    level: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who kept access through a cut; not exhaustive, as any list of what was measured.
+
+    Attributes:
+        kept: networks that stayed up, the heaviest first.
+        kept_share, lost_share, unknown_share: parts of the scope's weight; they add up to 1.
+            Unknown is a network with data in less than half of the bins: it counts as neither.
+    """
+
+    kept: tuple[Kept, ...]
+    kept_share: float
+    lost_share: float
+    unknown_share: float
+
+
+def who_kept_access(
+    levels: Mapping[Entity, Sequence[Level]],
+    weights: Mapping[Entity, float],
+    *,
+    start: datetime,
+    end: datetime,
+    width: timedelta,
+) -> Access:
+    """Return the networks that stayed up from `start` to `end`.
+
+    Args:
+        levels: the levels of each network in bins of `width`; other times are left out.
+        weights: the weight of every network of the scope, as `Atlas.networks` gives it.
+        start: onset of the cut.
+        end: its end; of one that goes on, the end of its newest bin.
+        width: bin width.
+
+    A network stayed up where 90 % or more of its measured bins are at 70 % of ordinary or
+    above, and half of the bins or more are measured.
+
+    Raises:
+        ValueError: `end` is not after `start`, or no network has a weight.
+    """
+    total = sum(weights.values())
+    if end <= start or total <= 0:
+        raise ValueError("want an end after the start and networks with a weight")
+    expected = max(1, round((end - start) / width))
+    kept: list[Kept] = []
+    unknown = 0.0
+    for entity, weight in weights.items():
+        during = [one for one in levels.get(entity, ()) if start <= one.time < end]
+        values = [one.value for one in during if one.value is not None]
+        if len(values) < _LEAST_MEASURED * expected:
+            unknown += weight
+        elif sum(value >= _UP for value in values) >= _UP_BINS * len(values):
+            kept.append(_kept(entity, weight / total, during))
+    kept.sort(key=lambda one: (-one.share, one.entity))
+    kept_share, unknown_share = sum(one.share for one in kept), unknown / total
+    return Access(tuple(kept), kept_share, max(0.0, 1 - kept_share - unknown_share), unknown_share)
+
+
+def _kept(entity: Entity, share: float, during: Sequence[Level]) -> Kept:
+    """Return the entry of a network that stayed up."""
+    level = median(one.value for one in during if one.value is not None)
+    lows = [one.low for one in during if one.low is not None]
+    highs = [one.high for one in during if one.high is not None]
+    return Kept(entity, share, level, median(lows or [level]), median(highs or [level]))

@@ -1,0 +1,165 @@
+"""Runs of low bins in one entity's levels, bin after bin, with their onsets and ends.
+
+A detector's probability says that a run began, some bins late; a change point of the levels
+themselves then says when. Counts that are small (a few replies a bin) need both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from netwatch.model.incident import Episode
+from netwatch.model.series import Level
+
+__all__ = ["MOST_PAST", "EpisodeLog", "find_change", "follow_episodes"]
+
+Floats = npt.NDArray[np.float64]
+
+MOST_PAST = 16
+"""Past episodes kept of an entity: what patterns of recurrence need."""
+_SURE = 0.95
+_OVER = 0.5
+_OVER_BINS = 2
+_KEPT_OPEN = timedelta(hours=12)
+_KEPT_QUIET = timedelta(hours=2)
+_LEAST_KEPT = 6
+_STIRRING = 0.02
+"""Probability of loss from which on more of the past is kept, in case it becomes an episode."""
+_SAME_LEAST, _SAME_MOST = timedelta(minutes=30), timedelta(hours=2)
+_LEAST_MEAN = 0.02
+_LOSS_MOST = 0.9
+_LIKELIHOOD_DROP = 1.92
+"""Half the 95 % quantile of chi-square with one degree of freedom: a profile interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeLog:
+    """What is remembered of one entity.
+
+    Attributes:
+        recent: (start of bin, level) of the newest bins with data, oldest first.
+        current: the episode that goes on, None in ordinary times.
+        over_bins: bins in a row that speak for its end.
+        past: ended episodes, oldest first, 16 at the most.
+    """
+
+    recent: tuple[tuple[datetime, float], ...] = ()
+    current: Episode | None = None
+    over_bins: int = 0
+    past: tuple[Episode, ...] = ()
+
+    @property
+    def episodes(self) -> tuple[Episode, ...]:
+        """Past episodes and the one that goes on, oldest first."""
+        return self.past if self.current is None else (*self.past, self.current)
+
+
+def follow_episodes(log: EpisodeLog, level: Level, width: timedelta) -> EpisodeLog:
+    """Return `log` after one more bin of `width`. A bin without a value changes nothing.
+
+    An episode opens where the probability of loss exceeds .95 and closes after two bins below
+    .5. It continues the one before where that ended less than max(30 min, half its length,
+    at most 2 h) earlier.
+    """
+    if level.value is None:
+        return log
+    recent = (*_kept(log, level, width), (level.time, level.value))
+    log = replace(log, recent=recent)
+    if log.current is not None:
+        return _go_on(log, log.current, level)
+    if level.probability > _SURE:
+        return _open(log, level, width)
+    return log
+
+
+def find_change(values: Sequence[float] | Floats, *, falling: bool) -> tuple[int, int, int]:
+    """Return where a series changes between ordinary and loss: best, earliest and latest index.
+
+    Args:
+        values: levels, 1.0 = ordinary, in order of time; two or more, no NaN.
+        falling: ordinary (mean 1) before the index and loss from it on, else the reverse.
+
+    Maximum likelihood of two segments with Poisson noise, the mean of the loss being free
+    (0.02 to 0.9); the interval is where twice the log likelihood is within 3.84 of the best.
+    The counts behind a level of 1 are read off the variance of the ordinary segment.
+    """
+    series = np.asarray(values, dtype=float)
+    if not falling:
+        best, first, last = find_change(series[::-1], falling=True)
+        size = len(series)
+        return size - best, size - last, size - first
+    sums = np.concatenate([[0.0], series.cumsum()])
+    lengths = len(series) - np.arange(len(series))
+    tail = sums[-1] - sums[:-1]
+    mean = np.clip(tail / lengths, _LEAST_MEAN, _LOSS_MOST)
+    # Gain over "ordinary to the end"; the ordinary part cancels.
+    gain = tail * np.log(mean) - lengths * (mean - 1)
+    best = int(gain.argmax())
+    counts = _counts(series[:best])
+    near = np.flatnonzero(counts * (gain[best] - gain) <= _LIKELIHOOD_DROP)
+    return best, int(near[0]), int(near[-1])
+
+
+def _counts(ordinary: Floats) -> float:
+    """Return how many counts a level of 1 stands for, from its scatter; 1 where unknown."""
+    if len(ordinary) < 3:
+        return 1.0
+    return float(np.clip(1 / max(float(ordinary.var(ddof=1)), 1e-4), 1, 1e4))
+
+
+def _kept(log: EpisodeLog, level: Level, width: timedelta) -> tuple[tuple[datetime, float], ...]:
+    """Return the recent bins that still matter: few in ordinary times, so that many fit."""
+    stirring = log.current is not None or level.probability > _STIRRING
+    span = max(_KEPT_OPEN if stirring else _KEPT_QUIET, _LEAST_KEPT * width)
+    return tuple(entry for entry in log.recent if level.time - entry[0] <= span)
+
+
+def _open(log: EpisodeLog, level: Level, width: timedelta) -> EpisodeLog:
+    """Open an episode at its most likely onset, or go on with the one that just ended."""
+    after = log.past[-1].ended_at if log.past else None
+    rows = [row for row in log.recent if after is None or row[0] >= after]
+    best, first, last = find_change([value for _, value in rows], falling=True)
+    started_at = rows[best][0]
+    if log.past and _is_same(log.past[-1], started_at):
+        before = log.past[-1]
+        current = replace(before, ended_at=None)
+        return replace(log, current=_deepen(current, level), over_bins=0, past=log.past[:-1])
+    current = Episode(
+        entity=level.entity,
+        started_at=started_at,
+        started_low=rows[first][0] - width,
+        started_high=rows[last][0],
+        ended_at=None,
+        lowest=min(value for _, value in rows[best:]),
+    )
+    return replace(log, current=current, over_bins=0)
+
+
+def _is_same(before: Episode, started_at: datetime) -> bool:
+    """Return whether a loss at `started_at` belongs to the episode before."""
+    if before.ended_at is None:
+        return True
+    half = (before.ended_at - before.started_at) / 2
+    return started_at - before.ended_at <= min(max(_SAME_LEAST, half), _SAME_MOST)
+
+
+def _go_on(log: EpisodeLog, current: Episode, level: Level) -> EpisodeLog:
+    """Follow the open episode by one bin; close it where it is over."""
+    if level.probability >= _OVER:
+        return replace(log, current=_deepen(current, level), over_bins=0)
+    if log.over_bins + 1 < _OVER_BINS:
+        return replace(log, over_bins=log.over_bins + 1)
+    rows = [row for row in log.recent if row[0] >= current.started_at]
+    best, _, _ = find_change([value for _, value in rows], falling=False)
+    ended_at = rows[min(best, len(rows) - 1)][0]
+    past = (*log.past, replace(current, ended_at=ended_at))[-MOST_PAST:]
+    return replace(log, current=None, over_bins=0, past=past)
+
+
+def _deepen(current: Episode, level: Level) -> Episode:
+    """Return the episode with its lowest level brought up to date."""
+    value = 1.0 if level.value is None else level.value
+    return replace(current, lowest=min(current.lowest, value))
