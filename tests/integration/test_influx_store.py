@@ -219,6 +219,7 @@ def test_the_client_carries_every_special_character_to_its_write_path(tmp_path: 
         found: dict[str, float] = {}
         deadline = time.monotonic() + 15
         while len(found) < len(texts) and time.monotonic() < deadline:
+            httpx.get(f"{url}/internal/force_flush", trust_env=False)
             export = httpx.get(
                 f"{url}/api/v1/export", params={"match[]": "nw_v"}, trust_env=False
             ).text
