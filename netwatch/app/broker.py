@@ -8,6 +8,7 @@ from pathlib import Path
 from netwatch.config import BrokerConfig, Config
 from netwatch.model.errors import ConfigError
 from netwatch.protocols import Link, Message
+from netwatch.secret import read_secret
 from netwatch.wire.mqtt import MqttLink
 
 __all__ = ["broker_password", "link_factory"]
@@ -16,16 +17,16 @@ _FILE = "broker.password"
 
 
 def broker_password(config: Config) -> str:
-    """Return the broker's password.
+    """Return the broker's password; `$NAME` is read from the environment.
 
     An embedded broker without one gets a random password, kept in the data folder for the
     processes of this machine that belong together; only their user can read it.
 
     Raises:
-        ConfigError: the data folder cannot be written.
+        ConfigError: the data folder cannot be written, or that variable is not set.
     """
     if config.broker.password or not config.broker.embedded:
-        return config.broker.password
+        return read_secret(config.broker.password, key="broker.password")
     path = Path(config.data) / _FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

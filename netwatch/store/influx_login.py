@@ -1,6 +1,5 @@
 """Where an InfluxDB server is and who we are there, from configuration or from an address."""
 
-import os
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -8,6 +7,7 @@ import httpx
 
 from netwatch.config import StoreConfig
 from netwatch.model.errors import ConfigError
+from netwatch.secret import read_secret
 
 __all__ = ["Login", "login_at", "login_of"]
 
@@ -53,7 +53,7 @@ def login_of(config: StoreConfig) -> Login:
         url=config.url,
         database=config.database,
         username=config.username,
-        password=_secret(config.password),
+        password=read_secret(config.password, key="store.password"),
         organization=config.organization,
         authority=config.authority,
     )
@@ -77,17 +77,7 @@ def login_at(location: str) -> Login:
         url=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
         database=database,
         username=unquote(parts.username or "netwatch"),
-        password=_secret(unquote(parts.password or "")),
+        password=read_secret(unquote(parts.password or ""), key="the location's password"),
         organization=further.get("organization", [""])[0],
         authority=further.get("authority", [""])[0],
     )
-
-
-def _secret(password: str) -> str:
-    """Return a password, from the environment where it is written `$NAME`."""
-    if not password.startswith("$"):
-        return password
-    found = os.environ.get(password[1:], "")
-    if not found:
-        raise ConfigError(f"store.password: {password} is not set in the environment")
-    return found
