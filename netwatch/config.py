@@ -133,7 +133,7 @@ class IncidentConfig(_Section, frozen=True):
     hold_network: Duration = Duration(minutes=30)
     group: Duration = Duration(hours=6)
     stable: Duration = Duration(hours=6)
-    reopen: Duration = Duration(hours=24)
+    reopen: Duration = Duration(hours=2)
     milestone: Duration = Duration(hours=1)
     update_every: Duration = Duration(hours=1)
 

@@ -136,19 +136,28 @@ class Baseline:
         """
         hours = np.array([hour_of_week(time) for time in times])
         shares = values if totals is None else _divide(values, totals)
-        kept = np.isfinite(shares)
+        finite = np.isfinite(shares)
+        kept = finite
         for _ in range(3):
             if totals is None:
                 self._fit_shapes(rows, hours, np.where(kept, shares, np.nan))
             else:
                 self._fit_shares(rows, np.where(kept, values, 0), np.where(kept, totals, 0))
-            shape = self.day[rows][:, hours % DAY].T + self.week[rows][:, hours].T
-            ratio = _divide(shares, np.exp(self.level[rows] + shape))
+            ratio = _divide(shares, np.exp(self.level[rows] + self._shape(rows, hours)))
             floor = _LOW - (0 if totals is None else _share_noise(ratio, totals, shares))
             kept = np.isfinite(ratio) & (ratio >= floor)
+        if totals is not None:
+            # What held for less than half of the span is no ordinary level: the rest is.
+            kept = np.where(2 * kept.sum(axis=0) < finite.sum(axis=0), finite & ~kept, kept)
+            self._fit_shares(rows, np.where(kept, values, 0), np.where(kept, totals, 0))
+            ratio = _divide(shares, np.exp(self.level[rows] + self._shape(rows, hours)))
         ratio = np.where(kept, ratio, np.nan)
         self._fit_noise(rows, hours, ratio, robust=totals is None)
         return np.asarray(ratio)
+
+    def _shape(self, rows: Rows, hours: Hours) -> Floats:
+        """Return the logarithmic shape of `rows` at each of `hours`, shape (time, series)."""
+        return np.asarray(self.day[rows][:, hours % DAY].T + self.week[rows][:, hours].T)
 
     def fit_composite(self, row: int, times: Sequence[datetime], ratio: Floats) -> None:
         """Warm-start a series that is a ratio already from its past, shape (time,)."""

@@ -15,6 +15,7 @@ from netwatch.detect.grid import (
     update_belief,
 )
 from netwatch.detect.interval import independent_trials, ratio_interval, share_interval
+from netwatch.detect.nuisance import Groups, NuisanceTest
 from netwatch.detect.state import SeriesState
 
 __all__ = ["Core", "Judged"]
@@ -29,8 +30,11 @@ _LEAST_SHARE = 0.05
 """A target that answers less often than this in ordinary times can tell nothing."""
 _LEAST_TEMPER = 0.12
 _JUMP = 4.0
+_USUALLY = 0.5
 _MOST_DEGREES = 4.0
 """Student's t never gets thinner tails than these: single wild bins are common in the field."""
+_MOST_DEGREES_TOGETHER = 8.0
+"""The same for the mean of many networks, in which wild bins average out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +63,18 @@ class Core:
     """Judges and learns, interval after interval, on the rows of a `SeriesState`."""
 
     def __init__(self, state: SeriesState, *, width: timedelta, least_history: timedelta) -> None:
-        """Work on `state`, whose rows may grow between intervals (then call `set_composites`)."""
+        """Work on `state`, whose rows may grow between intervals (then call `set_layout`)."""
         self.state = state
         self._width = width
         self._least_history = least_history
         self._matrix = transition_matrix(width)
+        self._nuisance = NuisanceTest(width)
         self._composites = make_composites([])
+        self._groups = Groups(np.zeros(0, np.intp), np.zeros(0, np.intp))
 
-    def set_composites(self, composites: Composites) -> None:
-        """Say which rows are weighted means of which others."""
-        self._composites = composites
+    def set_layout(self, composites: Composites, groups: Groups) -> None:
+        """Say which rows are weighted means of which others, and what they are about."""
+        self._composites, self._groups = composites, groups
 
     def step(self, time: datetime, values: Floats, totals: Floats, held: Bools) -> Judged:
         """Judge the interval that starts at `time`, and learn from it where not `held`."""
@@ -77,6 +83,8 @@ class Core:
         shares = np.where(state.share, _divide(values, totals), values)
         ratio = _divide(shares, state.baseline.expect(time))
         ratio[~usable] = np.nan
+        normal = normal_probability(state.belief) > _USUALLY
+        ratio[self._nuisance.faulty(self._groups, ratio, normal)] = np.nan
         trials = independent_trials(state.baseline, totals)
         low, high = self._intervals(ratio, trials)
         weighed = self._weigh(ratio, low, high, usable)
@@ -129,7 +137,8 @@ class Core:
         seen = np.isfinite(ratio)
         plain, share = seen & ~state.share, seen & state.share
         spread, degrees = baseline.foresight()
-        degrees = np.minimum(degrees, _MOST_DEGREES)
+        most = np.where(baseline.composite, _MOST_DEGREES_TOGETHER, _MOST_DEGREES)
+        degrees = np.minimum(degrees, most)
         evidence[plain] = ratio_evidence(ratio[plain], spread[plain], degrees[plain])
         ordinary = np.exp(baseline.level[share])
         evidence[share] = binomial_evidence(ratio[share] * ordinary, trials[share], ordinary)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from netwatch.detect.composite import make_composites
 from netwatch.detect.core import Core, Judged
+from netwatch.detect.nuisance import Groups
 from netwatch.detect.state import SeriesState
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity
@@ -116,6 +117,7 @@ class GridDetector:
         """Take up a saved state."""
         self._core = self._make_core(SeriesState.load(state, width=self._width.total_seconds()))
         self._map_composites()
+        self._frozen, self._mask = frozenset(), np.zeros(0, dtype=bool)
 
     def _held(self, frozen: frozenset[SeriesKey]) -> npt.NDArray[np.bool_]:
         """Return which rows are frozen; most intervals freeze what the one before did."""
@@ -153,7 +155,22 @@ class GridDetector:
                     if (found := rows.get(SeriesKey(key.signal, entity))) is not None
                 }
                 members.append((row, parts))
-        self._core.set_composites(make_composites(members))
+        self._core.set_layout(make_composites(members), self._groups())
+
+    def _groups(self) -> Groups:
+        """Return the signal and country of every row; wider series are left to their networks."""
+        signals: dict[str, int] = {}
+        countries: dict[Entity, int] = {}
+        pairs = []
+        for key in self._core.state.keys:
+            country = self._atlas.country(key.entity)
+            if country is None or key.entity in self._networks:
+                place = -1
+            else:
+                place = countries.setdefault(country, len(countries))
+            pairs.append((signals.setdefault(key.signal, len(signals)), place))
+        signal, country_number = zip(*pairs, strict=True) if pairs else ((), ())
+        return Groups(np.array(signal, np.intp), np.array(country_number, np.intp))
 
     def _describe(self, row: int, *, usable: bool) -> str:
         """Return what the ordinary level of a row stands on, and since when it is frozen."""

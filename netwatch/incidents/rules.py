@@ -26,7 +26,7 @@ class Rules:
     hold_network: timedelta = timedelta(minutes=30)
     group: timedelta = timedelta(hours=6)
     stable: timedelta = timedelta(hours=6)
-    reopen: timedelta = timedelta(hours=24)
+    reopen: timedelta = timedelta(hours=2)
     milestone: timedelta = timedelta(hours=1)
     update_every: timedelta = timedelta(hours=1)
 

@@ -8,7 +8,7 @@ import msgspec
 from netwatch.incidents.case import Case, write_revision
 from netwatch.incidents.progress import next_reason, pass_milestones
 from netwatch.incidents.rules import Rules
-from netwatch.incidents.watch import Watch
+from netwatch.incidents.watch import LOST, Watch
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.errors import StoreError
@@ -18,6 +18,7 @@ from netwatch.model.series import ACTIVE_SIGNALS, Level, SeriesKey
 __all__ = ["Tracker"]
 
 _SURE = 0.95
+_VERY_SURE = 0.99
 _LEAST_BINS = 2
 _LEAST_COVERAGE = 0.3
 _KINDS = list(EntityKind)
@@ -145,12 +146,10 @@ class Tracker:
 
     def _is_ripe(self, entity: Entity, watch: Watch) -> bool:
         """Return whether a scope is low, surely and long enough to open an incident."""
-        hold = self._rules.hold(entity.kind)
-        return (
-            watch.low_bins >= _LEAST_BINS
-            and watch.level.probability > _SURE
-            and watch.held(self._width) >= hold
-        )
+        level, hold = watch.level, self._rules.hold(entity.kind)
+        deep = level.value is not None and level.value < LOST and level.probability > _VERY_SURE
+        long_enough = watch.low_bins >= (1 if deep else _LEAST_BINS)
+        return long_enough and level.probability > _SURE and watch.held(self._width) >= hold
 
     def _is_covered(self, entity: Entity) -> bool:
         """Return whether an open incident, or a wider scope that may open one, holds `entity`."""

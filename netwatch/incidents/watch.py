@@ -15,18 +15,22 @@ LOST = 0.5
 RETURNED = 0.7
 """A loss has ended where the level comes back above this for good."""
 _LIKELY = 0.8
+_SUSPECT = 0.05
+"""A reduced bin that the filter makes nothing of is noise, and no part of what follows."""
 _ORDINARY = 0.95
 """Lower edge of the ordinary band."""
 
 
 def is_low(level: Level) -> bool:
-    """Return whether a level is low enough, and surely enough, to be part of a loss.
+    """Return whether a level is low enough, and surely enough, to be part of a loss."""
+    return is_reduced(level) and level.probability > _LIKELY
 
-    10 points or more below ordinary, with an interval that does not reach the ordinary band.
-    """
+
+def is_reduced(level: Level) -> bool:
+    """Return whether a level is 10 points or more below ordinary, its interval clear of it."""
     if level.value is None or level.high is None:
         return False
-    return level.value < REDUCED and level.high < _ORDINARY and level.probability > _LIKELY
+    return level.value < REDUCED and level.high < _ORDINARY
 
 
 class Watch(msgspec.Struct):
@@ -57,14 +61,14 @@ class Watch(msgspec.Struct):
         if level.value is None:
             return
         self.level = level
-        if level.value < REDUCED:
+        if is_reduced(level) and level.probability > _SUSPECT:
             self.reduced_from = self.reduced_from or level.time
         else:
             self.reduced_from, self.ordinary_at = None, level.time
         self.lost_from = (self.lost_from or level.time) if level.value < LOST else None
         if is_low(level):
             self._deepen(level, width)
-        elif level.probability < LOST or level.value >= REDUCED:
+        elif level.probability < LOST or not is_reduced(level):
             self.low_from, self.low_bins, self.provisional_at, self.lowest = None, 0, None, None
 
     def _deepen(self, level: Level, width: timedelta) -> None:

@@ -1,0 +1,101 @@
+"""When a signal moves everywhere at once, the signal is at fault and not the world.
+
+For each country the others are the control group: the median over them of how far the signal
+is from ordinary should be nothing. Where it is far more than it usually is, that signal says
+nothing in that interval.
+"""
+
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Groups", "NuisanceTest"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+
+_LEAST_OTHERS = 3
+"""Fewer other countries are no control group: their own events would speak for the world."""
+_SCALES = 5.0
+_LEAST_SHIFT = 0.02
+_HALF_LIFE = timedelta(days=7)
+
+
+class Groups:
+    """Which rows belong to which signal and country.
+
+    Attributes:
+        signal, country: number of each row's signal and country; -1 for no country.
+        signals, countries: how many there are.
+    """
+
+    def __init__(self, signal: Rows, country: Rows) -> None:
+        self.signal = signal
+        self.country = country
+        self.signals = int(signal.max(initial=-1)) + 1
+        self.countries = int(country.max(initial=-1)) + 1
+
+
+class NuisanceTest:
+    """Leave-one-country-out test of each signal, with a running scale.
+
+    Attributes:
+        scale: usual size of the median shift of each signal, shape (signals,).
+    """
+
+    def __init__(self, width: timedelta) -> None:
+        self.scale: Floats = np.zeros(0)
+        self._decay = float(1 - 0.5 ** (width / _HALF_LIFE))
+
+    def faulty(self, groups: Groups, ratio: Floats, normal: Bools) -> Bools:
+        """Return which rows a faulty signal made untrustworthy in this interval.
+
+        Args:
+            groups: signal and country of the rows.
+            ratio: current over ordinary, NaN for no data.
+            normal: rows that were ordinary before; others would only bring their own events.
+        """
+        missing = groups.signals - len(self.scale)
+        self.scale = np.concatenate([self.scale, np.full(max(missing, 0), _LEAST_SHIFT)])
+        bad = np.zeros(len(ratio), dtype=bool)
+        use = normal & np.isfinite(ratio) & (groups.country >= 0)
+        for signal in range(groups.signals):
+            medians = _country_medians(groups, ratio, use & (groups.signal == signal))
+            if np.isfinite(medians).sum() <= _LEAST_OTHERS:
+                continue
+            shifts = np.abs(_others_median(medians))
+            bound = max(_SCALES * self.scale[signal], _LEAST_SHIFT)
+            far = np.append(shifts > bound, False)
+            bad |= (groups.signal == signal) & far[groups.country]
+            usual = min(float(np.nanmedian(shifts)), bound)
+            self.scale[signal] += self._decay * (usual - self.scale[signal])
+        return bad
+
+
+def _country_medians(groups: Groups, ratio: Floats, use: Bools) -> Floats:
+    """Return the median shift from ordinary of each country's used rows, NaN without any."""
+    order = np.lexsort((ratio[use], groups.country[use]))
+    values, countries = ratio[use][order] - 1, groups.country[use][order]
+    medians = np.full(groups.countries, np.nan)
+    names, starts, counts = np.unique(countries, return_index=True, return_counts=True)
+    low, high = starts + (counts - 1) // 2, starts + counts // 2
+    medians[names] = (values[low] + values[high]) / 2
+    return medians
+
+
+def _others_median(medians: Floats) -> Floats:
+    """Return for every country the median over the other countries."""
+    known = np.isfinite(medians)
+    values = np.sort(medians[known])
+    count = len(values)
+    # Leaving out a value at or below the middle moves the median of the rest one up.
+    place = np.searchsorted(values, medians)
+    rest = count - 1
+    low, high = (rest - 1) // 2, rest // 2
+    low_at = np.where(place <= low, low + 1, low)
+    high_at = np.where(place <= high, high + 1, high)
+    found = (values[np.minimum(low_at, count - 1)] + values[np.minimum(high_at, count - 1)]) / 2
+    everyone = np.median(values)
+    return np.asarray(np.where(known, found, everyone))
