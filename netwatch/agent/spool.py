@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS batch (
     tier INTEGER NOT NULL DEFAULT 0,
     refused TEXT
 );
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS waiting ON batch (sequence) WHERE refused IS NULL;
 CREATE INDEX IF NOT EXISTS tiers ON batch (tier, sequence);
 """
@@ -173,6 +174,25 @@ class Spool:
                 "UPDATE batch SET refused = ? WHERE sequence = ?",
                 [(reason, sequence) for sequence, reason in refusals],
             )
+
+    def fact(self, name: str) -> bytes | None:
+        """Return what was remembered under a name."""
+        with self._database.reading():
+            query = "SELECT value FROM fact WHERE name = ?"
+            found = self._file.execute(query, (name,)).fetchone()
+        return None if found is None else bytes(found[0])
+
+    def remember(self, name: str, value: bytes) -> None:
+        """Remember a value under a name, in place of what was there."""
+        with self._database.writing():
+            self._file.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+
+    def trust(self, name: str, key: bytes | None) -> bool:
+        """Tell whether `key` is the one that `name` has; the first one ever is remembered."""
+        known = self.fact(name)
+        if known is None and key is not None:
+            self.remember(name, key)
+        return known is None or known == key
 
     def count_waiting(self) -> int:
         """Return how many batches wait for the collector."""

@@ -17,8 +17,9 @@ import msgspec
 from netwatch.agent.spool import Sealed, Spool
 from netwatch.model.errors import InputError, LinkError
 from netwatch.protocols import Link, Message
-from netwatch.wire.acknowledgement import unpack_acknowledgement
+from netwatch.wire.acknowledgement import Acknowledgement, unpack_acknowledgement
 from netwatch.wire.session import connect_patiently, first_end
+from netwatch.wire.signing import ACKNOWLEDGEMENT, open_signed
 from netwatch.wire.topics import acknowledgement_topic, batch_topic, presence_topic
 from netwatch.worker import Worker
 
@@ -165,12 +166,8 @@ class Uplink:
     async def _listen(self, link: Link) -> None:
         """Take acknowledgements."""
         async for message in link.messages():
-            try:
-                answer = unpack_acknowledgement(message.payload)
-            except InputError as error:
-                _log.warning("%s", error)
-                continue
-            if answer.agent != self._agent:
+            answer = await self._open(message)
+            if answer is None:
                 continue
             for low, high in answer.kept:
                 self._flight.forget(low, high)
@@ -181,6 +178,25 @@ class Uplink:
             if answer.refused:
                 await self._worker.do(self._spool.refuse, answer.refused)
             self.nudge()
+
+    async def _open(self, message: Message) -> Acknowledgement | None:
+        """Return an acknowledgement that is the collector's and for us.
+
+        The first key that signs one is the collector's for good: a broker that forges them
+        would have us forget what nobody has.
+        """
+        try:
+            plain, key = open_signed(message.payload, ACKNOWLEDGEMENT)
+            answer = unpack_acknowledgement(plain)
+        except InputError as error:
+            _log.warning("%s", error)
+            return None
+        if answer.agent != self._agent:
+            return None
+        if not await self._worker.do(self._spool.trust, "collector", key):
+            _log.warning("an acknowledgement is not signed with the collector's key")
+            return None
+        return answer
 
     def _presence(self, state: str) -> Message:
         """Return what is said about us while in `state`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from netwatch.agent.identity import read_or_make_identity
 from netwatch.analysis.loop import Analysis, run_analysis
 from netwatch.analysis.pipeline import Pipeline
 from netwatch.app.broker import broker_password, link_factory
@@ -95,6 +96,7 @@ async def run_collect(opened: Opened) -> None:
     """Receive, keep, acknowledge and count, until cancelled."""
     config = opened.config
     password = broker_password(config)
+    identity = read_or_make_identity(Path(config.data) / "collector.key")
     with Inbox(Path(config.data) / "inbox.sqlite") as inbox:
         await run_collector(
             CollectorParts(
@@ -104,6 +106,7 @@ async def run_collect(opened: Opened) -> None:
                 targets={target.id: target for target in config.target},
                 clock=now,
                 config=config.analysis,
+                signer=identity.signer,
             )
         )
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import cast
 
+from netwatch.agent.identity import read_or_make_identity
 from netwatch.agent.loop import AgentParts, run_agent
 from netwatch.agent.spool import Spool
 from netwatch.app.broker import broker_password, link_factory
@@ -36,7 +37,10 @@ async def run_vantage(config: Config) -> None:
         raise ConfigError("target: there is none, so there is nothing to probe")
     vantage = Vantage(config.vantage.id, config.vantage.country, config.vantage.asn)
     password = broker_password(config)
-    with Spool(_spool_path(config), vantage=vantage, born=now()) as spool:
+    path = _spool_path(config)
+    identity = read_or_make_identity(path.with_name(f"agent-{vantage.id}.key"))
+    limit = config.agent.spool_bytes
+    with Spool(path, vantage=vantage, born=now(), limit=limit, pack=identity.pack) as spool:
         await run_agent(
             AgentParts(
                 vantage=vantage,

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 
 from netwatch.collector.inbox import Inbox
 from netwatch.collector.tally import Tally
-from netwatch.model.measurement import Measurement, Target
+from netwatch.model.measurement import Target
 from netwatch.model.series import Bin
 from netwatch.protocols import SeriesStore
-from netwatch.signals.reachability import count_reachability, floor_time
+from netwatch.signals.account import Row, account
+from netwatch.signals.reachability import floor_time
 
 __all__ = ["Closer"]
 
@@ -77,10 +78,10 @@ class Closer:
         return len(late)
 
     def _count(self, start: datetime, end: datetime) -> list[Bin]:
-        """Count what the inbox holds of an interval."""
-        measurements: list[Measurement] = []
-        for _, measurement in self._inbox.measurements(start, end):
+        """Count what the inbox holds of an interval, broken vantages left out."""
+        rows: list[Row] = []
+        for vantage, measurement in self._inbox.measurements(start, end):
             if measurement.target not in self._targets:
                 self._tally.add("unknown_target")
-            measurements.append(measurement)
-        return count_reachability(measurements, self._targets, width=self.width)
+            rows.append((vantage, measurement))
+        return account(rows, self._targets, width=self.width)

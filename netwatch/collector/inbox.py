@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS replaced (
     high INTEGER NOT NULL,
     PRIMARY KEY (vantage, high, low)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS vantage (id TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS late (time INTEGER PRIMARY KEY);
 """
 _KEEP = (
@@ -63,14 +64,16 @@ class Verdict(StrEnum):
     KEPT = "kept"
     REPEATED = "repeated"
     EQUIVOCATION = "equivocation"
+    WRONG_KEY = "wrong_key"
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A batch and the message that it came as."""
+    """A batch, the message that it came as, and the public key that signed it."""
 
     batch: Batch
     payload: bytes
+    key: bytes | None = None
 
 
 class Inbox:
@@ -96,8 +99,9 @@ class Inbox:
 
         A repeated one is kept once. One whose name was used for other content is an
         equivocation and is not kept. What a batch replaces counts no more, whether it is
-        here already or comes later. Bins of `width` that lie before `closed_until` and
-        get something new are noted as late in the same transaction.
+        here already or comes later. The first key that signs for a vantage is its key for
+        good; whatever comes under its name without it is not kept. Bins of `width` that
+        lie before `closed_until` and get something new are noted as late with it.
         """
         with self._database.writing():
             return [self._add_one(parcel, closed_until, width) for parcel in parcels]
@@ -145,6 +149,8 @@ class Inbox:
     def _add_one(self, parcel: Parcel, closed_until: datetime | None, width: timedelta) -> Verdict:
         """Keep one parcel, inside a transaction."""
         batch = parcel.batch
+        if not self._is_ours(batch.vantage.id, parcel.key):
+            return Verdict.WRONG_KEY
         if self._is_replaced(batch.vantage.id, batch.sequence):
             return Verdict.REPEATED
         digest = blake2b(parcel.payload, digest_size=16).digest()
@@ -162,6 +168,14 @@ class Inbox:
         if closed_until is not None:
             self._note_late(times, _milliseconds(closed_until), width)
         return Verdict.KEPT
+
+    def _is_ours(self, vantage: str, key: bytes | None) -> bool:
+        """Tell whether `key` may speak for `vantage`; the first one ever may from then on."""
+        query = "SELECT key FROM vantage WHERE id = ?"
+        known = self._file.execute(query, (vantage,)).fetchone()
+        if known is None and key is not None:
+            self._file.execute("INSERT INTO vantage VALUES (?, ?)", (vantage, key))
+        return known is None or known[0] == key
 
     def _is_replaced(self, vantage: str, sequence: int) -> bool:
         """Tell whether a batch's place was taken by a later one."""

@@ -11,6 +11,7 @@ from netwatch.model.errors import InputError
 from netwatch.protocols import Clock, Message
 from netwatch.wire.acknowledgement import Acknowledgement, to_ranges
 from netwatch.wire.envelope import LARGEST_MESSAGE, unpack_batch
+from netwatch.wire.signing import BATCH, open_signed
 from netwatch.wire.topics import topic_agent
 
 __all__ = ["Intake"]
@@ -46,6 +47,11 @@ class Intake:
         verdicts = self._inbox.add(parcels, closed_until=closer.until, width=closer.width)
         for parcel, verdict in zip(parcels, verdicts, strict=True):
             batch = parcel.batch
+            if verdict is Verdict.WRONG_KEY:
+                # No answer: who asks is not who is named.
+                text = f"batch {batch.sequence} of {batch.vantage.id} is not signed with its key"
+                self._tally.complain(verdict.value, text)
+                continue
             answer = answers.setdefault(batch.vantage.id, _Answer())
             if verdict is Verdict.EQUIVOCATION:
                 answer.refused.append((batch.sequence, verdict.value))
@@ -70,7 +76,8 @@ class Intake:
             self._tally.complain("too_large", text)
             return None
         try:
-            batch = unpack_batch(message.payload)
+            plain, key = open_signed(message.payload, BATCH)
+            batch = unpack_batch(plain)
         except InputError as error:
             self._tally.complain("garbled", f"{message.topic[:100]}: {error}")
             return None
@@ -83,4 +90,4 @@ class Intake:
             self._tally.complain("future", f"batch {batch.sequence} of {sender} is in the future")
             answers.setdefault(sender, _Answer()).refused.append((batch.sequence, "future"))
             return None
-        return Parcel(batch, message.payload)
+        return Parcel(batch, message.payload, key)

@@ -15,6 +15,7 @@ from netwatch.model.measurement import Target
 from netwatch.protocols import Clock, Link, Message, SeriesStore
 from netwatch.wire.acknowledgement import pack_acknowledgement
 from netwatch.wire.session import connect_patiently, first_end
+from netwatch.wire.signing import ACKNOWLEDGEMENT, Signer
 from netwatch.wire.topics import ALL_BATCHES, acknowledgement_topic
 from netwatch.worker import Worker
 
@@ -39,6 +40,7 @@ class CollectorParts:
         clock: the wall clock.
         config: bin width and grace.
         tally: what was counted, for whoever shows it.
+        signer: signs acknowledgements; without, they go unsigned.
     """
 
     connect: Callable[[Message | None], Link]
@@ -48,6 +50,7 @@ class CollectorParts:
     clock: Clock
     config: AnalysisConfig = field(default_factory=AnalysisConfig)
     tally: Tally = field(default_factory=Tally)
+    signer: Signer | None = None
 
 
 async def run_collector(parts: CollectorParts) -> None:
@@ -128,9 +131,10 @@ class _Collector:
                 self._parts.tally.complain("inbox", f"nothing can be kept: {error}")
                 continue
             for answer in answers:
-                await link.publish(
-                    acknowledgement_topic(answer.agent), pack_acknowledgement(answer)
-                )
+                message = pack_acknowledgement(answer)
+                if self._parts.signer is not None:
+                    message = self._parts.signer.sign(message, ACKNOWLEDGEMENT)
+                await link.publish(acknowledgement_topic(answer.agent), message)
 
     async def _close(self, closer: Closer) -> None:
         """Close bins as their time comes."""

@@ -22,6 +22,8 @@ __all__ = [
     "LARGEST_MESSAGE",
     "LARGEST_SEQUENCE",
     "MOST_MEASUREMENTS",
+    "SIGNED",
+    "SIGNED_HEADER",
     "inflate",
     "pack_batch",
     "unpack_batch",
@@ -33,6 +35,11 @@ LARGEST_SEQUENCE = 2**53
 """Sequences stay below this, so that every language can hold one exactly."""
 MOST_MEASUREMENTS = 5_000
 """Measurements in the largest batch."""
+
+SIGNED = b"NW\x02"
+"""How a signed message begins; `netwatch.wire.signing` knows the rest."""
+SIGNED_HEADER = len(SIGNED) + 32 + 64
+"""Bytes before the plain message: these, a public key and a signature."""
 
 _MAGIC = b"NW\x01"
 _INFLATED_LIMIT = 1024 * 1024
@@ -100,13 +107,15 @@ def pack_batch(batch: Batch) -> bytes:
 
 
 def unpack_batch(message: bytes) -> Batch:
-    """Return the batch that a message carries.
+    """Return the batch that a message carries; a signature is passed over, not looked at.
 
     Raises:
         InputError: it is too large, no batch, or not a batch that `pack_batch` could make.
     """
     if len(message) > LARGEST_MESSAGE:
         raise InputError(f"batch: {len(message)} bytes are more than {LARGEST_MESSAGE}")
+    if message.startswith(SIGNED):
+        message = message[SIGNED_HEADER:]
     if not message.startswith(_MAGIC):
         raise InputError("batch: not a message of this version of netwatch")
     try:

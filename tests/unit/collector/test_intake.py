@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netwatch.collector.closer import Closer
 from netwatch.collector.inbox import Inbox
@@ -11,6 +12,7 @@ from netwatch.model.measurement import Batch, Measurement, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
 from netwatch.wire.envelope import pack_batch
+from netwatch.wire.signing import BATCH, Signer
 from netwatch.wire.topics import batch_topic
 
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
@@ -125,3 +127,31 @@ def test_an_interval_without_data_closes_without_bins(desk: Desk) -> None:
     desk.take(message(1, -60))
     assert desk.closer.close(START) == 12
     assert desk.totals() == [1.0]
+
+
+def signed(signer: Signer, sequence: int, *minutes: float) -> Message:
+    plain = message(sequence, *minutes)
+    return Message(plain.topic, signer.sign(plain.payload, BATCH))
+
+
+def test_the_first_key_is_the_vantages_key_for_good(desk: Desk) -> None:
+    """An imposter, signed or not, is neither kept nor answered; the vantage goes on."""
+    ours, theirs = (Signer(Ed25519PrivateKey.generate()) for _ in range(2))
+    assert len(desk.take(signed(ours, 1, 0))) == 1
+    assert desk.take(signed(theirs, 2, 0)) == []
+    assert desk.take(message(3, 0)) == []
+    assert desk.tally.counts["wrong_key"] == 2
+    assert len(desk.take(signed(ours, 2, 0))) == 1
+    assert desk.inbox.count_batches() == 2
+
+
+def test_a_false_signature_is_garbled(desk: Desk) -> None:
+    good = signed(Signer(Ed25519PrivateKey.generate()), 1, 0)
+    assert desk.take(Message(good.topic, good.payload[:-1] + b"?")) == []
+    assert desk.tally.counts["garbled"] == 1
+
+
+def test_an_unsigned_vantage_may_begin_to_sign(desk: Desk) -> None:
+    desk.take(message(1, 0))
+    assert len(desk.take(signed(Signer(Ed25519PrivateKey.generate()), 2, 0))) == 1
+    assert desk.take(message(3, 0)) == []

@@ -1,0 +1,67 @@
+"""Signatures on messages: who wrote a batch, and who says that it is kept.
+
+A signed message is `NW`, a 2, the writer's Ed25519 public key, the signature, and the plain
+message. The signature covers the purpose and the plain message, so that what was signed for
+one purpose is worth nothing for another (RFC 8032, and domain separation as in 5.1).
+"""
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from netwatch.model.errors import InputError
+from netwatch.wire.envelope import LARGEST_MESSAGE, SIGNED, SIGNED_HEADER
+
+__all__ = ["ACKNOWLEDGEMENT", "BATCH", "TARGETS", "Signer", "open_signed", "verify"]
+
+BATCH = b"netwatch-batch-v1\0"
+ACKNOWLEDGEMENT = b"netwatch-acknowledgement-v1\0"
+TARGETS = b"netwatch-targets-v1\0"
+_KEY = 32
+_SIGNATURE = 64
+
+
+class Signer:
+    """Holds a private key and signs with it.
+
+    Attributes:
+        public: the public key, 32 bytes, by which others know us.
+    """
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self.public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    def sign(self, message: bytes, purpose: bytes) -> bytes:
+        """Return `message`, signed.
+
+        Raises:
+            InputError: with its signature it would be larger than a message may be.
+        """
+        if len(message) + SIGNED_HEADER > LARGEST_MESSAGE:
+            raise InputError(f"message: {len(message)} bytes are too many to be signed")
+        return SIGNED + self.public + self._key.sign(purpose + message) + message
+
+
+def open_signed(message: bytes, purpose: bytes) -> tuple[bytes, bytes | None]:
+    """Return the plain message and the public key that signed it, None where nobody did.
+
+    Raises:
+        InputError: there is a signature, and it is false.
+    """
+    if not message.startswith(SIGNED):
+        return message, None
+    head, plain = message[len(SIGNED) : SIGNED_HEADER], message[SIGNED_HEADER:]
+    key, signature = head[:_KEY], head[_KEY:]
+    if len(signature) != _SIGNATURE or not verify(plain, purpose, key=key, signature=signature):
+        raise InputError("message: the signature is false")
+    return plain, key
+
+
+def verify(message: bytes, purpose: bytes, *, key: bytes, signature: bytes) -> bool:
+    """Tell whether `signature` is that of the public `key` for `message` and `purpose`."""
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, purpose + message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True

@@ -1,0 +1,116 @@
+"""kill -9 while measurements flow: nothing that was committed is lost, nothing counts twice."""
+
+import multiprocessing
+import os
+import random
+import signal
+import struct
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from netwatch.agent.spool import Spool
+from netwatch.collector.inbox import Inbox, Parcel, Verdict
+from netwatch.model.measurement import Measurement, Vantage
+from netwatch.wire.envelope import unpack_batch
+
+START = datetime(2026, 1, 8, tzinfo=UTC)
+VANTAGE = Vantage("a1", "IR", 44244)
+TOGETHER = 5
+NUMBER = struct.Struct("!Q")
+
+
+def open_spool(folder: Path) -> Spool:
+    return Spool(folder / "spool.sqlite", vantage=VANTAGE, born=START)
+
+
+def write_for_ever(folder: Path, first: int, pipe: int) -> None:
+    """The agent: append, tell what is committed, seal now and then, until it is killed."""
+    spool = open_spool(folder)
+    number = first
+    while True:
+        rows = [
+            Measurement(
+                "one", "tcp", START + timedelta(milliseconds=number + place), None, "",
+                alive=True, seconds=0.01,
+            )
+            for place in range(TOGETHER)
+        ]  # fmt: skip
+        spool.append(rows)
+        number += TOGETHER
+        os.write(pipe, NUMBER.pack(number))
+        if random.random() < 0.3:
+            spool.seal()
+
+
+def run_and_kill(folder: Path, first: int, dice: random.Random) -> int:
+    """Run an agent for a moment and kill it; return up to which number it had committed."""
+    reading, writing = os.pipe()
+    process = multiprocessing.get_context("fork").Process(
+        target=write_for_ever, args=(folder, first, writing)
+    )
+    process.start()
+    os.close(writing)
+    os.read(reading, NUMBER.size)
+    time.sleep(dice.uniform(0, 0.02))
+    os.kill(process.pid or 0, signal.SIGKILL)
+    process.join()
+    told = bytearray()
+    while part := os.read(reading, 65_536):
+        told += part
+    os.close(reading)
+    process.close()
+    # The pipe's first number was read before; no later one means it still stands.
+    last = NUMBER.unpack(told[-NUMBER.size :])[0] if told else first + TOGETHER
+    return int(last)
+
+
+def deliver(spool: Spool, inbox: Inbox, dice: random.Random, share: float) -> None:
+    """Send some of what waits; some acknowledgements get lost on their way."""
+    for sealed in spool.oldest(10_000):
+        if dice.random() < share:
+            parcel = Parcel(unpack_batch(sealed.payload), sealed.payload)
+            (verdict,) = inbox.add([parcel], closed_until=None, width=timedelta(minutes=5))
+            assert verdict in {Verdict.KEPT, Verdict.REPEATED}
+            if dice.random() < 0.7:
+                spool.acknowledge([(sealed.sequence, sealed.sequence)])
+
+
+def survive(folder: Path, kills: int) -> None:
+    dice = random.Random(7)
+    committed: set[int] = set()
+    first = 0
+    inbox = Inbox(folder / "inbox.sqlite")
+    for number in range(kills):
+        last = run_and_kill(folder, first, dice)
+        committed.update(range(first, last))
+        # What was appended but not yet told may be there too; the next numbers leave room.
+        first = last + 100 * TOGETHER
+        if number % 10 == 0:
+            with open_spool(folder) as spool:
+                deliver(spool, inbox, dice, share=0.5)
+    with open_spool(folder) as spool:
+        spool.seal()
+        spool.make_room()
+        while spool.count_waiting():
+            deliver(spool, inbox, dice, share=1.0)
+    end = START + timedelta(days=999)
+    found = [round((row.time - START).total_seconds() * 1000) for _, row in
+             inbox.measurements(START, end)]  # fmt: skip
+    inbox.close()
+    assert len(found) == len(set(found)), "something counts twice"
+    assert committed <= set(found), "something committed is lost"
+    assert len(committed) > kills * TOGETHER
+
+
+@pytest.mark.timeout(60)
+def test_sixty_kills(tmp_path: Path) -> None:
+    survive(tmp_path, 60)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_thousand_kills(tmp_path: Path) -> None:
+    survive(tmp_path, 1000)

@@ -1,0 +1,158 @@
+"""The uplink on a memory broker: what leaves, in which order, and when it is forgotten."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from servers import until
+
+from netwatch.agent.spool import Spool
+from netwatch.agent.uplink import Uplink
+from netwatch.model.measurement import Measurement, Vantage
+from netwatch.wire.acknowledgement import Acknowledgement, pack_acknowledgement
+from netwatch.wire.envelope import unpack_batch
+from netwatch.wire.memory import MemoryBroker, MemoryLink
+from netwatch.wire.signing import ACKNOWLEDGEMENT, Signer
+from netwatch.wire.topics import ALL_BATCHES, ALL_PRESENCE, acknowledgement_topic
+from netwatch.worker import Worker
+
+BORN = datetime(2026, 1, 8, tzinfo=UTC)
+
+
+class Stage:
+    """An uplink, a spool, a broker, and a collector that says only what the test says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.broker = MemoryBroker()
+        self.worker = Worker("test")
+        self.spool = Spool(folder / "spool.sqlite", vantage=Vantage("a1"), born=BORN)
+        self.uplink = Uplink(
+            "a1",
+            lambda will: MemoryLink(self.broker, will=will),
+            spool=self.spool,
+            worker=self.worker,
+            pace=0.05,
+        )
+        self.heard: list[int] = []
+        self.presence: list[bytes] = []
+
+    def fill(self, count: int) -> list[int]:
+        for number in range(count):
+            time = BORN + timedelta(seconds=number)
+            row = Measurement("one", "tcp", time, None, "", alive=True, seconds=0.1)
+            self.spool.append([row])
+            self.spool.seal()
+        return [sealed.sequence for sealed in self.spool.oldest(count)]
+
+    @asynccontextmanager
+    async def play(self) -> AsyncIterator[MemoryLink]:
+        async with MemoryLink(self.broker) as collector:
+            await collector.subscribe(ALL_BATCHES)
+            await collector.subscribe(ALL_PRESENCE)
+            tasks = [
+                asyncio.ensure_future(part) for part in (self._hear(collector), self.uplink.run())
+            ]
+            try:
+                yield collector
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _hear(self, collector: MemoryLink) -> None:
+        async for message in collector.messages():
+            if message.topic.endswith("/b"):
+                self.heard.append(unpack_batch(message.payload).sequence)
+            else:
+                self.presence.append(message.payload)
+
+    async def acknowledge(self, collector: MemoryLink, *sequences: int, **more: object) -> None:
+        signer = more.pop("signer", None)
+        answer = Acknowledgement("a1", tuple((one, one) for one in sequences), **more)
+        message = pack_acknowledgement(answer)
+        if isinstance(signer, Signer):
+            message = signer.sign(message, ACKNOWLEDGEMENT)
+        await collector.publish(acknowledgement_topic("a1"), message)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+async def test_the_newest_goes_first_and_a_quarter_is_backlog(stage: Stage) -> None:
+    numbers = stage.fill(20)
+    async with stage.play():
+        await until(lambda: len(stage.heard) >= 3)
+        assert stage.heard[0] == numbers[-1]
+        assert stage.heard[1:3] == numbers[:2]
+
+
+async def test_the_window_is_kept(stage: Stage) -> None:
+    stage.fill(30)
+    async with stage.play():
+        await until(lambda: len(stage.heard) >= 8)
+        assert len(set(stage.heard)) == 8
+
+
+async def test_only_an_acknowledgement_empties_the_spool(stage: Stage) -> None:
+    numbers = stage.fill(3)
+    async with stage.play() as collector:
+        await until(lambda: set(stage.heard) == set(numbers))
+        assert stage.spool.count_waiting() == 3
+        await stage.acknowledge(collector, *numbers[:2])
+        await until(lambda: stage.spool.count_waiting() == 1)
+
+
+async def test_what_is_not_acknowledged_goes_again_and_again(stage: Stage) -> None:
+    (number,) = stage.fill(1)
+    async with stage.play():
+        await until(lambda: stage.heard.count(number) >= 3)
+
+
+async def test_a_refused_batch_goes_no_more(stage: Stage) -> None:
+    (number,) = stage.fill(1)
+    async with stage.play() as collector:
+        await until(lambda: number in stage.heard)
+        await stage.acknowledge(collector, refused=((number, "future"),))
+        await until(lambda: stage.spool.state().refused == 1)
+    assert stage.spool.count_waiting() == 0
+
+
+async def test_a_lost_broker_is_found_again_and_everything_goes(stage: Stage) -> None:
+    (first,) = stage.fill(1)
+    async with stage.play():
+        await until(lambda: first in stage.heard)
+        stage.broker.stop()
+    stage.heard.clear()
+    numbers = stage.fill(3)
+    stage.broker.start()
+    async with stage.play():
+        await until(lambda: set(stage.heard) == set(numbers))
+
+
+async def test_presence_tells_of_birth_and_of_leaving(stage: Stage) -> None:
+    async with stage.play():
+        await until(lambda: len(stage.presence) == 1)
+    assert stage.presence == [b'{"state":"up"}']
+    assert stage.broker.retained(ALL_PRESENCE)[0].payload == b'{"state":"stop"}'
+
+
+async def test_a_forged_acknowledgement_deletes_nothing(stage: Stage) -> None:
+    """Once the collector has signed, a broker that answers by itself is not believed."""
+    numbers = stage.fill(2)
+    signer, forger = (Signer(Ed25519PrivateKey.generate()) for _ in range(2))
+    async with stage.play() as collector:
+        await stage.acknowledge(collector, numbers[0], signer=signer)
+        await until(lambda: stage.spool.count_waiting() == 1)
+        await stage.acknowledge(collector, numbers[1])
+        await stage.acknowledge(collector, numbers[1], signer=forger)
+        await collector.publish(acknowledgement_topic("a1"), b"garbage")
+        await asyncio.sleep(0.2)
+        assert stage.spool.count_waiting() == 1
+        await stage.acknowledge(collector, numbers[1], signer=signer)
+        await until(lambda: stage.spool.count_waiting() == 0)

@@ -1,0 +1,48 @@
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from netwatch.model.errors import InputError
+from netwatch.model.measurement import Batch, Vantage
+from netwatch.wire.envelope import LARGEST_MESSAGE, pack_batch, unpack_batch
+from netwatch.wire.signing import ACKNOWLEDGEMENT, BATCH, Signer, open_signed
+
+PLAIN = pack_batch(Batch(Vantage("a1"), 7, ()))
+
+
+@pytest.fixture
+def signer() -> Signer:
+    return Signer(Ed25519PrivateKey.generate())
+
+
+def test_a_signed_message_opens_to_what_it_was(signer: Signer) -> None:
+    assert open_signed(signer.sign(PLAIN, BATCH), BATCH) == (PLAIN, signer.public)
+    assert unpack_batch(signer.sign(PLAIN, BATCH)).sequence == 7
+
+
+def test_an_unsigned_message_has_no_key() -> None:
+    assert open_signed(PLAIN, BATCH) == (PLAIN, None)
+
+
+def test_every_changed_byte_is_noticed(signer: Signer) -> None:
+    signed = signer.sign(PLAIN, BATCH)
+    for place in range(3, len(signed)):
+        damaged = bytearray(signed)
+        damaged[place] ^= 1
+        with pytest.raises(InputError, match="signature is false"):
+            open_signed(bytes(damaged), BATCH)
+
+
+def test_a_signature_is_worth_nothing_for_another_purpose(signer: Signer) -> None:
+    with pytest.raises(InputError):
+        open_signed(signer.sign(PLAIN, BATCH), ACKNOWLEDGEMENT)
+
+
+@pytest.mark.parametrize("length", [3, 40, 98, 99])
+def test_a_cut_message(signer: Signer, length: int) -> None:
+    with pytest.raises(InputError):
+        open_signed(signer.sign(PLAIN, BATCH)[:length], BATCH)
+
+
+def test_what_is_too_large_is_not_signed(signer: Signer) -> None:
+    with pytest.raises(InputError, match="too many"):
+        signer.sign(b"x" * (LARGEST_MESSAGE - 50), BATCH)
