@@ -45,12 +45,15 @@ class Scores:
         draws: name -> one value a bootstrap draw, for paired differences.
         recalls: table -> class -> (recall, events): by kind, by scope, by size.
         faults: kind of fault -> false alarms that coincide with it; "" is none.
+        reliability: for each tenth of probability in use: what was said, how often it was
+            so, and in how many bins.
     """
 
     figures: Mapping[str, Figure]
     draws: Mapping[str, Floats]
     recalls: Mapping[str, Mapping[str, tuple[float, int]]]
     faults: Mapping[str, int]
+    reliability: Sequence[tuple[float, float, int]]
 
 
 def draw_weights(clusters: int, draws: int, *, seed: int) -> Floats:
@@ -70,7 +73,10 @@ def score(outcomes: Sequence[Outcome], weights: Floats, names: Sequence[str]) ->
     draws = _rates(truths, alarms, weights, names)
     total = {name: _total(sums, name, weights) for name in _SUMS}
     false = _count(alarms[alarms["verdict"] == "false"], names, weights)
+    wrong = alarms[alarms["verdict"] == "false"]
+    minutes = wrong.groupby("cluster")["minutes"].sum().reindex(pd.Index(names)).fillna(0)
     with np.errstate(invalid="ignore", divide="ignore"):
+        draws["false_time"] = weights @ minutes.to_numpy(dtype=float) / (total["weeks"] * 10_080)
         draws["false_per_week"] = false / total["weeks"]
         draws["level_error"] = total["level_error"] / total["level_bins"]
         draws["coverage"] = total["covered"] / total["interval_bins"]
@@ -88,7 +94,16 @@ def score(outcomes: Sequence[Outcome], weights: Floats, names: Sequence[str]) ->
         draws,
         _recalls(truths),
         {str(kind): int(count) for kind, count in faults.items()},
+        _reliability(outcomes),
     )
+
+
+def _reliability(outcomes: Sequence[Outcome]) -> list[tuple[float, float, int]]:
+    parts = [one.reliability for one in outcomes if one.reliability.size]
+    if not parts:
+        return []
+    rows = np.sum(parts, axis=0).tolist()
+    return [(said / bins, low / bins, int(bins)) for bins, said, low in rows if bins]
 
 
 def differences(ours: Scores, theirs: Scores, names: Sequence[str]) -> dict[str, Figure]:

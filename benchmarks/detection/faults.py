@@ -63,10 +63,11 @@ def _signal_dead(random: np.random.Generator, counts: Counts, fault: Fault, when
 
 
 def _clock_shift(_: np.random.Generator, counts: Counts, fault: Fault, when: slice) -> None:
-    """The telescope's clock is one bin late."""
+    """The telescope's clock is ten minutes late, or one bin where bins are longer."""
     values = counts.values["telescope"]
     block = values[fault.networks, when]
-    values[fault.networks, when] = np.roll(block, 1, axis=1)
+    bins = max(1, 10 * block.shape[1] // max(1, fault.end - fault.start))
+    values[fault.networks, when] = np.roll(block, bins, axis=1)
 
 
 def _holiday(random: np.random.Generator, counts: Counts, fault: Fault, when: slice) -> None:

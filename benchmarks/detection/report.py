@@ -118,6 +118,10 @@ def write_json(
                     for table, rows in one.recalls.items()
                 },
                 "false_alarms_by_fault": dict(one.faults),
+                "reliability": [
+                    {"said": round(said, 4), "so": round(share, 4), "bins": bins}
+                    for said, share, bins in one.reliability
+                ],
             }
             for name, one in scores.items()
         },

@@ -31,11 +31,14 @@ class Outcome:
             `false`), fault (kind of the fault it coincides with, else empty), minutes.
         clusters: a row a cluster (country of a world): entity weeks, level bins, their
             absolute error, how many intervals hold the truth, Brier sum and bins.
+        reliability: a row a tenth of probability: bins, sum of what was said, how many were
+            truly low; empty where the detector gives no probability.
     """
 
     truths: pd.DataFrame
     alarms: pd.DataFrame
     clusters: pd.DataFrame
+    reliability: Floats
 
 
 def judge(world: World, verdict: Verdict, *, tier: str = "confirmed") -> Outcome:
@@ -66,6 +69,7 @@ def judge(world: World, verdict: Verdict, *, tier: str = "confirmed") -> Outcome
         pd.DataFrame(truths),
         pd.DataFrame(alarms, columns=["cluster", "scope", "size", "verdict", "fault", "minutes"]),
         _cluster_rows(world, verdict.levels),
+        _reliability(world, verdict.levels),
     )
 
 
@@ -167,6 +171,18 @@ def _cluster_rows(world: World, levels: Levels | None) -> pd.DataFrame:
             sums["brier"] = np.nansum(miss, axis=1)
     names = [f"{world.name}/{country}" for country in world.countries]
     return pd.DataFrame(sums).groupby(np.array(names)).sum().rename_axis("cluster").reset_index()
+
+
+def _reliability(world: World, levels: Levels | None) -> Floats:
+    """Return bins, sum of probabilities and truly low bins for each tenth of probability."""
+    if levels is None or levels.probability is None:
+        return np.zeros((0, 3))
+    first = world.panel.index(world.training_until)
+    said, low = levels.probability[:, first:], world.levels[:, first:] < LOW
+    known = np.isfinite(said)
+    tenth = np.minimum((said[known] * 10).astype(int), 9)
+    weights = (np.ones(tenth.size), said[known], low[known].astype(float))
+    return np.column_stack([np.bincount(tenth, each, minlength=10) for each in weights])
 
 
 def _inside(world: World) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":

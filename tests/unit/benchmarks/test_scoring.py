@@ -113,6 +113,7 @@ def test_rates_delays_and_errors_add_up() -> None:
     assert found["recall"] == pytest.approx(2 / 3)
     assert found["f1"] == pytest.approx(2 / 3)
     assert found["false_per_week"] == pytest.approx(1 / (2016 * 5 / 10_080))
+    assert found["false_time"] == pytest.approx(50 / (2016 * 5))
     # 1010 - 1002 and 3010 - 3000 minutes; the bin of the onset closes at 1005 and at 3005.
     assert (found["delay_p50"], found["delay_p90"]) == (8, 10)
     assert (found["late_p50"], found["late_p90"]) == (1, 1)
@@ -150,6 +151,17 @@ def test_level_error_coverage_and_brier() -> None:
     found = figures(world, [detection(1000, 2000)], narrow)
     assert found["coverage"] == 0
     assert found["brier"] == 1
+
+
+def test_reliability_says_how_often_it_was_so() -> None:
+    world = small_world([truth(1000, 2000)])
+    said = np.where(world.levels < 1, 0.93, 0.04)
+    outcome = judge(world, Verdict((), Levels(world.levels, None, None, said)))
+    names = ["small/country:AA"]
+    rows = score([outcome], draw_weights(1, 5, seed=1), names).reliability
+    assert [bins for _, _, bins in rows] == [2016 - 200, 200]
+    assert [share for _, share, _ in rows] == [0, 1]
+    assert [said for said, _, _ in rows] == pytest.approx([0.04, 0.93])
 
 
 def test_an_oracle_is_perfect_and_silence_is_not() -> None:

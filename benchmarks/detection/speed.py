@@ -1,0 +1,240 @@
+"""How fast the detector is, and beside what: python -m benchmarks.detection.speed [--quick].
+
+Rows: one 5-minute step for 321,000 series (75,000 networks, 5,000 regions, 250 countries, four
+signals); series-bins a second on one core, of the detector's arithmetic and of a whole backtest,
+against IODA's rule in pandas rolling medians and against SARIMA in statsmodels (if installed);
+the limit that the memory sets to the same arrays; growth with the number of series; and what a
+second process adds. Ratios are what counts: all rows are measured in one run on one machine.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.detection.signals import Noise
+from benchmarks.detection.world import WorldSize, make_world
+from netwatch.detect.detector import GridDetector
+from netwatch.lab.backtest import run_backtest
+from netwatch.model.atlas import Atlas
+from netwatch.model.entity import Entity, EntityKind, Place
+from netwatch.model.series import SeriesKey
+
+__all__ = ["Row", "main", "make_atlas", "measure"]
+
+_SIGNALS = ("probing", "bgp", "telescope", "agents")
+_START = datetime(2024, 1, 1, tzinfo=UTC)
+_WIDTH = timedelta(minutes=5)
+_WARM = 14
+_WEEK_BINS = 2016
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: what was measured, the figure, and the same in words."""
+
+    name: str
+    value: float
+    unit: str
+    note: str = ""
+
+
+def make_atlas(networks: int, regions: int, countries: int) -> tuple[Atlas, list[Entity]]:
+    """Return an atlas of networks in regions in countries, and the networks."""
+    codes = [f"{chr(65 + i // 26 % 26)}{chr(65 + i % 26)}" for i in range(countries)]
+    lands = [Entity(EntityKind.COUNTRY, code) for code in codes]
+    parts = [Entity(EntityKind.REGION, f"{codes[i % countries]}-{i}") for i in range(regions)]
+    leaves = [Entity(EntityKind.ASN, str(i + 1)) for i in range(networks)]
+    places = [Place(land, land.code) for land in lands]
+    places += [Place(part, part.code, lands[i % countries]) for i, part in enumerate(parts)]
+    places += [Place(leaf, leaf.code, parts[i % regions]) for i, leaf in enumerate(leaves)]
+    return Atlas(places), leaves
+
+
+def _warm_detector(networks: int, regions: int, countries: int) -> GridDetector:
+    """Return a detector whose series are all old enough to be judged."""
+    atlas, leaves = make_atlas(networks, regions, countries)
+    detector = GridDetector(atlas, width=_WIDTH, least_history=_WIDTH * (_WARM - 2))
+    keys = [SeriesKey(signal, leaf) for signal in _SIGNALS for leaf in leaves]
+    detector.admit(keys, _START)
+    for number in range(_WARM):
+        _step(detector, number)
+    return detector
+
+
+def _step(detector: GridDetector, number: int) -> float:
+    """Judge one interval of made-up counts; return the seconds of the judging alone."""
+    random = np.random.default_rng(number)
+    count = len(detector.rows)
+    values = random.poisson(60, count).astype(float)
+    totals = np.full(count, np.nan)
+    return _spent(lambda: detector.judge(_START + number * _WIDTH, values, totals))
+
+
+def measure(
+    networks: int, regions: int, countries: int, *, repeats: int = 5
+) -> tuple[float, int, int]:
+    """Return the median seconds of a step, the number of series, and the bytes of the state."""
+    detector = _warm_detector(networks, regions, countries)
+    seconds = [_step(detector, _WARM + number) for number in range(repeats)]
+    return float(np.median(seconds)), len(detector.rows), len(detector.save())
+
+
+def _bandwidth() -> float:
+    """Return the bytes a second that one core copies, reads and writes both counted."""
+    source = np.ones(32_000_000)
+    target = np.empty_like(source)
+    best = min(_spent(lambda: np.copyto(target, source)) for _ in range(5))
+    return 2 * source.nbytes / best
+
+
+def _spent(work: Callable[[], object]) -> float:
+    """Return the processor seconds of `work`, which other programs on the machine leave alone."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def _elapsed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _rolling_median(series: int, bins: int) -> float:
+    """Return the series-bins a second of IODA's rule with the medians of pandas."""
+    values = np.random.default_rng(1).normal(200, 15, (bins, series))
+
+    def rule() -> object:
+        frame = pd.DataFrame(values)
+        median = frame.rolling(_WEEK_BINS, min_periods=12).median().shift(1)
+        return (frame < 0.8 * median).to_numpy()
+
+    return series * bins / _spent(rule)
+
+
+def _live_median(series: int) -> float:
+    """Return the series-bins a second of the same rule when bins arrive one after another."""
+    window = pd.DataFrame(np.random.default_rng(3).poisson(200, (_WEEK_BINS, series)))
+    repeats = 3
+    return series * repeats / _spent(lambda: [window.median() for _ in range(repeats)])
+
+
+def _sarima(refits: int) -> float | None:
+    """Return the series-bins a second of ARMA(1,1) on weekly differences, 12 bins a refit.
+
+    That is how IODA runs Chocolatine: refit on a week of differences, forecast an hour.
+    """
+    if find_spec("statsmodels") is None:
+        return None
+    arima = import_module("statsmodels.tsa.arima.model").ARIMA
+    random = np.random.default_rng(2)
+    noise = random.normal(size=_WEEK_BINS)
+    for index in range(1, noise.size):
+        noise[index] += 0.7 * noise[index - 1]
+    spent = _spent(
+        lambda: [arima(noise, order=(1, 0, 1)).fit().forecast(12) for _ in range(refits)]
+    )
+    return 12 * refits / spent
+
+
+def _backtest(seed: int, countries: int) -> tuple[float, int]:
+    """Return the seconds and the series-bins of a whole backtest of a world."""
+    size = WorldSize(countries=countries, regions=2, networks=10, scored_weeks=2, width=30)
+    world = make_world(seed, size, noise=Noise())
+    frame = world.panel.frame()
+    spent = _spent(lambda: run_backtest(frame, training_until=world.training_until))
+    return spent, len(frame)
+
+
+def _share(job: tuple[int, int]) -> float:
+    return _backtest(*job)[0]
+
+
+def _workers(countries: int) -> float:
+    """Return how much more two processes get done in the same time than one."""
+    jobs = [(1, countries), (2, countries)]
+    with ProcessPoolExecutor(1) as pool:
+        alone = _elapsed(lambda: list(pool.map(_share, jobs)))
+    with ProcessPoolExecutor(2) as pool:
+        both = _elapsed(lambda: list(pool.map(_share, jobs)))
+    return alone / both
+
+
+def _rows(*, quick: bool) -> list[Row]:
+    networks, regions, countries = (7_500, 500, 50) if quick else (75_000, 5_000, 250)
+    seconds, series, state = measure(networks, regions, countries)
+    rate = series / seconds
+    rows = [
+        Row(f"one 5-minute step, {series:,} series", seconds, "s", "goal 0.5 s for 321,000"),
+        Row("state of all series", state / 1e6, "MB", "goal 300 MB for 321,000"),
+        Row("detector's arithmetic", rate, "series-bins/s"),
+    ]
+    limit = _bandwidth() / (2 * state / series)
+    rows.append(Row("memory: whole state read and written", limit, "series-bins/s"))
+    spent, bins = _backtest(1, 2 if quick else 8)
+    rows.append(Row("whole backtest, table to incidents", bins / spent, "series-bins/s"))
+    median = _rolling_median(8 if quick else 32, 2 * _WEEK_BINS)
+    rows.append(Row("IODA's rule, pandas rolling medians", median, "series-bins/s"))
+    rows.append(Row("arithmetic / rolling medians", rate / median, "x", "goal 20"))
+    rows.append(Row("backtest / rolling medians", bins / spent / median, "x", "goal 20"))
+    live = _live_median(200 if quick else 2_000)
+    rows.append(Row("IODA's rule live, a median a bin", live, "series-bins/s"))
+    rows.append(Row("arithmetic / live medians", rate / live, "x"))
+    sarima = _sarima(2 if quick else 5)
+    if sarima is not None:
+        rows.append(Row("SARIMA, statsmodels", sarima, "series-bins/s"))
+        rows.append(Row("arithmetic / SARIMA", rate / sarima, "x", "goal 1,000"))
+        rows.append(Row("backtest / SARIMA", bins / spent / sarima, "x", "goal 1,000"))
+    rows.append(_growth([2_500, 7_500] if quick else [2_500, 7_500, 25_000, 75_000]))
+    if (os.cpu_count() or 1) > 1:
+        rows.append(Row("two processes over one", _workers(1 if quick else 4), "x", "ideal 2"))
+    return rows
+
+
+def _growth(sizes: Sequence[int]) -> Row:
+    """Return the slope of log seconds over log series: 1 is linear."""
+    points = [measure(size, max(1, size // 15), 100, repeats=3)[:2] for size in sizes]
+    times, counts = np.log([p[0] for p in points]), np.log([p[1] for p in points])
+    slope = float(np.polyfit(counts, times, 1)[0])
+    note = ", ".join(f"{count:,}: {spent:.3f} s" for spent, count in points)
+    return Row("growth of a step with series", slope, "slope", note)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure everything, print the table, write `speed.json`; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.detection.speed")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the size")
+    parser.add_argument("--out", type=Path, default=Path("benchmark-results"))
+    options = parser.parse_args(arguments)
+    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+        # The matrix library reads this when it is loaded, so that only a new start heeds it.
+        print("set OPENBLAS_NUM_THREADS=1 and OMP_NUM_THREADS=1: one core is the question")
+        return 2
+    rows = _rows(quick=options.quick)
+    table = Table(title="Speed of the detector on one core")
+    for heading in ("what", "figure", "unit", "note"):
+        table.add_column(heading, justify="right" if heading == "figure" else "left")
+    for row in rows:
+        table.add_row(row.name, f"{row.value:,.3g}", row.unit, row.note)
+    Console().print(table)
+    options.out.mkdir(parents=True, exist_ok=True)
+    body = json.dumps([asdict(row) for row in rows], indent=1)
+    (options.out / "speed.json").write_text(body + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
