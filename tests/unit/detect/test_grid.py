@@ -1,0 +1,105 @@
+"""The Bayes filter: time is continuous, evidence moves belief, silence does not."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netwatch.detect.grid import (
+    GRID,
+    NORMAL,
+    binomial_evidence,
+    normal_probability,
+    ratio_evidence,
+    start_belief,
+    transition_matrix,
+    update_belief,
+)
+
+WIDTHS = [timedelta(seconds=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=1)]
+ONE = np.array([1.0])
+
+
+@pytest.mark.parametrize("width", WIDTHS, ids=str)
+def test_every_row_of_the_matrix_is_a_distribution(width: timedelta) -> None:
+    matrix = transition_matrix(width)
+    assert matrix.shape == (len(GRID), len(GRID))
+    assert (matrix >= 0).all()
+    np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-12)
+
+
+def test_one_minute_is_sixty_seconds() -> None:
+    minute = transition_matrix(timedelta(minutes=1))
+    seconds = np.linalg.matrix_power(transition_matrix(timedelta(seconds=1)), 60)
+    np.testing.assert_allclose(minute, seconds, rtol=1e-6, atol=1e-12)
+
+
+def test_an_hour_is_twelve_times_five_minutes() -> None:
+    hour = transition_matrix(timedelta(hours=1))
+    parts = np.linalg.matrix_power(transition_matrix(timedelta(minutes=5)), 12)
+    np.testing.assert_allclose(hour, parts, rtol=1e-6, atol=1e-12)
+
+
+def test_losses_begin_once_a_month_and_last_some_hours() -> None:
+    hour = transition_matrix(timedelta(hours=1))
+    lost = hour[NORMAL][:, ~NORMAL].sum(axis=1)
+    np.testing.assert_allclose(lost, 1 / (28 * 24), rtol=0.15)
+    back = hour[~NORMAL][:, NORMAL].sum(axis=1)
+    assert (back > 0.14).all()
+    assert (back < 0.18).all()
+
+
+def test_a_new_series_is_thought_ordinary() -> None:
+    belief = start_belief(3)
+    np.testing.assert_allclose(belief.sum(axis=1), 1)
+    assert (normal_probability(belief) > 0.99).all()
+
+
+def test_silence_says_nothing_that_time_does_not() -> None:
+    belief, matrix = start_belief(1), transition_matrix(timedelta(minutes=5))
+    silent = update_belief(belief, matrix, np.zeros((1, len(GRID))))
+    np.testing.assert_allclose(silent, belief @ matrix, atol=1e-11)
+
+
+@pytest.mark.parametrize("depth", [0.03, 0.28, 0.56])
+def test_evidence_of_a_depth_is_best_at_that_depth(depth: float) -> None:
+    found = ratio_evidence(np.array([depth]), ONE * 0.05, ONE * 4)[0]
+    assert GRID[found.argmax()] == depth
+    shares = binomial_evidence(np.array([0.8 * depth]), ONE * 200, ONE * 0.8)[0]
+    assert GRID[shares.argmax()] == depth
+
+
+def test_one_wild_answer_of_one_trial_says_little() -> None:
+    matrix = transition_matrix(timedelta(minutes=5))
+    belief = update_belief(start_belief(1), matrix, binomial_evidence(ONE * 0, ONE, ONE * 0.9))
+    assert normal_probability(belief)[0] > 0.9
+
+
+def test_silent_trials_add_up_to_certainty_and_answers_take_it_back() -> None:
+    matrix = transition_matrix(timedelta(minutes=5))
+    belief = start_belief(1)
+    for _ in range(6):
+        belief = update_belief(belief, matrix, binomial_evidence(ONE * 0, ONE * 10, ONE * 0.9))
+    assert normal_probability(belief)[0] < 0.001
+    for _ in range(6):
+        belief = update_belief(belief, matrix, binomial_evidence(ONE * 0.9, ONE * 10, ONE * 0.9))
+    assert normal_probability(belief)[0] > 0.99
+
+
+@given(
+    st.lists(st.floats(0, 50), min_size=1, max_size=20),
+    st.floats(0.02, 3),
+    st.sampled_from(WIDTHS),
+)
+def test_belief_stays_a_distribution_whatever_comes(
+    ratios: list[float], spread: float, width: timedelta
+) -> None:
+    belief, matrix = start_belief(1), transition_matrix(width)
+    for ratio in ratios:
+        evidence = ratio_evidence(ONE * ratio, ONE * spread, ONE * 4)
+        belief = update_belief(belief, matrix, evidence)
+        assert np.isfinite(belief).all()
+        assert (belief > 0).all()
+        np.testing.assert_allclose(belief.sum(), 1)
