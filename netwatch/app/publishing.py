@@ -32,7 +32,7 @@ def make_channels(config: Config) -> dict[str, Channel]:
 def _make_channel(name: str, config: Config) -> Channel:
     """Return one channel with what it needs."""
     if name == "console":
-        return ConsoleChannel(sys.stdout.write)
+        return ConsoleChannel(_print)
     if name == "file":
         return FileChannel(Path(config.data) / "posts")
     if name == "mqtt":
@@ -43,6 +43,12 @@ def _make_channel(name: str, config: Config) -> Channel:
         return WebhookChannel(config.publish.webhook)
     channel: Channel = load_plugin("channels", name)()
     return channel
+
+
+def _print(text: str) -> None:
+    """Write to the terminal at once: what is marked as sent must not sit in a buffer."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def _publisher(config: Config) -> Publish:

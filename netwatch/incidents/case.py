@@ -13,6 +13,9 @@ from netwatch.model.series import Level
 
 __all__ = ["Case", "write_revision"]
 
+_TELLABLE = 2
+_TOLD_LATER = (Reason.MILESTONE, Reason.MATERIAL)
+"""Revisions that are the first a post may speak of, when the evidence only now allows it."""
 _COUNTED = 0.02
 """A signal agrees when it, too, is at least this much below the edge of ordinary."""
 
@@ -76,7 +79,10 @@ def write_revision(
     measured = max(1, sum(watch.level.time == level.time for watch, _ in networks.values()))
     losses = [(watch.lost_from, weight) for watch, weight in networks.values() if watch.lost_from]
     agreeing = _agreements(signals)
-    case.evidence = max(case.evidence, _evidence(affected, agreeing))
+    before = case.evidence
+    case.evidence = max(before, _evidence(affected, agreeing))
+    if reason in _TOLD_LATER and before < _TELLABLE <= case.evidence:
+        reason = Reason.CONFIRMED
     return Incident(
         id=case.id,
         revision=case.revision,

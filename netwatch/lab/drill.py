@@ -17,6 +17,7 @@ from netwatch.app.clock import now
 from netwatch.app.observatory import Opened, open_parts, run_analyze, run_broker, run_collect
 from netwatch.app.publishing import run_publish
 from netwatch.app.vantage import run_vantage
+from netwatch.app.written import write_config
 from netwatch.config import Config, VantageConfig
 from netwatch.lab.country import Country, make_country
 from netwatch.lab.script import Script, drill_config
@@ -81,6 +82,7 @@ async def run_drill(drill: Drill) -> Outcome:
         config = drill_config(
             str(drill.folder), _free_port(), country=country, targets=country.targets()
         )
+        await asyncio.to_thread(write_config, config, drill.folder / "netwatch.toml")
         opened = stack.enter_context(open_parts(config))
         await stack.enter_async_context(run_broker(config))
         parts = [drill.collect(opened), drill.analyze(opened), drill.publish(opened)]

@@ -10,11 +10,12 @@ from pathlib import Path
 from netwatch.app.clock import now
 from netwatch.app.observatory import make_pipeline
 from netwatch.app.places import write_places
-from netwatch.config import Config, PublishConfig
+from netwatch.app.written import write_config
+from netwatch.config import Config, PlaceConfig, PublishConfig
 from netwatch.incidents.ledger import SqlLedger, ledger_url
 from netwatch.lab.replay import Replay, replay_figures
 from netwatch.model.atlas import Atlas
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entity import Entity, EntityKind, Place
 from netwatch.model.errors import InputError
 from netwatch.model.incident import Incident
 from netwatch.model.series import Level, SeriesKey
@@ -64,8 +65,13 @@ def replay_into(
     """
     _clear(folder)
     atlas = Atlas(figures.places)
-    config = Config(data=str(folder), publish=PublishConfig(channels=("file",)))
+    config = Config(
+        data=str(folder),
+        publish=PublishConfig(channels=("file",)),
+        place=tuple(_place_row(place) for place in figures.places),
+    )
     write_places(folder, atlas)
+    write_config(config, folder / "netwatch.toml")
     store = SqliteStore(folder / "series.sqlite")
     ledger = SqlLedger(ledger_url(folder / "ledger.sqlite"))
     try:
@@ -89,6 +95,17 @@ def replay_into(
     finally:
         ledger.close()
         store.close()
+
+
+def _place_row(place: Place) -> PlaceConfig:
+    """Return a place as a configuration says it."""
+    return PlaceConfig(
+        entity=str(place.entity),
+        name=place.name,
+        parent=str(place.parent) if place.parent else "",
+        weight=place.weight,
+        zone=place.zone,
+    )
 
 
 def _clear(folder: Path) -> None:

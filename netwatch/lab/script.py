@@ -11,7 +11,6 @@ from netwatch.config import (
     Duration,
     IncidentConfig,
     PublishConfig,
-    WebConfig,
 )
 from netwatch.lab.country import Country
 from netwatch.model.measurement import Target
@@ -63,7 +62,6 @@ def drill_config(folder: str, port: int, *, country: Country, targets: list[Targ
             update_every=Duration(seconds=4),
         ),
         publish=PublishConfig(channels=("file",)),
-        web=WebConfig(port=0),
         target=tuple(targets),
         place=tuple(country.places()),
     )

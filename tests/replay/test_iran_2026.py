@@ -138,7 +138,6 @@ def test_flapping_sites_are_no_incident_above_their_own_level() -> None:
     assert course.levels, "nothing was judged"
 
 
-@pytest.mark.xfail(reason="a change of regime within the training span is taken for an outage")
 def test_flapping_networks_are_no_incident_of_the_country() -> None:
     course = replay(february(networks=True))
     assert [one for one in course.revisions if str(one.entity) == "country:IR"] == []
