@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 _LEAST_LENGTH = timedelta(minutes=30)
 _LEAST_BINS = 2
 _LEAST_NOISE = 0.01
-_LAGS = (1, 2, 4)
+_MOST_MEMORY = 0.8
 _LEAST_STEP = 0.05
 """Neighbours less than 5 points apart are one step to any reader."""
 
@@ -76,32 +76,32 @@ def segment_levels(levels: Sequence[Level], width: timedelta) -> tuple[Segment, 
     Change points of the mean of the square root of the level (noise of a count grows with
     its root, so that the root has the same noise at any depth), found exactly, with the
     penalty of BIC. Segments last 30 minutes and two bins or more, neighbours differ by 5
-    points or more.
+    points or more. Shorter excursions are taken out first, by a running median that leaves
+    the edges of longer ones where they are: one wild bin is no step.
     """
     known = [level for level in levels if level.value is not None]
     if not known:
         return ()
     values = np.array([level.value for level in known], dtype=float)
     least = max(_LEAST_BINS, math.ceil(_LEAST_LENGTH / width))
-    bounds = change_points(np.sqrt(np.maximum(values, 0)), least=least)
+    roots = np.sqrt(np.maximum(values, 0))
+    calm = _running_median(roots, 2 * least - 1)
+    bounds = change_points(calm, least=least, noise=_noise(roots))
     bounds = _merge_alike(values, [0, *bounds, len(values)])
     return tuple(_segment(known[first:last], width) for first, last in itertools.pairwise(bounds))
 
 
-def change_points(values: Floats, *, least: int) -> list[int]:
+def change_points(values: Floats, *, least: int, noise: float) -> list[int]:
     """Return the indices at which the mean of `values` changes, in order.
 
-    The exact minimum of squares over the noise variance plus 2 ln(n) a change (for its place
-    and its mean, after BIC), by the dynamic program of Jackson et al. (2005). Segments have
-    `least` values or more.
-
-    The noise is the median absolute deviation of differences, at the lag of 1, 2 or 4 where
-    it is greatest: slow noise shows only at the longer ones, and steps are too rare to count.
+    The exact minimum of squares over the variance (`noise` squared) plus 2 ln(n) a change,
+    for its place and its mean, after BIC; by the dynamic program of Jackson et al. (2005).
+    Segments have `least` values or more.
     """
     size = len(values)
     if size < 2 * least:
         return []
-    penalty = 2 * math.log(size) * _noise(values) ** 2
+    penalty = 2 * math.log(size) * noise**2
     sums = np.concatenate([[0.0], values.cumsum()])
     squares = np.concatenate([[0.0], (values**2).cumsum()])
     best = np.full(size + 1, np.inf)
@@ -143,13 +143,29 @@ def order_of_fall(losses: Mapping[Entity, tuple[datetime, float]], total: float)
 
 
 def _noise(values: Floats) -> float:
-    """Return the standard deviation of the values around their steps."""
-    found = [
-        1.4826 * float(np.median(np.abs(values[lag:] - values[:-lag]))) / math.sqrt(2)
-        for lag in _LAGS
-        if lag < len(values)
-    ]
-    return max(*found, _LEAST_NOISE)
+    """Return the standard deviation of the values around their steps, as long means feel it.
+
+    Differences at lag 1 and 2 tell the variance v and the lag-1 correlation r apart: theirs
+    are 2 v (1 - r) and 2 v (1 - r^2). A mean of many values with memory has the variance of
+    as many independent ones times (1 + r) / (1 - r).
+    """
+    if len(values) < 3:
+        return _LEAST_NOISE
+    first, second = _difference_variance(values, 1), _difference_variance(values, 2)
+    memory = min(max(second / first - 1, 0.0), _MOST_MEMORY) if first > 0 else 0.0
+    variance = first / 2 / (1 - memory)
+    return max(math.sqrt(variance * (1 + memory) / (1 - memory)), _LEAST_NOISE)
+
+
+def _difference_variance(values: Floats, lag: int) -> float:
+    """Return the variance of differences at `lag` from their median size; steps are too rare."""
+    return float((1.4826 * np.median(np.abs(values[lag:] - values[:-lag]))) ** 2)
+
+
+def _running_median(values: Floats, window: int) -> Floats:
+    """Return the medians of `window` (odd) values around each, the ends repeated."""
+    padded = np.pad(values, window // 2, mode="edge")
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1))
 
 
 def _merge_alike(values: Floats, bounds: list[int]) -> list[int]:
