@@ -75,8 +75,8 @@ def write_revision(
     """
     case.revision += 1
     level = case.told
-    affected = sum(is_low(watch.level) for watch, _ in networks.values())
-    measured = max(1, sum(watch.level.time == level.time for watch, _ in networks.values()))
+    seen = [watch.level for watch, _ in networks.values() if watch.level.time == level.time]
+    affected, measured = sum(map(is_low, seen)), max(1, len(seen))
     losses = [(watch.lost_from, weight) for watch, weight in networks.values() if watch.lost_from]
     agreeing = _agreements(signals)
     before = case.evidence

@@ -28,6 +28,7 @@ class _Saved(msgspec.Struct):
     """What a tracker remembers between bins."""
 
     watches: dict[str, Watch]
+    signals: dict[str, list[Level]]
     cases: list[Case]
     numbers: dict[str, int]
 
@@ -99,7 +100,12 @@ class Tracker:
     def save(self) -> bytes:
         """Return the whole state."""
         watches = {str(entity): watch for entity, watch in self._watches.items()}
-        return msgspec.msgpack.encode(_Saved(watches, self._cases, self._numbers))
+        signals = {
+            str(entity): others
+            for entity in self._signals
+            if (others := self._beside_watch(entity))
+        }
+        return msgspec.msgpack.encode(_Saved(watches, signals, self._cases, self._numbers))
 
     def load(self, state: bytes) -> None:
         """Take up a saved state.
@@ -116,8 +122,17 @@ class Tracker:
             entity: {watch.level.series.signal: watch.level}
             for entity, watch in self._watches.items()
         }
+        for text, levels in saved.signals.items():
+            known = self._signals.setdefault(Entity.parse(text), {})
+            known.update({level.series.signal: level for level in levels})
         self._cases = saved.cases
         self._numbers = saved.numbers
+
+    def _beside_watch(self, entity: Entity) -> list[Level]:
+        """Return the newest levels of an entity that its watch does not hold already."""
+        watch = self._watches.get(entity)
+        held = watch.level if watch else None
+        return [level for level in self._signals[entity].values() if level != held]
 
     def _watch(self, levels: Iterable[Level]) -> None:
         """Show every level to its entity's watch; the lead signal alone moves it."""
