@@ -8,7 +8,8 @@ upper hull of (M, Y) with slopes under 1 can ever win, so that the list stays sh
 
 The known mean is the hour-of-week median of the training weeks times a level that follows the
 series in three days while nothing is wrong. The threshold is a margin over the weekly maxima
-of the training weeks, for real counts are not Poisson. FOCuS has no recovery: a run ends after
+of the training weeks (4 times, best F1 on the tuning seeds), for real counts are not Poisson.
+FOCuS has no recovery: a run ends after
 three bins at nine tenths of the mean.
 """
 
@@ -23,7 +24,7 @@ from benchmarks.detection.panel import Flags, Floats, Levels, Panel, Verdict, de
 __all__ = ["Hull", "judge_focus", "watch"]
 
 _FLOOR = 12.0
-_MARGIN = 1.5
+_MARGIN = 4.0
 _BACK = 0.9
 _BACK_BINS = 3
 _FOLLOW_DAYS = 3.0
