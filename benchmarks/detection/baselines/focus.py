@@ -9,8 +9,7 @@ upper hull of (M, Y) with slopes under 1 can ever win, so that the list stays sh
 The known mean is the hour-of-week median of the training weeks times a level that follows the
 series in three days while nothing is wrong. The threshold is a margin over the weekly maxima
 of the training weeks (4 times, best F1 on the tuning seeds), for real counts are not Poisson.
-FOCuS has no recovery: a run ends after
-three bins at nine tenths of the mean.
+FOCuS has no recovery: a run ends after three bins at nine tenths of the mean.
 """
 
 from datetime import datetime

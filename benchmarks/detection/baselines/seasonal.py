@@ -2,7 +2,8 @@
 
 Seasonal naive with a robust width: low where value / last week's falls more than four scaled
 median absolute deviations of that ratio (over the training weeks) below 1, and below 0.6 in any
-case; both gave the best F1 on the tuning seeds. Scaled by 1.4826 as usual for a normal spread (Rousseeuw and Croux, JASA 1993).
+case; both gave the best F1 on the tuning seeds. Scaled by 1.4826 as usual for a normal spread
+(Rousseeuw and Croux, JASA 1993).
 """
 
 from datetime import datetime
