@@ -8,8 +8,8 @@ from netwatch.model.series import Level
 
 __all__ = ["LOST", "REDUCED", "RETURNED", "Watch", "is_low"]
 
-REDUCED = 0.9
-"""A level counts as low only when it is 10 points or more below ordinary."""
+REDUCED = 0.895
+"""A level counts as low only when it reads less than 90 % in whole percent."""
 LOST = 0.5
 """A network is lost when it is below half of ordinary."""
 RETURNED = 0.7
@@ -27,10 +27,14 @@ def is_low(level: Level) -> bool:
 
 
 def is_reduced(level: Level) -> bool:
-    """Return whether a level is 10 points or more below ordinary, its interval clear of it."""
-    if level.value is None or level.high is None:
+    """Return whether a level is 10 points below ordinary, and by more than noise.
+
+    A single network's interval must be clear of the ordinary band. That of a wider scope says
+    how unlike its networks are, which is what a loss of some of them looks like.
+    """
+    if level.value is None or level.high is None or level.value >= REDUCED:
         return False
-    return level.value < REDUCED and level.high < _ORDINARY
+    return level.networks > 1 or (level.high < _ORDINARY and level.probability > _SUSPECT)
 
 
 class Watch(msgspec.Struct):
@@ -61,7 +65,7 @@ class Watch(msgspec.Struct):
         if level.value is None:
             return
         self.level = level
-        if is_reduced(level) and level.probability > _SUSPECT:
+        if is_reduced(level):
             self.reduced_from = self.reduced_from or level.time
         else:
             self.reduced_from, self.ordinary_at = None, level.time
