@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from netwatch.app.places import make_atlas, write_places
 from netwatch.app.stores import open_ledger, open_store
 from netwatch.collector.inbox import Inbox
 from netwatch.collector.loop import CollectorParts, run_collector
+from netwatch.collector.tally import Tally
 from netwatch.config import Config
 from netwatch.detect.detector import GridDetector
 from netwatch.incidents.ledger import SqlLedger
@@ -41,12 +42,14 @@ class Opened:
         config: the configuration.
         atlas: its places.
         store, ledger: opened; `open_parts` closes them.
+        tally: what the collector counts, where it runs in this process.
     """
 
     config: Config
     atlas: Atlas
     store: SeriesStore
     ledger: SqlLedger
+    tally: Tally = field(default_factory=Tally)
 
 
 @contextmanager
@@ -106,6 +109,7 @@ async def run_collect(opened: Opened) -> None:
                 targets={target.id: target for target in config.target},
                 clock=now,
                 config=config.analysis,
+                tally=opened.tally,
                 signer=identity.signer,
             )
         )

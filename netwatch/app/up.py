@@ -32,7 +32,16 @@ def _parts(opened: Opened) -> list[Coroutine[None, None, None]]:
     parts = [run_collect(opened), run_analyze(opened), run_publish(opened), run_serve(opened)]
     if opened.config.target:
         parts.append(run_vantage(opened.config))
-    return parts
+    return parts + _mirror(opened)
+
+
+def _mirror(opened: Opened) -> list[Coroutine[None, None, None]]:
+    """Return what feeds dashboards, which only InfluxDB has."""
+    if opened.config.store.engine != "influx":
+        return []
+    from netwatch.app.mirror import run_mirror  # noqa: PLC0415 - an extra of its own
+
+    return [run_mirror(opened)]
 
 
 async def run_collecting(config: Config) -> None:
@@ -47,8 +56,8 @@ async def run_analyzing(config: Config) -> None:
     """Run the analysis and the publisher alone."""
     with open_parts(config) as opened:
         async with asyncio.TaskGroup() as group:
-            group.create_task(run_analyze(opened))
-            group.create_task(run_publish(opened))
+            for part in (run_analyze(opened), run_publish(opened), *_mirror(opened)):
+                group.create_task(part)
 
 
 async def run_serving(config: Config) -> None:

@@ -124,7 +124,7 @@ class ReviewHealth:
     waiting: int
     oldest_seconds: float
     onset_to_post_seconds: float | None = None
-    corrections: int = 0
+    corrections: int | None = None
 
 
 Health = PipelineHealth | FleetHealth | OutboxHealth | ChannelHealth | ReviewHealth

@@ -55,7 +55,7 @@ FLEET = FleetHealth(
         ),
         (
             ReviewHealth(T0, waiting=0, oldest_seconds=0),
-            "review waiting=0i,oldest_seconds=0.0,corrections=0i 1573921800000000000",
+            "review waiting=0i,oldest_seconds=0.0 1573921800000000000",
         ),
     ],
 )

@@ -1,0 +1,142 @@
+"""What dashboards need besides bins and levels gets to InfluxDB, once, and as it is now."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from influx_servers import fresh_login, shared_influxd
+
+from netwatch.app.mirror import Mirror, run_mirror
+from netwatch.app.observatory import Opened, open_parts
+from netwatch.config import parse_config
+from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.incident import Incident, IncidentState, Percent, Post, Reason
+from netwatch.protocols import OutboxState
+from netwatch.store.influx import InfluxStore
+
+T0 = datetime(2026, 3, 1, tzinfo=UTC)
+STEP = timedelta(minutes=5)
+INCIDENT = Incident(
+    id="NW-IR-2026-0001",
+    revision=1,
+    state=IncidentState.PENDING,
+    reason=Reason.OPENED,
+    entity=Entity(EntityKind.COUNTRY, "IR"),
+    started_at=T0,
+    started_low=T0,
+    started_high=T0 + STEP,
+    ended_at=None,
+    provisional_at=T0,
+    confirmed_at=None,
+    at=T0 + STEP,
+    percent=Percent(7.0, 4.5, 10.0, None),
+    trough=Percent(7.0, 4.5, 10.0, None),
+    trough_at=T0,
+    progressive_hours=None,
+    affected=1,
+    measured=1,
+    children=(),
+    signals=(),
+    evidence=1,
+    baseline="how-8w",
+)
+POST = Post("a" * 64, INCIDENT.id, 1, "file", "en", "confirmed", "text", "picture", T0)
+
+
+@pytest.fixture
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+    with fresh_login() as login:
+        monkeypatch.setenv("NW_TOKEN", login.password)
+        config = parse_config(
+            f'data = "{tmp_path}"\n[store]\nengine = "influx"\nurl = "{login.url}"\n'
+            f'database = "{login.database}"\npassword = "$NW_TOKEN"\npatience = "300ms"\n'
+            '[publish]\nchannels = ["file"]\nurl = "https://nw.example/"\n'
+            '[[place]]\nentity = "country:IR"\nname = "Iran"\n'
+            '[[place]]\nentity = "asn:44244"\nname = "IranCell"\nparent = "country:IR"\n'
+        )
+        with open_parts(config) as parts:
+            yield parts
+
+
+def rows(opened: Opened, statement: str) -> list[dict[str, object]]:
+    assert isinstance(opened.store, InfluxStore)
+    table = opened.store.server.query(statement)
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+def mirror_of(opened: Opened) -> Mirror:
+    assert isinstance(opened.store, InfluxStore)
+    return Mirror(opened, opened.store)
+
+
+def test_incidents_places_and_health_are_as_in_the_ledger(opened: Opened) -> None:
+    opened.ledger.record([INCIDENT], [POST])
+    opened.store.put_bins([], closed_until=T0)
+    mirror = mirror_of(opened)
+    opened.tally.add("batches", 7)
+    mirror.write(T0 + 2 * STEP)
+    (shown,) = rows(opened, 'SELECT * FROM "incident"')
+    assert shown["id"] == INCIDENT.id
+    assert shown["level"] == "too few measurements to say"
+    assert shown["url"] == "https://nw.example/i/NW-IR-2026-0001"
+    places = rows(opened, 'SELECT * FROM "place"')
+    assert {(row["scope_id"], row["country"], row["name"]) for row in places} == {
+        ("IR", "IR", "Iran"),
+        ("44244", "IR", "IranCell"),
+    }
+    waiting = rows(opened, 'SELECT * FROM "outbox" WHERE "state" = \'ready\'')
+    assert [(row["channel"], row["posts"]) for row in waiting] == [("file", 1)]
+    (none,) = rows(opened, 'SELECT * FROM "outbox" WHERE "state" = \'human\'')
+    assert none["posts"] == 0
+    stages = {row["stage"]: row for row in rows(opened, 'SELECT * FROM "pipeline"')}
+    assert stages["collector"]["messages"] == 7
+    assert stages["analysis"]["pending"] == 1
+    assert stages["analysis"]["delay_seconds"] == 600
+
+
+def test_a_revision_replaces_what_was_shown_and_a_post_gives_its_delay(opened: Opened) -> None:
+    opened.ledger.record([INCIDENT], [POST])
+    mirror = mirror_of(opened)
+    mirror.write(T0 + STEP)
+    assert opened.ledger.claim(POST.key, at=T0 + STEP)
+    opened.ledger.settle(POST.key, OutboxState.SENT, at=T0 + 3 * STEP)
+    moved = replace(INCIDENT, revision=2, state=IncidentState.CONFIRMED, started_at=T0 - STEP)
+    opened.ledger.record([moved], [])
+    opened.tally.add("batches", 2)
+    mirror.write(T0 + 4 * STEP)
+    current = rows(opened, 'SELECT "state" FROM "incident" WHERE "current" = true')
+    assert [row["state"] for row in current] == ["confirmed"]
+    assert len(rows(opened, 'SELECT "state" FROM "incident"')) == 2
+    (newest,) = rows(opened, 'SELECT last("onset_to_post_seconds") AS "s" FROM "review"')
+    assert newest["s"] == 20 * 60
+
+
+async def test_a_server_that_is_away_is_waited_for(opened: Opened) -> None:
+    assert isinstance(opened.store, InfluxStore)
+    opened.ledger.record([INCIDENT], [])
+    database = opened.store.server.login.database
+    shared_influxd().execute(f'DROP DATABASE "{database}"')
+    task = asyncio.create_task(run_mirror(opened, pause=0.05))
+    await asyncio.sleep(0.3)
+    assert not task.done()
+    shared_influxd().execute(f'CREATE DATABASE "{database}"')
+    for _ in range(200):
+        if await asyncio.to_thread(rows, opened, 'SELECT * FROM "review"'):
+            break
+        await asyncio.sleep(0.05)
+    task.cancel()
+    assert len(rows(opened, 'SELECT * FROM "incident"')) == 1
+
+
+def test_who_keeps_series_elsewhere_never_loads_the_client() -> None:
+    code = (
+        "import sys, netwatch.app.up, netwatch.app.stores, netwatch.cli.main;"
+        "sys.exit('influxdb_client' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
