@@ -23,14 +23,14 @@ MOST_PAST = 16
 _SURE = 0.95
 _OVER = 0.5
 _OVER_BINS = 2
-_KEPT_OPEN = timedelta(hours=12)
+_KEPT_OPEN = timedelta(hours=8)
 _KEPT_QUIET = timedelta(hours=2)
 _LEAST_KEPT = 6
 _STIRRING = 0.02
 """Probability of loss from which on more of the past is kept, in case it becomes an episode."""
 _SAME_LEAST, _SAME_MOST = timedelta(minutes=30), timedelta(hours=2)
-_LEAST_MEAN = 0.02
-_LOSS_MOST = 0.9
+_ORDINARY_MEANS, _LOSS_MEANS = (0.7, 1.4), (0.02, 0.9)
+"""Bounds of the two means; what is ordinary is itself known to some 30 % in a young series."""
 _LIKELIHOOD_DROP = 1.92
 """Half the 95 % quantile of chi-square with one degree of freedom: a profile interval."""
 
@@ -80,27 +80,34 @@ def find_change(values: Sequence[float] | Floats, *, falling: bool) -> tuple[int
 
     Args:
         values: levels, 1.0 = ordinary, in order of time; two or more, no NaN.
-        falling: ordinary (mean 1) before the index and loss from it on, else the reverse.
+        falling: ordinary before the index and loss from it on, else the reverse.
 
-    Maximum likelihood of two segments with Poisson noise, the mean of the loss being free
-    (0.02 to 0.9); the interval is where twice the log likelihood is within 3.84 of the best.
-    The counts behind a level of 1 are read off the variance of the ordinary segment.
+    Maximum likelihood of two segments with Poisson noise and a mean each (0.7 to 1.4 and 0.02
+    to 0.9); the interval is where twice the log likelihood is within 3.84 of the best. The
+    counts behind a level of 1 are read off the variance of the ordinary segment.
     """
     series = np.asarray(values, dtype=float)
     if not falling:
         best, first, last = find_change(series[::-1], falling=True)
         size = len(series)
         return size - best, size - last, size - first
-    sums = np.concatenate([[0.0], series.cumsum()])
-    lengths = len(series) - np.arange(len(series))
-    tail = sums[-1] - sums[:-1]
-    mean = np.clip(tail / lengths, _LEAST_MEAN, _LOSS_MOST)
-    # Gain over "ordinary to the end"; the ordinary part cancels.
-    gain = tail * np.log(mean) - lengths * (mean - 1)
+    gain = _part_gain(series, _ORDINARY_MEANS) + _part_gain(series[::-1], _LOSS_MEANS)[::-1]
+    gain = gain[:-1]
     best = int(gain.argmax())
     counts = _counts(series[:best])
     near = np.flatnonzero(counts * (gain[best] - gain) <= _LIKELIHOOD_DROP)
     return best, int(near[0]), int(near[-1])
+
+
+def _part_gain(series: Floats, means: tuple[float, float]) -> Floats:
+    """Return the Poisson log likelihood of each beginning of `series`, at its best mean.
+
+    The first value is that of no beginning at all, 0; the last that of the whole series.
+    """
+    sums = np.concatenate([[0.0], series.cumsum()])
+    lengths = np.arange(len(sums))
+    mean = np.clip(sums / np.maximum(lengths, 1), *means)
+    return np.asarray(sums * np.log(mean) - lengths * mean)
 
 
 def _counts(ordinary: Floats) -> float:

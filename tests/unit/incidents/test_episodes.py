@@ -1,0 +1,113 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import numpy as np
+import pytest
+
+from netwatch.incidents.episodes import MOST_PAST, EpisodeLog, find_change, follow_episodes
+from netwatch.model.entity import Entity
+from netwatch.model.series import Level, SeriesKey
+
+_KEY = SeriesKey("probing", Entity.parse("region:MM-02"))
+_START = datetime(2021, 2, 14, tzinfo=UTC)
+_WIDTH = timedelta(minutes=30)
+
+
+def _follow(
+    values: list[float | None], chances: list[float], log: EpisodeLog | None = None, first: int = 0
+) -> EpisodeLog:
+    log = log or EpisodeLog()
+    for index, (value, chance) in enumerate(zip(values, chances, strict=True)):
+        time = _START + (first + index) * _WIDTH
+        log = follow_episodes(log, Level(time, _KEY, value, probability=chance), _WIDTH)
+    return log
+
+
+def _bin(time: datetime) -> int:
+    return round((time - _START) / _WIDTH)
+
+
+def test_onset_and_end_are_where_the_levels_changed_not_where_it_was_noticed() -> None:
+    values: list[float | None] = [*[1.1, 0.9] * 5, *[0.0] * 16, *[1.0] * 6]
+    chances = [0.01] * 14 + [0.99] * 14 + [0.2] * 4
+    log = _follow(values, chances)
+    (episode,) = log.past
+    assert (_bin(episode.started_at), episode.ended_at and _bin(episode.ended_at)) == (10, 26)
+    assert episode.started_low <= episode.started_at <= episode.started_high
+    assert episode.lowest == 0.0
+    assert log.current is None
+
+
+def test_while_it_lasts_it_has_no_end() -> None:
+    log = _follow([1.0] * 10 + [0.1] * 6, [0.01] * 12 + [0.97] * 4)
+    assert [one.ended_at for one in log.episodes] == [None]
+    assert log.past == ()
+
+
+def test_no_data_changes_nothing() -> None:
+    log = _follow([1.0] * 10 + [0.1] * 6, [0.01] * 12 + [0.97] * 4)
+    assert _follow([None] * 50, [0.0] * 50, log, first=16) == log
+
+
+def test_one_calm_bin_is_no_end() -> None:
+    log = _follow([1.0] * 10 + [0.1] * 6, [0.01] * 12 + [0.97] * 4)
+    log = _follow([0.9, 0.1, 0.1], [0.4, 0.97, 0.97], log, first=16)
+    assert log.current is not None
+    assert log.over_bins == 0
+
+
+def test_a_short_return_continues_the_episode_a_long_one_ends_it() -> None:
+    once = _follow([1.0] * 10 + [0.1] * 6 + [1.0] * 2, [0.01] * 12 + [0.97] * 4 + [0.1] * 2)
+    assert len(once.past) == 1
+    again = _follow([0.1] * 3, [0.97] * 3, once, first=18)
+    assert len(again.episodes) == 1
+    assert _bin(again.episodes[0].started_at) == 10
+    later = _follow([1.0] * 8 + [0.1] * 3, [0.1] * 8 + [0.97] * 3, once, first=18)
+    assert [_bin(one.started_at) for one in later.episodes] == [10, 26]
+
+
+def test_low_levels_without_probability_open_nothing() -> None:
+    assert _follow([0.1] * 20, [0.9] * 20).episodes == ()
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    log, first = EpisodeLog(), 0
+    for _ in range(MOST_PAST + 5):
+        log = _follow([1.0] * 10 + [0.0] * 6, [0.01] * 12 + [0.97] * 4, log, first)
+        log = _follow([1.0] * 20, [0.01] * 20, log, first + 16)
+        first += 36
+    assert len(log.past) == MOST_PAST
+    assert len(log.recent) <= 7
+    assert all(one.ended_at for one in log.past)
+
+
+def test_it_survives_a_checkpoint() -> None:
+    log = _follow([1.0] * 10 + [0.1] * 6 + [1.0] * 2, [0.01] * 12 + [0.97] * 4 + [0.1] * 2)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(log), type=EpisodeLog) == log
+
+
+@pytest.mark.parametrize("falling", [True, False])
+def test_a_change_in_small_counts_is_found(*, falling: bool) -> None:
+    """Seven counts an hour in half hours: 3.5 a bin, as in Bago."""
+    draws = np.random.default_rng(7)
+    off, held = [], 0
+    for _ in range(200):
+        counts = np.concatenate([draws.poisson(3.5, 8), draws.poisson(0.05, 8)]) / 3.5
+        series = counts if falling else counts[::-1]
+        best, first, last = find_change(series, falling=falling)
+        off.append(abs(best - 8))
+        held += first <= 8 <= last
+    assert np.mean(np.array(off) <= 1) >= 0.97
+    assert held / 200 >= 0.85
+
+
+def test_a_series_that_is_lost_from_its_first_value_on() -> None:
+    assert find_change([0.0] * 6, falling=True)[0] == 0
+    assert find_change([0.0] * 6, falling=False)[0] == 6
+
+
+def test_an_episode_at_the_edge_of_memory_still_opens() -> None:
+    log = replace(EpisodeLog(), recent=())
+    log = _follow([0.0], [0.99], log)
+    assert [_bin(one.started_at) for one in log.episodes] == [0]
