@@ -17,6 +17,8 @@ RETURNED = 0.7
 _LIKELY = 0.8
 _SUSPECT = 0.05
 """A reduced bin that the filter makes nothing of is noise, and no part of what follows."""
+_MANY = 5
+"""The mean of so many networks is steady: the fewest that a percentage may be given for."""
 _ORDINARY = 0.95
 """Lower edge of the ordinary band."""
 
@@ -29,12 +31,13 @@ def is_low(level: Level) -> bool:
 def is_reduced(level: Level) -> bool:
     """Return whether a level is 10 points below ordinary, and by more than noise.
 
-    A single network's interval must be clear of the ordinary band. That of a wider scope says
-    how unlike its networks are, which is what a loss of some of them looks like.
+    The interval of a few networks must be clear of the ordinary band. That of many says how
+    unlike they are, which is what a loss of some of them looks like.
     """
     if level.value is None or level.high is None or level.value >= REDUCED:
         return False
-    return level.networks > 1 or (level.high < _ORDINARY and level.probability > _SUSPECT)
+    surely = level.high < _ORDINARY and level.probability > _SUSPECT
+    return surely or level.networks >= _MANY
 
 
 class Watch(msgspec.Struct):
