@@ -124,6 +124,7 @@ class Database:
         if version > _VERSION:
             raise StoreError(f"{self.path}: was written by a newer netwatch; update this one")
         run("pragma page_size = 32768")
+        run("pragma auto_vacuum = incremental")
         run("pragma journal_mode = wal")
         run("pragma synchronous = normal")
         run("pragma cache_size = -65536")
@@ -160,6 +161,17 @@ class Database:
                 if self._connection.in_transaction:
                     self._connection.execute("rollback")
                 raise
+
+    def give_back(self) -> None:
+        """Return empty pages to the disk where they are more than those in use."""
+        with self._lock, explain(self.path):
+            run = self._connection.execute
+            free = run("pragma freelist_count").fetchone()[0]
+            pages = run("pragma page_count").fetchone()[0]
+            if 2 * free > pages:
+                # A script is stepped to its end; `execute` would give back one page.
+                script = f"pragma incremental_vacuum({free}); pragma wal_checkpoint(passive);"
+                self._connection.executescript(script)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -102,6 +102,7 @@ def drop_before(database: Database, folder: Path, time: int) -> int:
             _give_up(database, folder, entry, reason="past its keeping")
             mark_overtaken(folder / entry.file)
             count += entry.rows
+    database.give_back()
     return count
 
 

@@ -1,7 +1,7 @@
 """Numbers for series: those of one area stand together, so that an area is few blocks."""
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -14,6 +14,8 @@ __all__ = ["Area", "Names", "home_area"]
 
 Area = Callable[[Entity], str]
 """Says which area, such as a country, an entity is read together with."""
+
+_HELD = 10_000  # objects recognized, beyond a few for every series, before starting afresh
 
 
 def home_area(entity: Entity) -> str:
@@ -38,6 +40,8 @@ class Names:
         self._next: dict[str, int] = {}
         self._free = 0
         self._rank: Ints | None = None
+        self._objects: dict[int, int] = {}
+        self._held: list[SeriesKey] = []
 
     def refresh(self, connection: sqlite3.Connection) -> None:
         """Take up what other processes have named since."""
@@ -73,6 +77,19 @@ class Names:
             )
             following[area] = number + 1
 
+    def numbers(self, keys: Sequence[SeriesKey]) -> Ints | None:
+        """Return the numbers of `keys`, one by one; None where some have none yet.
+
+        Whoever measures keeps his keys, so most are found by what object they are: comparing
+        and hashing a key takes longer than all else that is done for a bin.
+        """
+        found = list(map(self._objects.get, map(id, keys)))
+        if None in found:
+            found = [self._recognize(key) for key in keys]
+            if None in found:
+                return None
+        return np.array(found, np.int64)
+
     def rank(self) -> Ints:
         """Return, by number, the place of each series in the order of keys."""
         if self._rank is None:
@@ -81,6 +98,18 @@ class Names:
             rank[np.array(ordered, np.int64)] = np.arange(len(ordered))
             self._rank = rank
         return self._rank
+
+    def _recognize(self, key: SeriesKey) -> int | None:
+        number = self.ids.get(key)
+        if number is None:
+            return None
+        if len(self._held) > _HELD + 4 * len(self.ids):
+            self._objects.clear()
+            self._held.clear()
+        if id(key) not in self._objects:
+            self._objects[id(key)] = number
+            self._held.append(key)  # while it is held, no other object can be at its place
+        return number
 
     def _learn(self, number: int, area: str, key: SeriesKey) -> None:
         self.ids[key] = number

@@ -2,24 +2,60 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from math import isnan
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite, isnan
+from typing import Self
 
 import numpy as np
 
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.moments import to_micros, to_time
 from netwatch.store.rows import Ints, Rows
+from netwatch.store.rules import time_fault
 
-__all__ = ["Texts", "bins_of", "levels_of", "rows_of_bins", "rows_of_levels"]
+__all__ = ["BinColumns", "Texts", "bins_of", "levels_of", "rows_of_levels"]
 
 _NAN = float("nan")
 
 
-def rows_of_bins(bins: Sequence[Bin], ids: dict[SeriesKey, int]) -> Rows:
-    """Return `bins` as settled rows; every series has a number in `ids`."""
-    totals = [_NAN if bin_.total is None else bin_.total for bin_ in bins]
-    cells = np.array([[bin_.value for bin_ in bins], totals], np.float64)
-    return Rows(_times(bins), _ids(bins, ids), cells).settled()
+@dataclass(frozen=True, slots=True)
+class BinColumns:
+    """What bins hold, field by field."""
+
+    times: list[datetime]
+    keys: list[SeriesKey]
+    values: list[float]
+    totals: list[float | None]
+
+    @classmethod
+    def of(cls, bins: Sequence[Bin]) -> Self:
+        """Return the columns of `bins`."""
+        return cls(
+            [bin_.time for bin_ in bins],
+            [bin_.series for bin_ in bins],
+            [bin_.value for bin_ in bins],
+            [bin_.total for bin_ in bins],
+        )
+
+    def look_sound(self, now: datetime) -> bool:
+        """Judge all at once by the rules for numbers and times, not for names.
+
+        It takes a tenth of the time of judging one by one: a sum is finite only where all
+        of its parts are. A sum of finite numbers may overflow; then each is looked at.
+        """
+        numbers = [number for number in self.totals if number is not None]
+        if not isfinite(sum(self.values)) or not isfinite(sum(numbers)):
+            return False
+        return not any(time_fault(time, now) for time in set(self.times))
+
+    def rows(self, numbers: Ints) -> Rows:
+        """Return settled rows; `numbers` are those of the keys, one by one."""
+        totals = self.totals
+        if None in totals:
+            totals = [_NAN if total is None else total for total in totals]
+        cells = np.array([self.values, totals], np.float64)
+        return Rows(_micros(self.times), numbers, cells).settled()
 
 
 def bins_of(rows: Rows, keys: dict[int, SeriesKey]) -> Iterator[Bin]:
@@ -31,10 +67,8 @@ def bins_of(rows: Rows, keys: dict[int, SeriesKey]) -> Iterator[Bin]:
         yield Bin(times[time], keys[number], value, None if isnan(total) else total)
 
 
-def rows_of_levels(
-    levels: Sequence[Level], ids: dict[SeriesKey, int], texts: dict[str, int]
-) -> Rows:
-    """Return `levels` as settled rows; every baseline has a number in `texts`."""
+def rows_of_levels(levels: Sequence[Level], numbers: Ints, texts: dict[str, int]) -> Rows:
+    """Return `levels`, whose series have these `numbers`, as settled rows."""
     columns = (
         [_none_to_nan(level.value) for level in levels],
         [_none_to_nan(level.low) for level in levels],
@@ -44,7 +78,8 @@ def rows_of_levels(
         [level.networks for level in levels],
         [texts[level.baseline] for level in levels],
     )
-    return Rows(_times(levels), _ids(levels, ids), np.array(columns, np.float64)).settled()
+    times = _micros([level.time for level in levels])
+    return Rows(times, numbers, np.array(columns, np.float64)).settled()
 
 
 def levels_of(rows: Rows, keys: dict[int, SeriesKey], texts: dict[int, str]) -> Iterator[Level]:
@@ -89,15 +124,9 @@ class Texts:
         )
 
 
-def _times(items: Sequence[Bin] | Sequence[Level]) -> Ints:
-    times = [item.time for item in items]
+def _micros(times: Sequence[datetime]) -> Ints:
     micros = {time: to_micros(time) for time in set(times)}
     return np.fromiter(map(micros.__getitem__, times), np.int64, len(times))
-
-
-def _ids(items: Sequence[Bin] | Sequence[Level], ids: dict[SeriesKey, int]) -> Ints:
-    keys = (item.series for item in items)
-    return np.fromiter(map(ids.__getitem__, keys), np.int64, len(items))
 
 
 def _none_to_nan(number: float | None) -> float:

@@ -65,6 +65,7 @@ class Sealer:
                 for table in TABLES:
                     for day in self._open_days(table, time // DAY):
                         yield self._seal(table, day)
+                self._database.give_back()
             finally:
                 self._sealed.close()
                 self._parquet.close()

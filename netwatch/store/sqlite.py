@@ -17,7 +17,7 @@ from netwatch.store.keeping import Finding, Stats
 from netwatch.store.manifest import Entry
 from netwatch.store.moments import now_utc, to_micros, to_time
 from netwatch.store.names import Area, Names, home_area
-from netwatch.store.packing import Texts, bins_of, levels_of, rows_of_bins, rows_of_levels
+from netwatch.store.packing import BinColumns, Texts, bins_of, levels_of, rows_of_levels
 from netwatch.store.reading import Reader
 from netwatch.store.rescue import adopt_sealed_days, salvage, set_database_aside
 from netwatch.store.rows import Floats, Ints
@@ -61,10 +61,14 @@ class SqliteStore:
         """See `SeriesStore`."""
         now = self._clock()
         promise, complaints = sound_promise(closed_until, now)
-        good, more = sound_bins(bins, now)
-        self._name([bin_.series for bin_ in good], set())
+        columns, more = BinColumns.of(bins), list[str]()
+        numbers = self._names.numbers(columns.keys)
+        if numbers is None or not columns.look_sound(now):
+            good, more = sound_bins(bins, now)
+            columns = BinColumns.of(good)
+            numbers = self._number(columns.keys)
         with self._database.writing() as connection:
-            open_days.write_rows(connection, BINS, rows_of_bins(good, self._names.ids))
+            open_days.write_rows(connection, BINS, columns.rows(numbers))
             if promise is not None:
                 _keep_promise(connection, to_micros(promise))
         refuse(complaints + more, of=len(bins))
@@ -82,10 +86,10 @@ class SqliteStore:
         """See `SeriesStore`."""
         check_span(start, end)
         rows = self._reader.look(BINS, (to_micros(start), to_micros(end)), series)
-        numbers, index = np.unique(rows.ids, return_inverse=True)
+        numbers, index = _distinct(rows.ids)
         return Columns(
             keys=tuple(self._names.keys[number] for number in numbers.tolist()),
-            index=_view(index.astype(np.int64)),
+            index=_view(index),
             times=_view(rows.times),
             values=_view(rows.cells[0]),
             totals=_view(rows.cells[1]),
@@ -100,9 +104,10 @@ class SqliteStore:
     def put_levels(self, levels: Sequence[Level]) -> None:
         """See `SeriesStore`."""
         good, complaints = sound_levels(levels, self._clock())
-        self._name([level.series for level in good], {level.baseline for level in good})
+        numbers = self._number([level.series for level in good])
+        self._number_texts({level.baseline for level in good})
+        rows = rows_of_levels(good, numbers, self._texts.ids)
         with self._database.writing() as connection:
-            rows = rows_of_levels(good, self._names.ids, self._texts.ids)
             open_days.write_rows(connection, LEVELS, rows)
         refuse(complaints, of=len(levels))
 
@@ -150,17 +155,28 @@ class SqliteStore:
         for rows in self._reader.walk(LEVELS, span, series):
             yield from levels_of(rows, self._names.keys, self._texts.texts)
 
-    def _name(self, keys: Collection[SeriesKey], texts: set[str]) -> None:
-        """Number new names in a transaction of their own: if the write fails, they do no harm."""
-        names, numbered = self._names, self._texts
-        if all(key in names.ids for key in keys) and texts <= numbered.ids.keys():
-            return
-        with self._database.writing() as connection:
-            names.claim(connection, keys)
-            numbered.claim(connection, texts)
-        with self._database.reading() as connection:
-            names.refresh(connection)
-            numbered.refresh(connection)
+    def _number(self, keys: Sequence[SeriesKey]) -> Ints:
+        """Return the numbers of `keys`; new ones get theirs in a transaction of their own.
+
+        If the write that follows fails, a number that nothing has does no harm.
+        """
+        numbers = self._names.numbers(keys)
+        if numbers is None:
+            with self._database.writing() as connection:
+                self._names.claim(connection, keys)
+            with self._database.reading() as connection:
+                self._names.refresh(connection)
+            numbers = self._names.numbers(keys)
+            assert numbers is not None, "all keys were numbered"
+        return numbers
+
+    def _number_texts(self, texts: set[str]) -> None:
+        """See to it that all `texts` have numbers."""
+        if not texts <= self._texts.ids.keys():
+            with self._database.writing() as connection:
+                self._texts.claim(connection, texts)
+            with self._database.reading() as connection:
+                self._texts.refresh(connection)
 
 
 def _days_folder(path: Path) -> Path:
@@ -188,6 +204,17 @@ def _keep_promise(connection: sqlite3.Connection, closed_until: int) -> None:
         " on conflict (one) do update set closed_until = max(closed_until, excluded.closed_until)",
         (closed_until,),
     )
+
+
+def _distinct(ids: Ints) -> tuple[Ints, Ints]:
+    """Return the different ids, and for each row the place of its own; without sorting."""
+    if not len(ids):
+        return ids, ids
+    low = int(ids.min())
+    there = np.zeros(int(ids.max()) - low + 1, np.int64)
+    there[ids - low] = 1
+    places = np.cumsum(there) - 1
+    return np.flatnonzero(there) + low, places[ids - low]
 
 
 def _view(numbers: Ints | Floats) -> memoryview:

@@ -264,3 +264,16 @@ def test_big_days_are_sealed_in_chunks(tmp_path: Path, monkeypatch: pytest.Monke
         "select series, epoch_us(time) from read_parquet(?)", [str(path)]
     ).fetchall()
     assert found == sorted(found)
+
+
+def test_sealing_gives_the_disk_its_room_back(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    for day in range(6):
+        store.put_bins(day_of_bins(day))
+    store.close()
+    full = store.path.stat().st_size
+    again = open_store(tmp_path)
+    list(again.seal(keep=timedelta(days=4)))
+    assert again.stats().bins.open_rows == 0
+    again.close()
+    assert store.path.stat().st_size < full / 2
