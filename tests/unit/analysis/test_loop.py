@@ -1,0 +1,200 @@
+"""The analysis loop: every closed bin once, whatever dies in between."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from netwatch.analysis.loop import Analysis, run_analysis
+from netwatch.app.observatory import make_pipeline
+from netwatch.config import Config, PublishConfig
+from netwatch.incidents.ledger import SqlLedger, ledger_url
+from netwatch.lab.shipped import open_figures
+from netwatch.model.atlas import Atlas
+from netwatch.model.errors import StoreError
+from netwatch.model.incident import Incident, Post
+from netwatch.model.series import Bin
+from netwatch.protocols import Checkpoint
+from netwatch.publish.wording import compose_posts
+from netwatch.sources.longform import LongForm
+from netwatch.store.memory import MemoryStore
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+PUBLISH = PublishConfig(channels=("console", "file"))
+
+
+@dataclass
+class MortalLedger:
+    """A ledger whose process dies before, or right after, a record is written."""
+
+    ledger: SqlLedger
+    random: Random
+    deaths: int = 0
+
+    def record(
+        self,
+        revisions: Sequence[Incident],
+        posts: Sequence[Post],
+        *,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        fate = self.random.random()
+        if fate < 0.3:
+            self.deaths += 1
+            raise StoreError("killed before the record")
+        self.ledger.record(revisions, posts, checkpoint=checkpoint)
+        if fate > 0.8:
+            self.deaths += 1
+            raise StoreError("killed after the record")
+
+    def checkpoint(self) -> Checkpoint | None:
+        return self.ledger.checkpoint()
+
+    def incidents(self) -> list[Incident]:
+        return self.ledger.incidents()
+
+    def revisions(self, incident: str) -> list[Incident]:
+        return self.ledger.revisions(incident)
+
+    def close(self) -> None:
+        self.ledger.close()
+
+
+@pytest.fixture(scope="module")
+def iran() -> LongForm:
+    return open_figures("iran-2019-11")
+
+
+def new_analysis(
+    figures: LongForm, store: MemoryStore, ledger: SqlLedger | MortalLedger
+) -> Analysis:
+    """Return an analysis as a new process would make it."""
+    atlas = Atlas(figures.places)
+
+    def compose(incident: Incident) -> list[Post]:
+        return compose_posts(incident, atlas, PUBLISH, test=False, created_at=incident.at)
+
+    pipeline = make_pipeline(Config(), atlas, width=figures.width, compose=compose)
+    return Analysis(pipeline, store, ledger, width=figures.width)
+
+
+def record_of(ledger: SqlLedger) -> tuple[list[list[Incident]], list[Post]]:
+    """Return everything that a ledger holds."""
+    incidents = sorted(one.id for one in ledger.incidents())
+    posts = [entry.post for name in incidents for entry in ledger.posts(name)]
+    return [ledger.revisions(name) for name in incidents], posts
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    iran: LongForm, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[MemoryStore, SqlLedger]:
+    store = MemoryStore()
+    bins = list(iran.bins())
+    store.put_bins(bins, closed_until=bins[-1].time + iran.width)
+    ledger = SqlLedger(ledger_url(tmp_path_factory.mktemp("ledger") / "ledger.sqlite"))
+    analysis = new_analysis(iran, store, ledger)
+    assert len(analysis.catch_up()) == len({entry.time for entry in bins})
+    assert analysis.catch_up() == []
+    return store, ledger
+
+
+def hand_over(store: MemoryStore, bins: list[Bin], until: datetime) -> None:
+    """Close the bins before `until`, as a collector does."""
+    store.put_bins([entry for entry in bins if entry.time < until], closed_until=until)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_dies_the_record_is_the_same(
+    seed: int, iran: LongForm, undisturbed: tuple[MemoryStore, SqlLedger], tmp_path: Path
+) -> None:
+    random = Random(seed)
+    bins, store = list(iran.bins()), MemoryStore()
+    ledger = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
+    mortal = MortalLedger(ledger, random)
+    times = sorted({entry.time for entry in bins})
+    end, until = times[-1] + iran.width, times[0]
+    while until < end:
+        until = min(end, until + random.randint(1, 24) * iran.width)
+        hand_over(store, bins, until)
+        while True:
+            analysis = new_analysis(iran, store, mortal)
+            with contextlib.suppress(StoreError):
+                if not analysis.catch_up():
+                    break
+    assert mortal.deaths > 5
+    whole_store, whole_ledger = undisturbed
+    assert record_of(ledger) == record_of(whole_ledger)
+    assert ledger.broken_links() == []
+    assert list(store.read_levels(*EVER)) == list(whole_store.read_levels(*EVER))
+    ledger.close()
+
+
+def test_nothing_is_judged_before_it_is_complete(iran: LongForm, tmp_path: Path) -> None:
+    ledger, store = SqlLedger(ledger_url(tmp_path / "ledger.sqlite")), MemoryStore()
+    bins = list(iran.bins())
+    store.put_bins(bins)
+    analysis = new_analysis(iran, store, ledger)
+    assert analysis.catch_up() == []
+    hand_over(store, bins, bins[0].time + 3 * iran.width)
+    assert [step.time for step in analysis.catch_up()] == [
+        bins[0].time + number * iran.width for number in range(3)
+    ]
+    assert analysis.catch_up() == []
+    checkpoint = ledger.checkpoint()
+    assert checkpoint is not None
+    assert checkpoint.until == bins[0].time + 3 * iran.width
+    ledger.close()
+
+
+def test_a_long_backlog_is_judged_in_parts(
+    iran: LongForm, undisturbed: tuple[MemoryStore, SqlLedger], tmp_path: Path
+) -> None:
+    ledger, store = SqlLedger(ledger_url(tmp_path / "ledger.sqlite")), MemoryStore()
+    bins = list(iran.bins())
+    hand_over(store, bins, bins[-1].time + 1000 * iran.width)
+    analysis = new_analysis(iran, store, ledger)
+    lengths = []
+    while done := analysis.catch_up():
+        lengths.append(len(done))
+    assert lengths[0] == 500
+    assert max(lengths) == 500
+    assert sum(lengths) > 1000
+    ledger.close()
+
+
+def test_a_damaged_checkpoint_is_refused(iran: LongForm, tmp_path: Path) -> None:
+    ledger = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
+    ledger.record([], [], checkpoint=Checkpoint(EVER[0], b"nonsense"))
+    with pytest.raises(StoreError, match="checkpoint: damaged"):
+        new_analysis(iran, MemoryStore(), ledger)
+    ledger.close()
+
+
+async def test_the_loop_judges_what_comes_until_it_is_cancelled(
+    iran: LongForm, tmp_path: Path
+) -> None:
+    ledger, store = SqlLedger(ledger_url(tmp_path / "ledger.sqlite")), MemoryStore()
+    bins = list(iran.bins())
+    analysis = new_analysis(iran, store, ledger)
+    task = asyncio.ensure_future(run_analysis(analysis, pause=timedelta(milliseconds=5)))
+
+    async def judged(until: datetime) -> None:
+        async with asyncio.timeout(15):
+            while (found := ledger.checkpoint()) is None or found.until < until:  # noqa: ASYNC110 - another thread writes it
+                await asyncio.sleep(0.01)
+
+    for hours in (2, 5, 60):
+        until = bins[0].time + hours * iran.width
+        hand_over(store, bins, until)
+        await judged(until)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert list(store.read_levels(*EVER))
+    ledger.close()

@@ -1,0 +1,44 @@
+"""Intervals in order, and the state of all parts as one."""
+
+from datetime import timedelta
+
+import pytest
+from series import HOUR, START, key
+
+from netwatch.analysis.pipeline import by_interval
+from netwatch.app.observatory import make_pipeline
+from netwatch.config import Config
+from netwatch.model.atlas import Atlas
+from netwatch.model.errors import StoreError
+from netwatch.model.series import Bin
+
+ONE = key("asn:64496")
+
+
+def entry(hour: int) -> Bin:
+    return Bin(START + hour * HOUR, ONE, 1.0)
+
+
+def test_empty_intervals_are_intervals_too() -> None:
+    found = list(by_interval([entry(0), entry(0), entry(3)], HOUR))
+    assert [(time - START) // HOUR for time, _ in found] == [0, 1, 2, 3]
+    assert [len(bins) for _, bins in found] == [2, 0, 0, 1]
+
+
+def test_bounds_are_filled_up_with_empty_intervals() -> None:
+    found = list(by_interval([entry(2)], HOUR, start=START, end=START + 5 * HOUR))
+    assert [(time - START) // HOUR for time, _ in found] == [0, 1, 2, 3, 4]
+    assert [len(bins) for _, bins in found] == [0, 0, 1, 0, 0]
+
+
+def test_without_any_bin_there_are_intervals_only_between_bounds() -> None:
+    assert list(by_interval([], HOUR)) == []
+    found = list(by_interval([], HOUR, start=START, end=START + 2 * HOUR))
+    assert found == [(START, []), (START + HOUR, [])]
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\xc1", b"\x82nonsense"])
+def test_a_damaged_state_is_refused(damaged: bytes) -> None:
+    pipeline = make_pipeline(Config(), Atlas(), width=timedelta(hours=1), compose=lambda _: [])
+    with pytest.raises(StoreError, match="checkpoint: damaged"):
+        pipeline.load(damaged)
