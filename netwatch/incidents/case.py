@@ -14,6 +14,8 @@ from netwatch.model.series import Level
 __all__ = ["Case", "write_revision"]
 
 _TELLABLE = 2
+_SEPARATE = 3
+"""Networks that must show a loss when one signal alone does: two may share a cable."""
 _TOLD_LATER = (Reason.MILESTONE, Reason.MATERIAL)
 """Revisions that are the first a post may speak of, when the evidence only now allows it."""
 _COUNTED = 0.02
@@ -129,6 +131,6 @@ def _agreements(signals: dict[str, Level]) -> tuple[tuple[str, bool | None], ...
 
 
 def _evidence(affected: int, agreeing: tuple[tuple[str, bool | None], ...]) -> int:
-    """Return 2 where two separate networks or two signals show it, else 1; never more alone."""
+    """Return 2 where several networks or two signals show it, else 1; never more alone."""
     families = sum(agrees is True for _, agrees in agreeing)
-    return 2 if affected >= 2 or families >= 2 else 1
+    return 2 if affected >= _SEPARATE or families >= 2 else 1
