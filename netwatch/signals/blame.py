@@ -1,0 +1,289 @@
+"""Blame: is it the vantage, the target, the path between them, or a whole network?
+
+A target fails from a vantage when any of four things is so, each with a chance of its own:
+
+    the vantage is broken                     u_v
+    the target is dead                        d_t    (or its whole network is cut)
+    the path of v's network to it is blocked  b_gt
+    nothing, it just failed                   3.5 %
+
+After a failed probe each cause is believed in as far as the others do not explain it
+(`detection.md` 5.1: two-way EM of a noisy or). Given how far each vantage is believed, the
+posterior of targets and paths is exact. With S_gt the trusted evidence of network g that t
+fails, p_b and p_d the chances beforehand, and either(S, p) = log(1 - p + p e^S):
+
+    D_t    = sum_g S_gt - sum_g either(S_gt, p_b)      dead, against blocked here and there
+    C_h    = sum_t either(D_t, .9) - sum_t either(D_t, p_d)   cut, against dead one by one
+
+Given those, each vantage is one of: well, broken, or a source of noise that answers whatever
+it likes (at random, always well, all is down but the controls). What the others know of a
+target is computed without the vantage itself, so that nobody vouches for himself. Peers do,
+so no control is needed (those on the same side of a border, for a country may be cut off
+from the world and well inside); controls have smaller chances of being cut, so they weigh more.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from netwatch.signals.evidence import (
+    cell_evidence,
+    coin_evidence,
+    either,
+    flawless_evidence,
+    logistic,
+    logit,
+    owner_weights,
+)
+from netwatch.signals.table import Bools, Floats, Table, by_side
+
+__all__ = ["Blame", "assign_blame", "controls_fail", "usual_failure"]
+
+_SWEEPS = 3
+_DEAD, _DEAD_CONTROL = 0.02, 1e-3
+_BLOCKED, _BLOCKED_CONTROL = 0.02, 1e-4
+_CUT = 0.01
+_CUT_REACHES = 0.9
+"""Share of its targets that the cut of a network takes along."""
+_BLOCK_REACHES = 0.5
+"""A block is not at every line of a network: who sees the site all the same is no liar."""
+_MOST_OF_NETWORK = 12.0
+"""However many vantages stand in one network, it is one witness."""
+_VANTAGE = np.log([0.93, 0.04, 0.01, 0.01, 0.01])
+"""Well, broken, at random, always well, all but the controls is down."""
+_WELL, _BROKEN = np.eye(len(_VANTAGE))[:2]
+_CONTROLS_GONE = 0.6
+_ORDINARY_FAILURE = 0.035
+"""How often a probe of a healthy pair fails all the same."""
+_SHRINK = 8
+_USUAL_BOUNDS = (0.01, 0.4)
+_LEAST_WEIGHT = 0.2
+_TOLERATED = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Probabilities of one bin, each 0 to 1.
+
+    Attributes:
+        broken: that the vantage reaches nothing, shape (v,).
+        noise: that its answers have nothing to do with the targets, shape (v,).
+        trust: weight of the vantage as a witness, shape (v,).
+        dead: that the target is down, by itself or with its network, shape (t,).
+        blocked: that the vantage network's path to a target that lives is cut, shape (g, t).
+        cut: that the target's network is cut as a whole, shape (h,).
+        disconnected: that the target is down for vantages abroad, yet up for those in its own
+            country, shape (t,); 0 where not both sides asked.
+        isolated: that the vantages of a network are broken all together, shape (g,); NaN
+            where there is but one.
+        evidence: log likelihood ratio behind `blocked` before any prior, shape (g, t), 0
+            where no trusted vantage asked.
+    """
+
+    broken: Floats
+    noise: Floats
+    trust: Floats
+    dead: Floats
+    blocked: Floats
+    cut: Floats
+    disconnected: Floats
+    isolated: Floats
+    evidence: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Chances:
+    """What is likely beforehand, shape (t,) each."""
+
+    dead: Floats
+    blocked: Floats
+
+
+def assign_blame(table: Table) -> Blame:
+    """Decompose one bin; see the module for the model."""
+    states = _judge_vantages(by_side(table)[0])
+    weight = owner_weights(states[:, 0] * table.prior_trust, table.owners)
+    chances = _chances(table)
+    evidence = _weigh(table, weight)
+    dead, cut = _judge_targets(table, evidence, chances)
+    blocked = logistic(evidence + np.log(chances.blocked) - np.log1p(-chances.blocked))
+    return Blame(
+        broken=states[:, 1],
+        noise=states[:, 2:].sum(axis=1),
+        trust=weight,
+        dead=dead,
+        blocked=np.where(evidence != 0, (1 - dead) * blocked, 0.0),
+        cut=cut,
+        disconnected=_judge_sides(table, weight),
+        isolated=_isolated(table, states),
+        evidence=evidence,
+    )
+
+
+def _judge_vantages(table: Table) -> Floats:
+    """Return the probabilities of the five states of every vantage, shape (v, 5)."""
+    gone = controls_fail(table)
+    trust = np.where(gone, 0.0, _first_trust(table))
+    states: Floats = np.where(gone[:, None], _BROKEN, _WELL)
+    for _ in range(_SWEEPS):
+        weight = owner_weights(trust * table.prior_trust, table.owners)
+        usual = usual_failure(table, weight)
+        cut = cell_evidence(table.trials, table.successes, usual)
+        flawless = flawless_evidence(table.trials, table.successes, usual)
+        states = _vantage_states(table, np.stack([cut, flawless]), weight)
+        states[gone] = _BROKEN
+        trust = states[:, 0]
+    return states
+
+
+def _chances(table: Table) -> _Chances:
+    """Return what is likely of the targets beforehand."""
+    return _Chances(
+        dead=np.where(table.controls, _DEAD_CONTROL, _DEAD),
+        blocked=np.where(table.controls, _BLOCKED_CONTROL, _BLOCKED),
+    )
+
+
+def _weigh(table: Table, weight: Floats) -> Floats:
+    """Return the evidence S_gt of vantages believed as far as `weight`, shape (g, t)."""
+    usual = usual_failure(table, weight)
+    cut = cell_evidence(table.trials, table.successes, usual)
+    return _bounded(_by_network(cut * weight[:, None], table))
+
+
+def _judge_sides(table: Table, weight: Floats) -> Floats:
+    """Return the chance that a target is down for those abroad and up at home, shape (t,)."""
+    sides, columns = by_side(table)
+    size = table.trials.shape[1]
+    found = np.zeros(size)
+    if len(columns) > size:
+        dead, _ = _judge_targets(sides, _weigh(sides, weight), _chances(sides))
+        both = columns[size:]
+        found[both] = dead[size:] * (1 - dead[both])
+    return found
+
+
+def _first_trust(table: Table) -> Floats:
+    """Return how far to believe each vantage before any sweep, shape (v,).
+
+    By how much more or less of its measurements fails than of a vantage in the middle at the
+    same targets: a difference of a tenth costs nothing, each further tenth a factor e.
+    """
+    asked = table.trials > 0
+    share = np.where(asked, 1 - table.successes / np.maximum(table.trials, 1), np.inf)
+    count = asked.sum(axis=0)
+    middle = np.sort(share, axis=0)[np.maximum(count - 1, 0) // 2, np.arange(share.shape[1])]
+    expected = np.where(asked, table.trials * np.where(count > 0, middle, 0), 0).sum(axis=1)
+    failed = (table.trials - table.successes).sum(axis=1)
+    away = np.abs(failed - expected) / np.maximum(table.trials.sum(axis=1), 1)
+    return np.asarray(np.exp(-np.maximum(away - _TOLERATED, 0) / _TOLERATED))
+
+
+def controls_fail(table: Table) -> Bools:
+    """Return which vantages lost at least 60 % of their control measurements (5.1).
+
+    A control that fails for most of the vantages that reach another one is at fault itself
+    and is left out; where nobody reaches any, nothing excuses the vantages.
+    """
+    tried = np.where(table.controls, table.trials, 0)
+    got = np.where(table.controls, table.successes, 0)
+    reaches_another = got.sum(axis=1, keepdims=True) - got > 0
+    asked = (reaches_another & (tried > 0)).sum(axis=0)
+    failed = (reaches_another & (tried > 0) & (got == 0)).sum(axis=0)
+    faulty = failed * 2 > asked
+    lost = np.where(faulty, 0, tried - got).sum(axis=1)
+    whole = np.where(faulty, 0, tried).sum(axis=1)
+    return np.asarray((whole > 0) & (lost >= _CONTROLS_GONE * whole))
+
+
+def usual_failure(table: Table, weight: Floats) -> Floats:
+    """Return the share of each pair's measurements that fails in ordinary times, (v, t).
+
+    `weight` says how far each vantage is believed.
+    Where the past is unknown, the other networks stand in for it: with m the lower median
+    over networks of the share f of the target's measurements that failed, min(m, 1 - m),
+    shrunk towards 3.5 % by the weight of eight measurements. A target that fails for half of
+    the world at 30 % is frail; one that fails for everybody is no frail target but a dead one.
+    """
+    tried = _by_network(table.trials * weight[:, None], table)
+    failed = _by_network((table.trials - table.successes) * weight[:, None], table)
+    known = tried > _LEAST_WEIGHT
+    share = np.divide(failed, tried, out=np.full_like(tried, np.inf), where=known)
+    asked = known.sum(axis=0)
+    middle = np.sort(share, axis=0)[np.maximum(asked - 1, 0) // 2, np.arange(share.shape[1])]
+    middle = np.where(asked > 0, middle, 0)
+    count = tried.sum(axis=0)
+    mean = np.minimum(middle, 1 - middle) * count + _ORDINARY_FAILURE * _SHRINK
+    found = np.clip(mean / (count + _SHRINK), *_USUAL_BOUNDS)
+    return np.where(np.isfinite(table.usual), table.usual, found)
+
+
+def _by_network(cells: Floats, table: Table) -> Floats:
+    """Return the sums over the vantages of each network, shape (g, t)."""
+    total = np.zeros((int(table.networks.max(initial=-1)) + 1, cells.shape[1]))
+    np.add.at(total, table.networks, cells)
+    return total
+
+
+def _bounded(evidence: Floats) -> Floats:
+    """Return evidence of networks, none of which is more than one witness."""
+    return np.clip(evidence, -_MOST_OF_NETWORK, _MOST_OF_NETWORK)
+
+
+def _vantage_states(table: Table, cells: Floats, weight: Floats) -> Floats:
+    """Return the states of every vantage after one more sweep, shape (v, 5).
+
+    `cells` holds the evidence that the pair is cut, and that it never fails: (2, v, t).
+    """
+    cut, flawless = cells
+    coin = cut + coin_evidence(table.trials, table.successes)
+    dead, blocked = _known_to_others(table, cut * weight[:, None], _chances(table))
+    path = _BLOCK_REACHES * blocked
+    well = either(cut, dead + (1 - dead) * path)
+    if table.controls.any():
+        but_controls = np.where(table.controls, 0.0, cut)
+    else:
+        but_controls = np.full_like(cut, -np.inf)
+    parts = (well, cut, coin, flawless, but_controls)
+    odds = np.stack([part.sum(axis=1) for part in parts], axis=1) + _VANTAGE
+    # On a good day nobody sees a failure: only who does better than his peers is suspect.
+    better = odds[:, 3] - odds[:, 0]
+    odds[:, 3] -= max(float(np.median(better)) - _VANTAGE[3] + _VANTAGE[0], 0.0)
+    shares = np.exp(odds - odds.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
+def _known_to_others(table: Table, own: Floats, chances: _Chances) -> tuple[Floats, Floats]:
+    """Return what a vantage's peers know: P(dead) and P(path blocked | alive), (v, t) each.
+
+    `own` is each vantage's weighted evidence; it is taken out of the sums.
+    """
+    total = _by_network(own, table)
+    with_me, others = _bounded(total), _bounded(total[table.networks] - own)
+    each = with_me - either(with_me, chances.blocked)
+    without = each.sum(axis=0) - each[table.networks] + others - either(others, chances.blocked)
+    dead = logistic(without + np.log(chances.dead) - np.log1p(-chances.dead))
+    blocked = logistic(others + np.log(chances.blocked) - np.log1p(-chances.blocked))
+    return dead, blocked
+
+
+def _judge_targets(table: Table, evidence: Floats, chances: _Chances) -> tuple[Floats, Floats]:
+    """Return the chances that each target is down, (t,), and each target network cut, (h,)."""
+    down = (evidence - either(evidence, chances.blocked)).sum(axis=0)
+    known = table.homes >= 0
+    together = either(down, _CUT_REACHES) - either(down, chances.dead)
+    size = int(table.homes.max(initial=-1)) + 1
+    total = np.bincount(table.homes[known], together[known], size).astype(float)
+    cut = logistic(total + logit(_CUT))
+    in_cut = np.zeros(len(down))
+    in_cut[known] = cut[table.homes[known]]
+    alone = logistic(down + np.log(chances.dead) - np.log1p(-chances.dead))
+    return in_cut * logistic(down + logit(_CUT_REACHES)) + (1 - in_cut) * alone, cut
+
+
+def _isolated(table: Table, states: Floats) -> Floats:
+    """Return the probability that all vantages of a network are broken, shape (g,)."""
+    size = int(table.networks.max(initial=-1)) + 1
+    broken = np.ones(size)
+    np.minimum.at(broken, table.networks, states[:, 1])
+    return np.where(np.bincount(table.networks, minlength=size) > 1, broken, np.nan)

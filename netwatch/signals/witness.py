@@ -1,0 +1,103 @@
+"""Witnesses: whose measurements of a bin count, and whose failures are their own.
+
+The rule, from the surest to the least sure (`detection.md` 5.1):
+
+1. A vantage that loses 60 % or more of its control measurements counts for nothing.
+2. A vantage whose targets were mostly measured from other networks too is judged by them: it
+   counts for nothing when it is more likely broken, or a source of noise, than well. A
+   verdict against most of those who still reach something is no verdict, and is dropped.
+3. A vantage for which nobody else can vouch is judged by hard rules alone, not by how much it
+   sees fail: with working controls, it counts; without, one answer in ten is witness enough
+   that it is on the Internet. When it reaches less it says nothing: no data, not an outage.
+4. When all who are left reach less than one in ten, and no control of theirs answers, somebody
+   lost the Internet: they or their targets. They did, when they stand in a single network, or
+   when their targets lie in more than one place; nobody cuts the world. A single country gone
+   dark in the eyes of several networks is a cut, and counts in full.
+5. Of a path that fails from a network for surely more than chance, while the target answers to
+   most other networks, the failures are no loss of the target, but blocking. A vantage abroad
+   is outvoted only by others abroad, so that a country cut off from the world, yet fine at
+   home, is still lost to the world.
+"""
+
+import numpy as np
+
+from netwatch.signals.blame import Blame, controls_fail
+from netwatch.signals.table import Bools, Floats, Table, by_side
+
+__all__ = ["count_cells", "trust_vantages"]
+
+_LIKELY = 0.5
+_ONLINE = 0.1
+_SURE = 0.9
+_MINORITY = 3
+"""A path is outvoted when three times as many networks as fail have an answer to give."""
+
+
+def trust_vantages(table: Table, blame: Blame) -> Bools:
+    """Return which vantages bear witness in this bin, shape (v,); see rules 1 to 4."""
+    asked = table.trials > 0
+    judged = _is_vouched(by_side(table)[0])
+    online = _share(table) >= _ONLINE
+    controlled = (asked & table.controls).any(axis=1)
+    suspect = blame.broken + blame.noise > _LIKELY
+    if 2 * (suspect & judged & online).sum() > (judged & online).sum():
+        judged = np.zeros_like(judged)
+    trusted = np.where(judged, ~suspect, controlled | online) & ~controls_fail(table)
+    if trusted.any() and not (trusted & (online | _control_answers(table))).any():
+        trusted &= _is_real_cut(table, trusted)
+    return np.asarray(trusted & asked.any(axis=1))
+
+
+def count_cells(table: Table, blame: Blame) -> Bools:
+    """Return which pairs count towards the reachability of targets, shape (v, t)."""
+    trusted = trust_vantages(table, blame)
+    return np.asarray(trusted[:, None] & ~_outvoted(table, blame, trusted))
+
+
+def _share(table: Table) -> Floats:
+    """Return the share of each vantage's measurements, controls aside, that succeeded."""
+    plain = ~table.controls
+    whole = table.trials[:, plain].sum(axis=1)
+    return np.asarray(table.successes[:, plain].sum(axis=1) / np.maximum(whole, 1))
+
+
+def _control_answers(table: Table) -> Bools:
+    """Return which vantages had an answer from a control."""
+    return np.asarray((table.successes[:, table.controls] > 0).any(axis=1))
+
+
+def _is_vouched(table: Table) -> Bools:
+    """Return which vantages had most of their targets measured from other networks too."""
+    asked = table.trials > 0
+    networks = _any_by_network(asked, table)
+    shared = asked & (networks.sum(axis=0) > 1)
+    return np.asarray(shared.sum(axis=1) * 2 > asked.sum(axis=1))
+
+
+def _is_real_cut(table: Table, trusted: Bools) -> bool:
+    """Return whether what all of `trusted` fail at is their targets' loss: rule 4."""
+    asked = (table.trials[trusted] > 0).any(axis=0) & ~table.controls
+    places = np.unique(table.places[asked])
+    return len(np.unique(table.networks[trusted])) > 1 and len(places) == 1
+
+
+def _outvoted(table: Table, blame: Blame, trusted: Bools) -> Bools:
+    """Return which pairs are on a path that fails against the vote of others: rule 5."""
+    heard = (table.trials > 0) & trusted[:, None]
+    abroad = _any_by_network(heard & table.abroad, table)
+    voters = _any_by_network(heard, table)
+    fails = blame.blocked > _SURE
+    fine = voters & (blame.evidence < 0)
+    all_fail, all_fine = (fails & voters).sum(axis=0), fine.sum(axis=0)
+    far_fail, far_fine = (fails & abroad).sum(axis=0), (fine & abroad).sum(axis=0)
+    lost_at_home = all_fine >= _MINORITY * all_fail
+    lost_abroad = far_fine >= _MINORITY * far_fail
+    outvoted = fails & np.where(abroad, lost_abroad, lost_at_home)
+    return np.asarray(outvoted[table.networks])
+
+
+def _any_by_network(cells: Bools, table: Table) -> Bools:
+    """Return, network by network, whether a vantage of it has the mark, shape (g, t)."""
+    found = np.zeros((int(table.networks.max(initial=-1)) + 1, cells.shape[1]), bool)
+    np.logical_or.at(found, table.networks, cells)
+    return found
