@@ -103,34 +103,44 @@ def make_longform(frame: pd.DataFrame, path: Path, *, width: timedelta | None = 
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Return the file as text columns (CSV, `#` begins a comment) or typed ones (Parquet).
+    """Return the file's columns as text, each row named by its line (`#` begins a comment).
 
     Raises:
         InputError: no such file, or no table.
     """
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
     try:
         if path.suffix == ".parquet":
             return _read_parquet(path)
-        return pd.read_csv(path, dtype=str, comment="#", keep_default_na=False)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
+        frame = pd.read_csv(path, dtype=str, comment="#", keep_default_na=False)
+        return _number_lines(frame, path)
     except (OSError, ValueError, pd.errors.ParserError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "empty"
         raise InputError(f"{path}: cannot be read as a table: {reason}") from error
 
 
+def _number_lines(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Name every row after its line in the file, so that errors can; comments count."""
+    text = path.read_text("utf-8-sig").splitlines()
+    lines = [number for number, line in enumerate(text, 1) if line.partition("#")[0].strip()]
+    if len(lines) == len(frame) + 1:
+        return frame.set_axis(lines[1:])
+    return frame.set_axis(range(2, len(frame) + 2))
+
+
 def _read_parquet(path: Path) -> pd.DataFrame:
-    """Return a Parquet file's rows."""
+    """Return a Parquet file's rows as text, as a CSV has them."""
     import duckdb  # noqa: PLC0415 - 130 ms that a CSV need not wait for
 
     try:
         with duckdb.connect() as connection:
             frame: pd.DataFrame = connection.execute(
-                "select * from read_parquet(?)", [str(path)]
+                "select columns(*)::varchar from read_parquet(?)", [str(path)]
             ).df()
     except duckdb.Error as error:
         raise InputError(f"{path}: no Parquet file: {str(error).splitlines()[0]}") from error
-    return frame
+    return frame.fillna("").set_axis(range(2, len(frame) + 2))
 
 
 def _typed(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -163,7 +173,7 @@ def _check_entity(text: str, name: str, column: "pd.Series[str]", path: Path) ->
     try:
         Entity.parse(text)
     except InputError as error:
-        line = int((column == text).to_numpy().argmax()) + 2
+        line = (column == text).idxmax()
         raise InputError(f"{path}, line {line}: {error}") from error
 
 
@@ -173,7 +183,7 @@ def _refuse_rows(bad: "pd.Series[bool]", column: "pd.Series[str]", path: Path, w
     if len(rows):
         value = str(column.iloc[int(rows[0])])[:40]
         more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-        raise InputError(f"{path}, line {int(rows[0]) + 2}: {value!r} {what}{more}")
+        raise InputError(f"{path}, line {bad.index[rows[0]]}: {value!r} {what}{more}")
 
 
 def _refuse_contradictions(frame: pd.DataFrame, path: Path) -> None:
@@ -182,7 +192,7 @@ def _refuse_contradictions(frame: pd.DataFrame, path: Path) -> None:
     if twice.any():
         row = frame[twice].iloc[0]
         raise InputError(
-            f"{path}, line {int(frame.index[twice][0]) + 2}: a second value of "
+            f"{path}, line {frame.index[twice][0]}: a second value of "
             f"{row['signal']} of {row['entity']} at {row['time']}"
         )
 
