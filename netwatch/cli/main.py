@@ -28,9 +28,10 @@ def _mount() -> None:
     app.registered_commands.extend(observatory.app.registered_commands)
     if find_spec("numpy") is None:
         return
-    from netwatch.cli import outages
+    from netwatch.cli import outages, store
 
     app.registered_commands.extend(outages.app.registered_commands)
+    app.add_typer(store.app, name="store", help="Look after the kept series.")
 
 
 @app.callback()

@@ -103,7 +103,7 @@ def outages(
     country: Annotated[str | None, typer.Option(help="Two letters, such as IR.")] = None,
     scope: Annotated[str | None, typer.Option(help="IR, IR-23, AS44244 or a domain.")] = None,
     state: Annotated[IncidentState | None, typer.Option(help="Only incidents in it.")] = None,
-    min_level: Annotated[int, typer.Option(min=0, max=4, help="Least evidence level.")] = 1,
+    min_level: Annotated[int, typer.Option(min=0, max=4, help="Least evidence level.")] = 2,
     since: SinceOption = None,
     until: UntilOption = None,
     zone: ZoneOption = "UTC",

@@ -77,16 +77,21 @@ class Tracker:
             for signal in signals
         }
 
-    def interest(self) -> set[Entity]:
-        """Return the entities whose next level matters, however ordinary it may be."""
+    def drop_quiet(self) -> set[Entity]:
+        """Forget entities about which there is nothing to remember; return the others.
+
+        Whoever shows only some levels, to save time over years of figures, must show every
+        level of those that are returned.
+        """
         open_scopes = {case.entity for case in self._cases}
-        return {
-            entity
+        self._watches = {
+            entity: watch
             for entity, watch in self._watches.items()
             if watch.reduced_from is not None
             or watch.low_from is not None
             or not open_scopes.isdisjoint((entity, *self._atlas.ancestors(entity)))
         }
+        return set(self._watches)
 
     def snapshots(self) -> list[Incident]:
         """Return what would be said of each open incident now; it is not part of the record."""

@@ -1,5 +1,6 @@
 """A researcher's own series through the detector: levels and incidents, as a live system's."""
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from netwatch.model.incident import Incident
 from netwatch.model.series import ACTIVE_SIGNALS, Level, SeriesKey
 from netwatch.sources.longform import LongForm, make_longform
 
-__all__ = ["Backtest", "backtest_figures", "run_backtest"]
+__all__ = ["Backtest", "backtest_figures", "plain_incident", "run_backtest", "write_backtest"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -184,7 +185,7 @@ class _Run:
             odd = (judged.probability > _SUSPECT) | (judged.ratio < _REDUCED)
         odd &= judged.ready
         keys = list(self._detector.rows)
-        entities = {keys[row].entity for row in np.flatnonzero(odd)} | self._tracker.interest()
+        entities = {keys[row].entity for row in np.flatnonzero(odd)} | self._tracker.drop_quiet()
         for row, key in enumerate(keys):
             if judged.ready[row] and key.entity in entities:
                 yield self._detector.level(judged, row, time)
@@ -216,3 +217,24 @@ def _lead_rows(rows: dict[SeriesKey, int]) -> dict[Entity, int]:
     for key in sorted(rows, key=lambda one: (order.get(one.signal, len(order)), one.signal)):
         found.setdefault(key.entity, rows[key])
     return found
+
+
+def write_backtest(found: Backtest, folder: Path) -> None:
+    """Write `levels.parquet` and `incidents.json` into `folder`.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    import duckdb  # noqa: PLC0415 - only who writes Parquet waits for it
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        plain = [plain_incident(incident) for incident in found.incidents]
+        text = json.dumps(plain, indent=2, ensure_ascii=False)
+        (folder / "incidents.json").write_text(text + "\n", "utf-8")
+        with duckdb.connect() as connection:
+            connection.register("levels", found.levels)
+            target = str(folder / "levels.parquet").replace("'", "''")
+            connection.execute(f"copy levels to '{target}' (format parquet, compression zstd)")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}") from error

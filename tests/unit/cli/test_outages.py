@@ -70,6 +70,10 @@ def test_lists_what_is_public_newest_first(folder: Path) -> None:
     result = _run(folder, "outages")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["NW-IR-2019-0042"]
+    assert "1 below this level" in result.stderr
+    result = _run(folder, "outages", "--min-level", "1")
+    lines = result.stdout.splitlines()
     assert [line.split()[0] for line in lines[2:]] == ["NW-IR-2019-0042", "NW-MM-2019-0001"]
     assert "2 incidents. Not exhaustive. Times UTC." in result.stderr
     assert "NW-IR-2019-0043" not in result.stdout
@@ -78,15 +82,18 @@ def test_lists_what_is_public_newest_first(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "kept"),
     [
-        ((), ["NW-IR-2019-0042", "NW-MM-2019-0001"]),
+        (("--min-level", "1"), ["NW-IR-2019-0042", "NW-MM-2019-0001"]),
         (("--country", "ir"), ["NW-IR-2019-0042"]),
-        (("--min-level", "2"), ["NW-IR-2019-0042"]),
-        (("--state", "resolved"), ["NW-MM-2019-0001"]),
+        ((), ["NW-IR-2019-0042"]),
+        (("--state", "resolved", "--min-level", "1"), ["NW-MM-2019-0001"]),
         (("--state", "pending", "--min-level", "0"), ["NW-IR-2019-0043"]),
-        (("--scope", "MM"), ["NW-MM-2019-0001"]),
-        (("--since", "2019-11-06T21:30"), ["NW-IR-2019-0042", "NW-MM-2019-0001"]),
+        (("--scope", "MM", "--min-level", "1"), ["NW-MM-2019-0001"]),
+        (
+            ("--since", "2019-11-06T21:30", "--min-level", "1"),
+            ["NW-IR-2019-0042", "NW-MM-2019-0001"],
+        ),
         (("--since", "2019-11-06T21:31"), ["NW-IR-2019-0042"]),
-        (("--until", "2019-11-10"), ["NW-MM-2019-0001"]),
+        (("--until", "2019-11-10", "--min-level", "1"), ["NW-MM-2019-0001"]),
         (("--since", "2019-11-08", "--until", "2019-11-10"), []),
     ],
 )
