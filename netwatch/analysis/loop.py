@@ -5,6 +5,7 @@ import logging
 from datetime import datetime, timedelta
 
 from netwatch.analysis.pipeline import Judgement, Pipeline, by_interval
+from netwatch.model.errors import InputError, StoreError
 from netwatch.protocols import Checkpoint, Ledger, SeriesStore
 
 __all__ = ["Analysis", "run_analysis"]
@@ -34,9 +35,23 @@ class Analysis:
         self._until = checkpoint.until if checkpoint else None
         if checkpoint:
             pipeline.load(checkpoint.state)
+        self._saved = checkpoint.state if checkpoint else pipeline.save()
 
     def catch_up(self) -> list[Judgement]:
-        """Judge the complete bins that were not judged yet, 500 intervals at the most."""
+        """Judge the complete bins that were not judged yet, 500 intervals at the most.
+
+        Raises:
+            StoreError: they could not be read or written down; the next call judges them anew.
+        """
+        try:
+            return self._catch_up()
+        except StoreError:
+            # What was judged and not written down must not be learned twice.
+            self._pipeline.load(self._saved)
+            raise
+
+    def _catch_up(self) -> list[Judgement]:
+        """Judge, and write down what follows."""
         closed = self._store.closed_until()
         if closed is None or (self._until is not None and self._until >= closed):
             return []
@@ -55,19 +70,34 @@ class Analysis:
 
     def _write(self, done: list[Judgement], end: datetime) -> None:
         """Write down what was judged, and that it was."""
-        self._store.put_levels([level for step in done for level in step.levels])
+        state = self._pipeline.save()
+        try:
+            self._store.put_levels([level for step in done for level in step.levels])
+        except InputError as error:
+            _LOG.warning("levels: %s", error)
         self._ledger.record(
             [revision for step in done for revision in step.revisions],
             [post for step in done for post in step.posts],
-            checkpoint=Checkpoint(end, self._pipeline.save()),
+            checkpoint=Checkpoint(end, state),
         )
-        self._until = end
+        self._until, self._saved = end, state
 
 
 async def run_analysis(analysis: Analysis, *, pause: timedelta) -> None:
-    """Judge closed bins as they come, until cancelled; look again every `pause`."""
+    """Judge closed bins as they come, until cancelled; look again every `pause`.
+
+    A store or a ledger that is away is waited for; the first failure of a row is logged.
+    """
+    failing, done = False, list[Judgement]()
     while True:
-        done = await asyncio.to_thread(analysis.catch_up)
+        try:
+            done = await asyncio.to_thread(analysis.catch_up)
+        except StoreError as error:
+            if not failing:
+                _LOG.warning("the analysis waits: %s", error)
+            failing, done = True, []
+        else:
+            failing = False
         for step in done:
             for revision in step.revisions:
                 _LOG.info(

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from netwatch.collector.inbox import Inbox
 from netwatch.collector.tally import Tally
+from netwatch.model.errors import InputError
 from netwatch.model.measurement import Target
 from netwatch.model.series import Bin
 from netwatch.protocols import SeriesStore
@@ -62,7 +63,7 @@ class Closer:
         while start < end:
             stretch = max(_STRETCH // self.width, 1) * self.width
             stop = min(start + stretch, end)
-            self._store.put_bins(self._count(start, stop), closed_until=stop)
+            self._put(start, stop, closed_until=stop)
             closed += (stop - start) // self.width
             self.until = start = stop
         return closed
@@ -71,11 +72,18 @@ class Closer:
         """Count again the closed bins that got something new since; return how many."""
         late = self._inbox.late_bins()[:_LATE_AT_ONCE]
         for time in late:
-            self._store.put_bins(self._count(time, time + self.width))
+            self._put(time, time + self.width)
         if late:
             self._inbox.settle_late(late)
             self._tally.add("late_bins", len(late))
         return len(late)
+
+    def _put(self, start: datetime, end: datetime, *, closed_until: datetime | None = None) -> None:
+        """Bring an interval to the store, which says what of it can never be kept."""
+        try:
+            self._store.put_bins(self._count(start, end), closed_until=closed_until)
+        except InputError as error:
+            self._tally.complain("refused", str(error))
 
     def _count(self, start: datetime, end: datetime) -> list[Bin]:
         """Count what the inbox holds of an interval, broken vantages left out."""

@@ -18,7 +18,7 @@ from netwatch.app.observatory import Opened, open_parts, run_analyze, run_broker
 from netwatch.app.publishing import run_publish
 from netwatch.app.vantage import run_vantage
 from netwatch.app.written import write_config
-from netwatch.config import Config, VantageConfig
+from netwatch.config import Config, StoreConfig, VantageConfig
 from netwatch.lab.country import Country, make_country
 from netwatch.lab.script import Script, drill_config
 from netwatch.lab.verdict import Course, Finding, judge_drill
@@ -57,6 +57,7 @@ class Drill:
         folder: where its files go; what an earlier drill left there is removed.
         tell: told what happens, with its time.
         script: the course.
+        store: which engine keeps the series.
         collect, analyze, publish: what runs these parts; elsewhere than here, to be killed.
         midway: done once the networks are dark.
     """
@@ -64,6 +65,7 @@ class Drill:
     folder: Path
     tell: Callable[[datetime, str], None]
     script: Script = field(default_factory=Script)
+    store: StoreConfig = field(default_factory=StoreConfig)
     collect: Part = run_collect
     analyze: Part = run_analyze
     publish: Part = run_publish
@@ -82,6 +84,7 @@ async def run_drill(drill: Drill) -> Outcome:
         config = drill_config(
             str(drill.folder), _free_port(), country=country, targets=country.targets()
         )
+        config = msgspec.structs.replace(config, store=drill.store)
         await asyncio.to_thread(write_config, config, drill.folder / "netwatch.toml")
         opened = stack.enter_context(open_parts(config))
         await stack.enter_async_context(run_broker(config))

@@ -109,9 +109,15 @@ def hand_over(store: MemoryStore, bins: list[Bin], until: datetime) -> None:
     store.put_bins([entry for entry in bins if entry.time < until], closed_until=until)
 
 
+@pytest.mark.parametrize("lives", [False, True], ids=["killed", "waited-out"])
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_dies_the_record_is_the_same(
-    seed: int, iran: LongForm, undisturbed: tuple[MemoryStore, SqlLedger], tmp_path: Path
+    seed: int,
+    *,
+    lives: bool,
+    iran: LongForm,
+    undisturbed: tuple[MemoryStore, SqlLedger],
+    tmp_path: Path,
 ) -> None:
     random = Random(seed)
     bins, store = list(iran.bins()), MemoryStore()
@@ -119,11 +125,14 @@ def test_whatever_dies_the_record_is_the_same(
     mortal = MortalLedger(ledger, random)
     times = sorted({entry.time for entry in bins})
     end, until = times[-1] + iran.width, times[0]
+    analysis: Analysis | None = None
     while until < end:
         until = min(end, until + random.randint(1, 24) * iran.width)
         hand_over(store, bins, until)
         while True:
-            analysis = new_analysis(iran, store, mortal)
+            # A process that is killed begins anew; one that waits a failure out goes on.
+            if not lives or analysis is None:
+                analysis = new_analysis(iran, store, mortal)
             with contextlib.suppress(StoreError):
                 if not analysis.catch_up():
                     break
