@@ -25,7 +25,7 @@ def draw_plot(path: Path, scores: Mapping[str, Scores], *, title: str) -> str:
         ("f1", "false_per_week"),
         (
             "F1 of events (more is better)",
-            "false alarms per entity and week (less is better; none at the left edge)",
+            "false alarms an entity-week (fewer is better)",
         ),
         strict=True,
     ):
@@ -57,7 +57,9 @@ def _whisker(
 ) -> None:
     low = max(floor, value.low)
     axis.plot([low, max(low, value.high)], [place, place], color=colour, linewidth=2, alpha=0.5)
-    axis.plot([max(floor, value.value)], [place], "o", color=colour, markersize=6)
+    # None at all has no place on a logarithmic axis: an arrow at its left edge.
+    marker = "o" if value.value > floor else "<"
+    axis.plot([max(floor, value.value)], [place], marker, color=colour, markersize=6)
 
 
 def _words(title: str, scores: Mapping[str, Scores], order: list[str]) -> str:

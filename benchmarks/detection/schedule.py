@@ -13,13 +13,15 @@ __all__ = ["VISIBILITY", "Calendar", "plan_events"]
 _DAY = 1440
 
 VISIBILITY = {
-    "country": {"bgp": 0.75, "probing": 0.98, "telescope": 0.85, "agents": 0.95},
-    "region": {"bgp": 0.7, "probing": 0.98, "telescope": 0.8, "agents": 0.95},
-    "asn": {"bgp": 0.75, "probing": 0.98, "telescope": 0.7, "agents": 0.92},
+    "country": {"bgp": 0.75, "probing": 1.0, "telescope": 0.85, "agents": 0.95},
+    "region": {"bgp": 0.7, "probing": 1.0, "telescope": 0.8, "agents": 0.95},
+    "asn": {"bgp": 0.75, "probing": 0.99, "telescope": 0.7, "agents": 0.92},
 }
 """Probability that a signal shows an event. Rounded from the human verdicts in Bischof et al.
 2023 (national outages: BGP .92-.99, probing .98-.99, telescope .66-.98), with BGP put lower
-because recent shutdowns leave routes announced."""
+because recent shutdowns leave routes announced. What probing misses of a wider event it misses
+network by network: see `_HIDDEN`."""
+_HIDDEN = 0.01
 
 
 @dataclass
@@ -131,4 +133,8 @@ def _events(
 ) -> list[Event]:
     chances = VISIBILITY[scope]
     visible = frozenset(name for name, chance in chances.items() if random.random() < chance)
-    return [Event(kind, scope, place, tuple(pieces), visible) for pieces in series]
+    networks = np.unique(np.concatenate([piece.networks for piece in series[0]]))
+    hidden = frozenset[int]()
+    if scope != "asn":
+        hidden = frozenset(networks[random.random(networks.size) < _HIDDEN].tolist())
+    return [Event(kind, scope, place, tuple(pieces), visible, hidden) for pieces in series]

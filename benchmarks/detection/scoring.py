@@ -82,7 +82,7 @@ def _truth_rows(
         if not truth.required:
             continue
         line: dict[str, object] = {"kind": truth.kind, "found": match is not None}
-        line |= {"start": truth.start, "end": truth.end}
+        line |= {"start": truth.start, "end": truth.end, "measurable": truth.measurable}
         if match is not None:
             deep = _first_deep(world.levels[row], truth, width)
             first_close = truth.start // width * width + width
@@ -106,6 +106,8 @@ def _add_level_errors(
     width = world.panel.width
     error = np.abs(levels.level[row] - world.levels[row])
     for line in rows:
+        if not line["measurable"]:
+            continue
         first, last = int(str(line["start"])) // width + 1, int(str(line["end"])) // width
         inside = error[first:last]
         tail = error[max(first, last - max(1, 120 // width)) : last]
@@ -146,8 +148,8 @@ def _alarm(
 def _cluster_rows(world: World, levels: Levels | None) -> pd.DataFrame:
     """Sum what levels got right over each country's entities, after training.
 
-    Level error and coverage are taken over the whole bins of required events: the first and
-    the last bin of an event, which hold its edge, are left out.
+    Level error and coverage are taken over the whole bins of required events that active
+    probing shows: the first and the last bin, which hold an edge, are left out.
     """
     first = world.panel.index(world.training_until)
     count = len(world.panel.entities)
@@ -189,7 +191,7 @@ def _inside(world: World) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
     inside = np.zeros(world.levels.shape, dtype=bool)
     rows = {entity: row for row, entity in enumerate(world.panel.entities)}
     for truth in world.truths:
-        if truth.required:
+        if truth.required and truth.measurable:
             width = world.panel.width
             inside[rows[truth.entity], truth.start // width + 1 : truth.end // width] = True
     return inside

@@ -13,6 +13,7 @@ NOTICEABLE = 0.05
 """An aggregate's event begins once this share of its weight is lost."""
 _COUNTS = 0.2
 _TOUCHED = 0.01
+_UNSEEN = 0.01
 _WIDTH = {"asn": 0, "region": 1, "country": 2}
 
 
@@ -42,6 +43,7 @@ class Event:
         place: index of that country, region or network.
         pieces: what it did to networks.
         visible: signals that show it.
+        hidden: networks in which active probing does not show it all the same.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class Event:
     place: int
     pieces: tuple[Piece, ...]
     visible: frozenset[str]
+    hidden: frozenset[int] = frozenset()
 
     @property
     def start(self) -> int:
@@ -74,6 +77,7 @@ class Truth:
         level: lowest true level, 1.0 = ordinary.
         required: whether missing it counts; a false one is excused when called, too.
         size: /24 blocks of the entity.
+        measurable: whether active probing shows the true level, so that it can be read.
     """
 
     event: int
@@ -85,6 +89,7 @@ class Truth:
     level: float
     required: bool
     size: int
+    measurable: bool = True
 
 
 def truths_of_event(event: Event, number: int, population: Population) -> list[Truth]:
@@ -97,6 +102,7 @@ def truths_of_event(event: Event, number: int, population: Population) -> list[T
     networks, regions, countries = population.names()
     touched = np.unique(np.concatenate([piece.networks for piece in event.pieces]))
     itself = np.arange(population.networks)
+    unseen = np.isin(itself, list(event.hidden)) | ("probing" not in event.visible)
     rows = []
     for scope, membership, names in (
         ("asn", itself, networks),
@@ -120,9 +126,14 @@ def truths_of_event(event: Event, number: int, population: Population) -> list[T
                     level=1 - lost,
                     required=about and (lost >= _COUNTS or scope == event.scope == "country"),
                     size=int(population.size[members].sum()),
+                    measurable=_share(population, members & unseen, members) < _UNSEEN,
                 )
             )
     return rows
+
+
+def _share(population: Population, part: Flags, whole: Flags) -> float:
+    return float(population.size[part].sum() / population.size[whole].sum())
 
 
 def _span(

@@ -158,7 +158,8 @@ def present_levels(
                 strict=True,
             ):
                 apply_piece(true[network], start, end, level, width=width)
-                for name in event.visible:
+                hidden = {"probing"} if network in event.hidden else set()
+                for name in event.visible - hidden:
                     apply_piece(seen[name][network], start, end, level, width=width)
     return seen, true
 
