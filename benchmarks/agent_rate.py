@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netwatch.agent.loop import AgentParts, measure_targets
+from netwatch.agent.measuring import Measurer
 from netwatch.agent.spool import Spool
 from netwatch.config import AgentConfig, Duration
 from netwatch.model.measurement import Measurement, Target, Vantage
@@ -70,19 +70,17 @@ async def agent(port: int) -> tuple[int, float, float]:
         vantage = Vantage("bench", "XX", 64500)
         spool = Spool(Path(folder) / "spool.sqlite", vantage=vantage, born=datetime.now(UTC))
         targets = [Target(f"t{n}", "tcp", "127.0.0.1", port=port) for n in range(2000)]
-        parts = AgentParts(
-            vantage=vantage,
-            targets=targets,
+        measurer = Measurer(
+            vantage.id,
+            targets,
             probes={"tcp": TcpProbe()},
-            connect=lambda _: None,
-            spool=spool,
             clock=lambda: datetime.now(UTC),
             config=AgentConfig(period=Duration(seconds=0.05), concurrency=TOGETHER),
         )
         held: list[Measurement] = []
         done = 0
         since, spent = time.perf_counter(), time.process_time()
-        work = asyncio.ensure_future(measure_targets(parts, held.append))
+        work = asyncio.ensure_future(measurer.run(held.append))
         while time.perf_counter() - since < SECONDS:
             await asyncio.sleep(0.25)
             done += len(held)

@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import timedelta
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -98,6 +98,9 @@ class AgentConfig(_Section, frozen=True):
     concurrency: Count = 64
     seal: Duration = Duration(seconds=10)
     spool_bytes: Count = 64 * 1024 * 1024
+    witness_period: Duration = Duration(seconds=30)
+    budget: Literal["low", "standard", "full"] = "standard"
+    quiet_hours: str = ""
 
 
 class StoreConfig(_Section, frozen=True):

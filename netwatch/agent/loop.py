@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from random import Random
+from datetime import datetime
 from time import monotonic
 
-from netwatch.agent.runner import Runner
-from netwatch.agent.schedule import Schedule
+from netwatch.agent.gaps import GapWatch, suspended_seconds
+from netwatch.agent.measuring import Measurer
 from netwatch.agent.spool import Spool
 from netwatch.agent.uplink import LinkFactory, Uplink
 from netwatch.config import AgentConfig
@@ -18,14 +18,14 @@ from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.protocols import Clock, Probe
 from netwatch.worker import Worker
 
-__all__ = ["AgentParts", "measure_targets", "run_agent"]
+__all__ = ["AgentParts", "run_agent"]
 
 _log = logging.getLogger("netwatch.agent.loop")
 _COMMIT = 1.0
 """Seconds that a measurement may stay in memory only."""
 _HELD = 10_000
 """Measurements held in memory while the disk takes none."""
-_LONGEST_NAP = 3600.0
+_SEEN = "seen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,54 +61,34 @@ async def run_agent(parts: AgentParts) -> None:
         uplink = Uplink(
             parts.vantage.id, parts.connect, spool=parts.spool, worker=worker, pace=pace
         )
-        keeper = _Keeper(parts.spool, worker, uplink)
+        measurer = Measurer(
+            parts.vantage.id,
+            parts.targets,
+            probes=parts.probes,
+            clock=parts.clock,
+            config=parts.config,
+        )
+        keeper = _Keeper(parts, worker, uplink, measurer)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(measure_targets(parts, keeper.take))
+                group.create_task(measurer.run(keeper.take))
                 group.create_task(keeper.run(pace))
                 group.create_task(uplink.run())
         finally:
             await keeper.flush(seal=True)
 
 
-async def measure_targets(parts: AgentParts, take: Callable[[Measurement], None]) -> None:
-    """Start each target's probe when it is due, as many at once as allowed, until cancelled.
-
-    Every measurement is handed to `take`.
-    """
-    config = parts.config
-    runner = Runner(parts.probes, parts.clock, config.timeout.total_seconds())
-    schedule = Schedule(
-        parts.vantage.id,
-        parts.targets,
-        period=config.period.total_seconds(),
-        start=monotonic(),
-        random=Random(),  # noqa: S311 - jitter
-    )
-    slots = asyncio.Semaphore(config.concurrency)
-
-    async def measure_one(target: Target) -> None:
-        try:
-            take(await runner.measure(target))
-        finally:
-            slots.release()
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(runner.stalls.run())
-        while True:
-            await asyncio.sleep(min(max(0.0, schedule.due_at() - monotonic()), _LONGEST_NAP))
-            for target in schedule.take_due(monotonic()):
-                await slots.acquire()
-                group.create_task(measure_one(target))
-
-
 class _Keeper:
     """Brings measurements from memory to disk, and wakes the uplink."""
 
-    def __init__(self, spool: Spool, worker: Worker, uplink: Uplink) -> None:
-        self._spool = spool
+    def __init__(
+        self, parts: AgentParts, worker: Worker, uplink: Uplink, measurer: Measurer
+    ) -> None:
+        self._spool, self._clock = parts.spool, parts.clock
         self._worker = worker
         self._uplink = uplink
+        self._measurer = measurer
+        self._gaps = GapWatch(suspended_seconds())
         self._held: deque[Measurement] = deque(maxlen=_HELD)
         self._ill = False
 
@@ -119,12 +99,33 @@ class _Keeper:
     async def run(self, pace: float) -> None:
         """Commit at least every second, seal every `pace` seconds."""
         sealed = monotonic()
+        await self._note_start()
         while True:
             await asyncio.sleep(min(pace, _COMMIT))
+            self._look_around()
             due = monotonic() - sealed >= pace * 0.9
             if due:
                 sealed = monotonic()
             await self.flush(seal=due)
+
+    async def _note_start(self) -> None:
+        """Note for how long this agent was not running."""
+        try:
+            seen = await self._worker.do(self._spool.fact, _SEEN)
+        except StoreError:
+            return
+        last = None if seen is None else datetime.fromisoformat(seen.decode())
+        if (gap := self._gaps.at_start(last, self._clock())) is not None:
+            self.take(gap)
+
+    def _look_around(self) -> None:
+        """Notice a sleep of the machine, and a clock that is far from the collector's."""
+        if (gap := self._gaps.after_sleep(suspended_seconds(), self._clock())) is not None:
+            self.take(gap)
+        if self._uplink.told is not None:
+            milliseconds, at = self._uplink.told
+            theirs = milliseconds / 1000 + (monotonic() - at)
+            self._measurer.set_clock_flag(theirs - self._clock().timestamp())
 
     async def flush(self, *, seal: bool) -> None:
         """Write what is held; with `seal`, make it ready to go. A sick disk is told once."""
@@ -149,4 +150,6 @@ class _Keeper:
         """Append, and seal where it is time; blocks."""
         if rows:
             self._spool.append(rows)
+        if seal:
+            self._spool.remember(_SEEN, self._clock().isoformat().encode())
         return self._spool.seal() if seal else 0

@@ -1,7 +1,7 @@
 """When each target is probed: a phase of its own, a little jitter, and no catching up."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from random import Random
@@ -46,7 +46,7 @@ class Schedule:
     Args:
         agent: the agent's id, which the phases depend on.
         targets: what to probe.
-        period: seconds between rounds of a target.
+        period: gives the seconds between rounds of a target.
         start: the monotonic time of the first round, seconds.
         random: where jitter comes from.
     """
@@ -56,7 +56,7 @@ class Schedule:
         agent: str,
         targets: Sequence[Target],
         *,
-        period: float,
+        period: Callable[[Target], float],
         start: float,
         random: Random,
     ) -> None:
@@ -64,8 +64,9 @@ class Schedule:
         self._random = random
         self._rounds: list[_Round] = []
         for target in targets:
-            offset = start + phase_of(agent, target) * period
-            self._rounds.append(_Round(offset, 0, offset, period, target))
+            length = period(target)
+            offset = start + phase_of(agent, target) * length
+            self._rounds.append(_Round(offset, 0, offset, length, target))
         heapq.heapify(self._rounds)
 
     def due_at(self) -> float:

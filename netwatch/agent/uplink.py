@@ -74,6 +74,10 @@ class Uplink:
         connect: makes a link.
         spool, worker: the batches, and the thread that may touch them.
         pace: seconds between seals; every patience is a multiple of it.
+
+    Attributes:
+        told: the collector's clock in milliseconds since 1970 as it said last, and the
+            monotonic time at which we heard it.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Uplink:
         self._random = Random()  # noqa: S311 - spreads reconnections, hides nothing
         self._flight = _Flight(patience=6 * pace)
         self._nudged = asyncio.Event()
+        self.told: tuple[int, float] | None = None
 
     def nudge(self) -> None:
         """Say that there is something new to send."""
@@ -169,6 +174,7 @@ class Uplink:
             answer = await self._open(message)
             if answer is None:
                 continue
+            self.told = answer.milliseconds, monotonic()
             for low, high in answer.kept:
                 self._flight.forget(low, high)
             await self._worker.do(self._spool.acknowledge, answer.kept)

@@ -13,7 +13,7 @@ def target(number: int) -> Target:
 
 def schedule(count: int, *, period: float = 300.0, start: float = 1000.0) -> Schedule:
     targets = [target(number) for number in range(count)]
-    return Schedule("a1", targets, period=period, start=start, random=Random(7))
+    return Schedule("a1", targets, period=lambda _: period, start=start, random=Random(7))
 
 
 def test_each_target_runs_once_a_period_for_ever() -> None:

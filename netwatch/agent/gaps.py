@@ -1,0 +1,53 @@
+"""Notes the times in which nothing was measured: the machine was off, or asleep."""
+
+import time
+from datetime import datetime, timedelta
+
+from netwatch.agent.thinning import NOTE
+from netwatch.model.failure import Scope
+from netwatch.model.measurement import Measurement
+
+__all__ = ["GapWatch", "gap_note", "suspended_seconds"]
+
+_LEAST = 10.0
+
+
+def suspended_seconds() -> float:
+    """Return how long this machine has slept since it was started (0 where none can say)."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    if boot is None:
+        return 0.0
+    return time.clock_gettime(boot) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def gap_note(start: datetime, seconds: float) -> Measurement:
+    """Return the note that nothing was measured for `seconds` from `start` on."""
+    return Measurement(
+        target=f"{NOTE}gap",
+        probe="agent",
+        time=start,
+        failure="interrupted",
+        scope=Scope.LOCAL.value,
+        alive=False,
+        seconds=seconds,
+    )
+
+
+class GapWatch:
+    """Finds gaps: one at the start, from what was seen last, and one after every sleep."""
+
+    def __init__(self, slept: float = 0.0) -> None:
+        self._slept = slept
+
+    def at_start(self, seen: datetime | None, now: datetime) -> Measurement | None:
+        """Return the gap between the last life of this agent and this one."""
+        if seen is None or now - seen < timedelta(seconds=_LEAST):
+            return None
+        return gap_note(seen, (now - seen).total_seconds())
+
+    def after_sleep(self, slept: float, now: datetime) -> Measurement | None:
+        """Return the gap that the machine slept through, if `slept` seconds have grown."""
+        grown, self._slept = slept - self._slept, slept
+        if grown < _LEAST:
+            return None
+        return gap_note(now - timedelta(seconds=grown), grown)

@@ -1,0 +1,114 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from netwatch.agent.health import Flag, HealthState
+from netwatch.agent.ladder import Ladder, family_of
+from netwatch.model.measurement import Measurement, Observation, Target
+
+NOW = datetime(2026, 1, 8, tzinfo=UTC)
+WITNESSES = {
+    "gateway": Target("gateway", "tcp", "192.0.2.1", group="witness-lan"),
+    "home": Target("home", "tcp", "192.0.2.2", group="witness-domestic"),
+    "abroad": Target("abroad", "tcp", "192.0.2.3", group="witness-international"),
+    "portal": Target("portal", "http", "192.0.2.4", group="witness-captive"),
+    "names": Target("names", "dns", "192.0.2.5", path="x.invalid", group="witness-names"),
+    "abroad6": Target("abroad6", "tcp", "2001:db8::1", group="witness-international"),
+}
+SITE = Target("site", "tcp", "198.51.100.1")
+SITE6 = Target("site6", "tcp", "2001:db8::2")
+
+
+def result(
+    target: Target, failure: str | None = None, *, detail: str = "", alive: bool | None = None
+) -> Measurement:
+    alive = failure is None if alive is None else alive
+    step = Observation("connect", failure, 0.1, detail)
+    scope = "timeout" if failure else ""
+    return Measurement(target.id, target.probe, NOW, failure, scope, alive, 0.1, (step,))
+
+
+class Vantage:
+    def __init__(self, *names: str) -> None:
+        self.notes: list[Measurement] = []
+        self.ladder = Ladder([WITNESSES[name] for name in names], note=self.notes.append)
+
+    def say(self, **alive: bool) -> None:
+        for name, up in alive.items():
+            failure = None if up else "generic_timeout_error"
+            self.ladder.take(result(WITNESSES[name], failure), WITNESSES[name])
+
+
+def test_a_change_of_state_is_noted_once() -> None:
+    vantage = Vantage("gateway", "home", "abroad")
+    for _ in range(3):
+        vantage.say(gateway=True, home=True, abroad=True)
+    for _ in range(3):
+        vantage.say(abroad=False)
+    assert vantage.ladder.state(4) is HealthState.INTL_CUT
+    assert vantage.ladder.state(6) is HealthState.UNKNOWN
+    words = [note.failure for note in vantage.notes]
+    assert words[-2:] == [None, "intl_cut"]
+    assert {note.target for note in vantage.notes} == {"@health-v4"}
+    assert all(note.scope == "local" for note in vantage.notes if note.failure)
+
+
+@pytest.mark.parametrize(
+    ("gateway", "scope"), [(True, "timeout"), (False, "local")], ids=["provider", "cable"]
+)
+def test_only_a_dead_line_of_our_own_excuses_a_target(*, gateway: bool, scope: str) -> None:
+    vantage = Vantage("gateway", "home", "abroad")
+    vantage.say(gateway=gateway, home=False, abroad=False)
+    failed = vantage.ladder.take(result(SITE, "generic_timeout_error"), SITE)
+    assert failed.scope == scope
+    assert failed.failure == "generic_timeout_error"
+
+
+def test_a_success_stays_one_whatever_the_ladder_says() -> None:
+    vantage = Vantage("gateway")
+    vantage.say(gateway=False)
+    assert vantage.ladder.take(result(SITE), SITE) == result(SITE)
+    refused = result(SITE, "connection_refused", alive=True)
+    assert vantage.ladder.take(refused, SITE) == refused
+
+
+def test_ipv6_that_works_nowhere_is_ours() -> None:
+    vantage = Vantage("gateway", "abroad", "abroad6")
+    vantage.say(gateway=True, abroad=True, abroad6=False)
+    failure = "generic_timeout_error"
+    assert vantage.ladder.take(result(SITE6, failure), SITE6).scope == "local"
+    assert vantage.ladder.take(result(SITE, failure), SITE).scope == "timeout"
+    vantage.say(abroad6=True)
+    assert vantage.ladder.take(result(SITE6, failure), SITE6).scope == "timeout"
+
+
+def test_a_captive_portal_is_seen_and_gone() -> None:
+    vantage = Vantage("abroad", "portal")
+    portal = WITNESSES["portal"]
+    vantage.say(abroad=True)
+    vantage.ladder.take(result(portal, "http_unexpected_redirect_url", alive=True), portal)
+    assert vantage.ladder.state() is HealthState.CAPTIVE
+    vantage.ladder.take(result(portal), portal)
+    assert vantage.ladder.state() is HealthState.OK
+
+
+@pytest.mark.parametrize("detail", ["second_answer", "nxdomain_rewritten"])
+def test_hijacked_names_are_a_flag(detail: str) -> None:
+    vantage = Vantage("names")
+    names = WITNESSES["names"]
+    said = result(names, "dns_server_misbehaving", detail=detail, alive=True)
+    vantage.ladder.take(said, names)
+    assert Flag.DNS_HIJACKED in vantage.ladder.flags
+    vantage.ladder.take(result(names), names)
+    assert Flag.DNS_HIJACKED not in vantage.ladder.flags
+
+
+def test_a_witness_that_fails_locally_says_nothing() -> None:
+    vantage = Vantage("abroad")
+    local = Measurement("abroad", "tcp", NOW, "network_down", "local", alive=False, seconds=0.1)
+    vantage.ladder.take(local, WITNESSES["abroad"])
+    assert vantage.ladder.state() is HealthState.UNKNOWN
+
+
+def test_families() -> None:
+    assert [family_of(one) for one in (SITE, SITE6, Target("a", "tcp", "example.org"))] == [4, 6, 4]

@@ -1,0 +1,139 @@
+"""The measurer on real sockets: a cable that is out, a budget that is spent, a quiet night."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from servers import free_port, tcp_server, until
+
+from netwatch.agent.gaps import GapWatch
+from netwatch.agent.health import Flag, HealthState
+from netwatch.agent.measuring import Measurer
+from netwatch.config import AgentConfig, Duration
+from netwatch.model.errors import ConfigError
+from netwatch.model.measurement import Measurement, Target
+from netwatch_probes.tcp import TcpProbe
+
+NOON = datetime(2026, 1, 8, 12, tzinfo=UTC)
+FAST = AgentConfig(
+    period=Duration(seconds=0.3),
+    timeout=Duration(seconds=0.3),
+    witness_period=Duration(seconds=0.2),
+)
+
+
+@asynccontextmanager
+async def measuring(
+    *targets: Target, config: AgentConfig = FAST
+) -> AsyncIterator[tuple[Measurer, list[Measurement]]]:
+    found: list[Measurement] = []
+    measurer = Measurer(
+        "a1", targets, probes={"tcp": TcpProbe()}, clock=lambda: datetime.now(UTC), config=config
+    )
+    task = asyncio.ensure_future(measurer.run(found.append))
+    try:
+        yield measurer, found
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def deaf_port() -> AsyncIterator[int]:
+    """A port that answers nothing: its backlog is full."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.settimeout(0)
+            filler.connect_ex(deaf.getsockname())
+        try:
+            yield deaf.getsockname()[1]
+        finally:
+            for filler in fillers:
+                filler.close()
+
+
+def details(found: list[Measurement]) -> set[str]:
+    return {step.detail for one in found if one.target == "site" for step in one.observations}
+
+
+def witness(rung: str, port: int) -> Target:
+    return Target(rung, "tcp", "127.0.0.1", port=port, group=f"witness-{rung}")
+
+
+async def test_a_national_shutdown_is_told_from_a_dead_cable() -> None:
+    """First all answer; then abroad is deaf; then home is, and the gateway too."""
+    async with deaf_port() as deaf, tcp_server() as home, tcp_server() as gateway:
+        targets = [
+            witness("lan", gateway),
+            witness("domestic", home),
+            witness("international", deaf),
+            Target("site", "tcp", "127.0.0.1", port=deaf),
+        ]
+        async with measuring(*targets) as (measurer, found):
+            await until(lambda: measurer.ladder.state() is HealthState.INTL_CUT)
+            await until(lambda: "controls_failed" in details(found))
+        assert {one.scope for one in found if one.target == "site"} == {"timeout"}
+        targets = [
+            witness("lan", deaf),
+            witness("domestic", deaf),
+            witness("international", deaf),
+            Target("site", "tcp", "127.0.0.1", port=deaf),
+        ]
+        async with measuring(*targets) as (measurer, found):
+            await until(lambda: measurer.ladder.state() is HealthState.LAN_DOWN)
+            await until(lambda: ("site", "local") in {(one.target, one.scope) for one in found})
+
+
+async def test_a_refusing_gateway_is_alive() -> None:
+    async with measuring(witness("lan", free_port()), witness("international", free_port())) as (
+        measurer,
+        _,
+    ):
+        await until(lambda: measurer.ladder.state() is HealthState.OK)
+
+
+async def test_a_quiet_hour_leaves_the_witnesses_only() -> None:
+    now = datetime.now(UTC)
+    hours = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=1):%H:%M}"
+    config = AgentConfig(
+        period=Duration(seconds=0.1), witness_period=Duration(seconds=0.1), quiet_hours=hours
+    )
+    async with tcp_server() as port:
+        targets = [witness("lan", port), Target("site", "tcp", "127.0.0.1", port=port)]
+        async with measuring(*targets, config=config) as (measurer, found):
+            await until(lambda: measurer.skips.quiet > 2 and len(found) > 2)
+    assert {one.target for one in found if not one.target.startswith("@")} == {"lan"}
+
+
+def test_quiet_hours_that_are_none_are_a_config_error() -> None:
+    config = AgentConfig(quiet_hours="tonight")
+    with pytest.raises(ConfigError, match=r"agent\.quiet_hours: 'tonight' are no hours"):
+        Measurer("a1", [], probes={}, clock=lambda: NOON, config=config)
+
+
+async def test_a_clock_far_from_the_collectors_is_flagged() -> None:
+    measurer = Measurer("a1", [], probes={}, clock=lambda: NOON, config=FAST)
+    measurer.set_clock_flag(-63_000_000.0)
+    assert Flag.CLOCK_BAD in measurer.ladder.flags
+    measurer.set_clock_flag(2.0)
+    assert Flag.CLOCK_BAD not in measurer.ladder.flags
+
+
+def test_gaps_at_the_start_and_after_a_sleep() -> None:
+    watch = GapWatch(slept=5.0)
+    assert watch.at_start(None, NOON) is None
+    assert watch.at_start(NOON - timedelta(seconds=5), NOON) is None
+    gap = watch.at_start(NOON - timedelta(hours=3), NOON)
+    assert gap is not None
+    assert (gap.target, gap.seconds, gap.scope) == ("@gap", 3 * 3600, "local")
+    assert watch.after_sleep(5.5, NOON) is None
+    gap = watch.after_sleep(7205.5, NOON)
+    assert gap is not None
+    assert (gap.time, gap.seconds) == (NOON - timedelta(seconds=7200), 7200)
+    assert watch.after_sleep(7205.5, NOON) is None

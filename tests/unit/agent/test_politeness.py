@@ -1,0 +1,112 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from netwatch.agent.politeness import BUDGETS, Budget, Politeness, QuietHours
+from netwatch.model.measurement import Target
+
+NOON = datetime(2026, 1, 8, 12, tzinfo=UTC)
+
+
+def target(host: str, probe: str = "tcp") -> Target:
+    return Target(f"{host}-{probe}", probe, host)
+
+
+def test_one_address_is_asked_every_twenty_seconds_at_most() -> None:
+    polite = Politeness()
+    assert polite.delay(target("198.51.100.1"), 0.0, most=100) == 0.0
+    assert polite.delay(target("198.51.100.1", "http"), 5.0, most=100) == 15.0
+    assert polite.delay(target("198.51.100.1"), 6.0, most=100) == 34.0
+
+
+def test_neighbours_are_asked_a_second_apart() -> None:
+    polite = Politeness()
+    delays = [polite.delay(target(f"198.51.100.{n}"), 0.0, most=100) for n in range(1, 5)]
+    assert delays == [0.0, 1.0, 2.0, 3.0]
+    assert polite.delay(target("203.0.113.1"), 0.0, most=100) == 0.0
+    polite = Politeness()
+    delays = [polite.delay(target(f"2001:db8:0:{n}::1"), 0.0, most=100) for n in range(1, 4)]
+    assert delays == [0.0, 1.0, 2.0]
+
+
+def test_five_a_second_in_all_after_a_burst_of_twenty() -> None:
+    polite = Politeness()
+    delays = [polite.delay(target(f"10.{n}.0.1"), 0.0, most=100) for n in range(25)]
+    assert delays[:20] == [0.0] * 20
+    assert delays[20:] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+
+
+def test_too_long_a_wait_is_left_out_and_takes_no_place() -> None:
+    polite = Politeness()
+    polite.delay(target("198.51.100.1"), 0.0, most=100)
+    assert polite.delay(target("198.51.100.1"), 1.0, most=10) is None
+    assert polite.delay(target("198.51.100.1"), 20.0, most=10) == 0.0
+
+
+def test_loopback_disturbs_nobody() -> None:
+    polite = Politeness()
+    for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost"):
+        assert [polite.delay(target(host), 0.0, most=1) for _ in range(50)] == [0.0] * 50
+
+
+def test_names_count_as_addresses() -> None:
+    polite = Politeness()
+    polite.delay(target("example.org"), 0.0, most=100)
+    assert polite.delay(target("EXAMPLE.org"), 0.0, most=100) == 20.0
+
+
+@pytest.mark.parametrize(
+    ("spent", "allowed"),
+    [
+        (0.0, {"tcp", "tls", "http", "transfer"}),
+        (0.81, {"tcp", "tls"}),
+        (0.91, {"tcp"}),
+        (1.0, set()),
+    ],
+)
+def test_a_budget_saves_in_steps(spent: float, allowed: set[str]) -> None:
+    for probe in ("tcp", "tls", "http", "transfer"):
+        budget = Budget(limit=10_000_000)
+        budget.step(NOON)
+        budget.spent = int(spent * budget.limit)
+        fits = budget.allows(target("198.51.100.1", probe), NOON, witness=False)
+        assert fits == (probe in allowed)
+        assert budget.allows(target("198.51.100.1", "http"), NOON, witness=True)
+
+
+def test_a_new_day_is_a_new_budget() -> None:
+    budget = Budget(limit=BUDGETS["low"])
+    budget.step(NOON)
+    budget.spent = budget.limit
+    assert budget.step(NOON) == 3
+    assert budget.step(NOON + timedelta(days=1)) == 0
+
+
+def test_a_day_at_half_a_probe_a_second_fits_the_standard_budget() -> None:
+    budget = Budget()
+    mix = ["dns"] * 40 + ["tcp"] * 40 + ["icmp"] * 16 + ["tls"] * 4
+    for number in range(43_200):
+        place = target("198.51.100.1", mix[number % 100])
+        assert budget.allows(place, NOON, witness=False)
+    assert budget.spent < BUDGETS["standard"]
+
+
+@pytest.mark.parametrize(
+    ("text", "hour", "quiet"),
+    [
+        ("22:00-06:00", 23, True),
+        ("22:00-06:00", 5, True),
+        ("22:00-06:00", 6, False),
+        ("22:00-06:00", 12, False),
+        ("01:00-05:30", 3, True),
+        ("01:00-05:30", 0, False),
+    ],
+)
+def test_quiet_hours(text: str, hour: int, *, quiet: bool) -> None:
+    assert QuietHours.parse(text).hold(NOON.replace(hour=hour)) is quiet
+
+
+@pytest.mark.parametrize("text", ["22", "25:00-06:00", "x-y", "-"])
+def test_hours_that_are_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        QuietHours.parse(text)
