@@ -1,0 +1,151 @@
+"""Bursts: presence as it streams in, window after window."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.measurement import Vantage
+from netwatch.signals.presence import WINDOW, Hazard, Losses, judge_losses
+
+__all__ = ["Burst", "Bursts", "Judged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """The losses of one entity in one window.
+
+    Attributes:
+        entity: a country or a network.
+        online, lost: agents at the start of the window, and those lost in it.
+        evidence: log likelihood ratio of an event.
+        conclusive: whether chance would do this less than once a month in the whole world.
+    """
+
+    entity: Entity
+    online: int
+    lost: int
+    evidence: float
+    conclusive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One window: entities with losses, or a notice to the operator and no entity at all."""
+
+    bursts: list[Burst]
+    notice: str = ""
+
+
+@dataclass(slots=True)
+class _Agent:
+    """What is known of one agent."""
+
+    vantage: Vantage
+    broker: str
+    since: datetime
+    hazard: Hazard
+    lost_at: datetime | None = None
+
+
+class Bursts:
+    """Follows who is there. All times are those of the agents' last packets, not of the wills.
+
+    A will comes up to one and a half keep-alives late: judge a window that long after its end.
+    """
+
+    def __init__(self, *, window: timedelta = WINDOW) -> None:
+        """Judge windows of this length."""
+        self._window = window
+        self._agents: dict[str, _Agent] = {}
+
+    def up(self, vantage: Vantage, *, broker: str, at: datetime) -> None:
+        """Take in that an agent is there; who is back within a window was never lost."""
+        known = self._agents.get(vantage.id)
+        if known is not None and known.lost_at is None:
+            known.vantage, known.broker = vantage, broker
+            return
+        hazard = known.hazard if known else Hazard.steady()
+        since = at
+        if known and known.lost_at is not None and known.lost_at >= at - self._window:
+            # Back before the window could pass: the line shook, nothing was lost.
+            since = known.since
+        self._agents[vantage.id] = _Agent(vantage, broker, since, hazard)
+
+    def lost(self, agent: str, *, last_packet: datetime) -> None:
+        """Take in that a will came; of a stranger, or of one who is lost already, nothing."""
+        known = self._agents.get(agent)
+        if known is None or known.lost_at is not None or last_packet < known.since:
+            return
+        known.hazard = known.hazard.seen(1, last_packet - known.since)
+        known.lost_at = last_packet
+
+    def stopped(self, agent: str) -> None:
+        """Take in a goodbye: it is no evidence, and the agent is not expected any more."""
+        self._agents.pop(agent, None)
+
+    def judge(self, start: datetime) -> Judged:
+        """Judge the window that begins at `start`, of the agents who were there by then."""
+        end = start + self._window
+        present = [
+            one
+            for one in self._agents.values()
+            if one.since <= start and (one.lost_at is None or one.lost_at >= start)
+        ]
+        if not present:
+            return Judged([])
+        bursts: list[Burst] = []
+        for place in (_country, _network):
+            found, notice = self._judge_places(present, place, end)
+            if notice:
+                return Judged([], notice)
+            bursts.extend(found)
+        return Judged(bursts)
+
+    def _judge_places(
+        self, present: list[_Agent], place: Callable[[Vantage], Entity | None], end: datetime
+    ) -> tuple[list[Burst], str]:
+        """Judge the entities that `place` makes of agents; those without one are their own."""
+        entities = list(dict.fromkeys(place(one.vantage) for one in present))
+        judged = judge_losses(_as_losses(present, place, end), window=self._window)
+        found = [
+            Burst(
+                entity=entity,
+                online=int(judged.online[number]),
+                lost=int(judged.lost[number]),
+                evidence=float(judged.evidence[number]),
+                conclusive=bool(judged.conclusive[number]),
+            )
+            for number, entity in enumerate(entities)
+            if entity is not None and judged.lost[number]
+        ]
+        return found, judged.notice
+
+
+def _as_losses(
+    present: list[_Agent], place: Callable[[Vantage], Entity | None], end: datetime
+) -> Losses:
+    """Return the agents as arrays."""
+    return Losses(
+        lost=np.array([one.lost_at is not None and one.lost_at < end for one in present]),
+        rates=np.array([one.hazard.rate for one in present]),
+        entities=_numbers([place(one.vantage) for one in present]),
+        countries=_numbers([one.vantage.country for one in present]),
+        brokers=_numbers([one.broker for one in present]),
+    )
+
+
+def _numbers(keys: list[Entity | None] | list[str]) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Return the number of each key, in order of appearance."""
+    places: dict[object, int] = {}
+    return np.array([places.setdefault(key, len(places)) for key in keys], np.intp)
+
+
+def _country(vantage: Vantage) -> Entity | None:
+    return Entity(EntityKind.COUNTRY, vantage.country) if vantage.country else None
+
+
+def _network(vantage: Vantage) -> Entity | None:
+    return Entity(EntityKind.ASN, str(vantage.asn)) if vantage.asn else None
