@@ -40,7 +40,7 @@ class Engine(Protocol):
         """Read all series of one bin; return how many."""
 
     def size(self) -> int:
-        """Return the bytes on the disk."""
+        """Return the bytes on the disk, of the embedded store those of the sealed days."""
 
     def close(self) -> None: ...
 
@@ -86,7 +86,7 @@ def embedded(folder: Path, now: datetime, area: dict[str, str]) -> StoreEngine:
         clock=lambda: now,
         area=lambda entity: area.get(entity.code, ""),
     )
-    return StoreEngine("embedded", store, lambda: tree_size(folder))
+    return StoreEngine("embedded", store, lambda: tree_size(folder / "days"))
 
 
 def influx(address: str, folder: Path) -> StoreEngine:

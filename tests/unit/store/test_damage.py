@@ -161,6 +161,9 @@ def test_a_torn_line_of_the_manifest_is_written_again(tmp_path: Path) -> None:
     manifest = tmp_path / "days" / "manifest.jsonl"
     whole = manifest.read_bytes()
     manifest.write_bytes(whole[:-20])
+    assert store.check() == []
+    assert manifest.read_bytes() == whole
+    manifest.write_bytes(whole[:-20])
     store.put_bins(bins_at(300))
     list(store.seal())
     assert manifest.read_bytes().startswith(whole)
