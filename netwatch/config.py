@@ -118,7 +118,7 @@ class StoreConfig(_Section, frozen=True):
     password: str = ""
     organization: str = ""
     authority: str = ""
-    patience: Duration = Duration(seconds=30)
+    patience: Duration = Duration(seconds=5)
 
 
 class AnalysisConfig(_Section, frozen=True):
