@@ -70,7 +70,8 @@ class Watch(msgspec.Struct):
         self.level = level
         if is_reduced(level):
             self.reduced_from = self.reduced_from or level.time
-        else:
+        elif self.reduced_from is None or level.probability < LOST:
+            # One better bin within a loss that is still probable does not begin it anew.
             self.reduced_from, self.ordinary_at = None, level.time
         self.lost_from = (self.lost_from or level.time) if level.value < LOST else None
         if is_low(level):
