@@ -22,6 +22,7 @@ __all__ = [
     "Window",
     "find_patterns",
     "is_missed",
+    "lead_pattern",
     "missed_words",
     "partial_pattern",
     "progressive_pattern",
@@ -43,12 +44,12 @@ _GRACE = timedelta(hours=1)
 
 
 class PatternName(StrEnum):
-    """What a pattern is called in data; people read `Pattern.words`."""
+    """What a pattern is called in data; people read `Pattern.words`. In order of precedence."""
 
     DAILY = "daily-curfew"
     MORNINGS = "weekday-mornings"
-    FLAPPING = "flapping"
     PROGRESSIVE = "progressive"
+    FLAPPING = "flapping"
     PARTIAL = "partial-restoration"
 
 
@@ -124,6 +125,16 @@ def find_patterns(episodes: Iterable[Episode], window: Window) -> tuple[Pattern,
     recurring = _recurring(ended, window)
     found = (recurring, _flapping(ended, window))
     return tuple(pattern for pattern in found if pattern is not None)
+
+
+def lead_pattern(patterns: Iterable[Pattern]) -> Pattern | None:
+    """Return the pattern that stands for an incident where there is room for one.
+
+    What recurs by the clock comes first, then the shape of the loss, in the order of
+    `PatternName`.
+    """
+    order = list(PatternName)
+    return min(patterns, key=lambda pattern: order.index(pattern.name), default=None)
 
 
 def is_missed(

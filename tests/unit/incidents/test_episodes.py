@@ -67,6 +67,16 @@ def test_a_short_return_continues_the_episode_a_long_one_ends_it() -> None:
     assert [_bin(one.started_at) for one in later.episodes] == [10, 26]
 
 
+def test_a_return_in_steps_ends_where_it_was_back_not_where_it_was_ordinary() -> None:
+    """As Iran came back in January 2026: a day at 88 % before ordinary levels."""
+    values = [1.0] * 10 + [0.04] * 40 + [0.38] * 12 + [0.76] * 4 + [0.88] * 50 + [0.97] * 4
+    chances = [0.01] * 12 + [0.99] * 104 + [0.1] * 4
+    (episode,) = _follow(values, chances).past
+    assert _bin(episode.started_at) == 10
+    assert episode.ended_at is not None
+    assert _bin(episode.ended_at) == 62
+
+
 def test_low_levels_without_probability_open_nothing() -> None:
     assert _follow([0.1] * 20, [0.9] * 20).episodes == ()
 

@@ -11,6 +11,7 @@ from netwatch.incidents.patterns import (
     Window,
     find_patterns,
     is_missed,
+    lead_pattern,
     missed_words,
     partial_pattern,
     progressive_pattern,
@@ -230,6 +231,15 @@ def test_partial_restoration(levels: tuple[float, ...], expected: float | None) 
     ]
     pattern = partial_pattern(segments, zone=_ZONE)
     assert (dict(pattern.evidence)["level"] if pattern else None) == expected
+
+
+def test_what_recurs_leads() -> None:
+    both = [
+        Pattern(name, _FIRST, (), name)
+        for name in (PatternName.FLAPPING, PatternName.DAILY, PatternName.PARTIAL)
+    ]
+    assert lead_pattern(both) is both[1]
+    assert lead_pattern([]) is None
 
 
 _OF_A_CAUSE = ("shutdown", "order", "exam", "curfew", "deliberate", "censor", "government")
