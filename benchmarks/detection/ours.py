@@ -21,7 +21,6 @@ from benchmarks.detection.panel import Detection, Floats, Levels, Panel, Verdict
 __all__ = ["detections_of_incidents", "falls", "judge_ours", "levels_of_frame", "split_by_levels"]
 
 _LOW, _SURE = 0.5, 0.95
-_BACK = 0.9
 
 Backtest = Callable[..., tuple[pd.DataFrame, Sequence[Mapping[str, object]]]]
 
@@ -113,8 +112,8 @@ def split_by_levels(
 ) -> tuple[Detection, ...]:
     """Return detections cut into the separate falls that their levels show.
 
-    The first fall keeps the incident's onset and times; a later one begins with its first bin
-    under 90 %, and is said at the end of the first bin in which it is sure (P > .95).
+    The first fall keeps the incident's onset and times; a later one begins with the first bin
+    of it that is more than halfway down, and is said at the end of the first bin in which it is sure (P > .95).
     """
     rows = {entity: row for row, entity in enumerate(panel.entities)}
     found: list[Detection] = []
@@ -178,7 +177,9 @@ def _later_fall(
     """Return a fall after the first; `span` is the earliest onset, its first and last bin."""
     floor, begin, end = span
     assert levels.probability is not None
-    while begin > floor and levels.level[row, begin - 1] < _BACK:
+    fallen = levels.level[row, begin:end]
+    half = (1 + float(np.nanmedian(fallen))) / 2 if np.isfinite(fallen).any() else 0.0
+    while begin > floor and levels.level[row, begin - 1] < half:
         begin -= 1
     sure = np.flatnonzero(levels.probability[row, begin:end] > _SURE)
     said = panel.time(span[1] + 1)
