@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-long lint lock bench clean help
+.PHONY: demo test test-long lint lock bench docs clean help
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ lock: ## Lock the versions that make installs
 	$(VENV)/lock/bin/python -m pip install --quiet uv
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header \
 		--no-emit-index-url --extra all --group dev --output-file requirements.lock pyproject.toml
+
+docs: $(STAMP) ## Write the pages on commands and configuration from the program
+	$(BIN)/python tests/reference.py
 
 clean: ## Remove what make made
 	rm -rf $(VENV) demo dist

@@ -92,7 +92,7 @@ def analyze(config: ConfigOption = _DEFAULT) -> None:
 
 @app.command()
 def serve(config: ConfigOption = _DEFAULT) -> None:
-    """Serve the page, which needs no JavaScript, on [web] host and port."""
+    """Serve the page, which needs no JavaScript, where the table web of the configuration says."""
     loaded = _load(config)
     from netwatch.app.run import run_until_stopped
     from netwatch.app.up import run_serving

@@ -37,7 +37,7 @@ _WIDE = 160
 
 DataOption = Annotated[Path, typer.Option("--data", help="Where the observatory keeps its files.")]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="A configuration whose [[place]] rows give names.")
+    Path | None, typer.Option("--config", help="A configuration whose places give names.")
 ]
 SinceOption = Annotated[
     str | None, typer.Option("--since", help="2019-11-15, 2019-11-15T20:00, -36h, yesterday, @…")

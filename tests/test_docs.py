@@ -1,0 +1,119 @@
+"""Every command, key and plugin is documented, and the README's commands run."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from reference import (
+    MEANINGS,
+    commands_page,
+    config_keys,
+    configuration_page,
+    leaf_commands,
+)
+
+from netwatch.config import parse_config
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+GROUPS = ("probes", "stores", "channels")
+
+
+def keys() -> list[str]:
+    return [f"{table}.{key}".lstrip(".") for table, found in config_keys().items() for key in found]
+
+
+def test_every_key_has_a_meaning_and_every_meaning_a_key() -> None:
+    assert set(MEANINGS) == set(keys()), "say in tests/reference.py what a key means"
+    assert all(meaning.strip() for meaning in MEANINGS.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [("configuration.md", configuration_page), ("commands.md", commands_page)],
+)
+def test_a_page_says_what_the_program_knows(name: str, page: object) -> None:
+    assert callable(page)
+    stands = (ROOT / "docs" / name).read_text("utf-8")
+    assert stands == page(), "call `make docs` and read what changed"
+
+
+def test_defaults_stand_in_the_page_as_toml_that_says_the_same() -> None:
+    for table, found in config_keys().items():
+        if table in {"target", "place"}:
+            continue
+        head = [f"[{table}]"] if table else []
+        text = "\n".join([*head, *(f"{key} = {value}" for key, value in found.items())])
+        assert parse_config(text) == parse_config("")
+
+
+def test_every_plugin_is_named_with_what_it_is() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    page = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    for group in GROUPS:
+        section = page.partition(f"## {group.capitalize()}\n")[2].partition("\n## ")[0]
+        for name in project["entry-points"][f"netwatch.{group}"]:
+            assert re.search(rf"^\| `{name}` \| \S.*\|$", section, re.MULTILINE), name
+
+
+def test_every_command_explains_itself() -> None:
+    for name, command in leaf_commands():
+        assert command.help, name
+        for parameter in command.params:
+            about = getattr(parameter, "help", None)
+            assert about, f"{name} {parameter.name}"
+            # Rich takes brackets for markup and shows nothing.
+            assert not re.search(r"\[\w+\]", about), f"{name} {parameter.name}"
+        assert not re.search(r"\[\w+\]", command.help), name
+
+
+def readme_commands() -> list[str]:
+    """Return the command lines in the README's blocks, without comments."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line.removeprefix("$ ") for line in lines]
+
+
+def test_the_readmes_make_targets_are_the_makefiles() -> None:
+    wanted = {line.split()[1] for line in readme_commands() if line.startswith("make ")}
+    assert {"demo", "test"} <= wanted
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert wanted <= targets
+    first = (ROOT / "README.md").read_text("utf-8").partition("```")[2].partition("```")[0]
+    assert [line.split("#")[0].strip() for line in first.strip().splitlines()] == [
+        "make demo",
+        "make test",
+    ]
+
+
+def test_the_readmes_netwatch_commands_exist_with_their_options() -> None:
+    known = dict(leaf_commands())
+    seen = 0
+    for line in readme_commands():
+        _, found, rest = line.partition("netwatch ")
+        if not found or not re.match(r"(\S*/)?netwatch ", line):
+            continue
+        words = rest.split()
+        name = next(
+            (one for one in known if " ".join(words).startswith(one.removeprefix("netwatch "))),
+            None,
+        )
+        assert name is not None, line
+        options = {option for one in known[name].params for option in one.opts}
+        assert {word for word in words if word.startswith("--")} <= options | {"--help"}, line
+        seen += 1
+    assert seen >= 4
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    missing = []
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            if "://" not in link and not link.startswith("mailto:"):
+                target = (page.parent / link).resolve()
+                if not target.exists():
+                    missing.append(f"{page.name}: {link}")
+    assert missing == []
