@@ -20,7 +20,7 @@ from benchmarks.detection.panel import Detection, Floats, Levels, Panel, Verdict
 
 __all__ = ["detections_of_incidents", "falls", "judge_ours", "levels_of_frame", "split_by_levels"]
 
-_LOW, _SURE = 0.5, 0.95
+_LOW, _LIKELY, _SURE = 0.5, 0.8, 0.95
 
 Backtest = Callable[..., tuple[pd.DataFrame, Sequence[Mapping[str, object]]]]
 
@@ -113,7 +113,8 @@ def split_by_levels(
     """Return detections cut into the separate falls that their levels show.
 
     The first fall keeps the incident's onset and times; a later one begins with the first bin
-    of it that is more than halfway down, and is said at the end of the first bin in which it is sure (P > .95).
+    of it that is more than halfway down. It is said, provisionally and for sure, at the ends of
+    the first bins with P > .80 and P > .95.
     """
     rows = {entity: row for row, entity in enumerate(panel.entities)}
     found: list[Detection] = []
@@ -181,13 +182,15 @@ def _later_fall(
     half = (1 + float(np.nanmedian(fallen))) / 2 if np.isfinite(fallen).any() else 0.0
     while begin > floor and levels.level[row, begin - 1] < half:
         begin -= 1
-    sure = np.flatnonzero(levels.probability[row, begin:end] > _SURE)
-    said = panel.time(span[1] + 1)
+    said, sure = (
+        np.flatnonzero(levels.probability[row, begin:end] > bound) for bound in (_LIKELY, _SURE)
+    )
+    provisional = panel.time(begin + int(said[0]) + 1) if said.size else panel.time(span[1] + 1)
     confirmed = panel.time(begin + int(sure[0]) + 1) if sure.size and one.confirmed_at else None
     lowest = levels.level[row, begin:end]
     trough = float(np.nanmin(lowest)) if np.isfinite(lowest).any() else float("nan")
     until = panel.time(end) if end < panel.bins else None
-    return Detection(one.entity, panel.time(begin), until, said, confirmed, trough)
+    return Detection(one.entity, panel.time(begin), until, provisional, confirmed, trough)
 
 
 def _minutes(time: datetime, panel: Panel) -> int:
