@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -189,22 +191,60 @@ def test_dropping_old_days_is_written_down_and_files_go_later(tmp_path: Path) ->
     store.close()
 
 
-def test_the_disk_fills_in_mid_seal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A real full disk needs a mount; the system's own error stands in for it here."""
-    store = open_store(tmp_path)
-    store.put_bins(bins_at(0))
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a file system of 6 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=6m", "none", place], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a disk to fill: mounting a tmpfs needs root")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
 
-    def full(*arguments: object) -> None:
-        raise OSError(28, "No space left on device", "days")
 
-    with monkeypatch.context() as patch:
-        patch.setattr("netwatch.store.sealing._place", full)
-        with pytest.raises(StoreError, match="No space left on device"):
-            list(store.seal())
-    assert everything(store) == bins_at(0)
-    assert [path.name for path in (tmp_path / "days").iterdir()] == [".lock"]
+def fill(place: Path, *, leave: int) -> Path:
+    """Write a file that leaves so many bytes free."""
+    filler = place / "filler"
+    filler.write_bytes(bytes(shutil.disk_usage(place).free - leave))
+    return filler
+
+
+def test_a_disk_that_is_full_keeps_what_was_committed(small_disk: Path) -> None:
+    store = open_store(small_disk)
+    store.put_bins(bins_at(0), closed_until=T0 + STEP)
+    filler = fill(small_disk, leave=300_000)
+    step = 1
+    with pytest.raises(StoreError, match="disk is full"):  # noqa: PT012 - which write it is, is open
+        while step < 200:
+            store.put_bins(bins_at(step), closed_until=T0 + (step + 1) * STEP)
+            step += 1
+    assert everything(store) == [bin_ for done in range(step) for bin_ in bins_at(done)]
+    assert store.closed_until() == T0 + step * STEP
+    filler.unlink()
+    store.put_bins(bins_at(step))
+    assert len(everything(store)) == 300 * (step + 1)
+    store.close()
+
+
+@pytest.mark.parametrize(("leave", "said"), [(4_096, "No space left"), (24_576, "disk is full")])
+def test_a_disk_that_fills_in_mid_seal_leaves_the_day_open(
+    small_disk: Path, leave: int, said: str
+) -> None:
+    store = open_store(small_disk)
+    bins = [bin_ for step in range(60) for bin_ in bins_at(step)]
+    store.put_bins(bins)
+    filler = fill(small_disk, leave=leave)
+    with pytest.raises(StoreError, match=said) as raised:
+        list(store.seal())
+    assert "\n" not in str(raised.value)
+    assert everything(store) == bins
+    assert not list((small_disk / "days").glob(".sealing-*"))
+    filler.unlink()
     assert len(list(store.seal())) == 1
-    assert everything(store) == bins_at(0)
+    assert everything(store) == bins
     store.close()
 
 

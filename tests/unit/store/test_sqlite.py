@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -170,4 +171,32 @@ def test_a_lock_that_is_never_let_go_is_named(
     other.close()
     store.put_bins(bins_at(1))
     assert list(store.read_bins(T0, END)) == bins_at(0) + bins_at(1)
+    store.close()
+
+
+def test_threads_share_a_store(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "series.sqlite")
+
+    def read(_: int) -> bool:
+        found = list(store.read_bins(T0, END))
+        return len(found) % 5 == 0 and found == sorted(found, key=lambda b: (b.time, b.series))
+
+    with ThreadPoolExecutor(4) as pool:
+        reads = [pool.submit(read, turn) for turn in range(40)]
+        for step in range(40):
+            store.put_bins(bins_at(step))
+        assert all(future.result(timeout=15) for future in reads)
+    assert len(list(store.read_bins(T0, END))) == 200
+    store.close()
+
+
+def test_keys_made_anew_each_time_are_the_same_series(tmp_path: Path) -> None:
+    """The store knows a key by its object first; a stream of new objects must not fool it."""
+    store = SqliteStore(tmp_path / "series.sqlite")
+    for step in range(300):
+        store.put_bins(bins_at(step, count=50))
+        assert len(store._names._held) <= 10_000 + 4 * 50 + 1
+    assert list(store.read_bins(T0, END)) == [
+        bin_ for step in range(300) for bin_ in bins_at(step, count=50)
+    ]
     store.close()
