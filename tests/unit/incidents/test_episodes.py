@@ -52,7 +52,9 @@ def test_no_data_changes_nothing() -> None:
 
 def test_one_calm_bin_is_no_end() -> None:
     log = _follow([1.0] * 10 + [0.1] * 6, [0.01] * 12 + [0.97] * 4)
-    log = _follow([0.9, 0.1, 0.1], [0.4, 0.97, 0.97], log, first=16)
+    log = _follow([0.9], [0.4], log, first=16)
+    assert log.past == ()
+    log = _follow([0.1, 0.1], [0.97, 0.97], log, first=17)
     assert log.current is not None
     assert log.over_bins == 0
 
