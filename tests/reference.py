@@ -30,7 +30,7 @@ MEANINGS = {
     "broker.host": "where the broker is, or where the embedded one listens",
     "broker.port": "its port; 8883 is usual with TLS",
     "broker.username": "the name to log in with",
-    "broker.password": "the password, or `$NAME` of the environment; an embedded broker makes its own",
+    "broker.password": "the password, or `$NAME` of the environment; embedded makes its own",
     "broker.tls": "speak TLS to the broker",
     "vantage.id": "name of this agent: 1 to 64 letters, digits, `.`, `_` and `-`",
     "vantage.country": "the country it measures from, two letters",

@@ -1,0 +1,162 @@
+"""The whole line in one process: from a probe at a real server to a post that went out."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from servers import until
+
+from netwatch.agent.loop import AgentParts, run_agent
+from netwatch.agent.spool import Spool
+from netwatch.analysis.loop import Analysis, run_analysis
+from netwatch.app.observatory import make_pipeline
+from netwatch.app.places import make_atlas
+from netwatch.collector.inbox import Inbox
+from netwatch.collector.loop import CollectorParts, run_collector
+from netwatch.config import AgentConfig, AnalysisConfig, Config, Duration, IncidentConfig
+from netwatch.incidents.ledger import SqlLedger, ledger_url
+from netwatch.lab.country import Country, make_country
+from netwatch.model.incident import Incident, Post
+from netwatch.model.measurement import Vantage
+from netwatch.protocols import Message
+from netwatch.publish.channels.file import FileChannel
+from netwatch.publish.outbox import OutboxPace, send_due
+from netwatch.publish.wording import compose_posts
+from netwatch.store.memory import MemoryStore
+from netwatch.wire.memory import MemoryBroker, MemoryLink
+from netwatch_probes.http import HttpProbe
+from netwatch_probes.tcp import TcpProbe
+
+WIDTH = Duration(seconds=0.5)
+EVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def settings(country: Country) -> Config:
+    """Return a configuration in which a day is half a second."""
+    return Config(
+        test=True,
+        agent=AgentConfig(period=WIDTH, timeout=Duration(seconds=0.3), seal=Duration(seconds=0.1)),
+        analysis=AnalysisConfig(
+            bin=WIDTH, grace=Duration(seconds=0.7), least_history=Duration(seconds=4)
+        ),
+        incidents=IncidentConfig(
+            hold_country=Duration(seconds=1),
+            hold_network=Duration(seconds=30),
+            stable=Duration(seconds=1),
+        ),
+        target=tuple(country.targets()),
+        place=tuple(country.places()),
+    )
+
+
+@dataclass
+class Line:
+    """Every part, with the memory link and the memory store between them."""
+
+    folder: Path
+    config: Config
+    broker: MemoryBroker = field(default_factory=MemoryBroker)
+    store: MemoryStore = field(default_factory=MemoryStore)
+
+    def __post_init__(self) -> None:
+        self.atlas = make_atlas(self.config)
+        self.ledger = SqlLedger(ledger_url(self.folder / "ledger.sqlite"))
+
+    def connect(self, will: Message | None) -> MemoryLink:
+        return MemoryLink(self.broker, will=will)
+
+    def agent(self, spool: Spool, vantage: Vantage) -> Coroutine[None, None, None]:
+        return run_agent(
+            AgentParts(
+                vantage=vantage,
+                targets=self.config.target,
+                probes={"tcp": TcpProbe(), "http": HttpProbe()},
+                connect=self.connect,
+                spool=spool,
+                clock=now,
+                config=self.config.agent,
+            )
+        )
+
+    def collector(self, inbox: Inbox) -> Coroutine[None, None, None]:
+        return run_collector(
+            CollectorParts(
+                connect=self.connect,
+                inbox=inbox,
+                store=self.store,
+                targets={target.id: target for target in self.config.target},
+                clock=now,
+                config=self.config.analysis,
+            )
+        )
+
+    def analysis(self) -> Coroutine[None, None, None]:
+        pipeline = make_pipeline(self.config, self.atlas, width=WIDTH, compose=self.compose)
+        analysis = Analysis(pipeline, self.store, self.ledger, width=WIDTH)
+        return run_analysis(analysis, pause=timedelta(milliseconds=50))
+
+    def compose(self, incident: Incident) -> list[Post]:
+        return compose_posts(
+            incident,
+            self.atlas,
+            self.config.publish,
+            test=self.config.test,
+            created_at=incident.at,
+        )
+
+    def is_learned(self, country: Country) -> bool:
+        return any(level.entity == country.entity for level in self.store.read_levels(*EVER))
+
+    def national(self, country: Country) -> list[Incident]:
+        found = self.ledger.incidents()
+        return [one for one in found if one.entity == country.entity and one.evidence >= 2]
+
+    async def publish(self) -> None:
+        channels = {"file": FileChannel(self.folder / "posts")}
+        while await send_due(self.ledger, channels, now, pace=OutboxPace()):
+            pass
+
+
+@pytest.mark.timeout(60)
+async def test_a_cut_country_is_told_and_so_is_its_return(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        country = await stack.enter_async_context(make_country(6))
+        line = Line(tmp_path, settings(country))
+        stack.callback(line.ledger.close)
+        vantage = Vantage("agent-1", "ZZ", 65001)
+        spool = stack.enter_context(Spool(tmp_path / "spool.sqlite", vantage=vantage, born=now()))
+        inbox = stack.enter_context(Inbox(tmp_path / "inbox.sqlite"))
+        parts = [line.collector(inbox), line.agent(spool, vantage), line.analysis()]
+        running = [asyncio.ensure_future(part) for part in parts]
+        try:
+            await until(lambda: line.is_learned(country), seconds=25)
+            began = now()
+            for network in country.networks[:5]:
+                network.cut()
+            await until(lambda: bool(line.national(country)), seconds=25)
+            for network in country.networks[:5]:
+                network.restore()
+            await until(lambda: any(one.ended_at for one in line.national(country)), seconds=25)
+        finally:
+            for part in running:
+                part.cancel()
+            ended = await asyncio.gather(*running, return_exceptions=True)
+        assert {type(one) for one in ended} == {asyncio.CancelledError}
+        [incident] = line.national(country)
+        assert abs(incident.started_at - began) < timedelta(seconds=4)
+        assert incident.trough.value < 30
+        await line.publish()
+        posts = [path.read_text("utf-8") for path in sorted((tmp_path / "posts").rglob("*.txt"))]
+        assert len(posts) == len(line.ledger.posts(incident.id)) >= 2
+        assert all("Testland" in text and text.startswith("TEST · ") for text in posts)
+        kinds = [entry.post.kind for entry in line.ledger.posts(incident.id)]
+        assert kinds[0].startswith("confirmed")
+        assert "restored" in kinds
