@@ -130,7 +130,8 @@ class SqliteStore:
             StoreError: somebody else is sealing, or a file cannot be written.
         """
         sealer = Sealer(self._database, self._sealed.folder, self._names, self._texts)
-        return sealer.seal_before(to_micros(self._clock() - keep))
+        yield from sealer.seal_before(to_micros(self._clock() - keep))
+        keeping.sweep(self._database, self._sealed.folder, self._clock())
 
     def drop_before(self, time: datetime) -> int:
         """Forget bins and levels before `time`; return how many. Sealed days go whole."""

@@ -277,3 +277,21 @@ def test_sealing_gives_the_disk_its_room_back(tmp_path: Path) -> None:
     assert again.stats().bins.open_rows == 0
     again.close()
     assert store.path.stat().st_size < full / 2
+
+
+def test_an_overtaken_file_stays_for_its_readers_and_goes_an_hour_later(tmp_path: Path) -> None:
+    present = [datetime.now(UTC)]
+    store = SqliteStore(tmp_path / "series.sqlite", clock=lambda: present[0])
+    for _ in range(2):
+        store.put_bins(day_of_bins(0, hours=1))
+        list(store.seal())
+    names = {path.name for path in (tmp_path / "days").glob("*.parquet")}
+    assert names == {f"2026-03-01.bins.r{revision}.parquet" for revision in (1, 2)}
+    present[0] += timedelta(hours=2)
+    list(store.seal())
+    assert [path.name for path in (tmp_path / "days").glob("*.parquet")] == [
+        "2026-03-01.bins.r2.parquet"
+    ]
+    assert everything(store) == day_of_bins(0, hours=1)
+    assert store.check() == []
+    store.close()
