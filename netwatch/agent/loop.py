@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
@@ -28,6 +28,11 @@ _HELD = 10_000
 _SEEN = "seen"
 
 
+def _never() -> bool:
+    """Say that nothing is paused."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class AgentParts:
     """Everything an agent is made of.
@@ -40,6 +45,7 @@ class AgentParts:
         spool: where measurements wait; the caller closes it.
         clock: the wall clock.
         config: how often and how patiently.
+        paused: tells whether the person at the machine wants nothing measured right now.
     """
 
     vantage: Vantage
@@ -49,6 +55,7 @@ class AgentParts:
     spool: Spool
     clock: Clock
     config: AgentConfig = field(default_factory=AgentConfig)
+    paused: Callable[[], bool] = _never
 
 
 async def run_agent(parts: AgentParts) -> None:
@@ -68,6 +75,7 @@ async def run_agent(parts: AgentParts) -> None:
             clock=parts.clock,
             config=parts.config,
         )
+        measurer.paused = parts.paused
         keeper = _Keeper(parts, worker, uplink, measurer)
         try:
             async with asyncio.TaskGroup() as group:

@@ -31,6 +31,7 @@ class Skips:
     polite: int = 0
     budget: int = 0
     quiet: int = 0
+    paused: int = 0
 
 
 class Measurer:
@@ -46,6 +47,7 @@ class Measurer:
     Attributes:
         ladder: the vantage's health.
         skips: what was left out.
+        paused: asked before every probe; while it is true, nothing at all is probed.
 
     Raises:
         ConfigError: the quiet hours are none.
@@ -71,6 +73,7 @@ class Measurer:
         self._quiet = _parse_hours(config.quiet_hours)
         self._slots = asyncio.Semaphore(config.concurrency)
         self.skips = Skips()
+        self.paused: Callable[[], bool] = lambda: False
 
     async def run(self, take: Callable[[Measurement], None]) -> None:
         """Start each target's probe when it is due, until cancelled."""
@@ -120,6 +123,9 @@ class Measurer:
         """Wait for the target's turn; False where this round is left out."""
         witness = rung_of(target) is not None
         now = self._clock()
+        if self.paused():
+            self.skips.paused += 1
+            return False
         if self._quiet is not None and not witness and self._quiet.hold(now):
             self.skips.quiet += 1
             return False

@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 
 from netwatch.model.measurement import Target
 
-__all__ = ["BUDGETS", "Budget", "Politeness", "QuietHours"]
+__all__ = ["BUDGETS", "Budget", "Politeness", "QuietHours", "cost_of"]
 
 _MEBI = 1024 * 1024
 BUDGETS: Mapping[str, int] = {"low": 5 * _MEBI, "standard": 40 * _MEBI, "full": 200 * _MEBI}
@@ -23,6 +23,11 @@ _CHEAP = {"dns", "tcp", "icmp"}
 _APART = 20.0
 _RATE, _BURST = 5.0, 20.0
 _STEPS = (0.8, 0.9, 1.0)
+
+
+def cost_of(probe: str) -> int:
+    """Return the bytes that a run of a probe takes, headers included; unknown ones the most."""
+    return _COSTS.get(probe, _COSTLY)
 
 
 class Politeness:
@@ -102,7 +107,7 @@ class Budget:
         """Tell whether a probe fits the budget, and count it if it does."""
         if not _keys(target.host):
             return True
-        step, cost = self.step(now), _COSTS.get(target.probe, _COSTLY)
+        step, cost = self.step(now), cost_of(target.probe)
         fits = (
             step == 0
             or witness

@@ -6,7 +6,7 @@ Where the room runs out, old batches are merged, then thinned, never simply drop
 """
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -159,6 +159,21 @@ class Spool:
     def oldest(self, limit: int, *, without: Collection[int] = ()) -> list[Sealed]:
         """Return up to `limit` waiting batches, oldest first."""
         return self._waiting("ASC", limit, without)
+
+    def each_waiting(self, at_once: int) -> Iterator[Sealed]:
+        """Yield every waiting batch, oldest first, reading `at_once` of them together."""
+        after = -1
+        query = (
+            "SELECT sequence, payload FROM batch WHERE refused IS NULL AND sequence > ?"
+            " ORDER BY sequence LIMIT ?"
+        )
+        while True:
+            with self._database.reading():
+                found = [Sealed(*row) for row in self._file.execute(query, (after, at_once))]
+            yield from found
+            if len(found) < at_once:
+                return
+            after = found[-1].sequence
 
     def acknowledge(self, ranges: Sequence[tuple[int, int]]) -> int:
         """Forget the batches in inclusive `ranges`; return how many there were."""

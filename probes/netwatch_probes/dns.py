@@ -42,7 +42,7 @@ class DnsProbe:
     """Asks the target's host for the A record of the target's path.
 
     Over UDP, then TCP if the answer was cut; host `system` asks by the way of the system's
-    resolver. An empty path asks for the root's name servers, which every resolver knows.
+    resolver. An empty path, or `.`, asks for the root's name servers, which every resolver knows.
     Step `dns_round_trip` says that the server answered, step `resolve` what its answer is
     worth, with detail `second_answer` where two different ones came. A name below
     `.invalid` cannot exist: there NXDOMAIN is the success, and an address the failure
@@ -177,7 +177,7 @@ def _question(name: str) -> dns.message.Message:
     """Return the question, with letters in random case, which a forger has to guess."""
     coin = secrets.SystemRandom()
     mixed = "".join(coin.choice((letter.lower(), letter.upper())) for letter in name)
-    kind = dns.rdatatype.A if name else dns.rdatatype.NS
+    kind = dns.rdatatype.A if name.strip(".") else dns.rdatatype.NS
     try:
         return dns.message.make_query(mixed or ".", kind, payload=_PAYLOAD)
     except (dns.exception.DNSException, UnicodeError) as error:

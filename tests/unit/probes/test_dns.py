@@ -69,7 +69,8 @@ async def test_private_networks_that_are_ours_are_no_bogons() -> None:
         assert words(await measure(port, probe=probe)) == answered(None)
 
 
-async def test_an_empty_path_asks_for_the_root() -> None:
+@pytest.mark.parametrize("path", ["", "."])
+async def test_an_empty_path_asks_for_the_root(path: str) -> None:
     seen: list[dns.message.Message] = []
 
     def root(query: bytes) -> list[tuple[float, bytes]]:
@@ -80,7 +81,7 @@ async def test_an_empty_path_asks_for_the_root() -> None:
         return [(0, answer.to_wire())]
 
     async with udp_server(root) as port:
-        assert words(await measure(port, "")) == answered(None)
+        assert words(await measure(port, path)) == answered(None)
     assert str(seen[0].question[0]) == ". IN NS"
 
 

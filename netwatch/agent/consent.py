@@ -1,0 +1,119 @@
+"""What the person at the machine has agreed to, and when they want quiet. Nothing more."""
+
+from datetime import datetime
+from ipaddress import ip_address
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+
+from netwatch.model.errors import ConfigError
+from netwatch.model.measurement import Target
+from netwatch.protocols import Clock
+
+__all__ = ["CONSENT_TEXT", "CONSENT_VERSION", "Consent", "PauseWatch", "needs_consent"]
+
+CONSENT_VERSION = 1
+CONSENT_TEXT = """\
+netwatch makes small network connections from this computer to a list of addresses, to tell
+whether the Internet works in your area. `netwatch agent explain` prints that list.
+
+1. Anyone who watches your line (your provider, your employer, authorities) CAN SEE that you
+   run it and what it contacts.
+2. It sends: success or failure and timing of each connection, your network's number (ASN),
+   your country, and its own health. It does not send your name, what you browse, or where
+   exactly you are. Your IP address is seen when it connects, and is not stored.
+3. Results of many are published together.
+4. In some places measuring networks may be illegal or dangerous. If you are unsure, do not
+   run it.
+5. You can list every address (explain), pause, stop, and erase everything (purge) at any time.
+"""
+
+
+class _Written(msgspec.Struct, forbid_unknown_fields=True):
+    """The file, as it is written."""
+
+    granted_version: int = 0
+    granted_at: datetime | None = None
+    paused_until: datetime | None = None
+
+
+class Consent:
+    """A small file that `consent` and `pause` write, and a running agent reads.
+
+    Raises:
+        ConfigError: from every method, when the file cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def granted_at(self) -> datetime | None:
+        """Return when the present text was agreed to, None if it was not."""
+        written = self._read()
+        return written.granted_at if written.granted_version == CONSENT_VERSION else None
+
+    def grant(self, now: datetime) -> None:
+        """Write down that the present text is agreed to."""
+        written = self._read()
+        written.granted_version, written.granted_at = CONSENT_VERSION, now
+        self._write(written)
+
+    def withdraw(self) -> None:
+        """Write down that nothing is agreed to any more; a running agent stops measuring."""
+        written = self._read()
+        written.granted_version, written.granted_at = 0, None
+        self._write(written)
+
+    def pause(self, until: datetime | None) -> None:
+        """Measure nothing until then; None ends a pause."""
+        written = self._read()
+        written.paused_until = until
+        self._write(written)
+
+    def paused_until(self, now: datetime) -> datetime | None:
+        """Return until when nothing is measured, None if it is."""
+        until = self._read().paused_until
+        return until if until is not None and until > now else None
+
+    def _read(self) -> _Written:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_Written)
+        except FileNotFoundError:
+            return _Written()
+        except (OSError, msgspec.DecodeError) as error:
+            raise ConfigError(f"{self._path}: cannot be used: {error}") from error
+
+    def _write(self, written: _Written) -> None:
+        part = self._path.with_name(self._path.name + ".part")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(msgspec.json.encode(written))
+            part.rename(self._path)
+        except OSError as error:
+            raise ConfigError(f"{self._path}: cannot be written: {error.strerror}") from error
+
+
+class PauseWatch:
+    """Tells a running agent whether to hold still, looking at the file once a second."""
+
+    def __init__(self, consent: Consent, *, clock: Clock, needed: bool) -> None:
+        self._consent, self._clock, self._needed = consent, clock, needed
+        self._looked = float("-inf")
+        self._held = False
+
+    def __call__(self) -> bool:
+        """Return whether there is a pause, or no consent where it is needed."""
+        if monotonic() - self._looked >= 1.0:
+            self._looked = monotonic()
+            missing = self._needed and self._consent.granted_at() is None
+            self._held = missing or self._consent.paused_until(self._clock()) is not None
+        return self._held
+
+
+def needs_consent(target: Target) -> bool:
+    """Tell whether probing a target can be seen by anyone but this machine."""
+    try:
+        return not ip_address(target.host).is_loopback
+    except ValueError:
+        return target.host != "localhost"

@@ -1,0 +1,74 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from netwatch.agent import consent as module
+from netwatch.agent.consent import Consent, PauseWatch, needs_consent
+from netwatch.agent.doctor import default_gateway
+from netwatch.model.errors import ConfigError
+from netwatch.model.measurement import Target
+
+NOW = datetime(2026, 1, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("host", "needed"),
+    [
+        ("127.0.0.1", False),
+        ("127.66.0.1", False),
+        ("::1", False),
+        ("localhost", False),
+        ("192.168.1.1", True),
+        ("example.org", True),
+        ("2001:db8::1", True),
+    ],
+)
+def test_only_this_machine_needs_no_consent(host: str, *, needed: bool) -> None:
+    assert needs_consent(Target("one", "tcp", host)) is needed
+
+
+def test_a_new_text_needs_a_new_consent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    consent = Consent(tmp_path / "consent.json")
+    consent.grant(NOW)
+    assert consent.granted_at() == NOW
+    monkeypatch.setattr(module, "CONSENT_VERSION", 2)
+    assert consent.granted_at() is None
+
+
+def test_a_running_agent_obeys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    consent = Consent(tmp_path / "deep" / "consent.json")
+    watch = PauseWatch(consent, clock=lambda: NOW, needed=True)
+    present = 0.0
+    monkeypatch.setattr(module, "monotonic", lambda: present)
+    assert watch()
+    consent.grant(NOW)
+    assert watch(), "it looks once a second"
+    present = 2.0
+    assert not watch()
+    consent.pause(NOW + timedelta(hours=2))
+    present = 4.0
+    assert watch()
+    consent.pause(None)
+    present = 6.0
+    assert not watch()
+
+
+def test_a_file_that_is_none_of_ours_is_one_clear_line(tmp_path: Path) -> None:
+    path = tmp_path / "consent.json"
+    path.write_text("yes, please")
+    with pytest.raises(ConfigError, match=r"consent\.json: cannot be used"):
+        Consent(path).granted_at()
+
+
+def test_the_default_gateway_is_read_from_the_kernels_table(tmp_path: Path) -> None:
+    routes = tmp_path / "route"
+    head = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
+    routes.write_text(
+        head + "eth0\t0002000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\n"
+        "eth0\t00000000\t0102000A\t0003\t0\t0\t100\t00000000\n"
+    )
+    assert default_gateway(routes) == ("eth0", "10.0.2.1")
+    routes.write_text(head)
+    assert default_gateway(routes) is None
+    assert default_gateway(tmp_path / "nowhere") is None

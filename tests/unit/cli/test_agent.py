@@ -1,0 +1,197 @@
+"""The commands of a vantage, each run for real on a configuration of loopback and beyond."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from netwatch.agent.export import read_export
+from netwatch.agent.spool import Spool
+from netwatch.app.vantage import open_spool
+from netwatch.cli.agent import app
+from netwatch.config import read_config
+from netwatch.model.errors import ConfigError, InputError
+from netwatch.model.measurement import Measurement, Vantage
+from netwatch.wire.envelope import unpack_batch
+from netwatch.wire.signing import BATCH, open_signed
+
+Command = Callable[..., Result]
+
+
+def write_config(folder: Path, host: str = "127.0.0.1") -> Path:
+    path = folder / "netwatch.toml"
+    path.write_text(
+        f"""
+data = "{folder / "data"}"
+[broker]
+embedded = false
+port = 1
+password = "x"
+[vantage]
+id = "here"
+country = "XX"
+asn = 64500
+[agent]
+timeout = "1s"
+[[target]]
+id = "one"
+probe = "tcp"
+host = "{host}"
+port = 9
+[[target]]
+id = "gateway"
+probe = "tcp"
+host = "127.0.0.1"
+port = 9
+group = "witness-lan"
+"""
+    )
+    return path
+
+
+@pytest.fixture
+def netwatch(tmp_path: Path) -> Command:
+    path = write_config(tmp_path)
+
+    def call(*words: str, given: str | None = None, config: Path = path) -> Result:
+        return CliRunner().invoke(app, [*words, "--config", str(config)], input=given)
+
+    return call
+
+
+def fill_spool(folder: Path, count: int) -> None:
+    (folder / "data").mkdir(exist_ok=True)
+    vantage = Vantage("here", "XX", 64500)
+    born = datetime(2026, 1, 8, tzinfo=UTC)
+    with Spool(folder / "data" / "spool-here.sqlite", vantage=vantage, born=born) as spool:
+        for _ in range(count):
+            spool.append([Measurement("one", "tcp", born, None, "", alive=True, seconds=0.1)])
+            spool.seal()
+
+
+def test_explain_tells_everything_before_anything_is_sent(netwatch: Command) -> None:
+    plain = netwatch("explain")
+    assert plain.exit_code == 0
+    assert "one" in plain.stdout
+    assert "288 times a day" in plain.stdout
+    assert "the country: XX" in plain.stdout
+    told = json.loads(netwatch("explain", "--json").stdout)
+    assert [row["times_a_day"] for row in told["targets"]] == [288, 2880]
+    assert told["bytes_a_day"] <= told["budget_bytes"]
+
+
+def test_once_measures_and_keeps_nothing(netwatch: Command, tmp_path: Path) -> None:
+    told = json.loads(netwatch("once", "--json").stdout)
+    assert {(one["target"], one["failure"]) for one in told} == {
+        ("one", "connection_refused"),
+        ("gateway", "connection_refused"),
+    }
+    assert not list((tmp_path / "data").glob("spool*"))
+
+
+def test_what_others_can_see_needs_consent(netwatch: Command, tmp_path: Path) -> None:
+    far = write_config(tmp_path, "192.0.2.1")
+    for command in ("run", "once"):
+        found = netwatch(command, config=far)
+        assert isinstance(found.exception, ConfigError)
+        assert "netwatch agent consent grant" in str(found.exception)
+
+
+def test_consent_is_asked_for_twice_and_can_be_withdrawn(netwatch: Command) -> None:
+    assert "Nobody has agreed" in netwatch("consent", "show").stdout
+    asked = netwatch("consent", "grant", given="n\ny\ny\ny\n")
+    assert "CAN SEE" in asked.stdout
+    assert "the answer is yes" in asked.stdout
+    assert json.loads(netwatch("consent", "show", "--json").stdout)["granted_at"]
+    assert netwatch("consent", "withdraw").exit_code == 0
+    assert json.loads(netwatch("consent", "show", "--json").stdout)["granted_at"] is None
+
+
+def test_consent_without_questions_names_its_version(netwatch: Command) -> None:
+    refused = netwatch("consent", "grant", "--accept-consent", "99")
+    assert isinstance(refused.exception, ConfigError)
+    assert netwatch("consent", "grant", "--accept-consent", "1").exit_code == 0
+    assert json.loads(netwatch("status", "--json").stdout)["consent_since"]
+
+
+def test_consent_that_is_declined_is_not_given(netwatch: Command) -> None:
+    assert netwatch("consent", "grant", given="y\ny\nn\n").exit_code == 1
+    assert json.loads(netwatch("consent", "show", "--json").stdout)["granted_at"] is None
+
+
+def test_a_pause_begins_and_ends(netwatch: Command) -> None:
+    assert "paused until" in netwatch("pause", "2h").stdout
+    assert json.loads(netwatch("status", "--json").stdout)["paused_until"]
+    assert "not paused" in netwatch("pause", "0s").stdout
+    assert json.loads(netwatch("status", "--json").stdout)["paused_until"] is None
+    assert isinstance(netwatch("pause", "a while").exception, ConfigError)
+
+
+def test_status_tells_what_waits(netwatch: Command, tmp_path: Path) -> None:
+    fill_spool(tmp_path, 3)
+    told = json.loads(netwatch("status", "--json").stdout)
+    assert (told["vantage"], told["waiting_batches"]) == ("here", 3)
+    assert 0 < told["spool_bytes"] < told["spool_limit_bytes"]
+    assert "waiting batches" in netwatch("status").stdout
+
+
+def test_doctor_says_how_to_mend(netwatch: Command) -> None:
+    found = netwatch("doctor", "--json")
+    assert found.exit_code == 1
+    told = {one["name"]: one for one in json.loads(found.stdout)}
+    assert set(told) == {"consent", "disk", "key", "gateway", "ipv6", "icmp", "broker"}
+    assert told["consent"]["well"]
+    assert told["key"]["well"]
+    assert not told["broker"]["well"]
+    assert all(one["mend"] for one in told.values() if not one["well"])
+    assert "ILL   broker" in netwatch("doctor").stdout
+
+
+def test_an_export_carries_what_waits_and_leaves_it(netwatch: Command, tmp_path: Path) -> None:
+    fill_spool(tmp_path, 250)
+    file = tmp_path / "stick.nwx"
+    assert json.loads(netwatch("export", str(file), "--json").stdout)["batches"] == 250
+    sequences = [unpack_batch(message).sequence for message in read_export(file)]
+    assert len(set(sequences)) == 250
+    assert json.loads(netwatch("status", "--json").stdout)["waiting_batches"] == 250
+
+
+@pytest.mark.parametrize("harm", ["cut", "text", "length", "missing"])
+def test_a_damaged_export_is_one_clear_line(netwatch: Command, tmp_path: Path, harm: str) -> None:
+    fill_spool(tmp_path, 3)
+    file = tmp_path / "stick.nwx"
+    netwatch("export", str(file))
+    data = file.read_bytes()
+    if harm == "missing":
+        file.unlink()
+    else:
+        wrong = data[:18] + b"\xff" + data[19:]
+        file.write_bytes({"cut": data[:-1], "text": b"hello", "length": wrong}[harm])
+    with pytest.raises(InputError, match=r"stick\.nwx: "):
+        list(read_export(file))
+
+
+def test_purge_leaves_nothing(netwatch: Command, tmp_path: Path) -> None:
+    fill_spool(tmp_path, 3)
+    netwatch("doctor")
+    netwatch("consent", "grant", "--accept-consent", "1")
+    assert len(list((tmp_path / "data").iterdir())) >= 3
+    assert netwatch("purge", given="n\n").exit_code == 1
+    assert netwatch("purge", "--yes").exit_code == 0
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_what_a_vantage_packs_is_signed_with_its_key(tmp_path: Path) -> None:
+    config = read_config(write_config(tmp_path))
+    with open_spool(config) as spool:
+        row = Measurement(
+            "one", "tcp", datetime(2026, 1, 8, tzinfo=UTC), None, "", alive=True, seconds=0.1
+        )
+        spool.append([row])
+        spool.seal()
+        message = spool.newest(1)[0].payload
+    assert open_signed(message, BATCH)[1] is not None
