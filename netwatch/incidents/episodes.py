@@ -31,8 +31,10 @@ _STIRRING = 0.02
 _SAME_LEAST, _SAME_MOST = timedelta(minutes=30), timedelta(hours=2)
 _KEPT_MOST = timedelta(hours=48)
 _RETURNED = 0.7
-_ORDINARY_MEANS, _LEAST_LOSS, _MOST_LOSS = (_RETURNED, 1.4), 0.02, 0.9
+_ORDINARY_MEANS, _LOSS_MEANS = (_RETURNED, 1.4), (0.02, 0.9)
 """Bounds of the two means; what is ordinary is itself known to some 30 % in a young series."""
+_CEILING = 2.0
+"""Bursts above it say no more than that nothing is lost."""
 _LIKELIHOOD_DROP = 1.92
 """Half the 95 % quantile of chi-square with one degree of freedom: a profile interval."""
 
@@ -77,26 +79,23 @@ def follow_episodes(log: EpisodeLog, level: Level, width: timedelta) -> EpisodeL
     return log
 
 
-def find_change(
-    values: Sequence[float] | Floats, *, falling: bool, most: float = _MOST_LOSS
-) -> tuple[int, int, int]:
+def find_change(values: Sequence[float] | Floats, *, falling: bool) -> tuple[int, int, int]:
     """Return where a series changes between ordinary and loss: best, earliest and latest index.
 
     Args:
         values: levels, 1.0 = ordinary, in order of time; two or more, no NaN.
         falling: ordinary before the index and loss from it on, else the reverse.
-        most: the highest mean that counts as loss.
 
     Maximum likelihood of two segments with Poisson noise and a mean each (0.7 to 1.4 and 0.02
-    to `most`); the interval is where twice the log likelihood is within 3.84 of the best. The
+    to 0.9); the interval is where twice the log likelihood is within 3.84 of the best. The
     counts behind a level of 1 are read off the variance of the ordinary segment.
     """
-    series = np.asarray(values, dtype=float)
+    series = np.minimum(np.asarray(values, dtype=float), _CEILING)
     if not falling:
-        best, first, last = find_change(series[::-1], falling=True, most=most)
+        best, first, last = find_change(series[::-1], falling=True)
         size = len(series)
         return size - best, size - last, size - first
-    loss = _part_gain(series[::-1], (_LEAST_LOSS, most))[::-1]
+    loss = _part_gain(series[::-1], _LOSS_MEANS)[::-1]
     gain = (_part_gain(series, _ORDINARY_MEANS) + loss)[:-1]
     best = int(gain.argmax())
     counts = _counts(series[:best])
@@ -172,9 +171,7 @@ def _go_on(log: EpisodeLog, current: Episode, level: Level) -> EpisodeLog:
     if log.over_bins + 1 < _OVER_BINS:
         return replace(log, over_bins=log.over_bins + 1)
     rows = [row for row in log.recent if row[0] >= current.started_at]
-    halfway = (current.lowest + 1) / 2
-    values = [value for _, value in rows]
-    best, _, _ = find_change(values, falling=False, most=min(halfway, _MOST_LOSS))
+    best, _, _ = find_change([value for _, value in rows], falling=False)
     ended_at = rows[min(best, len(rows) - 1)][0]
     past = (*log.past, replace(current, ended_at=ended_at))[-MOST_PAST:]
     return replace(log, current=None, over_bins=0, past=past)

@@ -1,11 +1,16 @@
+import itertools
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netwatch.incidents.episodes import MOST_PAST, EpisodeLog, find_change, follow_episodes
+from netwatch.incidents.patterns import Window, find_patterns
 from netwatch.model.entity import Entity
 from netwatch.model.series import Level, SeriesKey
 
@@ -123,3 +128,26 @@ def test_an_episode_at_the_edge_of_memory_still_opens() -> None:
     log = replace(EpisodeLog(), recent=())
     log = _follow([0.0], [0.99], log)
     assert [_bin(one.started_at) for one in log.episodes] == [0]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.none() | st.floats(0, 3) | st.sampled_from([0.0, 1e300, math.inf]), st.floats(0, 1)
+        ),
+        min_size=1,
+        max_size=80,
+    )
+)
+def test_whatever_the_levels_episodes_are_in_order_and_do_not_overlap(
+    bins: list[tuple[float | None, float]],
+) -> None:
+    log = _follow([value for value, _ in bins], [chance for _, chance in bins])
+    assert all(one.ended_at for one in log.past)
+    for one, following in itertools.pairwise(log.episodes):
+        assert one.ended_at is not None
+        assert one.started_at <= one.ended_at <= following.started_at
+    for one in log.episodes:
+        assert one.started_low <= one.started_at <= one.started_high
+    window = Window(_START + len(bins) * _WIDTH, "Asia/Yangon", _WIDTH)
+    assert all(pattern.words for pattern in find_patterns(log.episodes, window))
