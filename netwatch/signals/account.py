@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin
-from netwatch.signals.blame import assign_blame
+from netwatch.signals.blame import Blame, assign_blame
 from netwatch.signals.blocking import count_blocking
 from netwatch.signals.reachability import count_reachability, floor_time
+from netwatch.signals.speed import count_speed
 from netwatch.signals.tabulate import Tabulated, tabulate
-from netwatch.signals.witness import count_cells
+from netwatch.signals.witness import count_cells, trust_vantages
 
 __all__ = ["Row", "account"]
 
@@ -38,18 +39,24 @@ def _account_bin(
 ) -> list[Bin]:
     """Return the series of one bin."""
     heard = tabulate(rows, targets, succeeded=lambda one: one.alive)
-    if heard is None:
-        return []
     served = tabulate(rows, targets, succeeded=lambda one: one.failure is None)
-    believed = _believed_pairs(heard)
+    if heard is None or served is None:
+        return []
+    blame = assign_blame(heard.table)
+    believed = _believed_pairs(heard, blame)
     counted = [one for vantage, one in rows if (vantage, one.target) in believed]
-    bins = count_reachability(counted, targets, width=width)
-    return bins + (count_blocking(time, served) if served else [])
+    trust = trust_vantages(heard.table, blame).tolist()
+    trusted = {one for one, holds in zip(heard.vantages, trust, strict=True) if holds}
+    return [
+        *count_reachability(counted, targets, width=width),
+        *count_blocking(time, served),
+        *count_speed(time, rows, targets, trusted=trusted),
+    ]
 
 
-def _believed_pairs(heard: Tabulated) -> set[tuple[Vantage, str]]:
+def _believed_pairs(heard: Tabulated, blame: Blame) -> set[tuple[Vantage, str]]:
     """Return the pairs of vantage and target that count towards reachability."""
-    cells = count_cells(heard.table, assign_blame(heard.table))
+    cells = count_cells(heard.table, blame)
     return {
         (heard.vantages[row], heard.targets[column].id)
         for row, column in zip(*(axis.tolist() for axis in cells.nonzero()), strict=True)
