@@ -34,9 +34,19 @@ def _mount() -> None:
     app.add_typer(store.app, name="store", help="Look after the kept series.")
 
 
+def _show_version(wanted: bool) -> None:
+    """Print the version and end, before a missing command can be complained about."""
+    if wanted:
+        sys.stdout.write(f"netwatch {__version__}\n")
+        raise typer.Exit
+
+
 @app.callback()
 def main(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more on stderr.")] = False,
 ) -> None:
     """An Internet-shutdown monitor, from a probe to a published, checkable alert."""
@@ -45,9 +55,6 @@ def main(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    if version:
-        sys.stdout.write(f"netwatch {__version__}\n")
-        raise typer.Exit
 
 
 def run() -> None:
