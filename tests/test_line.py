@@ -17,7 +17,14 @@ from netwatch.app.observatory import make_pipeline
 from netwatch.app.places import make_atlas
 from netwatch.collector.inbox import Inbox
 from netwatch.collector.loop import CollectorParts, run_collector
-from netwatch.config import AgentConfig, AnalysisConfig, Config, Duration, IncidentConfig
+from netwatch.config import (
+    AgentConfig,
+    AnalysisConfig,
+    Config,
+    Duration,
+    IncidentConfig,
+    PublishConfig,
+)
 from netwatch.incidents.ledger import SqlLedger, ledger_url
 from netwatch.lab.country import Country, make_country
 from netwatch.model.incident import Incident, Post
@@ -52,6 +59,7 @@ def settings(country: Country) -> Config:
             hold_network=Duration(seconds=30),
             stable=Duration(seconds=1),
         ),
+        publish=PublishConfig(channels=("file",)),
         target=tuple(country.targets()),
         place=tuple(country.places()),
     )
