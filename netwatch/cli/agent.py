@@ -181,12 +181,12 @@ def export(
 
     Example: netwatch agent export /media/stick/vantage.nwx
     """
-    from netwatch.agent.export import export_batches
     from netwatch.app.vantage import open_spool
     from netwatch.config import read_config
+    from netwatch.wire.export import write_export
 
     with open_spool(read_config(config)) as spool:
-        count = export_batches(spool, file)
+        count = write_export(file, (sealed.payload for sealed in spool.each_waiting(100)))
     _print({"batches": count, "file": str(file)}, [f"{count} batches in {file}"], as_json=as_json)
 
 

@@ -9,7 +9,6 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from netwatch.agent.export import read_export
 from netwatch.agent.spool import Spool
 from netwatch.app.vantage import open_spool
 from netwatch.cli.agent import app
@@ -17,6 +16,7 @@ from netwatch.config import read_config
 from netwatch.model.errors import ConfigError, InputError
 from netwatch.model.measurement import Measurement, Vantage
 from netwatch.wire.envelope import unpack_batch
+from netwatch.wire.export import read_export
 from netwatch.wire.signing import BATCH, open_signed
 
 Command = Callable[..., Result]

@@ -5,6 +5,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netwatch.collector.closer import Closer
+from netwatch.collector.importing import import_batches
 from netwatch.collector.inbox import Inbox
 from netwatch.collector.intake import Intake
 from netwatch.collector.tally import Tally
@@ -12,6 +13,7 @@ from netwatch.model.measurement import Batch, Measurement, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
 from netwatch.wire.envelope import pack_batch
+from netwatch.wire.export import write_export
 from netwatch.wire.signing import BATCH, Signer
 from netwatch.wire.topics import batch_topic
 
@@ -155,3 +157,16 @@ def test_an_unsigned_vantage_may_begin_to_sign(desk: Desk) -> None:
     desk.take(message(1, 0))
     assert len(desk.take(signed(Signer(Ed25519PrivateKey.generate()), 2, 0))) == 1
     assert desk.take(message(3, 0)) == []
+
+
+def test_a_file_comes_in_by_the_same_door(desk: Desk, tmp_path: Path) -> None:
+    ours = Signer(Ed25519PrivateKey.generate())
+    path = tmp_path / "stick.nwx"
+    messages = [signed(ours, number, 0).payload for number in range(250)]
+    assert write_export(path, [*messages, b"garbage"]) == 251
+    answers = import_batches(path, desk.intake, desk.closer)
+    assert [answer.kept for answer in answers] == [((0, 99),), ((100, 199),), ((200, 249),)]
+    assert desk.tally.counts["garbled"] == 1
+    import_batches(path, desk.intake, desk.closer)
+    assert desk.inbox.count_batches() == 250
+    assert desk.tally.counts["repeated"] == 250

@@ -5,34 +5,31 @@ signed, so that nobody on the way can change them.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from netwatch.agent.spool import Spool
 from netwatch.model.errors import InputError
 from netwatch.wire.envelope import LARGEST_MESSAGE
 
-__all__ = ["export_batches", "read_export"]
+__all__ = ["read_export", "write_export"]
 
 _MAGIC = b"netwatch export 1\n"
 _LENGTH = struct.Struct("!I")
-_AT_ONCE = 100
 
 
-def export_batches(spool: Spool, path: Path) -> int:
-    """Write every waiting batch to `path` and return how many; they stay in the spool.
+def write_export(path: Path, messages: Iterable[bytes]) -> int:
+    """Write `messages` to `path`, whole or not at all, and return how many they are.
 
     Raises:
         InputError: the file cannot be written.
-        StoreError: the spool cannot be read.
     """
     count = 0
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
             file.write(_MAGIC)
-            for sealed in spool.each_waiting(_AT_ONCE):
-                file.write(_LENGTH.pack(len(sealed.payload)) + sealed.payload)
+            for message in messages:
+                file.write(_LENGTH.pack(len(message)) + message)
                 count += 1
         part.rename(path)
     except OSError as error:
