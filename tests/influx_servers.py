@@ -11,6 +11,7 @@ import itertools
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
@@ -57,8 +58,11 @@ AS_CORE = Dialect(
 class Influxd:
     """Debian's influxd 1.6 on loopback with login, in a folder of its own."""
 
-    def __init__(self, folder: Path, *, settings: str = "") -> None:
+    def __init__(self, folder: Path, *, settings: str = "", tls: Path | None = None) -> None:
         self.folder = folder
+        self._tls = tls
+        if tls is not None:
+            settings += f'  https-enabled = true\n  https-certificate = "{tls}"\n'
         self.port = free_port()
         self._program = need("influxd")
         self._process: subprocess.Popen[bytes] | None = None
@@ -86,7 +90,17 @@ bind-address = "127.0.0.1:{free_port()}"
     @property
     def login(self) -> Login:
         """The administrator, in no database."""
-        return Login(f"http://127.0.0.1:{self.port}", database="", password="a 'pass\" word")
+        scheme = "https" if self._tls else "http"
+        return Login(
+            f"{scheme}://127.0.0.1:{self.port}",
+            database="",
+            password="a 'pass\" word",
+            authority=str(self._tls or ""),
+        )
+
+    def _client(self) -> httpx.Client:
+        trust = ssl.create_default_context(cafile=self._tls) if self._tls else True
+        return httpx.Client(base_url=self.login.url, verify=trust, trust_env=False)
 
     def start(self) -> None:
         """Start, or start again on the same data."""
@@ -96,8 +110,8 @@ bind-address = "127.0.0.1:{free_port()}"
             )
         deadline = time.monotonic() + 15
         while True:
-            with contextlib.suppress(httpx.TransportError):
-                httpx.get(f"{self.login.url}/ping", trust_env=False)
+            with contextlib.suppress(httpx.TransportError), self._client() as client:
+                client.get("/ping")
                 break
             assert self._process.poll() is None, "influxd ended by itself"
             assert time.monotonic() < deadline, "influxd does not answer"
@@ -109,12 +123,11 @@ bind-address = "127.0.0.1:{free_port()}"
 
     def execute(self, statement: str) -> None:
         """Run a statement as administrator."""
-        answer = httpx.post(
-            f"{self.login.url}/query",
-            data={"q": statement},
-            auth=(self.login.username, self.login.password),
-            trust_env=False,
-        )
+        login = self.login
+        with self._client() as client:
+            answer = client.post(
+                "/query", data={"q": statement}, auth=(login.username, login.password)
+            )
         assert '"error"' not in answer.text, answer.text
 
     def kill(self) -> None:

@@ -1,6 +1,7 @@
 """How bytes of line protocol reach a server: by `influxdb-client`, or by plain `/write`."""
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,6 +12,7 @@ from influxdb_client import InfluxDBClient, WriteService
 from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
+from netwatch.model.errors import ConfigError
 from netwatch.store.influx_login import Login
 
 __all__ = [
@@ -42,6 +44,11 @@ class Reply:
     text: str = ""
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        """Whether the server did what it was asked."""
+        return 200 <= self.status < 300
 
     @property
     def dropped(self) -> int:
@@ -129,9 +136,13 @@ class ClientCarrier:
                 content_type="text/plain; charset=utf-8",
             )
         except ApiException as error:
+            if not error.status:
+                # The client's way to say that TLS did not come about.
+                reason = " ".join(str(error.reason).split())
+                raise AgainError(f"{type(error).__name__}: {reason}") from error
             content = error.body or b""
             raw = content.encode() if isinstance(content, str) else bytes(content)
-            return read_reply(int(error.status or 0), raw, dict(error.headers or {}))
+            return read_reply(int(error.status), raw, dict(error.headers or {}))
         except (HTTPError, OSError) as error:
             raise AgainError(f"{type(error).__name__}: {error}") from error
         return Reply(status=204)
@@ -145,14 +156,26 @@ def plain_client(login: Login) -> httpx.Client:
     """Return an HTTP client that logs in at every request.
 
     Basic, with the token as password where there are tokens: the one form that all know.
+
+    Raises:
+        ConfigError: the file of certificates cannot be used.
     """
     return httpx.Client(
         base_url=login.url.rstrip("/"),
         auth=(login.username, login.password),
         timeout=login.timeout,
-        verify=login.authority or True,
+        verify=_trust(login.authority) if login.authority else True,
         trust_env=False,
     )
+
+
+def _trust(authority: str) -> ssl.SSLContext:
+    """Return what trusts the certificates in a file, and no others."""
+    try:
+        return ssl.create_default_context(cafile=authority)
+    except OSError as error:
+        reason = error.strerror or "no certificate in it"
+        raise ConfigError(f"store.authority: {authority}: cannot be used: {reason}") from error
 
 
 class _Words(msgspec.Struct):
@@ -165,7 +188,7 @@ class _Words(msgspec.Struct):
 def read_reply(status: int, body: bytes, headers: Mapping[str, str]) -> Reply:
     """Return a reply with its error text in one line, of whatever version it is."""
     told = {name.lower(): value for name, value in headers.items()}
-    if status < 300:
+    if 200 <= status < 300:
         return Reply(status, body=body, headers=told)
     try:
         words = msgspec.json.decode(body, type=_Words)

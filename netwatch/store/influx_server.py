@@ -226,7 +226,7 @@ class InfluxServer:
     def _judge(self, reply: Reply) -> None:
         """Raise what an unsuccessful `reply` means."""
         place, told = self.login.place, reply.text or f"status {reply.status}"
-        if reply.status < 300:
+        if reply.done:
             return
         if reply.status in {401, 403}:
             raise StoreError(f"{place} does not let {self.login.username!r} in: {told}")

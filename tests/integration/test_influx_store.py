@@ -1,5 +1,6 @@
 """The InfluxDB store on real servers: what goes wrong is said, and nothing else is lost."""
 
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -21,12 +22,13 @@ from influx_servers import (
     shared_influxd,
     victoria_metrics,
 )
+from servers import need
 
 from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.errors import InputError, StoreError
+from netwatch.model.errors import ConfigError, InputError, StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.influx import InfluxStore
-from netwatch.store.influx_carriers import ClientCarrier
+from netwatch.store.influx_carriers import AgainError, ClientCarrier
 from netwatch.store.influx_lines import render_tags
 from netwatch.store.influx_login import Login
 from netwatch.store.influx_schema import SCHEMA
@@ -240,6 +242,67 @@ def test_a_server_that_is_no_influxdb_is_told_apart(tmp_path: Path) -> None:
         pytest.raises(StoreError, match=r"says no version; InfluxDB 1\.6 to 3 is needed"),
     ):
         store.check()
+
+
+def certificate(folder: Path, name: str) -> Path:
+    """A key with a certificate that vouches for itself at 127.0.0.1, in one file."""
+    file = folder / f"{name}.pem"
+    subprocess.run(
+        [
+            *(need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", file, "-out", folder / "half.pem"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    file.write_text(file.read_text() + (folder / "half.pem").read_text())
+    return file
+
+
+def test_tls_trusts_the_authority_that_is_named_and_no_other(tmp_path: Path) -> None:
+    server = Influxd(tmp_path, tls=certificate(tmp_path, "server"))
+    server.start()
+    try:
+        server.execute("CREATE DATABASE nw")
+        login = replace(server.login, database="nw")
+        with opened(login) as store:
+            store.put_bins(bins_at(0), closed_until=T0 + STEP)
+            assert list(store.read_bins(T0, END)) == bins_at(0)
+        for other in ("", str(certificate(tmp_path, "other"))):
+            server_of_others = InfluxServer(
+                replace(login, authority=other), patience=timedelta(seconds=0.2)
+            )
+            with pytest.raises(StoreError, match=r"cannot be used.*CERTIFICATE_VERIFY_FAILED"):
+                server_of_others.query("SHOW DATABASES")
+            server_of_others.close()
+    finally:
+        server.kill()
+
+
+def test_the_client_trusts_the_same_authority(tmp_path: Path) -> None:
+    file = certificate(tmp_path, "server")
+    server = Influxd(tmp_path, tls=file)
+    server.start()
+    try:
+        carrier = ClientCarrier(replace(server.login, database="nw"), token="any")
+        # 1.6 has no such path: the answer proves that TLS came about.
+        assert carrier.send(b"").status == 404
+        carrier.close()
+        carrier = ClientCarrier(replace(server.login, authority=""), token="any")
+        with pytest.raises(AgainError, match="CERTIFICATE_VERIFY_FAILED"):
+            carrier.send(b"")
+        carrier.close()
+    finally:
+        server.kill()
+
+
+def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.write_text("")
+    for path in (empty, tmp_path / "none.pem"):
+        with pytest.raises(ConfigError, match=r"store\.authority: .*pem: cannot be used"):
+            InfluxServer(Login("https://127.0.0.1:9", authority=str(path)))
 
 
 class Ingest(threading.Thread):
