@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netwatch.detect.composite import Composites, Weighed, make_composites, weigh_networks
+from netwatch.detect.fusion import Fused, Fusion
 from netwatch.detect.grid import (
     binomial_evidence,
     normal_probability,
@@ -47,6 +48,7 @@ class Judged:
         low, high: 95 % interval of `ratio`.
         probability: that the series is below ordinary.
         coverage, count: of wider series; 1 and 1 for a network.
+        fused: what the signals of an entity say together, a row an entity.
     """
 
     ready: Bools
@@ -57,6 +59,7 @@ class Judged:
     probability: Floats
     coverage: Floats
     count: Rows
+    fused: Fused
 
 
 class Core:
@@ -71,10 +74,11 @@ class Core:
         self._nuisance = NuisanceTest(width)
         self._composites = make_composites([])
         self._groups = Groups(np.zeros(0, np.intp), np.zeros(0, np.intp))
+        self._fusion = Fusion(np.zeros(0, np.intp), [], np.zeros(0, dtype=bool))
 
-    def set_layout(self, composites: Composites, groups: Groups) -> None:
+    def set_layout(self, composites: Composites, groups: Groups, fusion: Fusion) -> None:
         """Say which rows are weighted means of which others, and what they are about."""
-        self._composites, self._groups = composites, groups
+        self._composites, self._groups, self._fusion = composites, groups, fusion
 
     def step(self, time: datetime, values: Floats, totals: Floats, held: Bools) -> Judged:
         """Judge the interval that starts at `time`, and learn from it where not `held`."""
@@ -96,7 +100,8 @@ class Core:
         coverage[self._composites.rows] = weighed.coverage
         count[self._composites.rows] = weighed.count
         chance = 1 - normal_probability(state.belief)
-        return Judged(ready, usable, ratio, low, high, chance, coverage, count)
+        fused = self._fusion.fuse(ratio, chance)
+        return Judged(ready, usable, ratio, low, high, chance, coverage, count, fused)
 
     def usable(self) -> Bools:
         """Return which series have an ordinary level that is not dead."""

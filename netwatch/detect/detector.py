@@ -1,6 +1,8 @@
 """The detector: bins in, levels out, one interval after another."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,11 +10,12 @@ import numpy.typing as npt
 
 from netwatch.detect.composite import make_composites
 from netwatch.detect.core import Core, Judged
+from netwatch.detect.fusion import Fusion
 from netwatch.detect.nuisance import Groups
 from netwatch.detect.state import SeriesState
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity
-from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.model.series import ACTIVE_SIGNALS, FUSED_SIGNAL, Bin, Level, SeriesKey
 
 __all__ = ["GridDetector"]
 
@@ -34,6 +37,7 @@ class GridDetector:
         self._least_history = least_history
         self._networks = {parent: atlas.networks(parent) for parent in atlas.parents()}
         self._core = self._make_core(SeriesState(width=width.total_seconds()))
+        self._fused: list[SeriesKey] = []
         self._frozen: frozenset[SeriesKey] = frozenset()
         self._mask = np.zeros(0, dtype=bool)
 
@@ -53,7 +57,8 @@ class GridDetector:
                 totals[row] = entry.total
                 state.share[row] = True
         judged = self.judge(time, values, totals, frozen=frozen)
-        return [self.level(judged, row, time) for row in np.flatnonzero(judged.ready).tolist()]
+        alone = [self.level(judged, row, time) for row in np.flatnonzero(judged.ready).tolist()]
+        return alone + self.fused_levels(judged, time)
 
     def admit(self, keys: Sequence[SeriesKey], time: datetime) -> None:
         """Make rows for the series among `keys` that are new, and for what they are parts of."""
@@ -109,6 +114,33 @@ class GridDetector:
             baseline=self._describe(row, usable=bool(judged.usable[row])),
         )
 
+    @property
+    def fused(self) -> Sequence[SeriesKey]:
+        """The series that several signals make together, in the order of `Judged.fused`."""
+        return self._fused
+
+    def fused_levels(
+        self, judged: Judged, time: datetime, among: Collection[Entity] | None = None
+    ) -> list[Level]:
+        """Return what several signals say together, of all entities or of those `among`."""
+        found = []
+        for number, key in enumerate(self._fused):
+            row = int(judged.fused.rows[number])
+            if row < 0 or not judged.ready[row] or (among is not None and key.entity not in among):
+                continue
+            lead = self.level(judged, row, time)
+            active = lead.series.signal in ACTIVE_SIGNALS
+            found.append(
+                replace(
+                    lead,
+                    series=key,
+                    probability=float(judged.fused.probability[number]),
+                    # A number is published from active signals alone.
+                    networks=lead.networks if active else 0,
+                )
+            )
+        return found
+
     def save(self) -> bytes:
         """Return the whole state."""
         return self._core.state.save()
@@ -155,7 +187,20 @@ class GridDetector:
                     if (found := rows.get(SeriesKey(key.signal, entity))) is not None
                 }
                 members.append((row, parts))
-        self._core.set_layout(make_composites(members), self._groups())
+        self._core.set_layout(make_composites(members), self._groups(), self._fusion())
+
+    def _fusion(self) -> Fusion:
+        """Return the fusion of the entities that have more than one signal."""
+        keys = self._core.state.keys
+        seen = Counter(key.entity for key in keys)
+        several = [entity for entity, count in seen.items() if count > 1]
+        self._fused = [SeriesKey(FUSED_SIGNAL, entity) for entity in several]
+        numbers = {entity: number for number, entity in enumerate(several)}
+        return Fusion(
+            np.array([numbers.get(key.entity, -1) for key in keys], np.intp),
+            [key.signal for key in keys],
+            np.array([key.signal in ACTIVE_SIGNALS for key in keys], dtype=bool),
+        )
 
     def _groups(self) -> Groups:
         """Return the signal and country of every row; wider series are left to their networks."""

@@ -9,7 +9,7 @@ from netwatch.incidents.watch import REDUCED, Watch, is_low
 from netwatch.model.entity import Entity
 from netwatch.model.incident import Child, Incident, IncidentState, Reason
 from netwatch.model.percent import make_percent
-from netwatch.model.series import Level
+from netwatch.model.series import FUSED_SIGNAL, Level
 
 __all__ = ["Case", "write_revision"]
 
@@ -127,6 +127,7 @@ def _agreements(signals: dict[str, Level]) -> tuple[tuple[str, bool | None], ...
     return tuple(
         (name, None if level.value is None else level.value < REDUCED - _COUNTED)
         for name, level in sorted(signals.items())
+        if name != FUSED_SIGNAL
     )
 
 

@@ -13,7 +13,7 @@ from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Child, Incident, IncidentState, Reason
-from netwatch.model.series import ACTIVE_SIGNALS, Level, SeriesKey
+from netwatch.model.series import LEAD_SIGNALS, Level, SeriesKey
 
 __all__ = ["Tracker"]
 
@@ -144,7 +144,7 @@ class Tracker:
         for level in levels:
             signals = self._signals.setdefault(level.entity, {})
             signals[level.series.signal] = level
-            lead = next((name for name in ACTIVE_SIGNALS if name in signals), None)
+            lead = next((name for name in LEAD_SIGNALS if name in signals), None)
             if level.series.signal != lead or level.coverage < _LEAST_COVERAGE:
                 continue
             watch = self._watches.setdefault(level.entity, Watch(level))

@@ -128,6 +128,8 @@ class _Run:
         self._values, self._totals = self._matrices(figures)
         self._lead = _lead_rows(self._detector.rows)
         self._entities = list(self._lead)
+        places = {entity: place for place, entity in enumerate(self._entities)}
+        self._together = np.array([places[key.entity] for key in self._detector.fused], np.intp)
         self._found = {
             name: np.full((len(self._times), len(self._lead)), np.nan) for name in _COLUMNS
         }
@@ -173,11 +175,16 @@ class _Run:
         return values, totals
 
     def _keep(self, number: int, judged: Judged, rows: npt.NDArray[np.intp]) -> None:
-        """Keep the levels of one interval."""
+        """Keep the levels of one interval; what several signals say together where they do."""
+        rows = rows.copy()
+        seen = judged.fused.rows >= 0
+        rows[self._together[seen]] = judged.fused.rows[seen]
         for name, values in zip(
             _COLUMNS, (judged.ratio, judged.low, judged.high, judged.probability), strict=True
         ):
             self._found[name][number] = np.where(judged.ready[rows], values[rows], np.nan)
+        chance = self._found["probability"][number]
+        chance[self._together[seen]] = judged.fused.probability[seen]
 
     def _interesting(self, judged: Judged, time: datetime) -> Iterable[Level]:
         """Yield the levels that may matter to an incident; ordinary ones never do."""
@@ -186,9 +193,14 @@ class _Run:
         odd &= judged.ready
         keys = list(self._detector.rows)
         entities = {keys[row].entity for row in np.flatnonzero(odd)} | self._tracker.drop_quiet()
+        together = np.flatnonzero(judged.fused.probability > _SUSPECT).tolist()
+        entities |= {self._detector.fused[number].entity for number in together}
+        if not entities:
+            return
         for row, key in enumerate(keys):
             if judged.ready[row] and key.entity in entities:
                 yield self._detector.level(judged, row, time)
+        yield from self._detector.fused_levels(judged, time, entities)
 
     def _levels(self) -> pd.DataFrame:
         """Return the kept levels as a table, rows without a level left out."""

@@ -5,10 +5,17 @@ from datetime import datetime
 
 from netwatch.model.entity import Entity
 
-__all__ = ["ACTIVE_SIGNALS", "Bin", "Level", "SeriesKey"]
+__all__ = ["ACTIVE_SIGNALS", "FUSED_SIGNAL", "LEAD_SIGNALS", "Bin", "Level", "SeriesKey"]
 
 ACTIVE_SIGNALS = ("reachability", "probing")
 """Signals that send packets and wait for answers; these alone carry a published percentage."""
+
+
+FUSED_SIGNAL = "connectivity"
+"""Name of the series that several signals about one entity make together."""
+
+LEAD_SIGNALS = (FUSED_SIGNAL, *ACTIVE_SIGNALS)
+"""Signals that may open an incident, the leading one first."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,0 +1,94 @@
+"""What several signals say together about one entity.
+
+Each signal's belief becomes a Bayes factor against the chance that it is low anyhow, capped by
+how often that signal alone lies for long; a signal that does not see an event which others see
+counts against it, but is no veto (rho is the chance that it would see one).
+
+    odds = prior * product of (rho * BF + 1 - rho)
+
+Active signals judge by themselves, since their cap would have to grow with the number of
+independent answers behind them; fusion adds the events that they do not see. It takes two
+other signals that agree, and never routes alone.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Fused", "Fusion"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+
+_PRIOR = 2e-4
+_CHANCE = 0.009
+"""Share of time that the filter's chain spends below ordinary without any evidence."""
+_SIGHT = {"bgp": 0.75, "telescope": 0.70, "traffic": 0.70, "agents": 0.92}
+_CAPS = {"bgp": 3e3, "telescope": 2e3, "traffic": 2e3, "agents": 2e4}
+_USUAL_SIGHT, _USUAL_CAP = 0.95, 1e5
+_AGREES = 0.5
+_LEAST_AGREEING = 2
+_DOUBT = 0.94
+"""What fewer signals than that say together is never more probable than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """What the signals of some entities say together; arrays of shape (entities,).
+
+    Attributes:
+        rows: the signal row that leads each entity: its value is the entity's.
+        ratio: current over ordinary, NaN for no data.
+        probability: that the entity is below ordinary.
+    """
+
+    rows: Rows
+    ratio: Floats
+    probability: Floats
+
+
+class Fusion:
+    """The entities with more than one signal, and what their signals are worth."""
+
+    def __init__(self, entity: Rows, signals: list[str], active: Bools) -> None:
+        """Take for every row its entity's number (-1 for one signal only), signal and kind."""
+        self._rows = np.flatnonzero(entity >= 0)
+        self._entity = entity[self._rows]
+        self.size = int(entity.max(initial=-1)) + 1
+        self._active = active[self._rows]
+        names = [signals[row] for row in self._rows]
+        self._sight = np.array([_SIGHT.get(name, _USUAL_SIGHT) for name in names])
+        self._cap = np.array([_CAPS.get(name, _USUAL_CAP) for name in names])
+
+    def fuse(self, ratio: Floats, probability: Floats) -> Fused:
+        """Return what the rows say together."""
+        chance = np.clip(probability[self._rows], 1e-12, 1 - 1e-12)
+        seen = np.isfinite(ratio[self._rows])
+        factor = np.minimum(chance / (1 - chance) / (_CHANCE / (1 - _CHANCE)), self._cap)
+        terms = np.where(seen, np.log(self._sight * factor + 1 - self._sight), 0.0)
+        odds = np.log(_PRIOR) + np.bincount(self._entity, terms, self.size)
+        together = 1 / (1 + np.exp(-np.clip(odds, -700, 700)))
+        agreeing = (chance > _AGREES) & seen & ~self._active
+        count = np.bincount(self._entity, agreeing, self.size)
+        together = np.where(count >= _LEAST_AGREEING, together, np.minimum(together, _DOUBT))
+        alone = np.full(self.size, -1.0)
+        np.maximum.at(alone, self._entity, np.where(self._active & seen, chance, -1.0))
+        leads = alone >= np.where(count >= _LEAST_AGREEING, together, 0.0)
+        eligible = np.where(leads[self._entity], self._active, agreeing)
+        none = np.bincount(self._entity, eligible & seen, self.size) == 0
+        rows = self._leading(ratio[self._rows], eligible | none[self._entity])
+        value = np.where(rows >= 0, ratio[rows], np.nan)
+        return Fused(rows, value, np.where(leads, alone, together))
+
+    def _leading(self, ratio: Floats, eligible: Bools) -> Rows:
+        """Return for each entity the eligible row of the median ratio, -1 without any."""
+        use = np.flatnonzero(eligible & np.isfinite(ratio))
+        order = use[np.lexsort((ratio[use], self._entity[use]))]
+        names, starts, counts = np.unique(
+            self._entity[order], return_index=True, return_counts=True
+        )
+        found = np.full(self.size, -1, np.intp)
+        found[names] = self._rows[order[starts + (counts - 1) // 2]]
+        return found
