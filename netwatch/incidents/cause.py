@@ -116,7 +116,9 @@ def likelihood_of_direction(clues: Clues) -> Likelihood:
     if clues.ended_at is not None:
         low, high = _LENGTHS
         seen[Clue.USUAL_LENGTH] = low <= clues.ended_at - clues.started_at <= high
-    parts = tuple((clue, seen[clue], _log_ratio(clue, seen[clue])) for clue in Clue if clue in seen)
+    parts = tuple(
+        (clue, seen[clue], _log_ratio(clue, there=seen[clue])) for clue in Clue if clue in seen
+    )
     total = math.fsum(part for _, _, part in parts)
     return Likelihood(total, parts, CONSISTENT if total > _ENOUGH else None)
 
@@ -149,7 +151,7 @@ def _is_near(length: timedelta, unit: timedelta) -> bool:
     return min(rest, unit - rest) <= _ROUND
 
 
-def _log_ratio(clue: Clue, there: bool) -> float:  # noqa: FBT001  # a clue is there or not
+def _log_ratio(clue: Clue, *, there: bool) -> float:
     """Return the log likelihood ratio of a clue that is there, or is not."""
     directed, other = _CHANCES[clue]
     return math.log(directed / other) if there else math.log((1 - directed) / (1 - other))

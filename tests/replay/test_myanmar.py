@@ -45,11 +45,10 @@ class Record:
 
     episodes: dict[datetime, Episode] = field(default_factory=dict)
     opened: dict[datetime, datetime] = field(default_factory=dict)
-    patterns: dict[datetime, tuple[Pattern, ...]] = field(default_factory=dict)
     logs: dict[datetime, EpisodeLog] = field(default_factory=dict)
 
     def daily(self, time: datetime) -> Pattern | None:
-        found = self.patterns[time]
+        found = find_patterns(self.logs[time].episodes, Window(time, _ZONE, _WIDTH))
         return next((one for one in found if one.name is PatternName.DAILY), None)
 
     def forecast(self, night: int) -> Forecast | None:
@@ -89,7 +88,6 @@ def record(levels: list[Level]) -> Record:
             found.opened.setdefault(one.started_at, end)
             found.episodes[one.started_at] = one
         found.logs[end] = log
-        found.patterns[end] = find_patterns(log.episodes, Window(end, _ZONE, _WIDTH))
     return found
 
 
@@ -169,7 +167,7 @@ def test_the_end_is_told_on_the_first_night_without_loss(record: Record) -> None
 
 def test_the_pattern_lapses_within_four_days_of_its_end(record: Record) -> None:
     assert record.daily(_FIRST + (_NIGHTS + 4) * _DAY) is None
-    assert record.daily(max(record.patterns)) is None
+    assert record.daily(max(record.logs)) is None
 
 
 def test_weeks_of_nights_never_become_ordinary(levels: list[Level]) -> None:
