@@ -21,11 +21,8 @@ __all__ = ["Parquet"]
 
 _ROW_GROUP = 122_880  # DuckDB's own; smaller ones make a year of one series slower, not faster
 _SHORT = 1_000_000
-_READ = """
-select epoch_us(time) as time, series::bigint as series, COLUMNS
-from read_parquet($files)
-where time >= make_timestamptz($start) and time < make_timestamptz($end)
-"""
+_READ = "select time, series, COLUMNS from read_parquet($files) where true"
+_WITHIN = " and time >= make_timestamptz($start) and time < make_timestamptz($end)"
 _WRITE = """
 copy (select time, series, COLUMNS from rows)
 to 'PATH' (format parquet, compression snappy)
@@ -59,18 +56,29 @@ class Parquet:
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     def read(
-        self, table: Table, files: Sequence[Path], span: tuple[int, int], numbers: Ints | None
+        self,
+        table: Table,
+        files: Sequence[Path],
+        span: tuple[int, int] | None,
+        numbers: Ints | None,
     ) -> Rows:
-        """Return the rows within `span` in `files`, of the series `numbers` or of all."""
+        """Return the rows within `span` in `files`, of the series `numbers` or of all.
+
+        What need not be asked is not: no `span` takes every time there is.
+        """
         if numbers is not None and not len(numbers):
             return Rows.empty(table.width)
-        columns = ", ".join(f"coalesce({name}, 'nan'::double) as {name}" for name in table.columns)
-        sql = _READ.replace("COLUMNS", columns) + _filter(numbers)
-        names = [str(file) for file in files]
-        found = self._fetch(sql, {"files": names, "start": span[0], "end": span[1]})
-        cells = np.stack([found[name] for name in table.columns])
-        times = found["time"].astype(np.int64, copy=False)
-        return Rows(times, found["series"].astype(np.int64, copy=False), cells)
+        sql = _READ.replace("COLUMNS", ", ".join(table.columns)) + _filter(numbers)
+        values: dict[str, object] = {"files": [str(file) for file in files]}
+        if span is not None:
+            sql += _WITHIN
+            values |= {"start": span[0], "end": span[1]}
+        found = self._fetch(sql, values)
+        cells = np.empty((table.width, len(found["time"])))
+        for cell, name in zip(cells, table.columns, strict=True):
+            cell[:] = np.ma.filled(found[name].astype(np.float64, copy=False), np.nan)
+        times = np.ma.getdata(found["time"]).view(np.int64)
+        return Rows(times, np.ma.getdata(found["series"]).astype(np.int64), cells)
 
     def blocks(self, files: Sequence[Path]) -> list[int]:
         """Return the blocks that the series in `files` stand in."""
@@ -154,7 +162,7 @@ class Parquet:
             found = self._open().execute(sql, values).fetchnumpy()
         except (duckdb.Error, OSError) as error:
             raise StoreError(_one_line(error)) from error
-        return {name: np.ma.getdata(column) for name, column in found.items()}
+        return {name: np.asanyarray(column) for name, column in found.items()}
 
     def _run(self, sql: str, values: Mapping[str, object], **tables: object) -> None:
         connection = self._open()
@@ -174,10 +182,9 @@ class Parquet:
                 config={
                     "memory_limit": "1GB",
                     "autoinstall_known_extensions": "false",
-                    "TimeZone": "UTC",
                 }
             )
-            self._connection.execute("set parquet_metadata_cache = true")
+            self._connection.execute("set TimeZone = 'UTC'; set parquet_metadata_cache = true")
         return self._connection
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from netwatch.model.errors import StoreError
 from netwatch.store.database import Table
 from netwatch.store.manifest import Entry, file_hash
+from netwatch.store.moments import DAY
 from netwatch.store.parquet import Parquet
 from netwatch.store.rows import Ints, Rows
 
@@ -42,8 +43,9 @@ class SealedDays:
         if not sound:
             return Rows.empty(table.width)
         files = [self.folder / entry.file for entry in sound]
+        within = None if _covers(span, sound) else span
         try:
-            return self._parquet.read(table, files, span, wanted)
+            return self._parquet.read(table, files, within, wanted)
         except StoreError:
             if not self._learn_damaged(sound):
                 raise
@@ -56,7 +58,7 @@ class SealedDays:
     def rows_of(self, table: Table, entry: Entry, first: int, last: int) -> Rows:
         """Return all rows of the series `first` to `last` in one file, in no order."""
         wanted: Ints = np.arange(first, last + 1, dtype=np.int64)
-        return self._parquet.read(table, [self.folder / entry.file], (0, 1 << 62), wanted)
+        return self._parquet.read(table, [self.folder / entry.file], None, wanted)
 
     def _learn_damaged(self, entries: Sequence[Entry]) -> bool:
         found = False
@@ -67,6 +69,12 @@ class SealedDays:
                 self._damaged.add(entry.file)
                 found = True
         return found
+
+
+def _covers(span: tuple[int, int], entries: Sequence[Entry]) -> bool:
+    """Return whether all of the entries' days lie within `span`."""
+    days = [entry.day for entry in entries]
+    return span[0] <= min(days) * DAY and (max(days) + 1) * DAY <= span[1]
 
 
 def file_fault(folder: Path, entry: Entry) -> str:
