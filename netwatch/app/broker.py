@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from netwatch.config import BrokerConfig, Config
@@ -38,11 +39,16 @@ def broker_password(config: Config) -> str:
 
 
 def _write_secret(path: Path, secret: str) -> None:
-    """Write `secret` so that it is whole or absent, and nobody else's to read."""
+    """Write `secret` so that it is whole or absent, and nobody else's to read.
+
+    Of two processes that start at once the first one's stays, and both read that.
+    """
     part = path.with_suffix(f".{os.getpid()}")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(secret)
-    part.rename(path)
+    with suppress(FileExistsError):
+        path.hardlink_to(part)
+    part.unlink()
 
 
 def link_factory(broker: BrokerConfig, password: str) -> Callable[[Message | None], Link]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 
@@ -51,6 +52,6 @@ def _listen(web: WebConfig) -> socket.socket:
     try:
         return socket.create_server((web.host, web.port))
     except OSError as error:
-        raise ConfigError(
-            f"web: cannot listen on {web.host}:{web.port}: {error.strerror}"
-        ) from error
+        # Python's own text names the address once more.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error
+        raise ConfigError(f"web: cannot listen on {web.host}:{web.port}: {reason}") from error

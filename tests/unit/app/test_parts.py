@@ -1,0 +1,232 @@
+"""Parts put together from the configuration, and one clear line for each that cannot be."""
+
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from servers import free_port, tcp_server
+
+from netwatch.app.broker import broker_password
+from netwatch.app.observatory import Opened, open_parts
+from netwatch.app.page import run_serve
+from netwatch.app.places import make_atlas, write_places
+from netwatch.app.publishing import make_channels
+from netwatch.app.run import run_until_stopped
+from netwatch.app.stores import open_store
+from netwatch.app.vantage import load_probes, run_vantage
+from netwatch.app.written import write_config
+from netwatch.config import (
+    BrokerConfig,
+    Config,
+    Duration,
+    PublishConfig,
+    StoreConfig,
+    WebConfig,
+    parse_config,
+    read_config,
+)
+from netwatch.lab.country import make_country
+from netwatch.lab.script import drill_config
+from netwatch.model.entity import Entity
+from netwatch.model.errors import ConfigError, NetwatchError, PluginError, StoreError
+from netwatch.model.measurement import Target
+
+TARGET = Target("here", "tcp", "127.0.0.1", asn=64496, region="XT-N", country="XT", domain="x.test")
+
+
+def changed(**changes: object) -> Config:
+    return msgspec.structs.replace(Config(), **changes)
+
+
+def test_an_embedded_broker_has_a_password_that_nobody_else_can_read(tmp_path: Path) -> None:
+    config = changed(data=str(tmp_path / "data"))
+    first = broker_password(config)
+    assert len(first) >= 20
+    assert broker_password(config) == first
+    assert broker_password(changed(data=str(tmp_path / "other"))) != first
+    [file] = (tmp_path / "data").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_processes_that_start_at_once_share_one_password(tmp_path: Path) -> None:
+    config = changed(data=str(tmp_path / "data"))
+    program = (
+        "import sys; from netwatch.app.broker import broker_password; "
+        "from netwatch.config import parse_config; "
+        "print(broker_password(parse_config('data = ' + repr(sys.argv[1]))))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "data")]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    said = {process.communicate(timeout=18)[0].strip() for process in started}
+    assert said == {broker_password(config)}
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["broker.password"]
+
+
+def test_a_password_that_is_named_stands(tmp_path: Path) -> None:
+    broker = BrokerConfig(password="swordfish")
+    assert broker_password(changed(data=str(tmp_path / "data"), broker=broker)) == "swordfish"
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_data_folder_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    config = changed(data=str(tmp_path / "file" / "data"))
+    with pytest.raises(ConfigError, match="cannot be used: Not a directory"):
+        broker_password(config)
+    with pytest.raises(StoreError, match="cannot be written"), open_parts(config):
+        pass
+
+
+def test_targets_imply_places_and_the_configuration_has_the_last_word() -> None:
+    text = '[[place]]\nentity = "asn:64496"\nname = "Example"\nparent = "country:XT"\nweight = 7'
+    said = parse_config(text)
+    atlas = make_atlas(msgspec.structs.replace(said, target=(TARGET,)))
+    network = atlas.place(Entity.parse("asn:64496"))
+    assert (network.name, network.weight, network.parent) == (
+        "Example",
+        7.0,
+        Entity.parse("country:XT"),
+    )
+    site = Entity.parse("domain:x.test")
+    assert atlas.ancestors(site) == (network.entity, Entity.parse("country:XT"))
+    implied = make_atlas(changed(target=(replace(TARGET, asn=0),)))
+    assert implied.ancestors(site) == (Entity.parse("region:XT-N"), Entity.parse("country:XT"))
+
+
+def test_places_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    atlas = make_atlas(changed(target=(TARGET,)))
+    write_places(tmp_path / "data", atlas)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["places.json"]
+    assert b"64496" in (tmp_path / "data" / "places.json").read_bytes()
+
+
+def test_parts_are_opened_together_and_closed_together(tmp_path: Path) -> None:
+    with open_parts(changed(data=str(tmp_path / "data"), target=(TARGET,))) as opened:
+        assert isinstance(opened, Opened)
+        assert opened.ledger.incidents() == []
+        assert opened.store.closed_until() is None
+    files = {path.name for path in (tmp_path / "data").iterdir()}
+    assert {"ledger.sqlite", "places.json"} <= files
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [
+        (
+            changed(publish=PublishConfig(channels=("fax",))),
+            PluginError,
+            "no channel named 'fax'; installed: console, file, mqtt, webhook",
+        ),
+        (
+            changed(publish=PublishConfig(channels=("webhook",))),
+            ConfigError,
+            "publish.webhook: the channel webhook needs a URL",
+        ),
+    ],
+)
+def test_a_channel_that_cannot_be_is_one_clear_line(
+    config: Config, error: type[NetwatchError], message: str
+) -> None:
+    with pytest.raises(error) as refused:
+        make_channels(config)
+    assert str(refused.value) == message
+
+
+def test_every_channel_that_comes_with_netwatch_can_be_made(tmp_path: Path) -> None:
+    names = ("console", "file", "mqtt", "webhook")
+    publish = PublishConfig(channels=names, webhook="http://127.0.0.1:9/hook")
+    made = make_channels(changed(data=str(tmp_path), publish=publish))
+    assert tuple(made) == names
+    assert all(channel.name == name for name, channel in made.items())
+
+
+def test_an_engine_or_a_probe_that_nobody_has_is_one_clear_line(tmp_path: Path) -> None:
+    config = changed(data=str(tmp_path), store=StoreConfig(engine="abacus"))
+    with pytest.raises(PluginError, match=r"no store named 'abacus'; installed: .*sqlite"):
+        open_store(config)
+    with pytest.raises(PluginError, match=r"no probe named 'telepathy'; installed: .*tcp"):
+        load_probes((replace(TARGET, probe="telepathy"),))
+    assert list(load_probes((TARGET, replace(TARGET, id="b"), replace(TARGET, probe="dns")))) == [
+        "dns",
+        "tcp",
+    ]
+
+
+async def test_a_vantage_without_a_target_is_one_clear_line() -> None:
+    with pytest.raises(ConfigError, match="target: there is none, so there is nothing to probe"):
+        await run_vantage(Config())
+
+
+async def test_an_address_in_use_is_one_clear_line(tmp_path: Path) -> None:
+    async with tcp_server() as port:
+        config = changed(data=str(tmp_path), web=WebConfig(port=port))
+        with open_parts(config) as opened, pytest.raises(ConfigError) as refused:
+            await run_serve(opened)
+    assert str(refused.value) == f"web: cannot listen on 127.0.0.1:{port}: Address already in use"
+
+
+async def test_the_page_is_served_until_it_is_cancelled(tmp_path: Path) -> None:
+    port = free_port()
+    with open_parts(changed(data=str(tmp_path), web=WebConfig(port=port))) as opened:
+        task = asyncio.ensure_future(run_serve(opened))
+        async with asyncio.timeout(15):
+            while True:
+                try:
+                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                    break
+                except ConnectionRefusedError:
+                    await asyncio.sleep(0.02)
+            writer.write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            answer = await reader.read()
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 200")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+def test_a_signal_cancels_the_work_which_cleans_up() -> None:
+    done = []
+
+    async def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            done.append("clean")
+
+    run_until_stopped(work())
+    assert done == ["clean"]
+
+
+def test_work_that_ends_or_fails_by_itself_says_so() -> None:
+    async def works() -> None:
+        await asyncio.sleep(0)
+
+    async def fails() -> None:
+        raise ConfigError("it cannot be")
+
+    run_until_stopped(works())
+    with pytest.raises(ConfigError, match="it cannot be"):
+        run_until_stopped(fails())
+
+
+def test_a_configuration_that_is_written_is_read_as_the_same(tmp_path: Path) -> None:
+    country = make_country(3)
+    config = drill_config(str(tmp_path), 1883, country=country, targets=[TARGET])
+    config = msgspec.structs.replace(
+        config, web=WebConfig(port=8081), store=StoreConfig(patience=Duration(milliseconds=250))
+    )
+    path = tmp_path / "deep" / "netwatch.toml"
+    write_config(config, path)
+    assert read_config(path) == config
+    assert read_config(path).store.patience == timedelta(milliseconds=250)
