@@ -14,6 +14,8 @@ from netwatch.signals.witness import count_cells, trust_vantages
 
 __all__ = ["Row", "account"]
 
+_Name = tuple[str, str, int]
+
 Row = tuple[Vantage, Measurement]
 """A measurement and the vantage that it came from."""
 
@@ -38,26 +40,34 @@ def _account_bin(
     time: datetime, rows: list[Row], targets: Mapping[str, Target], width: timedelta
 ) -> list[Bin]:
     """Return the series of one bin."""
-    heard = tabulate(rows, targets, succeeded=lambda one: one.alive)
-    served = tabulate(rows, targets, succeeded=lambda one: one.failure is None)
-    if heard is None or served is None:
+    tabulated = tabulate(rows, targets)
+    if tabulated is None:
         return []
-    blame = assign_blame(heard.table)
-    believed = _believed_pairs(heard, blame)
-    counted = [one for vantage, one in rows if (vantage, one.target) in believed]
-    trust = trust_vantages(heard.table, blame).tolist()
-    trusted = {one for one, holds in zip(heard.vantages, trust, strict=True) if holds}
+    blame = assign_blame(tabulated.heard)
+    believed = _believed_pairs(tabulated, blame)
+    counted = [one for vantage, one in rows if (_name(vantage), one.target) in believed]
+    trust = trust_vantages(tabulated.heard, blame).tolist()
+    trusted = {one for one, holds in zip(tabulated.vantages, trust, strict=True) if holds}
     return [
         *count_reachability(counted, targets, width=width),
-        *count_blocking(time, served),
+        *count_blocking(time, tabulated),
         *count_speed(time, rows, targets, trusted=trusted),
     ]
 
 
-def _believed_pairs(heard: Tabulated, blame: Blame) -> set[tuple[Vantage, str]]:
+def _believed_pairs(tabulated: Tabulated, blame: Blame) -> set[tuple[_Name, str]]:
     """Return the pairs of vantage and target that count towards reachability."""
-    cells = count_cells(heard.table, blame)
+    table = tabulated.heard
+    chosen = count_cells(table, blame)
+    names = [_name(vantage) for vantage in tabulated.vantages]
     return {
-        (heard.vantages[row], heard.targets[column].id)
-        for row, column in zip(*(axis.tolist() for axis in cells.nonzero()), strict=True)
+        (names[row], tabulated.targets[column].id)
+        for row, column in zip(
+            table.cells.vantage[chosen].tolist(), table.cells.target[chosen].tolist(), strict=True
+        )
     }
+
+
+def _name(vantage: Vantage) -> _Name:
+    """Return what tells a vantage from others, quick to compare."""
+    return vantage.id, vantage.country, vantage.asn

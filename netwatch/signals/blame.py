@@ -127,10 +127,7 @@ def _judge_vantages(table: Table) -> Floats:
     states: Floats = np.where(gone[:, None], _BROKEN, _WELL)
     for _ in range(_SWEEPS):
         weight = owner_weights(trust * table.prior_trust, table.owners)
-        usual = usual_failure(table, weight)
-        cut = cell_evidence(table.trials, table.successes, usual)
-        flawless = flawless_evidence(table.trials, table.successes, usual)
-        states = _vantage_states(table, np.stack([cut, flawless]), weight)
+        states = _vantage_states(table, weight)
         states[gone] = _BROKEN
         trust = states[:, 0]
     return states
@@ -146,15 +143,15 @@ def _chances(table: Table) -> _Chances:
 
 def _weigh(table: Table, weight: Floats) -> Floats:
     """Return the evidence S_gt of vantages believed as far as `weight`, shape (g, t)."""
-    usual = usual_failure(table, weight)
-    cut = cell_evidence(table.trials, table.successes, usual)
-    return _bounded(_by_network(cut * weight[:, None], table))
+    cells = table.cells
+    cut = cell_evidence(cells.trials, cells.successes, usual_failure(table, weight))
+    return _bounded(table.by_network(cut * weight[cells.vantage]))
 
 
 def _judge_sides(table: Table, weight: Floats) -> Floats:
     """Return the chance that a target is down for those abroad and up at home, shape (t,)."""
     sides, columns = by_side(table)
-    size = table.trials.shape[1]
+    size = table.shape[2]
     found = np.zeros(size)
     if len(columns) > size:
         dead, _ = _judge_targets(sides, _weigh(sides, weight), _chances(sides))
@@ -169,13 +166,17 @@ def _first_trust(table: Table) -> Floats:
     By how much more or less of its measurements fails than of a vantage in the middle at the
     same targets: a difference of a tenth costs nothing, each further tenth a factor e.
     """
-    asked = table.trials > 0
-    share = np.where(asked, 1 - table.successes / np.maximum(table.trials, 1), np.inf)
-    count = asked.sum(axis=0)
-    middle = np.sort(share, axis=0)[np.maximum(count - 1, 0) // 2, np.arange(share.shape[1])]
-    expected = np.where(asked, table.trials * np.where(count > 0, middle, 0), 0).sum(axis=1)
-    failed = (table.trials - table.successes).sum(axis=1)
-    away = np.abs(failed - expected) / np.maximum(table.trials.sum(axis=1), 1)
+    cells = table.cells
+    failed = cells.trials - cells.successes
+    share = failed / cells.trials
+    order = np.lexsort((share, cells.target))
+    count = np.bincount(cells.target, minlength=table.shape[2])
+    first = np.cumsum(count) - count
+    middle = np.zeros(table.shape[2])
+    some = count > 0
+    middle[some] = share[order][(first + (count - 1) // 2)[some]]
+    away = np.abs(table.by_vantage(failed - cells.trials * middle[cells.target]))
+    away /= np.maximum(table.by_vantage(cells.trials), 1)
     return np.asarray(np.exp(-np.maximum(away - _TOLERATED, 0) / _TOLERATED))
 
 
@@ -185,28 +186,33 @@ def controls_fail(table: Table) -> Bools:
     A control that fails for most of the vantages that reach another one is at fault itself
     and is left out; where nobody reaches any, nothing excuses the vantages.
     """
-    tried = np.where(table.controls, table.trials, 0)
-    got = np.where(table.controls, table.successes, 0)
-    reaches_another = got.sum(axis=1, keepdims=True) - got > 0
-    asked = (reaches_another & (tried > 0)).sum(axis=0)
-    failed = (reaches_another & (tried > 0) & (got == 0)).sum(axis=0)
-    faulty = failed * 2 > asked
-    lost = np.where(faulty, 0, tried - got).sum(axis=1)
-    whole = np.where(faulty, 0, tried).sum(axis=1)
+    cells = table.cells
+    mine = table.controls[cells.target]
+    got = np.where(mine, cells.successes, 0)
+    elsewhere = mine & (table.by_vantage(got)[cells.vantage] - got > 0)
+    failed = table.by_target(elsewhere & (got == 0))
+    faulty = failed * 2 > table.by_target(elsewhere)
+    counts = mine & ~faulty[cells.target]
+    whole = table.by_vantage(np.where(counts, cells.trials, 0))
+    lost = whole - table.by_vantage(np.where(counts, got, 0))
     return np.asarray((whole > 0) & (lost >= _CONTROLS_GONE * whole))
 
 
 def usual_failure(table: Table, weight: Floats) -> Floats:
-    """Return the share of each pair's measurements that fails in ordinary times, (v, t).
+    """Return the share of each cell's measurements that fails in ordinary times, (n,).
 
-    `weight` says how far each vantage is believed.
     Where the past is unknown, the other networks stand in for it: with m the lower median
     over networks of the share f of the target's measurements that failed, min(m, 1 - m),
     shrunk towards 3.5 % by the weight of eight measurements. A target that fails for half of
     the world at 30 % is frail; one that fails for everybody is no frail target but a dead one.
+
+    Args:
+        table: the bin.
+        weight: how far each vantage is believed, (v,).
     """
-    tried = _by_network(table.trials * weight[:, None], table)
-    failed = _by_network((table.trials - table.successes) * weight[:, None], table)
+    cells = table.cells
+    tried = table.by_network(cells.trials * weight[cells.vantage])
+    failed = table.by_network((cells.trials - cells.successes) * weight[cells.vantage])
     known = tried > _LEAST_WEIGHT
     share = np.divide(failed, tried, out=np.full_like(tried, np.inf), where=known)
     asked = known.sum(axis=0)
@@ -215,14 +221,7 @@ def usual_failure(table: Table, weight: Floats) -> Floats:
     count = tried.sum(axis=0)
     mean = np.minimum(middle, 1 - middle) * count + _ORDINARY_FAILURE * _SHRINK
     found = np.clip(mean / (count + _SHRINK), *_USUAL_BOUNDS)
-    return np.where(np.isfinite(table.usual), table.usual, found)
-
-
-def _by_network(cells: Floats, table: Table) -> Floats:
-    """Return the sums over the vantages of each network, shape (g, t)."""
-    total = np.zeros((int(table.networks.max(initial=-1)) + 1, cells.shape[1]))
-    np.add.at(total, table.networks, cells)
-    return total
+    return np.where(np.isfinite(cells.usual), cells.usual, found[cells.target])
 
 
 def _bounded(evidence: Floats) -> Floats:
@@ -230,22 +229,22 @@ def _bounded(evidence: Floats) -> Floats:
     return np.clip(evidence, -_MOST_OF_NETWORK, _MOST_OF_NETWORK)
 
 
-def _vantage_states(table: Table, cells: Floats, weight: Floats) -> Floats:
-    """Return the states of every vantage after one more sweep, shape (v, 5).
-
-    `cells` holds the evidence that the pair is cut, and that it never fails: (2, v, t).
-    """
-    cut, flawless = cells
-    coin = cut + coin_evidence(table.trials, table.successes)
-    dead, blocked = _known_to_others(table, cut * weight[:, None], _chances(table))
-    path = _BLOCK_REACHES * blocked
-    well = either(cut, dead + (1 - dead) * path)
-    if table.controls.any():
-        but_controls = np.where(table.controls, 0.0, cut)
-    else:
-        but_controls = np.full_like(cut, -np.inf)
-    parts = (well, cut, coin, flawless, but_controls)
-    odds = np.stack([part.sum(axis=1) for part in parts], axis=1) + _VANTAGE
+def _vantage_states(table: Table, weight: Floats) -> Floats:
+    """Return the states of every vantage after one more sweep, shape (v, 5)."""
+    cells = table.cells
+    usual = usual_failure(table, weight)
+    cut = cell_evidence(cells.trials, cells.successes, usual)
+    dead, blocked = _known_to_others(table, cut * weight[cells.vantage])
+    parts = (
+        either(cut, dead + (1 - dead) * _BLOCK_REACHES * blocked),
+        cut,
+        cut + coin_evidence(cells.trials, cells.successes),
+        flawless_evidence(cells.trials, cells.successes, usual),
+        np.where(table.controls[cells.target], 0.0, cut),
+    )
+    odds = np.stack([table.by_vantage(part) for part in parts], axis=1) + _VANTAGE
+    if not table.controls.any():
+        odds[:, 4] = -np.inf
     # On a good day nobody sees a failure: only who does better than his peers is suspect.
     better = odds[:, 3] - odds[:, 0]
     odds[:, 3] -= max(float(np.median(better)) - _VANTAGE[3] + _VANTAGE[0], 0.0)
@@ -253,17 +252,22 @@ def _vantage_states(table: Table, cells: Floats, weight: Floats) -> Floats:
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
-def _known_to_others(table: Table, own: Floats, chances: _Chances) -> tuple[Floats, Floats]:
-    """Return what a vantage's peers know: P(dead) and P(path blocked | alive), (v, t) each.
+def _known_to_others(table: Table, own: Floats) -> tuple[Floats, Floats]:
+    """Return what a vantage's peers know: P(dead) and P(path blocked | alive), (n,) each.
 
-    `own` is each vantage's weighted evidence; it is taken out of the sums.
+    `own` is the weighted evidence of each cell, which is taken out of the sums, (n,).
     """
-    total = _by_network(own, table)
-    with_me, others = _bounded(total), _bounded(total[table.networks] - own)
+    target, chances = table.cells.target, _chances(table)
+    likely = chances.blocked[target]
+    total = table.by_network(own)
+    with_me = _bounded(total)
+    others = _bounded(total[table.network, target] - own)
     each = with_me - either(with_me, chances.blocked)
-    without = each.sum(axis=0) - each[table.networks] + others - either(others, chances.blocked)
-    dead = logistic(without + np.log(chances.dead) - np.log1p(-chances.dead))
-    blocked = logistic(others + np.log(chances.blocked) - np.log1p(-chances.blocked))
+    without = each.sum(axis=0)[target] - each[table.network, target]
+    without += others - either(others, likely)
+    prior = chances.dead[target]
+    dead = logistic(without + np.log(prior) - np.log1p(-prior))
+    blocked = logistic(others + np.log(likely) - np.log1p(-likely))
     return dead, blocked
 
 
@@ -283,7 +287,7 @@ def _judge_targets(table: Table, evidence: Floats, chances: _Chances) -> tuple[F
 
 def _isolated(table: Table, states: Floats) -> Floats:
     """Return the probability that all vantages of a network are broken, shape (g,)."""
-    size = int(table.networks.max(initial=-1)) + 1
+    size = table.shape[1]
     broken = np.ones(size)
     np.minimum.at(broken, table.networks, states[:, 1])
     return np.where(np.bincount(table.networks, minlength=size) > 1, broken, np.nan)

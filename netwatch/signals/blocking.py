@@ -23,37 +23,44 @@ _LIKELY = 0.5
 
 
 def blocking_cells(table: Table, blame: Blame) -> Bools:
-    """Return which pairs may tell of blocking, shape (v, t).
+    """Return which cells may tell of blocking, shape (n,).
 
     The vantage bears witness, the target is no control and not down, and another network
     reaches it: a site that fails wherever it was asked for may just be dead.
     """
-    trusted = trust_vantages(table, blame)
-    reached = (table.successes > 0) & trusted[:, None]
-    size = int(table.networks.max(initial=-1)) + 1
-    by_network = np.zeros((size, reached.shape[1]), bool)
-    np.logical_or.at(by_network, table.networks, reached & (blame.evidence < 0)[table.networks])
-    elsewhere = by_network.sum(axis=0)[None, :] - by_network[table.networks] > 0
+    cells = table.cells
+    trusted = trust_vantages(table, blame)[cells.vantage]
+    reached = table.by_network(trusted & (cells.successes > 0)) > 0
+    reached &= blame.evidence < 0
+    elsewhere = reached.sum(axis=0)[cells.target] - reached[table.network, cells.target] > 0
     alive = (blame.dead < _LIKELY) & ~table.controls
-    return np.asarray(trusted[:, None] & (table.trials > 0) & elsewhere & alive)
+    return np.asarray(trusted & elsewhere & alive[cells.target])
 
 
-def count_blocking(time: datetime, served: Tabulated) -> list[Bin]:
+def count_blocking(time: datetime, tabulated: Tabulated) -> list[Bin]:
     """Return the blocking series of one bin, per domain and vantage country and network.
 
-    `served` counts full success, not just any answer: a reset is an answer, too.
+    Only full success gets through here, not any answer: a reset is an answer, too.
     """
-    table = served.table
-    cells = blocking_cells(table, assign_blame(table))
-    counts: dict[SeriesKey, list[float]] = {}
-    for row, column in zip(*(axis.tolist() for axis in cells.nonzero()), strict=True):
-        target, vantage = served.targets[column], served.vantages[row]
+    table = tabulated.served
+    cells = table.cells
+    chosen = np.flatnonzero(blocking_cells(table, assign_blame(table)))
+    counts: dict[tuple[str, str], list[float]] = {}
+    for row, column, got, tried in zip(
+        cells.vantage[chosen].tolist(),
+        cells.target[chosen].tolist(),
+        cells.successes[chosen].tolist(),
+        cells.trials[chosen].tolist(),
+        strict=True,
+    ):
+        target, vantage = tabulated.targets[column], tabulated.vantages[row]
         if not target.domain:
             continue
-        places = (vantage.country, f"AS{vantage.asn}" if vantage.asn else "")
-        for place in filter(None, places):
-            key = SeriesKey(f"{BLOCKING}:{place}", Entity(EntityKind.DOMAIN, target.domain))
-            count = counts.setdefault(key, [0.0, 0.0])
-            count[0] += table.successes[row, column]
-            count[1] += table.trials[row, column]
-    return [Bin(time, key, value, total) for key, (value, total) in sorted(counts.items())]
+        for place in filter(None, (vantage.country, f"AS{vantage.asn}" if vantage.asn else "")):
+            count = counts.setdefault((place, target.domain), [0.0, 0.0])
+            count[0] += got
+            count[1] += tried
+    return [
+        Bin(time, SeriesKey(f"{BLOCKING}:{place}", Entity(EntityKind.DOMAIN, domain)), got, tried)
+        for (place, domain), (got, tried) in sorted(counts.items())
+    ]

@@ -1,6 +1,6 @@
 """The table of a bin: who asked whom, how often, and how often an answer came."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -8,12 +8,14 @@ import numpy.typing as npt
 __all__ = [
     "UNKNOWN",
     "Bools",
+    "Cells",
     "Floats",
     "Integers",
     "Labels",
     "Table",
     "by_side",
     "make_table",
+    "table_from_matrix",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -21,96 +23,150 @@ Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.intp]
 
 UNKNOWN = -1
-"""The place of whatever has no known place."""
+"""The home of whatever has no known home."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """Vantages (v rows) by targets (t columns) in one interval.
+class Cells:
+    """The pairs that were measured, n of them; an agent of many asks a few targets of many.
 
     Attributes:
-        trials, successes: shape (v, t); no trials is no data, never a failure.
-        networks: number of each vantage's network, 0 to g - 1, shape (v,).
-        owners: number of each vantage's owner, shape (v,).
-        controls: targets that nobody has a reason to cut, shape (t,).
-        homes: number of each target's own network, 0 to h - 1, -1 where unknown, shape (t,).
-        abroad: whether the vantage is known to be in another country than the target, (v, t).
-        places: number of the place that each target lies in, a country where it is known,
-            shape (t,).
-        prior_trust: what is known of each vantage from its past, 0 to 1, shape (v,).
-        usual: share of measurements that ordinarily fails, strictly between 0 and 1, shape
-            (v, t); NaN where the past is unknown.
+        vantage, target: row and column of each pair, every pair once, (n,).
+        trials: more than 0, (n,).
+        successes: 0 to trials, (n,).
+        abroad: whether the vantage is known to be in another country than the target, (n,).
+        usual: share of measurements that ordinarily fails, strictly between 0 and 1, NaN where
+            the past is unknown, (n,).
     """
 
+    vantage: Integers
+    target: Integers
     trials: Floats
     successes: Floats
-    networks: Integers
-    owners: Integers
-    controls: Bools
-    homes: Integers
     abroad: Bools
-    places: Integers
-    prior_trust: Floats
     usual: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What `make_table` may be told besides counts and networks; None takes the plainest.
+    """What may be known of vantages and targets; None takes the plainest.
 
     Attributes:
-        owners: else every vantage has an owner of its own.
-        controls: else there are none.
-        homes: else every target's network is unknown.
-        abroad: else everything is at home.
-        places: else all targets lie in one place.
-        prior_trust: else everybody is trusted fully.
-        usual: else unknown.
+        owners: number of each vantage's owner, (v,); else each has an owner of its own.
+        prior_trust: what is known of each vantage from its past, 0 to 1, (v,); else 1.
+        controls: targets that nobody has a reason to cut, (t,); else none.
+        homes: number of each target's own network, -1 where unknown, (t,); else unknown.
+        places: number of the place that each target lies in, a country where it is known,
+            (t,); else all lie in one.
     """
 
     owners: npt.ArrayLike | None = None
+    prior_trust: npt.ArrayLike | None = None
     controls: npt.ArrayLike | None = None
     homes: npt.ArrayLike | None = None
-    abroad: npt.ArrayLike | None = None
     places: npt.ArrayLike | None = None
-    prior_trust: npt.ArrayLike | None = None
-    usual: npt.ArrayLike | None = None
 
 
-def make_table(
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Vantages by targets in one interval; a pair without a cell is no data, never a failure.
+
+    Attributes:
+        cells: what was measured.
+        networks: number of each vantage's network, 0 to g - 1, (v,).
+        owners, prior_trust: see `Labels`, (v,).
+        controls, homes, places: see `Labels`, (t,).
+    """
+
+    cells: Cells
+    networks: Integers
+    owners: Integers
+    prior_trust: Floats
+    controls: Bools
+    homes: Integers
+    places: Integers
+    network: Integers = field(init=False)
+    """Network of each cell's vantage, (n,)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "network", self.networks[self.cells.vantage])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of vantages v, of vantage networks g, and of targets t."""
+        return len(self.networks), int(self.networks.max(initial=-1)) + 1, len(self.controls)
+
+    def by_vantage(self, values: npt.NDArray[np.generic]) -> Floats:
+        """Return the sums of a value a cell over each vantage, (v,)."""
+        return np.bincount(self.cells.vantage, values, self.shape[0]).astype(float)
+
+    def by_target(self, values: npt.NDArray[np.generic]) -> Floats:
+        """Return the sums of a value a cell over each target, (t,)."""
+        return np.bincount(self.cells.target, values, self.shape[2]).astype(float)
+
+    def by_network(self, values: npt.NDArray[np.generic]) -> Floats:
+        """Return the sums of a value a cell over each vantage network and target, (g, t)."""
+        _, networks, targets = self.shape
+        places = self.network * targets + self.cells.target
+        total = np.bincount(places, values, networks * targets)
+        return total.astype(float).reshape(networks, targets)
+
+    def matrix(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """Return a value a cell as a matrix, zero where nobody asked, (v, t)."""
+        found = np.zeros((self.shape[0], self.shape[2]), values.dtype)
+        found[self.cells.vantage, self.cells.target] = values
+        return found
+
+
+def make_table(cells: Cells, networks: npt.ArrayLike, labels: Labels, *, targets: int) -> Table:
+    """Return the table of `cells` with what `labels` leaves out filled in.
+
+    Raises:
+        ValueError: labels are not as many as vantages or targets, or counts cannot be.
+    """
+    if not ((cells.trials > 0) & (cells.successes >= 0)).all():
+        raise ValueError("trials: want more than 0, and successes 0 or more")
+    if not (cells.successes <= cells.trials).all():
+        raise ValueError("successes: more than trials")
+    vantages = len(np.asarray(networks))
+    owners = np.arange(vantages) if labels.owners is None else labels.owners
+    return Table(
+        cells=cells,
+        networks=np.asarray(networks).astype(np.intp),
+        owners=_column(owners, 0, vantages).astype(np.intp),
+        prior_trust=_column(labels.prior_trust, 1.0, vantages).astype(float),
+        controls=_column(labels.controls, 0, targets).astype(bool),
+        homes=_column(labels.homes, UNKNOWN, targets).astype(np.intp),
+        places=_column(labels.places, 0, targets).astype(np.intp),
+    )
+
+
+def table_from_matrix(
     trials: npt.ArrayLike,
     successes: npt.ArrayLike,
     networks: npt.ArrayLike,
     labels: Labels | None = None,
+    *,
+    abroad: npt.ArrayLike = False,
 ) -> Table:
-    """Return the table of counts of shape (v, t), with what `labels` leaves out filled in.
+    """Return the table of counts given as matrices, (v, t).
 
     Raises:
-        ValueError: shapes do not fit, or a pair has more successes than trials.
+        ValueError: shapes do not fit, or counts cannot be.
     """
-    labels = labels or Labels()
     tried, got = np.asarray(trials, float), np.asarray(successes, float)
-    vantages, targets = tried.shape
-    if got.shape != tried.shape or not ((got >= 0) & (got <= tried)).all():
-        raise ValueError("successes: want 0 to trials, in the shape of trials")
-    return Table(
-        trials=tried,
-        successes=got,
-        networks=_shaped(networks, np.arange(vantages)),
-        owners=_shaped(labels.owners, np.arange(vantages)),
-        controls=_shaped(labels.controls, np.zeros(targets)).astype(bool),
-        homes=_shaped(labels.homes, np.full(targets, UNKNOWN)),
-        abroad=np.broadcast_to(
-            np.asarray(False if labels.abroad is None else labels.abroad, bool), tried.shape
-        ),
-        places=_shaped(labels.places, np.zeros(targets)),
-        prior_trust=np.broadcast_to(
-            np.asarray(1.0 if labels.prior_trust is None else labels.prior_trust, float), vantages
-        ),
-        usual=np.broadcast_to(
-            np.asarray(np.nan if labels.usual is None else labels.usual, float), tried.shape
-        ),
+    if got.shape != tried.shape or len(np.asarray(networks)) != len(tried):
+        raise ValueError("networks: want one a row of trials, and successes of the same shape")
+    vantage, target = np.nonzero(tried)
+    cells = Cells(
+        vantage=vantage,
+        target=target,
+        trials=tried[vantage, target],
+        successes=got[vantage, target],
+        abroad=np.broadcast_to(np.asarray(abroad, bool), tried.shape)[vantage, target],
+        usual=np.full(len(vantage), np.nan),
     )
+    return make_table(cells, networks, labels or Labels(), targets=tried.shape[1])
 
 
 def by_side(table: Table) -> tuple[Table, Integers]:
@@ -120,32 +176,31 @@ def by_side(table: Table) -> tuple[Table, Integers]:
     call the other a liar. The second value is, for each column, which target it came from;
     the columns from abroad stand behind the others, and only where both sides asked.
     """
-    asked = table.trials > 0
-    far, near = (asked & table.abroad).any(axis=0), (asked & ~table.abroad).any(axis=0)
-    both = np.flatnonzero(far & near & ~table.controls)
-    size = table.trials.shape[1]
+    cells, size = table.cells, table.shape[2]
+    far, near = table.by_target(cells.abroad), table.by_target(~cells.abroad)
+    both = np.flatnonzero((far > 0) & (near > 0) & ~table.controls)
     columns = np.concatenate([np.arange(size), both]).astype(np.intp)
     if not len(both):
         return table, columns
-    keep = np.ones((len(table.trials), len(columns)), bool)
-    keep[:, both] = ~table.abroad[:, both]
-    keep[:, size:] = table.abroad[:, both]
-    sides = replace(
-        table,
-        trials=np.where(keep, table.trials[:, columns], 0),
-        successes=np.where(keep, table.successes[:, columns], 0),
+    place = np.full(size, UNKNOWN, np.intp)
+    place[both] = size + np.arange(len(both))
+    moves = cells.abroad & (place[cells.target] >= 0)
+    target = np.where(moves, place[cells.target], cells.target)
+    sides = Table(
+        cells=replace(cells, target=target),
+        networks=table.networks,
+        owners=table.owners,
+        prior_trust=table.prior_trust,
         controls=table.controls[columns],
         homes=table.homes[columns],
-        abroad=table.abroad[:, columns],
         places=table.places[columns],
-        usual=table.usual[:, columns],
     )
     return sides, columns
 
 
-def _shaped(values: npt.ArrayLike | None, plainest: npt.NDArray[np.generic]) -> Integers:
-    """Return `values`, or the plainest, as numbers of the plainest's shape."""
-    found = np.asarray(plainest if values is None else values).astype(np.intp)
-    if found.shape != plainest.shape:
-        raise ValueError(f"labels: want {plainest.size} values, got shape {found.shape}")
+def _column(values: npt.ArrayLike | None, plainest: float, size: int) -> npt.NDArray[np.generic]:
+    """Return `values`, or the plainest, `size` of them."""
+    found = np.full(size, plainest) if values is None else np.asarray(values)
+    if found.shape != (size,):
+        raise ValueError(f"labels: want {size} values, got shape {found.shape}")
     return found

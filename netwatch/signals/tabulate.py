@@ -1,16 +1,13 @@
-"""From the measurements of a bin to its table."""
+"""From the measurements of a bin to its tables."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from netwatch.model.failure import Scope
 from netwatch.model.measurement import Measurement, Target, Vantage
-from netwatch.signals.table import UNKNOWN, Bools, Integers, Labels, Table, make_table
-
-_Key = TypeVar("_Key", bound=Hashable)
+from netwatch.signals.table import UNKNOWN, Bools, Cells, Integers, Labels, Table, make_table
 
 __all__ = ["CONTROL", "Tabulated", "tabulate"]
 
@@ -20,64 +17,74 @@ CONTROL = "control"
 
 @dataclass(frozen=True, slots=True)
 class Tabulated:
-    """A table, and what its rows and columns stand for.
+    """The tables of a bin, and what their rows and columns stand for.
 
     Attributes:
-        table: the counts.
+        heard: the counts of any answer.
+        served: the counts of full success.
         vantages: one a row; a vantage that moved to another network has a row in each.
         targets: one a column.
-        networks: country and ASN of each vantage network of the table.
     """
 
-    table: Table
+    heard: Table
+    served: Table
     vantages: list[Vantage]
     targets: list[Target]
-    networks: list[tuple[str, int]]
 
 
 def tabulate(
-    rows: Iterable[tuple[Vantage, Measurement]],
-    targets: Mapping[str, Target],
-    *,
-    succeeded: Callable[[Measurement], bool],
+    rows: Iterable[tuple[Vantage, Measurement]], targets: Mapping[str, Target]
 ) -> Tabulated | None:
-    """Return the table of one bin's `rows`, None where none counts.
+    """Return the tables of one bin's `rows`, None where none counts.
 
     Local failures and targets that nobody knows are left out. Vantages of one country whose
     network is unknown are taken to be in one network: who cannot show that he stands apart
     is no second witness.
     """
-    counts: dict[tuple[Vantage, str], list[int]] = {}
+    counts: dict[tuple[tuple[str, str, int], str], list[int]] = {}
+    known: dict[tuple[str, str, int], Vantage] = {}
     for vantage, measurement in rows:
         if measurement.scope == Scope.LOCAL or measurement.target not in targets:
             continue
-        count = counts.setdefault((vantage, measurement.target), [0, 0])
-        count[0] += succeeded(measurement)
-        count[1] += 1
+        key = (vantage.id, vantage.country, vantage.asn)
+        known.setdefault(key, vantage)
+        count = counts.setdefault((key, measurement.target), [0, 0, 0])
+        count[0] += 1
+        count[1] += measurement.alive
+        count[2] += measurement.failure is None
     if not counts:
         return None
-    vantages = sorted({vantage for vantage, _ in counts}, key=lambda one: (one.id, one.asn))
-    names = sorted({name for _, name in counts})
-    row = {vantage: number for number, vantage in enumerate(vantages)}
+    keys, names = sorted(known), sorted({name for _, name in counts})
+    row = {key: number for number, key in enumerate(keys)}
     column = {name: number for number, name in enumerate(names)}
-    got, tried = np.zeros((2, len(vantages), len(names)))
-    for (vantage, name), (successes, trials) in counts.items():
-        got[row[vantage], column[name]] = successes
-        tried[row[vantage], column[name]] = trials
-    found = [targets[name] for name in names]
-    networks, numbers = _number([(one.country, one.asn) for one in vantages])
-    table = make_table(tried, got, numbers, _labels(vantages, found))
-    return Tabulated(table, vantages, found, networks)
+    vantage_rows = np.array([row[key] for key, _ in counts], np.intp)
+    target_rows = np.array([column[name] for _, name in counts], np.intp)
+    trials, alive, served = np.array(list(counts.values()), float).T
+    vantages, found = [known[key] for key in keys], [targets[name] for name in names]
+    cells = Cells(
+        vantage=vantage_rows,
+        target=target_rows,
+        trials=trials,
+        successes=alive,
+        abroad=_abroad(vantages, found, vantage_rows, target_rows),
+        usual=np.full(len(trials), np.nan),
+    )
+    heard = make_table(
+        cells,
+        _number([(one.country, one.asn) for one in vantages]),
+        _labels(found),
+        targets=len(found),
+    )
+    by_service = replace(heard, cells=replace(cells, successes=served))
+    return Tabulated(heard, by_service, vantages, found)
 
 
-def _labels(vantages: Sequence[Vantage], targets: Sequence[Target]) -> Labels:
-    """Return what is known of the rows and columns."""
-    homes = [target.asn or None for target in targets]
+def _labels(targets: Sequence[Target]) -> Labels:
+    """Return what is known of the columns."""
     return Labels(
         controls=[target.group == CONTROL for target in targets],
-        homes=_number(homes)[1],
-        abroad=_abroad(vantages, targets),
-        places=_number([_place(target) for target in targets])[1],
+        homes=_number([target.asn or None for target in targets]),
+        places=_number([_place(target) for target in targets]),
     )
 
 
@@ -87,16 +94,18 @@ def _place(target: Target) -> str:
     return country or (f"AS{target.asn}" if target.asn else target.domain or target.id)
 
 
-def _abroad(vantages: Sequence[Vantage], targets: Sequence[Target]) -> Bools:
-    """Return which pairs are known to stand in two countries, shape (v, t)."""
-    ours = np.array([vantage.country for vantage in vantages])[:, None]
-    theirs = np.array([target.country for target in targets])[None, :]
+def _abroad(
+    vantages: Sequence[Vantage], targets: Sequence[Target], rows: Integers, columns: Integers
+) -> Bools:
+    """Return which cells are known to span two countries, shape (n,)."""
+    ours = np.array([vantage.country for vantage in vantages])[rows]
+    theirs = np.array([target.country for target in targets])[columns]
     return np.asarray((ours != "") & (theirs != "") & (ours != theirs))
 
 
-def _number(keys: Sequence[_Key | None]) -> tuple[list[_Key], Integers]:
-    """Return the different keys in order of appearance, and the number of each; -1 for None."""
-    known = list(dict.fromkeys(key for key in keys if key is not None))
-    places = {key: number for number, key in enumerate(known)}
-    numbers = [UNKNOWN if key is None else places[key] for key in keys]
-    return known, np.array(numbers, np.intp)
+def _number(keys: Sequence[Hashable]) -> Integers:
+    """Return the number of each key in order of appearance, -1 for None."""
+    places: dict[Hashable, int] = {}
+    return np.array(
+        [UNKNOWN if key is None else places.setdefault(key, len(places)) for key in keys], np.intp
+    )

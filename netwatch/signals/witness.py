@@ -35,69 +35,60 @@ _MINORITY = 3
 
 def trust_vantages(table: Table, blame: Blame) -> Bools:
     """Return which vantages bear witness in this bin, shape (v,); see rules 1 to 4."""
-    asked = table.trials > 0
     judged = _is_vouched(by_side(table)[0])
     online = _share(table) >= _ONLINE
-    controlled = (asked & table.controls).any(axis=1)
+    controls = table.controls[table.cells.target]
+    controlled = table.by_vantage(controls) > 0
+    answered = table.by_vantage(controls & (table.cells.successes > 0)) > 0
     suspect = blame.broken + blame.noise > _LIKELY
     if 2 * (suspect & judged & online).sum() > (judged & online).sum():
         judged = np.zeros_like(judged)
     trusted = np.where(judged, ~suspect, controlled | online) & ~controls_fail(table)
-    if trusted.any() and not (trusted & (online | _control_answers(table))).any():
+    trusted &= np.bincount(table.cells.vantage, minlength=len(trusted)) > 0
+    if not (trusted & (online | answered)).any():
         trusted &= _is_real_cut(table, trusted)
-    return np.asarray(trusted & asked.any(axis=1))
+    return np.asarray(trusted)
 
 
 def count_cells(table: Table, blame: Blame) -> Bools:
-    """Return which pairs count towards the reachability of targets, shape (v, t)."""
+    """Return which cells count towards the reachability of targets, shape (n,)."""
     trusted = trust_vantages(table, blame)
-    return np.asarray(trusted[:, None] & ~_outvoted(table, blame, trusted))
+    lost = _outvoted(table, blame, trusted)[table.network, table.cells.target]
+    return np.asarray(trusted[table.cells.vantage] & ~lost)
 
 
 def _share(table: Table) -> Floats:
     """Return the share of each vantage's measurements, controls aside, that succeeded."""
-    plain = ~table.controls
-    whole = table.trials[:, plain].sum(axis=1)
-    return np.asarray(table.successes[:, plain].sum(axis=1) / np.maximum(whole, 1))
-
-
-def _control_answers(table: Table) -> Bools:
-    """Return which vantages had an answer from a control."""
-    return np.asarray((table.successes[:, table.controls] > 0).any(axis=1))
+    cells = table.cells
+    plain = ~table.controls[cells.target]
+    whole = table.by_vantage(np.where(plain, cells.trials, 0))
+    got = table.by_vantage(np.where(plain, cells.successes, 0))
+    return np.asarray(got / np.maximum(whole, 1))
 
 
 def _is_vouched(table: Table) -> Bools:
     """Return which vantages had most of their targets measured from other networks too."""
-    asked = table.trials > 0
-    networks = _any_by_network(asked, table)
-    shared = asked & (networks.sum(axis=0) > 1)
-    return np.asarray(shared.sum(axis=1) * 2 > asked.sum(axis=1))
+    networks = table.by_network(np.ones(len(table.cells.target))) > 0
+    shared = table.by_vantage((networks.sum(axis=0) > 1)[table.cells.target])
+    return np.asarray(shared * 2 > np.bincount(table.cells.vantage, minlength=len(shared)))
 
 
 def _is_real_cut(table: Table, trusted: Bools) -> bool:
     """Return whether what all of `trusted` fail at is their targets' loss: rule 4."""
-    asked = (table.trials[trusted] > 0).any(axis=0) & ~table.controls
-    places = np.unique(table.places[asked])
+    heard = trusted[table.cells.vantage] & ~table.controls[table.cells.target]
+    places = np.unique(table.places[table.cells.target[heard]])
     return len(np.unique(table.networks[trusted])) > 1 and len(places) == 1
 
 
 def _outvoted(table: Table, blame: Blame, trusted: Bools) -> Bools:
-    """Return which pairs are on a path that fails against the vote of others: rule 5."""
-    heard = (table.trials > 0) & trusted[:, None]
-    abroad = _any_by_network(heard & table.abroad, table)
-    voters = _any_by_network(heard, table)
+    """Return which paths fail against the vote of others, shape (g, t): rule 5."""
+    heard = trusted[table.cells.vantage]
+    abroad = table.by_network(heard & table.cells.abroad) > 0
+    voters = table.by_network(heard) > 0
     fails = blame.blocked > _SURE
     fine = voters & (blame.evidence < 0)
     all_fail, all_fine = (fails & voters).sum(axis=0), fine.sum(axis=0)
     far_fail, far_fine = (fails & abroad).sum(axis=0), (fine & abroad).sum(axis=0)
     lost_at_home = all_fine >= _MINORITY * all_fail
     lost_abroad = far_fine >= _MINORITY * far_fail
-    outvoted = fails & np.where(abroad, lost_abroad, lost_at_home)
-    return np.asarray(outvoted[table.networks])
-
-
-def _any_by_network(cells: Bools, table: Table) -> Bools:
-    """Return, network by network, whether a vantage of it has the mark, shape (g, t)."""
-    found = np.zeros((int(table.networks.max(initial=-1)) + 1, cells.shape[1]), bool)
-    np.logical_or.at(found, table.networks, cells)
-    return found
+    return np.asarray(fails & np.where(abroad, lost_abroad, lost_at_home))

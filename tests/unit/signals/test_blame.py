@@ -6,7 +6,7 @@ import pytest
 from benchmarks.detection.fleet import Fleet, FleetSize, area_under_curve, make_fleet
 from netwatch.signals.blame import Blame, assign_blame, controls_fail
 from netwatch.signals.evidence import cell_evidence, coin_evidence, owner_weights
-from netwatch.signals.table import Labels, Table, make_table
+from netwatch.signals.table import Labels, Table, table_from_matrix
 from netwatch.signals.witness import count_cells, trust_vantages
 
 SEEDS = (101, 102, 103)
@@ -17,12 +17,12 @@ def even(vantages: int, targets: int, labels: Labels | None = None, **cells: obj
     successes = np.full((vantages, targets), 2.0)
     for where in cells.values():
         successes[where] = 0
-    return make_table(np.full_like(successes, 2), successes, np.arange(vantages), labels)
+    return table_from_matrix(np.full_like(successes, 2), successes, np.arange(vantages), labels)
 
 
 def judge(fleet: Fleet) -> list[tuple[Table, Blame]]:
     tables = [
-        make_table(tried, got, fleet.network, Labels(controls=fleet.controls))
+        table_from_matrix(tried, got, fleet.network, Labels(controls=fleet.controls))
         for tried, got in zip(fleet.trials, fleet.successes, strict=True)
     ]
     return [(table, assign_blame(table)) for table in tables]
@@ -46,7 +46,7 @@ def test_a_dead_target_takes_no_vantage_with_it() -> None:
 def test_a_blocked_site_is_a_path_and_nothing_else() -> None:
     successes = np.full((8, 20), 2.0)
     successes[4:, 7] = 0
-    table = make_table(np.full((8, 20), 2.0), successes, [0, 0, 1, 1, 2, 2, 2, 2])
+    table = table_from_matrix(np.full((8, 20), 2.0), successes, [0, 0, 1, 1, 2, 2, 2, 2])
     found = assign_blame(table)
     assert found.blocked[2, 7] > 0.95
     found.blocked[2, 7] = 0
@@ -69,14 +69,16 @@ def test_a_cut_network_is_told_from_single_dead_targets() -> None:
 def test_a_network_whose_vantages_all_fail_is_isolated() -> None:
     successes = np.full((9, 20), 2.0)
     successes[3:6] = 0
-    table = make_table(np.full((9, 20), 2.0), successes, np.repeat(np.arange(3), 3))
+    table = table_from_matrix(np.full((9, 20), 2.0), successes, np.repeat(np.arange(3), 3))
     # Alike in all they fail at, three could be walled in; without controls both are told apart
     # from a loss of the targets, which is what matters.
     found = assign_blame(table)
     assert found.dead.max() < 0.05
     controls = np.arange(20) < 5
     found = assign_blame(
-        make_table(table.trials, successes, table.networks, Labels(controls=controls))
+        table_from_matrix(
+            np.full((9, 20), 2.0), successes, np.repeat(np.arange(3), 3), Labels(controls=controls)
+        )
     )
     assert found.isolated.round(2).tolist() == [0, 1, 0]
 
@@ -106,8 +108,10 @@ def test_areas_under_the_curve_on_synthetic_fleets() -> None:
 
 def _levels(table: Table) -> np.ndarray:
     """Return the level of ten networks of five targets, and of all of them."""
-    cells = count_cells(table, assign_blame(table))
-    got, tried = (np.where(cells, counts, 0) for counts in (table.successes, table.trials))
+    counted = count_cells(table, assign_blame(table))
+    cells = table.cells
+    got = table.matrix(np.where(counted, cells.successes, 0))
+    tried = table.matrix(np.where(counted, cells.trials, 0))
     parts = [np.s_[:, start : start + 5] for start in range(0, 50, 5)] + [np.s_[:, :]]
     return np.array([got[part].sum() / tried[part].sum() for part in parts])
 
@@ -129,8 +133,8 @@ def test_thirty_percent_of_liars_move_no_level(kind: str) -> None:
             fleet.successes[:, fleet.lying] = lies[:, fleet.lying]
         honest, labels = ~fleet.lying, Labels(controls=fleet.controls)
         for tried, got in zip(fleet.trials, fleet.successes, strict=True):
-            alone = make_table(tried[honest], got[honest], fleet.network[honest], labels)
-            everybody = make_table(tried, got, fleet.network, labels)
+            alone = table_from_matrix(tried[honest], got[honest], fleet.network[honest], labels)
+            everybody = table_from_matrix(tried, got, fleet.network, labels)
             moved.append(np.abs(_levels(everybody) - _levels(alone)))
     assert np.max(moved, axis=0)[-1] < 0.05
     assert np.quantile(moved, 0.99) < 0.05
@@ -141,11 +145,10 @@ def test_a_swarm_in_one_network_is_one_voice() -> None:
     successes = np.full((106, 20), 2.0)
     successes[6:, :8] = 0
     networks = np.minimum(np.arange(106), 6)
-    labels = Labels(abroad=True)
-    table = make_table(np.full_like(successes, 2), successes, networks, labels)
+    table = table_from_matrix(np.full_like(successes, 2), successes, networks, abroad=True)
     blame = assign_blame(table)
     assert blame.dead.max() < 0.05
-    counted = count_cells(table, blame)
+    counted = table.matrix(count_cells(table, blame))
     assert counted[:6].all()
     assert not counted[6:, :8].any()
 
@@ -174,6 +177,8 @@ def test_an_owner_holds_a_fifth_at_most() -> None:
 
 def test_counts_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="successes"):
-        make_table([[1.0]], [[2.0]], [0])
+        table_from_matrix([[1.0]], [[2.0]], [0])
+    with pytest.raises(ValueError, match="networks"):
+        table_from_matrix([[1.0]], [[1.0]], [0, 1])
     with pytest.raises(ValueError, match="labels"):
-        make_table([[1.0]], [[1.0]], [0, 1])
+        table_from_matrix([[1.0]], [[1.0]], [0], Labels(controls=[False, True]))

@@ -10,7 +10,7 @@ from benchmarks.detection.fleet import area_under_curve, make_fleet
 from netwatch.model.measurement import Measurement, Observation, Target, Vantage
 from netwatch.signals.blame import assign_blame
 from netwatch.signals.speed import count_speed, slowness
-from netwatch.signals.table import Labels, make_table
+from netwatch.signals.table import Labels, table_from_matrix
 from netwatch.signals.throttling import Speeds, judge_speed
 from netwatch.signals.witness import trust_vantages
 
@@ -82,7 +82,7 @@ def test_area_under_the_curve_at_half_rate_on_synthetic_fleets() -> None:
         scores: dict[str, list[np.ndarray]] = {"rate": [], "seconds": []}
         for number, tried in enumerate(fleet.trials):
             got = fleet.successes[number]
-            table = make_table(tried, got, fleet.network, Labels(controls=fleet.controls))
+            table = table_from_matrix(tried, got, fleet.network, Labels(controls=fleet.controls))
             common = (
                 got.astype(float),
                 fleet.network,

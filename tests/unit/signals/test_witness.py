@@ -4,28 +4,30 @@ import numpy as np
 import pytest
 
 from netwatch.signals.blame import assign_blame
-from netwatch.signals.table import Labels, Table, make_table
+from netwatch.signals.table import Labels, Table, table_from_matrix
 from netwatch.signals.witness import count_cells, trust_vantages
-
-XT = 0
 
 
 def table(
-    failing: np.ndarray, *, networks: list[int] | None = None, labels: Labels | None = None
+    failing: np.ndarray,
+    *,
+    networks: list[int] | None = None,
+    labels: Labels | None = None,
+    abroad: bool = True,
 ) -> Table:
     """Return a table of one measurement a pair; a period is often as long as a bin."""
     numbers = range(len(failing)) if networks is None else networks
-    return make_table(np.ones(failing.shape), ~failing, list(numbers), labels)
+    return table_from_matrix(np.ones(failing.shape), ~failing, list(numbers), labels, abroad=abroad)
 
 
 def counted(one: Table) -> np.ndarray:
-    return count_cells(one, assign_blame(one))
+    return one.matrix(count_cells(one, assign_blame(one)))
 
 
 def drill(cut: int) -> tuple[np.ndarray, Labels]:
     """Return six agents abroad, twelve networks with two targets, so many of them cut."""
     homes = np.repeat(np.arange(12), 2)
-    labels = Labels(homes=homes, abroad=True)
+    labels = Labels(homes=homes)
     return np.broadcast_to(homes < cut, (6, 24)), labels
 
 
@@ -57,7 +59,7 @@ def test_a_broken_vantage_is_known_in_a_shutdown_too() -> None:
     failing = np.repeat(failing, 1, axis=0)
     failing[2] = True
     tried = np.full(failing.shape, 3.0)
-    one = make_table(tried, np.where(failing, 0.0, 3.0), np.arange(6), labels)
+    one = table_from_matrix(tried, np.where(failing, 0.0, 3.0), np.arange(6), labels, abroad=True)
     assert counted(one).any(axis=1).tolist() == [True, True, False, True, True, True]
 
 
@@ -101,7 +103,7 @@ def test_all_controls_gone_from_everywhere_is_our_loss() -> None:
 def test_a_country_goes_dark_while_controls_answer() -> None:
     controls = np.arange(24) < 5
     failing = np.broadcast_to(~controls, (6, 24))
-    assert counted(table(failing, labels=Labels(controls=controls, abroad=True))).all()
+    assert counted(table(failing, labels=Labels(controls=controls))).all()
 
 
 def test_a_country_cut_off_from_the_world_is_lost_to_it_though_fine_at_home() -> None:
@@ -113,14 +115,14 @@ def test_a_country_cut_off_from_the_world_is_lost_to_it_though_fine_at_home() ->
     abroad[:8, :4] = True
     tried = np.full(failing.shape, 3.0)
     networks = np.repeat(np.arange(6), [2, 2, 2, 2, 2, 1])
-    one = make_table(tried, np.where(failing, 0.0, tried), networks, Labels(abroad=abroad))
+    one = table_from_matrix(tried, np.where(failing, 0.0, tried), networks, abroad=abroad)
     assert counted(one)[8:, 4:].any(axis=1).all()
 
 
 def test_a_site_blocked_in_one_network_is_not_lost() -> None:
     failing = np.zeros((12, 20), bool)
     failing[:3, 7] = True
-    one = make_table(
+    one = table_from_matrix(
         np.full((12, 20), 3.0), np.where(failing, 0.0, 3.0), np.repeat(np.arange(4), 3)
     )
     found = counted(one)
@@ -132,5 +134,5 @@ def test_a_site_blocked_in_one_network_is_not_lost() -> None:
 def test_who_measured_nothing_is_no_witness() -> None:
     tried = np.ones((3, 5))
     tried[1] = 0
-    one = make_table(tried, tried, [0, 1, 2])
+    one = table_from_matrix(tried, tried, [0, 1, 2])
     assert trust_vantages(one, assign_blame(one)).tolist() == [True, False, True]
