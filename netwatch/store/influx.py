@@ -234,17 +234,18 @@ class InfluxStore:
         what is there already is left out, and what differs from it follows as the next.
         """
         last = {(item.time, item.series): item for item in items}
-        if not last or self.server.dialect.overwrites:
-            return [(0, item) for item in last.values()]
-        times = [item.time for item in last.values()]
-        span = min(times), max(times) + _MICROSECOND
+        # By time, since what a server refuses for its age then stands together.
+        ordered = sorted(last.values(), key=lambda item: item.time)
+        if not ordered or self.server.dialect.overwrites:
+            return [(0, item) for item in ordered]
+        span = ordered[0].time, ordered[-1].time + _MICROSECOND
         held: dict[tuple[datetime, SeriesKey], tuple[int, _Item]] = {}
         for row in self._rows(noun.measurement, span, None):
             item = noun.parse(row)
             held[item.time, item.series] = (stamp_of(row) % 1000, item)
         fresh: list[tuple[int, _Item]] = []
-        for key, item in last.items():
-            number, old = held.get(key, (-1, None))
+        for item in ordered:
+            number, old = held.get((item.time, item.series), (-1, None))
             if old != item:
                 fresh.append((_next_revision(number, item), item))
         return fresh

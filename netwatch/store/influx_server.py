@@ -169,6 +169,10 @@ class InfluxServer:
                 bad += [(line, answer.text) for line in part]
                 continue
             searches += 1
+            if searches > _SEARCHES and "partial write" in answer.text:
+                # The good ones are in; only the names of the others are left unsaid.
+                bad += [(part[0], answer.text)] * max(answer.dropped, 1)
+                continue
             if searches > _SEARCHES:
                 raise StoreError(
                     f"{self.login.place} refuses more points than can be told apart, at least "

@@ -106,9 +106,10 @@ def test_points_older_than_the_retention_are_named_and_the_others_kept(login: Lo
     )
     old = [Bin(now - timedelta(days=30), asn(code), 1.0) for code in range(20)]
     new = [Bin(now - timedelta(minutes=5), asn(code), 2.0) for code in range(20)]
+    mixed = [row for pair in zip(old, new, strict=True) for row in pair]
     with opened(login) as store:
         with pytest.raises(InputError, match=r"not stored: .*retention policy.*20 of 40 left out"):
-            store.put_bins(old + new, closed_until=now)
+            store.put_bins(mixed, closed_until=now)
         assert len(list(store.read_bins(now - timedelta(days=40), now))) == 20
         assert store.closed_until() == now
 

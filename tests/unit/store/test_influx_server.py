@@ -219,6 +219,21 @@ def test_searching_for_bad_lines_is_bounded() -> None:
     assert len(seen.bodies) < 500
 
 
+def test_more_bad_lines_than_can_be_named_are_counted_where_the_good_ones_are_in() -> None:
+    def judge(part: list[str]) -> tuple[int, str]:
+        bad = sum("v=x" in line for line in part)
+        return (400, f'{{"error":"partial write: no dropped={bad}"}}') if bad else (204, "")
+
+    lines = [f"a v={'x' if number % 3 == 0 else 1} {number}" for number in range(5000)]
+    with (
+        fault_server("1.6.7", judge) as (url, seen),
+        connected(url) as server,
+        pytest.raises(RefusedError, match="1667 points not stored: a v=x 0: "),
+    ):
+        server.write(lines)
+    assert len(seen.bodies) < 500
+
+
 def test_points_that_are_all_dropped_are_not_searched_for() -> None:
     judge = in_turn((400, '{"error":"partial write: points beyond retention policy dropped=3"}'))
     with (
