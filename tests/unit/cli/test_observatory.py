@@ -1,0 +1,117 @@
+"""The observatory's commands: what they print, and one line and exit code 2 where they cannot."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from netwatch.cli.main import run
+from netwatch.config import Config, read_config
+
+Call = Callable[..., tuple[int, str, str]]
+HEAD = "time,signal,entity,value\n"
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
+    """Run the command line in an empty folder; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run_it(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["netwatch", *words])
+        code = 0
+        try:
+            run()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        return code, *capsys.readouterr()
+
+    return run_it
+
+
+def test_the_version_is_said_without_a_command(call: Call) -> None:
+    code, said, complaint = call("--version")
+    assert (code, complaint) == (0, "")
+    assert said.startswith("netwatch ")
+
+
+def test_without_a_command_it_says_what_there_is(call: Call) -> None:
+    _, said, complaint = call()
+    assert "replay" in said + complaint
+    assert "outages" in said + complaint
+
+
+def test_init_writes_what_up_reads_and_overwrites_nothing(call: Call, tmp_path: Path) -> None:
+    code, said, _ = call("init")
+    assert (code, said) == (0, "netwatch.toml written; `netwatch up` starts with it\n")
+    assert read_config(tmp_path / "netwatch.toml").agent == Config().agent
+    (tmp_path / "netwatch.toml").write_text("mine")
+    code, _, complaint = call("init")
+    assert (code, complaint) == (2, "netwatch: netwatch.toml: not written: File exists\n")
+    assert (tmp_path / "netwatch.toml").read_text() == "mine"
+
+
+def test_replay_says_what_it_would_have_said(call: Call, tmp_path: Path) -> None:
+    code, said, complaint = call("replay", "iran-2019-11", "--at", "2019-11-17T05:30Z")
+    assert (code, complaint) == (0, "")
+    assert (
+        "Iran: internet connectivity is at 7% of ordinary levels "
+        "after 12 hours of progressive disconnections."
+    ) in said.splitlines()
+    drawn = [line for line in said.splitlines() if line.startswith("drawn: ")]
+    assert len(drawn) == 2
+    assert (tmp_path / "replay" / "ledger.sqlite").exists()
+
+
+def test_replay_again_gives_the_same(call: Call) -> None:
+    words = ("replay", "iran-2019-11", "--json", "--at", "2019-11-17T05:30Z")
+    first, second = call(*words), call(*words)
+    assert first == second
+    told = json.loads(first[1])
+    assert len(told["statements"]) == 1
+    assert told["posts"]
+
+
+REFUSED = {
+    ("replay", "absent.csv"): "absent.csv: no such file; tables that come with netwatch: iran",
+    ("replay", "iran-2019-11", "--at", "teatime"): "--at 'teatime': no ISO 8601 time; write 2019",
+    ("replay", "iran-2019-11", "--bin", "weekly"): "--bin: 'weekly' is no duration; write 30s",
+    ("replay", "iran-2019-11", "--out", "full"): "full: holds something else; name an empty folder",
+    ("replay", "broken.csv"): "broken.csv: no column 'entity'; found time, signal, value",
+    ("collect", "--config", "absent.toml"): "absent.toml: cannot be read: No such file",
+    ("agent", "run", "--config", "absent.toml"): "absent.toml: cannot be read: No such file",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED, ids=" ".join)
+def test_what_cannot_be_done_is_one_line(
+    call: Call, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "diary.txt").write_text("precious")
+    (tmp_path / "broken.csv").write_text("time,signal,value\n2019-11-16T00:00Z,probing,1\n")
+    code, said, complaint = call(*words)
+    assert (code, said) == (2, "")
+    assert complaint.startswith(f"netwatch: {REFUSED[words]}")
+    assert len(complaint.splitlines()) == 1
+    assert (tmp_path / "full" / "diary.txt").read_text() == "precious"
+
+
+def test_own_figures_are_replayed_and_gathered(call: Call, tmp_path: Path) -> None:
+    hours = [f"2026-03-{2 + hour // 24:02}T{hour % 24:02}" for hour in range(24 * 6)]
+    rows = [
+        f"{hour}:{minute:02}Z,probing,country:XT,{10 if number >= 120 else 1000 + minute}\n"
+        for number, hour in enumerate(hours)
+        for minute in (1, 17, 44)
+    ]
+    (tmp_path / "own.csv").write_text(HEAD + "".join(rows))
+    code, said, complaint = call("replay", "own.csv", "--bin", "1h", "--json")
+    assert (code, complaint) == (0, "")
+    told = json.loads(said)
+    assert told["incidents"] == ["NW-XT-2026-0001"]
+    assert told["posts"] == [], "one signal of one network is not told to the public"
