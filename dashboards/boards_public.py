@@ -91,10 +91,10 @@ def country() -> Board:
     _vantages(board)
     board.row("Region $region", repeat="region")
     in_region = '"scope_type" = \'region\' AND "scope_id" =~ /^${region:regex}$/'
-    _level(board, "Region $region", f'{in_region} AND "signal" =~ /^${{signal:regex}}$/', wide=24)
+    _levels(board, "Region $region: percent of ordinary, signal by signal", in_region)
     board.row("AS$asn", repeat="asn")
     in_asn = '"scope_type" = \'asn\' AND "scope_id" =~ /^${asn:regex}$/'
-    _level(board, "AS$asn", f'{in_asn} AND "signal" =~ /^${{signal:regex}}$/', wide=24)
+    _levels(board, "AS$asn: percent of ordinary, signal by signal", in_asn)
     return board
 
 
@@ -216,6 +216,16 @@ def _level(board: Board, title: str, conditions: str, *, wide: int) -> None:
         [level_query(name, conditions) for name in _BAND],
         f'SELECT last("pct") FROM "connectivity" WHERE {conditions} AND $timeFilter',
         wide=wide,
+    )
+
+
+def _levels(board: Board, title: str, conditions: str) -> None:
+    """Add a chart with a line a signal: signals are never averaged with each other."""
+    chosen = f'{conditions} AND "signal" =~ /^${{signal:regex}}$/'
+    board.chart(
+        title,
+        [level_query("pct", chosen, tags='"signal"', alias="$tag_signal")],
+        f'SELECT last("pct") FROM "connectivity" WHERE {chosen} AND $timeFilter',
     )
 
 

@@ -133,6 +133,23 @@ def test_queries_name_only_what_the_store_writes(path: Path) -> None:
                 assert not re.search(rf'(mean|sum|max|min|last|count)\("{name}"\)', query), where
 
 
+@by_file
+def test_no_chart_averages_signals_or_places_with_each_other(path: Path) -> None:
+    """Each of them is named, or the row repeats for it, or the lines are told apart by it."""
+    repeated = ""
+    for panel in load(path)["panels"]:
+        if panel["type"] == "row":
+            repeated = panel.get("repeat", "")
+        for target in panel.get("targets", []) if panel["type"] in DRAWN else []:
+            query = target["query"]
+            if not re.search(r'FROM "(counts|connectivity)"', query):
+                continue
+            grouped = query.split("GROUP BY")[-1]
+            for tag, variables in (("signal", {"signal"}), ("scope_id", {"region", "asn"})):
+                named = re.search(rf'"{tag}" = \'', query)
+                assert named or repeated in variables or f'"{tag}"' in grouped, panel["title"]
+
+
 @cache
 def grafana_schema(folder: Path) -> Path:
     """Install Grafana's schema and TypeScript into `folder`, once."""
