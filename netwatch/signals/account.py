@@ -33,7 +33,7 @@ def account(rows: Iterable[Row], targets: Mapping[str, Target], *, width: timede
     found: list[Bin] = []
     for time in sorted(by_time):
         found.extend(_account_bin(time, by_time[time], targets, width))
-    return sorted(found, key=lambda entry: (entry.time, entry.series))
+    return found
 
 
 def _account_bin(
@@ -48,9 +48,10 @@ def _account_bin(
     counted = [one for vantage, one in rows if (_name(vantage), one.target) in believed]
     trust = trust_vantages(tabulated.heard, blame).tolist()
     trusted = {one for one, holds in zip(tabulated.vantages, trust, strict=True) if holds}
+    # In the order of their names, each in order by itself.
     return [
-        *count_reachability(counted, targets, width=width),
         *count_blocking(time, tabulated),
+        *count_reachability(counted, targets, width=width),
         *count_speed(time, rows, targets, trusted=trusted),
     ]
 

@@ -70,6 +70,7 @@ class Blame:
         noise: that its answers have nothing to do with the targets, shape (v,).
         trust: weight of the vantage as a witness, shape (v,).
         dead: that the target is down, by itself or with its network, shape (t,).
+        with_network: whether the target is more likely down with its network than alone, (t,).
         blocked: that the vantage network's path to a target that lives is cut, shape (g, t).
         cut: that the target's network is cut as a whole, shape (h,).
         disconnected: that the target is down for vantages abroad, yet up for those in its own
@@ -84,6 +85,7 @@ class Blame:
     noise: Floats
     trust: Floats
     dead: Floats
+    with_network: Bools
     blocked: Floats
     cut: Floats
     disconnected: Floats
@@ -112,6 +114,7 @@ def assign_blame(table: Table) -> Blame:
         noise=states[:, 2:].sum(axis=1),
         trust=weight,
         dead=dead,
+        with_network=_by_home(table, cut) > 0.5,
         blocked=np.where(evidence != 0, (1 - dead) * blocked, 0.0),
         cut=cut,
         disconnected=_judge_sides(table, weight),
@@ -279,10 +282,14 @@ def _judge_targets(table: Table, evidence: Floats, chances: _Chances) -> tuple[F
     size = int(table.homes.max(initial=-1)) + 1
     total = np.bincount(table.homes[known], together[known], size).astype(float)
     cut = logistic(total + logit(_CUT))
-    in_cut = np.zeros(len(down))
-    in_cut[known] = cut[table.homes[known]]
+    in_cut = _by_home(table, cut)
     alone = logistic(down + np.log(chances.dead) - np.log1p(-chances.dead))
     return in_cut * logistic(down + logit(_CUT_REACHES)) + (1 - in_cut) * alone, cut
+
+
+def _by_home(table: Table, cut: Floats) -> Floats:
+    """Return the value of each target's own network, 0 where that is unknown, shape (t,)."""
+    return np.append(cut, 0.0)[table.homes]
 
 
 def _isolated(table: Table, states: Floats) -> Floats:

@@ -21,6 +21,8 @@ from netwatch.signals.tabulate import CONTROL
 
 __all__ = ["SPEED", "count_speed", "slowness"]
 
+_Name = tuple[str, str, int]
+
 SPEED = "speed"
 """First part of the signal's name."""
 _STEPS = frozenset({"connect", "tls_handshake", "http_round_trip", "dns_round_trip", "icmp"})
@@ -48,28 +50,38 @@ def count_speed(
     trusted: Collection[Vantage],
 ) -> list[Bin]:
     """Return the speed series of one bin, from the vantages that bear witness in it."""
-    times: dict[tuple[Vantage, Target], list[float]] = {}
+    believed = {(one.id, one.country, one.asn) for one in trusted}
+    times: dict[tuple[_Name, str], list[float]] = {}
     for vantage, measurement in rows:
-        target, slow = targets.get(measurement.target), slowness(measurement)
-        if target is not None and slow is not None and vantage in trusted:
-            times.setdefault((vantage, target), []).append(slow)
-    controlled = any(target.group == CONTROL for target in targets.values())
-    pace = _control_pace(times)
-    paces: dict[SeriesKey, list[float]] = {}
-    for (vantage, target), seen in times.items():
-        own = pace.get(vantage) if controlled else 1.0
+        name = (vantage.id, vantage.country, vantage.asn)
+        if name not in believed or measurement.target not in targets:
+            continue
+        slow = slowness(measurement)
+        if slow is not None:
+            times.setdefault((name, measurement.target), []).append(slow)
+    middles = {pair: median(seen) for pair, seen in times.items()}
+    pace = _control_pace(middles, targets)
+    paces: dict[tuple[str, str], list[float]] = {}
+    for (name, code), middle in middles.items():
+        target, own = targets[code], pace.get(name)
         if own is None or not target.domain or target.group == CONTROL:
             continue
-        for place in filter(None, (vantage.country, f"AS{vantage.asn}" if vantage.asn else "")):
-            key = SeriesKey(f"{SPEED}:{place}", Entity(EntityKind.DOMAIN, target.domain))
-            paces.setdefault(key, []).append(own / median(seen))
-    return [Bin(time, key, median(found)) for key, found in sorted(paces.items())]
+        for place in filter(None, (name[1], f"AS{name[2]}" if name[2] else "")):
+            paces.setdefault((place, target.domain), []).append(own / middle)
+    return [
+        Bin(time, SeriesKey(f"{SPEED}:{place}", Entity(EntityKind.DOMAIN, domain)), median(found))
+        for (place, domain), found in sorted(paces.items())
+    ]
 
 
-def _control_pace(times: Mapping[tuple[Vantage, Target], list[float]]) -> dict[Vantage, float]:
-    """Return for each vantage the median over its controls."""
-    found: dict[Vantage, list[float]] = {}
-    for (vantage, target), seen in times.items():
-        if target.group == CONTROL:
-            found.setdefault(vantage, []).append(median(seen))
-    return {vantage: median(paces) for vantage, paces in found.items()}
+def _control_pace(
+    middles: Mapping[tuple[_Name, str], float], targets: Mapping[str, Target]
+) -> dict[_Name, float]:
+    """Return for each vantage the median over its controls; 1 where the book has none."""
+    if not any(target.group == CONTROL for target in targets.values()):
+        return dict.fromkeys((name for name, _ in middles), 1.0)
+    found: dict[_Name, list[float]] = {}
+    for (name, code), middle in middles.items():
+        if targets[code].group == CONTROL:
+            found.setdefault(name, []).append(middle)
+    return {name: median(paces) for name, paces in found.items()}
