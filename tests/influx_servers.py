@@ -15,7 +15,7 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -174,13 +174,11 @@ def named_login() -> Iterator[Login]:
         password=os.environ.get("NETWATCH_TEST_INFLUX_TOKEN", ""),
         organization=os.environ.get("NETWATCH_TEST_INFLUX_ORG", ""),
     )
-    version = InfluxServer(login).dialect.version
-    make, drop = {"1": _on_v1, "2": _on_v2, "3": _on_core}[version[0]](login)
-    make()
-    try:
+    server = InfluxServer(login)
+    version = server.dialect.version
+    server.close()
+    with _MAKERS[version[0]](login):
         yield login
-    finally:
-        drop()
 
 
 def open_store(login: Login, *, dialect: Dialect | None = None, page: int = 100_000) -> InfluxStore:
@@ -220,51 +218,43 @@ def victoria_metrics(folder: Path) -> Iterator[str]:
             process.wait(10)
 
 
-def _on_v1(login: Login) -> tuple[Callable[[], object], Callable[[], object]]:
-    def run(statement: str) -> None:
-        httpx.post(
-            f"{login.url}/query",
-            data={"q": statement},
-            auth=(login.username, login.password),
-            trust_env=False,
-        ).raise_for_status()
+@contextmanager
+def _on_v1(login: Login) -> Iterator[None]:
+    account = (login.username, login.password)
+    with httpx.Client(base_url=login.url, auth=account, trust_env=False) as client:
 
-    return (
-        lambda: run(f'CREATE DATABASE "{login.database}"'),
-        lambda: run(f'DROP DATABASE "{login.database}"'),
-    )
+        def run(statement: str) -> None:
+            client.post("/query", data={"q": statement}).raise_for_status()
+
+        run(f'CREATE DATABASE "{login.database}"')
+        try:
+            yield
+        finally:
+            run(f'DROP DATABASE "{login.database}"')
 
 
-def _on_v2(login: Login) -> tuple[Callable[[], object], Callable[[], object]]:
-    client = httpx.Client(
-        base_url=login.url,
-        headers={"Authorization": f"Token {login.password}"},
-        timeout=20,
-        trust_env=False,
-    )
-
-    def make() -> None:
+@contextmanager
+def _on_v2(login: Login) -> Iterator[None]:
+    headers = {"Authorization": f"Token {login.password}"}
+    with httpx.Client(base_url=login.url, headers=headers, trust_env=False) as client:
         found = client.get("/api/v2/orgs", params={"org": login.organization}).raise_for_status()
         body = {"orgID": found.json()["orgs"][0]["id"], "name": login.database}
-        client.post("/api/v2/buckets", json=body).raise_for_status()
-
-    def drop() -> None:
-        found = client.get("/api/v2/buckets", params={"name": login.database}).raise_for_status()
-        number = found.json()["buckets"][0]["id"]
-        client.delete(f"/api/v2/buckets/{number}").raise_for_status()
-
-    return make, drop
+        made = client.post("/api/v2/buckets", json=body).raise_for_status()
+        try:
+            yield
+        finally:
+            client.delete(f"/api/v2/buckets/{made.json()['id']}").raise_for_status()
 
 
-def _on_core(login: Login) -> tuple[Callable[[], object], Callable[[], object]]:
-    client = httpx.Client(
-        base_url=login.url,
-        headers={"Authorization": f"Bearer {login.password}"},
-        timeout=20,
-        trust_env=False,
-    )
-    path = "/api/v3/configure/database"
-    return (
-        lambda: client.post(path, json={"db": login.database}).raise_for_status(),
-        lambda: client.delete(path, params={"db": login.database}).raise_for_status(),
-    )
+@contextmanager
+def _on_core(login: Login) -> Iterator[None]:
+    headers, path = {"Authorization": f"Bearer {login.password}"}, "/api/v3/configure/database"
+    with httpx.Client(base_url=login.url, headers=headers, trust_env=False) as client:
+        client.post(path, json={"db": login.database}).raise_for_status()
+        try:
+            yield
+        finally:
+            client.delete(path, params={"db": login.database}).raise_for_status()
+
+
+_MAKERS = {"1": _on_v1, "2": _on_v2, "3": _on_core}
