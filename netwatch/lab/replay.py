@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from netwatch.analysis.pipeline import Judgement, Pipeline, by_interval
+from netwatch.model.errors import InputError
 from netwatch.model.incident import Incident
 from netwatch.protocols import Checkpoint, Ledger, SeriesStore
 from netwatch.sources.longform import LongForm
@@ -21,7 +22,7 @@ class Replay:
     Attributes:
         pipeline: judges the bins; its width is that of the figures.
         store, ledger: what is written, as by a live observatory.
-        at: a bin of which to say what a live observatory would have said.
+        at: a time at which to say what a live observatory would have said.
         progress: told the share that is done, 0 to 1.
     """
 
@@ -38,16 +39,23 @@ def replay_figures(figures: LongForm, replay: Replay) -> list[Incident]:
     Returns what would have been said of each open incident at `replay.at`, widest scope first.
 
     Raises:
+        InputError: there are no figures at `replay.at`.
         StoreError: the store or the ledger cannot be written.
     """
     bins = list(figures.bins())
+    end = bins[-1].time + figures.width
+    if replay.at is not None and not bins[0].time <= replay.at < end:
+        raise InputError(
+            f"{replay.at:%Y-%m-%dT%H:%MZ}: no figures; they go from "
+            f"{bins[0].time:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
+        )
     said: list[Incident] = []
     done: list[Judgement] = []
     steps = _steps(figures, len(bins), replay)
-    replay.store.put_bins(bins, closed_until=bins[-1].time + figures.width)
+    replay.store.put_bins(bins, closed_until=end)
     for step in steps:
         done.append(step)
-        if step.time == replay.at:
+        if replay.at is not None and step.time <= replay.at < step.time + figures.width:
             said = replay.pipeline.tracker.snapshots()
         if len(done) >= _CHUNK:
             _write(done, replay, figures.width)

@@ -68,6 +68,11 @@ def test_replay_says_what_it_would_have_said(call: Call, tmp_path: Path) -> None
     assert (tmp_path / "replay" / "ledger.sqlite").exists()
 
 
+def test_between_two_bins_it_says_what_the_earlier_one_said(call: Call) -> None:
+    _, said, _ = call("replay", "iran-2019-11", "--json", "--at", "2019-11-17T09:29+03:30")
+    assert "at 7% of ordinary levels after 12 hours" in json.loads(said)["statements"][0]
+
+
 def test_replay_again_gives_the_same(call: Call) -> None:
     words = ("replay", "iran-2019-11", "--json", "--at", "2019-11-17T05:30Z")
     first, second = call(*words), call(*words)
@@ -80,6 +85,9 @@ def test_replay_again_gives_the_same(call: Call) -> None:
 REFUSED = {
     ("replay", "absent.csv"): "absent.csv: no such file; tables that come with netwatch: iran",
     ("replay", "iran-2019-11", "--at", "teatime"): "--at 'teatime': no ISO 8601 time; write 2019",
+    ("replay", "iran-2019-11", "--at", "2020-01-01"): (
+        "2020-01-01T00:00Z: no figures; they go from 2019-11-10T20:30Z to 2019-11-20T"
+    ),
     ("replay", "iran-2019-11", "--bin", "weekly"): "--bin: 'weekly' is no duration; write 30s",
     ("replay", "iran-2019-11", "--out", "full"): "full: holds something else; name an empty folder",
     ("replay", "broken.csv"): "broken.csv: no column 'entity'; found time, signal, value",
