@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from influx_front import front_of_version_2
 from influx_servers import AS_CORE, fresh_login, named_login, open_store
 
 from netwatch.protocols import SeriesStore
@@ -49,6 +50,14 @@ def influx_store_like_core(folder: Path) -> Iterator[SeriesStore]:
 
 
 @contextmanager
+def influx_store_by_client(folder: Path) -> Iterator[SeriesStore]:
+    with fresh_login() as login, front_of_version_2(login) as front:
+        store = open_store(front)
+        yield store
+        store.close()
+
+
+@contextmanager
 def influx_store_named(folder: Path) -> Iterator[SeriesStore]:
     with named_login() as login:
         store = open_store(login)
@@ -61,6 +70,7 @@ STORES = [
     pytest.param(sqlite_store, id="sqlite"),
     pytest.param(influx_store, id="influx"),
     pytest.param(influx_store_like_core, id="influx-like-core"),
+    pytest.param(influx_store_by_client, id="influx-by-client"),
 ]
 if os.environ.get("NETWATCH_TEST_INFLUX_URL"):
     STORES.append(pytest.param(influx_store_named, id="influx-named"))
