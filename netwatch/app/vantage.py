@@ -13,6 +13,7 @@ from netwatch.agent.identity import read_or_make_identity
 from netwatch.agent.loop import AgentParts, run_agent
 from netwatch.agent.runner import Runner
 from netwatch.agent.spool import Spool
+from netwatch.agent.target_list import TargetBook
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
 from netwatch.config import Config
@@ -27,10 +28,12 @@ __all__ = [
     "load_probes",
     "open_consent",
     "open_spool",
+    "open_target_book",
     "present",
     "purge_vantage",
     "run_once",
     "run_vantage",
+    "targets_of",
     "vantage_of",
 ]
 
@@ -65,16 +68,17 @@ async def run_vantage(config: Config, *, with_consent: bool = False) -> None:
     Raises:
         ConfigError: there is nothing to probe, or a target's probe does not exist.
     """
-    if not config.target:
+    targets = targets_of(config)
+    if not targets:
         raise ConfigError("target: there is none, so there is nothing to probe")
     password = broker_password(config)
     with open_spool(config) as spool:
-        needed = with_consent and any(needs_consent(target) for target in config.target)
+        needed = with_consent and any(needs_consent(target) for target in targets_of(config))
         await run_agent(
             AgentParts(
                 vantage=vantage_of(config),
-                targets=config.target,
-                probes=load_probes(config.target),
+                targets=targets,
+                probes=load_probes(targets),
                 connect=link_factory(config.broker, password),
                 spool=spool,
                 clock=now,
@@ -86,14 +90,15 @@ async def run_vantage(config: Config, *, with_consent: bool = False) -> None:
 
 async def run_once(config: Config) -> list[Measurement]:
     """Measure every target once, keep and send nothing, and return what was seen."""
-    runner = Runner(load_probes(config.target), now, config.agent.timeout.total_seconds())
+    targets = targets_of(config)
+    runner = Runner(load_probes(targets), now, config.agent.timeout.total_seconds())
     slots = asyncio.Semaphore(config.agent.concurrency)
 
     async def measure(target: Target) -> Measurement:
         async with slots:
             return await runner.measure(target)
 
-    return await asyncio.gather(*(measure(target) for target in config.target))
+    return await asyncio.gather(*(measure(target) for target in targets))
 
 
 async def examine_vantage(config: Config) -> list[Finding]:
@@ -102,12 +107,25 @@ async def examine_vantage(config: Config) -> list[Finding]:
     patient = Patient(
         folder=_folder(config),
         vantage=config.vantage.id,
-        targets=config.target,
+        targets=targets_of(config),
         consent=open_consent(config),
         connect=lambda: connect(None),
         now=now(),
     )
     return await examine(patient)
+
+
+def open_target_book(config: Config, *, key: bytes | None = None) -> TargetBook:
+    """Return the book that keeps the observatory's last good target list."""
+    return TargetBook(_folder(config) / f"targets-{config.vantage.id}", key=key)
+
+
+def targets_of(config: Config) -> tuple[Target, ...]:
+    """Return the configuration's targets and the adopted list's; the host's own come first."""
+    listed = open_target_book(config).current()
+    own = {target.id for target in config.target}
+    more = listed.targets if listed is not None else ()
+    return (*config.target, *(target for target in more if target.id not in own))
 
 
 @contextmanager
@@ -132,7 +150,7 @@ def demand_consent(config: Config) -> None:
     Raises:
         ConfigError: nobody has; it says how to.
     """
-    needed = any(needs_consent(target) for target in config.target)
+    needed = any(needs_consent(target) for target in targets_of(config))
     if needed and open_consent(config).granted_at() is None:
         raise ConfigError(
             "nobody has agreed to probing from this machine yet; read what it means with"
@@ -145,7 +163,7 @@ def purge_vantage(config: Config) -> list[Path]:
     folder = _folder(config)
     found = [
         path
-        for pattern in ("spool-{}.sqlite*", "agent-{}.key", "consent-{}.json")
+        for pattern in ("spool-{}.sqlite*", "agent-{}.key", "consent-{}.json", "targets-{}")
         for path in sorted(folder.glob(pattern.format(config.vantage.id)))
     ]
     for path in found:

@@ -19,6 +19,7 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _DEFAULT = Path("netwatch.toml")
+_LARGEST_FILE = 1024 * 1024
 
 
 @app.callback()
@@ -73,11 +74,11 @@ def explain(config: ConfigOption = _DEFAULT, as_json: JsonOption = False) -> Non
     import msgspec
 
     from netwatch.agent.explain import explain as explain_agent
-    from netwatch.app.vantage import vantage_of
+    from netwatch.app.vantage import targets_of, vantage_of
     from netwatch.config import read_config
 
     found = read_config(config)
-    told = explain_agent(vantage_of(found), found.target, found.agent)
+    told = explain_agent(vantage_of(found), targets_of(found), found.agent)
     lines = [f"It probes {len(told.targets)} targets:"]
     lines += [
         f"  {row.target:24} {row.probe:9} {row.host:40} {row.times_a_day} times a day"
@@ -188,6 +189,37 @@ def export(
     with open_spool(read_config(config)) as spool:
         count = write_export(file, (sealed.payload for sealed in spool.each_waiting(100)))
     _print({"batches": count, "file": str(file)}, [f"{count} batches in {file}"], as_json=as_json)
+
+
+@app.command()
+def adopt(
+    file: Annotated[Path, typer.Argument(help="The signed list.")],
+    config: ConfigOption = _DEFAULT,
+    key: Annotated[
+        str, typer.Option("--key", help="The observatory's public key, 64 hexadecimal digits.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Take up an observatory's signed target list; a refused one changes nothing.
+
+    It is probed from the next start on, within this machine's own limits.
+    Example: netwatch agent adopt targets.signed
+    """
+    from netwatch.app.vantage import open_target_book, present
+    from netwatch.config import read_config
+    from netwatch.model.errors import ConfigError, InputError
+
+    try:
+        book = open_target_book(read_config(config), key=bytes.fromhex(key) or None)
+        with file.open("rb") as opened:
+            listed = book.offer(opened.read(_LARGEST_FILE), present())
+    except ValueError as error:
+        raise ConfigError("--key: must be 64 hexadecimal digits") from error
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}") from error
+    told = {"version": listed.version, "targets": len(listed.targets)}
+    line = f"{len(listed.targets)} targets, version {listed.version}; see `netwatch agent explain`"
+    _print(told, [line], as_json=as_json)
 
 
 @app.command()

@@ -2,22 +2,24 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from netwatch.agent.spool import Spool
+from netwatch.agent.target_list import TargetList, sign_targets
 from netwatch.app.vantage import open_spool
 from netwatch.cli.agent import app
 from netwatch.config import read_config
 from netwatch.model.errors import ConfigError, InputError
-from netwatch.model.measurement import Measurement, Vantage
+from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.wire.envelope import unpack_batch
 from netwatch.wire.export import read_export
-from netwatch.wire.signing import BATCH, open_signed
+from netwatch.wire.signing import BATCH, Signer, open_signed
 
 Command = Callable[..., Result]
 
@@ -195,3 +197,21 @@ def test_what_a_vantage_packs_is_signed_with_its_key(tmp_path: Path) -> None:
         spool.seal()
         message = spool.newest(1)[0].payload
     assert open_signed(message, BATCH)[1] is not None
+
+
+def test_a_signed_list_is_adopted_and_an_older_one_refused(
+    netwatch: Command, tmp_path: Path
+) -> None:
+    signer = Signer(Ed25519PrivateKey.generate())
+    expires = datetime.now(UTC) + timedelta(days=7)
+    file = tmp_path / "targets.signed"
+    listed = TargetList(2, expires, (Target("root-f", "dns", "192.5.5.241", path="."),))
+    file.write_bytes(sign_targets(listed, signer))
+    told = json.loads(netwatch("adopt", str(file), "--key", signer.public.hex(), "--json").stdout)
+    assert told == {"version": 2, "targets": 1}
+    assert "root-f" in netwatch("explain").stdout
+    assert isinstance(netwatch("run").exception, ConfigError)  # others can see that one
+    file.write_bytes(sign_targets(TargetList(1, expires, ()), signer))
+    assert "not newer" in str(netwatch("adopt", str(file)).exception)
+    assert isinstance(netwatch("adopt", str(file), "--key", "xyz").exception, ConfigError)
+    assert "root-f" in netwatch("explain").stdout

@@ -1,0 +1,146 @@
+"""Hostile target lists: refused with a reason, and the last good one is kept."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from netwatch.agent.target_list import LARGEST_LIST, TargetBook, TargetList, sign_targets
+from netwatch.model.errors import InputError
+from netwatch.model.measurement import Target
+from netwatch.wire.envelope import SIGNED
+from netwatch.wire.signing import BATCH, TARGETS, Signer
+
+NOW = datetime(2026, 1, 8, tzinfo=UTC)
+LATER = NOW + timedelta(days=7)
+GOOD = Target("root-f", "dns", "192.5.5.241", path=".", domain="f.root-servers.net")
+
+
+@pytest.fixture
+def signer() -> Signer:
+    return Signer(Ed25519PrivateKey.generate())
+
+
+@pytest.fixture
+def book(tmp_path: Path, signer: Signer) -> TargetBook:
+    made = TargetBook(tmp_path / "targets")
+    made.offer(sign_targets(TargetList(5, LATER, (GOOD,)), signer), NOW)
+    return made
+
+
+def refused(book: TargetBook, message: bytes, reason: str) -> None:
+    with pytest.raises(InputError, match=reason) as caught:
+        book.offer(message, NOW)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+    current = book.current()
+    assert current is not None
+    assert (current.version, current.targets) == (5, (GOOD,))
+
+
+def test_a_newer_list_is_taken_up_and_survives(
+    book: TargetBook, signer: Signer, tmp_path: Path
+) -> None:
+    more = (GOOD, Target("site", "http", "example.org", country="XX", asn=64500))
+    book.offer(sign_targets(TargetList(6, LATER, more), signer), NOW)
+    found = TargetBook(tmp_path / "targets").current()
+    assert found is not None
+    assert found.targets == more
+
+
+def test_an_expired_list_that_was_good_stays_in_use(book: TargetBook) -> None:
+    assert book.current() is not None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1", "10.0.0.1", "192.168.1.1", "172.16.5.5", "169.254.169.254", "100.64.0.1",
+        "0.0.0.0", "224.0.0.1", "255.255.255.255", "192.0.2.1", "::1", "fe80::1", "fc00::1",
+        "ff02::1", "2001:db8::1", "::ffff:10.0.0.1",
+    ],
+)  # fmt: skip
+def test_private_and_special_ranges(book: TargetBook, signer: Signer, host: str) -> None:
+    bad = TargetList(6, LATER, (GOOD, replace(GOOD, id="bad", host=host)))
+    refused(book, sign_targets(bad, signer), "'bad': an address of a private or special range")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"host": "printer.local"}, "private network"),
+        ({"host": "db.internal"}, "private network"),
+        ({"host": "localhost"}, "no name of a host"),
+        ({"host": ""}, "no name of a host"),
+        ({"host": "a" * 60_000 + ".org"}, "no name of a host"),
+        ({"host": "exa mple.org"}, "no name of a host"),
+        ({"host": "example.org/x"}, "no name of a host"),
+        ({"host": "0x7f000001"}, "no name of a host"),
+        ({"host": "2130706433"}, "no name of a host"),
+        ({"host": "127.1"}, "no name of a host"),
+        ({"id": ""}, "no name for a target"),
+        ({"id": "@gap"}, "no name for a target"),
+        ({"id": "x" * 129}, "no name for a target"),
+        ({"id": "root-f"}, "stands twice"),
+        ({"port": 70_000}, "no port"),
+        ({"port": -1}, "no port"),
+        ({"path": "/\r\nHost: evil"}, "path"),
+        ({"country": "Iran"}, "country"),
+        ({"asn": -5}, "asn"),
+    ],
+    ids=lambda item: str(item)[:40],
+)
+def test_targets_that_are_none(
+    book: TargetBook, signer: Signer, change: dict[str, object], reason: str
+) -> None:
+    bad = replace(GOOD, **({"id": "bad"} | change))
+    refused(book, sign_targets(TargetList(6, LATER, (GOOD, bad)), signer), reason)
+
+
+def test_a_million_entries(book: TargetBook, signer: Signer) -> None:
+    many = b"[" + b"{}," * 10**6 + b"{}]"
+    message = SIGNED + bytes(96) + b'{"version":6,"targets":' + many + b"}"
+    refused(book, message, "bytes are too many")
+    compact = b'{"version":6,"expires":"2027-01-01T00:00:00Z","targets":[' + b"0," * 20_000 + b"0]}"
+    assert len(compact) < LARGEST_LIST
+    refused(book, signer.sign(compact, TARGETS), "target list: ")
+
+
+def test_signatures(book: TargetBook, signer: Signer) -> None:
+    newer = TargetList(6, LATER, (GOOD,))
+    plain = msgspec.json.encode(newer)
+    refused(book, plain, "nobody has signed")
+    refused(book, signer.sign(plain, BATCH), "signature is false")
+    refused(book, sign_targets(newer, signer)[:-1] + b" ", "signature is false")
+    stranger = Signer(Ed25519PrivateKey.generate())
+    refused(book, sign_targets(newer, stranger), "not the observatory's")
+
+
+@pytest.mark.parametrize("version", [1, 4, 5])
+def test_an_older_list_cannot_be_brought_back(
+    book: TargetBook, signer: Signer, version: int
+) -> None:
+    refused(book, sign_targets(TargetList(version, LATER, ()), signer), "is not newer than 5")
+
+
+def test_an_expired_list_is_not_taken_up(book: TargetBook, signer: Signer) -> None:
+    refused(book, sign_targets(TargetList(6, NOW, (GOOD,)), signer), "expired on 2026-01-08")
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [b"", b"[]", b"{}", b'{"version":"6"}', b"\xff\xfe", b'{"version":6,"code":"import os"}'],
+)
+def test_what_is_no_list(book: TargetBook, signer: Signer, plain: bytes) -> None:
+    refused(book, signer.sign(plain, TARGETS), "target list: ")
+
+
+def test_the_key_can_be_told_beforehand(tmp_path: Path, signer: Signer) -> None:
+    other = Signer(Ed25519PrivateKey.generate())
+    book = TargetBook(tmp_path / "targets", key=signer.public)
+    with pytest.raises(InputError, match="not the observatory's"):
+        book.offer(sign_targets(TargetList(1, LATER, (GOOD,)), other), NOW)
+    assert book.current() is None
