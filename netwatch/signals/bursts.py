@@ -61,26 +61,29 @@ class Bursts:
         self._window = window
         self._agents: dict[str, _Agent] = {}
 
-    def up(self, vantage: Vantage, *, broker: str, at: datetime) -> None:
-        """Take in that an agent is there; who is back within a window was never lost."""
+    def up(
+        self, vantage: Vantage, *, broker: str, at: datetime, hazard: Hazard | None = None
+    ) -> None:
+        """Take in that an agent is there.
+
+        Who is back within a window was never lost, and who is back before his window is
+        judged is no evidence. `hazard` is what is believed of an agent seen for the first time.
+        """
         known = self._agents.get(vantage.id)
-        if known is not None and known.lost_at is None:
-            known.vantage, known.broker = vantage, broker
+        if known is None:
+            self._agents[vantage.id] = _Agent(vantage, broker, at, hazard or Hazard.steady())
             return
-        hazard = known.hazard if known else Hazard.steady()
-        since = at
-        if known and known.lost_at is not None and known.lost_at >= at - self._window:
-            # Back before the window could pass: the line shook, nothing was lost.
-            since = known.since
-        self._agents[vantage.id] = _Agent(vantage, broker, since, hazard)
+        known.vantage, known.broker = vantage, broker
+        if known.lost_at is not None and known.lost_at < at - self._window:
+            known.hazard = known.hazard.seen(1, known.lost_at - known.since)
+            known.since = at
+        known.lost_at = None
 
     def lost(self, agent: str, *, last_packet: datetime) -> None:
         """Take in that a will came; of a stranger, or of one who is lost already, nothing."""
         known = self._agents.get(agent)
-        if known is None or known.lost_at is not None or last_packet < known.since:
-            return
-        known.hazard = known.hazard.seen(1, last_packet - known.since)
-        known.lost_at = last_packet
+        if known is not None and known.lost_at is None and last_packet >= known.since:
+            known.lost_at = last_packet
 
     def stopped(self, agent: str) -> None:
         """Take in a goodbye: it is no evidence, and the agent is not expected any more."""

@@ -1,5 +1,7 @@
 """Blame on made-up tables: each of the four causes comes out as itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -182,3 +184,20 @@ def test_counts_that_cannot_be_are_refused() -> None:
         table_from_matrix([[1.0]], [[1.0]], [0, 1])
     with pytest.raises(ValueError, match="labels"):
         table_from_matrix([[1.0]], [[1.0]], [0], Labels(controls=[False, True]))
+
+
+def test_on_a_day_without_failures_nobody_is_too_good_to_be_true() -> None:
+    found = assign_blame(even(6, 800))
+    assert found.trust.min() > 0.8
+    assert found.noise.max() < 0.2
+
+
+def test_a_target_known_to_be_frail_is_not_called_dead() -> None:
+    """Two networks saw it fail, which it does at every other time."""
+    successes = np.full((2, 20), 2.0)
+    successes[:, 4] = 0
+    table = table_from_matrix(np.full((2, 20), 2.0), successes, [0, 1])
+    assert assign_blame(table).dead[4] > 0.5
+    usual = np.where(table.cells.target == 4, 0.5, 0.02)
+    known = replace(table, cells=replace(table.cells, usual=usual))
+    assert assign_blame(known).dead[4] < 0.3

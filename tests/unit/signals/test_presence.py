@@ -171,3 +171,23 @@ def test_all_gone_is_one_notice_and_no_burst() -> None:
     found = bursts.judge(START)
     assert found.bursts == []
     assert "60" in found.notice
+
+
+def test_who_is_lost_often_counts_for_less() -> None:
+    """Fifty losses in a day and a half teach more than a prior does."""
+    bursts = stream(0)
+    time = START
+    for _ in range(50):
+        for one in range(20):
+            bursts.lost(f"IR{one}", last_packet=time)
+            back = Vantage(f"IR{one}", "IR", 64500)
+            bursts.up(back, broker="b1", at=time + timedelta(minutes=20))
+        time += timedelta(minutes=40)
+    for one in range(5):
+        bursts.lost(f"IR{one}", last_packet=time)
+    steady = stream(5).judge(START).bursts[0]
+    restless = bursts.judge(time).bursts[0]
+    assert restless.lost == steady.lost == 5
+    assert steady.conclusive
+    assert not restless.conclusive
+    assert restless.evidence < steady.evidence

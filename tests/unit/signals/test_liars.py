@@ -1,0 +1,72 @@
+"""Liars, all the way: three agents in ten open no incident, and would have without blame."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from benchmarks.detection.fleet import FleetSize, make_fleet
+from netwatch.detect.detector import GridDetector
+from netwatch.incidents.rules import Rules
+from netwatch.incidents.tracker import Tracker
+from netwatch.model.atlas import Atlas
+from netwatch.model.entity import Entity, Place
+from netwatch.model.incident import Incident
+from netwatch.model.series import Bin, SeriesKey
+from netwatch.signals.blame import assign_blame
+from netwatch.signals.table import Labels, table_from_matrix
+from netwatch.signals.witness import count_cells
+
+START = datetime(2026, 1, 8, tzinfo=UTC)
+WIDTH = timedelta(minutes=5)
+HONEST_BINS, BINS = 60, 110
+COUNTRY = Entity.parse("country:XX")
+NETWORKS = [Entity.parse(f"asn:{64500 + number}") for number in range(9)]
+
+
+def bins(seed: int, share: float, *, blamed: bool) -> Iterator[tuple[datetime, list[Bin]]]:
+    """Yield the bins of nine networks of five targets; six of twenty lie after a while."""
+    random = np.random.default_rng(seed)
+    fleet = make_fleet(seed, FleetSize(bins=BINS, blocked=0.01, dead=0.01))
+    liars = random.permutation(20)[:6]
+    labels = Labels(controls=fleet.controls)
+    for number in range(BINS):
+        tried, got = fleet.trials[number], fleet.successes[number]
+        if number >= HONEST_BINS:
+            got[liars] = random.binomial(tried[liars], share)
+            got[liars, :5] = tried[liars, :5]  # their controls are always well
+        table = table_from_matrix(tried, got, fleet.network, labels)
+        counts = count_cells(table, assign_blame(table)) if blamed else np.ones(len(table.network))
+        value = table.by_target(table.cells.successes * counts)
+        total = table.by_target(table.cells.trials * counts)
+        time = START + number * WIDTH
+        yield (
+            time,
+            [
+                Bin(time, SeriesKey("reachability", entity), value[part].sum(), total[part].sum())
+                for entity, part in zip(NETWORKS, np.arange(5, 50).reshape(9, 5), strict=True)
+            ],
+        )
+
+
+def incidents(seed: int, share: float, *, blamed: bool) -> list[Incident]:
+    places = [Place(COUNTRY, "Testland", None)]
+    places += [Place(entity, str(entity), COUNTRY) for entity in NETWORKS]
+    atlas = Atlas(places)
+    detector = GridDetector(atlas, width=WIDTH, least_history=WIDTH * 40)
+    tracker = Tracker(atlas, width=WIDTH, rules=Rules())
+    found: list[Incident] = []
+    for time, counted in bins(seed, share, blamed=blamed):
+        levels = detector.step(time, counted, frozen=tracker.frozen())
+        found += tracker.step(levels)
+    return found
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_liars_open_no_incident(share: float) -> None:
+    assert incidents(7, share, blamed=True) == []
+
+
+def test_the_same_liars_open_one_where_nobody_is_blamed() -> None:
+    assert any(one.entity == COUNTRY for one in incidents(7, 0.0, blamed=False))
