@@ -28,6 +28,7 @@ _OPTIONAL: dict[str, str] = {
     "zone": "",
 }
 _LEAST_REGULAR = 0.9
+_MOST_EMPTY, _MOST_EMPTY_SHARE = 100_000, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ def make_longform(frame: pd.DataFrame, path: Path, *, width: timedelta | None = 
     else:
         frame = _gather(frame, width)
     frame = frame.sort_values(["time", "signal", "entity"], ignore_index=True)
+    _refuse_emptiness(frame["time"], width, path)
     return LongForm(frame, places, width, dropped)
 
 
@@ -209,6 +211,16 @@ def _bin_width(times: "pd.Series[pd.Timestamp]", path: Path) -> timedelta:
     if ((instants - instants[0]) % width != 0).mean() > 1 - _LEAST_REGULAR:
         raise InputError(f"{path}: times have no regular step; name a bin width")
     return timedelta(seconds=width)
+
+
+def _refuse_emptiness(times: "pd.Series[pd.Timestamp]", width: timedelta, path: Path) -> None:
+    """Raise InputError where one stray time would make hours of empty intervals to judge."""
+    intervals = (times.iloc[-1] - times.iloc[0]) / pd.Timedelta(width)
+    if intervals > _MOST_EMPTY and intervals > _MOST_EMPTY_SHARE * times.nunique():
+        raise InputError(
+            f"{path}: {intervals:.0f} intervals of {width} from {times.iloc[0]} to "
+            f"{times.iloc[-1]}, and hardly any has a value; is the first or last time wrong?"
+        )
 
 
 def _gather(frame: pd.DataFrame, width: timedelta) -> pd.DataFrame:

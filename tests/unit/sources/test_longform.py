@@ -173,6 +173,14 @@ def test_what_cannot_be_used_is_one_clear_line(write: Write, name: str) -> None:
     assert len(said.splitlines()) == 1
 
 
+def test_a_stray_year_is_one_clear_line_and_no_hour_of_waiting(write: Write) -> None:
+    rows = [row(f"2019-11-16T{hour:02}:{minute:02}Z") for hour in range(24) for minute in (0, 5)]
+    path = write(HEAD + row("1970-01-01T00:00Z") + "".join(rows))
+    with pytest.raises(InputError, match="is the first or last time wrong") as refused:
+        read_longform(path)
+    assert len(str(refused.value).splitlines()) == 1
+
+
 def test_a_comment_does_not_shift_the_line_that_is_named(write: Write) -> None:
     text = "# measured\n# by somebody\n" + HEAD + row("2019-11-16T00:00Z") + row("never")
     with pytest.raises(InputError, match="line 5: 'never' is no time"):
