@@ -6,23 +6,31 @@ that even a lost `series.sqlite` costs the open days only.
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.store.blocks import decode, encode
-from netwatch.store.database import BINS, TABLES, Database, Table
+from netwatch.store.database import LEVELS, TABLES, Database, Table
 from netwatch.store.manifest import NAME, Entry, insert_entry, parse_lines
 from netwatch.store.names import Area
 from netwatch.store.parquet import Parquet
 from netwatch.store.rows import Ints
+from netwatch.store.sealed import file_fault
 
 __all__ = ["adopt_sealed_days", "salvage", "set_database_aside"]
 
 _log = logging.getLogger(__name__)
+_SMALL = {
+    "series": "id, area, signal, kind, code",
+    "text": "id, text",
+    "sealed": "line, day, kind, file, entry",
+    "promise": "one, closed_until",
+}
 _PARTS = ("", "-wal", "-shm")  # what SQLite keeps beside the file
 
 
@@ -51,19 +59,22 @@ def adopt_sealed_days(database: Database, folder: Path, area: Area) -> None:
     with database.writing(durable=True) as connection:
         for entry in entries:
             insert_entry(connection, entry)
-        for entry in _newest(entries):
-            if (folder / entry.file).exists():
-                _adopt_names(connection, folder, entry, area)
+        _adopt_names(connection, folder, entries, area)
 
 
-def salvage(aside: Path, database: Database) -> int:
-    """Copy what can be read of the damaged file `aside`; return how many rows that was."""
+def salvage(aside: Path, database: Database, folder: Path, area: Area) -> int:
+    """Copy what can be read of the damaged file `aside`; return how many rows that was.
+
+    The sealed days are to be adopted before, for their files know more names than may be left.
+    """
     damaged = sqlite3.connect(aside, isolation_level=None)
     try:
         damaged.execute("pragma writable_schema = on")  # else a short file is not read at all
         with database.writing(durable=True) as connection:
-            for name in ("series", "text", "sealed", "promise"):
-                _copy_small(damaged, connection, name)
+            last = connection.execute("select coalesce(max(line), 0) from sealed").fetchone()[0]
+            for name, columns in _SMALL.items():
+                _copy_small(damaged, connection, name, columns)
+            _adopt_names(connection, folder, _entries_after(connection, last), area)
             found = connection.execute("select id from series").fetchall()
             known = np.array([number for (number,) in found], np.int64)
             return sum(_copy_blocks(damaged, connection, table, known) for table in TABLES)
@@ -74,38 +85,50 @@ def salvage(aside: Path, database: Database) -> int:
         damaged.close()
 
 
-def _newest(entries: list[Entry]) -> list[Entry]:
-    """Return the newest line of every day that has a file."""
+def _entries_after(connection: sqlite3.Connection, line: int) -> list[Entry]:
+    found = connection.execute("select entry from sealed where line > ? order by line", (line,))
+    return [msgspec.json.decode(text, type=Entry) for (text,) in found]
+
+
+def _adopt_names(
+    connection: sqlite3.Connection, folder: Path, entries: Sequence[Entry], area: Area
+) -> None:
+    """Number series and baselines as the newest files of `entries` do."""
     newest = {(entry.kind, entry.day): entry for entry in entries}
-    return [entry for entry in newest.values() if entry.file]
-
-
-def _adopt_names(connection: sqlite3.Connection, folder: Path, entry: Entry, area: Area) -> None:
-    """Number series and baselines as the sealed file does."""
     parquet = Parquet()
     try:
-        files = [folder / entry.file]
-        for number, signal, kind, code in parquet.names(files):
-            connection.execute(
-                "insert or ignore into series (id, area, signal, kind, code)"
-                " values (?, ?, ?, ?, ?)",
-                (number, area(Entity(EntityKind(kind), code)), signal, kind, code),
-            )
-        if entry.kind != BINS.name:
-            connection.executemany(
-                "insert or ignore into text (id, text) values (?, ?)",
-                parquet.texts(files).items(),
-            )
+        for entry in newest.values():
+            if entry.file and not file_fault(folder, entry):
+                _adopt_file(connection, parquet, folder / entry.file, entry.kind)
     finally:
         parquet.close()
+    found = connection.execute("select id, kind, code from series where area = ''").fetchall()
+    connection.executemany(
+        "update series set area = ? where id = ?",
+        [(area(Entity(EntityKind(kind), code)), number) for number, kind, code in found],
+    )
 
 
-def _copy_small(damaged: sqlite3.Connection, connection: sqlite3.Connection, name: str) -> None:
-    for row in _readable(damaged, name, ("rowid",)):
-        places = ", ".join("?" for _ in row)
-        connection.execute(
-            "insert or ignore into @ values (#)".replace("@", name).replace("#", places), row
+def _adopt_file(connection: sqlite3.Connection, parquet: Parquet, path: Path, kind: str) -> None:
+    connection.executemany(
+        "insert or ignore into series (id, area, signal, kind, code) values (?, '', ?, ?, ?)",
+        parquet.names([path]),
+    )
+    if kind == LEVELS.name:
+        connection.executemany(
+            "insert or ignore into text (id, text) values (?, ?)", parquet.texts([path]).items()
         )
+
+
+def _copy_small(
+    damaged: sqlite3.Connection, connection: sqlite3.Connection, name: str, columns: str
+) -> None:
+    """Copy some columns of a table; a row that is there already stays as it is."""
+    places = ", ".join("?" for _ in columns.split(","))
+    insert = "insert or ignore into @ (#) values (%)".replace("@", name)
+    insert = insert.replace("#", columns).replace("%", places)
+    for row in _readable(damaged, name, ("rowid",), columns):
+        connection.execute(insert, row)
 
 
 def _copy_blocks(
@@ -125,14 +148,16 @@ def _copy_blocks(
 
 
 def _readable(
-    damaged: sqlite3.Connection, name: str, key: tuple[str, ...]
+    damaged: sqlite3.Connection, name: str, key: tuple[str, ...], columns: str = "*"
 ) -> Iterator[tuple[object, ...]]:
     """Yield the rows of a table up to the damage, then those from the end back to it."""
     for direction in ("", " desc"):
         order = ", ".join(column + direction for column in key)
         try:
             yield from damaged.execute(
-                "select * from @ order by #".replace("@", name).replace("#", order)
+                "select # from @ order by %".replace("#", columns)
+                .replace("@", name)
+                .replace("%", order)
             )
         except sqlite3.DatabaseError as error:
             _log.warning("table %s: %s", name, error)

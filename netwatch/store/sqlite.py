@@ -193,7 +193,8 @@ def _opened(path: Path, folder: Path, area: Area, clock: Clock) -> Database:
         with alone(path):
             aside = set_database_aside(path, clock())
         database = Database(path)
-        saved = salvage(aside, database)
+        adopt_sealed_days(database, folder, area)
+        saved = salvage(aside, database, folder, area)
         _log.error("%s; set aside as %s, %d rows of the open days saved", error, aside.name, saved)
     adopt_sealed_days(database, folder, area)
     return database

@@ -325,3 +325,22 @@ def test_a_spoilt_block_is_named_and_left_out(
     assert "block 1" in caplog.text
     assert [finding.file for finding in store.check()] == ["series.sqlite"]
     store.close()
+
+
+@pytest.mark.parametrize("share", [0.6, 0.95])
+def test_series_that_only_open_days_know_are_saved_too(tmp_path: Path, share: float) -> None:
+    store = open_store(tmp_path)
+    store.put_bins(bins_at(300) + bins_at(0, KEYS[50:100]))
+    list(store.seal(keep=timedelta(days=29)))
+    for first in range(300, 500, 10):
+        store.put_bins([bin_ for step in range(first, first + 10) for bin_ in bins_at(step)])
+    store.close()
+    path = tmp_path / "series.sqlite"
+    os.truncate(path, int(path.stat().st_size * share))
+    again = open_store(tmp_path)
+    found = everything(again)
+    whole = {(bin_.time, bin_.series): bin_ for step in range(300, 500) for bin_ in bins_at(step)}
+    assert found[:50] == bins_at(0, KEYS[50:100])
+    assert all(whole[bin_.time, bin_.series] == bin_ for bin_ in found[50:])
+    assert {bin_.series for bin_ in found} == set(KEYS)
+    again.close()
