@@ -31,6 +31,7 @@ _LEAST_SHARE = 0.05
 """A target that answers less often than this in ordinary times can tell nothing."""
 _LEAST_TEMPER = 0.12
 _JUMP = 4.0
+_MOST_RATIO = 100.0
 _USUALLY = 0.5
 _MOST_DEGREES = 4.0
 """Student's t never gets thinner tails than these: single wild bins are common in the field."""
@@ -85,7 +86,7 @@ class Core:
         state = self.state
         usable, ready = self.usable(), state.ready.copy()
         shares = np.where(state.share, _divide(values, totals), values)
-        ratio = _divide(shares, state.baseline.expect(time))
+        ratio = np.minimum(_divide(shares, state.baseline.expect(time)), _MOST_RATIO)
         ratio[~usable] = np.nan
         normal = normal_probability(state.belief) > _USUALLY
         ratio[self._nuisance.faulty(self._groups, ratio, normal)] = np.nan

@@ -29,6 +29,7 @@ class Case(msgspec.Struct):
         id, entity, state, revision: as in the record.
         started_at, started_low, started_high, provisional_at, confirmed_at: as in the record.
         trough: deepest level so far.
+        lead: the signal whose level the incident follows.
         children: when each narrower entity fell and came back.
         back_from: first bin of the present run of returned levels (the end, if it lasts).
         good_from: first bin of the present run of levels that are good enough to close.
@@ -49,6 +50,7 @@ class Case(msgspec.Struct):
     trough: Level
     told_at: datetime
     told: Level
+    lead: str
     state: IncidentState = IncidentState.CONFIRMED
     revision: int = 0
     ended_at: datetime | None = None

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from netwatch.incidents.case import Case
 from netwatch.incidents.rules import Rules
-from netwatch.incidents.watch import RETURNED, Watch
+from netwatch.incidents.watch import LOST, RETURNED, Watch, is_low
 from netwatch.model.incident import IncidentState, Reason
 from netwatch.model.series import Level
 
@@ -45,22 +45,29 @@ def next_reason(case: Case, watch: Watch | None, now: datetime, rules: Rules) ->
     if case.trough.value is None or value < case.trough.value:
         case.trough = level
     case.back_from = (case.back_from or now) if value >= RETURNED else None
-    case.good_from = (case.good_from or now) if value >= _GOOD else None
+    case.good_from = (case.good_from or now) if _is_good(level) else None
     if case.good_from is not None and now - case.good_from >= rules.stable:
         case.state, case.ended_at = IncidentState.RESOLVED, case.back_from
         return Reason.RESTORED
-    return _turn(case, value) or _told_again(case, level, now, rules)
+    return _turn(case, level, value) or _told_again(case, level, now, rules)
 
 
-def _turn(case: Case, value: float) -> Reason | None:
+def _is_good(level: Level) -> bool:
+    """Return whether a level is good enough to close, or too noisy a one may be and seems so."""
+    value, high = level.value or 0.0, level.high or 0.0
+    return value >= _GOOD or (high >= _GOOD and level.probability < LOST)
+
+
+def _turn(case: Case, level: Level, value: float) -> Reason | None:
     """Return PARTIAL or REDROP where the level clearly left, or fell back to, the trough."""
     trough = case.trough.value or 0.0
     if case.state is IncidentState.EASING:
-        if value <= trough + _REDROP:
+        if value <= trough + _REDROP and is_low(level):
             case.state, case.rising = IncidentState.CONFIRMED, 0
             return Reason.REDROP
         return None
-    risen = value > trough + _PARTIAL_RISE and value > _PARTIAL_LEVEL
+    clear = (level.low or 0.0) > (case.trough.high or 0.0) or level.probability < LOST
+    risen = clear and value > trough + _PARTIAL_RISE and value > _PARTIAL_LEVEL
     case.rising = case.rising + 1 if risen else 0
     if case.rising >= _PARTIAL_BINS:
         case.state = IncidentState.EASING
@@ -77,6 +84,6 @@ def _told_again(case: Case, level: Level, now: datetime, rules: Rules) -> Reason
     low, high = case.told.low, case.told.high
     if low is None or high is None or level.value is None or case.told.value is None:
         return None
-    outside = not low <= level.value <= high
+    outside = (level.low or 0.0) > high or (level.high or 0.0) < low
     moved = abs(level.value - case.told.value) >= _MATERIAL
     return Reason.MATERIAL if outside and moved else None

@@ -8,18 +8,19 @@ import msgspec
 from netwatch.incidents.case import Case, write_revision
 from netwatch.incidents.progress import next_reason, pass_milestones
 from netwatch.incidents.rules import Rules
-from netwatch.incidents.watch import LOST, Watch
+from netwatch.incidents.watch import LOST, Watch, is_low
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Child, Incident, IncidentState, Reason
-from netwatch.model.series import LEAD_SIGNALS, Level, SeriesKey
+from netwatch.model.series import ACTIVE_SIGNALS, LEAD_SIGNALS, Level, SeriesKey
 
 __all__ = ["Tracker"]
 
 _SURE = 0.95
 _VERY_SURE = 0.99
 _LEAST_BINS = 2
+_NEW_LOSS = 0.10
 _LEAST_COVERAGE = 0.3
 _KINDS = list(EntityKind)
 
@@ -141,10 +142,12 @@ class Tracker:
 
     def _watch(self, levels: Iterable[Level]) -> None:
         """Show every level to its entity's watch; the lead signal alone moves it."""
+        leads = {case.entity: case.lead for case in self._cases}
         for level in levels:
             signals = self._signals.setdefault(level.entity, {})
             signals[level.series.signal] = level
-            lead = next((name for name in LEAD_SIGNALS if name in signals), None)
+            usual = next((name for name in LEAD_SIGNALS if name in signals), "")
+            lead = leads.get(level.entity, usual)
             if level.series.signal != lead or level.coverage < _LEAST_COVERAGE:
                 continue
             watch = self._watches.setdefault(level.entity, Watch(level))
@@ -169,7 +172,21 @@ class Tracker:
         level, hold = watch.level, self._rules.hold(entity.kind)
         deep = level.value is not None and level.value < LOST and level.probability > _VERY_SURE
         long_enough = watch.low_bins >= (1 if deep else _LEAST_BINS)
+        if self._is_settled(entity, level):
+            return False
         return long_enough and level.probability > _SURE and watch.held(self._width) >= hold
+
+    def _is_settled(self, entity: Entity, level: Level) -> bool:
+        """Return whether the level is where the last loss ended, rather than in a new one.
+
+        Some never come back in full: what settles at 88 % is neither still out nor out again.
+        """
+        return any(
+            case.entity == entity
+            and case.state is IncidentState.RESOLVED
+            and (level.value or 0.0) > (case.told.value or 0.0) - _NEW_LOSS
+            for case in self._cases
+        )
 
     def _is_covered(self, entity: Entity) -> bool:
         """Return whether an open incident, or a wider scope that may open one, holds `entity`."""
@@ -195,20 +212,33 @@ class Tracker:
             trough=watch.lowest or watch.level,
             told_at=now,
             told=watch.level,
+            lead=self._lead(entity),
             children={},
         )
         self._cases.append(case)
         self._follow_children(case, now)
         return case
 
+    def _lead(self, entity: Entity) -> str:
+        """Return the signal that an incident follows: an active one, where it shows the loss.
+
+        Others return days apart, and must not hold open what users have back.
+        """
+        signals = self._signals[entity]
+        for name in ACTIVE_SIGNALS:
+            if name in signals and is_low(signals[name]):
+                return name
+        return self._watches[entity].level.series.signal
+
     def _reopened(self, entity: Entity, now: datetime) -> Case | None:
         """Return the resolved case of `entity` that a new loss continues, opened again."""
         for case in self._cases:
-            if case.entity == entity:
+            if case.entity == entity and now - case.told_at <= self._rules.reopen:
                 case.state, case.ended_at = IncidentState.CONFIRMED, None
                 case.told_at, case.told = now, self._watches[entity].level
                 case.back_from, case.good_from, case.rising = None, None, 0
                 return case
+        self._cases = [case for case in self._cases if case.entity != entity]
         return None
 
     def _absorb(self, case: Case) -> list[Incident]:
@@ -254,9 +284,12 @@ class Tracker:
         return write_revision(case, reason, networks, self._signals.get(case.entity, {}))
 
     def _is_past(self, case: Case, now: datetime) -> bool:
-        """Return whether a case can no longer reopen."""
-        ended = case.state is IncidentState.RESOLVED and case.ended_at is not None
-        return ended and now - case.told_at > self._rules.reopen
+        """Return whether a case can no longer reopen, nor says where the level has settled."""
+        if case.state is not IncidentState.RESOLVED:
+            return False
+        watch = self._watches.get(case.entity)
+        low = watch is not None and watch.low_from is not None
+        return not low and now - case.told_at > self._rules.reopen
 
     def _next_id(self, entity: Entity, onset: datetime) -> str:
         """Return `NW-<country>-<year>-<number>`; XX stands for no country."""
