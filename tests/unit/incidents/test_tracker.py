@@ -161,6 +161,13 @@ def test_a_rise_to_ten_percent_is_no_return() -> None:
     }
 
 
+def test_a_return_to_eighty_seven_percent_is_a_return_once() -> None:
+    shape = both(cut(*range(6), end=30), cut(*range(6), start=30, depth=0.87))
+    reasons = [one.reason for one in follow(shape, 80)]
+    assert reasons.count(Reason.RESTORED) == 1
+    assert Reason.REDROP not in reasons
+
+
 def test_a_loss_soon_after_the_end_continues_the_incident() -> None:
     shape = both(cut(*range(6), end=10), cut(*range(6), start=25, end=30))
     revisions = follow(shape, 60)
