@@ -90,7 +90,13 @@ class Mirror:
         if counted:
             fresh = counted - self._counted
             errors = fresh["store"] + fresh["inbox"]
-            yield PipelineHealth(at, "collector", fresh["batches"], write_errors=errors)
+            yield PipelineHealth(
+                at,
+                "collector",
+                fresh["batches"],
+                write_errors=errors,
+                refused=fresh["refused"],
+            )
         yield from self._outbox(at)
         human = self._opened.ledger.in_state(OutboxState.HUMAN)
         oldest = min((entry.changed_at for entry in human), default=at)

@@ -80,6 +80,7 @@ def test_incidents_places_and_health_are_as_in_the_ledger(opened: Opened) -> Non
     opened.store.put_bins([], closed_until=T0)
     mirror = mirror_of(opened)
     opened.tally.add("batches", 7)
+    opened.tally.add("refused", 2)
     mirror.write(T0 + 2 * STEP)
     (shown,) = rows(opened, 'SELECT * FROM "incident"')
     assert shown["id"] == INCIDENT.id
@@ -96,6 +97,7 @@ def test_incidents_places_and_health_are_as_in_the_ledger(opened: Opened) -> Non
     assert none["posts"] == 0
     stages = {row["stage"]: row for row in rows(opened, 'SELECT * FROM "pipeline"')}
     assert stages["collector"]["messages"] == 7
+    assert stages["collector"]["refused"] == 2
     assert stages["analysis"]["pending"] == 1
     assert stages["analysis"]["delay_seconds"] == 600
 
