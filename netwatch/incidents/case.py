@@ -68,6 +68,8 @@ def write_revision(
     reason: Reason,
     networks: dict[Entity, tuple[Watch, float]],
     signals: dict[str, Level],
+    *,
+    pattern: str | None = None,
 ) -> Incident:
     """Return the next revision of `case`, counted up.
 
@@ -76,6 +78,7 @@ def write_revision(
         reason: why the revision is written.
         networks: the networks of its scope, with their weights.
         signals: newest level of every signal of its entity; the lead signal is among them.
+        pattern: what the scope's losses make together.
     """
     case.revision += 1
     level = case.told
@@ -113,6 +116,7 @@ def write_revision(
         evidence=case.evidence,
         baseline=level.baseline,
         parent=case.parent,
+        pattern=pattern,
     )
 
 

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from netwatch.incidents.case import Case, write_revision
+from netwatch.incidents.episodes import EpisodeLog, follow_episodes
+from netwatch.incidents.patterns import Window, find_patterns, lead_pattern
 from netwatch.incidents.progress import next_reason, pass_milestones
 from netwatch.incidents.rules import Rules
 from netwatch.incidents.watch import LOST, Watch, is_low
@@ -30,6 +32,7 @@ class _Saved(msgspec.Struct):
 
     watches: dict[str, Watch]
     signals: dict[str, list[Level]]
+    logs: dict[str, EpisodeLog]
     cases: list[Case]
     numbers: dict[str, int]
 
@@ -48,6 +51,7 @@ class Tracker:
         self._rules = rules
         self._watches: dict[Entity, Watch] = {}
         self._signals: dict[Entity, dict[str, Level]] = {}
+        self._logs: dict[Entity, EpisodeLog] = {}
         self._cases: list[Case] = []
         self._numbers: dict[str, int] = {}
 
@@ -111,7 +115,9 @@ class Tracker:
             for entity in self._signals
             if (others := self._beside_watch(entity))
         }
-        return msgspec.msgpack.encode(_Saved(watches, signals, self._cases, self._numbers))
+        logs = {str(entity): log for entity, log in self._logs.items()}
+        saved = _Saved(watches, signals, logs, self._cases, self._numbers)
+        return msgspec.msgpack.encode(saved)
 
     def load(self, state: bytes) -> None:
         """Take up a saved state.
@@ -131,6 +137,7 @@ class Tracker:
         for text, levels in saved.signals.items():
             known = self._signals.setdefault(Entity.parse(text), {})
             known.update({level.series.signal: level for level in levels})
+        self._logs = {Entity.parse(text): log for text, log in saved.logs.items()}
         self._cases = saved.cases
         self._numbers = saved.numbers
 
@@ -152,6 +159,8 @@ class Tracker:
                 continue
             watch = self._watches.setdefault(level.entity, Watch(level))
             watch.see(level, self._width)
+            log = self._logs.get(level.entity, EpisodeLog())
+            self._logs[level.entity] = follow_episodes(log, level, self._width)
 
     def _open(self, now: datetime) -> list[Incident]:
         """Open an incident for every scope that held long enough, the widest first."""
@@ -281,7 +290,16 @@ class Tracker:
             for entity, weight in weights.items()
             if entity in self._watches
         }
-        return write_revision(case, reason, networks, self._signals.get(case.entity, {}))
+        signals = self._signals.get(case.entity, {})
+        return write_revision(case, reason, networks, signals, pattern=self._pattern(case))
+
+    def _pattern(self, case: Case) -> str | None:
+        """Return the name of the leading pattern in the losses of a case's scope."""
+        log = self._logs.get(case.entity, EpisodeLog())
+        zone = self._atlas.zone(case.entity)
+        window = Window(case.told.time + self._width, zone, self._width)
+        lead = lead_pattern(find_patterns(log.episodes, window))
+        return lead.name if lead else None
 
     def _is_past(self, case: Case, now: datetime) -> bool:
         """Return whether a case can no longer reopen, nor says where the level has settled."""

@@ -93,7 +93,7 @@ def plain_incident(incident: Incident) -> dict[str, object]:
             "at": _text(incident.trough_at),
         },
         "signals": [name for name, agrees in incident.signals if agrees],
-        "pattern": None,
+        "pattern": incident.pattern,
         "parent": incident.parent,
         "children": [
             {

@@ -99,6 +99,7 @@ class Incident:
         evidence: 0 signal to 4 acknowledged.
         baseline: what the ordinary level stands on.
         parent: id of the incident that this one was merged into.
+        pattern: name of the pattern that the scope's losses make, such as `daily-curfew`.
     """
 
     id: str
@@ -124,6 +125,7 @@ class Incident:
     evidence: int
     baseline: str
     parent: str | None = None
+    pattern: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
