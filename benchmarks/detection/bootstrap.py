@@ -17,7 +17,8 @@ from benchmarks.detection.scoring import Outcome
 __all__ = ["Figure", "Scores", "differences", "draw_weights", "score"]
 
 _SUMS = (
-    "level_bins", "level_error", "interval_bins", "covered", "brier_bins", "brier", "weeks",
+    "level_bins", "level_error", "large_level_bins", "large_level_error", "interval_bins",
+    "covered", "brier_bins", "brier", "weeks",
 )  # fmt: skip
 
 
@@ -79,6 +80,7 @@ def score(outcomes: Sequence[Outcome], weights: Floats, names: Sequence[str]) ->
         draws["false_time"] = weights @ minutes.to_numpy(dtype=float) / (total["weeks"] * 10_080)
         draws["false_per_week"] = false / total["weeks"]
         draws["level_error"] = total["level_error"] / total["level_bins"]
+        draws["large_level_error"] = total["large_level_error"] / total["large_level_bins"]
         draws["coverage"] = total["covered"] / total["interval_bins"]
         draws["brier"] = total["brier"] / total["brier_bins"]
     found = truths[truths["found"]]

@@ -20,7 +20,7 @@ _COLUMNS: Sequence[tuple[str, str, float, int, bool]] = (
     ("late p50/p90, bins", "late", 1, 0, False),
     ("delay p50/p90, min", "delay", 1, 0, False),
     ("onset/end error p50, min", "edges", 1, 0, False),
-    ("level error mean / event p50, points", "levels", 100, 1, False),
+    ("level error, points: mean / over 100 blocks / event p50", "levels", 100, 1, False),
     ("90 % interval holds", "coverage", 100, 0, False),
     ("Brier", "brier", 1, 4, False),
     ("fragments / event", "fragments", 1, 2, False),
@@ -54,8 +54,10 @@ def _cell(
     if name == "edges":
         return f"{_plain(figures['onset_error_p50'])} / {_plain(figures['end_error_p50'])}"
     if name == "levels":
-        mean, middle = figures["level_error"].value, figures["event_level_error_p50"].value
-        return "-" if math.isnan(mean) else f"{100 * mean:.1f} / {100 * middle:.1f}"
+        names = ("level_error", "large_level_error", "event_level_error_p50")
+        values = [100 * figures[one].value for one in names]
+        shown = ["-" if math.isnan(value) else f"{value:.1f}" for value in values]
+        return "-" if math.isnan(values[0]) else " / ".join(shown)
     figure = figures[name]
     if math.isnan(figure.value):
         return "-"

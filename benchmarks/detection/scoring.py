@@ -15,6 +15,7 @@ __all__ = ["LOW", "Outcome", "judge"]
 
 LOW = 0.95
 """An entity is truly below ordinary under this level (the Brier score's outcome)."""
+_LARGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,10 @@ def _cluster_rows(world: World, levels: Levels | None) -> pd.DataFrame:
         known = inside & np.isfinite(error)
         sums["level_bins"] = known.sum(axis=1).astype(float)
         sums["level_error"] = np.where(known, error, 0).sum(axis=1)
+        # Few blocks scatter by more than any method could remove: the large ones also apart.
+        large = world.sizes > _LARGE
+        sums["large_level_bins"] = sums["level_bins"] * large
+        sums["large_level_error"] = sums["level_error"] * large
         if levels.low is not None and levels.high is not None:
             # Shares are printed in whole per cent, so a hair beside the edge is inside.
             slack = 0.005

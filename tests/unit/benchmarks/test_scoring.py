@@ -145,6 +145,7 @@ def test_level_error_coverage_and_brier() -> None:
     found = figures(world, [detection(1000, 2000)], levels)
     assert found["level_error"] == pytest.approx(0.04)
     assert found["event_level_error_p50"] == pytest.approx(0.04)
+    assert np.isnan(found["large_level_error"])  # the network has 50 blocks
     assert found["coverage"] == 1
     assert found["brier"] == 0
     narrow = Levels(level, level - 0.01, level + 0.01, 1 - inside[None, :].astype(float))
