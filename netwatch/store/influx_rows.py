@@ -20,6 +20,7 @@ __all__ = [
     "newest",
     "parse_answer",
     "parse_bin",
+    "parse_counts",
     "parse_level",
     "series_of",
     "stamp_of",
@@ -120,15 +121,16 @@ def series_of(row: Row) -> SeriesKey:
     return _name(*row[-3:])[0]
 
 
+def parse_counts(row: Row) -> tuple[float, float | None]:
+    """Return the value and the total of the bin that a row was."""
+    value, total, trials = row[1:4]
+    return _number(value), _number(total) if trials else None
+
+
 def parse_bin(row: Row) -> Bin:
     """Return the bin that a row was."""
-    value, total, trials = row[1:4]
-    return Bin(
-        time=moment(stamp_of(row)),
-        series=series_of(row),
-        value=_number(value),
-        total=_number(total) if trials else None,
-    )
+    value, total = parse_counts(row)
+    return Bin(moment(stamp_of(row)), series_of(row), value, total)
 
 
 def parse_level(row: Row) -> Level:
