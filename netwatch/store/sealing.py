@@ -104,8 +104,10 @@ class Sealer:
                 set_aside(self._folder / old.file)
                 old = None
             parts, rows = self._write_parts(table, day, old, workshop)
+            if not parts:
+                raise StoreError(f"{day_text(day)}: every open block of {table.name} is damaged")
             made = workshop / name
-            names = (self._names.keys, self._texts.texts)
+            names = (self._names.keys.copy(), self._texts.texts.copy())  # others may add to them
             self._parquet.join_parts(table, made, parts, names=names, rows=rows)
             entry = Entry(
                 line=0,
@@ -162,7 +164,7 @@ class Sealer:
         """
         with self._database.reading() as connection:
             times = open_days.count_times(connection, table, span)
-        count = max(self._names.keys) // SIZE + 1
+        count = max(self._names.keys.copy()) // SIZE + 1
         step = max(1, int(_CHUNK / (SIZE * times + old / count + 1)))
         return [(first, min(first + step, count) - 1) for first in range(0, count, step)]
 
