@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.detection.blame import Blame, Table, blame_plainly, score_blame
 from benchmarks.detection.fleet import FleetSize, area_under_curve, make_fleet
+from benchmarks.detection.run_blame import blame_with_netwatch
 
 
 def test_the_area_counts_pairs() -> None:
@@ -71,3 +72,12 @@ def test_a_constant_answer_is_worth_a_half() -> None:
 
     scores = score_blame(shrug, seeds=(1,))
     assert scores.vantage == scores.target == scores.path == scores.slow == 0.5
+
+
+def test_netwatch_tells_the_four_apart_better_than_means_do() -> None:
+    ours = score_blame(blame_with_netwatch, seeds=(1,))
+    plain = score_blame(blame_plainly, seeds=(1,))
+    assert ours.vantage >= 0.99
+    assert ours.path >= 0.97
+    assert ours.slow >= 0.95
+    assert ours.path > plain.path
