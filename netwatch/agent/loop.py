@@ -16,6 +16,7 @@ from netwatch.config import AgentConfig
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.protocols import Clock, Probe
+from netwatch.together import first_end
 from netwatch.worker import Worker
 
 __all__ = ["AgentParts", "run_agent"]
@@ -78,10 +79,7 @@ async def run_agent(parts: AgentParts) -> None:
         measurer.paused = parts.paused
         keeper = _Keeper(parts, worker, uplink, measurer)
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(measurer.run(keeper.take))
-                group.create_task(keeper.run(pace))
-                group.create_task(uplink.run())
+            await first_end(measurer.run(keeper.take), keeper.run(pace), uplink.run())
         finally:
             await keeper.flush(seal=True)
 

@@ -17,8 +17,9 @@ import msgspec
 from netwatch.agent.spool import Sealed, Spool
 from netwatch.model.errors import InputError, LinkError
 from netwatch.protocols import Link, Message
+from netwatch.together import first_end
 from netwatch.wire.acknowledgement import Acknowledgement, unpack_acknowledgement
-from netwatch.wire.session import connect_patiently, first_end
+from netwatch.wire.session import connect_patiently
 from netwatch.wire.signing import ACKNOWLEDGEMENT, open_signed
 from netwatch.wire.topics import acknowledgement_topic, batch_topic, presence_topic
 from netwatch.worker import Worker

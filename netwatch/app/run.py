@@ -4,6 +4,8 @@ import asyncio
 import signal
 from collections.abc import Coroutine
 
+from netwatch.together import first_end
+
 __all__ = ["run_until_stopped"]
 
 
@@ -13,18 +15,16 @@ def run_until_stopped(work: Coroutine[None, None, None]) -> None:
 
 
 async def _run(work: Coroutine[None, None, None]) -> None:
-    """Cancel `work` at the first signal; a second one kills as usual."""
-    task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
+    """End `work` at the first signal; a second one kills as usual."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
 
     def stop(number: signal.Signals) -> None:
         loop.remove_signal_handler(number)
-        task.cancel()
+        stopped.set()
+
+    async def wait() -> None:
+        await stopped.wait()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
-    try:
-        await task
-    except asyncio.CancelledError:
-        if not task.cancelled():
-            raise
+    await first_end(work, wait())

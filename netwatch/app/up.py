@@ -1,6 +1,5 @@
-"""The whole observatory in one process: one TaskGroup, nothing to install."""
+"""The whole observatory in one process: nothing to install."""
 
-import asyncio
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 
@@ -9,6 +8,7 @@ from netwatch.app.page import run_serve
 from netwatch.app.publishing import run_publish
 from netwatch.app.vantage import run_vantage
 from netwatch.config import Config
+from netwatch.together import first_end
 
 __all__ = ["run_analyzing", "run_collecting", "run_serving", "run_up"]
 
@@ -22,9 +22,7 @@ async def run_up(config: Config) -> None:
     async with AsyncExitStack() as stack:
         opened = stack.enter_context(open_parts(config))
         await stack.enter_async_context(run_broker(config))
-        async with asyncio.TaskGroup() as group:
-            for part in _parts(opened):
-                group.create_task(part)
+        await first_end(*_parts(opened))
 
 
 def _parts(opened: Opened) -> list[Coroutine[None, None, None]]:
@@ -55,9 +53,7 @@ async def run_collecting(config: Config) -> None:
 async def run_analyzing(config: Config) -> None:
     """Run the analysis and the publisher alone."""
     with open_parts(config) as opened:
-        async with asyncio.TaskGroup() as group:
-            for part in (run_analyze(opened), run_publish(opened), *_mirror(opened)):
-                group.create_task(part)
+        await first_end(run_analyze(opened), run_publish(opened), *_mirror(opened))
 
 
 async def run_serving(config: Config) -> None:

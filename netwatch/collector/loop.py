@@ -13,8 +13,9 @@ from netwatch.config import AnalysisConfig
 from netwatch.model.errors import LinkError, StoreError
 from netwatch.model.measurement import Target
 from netwatch.protocols import Clock, Link, Message, SeriesStore
+from netwatch.together import first_end
 from netwatch.wire.acknowledgement import pack_acknowledgement
-from netwatch.wire.session import connect_patiently, first_end
+from netwatch.wire.session import connect_patiently
 from netwatch.wire.signing import ACKNOWLEDGEMENT, Signer
 from netwatch.wire.topics import ALL_BATCHES, acknowledgement_topic
 from netwatch.worker import Worker

@@ -25,6 +25,7 @@ from netwatch.lab.verdict import Course, Finding, judge_drill
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.series import SeriesKey
 from netwatch.protocols import OutboxEntry, OutboxState
+from netwatch.together import end_tasks
 
 __all__ = ["Drill", "Outcome", "Part", "run_drill"]
 
@@ -177,11 +178,10 @@ def _all_sent(opened: Opened) -> bool:
 
 async def _stop(running: Sequence["asyncio.Future[None]"]) -> None:
     """Cancel every part, wait for it, and raise what one of them died of."""
+    await end_tasks(running)
     for part in running:
-        part.cancel()
-    for ended in await asyncio.gather(*running, return_exceptions=True):
-        if isinstance(ended, Exception):
-            raise ended
+        if not part.cancelled() and (error := part.exception()):
+            raise error
 
 
 def _free_port() -> int:

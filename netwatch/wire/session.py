@@ -1,8 +1,7 @@
-"""What both ends of a link need: coming back patiently, and ending together."""
+"""What both ends of a link need: coming back patiently."""
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from random import Random
 
 import stamina
@@ -10,7 +9,7 @@ import stamina
 from netwatch.model.errors import LinkError
 from netwatch.protocols import Link
 
-__all__ = ["connect_patiently", "first_end"]
+__all__ = ["connect_patiently"]
 
 _log = logging.getLogger("netwatch.wire.session")
 # It would tell of each attempt; we tell of the first failure and of the return.
@@ -46,16 +45,3 @@ async def connect_patiently(make: Callable[[], Link], *, pace: float, random: Ra
     if failures:
         _log.warning("connected after %d failed attempts", failures)
     return link
-
-
-async def first_end(*parts: Awaitable[None]) -> None:
-    """Run `parts` together until the first ends, stop the others, and raise what it raised."""
-    tasks = [asyncio.ensure_future(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
