@@ -186,7 +186,7 @@ def copy(
     with (
         closing(_open_address(source)) as from_store,
         closing(_open_address(target)) as to_store,
-        _progress(quiet=as_json) as told,
+        _progress(from_store.closed_until() or now, quiet=as_json) as told,
     ):
         copied = copy_store(from_store, to_store, start=start, end=end, told=told)
     if as_json:
@@ -254,12 +254,11 @@ def _duration(text: str) -> Duration:
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> "Iterator[Callable[[Copied], None]]":
+def _progress(last: datetime, *, quiet: bool) -> "Iterator[Callable[[Copied], None]]":
     """Show on stderr how far a copy has come; time tells, for rows are not counted ahead."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    now = datetime.now(UTC)
     begun: list[datetime] = []
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
@@ -269,7 +268,7 @@ def _progress(*, quiet: bool) -> "Iterator[Callable[[Copied], None]]":
             begun[:] = begun or [copied.until - timedelta(hours=1)]
             bar.update(
                 task,
-                total=max((now - begun[0]).total_seconds(), 1.0),
+                total=max((max(last, copied.until) - begun[0]).total_seconds(), 1.0),
                 completed=(copied.until - begun[0]).total_seconds(),
                 description=f"{copied.until:%Y-%m-%d %H:%M}  {copied.bins + copied.levels:,} rows",
             )
