@@ -262,8 +262,8 @@ def main() -> None:
     if chosen.json:
         print(json.dumps({"series": series, "engines": results, "full days": days}))
         return
-    print(f"{series:,} series")
     if results:
+        print(f"{series:,} series")
         show(results)
     for row, value in days.items():
         print(f"embedded, whole days: {row:26}{value:18,.1f}")
