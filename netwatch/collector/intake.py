@@ -1,13 +1,14 @@
 """Judges what comes in: size, form, sender, time. Only what passes is kept."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from netwatch.collector.closer import Closer
 from netwatch.collector.inbox import Inbox, Parcel, Verdict
 from netwatch.collector.tally import Tally
 from netwatch.model.errors import InputError
+from netwatch.model.measurement import Batch
 from netwatch.protocols import Clock, Message
 from netwatch.wire.acknowledgement import Acknowledgement, to_ranges
 from netwatch.wire.envelope import LARGEST_MESSAGE, unpack_batch
@@ -18,6 +19,8 @@ __all__ = ["Intake"]
 
 _TOLERANCE = timedelta(minutes=5)
 """How far ahead of ours a vantage's clock may be."""
+_OLDEST = timedelta(days=400)
+"""A spool holds some months; what is older was dated by a clock that did not know the year."""
 
 
 @dataclass(slots=True)
@@ -90,4 +93,15 @@ class Intake:
             self._tally.complain("future", f"batch {batch.sequence} of {sender} is in the future")
             answers.setdefault(sender, _Answer()).refused.append((batch.sequence, "future"))
             return None
-        return Parcel(batch, message.payload, key)
+        return Parcel(self._without_old(batch), message.payload, key)
+
+    def _without_old(self, batch: Batch) -> Batch:
+        """Return a batch without what a clock dated years back; the rest of it is kept."""
+        bound = self._clock() - _OLDEST
+        recent = tuple(one for one in batch.measurements if one.time >= bound)
+        if len(recent) == len(batch.measurements):
+            return batch
+        old = len(batch.measurements) - len(recent)
+        text = f"batch {batch.sequence} of {batch.vantage.id}: {old} dated before {bound:%Y-%m-%d}"
+        self._tally.complain("past", text)
+        return replace(batch, measurements=recent)

@@ -89,6 +89,13 @@ def test_the_future_is_refused(desk: Desk) -> None:
     assert answer.kept == ((2, 2),)
 
 
+def test_what_a_clock_dated_years_back_is_left_out_and_the_batch_kept(desk: Desk) -> None:
+    (answer,) = desk.take(message(1, -401 * 24 * 60), message(2, 0))
+    assert answer.kept == ((1, 2),)
+    assert desk.tally.counts["past"] == 1
+    assert desk.tally.counts["measurements"] == 1
+
+
 def test_bad_input_is_counted_by_reason_and_logged_once(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
