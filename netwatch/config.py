@@ -119,6 +119,8 @@ class StoreConfig(_Section, frozen=True):
     organization: str = ""
     authority: str = ""
     patience: Duration = Duration(seconds=5)
+    raw: Duration = Duration(days=14)
+    five_minutes: Duration = Duration(days=731)
 
 
 class AnalysisConfig(_Section, frozen=True):

@@ -51,6 +51,8 @@ MEANINGS = {
     "store.organization": "the organization, on InfluxDB 2",
     "store.authority": "file with the certificates that TLS trusts",
     "store.patience": "how long an answer is awaited",
+    "store.raw": "how long the embedded store keeps bins as measured",
+    "store.five_minutes": "how long it keeps bins of five minutes; hourly ones stay for ever",
     "analysis.bin": "width of the intervals that are counted and judged",
     "analysis.grace": "how long late measurements are awaited before an interval closes",
     "analysis.least_history": "how old a series must be before it has an ordinary level",

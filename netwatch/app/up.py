@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from netwatch.app.observatory import Opened, open_parts, run_analyze, run_broker, run_collect
 from netwatch.app.page import run_serve
 from netwatch.app.publishing import run_publish
+from netwatch.app.upkeep import run_upkeep
 from netwatch.app.vantage import run_vantage
 from netwatch.config import Config
 from netwatch.together import first_end
@@ -28,6 +29,7 @@ async def run_up(config: Config) -> None:
 def _parts(opened: Opened) -> list[Coroutine[None, None, None]]:
     """Return what runs side by side; the vantage only where there is something to probe."""
     parts = [run_collect(opened), run_analyze(opened), run_publish(opened), run_serve(opened)]
+    parts.append(run_upkeep(opened))
     if opened.config.target:
         parts.append(run_vantage(opened.config))
     return parts + _mirror(opened)
@@ -47,7 +49,7 @@ async def run_collecting(config: Config) -> None:
     async with AsyncExitStack() as stack:
         opened = stack.enter_context(open_parts(config))
         await stack.enter_async_context(run_broker(config))
-        await run_collect(opened)
+        await first_end(run_collect(opened), run_upkeep(opened))
 
 
 async def run_analyzing(config: Config) -> None:
