@@ -15,6 +15,7 @@ import numpy.typing as npt
 __all__ = ["LEAST_SPREAD", "Baseline", "hour_of_week"]
 
 Floats = npt.NDArray[np.float64]
+Shapes = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 Hours = npt.NDArray[np.int_]
@@ -28,6 +29,7 @@ _CLIP = 2.0
 _LEAST_GAIN = 0.1
 _WEEK_PRIOR = 3.0
 """Visits that the hour of week needs before it counts for more than the hour of day."""
+_MOSTLY = 0.9
 _LOW = 0.7
 """Bins of a training span below this share of their own ordinary are left out of it."""
 
@@ -49,7 +51,6 @@ class Baseline:
     Attributes:
         level: logarithm of the ordinary value; -inf for a series that is always zero.
         day, week: logarithmic shapes, (n, 24) and (n, 168).
-        day_seen, week_seen: hours of normal data behind each slot.
         spread: standard deviation of the ratio to ordinary.
         memory: lag-1 correlation of the ratio, 0 to 1.
         seen: hours of normal data in all.
@@ -57,10 +58,8 @@ class Baseline:
     """
 
     level: Floats = field(default_factory=lambda: np.zeros(0))
-    day: Floats = field(default_factory=lambda: np.zeros((0, DAY)))
-    week: Floats = field(default_factory=lambda: np.zeros((0, WEEK)))
-    day_seen: Floats = field(default_factory=lambda: np.zeros((0, DAY)))
-    week_seen: Floats = field(default_factory=lambda: np.zeros((0, WEEK)))
+    day: Shapes = field(default_factory=lambda: np.zeros((0, DAY), np.float32))
+    week: Shapes = field(default_factory=lambda: np.zeros((0, WEEK), np.float32))
     spread: Floats = field(default_factory=lambda: np.zeros(0))
     memory: Floats = field(default_factory=lambda: np.zeros(0))
     seen: Floats = field(default_factory=lambda: np.zeros(0))
@@ -102,9 +101,6 @@ class Baseline:
         residual = np.clip(raw, -bound, bound)
         self._learn_shapes(time, width, use, weight * residual * ~self.composite[use])
         share = min(1.0, width / timedelta(hours=1)) * weight
-        hour = hour_of_week(time)
-        self.day_seen[use, hour % DAY] += share
-        self.week_seen[use, hour] += share
         self.seen[use] += share
         variance = self.spread[use] ** 2
         # Clipping at two spreads takes about 12 % of a normal variance; the factor gives it back.
@@ -114,9 +110,9 @@ class Baseline:
     def _learn_shapes(self, time: datetime, width: timedelta, use: Bools, residual: Floats) -> None:
         """Move level, hour of day and hour of week towards the residual, each a little."""
         hour, share = hour_of_week(time), min(1.0, width / timedelta(hours=1))
-        day, week = self.day_seen[use, hour % DAY], self.week_seen[use, hour]
-        day_gain = np.maximum(1 / (day + 2), _LEAST_GAIN) * share
-        week_gain = np.maximum(1 / (week + _WEEK_PRIOR + 1), _LEAST_GAIN) * share
+        seen = self.seen[use]
+        day_gain = np.maximum(1 / (seen / DAY + 2), _LEAST_GAIN) * share
+        week_gain = np.maximum(1 / (seen / WEEK + _WEEK_PRIOR + 1), _LEAST_GAIN) * share
         self.level[use] += _decay(width, _HALF_LIFE_LEVEL) * residual
         self.day[use, hour % DAY] += day_gain * residual
         self.week[use, hour] += week_gain * residual
@@ -170,9 +166,9 @@ class Baseline:
     def describe(self, row: int) -> str:
         """Return what the ordinary level of a series stands on, such as `hour-of-day 5d`."""
         kind = "level"
-        if self.day_seen[row].max() >= 2:
+        if self.seen[row] >= 2 * DAY:
             kind = "hour-of-day"
-        if self.week_seen[row].max() >= 4:
+        if self.seen[row] >= 4 * _MOSTLY * WEEK:
             kind = "hour-of-week"
         return f"{kind} {self.seen[row] / DAY:.0f}d"
 
@@ -209,10 +205,6 @@ class Baseline:
         weekly, daily = _visits(hours), _visits(hours % DAY)
         per_hour = max(1.0, float(np.bincount(hours).max()) / weekly)
         finite = np.isfinite(ratio)
-        for hour in np.unique(hours):
-            seen = finite[hours == hour].sum(axis=0) / per_hour
-            self.week_seen[rows, hour] = seen if weekly >= 4 else 0
-            self.day_seen[rows, hour % DAY] += seen
         self.seen[rows] = finite.sum(axis=0) / per_hour
         residual = ratio - 1
         count = np.maximum(finite.sum(axis=0), 1)

@@ -139,7 +139,7 @@ class Core:
         tempered by (1 - rho) / (1 + rho), except in a bin that jumps, which no memory explains.
         """
         state, baseline = self.state, self.state.baseline
-        evidence = np.zeros_like(state.belief)
+        evidence = np.zeros(state.belief.shape)
         seen = np.isfinite(ratio)
         plain, share = seen & ~state.share, seen & state.share
         spread, degrees = baseline.foresight()

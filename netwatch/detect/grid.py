@@ -14,6 +14,7 @@ import numpy.typing as npt
 __all__ = [
     "GRID",
     "NORMAL",
+    "Belief",
     "binomial_evidence",
     "normal_probability",
     "ratio_evidence",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
+Belief = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 
 GRID: Floats = np.array(
@@ -69,10 +71,10 @@ def transition_matrix(width: timedelta) -> Floats:
     return np.asarray(step / step.sum(axis=1, keepdims=True))
 
 
-def start_belief(count: int) -> Floats:
+def start_belief(count: int) -> Belief:
     """Return the belief of `count` series of which nothing is known: ordinary, shape (count, G)."""
     weights = np.where(NORMAL, np.exp(-(((GRID - 1) / 0.05) ** 2) / 2), 1e-4)
-    return np.tile(weights / weights.sum(), (count, 1))
+    return np.tile((weights / weights.sum()).astype(np.float32), (count, 1))
 
 
 def ratio_evidence(ratio: Floats, spread: Floats, degrees: Floats) -> Floats:
@@ -97,15 +99,15 @@ def binomial_evidence(share: Floats, trials: Floats, ordinary: Floats) -> Floats
     return np.asarray(trials[:, None] * (share * np.log(chance) + (1 - share) * np.log1p(-chance)))
 
 
-def update_belief(belief: Floats, matrix: Floats, evidence: Floats) -> Floats:
+def update_belief(belief: Belief, matrix: Floats, evidence: Floats) -> Belief:
     """Let one bin pass and weigh its evidence (zero rows where there is none)."""
-    moved = belief @ matrix
-    moved *= np.exp(evidence - evidence.max(axis=1, keepdims=True))
+    moved = belief @ matrix.astype(np.float32)
+    moved *= np.exp((evidence - evidence.max(axis=1, keepdims=True)).astype(np.float32))
     # A floor keeps a depth that was ruled out for weeks reachable within one bin.
     moved = np.maximum(moved, 1e-12)
     return np.asarray(moved / moved.sum(axis=1, keepdims=True))
 
 
-def normal_probability(belief: Floats) -> Floats:
+def normal_probability(belief: Belief) -> Floats:
     """Return the probability that each series is ordinary, shape (n,)."""
-    return np.asarray(belief[:, NORMAL].sum(axis=1))
+    return np.asarray(belief[:, NORMAL].sum(axis=1, dtype=np.float64))

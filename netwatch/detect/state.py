@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netwatch.detect.baseline import Baseline
-from netwatch.detect.grid import GRID, start_belief
+from netwatch.detect.grid import GRID, Belief, start_belief
 from netwatch.model.entity import Entity
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.series import SeriesKey
@@ -20,7 +20,7 @@ __all__ = ["SeriesState", "Training"]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-_VERSION = 1
+_VERSION = 2
 _NEVER = float("nan")
 
 
@@ -84,7 +84,7 @@ class SeriesState:
     keys: list[SeriesKey] = field(default_factory=list)
     rows: dict[SeriesKey, int] = field(default_factory=dict)
     baseline: Baseline = field(default_factory=Baseline)
-    belief: Floats = field(default_factory=lambda: np.zeros((0, len(GRID))))
+    belief: Belief = field(default_factory=lambda: np.zeros((0, len(GRID)), np.float32))
     ratio: Floats = field(default_factory=lambda: np.zeros(0))
     first: Floats = field(default_factory=lambda: np.zeros(0))
     ready: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))

@@ -60,7 +60,8 @@ def test_a_new_series_is_thought_ordinary() -> None:
 def test_silence_says_nothing_that_time_does_not() -> None:
     belief, matrix = start_belief(1), transition_matrix(timedelta(minutes=5))
     silent = update_belief(belief, matrix, np.zeros((1, len(GRID))))
-    np.testing.assert_allclose(silent, belief @ matrix, atol=1e-11)
+    # Beliefs are kept in single precision: a third of the memory of many series.
+    np.testing.assert_allclose(silent, belief @ matrix, rtol=1e-6)
 
 
 @pytest.mark.parametrize("depth", [0.03, 0.28, 0.56])
@@ -102,4 +103,4 @@ def test_belief_stays_a_distribution_whatever_comes(
         belief = update_belief(belief, matrix, evidence)
         assert np.isfinite(belief).all()
         assert (belief > 0).all()
-        np.testing.assert_allclose(belief.sum(), 1)
+        np.testing.assert_allclose(belief.sum(), 1, rtol=1e-6)
