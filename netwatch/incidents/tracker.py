@@ -269,6 +269,10 @@ class Tracker:
                 continue
             name, known = str(entity), case.children.get(str(entity))
             if watch.low_from is not None and (known is None or known.ended_at is not None):
+                if known and known.ended_at and watch.onset - known.ended_at > self._rules.reopen:
+                    # It was back for long: a second fall, which leaves the first as it was.
+                    case.children[f"{name} {known.started_at.isoformat()}"] = known
+                    known = None
                 start = known.started_at if known else watch.onset
                 weight = self._atlas.place(entity).weight
                 case.children[name] = Child(entity, start, None, weight)
