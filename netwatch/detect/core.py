@@ -16,7 +16,7 @@ from netwatch.detect.grid import (
     update_belief,
 )
 from netwatch.detect.interval import independent_trials, ratio_interval, share_interval
-from netwatch.detect.nuisance import Groups, NuisanceTest
+from netwatch.detect.nuisance import Groups, NuisanceTest, sites_together
 from netwatch.detect.state import SeriesState
 
 __all__ = ["Core", "Judged"]
@@ -37,6 +37,9 @@ _MOST_DEGREES = 4.0
 """Student's t never gets thinner tails than these: single wild bins are common in the field."""
 _MOST_DEGREES_TOGETHER = 8.0
 """The same for the mean of many networks, in which wild bins average out."""
+
+
+_NO_GROUPS = Groups(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, dtype=bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Core:
         self._matrix = transition_matrix(width)
         self._nuisance = NuisanceTest(width)
         self._composites = make_composites([])
-        self._groups = Groups(np.zeros(0, np.intp), np.zeros(0, np.intp))
+        self._groups = _NO_GROUPS
         self._fusion = Fusion(np.zeros(0, np.intp), [], np.zeros(0, dtype=bool))
 
     def set_layout(self, composites: Composites, groups: Groups, fusion: Fusion) -> None:
@@ -90,6 +93,7 @@ class Core:
         ratio[~usable] = np.nan
         normal = normal_probability(state.belief) > _USUALLY
         ratio[self._nuisance.faulty(self._groups, ratio, normal)] = np.nan
+        ratio[sites_together(self._groups, ratio, normal)] = np.nan
         trials = independent_trials(state.baseline, totals)
         low, high = self._intervals(ratio, trials)
         weighed = self._weigh(ratio, low, high, usable)

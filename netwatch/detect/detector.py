@@ -14,7 +14,7 @@ from netwatch.detect.fusion import Fusion
 from netwatch.detect.nuisance import Groups
 from netwatch.detect.state import SeriesState
 from netwatch.model.atlas import Atlas
-from netwatch.model.entity import Entity
+from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.series import ACTIVE_SIGNALS, FUSED_SIGNAL, Bin, Level, SeriesKey
 
 __all__ = ["GridDetector"]
@@ -215,7 +215,10 @@ class GridDetector:
                 place = countries.setdefault(country, len(countries))
             pairs.append((signals.setdefault(key.signal, len(signals)), place))
         signal, country_number = zip(*pairs, strict=True) if pairs else ((), ())
-        return Groups(np.array(signal, np.intp), np.array(country_number, np.intp))
+        site = [key.entity.kind is EntityKind.DOMAIN for key in self._core.state.keys]
+        return Groups(
+            np.array(signal, np.intp), np.array(country_number, np.intp), np.array(site, bool)
+        )
 
     def _describe(self, row: int, *, usable: bool) -> str:
         """Return what the ordinary level of a row stands on, and since when it is frozen."""

@@ -10,7 +10,7 @@ from datetime import timedelta
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Groups", "NuisanceTest"]
+__all__ = ["Groups", "NuisanceTest", "sites_together"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -21,6 +21,8 @@ _LEAST_OTHERS = 3
 _SCALES = 5.0
 _LEAST_SHIFT = 0.02
 _HALF_LIFE = timedelta(days=7)
+_SITES_OUT = 0.3
+_LEAST_SITES = 4
 
 
 class Groups:
@@ -28,12 +30,14 @@ class Groups:
 
     Attributes:
         signal, country: number of each row's signal and country; -1 for no country.
+        site: which rows are about a domain.
         signals, countries: how many there are.
     """
 
-    def __init__(self, signal: Rows, country: Rows) -> None:
+    def __init__(self, signal: Rows, country: Rows, site: Bools) -> None:
         self.signal = signal
         self.country = country
+        self.site = site
         self.signals = int(signal.max(initial=-1)) + 1
         self.countries = int(country.max(initial=-1)) + 1
 
@@ -72,6 +76,26 @@ class NuisanceTest:
             usual = min(float(np.nanmedian(shifts)), bound)
             self.scale[signal] += self._decay * (usual - self.scale[signal])
         return bad
+
+
+def sites_together(groups: Groups, ratio: Floats, normal: Bools) -> Bools:
+    """Return which rows are sites of a country in which most sites fell in the same interval.
+
+    A site is blocked when it alone is out. Where its siblings go with it, the network or the
+    vantages are, and that is not for the sites to tell.
+    """
+    bad = np.zeros(len(ratio), dtype=bool)
+    use = normal & np.isfinite(ratio) & (groups.country >= 0) & groups.site
+    if not use.any():
+        return bad
+    for signal in range(groups.signals):
+        mine = use & (groups.signal == signal)
+        medians = _country_medians(groups, ratio, mine)
+        counts = np.bincount(groups.country[mine], minlength=groups.countries)
+        out = (medians < -_SITES_OUT) & (counts >= _LEAST_SITES)
+        out = np.append(out, False)
+        bad |= groups.site & (groups.signal == signal) & out[groups.country]
+    return bad
 
 
 def _country_medians(groups: Groups, ratio: Floats, use: Bools) -> Floats:
