@@ -119,6 +119,7 @@ class StoreConfig(_Section, frozen=True):
     organization: str = ""
     authority: str = ""
     patience: Duration = Duration(seconds=5)
+    hourly: str = ""
     raw: Duration = Duration(days=14)
     five_minutes: Duration = Duration(days=731)
 

@@ -51,6 +51,7 @@ MEANINGS = {
     "store.organization": "the organization, on InfluxDB 2",
     "store.authority": "file with the certificates that TLS trusts",
     "store.patience": "how long an answer is awaited",
+    "store.hourly": "second database or bucket, for hourly bins for ever; empty makes none",
     "store.raw": "how long the embedded store keeps bins as measured",
     "store.five_minutes": "how long it keeps bins of five minutes; hourly ones stay for ever",
     "analysis.bin": "width of the intervals that are counted and judged",

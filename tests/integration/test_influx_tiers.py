@@ -1,13 +1,15 @@
 """Stores of other kinds beside InfluxDB: whole copies there and back, and rollups between two."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from influx_servers import AS_CORE, fresh_login, open_store
 
+from netwatch.app.upkeep import keep_elsewhere
+from netwatch.config import Config, StoreConfig
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.protocols import SeriesStore
@@ -88,3 +90,25 @@ def test_rollups_are_the_same_as_in_memory_however_often(
         assert content(two[1]) == content(hourly)
     # The very last hour is not over yet.
     assert len(content(hourly)[0]) == (2 * 24 - 1) * 4
+
+
+def test_the_observatory_rolls_up_into_the_database_it_is_told() -> None:
+    """With `[store] hourly`, closed bins stand there as hours, however often it is done."""
+    with fresh_login() as fine, fresh_login() as coarse:
+        section = StoreConfig(
+            engine="influx",
+            url=fine.url,
+            database=fine.database,
+            username=fine.username,
+            password=fine.password,
+            hourly=coarse.database,
+        )
+        config = Config(store=section)
+        with closing(open_store(fine)) as store, closing(open_store(coarse)) as wider:
+            fill(store)
+            for _ in range(2):
+                keep_elsewhere(config, store)
+            raw, hourly = MemoryStore(), MemoryStore()
+            fill(raw)
+            roll_up(raw, hourly, HOUR)
+            assert content(wider)[0] == content(hourly)[0]
