@@ -139,7 +139,7 @@ async def test_the_store_has_a_measurement_soon_after_its_bin(port: int, tmp_pat
             await until(lambda: len(line.bins()) >= 2)
             behind = now() - line.bins()[-1].time
     # Bin 0.5 s, grace 0.5 s, and some for a slow machine.
-    assert behind < timedelta(seconds=4)
+    assert behind < timedelta(seconds=8)
 
 
 async def test_a_dark_network_is_a_zero_and_a_refusing_host_is_alive(
@@ -182,7 +182,7 @@ async def test_restarts_lose_nothing_and_count_nothing_twice(port: int, tmp_path
     # A period is 0.3 s: no gap in what one target saw is longer than a few of them.
     times = sorted(time for _, name, time in inside if name == "one")
     gaps = [later - earlier for earlier, later in pairwise(times)]
-    assert max(gaps) < timedelta(seconds=3)
+    assert max(gaps) < timedelta(seconds=6)
 
 
 async def test_garbage_is_counted_and_costs_nothing_else(
@@ -235,4 +235,4 @@ async def test_a_full_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
             start = now() - timedelta(hours=1)
             times = sorted(one.time for _, one in inbox.measurements(start, now()))
     gaps = [later - earlier for earlier, later in pairwise(times)]
-    assert max(gaps) < timedelta(seconds=3)
+    assert max(gaps) < timedelta(seconds=6)
