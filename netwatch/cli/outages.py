@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ from netwatch.model.errors import InputError, NetwatchError, StoreError
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.protocols import Ledger, SeriesStore
 
-__all__ = ["Data", "app", "open_data", "outages", "parse_scope", "timeline", "write_places"]
+__all__ = ["Data", "app", "open_data", "outages", "parse_scope", "timeline"]
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -88,14 +88,6 @@ def open_data(directory: Path, *, config: Path | None = None) -> Data:
         ledger=SqlLedger(ledger_url(directory / "ledger.sqlite")),
         places=Atlas(places),
     )
-
-
-def write_places(directory: Path, places: Iterable[Place]) -> None:
-    """Keep `places` beside the data, so that other processes know names and parents."""
-    directory.mkdir(parents=True, exist_ok=True)
-    draft = directory / "places.json.part"
-    draft.write_bytes(msgspec.json.encode(list(places)))
-    draft.replace(directory / "places.json")
 
 
 @app.command()

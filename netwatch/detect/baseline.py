@@ -12,12 +12,11 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from netwatch.detect.arrays import Bools, Floats, Rows, divide
+
 __all__ = ["LEAST_SPREAD", "Baseline", "hour_of_week"]
 
-Floats = npt.NDArray[np.float64]
 Shapes = npt.NDArray[np.float32]
-Bools = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.intp]
 Hours = npt.NDArray[np.int_]
 
 DAY, WEEK = 24, 168
@@ -131,7 +130,7 @@ class Baseline:
         span is not learned. Returns the ratios to ordinary that remain, NaN where left out.
         """
         hours = np.array([hour_of_week(time) for time in times])
-        shares = values if totals is None else _divide(values, totals)
+        shares = values if totals is None else divide(values, totals)
         finite = np.isfinite(shares)
         kept = finite
         for _ in range(3):
@@ -139,14 +138,14 @@ class Baseline:
                 self._fit_shapes(rows, hours, np.where(kept, shares, np.nan))
             else:
                 self._fit_shares(rows, np.where(kept, values, 0), np.where(kept, totals, 0))
-            ratio = _divide(shares, np.exp(self.level[rows] + self._shape(rows, hours)))
+            ratio = divide(shares, np.exp(self.level[rows] + self._shape(rows, hours)))
             floor = _LOW - (0 if totals is None else _share_noise(ratio, totals, shares))
             kept = np.isfinite(ratio) & (ratio >= floor)
         if totals is not None:
             # What held for less than half of the span is no ordinary level: the rest is.
             kept = np.where(2 * kept.sum(axis=0) < finite.sum(axis=0), finite & ~kept, kept)
             self._fit_shares(rows, np.where(kept, values, 0), np.where(kept, totals, 0))
-            ratio = _divide(shares, np.exp(self.level[rows] + self._shape(rows, hours)))
+            ratio = divide(shares, np.exp(self.level[rows] + self._shape(rows, hours)))
         ratio = np.where(kept, ratio, np.nan)
         self._fit_noise(rows, hours, ratio, robust=totals is None)
         return np.asarray(ratio)
@@ -175,7 +174,7 @@ class Baseline:
     def _fit_shares(self, rows: Rows, values: Floats, totals: Floats) -> None:
         """Set the level to all successes over all trials; shapes are learned later."""
         with np.errstate(divide="ignore"):
-            self.level[rows] = np.log(_divide(values.sum(axis=0), totals.sum(axis=0), empty=0))
+            self.level[rows] = np.log(divide(values.sum(axis=0), totals.sum(axis=0), empty=0))
 
     def _fit_shapes(self, rows: Rows, hours: Hours, values: Floats) -> None:
         """Set level and shapes to medians of the slots that were seen often enough."""
@@ -234,18 +233,12 @@ def _trust(shape: Floats, residual: Floats, slots: Hours) -> Floats:
     per_slot = max(1.0, len(slots) / len(used))
     noise = within * (1.0 if per_slot <= 2 else 1.57) / per_slot
     spread = shape[:, used].var(axis=1)
-    return np.asarray(np.clip(1 - _divide(noise, spread, empty=1.0), 0, 1))[:, None]
-
-
-def _divide(left: Floats, right: Floats, *, empty: float = np.nan) -> Floats:
-    """Return left / right, `empty` where right is zero or missing."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(right > 0, left / right, empty))
+    return np.asarray(np.clip(1 - divide(noise, spread, empty=1.0), 0, 1))[:, None]
 
 
 def _share_noise(ratio: Floats, totals: Floats, shares: Floats) -> Floats:
     """Return three standard deviations of the ratio that a binomial share would have."""
-    ordinary = np.clip(_divide(shares, ratio, empty=1.0), 0.01, 1.0)
+    ordinary = np.clip(divide(shares, ratio, empty=1.0), 0.01, 1.0)
     chance = np.maximum(1 - ordinary, 0.01)
     return np.asarray(3 * np.sqrt(chance / ordinary / np.maximum(totals, 1)))
 

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from netwatch.detect.arrays import Bools, Floats, Rows, divide
 
 __all__ = ["Composites", "Weighed", "make_composites", "weigh_networks"]
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.intp]
 
 _CEILING = 1.25
 """A network above its ordinary level may not hide the loss of another."""
@@ -91,22 +89,16 @@ def weigh_networks(
 
     part, whole = total(weights), total(np.where(known, composites.weights, 0))
     count = np.bincount(composites.groups[seen], minlength=size)
-    level = _divide(total(weights * values), part)
+    level = divide(total(weights * values), part)
     squares = weights**2
     away = values - np.nan_to_num(level)[composites.groups]
-    spread = _divide(total(squares * away**2), part**2)
-    small = _divide(count.astype(float), np.maximum(count - 1.0, 1.0))
+    spread = divide(total(squares * away**2), part**2)
+    small = divide(count.astype(float), np.maximum(count - 1.0, 1.0))
     own = np.where(seen, np.nan_to_num(variance[composites.networks]), 0)
     return Weighed(
         level=level,
-        coverage=np.nan_to_num(_divide(part, whole)),
+        coverage=np.nan_to_num(divide(part, whole)),
         count=count,
         error=np.sqrt(spread * small),
-        noise=np.sqrt(_divide(total(squares * own), part**2)),
+        noise=np.sqrt(divide(total(squares * own), part**2)),
     )
-
-
-def _divide(left: Floats, right: Floats) -> Floats:
-    """Return left / right, NaN where right is zero."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(right > 0, left / right, np.nan))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
-import numpy.typing as npt
 
+from netwatch.detect.arrays import Bools, Floats, Rows, divide
 from netwatch.detect.composite import Composites, Weighed, make_composites, weigh_networks
 from netwatch.detect.fusion import Fused, Fusion
 from netwatch.detect.grid import (
@@ -21,9 +21,6 @@ from netwatch.detect.state import SeriesState
 
 __all__ = ["Core", "Judged"]
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.intp]
 
 _LEAST_BINS = 8
 _LEAST_COVERAGE = 0.3
@@ -88,8 +85,8 @@ class Core:
         """Judge the interval that starts at `time`, and learn from it where not `held`."""
         state = self.state
         usable, ready = self.usable(), state.ready.copy()
-        shares = np.where(state.share, _divide(values, totals), values)
-        ratio = np.minimum(_divide(shares, state.baseline.expect(time)), _MOST_RATIO)
+        shares = np.where(state.share, divide(values, totals), values)
+        ratio = np.minimum(divide(shares, state.baseline.expect(time)), _MOST_RATIO)
         ratio[~usable] = np.nan
         normal = normal_probability(state.belief) > _USUALLY
         ratio[self._nuisance.faulty(self._groups, ratio, normal)] = np.nan
@@ -207,12 +204,12 @@ class Core:
         if not len(waiting):
             return
         values, totals = state.training.matrix(np.arange(len(state.keys)))
-        shares = np.where(state.share, _divide(values, totals), values)
+        shares = np.where(state.share, divide(values, totals), values)
         none = np.zeros(len(state.keys))
         past = np.array(
             [
                 weigh_networks(
-                    composites, _divide(row, state.baseline.expect(time)), usable, none
+                    composites, divide(row, state.baseline.expect(time)), usable, none
                 ).level
                 for time, row in zip(state.training.times, shares, strict=True)
             ]
@@ -221,9 +218,3 @@ class Core:
             row = int(composites.rows[group])
             state.baseline.fit_composite(row, state.training.times, past[:, group])
             state.ready[row] = True
-
-
-def _divide(left: Floats, right: Floats) -> Floats:
-    """Return left / right, NaN where right is zero or missing."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(right > 0, left / right, np.nan))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from netwatch.detect.arrays import Floats
 from netwatch.detect.composite import make_composites
 from netwatch.detect.core import Core, Judged
 from netwatch.detect.fusion import Fusion
@@ -18,8 +19,6 @@ from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.series import ACTIVE_SIGNALS, FUSED_SIGNAL, Bin, Level, SeriesKey
 
 __all__ = ["GridDetector"]
-
-Floats = npt.NDArray[np.float64]
 
 
 class GridDetector:

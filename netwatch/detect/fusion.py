@@ -14,13 +14,11 @@ other signals that agree, and never routes alone.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from netwatch.detect.arrays import Bools, Floats, Rows
 
 __all__ = ["Fused", "Fusion"]
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.intp]
 
 _PRIOR = 2e-4
 _CHANCE = 0.009

@@ -11,6 +11,8 @@ from datetime import timedelta
 import numpy as np
 import numpy.typing as npt
 
+from netwatch.detect.arrays import Bools, Floats
+
 __all__ = [
     "GRID",
     "NORMAL",
@@ -23,9 +25,7 @@ __all__ = [
     "update_belief",
 ]
 
-Floats = npt.NDArray[np.float64]
 Belief = npt.NDArray[np.float32]
-Bools = npt.NDArray[np.bool_]
 
 GRID: Floats = np.array(
     [0, 0.03, 0.08, 0.16, 0.28, 0.42, 0.56, 0.70, 0.80, 0.88, 0.95, 1, 1.06, 1.2, 1.6]

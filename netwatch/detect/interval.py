@@ -1,13 +1,12 @@
 """How sure a level is: 95 % intervals of single series."""
 
 import numpy as np
-import numpy.typing as npt
 
+from netwatch.detect.arrays import Floats
 from netwatch.detect.baseline import Baseline
 
 __all__ = ["independent_trials", "ratio_interval", "share_interval"]
 
-Floats = npt.NDArray[np.float64]
 
 _Z = 1.959964
 _LEAST_DEPTH = 0.05

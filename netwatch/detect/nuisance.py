@@ -8,13 +8,11 @@ nothing in that interval.
 from datetime import timedelta
 
 import numpy as np
-import numpy.typing as npt
+
+from netwatch.detect.arrays import Bools, Floats, Rows
 
 __all__ = ["Groups", "NuisanceTest", "sites_together"]
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.intp]
 
 _LEAST_OTHERS = 3
 """Fewer other countries are no control group: their own events would speak for the world."""

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from netwatch.detect.arrays import Bools, Floats
 from netwatch.detect.baseline import Baseline
 from netwatch.detect.grid import GRID, Belief, start_belief
 from netwatch.model.entity import Entity
@@ -17,8 +18,6 @@ from netwatch.model.series import SeriesKey
 
 __all__ = ["SeriesState", "Training"]
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 _VERSION = 2
 _NEVER = float("nan")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from netwatch.cli.outages import app, open_data, parse_scope, write_places
+from netwatch.app.places import write_places
+from netwatch.cli.outages import app, open_data, parse_scope
 from netwatch.incidents.ledger import SqlLedger, ledger_url
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity
