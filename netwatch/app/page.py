@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from netwatch.app.clock import now
+from netwatch.app.doors import agent_doors
 from netwatch.app.observatory import Opened
 from netwatch.config import WebConfig
 from netwatch.model.errors import ConfigError
@@ -33,7 +34,12 @@ async def run_serve(opened: Opened) -> None:
         ConfigError: the address is in use or not ours.
     """
     config = opened.config
-    options = WebOptions(url=config.publish.url, test=config.test, outbox=opened.ledger)
+    options = WebOptions(
+        url=config.publish.url,
+        test=config.test,
+        outbox=opened.ledger,
+        doors=agent_doors(opened),
+    )
     app = create_app(opened.store, opened.ledger, places=opened.atlas, clock=now, options=options)
     listener = _listen(config.web)
     server = _Server(uvicorn.Config(app, log_level="warning", lifespan="off"))

@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity
@@ -44,11 +44,13 @@ class WebOptions:
         url: root under which the public reaches the site, for links in JSON.
         test: whether this is a drill; every page then says so first.
         outbox: where posts are read from, None to leave them out.
+        doors: routes besides the site's own, such as those for agents.
     """
 
     url: str = ""
     test: bool = False
     outbox: Outbox | None = None
+    doors: tuple[BaseRoute, ...] = ()
 
 
 def create_app(
@@ -77,6 +79,7 @@ def create_app(
             Route("/v1/incidents/{number}", site.incident_json),
             Route("/v1/timeseries/{kind}/{code}", site.timeseries),
             Route("/v1/health", site.health),
+            *options.doors,
         ],
         middleware=[Middleware(GZipMiddleware, minimum_size=1000)],
         exception_handlers={
