@@ -16,10 +16,16 @@ from netwatch.detect.grid import (
     update_belief,
 )
 from netwatch.detect.interval import independent_trials, ratio_interval, share_interval
-from netwatch.detect.nuisance import Groups, NuisanceTest, sites_together
+from netwatch.detect.nuisance import (
+    Groups,
+    NuisanceTest,
+    country_shifts,
+    rows_at_fault,
+    sites_together,
+)
 from netwatch.detect.state import SeriesState
 
-__all__ = ["Core", "Judged"]
+__all__ = ["Core", "Judged", "Look"]
 
 
 _LEAST_BINS = 8
@@ -37,6 +43,28 @@ _MOST_DEGREES_TOGETHER = 8.0
 
 
 _NO_GROUPS = Groups(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, dtype=bool))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One interval before anything is believed or learned: the first phase of judging it.
+
+    Attributes:
+        time, values, totals: as given.
+        ready: which rows were old enough to be judged; usable: those that are not dead.
+        ratio: current over ordinary, NaN for no data.
+        normal: rows that were ordinary before.
+        shifts: how far each signal is from ordinary in each country, (signals, countries).
+    """
+
+    time: datetime
+    values: Floats
+    totals: Floats
+    ready: Bools
+    usable: Bools
+    ratio: Floats
+    normal: Bools
+    shifts: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,27 +111,44 @@ class Core:
 
     def step(self, time: datetime, values: Floats, totals: Floats, held: Bools) -> Judged:
         """Judge the interval that starts at `time`, and learn from it where not `held`."""
+        look = self.look(time, values, totals)
+        return self.judge(look, self._nuisance.faulty(look.shifts), held)
+
+    def look(self, time: datetime, values: Floats, totals: Floats) -> Look:
+        """Compare the interval that starts at `time` with what is ordinary; change nothing."""
         state = self.state
-        usable, ready = self.usable(), state.ready.copy()
+        usable = self.usable()
         shares = np.where(state.share, divide(values, totals), values)
         ratio = np.minimum(divide(shares, state.baseline.expect(time)), _MOST_RATIO)
         ratio[~usable] = np.nan
         normal = normal_probability(state.belief) > _USUALLY
-        ratio[self._nuisance.faulty(self._groups, ratio, normal)] = np.nan
-        ratio[sites_together(self._groups, ratio, normal)] = np.nan
+        shifts = country_shifts(self._groups, ratio, normal)
+        return Look(time, values, totals, state.ready.copy(), usable, ratio, normal, shifts)
+
+    def judge(self, look: Look, faulty: Bools, held: Bools) -> Judged:
+        """Judge what `look` saw, and learn from it where not `held`.
+
+        `faulty` says which signals are not to be believed in which countries, (signals,
+        countries): what `NuisanceTest.faulty` made of the shifts of all countries, of which
+        these rows may be a part.
+        """
+        state, time, totals = self.state, look.time, look.totals
+        ratio = look.ratio.copy()
+        ratio[rows_at_fault(self._groups, faulty)] = np.nan
+        ratio[sites_together(self._groups, ratio, look.normal)] = np.nan
         trials = independent_trials(state.baseline, totals)
         low, high = self._intervals(ratio, trials)
-        weighed = self._weigh(ratio, low, high, usable)
+        weighed = self._weigh(ratio, low, high, look.usable)
         self._weigh_evidence(ratio, trials)
         self._learn(time, ratio, held)
         if not state.ready.all():
-            self._train(time, values, totals)
+            self._train(time, look.values, totals)
         coverage, count = np.ones(len(ratio)), np.ones(len(ratio), np.intp)
         coverage[self._composites.rows] = weighed.coverage
         count[self._composites.rows] = weighed.count
         chance = 1 - normal_probability(state.belief)
         fused = self._fusion.fuse(ratio, chance)
-        return Judged(ready, usable, ratio, low, high, chance, coverage, count, fused)
+        return Judged(look.ready, look.usable, ratio, low, high, chance, coverage, count, fused)
 
     def usable(self) -> Bools:
         """Return which series have an ordinary level that is not dead."""

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from netwatch.detect.arrays import Floats
+from netwatch.detect.arrays import Bools, Floats
 from netwatch.detect.composite import make_composites
-from netwatch.detect.core import Core, Judged
+from netwatch.detect.core import Core, Judged, Look
 from netwatch.detect.fusion import Fusion
 from netwatch.detect.nuisance import Groups
 from netwatch.detect.state import SeriesState
@@ -37,6 +37,8 @@ class GridDetector:
         self._networks = {parent: atlas.networks(parent) for parent in atlas.parents()}
         self._core = self._make_core(SeriesState(width=width.total_seconds()))
         self._fused: list[SeriesKey] = []
+        self._signals: list[str] = []
+        self._countries: list[Entity] = []
         self._frozen: frozenset[SeriesKey] = frozenset()
         self._mask = np.zeros(0, dtype=bool)
 
@@ -83,9 +85,36 @@ class GridDetector:
         held = self._held(frozenset(frozen))
         return self._core.step(time, values, totals, held)
 
+    def look(self, time: datetime, values: Floats, totals: Floats) -> Look:
+        """Compare one interval with what is ordinary: the first half of `judge`.
+
+        Whoever judges countries in different processes puts their `Look.shifts` together,
+        over `signals` and `countries`, asks a `NuisanceTest` of all of them which signals are
+        at fault, and shows each process its part of the answer: see `decide`.
+        """
+        return self._core.look(time, values, totals)
+
+    def decide(self, look: Look, faulty: Bools, held: Bools) -> Judged:
+        """Judge what `look` saw: the second half of `judge`.
+
+        `faulty` says which of `signals` are at fault in which of `countries`; `held` which
+        rows may learn nothing.
+        """
+        return self._core.judge(look, faulty, held)
+
     def set_shares(self, share: npt.NDArray[np.bool_]) -> None:
         """Say which rows are successes out of a total, for figures given as arrays."""
         self._core.state.share = share
+
+    @property
+    def signals(self) -> Sequence[str]:
+        """The signals, in the order of the rows of `Look.shifts`."""
+        return self._signals
+
+    @property
+    def countries(self) -> Sequence[Entity]:
+        """The countries, in the order of the columns of `Look.shifts`."""
+        return self._countries
 
     @property
     def wider(self) -> Collection[Entity]:
@@ -213,6 +242,7 @@ class GridDetector:
             else:
                 place = countries.setdefault(country, len(countries))
             pairs.append((signals.setdefault(key.signal, len(signals)), place))
+        self._signals, self._countries = list(signals), list(countries)
         signal, country_number = zip(*pairs, strict=True) if pairs else ((), ())
         site = [key.entity.kind is EntityKind.DOMAIN for key in self._core.state.keys]
         return Groups(

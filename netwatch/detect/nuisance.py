@@ -11,7 +11,7 @@ import numpy as np
 
 from netwatch.detect.arrays import Bools, Floats, Rows
 
-__all__ = ["Groups", "NuisanceTest", "sites_together"]
+__all__ = ["Groups", "NuisanceTest", "country_shifts", "rows_at_fault", "sites_together"]
 
 
 _LEAST_OTHERS = 3
@@ -40,6 +40,36 @@ class Groups:
         self.countries = int(country.max(initial=-1)) + 1
 
 
+def country_shifts(groups: Groups, ratio: Floats, normal: Bools) -> Floats:
+    """Return how far each signal is from ordinary in each country, NaN where nothing is known.
+
+    This is all that the nuisance test needs to know of the rows, so that rows of different
+    countries may be judged in different processes.
+
+    Args:
+        groups: signal and country of the rows.
+        ratio: current over ordinary, NaN for no data.
+        normal: rows that were ordinary before; others would only bring their own events.
+
+    Returns:
+        The median over rows of ratio - 1, shape (signals, countries).
+    """
+    use = normal & np.isfinite(ratio) & (groups.country >= 0)
+    found = [
+        _country_medians(groups, ratio, use & (groups.signal == signal))
+        for signal in range(groups.signals)
+    ]
+    return np.array(found).reshape(groups.signals, groups.countries)
+
+
+def rows_at_fault(groups: Groups, faulty: Bools) -> Bools:
+    """Return which rows the signals `faulty` in a country, (signals, countries), stand for."""
+    if not faulty.any():
+        return np.zeros(len(groups.signal), dtype=bool)
+    nowhere = np.zeros((groups.signals, 1), dtype=bool)
+    return np.asarray(np.hstack([faulty, nowhere])[groups.signal, groups.country])
+
+
 class NuisanceTest:
     """Leave-one-country-out test of each signal, with a running scale.
 
@@ -51,27 +81,23 @@ class NuisanceTest:
         self.scale: Floats = np.zeros(0)
         self._decay = float(1 - 0.5 ** (width / _HALF_LIFE))
 
-    def faulty(self, groups: Groups, ratio: Floats, normal: Bools) -> Bools:
-        """Return which rows a faulty signal made untrustworthy in this interval.
+    def faulty(self, shifts: Floats) -> Bools:
+        """Return in which countries each signal is at fault in this interval, and learn from it.
 
         Args:
-            groups: signal and country of the rows.
-            ratio: current over ordinary, NaN for no data.
-            normal: rows that were ordinary before; others would only bring their own events.
+            shifts: what `country_shifts` found of all countries, (signals, countries), in the
+                same order in every interval; new ones come last.
         """
-        missing = groups.signals - len(self.scale)
+        missing = len(shifts) - len(self.scale)
         self.scale = np.concatenate([self.scale, np.full(max(missing, 0), _LEAST_SHIFT)])
-        bad = np.zeros(len(ratio), dtype=bool)
-        use = normal & np.isfinite(ratio) & (groups.country >= 0)
-        for signal in range(groups.signals):
-            medians = _country_medians(groups, ratio, use & (groups.signal == signal))
+        bad = np.zeros(shifts.shape, dtype=bool)
+        for signal, medians in enumerate(shifts):
             if np.isfinite(medians).sum() <= _LEAST_OTHERS:
                 continue
-            shifts = np.abs(_others_median(medians))
+            away = np.abs(_others_median(medians))
             bound = max(_SCALES * self.scale[signal], _LEAST_SHIFT)
-            far = np.append(shifts > bound, False)
-            bad |= (groups.signal == signal) & far[groups.country]
-            usual = min(float(np.nanmedian(shifts)), bound)
+            bad[signal] = away > bound
+            usual = min(float(np.nanmedian(away)), bound)
             self.scale[signal] += self._decay * (usual - self.scale[signal])
         return bad
 

@@ -4,7 +4,14 @@ from datetime import timedelta
 
 import numpy as np
 
-from netwatch.detect.nuisance import Groups, NuisanceTest, sites_together
+from netwatch.detect.arrays import Bools, Floats
+from netwatch.detect.nuisance import (
+    Groups,
+    NuisanceTest,
+    country_shifts,
+    rows_at_fault,
+    sites_together,
+)
 
 WIDTH = timedelta(minutes=30)
 COUNTRIES = np.repeat(np.arange(6), 5)
@@ -13,27 +20,32 @@ SITES = Groups(np.zeros(30, np.intp), COUNTRIES, np.ones(30, bool))
 NORMAL = np.ones(30, bool)
 
 
+def faulty(test: NuisanceTest, groups: Groups, ratio: Floats) -> Bools:
+    normal = np.ones(len(ratio), bool)
+    return rows_at_fault(groups, test.faulty(country_shifts(groups, ratio, normal)))
+
+
 def test_a_signal_that_falls_in_every_country_says_nothing() -> None:
     ratio = np.full(30, 0.65)
-    assert NuisanceTest(WIDTH).faulty(NETWORKS, ratio, NORMAL).all()
+    assert faulty(NuisanceTest(WIDTH), NETWORKS, ratio).all()
 
 
 def test_a_country_that_falls_alone_is_believed() -> None:
     ratio = np.ones(30)
     ratio[COUNTRIES == 2] = 0.0
-    assert not NuisanceTest(WIDTH).faulty(NETWORKS, ratio, NORMAL).any()
+    assert not faulty(NuisanceTest(WIDTH), NETWORKS, ratio).any()
 
 
 def test_a_few_countries_are_no_control_group() -> None:
     few = Groups(np.zeros(15, np.intp), COUNTRIES[:15], np.zeros(15, bool))
     ratio = np.full(15, 0.1)
-    assert not NuisanceTest(WIDTH).faulty(few, ratio, NORMAL[:15]).any()
+    assert not faulty(NuisanceTest(WIDTH), few, ratio).any()
 
 
 def test_two_signals_are_judged_apart() -> None:
     both = Groups(np.repeat([0, 1], 30), np.tile(COUNTRIES, 2), np.zeros(60, bool))
     ratio = np.concatenate([np.full(30, 0.6), np.ones(30)])
-    bad = NuisanceTest(WIDTH).faulty(both, ratio, np.ones(60, bool))
+    bad = faulty(NuisanceTest(WIDTH), both, ratio)
     assert bad[:30].all()
     assert not bad[30:].any()
 
@@ -42,8 +54,35 @@ def test_the_usual_sway_is_learned() -> None:
     """A signal that always sways by 3 % is not at fault when it does so again."""
     test, ratio = NuisanceTest(timedelta(days=1)), np.full(30, 0.985)
     for _ in range(40):
-        assert not test.faulty(NETWORKS, ratio, NORMAL).any()
+        assert not faulty(test, NETWORKS, ratio).any()
     assert test.scale[0] < 0.02
+
+
+def test_countries_judged_apart_give_the_same_answer() -> None:
+    ratio = np.random.default_rng(1).normal(0.7, 0.05, 30)
+    together = country_shifts(NETWORKS, ratio, NORMAL)
+    parts = [COUNTRIES < 2, COUNTRIES >= 2]
+    apart = [
+        country_shifts(
+            Groups(np.zeros(part.sum(), np.intp), COUNTRIES[part] - COUNTRIES[part].min(),
+                   np.zeros(part.sum(), bool)),
+            ratio[part], NORMAL[part],
+        )
+        for part in parts
+    ]  # fmt: skip
+    assert np.array_equal(np.hstack(apart), together)
+    far = NuisanceTest(WIDTH).faulty(np.hstack(apart))
+    assert far.all()
+    assert faulty(NuisanceTest(WIDTH), NETWORKS, ratio).all()
+
+
+def test_what_is_in_no_country_is_never_at_fault() -> None:
+    somewhere = Groups(
+        np.zeros(30, np.intp), np.where(COUNTRIES == 5, -1, COUNTRIES), NETWORKS.site
+    )
+    bad = faulty(NuisanceTest(WIDTH), somewhere, np.full(30, 0.5))
+    assert bad[COUNTRIES < 5].all()
+    assert not bad[COUNTRIES == 5].any()
 
 
 def test_one_site_of_a_country_may_be_blocked_but_not_all() -> None:
