@@ -21,7 +21,12 @@ from netwatch.together import first_end
 from netwatch.wire.acknowledgement import Acknowledgement, unpack_acknowledgement
 from netwatch.wire.session import connect_patiently
 from netwatch.wire.signing import ACKNOWLEDGEMENT, open_signed
-from netwatch.wire.topics import acknowledgement_topic, batch_topic, presence_topic
+from netwatch.wire.topics import (
+    FLEET_TARGETS,
+    acknowledgement_topic,
+    batch_topic,
+    presence_topic,
+)
 from netwatch.worker import Worker
 
 __all__ = ["LinkFactory", "Uplink"]
@@ -79,6 +84,7 @@ class Uplink:
     Attributes:
         told: the collector's clock in milliseconds since 1970 as it said last, and the
             monotonic time at which we heard it.
+        offer_list: takes a target list as it came; set it before `run`. Blocks.
     """
 
     def __init__(
@@ -99,6 +105,7 @@ class Uplink:
         self._flight = _Flight(patience=6 * pace)
         self._nudged = asyncio.Event()
         self.told: tuple[int, float] | None = None
+        self.offer_list: Callable[[bytes], None] | None = None
 
     def nudge(self) -> None:
         """Say that there is something new to send."""
@@ -124,6 +131,8 @@ class Uplink:
         """
         try:
             await link.subscribe(acknowledgement_topic(self._agent))
+            if self.offer_list is not None:
+                await link.subscribe(FLEET_TARGETS)
             birth = self._presence("up")
             await link.publish(birth.topic, birth.payload, retain=True)
             _log.info("uplink of %s is up", self._agent)
@@ -170,8 +179,11 @@ class Uplink:
             yield batch
 
     async def _listen(self, link: Link) -> None:
-        """Take acknowledgements."""
+        """Take acknowledgements, and target lists."""
         async for message in link.messages():
+            if message.topic == FLEET_TARGETS and self.offer_list is not None:
+                await self._worker.do(self.offer_list, message.payload)
+                continue
             answer = await self._open(message)
             if answer is None:
                 continue

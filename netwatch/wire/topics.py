@@ -3,6 +3,7 @@
 - `nw/v1/a/<agent>/b`: batches, agent to collector
 - `nw/v1/a/<agent>/p`: presence, retained, also the agent's last will
 - `nw/v1/a/<agent>/in/ack`: acknowledgements, collector to agent
+- `nw/v1/fleet/targets`: the signed target list, retained, collector to all agents
 """
 
 import re
@@ -10,6 +11,7 @@ import re
 __all__ = [
     "ALL_BATCHES",
     "ALL_PRESENCE",
+    "FLEET_TARGETS",
     "acknowledgement_topic",
     "batch_topic",
     "is_agent_id",
@@ -23,6 +25,8 @@ ALL_BATCHES = f"{_ROOT}/+/b"
 """Pattern of every agent's batches."""
 ALL_PRESENCE = f"{_ROOT}/+/p"
 """Pattern of every agent's presence."""
+FLEET_TARGETS = "nw/v1/fleet/targets"
+"""Where the signed target list stands for all agents."""
 _AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ROOT_LEVELS = 3
 
