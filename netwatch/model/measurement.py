@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from netwatch.model.clocks import ClockReading, Timeline
 from netwatch.model.entity import Entity, EntityKind
 
 __all__ = ["Batch", "Measurement", "Observation", "Target", "Vantage"]
@@ -105,9 +106,14 @@ class Batch:
     `(vantage.id, sequence)` names it for ever: the same pair never carries other content.
     It stands in the place of this vantage's batches in the inclusive ranges `replaces`,
     which it was thinned from; those count no more.
+
+    `timelines` say one after another how the measurements were dated, `readings` what the
+    clocks showed when they were sealed; without them, times are taken as they are said.
     """
 
     vantage: Vantage
     sequence: int
     measurements: tuple[Measurement, ...]
     replaces: tuple[tuple[int, int], ...] = ()
+    timelines: tuple[Timeline, ...] = ()
+    readings: tuple[ClockReading, ...] = ()

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import msgspec
 
+from netwatch.model.clocks import ClockReading, ClockSource, Timeline
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Observation, Vantage
 from netwatch.wire.topics import is_agent_id
@@ -42,6 +43,7 @@ SIGNED_HEADER = len(SIGNED) + 32 + 64
 """Bytes before the plain message: these, a public key and a signature."""
 
 _MAGIC = b"NW\x01"
+_MOST_CLOCKS = 1_000
 _INFLATED_LIMIT = 1024 * 1024
 _TICKS = 10_000
 """Durations are counted in 0.1 ms."""
@@ -60,6 +62,11 @@ _Sequence = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST_SEQUENCE)]
 _Pattern = Annotated[list[tuple[_Name, _Word | None, _Word]], msgspec.Meta(max_length=32)]
 _Count = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
 _Verdict = tuple[_Word | None, _Word, bool]
+_Boot = Annotated[bytes, msgspec.Meta(max_length=8)]
+_Rows = Annotated[int, msgspec.Meta(ge=0, le=MOST_MEASUREMENTS)]
+_Timeline = tuple[_Boot, _Step, _Sequence, _Rows]
+_Error = Annotated[int, msgspec.Meta(ge=0, le=2**42)] | None
+_Reading = tuple[_Boot, _Step, _Step, ClockSource, bool | None, _Step, _Error]
 
 
 class _Table(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -67,7 +74,8 @@ class _Table(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
     `spare` is what a measurement took beyond the sum of its steps, `steps` are all
     observations' durations one after another, both in ticks. `counts` is empty where all
-    are one.
+    are one. `timelines` and `readings` are those of the batch, attribute by attribute; a
+    reading's wall clock may show any time.
     """
 
     vantage: str
@@ -86,6 +94,8 @@ class _Table(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     steps: list[_Ticks]
     counts: list[_Count]
     replaces: Annotated[list[tuple[_Sequence, _Sequence]], msgspec.Meta(max_length=10_000)]
+    timelines: Annotated[list[_Timeline], msgspec.Meta(max_length=_MOST_CLOCKS)] = []
+    readings: Annotated[list[_Reading], msgspec.Meta(max_length=_MOST_CLOCKS)] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -174,6 +184,14 @@ def _to_table(batch: Batch) -> _Table:
     if any(row.count != 1 for row in batch.measurements):
         table.counts = [row.count for row in batch.measurements]
     table.replaces = list(batch.replaces)
+    table.timelines = [
+        (bytes.fromhex(one.boot), one.shift, one.began, one.rows) for one in batch.timelines
+    ]
+    table.readings = [
+        (bytes.fromhex(one.boot), one.steady, one.wall, one.source, one.synced, one.offset,
+         one.error)
+        for one in batch.readings
+    ]  # fmt: skip
     table.targets = list(targets)
     table.patterns = [list(pattern) for pattern in patterns]
     table.verdicts = list(verdicts)
@@ -203,11 +221,15 @@ def _from_table(table: _Table) -> Batch:
         rows.append(row if count == 1 else replace(row, count=count))
     if next(steps, None) is not None:
         raise ValueError("durations are left over")
+    if table.timelines and sum(rows for *_, rows in table.timelines) != len(rows):
+        raise ValueError("timelines do not date every row")
     return Batch(
         vantage=Vantage(table.vantage, table.country, table.network),
         sequence=table.sequence,
         measurements=tuple(rows),
         replaces=tuple(table.replaces),
+        timelines=tuple(Timeline(one[0].hex(), *one[1:]) for one in table.timelines),
+        readings=tuple(ClockReading(one[0].hex(), *one[1:]) for one in table.readings),
     )
 
 

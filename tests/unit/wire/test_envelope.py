@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from netwatch.model.clocks import ClockReading, ClockSource, Timeline
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Observation, Vantage
 from netwatch.wire.envelope import (
@@ -88,6 +89,22 @@ def test_the_same_batch_gives_the_same_bytes() -> None:
     assert pack_batch(batch) == pack_batch(unpack_batch(pack_batch(batch)))
 
 
+def test_clocks_come_back_as_they_were() -> None:
+    boot = "0123456789abcdef"
+    lines = (Timeline(boot, -5, 7, 1), Timeline("", 0, 2**53 - 1, 1))
+    readings = (
+        ClockReading(boot, 5, 10**12, ClockSource.COLLECTOR, synced=True, offset=-9, error=12),
+        ClockReading(boot, 6, 0),
+    )
+    batch = Batch(VANTAGE, 7, (measurement(0), measurement(1)), (), lines, readings)
+    assert unpack_batch(pack_batch(batch)) == batch
+
+
+def test_a_message_from_before_there_were_clocks_is_sound() -> None:
+    values = msgspec.msgpack.decode(zlib.decompress(pack_batch(Batch(VANTAGE, 7, ()))[3:]))
+    assert unpack_batch(message(msgspec.msgpack.encode(values[:-2]))) == Batch(VANTAGE, 7, ())
+
+
 def test_an_unchanged_message_is_sound() -> None:
     assert unpack_batch(columns()).sequence == 7
 
@@ -126,6 +143,12 @@ def test_an_unchanged_message_is_sound() -> None:
         {"verdicts": [[None, "", 1]]},
         {"patterns": [[["connect", "x" * 129, ""]]]},
         {"patterns": [[["connect", None, ""]] * 33]},
+        {"timelines": [[b"12345678", 0, 0, 1]]},
+        {"timelines": [[b"123456789", 0, 0, 2]]},
+        {"timelines": [[b"12345678", 2**43, 0, 2]]},
+        {"timelines": [[b"", 0, 0, 1]] * 1001},
+        {"readings": [[b"12345678", 0, 0, "sundial", None, 0, None]]},
+        {"readings": [[b"12345678", 0, 0, "kernel", None, 0, -1]]},
         {"one": "more column"},
     ],
     ids=str,
