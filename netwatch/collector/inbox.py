@@ -12,6 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Self
 
+from netwatch.collector.pins import PINS, Standing, set_aside, standing
 from netwatch.database import Database
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.wire.envelope import unpack_batch
@@ -38,13 +39,15 @@ CREATE TABLE IF NOT EXISTS replaced (
     high INTEGER NOT NULL,
     PRIMARY KEY (vantage, high, low)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS vantage (id TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS late (time INTEGER PRIMARY KEY);
 """
 _KEEP = (
-    "INSERT OR IGNORE INTO batch (vantage, sequence, first, last, wide, digest, payload)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR IGNORE INTO batch (vantage, sequence, first, last, wide, digest, replaced, payload)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_COUNTS, _ASIDE = 0, 2
+"""What `replaced` says besides 1: a batch counts, or is kept and set aside."""
+_ALWAYS = 2**62
 _WIDE = 3_600_000
 """Milliseconds beyond which a batch is looked up on its own: the index on first times can
 then stop an hour before the interval."""
@@ -65,6 +68,8 @@ class Verdict(StrEnum):
     REPEATED = "repeated"
     EQUIVOCATION = "equivocation"
     WRONG_KEY = "wrong_key"
+    RETIRED = "retired"
+    ASIDE = "aside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class Inbox:
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path, _SCHEMA, durable=True)
+        self._database = Database(path, _SCHEMA + PINS, durable=True)
         self._file = self._database.connection
 
     def __enter__(self) -> Self:
@@ -98,13 +103,43 @@ class Inbox:
         """Keep `parcels` in one durable transaction and return what became of each.
 
         A repeated one is kept once. One whose name was used for other content is an
-        equivocation and is not kept. What a batch replaces counts no more, whether it is
-        here already or comes later. The first key that signs for a vantage is its key for
-        good; whatever comes under its name without it is not kept. Bins of `width` that
-        lie before `closed_until` and get something new are noted as late with it.
+        equivocation and is not kept; where both were signed, the agent is under quarantine
+        from then on. What a batch replaces counts no more, whether it is here already or
+        comes later. Who may speak for a vantage, and who is set aside, is told by
+        `netwatch.collector.pins`. Bins of `width` that lie before `closed_until` and get
+        something new are noted as late with it.
         """
         with self._database.writing():
             return [self._add_one(parcel, closed_until, width) for parcel in parcels]
+
+    def count_again(self, vantage: str, *, width: timedelta) -> int:
+        """End an agent's quarantine and count what was set aside; return how many batches.
+
+        Bins of `width` that get something by it are noted as late.
+        """
+        chosen = "FROM batch WHERE vantage = ? AND replaced = 2"
+        with self._database.writing():
+            self._file.execute("DELETE FROM quarantine WHERE id = ?", (vantage,))
+            found = self._file.execute(f"SELECT payload {chosen}", (vantage,)).fetchall()
+            self._file.execute(
+                "UPDATE batch SET replaced = 0 WHERE vantage = ? AND replaced = 2", (vantage,)
+            )
+            for (payload,) in found:
+                batch = unpack_batch(payload)
+                times = [_milliseconds(one.time) for one in batch.measurements]
+                for low, high in batch.replaces:
+                    times += self._replace(vantage, low, high)
+                self._note_late(times, _ALWAYS, width)
+        return len(found)
+
+    def erase(self, vantage: str) -> int:
+        """Forget an agent, its key, its place and its batches; return how many these were."""
+        with self._database.writing():
+            erased = self._file.execute("DELETE FROM batch WHERE vantage = ?", (vantage,)).rowcount
+            self._file.execute("DELETE FROM replaced WHERE vantage = ?", (vantage,))
+            for table in ("vantage", "former_key", "agent", "quarantine"):
+                self._file.execute(f"DELETE FROM {table} WHERE id = ?", (vantage,))  # noqa: S608 - constants
+        return erased
 
     def measurements(self, start: datetime, end: datetime) -> Iterator[tuple[Vantage, Measurement]]:
         """Yield every measurement with `start <= time < end` and the vantage it came from."""
@@ -149,33 +184,38 @@ class Inbox:
     def _add_one(self, parcel: Parcel, closed_until: datetime | None, width: timedelta) -> Verdict:
         """Keep one parcel, inside a transaction."""
         batch = parcel.batch
-        if not self._is_ours(batch.vantage.id, parcel.key):
-            return Verdict.WRONG_KEY
+        times = [_milliseconds(measurement.time) for measurement in batch.measurements] or [0]
+        first, last = min(times), max(times)
+        who = standing(self._file, batch.vantage, parcel.key, last=last)
+        if who in {Standing.STRANGER, Standing.RETIRED}:
+            return Verdict.RETIRED if who is Standing.RETIRED else Verdict.WRONG_KEY
         if self._is_replaced(batch.vantage.id, batch.sequence):
             return Verdict.REPEATED
         digest = blake2b(parcel.payload, digest_size=16).digest()
-        times = [_milliseconds(measurement.time) for measurement in batch.measurements] or [0]
-        first, last = min(times), max(times)
         row = (batch.vantage.id, batch.sequence, first, last, last - first > _WIDE, digest)
-        added = self._file.execute(_KEEP, (*row, parcel.payload))
+        state = _ASIDE if who is Standing.ASIDE else _COUNTS
+        added = self._file.execute(_KEEP, (*row, state, parcel.payload))
         if not added.rowcount:
-            known = self._file.execute(
-                "SELECT digest FROM batch WHERE vantage = ? AND sequence = ?", row[:2]
-            ).fetchone()
-            return Verdict.REPEATED if known[0] == digest else Verdict.EQUIVOCATION
+            return self._compare(parcel, digest, last)
+        if state == _ASIDE:
+            return Verdict.ASIDE
         for low, high in batch.replaces:
             times += self._replace(batch.vantage.id, low, high)
         if closed_until is not None:
             self._note_late(times, _milliseconds(closed_until), width)
         return Verdict.KEPT
 
-    def _is_ours(self, vantage: str, key: bytes | None) -> bool:
-        """Tell whether `key` may speak for `vantage`; the first one ever may from then on."""
-        query = "SELECT key FROM vantage WHERE id = ?"
-        known = self._file.execute(query, (vantage,)).fetchone()
-        if known is None and key is not None:
-            self._file.execute("INSERT INTO vantage VALUES (?, ?)", (vantage, key))
-        return known is None or known[0] == key
+    def _compare(self, parcel: Parcel, digest: bytes, last: int) -> Verdict:
+        """Judge a parcel whose name is taken: is it the same once more, or other content?"""
+        name = parcel.batch.vantage.id
+        query = "SELECT digest FROM batch WHERE vantage = ? AND sequence = ?"
+        (known,) = self._file.execute(query, (name, parcel.batch.sequence)).fetchone()
+        if known == digest:
+            return Verdict.REPEATED
+        # Without a signature anybody may have sent it: no reason to doubt the agent.
+        if parcel.key is not None:
+            set_aside(self._file, name, since=last, reason=Verdict.EQUIVOCATION.value)
+        return Verdict.EQUIVOCATION
 
     def _is_replaced(self, vantage: str, sequence: int) -> bool:
         """Tell whether a batch's place was taken by a later one."""

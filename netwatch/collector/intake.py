@@ -22,6 +22,11 @@ _TOLERANCE = timedelta(minutes=5)
 _OLDEST = timedelta(days=400)
 """A spool holds some months; what is older was dated by a clock that did not know the year."""
 
+_REFUSALS = {
+    Verdict.EQUIVOCATION: "came with other content; look at: netwatch agents list",
+    Verdict.RETIRED: "comes from an agent that was retired",
+}
+
 
 @dataclass(slots=True)
 class _Answer:
@@ -56,9 +61,9 @@ class Intake:
                 self._tally.complain(verdict.value, text)
                 continue
             answer = answers.setdefault(batch.vantage.id, _Answer())
-            if verdict is Verdict.EQUIVOCATION:
+            if verdict in _REFUSALS:
                 answer.refused.append((batch.sequence, verdict.value))
-                text = f"batch {batch.sequence} of {batch.vantage.id} came with other content"
+                text = f"batch {batch.sequence} of {batch.vantage.id} {_REFUSALS[verdict]}"
                 self._tally.complain(verdict.value, text)
                 continue
             answer.kept.append(batch.sequence)

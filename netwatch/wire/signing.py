@@ -7,16 +7,36 @@ one purpose is worth nothing for another (RFC 8032, and domain separation as in 
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from netwatch.model.errors import InputError
 from netwatch.wire.envelope import LARGEST_MESSAGE, SIGNED, SIGNED_HEADER
 
-__all__ = ["ACKNOWLEDGEMENT", "BATCH", "TARGETS", "Signer", "open_signed", "verify"]
+__all__ = [
+    "ACKNOWLEDGEMENT",
+    "BATCH",
+    "ENROLLED",
+    "ENROLMENT",
+    "ERASURE",
+    "KEY_CHANGE",
+    "TARGETS",
+    "Signer",
+    "open_signed",
+    "verify",
+]
 
 BATCH = b"netwatch-batch-v1\0"
 ACKNOWLEDGEMENT = b"netwatch-acknowledgement-v1\0"
 TARGETS = b"netwatch-targets-v1\0"
+ENROLMENT = b"netwatch-enrolment-v1\0"
+ENROLLED = b"netwatch-enrolled-v1\0"
+KEY_CHANGE = b"netwatch-key-change-v1\0"
+ERASURE = b"netwatch-erasure-v1\0"
 _KEY = 32
 _SIGNATURE = 64
 
@@ -32,15 +52,19 @@ class Signer:
         self._key = key
         self.public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
-    def sign(self, message: bytes, purpose: bytes) -> bytes:
+    def sign(self, message: bytes, purpose: bytes, *, limit: int = LARGEST_MESSAGE) -> bytes:
         """Return `message`, signed.
 
         Raises:
-            InputError: with its signature it would be larger than a message may be.
+            InputError: with its signature it would be larger than `limit`.
         """
-        if len(message) + SIGNED_HEADER > LARGEST_MESSAGE:
+        if len(message) + SIGNED_HEADER > limit:
             raise InputError(f"message: {len(message)} bytes are too many to be signed")
         return SIGNED + self.public + self._key.sign(purpose + message) + message
+
+    def seed(self) -> bytes:
+        """Return the 32 secret bytes that the key is made of, for what opens sealed messages."""
+        return self._key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
 
 
 def open_signed(message: bytes, purpose: bytes) -> tuple[bytes, bytes | None]:

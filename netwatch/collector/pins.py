@@ -1,0 +1,93 @@
+"""Who may speak under which name: pinned keys, enrolled agents, and who is set aside.
+
+The tables stand in the same file as the batches, so that a batch and the standing of who sent
+it are judged in one transaction. The functions work inside one that the caller has opened.
+"""
+
+import sqlite3
+from enum import StrEnum
+
+from netwatch.model.measurement import Vantage
+
+__all__ = ["PINS", "Standing", "set_aside", "standing"]
+
+PINS = """
+CREATE TABLE IF NOT EXISTS vantage (id TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS former_key (
+    id TEXT NOT NULL,
+    key BLOB NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (id, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS agent (
+    id TEXT PRIMARY KEY,
+    country TEXT NOT NULL,
+    network INTEGER NOT NULL,
+    region TEXT NOT NULL,
+    consent INTEGER NOT NULL,
+    software TEXT NOT NULL,
+    enrolled INTEGER NOT NULL,
+    retired INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS quarantine (
+    id TEXT PRIMARY KEY,
+    since INTEGER NOT NULL,
+    reason TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+"""Tables by agent. `former_key` holds keys that were changed in order, and until when what
+they signed may have been measured, in milliseconds since 1970; a lost key is in no table."""
+
+
+class Standing(StrEnum):
+    """How a batch is to be taken, by who sent it."""
+
+    GOOD = "good"
+    STRANGER = "stranger"
+    RETIRED = "retired"
+    ASIDE = "aside"
+
+
+def standing(
+    file: sqlite3.Connection, vantage: Vantage, key: bytes | None, *, last: int
+) -> Standing:
+    """Return the standing of a batch, inside a transaction.
+
+    The first key that signs for a vantage is its key for good. Whoever speaks without it is
+    a stranger, but for what a former key signed before it was changed. An enrolled agent that
+    tells another country or network than it enrolled with is set aside until the operator
+    has looked, and so is one under quarantine.
+
+    Args:
+        file: the collector's file.
+        vantage: who the batch says it is from.
+        key: who signed it, None for nobody.
+        last: time of its newest measurement, milliseconds since 1970.
+    """
+    name = (vantage.id,)
+    known = file.execute("SELECT key FROM vantage WHERE id = ?", name).fetchone()
+    if known is None and key is not None:
+        file.execute("INSERT INTO vantage VALUES (?, ?)", (vantage.id, key))
+    if known is not None and known[0] != key and not _was_key(file, vantage.id, key, last):
+        return Standing.STRANGER
+    found = file.execute("SELECT country, network, retired FROM agent WHERE id = ?", name)
+    enrolled = found.fetchone()
+    if enrolled is not None and enrolled[2] is not None:
+        return Standing.RETIRED
+    if file.execute("SELECT 1 FROM quarantine WHERE id = ?", name).fetchone() is not None:
+        return Standing.ASIDE
+    if enrolled is not None and enrolled[:2] != (vantage.country, vantage.asn):
+        return Standing.ASIDE
+    return Standing.GOOD
+
+
+def set_aside(file: sqlite3.Connection, name: str, *, since: int, reason: str) -> None:
+    """Count nothing of an agent from now on, inside a transaction; the first reason stays."""
+    file.execute("INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)", (name, since, reason))
+
+
+def _was_key(file: sqlite3.Connection, name: str, key: bytes | None, last: int) -> bool:
+    """Tell whether `key` was the agent's when the newest measurement was made."""
+    query = "SELECT until FROM former_key WHERE id = ? AND key = ?"
+    found = file.execute(query, (name, key)).fetchone()
+    return found is not None and last <= found[0]
