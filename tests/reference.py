@@ -166,6 +166,8 @@ def leaf_commands(
     if inner is None:
         yield path, found
         return
+    if getattr(found, "invoke_without_command", False) and found.params and path != "netwatch":
+        yield path, found
     for name, one in inner.items():
         yield from leaf_commands(one, f"{path} {name}")
 

@@ -191,6 +191,34 @@ def export(
     _print({"batches": count, "file": str(file)}, [f"{count} batches in {file}"], as_json=as_json)
 
 
+@app.command("import-receipts")
+def import_receipts(
+    file: Annotated[Path, typer.Argument(help="What `netwatch collect import` wrote.")],
+    config: ConfigOption = _DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """Forget the batches that an observatory signed for; a running agent need not stop.
+
+    Example: netwatch agent import-receipts /media/stick/vantage.receipts
+    """
+    import msgspec
+
+    from netwatch.agent.receipts import take_receipts
+    from netwatch.app.vantage import open_spool
+    from netwatch.config import read_config
+    from netwatch.model.errors import InputError
+    from netwatch.wire.export import read_receipts
+
+    found = read_config(config)
+    with open_spool(found) as spool:
+        done = take_receipts(read_receipts(file), found.vantage.id, spool)
+    lines = [f"{done.forgotten} batches left the spool, {done.refused} were refused"]
+    _print(msgspec.to_builtins(done), lines, as_json=as_json)
+    if done.problem:
+        problem = done.problem
+        raise InputError(problem if problem.startswith(str(file)) else f"{file}: {problem}")
+
+
 @app.command()
 def adopt(
     file: Annotated[Path, typer.Argument(help="The signed list.")],

@@ -1,4 +1,4 @@
-"""The commands of an observatory: up, collect, analyze, serve, replay, drill, init."""
+"""The commands of an observatory: up, analyze, serve, replay, drill, init."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ import typer
 from netwatch.config import Config, Duration, parse_config, read_config
 from netwatch.model.errors import ConfigError, InputError
 
-__all__ = ["app"]
+__all__ = ["ConfigOption", "JsonOption", "app", "load_config", "print_json"]
 
 app = typer.Typer()
 
@@ -24,7 +24,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 _DEFAULT = Path("netwatch.toml")
 
 
-def _load(path: Path) -> Config:
+def load_config(path: Path) -> Config:
     """Return the configuration in `path`; without one by the usual name, the starter's."""
     if find_spec("numpy") is None:
         raise ConfigError("an observatory needs: pip install 'netwatch-observatory[observatory]'")
@@ -61,7 +61,7 @@ def up(config: ConfigOption = _DEFAULT) -> None:
 
     Broker, collector, store, analysis, one vantage here, and the page. Example: netwatch up
     """
-    loaded = _load(config)
+    loaded = load_config(config)
     from netwatch.app.run import run_until_stopped
     from netwatch.app.up import run_up
 
@@ -71,19 +71,9 @@ def up(config: ConfigOption = _DEFAULT) -> None:
 
 
 @app.command()
-def collect(config: ConfigOption = _DEFAULT) -> None:
-    """Receive, keep and count measurements (with the embedded broker, if that is configured)."""
-    loaded = _load(config)
-    from netwatch.app.run import run_until_stopped
-    from netwatch.app.up import run_collecting
-
-    run_until_stopped(run_collecting(loaded))
-
-
-@app.command()
 def analyze(config: ConfigOption = _DEFAULT) -> None:
     """Judge what was collected, follow incidents, and send posts."""
-    loaded = _load(config)
+    loaded = load_config(config)
     from netwatch.app.run import run_until_stopped
     from netwatch.app.up import run_analyzing
 
@@ -93,7 +83,7 @@ def analyze(config: ConfigOption = _DEFAULT) -> None:
 @app.command()
 def serve(config: ConfigOption = _DEFAULT) -> None:
     """Serve the page, which needs no JavaScript, where the table web of the configuration says."""
-    loaded = _load(config)
+    loaded = load_config(config)
     from netwatch.app.run import run_until_stopped
     from netwatch.app.up import run_serving
 
@@ -130,7 +120,7 @@ def replay(
             out, opened, at=moment, progress=progress, source=figures_source(figures)
         )
     if as_json:
-        _print_json(
+        print_json(
             incidents=[incident.id for incident in past.incidents],
             statements=past.statements,
             posts=[entry.post.text for entry in past.posts],
@@ -171,7 +161,7 @@ def backtest(
         found = backtest_figures(opened, training_until=until, progress=progress)
     write_backtest(found, out)
     if as_json:
-        _print_json(incidents=[plain_incident(incident) for incident in found.incidents])
+        print_json(incidents=[plain_incident(incident) for incident in found.incidents])
         return
     for incident in found.incidents:
         ended = f"{incident.ended_at:%Y-%m-%d %H:%M}" if incident.ended_at else "goes on"
@@ -203,7 +193,7 @@ def drill(
 
     outcome = asyncio.run(run_drill(Drill(out, tell)))
     if as_json:
-        _print_json(
+        print_json(
             passed=outcome.passed,
             findings=[
                 {"claim": one.claim, "holds": one.holds, "seen": one.seen}
@@ -217,7 +207,7 @@ def drill(
         raise typer.Exit(1)
 
 
-def _print_json(**values: object) -> None:
+def print_json(**values: object) -> None:
     """Print one JSON object."""
     sys.stdout.write(json.dumps(values, ensure_ascii=False, indent=2) + "\n")
 

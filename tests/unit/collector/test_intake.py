@@ -171,9 +171,28 @@ def test_a_file_comes_in_by_the_same_door(desk: Desk, tmp_path: Path) -> None:
     path = tmp_path / "stick.nwx"
     messages = [signed(ours, number, 0).payload for number in range(250)]
     assert write_export(path, [*messages, b"garbage"]) == 251
-    answers = import_batches(path, desk.intake, desk.closer)
-    assert [answer.kept for answer in answers] == [((0, 99),), ((100, 199),), ((200, 249),)]
+    shares: list[float] = []
+    done = import_batches(path, desk.intake, desk.closer, progress=shares.append)
+    assert (done.read, done.problem, len(shares)) == (251, "", 3)
+    assert 0 < shares[0] < shares[1] < shares[2] <= 1
+    assert [answer.kept for answer in done.answers] == [((0, 99),), ((100, 199),), ((200, 249),)]
     assert desk.tally.counts["garbled"] == 1
     import_batches(path, desk.intake, desk.closer)
     assert desk.inbox.count_batches() == 250
     assert desk.tally.counts["repeated"] == 250
+
+
+def test_what_stands_before_damage_is_kept(desk: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "stick.nwx"
+    write_export(path, [message(number, 0).payload for number in range(5)])
+    path.write_bytes(path.read_bytes()[:-3])
+    done = import_batches(path, desk.intake, desk.closer)
+    assert done.problem == f"{path}: ends in the middle of a batch"
+    assert [answer.kept for answer in done.answers] == [((0, 3),)]
+    for name, content in (("none", None), ("other", b"netwatch receipts 1\n")):
+        bad = tmp_path / name
+        if content is not None:
+            bad.write_bytes(content)
+        done = import_batches(bad, desk.intake, desk.closer)
+        assert done.read == 0
+        assert str(bad) in done.problem
