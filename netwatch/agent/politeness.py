@@ -16,7 +16,15 @@ __all__ = ["BUDGETS", "Budget", "Politeness", "QuietHours", "cost_of"]
 _MEBI = 1024 * 1024
 BUDGETS: Mapping[str, int] = {"low": 5 * _MEBI, "standard": 40 * _MEBI, "full": 200 * _MEBI}
 """Bytes a day, in both directions together."""
-_COSTS = {"dns": 300, "tcp": 250, "icmp": 200, "tls": 6_000, "http": 20_000, "transfer": 140_000}
+_COSTS = {
+    "dns": 300,
+    "tcp": 250,
+    "icmp": 200,
+    "tls": 6_000,
+    "quic": 8_000,
+    "http": 20_000,
+    "transfer": 140_000,
+}
 """Bytes that a run of a probe takes at most in the ordinary case, headers included."""
 _COSTLY = 20_000
 _CHEAP = {"dns", "tcp", "icmp"}

@@ -12,7 +12,15 @@ import ssl
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Failure", "Scope", "classify_failure", "failure_of"]
+__all__ = ["Failure", "QuicCloseError", "Scope", "classify_failure", "failure_of"]
+
+
+class QuicCloseError(Exception):
+    """A QUIC connection that the other side closed; `code` is RFC 9000's, section 20.1."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"closed with code {code:#x}")
+        self.code = code
 
 
 class Scope(StrEnum):
@@ -93,7 +101,7 @@ _TABLE: dict[Scope, dict[str, bool]] = {
         ),
         True,
     ),
-    Scope.QUIC: {"quic_incompatible_version": True},
+    Scope.QUIC: {"quic_incompatible_version": True, "unknown_failure: quic": True},
 }
 _WORDS = {
     word: Failure(word, scope, alive=alive)
@@ -137,6 +145,14 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
 _CERTIFICATES = dict.fromkeys((62, 64), "ssl_invalid_hostname") | dict.fromkeys(
     range(18, 22), "ssl_unknown_authority"
 )
+# Codes of RFC 9000, section 20.1: refused, and 0x100 with an alert of TLS (RFC 8446, section 6).
+_QUIC_ALERTS = 0x100
+_QUIC_CODES = (
+    {0x02: "connection_refused"}
+    | {_QUIC_ALERTS + alert: "ssl_failed_handshake" for alert in range(256)}
+    | {_QUIC_ALERTS + alert: "ssl_invalid_certificate" for alert in (42, 43, 44, 45, 46)}
+    | {_QUIC_ALERTS + 48: "ssl_unknown_authority", _QUIC_ALERTS + 112: "ssl_invalid_hostname"}
+)
 
 
 def classify_failure(error: BaseException) -> Failure:
@@ -155,10 +171,8 @@ def failure_of(word: str) -> Failure:
 
 def _word(error: BaseException) -> str:
     """Return the failure word for what a network call raised."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _CERTIFICATES.get(error.verify_code, "ssl_invalid_certificate")
-    if isinstance(error, socket.gaierror):
-        return _LOOKUPS.get(error.errno or 0, "dns_temporary_failure")
+    if (coded := _coded(error)) is not None:
+        return coded
     for kind, word in _KINDS:
         if isinstance(error, kind):
             return word
@@ -168,3 +182,14 @@ def _word(error: BaseException) -> str:
         # Without a number it is asyncio's word for an end in the middle of a handshake.
         return "eof_error"
     return f"unknown_failure: {type(error).__name__}"
+
+
+def _coded(error: BaseException) -> str | None:
+    """Return the word for an error with a code of its own kind, None for any other."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _CERTIFICATES.get(error.verify_code, "ssl_invalid_certificate")
+    if isinstance(error, socket.gaierror):
+        return _LOOKUPS.get(error.errno or 0, "dns_temporary_failure")
+    if isinstance(error, QuicCloseError):
+        return _QUIC_CODES.get(error.code, "unknown_failure: quic")
+    return None

@@ -31,7 +31,7 @@ def check(steps: tuple[Observation, ...]) -> None:
 
 
 def test_ours_are_installed() -> None:
-    assert {"dns", "http", "icmp", "tcp", "tls", "transfer"} <= set(NAMES)
+    assert {"dns", "http", "icmp", "quic", "tcp", "tls", "transfer"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "no-such-name.invalid"])

@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 
-from netwatch.model.failure import Scope, classify_failure, failure_of
+from netwatch.model.failure import QuicCloseError, Scope, classify_failure, failure_of
 
 
 def certificate(code: int) -> ssl.SSLCertVerificationError:
@@ -51,6 +51,12 @@ TABLE = [
     (certificate(9), "ssl_invalid_certificate", "tls", True),
     (certificate(10), "ssl_invalid_certificate", "tls", True),
     (ssl.SSLError(1, "wrong version number"), "ssl_failed_handshake", "tls", True),
+    (QuicCloseError(0x02), "connection_refused", "refused", True),
+    (QuicCloseError(0x0A), "unknown_failure: quic", "quic", True),
+    (QuicCloseError(0x128), "ssl_failed_handshake", "tls", True),
+    (QuicCloseError(0x12A), "ssl_invalid_certificate", "tls", True),
+    (QuicCloseError(0x130), "ssl_unknown_authority", "tls", True),
+    (QuicCloseError(0x170), "ssl_invalid_hostname", "tls", True),
     (asyncio.CancelledError(), "interrupted", "local", False),
     (RuntimeError("at 192.0.2.7"), "unknown_failure: RuntimeError", "unknown", False),
     (OSError(errno.EXDEV, "at 192.0.2.7"), "unknown_failure: OSError", "unknown", False),
