@@ -7,9 +7,9 @@ import msgspec
 from netwatch.incidents.progressive import progressive_hours
 from netwatch.incidents.watch import REDUCED, Watch, is_low
 from netwatch.model.entity import Entity
-from netwatch.model.incident import Child, Incident, IncidentState, Reason
+from netwatch.model.incident import Child, Incident, IncidentState, Percent, Reason
 from netwatch.model.percent import make_percent
-from netwatch.model.series import FUSED_SIGNAL, Level
+from netwatch.model.series import FUSED_SIGNAL, LEAD_SIGNALS, Level
 
 __all__ = ["Case", "write_revision"]
 
@@ -18,12 +18,13 @@ _SEPARATE = 3
 """Networks that must show a loss when one signal alone does: two may share a cable."""
 _TOLD_LATER = (Reason.MILESTONE, Reason.MATERIAL)
 """Revisions that are the first a post may speak of, when the evidence only now allows it."""
+_CONFIRMED = (IncidentState.CONFIRMED, IncidentState.EASING, IncidentState.RESOLVED)
 _COUNTED = 0.02
 """A signal agrees when it, too, is at least this much below the edge of ordinary."""
 
 
 class Case(msgspec.Struct):
-    """An incident between its confirmation and the time when it can no longer reopen.
+    """An incident between its first word and the time when it can no longer reopen.
 
     Attributes:
         id, entity, state, revision: as in the record.
@@ -46,7 +47,7 @@ class Case(msgspec.Struct):
     started_low: datetime
     started_high: datetime
     provisional_at: datetime
-    confirmed_at: datetime
+    confirmed_at: datetime | None
     trough: Level
     told_at: datetime
     told: Level
@@ -87,7 +88,8 @@ def write_revision(
     losses = [(watch.lost_from, weight) for watch, weight in networks.values() if watch.lost_from]
     agreeing = _agreements(signals)
     before = case.evidence
-    case.evidence = max(before, _evidence(affected, agreeing))
+    if case.state in _CONFIRMED:
+        case.evidence = max(before, _evidence(affected, agreeing))
     if reason in _TOLD_LATER and before < _TELLABLE <= case.evidence:
         reason = Reason.CONFIRMED
     return Incident(
@@ -103,10 +105,8 @@ def write_revision(
         provisional_at=case.provisional_at,
         confirmed_at=case.confirmed_at,
         at=level.time,
-        percent=make_percent(*_shares(level), networks=level.networks, coverage=level.coverage),
-        trough=make_percent(
-            *_shares(case.trough), networks=case.trough.networks, coverage=case.trough.coverage
-        ),
+        percent=_percent(case, level),
+        trough=_percent(case, case.trough),
         trough_at=case.trough.time,
         progressive_hours=progressive_hours(losses, level.time),
         affected=affected if networks else 1,
@@ -118,6 +118,12 @@ def write_revision(
         parent=case.parent,
         pattern=pattern,
     )
+
+
+def _percent(case: Case, level: Level) -> Percent:
+    """Return the published form of a level; a number is published from active signals alone."""
+    networks = level.networks if case.lead in LEAD_SIGNALS else 0
+    return make_percent(*_shares(level), networks=networks, coverage=level.coverage)
 
 
 def _shares(level: Level) -> tuple[float, float, float]:

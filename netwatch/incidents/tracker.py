@@ -1,30 +1,32 @@
 """From levels to incidents: opens, follows, merges and closes them, one bin after another."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from netwatch.incidents.case import Case, write_revision
 from netwatch.incidents.episodes import EpisodeLog, follow_episodes
+from netwatch.incidents.parts import follow_parts
 from netwatch.incidents.patterns import Window, find_patterns, lead_pattern
 from netwatch.incidents.progress import next_reason, pass_milestones
 from netwatch.incidents.rules import Rules
-from netwatch.incidents.watch import LOST, Watch, is_low
+from netwatch.incidents.suspicion import Suspicions, answers_as_usual, is_suspect, next_pending
+from netwatch.incidents.watch import Watch, is_low, is_ripe
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.errors import StoreError
-from netwatch.model.incident import Child, Incident, IncidentState, Reason
+from netwatch.model.incident import Incident, IncidentState, Reason
 from netwatch.model.series import ACTIVE_SIGNALS, LEAD_SIGNALS, Level, SeriesKey
 
 __all__ = ["Tracker"]
 
-_SURE = 0.95
-_VERY_SURE = 0.99
-_LEAST_BINS = 2
 _NEW_LOSS = 0.10
 _LEAST_COVERAGE = 0.3
 _KINDS = list(EntityKind)
+_UNDECIDED = (IncidentState.PENDING, IncidentState.RESOLVED)
+"""States in which an incident holds nothing: a sure loss in it is told anew."""
+_HOLDING = (IncidentState.CONFIRMED, IncidentState.EASING)
 
 
 class _Saved(msgspec.Struct):
@@ -35,13 +37,15 @@ class _Saved(msgspec.Struct):
     logs: dict[str, EpisodeLog]
     cases: list[Case]
     numbers: dict[str, int]
+    suspicions: list[Watch] = []
 
 
 class Tracker:
     """Keeps one incident for each loss, whatever number of scopes and signals show it.
 
-    Only active signals open incidents; the others are named as agreeing or not. The widest
-    scope that is low holds the incident, narrower ones become its children.
+    Active signals, and several others that agree, open incidents; one of the others alone opens
+    provisional ones at most. The widest scope that is low holds the incident, narrower ones
+    become its children.
     """
 
     def __init__(self, atlas: Atlas, *, width: timedelta, rules: Rules) -> None:
@@ -54,6 +58,7 @@ class Tracker:
         self._logs: dict[Entity, EpisodeLog] = {}
         self._cases: list[Case] = []
         self._numbers: dict[str, int] = {}
+        self._suspicions = Suspicions()
 
     def step(self, levels: Sequence[Level]) -> list[Incident]:
         """Take in all levels of one bin; return the revisions that they make."""
@@ -63,24 +68,33 @@ class Tracker:
             return []
         revisions = []
         for case in self._cases:
-            self._follow_children(case, now)
-            reason = next_reason(case, self._watches.get(case.entity), now, self._rules)
+            self._follow(case, now)
+            reason = self._next(case, now)
             if reason is not None:
                 revisions.append(self._write(case, reason))
         self._cases = [case for case in self._cases if not self._is_past(case, now)]
         revisions.extend(self._open(now))
+        revisions.extend(self._suspect(now))
         return revisions
 
     def frozen(self) -> set[SeriesKey]:
         """Return the series of every scope that is in an incident, or may be in one."""
-        low = {case.entity for case in self._cases if case.state is not IncidentState.RESOLVED}
+        low = {case.entity for case in self._cases if case.state not in _UNDECIDED}
         low |= {entity for entity, watch in self._watches.items() if watch.low_from}
-        return {
-            SeriesKey(signal, entity)
-            for entity, signals in self._signals.items()
-            if not low.isdisjoint((entity, *self._atlas.ancestors(entity)))
-            for signal in signals
-        }
+        pending = {_series(case) for case in self._cases if case.state is IncidentState.PENDING}
+        found = set()
+        for entity, signals in self._signals.items():
+            scopes = (entity, *self._atlas.ancestors(entity))
+            whole = not low.isdisjoint(scopes)
+            for signal in signals:
+                if whole or any(SeriesKey(signal, scope) in pending for scope in scopes):
+                    found.add(SeriesKey(signal, entity))
+        return found
+
+    def low_scopes(self) -> set[Entity]:
+        """Return the scopes that are in an incident, or may be in one."""
+        low = {case.entity for case in self._cases if case.state is not IncidentState.RESOLVED}
+        return low | {entity for entity, watch in self._watches.items() if watch.low_from}
 
     def drop_quiet(self) -> set[Entity]:
         """Forget entities about which there is nothing to remember; return the others.
@@ -96,13 +110,13 @@ class Tracker:
             or watch.low_from is not None
             or not open_scopes.isdisjoint((entity, *self._atlas.ancestors(entity)))
         }
-        return set(self._watches)
+        return set(self._watches) | {key.entity for key in self._suspicions.watches}
 
     def snapshots(self) -> list[Incident]:
         """Return what would be said of each open incident now; it is not part of the record."""
         found = []
         for case in sorted(self._cases, key=lambda one: _KINDS.index(one.entity.kind)):
-            if case.state is not IncidentState.RESOLVED:
+            if case.state not in _UNDECIDED:
                 now = msgspec.structs.replace(case, told=self._watches[case.entity].level)
                 found.append(self._revise(now, Reason.MILESTONE))
         return found
@@ -116,7 +130,8 @@ class Tracker:
             if (others := self._beside_watch(entity))
         }
         logs = {str(entity): log for entity, log in self._logs.items()}
-        saved = _Saved(watches, signals, logs, self._cases, self._numbers)
+        suspicions = list(self._suspicions.watches.values())
+        saved = _Saved(watches, signals, logs, self._cases, self._numbers, suspicions)
         return msgspec.msgpack.encode(saved)
 
     def load(self, state: bytes) -> None:
@@ -140,6 +155,7 @@ class Tracker:
         self._logs = {Entity.parse(text): log for text, log in saved.logs.items()}
         self._cases = saved.cases
         self._numbers = saved.numbers
+        self._suspicions = Suspicions({one.level.series: one for one in saved.suspicions})
 
     def _beside_watch(self, entity: Entity) -> list[Level]:
         """Return the newest levels of an entity that its watch does not hold already."""
@@ -147,9 +163,16 @@ class Tracker:
         held = watch.level if watch else None
         return [level for level in self._signals[entity].values() if level != held]
 
-    def _watch(self, levels: Iterable[Level]) -> None:
+    def _watch(self, levels: Sequence[Level]) -> None:
         """Show every level to its entity's watch; the lead signal alone moves it."""
-        leads = {case.entity: case.lead for case in self._cases}
+        pending = [case for case in self._cases if case.state is IncidentState.PENDING]
+        needed = {
+            SeriesKey(case.lead, entity)
+            for case in pending
+            for entity in (case.entity, *(child.entity for child in case.children.values()))
+        }
+        self._suspicions.see(levels, needed=needed, width=self._width)
+        leads = {case.entity: case.lead for case in self._cases if case not in pending}
         for level in levels:
             signals = self._signals.setdefault(level.entity, {})
             signals[level.series.signal] = level
@@ -169,21 +192,18 @@ class Tracker:
         for entity in sorted(ripe, key=lambda one: (_KINDS.index(one.kind), one.code)):
             if self._is_covered(entity):
                 continue
-            case = self._reopened(entity, now) or self._new_case(entity, now)
-            reason = Reason.REDROP if case.revision else Reason.CONFIRMED
+            case, reason = self._reopened(entity, now), Reason.REDROP
+            if case is None:
+                case, reason = self._new_case(entity, now), Reason.CONFIRMED
             pass_milestones(case, now, self._rules)
             revisions.append(self._write(case, reason))
             revisions.extend(self._absorb(case))
         return revisions
 
     def _is_ripe(self, entity: Entity, watch: Watch) -> bool:
-        """Return whether a scope is low, surely and long enough to open an incident."""
-        level, hold = watch.level, self._rules.hold(entity.kind)
-        deep = level.value is not None and level.value < LOST and level.probability > _VERY_SURE
-        long_enough = watch.low_bins >= (1 if deep else _LEAST_BINS)
-        if self._is_settled(entity, level):
-            return False
-        return long_enough and level.probability > _SURE and watch.held(self._width) >= hold
+        """Return whether a scope is in a loss that opens an incident, and in a new one."""
+        hold = self._rules.hold(entity.kind)
+        return is_ripe(watch, hold, self._width) and not self._is_settled(entity, watch.level)
 
     def _is_settled(self, entity: Entity, level: Level) -> bool:
         """Return whether the level is where the last loss ended, rather than in a new one.
@@ -197,36 +217,97 @@ class Tracker:
             for case in self._cases
         )
 
-    def _is_covered(self, entity: Entity) -> bool:
+    def _is_covered(self, entity: Entity, *, by: tuple[IncidentState, ...] = _HOLDING) -> bool:
         """Return whether an open incident, or a wider scope that may open one, holds `entity`."""
         scopes = (entity, *self._atlas.ancestors(entity))
-        for case in self._cases:
-            if case.entity in scopes and case.state is not IncidentState.RESOLVED:
-                return True
+        if any(case.entity in scopes and case.state in by for case in self._cases):
+            return True
         waiting = (self._watches.get(scope) for scope in scopes[1:])
         return any(watch is not None and watch.low_from is not None for watch in waiting)
 
     def _new_case(self, entity: Entity, now: datetime) -> Case:
-        """Make the case of a loss that is told for the first time."""
+        """Make the case of a loss that is sure for the first time, the provisional one's if any."""
         watch = self._watches[entity]
         onset = watch.onset
+        before = next((case for case in self._cases if case.entity == entity), None)
+        first = watch.provisional_at or now
         case = Case(
-            id=self._next_id(entity, onset),
+            id=before.id if before else self._next_id(entity, onset),
             entity=entity,
             started_at=onset,
             started_low=watch.ordinary_at or onset - self._width,
             started_high=watch.low_from or onset,
-            provisional_at=watch.provisional_at or now,
+            provisional_at=min(first, before.provisional_at) if before else first,
             confirmed_at=now + self._width,
             trough=watch.lowest or watch.level,
             told_at=now,
             told=watch.level,
             lead=self._lead(entity),
+            revision=before.revision if before else 0,
+            children={},
+        )
+        self._cases = [*(one for one in self._cases if one is not before), case]
+        self._follow(case, now)
+        return case
+
+    def _suspect(self, now: datetime) -> list[Incident]:
+        """Open a provisional incident for every loss that is likely and not yet sure."""
+        found = {SeriesKey("", entity): watch for entity, watch in self._watches.items()}
+        ripe = [key for key, one in found.items() if one.level.time == now and is_suspect(one)]
+        ripe += self._suspicions.ripe(now)
+        revisions = []
+        for key in sorted(ripe, key=lambda one: (_KINDS.index(one.entity.kind), one)):
+            entity, signals = key.entity, self._signals[key.entity]
+            alone = key.signal and answers_as_usual(signals, now)
+            if alone or self._is_covered(entity, by=(*_HOLDING, IncidentState.PENDING)):
+                continue
+            watch = found.get(key) or self._suspicions.watches[key]
+            case = self._provisional(entity, watch, now)
+            revisions.append(self._write(case, Reason.OPENED))
+            revisions.extend(self._absorb(case))
+        return revisions
+
+    def _provisional(self, entity: Entity, watch: Watch, now: datetime) -> Case:
+        """Make the case of a loss that is likely."""
+        sunk, onset = watch.lost_from, watch.lost_from or watch.onset
+        before = watch.half_at if sunk else watch.ordinary_at
+        case = Case(
+            id=self._next_id(entity, onset),
+            entity=entity,
+            started_at=onset,
+            started_low=before or onset - self._width,
+            started_high=sunk or watch.low_from or onset,
+            provisional_at=now + self._width,
+            confirmed_at=None,
+            trough=watch.lowest or watch.level,
+            told_at=now,
+            told=watch.level,
+            lead=watch.level.series.signal,
+            state=IncidentState.PENDING,
             children={},
         )
         self._cases.append(case)
-        self._follow_children(case, now)
+        self._follow(case, now)
         return case
+
+    def _follow(self, case: Case, now: datetime) -> None:
+        """Note which narrower scopes of a case fell, and which came back."""
+        follow_parts(case, self._excursions(case), self._atlas, now=now, apart=self._rules.reopen)
+
+    def _next(self, case: Case, now: datetime) -> Reason | None:
+        """Move a case on by one bin; return why a revision must be written, if one must."""
+        watch = self._excursions(case).get(case.entity)
+        if case.state is not IncidentState.PENDING:
+            return next_reason(case, watch, now, self._rules)
+        passive = case.lead not in LEAD_SIGNALS
+        usual = passive and answers_as_usual(self._signals[case.entity], now)
+        return next_pending(case, watch, now, self._rules, usual=usual)
+
+    def _excursions(self, case: Case) -> Mapping[Entity, Watch]:
+        """Return the excursions by which a case is followed: those of its signal, if passive."""
+        if case.lead in LEAD_SIGNALS or case.confirmed_at is not None:
+            return self._watches
+        return self._suspicions.of(case.lead)
 
     def _lead(self, entity: Entity) -> str:
         """Return the signal that an incident follows: an active one, where it shows the loss.
@@ -241,13 +322,16 @@ class Tracker:
 
     def _reopened(self, entity: Entity, now: datetime) -> Case | None:
         """Return the resolved case of `entity` that a new loss continues, opened again."""
-        for case in self._cases:
+        resolved = [case for case in self._cases if case.state is IncidentState.RESOLVED]
+        for case in resolved:
             if case.entity == entity and now - case.told_at <= self._rules.reopen:
                 case.state, case.ended_at = IncidentState.CONFIRMED, None
                 case.told_at, case.told = now, self._watches[entity].level
                 case.back_from, case.good_from, case.rising = None, None, 0
                 return case
-        self._cases = [case for case in self._cases if case.entity != entity]
+        self._cases = [
+            case for case in self._cases if case.entity != entity or case not in resolved
+        ]
         return None
 
     def _absorb(self, case: Case) -> list[Incident]:
@@ -256,43 +340,28 @@ class Tracker:
         for other in self._cases:
             below = case.entity in self._atlas.ancestors(other.entity)
             near = abs(other.started_at - case.started_at) <= self._rules.group
-            if below and near and other.state is not IncidentState.RESOLVED:
+            sure = case.state is not IncidentState.PENDING
+            holds = other.state in (_HOLDING if sure else ()) or other.confirmed_at is None
+            if below and near and holds:
                 other.state, other.parent = IncidentState.MERGED, case.id
                 revisions.append(self._write(other, Reason.MERGED))
         self._cases = [other for other in self._cases if other.state is not IncidentState.MERGED]
         return revisions
 
-    def _follow_children(self, case: Case, now: datetime) -> None:
-        """Note which narrower scopes fell, and which came back."""
-        for entity, watch in self._watches.items():
-            if case.entity not in self._atlas.ancestors(entity):
-                continue
-            name, known = str(entity), case.children.get(str(entity))
-            if watch.low_from is not None and (known is None or known.ended_at is not None):
-                if known and known.ended_at and watch.onset - known.ended_at > self._rules.reopen:
-                    # It was back for long: a second fall, which leaves the first as it was.
-                    case.children[f"{name} {known.started_at.isoformat()}"] = known
-                    known = None
-                start = known.started_at if known else watch.onset
-                weight = self._atlas.place(entity).weight
-                case.children[name] = Child(entity, start, None, weight)
-            elif watch.low_from is None and known is not None and known.ended_at is None:
-                ended = watch.level.time if watch.level.value is not None else now
-                case.children[name] = Child(entity, known.started_at, ended, known.weight)
-
     def _write(self, case: Case, reason: Reason) -> Incident:
         """Write the next revision of a case from the newest levels."""
-        case.told = self._watches[case.entity].level
+        case.told = self._excursions(case)[case.entity].level
         case.told_at = case.told.time
         return self._revise(case, reason)
 
     def _revise(self, case: Case, reason: Reason) -> Incident:
         """Return the revision of `case` that follows from the watches below it."""
         weights = self._atlas.networks(case.entity)
+        watches = self._excursions(case)
         networks = {
-            entity: (self._watches[entity], weight)
+            entity: (watches[entity], weight)
             for entity, weight in weights.items()
-            if entity in self._watches
+            if entity in watches
         }
         signals = self._signals.get(case.entity, {})
         return write_revision(case, reason, networks, signals, pattern=self._pattern(case))
@@ -308,7 +377,7 @@ class Tracker:
     def _is_past(self, case: Case, now: datetime) -> bool:
         """Return whether a case can no longer reopen, nor says where the level has settled."""
         if case.state is not IncidentState.RESOLVED:
-            return False
+            return case.state is IncidentState.EXPIRED
         watch = self._watches.get(case.entity)
         low = watch is not None and watch.low_from is not None
         return not low and now - case.told_at > self._rules.reopen
@@ -319,3 +388,8 @@ class Tracker:
         prefix = f"NW-{country.code if country else 'XX'}-{onset.year}"
         self._numbers[prefix] = self._numbers.get(prefix, 0) + 1
         return f"{prefix}-{self._numbers[prefix]:04d}"
+
+
+def _series(case: Case) -> SeriesKey:
+    """Return the series that a case follows."""
+    return SeriesKey(case.lead, case.entity)

@@ -6,7 +6,7 @@ import msgspec
 
 from netwatch.model.series import Level
 
-__all__ = ["LOST", "REDUCED", "RETURNED", "Watch", "is_low"]
+__all__ = ["LOST", "REDUCED", "RETURNED", "Watch", "is_low", "is_ripe", "is_sunk"]
 
 REDUCED = 0.895
 """A level counts as low only when it reads less than 90 % in whole percent."""
@@ -15,6 +15,10 @@ LOST = 0.5
 RETURNED = 0.7
 """A loss has ended where the level comes back above this for good."""
 _LIKELY = 0.8
+_SURE = 0.95
+_VERY_SURE = 0.99
+_COLLAPSE = 0.2
+_LEAST_BINS = 2
 _SUSPECT = 0.05
 """A reduced bin that the filter makes nothing of is noise, and no part of what follows."""
 _MANY = 5
@@ -40,8 +44,15 @@ def is_reduced(level: Level) -> bool:
     return surely or level.networks >= _MANY
 
 
+def is_sunk(level: Level) -> bool:
+    """Return whether a level is surely and likely below half: its whole interval is."""
+    if level.value is None or level.high is None:
+        return False
+    return max(level.value, level.high) < LOST and level.probability > _LIKELY
+
+
 class Watch(msgspec.Struct):
-    """The present excursion of one entity.
+    """The present excursion of one entity, or of one of its signals.
 
     Attributes:
         level: newest level with a value.
@@ -51,6 +62,8 @@ class Watch(msgspec.Struct):
         low_bins: bins in that run.
         provisional_at: when the run could first be told (end of its first low bin).
         lost_from: first bin of the present unbroken loss below half of ordinary.
+        half_at: newest bin at half of ordinary or above.
+        sunk_bins: bins in a row, missing ones aside, whose whole interval is below half.
         lowest, lowest_at: deepest level of the run and its bin.
     """
 
@@ -61,6 +74,8 @@ class Watch(msgspec.Struct):
     low_bins: int = 0
     provisional_at: datetime | None = None
     lost_from: datetime | None = None
+    half_at: datetime | None = None
+    sunk_bins: int = 0
     lowest: Level | None = None
 
     def see(self, level: Level, width: timedelta) -> None:
@@ -73,11 +88,19 @@ class Watch(msgspec.Struct):
         elif self.reduced_from is None or level.probability < LOST:
             # One better bin within a loss that is still probable does not begin it anew.
             self.reduced_from, self.ordinary_at = None, level.time
-        self.lost_from = (self.lost_from or level.time) if level.value < LOST else None
+        self._sink(level, level.value)
         if is_low(level):
             self._deepen(level, width)
         elif level.probability < LOST or not is_reduced(level):
             self.low_from, self.low_bins, self.provisional_at, self.lowest = None, 0, None, None
+
+    def _sink(self, level: Level, value: float) -> None:
+        """Follow the loss below half."""
+        if value < LOST:
+            self.lost_from = self.lost_from or level.time
+        else:
+            self.lost_from, self.half_at = None, level.time
+        self.sunk_bins = self.sunk_bins + 1 if is_sunk(level) else 0
 
     def _deepen(self, level: Level, width: timedelta) -> None:
         """Lengthen the run of low levels by one bin."""
@@ -99,3 +122,24 @@ class Watch(msgspec.Struct):
         if self.low_from is None:
             return timedelta(0)
         return self.level.time + width - self.low_from
+
+
+def is_ripe(watch: Watch, hold: timedelta, width: timedelta) -> bool:
+    """Return whether an excursion is low, surely and for long enough to open an incident.
+
+    Args:
+        watch: the excursion.
+        hold: how long it must have lasted. A collapse, below a fifth of ordinary, need not be
+            held: two bins of it are no noise.
+        width: bin width.
+    """
+    level = watch.level
+    if level.value is None or level.probability <= _SURE:
+        return False
+    very = level.probability > _VERY_SURE
+    if very and level.value < _COLLAPSE and watch.lost_from is not None:
+        lost = level.time + width - watch.lost_from
+        if lost >= min(hold, _LEAST_BINS * width):
+            return True
+    deep = very and level.value < LOST
+    return watch.low_bins >= (1 if deep else _LEAST_BINS) and watch.held(width) >= hold

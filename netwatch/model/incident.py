@@ -24,6 +24,7 @@ class Reason(StrEnum):
     """Why a revision was written."""
 
     OPENED = "opened"
+    HELD = "held"
     CONFIRMED = "confirmed"
     MILESTONE = "milestone"
     MATERIAL = "material"

@@ -239,7 +239,7 @@ class Desk:
     def incident(self, number: str) -> IncidentView | None:
         """Return the page of the incident `number`, None where the public has none of it."""
         revisions = self.ledger.revisions(number)
-        if not revisions or revisions[-1].state in _HIDDEN - {IncidentState.MERGED}:
+        if not revisions or not _may_be_shown(revisions[-1]):
             return None
         incident = revisions[-1]
         health = self.health()
@@ -356,6 +356,13 @@ class Desk:
             ("Cause", "not established"),
             ("Ordinary levels", incident.baseline or "not named"),
         ]
+
+
+def _may_be_shown(incident: Incident) -> bool:
+    """Return whether the public may read of an incident: of a merged one, if it ever was sure."""
+    if incident.state is IncidentState.MERGED:
+        return incident.confirmed_at is not None
+    return incident.state not in _HIDDEN
 
 
 def _few_points(levels: list[Level], most: int) -> Trace:

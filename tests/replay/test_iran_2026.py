@@ -85,9 +85,23 @@ def test_the_percentage_is_of_active_probing_alone(blackout: Course) -> None:
     assert deep.percent.value == pytest.approx(100 * level.value)
 
 
-@pytest.mark.parametrize("signal", ["bgp", "telescope", "traffic"])
-def test_no_incident_is_called_from_a_passive_signal_alone(signal: str) -> None:
-    assert replay(january(signal)).revisions == []
+@pytest.mark.parametrize(("signal", "hour"), [("telescope", 18), ("traffic", 18.5)])
+def test_a_passive_signal_alone_is_provisional_and_never_sure(signal: str, hour: float) -> None:
+    course = replay(january(signal))
+    [incident] = course.newest()
+    fell = datetime(2026, 1, 8, tzinfo=UTC) + timedelta(hours=hour)
+    assert abs(incident.started_at - fell) <= TWO_BINS
+    assert incident.provisional_at <= fell + 2 * TWO_BINS
+    assert all(one.confirmed_at is None for one in course.revisions)
+    assert incident.state is IncidentState.EXPIRED
+    assert incident.ended_at is not None
+    assert incident.ended_at.day >= 18
+    assert course.public() == []
+    assert course.posts == []
+
+
+def test_routes_alone_open_nothing() -> None:
+    assert replay(january("bgp")).revisions == []
 
 
 def test_no_level_of_bgp_is_sure_of_a_blackout() -> None:

@@ -1,6 +1,7 @@
 """From levels to incidents: which open, which are one, when they end, and what survives a crash."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from losses import (
@@ -17,8 +18,9 @@ from losses import (
     new_tracker,
     newest,
 )
-from series import COUNTRY, HOUR, START, key
+from series import COUNTRY, HOUR, START, country_atlas, key
 
+from netwatch.incidents.tracker import Tracker
 from netwatch.model.entity import Entity
 from netwatch.model.incident import IncidentState, Reason
 from netwatch.model.series import Level
@@ -66,6 +68,25 @@ def test_one_very_sure_bin_of_an_hour_is_enough_where_most_is_lost() -> None:
     assert steps == [[]] * 5
     [told] = tracker.step(sure(5))
     assert (told.entity, told.at) == (COUNTRY, START + 5 * HOUR)
+
+
+@pytest.mark.parametrize("minutes", [5, 30, 60])
+def test_a_collapse_is_sure_at_the_end_of_its_second_bin(minutes: int) -> None:
+    width = timedelta(minutes=minutes)
+    tracker = Tracker(country_atlas(), width=width, rules=RULES)
+    told = []
+    for number in range(8):
+        values = [0.1 if number >= 5 else 1.0 for _ in NETWORKS]
+        found = [
+            replace(level(0, key(str(one)), value), time=START + number * width, probability=0.999)
+            for one, value in zip([*NETWORKS, COUNTRY], [*values, values[0]], strict=True)
+        ]
+        ordinary = [replace(one, probability=0.01) for one in found]
+        told += tracker.step(found if number >= 5 else ordinary)
+    first = next(one for one in told if one.reason is Reason.CONFIRMED)
+    assert first.entity == COUNTRY
+    assert first.confirmed_at is not None
+    assert first.confirmed_at <= START + 7 * width
 
 
 def test_two_separate_losses_in_one_country_stay_two() -> None:
@@ -229,13 +250,6 @@ def test_unsure_levels_open_nothing() -> None:
     assert [one for hour in range(40) for one in tracker.step(unsure(hour))] == []
 
 
-@pytest.mark.parametrize("signal", ["bgp", "telescope", "traffic"])
-def test_passive_signals_open_nothing(signal: str) -> None:
-    tracker = new_tracker()
-    steps = [tracker.step([level(hour, key(str(COUNTRY), signal), 0.01)]) for hour in range(20)]
-    assert [one for step in steps for one in step] == []
-
-
 def test_other_signals_are_named_as_agreeing_or_not() -> None:
     def step(hour: int) -> list[Level]:
         others = {"bgp": 1.0, "traffic": 0.1, "telescope": None}
@@ -245,7 +259,8 @@ def test_other_signals_are_named_as_agreeing_or_not() -> None:
         ]
 
     tracker = new_tracker()
-    [first, *_] = [one for hour in range(10) for one in tracker.step(step(hour))]
+    found = [one for hour in range(10) for one in tracker.step(step(hour))]
+    first = next(one for one in found if one.reason is Reason.CONFIRMED)
     assert first.signals == (
         ("bgp", False), ("probing", True), ("telescope", None), ("traffic", True),
     )  # fmt: skip

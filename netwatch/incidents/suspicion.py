@@ -1,0 +1,123 @@
+"""Provisional incidents: what a passive signal says alone, and what nothing has confirmed yet.
+
+A passive signal (routes, a telescope, traffic, agents) lies for long now and then, so that alone
+it is never believed; yet nobody may be the last to hear of a collapse. Below half of ordinary,
+surely and for two bins, it opens a provisional incident, which only operators see, unless an
+active signal answers as usual: then people stay away, and no network does.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from netwatch.incidents.case import Case
+from netwatch.incidents.rules import Rules
+from netwatch.incidents.watch import LOST, REDUCED, RETURNED, Watch, is_low
+from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.incident import IncidentState, Reason
+from netwatch.model.series import ACTIVE_SIGNALS, LEAD_SIGNALS, Level, SeriesKey
+
+__all__ = ["Suspicions", "answers_as_usual", "is_suspect", "next_pending"]
+
+_LEAST_BINS = 2
+_SURE = 0.95
+_ROUTES = "bgp"
+
+
+def answers_as_usual(signals: Mapping[str, Level], now: datetime) -> bool:
+    """Return whether an active signal of an entity has data at `now` and shows no loss."""
+    return any(
+        name in signals
+        and signals[name].time == now
+        and (value := signals[name].value) is not None
+        and (value >= REDUCED or signals[name].probability < LOST)
+        for name in ACTIVE_SIGNALS
+    )
+
+
+def is_suspect(watch: Watch) -> bool:
+    """Return whether a signal's excursion is enough for a provisional incident.
+
+    Routes of a single network are steady, and a lasting loss of some of them is one; of any
+    wider scope they say nothing before more than half of the visible space is gone.
+    """
+    if watch.sunk_bins >= _LEAST_BINS:
+        return True
+    level = watch.level
+    steady = level.series.signal == _ROUTES and level.entity.kind is EntityKind.ASN
+    return steady and is_low(level) and level.probability > _SURE and watch.low_bins >= _LEAST_BINS
+
+
+class Suspicions:
+    """The excursions of passive signals, each by itself; what is ordinary is not kept."""
+
+    def __init__(self, watches: Mapping[SeriesKey, Watch] | None = None) -> None:
+        """Go on from `watches`."""
+        self.watches: dict[SeriesKey, Watch] = dict(watches or {})
+
+    def see(self, levels: Iterable[Level], *, needed: set[SeriesKey], width: timedelta) -> None:
+        """Take in the levels of one bin; forget the quiet ones that no case in `needed` follows."""
+        for level in levels:
+            if level.series.signal in LEAD_SIGNALS:
+                continue
+            watch = self.watches.get(level.series)
+            if watch is None:
+                if level.value is None or level.value >= REDUCED:
+                    continue
+                watch = self.watches[level.series] = Watch(level)
+            watch.see(level, width)
+            starts = (watch.reduced_from, watch.low_from, watch.lost_from)
+            if starts == (None, None, None) and level.series not in needed:
+                del self.watches[level.series]
+
+    def ripe(self, now: datetime) -> list[SeriesKey]:
+        """Return the series whose newest bin, at `now`, is enough for a provisional incident."""
+        return [
+            key
+            for key, watch in self.watches.items()
+            if watch.level.time == now and is_suspect(watch)
+        ]
+
+    def of(self, signal: str) -> dict[Entity, Watch]:
+        """Return the excursions of one signal, by entity."""
+        return {key.entity: one for key, one in self.watches.items() if key.signal == signal}
+
+
+def next_pending(
+    case: Case, watch: Watch | None, now: datetime, rules: Rules, *, usual: bool
+) -> Reason | None:
+    """Move a provisional `case` on by one bin; return why a revision must be written, if one must.
+
+    Held for as long as its scope asks, it may be told as unconfirmed; back for `rules.reopen`, or
+    contradicted by an active signal that answers as usual, it expires.
+
+    Args:
+        case: the provisional incident.
+        watch: the excursion of the signal that opened it.
+        now: the bin.
+        rules: how long things are held.
+        usual: whether an active signal answers as usual.
+    """
+    if watch is None or watch.level.time != now or watch.level.value is None:
+        return None
+    level, value = watch.level, watch.level.value
+    if case.trough.value is None or value < case.trough.value:
+        case.trough = level
+    back = usual or value >= _back(case) or level.probability < LOST
+    case.back_from = (case.back_from or now) if back else None
+    if case.back_from is not None and now - case.back_from >= rules.reopen:
+        case.state, case.ended_at = IncidentState.EXPIRED, case.back_from
+        return Reason.EXPIRED
+    held = level.time - case.started_at >= rules.hold(case.entity.kind)
+    if case.evidence == 0 and not back and held:
+        case.evidence = 1
+        return Reason.HELD
+    return None
+
+
+def _back(case: Case) -> float:
+    """Return the level from which on a provisional loss counts as over: halfway up, or `RETURNED`.
+
+    A loss of a fifth of a network's routes begins above what ends a collapse.
+    """
+    trough = case.trough.value or 0.0
+    return max(RETURNED, (1 + trough) / 2)
