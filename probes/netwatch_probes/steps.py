@@ -15,11 +15,16 @@ from typing import Self
 from netwatch.model.failure import classify_failure
 from netwatch.model.measurement import Observation
 
-__all__ = ["Address", "StepError", "Steps", "open_connection", "resolve"]
+__all__ = ["BUFFER", "Address", "StepError", "Steps", "open_connection", "resolve"]
+
+BUFFER = 8 * 1024
+"""Bytes of a socket's receive buffer: a server that floods us fills it and must stop."""
 
 Address = tuple[socket.AddressFamily, str]
 """An address family and a literal address of it."""
 
+# RFC 6762, 8375 and 9476, ICANN's decision on `internal`, and what routers call their own.
+_PRIVATE = {"local", "localhost", "internal", "lan", "home", "arpa", "alt", "onion", "test"}
 # getaddrinfo blocks; four at a time, so that a dead resolver cannot take every thread.
 _RESOLVERS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="resolve")
 
@@ -124,11 +129,21 @@ async def resolve(host: str, steps: Steps) -> Address:
 
 
 async def open_connection(
-    address: Address, port: int, *, kind: socket.SocketKind = socket.SOCK_STREAM
+    address: Address,
+    port: int,
+    *,
+    kind: socket.SocketKind = socket.SOCK_STREAM,
+    buffer: int = BUFFER,
 ) -> socket.socket:
-    """Return a connected, non-blocking socket; raises OSError as the system does."""
+    """Return a connected, non-blocking socket; raises OSError as the system does.
+
+    `buffer` bounds what the kernel takes in before anybody reads: set before connecting, it
+    is the window that the other side is told. 0 leaves it to the system.
+    """
     connection = socket.socket(address[0], kind)
     try:
+        if buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         connection.settimeout(0)
         await asyncio.get_running_loop().sock_connect(connection, (address[1], port))
     except BaseException:
@@ -138,6 +153,22 @@ async def open_connection(
 
 
 def _look_up(host: str) -> Address:
-    """Ask the system's resolver; blocks."""
+    """Ask the system's resolver; blocks.
+
+    A public name at an address that is none of the public Internet's is a lie, or a trap that
+    leads into the network of whoever probes: it is told and never connected to.
+
+    Raises:
+        StepError: that is what the resolver said.
+    """
     family, _, _, _, place = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
-    return family, str(place[0])
+    found = str(place[0])
+    if _is_public_name(host) and not ip_address(found.partition("%")[0]).is_global:
+        raise StepError("dns_bogon_error")
+    return family, found
+
+
+def _is_public_name(host: str) -> bool:
+    """Tell whether a name belongs to the public tree, and not to a network of somebody's own."""
+    labels = host.lower().rstrip(".").split(".")
+    return len(labels) > 1 and labels[-1] not in _PRIVATE

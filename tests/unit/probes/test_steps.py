@@ -1,0 +1,39 @@
+"""Where a name leads is looked at before anything connects there."""
+
+import socket
+
+import pytest
+
+from netwatch.model.measurement import Target
+from netwatch_probes.tcp import TcpProbe
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """Let the system's resolver say one address, whatever it is asked."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    row = (family, socket.SOCK_STREAM, 6, "", (address, 0))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [row])
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
+     "::1", "fd00::1", "fe80::1%lo", "::ffff:10.0.0.1"],
+)  # fmt: skip
+async def test_a_public_name_that_leads_into_a_private_network_is_not_followed(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    answer(monkeypatch, address)
+    target = Target("trap", "tcp", "www.example.org", port=9)
+    (step,) = await TcpProbe().measure(target, within=5)
+    assert (step.operation, step.failure) == ("resolve", "dns_bogon_error")
+
+
+@pytest.mark.parametrize("name", ["localhost", "router", "router.lan", "nas.local"])
+async def test_a_name_of_the_hosts_own_network_is(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    answer(monkeypatch, "127.0.0.1")
+    steps = await TcpProbe().measure(Target("own", "tcp", name, port=9), within=5)
+    assert [step.operation for step in steps] == ["resolve", "connect"]
+    assert steps[0].failure is None
