@@ -39,7 +39,19 @@ CREATE TABLE IF NOT EXISTS replaced (
     high INTEGER NOT NULL,
     PRIMARY KEY (vantage, high, low)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS place (
+    id TEXT PRIMARY KEY,
+    country TEXT NOT NULL,
+    asn INTEGER NOT NULL,
+    sequence INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS late (time INTEGER PRIMARY KEY);
+"""
+_SETTLE = """
+INSERT INTO place VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE
+SET country = excluded.country, asn = excluded.asn, sequence = excluded.sequence
+WHERE excluded.sequence > sequence
+    AND (excluded.country <> country OR excluded.asn <> asn)
 """
 _KEEP = (
     "INSERT OR IGNORE INTO batch (vantage, sequence, first, last, wide, digest, replaced, payload)"
@@ -172,6 +184,18 @@ class Inbox:
             rows = [(_milliseconds(time),) for time in times]
             self._file.executemany("DELETE FROM late WHERE time = ?", rows)
 
+    def identify(self, agent: str) -> tuple[Vantage, bytes | None] | None:
+        """Return an agent with the country and network of its newest batch, and its key.
+
+        None for a stranger, the key None for one who does not sign.
+        """
+        with self._database.reading():
+            place = self._file.execute(
+                "SELECT id, country, asn FROM place WHERE id = ?", (agent,)
+            ).fetchone()
+            key = self._file.execute("SELECT key FROM vantage WHERE id = ?", (agent,)).fetchone()
+        return None if place is None else (Vantage(*place), key[0] if key else None)
+
     def count_batches(self) -> int:
         """Return how many batches are kept."""
         with self._database.reading():
@@ -199,6 +223,8 @@ class Inbox:
             return self._compare(parcel, digest, last)
         if state == _ASIDE:
             return Verdict.ASIDE
+        vantage = batch.vantage
+        self._file.execute(_SETTLE, (vantage.id, vantage.country, vantage.asn, batch.sequence))
         for low, high in batch.replaces:
             times += self._replace(batch.vantage.id, low, high)
         if closed_until is not None:

@@ -20,10 +20,12 @@ from netwatch.wire.envelope import LARGEST_MESSAGE, SIGNED, SIGNED_HEADER
 __all__ = [
     "ACKNOWLEDGEMENT",
     "BATCH",
+    "DRAIN",
     "ENROLLED",
     "ENROLMENT",
     "ERASURE",
     "KEY_CHANGE",
+    "PRESENCE",
     "TARGETS",
     "Signer",
     "open_signed",
@@ -33,6 +35,8 @@ __all__ = [
 BATCH = b"netwatch-batch-v1\0"
 ACKNOWLEDGEMENT = b"netwatch-acknowledgement-v1\0"
 TARGETS = b"netwatch-targets-v1\0"
+PRESENCE = b"netwatch-presence-v1\0"
+DRAIN = b"netwatch-drain-v1\0"
 ENROLMENT = b"netwatch-enrolment-v1\0"
 ENROLLED = b"netwatch-enrolled-v1\0"
 KEY_CHANGE = b"netwatch-key-change-v1\0"

@@ -3,6 +3,7 @@
 - `nw/v1/a/<agent>/b`: batches, agent to collector
 - `nw/v1/a/<agent>/p`: presence, retained, also the agent's last will
 - `nw/v1/a/<agent>/in/ack`: acknowledgements, collector to agent
+- `nw/v1/fleet/drain`: how fast all agents may send, retained, collector to agents
 - `nw/v1/fleet/targets`: the signed target list, retained, collector to all agents
 """
 
@@ -11,7 +12,9 @@ import re
 __all__ = [
     "ALL_BATCHES",
     "ALL_PRESENCE",
+    "DRAIN_TOPIC",
     "FLEET_TARGETS",
+    "SHARED_BATCHES",
     "acknowledgement_topic",
     "batch_topic",
     "is_agent_id",
@@ -25,6 +28,10 @@ ALL_BATCHES = f"{_ROOT}/+/b"
 """Pattern of every agent's batches."""
 ALL_PRESENCE = f"{_ROOT}/+/p"
 """Pattern of every agent's presence."""
+SHARED_BATCHES = f"$share/ingest/{ALL_BATCHES}"
+"""The same batches, each to one of several collectors (MQTT 5 brokers)."""
+DRAIN_TOPIC = "nw/v1/fleet/drain"
+"""Where the collector says how fast agents may send."""
 FLEET_TARGETS = "nw/v1/fleet/targets"
 """Where the signed target list stands for all agents."""
 _AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -1,0 +1,230 @@
+"""Watches who is there: wills, births and goodbyes become the attendance log.
+
+An agent's country and network are those it is registered with, never those of an address.
+What is older than what the agent said last is ignored. While our own link was down we know
+nothing: losses around it are masked, and who has not come back once the others had time to
+is noted as gone, without being evidence of anything.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from netwatch.collector.tally import Tally
+from netwatch.model.errors import InputError
+from netwatch.model.measurement import Vantage
+from netwatch.protocols import Clock, Message
+from netwatch.signals.attendance import WILL_LATENESS, Attendance, PresenceState, Stay
+from netwatch.wire.presence import Presence, unpack_presence
+from netwatch.wire.signing import PRESENCE, open_signed
+from netwatch.wire.topics import topic_agent
+
+__all__ = ["DOOR", "Register", "Watcher"]
+
+Register = Callable[[str], tuple[Vantage, bytes | None] | None]
+"""Returns an agent's registered identity and key; None for a stranger."""
+DOOR = "https"
+"""The rung whose agents have no broker to declare them lost: their silence does."""
+_STRANGERS = 10_000
+_FORGET = timedelta(days=1)
+
+
+@dataclass(slots=True)
+class _Known:
+    """An agent: its last stay, and when it was last heard of."""
+
+    stay: Stay
+    heard: datetime
+    rung: str = ""
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        return self.stay.life, self.stay.connection
+
+    @property
+    def present(self) -> bool:
+        return self.stay.end is None
+
+
+class Watcher:
+    """Turns what agents say, and what is heard of them, into attendance.
+
+    Every method may raise StoreError. One thread at a time.
+
+    Args:
+        attendance: the log.
+        register: knows agents.
+        clock: the wall clock.
+        tally: counts what is ignored.
+        settle: how long after our own return agents have to come back.
+    """
+
+    def __init__(
+        self,
+        attendance: Attendance,
+        *,
+        register: Register,
+        clock: Clock,
+        tally: Tally,
+        settle: timedelta,
+    ) -> None:
+        self._attendance = attendance
+        self._register = register
+        self._clock = clock
+        self._tally = tally
+        self._settle = settle
+        self._broker = ""
+        now = clock()
+        self._agents = {stay.vantage.id: _Known(stay, stay.start) for stay in attendance.stays(now)}
+        self._strangers: dict[str, Message] = {}
+        self._unconfirmed: set[str] = set()
+        self._deaf_since: datetime | None = now
+        self._back: datetime | None = None
+        self._span: datetime | None = None
+        self._forgotten = now
+
+    def came_back(self, broker: str) -> None:
+        """Take in that our link to `broker` is up."""
+        now = self._clock()
+        self._broker = broker
+        self._back, self._span = now, None
+        self._unconfirmed = {name for name, one in self._agents.items() if one.present}
+
+    def went_deaf(self) -> int:
+        """Take in that our link broke; return how many agents are not counted as lost for it."""
+        now = self._clock()
+        self._deaf_since, self._back, self._span = now, None, None
+        self._attendance.mask(now - WILL_LATENESS)
+        return sum(one.present for one in self._agents.values())
+
+    def tick(self) -> None:
+        """Let time pass: settle after a return, notice silence, note that we listen."""
+        now = self._clock()
+        if self._back is None:
+            return
+        for one in list(self._agents.values()):
+            if one.present and one.rung == DOOR and now - one.heard > WILL_LATENESS:
+                self._lose(one, at=one.heard, masked=self._span is None)
+        if self._span is None and not self._is_settled(now):
+            return
+        if self._span is None:
+            self._span = now
+        self._attendance.listen(self._span, now)
+        if now - self._forgotten > _FORGET:
+            self._forgotten = now
+            self._attendance.forget(now)
+
+    def take(self, messages: Iterable[Message]) -> None:
+        """Take in what agents, or brokers for them, say."""
+        for message in messages:
+            self._take_one(message)
+
+    def hear(self, agents: Iterable[str]) -> None:
+        """Take in that batches of these agents came: they are there, whatever was said."""
+        now = self._clock()
+        for agent in agents:
+            self._unconfirmed.discard(agent)
+            waiting = self._strangers.pop(agent, None)
+            if waiting is not None:
+                self._take_one(waiting)
+            known = self._agents.get(agent)
+            if known is None:
+                continue
+            known.heard = now
+            if not known.present and known.stay.ending == PresenceState.LOST:
+                self._come(replace(known.stay, start=now, end=None, ending=""), "network", known)
+
+    def _take_one(self, message: Message) -> None:
+        """Take in one statement."""
+        agent = topic_agent(message.topic)
+        try:
+            plain, key = open_signed(message.payload, PRESENCE)
+            said = unpack_presence(plain)
+        except InputError as error:
+            if message.payload:
+                self._tally.complain("presence_garbled", f"{message.topic[:100]}: {error}")
+            return
+        identity = self._register(agent)
+        if identity is None:
+            # Births come before batches: we shall know him when his first batch is kept.
+            if len(self._strangers) < _STRANGERS:
+                self._strangers[agent] = message
+            return
+        vantage, registered = identity
+        if registered is not None and key != registered:
+            text = f"presence of {agent} is not signed with its key"
+            self._tally.complain("presence_wrong_key", text)
+            return
+        known = self._agents.get(agent)
+        if known is not None and said.rank < known.rank:
+            self._tally.add("presence_old")
+        elif said.state == "up":
+            self._up(vantage, said, known)
+        elif known is not None and known.present:
+            self._leave(known, said, retained=message.retained)
+
+    def _up(self, vantage: Vantage, said: Presence, known: _Known | None) -> None:
+        """Take in a birth."""
+        now = self._clock()
+        if known is None:
+            self._come(_stay(vantage, said, self._broker, now), "", None, said.rung)
+            return
+        self._unconfirmed.discard(vantage.id)
+        if said.rank == known.rank and not known.present:
+            # Told in the wrong order, or retained: the will of this connection was heard.
+            self._tally.add("presence_old")
+            return
+        known.heard, known.rung = now, said.rung
+        if known.present and said.life == known.stay.life and known.stay.broker == self._broker:
+            # The same agent on a new connection: it was never away.
+            known.stay = replace(known.stay, connection=said.connection)
+            return
+        same = said.boot == known.stay.boot and said.life == known.stay.life
+        back = "" if known.stay.ending == PresenceState.STOP else "network" if same else "restart"
+        self._come(_stay(vantage, said, self._broker, now), back, known, said.rung)
+
+    def _leave(self, known: _Known, said: Presence, *, retained: bool) -> None:
+        """Take in a will or a goodbye."""
+        now = self._clock()
+        if said.state == "stop":
+            self._end(known, PresenceState.STOP, at=now, reason=said.why)
+            return
+        masked = retained or self._span is None or said.rank > known.rank
+        self._lose(known, at=max(known.heard, now - WILL_LATENESS), masked=masked)
+
+    def _come(self, stay: Stay, reason: str, known: _Known | None, rung: str = "") -> None:
+        """Write down that somebody came."""
+        self._attendance.came(stay, reason=reason)
+        rung = rung or (known.rung if known else "")
+        self._agents[stay.vantage.id] = _Known(stay, stay.start, rung)
+
+    def _lose(self, known: _Known, *, at: datetime, masked: bool) -> None:
+        """Write down that somebody was lost."""
+        self._end(known, PresenceState.LOST, at=at, masked=masked)
+
+    def _end(
+        self,
+        known: _Known,
+        state: PresenceState,
+        *,
+        at: datetime,
+        reason: str = "",
+        masked: bool = False,
+    ) -> None:
+        self._attendance.went(known.stay, state, at=at, reason=reason, masked=masked)
+        known.stay = replace(known.stay, end=at, ending=state.value)
+        self._unconfirmed.discard(known.stay.vantage.id)
+
+    def _is_settled(self, now: datetime) -> bool:
+        """Tell whether all are back who will be; the others are noted as gone."""
+        if self._unconfirmed and self._back is not None and now < self._back + self._settle:
+            return False
+        gone: Sequence[str] = sorted(self._unconfirmed)
+        since = self._deaf_since or now
+        for agent in gone:
+            self._lose(self._agents[agent], at=since, masked=True)
+        return True
+
+
+def _stay(vantage: Vantage, said: Presence, broker: str, start: datetime) -> Stay:
+    return Stay(vantage, broker, said.boot, said.life, said.connection, start)
