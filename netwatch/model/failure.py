@@ -145,6 +145,8 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
 _CERTIFICATES = dict.fromkeys((62, 64), "ssl_invalid_hostname") | dict.fromkeys(
     range(18, 22), "ssl_unknown_authority"
 )
+# What a server says in an alert about the name that it was asked for (112 of RFC 6066).
+_ALERTS = {"TLSV1_UNRECOGNIZED_NAME": "ssl_invalid_hostname"}
 # Codes of RFC 9000, section 20.1: refused, and 0x100 with an alert of TLS (RFC 8446, section 6).
 _QUIC_ALERTS = 0x100
 _QUIC_CODES = (
@@ -188,6 +190,9 @@ def _coded(error: BaseException) -> str | None:
     """Return the word for an error with a code of its own kind, None for any other."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CERTIFICATES.get(error.verify_code, "ssl_invalid_certificate")
+    if isinstance(error, ssl.SSLError):
+        # Only what OpenSSL itself raises has a reason; asyncio's own has none.
+        return _ALERTS.get(getattr(error, "reason", ""))
     if isinstance(error, socket.gaierror):
         return _LOOKUPS.get(error.errno or 0, "dns_temporary_failure")
     if isinstance(error, QuicCloseError):

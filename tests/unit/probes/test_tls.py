@@ -2,10 +2,13 @@ import asyncio
 import socket
 import ssl
 import struct
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from certificates import Authority
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificate
 from servers import free_port, tcp_server
 
 from netwatch.model.measurement import Observation, Target
@@ -32,14 +35,67 @@ def full(verdict: str | None) -> list[tuple[str, str | None]]:
     return [("connect", None), ("tls_handshake", None), ("certificate", verdict)]
 
 
-async def test_a_good_certificate_and_its_hash(authority: Authority) -> None:
+def digest(data: bytes) -> str:
+    return sha256(data).hexdigest()[:20]
+
+
+async def test_a_good_certificate_and_what_was_shown(authority: Authority, tmp_path: Path) -> None:
+    """The hashes are those of the chain as the server sends it, its own certificate first."""
     serving = authority.serving()
+    pair = tmp_path / "localhost-1.pem"
+    leaf = load_pem_x509_certificate(pair.read_bytes()).public_bytes(Encoding.DER)
+    root = authority.certificate.public_bytes(Encoding.DER)
+    pair.write_bytes(pair.read_bytes() + authority.certificate.public_bytes(Encoding.PEM))
+    longer = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    longer.load_cert_chain(pair)
+    found = []
+    for context in (serving, longer):
+        async with tcp_server(tls=context) as port:
+            steps = await measure(port, authority.trusting())
+        assert words(steps) == full(None)
+        assert steps[1].detail == "TLSv1.3"
+        found.append(dict(part.split(":") for part in steps[-1].detail.split(",")))
+    issuer = digest(authority.name.public_bytes())
+    assert found == [
+        {"leaf": digest(leaf), "chain": digest(leaf), "issuer": issuer},
+        {"leaf": digest(leaf), "chain": digest(leaf + root), "issuer": issuer},
+    ]
+
+
+async def test_the_protocol_that_both_agreed_on_is_told(authority: Authority) -> None:
+    serving, asking = authority.serving(), authority.trusting()
+    serving.set_alpn_protocols(["h2"])
+    asking.set_alpn_protocols(["h2", "http/1.1"])
     async with tcp_server(tls=serving) as port:
-        first = await measure(port, authority.trusting())
-        second = await measure(port, authority.trusting())
-    assert words(first) == full(None)
-    assert len(first[-1].detail) == 32
-    assert first[-1].detail == second[-1].detail
+        assert (await measure(port, asking))[1].detail == "TLSv1.3,h2"
+
+
+async def test_a_control_without_a_name(authority: Authority) -> None:
+    """Who cuts connections by the name lets this one through, and its certificate is judged."""
+    names: list[str | None] = []
+    serving = authority.serving()
+    serving.sni_callback = lambda _, name, __: names.append(name)
+    context = authority.trusting()
+    context.check_hostname = False
+    async with tcp_server(tls=serving) as port:
+        target = Target("one", "tls", "127.0.0.1", port=port, domain="other.example", path="no-sni")
+        assert words(await TlsProbe(context=context).measure(target, within=5)) == full(None)
+        steps = await TlsProbe().measure(target, within=5)
+    assert words(steps) == full("ssl_unknown_authority")
+    assert names == [None, None]
+
+
+async def test_a_server_that_knows_no_such_name(authority: Authority) -> None:
+    """It answers with alert 112 instead of a certificate."""
+
+    async def alert(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10_000)
+        writer.write(bytes([21, 3, 3, 0, 2, 2, 112]))
+        await writer.drain()
+
+    async with tcp_server(alert) as port:
+        steps = await measure(port, authority.trusting())
+    assert words(steps) == [("connect", None), ("tls_handshake", "ssl_invalid_hostname")]
 
 
 @pytest.mark.parametrize(
@@ -51,13 +107,19 @@ async def test_a_good_certificate_and_its_hash(authority: Authority) -> None:
     ],
 )
 async def test_bad_certificates(
-    authority: Authority, name: str, days: tuple[int, int], verdict: str
+    authority: Authority, tmp_path: Path, name: str, days: tuple[int, int], verdict: str
 ) -> None:
     """The handshake works; the certificate is judged apart, and its hash is known."""
-    async with tcp_server(tls=authority.serving(name, days)) as port:
+    serving = authority.serving(name, days)
+    asked: list[str | None] = []
+    serving.sni_callback = lambda _, name, __: asked.append(name)
+    async with tcp_server(tls=serving) as port:
         steps = await measure(port, authority.trusting())
     assert words(steps) == full(verdict)
-    assert len(steps[-1].detail) == 32
+    pair = (tmp_path / f"{name}{days[0]}.pem").read_bytes()
+    leaf = load_pem_x509_certificate(pair).public_bytes(Encoding.DER)
+    assert steps[-1].detail.startswith(f"leaf:{digest(leaf)},")
+    assert asked == ["localhost"], "one handshake tells the verdict and the certificate"
 
 
 async def test_an_unknown_authority(authority: Authority, tmp_path: Path) -> None:
