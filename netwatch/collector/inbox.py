@@ -12,8 +12,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Self
 
+from netwatch.collector.clock_rows import CLOCK_TABLES
+from netwatch.collector.clockbook import ClockBook
 from netwatch.collector.pins import PINS, Standing, set_aside, standing
 from netwatch.database import Database
+from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.wire.envelope import unpack_batch
 
@@ -64,12 +67,15 @@ _WIDE = 3_600_000
 """Milliseconds beyond which a batch is looked up on its own: the index on first times can
 then stop an hour before the interval."""
 _FIND = """
-SELECT payload FROM batch WHERE wide = 0 AND first >= :start - 3600000 AND first < :end
+SELECT payload, {repaired} FROM batch WHERE wide = 0 AND first >= :start - 3600000 AND first < :end
     AND last >= :start AND replaced = 0
 UNION ALL
-SELECT payload FROM batch WHERE wide = 1 AND first < :end AND last >= :start
+SELECT payload, {repaired} FROM batch WHERE wide = 1 AND first < :end AND last >= :start
     AND replaced = 0
-"""
+""".format(
+    repaired="EXISTS (SELECT 1 FROM clock_span WHERE clock_span.vantage = batch.vantage"
+    " AND clock_span.sequence = batch.sequence AND plain = 0)"
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -86,11 +92,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A batch, the message that it came as, and the public key that signed it."""
+    """A batch, the message that it came as, the public key that signed it, and when it came.
+
+    Without `arrived` its times are taken as they are said, whatever its clocks showed.
+    """
 
     batch: Batch
     payload: bytes
     key: bytes | None = None
+    arrived: datetime | None = None
 
 
 class Inbox:
@@ -100,8 +110,9 @@ class Inbox:
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path, _SCHEMA + PINS, durable=True)
+        self._database = Database(path, _SCHEMA + PINS + CLOCK_TABLES, durable=True)
         self._file = self._database.connection
+        self._clocks = ClockBook(self._file)
 
     def __enter__(self) -> Self:
         return self
@@ -121,8 +132,12 @@ class Inbox:
         `netwatch.collector.pins`. Bins of `width` that lie before `closed_until` and get
         something new are noted as late with it.
         """
-        with self._database.writing():
-            return [self._add_one(parcel, closed_until, width) for parcel in parcels]
+        try:
+            with self._database.writing():
+                return [self._add_one(parcel, closed_until, width) for parcel in parcels]
+        except StoreError:
+            self._clocks.forget()
+            raise
 
     def count_again(self, vantage: str, *, width: timedelta) -> int:
         """End an agent's quarantine and count what was set aside; return how many batches.
@@ -132,15 +147,16 @@ class Inbox:
         chosen = "FROM batch WHERE vantage = ? AND replaced = 2"
         with self._database.writing():
             self._file.execute("DELETE FROM quarantine WHERE id = ?", (vantage,))
-            found = self._file.execute(f"SELECT payload {chosen}", (vantage,)).fetchall()
+            query = f"SELECT payload, first, last {chosen}"
+            found = self._file.execute(query, (vantage,)).fetchall()
             self._file.execute(
                 "UPDATE batch SET replaced = 0 WHERE vantage = ? AND replaced = 2", (vantage,)
             )
-            for (payload,) in found:
+            for payload, *ends in found:
                 batch = unpack_batch(payload)
-                times = [_milliseconds(one.time) for one in batch.measurements]
+                times = _bins(batch, ends, width)
                 for low, high in batch.replaces:
-                    times += self._replace(vantage, low, high)
+                    times += self._replace((vantage, low, high), width)
                 self._note_late(times, _ALWAYS, width)
         return len(found)
 
@@ -149,18 +165,24 @@ class Inbox:
         with self._database.writing():
             erased = self._file.execute("DELETE FROM batch WHERE vantage = ?", (vantage,)).rowcount
             self._file.execute("DELETE FROM replaced WHERE vantage = ?", (vantage,))
+            self._clocks.erase(vantage)
             for table in ("vantage", "former_key", "agent", "quarantine"):
                 self._file.execute(f"DELETE FROM {table} WHERE id = ?", (vantage,))  # noqa: S608 - constants
         return erased
 
     def measurements(self, start: datetime, end: datetime) -> Iterator[tuple[Vantage, Measurement]]:
-        """Yield every measurement with `start <= time < end` and the vantage it came from."""
+        """Yield every measurement with `start <= time < end` and the vantage it came from.
+
+        Times are put right by what is known of the vantage's clocks; a measurement whose time
+        nobody knows well enough is kept, but is in no interval.
+        """
         span = {"start": _milliseconds(start), "end": _milliseconds(end)}
         with self._database.reading():
             found = self._file.execute(_FIND, span).fetchall()
-        for (payload,) in found:
+        for payload, repaired in found:
             batch = unpack_batch(payload)
-            for measurement in batch.measurements:
+            rows = self._clocks.correct(batch) if repaired else batch.measurements
+            for measurement in rows:
                 if start <= measurement.time < end:
                     yield batch.vantage, measurement
 
@@ -168,9 +190,14 @@ class Inbox:
         """Return the time of the oldest measurement, None while there is none."""
         with self._database.reading():
             query = "SELECT min(first) FROM (SELECT min(first) AS first FROM batch WHERE wide = 0"
-            query += " UNION ALL SELECT min(first) FROM batch WHERE wide = 1)"
+            query += " AND first > 0 UNION ALL SELECT min(first) FROM batch WHERE wide = 1)"
             first = self._file.execute(query).fetchone()[0]
         return None if first is None else _EPOCH + timedelta(milliseconds=first)
+
+    def count_set_aside(self) -> int:
+        """Return how many measurements are kept whose time nobody knows well enough."""
+        with self._database.reading():
+            return self._clocks.count_set_aside()
 
     def late_bins(self) -> list[datetime]:
         """Return the starts of closed bins that got something new since."""
@@ -216,17 +243,22 @@ class Inbox:
         if self._is_replaced(batch.vantage.id, batch.sequence):
             return Verdict.REPEATED
         digest = blake2b(parcel.payload, digest_size=16).digest()
-        row = (batch.vantage.id, batch.sequence, first, last, last - first > _WIDE, digest)
+        # What has clocks counts nowhere until they have been looked at.
+        ends = (0, 0) if _is_clocked(parcel) else (first, last)
+        row = (batch.vantage.id, batch.sequence, *ends, ends[1] - ends[0] > _WIDE, digest)
         state = _ASIDE if who is Standing.ASIDE else _COUNTS
         added = self._file.execute(_KEEP, (*row, state, parcel.payload))
         if not added.rowcount:
             return self._compare(parcel, digest, last)
+        if parcel.arrived is not None and _is_clocked(parcel):
+            dated = self._clocks.take(batch, _milliseconds(parcel.arrived))
+            times = [time for ends in dated for time in _steps(ends, width)]
         if state == _ASIDE:
             return Verdict.ASIDE
         vantage = batch.vantage
         self._file.execute(_SETTLE, (vantage.id, vantage.country, vantage.asn, batch.sequence))
         for low, high in batch.replaces:
-            times += self._replace(batch.vantage.id, low, high)
+            times += self._replace((batch.vantage.id, low, high), width)
         if closed_until is not None:
             self._note_late(times, _milliseconds(closed_until), width)
         return Verdict.KEPT
@@ -249,17 +281,16 @@ class Inbox:
         found = self._file.execute(query, (vantage, sequence, sequence)).fetchone()
         return found is not None
 
-    def _replace(self, vantage: str, low: int, high: int) -> list[int]:
-        """Let a range of batches count no more; return the times at which they counted."""
-        self._file.execute("INSERT OR IGNORE INTO replaced VALUES (?, ?, ?)", (vantage, low, high))
+    def _replace(self, place: tuple[str, int, int], width: timedelta) -> list[int]:
+        """Let a vantage's range of batches count no more; return where in time they counted."""
         chosen = "vantage = ? AND sequence BETWEEN ? AND ? AND replaced = 0"
-        place = (vantage, low, high)
-        found = self._file.execute(f"SELECT payload FROM batch WHERE {chosen}", place).fetchall()  # noqa: S608 - constants
+        query = f"SELECT payload, first, last FROM batch WHERE {chosen}"  # noqa: S608 - constants
+        self._file.execute("INSERT OR IGNORE INTO replaced VALUES (?, ?, ?)", place)
+        found = self._file.execute(query, place).fetchall()
         self._file.execute(f"UPDATE batch SET replaced = 1 WHERE {chosen}", place)  # noqa: S608 - constants
+        self._clocks.drop(*place)
         return [
-            _milliseconds(row.time)
-            for (payload,) in found
-            for row in unpack_batch(payload).measurements
+            time for payload, *ends in found for time in _bins(unpack_batch(payload), ends, width)
         ]
 
     def _note_late(self, times: Sequence[int], bound: int, width: timedelta) -> None:
@@ -269,6 +300,24 @@ class Inbox:
         self._file.executemany(
             "INSERT OR IGNORE INTO late VALUES (?)", [(time,) for time in sorted(late)]
         )
+
+
+def _is_clocked(parcel: Parcel) -> bool:
+    """Tell whether a parcel is dated by its clocks."""
+    return bool(parcel.batch.timelines) and parcel.arrived is not None
+
+
+def _bins(batch: Batch, ends: Sequence[int], width: timedelta) -> list[int]:
+    """Return a time in every bin that a kept batch counts in, `ends` being its first and last."""
+    if batch.timelines:
+        return list(_steps(ends, width))
+    return [_milliseconds(row.time) for row in batch.measurements]
+
+
+def _steps(ends: Sequence[int], width: timedelta) -> range:
+    """Return a time in every bin that lies between two times; none for a batch without any."""
+    step = width // timedelta(milliseconds=1)
+    return range(ends[0] - ends[0] % step, ends[1] + 1, step) if ends[1] else range(0)
 
 
 def _milliseconds(time: datetime) -> int:
