@@ -1,17 +1,15 @@
 """Does a name server answer, with a plausible answer, and only once?
 
-dnspython is named in this file only: its messages, and its TCP for answers that were cut.
+dnspython is named in this file only, for its messages; sockets and limits are ours.
 """
 
 import asyncio
 import secrets
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from time import perf_counter
 
-import dns.asyncquery
 import dns.exception
 import dns.flags
 import dns.message
@@ -20,6 +18,7 @@ import dns.rdatatype
 
 from netwatch.model.measurement import Observation, Target
 from netwatch_probes.steps import Address, StepError, Steps, open_connection, resolve
+from netwatch_probes.streams import LimitError, Stream
 
 __all__ = ["DnsProbe"]
 
@@ -27,6 +26,11 @@ _DEFAULT_PORT = 53
 _SYSTEM = "system"
 _PAYLOAD = 1232
 """EDNS buffer that passes everywhere unfragmented (DNS Flag Day 2020)."""
+_LONGEST = 4.0
+_PACKET = 4096
+"""Bytes that are read of a packet; one that is longer than we said it may be is cut."""
+_MOST = 32 * 1024
+"""Bytes of packets that are read for one question, whoever sends them."""
 _LISTEN = 0.5
 """Seconds to wait for a second answer after the first: who injects is quicker, not alone."""
 _RCODES = {
@@ -60,7 +64,7 @@ class DnsProbe:
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
         """Ask once; see `netwatch.protocols.Probe`."""
-        steps = Steps(within=within)
+        steps = Steps(within=min(within, _LONGEST))
         detail, asking = "", None
         async with steps:
             if target.host == _SYSTEM:
@@ -119,6 +123,7 @@ class _Asking:
         self._port = port
         self._listen = listen
         self._channel: socket.socket | None = None
+        self._read = 0
         self.strange = False
 
     async def first(self) -> dns.message.Message:
@@ -137,9 +142,21 @@ class _Asking:
             self._channel.close()
             raise
         if answer.flags & dns.flags.TC:
-            with suppress(dns.exception.DNSException):
-                return await dns.asyncquery.tcp(self._question, self._server[1], port=self._port)
+            return await self._ask_by_tcp() or answer
         return answer
+
+    async def _ask_by_tcp(self) -> dns.message.Message | None:
+        """Return the whole of an answer that was cut, None where it does not come."""
+        wire = self._question.to_wire()
+        try:
+            connection = await open_connection(self._server, self._port)
+            with Stream(connection, most=_MOST) as stream:
+                await stream.write(len(wire).to_bytes(2, "big") + wire)
+                length = int.from_bytes(await stream.read_exactly(2), "big")
+                answer = dns.message.from_wire(await stream.read_exactly(length))
+        except (OSError, EOFError, LimitError, dns.exception.DNSException, ValueError):
+            return None
+        return answer if self._question.is_response(answer) else None
 
     async def has_second(self, first: dns.message.Message) -> bool:
         """Tell whether another answer with other content comes in a while."""
@@ -161,7 +178,10 @@ class _Asking:
         """Return the next packet that answers the question; others are remembered only."""
         loop = asyncio.get_running_loop()
         while True:
-            packet = await loop.sock_recv(channel, 65_535)
+            packet = await loop.sock_recv(channel, _PACKET)
+            self._read += len(packet)
+            if self._read > _MOST:
+                raise StepError("dns_server_misbehaving")
             try:
                 answer = dns.message.from_wire(packet, ignore_trailing=True)
             except dns.message.Truncated as error:

@@ -1,19 +1,25 @@
 """Does the web server answer, and is it the one that was asked?
 
-httpx is named in this file only.
+httpx and its engine httpcore are named in this file only. The engine speaks HTTP over a
+connection of ours: pinned to the address that was resolved, bounded in what it takes in,
+without pool, proxy, cookies, redirects or decompression.
 """
 
+import asyncio
 import ssl
 from collections.abc import Collection
+from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b, sha256
 from ipaddress import ip_address
-from time import perf_counter
 
+import httpcore
 import httpx
 
-from netwatch.model.failure import classify_failure
 from netwatch.model.measurement import Observation, Target
-from netwatch_probes.steps import Address, StepError, Steps, resolve
+from netwatch_probes.likeness import simhash
+from netwatch_probes.steps import StepError, Steps, open_connection, resolve
+from netwatch_probes.streams import LimitError, Stream
 
 __all__ = ["HttpProbe"]
 
@@ -25,9 +31,8 @@ _HEADERS = {
     "Accept": "*/*",
     "Accept-Encoding": "identity",
     "Range": "bytes=0-1023",
+    "Connection": "close",
 }
-# The steps of a request as httpcore's trace names them, and what we call them.
-_TRACED = {"connect_tcp": "connect", "start_tls": "tls_handshake"}
 
 
 @lru_cache(maxsize=1)
@@ -40,8 +45,14 @@ class HttpProbe:
     """Asks for the first kilobyte of one page, over one fresh connection.
 
     TLS is used on the ports in `tls` (443 and 8443; 443 unless the target names another).
-    No redirect is followed, no cookie kept, no proxy used. Any answer but 5xx and 451 is a
-    success; a redirect to a foreign host is `http_unexpected_redirect_url`.
+    No redirect is followed, no cookie kept, no proxy used, nothing decompressed. Any answer
+    but 5xx and 451 is a success; a redirect to a foreign host is
+    `http_unexpected_redirect_url`. A path that ends in `#204` wants that very status, one
+    that ends in `#` and the first digits of a SHA-256 wants a body with it: so a captive
+    portal is told from the page that was asked for.
+
+    The detail of step `http_round_trip` is the status, the bytes of body that were read, a
+    64-bit likeness of the body, and a hash of the names of the headers.
     """
 
     name = "http"
@@ -55,126 +66,149 @@ class HttpProbe:
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
         """Fetch once; see `netwatch.protocols.Probe`."""
         steps = Steps(within=within)
-        trace = _Trace(steps)
-        async with steps:
-            address = await resolve(target.host, steps)
-            trace.since = perf_counter()
-            with steps.step("http_round_trip"):
-                try:
-                    await self._fetch(target, address, trace)
-                except httpx.HTTPError as error:
-                    raise _cause(error) from error
-        return trace.tidy(steps.observations)
-
-    async def _fetch(self, target: Target, address: Address, trace: "_Trace") -> None:
-        """Send the request and judge the answer; raises whatever stops it."""
-        context = self._context or _shared_context()
-        transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False, retries=0)
-        request = self._request(target, address, trace)
-        async with transport:
-            response = await transport.handle_async_request(request)
-            try:
-                await _read_some(response)
-                _judge(response, target.host)
-            finally:
-                await response.aclose()
-
-    def _request(self, target: Target, address: Address, trace: "_Trace") -> httpx.Request:
-        """Build the request: connected to `address`, but named as the target's host."""
         port = target.port or 443
         secure = port in self._tls
-        usual = port == (443 if secure else 80)
-        host = f"[{target.host}]" if _is_version_6(target.host) else target.host
-        url = httpx.URL(
-            scheme="https" if secure else "http",
-            host=address[1],
-            port=port,
-            raw_path=(target.path or "/").encode(),
-        )
-        return httpx.Request(
-            "GET",
-            url,
-            headers={**_HEADERS, "Host": host if usual else f"{host}:{port}"},
-            extensions={"trace": trace, "sni_hostname": target.host},
-        )
+        answer: _Answer | None = None
+        async with steps:
+            address = await resolve(target.host, steps)
+            with steps.step("connect"):
+                connection = await open_connection(address, port)
+            with Stream(connection) as stream:
+                if secure:
+                    with steps.step("tls_handshake"):
+                        await _secure(stream, self._context or _shared_context(), target.host)
+                with steps.step("http_round_trip"):
+                    answer = await _fetch(stream, _request(target, port, secure=secure))
+                    answer.judge(target)
+        if answer is not None:
+            steps.note(answer.describe())
+        return steps.observations
 
 
-class _Trace:
-    """Follows httpcore's events, so that connecting and TLS become steps of their own."""
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the server said: `body` is the part of it that was read."""
 
-    def __init__(self, steps: Steps) -> None:
-        self.since = 0.0
-        self._steps = steps
-        self._current = ""
+    status: int
+    headers: httpx.Headers
+    body: bytes
 
-    async def __call__(self, event: str, _: object, /) -> None:
-        """Take one event; `connection.connect_tcp.started` and the like."""
-        name, phase = [*event.split(".", 2), "", ""][1:3]
-        if name not in _TRACED:
-            return
-        if phase == "started":
-            self._current, self.since = _TRACED[name], perf_counter()
-        elif phase == "complete":
-            now = perf_counter()
-            self._steps.add(self._current, None, now - self.since)
-            self._current, self.since = "", now
+    def describe(self) -> str:
+        """Return the evidence in a few characters, none of which is an address."""
+        names = ",".join(name.lower() for name in self.headers)
+        digest = blake2b(names.encode(), digest_size=4).hexdigest()
+        return f"{self.status},{len(self.body)},{simhash(self.body):016x},{digest}"
 
-    def tidy(self, observations: tuple[Observation, ...]) -> tuple[Observation, ...]:
-        """Name the last observation after the step that was under way, with its own time."""
-        if not observations or observations[-1].operation != "http_round_trip":
-            return observations
-        last = observations[-1]
-        before = sum(step.seconds for step in observations[:-1] if step.operation != "resolve")
-        operation = self._current or last.operation
-        return (
-            *observations[:-1],
-            Observation(operation, last.failure, max(0.0, last.seconds - before)),
-        )
+    def judge(self, target: Target) -> None:
+        """Raise StepError for an answer that is no success."""
+        wanted = target.path.partition("#")[2]
+        if self._leads_away(target.host):
+            raise StepError("http_unexpected_redirect_url")
+        if len(wanted) == 3 and wanted.isdecimal():
+            bad = self.status != int(wanted)
+        elif wanted:
+            bad = self.status // 100 != 2
+        else:
+            bad = self.status >= 500 or self.status == _LEGAL_REASONS
+        if bad:
+            raise StepError("http_unexpected_status_code")
+        if len(wanted) > 3 and not sha256(self.body).hexdigest().startswith(wanted.lower()):
+            raise StepError("http_request_failed")
+
+    def _leads_away(self, host: str) -> bool:
+        """Tell whether this is a redirect to another site."""
+        location = self.headers.get("location", "") if self.status // 100 == 3 else ""
+        try:
+            other = httpx.URL(location).host if location else ""
+        except httpx.InvalidURL:
+            return True
+        return bool(other) and _site(other) != _site(host)
 
 
-async def _read_some(response: httpx.Response) -> None:
-    """Read the body up to the cap; the rest is cut off by closing."""
+class _Line(httpcore.AsyncNetworkStream):
+    """A stream of ours in the shape that httpcore speaks through."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's own signature
+        async with asyncio.timeout(timeout):
+            return await self._stream.read(max_bytes)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - likewise
+        async with asyncio.timeout(timeout):
+            await self._stream.write(buffer)
+
+    async def aclose(self) -> None:
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> None:
+        """Know nothing more."""
+
+
+async def _secure(stream: Stream, context: ssl.SSLContext, name: str) -> None:
+    """Shake hands, or say that the server sends more than any handshake needs."""
+    try:
+        await stream.shake_hands(context, name)
+    except LimitError as error:
+        raise StepError("ssl_failed_handshake") from error
+
+
+def _request(target: Target, port: int, *, secure: bool) -> httpcore.Request:
+    """Build the request, named as the target's host whatever address it goes to."""
+    host = f"[{target.host}]" if _is_version_6(target.host) else target.host
+    usual = port == (443 if secure else 80)
+    headers = {"Host": host if usual else f"{host}:{port}", **_HEADERS}
+    path = target.path.partition("#")[0] or "/"
+    url = httpcore.URL(
+        scheme=b"https" if secure else b"http",
+        host=target.host.encode(),
+        port=port,
+        target=path.encode(),
+    )
+    return httpcore.Request("GET", url, headers=list(headers.items()))
+
+
+async def _fetch(stream: Stream, request: httpcore.Request) -> _Answer:
+    """Send the request and read the answer's head and as much of its body as is allowed.
+
+    Raises:
+        StepError: what came is no HTTP, or has no end to its head.
+        OSError: the connection broke.
+    """
+    connection = httpcore.AsyncHTTP11Connection(request.url.origin, _Line(stream))
+    try:
+        response = await connection.handle_async_request(request)
+        body = await _read_some(response)
+    except httpcore.RemoteProtocolError as error:
+        # "Server disconnected without sending a response", or an answer that is no HTTP.
+        gone = "disconnected" in str(error) or "closed" in str(error)
+        raise StepError("eof_error" if gone else "http_request_failed") from error
+    except httpcore.LocalProtocolError as error:
+        # A path or a host that HTTP cannot carry: the list's fault, not the server's.
+        raise StepError("invalid_argument") from error
+    except LimitError as error:
+        raise StepError("http_request_failed") from error
+    finally:
+        await connection.aclose()
+    return _Answer(response.status, httpx.Headers(response.headers), body)
+
+
+async def _read_some(response: httpcore.Response) -> bytes:
+    """Read the body up to the cap, as it comes; the rest is cut off by closing."""
+    parts: list[bytes] = []
     length = 0
-    async for part in response.aiter_raw():
+    async for part in response.aiter_stream():
+        parts.append(part)
         length += len(part)
         if length >= _READ_BYTES:
-            return
-
-
-def _judge(response: httpx.Response, host: str) -> None:
-    """Raise StepError for an answer that is no success."""
-    if response.status_code >= 500 or response.status_code == _LEGAL_REASONS:
-        raise StepError("http_unexpected_status_code")
-    location = response.headers.get("location", "") if response.status_code // 100 == 3 else ""
-    try:
-        other = httpx.URL(location).host if location else ""
-    except httpx.InvalidURL as error:
-        raise StepError("http_unexpected_redirect_url") from error
-    if other and _site(other) != _site(host):
-        raise StepError("http_unexpected_redirect_url")
+            break
+    return b"".join(parts)[:_READ_BYTES]
 
 
 def _site(host: str) -> str:
     """Return the last two labels of a name, so that www.example.org is example.org's."""
     return ".".join(host.lower().rstrip(".").split(".")[-2:])
-
-
-def _cause(error: BaseException) -> BaseException:
-    """Return what the operating system raised below httpx's and httpcore's own errors."""
-    if isinstance(error, httpx.RemoteProtocolError):
-        # "Server disconnected without sending a response", or an answer that is no HTTP.
-        gone = "disconnected" in str(error) or "closed" in str(error)
-        return StepError("eof_error" if gone else "http_request_failed")
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, ExceptionGroup):
-            inner = inner.exceptions[0]
-        # anyio's own OSError, "all connection attempts failed", has no number.
-        if isinstance(inner, OSError) and inner.errno is not None:
-            return inner
-        inner = inner.__cause__ or inner.__context__
-    word = "eof_error" if isinstance(error, httpx.ReadError) else classify_failure(error).word
-    return StepError(word)
 
 
 def _is_version_6(host: str) -> bool:

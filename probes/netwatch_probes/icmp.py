@@ -6,12 +6,15 @@ import socket
 import struct
 
 from netwatch.model.measurement import Observation, Target
-from netwatch_probes.steps import Address, StepError, Steps, resolve
+from netwatch_probes.steps import BUFFER, Address, StepError, Steps, resolve
 
 __all__ = ["IcmpProbe"]
 
 _TRIES = 2
 _NONCE = 16
+_LONGEST = 4.0
+_MOST = 32 * 1024
+"""Bytes of packets that are looked at; a raw socket also sees what answers others."""
 _HEADER = struct.Struct("!BBHHH")
 # Echo request and reply (RFC 792; RFC 4443, 4.1 and 4.2).
 _TYPES = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
@@ -30,6 +33,7 @@ class IcmpProbe:
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
         """Ask once; see `netwatch.protocols.Probe`."""
+        within = min(within, _LONGEST)
         steps = Steps(within=within)
         async with steps:
             address = await resolve(target.host, steps)
@@ -50,6 +54,7 @@ def _open_socket(family: socket.AddressFamily) -> socket.socket:
         except PermissionError:
             continue
         channel.settimeout(0)
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         return channel
     raise StepError("unavailable")
 
@@ -62,15 +67,18 @@ async def _echo(channel: socket.socket, address: Address, within: float) -> None
     request_type, reply_type = _TYPES[address[0]]
     nonce = secrets.token_bytes(_NONCE)
     identity = secrets.randbits(16)
+    read = 0
     for number in range(_TRIES):
         await loop.sock_sendall(channel, _packet(request_type, identity, number, nonce))
         try:
             async with asyncio.timeout(within / _TRIES * (0.9 if number + 1 < _TRIES else 2)):
-                while not _is_reply(await loop.sock_recv(channel, 2048), reply_type, nonce):
-                    pass
+                while read < _MOST:
+                    packet = await loop.sock_recv(channel, 2048)
+                    if _is_reply(packet, reply_type, nonce):
+                        return
+                    read += len(packet)
         except TimeoutError:
             continue
-        return
     raise TimeoutError
 
 

@@ -5,7 +5,7 @@ import socket
 import struct
 
 from netwatch.model.measurement import Observation, Target
-from netwatch_probes.steps import Steps, resolve
+from netwatch_probes.steps import BUFFER, Steps, resolve
 
 __all__ = ["TcpProbe"]
 
@@ -33,5 +33,7 @@ async def _connect(family: socket.AddressFamily, address: str, port: int) -> Non
     """Open a connection and reset it. The socket layer alone: a transport costs twice as much."""
     with socket.socket(family, socket.SOCK_STREAM) as connection:
         connection.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+        # Whoever talks before being asked gets this far in the moment before we hang up.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         await asyncio.get_running_loop().sock_connect(connection, (address, port))
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)

@@ -4,18 +4,22 @@ A throttled line lets everything through, only slowly; handshakes stay quick whi
 crawl, or stop after the first few. Rate and times are the evidence, not the body.
 """
 
-import asyncio
 import ssl
 from collections.abc import Collection
 from functools import lru_cache
 
 from netwatch.model.measurement import Observation, Target
 from netwatch_probes.steps import StepError, Steps, open_connection, resolve
+from netwatch_probes.streams import Stream
 
 __all__ = ["TransferProbe"]
 
 _MOST = 128 * 1024
 _HEAD = 16 * 1024
+_TAKEN = _MOST + 2 * _HEAD
+"""Bytes that are taken in at most, the answer's head and TLS included."""
+_BUFFER = 64 * 1024
+"""Receive buffer: wide enough that it is the line, and not we, that sets the pace."""
 _TLS_PORTS = frozenset({443, 8443})
 _REQUEST = (
     "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: netwatch (Internet reachability"
@@ -49,24 +53,18 @@ class TransferProbe:
         steps = Steps(within=within)
         port = target.port or 443
         download = _Download()
-        writer: asyncio.StreamWriter | None = None
-        try:
-            async with steps:
-                address = await resolve(target.host, steps)
-                with steps.step("connect"):
-                    connection = await open_connection(address, port)
-                reader, writer = await asyncio.open_connection(sock=connection, limit=_HEAD)
+        async with steps:
+            address = await resolve(target.host, steps)
+            with steps.step("connect"):
+                connection = await open_connection(address, port, buffer=_BUFFER)
+            with Stream(connection, most=_TAKEN) as stream:
                 if port in self._tls:
                     with steps.step("tls_handshake"):
-                        await writer.start_tls(
-                            self._context or _shared_context(),
-                            server_hostname=target.domain or target.host,
+                        await stream.shake_hands(
+                            self._context or _shared_context(), target.domain or target.host
                         )
                 with steps.step("transfer"):
-                    await download.run(reader, writer, target)
-        finally:
-            if writer is not None:
-                writer.transport.abort()
+                    await download.run(stream, target)
         if steps.observations and steps.observations[-1].operation == "transfer":
             steps.note(str(download.received))
         return steps.observations
@@ -78,9 +76,7 @@ class _Download:
     def __init__(self) -> None:
         self.received = 0
 
-    async def run(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Target
-    ) -> None:
+    async def run(self, stream: Stream, target: Target) -> None:
         """Ask and read.
 
         Raises:
@@ -88,19 +84,31 @@ class _Download:
             EOFError: the connection ended before the answer was whole.
         """
         request = _REQUEST.format(path=target.path or "/", host=target.host, last=_MOST - 1)
-        writer.write(request.encode())
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-        except asyncio.LimitOverrunError as error:
-            raise StepError("http_request_failed") from error
+        await stream.write(request.encode())
+        head, rest = await _read_head(stream)
         expected = _expected(head)
+        self.received = min(len(rest), expected)
         while self.received < expected:
-            part = await reader.read(min(_HEAD, expected - self.received))
+            part = await stream.read(min(_HEAD, expected - self.received))
             if not part:
                 break
             self.received += len(part)
         if self.received < expected < _MOST:
             raise EOFError
+
+
+async def _read_head(stream: Stream) -> tuple[bytes, bytes]:
+    """Return the answer's head, and what came behind it."""
+    read = b""
+    while len(read) < _HEAD:
+        part = await stream.read(_HEAD)
+        if not part:
+            raise EOFError
+        read += part
+        head, end, rest = read.partition(b"\r\n\r\n")
+        if end:
+            return head, rest
+    raise StepError("http_request_failed")
 
 
 def _expected(head: bytes) -> int:

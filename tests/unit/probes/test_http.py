@@ -1,11 +1,15 @@
 import asyncio
+import gzip
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 
 import pytest
 from servers import free_port, tcp_server
 
+from netwatch.model.failure import Scope, failure_of
 from netwatch.model.measurement import Target
 from netwatch_probes.http import HttpProbe
+from netwatch_probes.likeness import simhash
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -20,6 +24,12 @@ def answering(answer: bytes, seen: list[bytes] | None = None) -> Handler:
         await writer.drain()
 
     return handle
+
+
+async def detail_of(answer: bytes) -> str:
+    async with tcp_server(answering(answer)) as port:
+        place = Target("one", "http", "127.0.0.1", port=port)
+        return (await HttpProbe().measure(place, within=5))[-1].detail
 
 
 async def words(
@@ -111,23 +121,6 @@ async def test_a_silent_server_is_a_timeout() -> None:
         assert await words(port, within=0.3) == last("generic_timeout_error")
 
 
-async def test_an_endless_body_is_cut_off() -> None:
-    sent = 0
-
-    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal sent
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        while True:
-            writer.write(b"x" * 4096)
-            sent += 4096
-            await writer.drain()
-
-    async with tcp_server(endless) as port:
-        assert await words(port) == last(None)
-    assert sent < 20_000_000
-
-
 async def test_one_byte_a_second_costs_its_timeout() -> None:
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -140,15 +133,59 @@ async def test_one_byte_a_second_costs_its_timeout() -> None:
         assert await words(port, within=0.5) == last("generic_timeout_error")
 
 
-async def test_endless_headers_are_cut_off() -> None:
-    async def headers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\n")
-        for number in range(100_000):
-            writer.write(b"X-%d: %s\r\n" % (number, b"y" * 1000))
-            await writer.drain()
+@pytest.mark.parametrize(
+    ("wanted", "answer", "word"),
+    [
+        ("204", b"HTTP/1.1 204 No Content\r\n\r\n", None),
+        ("204", OK, "http_unexpected_status_code"),
+        (sha256(b"ok").hexdigest()[:12], OK, None),
+        (sha256(b"ok").hexdigest()[:12].upper(), OK, None),
+        (sha256(b"no").hexdigest()[:12], OK, "http_request_failed"),
+        (
+            sha256(b"").hexdigest()[:12],
+            b"HTTP/1.1 404 None\r\nContent-Length: 0\r\n\r\n",
+            "http_unexpected_status_code",
+        ),
+        (
+            "204",
+            b"HTTP/1.1 302 Go\r\nLocation: http://portal.example/\r\nContent-Length: 0\r\n\r\n",
+            "http_unexpected_redirect_url",
+        ),
+    ],
+)
+async def test_a_canary_wants_this_answer_and_no_other(
+    wanted: str, answer: bytes, word: str | None
+) -> None:
+    seen: list[bytes] = []
+    async with tcp_server(answering(answer, seen)) as port:
+        assert await words(port, path=f"/canary#{wanted}") == last(word)
+    assert seen[0].startswith(b"GET /canary HTTP/1.1\r\n")
 
-    async with tcp_server(headers) as port:
-        ((_, first), (_, word)) = await words(port)
+
+async def test_the_evidence_tells_pages_apart_and_knows_them_again() -> None:
+    page = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: %d\r\n\r\n%s"
+    text = b"the first page of many words " * 20
+    same = await detail_of(page % (len(text), text))
+    assert await detail_of(page % (len(text), text)) == same
+    other = await detail_of(page % (5, b"other"))
+    status, length, likeness, names = same.split(",")
+    assert (status, length) == ("200", str(len(text)))
+    assert likeness == f"{simhash(text):016x}"
+    assert likeness != other.split(",")[2]
+    assert names == other.split(",")[3]
+    assert names != (await detail_of(OK)).split(",")[3]
+
+
+async def test_a_path_that_http_cannot_carry_is_not_the_servers_fault() -> None:
+    async with tcp_server(answering(OK)) as port:
+        ((_, first), (_, word)) = await words(port, path="/a b")
     assert first is None
-    assert word in {"http_request_failed", "eof_error"}
+    assert failure_of(word or "").scope is Scope.LOCAL
+
+
+async def test_nothing_is_inflated() -> None:
+    """A bomb is counted as it travels: 20 kB, not 20 MB."""
+    bomb = gzip.compress(bytes(20_000_000))
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    detail = await detail_of(head % len(bomb) + bomb)
+    assert detail.startswith("200,16384,")
