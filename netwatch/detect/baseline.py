@@ -29,6 +29,7 @@ _LEAST_GAIN = 0.1
 _WEEK_PRIOR = 3.0
 """Visits that the hour of week needs before it counts for more than the hour of day."""
 _MOSTLY = 0.9
+_ROUNDING = 1e-9
 _LOW = 0.7
 """Bins of a training span below this share of their own ordinary are left out of it."""
 
@@ -290,5 +291,7 @@ def _lag_correlation(residual: Floats) -> Floats:
     product = (first * second).sum(axis=0)
     # Few pairs show a correlation by chance, and a false memory makes the filter deaf.
     pairs = both.sum(axis=0)
-    found = np.divide(product, power, where=power > 0, out=power * 0) * pairs / (pairs + 50)
+    # What is constant leaves residuals of rounding, which all have one sign.
+    real = power > _ROUNDING**2 * pairs
+    found = np.divide(product, power, where=real, out=power * 0) * pairs / (pairs + 50)
     return np.asarray(np.clip(found, 0, 0.95))

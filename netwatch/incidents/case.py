@@ -39,6 +39,8 @@ class Case(msgspec.Struct):
         milestones: how many of them were told.
         evidence: the most that the evidence ever was; it does not wane as networks return.
         parent: the incident that this one was merged into.
+        shown: the signals that ever showed it.
+        back: time and level of the bins since `back_from`, of a provisional incident.
     """
 
     id: str
@@ -62,6 +64,8 @@ class Case(msgspec.Struct):
     milestones: int = 0
     evidence: int = 0
     parent: str | None = None
+    shown: list[str] = []
+    back: list[tuple[datetime, float]] = []
 
 
 def write_revision(
@@ -87,6 +91,7 @@ def write_revision(
     affected, measured = sum(map(is_low, seen)), max(1, len(seen))
     losses = [(watch.lost_from, weight) for watch, weight in networks.values() if watch.lost_from]
     agreeing = _agreements(signals)
+    case.shown = sorted({*case.shown, *(name for name, agrees in agreeing if agrees)})
     before = case.evidence
     if case.state in _CONFIRMED:
         case.evidence = max(before, _evidence(affected, agreeing))
@@ -112,7 +117,7 @@ def write_revision(
         affected=affected if networks else 1,
         measured=measured,
         children=tuple(sorted(case.children.values(), key=lambda child: child.started_at)),
-        signals=agreeing,
+        signals=agreeing if case.ended_at is None else _ever(case, agreeing),
         evidence=case.evidence,
         baseline=level.baseline,
         parent=case.parent,
@@ -141,6 +146,13 @@ def _agreements(signals: dict[str, Level]) -> tuple[tuple[str, bool | None], ...
         for name, level in sorted(signals.items())
         if name != FUSED_SIGNAL
     )
+
+
+def _ever(
+    case: Case, agreeing: tuple[tuple[str, bool | None], ...]
+) -> tuple[tuple[str, bool | None], ...]:
+    """Return for every signal whether it showed the loss while that went on."""
+    return tuple((name, True if name in case.shown else agrees) for name, agrees in agreeing)
 
 
 def _evidence(affected: int, agreeing: tuple[tuple[str, bool | None], ...]) -> int:

@@ -8,6 +8,7 @@ active signal answers as usual: then people stay away, and no network does.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from statistics import median
 
 from netwatch.incidents.case import Case
 from netwatch.incidents.rules import Rules
@@ -16,11 +17,12 @@ from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.incident import IncidentState, Reason
 from netwatch.model.series import ACTIVE_SIGNALS, LEAD_SIGNALS, Level, SeriesKey
 
-__all__ = ["Suspicions", "answers_as_usual", "is_suspect", "next_pending"]
+__all__ = ["Suspicions", "answers_as_usual", "is_steady", "is_suspect", "next_pending"]
 
 _LEAST_BINS = 2
 _SURE = 0.95
 _ROUTES = "bgp"
+_SETTLED = 0.01
 
 
 def answers_as_usual(signals: Mapping[str, Level], now: datetime) -> bool:
@@ -32,6 +34,11 @@ def answers_as_usual(signals: Mapping[str, Level], now: datetime) -> bool:
         and (value >= REDUCED or signals[name].probability < LOST)
         for name in ACTIVE_SIGNALS
     )
+
+
+def is_steady(series: SeriesKey) -> bool:
+    """Return whether a series is so steady that a partial loss of it says something alone."""
+    return series.signal == _ROUTES and series.entity.kind is EntityKind.ASN
 
 
 def is_suspect(watch: Watch) -> bool:
@@ -65,8 +72,8 @@ class Suspicions:
                     continue
                 watch = self.watches[level.series] = Watch(level)
             watch.see(level, width)
-            starts = (watch.reduced_from, watch.low_from, watch.lost_from)
-            if starts == (None, None, None) and level.series not in needed:
+            quiet = watch.reduced_from is None and watch.under_from is None
+            if quiet and level.series not in needed:
                 del self.watches[level.series]
 
     def ripe(self, now: datetime) -> list[SeriesKey]:
@@ -104,8 +111,9 @@ def next_pending(
         case.trough = level
     back = usual or value >= _back(case) or level.probability < LOST
     case.back_from = (case.back_from or now) if back else None
+    case.back = [*case.back, (now, value)] if back else []
     if case.back_from is not None and now - case.back_from >= rules.reopen:
-        case.state, case.ended_at = IncidentState.EXPIRED, case.back_from
+        case.state, case.ended_at = IncidentState.EXPIRED, _end(case)
         return Reason.EXPIRED
     held = level.time - case.started_at >= rules.hold(case.entity.kind)
     if case.evidence == 0 and not back and held:
@@ -121,3 +129,16 @@ def _back(case: Case) -> float:
     """
     trough = case.trough.value or 0.0
     return max(RETURNED, (1 + trough) / 2)
+
+
+def _end(case: Case) -> datetime:
+    """Return the first bin of the return: of routes, the first from which they stay settled.
+
+    Routes come back one by one, and are so steady that the last of them can be seen.
+    """
+    first, _ = case.back[0]
+    if case.lead != _ROUTES:
+        return first
+    settled = median(value for _, value in case.back[len(case.back) // 2 :]) - _SETTLED
+    below = [number for number, (_, value) in enumerate(case.back) if value < settled]
+    return case.back[min(below[-1] + 1 if below else 0, len(case.back) - 1)][0]

@@ -79,9 +79,7 @@ class Tracker:
 
     def frozen(self) -> set[SeriesKey]:
         """Return the series of every scope that is in an incident, or may be in one."""
-        low = {case.entity for case in self._cases if case.state not in _UNDECIDED}
-        low |= {entity for entity, watch in self._watches.items() if watch.low_from}
-        pending = {_series(case) for case in self._cases if case.state is IncidentState.PENDING}
+        low, pending = self.low_scopes()
         found = set()
         for entity, signals in self._signals.items():
             scopes = (entity, *self._atlas.ancestors(entity))
@@ -91,10 +89,12 @@ class Tracker:
                     found.add(SeriesKey(signal, entity))
         return found
 
-    def low_scopes(self) -> set[Entity]:
-        """Return the scopes that are in an incident, or may be in one."""
-        low = {case.entity for case in self._cases if case.state is not IncidentState.RESOLVED}
-        return low | {entity for entity, watch in self._watches.items() if watch.low_from}
+    def low_scopes(self) -> tuple[set[Entity], set[SeriesKey]]:
+        """Return the scopes that are, or may be, in an incident, and the series that alone are."""
+        low = {case.entity for case in self._cases if case.state not in _UNDECIDED}
+        low |= {entity for entity, watch in self._watches.items() if watch.low_from}
+        pending = {_series(case) for case in self._cases if case.state is IncidentState.PENDING}
+        return low, pending
 
     def drop_quiet(self) -> set[Entity]:
         """Forget entities about which there is nothing to remember; return the others.
@@ -269,8 +269,8 @@ class Tracker:
 
     def _provisional(self, entity: Entity, watch: Watch, now: datetime) -> Case:
         """Make the case of a loss that is likely."""
-        sunk, onset = watch.lost_from, watch.lost_from or watch.onset
-        before = watch.half_at if sunk else watch.ordinary_at
+        sunk, onset = watch.lost_from, watch.lost_from or watch.under_from or watch.onset
+        before = watch.half_at if sunk else None
         case = Case(
             id=self._next_id(entity, onset),
             entity=entity,

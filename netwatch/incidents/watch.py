@@ -62,6 +62,7 @@ class Watch(msgspec.Struct):
         low_bins: bins in that run.
         provisional_at: when the run could first be told (end of its first low bin).
         lost_from: first bin of the present unbroken loss below half of ordinary.
+        under_from: first bin of the present run of levels below 90 %, likely a loss or not.
         half_at: newest bin at half of ordinary or above.
         sunk_bins: bins in a row, missing ones aside, whose whole interval is below half.
         lowest, lowest_at: deepest level of the run and its bin.
@@ -74,6 +75,7 @@ class Watch(msgspec.Struct):
     low_bins: int = 0
     provisional_at: datetime | None = None
     lost_from: datetime | None = None
+    under_from: datetime | None = None
     half_at: datetime | None = None
     sunk_bins: int = 0
     lowest: Level | None = None
@@ -95,7 +97,8 @@ class Watch(msgspec.Struct):
             self.low_from, self.low_bins, self.provisional_at, self.lowest = None, 0, None, None
 
     def _sink(self, level: Level, value: float) -> None:
-        """Follow the loss below half."""
+        """Follow the loss below half, and below ordinary."""
+        self.under_from = (self.under_from or level.time) if value < REDUCED else None
         if value < LOST:
             self.lost_from = self.lost_from or level.time
         else:

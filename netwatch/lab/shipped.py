@@ -5,6 +5,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from netwatch.model.errors import InputError
+from netwatch.sources.bgplines import ENDINGS, read_bgplines
 from netwatch.sources.longform import LongForm, read_longform
 from netwatch.sources.wide import read_wide
 
@@ -29,6 +30,8 @@ def shipped_names() -> list[str]:
 def open_figures(name: str, *, width: timedelta | None = None) -> LongForm:
     """Return the shipped table called `name`, or the figures in the file at that path.
 
+    A file of announce and withdraw lines becomes the visible routes of its networks.
+
     Raises:
         InputError: neither a shipped name nor a usable file.
     """
@@ -43,4 +46,6 @@ def open_figures(name: str, *, width: timedelta | None = None) -> LongForm:
     if not path.exists():
         shipped = ", ".join(shipped_names())
         raise InputError(f"{name}: no such file; tables that come with netwatch: {shipped}")
+    if path.suffix in ENDINGS:
+        return read_bgplines(path, width=width)
     return read_longform(path, width=width)
