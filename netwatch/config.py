@@ -21,6 +21,7 @@ __all__ = [
     "BrokerConfig",
     "Config",
     "Duration",
+    "FleetConfig",
     "IncidentConfig",
     "PlaceConfig",
     "PublishConfig",
@@ -103,6 +104,14 @@ class AgentConfig(_Section, frozen=True):
     quiet_hours: str = ""
 
 
+class FleetConfig(_Section, frozen=True):
+    """`[fleet]`: how an observatory takes in volunteers' agents."""
+
+    url: str = ""
+    brokers: tuple[str, ...] = ()
+    open_weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+
+
 class StoreConfig(_Section, frozen=True):
     """`[store]`: which engine keeps the series; all but `engine` is for `influx` alone.
 
@@ -180,6 +189,7 @@ class Config(_Section, frozen=True):
     broker: BrokerConfig = BrokerConfig()
     vantage: VantageConfig = VantageConfig()
     agent: AgentConfig = AgentConfig()
+    fleet: FleetConfig = FleetConfig()
     store: StoreConfig = StoreConfig()
     analysis: AnalysisConfig = AnalysisConfig()
     incidents: IncidentConfig = IncidentConfig()

@@ -4,13 +4,81 @@ Each part of the observatory that talks to agents over HTTP makes its own routes
 one list of them, which every process that serves HTTP takes up.
 """
 
-from starlette.routing import BaseRoute
+import asyncio
+from collections.abc import Awaitable, Callable
 
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from netwatch.app.fleet import make_desk
 from netwatch.app.observatory import Opened
+from netwatch.collector.enrolment import EnrolmentDesk
+from netwatch.model.errors import InputError, StoreError
+from netwatch.wire.enrolment import (
+    ENROLMENT_PATH,
+    ERASURE_PATH,
+    KEY_CHANGE_PATH,
+    LARGEST_REQUEST,
+)
 
-__all__ = ["agent_doors"]
+__all__ = ["agent_doors", "desk_routes", "read_body"]
+
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_PATIENCE = 20.0
+"""Seconds in which a body must have come; an agent's is a packet or two."""
 
 
-def agent_doors(_opened: Opened) -> tuple[BaseRoute, ...]:
-    """Return the routes that are for agents; all of them lie under `/v1/`."""
-    return ()
+def agent_doors(opened: Opened) -> tuple[BaseRoute, ...]:
+    """Return the routes that are for agents; all of them lie under `/v1/`.
+
+    Raises:
+        ConfigError: a key cannot be read or made.
+    """
+    return (*desk_routes(make_desk(opened.config)),)
+
+
+def desk_routes(desk: EnrolmentDesk) -> tuple[BaseRoute, ...]:
+    """Return the routes by which agents enrol, change their key, and are forgotten."""
+    return (
+        Route(ENROLMENT_PATH, _door(desk.enrol), methods=["POST"]),
+        Route(KEY_CHANGE_PATH, _door(desk.change_key), methods=["POST"]),
+        Route(ERASURE_PATH, _door(desk.erase), methods=["POST"]),
+    )
+
+
+async def read_body(request: Request, *, limit: int) -> bytes | None:
+    """Return a request's body, None where it is larger than `limit` or takes too long."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            async for part in request.stream():
+                body += part
+                if len(body) > limit:
+                    return None
+    except (TimeoutError, ClientDisconnect):
+        return None
+    return bytes(body)
+
+
+def _door(answer: Callable[[bytes], bytes]) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint that hands bodies to `answer`, which blocks."""
+
+    async def endpoint(request: Request) -> Response:
+        body = await read_body(request, limit=LARGEST_REQUEST)
+        if body is None:
+            return _refusal(413, "That is too much, or too slow.")
+        try:
+            said = await asyncio.to_thread(answer, body)
+        except InputError:
+            return _refusal(400, "That is no request that was meant for us.")
+        except StoreError:
+            return _refusal(503, "This cannot be done just now. Try again in a minute.")
+        return Response(said, headers=_HEADERS, media_type="application/octet-stream")
+
+    return endpoint
+
+
+def _refusal(status: int, words: str) -> Response:
+    """Return a status and a line of words."""
+    return Response(words + "\n", status, _HEADERS, media_type="text/plain")

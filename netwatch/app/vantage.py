@@ -25,7 +25,9 @@ from netwatch.protocols import Probe
 __all__ = [
     "demand_consent",
     "examine_vantage",
+    "key_path",
     "load_probes",
+    "membership_path",
     "open_consent",
     "open_spool",
     "open_target_book",
@@ -36,6 +38,15 @@ __all__ = [
     "targets_of",
     "vantage_of",
 ]
+
+_OURS = (
+    "spool-{}.sqlite*",
+    "agent-{}.key*",
+    "consent-{}.json",
+    "targets-{}",
+    "observatory-{}.json",
+)
+"""What a vantage keeps on its machine, by its name."""
 
 
 def present() -> datetime:
@@ -132,7 +143,7 @@ def targets_of(config: Config) -> tuple[Target, ...]:
 def open_spool(config: Config) -> Iterator[Spool]:
     """Open the vantage's spool, which signs with the vantage's key."""
     path = _folder(config) / f"spool-{config.vantage.id}.sqlite"
-    identity = read_or_make_identity(_key_path(config))
+    identity = read_or_make_identity(key_path(config))
     limit = config.agent.spool_bytes
     vantage = vantage_of(config)
     with Spool(path, vantage=vantage, born=now(), limit=limit, pack=identity.pack) as spool:
@@ -162,17 +173,21 @@ def purge_vantage(config: Config) -> list[Path]:
     """Erase what this vantage keeps on this machine, and return what was erased."""
     folder = _folder(config)
     found = [
-        path
-        for pattern in ("spool-{}.sqlite*", "agent-{}.key", "consent-{}.json", "targets-{}")
-        for path in sorted(folder.glob(pattern.format(config.vantage.id)))
+        path for pattern in _OURS for path in sorted(folder.glob(pattern.format(config.vantage.id)))
     ]
     for path in found:
         path.unlink()
     return found
 
 
-def _key_path(config: Config) -> Path:
+def key_path(config: Config) -> Path:
+    """Return where this vantage's key is."""
     return _folder(config) / f"agent-{config.vantage.id}.key"
+
+
+def membership_path(config: Config) -> Path:
+    """Return where it is kept what enrolment told."""
+    return _folder(config) / f"observatory-{config.vantage.id}.json"
 
 
 def _folder(config: Config) -> Path:

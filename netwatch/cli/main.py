@@ -29,9 +29,10 @@ def _mount() -> None:
     app.add_typer(collecting.app, name="collect")
     if find_spec("numpy") is None:
         return
-    from netwatch.cli import outages, store
+    from netwatch.cli import fleet, outages, store
 
     app.registered_commands.extend(outages.app.registered_commands)
+    app.add_typer(fleet.app, name="agents", help="Invite volunteers' agents and look after them.")
     app.add_typer(store.app, name="store", help="Look after the kept series.")
 
 

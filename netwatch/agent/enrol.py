@@ -1,0 +1,139 @@
+"""The agent's side of enrolment: asks once with a token, and keeps what it was told."""
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from netwatch.agent.fetching import Exchange
+from netwatch.agent.identity import Identity
+from netwatch.model.errors import ConfigError, InputError
+from netwatch.wire.enrolment import (
+    ENROLMENT_PATH,
+    ERASURE_PATH,
+    KEY_CHANGE_PATH,
+    LARGEST_REQUEST,
+    Answer,
+    Erasure,
+    Invitation,
+    KeyChange,
+    Request,
+    check_url,
+    pack,
+    unpack,
+)
+from netwatch.wire.sealing import seal
+from netwatch.wire.signing import ENROLLED, ENROLMENT, ERASURE, KEY_CHANGE, open_signed
+
+__all__ = ["Enrolled", "Membership", "change_key", "enrol", "erase"]
+
+_Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
+
+class Enrolled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an agent knows of the observatory that it is enrolled with.
+
+    Attributes:
+        url: root of its HTTP service.
+        collector: the collector's public key, in hexadecimal.
+        targets_key: the key that its target lists are signed with, in hexadecimal.
+        brokers: where batches go, `mqtt[s]://host:port` or `ws[s]://…`, best first.
+    """
+
+    url: str
+    collector: _Hex
+    targets_key: _Hex
+    brokers: tuple[str, ...] = ()
+
+
+class Membership:
+    """The file that keeps what enrolment told.
+
+    Raises:
+        ConfigError: from every method, when the file cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> Enrolled | None:
+        """Return what is known of the observatory, None before enrolment."""
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Enrolled)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            raise ConfigError(f"{self._path}: cannot be used: {error}") from error
+
+    def write(self, enrolled: Enrolled) -> None:
+        """Keep what is known, whole or not at all."""
+        part = self._path.with_name(self._path.name + ".part")
+        try:
+            part.write_bytes(msgspec.json.encode(enrolled))
+            part.replace(self._path)
+        except OSError as error:
+            raise ConfigError(f"{self._path}: cannot be written: {error.strerror}") from error
+
+
+async def enrol(
+    invitation: Invitation, request: Request, identity: Identity, *, send: Exchange
+) -> Enrolled:
+    """Enrol with the observatory that the invitation names, and return what it told.
+
+    Raises:
+        InputError: it refuses, and why; or what answered is not who invited us.
+        LinkError: nobody answered.
+    """
+    url = check_url(invitation.url)
+    signed = identity.signer.sign(pack(request), ENROLMENT)
+    answer = await _ask(url + ENROLMENT_PATH, signed, collector=invitation.key, send=send)
+    if answer.name != request.name:
+        raise InputError("enrolment: the answer is for somebody else")
+    key = answer.targets_key.hex()
+    return Enrolled(url, invitation.key.hex(), key, answer.brokers)
+
+
+async def change_key(
+    enrolled: Enrolled, name: str, *, old: Identity, new: Identity, send: Exchange
+) -> None:
+    """Have the observatory take `new` for `old`'s key.
+
+    Raises:
+        InputError: it refuses, and why.
+        LinkError: nobody answered.
+    """
+    collector = bytes.fromhex(enrolled.collector)
+    inner = new.signer.sign(pack(KeyChange(collector, name)), KEY_CHANGE)
+    signed = old.signer.sign(inner, KEY_CHANGE)
+    await _ask(enrolled.url + KEY_CHANGE_PATH, signed, collector=collector, send=send)
+
+
+async def erase(enrolled: Enrolled, name: str, identity: Identity, *, send: Exchange) -> None:
+    """Have the observatory forget this agent: its key, its place, and every batch of it.
+
+    Raises:
+        InputError: it refuses, and why.
+        LinkError: nobody answered.
+    """
+    collector = bytes.fromhex(enrolled.collector)
+    signed = identity.signer.sign(pack(Erasure(collector, name)), ERASURE)
+    await _ask(enrolled.url + ERASURE_PATH, signed, collector=collector, send=send)
+
+
+async def _ask(url: str, message: bytes, *, collector: bytes, send: Exchange) -> Answer:
+    """Return the collector's own answer to a message.
+
+    Raises:
+        InputError: the answer is a refusal, or not the collector's.
+        LinkError: nobody answered.
+    """
+    sealed, reply = seal(message, collector)
+    plain = reply.open(await send(url, sealed, LARGEST_REQUEST))
+    inner, key = open_signed(plain, ENROLLED)
+    answer = unpack(inner, Answer)
+    if key != collector or answer.request != sha256(sealed).digest():
+        raise InputError("answer: not from whom we asked")
+    if answer.refused:
+        raise InputError(f"the observatory says: {answer.refused}")
+    return answer

@@ -1,0 +1,126 @@
+"""The operator's side of the fleet: invitations, agents, and what they are told."""
+
+import secrets
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from netwatch.agent.identity import Identity, read_or_make_identity
+from netwatch.app.clock import now
+from netwatch.collector.enrolment import EnrolmentDesk, Offer
+from netwatch.collector.inbox import Inbox
+from netwatch.collector.registry import Agent, Bounds, Registry
+from netwatch.config import Config
+from netwatch.model.errors import ConfigError
+from netwatch.wire.enrolment import Invitation, check_url
+
+__all__ = [
+    "collector_identity",
+    "count_agent_again",
+    "erase_agent",
+    "invite",
+    "list_agents",
+    "make_desk",
+    "retire_agent",
+    "targets_identity",
+]
+
+_SECRET = 16
+
+
+def collector_identity(config: Config) -> Identity:
+    """Return the collector's key, made at the first need; tokens pin it.
+
+    Raises:
+        ConfigError: it cannot be read or made.
+    """
+    return read_or_make_identity(Path(config.data) / "collector.key")
+
+
+def targets_identity(config: Config, path: Path | None = None) -> Identity:
+    """Return the key that target lists are signed with, in `path` if it is kept elsewhere.
+
+    Raises:
+        ConfigError: it cannot be read or made.
+    """
+    return read_or_make_identity(path or Path(config.data) / "targets.key")
+
+
+def make_desk(config: Config) -> EnrolmentDesk:
+    """Return what answers agents that want to enrol, change their key, or be forgotten."""
+    brokers = config.fleet.brokers
+    if not brokers and not config.broker.embedded:
+        scheme = "mqtts" if config.broker.tls else "mqtt"
+        brokers = (f"{scheme}://{config.broker.host}:{config.broker.port}",)
+    return EnrolmentDesk(
+        lambda: Registry(_file(config)),
+        lambda: Inbox(_file(config)),
+        signer=collector_identity(config).signer,
+        offer=Offer(targets_identity(config).signer.public, brokers),
+        clock=now,
+    )
+
+
+def invite(config: Config, bounds: Bounds, *, length: timedelta) -> tuple[str, datetime]:
+    """Return a token that is good for one agent, and when it expires; only its hash is kept.
+
+    Raises:
+        InputError: `fleet.url` is no address.
+        StoreError: the tables cannot be written.
+    """
+    key = collector_identity(config).signer.public
+    url = check_url(config.fleet.url or config.publish.url)
+    invitation = Invitation(secrets.token_bytes(_SECRET), key, url)
+    with Registry(_file(config)) as registry:
+        expires = registry.invite(invitation.digest, bounds, now=now(), length=length)
+    return invitation.text(), expires
+
+
+def list_agents(config: Config) -> list[Agent]:
+    """Return every agent that the collector knows.
+
+    Raises:
+        StoreError: the tables cannot be read.
+    """
+    with Registry(_file(config)) as registry:
+        return registry.agents()
+
+
+def retire_agent(config: Config, name: str) -> None:
+    """Take nothing more from an agent.
+
+    Raises:
+        InputError: nobody has that name.
+        StoreError: the tables cannot be written.
+    """
+    with Registry(_file(config)) as registry:
+        registry.retire(name, now=now())
+
+
+def count_agent_again(config: Config, name: str) -> int:
+    """End an agent's quarantine; return how many batches count from now on.
+
+    Raises:
+        StoreError: the tables cannot be written.
+    """
+    with Inbox(_file(config)) as inbox:
+        return inbox.count_again(name, width=config.analysis.bin)
+
+
+def erase_agent(config: Config, name: str) -> int:
+    """Forget an agent and its batches; return how many these were.
+
+    Raises:
+        StoreError: the tables cannot be written.
+    """
+    with Inbox(_file(config)) as inbox:
+        return inbox.erase(name)
+
+
+def _file(config: Config) -> Path:
+    """Return the collector's file, in a folder that exists from here on."""
+    folder = Path(config.data)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"data = {config.data!r}: cannot be used: {error.strerror}") from error
+    return folder / "inbox.sqlite"
