@@ -74,11 +74,18 @@ class _Replies(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def udp_server(
-    answer: Callable[[bytes], list[tuple[float, bytes]]], *, port: int = 0
+    answer: Callable[[bytes], list[tuple[float, bytes]]],
+    *,
+    port: int = 0,
+    channel: socket.socket | None = None,
 ) -> AsyncIterator[int]:
-    """Answer UDP packets on loopback; yields the port."""
+    """Answer UDP packets on loopback, or those that come to `channel`; yields the port."""
+    if channel is None:
+        channel = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        channel.bind(("127.0.0.1", port))
+    channel.settimeout(0)
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Replies(answer), local_addr=("127.0.0.1", port)
+        lambda: _Replies(answer), sock=channel
     )
     try:
         yield transport.get_extra_info("sockname")[1]
@@ -130,8 +137,12 @@ async def tcp_server(
     host: str = "127.0.0.1",
     port: int = 0,
     tls: ssl.SSLContext | None = None,
+    channel: socket.socket | None = None,
 ) -> AsyncIterator[int]:
-    """Accept connections and hand them to `handle`, or close them; yields the port."""
+    """Accept connections and hand them to `handle`, or close them; yields the port.
+
+    They come to `channel` where it is given, a socket that may be anywhere.
+    """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -144,7 +155,10 @@ async def tcp_server(
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, host, port, ssl=tls)
+    if channel is None:
+        server = await asyncio.start_server(serve, host, port, ssl=tls)
+    else:
+        server = await asyncio.start_server(serve, sock=channel, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

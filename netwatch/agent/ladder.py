@@ -19,6 +19,8 @@ __all__ = ["Ladder", "family_of"]
 
 _OURS = {HealthState.LAN_DOWN, HealthState.OVERLOADED}
 """States in which a failure says nothing about a target."""
+_NO_LINE = {"network_unreachable", "network_down"}
+"""Local faults that tell of the line all the same: this machine has no way out."""
 _REWRITTEN = {"second_answer", "nxdomain_rewritten"}
 _PORTAL = {"http_unexpected_redirect_url", "http_unexpected_status_code"}
 
@@ -71,7 +73,9 @@ class Ladder:
     def take(self, measurement: Measurement, target: Target) -> Measurement:
         """Hear a measurement; return it with our own faults labelled as such."""
         rung = self._rungs.get(target.id)
-        if rung is not None and measurement.scope != Scope.LOCAL:
+        if rung is not None and (
+            measurement.scope != Scope.LOCAL or measurement.failure in _NO_LINE
+        ):
             self._hear(measurement, target, rung)
         ours = self.state(family_of(target)) in _OURS
         # An IPv6 failure on a machine where no IPv6 witness answers is the machine's.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import perf_counter
 
+from netwatch.agent.routes import has_route
 from netwatch.agent.stalls import StallWatch
 from netwatch.model.failure import Scope, failure_of
 from netwatch.model.measurement import Measurement, Observation, Target
@@ -18,6 +19,7 @@ _log = logging.getLogger("netwatch.agent.runner")
 _OVERRUN = 1.0
 """Seconds beyond its time after which a probe is stopped from outside."""
 _OUR_FAULT = "unknown_failure: probe"
+_NO_WAY = "network_unreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,9 @@ class Runner:
         observations = await self._observe(target)
         until = perf_counter()
         found = _conclude(target, time, until - since, observations)
+        if found.failure == _NO_WAY and has_route(target.host):
+            # A router on the way said so, not this machine: that is no fault of ours.
+            found = replace(found, scope=Scope.UNREACHABLE.value)
         if found.failure is not None and self.stalls.stalled(since, until):
             return replace(found, scope=Scope.LOCAL.value, alive=False)
         return found

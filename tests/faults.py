@@ -1,0 +1,128 @@
+"""What servers do wrong, one function a fault: handlers for `servers.tcp_server` and packets.
+
+A handler gets a connection's two ends and may do with them what a broken, hostile or censored
+server does. Nothing here knows which probe will come.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+
+__all__ = [
+    "Answer",
+    "Handler",
+    "answer_slowly",
+    "dns_answer",
+    "dns_cut_short",
+    "end_after_request",
+    "http_answer",
+    "keep_silent",
+    "reset",
+    "reset_after_request",
+    "say",
+    "stall_after",
+]
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Answer = Callable[[bytes], list[tuple[float, bytes]]]
+"""Makes of a packet the packets to send back, each with a delay in seconds."""
+
+_LINGER_NOT = struct.pack("ii", 1, 0)
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Close with a reset: no lingering, whatever is unsent is thrown away."""
+    channel = writer.get_extra_info("socket")
+    channel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    writer.transport.abort()
+
+
+async def reset_after_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Reset the connection as soon as the client has said something."""
+    await reader.read(1)
+    reset(writer)
+
+
+async def end_after_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Hear what the client has to say, then hang up in good order."""
+    await reader.read(100_000)
+
+
+async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accept, listen, and never say a word."""
+    while await reader.read(10_000):
+        pass
+
+
+def say(*parts: bytes, pause: float = 0.0) -> Handler:
+    """Wait for the client, then say `parts` with a pause before each but the first."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10_000)
+        for number, part in enumerate(parts):
+            if number:
+                await asyncio.sleep(pause)
+            writer.write(part)
+            await writer.drain()
+
+    return handle
+
+
+def http_answer(status: str, *headers: str, body: bytes = b"") -> Handler:
+    """Answer each request alike, such as `http_answer("302 Found", "Location: http://a/")`."""
+    lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "Connection: close"]
+    return say("\r\n".join([*lines, "", ""]).encode() + body)
+
+
+def stall_after(sent: int, *, promised: int) -> Handler:
+    """Send `sent` bytes of a body of `promised`, then nothing more."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {promised}\r\n\r\n".encode()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10_000)
+        writer.write(head + b"x" * sent)
+        await keep_silent(reader, writer)
+
+    return handle
+
+
+async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send a good head at once and the body at five bytes a second."""
+    await reader.read(10_000)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.2)
+
+
+def dns_answer(
+    *addresses: str, rcode: int = 0, number: int | None = None
+) -> Callable[[bytes], bytes]:
+    """Return what makes an answer of a query: addresses, code, perhaps another query's number."""
+
+    def make(query: bytes) -> bytes:
+        asked = dns.message.from_wire(query)
+        answer = dns.message.make_response(asked)
+        answer.set_rcode(dns.rcode.Rcode(rcode))
+        if addresses:
+            name = asked.question[0].name
+            answer.answer.append(dns.rrset.from_text(name, 60, "IN", "A", *addresses))
+        if number is not None:
+            answer.id = number
+        return answer.to_wire()
+
+    return make
+
+
+def dns_cut_short(query: bytes) -> bytes:
+    """Answer that the answer does not fit, so that the client asks again over TCP."""
+    answer = dns.message.make_response(dns.message.from_wire(query))
+    answer.flags |= dns.flags.TC
+    return answer.to_wire()

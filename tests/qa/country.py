@@ -1,0 +1,177 @@
+"""A country in three namespaces: a vantage at home, its provider and country, and abroad.
+
+    home --lan-- country --border-- abroad
+
+The gateway, the provider's resolver and the sites of the country are addresses in `country`,
+whose kernel forwards between the two cables. Any cable can be pulled, any address taken away.
+"""
+
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import faults
+from namespaces import Namespace, join
+from qa.bench import Bench
+from qa.vantage import IT, Job
+from servers import tcp_server, udp_server
+
+from netwatch.model.measurement import Target
+
+__all__ = ["ABROAD", "DOMESTIC", "GATEWAY", "RESOLVER", "SITE", "Country"]
+
+GATEWAY = {4: "192.168.77.1", 6: "fd77::1"}
+RESOLVER = {4: "10.1.0.53", 6: "fd01::53"}
+DOMESTIC = {4: ("10.2.1.1", "10.2.2.1"), 6: ("fd02:0:1::1", "fd02:0:2::1")}
+ABROAD = {4: ("10.9.1.1", "10.9.2.1"), 6: ("fd09:0:1::1", "fd09:0:2::1")}
+SITE = {4: "10.9.3.1", 6: "fd09:0:3::1"}
+"""A site abroad that is no witness."""
+LOST = {4: "10.9.4.1", 6: "fd09:0:4::1"}
+"""An address abroad that nobody has."""
+_PORT = 443
+_WIDTH = {4: 32, 6: 128}
+_NETWORKS = {4: "10.9.0.0/16", 6: "fd09::/16"}
+
+
+def _root(query: bytes) -> list[tuple[float, bytes]]:
+    """Answer whatever is asked with one public address."""
+    return [(0, faults.dns_answer("9.9.9.9")(query))]
+
+
+@dataclass
+class Country:
+    """The namespaces, wired and with all their servers up.
+
+    Attributes:
+        bench: the bench of the case; what is built here goes with it.
+    """
+
+    bench: Bench
+    home: Namespace = field(init=False)
+    country: Namespace = field(init=False)
+    abroad: Namespace = field(init=False)
+
+    async def __aenter__(self) -> Self:
+        enter = self.bench.stack.enter_context
+        self.home, self.country, self.abroad = (enter(Namespace()) for _ in range(3))
+        join(self.home, self.country, ("lan0", "lan0"))
+        join(self.country, self.abroad, ("border0", "border0"))
+        self._give_addresses()
+        self.country.set(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
+        # Kernels limit how often they say that something cannot be reached.
+        self.country.set(ipv4__icmp_ratelimit=0, ipv6__icmp__ratelimit=0)
+        self.home.set(ipv4__neigh__lan0__mcast_solicit=1, ipv4__neigh__lan0__retrans_time_ms=200)
+        for family in (4, 6):
+            for host in (*DOMESTIC[family], GATEWAY[family]):
+                await self.serve(self.country, host)
+            for host in (*ABROAD[family], SITE[family]):
+                await self.serve(self.abroad, host)
+        await self.answer(self.country, RESOLVER[4])
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave it to the bench, which has its servers and namespaces on its stack."""
+
+    def _give_addresses(self) -> None:
+        self.home.ip(
+            "addr add 192.168.77.2/24 dev lan0",
+            "addr add fd77::2/64 dev lan0 nodad",
+        )
+        self.plug_in_routes()
+        self.country.ip(
+            f"addr add {GATEWAY[4]}/24 dev lan0",
+            f"addr add {GATEWAY[6]}/64 dev lan0 nodad",
+            "addr add 10.8.0.1/29 dev border0",
+            "addr add fd08::1/64 dev border0 nodad",
+            *_own(RESOLVER[4], RESOLVER[6], *DOMESTIC[4], *DOMESTIC[6]),
+        )
+        self.plug_in_border()
+        self.abroad.ip(
+            "addr add 10.8.0.2/29 dev border0",
+            "addr add fd08::2/64 dev border0 nodad",
+            "route add default via 10.8.0.1",
+            "route add default via fd08::1",
+            *_own(*ABROAD[4], *ABROAD[6], SITE[4], SITE[6]),
+        )
+
+    async def serve(
+        self, where: Namespace, host: str, handler: faults.Handler | None = None, port: int = _PORT
+    ) -> None:
+        """Serve TCP at an address of a namespace."""
+        server = tcp_server(handler, channel=where.listening(host, port))
+        await self.bench.stack.enter_async_context(server)
+
+    async def answer(
+        self, where: Namespace, host: str, answer: faults.Answer = _root, port: int = 53
+    ) -> None:
+        """Serve UDP at an address of a namespace."""
+        server = udp_server(answer, channel=where.datagrams(host, port))
+        await self.bench.stack.enter_async_context(server)
+
+    def plug_in_routes(self) -> None:
+        """Give the home its way out, as a DHCP client does once the cable is in."""
+        self.home.ip("link set lan0 up", "route replace default via 192.168.77.1")
+        self.home.ip("route replace default via fd77::1")
+
+    def pull_lan(self) -> None:
+        """Pull the cable between the home and its gateway."""
+        self.home.ip("link set lan0 down")
+
+    def plug_in_lan(self) -> None:
+        """Plug it in again."""
+        # Taking a link down takes its IPv6 addresses with it.
+        self.home.ip("link set lan0 up", "addr replace fd77::2/64 dev lan0 nodad")
+        self.plug_in_routes()
+
+    def pull_border(self) -> None:
+        """Pull the cable between the country and the world."""
+        self.country.ip("link set border0 down")
+
+    def plug_in_border(self) -> None:
+        """Plug it in again, and announce the way."""
+        self.country.ip(
+            "link set border0 up",
+            "addr replace fd08::1/64 dev border0 nodad",
+            f"route replace {_NETWORKS[4]} via 10.8.0.2",
+            f"route replace {_NETWORKS[6]} via fd08::2",
+        )
+
+    def silence_border(self, family: int = 4) -> None:
+        """Send all that goes abroad to a machine that is not there: nothing comes back."""
+        nobody, network = {4: "10.8.0.3", 6: "fd08::3"}[family], _NETWORKS[family]
+        self.country.ip(
+            f"neigh replace {nobody} lladdr 02:00:00:00:00:99 dev border0 nud permanent",
+            f"route replace {network} via {nobody} dev border0 onlink",
+        )
+
+    def job(
+        self, probe: str = "tcp", host: str = SITE[4], port: int = _PORT, **more: object
+    ) -> Job:
+        """Return the job to ask a host from home, with witnesses on every rung."""
+        witnesses = [
+            Target(f"{rung}-v{family}-{number}", "tcp", one, port=_PORT, group=f"witness-{rung}")
+            for family in (4, 6)
+            for rung, hosts in (
+                ("lan", (GATEWAY[family],)),
+                ("domestic", DOMESTIC[family]),
+                ("international", ABROAD[family]),
+            )
+            for number, one in enumerate(hosts)
+        ]
+        resolver = Target("isp-v4", "dns", RESOLVER[4], path=".", group="witness-isp")
+        it = Target(IT, probe, host, port=port, **more)  # type: ignore[arg-type]
+        return Job((*witnesses, resolver, it), namespace=self.home.path)
+
+
+def _own(*hosts: str) -> list[str]:
+    """Return the commands that give loopback some addresses."""
+    return [
+        f"addr add {host}/{_WIDTH[6 if ':' in host else 4]} dev lo"
+        + (" nodad" if ":" in host else "")
+        for host in hosts
+    ]

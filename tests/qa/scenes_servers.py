@@ -1,0 +1,87 @@
+"""Servers on loopback that refuse, reset, stall, lie about who they are, or send you elsewhere."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import faults
+from certificates import Authority
+from qa.bench import Bench
+from qa.case import Scene
+from qa.vantage import Job
+from servers import free_port
+
+__all__ = [
+    "certified",
+    "deaf",
+    "refused",
+    "serving",
+    "speaking_tls",
+    "stranger",
+]
+
+NAME = "site.example"
+
+
+@asynccontextmanager
+async def deaf_port(host: str) -> AsyncIterator[tuple[str, int]]:
+    """A port that answers nothing to whoever comes: its backlog is full."""
+    with socket.socket() as deaf:
+        deaf.bind((host, 0))
+        deaf.listen(0)
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.settimeout(0)
+            filler.connect_ex(deaf.getsockname())
+        try:
+            yield host, deaf.getsockname()[1]
+        finally:
+            for filler in fillers:
+                filler.close()
+
+
+async def deaf(bench: Bench) -> Job:
+    place = await bench.stack.enter_async_context(deaf_port(bench.address(2)))
+    return await bench.job("tcp", place)
+
+
+async def refused(bench: Bench) -> Job:
+    return await bench.job("tcp", (bench.address(), free_port()))
+
+
+def serving(probe: str, handler: faults.Handler, *, timeout: float = 1.0, path: str = "") -> Scene:
+    """A server without TLS that does what `handler` does."""
+
+    async def scene(bench: Bench) -> Job:
+        job = await bench.job(probe, await bench.tcp(handler), path=path)
+        return job.at(timeout=timeout)
+
+    return scene
+
+
+def speaking_tls(handler: faults.Handler) -> Scene:
+    """A server that is asked for TLS and does what `handler` does instead."""
+
+    async def scene(bench: Bench) -> Job:
+        return await bench.job("tls", await bench.tcp(handler), domain=NAME)
+
+    return scene
+
+
+def certified(name: str = NAME, days: tuple[int, int] = (-1, 30)) -> Scene:
+    """A server with a certificate for `name` of the authority that the vantage trusts."""
+
+    async def scene(bench: Bench) -> Job:
+        context = bench.authority.serving(name, days)
+        place = await bench.tcp(faults.end_after_request, tls=context)
+        return (await bench.job("tls", place, domain=NAME)).at(authority=bench.trusted())
+
+    return scene
+
+
+async def stranger(bench: Bench) -> Job:
+    """A server with a certificate of an authority that nobody knows."""
+    context = (await asyncio.to_thread(Authority, bench.folder)).serving(NAME)
+    place = await bench.tcp(faults.end_after_request, tls=context)
+    return (await bench.job("tls", place, domain=NAME)).at(authority=bench.trusted())

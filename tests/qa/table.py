@@ -1,0 +1,7 @@
+"""The QA table: what is broken, and what a vantage must make of it."""
+
+from qa import table_line, table_servers
+
+__all__ = ["CASES"]
+
+CASES = [*table_servers.CASES, *table_line.CASES]

@@ -1,0 +1,163 @@
+"""The line, the country and the world: faults made in network namespaces."""
+
+from qa import scenes_line as line
+from qa.case import Case, failing, well
+from qa.country import Country
+
+from netwatch.agent.health import HealthState
+
+__all__ = ["CASES"]
+
+_OK, _CUT = HealthState.OK, HealthState.INTL_CUT
+_DOWN = HealthState.LAN_DOWN
+_SITE4, _SITE6 = "10.9.3.0/24", "fd09:0:3::/48"
+
+
+ROUTES = [
+    Case(
+        "nothingWrong",
+        "a country on a good day",
+        line.nothing_wrong(),
+        well("connect"),
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "nothingWrongV6",
+        "the same over IPv6",
+        line.nothing_wrong(family=6),
+        well("connect"),
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "hostUnreachable",
+        "an `unreachable` route to the site, on the vantage's machine",
+        line.at_home(f"route add unreachable {_SITE4}"),
+        failing("host_unreachable", "connect", "unreachable"),
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "routeProhibited",
+        "a `prohibit` route to the site, as a firewall of one's own",
+        line.at_home(f"route add prohibit {_SITE4}"),
+        failing("permission_denied", "connect", "local"),
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "routeBlackholed",
+        "a `blackhole` route to the site",
+        line.at_home(f"route add blackhole {_SITE4}"),
+        failing("invalid_argument", "connect", "local"),
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "noRoute",
+        "no route to the site on the vantage's machine; others have one",
+        line.at_home(
+            "route del default",
+            *(f"route add {net} via 192.168.77.1" for net in ("10.0.0.0/13", "10.9.0.0/22")),
+            f"route add throw {_SITE4}",
+        ),
+        failing("network_unreachable", "connect", "local"),
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "netUnreachableV6",
+        "no way out over IPv6 at all",
+        line.at_home("route del default via fd77::1", family=6),
+        failing("network_unreachable", "connect", "local"),
+        state6=HealthState.ISP_CUT,
+        lab=True,
+    ),
+    Case(
+        "hostUnreachableFromRouter",
+        "the provider's router says host unreachable",
+        line.at_border(f"route add unreachable {_SITE4}"),
+        failing("host_unreachable", "connect", "unreachable"),
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "netUnreachableFromRouter",
+        "the provider's router has lost the way to the site's network, and says so",
+        line.at_border(f"route add throw {_SITE4}"),
+        failing("network_unreachable", "connect", "unreachable"),
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "filteredByRouter",
+        "the provider's router says that it may not let this pass",
+        line.at_border(f"route add prohibit {_SITE4}"),
+        failing("host_unreachable", "connect", "unreachable"),
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "silentDrop",
+        "packets to the site vanish without a word",
+        line.at_border(
+            "neigh add 10.8.0.3 lladdr 02:00:00:00:00:99 dev border0 nud permanent",
+            f"route add {_SITE4} via 10.8.0.3",
+        ),
+        failing("generic_timeout_error", "connect", "timeout"),
+        state6=_OK,
+        lab=True,
+    ),
+]
+
+CUTS = [
+    Case(
+        "intlCut",
+        "the cable at the border is pulled; routers say so",
+        # A kernel says so once a second at most: the vantage must not ask more often.
+        line.happening(Country.pull_border, period=4.0),
+        failing("network_unreachable", "connect", "unreachable"),
+        state=_CUT,
+        state6=_CUT,
+        lab=True,
+    ),
+    Case(
+        "intlCutSilent",
+        "what goes abroad over IPv4 vanishes without a word",
+        line.happening(Country.silence_border),
+        failing("generic_timeout_error", "connect", "timeout"),
+        state=_CUT,
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "intlCutV6Only",
+        "what goes abroad over IPv6 vanishes without a word",
+        line.happening(lambda country: country.silence_border(6), family=6),
+        failing("generic_timeout_error", "connect", "timeout"),
+        state=_OK,
+        state6=_CUT,
+        lab=True,
+    ),
+    Case(
+        "cableOut",
+        "the vantage's own cable is out",
+        line.happening(Country.pull_lan),
+        failing("network_unreachable", "connect", "local"),
+        state=_DOWN,
+        state6=_DOWN,
+        lab=True,
+    ),
+    Case(
+        "gatewayDown",
+        "the cable is in, and the gateway answers nobody",
+        line.at_border("addr del 192.168.77.1/24 dev lan0", "addr del fd77::1/64 dev lan0"),
+        failing("host_unreachable", "connect", "local"),
+        state=_DOWN,
+        state6=_DOWN,
+        lab=True,
+    ),
+]
+
+CASES = [*ROUTES, *CUTS]

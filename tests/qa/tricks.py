@@ -1,0 +1,67 @@
+"""What is done to a vantage's own machine, in its own process, while it measures."""
+
+import asyncio
+import os
+import resource
+import time
+from datetime import timedelta
+
+from netwatch.agent.measuring import Measurer
+
+__all__ = ["TRICKS", "Trick"]
+
+_NOBODY = 65_534
+
+
+class Trick:
+    """Nothing; the others say what they change of it."""
+
+    def before(self) -> None:
+        """Happens once all modules are loaded, before the first probe."""
+
+    def shift(self, seconds: float) -> timedelta:
+        """Return how far the wall clock is off, `seconds` after the start."""
+        return timedelta()
+
+    async def during(self, measurer: Measurer) -> None:
+        """Happens beside the measuring."""
+
+
+class NoRights(Trick):
+    """The process runs as nobody, who may open no raw socket."""
+
+    def before(self) -> None:
+        os.setgroups([])
+        os.setgid(_NOBODY)
+        os.setuid(_NOBODY)
+
+
+class NoFiles(Trick):
+    """After a while there is no file descriptor left to open."""
+
+    async def during(self, measurer: Measurer) -> None:
+        await asyncio.sleep(1.0)
+        most = os.dup(0) + 8
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        while True:
+            try:
+                os.dup(0)
+            except OSError:
+                await asyncio.sleep(0.001)
+
+
+class Overload(Trick):
+    """Something holds the event loop for most of the time."""
+
+    async def during(self, measurer: Measurer) -> None:
+        await asyncio.sleep(1.0)
+        while True:
+            await asyncio.sleep(0.05)
+            time.sleep(0.5)  # noqa: ASYNC251 - this is the fault
+
+
+TRICKS: dict[str, Trick] = {
+    "no_rights": NoRights(),
+    "no_files": NoFiles(),
+    "overload": Overload(),
+}

@@ -1,0 +1,120 @@
+"""A vantage in a process of its own, wherever a case wants it: it measures and tells.
+
+Everything that is ours is used as installed: probes by their entry points, and the measurer
+with its schedule, ladder and confirmation. What a case may change is around it: namespace,
+resolver, authority, privileges, the wall clock.
+"""
+
+import asyncio
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from time import monotonic
+
+import namespaces
+from qa import tricks
+
+from netwatch.agent import politeness
+from netwatch.agent.health import HealthState
+from netwatch.agent.measuring import Measurer
+from netwatch.app.vantage import load_probes
+from netwatch.config import AgentConfig, Duration
+from netwatch.model.measurement import Measurement, Target
+
+__all__ = ["IT", "Heard", "Job", "live"]
+
+IT = "it"
+"""The id of the target that a case is about."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a vantage is to measure, and where it is.
+
+    Attributes:
+        targets: what is asked; one is called `it`.
+        timeout: seconds that a probe may take.
+        period: seconds between rounds of `it`; witnesses are asked as often.
+        namespace: the path of the network namespace it lives in, empty for this one.
+        resolver: address of the name server that its system asks, empty for this machine's.
+        authority: file of the authority that its system trusts, empty for this machine's.
+        trick: the name of what else is done to it; see `qa.tricks`.
+    """
+
+    targets: tuple[Target, ...]
+    timeout: float = 1.0
+    period: float = 0.5
+    namespace: str = ""
+    resolver: str = ""
+    authority: str = ""
+    trick: str = ""
+
+    def at(self, **changes: object) -> "Job":
+        """Return it with other values."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a vantage told: a measurement, and the health as it was right after it."""
+
+    measurement: Measurement
+    states: dict[int, HealthState] = field(default_factory=dict)
+    flags: frozenset[str] = frozenset()
+
+
+def live(job: Job, pipe: Connection) -> None:
+    """Be the vantage until killed; the first thing told is None, once it is at its place."""
+    if job.namespace:
+        namespaces.enter(job.namespace)
+    if job.resolver:
+        namespaces.own_mounts()
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as lines:
+            lines.write(f"nameserver {job.resolver}\noptions timeout:1 attempts:1\n")
+            lines.flush()
+            subprocess.run(["mount", "--bind", lines.name, "/etc/resolv.conf"], check=True)
+    if job.authority:
+        os.environ["SSL_CERT_FILE"] = job.authority
+    # In a lab nobody is disturbed, and no configuration can lower these.
+    politeness._APART, politeness._RATE, politeness._BURST = 0.0, 1e3, 1e3
+    trick = tricks.TRICKS[job.trick] if job.trick else tricks.Trick()
+    trick.before()
+
+    def tell(heard: Heard | None) -> None:
+        try:
+            pipe.send(heard)
+        except BrokenPipeError:
+            os._exit(1)  # Whoever watched is gone.
+
+    asyncio.run(_measure(job, trick, tell))
+
+
+async def _measure(job: Job, trick: tricks.Trick, tell: Callable[[Heard | None], None]) -> None:
+    config = AgentConfig(
+        period=Duration(seconds=job.period),
+        witness_period=Duration(seconds=job.period),
+        timeout=Duration(seconds=job.timeout),
+        budget="full",
+    )
+    started = monotonic()
+
+    def clock() -> datetime:
+        return datetime.now(UTC) + trick.shift(monotonic() - started)
+
+    measurer = Measurer(
+        "qa", job.targets, probes=load_probes(job.targets), clock=clock, config=config
+    )
+
+    def take(measurement: Measurement) -> None:
+        ladder = measurer.ladder
+        states = {family: ladder.state(family) for family in (4, 6)}
+        tell(Heard(measurement, states, frozenset(str(flag) for flag in ladder.flags)))
+
+    tell(None)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(measurer.run(take))
+        group.create_task(trick.during(measurer))
