@@ -22,6 +22,7 @@ _COSTS = {
     "icmp": 200,
     "tls": 6_000,
     "quic": 8_000,
+    "traceroute": 5_000,
     "http": 20_000,
     "transfer": 140_000,
 }

@@ -31,7 +31,8 @@ def check(steps: tuple[Observation, ...]) -> None:
 
 
 def test_ours_are_installed() -> None:
-    assert {"dns", "http", "icmp", "quic", "tcp", "tls", "transfer"} <= set(NAMES)
+    ours = {"dns", "http", "icmp", "quic", "tcp", "tls", "traceroute", "transfer"}
+    assert ours <= set(NAMES)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "no-such-name.invalid"])
