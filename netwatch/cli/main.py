@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from netwatch import __version__
-from netwatch.cli import agent, collecting, observatory
+from netwatch.cli import agent, backtest, collecting, observatory
 from netwatch.model.errors import NetwatchError
 
 __all__ = ["app", "run"]
@@ -26,6 +26,7 @@ def _mount() -> None:
     """Mount the commands that this installation can run."""
     app.add_typer(agent.app, name="agent", help="Probe from this machine, and send what is seen.")
     app.registered_commands.extend(observatory.app.registered_commands)
+    app.registered_commands.extend(backtest.app.registered_commands)
     app.add_typer(collecting.app, name="collect")
     if find_spec("numpy") is None:
         return

@@ -136,43 +136,6 @@ def replay(
 
 
 @app.command()
-def backtest(
-    figures: Annotated[str, typer.Argument(help="A shipped name, or a CSV or Parquet file.")],
-    out: Annotated[Path, typer.Option(help="Folder for levels.parquet and incidents.json.")],
-    training_until: Annotated[
-        str | None, typer.Option(help="Rows before this time only teach what is ordinary.")
-    ] = None,
-    width: Annotated[
-        str | None, typer.Option("--bin", help="Gather rows into bins of 5m, 1h …")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Judge your own series as a live system would have, and write levels and incidents.
-
-    Example: netwatch backtest series.csv --out result --training-until 2026-01-01
-    """
-    from netwatch.cli.progress import progress_bar
-    from netwatch.lab.backtest import backtest_figures, plain_incident, write_backtest
-    from netwatch.lab.shipped import open_figures
-
-    until = _moment(training_until, "--training-until")
-    opened = open_figures(figures, width=_width(width))
-    with progress_bar("Judging", quiet=as_json) as progress:
-        found = backtest_figures(opened, training_until=until, progress=progress)
-    write_backtest(found, out)
-    if as_json:
-        print_json(incidents=[plain_incident(incident) for incident in found.incidents])
-        return
-    for incident in found.incidents:
-        ended = f"{incident.ended_at:%Y-%m-%d %H:%M}" if incident.ended_at else "goes on"
-        sys.stdout.write(
-            f"{incident.id}  {incident.entity}  {incident.started_at:%Y-%m-%d %H:%M} to {ended}"
-            f"  lowest {incident.trough.value:.0f}%\n"
-        )
-    sys.stdout.write(f"{len(found.incidents)} incidents, {len(found.levels)} levels: {out}\n")
-
-
-@app.command()
 def drill(
     out: Annotated[Path, typer.Option(help="Folder for what the drill leaves.")] = Path("drill"),
     as_json: JsonOption = False,

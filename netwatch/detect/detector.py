@@ -1,8 +1,8 @@
 """The detector: bins in, levels out, one interval after another."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -18,7 +18,14 @@ from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.series import ACTIVE_SIGNALS, FUSED_SIGNAL, Bin, Level, SeriesKey
 
-__all__ = ["GridDetector"]
+__all__ = ["DetectorMark", "GridDetector"]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorMark:
+    """A moment that a detector can come back to."""
+
+    state: SeriesState
 
 
 class GridDetector:
@@ -148,26 +155,34 @@ class GridDetector:
         return self._fused
 
     def fused_levels(
-        self, judged: Judged, time: datetime, among: Collection[Entity] | None = None
+        self, judged: Judged, time: datetime, among: Iterable[int] | None = None
     ) -> list[Level]:
-        """Return what several signals say together, of all entities or of those `among`."""
+        """Return what several signals say together, all of `fused` or the places `among` it."""
         found = []
-        for number, key in enumerate(self._fused):
+        for number in range(len(self._fused)) if among is None else among:
             row = int(judged.fused.rows[number])
-            if row < 0 or not judged.ready[row] or (among is not None and key.entity not in among):
+            if row < 0 or not judged.ready[row]:
                 continue
             lead = self.level(judged, row, time)
             active = lead.series.signal in ACTIVE_SIGNALS
             found.append(
                 replace(
                     lead,
-                    series=key,
+                    series=self._fused[number],
                     probability=float(judged.fused.probability[number]),
                     # A number is published from active signals alone.
                     networks=lead.networks if active else 0,
                 )
             )
         return found
+
+    def mark(self) -> DetectorMark:
+        """Return what `rewind` needs to come back to this moment; no series may join between."""
+        return DetectorMark(self._core.state.copy())
+
+    def rewind(self, mark: DetectorMark) -> None:
+        """Forget all that came after `mark`, which can be used again."""
+        self._core.state = mark.state.copy()
 
     def save(self) -> bytes:
         """Return the whole state."""

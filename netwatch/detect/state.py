@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -104,6 +104,17 @@ class SeriesState:
         self.ready = np.concatenate([self.ready, np.zeros(count, dtype=bool)])
         self.share = np.concatenate([self.share, np.zeros(count, dtype=bool)])
         self.frozen = np.concatenate([self.frozen, np.full(count, _NEVER)])
+
+    def copy(self) -> "SeriesState":
+        """Return the same state, which goes its own way from here; the series stay shared."""
+        learned = {name: getattr(self.baseline, name).copy() for name in _LEARNED}
+        kept = self.training
+        return replace(
+            self,
+            baseline=Baseline(**learned),
+            training=Training(list(kept.times), list(kept.values), list(kept.totals)),
+            **{name: getattr(self, name).copy() for name in _ARRAYS},
+        )
 
     def save(self) -> bytes:
         """Return the whole state as one block of bytes."""

@@ -1,34 +1,40 @@
 """A researcher's own series through the detector: levels and incidents, as a live system's."""
 
-import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from netwatch.detect.core import Judged
-from netwatch.detect.detector import GridDetector
-from netwatch.incidents.rules import Rules
-from netwatch.incidents.tracker import Tracker
-from netwatch.model.atlas import Atlas
-from netwatch.model.entity import Entity
-from netwatch.model.errors import InputError
+from netwatch.detect.arrays import Bools, Floats
+from netwatch.detect.nuisance import NuisanceTest
+from netwatch.lab.backtest_crew import Crew, LocalCrew, ProcessCrew
+from netwatch.lab.backtest_output import plain_incident
+from netwatch.lab.backtest_parcels import Grid, cut_parcels, make_grid
+from netwatch.lab.backtest_shard import (
+    COLUMNS,
+    Decide,
+    Finish,
+    Introduce,
+    Order,
+    Parcel,
+    Peek,
+    Redo,
+    Reply,
+    ShardResult,
+    Stride,
+)
+from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.incident import Incident
-from netwatch.model.series import ACTIVE_SIGNALS, Level, SeriesKey
 from netwatch.sources.longform import LongForm, make_longform
 
-__all__ = ["Backtest", "backtest_figures", "plain_incident", "run_backtest", "write_backtest"]
+__all__ = ["Backtest", "Manner", "backtest_figures", "run_backtest"]
 
-Floats = npt.NDArray[np.float64]
-
-_LEAST_HISTORY = timedelta(days=2)
-_SUSPECT = 0.5
-_REDUCED = 0.9
-_COLUMNS = ("level", "low", "high", "probability")
+_LONGEST_STRIDE = 64
+_KINDS = list(EntityKind)
+_NOWHERE = "NW-XX-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +44,39 @@ class Backtest:
     Attributes:
         levels: columns time, entity, level, low, high, probability; level 1.0 = ordinary.
         incidents: newest revision of each incident, oldest onset first.
+        unjudged: entities that never had enough data, and why.
+        grid: the intervals that were judged.
     """
 
     levels: pd.DataFrame
     incidents: list[Incident]
+    unjudged: dict[Entity, str]
+    grid: Grid
+
+
+def _no_progress(_share: float) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a backtest is run; none of it changes what comes out.
+
+    Attributes:
+        workers: processes of this machine; 1 is this one alone.
+        dask: address of a Dask scheduler, whose workers judge instead.
+        progress: is told the share done, 0 to 1.
+        parcel: series a parcel, about.
+    """
+
+    workers: int = 1
+    dask: str | None = None
+    progress: Callable[[float], None] = field(default=_no_progress)
+    parcel: int | None = None
 
 
 def run_backtest(
-    frame: pd.DataFrame, *, training_until: datetime | None = None
+    frame: pd.DataFrame, *, training_until: datetime | None = None, workers: int = 1
 ) -> tuple[pd.DataFrame, list[dict[str, object]]]:
     """Judge a long table: columns time, entity, signal, value[, total, parent, weight].
 
@@ -55,8 +86,10 @@ def run_backtest(
 
     Raises:
         InputError: the table cannot be used.
+        WorkerError: a worker went away.
     """
-    found = backtest_figures(make_longform(frame, Path("table")), training_until=training_until)
+    figures = make_longform(frame, Path("table"))
+    found = backtest_figures(figures, training_until=training_until, manner=Manner(workers))
     return found.levels, [plain_incident(incident) for incident in found.incidents]
 
 
@@ -64,189 +97,154 @@ def backtest_figures(
     figures: LongForm,
     *,
     training_until: datetime | None = None,
-    progress: Callable[[float], None] = lambda _: None,
+    manner: Manner | None = None,
 ) -> Backtest:
     """Judge every bin of `figures` in order, as a live system would have.
 
     Raises:
-        InputError: `training_until` leaves nothing to learn from.
+        InputError: `training_until` leaves nothing to learn from, or nothing to judge.
+        WorkerError: a worker went away.
     """
-    return _Run(figures, training_until).play(progress)
+    manner = manner or Manner()
+    grid = make_grid(figures, training_until)
+    parcels = cut_parcels(figures, grid, series=manner.parcel)
+    crew = _make_crew(parcels, manner)
+    try:
+        results = _Run(crew, grid, len(parcels)).play(manner.progress)
+    finally:
+        crew.close()
+    manner.progress(1.0)
+    return Backtest(_levels(results, grid), _incidents(results), _unjudged(results, grid), grid)
 
 
-def plain_incident(incident: Incident) -> dict[str, object]:
-    """Return an incident as `incidents.json` has it; times are ISO 8601 UTC."""
-    trough = incident.trough
-    return {
-        "id": incident.id,
-        "entity": str(incident.entity),
-        "started_at": _text(incident.started_at),
-        "started_low": _text(incident.started_low),
-        "started_high": _text(incident.started_high),
-        "ended_at": _text(incident.ended_at),
-        "provisional_at": _text(incident.provisional_at),
-        "confirmed_at": _text(incident.confirmed_at),
-        "trough": {
-            "level": trough.value / 100,
-            "low": trough.low / 100,
-            "high": trough.high / 100,
-            "at": _text(incident.trough_at),
-        },
-        "signals": [name for name, agrees in incident.signals if agrees],
-        "pattern": incident.pattern,
-        "parent": incident.parent,
-        "children": [
-            {
-                "entity": str(child.entity),
-                "started_at": _text(child.started_at),
-                "ended_at": _text(child.ended_at),
-            }
-            for child in incident.children
-        ],
-    }
+def _make_crew(parcels: Sequence[Parcel], manner: Manner) -> Crew:
+    """Return who judges the parcels."""
+    if manner.dask is not None:
+        from netwatch.lab.backtest_dask import DaskCrew  # noqa: PLC0415 - an extra
 
-
-def _text(time: datetime | None) -> str | None:
-    """Return a time as ISO 8601 with a Z."""
-    return None if time is None else time.isoformat().replace("+00:00", "Z")
+        return DaskCrew(parcels, manner.dask)
+    if manner.workers > 1:
+        return ProcessCrew(parcels, manner.workers)
+    return LocalCrew(parcels)
 
 
 class _Run:
-    """One pass over the figures."""
+    """Leads a crew through all bins; knows of them only how far signals are from ordinary."""
 
-    def __init__(self, figures: LongForm, training_until: datetime | None) -> None:
-        atlas = Atlas(figures.places)
-        self._width = figures.width
-        self._times = _grid(figures)
-        history = _LEAST_HISTORY
-        if training_until is not None:
-            history = training_until - self._times[0]
-            if history <= timedelta(0):
-                raise InputError(f"nothing before {training_until} to learn from")
-        self._detector = GridDetector(atlas, width=figures.width, least_history=history)
-        self._tracker = Tracker(atlas, width=figures.width, rules=Rules())
-        self._values, self._totals = self._matrices(figures)
-        self._lead = _lead_rows(self._detector.rows)
-        self._entities = list(self._lead)
-        places = {entity: place for place, entity in enumerate(self._entities)}
-        self._together = np.array([places[key.entity] for key in self._detector.fused], np.intp)
-        self._found = {
-            name: np.full((len(self._times), len(self._lead)), np.nan) for name in _COLUMNS
-        }
-        self._incidents: dict[str, Incident] = {}
+    def __init__(self, crew: Crew, grid: Grid, parcels: int) -> None:
+        self._crew, self._grid, self._parcels = crew, grid, parcels
+        self._test = NuisanceTest(grid.width)
+        replies = crew.ask([Introduce()] * parcels)
+        names = sorted({name for reply in replies for name in reply.signals})
+        rows = {name: row for row, name in enumerate(names)}
+        first, self._parts = 0, []
+        for reply in replies:
+            last = first + len(reply.countries)
+            mine = np.array([rows[name] for name in reply.signals], np.intp)
+            self._parts.append((mine, slice(first, last)))
+            first = last
+        self._shape = len(names), first
 
-    def play(self, progress: Callable[[float], None]) -> Backtest:
-        """Judge all intervals."""
-        rows = np.array(list(self._lead.values()), np.intp)
-        for number, time in enumerate(self._times):
-            judged = self._detector.judge(
-                time, self._values[number], self._totals[number], frozen=self._tracker.frozen()
-            )
-            self._keep(number, judged, rows)
-            for revision in self._tracker.step(list(self._interesting(judged, time))):
-                self._incidents[revision.id] = revision
-            if number % 64 == 0:
-                progress(number / len(self._times))
-        progress(1.0)
-        incidents = sorted(self._incidents.values(), key=lambda one: (one.started_at, one.id))
-        return Backtest(self._levels(), incidents)
+    def play(self, progress: Callable[[float], None]) -> list[ShardResult]:
+        """Judge all bins; return what the parcels came to."""
+        position, span = 0, 1
+        while position < self._grid.bins:
+            last = min(position + span, self._grid.bins)
+            if span == 1:
+                fault, position = self._step(position), last
+            else:
+                fault, position = self._stride(position, last)
+            span = 1 if fault else min(2 * span, _LONGEST_STRIDE)
+            progress(0.98 * position / self._grid.bins)
+        replies = self._crew.ask([Finish()] * self._parcels)
+        return [reply.result for reply in replies if reply.result is not None]
 
-    def _matrices(self, figures: LongForm) -> tuple[Floats, Floats]:
-        """Return values and totals, shape (time, row); rows are the detector's."""
-        wider = {str(entity) for entity in self._detector.wider}
-        frame = figures.frame[~figures.frame["entity"].isin(wider)]
-        pairs = frame[["signal", "entity"]].drop_duplicates()
-        keys = [
-            SeriesKey(signal, Entity.parse(entity))
-            for signal, entity in zip(pairs["signal"], pairs["entity"], strict=True)
-        ]
-        self._detector.admit(keys, self._times[0])
-        index = {(key.signal, str(key.entity)): row for key, row in self._detector.rows.items()}
-        columns = np.array(
-            [index[pair] for pair in zip(frame["signal"], frame["entity"], strict=True)]
-        )
-        start = pd.Timestamp(self._times[0])
-        lines = ((frame["time"] - start) // pd.Timedelta(self._width)).to_numpy()
-        shape = (len(self._times), len(self._detector.rows))
-        values, totals = np.full(shape, np.nan), np.full(shape, np.nan)
-        values[lines, columns] = frame["value"].to_numpy()
-        totals[lines, columns] = frame["total"].to_numpy()
-        self._detector.set_shares(np.isfinite(totals).any(axis=0))
-        return values, totals
+    def _step(self, number: int) -> bool:
+        """Judge one bin in two phases; return whether a signal was at fault in it."""
+        replies = self._crew.ask([Peek(number)] * self._parcels)
+        faulty = self._test.faulty(self._together(replies)[0])
+        self._crew.ask([Decide(faulty[rows, columns]) for rows, columns in self._parts])
+        return bool(faulty.any())
 
-    def _keep(self, number: int, judged: Judged, rows: npt.NDArray[np.intp]) -> None:
-        """Keep the levels of one interval; what several signals say together where they do."""
-        rows = rows.copy()
-        seen = judged.fused.rows >= 0
-        rows[self._together[seen]] = judged.fused.rows[seen]
-        for name, values in zip(
-            _COLUMNS, (judged.ratio, judged.low, judged.high, judged.probability), strict=True
-        ):
-            self._found[name][number] = np.where(judged.ready[rows], values[rows], np.nan)
-        chance = self._found["probability"][number]
-        chance[self._together[seen]] = judged.fused.probability[seen]
+    def _stride(self, first: int, last: int) -> tuple[bool, int]:
+        """Judge bins as if no signal were at fault; return whether one was, and where to go on."""
+        replies = self._crew.ask([Stride(first, last)] * self._parcels)
+        for number, shifts in enumerate(self._together(replies), first):
+            faulty = self._test.faulty(shifts)
+            if faulty.any():
+                orders: list[Order] = [
+                    Redo(first, number, faulty[rows, columns]) for rows, columns in self._parts
+                ]
+                self._crew.ask(orders)
+                return True, number + 1
+        return False, last
 
-    def _interesting(self, judged: Judged, time: datetime) -> Iterable[Level]:
-        """Yield the levels that may matter to an incident; ordinary ones never do."""
-        with np.errstate(invalid="ignore"):
-            odd = (judged.probability > _SUSPECT) | (judged.ratio < _REDUCED)
-        odd &= judged.ready
-        keys = list(self._detector.rows)
-        entities = {keys[row].entity for row in np.flatnonzero(odd)} | self._tracker.drop_quiet()
-        together = np.flatnonzero(judged.fused.probability > _SUSPECT).tolist()
-        entities |= {self._detector.fused[number].entity for number in together}
-        if not entities:
-            return
-        for row, key in enumerate(keys):
-            if judged.ready[row] and key.entity in entities:
-                yield self._detector.level(judged, row, time)
-        yield from self._detector.fused_levels(judged, time, entities)
-
-    def _levels(self) -> pd.DataFrame:
-        """Return the kept levels as a table, rows without a level left out."""
-        known = np.isfinite(self._found["level"])
-        lines, columns = np.nonzero(known)
-        table = {
-            "time": pd.DatetimeIndex(self._times)[lines],
-            "entity": np.array([str(entity) for entity in self._entities])[columns],
-        }
-        return pd.DataFrame(table | {name: self._found[name][known] for name in _COLUMNS})
+    def _together(self, replies: Sequence[Reply]) -> Floats:
+        """Return the shifts of all parcels, shape (bins, signals, countries)."""
+        bins = max(len(reply.shifts) for reply in replies)
+        found = np.full((bins, *self._shape), np.nan)
+        for (rows, columns), reply in zip(self._parts, replies, strict=True):
+            found[:, rows, columns] = reply.shifts
+        return found
 
 
-def _grid(figures: LongForm) -> list[datetime]:
-    """Return the start of every interval from the first to the last."""
-    first, last = figures.frame["time"].iloc[0], figures.frame["time"].iloc[-1]
-    return [
-        time.to_pydatetime()
-        for time in pd.date_range(first, last, freq=pd.Timedelta(figures.width))
-    ]
+def _levels(results: Sequence[ShardResult], grid: Grid) -> pd.DataFrame:
+    """Return the levels as a table, in order of time and entity; rows without one left out."""
+    entities = [entity for result in results for entity in result.entities]
+    order = np.array(sorted(range(len(entities)), key=lambda number: entities[number]), np.intp)
+    names = pd.Index([str(entities[number]) for number in order])
+
+    def column(name: str) -> Floats:
+        return np.hstack([result.found[name] for result in results])[:, order]
+
+    level = column("level")
+    known: Bools = np.isfinite(level)
+    lines, places = np.nonzero(known)
+    start, width = pd.Timestamp(grid.start), pd.Timedelta(grid.width)
+    times = pd.date_range(start, periods=grid.bins, freq=width)
+    table = {"time": times[lines], "entity": names[places]}
+    return pd.DataFrame(table | {name: column(name)[known] for name in COLUMNS})
 
 
-def _lead_rows(rows: dict[SeriesKey, int]) -> dict[Entity, int]:
-    """Return for every entity the row of its leading signal: active ones first."""
-    order = {name: place for place, name in enumerate(ACTIVE_SIGNALS)}
-    found: dict[Entity, int] = {}
-    for key in sorted(rows, key=lambda one: (order.get(one.signal, len(order)), one.signal)):
-        found.setdefault(key.entity, rows[key])
-    return found
+def _incidents(results: Sequence[ShardResult]) -> list[Incident]:
+    """Return the incidents of all parcels, oldest onset first.
 
-
-def write_backtest(found: Backtest, folder: Path) -> None:
-    """Write `levels.parquet` and `incidents.json` into `folder`.
-
-    Raises:
-        InputError: the folder cannot be written.
+    Those of no country are numbered in each parcel by itself, and here anew in the order in
+    which they were first told, as one tracker of all of them would have.
     """
-    import duckdb  # noqa: PLC0415 - only who writes Parquet waits for it
+    told = [
+        (bin_, number, incident)
+        for number, result in enumerate(results)
+        for bin_, incident in result.incidents
+    ]
+    nowhere = sorted(
+        (one for one in told if one[2].id.startswith(_NOWHERE)),
+        key=lambda one: (one[0], _KINDS.index(one[2].entity.kind), one[2].entity.code),
+    )
+    count: dict[str, int] = {}
+    names: dict[tuple[int, str], str] = {}
+    for _, number, incident in nowhere:
+        prefix = incident.id.rpartition("-")[0]
+        count[prefix] = count.get(prefix, 0) + 1
+        names[number, incident.id] = f"{prefix}-{count[prefix]:04d}"
+    found = [
+        replace(
+            incident,
+            id=names.get((number, incident.id), incident.id),
+            parent=names.get((number, incident.parent or ""), incident.parent),
+        )
+        for _, number, incident in told
+    ]
+    return sorted(found, key=lambda one: (one.started_at, one.id))
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        plain = [plain_incident(incident) for incident in found.incidents]
-        text = json.dumps(plain, indent=2, ensure_ascii=False)
-        (folder / "incidents.json").write_text(text + "\n", "utf-8")
-        with duckdb.connect() as connection:
-            connection.register("levels", found.levels)
-            target = str(folder / "levels.parquet").replace("'", "''")
-            connection.execute(f"copy levels to '{target}' (format parquet, compression zstd)")
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror}") from error
+
+def _unjudged(results: Sequence[ShardResult], grid: Grid) -> dict[Entity, str]:
+    """Return the entities without any level, and what they lack."""
+    days = grid.least_history.total_seconds() / 86_400
+    found = {}
+    for result in results:
+        columns = zip(result.entities, result.values, result.ready, strict=True)
+        for entity, values, ready in columns:
+            if not ready:
+                found[entity] = f"not enough data: {values} values, none after {days:.3g} days"
+    return dict(sorted(found.items()))

@@ -23,6 +23,7 @@ class Atlas:
         """
         self._places: dict[Entity, Place] = {}
         self._children: dict[Entity, list[Entity]] = {}
+        self._above: dict[Entity, tuple[Entity, ...]] = {}
         for place in places:
             if place.entity in self._places:
                 raise InputError(f"place {place.entity}: stands twice")
@@ -53,12 +54,15 @@ class Atlas:
 
     def ancestors(self, entity: Entity) -> tuple[Entity, ...]:
         """Return what `entity` is a part of, nearest first."""
-        found = []
-        parent = self.place(entity).parent
-        while parent is not None:
-            found.append(parent)
-            parent = self.place(parent).parent
-        return tuple(found)
+        known = self._above.get(entity)
+        if known is None:
+            found = []
+            parent = self.place(entity).parent
+            while parent is not None:
+                found.append(parent)
+                parent = self.place(parent).parent
+            known = self._above[entity] = tuple(found)
+        return known
 
     def country(self, entity: Entity) -> Entity | None:
         """Return the country that holds `entity`, itself included; None where unknown."""

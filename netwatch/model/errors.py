@@ -6,6 +6,7 @@
     ├── LinkError       the broker cannot be reached, or refused us
     ├── PluginError     no plugin of that name; says which names exist
     ├── StoreError      the store or the ledger cannot be read or written
+    ├── WorkerError     a process or a machine that was to do a part of the work is gone
     └── WordingError    a text that may not be published; says which rule it breaks
 
 A failing network is no error but data: see `netwatch.model.failure`.
@@ -20,6 +21,7 @@ __all__ = [
     "PluginError",
     "StoreError",
     "WordingError",
+    "WorkerError",
 ]
 
 
@@ -49,3 +51,7 @@ class StoreError(NetwatchError):
 
 class WordingError(NetwatchError):
     """Raised when a text may not be published; says which rule of wording it breaks."""
+
+
+class WorkerError(NetwatchError):
+    """Raised when a process or a machine that did a part of the work is gone."""

@@ -160,7 +160,7 @@ def _typed(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     typed["total"] = typed["total"].astype(float)
     _refuse_rows(typed["value"] > typed["total"], frame["value"], path, "is more than its total")
     for name in ("signal", "entity", "parent", "name", "zone"):
-        typed[name] = frame[name].astype(str)
+        typed[name] = frame[name].astype(object).fillna("").astype(str)
     _refuse_rows(typed["signal"] == "", frame["signal"], path, "names no signal")
     for name in ("entity", "parent"):
         for text in typed[name].unique():

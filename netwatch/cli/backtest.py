@@ -1,0 +1,111 @@
+"""The command `backtest`: a researcher's own series, judged as a live system would have."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from netwatch.config import Duration
+from netwatch.model.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from netwatch.lab.backtest import Backtest
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+@app.command()
+def backtest(
+    figures: Annotated[str, typer.Argument(help="A shipped name, or a CSV or Parquet file.")],
+    out: Annotated[Path, typer.Option(help="Folder for levels.parquet and incidents.json.")],
+    training_until: Annotated[
+        str | None, typer.Option(help="Rows before this time only teach what is ordinary.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of this machine.")] = 1,
+    dask: Annotated[
+        str | None, typer.Option(help="Scheduler of a Dask cluster, such as tcp://10.0.0.1:8786.")
+    ] = None,
+    width: Annotated[
+        str | None, typer.Option("--bin", help="Gather rows into bins of 5m, 1h …")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Judge your own series as a live system would have, and write levels and incidents.
+
+    Any number of workers gives the same bytes. Example: netwatch backtest series.csv --out
+    result --training-until 2026-01-01
+    """
+    _require(dask)
+    from netwatch.cli.progress import progress_bar
+    from netwatch.lab.backtest import Manner, backtest_figures
+    from netwatch.lab.backtest_output import write_backtest
+    from netwatch.lab.shipped import open_figures
+
+    until = _moment(training_until)
+    opened = open_figures(figures, width=_width(width))
+    with progress_bar("Judging", quiet=as_json) as progress:
+        manner = Manner(workers=workers, dask=dask, progress=progress)
+        found = backtest_figures(opened, training_until=until, manner=manner)
+    write_backtest(found.levels, found.incidents, out)
+    sys.stdout.write(_as_json(found) if as_json else _as_text(found, out))
+
+
+def _require(dask: str | None) -> None:
+    """Refuse what is not installed, before anything is read."""
+    if find_spec("numpy") is None:
+        raise ConfigError("a backtest needs: pip install 'netwatch-observatory[observatory]'")
+    if dask is not None and find_spec("distributed") is None:
+        raise ConfigError("a Dask cluster needs: pip install 'netwatch-observatory[dask]'")
+
+
+def _as_text(found: "Backtest", out: Path) -> str:
+    """Return what a person reads."""
+    lines = []
+    for incident in found.incidents:
+        ended = f"{incident.ended_at:%Y-%m-%d %H:%M}" if incident.ended_at else "goes on"
+        lines.append(
+            f"{incident.id}  {incident.entity}  {incident.started_at:%Y-%m-%d %H:%M} to {ended}"
+            f"  lowest {incident.trough.value:.0f}%"
+        )
+    lines += [f"{entity}: {why}" for entity, why in found.unjudged.items()]
+    lines.append(f"{len(found.incidents)} incidents, {len(found.levels)} levels: {out}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _as_json(found: "Backtest") -> str:
+    """Return what a program reads."""
+    from netwatch.lab.backtest_output import plain_incident
+
+    body = {
+        "incidents": [plain_incident(incident) for incident in found.incidents],
+        "not_enough_data": {str(entity): why for entity, why in found.unjudged.items()},
+    }
+    return json.dumps(body, ensure_ascii=False, indent=2) + "\n"
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return the time that `text` says, UTC where it names no zone."""
+    if text is None:
+        return None
+    from netwatch.cli.instants import parse_instant
+
+    try:
+        return parse_instant(text, now=datetime.now(UTC))
+    except InputError as error:
+        raise InputError(f"--training-until: {error}") from error
+
+
+def _width(text: str | None) -> Duration | None:
+    """Return the bin width that `text` says."""
+    if text is None:
+        return None
+    try:
+        return Duration.parse(text)
+    except ValueError as error:
+        raise InputError(f"--bin: {error}") from error

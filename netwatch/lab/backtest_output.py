@@ -1,0 +1,107 @@
+"""What a backtest leaves: two files that other programs read, whole or not at all."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from netwatch.model.errors import InputError
+from netwatch.model.incident import Incident
+
+__all__ = ["plain_incident", "write_backtest", "write_whole"]
+
+
+def write_backtest(levels: pd.DataFrame, incidents: Sequence[Incident], folder: Path) -> None:
+    """Write `levels.parquet` and `incidents.json` into `folder`, both or neither.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    plain = [plain_incident(incident) for incident in incidents]
+    text = json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+    write_whole(
+        folder,
+        {
+            "levels.parquet": lambda path: _write_parquet(levels, path),
+            "incidents.json": lambda path: _write_text(text, path),
+        },
+    )
+
+
+def write_whole(folder: Path, files: dict[str, Callable[[Path], None]]) -> None:
+    """Write several files under names that nobody reads, then give them their own.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    partial = {folder / name: folder / f".{name}.{os.getpid()}.partial" for name in files}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for (_, path), write in zip(partial.items(), files.values(), strict=True):
+            write(path)
+        for name, path in partial.items():
+            path.replace(name)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}") from error
+    finally:
+        if folder.is_dir():
+            for path in partial.values():
+                path.unlink(missing_ok=True)
+
+
+def _write_text(text: str, path: Path) -> None:
+    """Write a text."""
+    path.write_text(text, "utf-8")
+
+
+def _write_parquet(levels: pd.DataFrame, path: Path) -> None:
+    """Write a table."""
+    import duckdb  # noqa: PLC0415 - only who writes Parquet waits for it
+
+    try:
+        with duckdb.connect() as connection:
+            connection.register("levels", levels)
+            target = str(path).replace("'", "''")
+            connection.execute(f"copy levels to '{target}' (format parquet, compression zstd)")
+    except duckdb.IOException as error:
+        raise OSError(0, str(error).splitlines()[0]) from error
+
+
+def plain_incident(incident: Incident) -> dict[str, object]:
+    """Return an incident as `incidents.json` has it; times are ISO 8601 UTC."""
+    trough = incident.trough
+    return {
+        "id": incident.id,
+        "entity": str(incident.entity),
+        "started_at": _text(incident.started_at),
+        "started_low": _text(incident.started_low),
+        "started_high": _text(incident.started_high),
+        "ended_at": _text(incident.ended_at),
+        "provisional_at": _text(incident.provisional_at),
+        "confirmed_at": _text(incident.confirmed_at),
+        "trough": {
+            "level": trough.value / 100,
+            "low": trough.low / 100,
+            "high": trough.high / 100,
+            "at": _text(incident.trough_at),
+        },
+        "signals": [name for name, agrees in incident.signals if agrees],
+        "pattern": incident.pattern,
+        "parent": incident.parent,
+        "children": [
+            {
+                "entity": str(child.entity),
+                "started_at": _text(child.started_at),
+                "ended_at": _text(child.ended_at),
+            }
+            for child in sorted(incident.children, key=lambda one: (one.started_at, one.entity))
+        ],
+    }
+
+
+def _text(time: datetime | None) -> str | None:
+    """Return a time as ISO 8601 with a Z."""
+    return None if time is None else time.isoformat().replace("+00:00", "Z")
