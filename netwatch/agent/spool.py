@@ -7,37 +7,32 @@ Where the room runs out, old batches are merged, then thinned, never simply drop
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from random import Random
 from typing import Self
 
 import msgspec
 
-from netwatch.agent.thinning import thin_measurements
-from netwatch.database import Database
-from netwatch.model.errors import InputError, StoreError
+from netwatch.agent.clock import Timekeeper
+from netwatch.agent.joining import (
+    UNKNOWN,
+    Dated,
+    join_batches,
+    join_ranges,
+    split_dated,
+)
+from netwatch.agent.spool_file import open_or_set_aside
+from netwatch.model.clocks import Timeline
+from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Vantage
-from netwatch.wire.acknowledgement import to_ranges
 from netwatch.wire.envelope import pack_batch, unpack_batch
 
 __all__ = ["Sealed", "Spool", "SpoolState"]
 
 _log = logging.getLogger("netwatch.agent.spool")
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS live (id INTEGER PRIMARY KEY, row BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS batch (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    payload BLOB NOT NULL,
-    rows INTEGER NOT NULL,
-    tier INTEGER NOT NULL DEFAULT 0,
-    refused TEXT
-);
-CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS waiting ON batch (sequence) WHERE refused IS NULL;
-CREATE INDEX IF NOT EXISTS tiers ON batch (tier, sequence);
-"""
 _ROWS = 500
 """Measurements in one fresh batch, so that it stays far below the largest message."""
 _SEQUENCE_STEP = 20
@@ -51,6 +46,8 @@ _TAKE_BATCHES = 400
 _FRESH = 8
 """The newest batches are left alone: they are on their way."""
 _FULL, _ROOMY = 0.9, 0.75
+_MOST_TIMELINES = 150
+"""Timelines in one batch; each brings a few readings along."""
 _LEAST_LIMIT = 1024 * 1024
 _BEHIND = 0.25
 """Share of the limit that is set aside for the write-ahead log."""
@@ -100,9 +97,11 @@ class Spool:
     ) -> None:
         self._vantage = vantage
         self._pack_batch = pack
+        self._keeper: Timekeeper | None = None
+        self._timeline: int | None = None
         self._encode: Callable[[Measurement], bytes] = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Measurement).decode
-        self._database = _open_or_set_aside(path, born)
+        self._database = open_or_set_aside(path, born)
         self._file = self._database.connection
         self._page = self._number("PRAGMA page_size")
         self._pages = max(limit, _LEAST_LIMIT) // self._page
@@ -120,12 +119,18 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def date_by(self, keeper: Timekeeper) -> None:
+        """Say what dates the measurements that will be appended; else their times stand."""
+        with self._database.writing():
+            self._timeline = self._begin_timeline(keeper)
+        self._keeper = keeper
+
     def append(self, measurements: Sequence[Measurement]) -> None:
         """Write measurements down; they survive a crash of the process from here on."""
         with self._database.writing():
             self._file.executemany(
-                "INSERT INTO live (row) VALUES (?)",
-                [(self._encode(measurement),) for measurement in measurements],
+                "INSERT INTO live (row, timeline) VALUES (?, ?)",
+                [(self._encode(measurement), self._timeline) for measurement in measurements],
             )
 
     def seal(self) -> int:
@@ -233,29 +238,38 @@ class Spool:
     def _seal_one(self) -> bool:
         """Seal the oldest rows into one batch; tell whether there were any."""
         with self._database.writing():
-            rows = self._file.execute("SELECT id, row FROM live ORDER BY id LIMIT ?", (_ROWS,))
-            found = rows.fetchall()
+            query = "SELECT id, row, timeline FROM live ORDER BY id LIMIT ?"
+            found = self._file.execute(query, (_ROWS,)).fetchall()
             if not found:
                 return False
-            measurements = [self._decode(row) for _, row in found]
-            count = self._write_batch(measurements, tier=0)
-            self._file.execute("DELETE FROM live WHERE id <= ?", (found[count - 1][0],))
+            rest = self._write_batch(self._dated(found), tier=0)
+            last = found[len(found) - len(rest.rows) - 1][0]
+            self._file.execute("DELETE FROM live WHERE id <= ?", (last,))
         return True
 
+    def _dated(self, found: Sequence[tuple[int, bytes, int | None]]) -> Dated:
+        """Return appended rows with the timelines that dated them."""
+        lines: list[Timeline] = []
+        for timeline, rows in groupby(found, key=lambda row: row[2]):
+            query = "SELECT boot, shift, began, 0 FROM timeline WHERE id = ?"
+            line = self._file.execute(query, (timeline,)).fetchone()
+            known = UNKNOWN if line is None else Timeline(*line)
+            lines.append(replace(known, rows=sum(1 for _ in rows)))
+        readings = () if self._keeper is None else (self._keeper.read(),)
+        return Dated(tuple(self._decode(row) for _, row, _ in found), tuple(lines), readings)
+
     def _write_batch(
-        self,
-        measurements: Sequence[Measurement],
-        *,
-        tier: int,
-        replaces: tuple[tuple[int, int], ...] = (),
-    ) -> int:
-        """Seal as many of the first measurements as fit a message; return how many."""
+        self, dated: Dated, *, tier: int, replaces: tuple[tuple[int, int], ...] = ()
+    ) -> Dated:
+        """Seal as many of the first rows as fit a message; return the others."""
         # The sequence is part of the bytes, so the row comes first and is filled in after.
         cursor = self._file.execute("INSERT INTO batch (payload, rows) VALUES (x'', 0)")
         sequence = int(cursor.lastrowid or 0)
-        count = len(measurements)
+        count = sum(line.rows for line in dated.timelines[:_MOST_TIMELINES])
         while True:
-            batch = Batch(self._vantage, sequence, tuple(measurements[:count]), replaces)
+            first, rest = split_dated(dated, count)
+            lines = first.timelines if any(line.boot for line in first.timelines) else ()
+            batch = Batch(self._vantage, sequence, first.rows, replaces, lines, first.readings)
             try:
                 payload = self._pack_batch(batch)
                 break
@@ -267,7 +281,7 @@ class Spool:
             "UPDATE batch SET payload = ?, rows = ?, tier = ? WHERE sequence = ?",
             (payload, count, tier, sequence),
         )
-        return count
+        return rest
 
     def _compact(self) -> bool:
         """Bring the oldest batches of the lowest tier one tier up; False if none is left."""
@@ -299,14 +313,13 @@ class Spool:
     def _replace(self, taken: Sequence[Sealed], tier: int, width: timedelta | None) -> None:
         """Put fewer batches in the place of `taken`, which these name as replaced."""
         batches = [unpack_batch(sealed.payload) for sealed in taken]
-        rows = [row for batch in batches for row in batch.measurements]
-        rows = thin_measurements(rows, width=width) if width else rows
+        dated = join_batches(batches, width)
         old = {sealed.sequence for sealed in taken}
-        replaces = _join(old, batches)
+        replaces = join_ranges(old, batches)
         with self._database.writing():
             self._file.executemany("DELETE FROM batch WHERE sequence = ?", [(one,) for one in old])
-            while rows:
-                rows = rows[self._write_batch(rows, tier=tier, replaces=replaces) :]
+            while dated.rows:
+                dated = self._write_batch(dated, tier=tier, replaces=replaces)
 
     def _waiting(self, order: str, limit: int, without: Collection[int]) -> list[Sealed]:
         """Return waiting batches in `order` of sequence."""
@@ -325,6 +338,17 @@ class Spool:
         first = (max(seconds, 0) << _SEQUENCE_STEP) + Random().getrandbits(_SEQUENCE_STEP - 1)  # noqa: S311 - to differ, not to hide
         self._file.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('batch', ?)", (first,))
 
+    def _begin_timeline(self, keeper: Timekeeper) -> int:
+        """Note by what the coming rows are dated, after all that was before; return its id."""
+        query = "SELECT max(ifnull((SELECT max(began) FROM timeline), 0) + 1, max(seq))"
+        began = self._file.execute(f"{query} FROM sqlite_sequence").fetchone()[0]
+        line = (keeper.boot, keeper.shift)
+        self._file.execute(
+            "INSERT OR IGNORE INTO timeline (boot, shift, began) VALUES (?, ?, ?)", (*line, began)
+        )
+        query = "SELECT id FROM timeline WHERE boot = ? AND shift = ?"
+        return int(self._file.execute(query, line).fetchone()[0])
+
     def _filled(self) -> float:
         """Return how much of the file's share of the limit is used, 0 to 1."""
         return self._used_pages() / (self._pages * (1 - _BEHIND))
@@ -341,38 +365,3 @@ class Spool:
         """Choose whether commits wait for the disk."""
         with self._database.reading():
             self._database.set_durable(durable=durable)
-
-
-def _join(old: Collection[int], batches: Sequence[Batch]) -> tuple[tuple[int, int], ...]:
-    """Return the ranges of `old` and of all that they replaced themselves."""
-    ranges = sorted([*to_ranges(old), *(pair for batch in batches for pair in batch.replaces)])
-    joined = [ranges[0]]
-    for low, high in ranges[1:]:
-        if low <= joined[-1][1] + 1:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], high))
-        else:
-            joined.append((low, high))
-    return tuple(joined)
-
-
-def _open_or_set_aside(path: Path, born: datetime) -> Database:
-    """Open the spool; a file that is damaged is kept under another name."""
-    try:
-        database = Database(path, _SCHEMA, durable=False)
-        with database.reading():
-            found = database.connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found == "ok":
-            return database
-        reason = found
-        database.close()
-    except StoreError as error:
-        if "full" in str(error) or not path.exists():
-            raise
-        reason = str(error)
-    aside = path.with_name(f"{path.name}.damaged-{born:%Y%m%dT%H%M%S}")
-    _log.error("spool: %s is damaged (%s); kept as %s, beginning anew", path, reason, aside.name)
-    for ending in ("", "-wal", "-shm"):
-        piece = path.with_name(path.name + ending)
-        if piece.exists():
-            piece.rename(aside.with_name(aside.name + ending))
-    return Database(path, _SCHEMA, durable=False)

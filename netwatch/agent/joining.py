@@ -1,0 +1,107 @@
+"""Many batches as few: their rows by timeline, and what their clocks showed."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from netwatch.agent.thinning import thin_measurements
+from netwatch.model.clocks import ClockReading, Timeline
+from netwatch.model.measurement import Batch, Measurement
+from netwatch.wire.acknowledgement import to_ranges
+
+__all__ = ["UNKNOWN", "Dated", "join_batches", "join_ranges", "split_dated", "take_first"]
+
+UNKNOWN = Timeline("", 0, 0, 0)
+"""The timeline of rows that were written down without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """Measurements in runs of one timeline each, and readings of the clocks behind these."""
+
+    rows: tuple[Measurement, ...]
+    timelines: tuple[Timeline, ...]
+    readings: tuple[ClockReading, ...]
+
+
+def take_first(dated: Dated, count: int) -> Dated:
+    """Return the first `count` rows with the timelines that they have."""
+    lines: list[Timeline] = []
+    left = count
+    for line in dated.timelines:
+        if left > 0:
+            lines.append(replace(line, rows=min(line.rows, left)))
+        left -= line.rows
+    boots = {line.boot for line in lines}
+    readings = tuple(one for one in dated.readings if one.boot in boots)
+    return Dated(dated.rows[:count], tuple(lines), readings)
+
+
+def split_dated(dated: Dated, count: int) -> tuple[Dated, Dated]:
+    """Return the first `count` rows, and the others."""
+    lines: list[Timeline] = []
+    gone = count
+    for line in dated.timelines:
+        left = line.rows - max(0, min(gone, line.rows))
+        gone -= line.rows
+        if left:
+            lines.append(replace(line, rows=left))
+    rest = Dated(dated.rows[count:], tuple(lines), dated.readings)
+    return take_first(dated, count), take_first(rest, len(rest.rows))
+
+
+def join_batches(batches: Sequence[Batch], width: timedelta | None) -> Dated:
+    """Return the rows of all batches, thinned to `width`, grouped by the timeline they had.
+
+    What was dated by different clocks is never taken for one: a run of outcomes ends with
+    its timeline.
+    """
+    rows: dict[tuple[str, int], list[Measurement]] = {}
+    lines: dict[tuple[str, int], Timeline] = {}
+    for batch in batches:
+        start = 0
+        for line in batch.timelines or (replace(UNKNOWN, rows=len(batch.measurements)),):
+            name = (line.boot, line.shift)
+            known = lines.setdefault(name, line)
+            lines[name] = replace(known, began=min(known.began, line.began))
+            part = batch.measurements[start : start + line.rows]
+            rows.setdefault(name, []).extend(part)
+            start += line.rows
+    kept = {
+        name: thin_measurements(found, width=width) if width else found
+        for name, found in rows.items()
+    }
+    order = sorted(kept, key=lambda name: lines[name].began)
+    return Dated(
+        rows=tuple(row for name in order for row in kept[name]),
+        timelines=tuple(replace(lines[name], rows=len(kept[name])) for name in order),
+        readings=_few(reading for batch in batches for reading in batch.readings),
+    )
+
+
+def join_ranges(old: Collection[int], batches: Iterable[Batch]) -> tuple[tuple[int, int], ...]:
+    """Return the ranges of `old` and of all that they replaced themselves."""
+    ranges = sorted([*to_ranges(old), *(pair for batch in batches for pair in batch.replaces)])
+    joined = [ranges[0]]
+    for low, high in ranges[1:]:
+        if low <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], high))
+        else:
+            joined.append((low, high))
+    return tuple(joined)
+
+
+def _few(readings: Iterable[ClockReading]) -> tuple[ClockReading, ...]:
+    """Return each boot's first, last and surest reading: what its rows are put right by."""
+    by_boot: dict[str, list[ClockReading]] = {}
+    for reading in readings:
+        by_boot.setdefault(reading.boot, []).append(reading)
+    kept: list[ClockReading] = []
+    for found in by_boot.values():
+        found.sort(key=lambda one: one.steady)
+        vouched = [one for one in found if one.error is not None]
+        chosen = [found[0], found[-1], *vouched[:1], *vouched[-1:]]
+        if vouched:
+            chosen.append(min(vouched, key=lambda one: one.error or 0))
+        kept.extend(sorted(set(chosen), key=lambda one: one.steady))
+    return tuple(kept)

@@ -1,0 +1,68 @@
+"""The spool's file: its tables, and what is done about a damaged one."""
+
+import logging
+from datetime import datetime
+from pathlib import Path
+
+from netwatch.database import Database
+from netwatch.model.errors import StoreError
+
+__all__ = ["open_or_set_aside"]
+
+_log = logging.getLogger("netwatch.agent.spool")
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS live (
+    id INTEGER PRIMARY KEY,
+    row BLOB NOT NULL,
+    timeline INTEGER
+);
+CREATE TABLE IF NOT EXISTS timeline (
+    id INTEGER PRIMARY KEY,
+    boot TEXT NOT NULL,
+    shift INTEGER NOT NULL,
+    began INTEGER NOT NULL,
+    UNIQUE (boot, shift)
+);
+CREATE TABLE IF NOT EXISTS batch (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    payload BLOB NOT NULL,
+    rows INTEGER NOT NULL,
+    tier INTEGER NOT NULL DEFAULT 0,
+    refused TEXT
+);
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS waiting ON batch (sequence) WHERE refused IS NULL;
+CREATE INDEX IF NOT EXISTS tiers ON batch (tier, sequence);
+"""
+
+
+def open_or_set_aside(path: Path, born: datetime) -> Database:
+    """Open the spool; a file that is damaged is kept under another name."""
+    try:
+        database = Database(path, _SCHEMA, durable=False)
+        with database.reading():
+            found = database.connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found == "ok":
+            return _brought_up(database)
+        reason = found
+        database.close()
+    except StoreError as error:
+        if "full" in str(error) or not path.exists():
+            raise
+        reason = str(error)
+    aside = path.with_name(f"{path.name}.damaged-{born:%Y%m%dT%H%M%S}")
+    _log.error("spool: %s is damaged (%s); kept as %s, beginning anew", path, reason, aside.name)
+    for ending in ("", "-wal", "-shm"):
+        piece = path.with_name(path.name + ending)
+        if piece.exists():
+            piece.rename(aside.with_name(aside.name + ending))
+    return Database(path, _SCHEMA, durable=False)
+
+
+def _brought_up(database: Database) -> Database:
+    """Add what files of before did not have."""
+    with database.reading():
+        columns = {row[1] for row in database.connection.execute("PRAGMA table_info(live)")}
+        if "timeline" not in columns:
+            database.connection.execute("ALTER TABLE live ADD COLUMN timeline INTEGER")
+    return database
