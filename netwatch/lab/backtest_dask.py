@@ -55,7 +55,7 @@ class DaskCrew:
         """
         self._address = address
         try:
-            self._client = Client(address, timeout=_PATIENCE, set_as_default=False)
+            self._client = Client(address, timeout=_PATIENCE)
         except (OSError, ValueError) as error:
             raise WorkerError(f"no Dask scheduler answers at {address}") from error
         try:
