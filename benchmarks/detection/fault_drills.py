@@ -11,12 +11,12 @@ from datetime import timedelta
 import numpy as np
 
 from benchmarks.detection.faults import Fault
-from benchmarks.detection.matching import MERGE_MINUTES, Prediction, predictions_of
 from benchmarks.detection.panel import Verdict, scope_of
 from benchmarks.detection.population import Population, make_population
 from benchmarks.detection.signals import SIGNALS, Noise
 from benchmarks.detection.truth import Event, Piece
 from benchmarks.detection.world import Plan, World, WorldSize, build_world
+from netwatch.lab.backtest_matching import MERGE_MINUTES, Prediction, predictions_of
 
 __all__ = ["DRILLS", "Drill", "complaints", "make_drill"]
 

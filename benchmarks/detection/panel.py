@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from netwatch.lab.backtest_falls import Detection, Levels
+
 __all__ = [
     "Detection",
     "Detector",
@@ -29,43 +31,6 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """One run that a detector calls low.
-
-    Attributes:
-        entity: `kind:code`.
-        started_at: when the detector says that it began.
-        ended_at: first instant back at ordinary, None while it lasts.
-        provisional_at: when a live system would first have said it: the end of a bin.
-        confirmed_at: when it would have been sure, None where it never was.
-        trough_level: lowest level, 1.0 = ordinary; NaN where the detector has no level.
-    """
-
-    entity: str
-    started_at: datetime
-    ended_at: datetime | None
-    provisional_at: datetime
-    confirmed_at: datetime | None
-    trough_level: float
-
-
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """Levels that a detector read, entities x bins of the panel, NaN where it says nothing.
-
-    Attributes:
-        level: 1.0 = ordinary.
-        low, high: its 90 % interval, None where the detector has none.
-        probability: that the entity is below ordinary, None where it has none.
-    """
-
-    level: Floats
-    low: Floats | None = None
-    high: Floats | None = None
-    probability: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)

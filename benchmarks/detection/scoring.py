@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmarks.detection.matching import Found, Prediction, match_entity, predictions_of
 from benchmarks.detection.panel import Floats, Levels, Verdict, scope_of
 from benchmarks.detection.truth import Truth
 from benchmarks.detection.world import World
+from netwatch.lab.backtest_matching import Found, Prediction, match_entity, predictions_of
 
 __all__ = ["LOW", "Outcome", "judge"]
 

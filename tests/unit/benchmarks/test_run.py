@@ -16,15 +16,15 @@ from benchmarks.detection.injection import (
     repeat_weeks,
     thin,
 )
-from benchmarks.detection.ours import (
+from benchmarks.detection.panel import Detection, Levels, Panel
+from benchmarks.detection.parameters import read_parameters
+from benchmarks.detection.run import main
+from netwatch.lab.backtest_falls import (
     detections_of_incidents,
     falls,
     levels_of_frame,
     split_by_levels,
 )
-from benchmarks.detection.panel import Detection, Levels, Panel
-from benchmarks.detection.parameters import read_parameters
-from benchmarks.detection.run import main
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

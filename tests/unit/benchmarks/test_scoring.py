@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from benchmarks.detection.bootstrap import differences, draw_weights, score
-from benchmarks.detection.matching import Prediction, match_entity, predictions_of
 from benchmarks.detection.panel import Detection, Levels, Panel, Verdict
 from benchmarks.detection.scoring import judge
 from benchmarks.detection.truth import Truth
 from benchmarks.detection.world import World, WorldSize, make_world
+from netwatch.lab.backtest_matching import Prediction, match_entity, predictions_of
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -9,13 +9,25 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
-from benchmarks.detection.panel import Detection
-from benchmarks.detection.truth import Truth
+from netwatch.lab.backtest_falls import Detection
 
-__all__ = ["MERGE_MINUTES", "Found", "Prediction", "match_entity", "predictions_of"]
+__all__ = ["MERGE_MINUTES", "Event", "Found", "Prediction", "match_entity", "predictions_of"]
 
 MERGE_MINUTES = 30
+
+
+class Event(Protocol):
+    """What truly happened to one entity, in minutes."""
+
+    @property
+    def start(self) -> int:
+        """First minute."""
+
+    @property
+    def end(self) -> int:
+        """Minute after the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ def _merged(predictions: list[Prediction]) -> list[Prediction]:
 
 
 def match_entity(
-    truths: Sequence[Truth], predictions: Sequence[Prediction], *, tolerance: int
+    truths: Sequence[Event], predictions: Sequence[Prediction], *, tolerance: int
 ) -> Found:
     """Pair the events (not faults) of one entity with its predictions; all in minutes."""
     candidates = [
