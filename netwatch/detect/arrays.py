@@ -3,10 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Bools", "Floats", "Rows", "divide"]
+__all__ = ["Bools", "Floats", "Rows", "Singles", "divide"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Singles = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
 
 

@@ -10,12 +10,14 @@ from netwatch.detect.composite import Composites, Weighed, make_composites, weig
 from netwatch.detect.fusion import Fused, Fusion
 from netwatch.detect.grid import (
     binomial_evidence,
+    count_evidence,
     normal_probability,
     ratio_evidence,
     transition_matrix,
     update_belief,
 )
 from netwatch.detect.interval import independent_trials, ratio_interval, share_interval
+from netwatch.detect.kin import NO_KIN, Kin
 from netwatch.detect.nuisance import (
     Groups,
     NuisanceTest,
@@ -23,6 +25,7 @@ from netwatch.detect.nuisance import (
     rows_at_fault,
     sites_together,
 )
+from netwatch.detect.shadow import accept_shadows, follow_shadows
 from netwatch.detect.state import SeriesState
 
 __all__ = ["Core", "Judged", "Look"]
@@ -36,6 +39,8 @@ _LEAST_TEMPER = 0.12
 _JUMP = 4.0
 _MOST_RATIO = 100.0
 _USUALLY = 0.5
+_FEW = 0.15
+"""Counts that scatter by more than this are few, and judged as counts."""
 _MOST_DEGREES = 4.0
 """Student's t never gets thinner tails than these: single wild bins are common in the field."""
 _MOST_DEGREES_TOGETHER = 8.0
@@ -52,7 +57,7 @@ class Look:
     Attributes:
         time, values, totals: as given.
         ready: which rows were old enough to be judged; usable: those that are not dead.
-        ratio: current over ordinary, NaN for no data.
+        ordinary: what would be ordinary; ratio: current over it, NaN for no data.
         normal: rows that were ordinary before.
         shifts: how far each signal is from ordinary in each country, (signals, countries).
     """
@@ -62,6 +67,7 @@ class Look:
     totals: Floats
     ready: Bools
     usable: Bools
+    ordinary: Floats
     ratio: Floats
     normal: Bools
     shifts: Floats
@@ -100,14 +106,22 @@ class Core:
         self._width = width
         self._least_history = least_history
         self._matrix = transition_matrix(width)
+        self._likely = transition_matrix(width, expected=True)
+        self._expected: Rows = np.zeros(0, np.intp)
         self._nuisance = NuisanceTest(width)
         self._composites = make_composites([])
         self._groups = _NO_GROUPS
+        self._kin = NO_KIN
         self._fusion = Fusion(np.zeros(0, np.intp), [], np.zeros(0, dtype=bool))
 
-    def set_layout(self, composites: Composites, groups: Groups, fusion: Fusion) -> None:
+    def set_layout(self, composites: Composites, groups: Groups, fusion: Fusion, kin: Kin) -> None:
         """Say which rows are weighted means of which others, and what they are about."""
-        self._composites, self._groups, self._fusion = composites, groups, fusion
+        self._composites, self._groups = composites, groups
+        self._fusion, self._kin = fusion, kin
+
+    def expect_losses(self, rows: Rows) -> None:
+        """Say in which rows a loss is expected in the next interval, as on the days before."""
+        self._expected = rows
 
     def step(self, time: datetime, values: Floats, totals: Floats, held: Bools) -> Judged:
         """Judge the interval that starts at `time`, and learn from it where not `held`."""
@@ -119,11 +133,13 @@ class Core:
         state = self.state
         usable = self.usable()
         shares = np.where(state.share, divide(values, totals), values)
-        ratio = np.minimum(divide(shares, state.baseline.expect(time)), _MOST_RATIO)
+        ordinary = state.baseline.expect(time)
+        ratio = np.minimum(divide(shares, ordinary), _MOST_RATIO)
         ratio[~usable] = np.nan
         normal = normal_probability(state.belief) > _USUALLY
         shifts = country_shifts(self._groups, ratio, normal)
-        return Look(time, values, totals, state.ready.copy(), usable, ratio, normal, shifts)
+        ready = state.ready.copy()
+        return Look(time, values, totals, ready, usable, ordinary, ratio, normal, shifts)
 
     def judge(self, look: Look, faulty: Bools, held: Bools) -> Judged:
         """Judge what `look` saw, and learn from it where not `held`.
@@ -141,14 +157,24 @@ class Core:
         weighed = self._weigh(ratio, low, high, look.usable)
         self._weigh_evidence(ratio, trials)
         self._learn(time, ratio, held)
+        self._shadow(look, ratio)
         if not state.ready.all():
             self._train(time, look.values, totals)
         coverage, count = np.ones(len(ratio)), np.ones(len(ratio), np.intp)
         coverage[self._composites.rows] = weighed.coverage
         count[self._composites.rows] = weighed.count
         chance = 1 - normal_probability(state.belief)
-        fused = self._fusion.fuse(ratio, chance)
+        fused = self._fusion.fuse(ratio, chance, self._observations(totals))
         return Judged(look.ready, look.usable, ratio, low, high, chance, coverage, count, fused)
+
+    def _observations(self, totals: Floats) -> Floats:
+        """Return how many answers each series of shares has in ordinary times, else infinity."""
+        state, composites = self.state, self._composites
+        answers = np.nan_to_num(totals) * np.exp(state.baseline.level)
+        found = np.where(state.share, answers, np.inf)
+        parts = found[composites.networks]
+        found[composites.rows] = np.bincount(composites.groups, parts, len(composites.rows))
+        return found
 
     def usable(self) -> Bools:
         """Return which series have an ordinary level that is not dead."""
@@ -191,7 +217,10 @@ class Core:
         spread, degrees = baseline.foresight()
         most = np.where(baseline.composite, _MOST_DEGREES_TOGETHER, _MOST_DEGREES)
         degrees = np.minimum(degrees, most)
+        few = plain & (spread > _FEW) & ~baseline.composite
+        plain &= ~few
         evidence[plain] = ratio_evidence(ratio[plain], spread[plain], degrees[plain])
+        evidence[few] = count_evidence(ratio[few], 1 / spread[few] ** 2)
         ordinary = np.exp(baseline.level[share])
         evidence[share] = binomial_evidence(ratio[share] * ordinary, trials[share], ordinary)
         memory = baseline.memory
@@ -200,7 +229,9 @@ class Core:
         with np.errstate(invalid="ignore"):
             steady = np.abs(ratio - state.ratio) <= bound
         evidence *= np.where(steady, temper, 1.0)[:, None]
-        state.belief = update_belief(state.belief, self._matrix, evidence)
+        likely, before = self._expected, state.belief
+        state.belief = update_belief(before, self._matrix, evidence)
+        state.belief[likely] = update_belief(before[likely], self._likely, evidence[likely])
         state.ratio = np.where(seen, ratio, state.ratio)
 
     def _learn(self, time: datetime, ratio: Floats, held: Bools) -> None:
@@ -211,6 +242,13 @@ class Core:
         state.frozen = np.where(held, since, np.nan)
         weight[held | ~state.ready] = 0
         state.baseline.learn(time, self._width, ratio, weight)
+
+    def _shadow(self, look: Look, ratio: Floats) -> None:
+        """Let shadow levels learn; once an hour, take up those that are ordinary by now."""
+        state, time = self.state, look.time
+        follow_shadows(state, time, ratio=ratio, values=look.values, ordinary=look.ordinary)
+        if time.timestamp() % 3600 < state.width and len(self._kin.entity):
+            accept_shadows(state, time, ratio=ratio, kin=self._kin, composites=self._composites)
 
     def _train(self, time: datetime, values: Floats, totals: Floats) -> None:
         """Keep the bin for the young series; give those that are old enough their baseline."""

@@ -12,7 +12,9 @@ from netwatch.detect.arrays import Bools, Floats
 from netwatch.detect.composite import make_composites
 from netwatch.detect.core import Core, Judged, Look
 from netwatch.detect.fusion import Fusion
+from netwatch.detect.kin import find_kin
 from netwatch.detect.nuisance import Groups
+from netwatch.detect.shadow import describe_shadow
 from netwatch.detect.state import SeriesState
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind
@@ -50,7 +52,12 @@ class GridDetector:
         self._mask = np.zeros(0, dtype=bool)
 
     def step(
-        self, time: datetime, bins: Sequence[Bin], *, frozen: Collection[SeriesKey] = ()
+        self,
+        time: datetime,
+        bins: Sequence[Bin],
+        *,
+        frozen: Collection[SeriesKey] = (),
+        expected: Collection[SeriesKey] = (),
     ) -> list[Level]:
         """Judge the interval that starts at `time`; see `netwatch.protocols.Detector`."""
         bins = [entry for entry in bins if entry.series.entity not in self._networks]
@@ -64,6 +71,7 @@ class GridDetector:
             if entry.total is not None:
                 totals[row] = entry.total
                 state.share[row] = True
+        self.expect_losses(expected)
         judged = self.judge(time, values, totals, frozen=frozen)
         alone = [self.level(judged, row, time) for row in np.flatnonzero(judged.ready).tolist()]
         return alone + self.fused_levels(judged, time)
@@ -109,6 +117,11 @@ class GridDetector:
         """
         return self._core.judge(look, faulty, held)
 
+    def expect_losses(self, keys: Collection[SeriesKey]) -> None:
+        """Say of which series a loss is expected in the next interval, as on the days before."""
+        rows = self._core.state.rows
+        self._core.expect_losses(np.array([rows[key] for key in keys if key in rows], np.intp))
+
     def set_shares(self, share: npt.NDArray[np.bool_]) -> None:
         """Say which rows are successes out of a total, for figures given as arrays."""
         self._core.state.share = share
@@ -146,7 +159,7 @@ class GridDetector:
             probability=float(judged.probability[row]),
             coverage=float(judged.coverage[row]),
             networks=int(judged.count[row]),
-            baseline=self._describe(row, usable=bool(judged.usable[row])),
+            baseline=self._describe(row, time, usable=bool(judged.usable[row])),
         )
 
     @property
@@ -230,7 +243,8 @@ class GridDetector:
                     if (found := rows.get(SeriesKey(key.signal, entity))) is not None
                 }
                 members.append((row, parts))
-        self._core.set_layout(make_composites(members), self._groups(), self._fusion())
+        kin = find_kin(self._core.state.keys, self._atlas, self._networks)
+        self._core.set_layout(make_composites(members), self._groups(), self._fusion(), kin)
 
     def _fusion(self) -> Fusion:
         """Return the fusion of the entities that have more than one signal."""
@@ -264,12 +278,12 @@ class GridDetector:
             np.array(signal, np.intp), np.array(country_number, np.intp), np.array(site, bool)
         )
 
-    def _describe(self, row: int, *, usable: bool) -> str:
+    def _describe(self, row: int, time: datetime, *, usable: bool) -> str:
         """Return what the ordinary level of a row stands on, and since when it is frozen."""
         state = self._core.state
         if not usable:
             return "dead: no answer in ordinary times"
-        text = state.baseline.describe(row)
+        text = state.baseline.describe(row) + describe_shadow(state, row, time)
         since = state.frozen[row]
         if np.isfinite(since):
             frozen = datetime.fromtimestamp(float(since), UTC)

@@ -26,6 +26,13 @@ _CHANCE = 0.009
 _SIGHT = {"bgp": 0.75, "telescope": 0.70, "traffic": 0.70, "agents": 0.92}
 _CAPS = {"bgp": 3e3, "telescope": 2e3, "traffic": 2e3, "agents": 2e4}
 _USUAL_SIGHT, _USUAL_CAP = 0.95, 1e5
+_STEP = np.log(10.0)
+"""What each observation adds to how far a signal is believed: one volunteer in ten, seen by
+himself, is away for reasons of his own; two at once are one case in a hundred."""
+_ASSURED = 0.2
+"""An active signal with a Bayes factor below this does not only see no loss: it sees none."""
+_DEMAND = 0.5
+"""People who stay away leave more than this of what they usually send; a cut may leave less."""
 _AGREES = 0.5
 _LEAST_AGREEING = 2
 _DOUBT = 0.94
@@ -40,11 +47,14 @@ class Fused:
         rows: the signal row that leads each entity: its value is the entity's.
         ratio: current over ordinary, NaN for no data.
         probability: that the entity is below ordinary.
+        demand: whether people stay away while networks answer: a holiday, a match, a curfew on
+            people. That is no loss, and the probability says so.
     """
 
     rows: Rows
     ratio: Floats
     probability: Floats
+    demand: Bools
 
 
 class Fusion:
@@ -60,11 +70,19 @@ class Fusion:
         self._sight = np.array([_SIGHT.get(name, _USUAL_SIGHT) for name in names])
         self._cap = np.array([_CAPS.get(name, _USUAL_CAP) for name in names])
 
-    def fuse(self, ratio: Floats, probability: Floats) -> Fused:
-        """Return what the rows say together."""
+    def fuse(self, ratio: Floats, probability: Floats, observations: Floats) -> Fused:
+        """Return what the rows say together.
+
+        Args:
+            ratio: current over ordinary, NaN for no data.
+            probability: that each row is below ordinary.
+            observations: how many independent ones are behind each row in ordinary times,
+                infinite where they are many or unknown.
+        """
         chance = np.clip(probability[self._rows], 1e-12, 1 - 1e-12)
         seen = np.isfinite(ratio[self._rows])
-        factor = np.minimum(chance / (1 - chance) / (_CHANCE / (1 - _CHANCE)), self._cap)
+        cap = np.minimum(self._cap, np.exp(np.minimum(_STEP * observations[self._rows], 99)))
+        factor = np.minimum(chance / (1 - chance) / (_CHANCE / (1 - _CHANCE)), cap)
         terms = np.where(seen, np.log(self._sight * factor + 1 - self._sight), 0.0)
         odds = np.log(_PRIOR) + np.bincount(self._entity, terms, self.size)
         together = 1 / (1 + np.exp(-np.clip(odds, -700, 700)))
@@ -78,7 +96,14 @@ class Fusion:
         none = np.bincount(self._entity, eligible & seen, self.size) == 0
         rows = self._leading(ratio[self._rows], eligible | none[self._entity])
         value = np.where(rows >= 0, ratio[rows], np.nan)
-        return Fused(rows, value, np.where(leads, alone, together))
+        demand = ~leads & (together > _AGREES) & (value > _DEMAND) & self._assured(factor, seen)
+        together = np.where(demand, np.minimum(together, _AGREES), together)
+        return Fused(rows, value, np.where(leads, alone, together), demand)
+
+    def _assured(self, factor: Floats, seen: Bools) -> Bools:
+        """Return which entities an active signal has seen to be as ever."""
+        sure = self._active & seen & (factor < _ASSURED)
+        return np.bincount(self._entity, sure, self.size) > 0
 
     def _leading(self, ratio: Floats, eligible: Bools) -> Rows:
         """Return for each entity the eligible row of the median ratio, -1 without any."""

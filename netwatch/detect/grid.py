@@ -18,6 +18,7 @@ __all__ = [
     "NORMAL",
     "Belief",
     "binomial_evidence",
+    "count_evidence",
     "normal_probability",
     "ratio_evidence",
     "start_belief",
@@ -37,6 +38,8 @@ NORMAL: Bools = GRID >= 0.95
 
 _ONSET = timedelta(days=28) / timedelta(seconds=1)
 """Mean seconds between losses of one series: one a month, as in `detection` studies of networks."""
+_EXPECTED = timedelta(hours=250 / 60) / timedelta(seconds=1)
+"""The same within the window of a daily loss that was forecast: one in 50 bins of 5 minutes."""
 _RETURN = timedelta(hours=6) / timedelta(seconds=1)
 """Mean seconds to the return: the median shutdown of the SIGCOMM 2023 set lasts 5.5 hours."""
 _DRIFT = timedelta(hours=3) / timedelta(seconds=1)
@@ -47,14 +50,19 @@ _CONTAMINATION = 0.01
 """Share of answers that are wrong whatever the truth (`l` of Trinocular, SIGCOMM 2013)."""
 _LEAST_DEPTH = 0.05
 """Noise shrinks with theta, but not below what it has at this depth."""
+_LEAST_RATE = 0.02
+"""What still arrives of a count when all is cut: strays, late answers, spoofed sources."""
 
 
-def transition_matrix(width: timedelta) -> Floats:
-    """Return the chain's transition probabilities over one bin, rows from, columns to."""
+def transition_matrix(width: timedelta, *, expected: bool = False) -> Floats:
+    """Return the chain's transition probabilities over one bin, rows from, columns to.
+
+    Where a loss is `expected`, in the window of a daily series, losses begin 160 times as often.
+    """
     size = len(GRID)
     rates = np.zeros((size, size))
     loss, usual = np.flatnonzero(~NORMAL), np.flatnonzero(NORMAL)
-    rates[np.ix_(usual, loss)] = 1 / _ONSET / len(loss)
+    rates[np.ix_(usual, loss)] = 1 / (_EXPECTED if expected else _ONSET) / len(loss)
     home = usual[:2]
     rates[np.ix_(loss, home)] = 1 / _RETURN / len(home)
     for group, seconds in ((loss, _DRIFT), (usual, _SWAY)):
@@ -99,6 +107,16 @@ def binomial_evidence(share: Floats, trials: Floats, ordinary: Floats) -> Floats
     return np.asarray(trials[:, None] * (share * np.log(chance) + (1 - share) * np.log1p(-chance)))
 
 
+def count_evidence(ratio: Floats, counts: Floats) -> Floats:
+    """Return log likelihoods of `ratio` where it stands for about `counts`, shape (n, G).
+
+    Poisson with mean `counts * theta`, for `ratio * counts` seen: small counts are skewed, and
+    a bin without any says more than a bell curve of their width would.
+    """
+    rate = np.maximum(GRID, _LEAST_RATE)
+    return np.asarray(counts[:, None] * (ratio[:, None] * np.log(rate) - rate))
+
+
 def update_belief(belief: Belief, matrix: Floats, evidence: Floats) -> Belief:
     """Let one bin pass and weigh its evidence (zero rows where there is none)."""
     moved = belief @ matrix.astype(np.float32)
@@ -110,4 +128,5 @@ def update_belief(belief: Belief, matrix: Floats, evidence: Floats) -> Belief:
 
 def normal_probability(belief: Belief) -> Floats:
     """Return the probability that each series is ordinary, shape (n,)."""
-    return np.asarray(belief[:, NORMAL].sum(axis=1, dtype=np.float64))
+    # Beliefs in single precision may add up to a hair more than 1.
+    return np.asarray(np.minimum(belief[:, NORMAL].sum(axis=1, dtype=np.float64), 1.0))

@@ -10,6 +10,8 @@ __all__ = ["independent_trials", "ratio_interval", "share_interval"]
 
 _Z = 1.959964
 _LEAST_DEPTH = 0.05
+_NOTHING = 2.995732
+"""-log(.05): no count in so many expected ones has a chance of 5 % (the rule of three)."""
 _MOST_TRIALS = 200.0
 """Answers of one network within one bin are never more independent than so many."""
 
@@ -32,20 +34,26 @@ def ratio_interval(ratio: Floats, spread: Floats, degrees: Floats) -> tuple[Floa
 
     Noise shrinks with the root of the level, as counting noise does. A spread known from few
     days (`degrees` of freedom) widens the interval as Student's t does; the quantile is the
-    expansion of Fisher and Cornish (1960).
+    expansion of Fisher and Cornish (1960). A zero has no lower side: its upper bound is the
+    exact one of Poisson counts whose noise is `spread`, so that 0 of 40 means 0 to 8 %.
     """
     first = (_Z**3 + _Z) / 4
     second = (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / 96
     quantile = _Z + first / degrees + second / degrees**2
     half = quantile * spread * np.sqrt(np.maximum(ratio, _LEAST_DEPTH))
-    return np.maximum(ratio - half, 0), ratio + half
+    high = np.where(ratio == 0, _NOTHING * spread**2, ratio + half)
+    return np.maximum(ratio - half, 0), high
 
 
 def share_interval(ratio: Floats, trials: Floats, ordinary: Floats) -> tuple[Floats, Floats]:
-    """Return the interval of a success share over its `ordinary` value, after Wilson (1927)."""
+    """Return the interval of a success share over its `ordinary` value, after Wilson (1927).
+
+    Where nothing succeeded the upper bound is exact: the chance that leaves that 5 %.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.clip(ratio * ordinary, 0, 1)
         square = _Z**2 / trials
         centre = (share + square / 2) / (1 + square)
         half = _Z / (1 + square) * np.sqrt(share * (1 - share) / trials + square / trials / 4)
-        return np.maximum(centre - half, 0) / ordinary, (centre + half) / ordinary
+        high = np.where(ratio == 0, 1 - np.exp(-_NOTHING / trials), centre + half)
+        return np.maximum(centre - half, 0) / ordinary, high / ordinary

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from netwatch.detect.arrays import Bools, Floats
+from netwatch.detect.arrays import Bools, Floats, Singles
 from netwatch.detect.baseline import Baseline
 from netwatch.detect.grid import GRID, Belief, start_belief
 from netwatch.model.entity import Entity
@@ -19,7 +19,7 @@ from netwatch.model.series import SeriesKey
 __all__ = ["SeriesState", "Training"]
 
 
-_VERSION = 2
+_VERSION = 3
 _NEVER = float("nan")
 
 
@@ -76,6 +76,10 @@ class SeriesState:
         first: Unix time of the first bin; ready: whether an ordinary level is known.
         share: whether values are successes out of a total.
         frozen: Unix time since when nothing is learned, NaN while it is.
+        low_since, low_at: Unix time of the first and the newest bin of the present loss; the
+            latter stays after its end. NaN for none.
+        shadow: what a low series has been at of late, in shares of ordinary; NaN for others.
+        gain: how much more is counted than is ordinary, of late.
         width: bin width in seconds.
     """
 
@@ -89,6 +93,10 @@ class SeriesState:
     ready: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
     share: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
     frozen: Floats = field(default_factory=lambda: np.zeros(0))
+    low_since: Floats = field(default_factory=lambda: np.zeros(0))
+    low_at: Floats = field(default_factory=lambda: np.zeros(0))
+    shadow: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
+    gain: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
     training: Training = field(default_factory=Training)
 
     def add(self, keys: list[SeriesKey], time: datetime) -> None:
@@ -104,6 +112,10 @@ class SeriesState:
         self.ready = np.concatenate([self.ready, np.zeros(count, dtype=bool)])
         self.share = np.concatenate([self.share, np.zeros(count, dtype=bool)])
         self.frozen = np.concatenate([self.frozen, np.full(count, _NEVER)])
+        self.low_since = np.concatenate([self.low_since, np.full(count, _NEVER)])
+        self.low_at = np.concatenate([self.low_at, np.full(count, _NEVER)])
+        self.shadow = np.concatenate([self.shadow, np.full(count, _NEVER, np.float32)])
+        self.gain = np.concatenate([self.gain, np.zeros(count, np.float32)])
 
     def copy(self) -> "SeriesState":
         """Return the same state, which goes its own way from here; the series stay shared."""
@@ -159,5 +171,8 @@ class SeriesState:
         return state
 
 
-_ARRAYS = ("belief", "ratio", "first", "ready", "share", "frozen")
+_ARRAYS = (
+    *("belief", "ratio", "first", "ready", "share", "frozen"),
+    *("low_since", "low_at", "shadow", "gain"),
+)
 _LEARNED = tuple(entry.name for entry in fields(Baseline))

@@ -11,6 +11,7 @@ from netwatch.detect.grid import (
     GRID,
     NORMAL,
     binomial_evidence,
+    count_evidence,
     normal_probability,
     ratio_evidence,
     start_belief,
@@ -104,3 +105,24 @@ def test_belief_stays_a_distribution_whatever_comes(
         assert np.isfinite(belief).all()
         assert (belief > 0).all()
         np.testing.assert_allclose(belief.sum(), 1, rtol=1e-6)
+
+
+def test_an_empty_bin_says_more_of_small_counts_than_a_bell_curve_would() -> None:
+    """Six are expected: none at all is e^-6 likely if all is well, and certain if all is cut."""
+    found = count_evidence(np.zeros(1), ONE * 6)[0]
+    whole, cut = np.flatnonzero(GRID == 1)[0], 0
+    assert found[cut] - found[whole] == pytest.approx(6, abs=0.2)
+    bell = ratio_evidence(np.zeros(1), ONE / np.sqrt(6), ONE * 4)[0]
+    assert bell[cut] - bell[whole] < 4.5
+
+
+@pytest.mark.parametrize("depth", [0.03, 0.28, 0.56, 1.0])
+def test_counts_are_most_likely_at_their_own_depth(depth: float) -> None:
+    found = count_evidence(np.array([depth]), ONE * 8)[0]
+    assert GRID[found.argmax()] == pytest.approx(depth)
+
+
+def test_no_probability_is_below_nothing() -> None:
+    belief = np.full((1, len(GRID)), 1e-12, np.float32)
+    belief[0, NORMAL] = np.float32(0.2) + np.float32(1e-8)
+    assert normal_probability(belief)[0] <= 1

@@ -1,0 +1,69 @@
+"""Which series are about one place, which places belong together, and what each kind can vouch."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from netwatch.detect.arrays import Bools, Rows
+from netwatch.model.atlas import Atlas
+from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.series import ACTIVE_SIGNALS, SeriesKey
+
+__all__ = ["NO_KIN", "Kin", "find_kin"]
+
+_USERS = frozenset({*ACTIVE_SIGNALS, "agents", "traffic"})
+"""Signals that users' own connections make, or that stand for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """Where the rows of a detector belong; arrays with a value a row.
+
+    Attributes:
+        signal, entity: number of each row's signal and entity.
+        above: number of the nearest scope above its entity, -1 for none.
+        country: number of its country in `countries`, -1 for none.
+        network: whether it is about a single network.
+        user: whether its signal shows what users have, rather than routes or noise.
+        countries: the countries, in the order of their numbers.
+    """
+
+    signal: Rows
+    entity: Rows
+    above: Rows
+    country: Rows
+    network: Bools
+    user: Bools
+    countries: tuple[Entity, ...]
+
+
+_NONE = np.zeros(0, np.intp)
+_NEVER = np.zeros(0, dtype=bool)
+NO_KIN = Kin(_NONE, _NONE, _NONE, _NONE, _NEVER, _NEVER, ())
+"""That of no rows."""
+
+
+def find_kin(keys: Sequence[SeriesKey], atlas: Atlas, wider: Collection[Entity]) -> Kin:
+    """Return where the rows of `keys` belong; `wider` entities are judged by their networks."""
+    signals: dict[str, int] = {}
+    entities: dict[Entity, int] = {}
+    scopes: dict[Entity, int] = {}
+    countries: dict[Entity, int] = {}
+    found = []
+    for key in keys:
+        above = next(iter(atlas.ancestors(key.entity)), None)
+        country = atlas.country(key.entity)
+        found.append(
+            (
+                signals.setdefault(key.signal, len(signals)),
+                entities.setdefault(key.entity, len(entities)),
+                -1 if above is None else scopes.setdefault(above, len(scopes)),
+                -1 if country is None else countries.setdefault(country, len(countries)),
+            )
+        )
+    signal, entity, above_number, place = np.array(found, np.intp).reshape(-1, 4).T
+    network = [key.entity.kind is EntityKind.ASN and key.entity not in wider for key in keys]
+    user = [key.signal in _USERS for key in keys]
+    flags = (np.array(network, dtype=bool), np.array(user, dtype=bool))
+    return Kin(signal, entity, above_number, place, *flags, tuple(countries))
