@@ -19,6 +19,7 @@ __all__ = [
     "AgentConfig",
     "AnalysisConfig",
     "BrokerConfig",
+    "CollectorConfig",
     "Config",
     "Duration",
     "FleetConfig",
@@ -26,6 +27,7 @@ __all__ = [
     "PlaceConfig",
     "PublishConfig",
     "StoreConfig",
+    "UplinkConfig",
     "VantageConfig",
     "WebConfig",
     "parse_config",
@@ -83,6 +85,26 @@ class BrokerConfig(_Section, frozen=True):
     tls: bool = False
 
 
+class UplinkConfig(_Section, frozen=True):
+    """`[[uplink]]`: one way from an agent to its observatory; better ones stand first."""
+
+    urls: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    username: str = ""
+    password: str = ""
+    authority: str = ""
+    alpn: str = ""
+
+
+class CollectorConfig(_Section, frozen=True):
+    """`[collector]`: where it takes batches over HTTP, and how fast agents may send."""
+
+    host: str = "127.0.0.1"
+    port: Port = 0
+    rate: Weight = 0.0
+    spread: Duration = Duration(seconds=60)
+    shared: bool = False
+
+
 class VantageConfig(_Section, frozen=True):
     """`[vantage]`: what is told about the place that this agent measures from."""
 
@@ -102,6 +124,7 @@ class AgentConfig(_Section, frozen=True):
     witness_period: Duration = Duration(seconds=30)
     budget: Literal["low", "standard", "full"] = "standard"
     quiet_hours: str = ""
+    burst: bool = False
 
 
 class FleetConfig(_Section, frozen=True):
@@ -187,6 +210,8 @@ class Config(_Section, frozen=True):
     data: str = "data"
     test: bool = False
     broker: BrokerConfig = BrokerConfig()
+    uplink: tuple[UplinkConfig, ...] = ()
+    collector: CollectorConfig = CollectorConfig()
     vantage: VantageConfig = VantageConfig()
     agent: AgentConfig = AgentConfig()
     fleet: FleetConfig = FleetConfig()

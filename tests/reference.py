@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from netwatch.cli.main import app
-from netwatch.config import Config, PlaceConfig
+from netwatch.config import Config, PlaceConfig, UplinkConfig
 from netwatch.model.measurement import Target
 from netwatch.plugins import load_plugin, plugin_names
 
@@ -22,6 +22,8 @@ __all__ = ["commands_page", "config_keys", "configuration_page", "leaf_commands"
 ROOT = Path(__file__).parents[1]
 _UNITS = (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 _SENTINEL = "required"
+_LISTS = {"uplink": UplinkConfig, "target": Target, "place": PlaceConfig}
+"""Tables of which there may be many."""
 
 MEANINGS = {
     "data": "folder in which everything is kept",
@@ -32,6 +34,16 @@ MEANINGS = {
     "broker.username": "the name to log in with",
     "broker.password": "the password, or `$NAME` of the environment; embedded makes its own",
     "broker.tls": "speak TLS to the broker",
+    "uplink.urls": "addresses of one rung: `mqtts://host:8883`, `wss://host/mqtt`, `https://host`",
+    "uplink.username": "the name to log in with; empty takes the broker's",
+    "uplink.password": "the password, or `$NAME` of the environment; empty takes the broker's",
+    "uplink.authority": "file with the certificates that TLS trusts; empty is the system's",
+    "uplink.alpn": "protocol named in the TLS handshake, such as `mqtt` on port 443",
+    "collector.host": "where `netwatch collect` takes batches over HTTP",
+    "collector.port": "its port; 0 leaves that to the page of `netwatch up`",
+    "collector.rate": "batches a second of one agent; 0 leaves it to them",
+    "collector.spread": "agents that were cut off together come back within it",
+    "collector.shared": "share the batches with other collectors at the same broker",
     "vantage.id": "name of this agent: 1 to 64 letters, digits, `.`, `_` and `-`",
     "vantage.country": "the country it measures from, two letters",
     "vantage.asn": "the network it measures from",
@@ -46,6 +58,7 @@ MEANINGS = {
     "fleet.url": "where agents reach the HTTP service; empty takes `publish.url`",
     "fleet.brokers": "where enrolled agents send to, as `mqtts://host:8883`, best first",
     "fleet.open_weight": "how far an agent that never enrolled is believed, 0 to 1",
+    "agent.burst": "when its line changes, ask five times as often, 30 minutes a day at most",
     "store.engine": "where series are kept; see the stores below",
     "store.url": "address of InfluxDB",
     "store.database": "database; on InfluxDB 2 the bucket",
@@ -123,9 +136,9 @@ def config_keys() -> dict[str, dict[str, str]]:
     for entry in msgspec.structs.fields(Config):
         if isinstance(entry.default, msgspec.Struct):
             tables[entry.name] = dict(_rows_of(type(entry.default)))
-        elif entry.name not in {"target", "place"}:
+        elif entry.name not in _LISTS:
             tables[""][entry.name] = _text(entry.default)
-    tables["target"], tables["place"] = dict(_rows_of(Target)), dict(_rows_of(PlaceConfig))
+    tables |= {name: dict(_rows_of(kind)) for name, kind in _LISTS.items()}
     return tables
 
 
@@ -133,7 +146,7 @@ def _title(table: str) -> str:
     """Return a table's heading."""
     if not table:
         return "The top of the file"
-    return f"`[[{table}]]`" if table in {"target", "place"} else f"`[{table}]`"
+    return f"`[[{table}]]`" if table in _LISTS else f"`[{table}]`"
 
 
 def configuration_page() -> str:

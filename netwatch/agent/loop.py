@@ -9,11 +9,15 @@ from datetime import datetime
 from time import monotonic
 
 from netwatch.agent.gaps import GapWatch, suspended_seconds
+from netwatch.agent.lives import begin_life
 from netwatch.agent.measuring import Measurer
+from netwatch.agent.rungs import LinkFactory, Outcome, Way
 from netwatch.agent.spool import Spool
-from netwatch.agent.uplink import LinkFactory, Uplink
+from netwatch.agent.thinning import NOTE
+from netwatch.agent.uplink import Uplink
 from netwatch.config import AgentConfig
 from netwatch.model.errors import StoreError
+from netwatch.model.failure import failure_of
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.protocols import Clock, Probe
 from netwatch.together import first_end
@@ -42,11 +46,14 @@ class AgentParts:
         vantage: who and where it is.
         targets: what it probes.
         probes: name and probe, for every name that a target asks for.
-        connect: makes a link to the collector, with the given last will.
+        connect: makes a link to the collector, with the given last will; the only way where
+            `ways` names none.
         spool: where measurements wait; the caller closes it.
         clock: the wall clock.
         config: how often and how patiently.
         paused: tells whether the person at the machine wants nothing measured right now.
+        ways: how to get to the collector, best rungs first.
+        sign: signs what is said about presence; without, it goes unsigned.
     """
 
     vantage: Vantage
@@ -57,6 +64,8 @@ class AgentParts:
     clock: Clock
     config: AgentConfig = field(default_factory=AgentConfig)
     paused: Callable[[], bool] = _never
+    ways: Sequence[Way] = ()
+    sign: Callable[[bytes], bytes] = bytes
 
 
 async def run_agent(parts: AgentParts) -> None:
@@ -66,9 +75,9 @@ async def run_agent(parts: AgentParts) -> None:
     """
     pace = parts.config.seal.total_seconds()
     with Worker("spool") as worker:
-        uplink = Uplink(
-            parts.vantage.id, parts.connect, spool=parts.spool, worker=worker, pace=pace
-        )
+        life = await worker.do(begin_life, parts.vantage.id, parts.spool, parts.clock(), parts.sign)
+        ways = parts.ways or (Way("link", "", parts.connect),)
+        uplink = Uplink(life, ways, spool=parts.spool, worker=worker, pace=pace)
         measurer = Measurer(
             parts.vantage.id,
             parts.targets,
@@ -78,6 +87,7 @@ async def run_agent(parts: AgentParts) -> None:
         )
         measurer.paused = parts.paused
         keeper = _Keeper(parts, worker, uplink, measurer)
+        uplink.noted = keeper.note_rung
         try:
             await first_end(measurer.run(keeper.take), keeper.run(pace), uplink.run())
         finally:
@@ -97,10 +107,34 @@ class _Keeper:
         self._gaps = GapWatch(suspended_seconds())
         self._held: deque[Measurement] = deque(maxlen=_HELD)
         self._ill = False
+        self._alive_at = monotonic()
+        self._quiet = 1.5 * parts.config.witness_period.total_seconds()
 
     def take(self, measurement: Measurement) -> None:
-        """Hold one until the next commit."""
+        """Hold one until the next commit; after a silence, a sign of life wakes the uplink."""
         self._held.append(measurement)
+        if measurement.alive:
+            now = monotonic()
+            if now - self._alive_at > self._quiet:
+                self._uplink.hint()
+            self._alive_at = now
+
+    def note_rung(self, outcome: Outcome) -> None:
+        """Make a note of how a way to the collector fares, as a record of this line's health."""
+        failure, scope = outcome.failure, ""
+        if failure is not None:
+            scope = failure_of(failure).scope.value
+        self._held.append(
+            Measurement(
+                target=f"{NOTE}uplink-{outcome.rung}",
+                probe="agent",
+                time=self._clock(),
+                failure=failure,
+                scope=scope,
+                alive=failure is None,
+                seconds=0.0,
+            )
+        )
 
     async def run(self, pace: float) -> None:
         """Commit at least every second, seal every `pace` seconds."""

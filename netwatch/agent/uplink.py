@@ -1,83 +1,66 @@
 """Sends sealed batches and forgets each only when the collector says that it is durable.
 
-The newest batch goes first, so that the present is known at once; the backlog follows,
-oldest first, in at most a quarter of the window. A broker's receipt proves nothing.
+What was measured since the link came up goes at once, so that the present is known; the
+backlog follows, oldest first, at a quarter of the allowed rate at the most. A broker's
+receipt proves nothing: a way that takes batches and brings no acknowledgement has failed,
+and the next one is tried. From a lower rung we look for a better one now and then.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from random import Random
 from time import monotonic
 
 import msgspec
 
+from netwatch.agent.asking import Asking
+from netwatch.agent.flight import WINDOW, Flight, Pacer
+from netwatch.agent.lives import Life
+from netwatch.agent.receipts import COLLECTOR, open_acknowledgement
+from netwatch.agent.rungs import Ladder, Outcome, Way
 from netwatch.agent.spool import Sealed, Spool
-from netwatch.model.errors import InputError, LinkError
+from netwatch.model.errors import InputError, LinkError, StoreError
 from netwatch.protocols import Link, Message
 from netwatch.together import first_end
-from netwatch.wire.acknowledgement import Acknowledgement, unpack_acknowledgement
-from netwatch.wire.session import connect_patiently
-from netwatch.wire.signing import ACKNOWLEDGEMENT, open_signed
+from netwatch.wire.acknowledgement import Acknowledgement
+from netwatch.wire.drain import Drain, unpack_drain
+from netwatch.wire.signing import DRAIN, open_signed
 from netwatch.wire.topics import (
+    DRAIN_TOPIC,
     FLEET_TARGETS,
     acknowledgement_topic,
     batch_topic,
-    presence_topic,
 )
 from netwatch.worker import Worker
 
-__all__ = ["LinkFactory", "Uplink"]
+__all__ = ["UPLINK", "Uplink"]
 
-LinkFactory = Callable[[Message | None], Link]
-"""Makes a link that has not connected yet, with a last will or without."""
-
+UPLINK = "uplink"
+"""Under this name the spool remembers, as JSON, which rung carries us and how all fared."""
+_DRAIN = "drain"
 _log = logging.getLogger("netwatch.agent.uplink")
-_WINDOW = 8
-"""Batches under way without an acknowledgement."""
-_BACKLOG = _WINDOW // 4
-_LONGEST_RESEND = 900.0
-
-
-@dataclass(slots=True)
-class _Sent:
-    """A batch under way: when to send it again, and how long to wait after that."""
-
-    resend_at: float
-    wait: float
-
-
-@dataclass(slots=True)
-class _Flight:
-    """What is under way. Batches that waited in vain leave the window until their time comes."""
-
-    patience: float
-    sent: dict[int, _Sent] = field(default_factory=dict)
-
-    def note(self, sequence: int, now: float) -> None:
-        """Take down that `sequence` was sent; each time doubles the wait for its answer."""
-        before = self.sent.get(sequence)
-        wait = min(before.wait * 2, _LONGEST_RESEND) if before else self.patience
-        self.sent[sequence] = _Sent(now + wait, wait)
-
-    def forget(self, low: int, high: int) -> None:
-        """Drop what was acknowledged."""
-        for sequence in [one for one in self.sent if low <= one <= high]:
-            del self.sent[sequence]
-
-    def waiting(self, now: float) -> set[int]:
-        """Return the sequences whose answer is still awaited."""
-        return {sequence for sequence, sent in self.sent.items() if sent.resend_at > now}
+# In paces, ten seconds each as a rule:
+_PATIENCE = 6
+"""until a batch is sent again,"""
+_STALL = 12
+"""until a way without an acknowledgement has failed,"""
+_SPREAD = 6
+"""in which agents come back after they were cut off together, unless the collector says."""
+_BETTER = 30
+"""between two looks for a better rung; doubled each time that it failed after all."""
+_MOST_RELAPSES = 4
+_RATE = 160
+"""Batches that may be sent in a pace."""
 
 
 class Uplink:
     """Keeps one link to the collector, through broken connections, until it is cancelled.
 
     Args:
-        agent: the agent's id.
-        connect: makes a link.
+        life: who we are, and what we say of ourselves.
+        ways: how to get there, best rungs first.
         spool, worker: the batches, and the thread that may touch them.
         pace: seconds between seals; every patience is a multiple of it.
 
@@ -85,139 +68,271 @@ class Uplink:
         told: the collector's clock in milliseconds since 1970 as it said last, and the
             monotonic time at which we heard it.
         offer_list: takes a target list as it came; set it before `run`. Blocks.
+        noted: told of every change in how a rung fares.
+        asking: learns the time from what is acknowledged; set it before `run`.
     """
 
     def __init__(
-        self,
-        agent: str,
-        connect: LinkFactory,
-        *,
-        spool: Spool,
-        worker: Worker,
-        pace: float,
+        self, life: Life, ways: Sequence[Way], *, spool: Spool, worker: Worker, pace: float
     ) -> None:
-        self._agent = agent
-        self._connect = connect
+        self._life = life
         self._spool = spool
         self._worker = worker
         self._pace = pace
         self._random = Random()  # noqa: S311 - spreads reconnections, hides nothing
-        self._flight = _Flight(patience=6 * pace)
-        self._nudged = asyncio.Event()
+        self._ladder = Ladder(ways, pace=pace, random=self._random)
+        self._ladder.noted = self._take_note
+        self._flight = Flight(patience=_PATIENCE * pace)
+        self._pacer = Pacer(_RATE / pace)
+        self._nudged, self._changed = asyncio.Event(), asyncio.Event()
+        self._present = 0
+        self._answered = False
+        self._way: Way | None = None
+        self._better: tuple[Way, Link] | None = None
+        self._relapses = 0
+        self._drain: Drain | None = None
+        self._unopened: bytes | None = None
         self.told: tuple[int, float] | None = None
         self.offer_list: Callable[[bytes], None] | None = None
+        self.noted: Callable[[Outcome], None] = lambda _: None
+        self.asking = Asking()
 
     def nudge(self) -> None:
         """Say that there is something new to send."""
         self._nudged.set()
 
+    def hint(self) -> None:
+        """Say that the network seems to be back."""
+        self._ladder.hint()
+
     async def run(self) -> None:
         """Connect, send, and connect again; returns only by cancellation."""
-        while True:
-            link = await connect_patiently(
-                lambda: self._connect(self._presence("lost")), pace=self._pace, random=self._random
-            )
-            try:
-                await self._hold(link)
-            except LinkError as error:
-                _log.warning("uplink lost: %s", error)
-            await asyncio.sleep(self._random.uniform(0, self._pace))
+        with suppress(StoreError):
+            await self._obey(await self._worker.do(self._spool.fact, _DRAIN))
+        await first_end(self._keep_linked(), self._keep_status())
 
-    async def _hold(self, link: Link) -> None:
-        """Use a link until it breaks.
+    async def _keep_linked(self) -> None:
+        """Hold one link after another."""
+        below = -1
+        while True:
+            way, link = self._take_better() or await self._ladder.climb(
+                self._life.will, below=below, spread=self._spread
+            )
+            self._way, self._answered = way, False
+            below = await self._use(way, link)
+            if below < 0 and not self._has_better():
+                # Whoever was cut off together must not come back in the same moment.
+                await asyncio.sleep(self._random.uniform(0, self._spread))
+
+    async def _use(self, way: Way, link: Link) -> int:
+        """Hold a link to its end; return the rung below which to look then, -1 for all."""
+        try:
+            await self._hold(way, link)
+        except StoreError as error:
+            _log.error("spool: %s", error)
+        except LinkError as error:
+            if not self._has_better():
+                _log.warning("uplink lost: %s", error)
+                return self._judge_loss(way, error)
+        return -1
+
+    def _take_better(self) -> tuple[Way, Link] | None:
+        """Return the connected link on a better rung, if one was found; it is used once."""
+        found, self._better = self._better, None
+        return found
+
+    def _has_better(self) -> bool:
+        return self._better is not None
+
+    def _judge_loss(self, way: Way, error: LinkError) -> int:
+        """Return the rung below which to look now: -1, or that of a way that never worked."""
+        self._way = None
+        self._changed.set()
+        if self._answered:
+            return -1
+        self._ladder.failed(way, error)
+        self._relapses = min(self._relapses + 1, _MOST_RELAPSES)
+        return self._ladder.place(way)
+
+    @property
+    def _spread(self) -> float:
+        return self._drain.spread if self._drain else _SPREAD * self._pace
+
+    async def _hold(self, way: Way, link: Link) -> None:
+        """Use a link until it breaks, or a better one is found.
 
         Raises:
-            LinkError: it broke.
+            LinkError: it broke, or is of no use.
         """
         try:
-            await link.subscribe(acknowledgement_topic(self._agent))
-            if self.offer_list is not None:
-                await link.subscribe(FLEET_TARGETS)
-            birth = self._presence("up")
+            await self._subscribe(link)
+            birth = self._life.birth(way.rung)
             await link.publish(birth.topic, birth.payload, retain=True)
-            _log.info("uplink of %s is up", self._agent)
-            # What was under way on the old link may be lost; the new one starts afresh.
-            self._flight.sent.clear()
-            await first_end(self._listen(link), self._send(link))
+            _log.info("uplink of %s is up by %s", self._life.agent, way.rung)
+            self._flight.begin(monotonic())
+            newest = await self._worker.do(self._spool.newest, 1)
+            self._present = newest[0].sequence if newest else 0
+            await first_end(
+                self._listen(link, way),
+                self._send(link),
+                self._watch_silence(way),
+                self._seek_better(way),
+            )
         except asyncio.CancelledError:
-            await self._part(link)
+            await self._part(way, link)
             raise
         finally:
             await link.__aexit__(None, None, None)
 
-    async def _part(self, link: Link) -> None:
+    async def _subscribe(self, link: Link) -> None:
+        """Ask for what concerns us; a broker may keep the fleet's topics from us."""
+        await link.subscribe(acknowledgement_topic(self._life.agent))
+        if self.offer_list is not None:
+            await link.subscribe(FLEET_TARGETS)
+        with suppress(LinkError):
+            await link.subscribe(DRAIN_TOPIC)
+
+    async def _part(self, way: Way, link: Link) -> None:
         """Say that we stop on purpose, if that is quickly said."""
-        farewell = self._presence("stop")
+        farewell = self._life.goodbye(way.rung, "shutdown")
         with suppress(LinkError, TimeoutError):
             async with asyncio.timeout(1):
                 await link.publish(farewell.topic, farewell.payload, retain=True)
 
     async def _send(self, link: Link) -> None:
-        """Send what waits, as the window allows."""
+        """Send what waits, as window and rate allow."""
         while True:
             self._nudged.clear()
             async for batch in self._choose():
-                await link.publish(batch_topic(self._agent), batch.payload)
+                self.asking.sent(batch.sequence)
+                await link.publish(batch_topic(self._life.agent), batch.payload)
                 self._flight.note(batch.sequence, monotonic())
-            try:
-                await asyncio.wait_for(self._nudged.wait(), self._pace)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._nudged.wait(), min(self._pace, self._pacer.wait()))
 
     async def _choose(self) -> AsyncIterator[Sealed]:
-        """Yield the batches to send now: the newest, and a quarter of backlog."""
+        """Yield the batches to send now: those of the present, then backlog."""
         waiting = self._flight.waiting(monotonic())
-        room = _WINDOW - len(waiting)
+        room = WINDOW - len(waiting)
         if room <= 0:
             return
-        newest = await self._worker.do(self._spool.newest, 1, without=waiting)
+        newest = await self._worker.do(self._spool.newest, room, without=waiting)
+        newest = [batch for batch in newest if batch.sequence >= self._present]
         for batch in newest:
             yield batch
             waiting.add(batch.sequence)
-        share = min(room - len(newest), _BACKLOG)
+        share = min(room - len(newest), self._pacer.ready(monotonic()))
+        if share <= 0:
+            return
         for batch in await self._worker.do(self._spool.oldest, share, without=waiting):
+            self._pacer.take(1)
             yield batch
 
-    async def _listen(self, link: Link) -> None:
-        """Take acknowledgements, and target lists."""
+    async def _watch_silence(self, way: Way) -> None:
+        """Watch whether what is sent is ever acknowledged, where there is another way.
+
+        Raises:
+            LinkError: it is not.
+        """
+        while True:
+            await asyncio.sleep(self._pace)
+            silence = self._flight.silence(monotonic())
+            if silence > _STALL * self._pace and len(self._ladder.rungs) > 1:
+                self._answered = False
+                raise LinkError(f"{way.rung} takes batches, and for {silence:.0f} s none was kept")
+
+    async def _seek_better(self, way: Way) -> None:
+        """Look for a better rung than that of `way`; return once one is connected."""
+        place = self._ladder.place(way)
+        while True:
+            wait = _BETTER * self._pace * 2**self._relapses
+            await asyncio.sleep(self._random.uniform(0.5, 1.5) * wait)
+            if place:
+                self._better = await self._ladder.try_rungs(
+                    self._ladder.rungs[:place], self._life.will
+                )
+            if self._better is not None:
+                return
+
+    async def _listen(self, link: Link, way: Way) -> None:
+        """Take acknowledgements, target lists, and how fast we may send."""
         async for message in link.messages():
             if message.topic == FLEET_TARGETS and self.offer_list is not None:
                 await self._worker.do(self.offer_list, message.payload)
-                continue
-            answer = await self._open(message)
-            if answer is None:
-                continue
-            self.told = answer.milliseconds, monotonic()
-            for low, high in answer.kept:
-                self._flight.forget(low, high)
-            await self._worker.do(self._spool.acknowledge, answer.kept)
-            for sequence, reason in answer.refused:
-                _log.warning("the collector refused batch %d: %s", sequence, reason)
-                self._flight.forget(sequence, sequence)
-            if answer.refused:
-                await self._worker.do(self._spool.refuse, answer.refused)
-            self.nudge()
+            elif message.topic == DRAIN_TOPIC:
+                await self._obey(message.payload)
+            elif (answer := await self._open(message)) is not None:
+                if not self._answered:
+                    self._answered, self._relapses = True, 0
+                    self._ladder.worked(way)
+                    self._changed.set()
+                try:
+                    await self._believe(answer)
+                except StoreError as error:
+                    # What could not be forgotten goes again and is forgotten then.
+                    _log.error("spool: %s", error)
+                if self._unopened is not None:
+                    await self._obey(self._unopened)
+
+    async def _believe(self, answer: Acknowledgement) -> None:
+        """Forget what is kept; keep back what is refused."""
+        now = monotonic()
+        self.told = answer.milliseconds, now
+        self.asking.answered(answer)
+        for low, high in answer.kept:
+            self._flight.forget(low, high, now)
+        await self._worker.do(self._spool.acknowledge, answer.kept)
+        for sequence, reason in answer.refused:
+            _log.warning("the collector refused batch %d: %s", sequence, reason)
+            self._flight.forget(sequence, sequence, now)
+        if answer.refused:
+            await self._worker.do(self._spool.refuse, answer.refused)
+        self.nudge()
 
     async def _open(self, message: Message) -> Acknowledgement | None:
-        """Return an acknowledgement that is the collector's and for us.
-
-        The first key that signs one is the collector's for good: a broker that forges them
-        would have us forget what nobody has.
-        """
+        """Return an acknowledgement that is the collector's and for us."""
         try:
-            plain, key = open_signed(message.payload, ACKNOWLEDGEMENT)
-            answer = unpack_acknowledgement(plain)
+            return await self._worker.do(
+                open_acknowledgement, message.payload, self._life.agent, self._spool
+            )
         except InputError as error:
             _log.warning("%s", error)
             return None
-        if answer.agent != self._agent:
-            return None
-        if not await self._worker.do(self._spool.trust, "collector", key):
-            _log.warning("an acknowledgement is not signed with the collector's key")
-            return None
-        return answer
 
-    def _presence(self, state: str) -> Message:
-        """Return what is said about us while in `state`."""
-        payload = msgspec.json.encode({"state": state})
-        return Message(presence_topic(self._agent), payload, retained=True)
+    async def _obey(self, message: bytes | None) -> None:
+        """Send as fast as the collector says, if it is the collector who says so."""
+        if message is None:
+            return
+        known = await self._worker.do(self._spool.fact, COLLECTOR)
+        # Until an acknowledgement has shown the collector's key, nobody can say so.
+        self._unopened = message if known is None else None
+        if known is None:
+            return
+        try:
+            plain, key = open_signed(message, DRAIN)
+            drain = unpack_drain(plain)
+        except InputError as error:
+            _log.warning("%s", error)
+            return
+        if key != known or (self._drain and drain.milliseconds < self._drain.milliseconds):
+            _log.warning("a drain rate is not the collector's, or is older than what it said")
+            return
+        self._drain = drain
+        self._pacer.limit(drain.rate)
+        await self._worker.do(self._spool.remember, _DRAIN, message)
+
+    def _take_note(self, outcome: Outcome) -> None:
+        self._changed.set()
+        self.noted(outcome)
+
+    async def _keep_status(self) -> None:
+        """Write down how the rungs fare, for who asks for the agent's status."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            told = {
+                "rung": self._way.rung if self._way and self._answered else None,
+                "rungs": list(self._ladder.outcomes.values()),
+            }
+            with suppress(StoreError):
+                await self._worker.do(self._spool.remember, UPLINK, msgspec.json.encode(told))

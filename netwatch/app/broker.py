@@ -10,7 +10,7 @@ from netwatch.config import BrokerConfig, Config
 from netwatch.model.errors import ConfigError
 from netwatch.protocols import Link, Message
 from netwatch.secret import read_secret
-from netwatch.wire.mqtt import MqttLink
+from netwatch.wire.mqtt import MqttLink, MqttSession
 
 __all__ = ["broker_password", "link_factory"]
 
@@ -51,8 +51,14 @@ def _write_secret(path: Path, secret: str) -> None:
     part.unlink()
 
 
-def link_factory(broker: BrokerConfig, password: str) -> Callable[[Message | None], Link]:
-    """Return a function that makes a link to the broker, with the given last will."""
+def link_factory(
+    broker: BrokerConfig, password: str, *, agent: str = ""
+) -> Callable[[Message | None], Link]:
+    """Return a function that makes a link to the broker, with the given last will.
+
+    The links of an `agent` that have a will take up its session, where the broker keeps any;
+    the embedded one does not.
+    """
 
     def connect(will: Message | None) -> Link:
         return MqttLink(
@@ -61,6 +67,7 @@ def link_factory(broker: BrokerConfig, password: str) -> Callable[[Message | Non
             username=broker.username,
             password=password,
             tls=broker.tls,
+            session=MqttSession(agent) if agent and will and not broker.embedded else None,
             will=will,
         )
 

@@ -16,6 +16,7 @@ from netwatch.app.places import make_atlas, write_places
 from netwatch.app.stores import open_ledger, open_store
 from netwatch.collector.inbox import Inbox
 from netwatch.collector.loop import CollectorParts, run_collector
+from netwatch.collector.mailbox import Mailbox
 from netwatch.collector.tally import Tally
 from netwatch.config import Config
 from netwatch.detect.detector import GridDetector
@@ -26,6 +27,7 @@ from netwatch.model.atlas import Atlas
 from netwatch.model.incident import Incident, Post
 from netwatch.protocols import SeriesStore
 from netwatch.publish.wording import compose_posts
+from netwatch.signals.attendance import PRESENCE_FILE, Attendance
 from netwatch.wire.broker import EmbeddedBroker
 
 __all__ = ["Opened", "make_pipeline", "open_parts", "run_analyze", "run_broker", "run_collect"]
@@ -43,6 +45,7 @@ class Opened:
         atlas: its places.
         store, ledger: opened; `open_parts` closes them.
         tally: what the collector counts, where it runs in this process.
+        mailbox: what doors in this process bring to a collector in this process.
     """
 
     config: Config
@@ -50,6 +53,7 @@ class Opened:
     store: SeriesStore
     ledger: SqlLedger
     tally: Tally = field(default_factory=Tally)
+    mailbox: Mailbox = field(default_factory=Mailbox)
 
 
 @contextmanager
@@ -100,7 +104,10 @@ async def run_collect(opened: Opened) -> None:
     config = opened.config
     password = broker_password(config)
     identity = read_or_make_identity(Path(config.data) / "collector.key")
-    with Inbox(Path(config.data) / "inbox.sqlite") as inbox:
+    with (
+        Inbox(Path(config.data) / "inbox.sqlite") as inbox,
+        Attendance(Path(config.data) / PRESENCE_FILE) as attendance,
+    ):
         await run_collector(
             CollectorParts(
                 connect=link_factory(config.broker, password),
@@ -111,6 +118,9 @@ async def run_collect(opened: Opened) -> None:
                 config=config.analysis,
                 tally=opened.tally,
                 signer=identity.signer,
+                mailbox=opened.mailbox,
+                attendance=attendance,
+                broker=f"{config.broker.host}:{config.broker.port}",
             )
         )
 

@@ -4,7 +4,7 @@ Everything is computed from the raw log, so doing it twice, or again after a cra
 point, writes the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from netwatch.collector.inbox import Inbox
@@ -14,13 +14,22 @@ from netwatch.model.measurement import Target
 from netwatch.model.series import Bin
 from netwatch.protocols import SeriesStore
 from netwatch.signals.account import Row, account
+from netwatch.signals.attendance import WILL_LATENESS
 from netwatch.signals.reachability import floor_time
 
-__all__ = ["Closer"]
+__all__ = ["Beside", "Closer"]
 
 _STRETCH = timedelta(minutes=15)
 """How much is counted at once when there is much to catch up."""
 _LATE_AT_ONCE = 200
+
+Beside = Callable[[datetime, datetime], list[Bin]]
+"""Returns the bins of one interval that are counted from something else than batches."""
+
+
+def _nothing(_start: datetime, _end: datetime) -> list[Bin]:
+    """Count nothing beside the batches."""
+    return []
 
 
 class Closer:
@@ -29,6 +38,8 @@ class Closer:
     Attributes:
         width: the width of a bin.
         until: all bins before this are closed; None before the first.
+        beside: counts what does not come from batches; may tell of an interval again, up to
+            `WILL_LATENESS` after it was closed, since wills come late.
 
     Raises:
         StoreError: from every method, when inbox or store cannot be read or written.
@@ -45,6 +56,7 @@ class Closer:
     ) -> None:
         self.width = width
         self.until = store.closed_until()
+        self.beside: Beside = _nothing
         self._inbox = inbox
         self._store = store
         self._targets = targets
@@ -81,9 +93,17 @@ class Closer:
     def _put(self, start: datetime, end: datetime, *, closed_until: datetime | None = None) -> None:
         """Bring an interval to the store, which says what of it can never be kept."""
         try:
-            self._store.put_bins(self._count(start, end), closed_until=closed_until)
+            bins = [*self._look_beside(start, end), *self._count(start, end)]
+            self._store.put_bins(bins, closed_until=closed_until)
         except InputError as error:
             self._tally.complain("refused", str(error))
+
+    def _look_beside(self, start: datetime, end: datetime) -> Iterator[Bin]:
+        """Yield what is counted beside the batches, the intervals just before included."""
+        time = start + (-WILL_LATENESS // self.width) * self.width
+        while time < end:
+            yield from self.beside(time, time + self.width)
+            time += self.width
 
     def _count(self, start: datetime, end: datetime) -> list[Bin]:
         """Count what the inbox holds of an interval, broken vantages left out."""

@@ -1,29 +1,44 @@
-"""The collector: hear, keep, acknowledge, and close bins while it can hear."""
+"""The collector: hear, keep, acknowledge, and close bins while it can hear.
+
+Batches come over the link to the broker and through the doors of the HTTP service; both end
+in one mailbox, and one task empties it, so that doors work on while the broker is away.
+"""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from random import Random
 
 from netwatch.collector.closer import Closer
 from netwatch.collector.inbox import Inbox
 from netwatch.collector.intake import Intake
+from netwatch.collector.mailbox import Arrival, Mailbox
+from netwatch.collector.presence import Watcher
 from netwatch.collector.tally import Tally
 from netwatch.config import AnalysisConfig
 from netwatch.model.errors import LinkError, StoreError
 from netwatch.model.measurement import Target
 from netwatch.protocols import Clock, Link, Message, SeriesStore
+from netwatch.signals.attendance import Attendance, count_agents
 from netwatch.together import first_end
-from netwatch.wire.acknowledgement import pack_acknowledgement
+from netwatch.wire.acknowledgement import Acknowledgement, pack_acknowledgement
+from netwatch.wire.drain import Drain, pack_drain
 from netwatch.wire.session import connect_patiently
-from netwatch.wire.signing import ACKNOWLEDGEMENT, Signer
-from netwatch.wire.topics import ALL_BATCHES, acknowledgement_topic
+from netwatch.wire.signing import ACKNOWLEDGEMENT, DRAIN, Signer
+from netwatch.wire.topics import (
+    ALL_BATCHES,
+    ALL_PRESENCE,
+    DRAIN_TOPIC,
+    SHARED_BATCHES,
+    acknowledgement_topic,
+    topic_agent,
+)
 from netwatch.worker import Worker
 
 __all__ = ["CollectorParts", "run_collector"]
 
-_WAITING = 1_000
-"""Messages between the link and the disk; beyond, the link waits."""
 _TOGETHER = 256
 """Messages in one transaction."""
 _LONGEST_TICK = 1.0
@@ -42,6 +57,12 @@ class CollectorParts:
         config: bin width and grace.
         tally: what was counted, for whoever shows it.
         signer: signs acknowledgements; without, they go unsigned.
+        mailbox: where the doors of the HTTP service put what they are brought.
+        attendance: the log of who is there, None to watch nobody; the caller closes it.
+        settle: how long agents have to come back after our own link was down.
+        drain: how fast agents may send, None to leave it to them.
+        broker: what the broker is called in the attendance log.
+        shared: whether several collectors share the batches between them.
     """
 
     connect: Callable[[Message | None], Link]
@@ -52,6 +73,12 @@ class CollectorParts:
     config: AnalysisConfig = field(default_factory=AnalysisConfig)
     tally: Tally = field(default_factory=Tally)
     signer: Signer | None = None
+    mailbox: Mailbox = field(default_factory=Mailbox)
+    attendance: Attendance | None = None
+    settle: timedelta = timedelta(minutes=3)
+    drain: Drain | None = None
+    broker: str = ""
+    shared: bool = False
 
 
 async def run_collector(parts: CollectorParts) -> None:
@@ -63,99 +90,190 @@ async def run_collector(parts: CollectorParts) -> None:
     """
     with Worker("collector") as worker:
         collector = _Collector(parts, worker)
-        while True:
-            pace = min(parts.config.grace.total_seconds(), _LONGEST_TICK)
-            link = await connect_patiently(
-                lambda: parts.connect(None),
-                pace=pace,
-                random=Random(),  # noqa: S311 - jitter
-            )
-            try:
-                await collector.hold(link)
-            except LinkError as error:
-                parts.tally.complain("link_lost", str(error))
-            await asyncio.sleep(pace / 10)
+        try:
+            await collector.open()
+            await first_end(collector.keep(), collector.follow())
+        finally:
+            parts.mailbox.shut()
 
 
 class _Collector:
-    """The collector's three tasks around one link."""
+    """The collector's tasks around one mailbox and one link after another."""
 
     def __init__(self, parts: CollectorParts, worker: Worker) -> None:
         self._parts = parts
         self._worker = worker
         self._intake = Intake(parts.inbox, clock=parts.clock, tally=parts.tally)
         self._closer: Closer | None = None
+        self._watcher: Watcher | None = None
+        self._link: Link | None = None
+        self._broken = asyncio.Event()
+        self._drain = self._say_drain()
+        parts.mailbox.drain = self._drain
 
-    async def hold(self, link: Link) -> None:
+    async def open(self) -> None:
+        """Read from the store how far we have come, as soon as it lets us."""
+        while self._closer is None:
+            try:
+                self._closer = await self._worker.do(self._open)
+            except StoreError as error:
+                self._parts.tally.complain("store", str(error))
+                await asyncio.sleep(_LONGEST_TICK)
+
+    async def follow(self) -> None:
+        """Hold a link to the broker, and another when it breaks."""
+        pace = min(self._parts.config.grace.total_seconds(), _LONGEST_TICK)
+        while True:
+            link = await connect_patiently(
+                lambda: self._parts.connect(None),
+                pace=pace,
+                random=Random(),  # noqa: S311 - jitter
+            )
+            try:
+                await self._hold(link)
+            except LinkError as error:
+                present = await self._watch(lambda watcher: watcher.went_deaf())
+                more = f"; its {present} agents do not count as lost" if present else ""
+                self._parts.tally.complain("link_lost", f"{error}{more}")
+            await asyncio.sleep(pace / 10)
+
+    async def keep(self) -> None:
+        """Keep what arrives, as much at once as is there, then acknowledge it."""
+        while True:
+            arrivals = await self._parts.mailbox.take(_TOGETHER)
+            try:
+                answers = await self._worker.do(self._take, arrivals)
+            except StoreError as error:
+                # Not acknowledged: the agents keep it and send it again.
+                self._parts.tally.complain("inbox", f"nothing can be kept: {error}")
+                answers = {}
+            behind_doors = {
+                topic_agent(one.message.topic) for one in arrivals if one.answer is not None
+            }
+            for arrival in arrivals:
+                arrival.reply(answers.get(topic_agent(arrival.message.topic)))
+            for agent, message in answers.items():
+                if agent not in behind_doors:
+                    await self._tell(agent, message)
+
+    async def _hold(self, link: Link) -> None:
         """Use a link until it breaks.
 
         Raises:
             LinkError: it broke.
         """
-        arrived: asyncio.Queue[Message] = asyncio.Queue(_WAITING)
+        self._broken.clear()
         try:
-            closer = await self._open_closer()
-            await link.subscribe(ALL_BATCHES)
-            await first_end(
-                _listen(link, arrived), self._keep(link, arrived, closer), self._close(closer)
-            )
+            await link.subscribe(SHARED_BATCHES if self._parts.shared else ALL_BATCHES)
+            if self._watcher is not None:
+                await link.subscribe(ALL_PRESENCE)
+            if self._drain is not None:
+                await link.publish(DRAIN_TOPIC, self._drain, retain=True)
+            self._link = link
+            await self._watch(lambda watcher: watcher.came_back(self._parts.broker))
+            await first_end(self._listen(link), self._close(), self._broken_off())
         finally:
+            self._link = None
             await link.__aexit__(None, None, None)
 
-    async def _open_closer(self) -> Closer:
-        """Read from the store how far we have come, as soon as it lets us."""
-        while self._closer is None:
-            try:
-                self._closer = await self._worker.do(
-                    Closer,
-                    self._parts.inbox,
-                    self._parts.store,
-                    targets=self._parts.targets,
-                    width=self._parts.config.bin,
-                    tally=self._parts.tally,
-                )
-            except StoreError as error:
-                self._parts.tally.complain("store", str(error))
-                await asyncio.sleep(_LONGEST_TICK)
-        return self._closer
+    async def _broken_off(self) -> None:
+        """Wait until something could not be published.
 
-    async def _keep(self, link: Link, arrived: asyncio.Queue[Message], closer: Closer) -> None:
-        """Keep what arrives, as much at once as is there, then acknowledge it."""
-        while True:
-            messages = [await arrived.get()]
-            while len(messages) < _TOGETHER and not arrived.empty():
-                messages.append(arrived.get_nowait())
-            try:
-                answers = await self._worker.do(self._intake.take, messages, closer)
-            except StoreError as error:
-                # Not acknowledged: the agents keep it and send it again.
-                self._parts.tally.complain("inbox", f"nothing can be kept: {error}")
-                continue
-            for answer in answers:
-                message = pack_acknowledgement(answer)
-                if self._parts.signer is not None:
-                    message = self._parts.signer.sign(message, ACKNOWLEDGEMENT)
-                await link.publish(acknowledgement_topic(answer.agent), message)
+        Raises:
+            LinkError: it could not.
+        """
+        await self._broken.wait()
+        raise LinkError("the broker took no more of our answers")
 
-    async def _close(self, closer: Closer) -> None:
+    async def _listen(self, link: Link) -> None:
+        """Bring messages from the link to the mailbox; retained batches are old and none."""
+        async for message in link.messages():
+            if not message.retained or not message.topic.endswith("/b"):
+                await self._parts.mailbox.put(message)
+
+    async def _tell(self, agent: str, message: bytes) -> None:
+        """Publish an acknowledgement; where that fails, the agent will send again and ask."""
+        if self._link is None:
+            return
+        try:
+            await self._link.publish(acknowledgement_topic(agent), message)
+        except LinkError:
+            self._link = None
+            self._broken.set()
+
+    async def _close(self) -> None:
         """Close bins as their time comes."""
+        assert self._closer is not None
         grace = self._parts.config.grace
         listening = self._parts.clock()
-        tick = min(max(closer.width.total_seconds() / 10, 0.02), _LONGEST_TICK)
+        tick = min(max(self._closer.width.total_seconds() / 10, 0.02), _LONGEST_TICK)
         while True:
             await asyncio.sleep(tick)
+            await self._watch(lambda watcher: watcher.tick())
             bound = self._parts.clock() - grace
             if bound < listening:
                 continue
             try:
-                await self._worker.do(closer.close, bound)
-                await self._worker.do(closer.recount)
+                await self._worker.do(self._closer.close, bound)
+                await self._worker.do(self._closer.recount)
             except StoreError as error:
                 self._parts.tally.complain("store", str(error))
 
+    async def _watch(self, call: Callable[[Watcher], int | None]) -> int | None:
+        """Let the watcher do something; its disk may be sick without stopping anything."""
+        if self._watcher is None:
+            return None
+        try:
+            return await self._worker.do(call, self._watcher)
+        except StoreError as error:
+            self._parts.tally.complain("presence", str(error))
+            return None
 
-async def _listen(link: Link, arrived: asyncio.Queue[Message]) -> None:
-    """Bring messages from the link to the queue; retained ones are old and never batches."""
-    async for message in link.messages():
-        if not message.retained:
-            await arrived.put(message)
+    def _open(self) -> Closer:
+        """Open what reads from disk; blocks."""
+        parts = self._parts
+        closer = Closer(
+            parts.inbox,
+            parts.store,
+            targets=parts.targets,
+            width=parts.config.bin,
+            tally=parts.tally,
+        )
+        if parts.attendance is not None:
+            closer.beside = partial(count_agents, parts.attendance)
+            self._watcher = Watcher(
+                parts.attendance,
+                register=parts.inbox.identify,
+                clock=parts.clock,
+                tally=parts.tally,
+                settle=parts.settle,
+            )
+        return closer
+
+    def _take(self, arrivals: Sequence[Arrival]) -> dict[str, bytes]:
+        """Keep what arrived and return what to tell whom; blocks."""
+        assert self._closer is not None
+        messages = [one.message for one in arrivals]
+        batches = [one for one in messages if one.topic.endswith("/b")]
+        answers = self._intake.take(batches, self._closer) if batches else []
+        if self._watcher is not None:
+            try:
+                # A will ends what came before it; the batches of this load came before it.
+                self._watcher.hear(answer.agent for answer in answers)
+                self._watcher.take(one for one in messages if one.topic.endswith("/p"))
+            except StoreError as error:
+                self._parts.tally.complain("presence", str(error))
+        return {answer.agent: self._sign(answer) for answer in answers}
+
+    def _sign(self, answer: Acknowledgement) -> bytes:
+        message = pack_acknowledgement(answer)
+        signer = self._parts.signer
+        return message if signer is None else signer.sign(message, ACKNOWLEDGEMENT)
+
+    def _say_drain(self) -> bytes | None:
+        """Return what agents are told about how fast to send, signed where we can sign."""
+        if self._parts.drain is None:
+            return None
+        message = pack_drain(self._parts.drain)
+        signer = self._parts.signer
+        return message if signer is None else signer.sign(message, DRAIN)

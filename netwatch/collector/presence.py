@@ -23,8 +23,8 @@ __all__ = ["DOOR", "Register", "Watcher"]
 
 Register = Callable[[str], tuple[Vantage, bytes | None] | None]
 """Returns an agent's registered identity and key; None for a stranger."""
-DOOR = "https"
-"""The rung whose agents have no broker to declare them lost: their silence does."""
+DOOR = "http"
+"""How the rungs begin whose agents no broker declares lost: their silence does."""
 _STRANGERS = 10_000
 _FORGET = timedelta(days=1)
 
@@ -103,7 +103,7 @@ class Watcher:
         if self._back is None:
             return
         for one in list(self._agents.values()):
-            if one.present and one.rung == DOOR and now - one.heard > WILL_LATENESS:
+            if one.present and one.rung.startswith(DOOR) and now - one.heard > WILL_LATENESS:
                 self._lose(one, at=one.heard, masked=self._span is None)
         if self._span is None and not self._is_settled(now):
             return

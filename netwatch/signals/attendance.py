@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AGENTS",
+    "PRESENCE_FILE",
     "WILL_LATENESS",
     "Attendance",
     "AttendanceEvent",
@@ -39,6 +40,8 @@ __all__ = [
 
 AGENTS = "agents"
 """Name of the signal: agents present out of agents expected."""
+PRESENCE_FILE = "presence.sqlite"
+"""Name of the log in the data folder."""
 WILL_LATENESS = timedelta(seconds=90)
 """A will comes at most so long after the last packet: one and a half keep-alives of 30 s, and
 45 s of will delay."""

@@ -1,25 +1,52 @@
-"""A link over MQTT 3.1.1, by aiomqtt, which is named in this file only."""
+"""A link over MQTT, by aiomqtt, which is named in this file only.
+
+Without a session it speaks MQTT 3.1.1 as a guest whom the broker forgets. With one it speaks
+MQTT 5: the broker keeps what comes for us while we are away, and waits before it sends our
+will, so that who reconnects at once was never lost.
+"""
 
 import logging
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import aiomqtt
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from netwatch.model.errors import LinkError
 from netwatch.protocols import Message
 
-__all__ = ["MqttLink"]
+__all__ = ["MqttLink", "MqttSession"]
 
 _WAITING = 10_000
 """Messages held in memory while the receiver is busy; beyond, they come again later."""
+_RECEIVE_MAXIMUM = 16
+_REFUSED = 0x80
+"""Reason codes from here on say no (MQTT 5, 2.4)."""
 _log = logging.getLogger("netwatch.wire.mqtt")
 # paho tells of each packet and aiomqtt of each busy moment; neither is of use to a reader.
 _quiet = logging.getLogger("netwatch.wire.mqtt.client")
 _quiet.setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSession:
+    """What an MQTT 5 broker remembers of us.
+
+    Attributes:
+        client: the name of the session; whoever connects with it takes it over.
+        expiry: seconds that it outlives a connection.
+        will_delay: seconds that the broker waits for us before it sends our will.
+    """
+
+    client: str
+    expiry: int = 900
+    will_delay: int = 45
 
 
 class MqttLink:
@@ -29,6 +56,8 @@ class MqttLink:
         host, port: where the broker is.
         username, password: how we are known there.
         tls: use TLS; True trusts the system's authorities.
+        path: where the broker's WebSocket is, empty for plain MQTT.
+        session: what the broker remembers, None for nothing and MQTT 3.1.1.
         will: what the broker says for us when we vanish.
         timeout: seconds to wait for the broker's answer to anything.
         keepalive: seconds of silence after which either side looks for the other.
@@ -42,6 +71,8 @@ class MqttLink:
         username: str = "",
         password: str = "",
         tls: bool | ssl.SSLContext = False,
+        path: str = "",
+        session: MqttSession | None = None,
         will: Message | None = None,
         timeout: float = 10.0,
         keepalive: int = 30,
@@ -49,7 +80,8 @@ class MqttLink:
         self._place = f"{host}:{port}"
         self._context = ssl.create_default_context() if tls is True else tls or None
         self._address, self._account = (host, port), (username or None, password or None)
-        self._will = aiomqtt.Will(will.topic, will.payload, 1, will.retained) if will else None
+        self._path, self._session = path, session
+        self._will = will
         self._timeout, self._keepalive = timeout, keepalive
         self._client: aiomqtt.Client | None = None
 
@@ -84,7 +116,7 @@ class MqttLink:
         with self._translated("subscribe at"):
             answers = await self._connected().subscribe(pattern, qos=1)
         for answer in answers:
-            if (answer if isinstance(answer, int) else answer.value) >= 0x80:
+            if (answer if isinstance(answer, int) else answer.value) >= _REFUSED:
                 raise LinkError(f"broker {self._place} refuses to send us {pattern}")
 
     async def messages(self) -> AsyncIterator[Message]:
@@ -98,17 +130,36 @@ class MqttLink:
     def _make_client(self) -> aiomqtt.Client:
         """Build the client; it binds itself to the running loop."""
         username, password = self._account
+        session = self._session
+        transport: Literal["tcp", "websockets"] = "websockets" if self._path else "tcp"
         return aiomqtt.Client(
             *self._address,
             username=username,
             password=password,
             tls_context=self._context,
-            will=self._will,
+            transport=transport,
+            websocket_path=self._path or None,
+            identifier=session.client if session else None,
+            protocol=aiomqtt.ProtocolVersion.V5 if session else aiomqtt.ProtocolVersion.V311,
+            clean_start=False if session else MQTT_CLEAN_START_FIRST_ONLY,
+            properties=_properties(session) if session else None,
+            will=self._make_will(),
             timeout=self._timeout,
             keepalive=self._keepalive,
             max_queued_incoming_messages=_WAITING,
             logger=_quiet,
         )
+
+    def _make_will(self) -> aiomqtt.Will | None:
+        """Return the will as aiomqtt wants it."""
+        will = self._will
+        if will is None:
+            return None
+        delay = None
+        if self._session is not None:
+            delay = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call] # paho's
+            delay.WillDelayInterval = self._session.will_delay
+        return aiomqtt.Will(will.topic, will.payload, 1, will.retained, delay)
 
     def _connected(self) -> aiomqtt.Client:
         """Return the client, or raise LinkError where there is none."""
@@ -124,3 +175,11 @@ class MqttLink:
         except (aiomqtt.MqttError, OSError, ValueError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise LinkError(f"cannot {verb} broker {self._place}: {reason}") from error
+
+
+def _properties(session: MqttSession) -> Properties:
+    """Return what the broker is asked for when the session begins."""
+    wanted = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's
+    wanted.SessionExpiryInterval = session.expiry
+    wanted.ReceiveMaximum = _RECEIVE_MAXIMUM
+    return wanted

@@ -10,12 +10,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from servers import until
 
+from netwatch.agent.lives import begin_life
+from netwatch.agent.rungs import Way
 from netwatch.agent.spool import Spool
 from netwatch.agent.uplink import Uplink
 from netwatch.model.measurement import Measurement, Vantage
 from netwatch.wire.acknowledgement import Acknowledgement, pack_acknowledgement
 from netwatch.wire.envelope import unpack_batch
 from netwatch.wire.memory import MemoryBroker, MemoryLink
+from netwatch.wire.presence import unpack_presence
 from netwatch.wire.signing import ACKNOWLEDGEMENT, Signer
 from netwatch.wire.topics import ALL_BATCHES, ALL_PRESENCE, acknowledgement_topic
 from netwatch.worker import Worker
@@ -31,8 +34,8 @@ class Stage:
         self.worker = Worker("test")
         self.spool = Spool(folder / "spool.sqlite", vantage=Vantage("a1"), born=BORN)
         self.uplink = Uplink(
-            "a1",
-            lambda will: MemoryLink(self.broker, will=will),
+            begin_life("a1", self.spool, BORN),
+            [Way("memory", "", lambda will: MemoryLink(self.broker, will=will))],
             spool=self.spool,
             worker=self.worker,
             pace=0.05,
@@ -138,8 +141,12 @@ async def test_a_lost_broker_is_found_again_and_everything_goes(stage: Stage) ->
 async def test_presence_tells_of_birth_and_of_leaving(stage: Stage) -> None:
     async with stage.play():
         await until(lambda: len(stage.presence) == 1)
-    assert stage.presence == [b'{"state":"up"}']
-    assert stage.broker.retained(ALL_PRESENCE)[0].payload == b'{"state":"stop"}'
+    birth = unpack_presence(stage.presence[0])
+    left = unpack_presence(stage.broker.retained(ALL_PRESENCE)[0].payload)
+    assert (birth.state, left.state, left.why) == ("up", "stop", "shutdown")
+    assert birth.rank == left.rank
+    assert birth.rung == "memory"
+    assert birth.uptime > 0
 
 
 async def test_a_forged_acknowledgement_deletes_nothing(stage: Stage) -> None:

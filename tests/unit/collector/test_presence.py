@@ -192,7 +192,7 @@ def test_a_batch_proves_its_sender_alive(post: Post) -> None:
 
 
 def test_behind_a_door_silence_is_the_will(post: Post) -> None:
-    post.say("a1", "up", rung=DOOR)
+    post.say("a1", "up", rung=f"{DOOR}s-443")
     post.say("a2", "up", rung="mqtt")
     for _ in range(4):
         post.tick(40)

@@ -1,0 +1,127 @@
+"""The doors through which agents bring batches where MQTT does not get through.
+
+Nothing is kept of a caller but what he signed: no address is read, stored or logged, and the
+limit on his rate hangs on his key. What comes is handed to the collector in this process.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from time import monotonic
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from netwatch.collector.mailbox import Mailbox
+from netwatch.model.errors import InputError, LinkError
+from netwatch.protocols import Message
+from netwatch.wire.envelope import LARGEST_MESSAGE
+from netwatch.wire.https import AGENT_HEADER, BATCHES_PATH, DRAIN_PATH, MEDIA_TYPE, PRESENCE_PATH
+from netwatch.wire.signing import BATCH, PRESENCE, open_signed
+from netwatch.wire.topics import batch_topic, is_agent_id, presence_topic
+
+__all__ = ["RateLimit", "batch_routes"]
+
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_LARGEST_PRESENCE = 1024
+_ANSWER_WITHIN = 10.0
+_RATE, _BURST = 32.0, 64.0
+_MOST_KEYS = 10_000
+
+
+class RateLimit:
+    """A bucket a key: `burst` at once, then `rate` a second; the longest unseen is forgotten."""
+
+    def __init__(self, *, rate: float = _RATE, burst: float = _BURST) -> None:
+        self._rate, self._burst = rate, burst
+        self._buckets: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+
+    def allows(self, key: bytes) -> bool:
+        """Take one from the bucket of `key`; False when it is empty."""
+        now = monotonic()
+        level, at = self._buckets.pop(key, (self._burst, now))
+        level = min(level + (now - at) * self._rate, self._burst)
+        allowed = level >= 1
+        self._buckets[key] = (level - allowed, now)
+        if len(self._buckets) > _MOST_KEYS:
+            self._buckets.popitem(last=False)
+        return allowed
+
+
+def batch_routes(mailbox: Mailbox, limit: RateLimit | None = None) -> tuple[BaseRoute, ...]:
+    """Return the routes for batches, presence and the drain rate, which end in `mailbox`."""
+    doors = _Doors(mailbox, limit or RateLimit())
+    return (
+        Route(BATCHES_PATH, doors.batches, methods=["POST"]),
+        Route(PRESENCE_PATH, doors.presence, methods=["POST"]),
+        Route(DRAIN_PATH, doors.drain, methods=["GET"]),
+    )
+
+
+class _Doors:
+    """The endpoints."""
+
+    def __init__(self, mailbox: Mailbox, limit: RateLimit) -> None:
+        self._mailbox = mailbox
+        self._limit = limit
+
+    async def batches(self, request: Request) -> Response:
+        """Keep a signed batch and answer with its signed acknowledgement."""
+        return await self._take(request, BATCH, LARGEST_MESSAGE, batch_topic)
+
+    async def presence(self, request: Request) -> Response:
+        """Take in what an agent says about its being there."""
+        return await self._take(request, PRESENCE, _LARGEST_PRESENCE, presence_topic)
+
+    async def drain(self, _: Request) -> Response:
+        """Say how fast agents may send."""
+        said = self._mailbox.drain
+        return Response(status_code=204, headers=_HEADERS) if said is None else _message(said)
+
+    async def _take(
+        self, request: Request, purpose: bytes, largest: int, topic: Callable[[str], str]
+    ) -> Response:
+        """Hand a signed message to the collector, if there is nothing against it."""
+        agent = request.headers.get(AGENT_HEADER, "")
+        body = await _read(request, largest)
+        if body is None:
+            return _refuse(413, f"At most {largest} bytes.")
+        try:
+            _, key = open_signed(body, purpose)
+        except InputError:
+            key = None
+        if key is None or not is_agent_id(agent):
+            return _refuse(400, "Not signed by an agent.")
+        if not self._limit.allows(key):
+            return _refuse(429, "Too many at once.", wait=5)
+        try:
+            answer = await self._mailbox.deliver(Message(topic(agent), body), within=_ANSWER_WITHIN)
+        except LinkError:
+            return _refuse(503, "Nothing can be taken right now.", wait=5)
+        if answer is None:
+            # A batch that nobody answered for may come again; presence has no answer.
+            return Response(status_code=202 if purpose == BATCH else 204, headers=_HEADERS)
+        return _message(answer)
+
+
+async def _read(request: Request, largest: int) -> bytes | None:
+    """Return the body, None if it is larger than it may be; no more than that is read."""
+    announced = request.headers.get("Content-Length", "")
+    if announced.isdecimal() and int(announced) > largest:
+        return None
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > largest:
+            return None
+    return bytes(body)
+
+
+def _message(body: bytes) -> Response:
+    return Response(body, media_type=MEDIA_TYPE, headers=_HEADERS)
+
+
+def _refuse(status: int, text: str, *, wait: int = 0) -> Response:
+    """Say no, in words for whoever looks."""
+    headers = {**_HEADERS, "Retry-After": str(wait)} if wait else _HEADERS
+    return Response(text + "\n", status, headers, media_type="text/plain")

@@ -1,0 +1,149 @@
+"""The ways from an agent to its observatory, made from addresses such as `mqtts://host:8883`."""
+
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from netwatch.agent.rungs import Way
+from netwatch.app.broker import broker_password, link_factory
+from netwatch.config import Config, UplinkConfig
+from netwatch.model.errors import ConfigError
+from netwatch.protocols import Link, Message
+from netwatch.secret import read_secret
+from netwatch.wire.https import HttpsLink
+from netwatch.wire.mqtt import MqttLink, MqttSession
+
+__all__ = ["ways_of"]
+
+_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443, "http": 80, "https": 443}
+_WEBSOCKET = "/mqtt"
+_LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """How an agent is known, and whom it trusts, on one rung."""
+
+    agent: str
+    username: str
+    password: str
+    context: ssl.SSLContext | None
+
+
+def ways_of(config: Config, *, brokers: Sequence[str] = (), url: str = "") -> tuple[Way, ...]:
+    """Return the ways to the observatory, best rungs first.
+
+    Each `[[uplink]]` is a rung. Without any, what the observatory named on enrolment counts:
+    `brokers`, and its HTTP service at `url` at last. Without that, `[broker]` is the only way.
+
+    Raises:
+        ConfigError: an address is none, a secret is not there, or a file of authorities is bad.
+    """
+    if config.uplink:
+        return tuple(
+            way
+            for number, rung in enumerate(config.uplink)
+            for way in _rung(config, rung, place=f"uplink[{number}]")
+        )
+    if brokers:
+        urls = (*brokers, *([url] if url else ()))
+        told = [UplinkConfig(urls=(one,), username=config.broker.username) for one in urls]
+        return tuple(way for rung in told for way in _rung(config, rung, place="enrolment"))
+    broker = config.broker
+    connect = link_factory(broker, broker_password(config), agent=config.vantage.id)
+    scheme = "mqtts" if broker.tls else "mqtt"
+    return (Way(f"{scheme}-{broker.port}", broker.host, connect),)
+
+
+def _rung(config: Config, rung: UplinkConfig, *, place: str) -> list[Way]:
+    """Return the ways of one rung: its addresses, whose first names it."""
+    account = _Account(
+        config.vantage.id,
+        rung.username or config.broker.username,
+        read_secret(rung.password, key=f"{place}.password") or broker_password(config),
+        _context(rung, place),
+    )
+    parsed = [_address(text, place) for text in rung.urls]
+    return [
+        Way(_name(parsed[0]), f"{one.hostname}:{_port(one)}", _connector(one, account))
+        for one in parsed
+    ]
+
+
+def _name(address: SplitResult) -> str:
+    return f"{address.scheme}-{_port(address)}"
+
+
+def _port(address: SplitResult) -> int:
+    return address.port or _PORTS[address.scheme]
+
+
+def _address(text: str, place: str) -> SplitResult:
+    """Return an address in its parts.
+
+    Raises:
+        ConfigError: it is none that we know a way to.
+    """
+    try:
+        found = urlsplit(text)
+        known = found.scheme in _PORTS and bool(found.hostname) and found.port != 0
+    except ValueError:
+        known = False
+    if not known or found.username is not None:
+        schemes = ", ".join(_PORTS)
+        raise ConfigError(f"{place}.urls: {text!r} is no scheme://host:port with one of {schemes}")
+    if found.scheme == "http" and found.hostname not in _LOCAL:
+        raise ConfigError(f"{place}.urls: {text!r} would send in the clear; write https://")
+    return found
+
+
+def _connector(address: SplitResult, account: _Account) -> Callable[[Message | None], Link]:
+    """Return what makes a link to an address."""
+    if address.scheme in {"http", "https"}:
+        host = f"[{address.hostname}]" if ":" in (address.hostname or "") else address.hostname
+        root = f"{address.scheme}://{host}:{_port(address)}{address.path}"
+        return partial(_post, root, account)
+    return partial(_talk, address, account)
+
+
+def _post(root: str, account: _Account, _will: Message | None) -> Link:
+    """Make a link over HTTPS, which knows no last will."""
+    return HttpsLink(root, account.agent, tls=account.context or True)
+
+
+def _talk(address: SplitResult, account: _Account, will: Message | None) -> Link:
+    """Make a link over MQTT; only one that has a will takes up the agent's session."""
+    tls = address.scheme in {"mqtts", "wss"}
+    web = address.scheme in {"ws", "wss"}
+    return MqttLink(
+        host=address.hostname or "",
+        port=_port(address),
+        username=account.username,
+        password=account.password,
+        tls=(account.context or True) if tls else False,
+        path=(address.path or _WEBSOCKET) if web else "",
+        session=MqttSession(account.agent) if will else None,
+        will=will,
+    )
+
+
+def _context(rung: UplinkConfig, place: str) -> ssl.SSLContext | None:
+    """Return the TLS context that a rung asks for, None for the usual one.
+
+    Raises:
+        ConfigError: the file of authorities cannot be read, or holds none.
+    """
+    if not rung.authority and not rung.alpn:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=rung.authority or None)
+    except OSError as error:
+        name = Path(rung.authority)
+        reason = error.strerror or "holds no certificate"
+        raise ConfigError(f"{place}.authority: {name}: {reason}") from error
+    if rung.alpn:
+        context.set_alpn_protocols([rung.alpn])
+    return context
