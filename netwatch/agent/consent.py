@@ -3,17 +3,16 @@
 from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
-from time import monotonic
 
 import msgspec
 
+from netwatch.agent.tiers import Agreement
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Target
-from netwatch.protocols import Clock
 
-__all__ = ["CONSENT_TEXT", "CONSENT_VERSION", "Consent", "PauseWatch", "needs_consent"]
+__all__ = ["CONSENT_TEXT", "CONSENT_VERSION", "Consent", "needs_consent"]
 
-CONSENT_VERSION = 1
+CONSENT_VERSION = 2
 CONSENT_TEXT = """\
 netwatch makes small network connections from this computer to a list of addresses, to tell
 whether the Internet works in your area. `netwatch agent explain` prints that list.
@@ -26,7 +25,12 @@ whether the Internet works in your area. `netwatch agent explain` prints that li
 3. Results of many are published together.
 4. In some places measuring networks may be illegal or dangerous. If you are unsure, do not
    run it.
-5. You can list every address (explain), pause, stop, and erase everything (purge) at any time.
+5. An observatory that you enrol with may send a signed list of what to probe, and renew it.
+   By agreeing here you agree to its tier A: infrastructure, such as name servers, asked by
+   dns, tcp, tls, http, quic and icmp, and small timed downloads (transfer). Popular sites
+   (tier B), sites of a sensitive category (tier C), and any other kind of probe are left
+   alone until you agree to each by itself.
+6. You can list every address (explain), pause, stop, and erase everything (purge) at any time.
 """
 
 
@@ -36,6 +40,9 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
     granted_version: int = 0
     granted_at: datetime | None = None
     paused_until: datetime | None = None
+    popular: bool = False
+    categories: list[str] = []
+    kinds: list[str] = []
 
 
 class Consent:
@@ -53,17 +60,39 @@ class Consent:
         written = self._read()
         return written.granted_at if written.granted_version == CONSENT_VERSION else None
 
-    def grant(self, now: datetime) -> None:
-        """Write down that the present text is agreed to."""
+    def agreement(self) -> Agreement:
+        """Return what was agreed to beyond the text; nothing where that was not."""
         written = self._read()
+        if written.granted_version != CONSENT_VERSION:
+            return Agreement()
+        return Agreement(written.popular, frozenset(written.categories), frozenset(written.kinds))
+
+    def grant(self, now: datetime) -> None:
+        """Write down that the present text is agreed to; what went beyond an older one ends."""
+        written = self._read()
+        if written.granted_version != CONSENT_VERSION:
+            written.popular, written.categories, written.kinds = False, [], []
         written.granted_version, written.granted_at = CONSENT_VERSION, now
+        self._write(written)
+
+    def extend(self, *, popular: bool = False, category: str = "", kind: str = "") -> None:
+        """Write down that tier B, one category of tier C, or one kind of probe is agreed to.
+
+        Raises:
+            ConfigError: the present text was not agreed to before.
+        """
+        written = self._read()
+        if written.granted_version != CONSENT_VERSION:
+            raise ConfigError("first agree to the text: netwatch agent consent grant")
+        written.popular = written.popular or popular
+        written.categories = sorted({*written.categories, *filter(None, [category])})
+        written.kinds = sorted({*written.kinds, *filter(None, [kind])})
         self._write(written)
 
     def withdraw(self) -> None:
         """Write down that nothing is agreed to any more; a running agent stops measuring."""
         written = self._read()
-        written.granted_version, written.granted_at = 0, None
-        self._write(written)
+        self._write(_Written(paused_until=written.paused_until))
 
     def pause(self, until: datetime | None) -> None:
         """Measure nothing until then; None ends a pause."""
@@ -92,23 +121,6 @@ class Consent:
             part.rename(self._path)
         except OSError as error:
             raise ConfigError(f"{self._path}: cannot be written: {error.strerror}") from error
-
-
-class PauseWatch:
-    """Tells a running agent whether to hold still, looking at the file once a second."""
-
-    def __init__(self, consent: Consent, *, clock: Clock, needed: bool) -> None:
-        self._consent, self._clock, self._needed = consent, clock, needed
-        self._looked = float("-inf")
-        self._held = False
-
-    def __call__(self) -> bool:
-        """Return whether there is a pause, or no consent where it is needed."""
-        if monotonic() - self._looked >= 1.0:
-            self._looked = monotonic()
-            missing = self._needed and self._consent.granted_at() is None
-            self._held = missing or self._consent.paused_until(self._clock()) is not None
-        return self._held
 
 
 def needs_consent(target: Target) -> bool:

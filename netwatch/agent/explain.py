@@ -1,24 +1,36 @@
 """What will be probed, how often, and what will be sent, before anything is."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import msgspec
 
 from netwatch.agent.health import rung_of
 from netwatch.agent.politeness import BUDGETS, cost_of
+from netwatch.agent.tiers import Left, Offered
 from netwatch.config import AgentConfig
-from netwatch.model.measurement import Target, Vantage
+from netwatch.model.measurement import Batch, Measurement, Observation, Target, Vantage
+from netwatch.wire.envelope import pack_batch, unpack_batch
 
-__all__ = ["Explained", "Explanation", "explain"]
+__all__ = ["Example", "Explained", "Explanation", "LeftOut", "explain"]
 
 _DAY = timedelta(days=1)
 _SENT_BYTES = 10
 """Bytes that a measurement takes on the wire, measured by `benchmarks/ingest_rate.py`."""
+_ROWS = 100
+_ONCE = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One target: what is asked, where, how often a day, and what that costs."""
+    """One target: what is asked, where, how often a day, what that costs, and who wants it.
+
+    Attributes:
+        tier: A, B or C of the observatory's list; `own` for what this machine's own
+            configuration names.
+        category: of tier C.
+    """
 
     target: str
     probe: str
@@ -27,6 +39,35 @@ class Explained:
     group: str
     times_a_day: int
     bytes_a_day: int
+    tier: str = "own"
+    category: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A target of the list that is not probed, and why not."""
+
+    target: str
+    host: str
+    tier: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A batch as it would be sent, taken apart again.
+
+    Attributes:
+        header: what stands before the rows, once a batch.
+        row: one of its rows.
+        rows: how many of these it held.
+        bytes_in_all: what the batch took, without its signature of 99 bytes.
+    """
+
+    header: dict[str, object]
+    row: dict[str, object]
+    rows: int
+    bytes_in_all: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +76,22 @@ class Explanation:
 
     Attributes:
         targets: what is probed.
+        left_out: what the list names and is not probed.
         bytes_a_day: what probing takes, at most `budget_bytes`.
         sent_bytes_a_day: what sending the results takes.
         budget_bytes: the day's limit for probing.
         sends: what a batch says, in plain words.
+        example: such a batch, made here and now from a made-up result.
         never_sends: what it never says.
     """
 
     targets: tuple[Explained, ...]
+    left_out: tuple[LeftOut, ...]
     bytes_a_day: int
     sent_bytes_a_day: int
     budget_bytes: int
     sends: tuple[str, ...]
+    example: Example
     never_sends: tuple[str, ...] = (
         "your name",
         "this machine's address or name",
@@ -55,14 +100,37 @@ class Explanation:
     )
 
 
-def explain(vantage: Vantage, targets: Sequence[Target], config: AgentConfig) -> Explanation:
-    """Return what an agent of this configuration will do."""
-    rows = tuple(_explain_target(target, config) for target in targets)
+def explain(
+    vantage: Vantage,
+    targets: Sequence[Target],
+    config: AgentConfig,
+    *,
+    listed: Collection[Offered] = (),
+    left: Collection[Left] = (),
+) -> Explanation:
+    """Return what an agent of this configuration will do.
+
+    Args:
+        vantage: who and where it is.
+        targets: what its own configuration names.
+        config: how often.
+        listed: what is probed of the observatory's list.
+        left: what is not, and why.
+    """
+    rows = [_explain_target(target, config) for target in targets]
+    rows += [
+        _explain_target(one.target, config, tier=one.tier.value, category=one.category)
+        for one in listed
+    ]
     times = sum(row.times_a_day for row in rows)
     wanted = sum(row.bytes_a_day for row in rows)
     budget = BUDGETS[config.budget]
     return Explanation(
-        targets=rows,
+        targets=tuple(rows),
+        left_out=tuple(
+            LeftOut(one.offered.target.id, one.offered.target.host, one.offered.tier, one.reason)
+            for one in left
+        ),
         bytes_a_day=min(wanted, budget),
         sent_bytes_a_day=times * _SENT_BYTES,
         budget_bytes=budget,
@@ -71,12 +139,15 @@ def explain(vantage: Vantage, targets: Sequence[Target], config: AgentConfig) ->
             f"the country: {vantage.country or 'not told'}",
             f"the network's number (ASN): {vantage.asn or 'not told'}",
             "of each probe: the target's name, the time, how it went, how long each step took",
-            "when the agent was off, and whether its own line worked",
+            "when the agent was off, paused and by whom, and whether its own line worked",
         ),
+        example=_example(vantage, rows[0] if rows else None),
     )
 
 
-def _explain_target(target: Target, config: AgentConfig) -> Explained:
+def _explain_target(
+    target: Target, config: AgentConfig, *, tier: str = "own", category: str = ""
+) -> Explained:
     """Return how often a target is asked, and what that costs."""
     period = config.period
     if rung_of(target) is not None:
@@ -90,4 +161,26 @@ def _explain_target(target: Target, config: AgentConfig) -> Explained:
         group=target.group,
         times_a_day=times,
         bytes_a_day=times * cost_of(target.probe),
+        tier=tier,
+        category=category,
     )
+
+
+def _example(vantage: Vantage, row: Explained | None) -> Example:
+    """Return a batch of made-up results about a target, packed and taken apart again."""
+    made = Measurement(
+        target=row.target if row else "root-f",
+        probe=row.probe if row else "dns",
+        time=_ONCE,
+        failure="generic_timeout_error",
+        scope="timeout",
+        alive=False,
+        seconds=10.0,
+        observations=(Observation("connect", "generic_timeout_error", 10.0),),
+    )
+    message = pack_batch(Batch(vantage, 1, (made,) * _ROWS))
+    sent = unpack_batch(message)
+    row_as_sent: dict[str, object] = msgspec.to_builtins(sent.measurements[0])
+    header: dict[str, object] = msgspec.to_builtins(replace(sent, measurements=()))
+    del header["measurements"]
+    return Example(header, row_as_sent, _ROWS, len(message))

@@ -11,6 +11,7 @@ from time import monotonic
 from netwatch.agent.gaps import GapWatch, suspended_seconds
 from netwatch.agent.lives import begin_life
 from netwatch.agent.measuring import Measurer
+from netwatch.agent.pausing import Holder, pause_note
 from netwatch.agent.rungs import LinkFactory, Outcome, Way
 from netwatch.agent.spool import Spool
 from netwatch.agent.thinning import NOTE
@@ -51,7 +52,9 @@ class AgentParts:
         spool: where measurements wait; the caller closes it.
         clock: the wall clock.
         config: how often and how patiently.
-        paused: tells whether the person at the machine wants nothing measured right now.
+        paused: tells whether nothing is to be measured right now.
+        holder: says by whose wish, for a note of it.
+        offer_list: takes a target list as it came over the link; None to hear of none. Blocks.
         ways: how to get to the collector, best rungs first.
         sign: signs what is said about presence; without, it goes unsigned.
     """
@@ -64,6 +67,8 @@ class AgentParts:
     clock: Clock
     config: AgentConfig = field(default_factory=AgentConfig)
     paused: Callable[[], bool] = _never
+    holder: Callable[[], Holder] = lambda: Holder.NOBODY
+    offer_list: Callable[[bytes], None] | None = None
     ways: Sequence[Way] = ()
     sign: Callable[[bytes], bytes] = bytes
 
@@ -78,6 +83,7 @@ async def run_agent(parts: AgentParts) -> None:
         life = await worker.do(begin_life, parts.vantage.id, parts.spool, parts.clock(), parts.sign)
         ways = parts.ways or (Way("link", "", parts.connect),)
         uplink = Uplink(life, ways, spool=parts.spool, worker=worker, pace=pace)
+        uplink.offer_list = parts.offer_list
         measurer = Measurer(
             parts.vantage.id,
             parts.targets,
@@ -107,6 +113,8 @@ class _Keeper:
         self._gaps = GapWatch(suspended_seconds())
         self._held: deque[Measurement] = deque(maxlen=_HELD)
         self._ill = False
+        self._paused, self._holder = parts.paused, parts.holder
+        self._holds = Holder.NOBODY
         self._alive_at = monotonic()
         self._quiet = 1.5 * parts.config.witness_period.total_seconds()
 
@@ -159,9 +167,14 @@ class _Keeper:
             self.take(gap)
 
     def _look_around(self) -> None:
-        """Notice a sleep of the machine, and a clock that is far from the collector's."""
+        """Notice a sleep of the machine, a pause, and a clock that is far from the collector's."""
         if (gap := self._gaps.after_sleep(suspended_seconds(), self._clock())) is not None:
             self.take(gap)
+        # Asked here too: where nothing is due, nobody else asks whether there is a pause.
+        self._paused()
+        if (holder := self._holder()) is not self._holds:
+            self._holds = holder
+            self.take(pause_note(holder, self._clock()))
         if self._uplink.told is not None:
             milliseconds, at = self._uplink.told
             theirs = milliseconds / 1000 + (monotonic() - at)

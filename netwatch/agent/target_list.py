@@ -1,47 +1,72 @@
 """Target lists from an observatory: signed data, never code, and the host's limits win.
 
-A list that is refused changes nothing: the last good one stays in use, for ever if need be.
-Anything older than what was seen is refused, so that nobody can bring back an old list.
+A list names targets by tier (`netwatch.agent.tiers`), and may ask all agents to pause. What
+of it is wrong makes all of it wrong: a list with one target in a private network was made by
+somebody who means harm, or by mistake.
 """
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
+from netwatch.agent.tiers import CATEGORIES, Offered, Tier
 from netwatch.model.entity import Entity
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Target
-from netwatch.wire.signing import TARGETS, Signer, open_signed
+from netwatch.wire.signing import TARGETS, Signer
 
-__all__ = ["LARGEST_LIST", "MOST_TARGETS", "TargetBook", "TargetList", "sign_targets"]
+__all__ = ["LARGEST_LIST", "MOST_TARGETS", "TargetList", "check_list", "read_list", "sign_targets"]
 
-LARGEST_LIST = 64 * 1024 - 99
-"""Bytes of the largest list, before its signature."""
+LARGEST_LIST = 256 * 1024
+"""Bytes of the largest list, with its signature."""
 MOST_TARGETS = 5_000
 _NAME = re.compile(
     r"(?=.{1,253}\Z)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 )
 _PATH = re.compile(r"[!-~]{0,1024}")
 _Version = Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
+_Targets = Annotated[tuple[Target, ...], msgspec.Meta(max_length=MOST_TARGETS)]
+_Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z")]
 
 
-class TargetList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an observatory wants probed; `expires` is when it should have been renewed."""
+class TargetList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What an observatory wants probed.
+
+    Attributes:
+        version: grows by every list; an older one is never taken up again.
+        expires: when it should have been renewed.
+        targets: tier A.
+        popular: tier B.
+        sensitive: tier C, by category.
+        not_before: when it begins to hold.
+        care: countries in which tier A alone is probed, beyond those that agents know.
+        pause_until: until then no agent probes anything.
+        pause_reason: why, in words for hosts.
+    """
 
     version: _Version
     expires: datetime
-    targets: Annotated[tuple[Target, ...], msgspec.Meta(max_length=MOST_TARGETS)]
+    targets: _Targets = ()
+    popular: _Targets = ()
+    sensitive: Annotated[dict[str, _Targets], msgspec.Meta(max_length=64)] = {}
+    not_before: datetime | None = None
+    care: Annotated[tuple[_Country, ...], msgspec.Meta(max_length=250)] = ()
+    pause_until: datetime | None = None
+    pause_reason: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
-
-class _Kept(msgspec.Struct, frozen=True):
-    """The last good list as it came, and whose key it was signed with."""
-
-    key: bytes
-    message: bytes
+    def offered(self) -> Iterator[Offered]:
+        """Yield every target with its tier."""
+        for target in self.targets:
+            yield Offered(target)
+        for target in self.popular:
+            yield Offered(target, Tier.POPULAR)
+        for category, targets in self.sensitive.items():
+            for target in targets:
+                yield Offered(target, Tier.SENSITIVE, category)
 
 
 def sign_targets(listed: TargetList, signer: Signer) -> bytes:
@@ -50,75 +75,10 @@ def sign_targets(listed: TargetList, signer: Signer) -> bytes:
     Raises:
         InputError: it is too large.
     """
-    return signer.sign(msgspec.json.encode(listed), TARGETS)
+    return signer.sign(msgspec.json.encode(listed), TARGETS, limit=LARGEST_LIST)
 
 
-class TargetBook:
-    """The last good list, in a file.
-
-    Args:
-        path: the file.
-        key: the observatory's public key; without, the first one that signs is.
-    """
-
-    def __init__(self, path: Path, *, key: bytes | None = None) -> None:
-        self._path = path
-        self._key = key
-
-    def current(self) -> TargetList | None:
-        """Return the last good list, None before the first; expired ones stay good.
-
-        Raises:
-            InputError: the file is damaged.
-        """
-        kept = self._kept()
-        return None if kept is None else _parse(open_signed(kept.message, TARGETS)[0])
-
-    def offer(self, message: bytes, now: datetime) -> TargetList:
-        """Check a signed list and make it the current one.
-
-        Raises:
-            InputError: it is refused, and why; what was current stays so.
-        """
-        if len(message) > LARGEST_LIST + 99:
-            raise InputError(f"target list: {len(message)} bytes are too many")
-        plain, key = open_signed(message, TARGETS)
-        kept = self._kept()
-        known = self._key or (kept.key if kept else None)
-        if key is None:
-            raise InputError("target list: nobody has signed it")
-        if known is not None and key != known:
-            raise InputError("target list: signed with a key that is not the observatory's")
-        listed = _parse(plain)
-        before = self.current()
-        if before is not None and listed.version <= before.version:
-            raise InputError(
-                f"target list: version {listed.version} is not newer than {before.version}"
-            )
-        if listed.expires <= now:
-            raise InputError(f"target list: it expired on {listed.expires:%Y-%m-%d}")
-        _check(listed)
-        self._write(_Kept(key, message))
-        return listed
-
-    def _kept(self) -> _Kept | None:
-        try:
-            return msgspec.msgpack.decode(self._path.read_bytes(), type=_Kept)
-        except FileNotFoundError:
-            return None
-        except (OSError, msgspec.DecodeError) as error:
-            raise InputError(f"{self._path}: cannot be used: {error}") from error
-
-    def _write(self, kept: _Kept) -> None:
-        part = self._path.with_name(self._path.name + ".part")
-        try:
-            part.write_bytes(msgspec.msgpack.encode(kept))
-            part.rename(self._path)
-        except OSError as error:
-            raise InputError(f"{self._path}: cannot be written: {error.strerror}") from error
-
-
-def _parse(plain: bytes) -> TargetList:
+def read_list(plain: bytes) -> TargetList:
     """Return the list that a plain message says.
 
     Raises:
@@ -126,23 +86,34 @@ def _parse(plain: bytes) -> TargetList:
     """
     try:
         listed = msgspec.json.decode(plain, type=TargetList)
-    except msgspec.DecodeError as error:
-        raise InputError(f"target list: {error}") from error
-    if listed.expires.tzinfo is None:
-        raise InputError("target list: `expires` has no time zone")
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InputError(f"target list: {str(error)[:200]}") from error
+    for name in ("expires", "not_before", "pause_until"):
+        moment = getattr(listed, name)
+        if moment is not None and moment.tzinfo is None:
+            raise InputError(f"target list: `{name}` has no time zone")
     return listed
 
 
-def _check(listed: TargetList) -> None:
-    """Raise InputError for the first target that this machine will not probe."""
+def check_list(listed: TargetList) -> None:
+    """Make sure that no machine is asked to probe what none should.
+
+    Raises:
+        InputError: one is; names the first such target.
+    """
     seen: set[str] = set()
-    for target in listed.targets:
-        reason = _objection(target)
-        if target.id in seen:
+    for category in listed.sensitive:
+        if category not in CATEGORIES:
+            raise InputError(f"target list: {category[:20]!r} is no category that may be probed")
+    for one in listed.offered():
+        reason = _objection(one.target)
+        if one.target.id in seen:
             reason = "stands twice"
         if reason:
-            raise InputError(f"target list: {target.id[:80]!r}: {reason}")
-        seen.add(target.id)
+            raise InputError(f"target list: {one.target.id[:80]!r}: {reason}")
+        seen.add(one.target.id)
+    if len(seen) > MOST_TARGETS:
+        raise InputError(f"target list: {len(seen)} targets are too many")
 
 
 def _objection(target: Target) -> str:

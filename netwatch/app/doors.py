@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from netwatch.app.fleet import make_desk
+from netwatch.app.fleet_lists import read_published
 from netwatch.app.observatory import Opened
 from netwatch.collector.enrolment import EnrolmentDesk
 from netwatch.model.errors import InputError, StoreError
@@ -20,9 +21,10 @@ from netwatch.wire.enrolment import (
     ERASURE_PATH,
     KEY_CHANGE_PATH,
     LARGEST_REQUEST,
+    TARGETS_PATH,
 )
 
-__all__ = ["agent_doors", "desk_routes", "read_body"]
+__all__ = ["agent_doors", "desk_routes", "list_route", "read_body"]
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _PATIENCE = 20.0
@@ -35,7 +37,20 @@ def agent_doors(opened: Opened) -> tuple[BaseRoute, ...]:
     Raises:
         ConfigError: a key cannot be read or made.
     """
-    return (*desk_routes(make_desk(opened.config)),)
+    config = opened.config
+    return (*desk_routes(make_desk(config)), list_route(lambda: read_published(config)))
+
+
+def list_route(read: Callable[[], bytes | None]) -> BaseRoute:
+    """Return the route by which agents ask for the target list, for when no broker brings it."""
+
+    async def endpoint(_request: Request) -> Response:
+        message = await asyncio.to_thread(read)
+        if message is None:
+            return _refusal(404, "There is no target list.")
+        return Response(message, headers=_HEADERS, media_type="application/octet-stream")
+
+    return Route(TARGETS_PATH, endpoint)
 
 
 def desk_routes(desk: EnrolmentDesk) -> tuple[BaseRoute, ...]:

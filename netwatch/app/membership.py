@@ -1,31 +1,24 @@
 """A vantage's membership of an observatory: enrolling, changing the key, being forgotten."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 from netwatch import __version__
 from netwatch.agent.consent import CONSENT_VERSION
-from netwatch.agent.enrol import Enrolled, Membership
+from netwatch.agent.enrol import Enrolled
 from netwatch.agent.enrol import change_key as ask_for_key_change
 from netwatch.agent.enrol import enrol as ask_for_enrolment
 from netwatch.agent.enrol import erase as ask_for_erasure
 from netwatch.agent.fetching import exchange
 from netwatch.agent.identity import read_or_make_identity
-from netwatch.app.vantage import key_path, membership_path, open_consent
+from netwatch.app.home import key_path, membership_file, membership_of, open_consent
+from netwatch.app.lists import fetch_list, open_target_book
 from netwatch.config import Config
-from netwatch.model.errors import ConfigError
+from netwatch.model.errors import ConfigError, LinkError
 from netwatch.wire.enrolment import Invitation, Request, check_url
 
-__all__ = ["change_key", "enrol_vantage", "erase_vantage", "membership"]
-
-
-def membership(config: Config) -> Enrolled | None:
-    """Return what is known of the observatory that this vantage is enrolled with, or None.
-
-    Raises:
-        ConfigError: the file that says so is damaged.
-    """
-    return Membership(membership_path(config)).read()
+__all__ = ["change_key", "enrol_vantage", "erase_vantage"]
 
 
 def enrol_vantage(config: Config, token: str, *, url: str = "", region: str = "") -> Enrolled:
@@ -59,7 +52,10 @@ def enrol_vantage(config: Config, token: str, *, url: str = "", region: str = ""
     )
     identity = read_or_make_identity(key_path(config))
     found = asyncio.run(ask_for_enrolment(invitation, request, identity, send=exchange))
-    Membership(membership_path(config)).write(found)
+    membership_file(config).write(found)
+    # So that `explain` can tell at once; where there is no list yet, a later one comes by itself.
+    with suppress(LinkError):
+        asyncio.run(fetch_list(found, open_target_book(config)))
     return found
 
 
@@ -98,7 +94,7 @@ def erase_vantage(config: Config) -> None:
 
 def _demand_membership(config: Config) -> Enrolled:
     """Return what is known of the observatory; ConfigError where there is none."""
-    enrolled = membership(config)
+    enrolled = membership_of(config)
     if enrolled is None:
         raise ConfigError("this vantage is not enrolled; ask its operator for a token")
     return enrolled

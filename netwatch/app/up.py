@@ -3,6 +3,7 @@
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 
+from netwatch.app.fleet_lists import run_list_publishing
 from netwatch.app.observatory import Opened, open_parts, run_analyze, run_broker, run_collect
 from netwatch.app.page import run_serve
 from netwatch.app.publishing import run_publish
@@ -29,7 +30,7 @@ async def run_up(config: Config) -> None:
 def _parts(opened: Opened) -> list[Coroutine[None, None, None]]:
     """Return what runs side by side; the vantage only where there is something to probe."""
     parts = [run_collect(opened), run_analyze(opened), run_publish(opened), run_serve(opened)]
-    parts.append(run_upkeep(opened))
+    parts += [run_upkeep(opened), run_list_publishing(opened.config)]
     if opened.config.target:
         parts.append(run_vantage(opened.config))
     return parts + _mirror(opened)
@@ -49,7 +50,7 @@ async def run_collecting(config: Config) -> None:
     async with AsyncExitStack() as stack:
         opened = stack.enter_context(open_parts(config))
         await stack.enter_async_context(run_broker(config))
-        await first_end(run_collect(opened), run_upkeep(opened))
+        await first_end(run_collect(opened), run_upkeep(opened), run_list_publishing(opened.config))
 
 
 async def run_analyzing(config: Config) -> None:

@@ -2,51 +2,55 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import cast
 
-from netwatch.agent.consent import Consent, PauseWatch, needs_consent
+from netwatch.agent.consent import needs_consent
 from netwatch.agent.doctor import Finding, Patient, examine
 from netwatch.agent.identity import read_or_make_identity
+from netwatch.agent.list_watch import watch_mirror
 from netwatch.agent.loop import AgentParts, run_agent
+from netwatch.agent.pausing import PauseWatch
 from netwatch.agent.runner import Runner
 from netwatch.agent.spool import Spool
-from netwatch.agent.target_list import TargetBook
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
+from netwatch.app.home import (
+    files_of,
+    folder_of,
+    key_path,
+    membership_of,
+    open_consent,
+    spool_path,
+)
+from netwatch.app.lists import fetch_list, open_target_book, targets_of
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.plugins import load_plugin
 from netwatch.protocols import Probe
+from netwatch.together import first_end
 
 __all__ = [
     "demand_consent",
     "examine_vantage",
-    "key_path",
     "load_probes",
-    "membership_path",
-    "open_consent",
     "open_spool",
-    "open_target_book",
     "present",
     "purge_vantage",
     "run_once",
     "run_vantage",
-    "targets_of",
     "vantage_of",
 ]
 
-_OURS = (
-    "spool-{}.sqlite*",
-    "agent-{}.key*",
-    "consent-{}.json",
-    "targets-{}",
-    "observatory-{}.json",
-)
-"""What a vantage keeps on its machine, by its name."""
+_CALM = 6
+"""Seals over which agents spread that begin anew with a new list."""
+_LOOK = 3
+"""Seals between two looks at what is to be probed."""
 
 
 def present() -> datetime:
@@ -70,7 +74,7 @@ def vantage_of(config: Config) -> Vantage:
 
 
 async def run_vantage(config: Config, *, with_consent: bool = False) -> None:
-    """Measure and send until cancelled.
+    """Measure and send until cancelled; begins anew when there is something else to probe.
 
     Args:
         config: the configuration.
@@ -79,24 +83,69 @@ async def run_vantage(config: Config, *, with_consent: bool = False) -> None:
     Raises:
         ConfigError: there is nothing to probe, or a target's probe does not exist.
     """
-    targets = targets_of(config)
-    if not targets:
+    if not targets_of(config) and membership_of(config) is None:
         raise ConfigError("target: there is none, so there is nothing to probe")
-    password = broker_password(config)
+    while True:
+        await _run_until_changed(config, with_consent=with_consent)
+
+
+async def _run_until_changed(config: Config, *, with_consent: bool) -> None:
+    """Measure and send until there is something else to probe."""
+    targets, book, enrolled = targets_of(config), open_target_book(config), membership_of(config)
+    needed = with_consent and any(needs_consent(target) for target in targets)
+    watch = PauseWatch(open_consent(config), clock=now, needed=needed, listed=book.current)
+    news = _News(config, targets)
+
+    def hear(message: bytes) -> None:
+        if book.hear(message, now()):
+            news.tell()
+
     with open_spool(config) as spool:
-        needed = with_consent and any(needs_consent(target) for target in targets_of(config))
-        await run_agent(
-            AgentParts(
-                vantage=vantage_of(config),
-                targets=targets,
-                probes=load_probes(targets),
-                connect=link_factory(config.broker, password),
-                spool=spool,
-                clock=now,
-                config=config.agent,
-                paused=PauseWatch(open_consent(config), clock=now, needed=needed),
-            )
+        if enrolled is not None:
+            # From here on nobody else's acknowledgement makes us forget anything.
+            spool.remember("collector", bytes.fromhex(enrolled.collector))
+        parts = AgentParts(
+            vantage=vantage_of(config),
+            targets=targets,
+            probes=load_probes(targets),
+            connect=link_factory(config.broker, broker_password(config)),
+            spool=spool,
+            clock=now,
+            config=config.agent,
+            paused=watch,
+            holder=lambda: watch.holder,
+            offer_list=hear,
         )
+        work = [run_agent(parts), news.wait()]
+        if enrolled is not None:
+            ask = partial(fetch_list, enrolled, book)
+            work.append(watch_mirror(ask, news.tell))
+        await first_end(*work)
+
+
+class _News:
+    """Ends a wait when there is something else to probe than at the start of it."""
+
+    def __init__(self, config: Config, targets: tuple[Target, ...]) -> None:
+        self._config, self._targets = config, targets
+        self._seal = config.agent.seal.total_seconds()
+        self._told = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def tell(self) -> None:
+        """Say that there may be; from any thread."""
+        self._loop.call_soon_threadsafe(self._told.set)
+
+    async def wait(self) -> None:
+        """Look at what is to be probed now and then, and when told; return once it is new."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), _LOOK * self._seal)
+            self._told.clear()
+            if await asyncio.to_thread(targets_of, self._config) != self._targets:
+                break
+        # A new list reaches every agent at once; they must not come back at once.
+        await asyncio.sleep(Random().uniform(0, _CALM * self._seal))  # noqa: S311 - spreads
 
 
 async def run_once(config: Config) -> list[Measurement]:
@@ -116,7 +165,7 @@ async def examine_vantage(config: Config) -> list[Finding]:
     """Look for what keeps this vantage from working."""
     connect = link_factory(config.broker, broker_password(config))
     patient = Patient(
-        folder=_folder(config),
+        folder=folder_of(config),
         vantage=config.vantage.id,
         targets=targets_of(config),
         consent=open_consent(config),
@@ -126,33 +175,15 @@ async def examine_vantage(config: Config) -> list[Finding]:
     return await examine(patient)
 
 
-def open_target_book(config: Config, *, key: bytes | None = None) -> TargetBook:
-    """Return the book that keeps the observatory's last good target list."""
-    return TargetBook(_folder(config) / f"targets-{config.vantage.id}", key=key)
-
-
-def targets_of(config: Config) -> tuple[Target, ...]:
-    """Return the configuration's targets and the adopted list's; the host's own come first."""
-    listed = open_target_book(config).current()
-    own = {target.id for target in config.target}
-    more = listed.targets if listed is not None else ()
-    return (*config.target, *(target for target in more if target.id not in own))
-
-
 @contextmanager
 def open_spool(config: Config) -> Iterator[Spool]:
     """Open the vantage's spool, which signs with the vantage's key."""
-    path = _folder(config) / f"spool-{config.vantage.id}.sqlite"
+    path = spool_path(config)
     identity = read_or_make_identity(key_path(config))
     limit = config.agent.spool_bytes
     vantage = vantage_of(config)
     with Spool(path, vantage=vantage, born=now(), limit=limit, pack=identity.pack) as spool:
         yield spool
-
-
-def open_consent(config: Config) -> Consent:
-    """Return what the person at this machine has agreed to."""
-    return Consent(_folder(config) / f"consent-{config.vantage.id}.json")
 
 
 def demand_consent(config: Config) -> None:
@@ -171,34 +202,7 @@ def demand_consent(config: Config) -> None:
 
 def purge_vantage(config: Config) -> list[Path]:
     """Erase what this vantage keeps on this machine, and return what was erased."""
-    folder = _folder(config)
-    found = [
-        path for pattern in _OURS for path in sorted(folder.glob(pattern.format(config.vantage.id)))
-    ]
+    found = files_of(config)
     for path in found:
         path.unlink()
     return found
-
-
-def key_path(config: Config) -> Path:
-    """Return where this vantage's key is."""
-    return _folder(config) / f"agent-{config.vantage.id}.key"
-
-
-def membership_path(config: Config) -> Path:
-    """Return where it is kept what enrolment told."""
-    return _folder(config) / f"observatory-{config.vantage.id}.json"
-
-
-def _folder(config: Config) -> Path:
-    """Return the data folder, which exists from here on.
-
-    Raises:
-        ConfigError: it cannot be made.
-    """
-    folder = Path(config.data)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"data = {config.data!r}: cannot be used: {error.strerror}") from error
-    return folder

@@ -66,53 +66,30 @@ def explain(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None
     import msgspec
 
     from netwatch.agent.explain import explain as explain_agent
-    from netwatch.app.vantage import targets_of, vantage_of
+    from netwatch.app.lists import chosen_targets
+    from netwatch.app.vantage import vantage_of
+    from netwatch.cli.telling import explanation_lines
     from netwatch.config import read_config
 
     found = read_config(config)
-    told = explain_agent(vantage_of(found), targets_of(found), found.agent)
-    lines = [f"It probes {len(told.targets)} targets:"]
-    lines += [
-        f"  {row.target:24} {row.probe:9} {row.host:40} {row.times_a_day} times a day"
-        for row in told.targets
-    ]
-    lines += [
-        f"Probing takes about {told.bytes_a_day / 2**20:.1f} MiB a day.",
-        f"It may take {told.budget_bytes // 2**20} MiB at most.",
-        f"Sending the results takes {told.sent_bytes_a_day / 2**20:.2f} MiB a day.",
-        "It sends:",
-        *(f"  {text}" for text in told.sends),
-        "It never sends:",
-        *(f"  {text}" for text in told.never_sends),
-    ]
-    print_told(msgspec.to_builtins(told), lines, as_json=as_json)
+    chosen = chosen_targets(found)
+    told = explain_agent(
+        vantage_of(found), chosen.own, found.agent, listed=chosen.taken, left=chosen.left
+    )
+    print_told(msgspec.to_builtins(told), explanation_lines(told), as_json=as_json)
 
 
 @app.command()
 def status(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
-    """Print what waits to be sent, how full the spool is, and what was agreed to.
+    """Print what waits to be sent, what was agreed to, and what the target list is.
 
     Example: netwatch agent status --json
     """
-    from netwatch.app.vantage import open_consent, open_spool, present
+    from netwatch.app.standing import vantage_status
     from netwatch.config import read_config
 
-    found = read_config(config)
-    consent = open_consent(found)
-    with open_spool(found) as spool:
-        state, seen = spool.state(), spool.fact("seen")
-    told = {
-        "vantage": found.vantage.id,
-        "last_measured": seen.decode() if seen else None,
-        "waiting_batches": state.waiting,
-        "refused_batches": state.refused,
-        "spool_bytes": state.used_bytes,
-        "spool_limit_bytes": state.limit_bytes,
-        "thinned_batches": sum(state.tiers[2:]),
-        "consent_since": say_time(consent.granted_at()),
-        "paused_until": say_time(consent.paused_until(present())),
-    }
-    lines = [f"{name.replace('_', ' '):18} {value or '-'}" for name, value in told.items()]
+    told = vantage_status(read_config(config))
+    lines = [f"{name.replace('_', ' '):20} {_plain(value)}" for name, value in told.items()]
     print_told(told, lines, as_json=as_json)
 
 
@@ -150,7 +127,8 @@ def pause(
 
     Example: netwatch agent pause 2h
     """
-    from netwatch.app.vantage import open_consent, present
+    from netwatch.app.home import open_consent
+    from netwatch.app.vantage import present
     from netwatch.config import Duration, read_config
     from netwatch.model.errors import ConfigError
 
@@ -213,9 +191,6 @@ def import_receipts(
         raise InputError(problem if problem.startswith(str(file)) else f"{file}: {problem}")
 
 
-app.registered_commands.extend(membership.app.registered_commands)
-
-
 @app.command()
 def version(as_json: JsonOption = False) -> None:
     """Print which version this is, and which text there is to agree to.
@@ -228,6 +203,13 @@ def version(as_json: JsonOption = False) -> None:
     told = {"version": __version__, "consent_version": CONSENT_VERSION}
     line = f"netwatch {__version__}, consent text {CONSENT_VERSION}"
     print_told(told, [line], as_json=as_json)
+
+
+def _plain(value: object) -> str:
+    """Return a value for people."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value in {None, ""} else str(value)
 
 
 app.registered_commands.extend(membership.app.registered_commands)

@@ -1,5 +1,6 @@
 """The operator's commands for volunteers' agents."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,9 @@ from netwatch.model.errors import ConfigError
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True)
+KeyOption = Annotated[
+    Path | None, typer.Option("--key", help="The signing key, where it is not in the data folder.")
+]
 NameArgument = Annotated[str, typer.Argument(help="The agent's name; see `agents list`.")]
 
 
@@ -115,6 +119,55 @@ def erase(
     count = erase_agent(found, name)
     told = {"erased": name, "batches": count}
     print_told(told, [f"{name} and {count} batches are erased"], as_json=as_json)
+
+
+@app.command()
+def publish(
+    file: Annotated[Path, typer.Argument(help="TOML with targets, each with its tier.")],
+    config: ConfigOption = DEFAULT,
+    length: Annotated[str, typer.Option("--for", help="How long it is to hold: 7d, 4w.")] = "4w",
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sign a target list and tell it to every agent; each takes what its host has agreed to.
+
+    Example: netwatch agents publish targets.toml
+    """
+    from netwatch.app.fleet_lists import publish_list
+    from netwatch.config import read_config
+
+    found = read_config(config)
+    listed = publish_list(found, file, length=_length(length, "--for"), key=key)
+    tiers = {"A": len(listed.targets), "B": len(listed.popular)}
+    tiers["C"] = sum(map(len, listed.sensitive.values()))
+    told = {"version": listed.version, "expires": say_time(listed.expires), "targets": tiers}
+    counts = ", ".join(f"{count} of tier {tier}" for tier, count in tiers.items())
+    line = f"version {listed.version}: {counts}; it holds until {listed.expires:%Y-%m-%d}"
+    print_told(told, [line], as_json=as_json)
+
+
+@app.command()
+def pause(
+    length: Annotated[str, typer.Argument(help="How long: 2h, 1d; 0s ends a pause.")],
+    config: ConfigOption = DEFAULT,
+    reason: Annotated[str, typer.Option(help="Why, in words for hosts.")] = "",
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask every agent to probe nothing for a while, by a signed word that each checks.
+
+    Example: netwatch agents pause 2h --reason "a fault in the list"
+    """
+    from netwatch.app.fleet_lists import pause_fleet
+    from netwatch.app.vantage import present
+    from netwatch.config import read_config
+
+    duration = _length(length, "length")
+    until = present() + duration if duration else None
+    listed = pause_fleet(read_config(config), until, reason=reason, key=key)
+    line = f"agents pause until {until:%Y-%m-%d %H:%M} UTC" if until else "no pause any more"
+    told = {"version": listed.version, "pause_until": say_time(until)}
+    print_told(told, [line], as_json=as_json)
 
 
 def _length(text: str, option: str) -> Duration:

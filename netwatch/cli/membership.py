@@ -27,7 +27,8 @@ def adopt(
     It is probed from the next start on, within this machine's own limits.
     Example: netwatch agent adopt targets.signed
     """
-    from netwatch.app.vantage import open_target_book, present
+    from netwatch.app.lists import open_target_book
+    from netwatch.app.vantage import present
     from netwatch.config import read_config
     from netwatch.model.errors import ConfigError, InputError
 
@@ -102,7 +103,8 @@ def purge(
     An observatory that it is enrolled with is first asked, with its key, to forget it too.
     Example: netwatch agent purge --yes
     """
-    from netwatch.app.membership import erase_vantage, membership
+    from netwatch.app.home import membership_of
+    from netwatch.app.membership import erase_vantage
     from netwatch.app.vantage import purge_vantage
     from netwatch.config import read_config
     from netwatch.model.errors import LinkError
@@ -110,7 +112,7 @@ def purge(
     found = read_config(config)
     if not yes:
         typer.confirm("Erase results that were not sent, the key, and the consent?", abort=True)
-    enrolled = None if local else membership(found)
+    enrolled = None if local else membership_of(found)
     if enrolled is not None:
         try:
             erase_vantage(found)

@@ -21,6 +21,7 @@ __all__ = [
     "ERASURE_PATH",
     "KEY_CHANGE_PATH",
     "LARGEST_REQUEST",
+    "TARGETS_PATH",
     "Answer",
     "Erasure",
     "Invitation",
@@ -34,6 +35,7 @@ __all__ = [
 ENROLMENT_PATH = "/v1/enrolments"
 KEY_CHANGE_PATH = "/v1/keys"
 ERASURE_PATH = "/v1/erasures"
+TARGETS_PATH = "/v1/targets"
 LARGEST_REQUEST = 4096
 """Bytes of the largest message of these, either way."""
 _PREFIX = "netwatch-1-"

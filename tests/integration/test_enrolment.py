@@ -108,7 +108,7 @@ async def test_from_the_invitation_to_being_forgotten(
     async with observatory(operator, port):
         unasked = await run(host, "agent", "enrol", token)
         assert isinstance(unasked.exception, ConfigError)  # first agree
-        netwatch(host, "agent", "consent", "grant", "--accept-consent", "1")
+        netwatch(host, "agent", "consent", "grant", "--accept-consent", "2")
         told = json.loads((await run(host, "agent", "enrol", token, "--json")).stdout)
         assert told["brokers"] == ["mqtts://broker.example:8883"]
         assert states(operator) == {"here": "enrolled"}
@@ -125,7 +125,7 @@ async def test_a_token_is_good_once(operator: Path, host: Path, port: int, tmp_p
     second = write_config(tmp_path / "second", port, "there")
     async with observatory(operator, port):
         for config in (host, second):
-            netwatch(config, "agent", "consent", "grant", "--accept-consent", "1")
+            netwatch(config, "agent", "consent", "grant", "--accept-consent", "2")
         assert (await run(host, "agent", "enrol", token)).exit_code == 0
         found = await run(second, "agent", "enrol", token)
     assert isinstance(found.exception, InputError)
@@ -137,7 +137,7 @@ async def test_another_observatory_at_that_address_is_refused(
     operator: Path, host: Path, port: int, tmp_path: Path
 ) -> None:
     token = token_of(operator)
-    netwatch(host, "agent", "consent", "grant", "--accept-consent", "1")
+    netwatch(host, "agent", "consent", "grant", "--accept-consent", "2")
     async with observatory(write_config(tmp_path / "middle", port), port):
         found = await run(host, "agent", "enrol", token)
     assert isinstance(found.exception, LinkError)
@@ -149,7 +149,7 @@ async def test_nobody_there_is_one_line_and_the_token_stays_good(
     operator: Path, host: Path, port: int
 ) -> None:
     token = token_of(operator)
-    netwatch(host, "agent", "consent", "grant", "--accept-consent", "1")
+    netwatch(host, "agent", "consent", "grant", "--accept-consent", "2")
     found = await run(host, "agent", "enrol", token)
     assert isinstance(found.exception, LinkError)
     assert "\n" not in str(found.exception)

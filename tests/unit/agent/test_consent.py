@@ -1,10 +1,10 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from netwatch.agent import consent as module
-from netwatch.agent.consent import Consent, PauseWatch, needs_consent
+from netwatch.agent.consent import Consent, needs_consent
 from netwatch.agent.doctor import default_gateway
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Target
@@ -32,26 +32,8 @@ def test_a_new_text_needs_a_new_consent(tmp_path: Path, monkeypatch: pytest.Monk
     consent = Consent(tmp_path / "consent.json")
     consent.grant(NOW)
     assert consent.granted_at() == NOW
-    monkeypatch.setattr(module, "CONSENT_VERSION", 2)
+    monkeypatch.setattr(module, "CONSENT_VERSION", 3)
     assert consent.granted_at() is None
-
-
-def test_a_running_agent_obeys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    consent = Consent(tmp_path / "deep" / "consent.json")
-    watch = PauseWatch(consent, clock=lambda: NOW, needed=True)
-    present = 0.0
-    monkeypatch.setattr(module, "monotonic", lambda: present)
-    assert watch()
-    consent.grant(NOW)
-    assert watch(), "it looks once a second"
-    present = 2.0
-    assert not watch()
-    consent.pause(NOW + timedelta(hours=2))
-    present = 4.0
-    assert watch()
-    consent.pause(None)
-    present = 6.0
-    assert not watch()
 
 
 def test_a_file_that_is_none_of_ours_is_one_clear_line(tmp_path: Path) -> None:

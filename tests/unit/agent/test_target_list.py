@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from netwatch.agent.target_list import LARGEST_LIST, TargetBook, TargetList, sign_targets
+from netwatch.agent.target_book import TargetBook
+from netwatch.agent.target_list import LARGEST_LIST, TargetList, sign_targets
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Target
 from netwatch.wire.envelope import SIGNED
@@ -144,3 +145,93 @@ def test_the_key_can_be_told_beforehand(tmp_path: Path, signer: Signer) -> None:
     with pytest.raises(InputError, match="not the observatory's"):
         book.offer(sign_targets(TargetList(1, LATER, (GOOD,)), other), NOW)
     assert book.current() is None
+
+
+def test_a_list_does_not_hold_before_its_time(book: TargetBook, signer: Signer) -> None:
+    early = TargetList(6, LATER, (GOOD,), not_before=NOW + timedelta(hours=1))
+    refused(book, sign_targets(early, signer), "holds from 2026-01-08 01:00 UTC on")
+    book.offer(sign_targets(early, signer), NOW + timedelta(hours=2))
+
+
+def test_a_category_that_nobody_should_contact_is_refused(book: TargetBook, signer: Signer) -> None:
+    bad = TargetList(6, LATER, (GOOD,), sensitive={"MALWARE": (replace(GOOD, id="bad"),)})
+    refused(book, sign_targets(bad, signer), "no category that may be probed")
+
+
+@pytest.mark.parametrize("tier", ["popular", "sensitive"])
+def test_every_tier_is_looked_through(book: TargetBook, signer: Signer, tier: str) -> None:
+    inside = (replace(GOOD, id="bad", host="10.0.0.1"),)
+    change = {"popular": inside} if tier == "popular" else {"sensitive": {"NEWS": inside}}
+    refused(book, sign_targets(TargetList(6, LATER, (GOOD,), **change), signer), "private")
+    twice = {"popular": (GOOD,)} if tier == "popular" else {"sensitive": {"NEWS": (GOOD,)}}
+    refused(book, sign_targets(TargetList(6, LATER, (GOOD,), **twice), signer), "stands twice")
+
+
+def test_the_largest_list_is_taken_and_one_byte_more_is_not(
+    book: TargetBook, signer: Signer
+) -> None:
+    def listed(pad: int) -> bytes:
+        return msgspec.json.encode(TargetList(6, LATER, (GOOD,))) + b" " * pad
+
+    room = LARGEST_LIST - 99 - len(listed(0))
+    assert LARGEST_LIST == 256 * 1024
+    large = signer.sign(listed(room), TARGETS, limit=LARGEST_LIST)
+    assert len(large) == LARGEST_LIST
+    refused(book, large + b" ", "bytes are too many")
+    book.offer(large, NOW)
+    with pytest.raises(InputError, match="too many to be signed"):
+        signer.sign(listed(room + 1), TARGETS, limit=LARGEST_LIST)
+
+
+def test_too_many_targets_in_all(book: TargetBook, signer: Signer) -> None:
+    many = tuple(Target(f"t{number}", "dns", "192.5.5.241") for number in range(3000))
+    more = tuple(replace(one, id=f"{one.id}b") for one in many)
+    bad = TargetList(6, LATER, many, popular=more)
+    message = signer.sign(msgspec.json.encode(bad), TARGETS, limit=2**20)
+    if len(message) <= LARGEST_LIST:
+        refused(book, message, "targets are too many")
+    else:
+        refused(book, message, "bytes are too many")
+
+
+def test_what_was_refused_is_remembered_until_a_good_list_comes(
+    book: TargetBook, signer: Signer
+) -> None:
+    assert book.refusal() is None
+    refused(book, sign_targets(TargetList(1, LATER, ()), signer), "not newer")
+    refusal = book.refusal()
+    assert refusal is not None
+    assert (refusal.at, "not newer than 5" in refusal.reason) == (NOW, True)
+    book.offer(sign_targets(TargetList(6, LATER, (GOOD,)), signer), NOW)
+    assert book.refusal() is None
+
+
+def test_the_same_list_once_more_is_no_news_and_no_refusal(
+    book: TargetBook, signer: Signer
+) -> None:
+    message = sign_targets(TargetList(6, LATER, (GOOD,)), signer)
+    assert book.hear(message, NOW)
+    assert not book.hear(message, NOW)
+    assert book.refusal() is None
+    assert not book.hear(b"garbage", NOW)
+    assert book.refusal() is not None
+
+
+@pytest.mark.parametrize("harm", [b"", b"garbage", b"\x93\xc4\x00\xc4\x05hello\xc0"])
+def test_a_damaged_file_stops_nobody_and_the_next_list_mends_it(
+    book: TargetBook, signer: Signer, tmp_path: Path, harm: bytes
+) -> None:
+    (tmp_path / "targets").write_bytes(harm)
+    fresh = TargetBook(tmp_path / "targets", key=signer.public)
+    assert fresh.current() is None
+    fresh.offer(sign_targets(TargetList(6, LATER, (GOOD,)), signer), NOW)
+    assert fresh.current() is not None
+
+
+def test_a_list_that_another_process_took_up_is_seen(
+    book: TargetBook, signer: Signer, tmp_path: Path
+) -> None:
+    running = TargetBook(tmp_path / "targets")
+    assert running.current().version == 5
+    book.offer(sign_targets(TargetList(6, LATER, (GOOD, replace(GOOD, id="x"))), signer), NOW)
+    assert running.current().version == 6

@@ -116,7 +116,7 @@ def test_consent_is_asked_for_twice_and_can_be_withdrawn(netwatch: Command) -> N
 def test_consent_without_questions_names_its_version(netwatch: Command) -> None:
     refused = netwatch("consent", "grant", "--accept-consent", "99")
     assert isinstance(refused.exception, ConfigError)
-    assert netwatch("consent", "grant", "--accept-consent", "1").exit_code == 0
+    assert netwatch("consent", "grant", "--accept-consent", "2").exit_code == 0
     assert json.loads(netwatch("status", "--json").stdout)["consent_since"]
 
 
@@ -180,7 +180,7 @@ def test_a_damaged_export_is_one_clear_line(netwatch: Command, tmp_path: Path, h
 def test_purge_leaves_nothing(netwatch: Command, tmp_path: Path) -> None:
     fill_spool(tmp_path, 3)
     netwatch("doctor")
-    netwatch("consent", "grant", "--accept-consent", "1")
+    netwatch("consent", "grant", "--accept-consent", "2")
     assert len(list((tmp_path / "data").iterdir())) >= 3
     assert netwatch("purge", given="n\n").exit_code == 1
     assert netwatch("purge", "--yes").exit_code == 0
@@ -215,3 +215,102 @@ def test_a_signed_list_is_adopted_and_an_older_one_refused(
     assert "not newer" in str(netwatch("adopt", str(file)).exception)
     assert isinstance(netwatch("adopt", str(file), "--key", "xyz").exception, ConfigError)
     assert "root-f" in netwatch("explain").stdout
+
+
+TIERED = TargetList(
+    2,
+    datetime.now(UTC) + timedelta(days=7),
+    (Target("root-f", "dns", "192.5.5.241", path="."),),
+    popular=(Target("shop", "http", "shop.example.org"),),
+    sensitive={"NEWS": (Target("paper", "http", "news.example.org"),)},
+)
+
+
+def adopt_tiers(netwatch: Command, folder: Path) -> None:
+    file = folder / "targets.signed"
+    file.write_bytes(sign_targets(TIERED, Signer(Ed25519PrivateKey.generate())))
+    assert netwatch("adopt", str(file)).exit_code == 0
+
+
+def explained(netwatch: Command) -> set[str]:
+    return {row["target"] for row in json.loads(netwatch("explain", "--json").stdout)["targets"]}
+
+
+def test_each_tier_is_agreed_to_by_itself(netwatch: Command, tmp_path: Path) -> None:
+    adopt_tiers(netwatch, tmp_path)
+    assert explained(netwatch) == {"one", "gateway", "root-f"}
+    told = netwatch("explain").stdout
+    assert "leaves out 2 targets" in told
+    assert "consent grant --tier B" in told
+    asked = netwatch("consent", "grant", "--tier", "B", given="y\ny\ny\ny\n")
+    assert "shop.example.org" in asked.stdout
+    assert "news.example.org" not in asked.stdout
+    assert explained(netwatch) == {"one", "gateway", "root-f", "shop"}
+    # The text was agreed to already: the one question left is about the category.
+    asked = netwatch("consent", "grant", "--category", "NEWS", given="n\n")
+    assert asked.exit_code == 1
+    assert "news.example.org" in asked.stdout
+    assert explained(netwatch) == {"one", "gateway", "root-f", "shop"}
+    assert netwatch("consent", "grant", "--category", "NEWS", given="y\n").exit_code == 0
+    assert explained(netwatch) == {"one", "gateway", "root-f", "shop", "paper"}
+    assert json.loads(netwatch("status", "--json").stdout)["consent_tiers"] == ["A", "B", "C:NEWS"]
+    netwatch("consent", "withdraw")
+    assert explained(netwatch) == {"one", "gateway", "root-f"}
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--tier", "C"), "name a --category"),
+        (("--tier", "all"), "must be A or B"),
+        (("--category", "ALL"), "is none of"),
+        (("--category", "NEWS,LGBT"), "is none of"),
+        (("--tier", "B", "--accept-consent", "2"), "needs a person"),
+        (("--category", "NEWS", "--accept-consent", "2"), "needs a person"),
+    ],
+)
+def test_there_is_no_agreeing_in_bulk_or_unattended(
+    netwatch: Command, words: tuple[str, ...], reason: str
+) -> None:
+    found = netwatch("consent", "grant", *words, given="y\n" * 9)
+    assert isinstance(found.exception, ConfigError)
+    assert reason in str(found.exception)
+    assert json.loads(netwatch("status", "--json").stdout)["consent_tiers"] == []
+
+
+@pytest.mark.parametrize(("country", "reason"), [("IR", "dangerous"), ("", "which country")])
+def test_where_it_may_be_dangerous_there_is_nothing_to_agree_to(
+    netwatch: Command, tmp_path: Path, country: str, reason: str
+) -> None:
+    path = write_config(tmp_path)
+    path.write_text(path.read_text().replace('country = "XX"', f'country = "{country}"'))
+    found = netwatch("consent", "grant", "--tier", "B", given="y\n" * 9)
+    assert isinstance(found.exception, ConfigError)
+    assert reason in str(found.exception)
+
+
+def test_explain_shows_a_batch_as_it_would_be_sent(netwatch: Command) -> None:
+    told = json.loads(netwatch("explain", "--json").stdout)["example"]
+    assert told["header"]["vantage"] == {"id": "here", "country": "XX", "asn": 64500}
+    assert told["row"]["target"] == "one"
+    assert 0 < told["bytes_in_all"] < 2000
+    said = netwatch("explain").stdout
+    assert json.dumps(told["row"]) in said
+    assert "127.0.0.1" not in json.dumps(told)
+
+
+def test_status_says_why_a_list_was_refused(netwatch: Command, tmp_path: Path) -> None:
+    adopt_tiers(netwatch, tmp_path)
+    bad = tmp_path / "bad.signed"
+    bad.write_bytes(b"garbage")
+    assert isinstance(netwatch("adopt", str(bad)).exception, InputError)
+    told = json.loads(netwatch("status", "--json").stdout)
+    assert (told["list_version"], told["list_expired"]) == (2, False)
+    assert "nobody has signed it" in told["list_refused"]
+    assert told["targets"] == 3
+    assert told["list_left_out"] == 2
+
+
+def test_version_names_the_text_to_agree_to(netwatch: Command) -> None:
+    found = CliRunner().invoke(app, ["version", "--json"])
+    assert json.loads(found.stdout)["consent_version"] == 2

@@ -1,0 +1,116 @@
+"""What of a target list this machine probes: by tier, as far as its host has agreed.
+
+- A: infrastructure (root and ccTLD name servers, exchanges, an observatory's own hosts);
+- B: popular sites that nobody minds;
+- C: sites of sensitive categories, each category agreed to by itself.
+
+In a country on the care list there is A and nothing else, whatever was agreed to.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from netwatch.model.measurement import Target
+
+__all__ = ["CARE", "CATEGORIES", "KINDS", "Agreement", "Left", "Offered", "Tier", "choose"]
+
+_CARE = (
+    "AE AF AZ BH BI BY CN CU DJ DZ EG ER ET GQ IR IQ JO KH KP KZ LA LY MM NI OM PK PS QA RU RW"
+    " SA SD SO SS SY TD TH TJ TM TR UG UZ VE VN YE ZW"
+)
+_CATEGORIES = (
+    "ALDR ANON COMM COMT CTRL CULTR DATE ECON ENV FILE GAME GMB GOVT GRP HACK HATE HOST HUMR IGO"
+    " LGBT MILX MISC MMED NEWS POLR PORN PROV PUBH REL SRCH XED"
+)
+CARE = frozenset(_CARE.split())
+"""Countries in which probing a site may bring its host into trouble. Ours to keep, on the side
+of caution: it began from those that Freedom House's yearly Freedom on the Net calls not free,
+and those that it does not rate and where measuring has been punished or there is war. A signed
+list adds to it and takes nothing away."""
+CATEGORIES = frozenset(_CATEGORIES.split())
+"""Category codes of the Citizen Lab's test lists (github.com/citizenlab/test-lists); a list that
+names another, such as malware, is refused as a whole."""
+KINDS = frozenset({"dns", "http", "icmp", "quic", "tcp", "tls", "transfer"})
+"""The kinds of probe that the consent text speaks of; any other needs consent of its own."""
+
+
+class Tier(StrEnum):
+    """How harmless a target is."""
+
+    INFRASTRUCTURE = "A"
+    POPULAR = "B"
+    SENSITIVE = "C"
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A target of a list: its tier, and the category where that is C."""
+
+    target: Target
+    tier: Tier = Tier.INFRASTRUCTURE
+    category: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What a host has agreed to, beyond the text itself.
+
+    Attributes:
+        popular: tier B.
+        categories: of tier C, one by one.
+        kinds: kinds of probe beyond `KINDS`.
+    """
+
+    popular: bool = False
+    categories: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A target that is not probed, and why not."""
+
+    offered: Offered
+    reason: str
+
+
+def choose(
+    offered: Collection[Offered], agreement: Agreement, *, country: str, care: Collection[str] = ()
+) -> tuple[list[Offered], list[Left]]:
+    """Return which of `offered` are probed and which are not.
+
+    Args:
+        offered: what a list names.
+        agreement: what the host has agreed to.
+        country: where the host is, empty where it does not say.
+        care: countries of the care list beyond `CARE`.
+    """
+    careful = country in CARE or country in care
+    taken: list[Offered] = []
+    left: list[Left] = []
+    for one in offered:
+        reason = next(_objections(one, agreement, careful=careful), "")
+        if reason:
+            left.append(Left(one, reason))
+        else:
+            taken.append(one)
+    return taken, left
+
+
+def _objections(one: Offered, agreement: Agreement, *, careful: bool) -> Iterator[str]:
+    """Yield the reasons not to probe a target."""
+    if careful and one.tier is not Tier.INFRASTRUCTURE:
+        yield "infrastructure alone is probed in this country"
+    if one.tier is Tier.POPULAR and not agreement.popular:
+        yield "tier B was not agreed to: netwatch agent consent grant --tier B"
+    if one.tier is Tier.SENSITIVE and one.category not in agreement.categories:
+        yield (
+            f"category {one.category} was not agreed to:"
+            f" netwatch agent consent grant --category {one.category}"
+        )
+    if one.target.probe not in KINDS | agreement.kinds:
+        yield (
+            f"probes of the kind {one.target.probe} were not agreed to:"
+            f" netwatch agent consent grant --kind {one.target.probe}"
+        )

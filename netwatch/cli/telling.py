@@ -1,0 +1,45 @@
+"""How what an agent does is told to the person at the machine."""
+
+import json
+
+from netwatch.agent.explain import Explanation
+
+__all__ = ["explanation_lines"]
+
+_MOST_LEFT = 20
+
+
+def explanation_lines(told: Explanation) -> list[str]:
+    """Return an explanation as lines for people."""
+    return [
+        f"It probes {len(told.targets)} targets:",
+        *(
+            f"  {row.tier:4}{row.category:6} {row.target:24} {row.probe:9} {row.host:40}"
+            f" {row.times_a_day} times a day"
+            for row in told.targets
+        ),
+        *_left_lines(told),
+        f"Probing takes about {told.bytes_a_day / 2**20:.1f} MiB a day.",
+        f"It may take {told.budget_bytes // 2**20} MiB at most.",
+        f"Sending the results takes {told.sent_bytes_a_day / 2**20:.2f} MiB a day.",
+        "It sends:",
+        *(f"  {text}" for text in told.sends),
+        f"A batch of {told.example.rows} rows takes {told.example.bytes_in_all} bytes. Its head:",
+        f"  {json.dumps(told.example.header)}",
+        "and one of its rows:",
+        f"  {json.dumps(told.example.row)}",
+        "It never sends:",
+        *(f"  {text}" for text in told.never_sends),
+    ]
+
+
+def _left_lines(told: Explanation) -> list[str]:
+    """Return what is not probed of the list, and why not; the first of many."""
+    if not told.left_out:
+        return []
+    shown = told.left_out[:_MOST_LEFT]
+    lines = [f"Of the observatory's list it leaves out {len(told.left_out)} targets:"]
+    lines += [f"  {row.tier:4} {row.target:24} {row.host:40} {row.reason}" for row in shown]
+    if len(shown) < len(told.left_out):
+        lines.append("  … see --json for all of them")
+    return lines
