@@ -1,9 +1,11 @@
-"""How much of the bare speed of connecting the whole agent path keeps.
+"""How much of the bare speed of connecting the agent keeps, and what others pay for a probe.
 
-Both loops connect to the same server, which runs in a process of its own, in the same
-run, alternating: bare `loop.sock_connect`, and schedule, runner, probe and spool.
+All connect to the same server, which runs in a process of its own, in the same run,
+alternating: bare `loop.sock_connect`; schedule, runner, probe and spool of the agent; and
+Debian's prometheus-blackbox-exporter, where it is installed, asked over its own door by a
+driver whose own work is not counted.
 
-    python benchmarks/agent_rate.py [--json]
+    python -m benchmarks.agent_rate [--json] [--rounds N]
 """
 
 import argparse
@@ -15,24 +17,34 @@ import statistics
 import struct
 import tempfile
 import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
+from benchmarks.agent_exporter import PROGRAM, Exporter, ask, exporter
 from netwatch.agent.measuring import Measurer
 from netwatch.agent.spool import Spool
 from netwatch.config import AgentConfig, Duration
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch_probes.tcp import TcpProbe
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
+Way = Callable[[int], Awaitable[tuple[int, float, float]]]
 SECONDS = 2.0
 ROUNDS = 3
 TOGETHER = 64
 RESET = struct.pack("ii", 1, 0)
-NAMES = ["bare sock_connect", "agent path"]
+BARE, AGENT, RIVAL = "bare sock_connect", "agent path", "blackbox exporter"
+GOALS = {BARE: 0.5, RIVAL: 4.0}
+
+
+class Rate(NamedTuple):
+    """Probes a second of the clock and of the processor."""
+
+    per_second: float
+    per_cpu_second: float
 
 
 def serve(listener: socket.socket) -> None:
@@ -96,27 +108,29 @@ async def agent(port: int) -> tuple[int, float, float]:
     return done, *took
 
 
-def measure(port: int) -> dict[str, dict[str, float]]:
-    """Run both, alternating; return the medians."""
-    ways: list[Callable[[int], Awaitable[tuple[int, float, float]]]] = [bare, agent]
-    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in NAMES}
-    for _ in range(ROUNDS):
-        for name, way in zip(NAMES, ways, strict=True):
+def measure(port: int, rival: Exporter | None, rounds: int) -> list[dict[str, Rate]]:
+    """Run all, alternating; return what each did in each round."""
+    ways: dict[str, Way] = {BARE: bare, AGENT: agent}
+    if rival is not None:
+        ways[RIVAL] = partial(ask, rival, seconds=SECONDS, together=TOGETHER)
+    found: list[dict[str, Rate]] = []
+    for _ in range(rounds):
+        row = {}
+        for name, way in ways.items():
             done, seconds, spent = asyncio.run(way(port))
-            rates[name].append((done / seconds, done / spent))
-    return {
-        name: {
-            "probes_per_second": statistics.median(rate for rate, _ in found),
-            "probes_per_cpu_second": statistics.median(rate for _, rate in found),
-        }
-        for name, found in rates.items()
-    }
+            row[name] = Rate(done / seconds, done / spent)
+        found.append(row)
+    return found
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--json", action="store_true", help="print JSON")
-    chosen = options.parse_args()
+def compare(found: list[dict[str, Rate]], other: str) -> list[float]:
+    """Return the agent's probes per CPU second in those of another, round by round."""
+    return sorted(row[AGENT].per_cpu_second / row[other].per_cpu_second for row in found)
+
+
+@contextmanager
+def target() -> Iterator[int]:
+    """Run the server that all connect to; yields its port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(1024)
@@ -125,20 +139,53 @@ def main() -> None:
         )
         server.start()
         try:
-            found = measure(listener.getsockname()[1])
+            yield listener.getsockname()[1]
         finally:
             server.kill()
             server.join()
-    bare_rate, agent_rate = (found[name]["probes_per_cpu_second"] for name in NAMES)
-    result = {**found, "ratio": agent_rate / bare_rate}
-    if chosen.json:
-        print(json.dumps(result))
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def report(found: list[dict[str, Rate]]) -> None:
+    print(f"{'median of ' + str(len(found)):28}{'probes/s':>12}{'per CPU second':>18}")
+    for name in found[0]:
+        rate, cheap = (statistics.median(row[name][place] for row in found) for place in (0, 1))
+        print(f"{name:28}{rate:12,.0f}{cheap:18,.0f}")
+    for other, goal in GOALS.items():
+        if other not in found[0]:
+            print(f"agent / {other}: skipped, {PROGRAM} is not installed")
+            continue
+        ratios = compare(found, other)
+        print(
+            f"agent / {other}, per CPU second: {statistics.median(ratios):.2f}"
+            f" ({ratios[0]:.2f} to {ratios[-1]:.2f}; goal {goal:.1f})"
+        )
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--json", action="store_true", help="print JSON")
+    options.add_argument("--rounds", type=int, default=ROUNDS, help="how often, alternating")
+    chosen = options.parse_args()
+    with target() as port, exporter(free_port()) as rival:
+        found = measure(port, rival, chosen.rounds)
+    if not chosen.json:
+        report(found)
         return
-    print(f"{'':20}{'probes/s':>12}{'per CPU second':>18}")
-    for name in NAMES:
-        row = found[name]
-        print(f"{name:20}{row['probes_per_second']:12,.0f}{row['probes_per_cpu_second']:18,.0f}")
-    print(f"ratio of the two, per CPU second: {result['ratio']:.2f} (goal 0.50)")
+    print(
+        json.dumps(
+            {
+                "rounds": [{name: rate._asdict() for name, rate in row.items()} for row in found],
+                "ratios": {name: compare(found, name) for name in GOALS if name in found[0]},
+                "goals": GOALS,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":
