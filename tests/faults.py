@@ -103,17 +103,17 @@ async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
 
 
 def dns_answer(
-    *addresses: str, rcode: int = 0, number: int | None = None
+    *values: str, rcode: int = 0, number: int | None = None, kind: str = "A"
 ) -> Callable[[bytes], bytes]:
-    """Return what makes an answer of a query: addresses, code, perhaps another query's number."""
+    """Return what makes an answer of a query: records, code, perhaps another query's number."""
 
     def make(query: bytes) -> bytes:
         asked = dns.message.from_wire(query)
         answer = dns.message.make_response(asked)
         answer.set_rcode(dns.rcode.Rcode(rcode))
-        if addresses:
+        if values:
             name = asked.question[0].name
-            answer.answer.append(dns.rrset.from_text(name, 60, "IN", "A", *addresses))
+            answer.answer.append(dns.rrset.from_text(name, 60, "IN", kind, *values))
         if number is not None:
             answer.id = number
         return answer.to_wire()

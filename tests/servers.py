@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import cast
+from weakref import WeakSet
 
 import pytest
 
@@ -144,7 +145,10 @@ async def tcp_server(
     They come to `channel` where it is given, a socket that may be anywhere.
     """
 
+    ends: WeakSet[asyncio.WriteTransport] = WeakSet()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends.add(writer.transport)
         try:
             if handle is not None:
                 result = handle(reader, writer)
@@ -162,4 +166,11 @@ async def tcp_server(
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
+        # Whoever stands at the door comes in first: asyncio forgets one that it meets closing it.
+        for _ in range(5):
+            await asyncio.sleep(0)
         server.close()
+        for end in list(ends):
+            end.abort()
+        # An aborted connection is closed one round of the loop later.
+        await asyncio.sleep(0)

@@ -6,10 +6,13 @@ The gateway, the provider's resolver and the sites of the country are addresses 
 whose kernel forwards between the two cables. Any cable can be pulled, any address taken away.
 """
 
+import ssl
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+import dns.message
+import dns.rdatatype
 import faults
 from namespaces import Namespace, join
 from qa.bench import Bench
@@ -24,18 +27,24 @@ GATEWAY = {4: "192.168.77.1", 6: "fd77::1"}
 RESOLVER = {4: "10.1.0.53", 6: "fd01::53"}
 DOMESTIC = {4: ("10.2.1.1", "10.2.2.1"), 6: ("fd02:0:1::1", "fd02:0:2::1")}
 ABROAD = {4: ("10.9.1.1", "10.9.2.1"), 6: ("fd09:0:1::1", "fd09:0:2::1")}
+PORTAL = "45.90.0.80"
+"""A portal that pretends to be on the Internet: private addresses are seen through at once."""
 SITE = {4: "10.9.3.1", 6: "fd09:0:3::1"}
 """A site abroad that is no witness."""
-LOST = {4: "10.9.4.1", 6: "fd09:0:4::1"}
-"""An address abroad that nobody has."""
 _PORT = 443
 _WIDTH = {4: 32, 6: 128}
 _NETWORKS = {4: "10.9.0.0/16", 6: "fd09::/16"}
 
 
-def _root(query: bytes) -> list[tuple[float, bytes]]:
-    """Answer whatever is asked with one public address."""
-    return [(0, faults.dns_answer("9.9.9.9")(query))]
+def answer_truly(query: bytes) -> list[tuple[float, bytes]]:
+    """Answer as a resolver does that knows the root, and one site."""
+    question = dns.message.from_wire(query).question[0]
+    if question.rdtype == dns.rdatatype.NS:
+        return [(0, faults.dns_answer("a.root-servers.net.", kind="NS")(query))]
+    if question.name.to_text().lower().endswith(".invalid."):
+        return [(0, faults.dns_answer(rcode=3)(query))]
+    known = [SITE[4]] if question.rdtype == dns.rdatatype.A else []
+    return [(0, faults.dns_answer(*known)(query))]
 
 
 @dataclass
@@ -44,9 +53,11 @@ class Country:
 
     Attributes:
         bench: the bench of the case; what is built here goes with it.
+        resolver: what the provider's resolver makes of a query.
     """
 
     bench: Bench
+    resolver: faults.Answer = answer_truly
     home: Namespace = field(init=False)
     country: Namespace = field(init=False)
     abroad: Namespace = field(init=False)
@@ -54,6 +65,9 @@ class Country:
     async def __aenter__(self) -> Self:
         enter = self.bench.stack.enter_context
         self.home, self.country, self.abroad = (enter(Namespace()) for _ in range(3))
+        for where in (self.home, self.country, self.abroad):
+            # Nobody else can have these addresses; finding that out takes a second.
+            where.set(ipv6__conf__default__accept_dad=0, ipv6__conf__default__dad_transmits=0)
         join(self.home, self.country, ("lan0", "lan0"))
         join(self.country, self.abroad, ("border0", "border0"))
         self._give_addresses()
@@ -66,7 +80,7 @@ class Country:
                 await self.serve(self.country, host)
             for host in (*ABROAD[family], SITE[family]):
                 await self.serve(self.abroad, host)
-        await self.answer(self.country, RESOLVER[4])
+        await self.answer(self.country, RESOLVER[4], self.resolver)
         return self
 
     async def __aexit__(
@@ -88,7 +102,7 @@ class Country:
             f"addr add {GATEWAY[6]}/64 dev lan0 nodad",
             "addr add 10.8.0.1/29 dev border0",
             "addr add fd08::1/64 dev border0 nodad",
-            *_own(RESOLVER[4], RESOLVER[6], *DOMESTIC[4], *DOMESTIC[6]),
+            *_own(RESOLVER[4], RESOLVER[6], PORTAL, *DOMESTIC[4], *DOMESTIC[6]),
         )
         self.plug_in_border()
         self.abroad.ip(
@@ -107,7 +121,7 @@ class Country:
         await self.bench.stack.enter_async_context(server)
 
     async def answer(
-        self, where: Namespace, host: str, answer: faults.Answer = _root, port: int = 53
+        self, where: Namespace, host: str, answer: faults.Answer, port: int = 53
     ) -> None:
         """Serve UDP at an address of a namespace."""
         server = udp_server(answer, channel=where.datagrams(host, port))
@@ -149,6 +163,23 @@ class Country:
             f"route replace {network} via {nobody} dev border0 onlink",
         )
 
+    def throttle(self) -> None:
+        """Let at most 64 kbit/s pass to the home."""
+        bucket = ["rate", "64kbit", "burst", "32kbit", "latency", "400ms"]
+        self.country.run("tc", "qdisc", "replace", "dev", "lan0", "root", "tbf", *bucket)
+
+    async def open_portal(self, certificate: ssl.SSLContext) -> None:
+        """Serve a captive portal: nothing passes, and whatever is asked for by name is here."""
+        for port, tls in ((80, None), (443, certificate)):
+            server = tcp_server(
+                faults.http_answer("302 Found", "Location: http://portal.example/login"),
+                channel=self.country.listening(PORTAL, port),
+                tls=tls,
+            )
+            await self.bench.stack.enter_async_context(server)
+        self.silence_border(4)
+        self.silence_border(6)
+
     def job(
         self, probe: str = "tcp", host: str = SITE[4], port: int = _PORT, **more: object
     ) -> Job:
@@ -163,9 +194,13 @@ class Country:
             )
             for number, one in enumerate(hosts)
         ]
-        resolver = Target("isp-v4", "dns", RESOLVER[4], path=".", group="witness-isp")
+        # An address of the lab is a private one, so the root's name servers are asked for.
+        witnesses += [
+            Target("isp-v4", "dns", RESOLVER[4], path=".", group="witness-isp"),
+            Target("names", "dns", RESOLVER[4], path="a1b2.invalid", group="witness-names"),
+        ]
         it = Target(IT, probe, host, port=port, **more)  # type: ignore[arg-type]
-        return Job((*witnesses, resolver, it), namespace=self.home.path)
+        return Job((*witnesses, it), namespace=self.home.path, resolver=RESOLVER[4])
 
 
 def _own(*hosts: str) -> list[str]:

@@ -2,12 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 
-from qa.bench import Bench
-from qa.case import Scene
-from qa.country import SITE, Country
-from qa.vantage import Job
+import faults
+from qa.bench import Bench, Watch
+from qa.case import Play, Scene
+from qa.country import ABROAD, DOMESTIC, PORTAL, SITE, Country
+from qa.vantage import IT, Job
 
-__all__ = ["at_border", "at_home", "nothing_wrong"]
+from netwatch.agent.health import HealthState
+from netwatch.model.measurement import Target
+
+BODY = b"x" * 100_000
 
 
 async def _country(bench: Bench) -> Country:
@@ -60,3 +64,79 @@ def happening(
         return country.job(host=SITE[family]).at(period=period)
 
     return scene
+
+
+def portal(probe: str, host: str, *, port: int = 0, path: str = "", address: str = PORTAL) -> Scene:
+    """A captive portal answers for everything that has a name."""
+
+    async def scene(bench: Bench) -> Job:
+        answer = faults.dns_answer(address)
+        country = Country(bench, resolver=lambda query: [(0, answer(query))])
+        await bench.stack.enter_async_context(country)
+        await country.open_portal(bench.authority.serving("portal.example"))
+        job = country.job(probe, host, port, path=path)
+        canary = Target(
+            "canary", "http", "canary.example", port=80, path="/204", group="witness-captive"
+        )
+        return job.at(targets=(canary, *job.targets), authority=bench.trusted())
+
+    return scene
+
+
+async def resolver_silent(bench: Bench) -> Job:
+    """The provider's resolver is deaf; everything that has a number still works."""
+    country = Country(bench, resolver=lambda _: [])
+    await bench.stack.enter_async_context(country)
+    return country.job(host="site.example").at(timeout=3.0)
+
+
+async def provider_cut(bench: Bench) -> Job:
+    """The provider is there, and nothing behind it."""
+    country = await _country(bench)
+    country.silence_border(4)
+    country.silence_border(6)
+    for family in (4, 6):
+        country.country.ip(*(f"addr del {host} dev lo" for host in DOMESTIC[family]))
+    return country.job()
+
+
+def controls_down(*gone: str) -> Scene:
+    """Some of the hosts that are asked to tell about the line do not answer themselves."""
+
+    async def scene(bench: Bench) -> Job:
+        country = await _country(bench)
+        for host in gone:
+            where = country.abroad if host in (*ABROAD[4], *ABROAD[6]) else country.country
+            where.ip(f"addr del {host} dev lo", f"route add blackhole {host}")
+        return country.job()
+
+    return scene
+
+
+async def echo_blocked(bench: Bench) -> Job:
+    """The site's host answers no echo request, as a policy; TCP to it works."""
+    country = await _country(bench)
+    country.abroad.set(ipv4__icmp_echo_ignore_all=1)
+    return country.job("icmp")
+
+
+async def throttled(bench: Bench) -> Job:
+    """What comes to the home passes a bucket of 64 kbit/s."""
+    country = await _country(bench)
+    await country.serve(country.abroad, SITE[4], faults.http_answer("200 OK", body=BODY), port=80)
+    country.throttle()
+    return country.job("transfer", SITE[4], 80).at(timeout=4.0, period=2.0)
+
+
+async def cable_out_and_in(bench: Bench) -> tuple[Job, Play]:
+    """The cable is pulled while the vantage measures, and plugged in again."""
+    country = await _country(bench)
+
+    async def play(watch: Watch) -> None:
+        assert await watch.until(lambda: watch.state() is watch.state(6) is HealthState.OK)
+        country.pull_lan()
+        assert await watch.until(lambda: watch.state() is HealthState.LAN_DOWN)
+        assert await watch.until(lambda: getattr(watch.last(IT), "scope", "") == "local")
+        country.plug_in_lan()
+
+    return country.job(), play

@@ -160,4 +160,74 @@ CUTS = [
     ),
 ]
 
-CASES = [*ROUTES, *CUTS]
+VANTAGES = [
+    Case(
+        "ispCut",
+        "gateway and resolver answer; what lies behind them vanishes",
+        line.provider_cut,
+        failing("generic_timeout_error", "connect", "timeout"),
+        state=HealthState.ISP_CUT,
+        state6=HealthState.ISP_CUT,
+        lab=True,
+    ),
+    Case(
+        "ispResolverDead",
+        "the provider's resolver says nothing; the site is asked for by name",
+        line.resolver_silent,
+        failing("dns_temporary_failure", "resolve", "dns"),
+        state=HealthState.DNS_ONLY,
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "controlHostDown",
+        "one control abroad answers no more",
+        line.controls_down("10.9.1.1"),
+        well("connect"),
+        state=HealthState.DEGRADED,
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "lanDownThenUp",
+        "the vantage's cable is pulled while it measures, and plugged in again",
+        line.cable_out_and_in,
+        well("connect"),
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "icmpBlockedTcpOk",
+        "the site's host ignores echo requests; its port answers",
+        line.echo_blocked,
+        failing("generic_timeout_error", "icmp", "timeout"),
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "icmpUnavailable",
+        "the vantage may open no socket for echo requests",
+        line.at_home(probe="icmp", trick="no_rights"),
+        failing("unavailable", "icmp", "local"),
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "transferThrottled",
+        "64 kbit/s pass; 100 kB do not come in 4 s",
+        line.throttled,
+        failing("generic_timeout_error", "transfer", "timeout", alive=True),
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "fdExhaustion",
+        "the vantage's process has no file descriptor left",
+        line.at_home(trick="no_files"),
+        failing("unknown_failure: emfile", "connect", "local"),
+        state6=_OK,
+        lab=True,
+    ),
+]
+
+CASES = [*ROUTES, *CUTS, *VANTAGES]

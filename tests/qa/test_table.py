@@ -18,7 +18,7 @@ from qa.table import CASES
 from qa.vantage import IT, Heard, Job
 
 pytestmark = pytest.mark.timeout(180)
-_AT_ONCE = 10
+_AT_ONCE = 20
 _LONGEST = 20.0
 
 

@@ -6,6 +6,7 @@ import resource
 import time
 from datetime import timedelta
 
+from netwatch.agent.health import HealthState
 from netwatch.agent.measuring import Measurer
 
 __all__ = ["TRICKS", "Trick"]
@@ -40,7 +41,8 @@ class NoFiles(Trick):
     """After a while there is no file descriptor left to open."""
 
     async def during(self, measurer: Measurer) -> None:
-        await asyncio.sleep(1.0)
+        while measurer.ladder.state() is not HealthState.OK:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.1)
         most = os.dup(0) + 8
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         while True:

@@ -21,9 +21,9 @@ from qa import tricks
 from netwatch.agent import politeness
 from netwatch.agent.health import HealthState
 from netwatch.agent.measuring import Measurer
-from netwatch.app.vantage import load_probes
 from netwatch.config import AgentConfig, Duration
 from netwatch.model.measurement import Measurement, Target
+from netwatch.plugins import load_plugin
 
 __all__ = ["IT", "Heard", "Job", "live"]
 
@@ -82,7 +82,6 @@ def live(job: Job, pipe: Connection) -> None:
     # In a lab nobody is disturbed, and no configuration can lower these.
     politeness._APART, politeness._RATE, politeness._BURST = 0.0, 1e3, 1e3
     trick = tricks.TRICKS[job.trick] if job.trick else tricks.Trick()
-    trick.before()
 
     def tell(heard: Heard | None) -> None:
         try:
@@ -105,9 +104,9 @@ async def _measure(job: Job, trick: tricks.Trick, tell: Callable[[Heard | None],
     def clock() -> datetime:
         return datetime.now(UTC) + trick.shift(monotonic() - started)
 
-    measurer = Measurer(
-        "qa", job.targets, probes=load_probes(job.targets), clock=clock, config=config
-    )
+    probes = {name: load_plugin("probes", name)() for name in {one.probe for one in job.targets}}
+    trick.before()
+    measurer = Measurer("qa", job.targets, probes=probes, clock=clock, config=config)
 
     def take(measurement: Measurement) -> None:
         ladder = measurer.ladder
