@@ -21,7 +21,7 @@ _FRESH = 2.0
 _PAUSE = (1.0, 3.0)
 _BY_DISTANCE = (Rung.INTERNATIONAL, Rung.DOMESTIC, Rung.ISP)
 
-Measure = Callable[[Target], Awaitable[Measurement]]
+Measure = Callable[[Target], Awaitable[Measurement | None]]
 
 
 class Confirmation:
@@ -30,6 +30,7 @@ class Confirmation:
     CONFIRMED = "confirmed"
     PASSED = "passed"
     CONTROLS_FAILED = "controls_failed"
+    NOT_ASKED = "not_asked"
 
 
 class Confirmer:
@@ -38,7 +39,8 @@ class Confirmer:
     Args:
         targets: all targets; those that witness for the far rungs serve as controls, those
             of the LAN tell whether it is us.
-        measure: runs one probe.
+        measure: runs one probe, within what the agent may ask of others; None where it
+            may not now.
         pause: least and most seconds before the retry.
     """
 
@@ -58,7 +60,7 @@ class Confirmer:
             self._controls = self._controls or [one for one in targets if rung_of(one) is rung]
         self._lan = [one for one in targets if rung_of(one) is Rung.LAN]
         self._failing: set[str] = set()
-        self._asked: dict[bool, tuple[float, asyncio.Future[bool]]] = {}
+        self._asked: dict[bool, tuple[float, asyncio.Future[bool | None]]] = {}
 
     def succeeded(self, target: Target) -> None:
         """Hear that a target is well; its next failure is a first one."""
@@ -75,18 +77,23 @@ class Confirmer:
         await asyncio.sleep(self._random.uniform(*self._pause))
         again = await self._measure(target)
         after = await self._ask(near=False)
+        if again is None or before is None or after is None:
+            return _noted(measurement, Confirmation.NOT_ASKED)
         if before and after:
             if again.failure is None or again.alive:
                 self._failing.discard(target.id)
                 return _noted(measurement, Confirmation.PASSED)
             return _noted(measurement, Confirmation.CONFIRMED)
         noted = _noted(measurement, Confirmation.CONTROLS_FAILED)
-        if self._lan and not await self._ask(near=True):
+        if self._lan and await self._ask(near=True) is False:
             return replace(noted, scope=Scope.LOCAL.value)
         return noted
 
-    async def _ask(self, *, near: bool) -> bool:
-        """Tell whether a control answers, near or far; one that was just asked is not again."""
+    async def _ask(self, *, near: bool) -> bool | None:
+        """Tell whether a control answers, near or far; one that was just asked is not again.
+
+        None where it may not be asked.
+        """
         asked = self._asked.get(near)
         if asked is None or (asked[1].done() and monotonic() - asked[0] > _FRESH):
             chosen = self._random.sample(self._lan if near else self._controls, k=1)[0]
@@ -94,8 +101,9 @@ class Confirmer:
             self._asked[near] = asked
         return await asyncio.shield(asked[1])
 
-    async def _is_alive(self, control: Target) -> bool:
-        return (await self._measure(control)).alive
+    async def _is_alive(self, control: Target) -> bool | None:
+        said = await self._measure(control)
+        return None if said is None else said.alive
 
 
 def _noted(measurement: Measurement, word: str) -> Measurement:

@@ -60,6 +60,7 @@ class HealthState(StrEnum):
     CAPTIVE = "captive"
     DNS_ONLY = "dns_only"
     OVERLOADED = "overloaded"
+    ASLEEP = "asleep"
     UNKNOWN = "unknown"
 
 

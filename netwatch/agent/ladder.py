@@ -15,14 +15,26 @@ from netwatch.agent.thinning import NOTE
 from netwatch.model.failure import Scope
 from netwatch.model.measurement import Measurement, Target
 
-__all__ = ["Ladder", "family_of"]
+__all__ = ["Ladder", "family_of", "note_of"]
 
+_GATEWAY = f"{NOTE}gateway"
 _OURS = {HealthState.LAN_DOWN, HealthState.OVERLOADED}
 """States in which a failure says nothing about a target."""
 _NO_LINE = {"network_unreachable", "network_down"}
 """Local faults that tell of the line all the same: this machine has no way out."""
 _REWRITTEN = {"second_answer", "nxdomain_rewritten"}
-_PORTAL = {"http_unexpected_redirect_url", "http_unexpected_status_code"}
+_PORTAL = {
+    "http_unexpected_redirect_url",
+    "http_unexpected_status_code",
+    "http_request_failed",
+    "ssl_invalid_hostname",
+    "ssl_unknown_authority",
+}
+"""How an answer fails that is not the canary's own."""
+_DATED = "ssl_invalid_certificate"
+_FAR = {Rung.ISP, Rung.DOMESTIC, Rung.INTERNATIONAL}
+_ENOUGH = 2
+"""Far witnesses that must answer before IPv6 is believed to work, where there are as many."""
 
 
 def family_of(target: Target) -> int:
@@ -51,6 +63,8 @@ class Ladder:
         self._note = note
         self._readings: dict[int, dict[str, Reading]] = {4: {}, 6: {}}
         self._flags: set[Flag] = set()
+        self._portals: dict[str, bool] = {}
+        self._worked: set[int] = set()
         self._states: dict[int, HealthState] = {}
 
     @property
@@ -64,11 +78,26 @@ class Ladder:
 
     def raise_flag(self, flag: Flag, *, up: bool, time: datetime) -> None:
         """Raise or lower a flag that others watch, such as the clock's."""
-        if up:
-            self._flags.add(flag)
+        if up != (flag in self._flags):
+            self._set(flag, time, up=up)
+            self._judge(time)
+
+    def hear_gateway(self, family: int, *, alive: bool | None, time: datetime) -> None:
+        """Hear whether the default gateway is there; None where nobody can say."""
+        readings = self._readings[family]
+        if alive is None:
+            readings.pop(_GATEWAY, None)
         else:
-            self._flags.discard(flag)
+            readings[_GATEWAY] = Reading(Rung.LAN, alive)
         self._judge(time)
+
+    def wake(self, time: datetime) -> None:
+        """Hear that the machine has slept: what was known before is not known any more."""
+        for family, readings in self._readings.items():
+            if readings:
+                readings.clear()
+                self._become(family, HealthState.ASLEEP, time)
+        self._worked.clear()
 
     def take(self, measurement: Measurement, target: Target) -> Measurement:
         """Hear a measurement; return it with our own faults labelled as such."""
@@ -77,52 +106,93 @@ class Ladder:
             measurement.scope != Scope.LOCAL or measurement.failure in _NO_LINE
         ):
             self._hear(measurement, target, rung)
-        ours = self.state(family_of(target)) in _OURS
-        # An IPv6 failure on a machine where no IPv6 witness answers is the machine's.
-        lame = family_of(target) == 6 and self._is_dead(6)
-        if measurement.failure is not None and (ours or lame) and not measurement.alive:
+        if self._is_ours(measurement, target):
             return replace(measurement, scope=Scope.LOCAL.value)
         return measurement
+
+    def _is_ours(self, measurement: Measurement, target: Target) -> bool:
+        """Tell whether what a measurement says is said about this machine's own line."""
+        if Flag.CAPTIVE in self._flags:
+            # A portal answers for everybody: neither a success nor a failure is the target's.
+            return self._rungs.get(target.id) is not Rung.CAPTIVE
+        if measurement.failure is None:
+            return False
+        if measurement.failure == _DATED and Flag.CLOCK_BAD in self._flags:
+            # Whose dates are wrong is the question, and our own clock is known to be.
+            return True
+        family = family_of(target)
+        return not measurement.alive and (self.state(family) in _OURS or self._is_lame(family))
 
     def _hear(self, measurement: Measurement, target: Target, rung: Rung) -> None:
         """Take down what a witness said."""
         self._readings[family_of(target)][target.id] = Reading(rung, measurement.alive)
+        self._learn(family_of(target))
         details = {step.detail for step in measurement.observations}
         if rung is Rung.CAPTIVE:
-            self._set(Flag.CAPTIVE, up=measurement.failure in _PORTAL)
+            self._hear_canary(measurement)
         elif rung is Rung.NAMES and not details.isdisjoint(_REWRITTEN):
-            self._set(Flag.DNS_HIJACKED, up=True)
+            self._set(Flag.DNS_HIJACKED, measurement.time, up=True)
         elif rung is Rung.NAMES and measurement.failure is None:
-            self._set(Flag.DNS_HIJACKED, up=False)
+            self._set(Flag.DNS_HIJACKED, measurement.time, up=False)
         self._judge(measurement.time)
 
-    def _set(self, flag: Flag, *, up: bool) -> None:
-        (self._flags.add if up else self._flags.discard)(flag)
+    def _set(self, flag: Flag, time: datetime, *, up: bool) -> None:
+        """Raise or lower a flag, and note it where that changes it."""
+        if up != (flag in self._flags):
+            (self._flags.add if up else self._flags.discard)(flag)
+            self._note(note_of(f"flag-{flag}", flag.value if up else None, time))
 
-    def _is_dead(self, family: int) -> bool:
-        """Tell whether there are witnesses of a family, and none answers."""
-        readings = self._readings[family].values()
-        return bool(readings) and not any(reading.alive for reading in readings)
+    def _hear_canary(self, measurement: Measurement) -> None:
+        """Take down whether a canary answered as only it can, or somebody in its place.
+
+        One that answered itself outweighs any that did not: a portal would answer for all.
+        """
+        self._portals.pop(measurement.target, None)
+        if measurement.failure is None or measurement.failure in _PORTAL:
+            self._portals[measurement.target] = measurement.failure is not None
+        said = self._portals.values()
+        self._set(Flag.CAPTIVE, measurement.time, up=bool(said) and all(said))
+
+    def _learn(self, family: int) -> None:
+        """Note that a family leads somewhere, once enough of its far witnesses answer."""
+        far = self._far(family)
+        if far and sum(far) >= min(_ENOUGH, len(far)):
+            self._worked.add(family)
+
+    def _far(self, family: int) -> list[bool]:
+        """Return who of the witnesses beyond the gateway is alive."""
+        return [one.alive for one in self._readings[family].values() if one.rung in _FAR]
+
+    def _is_lame(self, family: int) -> bool:
+        """Tell whether IPv6 has an address here and has never led anywhere.
+
+        Where it worked before, its end is an observation like any other.
+        """
+        return family == 6 and family not in self._worked and bool(self._far(family))
 
     def _judge(self, time: datetime) -> None:
         """Judge both families anew and note what changed."""
         for family, readings in self._readings.items():
             if not readings:
                 continue
-            state = judge_health(readings.values(), self._flags)
-            if state is not self._states.get(family):
-                self._states[family] = state
-                self._note(_health_note(family, state, time))
+            self._become(family, judge_health(readings.values(), self._flags), time)
+
+    def _become(self, family: int, state: HealthState, time: datetime) -> None:
+        """Be in a state from now on, and note it where it is another one."""
+        if state is not self._states.get(family):
+            self._states[family] = state
+            word = None if state is HealthState.OK else state.value
+            self._note(note_of(f"health-v{family}", word, time))
 
 
-def _health_note(family: int, state: HealthState, time: datetime) -> Measurement:
-    """Return the note that a state began."""
+def note_of(name: str, word: str | None, time: datetime) -> Measurement:
+    """Return the note that `word` holds from `time` on, or that nothing does any more."""
     return Measurement(
-        target=f"{NOTE}health-v{family}",
+        target=f"{NOTE}{name}",
         probe="agent",
         time=time,
-        failure=None if state is HealthState.OK else state.value,
-        scope="" if state is HealthState.OK else Scope.LOCAL.value,
-        alive=state is HealthState.OK,
+        failure=word,
+        scope="" if word is None else Scope.LOCAL.value,
+        alive=word is None,
         seconds=0.0,
     )

@@ -10,7 +10,9 @@ from time import monotonic
 
 from netwatch.agent.gaps import GapWatch, suspended_seconds
 from netwatch.agent.lives import begin_life
+from netwatch.agent.gateway import GatewayWatch
 from netwatch.agent.measuring import Measurer
+from netwatch.agent.politeness import is_here
 from netwatch.agent.pausing import Holder, pause_note
 from netwatch.agent.rungs import LinkFactory, Outcome, Way
 from netwatch.agent.spool import Spool
@@ -32,6 +34,7 @@ _COMMIT = 1.0
 _HELD = 10_000
 """Measurements held in memory while the disk takes none."""
 _SEEN = "seen"
+_TODAY = "today"
 
 
 def _never() -> bool:
@@ -90,10 +93,13 @@ async def run_agent(parts: AgentParts) -> None:
             probes=parts.probes,
             clock=parts.clock,
             config=parts.config,
+            # Whoever probes nothing outside this machine has no line to know about.
+            gateway=None if all(is_here(one) for one in parts.targets) else GatewayWatch(),
         )
         measurer.paused = parts.paused
         keeper = _Keeper(parts, worker, uplink, measurer)
         uplink.noted = keeper.note_rung
+        await keeper.take_up_today()
         try:
             await first_end(measurer.run(keeper.take), keeper.run(pace), uplink.run())
         finally:
@@ -156,6 +162,14 @@ class _Keeper:
                 sealed = monotonic()
             await self.flush(seal=due)
 
+    async def take_up_today(self) -> None:
+        """Go on from what was done today before a restart."""
+        try:
+            written = await self._worker.do(self._spool.fact, _TODAY)
+        except StoreError:
+            return
+        self._measurer.budget.take_up(written)
+
     async def _note_start(self) -> None:
         """Note for how long this agent was not running."""
         try:
@@ -169,6 +183,7 @@ class _Keeper:
     def _look_around(self) -> None:
         """Notice a sleep of the machine, a pause, and a clock that is far from the collector's."""
         if (gap := self._gaps.after_sleep(suspended_seconds(), self._clock())) is not None:
+            self._measurer.ladder.wake(self._clock())
             self.take(gap)
         # Asked here too: where nothing is due, nobody else asks whether there is a pause.
         self._paused()
@@ -185,7 +200,8 @@ class _Keeper:
         rows = list(self._held)
         self._held.clear()
         try:
-            made = await self._worker.do(self._write, rows, seal=seal)
+            today = self._measurer.budget.dump() if seal else None
+            made = await self._worker.do(self._write, rows, today)
         except StoreError as error:
             # The newest survive where not all fit: the present tells more than the past.
             self._held.extendleft(reversed(rows[: _HELD - len(self._held)]))
@@ -199,10 +215,12 @@ class _Keeper:
         if made:
             self._uplink.nudge()
 
-    def _write(self, rows: Sequence[Measurement], *, seal: bool) -> int:
-        """Append, and seal where it is time; blocks."""
+    def _write(self, rows: Sequence[Measurement], today: bytes | None) -> int:
+        """Append, and seal where it is time, remembering what was done `today`; blocks."""
         if rows:
             self._spool.append(rows)
-        if seal:
-            self._spool.remember(_SEEN, self._clock().isoformat().encode())
-        return self._spool.seal() if seal else 0
+        if today is None:
+            return 0
+        self._spool.remember(_SEEN, self._clock().isoformat().encode())
+        self._spool.remember(_TODAY, today)
+        return self._spool.seal()

@@ -1,37 +1,31 @@
-"""When and what to measure, and what to make of it: schedule, caps, health, confirmation."""
+"""When and what to measure, and what to make of it: schedule, turns, health, confirmation."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
 from time import monotonic
 
 from netwatch.agent.confirmation import Confirmer
+from netwatch.agent.daily import Budget
+from netwatch.agent.gateway import GatewayWatch
 from netwatch.agent.health import Flag, rung_of
+from netwatch.agent.hurry import Alertness
 from netwatch.agent.ladder import Ladder
-from netwatch.agent.politeness import BUDGETS, Budget, Politeness, QuietHours
 from netwatch.agent.runner import Runner
 from netwatch.agent.schedule import Schedule
+from netwatch.agent.surroundings import Surroundings
+from netwatch.agent.turns import Skips, Turns
 from netwatch.config import AgentConfig
-from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Measurement, Target
 from netwatch.protocols import Clock, Probe
 
-__all__ = ["Measurer", "Skips"]
+__all__ = ["Measurer"]
 
 _LONGEST_NAP = 3600.0
-_WAIT_SHARE = 0.5
-"""Share of a period that a probe may wait for its turn at an address."""
-
-
-@dataclass(slots=True)
-class Skips:
-    """Rounds that were left out on purpose, by reason."""
-
-    polite: int = 0
-    budget: int = 0
-    quiet: int = 0
-    paused: int = 0
+_WORST_CLOCK = 150.0
+_HURRIED = 5.0
+"""How many times as often targets are asked in a hurry."""
+_TRACE = "traceroute"
 
 
 class Measurer:
@@ -39,21 +33,22 @@ class Measurer:
 
     Args:
         agent: the agent's id.
-        targets: what to probe; witnesses among them tell of the vantage's own health.
+        targets: what to probe; witnesses among them tell of the vantage's own health. Those
+            of the probe `traceroute` are asked when that health changes, and then only.
         probes: name and probe.
         clock: the wall clock.
         config: how often, how patiently, and how much.
+        gateway: asks the default gateway; None where nothing outside this machine is probed.
 
     Attributes:
         ladder: the vantage's health.
-        skips: what was left out.
         paused: asked before every probe; while it is true, nothing at all is probed.
 
     Raises:
         ConfigError: the quiet hours are none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything that an agent measures with
         self,
         agent: str,
         targets: Sequence[Target],
@@ -61,41 +56,100 @@ class Measurer:
         probes: Mapping[str, Probe],
         clock: Clock,
         config: AgentConfig,
+        gateway: GatewayWatch | None = None,
     ) -> None:
-        self._agent, self._targets, self._clock, self._config = agent, targets, clock, config
+        self._agent, self._clock, self._config = agent, clock, config
+        self._targets = [target for target in targets if target.probe != _TRACE]
+        self._ways = [target for target in targets if target.probe == _TRACE]
         self._random = Random()  # noqa: S311 - jitter
         self._runner = Runner(probes, clock, config.timeout.total_seconds())
         self._take: Callable[[Measurement], None] = lambda _: None
         self.ladder = Ladder(targets, note=self._hand_over)
-        self._confirmer = Confirmer(targets, self._runner.measure, random=self._random)
-        self._politeness = Politeness()
-        self._budget = Budget(BUDGETS[config.budget])
-        self._quiet = _parse_hours(config.quiet_hours)
+        self._turns = Turns(
+            config, clock=clock, flags=lambda: self.ladder.flags, note=self._hand_over
+        )
+        self._alertness = Alertness(self._turns.budget, clock=clock, hurry=config.burst)
+        self._surroundings = Surroundings(
+            self.ladder,
+            self._runner.stalls,
+            clock=clock,
+            gateway=gateway,
+            period=config.witness_period.total_seconds(),
+        )
+        self._confirmer = Confirmer(targets, self._look_again, random=self._random)
         self._slots = asyncio.Semaphore(config.concurrency)
-        self.skips = Skips()
         self.paused: Callable[[], bool] = lambda: False
+
+    @property
+    def skips(self) -> Skips:
+        """What was left out on purpose."""
+        return self._turns.skips
+
+    @property
+    def budget(self) -> Budget:
+        """What was done today; whoever starts an agent again gives it what was written down."""
+        return self._turns.budget
 
     async def run(self, take: Callable[[Measurement], None]) -> None:
         """Start each target's probe when it is due, until cancelled."""
         self._take = take
-        schedule = Schedule(
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._runner.stalls.run())
+            group.create_task(self._surroundings.run(self.paused))
+            group.create_task(self._follow_ways())
+            group.create_task(self._hurry(group))
+            await self._keep(self._schedule(1.0), group)
+
+    async def _keep(self, schedule: Schedule, group: asyncio.TaskGroup) -> None:
+        """Keep to a schedule until cancelled."""
+        while True:
+            pause = min(max(0.0, schedule.due_at() - monotonic()), _LONGEST_NAP)
+            await asyncio.sleep(pause)
+            for target in schedule.take_due(monotonic()):
+                await self._slots.acquire()
+                group.create_task(self._measure_one(target))
+
+    def _schedule(self, times: float) -> Schedule:
+        """Return a schedule that begins now, so many times as often as is configured."""
+        targets = self._targets
+        if times > 1.0:
+            targets = [target for target in targets if rung_of(target) is None]
+        return Schedule(
             self._agent,
-            self._targets,
-            period=self._period,
+            targets,
+            period=lambda target: self._period(target) / times,
             start=monotonic(),
             random=self._random,
         )
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._runner.stalls.run())
-            while True:
-                pause = min(max(0.0, schedule.due_at() - monotonic()), _LONGEST_NAP)
-                await asyncio.sleep(pause)
-                for target in schedule.take_due(monotonic()):
-                    await self._slots.acquire()
-                    group.create_task(self._measure_one(target))
+
+    async def _hurry(self, group: asyncio.TaskGroup) -> None:
+        """Look more often for a while whenever the vantage's health has changed."""
+        while True:
+            await self._alertness.hurried()
+            hurrying = asyncio.ensure_future(self._keep(self._schedule(_HURRIED), group))
+            try:
+                await self._alertness.calm()
+            finally:
+                hurrying.cancel()
+                await asyncio.wait([hurrying])
+
+    async def _follow_ways(self) -> None:
+        """Follow the ways of the list once whenever the vantage's health has changed.
+
+        What comes of it is a note: where a way ends says nothing of whether a host works.
+        """
+        while True:
+            await self._alertness.changed()
+            for target in self._ways:
+                if self.paused() or not self._alertness.may_trace():
+                    continue
+                if await self._turns.wait_again(target, paused=False):
+                    found = await self._runner.measure(target)
+                    self._take(self._alertness.as_note(found))
 
     def _hand_over(self, note: Measurement) -> None:
-        """Pass a note of the ladder's on to whoever takes measurements."""
+        """Pass a note on to whoever takes measurements."""
+        self._alertness.hear(note)
         self._take(note)
 
     def _period(self, target: Target) -> float:
@@ -108,9 +162,12 @@ class Measurer:
     async def _measure_one(self, target: Target) -> None:
         """Measure one target, if it is its turn; a place among the concurrent ones is ours."""
         try:
-            if not await self._may_go(target):
+            period = self._period(target)
+            if not await self._turns.wait(target, period=period, paused=self.paused()):
                 return
-            measurement = self.ladder.take(await self._runner.measure(target), target)
+            found = await self._runner.measure(target)
+            self._surroundings.hear(found, target)
+            measurement = self.ladder.take(found, target)
         finally:
             self._slots.release()
         if measurement.failure is not None:
@@ -119,44 +176,14 @@ class Measurer:
             self._confirmer.succeeded(target)
         self._take(measurement)
 
-    async def _may_go(self, target: Target) -> bool:
-        """Wait for the target's turn; False where this round is left out."""
-        witness = rung_of(target) is not None
-        now = self._clock()
-        if self.paused():
-            self.skips.paused += 1
-            return False
-        if self._quiet is not None and not witness and self._quiet.hold(now):
-            self.skips.quiet += 1
-            return False
-        if not self._budget.allows(target, now, witness=witness):
-            self.skips.budget += 1
-            return False
-        most = self._period(target) * _WAIT_SHARE
-        delay = self._politeness.delay(target, monotonic(), most=most)
-        if delay is None:
-            self.skips.polite += 1
-            return False
-        if delay > 0:
-            await asyncio.sleep(delay)
-        return True
+    async def _look_again(self, target: Target) -> Measurement | None:
+        """Ask a target once more, for a confirmation; it counts like any other probe."""
+        if not await self._turns.wait_again(target, paused=self.paused()):
+            return None
+        return await self._runner.measure(target)
 
     def set_clock_flag(self, seconds: float | None) -> None:
         """Take the collector's time minus ours, in seconds; beyond 150 the clock is bad."""
         if seconds is not None:
             bad = abs(seconds) > _WORST_CLOCK
-            if bad != (Flag.CLOCK_BAD in self.ladder.flags):
-                self.ladder.raise_flag(Flag.CLOCK_BAD, up=bad, time=self._clock())
-
-
-_WORST_CLOCK = 150.0
-
-
-def _parse_hours(text: str) -> QuietHours | None:
-    """Return the quiet hours that the configuration names, None for none."""
-    if not text:
-        return None
-    try:
-        return QuietHours.parse(text)
-    except ValueError as error:
-        raise ConfigError(f"agent.quiet_hours: {error}") from error
+            self.ladder.raise_flag(Flag.CLOCK_BAD, up=bad, time=self._clock())

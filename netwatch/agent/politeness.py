@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 
 from netwatch.model.measurement import Target
 
-__all__ = ["BUDGETS", "Budget", "Politeness", "QuietHours", "cost_of"]
+__all__ = ["BUDGETS", "COSTLY", "Politeness", "QuietHours", "cost_of", "is_here"]
 
 _MEBI = 1024 * 1024
 BUDGETS: Mapping[str, int] = {"low": 5 * _MEBI, "standard": 40 * _MEBI, "full": 200 * _MEBI}
@@ -27,16 +27,15 @@ _COSTS = {
     "transfer": 140_000,
 }
 """Bytes that a run of a probe takes at most in the ordinary case, headers included."""
-_COSTLY = 20_000
-_CHEAP = {"dns", "tcp", "icmp"}
+COSTLY = 20_000
+"""What an unknown probe is taken to cost; what costs as much is the first to go."""
 _APART = 20.0
 _RATE, _BURST = 5.0, 20.0
-_STEPS = (0.8, 0.9, 1.0)
 
 
 def cost_of(probe: str) -> int:
     """Return the bytes that a run of a probe takes, headers included; unknown ones the most."""
-    return _COSTS.get(probe, _COSTLY)
+    return _COSTS.get(probe, COSTLY)
 
 
 class Politeness:
@@ -47,25 +46,29 @@ class Politeness:
         self._tokens = _BURST
         self._refilled = 0.0
 
-    def delay(self, target: Target, now: float, *, most: float) -> float | None:
+    def delay(
+        self, target: Target, now: float, *, most: float, again: bool = False
+    ) -> float | None:
         """Return how many seconds to wait before probing, and take that place.
 
         None where it would be more than `most`: then this round is left out, and no place
-        is taken. `now` is monotonic time in seconds.
+        is taken. `now` is monotonic time in seconds. To look `again`, for a confirmation, the
+        20 s at one address need not be over; all else holds.
         """
         keys = _keys(target.host)
         if not keys:
             return 0.0
         self._tokens = min(_BURST, self._tokens + (now - self._refilled) * _RATE)
         self._refilled = now
-        start = max([now, *(self._free_at.get(key, now) for key, _ in keys)])
+        asked = keys[1:] if again else keys
+        start = max([now, *(self._free_at.get(key, now) for key, _ in asked)])
         if self._tokens < 1.0:
             start = max(start, now + (1.0 - self._tokens) / _RATE)
         if start - now > most:
             return None
         self._tokens -= 1.0
         for key, apart in keys:
-            self._free_at[key] = start + apart
+            self._free_at[key] = max(self._free_at.get(key, 0.0), start + apart)
         self._forget(now)
         return start - now
 
@@ -73,6 +76,11 @@ class Politeness:
         """Drop places that are long past, so that memory does not grow with the list."""
         if len(self._free_at) > 10_000:
             self._free_at = {key: free for key, free in self._free_at.items() if free > now}
+
+
+def is_here(target: Target) -> bool:
+    """Tell whether a target is this machine itself, where nobody else is disturbed."""
+    return not _keys(target.host)
 
 
 @lru_cache(maxsize=10_000)
@@ -86,46 +94,6 @@ def _keys(host: str) -> tuple[tuple[str, float], ...]:
         return ()
     prefix = ip_network((address, 24 if address.version == 4 else 48), strict=False)
     return (str(address), _APART), (str(prefix), 1.0)
-
-
-@dataclass(slots=True)
-class Budget:
-    """Bytes a day, and what is left out as they are spent.
-
-    At 80 % the costly probes go, at 90 % all but dns, tcp and icmp, at 100 % all but
-    witnesses.
-
-    Attributes:
-        limit: bytes a day.
-        spent: bytes since midnight UTC.
-        day: the day that they belong to, its number since 1970.
-    """
-
-    limit: int = BUDGETS["standard"]
-    spent: int = 0
-    day: int = 0
-
-    def step(self, now: datetime) -> int:
-        """Return 0 to 3, the number of steps of saving that are in force."""
-        day = int(now.timestamp()) // 86_400
-        if day != self.day:
-            self.day, self.spent = day, 0
-        return sum(self.spent >= share * self.limit for share in _STEPS)
-
-    def allows(self, target: Target, now: datetime, *, witness: bool) -> bool:
-        """Tell whether a probe fits the budget, and count it if it does."""
-        if not _keys(target.host):
-            return True
-        step, cost = self.step(now), cost_of(target.probe)
-        fits = (
-            step == 0
-            or witness
-            or (step == 1 and cost < _COSTLY)
-            or (step == 2 and target.probe in _CHEAP)
-        )
-        if fits:
-            self.spent += cost
-        return fits
 
 
 @dataclass(frozen=True, slots=True)

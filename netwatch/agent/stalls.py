@@ -38,3 +38,9 @@ class StallWatch:
         if until - self._ticked > _TICK + _STALL:
             return True
         return any(begun < until and over > since for begun, over in self._stalls)
+
+    def held_up(self, seconds: float) -> float:
+        """Return for how long of the last `seconds` the loop stood still."""
+        now = perf_counter()
+        since = now - seconds
+        return sum(over - max(begun, since) for begun, over in self._stalls if over > since)

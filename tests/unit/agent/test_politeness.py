@@ -1,8 +1,8 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
-from netwatch.agent.politeness import BUDGETS, Budget, Politeness, QuietHours
+from netwatch.agent.politeness import Politeness, QuietHours
 from netwatch.model.measurement import Target
 
 NOON = datetime(2026, 1, 8, 12, tzinfo=UTC)
@@ -55,40 +55,15 @@ def test_names_count_as_addresses() -> None:
     assert polite.delay(target("EXAMPLE.org"), 0.0, most=100) == 20.0
 
 
-@pytest.mark.parametrize(
-    ("spent", "allowed"),
-    [
-        (0.0, {"tcp", "tls", "http", "transfer"}),
-        (0.81, {"tcp", "tls"}),
-        (0.91, {"tcp"}),
-        (1.0, set()),
-    ],
-)
-def test_a_budget_saves_in_steps(spent: float, allowed: set[str]) -> None:
-    for probe in ("tcp", "tls", "http", "transfer"):
-        budget = Budget(limit=10_000_000)
-        budget.step(NOON)
-        budget.spent = int(spent * budget.limit)
-        fits = budget.allows(target("198.51.100.1", probe), NOON, witness=False)
-        assert fits == (probe in allowed)
-        assert budget.allows(target("198.51.100.1", "http"), NOON, witness=True)
-
-
-def test_a_new_day_is_a_new_budget() -> None:
-    budget = Budget(limit=BUDGETS["low"])
-    budget.step(NOON)
-    budget.spent = budget.limit
-    assert budget.step(NOON) == 3
-    assert budget.step(NOON + timedelta(days=1)) == 0
-
-
-def test_a_day_at_half_a_probe_a_second_fits_the_standard_budget() -> None:
-    budget = Budget()
-    mix = ["dns"] * 40 + ["tcp"] * 40 + ["icmp"] * 16 + ["tls"] * 4
-    for number in range(43_200):
-        place = target("198.51.100.1", mix[number % 100])
-        assert budget.allows(place, NOON, witness=False)
-    assert budget.spent < BUDGETS["standard"]
+def test_a_second_look_need_not_wait_at_its_own_address_only() -> None:
+    polite = Politeness()
+    assert polite.delay(target("198.51.100.1"), 0.0, most=100) == 0.0
+    assert polite.delay(target("198.51.100.1"), 2.0, most=100, again=True) == 0.0
+    assert polite.delay(target("198.51.100.2"), 2.0, most=100, again=True) == 1.0
+    assert polite.delay(target("198.51.100.1"), 3.0, most=100) == 19.0
+    for number in range(30):
+        polite.delay(target(f"10.{number}.0.1"), 3.0, most=100)
+    assert polite.delay(target("203.0.113.1"), 3.0, most=0.1, again=True) is None
 
 
 @pytest.mark.parametrize(
