@@ -14,6 +14,7 @@ from netwatch.model.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from netwatch.lab.backtest import Backtest
+    from netwatch.lab.backtest_score import Score
 
 __all__ = ["app"]
 
@@ -26,6 +27,9 @@ def backtest(
     out: Annotated[Path, typer.Option(help="Folder for levels.parquet and incidents.json.")],
     training_until: Annotated[
         str | None, typer.Option(help="Rows before this time only teach what is ordinary.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="True events (CSV, Parquet, JSON): write a scored report.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes of this machine.")] = 1,
     dask: Annotated[
@@ -48,12 +52,27 @@ def backtest(
     from netwatch.lab.shipped import open_figures
 
     until = _moment(training_until)
+    known = None
+    if truth is not None:
+        from netwatch.lab.backtest_truth import read_truth
+
+        known = read_truth(truth)
     opened = open_figures(figures, width=_width(width))
     with progress_bar("Judging", quiet=as_json) as progress:
         manner = Manner(workers=workers, dask=dask, progress=progress)
         found = backtest_figures(opened, training_until=until, manner=manner)
     write_backtest(found.levels, found.incidents, out)
-    sys.stdout.write(_as_json(found) if as_json else _as_text(found, out))
+    scores: dict[str, Score] = {}
+    if known is not None:
+        from netwatch.lab.backtest_report import write_score
+        from netwatch.lab.backtest_score import score_backtest
+        from netwatch.model.atlas import Atlas
+
+        scores = score_backtest(found, known, Atlas(opened.places))
+        write_score(scores, found, known, out)
+    sys.stdout.write(_as_json(found, scores) if as_json else _as_text(found, out))
+    if scores and not as_json:
+        _print_score(scores)
 
 
 def _require(dask: str | None) -> None:
@@ -78,14 +97,29 @@ def _as_text(found: "Backtest", out: Path) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _as_json(found: "Backtest") -> str:
+def _print_score(scores: "dict[str, Score]") -> None:
+    """Print the readable table of a scored backtest."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from netwatch.lab.backtest_report import score_rows
+
+    table = Table("", *scores)
+    for name, cells in score_rows(scores):
+        table.add_row(name, *cells)
+    Console(file=sys.stdout).print(table)
+
+
+def _as_json(found: "Backtest", scores: "dict[str, Score]") -> str:
     """Return what a program reads."""
     from netwatch.lab.backtest_output import plain_incident
 
-    body = {
+    body: dict[str, object] = {
         "incidents": [plain_incident(incident) for incident in found.incidents],
         "not_enough_data": {str(entity): why for entity, why in found.unjudged.items()},
     }
+    if scores:
+        body["score"] = {tier: dict(score.figures) for tier, score in scores.items()}
     return json.dumps(body, ensure_ascii=False, indent=2) + "\n"
 
 
