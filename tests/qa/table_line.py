@@ -225,7 +225,9 @@ VANTAGES = [
         "the vantage's process has no file descriptor left",
         line.at_home(trick="no_files"),
         failing("unknown_failure: emfile", "connect", "local"),
-        state6=_OK,
+        state=HealthState.OVERLOADED,
+        state6=HealthState.OVERLOADED,
+        flags=frozenset({"overloaded"}),
         lab=True,
     ),
 ]
