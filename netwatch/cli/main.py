@@ -28,7 +28,8 @@ def _mount() -> None:
     app.registered_commands.extend(observatory.app.registered_commands)
     app.registered_commands.extend(backtest.app.registered_commands)
     app.add_typer(collecting.app, name="collect")
-    if find_spec("numpy") is None:
+    # A vantage runs for months in little memory: what it never does is not loaded.
+    if find_spec("numpy") is None or sys.argv[1:2] == ["agent"]:
         return
     from netwatch.cli import fleet, outages, store
 

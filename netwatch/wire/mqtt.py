@@ -1,4 +1,4 @@
-"""A link over MQTT, by aiomqtt, which is named in this file only.
+"""A link over MQTT, by aiomqtt, which is used in this file only.
 
 Without a session it speaks MQTT 3.1.1 as a guest whom the broker forgets. With one it speaks
 MQTT 5: the broker keeps what comes for us while we are away, and waits before it sends our
@@ -13,13 +13,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
-import aiomqtt
-from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-
 from netwatch.model.errors import LinkError
 from netwatch.protocols import Message
+from netwatch.wire.lean import MQTT_CLEAN_START_FIRST_ONLY, PacketTypes, Properties, aiomqtt
 
 __all__ = ["MqttLink", "MqttSession"]
 
