@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
 
+from netwatch.agent.asking import Asking
+from netwatch.agent.clock import Timekeeper
 from netwatch.agent.gaps import GapWatch, suspended_seconds
-from netwatch.agent.lives import begin_life
 from netwatch.agent.gateway import GatewayWatch
+from netwatch.agent.lives import begin_life
 from netwatch.agent.measuring import Measurer
-from netwatch.agent.politeness import is_here
 from netwatch.agent.pausing import Holder, pause_note
+from netwatch.agent.politeness import is_here
 from netwatch.agent.rungs import LinkFactory, Outcome, Way
 from netwatch.agent.spool import Spool
 from netwatch.agent.thinning import NOTE
@@ -60,6 +62,7 @@ class AgentParts:
         offer_list: takes a target list as it came over the link; None to hear of none. Blocks.
         ways: how to get to the collector, best rungs first.
         sign: signs what is said about presence; without, it goes unsigned.
+        keeper: dates what is measured and learns the time; without, `clock` is believed.
     """
 
     vantage: Vantage
@@ -74,6 +77,12 @@ class AgentParts:
     offer_list: Callable[[bytes], None] | None = None
     ways: Sequence[Way] = ()
     sign: Callable[[bytes], bytes] = bytes
+    keeper: Timekeeper | None = None
+
+    @property
+    def dates(self) -> Clock:
+        """The clock by which rows are dated."""
+        return self.keeper or self.clock
 
 
 async def run_agent(parts: AgentParts) -> None:
@@ -91,7 +100,7 @@ async def run_agent(parts: AgentParts) -> None:
             parts.vantage.id,
             parts.targets,
             probes=parts.probes,
-            clock=parts.clock,
+            clock=parts.dates,
             config=parts.config,
             # Whoever probes nothing outside this machine has no line to know about.
             gateway=None if all(is_here(one) for one in parts.targets) else GatewayWatch(),
@@ -99,6 +108,7 @@ async def run_agent(parts: AgentParts) -> None:
         measurer.paused = parts.paused
         keeper = _Keeper(parts, worker, uplink, measurer)
         uplink.noted = keeper.note_rung
+        uplink.asking = Asking(parts.keeper)
         await keeper.take_up_today()
         try:
             await first_end(measurer.run(keeper.take), keeper.run(pace), uplink.run())
@@ -112,7 +122,7 @@ class _Keeper:
     def __init__(
         self, parts: AgentParts, worker: Worker, uplink: Uplink, measurer: Measurer
     ) -> None:
-        self._spool, self._clock = parts.spool, parts.clock
+        self._spool, self._clock, self._timekeeper = parts.spool, parts.dates, parts.keeper
         self._worker = worker
         self._uplink = uplink
         self._measurer = measurer
@@ -153,6 +163,7 @@ class _Keeper:
     async def run(self, pace: float) -> None:
         """Commit at least every second, seal every `pace` seconds."""
         sealed = monotonic()
+        await self._begin()
         await self._note_start()
         while True:
             await asyncio.sleep(min(pace, _COMMIT))
@@ -161,6 +172,14 @@ class _Keeper:
             if due:
                 sealed = monotonic()
             await self.flush(seal=due)
+
+    async def _begin(self) -> None:
+        """Tell the spool by what rows are dated from here on."""
+        if self._timekeeper is not None:
+            try:
+                await self._worker.do(self._spool.date_by, self._timekeeper)
+            except StoreError as error:
+                _log.error("spool: %s; times are sent as the wall clock has them", error)
 
     async def take_up_today(self) -> None:
         """Go on from what was done today before a restart."""
@@ -190,7 +209,9 @@ class _Keeper:
         if (holder := self._holder()) is not self._holds:
             self._holds = holder
             self.take(pause_note(holder, self._clock()))
-        if self._uplink.told is not None:
+        if self._timekeeper is not None:
+            self._measurer.set_clock_flag(self._timekeeper.off())
+        elif self._uplink.told is not None:
             milliseconds, at = self._uplink.told
             theirs = milliseconds / 1000 + (monotonic() - at)
             self._measurer.set_clock_flag(theirs - self._clock().timestamp())

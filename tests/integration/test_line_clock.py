@@ -1,0 +1,124 @@
+"""A whole agent on sockets while somebody sets its wall clock: what arrives is true.
+
+The server notes when it was really asked. Rows and questions correspond one to one, so every
+repaired time is held against the truth.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from servers import until
+
+from netwatch.agent.clock import Timekeeper
+from netwatch.agent.loop import AgentParts, run_agent
+from netwatch.agent.spool import Spool
+from netwatch.collector.inbox import Inbox
+from netwatch.collector.loop import CollectorParts, run_collector
+from netwatch.config import AgentConfig, AnalysisConfig, Duration
+from netwatch.model.measurement import Target, Vantage
+from netwatch.store.memory import MemoryStore
+from netwatch.wire.memory import MemoryBroker, MemoryLink
+from netwatch_probes.tcp import TcpProbe
+
+YEARS, HOURS = timedelta(days=-730), timedelta(hours=6)
+PERIOD = 0.1
+
+
+class Wall:
+    """A wall clock that anybody may set."""
+
+    def __init__(self, wrong: timedelta) -> None:
+        self.wrong = wrong
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.wrong
+
+
+class Scene:
+    """A server that notes who asks when, an agent with a clock of its own, and a collector."""
+
+    def __init__(self, folder: Path, wall: Wall) -> None:
+        self.asked: list[datetime] = []
+        self.wall = wall
+        self.broker = MemoryBroker()
+        self.folder = folder
+        self.inbox = Inbox(folder / "inbox.sqlite")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with await asyncio.start_server(self._answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            target = Target("one", "tcp", "127.0.0.1", port=port, asn=64500, country="XX")
+            collector = CollectorParts(
+                connect=lambda will: MemoryLink(self.broker, will=will),
+                inbox=self.inbox,
+                store=MemoryStore(),
+                targets={"one": target},
+                clock=lambda: datetime.now(UTC),
+                config=AnalysisConfig(bin=Duration(seconds=0.5), grace=Duration(seconds=0.5)),
+            )
+            work = [run_collector(collector), self._agent(target)]
+            tasks = [asyncio.ensure_future(one) for one in work]
+            try:
+                yield
+                assert not any(task.done() for task in tasks), tasks
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _agent(self, target: Target) -> None:
+        vantage = Vantage("a1", "XX", 64501)
+        with Spool(self.folder / "a1.sqlite", vantage=vantage, born=self.wall()) as spool:
+            parts = AgentParts(
+                vantage=vantage,
+                targets=[target],
+                probes={"tcp": TcpProbe()},
+                connect=lambda will: MemoryLink(self.broker, will=will),
+                spool=spool,
+                clock=self.wall,
+                config=AgentConfig(period=Duration(seconds=PERIOD), seal=Duration(seconds=0.2)),
+                keeper=Timekeeper(self.wall, boot="ab" * 8, kernel=lambda: None),
+            )
+            await run_agent(parts)
+
+    async def _answer(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.asked.append(datetime.now(UTC))
+        writer.close()
+
+    def told(self) -> list[datetime]:
+        """Return the times that the inbox gives what was measured."""
+        far = timedelta(days=9999)
+        now = datetime.now(UTC)
+        rows = self.inbox.measurements(now - far, now + far)
+        return sorted(row.time for _, row in rows if row.target == "one")
+
+    async def measure(self, count: int) -> None:
+        """Wait until so many more questions were asked."""
+        goal = len(self.asked) + count
+        await until(lambda: len(self.asked) >= goal)
+
+
+@pytest.mark.parametrize("wrong", [YEARS, HOURS, timedelta(0)], ids=str)
+async def test_times_are_true_whatever_the_wall_clock_does(
+    tmp_path: Path, wrong: timedelta
+) -> None:
+    scene = Scene(tmp_path, Wall(wrong))
+    async with scene.running():
+        for jump in (HOURS, YEARS, timedelta(seconds=2)):
+            await scene.measure(6)
+            scene.wall.wrong += jump
+        await scene.measure(6)
+        await until(lambda: len(scene.told()) >= 20)
+    told, asked = scene.told(), sorted(scene.asked)
+    worst = max(abs(one - other) for one, other in zip(told, asked, strict=False))
+    assert worst < timedelta(seconds=1)
+    # The schedule is not the wall clock's: nothing was skipped, and nothing hurried.
+    gaps = [(other - one).total_seconds() for one, other in pairwise(asked)]
+    assert sorted(gaps)[len(gaps) // 2] == pytest.approx(PERIOD, rel=0.5)
+    scene.inbox.close()
