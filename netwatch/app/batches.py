@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from netwatch.app.bodies import read_body
 from netwatch.collector.mailbox import Mailbox
 from netwatch.model.errors import InputError, LinkError
 from netwatch.protocols import Message
@@ -83,9 +84,9 @@ class _Doors:
     ) -> Response:
         """Hand a signed message to the collector, if there is nothing against it."""
         agent = request.headers.get(AGENT_HEADER, "")
-        body = await _read(request, largest)
+        body = await read_body(request, limit=largest)
         if body is None:
-            return _refuse(413, f"At most {largest} bytes.")
+            return _refuse(413, f"At most {largest} bytes, and at once.")
         try:
             _, key = open_signed(body, purpose)
         except InputError:
@@ -102,19 +103,6 @@ class _Doors:
             # A batch that nobody answered for may come again; presence has no answer.
             return Response(status_code=202 if purpose == BATCH else 204, headers=_HEADERS)
         return _message(answer)
-
-
-async def _read(request: Request, largest: int) -> bytes | None:
-    """Return the body, None if it is larger than it may be; no more than that is read."""
-    announced = request.headers.get("Content-Length", "")
-    if announced.isdecimal() and int(announced) > largest:
-        return None
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > largest:
-            return None
-    return bytes(body)
 
 
 def _message(body: bytes) -> Response:

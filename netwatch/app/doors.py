@@ -7,10 +7,12 @@ one list of them, which every process that serves HTTP takes up.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from netwatch.app.batches import batch_routes
+from netwatch.app.bodies import read_body
 from netwatch.app.fleet import make_desk
 from netwatch.app.fleet_lists import read_published
 from netwatch.app.observatory import Opened
@@ -24,11 +26,9 @@ from netwatch.wire.enrolment import (
     TARGETS_PATH,
 )
 
-__all__ = ["agent_doors", "desk_routes", "list_route", "read_body"]
+__all__ = ["agent_doors", "desk_routes", "list_route"]
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_PATIENCE = 20.0
-"""Seconds in which a body must have come; an agent's is a packet or two."""
 
 
 def agent_doors(opened: Opened) -> tuple[BaseRoute, ...]:
@@ -38,7 +38,11 @@ def agent_doors(opened: Opened) -> tuple[BaseRoute, ...]:
         ConfigError: a key cannot be read or made.
     """
     config = opened.config
-    return (*desk_routes(make_desk(config)), list_route(lambda: read_published(config)))
+    return (
+        *desk_routes(make_desk(config)),
+        list_route(lambda: read_published(config)),
+        *batch_routes(opened.mailbox),
+    )
 
 
 def list_route(read: Callable[[], bytes | None]) -> BaseRoute:
@@ -60,20 +64,6 @@ def desk_routes(desk: EnrolmentDesk) -> tuple[BaseRoute, ...]:
         Route(KEY_CHANGE_PATH, _door(desk.change_key), methods=["POST"]),
         Route(ERASURE_PATH, _door(desk.erase), methods=["POST"]),
     )
-
-
-async def read_body(request: Request, *, limit: int) -> bytes | None:
-    """Return a request's body, None where it is larger than `limit` or takes too long."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            async for part in request.stream():
-                body += part
-                if len(body) > limit:
-                    return None
-    except (TimeoutError, ClientDisconnect):
-        return None
-    return bytes(body)
 
 
 def _door(answer: Callable[[bytes], bytes]) -> Callable[[Request], Awaitable[Response]]:

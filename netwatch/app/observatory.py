@@ -18,7 +18,7 @@ from netwatch.collector.inbox import Inbox
 from netwatch.collector.loop import CollectorParts, run_collector
 from netwatch.collector.mailbox import Mailbox
 from netwatch.collector.tally import Tally
-from netwatch.config import Config
+from netwatch.config import CollectorConfig, Config
 from netwatch.detect.detector import GridDetector
 from netwatch.incidents.ledger import SqlLedger
 from netwatch.incidents.rules import Rules
@@ -29,9 +29,12 @@ from netwatch.protocols import SeriesStore
 from netwatch.publish.wording import compose_posts
 from netwatch.signals.attendance import PRESENCE_FILE, Attendance
 from netwatch.wire.broker import EmbeddedBroker
+from netwatch.wire.drain import Drain
 
 __all__ = ["Opened", "make_pipeline", "open_parts", "run_analyze", "run_broker", "run_collect"]
 
+_UNLIMITED = 1e6
+"""A rate that bounds nobody: agents have bounds of their own."""
 _LOOKS = 4
 """Looks for closed bins in the time of one bin."""
 
@@ -121,8 +124,18 @@ async def run_collect(opened: Opened) -> None:
                 mailbox=opened.mailbox,
                 attendance=attendance,
                 broker=f"{config.broker.host}:{config.broker.port}",
+                drain=_drain(config.collector),
+                shared=config.collector.shared,
             )
         )
+
+
+def _drain(config: CollectorConfig) -> Drain | None:
+    """Return what agents are told about how fast to send; None where nothing is configured."""
+    if config == CollectorConfig(config.host, config.port, shared=config.shared):
+        return None
+    milliseconds = int(now().timestamp() * 1000)
+    return Drain(config.rate or _UNLIMITED, config.spread.total_seconds(), milliseconds)
 
 
 async def run_analyze(opened: Opened) -> None:

@@ -7,15 +7,15 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
+from starlette.applications import Starlette
 
 from netwatch.app.clock import now
 from netwatch.app.doors import agent_doors
 from netwatch.app.observatory import Opened
-from netwatch.config import WebConfig
 from netwatch.model.errors import ConfigError
 from netwatch.web.server import WebOptions, create_app
 
-__all__ = ["run_serve"]
+__all__ = ["run_doors", "run_serve", "serve_quietly"]
 
 
 class _Server(uvicorn.Server):
@@ -41,8 +41,28 @@ async def run_serve(opened: Opened) -> None:
         doors=agent_doors(opened),
     )
     app = create_app(opened.store, opened.ledger, places=opened.atlas, clock=now, options=options)
-    listener = _listen(config.web)
-    server = _Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    await serve_quietly(app, _listen("web", config.web.host, config.web.port))
+
+
+async def run_doors(opened: Opened) -> None:
+    """Serve what is for agents alone, where `[collector]` names a port; until cancelled.
+
+    Raises:
+        ConfigError: the address is in use or not ours.
+    """
+    config = opened.config.collector
+    if not config.port:
+        await asyncio.Event().wait()
+    app = Starlette(routes=agent_doors(opened))
+    await serve_quietly(app, _listen("collector", config.host, config.port))
+
+
+async def serve_quietly(app: Starlette, listener: socket.socket) -> None:
+    """Serve on a socket, which is closed in the end, until cancelled; log nobody who asks."""
+    options = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, lifespan="off"
+    )
+    server = _Server(options)
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
     try:
         await asyncio.shield(task)
@@ -53,11 +73,11 @@ async def run_serve(opened: Opened) -> None:
         listener.close()
 
 
-def _listen(web: WebConfig) -> socket.socket:
-    """Return a socket that listens where the configuration says."""
+def _listen(table: str, host: str, port: int) -> socket.socket:
+    """Return a socket that listens where a table of the configuration says."""
     try:
-        return socket.create_server((web.host, web.port))
+        return socket.create_server((host, port))
     except OSError as error:
         # Python's own text names the address once more.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error
-        raise ConfigError(f"web: cannot listen on {web.host}:{web.port}: {reason}") from error
+        raise ConfigError(f"{table}: cannot listen on {host}:{port}: {reason}") from error

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 from netwatch.app.fleet_lists import run_list_publishing
 from netwatch.app.observatory import Opened, open_parts, run_analyze, run_broker, run_collect
-from netwatch.app.page import run_serve
+from netwatch.app.page import run_doors, run_serve
 from netwatch.app.publishing import run_publish
 from netwatch.app.upkeep import run_upkeep
 from netwatch.app.vantage import run_vantage
@@ -50,7 +50,12 @@ async def run_collecting(config: Config) -> None:
     async with AsyncExitStack() as stack:
         opened = stack.enter_context(open_parts(config))
         await stack.enter_async_context(run_broker(config))
-        await first_end(run_collect(opened), run_upkeep(opened), run_list_publishing(opened.config))
+        await first_end(
+            run_collect(opened),
+            run_doors(opened),
+            run_upkeep(opened),
+            run_list_publishing(opened.config),
+        )
 
 
 async def run_analyzing(config: Config) -> None:

@@ -28,12 +28,14 @@ from netwatch.app.home import (
     spool_path,
 )
 from netwatch.app.lists import fetch_list, open_target_book, targets_of
+from netwatch.app.ways import ways_of
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.plugins import load_plugin
 from netwatch.protocols import Probe
 from netwatch.together import first_end
+from netwatch.wire.signing import PRESENCE
 
 __all__ = [
     "demand_consent",
@@ -95,6 +97,9 @@ async def _run_until_changed(config: Config, *, with_consent: bool) -> None:
     needed = with_consent and any(needs_consent(target) for target in targets)
     watch = PauseWatch(open_consent(config), clock=now, needed=needed, listed=book.current)
     news = _News(config, targets)
+    identity = read_or_make_identity(key_path(config))
+    brokers, url = (enrolled.brokers, enrolled.url) if enrolled else ((), "")
+    ways = ways_of(config, brokers=brokers, url=url)
 
     def hear(message: bytes) -> None:
         if book.hear(message, now()):
@@ -108,7 +113,9 @@ async def _run_until_changed(config: Config, *, with_consent: bool) -> None:
             vantage=vantage_of(config),
             targets=targets,
             probes=load_probes(targets),
-            connect=link_factory(config.broker, broker_password(config)),
+            connect=ways[0].connect,
+            ways=ways,
+            sign=partial(identity.signer.sign, purpose=PRESENCE),
             spool=spool,
             clock=now,
             config=config.agent,
