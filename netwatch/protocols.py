@@ -165,10 +165,17 @@ class Detector(Protocol):
     """Reads levels from bins, one interval after another, and learns what is ordinary."""
 
     def step(
-        self, time: datetime, bins: Sequence[Bin], *, frozen: Collection[SeriesKey]
+        self,
+        time: datetime,
+        bins: Sequence[Bin],
+        *,
+        frozen: Collection[SeriesKey],
+        expected: Collection[SeriesKey] = (),
     ) -> list[Level]:
         """Judge the interval that starts at `time`; learn from it, but not in `frozen` series.
 
+        In `expected` ones a loss is due, as on the days before: that makes one likelier, and
+        nothing else.
         A series without a bin gets a level without a value. Series that are still too
         young to have an ordinary level get none at all.
         """

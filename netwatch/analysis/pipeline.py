@@ -46,7 +46,9 @@ class Pipeline:
 
     def step(self, time: datetime, bins: Sequence[Bin]) -> Judgement:
         """Judge the interval that starts at `time`."""
-        levels = self._detector.step(time, bins, frozen=self.tracker.frozen())
+        levels = self._detector.step(
+            time, bins, frozen=self.tracker.frozen(), expected=self.tracker.expected(time)
+        )
         revisions = self.tracker.step(levels)
         posts = [post for revision in revisions for post in self._compose(revision)]
         return Judgement(time, levels, revisions, posts)

@@ -38,8 +38,8 @@ NORMAL: Bools = GRID >= 0.95
 
 _ONSET = timedelta(days=28) / timedelta(seconds=1)
 """Mean seconds between losses of one series: one a month, as in `detection` studies of networks."""
-_EXPECTED = timedelta(hours=250 / 60) / timedelta(seconds=1)
-"""The same within the window of a daily loss that was forecast: one in 50 bins of 5 minutes."""
+_EXPECTED = timedelta(hours=72) / timedelta(seconds=1)
+"""The same within the window of a daily loss that was forecast; a shorter one dates it too soon."""
 _RETURN = timedelta(hours=6) / timedelta(seconds=1)
 """Mean seconds to the return: the median shutdown of the SIGCOMM 2023 set lasts 5.5 hours."""
 _DRIFT = timedelta(hours=3) / timedelta(seconds=1)
@@ -57,7 +57,7 @@ _LEAST_RATE = 0.02
 def transition_matrix(width: timedelta, *, expected: bool = False) -> Floats:
     """Return the chain's transition probabilities over one bin, rows from, columns to.
 
-    Where a loss is `expected`, in the window of a daily series, losses begin 160 times as often.
+    Where a loss is `expected`, in the window of a daily series, losses begin nine times as often.
     """
     size = len(GRID)
     rates = np.zeros((size, size))

@@ -1,53 +1,19 @@
 """Who kept access: the networks that stayed up while their country was cut off."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
 from netwatch.model.entity import Entity
+from netwatch.model.findings import Access, Kept
 from netwatch.model.series import Level
 
-__all__ = ["Access", "Kept", "who_kept_access"]
+__all__ = ["who_kept_access"]
 
 _UP = 0.7
 _UP_BINS = 0.9
 """One bin in ten may be anything: single low bins are common in any network."""
 _LEAST_MEASURED = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A network that stayed up.
-
-    Attributes:
-        entity: the network.
-        share: its part of the weight of all networks of the scope.
-        level: its median level during the cut.
-        low, high: medians of the ends of its 95 % intervals.
-    """
-
-    entity: Entity
-    share: float
-    level: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who kept access through a cut; not exhaustive, as any list of what was measured.
-
-    Attributes:
-        kept: networks that stayed up, the heaviest first.
-        kept_share, lost_share, unknown_share: parts of the scope's weight; they add up to 1.
-            Unknown is a network with data in less than half of the bins: it counts as neither.
-    """
-
-    kept: tuple[Kept, ...]
-    kept_share: float
-    lost_share: float
-    unknown_share: float
 
 
 def who_kept_access(

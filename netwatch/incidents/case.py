@@ -1,17 +1,20 @@
 """One open incident as the tracker holds it, and how it becomes a revision of the record."""
 
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
+from netwatch.incidents.notes import Notes
 from netwatch.incidents.progressive import progressive_hours
 from netwatch.incidents.watch import REDUCED, Watch, is_low
 from netwatch.model.entity import Entity
+from netwatch.model.findings import Findings, Forecast, Night
 from netwatch.model.incident import Child, Incident, IncidentState, Percent, Reason
 from netwatch.model.percent import make_percent
 from netwatch.model.series import FUSED_SIGNAL, LEAD_SIGNALS, Level
 
-__all__ = ["Case", "write_revision"]
+__all__ = ["Case", "Found", "write_revision"]
 
 _TELLABLE = 2
 _SEPARATE = 3
@@ -21,6 +24,14 @@ _TOLD_LATER = (Reason.MILESTONE, Reason.MATERIAL)
 _CONFIRMED = (IncidentState.CONFIRMED, IncidentState.EASING, IncidentState.RESOLVED)
 _COUNTED = 0.02
 """A signal agrees when it, too, is at least this much below the edge of ordinary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The name of the pattern that a scope's losses make, and what else was found out."""
+
+    pattern: str | None = None
+    findings: Findings = field(default_factory=Findings)
 
 
 class Case(msgspec.Struct):
@@ -40,6 +51,10 @@ class Case(msgspec.Struct):
         evidence: the most that the evidence ever was; it does not wane as networks return.
         parent: the incident that this one was merged into.
         shown: the signals that ever showed it.
+        notes: what was noted of it, bin by bin.
+        nights: the losses of a daily series that it stands for, oldest first.
+        expected: when the next of them is due, if it recurs.
+        series: whether one came as expected.
         back: time and level of the bins since `back_from`, of a provisional incident.
     """
 
@@ -65,6 +80,10 @@ class Case(msgspec.Struct):
     evidence: int = 0
     parent: str | None = None
     shown: list[str] = []
+    notes: Notes = msgspec.field(default_factory=Notes)
+    nights: list[Night] = []
+    expected: Forecast | None = None
+    series: bool = False
     back: list[tuple[datetime, float]] = []
 
 
@@ -74,7 +93,7 @@ def write_revision(
     networks: dict[Entity, tuple[Watch, float]],
     signals: dict[str, Level],
     *,
-    pattern: str | None = None,
+    found: Found,
 ) -> Incident:
     """Return the next revision of `case`, counted up.
 
@@ -83,7 +102,7 @@ def write_revision(
         reason: why the revision is written.
         networks: the networks of its scope, with their weights.
         signals: newest level of every signal of its entity; the lead signal is among them.
-        pattern: what the scope's losses make together.
+        found: what the scope's losses make together, and what else was found out.
     """
     case.revision += 1
     level = case.told
@@ -121,7 +140,8 @@ def write_revision(
         evidence=case.evidence,
         baseline=level.baseline,
         parent=case.parent,
-        pattern=pattern,
+        pattern=found.pattern,
+        findings=found.findings,
     )
 
 

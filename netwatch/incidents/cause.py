@@ -22,10 +22,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-__all__ = ["CONSISTENT", "Clue", "Clues", "Likelihood", "likelihood_of_direction"]
+from netwatch.model.findings import Clue, Likelihood
+
+__all__ = ["CONSISTENT", "Clues", "likelihood_of_direction"]
 
 CONSISTENT = "pattern consistent with a directed shutdown"
 """The only words that may be shown, on pages and in bundles; never in a post."""
@@ -39,17 +40,6 @@ _RECURS_OFF = timedelta(minutes=20)
 _NIGHT_HOURS = range(6)
 _LENGTHS = (timedelta(hours=2), timedelta(hours=10))
 _HALF_HOUR = timedelta(minutes=30)
-
-
-class Clue(StrEnum):
-    """One kind of evidence."""
-
-    RECURS = "recurs"
-    ON_THE_HOUR = "on-the-hour"
-    NIGHT = "night"
-    ALL_SIGNALS = "all-signals"
-    ROUND_LENGTH = "round-length"
-    USUAL_LENGTH = "usual-length"
 
 
 _CHANCES: dict[Clue, tuple[float, float]] = {
@@ -83,21 +73,6 @@ class Clues:
     earlier: tuple[datetime, ...] = ()
     ended_at: datetime | None = None
     all_signals: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Likelihood:
-    """The evidence, weighed.
-
-    Attributes:
-        log_ratio: natural logarithm of P(timing | directed) / P(timing | other); 0 is even.
-        parts: (clue, whether it is there, its part of `log_ratio`), what is unknown left out.
-        words: `CONSISTENT` where `log_ratio` is above 4, else None: nothing is to be said.
-    """
-
-    log_ratio: float
-    parts: tuple[tuple[Clue, bool, float], ...]
-    words: str | None
 
 
 def likelihood_of_direction(clues: Clues) -> Likelihood:

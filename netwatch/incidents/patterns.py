@@ -12,11 +12,10 @@ from zoneinfo import ZoneInfo
 
 from netwatch.incidents.progressive import progressive_hours, time_of_share
 from netwatch.incidents.recurrence import Recurrence, find_recurrence, next_at
-from netwatch.incidents.segments import Segment
+from netwatch.model.findings import Forecast, Segment
 from netwatch.model.incident import Episode
 
 __all__ = [
-    "Forecast",
     "Pattern",
     "PatternName",
     "Window",
@@ -51,28 +50,6 @@ class PatternName(StrEnum):
     PROGRESSIVE = "progressive"
     FLAPPING = "flapping"
     PARTIAL = "partial-restoration"
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """When the next loss of a daily pattern is expected, if it recurs.
-
-    Attributes:
-        start, end: the expected window, aware UTC.
-        low, high: earliest start and latest end that past nights make plausible.
-
-    A forecast is no evidence: it may raise the prior of a loss within low to high, and nothing
-    else. No level is set, no bin is skipped and nothing is said because of it.
-    """
-
-    start: datetime
-    end: datetime
-    low: datetime
-    high: datetime
-
-    def holds(self, time: datetime) -> bool:
-        """Return whether a loss at `time` would be as expected."""
-        return self.low <= time < self.high
 
 
 @dataclass(frozen=True, slots=True)

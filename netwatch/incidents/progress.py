@@ -8,9 +8,9 @@ from netwatch.incidents.watch import LOST, RETURNED, Watch, is_low
 from netwatch.model.incident import IncidentState, Reason
 from netwatch.model.series import Level
 
-__all__ = ["milestone_hours", "next_reason", "pass_milestones"]
+__all__ = ["GOOD", "milestone_hours", "next_reason", "pass_milestones"]
 
-_GOOD = 0.85
+GOOD = 0.85
 """Good enough to close: after 19 days of cut Iran settled at 90 % of what it had been."""
 _PARTIAL_RISE = 0.15
 _PARTIAL_LEVEL = 0.30
@@ -47,7 +47,9 @@ def next_reason(case: Case, watch: Watch | None, now: datetime, rules: Rules) ->
     case.back_from = (case.back_from or now) if value >= RETURNED else None
     case.good_from = (case.good_from or now) if _is_good(level) else None
     if case.good_from is not None and now - case.good_from >= rules.stable:
-        case.state, case.ended_at = IncidentState.RESOLVED, case.back_from
+        # One noisy bin since is no later return.
+        case.state = IncidentState.RESOLVED
+        case.ended_at = min(case.good_from, case.back_from or case.good_from)
         return Reason.RESTORED
     return _turn(case, level, value) or _told_again(case, level, now, rules)
 
@@ -55,7 +57,7 @@ def next_reason(case: Case, watch: Watch | None, now: datetime, rules: Rules) ->
 def _is_good(level: Level) -> bool:
     """Return whether a level is good enough to close, or too noisy a one may be and seems so."""
     value, high = level.value or 0.0, level.high or 0.0
-    return value >= _GOOD or (high >= _GOOD and level.probability < LOST)
+    return value >= GOOD or (high >= GOOD and level.probability < LOST)
 
 
 def _turn(case: Case, level: Level, value: float) -> Reason | None:

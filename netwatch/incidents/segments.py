@@ -7,16 +7,16 @@ nothing else in the observatory does, and has no noise model that fits levels.
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 
 from netwatch.model.entity import Entity
+from netwatch.model.findings import Fall, Segment
 from netwatch.model.series import Level
 
-__all__ = ["Fall", "Segment", "change_points", "order_of_fall", "segment_levels"]
+__all__ = ["change_points", "order_of_fall", "segment_levels"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,43 +26,6 @@ _LEAST_NOISE = 0.01
 _MOST_MEMORY = 0.8
 _LEAST_STEP = 0.05
 """Neighbours less than 5 points apart are one step to any reader."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of an incident at one level.
-
-    Attributes:
-        start, end: from its first bin to the end of its last.
-        level: mean of its bins, 1.0 = ordinary.
-        low, high: means of their 95 % intervals. They do not shrink with the number of bins:
-            the ordinary level and the choice of networks are the same in all of them.
-        bins: bins with data in it.
-    """
-
-    start: datetime
-    end: datetime
-    level: float
-    low: float
-    high: float
-    bins: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fall:
-    """One network's loss within an incident.
-
-    Attributes:
-        entity: the network.
-        at: its onset.
-        share: its part of the weight of all measured networks.
-        lost_share: the part that was lost with it and before it.
-    """
-
-    entity: Entity
-    at: datetime
-    share: float
-    lost_share: float
 
 
 def segment_levels(levels: Sequence[Level], width: timedelta) -> tuple[Segment, ...]:

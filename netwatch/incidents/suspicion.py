@@ -17,7 +17,14 @@ from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.incident import IncidentState, Reason
 from netwatch.model.series import ACTIVE_SIGNALS, LEAD_SIGNALS, Level, SeriesKey
 
-__all__ = ["Suspicions", "answers_as_usual", "is_steady", "is_suspect", "next_pending"]
+__all__ = [
+    "Suspicions",
+    "answers_as_usual",
+    "is_steady",
+    "is_suspect",
+    "next_pending",
+    "provisional_case",
+]
 
 _LEAST_BINS = 2
 _SURE = 0.95
@@ -142,3 +149,24 @@ def _end(case: Case) -> datetime:
     settled = median(value for _, value in case.back[len(case.back) // 2 :]) - _SETTLED
     below = [number for number, (_, value) in enumerate(case.back) if value < settled]
     return case.back[min(below[-1] + 1 if below else 0, len(case.back) - 1)][0]
+
+
+def provisional_case(name: str, watch: Watch, now: datetime, width: timedelta) -> Case:
+    """Return the case, called `name`, of a loss that is likely at the bin `now`."""
+    sunk, onset = watch.lost_from, watch.lost_from or watch.under_from or watch.onset
+    before = watch.half_at if sunk else None
+    return Case(
+        id=name,
+        entity=watch.level.entity,
+        started_at=onset,
+        started_low=before or onset - width,
+        started_high=sunk or watch.low_from or onset,
+        provisional_at=now + width,
+        confirmed_at=None,
+        trough=watch.lowest or watch.level,
+        told_at=now,
+        told=watch.level,
+        lead=watch.level.series.signal,
+        state=IncidentState.PENDING,
+        children={},
+    )

@@ -7,17 +7,25 @@ import msgspec
 
 from netwatch.incidents.case import Case, write_revision
 from netwatch.incidents.episodes import EpisodeLog, follow_episodes
+from netwatch.incidents.finding import Scene, find_out
+from netwatch.incidents.memory import Memory, pack_memory, unpack_memory
+from netwatch.incidents.nights import follows, is_missing, night_reason, rest
 from netwatch.incidents.parts import follow_parts
-from netwatch.incidents.patterns import Window, find_patterns, lead_pattern
-from netwatch.incidents.progress import next_reason, pass_milestones
+from netwatch.incidents.patterns import Window
+from netwatch.incidents.progress import GOOD, next_reason, pass_milestones
 from netwatch.incidents.rules import Rules
-from netwatch.incidents.suspicion import Suspicions, answers_as_usual, is_suspect, next_pending
+from netwatch.incidents.suspicion import (
+    Suspicions,
+    answers_as_usual,
+    is_suspect,
+    next_pending,
+    provisional_case,
+)
 from netwatch.incidents.watch import Watch, is_low, is_ripe
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, IncidentState, Reason
-from netwatch.model.series import ACTIVE_SIGNALS, LEAD_SIGNALS, Level, SeriesKey
+from netwatch.model.series import ACTIVE_SIGNALS, DEAD, LEAD_SIGNALS, Level, SeriesKey
 
 __all__ = ["Tracker"]
 
@@ -27,17 +35,6 @@ _KINDS = list(EntityKind)
 _UNDECIDED = (IncidentState.PENDING, IncidentState.RESOLVED)
 """States in which an incident holds nothing: a sure loss in it is told anew."""
 _HOLDING = (IncidentState.CONFIRMED, IncidentState.EASING)
-
-
-class _Saved(msgspec.Struct):
-    """What a tracker remembers between bins."""
-
-    watches: dict[str, Watch]
-    signals: dict[str, list[Level]]
-    logs: dict[str, EpisodeLog]
-    cases: list[Case]
-    numbers: dict[str, int]
-    suspicions: list[Watch] = []
 
 
 class Tracker:
@@ -59,6 +56,7 @@ class Tracker:
         self._cases: list[Case] = []
         self._numbers: dict[str, int] = {}
         self._suspicions = Suspicions()
+        self._dead: set[Entity] = set()
 
     def step(self, levels: Sequence[Level]) -> list[Incident]:
         """Take in all levels of one bin; return the revisions that they make."""
@@ -96,6 +94,15 @@ class Tracker:
         pending = {_series(case) for case in self._cases if case.state is IncidentState.PENDING}
         return low, pending
 
+    def expected(self, time: datetime) -> set[SeriesKey]:
+        """Return the series of which a loss at `time` would be the next one of a daily series."""
+        return {
+            SeriesKey(signal, case.entity)
+            for case in self._cases
+            if case.expected is not None and case.expected.holds(time)
+            for signal in self._signals.get(case.entity, ())
+        }
+
     def drop_quiet(self) -> set[Entity]:
         """Forget entities about which there is nothing to remember; return the others.
 
@@ -123,16 +130,11 @@ class Tracker:
 
     def save(self) -> bytes:
         """Return the whole state."""
-        watches = {str(entity): watch for entity, watch in self._watches.items()}
-        signals = {
-            str(entity): others
-            for entity in self._signals
-            if (others := self._beside_watch(entity))
-        }
-        logs = {str(entity): log for entity, log in self._logs.items()}
-        suspicions = list(self._suspicions.watches.values())
-        saved = _Saved(watches, signals, logs, self._cases, self._numbers, suspicions)
-        return msgspec.msgpack.encode(saved)
+        memory = Memory(
+            self._watches, self._signals, self._logs, self._cases, self._numbers,
+            self._suspicions.watches,
+        )  # fmt: skip
+        return pack_memory(memory)
 
     def load(self, state: bytes) -> None:
         """Take up a saved state.
@@ -140,28 +142,10 @@ class Tracker:
         Raises:
             StoreError: it is damaged or of another version.
         """
-        try:
-            saved = msgspec.msgpack.decode(state, type=_Saved)
-        except msgspec.DecodeError as error:
-            raise StoreError(f"checkpoint: damaged: {error}") from error
-        self._watches = {Entity.parse(text): watch for text, watch in saved.watches.items()}
-        self._signals = {
-            entity: {watch.level.series.signal: watch.level}
-            for entity, watch in self._watches.items()
-        }
-        for text, levels in saved.signals.items():
-            known = self._signals.setdefault(Entity.parse(text), {})
-            known.update({level.series.signal: level for level in levels})
-        self._logs = {Entity.parse(text): log for text, log in saved.logs.items()}
-        self._cases = saved.cases
-        self._numbers = saved.numbers
-        self._suspicions = Suspicions({one.level.series: one for one in saved.suspicions})
-
-    def _beside_watch(self, entity: Entity) -> list[Level]:
-        """Return the newest levels of an entity that its watch does not hold already."""
-        watch = self._watches.get(entity)
-        held = watch.level if watch else None
-        return [level for level in self._signals[entity].values() if level != held]
+        memory = unpack_memory(state)
+        self._watches, self._signals, self._logs = memory.watches, memory.signals, memory.logs
+        self._cases, self._numbers = memory.cases, memory.numbers
+        self._suspicions = Suspicions(memory.suspicions)
 
     def _watch(self, levels: Sequence[Level]) -> None:
         """Show every level to its entity's watch; the lead signal alone moves it."""
@@ -176,14 +160,21 @@ class Tracker:
         for level in levels:
             signals = self._signals.setdefault(level.entity, {})
             signals[level.series.signal] = level
+            self._note_dead(level)
             usual = next((name for name in LEAD_SIGNALS if name in signals), "")
             lead = leads.get(level.entity, usual)
             if level.series.signal != lead or level.coverage < _LEAST_COVERAGE:
                 continue
             watch = self._watches.setdefault(level.entity, Watch(level))
             watch.see(level, self._width)
-            log = self._logs.get(level.entity, EpisodeLog())
-            self._logs[level.entity] = follow_episodes(log, level, self._width)
+            self._logs[level.entity] = follow_episodes(self._log(level.entity), level, self._width)
+
+    def _note_dead(self, level: Level) -> None:
+        """Note what never answered in ordinary times, as the detector says of its level."""
+        if level.baseline.startswith(DEAD) and level.series.signal in ACTIVE_SIGNALS:
+            self._dead.add(level.entity)
+        elif level.value is not None:
+            self._dead.discard(level.entity)
 
     def _open(self, now: datetime) -> list[Incident]:
         """Open an incident for every scope that held long enough, the widest first."""
@@ -195,6 +186,9 @@ class Tracker:
             case, reason = self._reopened(entity, now), Reason.REDROP
             if case is None:
                 case, reason = self._new_case(entity, now), Reason.CONFIRMED
+            elif follows(case, self._watches[entity].onset):
+                reason = Reason.NIGHT if case.series else Reason.SERIES
+                case.series = True
             pass_milestones(case, now, self._rules)
             revisions.append(self._write(case, reason))
             revisions.extend(self._absorb(case))
@@ -213,7 +207,7 @@ class Tracker:
         return any(
             case.entity == entity
             and case.state is IncidentState.RESOLVED
-            and (level.value or 0.0) > (case.told.value or 0.0) - _NEW_LOSS
+            and (level.value or 0.0) > max(case.told.value or 0.0, GOOD) - _NEW_LOSS
             for case in self._cases
         )
 
@@ -262,46 +256,45 @@ class Tracker:
             if alone or self._is_covered(entity, by=(*_HOLDING, IncidentState.PENDING)):
                 continue
             watch = found.get(key) or self._suspicions.watches[key]
-            case = self._provisional(entity, watch, now)
+            onset = watch.lost_from or watch.onset
+            case = provisional_case(self._next_id(entity, onset), watch, now, self._width)
+            self._cases.append(case)
+            self._follow(case, now)
             revisions.append(self._write(case, Reason.OPENED))
             revisions.extend(self._absorb(case))
         return revisions
 
-    def _provisional(self, entity: Entity, watch: Watch, now: datetime) -> Case:
-        """Make the case of a loss that is likely."""
-        sunk, onset = watch.lost_from, watch.lost_from or watch.under_from or watch.onset
-        before = watch.half_at if sunk else None
-        case = Case(
-            id=self._next_id(entity, onset),
-            entity=entity,
-            started_at=onset,
-            started_low=before or onset - self._width,
-            started_high=sunk or watch.low_from or onset,
-            provisional_at=now + self._width,
-            confirmed_at=None,
-            trough=watch.lowest or watch.level,
-            told_at=now,
-            told=watch.level,
-            lead=watch.level.series.signal,
-            state=IncidentState.PENDING,
-            children={},
-        )
-        self._cases.append(case)
-        self._follow(case, now)
-        return case
-
     def _follow(self, case: Case, now: datetime) -> None:
-        """Note which narrower scopes of a case fell, and which came back."""
-        follow_parts(case, self._excursions(case), self._atlas, now=now, apart=self._rules.reopen)
+        """Note which narrower scopes of a case fell, and which came back, and how it goes."""
+        watches = self._excursions(case)
+        if case.entity in watches and case.state in (*_HOLDING, IncidentState.PENDING):
+            networks = self._atlas.networks(case.entity)
+            below = {entity: watches[entity] for entity in networks if entity in watches}
+            level = watches[case.entity].level
+            if level.time == now:
+                case.notes.see(level, below)
+        follow_parts(case, watches, self._atlas, now=now, apart=self._rules.reopen)
 
     def _next(self, case: Case, now: datetime) -> Reason | None:
         """Move a case on by one bin; return why a revision must be written, if one must."""
         watch = self._excursions(case).get(case.entity)
         if case.state is not IncidentState.PENDING:
-            return next_reason(case, watch, now, self._rules)
+            return self._next_sure(case, watch, now)
         passive = case.lead not in LEAD_SIGNALS
         usual = passive and answers_as_usual(self._signals[case.entity], now)
         return next_pending(case, watch, now, self._rules, usual=usual)
+
+    def _next_sure(self, case: Case, watch: Watch | None, now: datetime) -> Reason | None:
+        """Move a case on that is no provisional one: a loss, or a series between two of them."""
+        log, end = self._log(case.entity), now + self._width
+        measured = watch is not None and watch.level.time == now
+        if is_missing(case, log, end, measured=measured):
+            case.expected = None
+            return Reason.LAPSED if case.series else None
+        reason = next_reason(case, watch, now, self._rules)
+        if reason is Reason.RESTORED:
+            rest(case, log, Window(end, self._atlas.zone(case.entity), self._width))
+        return None if reason is None else night_reason(case, reason)
 
     def _excursions(self, case: Case) -> Mapping[Entity, Watch]:
         """Return the excursions by which a case is followed: those of its signal, if passive."""
@@ -324,7 +317,8 @@ class Tracker:
         """Return the resolved case of `entity` that a new loss continues, opened again."""
         resolved = [case for case in self._cases if case.state is IncidentState.RESOLVED]
         for case in resolved:
-            if case.entity == entity and now - case.told_at <= self._rules.reopen:
+            soon = now - case.told_at <= self._rules.reopen
+            if case.entity == entity and (soon or follows(case, self._watches[entity].onset)):
                 case.state, case.ended_at = IncidentState.CONFIRMED, None
                 case.told_at, case.told = now, self._watches[entity].level
                 case.back_from, case.good_from, case.rising = None, None, 0
@@ -363,21 +357,20 @@ class Tracker:
             for entity, weight in weights.items()
             if entity in watches
         }
-        signals = self._signals.get(case.entity, {})
-        return write_revision(case, reason, networks, signals, pattern=self._pattern(case))
+        signals, log = self._signals.get(case.entity, {}), self._log(case.entity)
+        found = find_out(case, Scene(self._atlas, log, signals, self._dead, self._width))
+        return write_revision(case, reason, networks, signals, found=found)
 
-    def _pattern(self, case: Case) -> str | None:
-        """Return the name of the leading pattern in the losses of a case's scope."""
-        log = self._logs.get(case.entity, EpisodeLog())
-        zone = self._atlas.zone(case.entity)
-        window = Window(case.told.time + self._width, zone, self._width)
-        lead = lead_pattern(find_patterns(log.episodes, window))
-        return lead.name if lead else None
+    def _log(self, entity: Entity) -> EpisodeLog:
+        """Return the losses of an entity."""
+        return self._logs.get(entity, EpisodeLog())
 
     def _is_past(self, case: Case, now: datetime) -> bool:
         """Return whether a case can no longer reopen, nor says where the level has settled."""
         if case.state is not IncidentState.RESOLVED:
             return case.state is IncidentState.EXPIRED
+        if case.expected is not None:
+            return False
         watch = self._watches.get(case.entity)
         low = watch is not None and watch.low_from is not None
         return not low and now - case.told_at > self._rules.reopen

@@ -41,6 +41,8 @@ def is_reduced(level: Level) -> bool:
     if level.value is None or level.high is None or level.value >= REDUCED:
         return False
     surely = level.high < _ORDINARY and level.probability > _SUSPECT
+    # Of few counts a bin, many together are sure of a loss that no single one can show.
+    surely = surely or (level.value < LOST and level.probability > _SURE)
     return surely or level.networks >= _MANY
 
 

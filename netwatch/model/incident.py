@@ -1,10 +1,11 @@
 """Incidents: the public record of a loss, revision by revision, and the posts about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from netwatch.model.entity import Entity
+from netwatch.model.findings import Findings
 
 __all__ = ["Child", "Episode", "Incident", "IncidentState", "Percent", "Post", "Reason"]
 
@@ -33,6 +34,9 @@ class Reason(StrEnum):
     RESTORED = "restored"
     EXPIRED = "expired"
     MERGED = "merged"
+    SERIES = "series"
+    NIGHT = "night"
+    LAPSED = "lapsed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,9 @@ class Incident:
         baseline: what the ordinary level stands on.
         parent: id of the incident that this one was merged into.
         pattern: name of the pattern that the scope's losses make, such as `daily-curfew`.
+        findings: what else was found, none of it a cause.
+        kind: `outage`; of a domain also `blocking` or `throttling`, as seen from `place`.
+        place: from where a domain's loss is seen: a country's code, or `AS` and a number.
     """
 
     id: str
@@ -127,6 +134,9 @@ class Incident:
     baseline: str
     parent: str | None = None
     pattern: str | None = None
+    findings: Findings = field(default_factory=Findings)
+    kind: str = "outage"
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,13 @@ from datetime import datetime
 
 from netwatch.model.entity import Entity
 
-__all__ = ["ACTIVE_SIGNALS", "FUSED_SIGNAL", "LEAD_SIGNALS", "Bin", "Level", "SeriesKey"]
+__all__ = ["ACTIVE_SIGNALS", "DEAD", "FUSED_SIGNAL", "LEAD_SIGNALS", "Bin", "Level", "SeriesKey"]
 
 ACTIVE_SIGNALS = ("reachability", "probing")
 """Signals that send packets and wait for answers; these alone carry a published percentage."""
 
+DEAD = "dead"
+"""What the baseline of a level begins with that stands on nothing: no answer, ever."""
 
 FUSED_SIGNAL = "connectivity"
 """Name of the series that several signals about one entity make together."""

@@ -14,7 +14,6 @@ from past import data_folder, longform, replay
 
 from netwatch.incidents.episodes import EpisodeLog, follow_episodes
 from netwatch.incidents.patterns import (
-    Forecast,
     Pattern,
     PatternName,
     Window,
@@ -22,6 +21,7 @@ from netwatch.incidents.patterns import (
     is_missed,
 )
 from netwatch.model.entity import Entity
+from netwatch.model.findings import Forecast
 from netwatch.model.incident import Episode
 from netwatch.model.series import Level, SeriesKey
 

@@ -2,8 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from netwatch.incidents.access import Access, who_kept_access
+from netwatch.incidents.access import who_kept_access
 from netwatch.model.entity import Entity
+from netwatch.model.findings import Access
 from netwatch.model.series import Level, SeriesKey
 
 _START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)

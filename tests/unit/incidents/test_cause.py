@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from outages import Outage, area_under_curve, country_weights, read_outages
 
-from netwatch.incidents.cause import CONSISTENT, Clue, Clues, Likelihood, likelihood_of_direction
+from netwatch.incidents.cause import CONSISTENT, Clues, likelihood_of_direction
+from netwatch.model.findings import Clue, Likelihood
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _NIGHT = datetime(2021, 2, 18, 18, 30, tzinfo=UTC)  # 01:00 in Yangon.

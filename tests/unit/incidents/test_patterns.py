@@ -5,7 +5,6 @@ import pytest
 from outages import read_outages
 
 from netwatch.incidents.patterns import (
-    Forecast,
     Pattern,
     PatternName,
     Window,
@@ -17,8 +16,8 @@ from netwatch.incidents.patterns import (
     progressive_pattern,
 )
 from netwatch.incidents.recurrence import circular_deviation, next_at
-from netwatch.incidents.segments import Segment
 from netwatch.model.entity import Entity
+from netwatch.model.findings import Forecast, Segment
 from netwatch.model.incident import Episode
 
 _ENTITY = Entity.parse("region:MM-02")

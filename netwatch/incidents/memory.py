@@ -1,0 +1,95 @@
+"""What a tracker remembers between bins, as bytes and back."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from netwatch.incidents.case import Case
+from netwatch.incidents.episodes import EpisodeLog
+from netwatch.incidents.watch import Watch
+from netwatch.model.entity import Entity
+from netwatch.model.errors import StoreError
+from netwatch.model.series import Level, SeriesKey
+
+__all__ = ["Memory", "pack_memory", "unpack_memory"]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a tracker remembers.
+
+    Attributes:
+        watches: the present excursion of each entity.
+        signals: newest level of every signal of an entity.
+        logs: the losses of each entity.
+        cases: incidents that may go on.
+        numbers: how many incidents were named with each prefix.
+        suspicions: the excursions of single passive signals.
+    """
+
+    watches: dict[Entity, Watch]
+    signals: dict[Entity, dict[str, Level]]
+    logs: dict[Entity, EpisodeLog]
+    cases: list[Case]
+    numbers: dict[str, int]
+    suspicions: dict[SeriesKey, Watch]
+
+
+class _Saved(msgspec.Struct):
+    """The same in types that have an encoding."""
+
+    watches: dict[str, Watch]
+    signals: dict[str, list[Level]]
+    logs: dict[str, EpisodeLog]
+    cases: list[Case]
+    numbers: dict[str, int]
+    suspicions: list[Watch] = []
+
+
+def pack_memory(memory: Memory) -> bytes:
+    """Return `memory` as bytes."""
+    saved = _Saved(
+        watches={str(entity): watch for entity, watch in memory.watches.items()},
+        signals={
+            str(entity): others for entity in memory.signals if (others := _beside(memory, entity))
+        },
+        logs={str(entity): log for entity, log in memory.logs.items()},
+        cases=memory.cases,
+        numbers=memory.numbers,
+        suspicions=list(memory.suspicions.values()),
+    )
+    return msgspec.msgpack.encode(saved)
+
+
+def unpack_memory(state: bytes) -> Memory:
+    """Return what `pack_memory` packed.
+
+    Raises:
+        StoreError: it is damaged or of another version.
+    """
+    try:
+        saved = msgspec.msgpack.decode(state, type=_Saved)
+    except msgspec.DecodeError as error:
+        raise StoreError(f"checkpoint: damaged: {error}") from error
+    watches = {Entity.parse(text): watch for text, watch in saved.watches.items()}
+    signals = {
+        entity: {watch.level.series.signal: watch.level} for entity, watch in watches.items()
+    }
+    for text, levels in saved.signals.items():
+        known = signals.setdefault(Entity.parse(text), {})
+        known.update({level.series.signal: level for level in levels})
+    return Memory(
+        watches=watches,
+        signals=signals,
+        logs={Entity.parse(text): log for text, log in saved.logs.items()},
+        cases=saved.cases,
+        numbers=saved.numbers,
+        suspicions={one.level.series: one for one in saved.suspicions},
+    )
+
+
+def _beside(memory: Memory, entity: Entity) -> list[Level]:
+    """Return the newest levels of an entity that its watch does not hold already."""
+    watch = memory.watches.get(entity)
+    held = watch.level if watch else None
+    return [level for level in memory.signals[entity].values() if level != held]

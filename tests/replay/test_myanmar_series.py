@@ -1,0 +1,87 @@
+"""Bago's curfew as one incident: nights in a log, each forecast, a missed one its end."""
+
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+from past import Course, data_folder, longform, replay
+
+from netwatch.model.incident import Incident, IncidentState, Reason
+
+_FIRST = datetime(2021, 2, 14, 18, 30, tzinfo=UTC)
+_LAST = datetime(2021, 4, 26, 18, 30, tzinfo=UTC)
+_DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def course() -> Course:
+    table = pd.read_csv(data_folder("myanmar-2021-curfews") / "mmr-2021-04-09_Bago.csv")
+    times = pd.to_datetime(table["time_local_str"]) - pd.Timedelta(hours=6, minutes=30)
+    counts = times.dt.floor("30min").value_counts()
+    grid = pd.date_range(counts.index.min(), counts.index.max(), freq="30min")
+    values = counts.reindex(grid, fill_value=0).iloc[1:-1]
+    frame = pd.DataFrame(
+        {
+            "time": values.index.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "signal": "probing",
+            "entity": "region:MM-02",
+            "value": values.to_numpy(),
+            "zone": "Asia/Yangon",
+        }
+    )
+    return replay(longform(frame))
+
+
+@pytest.fixture(scope="module")
+def series(course: Course) -> Incident:
+    return course.newest()[-1]
+
+
+def test_the_nights_are_one_incident_from_the_fifth_on(course: Course, series: Incident) -> None:
+    assert len(course.newest()) <= 4
+    begun = [one for one in course.revisions if one.reason is Reason.SERIES]
+    assert [one.id for one in begun] == [series.id]
+    assert begun[0].at <= _FIRST + 5 * _DAY
+
+
+def test_the_log_holds_the_nights(series: Incident) -> None:
+    nights = series.findings.nights
+    near = {
+        round((night.started_at - _FIRST) / _DAY)
+        for night in nights
+        if abs((night.started_at - _FIRST + _DAY / 2) % _DAY - _DAY / 2) <= timedelta(minutes=45)
+    }
+    assert len(near) >= 65
+    assert all(night.lowest < 0.5 for night in nights)
+
+
+def test_no_night_is_told_by_itself(course: Course, series: Incident) -> None:
+    own = [one for one in course.revisions if one.id == series.id]
+    first = next(number for number, one in enumerate(own) if one.reason is Reason.SERIES)
+    assert {one.reason for one in own[first + 1 :]} == {Reason.NIGHT, Reason.LAPSED}
+
+
+def test_tonight_is_forecast_while_the_day_is_ordinary(course: Course, series: Incident) -> None:
+    days = [one for one in course.revisions if one.id == series.id and one.ended_at is not None]
+    right = 0
+    for one in days[:-1]:
+        forecast = one.findings.forecast
+        assert forecast is not None
+        offset = (forecast.start - _FIRST + _DAY / 2) % _DAY - _DAY / 2
+        right += abs(offset) <= timedelta(minutes=30)
+    assert right >= len(days) - 3
+
+
+def test_the_missed_night_ends_it(series: Incident) -> None:
+    assert series.reason is Reason.LAPSED
+    assert series.state is IncidentState.RESOLVED
+    assert series.findings.forecast is None
+    assert _LAST + _DAY < series.at <= _LAST + 2 * _DAY
+    assert series.ended_at is not None
+    assert abs(series.ended_at - (_LAST + timedelta(hours=8))) <= timedelta(hours=1)
+
+
+def test_its_timing_says_more_each_night_and_no_cause(course: Course, series: Incident) -> None:
+    likely = [one.findings.likelihood for one in course.revisions if one.id == series.id]
+    ratios = [one.log_ratio for one in likely if one is not None]
+    assert ratios[0] < 0 < ratios[-1]

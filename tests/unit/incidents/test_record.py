@@ -1,0 +1,129 @@
+"""What a record says besides the level: steps, order, who kept access, timing, what is dead."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from losses import ALL, NETWORKS, SOUTH, both, cut, follow, level, levels_of, new_tracker
+from series import COUNTRY, HOUR, START, key
+
+from netwatch.incidents.notes import Notes
+from netwatch.incidents.watch import Watch
+from netwatch.model.findings import Clue
+from netwatch.model.incident import Incident, Reason
+from netwatch.model.series import DEAD
+
+
+def last(revisions: list[Incident]) -> Incident:
+    return revisions[-1]
+
+
+def test_networks_are_named_in_the_order_in_which_they_fell() -> None:
+    shapes = [cut(number, start=5 + 3 * number) for number in range(4)]
+    findings = last(follow(both(*shapes), 40)).findings
+    assert [fall.entity for fall in findings.falls] == NETWORKS[:4]
+    assert [fall.at for fall in findings.falls] == [START + (5 + 3 * n) * HOUR for n in range(4)]
+    assert findings.falls[-1].lost_share == pytest.approx(4 / 6)
+
+
+def test_a_progressive_loss_is_called_so_and_has_steps() -> None:
+    shapes = [cut(number, start=5 + 3 * number) for number in range(6)]
+    incident = last(follow(both(*shapes), 40))
+    assert incident.pattern == "progressive"
+    assert incident.findings.words.startswith("stepwise disconnection, 6 of 6 networks")
+    steps = [segment.level for segment in incident.findings.segments]
+    assert steps == sorted(steps, reverse=True)
+    assert len(steps) >= 3
+
+
+def test_who_kept_access_is_named_where_the_country_was_cut() -> None:
+    access = last(follow(cut(0, 1, 2, 3, 4, end=30), 60)).findings.access
+    assert access is not None
+    assert [one.entity for one in access.kept] == [NETWORKS[5]]
+    assert access.kept_share == pytest.approx(1 / 6)
+    assert access.lost_share == pytest.approx(5 / 6)
+    assert last(follow(cut(0), 60)).findings.access is None
+
+
+def test_a_network_without_data_is_neither_kept_nor_lost() -> None:
+    def shape(number: int, hour: int) -> float | None:
+        return None if number == 5 and hour >= 5 else ALL(number, hour)
+
+    access = last(follow(shape, 30)).findings.access
+    assert access is not None
+    assert access.kept == ()
+    assert access.unknown_share == pytest.approx(1 / 6)
+
+
+def test_the_timing_is_a_likelihood_and_no_cause() -> None:
+    likelihood = last(follow(ALL, 30)).findings.likelihood
+    assert likelihood is not None
+    # Bins of an hour say nothing of five minutes.
+    assert {clue for clue, _, _ in likelihood.parts} == {Clue.RECURS, Clue.NIGHT}
+    assert likelihood.words is None
+
+
+def test_the_dead_below_a_scope_are_named_and_are_no_loss() -> None:
+    tracker, revisions = new_tracker(), []
+    for hour in range(12):
+        found = levels_of(hour, ALL)
+        found[0] = replace(found[0], value=None, low=None, high=None, baseline=f"{DEAD}: none")
+        revisions += tracker.step(found)
+    assert last(revisions).findings.dead == (NETWORKS[0],)
+    assert NETWORKS[0] not in {child.entity for child in last(revisions).children}
+
+
+def test_nothing_is_found_out_of_what_is_only_provisional() -> None:
+    tracker = new_tracker()
+    revisions = [
+        one
+        for hour in range(20)
+        for one in tracker.step(
+            [level(hour, key(str(COUNTRY), "traffic"), 0.03 if hour > 4 else 1)]
+        )
+    ]
+    assert last(revisions).findings.likelihood is None
+
+
+def test_notes_of_weeks_stay_small_and_keep_the_steps() -> None:
+    notes, width = Notes(), timedelta(minutes=5)
+    for number in range(12 * 24 * 20):
+        one = level(0, key(str(COUNTRY)), 0.05 if number < 12 * 24 * 10 else 0.4)
+        notes.see(replace(one, time=START + number * width), {})
+    assert len(notes.points) <= 512
+    segments = notes.segments(width)
+    assert [round(one.level, 2) for one in segments] == [0.05, 0.4]
+    assert abs(segments[1].start - (START + timedelta(days=10))) <= timedelta(hours=3)
+
+
+def test_a_network_that_fell_twice_is_dated_by_its_first_fall() -> None:
+    notes = Notes()
+    watch = Watch(level(0, key(str(SOUTH)), 1.0))
+    for hour, value in enumerate([1.0, 0.1, 1.0, 0.1]):
+        watch.see(level(hour, key(str(SOUTH)), value), HOUR)
+        notes.see(level(hour, key(str(COUNTRY)), 0.3), {SOUTH: watch})
+    assert [fall.at for fall in notes.falls({SOUTH: 1.0})] == [START + HOUR]
+
+
+def nightly(hour: int, *, nights: int, networks: int = 6) -> float:
+    """Return the level of a country that is cut from 01 to 06 on so many nights."""
+    day, clock = divmod(hour, 24)
+    return 0.05 if 2 <= day < 2 + nights and 1 <= clock < 6 else 1.0
+
+
+def test_a_night_that_does_not_come_ends_the_series() -> None:
+    revisions = follow(lambda _, hour: nightly(hour, nights=9), 24 * 16)
+    series = [one for one in revisions if one.id == revisions[-1].id]
+    assert [one.reason for one in series].count(Reason.SERIES) == 1
+    assert series[-1].reason is Reason.LAPSED
+    assert series[-1].at == START + 11 * 24 * HOUR + 5 * HOUR
+    assert len(series[-1].findings.nights) == 9
+    assert series[-1].ended_at == START + (10 * 24 + 6) * HOUR
+
+
+def test_what_is_expected_is_so_in_its_window_alone() -> None:
+    tracker = new_tracker()
+    follow(lambda _, hour: nightly(hour, nights=9), 24 * 8 + 20, tracker=tracker)
+    night = START + (9 * 24 + 2) * HOUR
+    assert key(str(COUNTRY)) in tracker.expected(night)
+    assert tracker.expected(night + 12 * HOUR) == set()
