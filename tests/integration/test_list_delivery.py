@@ -1,0 +1,239 @@
+"""A signed list from the operator's file to an agent's batches, and his word to pause."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import uvicorn
+from servers import PASSWORD, USERNAME, free_port, until
+from starlette.applications import Starlette
+from typer.testing import CliRunner
+
+from netwatch.agent.enrol import Enrolled
+from netwatch.app.broker import link_factory
+from netwatch.app.doors import list_route
+from netwatch.app.fleet import collector_identity, targets_identity
+from netwatch.app.fleet_lists import read_published, run_list_publishing
+from netwatch.app.home import membership_file
+from netwatch.app.lists import fetch_list, open_target_book
+from netwatch.app.page import _Server
+from netwatch.app.vantage import run_vantage
+from netwatch.cli.main import app
+from netwatch.collector.inbox import Inbox
+from netwatch.collector.loop import CollectorParts, run_collector
+from netwatch.config import AnalysisConfig, Config, Duration, read_config
+from netwatch.model.errors import LinkError
+from netwatch.store.memory import MemoryStore
+from netwatch.wire.broker import EmbeddedBroker
+
+LIST = """
+[[target]]
+id = "exchange"
+probe = "tcp"
+host = "ix.example.org"
+[[target]]
+id = "paper"
+probe = "tcp"
+host = "news.example.org"
+tier = "C"
+category = "NEWS"
+"""
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def write_config(folder: Path, port: int) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / "netwatch.toml"
+    path.write_text(
+        f"""
+data = "{folder / "data"}"
+[broker]
+embedded = true
+port = {port}
+username = "{USERNAME}"
+password = "{PASSWORD}"
+[vantage]
+id = "here"
+country = "XX"
+asn = 64500
+[agent]
+period = "300ms"
+timeout = "5s"
+seal = "200ms"
+[[target]]
+id = "own"
+probe = "tcp"
+host = "127.0.0.1"
+port = 9
+"""
+    )
+    return path
+
+
+def netwatch(config: Path, *words: str) -> str:
+    found = CliRunner().invoke(app, [*words, "--config", str(config)])
+    assert found.exit_code == 0, found.exception
+    return found.stdout
+
+
+@pytest.fixture(autouse=True)
+def no_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no name lead anywhere but into a private network, where no probe follows."""
+    ask = socket.getaddrinfo
+
+    def answer(host: str, *rest: object, **more: object) -> object:
+        if str(host).endswith(".example.org"):
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 0))]
+        return ask(host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+
+
+class Heard:
+    """A collector that the agent trusts, and what it keeps."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._path = Path(config.data) / "inbox.sqlite"
+        self._path.parent.mkdir(exist_ok=True)
+        Inbox(self._path).close()
+
+    async def listen(self) -> None:
+        with Inbox(self._path) as inbox:
+            await run_collector(
+                CollectorParts(
+                    connect=link_factory(self._config.broker, PASSWORD),
+                    inbox=inbox,
+                    store=MemoryStore(),
+                    targets={},
+                    clock=now,
+                    config=AnalysisConfig(bin=Duration(seconds=1), grace=Duration(seconds=1)),
+                    signer=collector_identity(self._config).signer,
+                )
+            )
+
+    def of(self, target: str) -> list[str | None]:
+        """Return how a target's measurements went, in order."""
+        hour = timedelta(hours=1)
+        with Inbox(self._path) as inbox:
+            rows = [row for _, row in inbox.measurements(now() - hour, now() + hour)]
+        return [
+            row.failure for row in sorted(rows, key=lambda row: row.time) if row.target == target
+        ]
+
+
+@asynccontextmanager
+async def running(*work: object) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        yield
+        for task in tasks:
+            assert not task.done(), task.exception()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def make_member(operator: Path, host: Path, url: str = "http://127.0.0.1:1") -> Enrolled:
+    config = read_config(operator)
+    enrolled = Enrolled(
+        url,
+        collector_identity(config).signer.public.hex(),
+        targets_identity(config).signer.public.hex(),
+    )
+    membership_file(read_config(host)).write(enrolled)
+    return enrolled
+
+
+async def test_a_list_reaches_a_running_agent_and_so_does_a_pause(tmp_path: Path) -> None:
+    broker = EmbeddedBroker(users={USERNAME: PASSWORD})
+    (tmp_path / "targets.toml").write_text(LIST)
+    async with broker:
+        operator = write_config(tmp_path / "operator", broker.port)
+        host = write_config(tmp_path / "host", broker.port)
+        make_member(operator, host)
+        heard = Heard(read_config(operator))
+        work = (
+            heard.listen(),
+            run_list_publishing(read_config(operator)),
+            run_vantage(read_config(host)),
+        )
+        async with running(*work):
+            await until(lambda: len(heard.of("own")) > 1)
+            netwatch(operator, "agents", "publish", str(tmp_path / "targets.toml"))
+            # What its host has not agreed to it leaves alone, and goes on with its own.
+            await until(lambda: bool(heard.of("exchange")))
+            assert set(heard.of("exchange")) == {"dns_bogon_error"}
+            assert heard.of("paper") == []
+            netwatch(operator, "agents", "pause", "2h", "--reason", "a fault in the list")
+            await until(lambda: heard.of("@pause") == ["observatory"])
+            told = json.loads(netwatch(host, "agent", "status", "--json"))
+            assert told["observatory_pause_reason"] == "a fault in the list"
+            assert told["list_left_out"] == 1
+            measured = len(heard.of("own"))
+            netwatch(operator, "agents", "pause", "0s")
+            await until(lambda: heard.of("@pause") == ["observatory", None])
+            await until(lambda: len(heard.of("own")) > measured + 1)
+
+
+async def test_another_key_on_the_same_broker_is_refused_and_told(tmp_path: Path) -> None:
+    broker = EmbeddedBroker(users={USERNAME: PASSWORD})
+    (tmp_path / "targets.toml").write_text(LIST)
+    async with broker:
+        operator = write_config(tmp_path / "operator", broker.port)
+        stranger = write_config(tmp_path / "stranger", broker.port)
+        host = write_config(tmp_path / "host", broker.port)
+        make_member(operator, host)
+        netwatch(stranger, "agents", "publish", str(tmp_path / "targets.toml"))
+        book = open_target_book(read_config(host))
+        async with running(
+            run_list_publishing(read_config(stranger)), run_vantage(read_config(host))
+        ):
+            await until(lambda: book.refusal() is not None)
+    told = json.loads(netwatch(host, "agent", "status", "--json"))
+    assert "not the observatory's" in told["list_refused"]
+    assert (told["list_version"], told["targets"]) == (None, 1)
+
+
+@asynccontextmanager
+async def mirror(operator: Path, port: int) -> AsyncIterator[None]:
+    site = Starlette(routes=[list_route(lambda: read_published(read_config(operator)))])
+    server = _Server(uvicorn.Config(site, port=port, log_level="warning", lifespan="off"))
+    task = asyncio.ensure_future(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+        assert not task.done()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def test_the_mirror_gives_the_same_list(tmp_path: Path) -> None:
+    port = free_port()
+    operator, host = (write_config(tmp_path / name, 1) for name in ("operator", "host"))
+    enrolled = make_member(operator, host, f"http://127.0.0.1:{port}")
+    book = open_target_book(read_config(host))
+    async with mirror(operator, port):
+        with pytest.raises(LinkError, match="status 404"):
+            await fetch_list(enrolled, book)
+        (tmp_path / "targets.toml").write_text(LIST)
+        netwatch(operator, "agents", "publish", str(tmp_path / "targets.toml"))
+        assert await fetch_list(enrolled, book)
+        assert not await fetch_list(enrolled, book)  # no news
+        (operator.parent / "data" / "targets.signed").write_bytes(b"x" * 300_000)
+        with pytest.raises(LinkError, match="more than 262144 bytes"):
+            await fetch_list(enrolled, book)
+    listed = book.current()
+    assert listed is not None
+    assert [one.target.id for one in listed.offered()] == ["exchange", "paper"]
