@@ -10,12 +10,14 @@ import pytest
 from servers import free_port, tcp_server, until
 
 from netwatch.agent.gaps import GapWatch
+from netwatch.agent.gateway import Gateway, GatewayWatch
 from netwatch.agent.health import Flag, HealthState
 from netwatch.agent.measuring import Measurer
 from netwatch.config import AgentConfig, Duration
 from netwatch.model.errors import ConfigError
-from netwatch.model.measurement import Measurement, Target
+from netwatch.model.measurement import Measurement, Observation, Target
 from netwatch_probes.tcp import TcpProbe
+from netwatch_probes.traceroute import TracerouteProbe
 
 NOON = datetime(2026, 1, 8, 12, tzinfo=UTC)
 FAST = AgentConfig(
@@ -27,11 +29,16 @@ FAST = AgentConfig(
 
 @asynccontextmanager
 async def measuring(
-    *targets: Target, config: AgentConfig = FAST
+    *targets: Target, config: AgentConfig = FAST, gateway: GatewayWatch | None = None
 ) -> AsyncIterator[tuple[Measurer, list[Measurement]]]:
     found: list[Measurement] = []
     measurer = Measurer(
-        "a1", targets, probes={"tcp": TcpProbe()}, clock=lambda: datetime.now(UTC), config=config
+        "a1",
+        targets,
+        probes={"tcp": TcpProbe(), "traceroute": TracerouteProbe()},
+        clock=lambda: datetime.now(UTC),
+        config=config,
+        gateway=gateway,
     )
     task = asyncio.ensure_future(measurer.run(found.append))
     try:
@@ -96,6 +103,81 @@ async def test_a_refusing_gateway_is_alive() -> None:
         _,
     ):
         await until(lambda: measurer.ladder.state() is HealthState.OK)
+
+
+async def test_the_gateway_is_a_witness_that_nobody_has_to_name() -> None:
+    """It is there, then the cable is out; nothing of it is measured, sent, or named."""
+    routes = {4: Gateway("lo", "127.0.0.1")}
+    watch = GatewayWatch(look=lambda: routes, neighbour=lambda _: 0, ports=(free_port(),))
+    async with deaf_port() as deaf:
+        targets = [witness("international", deaf), Target("site", "tcp", "127.0.0.1", port=deaf)]
+        async with measuring(*targets, gateway=watch) as (measurer, found):
+            await until(lambda: measurer.ladder.state() is HealthState.ISP_CUT)
+            routes.clear()
+            await until(lambda: measurer.ladder.state() is HealthState.LAN_DOWN)
+            await until(lambda: ("site", "local") in {(one.target, one.scope) for one in found})
+    assert {one.target for one in found} == {"international", "site", "@health-v4"}
+
+
+async def test_a_way_is_followed_when_health_changes_and_only_then() -> None:
+    way = Target("way", "traceroute", "127.0.0.1")
+    async with (
+        tcp_server() as port,
+        measuring(witness("international", port), way) as (measurer, found),
+    ):
+        await until(lambda: measurer.ladder.state() is HealthState.OK)
+        await until(lambda: len(found) > 5)
+        assert not any("way" in one.target for one in found)
+        measurer.ladder.raise_flag(Flag.OVERLOADED, up=True, time=NOON)
+        await until(lambda: any(one.target == "@way-way" for one in found))
+    assert measurer.budget.traces == 1
+    (said,) = [one for one in found if one.target == "@way-way"]
+    assert [step.operation for step in said.observations] == ["traceroute"]
+
+
+async def test_a_change_is_looked_at_more_closely_where_the_host_allows_it() -> None:
+    config = AgentConfig(
+        period=Duration(seconds=8), witness_period=Duration(seconds=0.2), burst=True
+    )
+    async with tcp_server() as port:
+        targets = [witness("international", port), Target("site", "tcp", "127.0.0.1", port=port)]
+        async with measuring(*targets, config=config) as (measurer, found):
+            await until(lambda: measurer.ladder.state() is HealthState.OK)
+            measurer.ladder.raise_flag(Flag.OVERLOADED, up=True, time=NOON)
+            await until(lambda: sum(one.target == "site" for one in found) >= 2)
+    assert measurer.budget.hurried > 0
+
+
+async def test_confirmations_are_counted_in_the_days_budget() -> None:
+    """One failure, its second look, and two looks at a control: four probes are paid for."""
+    asked: list[str] = []
+
+    class Outside:
+        """Says what a machine elsewhere would, without a packet."""
+
+        name = "tcp"
+
+        async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
+            asked.append(target.id)
+            failure = "generic_timeout_error" if target.id == "site" else None
+            return (Observation("connect", failure, 0.01),)
+
+    site = Target("site", "tcp", "198.51.100.1")
+    abroad = Target("abroad", "tcp", "203.0.113.1", group="witness-international")
+    measurer = Measurer(
+        "a1",
+        [site, abroad],
+        probes={"tcp": Outside()},
+        clock=lambda: datetime.now(UTC),
+        config=AgentConfig(period=Duration(hours=1), witness_period=Duration(hours=1)),
+    )
+    found = await measurer._runner.measure(site)
+    said = await measurer._confirmer.confirm(found, site)
+    assert said.observations[-1].detail == "confirmed"
+    # What the control said serves for two seconds; on a slow machine it is asked again.
+    assert asked[:3] == ["site", "abroad", "site"]
+    assert asked[3:] in ([], ["abroad"])
+    assert measurer.budget.spent == 250 * (len(asked) - 1), "the first was paid for by its turn"
 
 
 async def test_a_quiet_hour_leaves_the_witnesses_only() -> None:
