@@ -21,7 +21,7 @@ from babel import Locale
 
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.errors import InputError
-from netwatch.sources.longform import read_table
+from netwatch.sources.table import read_table
 
 __all__ = ["TrueEvent", "Truth", "read_truth"]
 

@@ -2,10 +2,10 @@
 
 Columns: `time`, `signal`, `entity`, `value`, and optionally `total` (trials), `parent`
 (an entity), `weight` (share in the parent), `name` and `zone`. Times are UTC unless they say
-otherwise. An absent row or an empty value is no data.
+otherwise. An absent row, an empty value or NaN is no data.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,8 +16,10 @@ import pandas as pd
 from netwatch.model.entity import Entity, Place
 from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, SeriesKey
+from netwatch.sources.table import line_of, read_parts
+from netwatch.sources.texts import Texts
 
-__all__ = ["LongForm", "make_longform", "read_longform", "read_table"]
+__all__ = ["LongForm", "make_longform", "read_longform"]
 
 _NEEDED = ("time", "signal", "entity", "value")
 _OPTIONAL: dict[str, str] = {
@@ -27,6 +29,13 @@ _OPTIONAL: dict[str, str] = {
     "name": "",
     "zone": "",
 }
+_KEY = ["time", "signal", "entity"]
+_TEXTS = ("signal", "entity", "parent", "name", "zone")
+_NO_NUMBERS = frozenset({"", "nan", "na", "n/a", "null", "none"})
+_WORDS = ("now", "today", "NOW", "TODAY", "Now", "Today")
+_MOST = 1e30
+"""Nobody counts more; squares and sums of it are still numbers."""
+_PART = 500_000
 _LEAST_REGULAR = 0.9
 _MOST_EMPTY, _MOST_EMPTY_SHARE = 100_000, 50
 
@@ -64,14 +73,14 @@ def read_longform(path: Path, *, width: timedelta | None = None) -> LongForm:
     """Return the figures in `path`.
 
     Args:
-        path: a `.csv` or `.parquet` file.
+        path: a `.csv`, `.csv.gz` or `.parquet` file.
         width: gather rows into bins of this width: counts are added, other values averaged.
             Without it the file must have one width of its own.
 
     Raises:
         InputError: the file or a row of it cannot be used; the text names the place.
     """
-    return make_longform(read_table(path), path, width=width)
+    return _assemble(read_parts(path), path, width)
 
 
 def make_longform(frame: pd.DataFrame, path: Path, *, width: timedelta | None = None) -> LongForm:
@@ -80,16 +89,18 @@ def make_longform(frame: pd.DataFrame, path: Path, *, width: timedelta | None = 
     Raises:
         InputError: the table or a row of it cannot be used.
     """
-    missing = [name for name in _NEEDED if name not in frame.columns]
-    if missing:
-        raise InputError(f"{path}: no column {missing[0]!r}; found {', '.join(frame.columns)}")
-    for name, default in _OPTIONAL.items():
-        if name not in frame.columns:
-            frame[name] = default
-    frame = _typed(frame, path)
-    rows = len(frame)
-    frame = frame.drop_duplicates()
-    dropped = rows - len(frame)
+    frame = frame.reset_index(drop=True)
+    starts = range(0, max(1, len(frame)), _PART)
+    return _assemble((frame.iloc[start : start + _PART] for start in starts), path, width)
+
+
+def _assemble(parts: Iterable[pd.DataFrame], path: Path, width: timedelta | None) -> LongForm:
+    """Return the figures of a table that comes a part at a time."""
+    texts = {name: Texts() for name in _TEXTS}
+    frame = pd.concat([_typed(part, path, texts) for part in parts], ignore_index=True)
+    for name, known in texts.items():
+        frame[name] = known.column(frame[name])
+    frame, dropped = _without_repeats(frame)
     places = _places(frame)
     frame = frame.loc[frame["value"].notna(), ["time", "signal", "entity", "value", "total"]]
     if frame.empty:
@@ -97,6 +108,7 @@ def make_longform(frame: pd.DataFrame, path: Path, *, width: timedelta | None = 
     if width is None:
         _refuse_contradictions(frame, path)
         width = _bin_width(frame["time"], path)
+        frame = _on_grid(frame, width, path)
     else:
         frame = _gather(frame, width)
     frame = frame.sort_values(["time", "signal", "entity"], ignore_index=True)
@@ -104,99 +116,109 @@ def make_longform(frame: pd.DataFrame, path: Path, *, width: timedelta | None = 
     return LongForm(frame, places, width, dropped)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Return the file's columns as text, each row named by its line (`#` begins a comment).
-
-    Raises:
-        InputError: no such file, or no table.
-    """
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    try:
-        if path.suffix == ".parquet":
-            return _read_parquet(path)
-        frame = pd.read_csv(path, dtype=str, comment="#", keep_default_na=False)
-        return _number_lines(frame, path)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "empty"
-        raise InputError(f"{path}: cannot be read as a table: {reason}") from error
+def _without_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return the rows less those that stand twice, word for word, and how many those were."""
+    again = frame.duplicated(_KEY, keep=False)
+    if not again.any():
+        return frame, 0
+    bad = frame[again].duplicated()
+    return frame.drop(index=bad.index[bad]), int(bad.sum())
 
 
-def _number_lines(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Name every row after its line in the file, so that errors can; comments count."""
-    text = path.read_text("utf-8-sig").splitlines()
-    lines = [number for number, line in enumerate(text, 1) if line.partition("#")[0].strip()]
-    if len(lines) == len(frame) + 1:
-        return frame.set_axis(lines[1:])
-    return frame.set_axis(range(2, len(frame) + 2))
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    """Return a Parquet file's rows as text, as a CSV has them."""
-    import duckdb  # noqa: PLC0415 - 130 ms that a CSV need not wait for
-
-    try:
-        with duckdb.connect() as connection:
-            frame: pd.DataFrame = connection.execute(
-                "select columns(*)::varchar from read_parquet(?)", [str(path)]
-            ).df()
-    except duckdb.Error as error:
-        raise InputError(f"{path}: no Parquet file: {str(error).splitlines()[0]}") from error
-    return frame.fillna("").set_axis(range(2, len(frame) + 2))
-
-
-def _typed(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+def _typed(part: pd.DataFrame, path: Path, texts: dict[str, Texts]) -> pd.DataFrame:
     """Return the columns as what they are, refusing the first row that is not."""
-    typed = pd.DataFrame(index=frame.index)
-    typed["time"] = pd.to_datetime(frame["time"], utc=True, errors="coerce", format="ISO8601")
-    _refuse_rows(typed["time"].isna(), frame["time"], path, "is no time (ISO 8601)")
+    missing = [name for name in _NEEDED if name not in part.columns]
+    if missing:
+        names = ", ".join(map(str, part.columns))
+        raise InputError(f"{path}: no column {missing[0]!r}; found {names}")
+    twice = part.columns[part.columns.duplicated()]
+    if len(twice):
+        raise InputError(f"{path}: two columns are called {str(twice[0])!r}")
+    part = part.assign(**{name: fill for name, fill in _OPTIONAL.items() if name not in part})
+    typed = pd.DataFrame(index=part.index)
+    typed["time"] = _times(part["time"], path)
     for name in ("value", "total", "weight"):
-        text = frame[name].replace("", np.nan)
-        typed[name] = pd.to_numeric(text, errors="coerce")
-        _refuse_rows(typed[name].isna() & text.notna(), frame[name], path, f"is no {name}")
-        _refuse_rows(np.isinf(typed[name]) | (typed[name] < 0), frame[name], path,
-                     f"is no {name}: want a finite number, 0 or more")  # fmt: skip
-    typed["value"] = typed["value"].astype(float)
-    typed["total"] = typed["total"].astype(float)
-    _refuse_rows(typed["value"] > typed["total"], frame["value"], path, "is more than its total")
-    for name in ("signal", "entity", "parent", "name", "zone"):
-        typed[name] = frame[name].astype(object).fillna("").astype(str)
-    _refuse_rows(typed["signal"] == "", frame["signal"], path, "names no signal")
-    for name in ("entity", "parent"):
-        for text in typed[name].unique():
-            _check_entity(text, name, typed[name], path)
+        typed[name] = _numbers(part[name], path)
+    _refuse_rows(typed["value"] > typed["total"], part["value"], path, "is more than its total")
+    for name, known in texts.items():
+        typed[name] = known.codes(part[name], _check(name, part[name], path))
     return typed
 
 
-def _check_entity(text: str, name: str, column: "pd.Series[str]", path: Path) -> None:
-    """Refuse a text that names no entity, with the line where it first stands."""
-    if name == "parent" and not text:
-        return
-    try:
-        Entity.parse(text)
-    except InputError as error:
-        line = (column == text).idxmax()
-        raise InputError(f"{path}, line {line}: {error}") from error
+def _times(column: "pd.Series[str]", path: Path) -> "pd.Series[pd.Timestamp]":
+    """Return times in UTC; what names no zone is UTC."""
+    times = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
+    # Some words are times to pandas, other ones at every run.
+    bad = times.isna() | column.isin(_WORDS)
+    _refuse_rows(bad, column, path, "is no time (ISO 8601)")
+    return times.dt.as_unit("us")
+
+
+def _numbers(column: "pd.Series[str]", path: Path) -> "pd.Series[float]":
+    """Return numbers, NaN where there are none."""
+    name = column.name
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    if numbers.isna().any():
+        text = column.astype(object).fillna("").astype(str).str.strip().str.casefold()
+        _refuse_rows(numbers.isna() & ~text.isin(_NO_NUMBERS), column, path, f"is no {name}")
+    _refuse_rows((numbers < np.inf) & (numbers > _MOST), column, path,
+                 f"is no {name}: more than {_MOST:g}")  # fmt: skip
+    _refuse_rows((numbers == np.inf) | (numbers < 0), column, path,
+                 f"is no {name}: want a finite number, 0 or more")  # fmt: skip
+    return numbers
+
+
+def _check(name: str, column: "pd.Series[str]", path: Path) -> Callable[[str, int], None]:
+    """Return what refuses a new text of a column, given the number of its row in the part."""
+
+    def check(text: str, row: int) -> None:
+        if name == "signal" and not text:
+            raise InputError(f"{_place(path, column, row)}: '' names no signal")
+        if name == "entity" or (name == "parent" and text):
+            try:
+                Entity.parse(text)
+            except InputError as error:
+                raise InputError(f"{_place(path, column, row)}: {error}") from error
+
+    return check
 
 
 def _refuse_rows(bad: "pd.Series[bool]", column: "pd.Series[str]", path: Path, what: str) -> None:
     """Raise InputError naming the first row where `bad` is true."""
     rows = np.flatnonzero(bad.to_numpy())
     if len(rows):
-        value = str(column.iloc[int(rows[0])])[:40]
+        row = int(rows[0])
+        value = str(column.iloc[row])[:40]
         more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-        raise InputError(f"{path}, line {bad.index[rows[0]]}: {value!r} {what}{more}")
+        raise InputError(f"{_place(path, column, row)}: {value!r} {what}{more}")
 
 
-def _refuse_contradictions(frame: pd.DataFrame, path: Path) -> None:
+def _place(path: Path, column: "pd.Series[str]", row: int) -> str:
+    """Return where a row of a part stands in its file."""
+    return f"{path}, line {line_of(path, int(str(column.index[row])))}"
+
+
+def _refuse_contradictions(frame: pd.DataFrame, path: Path, where: str = "at") -> None:
     """Raise InputError where one series has two values at one time."""
-    twice = frame.duplicated(["time", "signal", "entity"])
+    twice = frame.duplicated(_KEY)
     if twice.any():
         row = frame[twice].iloc[0]
+        line = line_of(path, int(str(frame.index[twice][0])))
         raise InputError(
-            f"{path}, line {frame.index[twice][0]}: a second value of "
-            f"{row['signal']} of {row['entity']} at {row['time']}"
+            f"{path}, line {line}: a second value of "
+            f"{row['signal']} of {row['entity']} {where} {row['time']}"
         )
+
+
+def _on_grid(frame: pd.DataFrame, width: timedelta, path: Path) -> pd.DataFrame:
+    """Move the few rows that lie beside the grid onto it, and refuse two in one bin."""
+    first, step = frame["time"].min(), pd.Timedelta(width)
+    since = frame["time"] - first
+    beside = since % step != pd.Timedelta(0)
+    if beside.any():
+        frame = frame.assign(time=first + since // step * step)
+        _refuse_contradictions(frame, path, "(name a bin width to gather them) in the bin of")
+    return frame
 
 
 def _bin_width(times: "pd.Series[pd.Timestamp]", path: Path) -> timedelta:
@@ -226,7 +248,7 @@ def _refuse_emptiness(times: "pd.Series[pd.Timestamp]", width: timedelta, path: 
 def _gather(frame: pd.DataFrame, width: timedelta) -> pd.DataFrame:
     """Return the rows in bins of `width`: counts with a total added, other values averaged."""
     frame = frame.assign(time=frame["time"].dt.floor(pd.Timedelta(width)))
-    groups = frame.groupby(["time", "signal", "entity"], as_index=False)
+    groups = frame.groupby(_KEY, as_index=False, observed=True)
     summed = groups[["value", "total"]].sum(min_count=1)
     averaged = groups["value"].mean()
     summed["value"] = summed["value"].where(summed["total"].notna(), averaged["value"])
@@ -236,6 +258,7 @@ def _gather(frame: pd.DataFrame, width: timedelta) -> pd.DataFrame:
 def _places(frame: pd.DataFrame) -> tuple[Place, ...]:
     """Return the places that the file describes: each entity's first row says what it is."""
     first = frame.drop_duplicates("entity")
+    first = first.astype(dict.fromkeys(_TEXTS, object))
     first = first[(first["parent"] != "") | (first["name"] != "")]
     names = ("entity", "name", "parent", "zone")
     texts = zip(*(first[name].tolist() for name in names), strict=True)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from netwatch.sources.longform import LongForm, make_longform, read_table
+from netwatch.sources.longform import LongForm, make_longform
+from netwatch.sources.table import read_table
 
 __all__ = ["read_wide"]
 

@@ -1,5 +1,6 @@
 """Past figures in long form: what is taken, and one clear line for what is not."""
 
+import gzip
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_a_row_that_stands_twice_is_taken_once(write: Write) -> None:
 
 def test_no_value_is_no_data_and_zero_is_a_value(write: Write) -> None:
     text = HEAD + row("2019-11-16T00:00Z", "0") + row("2019-11-16T01:00Z", "")
-    text += row("2019-11-16T02:00Z", "5")
+    text += row("2019-11-16T02:00Z", "5") + row("2019-11-16T03:00Z", "NaN")
     assert values(read_longform(write(text))) == [(at(0), 0.0), (at(2), 5.0)]
 
 
@@ -119,6 +120,10 @@ def test_values_without_a_total_are_averaged(write: Write) -> None:
     assert list(figures.bins()) == [Bin(at(0), IRAN, 15.0)]
 
 
+IN_ONE_BIN = (
+    "line 32: a second value of probing of country:IR (name a bin width to gather them) "
+    "in the bin of 2019-11-16 00:30:00+00:00"
+)
 REFUSED = {
     "missing column": (
         "time,signal,value\n2019-11-16T00:00Z,probing,1\n",
@@ -133,7 +138,6 @@ REFUSED = {
         HEAD + row("2019-11-16T00:00Z") + row("2019-11-16T01:00Z", "many"),
         "line 3: 'many' is no value",
     ),
-    "not a number": (HEAD + row("2019-11-16T00:00Z", "nan"), "line 2: 'nan' is no value"),
     "infinite": (
         HEAD + row("2019-11-16T00:00Z", "inf"),
         "line 2: 'inf' is no value: want a finite number, 0 or more",
@@ -155,6 +159,14 @@ REFUSED = {
         "line 2: entity 'Iran': want kind:code with a kind of country, region, asn, domain",
     ),
     "no signal": (HEAD + "2019-11-16T00:00Z,,country:IR,1\n", "line 2: '' names no signal"),
+    "a second value in one bin": (
+        HEAD + "".join(row(f"2019-11-16T00:{m:02}Z") for m in (*range(0, 60, 2), 31)),
+        IN_ONE_BIN,
+    ),
+    "too many cells": (
+        HEAD + row("2019-11-16T00:00Z", "1", "2", "3"),
+        "rows have more cells than there are columns",
+    ),
     "irregular": (
         HEAD + "".join(row(f"2019-11-16T00:{m:02}Z") for m in (0, 7, 9, 20, 33, 41, 58)),
         "times have no regular step; name a bin width",
@@ -194,6 +206,40 @@ def test_garbage_is_one_clear_line(write: Write, name: str) -> None:
         read_longform(path)
     assert str(refused.value).startswith(f"{path}")
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_compressed_file_says_the_same_and_names_the_same_line(write: Write) -> None:
+    rows = [row(f"2019-11-16T{hour:02}:00Z", str(hour)) for hour in range(4)]
+    packed = gzip.compress(("# measured\n" + HEAD + "".join(rows)).encode())
+    assert len(values(read_longform(write(packed, "figures.csv.gz")))) == 4
+    broken = gzip.compress(("# measured\n" + HEAD + "".join(rows) + row("never")).encode())
+    with pytest.raises(InputError, match="line 7: 'never' is no time"):
+        read_longform(write(broken, "figures.csv.gz"))
+    for garbage in (packed[:40], b"no gzip", b""):
+        with pytest.raises(InputError, match="cannot be read as a table") as refused:
+            read_longform(write(garbage, "figures.csv.gz"))
+        assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_long_file_comes_a_part_at_a_time(
+    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = [row(f"2019-11-{1 + hour // 24:02}T{hour % 24:02}:00Z", str(hour)) for hour in range(90)]
+    path = write(HEAD + "".join(rows))
+    whole = read_longform(path)
+    monkeypatch.setattr("netwatch.sources.table._ROWS", 7)
+    parts = read_longform(path)
+    assert parts.frame.equals(whole.frame)
+    with pytest.raises(InputError, match="line 92: 'never' is no time"):
+        read_longform(write(HEAD + "".join(rows) + row("never")))
+    parquet = tmp_path / "long.parquet"
+    with duckdb.connect() as connection:
+        query = "select 'probing' as signal, 'asn:1' as entity, range as value, "
+        query += "to_timestamp(range * 300) as time from range(300000)"
+        connection.execute(f"copy ({query}) to '{parquet}' (format parquet)")
+    long = read_longform(parquet).frame
+    assert long["value"].tolist() == list(range(300_000))
+    assert long["time"].diff().nunique() == 1
 
 
 @pytest.mark.parametrize("name", ["absent.csv", "absent.parquet"])
