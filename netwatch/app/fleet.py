@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from netwatch.agent.identity import Identity, read_or_make_identity
@@ -11,6 +12,7 @@ from netwatch.collector.inbox import Inbox
 from netwatch.collector.registry import Agent, Bounds, Registry
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError
+from netwatch.signals.attendance import PRESENCE_FILE, Attendance
 from netwatch.wire.enrolment import Invitation, check_url
 
 __all__ = [
@@ -53,7 +55,7 @@ def make_desk(config: Config) -> EnrolmentDesk:
         brokers = (f"{scheme}://{config.broker.host}:{config.broker.port}",)
     return EnrolmentDesk(
         lambda: Registry(_file(config)),
-        lambda: Inbox(_file(config)),
+        partial(erase_agent, config),
         signer=collector_identity(config).signer,
         offer=Offer(targets_identity(config).signer.public, brokers),
         clock=now,
@@ -107,11 +109,13 @@ def count_agent_again(config: Config, name: str) -> int:
 
 
 def erase_agent(config: Config, name: str) -> int:
-    """Forget an agent and its batches; return how many these were.
+    """Forget an agent, its batches, and when it was there; return how many batches these were.
 
     Raises:
         StoreError: the tables cannot be written.
     """
+    with Attendance(Path(config.data) / PRESENCE_FILE) as attendance:
+        attendance.erase(name)
     with Inbox(_file(config)) as inbox:
         return inbox.erase(name)
 

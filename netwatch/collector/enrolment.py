@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
-from netwatch.collector.inbox import Inbox
 from netwatch.collector.registry import Registry
 from netwatch.model.errors import InputError
 from netwatch.protocols import Clock
@@ -39,7 +38,8 @@ class EnrolmentDesk:
     """Answers enrolments, changes of keys, and erasures; each call opens the files anew.
 
     Args:
-        open_registry, open_inbox: open the collector's tables and its batches.
+        open_registry: opens the collector's tables.
+        forget: erases whatever is kept of an agent, by its name.
         signer: holds the collector's key.
         offer: what agents are told.
         clock: the wall clock.
@@ -52,13 +52,13 @@ class EnrolmentDesk:
     def __init__(
         self,
         open_registry: Callable[[], Registry],
-        open_inbox: Callable[[], Inbox],
+        forget: Callable[[str], object],
         *,
         signer: Signer,
         offer: Offer,
         clock: Clock,
     ) -> None:
-        self._open_registry, self._open_inbox = open_registry, open_inbox
+        self._open_registry, self._forget = open_registry, forget
         self._signer, self._offer, self._clock = signer, offer, clock
 
     def enrol(self, sealed: bytes) -> bytes:
@@ -111,8 +111,7 @@ class EnrolmentDesk:
             "" if known in {None, key} else "this is not signed with the key that is known here"
         )
         if known == key:
-            with self._open_inbox() as inbox:
-                inbox.erase(wish.name)
+            self._forget(wish.name)
         return reply.close(self._answer(sealed, wish.name, refused))
 
     def _answer(self, sealed: bytes, name: str, refused: str) -> bytes:

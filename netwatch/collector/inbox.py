@@ -166,7 +166,7 @@ class Inbox:
             erased = self._file.execute("DELETE FROM batch WHERE vantage = ?", (vantage,)).rowcount
             self._file.execute("DELETE FROM replaced WHERE vantage = ?", (vantage,))
             self._clocks.erase(vantage)
-            for table in ("vantage", "former_key", "agent", "quarantine"):
+            for table in ("vantage", "former_key", "agent", "quarantine", "place"):
                 self._file.execute(f"DELETE FROM {table} WHERE id = ?", (vantage,))  # noqa: S608 - constants
         return erased
 

@@ -245,6 +245,12 @@ class Attendance:
             self._file.execute("DELETE FROM stay WHERE finish < ?", bound)
             self._file.execute("DELETE FROM span WHERE finish < ?", bound)
 
+    def erase(self, agent: str) -> None:
+        """Forget when one agent came and went, since its host wishes it."""
+        with self._database.writing() as file:
+            for table in ("event", "stay"):
+                file.execute(f"DELETE FROM {table} WHERE agent = ?", (agent,))  # noqa: S608 - constants
+
     def close(self) -> None:
         """Close the file."""
         self._database.close()

@@ -53,7 +53,7 @@ class Office:
         self.closer = Closer(self.inbox, store, targets={}, width=WIDTH, tally=self.tally)
         self.desk = EnrolmentDesk(
             lambda: Registry(self.file),
-            lambda: Inbox(self.file),
+            self.inbox.erase,
             signer=self.key.signer,
             offer=Offer(self.lists.signer.public, ("mqtts://broker.example:8883",)),
             clock=lambda: self.now,
