@@ -69,8 +69,10 @@ async def serve_quietly(app: Starlette, listener: socket.socket) -> None:
     finally:
         # Requests under way are answered before the sockets close.
         server.should_exit = True
-        await task
-        listener.close()
+        try:
+            await task
+        finally:
+            listener.close()
 
 
 def _listen(table: str, host: str, port: int) -> socket.socket:

@@ -31,13 +31,17 @@ class _Account:
     username: str
     password: str
     context: ssl.SSLContext | None
+    patience: float
 
 
-def ways_of(config: Config, *, brokers: Sequence[str] = (), url: str = "") -> tuple[Way, ...]:
+def ways_of(
+    config: Config, *, brokers: Sequence[str] = (), url: str = "", patience: float = 10.0
+) -> tuple[Way, ...]:
     """Return the ways to the observatory, best rungs first.
 
     Each `[[uplink]]` is a rung. Without any, what the observatory named on enrolment counts:
     `brokers`, and its HTTP service at `url` at last. Without that, `[broker]` is the only way.
+    An answer is awaited for `patience` seconds.
 
     Raises:
         ConfigError: an address is none, a secret is not there, or a file of authorities is bad.
@@ -46,25 +50,30 @@ def ways_of(config: Config, *, brokers: Sequence[str] = (), url: str = "") -> tu
         return tuple(
             way
             for number, rung in enumerate(config.uplink)
-            for way in _rung(config, rung, place=f"uplink[{number}]")
+            for way in _rung(config, rung, place=f"uplink[{number}]", patience=patience)
         )
     if brokers:
         urls = (*brokers, *([url] if url else ()))
         told = [UplinkConfig(urls=(one,), username=config.broker.username) for one in urls]
-        return tuple(way for rung in told for way in _rung(config, rung, place="enrolment"))
+        return tuple(
+            way
+            for rung in told
+            for way in _rung(config, rung, place="enrolment", patience=patience)
+        )
     broker = config.broker
     connect = link_factory(broker, broker_password(config), agent=config.vantage.id)
     scheme = "mqtts" if broker.tls else "mqtt"
     return (Way(f"{scheme}-{broker.port}", broker.host, connect),)
 
 
-def _rung(config: Config, rung: UplinkConfig, *, place: str) -> list[Way]:
+def _rung(config: Config, rung: UplinkConfig, *, place: str, patience: float) -> list[Way]:
     """Return the ways of one rung: its addresses, whose first names it."""
     account = _Account(
         config.vantage.id,
         rung.username or config.broker.username,
         read_secret(rung.password, key=f"{place}.password") or broker_password(config),
         _context(rung, place),
+        patience,
     )
     parsed = [_address(text, place) for text in rung.urls]
     return [
@@ -111,7 +120,7 @@ def _connector(address: SplitResult, account: _Account) -> Callable[[Message | N
 
 def _post(root: str, account: _Account, _will: Message | None) -> Link:
     """Make a link over HTTPS, which knows no last will."""
-    return HttpsLink(root, account.agent, tls=account.context or True)
+    return HttpsLink(root, account.agent, tls=account.context or True, timeout=account.patience)
 
 
 def _talk(address: SplitResult, account: _Account, will: Message | None) -> Link:
@@ -127,6 +136,7 @@ def _talk(address: SplitResult, account: _Account, will: Message | None) -> Link
         path=(address.path or _WEBSOCKET) if web else "",
         session=MqttSession(account.agent) if will else None,
         will=will,
+        timeout=account.patience,
     )
 
 

@@ -6,6 +6,7 @@ connected we repeat now and then that we are there, and our silence tells when w
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ MEDIA_TYPE = "application/octet-stream"
 _OK, _LATER, _NOTHING = 200, 202, 204
 _BUSY = (429, 503)
 _LONGEST_WAIT = 30.0
+# It would tell of each request.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class HttpsLink:

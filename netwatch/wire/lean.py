@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["MQTT_CLEAN_START_FIRST_ONLY", "PacketTypes", "Properties", "aiomqtt"]
+__all__ = ["PacketTypes", "Properties", "ReasonCode", "aiomqtt", "paho"]
 
 
 @contextmanager
@@ -28,6 +28,7 @@ def _without(name: str) -> Iterator[None]:
 
 with _without("dns.resolver"):
     import aiomqtt
-    from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
+    import paho.mqtt.client as paho
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode

@@ -6,16 +6,18 @@ will, so that who reconnects at once was never lost.
 """
 
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from traceback import walk_tb
 from types import TracebackType
 from typing import Literal, Self
 
 from netwatch.model.errors import LinkError
 from netwatch.protocols import Message
-from netwatch.wire.lean import MQTT_CLEAN_START_FIRST_ONLY, PacketTypes, Properties, aiomqtt
+from netwatch.wire.lean import PacketTypes, Properties, ReasonCode, aiomqtt, paho
 
 __all__ = ["MqttLink", "MqttSession"]
 
@@ -43,6 +45,26 @@ class MqttSession:
     client: str
     expiry: int = 900
     will_delay: int = 45
+
+
+class _Client(aiomqtt.Client):
+    """aiomqtt's client, which would wait its whole patience for a broker that has hung up."""
+
+    def _on_disconnect(  # noqa: PLR0917 - paho's own signature
+        self,
+        client: paho.Client,
+        userdata: object,
+        flags: paho.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        """Take a connection that ends before the broker's welcome for what it is."""
+        if self._connected.cancelled():
+            return
+        if not self._connected.done():
+            self._connected.set_exception(aiomqtt.MqttError("the broker hung up"))
+            return
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
 
 class MqttLink:
@@ -79,12 +101,16 @@ class MqttLink:
         self._path, self._session = path, session
         self._will = will
         self._timeout, self._keepalive = timeout, keepalive
-        self._client: aiomqtt.Client | None = None
+        self._client: _Client | None = None
 
     async def __aenter__(self) -> Self:
         with self._translated("reach"):
             client = self._make_client()
-            await client.__aenter__()
+            try:
+                await client.__aenter__()
+            except aiomqtt.MqttError as error:
+                _close_sockets(error)
+                raise
         self._client = client
         return self
 
@@ -123,12 +149,12 @@ class MqttLink:
                 if isinstance(payload, bytes | bytearray):
                     yield Message(str(message.topic), bytes(payload), retained=message.retain)
 
-    def _make_client(self) -> aiomqtt.Client:
+    def _make_client(self) -> _Client:
         """Build the client; it binds itself to the running loop."""
         username, password = self._account
         session = self._session
         transport: Literal["tcp", "websockets"] = "websockets" if self._path else "tcp"
-        return aiomqtt.Client(
+        return _Client(
             *self._address,
             username=username,
             password=password,
@@ -137,7 +163,7 @@ class MqttLink:
             websocket_path=self._path or None,
             identifier=session.client if session else None,
             protocol=aiomqtt.ProtocolVersion.V5 if session else aiomqtt.ProtocolVersion.V311,
-            clean_start=False if session else MQTT_CLEAN_START_FIRST_ONLY,
+            clean_start=False if session else paho.MQTT_CLEAN_START_FIRST_ONLY,
             properties=_properties(session) if session else None,
             will=self._make_will(),
             timeout=self._timeout,
@@ -157,7 +183,7 @@ class MqttLink:
             delay.WillDelayInterval = self._session.will_delay
         return aiomqtt.Will(will.topic, will.payload, 1, will.retained, delay)
 
-    def _connected(self) -> aiomqtt.Client:
+    def _connected(self) -> _Client:
         """Return the client, or raise LinkError where there is none."""
         if self._client is None:
             raise LinkError(f"not connected to broker {self._place}")
@@ -171,6 +197,17 @@ class MqttLink:
         except (aiomqtt.MqttError, OSError, ValueError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise LinkError(f"cannot {verb} broker {self._place}: {reason}") from error
+
+
+def _close_sockets(error: BaseException) -> None:
+    """Close the sockets that paho leaves open where a TLS or WebSocket handshake failed."""
+    cause: BaseException | None = error
+    while cause is not None:
+        for frame, _ in walk_tb(cause.__traceback__):
+            for value in list(frame.f_locals.values()):
+                if isinstance(value, socket.socket):
+                    value.close()
+        cause = cause.__context__
 
 
 def _properties(session: MqttSession) -> Properties:

@@ -1,0 +1,171 @@
+"""An uplink, a real Mosquitto and a real collector with its doors, on loopback."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from servers import PASSWORD, USERNAME, free_port, mosquitto
+from starlette.applications import Starlette
+
+from netwatch.agent.identity import Identity
+from netwatch.agent.lives import begin_life
+from netwatch.agent.rungs import Way
+from netwatch.agent.spool import Spool
+from netwatch.agent.uplink import Uplink
+from netwatch.app.batches import batch_routes
+from netwatch.app.page import serve_quietly
+from netwatch.app.ways import ways_of
+from netwatch.collector.inbox import Inbox
+from netwatch.collector.loop import CollectorParts, run_collector
+from netwatch.collector.mailbox import Mailbox
+from netwatch.collector.tally import Tally
+from netwatch.config import AnalysisConfig, Config, Duration, UplinkConfig
+from netwatch.model.measurement import Measurement, Target, Vantage
+from netwatch.protocols import Link, Message
+from netwatch.signals.attendance import Attendance, AttendanceEvent
+from netwatch.store.memory import MemoryStore
+from netwatch.together import end_tasks
+from netwatch.wire.drain import Drain
+from netwatch.wire.mqtt import MqttLink
+from netwatch.wire.signing import PRESENCE
+from netwatch.worker import Worker
+
+__all__ = ["Rig", "now", "running", "two_listeners"]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def running(*works: object) -> AsyncIterator[None]:
+    """Run coroutines beside a test, which may not end before it."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        yield
+        for task in tasks:
+            assert not task.done(), task.exception()
+    finally:
+        await end_tasks(tasks)
+
+
+@contextmanager
+def two_listeners(folder: Path, *, extra: str = "", port: int = 0) -> Iterator[tuple[int, int]]:
+    """Run Mosquitto with MQTT and MQTT over a WebSocket; yields both ports."""
+    web = free_port()
+    more = f"listener {web} 127.0.0.1\nprotocol websockets\n{extra}"
+    with mosquitto(folder, port=port, extra=more) as plain:
+        yield plain, web
+
+
+@dataclass
+class Rig:
+    """One collector and any number of agents, on files that outlive them."""
+
+    folder: Path
+    port: int
+    pace: float = 0.1
+    drain: Drain | None = None
+    shared: bool = False
+    settle: timedelta = timedelta(seconds=1)
+    mailbox: Mailbox = field(default_factory=Mailbox)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    tally: Tally = field(default_factory=Tally)
+    agents: dict[str, Identity] = field(default_factory=dict)
+    collector_key: Identity = field(default_factory=lambda: Identity(Ed25519PrivateKey.generate()))
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def connect(self, will: Message | None) -> Link:
+        return MqttLink(
+            host="127.0.0.1", port=self.port, username=USERNAME, password=PASSWORD, will=will
+        )
+
+    @asynccontextmanager
+    async def collector(self, name: str = "collector") -> AsyncIterator[Inbox]:
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        with (
+            Inbox(folder / "inbox.sqlite") as inbox,
+            Attendance(folder / "presence.sqlite") as attendance,
+        ):
+            parts = CollectorParts(
+                connect=self.connect,
+                inbox=inbox,
+                store=self.store,
+                targets={"one": Target("one", "tcp", "127.0.0.1", asn=64500, country="XX")},
+                clock=now,
+                config=AnalysisConfig(bin=Duration(seconds=0.5), grace=Duration(seconds=0.5)),
+                tally=self.tally,
+                signer=self.collector_key.signer,
+                mailbox=self.mailbox,
+                attendance=attendance,
+                settle=self.settle,
+                drain=self.drain,
+                broker="b1",
+                shared=self.shared,
+            )
+            async with running(run_collector(parts)):
+                yield inbox
+
+    @asynccontextmanager
+    async def doors(self) -> AsyncIterator[int]:
+        """Serve the doors for agents; yields the port."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        app = Starlette(routes=[*batch_routes(self.mailbox)])
+        async with running(serve_quietly(app, listener)):
+            yield listener.getsockname()[1]
+
+    def ways(self, *urls: str, agent: str = "a1", authority: str = "") -> tuple[Way, ...]:
+        rungs = tuple(
+            UplinkConfig((url,), USERNAME, PASSWORD, authority if "s://" in url else "")
+            for url in urls
+        )
+        base = Config()
+        vantage = type(base.vantage)(id=agent, country="XX", asn=64501)
+        return ways_of(
+            type(base)(data=str(self.folder / "data"), uplink=rungs, vantage=vantage), patience=2
+        )
+
+    @contextmanager
+    def spool(self, agent: str = "a1") -> Iterator[Spool]:
+        identity = self.agents.setdefault(agent, Identity(Ed25519PrivateKey.generate()))
+        path = self.folder / f"{agent}.sqlite"
+        vantage = Vantage(agent, "XX", 64501)
+        with Spool(path, vantage=vantage, born=now(), pack=identity.pack) as spool:
+            yield spool
+
+    @asynccontextmanager
+    async def uplink(
+        self, spool: Spool, ways: Sequence[Way], agent: str = "a1"
+    ) -> AsyncIterator[Uplink]:
+        sign: Callable[[bytes], bytes] = partial(self.agents[agent].signer.sign, purpose=PRESENCE)
+        with Worker("test") as worker:
+            life = await worker.do(begin_life, agent, spool, now(), sign)
+            made = Uplink(life, ways, spool=spool, worker=worker, pace=self.pace)
+            async with running(made.run()):
+                yield made
+
+    def measure(self, spool: Spool, batches: int = 1, rows: int = 1) -> list[int]:
+        """Seal batches of measurements that no two share; returns their sequences."""
+        for _ in range(batches):
+            spool.append([self._row() for _ in range(rows)])
+            spool.seal()
+        return [one.sequence for one in reversed(spool.newest(batches))]
+
+    def events(self, name: str = "collector") -> list[AttendanceEvent]:
+        with Attendance(self.folder / name / "presence.sqlite") as attendance:
+            return attendance.events(now() - timedelta(hours=1), now() + timedelta(hours=1))
+
+    def told(self) -> list[tuple[str, str]]:
+        return [(one.state.value, one.vantage.id) for one in self.events()]
+
+    def _row(self) -> Measurement:
+        seconds = next(self.numbers) / 1000
+        return Measurement("one", "tcp", now(), None, "", alive=True, seconds=seconds)
