@@ -31,9 +31,10 @@ def _mount() -> None:
     # A vantage runs for months in little memory: what it never does is not loaded.
     if find_spec("numpy") is None or sys.argv[1:2] == ["agent"]:
         return
-    from netwatch.cli import fleet, outages, store
+    from netwatch.cli import fleet, outages, show, store
 
     app.registered_commands.extend(outages.app.registered_commands)
+    app.add_typer(show.group, name="outages")
     app.add_typer(fleet.app, name="agents", help="Invite volunteers' agents and look after them.")
     app.add_typer(store.app, name="store", help="Look after the kept series.")
 

@@ -19,25 +19,45 @@ from rich.console import Console
 from netwatch.app.clock import now
 from netwatch.cli.instants import parse_instant
 from netwatch.cli.tables import TimelineRow, outages_table, percent_text, timeline_lines
-from netwatch.config import Duration, read_config
+from netwatch.config import Config, Duration, read_config
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind, Place
 from netwatch.model.errors import InputError, NetwatchError, StoreError
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.protocols import Ledger, SeriesStore
 
-__all__ = ["Data", "app", "open_data", "outages", "parse_scope", "timeline"]
+__all__ = [
+    "AsciiOption",
+    "ConfigOption",
+    "Data",
+    "DataOption",
+    "JsonOption",
+    "app",
+    "group",
+    "open_data",
+    "outages",
+    "parse_scope",
+    "plain_end",
+    "timeline",
+]
 
 app = typer.Typer(no_args_is_help=True)
+group = typer.Typer(invoke_without_command=True)
+"""`netwatch outages` and what can be said of one of them."""
+app.add_typer(group, name="outages")
 
 _COLUMNS = 56
 _STEPS = [1, 2, 5, 10, 15, 30, 60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400]
 _HIDDEN = frozenset({IncidentState.PENDING, IncidentState.EXPIRED, IncidentState.MERGED})
 _WIDE = 160
 
-DataOption = Annotated[Path, typer.Option("--data", help="Where the observatory keeps its files.")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Where the files are kept; else as configured, else `data`."),
+]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="A configuration whose places give names.")
+    Path | None,
+    typer.Option("--config", help="A configuration, whose store is read and whose places name."),
 ]
 SinceOption = Annotated[
     str | None, typer.Option("--since", help="2019-11-15, 2019-11-15T20:00, -36h, yesterday, @…")
@@ -64,34 +84,40 @@ class Data:
         self.ledger.close()
 
 
-def open_data(directory: Path, *, config: Path | None = None) -> Data:
-    """Open `ledger.sqlite`, `series.sqlite` and, for names, `places.json` in `directory`.
+def open_data(directory: Path | None = None, *, config: Path | None = None) -> Data:
+    """Open the ledger and the store of an observatory, and for names its places.
 
     Args:
-        directory: where the observatory keeps its files.
-        config: a configuration whose places are used instead of `places.json`.
+        directory: where its files are; None is where the configuration says, else `data`.
+        config: a configuration: its engine is read, its places are used, not `places.json`.
 
     Raises:
         StoreError: the folder holds no observatory's data, or they cannot be read.
         InputError: `places.json` holds something else.
         ConfigError: the configuration cannot be used.
     """
-    from netwatch.incidents.ledger import SqlLedger, ledger_url
-    from netwatch.store.sqlite import SqliteStore
+    from netwatch.app.places import make_atlas
+    from netwatch.app.stores import open_ledger, open_store
 
-    for name in ("ledger.sqlite", "series.sqlite"):
-        if not (directory / name).is_file():
-            raise StoreError(f"{directory / name}: no such file; is --data right?")
-    places = read_config(config).places() if config else _read_places(directory)
-    return Data(
-        store=SqliteStore(directory / "series.sqlite"),
-        ledger=SqlLedger(ledger_url(directory / "ledger.sqlite")),
-        places=Atlas(places),
-    )
+    loaded = read_config(config) if config else Config()
+    folder = directory or Path(loaded.data)
+    loaded = msgspec.structs.replace(loaded, data=str(folder))
+    kept = ("series.sqlite",) if loaded.store.engine == "sqlite" else ()
+    for name in ("ledger.sqlite", *kept):
+        if not (folder / name).is_file():
+            raise StoreError(f"{folder / name}: no such file; is --data right?")
+    places = make_atlas(loaded) if config else Atlas(_read_places(folder))
+    store = open_store(loaded)
+    try:
+        return Data(store=store, ledger=open_ledger(loaded), places=places)
+    except StoreError:
+        store.close()
+        raise
 
 
-@app.command()
+@group.callback()
 def outages(
+    context: typer.Context,
     country: Annotated[str | None, typer.Option(help="Two letters, such as IR.")] = None,
     scope: Annotated[str | None, typer.Option(help="IR, IR-23, AS44244 or a domain.")] = None,
     state: Annotated[IncidentState | None, typer.Option(help="Only incidents in it.")] = None,
@@ -101,11 +127,13 @@ def outages(
     zone: ZoneOption = "UTC",
     as_json: JsonOption = False,
     plain: AsciiOption = False,
-    data: DataOption = Path("data"),
+    data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
     """List incidents, newest first. `--since` keeps those that were still going on then."""
-    with _plain_end():
+    if context.invoked_subcommand is not None:
+        return
+    with plain_end():
         first, last = _instant(since, zone), _instant(until, zone)
         wanted = parse_scope(scope) if scope else None
         opened = open_data(data, config=config)
@@ -139,11 +167,11 @@ def timeline(
     zone: ZoneOption = "UTC",
     as_json: JsonOption = False,
     plain: AsciiOption = False,
-    data: DataOption = Path("data"),
+    data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Draw the level of a place on a fixed scale from 0 to ordinary; no data is `·`."""
-    with _plain_end():
+    with plain_end():
         entity = parse_scope(scope)
         kind = _part_kind(by)
         first, last = _instant(since, zone), _instant(until, zone)
@@ -183,7 +211,7 @@ def parse_scope(text: str) -> Entity:
 
 
 @contextmanager
-def _plain_end() -> Iterator[None]:
+def plain_end() -> Iterator[None]:
     """Print an error as one line and exit with 2; leave without a word when the pipe closes."""
     try:
         yield

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity
+from netwatch.model.findings import Access, Likelihood
 from netwatch.model.incident import Incident, Percent
 from netwatch.publish.places import place_name
 
@@ -71,9 +72,77 @@ def incident_object(
             for signal, agrees in incident.signals
         ],
         "cause": None,
+        "kind": incident.kind,
+        "seen_from": incident.place or None,
+        "pattern": incident.pattern,
+        "findings": _findings(incident, places),
         "merged_into": incident.parent,
         "test": test,
         "updated_at": _text(incident.at),
+    }
+
+
+def _findings(incident: Incident, places: Atlas) -> dict[str, object]:
+    """Return what was found out besides the level; none of it is a statement of cause."""
+    found = incident.findings
+    return {
+        "pattern_words": found.words or None,
+        "timing": _timing(found.likelihood),
+        "segments": [
+            {
+                "start": _text(one.start), "end": _text(one.end),
+                "level": round(one.level, 4), "low": round(one.low, 4), "high": round(one.high, 4),
+            }
+            for one in found.segments
+        ],
+        "falls": [
+            _scope(one.entity, places)
+            | {"at": _text(one.at), "share": one.share, "lost_share": one.lost_share}
+            for one in found.falls
+        ],
+        "access": _access(found.access, places),
+        "never_answer": [_scope(one, places) for one in found.dead],
+        "nights": [
+            {"started_at": _text(one.started_at), "ended_at": _text(one.ended_at),
+             "lowest": round(one.lowest, 4)}
+            for one in found.nights
+        ],
+        "forecast": None if found.forecast is None else {
+            "start": _text(found.forecast.start), "end": _text(found.forecast.end),
+            "low": _text(found.forecast.low), "high": _text(found.forecast.high),
+        },
+    }  # fmt: skip
+
+
+def _timing(likelihood: Likelihood | None) -> dict[str, object] | None:
+    """Return how the timing resembles directed shutdowns, with a word that it is no cause."""
+    if likelihood is None:
+        return None
+    return {
+        "log_likelihood_ratio": round(likelihood.log_ratio, 3),
+        "clues": [
+            {"clue": str(clue), "present": there, "log_ratio": round(part, 3)}
+            for clue, there, part in likelihood.parts
+        ],
+        "words": likelihood.words,
+        "statement_of_cause": False,
+    }
+
+
+def _access(access: Access | None, places: Atlas) -> dict[str, object] | None:
+    """Return who kept access; the list is not exhaustive."""
+    if access is None:
+        return None
+    return {
+        "kept": [
+            _scope(one.entity, places)
+            | {"share": one.share, "level": one.level, "low": one.low, "high": one.high}
+            for one in access.kept
+        ],
+        "kept_share": access.kept_share,
+        "lost_share": access.lost_share,
+        "unknown_share": access.unknown_share,
+        "exhaustive": False,
     }
 
 

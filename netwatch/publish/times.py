@@ -10,12 +10,14 @@ from babel.dates import format_datetime
 __all__ = [
     "Elapsed",
     "Moment",
+    "age_words",
     "clock_text",
     "elapsed",
     "interval_is_wide",
     "load_zone",
     "moment",
     "moment_text",
+    "utc_text",
 ]
 
 _WIDE = timedelta(minutes=10)
@@ -101,3 +103,21 @@ def interval_is_wide(low: datetime, high: datetime) -> bool:
 def _days(time: datetime, zone: str) -> tuple[object, object]:
     """Return the local and the UTC date of `time`."""
     return time.astimezone(load_zone(zone)).date(), time.astimezone(UTC).date()
+
+
+def utc_text(time: datetime) -> str:
+    """Return `time` as "16 Nov 06:30 UTC"."""
+    return f"{clock_text(time.astimezone(UTC))} UTC"
+
+
+def age_words(age: timedelta) -> str:
+    """Return a length of time in the largest unit that still tells it well."""
+    if age < timedelta(minutes=1):
+        return f"{int(age.total_seconds())} s"
+    if age < timedelta(hours=2):
+        return f"{age // timedelta(minutes=1)} minutes"
+    if age < timedelta(days=3):
+        return f"{age // timedelta(hours=1)} hours"
+    if age < timedelta(days=60):
+        return f"{age.days} d {age.seconds // 3600} h"
+    return f"{age.days} days" if age < timedelta(days=730) else f"{age.days // 365} years"

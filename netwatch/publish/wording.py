@@ -45,6 +45,8 @@ _KINDS = {
     Reason.PARTIAL: "partial",
     Reason.REDROP: "redrop",
     Reason.RESTORED: "restored",
+    Reason.SERIES: "series",
+    Reason.LAPSED: "lapsed",
 }
 _BEFORE = timedelta(hours=24)
 _ZERO = re.compile(r"(?<![\d.,])0+(?:[.,]0+)?\s?%")
@@ -250,6 +252,8 @@ def _context(incident: Incident, places: Atlas, language: str) -> dict[str, obje
         "count": incident.affected,
         "measured": incident.measured,
         "unit": _unit(incident),
+        "pattern": incident.findings.words,
+        "nights": len(incident.findings.nights),
         "reviewed": incident.evidence >= _CONFIRMED,
     }
 

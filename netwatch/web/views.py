@@ -14,15 +14,15 @@ from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.percent import percent_phrase
 from netwatch.model.series import Level
 from netwatch.protocols import Clock, Ledger, Outbox, OutboxEntry, SeriesStore
+from netwatch.publish.facts import facts
 from netwatch.publish.places import full_name, place_name
 from netwatch.publish.reading import has_bins, lead_levels, listed_places
 from netwatch.publish.record import evidence_words, is_open
-from netwatch.publish.times import moment_text
+from netwatch.publish.times import age_words, moment_text, utc_text
 from netwatch.publish.traces import Trace, resample, trace
 from netwatch.publish.wording import alternative_text, sentence
 from netwatch.web.drawing import chart_svg, sparkline_svg
 from netwatch.web.words import (
-    age_words,
     cell_text,
     depth_tone,
     headline,
@@ -30,8 +30,6 @@ from netwatch.web.words import (
     level_tone,
     level_words,
     revision_line,
-    sentence_case,
-    utc_text,
 )
 
 __all__ = ["Desk", "Front", "Health", "IncidentView", "PlaceView"]
@@ -256,7 +254,7 @@ class Desk:
             headline=sentence(incident, self.places),
             chart=chart_svg(line, label=alternative, onset=incident.started_at),
             alternative=alternative,
-            facts=self._facts(incident),
+            facts=facts(incident, self.places),
             children=[
                 self._child_row(child.entity, child.started_at, child.ended_at, end)
                 for child in incident.children
@@ -332,30 +330,6 @@ class Desk:
             evidence="",
             spark=spark,
         )
-
-    def _facts(self, incident: Incident) -> list[tuple[str, str]]:
-        """Return the key facts in reading order."""
-        zone = self.places.zone(incident.entity)
-        lasted = (incident.ended_at or incident.at) - incident.started_at
-        signals = ", ".join(
-            f"{name}: {'no data' if agrees is None else 'agrees' if agrees else 'no change'}"
-            for name, agrees in incident.signals
-        )
-        newest = sentence_case(percent_phrase(incident.percent))
-        lowest = sentence_case(percent_phrase(incident.trough))
-        between = f"between {utc_text(incident.started_low)} and {utc_text(incident.started_high)}"
-        return [
-            ("Level", f"{newest}, {utc_text(incident.at)}"),
-            ("Lowest", f"{lowest}, {utc_text(incident.trough_at)}"),
-            ("Began", f"{moment_text(incident.started_at, zone)}; {between}"),
-            ("Ended", moment_text(incident.ended_at, zone) if incident.ended_at else "not yet"),
-            ("Lasted" if incident.ended_at else "Lasting", age_words(lasted)),
-            ("Networks affected", f"{incident.affected} of {incident.measured} measured"),
-            ("Signals", signals or "none named"),
-            ("Evidence", f"level {incident.evidence} of 4: {evidence_words(incident.evidence)}"),
-            ("Cause", "not established"),
-            ("Ordinary levels", incident.baseline or "not named"),
-        ]
 
 
 def _may_be_shown(incident: Incident) -> bool:

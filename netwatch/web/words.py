@@ -1,7 +1,5 @@
 """What pages say about levels, incidents and times, in plain words."""
 
-from datetime import UTC, datetime, timedelta
-
 from netwatch.model.atlas import Atlas
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.percent import depth_words, percent_phrase
@@ -9,10 +7,9 @@ from netwatch.model.series import Level
 from netwatch.publish.places import full_name
 from netwatch.publish.reading import newest_percent
 from netwatch.publish.record import is_open
-from netwatch.publish.times import clock_text
+from netwatch.publish.times import utc_text
 
 __all__ = [
-    "age_words",
     "cell_text",
     "depth_tone",
     "headline",
@@ -20,8 +17,6 @@ __all__ = [
     "level_tone",
     "level_words",
     "revision_line",
-    "sentence_case",
-    "utc_text",
 ]
 
 
@@ -78,26 +73,3 @@ def depth_tone(percent: float) -> str:
 def cell_text(value: float | None) -> str:
     """Return a figure of a data table: one decimal, a measured zero told from no data."""
     return "no data" if value is None else f"{value:.1f}"
-
-
-def utc_text(time: datetime) -> str:
-    """Return `time` as "16 Nov 06:30 UTC"."""
-    return f"{clock_text(time.astimezone(UTC))} UTC"
-
-
-def age_words(age: timedelta) -> str:
-    """Return a length of time in the largest unit that still tells it well."""
-    if age < timedelta(minutes=1):
-        return f"{int(age.total_seconds())} s"
-    if age < timedelta(hours=2):
-        return f"{age // timedelta(minutes=1)} minutes"
-    if age < timedelta(days=3):
-        return f"{age // timedelta(hours=1)} hours"
-    if age < timedelta(days=60):
-        return f"{age.days} d {age.seconds // 3600} h"
-    return f"{age.days} days" if age < timedelta(days=730) else f"{age.days // 365} years"
-
-
-def sentence_case(text: str) -> str:
-    """Return `text` with a capital letter first."""
-    return text[:1].upper() + text[1:]

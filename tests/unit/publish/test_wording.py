@@ -8,6 +8,7 @@ from netwatch.config import PublishConfig
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, Place
 from netwatch.model.errors import WordingError
+from netwatch.model.findings import Findings, Night
 from netwatch.model.incident import Incident, IncidentState, Percent, Post, Reason
 from netwatch.publish.wording import (
     alternative_text,
@@ -27,6 +28,8 @@ REASONS = [
     Reason.PARTIAL,
     Reason.REDROP,
     Reason.RESTORED,
+    Reason.SERIES,
+    Reason.LAPSED,
 ]
 PERCENTS = [
     Percent(7.0, 4.5, 10.0, "7%"),
@@ -294,3 +297,31 @@ def test_alternative_text_tells_the_chart(make_incident: MakeIncident, iran: Atl
         "of ordinary levels; at the end: 7% of ordinary levels. The grey band shows ordinary "
         "levels; gaps are missing data. Data table: at the link."
     )
+
+
+def test_a_series_is_told_once_and_its_end(make_incident: MakeIncident, iran: Atlas) -> None:
+    words = (
+        "recurs nightly: 4 of the last 5 nights, about 01:00 to 09:00 local (18:30 to 02:30 UTC)"
+    )
+    night = Night(WRITTEN, None, 0.05)
+    findings = Findings(words=words, nights=(night,) * 72)
+    [post, *_] = _posts(make_incident(reason=Reason.SERIES, findings=findings), iran)
+    assert f"It {words}." in post.text
+    assert "Cause not established." in post.text
+    over = make_incident(
+        reason=Reason.LAPSED,
+        findings=findings,
+        percent=Percent(99.0, 97.0, 100.0, "at ordinary levels"),
+    )
+    [post, *_] = _posts(over, iran)
+    assert post.text.splitlines()[0] == (
+        "RESTORED · Iran: internet connectivity is at ordinary levels, with no loss measured at "
+        "the time of day at which 72 earlier ones began."
+    )
+
+
+@pytest.mark.parametrize("reason", [Reason.OPENED, Reason.HELD, Reason.EXPIRED, Reason.NIGHT])
+def test_what_only_operators_see_is_no_post(
+    make_incident: MakeIncident, iran: Atlas, reason: Reason
+) -> None:
+    assert _posts(make_incident(reason=reason), iran) == []

@@ -1,0 +1,111 @@
+"""`netwatch outages show`: one incident with all that was found out."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from netwatch.app.places import write_places
+from netwatch.cli.main import app
+from netwatch.incidents.ledger import SqlLedger, ledger_url
+from netwatch.model.atlas import Atlas
+from netwatch.model.entity import Entity
+from netwatch.model.findings import (
+    Access,
+    Clue,
+    Fall,
+    Findings,
+    Forecast,
+    Kept,
+    Likelihood,
+    Night,
+    Segment,
+)
+from netwatch.model.incident import Incident
+from netwatch.store.sqlite import SqliteStore
+
+NETWORK = Entity.parse("asn:44244")
+
+
+@pytest.fixture
+def told(make_incident: Callable[..., Incident]) -> Incident:
+    """An incident of which everything was found out."""
+    incident = make_incident()
+    start, hour = incident.started_at, timedelta(hours=1)
+    return replace(
+        incident,
+        findings=Findings(
+            words="stepwise disconnection, 11 of 12 networks since 20:00 local (16:30 UTC)",
+            likelihood=Likelihood(
+                4.6, ((Clue.RECURS, True, 3.6),), "pattern consistent with a directed shutdown"
+            ),
+            segments=(
+                Segment(start, start + hour, 0.4, 0.36, 0.44, 12),
+                Segment(start + hour, start + 12 * hour, 0.07, 0.05, 0.09, 132),
+            ),
+            falls=(Fall(NETWORK, start, 0.25, 0.25),),
+            access=Access((Kept(NETWORK, 0.25, 0.98, 0.9, 1.0),), 0.25, 0.7, 0.05),
+            dead=(Entity.parse("asn:64511"),),
+            nights=(Night(start, start + 5 * hour, 0.03),),
+            forecast=Forecast(
+                start + 24 * hour, start + 29 * hour, start + 23 * hour, start + 30 * hour
+            ),
+        ),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, told: Incident, iran: Atlas) -> Path:
+    SqliteStore(tmp_path / "series.sqlite").close()
+    ledger = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
+    ledger.record([told], [])
+    ledger.close()
+    write_places(tmp_path, iran)
+    return tmp_path
+
+
+def test_the_record_comes_back_from_the_ledger_as_it_went_in(folder: Path, told: Incident) -> None:
+    ledger = SqlLedger(ledger_url(folder / "ledger.sqlite"))
+    assert ledger.incidents() == [told]
+    ledger.close()
+
+
+def test_json_has_all_of_it_and_no_cause(folder: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["outages", "show", "NW-IR-2019-0042", "--json", "--data", str(folder)]
+    )
+    assert result.exit_code == 0, result.output
+    shown = json.loads(result.stdout)
+    found = shown["findings"]
+    assert shown["cause"] is None
+    assert found["timing"]["log_likelihood_ratio"] == 4.6
+    assert found["timing"]["statement_of_cause"] is False
+    assert [step["level"] for step in found["segments"]] == [0.4, 0.07]
+    assert found["falls"][0]["id"] == "44244"
+    assert found["access"]["kept_share"] == 0.25
+    assert found["access"]["exhaustive"] is False
+    assert found["never_answer"][0]["id"] == "64511"
+    assert found["nights"][0]["lowest"] == 0.03
+    assert found["forecast"]["start"].endswith("Z")
+
+
+def test_words_are_of_likelihood_only(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["outages", "show", "NW-IR-2019-0042", "--data", str(folder)])
+    assert result.exit_code == 0, result.output
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines()[1:])
+    assert lines["Cause"] == "not established"
+    assert "not a statement of cause" in lines["Timing"]
+    assert "consistent with" in lines["Timing"]
+    assert "Who kept access" in result.stdout
+    assert "Not exhaustive." in result.stdout
+
+
+def test_an_unknown_number_is_one_line(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["outages", "show", "NW-XX-1", "--data", str(folder)])
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert "no such incident" in result.stderr
