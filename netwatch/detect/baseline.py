@@ -165,12 +165,13 @@ class Baseline:
 
     def describe(self, row: int) -> str:
         """Return what the ordinary level of a series stands on, such as `hour-of-day 5d`."""
-        kind = "level"
-        if self.seen[row] >= 2 * DAY:
-            kind = "hour-of-day"
+        return f"{self.kind(row)} {self.seen[row] / DAY:.0f}d"
+
+    def kind(self, row: int) -> str:
+        """Return the finest shape that a series' ordinary level has."""
         if self.seen[row] >= 4 * _MOSTLY * WEEK:
-            kind = "hour-of-week"
-        return f"{kind} {self.seen[row] / DAY:.0f}d"
+            return "hour-of-week"
+        return "hour-of-day" if self.seen[row] >= 2 * DAY else "level"
 
     def _fit_shares(self, rows: Rows, values: Floats, totals: Floats) -> None:
         """Set the level to all successes over all trials; shapes are learned later."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -46,6 +46,7 @@ class GridDetector:
         self._networks = {parent: atlas.networks(parent) for parent in atlas.parents()}
         self._core = self._make_core(SeriesState(width=width.total_seconds()))
         self._fused: list[SeriesKey] = []
+        self._texts: dict[tuple[float, str, str, bool], str] = {}
         self._signals: list[str] = []
         self._countries: list[Entity] = []
         self._frozen: frozenset[SeriesKey] = frozenset()
@@ -148,19 +149,36 @@ class GridDetector:
 
     def level(self, judged: Judged, row: int, time: datetime) -> Level:
         """Return one row of what was judged as a level."""
-        ratio = float(judged.ratio[row])
-        seen = ratio == ratio  # noqa: PLR0124 - NaN is not itself
-        return Level(
-            time=time,
-            series=self._core.state.keys[row],
-            value=ratio if seen else None,
-            low=float(judged.low[row]) if seen else None,
-            high=float(judged.high[row]) if seen else None,
-            probability=float(judged.probability[row]),
-            coverage=float(judged.coverage[row]),
-            networks=int(judged.count[row]),
-            baseline=self._describe(row, time, usable=bool(judged.usable[row])),
-        )
+        return self.levels(judged, [row], time)[0]
+
+    def levels(self, judged: Judged, rows: Sequence[int], time: datetime) -> list[Level]:
+        """Return some rows of what was judged as levels."""
+        keys = self._core.state.keys
+        said = judged.probability[rows].tolist(), judged.count[rows].tolist()
+        return self._levels(judged, rows, time, keys=(keys[row] for row in rows), said=said)
+
+    def _levels(
+        self,
+        judged: Judged,
+        rows: Sequence[int],
+        time: datetime,
+        *,
+        keys: Iterable[SeriesKey],
+        said: tuple[Sequence[float], Sequence[int]],
+    ) -> list[Level]:
+        """Return levels with the values of `rows`, and series, probabilities and networks given."""
+        values = judged.ratio[rows].tolist(), judged.low[rows].tolist(), judged.high[rows].tolist()
+        coverage = judged.coverage[rows].tolist()
+        texts = self._descriptions(rows, time, judged)
+        return [
+            # NaN is not itself.
+            Level(time, key, ratio, low, high, chance, covered, networks, text)
+            if ratio == ratio  # noqa: PLR0124
+            else Level(time, key, None, None, None, chance, covered, networks, text)
+            for key, ratio, low, high, chance, covered, networks, text in zip(
+                keys, *values, said[0], coverage, said[1], texts, strict=True
+            )
+        ]
 
     @property
     def fused(self) -> Sequence[SeriesKey]:
@@ -171,23 +189,22 @@ class GridDetector:
         self, judged: Judged, time: datetime, among: Iterable[int] | None = None
     ) -> list[Level]:
         """Return what several signals say together, all of `fused` or the places `among` it."""
-        found = []
-        for number in range(len(self._fused)) if among is None else among:
-            row = int(judged.fused.rows[number])
-            if row < 0 or not judged.ready[row]:
-                continue
-            lead = self.level(judged, row, time)
-            active = lead.series.signal in ACTIVE_SIGNALS
-            found.append(
-                replace(
-                    lead,
-                    series=self._fused[number],
-                    probability=float(judged.fused.probability[number]),
-                    # A number is published from active signals alone.
-                    networks=lead.networks if active else 0,
-                )
-            )
-        return found
+        all_rows, keys = judged.fused.rows, self._core.state.keys
+        numbers = [
+            number
+            for number in (range(len(self._fused)) if among is None else among)
+            if all_rows[number] >= 0 and judged.ready[all_rows[number]]
+        ]
+        rows = all_rows[numbers].tolist()
+        # A number is published from active signals alone.
+        networks = [
+            count if keys[row].signal in ACTIVE_SIGNALS else 0
+            for row, count in zip(rows, judged.count[rows].tolist(), strict=True)
+        ]
+        said = judged.fused.probability[numbers].tolist(), networks
+        return self._levels(
+            judged, rows, time, keys=(self._fused[one] for one in numbers), said=said
+        )
 
     def mark(self) -> DetectorMark:
         """Return what `rewind` needs to come back to this moment; no series may join between."""
@@ -277,6 +294,26 @@ class GridDetector:
         return Groups(
             np.array(signal, np.intp), np.array(country_number, np.intp), np.array(site, bool)
         )
+
+    def _descriptions(self, rows: Sequence[int], time: datetime, judged: Judged) -> list[str]:
+        """Return what the ordinary levels of rows stand on, and since when they are frozen."""
+        state = self._core.state
+        days = np.rint(state.baseline.seen[rows] / 24).tolist()
+        facts = zip(
+            rows, days, state.frozen[rows].tolist(), state.low_since[rows].tolist(),
+            judged.usable[rows].tolist(), strict=True,
+        )  # fmt: skip
+        found = []
+        for row, seen, frozen, low, usable in facts:
+            if low == low:  # noqa: PLR0124 - a remark on it changes from bin to bin
+                found.append(self._describe(row, time, usable=usable))
+                continue
+            fact = (seen, state.baseline.kind(row), str(frozen), usable)
+            text = self._texts.get(fact)
+            if text is None:
+                text = self._texts[fact] = self._describe(row, time, usable=usable)
+            found.append(text)
+        return found
 
     def _describe(self, row: int, time: datetime, *, usable: bool) -> str:
         """Return what the ordinary level of a row stands on, and since when it is frozen."""

@@ -116,7 +116,10 @@ def _series(frame: pd.DataFrame, atlas: Atlas) -> tuple[list[SeriesKey], Rows]:
     """
     signals, entities = frame["signal"].astype("category"), frame["entity"].astype("category")
     signal_names = list(signals.cat.categories)
-    known = [Entity.parse(text) for text in entities.cat.categories]
+    # One object an entity: what is looked up by millions is compared by identity.
+    same = {place.entity: place.entity for place in atlas}
+    parsed = map(Entity.parse, entities.cat.categories)
+    known = [same.get(entity, entity) for entity in parsed]
     wider = set(atlas.parents())
     pairs = signals.cat.codes.to_numpy().astype(np.int64) * len(known)
     pairs += entities.cat.codes.to_numpy()

@@ -307,7 +307,7 @@ class Shard:
             odd[self._numbers[entity]] = True
         time = self._time(number)
         rows = np.flatnonzero(odd[self._entity_of_row] & judged.ready)
-        levels = [self._detector.level(judged, row, time) for row in rows.tolist()]
+        levels = self._detector.levels(judged, rows.tolist(), time)
         together = np.flatnonzero(odd[self._together])
         return levels + self._detector.fused_levels(judged, time, together.tolist())
 
