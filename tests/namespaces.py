@@ -9,6 +9,7 @@ import ctypes
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from typing import Self, TypeVar
 
 import pytest
 
-__all__ = ["Namespace", "enter", "join", "need_namespaces", "own_mounts"]
+__all__ = ["Namespace", "drop_rights", "enter", "join", "need_namespaces", "own_mounts"]
 
 _T = TypeVar("_T")
 _NEW_NETWORK, _NEW_MOUNTS = 0x40000000, 0x00020000
@@ -71,6 +72,12 @@ def own_mounts() -> None:
     """Give the calling process mounts of its own: what it mounts nobody else sees, and ends."""
     _call("unshare", _NEW_MOUNTS)
     subprocess.run(["mount", "--make-rprivate", "/"], check=True, timeout=10)
+
+
+def drop_rights() -> None:
+    """Take from the calling process what root may do and others may not, for ever."""
+    version_3 = struct.pack("=Ii", 0x20080522, 0)
+    _call("capset", version_3, bytes(24))
 
 
 def _in_thread(call: Callable[[], _T]) -> _T:

@@ -44,12 +44,10 @@ class Watch:
 
     Attributes:
         heard: everything it measured, in order.
-        here: when it was first at its place and measuring, monotonic; None before.
     """
 
     def __init__(self, job: Job) -> None:
         self.heard: list[Heard] = []
-        self.here: float | None = None
         context = multiprocessing.get_context("forkserver")
         self._pipe, far = context.Pipe(duplex=False)
         self._process = context.Process(target=live, args=(job, far), daemon=True)
@@ -60,6 +58,11 @@ class Watch:
         self._far.close()
         asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._hear)
         return self
+
+    @property
+    def root(self) -> Path:
+        """What the vantage's file system looks like from here, its own mounts included."""
+        return Path(f"/proc/{self._process.pid}/root")
 
     async def __aexit__(self, *_: object) -> None:
         asyncio.get_running_loop().remove_reader(self._pipe.fileno())
@@ -74,10 +77,7 @@ class Watch:
         except EOFError:
             asyncio.get_running_loop().remove_reader(self._pipe.fileno())
             return
-        if told is None:
-            self.here = monotonic()
-        else:
-            self.heard.append(told)
+        self.heard.append(told)
 
     async def until(self, condition: Callable[[], bool], *, seconds: float = 30.0) -> bool:
         """Wait for a condition; False where it does not come true in time."""

@@ -6,12 +6,12 @@ import resource
 import time
 from datetime import timedelta
 
+from namespaces import drop_rights
+
 from netwatch.agent.health import HealthState
 from netwatch.agent.measuring import Measurer
 
 __all__ = ["TRICKS", "Trick"]
-
-_NOBODY = 65_534
 
 
 class Trick:
@@ -29,12 +29,10 @@ class Trick:
 
 
 class NoRights(Trick):
-    """The process runs as nobody, who may open no raw socket."""
+    """The process has lost the rights of root, and may open no raw socket."""
 
     def before(self) -> None:
-        os.setgroups([])
-        os.setgid(_NOBODY)
-        os.setuid(_NOBODY)
+        drop_rights()
 
 
 class NoFiles(Trick):

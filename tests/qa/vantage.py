@@ -9,7 +9,6 @@ import asyncio
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -17,8 +16,10 @@ from time import monotonic
 
 import namespaces
 from qa import tricks
+from qa.whole import House, Tell, be_whole
 
 from netwatch.agent import politeness
+from netwatch.agent.gateway import GatewayWatch
 from netwatch.agent.health import HealthState
 from netwatch.agent.measuring import Measurer
 from netwatch.config import AgentConfig, Duration
@@ -43,6 +44,7 @@ class Job:
         resolver: address of the name server that its system asks, empty for this machine's.
         authority: file of the authority that its system trusts, empty for this machine's.
         trick: the name of what else is done to it; see `qa.tricks`.
+        house: where a whole agent keeps and sends; None for one that only measures.
     """
 
     targets: tuple[Target, ...]
@@ -52,6 +54,7 @@ class Job:
     resolver: str = ""
     authority: str = ""
     trick: str = ""
+    house: House | None = None
 
     def at(self, **changes: object) -> "Job":
         """Return it with other values."""
@@ -68,7 +71,7 @@ class Heard:
 
 
 def live(job: Job, pipe: Connection) -> None:
-    """Be the vantage until killed; the first thing told is None, once it is at its place."""
+    """Be the vantage, and tell what is measured, until killed."""
     if job.namespace:
         namespaces.enter(job.namespace)
     if job.resolver:
@@ -83,37 +86,46 @@ def live(job: Job, pipe: Connection) -> None:
     politeness._APART, politeness._RATE, politeness._BURST = 0.0, 1e3, 1e3
     trick = tricks.TRICKS[job.trick] if job.trick else tricks.Trick()
 
-    def tell(heard: Heard | None) -> None:
+    def tell(*told: object) -> None:
         try:
-            pipe.send(heard)
+            pipe.send(Heard(*told))  # type: ignore[arg-type]
         except BrokenPipeError:
             os._exit(1)  # Whoever watched is gone.
 
-    asyncio.run(_measure(job, trick, tell))
+    asyncio.run(_be(job, trick, tell))
 
 
-async def _measure(job: Job, trick: tricks.Trick, tell: Callable[[Heard | None], None]) -> None:
-    config = AgentConfig(
-        period=Duration(seconds=job.period),
-        witness_period=Duration(seconds=job.period),
-        timeout=Duration(seconds=job.timeout),
-        budget="full",
-    )
+async def _be(job: Job, trick: tricks.Trick, tell: Tell) -> None:
+    """Be what the job asks for, until killed."""
     started = monotonic()
 
     def clock() -> datetime:
         return datetime.now(UTC) + trick.shift(monotonic() - started)
 
+    config = AgentConfig(
+        period=Duration(seconds=job.period),
+        witness_period=Duration(seconds=job.period),
+        timeout=Duration(seconds=job.timeout),
+        seal=Duration(seconds=0.5),
+        budget="full",
+    )
+    if job.house is not None:
+        trick.before()
+        await be_whole(job.house, job.targets, tell=tell, clock=clock, config=config)
     probes = {name: load_plugin("probes", name)() for name in {one.probe for one in job.targets}}
+    # As the agent does: where nothing is asked outside this machine there is no line to know.
+    outside = not all(politeness.is_here(target) for target in job.targets)
+    gateway = GatewayWatch() if outside else None
     trick.before()
-    measurer = Measurer("qa", job.targets, probes=probes, clock=clock, config=config)
+    measurer = Measurer(
+        "qa", job.targets, probes=probes, clock=clock, config=config, gateway=gateway
+    )
 
     def take(measurement: Measurement) -> None:
         ladder = measurer.ladder
         states = {family: ladder.state(family) for family in (4, 6)}
-        tell(Heard(measurement, states, frozenset(str(flag) for flag in ladder.flags)))
+        tell(measurement, states, frozenset(str(flag) for flag in ladder.flags))
 
-    tell(None)
     async with asyncio.TaskGroup() as group:
         group.create_task(measurer.run(take))
         group.create_task(trick.during(measurer))

@@ -1,0 +1,101 @@
+"""The other end: a broker and a collector, which a vantage in a namespace reaches by a relay."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from socket import socket
+from typing import Self
+
+from servers import PASSWORD, USERNAME, tcp_server
+
+from netwatch.collector.inbox import Inbox
+from netwatch.collector.loop import CollectorParts, run_collector
+from netwatch.config import AnalysisConfig, Duration
+from netwatch.model.measurement import Measurement, Target
+from netwatch.protocols import Link, Message
+from netwatch.store.memory import MemoryStore
+from netwatch.together import end_tasks
+from netwatch.wire.broker import EmbeddedBroker
+from netwatch.wire.mqtt import MqttLink
+
+__all__ = ["Observatory", "count", "relay"]
+
+_WIDE = timedelta(days=3000)
+
+
+class Observatory:
+    """A broker and a collector on loopback; use it as an async context manager.
+
+    Attributes:
+        port: the broker's.
+    """
+
+    def __init__(self, folder: Path, targets: tuple[Target, ...]) -> None:
+        self._targets = {target.id: target for target in targets}
+        self._inbox = Inbox(folder / "inbox.sqlite")
+        self._stack = AsyncExitStack()
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        broker = EmbeddedBroker(users={USERNAME: PASSWORD})
+        await self._stack.enter_async_context(broker)
+        self.port = broker.port
+        self._stack.callback(self._inbox.close)
+        parts = CollectorParts(
+            connect=self._connect,
+            inbox=self._inbox,
+            store=MemoryStore(),
+            targets=self._targets,
+            clock=lambda: datetime.now(UTC),
+            config=AnalysisConfig(bin=Duration(seconds=1), grace=Duration(seconds=1)),
+        )
+        task = asyncio.ensure_future(run_collector(parts))
+        self._stack.push_async_callback(end_tasks, [task])
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def _connect(self, will: Message | None) -> Link:
+        return MqttLink(
+            host="127.0.0.1", port=self.port, username=USERNAME, password=PASSWORD, will=will
+        )
+
+    def kept(self) -> list[Measurement]:
+        """Return what has arrived, notes included."""
+        now = datetime.now(UTC)
+        return [one for _, one in self._inbox.measurements(now - _WIDE, now + _WIDE)]
+
+    def counted(self) -> Counter[object]:
+        """Return how many rows of each target and outcome have arrived."""
+        return count(self.kept())
+
+
+def count(rows: Iterable[Measurement]) -> Counter[object]:
+    """Count rows by target and outcome; their times the collector may have put right."""
+    return Counter((one.target, one.failure) for one in rows)
+
+
+@asynccontextmanager
+async def relay(channel: socket, port: int) -> AsyncIterator[None]:
+    """Pass on what comes to `channel`, wherever that is, to a port of this machine."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while part := await reader.read(65_536):
+                writer.write(part)
+                await writer.drain()
+        writer.close()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner, outer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            await asyncio.gather(pump(reader, outer), pump(inner, writer))
+        finally:
+            outer.transport.abort()
+
+    async with tcp_server(pass_on, channel=channel):
+        yield
