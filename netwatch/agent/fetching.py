@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import httpx
-
 from netwatch.model.errors import LinkError
+from netwatch.wire.lean_http import httpx
 
 __all__ = ["WITHIN", "Exchange", "exchange"]
 

@@ -14,11 +14,10 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
-import httpx
-
 from netwatch.model.errors import LinkError
 from netwatch.protocols import Message
 from netwatch.wire.envelope import LARGEST_MESSAGE
+from netwatch.wire.lean_http import httpx
 from netwatch.wire.topics import (
     DRAIN_TOPIC,
     acknowledgement_topic,

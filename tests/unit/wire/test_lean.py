@@ -1,19 +1,22 @@
-"""What a link over MQTT loads, and what it leaves alone."""
+"""What the links of a vantage load, and what they leave alone."""
 
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import sys
-import netwatch.wire.mqtt
-print(sorted({"dns.resolver", "aioquic", "numpy", "pandas"} & set(sys.modules)))
-import dns.resolver
-print(dns.resolver.Resolver.__name__)
+import netwatch.wire.{link}
+print(sorted({{"dns.resolver", "aioquic", "httpx._main", "pygments", "numpy"}} & set(sys.modules)))
+import dns.resolver, zstandard
+print(dns.resolver.Resolver.__name__, bool(zstandard.__version__))
 """
 
 
-def test_no_resolver_is_loaded_and_none_is_lost() -> None:
-    told = subprocess.run(
-        [sys.executable, "-c", PROGRAM], check=False, capture_output=True, text=True
-    )
-    assert told.stdout.splitlines() == ["[]", "Resolver"], told.stderr
+@pytest.mark.parametrize("link", ["mqtt", "https"])
+def test_what_is_of_no_use_is_not_loaded_and_not_lost(link: str) -> None:
+    pytest.importorskip("zstandard")
+    command = [sys.executable, "-c", PROGRAM.format(link=link)]
+    told = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert told.stdout.splitlines() == ["[]", "Resolver True"], told.stderr
