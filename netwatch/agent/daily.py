@@ -10,15 +10,22 @@ import msgspec
 from netwatch.agent.politeness import BUDGETS, COSTLY, cost_of, is_here
 from netwatch.model.measurement import Target
 
-__all__ = ["STEPS", "Budget"]
+__all__ = ["MOST_TRACES", "STEPS", "Budget", "left_out"]
 
 STEPS = (0.8, 0.9, 1.0)
 """Shares of the budget at which something is left out."""
 _DROPPED = frozenset({"http", "transfer"})
 _KEPT = frozenset({"dns", "tcp"})
-_TRACES = 20
+MOST_TRACES = 20
+"""Ways that are followed in a day."""
 _BURST = 30 * 60.0
 """Seconds a day for which a vantage may look more often than usual."""
+
+
+def left_out(step: int) -> str:
+    """Return in plain words what a step of saving leaves out."""
+    words = ("nothing", "http and transfer", "all but dns and tcp", "all but witnesses")
+    return words[step]
 
 
 class Budget(msgspec.Struct):
@@ -79,7 +86,7 @@ class Budget(msgspec.Struct):
 
     def allows_trace(self, now: datetime) -> bool:
         """Tell whether one more way may be followed today, and count it if it may."""
-        if self.step(now) > 1 or self.traces >= _TRACES:
+        if self.step(now) > 1 or self.traces >= MOST_TRACES:
             return False
         self.traces += 1
         return True

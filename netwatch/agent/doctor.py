@@ -3,32 +3,32 @@
 import asyncio
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 
+from netwatch.agent.checkup import Measure, examine_gateway, examine_line
+from netwatch.agent.clock import read_kernel_clock
 from netwatch.agent.consent import Consent, needs_consent
+from netwatch.agent.finding import Finding
+from netwatch.agent.gateway import GatewayWatch
 from netwatch.agent.identity import read_or_make_identity
+from netwatch.agent.spool import SpoolState
+from netwatch.agent.target_list import TargetList
 from netwatch.model.errors import LinkError, NetwatchError
 from netwatch.model.measurement import Target
 from netwatch.protocols import Link
 
-__all__ = ["Finding", "Patient", "default_gateway", "examine"]
+__all__ = ["Finding", "Patient", "examine"]
 
 _LEAST_FREE = 200 * 1024 * 1024
-_ROUTES = Path("/proc/net/route")
-_TUNNELS = ("tun", "tap", "wg", "ppp", "utun")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at; `mend` says what to do where it is not well."""
-
-    name: str
-    well: bool
-    text: str
-    mend: str = ""
+_FULL = 0.9
+_EARLIEST = 2026
+"""The year in which this was written: a clock that shows an earlier one is wrong."""
+_EXTRAS = {"quic": ("aioquic", "pip install 'netwatch-observatory[quic]'")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,11 @@ class Patient:
         consent: what was agreed to.
         connect: makes a link to the broker.
         now: the present.
+        measure: runs a probe; None leaves the line alone.
+        gateway: asks the default gateway.
+        spool: how full the spool is, None where it cannot be opened.
+        listed: the observatory's target list, None where there is none.
+        refused: why a newer list was refused, empty where none was.
     """
 
     folder: Path
@@ -50,26 +55,21 @@ class Patient:
     consent: Consent
     connect: Callable[[], Link]
     now: datetime
+    measure: Measure | None = None
+    gateway: GatewayWatch | None = None
+    spool: SpoolState | None = None
+    listed: TargetList | None = None
+    refused: str = ""
 
 
 async def examine(patient: Patient) -> list[Finding]:
-    """Look at everything; nothing that is found raises."""
+    """Look at everything; nothing that is found raises.
+
+    What can be seen from outside happens only where that was agreed to.
+    """
     quick = await asyncio.to_thread(_examine_machine, patient)
-    return [*quick, await _examine_broker(patient.connect)]
-
-
-def default_gateway(routes: Path = _ROUTES) -> tuple[str, str] | None:
-    """Return interface and address of the default IPv4 route, None where there is none."""
-    try:
-        lines = routes.read_text("ascii").splitlines()[1:]
-    except OSError:
-        return None
-    for line in lines:
-        fields = line.split()
-        if len(fields) > 3 and fields[1] == "00000000" and int(fields[3], 16) & 2:
-            # The kernel prints the address as one number in the machine's own byte order.
-            return fields[0], socket.inet_ntoa(bytes.fromhex(fields[2])[::-1])
-    return None
+    line = await _examine_line(patient)
+    return [*quick, *line, await _examine_broker(patient.connect)]
 
 
 def _examine_machine(patient: Patient) -> list[Finding]:
@@ -77,11 +77,28 @@ def _examine_machine(patient: Patient) -> list[Finding]:
     return [
         _examine_consent(patient),
         _examine_folder(patient.folder),
+        _examine_spool(patient.spool),
         _examine_key(patient.folder / f"agent-{patient.vantage}.key"),
-        _examine_route(),
+        _examine_clock(patient.now),
+        _examine_list(patient),
+        _examine_probes(patient.targets),
         _examine_ipv6(),
         _examine_icmp(),
     ]
+
+
+async def _examine_line(patient: Patient) -> list[Finding]:
+    """Look at gateway and witnesses, where somebody has agreed to be seen doing so."""
+    outside = any(needs_consent(target) for target in patient.targets)
+    if outside and patient.consent.granted_at() is None:
+        text = "not looked at: nobody has agreed to probing yet"
+        return [Finding("line", well=True, text=text)]
+    findings: list[Finding] = []
+    if outside and patient.gateway is not None:
+        findings.append(await examine_gateway(patient.gateway))
+    if patient.measure is not None:
+        findings += await examine_line(patient.targets, patient.measure)
+    return findings
 
 
 def _examine_consent(patient: Patient) -> Finding:
@@ -121,16 +138,58 @@ def _examine_key(path: Path) -> Finding:
     return Finding("key", well=True, text=f"{identity.id} in {path}")
 
 
-def _examine_route() -> Finding:
-    found = default_gateway()
-    if found is None:
-        mend = "plug in the cable, or join a network"
-        return Finding("gateway", well=False, text="no default route", mend=mend)
-    interface, _ = found
-    if interface.startswith(_TUNNELS):
-        mend = "leave the VPN, or let `vantage` name the network where it ends"
-        return Finding("gateway", well=False, text=f"{interface} is a tunnel", mend=mend)
-    return Finding("gateway", well=True, text=f"by {interface}")
+def _examine_spool(spool: SpoolState | None) -> Finding:
+    if spool is None:
+        mend = "stop what holds its file, or see `disk`; a damaged one is set aside by itself"
+        return Finding("spool", well=False, text="cannot be opened", mend=mend)
+    share = spool.used_bytes / spool.limit_bytes
+    text = f"{share:.0%} of {spool.limit_bytes // 2**20} MiB; {spool.waiting} batches wait"
+    if share >= _FULL:
+        mend = "raise `agent.spool_bytes`, or carry it away: netwatch agent export FILE"
+        return Finding("spool", well=False, text=text, mend=mend)
+    if spool.refused:
+        mend = "ask the observatory: it would not take them, and they are kept"
+        return Finding("spool", well=False, text=f"{spool.refused} batches refused", mend=mend)
+    return Finding("spool", well=True, text=text)
+
+
+def _examine_clock(now: datetime) -> Finding:
+    if now.year < _EARLIEST:
+        mend = "set it: timedatectl set-ntp true"
+        return Finding("clock", well=False, text=f"it shows {now:%Y-%m-%d}", mend=mend)
+    kernel = read_kernel_clock()
+    if kernel is None or kernel.synced:
+        return Finding("clock", well=True, text="kept right" if kernel else "not told")
+    # Times are put right by the collector's answers, so this alone makes nobody ill.
+    mend = "for better times: timedatectl set-ntp true"
+    return Finding("clock", well=True, text="nobody keeps it right", mend=mend)
+
+
+def _examine_list(patient: Patient) -> Finding:
+    """Look at how old the observatory's list is; an old one is used all the same."""
+    listed = patient.listed
+    if listed is None:
+        return Finding("list", well=True, text="none; the configuration's targets are used")
+    text = f"version {listed.version}, good until {listed.expires:%Y-%m-%d}"
+    if patient.refused:
+        mend = "ask the observatory; the list before it stays in use"
+        return Finding("list", well=False, text=f"refused: {patient.refused}", mend=mend)
+    if listed.expires <= patient.now:
+        mend = "let the agent reach its observatory, or ask it for a new list; this one stays"
+        return Finding("list", well=False, text=f"{text}: it is old", mend=mend)
+    return Finding("list", well=True, text=text)
+
+
+def _examine_probes(targets: Sequence[Target]) -> Finding:
+    """Look for probes that targets ask for and this installation cannot run."""
+    asked = {target.probe for target in targets}
+    for name, (module, mend) in _EXTRAS.items():
+        if name in asked and find_spec(module) is None:
+            return Finding("probes", well=False, text=f"{name} targets do not count", mend=mend)
+    if "traceroute" in asked and sys.platform != "linux":
+        mend = "leave traceroute targets out; they work on Linux only"
+        return Finding("probes", well=False, text="no traceroute here", mend=mend)
+    return Finding("probes", well=True, text=", ".join(sorted(asked)) or "none asked for")
 
 
 def _examine_ipv6() -> Finding:

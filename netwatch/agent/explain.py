@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from netwatch.agent.daily import MOST_TRACES
 from netwatch.agent.health import rung_of
-from netwatch.agent.politeness import BUDGETS, cost_of
+from netwatch.agent.politeness import BUDGETS, cost_of, is_here
 from netwatch.agent.tiers import Left, Offered
 from netwatch.config import AgentConfig
 from netwatch.model.measurement import Batch, Measurement, Observation, Target, Vantage
@@ -80,6 +81,7 @@ class Explanation:
         bytes_a_day: what probing takes, at most `budget_bytes`.
         sent_bytes_a_day: what sending the results takes.
         budget_bytes: the day's limit for probing.
+        also: what it does beside that, without a target's name.
         sends: what a batch says, in plain words.
         example: such a batch, made here and now from a made-up result.
         never_sends: what it never says.
@@ -92,6 +94,7 @@ class Explanation:
     budget_bytes: int
     sends: tuple[str, ...]
     example: Example
+    also: tuple[str, ...] = ()
     never_sends: tuple[str, ...] = (
         "your name",
         "this machine's address or name",
@@ -142,7 +145,24 @@ def explain(
             "when the agent was off, paused and by whom, and whether its own line worked",
         ),
         example=_example(vantage, rows[0] if rows else None),
+        also=_beside(rows, config),
     )
+
+
+def _beside(rows: Sequence[Explained], config: AgentConfig) -> tuple[str, ...]:
+    """Return what an agent does beside its targets' rounds."""
+    if all(is_here(Target(row.target, row.probe, row.host)) for row in rows):
+        return ()
+    seconds = config.witness_period.total_seconds()
+    told = [
+        f"every {seconds:.0f} s it asks whether your own router is there (nothing of it is sent)",
+        "when a target fails for the first time it asks that target and one control again",
+    ]
+    if config.burst:
+        told.append(
+            "when your line changes it asks five times as often, for 30 minutes a day at most"
+        )
+    return tuple(told)
 
 
 def _explain_target(
@@ -150,9 +170,11 @@ def _explain_target(
 ) -> Explained:
     """Return how often a target is asked, and what that costs."""
     period = config.period
+    times = MOST_TRACES if target.probe == "traceroute" else 0
     if rung_of(target) is not None:
         period = min(period, config.witness_period)
-    times = int(_DAY / period)
+    # Ways are followed when the line changes, and never more often than this.
+    times = times or int(_DAY / period)
     return Explained(
         target=target.id,
         probe=target.probe,

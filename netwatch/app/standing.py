@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from netwatch.agent.daily import Budget, left_out
+from netwatch.agent.politeness import BUDGETS
 from netwatch.app.clock import now
 from netwatch.app.home import membership_of, open_consent
 from netwatch.app.lists import chosen_targets, open_target_book
@@ -19,7 +21,7 @@ def vantage_status(config: Config) -> dict[str, object]:
         StoreError: the spool cannot be read.
     """
     with open_spool(config) as spool:
-        state, seen = spool.state(), spool.fact("seen")
+        state, seen, today = spool.state(), spool.fact("seen"), spool.fact("today")
     enrolled = membership_of(config)
     return {
         "vantage": config.vantage.id,
@@ -30,8 +32,22 @@ def vantage_status(config: Config) -> dict[str, object]:
         "spool_bytes": state.used_bytes,
         "spool_limit_bytes": state.limit_bytes,
         "thinned_batches": sum(state.tiers[2:]),
+        **_day_status(config, today),
         **_consent_status(config),
         **_list_status(config),
+    }
+
+
+def _day_status(config: Config, written: bytes | None) -> dict[str, object]:
+    """Return what probing took today, and what it leaves out to stay within its budget."""
+    budget = Budget(BUDGETS[config.agent.budget])
+    budget.take_up(written)
+    step = budget.step(now())
+    return {
+        "probed_bytes_today": budget.spent,
+        "probe_bytes_a_day": budget.limit,
+        "left_out_to_save": left_out(step),
+        "ways_followed_today": budget.traces,
     }
 
 

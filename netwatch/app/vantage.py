@@ -11,12 +11,13 @@ from typing import cast
 
 from netwatch.agent.consent import needs_consent
 from netwatch.agent.doctor import Finding, Patient, examine
+from netwatch.agent.gateway import GatewayWatch
 from netwatch.agent.identity import read_or_make_identity
 from netwatch.agent.list_watch import watch_mirror
 from netwatch.agent.loop import AgentParts, run_agent
 from netwatch.agent.pausing import PauseWatch
 from netwatch.agent.runner import Runner
-from netwatch.agent.spool import Spool
+from netwatch.agent.spool import Spool, SpoolState
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
 from netwatch.app.home import (
@@ -30,7 +31,7 @@ from netwatch.app.home import (
 from netwatch.app.lists import fetch_list, open_target_book, targets_of
 from netwatch.app.ways import ways_of
 from netwatch.config import Config
-from netwatch.model.errors import ConfigError
+from netwatch.model.errors import ConfigError, NetwatchError
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.plugins import load_plugin
 from netwatch.protocols import Probe
@@ -171,15 +172,32 @@ async def run_once(config: Config) -> list[Measurement]:
 async def examine_vantage(config: Config) -> list[Finding]:
     """Look for what keeps this vantage from working."""
     connect = link_factory(config.broker, broker_password(config))
+    targets, book = targets_of(config), open_target_book(config)
+    runner = Runner(load_probes(targets), now, config.agent.timeout.total_seconds())
+    refusal = book.refusal()
     patient = Patient(
         folder=folder_of(config),
         vantage=config.vantage.id,
-        targets=targets_of(config),
+        targets=targets,
         consent=open_consent(config),
         connect=lambda: connect(None),
         now=now(),
+        measure=runner.measure,
+        gateway=GatewayWatch(),
+        spool=_spool_state(config),
+        listed=book.current(),
+        refused="" if refusal is None else refusal.reason,
     )
     return await examine(patient)
+
+
+def _spool_state(config: Config) -> SpoolState | None:
+    """Return how full the spool is, None where that cannot be told."""
+    try:
+        with open_spool(config) as spool:
+            return spool.state()
+    except (NetwatchError, OSError):
+        return None
 
 
 @contextmanager

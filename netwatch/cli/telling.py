@@ -18,6 +18,7 @@ def explanation_lines(told: Explanation) -> list[str]:
             f" {row.times_a_day} times a day"
             for row in told.targets
         ),
+        *(f"Also, {text}." for text in told.also),
         *_left_lines(told),
         f"Probing takes about {told.bytes_a_day / 2**20:.1f} MiB a day.",
         f"It may take {told.budget_bytes // 2**20} MiB at most.",

@@ -66,6 +66,7 @@ _TABLE: dict[Scope, dict[str, bool]] = {
             "unavailable",
             "unknown_failure: emfile",
             "unknown_failure: enfile",
+            "unknown_failure: resolvers",
             "unknown_failure: probe",
         ),
         False,

@@ -81,7 +81,8 @@ class Measurement:
         probe: the probe's name.
         time: when it began, aware UTC.
         failure: the failure word of the step that failed, None for success.
-        scope: where the failure lies (`netwatch.model.failure.Scope`), empty for success.
+        scope: where the failure lies (`netwatch.model.failure.Scope`), empty for success;
+            `local` where the whole measurement says nothing of its target, success or not.
         alive: whether the target's host gave any answer of its own.
         seconds: how long it took in all.
         observations: one a layer, in the order in which they happened.

@@ -15,6 +15,7 @@ from datetime import datetime
 from statistics import median
 
 from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.failure import Scope
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.signals.tabulate import CONTROL
@@ -55,6 +56,9 @@ def count_speed(
     for vantage, measurement in rows:
         name = (vantage.id, vantage.country, vantage.asn)
         if name not in believed or measurement.target not in targets:
+            continue
+        if measurement.scope == Scope.LOCAL:
+            # Behind a captive portal, say, where the pace is the portal's.
             continue
         slow = slowness(measurement)
         if slow is not None:

@@ -49,11 +49,13 @@ class Steps:
     then ends with the failure. Cancellation by anyone else passes through.
     """
 
-    __slots__ = ("_operation", "_since", "_timeout", "observations")
+    __slots__ = ("_operation", "_since", "_timeout", "late", "observations")
 
     def __init__(self, *, within: float) -> None:
         self.observations: tuple[Observation, ...] = ()
         self._timeout = asyncio.timeout(within)
+        # What running out of time is called, where that is not the other side's doing.
+        self.late = ""
         self._operation = ""
         self._since = 0.0
 
@@ -95,6 +97,8 @@ class Steps:
             return
         if isinstance(error, StepError):
             word = error.word
+        elif cancelled and self.late:
+            word = self.late
         else:
             word = classify_failure(TimeoutError() if cancelled else error).word
         self.add(self._operation, word, perf_counter() - self._since)
@@ -123,9 +127,21 @@ async def resolve(host: str, steps: Steps) -> Address:
         literal = ip_address(host)
     except ValueError:
         with steps.step("resolve"):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(_RESOLVERS, _look_up, host)
+            return await _ask_resolver(host, steps)
     return (socket.AF_INET if literal.version == 4 else socket.AF_INET6), host
+
+
+async def _ask_resolver(host: str, steps: Steps) -> Address:
+    """Return the first address of `host`; a look-up that never began is our own fault."""
+    steps.late = "unknown_failure: resolvers"
+
+    def look_up() -> Address:
+        steps.late = ""
+        return _look_up(host)
+
+    found = await asyncio.get_running_loop().run_in_executor(_RESOLVERS, look_up)
+    steps.late = ""
+    return found
 
 
 async def open_connection(

@@ -5,7 +5,6 @@ import pytest
 
 from netwatch.agent import consent as module
 from netwatch.agent.consent import Consent, needs_consent
-from netwatch.agent.doctor import default_gateway
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Target
 
@@ -41,16 +40,3 @@ def test_a_file_that_is_none_of_ours_is_one_clear_line(tmp_path: Path) -> None:
     path.write_text("yes, please")
     with pytest.raises(ConfigError, match=r"consent\.json: cannot be used"):
         Consent(path).granted_at()
-
-
-def test_the_default_gateway_is_read_from_the_kernels_table(tmp_path: Path) -> None:
-    routes = tmp_path / "route"
-    head = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
-    routes.write_text(
-        head + "eth0\t0002000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\n"
-        "eth0\t00000000\t0102000A\t0003\t0\t0\t100\t00000000\n"
-    )
-    assert default_gateway(routes) == ("eth0", "10.0.2.1")
-    routes.write_text(head)
-    assert default_gateway(routes) is None
-    assert default_gateway(tmp_path / "nowhere") is None

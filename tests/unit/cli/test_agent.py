@@ -10,6 +10,7 @@ from click.testing import Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
+from netwatch.agent.daily import Budget
 from netwatch.agent.spool import Spool
 from netwatch.agent.target_list import TargetList, sign_targets
 from netwatch.app.vantage import open_spool
@@ -84,6 +85,12 @@ def test_explain_tells_everything_before_anything_is_sent(netwatch: Command) -> 
     told = json.loads(netwatch("explain", "--json").stdout)
     assert [row["times_a_day"] for row in told["targets"]] == [288, 2880]
     assert told["bytes_a_day"] <= told["budget_bytes"]
+    assert told["also"] == [], "what stays on this machine disturbs nobody"
+
+
+def test_explain_tells_of_the_router_too(netwatch: Command, tmp_path: Path) -> None:
+    far = write_config(tmp_path, "192.0.2.1")
+    assert "whether your own router" in netwatch("explain", config=far).stdout
 
 
 def test_once_measures_and_keeps_nothing(netwatch: Command, tmp_path: Path) -> None:
@@ -138,14 +145,30 @@ def test_status_tells_what_waits(netwatch: Command, tmp_path: Path) -> None:
     told = json.loads(netwatch("status", "--json").stdout)
     assert (told["vantage"], told["waiting_batches"]) == ("here", 3)
     assert 0 < told["spool_bytes"] < told["spool_limit_bytes"]
+    assert (told["probed_bytes_today"], told["left_out_to_save"]) == (0, "nothing")
     assert "waiting batches" in netwatch("status").stdout
+
+
+def test_status_tells_what_the_budget_leaves_out(netwatch: Command, tmp_path: Path) -> None:
+    fill_spool(tmp_path, 1)
+    budget = Budget()
+    budget.step(datetime.now(UTC))
+    budget.spent, budget.traces = int(0.95 * budget.limit), 3
+    config = read_config(write_config(tmp_path))
+    with open_spool(config) as spool:
+        spool.remember("today", budget.dump())
+    told = json.loads(netwatch("status", "--json").stdout)
+    assert told["left_out_to_save"] == "all but dns and tcp"
+    assert told["ways_followed_today"] == 3
+    assert told["probed_bytes_today"] == budget.spent
 
 
 def test_doctor_says_how_to_mend(netwatch: Command) -> None:
     found = netwatch("doctor", "--json")
     assert found.exit_code == 1
     told = {one["name"]: one for one in json.loads(found.stdout)}
-    assert set(told) == {"consent", "disk", "key", "gateway", "ipv6", "icmp", "broker"}
+    machine = {"consent", "disk", "spool", "key", "clock", "list", "probes", "ipv6", "icmp"}
+    assert set(told) - {"line-v4"} == machine | {"portal", "names", "broker"}
     assert told["consent"]["well"]
     assert told["key"]["well"]
     assert not told["broker"]["well"]

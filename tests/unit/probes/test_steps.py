@@ -1,9 +1,12 @@
 """Where a name leads is looked at before anything connects there."""
 
+import asyncio
 import socket
+import threading
 
 import pytest
 
+from netwatch.model.failure import Scope, failure_of
 from netwatch.model.measurement import Target
 from netwatch_probes.tcp import TcpProbe
 
@@ -37,3 +40,25 @@ async def test_a_name_of_the_hosts_own_network_is(
     steps = await TcpProbe().measure(Target("own", "tcp", name, port=9), within=5)
     assert [step.operation for step in steps] == ["resolve", "connect"]
     assert steps[0].failure is None
+
+
+async def test_a_look_up_that_never_began_is_our_own_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead resolver takes every thread there is; who waits behind has not been answered."""
+    release = threading.Event()
+
+    def hang(*_: object, **__: object) -> list[object]:
+        release.wait(10)
+        raise socket.gaierror(socket.EAI_AGAIN, "")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    targets = [Target(f"site-{n}", "tcp", f"site-{n}.example.org") for n in range(6)]
+    try:
+        found = await asyncio.gather(
+            *(TcpProbe().measure(target, within=0.3) for target in targets)
+        )
+    finally:
+        release.set()
+    words = [steps[-1].failure for steps in found]
+    assert words.count("generic_timeout_error") == 4
+    assert words.count("unknown_failure: resolvers") == 2
+    assert failure_of("unknown_failure: resolvers").scope is Scope.LOCAL
