@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from netwatch.detect.arrays import Bools, Floats, Rows, divide
 
-__all__ = ["LEAST_SPREAD", "Baseline", "hour_of_week"]
+__all__ = ["DAY", "LEAST_SPREAD", "WEEK", "Baseline", "Hours", "hour_of_week", "lag_correlation"]
 
 Shapes = npt.NDArray[np.float32]
 Hours = npt.NDArray[np.int_]
@@ -218,7 +218,7 @@ class Baseline:
         else:
             deviation = np.sqrt((np.where(finite, residual, 0) ** 2).sum(axis=0) / count)
         self.spread[rows] = np.maximum(deviation, LEAST_SPREAD)
-        self.memory[rows] = _lag_correlation(residual)
+        self.memory[rows] = lag_correlation(residual)
 
 
 def _trust(shape: Floats, residual: Floats, slots: Hours) -> Floats:
@@ -283,7 +283,7 @@ def _steps(ratio: Floats) -> Floats:
     return found
 
 
-def _lag_correlation(residual: Floats) -> Floats:
+def lag_correlation(residual: Floats) -> Floats:
     """Return the lag-1 correlation of each column, 0 to 0.95."""
     first, second = residual[:-1], residual[1:]
     both = np.isfinite(first) & np.isfinite(second)

@@ -11,6 +11,7 @@ from netwatch.detect.fusion import Fused, Fusion
 from netwatch.detect.grid import (
     binomial_evidence,
     count_evidence,
+    loss_depth,
     normal_probability,
     ratio_evidence,
     transition_matrix,
@@ -25,16 +26,15 @@ from netwatch.detect.nuisance import (
     rows_at_fault,
     sites_together,
 )
+from netwatch.detect.pace import Window, see_window
 from netwatch.detect.shadow import accept_shadows, follow_shadows
 from netwatch.detect.state import SeriesState
+from netwatch.detect.training import train, usable_rows
 
 __all__ = ["Core", "Judged", "Look"]
 
 
-_LEAST_BINS = 8
 _LEAST_COVERAGE = 0.3
-_LEAST_SHARE = 0.05
-"""A target that answers less often than this in ordinary times can tell nothing."""
 _LEAST_TEMPER = 0.12
 _JUMP = 4.0
 _MOST_RATIO = 100.0
@@ -58,6 +58,7 @@ class Look:
         time, values, totals: as given.
         ready: which rows were old enough to be judged; usable: those that are not dead.
         ordinary: what would be ordinary; ratio: current over it, NaN for no data.
+        window: where the windows of series of few counts stand, None where there are none.
         normal: rows that were ordinary before.
         shifts: how far each signal is from ordinary in each country, (signals, countries).
     """
@@ -69,6 +70,7 @@ class Look:
     usable: Bools
     ordinary: Floats
     ratio: Floats
+    window: Window | None
     normal: Bools
     shifts: Floats
 
@@ -131,15 +133,56 @@ class Core:
     def look(self, time: datetime, values: Floats, totals: Floats) -> Look:
         """Compare the interval that starts at `time` with what is ordinary; change nothing."""
         state = self.state
-        usable = self.usable()
+        usable = usable_rows(state)
         shares = np.where(state.share, divide(values, totals), values)
         ordinary = state.baseline.expect(time)
         ratio = np.minimum(divide(shares, ordinary), _MOST_RATIO)
+        window = see_window(state, time, values, ordinary)
+        if window is not None:
+            ratio = np.where(window.slow, window.ratio(ordinary, state.pace), ratio)
         ratio[~usable] = np.nan
         normal = normal_probability(state.belief) > _USUALLY
         shifts = country_shifts(self._groups, ratio, normal)
         ready = state.ready.copy()
-        return Look(time, values, totals, ready, usable, ordinary, ratio, normal, shifts)
+        return Look(
+            time=time,
+            values=values,
+            totals=totals,
+            ready=ready,
+            usable=usable,
+            ordinary=ordinary,
+            ratio=ratio,
+            window=window,
+            normal=normal,
+            shifts=shifts,
+        )
+
+    def _look_away(self, time: datetime, values: Floats, totals: Floats) -> Look:
+        """Return what can be seen where nothing is known yet: nothing."""
+        size = len(values)
+        none, nothing = np.zeros(size, dtype=bool), np.full(size, np.nan)
+        shifts = np.full((self._groups.signals, self._groups.countries), np.nan)
+        usual = normal_probability(self.state.belief) > _USUALLY
+        return Look(time, values, totals, none, none, np.zeros(size), nothing, usual, shifts)
+
+    def _judge_nothing(self, look: Look) -> Judged:
+        """Let an interval pass in which every series only teaches."""
+        state, size = self.state, len(look.ratio)
+        state.belief = update_belief(state.belief, self._matrix, np.zeros(state.belief.shape))
+        state.frozen = np.full(size, np.nan)
+        self._train(look.time, look.values, look.totals)
+        none, ones = np.full(size, np.nan), np.ones(size)
+        return Judged(
+            ready=look.ready,
+            usable=look.usable,
+            ratio=none,
+            low=none,
+            high=none,
+            probability=1 - normal_probability(state.belief),
+            coverage=ones,
+            count=np.ones(size, np.intp),
+            fused=self._fusion.fuse(none, np.zeros(size), ones),
+        )
 
     def judge(self, look: Look, faulty: Bools, held: Bools) -> Judged:
         """Judge what `look` saw, and learn from it where not `held`.
@@ -149,23 +192,53 @@ class Core:
         these rows may be a part.
         """
         state, time, totals = self.state, look.time, look.totals
+        if not look.ready.any() and not held.any():
+            return self._judge_nothing(look)
         ratio = look.ratio.copy()
-        ratio[rows_at_fault(self._groups, faulty)] = np.nan
+        fault = rows_at_fault(self._groups, faulty)
+        ratio[fault] = np.nan
         ratio[sites_together(self._groups, ratio, look.normal)] = np.nan
         trials = independent_trials(state.baseline, totals)
-        low, high = self._intervals(ratio, trials)
-        weighed = self._weigh(ratio, low, high, look.usable)
+        # What is judged once an hour counts as it was until then.
+        lasting = self._fill_windows(look.window, ratio, fault)
+        low, high = self._intervals(lasting, trials)
+        weighed = self._weigh(lasting, low, high, look.usable)
+        wider = self._composites.rows
+        ratio[wider] = lasting[wider]
         self._weigh_evidence(ratio, trials)
         self._learn(time, ratio, held)
         self._shadow(look, ratio)
         if not state.ready.all():
-            self._train(time, look.values, totals)
+            train(
+                state,
+                time,
+                bins=(look.values, totals),
+                least_history=self._least_history,
+                layout=(self._composites, self._kin),
+            )
         coverage, count = np.ones(len(ratio)), np.ones(len(ratio), np.intp)
         coverage[self._composites.rows] = weighed.coverage
         count[self._composites.rows] = weighed.count
         chance = 1 - normal_probability(state.belief)
-        fused = self._fusion.fuse(ratio, chance, self._observations(totals))
+        fused = self._fusion.fuse(
+            lasting,
+            chance,
+            depth=loss_depth(state.belief),
+            observations=self._observations(totals),
+        )
         return Judged(look.ready, look.usable, ratio, low, high, chance, coverage, count, fused)
+
+    def _fill_windows(self, window: Window | None, ratio: Floats, fault: Bools) -> Floats:
+        """Move windows on by a bin; return `ratio` with the last one's where none is over."""
+        state = self.state
+        if window is None:
+            return ratio.copy()
+        trusted = window.slow & ~fault
+        state.counted = np.where(trusted, window.counted, state.counted)
+        state.awaited = np.where(trusted, window.awaited, state.awaited)
+        state.counted[window.due], state.awaited[window.due] = 0, 0
+        state.ratio[window.due & np.isnan(ratio)] = np.nan
+        return np.where(window.slow & ~window.due, state.ratio, ratio)
 
     def _observations(self, totals: Floats) -> Floats:
         """Return how many answers each series of shares has in ordinary times, else infinity."""
@@ -175,12 +248,6 @@ class Core:
         parts = found[composites.networks]
         found[composites.rows] = np.bincount(composites.groups, parts, len(composites.rows))
         return found
-
-    def usable(self) -> Bools:
-        """Return which series have an ordinary level that is not dead."""
-        level, share = self.state.baseline.level, self.state.share
-        dead = np.isneginf(level) | (share & (np.exp(level) < _LEAST_SHARE))
-        return np.asarray(self.state.ready & ~dead)
 
     def _intervals(self, ratio: Floats, trials: Floats) -> tuple[Floats, Floats]:
         """Return the 95 % intervals of every ratio from its own noise."""
@@ -241,7 +308,7 @@ class Core:
         since = np.where(np.isfinite(state.frozen), state.frozen, time.timestamp())
         state.frozen = np.where(held, since, np.nan)
         weight[held | ~state.ready] = 0
-        state.baseline.learn(time, self._width, ratio, weight)
+        state.baseline.learn(time, self._width, ratio, weight * state.pace)
 
     def _shadow(self, look: Look, ratio: Floats) -> None:
         """Let shadow levels learn; once an hour, take up those that are ordinary by now."""
@@ -249,55 +316,3 @@ class Core:
         follow_shadows(state, time, ratio=ratio, values=look.values, ordinary=look.ordinary)
         if time.timestamp() % 3600 < state.width and len(self._kin.entity):
             accept_shadows(state, time, ratio=ratio, kin=self._kin, composites=self._composites)
-
-    def _train(self, time: datetime, values: Floats, totals: Floats) -> None:
-        """Keep the bin for the young series; give those that are old enough their baseline."""
-        state = self.state
-        state.training.add(time, values, totals)
-        age = time.timestamp() + state.width - state.first
-        old = ~state.ready & (age >= self._least_history.total_seconds())
-        old[self._composites.rows] = False
-        for share in (False, True):
-            rows = np.flatnonzero(old & (state.share == share))
-            if len(rows):
-                self._fit(rows, share=share)
-        if not state.ready[self._composites.rows].all():
-            self._fit_composites()
-        if state.ready.all():
-            state.training.clear()
-
-    def _fit(self, rows: Rows, *, share: bool) -> None:
-        """Warm-start `rows` from the training span; the too sparse wait on."""
-        state = self.state
-        values, totals = state.training.matrix(rows)
-        enough = np.isfinite(values).sum(axis=0) >= _LEAST_BINS
-        rows, values, totals = rows[enough], values[:, enough], totals[:, enough]
-        if not len(rows):
-            return
-        state.baseline.fit(rows, state.training.times, values, totals if share else None)
-        state.ready[rows] = True
-
-    def _fit_composites(self) -> None:
-        """Warm-start the wider series whose networks are ready from what those were."""
-        state, composites, usable = self.state, self._composites, self.usable()
-        known = np.bincount(
-            composites.groups, state.ready[composites.networks], len(composites.rows)
-        )
-        waiting = np.flatnonzero(~state.ready[composites.rows] & (known > 0))
-        if not len(waiting):
-            return
-        values, totals = state.training.matrix(np.arange(len(state.keys)))
-        shares = np.where(state.share, divide(values, totals), values)
-        none = np.zeros(len(state.keys))
-        past = np.array(
-            [
-                weigh_networks(
-                    composites, divide(row, state.baseline.expect(time)), usable, none
-                ).level
-                for time, row in zip(state.training.times, shares, strict=True)
-            ]
-        )
-        for group in waiting:
-            row = int(composites.rows[group])
-            state.baseline.fit_composite(row, state.training.times, past[:, group])
-            state.ready[row] = True

@@ -1,7 +1,7 @@
 """The detector: bins in, levels out, one interval after another."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ from netwatch.detect.shadow import describe_shadow
 from netwatch.detect.state import SeriesState
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.series import ACTIVE_SIGNALS, FUSED_SIGNAL, Bin, Level, SeriesKey
+from netwatch.model.series import ACTIVE_SIGNALS, FUSED_SIGNAL, OWN_SIGNALS, Bin, Level, SeriesKey
 
 __all__ = ["DetectorMark", "GridDetector"]
 
@@ -61,7 +61,7 @@ class GridDetector:
         expected: Collection[SeriesKey] = (),
     ) -> list[Level]:
         """Judge the interval that starts at `time`; see `netwatch.protocols.Detector`."""
-        bins = [entry for entry in bins if entry.series.entity not in self._networks]
+        bins = [entry for entry in bins if not self._is_composed(entry.series)]
         self.admit([entry.series for entry in bins], time)
         state = self._core.state
         values = np.full(len(state.keys), np.nan)
@@ -76,6 +76,17 @@ class GridDetector:
         judged = self.judge(time, values, totals, frozen=frozen)
         alone = [self.level(judged, row, time) for row in np.flatnonzero(judged.ready).tolist()]
         return alone + self.fused_levels(judged, time)
+
+    def weigh_in(self, evidence: Mapping[SeriesKey, float]) -> None:
+        """Take log likelihood ratios of a loss from elsewhere, before the next interval."""
+        rows = self._core.state.rows
+        known = [key for key in evidence if key in rows]
+        places = np.array([rows[key] for key in known], np.intp)
+        self._core.weigh_in(places, np.array([evidence[key] for key in known], float))
+
+    def _is_composed(self, key: SeriesKey) -> bool:
+        """Return whether a series is the weighted mean of those of its entity's networks."""
+        return key.entity in self._networks and key.signal not in OWN_SIGNALS
 
     def admit(self, keys: Sequence[SeriesKey], time: datetime) -> None:
         """Make rows for the series among `keys` that are new, and for what they are parts of."""
@@ -241,6 +252,8 @@ class GridDetector:
         found: dict[SeriesKey, None] = {}
         for key in keys:
             for scope in self._atlas.ancestors(key.entity):
+                if key.signal in OWN_SIGNALS:
+                    break
                 wider = SeriesKey(key.signal, scope)
                 known = wider in self._core.state.rows or scope not in self._networks
                 if not known and key.entity in self._networks[scope]:
@@ -253,7 +266,7 @@ class GridDetector:
         members = []
         for key, row in rows.items():
             networks = self._networks.get(key.entity)
-            if networks is not None:
+            if networks is not None and self._is_composed(key):
                 parts = {
                     found: weight
                     for entity, weight in networks.items()

@@ -70,12 +70,15 @@ class Fusion:
         self._sight = np.array([_SIGHT.get(name, _USUAL_SIGHT) for name in names])
         self._cap = np.array([_CAPS.get(name, _USUAL_CAP) for name in names])
 
-    def fuse(self, ratio: Floats, probability: Floats, observations: Floats) -> Fused:
+    def fuse(
+        self, ratio: Floats, probability: Floats, *, depth: Floats, observations: Floats
+    ) -> Fused:
         """Return what the rows say together.
 
         Args:
             ratio: current over ordinary, NaN for no data.
             probability: that each row is below ordinary.
+            depth: what is left if it is, in the mean over what is believed.
             observations: how many independent ones are behind each row in ordinary times,
                 infinite where they are many or unknown.
         """
@@ -96,7 +99,9 @@ class Fusion:
         none = np.bincount(self._entity, eligible & seen, self.size) == 0
         rows = self._leading(ratio[self._rows], eligible | none[self._entity])
         value = np.where(rows >= 0, ratio[rows], np.nan)
-        demand = ~leads & (together > _AGREES) & (value > _DEMAND) & self._assured(factor, seen)
+        mild = agreeing & (depth[self._rows] > _DEMAND)
+        mildly = np.bincount(self._entity, mild, self.size) > 0
+        demand = ~leads & (together > _AGREES) & mildly & self._assured(factor, seen)
         together = np.where(demand, np.minimum(together, _AGREES), together)
         return Fused(rows, value, np.where(leads, alone, together), demand)
 

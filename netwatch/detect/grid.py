@@ -19,6 +19,7 @@ __all__ = [
     "Belief",
     "binomial_evidence",
     "count_evidence",
+    "loss_depth",
     "normal_probability",
     "ratio_evidence",
     "start_belief",
@@ -124,6 +125,12 @@ def update_belief(belief: Belief, matrix: Floats, evidence: Floats) -> Belief:
     # A floor keeps a depth that was ruled out for weeks reachable within one bin.
     moved = np.maximum(moved, 1e-12)
     return np.asarray(moved / moved.sum(axis=1, keepdims=True))
+
+
+def loss_depth(belief: Belief) -> Floats:
+    """Return what is left of each series if it is below ordinary, in the mean, shape (n,)."""
+    lost = belief[:, ~NORMAL]
+    return np.asarray(lost @ GRID[~NORMAL] / lost.sum(axis=1, dtype=np.float64))
 
 
 def normal_probability(belief: Belief) -> Floats:

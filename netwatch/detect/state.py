@@ -1,7 +1,9 @@
 """Everything a detector remembers, as arrays with one row a series; saved and loaded whole."""
 
 import io
+import math
 import zipfile
+from bisect import bisect_left
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 
@@ -9,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from netwatch.detect.arrays import Bools, Floats, Singles
+from netwatch.detect.arrays import Bools, Floats, Rows, Singles
 from netwatch.detect.baseline import Baseline
 from netwatch.detect.grid import GRID, Belief, start_belief
 from netwatch.model.entity import Entity
@@ -19,7 +21,7 @@ from netwatch.model.series import SeriesKey
 __all__ = ["SeriesState", "Training"]
 
 
-_VERSION = 3
+_VERSION = 4
 _NEVER = float("nan")
 
 
@@ -28,6 +30,7 @@ class _Head(msgspec.Struct):
 
     version: int
     width: float
+    began: float
     keys: list[tuple[str, str]]
     times: list[float]
 
@@ -49,6 +52,12 @@ class Training:
     def matrix(self, rows: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return values and totals of `rows`, each of shape (time, series)."""
         return _stack(self.values, rows), _stack(self.totals, rows)
+
+    def keep_from(self, time: datetime) -> None:
+        """Forget what came before `time`."""
+        past = bisect_left(self.times, time)
+        for kept in (self.times, self.values, self.totals):
+            del kept[:past]
 
     def clear(self) -> None:
         """Forget it all."""
@@ -73,17 +82,22 @@ class SeriesState:
         baseline: what is ordinary for each.
         belief: probability of each depth, (n, G).
         ratio: current over ordinary at the last bin with data; NaN before the first.
-        first: Unix time of the first bin; ready: whether an ordinary level is known.
+        first: Unix time of the first bin with data, NaN before it.
+        ready: whether an ordinary level is known.
         share: whether values are successes out of a total.
         frozen: Unix time since when nothing is learned, NaN while it is.
         low_since, low_at: Unix time of the first and the newest bin of the present loss; the
             latter stays after its end. NaN for none.
         shadow: what a low series has been at of late, in shares of ordinary; NaN for others.
         gain: how much more is counted than is ordinary, of late.
+        pace: how many bins are judged together; counted, awaited: counts in the present window,
+            and ordinary ones.
         width: bin width in seconds.
+        began: Unix time of the first interval in which there was any series.
     """
 
     width: float
+    began: float = math.inf
     keys: list[SeriesKey] = field(default_factory=list)
     rows: dict[SeriesKey, int] = field(default_factory=dict)
     baseline: Baseline = field(default_factory=Baseline)
@@ -97,18 +111,22 @@ class SeriesState:
     low_at: Floats = field(default_factory=lambda: np.zeros(0))
     shadow: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
     gain: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
+    pace: Rows = field(default_factory=lambda: np.zeros(0, np.intp))
+    counted: Floats = field(default_factory=lambda: np.zeros(0))
+    awaited: Floats = field(default_factory=lambda: np.zeros(0))
     training: Training = field(default_factory=Training)
 
     def add(self, keys: list[SeriesKey], time: datetime) -> None:
         """Make rows for series that were never seen before."""
         count = len(keys)
+        self.began = min(self.began, time.timestamp())
         for key in keys:
             self.rows[key] = len(self.keys)
             self.keys.append(key)
         self.baseline.grow(count)
         self.belief = np.concatenate([self.belief, start_belief(count)])
         self.ratio = np.concatenate([self.ratio, np.full(count, _NEVER)])
-        self.first = np.concatenate([self.first, np.full(count, time.timestamp())])
+        self.first = np.concatenate([self.first, np.full(count, _NEVER)])
         self.ready = np.concatenate([self.ready, np.zeros(count, dtype=bool)])
         self.share = np.concatenate([self.share, np.zeros(count, dtype=bool)])
         self.frozen = np.concatenate([self.frozen, np.full(count, _NEVER)])
@@ -116,6 +134,9 @@ class SeriesState:
         self.low_at = np.concatenate([self.low_at, np.full(count, _NEVER)])
         self.shadow = np.concatenate([self.shadow, np.full(count, _NEVER, np.float32)])
         self.gain = np.concatenate([self.gain, np.zeros(count, np.float32)])
+        self.pace = np.concatenate([self.pace, np.ones(count, np.intp)])
+        self.counted = np.concatenate([self.counted, np.zeros(count)])
+        self.awaited = np.concatenate([self.awaited, np.zeros(count)])
 
     def copy(self) -> "SeriesState":
         """Return the same state, which goes its own way from here; the series stay shared."""
@@ -134,6 +155,7 @@ class SeriesState:
         head = _Head(
             version=_VERSION,
             width=self.width,
+            began=self.began,
             keys=[(key.signal, str(key.entity)) for key in self.keys],
             times=[time.timestamp() for time in self.training.times],
         )
@@ -158,7 +180,8 @@ class SeriesState:
             head = msgspec.json.decode(arrays["head"].tobytes(), type=_Head)
             if (head.version, head.width) != (_VERSION, width):
                 raise StoreError("checkpoint: written with another version or bin width")
-            state = cls(width=width, keys=[SeriesKey(s, Entity.parse(e)) for s, e in head.keys])
+            keys = [SeriesKey(signal, Entity.parse(entity)) for signal, entity in head.keys]
+            state = cls(width=width, began=head.began, keys=keys)
             for name in _ARRAYS:
                 setattr(state, name, arrays[name])
             for name in _LEARNED:
@@ -173,6 +196,6 @@ class SeriesState:
 
 _ARRAYS = (
     *("belief", "ratio", "first", "ready", "share", "frozen"),
-    *("low_since", "low_at", "shadow", "gain"),
+    *("low_since", "low_at", "shadow", "gain", "pace", "counted", "awaited"),
 )
 _LEARNED = tuple(entry.name for entry in fields(Baseline))

@@ -18,7 +18,12 @@ HALF_HOUR = timedelta(minutes=30)
 def fuse(ratio: list[float], probability: list[float], observations: list[float]) -> Fused:
     """Return what one entity's probing, telescope and agents say together."""
     fusion = Fusion(np.zeros(3, np.intp), SIGNALS, np.array([True, False, False]))
-    return fusion.fuse(np.array(ratio), np.array(probability), np.array(observations))
+    return fusion.fuse(
+        np.array(ratio),
+        np.array(probability),
+        depth=np.array(ratio),
+        observations=np.array(observations),
+    )
 
 
 def test_two_passive_signals_tell_what_the_active_one_does_not_see() -> None:
