@@ -1,0 +1,96 @@
+"""A whole agent that is stopped and started again: what it did today it still knows."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from servers import until
+
+from netwatch.agent import loop
+from netwatch.agent.daily import Budget
+from netwatch.agent.gateway import GatewayWatch
+from netwatch.agent.loop import AgentParts, run_agent
+from netwatch.agent.politeness import BUDGETS
+from netwatch.agent.spool import Spool
+from netwatch.config import AgentConfig, Duration
+from netwatch.model.measurement import Observation, Target, Vantage
+from netwatch.wire.memory import MemoryBroker, MemoryLink
+
+SITE = Target("site", "http", "198.51.100.1")
+CONFIG = AgentConfig(period=Duration(seconds=0.2), seal=Duration(seconds=0.1), budget="low")
+
+
+class Outside:
+    """Answers as a machine elsewhere would, without a packet."""
+
+    name = "http"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
+        self.asked += 1
+        return (Observation("connect", None, 0.01),)
+
+
+@pytest.fixture(autouse=True)
+def _no_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine's own gateway is not asked by a test."""
+    monkeypatch.setattr(loop, "GatewayWatch", lambda: GatewayWatch(look=dict))
+
+
+@asynccontextmanager
+async def running(spool: Spool, probe: Outside) -> AsyncIterator[None]:
+    broker = MemoryBroker()
+    parts = AgentParts(
+        vantage=Vantage("a1"),
+        targets=[SITE],
+        probes={"http": probe},
+        connect=lambda will: MemoryLink(broker, will=will),
+        spool=spool,
+        clock=lambda: datetime.now(UTC),
+        config=CONFIG,
+    )
+    task = asyncio.ensure_future(run_agent(parts))
+    try:
+        yield
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def today(spool: Spool) -> Budget:
+    budget = Budget()
+    budget.take_up(spool.fact("today"))
+    return budget
+
+
+async def test_a_days_budget_is_one_days_whatever_is_restarted(tmp_path: Path) -> None:
+    with Spool(tmp_path / "a1.sqlite", vantage=Vantage("a1"), born=datetime.now(UTC)) as spool:
+        first = Outside()
+        async with running(spool, first):
+            await until(lambda: first.asked == 1)
+        spent = today(spool).spent
+        assert spent == 20_000
+        # As if it had gone on all day: above 80 % no page is asked for.
+        written = today(spool)
+        written.spent = int(0.81 * BUDGETS["low"])
+        spool.remember("today", written.dump())
+        second = Outside()
+        async with running(spool, second):
+            await asyncio.sleep(0.5)
+        assert second.asked == 0
+        assert today(spool).spent == written.spent
+
+
+async def test_damaged_counts_stop_nobody(tmp_path: Path) -> None:
+    with Spool(tmp_path / "a1.sqlite", vantage=Vantage("a1"), born=datetime.now(UTC)) as spool:
+        spool.remember("today", b"\xff\x00 nonsense")
+        probe = Outside()
+        async with running(spool, probe):
+            await until(lambda: probe.asked == 1)
+        assert today(spool).spent == 20_000
