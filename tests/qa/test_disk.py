@@ -53,7 +53,7 @@ async def test_a_full_disk_stops_no_measuring_and_is_got_over(tmp_path: Path) ->
         host, port = await bench.tcp(visitors)
         targets = tuple(Target(f"{IT}-{number}", "tcp", host, port=port) for number in range(20))
         observatory = await bench.stack.enter_async_context(Observatory(tmp_path, targets))
-        house = House(str(folder), ("127.0.0.1", observatory.port), disk=MIB, limit=MIB)
+        house = House(str(folder), ("127.0.0.1", observatory.port), disk=MIB)
         async with Watch(Job(targets, period=0.5, house=house)) as watch:
             await wait(watch, lambda: len(watch.heard) > 20)
             ballast = watch.root / folder.relative_to("/") / "ballast"

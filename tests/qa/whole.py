@@ -38,14 +38,12 @@ class House:
         broker: address and port.
         tls: whether the broker speaks TLS.
         disk: bytes of a disk of its own that the folder is, 0 for this machine's.
-        limit: bytes that the spool may take.
     """
 
     folder: str
     broker: tuple[str, int]
     tls: bool = False
     disk: int = 0
-    limit: int = 64 * 1024 * 1024
 
     def connect(self, will: Message | None) -> Link:
         """Make a link to the broker."""
@@ -66,11 +64,11 @@ class TellingSpool(Spool):
             self._follow(one)
             self.tell(one, dict(self._states), frozenset(self._flags))
 
-    def __init__(self, path: Path, tell: Tell, *, born: datetime, limit: int) -> None:
+    def __init__(self, path: Path, tell: Tell, *, born: datetime) -> None:
         self._states = dict.fromkeys((4, 6), HealthState.UNKNOWN)
         self._flags: set[str] = set()
         self.tell = tell
-        super().__init__(path, vantage=VANTAGE, born=born, limit=limit)
+        super().__init__(path, vantage=VANTAGE, born=born)
 
     def _follow(self, one: Measurement) -> None:
         for family in self._states:
@@ -95,7 +93,7 @@ async def be_whole(
         namespaces.own_mounts()
         size = f"size={house.disk}"
         subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder], check=True)  # noqa: ASYNC221 - nothing runs yet
-    spool = TellingSpool(folder / "spool.sqlite", tell, born=clock(), limit=house.limit)
+    spool = TellingSpool(folder / "spool.sqlite", tell, born=clock())
     await run_agent(
         AgentParts(
             vantage=VANTAGE,
