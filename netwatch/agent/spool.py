@@ -24,7 +24,7 @@ from netwatch.agent.joining import (
     join_ranges,
     split_dated,
 )
-from netwatch.agent.spool_file import open_or_set_aside
+from netwatch.agent.spool_file import open_or_set_aside, room_on_disk
 from netwatch.model.clocks import Timeline
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Vantage
@@ -82,7 +82,8 @@ class Spool:
         path: the file; made where it is missing.
         vantage: whose measurements these are.
         born: the present, which names the first sequence of a new file.
-        limit: bytes that file and log may take together, at least 1 MiB.
+        limit: bytes that file and log may take together, at least 1 MiB; of a disk that has
+            less to give they take less.
         pack: turns a batch into a message.
     """
 
@@ -104,14 +105,10 @@ class Spool:
         self._database = open_or_set_aside(path, born)
         self._file = self._database.connection
         self._page = self._number("PRAGMA page_size")
-        self._pages = max(limit, _LEAST_LIMIT) // self._page
+        self._limit, self._pages = max(limit, _LEAST_LIMIT), 0
+        self._fit_disk()
         with self._database.writing():
             self._start_sequences(int(born.timestamp()))
-        log_pages = int(self._pages * _BEHIND)
-        with self._database.reading():
-            self._file.execute(f"PRAGMA journal_size_limit = {log_pages * self._page}")
-            self._file.execute(f"PRAGMA wal_autocheckpoint = {min(1000, log_pages // 2)}")
-            self._file.execute(f"PRAGMA max_page_count = {self._pages - log_pages}")
 
     def __enter__(self) -> Self:
         return self
@@ -136,6 +133,7 @@ class Spool:
     def seal(self) -> int:
         """Turn everything appended into batches, making room if need be; return how many."""
         made = 0
+        self._fit_disk()
         # What has left the machine must not be lost by it: a sequence is used once.
         self._set_durable(durable=True)
         try:
@@ -348,6 +346,21 @@ class Spool:
         )
         query = "SELECT id FROM timeline WHERE boot = ? AND shift = ?"
         return int(self._file.execute(query, line).fetchone()[0])
+
+    def _fit_disk(self) -> None:
+        """Keep to the limit, or to less where the disk has less to give.
+
+        A log that fills a disk to its last byte can never be brought into the file again.
+        """
+        pages = min(self._limit, room_on_disk(self._database.path)) // self._page
+        if pages == self._pages:
+            return
+        self._pages = pages
+        log_pages = int(pages * _BEHIND)
+        with self._database.reading():
+            self._file.execute(f"PRAGMA journal_size_limit = {log_pages * self._page}")
+            self._file.execute(f"PRAGMA wal_autocheckpoint = {min(1000, log_pages // 2)}")
+            self._file.execute(f"PRAGMA max_page_count = {pages - log_pages}")
 
     def _filled(self) -> float:
         """Return how much of the file's share of the limit is used, 0 to 1."""

@@ -1,15 +1,21 @@
 """The spool's file: its tables, and what is done about a damaged one."""
 
 import logging
+import shutil
 from datetime import datetime
 from pathlib import Path
 
 from netwatch.database import Database
 from netwatch.model.errors import StoreError
 
-__all__ = ["open_or_set_aside"]
+__all__ = ["open_or_set_aside", "room_on_disk"]
 
 _log = logging.getLogger("netwatch.agent.spool")
+_KEPT_FREE = 200 * 1024 * 1024
+_KEPT_SHARE = 10
+"""A tenth of the disk, at most 200 MiB, is left to others."""
+_LEAST_ROOM = 512 * 1024
+_PIECES = ("", "-wal", "-shm")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS live (
     id INTEGER PRIMARY KEY,
@@ -52,11 +58,26 @@ def open_or_set_aside(path: Path, born: datetime) -> Database:
         reason = str(error)
     aside = path.with_name(f"{path.name}.damaged-{born:%Y%m%dT%H%M%S}")
     _log.error("spool: %s is damaged (%s); kept as %s, beginning anew", path, reason, aside.name)
-    for ending in ("", "-wal", "-shm"):
+    for ending in _PIECES:
         piece = path.with_name(path.name + ending)
         if piece.exists():
             piece.rename(aside.with_name(aside.name + ending))
     return Database(path, _SCHEMA, durable=False)
+
+
+def room_on_disk(path: Path) -> int:
+    """Return how many bytes the spool may take of its disk, at least what it has already.
+
+    Raises:
+        StoreError: the disk cannot be asked.
+    """
+    try:
+        disk = shutil.disk_usage(path.parent)
+        pieces = [path.with_name(path.name + ending) for ending in _PIECES]
+        own = sum(piece.stat().st_size for piece in pieces if piece.exists())
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+    return max(own + disk.free - min(disk.total // _KEPT_SHARE, _KEPT_FREE), own, _LEAST_ROOM)
 
 
 def _brought_up(database: Database) -> Database:
