@@ -9,6 +9,7 @@ from netwatch.detect.arrays import Bools, Floats, Rows, divide
 from netwatch.detect.composite import Composites, Weighed, make_composites, weigh_networks
 from netwatch.detect.fusion import Fused, Fusion
 from netwatch.detect.grid import (
+    NORMAL,
     binomial_evidence,
     count_evidence,
     loss_depth,
@@ -47,6 +48,7 @@ _MOST_DEGREES_TOGETHER = 8.0
 """The same for the mean of many networks, in which wild bins average out."""
 
 
+_NOTHING_LENT: tuple[Rows, Floats] = np.zeros(0, np.intp), np.zeros(0)
 _NO_GROUPS = Groups(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, dtype=bool))
 
 
@@ -110,6 +112,7 @@ class Core:
         self._matrix = transition_matrix(width)
         self._likely = transition_matrix(width, expected=True)
         self._expected: Rows = np.zeros(0, np.intp)
+        self._lent = _NOTHING_LENT
         self._nuisance = NuisanceTest(width)
         self._composites = make_composites([])
         self._groups = _NO_GROUPS
@@ -124,6 +127,10 @@ class Core:
     def expect_losses(self, rows: Rows) -> None:
         """Say in which rows a loss is expected in the next interval, as on the days before."""
         self._expected = rows
+
+    def weigh_in(self, rows: Rows, ratios: Floats) -> None:
+        """Take log likelihood ratios of a loss in `rows`, known elsewhere, for one interval."""
+        self._lent = rows, ratios
 
     def step(self, time: datetime, values: Floats, totals: Floats, held: Bools) -> Judged:
         """Judge the interval that starts at `time`, and learn from it where not `held`."""
@@ -157,33 +164,6 @@ class Core:
             shifts=shifts,
         )
 
-    def _look_away(self, time: datetime, values: Floats, totals: Floats) -> Look:
-        """Return what can be seen where nothing is known yet: nothing."""
-        size = len(values)
-        none, nothing = np.zeros(size, dtype=bool), np.full(size, np.nan)
-        shifts = np.full((self._groups.signals, self._groups.countries), np.nan)
-        usual = normal_probability(self.state.belief) > _USUALLY
-        return Look(time, values, totals, none, none, np.zeros(size), nothing, usual, shifts)
-
-    def _judge_nothing(self, look: Look) -> Judged:
-        """Let an interval pass in which every series only teaches."""
-        state, size = self.state, len(look.ratio)
-        state.belief = update_belief(state.belief, self._matrix, np.zeros(state.belief.shape))
-        state.frozen = np.full(size, np.nan)
-        self._train(look.time, look.values, look.totals)
-        none, ones = np.full(size, np.nan), np.ones(size)
-        return Judged(
-            ready=look.ready,
-            usable=look.usable,
-            ratio=none,
-            low=none,
-            high=none,
-            probability=1 - normal_probability(state.belief),
-            coverage=ones,
-            count=np.ones(size, np.intp),
-            fused=self._fusion.fuse(none, np.zeros(size), ones),
-        )
-
     def judge(self, look: Look, faulty: Bools, held: Bools) -> Judged:
         """Judge what `look` saw, and learn from it where not `held`.
 
@@ -192,8 +172,6 @@ class Core:
         these rows may be a part.
         """
         state, time, totals = self.state, look.time, look.totals
-        if not look.ready.any() and not held.any():
-            return self._judge_nothing(look)
         ratio = look.ratio.copy()
         fault = rows_at_fault(self._groups, faulty)
         ratio[fault] = np.nan
@@ -296,6 +274,9 @@ class Core:
         with np.errstate(invalid="ignore"):
             steady = np.abs(ratio - state.ratio) <= bound
         evidence *= np.where(steady, temper, 1.0)[:, None]
+        rows, ratios = self._lent
+        evidence[rows] += ratios[:, None] * ~NORMAL
+        self._lent = _NOTHING_LENT
         likely, before = self._expected, state.belief
         state.belief = update_belief(before, self._matrix, evidence)
         state.belief[likely] = update_belief(before[likely], self._likely, evidence[likely])
