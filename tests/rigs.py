@@ -1,7 +1,10 @@
 """An uplink, a real Mosquitto and a real collector with its doors, on loopback."""
 
 import asyncio
+import os
+import signal
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -9,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from servers import PASSWORD, USERNAME, free_port, mosquitto
+from servers import PASSWORD, USERNAME, free_port, mosquitto, need, wait_for_port
 from starlette.applications import Starlette
 
 from netwatch.agent.identity import Identity
@@ -33,11 +37,11 @@ from netwatch.signals.attendance import Attendance, AttendanceEvent
 from netwatch.store.memory import MemoryStore
 from netwatch.together import end_tasks
 from netwatch.wire.drain import Drain
-from netwatch.wire.mqtt import MqttLink
+from netwatch.wire.mqtt import MqttLink, MqttSession
 from netwatch.wire.signing import PRESENCE
 from netwatch.worker import Worker
 
-__all__ = ["Rig", "now", "running", "two_listeners"]
+__all__ = ["Broker", "Rig", "now", "running", "two_listeners"]
 
 
 def now() -> datetime:
@@ -75,12 +79,15 @@ class Rig:
     drain: Drain | None = None
     shared: bool = False
     settle: timedelta = timedelta(seconds=1)
+    will_delay: int = 0
     mailbox: Mailbox = field(default_factory=Mailbox)
     store: MemoryStore = field(default_factory=MemoryStore)
     tally: Tally = field(default_factory=Tally)
     agents: dict[str, Identity] = field(default_factory=dict)
     collector_key: Identity = field(default_factory=lambda: Identity(Ed25519PrivateKey.generate()))
     numbers: Iterator[int] = field(default_factory=count)
+    since: datetime = datetime(2000, 1, 1, tzinfo=UTC)
+    until: datetime = datetime(2100, 1, 1, tzinfo=UTC)
 
     def connect(self, will: Message | None) -> Link:
         return MqttLink(
@@ -133,6 +140,22 @@ class Rig:
             type(base)(data=str(self.folder / "data"), uplink=rungs, vantage=vantage), patience=2
         )
 
+    def way(self, port: int, agent: str = "a1") -> tuple[Way, ...]:
+        """Return the way through a port to the broker, with the session of an agent."""
+
+        def connect(will: Message | None) -> Link:
+            return MqttLink(
+                host="127.0.0.1",
+                port=port,
+                username=USERNAME,
+                password=PASSWORD,
+                session=MqttSession(agent, will_delay=self.will_delay),
+                will=will,
+                timeout=2,
+            )
+
+        return (Way("mqtt", "", connect),)
+
     @contextmanager
     def spool(self, agent: str = "a1") -> Iterator[Spool]:
         identity = self.agents.setdefault(agent, Identity(Ed25519PrivateKey.generate()))
@@ -169,3 +192,43 @@ class Rig:
     def _row(self) -> Measurement:
         seconds = next(self.numbers) / 1000
         return Measurement("one", "tcp", now(), None, "", alive=True, seconds=seconds)
+
+
+class Broker:
+    """Mosquitto without persistence, which a test may kill and start again on its port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        passwords = folder / "passwords"
+        program = need("mosquitto_passwd")
+        subprocess.run([program, "-c", "-b", passwords, USERNAME, PASSWORD], check=True)
+        user = "user root\n" if os.geteuid() == 0 else ""
+        (folder / "broker.conf").write_text(
+            f"{user}listener {self.port} 127.0.0.1\nallow_anonymous false\n"
+            f"password_file {passwords}\npersistence false\n"
+        )
+
+    def start(self) -> None:
+        """Listen; returns once it does."""
+        log = (self._folder / "broker.log").open("ab")
+        with log:
+            self._process = subprocess.Popen(
+                [need("mosquitto"), "-c", self._folder / "broker.conf"], stdout=log, stderr=log
+            )
+        wait_for_port(self.port, self._process)
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        """End it, without a word unless `number` lets it say some."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(number)
+            process.wait(10)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()

@@ -24,6 +24,7 @@ __all__ = [
     "tcp_server",
     "udp_server",
     "until",
+    "wait_for_port",
 ]
 
 USERNAME = "netwatch"
@@ -113,14 +114,15 @@ def mosquitto(folder: Path, *, port: int = 0, extra: str = "") -> Iterator[int]:
     with (folder / "mosquitto.log").open("wb") as log:
         process = subprocess.Popen([program, "-c", settings], stdout=log, stderr=log)
         try:
-            _wait_for_port(port, process)
+            wait_for_port(port, process)
             yield port
         finally:
             process.terminate()
             process.wait(10)
 
 
-def _wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a program that was just started listens."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         assert process.poll() is None, "mosquitto ended at once"

@@ -86,7 +86,7 @@ class Uplink:
         self._pacer = Pacer(_RATE / pace)
         self._nudged, self._changed = asyncio.Event(), asyncio.Event()
         self._present = 0
-        self._answered = False
+        self._answered, self._since = False, 0.0
         self._way: Way | None = None
         self._better: tuple[Way, Link] | None = None
         self._relapses = 0
@@ -118,7 +118,8 @@ class Uplink:
             way, link = self._take_better() or await self._ladder.climb(
                 self._life.will, below=below, spread=self._spread
             )
-            self._way, self._answered = way, False
+            self._way, self._answered, self._since = way, False, monotonic()
+            self._flight.begin(self._since)
             below = await self._use(way, link)
             if below < 0 and not self._has_better():
                 # Whoever was cut off together must not come back in the same moment.
@@ -148,7 +149,9 @@ class Uplink:
         """Return the rung below which to look now: -1, or that of a way that never worked."""
         self._way = None
         self._changed.set()
-        if self._answered:
+        # A link that had nothing to carry for a while has not failed us.
+        idle = not self._flight.sent and monotonic() - self._since > self._pace
+        if self._answered or idle:
             return -1
         self._ladder.failed(way, error)
         self._relapses = min(self._relapses + 1, _MOST_RELAPSES)
@@ -169,7 +172,6 @@ class Uplink:
             birth = self._life.birth(way.rung)
             await link.publish(birth.topic, birth.payload, retain=True)
             _log.info("uplink of %s is up by %s", self._life.agent, way.rung)
-            self._flight.begin(monotonic())
             newest = await self._worker.do(self._spool.newest, 1)
             self._present = newest[0].sequence if newest else 0
             await first_end(
@@ -203,12 +205,18 @@ class Uplink:
         """Send what waits, as window and rate allow."""
         while True:
             self._nudged.clear()
+            sent = False
             async for batch in self._choose():
+                sent = True
                 self.asking.sent(batch.sequence)
                 await link.publish(batch_topic(self._life.agent), batch.payload)
                 self._flight.note(batch.sequence, monotonic())
+            pause = self._pacer.wait()
+            if pause <= 0 and not sent:
+                # More might go, but there is no more: whatever comes will nudge us.
+                pause = self._pace
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), min(self._pace, self._pacer.wait()))
+                await asyncio.wait_for(self._nudged.wait(), min(self._pace, pause))
 
     async def _choose(self) -> AsyncIterator[Sealed]:
         """Yield the batches to send now: those of the present, then backlog."""

@@ -193,13 +193,15 @@ class _Collector:
 
     async def _tell(self, agent: str, message: bytes) -> None:
         """Publish an acknowledgement; where that fails, the agent will send again and ask."""
-        if self._link is None:
+        link = self._link
+        if link is None:
             return
         try:
-            await self._link.publish(acknowledgement_topic(agent), message)
+            await link.publish(acknowledgement_topic(agent), message)
         except LinkError:
-            self._link = None
-            self._broken.set()
+            if link is self._link:
+                self._link = None
+                self._broken.set()
 
     async def _close(self) -> None:
         """Close bins as their time comes."""

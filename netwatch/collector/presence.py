@@ -94,7 +94,7 @@ class Watcher:
         """Take in that our link broke; return how many agents are not counted as lost for it."""
         now = self._clock()
         self._deaf_since, self._back, self._span = now, None, None
-        self._attendance.mask(now - WILL_LATENESS)
+        self._attendance.mask(now - WILL_LATENESS, now)
         return sum(one.present for one in self._agents.values())
 
     def tick(self) -> None:
@@ -190,7 +190,9 @@ class Watcher:
             self._end(known, PresenceState.STOP, at=now, reason=said.why)
             return
         masked = retained or self._span is None or said.rank > known.rank
-        self._lose(known, at=max(known.heard, now - WILL_LATENESS), masked=masked)
+        # While we hear nothing, all that is known is that it was there until then.
+        earliest = self._deaf_since if masked and self._deaf_since else now - WILL_LATENESS
+        self._lose(known, at=max(known.heard, earliest), masked=masked)
 
     def _come(self, stay: Stay, reason: str, known: _Known | None, rung: str = "") -> None:
         """Write down that somebody came."""

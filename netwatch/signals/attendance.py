@@ -187,11 +187,20 @@ class Attendance:
             )
             self._note(state, stay, moment, reason=reason, masked=masked)
 
-    def mask(self, since: datetime) -> None:
-        """Say of the losses from `since` on that our own side was failing."""
+    def mask(self, since: datetime, until: datetime) -> None:
+        """Say of the losses from `since` on that our own side was failing, which it is `until`.
+
+        As far as we know those agents were there until then.
+        """
+        first, last = _milliseconds(since), _milliseconds(until)
         with self._database.writing():
-            query = "UPDATE event SET masked = 1 WHERE state = 'lost' AND at >= ?"
-            self._file.execute(query, (_milliseconds(since),))
+            self._file.execute(
+                "UPDATE event SET masked = 1 WHERE state = 'lost' AND at >= ?", (first,)
+            )
+            self._file.execute(
+                "UPDATE stay SET finish = ? WHERE ending = 'lost' AND finish BETWEEN ? AND ?",
+                (last, first, last),
+            )
 
     def listen(self, start: datetime, now: datetime) -> None:
         """Note that the collector has heard everything from `start` until now."""

@@ -5,15 +5,16 @@ MQTT 5: the broker keeps what comes for us while we are away, and waits before i
 will, so that who reconnects at once was never lost.
 """
 
+import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from traceback import walk_tb
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from netwatch.model.errors import LinkError
 from netwatch.protocols import Message
@@ -24,6 +25,7 @@ __all__ = ["MqttLink", "MqttSession"]
 _WAITING = 10_000
 """Messages held in memory while the receiver is busy; beyond, they come again later."""
 _RECEIVE_MAXIMUM = 16
+_T = TypeVar("_T")
 _REFUSED = 0x80
 """Reason codes from here on say no (MQTT 5, 2.4)."""
 _log = logging.getLogger("netwatch.wire.mqtt")
@@ -65,6 +67,20 @@ class _Client(aiomqtt.Client):
             self._connected.set_exception(aiomqtt.MqttError("the broker hung up"))
             return
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
+        if self._disconnected.done() and not self._disconnected.cancelled():
+            # Looked at once, it is not complained about when nobody looks again.
+            self._disconnected.exception()
+
+    async def unless_cut(self, call: Coroutine[None, None, _T]) -> _T:
+        """Return what `call` returns, or raise MqttError as soon as the connection ends."""
+        task = asyncio.ensure_future(call)
+        try:
+            await asyncio.wait((task, self._disconnected), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise aiomqtt.MqttError("the broker hung up")
+            return task.result()
+        finally:
+            task.cancel()
 
 
 class MqttLink:
@@ -131,12 +147,14 @@ class MqttLink:
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish at QoS 1 and wait for the broker's receipt."""
         with self._translated("publish to"):
-            await self._connected().publish(topic, payload, qos=1, retain=retain)
+            client = self._connected()
+            await client.unless_cut(client.publish(topic, payload, qos=1, retain=retain))
 
     async def subscribe(self, pattern: str) -> None:
         """Subscribe at QoS 1."""
         with self._translated("subscribe at"):
-            answers = await self._connected().subscribe(pattern, qos=1)
+            client = self._connected()
+            answers = await client.unless_cut(client.subscribe(pattern, qos=1))
         for answer in answers:
             if (answer if isinstance(answer, int) else answer.value) >= _REFUSED:
                 raise LinkError(f"broker {self._place} refuses to send us {pattern}")

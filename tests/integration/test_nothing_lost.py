@@ -1,0 +1,101 @@
+"""Whatever dies between an agent's disk and the collector's, nothing is lost or kept twice."""
+
+import asyncio
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from rigs import Broker, Rig
+from servers import PASSWORD, USERNAME, mosquitto, until
+from walls import wall
+
+from netwatch.wire.drain import Drain
+from netwatch.wire.envelope import unpack_batch
+from netwatch.wire.mqtt import MqttLink, MqttSession
+from netwatch.wire.topics import ALL_BATCHES, SHARED_BATCHES
+
+
+@pytest.mark.timeout(40)
+async def test_a_broker_killed_in_full_flight_costs_nothing(tmp_path: Path) -> None:
+    """It keeps nothing on disk: what it had taken and not passed on is gone, and sent again."""
+    with Broker(tmp_path) as broker:
+        rig = Rig(tmp_path, broker.port, pace=0.05)
+        with rig.spool() as spool:
+            made = set(rig.measure(spool, 200, rows=5))
+            async with rig.collector() as inbox, rig.uplink(spool, rig.way(broker.port)):
+                for left in (150, 80):
+                    await until(lambda left=left: spool.count_waiting() < left, seconds=20)
+                    await asyncio.to_thread(broker.end)
+                    assert spool.count_waiting() > 0
+                    made |= set(rig.measure(spool, 5))
+                    await asyncio.to_thread(broker.start)
+                await until(lambda: spool.count_waiting() == 0, seconds=20)
+                assert inbox.count_batches() == len(made) == 210
+                assert rig.tally.counts["measurements"] == 200 * 5 + 10
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("expiry", [1, pytest.param(3600, marks=pytest.mark.long)])
+async def test_a_worker_that_dies_on_a_shared_subscription_costs_nothing(
+    tmp_path: Path, expiry: int
+) -> None:
+    """The broker goes on handing half of all batches to the session of the dead one."""
+    with mosquitto(tmp_path) as port:
+        rig = Rig(tmp_path, port, pace=0.05, shared=True)
+        async with wall(port) as between:
+            dead = MqttLink(
+                host="127.0.0.1", port=between.port, username=USERNAME, password=PASSWORD,
+                session=MqttSession("dead", expiry=expiry),
+            )  # fmt: skip
+            await dead.__aenter__()
+            await dead.subscribe(SHARED_BATCHES)
+            with rig.spool() as spool:
+                rig.measure(spool, 40)
+                async with rig.collector() as inbox, rig.uplink(spool, rig.way(port)):
+                    await until(lambda: spool.count_waiting() < 30)
+                    between.close()
+                    await dead.__aexit__(None, None, None)
+                    rig.measure(spool, 10)
+                    await until(lambda: spool.count_waiting() == 0, seconds=50)
+                    assert inbox.count_batches() == 50
+
+
+async def test_the_present_goes_first_and_the_past_at_the_rate_that_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    with mosquitto(tmp_path) as port:
+        drain = Drain(rate=16, spread=0.2, milliseconds=1)
+        rig = Rig(tmp_path, port, drain=drain)
+        heard: list[int] = []
+
+        async def listen(link: MqttLink) -> None:
+            async for message in link.messages():
+                heard.append(unpack_batch(message.payload).sequence)  # noqa: PERF401 - as they come
+
+        with rig.spool() as spool:
+            old = rig.measure(spool, 60)
+            watcher = MqttLink(host="127.0.0.1", port=port, username=USERNAME, password=PASSWORD)
+            async with rig.collector(), watcher:
+                await watcher.subscribe(ALL_BATCHES)
+                listening = asyncio.ensure_future(listen(watcher))
+                # The first acknowledgement shows whose word counts; from then on it is obeyed.
+                async with rig.uplink(spool, rig.ways(f"mqtt://127.0.0.1:{port}")):
+                    await until(lambda: spool.fact("drain") is not None)
+                assert heard[0] == old[-1]
+                del heard[:]
+                new = rig.measure(spool)
+                async with rig.uplink(spool, rig.ways(f"mqtt://127.0.0.1:{port}")) as uplink:
+                    began = monotonic()
+                    await until(lambda: len(heard) >= 10)
+                    took = monotonic() - began
+                    fresh = rig.measure(spool)
+                    uplink.nudge()
+                    await until(lambda: fresh[0] in heard, seconds=5)
+                    assert spool.count_waiting() > 10
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+        assert heard[0] == new[0]
+        backlog = [one for one in heard if one in old]
+        assert backlog == sorted(backlog)
+        # Two at once, then four a second: a quarter of the sixteen.
+        assert took > 1.2

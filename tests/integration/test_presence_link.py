@@ -1,0 +1,122 @@
+"""Presence over a real Mosquitto: wills that wait, agents that vanish, a broker that restarts."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from rigs import Broker, Rig
+from servers import PASSWORD, USERNAME, mosquitto, until
+from walls import wall
+
+from netwatch.model.entity import Entity
+from netwatch.protocols import Message
+from netwatch.signals.attendance import AGENTS
+from netwatch.wire.mqtt import MqttLink, MqttSession
+from netwatch.wire.topics import ALL_PRESENCE
+
+COUNTRY = Entity.parse("country:XX")
+
+
+async def test_a_will_waits_and_whoever_is_back_by_then_was_not_lost(tmp_path: Path) -> None:
+    """MQTT 5, 3.1.3.2.2; some brokers were known to forget such a will."""
+    will = Message("nw/v1/a/a1/p", b"lost", retained=True)
+    heard: list[bytes] = []
+
+    def link(port: int, name: str) -> MqttLink:
+        return MqttLink(
+            host="127.0.0.1", port=port, username=USERNAME, password=PASSWORD,
+            session=MqttSession(name, expiry=60, will_delay=1), will=will,
+        )  # fmt: skip
+
+    async def listen(watcher: MqttLink) -> None:
+        async for message in watcher.messages():
+            heard.append(message.payload)  # noqa: PERF401 - as they come
+
+    with mosquitto(tmp_path) as port:
+        async with wall(port) as between:
+            watcher = MqttLink(host="127.0.0.1", port=port, username=USERNAME, password=PASSWORD)
+            async with watcher:
+                await watcher.subscribe(ALL_PRESENCE)
+                listening = asyncio.ensure_future(listen(watcher))
+                first = link(between.port, "a1")
+                await first.__aenter__()
+                between.close()
+                between.open()
+                async with link(between.port, "a1"):
+                    await asyncio.sleep(1.5)
+                assert heard == []
+                second = link(between.port, "a1")
+                await second.__aenter__()
+                cut = monotonic()
+                between.close()
+                await until(lambda: heard == [b"lost"])
+                assert monotonic() - cut > 0.9
+                listening.cancel()
+                for one in (first, second):
+                    await one.__aexit__(None, None, None)
+                await asyncio.gather(listening, return_exceptions=True)
+
+
+async def test_agents_that_are_cut_off_are_counted_and_come_back(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as port:
+        rig = Rig(tmp_path, port)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(rig.collector())
+            between = await stack.enter_async_context(wall(port))
+            for number in range(4):
+                name = f"a{number}"
+                spool = stack.enter_context(rig.spool(name))
+                rig.measure(spool)
+                way = rig.way(between.port if number < 3 else port, name)
+                await stack.enter_async_context(rig.uplink(spool, way, name))
+            await until(lambda: figures(rig)[-1:] == [(4, 4)])
+            between.close()
+            await until(lambda: figures(rig)[-1:] == [(1, 4)])
+            lost = [one for one in rig.events() if one.state == "lost"]
+            assert {one.vantage.id for one in lost} == {"a0", "a1", "a2"}
+            assert not any(one.masked for one in lost)
+            assert {(one.vantage.country, one.vantage.asn) for one in lost} == {("XX", 64501)}
+            between.open()
+            await until(lambda: figures(rig)[-1:] == [(4, 4)])
+            back = [one.reason for one in rig.events()[-3:]]
+            assert back == ["network"] * 3
+
+
+def figures(rig: Rig) -> list[tuple[float, float | None]]:
+    """Return the series of agents of the country, newest last."""
+    bins = rig.store.read_bins(rig.since, rig.until)
+    return [
+        (one.value, one.total)
+        for one in bins
+        if one.series.signal == AGENTS and one.series.entity == COUNTRY
+    ]
+
+
+@pytest.mark.timeout(40)
+async def test_a_broker_that_restarts_loses_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Broker(tmp_path) as broker:
+        rig = Rig(tmp_path, broker.port, pace=0.05, settle=timedelta(seconds=8))
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(rig.collector())
+            for name in ("a0", "a1", "a2"):
+                spool = stack.enter_context(rig.spool(name))
+                rig.measure(spool)
+                await stack.enter_async_context(rig.uplink(spool, rig.way(broker.port, name), name))
+            await until(lambda: figures(rig)[-1:] == [(3, 3)])
+            for number in (9, 15):
+                await asyncio.to_thread(broker.end, number)
+                await asyncio.sleep(0.7)
+                seen = len(figures(rig))
+                await asyncio.to_thread(broker.start)
+                await until(lambda seen=seen: len(figures(rig)) > seen + 1, seconds=20)
+        assert set(figures(rig)) == {(3, 3)}
+        assert not [one for one in rig.events() if one.state == "lost" and not one.masked]
+    notices = [one.message for one in caplog.records if "do not count as lost" in one.message]
+    # One line a minute about the same thing, however often it happens.
+    assert len(notices) == 1
+    assert "its 3 agents" in notices[0]

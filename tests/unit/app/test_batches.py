@@ -1,0 +1,150 @@
+"""The doors for batches: what passes, what is refused and how, and what is written down of it."""
+
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from faults import answer_slowly, http_answer
+from rigs import Rig
+from servers import tcp_server, until
+from starlette.applications import Starlette
+
+from netwatch.app.batches import RateLimit, batch_routes
+from netwatch.collector.mailbox import Mailbox
+from netwatch.model.errors import LinkError
+from netwatch.wire.acknowledgement import unpack_acknowledgement
+from netwatch.wire.broker import EmbeddedBroker
+from netwatch.wire.https import AGENT_HEADER, BATCHES_PATH, DRAIN_PATH, PRESENCE_PATH, HttpsLink
+from netwatch.wire.signing import ACKNOWLEDGEMENT, BATCH, PRESENCE, Signer, open_signed
+
+HEADERS = {AGENT_HEADER: "a1"}
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    """A collector on an embedded broker, with one signed batch of `a1` in a spool."""
+    async with EmbeddedBroker(users={"netwatch": "swordfish"}) as broker:
+        made = Rig(tmp_path, broker.port)
+        async with made.collector():
+            await until(lambda: made.mailbox._open)
+            yield made
+
+
+def one_batch(rig: Rig, agent: str = "a1") -> bytes:
+    with rig.spool(agent) as spool:
+        rig.measure(spool)
+        return spool.newest(1)[0].payload
+
+
+def client_of(mailbox: Mailbox, limit: RateLimit | None = None) -> httpx.AsyncClient:
+    app = Starlette(routes=[*batch_routes(mailbox, limit)])
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
+
+
+async def test_a_batch_is_answered_with_its_signed_acknowledgement(rig: Rig) -> None:
+    batch = one_batch(rig)
+    async with client_of(rig.mailbox) as client:
+        answers = [
+            await client.post(BATCHES_PATH, content=batch, headers=HEADERS) for _ in range(2)
+        ]
+    for answer in answers:
+        assert answer.status_code == 200
+        plain, key = open_signed(answer.content, ACKNOWLEDGEMENT)
+        assert key == rig.collector_key.signer.public
+        assert unpack_acknowledgement(plain).agent == "a1"
+    assert rig.tally.counts["batches"] == 1
+
+
+async def test_what_is_not_signed_or_too_large_is_refused_without_being_kept(rig: Rig) -> None:
+    batch = one_batch(rig)
+    plain = open_signed(batch, BATCH)[0]
+    endless = b"x" * (64 * 1024 + 1)
+    async with client_of(rig.mailbox) as client:
+        cases = [
+            (plain, HEADERS, 400),
+            (batch[:-1] + b"?", HEADERS, 400),
+            (batch, {}, 400),
+            (batch, {AGENT_HEADER: "../../etc"}, 400),
+            (b"", HEADERS, 400),
+            (endless, HEADERS, 413),
+        ]
+        for content, headers, status in cases:
+            answer = await client.post(BATCHES_PATH, content=content, headers=headers)
+            assert answer.status_code == status
+        other = await client.post(BATCHES_PATH, content=batch, headers={AGENT_HEADER: "a2"})
+        # In a foreign name it is signed, and yet nobody is told that it is kept.
+        assert other.status_code == 202
+    assert rig.tally.counts["batches"] == 0
+    assert rig.tally.counts["wrong_sender"] == 1
+
+
+async def test_who_comes_too_often_waits(rig: Rig) -> None:
+    batch, other = one_batch(rig), one_batch(rig, "a2")
+    async with client_of(rig.mailbox, RateLimit(rate=0.01, burst=3)) as client:
+        found = [
+            (await client.post(BATCHES_PATH, content=batch, headers=HEADERS)) for _ in range(5)
+        ]
+        assert [one.status_code for one in found] == [200, 200, 200, 429, 429]
+        assert int(found[-1].headers["Retry-After"]) > 0
+        answer = await client.post(BATCHES_PATH, content=other, headers={AGENT_HEADER: "a2"})
+        assert answer.status_code == 200
+
+
+async def test_without_a_collector_the_door_says_so() -> None:
+    signer = Signer(Ed25519PrivateKey.generate())
+    async with client_of(Mailbox()) as client:
+        message = signer.sign(b'{"state":"up"}', PRESENCE)
+        answer = await client.post(PRESENCE_PATH, content=message, headers=HEADERS)
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "5"
+        assert (await client.get(DRAIN_PATH)).status_code == 204
+        assert (await client.get(BATCHES_PATH)).status_code == 405
+
+
+async def test_nobodys_address_is_written_down(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    batch = one_batch(rig)
+    async with rig.doors() as door, httpx.AsyncClient(trust_env=False) as client:
+        url = f"http://127.0.0.1:{door}{BATCHES_PATH}"
+        mine = {*caplog.messages}
+        assert (await client.post(url, content=batch, headers=HEADERS)).status_code == 200
+        assert (await client.post(url, content=b"?", headers=HEADERS)).status_code == 400
+    told = [
+        one.message
+        for one in caplog.records
+        if one.message not in mine and one.name.startswith(("netwatch", "uvicorn"))
+    ]
+    assert not [line for line in told if "127.0.0.1" in line]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [("200 OK", b"<html>Please log in</html>"), ("302 Found", b""), ("200 OK", b"x" * 100_000)],
+)
+async def test_a_portal_is_no_observatory(status: str, body: bytes) -> None:
+    """A captive portal answers everything; that is no way to the collector."""
+    head = "Location: http://127.0.0.1/login"
+    async with tcp_server(http_answer(status, head, body=body)) as port:
+        with pytest.raises(LinkError) as caught:
+            async with HttpsLink(f"http://127.0.0.1:{port}", "a1", timeout=5):
+                pass
+    assert "\n" not in str(caught.value)
+
+
+async def test_a_door_that_says_nothing_costs_the_timeout() -> None:
+    async with tcp_server(answer_slowly) as port:
+        with pytest.raises(LinkError, match="cannot reach"):
+            async with HttpsLink(f"http://127.0.0.1:{port}", "a1", timeout=0.5):
+                pass
+
+
+async def test_the_rate_limit_forgets_the_longest_unseen() -> None:
+    limit = RateLimit(rate=1.0, burst=1.0)
+    assert limit.allows(b"a")
+    assert not limit.allows(b"a")
+    for number in range(10_000):
+        limit.allows(b"%d" % number)
+    assert limit.allows(b"a")
