@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from netwatch.collector.inbox import Inbox
 from netwatch.collector.tally import Tally
+from netwatch.collector.trust import weigh
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Target
 from netwatch.model.series import Bin
@@ -40,6 +41,7 @@ class Closer:
         until: all bins before this are closed; None before the first.
         beside: counts what does not come from batches; may tell of an interval again, up to
             `WILL_LATENESS` after it was closed, since wills come late.
+        open_weight: how far agents are believed that never enrolled, 0 to 1.
 
     Raises:
         StoreError: from every method, when inbox or store cannot be read or written.
@@ -57,6 +59,7 @@ class Closer:
         self.width = width
         self.until = store.closed_until()
         self.beside: Beside = _nothing
+        self.open_weight = 1.0
         self._inbox = inbox
         self._store = store
         self._targets = targets
@@ -112,4 +115,9 @@ class Closer:
             if measurement.target not in self._targets:
                 self._tally.add("unknown_target")
             rows.append((vantage, measurement))
-        return account(rows, self._targets, width=self.width)
+        weights = weigh(self._inbox.arrivals(), end, open_weight=self.open_weight)
+        aside = {name for (name, _), weight in weights.items() if not weight}
+        if aside:
+            text = f"{len(aside)} agents do not count yet; look at: netwatch agents list"
+            self._tally.complain("newcomers", text)
+        return account(rows, self._targets, width=self.width, weights=weights)

@@ -14,7 +14,15 @@ from typing import Self
 
 from netwatch.collector.clock_rows import CLOCK_TABLES
 from netwatch.collector.clockbook import ClockBook
-from netwatch.collector.pins import PINS, Standing, set_aside, standing
+from netwatch.collector.pins import (
+    PINS,
+    Standing,
+    note_arrival,
+    read_arrivals,
+    set_aside,
+    standing,
+)
+from netwatch.collector.trust import Arrival
 from netwatch.database import Database
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
@@ -94,13 +102,15 @@ class Verdict(StrEnum):
 class Parcel:
     """A batch, the message that it came as, the public key that signed it, and when it came.
 
-    Without `arrived` its times are taken as they are said, whatever its clocks showed.
+    Without `arrived` its times are taken as they are said, whatever its clocks showed; without
+    `heard` its sender does not become older by it.
     """
 
     batch: Batch
     payload: bytes
     key: bytes | None = None
     arrived: datetime | None = None
+    heard: datetime | None = None
 
 
 class Inbox:
@@ -142,11 +152,13 @@ class Inbox:
     def count_again(self, vantage: str, *, width: timedelta) -> int:
         """End an agent's quarantine and count what was set aside; return how many batches.
 
-        Bins of `width` that get something by it are noted as late.
+        Bins of `width` that get something by it are noted as late. The agent is believed in
+        full from now on, however new it is: somebody has looked at it.
         """
         chosen = "FROM batch WHERE vantage = ? AND replaced = 2"
         with self._database.writing():
             self._file.execute("DELETE FROM quarantine WHERE id = ?", (vantage,))
+            self._file.execute("UPDATE arrival SET vetted = 1 WHERE id = ?", (vantage,))
             query = f"SELECT payload, first, last {chosen}"
             found = self._file.execute(query, (vantage,)).fetchall()
             self._file.execute(
@@ -166,7 +178,7 @@ class Inbox:
             erased = self._file.execute("DELETE FROM batch WHERE vantage = ?", (vantage,)).rowcount
             self._file.execute("DELETE FROM replaced WHERE vantage = ?", (vantage,))
             self._clocks.erase(vantage)
-            for table in ("vantage", "former_key", "agent", "quarantine", "place"):
+            for table in ("vantage", "former_key", "agent", "quarantine", "place", "arrival"):
                 self._file.execute(f"DELETE FROM {table} WHERE id = ?", (vantage,))  # noqa: S608 - constants
         return erased
 
@@ -198,6 +210,11 @@ class Inbox:
         """Return how many measurements are kept whose time nobody knows well enough."""
         with self._database.reading():
             return self._clocks.count_set_aside()
+
+    def arrivals(self) -> list[Arrival]:
+        """Return when each agent was first heard from."""
+        with self._database.reading():
+            return read_arrivals(self._file)
 
     def late_bins(self) -> list[datetime]:
         """Return the starts of closed bins that got something new since."""
@@ -253,6 +270,8 @@ class Inbox:
         if parcel.arrived is not None and _is_clocked(parcel):
             dated = self._clocks.take(batch, _milliseconds(parcel.arrived))
             times = [time for ends in dated for time in _steps(ends, width)]
+        if parcel.heard is not None:
+            note_arrival(self._file, batch.vantage, parcel.heard)
         if state == _ASIDE:
             return Verdict.ASIDE
         vantage = batch.vantage

@@ -93,15 +93,16 @@ class Intake:
             text = f"{message.topic[:100]}: the batch says it is from {batch.vantage.id}"
             self._tally.complain("wrong_sender", text)
             return None
+        now = self._clock()
         if batch.timelines:
             # Its clocks may show anything: the inbox dates it by what is known of them.
-            return Parcel(batch, message.payload, key, self._clock())
-        bound = self._clock() + _TOLERANCE
+            return Parcel(batch, message.payload, key, now, now)
+        bound = now + _TOLERANCE
         if any(measurement.time > bound for measurement in batch.measurements):
             self._tally.complain("future", f"batch {batch.sequence} of {sender} is in the future")
             answers.setdefault(sender, _Answer()).refused.append((batch.sequence, "future"))
             return None
-        return Parcel(self._without_old(batch), message.payload, key)
+        return Parcel(self._without_old(batch), message.payload, key, heard=now)
 
     def _without_old(self, batch: Batch) -> Batch:
         """Return a batch without what a clock dated years back; the rest of it is kept."""

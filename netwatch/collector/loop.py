@@ -63,6 +63,7 @@ class CollectorParts:
         drain: how fast agents may send, None to leave it to them.
         broker: what the broker is called in the attendance log.
         shared: whether several collectors share the batches between them.
+        open_weight: how far agents are believed that never enrolled, 0 to 1.
     """
 
     connect: Callable[[Message | None], Link]
@@ -79,6 +80,7 @@ class CollectorParts:
     drain: Drain | None = None
     broker: str = ""
     shared: bool = False
+    open_weight: float = 1.0
 
 
 async def run_collector(parts: CollectorParts) -> None:
@@ -241,6 +243,7 @@ class _Collector:
             width=parts.config.bin,
             tally=parts.tally,
         )
+        closer.open_weight = parts.open_weight
         if parts.attendance is not None:
             closer.beside = partial(count_agents, parts.attendance)
             self._watcher = Watcher(

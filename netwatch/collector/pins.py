@@ -5,11 +5,13 @@ it are judged in one transaction. The functions work inside one that the caller 
 """
 
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from netwatch.collector.trust import Arrival
 from netwatch.model.measurement import Vantage
 
-__all__ = ["PINS", "Standing", "set_aside", "standing"]
+__all__ = ["PINS", "Standing", "note_arrival", "read_arrivals", "set_aside", "standing"]
 
 PINS = """
 CREATE TABLE IF NOT EXISTS vantage (id TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
@@ -34,9 +36,23 @@ CREATE TABLE IF NOT EXISTS quarantine (
     since INTEGER NOT NULL,
     reason TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS arrival (
+    id TEXT NOT NULL,
+    country TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    vetted INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (id, country)
+) WITHOUT ROWID;
 """
 """Tables by agent. `former_key` holds keys that were changed in order, and until when what
 they signed may have been measured, in milliseconds since 1970; a lost key is in no table."""
+
+
+_ARRIVALS = """
+SELECT arrival.id, arrival.country, at, agent.id IS NOT NULL, vetted FROM arrival
+LEFT JOIN agent ON agent.id = arrival.id AND agent.country <> ''
+"""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Standing(StrEnum):
@@ -84,6 +100,20 @@ def standing(
 def set_aside(file: sqlite3.Connection, name: str, *, since: int, reason: str) -> None:
     """Count nothing of an agent from now on, inside a transaction; the first reason stays."""
     file.execute("INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)", (name, since, reason))
+
+
+def note_arrival(file: sqlite3.Connection, vantage: Vantage, at: datetime) -> None:
+    """Note when an agent was first heard from in a country, inside a transaction."""
+    row = (vantage.id, vantage.country, (at - _EPOCH) // timedelta(milliseconds=1))
+    file.execute("INSERT OR IGNORE INTO arrival VALUES (?, ?, ?, 0)", row)
+
+
+def read_arrivals(file: sqlite3.Connection) -> list[Arrival]:
+    """Return every arrival that was noted."""
+    return [
+        Arrival(name, country, _EPOCH + timedelta(milliseconds=at), bool(enrolled), bool(vetted))
+        for name, country, at, enrolled, vetted in file.execute(_ARRIVALS)
+    ]
 
 
 def _was_key(file: sqlite3.Connection, name: str, key: bytes | None, last: int) -> bool:

@@ -20,27 +20,47 @@ Row = tuple[Vantage, Measurement]
 """A measurement and the vantage that it came from."""
 
 
-def account(rows: Iterable[Row], targets: Mapping[str, Target], *, width: timedelta) -> list[Bin]:
+def account(
+    rows: Iterable[Row],
+    targets: Mapping[str, Target],
+    *,
+    width: timedelta,
+    weights: Mapping[tuple[str, str], float] | None = None,
+) -> list[Bin]:
     """Return every series that `rows` give, in bins of `width`, by time, then series.
 
     Each bin is judged on its own and from its rows alone, so that counting again, or later
     with more, needs nothing remembered. Measurements of a broken vantage count for nothing,
     neither as success nor as trial; `netwatch.signals.witness` states the rule.
+
+    Args:
+        rows: the measurements.
+        targets: the target book.
+        width: of a bin.
+        weights: how far a vantage is believed, 0 to 1, by its name and country; 1 where that
+            is not told. Who weighs nothing counts for nothing.
     """
+    known = weights or {}
     by_time: dict[datetime, list[Row]] = {}
     for row in rows:
-        by_time.setdefault(floor_time(row[1].time, width), []).append(row)
+        if known.get((row[0].id, row[0].country), 1.0) > 0:
+            by_time.setdefault(floor_time(row[1].time, width), []).append(row)
     found: list[Bin] = []
     for time in sorted(by_time):
-        found.extend(_account_bin(time, by_time[time], targets, width))
+        found.extend(_account_bin(time, by_time[time], targets, width=width, weights=known))
     return found
 
 
 def _account_bin(
-    time: datetime, rows: list[Row], targets: Mapping[str, Target], width: timedelta
+    time: datetime,
+    rows: list[Row],
+    targets: Mapping[str, Target],
+    *,
+    width: timedelta,
+    weights: Mapping[tuple[str, str], float],
 ) -> list[Bin]:
     """Return the series of one bin."""
-    tabulated = tabulate(rows, targets)
+    tabulated = tabulate(rows, targets, weights=weights)
     if tabulated is None:
         return []
     blame = assign_blame(tabulated.heard)

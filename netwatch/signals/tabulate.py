@@ -7,7 +7,16 @@ import numpy as np
 
 from netwatch.model.failure import Scope
 from netwatch.model.measurement import Measurement, Target, Vantage
-from netwatch.signals.table import UNKNOWN, Bools, Cells, Integers, Labels, Table, make_table
+from netwatch.signals.table import (
+    UNKNOWN,
+    Bools,
+    Cells,
+    Floats,
+    Integers,
+    Labels,
+    Table,
+    make_table,
+)
 
 __all__ = ["CONTROL", "Tabulated", "tabulate"]
 
@@ -33,13 +42,17 @@ class Tabulated:
 
 
 def tabulate(
-    rows: Iterable[tuple[Vantage, Measurement]], targets: Mapping[str, Target]
+    rows: Iterable[tuple[Vantage, Measurement]],
+    targets: Mapping[str, Target],
+    *,
+    weights: Mapping[tuple[str, str], float] | None = None,
 ) -> Tabulated | None:
     """Return the tables of one bin's `rows`, None where none counts.
 
     Local failures and targets that nobody knows are left out. Vantages of one country whose
     network is unknown are taken to be in one network: who cannot show that he stands apart
-    is no second witness.
+    is no second witness. Of `weights`, by name and country, only the ratios matter: where all
+    are new, all are believed.
     """
     counts: dict[tuple[tuple[str, str, int], str], list[int]] = {}
     known: dict[tuple[str, str, int], Vantage] = {}
@@ -72,7 +85,7 @@ def tabulate(
     heard = make_table(
         cells,
         _number([(one.country, one.asn) for one in vantages]),
-        _labels(found),
+        replace(_labels(found), prior_trust=_trust(vantages, weights or {})),
         targets=len(found),
     )
     by_service = replace(heard, cells=replace(cells, successes=served))
@@ -86,6 +99,12 @@ def _labels(targets: Sequence[Target]) -> Labels:
         homes=_number([target.asn or None for target in targets]),
         places=_number([_place(target) for target in targets]),
     )
+
+
+def _trust(vantages: Sequence[Vantage], weights: Mapping[tuple[str, str], float]) -> Floats:
+    """Return how far each row is believed before anything was looked at, shape (v,)."""
+    found = np.array([weights.get((one.id, one.country), 1.0) for one in vantages])
+    return np.asarray(found / found.max()) if found.max() > 0 else np.ones_like(found)
 
 
 def _place(target: Target) -> str:
