@@ -254,6 +254,7 @@ class Shard:
 
     def _decide(self, number: int, look: Look, faulty: Bools) -> None:
         """Judge one bin, and follow the incidents that it may matter to."""
+        self._detector.expect_losses(self._tracker.expected(self._time(number)))
         judged = self._detector.decide(look, faulty, self._frozen())
         if not judged.ready.any():
             return
