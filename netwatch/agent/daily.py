@@ -84,6 +84,14 @@ class Budget(msgspec.Struct):
             self.spent += cost
         return fits
 
+    def settle(self, target: Target, moved: int) -> None:
+        """Put what a probe really moved in the place of what `allows` counted for it.
+
+        A probe that counts nothing (0) stays at what it was taken to cost.
+        """
+        if moved and not is_here(target):
+            self.spent = max(0, self.spent + moved - cost_of(target.probe))
+
     def allows_trace(self, now: datetime) -> bool:
         """Tell whether one more way may be followed today, and count it if it may."""
         if self.step(now) > 1 or self.traces >= MOST_TRACES:

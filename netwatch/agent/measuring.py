@@ -17,6 +17,7 @@ from netwatch.agent.surroundings import Surroundings
 from netwatch.agent.turns import Skips, Turns
 from netwatch.config import AgentConfig
 from netwatch.model.measurement import Measurement, Target
+from netwatch.model.traffic import counted
 from netwatch.protocols import Clock, Probe
 
 __all__ = ["Measurer"]
@@ -144,7 +145,7 @@ class Measurer:
                 if self.paused() or not self._alertness.may_trace():
                     continue
                 if await self._turns.wait_again(target, paused=False):
-                    found = await self._runner.measure(target)
+                    found = await self._probe(target)
                     self._take(self._alertness.as_note(found))
 
     def _hand_over(self, note: Measurement) -> None:
@@ -165,7 +166,7 @@ class Measurer:
             period = self._period(target)
             if not await self._turns.wait(target, period=period, paused=self.paused()):
                 return
-            found = await self._runner.measure(target)
+            found = await self._probe(target)
             self._surroundings.hear(found, target)
             measurement = self.ladder.take(found, target)
         finally:
@@ -176,11 +177,18 @@ class Measurer:
             self._confirmer.succeeded(target)
         self._take(measurement)
 
+    async def _probe(self, target: Target) -> Measurement:
+        """Measure once, and count in the day's budget what that really moved."""
+        with counted() as traffic:
+            found = await self._runner.measure(target)
+        self.budget.settle(target, traffic.bytes)
+        return found
+
     async def _look_again(self, target: Target) -> Measurement | None:
         """Ask a target once more, for a confirmation; it counts like any other probe."""
         if not await self._turns.wait_again(target, paused=self.paused()):
             return None
-        return await self._runner.measure(target)
+        return await self._probe(target)
 
     def set_clock_flag(self, seconds: float | None) -> None:
         """Take the collector's time minus ours, in seconds; beyond 150 the clock is bad."""

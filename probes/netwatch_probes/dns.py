@@ -17,6 +17,7 @@ import dns.rcode
 import dns.rdatatype
 
 from netwatch.model.measurement import Observation, Target
+from netwatch.model.traffic import count_datagram
 from netwatch_probes.steps import Address, StepError, Steps, open_connection, resolve
 from netwatch_probes.streams import LimitError, Stream
 
@@ -135,7 +136,9 @@ class _Asking:
         """
         self._channel = await open_connection(self._server, self._port, kind=socket.SOCK_DGRAM)
         loop = asyncio.get_running_loop()
-        await loop.sock_sendall(self._channel, self._question.to_wire())
+        wire = self._question.to_wire()
+        count_datagram(len(wire))
+        await loop.sock_sendall(self._channel, wire)
         try:
             answer = await self._next(self._channel)
         except BaseException:
@@ -180,6 +183,7 @@ class _Asking:
         while True:
             packet = await loop.sock_recv(channel, _PACKET)
             self._read += len(packet)
+            count_datagram(len(packet))
             if self._read > _MOST:
                 raise StepError("dns_server_misbehaving")
             try:

@@ -6,6 +6,7 @@ import socket
 import struct
 
 from netwatch.model.measurement import Observation, Target
+from netwatch.model.traffic import count_datagram
 from netwatch_probes.steps import BUFFER, Address, StepError, Steps, resolve
 
 __all__ = ["IcmpProbe"]
@@ -69,11 +70,14 @@ async def _echo(channel: socket.socket, address: Address, within: float) -> None
     identity = secrets.randbits(16)
     read = 0
     for number in range(_TRIES):
-        await loop.sock_sendall(channel, _packet(request_type, identity, number, nonce))
+        request = _packet(request_type, identity, number, nonce)
+        count_datagram(len(request))
+        await loop.sock_sendall(channel, request)
         try:
             async with asyncio.timeout(within / _TRIES * (0.9 if number + 1 < _TRIES else 2)):
                 while read < _MOST:
                     packet = await loop.sock_recv(channel, 2048)
+                    count_datagram(len(packet))
                     if _is_reply(packet, reply_type, nonce):
                         return
                     read += len(packet)

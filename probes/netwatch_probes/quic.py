@@ -12,6 +12,7 @@ from ipaddress import ip_address
 
 from netwatch.model.failure import QuicCloseError
 from netwatch.model.measurement import Observation, Target
+from netwatch.model.traffic import count_datagram
 from netwatch_probes.steps import StepError, Steps, open_connection, resolve
 
 try:
@@ -127,6 +128,7 @@ class _Handshake:
 
     async def _send(self) -> None:
         for packet, _ in self._connection.datagrams_to_send(now=self._loop.time()):
+            count_datagram(len(packet))
             await self._loop.sock_sendall(self._channel, packet)
 
     async def _wait(self) -> None:
@@ -138,6 +140,7 @@ class _Handshake:
             self._connection.handle_timer(now=self._loop.time())
             return
         self._received += len(packet)
+        count_datagram(len(packet))
         if self._received > _MOST:
             raise StepError("unknown_failure: quic")
         if packet[:1] >= b"\x80":

@@ -14,6 +14,7 @@ from typing import Self
 
 from netwatch.model.failure import classify_failure
 from netwatch.model.measurement import Observation
+from netwatch.model.traffic import count_connection, count_lookup
 
 __all__ = ["BUFFER", "Address", "StepError", "Steps", "open_connection", "resolve"]
 
@@ -133,6 +134,7 @@ async def resolve(host: str, steps: Steps) -> Address:
 
 async def _ask_resolver(host: str, steps: Steps) -> Address:
     """Return the first address of `host`; a look-up that never began is our own fault."""
+    count_lookup()
     steps.late = "unknown_failure: resolvers"
 
     def look_up() -> Address:
@@ -156,6 +158,8 @@ async def open_connection(
     `buffer` bounds what the kernel takes in before anybody reads: set before connecting, it
     is the window that the other side is told. 0 leaves it to the system.
     """
+    if kind is socket.SOCK_STREAM:
+        count_connection()
     connection = socket.socket(address[0], kind)
     try:
         if buffer:

@@ -11,6 +11,8 @@ import ssl
 from collections.abc import Callable
 from typing import Self, TypeVar
 
+from netwatch.model.traffic import count_stream
+
 __all__ = ["MOST", "LimitError", "Stream", "presented_chain"]
 
 MOST = 40 * 1024
@@ -90,7 +92,7 @@ class Stream:
         """Send all of `data`."""
         session = self.tls
         if session is None:
-            await asyncio.get_running_loop().sock_sendall(self._connection, data)
+            await self._send(data)
             return
         # A session over memory takes all of it at once.
         await self._drive(lambda: session.write(data))
@@ -127,8 +129,11 @@ class Stream:
 
     async def _flush(self) -> None:
         if self._outgoing.pending:
-            loop = asyncio.get_running_loop()
-            await loop.sock_sendall(self._connection, self._outgoing.read())
+            await self._send(self._outgoing.read())
+
+    async def _send(self, data: bytes) -> None:
+        count_stream(len(data))
+        await asyncio.get_running_loop().sock_sendall(self._connection, data)
 
     def _say_goodbye(self) -> None:
         try:
@@ -144,6 +149,7 @@ class Stream:
         loop = asyncio.get_running_loop()
         data = await loop.sock_recv(self._connection, min(size, room, _AT_ONCE))
         self.received += len(data)
+        count_stream(len(data))
         return data
 
 

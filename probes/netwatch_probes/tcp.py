@@ -5,6 +5,7 @@ import socket
 import struct
 
 from netwatch.model.measurement import Observation, Target
+from netwatch.model.traffic import count_connection
 from netwatch_probes.steps import BUFFER, Steps, resolve
 
 __all__ = ["TcpProbe"]
@@ -31,6 +32,7 @@ class TcpProbe:
 
 async def _connect(family: socket.AddressFamily, address: str, port: int) -> None:
     """Open a connection and reset it. The socket layer alone: a transport costs twice as much."""
+    count_connection()
     with socket.socket(family, socket.SOCK_STREAM) as connection:
         connection.setblocking(False)  # noqa: FBT003 - the socket module's own signature
         # Whoever talks before being asked gets this far in the moment before we hang up.

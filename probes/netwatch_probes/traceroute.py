@@ -18,6 +18,7 @@ from itertools import groupby
 from pathlib import Path
 
 from netwatch.model.measurement import Observation, Target
+from netwatch.model.traffic import count_datagram
 from netwatch_probes.networks import find_networks
 from netwatch_probes.steps import BUFFER, Address, StepError, Steps, resolve
 
@@ -46,6 +47,8 @@ _FROM_ROUTERS = {2, 3}
 _NO_SUCH_PORT = {socket.AF_INET: (3, 3), socket.AF_INET6: (1, 4)}
 _UNREACHABLE = {socket.AF_INET: 3, socket.AF_INET6: 1}
 _SHOWN = 110
+_QUOTED = 36
+"""Bytes in a router's answer: its own head, and that of the packet it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,7 @@ class _Walk:
     def _ask(self, hop: int) -> None:
         """Send the packet that ends at a hop."""
         self._channel.setsockopt(*_TIME_TO_LIVE[self._family], hop)
+        count_datagram(len(_PAYLOAD))
         place = (self._address, _PORT + hop)
         try:
             self._channel.sendto(_PAYLOAD, place)
@@ -220,6 +224,7 @@ class _Walk:
 
     def _take(self, data: bytes, hop: int) -> None:
         """Take down one answer."""
+        count_datagram(_QUOTED)
         _, origin, kind, code, *_ = _ERROR.unpack_from(data)
         if origin not in _FROM_ROUTERS or not 1 <= hop <= self._asked_at_most():
             return

@@ -49,6 +49,22 @@ def test_a_day_at_half_a_probe_a_second_fits_the_standard_budget() -> None:
     assert budget.spent < BUDGETS["standard"]
 
 
+def test_what_was_really_moved_counts() -> None:
+    budget = Budget()
+    page = target("198.51.100.1", "http")
+    for moved, spent in ((1_500, 1_500), (60_000, 61_500), (0, 81_500)):
+        assert budget.allows(page, NOON, witness=False)
+        budget.settle(page, moved)
+        assert budget.spent == spent
+    # Midnight may come in between.
+    budget.step(NOON + timedelta(days=1))
+    budget.settle(page, 1_500)
+    assert budget.spent == 0
+    here = target("127.0.0.1", "http")
+    budget.settle(here, 50_000)
+    assert budget.spent == 0
+
+
 def test_counts_survive_a_restart() -> None:
     """Whoever is restarted every hour does not spend a day's budget every hour."""
     budget = Budget(limit=BUDGETS["low"])
