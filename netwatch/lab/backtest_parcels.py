@@ -12,7 +12,7 @@ from netwatch.lab.backtest_shard import Parcel
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, Place
 from netwatch.model.errors import InputError
-from netwatch.model.series import SeriesKey
+from netwatch.model.series import OWN_SIGNALS, SeriesKey
 from netwatch.sources.longform import LongForm
 
 __all__ = ["LEAST_HISTORY", "Grid", "cut_parcels", "make_grid"]
@@ -112,7 +112,8 @@ def _dense(shape: tuple[int, int], places: tuple[Rows, Rows], values: Floats) ->
 def _series(frame: pd.DataFrame, atlas: Atlas) -> tuple[list[SeriesKey], Rows]:
     """Return the series to judge, in order, and the number of each row's, -1 for the others.
 
-    Wider places that are judged by their networks do not use figures of their own.
+    Wider places that are judged by their networks do not use figures of their own, signals
+    aside that only they have.
     """
     signals, entities = frame["signal"].astype("category"), frame["entity"].astype("category")
     signal_names = list(signals.cat.categories)
@@ -126,7 +127,7 @@ def _series(frame: pd.DataFrame, atlas: Atlas) -> tuple[list[SeriesKey], Rows]:
     present, inverse = np.unique(pairs, return_inverse=True)
     named = [SeriesKey(signal_names[pair // len(known)], known[pair % len(known)])
              for pair in present.tolist()]  # fmt: skip
-    keys = sorted(key for key in named if key.entity not in wider)
+    keys = sorted(key for key in named if key.entity not in wider or key.signal in OWN_SIGNALS)
     place = {key: number for number, key in enumerate(keys)}
     numbers = np.array([place.get(key, -1) for key in named], np.intp)
     return keys, numbers[inverse]
