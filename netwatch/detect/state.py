@@ -30,7 +30,7 @@ class _Head(msgspec.Struct):
 
     version: int
     width: float
-    began: float
+    began: float | None
     keys: list[tuple[str, str]]
     times: list[float]
 
@@ -155,7 +155,8 @@ class SeriesState:
         head = _Head(
             version=_VERSION,
             width=self.width,
-            began=self.began,
+            # JSON knows no infinity: of a state without a series, there is nothing to say.
+            began=self.began if math.isfinite(self.began) else None,
             keys=[(key.signal, str(key.entity)) for key in self.keys],
             times=[time.timestamp() for time in self.training.times],
         )
@@ -181,7 +182,8 @@ class SeriesState:
             if (head.version, head.width) != (_VERSION, width):
                 raise StoreError("checkpoint: written with another version or bin width")
             keys = [SeriesKey(signal, Entity.parse(entity)) for signal, entity in head.keys]
-            state = cls(width=width, began=head.began, keys=keys)
+            began = math.inf if head.began is None else head.began
+            state = cls(width=width, began=began, keys=keys)
             for name in _ARRAYS:
                 setattr(state, name, arrays[name])
             for name in _LEARNED:
