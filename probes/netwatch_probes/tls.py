@@ -17,8 +17,8 @@ NAMELESS = "no-sni"
 """The path of a target that is to be asked without saying for whom."""
 _DEFAULT_PORT = 443
 _PROTOCOLS = ["h2", "http/1.1"]
-_DIGITS = 20
-"""Of a SHA-256, in hexadecimal: 80 bits tell certificates apart, and travel in every batch."""
+_DIGITS = {"leaf": 16, "chain": 12, "issuer": 8}
+"""Of each SHA-256, in hexadecimal: enough to tell a change, since they travel in every batch."""
 
 
 def _make_context(*, named: bool) -> ssl.SSLContext:
@@ -40,9 +40,9 @@ class TlsProbe:
 
     Step `tls_handshake` says whether TLS works at all; its detail is the version and the
     protocol agreed on. Step `certificate` says what the certificate is worth; its detail
-    names what was shown, whatever it is worth: the first 20 digits of the SHA-256 of the
-    certificate (`leaf`), of all certificates of the chain one after another (`chain`), and
-    of the issuer's name (`issuer`). All come from one handshake.
+    names what was shown, whatever it is worth: the first digits of the SHA-256 of the
+    certificate (`leaf`, 16), of all certificates of the chain one after another (`chain`,
+    12), and of the issuer's name (`issuer`, 8). All come from one handshake.
 
     The name that is asked for is the target's domain, or its host without one. A target
     whose path is `no-sni` is asked for no name, and no name is compared: a control for
@@ -113,21 +113,17 @@ def _describe(session: ssl.SSLObject | None) -> str:
     chain = presented_chain(session) if session is not None else []
     if not chain:
         return ""
-    parts = {
-        "leaf": _digest(chain[0]),
-        "chain": _digest(b"".join(chain)),
-        "issuer": _issuer(chain[0]),
-    }
-    return ",".join(f"{name}:{digest}" for name, digest in parts.items() if digest)
+    parts = {"leaf": chain[0], "chain": b"".join(chain), "issuer": _issuer(chain[0])}
+    return ",".join(
+        f"{name}:{sha256(data).hexdigest()[: _DIGITS[name]]}"
+        for name, data in parts.items()
+        if data
+    )
 
 
-def _issuer(certificate: bytes) -> str:
-    """Return the hash of the issuer's name, empty where the certificate cannot be read."""
+def _issuer(certificate: bytes) -> bytes:
+    """Return the issuer's name as it stands there, empty where that cannot be read."""
     try:
-        return _digest(x509.load_der_x509_certificate(certificate).issuer.public_bytes())
+        return x509.load_der_x509_certificate(certificate).issuer.public_bytes()
     except ValueError:
-        return ""
-
-
-def _digest(data: bytes) -> str:
-    return sha256(data).hexdigest()[:_DIGITS]
+        return b""
