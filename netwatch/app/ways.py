@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from netwatch.agent.rungs import Way
 from netwatch.app.broker import broker_password, link_factory
-from netwatch.config import Config, UplinkConfig
+from netwatch.config import BrokerConfig, Config, UplinkConfig
 from netwatch.model.errors import ConfigError
 from netwatch.protocols import Link, Message
 from netwatch.secret import read_secret
@@ -40,7 +40,8 @@ def ways_of(
     """Return the ways to the observatory, best rungs first.
 
     Each `[[uplink]]` is a rung. Without any, what the observatory named on enrolment counts:
-    `brokers`, and its HTTP service at `url` at last. Without that, `[broker]` is the only way.
+    `brokers`, and its HTTP service at `url` at last, where that is not in the clear. Where it
+    named no broker and the host set one, or without enrolment, `[broker]` is the only way.
     An answer is awaited for `patience` seconds.
 
     Raises:
@@ -52,8 +53,9 @@ def ways_of(
             for number, rung in enumerate(config.uplink)
             for way in _rung(config, rung, place=f"uplink[{number}]", patience=patience)
         )
-    if brokers:
-        urls = (*brokers, *([url] if url else ()))
+    doors = (url,) if url and _is_fit(url) else ()
+    if brokers or (doors and config.broker == BrokerConfig()):
+        urls = (*brokers, *doors)
         told = [UplinkConfig(urls=(one,), username=config.broker.username) for one in urls]
         return tuple(
             way
@@ -64,6 +66,12 @@ def ways_of(
     connect = link_factory(broker, broker_password(config), agent=config.vantage.id)
     scheme = "mqtts" if broker.tls else "mqtt"
     return (Way(f"{scheme}-{broker.port}", broker.host, connect),)
+
+
+def _is_fit(url: str) -> bool:
+    """Tell whether batches may go to an HTTP service: not in the clear, but on this machine."""
+    found = urlsplit(url)
+    return found.scheme == "https" or found.hostname in _LOCAL
 
 
 def _rung(config: Config, rung: UplinkConfig, *, place: str, patience: float) -> list[Way]:
