@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from netwatch.agent.consent import Consent, needs_consent
 from netwatch.agent.finding import Finding
 from netwatch.agent.gateway import GatewayWatch
 from netwatch.agent.identity import read_or_make_identity
+from netwatch.agent.rungs import Way
 from netwatch.agent.spool import SpoolState
 from netwatch.agent.target_list import TargetList
 from netwatch.model.errors import LinkError, NetwatchError
@@ -41,6 +43,7 @@ class Patient:
         targets: what it is to probe.
         consent: what was agreed to.
         connect: makes a link to the broker.
+        ways: all ways to the observatory, best rungs first, where there are several.
         now: the present.
         measure: runs a probe; None leaves the line alone.
         gateway: asks the default gateway.
@@ -60,6 +63,7 @@ class Patient:
     spool: SpoolState | None = None
     listed: TargetList | None = None
     refused: str = ""
+    ways: Sequence[Way] = ()
 
 
 async def examine(patient: Patient) -> list[Finding]:
@@ -69,6 +73,8 @@ async def examine(patient: Patient) -> list[Finding]:
     """
     quick = await asyncio.to_thread(_examine_machine, patient)
     line = await _examine_line(patient)
+    if len(patient.ways) > 1:
+        return [*quick, *line, *await _examine_ways(patient.ways)]
     return [*quick, *line, await _examine_broker(patient.connect)]
 
 
@@ -211,6 +217,17 @@ def _examine_icmp() -> Finding:
         return Finding("icmp", well=True, text=name)
     mend = 'run as root: sysctl -w net.ipv4.ping_group_range="0 2147483647"'
     return Finding("icmp", well=False, text="not allowed; icmp targets do not count", mend=mend)
+
+
+async def _examine_ways(ways: Sequence[Way]) -> list[Finding]:
+    """Look at the ladder rung by rung; one way that works is enough to be well."""
+    tried = [(way, await _examine_broker(partial(way.connect, None))) for way in ways]
+    works = any(found.well for _, found in tried)
+    mend = "" if works else "look at [[uplink]] in the configuration; measuring goes on without"
+    return [
+        Finding(way.rung, well=works, text=found.text, mend="" if found.well else mend)
+        for way, found in tried
+    ]
 
 
 async def _examine_broker(connect: Callable[[], Link]) -> Finding:

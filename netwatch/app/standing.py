@@ -2,8 +2,11 @@
 
 from datetime import datetime
 
+import msgspec
+
 from netwatch.agent.daily import Budget, left_out
 from netwatch.agent.politeness import BUDGETS
+from netwatch.agent.uplink import UPLINK
 from netwatch.app.clock import now
 from netwatch.app.home import membership_of, open_consent
 from netwatch.app.lists import chosen_targets, open_target_book
@@ -22,6 +25,7 @@ def vantage_status(config: Config) -> dict[str, object]:
     """
     with open_spool(config) as spool:
         state, seen, today = spool.state(), spool.fact("seen"), spool.fact("today")
+        uplink = spool.fact(UPLINK)
     enrolled = membership_of(config)
     return {
         "vantage": config.vantage.id,
@@ -32,9 +36,19 @@ def vantage_status(config: Config) -> dict[str, object]:
         "spool_bytes": state.used_bytes,
         "spool_limit_bytes": state.limit_bytes,
         "thinned_batches": sum(state.tiers[2:]),
+        **_uplink_status(uplink),
         **_day_status(config, today),
         **_consent_status(config),
         **_list_status(config),
+    }
+
+
+def _uplink_status(written: bytes | None) -> dict[str, object]:
+    """Return which way carried us last, and how each rung that was tried fared."""
+    told = msgspec.json.decode(written) if written else {"rung": None, "rungs": []}
+    return {
+        "sends_by": told["rung"],
+        "rungs": [f"{one['rung']}: {one['failure'] or 'works'}" for one in told["rungs"]],
     }
 
 

@@ -16,9 +16,9 @@ from netwatch.agent.identity import read_or_make_identity
 from netwatch.agent.list_watch import watch_mirror
 from netwatch.agent.loop import AgentParts, run_agent
 from netwatch.agent.pausing import PauseWatch
+from netwatch.agent.rungs import Way
 from netwatch.agent.runner import Runner
 from netwatch.agent.spool import Spool, SpoolState
-from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
 from netwatch.app.home import (
     files_of,
@@ -131,6 +131,14 @@ async def _run_until_changed(config: Config, *, with_consent: bool) -> None:
         await first_end(*work)
 
 
+def _ways(config: Config) -> tuple[Way, ...]:
+    """Return the ways to the observatory that was configured, or enrolled with."""
+    enrolled = membership_of(config)
+    if enrolled is None:
+        return ways_of(config)
+    return ways_of(config, brokers=enrolled.brokers, url=enrolled.url)
+
+
 class _News:
     """Ends a wait when there is something else to probe than at the start of it."""
 
@@ -171,7 +179,7 @@ async def run_once(config: Config) -> list[Measurement]:
 
 async def examine_vantage(config: Config) -> list[Finding]:
     """Look for what keeps this vantage from working."""
-    connect = link_factory(config.broker, broker_password(config))
+    ways = _ways(config)
     targets, book = targets_of(config), open_target_book(config)
     runner = Runner(load_probes(targets), now, config.agent.timeout.total_seconds())
     refusal = book.refusal()
@@ -180,7 +188,8 @@ async def examine_vantage(config: Config) -> list[Finding]:
         vantage=config.vantage.id,
         targets=targets,
         consent=open_consent(config),
-        connect=lambda: connect(None),
+        connect=partial(ways[0].connect, None),
+        ways=ways,
         now=now(),
         measure=runner.measure,
         gateway=GatewayWatch(),
