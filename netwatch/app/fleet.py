@@ -84,7 +84,7 @@ def list_agents(config: Config) -> list[Agent]:
         StoreError: the tables cannot be read.
     """
     with Registry(_file(config)) as registry:
-        return registry.agents()
+        return registry.agents(now(), open_weight=config.fleet.open_weight)
 
 
 def retire_agent(config: Config, name: str) -> None:

@@ -52,9 +52,10 @@ def invite(
 
 @app.command("list")
 def show(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
-    """List the agents: name, state, country, network. There is no address to show.
+    """List the agents: name, state, country, network, and how far each is believed.
 
-    Example: netwatch agents list --json
+    A weight below 1 is that of a newcomer, 0 that of one who came in a crowd: look at it, then
+    `netwatch agents release` it. There is no address to show. Example: netwatch agents list --json
     """
     import msgspec
 
@@ -64,7 +65,7 @@ def show(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
     agents = list_agents(read_config(config))
     lines = [
         f"{one.name:24} {one.state:10} {one.country or '-':2} AS{one.network or '-':<10}"
-        f" {one.enrolled.date() if one.enrolled else '-':10} {one.reason}"
+        f" {one.enrolled.date() if one.enrolled else '-'!s:10} {one.weight:4.2f} {one.reason}"
         for one in agents
     ]
     print_told(msgspec.to_builtins(agents), lines or ["No agent yet."], as_json=as_json)
@@ -87,7 +88,7 @@ def retire(name: NameArgument, config: ConfigOption = DEFAULT, as_json: JsonOpti
 def release(
     name: NameArgument, config: ConfigOption = DEFAULT, as_json: JsonOption = False
 ) -> None:
-    """End an agent's quarantine; what was set aside meanwhile is counted.
+    """Count an agent in full: end its quarantine, and count what was set aside meanwhile.
 
     Example: netwatch agents release vantage-7
     """

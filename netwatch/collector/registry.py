@@ -3,12 +3,13 @@
 The tables stand beside the batches; several processes may use them, each with its own object.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from netwatch.collector.pins import PINS
+from netwatch.collector.pins import PINS, read_arrivals
+from netwatch.collector.trust import weigh
 from netwatch.database import Database
 from netwatch.model.errors import InputError
 from netwatch.wire.enrolment import Request
@@ -35,6 +36,7 @@ LEFT JOIN agent ON agent.id = name LEFT JOIN quarantine ON quarantine.id = name 
 _ENROL = "INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, NULL)"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEEP_USED = timedelta(days=30)
+_COUNTED = {"enrolled", "open"}
 _OVERLAP = timedelta(days=1)
 """A running agent may go on with its former key for so long."""
 
@@ -64,6 +66,7 @@ class Agent:
         consent, software: version agreed to, and version of the program, when it enrolled.
         enrolled: since when, None for an open one.
         reason: why it is under quarantine.
+        weight: how far it is believed, 0 to 1; see `netwatch.collector.trust`.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Agent:
     software: str
     enrolled: datetime | None
     reason: str
+    weight: float = 1.0
 
 
 class Registry:
@@ -171,11 +175,18 @@ class Registry:
             )
             self._file.execute("UPDATE agent SET retired = ? WHERE id = ?", (_number(now), name))
 
-    def agents(self) -> list[Agent]:
-        """Return every agent that has a key here, by name."""
+    def agents(self, now: datetime, *, open_weight: float = 1.0) -> list[Agent]:
+        """Return every agent that has a key here, by name, and how far each is believed now."""
         with self._database.reading():
             found = self._file.execute(_AGENTS).fetchall()
-        return [_to_agent(row) for row in found]
+            arrivals = read_arrivals(self._file)
+        weights: dict[str, float] = {}
+        for (name, _), weight in weigh(arrivals, now, open_weight=open_weight).items():
+            weights[name] = min(weight, weights.get(name, 1.0))
+        return [
+            replace(agent, weight=weights.get(agent.name, 1.0) * (agent.state in _COUNTED))
+            for agent in map(_to_agent, found)
+        ]
 
     def _pin(self, request: Request, key: bytes, replaces: str) -> None:
         """Let `key` speak under the name that is asked for, inside a transaction."""

@@ -86,7 +86,7 @@ class Office:
 
     def agents(self) -> dict[str, str]:
         with Registry(self.file) as registry:
-            return {one.name: one.state for one in registry.agents()}
+            return {one.name: one.state for one in registry.agents(self.now)}
 
     def take(
         self, who: Identity, sequence: int, *, name: str = "a1", asn: int = 64501

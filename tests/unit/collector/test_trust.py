@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from netwatch.collector.closer import Closer
 from netwatch.collector.inbox import Inbox
 from netwatch.collector.intake import Intake
+from netwatch.collector.registry import Registry
 from netwatch.collector.tally import Tally
 from netwatch.collector.trust import Arrival, weigh
 from netwatch.model.entity import Entity
@@ -153,3 +154,7 @@ def test_a_crowd_that_somebody_looked_at_counts(tmp_path: Path) -> None:
     fleet.inbox.count_again("f3", width=WIDTH)
     weights = weigh(fleet.inbox.arrivals(), fleet.now)
     assert (weights["f3", "XX"], weights["f4", "XX"]) == (1, 0)
+    with Registry(tmp_path / "inbox.sqlite") as registry:
+        listed = {one.name: one.weight for one in registry.agents(fleet.now)}
+    assert (listed["f3"], listed["f4"]) == (1, 0)
+    assert 0.2 < listed["h0"] < 1
