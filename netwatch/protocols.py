@@ -4,7 +4,7 @@ Every implementation of a Protocol passes the contract suite of that Protocol in
 `tests/contracts`; a stranger's does too, through the same entry points.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -178,6 +178,12 @@ class Detector(Protocol):
         nothing else.
         A series without a bin gets a level without a value. Series that are still too
         young to have an ordinary level get none at all.
+        """
+
+    def weigh_in(self, evidence: Mapping[SeriesKey, float]) -> None:
+        """Take log likelihood ratios of a loss in some series, before the next interval.
+
+        What is not yet known of is left out.
         """
 
     def save(self) -> bytes:

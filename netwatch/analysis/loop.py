@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from netwatch.analysis.pipeline import Judgement, Pipeline, by_interval
 from netwatch.model.errors import InputError, StoreError
 from netwatch.protocols import Checkpoint, Ledger, SeriesStore
 
-__all__ = ["Analysis", "run_analysis"]
+__all__ = ["Analysis", "run_analysis", "tell"]
 
 _LOG = logging.getLogger(__name__)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -98,11 +99,18 @@ async def run_analysis(analysis: Analysis, *, pause: timedelta) -> None:
             failing, done = True, []
         else:
             failing = False
-        for step in done:
-            for revision in step.revisions:
-                _LOG.info(
-                    "%s revision %d: %s, %s at %s",
-                    revision.id, revision.revision, revision.reason, revision.entity, revision.at,
-                )  # fmt: skip
+        tell(done)
         if not done:
             await asyncio.sleep(pause.total_seconds())
+
+
+def tell(done: Iterable[Judgement]) -> None:
+    """Log what was judged: every revision, and a warning where our own side failed."""
+    for step in done:
+        if step.notice:
+            _LOG.warning("%s at %s: suspect ourselves", step.notice, step.time)
+        for revision in step.revisions:
+            _LOG.info(
+                "%s revision %d: %s, %s at %s",
+                revision.id, revision.revision, revision.reason, revision.entity, revision.at,
+            )  # fmt: skip

@@ -7,23 +7,26 @@ from itertools import groupby
 
 import msgspec
 
+from netwatch.analysis.rollcall import Roll
 from netwatch.incidents.tracker import Tracker
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Bin, Level
 from netwatch.protocols import Detector
+from netwatch.signals.attendance import AGENTS
 
 __all__ = ["Judgement", "Pipeline", "by_interval"]
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one interval came to."""
+    """What one interval came to; `notice` is for the operator, where our own side failed."""
 
     time: datetime
     levels: list[Level]
     revisions: list[Incident]
     posts: list[Post]
+    notice: str = ""
 
 
 class _Saved(msgspec.Struct):
@@ -37,21 +40,34 @@ class Pipeline:
     """Detector, tracker and composer in a row; a pure function of the bins it was shown."""
 
     def __init__(
-        self, detector: Detector, tracker: Tracker, compose: Callable[[Incident], list[Post]]
+        self,
+        detector: Detector,
+        tracker: Tracker,
+        compose: Callable[[Incident], list[Post]],
+        *,
+        roll: Callable[[datetime], Roll] = lambda _: Roll(),
     ) -> None:
-        """Judge with `detector`, follow with `tracker`, write posts with `compose`."""
+        """Judge with `detector`, follow with `tracker`, write posts with `compose`.
+
+        `roll` says what agents that vanished together tell of an interval.
+        """
         self.tracker = tracker
         self._detector = detector
         self._compose = compose
+        self._roll = roll
 
     def step(self, time: datetime, bins: Sequence[Bin]) -> Judgement:
         """Judge the interval that starts at `time`."""
+        roll = self._roll(time)
+        if roll.masked:
+            bins = [entry for entry in bins if entry.series.signal != AGENTS]
+        self._detector.weigh_in(roll.evidence)
         levels = self._detector.step(
             time, bins, frozen=self.tracker.frozen(), expected=self.tracker.expected(time)
         )
         revisions = self.tracker.step(levels)
         posts = [post for revision in revisions for post in self._compose(revision)]
-        return Judgement(time, levels, revisions, posts)
+        return Judgement(time, levels, revisions, posts, roll.notice)
 
     def save(self) -> bytes:
         """Return the state of all parts."""

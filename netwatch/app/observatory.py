@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from netwatch.agent.identity import read_or_make_identity
 from netwatch.analysis.loop import Analysis, run_analysis
 from netwatch.analysis.pipeline import Pipeline
+from netwatch.analysis.rollcall import Roll, RollCall
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
 from netwatch.app.live_targets import LiveTargets
@@ -81,14 +82,22 @@ def open_parts(config: Config) -> Iterator[Opened]:
 
 
 def make_pipeline(
-    config: Config, atlas: Atlas, *, width: timedelta, compose: Callable[[Incident], list[Post]]
+    config: Config,
+    atlas: Atlas,
+    *,
+    width: timedelta,
+    compose: Callable[[Incident], list[Post]],
+    roll: Callable[[datetime], Roll] = lambda _: Roll(),
 ) -> Pipeline:
-    """Return a pipeline for bins of `width` with the configuration's rules."""
+    """Return a pipeline for bins of `width` with the configuration's rules.
+
+    `roll` says what agents that vanished together tell of an interval.
+    """
     detector = GridDetector(atlas, width=width, least_history=config.analysis.least_history)
     rules = Rules(
         **{name: getattr(config.incidents, name) for name in config.incidents.__struct_fields__}
     )
-    return Pipeline(detector, Tracker(atlas, width=width, rules=rules), compose)
+    return Pipeline(detector, Tracker(atlas, width=width, rules=rules), compose, roll=roll)
 
 
 def make_composer(config: Config, atlas: Atlas) -> Callable[[Incident], list[Post]]:
@@ -144,9 +153,18 @@ async def run_analyze(opened: Opened) -> None:
     """Judge closed bins, follow incidents and write posts, until cancelled."""
     config, width = opened.config, opened.config.analysis.bin
     composer = make_composer(config, opened.atlas)
-    pipeline = make_pipeline(config, opened.atlas, width=width, compose=composer)
-    analysis = await asyncio.to_thread(Analysis, pipeline, opened.store, opened.ledger, width=width)
-    await run_analysis(analysis, pause=width / _LOOKS)
+    with Attendance(Path(config.data) / PRESENCE_FILE) as attendance:
+        pipeline = make_pipeline(
+            config,
+            opened.atlas,
+            width=width,
+            compose=composer,
+            roll=RollCall(attendance, width=width),
+        )
+        analysis = await asyncio.to_thread(
+            Analysis, pipeline, opened.store, opened.ledger, width=width
+        )
+        await run_analysis(analysis, pause=width / _LOOKS)
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ class Memory:
         cases: incidents that may go on.
         numbers: how many incidents were named with each prefix.
         suspicions: the excursions of single passive signals.
+        dead: what never answers.
     """
 
     watches: dict[Entity, Watch]
@@ -33,6 +34,7 @@ class Memory:
     cases: list[Case]
     numbers: dict[str, int]
     suspicions: dict[SeriesKey, Watch]
+    dead: set[Entity]
 
 
 class _Saved(msgspec.Struct):
@@ -44,6 +46,7 @@ class _Saved(msgspec.Struct):
     cases: list[Case]
     numbers: dict[str, int]
     suspicions: list[Watch] = []
+    dead: list[str] = []
 
 
 def pack_memory(memory: Memory) -> bytes:
@@ -57,6 +60,7 @@ def pack_memory(memory: Memory) -> bytes:
         cases=memory.cases,
         numbers=memory.numbers,
         suspicions=list(memory.suspicions.values()),
+        dead=sorted(str(entity) for entity in memory.dead),
     )
     return msgspec.msgpack.encode(saved)
 
@@ -85,6 +89,7 @@ def unpack_memory(state: bytes) -> Memory:
         cases=saved.cases,
         numbers=saved.numbers,
         suspicions={one.level.series: one for one in saved.suspicions},
+        dead={Entity.parse(text) for text in saved.dead},
     )
 
 

@@ -132,7 +132,7 @@ class Tracker:
         """Return the whole state."""
         memory = Memory(
             self._watches, self._signals, self._logs, self._cases, self._numbers,
-            self._suspicions.watches,
+            self._suspicions.watches, self._dead,
         )  # fmt: skip
         return pack_memory(memory)
 
@@ -145,7 +145,7 @@ class Tracker:
         memory = unpack_memory(state)
         self._watches, self._signals, self._logs = memory.watches, memory.signals, memory.logs
         self._cases, self._numbers = memory.cases, memory.numbers
-        self._suspicions = Suspicions(memory.suspicions)
+        self._suspicions, self._dead = Suspicions(memory.suspicions), memory.dead
 
     def _watch(self, levels: Sequence[Level]) -> None:
         """Show every level to its entity's watch; the lead signal alone moves it."""

@@ -1,0 +1,128 @@
+"""Roll call: which agents vanished together, in time for the interval that is being judged.
+
+What the collector wrote down is read in windows of two minutes. A will comes up to a minute
+and a half late, so the newest windows wait for the next interval. When our own side failed,
+the interval's counts of agents say nothing, and the operator hears of it once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from netwatch.model.series import SeriesKey
+from netwatch.signals.attendance import (
+    AGENTS,
+    WILL_LATENESS,
+    Attendance,
+    AttendanceEvent,
+    PresenceState,
+    show_bursts,
+)
+from netwatch.signals.bursts import Bursts, Judged
+from netwatch.signals.presence import WINDOW
+
+__all__ = ["Roll", "RollCall"]
+
+_HISTORY = timedelta(days=30)
+_QUIET = timedelta(minutes=30)
+"""A fault that was told is not told again before it has been over for so long."""
+_BACK = 0.8
+"""Who went by our fault is awaited until so many are there again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """What vanished agents say of one interval.
+
+    Attributes:
+        evidence: log likelihood ratio of an event, of the series `agents` of an entity.
+        masked: whether our own side failed, so that who is there says nothing.
+        notice: one line for the operator, where that is new.
+    """
+
+    evidence: Mapping[SeriesKey, float] = field(default_factory=dict)
+    masked: bool = False
+    notice: str = ""
+
+
+class RollCall:
+    """Judges windows of the attendance log as intervals are judged; used by one thread.
+
+    Every call may raise StoreError: the log cannot be read.
+    """
+
+    def __init__(self, attendance: Attendance, *, width: timedelta) -> None:
+        """Read `attendance` for intervals of `width`."""
+        self._attendance = attendance
+        self._width = width
+        self._bursts = Bursts()
+        self._next: datetime | None = None
+        self._fed: set[tuple[PresenceState, datetime, str]] = set()
+        self._faulty_at: datetime | None = None
+        self._awaited = 0
+
+    def __call__(self, time: datetime) -> Roll:
+        """Return what is known of the interval that starts at `time`, and of what waited."""
+        end = time + self._width
+        if self._next is None or self._next > end:
+            self._begin(time)
+        start = self._next or time
+        self._feed(start, end)
+        evidence: dict[SeriesKey, float] = {}
+        masked, notice = False, ""
+        while start + WINDOW <= end - WILL_LATENESS:
+            judged = self._judge(start)
+            if judged.notice:
+                self._awaited = self._awaited or self._present(start)
+                masked, notice = True, notice or self._tell(start, judged.notice)
+            for burst in judged.bursts:
+                key = SeriesKey(AGENTS, burst.entity)
+                evidence[key] = max(evidence.get(key, 0.0), burst.evidence)
+            start += WINDOW
+        self._next = start
+        masked = masked or self._are_away(end)
+        return Roll({} if masked else evidence, masked, notice)
+
+    def _begin(self, time: datetime) -> None:
+        """Learn who is there, and how often each is lost by itself, from what went before."""
+        self._bursts, self._fed = Bursts(), set()
+        first = time - _HISTORY
+        for stay in self._attendance.stays(first):
+            if stay.end is None:
+                self._bursts.up(stay.vantage, broker=stay.broker, at=stay.start)
+        self._next = time - WINDOW
+        show_bursts(self._bursts, self._attendance.events(first, self._next))
+
+    def _feed(self, start: datetime, end: datetime) -> None:
+        """Show the events of the windows that are open, those that came late included, once."""
+        events = self._attendance.events(start, end)
+        new = [event for event in events if _name(event) not in self._fed]
+        self._fed = {_name(event) for event in events}
+        show_bursts(self._bursts, new)
+
+    def _judge(self, start: datetime) -> Judged:
+        """Judge one window; one in which we could not hear says nothing."""
+        if not self._attendance.heard(start, start + WINDOW):
+            return Judged([])
+        return self._bursts.judge(start)
+
+    def _present(self, at: datetime) -> int:
+        """Return how many agents were there at `at`."""
+        return sum(stay.end is None for stay in self._attendance.stays(at))
+
+    def _are_away(self, at: datetime) -> bool:
+        """Return whether those who went by our fault are still awaited at `at`."""
+        if self._awaited and self._present(at) >= _BACK * self._awaited:
+            self._awaited = 0
+        return self._awaited > 0
+
+    def _tell(self, at: datetime, notice: str) -> str:
+        """Return a notice that is new, else nothing."""
+        new = self._faulty_at is None or at - self._faulty_at > _QUIET
+        self._faulty_at = at
+        return notice if new else ""
+
+
+def _name(event: AttendanceEvent) -> tuple[PresenceState, datetime, str]:
+    """Return what tells an event from others."""
+    return event.state, event.at, event.vantage.id
