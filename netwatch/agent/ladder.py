@@ -29,8 +29,11 @@ _PORTAL = {
     "http_request_failed",
     "ssl_invalid_hostname",
     "ssl_unknown_authority",
+    "dns_bogon_error",
 }
-"""How an answer fails that is not the canary's own."""
+"""How an answer fails that is not the canary's own; a portal's address is often a private one."""
+_NEARBY = {HealthState.ISP_CUT, HealthState.LAN_DOWN}
+"""States in which no target can answer."""
 _DATED = "ssl_invalid_certificate"
 _FAR = {Rung.ISP, Rung.DOMESTIC, Rung.INTERNATIONAL}
 _ENOUGH = 2
@@ -66,6 +69,8 @@ class Ladder:
         self._portals: dict[str, bool] = {}
         self._worked: set[int] = set()
         self._states: dict[int, HealthState] = {}
+        self._cut_since: dict[int, datetime] = {}
+        self._doubted: set[int] = set()
 
     @property
     def flags(self) -> frozenset[Flag]:
@@ -106,6 +111,8 @@ class Ladder:
             measurement.scope != Scope.LOCAL or measurement.failure in _NO_LINE
         ):
             self._hear(measurement, target, rung)
+        if rung is None:
+            self._hear_ordinary(measurement, family_of(target))
         if self._is_ours(measurement, target):
             return replace(measurement, scope=Scope.LOCAL.value)
         return measurement
@@ -134,6 +141,14 @@ class Ladder:
             self._set(Flag.DNS_HIJACKED, measurement.time, up=True)
         elif rung is Rung.NAMES and measurement.failure is None:
             self._set(Flag.DNS_HIJACKED, measurement.time, up=False)
+        self._judge(measurement.time)
+
+    def _hear_ordinary(self, measurement: Measurement, family: int) -> None:
+        """Doubt a cut nearby while a target answers through it: then the witnesses are down."""
+        since = self._cut_since.get(family)
+        if since is None or measurement.time < since:
+            return
+        (self._doubted.add if measurement.alive else self._doubted.discard)(family)
         self._judge(measurement.time)
 
     def _set(self, flag: Flag, time: datetime, *, up: bool) -> None:
@@ -175,7 +190,15 @@ class Ladder:
         for family, readings in self._readings.items():
             if not readings:
                 continue
-            self._become(family, judge_health(readings.values(), self._flags), time)
+            state = judge_health(readings.values(), self._flags)
+            if state in _NEARBY:
+                self._cut_since.setdefault(family, time)
+                if family in self._doubted:
+                    state = HealthState.DEGRADED
+            else:
+                self._cut_since.pop(family, None)
+                self._doubted.discard(family)
+            self._become(family, state, time)
 
     def _become(self, family: int, state: HealthState, time: datetime) -> None:
         """Be in a state from now on, and note it where it is another one."""

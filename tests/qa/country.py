@@ -25,6 +25,7 @@ __all__ = ["ABROAD", "DOMESTIC", "GATEWAY", "RESOLVER", "SITE", "Country"]
 
 GATEWAY = {4: "192.168.77.1", 6: "fd77::1"}
 RESOLVER = {4: "10.1.0.53", 6: "fd01::53"}
+OTHER_RESOLVER = "10.1.1.53"
 DOMESTIC = {4: ("10.2.1.1", "10.2.2.1"), 6: ("fd02:0:1::1", "fd02:0:2::1")}
 ABROAD = {4: ("10.9.1.1", "10.9.2.1"), 6: ("fd09:0:1::1", "fd09:0:2::1")}
 PORTAL = "45.90.0.80"
@@ -54,10 +55,12 @@ class Country:
     Attributes:
         bench: the bench of the case; what is built here goes with it.
         resolver: what the provider's resolver makes of a query.
+        line: what the home's interface is called.
     """
 
     bench: Bench
     resolver: faults.Answer = answer_truly
+    line: str = "lan0"
     home: Namespace = field(init=False)
     country: Namespace = field(init=False)
     abroad: Namespace = field(init=False)
@@ -68,19 +71,26 @@ class Country:
         for where in (self.home, self.country, self.abroad):
             # Nobody else can have these addresses; finding that out takes a second.
             where.set(ipv6__conf__default__accept_dad=0, ipv6__conf__default__dad_transmits=0)
-        join(self.home, self.country, ("lan0", "lan0"))
+        join(self.home, self.country, (self.line, "lan0"))
         join(self.country, self.abroad, ("border0", "border0"))
         self._give_addresses()
         self.country.set(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
         # Kernels limit how often they say that something cannot be reached.
         self.country.set(ipv4__icmp_ratelimit=0, ipv6__icmp__ratelimit=0)
-        self.home.set(ipv4__neigh__lan0__mcast_solicit=1, ipv4__neigh__lan0__retrans_time_ms=200)
+        # What nobody answers for is given up after 0.2 s instead of three.
+        self.home.set(
+            **{
+                f"ipv4__neigh__{self.line}__mcast_solicit": 1,
+                f"ipv4__neigh__{self.line}__retrans_time_ms": 200,
+            }
+        )
         for family in (4, 6):
             for host in (*DOMESTIC[family], GATEWAY[family]):
                 await self.serve(self.country, host)
             for host in (*ABROAD[family], SITE[family]):
                 await self.serve(self.abroad, host)
-        await self.answer(self.country, RESOLVER[4], self.resolver)
+        for host in (RESOLVER[4], OTHER_RESOLVER):
+            await self.answer(self.country, host, self.resolver)
         return self
 
     async def __aexit__(
@@ -93,8 +103,8 @@ class Country:
 
     def _give_addresses(self) -> None:
         self.home.ip(
-            "addr add 192.168.77.2/24 dev lan0",
-            "addr add fd77::2/64 dev lan0 nodad",
+            f"addr add 192.168.77.2/24 dev {self.line}",
+            f"addr add fd77::2/64 dev {self.line} nodad",
         )
         self.plug_in_routes()
         self.country.ip(
@@ -102,7 +112,7 @@ class Country:
             f"addr add {GATEWAY[6]}/64 dev lan0 nodad",
             "addr add 10.8.0.1/29 dev border0",
             "addr add fd08::1/64 dev border0 nodad",
-            *_own(RESOLVER[4], RESOLVER[6], PORTAL, *DOMESTIC[4], *DOMESTIC[6]),
+            *_own(RESOLVER[4], RESOLVER[6], OTHER_RESOLVER, PORTAL, *DOMESTIC[4], *DOMESTIC[6]),
         )
         self.plug_in_border()
         self.abroad.ip(
@@ -129,17 +139,17 @@ class Country:
 
     def plug_in_routes(self) -> None:
         """Give the home its way out, as a DHCP client does once the cable is in."""
-        self.home.ip("link set lan0 up", "route replace default via 192.168.77.1")
+        self.home.ip(f"link set {self.line} up", "route replace default via 192.168.77.1")
         self.home.ip("route replace default via fd77::1")
 
     def pull_lan(self) -> None:
         """Pull the cable between the home and its gateway."""
-        self.home.ip("link set lan0 down")
+        self.home.ip(f"link set {self.line} down")
 
     def plug_in_lan(self) -> None:
         """Plug it in again."""
         # Taking a link down takes its IPv6 addresses with it.
-        self.home.ip("link set lan0 up", "addr replace fd77::2/64 dev lan0 nodad")
+        self.home.ip(f"link set {self.line} up", f"addr replace fd77::2/64 dev {self.line} nodad")
         self.plug_in_routes()
 
     def pull_border(self) -> None:
@@ -162,6 +172,10 @@ class Country:
             f"neigh replace {nobody} lladdr 02:00:00:00:00:99 dev border0 nud permanent",
             f"route replace {network} via {nobody} dev border0 onlink",
         )
+
+    def silence(self, host: str) -> None:
+        """Let what goes to one host vanish without a word."""
+        self.abroad.ip(f"addr del {host} dev lo", f"route add blackhole {host}")
 
     def throttle(self) -> None:
         """Let at most 64 kbit/s pass to the home."""

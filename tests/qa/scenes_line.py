@@ -78,7 +78,8 @@ def portal(probe: str, host: str, *, port: int = 0, path: str = "", address: str
         canary = Target(
             "canary", "http", "canary.example", port=80, path="/204", group="witness-captive"
         )
-        return job.at(targets=(canary, *job.targets), authority=bench.trusted())
+        # Behind a portal one round in ten is kept.
+        return job.at(targets=(canary, *job.targets), authority=bench.trusted(), period=0.2)
 
     return scene
 
@@ -111,6 +112,24 @@ def controls_down(*gone: str) -> Scene:
         return country.job()
 
     return scene
+
+
+def through(interface: str) -> Scene:
+    """The home's way out is an interface of another name."""
+
+    async def scene(bench: Bench) -> Job:
+        country = Country(bench, line=interface)
+        await bench.stack.enter_async_context(country)
+        return country.job()
+
+    return scene
+
+
+async def overloaded(bench: Bench) -> Job:
+    """Something in the vantage's process holds it up; a silent site would look dead anyway."""
+    country = await _country(bench)
+    country.silence(SITE[4])
+    return country.job().at(trick="overload")
 
 
 async def echo_blocked(bench: Bench) -> Job:

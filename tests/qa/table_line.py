@@ -2,7 +2,7 @@
 
 from qa import scenes_line as line
 from qa.case import Case, failing, well
-from qa.country import Country
+from qa.country import ABROAD, DOMESTIC, GATEWAY, OTHER_RESOLVER, Country
 
 from netwatch.agent.health import HealthState
 
@@ -218,6 +218,64 @@ VANTAGES = [
         line.throttled,
         failing("generic_timeout_error", "transfer", "timeout", alive=True),
         state6=_OK,
+        lab=True,
+    ),
+    Case(
+        "captivePortalPage",
+        "a captive portal redirects every page to its own",
+        line.portal("http", "site.example", port=80),
+        failing("http_unexpected_redirect_url", "http_round_trip", "local", alive=True),
+        state=HealthState.CAPTIVE,
+        state6=HealthState.CAPTIVE,
+        flags=frozenset({"captive", "dns_hijacked"}),
+        lab=True,
+    ),
+    Case(
+        "captivePortalCertificate",
+        "a captive portal answers TLS with its own key",
+        line.portal("tls", "site.example", port=443),
+        failing("ssl_invalid_hostname", "certificate", "local", alive=True),
+        state=HealthState.CAPTIVE,
+        state6=HealthState.CAPTIVE,
+        flags=frozenset({"captive", "dns_hijacked"}),
+        lab=True,
+    ),
+    Case(
+        "dnsHijackToPortal",
+        "a captive portal's resolver gives its own, private address for every name",
+        line.portal("dns", OTHER_RESOLVER, path="site.example", address=GATEWAY[4]),
+        failing("dns_bogon_error", "resolve", "local", alive=True),
+        state=HealthState.CAPTIVE,
+        state6=HealthState.CAPTIVE,
+        flags=frozenset({"captive", "dns_hijacked"}),
+        lab=True,
+    ),
+    Case(
+        "allControlsDownButTargetsUp",
+        "every control answers no more, at home and abroad; the site does",
+        line.controls_down(*DOMESTIC[4], *DOMESTIC[6], *ABROAD[4], *ABROAD[6]),
+        well("connect"),
+        state=HealthState.DEGRADED,
+        state6=HealthState.ISP_CUT,
+        lab=True,
+    ),
+    Case(
+        "vpnUp",
+        "the way out leads into a tunnel",
+        line.through("wg0"),
+        well("connect"),
+        state6=_OK,
+        flags=frozenset({"vpn"}),
+        lab=True,
+    ),
+    Case(
+        "loopOverload",
+        "the vantage's process is held up for most of the time",
+        line.overloaded,
+        failing("generic_timeout_error", "connect", "local"),
+        state=HealthState.OVERLOADED,
+        state6=HealthState.OVERLOADED,
+        flags=frozenset({"overloaded"}),
         lab=True,
     ),
     Case(
