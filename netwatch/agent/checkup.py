@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from netwatch.agent.finding import Finding
-from netwatch.agent.gateway import GatewayWatch, tunnel_name
+from netwatch.agent.gateway import GatewayWatch
 from netwatch.agent.health import Flag, HealthState, Reading, Rung, RungState, judge_rung, rung_of
 from netwatch.agent.ladder import Ladder, family_of
 from netwatch.model.measurement import Measurement, Target
@@ -28,13 +28,13 @@ _LINES = {
 
 async def examine_gateway(watch: GatewayWatch) -> Finding:
     """Look for the default route, whether it leads into a tunnel, and whether anybody is there."""
-    gateways = watch.look()
+    gateways = await watch.look()
     if not gateways:
         mend = "plug in the cable, or join a network"
         return Finding("gateway", well=False, text="no default route", mend=mend)
-    if name := tunnel_name(gateways):
+    if watch.tunnel:
         mend = "leave the VPN, or let `vantage` name the network where it ends"
-        return Finding("gateway", well=False, text=f"{name} is a tunnel", mend=mend)
+        return Finding("gateway", well=False, text=f"{watch.tunnel} is a tunnel", mend=mend)
     interfaces = ", ".join(sorted({one.interface for one in gateways.values()}))
     said = await watch.ask()
     dead = [family for family in gateways if said.get(family) is False]

@@ -142,6 +142,10 @@ class GatewayWatch:
         look: returns the default routes.
         neighbour: returns the kernel's state of a neighbour.
         ports: what is asked.
+
+    Attributes:
+        tunnel: the interface of a default route into a tunnel when last looked at, empty for
+            none.
     """
 
     def __init__(
@@ -151,16 +155,23 @@ class GatewayWatch:
         neighbour: Callable[[str], int] = neighbour_state,
         ports: tuple[int, ...] = _PORTS,
     ) -> None:
-        self.look = look
+        self.tunnel = ""
+        self._look = look
         self._neighbour = neighbour
         self._ports = list(ports)
+
+    async def look(self) -> dict[int, Gateway]:
+        """Return the default routes; a router's own table may be long, so a thread reads it."""
+        gateways = await asyncio.to_thread(self._look)
+        self.tunnel = tunnel_name(gateways)
+        return gateways
 
     async def ask(self) -> dict[int, bool | None]:
         """Return for IPv4 and IPv6 whether the gateway is there; None where that cannot be said.
 
         A machine without an IPv4 route has lost its line; one without IPv6 never had it.
         """
-        gateways = self.look()
+        gateways = await self.look()
         four, six = gateways.get(4), gateways.get(6)
         return {
             4: bool(gateways) and None if four is None else await self._is_there(four),

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 
-from netwatch.agent.gateway import GatewayWatch, tunnel_name
+from netwatch.agent.gateway import GatewayWatch
 from netwatch.agent.health import Flag
 from netwatch.agent.ladder import Ladder
 from netwatch.agent.stalls import StallWatch
@@ -64,5 +64,5 @@ class Surroundings:
         """Raise and lower what can be seen from here without asking anybody."""
         time = self._clock()
         self._ladder.raise_flag(Flag.OVERLOADED, up=self._overload.is_on(monotonic()), time=time)
-        tunnel = "" if self._gateway is None else tunnel_name(self._gateway.look())
+        tunnel = "" if self._gateway is None else self._gateway.tunnel
         self._ladder.raise_flag(Flag.VPN, up=bool(tunnel) or self._tunnel.is_on, time=time)

@@ -119,6 +119,21 @@ async def test_the_gateway_is_a_witness_that_nobody_has_to_name() -> None:
     assert {one.target for one in found} == {"international", "site", "@health-v4"}
 
 
+async def test_a_default_route_into_a_tunnel_is_a_flag_and_nothing_else() -> None:
+    routes = {4: Gateway("wg0")}
+    watch = GatewayWatch(look=lambda: routes, neighbour=lambda _: 0)
+    async with (
+        tcp_server() as port,
+        measuring(witness("international", port), gateway=watch) as (measurer, found),
+    ):
+        await until(lambda: Flag.VPN in measurer.ladder.flags)
+        assert measurer.ladder.state() in {HealthState.OK, HealthState.UNKNOWN}
+        routes[4] = Gateway("eth0")
+        await until(lambda: Flag.VPN not in measurer.ladder.flags)
+    flags = [(one.target, one.failure) for one in found if one.target.startswith("@flag")]
+    assert flags == [("@flag-vpn", "vpn"), ("@flag-vpn", None)]
+
+
 async def test_a_way_is_followed_when_health_changes_and_only_then() -> None:
     way = Target("way", "traceroute", "127.0.0.1")
     async with (

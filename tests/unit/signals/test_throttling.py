@@ -141,3 +141,5 @@ def test_what_says_nothing_about_pace_is_left_out() -> None:
     alone = count_speed(START, rows, {"site": BOOK["site"]}, trusted=set(VANTAGES))
     assert alone[0].value == 1000
     assert alone[0].total is None
+    portal = [(vantage, replace(row, scope="local")) for vantage, row in rows]
+    assert count_speed(START, portal, {"site": BOOK["site"]}, trusted=set(VANTAGES)) == []
