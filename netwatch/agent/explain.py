@@ -11,6 +11,7 @@ from netwatch.agent.health import rung_of
 from netwatch.agent.politeness import BUDGETS, cost_of, is_here
 from netwatch.agent.tiers import Left, Offered
 from netwatch.config import AgentConfig
+from netwatch.model.clocks import ClockReading, ClockSource, Timeline
 from netwatch.model.measurement import Batch, Measurement, Observation, Target, Vantage
 from netwatch.wire.envelope import pack_batch, unpack_batch
 
@@ -20,6 +21,7 @@ _DAY = timedelta(days=1)
 _SENT_BYTES = 10
 """Bytes that a measurement takes on the wire, measured by `benchmarks/ingest_rate.py`."""
 _ROWS = 100
+_BOOT, _UPTIME = "0123456789abcdef", 86_400_000
 _ONCE = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 
 
@@ -142,6 +144,7 @@ def explain(
             f"the country: {vantage.country or 'not told'}",
             f"the network's number (ASN): {vantage.asn or 'not told'}",
             "of each probe: the target's name, the time, how it went, how long each step took",
+            "what its clocks showed, and a made-up name for the time since the machine was started",
             "when the agent was off, paused and by whom, and whether its own line worked",
         ),
         example=_example(vantage, rows[0] if rows else None),
@@ -200,7 +203,11 @@ def _example(vantage: Vantage, row: Explained | None) -> Example:
         seconds=10.0,
         observations=(Observation("connect", "generic_timeout_error", 10.0),),
     )
-    message = pack_batch(Batch(vantage, 1, (made,) * _ROWS))
+    wall = int(_ONCE.timestamp() * 1000)
+    line = Timeline(_BOOT, wall - _UPTIME, began=1, rows=_ROWS)
+    reading = ClockReading(_BOOT, _UPTIME, wall, ClockSource.KERNEL, synced=True, error=20)
+    batch = Batch(vantage, 1, (made,) * _ROWS, timelines=(line,), readings=(reading,))
+    message = pack_batch(batch)
     sent = unpack_batch(message)
     row_as_sent: dict[str, object] = msgspec.to_builtins(sent.measurements[0])
     header: dict[str, object] = msgspec.to_builtins(replace(sent, measurements=()))

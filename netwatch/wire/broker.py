@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from amqtt.broker import Broker
-from amqtt.errors import AMQTTError
+from amqtt.errors import AMQTTError, BrokerError
 from amqtt.plugins.base import BaseAuthPlugin
 from amqtt.session import Session
 
@@ -85,7 +85,7 @@ class EmbeddedBroker:
         self._broker.writers = set()
         try:
             await self._broker.start()
-        except AMQTTError as error:
+        except (AMQTTError, BrokerError) as error:
             raise LinkError(f"the broker cannot listen on 127.0.0.1:{self.port}") from error
         server = self._broker._servers["default"].instance  # noqa: SLF001 - the only way to the port
         self.port = server.sockets[0].getsockname()[1]
