@@ -84,6 +84,11 @@ class Budget(msgspec.Struct):
             self.spent += cost
         return fits
 
+    def give_back(self, target: Target) -> None:
+        """Take back what `allows` counted for a probe that did not happen after all."""
+        if not is_here(target):
+            self.spent = max(0, self.spent - cost_of(target.probe))
+
     def settle(self, target: Target, moved: int) -> None:
         """Put what a probe really moved in the place of what `allows` counted for it.
 

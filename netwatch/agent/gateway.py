@@ -4,6 +4,7 @@ Its address is read from this machine, used on this machine, and told to nobody.
 """
 
 import asyncio
+import errno
 import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ _NEIGHBOUR = struct.Struct("=BxxxiHBB")
 _ATTRIBUTE = struct.Struct("=HH")
 _NEAR = 0x02 | 0x08 | 0x80
 """Reachable, delay and permanent: the neighbour answered within the last seconds, or is fixed."""
+_NOBODY = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN}
 _TUNNEL_NAMES = ("tun", "tap", "wg", "utun", "nordlynx", "proton")
 
 
@@ -88,10 +90,11 @@ def tunnel_name(gateways: Mapping[int, Gateway], interfaces: Path = _INTERFACES)
     return ""
 
 
-def neighbour_state(address: str) -> int:
+def neighbour_state(address: str) -> int | None:
     """Return the kernel's state of a neighbour (`NUD_*` bits), 0 where it knows none.
 
-    Asks over netlink, which needs no privilege; blocks for as long as the kernel takes.
+    None where the kernel cannot be asked: not Linux, or no file descriptor is left. Asks over
+    netlink, which needs no privilege; blocks for as long as the kernel takes.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     wanted = socket.inet_pton(family, address)
@@ -105,7 +108,7 @@ def neighbour_state(address: str) -> int:
                 if kind == _NEW_NEIGHBOUR and _destination(body) == wanted:
                     return int(_NEIGHBOUR.unpack_from(body)[2])
     except (OSError, AttributeError, struct.error):
-        return 0
+        return None
     return 0
 
 
@@ -152,7 +155,7 @@ class GatewayWatch:
         self,
         *,
         look: Callable[[], dict[int, Gateway]] = default_gateways,
-        neighbour: Callable[[str], int] = neighbour_state,
+        neighbour: Callable[[str], int | None] = neighbour_state,
         ports: tuple[int, ...] = _PORTS,
     ) -> None:
         self.tunnel = ""
@@ -174,7 +177,7 @@ class GatewayWatch:
         gateways = await self.look()
         four, six = gateways.get(4), gateways.get(6)
         return {
-            4: bool(gateways) and None if four is None else await self._is_there(four),
+            4: (None if six else False) if four is None else await self._is_there(four),
             6: None if six is None else await self._is_there(six),
         }
 
@@ -189,11 +192,16 @@ class GatewayWatch:
                 self._ports.insert(0, port)
             if said is not None:
                 return said
-        return bool(self._neighbour(gateway.address) & _NEAR)
+        state = self._neighbour(gateway.address)
+        return None if state is None else bool(state & _NEAR)
 
 
 async def _knock(gateway: Gateway, port: int) -> bool | None:
-    """Tell whether somebody accepted or refused; None where nobody said anything."""
+    """Tell whether somebody accepted or refused; None where nobody said anything.
+
+    False is the kernel's word that there is no way to them. What this machine lacks, such as
+    file descriptors, says nothing about a gateway.
+    """
     family = socket.AF_INET6 if ":" in gateway.address else socket.AF_INET
     try:
         place: tuple[str | int, ...] = (gateway.address, port)
@@ -206,9 +214,6 @@ async def _knock(gateway: Gateway, port: int) -> bool | None:
                 await asyncio.get_running_loop().sock_connect(connection, place)
     except (ConnectionRefusedError, ConnectionResetError):
         return True
-    except TimeoutError:
-        return None
-    except OSError:
-        # No route to it, or no such neighbour: the kernel knows that nobody is there.
-        return False
+    except OSError as error:
+        return False if error.errno in _NOBODY else None
     return True

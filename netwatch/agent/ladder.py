@@ -18,7 +18,7 @@ from netwatch.model.measurement import Measurement, Target
 __all__ = ["Ladder", "family_of", "note_of"]
 
 _GATEWAY = f"{NOTE}gateway"
-_OURS = {HealthState.LAN_DOWN, HealthState.OVERLOADED}
+_OURS = {HealthState.LAN_DOWN, HealthState.OVERLOADED, HealthState.ASLEEP}
 """States in which a failure says nothing about a target."""
 _NO_LINE = {"network_unreachable", "network_down"}
 """Local faults that tell of the line all the same: this machine has no way out."""

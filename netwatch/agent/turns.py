@@ -103,14 +103,16 @@ class Turns:
         self, target: Target, now: datetime, *, most: float, again: bool = False
     ) -> bool:
         """Take a place among the probes, and what it costs of the day's budget."""
-        delay = self._politeness.delay(target, monotonic(), most=most, again=again)
-        if delay is None:
-            self.skips.polite += 1
-            return False
+        # The budget first: who has no turn must not take a place from those who have.
         fits = self.budget.allows(target, now, witness=rung_of(target) is not None)
         self.report(now)
         if not fits:
             self.skips.budget += 1
+            return False
+        delay = self._politeness.delay(target, monotonic(), most=most, again=again)
+        if delay is None:
+            self.budget.give_back(target)
+            self.skips.polite += 1
             return False
         if delay > 0:
             await asyncio.sleep(delay)

@@ -1,6 +1,7 @@
 """The gateway, from tables as the kernel prints them, on loopback, and behind a real cable."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -68,7 +69,9 @@ def test_a_tunnel_is_known_by_what_it_is_and_not_by_its_name_alone(tmp_path: Pat
     assert found() == ""
 
 
-async def ask(look: dict[int, Gateway], *ports: int, near: int = 0) -> dict[int, bool | None]:
+async def ask(
+    look: dict[int, Gateway], *ports: int, near: int | None = 0
+) -> dict[int, bool | None]:
     watch = GatewayWatch(look=lambda: look, neighbour=lambda _: near, ports=ports)
     return await watch.ask()
 
@@ -93,6 +96,17 @@ async def test_a_silent_gateway_is_there_where_the_kernel_hears_it(
         here, port = {4: Gateway("lo", "127.0.0.1")}, deaf.getsockname()[1]
         assert (await ask(here, port, near=0x02))[4] is True
         assert (await ask(here, port, near=0x20))[4] is False
+
+
+async def test_what_this_machine_lacks_says_nothing_about_the_gateway(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_files(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "")
+
+    monkeypatch.setattr("netwatch.agent.gateway.socket.socket", no_files)
+    watch = GatewayWatch(look=lambda: {4: Gateway("lo", "127.0.0.1")}, ports=(9,))
+    assert await watch.ask() == {4: None, 6: None}
 
 
 async def test_no_route_is_a_line_lost_and_no_ipv6_is_none() -> None:

@@ -182,6 +182,8 @@ def test_who_wakes_knows_nothing_until_somebody_answers() -> None:
     vantage.ladder.wake(NOW)
     assert vantage.ladder.state() is HealthState.ASLEEP
     assert vantage.notes[-1].failure == "asleep"
+    early = vantage.ladder.take(result(SITE, "generic_timeout_error"), SITE)
+    assert early.scope == "local", "the line may not be up yet"
     vantage.say(abroad=True)
     assert vantage.ladder.state() is HealthState.OK
     assert vantage.ladder.state(6) is HealthState.UNKNOWN, "what was not known is not asleep"

@@ -1,5 +1,6 @@
 """Whose turn it is, on a budget that is spent, behind a portal, and at night."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -91,6 +92,18 @@ async def test_a_second_look_that_would_come_too_late_is_none() -> None:
     day.turns._politeness._tokens, day.turns._politeness._refilled = -100.0, monotonic()
     assert not await day.turns.wait_again(ABROAD, paused=False)
     assert day.turns.skips.polite == 1
+    assert day.turns.budget.spent == 0, "what was not asked costs nothing"
+
+
+async def test_who_has_no_turn_takes_no_place() -> None:
+    """A list of hundreds that the budget leaves out must not hold up the witnesses."""
+    day = Day(budget="low")
+    assert await day.goes(SITE)
+    day.turns.budget.spent = day.turns.budget.limit
+    places = [Target(f"site-{n}", "tcp", f"10.{n}.0.1") for n in range(200)]
+    for place in places:
+        assert not await day.turns.wait(place, period=300.0, paused=False)
+    assert await asyncio.wait_for(day.turns.wait(ABROAD, period=30.0, paused=False), 1)
 
 
 async def test_behind_a_portal_every_tenth_round_is_enough() -> None:
