@@ -27,6 +27,7 @@ __all__ = [
     "reset_after_request",
     "say",
     "stall_after",
+    "stalling_broker",
 ]
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -100,6 +101,26 @@ async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
         writer.write(b"x")
         await writer.drain()
         await asyncio.sleep(0.2)
+
+
+def stalling_broker(published: list[bytes]) -> Handler:
+    """Be an MQTT 3.1.1 broker that lets everybody in and takes up nothing.
+
+    `published` gets the first bytes of what was sent in vain.
+    """
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while packet := await reader.read(1000):
+            kind = packet[0] & 0xF0
+            if kind == 0x10:  # CONNECT: welcome
+                writer.write(b"\x20\x02\x00\x00")
+            elif kind == 0x80:  # SUBSCRIBE: granted
+                writer.write(b"\x90\x03" + packet[2:4] + b"\x00")
+            elif kind == 0x30:  # PUBLISH: from here on nothing is even read
+                published.append(packet)
+                await asyncio.Event().wait()
+
+    return handle
 
 
 def dns_answer(

@@ -139,10 +139,15 @@ class Bench:
         return str(path)
 
     async def tcp(
-        self, handler: Handler | None = None, *, port: int = 0, tls: SSLContext | None = None
+        self,
+        handler: Handler | None = None,
+        *,
+        host: str = "",
+        port: int = 0,
+        tls: SSLContext | None = None,
     ) -> tuple[str, int]:
         """Serve TCP until the case is over; returns address and port."""
-        host = self.address()
+        host = host or self.address()
         server = tcp_server(handler, host=host, port=port, tls=tls)
         return host, await self.stack.enter_async_context(server)
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from qa.bench import Bench, Watch
-from qa.vantage import Job
+from qa.vantage import IT, Job
 
 from netwatch.agent.health import HealthState
 
@@ -38,6 +38,7 @@ class Case:
         state6: over IPv6; `unknown` where it has no witness there.
         flags: what else the vantage must notice, and nothing besides.
         detail: a word that the last step must carry.
+        look: the id of the target, or of the note, that is looked at.
         lab: whether it takes network namespaces.
     """
 
@@ -49,6 +50,7 @@ class Case:
     state6: HealthState = HealthState.UNKNOWN
     flags: frozenset[str] = frozenset()
     detail: str = ""
+    look: str = IT
     lab: bool = False
 
 

@@ -7,14 +7,17 @@ from contextlib import asynccontextmanager
 
 import faults
 from certificates import Authority
-from qa.bench import Bench
-from qa.case import Scene
+from qa.bench import Bench, Watch
+from qa.case import Play, Scene
 from qa.vantage import Job
 from servers import free_port
+
+from netwatch.model.measurement import Target
 
 __all__ = [
     "certified",
     "deaf",
+    "quic_blocked",
     "refused",
     "serving",
     "speaking_tls",
@@ -78,6 +81,22 @@ def certified(name: str = NAME, days: tuple[int, int] = (-1, 30)) -> Scene:
         return (await bench.job("tls", place, domain=NAME)).at(authority=bench.trusted())
 
     return scene
+
+
+async def quic_blocked(bench: Bench) -> tuple[Job, Play]:
+    """UDP to the site vanishes; TCP to the same port is answered."""
+    place = await bench.tcp()
+    await bench.udp(lambda _: [], place=place)
+    job = await bench.job("quic", place)
+    other = Target("it-by-tcp", "tcp", place[0], port=place[1])
+
+    async def play(watch: Watch) -> None:
+        assert await watch.until(lambda: bool(watch.of(other.id)))
+        last = watch.last(other.id)
+        assert last is not None
+        assert last.failure is None
+
+    return job.at(targets=(other, *job.targets)), play
 
 
 async def stranger(bench: Bench) -> Job:

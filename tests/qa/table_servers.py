@@ -115,6 +115,12 @@ CONNECTIONS = [
         failing("generic_timeout_error", "transfer", "timeout", alive=True),
         detail="16384",
     ),
+    Case(
+        "quicBlocked",
+        "UDP to the site vanishes, TCP to the same port is answered",
+        servers.quic_blocked,
+        failing("generic_timeout_error", "quic_handshake", "timeout"),
+    ),
 ]
 
 CERTIFICATES = [

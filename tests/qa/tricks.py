@@ -8,10 +8,14 @@ from datetime import timedelta
 
 from namespaces import drop_rights
 
+from netwatch.agent import loop
 from netwatch.agent.health import HealthState
 from netwatch.agent.measuring import Measurer
 
-__all__ = ["TRICKS", "Trick"]
+__all__ = ["JUMP", "TRICKS", "Trick"]
+
+JUMP = 3.0
+"""Seconds after its start at which something happens to a vantage."""
 
 
 class Trick:
@@ -60,8 +64,33 @@ class Overload(Trick):
             time.sleep(0.5)  # noqa: ASYNC251 - this is the fault
 
 
+class TwoYearsSlow(Trick):
+    """The wall clock is two years behind."""
+
+    def shift(self, seconds: float) -> timedelta:
+        return timedelta(days=-730)
+
+
+class SixHoursOn(Trick):
+    """Somebody sets the wall clock six hours on, while the vantage measures."""
+
+    def shift(self, seconds: float) -> timedelta:
+        return timedelta(hours=6) if seconds > JUMP else timedelta()
+
+
+class Sleep(Trick):
+    """The machine sleeps for two hours, as its two clocks of the kernel tell."""
+
+    def before(self) -> None:
+        wakes = time.monotonic() + JUMP
+        loop.suspended_seconds = lambda: 7200.0 if time.monotonic() > wakes else 0.0
+
+
 TRICKS: dict[str, Trick] = {
     "no_rights": NoRights(),
     "no_files": NoFiles(),
     "overload": Overload(),
+    "six_hours_on": SixHoursOn(),
+    "sleep": Sleep(),
+    "two_years_slow": TwoYearsSlow(),
 }
