@@ -19,7 +19,7 @@ __all__ = ["LEAST_HISTORY", "Grid", "cut_parcels", "make_grid"]
 
 LEAST_HISTORY = timedelta(days=2)
 """What a series must have behind it before it is judged, where no time is given."""
-PARCEL_SERIES = 1_500
+PARCEL_SERIES = 2_000
 """Series a parcel: their state stays in the processor's cache, and fixed costs do not count."""
 
 

@@ -44,8 +44,11 @@ COLUMNS = ("level", "low", "high", "probability")
 
 _NOTHING: tuple[frozenset[Entity], frozenset[SeriesKey]] = frozenset(), frozenset()
 _SUSPECT = 0.5
-_STIRRING = 0.05
-_MANY = 5
+_STIRRING, _ORDINARY, _MANY = 0.05, 0.95, 5
+"""As `netwatch.incidents.watch.is_reduced` has them: what is not reduced moves no watch.
+
+Routes hardly sway, and a loss of them is dated from the first bin that was below 90 %.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,7 @@ class Shard:
         self._entity_of_row = np.array([self._numbers[key.entity] for key in rows], np.intp)
         self._signal_of_row = np.array([key.signal for key in rows])
         self._steady = np.array([is_steady(key) for key in rows], dtype=bool)
+        self._routes = self._signal_of_row == "bgp"
         self._lead = _lead_rows(list(rows), self._entities)
         self._together = np.array(
             [self._numbers[key.entity] for key in self._detector.fused], np.intp
