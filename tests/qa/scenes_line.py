@@ -76,7 +76,12 @@ def portal(probe: str, host: str, *, port: int = 0, path: str = "", address: str
         await country.open_portal(bench.authority.serving("portal.example"))
         job = country.job(probe, host, port, path=path)
         canary = Target(
-            "canary", "http", "canary.example", port=80, path="/generate_204#204", group="witness-captive"
+            "canary",
+            "http",
+            "canary.example",
+            port=80,
+            path="/generate_204#204",
+            group="witness-captive",
         )
         # Behind a portal one round in ten is kept.
         return job.at(targets=(canary, *job.targets), authority=bench.trusted(), period=0.2)
