@@ -25,12 +25,13 @@ whether the Internet works in your area. `netwatch agent explain` prints that li
 3. Results of many are published together.
 4. In some places measuring networks may be illegal or dangerous. If you are unsure, do not
    run it.
-5. An observatory that you enrol with may send a signed list of what to probe, and renew it.
+5. It asks your own router every half minute whether it is there.
+6. An observatory that you enrol with may send a signed list of what to probe, and renew it.
    By agreeing here you agree to its tier A: infrastructure, such as name servers, asked by
    dns, tcp, tls, http, quic and icmp, and small timed downloads (transfer). Popular sites
    (tier B), sites of a sensitive category (tier C), and any other kind of probe are left
    alone until you agree to each by itself.
-6. You can list every address (explain), pause, stop, and erase everything (purge) at any time.
+7. You can list every address (explain), pause, stop, and erase everything (purge) at any time.
 """
 
 
