@@ -131,17 +131,16 @@ class _Keeper:
         self._ill = False
         self._paused, self._holder = parts.paused, parts.holder
         self._holds = Holder.NOBODY
-        self._alive_at = monotonic()
-        self._quiet = 1.5 * parts.config.witness_period.total_seconds()
+        self._silent: set[str] = set()
 
     def take(self, measurement: Measurement) -> None:
-        """Hold one until the next commit; after a silence, a sign of life wakes the uplink."""
+        """Hold one until the next commit; a host that answers again wakes the uplink."""
         self._held.append(measurement)
-        if measurement.alive:
-            now = monotonic()
-            if now - self._alive_at > self._quiet:
-                self._uplink.hint()
-            self._alive_at = now
+        if not measurement.alive:
+            self._silent.add(measurement.target)
+        elif measurement.target in self._silent:
+            self._silent.discard(measurement.target)
+            self._uplink.hint()
 
     def note_rung(self, outcome: Outcome) -> None:
         """Make a note of how a way to the collector fares, as a record of this line's health."""
