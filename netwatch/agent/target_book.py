@@ -84,9 +84,12 @@ class TargetBook:
     def hear(self, message: bytes, now: datetime) -> bool:
         """Take a list that came over the wire; tell whether it is a new one.
 
-        The same list once more, as brokers and mirrors repeat it, is no news.
+        The same list once more, as brokers and mirrors repeat it, is no news. Where no key is
+        known, neither from enrolment nor from a list that the host adopted, none is taken: a
+        broker could say anything.
         """
-        if message == self._kept().message:
+        kept = self._kept()
+        if message == kept.message or not (self._key or kept.key):
             return False
         try:
             listed = self.offer(message, now)

@@ -4,6 +4,7 @@ import secrets
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from netwatch.agent.identity import Identity, read_or_make_identity
 from netwatch.app.clock import now
@@ -19,6 +20,7 @@ __all__ = [
     "collector_identity",
     "count_agent_again",
     "erase_agent",
+    "fleet_is_public",
     "invite",
     "list_agents",
     "make_desk",
@@ -75,6 +77,12 @@ def invite(config: Config, bounds: Bounds, *, length: timedelta) -> tuple[str, d
     with Registry(_file(config)) as registry:
         expires = registry.invite(invitation.digest, bounds, now=now(), length=length)
     return invitation.text(), expires
+
+
+def fleet_is_public(config: Config) -> bool:
+    """Tell whether tokens lead anywhere but to this machine."""
+    host = urlsplit(config.fleet.url or config.publish.url).hostname
+    return host not in {"127.0.0.1", "::1", "localhost"}
 
 
 def list_agents(config: Config) -> list[Agent]:

@@ -39,14 +39,18 @@ def invite(
     Hand it over by a way that you both trust: who has it can enrol with it.
     Example: netwatch agents invite --country IR
     """
+    from netwatch.app.fleet import fleet_is_public
     from netwatch.app.fleet import invite as make
     from netwatch.collector.registry import Bounds
     from netwatch.config import read_config
 
     bounds = Bounds(country, asn, replaces)
-    token, expires = make(read_config(config), bounds, length=_length(length, "--for"))
+    found = read_config(config)
+    token, expires = make(found, bounds, length=_length(length, "--for"))
     lines = [token, f"It is good once, until {expires:%Y-%m-%d %H:%M} UTC. There, run:"]
     lines += ["  netwatch agent consent grant", f"  netwatch agent enrol {token}"]
+    if not fleet_is_public(found):
+        lines.append("It leads to this machine alone: set fleet.url for agents elsewhere.")
     print_told({"token": token, "expires": say_time(expires)}, lines, as_json=as_json)
 
 

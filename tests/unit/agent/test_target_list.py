@@ -217,6 +217,17 @@ def test_the_same_list_once_more_is_no_news_and_no_refusal(
     assert book.refusal() is not None
 
 
+def test_over_the_wire_nothing_is_taken_from_whom_nobody_named(
+    tmp_path: Path, signer: Signer
+) -> None:
+    message = sign_targets(TargetList(6, LATER, (GOOD,)), signer)
+    stranger = TargetBook(tmp_path / "new")
+    assert not stranger.hear(message, NOW)
+    assert stranger.current() is None
+    assert TargetBook(tmp_path / "new", key=signer.public).hear(message, NOW)
+    assert stranger.current() is not None
+
+
 @pytest.mark.parametrize("harm", [b"", b"garbage", b"\x93\xc4\x00\xc4\x05hello\xc0"])
 def test_a_damaged_file_stops_nobody_and_the_next_list_mends_it(
     book: TargetBook, signer: Signer, tmp_path: Path, harm: bytes

@@ -66,6 +66,12 @@ def test_an_invitation_is_one_word_and_says_what_to_do_with_it(agents: Command) 
     assert Invitation.parse(other).key == Invitation.parse(said[0]).key
 
 
+def test_a_token_that_leads_to_this_machine_alone_says_so(agents: Command, config: Path) -> None:
+    assert "fleet.url" not in agents("invite").stdout
+    config.write_text(config.read_text().replace("https://netwatch.example/", ""))
+    assert "set fleet.url for agents elsewhere" in agents("invite").stdout
+
+
 @pytest.mark.parametrize(
     ("words", "kind", "reason"),
     [
