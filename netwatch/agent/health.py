@@ -27,13 +27,14 @@ WITNESS = "witness-"
 
 
 class Rung(StrEnum):
-    """How far a witness is away. `names` and `captive` stand beside the ladder."""
+    """How far a witness is away. `names`, `silent` and `captive` stand beside the ladder."""
 
     LAN = "lan"
     ISP = "isp"
     DOMESTIC = "domestic"
     INTERNATIONAL = "international"
     NAMES = "names"
+    SILENT = "silent"
     CAPTIVE = "captive"
 
 

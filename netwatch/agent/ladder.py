@@ -67,6 +67,7 @@ class Ladder:
         self._readings: dict[int, dict[str, Reading]] = {4: {}, 6: {}}
         self._flags: set[Flag] = set()
         self._portals: dict[str, bool] = {}
+        self._forged: dict[str, bool] = {}
         self._worked: set[int] = set()
         self._states: dict[int, HealthState] = {}
         self._cut_since: dict[int, datetime] = {}
@@ -134,13 +135,10 @@ class Ladder:
         """Take down what a witness said."""
         self._readings[family_of(target)][target.id] = Reading(rung, measurement.alive)
         self._learn(family_of(target))
-        details = {step.detail for step in measurement.observations}
         if rung is Rung.CAPTIVE:
             self._hear_canary(measurement)
-        elif rung is Rung.NAMES and not details.isdisjoint(_REWRITTEN):
-            self._set(Flag.DNS_HIJACKED, measurement.time, up=True)
-        elif rung is Rung.NAMES and measurement.failure is None:
-            self._set(Flag.DNS_HIJACKED, measurement.time, up=False)
+        elif rung in {Rung.NAMES, Rung.SILENT}:
+            self._hear_names(measurement, rung)
         self._judge(measurement.time)
 
     def _hear_ordinary(self, measurement: Measurement, family: int) -> None:
@@ -167,6 +165,24 @@ class Ladder:
             self._portals[measurement.target] = measurement.failure is not None
         said = self._portals.values()
         self._set(Flag.CAPTIVE, measurement.time, up=bool(said) and all(said))
+
+    def _hear_names(self, measurement: Measurement, rung: Rung) -> None:
+        """Take down whether somebody answers in a name server's place.
+
+        That is so where answers are made up, and where a host answers that runs no server:
+        then whatever goes to port 53 is caught on the way.
+        """
+        steps = measurement.observations
+        if rung is Rung.SILENT:
+            answered = any(
+                step.operation == "dns_round_trip" and step.failure is None for step in steps
+            )
+            self._forged[measurement.target] = answered
+        elif not _REWRITTEN.isdisjoint(step.detail for step in steps):
+            self._forged[measurement.target] = True
+        elif measurement.failure is None:
+            self._forged[measurement.target] = False
+        self._set(Flag.DNS_HIJACKED, measurement.time, up=any(self._forged.values()))
 
     def _learn(self, family: int) -> None:
         """Note that a family leads somewhere, once enough of its far witnesses answer."""

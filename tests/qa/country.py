@@ -32,6 +32,8 @@ PORTAL = "45.90.0.80"
 """A portal that pretends to be on the Internet: private addresses are seen through at once."""
 SITE = {4: "10.9.3.1", 6: "fd09:0:3::1"}
 """A site abroad that is no witness."""
+NOBODY = "10.9.5.1"
+"""A host abroad that runs nothing."""
 _PORT = 443
 _WIDTH = {4: 32, 6: 128}
 _NETWORKS = {4: "10.9.0.0/16", 6: "fd09::/16"}
@@ -120,6 +122,7 @@ class Country:
             "addr add fd08::2/64 dev border0 nodad",
             "route add default via 10.8.0.1",
             "route add default via fd08::1",
+            f"route add blackhole {NOBODY}",
             *_own(*ABROAD[4], *ABROAD[6], SITE[4], SITE[6]),
         )
 

@@ -1,11 +1,12 @@
 """Faults of the line and of the country, made in namespaces."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import faults
 from qa.bench import Bench, Watch
 from qa.case import Play, Scene
-from qa.country import ABROAD, DOMESTIC, PORTAL, SITE, Country
+from qa.country import ABROAD, DOMESTIC, NOBODY, PORTAL, SITE, Country, answer_truly
 from qa.vantage import IT, Job
 
 from netwatch.agent.health import HealthState
@@ -87,6 +88,25 @@ def portal(probe: str, host: str, *, port: int = 0, path: str = "", address: str
         return job.at(targets=(canary, *job.targets), authority=bench.trusted(), period=0.2)
 
     return scene
+
+
+async def nobody_in_between(bench: Bench) -> Job:
+    """A host that runs no name server is asked all the same."""
+    return _asking_nobody(await _country(bench))
+
+
+async def proxy_in_between(bench: Bench) -> Job:
+    """The provider catches whatever goes to port 53 of that host."""
+    country = await _country(bench)
+    country.country.ip(f"route add local {NOBODY} dev lo")
+    await country.answer(country.country, NOBODY, answer_truly)
+    return _asking_nobody(country)
+
+
+def _asking_nobody(country: Country) -> Job:
+    job = country.job("dns", NOBODY, 53, path=".")
+    *witnesses, it = job.targets
+    return job.at(targets=(*witnesses, replace(it, group="witness-silent")))
 
 
 async def resolver_silent(bench: Bench) -> Job:

@@ -260,6 +260,23 @@ VANTAGES = [
         lab=True,
     ),
     Case(
+        "dnsTransparentProxy",
+        "what goes to port 53 is caught: a host answers that runs no name server",
+        line.proxy_in_between,
+        well("resolve"),
+        state6=_OK,
+        flags=frozenset({"dns_hijacked"}),
+        lab=True,
+    ),
+    Case(
+        "dnsNoProxy",
+        "the same host is asked where nobody is in between",
+        line.nobody_in_between,
+        failing("generic_timeout_error", "dns_round_trip", "timeout"),
+        state6=_OK,
+        lab=True,
+    ),
+    Case(
         "vpnUp",
         "the way out leads into a tunnel",
         line.through("wg0"),

@@ -1,10 +1,11 @@
 """When every witness is silent: a target that answers says that it is the witnesses."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from netwatch.agent.health import Flag, HealthState
 from netwatch.agent.ladder import Ladder
-from netwatch.model.measurement import Measurement, Target
+from netwatch.model.measurement import Measurement, Observation, Target
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 GATEWAY = Target("gateway", "tcp", "192.168.0.1", group="witness-lan")
@@ -65,3 +66,18 @@ def test_a_canary_with_a_private_address_is_a_portals() -> None:
     ladder = Ladder([CANARY], note=lambda _: None)
     ladder.take(said(CANARY, "dns_bogon_error", 0), CANARY)
     assert Flag.CAPTIVE in ladder.flags
+
+
+def test_a_host_that_runs_no_name_server_and_answers_gives_a_proxy_away() -> None:
+    silent = Target("silent", "dns", "10.9.0.9", group="witness-silent")
+    names = Target("names", "dns", "10.1.0.53", path="a.invalid", group="witness-names")
+    ladder = Ladder([silent, names], note=lambda _: None)
+    answered = replace(
+        said(silent, "dns_no_answer", 0), observations=(Observation("dns_round_trip", None, 0.1),)
+    )
+    ladder.take(answered, silent)
+    assert Flag.DNS_HIJACKED in ladder.flags
+    ladder.take(said(names, None, 1), names)
+    assert Flag.DNS_HIJACKED in ladder.flags, "another witness does not outweigh it"
+    ladder.take(said(silent, "generic_timeout_error", 2), silent)
+    assert Flag.DNS_HIJACKED not in ladder.flags
