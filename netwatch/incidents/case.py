@@ -28,10 +28,12 @@ _COUNTED = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The name of the pattern that a scope's losses make, and what else was found out."""
+    """What a record says besides levels: see `netwatch.model.incident.Incident`."""
 
     pattern: str | None = None
     findings: Findings = field(default_factory=Findings)
+    kind: str = "outage"
+    place: str = ""
 
 
 class Case(msgspec.Struct):
@@ -142,6 +144,8 @@ def write_revision(
         parent=case.parent,
         pattern=found.pattern,
         findings=found.findings,
+        kind=found.kind,
+        place=found.place,
     )
 
 

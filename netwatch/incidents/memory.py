@@ -26,6 +26,7 @@ class Memory:
         numbers: how many incidents were named with each prefix.
         suspicions: the excursions of single passive signals.
         dead: what never answers.
+        paths, path_cases: the excursions and incidents of ways to sites.
     """
 
     watches: dict[Entity, Watch]
@@ -35,6 +36,8 @@ class Memory:
     numbers: dict[str, int]
     suspicions: dict[SeriesKey, Watch]
     dead: set[Entity]
+    paths: dict[SeriesKey, Watch]
+    path_cases: list[Case]
 
 
 class _Saved(msgspec.Struct):
@@ -47,6 +50,8 @@ class _Saved(msgspec.Struct):
     numbers: dict[str, int]
     suspicions: list[Watch] = []
     dead: list[str] = []
+    paths: list[Watch] = []
+    path_cases: list[Case] = []
 
 
 def pack_memory(memory: Memory) -> bytes:
@@ -61,6 +66,8 @@ def pack_memory(memory: Memory) -> bytes:
         numbers=memory.numbers,
         suspicions=list(memory.suspicions.values()),
         dead=sorted(str(entity) for entity in memory.dead),
+        paths=list(memory.paths.values()),
+        path_cases=memory.path_cases,
     )
     return msgspec.msgpack.encode(saved)
 
@@ -90,6 +97,8 @@ def unpack_memory(state: bytes) -> Memory:
         numbers=saved.numbers,
         suspicions={one.level.series: one for one in saved.suspicions},
         dead={Entity.parse(text) for text in saved.dead},
+        paths={one.level.series: one for one in saved.paths},
+        path_cases=saved.path_cases,
     )
 
 

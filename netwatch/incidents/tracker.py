@@ -11,6 +11,7 @@ from netwatch.incidents.finding import Scene, find_out
 from netwatch.incidents.memory import Memory, pack_memory, unpack_memory
 from netwatch.incidents.nights import follows, is_missing, night_reason, rest
 from netwatch.incidents.parts import follow_parts
+from netwatch.incidents.paths import Paths, is_path
 from netwatch.incidents.patterns import Window
 from netwatch.incidents.progress import GOOD, next_reason, pass_milestones
 from netwatch.incidents.rules import Rules
@@ -57,14 +58,18 @@ class Tracker:
         self._numbers: dict[str, int] = {}
         self._suspicions = Suspicions()
         self._dead: set[Entity] = set()
+        self._paths = Paths(rules, width, name=self._number)
 
     def step(self, levels: Sequence[Level]) -> list[Incident]:
         """Take in all levels of one bin; return the revisions that they make."""
+        ways = [level for level in levels if is_path(level.series)]
+        if ways:
+            levels = [level for level in levels if not is_path(level.series)]
         self._watch(levels)
-        now = max((level.time for level in levels), default=None)
+        now = max((level.time for level in (*levels, *ways)), default=None)
         if now is None:
             return []
-        revisions = []
+        revisions = self._paths.step(ways, now)
         for case in self._cases:
             self._follow(case, now)
             reason = self._next(case, now)
@@ -85,14 +90,14 @@ class Tracker:
             for signal in signals:
                 if whole or any(SeriesKey(signal, scope) in pending for scope in scopes):
                     found.add(SeriesKey(signal, entity))
-        return found
+        return found | self._paths.frozen()
 
     def low_scopes(self) -> tuple[set[Entity], set[SeriesKey]]:
         """Return the scopes that are, or may be, in an incident, and the series that alone are."""
         low = {case.entity for case in self._cases if case.state not in _UNDECIDED}
         low |= {entity for entity, watch in self._watches.items() if watch.low_from}
         pending = {_series(case) for case in self._cases if case.state is IncidentState.PENDING}
-        return low, pending
+        return low, pending | self._paths.frozen()
 
     def expected(self, time: datetime) -> set[SeriesKey]:
         """Return the series of which a loss at `time` would be the next one of a daily series."""
@@ -117,7 +122,8 @@ class Tracker:
             or watch.low_from is not None
             or not open_scopes.isdisjoint((entity, *self._atlas.ancestors(entity)))
         }
-        return set(self._watches) | {key.entity for key in self._suspicions.watches}
+        alone = (*self._suspicions.watches, *self._paths.watches)
+        return set(self._watches) | {key.entity for key in alone}
 
     def snapshots(self) -> list[Incident]:
         """Return what would be said of each open incident now; it is not part of the record."""
@@ -132,7 +138,7 @@ class Tracker:
         """Return the whole state."""
         memory = Memory(
             self._watches, self._signals, self._logs, self._cases, self._numbers,
-            self._suspicions.watches, self._dead,
+            self._suspicions.watches, self._dead, self._paths.watches, self._paths.cases,
         )  # fmt: skip
         return pack_memory(memory)
 
@@ -146,6 +152,7 @@ class Tracker:
         self._watches, self._signals, self._logs = memory.watches, memory.signals, memory.logs
         self._cases, self._numbers = memory.cases, memory.numbers
         self._suspicions, self._dead = Suspicions(memory.suspicions), memory.dead
+        self._paths.watches, self._paths.cases = memory.paths, memory.path_cases
 
     def _watch(self, levels: Sequence[Level]) -> None:
         """Show every level to its entity's watch; the lead signal alone moves it."""
@@ -378,7 +385,11 @@ class Tracker:
     def _next_id(self, entity: Entity, onset: datetime) -> str:
         """Return `NW-<country>-<year>-<number>`; XX stands for no country."""
         country = self._atlas.country(entity)
-        prefix = f"NW-{country.code if country else 'XX'}-{onset.year}"
+        return self._number(country.code if country else "", onset)
+
+    def _number(self, country: str, onset: datetime) -> str:
+        """Return the next number of a country's year."""
+        prefix = f"NW-{country or 'XX'}-{onset.year}"
         self._numbers[prefix] = self._numbers.get(prefix, 0) + 1
         return f"{prefix}-{self._numbers[prefix]:04d}"
 

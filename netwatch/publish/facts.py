@@ -10,7 +10,7 @@ from netwatch.model.entity import Entity
 from netwatch.model.findings import Access, Findings, Likelihood
 from netwatch.model.incident import Incident
 from netwatch.model.percent import depth_words, make_percent, percent_phrase
-from netwatch.publish.places import place_name
+from netwatch.publish.places import origin_name, place_name
 from netwatch.publish.record import evidence_words
 from netwatch.publish.times import age_words, moment_text, utc_text
 
@@ -32,6 +32,7 @@ def facts(incident: Incident, places: Atlas) -> list[tuple[str, str]]:
     lowest = _capital(percent_phrase(incident.trough))
     between = f"between {utc_text(incident.started_low)} and {utc_text(incident.started_high)}"
     return [
+        *_what(incident, places),
         ("Level", f"{newest}, {utc_text(incident.at)}"),
         ("Lowest", f"{lowest}, {utc_text(incident.trough_at)}"),
         ("Began", f"{moment_text(incident.started_at, zone)}; {between}"),
@@ -44,6 +45,14 @@ def facts(incident: Incident, places: Atlas) -> list[tuple[str, str]]:
         *_found(incident, places),
         ("Ordinary levels", incident.baseline or "not named"),
     ]
+
+
+def _what(incident: Incident, places: Atlas) -> Iterator[tuple[str, str]]:
+    """Yield what is lost, where it is no outage."""
+    if incident.kind == "outage":
+        return
+    origin = origin_name(incident.place, places)
+    yield "What", f"{incident.kind} of this site as seen from {origin}; no loss of connectivity"
 
 
 def likelihood_words(likelihood: Likelihood) -> str:

@@ -7,7 +7,7 @@ from babel import Locale, UnknownLocaleError
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind
 
-__all__ = ["clean_name", "full_name", "hashtag", "place_name"]
+__all__ = ["clean_name", "full_name", "hashtag", "origin_name", "place_name"]
 
 
 def place_name(entity: Entity, places: Atlas, *, language: str = "en") -> str:
@@ -33,6 +33,13 @@ def full_name(entity: Entity, places: Atlas, *, language: str = "en") -> str:
     if country is None or country == entity:
         return name
     return f"{name}, {place_name(country, places, language=language)}"
+
+
+def origin_name(code: str, places: Atlas, *, language: str = "en") -> str:
+    """Return what a place that measurements come from is called: "Iran", "AS44244", or ""."""
+    country = Entity(EntityKind.COUNTRY, code)
+    is_country = len(code) == 2 and code.isalpha()
+    return place_name(country, places, language=language) if is_country else code
 
 
 def hashtag(entity: Entity, places: Atlas, *, language: str = "en") -> str:

@@ -17,7 +17,7 @@ from netwatch.model.entity import EntityKind
 from netwatch.model.errors import WordingError
 from netwatch.model.incident import Incident, Percent, Post, Reason
 from netwatch.model.percent import BELOW_ONE, NO_SUCCESS, ORDINARY, depth_words
-from netwatch.publish.places import full_name, hashtag, place_name
+from netwatch.publish.places import full_name, hashtag, origin_name, place_name
 from netwatch.publish.times import clock_text, elapsed, interval_is_wide, moment
 
 __all__ = [
@@ -38,6 +38,7 @@ LOCAL_CHANNELS = frozenset({"console", "file"})
 _CONFIRMED = 3
 _ACKNOWLEDGED = 4
 _CORROBORATED = 2
+_OUTAGE = "outage"
 _KINDS = {
     Reason.CONFIRMED: "confirmed",
     Reason.MILESTONE: "update",
@@ -48,6 +49,11 @@ _KINDS = {
     Reason.SERIES: "series",
     Reason.LAPSED: "lapsed",
 }
+_PATH_KINDS = {
+    Reason.CONFIRMED: "path_lost",
+    Reason.RESTORED: "path_restored",
+}
+"""What is posted of a site that is lost from one place alone."""
 _BEFORE = timedelta(hours=24)
 _ZERO = re.compile(r"(?<![\d.,])0+(?:[.,]0+)?\s?%")
 _DOWN = re.compile(r"\bdown\b", re.IGNORECASE)
@@ -105,6 +111,9 @@ def compose_posts(
 
 def post_kind(incident: Incident) -> str | None:
     """Return the template that this revision calls for, None where the public is told nothing."""
+    if incident.kind != _OUTAGE:
+        kind = _PATH_KINDS.get(incident.reason)
+        return kind if incident.evidence >= _CORROBORATED else None
     kind = _KINDS.get(incident.reason)
     if kind is None or incident.evidence < _CORROBORATED:
         return None
@@ -141,6 +150,8 @@ def sentence(incident: Incident, places: Atlas, *, language: str = "en") -> str:
     kind = "update" if days is not None else "confirmed"
     if incident.ended_at:
         kind = "restored"
+    if incident.kind != _OUTAGE:
+        kind = "path_restored" if incident.ended_at else "path_lost"
     context = _context(incident, places, language) | {"link": ""}
     line = _render(kind, language, context).splitlines()[0]
     return line.partition(" · ")[2]
@@ -148,7 +159,8 @@ def sentence(incident: Incident, places: Atlas, *, language: str = "en") -> str:
 
 def alternative_text(incident: Incident, places: Atlas, *, language: str = "en") -> str:
     """Return the incident's chart in words."""
-    return _render("alt", language, _context(incident, places, language) | {"link": ""})
+    kind = "alt" if incident.kind == _OUTAGE else "path_alt"
+    return _render(kind, language, _context(incident, places, language) | {"link": ""})
 
 
 def check_post(text: str, alternative: str, evidence: int, *, ignore: tuple[str, ...] = ()) -> None:
@@ -252,6 +264,8 @@ def _context(incident: Incident, places: Atlas, language: str) -> dict[str, obje
         "count": incident.affected,
         "measured": incident.measured,
         "unit": _unit(incident),
+        "slow": incident.kind == "throttling",
+        "origin": origin_name(incident.place, places, language=language),
         "pattern": incident.findings.words,
         "nights": len(incident.findings.nights),
         "reviewed": incident.evidence >= _CONFIRMED,

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -51,3 +52,18 @@ def test_an_active_signal_is_sure_and_was_provisional_first() -> None:
     _, [incident] = run_backtest(table("country:XT", probing=0.02, traffic=0.02))
     assert incident["confirmed_at"] is not None
     assert str(incident["provisional_at"]) <= str(incident["confirmed_at"])
+
+
+def test_a_blocked_site_is_an_incident_of_the_site_alone() -> None:
+    site = table("domain:example.org", **{"blocking:XT": 0.0, "reachability": 1.0})
+    country = table("country:XT", probing=1.0)
+    frame = pd.concat([site, country])
+    shares = frame["signal"].isin(["blocking:XT", "reachability"])
+    frame["total"] = ""
+    frame.loc[shares, "total"] = "20"
+    value = frame.loc[shares, "value"].astype(float)
+    frame.loc[shares, "value"] = np.where(value < 500, "0", "20")
+    _, [incident] = run_backtest(frame)
+    assert incident["entity"] == "domain:example.org"
+    assert incident["confirmed_at"] is not None
+    assert incident["signals"] == ["blocking:XT"]

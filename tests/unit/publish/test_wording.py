@@ -325,3 +325,28 @@ def test_what_only_operators_see_is_no_post(
     make_incident: MakeIncident, iran: Atlas, reason: Reason
 ) -> None:
     assert _posts(make_incident(reason=reason), iran) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("blocking", "example.org: blocked in measurements from Iran since"),
+        ("throttling", "example.org: slowed in measurements from Iran since"),
+    ],
+)
+def test_a_site_that_is_lost_from_one_place_is_no_loss_of_connectivity(
+    make_incident: MakeIncident, iran: Atlas, kind: str, words: str
+) -> None:
+    site = Entity.parse("domain:example.org")
+    incident = make_incident(entity=site, kind=kind, place="IR", progressive_hours=None)
+    [post, *_] = _posts(incident, iran)
+    assert words in post.text
+    assert "no loss of connectivity" in post.text
+    assert "ordinary levels" not in post.text
+    assert "Cause not established." in post.text
+    assert "example.org" in post.alternative
+    over = make_incident(
+        entity=site, kind=kind, place="IR", reason=Reason.RESTORED,
+        ended_at=incident.started_at + timedelta(hours=5),
+    )  # fmt: skip
+    assert "no longer" in _posts(over, iran)[0].text
