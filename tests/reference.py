@@ -92,7 +92,7 @@ MEANINGS = {
     "target.probe": "the question to ask; see the probes below",
     "target.host": "name or address to ask",
     "target.port": "port; 0 is the probe's usual one",
-    "target.path": "for `http` the path, for `dns` the name to look up",
+    "target.path": "for `http` the path, for `dns` the name, for `tls` a pin; see witnesses.md",
     "target.domain": "the site that the answer speaks for",
     "target.asn": "the network that it speaks for",
     "target.region": "the region (ISO 3166-2) that it speaks for",

@@ -18,7 +18,7 @@ class Target:
         probe: name of the probe that asks the question.
         host: name or address to ask.
         port: TCP or UDP port; 0 takes the probe's usual one.
-        path: for `http`, the path; for `dns`, the name to look up.
+        path: for `http`, the path; for `dns`, the name to look up; for `tls`, `no-sni` or a pin.
         domain, asn, region, country: the entities that the answer speaks for.
         group: a free label, such as `control` or `circumvention`.
     """

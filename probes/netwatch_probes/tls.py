@@ -1,10 +1,13 @@
 """Does the host complete a TLS handshake, and with whose certificate?"""
 
 import ssl
+from enum import Enum
 from functools import lru_cache
 from hashlib import sha256
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from netwatch.model.failure import classify_failure
 from netwatch.model.measurement import Observation, Target
@@ -21,18 +24,27 @@ _DIGITS = {"leaf": 16, "chain": 12, "issuer": 8}
 """Of each SHA-256, in hexadecimal: enough to tell a change, since they travel in every batch."""
 
 
-def _make_context(*, named: bool) -> ssl.SSLContext:
-    """Make a context that trusts the system's authorities."""
-    context = ssl.create_default_context()
-    context.check_hostname = named
+class _Asks(Enum):
+    """What is asked of a certificate."""
+
+    ALL = "all"
+    NO_NAME = "no name"
+    NOTHING = "nothing"
+
+
+@lru_cache(maxsize=len(_Asks))
+def _shared_context(asks: _Asks) -> ssl.SSLContext:
+    """Return the one context of its kind in this process; it takes 20 ms and 0.8 MB to make."""
+    if asks is _Asks.NOTHING:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    else:
+        context = ssl.create_default_context()
+    if asks is not _Asks.ALL:
+        context.check_hostname = False
+    if asks is _Asks.NOTHING:
+        context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(_PROTOCOLS)
     return context
-
-
-@lru_cache(maxsize=2)
-def _shared_context(*, named: bool) -> ssl.SSLContext:
-    """Return the one context of its kind in this process; it takes 20 ms and 0.8 MB to make."""
-    return _make_context(named=named)
 
 
 class TlsProbe:
@@ -46,7 +58,9 @@ class TlsProbe:
 
     The name that is asked for is the target's domain, or its host without one. A target
     whose path is `no-sni` is asked for no name, and no name is compared: a control for
-    networks that cut connections by the name.
+    networks that cut connections by the name. One whose path is `#` and the first digits of
+    the SHA-256 of a public key (DER, as RFC 7469 pins it) wants that very key, and asks for
+    nothing else of the certificate: a canary that no portal and no wrong clock can pretend.
     """
 
     name = "tls"
@@ -57,7 +71,8 @@ class TlsProbe:
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
         """Shake hands once; see `netwatch.protocols.Probe`."""
         steps = Steps(within=within)
-        named = target.path != NAMELESS
+        option, _, pin = target.path.partition("#")
+        named = option != NAMELESS
         name = (target.domain or target.host) if named else None
         verdict = agreed = shown = ""
         async with steps:
@@ -66,7 +81,9 @@ class TlsProbe:
                 connection = await open_connection(address, target.port or _DEFAULT_PORT)
             with Stream(connection) as stream:
                 with steps.step("tls_handshake"):
-                    verdict = await _shake_hands(stream, self._choose(named=named), name)
+                    verdict = await _shake_hands(stream, self._choose(named=named, pin=pin), name)
+                if pin:
+                    verdict = "" if _has_key(stream.tls, pin) else "ssl_unknown_authority"
                 agreed, shown = _agreed(stream.tls), _describe(stream.tls)
                 if agreed:
                     steps.note(agreed)
@@ -77,11 +94,14 @@ class TlsProbe:
             steps.note(shown)
         return steps.observations
 
-    def _choose(self, *, named: bool) -> ssl.SSLContext:
+    def _choose(self, *, named: bool, pin: str) -> ssl.SSLContext:
         """Return the context to ask with."""
+        if pin:
+            # The handshake must go to its end: only there does the server prove its key.
+            return _shared_context(_Asks.NOTHING)
         if self._context is not None:
             return self._context
-        return _shared_context(named=named)
+        return _shared_context(_Asks.ALL if named else _Asks.NO_NAME)
 
 
 async def _shake_hands(stream: Stream, context: ssl.SSLContext, name: str | None) -> str:
@@ -119,6 +139,19 @@ def _describe(session: ssl.SSLObject | None) -> str:
         for name, data in parts.items()
         if data
     )
+
+
+def _has_key(session: ssl.SSLObject | None, pin: str) -> bool:
+    """Tell whether the certificate that was shown is for the public key that begins so."""
+    chain = presented_chain(session) if session is not None else []
+    try:
+        key = x509.load_der_x509_certificate(chain[0]).public_key() if chain else None
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    if key is None:
+        return False
+    encoded = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return sha256(encoded).hexdigest().startswith(pin.lower())
 
 
 def _issuer(certificate: bytes) -> bytes:

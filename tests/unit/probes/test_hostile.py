@@ -170,7 +170,7 @@ def _contexts() -> None:
     """Load authorities beforehand: 20 ms and 0.8 MB that no server can make us spend twice."""
 
     http._shared_context()
-    tls._shared_context(named=True)
+    tls._shared_context(tls._Asks.ALL)
     transfer._shared_context()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from certificates import Authority
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
 from servers import free_port, tcp_server
 
@@ -83,6 +83,25 @@ async def test_a_control_without_a_name(authority: Authority) -> None:
         steps = await TlsProbe().measure(target, within=5)
     assert words(steps) == full("ssl_unknown_authority")
     assert names == [None, None]
+
+
+@pytest.mark.parametrize("days", [(-1, 30), (-30, -2)])
+async def test_a_canary_is_known_by_its_key(
+    authority: Authority, tmp_path: Path, days: tuple[int, int]
+) -> None:
+    """Neither its date nor its authority matters then, and nobody else's will do."""
+    serving = authority.serving(days=days)
+    shown = load_pem_x509_certificate((tmp_path / f"localhost{days[0]}.pem").read_bytes())
+    key = shown.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    pins = {sha256(key).hexdigest(): None, "00" + sha256(key).hexdigest(): "ssl_unknown_authority"}
+    async with tcp_server(tls=serving) as port:
+        for pin, verdict in pins.items():
+            target = Target(
+                "one", "tls", "127.0.0.1", port=port, domain="localhost", path=f"#{pin[:16]}"
+            )
+            steps = await TlsProbe().measure(target, within=5)
+            assert words(steps) == full(verdict)
+            assert steps[1].detail == "TLSv1.3", "only at its end is the key proven"
 
 
 async def test_a_server_that_knows_no_such_name(authority: Authority) -> None:
