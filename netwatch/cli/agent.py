@@ -25,13 +25,9 @@ def run(config: ConfigOption = DEFAULT) -> None:
 
     Example: netwatch agent run --config vantage.toml
     """
-    from netwatch.app.run import run_until_stopped
-    from netwatch.app.vantage import demand_consent, run_vantage
-    from netwatch.config import read_config
+    from netwatch.cli.start import run_agent
 
-    found = read_config(config)
-    demand_consent(found)
-    run_until_stopped(run_vantage(found, with_consent=True))
+    run_agent(config)
 
 
 @app.command()

@@ -1,6 +1,5 @@
 """The command `netwatch`: what it can do, and how it says what is wrong."""
 
-import logging
 import sys
 from importlib.util import find_spec
 from typing import Annotated
@@ -9,7 +8,7 @@ import typer
 
 from netwatch import __version__
 from netwatch.cli import agent, backtest, collecting, observatory
-from netwatch.model.errors import NetwatchError
+from netwatch.cli.start import begin_logging, told_in_one_line
 
 __all__ = ["app", "run"]
 
@@ -55,28 +54,13 @@ def main(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more on stderr.")] = False,
 ) -> None:
     """An Internet-shutdown monitor, from a probe to a published, checkable alert."""
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    begin_logging(verbose=verbose)
 
 
 def run() -> None:
     """Run the command line; what netwatch raises on purpose is one line and exit code 2."""
-    try:
+    with told_in_one_line():
         app()
-    except* NetwatchError as errors:
-        sys.stderr.write(f"netwatch: {_first(errors)}\n")
-        sys.exit(2)
-
-
-def _first(errors: BaseExceptionGroup[NetwatchError]) -> BaseException:
-    """Return the first error of a group of groups."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 _mount()
