@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import cast
 
+from netwatch.agent.clock import Timekeeper, boot_name
 from netwatch.agent.consent import needs_consent
 from netwatch.agent.doctor import Finding, Patient, examine
 from netwatch.agent.gateway import GatewayWatch
@@ -88,11 +89,12 @@ async def run_vantage(config: Config, *, with_consent: bool = False) -> None:
     """
     if not targets_of(config) and membership_of(config) is None:
         raise ConfigError("target: there is none, so there is nothing to probe")
+    keeper = Timekeeper(now, boot=boot_name(config.vantage.id))
     while True:
-        await _run_until_changed(config, with_consent=with_consent)
+        await _run_until_changed(config, keeper, with_consent=with_consent)
 
 
-async def _run_until_changed(config: Config, *, with_consent: bool) -> None:
+async def _run_until_changed(config: Config, keeper: Timekeeper, *, with_consent: bool) -> None:
     """Measure and send until there is something else to probe."""
     targets, book, enrolled = targets_of(config), open_target_book(config), membership_of(config)
     needed = with_consent and any(needs_consent(target) for target in targets)
@@ -123,6 +125,7 @@ async def _run_until_changed(config: Config, *, with_consent: bool) -> None:
             paused=watch,
             holder=lambda: watch.holder,
             offer_list=hear,
+            keeper=keeper,
         )
         work = [run_agent(parts), news.wait()]
         if enrolled is not None:
