@@ -65,7 +65,7 @@ def two_listeners(folder: Path, *, extra: str = "", port: int = 0) -> Iterator[t
     """Run Mosquitto with MQTT and MQTT over a WebSocket; yields both ports."""
     web = free_port()
     more = f"listener {web} 127.0.0.1\nprotocol websockets\n{extra}"
-    with mosquitto(folder, port=port, extra=more) as plain:
+    with mosquitto(folder, port=port, extra=more, also=(web,)) as plain:
         yield plain, web
 
 

@@ -96,8 +96,13 @@ async def udp_server(
 
 
 @contextmanager
-def mosquitto(folder: Path, *, port: int = 0, extra: str = "") -> Iterator[int]:
-    """Run Mosquitto on 127.0.0.1 with one user; yields its port."""
+def mosquitto(
+    folder: Path, *, port: int = 0, extra: str = "", also: tuple[int, ...] = ()
+) -> Iterator[int]:
+    """Run Mosquitto on 127.0.0.1 with one user; yields its port.
+
+    `extra` are settings more, `also` the ports of their listeners.
+    """
     program = need("mosquitto")
     passwords = folder / "passwords"
     subprocess.run(
@@ -114,7 +119,8 @@ def mosquitto(folder: Path, *, port: int = 0, extra: str = "") -> Iterator[int]:
     with (folder / "mosquitto.log").open("wb") as log:
         process = subprocess.Popen([program, "-c", settings], stdout=log, stderr=log)
         try:
-            wait_for_port(port, process)
+            for one in (port, *also):
+                wait_for_port(one, process)
             yield port
         finally:
             process.terminate()

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from netwatch.model.errors import LinkError
 from netwatch.protocols import Link, Message
 from netwatch.wire.broker import EmbeddedBroker
 from netwatch.wire.memory import MemoryBroker, MemoryLink
-from netwatch.wire.mqtt import MqttLink
+from netwatch.wire.mqtt import MqttLink, MqttSession
 
 
 @dataclass
@@ -24,9 +25,17 @@ class Place:
     stop: Callable[[], object]
 
 
-def mqtt_link(port: int, password: str = PASSWORD, will: Message | None = None) -> Link:
+def mqtt_link(
+    port: int, password: str = PASSWORD, will: Message | None = None, **more: object
+) -> Link:
     return MqttLink(
-        host="127.0.0.1", port=port, username=USERNAME, password=password, will=will, timeout=5
+        host="127.0.0.1",
+        port=port,
+        username=USERNAME,
+        password=password,
+        will=will,
+        timeout=5,
+        **more,
     )
 
 
@@ -47,8 +56,11 @@ async def embedded_place(_: Path) -> AsyncIterator[Place]:
 
 
 @asynccontextmanager
-async def mosquitto_place(folder: Path) -> AsyncIterator[Place]:
-    server = mosquitto(folder)
+async def mosquitto_place(
+    folder: Path, *, web: int = 0, session: Callable[[], MqttSession | None] = lambda: None
+) -> AsyncIterator[Place]:
+    listener = f"listener {web} 127.0.0.1\nprotocol websockets\n" if web else ""
+    server = mosquitto(folder, extra=listener, also=(web,) if web else ())
     port = await asyncio.to_thread(server.__enter__)
     stopped = False
 
@@ -59,12 +71,34 @@ async def mosquitto_place(folder: Path) -> AsyncIterator[Place]:
             server.__exit__(None, None, None)
 
     try:
-        yield Place(lambda will=None: mqtt_link(port, will=will), lambda: asyncio.to_thread(stop))
+        yield Place(
+            lambda will=None: mqtt_link(
+                web or port, will=will, path="/mqtt" if web else "", session=session()
+            ),
+            lambda: asyncio.to_thread(stop),
+        )
     finally:
         await asyncio.to_thread(stop)
 
 
-PLACES = {"memory": memory_place, "embedded": embedded_place, "mosquitto": mosquitto_place}
+def websocket_place(folder: Path) -> AbstractAsyncContextManager[Place]:
+    return mosquitto_place(folder, web=free_port())
+
+
+def session_place(folder: Path) -> AbstractAsyncContextManager[Place]:
+    """MQTT 5, each link with a session of its own."""
+    numbers = count()
+    return mosquitto_place(folder, session=lambda: MqttSession(f"a{next(numbers)}"))
+
+
+PLACES = {
+    "memory": memory_place,
+    "embedded": embedded_place,
+    "mosquitto": mosquitto_place,
+    "websocket": websocket_place,
+    "session": session_place,
+}
+"""HTTPS is no place of its own: what it carries goes to the collector alone, see its doors."""
 
 
 @pytest.fixture(params=PLACES)

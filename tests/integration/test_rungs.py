@@ -152,7 +152,7 @@ async def test_a_foreign_authority_is_one_line_and_the_next_rung_is_taken(
     foreign = Authority(tmp_path / "other")
     port = free_port()
     secured = f"listener {port} 127.0.0.1\n{settings}"
-    with mosquitto(tmp_path, extra=secured) as plain:
+    with mosquitto(tmp_path, extra=secured, also=(port,)) as plain:
         rig = Rig(tmp_path, plain)
         async with rig.collector() as inbox, rig.doors() as door:
             authority = trust(tmp_path, foreign)
@@ -177,7 +177,8 @@ async def test_alpn_is_offered_on_a_shared_port(tmp_path: Path) -> None:
     ours = Authority(tmp_path / "tls")
     settings = secure(tmp_path / "tls", ours)
     port = free_port()
-    with mosquitto(tmp_path, extra=f"listener {port} 127.0.0.1\n{settings}"):
+    extra = f"listener {port} 127.0.0.1\n{settings}"
+    with mosquitto(tmp_path, extra=extra, also=(port,)):
         context = ours.trusting()
         context.set_alpn_protocols(["mqtt"])
         link = MqttLink(
