@@ -3,6 +3,7 @@
 from collections import deque
 
 from netwatch.agent.health import Rung, rung_of
+from netwatch.agent.ladder import family_of
 from netwatch.agent.stalls import StallWatch
 from netwatch.model.measurement import Measurement, Target
 
@@ -11,11 +12,15 @@ __all__ = ["OverloadWatch", "TunnelWatch"]
 _EXHAUSTED = {
     "unknown_failure: emfile",
     "unknown_failure: enfile",
-    "unknown_failure: resolvers",
     "no_buffer_space",
-    "address_not_available",
 }
-"""Words for a machine that ran out of something."""
+"""Words for a machine that ran out of something.
+
+Threads for look-ups are not among them: it is a dead resolver that holds them, and a shutdown
+that begins with the resolvers must not pass for a machine that is too busy.
+"""
+_NO_PORT = "address_not_available"
+"""Over IPv4 there is no port left; over IPv6 it is what a machine without IPv6 says."""
 _LOOK_BACK = 60.0
 _ENOUGH = 3
 _HELD_UP = 0.2
@@ -32,9 +37,10 @@ class OverloadWatch:
         self._stalls = stalls
         self._lacks: deque[float] = deque(maxlen=_ENOUGH)
 
-    def hear(self, measurement: Measurement, now: float) -> None:
+    def hear(self, measurement: Measurement, target: Target, now: float) -> None:
         """Take one measurement as it came; `now` is monotonic time in seconds."""
-        if measurement.failure in _EXHAUSTED:
+        word = measurement.failure
+        if word in _EXHAUSTED or (word == _NO_PORT and family_of(target) == 4):
             self._lacks.append(now)
 
     def is_on(self, now: float) -> bool:

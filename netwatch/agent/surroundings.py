@@ -46,7 +46,7 @@ class Surroundings:
     def hear(self, measurement: Measurement, target: Target) -> None:
         """Take one measurement as it came."""
         now = monotonic()
-        self._overload.hear(measurement, now)
+        self._overload.hear(measurement, target, now)
         self._tunnel.hear(measurement, target, now)
 
     async def run(self, paused: Callable[[], bool]) -> None:

@@ -8,6 +8,8 @@ from netwatch.agent.strain import OverloadWatch, TunnelWatch
 from netwatch.model.measurement import Measurement, Observation, Target
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
+SITE = Target("site", "tcp", "198.51.100.1")
+SITE6 = Target("site6", "tcp", "2001:db8::2")
 
 
 def result(failure: str | None, *, operation: str = "connect", seconds: float = 0.1) -> Measurement:
@@ -29,9 +31,9 @@ def result(failure: str | None, *, operation: str = "connect", seconds: float = 
 def test_who_runs_out_three_times_in_a_minute_is_overloaded(word: str) -> None:
     watch = OverloadWatch(StallWatch())
     for now in (0.0, 10.0):
-        watch.hear(result(word), now)
+        watch.hear(result(word), SITE, now)
         assert not watch.is_on(now)
-    watch.hear(result(word), 20.0)
+    watch.hear(result(word), SITE, 20.0)
     assert watch.is_on(20.0)
     assert watch.is_on(59.0)
     assert not watch.is_on(61.0)
@@ -40,15 +42,24 @@ def test_who_runs_out_three_times_in_a_minute_is_overloaded(word: str) -> None:
 def test_what_targets_do_is_no_overload() -> None:
     watch = OverloadWatch(StallWatch())
     for now in range(100):
-        watch.hear(result("generic_timeout_error"), float(now))
-        watch.hear(result(None), float(now))
+        watch.hear(result("generic_timeout_error"), SITE, float(now))
+        watch.hear(result(None), SITE, float(now))
+        watch.hear(result("unknown_failure: resolvers"), SITE, float(now))
     assert not watch.is_on(100.0)
+
+
+def test_a_machine_without_ipv6_is_not_overloaded() -> None:
+    """It says of every address there that it cannot be assigned, and always will."""
+    watch = OverloadWatch(StallWatch())
+    for now in range(10):
+        watch.hear(result("address_not_available"), SITE6, float(now))
+    assert not watch.is_on(10.0)
 
 
 def test_three_lacks_in_an_hour_are_no_overload() -> None:
     watch = OverloadWatch(StallWatch())
     for now in (0.0, 1200.0, 2400.0):
-        watch.hear(result("no_buffer_space"), now)
+        watch.hear(result("no_buffer_space"), SITE, now)
     assert not watch.is_on(2400.0)
 
 
