@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,9 @@ from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
-from netwatch.wire.enrolment import ENROLMENT_PATH, ERASURE_PATH, Invitation, Request, pack
+from netwatch.wire.enrolment import ENROLMENT_PATH, ERASURE_PATH, Answer, Invitation, Request, pack
 from netwatch.wire.envelope import pack_batch
-from netwatch.wire.sealing import seal
+from netwatch.wire.sealing import open_sealed, seal
 from netwatch.wire.signing import BATCH, ENROLLED, ENROLMENT
 from netwatch.wire.topics import batch_topic
 
@@ -260,6 +261,21 @@ async def test_an_answer_to_somebody_else_is_refused(office: Office) -> None:
 
     with pytest.raises(InputError, match="not from whom we asked"):
         await office.enrol(office.invite(), identity(), replay, name="a2")
+
+
+@pytest.mark.parametrize("wrong", ["signer", "request"])
+async def test_an_answer_is_signed_and_for_this_request(office: Office, wrong: str) -> None:
+    """Even whoever could read the request cannot answer it with other keys, or an old answer."""
+
+    async def forge(url: str, body: bytes | None, limit: int) -> bytes:
+        _, reply = open_sealed(body or b"", office.key.signer)
+        asked = b"\0" * 32 if wrong == "request" else sha256(body or b"").digest()
+        signer = identity().signer if wrong == "signer" else office.key.signer
+        answer = Answer("", "a1", office.lists.signer.public, (), asked)
+        return reply.close(signer.sign(pack(answer), ENROLLED))
+
+    with pytest.raises(InputError, match="not from whom we asked"):
+        await office.enrol(office.invite(), identity(), forge)
 
 
 async def _recorded(office: Office, token: Invitation, name: str) -> bytes:
