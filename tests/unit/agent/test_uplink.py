@@ -14,13 +14,15 @@ from netwatch.agent.lives import begin_life
 from netwatch.agent.rungs import Way
 from netwatch.agent.spool import Spool
 from netwatch.agent.uplink import Uplink
+from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Measurement, Vantage
 from netwatch.wire.acknowledgement import Acknowledgement, pack_acknowledgement
+from netwatch.wire.drain import Drain, pack_drain
 from netwatch.wire.envelope import unpack_batch
 from netwatch.wire.memory import MemoryBroker, MemoryLink
 from netwatch.wire.presence import unpack_presence
-from netwatch.wire.signing import ACKNOWLEDGEMENT, Signer
-from netwatch.wire.topics import ALL_BATCHES, ALL_PRESENCE, acknowledgement_topic
+from netwatch.wire.signing import ACKNOWLEDGEMENT, DRAIN, Signer
+from netwatch.wire.topics import ALL_BATCHES, ALL_PRESENCE, DRAIN_TOPIC, acknowledgement_topic
 from netwatch.worker import Worker
 
 BORN = datetime(2026, 1, 8, tzinfo=UTC)
@@ -163,4 +165,44 @@ async def test_a_forged_acknowledgement_deletes_nothing(stage: Stage) -> None:
         await asyncio.sleep(0.2)
         assert stage.spool.count_waiting() == 1
         await stage.acknowledge(collector, numbers[1], signer=signer)
+        await until(lambda: stage.spool.count_waiting() == 0)
+
+
+async def test_only_the_collector_says_how_fast_to_send(stage: Stage) -> None:
+    """A drain rate counts once an acknowledgement has shown the key, and no older one after."""
+    (number,) = stage.fill(1)
+    ours, forger = (Signer(Ed25519PrivateKey.generate()) for _ in range(2))
+
+    def drain(signer: Signer, milliseconds: int, rate: float = 1.0) -> bytes:
+        return signer.sign(pack_drain(Drain(rate, 0.1, milliseconds)), DRAIN)
+
+    async with stage.play() as collector:
+        await collector.publish(DRAIN_TOPIC, drain(ours, 10), retain=True)
+        await until(lambda: number in stage.heard)
+        assert stage.spool.fact("drain") is None
+        await stage.acknowledge(collector, number, signer=ours)
+        await until(lambda: stage.spool.fact("drain") == drain(ours, 10))
+        for false in (drain(forger, 99), drain(ours, 9), pack_drain(Drain(9.0, 0, 99)), b"?"):
+            await collector.publish(DRAIN_TOPIC, false, retain=True)
+        await collector.publish(DRAIN_TOPIC, drain(ours, 11, rate=2.0), retain=True)
+        await until(lambda: stage.spool.fact("drain") == drain(ours, 11, rate=2.0))
+        assert stage.uplink._pacer.wait() <= 1 / (2.0 / 4)
+
+
+async def test_a_sick_disk_stops_no_uplink(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers = stage.fill(2)
+    async with stage.play() as collector:
+        await until(lambda: set(stage.heard) == set(numbers))
+        with monkeypatch.context() as sick:
+
+            def fail(*_: object) -> int:
+                raise StoreError("disk is full")
+
+            sick.setattr(stage.spool, "acknowledge", fail)
+            await stage.acknowledge(collector, *numbers)
+            await until(lambda: "disk is full" in caplog.text)
+        assert stage.spool.count_waiting() == 2
+        await stage.acknowledge(collector, *numbers)
         await until(lambda: stage.spool.count_waiting() == 0)
