@@ -180,10 +180,13 @@ class Country:
         """Let what goes to one host vanish without a word."""
         self.abroad.ip(f"addr del {host} dev lo", f"route add blackhole {host}")
 
-    def throttle(self) -> None:
+    def throttle_lan(self) -> None:
         """Let at most 64 kbit/s pass to the home."""
-        bucket = ["rate", "64kbit", "burst", "32kbit", "latency", "400ms"]
-        self.country.run("tc", "qdisc", "replace", "dev", "lan0", "root", "tbf", *bucket)
+        _throttle(self.country, "lan0")
+
+    def throttle_border(self) -> None:
+        """Let at most 64 kbit/s pass into the country."""
+        _throttle(self.abroad, "border0")
 
     async def open_portal(self, certificate: ssl.SSLContext) -> None:
         """Serve a captive portal: nothing passes, and whatever is asked for by name is here."""
@@ -218,6 +221,12 @@ class Country:
         ]
         it = Target(IT, probe, host, port=port, **more)  # type: ignore[arg-type]
         return Job((*witnesses, it), namespace=self.home.path, resolver=RESOLVER[4])
+
+
+def _throttle(where: Namespace, interface: str) -> None:
+    """Put a bucket in the way of what leaves by an interface."""
+    bucket = ["rate", "64kbit", "burst", "32kbit", "latency", "400ms"]
+    where.run("tc", "qdisc", "replace", "dev", interface, "root", "tbf", *bucket)
 
 
 def _own(*hosts: str) -> list[str]:

@@ -168,7 +168,7 @@ async def throttled(bench: Bench) -> Job:
     """What comes to the home passes a bucket of 64 kbit/s."""
     country = await _country(bench)
     await country.serve(country.abroad, SITE[4], faults.http_answer("200 OK", body=BODY), port=80)
-    country.throttle()
+    country.throttle_lan()
     return country.job("transfer", SITE[4], 80).at(timeout=4.0, period=2.0)
 
 

@@ -1,0 +1,51 @@
+"""The QA table as people read it."""
+
+from itertools import chain
+from pathlib import Path
+
+from qa.case import Case
+from qa.table import CASES
+
+from netwatch.agent.health import HealthState
+
+__all__ = ["PAGE", "markdown", "with_table"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "lab.md"
+_BEGIN, _END = "<!-- table -->\n", "<!-- end of table -->\n"
+_HEAD = ("case", "what is broken", "failure", "in", "scope", "alive", "state", "made in")
+
+
+def markdown() -> str:
+    """Return the table, one row a case."""
+    rows = chain((_HEAD, tuple("-" * len(name) for name in _HEAD)), map(_cells, CASES))
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+
+
+def with_table(page: str) -> str:
+    """Return the page with the table as it is now."""
+    before, _, rest = page.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return before + _BEGIN + "\n" + markdown() + "\n" + _END + after
+
+
+def _cells(case: Case) -> tuple[str, ...]:
+    seen = case.seen
+    return (
+        case.name,
+        case.fault,
+        f"`{seen.failure}`" if seen.failure else "none",
+        f"`{seen.operation}`" if seen.operation else "a note",
+        seen.scope or "none",
+        "yes" if seen.alive else "no",
+        _state(case),
+        "namespaces" if case.lab else "loopback",
+    )
+
+
+def _state(case: Case) -> str:
+    """Return the states of both families, if they differ, and the flags."""
+    text = f"`{case.state}`"
+    if case.state6 not in {HealthState.UNKNOWN, case.state}:
+        text += f", IPv6 `{case.state6}`"
+    more = sorted(case.flags - {str(case.state)})
+    return ", ".join([text, *(f"flag `{flag}`" for flag in more)])

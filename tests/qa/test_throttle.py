@@ -1,0 +1,78 @@
+"""A line that lets everything through, at 64 kbit/s: the probe's rate and the signal see it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+import faults
+import pytest
+from certificates import Authority
+from namespaces import need_namespaces
+from qa.bench import Bench, Watch, prepare
+from qa.country import DOMESTIC, SITE, Country
+from qa.vantage import IT, Job
+from qa.whole import VANTAGE
+
+from netwatch.model.measurement import Measurement, Target
+from netwatch.signals.speed import count_speed, slowness
+from netwatch.signals.tabulate import CONTROL
+
+pytestmark = pytest.mark.timeout(90)
+BODY = b"x" * 16_384
+RATE = 64_000 / 8
+"""Bytes a second that the bucket lets through, headers of packets included."""
+NOON = datetime(2026, 1, 8, 12, tzinfo=UTC)
+
+TARGETS = (
+    Target(IT, "transfer", SITE[4], port=80, domain="site.example", country="XX"),
+    Target("control", "transfer", DOMESTIC[4][0], port=80, group=CONTROL, country="XX"),
+)
+
+
+def paces(rows: list[Measurement], target: str) -> list[float]:
+    """Return bytes a second of the transfers from one target."""
+    return [1 / slow for one in rows if one.target == target and (slow := slowness(one))]
+
+
+def speed(rows: list[Measurement]) -> float:
+    """Return the signal of the site: its pace over that of what nobody has a reason to slow."""
+    targets = {target.id: target for target in TARGETS}
+    found = count_speed(NOON, [(VANTAGE, one) for one in rows], targets, trusted=[VANTAGE])
+    (only,) = [one for one in found if one.series.signal == "speed:XX"]
+    return only.value
+
+
+async def gather(watch: Watch, count: int) -> list[Measurement]:
+    """Return what is measured from here on, once the site has been so often."""
+    before = len(watch.heard)
+
+    def enough() -> bool:
+        return sum(one.measurement.target == IT for one in watch.heard[before:]) >= count
+
+    assert await watch.until(enough, seconds=60)
+    # What was under way when it began belongs to neither.
+    return [one.measurement for one in watch.heard[before:]][2:]
+
+
+async def test_a_throttle_at_the_border_shows_in_rate_and_signal(tmp_path: Path) -> None:
+    need_namespaces()
+    prepare()
+    async with Bench(0, tmp_path, Authority(tmp_path)) as bench:
+        country = await bench.stack.enter_async_context(Country(bench))
+        page = faults.http_answer("200 OK", body=BODY)
+        await country.serve(country.abroad, SITE[4], page, port=80)
+        await country.serve(country.country, DOMESTIC[4][0], page, port=80)
+        job = Job(TARGETS, timeout=9.0, period=0.5, namespace=country.home.path)
+        async with Watch(job) as watch:
+            before = await gather(watch, 6)
+            country.throttle_border()
+            after = await gather(watch, 4)
+
+    slow, fast = paces(after, IT), paces(before, IT)
+    assert len(slow) >= 2, "a slow transfer still succeeds"
+    # 4 kB pass at once; headers take their share.
+    assert 0.5 * RATE < median(slow) < 1.4 * RATE
+    assert median(fast) > 10 * RATE
+    assert median(paces(after, "control")) > 10 * RATE
+    # What the bucket does not slow, the control, is what the site is held against.
+    assert speed(after) < speed(before) / 10
