@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from time import monotonic
 
 from netwatch.analysis.pipeline import Judgement, Pipeline, by_interval
 from netwatch.model.errors import InputError, StoreError
@@ -84,15 +85,21 @@ class Analysis:
         self._until, self._saved = end, state
 
 
-async def run_analysis(analysis: Analysis, *, pause: timedelta) -> None:
+async def run_analysis(
+    analysis: Analysis, *, pause: timedelta, gauges: dict[str, float] | None = None
+) -> None:
     """Judge closed bins as they come, until cancelled; look again every `pause`.
 
+    `gauges` is told `detector_seconds`: how long an interval of the newest look took to judge.
     A store or a ledger that is away is waited for; the first failure of a row is logged.
     """
     failing, done = False, list[Judgement]()
     while True:
         try:
+            begun = monotonic()
             done = await asyncio.to_thread(analysis.catch_up)
+            if done and gauges is not None:
+                gauges["detector_seconds"] = (monotonic() - begun) / len(done)
         except StoreError as error:
             if not failing:
                 _LOG.warning("the analysis waits: %s", error)

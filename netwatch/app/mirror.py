@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from netwatch.app.clock import now
+from netwatch.app.fleet_health import fleet_health
 from netwatch.app.observatory import Opened
 from netwatch.model.errors import NetwatchError
 from netwatch.model.incident import Incident, IncidentState
@@ -64,7 +65,13 @@ class Mirror:
         """
         incidents = self._opened.ledger.incidents()
         changed = [one for one in incidents if self._revisions.get(one.id) != one.revision]
-        history = [row for one in changed for row in self._opened.ledger.revisions(one.id)]
+        # What was never sure is for operators, and no statement on a dashboard.
+        history = [
+            row
+            for one in changed
+            for row in self._opened.ledger.revisions(one.id)
+            if row.confirmed_at is not None
+        ]
         link = f"{self._opened.config.publish.url.rstrip('/')}/i/"
         self._store.put_incidents(history, link=link)
         self._revisions.update((one.id, one.revision) for one in changed)
@@ -85,8 +92,10 @@ class Mirror:
             at,
             "analysis",
             delay_seconds=None if closed is None else (at - closed).total_seconds(),
+            detector_seconds=self._opened.gauges.get("detector_seconds"),
             pending=sum(one.state is IncidentState.PENDING for one in incidents),
         )
+        yield from fleet_health(self._opened.config, at)
         if counted:
             fresh = counted - self._counted
             errors = fresh["store"] + fresh["inbox"]

@@ -50,6 +50,7 @@ class Opened:
         atlas: its places.
         store, ledger: opened; `open_parts` closes them.
         tally: what the collector counts, where it runs in this process.
+        gauges: the newest figures of the analysis, where it runs in this process.
         mailbox: what doors in this process bring to a collector in this process.
     """
 
@@ -58,6 +59,7 @@ class Opened:
     store: SeriesStore
     ledger: SqlLedger
     tally: Tally = field(default_factory=Tally)
+    gauges: dict[str, float] = field(default_factory=dict)
     mailbox: Mailbox = field(default_factory=Mailbox)
 
 
@@ -164,7 +166,7 @@ async def run_analyze(opened: Opened) -> None:
         analysis = await asyncio.to_thread(
             Analysis, pipeline, opened.store, opened.ledger, width=width
         )
-        await run_analysis(analysis, pause=width / _LOOKS)
+        await run_analysis(analysis, pause=width / _LOOKS, gauges=opened.gauges)
 
 
 @asynccontextmanager

@@ -73,6 +73,7 @@ class FleetHealth:
         queue: batches that wait in their spools.
         clock_offset_ms: the furthest that one of their clocks is off, with its sign.
         rejected: messages refused since the last point.
+            What is None is not known, and no zero.
         networks: how many networks the row stands for.
     """
 
@@ -81,10 +82,10 @@ class FleetHealth:
     version: str
     online: int
     enrolled: int
-    silent_seconds: float
-    queue: int
-    clock_offset_ms: float
-    rejected: int
+    silent_seconds: float | None = None
+    queue: int | None = None
+    clock_offset_ms: float | None = None
+    rejected: int | None = None
     networks: int = 1
 
 
@@ -184,9 +185,20 @@ def _merge(rows: Sequence[FleetHealth]) -> FleetHealth:
         version=rows[0].version,
         online=sum(row.online for row in rows),
         enrolled=sum(row.enrolled for row in rows),
-        silent_seconds=max(row.silent_seconds for row in rows),
-        queue=sum(row.queue for row in rows),
-        clock_offset_ms=max((row.clock_offset_ms for row in rows), key=abs),
-        rejected=sum(row.rejected for row in rows),
+        silent_seconds=max(_known(row.silent_seconds for row in rows), default=None),
+        queue=_sum(row.queue for row in rows),
+        clock_offset_ms=max(_known(row.clock_offset_ms for row in rows), key=abs, default=None),
+        rejected=_sum(row.rejected for row in rows),
         networks=len({row.asn for row in rows}),
     )
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    """Return the values that are known."""
+    return [value for value in values if value is not None]
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    """Return the sum of what is known, None where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

@@ -12,7 +12,7 @@ from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.percent import percent_phrase
-from netwatch.model.series import Level
+from netwatch.model.series import DEAD, Level
 from netwatch.protocols import Clock, Ledger, Outbox, OutboxEntry, SeriesStore
 from netwatch.publish.facts import facts
 from netwatch.publish.places import full_name, place_name
@@ -282,6 +282,8 @@ class Desk:
         name = place_name(entity, self.places)
         spark, level = self._spark(entity, until, name)
         words, tone = ("no data", "nodata") if level is None else (level_words(level), "")
+        if level is not None and level.value is None and level.baseline.startswith(DEAD):
+            words = "never answers in ordinary times"
         if level is None and has_bins(self.store, entity, until):
             words, tone = "learning what is ordinary", "learning"
         return Row(

@@ -8,7 +8,7 @@ import pytest
 from past import Course, data_folder, longform, replay
 
 from netwatch.model.incident import IncidentState
-from netwatch.model.series import SeriesKey
+from netwatch.model.series import DEAD, SeriesKey
 from netwatch.sources.longform import LongForm
 
 SIGNALS = {
@@ -163,6 +163,24 @@ def test_what_is_always_unreachable_is_dead_and_tells_nothing() -> None:
     dead = [levels for levels in course.levels.values() if levels[-1].baseline.startswith("dead")]
     assert len(dead) > 20
     assert all(level.value is None for levels in dead for level in levels)
+
+
+def test_the_targets_that_are_always_down_are_named_as_dead() -> None:
+    figures = february(networks=True)
+    counts = figures.frame[figures.frame["signal"] == "reachability"].groupby("entity")
+    share = counts["value"].sum() / counts["total"].sum()
+    always_down = {str(entity) for entity in share.index[share == 0]}
+    assert len(always_down) > 20
+    course = replay(figures)
+    dead = {
+        str(key.entity)
+        for key, levels in course.levels.items()
+        if levels[-1].baseline.startswith(DEAD)
+    }
+    assert always_down <= dead
+    assert max(share[entity] for entity in dead) < 0.2
+    alive = {str(entity) for entity in share.index[share > 0.5]}
+    assert not dead & alive
 
 
 def test_probes_are_counted_in_the_hour_they_came_in() -> None:
