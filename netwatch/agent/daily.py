@@ -36,10 +36,12 @@ class Budget(msgspec.Struct):
 
     Attributes:
         limit: bytes a day.
-        spent: bytes since midnight UTC.
+        spent: bytes since midnight UTC, as they were moved.
         day: the day that all counts belong to, its number since 1970.
         traces: ways followed since midnight.
         hurried: seconds since midnight in which more was measured than usual.
+        reached: the most steps of saving that were in force since midnight; they stay so.
+        promised: bytes that probes under way are taken to cost at the most.
     """
 
     limit: int = BUDGETS["standard"]
@@ -47,6 +49,8 @@ class Budget(msgspec.Struct):
     day: int = 0
     traces: int = 0
     hurried: float = 0.0
+    reached: int = 0
+    promised: int = 0
 
     def dump(self) -> bytes:
         """Return the counts, for `take_up` after a restart."""
@@ -66,14 +70,19 @@ class Budget(msgspec.Struct):
         day = int(now.timestamp()) // 86_400
         # A clock that is set back by a little must not grant the same day twice.
         if day > self.day or day < self.day - 1:
-            self.day, self.spent, self.traces, self.hurried = day, 0, 0, 0.0
-        return sum(self.spent >= share * self.limit for share in STEPS)
+            self.day, self.spent, self.traces, self.hurried, self.reached = day, 0, 0, 0.0, 0
+        self.reached = max(self.reached, self._steps(self.spent))
+        return self.reached
 
     def allows(self, target: Target, now: datetime, *, witness: bool) -> bool:
-        """Tell whether a probe fits the budget, and count it if it does."""
+        """Tell whether a probe fits the budget; if it does, its most is set aside for it.
+
+        Whoever is allowed says afterwards what came of it: `settle`, or `give_back`.
+        """
         if is_here(target):
             return True
-        step, cost = self.step(now), cost_of(target.probe)
+        cost = cost_of(target.probe)
+        step = max(self.step(now), self._steps(self.spent + self.promised))
         fits = (
             step == 0
             or witness
@@ -81,21 +90,26 @@ class Budget(msgspec.Struct):
             or (step == 2 and target.probe in _KEPT)
         )
         if fits:
-            self.spent += cost
+            self.promised += cost
         return fits
 
-    def give_back(self, target: Target) -> None:
-        """Take back what `allows` counted for a probe that did not happen after all."""
-        if not is_here(target):
-            self.spent = max(0, self.spent - cost_of(target.probe))
-
     def settle(self, target: Target, moved: int) -> None:
-        """Put what a probe really moved in the place of what `allows` counted for it.
+        """Count what a probe that was allowed has moved.
 
-        A probe that counts nothing (0) stays at what it was taken to cost.
+        A probe that counts nothing (0) is taken to have cost what it may.
         """
-        if moved and not is_here(target):
-            self.spent = max(0, self.spent + moved - cost_of(target.probe))
+        if not is_here(target):
+            self.give_back(target)
+            self.spent += moved or cost_of(target.probe)
+
+    def give_back(self, target: Target) -> None:
+        """Take back what was promised to a probe that did not happen after all."""
+        if not is_here(target):
+            self.promised = max(0, self.promised - cost_of(target.probe))
+
+    def _steps(self, spent: int) -> int:
+        """Return how many steps of saving so many bytes are above."""
+        return sum(spent >= share * self.limit for share in STEPS)
 
     def allows_trace(self, now: datetime) -> bool:
         """Tell whether one more way may be followed today, and count it if it may."""

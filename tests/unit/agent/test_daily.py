@@ -46,6 +46,7 @@ def test_a_day_at_half_a_probe_a_second_fits_the_standard_budget() -> None:
     for number in range(43_200):
         place = target("198.51.100.1", mix[number % 100])
         assert budget.allows(place, NOON, witness=False)
+        budget.settle(place, 0)
     assert budget.spent < BUDGETS["standard"]
 
 
@@ -55,14 +56,31 @@ def test_what_was_really_moved_counts() -> None:
     for moved, spent in ((1_500, 1_500), (60_000, 61_500), (0, 81_500)):
         assert budget.allows(page, NOON, witness=False)
         budget.settle(page, moved)
-        assert budget.spent == spent
+        assert (budget.spent, budget.promised) == (spent, 0)
     # Midnight may come in between.
+    assert budget.allows(page, NOON, witness=False)
     budget.step(NOON + timedelta(days=1))
     budget.settle(page, 1_500)
-    assert budget.spent == 0
+    assert (budget.spent, budget.promised) == (1_500, 0)
+    budget.spent = 0
     here = target("127.0.0.1", "http")
     budget.settle(here, 50_000)
     assert budget.spent == 0
+
+
+def test_what_is_under_way_is_set_aside_and_undoes_no_step() -> None:
+    """Many at once must not pass the limit together; nor does a promise begin a step."""
+    budget, page = Budget(limit=100_000), target("198.51.100.1", "http")
+    assert [budget.allows(page, NOON, witness=False) for _ in range(6)] == [True] * 4 + [False] * 2
+    assert budget.step(NOON) == 0
+    for _ in range(3):
+        budget.settle(page, 700)
+    budget.give_back(page)
+    assert (budget.spent, budget.promised) == (2_100, 0)
+    assert budget.allows(page, NOON, witness=False)
+    budget.settle(page, 79_000)
+    assert budget.step(NOON) == 1
+    assert budget.step(NOON + timedelta(days=1)) == 0
 
 
 def test_counts_survive_a_restart() -> None:
@@ -70,6 +88,7 @@ def test_counts_survive_a_restart() -> None:
     budget = Budget(limit=BUDGETS["low"])
     for _ in range(5):
         assert budget.allows(target("198.51.100.1", "http"), NOON, witness=False)
+        budget.settle(target("198.51.100.1", "http"), 0)
     assert budget.allows_trace(NOON)
     assert budget.allows_hurry(NOON, 60.0)
     after = Budget(limit=BUDGETS["standard"])
@@ -97,6 +116,7 @@ def test_counts_that_cannot_be_are_none() -> None:
 def test_a_clock_that_is_set_back_grants_no_day_twice() -> None:
     budget = Budget(limit=100_000)
     assert budget.allows(target("198.51.100.1", "http"), NOON, witness=False)
+    budget.settle(target("198.51.100.1", "http"), 20_000)
     assert budget.step(NOON - timedelta(days=1)) == 0
     assert budget.spent == 20_000
     # A clock that was years ahead does not hold the budget for years.

@@ -79,7 +79,7 @@ async def test_what_is_left_at_each_step(share: float, left: set[str]) -> None:
 async def test_a_second_look_costs_like_a_first() -> None:
     day = Day(budget="low")
     assert await day.goes(SITE, again=True)
-    assert day.turns.budget.spent == 250
+    assert day.turns.budget.promised == 250
     day.turns.budget.spent = day.turns.budget.limit
     assert not await day.goes(SITE, again=True)
     assert await day.goes(ABROAD, again=True)
@@ -92,7 +92,7 @@ async def test_a_second_look_that_would_come_too_late_is_none() -> None:
     day.turns._politeness._tokens, day.turns._politeness._refilled = -100.0, monotonic()
     assert not await day.turns.wait_again(ABROAD, paused=False)
     assert day.turns.skips.polite == 1
-    assert day.turns.budget.spent == 0, "what was not asked costs nothing"
+    assert day.turns.budget.promised == 0, "what was not asked costs nothing"
 
 
 async def test_who_has_no_turn_takes_no_place() -> None:
