@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from netwatch.app.batches import batch_routes
+from netwatch.app.batches import RateLimit, batch_routes
 from netwatch.app.bodies import read_body
 from netwatch.app.fleet import make_desk
 from netwatch.app.fleet_lists import read_published
@@ -28,6 +28,7 @@ from netwatch.wire.enrolment import (
 
 __all__ = ["agent_doors", "desk_routes", "list_route"]
 
+_RATE, _BURST = 10.0, 100.0
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -57,19 +58,28 @@ def list_route(read: Callable[[], bytes | None]) -> BaseRoute:
     return Route(TARGETS_PATH, endpoint)
 
 
-def desk_routes(desk: EnrolmentDesk) -> tuple[BaseRoute, ...]:
-    """Return the routes by which agents enrol, change their key, and are forgotten."""
+def desk_routes(desk: EnrolmentDesk, *, limit: RateLimit | None = None) -> tuple[BaseRoute, ...]:
+    """Return the routes by which agents enrol, change their key, and are forgotten.
+
+    All share one limit: nobody is known yet who could have one of his own, and batches must
+    come in while somebody knocks at these doors.
+    """
+    limit = limit or RateLimit(rate=_RATE, burst=_BURST)
     return (
-        Route(ENROLMENT_PATH, _door(desk.enrol), methods=["POST"]),
-        Route(KEY_CHANGE_PATH, _door(desk.change_key), methods=["POST"]),
-        Route(ERASURE_PATH, _door(desk.erase), methods=["POST"]),
+        Route(ENROLMENT_PATH, _door(desk.enrol, limit), methods=["POST"]),
+        Route(KEY_CHANGE_PATH, _door(desk.change_key, limit), methods=["POST"]),
+        Route(ERASURE_PATH, _door(desk.erase, limit), methods=["POST"]),
     )
 
 
-def _door(answer: Callable[[bytes], bytes]) -> Callable[[Request], Awaitable[Response]]:
+def _door(
+    answer: Callable[[bytes], bytes], limit: RateLimit
+) -> Callable[[Request], Awaitable[Response]]:
     """Return an endpoint that hands bodies to `answer`, which blocks."""
 
     async def endpoint(request: Request) -> Response:
+        if not limit.allows(b""):
+            return _refusal(429, "Too many at once. Try again in a minute.")
         body = await read_body(request, limit=LARGEST_REQUEST)
         if body is None:
             return _refusal(413, "That is too much, or too slow.")

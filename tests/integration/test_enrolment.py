@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 import uvicorn
 from click.testing import Result
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from netwatch.agent import fetching
 from netwatch.agent.fetching import exchange
+from netwatch.app.batches import RateLimit
 from netwatch.app.doors import desk_routes
 from netwatch.app.fleet import make_desk
 from netwatch.app.page import _Server
@@ -265,3 +267,13 @@ async def test_a_body_that_is_too_large_or_none_is_refused_at_the_door(
                 await exchange(f"http://127.0.0.1:{port}/v1/enrolments", body, 4096)
         with pytest.raises(LinkError, match="status 405"):
             await exchange(f"http://127.0.0.1:{port}/v1/erasures", None, 4096)
+
+
+async def test_who_knocks_without_end_is_told_to_wait(operator: Path) -> None:
+    desk = make_desk(read_config(operator))
+    routes = desk_routes(desk, limit=RateLimit(rate=0.001, burst=3))
+    transport = httpx.ASGITransport(Starlette(routes=routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://n.example") as client:
+        found = [(await client.post("/v1/enrolments", content=b"x")).status_code for _ in range(5)]
+        assert (await client.post("/v1/erasures", content=b"x")).status_code == 429
+    assert found == [400, 400, 400, 429, 429]
