@@ -71,6 +71,14 @@ _KEEP = (
 _COUNTS, _ASIDE = 0, 2
 """What `replaced` says besides 1: a batch counts, or is kept and set aside."""
 _ALWAYS = 2**62
+_IDENTIFY = """
+SELECT coalesce(nullif(agent.country, ''), place.country, ''),
+    coalesce(nullif(agent.network, 0), place.asn, 0), vantage.key
+FROM (SELECT :agent AS id) AS asked
+LEFT JOIN agent ON agent.id = asked.id AND agent.retired IS NULL
+LEFT JOIN place ON place.id = asked.id LEFT JOIN vantage ON vantage.id = asked.id
+WHERE agent.id IS NOT NULL OR place.id IS NOT NULL
+"""
 _WIDE = 3_600_000
 """Milliseconds beyond which a batch is looked up on its own: the index on first times can
 then stop an hour before the interval."""
@@ -229,16 +237,17 @@ class Inbox:
             self._file.executemany("DELETE FROM late WHERE time = ?", rows)
 
     def identify(self, agent: str) -> tuple[Vantage, bytes | None] | None:
-        """Return an agent with the country and network of its newest batch, and its key.
+        """Return an agent with the country and network that it is known by, and its key.
 
+        They are those it enrolled with; where it left them open, those of its newest batch.
         None for a stranger, the key None for one who does not sign.
         """
         with self._database.reading():
-            place = self._file.execute(
-                "SELECT id, country, asn FROM place WHERE id = ?", (agent,)
-            ).fetchone()
-            key = self._file.execute("SELECT key FROM vantage WHERE id = ?", (agent,)).fetchone()
-        return None if place is None else (Vantage(*place), key[0] if key else None)
+            found = self._file.execute(_IDENTIFY, {"agent": agent}).fetchone()
+        if found is None:
+            return None
+        country, asn, key = found
+        return Vantage(agent, country, asn), key
 
     def count_batches(self) -> int:
         """Return how many batches are kept."""

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from sqlite3 import connect
 
 import pytest
 
@@ -94,3 +95,27 @@ def test_a_file_that_is_no_database_is_one_clear_line(tmp_path: Path) -> None:
     path.write_bytes(b"this is no database, however long it may be" * 100)
     with pytest.raises(StoreError, match=r"inbox\.sqlite: file is not a database"):
         Inbox(path)
+
+
+def test_an_agent_is_known_by_its_newest_batch_and_better_by_its_enrolment(tmp_path: Path) -> None:
+    def of(sequence: int, country: str, asn: int) -> Parcel:
+        batch = Batch(Vantage("a1", country, asn), sequence, ())
+        return Parcel(batch, pack_batch(batch), b"k" * 32)
+
+    path = tmp_path / "inbox.sqlite"
+    with Inbox(path) as inbox:
+        assert inbox.identify("a1") is None
+        add(inbox, of(5, "IR", 44244))
+        assert inbox.identify("a1") == (Vantage("a1", "IR", 44244), b"k" * 32)
+        add(inbox, of(9, "TR", 9121), of(7, "DE", 3320))
+        assert inbox.identify("a1") == (Vantage("a1", "TR", 9121), b"k" * 32)
+        with connect(path) as beside:
+            row = ("a1", "IQ", 0, "", 1, "1.0", 0)
+            beside.execute("INSERT INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", row)
+        beside.close()
+        assert inbox.identify("a1") == (Vantage("a1", "IQ", 9121), b"k" * 32)
+        with connect(path) as beside:
+            beside.execute("UPDATE agent SET retired = 1")
+        beside.close()
+        assert inbox.identify("a1") == (Vantage("a1", "TR", 9121), b"k" * 32)
+        assert inbox.identify("a2") is None
