@@ -33,7 +33,7 @@ INCIDENT = Incident(
     started_high=T0 + STEP,
     ended_at=None,
     provisional_at=T0,
-    confirmed_at=None,
+    confirmed_at=T0 + STEP,
     at=T0 + STEP,
     percent=Percent(7.0, 4.5, 10.0, None),
     trough=Percent(7.0, 4.5, 10.0, None),
@@ -142,3 +142,9 @@ def test_who_keeps_series_elsewhere_never_loads_the_client() -> None:
         "sys.exit('influxdb_client' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
+
+
+def test_what_was_never_sure_is_counted_and_not_shown(opened: Opened) -> None:
+    opened.ledger.record([replace(INCIDENT, confirmed_at=None)], [])
+    mirror_of(opened).write(T0 + STEP)
+    assert rows(opened, 'SELECT * FROM "incident"') == []
