@@ -7,7 +7,13 @@ has the store at its full size, `python -m benchmarks.store`.
 import subprocess
 import sys
 
-QUICK = ("benchmarks.agent_rate", "benchmarks.ingest_rate", "benchmarks.judge_rate")
+QUICK = (
+    "benchmarks.agent_rate",
+    "benchmarks.agent_costs",
+    "benchmarks.agent_process",
+    "benchmarks.ingest_rate",
+    "benchmarks.judge_rate",
+)
 
 
 def main() -> int:
