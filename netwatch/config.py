@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from netwatch.model.entity import Entity, Place
+from netwatch.model.entity import Entity, EntityKind, Place
 from netwatch.model.errors import ConfigError, InputError
 from netwatch.model.measurement import Target
 
@@ -174,6 +174,10 @@ class IncidentConfig(_Section, frozen=True):
     reopen: Duration = Duration(hours=2)
     milestone: Duration = Duration(hours=1)
     update_every: Duration = Duration(hours=1)
+
+    def hold(self, kind: EntityKind) -> timedelta:
+        """Return how long a scope of `kind` must be low before it is an incident."""
+        return self.hold_country if kind is EntityKind.COUNTRY else self.hold_network
 
 
 class PublishConfig(_Section, frozen=True):

@@ -1,10 +1,10 @@
 """Levels of a made-up country in loss, for tests of what is made of them."""
 
 from collections.abc import Callable
-from datetime import timedelta
 
 from series import COUNTRY, HOUR, START, country_atlas, key
 
+from netwatch.config import Duration
 from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
 from netwatch.model.entity import Entity
@@ -27,7 +27,7 @@ __all__ = [
     "newest",
 ]
 
-RULES = Rules(reopen=timedelta(hours=24))
+RULES = Rules(reopen=Duration(hours=24))
 NORTH, SOUTH = Entity.parse("region:XT-N"), Entity.parse("region:XT-S")
 NETWORKS = [Entity.parse(f"asn:{64496 + number}") for number in range(6)]
 IN_REGION = {NORTH: NETWORKS[::2], SOUTH: NETWORKS[1::2]}

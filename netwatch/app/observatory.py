@@ -23,7 +23,6 @@ from netwatch.collector.tally import Tally
 from netwatch.config import CollectorConfig, Config
 from netwatch.detect.detector import GridDetector
 from netwatch.incidents.ledger import SqlLedger
-from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
 from netwatch.model.atlas import Atlas
 from netwatch.model.incident import Incident, Post
@@ -96,10 +95,8 @@ def make_pipeline(
     `roll` says what agents that vanished together tell of an interval.
     """
     detector = GridDetector(atlas, width=width, least_history=config.analysis.least_history)
-    rules = Rules(
-        **{name: getattr(config.incidents, name) for name in config.incidents.__struct_fields__}
-    )
-    return Pipeline(detector, Tracker(atlas, width=width, rules=rules), compose, roll=roll)
+    tracker = Tracker(atlas, width=width, rules=config.incidents)
+    return Pipeline(detector, tracker, compose, roll=roll)
 
 
 def make_composer(config: Config, atlas: Atlas) -> Callable[[Incident], list[Post]]:
