@@ -96,7 +96,10 @@ class Closer:
     def _put(self, start: datetime, end: datetime, *, closed_until: datetime | None = None) -> None:
         """Bring an interval to the store, which says what of it can never be kept."""
         try:
-            bins = [*self._look_beside(start, end), *self._count(start, end)]
+            bins = self._count(start, end)
+            if closed_until is not None:
+                # Late batches change nothing of what is counted beside them.
+                bins = [*self._look_beside(start, end), *bins]
             self._store.put_bins(bins, closed_until=closed_until)
         except InputError as error:
             self._tally.complain("refused", str(error))
