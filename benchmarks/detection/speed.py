@@ -13,6 +13,7 @@ import argparse
 import json
 import math
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -113,12 +114,6 @@ def _spent(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def _elapsed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
 def _rolling_median(series: int, bins: int) -> float:
     """Return the series-bins a second of IODA's rule with the medians of pandas."""
     values = np.random.default_rng(1).normal(200, 15, (bins, series))
@@ -197,15 +192,27 @@ def _backtest(world: tuple[LongForm, datetime]) -> float:
     return len(figures.frame) / _spent(lambda: backtest_figures(figures, training_until=until))
 
 
-def _workers(world: tuple[LongForm, datetime]) -> float:
-    """Return how much faster two workers are than one at the same backtest, by the clock."""
+def _workers(world: tuple[LongForm, datetime]) -> tuple[float, float]:
+    """Return how much faster two workers are than one, by the clock and by processor time.
+
+    By processor time, what leads and the busier of the two count: on a machine that has others
+    to serve, the clock says little. Starting the processes is counted.
+    """
     figures, until = world
+    parcel = 4 * len(figures.frame["entity"].unique()) // 8
 
-    def run(workers: int) -> float:
-        manner = Manner(workers=workers, parcel=len(figures.frame["entity"].unique()) // 2)
-        return _elapsed(lambda: backtest_figures(figures, training_until=until, manner=manner))
+    def run(workers: int) -> tuple[float, float]:
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began, lead = time.perf_counter(), time.process_time()
+        manner = Manner(workers=workers, parcel=parcel)
+        backtest_figures(figures, training_until=until, manner=manner)
+        clock, lead = time.perf_counter() - began, time.process_time() - lead
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        both = after.ru_utime + after.ru_stime - children.ru_utime - children.ru_stime
+        return clock, lead + both / workers
 
-    return run(1) / run(2)
+    one, two = run(1), run(2)
+    return one[0] / two[0], one[1] / two[1]
 
 
 def _reading(rows: int) -> tuple[float, float]:
@@ -269,7 +276,9 @@ def _rows(*, quick: bool) -> list[Row]:
         rows.append(Row("busy backtest / SARIMA", busy / sarima, "x", "goal 1,000"))
     rows.append(_growth([2_500, 7_500] if quick else [2_500, 7_500, 25_000, 75_000]))
     if (os.cpu_count() or 1) > 1:
-        rows.append(Row("backtest, two workers over one", _workers(quiet), "x", "ideal 2"))
+        clock, processor = _workers(quiet)
+        rows.append(Row("backtest, two workers over one: clock", clock, "x", "ideal 2"))
+        rows.append(Row("the same by processor time", processor, "x", "ideal 2"))
     count = 200_000 if quick else 5_000_000
     seconds, memory = _reading(count)
     rows.append(Row(f"reading a CSV of {count:,} rows", seconds, "s"))

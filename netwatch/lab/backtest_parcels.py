@@ -124,13 +124,16 @@ def _series(frame: pd.DataFrame, atlas: Atlas) -> tuple[list[SeriesKey], Rows]:
     wider = set(atlas.parents())
     pairs = signals.cat.codes.to_numpy().astype(np.int64) * len(known)
     pairs += entities.cat.codes.to_numpy()
-    present, inverse = np.unique(pairs, return_inverse=True)
+    seen = np.zeros(len(signal_names) * len(known), dtype=bool)
+    seen[pairs] = True
+    present = np.flatnonzero(seen)
     named = [SeriesKey(signal_names[pair // len(known)], known[pair % len(known)])
              for pair in present.tolist()]  # fmt: skip
     keys = sorted(key for key in named if key.entity not in wider or key.signal in OWN_SIGNALS)
     place = {key: number for number, key in enumerate(keys)}
-    numbers = np.array([place.get(key, -1) for key in named], np.intp)
-    return keys, numbers[inverse]
+    numbers = np.full(len(seen), -1)
+    numbers[present] = [place.get(key, -1) for key in named]
+    return keys, numbers[pairs]
 
 
 def _trees(keys: Sequence[SeriesKey], places: Sequence[Place], atlas: Atlas) -> list[_Tree]:
