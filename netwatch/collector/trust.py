@@ -74,14 +74,15 @@ def _weight(one: Arrival, at: datetime, *, crowd: bool) -> float:
 def _crowd(came: list[Arrival]) -> set[str]:
     """Return who of a country's agents, in order of arrival, came in a crowd."""
     found: set[str] = set()
-    end = 0
+    past = end = told = 0
     for start, first in enumerate(came):
-        end = max(end, start)
         while end < len(came) and came[end].at < first.at + _DAY:
             end += 1
-        before = sum(first.at - _RIPE <= one.at for one in came[:start])
-        usual = before / (_RIPE / _DAY)
+        while came[past].at < first.at - _RIPE:
+            past += 1
+        usual = (start - past) / (_RIPE / _DAY)
         established = came[0].at <= first.at - _DAY
         if established and end - start > max(_CROWD, _TIMES_USUAL * usual):
-            found.update(one.name for one in came[start:end])
+            found.update(one.name for one in came[max(start, told) : end])
+            told = end
     return found
