@@ -96,8 +96,9 @@ def spread(row: Measurement, random: Random, number: int) -> Measurement:
     """Return a row as it would be on a real line, one second after the one before."""
     factor = random.lognormvariate(3.5, 0.8)
     steps = tuple(replace(one, seconds=one.seconds * factor) for one in row.observations)
+    longer = sum(one.seconds for one in steps) - sum(one.seconds for one in row.observations)
     moment = present() + timedelta(seconds=number + random.uniform(-0.1, 0.1))
-    return replace(row, time=moment, seconds=row.seconds * factor, observations=steps)
+    return replace(row, time=moment, seconds=row.seconds + longer, observations=steps)
 
 
 def weigh_sealed(rows: Sequence[Measurement], together: int, identity: Identity | None) -> float:

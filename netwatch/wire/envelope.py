@@ -17,6 +17,7 @@ import msgspec
 from netwatch.model.clocks import ClockReading, ClockSource, Timeline
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Observation, Vantage
+from netwatch.wire.dictionary import DICTIONARY
 from netwatch.wire.topics import is_agent_id
 
 __all__ = [
@@ -74,8 +75,8 @@ class _Table(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
     `spare` is what a measurement took beyond the sum of its steps, `steps` are all
     observations' durations one after another, both in ticks. `counts` is empty where all
-    are one. `timelines` and `readings` are those of the batch, attribute by attribute; a
-    reading's wall clock may show any time.
+    are one, `target_of` where every row has a target of its own. `timelines` and `readings`
+    are those of the batch, attribute by attribute; a reading's wall clock may show any time.
     """
 
     vantage: str
@@ -110,7 +111,7 @@ def pack_batch(batch: Batch) -> bytes:
     """
     if len(batch.measurements) > MOST_MEASUREMENTS:
         raise InputError(f"batch: {len(batch.measurements)} measurements are too many")
-    message = _MAGIC + zlib.compress(_encode(_to_table(batch)), 6)
+    message = _MAGIC + _deflate(_encode(_to_table(batch)))
     if len(message) > LARGEST_MESSAGE:
         raise InputError(f"batch: {len(message)} bytes are more than {LARGEST_MESSAGE}")
     return message
@@ -137,13 +138,19 @@ def unpack_batch(message: bytes) -> Batch:
         raise InputError("batch: its columns do not fit each other") from error
 
 
+def _deflate(plain: bytes) -> bytes:
+    """Return `plain`, deflated with the words that both ends know."""
+    stream = zlib.compressobj(9, zdict=DICTIONARY)
+    return stream.compress(plain) + stream.flush()
+
+
 def inflate(packed: bytes, *, limit: int) -> bytes:
     """Return what zlib made `packed` from, at most `limit` bytes.
 
     Raises:
         InputError: damaged, cut short, followed by something else, or larger than `limit`.
     """
-    stream = zlib.decompressobj()
+    stream = zlib.decompressobj(zdict=DICTIONARY)
     try:
         plain = stream.decompress(packed, limit + 1)
     except zlib.error as error:
@@ -183,6 +190,8 @@ def _to_table(batch: Batch) -> _Table:
         start = instant
     if any(row.count != 1 for row in batch.measurements):
         table.counts = [row.count for row in batch.measurements]
+    if table.target_of == list(range(len(targets))):
+        table.target_of = []
     table.replaces = list(batch.replaces)
     table.timelines = [
         (bytes.fromhex(one.boot), one.shift, one.began, one.rows) for one in batch.timelines
@@ -206,12 +215,12 @@ def _from_table(table: _Table) -> Batch:
     instant = table.start
     rows = []
     columns = zip(
-        table.target_of,
+        table.target_of or range(len(table.moments)),
         table.pattern_of,
         table.verdict_of,
         table.moments,
         table.spare,
-        table.counts or [1] * len(table.target_of),
+        table.counts or [1] * len(table.moments),
         strict=True,
     )
     for target, pattern, verdict, moment, spare, count in columns:
