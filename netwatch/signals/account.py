@@ -1,12 +1,14 @@
 """Account: what the measurements of an interval say, once it is known who is to blame."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin
 from netwatch.signals.blame import Blame, assign_blame
 from netwatch.signals.blocking import count_blocking
+from netwatch.signals.notices import culprit_notices
 from netwatch.signals.reachability import count_reachability, floor_time
 from netwatch.signals.speed import count_speed
 from netwatch.signals.tabulate import Tabulated, tabulate
@@ -20,12 +22,21 @@ Row = tuple[Vantage, Measurement]
 """A measurement and the vantage that it came from."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """The tables of a bin, and who is to blame in them."""
+
+    tabulated: Tabulated
+    blame: Blame
+
+
 def account(
     rows: Iterable[Row],
     targets: Mapping[str, Target],
     *,
     width: timedelta,
     weights: Mapping[tuple[str, str], float] | None = None,
+    tell: Callable[[str, str], None] = lambda *_: None,
 ) -> list[Bin]:
     """Return every series that `rows` give, in bins of `width`, by time, then series.
 
@@ -39,6 +50,7 @@ def account(
         width: of a bin.
         weights: how far a vantage is believed, 0 to 1, by its name and country; 1 where that
             is not told. Who weighs nothing counts for nothing.
+        tell: hears of dead targets and broken vantages, a reason and one line each.
     """
     known = weights or {}
     by_time: dict[datetime, list[Row]] = {}
@@ -47,7 +59,14 @@ def account(
             by_time.setdefault(floor_time(row[1].time, width), []).append(row)
     found: list[Bin] = []
     for time in sorted(by_time):
-        found.extend(_account_bin(time, by_time[time], targets, width=width, weights=known))
+        tabulated = tabulate(by_time[time], targets, weights=known)
+        if tabulated is None:
+            continue
+        blame = assign_blame(tabulated.heard)
+        for reason, line in culprit_notices(tabulated, blame):
+            tell(reason, line)
+        judged = _Judged(tabulated, blame)
+        found.extend(_account_bin(time, by_time[time], targets, width=width, judged=judged))
     return found
 
 
@@ -57,13 +76,10 @@ def _account_bin(
     targets: Mapping[str, Target],
     *,
     width: timedelta,
-    weights: Mapping[tuple[str, str], float],
+    judged: _Judged,
 ) -> list[Bin]:
     """Return the series of one bin."""
-    tabulated = tabulate(rows, targets, weights=weights)
-    if tabulated is None:
-        return []
-    blame = assign_blame(tabulated.heard)
+    tabulated, blame = judged.tabulated, judged.blame
     believed = _believed_pairs(tabulated, blame)
     counted = [one for vantage, one in rows if (_name(vantage), one.target) in believed]
     trust = trust_vantages(tabulated.heard, blame).tolist()

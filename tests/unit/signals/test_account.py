@@ -114,3 +114,35 @@ def test_local_failures_and_strangers_leave_nothing() -> None:
     local = Measurement("site1", "http", START, "network_down", "local", alive=False, seconds=0)
     stranger = Measurement("nobody", "http", START, None, "", alive=True, seconds=0)
     assert account([(FLEET[0], local), (FLEET[0], stranger)], BOOK, width=WIDTH) == []
+
+
+def told(failing: object = None) -> dict[str, str]:
+    """Return what the operator hears of one bin."""
+    heard: dict[str, str] = {}
+    account(rows(failing), BOOK, width=WIDTH, tell=heard.__setitem__)
+    return heard
+
+
+def test_the_operator_hears_of_nothing_where_all_is_well() -> None:
+    assert told() == {}
+
+
+def test_a_dead_target_is_named_and_is_no_outage() -> None:
+    heard = told(lambda _, target: "generic_timeout_error" if target.id == "site3" else None)
+    assert heard == {"dead_target": "site3 answer nobody who asks, and are no outage"}
+
+
+def test_a_broken_vantage_is_named() -> None:
+    heard = told(lambda vantage, _: "generic_timeout_error" if vantage.id == "IR1" else None)
+    assert list(heard) == ["broken_vantage"]
+    assert heard["broken_vantage"].startswith("IR1 ")
+
+
+def test_a_site_that_one_network_loses_is_named_as_a_path() -> None:
+    heard = told(
+        lambda vantage, target: (
+            "generic_timeout_error" if vantage.asn == 64500 and target.id == "site3" else None
+        )
+    )
+    assert list(heard) == ["blocked_path"]
+    assert "site3" in heard["blocked_path"]
