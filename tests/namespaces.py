@@ -44,6 +44,8 @@ def _what_is_missing() -> str:
     tools = [name for name in ("ip", "tc") if shutil.which(name, path=_TOOLS) is None]
     if tools:
         return f"{tools[0]} is missing; install iproute2"
+    if not Path("/proc/sys/net/ipv6").exists():
+        return "the kernel speaks no IPv6"
     try:
         Namespace().close()
     except OSError as error:

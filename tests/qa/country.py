@@ -73,6 +73,7 @@ class Country:
         for where in (self.home, self.country, self.abroad):
             # Nobody else can have these addresses; finding that out takes a second.
             where.set(ipv6__conf__default__accept_dad=0, ipv6__conf__default__dad_transmits=0)
+            where.set(ipv6__conf__default__disable_ipv6=0)
         join(self.home, self.country, (self.line, "lan0"))
         join(self.country, self.abroad, ("border0", "border0"))
         self._give_addresses()
