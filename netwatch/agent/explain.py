@@ -18,8 +18,9 @@ from netwatch.wire.envelope import pack_batch, unpack_batch
 __all__ = ["Example", "Explained", "Explanation", "LeftOut", "explain"]
 
 _DAY = timedelta(days=1)
-_SENT_BYTES = 10
-"""Bytes that a measurement takes on the wire, measured by `benchmarks/ingest_rate.py`."""
+_SENT_BYTES, _BATCH_BYTES = 11, 330
+"""Bytes that a measurement takes on the wire, and a batch besides; see
+`benchmarks/agent_costs.py`."""
 _ROWS = 100
 _BOOT, _UPTIME = "0123456789abcdef", 86_400_000
 _ONCE = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
@@ -137,7 +138,7 @@ def explain(
             for one in left
         ),
         bytes_a_day=min(wanted, budget),
-        sent_bytes_a_day=times * _SENT_BYTES,
+        sent_bytes_a_day=times * _SENT_BYTES + min(times, _DAY // config.seal) * _BATCH_BYTES,
         budget_bytes=budget,
         sends=(
             f"the agent's name: {vantage.id}",
