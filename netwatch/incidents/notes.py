@@ -3,7 +3,7 @@
 The state is small whatever the length: levels are thinned to some hundreds, networks counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -86,6 +86,14 @@ class Notes(msgspec.Struct):
             own = watch.level
             if own.time == level.time and own.value is not None:
                 self._count(str(entity), own, own.value)
+
+    def recall(
+        self, recent: Iterable[tuple[datetime, float]], *, since: datetime, until: datetime
+    ) -> None:
+        """Take in levels of the scope from before the incident was opened, oldest first."""
+        self.points.extend(
+            _Point(time, value, value, value) for time, value in recent if since <= time < until
+        )
 
     def segments(self, width: timedelta) -> tuple[Segment, ...]:
         """Return the incident as a staircase; see `segment_levels`."""

@@ -248,6 +248,7 @@ class Tracker:
             children={},
         )
         self._cases = [*(one for one in self._cases if one is not before), case]
+        case.notes.recall(self._log(entity).recent, since=onset, until=now)
         self._follow(case, now)
         return case
 
