@@ -5,9 +5,7 @@ receive, and need not know whether anybody counts. What they cannot see is estim
 of IP, TCP and UDP, acknowledgements, and what opening and closing a connection takes.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 __all__ = [
     "Traffic",
@@ -32,6 +30,8 @@ _LOOKUP = 400
 class Traffic:
     """Bytes moved in both directions, headers included."""
 
+    __slots__ = ("bytes",)
+
     def __init__(self) -> None:
         self.bytes = 0
 
@@ -39,15 +39,22 @@ class Traffic:
 _current: ContextVar[Traffic | None] = ContextVar("traffic", default=None)
 
 
-@contextmanager
-def counted() -> Iterator[Traffic]:
+class counted:  # noqa: N801 - used like the context managers of contextlib, at a tenth of the cost
     """Count what is moved within the block, by this task and those that it starts."""
-    traffic = Traffic()
-    token = _current.set(traffic)
-    try:
-        yield traffic
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_token", "_traffic")
+
+    def __init__(self) -> None:
+        self._traffic = Traffic()
+        self._token: Token[Traffic | None] | None = None
+
+    def __enter__(self) -> Traffic:
+        self._token = _current.set(self._traffic)
+        return self._traffic
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            _current.reset(self._token)
 
 
 def count_stream(size: int) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import ip_address
 from time import perf_counter
 from types import TracebackType
@@ -124,12 +125,21 @@ async def resolve(host: str, steps: Steps) -> Address:
     Raises:
         StepError: the name has no address, or no resolver answered.
     """
+    literal = _literal(host)
+    if literal is not None:
+        return literal
+    with steps.step("resolve"):
+        return await _ask_resolver(host, steps)
+
+
+@lru_cache(maxsize=10_000)
+def _literal(host: str) -> Address | None:
+    """Return what an address says by itself, None for a name; remembered, since lists repeat."""
     try:
-        literal = ip_address(host)
+        version = ip_address(host).version
     except ValueError:
-        with steps.step("resolve"):
-            return await _ask_resolver(host, steps)
-    return (socket.AF_INET if literal.version == 4 else socket.AF_INET6), host
+        return None
+    return (socket.AF_INET if version == 4 else socket.AF_INET6), host
 
 
 async def _ask_resolver(host: str, steps: Steps) -> Address:
