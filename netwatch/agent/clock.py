@@ -179,6 +179,12 @@ class Timekeeper:
         best = _best((*self._heard, *self._canary), self._steady())
         return None if best is None else best.offset - self._began
 
+    def doubt(self) -> float:
+        """Return by how many seconds what is known may be wrong; infinity for nothing."""
+        steady = self._steady()
+        best = _best((*self._heard, *self._canary), steady)
+        return float("inf") if best is None else best.doubt(steady)
+
     def read(self) -> ClockReading:
         """Return what the clocks show, and the best that is known of the truth."""
         wall = (self._wall() - _EPOCH).total_seconds()

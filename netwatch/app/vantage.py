@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import cast
 
+from netwatch.agent.canary import watch_canaries
 from netwatch.agent.clock import Timekeeper, boot_name
 from netwatch.agent.consent import needs_consent
 from netwatch.agent.doctor import Finding, Patient, examine
@@ -30,7 +31,7 @@ from netwatch.app.home import (
     spool_path,
 )
 from netwatch.app.lists import fetch_list, open_target_book, targets_of
-from netwatch.app.ways import ways_of
+from netwatch.app.ways import canaries_of, ways_of
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError, NetwatchError
 from netwatch.model.measurement import Measurement, Target, Vantage
@@ -127,7 +128,8 @@ async def _run_until_changed(config: Config, keeper: Timekeeper, *, with_consent
             offer_list=hear,
             keeper=keeper,
         )
-        work = [run_agent(parts), news.wait()]
+        canaries = canaries_of(config, url)
+        work = [run_agent(parts), news.wait(), watch_canaries(keeper, canaries)]
         if enrolled is not None:
             ask = partial(fetch_list, enrolled, book)
             work.append(watch_mirror(ask, news.tell))

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from netwatch.agent.canary import Canary
 from netwatch.agent.rungs import Way
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.config import BrokerConfig, Config, UplinkConfig
@@ -16,7 +17,7 @@ from netwatch.secret import read_secret
 from netwatch.wire.https import HttpsLink
 from netwatch.wire.mqtt import MqttLink, MqttSession
 
-__all__ = ["ways_of"]
+__all__ = ["canaries_of", "ways_of"]
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443, "http": 80, "https": 443}
 _WEBSOCKET = "/mqtt"
@@ -66,6 +67,22 @@ def ways_of(
     connect = link_factory(broker, broker_password(config), agent=config.vantage.id)
     scheme = "mqtts" if broker.tls else "mqtt"
     return (Way(f"{scheme}-{broker.port}", broker.host, connect),)
+
+
+def canaries_of(config: Config, url: str = "") -> tuple[Canary, ...]:
+    """Return the observatory's own web servers, whose word on the time may be taken.
+
+    They are the https addresses among the ways to it, and its service at `url`.
+    """
+    found = [
+        Canary(one, rung.authority)
+        for rung in config.uplink
+        for one in rung.urls
+        if one.startswith("https://")
+    ]
+    if url.startswith("https://"):
+        found.append(Canary(url))
+    return tuple(found)
 
 
 def _is_fit(url: str) -> bool:
