@@ -114,7 +114,9 @@ def backtest_figures(
     finally:
         crew.close()
     manner.progress(1.0)
-    return Backtest(_levels(results, grid), _incidents(results), _unjudged(results, grid), grid)
+    return Backtest(
+        _levels(results, grid), _incidents(results), _unjudged(figures, results, grid), grid
+    )
 
 
 def _make_crew(parcels: Sequence[Parcel], manner: Manner) -> Crew:
@@ -248,13 +250,17 @@ def _ended(incident: Incident, parent: Incident | None) -> Incident:
     return replace(incident, ended_at=ends[-1]) if ends else incident
 
 
-def _unjudged(results: Sequence[ShardResult], grid: Grid) -> dict[Entity, str]:
+def _unjudged(figures: LongForm, results: Sequence[ShardResult], grid: Grid) -> dict[Entity, str]:
     """Return the entities without any level, and what they lack."""
     days = grid.least_history.total_seconds() / 86_400
-    found = {}
+    entities = figures.frame["entity"].astype("category").cat.categories
+    values = dict.fromkeys(map(Entity.parse, entities), 0)
     for result in results:
-        columns = zip(result.entities, result.values, result.ready, strict=True)
-        for entity, values, ready in columns:
-            if not ready:
-                found[entity] = f"not enough data: {values} values, none after {days:.3g} days"
-    return dict(sorted(found.items()))
+        columns = zip(result.entities, result.counts.tolist(), result.ready, strict=True)
+        for entity, count, ready in columns:
+            values[entity] = -1 if ready else count
+    return {
+        entity: f"not enough data: {count} values; a level takes eight, and {days:.3g} days"
+        for entity, count in sorted(values.items())
+        if count >= 0
+    }

@@ -125,14 +125,14 @@ class ShardResult:
     Attributes:
         entities: the judged entities, in order.
         found: level, low, high and probability, each of shape (bins, entities).
-        values: how many values each entity's fullest series has, shape (entities,).
+        counts: how many values each entity's fullest series has, shape (entities,).
         ready: which entities were ever old enough to be judged, shape (entities,).
         incidents: newest revision of each incident, and the bin in which it was first told.
     """
 
     entities: tuple[Entity, ...]
     found: dict[str, Floats]
-    values: npt.NDArray[np.intp]
+    counts: npt.NDArray[np.intp]
     ready: Bools
     incidents: tuple[tuple[int, Incident], ...]
 

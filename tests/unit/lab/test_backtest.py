@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from netwatch.detect.detector import GridDetector
+from netwatch.detect.state import SeriesState
 from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
 from netwatch.lab import backtest_crew
@@ -18,7 +20,9 @@ from netwatch.lab.backtest import Manner, backtest_figures, run_backtest
 from netwatch.lab.backtest_output import plain_incident, write_backtest
 from netwatch.lab.backtest_parcels import make_grid
 from netwatch.model.atlas import Atlas
+from netwatch.model.entity import Entity
 from netwatch.model.errors import InputError, WorkerError
+from netwatch.model.series import SeriesKey
 from netwatch.sources.longform import LongForm, make_longform
 
 COUNTRIES = ("XA", "XB", "XC", "XD", "XE", "XF")
@@ -123,7 +127,7 @@ def test_a_live_system_finds_the_same_incidents(figures: LongForm) -> None:
     for time_ in HOURS:
         now = time_.to_pydatetime()
         due = [one for one in bins if one.time == now]
-        levels = detector.step(now, due, frozen=tracker.frozen())
+        levels = detector.step(now, due, frozen=tracker.frozen(), expected=tracker.expected(now))
         newest |= {revision.id: revision for revision in tracker.step(levels)}
     ours = backtest_figures(figures).incidents
     assert {one.id for one in ours} == set(newest)
@@ -173,6 +177,27 @@ def test_a_series_of_three_points_is_named_and_makes_no_incident() -> None:
     assert str(entity) == "asn:64700"
     assert why.startswith("not enough data: 3 values")
     assert "asn:64700" not in {str(one.entity) for one in found.incidents}
+
+
+def test_an_entity_without_any_value_is_named(figures: LongForm) -> None:
+    empty = world().assign(entity="asn:64999", value=np.nan)
+    found = backtest_figures(make_longform(pd.concat([world(), empty]), Path("world")))
+    assert [str(entity) for entity in found.unjudged] == ["asn:64999"]
+    assert not backtest_figures(figures).unjudged
+
+
+def test_a_mark_shares_nothing_that_changes() -> None:
+    state = SeriesState(width=300)
+    state.add([SeriesKey("probing", Entity.parse("asn:1"))], HOURS[0].to_pydatetime())
+    copy = state.copy()
+    pairs = [(state, copy), (state.baseline, copy.baseline), (state.training, copy.training)]
+    for one, other in pairs:
+        for name in (entry.name for entry in fields(one)):
+            left, right = getattr(one, name), getattr(other, name)
+            if isinstance(left, np.ndarray):
+                assert not np.shares_memory(left, right), name
+            if one is state.training:
+                assert left is not right, name
 
 
 def test_files_are_whole_or_not_there(
