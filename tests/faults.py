@@ -7,7 +7,8 @@ server does. Nothing here knows which probe will come.
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import dns.flags
 import dns.message
@@ -18,6 +19,7 @@ __all__ = [
     "Answer",
     "Handler",
     "answer_slowly",
+    "deaf_port",
     "dns_answer",
     "dns_cut_short",
     "end_after_request",
@@ -35,6 +37,23 @@ Answer = Callable[[bytes], list[tuple[float, bytes]]]
 """Makes of a packet the packets to send back, each with a delay in seconds."""
 
 _LINGER_NOT = struct.pack("ii", 1, 0)
+
+
+@contextmanager
+def deaf_port(host: str = "127.0.0.1") -> Iterator[int]:
+    """A port that answers nothing to whoever comes, since its backlog is full; yields it."""
+    with socket.socket() as deaf:
+        deaf.bind((host, 0))
+        deaf.listen(0)
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.settimeout(0)
+            filler.connect_ex(deaf.getsockname())
+        try:
+            yield deaf.getsockname()[1]
+        finally:
+            for filler in fillers:
+                filler.close()
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

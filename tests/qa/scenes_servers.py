@@ -1,9 +1,6 @@
 """Servers on loopback that refuse, reset, stall, lie about who they are, or send you elsewhere."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import faults
 from certificates import Authority
@@ -27,26 +24,9 @@ __all__ = [
 NAME = "site.example"
 
 
-@asynccontextmanager
-async def deaf_port(host: str) -> AsyncIterator[tuple[str, int]]:
-    """A port that answers nothing to whoever comes: its backlog is full."""
-    with socket.socket() as deaf:
-        deaf.bind((host, 0))
-        deaf.listen(0)
-        fillers = [socket.socket() for _ in range(3)]
-        for filler in fillers:
-            filler.settimeout(0)
-            filler.connect_ex(deaf.getsockname())
-        try:
-            yield host, deaf.getsockname()[1]
-        finally:
-            for filler in fillers:
-                filler.close()
-
-
 async def deaf(bench: Bench) -> Job:
-    place = await bench.stack.enter_async_context(deaf_port(bench.address(2)))
-    return await bench.job("tcp", place)
+    host = bench.address()
+    return await bench.job("tcp", (host, bench.stack.enter_context(faults.deaf_port(host))))
 
 
 async def refused(bench: Bench) -> Job:

@@ -1,12 +1,12 @@
 """The measurer on real sockets: a cable that is out, a budget that is spent, a quiet night."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from faults import deaf_port
 from servers import free_port, tcp_server, until
 
 from netwatch.agent.gaps import GapWatch
@@ -48,23 +48,6 @@ async def measuring(
         await asyncio.gather(task, return_exceptions=True)
 
 
-@asynccontextmanager
-async def deaf_port() -> AsyncIterator[int]:
-    """A port that answers nothing: its backlog is full."""
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen(0)
-        fillers = [socket.socket() for _ in range(3)]
-        for filler in fillers:
-            filler.settimeout(0)
-            filler.connect_ex(deaf.getsockname())
-        try:
-            yield deaf.getsockname()[1]
-        finally:
-            for filler in fillers:
-                filler.close()
-
-
 def details(found: list[Measurement]) -> set[str]:
     return {step.detail for one in found if one.target == "site" for step in one.observations}
 
@@ -75,26 +58,27 @@ def witness(rung: str, port: int) -> Target:
 
 async def test_a_national_shutdown_is_told_from_a_dead_cable() -> None:
     """First all answer; then abroad is deaf; then home is, and the gateway too."""
-    async with deaf_port() as deaf, tcp_server() as home, tcp_server() as gateway:
-        targets = [
-            witness("lan", gateway),
-            witness("domestic", home),
-            witness("international", deaf),
-            Target("site", "tcp", "127.0.0.1", port=deaf),
-        ]
-        async with measuring(*targets) as (measurer, found):
-            await until(lambda: measurer.ladder.state() is HealthState.INTL_CUT)
-            await until(lambda: "controls_failed" in details(found))
-        assert {one.scope for one in found if one.target == "site"} == {"timeout"}
-        targets = [
-            witness("lan", deaf),
-            witness("domestic", deaf),
-            witness("international", deaf),
-            Target("site", "tcp", "127.0.0.1", port=deaf),
-        ]
-        async with measuring(*targets) as (measurer, found):
-            await until(lambda: measurer.ladder.state() is HealthState.LAN_DOWN)
-            await until(lambda: ("site", "local") in {(one.target, one.scope) for one in found})
+    with deaf_port() as deaf:
+        async with tcp_server() as home, tcp_server() as gateway:
+            targets = [
+                witness("lan", gateway),
+                witness("domestic", home),
+                witness("international", deaf),
+                Target("site", "tcp", "127.0.0.1", port=deaf),
+            ]
+            async with measuring(*targets) as (measurer, found):
+                await until(lambda: measurer.ladder.state() is HealthState.INTL_CUT)
+                await until(lambda: "controls_failed" in details(found))
+            assert {one.scope for one in found if one.target == "site"} == {"timeout"}
+            targets = [
+                witness("lan", deaf),
+                witness("domestic", deaf),
+                witness("international", deaf),
+                Target("site", "tcp", "127.0.0.1", port=deaf),
+            ]
+            async with measuring(*targets) as (measurer, found):
+                await until(lambda: measurer.ladder.state() is HealthState.LAN_DOWN)
+                await until(lambda: ("site", "local") in {(one.target, one.scope) for one in found})
 
 
 async def test_a_refusing_gateway_is_alive() -> None:
@@ -109,7 +93,7 @@ async def test_the_gateway_is_a_witness_that_nobody_has_to_name() -> None:
     """It is there, then the cable is out; nothing of it is measured, sent, or named."""
     routes = {4: Gateway("lo", "127.0.0.1")}
     watch = GatewayWatch(look=lambda: routes, neighbour=lambda _: 0, ports=(free_port(),))
-    async with deaf_port() as deaf:
+    with deaf_port() as deaf:
         targets = [witness("international", deaf), Target("site", "tcp", "127.0.0.1", port=deaf)]
         async with measuring(*targets, gateway=watch) as (measurer, found):
             await until(lambda: measurer.ladder.state() is HealthState.ISP_CUT)

@@ -7,6 +7,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import pytest
+from faults import dns_answer
 from servers import free_port, tcp_server, udp_server
 
 from netwatch.model.measurement import Observation, Target
@@ -17,15 +18,7 @@ PUBLIC = "9.9.9.9"
 
 def reply(query: bytes, *addresses: str, rcode: int = 0, number: int | None = None) -> bytes:
     """An answer to `query`, with the given addresses, code and perhaps another number."""
-    asked = dns.message.from_wire(query)
-    answer = dns.message.make_response(asked)
-    answer.set_rcode(dns.rcode.Rcode(rcode))
-    if addresses:
-        name = asked.question[0].name
-        answer.answer.append(dns.rrset.from_text(name, 60, "IN", "A", *addresses))
-    if number is not None:
-        answer.id = number
-    return answer.to_wire()
+    return dns_answer(*addresses, rcode=rcode, number=number)(query)
 
 
 async def measure(

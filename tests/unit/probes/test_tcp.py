@@ -4,6 +4,7 @@ import socket
 from time import perf_counter
 
 import pytest
+from faults import deaf_port
 from servers import free_port, tcp_server
 
 from netwatch.model.measurement import Target
@@ -51,18 +52,9 @@ async def test_a_closed_port_is_refused() -> None:
 
 
 async def test_a_full_backlog_is_a_timeout_in_time() -> None:
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen(0)
-        place = target(deaf.getsockname()[1])
-        fillers = [socket.socket() for _ in range(3)]
-        for filler in fillers:
-            filler.settimeout(0)
-            filler.connect_ex(deaf.getsockname())
+    with deaf_port() as port:
         since = perf_counter()
-        found = await words(place, within=0.3)
-        for filler in fillers:
-            filler.close()
+        found = await words(target(port), within=0.3)
     assert found == [("connect", "generic_timeout_error")]
     assert perf_counter() - since < 3
 
