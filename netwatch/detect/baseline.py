@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from netwatch.detect.arrays import Bools, Floats, Rows, divide
+from netwatch.detect.arrays import Bools, Floats, Rows, Singles, divide
 
 __all__ = ["DAY", "LEAST_SPREAD", "WEEK", "Baseline", "Hours", "hour_of_week", "lag_correlation"]
 
@@ -61,8 +61,8 @@ class Baseline:
     day: Shapes = field(default_factory=lambda: np.zeros((0, DAY), np.float32))
     week: Shapes = field(default_factory=lambda: np.zeros((0, WEEK), np.float32))
     spread: Floats = field(default_factory=lambda: np.zeros(0))
-    memory: Floats = field(default_factory=lambda: np.zeros(0))
-    seen: Floats = field(default_factory=lambda: np.zeros(0))
+    memory: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
+    seen: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
     composite: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     def grow(self, count: int) -> None:
@@ -79,6 +79,12 @@ class Baseline:
         hour = hour_of_week(time)
         return np.asarray(np.exp(self.level + self.day[:, hour % DAY] + self.week[:, hour]))
 
+    def expect_rows(self, rows: Rows, time: datetime, shift: Rows) -> Floats:
+        """Return the ordinary values of `rows`, each `shift` hours of the week after `time`."""
+        hours = (hour_of_week(time) + shift) % WEEK
+        day = self.day[rows, hours % DAY]
+        return np.asarray(np.exp(self.level[rows] + day + self.week[rows, hours]))
+
     def foresight(self) -> tuple[Floats, Floats]:
         """Return the spread of the next ratio around what is expected, and its degrees of freedom.
 
@@ -88,12 +94,24 @@ class Baseline:
         days = np.maximum(self.seen / DAY, 2.0)
         return self.spread * np.sqrt(1 + 1 / days), days - 1
 
-    def learn(self, time: datetime, width: timedelta, ratio: Floats, weight: Floats) -> None:
+    def learn(
+        self,
+        time: datetime,
+        width: timedelta,
+        ratio: Floats,
+        weight: Floats,
+        *,
+        first: Bools | None = None,
+    ) -> None:
         """Learn from one bin: `ratio` to ordinary, `weight` 0 to 1 (0 learns nothing).
 
-        Residuals are clipped at two spreads, so that no single bin moves much.
+        Residuals are clipped at two spreads, so that no single bin moves much. Rows that see
+        such an hour of the week for the `first` time take it as it is.
         """
         use = (weight > 0) & np.isfinite(ratio)
+        if first is not None and first.any():
+            self._take(time, width, ratio, np.where(first & use, weight, 0))
+            use &= ~first
         if not use.any():
             return
         weight, raw = weight[use], ratio[use] - 1
@@ -106,6 +124,13 @@ class Baseline:
         # Clipping at two spreads takes about 12 % of a normal variance; the factor gives it back.
         variance += _decay(width, _HALF_LIFE_SPREAD) * weight * (1.14 * residual**2 - variance)
         self.spread[use] = np.maximum(np.sqrt(variance), LEAST_SPREAD)
+
+    def _take(self, time: datetime, width: timedelta, ratio: Floats, weight: Floats) -> None:
+        """Let hours of the week that were never seen be what they are now."""
+        use = (weight > 0) & (ratio > 0)
+        share = min(1.0, width / timedelta(hours=1)) * weight[use]
+        self.seen[use] += share
+        self.week[use, hour_of_week(time)] += share * np.log(ratio[use]) * ~self.composite[use]
 
     def _learn_shapes(self, time: datetime, width: timedelta, use: Bools, residual: Floats) -> None:
         """Move level, hour of day and hour of week towards the residual, each a little."""

@@ -6,15 +6,18 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from netwatch.detect.arrays import Bools, Floats, Rows, divide
+from netwatch.detect.baseline import DAY
 from netwatch.detect.composite import Composites, Weighed, make_composites, weigh_networks
 from netwatch.detect.fusion import Fused, Fusion
 from netwatch.detect.grid import (
     NORMAL,
+    UNKNOWN_REST,
     binomial_evidence,
     count_evidence,
     loss_depth,
     normal_probability,
     ratio_evidence,
+    rest_evidence,
     transition_matrix,
     update_belief,
 )
@@ -28,6 +31,7 @@ from netwatch.detect.nuisance import (
     sites_together,
 )
 from netwatch.detect.pace import Window, see_window
+from netwatch.detect.restdays import RestDays, Today
 from netwatch.detect.shadow import accept_shadows, follow_shadows
 from netwatch.detect.state import SeriesState
 from netwatch.detect.training import train, usable_rows
@@ -49,6 +53,12 @@ _MOST_DEGREES_TOGETHER = 8.0
 
 
 _NOTHING_LENT: tuple[Rows, Floats] = np.zeros(0, np.intp), np.zeros(0)
+_WEEKEND = 2.0 * DAY
+"""Hours of rest that a series must have seen before its weeks are known to have an end."""
+_HOLIDAY = 2.0
+"""How much less sure the ordinary level is on a public holiday."""
+
+Foresight = tuple[Floats, Floats]
 _NO_GROUPS = Groups(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, dtype=bool))
 
 
@@ -60,6 +70,7 @@ class Look:
         time, values, totals: as given.
         ready: which rows were old enough to be judged; usable: those that are not dead.
         ordinary: what would be ordinary; ratio: current over it, NaN for no data.
+        today: what day it is in each country.
         window: where the windows of series of few counts stand, None where there are none.
         normal: rows that were ordinary before.
         shifts: how far each signal is from ordinary in each country, (signals, countries).
@@ -72,6 +83,7 @@ class Look:
     usable: Bools
     ordinary: Floats
     ratio: Floats
+    today: Today
     window: Window | None
     normal: Bools
     shifts: Floats
@@ -104,8 +116,16 @@ class Judged:
 class Core:
     """Judges and learns, interval after interval, on the rows of a `SeriesState`."""
 
-    def __init__(self, state: SeriesState, *, width: timedelta, least_history: timedelta) -> None:
+    def __init__(
+        self,
+        state: SeriesState,
+        *,
+        width: timedelta,
+        least_history: timedelta,
+        rest_days: RestDays,
+    ) -> None:
         """Work on `state`, whose rows may grow between intervals (then call `set_layout`)."""
+        self._rest_days = rest_days
         self.state = state
         self._width = width
         self._least_history = least_history
@@ -143,6 +163,8 @@ class Core:
         usable = usable_rows(state)
         shares = np.where(state.share, divide(values, totals), values)
         ordinary = state.baseline.expect(time)
+        today = self._rest_days.today(time, self._kin.countries)
+        ordinary = self._nearer(time, today, shares, ordinary)
         ratio = np.minimum(divide(shares, ordinary), _MOST_RATIO)
         window = see_window(state, time, values, ordinary)
         if window is not None:
@@ -159,6 +181,7 @@ class Core:
             usable=usable,
             ordinary=ordinary,
             ratio=ratio,
+            today=today,
             window=window,
             normal=normal,
             shifts=shifts,
@@ -176,15 +199,17 @@ class Core:
         fault = rows_at_fault(self._groups, faulty)
         ratio[fault] = np.nan
         ratio[sites_together(self._groups, ratio, look.normal)] = np.nan
-        trials = independent_trials(state.baseline, totals)
+        foresight = self._foresee(look)
+        trials = independent_trials(state.baseline, totals, foresight[0])
         # What is judged once an hour counts as it was until then.
         lasting = self._fill_windows(look.window, ratio, fault)
-        low, high = self._intervals(lasting, trials)
+        low, high = self._intervals(lasting, trials, foresight)
         weighed = self._weigh(lasting, low, high, look.usable)
         wider = self._composites.rows
         ratio[wider] = lasting[wider]
-        self._weigh_evidence(ratio, trials)
-        self._learn(time, ratio, held)
+        self._weigh_evidence(look, ratio, trials, foresight)
+        self._learn(look, ratio, held)
+        self._rest(look)
         self._shadow(look, ratio)
         if not state.ready.all():
             train(
@@ -206,14 +231,64 @@ class Core:
         )
         return Judged(look.ready, look.usable, ratio, low, high, chance, coverage, count, fused)
 
+    def _nearer(self, time: datetime, today: Today, shares: Floats, ordinary: Floats) -> Floats:
+        """Return what is ordinary, on holidays the nearer of workday and rest day."""
+        baseline, place = self.state.baseline, self._kin.country
+        rows = np.flatnonzero(self._on_holiday(today) & ~self.state.share & ~baseline.composite)
+        if not len(rows):
+            return ordinary
+        resting = baseline.expect_rows(rows, time, today.shift[place[rows]])
+        working = ordinary[rows]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            closer = np.abs(np.log(shares[rows] / resting)) < np.abs(np.log(shares[rows] / working))
+        ordinary = ordinary.copy()
+        ordinary[rows] = np.where(closer, resting, working)
+        return ordinary
+
+    def _foresee(self, look: Look) -> Foresight:
+        """Return the spread of every next ratio and its degrees of freedom, as far as known.
+
+        It is twice as wide on a holiday, and wide where a series has never seen a day of rest.
+        """
+        spread, degrees = self.state.baseline.foresight()
+        spread = np.where(self._on_holiday(look.today), _HOLIDAY * spread, spread)
+        return np.where(self._unrested(look), np.hypot(spread, UNKNOWN_REST), spread), degrees
+
+    def _on_holiday(self, today: Today) -> Bools:
+        """Return which rows count what people do, in a country that has a holiday.
+
+        The design doubles every spread. Replies of networks are as ever on holidays: with it,
+        nights of the Burmese new year went unseen in the replies from Bago.
+        """
+        return np.asarray(self._kin.people & today.holiday[self._kin.country])
+
+    def _unrested(self, look: Look) -> Bools:
+        """Return which rows have a day of rest for the first time.
+
+        Those are counts of what people do. Networks answer, and are announced, on any day: an
+        outage that active probing sees on a first weekend is told as fast as any other.
+        """
+        state, kin = self.state, self._kin
+        new = kin.people & look.today.rest[kin.country] & (state.rested < _WEEKEND)
+        answers = np.bincount(kin.signal, state.share) > 0
+        return np.asarray(new & ~answers[kin.signal]) if new.any() else new
+
+    def _rest(self, look: Look) -> None:
+        """Count the hours of rest that each series has seen."""
+        composites, present = self._composites, np.isfinite(look.values)
+        parts = present[composites.networks]
+        present[composites.rows] = np.bincount(composites.groups, parts, len(composites.rows)) > 0
+        present &= look.today.rest[self._kin.country]
+        self.state.rested += np.float32(self.state.width / 3600) * present
+
     def _fill_windows(self, window: Window | None, ratio: Floats, fault: Bools) -> Floats:
         """Move windows on by a bin; return `ratio` with the last one's where none is over."""
         state = self.state
         if window is None:
             return ratio.copy()
         trusted = window.slow & ~fault
-        state.counted = np.where(trusted, window.counted, state.counted)
-        state.awaited = np.where(trusted, window.awaited, state.awaited)
+        state.counted = np.where(trusted, window.counted, state.counted).astype(np.float32)
+        state.awaited = np.where(trusted, window.awaited, state.awaited).astype(np.float32)
         state.counted[window.due], state.awaited[window.due] = 0, 0
         state.ratio[window.due & np.isnan(ratio)] = np.nan
         return np.where(window.slow & ~window.due, state.ratio, ratio)
@@ -227,10 +302,10 @@ class Core:
         found[composites.rows] = np.bincount(composites.groups, parts, len(composites.rows))
         return found
 
-    def _intervals(self, ratio: Floats, trials: Floats) -> tuple[Floats, Floats]:
+    def _intervals(self, ratio: Floats, trials: Floats, foresight: Foresight) -> Foresight:
         """Return the 95 % intervals of every ratio from its own noise."""
         baseline, share = self.state.baseline, self.state.share
-        low, high = ratio_interval(ratio, *baseline.foresight())
+        low, high = ratio_interval(ratio, *foresight)
         if share.any():
             ordinary = np.exp(baseline.level)
             below, above = share_interval(ratio, trials, ordinary)
@@ -249,7 +324,9 @@ class Core:
         high[rows] = weighed.level + half
         return weighed
 
-    def _weigh_evidence(self, ratio: Floats, trials: Floats) -> None:
+    def _weigh_evidence(
+        self, look: Look, ratio: Floats, trials: Floats, foresight: Foresight
+    ) -> None:
         """Let the interval pass for every belief and weigh what was seen.
 
         Neighbouring bins resemble each other and are not independent evidence: they are
@@ -259,7 +336,7 @@ class Core:
         evidence = np.zeros(state.belief.shape)
         seen = np.isfinite(ratio)
         plain, share = seen & ~state.share, seen & state.share
-        spread, degrees = baseline.foresight()
+        spread, degrees = foresight
         most = np.where(baseline.composite, _MOST_DEGREES_TOGETHER, _MOST_DEGREES)
         degrees = np.minimum(degrees, most)
         few = plain & (spread > _FEW) & ~baseline.composite
@@ -274,6 +351,8 @@ class Core:
         with np.errstate(invalid="ignore"):
             steady = np.abs(ratio - state.ratio) <= bound
         evidence *= np.where(steady, temper, 1.0)[:, None]
+        first = self._unrested(look) & seen
+        evidence[first] = rest_evidence(ratio[first], self._width)
         rows, ratios = self._lent
         evidence[rows] += ratios[:, None] * ~NORMAL
         self._lent = _NOTHING_LENT
@@ -282,14 +361,16 @@ class Core:
         state.belief[likely] = update_belief(before[likely], self._likely, evidence[likely])
         state.ratio = np.where(seen, ratio, state.ratio)
 
-    def _learn(self, time: datetime, ratio: Floats, held: Bools) -> None:
-        """Learn in proportion to P(ordinary)^4, and nothing in held series."""
-        state = self.state
+    def _learn(self, look: Look, ratio: Floats, held: Bools) -> None:
+        """Learn in proportion to P(ordinary)^4, and nothing in held series or on holidays."""
+        state, time = self.state, look.time
         weight = normal_probability(state.belief) ** 4
         since = np.where(np.isfinite(state.frozen), state.frozen, time.timestamp())
         state.frozen = np.where(held, since, np.nan)
-        weight[held | ~state.ready] = 0
-        state.baseline.learn(time, self._width, ratio, weight * state.pace)
+        weight[held | ~state.ready | self._on_holiday(look.today)] = 0
+        # What scatters much would be taken for a shape.
+        first = self._unrested(look) & (state.baseline.spread < _FEW)
+        state.baseline.learn(time, self._width, ratio, weight * state.pace, first=first)
 
     def _shadow(self, look: Look, ratio: Floats) -> None:
         """Let shadow levels learn; once an hour, take up those that are ordinary by now."""

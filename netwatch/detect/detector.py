@@ -14,11 +14,20 @@ from netwatch.detect.core import Core, Judged, Look
 from netwatch.detect.fusion import Fusion
 from netwatch.detect.kin import find_kin
 from netwatch.detect.nuisance import Groups
+from netwatch.detect.restdays import RestDays
 from netwatch.detect.shadow import describe_shadow
 from netwatch.detect.state import SeriesState
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.series import ACTIVE_SIGNALS, FUSED_SIGNAL, OWN_SIGNALS, Bin, Level, SeriesKey
+from netwatch.model.series import (
+    ACTIVE_SIGNALS,
+    FUSED_SIGNAL,
+    OWN_SIGNALS,
+    PATH_KINDS,
+    Bin,
+    Level,
+    SeriesKey,
+)
 
 __all__ = ["DetectorMark", "GridDetector"]
 
@@ -43,6 +52,7 @@ class GridDetector:
         self._atlas = atlas
         self._width = width
         self._least_history = least_history
+        self._rest_days = RestDays(atlas)
         self._networks = {parent: atlas.networks(parent) for parent in atlas.parents()}
         self._core = self._make_core(SeriesState(width=width.total_seconds()))
         self._fused: list[SeriesKey] = []
@@ -184,7 +194,7 @@ class GridDetector:
         return [
             # NaN is not itself.
             Level(time, key, ratio, low, high, chance, covered, networks, text)
-            if ratio == ratio  # noqa: PLR0124
+            if ratio == ratio  # noqa: PLR0124 - NaN is not itself
             else Level(time, key, None, None, None, chance, covered, networks, text)
             for key, ratio, low, high, chance, covered, networks, text in zip(
                 keys, *values, said[0], coverage, said[1], texts, strict=True
@@ -245,7 +255,12 @@ class GridDetector:
 
     def _make_core(self, state: SeriesState) -> Core:
         """Return the arithmetic on `state`."""
-        return Core(state, width=self._width, least_history=self._least_history)
+        return Core(
+            state,
+            width=self._width,
+            least_history=self._least_history,
+            rest_days=self._rest_days,
+        )
 
     def _new_parents(self, keys: list[SeriesKey]) -> list[SeriesKey]:
         """Return the wider series that `keys` are the first networks of."""
@@ -279,12 +294,20 @@ class GridDetector:
     def _fusion(self) -> Fusion:
         """Return the fusion of the entities that have more than one signal."""
         keys = self._core.state.keys
-        seen = Counter(key.entity for key in keys)
+        # The way from one place to a site says nothing of the site: that is told apart.
+        whole = [key.signal.partition(":")[0] not in PATH_KINDS for key in keys]
+        seen = Counter(key.entity for key, joins in zip(keys, whole, strict=True) if joins)
         several = [entity for entity, count in seen.items() if count > 1]
         self._fused = [SeriesKey(FUSED_SIGNAL, entity) for entity in several]
         numbers = {entity: number for number, entity in enumerate(several)}
         return Fusion(
-            np.array([numbers.get(key.entity, -1) for key in keys], np.intp),
+            np.array(
+                [
+                    numbers.get(key.entity, -1) if joins else -1
+                    for key, joins in zip(keys, whole, strict=True)
+                ],
+                np.intp,
+            ),
             [key.signal for key in keys],
             np.array([key.signal in ACTIVE_SIGNALS for key in keys], dtype=bool),
         )

@@ -16,12 +16,14 @@ from netwatch.detect.arrays import Bools, Floats
 __all__ = [
     "GRID",
     "NORMAL",
+    "UNKNOWN_REST",
     "Belief",
     "binomial_evidence",
     "count_evidence",
     "loss_depth",
     "normal_probability",
     "ratio_evidence",
+    "rest_evidence",
     "start_belief",
     "transition_matrix",
     "update_belief",
@@ -53,6 +55,11 @@ _LEAST_DEPTH = 0.05
 """Noise shrinks with theta, but not below what it has at this depth."""
 _LEAST_RATE = 0.02
 """What still arrives of a count when all is cut: strays, late answers, spoofed sources."""
+
+
+_SHARED = timedelta(hours=12)
+UNKNOWN_REST = 0.35
+"""Standard deviation, in logarithms, of a first day of rest from the days of work before it."""
 
 
 def transition_matrix(width: timedelta, *, expected: bool = False) -> Floats:
@@ -116,6 +123,16 @@ def count_evidence(ratio: Floats, counts: Floats) -> Floats:
     """
     rate = np.maximum(GRID, _LEAST_RATE)
     return np.asarray(counts[:, None] * (ratio[:, None] * np.log(rate) - rate))
+
+
+def rest_evidence(ratio: Floats, width: timedelta) -> Floats:
+    """Return log likelihoods of `ratio` on the first day of rest that a series sees, (n, G).
+
+    Nobody knows yet how it rests: its level that day is ordinary times a factor, lognormal with
+    `UNKNOWN_REST`. All bins of half a day share that factor, and together are evidence but once.
+    """
+    away = np.log(np.maximum(ratio, _LEAST_RATE))[:, None] - np.log(np.maximum(GRID, _LEAST_RATE))
+    return np.asarray(-((away / UNKNOWN_REST) ** 2) / 2 * (width / _SHARED))
 
 
 def update_belief(belief: Belief, matrix: Floats, evidence: Floats) -> Belief:

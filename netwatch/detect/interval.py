@@ -16,14 +16,14 @@ _MOST_TRIALS = 200.0
 """Answers of one network within one bin are never more independent than so many."""
 
 
-def independent_trials(baseline: Baseline, totals: Floats) -> Floats:
-    """Return how many independent trials `totals` are worth, given each series' own noise.
+def independent_trials(baseline: Baseline, totals: Floats, spread: Floats) -> Floats:
+    """Return how many independent trials `totals` are worth, given each series' own `spread`.
 
     Beta-binomial: n / (1 + (n - 1) r), with r from the spread in ordinary times.
     """
     ordinary = np.clip(np.exp(baseline.level), 0.01, 0.99)
     trials = np.where(np.isfinite(totals), np.maximum(totals, 1), 1)
-    excess = baseline.spread**2 * ordinary / (1 - ordinary) * trials - 1
+    excess = spread**2 * ordinary / (1 - ordinary) * trials - 1
     least = 1 / _MOST_TRIALS
     alike = np.clip(excess / np.maximum(trials - 1, 1), least, 1)
     return np.asarray(trials / (1 + (trials - 1) * np.where(trials > 1, alike, least)))

@@ -15,6 +15,9 @@ __all__ = ["NO_KIN", "Kin", "find_kin"]
 _USERS = frozenset({*ACTIVE_SIGNALS, "agents", "traffic"})
 """Signals that users' own connections make, or that stand for them."""
 
+_STEADY = frozenset({*ACTIVE_SIGNALS, "bgp"})
+"""Signals that networks make by themselves, whether or not anybody is at home."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kin:
@@ -26,6 +29,7 @@ class Kin:
         country: number of its country in `countries`, -1 for none.
         network: whether it is about a single network.
         user: whether its signal shows what users have, rather than routes or noise.
+        people: whether its signal goes down when people rest, though their networks are up.
         countries: the countries, in the order of their numbers.
     """
 
@@ -35,12 +39,13 @@ class Kin:
     country: Rows
     network: Bools
     user: Bools
+    people: Bools
     countries: tuple[Entity, ...]
 
 
 _NONE = np.zeros(0, np.intp)
 _NEVER = np.zeros(0, dtype=bool)
-NO_KIN = Kin(_NONE, _NONE, _NONE, _NONE, _NEVER, _NEVER, ())
+NO_KIN = Kin(_NONE, _NONE, _NONE, _NONE, _NEVER, _NEVER, _NEVER, ())
 """That of no rows."""
 
 
@@ -64,6 +69,13 @@ def find_kin(keys: Sequence[SeriesKey], atlas: Atlas, wider: Collection[Entity])
         )
     signal, entity, above_number, place = np.array(found, np.intp).reshape(-1, 4).T
     network = [key.entity.kind is EntityKind.ASN and key.entity not in wider for key in keys]
-    user = [key.signal in _USERS for key in keys]
-    flags = (np.array(network, dtype=bool), np.array(user, dtype=bool))
-    return Kin(signal, entity, above_number, place, *flags, tuple(countries))
+    return Kin(
+        signal=signal,
+        entity=entity,
+        above=above_number,
+        country=place,
+        network=np.array(network, dtype=bool),
+        user=np.array([key.signal in _USERS for key in keys], dtype=bool),
+        people=np.array([key.signal not in _STEADY for key in keys], dtype=bool),
+        countries=tuple(countries),
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 
 from netwatch.detect.arrays import Bools, Floats, Rows, divide
 from netwatch.detect.state import SeriesState
@@ -41,9 +42,10 @@ class Window:
     counted: Floats
     awaited: Floats
 
-    def ratio(self, ordinary: Floats, pace: Rows) -> Floats:
+    def ratio(self, ordinary: Floats, pace: npt.NDArray[np.int8]) -> Floats:
         """Return current over ordinary of the windows that are over and half full, else NaN."""
-        full = self.due & (2 * self.awaited >= ordinary * pace)
+        # Sums are kept in single precision.
+        full = self.due & (2.001 * self.awaited >= ordinary * pace)
         return np.where(full, divide(self.counted, self.awaited), np.nan)
 
 
@@ -91,12 +93,12 @@ def see_window(
     slow = state.pace > 1
     if not slow.any():
         return None
-    place = int(time.timestamp() // state.width)
+    place = np.int64(time.timestamp() // state.width)
     due = slow & ((place + 1) % state.pace == 0)
     seen = slow & np.isfinite(values)
     return Window(
         slow,
         due,
-        state.counted + np.where(seen, values, 0),
-        state.awaited + np.where(seen, ordinary, 0),
+        state.counted.astype(float) + np.where(seen, values, 0.0),
+        state.awaited.astype(float) + np.where(seen, ordinary, 0.0),
     )

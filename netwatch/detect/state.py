@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from netwatch.detect.arrays import Bools, Floats, Rows, Singles
+from netwatch.detect.arrays import Bools, Floats, Singles
 from netwatch.detect.baseline import Baseline
 from netwatch.detect.grid import GRID, Belief, start_belief
 from netwatch.model.entity import Entity
@@ -21,7 +21,7 @@ from netwatch.model.series import SeriesKey
 __all__ = ["SeriesState", "Training"]
 
 
-_VERSION = 4
+_VERSION = 5
 _NEVER = float("nan")
 
 
@@ -92,6 +92,7 @@ class SeriesState:
         gain: how much more is counted than is ordinary, of late.
         pace: how many bins are judged together; counted, awaited: counts in the present window,
             and ordinary ones.
+        rested: hours of rest days that were seen.
         width: bin width in seconds.
         began: Unix time of the first interval in which there was any series.
     """
@@ -111,9 +112,10 @@ class SeriesState:
     low_at: Floats = field(default_factory=lambda: np.zeros(0))
     shadow: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
     gain: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
-    pace: Rows = field(default_factory=lambda: np.zeros(0, np.intp))
-    counted: Floats = field(default_factory=lambda: np.zeros(0))
-    awaited: Floats = field(default_factory=lambda: np.zeros(0))
+    pace: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
+    counted: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
+    awaited: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
+    rested: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
     training: Training = field(default_factory=Training)
 
     def add(self, keys: list[SeriesKey], time: datetime) -> None:
@@ -134,9 +136,10 @@ class SeriesState:
         self.low_at = np.concatenate([self.low_at, np.full(count, _NEVER)])
         self.shadow = np.concatenate([self.shadow, np.full(count, _NEVER, np.float32)])
         self.gain = np.concatenate([self.gain, np.zeros(count, np.float32)])
-        self.pace = np.concatenate([self.pace, np.ones(count, np.intp)])
-        self.counted = np.concatenate([self.counted, np.zeros(count)])
-        self.awaited = np.concatenate([self.awaited, np.zeros(count)])
+        self.pace = np.concatenate([self.pace, np.ones(count, np.int8)])
+        self.counted = np.concatenate([self.counted, np.zeros(count, np.float32)])
+        self.awaited = np.concatenate([self.awaited, np.zeros(count, np.float32)])
+        self.rested = np.concatenate([self.rested, np.zeros(count, np.float32)])
 
     def copy(self) -> "SeriesState":
         """Return the same state, which goes its own way from here; the series stay shared."""
@@ -198,6 +201,6 @@ class SeriesState:
 
 _ARRAYS = (
     *("belief", "ratio", "first", "ready", "share", "frozen"),
-    *("low_since", "low_at", "shadow", "gain", "pace", "counted", "awaited"),
+    *("low_since", "low_at", "shadow", "gain", "pace", "counted", "awaited", "rested"),
 )
 _LEARNED = tuple(entry.name for entry in fields(Baseline))

@@ -48,6 +48,7 @@ def lend_shapes(
             continue
         baseline.day[row], baseline.week[row] = day, week
         baseline.level[row] = np.median(residual)
+        state.rested[row] = state.rested[lenders].max()
         baseline.spread[row] = max(_DOUBT * _scatter(residual), _DOUBT * baseline.spread[row])
 
 
