@@ -7,7 +7,7 @@ from netwatch.agent.thinning import NOTE
 from netwatch.model.failure import Scope
 from netwatch.model.measurement import Measurement
 
-__all__ = ["GapWatch", "gap_note", "suspended_seconds"]
+__all__ = ["GapWatch", "gap_note", "since_mark", "suspended_seconds", "write_mark"]
 
 _LEAST = 10.0
 
@@ -33,14 +33,39 @@ def gap_note(start: datetime, seconds: float) -> Measurement:
     )
 
 
+def write_mark(boot: str, steady: float) -> bytes:
+    """Return what tells a later life of the agent when this one was there last."""
+    return f"{boot} {steady:.3f}".encode()
+
+
+def since_mark(mark: bytes | None, boot: str, steady: float) -> float | None:
+    """Return the seconds since a mark was written; None if the machine was started since."""
+    name, _, then = (mark or b"").decode(errors="replace").partition(" ")
+    try:
+        passed = steady - float(then)
+    except ValueError:
+        return None
+    return passed if name == boot and passed >= 0 else None
+
+
 class GapWatch:
     """Finds gaps: one at the start, from what was seen last, and one after every sleep."""
 
     def __init__(self, slept: float = 0.0) -> None:
         self._slept = slept
 
-    def at_start(self, seen: datetime | None, now: datetime) -> Measurement | None:
-        """Return the gap between the last life of this agent and this one."""
+    def at_start(
+        self, seen: datetime | None, now: datetime, *, exact: float | None = None
+    ) -> Measurement | None:
+        """Return the gap between the last life of this agent and this one.
+
+        Args:
+            seen: when it was there last, by the wall clock of then.
+            now: the present.
+            exact: seconds since then by a clock that nobody sets, where one knows.
+        """
+        if exact is not None:
+            seen = now - timedelta(seconds=exact)
         if seen is None or now - seen < timedelta(seconds=_LEAST):
             return None
         return gap_note(seen, (now - seen).total_seconds())

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
 
+import msgspec
+
 from netwatch.agent.asking import Asking
 from netwatch.agent.clock import Timekeeper
-from netwatch.agent.gaps import GapWatch, suspended_seconds
+from netwatch.agent.gaps import GapWatch, since_mark, suspended_seconds, write_mark
 from netwatch.agent.gateway import GatewayWatch
 from netwatch.agent.lives import begin_life
 from netwatch.agent.measuring import Measurer
+from netwatch.agent.metrics import SelfMetrics
 from netwatch.agent.pausing import Holder, pause_note
 from netwatch.agent.politeness import is_here
 from netwatch.agent.rungs import LinkFactory, Outcome, Way
@@ -35,7 +38,7 @@ _COMMIT = 1.0
 """Seconds that a measurement may stay in memory only."""
 _HELD = 10_000
 """Measurements held in memory while the disk takes none."""
-_SEEN = "seen"
+_SEEN, _MARK, _METRICS = "seen", "mark", "metrics"
 _TODAY = "today"
 
 
@@ -127,6 +130,7 @@ class _Keeper:
         self._uplink = uplink
         self._measurer = measurer
         self._gaps = GapWatch(suspended_seconds())
+        self._metrics = SelfMetrics()
         self._held: deque[Measurement] = deque(maxlen=_HELD)
         self._ill = False
         self._paused, self._holder = parts.paused, parts.holder
@@ -135,6 +139,7 @@ class _Keeper:
 
     def take(self, measurement: Measurement) -> None:
         """Hold one until the next commit; a host that answers again wakes the uplink."""
+        self._metrics.count(measurement)
         self._held.append(measurement)
         if not measurement.alive:
             self._silent.add(measurement.target)
@@ -165,7 +170,9 @@ class _Keeper:
         await self._begin()
         await self._note_start()
         while True:
-            await asyncio.sleep(min(pace, _COMMIT))
+            before, nap = monotonic(), min(pace, _COMMIT)
+            await asyncio.sleep(nap)
+            self._metrics.woke(monotonic() - before - nap)
             self._look_around()
             due = monotonic() - sealed >= pace * 0.9
             if due:
@@ -192,10 +199,14 @@ class _Keeper:
         """Note for how long this agent was not running."""
         try:
             seen = await self._worker.do(self._spool.fact, _SEEN)
+            mark = await self._worker.do(self._spool.fact, _MARK)
         except StoreError:
             return
         last = None if seen is None else datetime.fromisoformat(seen.decode())
-        if (gap := self._gaps.at_start(last, self._clock())) is not None:
+        exact = None
+        if (keeper := self._timekeeper) is not None:
+            exact = since_mark(mark, keeper.boot, keeper.steady())
+        if (gap := self._gaps.at_start(last, self._clock(), exact=exact)) is not None:
             self.take(gap)
 
     def _look_around(self) -> None:
@@ -241,6 +252,10 @@ class _Keeper:
             self._spool.append(rows)
         if today is None:
             return 0
-        self._spool.remember(_SEEN, self._clock().isoformat().encode())
+        present = self._clock().isoformat()
+        self._spool.remember(_SEEN, present.encode())
+        if (keeper := self._timekeeper) is not None:
+            self._spool.remember(_MARK, write_mark(keeper.boot, keeper.steady()))
+        self._spool.remember(_METRICS, msgspec.json.encode(self._metrics.take(present)))
         self._spool.remember(_TODAY, today)
         return self._spool.seal()

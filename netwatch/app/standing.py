@@ -25,7 +25,7 @@ def vantage_status(config: Config) -> dict[str, object]:
     """
     with open_spool(config) as spool:
         state, seen, today = spool.state(), spool.fact("seen"), spool.fact("today")
-        uplink = spool.fact(UPLINK)
+        uplink, metrics = spool.fact(UPLINK), spool.fact("metrics")
     enrolled = membership_of(config)
     return {
         "vantage": config.vantage.id,
@@ -36,6 +36,7 @@ def vantage_status(config: Config) -> dict[str, object]:
         "spool_bytes": state.used_bytes,
         "spool_limit_bytes": state.limit_bytes,
         "thinned_batches": sum(state.tiers[2:]),
+        **(msgspec.json.decode(metrics) if metrics else {}),
         **_uplink_status(uplink),
         **_day_status(config, today),
         **_consent_status(config),

@@ -205,6 +205,8 @@ def _plain(value: object) -> str:
     """Return a value for people."""
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "-"
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_plain(one)}" for name, one in value.items()) or "-"
     return "-" if value in {None, ""} else str(value)
 
 

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from netwatch.agent.daily import Budget
+from netwatch.agent.metrics import SelfMetrics
 from netwatch.agent.spool import Spool
 from netwatch.agent.target_list import TargetList, sign_targets
 from netwatch.app.vantage import open_spool
@@ -337,3 +339,16 @@ def test_status_says_why_a_list_was_refused(netwatch: Command, tmp_path: Path) -
 def test_version_names_the_text_to_agree_to(netwatch: Command) -> None:
     found = CliRunner().invoke(app, ["version", "--json"])
     assert json.loads(found.stdout)["consent_version"] == 2
+
+
+def test_status_tells_what_the_agent_takes_of_its_machine(
+    netwatch: Command, tmp_path: Path
+) -> None:
+    metrics = SelfMetrics()
+    metrics.count(Measurement("one", "tcp", datetime.now(UTC), None, "", alive=True, seconds=0.1))
+    with open_spool(read_config(tmp_path / "netwatch.toml")) as spool:
+        spool.remember("metrics", msgspec.json.encode(metrics.take("2026-01-08T12:00:00+00:00")))
+    told = json.loads(netwatch("status", "--json").stdout)
+    assert told["probes"] == {"tcp": {"ok": 1}}
+    assert told["memory_megabytes"] > 5
+    assert "tcp: ok: 1" in netwatch("status").stdout
