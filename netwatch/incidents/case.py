@@ -12,7 +12,7 @@ from netwatch.model.entity import Entity
 from netwatch.model.findings import Findings, Forecast, Night
 from netwatch.model.incident import Child, Incident, IncidentState, Percent, Reason
 from netwatch.model.percent import make_percent
-from netwatch.model.series import FUSED_SIGNAL, LEAD_SIGNALS, Level
+from netwatch.model.series import FUSED_SIGNAL, LEAD_SIGNALS, Level, SeriesKey
 
 __all__ = ["Case", "Found", "write_revision"]
 
@@ -87,6 +87,11 @@ class Case(msgspec.Struct):
     expected: Forecast | None = None
     series: bool = False
     back: list[tuple[datetime, float]] = []
+
+    @property
+    def followed(self) -> SeriesKey:
+        """The series that the incident follows."""
+        return SeriesKey(self.lead, self.entity)
 
 
 def write_revision(

@@ -43,13 +43,13 @@ class Paths:
 
     def step(self, levels: Iterable[Level], now: datetime) -> list[Incident]:
         """Take in the levels of one bin; return the revisions that they make."""
-        followed = {_series(case) for case in self.cases}
+        followed = {case.followed for case in self.cases}
         for level in levels:
             if is_path(level.series):
                 self._see(level, followed)
         revisions = []
         for case in self.cases:
-            watch = self.watches.get(_series(case))
+            watch = self.watches.get(case.followed)
             reason = next_reason(case, watch, now, self._rules)
             if watch is not None and reason is not None and reason not in _SILENT:
                 revisions.append(self._write(case, watch, reason))
@@ -59,7 +59,7 @@ class Paths:
     def frozen(self) -> set[SeriesKey]:
         """Return the series in which nothing is learned: those of open incidents and losses."""
         lost = {key for key, watch in self.watches.items() if watch.low_from is not None}
-        return lost | {_series(case) for case in self.cases}
+        return lost | {case.followed for case in self.cases}
 
     def _see(self, level: Level, followed: set[SeriesKey]) -> None:
         """Show one level to its watch; forget what is quiet again."""
@@ -92,7 +92,7 @@ class Paths:
         kind = key.signal.partition(":")[0]
         return any(
             case.entity == key.entity
-            and (case.lead == key.signal or (_is_network(key) and not _is_network(_series(case))))
+            and (case.lead == key.signal or (_is_network(key) and not _is_network(case.followed)))
             and case.lead.partition(":")[0] == kind
             for case in self.cases
         )
@@ -118,15 +118,15 @@ class Paths:
 
     def _absorb(self, case: Case) -> list[Incident]:
         """Merge the incidents of networks into that of a country; return their last revisions."""
-        if _is_network(_series(case)):
+        if _is_network(case.followed):
             return []
         kind, revisions = case.lead.partition(":")[0], []
         for other in self.cases:
             same = other.entity == case.entity and other.lead.partition(":")[0] == kind
             near = abs(other.started_at - case.started_at) <= self._rules.group
-            if other is not case and same and near and _is_network(_series(other)):
+            if other is not case and same and near and _is_network(other.followed):
                 other.state, other.parent = IncidentState.MERGED, case.id
-                watch = self.watches[_series(other)]
+                watch = self.watches[other.followed]
                 revisions.append(self._write(other, watch, Reason.MERGED))
         self.cases = [one for one in self.cases if one.state is not IncidentState.MERGED]
         return revisions
@@ -156,18 +156,13 @@ class Paths:
     def _networks(self, case: Case) -> Mapping[Entity, Watch]:
         """Return the networks of a country's incident that show a loss of the site."""
         kind = case.lead.partition(":")[0]
-        if _is_network(_series(case)):
+        if _is_network(case.followed):
             return {}
         return {
             Entity(EntityKind.ASN, key.signal.partition(f":{_NETWORK}")[2]): watch
             for key, watch in self.watches.items()
             if key.entity == case.entity and _is_network(key) and key.signal.startswith(f"{kind}:")
         }
-
-
-def _series(case: Case) -> SeriesKey:
-    """Return the series that a case follows."""
-    return SeriesKey(case.lead, case.entity)
 
 
 def _is_network(key: SeriesKey) -> bool:

@@ -83,10 +83,10 @@ class Suspicions:
             if quiet and level.series not in needed:
                 del self.watches[level.series]
 
-    def ripe(self, now: datetime) -> list[SeriesKey]:
-        """Return the series whose newest bin, at `now`, is enough for a provisional incident."""
+    def ripe(self, now: datetime) -> list[tuple[SeriesKey, Watch]]:
+        """Return the excursions whose newest bin, `now`, is enough for a provisional incident."""
         return [
-            key
+            (key, watch)
             for key, watch in self.watches.items()
             if watch.level.time == now and is_suspect(watch)
         ]

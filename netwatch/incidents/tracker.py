@@ -96,7 +96,7 @@ class Tracker:
         """Return the scopes that are, or may be, in an incident, and the series that alone are."""
         low = {case.entity for case in self._cases if case.state not in _UNDECIDED}
         low |= {entity for entity, watch in self._watches.items() if watch.low_from}
-        pending = {_series(case) for case in self._cases if case.state is IncidentState.PENDING}
+        pending = {case.followed for case in self._cases if case.state is IncidentState.PENDING}
         return low, pending | self._paths.frozen()
 
     def expected(self, time: datetime) -> set[SeriesKey]:
@@ -254,16 +254,18 @@ class Tracker:
 
     def _suspect(self, now: datetime) -> list[Incident]:
         """Open a provisional incident for every loss that is likely and not yet sure."""
-        found = {SeriesKey("", entity): watch for entity, watch in self._watches.items()}
-        ripe = [key for key, one in found.items() if one.level.time == now and is_suspect(one)]
+        ripe = [
+            (SeriesKey("", entity), watch)
+            for entity, watch in self._watches.items()
+            if watch.level.time == now and is_suspect(watch)
+        ]
         ripe += self._suspicions.ripe(now)
         revisions = []
-        for key in sorted(ripe, key=lambda one: (_KINDS.index(one.entity.kind), one)):
+        for key, watch in sorted(ripe, key=lambda one: (_KINDS.index(one[0].entity.kind), one[0])):
             entity, signals = key.entity, self._signals[key.entity]
             alone = key.signal and answers_as_usual(signals, now)
             if alone or self._is_covered(entity, by=(*_HOLDING, IncidentState.PENDING)):
                 continue
-            watch = found.get(key) or self._suspicions.watches[key]
             onset = watch.lost_from or watch.onset
             case = provisional_case(self._next_id(entity, onset), watch, now, self._width)
             self._cases.append(case)
@@ -393,8 +395,3 @@ class Tracker:
         prefix = f"NW-{country or 'XX'}-{onset.year}"
         self._numbers[prefix] = self._numbers.get(prefix, 0) + 1
         return f"{prefix}-{self._numbers[prefix]:04d}"
-
-
-def _series(case: Case) -> SeriesKey:
-    """Return the series that a case follows."""
-    return SeriesKey(case.lead, case.entity)
