@@ -80,6 +80,7 @@ class Rig:
     shared: bool = False
     settle: timedelta = timedelta(seconds=1)
     will_delay: int = 0
+    patience: float = 2.0
     mailbox: Mailbox = field(default_factory=Mailbox)
     store: MemoryStore = field(default_factory=MemoryStore)
     tally: Tally = field(default_factory=Tally)
@@ -137,7 +138,8 @@ class Rig:
         base = Config()
         vantage = type(base.vantage)(id=agent, country="XX", asn=64501)
         return ways_of(
-            type(base)(data=str(self.folder / "data"), uplink=rungs, vantage=vantage), patience=2
+            type(base)(data=str(self.folder / "data"), uplink=rungs, vantage=vantage),
+            patience=self.patience,
         )
 
     def way(self, port: int, agent: str = "a1") -> tuple[Way, ...]:

@@ -78,6 +78,7 @@ class Watcher:
         self._agents = {stay.vantage.id: _Known(stay, stay.start) for stay in attendance.stays(now)}
         self._strangers: dict[str, Message] = {}
         self._unconfirmed: set[str] = set()
+        self._doubted: set[str] = set()
         self._deaf_since: datetime | None = now
         self._back: datetime | None = None
         self._span: datetime | None = None
@@ -91,10 +92,19 @@ class Watcher:
         self._unconfirmed = {name for name, one in self._agents.items() if one.present}
 
     def went_deaf(self) -> int:
-        """Take in that our link broke; return how many agents are not counted as lost for it."""
+        """Take in that our link broke; return how many agents are not counted as lost for it.
+
+        Those whose wills came just before went with the link, as far as we know.
+        """
         now = self._clock()
         self._deaf_since, self._back, self._span = now, None, None
-        self._attendance.mask(now - WILL_LATENESS, now)
+        since = now - WILL_LATENESS
+        self._attendance.mask(since)
+        for name, one in self._agents.items():
+            stay = one.stay
+            if stay.ending == PresenceState.LOST and stay.end is not None and stay.end >= since:
+                one.stay = replace(stay, end=None, ending="")
+                self._doubted.add(name)
         return sum(one.present for one in self._agents.values())
 
     def tick(self) -> None:
@@ -131,7 +141,7 @@ class Watcher:
             if known is None:
                 continue
             known.heard = now
-            if not known.present and known.stay.ending == PresenceState.LOST:
+            if known.stay.ending == PresenceState.LOST or agent in self._doubted:
                 self._come(replace(known.stay, start=now, end=None, ending=""), "network", known)
 
     def _take_one(self, message: Message) -> None:
@@ -175,12 +185,12 @@ class Watcher:
             self._tally.add("presence_old")
             return
         known.heard, known.rung = now, said.rung
-        if known.present and said.life == known.stay.life and known.stay.broker == self._broker:
+        same_place = known.stay.broker == self._broker and vantage.id not in self._doubted
+        if known.present and said.life == known.stay.life and same_place:
             # The same agent on a new connection: it was never away.
             known.stay = replace(known.stay, connection=said.connection)
             return
-        same = said.boot == known.stay.boot and said.life == known.stay.life
-        back = "" if known.stay.ending == PresenceState.STOP else "network" if same else "restart"
+        back = "" if known.stay.ending == PresenceState.STOP else _cause(said, known.stay)
         self._come(_stay(vantage, said, self._broker, now), back, known, said.rung)
 
     def _leave(self, known: _Known, said: Presence, *, retained: bool) -> None:
@@ -189,14 +199,17 @@ class Watcher:
         if said.state == "stop":
             self._end(known, PresenceState.STOP, at=now, reason=said.why)
             return
-        masked = retained or self._span is None or said.rank > known.rank
-        # While we hear nothing, all that is known is that it was there until then.
-        earliest = self._deaf_since if masked and self._deaf_since else now - WILL_LATENESS
-        self._lose(known, at=max(known.heard, earliest), masked=masked)
+        if self._span is None:
+            # Our own side was failing: whoever is not back in time is noted as gone then.
+            self._unconfirmed.add(known.stay.vantage.id)
+            return
+        masked = retained or said.rank > known.rank
+        self._lose(known, at=max(known.heard, now - WILL_LATENESS), masked=masked)
 
     def _come(self, stay: Stay, reason: str, known: _Known | None, rung: str = "") -> None:
         """Write down that somebody came."""
         self._attendance.came(stay, reason=reason)
+        self._doubted.discard(stay.vantage.id)
         rung = rung or (known.rung if known else "")
         self._agents[stay.vantage.id] = _Known(stay, stay.start, rung)
 
@@ -216,6 +229,7 @@ class Watcher:
         self._attendance.went(known.stay, state, at=at, reason=reason, masked=masked)
         known.stay = replace(known.stay, end=at, ending=state.value)
         self._unconfirmed.discard(known.stay.vantage.id)
+        self._doubted.discard(known.stay.vantage.id)
 
     def _is_settled(self, now: datetime) -> bool:
         """Tell whether all are back who will be; the others are noted as gone."""
@@ -226,6 +240,12 @@ class Watcher:
         for agent in gone:
             self._lose(self._agents[agent], at=since, masked=True)
         return True
+
+
+def _cause(said: Presence, stay: Stay) -> str:
+    """Return why an agent was away: only what ran all the while was cut off."""
+    same = said.boot == stay.boot and said.life == stay.life
+    return "network" if same else "restart"
 
 
 def _stay(vantage: Vantage, said: Presence, broker: str, start: datetime) -> Stay:

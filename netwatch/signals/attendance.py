@@ -81,6 +81,10 @@ _LATEST = """
 SELECT agent, country, asn, broker, boot, life, connection, max(start), finish, ending FROM stay
 WHERE start <= :at AND (finish IS NULL OR finish > :since) GROUP BY agent
 """
+_REOPEN = """
+UPDATE stay SET finish = NULL, ending = '' WHERE ending = 'lost' AND finish >= ?
+AND start = (SELECT max(start) FROM stay AS later WHERE later.agent = stay.agent)
+"""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -187,20 +191,17 @@ class Attendance:
             )
             self._note(state, stay, moment, reason=reason, masked=masked)
 
-    def mask(self, since: datetime, until: datetime) -> None:
-        """Say of the losses from `since` on that our own side was failing, which it is `until`.
+    def mask(self, since: datetime) -> None:
+        """Say of the losses from `since` on that our own side was failing.
 
-        As far as we know those agents were there until then.
+        As far as we know those agents, where they have not come back since, are still there.
         """
-        first, last = _milliseconds(since), _milliseconds(until)
+        bound = (_milliseconds(since),)
         with self._database.writing():
             self._file.execute(
-                "UPDATE event SET masked = 1 WHERE state = 'lost' AND at >= ?", (first,)
+                "UPDATE event SET masked = 1 WHERE state = 'lost' AND at >= ?", bound
             )
-            self._file.execute(
-                "UPDATE stay SET finish = ? WHERE ending = 'lost' AND finish BETWEEN ? AND ?",
-                (last, first, last),
-            )
+            self._file.execute(_REOPEN, bound)
 
     def listen(self, start: datetime, now: datetime) -> None:
         """Note that the collector has heard everything from `start` until now."""

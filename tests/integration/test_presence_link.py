@@ -95,10 +95,12 @@ def figures(rig: Rig) -> list[tuple[float, float | None]]:
     ]
 
 
-@pytest.mark.timeout(40)
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("ends", [[15], pytest.param([9, 15, 9], marks=pytest.mark.long)])
 async def test_a_broker_that_restarts_loses_nobody(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, ends: list[int]
 ) -> None:
+    """One that is told to end sends all wills first; one that is killed sends none."""
     with Broker(tmp_path) as broker:
         rig = Rig(tmp_path, broker.port, pace=0.05, settle=timedelta(seconds=8))
         async with AsyncExitStack() as stack:
@@ -108,7 +110,7 @@ async def test_a_broker_that_restarts_loses_nobody(
                 rig.measure(spool)
                 await stack.enter_async_context(rig.uplink(spool, rig.way(broker.port, name), name))
             await until(lambda: figures(rig)[-1:] == [(3, 3)])
-            for number in (9, 15):
+            for number in ends:
                 await asyncio.to_thread(broker.end, number)
                 await asyncio.sleep(0.7)
                 seen = len(figures(rig))

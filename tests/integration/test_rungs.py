@@ -99,7 +99,7 @@ async def test_a_way_that_takes_batches_and_brings_no_answer_has_failed(
     listeners: tuple[int, int], tmp_path: Path
 ) -> None:
     """The handshake passes and the upload stalls: seen in the wild, and worse than a refusal."""
-    rig = Rig(tmp_path, listeners[0], pace=0.05)
+    rig = Rig(tmp_path, listeners[0], pace=0.05, patience=0.7)
     async with rig.collector() as inbox, rig.doors() as door, wall(listeners[0]) as between:
         ways = rig.ways(f"mqtt://127.0.0.1:{between.port}", f"http://127.0.0.1:{door}")
         with rig.spool() as spool:

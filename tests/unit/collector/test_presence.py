@@ -12,7 +12,13 @@ from netwatch.collector.tally import Tally
 from netwatch.model.entity import Entity
 from netwatch.model.measurement import Vantage
 from netwatch.protocols import Message
-from netwatch.signals.attendance import Attendance, AttendanceEvent, count_agents
+from netwatch.signals.attendance import (
+    Attendance,
+    AttendanceEvent,
+    count_agents,
+    show_bursts,
+)
+from netwatch.signals.bursts import Bursts
 from netwatch.wire.presence import Presence, pack_presence
 from netwatch.wire.signing import PRESENCE, Signer
 from netwatch.wire.topics import presence_topic
@@ -149,7 +155,9 @@ def test_a_broker_that_restarts_is_no_shutdown(post: Post) -> None:
     post.tick(60)
     for number in range(4):
         post.say(f"a{number}", "lost", 1, 1)
-    assert post.watcher.went_deaf() == 4
+    assert post.watcher.went_deaf() == 8
+    # What the broker had still to say when it ended came after the link's end.
+    post.say("a4", "lost", 1, 1)
     post.tick(30)
     assert post.count() is None
     post.watcher.came_back("b1")
@@ -163,6 +171,16 @@ def test_a_broker_that_restarts_is_no_shutdown(post: Post) -> None:
     lost = [one for one in post.events() if one.state == "lost"]
     assert len(lost) == 6
     assert all(one.masked for one in lost)
+    bursts = Bursts()
+    show_bursts(bursts, post.events())
+    assert bursts.judge(START).bursts == []
+    # Those whose wills were heard, and who are back, are watched on.
+    for number in range(4):
+        post.say(f"a{number}", "lost", 1, 2)
+    assert post.count() == (2, 8)
+    show_bursts(bursts, post.events()[-4:])
+    (found,) = {one.lost for one in bursts.judge(post.now - timedelta(seconds=90)).bursts}
+    assert found == 4
 
 
 def test_a_collector_that_restarts_takes_up_where_it_was(post: Post) -> None:

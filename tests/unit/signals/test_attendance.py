@@ -81,7 +81,7 @@ def test_bursts_see_losses_and_not_those_of_our_own_side(log: Attendance) -> Non
     show_bursts(bursts, log.events(START - 61 * MINUTE, START + MINUTE))
     burst = {one.entity: one for one in bursts.judge(START).bursts}[IRAN]
     assert (burst.online, burst.lost, burst.conclusive) == (12, 6, True)
-    log.mask(START, START + MINUTE)
+    log.mask(START)
     log.listen(START - 61 * MINUTE, START + MINUTE)
     assert counts(log, 0.9)[IRAN] == (12, 12)
     masked = Bursts()
