@@ -41,13 +41,15 @@ def test_the_columns_of_a_curated_list(tmp_path: Path) -> None:
     text = "Begin time,End time,Country,Scope (based on granularity)\n"
     text += f"{rows[0]},Myanmar/Burma,Country\n{rows[1]},Japan,AS (2514)\n"
     text += f"{rows[2]},Bangladesh,Region (Rangpur)\n"
+    text += "7/28/2020  17:00:00 PM,,Iraq,Country\n"
     truth = read_truth(write(tmp_path, text))
     assert truth.events == (
         TrueEvent(Entity.parse("asn:2514"), at(2), at(3)),
         TrueEvent(Entity.parse("country:MM"), at(16), at(17)),
     )
-    [line] = truth.left_out
-    assert "line 4: names no country or network" in line
+    region, slip = truth.left_out
+    assert "line 4: names no country or network" in region
+    assert "line 5: '7/28/2020  17:00:00 PM' is no time" in slip
 
 
 def test_the_annotations_of_radar(tmp_path: Path) -> None:
