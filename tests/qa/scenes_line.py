@@ -1,6 +1,6 @@
 """Faults of the line and of the country, made in namespaces."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
 import faults
@@ -12,6 +12,24 @@ from qa.vantage import IT, Job
 from netwatch.agent.health import HealthState
 from netwatch.model.measurement import Target
 
+__all__ = [
+    "at_border",
+    "at_home",
+    "cable_out_and_in",
+    "controls_down",
+    "echo_blocked",
+    "happening",
+    "nobody_in_between",
+    "nothing_wrong",
+    "overloaded",
+    "portal",
+    "provider_cut",
+    "proxy_in_between",
+    "resolver_silent",
+    "throttled",
+    "through",
+]
+
 BODY = b"x" * 100_000
 
 
@@ -19,11 +37,11 @@ async def _country(bench: Bench) -> Country:
     return await bench.stack.enter_async_context(Country(bench))
 
 
-def nothing_wrong(probe: str = "tcp", family: int = 4) -> Scene:
+def nothing_wrong(family: int = 4) -> Scene:
     """The country as it is on a good day."""
 
     async def scene(bench: Bench) -> Job:
-        return (await _country(bench)).job(probe, SITE[family])
+        return (await _country(bench)).job(host=SITE[family])
 
     return scene
 
@@ -39,29 +57,23 @@ def at_home(*commands: str, family: int = 4, probe: str = "tcp", trick: str = ""
     return scene
 
 
-def at_border(
-    *commands: str, family: int = 4, host: str = "", probe: str = "tcp", timeout: float = 1.0
-) -> Scene:
+def at_border(*commands: str) -> Scene:
     """`ip` commands are run at the country's router."""
 
     async def scene(bench: Bench) -> Job:
         country = await _country(bench)
         country.country.ip(*commands)
-        return country.job(probe, host or SITE[family]).at(timeout=timeout)
+        return country.job()
 
     return scene
 
 
-def happening(
-    change: Callable[[Country], Awaitable[None] | None], *, family: int = 4, period: float = 0.5
-) -> Scene:
+def happening(change: Callable[[Country], None], *, family: int = 4, period: float = 0.5) -> Scene:
     """Something happens to a country before the vantage looks at it."""
 
     async def scene(bench: Bench) -> Job:
         country = await _country(bench)
-        ended = change(country)
-        if ended is not None:
-            await ended
+        change(country)
         return country.job(host=SITE[family]).at(period=period)
 
     return scene
