@@ -32,9 +32,10 @@ _AHEAD = 300_000
 """Milliseconds by which a truth may be later than its arrival; beyond, it is none."""
 _OLDEST = 400 * 86_400_000
 """Nothing older than this is dated: a spool holds some months."""
-_PROMPT = 100_000
-"""A wall clock that shows what ours does when its message arrives is right to this: it was
-sealed before it arrived, and hardly a wrong clock shows just the time of that arrival."""
+_PROMPT, _PROMPT_ERROR = 5_000, 100_000
+"""A wall clock that shows what ours does when its message arrives, to the first, is taken to be
+right to the second: for a wrong one to do so, its message must be late by just its error. It
+counts until an answer of ours is heard of, a batch later."""
 _BOOTS = 5_000
 """Boots whose anchors are held in memory."""
 _EVER = 2**53
@@ -276,7 +277,7 @@ def _anchor_of(reading: ClockReading, arrived: int) -> Anchor | None:
     guess = reading.wall - reading.steady
     if reading.error is None:
         prompt = abs(arrived - reading.wall) <= _PROMPT
-        return Anchor(reading.steady, guess, _PROMPT) if prompt else None
+        return Anchor(reading.steady, guess, _PROMPT_ERROR) if prompt else None
     true = reading.wall + reading.offset
     if true > arrived + _AHEAD or true < arrived - _OLDEST:
         return None
