@@ -155,7 +155,10 @@ class Core:
     def step(self, time: datetime, values: Floats, totals: Floats, held: Bools) -> Judged:
         """Judge the interval that starts at `time`, and learn from it where not `held`."""
         look = self.look(time, values, totals)
-        return self.judge(look, self._nuisance.faulty(look.shifts), held)
+        self._nuisance.scale = self.state.scale
+        faulty = self._nuisance.faulty(look.shifts)
+        self.state.scale = self._nuisance.scale
+        return self.judge(look, faulty, held)
 
     def look(self, time: datetime, values: Floats, totals: Floats) -> Look:
         """Compare the interval that starts at `time` with what is ordinary; change nothing."""

@@ -21,7 +21,7 @@ from netwatch.model.series import SeriesKey
 __all__ = ["SeriesState", "Training"]
 
 
-_VERSION = 5
+_VERSION = 6
 _NEVER = float("nan")
 
 
@@ -93,6 +93,7 @@ class SeriesState:
         pace: how many bins are judged together; counted, awaited: counts in the present window,
             and ordinary ones.
         rested: hours of rest days that were seen.
+        scale: usual size of the shift of each signal (`NuisanceTest`), no value a row.
         width: bin width in seconds.
         began: Unix time of the first interval in which there was any series.
     """
@@ -116,6 +117,7 @@ class SeriesState:
     counted: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
     awaited: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
     rested: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
+    scale: Floats = field(default_factory=lambda: np.zeros(0))
     training: Training = field(default_factory=Training)
 
     def add(self, keys: list[SeriesKey], time: datetime) -> None:
@@ -201,6 +203,6 @@ class SeriesState:
 
 _ARRAYS = (
     *("belief", "ratio", "first", "ready", "share", "frozen"),
-    *("low_since", "low_at", "shadow", "gain", "pace", "counted", "awaited", "rested"),
+    *("low_since", "low_at", "shadow", "gain", "pace", "counted", "awaited", "rested", "scale"),
 )
 _LEARNED = tuple(entry.name for entry in fields(Baseline))

@@ -3,8 +3,10 @@
 from datetime import timedelta
 
 import numpy as np
+from series import HOUR, hours, key, noisy, run
 
 from netwatch.detect.arrays import Bools, Floats
+from netwatch.detect.detector import GridDetector
 from netwatch.detect.nuisance import (
     Groups,
     NuisanceTest,
@@ -12,6 +14,8 @@ from netwatch.detect.nuisance import (
     rows_at_fault,
     sites_together,
 )
+from netwatch.model.atlas import Atlas
+from netwatch.model.series import Bin
 
 WIDTH = timedelta(minutes=30)
 COUNTRIES = np.repeat(np.arange(6), 5)
@@ -97,3 +101,24 @@ def test_one_site_of_a_country_may_be_blocked_but_not_all() -> None:
 
 def test_networks_are_never_taken_for_sites() -> None:
     assert not sites_together(NETWORKS, np.zeros(30), NORMAL).any()
+
+
+def test_how_much_a_signal_usually_shifts_outlasts_a_restart() -> None:
+    """Five countries shake together for days: what is usual is learned, and is in the state."""
+    noise, shake = noisy(3), noisy(4, spread=0.08)
+    bins = []
+    for time in hours(24 * 6):
+        common = shake()
+        row = [
+            Bin(time, key(f"country:X{place}", "telescope"), 1000 * common * noise())
+            for place in "ABCDE"
+        ]
+        bins.append((time, row))
+    whole = GridDetector(Atlas(), width=HOUR, least_history=timedelta(days=2))
+    wanted = run(whole, bins)
+    first, second = (
+        GridDetector(Atlas(), width=HOUR, least_history=timedelta(days=2)) for _ in range(2)
+    )
+    run(first, bins[:100])
+    second.load(first.save())
+    assert run(second, bins[100:]) == wanted[100:]
