@@ -82,15 +82,14 @@ class Tracker:
 
     def frozen(self) -> set[SeriesKey]:
         """Return the series of every scope that is in an incident, or may be in one."""
-        low, pending = self.low_scopes()
-        found = set()
-        for entity, signals in self._signals.items():
-            scopes = (entity, *self._atlas.ancestors(entity))
-            whole = not low.isdisjoint(scopes)
-            for signal in signals:
-                if whole or any(SeriesKey(signal, scope) in pending for scope in scopes):
-                    found.add(SeriesKey(signal, entity))
-        return found | self._paths.frozen()
+        low, alone = self.low_scopes()
+        return alone | {
+            SeriesKey(signal, entity)
+            for entity, signals in self._signals.items()
+            for above in [(entity, *self._atlas.ancestors(entity))]
+            for signal in signals
+            if not low.isdisjoint(above) or any(SeriesKey(signal, one) in alone for one in above)
+        }
 
     def low_scopes(self) -> tuple[set[Entity], set[SeriesKey]]:
         """Return the scopes that are, or may be, in an incident, and the series that alone are."""
@@ -98,6 +97,10 @@ class Tracker:
         low |= {entity for entity, watch in self._watches.items() if watch.low_from}
         pending = {case.followed for case in self._cases if case.state is IncidentState.PENDING}
         return low, pending | self._paths.frozen()
+
+    def recall(self, level: Level) -> None:
+        """Take in an ordinary level of a lead signal that was not shown when it came."""
+        self._logs[level.entity] = follow_episodes(self._log(level.entity), level, self._width)
 
     def expected(self, time: datetime) -> set[SeriesKey]:
         """Return the series of which a loss at `time` would be the next one of a daily series."""
@@ -118,8 +121,7 @@ class Tracker:
         self._watches = {
             entity: watch
             for entity, watch in self._watches.items()
-            if watch.reduced_from is not None
-            or watch.low_from is not None
+            if (watch.reduced_from or watch.low_from) is not None
             or not open_scopes.isdisjoint((entity, *self._atlas.ancestors(entity)))
         }
         alone = (*self._suspicions.watches, *self._paths.watches)
@@ -172,9 +174,8 @@ class Tracker:
             lead = leads.get(level.entity, usual)
             if level.series.signal != lead or level.coverage < _LEAST_COVERAGE:
                 continue
-            watch = self._watches.setdefault(level.entity, Watch(level))
-            watch.see(level, self._width)
-            self._logs[level.entity] = follow_episodes(self._log(level.entity), level, self._width)
+            self._watches.setdefault(level.entity, Watch(level)).see(level, self._width)
+            self.recall(level)
 
     def _note_dead(self, level: Level) -> None:
         """Note what never answered in ordinary times, as the detector says of its level."""
@@ -204,7 +205,10 @@ class Tracker:
     def _is_ripe(self, entity: Entity, watch: Watch) -> bool:
         """Return whether a scope is in a loss that opens an incident, and in a new one."""
         hold = self._rules.hold(entity.kind)
-        return is_ripe(watch, hold, self._width) and not self._is_settled(entity, watch.level)
+        part = any(scope in self._watches for scope in self._atlas.ancestors(entity))
+        return is_ripe(watch, hold, self._width, part=part) and not self._is_settled(
+            entity, watch.level
+        )
 
     def _is_settled(self, entity: Entity, level: Level) -> bool:
         """Return whether the level is where the last loss ended, rather than in a new one.

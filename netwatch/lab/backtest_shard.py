@@ -23,7 +23,7 @@ from netwatch.incidents.watch import LOST, REDUCED
 from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, Place
 from netwatch.model.incident import Incident
-from netwatch.model.series import ACTIVE_SIGNALS, Level, SeriesKey
+from netwatch.model.series import ACTIVE_SIGNALS, LEAD_SIGNALS, Level, SeriesKey
 
 __all__ = [
     "COLUMNS",
@@ -42,6 +42,8 @@ __all__ = [
 
 COLUMNS = ("level", "low", "high", "probability")
 
+_REMEMBERED, _LEAST_REMEMBERED = timedelta(hours=8), 6
+"""How much of an entity's past the tracker keeps: time, and bins at the least."""
 _NOTHING: tuple[frozenset[Entity], frozenset[SeriesKey]] = frozenset(), frozenset()
 _SUSPECT = 0.5
 _STIRRING, _ORDINARY, _MANY = 0.05, 0.95, 5
@@ -163,6 +165,7 @@ class _Mark:
     detector: DetectorMark
     tracker: bytes
     incidents: dict[str, tuple[int, Incident]]
+    shown: Rows
 
 
 class Shard:
@@ -190,6 +193,14 @@ class Shard:
         self._together = np.array(
             [self._numbers[key.entity] for key in self._detector.fused], np.intp
         )
+        keys = list(rows)
+        self._lead_keys: list[SeriesKey | None] = [
+            keys[row] if keys[row].signal in LEAD_SIGNALS else None for row in self._lead.tolist()
+        ]
+        for place, key in zip(self._together.tolist(), self._detector.fused, strict=True):
+            self._lead_keys[place] = key
+        self._recent = max(int(_REMEMBERED / parcel.width), _LEAST_REMEMBERED) + 1
+        self._shown = np.full(len(self._entities), -1, np.intp)
         self._below = _rows_below(list(rows), atlas)
         self._found = {
             name: np.full((parcel.bins, len(self._entities)), np.nan) for name in COLUMNS
@@ -208,7 +219,10 @@ class Shard:
                 return Reply(_NO_SHIFTS, *names)
             case Stride(first, last):
                 self._mark = _Mark(
-                    self._detector.mark(), self._tracker.save(), dict(self._incidents)
+                    self._detector.mark(),
+                    self._tracker.save(),
+                    dict(self._incidents),
+                    self._shown.copy(),
                 )
                 return Reply(self._play(first, last))
             case Redo(first, number, faulty):
@@ -242,7 +256,7 @@ class Shard:
         assert self._mark is not None, "no stride to take back"
         self._detector.rewind(self._mark.detector)
         self._tracker.load(self._mark.tracker)
-        self._incidents = dict(self._mark.incidents)
+        self._incidents, self._shown = dict(self._mark.incidents), self._mark.shown.copy()
         self._low = _NOTHING
         self._held = np.zeros(len(self._detector.rows), dtype=bool)
 
@@ -310,11 +324,29 @@ class Shard:
             return []
         for entity in watched:
             odd[self._numbers[entity]] = True
+        self._recall(number, np.flatnonzero(odd))
         time = self._time(number)
         rows = np.flatnonzero(odd[self._entity_of_row] & judged.ready)
         levels = self._detector.levels(judged, rows.tolist(), time)
         together = np.flatnonzero(odd[self._together])
         return levels + self._detector.fused_levels(judged, time, together.tolist())
+
+    def _recall(self, number: int, places: Rows) -> None:
+        """Show the tracker what it missed of entities that it has not seen of late."""
+        late = places[self._shown[places] < number - 1]
+        for place in late.tolist():
+            key = self._lead_keys[place]
+            if key is not None:
+                missed = np.arange(self._shown[place] + 1, number)
+                if len(missed) > 2 * self._recent:
+                    missed = np.concatenate([missed[: self._recent], missed[-self._recent :]])
+                level, chance = self._found["level"], self._found["probability"]
+                missed = missed[np.isfinite(level[missed, place])]
+                values = level[missed, place].tolist(), chance[missed, place].tolist()
+                for one, value, likely in zip(missed.tolist(), *values, strict=True):
+                    past = Level(self._time(one), key, value, value, value, likely)
+                    self._tracker.recall(past)
+        self._shown[places] = number
 
     def _time(self, number: int) -> datetime:
         """Return the start of a bin."""
