@@ -72,13 +72,10 @@ class Tracker:
         revisions = self._paths.step(ways, now)
         for case in self._cases:
             self._follow(case, now)
-            reason = self._next(case, now)
-            if reason is not None:
+            if (reason := self._next(case, now)) is not None:
                 revisions.append(self._write(case, reason))
         self._cases = [case for case in self._cases if not self._is_past(case, now)]
-        revisions.extend(self._open(now))
-        revisions.extend(self._suspect(now))
-        return revisions
+        return [*revisions, *self._open(now), *self._suspect(now)]
 
     def frozen(self) -> set[SeriesKey]:
         """Return the series of every scope that is in an incident, or may be in one."""
@@ -114,8 +111,7 @@ class Tracker:
     def drop_quiet(self) -> set[Entity]:
         """Forget entities about which there is nothing to remember; return the others.
 
-        Whoever shows only some levels, to save time over years of figures, must show every
-        level of those that are returned.
+        Whoever shows only some levels, to save time, must show all of those that are returned.
         """
         open_scopes = {case.entity for case in self._cases}
         self._watches = {
@@ -205,7 +201,7 @@ class Tracker:
     def _is_ripe(self, entity: Entity, watch: Watch) -> bool:
         """Return whether a scope is in a loss that opens an incident, and in a new one."""
         hold = self._rules.hold(entity.kind)
-        part = any(scope in self._watches for scope in self._atlas.ancestors(entity))
+        part = not self._watches.keys().isdisjoint(self._atlas.ancestors(entity))
         return is_ripe(watch, hold, self._width, part=part) and not self._is_settled(
             entity, watch.level
         )
@@ -366,14 +362,10 @@ class Tracker:
         """Return the revision of `case` that follows from the watches below it."""
         weights = self._atlas.networks(case.entity)
         watches = self._excursions(case)
-        networks = {
-            entity: (watches[entity], weight)
-            for entity, weight in weights.items()
-            if entity in watches
-        }
-        signals, log = self._signals.get(case.entity, {}), self._log(case.entity)
-        found = find_out(case, Scene(self._atlas, log, signals, self._dead, self._width))
-        return write_revision(case, reason, networks, signals, found=found)
+        networks = {one: (watches[one], weights[one]) for one in weights if one in watches}
+        signals = self._signals.get(case.entity, {})
+        scene = Scene(self._atlas, self._log(case.entity), signals, self._dead, self._width)
+        return write_revision(case, reason, networks, signals, found=find_out(case, scene))
 
     def _log(self, entity: Entity) -> EpisodeLog:
         """Return the losses of an entity."""
