@@ -123,4 +123,6 @@ class Closer:
         if aside:
             text = f"{len(aside)} agents do not count yet; look at: netwatch agents list"
             self._tally.complain("newcomers", text)
-        return account(rows, self._targets, width=self.width, weights=weights)
+        return account(
+            rows, self._targets, width=self.width, weights=weights, tell=self._tally.complain
+        )

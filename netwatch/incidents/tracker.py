@@ -257,7 +257,9 @@ class Tracker:
         ripe = [
             (SeriesKey("", entity), watch)
             for entity, watch in self._watches.items()
-            if watch.level.time == now and is_suspect(watch)
+            if watch.level.time == now
+            and is_suspect(watch)
+            and watch.held(self._width) >= self._rules.hold(entity.kind)
         ]
         ripe += self._suspicions.ripe(now)
         revisions = []

@@ -129,7 +129,7 @@ class Watch(msgspec.Struct):
         return self.level.time + width - self.low_from
 
 
-def is_ripe(watch: Watch, hold: timedelta, width: timedelta) -> bool:
+def is_ripe(watch: Watch, hold: timedelta, width: timedelta, *, part: bool = False) -> bool:
     """Return whether an excursion is low, surely and for long enough to open an incident.
 
     Args:
@@ -137,12 +137,14 @@ def is_ripe(watch: Watch, hold: timedelta, width: timedelta) -> bool:
         hold: how long it must have lasted. A collapse, below a fifth of ordinary, need not be
             held: two bins of it are no noise.
         width: bin width.
+        part: whether a wider scope is watched, too, of which this may be the forerunner: then
+            a collapse is held as well.
     """
     level = watch.level
     if level.value is None or level.probability <= _SURE:
         return False
     very = level.probability > _VERY_SURE
-    if very and level.value < _COLLAPSE and watch.lost_from is not None:
+    if very and level.value < _COLLAPSE and watch.lost_from is not None and not part:
         lost = level.time + width - watch.lost_from
         if lost >= min(hold, _LEAST_BINS * width):
             return True

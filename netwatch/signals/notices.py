@@ -34,7 +34,7 @@ def culprit_notices(tabulated: Tabulated, blame: Blame) -> Iterator[tuple[str, s
     noisy = [tabulated.vantages[one.row].id for one in findings if one.culprit is Culprit.NOISE]
     blocked = [tabulated.targets[one.column].id for one in findings if one.culprit is Culprit.PATH]
     kinds = (
-        ("dead_target", dead, "answer nobody who asks, and are no outage"),
+        ("dead_target", dead, "answer nobody who asks: dead, or their network is out"),
         ("broken_vantage", broken, "lose what others reach, and do not count"),
         ("noisy_vantage", noisy, "report what nobody else sees, and do not count"),
         ("blocked_path", blocked, "are lost from one network, and answer the others"),

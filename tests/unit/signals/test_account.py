@@ -127,9 +127,9 @@ def test_the_operator_hears_of_nothing_where_all_is_well() -> None:
     assert told() == {}
 
 
-def test_a_dead_target_is_named_and_is_no_outage() -> None:
+def test_a_dead_target_is_named() -> None:
     heard = told(lambda _, target: "generic_timeout_error" if target.id == "site3" else None)
-    assert heard == {"dead_target": "site3 answer nobody who asks, and are no outage"}
+    assert heard == {"dead_target": "site3 answer nobody who asks: dead, or their network is out"}
 
 
 def test_a_broken_vantage_is_named() -> None:
