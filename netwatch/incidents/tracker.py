@@ -201,7 +201,10 @@ class Tracker:
     def _is_ripe(self, entity: Entity, watch: Watch) -> bool:
         """Return whether a scope is in a loss that opens an incident, and in a new one."""
         hold = self._rules.hold(entity.kind)
-        return is_ripe(watch, hold, self._width) and not self._is_settled(entity, watch.level)
+        part = not self._watches.keys().isdisjoint(self._atlas.ancestors(entity))
+        return is_ripe(watch, hold, self._width, part=part) and not self._is_settled(
+            entity, watch.level
+        )
 
     def _is_settled(self, entity: Entity, level: Level) -> bool:
         """Return whether the level is where the last loss ended, rather than in a new one.
