@@ -116,8 +116,9 @@ class ClockBook:
             start += line.rows
             times = [_milliseconds(row.time) - line.shift for row in rows] or [0]
             low, high = min(times), max(times)
-            sound = not line.boot and high <= arrived + _AHEAD
-            error = 0 if sound else BOUNDLESS
+            said = (low + line.shift, high + line.shift)
+            sound = arrived - _OLDEST <= said[0] and said[1] <= arrived + _AHEAD
+            error = 0 if sound and not line.boot else BOUNDLESS
             span = Span(
                 batch.sequence, place, line.boot, line.shift, len(rows), low, high,
                 line.shift, line.shift, error,

@@ -100,7 +100,9 @@ class Intake:
         bound = now + _TOLERANCE
         if any(measurement.time > bound for measurement in batch.measurements):
             self._tally.complain("future", f"batch {batch.sequence} of {sender} is in the future")
-            answers.setdefault(sender, _Answer()).refused.append((batch.sequence, "future"))
+            # A stranger must not get our word that somebody else's batch is of no use.
+            if self._inbox.speaks_for(sender, key):
+                answers.setdefault(sender, _Answer()).refused.append((batch.sequence, "future"))
             return None
         return Parcel(self._without_old(batch), message.payload, key, heard=now)
 

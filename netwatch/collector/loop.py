@@ -149,13 +149,12 @@ class _Collector:
                 # Not acknowledged: the agents keep it and send it again.
                 self._parts.tally.complain("inbox", f"nothing can be kept: {error}")
                 answers = {}
-            behind_doors = {
-                topic_agent(one.message.topic) for one in arrivals if one.answer is not None
-            }
+            # Whoever posts under another's name must not keep his answer from him.
+            over_link = {topic_agent(one.message.topic) for one in arrivals if one.answer is None}
             for arrival in arrivals:
                 arrival.reply(answers.get(topic_agent(arrival.message.topic)))
             for agent, message in answers.items():
-                if agent not in behind_doors:
+                if agent in over_link:
                     await self._tell(agent, message)
 
     async def _hold(self, link: Link) -> None:
