@@ -65,6 +65,16 @@ class Database:
                     self.connection.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def erasing(self) -> Iterator[sqlite3.Connection]:
+        """Make one transaction, after which the file holds no bytes of what was deleted in it."""
+        with self.reading():
+            self.connection.execute("PRAGMA secure_delete=ON")
+        with self.writing() as connection:
+            yield connection
+        with self.reading():
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close the file."""
         self.connection.close()

@@ -17,9 +17,11 @@ from netwatch.collector.clockbook import ClockBook
 from netwatch.collector.pins import (
     PINS,
     Standing,
+    forget_agent,
     note_arrival,
     read_arrivals,
     set_aside,
+    speaks_for,
     standing,
 )
 from netwatch.collector.trust import Arrival
@@ -131,6 +133,7 @@ class Inbox:
         self._database = Database(path, _SCHEMA + PINS + CLOCK_TABLES, durable=True)
         self._file = self._database.connection
         self._clocks = ClockBook(self._file)
+        self._looked = self._changes()
 
     def __enter__(self) -> Self:
         return self
@@ -182,12 +185,12 @@ class Inbox:
 
     def erase(self, vantage: str) -> int:
         """Forget an agent, its key, its place and its batches; return how many these were."""
-        with self._database.writing():
+        with self._database.erasing():
             erased = self._file.execute("DELETE FROM batch WHERE vantage = ?", (vantage,)).rowcount
             self._file.execute("DELETE FROM replaced WHERE vantage = ?", (vantage,))
             self._clocks.erase(vantage)
-            for table in ("vantage", "former_key", "agent", "quarantine", "place", "arrival"):
-                self._file.execute(f"DELETE FROM {table} WHERE id = ?", (vantage,))  # noqa: S608 - constants
+            self._file.execute("DELETE FROM place WHERE id = ?", (vantage,))
+            forget_agent(self._file, vantage)
         return erased
 
     def measurements(self, start: datetime, end: datetime) -> Iterator[tuple[Vantage, Measurement]]:
@@ -227,12 +230,19 @@ class Inbox:
     def late_bins(self) -> list[datetime]:
         """Return the starts of closed bins that got something new since."""
         with self._database.reading():
+            self._looked = self._changes()
             rows = self._file.execute("SELECT time FROM late ORDER BY time").fetchall()
         return [_EPOCH + timedelta(milliseconds=time) for (time,) in rows]
 
     def settle_late(self, times: Sequence[datetime]) -> None:
-        """Forget that these bins were late: they are counted and written anew."""
+        """Forget that these bins were late: they are counted and written anew.
+
+        Where another process has written since `late_bins`, they stay late: it may have
+        brought what was not counted.
+        """
         with self._database.writing():
+            if self._changes() != self._looked:
+                return
             rows = [(_milliseconds(time),) for time in times]
             self._file.executemany("DELETE FROM late WHERE time = ?", rows)
 
@@ -248,6 +258,11 @@ class Inbox:
             return None
         country, asn, key = found
         return Vantage(agent, country, asn), key
+
+    def speaks_for(self, agent: str, key: bytes | None) -> bool:
+        """Tell whether `key` is an agent's, or nobody else's is."""
+        with self._database.reading():
+            return speaks_for(self._file, agent, key)
 
     def count_batches(self) -> int:
         """Return how many batches are kept."""
@@ -302,6 +317,10 @@ class Inbox:
         if parcel.key is not None:
             set_aside(self._file, name, since=last, reason=Verdict.EQUIVOCATION.value)
         return Verdict.EQUIVOCATION
+
+    def _changes(self) -> int:
+        """Return a number that is another one after others have written to the file."""
+        return int(self._file.execute("PRAGMA data_version").fetchone()[0])
 
     def _is_replaced(self, vantage: str, sequence: int) -> bool:
         """Tell whether a batch's place was taken by a later one."""

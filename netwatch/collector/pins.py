@@ -7,11 +7,21 @@ it are judged in one transaction. The functions work inside one that the caller 
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
 
 from netwatch.collector.trust import Arrival
 from netwatch.model.measurement import Vantage
 
-__all__ = ["PINS", "Standing", "note_arrival", "read_arrivals", "set_aside", "standing"]
+__all__ = [
+    "PINS",
+    "Standing",
+    "forget_agent",
+    "note_arrival",
+    "read_arrivals",
+    "set_aside",
+    "speaks_for",
+    "standing",
+]
 
 PINS = """
 CREATE TABLE IF NOT EXISTS vantage (id TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
@@ -36,6 +46,16 @@ CREATE TABLE IF NOT EXISTS quarantine (
     since INTEGER NOT NULL,
     reason TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS invitation (
+    digest BLOB PRIMARY KEY,
+    made INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    country TEXT NOT NULL,
+    network INTEGER NOT NULL,
+    replaces TEXT NOT NULL,
+    key BLOB
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS erased (digest BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS arrival (
     id TEXT NOT NULL,
     country TEXT NOT NULL,
@@ -45,7 +65,9 @@ CREATE TABLE IF NOT EXISTS arrival (
 ) WITHOUT ROWID;
 """
 """Tables by agent. `former_key` holds keys that were changed in order, and until when what
-they signed may have been measured, in milliseconds since 1970; a lost key is in no table."""
+they signed may have been measured, in milliseconds since 1970; a lost key is in no table.
+`erased` holds hashes of keys that were erased, for a day, so that what is still under way, or
+comes from an agent that nobody has stopped yet, does not write it all down anew."""
 
 
 _ARRIVALS = """
@@ -82,6 +104,8 @@ def standing(
     """
     name = (vantage.id,)
     known = file.execute("SELECT key FROM vantage WHERE id = ?", name).fetchone()
+    if known is None and key is not None and _was_erased(file, key):
+        return Standing.RETIRED
     if known is None and key is not None:
         file.execute("INSERT INTO vantage VALUES (?, ?)", (vantage.id, key))
     if known is not None and known[0] != key and not _was_key(file, vantage.id, key, last):
@@ -102,6 +126,26 @@ def set_aside(file: sqlite3.Connection, name: str, *, since: int, reason: str) -
     file.execute("INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)", (name, since, reason))
 
 
+def speaks_for(file: sqlite3.Connection, name: str, key: bytes | None) -> bool:
+    """Tell whether `key` is an agent's, or nobody else's is."""
+    found = file.execute("SELECT key FROM vantage WHERE id = ?", (name,)).fetchone()
+    return found is None or found[0] == key
+
+
+def forget_agent(file: sqlite3.Connection, name: str) -> None:
+    """Delete all that stands here of an agent, and how it came, inside a transaction."""
+    query = "SELECT key FROM vantage WHERE id = ? UNION SELECT key FROM former_key WHERE id = ?"
+    for (key,) in file.execute(query, (name, name)).fetchall():
+        file.execute("DELETE FROM invitation WHERE key = ?", (key,))
+        file.execute(
+            "INSERT OR REPLACE INTO erased VALUES (?, unixepoch() + 86400)", (sha256(key).digest(),)
+        )
+    file.execute("DELETE FROM erased WHERE until < unixepoch()")
+    file.execute("DELETE FROM invitation WHERE replaces = ?", (name,))
+    for table in ("vantage", "former_key", "agent", "quarantine", "arrival"):
+        file.execute(f"DELETE FROM {table} WHERE id = ?", (name,))  # noqa: S608 - constants
+
+
 def note_arrival(file: sqlite3.Connection, vantage: Vantage, at: datetime) -> None:
     """Note when an agent was first heard from in a country, inside a transaction."""
     row = (vantage.id, vantage.country, (at - _EPOCH) // timedelta(milliseconds=1))
@@ -114,6 +158,12 @@ def read_arrivals(file: sqlite3.Connection) -> list[Arrival]:
         Arrival(name, country, _EPOCH + timedelta(milliseconds=at), bool(enrolled), bool(vetted))
         for name, country, at, enrolled, vetted in file.execute(_ARRIVALS)
     ]
+
+
+def _was_erased(file: sqlite3.Connection, key: bytes) -> bool:
+    """Tell whether the agent that had `key` was erased a short while ago."""
+    query = "SELECT 1 FROM erased WHERE digest = ? AND until > unixepoch()"
+    return file.execute(query, (sha256(key).digest(),)).fetchone() is not None
 
 
 def _was_key(file: sqlite3.Connection, name: str, key: bytes | None, last: int) -> bool:

@@ -5,6 +5,7 @@ The tables stand beside the batches; several processes may use them, each with i
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
@@ -16,17 +17,6 @@ from netwatch.wire.enrolment import Request
 
 __all__ = ["Agent", "Bounds", "Registry"]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS invitation (
-    digest BLOB PRIMARY KEY,
-    made INTEGER NOT NULL,
-    expires INTEGER NOT NULL,
-    country TEXT NOT NULL,
-    network INTEGER NOT NULL,
-    replaces TEXT NOT NULL,
-    key BLOB
-) WITHOUT ROWID;
-"""
 _AGENTS = """
 SELECT name, coalesce(country, ''), coalesce(network, 0), coalesce(region, ''),
     coalesce(consent, 0), coalesce(software, ''), enrolled, retired, since, coalesce(reason, '')
@@ -85,7 +75,7 @@ class Registry:
     """Invitations and agents. Every method may raise StoreError; then nothing was changed."""
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path, PINS + _SCHEMA, durable=True)
+        self._database = Database(path, PINS, durable=True)
         self._file = self._database.connection
 
     def __enter__(self) -> Self:
@@ -112,7 +102,8 @@ class Registry:
     def enrol(self, digest: bytes, request: Request, *, key: bytes, now: datetime) -> None:
         """Enrol who holds `key` by an invitation, which is used up by it.
 
-        Asking again with the same key is answered the same: the first answer may be lost.
+        Asking the same again is answered the same and changes nothing: the first answer may be
+        lost, or somebody on the way wrote the question down to bring an old key back.
 
         Raises:
             InputError: it is refused; says why, in words for the host.
@@ -123,9 +114,11 @@ class Registry:
             if found is None:
                 raise InputError("this token is not known here")
             expires, country, network, replaces, used = found
-            if used is not None and used != key:
+            if used == key and self._stands(request, key):
+                return
+            if used is not None:
                 raise InputError("this token was used already; ask for a new one")
-            if used is None and expires <= _number(now):
+            if expires <= _number(now):
                 when = f"{_EPOCH + timedelta(milliseconds=expires):%Y-%m-%d %H:%M} UTC"
                 raise InputError(f"this token expired on {when}; ask for a new one")
             if country not in {"", request.country} or network not in {0, request.network}:
@@ -134,6 +127,7 @@ class Registry:
             self._pin(request, key, replaces)
             row = (request.name, request.country, request.network, request.region)
             self._file.execute(_ENROL, (*row, request.consent, request.software, _number(now)))
+            self._file.execute("DELETE FROM erased WHERE digest = ?", (sha256(key).digest(),))
             self._file.execute("UPDATE invitation SET key = ? WHERE digest = ?", (key, digest))
 
     def change_key(self, name: str, old: bytes, new: bytes, *, now: datetime) -> None:
@@ -187,6 +181,15 @@ class Registry:
             replace(agent, weight=weights.get(agent.name, 1.0) * (agent.state in _COUNTED))
             for agent in map(_to_agent, found)
         ]
+
+    def _stands(self, request: Request, key: bytes) -> bool:
+        """Tell whether an enrolment is what stands in the tables."""
+        query = (
+            "SELECT 1 FROM agent JOIN vantage USING (id) WHERE id = ? AND key = ?"
+            " AND country = ? AND network = ? AND retired IS NULL"
+        )
+        place = (request.name, key, request.country, request.network)
+        return self._file.execute(query, place).fetchone() is not None
 
     def _pin(self, request: Request, key: bytes, replaces: str) -> None:
         """Let `key` speak under the name that is asked for, inside a transaction."""

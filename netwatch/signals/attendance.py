@@ -185,11 +185,13 @@ class Attendance:
         """Note that the agent of an open stay went, `lost` or by `stop`."""
         moment = max(_milliseconds(at), _milliseconds(stay.start))
         with self._database.writing():
-            self._file.execute(
+            found = self._file.execute(
                 "UPDATE stay SET finish = ?, ending = ? WHERE agent = ? AND start = ?",
                 (moment, state.value, stay.vantage.id, _milliseconds(stay.start)),
             )
-            self._note(state, stay, moment, reason=reason, masked=masked)
+            # Who was erased meanwhile is not written down again.
+            if found.rowcount:
+                self._note(state, stay, moment, reason=reason, masked=masked)
 
     def mask(self, since: datetime) -> None:
         """Say of the losses from `since` on that our own side was failing.
@@ -257,7 +259,7 @@ class Attendance:
 
     def erase(self, agent: str) -> None:
         """Forget when one agent came and went, since its host wishes it."""
-        with self._database.writing() as file:
+        with self._database.erasing() as file:
             for table in ("event", "stay"):
                 file.execute(f"DELETE FROM {table} WHERE agent = ?", (agent,))  # noqa: S608 - constants
 

@@ -1,0 +1,141 @@
+"""What hostile agents, and who sits on the network, try on a collector."""
+
+import secrets
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from netwatch.agent.enrol import change_key, erase
+from netwatch.collector.inbox import Inbox, Parcel
+from netwatch.collector.registry import Bounds, Registry
+from netwatch.model.clocks import Timeline
+from netwatch.model.errors import InputError
+from netwatch.model.measurement import Batch, Measurement, Vantage
+from netwatch.protocols import Message
+from netwatch.wire.envelope import pack_batch
+from netwatch.wire.signing import BATCH
+from netwatch.wire.topics import batch_topic
+from tests.unit.collector.test_enrolment import WIDTH, Office, identity
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(tmp_path)
+
+
+def row(office: Office, after: timedelta) -> Measurement:
+    return Measurement("one", "tcp", office.now + after, None, "", alive=True, seconds=0.01)
+
+
+async def test_a_stranger_gets_no_refusal_signed_for_somebody_elses_batches(
+    office: Office,
+) -> None:
+    ours, theirs = identity(), identity()
+    await office.enrol(office.invite(), ours)
+    batch = Batch(Vantage("a1", "XX", 64501), 7, (row(office, DAY),))
+    plain = pack_batch(batch)
+    for message in (plain, theirs.signer.sign(plain, BATCH)):
+        assert office.intake.take([Message(batch_topic("a1"), message)], office.closer) == []
+    own = Message(batch_topic("a1"), ours.signer.sign(plain, BATCH))
+    (answer,) = office.intake.take([own], office.closer)
+    assert answer.refused == ((7, "future"),)
+
+
+@pytest.mark.parametrize("shift", [2**42, -(2**42), 0])
+@pytest.mark.parametrize("after", [9 * DAY, -9000 * DAY])
+def test_no_timeline_brings_in_what_is_ages_away(
+    office: Office, shift: int, after: timedelta
+) -> None:
+    lines = (Timeline("", shift, 0, 1),)
+    batch = Batch(Vantage("a1", "XX", 64501), 1, (row(office, after),), timelines=lines)
+    office.closer.until = office.now
+    message = Message(batch_topic("a1"), identity().signer.sign(pack_batch(batch), BATCH))
+    office.intake.take([message], office.closer)
+    assert office.inbox.late_bins() == []
+    assert list(office.inbox.measurements(office.now - 10_000 * DAY, office.now + 10 * DAY)) == []
+
+
+async def test_a_used_token_neither_brings_back_who_was_retired_nor_moves_anybody(
+    office: Office,
+) -> None:
+    ours, invitation = identity(), office.invite()
+    await office.enrol(invitation, ours)
+    await office.enrol(invitation, ours)  # the answer was lost: that is no crime
+    with pytest.raises(InputError, match="used already"):
+        await office.enrol(invitation, ours, country="YY")
+    with Registry(office.file) as registry:
+        registry.retire("a1", now=office.now)
+    with pytest.raises(InputError, match="used already"):
+        await office.enrol(invitation, ours)
+    assert office.agents() == {"a1": "retired"}
+    await office.enrol(office.invite(), ours)
+    assert office.agents() == {"a1": "enrolled"}
+
+
+async def test_an_enrolment_that_was_written_down_on_the_way_brings_no_old_key_back(
+    office: Office,
+) -> None:
+    lost, stolen, ours = identity(), identity(), identity()
+    await office.enrol(office.invite(), lost)
+    told = await office.enrol(office.invite(Bounds(replaces="a1")), stolen)
+    request = office.seen[-1]
+    await change_key(told, "a1", old=stolen, new=ours, send=office.send)
+    office.desk.enrol(request)
+    office.now += 2 * DAY
+    assert office.take(ours, 1) == ([1], [])
+    assert office.take(stolen, 2) == ([], [])
+
+
+async def test_who_was_erased_is_in_no_table_and_does_not_come_back(office: Office) -> None:
+    first, ours = identity(), identity()
+    told = await office.enrol(office.invite(), first, name="gone-1")
+    request = office.seen[-1]
+    await office.enrol(office.invite(Bounds(replaces="gone-1")), first, name="gone-1")
+    await change_key(told, "gone-1", old=first, new=ours, send=office.send)
+    office.take(ours, 1, name="gone-1")
+    await erase(told, "gone-1", ours, send=office.send)
+    # What was still under way, or comes from an agent that nobody stopped yet, is not kept.
+    assert office.take(ours, 2, name="gone-1") == ([], ["retired"])
+    office.desk.enrol(request)
+    assert office.agents() == {}
+    office.inbox.close()
+    kept = b"".join(path.read_bytes() for path in office.file.parent.iterdir())
+    assert b"gone-1" not in kept
+    assert ours.signer.public not in kept
+    assert first.signer.public not in kept
+
+
+def test_the_trace_of_an_erasure_goes_after_a_day(office: Office) -> None:
+    ours = identity()
+    office.take(ours, 1)
+    office.inbox.erase("a1")
+    assert office.take(ours, 2) == ([], ["retired"])
+    with closing(sqlite3.connect(office.file)) as file, file:
+        assert file.execute("UPDATE erased SET until = until - 86500").rowcount == 1
+    assert office.take(ours, 3) == ([3], [])
+    office.inbox.erase("nobody")
+    with closing(sqlite3.connect(office.file)) as file:
+        assert file.execute("SELECT count(*) FROM erased").fetchone() == (0,)
+
+
+def test_what_another_process_brings_while_late_bins_are_counted_is_not_forgotten(
+    office: Office,
+) -> None:
+    office.closer.until = office.now + DAY
+    office.take(identity(), 1)
+    late = office.inbox.late_bins()
+    assert late
+    with Inbox(office.file) as other:
+        batch = Batch(Vantage("a2"), 1, (row(office, -timedelta(minutes=1)),))
+        other.add(
+            [Parcel(batch, secrets.token_bytes(9))], closed_until=office.closer.until, width=WIDTH
+        )
+    office.inbox.settle_late(late)
+    assert office.inbox.late_bins() == late
+    office.inbox.settle_late(office.inbox.late_bins())
+    assert office.inbox.late_bins() == []
