@@ -35,8 +35,8 @@ _ROWS = (
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Scored backtest</title>
-<style>body{font:15px sans-serif;max-width:80em;margin:2em auto;padding:0 1em}td,th{padding:.15em .8em;
-text-align:left}img{max-width:100%}</style>
+<style>body{font:15px sans-serif;max-width:80em;margin:2em auto;padding:0 1em}
+td,th{padding:.15em .8em;text-align:left}img{max-width:100%}</style>
 <h1>Scored backtest</h1>
 <table><tr><th></th>{% for tier in tiers %}<th>{{ tier }}</th>{% endfor %}</tr>
 {% for name, values in rows %}<tr><td>{{ name }}</td>
