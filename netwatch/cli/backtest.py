@@ -2,15 +2,15 @@
 
 import json
 import sys
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netwatch.config import Duration
-from netwatch.model.errors import ConfigError, InputError
+from netwatch.cli.instants import parse_option
+from netwatch.cli.options import parse_width
+from netwatch.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from netwatch.lab.backtest import Backtest
@@ -51,13 +51,13 @@ def backtest(
     from netwatch.lab.backtest_output import write_backtest
     from netwatch.lab.shipped import open_figures
 
-    until = _moment(training_until)
+    until = parse_option(training_until, "--training-until")
     known = None
     if truth is not None:
         from netwatch.lab.backtest_truth import read_truth
 
         known = read_truth(truth)
-    opened = open_figures(figures, width=_width(width))
+    opened = open_figures(figures, width=parse_width(width))
     with progress_bar("Judging", quiet=as_json) as progress:
         manner = Manner(workers=workers, dask=dask, progress=progress)
         found = backtest_figures(opened, training_until=until, manner=manner)
@@ -121,25 +121,3 @@ def _as_json(found: "Backtest", scores: "dict[str, Score]") -> str:
     if scores:
         body["score"] = {tier: dict(score.figures) for tier, score in scores.items()}
     return json.dumps(body, ensure_ascii=False, indent=2) + "\n"
-
-
-def _moment(text: str | None) -> datetime | None:
-    """Return the time that `text` says, UTC where it names no zone."""
-    if text is None:
-        return None
-    from netwatch.cli.instants import parse_instant
-
-    try:
-        return parse_instant(text, now=datetime.now(UTC))
-    except InputError as error:
-        raise InputError(f"--training-until: {error}") from error
-
-
-def _width(text: str | None) -> Duration | None:
-    """Return the bin width that `text` says."""
-    if text is None:
-        return None
-    try:
-        return Duration.parse(text)
-    except ValueError as error:
-        raise InputError(f"--bin: {error}") from error

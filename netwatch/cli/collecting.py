@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from netwatch.cli.observatory import ConfigOption, JsonOption, load_config, print_json
+from netwatch.cli.observatory import load_config, print_json
+from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption
 
 __all__ = ["app"]
 
 app = typer.Typer(invoke_without_command=True)
-_DEFAULT = Path("netwatch.toml")
 
 
 @app.callback()
-def collect(context: typer.Context, config: ConfigOption = _DEFAULT) -> None:
+def collect(context: typer.Context, config: ConfigOption = DEFAULT) -> None:
     """Receive, keep and count measurements (with the embedded broker, if that is configured)."""
     if context.invoked_subcommand is not None:
         context.obj = config
@@ -46,7 +46,7 @@ def import_exports(
     stands before the damage, and in other files, is kept.
     Example: netwatch collect import stick/vantage.nwx --receipts stick/vantage.receipts
     """
-    loaded = load_config(config or context.obj or _DEFAULT)
+    loaded = load_config(config or context.obj or DEFAULT)
     from netwatch.app.importing import import_files
     from netwatch.cli.progress import progress_bar
 

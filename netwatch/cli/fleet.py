@@ -44,7 +44,9 @@ def invite(
     from netwatch.collector.registry import Bounds
     from netwatch.config import read_config
 
-    bounds = Bounds(country, asn, replaces)
+    if country and not (len(country) == 2 and country.isascii() and country.isalpha()):
+        raise ConfigError(f"--country {country}: must be two letters, such as IR")
+    bounds = Bounds(country.upper(), asn, replaces)
     found = read_config(config)
     token, expires = make(found, bounds, length=_length(length, "--for"))
     lines = [token, f"It is good once, until {expires:%Y-%m-%d %H:%M} UTC. There, run:"]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from netwatch.config import Duration
 from netwatch.model.errors import InputError
 
-__all__ = ["parse_instant"]
+__all__ = ["parse_instant", "parse_option"]
 
 _AGO = re.compile(r"-(\d+(?:\.\d+)?(?:ms|s|m|h|d|w))")
 _DAYS = {"today": 0, "yesterday": 1}
@@ -42,3 +42,17 @@ def parse_instant(text: str, *, now: datetime, zone: tzinfo = UTC) -> datetime:
             f"{text[:60]!r} is no time; write 2019-11-15, 2019-11-15T20:00, -36h, yesterday "
             "or @1573857000"
         ) from error
+
+
+def parse_option(text: str | None, option: str) -> datetime | None:
+    """Return the instant that an option names, UTC where it names no zone.
+
+    Raises:
+        InputError: it names none; the line begins with the option.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_instant(text, now=datetime.now(UTC))
+    except InputError as error:
+        raise InputError(f"{option}: {error}") from error

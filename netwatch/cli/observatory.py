@@ -2,7 +2,7 @@
 
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,25 +10,21 @@ from typing import Annotated
 
 import typer
 
-from netwatch.config import Config, Duration, parse_config, read_config
-from netwatch.model.errors import ConfigError, InputError
+from netwatch.cli.instants import parse_option
+from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, parse_width
+from netwatch.config import Config, parse_config, read_config
+from netwatch.model.errors import ConfigError
 
-__all__ = ["ConfigOption", "JsonOption", "app", "load_config", "print_json"]
+__all__ = ["app", "load_config", "print_json"]
 
 app = typer.Typer()
-
-ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", help="The configuration; see `netwatch init`.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-_DEFAULT = Path("netwatch.toml")
 
 
 def load_config(path: Path) -> Config:
     """Return the configuration in `path`; without one by the usual name, the starter's."""
     if find_spec("numpy") is None:
         raise ConfigError("an observatory needs: pip install 'netwatch-observatory[observatory]'")
-    if path == _DEFAULT and not path.exists():
+    if path == DEFAULT and not path.exists():
         sys.stderr.write("no netwatch.toml here: using what `netwatch init` would write\n")
         return parse_config(_starter(), name="starter configuration")
     return read_config(path)
@@ -41,7 +37,7 @@ def _starter() -> str:
 
 @app.command()
 def init(
-    path: Annotated[Path, typer.Argument(help="Where to write it.")] = _DEFAULT,
+    path: Annotated[Path, typer.Argument(help="Where to write it.")] = DEFAULT,
 ) -> None:
     """Write a configuration to start from, every key explained.
 
@@ -56,7 +52,7 @@ def init(
 
 
 @app.command()
-def up(config: ConfigOption = _DEFAULT) -> None:
+def up(config: ConfigOption = DEFAULT) -> None:
     """Run a whole observatory in one process, until Ctrl-C.
 
     Broker, collector, store, analysis, one vantage here, and the page. Example: netwatch up
@@ -71,7 +67,7 @@ def up(config: ConfigOption = _DEFAULT) -> None:
 
 
 @app.command()
-def analyze(config: ConfigOption = _DEFAULT) -> None:
+def analyze(config: ConfigOption = DEFAULT) -> None:
     """Judge what was collected, follow incidents, and send posts."""
     loaded = load_config(config)
     from netwatch.app.run import run_until_stopped
@@ -81,7 +77,7 @@ def analyze(config: ConfigOption = _DEFAULT) -> None:
 
 
 @app.command()
-def serve(config: ConfigOption = _DEFAULT) -> None:
+def serve(config: ConfigOption = DEFAULT) -> None:
     """Serve the page, which needs no JavaScript, where the table web of the configuration says."""
     loaded = load_config(config)
     from netwatch.app.run import run_until_stopped
@@ -113,8 +109,8 @@ def replay(
     from netwatch.lab.past import replay_into
     from netwatch.lab.shipped import figures_source, open_figures
 
-    moment = _moment(at)
-    opened = open_figures(figures, width=_width(width))
+    moment = parse_option(at, "--at")
+    opened = open_figures(figures, width=parse_width(width))
     with progress_bar("Replaying", quiet=as_json) as progress:
         past = replay_into(
             out, opened, at=moment, progress=progress, source=figures_source(figures)
@@ -173,24 +169,3 @@ def drill(
 def print_json(**values: object) -> None:
     """Print one JSON object."""
     sys.stdout.write(json.dumps(values, ensure_ascii=False, indent=2) + "\n")
-
-
-def _moment(text: str | None, option: str = "--at") -> datetime | None:
-    """Return the time that `text` says, UTC where it names no zone."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"{option} {text!r}: no ISO 8601 time; write 2019-11-17T05:30Z") from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _width(text: str | None) -> Duration | None:
-    """Return the bin width that `text` says."""
-    if text is None:
-        return None
-    try:
-        return Duration.parse(text)
-    except ValueError as error:
-        raise InputError(f"--bin: {error}") from error

@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["DEFAULT", "ConfigOption", "JsonOption", "print_told", "say_time"]
+from netwatch.config import Duration
+from netwatch.model.errors import InputError
+
+__all__ = ["DEFAULT", "ConfigOption", "JsonOption", "parse_width", "print_told", "say_time"]
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration; see `netwatch init`.")
@@ -20,6 +23,20 @@ DEFAULT = Path("netwatch.toml")
 def say_time(value: datetime | None) -> str | None:
     """Return a moment as text, None for none."""
     return None if value is None else value.isoformat()
+
+
+def parse_width(text: str | None) -> Duration | None:
+    """Return the bin width that `--bin` says.
+
+    Raises:
+        InputError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        return Duration.parse(text)
+    except ValueError as error:
+        raise InputError(f"--bin: {error}") from error
 
 
 def print_told(told: object, lines: list[str], *, as_json: bool) -> None:
