@@ -8,6 +8,7 @@ X25519's but for its coordinates (RFC 7748, 4.1), so that one key is enough for 
 
 from dataclasses import dataclass
 from hashlib import sha512
+from secrets import token_bytes
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -23,7 +24,10 @@ __all__ = ["ReplyKey", "open_sealed", "seal"]
 _PRIME = 2**255 - 19
 _KEY = 32
 _NONCE = bytes(12)
-"""Every secret encrypts one message, so that no nonce is used twice."""
+"""Whoever seals makes a secret for one message, so that this nonce is used once with each."""
+_DRAWN = 12
+"""Bytes of an answer's nonce. It is drawn: whoever repeats a sealed message that he wrote down
+on the way has it answered again, perhaps otherwise, with the same secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,9 @@ class ReplyKey:
     secret: bytes
 
     def close(self, answer: bytes) -> bytes:
-        """Return the answer, encrypted; call it once."""
-        return ChaCha20Poly1305(self.secret).encrypt(_NONCE, answer, None)
+        """Return the answer, encrypted."""
+        nonce = token_bytes(_DRAWN)
+        return nonce + ChaCha20Poly1305(self.secret).encrypt(nonce, answer, None)
 
     def open(self, message: bytes) -> bytes:
         """Return the answer in a message.
@@ -43,7 +48,8 @@ class ReplyKey:
             InputError: it does not come from whom we asked.
         """
         try:
-            return ChaCha20Poly1305(self.secret).decrypt(_NONCE, message, None)
+            nonce, closed = message[:_DRAWN], message[_DRAWN:]
+            return ChaCha20Poly1305(self.secret).decrypt(nonce, closed, None)
         except (InvalidTag, ValueError) as error:
             raise InputError("answer: not from whom we asked") from error
 

@@ -65,3 +65,11 @@ def test_garbage_is_no_message(message: bytes) -> None:
 def test_what_is_no_key_is_not_sealed_for(key: bytes) -> None:
     with pytest.raises(InputError, match="key"):
         seal(b"hello", key)
+
+
+def test_a_message_that_is_repeated_is_never_answered_under_the_same_nonce() -> None:
+    collector = signer()
+    sealed, reply = seal(b"hello", collector.public)
+    answers = [open_sealed(sealed, collector)[1].close(b"the same words") for _ in range(2)]
+    assert answers[0] != answers[1]
+    assert [reply.open(answer) for answer in answers] == [b"the same words"] * 2
