@@ -50,7 +50,8 @@ class TargetBook:
     def current(self) -> TargetList | None:
         """Return the last good list, None before the first; expired ones stay good.
 
-        A damaged file is no list and stops nobody; the next good list takes its place.
+        A damaged file is no list and stops nobody, nor is the list of an observatory that we
+        have left for another; the next good list takes its place.
         """
         try:
             found = self._path.stat()
@@ -58,7 +59,8 @@ class TargetBook:
             return None
         stamp = (found.st_mtime_ns, found.st_size)
         if self._read is None or self._read[0] != stamp:
-            self._read = (stamp, self._open(self._kept().message))
+            kept = self._kept()
+            self._read = (stamp, self._open(kept.message) if self._is_ours(kept) else None)
         return self._read[1]
 
     def refusal(self) -> Refusal | None:
@@ -113,7 +115,7 @@ class TargetBook:
         if key != (self._key or kept.key or key):
             raise InputError("target list: signed with a key that is not the observatory's")
         listed = read_list(plain)
-        before = self._open(kept.message)
+        before = self._open(kept.message) if self._is_ours(kept) else None
         if before is not None and listed.version <= before.version:
             raise InputError(
                 f"target list: version {listed.version} is not newer than {before.version}"
@@ -125,6 +127,10 @@ class TargetBook:
             raise InputError(f"target list: it holds from {begins:%Y-%m-%d %H:%M} UTC on")
         check_list(listed)
         return listed, key
+
+    def _is_ours(self, kept: _Kept) -> bool:
+        """Tell whether what is kept comes from the observatory whose key we know."""
+        return self._key is None or kept.key in {b"", self._key}
 
     def _open(self, message: bytes) -> TargetList | None:
         """Return the list in a message that was good once, None where it is damaged."""

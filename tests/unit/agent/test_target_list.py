@@ -246,3 +246,17 @@ def test_a_list_that_another_process_took_up_is_seen(
     assert running.current().version == 5
     book.offer(sign_targets(TargetList(6, LATER, (GOOD, replace(GOOD, id="x"))), signer), NOW)
     assert running.current().version == 6
+
+
+def test_the_list_of_an_observatory_that_was_left_holds_no_more(
+    book: TargetBook, signer: Signer, tmp_path: Path
+) -> None:
+    last = TargetList(2**53 - 1, LATER, (GOOD,), pause_until=LATER)
+    book.offer(sign_targets(last, signer), NOW)
+    other = Signer(Ed25519PrivateKey.generate())
+    moved = TargetBook(tmp_path / "targets", key=other.public)
+    assert moved.current() is None
+    assert moved.hear(sign_targets(TargetList(6, LATER, (GOOD,)), other), NOW)
+    found = moved.current()
+    assert found is not None
+    assert (found.version, found.pause_until) == (6, None)
