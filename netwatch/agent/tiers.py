@@ -24,10 +24,11 @@ _CATEGORIES = (
     " LGBT MILX MISC MMED NEWS POLR PORN PROV PUBH REL SRCH XED"
 )
 CARE = frozenset(_CARE.split())
-"""Countries in which probing a site may bring its host into trouble. Ours to keep, on the side
-of caution: it began from those that Freedom House's yearly Freedom on the Net calls not free,
-and those that it does not rate and where measuring has been punished or there is war. A signed
-list adds to it and takes nothing away."""
+"""Countries in which probing a site may bring its host into trouble. This is the cautious
+judgement of those who write netwatch, taken from no published rating, and nobody has checked it
+against one: it surely leaves out places that belong here. Whoever runs an observatory knows his
+volunteers' countries better and extends it, with `care` in the signed list; nothing takes a
+country away. When in doubt, add it."""
 CATEGORIES = frozenset(_CATEGORIES.split())
 """Category codes of the Citizen Lab's test lists (github.com/citizenlab/test-lists); a list that
 names another, such as malware, is refused as a whole."""
