@@ -56,6 +56,8 @@ def import_files(
         with Inbox(folder / "inbox.sqlite") as inbox:
             targets = {target.id: target for target in config.target}
             closer = Closer(inbox, store, targets=targets, width=config.analysis.bin, tally=tally)
+            # A collector may close bins meanwhile: whatever was measured by now is late for it.
+            closer.until = now()
             intake = Intake(inbox, clock=now, tally=tally)
             for number, path in enumerate(paths):
                 found.append((path, import_batches(

@@ -157,8 +157,10 @@ class Watcher:
         identity = self._register(agent)
         if identity is None:
             # Births come before batches: we shall know him when his first batch is kept.
-            if len(self._strangers) < _STRANGERS:
-                self._strangers[agent] = message
+            # Whoever invents names must not keep newcomers out: the longest waiting go.
+            self._strangers[agent] = message
+            if len(self._strangers) > _STRANGERS:
+                del self._strangers[next(iter(self._strangers))]
             return
         vantage, registered = identity
         if registered is not None and key != registered:
