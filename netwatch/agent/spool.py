@@ -286,8 +286,9 @@ class Spool:
         for tier, (width, most_rows) in enumerate(zip(_WIDTHS, _TAKE_ROWS, strict=True)):
             taken = self._take(tier, most_rows)
             if len(taken) > 1:
-                # Where the disk is small, thinning needs all the room that the log may take.
-                self._number("PRAGMA wal_checkpoint(TRUNCATE)")
+                if self._pages * self._page < self._limit - self._page:
+                    # The disk is small: thinning needs all the room that the log may take.
+                    self._number("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._replace(taken, tier + 1, width)
                 return True
         return False
