@@ -1,5 +1,7 @@
 """The operator's side of the fleet: invitations, agents, and what they are told."""
 
+import asyncio
+import logging
 import secrets
 from datetime import datetime, timedelta
 from functools import partial
@@ -7,14 +9,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from netwatch.agent.identity import Identity, read_or_make_identity
+from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
 from netwatch.collector.enrolment import EnrolmentDesk, Offer
 from netwatch.collector.inbox import Inbox
 from netwatch.collector.registry import Agent, Bounds, Registry
 from netwatch.config import Config
-from netwatch.model.errors import ConfigError
+from netwatch.model.errors import ConfigError, LinkError
 from netwatch.signals.attendance import PRESENCE_FILE, Attendance
 from netwatch.wire.enrolment import Invitation, check_url
+from netwatch.wire.topics import presence_topic
 
 __all__ = [
     "collector_identity",
@@ -29,6 +33,9 @@ __all__ = [
 ]
 
 _SECRET = 16
+_PATIENCE = 5.0
+"""Seconds for the broker to forget an agent's presence."""
+_log = logging.getLogger("netwatch.app.fleet")
 
 
 def collector_identity(config: Config) -> Identity:
@@ -119,13 +126,27 @@ def count_agent_again(config: Config, name: str) -> int:
 def erase_agent(config: Config, name: str) -> int:
     """Forget an agent, its batches, and when it was there; return how many batches these were.
 
+    Not to be called in an event loop. A broker that cannot be reached is told of in the log.
+
     Raises:
         StoreError: the tables cannot be written.
     """
     with Attendance(Path(config.data) / PRESENCE_FILE) as attendance:
         attendance.erase(name)
     with Inbox(_file(config)) as inbox:
-        return inbox.erase(name)
+        erased = inbox.erase(name)
+    try:
+        asyncio.run(_take_off_broker(config, name))
+    except (LinkError, TimeoutError, ConfigError) as error:
+        _log.warning("the broker may still hold the presence of who was erased: %s", error)
+    return erased
+
+
+async def _take_off_broker(config: Config, name: str) -> None:
+    """Take what an agent said last off the broker, which retains it."""
+    link = link_factory(config.broker, broker_password(config))(None)
+    async with asyncio.timeout(_PATIENCE), link:
+        await link.publish(presence_topic(name), b"", retain=True)
 
 
 def _file(config: Config) -> Path:

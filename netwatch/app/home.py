@@ -24,6 +24,10 @@ _OURS = (
     "consent-{}.json",
     "targets-{}",
     "observatory-{}.json",
+    # What a write that was cut short left.
+    "consent-{}.json.part",
+    "targets-{}.part",
+    "observatory-{}.json.part",
 )
 
 

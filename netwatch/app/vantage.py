@@ -93,6 +93,8 @@ async def run_vantage(config: Config, *, with_consent: bool = False) -> None:
     keeper = Timekeeper(now, boot=boot_name(config.vantage.id))
     while True:
         await _run_until_changed(config, keeper, with_consent=with_consent)
+        if not key_path(config).exists():
+            raise ConfigError("what this vantage keeps was erased, so its agent ends")
 
 
 async def _run_until_changed(config: Config, keeper: Timekeeper, *, with_consent: bool) -> None:
@@ -104,6 +106,10 @@ async def _run_until_changed(config: Config, keeper: Timekeeper, *, with_consent
     identity = read_or_make_identity(key_path(config))
     brokers, url = (enrolled.brokers, enrolled.url) if enrolled else ((), "")
     ways = ways_of(config, brokers=brokers, url=url)
+
+    def sign(message: bytes) -> bytes:
+        # Who was erased says nothing more: an empty message takes the last one off the broker.
+        return identity.signer.sign(message, PRESENCE) if key_path(config).exists() else b""
 
     def hear(message: bytes) -> None:
         if book.hear(message, now()):
@@ -119,7 +125,7 @@ async def _run_until_changed(config: Config, keeper: Timekeeper, *, with_consent
             probes=load_probes(targets),
             connect=ways[0].connect,
             ways=ways,
-            sign=partial(identity.signer.sign, purpose=PRESENCE),
+            sign=sign,
             spool=spool,
             clock=now,
             config=config.agent,
@@ -163,6 +169,8 @@ class _News:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._told.wait(), _LOOK * self._seal)
             self._told.clear()
+            if not await asyncio.to_thread(key_path(self._config).exists):
+                return
             if await asyncio.to_thread(targets_of, self._config) != self._targets:
                 break
         # A new list reaches every agent at once; they must not come back at once.
@@ -243,5 +251,8 @@ def purge_vantage(config: Config) -> list[Path]:
     """Erase what this vantage keeps on this machine, and return what was erased."""
     found = files_of(config)
     for path in found:
-        path.unlink()
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be erased: {error.strerror}") from error
     return found
