@@ -72,6 +72,8 @@ def _make(path: Path) -> None:
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    # A start that was cut short may have left one; in a container all starts have one number.
+    unfinished.unlink(missing_ok=True)
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "wb") as file:
         file.write(pem)
         file.flush()

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,9 @@ def test_what_is_no_key_is_one_clear_line(tmp_path: Path, content: bytes) -> Non
     path.chmod(0o600)
     with pytest.raises(ConfigError, match=r"agent\.key: holds no key"):
         read_or_make_identity(path)
+
+
+def test_what_a_start_that_was_cut_short_left_stops_no_other(tmp_path: Path) -> None:
+    (tmp_path / f"agent.key.{os.getpid()}").write_bytes(b"half a k")
+    read_or_make_identity(tmp_path / "agent.key")
+    assert [one.name for one in tmp_path.iterdir()] == ["agent.key"]
