@@ -52,7 +52,8 @@ _MOST_DEGREES_TOGETHER = 8.0
 """The same for the mean of many networks, in which wild bins average out."""
 
 
-_NOTHING_LENT: tuple[Rows, Floats] = np.zeros(0, np.intp), np.zeros(0)
+_NO_ROWS: Rows = np.zeros(0, np.intp)
+_NOTHING_LENT: tuple[Rows, Floats] = _NO_ROWS, np.zeros(0)
 _WEEKEND = 2.0 * DAY
 """Hours of rest that a series must have seen before its weeks are known to have an end."""
 _HOLIDAY = 2.0
@@ -131,7 +132,7 @@ class Core:
         self._least_history = least_history
         self._matrix = transition_matrix(width)
         self._likely = transition_matrix(width, expected=True)
-        self._expected: Rows = np.zeros(0, np.intp)
+        self._expected = _NO_ROWS
         self._lent = _NOTHING_LENT
         self._nuisance = NuisanceTest(width)
         self._composites = make_composites([])
@@ -145,7 +146,7 @@ class Core:
         self._fusion, self._kin = fusion, kin
 
     def expect_losses(self, rows: Rows) -> None:
-        """Say in which rows a loss is expected in the next interval, as on the days before."""
+        """Say in which rows a loss is expected, as on the days before, for one interval."""
         self._expected = rows
 
     def weigh_in(self, rows: Rows, ratios: Floats) -> None:
@@ -358,8 +359,8 @@ class Core:
         evidence[first] = rest_evidence(ratio[first], self._width)
         rows, ratios = self._lent
         evidence[rows] += ratios[:, None] * ~NORMAL
-        self._lent = _NOTHING_LENT
         likely, before = self._expected, state.belief
+        self._lent, self._expected = _NOTHING_LENT, _NO_ROWS
         state.belief = update_belief(before, self._matrix, evidence)
         state.belief[likely] = update_belief(before[likely], self._likely, evidence[likely])
         state.ratio = np.where(seen, ratio, state.ratio)

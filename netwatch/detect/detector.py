@@ -140,7 +140,7 @@ class GridDetector:
         return self._core.judge(look, faulty, held)
 
     def expect_losses(self, keys: Collection[SeriesKey]) -> None:
-        """Say of which series a loss is expected in the next interval, as on the days before."""
+        """Say of which series a loss is expected, as on the days before, for one interval."""
         rows = self._core.state.rows
         self._core.expect_losses(np.array([rows[key] for key in keys if key in rows], np.intp))
 

@@ -45,16 +45,12 @@ class Fused:
 
     Attributes:
         rows: the signal row that leads each entity: its value is the entity's.
-        ratio: current over ordinary, NaN for no data.
-        probability: that the entity is below ordinary.
-        demand: whether people stay away while networks answer: a holiday, a match, a curfew on
-            people. That is no loss, and the probability says so.
+        probability: that the entity is below ordinary. Where people stay away while networks
+            answer (a holiday, a match, a curfew on people), that is no loss.
     """
 
     rows: Rows
-    ratio: Floats
     probability: Floats
-    demand: Bools
 
 
 class Fusion:
@@ -98,12 +94,11 @@ class Fusion:
         eligible = np.where(leads[self._entity], self._active, agreeing)
         none = np.bincount(self._entity, eligible & seen, self.size) == 0
         rows = self._leading(ratio[self._rows], eligible | none[self._entity])
-        value = np.where(rows >= 0, ratio[rows], np.nan)
         mild = agreeing & (depth[self._rows] > _DEMAND)
         mildly = np.bincount(self._entity, mild, self.size) > 0
         demand = ~leads & (together > _AGREES) & mildly & self._assured(factor, seen)
         together = np.where(demand, np.minimum(together, _AGREES), together)
-        return Fused(rows, value, np.where(leads, alone, together), demand)
+        return Fused(rows, np.where(leads, alone, together))
 
     def _assured(self, factor: Floats, seen: Bools) -> Bools:
         """Return which entities an active signal has seen to be as ever."""

@@ -21,8 +21,7 @@ ENOUGH = 3.0
 """Counts that a window should hold in ordinary times.
 
 The design has 4. Replies at 3.4 in half an hour are told from none within some hours, and
-in windows of an hour losses that begin at the half hour would be dated wrong: of 72 nights in
-Bago, 71 begin within half an hour with 3, and 48 with 4.
+in windows of an hour losses that begin at the half hour would be dated wrong.
 """
 _WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (15, 30, 60))
 

@@ -21,8 +21,10 @@ from netwatch.model.series import SeriesKey
 __all__ = ["SeriesState", "Training"]
 
 
-_VERSION = 6
+_VERSION = 7
 _NEVER = float("nan")
+_NO_TIME = np.uint32(2**32 - 1)
+"""What stands in a saved state for a time that is not known."""
 
 
 class _Head(msgspec.Struct):
@@ -71,6 +73,20 @@ def _stack(kept: list[Floats], rows: npt.NDArray[np.intp]) -> Floats:
     width = int(rows.max()) + 1 if len(rows) else 0
     padded = [np.pad(row, (0, max(0, width - len(row))), constant_values=np.nan) for row in kept]
     return np.array([row[rows] for row in padded]).reshape(len(kept), len(rows))
+
+
+def _pack_times(times: Floats) -> Floats | npt.NDArray[np.uint32]:
+    """Return Unix times in half the space, where all of them are whole seconds."""
+    known = times[np.isfinite(times)]
+    if ((known != np.floor(known)) | (known < 0) | (known >= _NO_TIME)).any():
+        return times
+    return np.where(np.isfinite(times), times, _NO_TIME).astype(np.uint32)
+
+
+def _unpack_times(saved: npt.NDArray[np.generic]) -> Floats:
+    """Return the times that `_pack_times` packed."""
+    times = saved.astype(np.float64)
+    return np.where(times == _NO_TIME, np.nan, times) if saved.dtype == np.uint32 else times
 
 
 @dataclass(slots=True)
@@ -166,6 +182,7 @@ class SeriesState:
             times=[time.timestamp() for time in self.training.times],
         )
         arrays = {name: getattr(self, name) for name in _ARRAYS}
+        arrays |= {name: _pack_times(arrays[name]) for name in _TIMES}
         arrays |= {f"baseline_{name}": getattr(self.baseline, name) for name in _LEARNED}
         arrays |= {"values": values, "totals": totals}
         arrays["head"] = np.frombuffer(msgspec.json.encode(head), np.uint8)
@@ -191,6 +208,8 @@ class SeriesState:
             state = cls(width=width, began=began, keys=keys)
             for name in _ARRAYS:
                 setattr(state, name, arrays[name])
+            for name in _TIMES:
+                setattr(state, name, _unpack_times(arrays[name]))
             for name in _LEARNED:
                 setattr(state.baseline, name, arrays[f"baseline_{name}"])
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, InputError) as error:
@@ -205,4 +224,5 @@ _ARRAYS = (
     *("belief", "ratio", "first", "ready", "share", "frozen"),
     *("low_since", "low_at", "shadow", "gain", "pace", "counted", "awaited", "rested", "scale"),
 )
+_TIMES = ("first", "frozen", "low_since", "low_at")
 _LEARNED = tuple(entry.name for entry in fields(Baseline))

@@ -2,6 +2,12 @@
 
 The raw lines hold 4,306 routes, of which 3,277 (76.1 %) are left from 06:34 to 06:59 UTC; the
 first go at 06:28, and all are back at 07:48.
+
+What is told of the event elsewhere, 3,486 routes or 81 %, is no count of what was visible: for
+25 minutes nothing changes at all, so that a minimum, mean or median of any bin up to 20 minutes,
+wherever it begins within them, is 3,277. Each peer alone has 76 % (1,091 to 1,093 of 1,434 to
+1,436 prefixes), and so have the prefixes that any peer sees; every route of the day is in the
+first table. Means over the whole event are 87 to 88 %. On the way back, 3,486 is passed at 07:05.
 """
 
 from datetime import UTC, datetime, timedelta
