@@ -55,6 +55,7 @@ class ClockBook:
     def __init__(self, file: sqlite3.Connection) -> None:
         self._file = file
         self._anchors: dict[tuple[str, str], list[Anchor]] = {}
+        self._changes = 0
 
     def forget(self) -> None:
         """Drop what is in memory, after a transaction that was undone."""
@@ -70,6 +71,7 @@ class ClockBook:
         Returns:
             The stretches of time in which counts changed, the batch's own among them.
         """
+        self._look_again()
         vantage = batch.vantage.id
         ranges = self._write_spans(batch, arrived)
         for reading in batch.readings:
@@ -106,6 +108,13 @@ class ClockBook:
         for table in ("clock_boot", "clock_anchor", "clock_span"):
             self._file.execute(f"DELETE FROM {table} WHERE vantage = ?", (vantage,))  # noqa: S608 - constants
         self.forget()
+
+    def _look_again(self) -> None:
+        """Drop what is in memory where another process has written to the file."""
+        changes = self._file.execute("PRAGMA data_version").fetchone()[0]
+        if changes != self._changes:
+            self.forget()
+        self._changes = changes
 
     def _write_spans(self, batch: Batch, arrived: int) -> _Ranges:
         """Write down which rows were dated how; return what has to be estimated."""

@@ -1,5 +1,6 @@
 """The doors for batches: what passes, what is refused and how, and what is written down of it."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,10 +16,12 @@ from starlette.applications import Starlette
 from netwatch.app.batches import RateLimit, batch_routes
 from netwatch.collector.mailbox import Mailbox
 from netwatch.model.errors import LinkError
+from netwatch.protocols import Message
 from netwatch.wire.acknowledgement import unpack_acknowledgement
 from netwatch.wire.broker import EmbeddedBroker
 from netwatch.wire.https import AGENT_HEADER, BATCHES_PATH, DRAIN_PATH, PRESENCE_PATH, HttpsLink
 from netwatch.wire.signing import ACKNOWLEDGEMENT, BATCH, PRESENCE, Signer, open_signed
+from netwatch.wire.topics import acknowledgement_topic, batch_topic
 
 HEADERS = {AGENT_HEADER: "a1"}
 
@@ -148,3 +151,14 @@ async def test_the_rate_limit_forgets_the_longest_unseen() -> None:
     for number in range(10_000):
         limit.allows(b"%d" % number)
     assert limit.allows(b"a")
+
+
+async def test_who_posts_under_anothers_name_does_not_keep_his_answer_from_him(rig: Rig) -> None:
+    batch, link = one_batch(rig), rig.connect(None)
+    async with link:
+        await link.subscribe(acknowledgement_topic("a1"))
+        await rig.mailbox.put(Message(batch_topic("a1"), batch))
+        await rig.mailbox.deliver(Message(batch_topic("a1"), b"nothing"), within=9)
+        async with asyncio.timeout(9):
+            answer = await anext(aiter(link.messages()))
+    assert unpack_acknowledgement(open_signed(answer.payload, ACKNOWLEDGEMENT)[0]).kept

@@ -216,3 +216,27 @@ def test_behind_a_door_silence_is_the_will(post: Post) -> None:
         post.tick(40)
     (event,) = [one for one in post.events() if one.state == "lost"]
     assert (event.vantage.id, event.at) == ("a1", START)
+
+
+def test_who_was_erased_by_another_process_is_not_written_down_again(
+    post: Post, tmp_path: Path
+) -> None:
+    for agent, rung in (("a1", f"{DOOR}s-443"), ("a2", "mqtt")):
+        post.say(agent, "up", rung=rung)
+    with Attendance(tmp_path / "presence.sqlite") as other:
+        for agent in ("a1", "a2"):
+            other.erase(agent)
+    post.tick(120)
+    post.say("a2", "lost")
+    post.watcher.went_deaf()
+    assert post.events() == []
+
+
+def test_invented_names_keep_no_newcomer_out(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netwatch.collector.presence._STRANGERS", 3)
+    for number in range(50):
+        post.say(f"invented-{number}", "up")
+    post.say("new", "up")
+    post.known.add("new")
+    post.watcher.hear(["new"])
+    assert post.told()[-1][:2] == ("up", "new")
