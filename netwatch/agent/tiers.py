@@ -84,10 +84,11 @@ def choose(
     Args:
         offered: what a list names.
         agreement: what the host has agreed to.
-        country: where the host is, empty where it does not say.
+        country: where the host is; empty where it does not say, which is taken as dangerous.
         care: countries of the care list beyond `CARE`.
     """
-    careful = country in CARE or country in care
+    # Who does not say where he is may be anywhere.
+    careful = not country or country in CARE or country in care
     taken: list[Offered] = []
     left: list[Left] = []
     for one in offered:

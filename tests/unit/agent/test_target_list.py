@@ -62,6 +62,7 @@ def test_an_expired_list_that_was_good_stays_in_use(book: TargetBook) -> None:
         "127.0.0.1", "10.0.0.1", "192.168.1.1", "172.16.5.5", "169.254.169.254", "100.64.0.1",
         "0.0.0.0", "224.0.0.1", "255.255.255.255", "192.0.2.1", "::1", "fe80::1", "fc00::1",
         "ff02::1", "2001:db8::1", "::ffff:10.0.0.1",
+        "::10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::1", "fec0::1",
     ],
 )  # fmt: skip
 def test_private_and_special_ranges(book: TargetBook, signer: Signer, host: str) -> None:
@@ -74,6 +75,7 @@ def test_private_and_special_ranges(book: TargetBook, signer: Signer, host: str)
     [
         ({"host": "printer.local"}, "private network"),
         ({"host": "db.internal"}, "private network"),
+        ({"host": "router.home"}, "private network"),
         ({"host": "localhost"}, "no name of a host"),
         ({"host": ""}, "no name of a host"),
         ({"host": "a" * 60_000 + ".org"}, "no name of a host"),
