@@ -3,11 +3,14 @@
 What the collector wrote down is read in windows of two minutes. A will comes up to a minute
 and a half late, so the newest windows wait for the next interval. When our own side failed,
 the interval's counts of agents say nothing, and the operator hears of it once.
+
+Windows keep to the clock, and each belongs to one interval alone: who begins anew, or judges an
+interval a second time because its answer was lost, judges the same windows.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from netwatch.model.series import SeriesKey
 from netwatch.signals.attendance import (
@@ -23,7 +26,10 @@ from netwatch.signals.presence import WINDOW
 
 __all__ = ["Roll", "RollCall"]
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HISTORY = timedelta(days=30)
+_AGAIN = timedelta(hours=6)
+"""A fault of ours that began before that is forgotten by who begins anew."""
 _QUIET = timedelta(minutes=30)
 """A fault that was told is not told again before it has been over for so long."""
 _BACK = 0.8
@@ -56,17 +62,25 @@ class RollCall:
         self._attendance = attendance
         self._width = width
         self._bursts = Bursts()
-        self._next: datetime | None = None
+        self._due: datetime | None = None
+        self._next = _EPOCH
         self._fed: set[tuple[PresenceState, datetime, str]] = set()
         self._faulty_at: datetime | None = None
         self._awaited = 0
 
     def __call__(self, time: datetime) -> Roll:
         """Return what is known of the interval that starts at `time`, and of what waited."""
-        end = time + self._width
-        if self._next is None or self._next > end:
+        if self._due != time:
             self._begin(time)
-        start = self._next or time
+        # An interval that could not be read through is begun anew.
+        self._due = None
+        roll = self._call(time + self._width)
+        self._due = time + self._width
+        return roll
+
+    def _call(self, end: datetime) -> Roll:
+        """Judge the windows that are old enough at `end`, when the interval is over."""
+        start = self._next
         self._feed(start, end)
         evidence: dict[SeriesKey, float] = {}
         masked, notice = False, ""
@@ -84,14 +98,23 @@ class RollCall:
         return Roll({} if masked else evidence, masked, notice)
 
     def _begin(self, time: datetime) -> None:
-        """Learn who is there, and how often each is lost by itself, from what went before."""
+        """Learn who is there, and how often each is lost by itself, from what went before.
+
+        The last hours are judged again, so that a fault of ours that goes on is still known.
+        """
         self._bursts, self._fed = Bursts(), set()
-        first = time - _HISTORY
+        self._faulty_at, self._awaited = None, 0
+        first, end = time - _HISTORY, time - _AGAIN // self._width * self._width
         for stay in self._attendance.stays(first):
             if stay.end is None:
                 self._bursts.up(stay.vantage, broker=stay.broker, at=stay.start)
-        self._next = time - WINDOW
+        # The first window that was too new for the interval that ended then.
+        bound = end - WILL_LATENESS
+        self._next = bound - (bound - _EPOCH) % WINDOW
         show_bursts(self._bursts, self._attendance.events(first, self._next))
+        while end < time:
+            end += self._width
+            self._call(end)
 
     def _feed(self, start: datetime, end: datetime) -> None:
         """Show the events of the windows that are open, those that came late included, once."""

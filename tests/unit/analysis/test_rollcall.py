@@ -116,11 +116,20 @@ def test_a_will_that_comes_late_is_counted_all_the_same(log: Attendance) -> None
     assert call(first + WIDTH).evidence
 
 
-def test_a_restart_goes_on_where_it_was(log: Attendance) -> None:
+@pytest.mark.parametrize("lost", [("XA",), COUNTRIES], ids=["a country", "everybody"])
+@pytest.mark.parametrize("minutes", [1, 3])
+def test_a_restart_and_a_second_try_change_nothing(
+    log: Attendance, minutes: int, lost: tuple[str, ...]
+) -> None:
     log.listen(START, START + 5 * DAY)
-    lose(log, "XA")
-    again = RollCall(log, width=WIDTH)(FALL - timedelta(minutes=1))
-    assert again.evidence
+    lose(log, *lost, at=FALL + timedelta(minutes=minutes))
+    times = [FALL - timedelta(minutes=6) + number * WIDTH for number in range(6)]
+    whole = RollCall(log, width=WIDTH)
+    wanted = [whole(time) for time in times]
+    assert any(roll.evidence or roll.notice for roll in wanted)
+    assert [RollCall(log, width=WIDTH)(time) for time in times] == wanted
+    again = RollCall(log, width=WIDTH)
+    assert [again(time) for time in times for _ in range(2)][1::2] == wanted
 
 
 class Observatory:
