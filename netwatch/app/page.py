@@ -57,10 +57,19 @@ async def run_doors(opened: Opened) -> None:
     await serve_quietly(app, _listen("collector", config.host, config.port))
 
 
-async def serve_quietly(app: Starlette, listener: socket.socket) -> None:
-    """Serve on a socket, which is closed in the end, until cancelled; log nobody who asks."""
+async def serve_quietly(app: Starlette, listener: socket.socket, *, most: int = 512) -> None:
+    """Serve on a socket, which is closed in the end, until cancelled; log nobody who asks.
+
+    Beyond `most` connections the answer is 503: idle strangers must not take the files that the
+    collector, in the same process, needs.
+    """
     options = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, lifespan="off"
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        limit_concurrency=most,
     )
     server = _Server(options)
     task = asyncio.ensure_future(server.serve(sockets=[listener]))

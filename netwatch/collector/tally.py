@@ -33,4 +33,9 @@ class Tally:
         if reason in self._told and now - self._told[reason] < _QUIET:
             return
         self._told[reason] = now
-        _log.warning("%s (%s: %d so far)", text, reason, self.counts[reason])
+        _log.warning("%s (%s: %d so far)", _plain(text), reason, self.counts[reason])
+
+
+def _plain(text: str) -> str:
+    """Return what strangers wrote on one line: whoever names himself with a break forges none."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
