@@ -1,0 +1,142 @@
+"""A world with everything in it, judged in one go and with a restart before every bin."""
+
+from datetime import datetime, timedelta
+from functools import cache
+
+import msgspec
+import pytest
+from series import COUNTRY, HOUR, Bins, country_atlas, hours, key, noisy
+
+from netwatch.analysis.pipeline import Judgement, Pipeline
+from netwatch.analysis.rollcall import Roll
+from netwatch.detect.detector import GridDetector
+from netwatch.incidents.rules import Rules
+from netwatch.incidents.tracker import Tracker
+from netwatch.model.incident import Reason
+from netwatch.model.series import Bin, SeriesKey
+from netwatch.signals.attendance import AGENTS
+
+DAYS = 12
+NETWORKS = 6
+NATION = key(str(COUNTRY), AGENTS)
+SITE = key("domain:example.org", "blocking:XT")
+MOVED = key("asn:64501", "bgp")
+FIRST_NIGHT, LAST_NIGHT = 4, 9
+
+
+def is_night(hour: int) -> bool:
+    """Return whether the country is cut: four hours a night, for some nights, one of them not."""
+    day, clock = divmod(hour, 24)
+    return FIRST_NIGHT <= day <= LAST_NIGHT and 18 <= clock < 22
+
+
+def world() -> Bins:
+    """Return nightly cuts, addresses that move for good, few counts, a blocked site, and gaps."""
+    noise, rough, bins = noisy(3), noisy(5, spread=0.3), Bins()
+    for hour, time in enumerate(hours(24 * DAYS)):
+        left = 0.05 if is_night(hour) else 1.0
+        row = [Bin(time, SITE, 10.0 if 24 * 6 + 3 <= hour < 24 * 6 + 12 else 98.0, 100.0)]
+        row.append(Bin(time, NATION, float(round(50 * (0.2 + 0.8 * left))), 55.0))
+        for number in range(NETWORKS):
+            entity = f"asn:{64496 + number}"
+            routes = 400 * noise() * (0.5 if number == NETWORKS - 1 and hour >= 24 * 5 else 1)
+            row += [
+                Bin(time, key(entity), 180 * left * noise(), 200.0),
+                Bin(time, key(entity, "bgp"), round(routes)),
+                Bin(time, key(entity, "telescope"), float(round(5 * left * max(rough(), 0)))),
+                Bin(time, key(entity, AGENTS), float(round(9 * (0.2 + 0.8 * left))), 10.0),
+            ]
+        bins.append((time, [] if hour % 61 == 60 else row))
+    return bins
+
+
+def roll(time: datetime) -> Roll:
+    """Return what agents tell: evidence as every cut begins, and a fault of ours at times."""
+    hour = (time - hours(1)[0]) // HOUR
+    if hour % 50 == 49:
+        return Roll(masked=True, notice="a fault of ours")
+    return Roll({NATION: 8.0}) if is_night(hour) and hour % 24 == 18 else Roll()
+
+
+def new_detector() -> GridDetector:
+    """Return a detector that knows nothing yet."""
+    return GridDetector(country_atlas(NETWORKS), width=HOUR, least_history=timedelta(days=3))
+
+
+def new_pipeline(detector: GridDetector | None = None) -> Pipeline:
+    """Return a pipeline as a new process would make it."""
+    tracker = Tracker(country_atlas(NETWORKS), width=HOUR, rules=Rules())
+    return Pipeline(detector or new_detector(), tracker, lambda _: [], roll=roll)
+
+
+@cache
+def undisturbed() -> tuple[list[Judgement], list[bytes]]:
+    """Return what comes of the world in one go, and the state after every bin."""
+    pipeline = new_pipeline()
+    found, states = [], []
+    for time, bins in world():
+        found.append(pipeline.step(time, bins))
+        states.append(pipeline.save())
+    return found, states
+
+
+def detector_part(state: bytes) -> bytes:
+    """Return what a state says of the detector; the tracker's may be in another order."""
+    return bytes(msgspec.msgpack.decode(state)["detector"])
+
+
+def levels(series: SeriesKey) -> list[float]:
+    """Return the levels of one series, where it has any."""
+    found, _ = undisturbed()
+    every = (level for step in found for level in step.levels if level.series == series)
+    return [level.value for level in every if level.value is not None]
+
+
+def test_the_world_has_everything_in_it() -> None:
+    found, _ = undisturbed()
+    revisions = [revision for step in found for revision in step.revisions]
+    reasons = {revision.reason for revision in revisions}
+    assert reasons >= {Reason.CONFIRMED, Reason.SERIES, Reason.NIGHT, Reason.LAPSED}
+    assert {revision.kind for revision in revisions} == {"outage", "blocking"}
+    assert any(revision.findings.forecast for revision in revisions)
+    # Half of the routes are gone for good, and ordinary from the third day on.
+    moved = levels(MOVED)
+    assert min(moved) == pytest.approx(0.5, abs=0.05)
+    assert moved[-1] == pytest.approx(1.0, abs=0.05)
+    assert any(step.notice for step in found)
+
+
+def judged(*, evidence: float = 0.0, expected: bool = False) -> dict[SeriesKey, float]:
+    """Return how likely each loss is in an ordinary bin, by a detector told more or less."""
+    number = 24 * FIRST_NIGHT - 2
+    time, bins = world()[number]
+    detector = new_detector()
+    new_pipeline(detector).load(undisturbed()[1][number - 1])
+    # Some of what is known is of series that nobody has seen, and is left out.
+    detector.weigh_in({NATION: evidence, key("country:XU", AGENTS): evidence})
+    due = [NATION] if expected else []
+    levels = detector.step(time, bins, frozen=(), expected=due)
+    return {level.series: level.probability for level in levels}
+
+
+def test_what_is_known_elsewhere_counts_for_its_series_alone() -> None:
+    plain = judged()
+    for more in (judged(evidence=2.0), judged(expected=True)):
+        assert more[NATION] > plain[NATION]
+        others = {series for series in plain if series.entity != NATION.entity}
+        assert {series: more[series] for series in others} == {
+            series: plain[series] for series in others
+        }
+
+
+def test_a_restart_before_any_bin_changes_nothing() -> None:
+    found, states = undisturbed()
+    pipeline = new_pipeline()
+    for (time, bins), wanted, state in zip(world(), found, states, strict=True):
+        again = new_pipeline()
+        again.load(pipeline.save())
+        assert again.tracker.frozen() == pipeline.tracker.frozen(), time
+        assert again.tracker.expected(time) == pipeline.tracker.expected(time), time
+        pipeline = again
+        assert pipeline.step(time, bins) == wanted, time
+        assert detector_part(pipeline.save()) == detector_part(state), time
