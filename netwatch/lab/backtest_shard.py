@@ -188,7 +188,6 @@ class Shard:
         self._entity_of_row = np.array([self._numbers[key.entity] for key in rows], np.intp)
         self._signal_of_row = np.array([key.signal for key in rows])
         self._steady = np.array([is_steady(key) for key in rows], dtype=bool)
-        self._routes = self._signal_of_row == "bgp"
         self._lead = _lead_rows(list(rows), self._entities)
         self._together = np.array(
             [self._numbers[key.entity] for key in self._detector.fused], np.intp
