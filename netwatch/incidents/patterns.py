@@ -22,7 +22,6 @@ __all__ = [
     "find_patterns",
     "is_missed",
     "lead_pattern",
-    "missed_words",
     "partial_pattern",
     "progressive_pattern",
 ]
@@ -131,15 +130,6 @@ def is_missed(
     return not any(
         one.started_at < forecast.high and (one.ended_at is None or one.ended_at > forecast.low)
         for one in episodes
-    )
-
-
-def missed_words(forecast: Forecast, zone: str) -> str:
-    """Return the announcement of a night on which the pattern was not seen."""
-    day = f"{forecast.start.astimezone(ZoneInfo(zone)):%d %b %Y}".lstrip("0")
-    return (
-        f"no loss measured on {day} in the window of the earlier ones, "
-        f"{_span(forecast.start, forecast.end, zone)}"
     )
 
 

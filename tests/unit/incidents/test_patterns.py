@@ -11,7 +11,6 @@ from netwatch.incidents.patterns import (
     find_patterns,
     is_missed,
     lead_pattern,
-    missed_words,
     partial_pattern,
     progressive_pattern,
 )
@@ -192,10 +191,6 @@ def test_a_miss_is_announced_only_where_it_was_measured() -> None:
     assert not is_missed(forecast, [], _FIRST + 0.5 * _HOUR, measured=1.0)
     assert not is_missed(forecast, [_episode(_FIRST, None)], later, measured=1.0)
     assert is_missed(forecast, [_episode(_FIRST - _DAY, 8)], later, measured=1.0)
-    assert missed_words(forecast, _ZONE) == (
-        "no loss measured on 15 Feb 2021 in the window of the earlier ones, "
-        "01:00 to 09:00 local (18:30 to 02:30 UTC)"
-    )
 
 
 def test_networks_that_fall_one_after_another() -> None:
