@@ -15,7 +15,7 @@ from netwatch.model.clocks import ClockReading, ClockSource, Timeline
 from netwatch.model.measurement import Batch, Measurement, Observation, Target, Vantage
 from netwatch.wire.envelope import pack_batch, unpack_batch
 
-__all__ = ["Example", "Explained", "Explanation", "LeftOut", "explain"]
+__all__ = ["Contact", "Example", "Explained", "Explanation", "LeftOut", "explain"]
 
 _DAY = timedelta(days=1)
 _SENT_BYTES, _BATCH_BYTES = 11, 330
@@ -45,6 +45,21 @@ class Explained:
     bytes_a_day: int
     tier: str = "own"
     category: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Somebody that this machine contacts beside its targets.
+
+    Attributes:
+        purpose: `uplink`, `list`, `time`, `router`, `resolver` or `membership`.
+        address: where: `host:port`, a URL, or an address of this machine's own network.
+        when: how and how often, in plain words.
+    """
+
+    purpose: str
+    address: str
+    when: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +99,7 @@ class Explanation:
         bytes_a_day: what probing takes, at most `budget_bytes`.
         sent_bytes_a_day: what sending the results takes.
         budget_bytes: the day's limit for probing.
+        contacts: whom it contacts beside its targets.
         also: what it does beside that, without a target's name.
         sends: what a batch says, in plain words.
         example: such a batch, made here and now from a made-up result.
@@ -97,6 +113,7 @@ class Explanation:
     budget_bytes: int
     sends: tuple[str, ...]
     example: Example
+    contacts: tuple[Contact, ...] = ()
     also: tuple[str, ...] = ()
     never_sends: tuple[str, ...] = (
         "your name",

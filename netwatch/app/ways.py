@@ -17,7 +17,7 @@ from netwatch.secret import read_secret
 from netwatch.wire.https import HttpsLink
 from netwatch.wire.mqtt import MqttLink, MqttSession
 
-__all__ = ["canaries_of", "ways_of"]
+__all__ = ["canaries_of", "places_of", "ways_of"]
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443, "http": 80, "https": 443}
 _WEBSOCKET = "/mqtt"
@@ -48,25 +48,33 @@ def ways_of(
     Raises:
         ConfigError: an address is none, a secret is not there, or a file of authorities is bad.
     """
-    if config.uplink:
+    if rungs := _rungs(config, brokers, url):
         return tuple(
             way
-            for number, rung in enumerate(config.uplink)
-            for way in _rung(config, rung, place=f"uplink[{number}]", patience=patience)
-        )
-    doors = (url,) if url and _is_fit(url) else ()
-    if brokers or (doors and config.broker == BrokerConfig()):
-        urls = (*brokers, *doors)
-        told = [UplinkConfig(urls=(one,), username=config.broker.username) for one in urls]
-        return tuple(
-            way
-            for rung in told
-            for way in _rung(config, rung, place="enrolment", patience=patience)
+            for place, rung in rungs
+            for way in _rung(config, rung, place=place, patience=patience)
         )
     broker = config.broker
     connect = link_factory(broker, broker_password(config), agent=config.vantage.id)
     scheme = "mqtts" if broker.tls else "mqtt"
     return (Way(f"{scheme}-{broker.port}", broker.host, connect),)
+
+
+def places_of(
+    config: Config, *, brokers: Sequence[str] = (), url: str = ""
+) -> tuple[tuple[str, str], ...]:
+    """Return rung and `host:port` of each of `ways_of`, without a look at any secret.
+
+    Raises:
+        ConfigError: an address is none.
+    """
+    found: list[tuple[str, str]] = []
+    for place, rung in _rungs(config, brokers, url):
+        parsed = [_address(text, place) for text in rung.urls]
+        found += [(_name(parsed[0]), f"{one.hostname}:{_port(one)}") for one in parsed]
+    broker = config.broker
+    scheme = "mqtts" if broker.tls else "mqtt"
+    return tuple(found) or ((f"{scheme}-{broker.port}", f"{broker.host}:{broker.port}"),)
 
 
 def canaries_of(config: Config, url: str = "") -> tuple[Canary, ...]:
@@ -83,6 +91,19 @@ def canaries_of(config: Config, url: str = "") -> tuple[Canary, ...]:
     if url.startswith("https://"):
         found.append(Canary(url))
     return tuple(found)
+
+
+def _rungs(config: Config, brokers: Sequence[str], url: str) -> list[tuple[str, UplinkConfig]]:
+    """Return where each rung is named, and the rung; none where `[broker]` is the only way."""
+    if config.uplink:
+        return [(f"uplink[{number}]", rung) for number, rung in enumerate(config.uplink)]
+    doors = (url,) if url and _is_fit(url) else ()
+    if brokers or (doors and config.broker == BrokerConfig()):
+        name = config.broker.username
+        return [
+            ("enrolment", UplinkConfig(urls=(one,), username=name)) for one in (*brokers, *doors)
+        ]
+    return []
 
 
 def _is_fit(url: str) -> bool:

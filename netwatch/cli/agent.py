@@ -55,23 +55,17 @@ def once(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
 
 @app.command()
 def explain(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
-    """Print what will be probed and what will be sent, before anything is.
+    """Print what will be contacted and what will be sent, before anything is.
 
     Example: netwatch agent explain
     """
     import msgspec
 
-    from netwatch.agent.explain import explain as explain_agent
-    from netwatch.app.lists import chosen_targets
-    from netwatch.app.vantage import vantage_of
+    from netwatch.app.contacts import explain_vantage
     from netwatch.cli.telling import explanation_lines
     from netwatch.config import read_config
 
-    found = read_config(config)
-    chosen = chosen_targets(found)
-    told = explain_agent(
-        vantage_of(found), chosen.own, found.agent, listed=chosen.taken, left=chosen.left
-    )
+    told = explain_vantage(read_config(config))
     print_told(msgspec.to_builtins(told), explanation_lines(told), as_json=as_json)
 
 

@@ -18,6 +18,8 @@ def explanation_lines(told: Explanation) -> list[str]:
             f" {row.times_a_day} times a day"
             for row in told.targets
         ),
+        "Beside these it contacts:",
+        *(f"  {one.purpose:10} {one.address:40} {one.when}" for one in told.contacts),
         *(f"Also, {text}." for text in told.also),
         *_left_lines(told),
         f"Probing takes about {told.bytes_a_day / 2**20:.1f} MiB a day.",

@@ -88,6 +88,10 @@ def test_explain_tells_everything_before_anything_is_sent(netwatch: Command) -> 
     assert [row["times_a_day"] for row in told["targets"]] == [288, 2880]
     assert told["bytes_a_day"] <= told["budget_bytes"]
     assert told["also"] == [], "what stays on this machine disturbs nobody"
+    assert [(one["purpose"], one["address"]) for one in told["contacts"]] == [
+        ("uplink", "127.0.0.1:1")
+    ]
+    assert "uplink     127.0.0.1:1" in plain.stdout
 
 
 def test_explain_tells_of_the_router_too(netwatch: Command, tmp_path: Path) -> None:
