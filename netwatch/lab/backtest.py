@@ -43,7 +43,8 @@ class Backtest:
 
     Attributes:
         levels: columns time, entity, level, low, high, probability; level 1.0 = ordinary.
-        incidents: newest revision of each incident, oldest onset first.
+        incidents: newest revision of each incident, oldest onset first. One that was merged has
+            the end that its parent knows of; a live record leaves that to the parent.
         unjudged: entities that never had enough data, and why.
         grid: the intervals that were judged.
     """
