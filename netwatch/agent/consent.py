@@ -91,7 +91,7 @@ class Consent:
         self._write(written)
 
     def withdraw(self) -> None:
-        """Write down that nothing is agreed to any more; a running agent stops measuring."""
+        """Write down that nothing is agreed to any more; a running agent stops."""
         written = self._read()
         self._write(_Written(paused_until=written.paused_until))
 

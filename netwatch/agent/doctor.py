@@ -73,6 +73,9 @@ async def examine(patient: Patient) -> list[Finding]:
     """
     quick = await asyncio.to_thread(_examine_machine, patient)
     line = await _examine_line(patient)
+    if _must_hold_still(patient):
+        text = "not looked at: nobody has agreed to it"
+        return [*quick, *line, Finding("broker", well=True, text=text)]
     if len(patient.ways) > 1:
         return [*quick, *line, *await _examine_ways(patient.ways)]
     return [*quick, *line, await _examine_broker(patient.connect)]
@@ -96,7 +99,7 @@ def _examine_machine(patient: Patient) -> list[Finding]:
 async def _examine_line(patient: Patient) -> list[Finding]:
     """Look at gateway and witnesses, where somebody has agreed to be seen doing so."""
     outside = any(needs_consent(target) for target in patient.targets)
-    if outside and patient.consent.granted_at() is None:
+    if _must_hold_still(patient):
         text = "not looked at: nobody has agreed to probing yet"
         return [Finding("line", well=True, text=text)]
     findings: list[Finding] = []
@@ -105,6 +108,12 @@ async def _examine_line(patient: Patient) -> list[Finding]:
     if patient.measure is not None:
         findings += await examine_line(patient.targets, patient.measure)
     return findings
+
+
+def _must_hold_still(patient: Patient) -> bool:
+    """Tell whether something can be seen from outside and nobody has agreed to it."""
+    outside = any(needs_consent(target) for target in patient.targets)
+    return outside and patient.consent.granted_at() is None
 
 
 def _examine_consent(patient: Patient) -> Finding:

@@ -17,7 +17,7 @@ from netwatch.agent.gateway import GatewayWatch
 from netwatch.agent.lives import begin_life
 from netwatch.agent.measuring import Measurer
 from netwatch.agent.metrics import SelfMetrics
-from netwatch.agent.pausing import Holder, pause_note
+from netwatch.agent.pausing import Holder, pause_note, run_unless
 from netwatch.agent.politeness import is_here
 from netwatch.agent.rungs import LinkFactory, Outcome, Way
 from netwatch.agent.spool import Spool
@@ -87,6 +87,10 @@ class AgentParts:
         """The clock by which rows are dated."""
         return self.keeper or self.clock
 
+    def withdrawn(self) -> bool:
+        """Tell whether nothing may go out, not even what was measured before."""
+        return self.paused() and self.holder() is Holder.CONSENT
+
 
 async def run_agent(parts: AgentParts) -> None:
     """Measure until cancelled; then write down and seal what is in memory.
@@ -114,7 +118,8 @@ async def run_agent(parts: AgentParts) -> None:
         uplink.asking = Asking(parts.keeper)
         await keeper.take_up_today()
         try:
-            await first_end(measurer.run(keeper.take), keeper.run(pace), uplink.run())
+            sending = run_unless(parts.withdrawn, uplink.run)
+            await first_end(measurer.run(keeper.take), keeper.run(pace), sending)
         finally:
             await keeper.flush(seal=True)
 

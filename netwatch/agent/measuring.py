@@ -164,7 +164,9 @@ class Measurer:
         """Measure one target, if it is its turn; a place among the concurrent ones is ours."""
         try:
             period = self._period(target)
-            if not await self._turns.wait(target, period=period, paused=self.paused()):
+            turn = await self._turns.wait(target, period=period, paused=self.paused())
+            # While it waited for its turn, somebody may have said stop.
+            if not turn or self.paused():
                 return
             found = await self._probe(target)
             self._surroundings.hear(found, target)
@@ -186,7 +188,8 @@ class Measurer:
 
     async def _look_again(self, target: Target) -> Measurement | None:
         """Ask a target once more, for a confirmation; it counts like any other probe."""
-        if not await self._turns.wait_again(target, paused=self.paused()):
+        turn = await self._turns.wait_again(target, paused=self.paused())
+        if not turn or self.paused():
             return None
         return await self._probe(target)
 

@@ -1,7 +1,8 @@
 """Whether a running agent holds still, and by whose wish: the host's or the observatory's."""
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from enum import StrEnum
 from time import monotonic
@@ -13,8 +14,9 @@ from netwatch.model.errors import ConfigError
 from netwatch.model.failure import Scope
 from netwatch.model.measurement import Measurement
 from netwatch.protocols import Clock
+from netwatch.together import first_end
 
-__all__ = ["Holder", "PauseWatch", "pause_note"]
+__all__ = ["Holder", "PauseWatch", "pause_note", "run_unless"]
 
 _log = logging.getLogger("netwatch.agent.pausing")
 _LOOK = 1.0
@@ -59,6 +61,10 @@ class PauseWatch:
             self.holder = self._look(self._clock())
         return self.holder is not Holder.NOBODY
 
+    def withdrawn(self) -> bool:
+        """Return whether there is no consent where it is needed: then nothing goes out at all."""
+        return self() and self.holder is Holder.CONSENT
+
     def _look(self, now: datetime) -> Holder:
         """Return who holds us; a file that cannot be read is no consent."""
         try:
@@ -74,6 +80,24 @@ class PauseWatch:
         if listed is not None and listed.pause_until is not None and listed.pause_until > now:
             return Holder.OBSERVATORY
         return Holder.NOBODY
+
+
+async def run_unless(held: Callable[[], bool], part: Callable[[], Awaitable[None]]) -> None:
+    """Run `part`, which goes on for ever, but never while `held`: then it is stopped.
+
+    It begins anew when it is not held any more, and it ends with an error of its own.
+    """
+    while True:
+        await _until(held, wanted=False)
+        await first_end(part(), _until(held, wanted=True))
+
+
+async def _until(held: Callable[[], bool], *, wanted: bool) -> None:
+    """Return once `held` says what is wanted; files are looked at, so nobody tells us."""
+    while True:
+        if held() is wanted:
+            return
+        await asyncio.sleep(_LOOK)
 
 
 def pause_note(holder: Holder, time: datetime) -> Measurement:

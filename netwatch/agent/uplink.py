@@ -58,6 +58,8 @@ _RATE = 160
 class Uplink:
     """Keeps one link to the collector, through broken connections, until it is cancelled.
 
+    It may be run again after that.
+
     Args:
         life: who we are, and what we say of ourselves.
         ways: how to get there, best rungs first.
@@ -109,7 +111,11 @@ class Uplink:
         """Connect, send, and connect again; returns only by cancellation."""
         with suppress(StoreError):
             await self._obey(await self._worker.do(self._spool.fact, _DRAIN))
-        await first_end(self._keep_linked(), self._keep_status())
+        try:
+            await first_end(self._keep_linked(), self._keep_status())
+        finally:
+            if (better := self._take_better()) is not None:
+                await better[1].__aexit__(None, None, None)
 
     async def _keep_linked(self) -> None:
         """Hold one link after another."""

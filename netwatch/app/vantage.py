@@ -17,7 +17,7 @@ from netwatch.agent.gateway import GatewayWatch
 from netwatch.agent.identity import read_or_make_identity
 from netwatch.agent.list_watch import watch_mirror
 from netwatch.agent.loop import AgentParts, run_agent
-from netwatch.agent.pausing import PauseWatch
+from netwatch.agent.pausing import PauseWatch, run_unless
 from netwatch.agent.rungs import Way
 from netwatch.agent.runner import Runner
 from netwatch.agent.spool import Spool, SpoolState
@@ -30,7 +30,7 @@ from netwatch.app.home import (
     open_consent,
     spool_path,
 )
-from netwatch.app.lists import fetch_list, open_target_book, targets_of
+from netwatch.app.lists import chosen_targets, fetch_list, open_target_book, targets_of
 from netwatch.app.ways import canaries_of, ways_of
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError, NetwatchError
@@ -100,7 +100,7 @@ async def run_vantage(config: Config, *, with_consent: bool = False) -> None:
 async def _run_until_changed(config: Config, keeper: Timekeeper, *, with_consent: bool) -> None:
     """Measure and send until there is something else to probe."""
     targets, book, enrolled = targets_of(config), open_target_book(config), membership_of(config)
-    needed = with_consent and any(needs_consent(target) for target in targets)
+    needed = with_consent and _is_seen(config)
     watch = PauseWatch(open_consent(config), clock=now, needed=needed, listed=book.current)
     news = _News(config, targets)
     identity = read_or_make_identity(key_path(config))
@@ -135,10 +135,12 @@ async def _run_until_changed(config: Config, keeper: Timekeeper, *, with_consent
             keeper=keeper,
         )
         canaries = canaries_of(config, url)
-        work = [run_agent(parts), news.wait(), watch_canaries(keeper, canaries)]
+        ask_time = partial(watch_canaries, keeper, canaries)
+        work = [run_agent(parts), news.wait(), run_unless(watch.withdrawn, ask_time)]
         if enrolled is not None:
             ask = partial(fetch_list, enrolled, book)
-            work.append(watch_mirror(ask, news.tell))
+            ask_mirror = partial(watch_mirror, ask, news.tell)
+            work.append(run_unless(watch.withdrawn, ask_mirror))
         await first_end(*work)
 
 
@@ -239,12 +241,19 @@ def demand_consent(config: Config) -> None:
     Raises:
         ConfigError: nobody has; it says how to.
     """
-    needed = any(needs_consent(target) for target in targets_of(config))
-    if needed and open_consent(config).granted_at() is None:
+    if _is_seen(config) and open_consent(config).granted_at() is None:
         raise ConfigError(
             "nobody has agreed to probing from this machine yet; read what it means with"
             " `netwatch agent explain`, then run `netwatch agent consent grant`"
         )
+
+
+def _is_seen(config: Config) -> bool:
+    """Tell whether anybody but this machine can see what a vantage does, or could with consent."""
+    chosen = chosen_targets(config)
+    offered = (one.offered.target for one in chosen.left)
+    seen = any(needs_consent(target) for target in (*chosen.targets, *offered))
+    return seen or membership_of(config) is not None
 
 
 def purge_vantage(config: Config) -> list[Path]:

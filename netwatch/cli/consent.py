@@ -81,7 +81,7 @@ def grant(
 
 @app.command("withdraw")
 def withdraw(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
-    """Agree no more; a running agent stops probing within a second.
+    """Agree no more; a running agent stops all that goes out within two seconds.
 
     Example: netwatch agent consent withdraw
     """

@@ -63,11 +63,15 @@ async def test_nothing_is_asked_before_somebody_has_agreed(patient: Patient) -> 
     def look() -> dict[int, Gateway]:
         raise AssertionError("and so can this")
 
+    def connect() -> Link:
+        raise AssertionError("and the way to the observatory just as well")
+
     watch = GatewayWatch(look=look)
-    asked = replace(patient, targets=[FAR], measure=measure, gateway=watch)
+    asked = replace(patient, targets=[FAR], measure=measure, gateway=watch, connect=connect)
     found = await find(asked)
     assert not found["consent"].well
     assert "nobody has agreed" in found["line"].text
+    assert "nobody has agreed" in found["broker"].text
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 from servers import until
 
-from netwatch.agent import loop
+from netwatch.agent import loop, pausing
 from netwatch.agent.daily import Budget
 from netwatch.agent.gateway import GatewayWatch
 from netwatch.agent.loop import AgentParts, run_agent
+from netwatch.agent.pausing import Holder
 from netwatch.agent.politeness import BUDGETS
 from netwatch.agent.spool import Spool
 from netwatch.config import AgentConfig, Duration
 from netwatch.model.measurement import Observation, Target, Vantage
 from netwatch.wire.memory import MemoryBroker, MemoryLink
+from netwatch.wire.topics import ALL_BATCHES
 
 SITE = Target("site", "http", "198.51.100.1")
 CONFIG = AgentConfig(period=Duration(seconds=0.2), seal=Duration(seconds=0.1), budget="low")
@@ -36,6 +38,12 @@ class Outside:
         return (Observation("connect", None, 0.01),)
 
 
+class Held:
+    """Who holds the agent."""
+
+    by = Holder.NOBODY
+
+
 @pytest.fixture(autouse=True)
 def _no_route(monkeypatch: pytest.MonkeyPatch) -> None:
     """This machine's own gateway is not asked by a test."""
@@ -43,9 +51,13 @@ def _no_route(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def running(spool: Spool, probe: Outside) -> AsyncIterator[None]:
-    broker = MemoryBroker()
+async def running(
+    spool: Spool, probe: Outside, *, broker: MemoryBroker | None = None, held: Held | None = None
+) -> AsyncIterator[None]:
+    broker, held = broker or MemoryBroker(), held or Held()
     parts = AgentParts(
+        paused=lambda: held.by is not Holder.NOBODY,
+        holder=lambda: held.by,
         vantage=Vantage("a1"),
         targets=[SITE],
         probes={"http": probe},
@@ -94,3 +106,37 @@ async def test_damaged_counts_stop_nobody(tmp_path: Path) -> None:
         async with running(spool, probe):
             await until(lambda: probe.asked == 1)
         assert today(spool).spent == 20_000
+
+
+async def test_withdrawn_consent_stops_all_that_goes_out_and_a_pause_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pausing, "_LOOK", 0.02)
+    broker, held, probe = MemoryBroker(), Held(), Outside()
+    heard = 0
+
+    async def listen() -> None:
+        nonlocal heard
+        async with MemoryLink(broker) as link:
+            await link.subscribe(ALL_BATCHES)
+            async for _ in link.messages():
+                heard += 1
+
+    listening = asyncio.ensure_future(listen())
+    with Spool(tmp_path / "a1.sqlite", vantage=Vantage("a1"), born=datetime.now(UTC)) as spool:
+        async with running(spool, probe, broker=broker, held=held):
+            await until(lambda: heard > 1)
+            held.by = Holder.HOST
+            before = heard
+            await until(lambda: heard > before)  # the note of the pause, at the least
+            held.by = Holder.CONSENT
+            await asyncio.sleep(0.5)
+            silent, waiting = heard, spool.count_waiting()
+            assert waiting > 0
+            await asyncio.sleep(0.6)
+            assert heard == silent, "nothing goes out"
+            assert spool.count_waiting() >= waiting, "and nothing is thrown away"
+            held.by = Holder.NOBODY
+            await until(lambda: heard > silent)
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)

@@ -1,13 +1,15 @@
 """Who holds a running agent: missing consent, its host, or the observatory's signed word."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from servers import until
 
 from netwatch.agent import pausing as module
 from netwatch.agent.consent import Consent
-from netwatch.agent.pausing import Holder, PauseWatch, pause_note
+from netwatch.agent.pausing import Holder, PauseWatch, pause_note, run_unless
 from netwatch.agent.target_list import TargetList
 from netwatch.agent.thinning import NOTE
 
@@ -78,3 +80,45 @@ def test_a_pause_is_told_with_who_wanted_it() -> None:
     begun, ended = pause_note(Holder.OBSERVATORY, NOW), pause_note(Holder.NOBODY, NOW)
     assert begun.target == ended.target == f"{NOTE}pause"
     assert (begun.failure, ended.failure) == ("observatory", None)
+
+
+def test_a_pause_holds_what_is_measured_and_withdrawn_consent_all(watched: Watched) -> None:
+    watched.consent.grant(NOW)
+    watched.consent.pause(NOW + HOUR)
+    assert watched.holder() is Holder.HOST
+    assert not watched.watch.withdrawn()
+    watched.consent.withdraw()
+    watched.seconds += 2
+    assert watched.watch.withdrawn()
+
+
+async def test_what_is_held_is_stopped_and_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOOK", 0.01)
+    held, told = True, list[str]()
+
+    async def part() -> None:
+        told.append("begun")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            told.append("stopped")
+
+    running = asyncio.ensure_future(run_unless(lambda: held, part))
+    await asyncio.sleep(0.05)
+    assert told == []
+    held = False
+    await until(lambda: told == ["begun"])
+    held = True
+    await until(lambda: told == ["begun", "stopped"])
+    held = False
+    await until(lambda: told == ["begun", "stopped", "begun"])
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_breaks_while_nothing_is_held_is_told() -> None:
+    async def part() -> None:
+        raise OSError("broken")
+
+    with pytest.raises(OSError, match="broken"):
+        await run_unless(lambda: False, part)

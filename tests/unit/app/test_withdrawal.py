@@ -1,0 +1,68 @@
+"""What a vantage does when its host agrees no more: nothing that anybody else can see."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from servers import until
+
+from netwatch.agent import pausing
+from netwatch.agent.enrol import Enrolled
+from netwatch.app import vantage as module
+from netwatch.app.clock import now
+from netwatch.app.home import membership_file, open_consent
+from netwatch.app.vantage import demand_consent, run_vantage
+from netwatch.config import Config, parse_config
+from netwatch.model.errors import ConfigError
+
+
+def enrolled_vantage(folder: Path) -> Config:
+    """Return a vantage that probes this machine alone, and has an observatory."""
+    config = parse_config(
+        f'data = "{folder}"\n[vantage]\nid = "v1"\n[broker]\nembedded = false\nport = 1\n'
+        '[[target]]\nid = "one"\nprobe = "tcp"\nhost = "127.0.0.1"\nport = 9\n'
+    )
+    membership_file(config).write(Enrolled("https://127.0.0.1:1", "00" * 32, "11" * 32))
+    return config
+
+
+def test_whoever_is_enrolled_needs_consent_whatever_is_probed(tmp_path: Path) -> None:
+    config = enrolled_vantage(tmp_path)
+    with pytest.raises(ConfigError, match="nobody has agreed"):
+        demand_consent(config)
+    open_consent(config).grant(now())
+    demand_consent(config)
+
+
+async def test_mirror_canary_and_uplink_stop_and_begin_with_consent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, at_work = enrolled_vantage(tmp_path), set[str]()
+
+    def part(name: str) -> object:
+        async def work(*_: object) -> None:
+            at_work.add(name)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                at_work.discard(name)
+
+        return work
+
+    monkeypatch.setattr(pausing, "_LOOK", 0.02)
+    monkeypatch.setattr(module, "watch_mirror", part("mirror"))
+    monkeypatch.setattr(module, "watch_canaries", part("canary"))
+    monkeypatch.setattr("netwatch.agent.uplink.Uplink.run", part("uplink"))
+    consent = open_consent(config)
+    consent.grant(now())
+    running = asyncio.ensure_future(run_vantage(config, with_consent=True))
+    try:
+        await until(lambda: at_work == {"mirror", "canary", "uplink"})
+        consent.withdraw()
+        await until(lambda: not at_work)
+        consent.grant(now())
+        await until(lambda: at_work == {"mirror", "canary", "uplink"})
+        assert not running.done()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
