@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from netwatch.agent.private import FOLDER_MODE, write_private
 from netwatch.agent.tiers import Agreement
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Target
@@ -115,11 +116,9 @@ class Consent:
             raise ConfigError(f"{self._path}: cannot be used: {error}") from error
 
     def _write(self, written: _Written) -> None:
-        part = self._path.with_name(self._path.name + ".part")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(msgspec.json.encode(written))
-            part.rename(self._path)
+            self._path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+            write_private(self._path, msgspec.json.encode(written))
         except OSError as error:
             raise ConfigError(f"{self._path}: cannot be written: {error.strerror}") from error
 

@@ -17,6 +17,7 @@ from netwatch.agent.consent import Consent, needs_consent
 from netwatch.agent.finding import Finding
 from netwatch.agent.gateway import GatewayWatch
 from netwatch.agent.identity import read_or_make_identity
+from netwatch.agent.private import FOLDER_MODE, is_open_to_others
 from netwatch.agent.rungs import Way
 from netwatch.agent.spool import SpoolState
 from netwatch.agent.target_list import TargetList
@@ -132,14 +133,17 @@ def _examine_consent(patient: Patient) -> Finding:
 
 def _examine_folder(folder: Path) -> Finding:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         trial = folder / ".trial"
         trial.write_bytes(b"")
         trial.unlink()
-        free = shutil.disk_usage(folder).free
+        free, is_open = shutil.disk_usage(folder).free, is_open_to_others(folder)
     except OSError as error:
         mend = f"let this user write to {folder}, or set `data` to another folder"
         return Finding("disk", well=False, text=f"{folder}: {error.strerror}", mend=mend)
+    if is_open:
+        text, mend = f"others on this machine may look into {folder}", f"run: chmod 700 {folder}"
+        return Finding("disk", well=False, text=text, mend=mend)
     text = f"{free // 2**20} MiB free in {folder}"
     mend = "" if free >= _LEAST_FREE else "make room, or set `agent.spool_bytes` lower"
     return Finding("disk", well=not mend, text=text, mend=mend)

@@ -8,6 +8,7 @@ import msgspec
 
 from netwatch.agent.fetching import Exchange
 from netwatch.agent.identity import Identity
+from netwatch.agent.private import write_private
 from netwatch.model.errors import ConfigError, InputError
 from netwatch.wire.enrolment import (
     ENROLMENT_PATH,
@@ -68,10 +69,8 @@ class Membership:
 
     def write(self, enrolled: Enrolled) -> None:
         """Keep what is known, whole or not at all."""
-        part = self._path.with_name(self._path.name + ".part")
         try:
-            part.write_bytes(msgspec.json.encode(enrolled))
-            part.replace(self._path)
+            write_private(self._path, msgspec.json.encode(enrolled))
         except OSError as error:
             raise ConfigError(f"{self._path}: cannot be written: {error.strerror}") from error
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from netwatch.agent.private import FOLDER_MODE, is_open_to_others
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Batch
 from netwatch.wire.envelope import pack_batch
@@ -53,7 +54,7 @@ def read_or_make_identity(path: Path) -> Identity:
     try:
         if not path.exists():
             _make(path)
-        if path.stat().st_mode & 0o077:
+        if is_open_to_others(path):
             raise ConfigError(f"{path}: others may read this key; run: chmod 600 {path}")
         key = load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
@@ -67,7 +68,7 @@ def read_or_make_identity(path: Path) -> Identity:
 
 def _make(path: Path) -> None:
     """Write a new key, whole or not at all, and never over another."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     pem = Ed25519PrivateKey.generate().private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )

@@ -5,6 +5,7 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
+from netwatch.agent.private import make_private
 from netwatch.database import Database
 from netwatch.model.errors import StoreError
 
@@ -45,6 +46,10 @@ CREATE INDEX IF NOT EXISTS tiers ON batch (tier, sequence);
 def open_or_set_aside(path: Path, born: datetime) -> Database:
     """Open the spool; a file that is damaged is kept under another name."""
     try:
+        make_private(path)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+    try:
         database = Database(path, _SCHEMA, durable=False)
         with database.reading():
             found = database.connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -62,6 +67,7 @@ def open_or_set_aside(path: Path, born: datetime) -> Database:
         piece = path.with_name(path.name + ending)
         if piece.exists():
             piece.rename(aside.with_name(aside.name + ending))
+    make_private(path)
     return Database(path, _SCHEMA, durable=False)
 
 

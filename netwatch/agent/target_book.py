@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from netwatch.agent.private import write_private
 from netwatch.agent.target_list import LARGEST_LIST, TargetList, check_list, read_list
 from netwatch.model.errors import InputError
 from netwatch.wire.signing import TARGETS, open_signed
@@ -150,9 +151,7 @@ class TargetBook:
             return _Kept()
 
     def _write(self, kept: _Kept) -> None:
-        part = self._path.with_name(self._path.name + ".part")
         try:
-            part.write_bytes(msgspec.msgpack.encode(kept))
-            part.replace(self._path)
+            write_private(self._path, msgspec.msgpack.encode(kept))
         except OSError as error:
             raise InputError(f"{self._path}: cannot be written: {error.strerror}") from error

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from netwatch.agent.private import FOLDER_MODE
 from netwatch.config import BrokerConfig, Config
 from netwatch.model.errors import ConfigError
 from netwatch.protocols import Link, Message
@@ -30,7 +31,7 @@ def broker_password(config: Config) -> str:
         return read_secret(config.broker.password, key="broker.password")
     path = Path(config.data) / _FILE
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         if not path.exists():
             _write_secret(path, secrets.token_urlsafe(24))
         return path.read_text("ascii")

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from netwatch.agent.identity import Identity, read_or_make_identity
+from netwatch.agent.private import FOLDER_MODE
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
 from netwatch.collector.enrolment import EnrolmentDesk, Offer
@@ -153,7 +154,7 @@ def _file(config: Config) -> Path:
     """Return the collector's file, in a folder that exists from here on."""
     folder = Path(config.data)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"data = {config.data!r}: cannot be used: {error.strerror}") from error
     return folder / "inbox.sqlite"

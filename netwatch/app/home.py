@@ -4,6 +4,7 @@ from pathlib import Path
 
 from netwatch.agent.consent import Consent
 from netwatch.agent.enrol import Enrolled, Membership
+from netwatch.agent.private import FOLDER_MODE
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError
 
@@ -39,7 +40,7 @@ def folder_of(config: Config) -> Path:
     """
     folder = Path(config.data)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"data = {config.data!r}: cannot be used: {error.strerror}") from error
     return folder

@@ -227,3 +227,12 @@ async def test_without_witnesses_nothing_is_claimed() -> None:
     found = await examine_line([FAR], saying())
     assert [(one.name, one.well) for one in found] == [("portal", True), ("names", True)]
     assert all("not looked" in one.text for one in found)
+
+
+async def test_a_folder_that_others_may_look_into_is_ill(patient: Patient) -> None:
+    patient.folder.chmod(0o755)
+    found = (await find(patient))["disk"]
+    assert not found.well
+    assert found.mend == f"run: chmod 700 {patient.folder}"
+    patient.folder.chmod(0o700)
+    assert (await find(patient))["disk"].well
