@@ -8,12 +8,12 @@ somebody who means harm, or by mistake.
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from ipaddress import ip_address, ip_network
 from typing import Annotated
 
 import msgspec
 
 from netwatch.agent.tiers import CATEGORIES, Offered, Tier
+from netwatch.model.addresses import is_public_address, is_public_name
 from netwatch.model.entity import Entity
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Target
@@ -27,14 +27,6 @@ MOST_TARGETS = 5_000
 _NAME = re.compile(
     r"(?=.{1,253}\Z)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 )
-_NOT_PUBLIC = frozenset(
-    {"local", "localhost", "internal", "lan", "home", "corp", "onion", "arpa", "test"}
-)
-"""Last labels that are reserved (RFC 6761, 6762, 7686), and those that routers and firms use
-within their own networks."""
-_ROUNDABOUT = tuple(map(ip_network, ("::/96", "64:ff9b::/96", "2002::/16", "fec0::/10")))
-"""Ranges in which an IPv4 address, perhaps a private one, is hidden (RFC 4291, 6052, 3056), and
-the private range of before (RFC 3879)."""
 _PATH = re.compile(r"[!-~]{0,1024}")
 _Version = Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
 _Targets = Annotated[tuple[Target, ...], msgspec.Meta(max_length=MOST_TARGETS)]
@@ -143,14 +135,10 @@ def _objection(target: Target) -> str:
 def _host_objection(host: str) -> str:
     """Return why a host is not probed: only public addresses and public names are."""
     try:
-        address = ip_address(host)
+        public = is_public_address(host)
     except ValueError:
         labels = host.lower().rstrip(".")
         if not _NAME.fullmatch(labels):
             return "no name of a host"
-        if labels.rsplit(".", 1)[-1] in _NOT_PUBLIC:
-            return "a name of a private network"
-        return ""
-    if not address.is_global or address.is_multicast or any(address in one for one in _ROUNDABOUT):
-        return "an address of a private or special range"
-    return ""
+        return "" if is_public_name(labels) else "a name of a private network"
+    return "" if public else "an address of a private or special range"

@@ -13,6 +13,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Self
 
+from netwatch.model.addresses import is_public_address, is_public_name
 from netwatch.model.failure import classify_failure
 from netwatch.model.measurement import Observation
 from netwatch.model.traffic import count_connection, count_lookup
@@ -25,8 +26,6 @@ BUFFER = 8 * 1024
 Address = tuple[socket.AddressFamily, str]
 """An address family and a literal address of it."""
 
-# RFC 6762, 8375 and 9476, ICANN's decision on `internal`, and what routers call their own.
-_PRIVATE = {"local", "localhost", "internal", "lan", "home", "arpa", "alt", "onion", "test"}
 # getaddrinfo blocks; four at a time, so that a dead resolver cannot take every thread.
 _RESOLVERS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="resolve")
 
@@ -193,12 +192,6 @@ def _look_up(host: str) -> Address:
     """
     family, _, _, _, place = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
     found = str(place[0])
-    if _is_public_name(host) and not ip_address(found.partition("%")[0]).is_global:
+    if is_public_name(host) and not is_public_address(found):
         raise StepError("dns_bogon_error")
     return family, found
-
-
-def _is_public_name(host: str) -> bool:
-    """Tell whether a name belongs to the public tree, and not to a network of somebody's own."""
-    labels = host.lower().rstrip(".").split(".")
-    return len(labels) > 1 and labels[-1] not in _PRIVATE

@@ -21,7 +21,8 @@ def answer(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-     "::1", "fd00::1", "fe80::1%lo", "::ffff:10.0.0.1"],
+     "::1", "fd00::1", "fe80::1%lo", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::1",
+     "2001:0:a00:1::1", "fec0::1", "::10.0.0.1", "224.0.0.1"],
 )  # fmt: skip
 async def test_a_public_name_that_leads_into_a_private_network_is_not_followed(
     monkeypatch: pytest.MonkeyPatch, address: str
