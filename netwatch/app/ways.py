@@ -1,5 +1,6 @@
 """The ways from an agent to its observatory, made from addresses such as `mqtts://host:8883`."""
 
+import logging
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from netwatch.agent.canary import Canary
 from netwatch.agent.rungs import Way
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.config import BrokerConfig, Config, UplinkConfig
+from netwatch.model.addresses import is_public_address, is_public_name
 from netwatch.model.errors import ConfigError
 from netwatch.protocols import Link, Message
 from netwatch.secret import read_secret
@@ -19,7 +21,9 @@ from netwatch.wire.mqtt import MqttLink, MqttSession
 
 __all__ = ["canaries_of", "places_of", "ways_of"]
 
+_log = logging.getLogger("netwatch.app.ways")
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443, "http": 80, "https": 443}
+_CLEAR = frozenset({"mqtt", "ws"})
 _WEBSOCKET = "/mqtt"
 _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -42,8 +46,8 @@ def ways_of(
 
     Each `[[uplink]]` is a rung. Without any, what the observatory named on enrolment counts:
     `brokers`, and its HTTP service at `url` at last, where that is not in the clear. Where it
-    named no broker and the host set one, or without enrolment, `[broker]` is the only way.
-    An answer is awaited for `patience` seconds.
+    named no broker that can be used and the host set one, or without enrolment, `[broker]` is
+    the only way. An answer is awaited for `patience` seconds.
 
     Raises:
         ConfigError: an address is none, a secret is not there, or a file of authorities is bad.
@@ -98,12 +102,35 @@ def _rungs(config: Config, brokers: Sequence[str], url: str) -> list[tuple[str, 
     if config.uplink:
         return [(f"uplink[{number}]", rung) for number, rung in enumerate(config.uplink)]
     doors = (url,) if url and _is_fit(url) else ()
-    if brokers or (doors and config.broker == BrokerConfig()):
+    told = [text for text in brokers if _is_usable(text)]
+    if told or (doors and config.broker == BrokerConfig()):
         name = config.broker.username
-        return [
-            ("enrolment", UplinkConfig(urls=(one,), username=name)) for one in (*brokers, *doors)
-        ]
+        return [("enrolment", UplinkConfig(urls=(one,), username=name)) for one in (*told, *doors)]
     return []
+
+
+def _is_usable(text: str) -> bool:
+    """Tell whether a broker that the observatory named may be used; say in one line why not.
+
+    What somebody else wrote must neither stop this agent nor make it talk in the clear.
+    """
+    try:
+        found = _address(text, "enrolment")
+    except ConfigError as error:
+        _log.warning("%s; skipped", error)
+        return False
+    if found.scheme in _CLEAR and _is_public(found.hostname or ""):
+        _log.warning("enrolment.urls: %r would send in the clear; skipped", text[:300])
+        return False
+    return True
+
+
+def _is_public(host: str) -> bool:
+    """Tell whether a host is beyond this machine and the network that it is in."""
+    try:
+        return is_public_address(host)
+    except ValueError:
+        return is_public_name(host)
 
 
 def _is_fit(url: str) -> bool:

@@ -58,6 +58,40 @@ def test_what_enrolment_told_comes_before_the_broker_and_https_last(tmp_path: Pa
     assert [way.rung for way in ways] == ["mqtts-8883", "https-8443"]
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "gopher://a.example",
+        "a.example:8883",
+        "mqtts://me:secret@a.example",
+        "http://a.example",
+        "mqtt://a.example",
+        "ws://a.example",
+        "mqtt://8.8.8.8",
+        "mqtt://[64:ff9b::808:808]",
+        "ws://[not an address",
+    ],
+)
+def test_a_bad_broker_of_an_enrolment_is_skipped_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, bad: str
+) -> None:
+    ways = ways_of(read("", tmp_path), brokers=[bad, "mqtts://b.example"], url="https://c.example")
+    assert [way.rung for way in ways] == ["mqtts-8883", "https-443"]
+    (line,) = caplog.messages
+    assert bad in line
+    assert line.endswith("; skipped")
+
+
+@pytest.mark.parametrize("near", ["mqtt://127.0.0.1", "mqtt://mosquitto", "ws://10.0.0.5"])
+def test_a_broker_of_ones_own_network_may_be_in_the_clear(tmp_path: Path, near: str) -> None:
+    assert len(ways_of(read("", tmp_path), brokers=[near], url="https://c.example")) == 2
+
+
+def test_an_enrolment_without_a_usable_broker_leaves_its_door(tmp_path: Path) -> None:
+    (way,) = ways_of(read("", tmp_path), brokers=["x://y"], url="https://c.example")
+    assert way.host == "c.example:443"
+
+
 def test_only_a_link_with_a_will_takes_up_the_session(tmp_path: Path) -> None:
     """Whoever looks whether a broker answers must not throw the running agent out."""
     (way,) = ways_of(read('[[uplink]]\nurls = ["mqtts://a.example"]\npassword = "x"', tmp_path))
