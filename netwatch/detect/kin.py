@@ -29,6 +29,7 @@ class Kin:
         country: number of its country in `countries`, -1 for none.
         network: whether it is about a single network.
         user: whether its signal shows what users have, rather than routes or noise.
+        active: whether its signal is answers to our own questions.
         people: whether its signal goes down when people rest, though their networks are up.
         countries: the countries, in the order of their numbers.
     """
@@ -39,13 +40,14 @@ class Kin:
     country: Rows
     network: Bools
     user: Bools
+    active: Bools
     people: Bools
     countries: tuple[Entity, ...]
 
 
 _NONE = np.zeros(0, np.intp)
 _NEVER = np.zeros(0, dtype=bool)
-NO_KIN = Kin(_NONE, _NONE, _NONE, _NONE, _NEVER, _NEVER, _NEVER, ())
+NO_KIN = Kin(_NONE, _NONE, _NONE, _NONE, _NEVER, _NEVER, _NEVER, _NEVER, ())
 """That of no rows."""
 
 
@@ -76,6 +78,7 @@ def find_kin(keys: Sequence[SeriesKey], atlas: Atlas, wider: Collection[Entity])
         country=place,
         network=np.array(network, dtype=bool),
         user=np.array([key.signal in _USERS for key in keys], dtype=bool),
+        active=np.array([key.signal in ACTIVE_SIGNALS for key in keys], dtype=bool),
         people=np.array([key.signal not in _STEADY for key in keys], dtype=bool),
         countries=tuple(countries),
     )

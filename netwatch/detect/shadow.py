@@ -7,7 +7,8 @@ hours where all of this holds:
 
 * it is a single network's, and neither users of the country nor most networks share it;
 * it is about routes or unsolicited traffic, or what it lost its neighbours have gained;
-* what its users have, by every signal that shows it, was ordinary throughout.
+* what its users have was ordinary throughout: by answers to our own questions where there are
+  any, else by every signal that shows it. Of two volunteers one is away every other night.
 
 Nothing else is ever switched, least of all a country: after 14 days its baseline says that the
 change may be permanent, for a human to decide.
@@ -105,8 +106,11 @@ def _vouched(state: SeriesState, now: float, *, shown: Bools, kin: Kin, moved: B
     with np.errstate(invalid="ignore"):
         disturbed = now - state.low_at < _ACCEPT_AFTER
     size = int(kin.entity.max(initial=-1)) + 1
-    speak = np.bincount(kin.entity, kin.user & shown & (moved | ~disturbed), size)
-    against = np.bincount(kin.entity, kin.user & disturbed & ~moved, size)
+    fine, low = shown & (moved | ~disturbed), disturbed & ~moved
+    led = np.bincount(kin.entity, kin.active & (fine | low), size) > 0
+    heard = kin.user & (kin.active | ~led[kin.entity])
+    speak = np.bincount(kin.entity, heard & fine, size)
+    against = np.bincount(kin.entity, heard & low, size)
     return np.asarray(((speak > 0) & (against == 0))[kin.entity])
 
 

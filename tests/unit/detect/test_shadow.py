@@ -66,6 +66,23 @@ def test_a_migration_is_ordinary_after_two_days() -> None:
         assert max(level.probability for level in country) < 0.8
 
 
+@pytest.mark.parametrize(
+    ("signals", "ordinary"), [(("probing", "agents", "bgp"), True), (("agents", "bgp"), False)]
+)
+def test_volunteers_who_leave_hold_nothing_up_where_probing_answers(
+    signals: tuple[str, ...], *, ordinary: bool
+) -> None:
+    """Half of them are away each night; without other witnesses that speaks against it."""
+
+    def left(signal: str, network: int, time: datetime) -> float:
+        away = signal == "agents" and network == 0 and time >= CHANGE and time.hour < 4
+        return 0.5 if away else migration(signal, network, time)
+
+    steps = judge(national_bins(20, left, signals=signals))
+    level = at(list(by_key(steps, key(MOVED, "bgp"))), CHANGE + 60 * HOUR)
+    assert (level.value > 0.9) is ordinary
+
+
 @pytest.mark.parametrize("signal", ["probing", "bgp"])
 def test_what_users_lose_is_never_ordinary(signal: str) -> None:
     """Both routes and answers of a network fall: it is out, whatever its neighbours do."""
