@@ -12,7 +12,7 @@ _MOST_LEFT = 20
 def explanation_lines(told: Explanation) -> list[str]:
     """Return an explanation as lines for people."""
     return [
-        f"It probes {len(told.targets)} targets:",
+        f"What it probes ({len(told.targets)}):",
         *(
             f"  {row.tier:4}{row.category:6} {row.target:24} {row.probe:9} {row.host:40}"
             f" {row.times_a_day} times a day"
