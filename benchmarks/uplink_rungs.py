@@ -35,7 +35,7 @@ USUAL = 10.0
 async def count_bytes(rig: Rig, between: Wall, scheme: str, agent: str) -> None:
     """Send an hour of measurements over one way and tell what it took."""
     with rig.spool(agent) as spool:
-        rig.measure(spool, BATCHES, rows=ROWS)
+        await rig.measure(spool, BATCHES, rows=ROWS)
         url = f"{scheme}://127.0.0.1:{between.port}"
         async with rig.uplink(spool, rig.ways(url, agent=agent), agent):
             await until(lambda: spool.count_waiting() == 0, seconds=60)
@@ -50,10 +50,10 @@ async def recover(rig: Rig, between: Wall, spool: Spool, uplink: Uplink) -> floa
     """Cut the way for a while; return seconds from its return to the newest batch's receipt."""
     between.close()
     for _ in range(4):
-        rig.measure(spool)
+        await rig.measure(spool)
         await asyncio.sleep(PACE)
     await asyncio.sleep(Random().uniform(0, 4 * PACE))
-    newest = rig.measure(spool)[0]
+    newest = (await rig.measure(spool))[0]
     between.open()
     began = monotonic()
     # The agent's own probes tell it that the network is back: one a second finds it at once.
@@ -70,7 +70,7 @@ async def measure_recovery(spread: float, told: str) -> None:
         with rig.spool() as spool:
             async with rig.collector(), wall(port) as between:
                 way = rig.ways(f"mqtt://127.0.0.1:{between.port}")
-                rig.measure(spool)
+                await rig.measure(spool)
                 async with rig.uplink(spool, way) as uplink:
                     await until(lambda: spool.fact("drain") is not None)
                     took = [await recover(rig, between, spool, uplink) for _ in range(RUNS)]

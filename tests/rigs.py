@@ -87,6 +87,7 @@ class Rig:
     agents: dict[str, Identity] = field(default_factory=dict)
     collector_key: Identity = field(default_factory=lambda: Identity(Ed25519PrivateKey.generate()))
     numbers: Iterator[int] = field(default_factory=count)
+    workers: dict[Spool, Worker] = field(default_factory=dict)
     since: datetime = datetime(2000, 1, 1, tzinfo=UTC)
     until: datetime = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -174,11 +175,24 @@ class Rig:
         with Worker("test") as worker:
             life = await worker.do(begin_life, agent, spool, now(), sign)
             made = Uplink(life, ways, spool=spool, worker=worker, pace=self.pace)
-            async with running(made.run()):
-                yield made
+            self.workers[spool] = worker
+            try:
+                async with running(made.run()):
+                    yield made
+            finally:
+                del self.workers[spool]
 
-    def measure(self, spool: Spool, batches: int = 1, rows: int = 1) -> list[int]:
-        """Seal batches of measurements that no two share; returns their sequences."""
+    async def measure(self, spool: Spool, batches: int = 1, rows: int = 1) -> list[int]:
+        """Seal batches of measurements that no two share; returns their sequences.
+
+        While an uplink runs, its thread alone may touch the spool.
+        """
+        if worker := self.workers.get(spool):
+            return await worker.do(self.seal, spool, batches, rows)
+        return self.seal(spool, batches, rows)
+
+    def seal(self, spool: Spool, batches: int = 1, rows: int = 1) -> list[int]:
+        """Do it in this thread, where no uplink runs."""
         for _ in range(batches):
             spool.append([self._row() for _ in range(rows)])
             spool.seal()

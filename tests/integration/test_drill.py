@@ -84,7 +84,7 @@ async def test_the_drill_is_reported(tmp_path: Path) -> None:
     assert len(files) == len(outcome.posts)
 
 
-@pytest.mark.parametrize("command", ["collect", "analyze"])
+@pytest.mark.parametrize("command", ["collect", pytest.param("analyze", marks=pytest.mark.long)])
 async def test_a_killed_part_changes_nothing(tmp_path: Path, command: str) -> None:
     """Killed three times in the dark, it comes back to the same incident; no post twice."""
     part = Killable(command)

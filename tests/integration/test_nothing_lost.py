@@ -21,13 +21,13 @@ async def test_a_broker_killed_in_full_flight_costs_nothing(tmp_path: Path) -> N
     with Broker(tmp_path) as broker:
         rig = Rig(tmp_path, broker.port, pace=0.05)
         with rig.spool() as spool:
-            made = set(rig.measure(spool, 200, rows=5))
+            made = set(await rig.measure(spool, 200, rows=5))
             async with rig.collector() as inbox, rig.uplink(spool, rig.way(broker.port)):
                 for left in (150, 80):
                     await until(lambda left=left: spool.count_waiting() < left, seconds=20)
                     await asyncio.to_thread(broker.end)
                     assert spool.count_waiting() > 0
-                    made |= set(rig.measure(spool, 5))
+                    made |= set(await rig.measure(spool, 5))
                     await asyncio.to_thread(broker.start)
                 await until(lambda: spool.count_waiting() == 0, seconds=20)
                 assert inbox.count_batches() == len(made) == 210
@@ -50,12 +50,12 @@ async def test_a_worker_that_dies_on_a_shared_subscription_costs_nothing(
             await dead.__aenter__()
             await dead.subscribe(SHARED_BATCHES)
             with rig.spool() as spool:
-                rig.measure(spool, 40)
+                await rig.measure(spool, 40)
                 async with rig.collector() as inbox, rig.uplink(spool, rig.way(port)):
                     await until(lambda: spool.count_waiting() < 30)
                     between.close()
                     await dead.__aexit__(None, None, None)
-                    rig.measure(spool, 10)
+                    await rig.measure(spool, 10)
                     await until(lambda: spool.count_waiting() == 0, seconds=50)
                     assert inbox.count_batches() == 50
 
@@ -73,7 +73,7 @@ async def test_the_present_goes_first_and_the_past_at_the_rate_that_was_asked_fo
                 heard.append(unpack_batch(message.payload).sequence)  # noqa: PERF401 - as they come
 
         with rig.spool() as spool:
-            old = rig.measure(spool, 60)
+            old = await rig.measure(spool, 60)
             watcher = MqttLink(host="127.0.0.1", port=port, username=USERNAME, password=PASSWORD)
             async with rig.collector(), watcher:
                 await watcher.subscribe(ALL_BATCHES)
@@ -83,12 +83,12 @@ async def test_the_present_goes_first_and_the_past_at_the_rate_that_was_asked_fo
                     await until(lambda: spool.fact("drain") is not None)
                 assert heard[0] == old[-1]
                 del heard[:]
-                new = rig.measure(spool)
+                new = await rig.measure(spool)
                 async with rig.uplink(spool, rig.ways(f"mqtt://127.0.0.1:{port}")) as uplink:
                     began = monotonic()
                     await until(lambda: len(heard) >= 10)
                     took = monotonic() - began
-                    fresh = rig.measure(spool)
+                    fresh = await rig.measure(spool)
                     uplink.nudge()
                     await until(lambda: fresh[0] in heard, seconds=5)
                     assert spool.count_waiting() > 10

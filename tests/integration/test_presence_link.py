@@ -69,7 +69,7 @@ async def test_agents_that_are_cut_off_are_counted_and_come_back(tmp_path: Path)
             for number in range(4):
                 name = f"a{number}"
                 spool = stack.enter_context(rig.spool(name))
-                rig.measure(spool)
+                await rig.measure(spool)
                 way = rig.way(between.port if number < 3 else port, name)
                 await stack.enter_async_context(rig.uplink(spool, way, name))
             await until(lambda: figures(rig)[-1:] == [(4, 4)])
@@ -107,7 +107,7 @@ async def test_a_broker_that_restarts_loses_nobody(
             await stack.enter_async_context(rig.collector())
             for name in ("a0", "a1", "a2"):
                 spool = stack.enter_context(rig.spool(name))
-                rig.measure(spool)
+                await rig.measure(spool)
                 await stack.enter_async_context(rig.uplink(spool, rig.way(broker.port, name), name))
             await until(lambda: figures(rig)[-1:] == [(3, 3)])
             for number in ends:

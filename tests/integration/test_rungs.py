@@ -36,7 +36,7 @@ def status(spool: Spool) -> dict[str, object]:
 async def test_batches_go_by_websocket(listeners: tuple[int, int], tmp_path: Path) -> None:
     rig = Rig(tmp_path, listeners[0])
     with rig.spool() as spool:
-        rig.measure(spool, 30, rows=50)
+        await rig.measure(spool, 30, rows=50)
         async with rig.collector() as inbox:
             async with rig.uplink(spool, rig.ways(f"ws://127.0.0.1:{listeners[1]}/mqtt")):
                 await empty(spool)
@@ -50,14 +50,14 @@ async def test_batches_go_by_https_while_mqtt_is_blocked(
     rig = Rig(tmp_path, listeners[0])
     async with rig.collector() as inbox, rig.doors() as door:
         with rig.spool() as spool:
-            rig.measure(spool, 30)
+            await rig.measure(spool, 30)
             blocked = f"mqtt://127.0.0.1:{free_port()}"
             ways = rig.ways(blocked, f"http://127.0.0.1:{door}")
             noted: list[str | None] = []
             async with rig.uplink(spool, ways) as uplink:
                 uplink.noted = lambda outcome: noted.append(outcome.failure)
                 await empty(spool)
-                rig.measure(spool, 5)
+                await rig.measure(spool, 5)
                 await empty(spool)
                 await until(lambda: status(spool).get("rung") == f"http-{door}")
             fared = [one["failure"] for one in status(spool)["rungs"]]
@@ -76,20 +76,20 @@ async def test_from_a_lower_rung_a_better_one_is_found_again(
         between.close()
         ways = rig.ways(f"mqtt://127.0.0.1:{between.port}", f"http://127.0.0.1:{door}")
         with rig.spool() as spool:
-            rig.measure(spool, 5)
+            await rig.measure(spool, 5)
             async with rig.uplink(spool, ways):
                 await empty(spool)
                 assert status(spool)["rung"] == f"http-{door}"
                 between.open()
                 made = 5
                 while status(spool)["rung"] != f"mqtt-{between.port}":
-                    rig.measure(spool)
+                    await rig.measure(spool)
                     made += 1
                     await empty(spool)
                     await asyncio.sleep(0.02)
                 # Cut again in the middle of the work, it goes on below.
                 between.close()
-                rig.measure(spool, 5)
+                await rig.measure(spool, 5)
                 await empty(spool)
             assert inbox.count_batches() == made + 5
             await until(lambda: rig.told() == [("up", "a1"), ("stop", "a1")])
@@ -104,10 +104,10 @@ async def test_a_way_that_takes_batches_and_brings_no_answer_has_failed(
         ways = rig.ways(f"mqtt://127.0.0.1:{between.port}", f"http://127.0.0.1:{door}")
         with rig.spool() as spool:
             async with rig.uplink(spool, ways):
-                rig.measure(spool)
+                await rig.measure(spool)
                 await empty(spool)
                 between.swallow()
-                rig.measure(spool, 3)
+                await rig.measure(spool, 3)
                 await empty(spool)
                 assert status(spool)["rung"] == f"http-{door}"
             assert inbox.count_batches() == 4
@@ -136,7 +136,7 @@ async def test_tls_carries_batches_to_whom_we_trust(tmp_path: Path) -> None:
         authority = trust(tmp_path, ours)
         async with rig.collector() as inbox:
             with rig.spool() as spool:
-                rig.measure(spool, 3)
+                await rig.measure(spool, 3)
                 ways = rig.ways(f"wss://localhost:{web}/mqtt", authority=authority)
                 async with rig.uplink(spool, ways):
                     await empty(spool)
@@ -160,7 +160,7 @@ async def test_a_foreign_authority_is_one_line_and_the_next_rung_is_taken(
                 f"mqtts://localhost:{port}", f"http://127.0.0.1:{door}", authority=authority
             )
             with rig.spool() as spool:
-                rig.measure(spool, 3)
+                await rig.measure(spool, 3)
                 async with rig.uplink(spool, ways):
                     await empty(spool)
                 first = status(spool)["rungs"][0]

@@ -38,7 +38,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 def one_batch(rig: Rig, agent: str = "a1") -> bytes:
     with rig.spool(agent) as spool:
-        rig.measure(spool)
+        rig.seal(spool)
         return spool.newest(1)[0].payload
 
 
