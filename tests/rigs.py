@@ -17,6 +17,7 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from servers import PASSWORD, USERNAME, free_port, mosquitto, need, wait_for_port
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 
 from netwatch.agent.identity import Identity
 from netwatch.agent.lives import begin_life
@@ -58,6 +59,14 @@ async def running(*works: object) -> AsyncIterator[None]:
             assert not task.done(), task.exception()
     finally:
         await end_tasks(tasks)
+
+
+@asynccontextmanager
+async def serving(routes: Sequence[BaseRoute], port: int = 0) -> AsyncIterator[int]:
+    """Serve routes as the observatory does; yields the port."""
+    listener = socket.create_server(("127.0.0.1", port))
+    async with running(serve_quietly(Starlette(routes=routes), listener)):
+        yield listener.getsockname()[1]
 
 
 @contextmanager
@@ -126,10 +135,8 @@ class Rig:
     @asynccontextmanager
     async def doors(self) -> AsyncIterator[int]:
         """Serve the doors for agents; yields the port."""
-        listener = socket.create_server(("127.0.0.1", 0))
-        app = Starlette(routes=[*batch_routes(self.mailbox)])
-        async with running(serve_quietly(app, listener)):
-            yield listener.getsockname()[1]
+        async with serving(batch_routes(self.mailbox)) as port:
+            yield port
 
     def ways(self, *urls: str, agent: str = "a1", authority: str = "") -> tuple[Way, ...]:
         rungs = tuple(

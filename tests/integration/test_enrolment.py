@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from click.testing import Result
+from rigs import serving
 from servers import free_port
 from starlette.applications import Starlette
 from typer.testing import CliRunner
@@ -21,7 +21,6 @@ from netwatch.agent.fetching import exchange
 from netwatch.app.batches import RateLimit
 from netwatch.app.doors import desk_routes
 from netwatch.app.fleet import make_desk
-from netwatch.app.page import _Server
 from netwatch.cli.main import app
 from netwatch.config import read_config
 from netwatch.model.errors import ConfigError, InputError, LinkError
@@ -73,17 +72,8 @@ def netwatch(config: Path, *words: str) -> Result:
 
 @asynccontextmanager
 async def observatory(config: Path, port: int) -> AsyncIterator[None]:
-    site = Starlette(routes=desk_routes(make_desk(read_config(config))))
-    server = _Server(uvicorn.Config(site, port=port, log_level="warning", lifespan="off"))
-    task = asyncio.ensure_future(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-        assert not task.done()
-    try:
+    async with serving(desk_routes(make_desk(read_config(config))), port):
         yield
-    finally:
-        server.should_exit = True
-        await task
 
 
 async def run(config: Path, *words: str) -> Result:

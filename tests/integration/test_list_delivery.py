@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import uvicorn
+from rigs import serving
 from servers import PASSWORD, USERNAME, free_port, until
-from starlette.applications import Starlette
 from typer.testing import CliRunner
 
 from netwatch.agent.enrol import Enrolled
@@ -21,7 +20,6 @@ from netwatch.app.fleet import collector_identity, targets_identity
 from netwatch.app.fleet_lists import read_published, run_list_publishing
 from netwatch.app.home import membership_file
 from netwatch.app.lists import fetch_list, open_target_book
-from netwatch.app.page import _Server
 from netwatch.app.vantage import run_vantage
 from netwatch.cli.main import app
 from netwatch.collector.inbox import Inbox
@@ -206,17 +204,8 @@ async def test_another_key_on_the_same_broker_is_refused_and_told(tmp_path: Path
 
 @asynccontextmanager
 async def mirror(operator: Path, port: int) -> AsyncIterator[None]:
-    site = Starlette(routes=[list_route(lambda: read_published(read_config(operator)))])
-    server = _Server(uvicorn.Config(site, port=port, log_level="warning", lifespan="off"))
-    task = asyncio.ensure_future(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-        assert not task.done()
-    try:
+    async with serving([list_route(lambda: read_published(read_config(operator)))], port):
         yield
-    finally:
-        server.should_exit = True
-        await task
 
 
 async def test_the_mirror_gives_the_same_list(tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 import asyncio
 import socket
 
+from rigs import running
 from starlette.applications import Starlette
 
 from netwatch.app.page import serve_quietly
-from tests.rigs import running
 
 
 async def ask(port: int) -> bytes:
