@@ -90,8 +90,6 @@ def _found(incident: Incident, places: Atlas) -> Iterator[tuple[str, str]]:
         yield "If it recurs", f"{span}; a forecast is no measurement"
     if len(findings.segments) > 1:
         yield "Steps", _steps(findings, incident)
-    if findings.falls:
-        yield "Fell first", _falls(findings, places)
     if findings.access is not None:
         yield "Who kept access", access_words(findings.access, places)
     if findings.dead:
@@ -107,16 +105,6 @@ def _steps(findings: Findings, incident: Incident) -> str:
         text = percent.text or depth_words(percent.value)
         words.append(f"{text} from {utc_text(segment.start)}")
     return "; ".join(words)
-
-
-def _falls(findings: Findings, places: Atlas) -> str:
-    """Return which networks were the first to fall."""
-    shown = [
-        f"{place_name(fall.entity, places)} {utc_text(fall.at)}"
-        for fall in findings.falls[:_MOST_NAMED]
-    ]
-    more = len(findings.falls) - len(shown)
-    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
 
 
 def _names(entities: list[Entity], places: Atlas) -> str:
