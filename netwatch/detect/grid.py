@@ -7,6 +7,7 @@ a second and of an hour. Every function works on all series at once.
 
 import itertools
 from datetime import timedelta
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ __all__ = [
     "binomial_evidence",
     "count_evidence",
     "loss_depth",
+    "multiply_rows",
     "normal_probability",
     "ratio_evidence",
     "rest_evidence",
@@ -30,6 +32,10 @@ __all__ = [
 ]
 
 Belief = npt.NDArray[np.float32]
+_Reals = TypeVar("_Reals", Belief, Floats)
+
+_BLOCK = 4096
+"""Rows multiplied at once: 15 depths of so many single-precision numbers fit a cache of 256 KB."""
 
 GRID: Floats = np.array(
     [0, 0.03, 0.08, 0.16, 0.28, 0.42, 0.56, 0.70, 0.80, 0.88, 0.95, 1, 1.06, 1.2, 1.6]
@@ -82,9 +88,26 @@ def transition_matrix(width: timedelta, *, expected: bool = False) -> Floats:
     doublings = 24
     step = np.eye(size) + rates * (width / timedelta(seconds=1)) / 2**doublings
     for _ in range(doublings):
-        step = step @ step
+        step = multiply_rows(step, step)
     step = np.maximum(step, 0)
     return np.asarray(step / step.sum(axis=1, keepdims=True))
+
+
+def multiply_rows(rows: _Reals, matrix: _Reals) -> _Reals:
+    """Return the matrix product of `rows`, (n, k), and `matrix`, (k, m).
+
+    BLAS picks its kernel, and so its order of summing, by the number of rows. Here the terms
+    are summed from first to last, so that a row's result depends on that row alone, on every
+    processor. Blocks of rows stay in the cache.
+    """
+    product = np.empty((len(rows), matrix.shape[1]), rows.dtype)
+    for first in range(0, len(rows), _BLOCK):
+        columns = np.ascontiguousarray(rows[first : first + _BLOCK].T)
+        total = matrix[0][:, None] * columns[0]
+        for column, weights in zip(columns[1:], matrix[1:], strict=True):
+            total += weights[:, None] * column
+        product[first : first + _BLOCK] = total.T
+    return product
 
 
 def start_belief(count: int) -> Belief:
@@ -137,7 +160,7 @@ def rest_evidence(ratio: Floats, width: timedelta) -> Floats:
 
 def update_belief(belief: Belief, matrix: Floats, evidence: Floats) -> Belief:
     """Let one bin pass and weigh its evidence (zero rows where there is none)."""
-    moved = belief @ matrix.astype(np.float32)
+    moved = multiply_rows(belief, matrix.astype(np.float32))
     moved *= np.exp((evidence - evidence.max(axis=1, keepdims=True)).astype(np.float32))
     # A floor keeps a depth that was ruled out for weeks reachable within one bin.
     moved = np.maximum(moved, 1e-12)
@@ -146,8 +169,12 @@ def update_belief(belief: Belief, matrix: Floats, evidence: Floats) -> Belief:
 
 def loss_depth(belief: Belief) -> Floats:
     """Return what is left of each series if it is below ordinary, in the mean, shape (n,)."""
-    lost = belief[:, ~NORMAL]
-    return np.asarray(lost @ GRID[~NORMAL] / lost.sum(axis=1, dtype=np.float64))
+    depths = np.flatnonzero(~NORMAL)
+    lost, total = np.zeros(len(belief)), np.zeros(len(belief))
+    for depth in depths:
+        lost += belief[:, depth] * GRID[depth]
+        total += belief[:, depth]
+    return lost / total
 
 
 def normal_probability(belief: Belief) -> Floats:

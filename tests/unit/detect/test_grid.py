@@ -12,6 +12,8 @@ from netwatch.detect.grid import (
     NORMAL,
     binomial_evidence,
     count_evidence,
+    loss_depth,
+    multiply_rows,
     normal_probability,
     ratio_evidence,
     start_belief,
@@ -126,3 +128,22 @@ def test_no_probability_is_below_nothing() -> None:
     belief = np.full((1, len(GRID)), 1e-12, np.float32)
     belief[0, NORMAL] = np.float32(0.2) + np.float32(1e-8)
     assert normal_probability(belief)[0] <= 1
+
+
+def test_a_row_does_not_depend_on_the_rows_it_is_updated_with() -> None:
+    random = np.random.default_rng(4)
+    belief = random.random((9000, len(GRID))).astype(np.float32)
+    matrix = transition_matrix(timedelta(minutes=5))
+    evidence = random.normal(size=belief.shape)
+    together = update_belief(belief, matrix, evidence)
+    depths = loss_depth(together)
+    for rows in (slice(0, 1), slice(3, 5), slice(4090, 4105), slice(8999, 9000)):
+        alone = update_belief(belief[rows].copy(), matrix, evidence[rows].copy())
+        assert alone.tobytes() == together[rows].tobytes()
+        assert loss_depth(alone).tobytes() == depths[rows].tobytes()
+
+
+def test_rows_are_multiplied_as_by_a_matrix_product() -> None:
+    random = np.random.default_rng(5)
+    rows, matrix = random.random((4097, 15)), random.random((15, 7))
+    np.testing.assert_allclose(multiply_rows(rows, matrix), rows @ matrix, rtol=1e-13)
