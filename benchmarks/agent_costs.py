@@ -22,14 +22,14 @@ from random import Random
 from typing import cast
 
 from benchmarks.agent_stage import Ports, mixed_targets, stage, target_of
-from netwatch.agent.clock import Timekeeper
+from netwatch.agent.clock import DisciplinedClock
 from netwatch.agent.identity import Identity, read_or_make_identity
-from netwatch.agent.runner import Runner
-from netwatch.agent.spool import Spool
+from netwatch.agent.measure.probe_runner import ProbeRunner
+from netwatch.agent.spool.spool import Spool
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.plugins import load_plugin
 from netwatch.protocols import Probe
-from netwatch.wire.envelope import unpack_batch
+from netwatch.wire.batch_codec import unpack_batch
 
 KINDS = {"dns": 400, "tcp": 2000, "tls": 200, "http": 200, "icmp": 400, "transfer": 60}
 """Kinds and how many runs of each are timed at once."""
@@ -43,7 +43,7 @@ def present() -> datetime:
     return datetime.now(UTC)
 
 
-async def run_many(runner: Runner, targets: Sequence[Target]) -> list[Measurement]:
+async def run_many(runner: ProbeRunner, targets: Sequence[Target]) -> list[Measurement]:
     """Measure every target, `TOGETHER` at a time."""
     waiting = iter(targets)
     found: list[Measurement] = []
@@ -63,7 +63,7 @@ def probe_named(kind: str) -> Probe:
 
 def time_kind(kind: str, ports: Ports) -> tuple[list[float], str]:
     """Return the CPU milliseconds of one probe, round by round, and what came of most."""
-    runner = Runner({kind: probe_named(kind)}, present, 5.0)
+    runner = ProbeRunner({kind: probe_named(kind)}, present, 5.0)
     targets = [target_of(kind, ports)] * KINDS[kind]
     costs, outcomes = [], []
     asyncio.run(run_many(runner, targets[:TOGETHER]))
@@ -79,7 +79,7 @@ def weigh(ports: Ports, identity: Identity) -> dict[str, float]:
     """Return bytes a result by how many seconds are sealed together, unsigned and signed."""
     targets = mixed_targets(TARGETS, ports)
     probes = {kind: probe_named(kind) for kind in {one.probe for one in targets}}
-    rows = asyncio.run(run_many(Runner(probes, present, 5.0), targets))
+    rows = asyncio.run(run_many(ProbeRunner(probes, present, 5.0), targets))
     # Loopback takes the same time again and again; lines do not.
     random = Random(7)
     random.shuffle(rows)
@@ -108,7 +108,7 @@ def weigh_sealed(rows: Sequence[Measurement], together: int, identity: Identity 
         path = Path(folder) / "spool.sqlite"
         more = {"pack": identity.pack} if identity else {}
         with Spool(path, vantage=vantage, born=present(), **more) as spool:
-            spool.date_by(Timekeeper(present, boot="0123456789abcdef"))
+            spool.date_by(DisciplinedClock(present, boot="0123456789abcdef"))
             for first in range(0, len(rows), together):
                 spool.append(rows[first : first + together])
                 spool.seal()

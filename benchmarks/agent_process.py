@@ -27,13 +27,13 @@ from pathlib import Path
 import tomli_w
 
 from benchmarks.agent_stage import mixed_targets, stage
-from netwatch.collector.inbox import Inbox
-from netwatch.collector.loop import CollectorParts, run_collector
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.model.measurement import Target
-from netwatch.protocols import Link, Message
+from netwatch.protocols import Message, Transport
 from netwatch.store.memory import MemoryStore
-from netwatch.wire.broker import EmbeddedBroker
-from netwatch.wire.mqtt import MqttLink
+from netwatch.wire.embedded_broker import EmbeddedBroker
+from netwatch.wire.mqtt import MqttTransport
 
 __all__ = ["Life", "Place", "least_squares", "live", "place"]
 
@@ -54,7 +54,7 @@ class Place:
 
     folder: Path
     config: Path
-    inbox: Inbox
+    inbox: BatchLog
 
     @property
     def spool(self) -> Path:
@@ -93,13 +93,13 @@ async def place(targets: Sequence[Target], *, period: float, seal: float) -> Asy
             config = folder / "netwatch.toml"
             config.write_text(tomli_w.dumps(settings))
 
-            def connect(will: Message | None) -> Link:
-                return MqttLink(
+            def connect(will: Message | None) -> Transport:
+                return MqttTransport(
                     host="127.0.0.1", port=broker.port, username=USER, password=PASSWORD, will=will
                 )
 
-            inbox = Inbox(folder / "inbox.sqlite")
-            collector = CollectorParts(
+            inbox = BatchLog(folder / "inbox.sqlite")
+            collector = CollectorDeps(
                 connect=connect,
                 inbox=inbox,
                 store=MemoryStore(),

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.agent_exporter import PROGRAM, Exporter, ask, exporter
-from netwatch.agent.measuring import Measurer
-from netwatch.agent.spool import Spool
+from netwatch.agent.measure.measure_loop import MeasureLoop
+from netwatch.agent.spool.spool import Spool
 from netwatch.config import AgentConfig, Duration
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch_probes.tcp import TcpProbe
@@ -82,7 +82,7 @@ async def agent(port: int) -> tuple[int, float, float]:
         vantage = Vantage("bench", "XX", 64500)
         spool = Spool(Path(folder) / "spool.sqlite", vantage=vantage, born=datetime.now(UTC))
         targets = [Target(f"t{n}", "tcp", "127.0.0.1", port=port) for n in range(2000)]
-        measurer = Measurer(
+        measurer = MeasureLoop(
             vantage.id,
             targets,
             probes={"tcp": TcpProbe()},

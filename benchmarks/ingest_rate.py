@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
-from netwatch.collector.closer import Closer
-from netwatch.collector.inbox import Inbox
-from netwatch.collector.intake import Intake
-from netwatch.collector.tally import Tally
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.bin_closer import BinCloser
+from netwatch.collector.counters import Counters
+from netwatch.collector.ingest import Ingest
 from netwatch.model.measurement import Batch, Measurement, Observation, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.sqlite import SqliteStore
-from netwatch.wire.envelope import pack_batch
+from netwatch.wire.batch_codec import pack_batch
 from netwatch.wire.topics import batch_topic
 
 AGENTS = 100
@@ -64,12 +64,12 @@ def main() -> None:
     made = messages()
     total = len(made) * ROWS
     with tempfile.TemporaryDirectory() as folder:
-        tally = Tally()
-        inbox = Inbox(Path(folder) / "inbox.sqlite")
+        tally = Counters()
+        inbox = BatchLog(Path(folder) / "inbox.sqlite")
         store = SqliteStore.at(str(Path(folder) / "store"))
-        intake = Intake(inbox, clock=lambda: START + timedelta(hours=1), tally=tally)
+        intake = Ingest(inbox, clock=lambda: START + timedelta(hours=1), tally=tally)
         width = timedelta(minutes=5)
-        closer = Closer(inbox, store, targets=BOOK, width=width, tally=tally)
+        closer = BinCloser(inbox, store, targets=BOOK, width=width, tally=tally)
         since = time.perf_counter()
         for first in range(0, len(made), 100):
             intake.take(made[first : first + 100], closer)

@@ -17,9 +17,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from netwatch.detect.detector import GridDetector
-from netwatch.model.atlas import Atlas
+from netwatch.detect.detector import BayesFilterDetector
 from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.series import SeriesKey
 
 WIDTH = timedelta(minutes=5)
@@ -37,7 +37,7 @@ def make_values(series: int, bins: int) -> "np.ndarray[tuple[int, int], np.dtype
 def judge_all(values: "np.ndarray[tuple[int, int], np.dtype[np.float64]]", least: int) -> float:
     """Return the seconds that judging all bins after the first `least` takes."""
     bins, series = values.shape
-    detector = GridDetector(Atlas(), width=WIDTH, least_history=least * WIDTH)
+    detector = BayesFilterDetector(EntityTree(), width=WIDTH, least_history=least * WIDTH)
     keys = [SeriesKey("probing", Entity(EntityKind.ASN, str(one + 1))) for one in range(series)]
     detector.admit(keys, START)
     none = np.full(series, np.nan)

@@ -91,7 +91,7 @@ def embedded(folder: Path, now: datetime, area: dict[str, str]) -> StoreEngine:
 
 def influx(address: str, folder: Path) -> StoreEngine:
     """Return the InfluxDB at `address`, which keeps its files in `folder`."""
-    from netwatch.store.influx import InfluxStore  # noqa: PLC0415 - an extra of its own
+    from netwatch.store.influx.store import InfluxStore  # noqa: PLC0415 - an extra of its own
 
     return StoreEngine("influxdb", InfluxStore.at(address), lambda: tree_size(folder))
 

@@ -20,9 +20,9 @@ from rigs import Rig, two_listeners
 from servers import mosquitto, until
 from walls import Wall, wall
 
-from netwatch.agent.spool import Spool
-from netwatch.agent.uplink import Uplink
-from netwatch.wire.drain import Drain
+from netwatch.agent.spool.spool import Spool
+from netwatch.agent.uplink.uplink import Uplink
+from netwatch.wire.rate_advice import RateAdvice
 
 BATCHES, ROWS = 60, 60
 """An hour of one measurement a second, sealed once a minute."""
@@ -66,7 +66,7 @@ async def recover(rig: Rig, between: Wall, spool: Spool, uplink: Uplink) -> floa
 async def measure_recovery(spread: float, told: str) -> None:
     """Cut and return a number of times, and tell how long the present stayed unknown."""
     with TemporaryDirectory() as folder, mosquitto(Path(folder)) as port:
-        rig = Rig(Path(folder), port, pace=PACE, drain=Drain(1e6, spread * PACE / USUAL, 1))
+        rig = Rig(Path(folder), port, pace=PACE, drain=RateAdvice(1e6, spread * PACE / USUAL, 1))
         with rig.spool() as spool:
             async with rig.collector(), wall(port) as between:
                 way = rig.ways(f"mqtt://127.0.0.1:{between.port}")

@@ -1,6 +1,6 @@
 """`python -m netwatch` is the command `netwatch`."""
 
-from netwatch.cli.start import run
+from netwatch.cli.entrypoint import run
 
 if __name__ == "__main__":
     run()

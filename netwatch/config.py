@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from netwatch.model.entity import Entity, EntityKind, Place
+from netwatch.model.entity import Entity, EntityInfo, EntityKind
 from netwatch.model.errors import ConfigError, InputError
 from netwatch.model.measurement import Target
 
@@ -227,13 +227,13 @@ class Config(_Section, frozen=True):
     target: tuple[Target, ...] = ()
     place: tuple[PlaceConfig, ...] = ()
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[EntityInfo]:
         """Return the `[[place]]` rows as places.
 
         Raises:
             InputError: an entity is not of the form `kind:code`, or stands twice.
         """
-        found: dict[Entity, Place] = {}
+        found: dict[Entity, EntityInfo] = {}
         for number, row in enumerate(self.place):
             try:
                 place = _place(row)
@@ -245,7 +245,7 @@ class Config(_Section, frozen=True):
         return list(found.values())
 
 
-def _place(row: PlaceConfig) -> Place:
+def _place(row: PlaceConfig) -> EntityInfo:
     """Return one `[[place]]` row as a place; ValueError for what cannot be."""
     if not isfinite(row.weight):
         raise ValueError("weight: must be a finite number")
@@ -254,7 +254,7 @@ def _place(row: PlaceConfig) -> Place:
             ZoneInfo(row.zone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError(f"zone: {row.zone!r} is no IANA time zone") from error
-    return Place(
+    return EntityInfo(
         entity=Entity.parse(row.entity),
         name=row.name,
         parent=Entity.parse(row.parent) if row.parent else None,

@@ -16,14 +16,13 @@ from netwatch.model.measurement import Observation, Target
 from netwatch.model.series import Bin, Level, SeriesKey
 
 __all__ = [
+    "BinColumns",
     "Channel",
     "Checkpoint",
     "Clock",
-    "Columns",
     "Delivery",
     "Detector",
     "Ledger",
-    "Link",
     "Message",
     "Outbox",
     "OutboxEntry",
@@ -31,6 +30,7 @@ __all__ = [
     "Probe",
     "SeriesStore",
     "Source",
+    "Transport",
 ]
 
 Clock = Callable[[], datetime]
@@ -62,7 +62,7 @@ class Message:
     retained: bool = False
 
 
-class Link(Protocol):
+class Transport(Protocol):
     """A connection to a broker; use it as an async context manager.
 
     Guarantee: a message that `publish` returned for reached the broker, not necessarily
@@ -96,7 +96,7 @@ class Link(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class BinColumns:
     """Bins as columns of one length, for reading millions without an object a bin.
 
     The views are flat and read-only; `numpy.asarray` takes them up without a copy.
@@ -143,7 +143,7 @@ class SeriesStore(Protocol):
 
     def read_columns(
         self, start: datetime, end: datetime, *, series: Collection[SeriesKey] | None = None
-    ) -> Columns:
+    ) -> BinColumns:
         """Return the bins of `read_bins` as columns, of some series or of all, in any order."""
 
     def closed_until(self) -> datetime | None:

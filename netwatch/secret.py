@@ -4,10 +4,10 @@ import os
 
 from netwatch.model.errors import ConfigError
 
-__all__ = ["read_secret"]
+__all__ = ["resolve_secret"]
 
 
-def read_secret(text: str, *, key: str) -> str:
+def resolve_secret(text: str, *, key: str) -> str:
     """Return a secret: `text` itself, or of `$NAME` what that environment variable holds.
 
     Args:

@@ -6,9 +6,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from netwatch.model.atlas import Atlas
-from netwatch.model.entity import Entity, Place
-from netwatch.model.incident import Child, Incident, IncidentState, Percent, Post, Reason
+from netwatch.model.entity import Entity, EntityInfo
+from netwatch.model.entity_tree import EntityTree
+from netwatch.model.incident import (
+    AffectedEntity,
+    Incident,
+    IncidentState,
+    Percent,
+    Post,
+    RevisionReason,
+)
 
 IRAN = Entity.parse("country:IR")
 TEHRAN = Entity.parse("region:IR-23")
@@ -27,7 +34,7 @@ def make_incident() -> Callable[..., Incident]:
         id="NW-IR-2019-0042",
         revision=1,
         state=IncidentState.CONFIRMED,
-        reason=Reason.CONFIRMED,
+        reason=RevisionReason.CONFIRMED,
         entity=IRAN,
         started_at=at(16, 16),
         started_low=at(16, 15),
@@ -42,7 +49,7 @@ def make_incident() -> Callable[..., Incident]:
         progressive_hours=12,
         affected=11,
         measured=12,
-        children=(Child(Entity.parse("asn:44244"), at(16, 16), None, 3.0),),
+        children=(AffectedEntity(Entity.parse("asn:44244"), at(16, 16), None, 3.0),),
         signals=(("reachability", True), ("bgp", None)),
         evidence=3,
         baseline="hour of week, frozen 2019-11-16T15:30Z",
@@ -76,12 +83,12 @@ def make_post() -> Callable[..., Post]:
 
 
 @pytest.fixture
-def iran() -> Atlas:
+def iran() -> EntityTree:
     """Iran with one region and one network."""
-    return Atlas(
+    return EntityTree(
         [
-            Place(IRAN, "Iran", zone="Asia/Tehran"),
-            Place(TEHRAN, "Tehran", parent=IRAN, weight=4.0),
-            Place(Entity.parse("asn:44244"), "IranCell", parent=TEHRAN),
+            EntityInfo(IRAN, "Iran", zone="Asia/Tehran"),
+            EntityInfo(TEHRAN, "Tehran", parent=IRAN, weight=4.0),
+            EntityInfo(Entity.parse("asn:44244"), "IranCell", parent=TEHRAN),
         ]
     )

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from netwatch.store.influx_login import Login
+from netwatch.store.influx.dsn import InfluxDsn
 
 __all__ = ["front_of_version_2"]
 
@@ -21,7 +21,7 @@ _ORGANIZATION = "observatory"
 
 
 @contextmanager
-def front_of_version_2(login: Login) -> Iterator[Login]:
+def front_of_version_2(login: InfluxDsn) -> Iterator[InfluxDsn]:
     """Yield a login to the same database through a front that is InfluxDB 2 to us."""
     behind = httpx.Client(
         base_url=login.url, auth=(login.username, login.password), trust_env=False

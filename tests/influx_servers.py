@@ -26,10 +26,10 @@ import httpx
 import pytest
 from servers import free_port, need
 
-from netwatch.store.influx import InfluxStore
-from netwatch.store.influx_dialect import Dialect
-from netwatch.store.influx_login import Login
-from netwatch.store.influx_server import InfluxServer
+from netwatch.store.influx.client import InfluxServer
+from netwatch.store.influx.dsn import InfluxDsn
+from netwatch.store.influx.store import InfluxStore
+from netwatch.store.influx.versions import Dialect
 
 __all__ = [
     "AS_CORE",
@@ -88,10 +88,10 @@ bind-address = "127.0.0.1:{free_port()}"
         )
 
     @property
-    def login(self) -> Login:
+    def login(self) -> InfluxDsn:
         """The administrator, in no database."""
         scheme = "https" if self._tls else "http"
-        return Login(
+        return InfluxDsn(
             f"{scheme}://127.0.0.1:{self.port}",
             database="",
             password="a 'pass\" word",
@@ -150,7 +150,7 @@ def shared_influxd() -> Influxd:
 
 
 @contextmanager
-def fresh_login() -> Iterator[Login]:
+def fresh_login() -> Iterator[InfluxDsn]:
     """Yield a login to an empty database on the shared server, dropped afterwards."""
     server = shared_influxd()
     login = replace(server.login, database=f"netwatch_{os.getpid()}_{next(_NUMBERS)}")
@@ -162,12 +162,12 @@ def fresh_login() -> Iterator[Login]:
 
 
 @contextmanager
-def named_login() -> Iterator[Login]:
+def named_login() -> Iterator[InfluxDsn]:
     """Yield a login to an empty database on the server that the environment names."""
     url = os.environ.get("NETWATCH_TEST_INFLUX_URL")
     if not url:
         pytest.skip("NETWATCH_TEST_INFLUX_URL names no server")
-    login = Login(
+    login = InfluxDsn(
         url,
         database=f"netwatch_{os.getpid()}_{next(_NUMBERS)}",
         username=os.environ.get("NETWATCH_TEST_INFLUX_USER", "netwatch"),
@@ -181,7 +181,9 @@ def named_login() -> Iterator[Login]:
         yield login
 
 
-def open_store(login: Login, *, dialect: Dialect | None = None, page: int = 100_000) -> InfluxStore:
+def open_store(
+    login: InfluxDsn, *, dialect: Dialect | None = None, page: int = 100_000
+) -> InfluxStore:
     """Return a store in the database of `login`."""
     return InfluxStore(InfluxServer(login, patience=_PATIENCE, dialect=dialect), page=page)
 
@@ -219,7 +221,7 @@ def victoria_metrics(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _on_v1(login: Login) -> Iterator[None]:
+def _on_v1(login: InfluxDsn) -> Iterator[None]:
     account = (login.username, login.password)
     with httpx.Client(base_url=login.url, auth=account, trust_env=False) as client:
 
@@ -234,7 +236,7 @@ def _on_v1(login: Login) -> Iterator[None]:
 
 
 @contextmanager
-def _on_v2(login: Login) -> Iterator[None]:
+def _on_v2(login: InfluxDsn) -> Iterator[None]:
     headers = {"Authorization": f"Token {login.password}"}
     with httpx.Client(base_url=login.url, headers=headers, trust_env=False) as client:
         found = client.get("/api/v2/orgs", params={"org": login.organization}).raise_for_status()
@@ -247,7 +249,7 @@ def _on_v2(login: Login) -> Iterator[None]:
 
 
 @contextmanager
-def _on_core(login: Login) -> Iterator[None]:
+def _on_core(login: InfluxDsn) -> Iterator[None]:
     headers, path = {"Authorization": f"Bearer {login.password}"}, "/api/v3/configure/database"
     with httpx.Client(base_url=login.url, headers=headers, trust_env=False) as client:
         client.post(path, json={"db": login.database}).raise_for_status()

@@ -11,12 +11,12 @@ import pytest
 from netwatch.analysis.pipeline import by_interval
 from netwatch.app.observatory import make_pipeline
 from netwatch.config import Config, PublishConfig
-from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Level, SeriesKey
-from netwatch.publish.wording import compose_posts, sentence
-from netwatch.sources.longform import LongForm, make_longform
+from netwatch.publish.posts import compose_posts, sentence
+from netwatch.sources.long_table import LongForm, make_longform
 
 __all__ = ["Course", "data_folder", "longform", "replay"]
 
@@ -66,7 +66,7 @@ class Course:
 
 def replay(figures: LongForm, *, at: Collection[datetime] = ()) -> Course:
     """Replay figures with the rules that a configuration without a word has."""
-    atlas = Atlas(figures.places)
+    atlas = EntityTree(figures.places)
     publish = PublishConfig(channels=("console",))
 
     def compose(incident: Incident) -> list[Post]:

@@ -20,27 +20,27 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from netwatch.agent.identity import Identity
-from netwatch.agent.lives import begin_life
-from netwatch.agent.rungs import Way
-from netwatch.agent.spool import Spool
-from netwatch.agent.uplink import Uplink
+from netwatch.agent.spool.spool import Spool
+from netwatch.agent.uplink.failover import Endpoint
+from netwatch.agent.uplink.session_presence import start_session
+from netwatch.agent.uplink.uplink import Uplink
+from netwatch.aio.executor import SingleThreadExecutor
+from netwatch.aio.tasks import cancel_and_wait
 from netwatch.app.batches import batch_routes
-from netwatch.app.page import serve_quietly
-from netwatch.app.ways import ways_of
-from netwatch.collector.inbox import Inbox
-from netwatch.collector.loop import CollectorParts, run_collector
-from netwatch.collector.mailbox import Mailbox
-from netwatch.collector.tally import Tally
+from netwatch.app.http_server import serve
+from netwatch.app.transports import endpoints
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.counters import Counters
+from netwatch.collector.ingest_queue import IngestQueue
+from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.config import AnalysisConfig, Config, Duration, UplinkConfig
 from netwatch.model.measurement import Measurement, Target, Vantage
-from netwatch.protocols import Link, Message
-from netwatch.signals.attendance import Attendance, AttendanceEvent
+from netwatch.protocols import Message, Transport
+from netwatch.signals.presence.log import AttendanceEvent, PresenceLog
 from netwatch.store.memory import MemoryStore
-from netwatch.together import end_tasks
-from netwatch.wire.drain import Drain
-from netwatch.wire.mqtt import MqttLink, MqttSession
+from netwatch.wire.mqtt import MqttSession, MqttTransport
+from netwatch.wire.rate_advice import RateAdvice
 from netwatch.wire.signing import PRESENCE
-from netwatch.worker import Worker
 
 __all__ = ["Broker", "Rig", "now", "running", "two_listeners"]
 
@@ -58,14 +58,14 @@ async def running(*works: object) -> AsyncIterator[None]:
         for task in tasks:
             assert not task.done(), task.exception()
     finally:
-        await end_tasks(tasks)
+        await cancel_and_wait(tasks)
 
 
 @asynccontextmanager
 async def serving(routes: Sequence[BaseRoute], port: int = 0) -> AsyncIterator[int]:
     """Serve routes as the observatory does; yields the port."""
     listener = socket.create_server(("127.0.0.1", port))
-    async with running(serve_quietly(Starlette(routes=routes), listener)):
+    async with running(serve(Starlette(routes=routes), listener)):
         yield listener.getsockname()[1]
 
 
@@ -85,35 +85,35 @@ class Rig:
     folder: Path
     port: int
     pace: float = 0.1
-    drain: Drain | None = None
+    drain: RateAdvice | None = None
     shared: bool = False
     settle: timedelta = timedelta(seconds=1)
     will_delay: int = 0
     patience: float = 2.0
-    mailbox: Mailbox = field(default_factory=Mailbox)
+    mailbox: IngestQueue = field(default_factory=IngestQueue)
     store: MemoryStore = field(default_factory=MemoryStore)
-    tally: Tally = field(default_factory=Tally)
+    tally: Counters = field(default_factory=Counters)
     agents: dict[str, Identity] = field(default_factory=dict)
     collector_key: Identity = field(default_factory=lambda: Identity(Ed25519PrivateKey.generate()))
     numbers: Iterator[int] = field(default_factory=count)
-    workers: dict[Spool, Worker] = field(default_factory=dict)
+    workers: dict[Spool, SingleThreadExecutor] = field(default_factory=dict)
     since: datetime = datetime(2000, 1, 1, tzinfo=UTC)
     until: datetime = datetime(2100, 1, 1, tzinfo=UTC)
 
-    def connect(self, will: Message | None) -> Link:
-        return MqttLink(
+    def connect(self, will: Message | None) -> Transport:
+        return MqttTransport(
             host="127.0.0.1", port=self.port, username=USERNAME, password=PASSWORD, will=will
         )
 
     @asynccontextmanager
-    async def collector(self, name: str = "collector") -> AsyncIterator[Inbox]:
+    async def collector(self, name: str = "collector") -> AsyncIterator[BatchLog]:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         with (
-            Inbox(folder / "inbox.sqlite") as inbox,
-            Attendance(folder / "presence.sqlite") as attendance,
+            BatchLog(folder / "inbox.sqlite") as inbox,
+            PresenceLog(folder / "presence.sqlite") as attendance,
         ):
-            parts = CollectorParts(
+            parts = CollectorDeps(
                 connect=self.connect,
                 inbox=inbox,
                 store=self.store,
@@ -138,23 +138,23 @@ class Rig:
         async with serving(batch_routes(self.mailbox)) as port:
             yield port
 
-    def ways(self, *urls: str, agent: str = "a1", authority: str = "") -> tuple[Way, ...]:
+    def ways(self, *urls: str, agent: str = "a1", authority: str = "") -> tuple[Endpoint, ...]:
         rungs = tuple(
             UplinkConfig((url,), USERNAME, PASSWORD, authority if "s://" in url else "")
             for url in urls
         )
         base = Config()
         vantage = type(base.vantage)(id=agent, country="XX", asn=64501)
-        return ways_of(
+        return endpoints(
             type(base)(data=str(self.folder / "data"), uplink=rungs, vantage=vantage),
             patience=self.patience,
         )
 
-    def way(self, port: int, agent: str = "a1") -> tuple[Way, ...]:
+    def way(self, port: int, agent: str = "a1") -> tuple[Endpoint, ...]:
         """Return the way through a port to the broker, with the session of an agent."""
 
-        def connect(will: Message | None) -> Link:
-            return MqttLink(
+        def connect(will: Message | None) -> Transport:
+            return MqttTransport(
                 host="127.0.0.1",
                 port=port,
                 username=USERNAME,
@@ -164,7 +164,7 @@ class Rig:
                 timeout=2,
             )
 
-        return (Way("mqtt", "", connect),)
+        return (Endpoint("mqtt", "", connect),)
 
     @contextmanager
     def spool(self, agent: str = "a1") -> Iterator[Spool]:
@@ -176,11 +176,11 @@ class Rig:
 
     @asynccontextmanager
     async def uplink(
-        self, spool: Spool, ways: Sequence[Way], agent: str = "a1"
+        self, spool: Spool, ways: Sequence[Endpoint], agent: str = "a1"
     ) -> AsyncIterator[Uplink]:
         sign: Callable[[bytes], bytes] = partial(self.agents[agent].signer.sign, purpose=PRESENCE)
-        with Worker("test") as worker:
-            life = await worker.do(begin_life, agent, spool, now(), sign)
+        with SingleThreadExecutor("test") as worker:
+            life = await worker.do(start_session, agent, spool, now(), sign)
             made = Uplink(life, ways, spool=spool, worker=worker, pace=self.pace)
             self.workers[spool] = worker
             try:
@@ -206,7 +206,7 @@ class Rig:
         return [one.sequence for one in reversed(spool.newest(batches))]
 
     def events(self, name: str = "collector") -> list[AttendanceEvent]:
-        with Attendance(self.folder / name / "presence.sqlite") as attendance:
+        with PresenceLog(self.folder / name / "presence.sqlite") as attendance:
             return attendance.events(now() - timedelta(hours=1), now() + timedelta(hours=1))
 
     def told(self) -> list[tuple[str, str]]:

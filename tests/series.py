@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from netwatch.detect.detector import GridDetector
-from netwatch.model.atlas import Atlas
-from netwatch.model.entity import Entity, Place
+from netwatch.detect.detector import BayesFilterDetector
+from netwatch.model.entity import Entity, EntityInfo
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.series import Bin, Level, SeriesKey
 
 __all__ = [
@@ -41,15 +41,17 @@ def hours(count: int, *, width: timedelta = HOUR) -> list[datetime]:
     return [START + number * width for number in range(count)]
 
 
-def country_atlas(networks: int = 6) -> Atlas:
+def country_atlas(networks: int = 6) -> EntityTree:
     """Return a country of two regions whose networks weigh the same."""
     regions = [Entity.parse(f"region:XT-{name}") for name in "NS"]
-    return Atlas(
+    return EntityTree(
         [
-            Place(COUNTRY, "Testland"),
-            *(Place(region, f"Region {region.code}", COUNTRY) for region in regions),
+            EntityInfo(COUNTRY, "Testland"),
+            *(EntityInfo(region, f"Region {region.code}", COUNTRY) for region in regions),
             *(
-                Place(Entity.parse(f"asn:{64496 + number}"), f"AS{number}", regions[number % 2])
+                EntityInfo(
+                    Entity.parse(f"asn:{64496 + number}"), f"AS{number}", regions[number % 2]
+                )
                 for number in range(networks)
             ),
         ]
@@ -84,7 +86,7 @@ def network_bins(
 
 
 def run(
-    detector: GridDetector, bins: Bins, *, frozen: Collection[SeriesKey] = ()
+    detector: BayesFilterDetector, bins: Bins, *, frozen: Collection[SeriesKey] = ()
 ) -> list[list[Level]]:
     """Show bins to a detector, one interval after another."""
     return [detector.step(time, row, frozen=frozen) for time, row in bins]

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import httpx
 
-from netwatch.incidents.ledger import SqlLedger
-from netwatch.model.atlas import Atlas
+from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.entity import Entity
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.memory import MemoryStore
 from netwatch.web.server import WebOptions, create_app
@@ -83,7 +83,7 @@ class Site:
     store: MemoryStore
     ledger: SqlLedger
     now: datetime
-    places: Atlas
+    places: EntityTree
     options: WebOptions
     client: httpx.AsyncClient = field(init=False)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from servers import until
 
-from netwatch.agent.loop import AgentParts, run_agent
-from netwatch.agent.spool import Spool
+from netwatch.agent.loop import AgentDeps, run_agent
+from netwatch.agent.spool.spool import Spool
 from netwatch.analysis.loop import Analysis, run_analysis
 from netwatch.app.observatory import make_pipeline
-from netwatch.app.places import make_atlas
-from netwatch.collector.inbox import Inbox
-from netwatch.collector.loop import CollectorParts, run_collector
+from netwatch.app.places import make_entity_tree
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.config import (
     AgentConfig,
     AnalysisConfig,
@@ -25,16 +25,16 @@ from netwatch.config import (
     IncidentConfig,
     PublishConfig,
 )
-from netwatch.incidents.ledger import SqlLedger, ledger_url
-from netwatch.lab.country import Country, make_country
+from netwatch.lab.drill.simulated_country import Country, make_country
+from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.incident import Incident, Post
 from netwatch.model.measurement import Vantage
 from netwatch.protocols import Message
 from netwatch.publish.channels.file import FileChannel
-from netwatch.publish.outbox import OutboxPace, send_due
-from netwatch.publish.wording import compose_posts
+from netwatch.publish.outbox import RetryPolicy, send_due
+from netwatch.publish.posts import compose_posts
 from netwatch.store.memory import MemoryStore
-from netwatch.wire.memory import MemoryBroker, MemoryLink
+from netwatch.wire.memory import MemoryBroker, MemoryTransport
 from netwatch_probes.http import HttpProbe
 from netwatch_probes.tcp import TcpProbe
 
@@ -75,15 +75,15 @@ class Line:
     store: MemoryStore = field(default_factory=MemoryStore)
 
     def __post_init__(self) -> None:
-        self.atlas = make_atlas(self.config)
+        self.atlas = make_entity_tree(self.config)
         self.ledger = SqlLedger(ledger_url(self.folder / "ledger.sqlite"))
 
-    def connect(self, will: Message | None) -> MemoryLink:
-        return MemoryLink(self.broker, will=will)
+    def connect(self, will: Message | None) -> MemoryTransport:
+        return MemoryTransport(self.broker, will=will)
 
     def agent(self, spool: Spool, vantage: Vantage) -> Coroutine[None, None, None]:
         return run_agent(
-            AgentParts(
+            AgentDeps(
                 vantage=vantage,
                 targets=self.config.target,
                 probes={"tcp": TcpProbe(), "http": HttpProbe()},
@@ -94,9 +94,9 @@ class Line:
             )
         )
 
-    def collector(self, inbox: Inbox) -> Coroutine[None, None, None]:
+    def collector(self, inbox: BatchLog) -> Coroutine[None, None, None]:
         return run_collector(
-            CollectorParts(
+            CollectorDeps(
                 connect=self.connect,
                 inbox=inbox,
                 store=self.store,
@@ -129,7 +129,7 @@ class Line:
 
     async def publish(self) -> None:
         channels = {"file": FileChannel(self.folder / "posts")}
-        while await send_due(self.ledger, channels, now, pace=OutboxPace()):
+        while await send_due(self.ledger, channels, now, pace=RetryPolicy()):
             pass
 
 
@@ -141,7 +141,7 @@ async def test_a_cut_country_is_told_and_so_is_its_return(tmp_path: Path) -> Non
         stack.callback(line.ledger.close)
         vantage = Vantage("agent-1", "ZZ", 65001)
         spool = stack.enter_context(Spool(tmp_path / "spool.sqlite", vantage=vantage, born=now()))
-        inbox = stack.enter_context(Inbox(tmp_path / "inbox.sqlite"))
+        inbox = stack.enter_context(BatchLog(tmp_path / "inbox.sqlite"))
         parts = [line.collector(inbox), line.agent(spool, vantage), line.analysis()]
         running = [asyncio.ensure_future(part) for part in parts]
         try:

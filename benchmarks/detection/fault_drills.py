@@ -16,7 +16,7 @@ from benchmarks.detection.population import Population, make_population
 from benchmarks.detection.signals import SIGNALS, Noise
 from benchmarks.detection.truth import Event, Piece
 from benchmarks.detection.world import Plan, World, WorldSize, build_world
-from netwatch.lab.backtest_matching import MERGE_MINUTES, Prediction, predictions_of
+from netwatch.lab.backtest.matching import MERGE_MINUTES, Prediction, predictions_of
 
 __all__ = ["DRILLS", "Drill", "complaints", "make_drill"]
 

@@ -7,7 +7,11 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from benchmarks.detection.panel import Panel, Verdict
-from netwatch.lab.backtest_falls import detections_of_incidents, levels_of_frame, split_by_levels
+from netwatch.lab.backtest.detections import (
+    detections_of_incidents,
+    levels_of_frame,
+    split_by_levels,
+)
 
 __all__ = ["judge_ours"]
 
@@ -18,9 +22,9 @@ def judge_ours(panel: Panel, training_until: datetime) -> dict[str, Verdict]:
     """Return netwatch's verdict.
 
     Raises:
-        ImportError: this netwatch has no `netwatch.lab.backtest.run_backtest`.
+        ImportError: this netwatch has no `netwatch.lab.backtest.runner.run_backtest`.
     """
-    run_backtest: Backtest = importlib.import_module("netwatch.lab.backtest").run_backtest
+    run_backtest: Backtest = importlib.import_module("netwatch.lab.backtest.runner").run_backtest
     levels, incidents = run_backtest(panel.frame(), training_until=training_until)
     detections = detections_of_incidents(incidents, width=timedelta(minutes=panel.width))
     grid = levels_of_frame(levels, panel)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from netwatch.lab.backtest_falls import Detection, Levels
+from netwatch.lab.backtest.detections import Detection, Levels
 
 __all__ = [
     "Detection",

@@ -121,9 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parameters = read_parameters(options.seeds, quick=options.quick)
     options.out.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
-    ours = find_spec("netwatch.lab.backtest") is not None
+    ours = find_spec("netwatch.lab.backtest.runner") is not None
     if not ours:
-        console.print("netwatch.lab.backtest is absent: the baselines alone are judged")
+        console.print("netwatch.lab.backtest.runner is absent: the baselines alone are judged")
     data = options.data or data_folder()
     if data is None:
         console.print("NETWATCH_DATA names no folder: nothing is injected into real series")

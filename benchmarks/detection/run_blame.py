@@ -13,10 +13,10 @@ from rich.table import Table as Printed
 
 from benchmarks.detection.blame import Blame, Table, blame_plainly, score_blame
 from benchmarks.detection.fleet import FleetSize
-from netwatch.signals.blame import assign_blame
-from netwatch.signals.table import Labels, table_from_matrix
+from netwatch.signals.attribution.contingency import VantageTargetLabels, table_from_matrix
+from netwatch.signals.attribution.model import attribute
+from netwatch.signals.attribution.trust import trust_vantages
 from netwatch.signals.throttling import Speeds, judge_speed
-from netwatch.signals.witness import trust_vantages
 
 __all__ = ["blame_with_netwatch", "main"]
 
@@ -26,9 +26,9 @@ _TUNING, _HELD_OUT = (1, 2, 3), (8001, 8002, 8003, 8004, 8005)
 def blame_with_netwatch(table: Table) -> Blame:
     """Return netwatch's blame of one bin."""
     ours = table_from_matrix(
-        table.trials, table.successes, table.network, Labels(controls=table.controls)
+        table.trials, table.successes, table.network, VantageTargetLabels(controls=table.controls)
     )
-    blame = assign_blame(ours)
+    blame = attribute(ours)
     speeds = Speeds(
         1 / table.rate,
         np.ones_like(table.usual_seconds),

@@ -9,7 +9,7 @@ import pandas as pd
 from benchmarks.detection.panel import Floats, Levels, Verdict, scope_of
 from benchmarks.detection.truth import Truth
 from benchmarks.detection.world import World
-from netwatch.lab.backtest_matching import Found, Prediction, match_entity, predictions_of
+from netwatch.lab.backtest.matching import MatchResult, Prediction, match_entity, predictions_of
 
 __all__ = ["LOW", "Outcome", "judge"]
 
@@ -75,7 +75,7 @@ def judge(world: World, verdict: Verdict, *, tier: str = "confirmed") -> Outcome
 
 
 def _truth_rows(
-    world: World, row: int, events: list[Truth], found: Found
+    world: World, row: int, events: list[Truth], found: MatchResult
 ) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     width = world.panel.width
@@ -126,7 +126,7 @@ def _first_deep(levels: Floats, truth: Truth, width: int) -> int:
 
 
 def _alarm_rows(
-    events: list[Truth], faults: list[Truth], found: Found, base: dict[str, object]
+    events: list[Truth], faults: list[Truth], found: MatchResult, base: dict[str, object]
 ) -> list[dict[str, object]]:
     rows = []
     for truth, match in zip(events, found.matches, strict=True):

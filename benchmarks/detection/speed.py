@@ -32,12 +32,12 @@ from rich.table import Table
 
 from benchmarks.detection.signals import Noise
 from benchmarks.detection.world import WorldSize, make_world
-from netwatch.detect.detector import GridDetector
-from netwatch.lab.backtest import Manner, backtest_figures
-from netwatch.model.atlas import Atlas
-from netwatch.model.entity import Entity, EntityKind, Place
+from netwatch.detect.detector import BayesFilterDetector
+from netwatch.lab.backtest.runner import BacktestOptions, backtest_figures
+from netwatch.model.entity import Entity, EntityInfo, EntityKind
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.series import SeriesKey
-from netwatch.sources.longform import LongForm, make_longform
+from netwatch.sources.long_table import LongForm, make_longform
 
 __all__ = ["Row", "main", "make_atlas", "measure"]
 
@@ -58,22 +58,22 @@ class Row:
     note: str = ""
 
 
-def make_atlas(networks: int, regions: int, countries: int) -> tuple[Atlas, list[Entity]]:
+def make_atlas(networks: int, regions: int, countries: int) -> tuple[EntityTree, list[Entity]]:
     """Return an atlas of networks in regions in countries, and the networks."""
     codes = [f"{chr(65 + i // 26 % 26)}{chr(65 + i % 26)}" for i in range(countries)]
     lands = [Entity(EntityKind.COUNTRY, code) for code in codes]
     parts = [Entity(EntityKind.REGION, f"{codes[i % countries]}-{i}") for i in range(regions)]
     leaves = [Entity(EntityKind.ASN, str(i + 1)) for i in range(networks)]
-    places = [Place(land, land.code) for land in lands]
-    places += [Place(part, part.code, lands[i % countries]) for i, part in enumerate(parts)]
-    places += [Place(leaf, leaf.code, parts[i % regions]) for i, leaf in enumerate(leaves)]
-    return Atlas(places), leaves
+    places = [EntityInfo(land, land.code) for land in lands]
+    places += [EntityInfo(part, part.code, lands[i % countries]) for i, part in enumerate(parts)]
+    places += [EntityInfo(leaf, leaf.code, parts[i % regions]) for i, leaf in enumerate(leaves)]
+    return EntityTree(places), leaves
 
 
-def _warm_detector(networks: int, regions: int, countries: int) -> GridDetector:
+def _warm_detector(networks: int, regions: int, countries: int) -> BayesFilterDetector:
     """Return a detector whose series are all old enough to be judged."""
     atlas, leaves = make_atlas(networks, regions, countries)
-    detector = GridDetector(atlas, width=_WIDTH, least_history=_WIDTH * (_WARM - 2))
+    detector = BayesFilterDetector(atlas, width=_WIDTH, least_history=_WIDTH * (_WARM - 2))
     keys = [SeriesKey(signal, leaf) for signal in _SIGNALS for leaf in leaves]
     detector.admit(keys, _START)
     for number in range(_WARM):
@@ -81,7 +81,7 @@ def _warm_detector(networks: int, regions: int, countries: int) -> GridDetector:
     return detector
 
 
-def _step(detector: GridDetector, number: int) -> float:
+def _step(detector: BayesFilterDetector, number: int) -> float:
     """Judge one interval of made-up counts; return the seconds of the judging alone."""
     random = np.random.default_rng(number)
     count = len(detector.rows)
@@ -204,7 +204,7 @@ def _workers(world: tuple[LongForm, datetime]) -> tuple[float, float]:
     def run(workers: int) -> tuple[float, float]:
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         began, lead = time.perf_counter(), time.process_time()
-        manner = Manner(workers=workers, parcel=parcel)
+        manner = BacktestOptions(workers=workers, parcel=parcel)
         backtest_figures(figures, training_until=until, manner=manner)
         clock, lead = time.perf_counter() - began, time.process_time() - lead
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -230,7 +230,7 @@ def _reading(rows: int) -> tuple[float, float]:
                 )
         script = (
             "import sys, time; from pathlib import Path; "
-            "from netwatch.sources.longform import read_longform; "
+            "from netwatch.sources.long_table import read_longform; "
             "t = time.process_time(); read_longform(Path(sys.argv[1])); "
             # The kernel counts the most memory of a process from its own start, not its parent's.
             "most = Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]; "

@@ -18,12 +18,12 @@ from hashlib import blake2b
 from os import urandom
 from pathlib import Path
 
-from netwatch.model.clocks import ClockReading, ClockSource
+from netwatch.model.clock_samples import ClockSample, ClockSource
 from netwatch.protocols import Clock
 
 __all__ = [
+    "DisciplinedClock",
     "KernelClock",
-    "Timekeeper",
     "boot_name",
     "read_kernel_clock",
     "steady_seconds",
@@ -117,7 +117,7 @@ class _Truth:
         return self.error + DRIFT * abs(steady - self.steady)
 
 
-class Timekeeper:
+class DisciplinedClock:
     """A clock for rows that nobody can set, and all that is known of how wrong it is.
 
     Calling it gives the present as rows are dated. It may be read from any thread.
@@ -185,7 +185,7 @@ class Timekeeper:
         best = _best((*self._heard, *self._canary), steady)
         return float("inf") if best is None else best.doubt(steady)
 
-    def read(self) -> ClockReading:
+    def read(self) -> ClockSample:
         """Return what the clocks show, and the best that is known of the truth."""
         wall = (self._wall() - _EPOCH).total_seconds()
         steady = self._steady()
@@ -195,8 +195,8 @@ class Timekeeper:
         shown = min(max(round(wall * 1000), -_FARTHEST), _FARTHEST)
         off = 0 if truth is None else round((steady + truth.offset) * 1000) - shown
         if truth is None or abs(off) > _FARTHEST:
-            return ClockReading(self.boot, round(steady * 1000), shown, synced=synced)
-        return ClockReading(
+            return ClockSample(self.boot, round(steady * 1000), shown, synced=synced)
+        return ClockSample(
             boot=self.boot,
             steady=round(steady * 1000),
             wall=shown,

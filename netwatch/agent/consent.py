@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from netwatch.agent.private import FOLDER_MODE, write_private
-from netwatch.agent.tiers import Agreement
+from netwatch.agent.private_files import FOLDER_MODE, write_private
+from netwatch.agent.target_policy import ConsentScope
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Target
 
@@ -27,7 +27,7 @@ whether the Internet works in your area. `netwatch agent explain` prints that li
 4. In some places measuring networks may be illegal or dangerous. If you are unsure, do not
    run it.
 5. It asks your own router every half minute whether it is there.
-6. An observatory that you enrol with may send a signed list of what to probe, and renew it.
+6. An observatory that you enroll with may send a signed list of what to probe, and renew it.
    By agreeing here you agree to its tier A: infrastructure, such as name servers, asked by
    dns, tcp, tls, http, quic and icmp, and small timed downloads (transfer). Popular sites
    (tier B), sites of a sensitive category (tier C), and any other kind of probe are left
@@ -62,12 +62,14 @@ class Consent:
         written = self._read()
         return written.granted_at if written.granted_version == CONSENT_VERSION else None
 
-    def agreement(self) -> Agreement:
+    def agreement(self) -> ConsentScope:
         """Return what was agreed to beyond the text; nothing where that was not."""
         written = self._read()
         if written.granted_version != CONSENT_VERSION:
-            return Agreement()
-        return Agreement(written.popular, frozenset(written.categories), frozenset(written.kinds))
+            return ConsentScope()
+        return ConsentScope(
+            written.popular, frozenset(written.categories), frozenset(written.kinds)
+        )
 
     def grant(self, now: datetime) -> None:
         """Write down that the present text is agreed to; what went beyond an older one ends."""

@@ -11,21 +11,21 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from netwatch.agent.checkup import Measure, examine_gateway, examine_line
+from netwatch.agent.check_result import CheckResult
 from netwatch.agent.clock import read_kernel_clock
 from netwatch.agent.consent import Consent, needs_consent
-from netwatch.agent.finding import Finding
-from netwatch.agent.gateway import GatewayWatch
+from netwatch.agent.doctor_network import Measure, examine_gateway, examine_line
+from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.identity import read_or_make_identity
-from netwatch.agent.private import FOLDER_MODE, is_open_to_others
-from netwatch.agent.rungs import Way
-from netwatch.agent.spool import SpoolState
+from netwatch.agent.private_files import FOLDER_MODE, is_open_to_others
+from netwatch.agent.spool.spool import SpoolState
 from netwatch.agent.target_list import TargetList
-from netwatch.model.errors import LinkError, NetwatchError
+from netwatch.agent.uplink.failover import Endpoint
+from netwatch.model.errors import NetwatchError, TransportError
 from netwatch.model.measurement import Target
-from netwatch.protocols import Link
+from netwatch.protocols import Transport
 
-__all__ = ["Finding", "Patient", "examine"]
+__all__ = ["CheckResult", "DoctorContext", "examine"]
 
 _LEAST_FREE = 200 * 1024 * 1024
 _FULL = 0.9
@@ -35,7 +35,7 @@ _EXTRAS = {"quic": ("aioquic", "pip install 'netwatch-observatory[quic]'")}
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class DoctorContext:
     """What is examined.
 
     Attributes:
@@ -57,17 +57,17 @@ class Patient:
     vantage: str
     targets: Sequence[Target]
     consent: Consent
-    connect: Callable[[], Link]
+    connect: Callable[[], Transport]
     now: datetime
     measure: Measure | None = None
-    gateway: GatewayWatch | None = None
+    gateway: GatewayMonitor | None = None
     spool: SpoolState | None = None
     listed: TargetList | None = None
     refused: str = ""
-    ways: Sequence[Way] = ()
+    ways: Sequence[Endpoint] = ()
 
 
-async def examine(patient: Patient) -> list[Finding]:
+async def examine(patient: DoctorContext) -> list[CheckResult]:
     """Look at everything; nothing that is found raises.
 
     What can be seen from outside happens only where that was agreed to.
@@ -76,13 +76,13 @@ async def examine(patient: Patient) -> list[Finding]:
     line = await _examine_line(patient)
     if _must_hold_still(patient):
         text = "not looked at: nobody has agreed to it"
-        return [*quick, *line, Finding("broker", well=True, text=text)]
+        return [*quick, *line, CheckResult("broker", well=True, text=text)]
     if len(patient.ways) > 1:
         return [*quick, *line, *await _examine_ways(patient.ways)]
     return [*quick, *line, await _examine_broker(patient.connect)]
 
 
-def _examine_machine(patient: Patient) -> list[Finding]:
+def _examine_machine(patient: DoctorContext) -> list[CheckResult]:
     """Look at what needs no network."""
     return [
         _examine_consent(patient),
@@ -97,13 +97,13 @@ def _examine_machine(patient: Patient) -> list[Finding]:
     ]
 
 
-async def _examine_line(patient: Patient) -> list[Finding]:
+async def _examine_line(patient: DoctorContext) -> list[CheckResult]:
     """Look at gateway and witnesses, where somebody has agreed to be seen doing so."""
     outside = any(needs_consent(target) for target in patient.targets)
     if _must_hold_still(patient):
         text = "not looked at: nobody has agreed to probing yet"
-        return [Finding("line", well=True, text=text)]
-    findings: list[Finding] = []
+        return [CheckResult("line", well=True, text=text)]
+    findings: list[CheckResult] = []
     if outside and patient.gateway is not None:
         findings.append(await examine_gateway(patient.gateway))
     if patient.measure is not None:
@@ -111,27 +111,27 @@ async def _examine_line(patient: Patient) -> list[Finding]:
     return findings
 
 
-def _must_hold_still(patient: Patient) -> bool:
+def _must_hold_still(patient: DoctorContext) -> bool:
     """Tell whether something can be seen from outside and nobody has agreed to it."""
     outside = any(needs_consent(target) for target in patient.targets)
     return outside and patient.consent.granted_at() is None
 
 
-def _examine_consent(patient: Patient) -> Finding:
+def _examine_consent(patient: DoctorContext) -> CheckResult:
     if not any(needs_consent(target) for target in patient.targets):
-        return Finding("consent", well=True, text="nothing outside this machine is probed")
+        return CheckResult("consent", well=True, text="nothing outside this machine is probed")
     granted = patient.consent.granted_at()
     if granted is None:
         text, mend = "not given", "run: netwatch agent consent grant"
-        return Finding("consent", well=False, text=text, mend=mend)
+        return CheckResult("consent", well=False, text=text, mend=mend)
     paused = patient.consent.paused_until(patient.now)
     if paused is not None:
         text, mend = f"paused until {paused:%Y-%m-%d %H:%M} UTC", "run: netwatch agent pause 0s"
-        return Finding("consent", well=False, text=text, mend=mend)
-    return Finding("consent", well=True, text=f"given on {granted:%Y-%m-%d}")
+        return CheckResult("consent", well=False, text=text, mend=mend)
+    return CheckResult("consent", well=True, text=f"given on {granted:%Y-%m-%d}")
 
 
-def _examine_folder(folder: Path) -> Finding:
+def _examine_folder(folder: Path) -> CheckResult:
     try:
         folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         trial = folder / ".trial"
@@ -140,113 +140,113 @@ def _examine_folder(folder: Path) -> Finding:
         free, is_open = shutil.disk_usage(folder).free, is_open_to_others(folder)
     except OSError as error:
         mend = f"let this user write to {folder}, or set `data` to another folder"
-        return Finding("disk", well=False, text=f"{folder}: {error.strerror}", mend=mend)
+        return CheckResult("disk", well=False, text=f"{folder}: {error.strerror}", mend=mend)
     if is_open:
         text, mend = f"others on this machine may look into {folder}", f"run: chmod 700 {folder}"
-        return Finding("disk", well=False, text=text, mend=mend)
+        return CheckResult("disk", well=False, text=text, mend=mend)
     text = f"{free // 2**20} MiB free in {folder}"
     mend = "" if free >= _LEAST_FREE else "make room, or set `agent.spool_bytes` lower"
-    return Finding("disk", well=not mend, text=text, mend=mend)
+    return CheckResult("disk", well=not mend, text=text, mend=mend)
 
 
-def _examine_key(path: Path) -> Finding:
+def _examine_key(path: Path) -> CheckResult:
     try:
         identity = read_or_make_identity(path)
     except NetwatchError as error:
-        return Finding("key", well=False, text=str(error), mend="see the line above")
-    return Finding("key", well=True, text=f"{identity.id} in {path}")
+        return CheckResult("key", well=False, text=str(error), mend="see the line above")
+    return CheckResult("key", well=True, text=f"{identity.id} in {path}")
 
 
-def _examine_spool(spool: SpoolState | None) -> Finding:
+def _examine_spool(spool: SpoolState | None) -> CheckResult:
     if spool is None:
         mend = "stop what holds its file, or see `disk`; a damaged one is set aside by itself"
-        return Finding("spool", well=False, text="cannot be opened", mend=mend)
+        return CheckResult("spool", well=False, text="cannot be opened", mend=mend)
     share = spool.used_bytes / spool.limit_bytes
     text = f"{share:.0%} of {spool.limit_bytes // 2**20} MiB; {spool.waiting} batches wait"
     if share >= _FULL:
         mend = "raise `agent.spool_bytes`, or carry it away: netwatch agent export FILE"
-        return Finding("spool", well=False, text=text, mend=mend)
+        return CheckResult("spool", well=False, text=text, mend=mend)
     if spool.refused:
         mend = "ask the observatory: it would not take them, and they are kept"
-        return Finding("spool", well=False, text=f"{spool.refused} batches refused", mend=mend)
-    return Finding("spool", well=True, text=text)
+        return CheckResult("spool", well=False, text=f"{spool.refused} batches refused", mend=mend)
+    return CheckResult("spool", well=True, text=text)
 
 
-def _examine_clock(now: datetime) -> Finding:
+def _examine_clock(now: datetime) -> CheckResult:
     if now.year < _EARLIEST:
         mend = "set it: timedatectl set-ntp true"
-        return Finding("clock", well=False, text=f"it shows {now:%Y-%m-%d}", mend=mend)
+        return CheckResult("clock", well=False, text=f"it shows {now:%Y-%m-%d}", mend=mend)
     kernel = read_kernel_clock()
     if kernel is None or kernel.synced:
-        return Finding("clock", well=True, text="kept right" if kernel else "not told")
+        return CheckResult("clock", well=True, text="kept right" if kernel else "not told")
     # Times are put right by the collector's answers, so this alone makes nobody ill.
     mend = "for better times: timedatectl set-ntp true"
-    return Finding("clock", well=True, text="nobody keeps it right", mend=mend)
+    return CheckResult("clock", well=True, text="nobody keeps it right", mend=mend)
 
 
-def _examine_list(patient: Patient) -> Finding:
+def _examine_list(patient: DoctorContext) -> CheckResult:
     """Look at how old the observatory's list is; an old one is used all the same."""
     listed = patient.listed
     if listed is None:
-        return Finding("list", well=True, text="none; the configuration's targets are used")
+        return CheckResult("list", well=True, text="none; the configuration's targets are used")
     text = f"version {listed.version}, good until {listed.expires:%Y-%m-%d}"
     if patient.refused:
         mend = "ask the observatory; the list before it stays in use"
-        return Finding("list", well=False, text=f"refused: {patient.refused}", mend=mend)
+        return CheckResult("list", well=False, text=f"refused: {patient.refused}", mend=mend)
     if listed.expires <= patient.now:
         mend = "let the agent reach its observatory, or ask it for a new list; this one stays"
-        return Finding("list", well=False, text=f"{text}: it is old", mend=mend)
-    return Finding("list", well=True, text=text)
+        return CheckResult("list", well=False, text=f"{text}: it is old", mend=mend)
+    return CheckResult("list", well=True, text=text)
 
 
-def _examine_probes(targets: Sequence[Target]) -> Finding:
+def _examine_probes(targets: Sequence[Target]) -> CheckResult:
     """Look for probes that targets ask for and this installation cannot run."""
     asked = {target.probe for target in targets}
     for name, (module, mend) in _EXTRAS.items():
         if name in asked and find_spec(module) is None:
-            return Finding("probes", well=False, text=f"{name} targets do not count", mend=mend)
+            return CheckResult("probes", well=False, text=f"{name} targets do not count", mend=mend)
     if "traceroute" in asked and sys.platform != "linux":
         mend = "leave traceroute targets out; they work on Linux only"
-        return Finding("probes", well=False, text="no traceroute here", mend=mend)
-    return Finding("probes", well=True, text=", ".join(sorted(asked)) or "none asked for")
+        return CheckResult("probes", well=False, text="no traceroute here", mend=mend)
+    return CheckResult("probes", well=True, text=", ".join(sorted(asked)) or "none asked for")
 
 
-def _examine_ipv6() -> Finding:
+def _examine_ipv6() -> CheckResult:
     """Look whether a route leads to the IPv6 Internet; connecting UDP sends nothing."""
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as trial:
             trial.connect(("2001:db8::1", 9))
     except OSError:
-        return Finding("ipv6", well=True, text="none; IPv6 targets do not count")
-    return Finding("ipv6", well=True, text="there is a route")
+        return CheckResult("ipv6", well=True, text="none; IPv6 targets do not count")
+    return CheckResult("ipv6", well=True, text="there is a route")
 
 
-def _examine_icmp() -> Finding:
+def _examine_icmp() -> CheckResult:
     for kind, name in ((socket.SOCK_DGRAM, "unprivileged"), (socket.SOCK_RAW, "raw")):
         try:
             socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP).close()
         except OSError:
             continue
-        return Finding("icmp", well=True, text=name)
+        return CheckResult("icmp", well=True, text=name)
     mend = 'run as root: sysctl -w net.ipv4.ping_group_range="0 2147483647"'
-    return Finding("icmp", well=False, text="not allowed; icmp targets do not count", mend=mend)
+    return CheckResult("icmp", well=False, text="not allowed; icmp targets do not count", mend=mend)
 
 
-async def _examine_ways(ways: Sequence[Way]) -> list[Finding]:
+async def _examine_ways(ways: Sequence[Endpoint]) -> list[CheckResult]:
     """Look at the ladder rung by rung; one way that works is enough to be well."""
     tried = [(way, await _examine_broker(partial(way.connect, None))) for way in ways]
     works = any(found.well for _, found in tried)
     mend = "" if works else "look at [[uplink]] in the configuration; measuring goes on without"
     return [
-        Finding(way.rung, well=works, text=found.text, mend="" if found.well else mend)
+        CheckResult(way.rung, well=works, text=found.text, mend="" if found.well else mend)
         for way, found in tried
     ]
 
 
-async def _examine_broker(connect: Callable[[], Link]) -> Finding:
+async def _examine_broker(connect: Callable[[], Transport]) -> CheckResult:
     try:
         async with connect():
-            return Finding("broker", well=True, text="connected")
-    except LinkError as error:
+            return CheckResult("broker", well=True, text="connected")
+    except TransportError as error:
         mend = "look at [broker] in the configuration; measuring goes on without"
-        return Finding("broker", well=False, text=str(error), mend=mend)
+        return CheckResult("broker", well=False, text=str(error), mend=mend)

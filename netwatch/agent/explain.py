@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from netwatch.agent.daily import MOST_TRACES
-from netwatch.agent.health import rung_of
-from netwatch.agent.politeness import BUDGETS, cost_of, is_here
-from netwatch.agent.tiers import Left, Offered
+from netwatch.agent.health.health import tier_of
+from netwatch.agent.measure.budget import MOST_TRACES
+from netwatch.agent.measure.rate_limits import BUDGETS, cost_of, is_loopback
+from netwatch.agent.target_policy import ListedTarget, SkippedTarget
 from netwatch.config import AgentConfig
-from netwatch.model.clocks import ClockReading, ClockSource, Timeline
+from netwatch.model.clock_samples import ClockSample, ClockSegment, ClockSource
 from netwatch.model.measurement import Batch, Measurement, Observation, Target, Vantage
-from netwatch.wire.envelope import pack_batch, unpack_batch
+from netwatch.wire.batch_codec import pack_batch, unpack_batch
 
-__all__ = ["Contact", "Example", "Explained", "Explanation", "LeftOut", "explain"]
+__all__ = ["Endpoint", "Example", "Explained", "Explanation", "SkippedSummary", "explain"]
 
 _DAY = timedelta(days=1)
 _SENT_BYTES, _BATCH_BYTES = 11, 330
@@ -48,7 +48,7 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
-class Contact:
+class Endpoint:
     """Somebody that this machine contacts beside its targets.
 
     Attributes:
@@ -63,7 +63,7 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class SkippedSummary:
     """A target of the list that is not probed, and why not."""
 
     target: str
@@ -107,13 +107,13 @@ class Explanation:
     """
 
     targets: tuple[Explained, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[SkippedSummary, ...]
     bytes_a_day: int
     sent_bytes_a_day: int
     budget_bytes: int
     sends: tuple[str, ...]
     example: Example
-    contacts: tuple[Contact, ...] = ()
+    contacts: tuple[Endpoint, ...] = ()
     also: tuple[str, ...] = ()
     never_sends: tuple[str, ...] = (
         "your name",
@@ -128,8 +128,8 @@ def explain(
     targets: Sequence[Target],
     config: AgentConfig,
     *,
-    listed: Collection[Offered] = (),
-    left: Collection[Left] = (),
+    listed: Collection[ListedTarget] = (),
+    left: Collection[SkippedTarget] = (),
 ) -> Explanation:
     """Return what an agent of this configuration will do.
 
@@ -151,7 +151,9 @@ def explain(
     return Explanation(
         targets=tuple(rows),
         left_out=tuple(
-            LeftOut(one.offered.target.id, one.offered.target.host, one.offered.tier, one.reason)
+            SkippedSummary(
+                one.offered.target.id, one.offered.target.host, one.offered.tier, one.reason
+            )
             for one in left
         ),
         bytes_a_day=min(wanted, budget),
@@ -172,7 +174,7 @@ def explain(
 
 def _beside(rows: Sequence[Explained], config: AgentConfig) -> tuple[str, ...]:
     """Return what an agent does beside its targets' rounds."""
-    if all(is_here(Target(row.target, row.probe, row.host)) for row in rows):
+    if all(is_loopback(Target(row.target, row.probe, row.host)) for row in rows):
         return ()
     seconds = config.witness_period.total_seconds()
     told = [
@@ -192,7 +194,7 @@ def _explain_target(
     """Return how often a target is asked, and what that costs."""
     period = config.period
     times = MOST_TRACES if target.probe == "traceroute" else 0
-    if rung_of(target) is not None:
+    if tier_of(target) is not None:
         period = min(period, config.witness_period)
     # Ways are followed when the line changes, and never more often than this.
     times = times or int(_DAY / period)
@@ -222,8 +224,8 @@ def _example(vantage: Vantage, row: Explained | None) -> Example:
         observations=(Observation("connect", "generic_timeout_error", 10.0),),
     )
     wall = int(_ONCE.timestamp() * 1000)
-    line = Timeline(_BOOT, wall - _UPTIME, began=1, rows=_ROWS)
-    reading = ClockReading(_BOOT, _UPTIME, wall, ClockSource.KERNEL, synced=True, error=20)
+    line = ClockSegment(_BOOT, wall - _UPTIME, began=1, rows=_ROWS)
+    reading = ClockSample(_BOOT, _UPTIME, wall, ClockSource.KERNEL, synced=True, error=20)
     batch = Batch(vantage, 1, (made,) * _ROWS, timelines=(line,), readings=(reading,))
     message = pack_batch(batch)
     sent = unpack_batch(message)

@@ -3,8 +3,8 @@
 import time
 from datetime import datetime, timedelta
 
-from netwatch.agent.thinning import NOTE
-from netwatch.model.failure import Scope
+from netwatch.agent.spool.downsample import EVENT_PREFIX
+from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement
 
 __all__ = ["GapWatch", "gap_note", "since_mark", "suspended_seconds", "write_mark"]
@@ -23,11 +23,11 @@ def suspended_seconds() -> float:
 def gap_note(start: datetime, seconds: float) -> Measurement:
     """Return the note that nothing was measured for `seconds` from `start` on."""
     return Measurement(
-        target=f"{NOTE}gap",
+        target=f"{EVENT_PREFIX}gap",
         probe="agent",
         time=start,
         failure="interrupted",
-        scope=Scope.LOCAL.value,
+        scope=FailureScope.LOCAL.value,
         alive=False,
         seconds=seconds,
     )

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from netwatch.agent.private import FOLDER_MODE, is_open_to_others
+from netwatch.agent.private_files import FOLDER_MODE, is_open_to_others
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Batch
-from netwatch.wire.envelope import pack_batch
+from netwatch.wire.batch_codec import pack_batch
 from netwatch.wire.signing import BATCH, Signer
 
 __all__ = ["Identity", "read_or_make_identity"]

@@ -10,28 +10,28 @@ from time import monotonic
 
 import msgspec
 
-from netwatch.agent.asking import Asking
-from netwatch.agent.clock import Timekeeper
+from netwatch.agent.ack_clock import AckClockSync
+from netwatch.agent.clock import DisciplinedClock
 from netwatch.agent.gaps import GapWatch, since_mark, suspended_seconds, write_mark
-from netwatch.agent.gateway import GatewayWatch
-from netwatch.agent.lives import begin_life
-from netwatch.agent.measuring import Measurer
-from netwatch.agent.metrics import SelfMetrics
-from netwatch.agent.pausing import Holder, pause_note, run_unless
-from netwatch.agent.politeness import is_here
-from netwatch.agent.rungs import LinkFactory, Outcome, Way
-from netwatch.agent.spool import Spool
-from netwatch.agent.thinning import NOTE
-from netwatch.agent.uplink import Uplink
+from netwatch.agent.health.gateway import GatewayMonitor
+from netwatch.agent.measure.measure_loop import MeasureLoop
+from netwatch.agent.measure.rate_limits import is_loopback
+from netwatch.agent.pause import PauseReason, pause_event, run_while_not
+from netwatch.agent.process_stats import ProcessStatsCollector
+from netwatch.agent.spool.downsample import EVENT_PREFIX
+from netwatch.agent.spool.spool import Spool
+from netwatch.agent.uplink.failover import Endpoint, LinkFactory, TransportStatus
+from netwatch.agent.uplink.session_presence import start_session
+from netwatch.agent.uplink.uplink import Uplink
+from netwatch.aio.executor import SingleThreadExecutor
+from netwatch.aio.tasks import run_until_first_exits
 from netwatch.config import AgentConfig
 from netwatch.model.errors import StoreError
-from netwatch.model.failure import failure_of
+from netwatch.model.failure import lookup_failure
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.protocols import Clock, Probe
-from netwatch.together import first_end
-from netwatch.worker import Worker
 
-__all__ = ["AgentParts", "run_agent"]
+__all__ = ["AgentDeps", "run_agent"]
 
 _log = logging.getLogger("netwatch.agent.loop")
 _COMMIT = 1.0
@@ -48,7 +48,7 @@ def _never() -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentParts:
+class AgentDeps:
     """Everything an agent is made of.
 
     Attributes:
@@ -76,11 +76,11 @@ class AgentParts:
     clock: Clock
     config: AgentConfig = field(default_factory=AgentConfig)
     paused: Callable[[], bool] = _never
-    holder: Callable[[], Holder] = lambda: Holder.NOBODY
+    holder: Callable[[], PauseReason] = lambda: PauseReason.NOBODY
     offer_list: Callable[[bytes], None] | None = None
-    ways: Sequence[Way] = ()
+    ways: Sequence[Endpoint] = ()
     sign: Callable[[bytes], bytes] = bytes
-    keeper: Timekeeper | None = None
+    keeper: DisciplinedClock | None = None
 
     @property
     def dates(self) -> Clock:
@@ -89,57 +89,59 @@ class AgentParts:
 
     def withdrawn(self) -> bool:
         """Tell whether nothing may go out, not even what was measured before."""
-        return self.paused() and self.holder() is Holder.CONSENT
+        return self.paused() and self.holder() is PauseReason.CONSENT
 
 
-async def run_agent(parts: AgentParts) -> None:
+async def run_agent(parts: AgentDeps) -> None:
     """Measure until cancelled; then write down and seal what is in memory.
 
     Neither a dead network, nor a refusing collector, nor a full disk stops it.
     """
     pace = parts.config.seal.total_seconds()
-    with Worker("spool") as worker:
-        life = await worker.do(begin_life, parts.vantage.id, parts.spool, parts.clock(), parts.sign)
-        ways = parts.ways or (Way("link", "", parts.connect),)
+    with SingleThreadExecutor("spool") as worker:
+        life = await worker.do(
+            start_session, parts.vantage.id, parts.spool, parts.clock(), parts.sign
+        )
+        ways = parts.ways or (Endpoint("link", "", parts.connect),)
         uplink = Uplink(life, ways, spool=parts.spool, worker=worker, pace=pace)
         uplink.offer_list = parts.offer_list
-        measurer = Measurer(
+        measurer = MeasureLoop(
             parts.vantage.id,
             parts.targets,
             probes=parts.probes,
             clock=parts.dates,
             config=parts.config,
             # Whoever probes nothing outside this machine has no line to know about.
-            gateway=None if all(is_here(one) for one in parts.targets) else GatewayWatch(),
+            gateway=None if all(is_loopback(one) for one in parts.targets) else GatewayMonitor(),
         )
         measurer.paused = parts.paused
-        keeper = _Keeper(parts, worker, uplink, measurer)
+        keeper = _SpoolWriter(parts, worker, uplink, measurer)
         uplink.noted = keeper.note_rung
-        uplink.asking = Asking(parts.keeper)
+        uplink.asking = AckClockSync(parts.keeper)
         await keeper.take_up_today()
         try:
-            sending = run_unless(parts.withdrawn, uplink.run)
-            await first_end(measurer.run(keeper.take), keeper.run(pace), sending)
+            sending = run_while_not(parts.withdrawn, uplink.run)
+            await run_until_first_exits(measurer.run(keeper.take), keeper.run(pace), sending)
         finally:
             await keeper.flush(seal=True)
 
 
-class _Keeper:
+class _SpoolWriter:
     """Brings measurements from memory to disk, and wakes the uplink."""
 
     def __init__(
-        self, parts: AgentParts, worker: Worker, uplink: Uplink, measurer: Measurer
+        self, parts: AgentDeps, worker: SingleThreadExecutor, uplink: Uplink, measurer: MeasureLoop
     ) -> None:
         self._spool, self._clock, self._timekeeper = parts.spool, parts.dates, parts.keeper
         self._worker = worker
         self._uplink = uplink
         self._measurer = measurer
         self._gaps = GapWatch(suspended_seconds())
-        self._metrics = SelfMetrics()
+        self._metrics = ProcessStatsCollector()
         self._held: deque[Measurement] = deque(maxlen=_HELD)
         self._ill = False
         self._paused, self._holder = parts.paused, parts.holder
-        self._holds = Holder.NOBODY
+        self._holds = PauseReason.NOBODY
         self._silent: set[str] = set()
 
     def take(self, measurement: Measurement) -> None:
@@ -152,14 +154,14 @@ class _Keeper:
             self._silent.discard(measurement.target)
             self._uplink.hint()
 
-    def note_rung(self, outcome: Outcome) -> None:
+    def note_rung(self, outcome: TransportStatus) -> None:
         """Make a note of how a way to the collector fares, as a record of this line's health."""
         failure, scope = outcome.failure, ""
         if failure is not None:
-            scope = failure_of(failure).scope.value
+            scope = lookup_failure(failure).scope.value
         self._held.append(
             Measurement(
-                target=f"{NOTE}uplink-{outcome.rung}",
+                target=f"{EVENT_PREFIX}uplink-{outcome.rung}",
                 probe="agent",
                 time=self._clock(),
                 failure=failure,
@@ -223,7 +225,7 @@ class _Keeper:
         self._paused()
         if (holder := self._holder()) is not self._holds:
             self._holds = holder
-            self.take(pause_note(holder, self._clock()))
+            self.take(pause_event(holder, self._clock()))
         if self._timekeeper is not None:
             self._measurer.set_clock_flag(self._timekeeper.off())
         elif self._uplink.told is not None:

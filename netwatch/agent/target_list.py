@@ -1,6 +1,6 @@
 """Target lists from an observatory: signed data, never code, and the host's limits win.
 
-A list names targets by tier (`netwatch.agent.tiers`), and may ask all agents to pause. What
+A list names targets by tier (`netwatch.agent.target_policy`), and may ask all agents to pause. What
 of it is wrong makes all of it wrong: a list with one target in a private network was made by
 somebody who means harm, or by mistake.
 """
@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from netwatch.agent.tiers import CATEGORIES, Offered, Tier
+from netwatch.agent.target_policy import CATEGORIES, ConsentTier, ListedTarget
 from netwatch.model.addresses import is_public_address, is_public_name
 from netwatch.model.entity import Entity
 from netwatch.model.errors import InputError
@@ -58,15 +58,15 @@ class TargetList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     pause_until: datetime | None = None
     pause_reason: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
-    def offered(self) -> Iterator[Offered]:
+    def offered(self) -> Iterator[ListedTarget]:
         """Yield every target with its tier."""
         for target in self.targets:
-            yield Offered(target)
+            yield ListedTarget(target)
         for target in self.popular:
-            yield Offered(target, Tier.POPULAR)
+            yield ListedTarget(target, ConsentTier.POPULAR)
         for category, targets in self.sensitive.items():
             for target in targets:
-                yield Offered(target, Tier.SENSITIVE, category)
+                yield ListedTarget(target, ConsentTier.SENSITIVE, category)
 
 
 def sign_targets(listed: TargetList, signer: Signer) -> bytes:

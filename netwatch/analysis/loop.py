@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from time import monotonic
 
-from netwatch.analysis.pipeline import Judgement, Pipeline, by_interval
+from netwatch.analysis.pipeline import Pipeline, PipelineResult, by_interval
 from netwatch.model.errors import InputError, StoreError
 from netwatch.protocols import Checkpoint, Ledger, SeriesStore
 
-__all__ = ["Analysis", "run_analysis", "tell"]
+__all__ = ["Analysis", "log_results", "run_analysis"]
 
 _LOG = logging.getLogger(__name__)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -39,7 +39,7 @@ class Analysis:
             pipeline.load(checkpoint.state)
         self._saved = checkpoint.state if checkpoint else pipeline.save()
 
-    def catch_up(self) -> list[Judgement]:
+    def catch_up(self) -> list[PipelineResult]:
         """Judge the complete bins that were not judged yet, 500 intervals at the most.
 
         Raises:
@@ -52,7 +52,7 @@ class Analysis:
             self._pipeline.load(self._saved)
             raise
 
-    def _catch_up(self) -> list[Judgement]:
+    def _catch_up(self) -> list[PipelineResult]:
         """Judge, and write down what follows."""
         closed = self._store.closed_until()
         if closed is None or (self._until is not None and self._until >= closed):
@@ -70,7 +70,7 @@ class Analysis:
         first = next(iter(self._store.read_bins(_EPOCH, closed)), None)
         return first.time if first else closed
 
-    def _write(self, done: list[Judgement], end: datetime) -> None:
+    def _write(self, done: list[PipelineResult], end: datetime) -> None:
         """Write down what was judged, and that it was."""
         state = self._pipeline.save()
         try:
@@ -93,7 +93,7 @@ async def run_analysis(
     `gauges` is told `detector_seconds`: how long an interval of the newest look took to judge.
     A store or a ledger that is away is waited for; the first failure of a row is logged.
     """
-    failing, done = False, list[Judgement]()
+    failing, done = False, list[PipelineResult]()
     while True:
         try:
             begun = monotonic()
@@ -106,12 +106,12 @@ async def run_analysis(
             failing, done = True, []
         else:
             failing = False
-        tell(done)
+        log_results(done)
         if not done:
             await asyncio.sleep(pause.total_seconds())
 
 
-def tell(done: Iterable[Judgement]) -> None:
+def log_results(done: Iterable[PipelineResult]) -> None:
     """Log what was judged: every revision, and a warning where our own side failed."""
     for step in done:
         if step.notice:

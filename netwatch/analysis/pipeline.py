@@ -7,19 +7,19 @@ from itertools import groupby
 
 import msgspec
 
-from netwatch.analysis.rollcall import Roll
+from netwatch.analysis.mass_disconnect import DisconnectEvidence
 from netwatch.incidents.tracker import Tracker
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Bin, Level
 from netwatch.protocols import Detector
-from netwatch.signals.attendance import AGENTS
+from netwatch.signals.presence.log import AGENTS
 
-__all__ = ["Judgement", "Pipeline", "by_interval"]
+__all__ = ["Pipeline", "PipelineResult", "by_interval"]
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class PipelineResult:
     """What one interval came to; `notice` is for the operator, where our own side failed."""
 
     time: datetime
@@ -45,7 +45,7 @@ class Pipeline:
         tracker: Tracker,
         compose: Callable[[Incident], list[Post]],
         *,
-        roll: Callable[[datetime], Roll] = lambda _: Roll(),
+        roll: Callable[[datetime], DisconnectEvidence] = lambda _: DisconnectEvidence(),
     ) -> None:
         """Judge with `detector`, follow with `tracker`, write posts with `compose`.
 
@@ -56,7 +56,7 @@ class Pipeline:
         self._compose = compose
         self._roll = roll
 
-    def step(self, time: datetime, bins: Sequence[Bin]) -> Judgement:
+    def step(self, time: datetime, bins: Sequence[Bin]) -> PipelineResult:
         """Judge the interval that starts at `time`."""
         roll = self._roll(time)
         if roll.masked:
@@ -67,7 +67,7 @@ class Pipeline:
         )
         revisions = self.tracker.step(levels)
         posts = [post for revision in revisions for post in self._compose(revision)]
-        return Judgement(time, levels, revisions, posts, roll.notice)
+        return PipelineResult(time, levels, revisions, posts, roll.notice)
 
     def save(self) -> bytes:
         """Return the state of all parts."""

@@ -13,15 +13,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from netwatch.app.bodies import read_body
-from netwatch.collector.mailbox import Mailbox
-from netwatch.model.errors import InputError, LinkError
+from netwatch.collector.ingest_queue import IngestQueue
+from netwatch.model.errors import InputError, TransportError
 from netwatch.protocols import Message
-from netwatch.wire.envelope import LARGEST_MESSAGE
+from netwatch.wire.batch_codec import LARGEST_MESSAGE
 from netwatch.wire.https import AGENT_HEADER, BATCHES_PATH, DRAIN_PATH, MEDIA_TYPE, PRESENCE_PATH
 from netwatch.wire.signing import BATCH, PRESENCE, open_signed
 from netwatch.wire.topics import batch_topic, is_agent_id, presence_topic
 
-__all__ = ["RateLimit", "batch_routes"]
+__all__ = ["RequestRateLimit", "batch_routes"]
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _LARGEST_PRESENCE = 1024
@@ -30,7 +30,7 @@ _RATE, _BURST = 32.0, 64.0
 _MOST_KEYS = 10_000
 
 
-class RateLimit:
+class RequestRateLimit:
     """A bucket a key: `burst` at once, then `rate` a second; the longest unseen is forgotten."""
 
     def __init__(self, *, rate: float = _RATE, burst: float = _BURST) -> None:
@@ -49,9 +49,11 @@ class RateLimit:
         return allowed
 
 
-def batch_routes(mailbox: Mailbox, limit: RateLimit | None = None) -> tuple[BaseRoute, ...]:
+def batch_routes(
+    mailbox: IngestQueue, limit: RequestRateLimit | None = None
+) -> tuple[BaseRoute, ...]:
     """Return the routes for batches, presence and the drain rate, which end in `mailbox`."""
-    doors = _Doors(mailbox, limit or RateLimit())
+    doors = IngestEndpoints(mailbox, limit or RequestRateLimit())
     return (
         Route(BATCHES_PATH, doors.batches, methods=["POST"]),
         Route(PRESENCE_PATH, doors.presence, methods=["POST"]),
@@ -59,10 +61,10 @@ def batch_routes(mailbox: Mailbox, limit: RateLimit | None = None) -> tuple[Base
     )
 
 
-class _Doors:
+class IngestEndpoints:
     """The endpoints."""
 
-    def __init__(self, mailbox: Mailbox, limit: RateLimit) -> None:
+    def __init__(self, mailbox: IngestQueue, limit: RequestRateLimit) -> None:
         self._mailbox = mailbox
         self._limit = limit
 
@@ -97,7 +99,7 @@ class _Doors:
             return _refuse(429, "Too many at once.", wait=5)
         try:
             answer = await self._mailbox.deliver(Message(topic(agent), body), within=_ANSWER_WITHIN)
-        except LinkError:
+        except TransportError:
             return _refuse(503, "Nothing can be taken right now.", wait=5)
         if answer is None:
             # A batch that nobody answered for may come again; presence has no answer.

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from netwatch.agent.private import FOLDER_MODE
+from netwatch.agent.private_files import FOLDER_MODE
 from netwatch.config import BrokerConfig, Config
 from netwatch.model.errors import ConfigError
-from netwatch.protocols import Link, Message
-from netwatch.secret import read_secret
-from netwatch.wire.mqtt import MqttLink, MqttSession
+from netwatch.protocols import Message, Transport
+from netwatch.secret import resolve_secret
+from netwatch.wire.mqtt import MqttSession, MqttTransport
 
 __all__ = ["broker_password", "link_factory"]
 
@@ -28,7 +28,7 @@ def broker_password(config: Config) -> str:
         ConfigError: the data folder cannot be written, or that variable is not set.
     """
     if config.broker.password or not config.broker.embedded:
-        return read_secret(config.broker.password, key="broker.password")
+        return resolve_secret(config.broker.password, key="broker.password")
     path = Path(config.data) / _FILE
     try:
         path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
@@ -54,15 +54,15 @@ def _write_secret(path: Path, secret: str) -> None:
 
 def link_factory(
     broker: BrokerConfig, password: str, *, agent: str = ""
-) -> Callable[[Message | None], Link]:
+) -> Callable[[Message | None], Transport]:
     """Return a function that makes a link to the broker, with the given last will.
 
     The links of an `agent` that have a will take up its session, where the broker keeps any;
     the embedded one does not.
     """
 
-    def connect(will: Message | None) -> Link:
-        return MqttLink(
+    def connect(will: Message | None) -> Transport:
+        return MqttTransport(
             host=broker.host,
             port=broker.port,
             username=broker.username,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from netwatch.collector.registry import Registry
 from netwatch.config import Config
-from netwatch.signals.attendance import PRESENCE_FILE, Attendance
-from netwatch.store.influx_health import FleetHealth
+from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
+from netwatch.store.influx.health import FleetHealth
 
 __all__ = ["fleet_health"]
 
@@ -28,7 +28,7 @@ def fleet_health(config: Config, at: datetime) -> list[FleetHealth]:
     if not (folder / PRESENCE_FILE).exists():
         return []
     with ExitStack() as stack:
-        attendance = stack.enter_context(Attendance(folder / PRESENCE_FILE))
+        attendance = stack.enter_context(PresenceLog(folder / PRESENCE_FILE))
         registry = stack.enter_context(Registry(folder / "inbox.sqlite"))
         stays = [stay for stay in attendance.stays(at) if stay.ending != "stop"]
         versions = {one.name: one.software for one in registry.agents(at)}

@@ -9,30 +9,37 @@ from pathlib import Path
 
 from netwatch.agent.identity import read_or_make_identity
 from netwatch.analysis.loop import Analysis, run_analysis
+from netwatch.analysis.mass_disconnect import DisconnectEvidence, MassDisconnectDetector
 from netwatch.analysis.pipeline import Pipeline
-from netwatch.analysis.rollcall import Roll, RollCall
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
-from netwatch.app.live_targets import LiveTargets
-from netwatch.app.places import make_atlas, write_places
-from netwatch.app.stores import open_ledger, open_store
-from netwatch.collector.inbox import Inbox
-from netwatch.collector.loop import CollectorParts, run_collector
-from netwatch.collector.mailbox import Mailbox
-from netwatch.collector.tally import Tally
+from netwatch.app.factories import open_ledger, open_store
+from netwatch.app.places import make_entity_tree, write_places
+from netwatch.app.reloading_targets import ReloadingTargets
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.counters import Counters
+from netwatch.collector.ingest_queue import IngestQueue
+from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.config import CollectorConfig, Config
-from netwatch.detect.detector import GridDetector
-from netwatch.incidents.ledger import SqlLedger
+from netwatch.detect.detector import BayesFilterDetector
 from netwatch.incidents.tracker import Tracker
-from netwatch.model.atlas import Atlas
+from netwatch.ledger.ledger import SqlLedger
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.incident import Incident, Post
 from netwatch.protocols import SeriesStore
-from netwatch.publish.wording import compose_posts
-from netwatch.signals.attendance import PRESENCE_FILE, Attendance
-from netwatch.wire.broker import EmbeddedBroker
-from netwatch.wire.drain import Drain
+from netwatch.publish.posts import compose_posts
+from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
+from netwatch.wire.embedded_broker import EmbeddedBroker
+from netwatch.wire.rate_advice import RateAdvice
 
-__all__ = ["Opened", "make_pipeline", "open_parts", "run_analyze", "run_broker", "run_collect"]
+__all__ = [
+    "ObservatoryContext",
+    "make_pipeline",
+    "open_context",
+    "run_analyze",
+    "run_broker",
+    "run_collect",
+]
 
 _UNLIMITED = 1e6
 """A rate that bounds nobody: agents have bounds of their own."""
@@ -41,41 +48,41 @@ _LOOKS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class ObservatoryContext:
     """What the parts of one process share.
 
     Attributes:
         config: the configuration.
         atlas: its places.
-        store, ledger: opened; `open_parts` closes them.
+        store, ledger: opened; `open_context` closes them.
         tally: what the collector counts, where it runs in this process.
         gauges: the newest figures of the analysis, where it runs in this process.
         mailbox: what doors in this process bring to a collector in this process.
     """
 
     config: Config
-    atlas: Atlas
+    atlas: EntityTree
     store: SeriesStore
     ledger: SqlLedger
-    tally: Tally = field(default_factory=Tally)
+    tally: Counters = field(default_factory=Counters)
     gauges: dict[str, float] = field(default_factory=dict)
-    mailbox: Mailbox = field(default_factory=Mailbox)
+    mailbox: IngestQueue = field(default_factory=IngestQueue)
 
 
 @contextmanager
-def open_parts(config: Config) -> Iterator[Opened]:
+def open_context(config: Config) -> Iterator[ObservatoryContext]:
     """Open the store and the ledger that the configuration names, for as long as the context.
 
     Raises:
         StoreError: one of them cannot be opened.
     """
-    atlas = make_atlas(config)
+    atlas = make_entity_tree(config)
     write_places(Path(config.data), atlas)
     store = open_store(config)
     try:
         ledger = open_ledger(config)
         try:
-            yield Opened(config, atlas, store, ledger)
+            yield ObservatoryContext(config, atlas, store, ledger)
         finally:
             ledger.close()
     finally:
@@ -84,22 +91,22 @@ def open_parts(config: Config) -> Iterator[Opened]:
 
 def make_pipeline(
     config: Config,
-    atlas: Atlas,
+    atlas: EntityTree,
     *,
     width: timedelta,
     compose: Callable[[Incident], list[Post]],
-    roll: Callable[[datetime], Roll] = lambda _: Roll(),
+    roll: Callable[[datetime], DisconnectEvidence] = lambda _: DisconnectEvidence(),
 ) -> Pipeline:
     """Return a pipeline for bins of `width` with the configuration's rules.
 
     `roll` says what agents that vanished together tell of an interval.
     """
-    detector = GridDetector(atlas, width=width, least_history=config.analysis.least_history)
+    detector = BayesFilterDetector(atlas, width=width, least_history=config.analysis.least_history)
     tracker = Tracker(atlas, width=width, rules=config.incidents)
     return Pipeline(detector, tracker, compose, roll=roll)
 
 
-def make_composer(config: Config, atlas: Atlas) -> Callable[[Incident], list[Post]]:
+def make_composer(config: Config, atlas: EntityTree) -> Callable[[Incident], list[Post]]:
     """Return what writes posts about a revision, in the configuration's languages."""
 
     def compose(incident: Incident) -> list[Post]:
@@ -111,21 +118,21 @@ def make_composer(config: Config, atlas: Atlas) -> Callable[[Incident], list[Pos
     return compose
 
 
-async def run_collect(opened: Opened) -> None:
+async def run_collect(opened: ObservatoryContext) -> None:
     """Receive, keep, acknowledge and count, until cancelled."""
     config = opened.config
     password = broker_password(config)
     identity = read_or_make_identity(Path(config.data) / "collector.key")
     with (
-        Inbox(Path(config.data) / "inbox.sqlite") as inbox,
-        Attendance(Path(config.data) / PRESENCE_FILE) as attendance,
+        BatchLog(Path(config.data) / "inbox.sqlite") as inbox,
+        PresenceLog(Path(config.data) / PRESENCE_FILE) as attendance,
     ):
         await run_collector(
-            CollectorParts(
+            CollectorDeps(
                 connect=link_factory(config.broker, password),
                 inbox=inbox,
                 store=opened.store,
-                targets=LiveTargets(config),
+                targets=ReloadingTargets(config),
                 clock=now,
                 config=config.analysis,
                 tally=opened.tally,
@@ -140,25 +147,25 @@ async def run_collect(opened: Opened) -> None:
         )
 
 
-def _drain(config: CollectorConfig) -> Drain | None:
+def _drain(config: CollectorConfig) -> RateAdvice | None:
     """Return what agents are told about how fast to send; None where nothing is configured."""
     if config == CollectorConfig(config.host, config.port, shared=config.shared):
         return None
     milliseconds = int(now().timestamp() * 1000)
-    return Drain(config.rate or _UNLIMITED, config.spread.total_seconds(), milliseconds)
+    return RateAdvice(config.rate or _UNLIMITED, config.spread.total_seconds(), milliseconds)
 
 
-async def run_analyze(opened: Opened) -> None:
+async def run_analyze(opened: ObservatoryContext) -> None:
     """Judge closed bins, follow incidents and write posts, until cancelled."""
     config, width = opened.config, opened.config.analysis.bin
     composer = make_composer(config, opened.atlas)
-    with Attendance(Path(config.data) / PRESENCE_FILE) as attendance:
+    with PresenceLog(Path(config.data) / PRESENCE_FILE) as attendance:
         pipeline = make_pipeline(
             config,
             opened.atlas,
             width=width,
             compose=composer,
-            roll=RollCall(attendance, width=width),
+            roll=MassDisconnectDetector(attendance, width=width),
         )
         analysis = await asyncio.to_thread(
             Analysis, pipeline, opened.store, opened.ledger, width=width

@@ -6,14 +6,14 @@ from pathlib import Path
 import msgspec
 
 from netwatch.config import Config
-from netwatch.model.atlas import Atlas
-from netwatch.model.entity import Entity, EntityKind, Place
+from netwatch.model.entity import Entity, EntityInfo, EntityKind
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.errors import StoreError
 
-__all__ = ["make_atlas", "write_places"]
+__all__ = ["make_entity_tree", "write_places"]
 
 
-def make_atlas(config: Config) -> Atlas:
+def make_entity_tree(config: Config) -> EntityTree:
     """Return the places of `[[place]]`, completed by those that targets name.
 
     A target's ASN belongs to its region, or to its country where it names none; a domain to
@@ -27,9 +27,9 @@ def make_atlas(config: Config) -> Atlas:
         parent: Entity | None = None
         for entity in target.entities():
             if entity not in places:
-                places[entity] = Place(entity, name=_name(entity), parent=parent)
+                places[entity] = EntityInfo(entity, name=_name(entity), parent=parent)
             parent = entity
-    return Atlas(places.values())
+    return EntityTree(places.values())
 
 
 def _name(entity: Entity) -> str:
@@ -37,7 +37,7 @@ def _name(entity: Entity) -> str:
     return f"AS{entity.code}" if entity.kind is EntityKind.ASN else entity.code
 
 
-def write_places(folder: Path, places: Iterable[Place]) -> None:
+def write_places(folder: Path, places: Iterable[EntityInfo]) -> None:
     """Keep `places` beside the data, so that who reads the data knows names and parents.
 
     Raises:

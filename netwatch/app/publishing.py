@@ -5,7 +5,7 @@ from pathlib import Path
 
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
-from netwatch.app.observatory import Opened
+from netwatch.app.observatory import ObservatoryContext
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError
 from netwatch.plugins import load_plugin
@@ -62,6 +62,6 @@ def _publisher(config: Config) -> Publish:
     return publish
 
 
-async def run_publish(opened: Opened) -> None:
+async def run_publish(opened: ObservatoryContext) -> None:
     """Send what the outbox holds, until cancelled."""
     await run_outbox(opened.ledger, make_channels(opened.config), now)

@@ -4,12 +4,12 @@ import asyncio
 import signal
 from collections.abc import Coroutine
 
-from netwatch.together import first_end
+from netwatch.aio.tasks import run_until_first_exits
 
-__all__ = ["run_until_stopped"]
+__all__ = ["run_until_signal"]
 
 
-def run_until_stopped(work: Coroutine[None, None, None]) -> None:
+def run_until_signal(work: Coroutine[None, None, None]) -> None:
     """Run `work` until it ends, or Ctrl-C or SIGTERM cancels it and it has cleaned up."""
     asyncio.run(_run(work))
 
@@ -27,4 +27,4 @@ async def _run(work: Coroutine[None, None, None]) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
-    await first_end(work, wait())
+    await run_until_first_exits(work, wait())

@@ -3,14 +3,20 @@
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 
-from netwatch.app.fleet_lists import run_list_publishing
-from netwatch.app.observatory import Opened, open_parts, run_analyze, run_broker, run_collect
-from netwatch.app.page import run_doors, run_serve
+from netwatch.aio.tasks import run_until_first_exits
+from netwatch.app.http_server import run_agent_api, run_serve
+from netwatch.app.observatory import (
+    ObservatoryContext,
+    open_context,
+    run_analyze,
+    run_broker,
+    run_collect,
+)
 from netwatch.app.publishing import run_publish
-from netwatch.app.upkeep import run_upkeep
+from netwatch.app.store_maintenance import run_upkeep
+from netwatch.app.target_list_publisher import run_list_publishing
 from netwatch.app.vantage import run_vantage
 from netwatch.config import Config
-from netwatch.together import first_end
 
 __all__ = ["run_analyzing", "run_collecting", "run_serving", "run_up"]
 
@@ -22,12 +28,12 @@ async def run_up(config: Config) -> None:
         NetwatchError: a part cannot start; the others are stopped.
     """
     async with AsyncExitStack() as stack:
-        opened = stack.enter_context(open_parts(config))
+        opened = stack.enter_context(open_context(config))
         await stack.enter_async_context(run_broker(config))
-        await first_end(*_parts(opened))
+        await run_until_first_exits(*_parts(opened))
 
 
-def _parts(opened: Opened) -> list[Coroutine[None, None, None]]:
+def _parts(opened: ObservatoryContext) -> list[Coroutine[None, None, None]]:
     """Return what runs side by side; the vantage only where there is something to probe."""
     parts = [run_collect(opened), run_analyze(opened), run_publish(opened), run_serve(opened)]
     parts += [run_upkeep(opened), run_list_publishing(opened.config)]
@@ -36,11 +42,11 @@ def _parts(opened: Opened) -> list[Coroutine[None, None, None]]:
     return parts + _mirror(opened)
 
 
-def _mirror(opened: Opened) -> list[Coroutine[None, None, None]]:
+def _mirror(opened: ObservatoryContext) -> list[Coroutine[None, None, None]]:
     """Return what feeds dashboards, which only InfluxDB has."""
     if opened.config.store.engine != "influx":
         return []
-    from netwatch.app.mirror import run_mirror  # noqa: PLC0415 - an extra of its own
+    from netwatch.app.influx_exporter import run_mirror  # noqa: PLC0415 - an extra of its own
 
     return [run_mirror(opened)]
 
@@ -48,11 +54,11 @@ def _mirror(opened: Opened) -> list[Coroutine[None, None, None]]:
 async def run_collecting(config: Config) -> None:
     """Run the collector alone, and the embedded broker if the configuration wants one."""
     async with AsyncExitStack() as stack:
-        opened = stack.enter_context(open_parts(config))
+        opened = stack.enter_context(open_context(config))
         await stack.enter_async_context(run_broker(config))
-        await first_end(
+        await run_until_first_exits(
             run_collect(opened),
-            run_doors(opened),
+            run_agent_api(opened),
             run_upkeep(opened),
             run_list_publishing(opened.config),
         )
@@ -60,11 +66,11 @@ async def run_collecting(config: Config) -> None:
 
 async def run_analyzing(config: Config) -> None:
     """Run the analysis and the publisher alone."""
-    with open_parts(config) as opened:
-        await first_end(run_analyze(opened), run_publish(opened), *_mirror(opened))
+    with open_context(config) as opened:
+        await run_until_first_exits(run_analyze(opened), run_publish(opened), *_mirror(opened))
 
 
 async def run_serving(config: Config) -> None:
     """Run the page alone."""
-    with open_parts(config) as opened:
+    with open_context(config) as opened:
         await run_serve(opened)

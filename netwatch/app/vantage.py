@@ -9,20 +9,24 @@ from pathlib import Path
 from random import Random
 from typing import cast
 
-from netwatch.agent.canary import watch_canaries
-from netwatch.agent.clock import Timekeeper, boot_name
+from netwatch.agent.check_result import CheckResult
+from netwatch.agent.clock import DisciplinedClock, boot_name
 from netwatch.agent.consent import needs_consent
-from netwatch.agent.doctor import Finding, Patient, examine
-from netwatch.agent.gateway import GatewayWatch
+from netwatch.agent.doctor import DoctorContext, examine
+from netwatch.agent.health.gateway import GatewayMonitor
+from netwatch.agent.http_time import poll_time_sources
 from netwatch.agent.identity import read_or_make_identity
-from netwatch.agent.list_watch import watch_mirror
-from netwatch.agent.loop import AgentParts, run_agent
-from netwatch.agent.pausing import PauseWatch, run_unless
-from netwatch.agent.rungs import Way
-from netwatch.agent.runner import Runner
-from netwatch.agent.spool import Spool, SpoolState
+from netwatch.agent.loop import AgentDeps, run_agent
+from netwatch.agent.measure.probe_runner import ProbeRunner
+from netwatch.agent.pause import PauseWatch, run_while_not
+from netwatch.agent.spool.spool import Spool, SpoolState
+from netwatch.agent.target_list_poll import poll_target_list
+from netwatch.agent.uplink.failover import Endpoint
+from netwatch.aio.tasks import run_until_first_exits
 from netwatch.app.clock import now
-from netwatch.app.home import (
+from netwatch.app.targets import chosen_targets, fetch_list, open_target_list_store, targets_of
+from netwatch.app.transports import endpoints, time_sources
+from netwatch.app.vantage_files import (
     files_of,
     folder_of,
     key_path,
@@ -30,14 +34,11 @@ from netwatch.app.home import (
     open_consent,
     spool_path,
 )
-from netwatch.app.lists import chosen_targets, fetch_list, open_target_book, targets_of
-from netwatch.app.ways import canaries_of, ways_of
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError, NetwatchError
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.plugins import load_plugin
 from netwatch.protocols import Probe
-from netwatch.together import first_end
 from netwatch.wire.signing import PRESENCE
 
 __all__ = [
@@ -90,22 +91,28 @@ async def run_vantage(config: Config, *, with_consent: bool = False) -> None:
     """
     if not targets_of(config) and membership_of(config) is None:
         raise ConfigError("target: there is none, so there is nothing to probe")
-    keeper = Timekeeper(now, boot=boot_name(config.vantage.id))
+    keeper = DisciplinedClock(now, boot=boot_name(config.vantage.id))
     while True:
         await _run_until_changed(config, keeper, with_consent=with_consent)
         if not key_path(config).exists():
             raise ConfigError("what this vantage keeps was erased, so its agent ends")
 
 
-async def _run_until_changed(config: Config, keeper: Timekeeper, *, with_consent: bool) -> None:
+async def _run_until_changed(
+    config: Config, keeper: DisciplinedClock, *, with_consent: bool
+) -> None:
     """Measure and send until there is something else to probe."""
-    targets, book, enrolled = targets_of(config), open_target_book(config), membership_of(config)
+    targets, book, enrolled = (
+        targets_of(config),
+        open_target_list_store(config),
+        membership_of(config),
+    )
     needed = with_consent and _is_seen(config)
     watch = PauseWatch(open_consent(config), clock=now, needed=needed, listed=book.current)
-    news = _News(config, targets)
+    news = TargetChangeWatcher(config, targets)
     identity = read_or_make_identity(key_path(config))
     brokers, url = (enrolled.brokers, enrolled.url) if enrolled else ((), "")
-    ways = ways_of(config, brokers=brokers, url=url)
+    ways = endpoints(config, brokers=brokers, url=url)
 
     def sign(message: bytes) -> bytes:
         # Who was erased says nothing more: an empty message takes the last one off the broker.
@@ -119,7 +126,7 @@ async def _run_until_changed(config: Config, keeper: Timekeeper, *, with_consent
         if enrolled is not None:
             # From here on nobody else's acknowledgement makes us forget anything.
             spool.remember("collector", bytes.fromhex(enrolled.collector))
-        parts = AgentParts(
+        parts = AgentDeps(
             vantage=vantage_of(config),
             targets=targets,
             probes=load_probes(targets),
@@ -134,25 +141,25 @@ async def _run_until_changed(config: Config, keeper: Timekeeper, *, with_consent
             offer_list=hear,
             keeper=keeper,
         )
-        canaries = canaries_of(config, url)
-        ask_time = partial(watch_canaries, keeper, canaries)
-        work = [run_agent(parts), news.wait(), run_unless(watch.withdrawn, ask_time)]
+        canaries = time_sources(config, url)
+        ask_time = partial(poll_time_sources, keeper, canaries)
+        work = [run_agent(parts), news.wait(), run_while_not(watch.withdrawn, ask_time)]
         if enrolled is not None:
             ask = partial(fetch_list, enrolled, book)
-            ask_mirror = partial(watch_mirror, ask, news.tell)
-            work.append(run_unless(watch.withdrawn, ask_mirror))
-        await first_end(*work)
+            ask_mirror = partial(poll_target_list, ask, news.tell)
+            work.append(run_while_not(watch.withdrawn, ask_mirror))
+        await run_until_first_exits(*work)
 
 
-def _ways(config: Config) -> tuple[Way, ...]:
+def _ways(config: Config) -> tuple[Endpoint, ...]:
     """Return the ways to the observatory that was configured, or enrolled with."""
     enrolled = membership_of(config)
     if enrolled is None:
-        return ways_of(config)
-    return ways_of(config, brokers=enrolled.brokers, url=enrolled.url)
+        return endpoints(config)
+    return endpoints(config, brokers=enrolled.brokers, url=enrolled.url)
 
 
-class _News:
+class TargetChangeWatcher:
     """Ends a wait when there is something else to probe than at the start of it."""
 
     def __init__(self, config: Config, targets: tuple[Target, ...]) -> None:
@@ -182,7 +189,7 @@ class _News:
 async def run_once(config: Config) -> list[Measurement]:
     """Measure every target once, keep and send nothing, and return what was seen."""
     targets = targets_of(config)
-    runner = Runner(load_probes(targets), now, config.agent.timeout.total_seconds())
+    runner = ProbeRunner(load_probes(targets), now, config.agent.timeout.total_seconds())
     slots = asyncio.Semaphore(config.agent.concurrency)
 
     async def measure(target: Target) -> Measurement:
@@ -192,13 +199,13 @@ async def run_once(config: Config) -> list[Measurement]:
     return await asyncio.gather(*(measure(target) for target in targets))
 
 
-async def examine_vantage(config: Config) -> list[Finding]:
+async def examine_vantage(config: Config) -> list[CheckResult]:
     """Look for what keeps this vantage from working."""
     ways = _ways(config)
-    targets, book = targets_of(config), open_target_book(config)
-    runner = Runner(load_probes(targets), now, config.agent.timeout.total_seconds())
+    targets, book = targets_of(config), open_target_list_store(config)
+    runner = ProbeRunner(load_probes(targets), now, config.agent.timeout.total_seconds())
     refusal = book.refusal()
-    patient = Patient(
+    patient = DoctorContext(
         folder=folder_of(config),
         vantage=config.vantage.id,
         targets=targets,
@@ -207,7 +214,7 @@ async def examine_vantage(config: Config) -> list[Finding]:
         ways=ways,
         now=now(),
         measure=runner.measure,
-        gateway=GatewayWatch(),
+        gateway=GatewayMonitor(),
         spool=_spool_state(config),
         listed=book.current(),
         refused="" if refusal is None else refusal.reason,

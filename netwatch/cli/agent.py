@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from netwatch.cli import consent, membership
-from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, print_told, say_time
+from netwatch.cli import consent
+from netwatch.cli import enroll as membership
+from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, emit, say_time
 
 __all__ = ["app"]
 
@@ -25,7 +26,7 @@ def run(config: ConfigOption = DEFAULT) -> None:
 
     Example: netwatch agent run --config vantage.toml
     """
-    from netwatch.cli.start import run_agent
+    from netwatch.cli.entrypoint import run_agent
 
     run_agent(config)
 
@@ -50,7 +51,7 @@ def once(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
         f"{one.target:24} {one.probe:9} {one.seconds * 1000:8.1f} ms  {one.failure or 'ok'}"
         for one in measurements
     ]
-    print_told(msgspec.to_builtins(measurements), lines, as_json=as_json)
+    emit(msgspec.to_builtins(measurements), lines, as_json=as_json)
 
 
 @app.command()
@@ -61,12 +62,12 @@ def explain(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None
     """
     import msgspec
 
-    from netwatch.app.contacts import explain_vantage
+    from netwatch.app.endpoints import explain_vantage
     from netwatch.cli.telling import explanation_lines
     from netwatch.config import read_config
 
     told = explain_vantage(read_config(config))
-    print_told(msgspec.to_builtins(told), explanation_lines(told), as_json=as_json)
+    emit(msgspec.to_builtins(told), explanation_lines(told), as_json=as_json)
 
 
 @app.command()
@@ -75,12 +76,12 @@ def status(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
 
     Example: netwatch agent status --json
     """
-    from netwatch.app.standing import vantage_status
+    from netwatch.app.vantage_status import vantage_status
     from netwatch.config import read_config
 
     told = vantage_status(read_config(config))
     lines = [f"{name.replace('_', ' '):20} {_plain(value)}" for name, value in told.items()]
-    print_told(told, lines, as_json=as_json)
+    emit(told, lines, as_json=as_json)
 
 
 @app.command()
@@ -102,7 +103,7 @@ def doctor(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
         lines.append(f"{'well' if one.well else 'ILL ':5} {one.name:8} {one.text}")
         if one.mend:
             lines.append(f"      {'':8} {one.mend}")
-    print_told(msgspec.to_builtins(findings), lines, as_json=as_json)
+    emit(msgspec.to_builtins(findings), lines, as_json=as_json)
     if not all(one.well for one in findings):
         raise typer.Exit(1)
 
@@ -117,8 +118,8 @@ def pause(
 
     Example: netwatch agent pause 2h
     """
-    from netwatch.app.home import open_consent
     from netwatch.app.vantage import present
+    from netwatch.app.vantage_files import open_consent
     from netwatch.config import Duration, read_config
     from netwatch.model.errors import ConfigError
 
@@ -129,7 +130,7 @@ def pause(
     until = present() + duration if duration else None
     open_consent(read_config(config)).pause(until)
     line = f"paused until {until:%Y-%m-%d %H:%M} UTC" if until else "not paused"
-    print_told({"paused_until": say_time(until)}, [line], as_json=as_json)
+    emit({"paused_until": say_time(until)}, [line], as_json=as_json)
 
 
 @app.command()
@@ -148,9 +149,7 @@ def export(
 
     with open_spool(read_config(config)) as spool:
         count = write_export(file, (sealed.payload for sealed in spool.each_waiting(100)))
-    print_told(
-        {"batches": count, "file": str(file)}, [f"{count} batches in {file}"], as_json=as_json
-    )
+    emit({"batches": count, "file": str(file)}, [f"{count} batches in {file}"], as_json=as_json)
 
 
 @app.command("import-receipts")
@@ -165,7 +164,7 @@ def import_receipts(
     """
     import msgspec
 
-    from netwatch.agent.receipts import take_receipts
+    from netwatch.agent.spool.ack_verifier import take_receipts
     from netwatch.app.vantage import open_spool
     from netwatch.config import read_config
     from netwatch.model.errors import InputError
@@ -175,7 +174,7 @@ def import_receipts(
     with open_spool(found) as spool:
         done = take_receipts(read_receipts(file), found.vantage.id, spool)
     lines = [f"{done.forgotten} batches left the spool, {done.refused} were refused"]
-    print_told(msgspec.to_builtins(done), lines, as_json=as_json)
+    emit(msgspec.to_builtins(done), lines, as_json=as_json)
     if done.problem:
         problem = done.problem
         raise InputError(problem if problem.startswith(str(file)) else f"{file}: {problem}")
@@ -192,7 +191,7 @@ def version(as_json: JsonOption = False) -> None:
 
     told = {"version": __version__, "consent_version": CONSENT_VERSION}
     line = f"netwatch {__version__}, consent text {CONSENT_VERSION}"
-    print_told(told, [line], as_json=as_json)
+    emit(told, [line], as_json=as_json)
 
 
 def _plain(value: object) -> str:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netwatch.cli.instants import parse_option
 from netwatch.cli.options import parse_width
+from netwatch.cli.time_parsing import parse_option
 from netwatch.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from netwatch.lab.backtest import Backtest
-    from netwatch.lab.backtest_score import Score
+    from netwatch.lab.backtest.runner import Backtest
+    from netwatch.lab.backtest.score import Score
 
 __all__ = ["app"]
 
@@ -47,28 +47,28 @@ def backtest(
     """
     _require(dask)
     from netwatch.cli.progress import progress_bar
-    from netwatch.lab.backtest import Manner, backtest_figures
-    from netwatch.lab.backtest_output import write_backtest
-    from netwatch.lab.shipped import open_figures
+    from netwatch.lab.backtest.output import write_backtest
+    from netwatch.lab.backtest.runner import BacktestOptions, backtest_figures
+    from netwatch.lab.sample_data.catalog import open_figures
 
     until = parse_option(training_until, "--training-until")
     known = None
     if truth is not None:
-        from netwatch.lab.backtest_truth import read_truth
+        from netwatch.lab.backtest.truth import read_truth
 
         known = read_truth(truth)
     opened = open_figures(figures, width=parse_width(width))
     with progress_bar("Judging", quiet=as_json) as progress:
-        manner = Manner(workers=workers, dask=dask, progress=progress)
+        manner = BacktestOptions(workers=workers, dask=dask, progress=progress)
         found = backtest_figures(opened, training_until=until, manner=manner)
     write_backtest(found.levels, found.incidents, out)
     scores: dict[str, Score] = {}
     if known is not None:
-        from netwatch.lab.backtest_report import write_score
-        from netwatch.lab.backtest_score import score_backtest
-        from netwatch.model.atlas import Atlas
+        from netwatch.lab.backtest.report import write_score
+        from netwatch.lab.backtest.score import score_backtest
+        from netwatch.model.entity_tree import EntityTree
 
-        scores = score_backtest(found, known, Atlas(opened.places))
+        scores = score_backtest(found, known, EntityTree(opened.places))
         write_score(scores, found, known, out)
     sys.stdout.write(_as_json(found, scores) if as_json else _as_text(found, out))
     if scores and not as_json:
@@ -102,7 +102,7 @@ def _print_score(scores: "dict[str, Score]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from netwatch.lab.backtest_report import score_rows
+    from netwatch.lab.backtest.report import score_rows
 
     table = Table("", *scores)
     for name, cells in score_rows(scores):
@@ -112,7 +112,7 @@ def _print_score(scores: "dict[str, Score]") -> None:
 
 def _as_json(found: "Backtest", scores: "dict[str, Score]") -> str:
     """Return what a program reads."""
-    from netwatch.lab.backtest_output import plain_incident
+    from netwatch.lab.backtest.output import plain_incident
 
     body: dict[str, object] = {
         "incidents": [plain_incident(incident) for incident in found.incidents],

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, print_told, say_time
+from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, emit, say_time
 
 if TYPE_CHECKING:
     from netwatch.config import Config
@@ -26,13 +26,13 @@ def show(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
     Example: netwatch agent consent show
     """
     from netwatch.agent.consent import CONSENT_TEXT, CONSENT_VERSION
-    from netwatch.app.home import open_consent
+    from netwatch.app.vantage_files import open_consent
     from netwatch.config import read_config
 
     since = say_time(open_consent(read_config(config)).granted_at())
     told = {"version": CONSENT_VERSION, "text": CONSENT_TEXT, "granted_at": since}
     line = f"Agreed to on {since}." if since else "Nobody has agreed to this yet."
-    print_told(told, [CONSENT_TEXT, line], as_json=as_json)
+    emit(told, [CONSENT_TEXT, line], as_json=as_json)
 
 
 @app.command("grant")
@@ -55,8 +55,8 @@ def grant(
     Example: netwatch agent consent grant --tier B
     """
     from netwatch.agent.consent import CONSENT_VERSION
-    from netwatch.app.home import open_consent
     from netwatch.app.vantage import present
+    from netwatch.app.vantage_files import open_consent
     from netwatch.config import read_config
     from netwatch.model.errors import ConfigError
 
@@ -76,7 +76,7 @@ def grant(
         consent.extend(popular=tier == "B", category=category, kind=kind)
     told = {"granted": CONSENT_VERSION, "tier": tier, "category": category, "kind": kind}
     line = "Thank you. It holds from now on." if more else "Thank you. Nothing runs yet."
-    print_told(told, [line], as_json=as_json)
+    emit(told, [line], as_json=as_json)
 
 
 @app.command("withdraw")
@@ -85,23 +85,23 @@ def withdraw(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> Non
 
     Example: netwatch agent consent withdraw
     """
-    from netwatch.app.home import open_consent
+    from netwatch.app.vantage_files import open_consent
     from netwatch.config import read_config
 
     open_consent(read_config(config)).withdraw()
-    print_told({"granted": None}, ["Withdrawn."], as_json=as_json)
+    emit({"granted": None}, ["Withdrawn."], as_json=as_json)
 
 
 def _check_more(tier: str, category: str, kind: str, *, country: str) -> bool:
     """Tell whether more than the text is agreed to; ConfigError for what cannot be."""
-    from netwatch.agent.tiers import CARE, CATEGORIES
+    from netwatch.agent.target_policy import CATEGORIES, HIGH_RISK_COUNTRIES
     from netwatch.model.errors import ConfigError
 
     if tier not in {"A", "B"}:
         raise ConfigError(f"--tier {tier}: must be A or B; for tier C name a --category")
     if category and category not in CATEGORIES:
         raise ConfigError(f"--category {category}: is none of {' '.join(sorted(CATEGORIES))}")
-    if (tier == "B" or category) and country in CARE:
+    if (tier == "B" or category) and country in HIGH_RISK_COUNTRIES:
         raise ConfigError(f"in {country} infrastructure alone is probed: it may be dangerous")
     if (tier == "B" or category) and not country:
         raise ConfigError('first say under [vantage] which country this is: country = "XX"')
@@ -121,9 +121,9 @@ def _ask_about_text() -> None:
 
 def _ask_about_more(config: "Config", tier: str, category: str) -> None:
     """Show what would be probed besides, and ask; end where that is not agreed to."""
-    from netwatch.app.lists import open_target_book
+    from netwatch.app.targets import open_target_list_store
 
-    listed = open_target_book(config).current()
+    listed = open_target_list_store(config).current()
     hosts = [
         one.target.host
         for one in (listed.offered() if listed else ())

@@ -1,6 +1,6 @@
 """How a drill's outcome is told."""
 
-from netwatch.lab.drill import Outcome
+from netwatch.lab.drill.runner import Outcome
 
 __all__ = ["drill_text"]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, print_told, say_time
+from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, emit, say_time
 from netwatch.config import Duration
 from netwatch.model.errors import ConfigError
 
@@ -34,26 +34,26 @@ def invite(
     length: Annotated[str, typer.Option("--for", help="How long it is good: 12h, 2d.")] = "24h",
     as_json: JsonOption = False,
 ) -> None:
-    """Make a token with which one agent can enrol, once; only its hash is kept.
+    """Make a token with which one agent can enroll, once; only its hash is kept.
 
-    Hand it over by a way that you both trust: who has it can enrol with it.
+    Hand it over by a way that you both trust: who has it can enroll with it.
     Example: netwatch agents invite --country IR
     """
-    from netwatch.app.fleet import fleet_is_public
-    from netwatch.app.fleet import invite as make
-    from netwatch.collector.registry import Bounds
+    from netwatch.app.fleet_admin import fleet_is_public
+    from netwatch.app.fleet_admin import invite as make
+    from netwatch.collector.registry import InvitationScope
     from netwatch.config import read_config
 
     if country and not (len(country) == 2 and country.isascii() and country.isalpha()):
         raise ConfigError(f"--country {country}: must be two letters, such as IR")
-    bounds = Bounds(country.upper(), asn, replaces)
+    bounds = InvitationScope(country.upper(), asn, replaces)
     found = read_config(config)
     token, expires = make(found, bounds, length=_length(length, "--for"))
     lines = [token, f"It is good once, until {expires:%Y-%m-%d %H:%M} UTC. There, run:"]
-    lines += ["  netwatch agent consent grant", f"  netwatch agent enrol {token}"]
+    lines += ["  netwatch agent consent grant", f"  netwatch agent enroll {token}"]
     if not fleet_is_public(found):
         lines.append("It leads to this machine alone: set fleet.url for agents elsewhere.")
-    print_told({"token": token, "expires": say_time(expires)}, lines, as_json=as_json)
+    emit({"token": token, "expires": say_time(expires)}, lines, as_json=as_json)
 
 
 @app.command("list")
@@ -65,7 +65,7 @@ def show(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
     """
     import msgspec
 
-    from netwatch.app.fleet import list_agents
+    from netwatch.app.fleet_admin import list_agents
     from netwatch.config import read_config
 
     agents = list_agents(read_config(config))
@@ -74,7 +74,7 @@ def show(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
         f" {one.enrolled.date() if one.enrolled else '-'!s:10} {one.weight:4.2f} {one.reason}"
         for one in agents
     ]
-    print_told(msgspec.to_builtins(agents), lines or ["No agent yet."], as_json=as_json)
+    emit(msgspec.to_builtins(agents), lines or ["No agent yet."], as_json=as_json)
 
 
 @app.command()
@@ -83,11 +83,11 @@ def retire(name: NameArgument, config: ConfigOption = DEFAULT, as_json: JsonOpti
 
     Example: netwatch agents retire vantage-7
     """
-    from netwatch.app.fleet import retire_agent
+    from netwatch.app.fleet_admin import retire_agent
     from netwatch.config import read_config
 
     retire_agent(read_config(config), name)
-    print_told({"retired": name}, [f"{name} is retired"], as_json=as_json)
+    emit({"retired": name}, [f"{name} is retired"], as_json=as_json)
 
 
 @app.command()
@@ -98,12 +98,12 @@ def release(
 
     Example: netwatch agents release vantage-7
     """
-    from netwatch.app.fleet import count_agent_again
+    from netwatch.app.fleet_admin import release_quarantine
     from netwatch.config import read_config
 
-    count = count_agent_again(read_config(config), name)
+    count = release_quarantine(read_config(config), name)
     line = f"{name}: {count} batches that were set aside count from now on"
-    print_told({"released": name, "batches": count}, [line], as_json=as_json)
+    emit({"released": name, "batches": count}, [line], as_json=as_json)
 
 
 @app.command()
@@ -117,7 +117,7 @@ def erase(
 
     Example: netwatch agents erase vantage-7
     """
-    from netwatch.app.fleet import erase_agent
+    from netwatch.app.fleet_admin import erase_agent
     from netwatch.config import read_config
 
     found = read_config(config)
@@ -125,7 +125,7 @@ def erase(
         typer.confirm(f"Erase every batch of {name}?", abort=True)
     count = erase_agent(found, name)
     told = {"erased": name, "batches": count}
-    print_told(told, [f"{name} and {count} batches are erased"], as_json=as_json)
+    emit(told, [f"{name} and {count} batches are erased"], as_json=as_json)
 
 
 @app.command()
@@ -140,7 +140,7 @@ def publish(
 
     Example: netwatch agents publish targets.toml
     """
-    from netwatch.app.fleet_lists import publish_list
+    from netwatch.app.target_list_publisher import publish_list
     from netwatch.config import read_config
 
     found = read_config(config)
@@ -150,7 +150,7 @@ def publish(
     told = {"version": listed.version, "expires": say_time(listed.expires), "targets": tiers}
     counts = ", ".join(f"{count} of tier {tier}" for tier, count in tiers.items())
     line = f"version {listed.version}: {counts}; it holds until {listed.expires:%Y-%m-%d}"
-    print_told(told, [line], as_json=as_json)
+    emit(told, [line], as_json=as_json)
 
 
 @app.command()
@@ -165,7 +165,7 @@ def pause(
 
     Example: netwatch agents pause 2h --reason "a fault in the list"
     """
-    from netwatch.app.fleet_lists import pause_fleet
+    from netwatch.app.target_list_publisher import pause_fleet
     from netwatch.app.vantage import present
     from netwatch.config import read_config
 
@@ -174,7 +174,7 @@ def pause(
     listed = pause_fleet(read_config(config), until, reason=reason, key=key)
     line = f"agents pause until {until:%Y-%m-%d %H:%M} UTC" if until else "no pause any more"
     told = {"version": listed.version, "pause_until": say_time(until)}
-    print_told(told, [line], as_json=as_json)
+    emit(told, [line], as_json=as_json)
 
 
 def _length(text: str, option: str) -> Duration:

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from netwatch import __version__
-from netwatch.cli import agent, backtest, collecting, observatory
-from netwatch.cli.start import begin_logging, told_in_one_line
+from netwatch.cli import agent, backtest, observatory
+from netwatch.cli import collect as collecting
+from netwatch.cli.entrypoint import begin_logging, one_line_errors
 
 __all__ = ["app", "run"]
 
@@ -59,7 +60,7 @@ def main(
 
 def run() -> None:
     """Run the command line; what netwatch raises on purpose is one line and exit code 2."""
-    with told_in_one_line():
+    with one_line_errors():
         app()
 
 

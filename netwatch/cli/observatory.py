@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from netwatch.cli.instants import parse_option
 from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, parse_width
+from netwatch.cli.time_parsing import parse_option
 from netwatch.config import Config, parse_config, read_config
 from netwatch.model.errors import ConfigError
 
@@ -58,32 +58,32 @@ def up(config: ConfigOption = DEFAULT) -> None:
     Broker, collector, store, analysis, one vantage here, and the page. Example: netwatch up
     """
     loaded = load_config(config)
-    from netwatch.app.run import run_until_stopped
+    from netwatch.app.run import run_until_signal
     from netwatch.app.up import run_up
 
     place = f"http://{loaded.web.host}:{loaded.web.port}"
     sys.stderr.write(f"netwatch is up: {place} (Ctrl-C ends it)\n")
-    run_until_stopped(run_up(loaded))
+    run_until_signal(run_up(loaded))
 
 
 @app.command()
 def analyze(config: ConfigOption = DEFAULT) -> None:
     """Judge what was collected, follow incidents, and send posts."""
     loaded = load_config(config)
-    from netwatch.app.run import run_until_stopped
+    from netwatch.app.run import run_until_signal
     from netwatch.app.up import run_analyzing
 
-    run_until_stopped(run_analyzing(loaded))
+    run_until_signal(run_analyzing(loaded))
 
 
 @app.command()
 def serve(config: ConfigOption = DEFAULT) -> None:
     """Serve the page, which needs no JavaScript, where the table web of the configuration says."""
     loaded = load_config(config)
-    from netwatch.app.run import run_until_stopped
+    from netwatch.app.run import run_until_signal
     from netwatch.app.up import run_serving
 
-    run_until_stopped(run_serving(loaded))
+    run_until_signal(run_serving(loaded))
 
 
 @app.command()
@@ -106,8 +106,8 @@ def replay(
     Example: netwatch replay iran-2019-11 --at 2019-11-17T05:30Z
     """
     from netwatch.cli.progress import progress_bar
-    from netwatch.lab.past import replay_into
-    from netwatch.lab.shipped import figures_source, open_figures
+    from netwatch.lab.replay.replay_to_folder import replay_into
+    from netwatch.lab.sample_data.catalog import figures_source, open_figures
 
     moment = parse_option(at, "--at")
     opened = open_figures(figures, width=parse_width(width))
@@ -143,7 +143,7 @@ def drill(
     import asyncio
 
     from netwatch.cli.drills import drill_text
-    from netwatch.lab.drill import Drill, run_drill
+    from netwatch.lab.drill.runner import Drill, run_drill
 
     def tell(time: datetime, text: str) -> None:
         if not as_json:

@@ -11,7 +11,7 @@ import typer
 from netwatch.config import Duration
 from netwatch.model.errors import InputError
 
-__all__ = ["DEFAULT", "ConfigOption", "JsonOption", "parse_width", "print_told", "say_time"]
+__all__ = ["DEFAULT", "ConfigOption", "JsonOption", "emit", "parse_width", "say_time"]
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration; see `netwatch init`.")
@@ -39,7 +39,7 @@ def parse_width(text: str | None) -> Duration | None:
         raise InputError(f"--bin: {error}") from error
 
 
-def print_told(told: object, lines: list[str], *, as_json: bool) -> None:
+def emit(told: object, lines: list[str], *, as_json: bool) -> None:
     """Print JSON for machines, or lines for people."""
     text = json.dumps(told, default=str, ensure_ascii=False) if as_json else "\n".join(lines)
     sys.stdout.write(text + "\n")

@@ -17,11 +17,11 @@ import typer
 from rich.console import Console
 
 from netwatch.app.clock import now
-from netwatch.cli.instants import parse_instant
-from netwatch.cli.tables import TimelineRow, outages_table, percent_text, timeline_lines
+from netwatch.cli.output import TimelineRow, outages_table, percent_text, timeline_lines
+from netwatch.cli.time_parsing import parse_instant
 from netwatch.config import Config, Duration, read_config
-from netwatch.model.atlas import Atlas
-from netwatch.model.entity import Entity, EntityKind, Place
+from netwatch.model.entity import Entity, EntityInfo, EntityKind
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.errors import InputError, NetwatchError, StoreError
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.protocols import Ledger, SeriesStore
@@ -76,7 +76,7 @@ class Data:
 
     store: SeriesStore
     ledger: Ledger
-    places: Atlas
+    places: EntityTree
 
     def close(self) -> None:
         """Let go of the files."""
@@ -96,8 +96,8 @@ def open_data(directory: Path | None = None, *, config: Path | None = None) -> D
         InputError: `places.json` holds something else.
         ConfigError: the configuration cannot be used.
     """
-    from netwatch.app.places import make_atlas
-    from netwatch.app.stores import open_ledger, open_store
+    from netwatch.app.factories import open_ledger, open_store
+    from netwatch.app.places import make_entity_tree
 
     loaded = read_config(config) if config else Config()
     folder = directory or Path(loaded.data)
@@ -106,7 +106,7 @@ def open_data(directory: Path | None = None, *, config: Path | None = None) -> D
     for name in ("ledger.sqlite", *kept):
         if not (folder / name).is_file():
             raise StoreError(f"{folder / name}: no such file; is --data right?")
-    places = make_atlas(loaded) if config else Atlas(_read_places(folder))
+    places = make_entity_tree(loaded) if config else EntityTree(_read_places(folder))
     store = open_store(loaded)
     try:
         return Data(store=store, ledger=open_ledger(loaded), places=places)
@@ -225,12 +225,12 @@ def plain_end() -> Iterator[None]:
         raise typer.Exit(0) from None
 
 
-def _read_places(directory: Path) -> list[Place]:
+def _read_places(directory: Path) -> list[EntityInfo]:
     path = directory / "places.json"
     if not path.is_file():
         return []
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Place])
+        return msgspec.json.decode(path.read_bytes(), type=list[EntityInfo])
     except (OSError, msgspec.MsgspecError) as error:
         raise InputError(f"{path}: not a list of places: {error}") from error
 
@@ -274,7 +274,7 @@ def _in_time(incident: Incident, first: datetime | None, last: datetime | None) 
     return first is None or incident.ended_at is None or incident.ended_at >= first
 
 
-def _country(incident: Incident, places: Atlas) -> str | None:
+def _country(incident: Incident, places: EntityTree) -> str | None:
     country = places.country(incident.entity)
     return country.code if country else None
 
@@ -283,7 +283,7 @@ def _window(
     opened: Data, entity: Entity, first: datetime | None, last: datetime | None
 ) -> tuple[datetime, datetime]:
     """Return the span to show: what was asked, else the newest two days that have levels."""
-    from netwatch.publish.reading import lead_levels
+    from netwatch.publish.level_queries import lead_levels
 
     closed = opened.store.closed_until() or now()
     until = last or closed
@@ -306,7 +306,7 @@ def _fitting_step(span: timedelta) -> timedelta:
 
 def _parts(opened: Data, entity: Entity, kind: EntityKind) -> list[Entity]:
     """Return the parts of `entity` of one kind: those described, seen or in its incidents."""
-    from netwatch.publish.reading import seen_entities
+    from netwatch.publish.level_queries import seen_entities
 
     places = opened.places
     known = {place.entity for place in places}
@@ -324,9 +324,9 @@ def _parts(opened: Data, entity: Entity, kind: EntityKind) -> list[Entity]:
 def _timeline_row(
     opened: Data, entity: Entity, window: tuple[datetime, datetime], step: timedelta
 ) -> TimelineRow:
-    from netwatch.publish.places import place_name
-    from netwatch.publish.reading import lead_levels, newest_percent
-    from netwatch.publish.traces import resample
+    from netwatch.publish.display_names import place_name
+    from netwatch.publish.level_queries import lead_levels, newest_percent
+    from netwatch.publish.plot_series import resample
 
     levels = lead_levels(opened.store, entity, *window)
     measured = [level for level in levels if level.value is not None]
@@ -339,8 +339,8 @@ def _timeline_row(
     )
 
 
-def _print_objects(incidents: list[Incident], places: Atlas) -> None:
-    from netwatch.publish.record import incident_object
+def _print_objects(incidents: list[Incident], places: EntityTree) -> None:
+    from netwatch.publish.incident_json import incident_object
 
     for incident in incidents:
         sys.stdout.write(f"{json.dumps(incident_object(incident, places), ensure_ascii=False)}\n")
@@ -360,7 +360,7 @@ def _print_series(
         sys.stdout.write(f"{json.dumps(series, ensure_ascii=False)}\n")
 
 
-def _print_table(incidents: list[Incident], places: Atlas, *, plain: bool) -> None:
+def _print_table(incidents: list[Incident], places: EntityTree, *, plain: bool) -> None:
     """Print a table in the terminal's width; where there is none, no cell is cut."""
     width = None if sys.stdout.isatty() else _WIDE
     console = Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)

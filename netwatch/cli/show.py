@@ -27,9 +27,9 @@ def show(
     What is provisional is shown, too: this is for operators. Nothing in it states a cause.
     Example: netwatch outages show NW-IR-2019-0042 --json
     """
-    from netwatch.publish.facts import facts
-    from netwatch.publish.places import full_name
-    from netwatch.publish.record import incident_object
+    from netwatch.publish.display_names import full_name
+    from netwatch.publish.incident_json import incident_object
+    from netwatch.publish.summary import facts
 
     with plain_end():
         with closing(open_data(data, config=config)) as opened:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from netwatch.cli.instants import parse_instant
+from netwatch.cli.time_parsing import parse_instant
 from netwatch.config import Duration
 from netwatch.model.entity import Entity
 from netwatch.model.errors import InputError

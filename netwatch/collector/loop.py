@@ -11,33 +11,33 @@ from datetime import timedelta
 from functools import partial
 from random import Random
 
-from netwatch.collector.closer import Closer
-from netwatch.collector.inbox import Inbox
-from netwatch.collector.intake import Intake
-from netwatch.collector.mailbox import Arrival, Mailbox
-from netwatch.collector.presence import Watcher
-from netwatch.collector.tally import Tally
+from netwatch.aio.backoff import connect_with_backoff
+from netwatch.aio.executor import SingleThreadExecutor
+from netwatch.aio.tasks import run_until_first_exits
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.bin_closer import BinCloser
+from netwatch.collector.counters import Counters
+from netwatch.collector.ingest import Ingest
+from netwatch.collector.ingest_queue import IngestQueue, QueuedMessage
+from netwatch.collector.presence_tracker import PresenceTracker
 from netwatch.config import AnalysisConfig
-from netwatch.model.errors import LinkError, StoreError
+from netwatch.model.errors import StoreError, TransportError
 from netwatch.model.measurement import Target
-from netwatch.protocols import Clock, Link, Message, SeriesStore
-from netwatch.signals.attendance import Attendance, count_agents
-from netwatch.together import first_end
-from netwatch.wire.acknowledgement import Acknowledgement, pack_acknowledgement
-from netwatch.wire.drain import Drain, pack_drain
-from netwatch.wire.session import connect_patiently
+from netwatch.protocols import Clock, Message, SeriesStore, Transport
+from netwatch.signals.presence.log import PresenceLog, count_agents
+from netwatch.wire.ack import Ack, pack_ack
+from netwatch.wire.rate_advice import RateAdvice, pack_rate_advice
 from netwatch.wire.signing import ACKNOWLEDGEMENT, DRAIN, Signer
 from netwatch.wire.topics import (
     ALL_BATCHES,
     ALL_PRESENCE,
     DRAIN_TOPIC,
     SHARED_BATCHES,
-    acknowledgement_topic,
+    ack_topic,
     topic_agent,
 )
-from netwatch.worker import Worker
 
-__all__ = ["CollectorParts", "run_collector"]
+__all__ = ["CollectorDeps", "run_collector"]
 
 _TOGETHER = 256
 """Messages in one transaction."""
@@ -45,7 +45,7 @@ _LONGEST_TICK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class CollectorParts:
+class CollectorDeps:
     """Everything a collector is made of.
 
     Attributes:
@@ -66,35 +66,35 @@ class CollectorParts:
         open_weight: how far agents are believed that never enrolled, 0 to 1.
     """
 
-    connect: Callable[[Message | None], Link]
-    inbox: Inbox
+    connect: Callable[[Message | None], Transport]
+    inbox: BatchLog
     store: SeriesStore
     targets: Mapping[str, Target]
     clock: Clock
     config: AnalysisConfig = field(default_factory=AnalysisConfig)
-    tally: Tally = field(default_factory=Tally)
+    tally: Counters = field(default_factory=Counters)
     signer: Signer | None = None
-    mailbox: Mailbox = field(default_factory=Mailbox)
-    attendance: Attendance | None = None
+    mailbox: IngestQueue = field(default_factory=IngestQueue)
+    attendance: PresenceLog | None = None
     settle: timedelta = timedelta(minutes=3)
-    drain: Drain | None = None
+    drain: RateAdvice | None = None
     broker: str = ""
     shared: bool = False
     open_weight: float = 1.0
 
 
-async def run_collector(parts: CollectorParts) -> None:
+async def run_collector(parts: CollectorDeps) -> None:
     """Collect until cancelled. A dead broker or a full disk is waited out.
 
     An interval is closed `grace` after its end, and not before we have been listening for
     `grace`: after our own absence, agents first send what they kept. While the broker is
     away nothing is closed, since our failure is no outage.
     """
-    with Worker("collector") as worker:
+    with SingleThreadExecutor("collector") as worker:
         collector = _Collector(parts, worker)
         try:
             await collector.open()
-            await first_end(collector.keep(), collector.follow())
+            await run_until_first_exits(collector.keep(), collector.follow())
         finally:
             parts.mailbox.shut()
 
@@ -102,13 +102,13 @@ async def run_collector(parts: CollectorParts) -> None:
 class _Collector:
     """The collector's tasks around one mailbox and one link after another."""
 
-    def __init__(self, parts: CollectorParts, worker: Worker) -> None:
+    def __init__(self, parts: CollectorDeps, worker: SingleThreadExecutor) -> None:
         self._parts = parts
         self._worker = worker
-        self._intake = Intake(parts.inbox, clock=parts.clock, tally=parts.tally)
-        self._closer: Closer | None = None
-        self._watcher: Watcher | None = None
-        self._link: Link | None = None
+        self._intake = Ingest(parts.inbox, clock=parts.clock, tally=parts.tally)
+        self._closer: BinCloser | None = None
+        self._watcher: PresenceTracker | None = None
+        self._link: Transport | None = None
         self._broken = asyncio.Event()
         self._drain = self._say_drain()
         parts.mailbox.drain = self._drain
@@ -126,14 +126,14 @@ class _Collector:
         """Hold a link to the broker, and another when it breaks."""
         pace = min(self._parts.config.grace.total_seconds(), _LONGEST_TICK)
         while True:
-            link = await connect_patiently(
+            link = await connect_with_backoff(
                 lambda: self._parts.connect(None),
                 pace=pace,
                 random=Random(),  # noqa: S311 - jitter
             )
             try:
                 await self._hold(link)
-            except LinkError as error:
+            except TransportError as error:
                 present = await self._watch(lambda watcher: watcher.went_deaf())
                 more = f"; its {present} agents do not count as lost" if present else ""
                 self._parts.tally.complain("link_lost", f"{error}{more}")
@@ -157,7 +157,7 @@ class _Collector:
                 if agent in over_link:
                     await self._tell(agent, message)
 
-    async def _hold(self, link: Link) -> None:
+    async def _hold(self, link: Transport) -> None:
         """Use a link until it breaks.
 
         Raises:
@@ -172,7 +172,7 @@ class _Collector:
                 await link.publish(DRAIN_TOPIC, self._drain, retain=True)
             self._link = link
             await self._watch(lambda watcher: watcher.came_back(self._parts.broker))
-            await first_end(self._listen(link), self._close(), self._broken_off())
+            await run_until_first_exits(self._listen(link), self._close(), self._broken_off())
         finally:
             self._link = None
             await link.__aexit__(None, None, None)
@@ -184,9 +184,9 @@ class _Collector:
             LinkError: it could not.
         """
         await self._broken.wait()
-        raise LinkError("the broker took no more of our answers")
+        raise TransportError("the broker took no more of our answers")
 
-    async def _listen(self, link: Link) -> None:
+    async def _listen(self, link: Transport) -> None:
         """Bring messages from the link to the mailbox; retained batches are old and none."""
         async for message in link.messages():
             if not message.retained or not message.topic.endswith("/b"):
@@ -198,8 +198,8 @@ class _Collector:
         if link is None:
             return
         try:
-            await link.publish(acknowledgement_topic(agent), message)
-        except LinkError:
+            await link.publish(ack_topic(agent), message)
+        except TransportError:
             if link is self._link:
                 self._link = None
                 self._broken.set()
@@ -222,7 +222,7 @@ class _Collector:
             except StoreError as error:
                 self._parts.tally.complain("store", str(error))
 
-    async def _watch(self, call: Callable[[Watcher], int | None]) -> int | None:
+    async def _watch(self, call: Callable[[PresenceTracker], int | None]) -> int | None:
         """Let the watcher do something; its disk may be sick without stopping anything."""
         if self._watcher is None:
             return None
@@ -232,10 +232,10 @@ class _Collector:
             self._parts.tally.complain("presence", str(error))
             return None
 
-    def _open(self) -> Closer:
+    def _open(self) -> BinCloser:
         """Open what reads from disk; blocks."""
         parts = self._parts
-        closer = Closer(
+        closer = BinCloser(
             parts.inbox,
             parts.store,
             targets=parts.targets,
@@ -245,7 +245,7 @@ class _Collector:
         closer.open_weight = parts.open_weight
         if parts.attendance is not None:
             closer.beside = partial(count_agents, parts.attendance)
-            self._watcher = Watcher(
+            self._watcher = PresenceTracker(
                 parts.attendance,
                 register=parts.inbox.identify,
                 clock=parts.clock,
@@ -254,7 +254,7 @@ class _Collector:
             )
         return closer
 
-    def _take(self, arrivals: Sequence[Arrival]) -> dict[str, bytes]:
+    def _take(self, arrivals: Sequence[QueuedMessage]) -> dict[str, bytes]:
         """Keep what arrived and return what to tell whom; blocks."""
         assert self._closer is not None
         messages = [one.message for one in arrivals]
@@ -269,8 +269,8 @@ class _Collector:
                 self._parts.tally.complain("presence", str(error))
         return {answer.agent: self._sign(answer) for answer in answers}
 
-    def _sign(self, answer: Acknowledgement) -> bytes:
-        message = pack_acknowledgement(answer)
+    def _sign(self, answer: Ack) -> bytes:
+        message = pack_ack(answer)
         signer = self._parts.signer
         return message if signer is None else signer.sign(message, ACKNOWLEDGEMENT)
 
@@ -278,6 +278,6 @@ class _Collector:
         """Return what agents are told about how fast to send, signed where we can sign."""
         if self._parts.drain is None:
             return None
-        message = pack_drain(self._parts.drain)
+        message = pack_rate_advice(self._parts.drain)
         signer = self._parts.signer
         return message if signer is None else signer.sign(message, DRAIN)

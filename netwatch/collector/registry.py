@@ -9,13 +9,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
-from netwatch.collector.pins import PINS, read_arrivals
-from netwatch.collector.trust import weigh
-from netwatch.database import Database
+from netwatch.collector.agent_keys import PINS, read_first_seen
+from netwatch.collector.trust_weights import trust_weights
 from netwatch.model.errors import InputError
-from netwatch.wire.enrolment import Request
+from netwatch.storage.sqlite_file import SqliteFile
+from netwatch.wire.enrollment import Request
 
-__all__ = ["Agent", "Bounds", "Registry"]
+__all__ = ["Agent", "InvitationScope", "Registry"]
 
 _AGENTS = """
 SELECT name, coalesce(country, ''), coalesce(network, 0), coalesce(region, ''),
@@ -23,7 +23,7 @@ SELECT name, coalesce(country, ''), coalesce(network, 0), coalesce(region, ''),
 FROM (SELECT id AS name FROM vantage UNION SELECT id FROM agent UNION SELECT id FROM quarantine)
 LEFT JOIN agent ON agent.id = name LEFT JOIN quarantine ON quarantine.id = name ORDER BY name
 """
-_ENROL = "INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, NULL)"
+_ENROLL = "INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, NULL)"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEEP_USED = timedelta(days=30)
 _COUNTED = {"enrolled", "open"}
@@ -32,7 +32,7 @@ _OVERLAP = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class InvitationScope:
     """What an invitation is good for; empty and 0 leave it open.
 
     Attributes:
@@ -56,7 +56,7 @@ class Agent:
         consent, software: version agreed to, and version of the program, when it enrolled.
         enrolled: since when, None for an open one.
         reason: why it is under quarantine.
-        weight: how far it is believed, 0 to 1; see `netwatch.collector.trust`.
+        weight: how far it is believed, 0 to 1; see `netwatch.collector.trust_weights`.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Registry:
     """Invitations and agents. Every method may raise StoreError; then nothing was changed."""
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path, PINS, durable=True)
+        self._database = SqliteFile(path, PINS, durable=True)
         self._file = self._database.connection
 
     def __enter__(self) -> Self:
@@ -85,7 +85,7 @@ class Registry:
         self._database.close()
 
     def invite(
-        self, digest: bytes, bounds: Bounds, *, now: datetime, length: timedelta
+        self, digest: bytes, bounds: InvitationScope, *, now: datetime, length: timedelta
     ) -> datetime:
         """Take note of an invitation by its secret's digest; return when it expires."""
         expires = now + length
@@ -99,8 +99,8 @@ class Registry:
             )
         return expires
 
-    def enrol(self, digest: bytes, request: Request, *, key: bytes, now: datetime) -> None:
-        """Enrol who holds `key` by an invitation, which is used up by it.
+    def enroll(self, digest: bytes, request: Request, *, key: bytes, now: datetime) -> None:
+        """Enroll who holds `key` by an invitation, which is used up by it.
 
         Asking the same again is answered the same and changes nothing: the first answer may be
         lost, or somebody on the way wrote the question down to bring an old key back.
@@ -126,7 +126,7 @@ class Registry:
                 raise InputError(f"this token is for an agent in {place}")
             self._pin(request, key, replaces)
             row = (request.name, request.country, request.network, request.region)
-            self._file.execute(_ENROL, (*row, request.consent, request.software, _number(now)))
+            self._file.execute(_ENROLL, (*row, request.consent, request.software, _number(now)))
             self._file.execute("DELETE FROM erased WHERE digest = ?", (sha256(key).digest(),))
             self._file.execute("UPDATE invitation SET key = ? WHERE digest = ?", (key, digest))
 
@@ -173,9 +173,9 @@ class Registry:
         """Return every agent that has a key here, by name, and how far each is believed now."""
         with self._database.reading():
             found = self._file.execute(_AGENTS).fetchall()
-            arrivals = read_arrivals(self._file)
+            arrivals = read_first_seen(self._file)
         weights: dict[str, float] = {}
-        for (name, _), weight in weigh(arrivals, now, open_weight=open_weight).items():
+        for (name, _), weight in trust_weights(arrivals, now, open_weight=open_weight).items():
             weights[name] = min(weight, weights.get(name, 1.0))
         return [
             replace(agent, weight=weights.get(agent.name, 1.0) * (agent.state in _COUNTED))
@@ -183,7 +183,7 @@ class Registry:
         ]
 
     def _stands(self, request: Request, key: bytes) -> bool:
-        """Tell whether an enrolment is what stands in the tables."""
+        """Tell whether an enrollment is what stands in the tables."""
         query = (
             "SELECT 1 FROM agent JOIN vantage USING (id) WHERE id = ? AND key = ?"
             " AND country = ? AND network = ? AND retired IS NULL"

@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from netwatch.detect.arrays import Bools, Floats
-from netwatch.detect.composite import make_composites
-from netwatch.detect.core import Core, Judged, Look
+from netwatch.arrays import Bools, Floats
+from netwatch.detect.aggregation import make_composites
+from netwatch.detect.common_mode import Groups
 from netwatch.detect.fusion import Fusion
-from netwatch.detect.kin import find_kin
-from netwatch.detect.nuisance import Groups
-from netwatch.detect.restdays import RestDays
-from netwatch.detect.shadow import describe_shadow
+from netwatch.detect.holidays_calendar import HolidayCalendar
+from netwatch.detect.level_shift import describe_level_shift
+from netwatch.detect.row_index import build_row_index
 from netwatch.detect.state import SeriesState
-from netwatch.model.atlas import Atlas
+from netwatch.detect.step import Residuals, StepEngine, StepResult
 from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.series import (
     ACTIVE_SIGNALS,
     FUSED_SIGNAL,
@@ -29,7 +29,7 @@ from netwatch.model.series import (
     SeriesKey,
 )
 
-__all__ = ["DetectorMark", "GridDetector"]
+__all__ = ["BayesFilterDetector", "DetectorMark"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class DetectorMark:
     state: SeriesState
 
 
-class GridDetector:
+class BayesFilterDetector:
     """Reads levels from bins (`netwatch.protocols.Detector`).
 
     Networks are judged against their own ordinary level; wider entities are the weighted mean
@@ -47,12 +47,12 @@ class GridDetector:
     no networks is judged on its own series.
     """
 
-    def __init__(self, atlas: Atlas, *, width: timedelta, least_history: timedelta) -> None:
+    def __init__(self, atlas: EntityTree, *, width: timedelta, least_history: timedelta) -> None:
         """Judge bins of `width`; a series needs `least_history` before it has a level."""
         self._atlas = atlas
         self._width = width
         self._least_history = least_history
-        self._rest_days = RestDays(atlas)
+        self._rest_days = HolidayCalendar(atlas)
         self._networks = {parent: atlas.networks(parent) for parent in atlas.parents()}
         self._core = self._make_core(SeriesState(width=width.total_seconds()))
         self._fused: list[SeriesKey] = []
@@ -113,7 +113,7 @@ class GridDetector:
         totals: Floats,
         *,
         frozen: Collection[SeriesKey] = (),
-    ) -> Judged:
+    ) -> StepResult:
         """Judge one interval given as arrays, a value and a total a row (NaN: no data, no total).
 
         Rows are those of `rows`; `admit` makes them. This is `step` without its objects, for
@@ -122,16 +122,16 @@ class GridDetector:
         held = self._held(frozenset(frozen))
         return self._core.step(time, values, totals, held)
 
-    def look(self, time: datetime, values: Floats, totals: Floats) -> Look:
+    def look(self, time: datetime, values: Floats, totals: Floats) -> Residuals:
         """Compare one interval with what is ordinary: the first half of `judge`.
 
-        Whoever judges countries in different processes puts their `Look.shifts` together,
+        Whoever judges countries in different processes puts their `Residuals.shifts` together,
         over `signals` and `countries`, asks a `NuisanceTest` of all of them which signals are
         at fault, and shows each process its part of the answer: see `decide`.
         """
         return self._core.look(time, values, totals)
 
-    def decide(self, look: Look, faulty: Bools, held: Bools) -> Judged:
+    def decide(self, look: Residuals, faulty: Bools, held: Bools) -> StepResult:
         """Judge what `look` saw: the second half of `judge`.
 
         `faulty` says which of `signals` are at fault in which of `countries`; `held` which
@@ -150,12 +150,12 @@ class GridDetector:
 
     @property
     def signals(self) -> Sequence[str]:
-        """The signals, in the order of the rows of `Look.shifts`."""
+        """The signals, in the order of the rows of `Residuals.shifts`."""
         return self._signals
 
     @property
     def countries(self) -> Sequence[Entity]:
-        """The countries, in the order of the columns of `Look.shifts`."""
+        """The countries, in the order of the columns of `Residuals.shifts`."""
         return self._countries
 
     @property
@@ -168,11 +168,11 @@ class GridDetector:
         """The row of every series."""
         return self._core.state.rows
 
-    def level(self, judged: Judged, row: int, time: datetime) -> Level:
+    def level(self, judged: StepResult, row: int, time: datetime) -> Level:
         """Return one row of what was judged as a level."""
         return self.levels(judged, [row], time)[0]
 
-    def levels(self, judged: Judged, rows: Sequence[int], time: datetime) -> list[Level]:
+    def levels(self, judged: StepResult, rows: Sequence[int], time: datetime) -> list[Level]:
         """Return some rows of what was judged as levels."""
         keys = self._core.state.keys
         said = judged.probability[rows].tolist(), judged.count[rows].tolist()
@@ -180,7 +180,7 @@ class GridDetector:
 
     def _levels(
         self,
-        judged: Judged,
+        judged: StepResult,
         rows: Sequence[int],
         time: datetime,
         *,
@@ -203,11 +203,11 @@ class GridDetector:
 
     @property
     def fused(self) -> Sequence[SeriesKey]:
-        """The series that several signals make together, in the order of `Judged.fused`."""
+        """The series that several signals make together, in the order of `StepResult.fused`."""
         return self._fused
 
     def fused_levels(
-        self, judged: Judged, time: datetime, among: Iterable[int] | None = None
+        self, judged: StepResult, time: datetime, among: Iterable[int] | None = None
     ) -> list[Level]:
         """Return what several signals say together, all of `fused` or the places `among` it."""
         all_rows, keys = judged.fused.rows, self._core.state.keys
@@ -253,9 +253,9 @@ class GridDetector:
             self._mask = np.fromiter((key in frozen for key in keys), bool, len(keys))
         return self._mask
 
-    def _make_core(self, state: SeriesState) -> Core:
+    def _make_core(self, state: SeriesState) -> StepEngine:
         """Return the arithmetic on `state`."""
-        return Core(
+        return StepEngine(
             state,
             width=self._width,
             least_history=self._least_history,
@@ -288,7 +288,7 @@ class GridDetector:
                     if (found := rows.get(SeriesKey(key.signal, entity))) is not None
                 }
                 members.append((row, parts))
-        kin = find_kin(self._core.state.keys, self._atlas, self._networks)
+        kin = build_row_index(self._core.state.keys, self._atlas, self._networks)
         self._core.set_layout(make_composites(members), self._groups(), self._fusion(), kin)
 
     def _fusion(self) -> Fusion:
@@ -331,7 +331,7 @@ class GridDetector:
             np.array(signal, np.intp), np.array(country_number, np.intp), np.array(site, bool)
         )
 
-    def _descriptions(self, rows: Sequence[int], time: datetime, judged: Judged) -> list[str]:
+    def _descriptions(self, rows: Sequence[int], time: datetime, judged: StepResult) -> list[str]:
         """Return what the ordinary levels of rows stand on, and since when they are frozen."""
         state = self._core.state
         days = np.rint(state.baseline.seen[rows] / 24).tolist()
@@ -356,7 +356,7 @@ class GridDetector:
         state = self._core.state
         if not usable:
             return "dead: no answer in ordinary times"
-        text = state.baseline.describe(row) + describe_shadow(state, row, time)
+        text = state.baseline.describe(row) + describe_level_shift(state, row, time)
         since = state.frozen[row]
         if np.isfinite(since):
             frozen = datetime.fromtimestamp(float(since), UTC)

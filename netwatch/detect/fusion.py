@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netwatch.detect.arrays import Bools, Floats, Rows
+from netwatch.arrays import Bools, Floats, RowArray
 
 __all__ = ["Fused", "Fusion"]
 
@@ -49,14 +49,14 @@ class Fused:
             answer (a holiday, a match, a curfew on people), that is no loss.
     """
 
-    rows: Rows
+    rows: RowArray
     probability: Floats
 
 
 class Fusion:
     """The entities with more than one signal, and what their signals are worth."""
 
-    def __init__(self, entity: Rows, signals: list[str], active: Bools) -> None:
+    def __init__(self, entity: RowArray, signals: list[str], active: Bools) -> None:
         """Take for every row its entity's number (-1 for one signal only), signal and kind."""
         self._rows = np.flatnonzero(entity >= 0)
         self._entity = entity[self._rows]
@@ -105,7 +105,7 @@ class Fusion:
         sure = self._active & seen & (factor < _ASSURED)
         return np.bincount(self._entity, sure, self.size) > 0
 
-    def _leading(self, ratio: Floats, eligible: Bools) -> Rows:
+    def _leading(self, ratio: Floats, eligible: Bools) -> RowArray:
         """Return for each entity the eligible row of the median ratio, -1 without any."""
         use = np.flatnonzero(eligible & np.isfinite(ratio))
         order = use[np.lexsort((ratio[use], self._entity[use]))]

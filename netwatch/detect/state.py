@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from netwatch.detect.arrays import Bools, Floats, Singles
-from netwatch.detect.baseline import Baseline
-from netwatch.detect.grid import GRID, Belief, start_belief
+from netwatch.arrays import Bools, Float32, Floats
+from netwatch.detect.bayes_filter import DEPTHS, Posterior, start_posterior
+from netwatch.detect.seasonal_baseline import Baseline
 from netwatch.model.entity import Entity
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.series import SeriesKey
@@ -119,7 +119,7 @@ class SeriesState:
     keys: list[SeriesKey] = field(default_factory=list)
     rows: dict[SeriesKey, int] = field(default_factory=dict)
     baseline: Baseline = field(default_factory=Baseline)
-    belief: Belief = field(default_factory=lambda: np.zeros((0, len(GRID)), np.float32))
+    belief: Posterior = field(default_factory=lambda: np.zeros((0, len(DEPTHS)), np.float32))
     ratio: Floats = field(default_factory=lambda: np.zeros(0))
     first: Floats = field(default_factory=lambda: np.zeros(0))
     ready: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
@@ -127,12 +127,12 @@ class SeriesState:
     frozen: Floats = field(default_factory=lambda: np.zeros(0))
     low_since: Floats = field(default_factory=lambda: np.zeros(0))
     low_at: Floats = field(default_factory=lambda: np.zeros(0))
-    shadow: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
-    gain: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
+    shadow: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    gain: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
     pace: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
-    counted: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
-    awaited: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
-    rested: Singles = field(default_factory=lambda: np.zeros(0, np.float32))
+    counted: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    awaited: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    rested: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
     scale: Floats = field(default_factory=lambda: np.zeros(0))
     training: Training = field(default_factory=Training)
 
@@ -144,7 +144,7 @@ class SeriesState:
             self.rows[key] = len(self.keys)
             self.keys.append(key)
         self.baseline.grow(count)
-        self.belief = np.concatenate([self.belief, start_belief(count)])
+        self.belief = np.concatenate([self.belief, start_posterior(count)])
         self.ratio = np.concatenate([self.ratio, np.full(count, _NEVER)])
         self.first = np.concatenate([self.first, np.full(count, _NEVER)])
         self.ready = np.concatenate([self.ready, np.zeros(count, dtype=bool)])

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from netwatch.model.entity import Entity
-from netwatch.model.findings import Access, Kept
+from netwatch.model.incident_details import SurvivingNetwork, SurvivingNetworks
 from netwatch.model.series import Level
 
 __all__ = ["who_kept_access"]
@@ -23,7 +23,7 @@ def who_kept_access(
     start: datetime,
     end: datetime,
     width: timedelta,
-) -> Access:
+) -> SurvivingNetworks:
     """Return the networks that stayed up from `start` to `end`.
 
     Args:
@@ -43,7 +43,7 @@ def who_kept_access(
     if end <= start or total <= 0:
         raise ValueError("want an end after the start and networks with a weight")
     expected = max(1, round((end - start) / width))
-    kept: list[Kept] = []
+    kept: list[SurvivingNetwork] = []
     unknown = 0.0
     for entity, weight in weights.items():
         during = [one for one in levels.get(entity, ()) if start <= one.time < end]
@@ -54,12 +54,14 @@ def who_kept_access(
             kept.append(_kept(entity, weight / total, during))
     kept.sort(key=lambda one: (-one.share, one.entity))
     kept_share, unknown_share = sum(one.share for one in kept), unknown / total
-    return Access(tuple(kept), kept_share, max(0.0, 1 - kept_share - unknown_share), unknown_share)
+    return SurvivingNetworks(
+        tuple(kept), kept_share, max(0.0, 1 - kept_share - unknown_share), unknown_share
+    )
 
 
-def _kept(entity: Entity, share: float, during: Sequence[Level]) -> Kept:
+def _kept(entity: Entity, share: float, during: Sequence[Level]) -> SurvivingNetwork:
     """Return the entry of a network that stayed up."""
     level = median(one.value for one in during if one.value is not None)
     lows = [one.low for one in during if one.low is not None]
     highs = [one.high for one in during if one.high is not None]
-    return Kept(entity, share, level, median(lows or [level]), median(highs or [level]))
+    return SurvivingNetwork(entity, share, level, median(lows or [level]), median(highs or [level]))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from netwatch.model.incident import Episode
 from netwatch.model.series import Level
 
-__all__ = ["MOST_PAST", "EpisodeLog", "find_change", "follow_episodes"]
+__all__ = ["MOST_PAST", "EpisodeHistory", "find_changepoint", "follow_episodes"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,7 +40,7 @@ _LIKELIHOOD_DROP = 1.92
 
 
 @dataclass(frozen=True, slots=True)
-class EpisodeLog:
+class EpisodeHistory:
     """What is remembered of one entity.
 
     Attributes:
@@ -61,7 +61,7 @@ class EpisodeLog:
         return self.past if self.current is None else (*self.past, self.current)
 
 
-def follow_episodes(log: EpisodeLog, level: Level, width: timedelta) -> EpisodeLog:
+def follow_episodes(log: EpisodeHistory, level: Level, width: timedelta) -> EpisodeHistory:
     """Return `log` after one more bin of `width`. A bin without a value changes nothing.
 
     An episode opens where the probability of loss exceeds .95 and closes after two bins below
@@ -79,7 +79,7 @@ def follow_episodes(log: EpisodeLog, level: Level, width: timedelta) -> EpisodeL
     return log
 
 
-def find_change(values: Sequence[float] | Floats, *, falling: bool) -> tuple[int, int, int]:
+def find_changepoint(values: Sequence[float] | Floats, *, falling: bool) -> tuple[int, int, int]:
     """Return where a series changes between ordinary and loss: best, earliest and latest index.
 
     Args:
@@ -92,7 +92,7 @@ def find_change(values: Sequence[float] | Floats, *, falling: bool) -> tuple[int
     """
     series = np.minimum(np.asarray(values, dtype=float), _CEILING)
     if not falling:
-        best, first, last = find_change(series[::-1], falling=True)
+        best, first, last = find_changepoint(series[::-1], falling=True)
         size = len(series)
         return size - best, size - last, size - first
     loss = _part_gain(series[::-1], _LOSS_MEANS)[::-1]
@@ -121,7 +121,9 @@ def _counts(ordinary: Floats) -> float:
     return float(np.clip(1 / max(float(ordinary.var(ddof=1)), 1e-4), 1, 1e4))
 
 
-def _kept(log: EpisodeLog, level: Level, width: timedelta) -> tuple[tuple[datetime, float], ...]:
+def _kept(
+    log: EpisodeHistory, level: Level, width: timedelta
+) -> tuple[tuple[datetime, float], ...]:
     """Return the recent bins that still matter: few in ordinary times, so that many fit.
 
     A level that came back in steps may have been back for long before it counts as ordinary:
@@ -135,11 +137,11 @@ def _kept(log: EpisodeLog, level: Level, width: timedelta) -> tuple[tuple[dateti
     return tuple(entry for entry in log.recent if level.time - entry[0] <= span)
 
 
-def _open(log: EpisodeLog, level: Level, width: timedelta) -> EpisodeLog:
+def _open(log: EpisodeHistory, level: Level, width: timedelta) -> EpisodeHistory:
     """Open an episode at its most likely onset, or go on with the one that just ended."""
     after = log.past[-1].ended_at if log.past else None
     rows = [row for row in log.recent if after is None or row[0] >= after]
-    best, first, last = find_change([value for _, value in rows], falling=True)
+    best, first, last = find_changepoint([value for _, value in rows], falling=True)
     started_at = rows[best][0]
     if log.past and _is_same(log.past[-1], started_at):
         before = log.past[-1]
@@ -164,14 +166,14 @@ def _is_same(before: Episode, started_at: datetime) -> bool:
     return started_at - before.ended_at <= min(max(_SAME_LEAST, half), _SAME_MOST)
 
 
-def _go_on(log: EpisodeLog, current: Episode, level: Level) -> EpisodeLog:
+def _go_on(log: EpisodeHistory, current: Episode, level: Level) -> EpisodeHistory:
     """Follow the open episode by one bin; close it where it is over."""
     if level.probability >= _OVER:
         return replace(log, current=_deepen(current, level), over_bins=0)
     if log.over_bins + 1 < _OVER_BINS:
         return replace(log, over_bins=log.over_bins + 1)
     rows = [row for row in log.recent if row[0] >= current.started_at]
-    best, _, _ = find_change([value for _, value in rows], falling=False)
+    best, _, _ = find_changepoint([value for _, value in rows], falling=False)
     ended_at = rows[min(best, len(rows) - 1)][0]
     past = (*log.past, replace(current, ended_at=ended_at))[-MOST_PAST:]
     return replace(log, current=None, over_bins=0, past=past)

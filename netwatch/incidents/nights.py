@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from netwatch.incidents.case import Case
-from netwatch.incidents.episodes import EpisodeLog
-from netwatch.incidents.patterns import PatternName, Window, find_patterns, is_missed
-from netwatch.model.findings import Forecast, Night
-from netwatch.model.incident import Episode, IncidentState, Reason
+from netwatch.incidents.episodes import EpisodeHistory
+from netwatch.incidents.open_incident import OpenIncident
+from netwatch.incidents.patterns import PatternContext, PatternName, find_patterns, is_missed
+from netwatch.model.incident import Episode, IncidentState, RevisionReason
+from netwatch.model.incident_details import DailyOccurrence, Forecast
 
 __all__ = ["MOST_NIGHTS", "follows", "is_missing", "night_reason", "rest"]
 
@@ -20,7 +20,7 @@ _SPOKEN = timedelta(hours=5)
 """A detector of few counts needs hours: who speaks of a missed night before may be wrong."""
 
 
-def rest(case: Case, log: EpisodeLog, window: Window) -> None:
+def rest(case: OpenIncident, log: EpisodeHistory, window: PatternContext) -> None:
     """Bring the forecast and the log of a case that has just ended up to date."""
     patterns = find_patterns(log.episodes, window)
     daily = [one for one in patterns if one.name is PatternName.DAILY]
@@ -29,17 +29,17 @@ def rest(case: Case, log: EpisodeLog, window: Window) -> None:
         _log_nights(case, case.expected, log.episodes)
 
 
-def night_reason(case: Case, reason: Reason) -> Reason:
+def night_reason(case: OpenIncident, reason: RevisionReason) -> RevisionReason:
     """Return why a revision of a series is written: its nights come and go without a post each."""
-    return Reason.NIGHT if case.series else reason
+    return RevisionReason.NIGHT if case.series else reason
 
 
-def follows(case: Case, onset: datetime) -> bool:
+def follows(case: OpenIncident, onset: datetime) -> bool:
     """Return whether a loss that began at `onset` is the one that a series expected."""
     return case.expected is not None and case.expected.holds(onset)
 
 
-def is_missing(case: Case, log: EpisodeLog, now: datetime, *, measured: bool) -> bool:
+def is_missing(case: OpenIncident, log: EpisodeHistory, now: datetime, *, measured: bool) -> bool:
     """Return whether the night that was forecast did not come, or can no longer be awaited.
 
     Args:
@@ -56,11 +56,11 @@ def is_missing(case: Case, log: EpisodeLog, now: datetime, *, measured: bool) ->
     )
 
 
-def _log_nights(case: Case, due: Forecast, episodes: Iterable[Episode]) -> None:
+def _log_nights(case: OpenIncident, due: Forecast, episodes: Iterable[Episode]) -> None:
     """Add to the log the losses that began when the series does."""
     known = {night.started_at: night for night in case.nights}
     for one in episodes:
         away = (one.started_at - due.start + _DAY / 2) % _DAY - _DAY / 2
         if abs(away) <= _NEAR:
-            known[one.started_at] = Night(one.started_at, one.ended_at, one.lowest)
+            known[one.started_at] = DailyOccurrence(one.started_at, one.ended_at, one.lowest)
     case.nights = sorted(known.values(), key=lambda night: night.started_at)[-MOST_NIGHTS:]

@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo
 
 from netwatch.incidents.progressive import progressive_hours, time_of_share
 from netwatch.incidents.recurrence import Recurrence, find_recurrence, next_at
-from netwatch.model.findings import Forecast, Segment
 from netwatch.model.incident import Episode
+from netwatch.model.incident_details import Forecast, Segment
 
 __all__ = [
     "Pattern",
+    "PatternContext",
     "PatternName",
-    "Window",
     "find_patterns",
     "is_missed",
     "lead_pattern",
@@ -71,7 +71,7 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class PatternContext:
     """From where patterns are looked at.
 
     Attributes:
@@ -85,7 +85,7 @@ class Window:
     width: timedelta
 
 
-def find_patterns(episodes: Iterable[Episode], window: Window) -> tuple[Pattern, ...]:
+def find_patterns(episodes: Iterable[Episode], window: PatternContext) -> tuple[Pattern, ...]:
     """Return the patterns in one entity's past losses, as they could be told at `window.now`.
 
     Daily: on 3 of the last 5 days, starts within 15 minutes (circular standard deviation),
@@ -216,7 +216,7 @@ def _as_known_at(episode: Episode, now: datetime) -> Episode:
     )
 
 
-def _recurring(episodes: Sequence[Episode], window: Window) -> Pattern | None:
+def _recurring(episodes: Sequence[Episode], window: PatternContext) -> Pattern | None:
     """Return the daily or the morning pattern, whichever the losses show."""
     found = find_recurrence(episodes, now=window.now, zone=window.zone, width=window.width)
     if found is None:
@@ -226,7 +226,7 @@ def _recurring(episodes: Sequence[Episode], window: Window) -> Pattern | None:
     return _daily(found, window) if found.regular else None
 
 
-def _daily(found: Recurrence, window: Window) -> Pattern:
+def _daily(found: Recurrence, window: PatternContext) -> Pattern:
     """Put a daily recurrence into numbers and words, with a forecast from its fifth day on."""
     start = next_at(found.minute, window.now, window.zone)
     end = start + found.length
@@ -243,7 +243,7 @@ def _daily(found: Recurrence, window: Window) -> Pattern:
     return Pattern(PatternName.DAILY, found.since, _evidence(found), words, forecast)
 
 
-def _is_mornings(found: Recurrence, window: Window) -> bool:
+def _is_mornings(found: Recurrence, window: PatternContext) -> bool:
     """Return whether all losses are on working mornings, round in start and short in length."""
     low, high = _MORNING_LENGTH
     weekdays = {start.astimezone(ZoneInfo(window.zone)).weekday() for start in found.starts}
@@ -257,7 +257,7 @@ def _is_mornings(found: Recurrence, window: Window) -> bool:
     )
 
 
-def _mornings(found: Recurrence, window: Window) -> Pattern:
+def _mornings(found: Recurrence, window: PatternContext) -> Pattern:
     """Put losses on working mornings into numbers and words."""
     start = next_at(found.minute, window.now, window.zone)
     words = (
@@ -278,7 +278,7 @@ def _evidence(found: Recurrence) -> tuple[tuple[str, float], ...]:
     )
 
 
-def _flapping(episodes: Sequence[Episode], window: Window) -> Pattern | None:
+def _flapping(episodes: Sequence[Episode], window: PatternContext) -> Pattern | None:
     """Return flapping where the newest turns are three reversals or more in six hours."""
     turns = sorted(
         turn

@@ -5,27 +5,27 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from netwatch.incidents.case import Case, write_revision
-from netwatch.incidents.episodes import EpisodeLog, follow_episodes
-from netwatch.incidents.finding import Scene, find_out
-from netwatch.incidents.memory import Memory, pack_memory, unpack_memory
+from netwatch.incidents.affected import update_affected
+from netwatch.incidents.details import IncidentContext, analyse
+from netwatch.incidents.domain_incidents import DomainIncidents, is_path
+from netwatch.incidents.episodes import EpisodeHistory, follow_episodes
+from netwatch.incidents.excursion import Excursion, is_low, should_open
+from netwatch.incidents.lifecycle import GOOD, advance, pass_milestones
 from netwatch.incidents.nights import follows, is_missing, night_reason, rest
-from netwatch.incidents.parts import follow_parts
-from netwatch.incidents.paths import Paths, is_path
-from netwatch.incidents.patterns import Window
-from netwatch.incidents.progress import GOOD, next_reason, pass_milestones
-from netwatch.incidents.rules import Rules
-from netwatch.incidents.suspicion import (
-    Suspicions,
+from netwatch.incidents.open_incident import OpenIncident, write_revision
+from netwatch.incidents.patterns import PatternContext
+from netwatch.incidents.provisional import (
+    ProvisionalTracker,
     answers_as_usual,
     is_suspect,
     next_pending,
     provisional_case,
 )
-from netwatch.incidents.watch import Watch, is_low, is_ripe
-from netwatch.model.atlas import Atlas
+from netwatch.incidents.rules import Rules
+from netwatch.incidents.tracker_state import TrackerState, pack_tracker_state, unpack_tracker_state
 from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.incident import Incident, IncidentState, Reason
+from netwatch.model.entity_tree import EntityTree
+from netwatch.model.incident import Incident, IncidentState, RevisionReason
 from netwatch.model.series import ACTIVE_SIGNALS, DEAD, LEAD_SIGNALS, Level, SeriesKey
 
 __all__ = ["Tracker"]
@@ -46,19 +46,19 @@ class Tracker:
     become its children.
     """
 
-    def __init__(self, atlas: Atlas, *, width: timedelta, rules: Rules) -> None:
+    def __init__(self, atlas: EntityTree, *, width: timedelta, rules: Rules) -> None:
         """Follow levels of bins of `width`."""
         self._atlas = atlas
         self._width = width
         self._rules = rules
-        self._watches: dict[Entity, Watch] = {}
+        self._watches: dict[Entity, Excursion] = {}
         self._signals: dict[Entity, dict[str, Level]] = {}
-        self._logs: dict[Entity, EpisodeLog] = {}
-        self._cases: list[Case] = []
+        self._logs: dict[Entity, EpisodeHistory] = {}
+        self._cases: list[OpenIncident] = []
         self._numbers: dict[str, int] = {}
-        self._suspicions = Suspicions()
+        self._suspicions = ProvisionalTracker()
         self._dead: set[Entity] = set()
-        self._paths = Paths(rules, width, name=self._number)
+        self._paths = DomainIncidents(rules, width, name=self._number)
 
     def step(self, levels: Sequence[Level]) -> list[Incident]:
         """Take in all levels of one bin; return the revisions that they make."""
@@ -129,16 +129,16 @@ class Tracker:
         for case in sorted(self._cases, key=lambda one: _KINDS.index(one.entity.kind)):
             if case.state not in _UNDECIDED:
                 now = msgspec.structs.replace(case, told=self._watches[case.entity].level)
-                found.append(self._revise(now, Reason.MILESTONE))
+                found.append(self._revise(now, RevisionReason.MILESTONE))
         return found
 
     def save(self) -> bytes:
         """Return the whole state."""
-        memory = Memory(
+        memory = TrackerState(
             self._watches, self._signals, self._logs, self._cases, self._numbers,
             self._suspicions.watches, self._dead, self._paths.watches, self._paths.cases,
         )  # fmt: skip
-        return pack_memory(memory)
+        return pack_tracker_state(memory)
 
     def load(self, state: bytes) -> None:
         """Take up a saved state.
@@ -146,10 +146,10 @@ class Tracker:
         Raises:
             StoreError: it is damaged or of another version.
         """
-        memory = unpack_memory(state)
+        memory = unpack_tracker_state(state)
         self._watches, self._signals, self._logs = memory.watches, memory.signals, memory.logs
         self._cases, self._numbers = memory.cases, memory.numbers
-        self._suspicions, self._dead = Suspicions(memory.suspicions), memory.dead
+        self._suspicions, self._dead = ProvisionalTracker(memory.suspicions), memory.dead
         self._paths.watches, self._paths.cases = memory.paths, memory.path_cases
 
     def _watch(self, levels: Sequence[Level]) -> None:
@@ -170,7 +170,7 @@ class Tracker:
             lead = leads.get(level.entity, usual)
             if level.series.signal != lead or level.coverage < _LEAST_COVERAGE:
                 continue
-            self._watches.setdefault(level.entity, Watch(level)).see(level, self._width)
+            self._watches.setdefault(level.entity, Excursion(level)).see(level, self._width)
             self.recall(level)
 
     def _note_dead(self, level: Level) -> None:
@@ -187,22 +187,22 @@ class Tracker:
         for entity in sorted(ripe, key=lambda one: (_KINDS.index(one.kind), one.code)):
             if self._is_covered(entity):
                 continue
-            case, reason = self._reopened(entity, now), Reason.REDROP
+            case, reason = self._reopened(entity, now), RevisionReason.REDROP
             if case is None:
-                case, reason = self._new_case(entity, now), Reason.CONFIRMED
+                case, reason = self._new_case(entity, now), RevisionReason.CONFIRMED
             elif follows(case, self._watches[entity].onset):
-                reason = Reason.NIGHT if case.series else Reason.SERIES
+                reason = RevisionReason.NIGHT if case.series else RevisionReason.SERIES
                 case.series = True
             pass_milestones(case, now, self._rules)
             revisions.append(self._write(case, reason))
             revisions.extend(self._absorb(case))
         return revisions
 
-    def _is_ripe(self, entity: Entity, watch: Watch) -> bool:
+    def _is_ripe(self, entity: Entity, watch: Excursion) -> bool:
         """Return whether a scope is in a loss that opens an incident, and in a new one."""
         hold = self._rules.hold(entity.kind)
         part = not self._watches.keys().isdisjoint(self._atlas.ancestors(entity))
-        return is_ripe(watch, hold, self._width, part=part) and not self._is_settled(
+        return should_open(watch, hold, self._width, part=part) and not self._is_settled(
             entity, watch.level
         )
 
@@ -226,13 +226,13 @@ class Tracker:
         waiting = (self._watches.get(scope) for scope in scopes[1:])
         return any(watch is not None and watch.low_from is not None for watch in waiting)
 
-    def _new_case(self, entity: Entity, now: datetime) -> Case:
+    def _new_case(self, entity: Entity, now: datetime) -> OpenIncident:
         """Make the case of a loss that is sure for the first time, the provisional one's if any."""
         watch = self._watches[entity]
         onset = watch.onset
         before = next((case for case in self._cases if case.entity == entity), None)
         first = watch.provisional_at or now
-        case = Case(
+        case = OpenIncident(
             id=before.id if before else self._next_id(entity, onset),
             entity=entity,
             started_at=onset,
@@ -272,11 +272,11 @@ class Tracker:
             case = provisional_case(self._next_id(entity, onset), watch, now, self._width)
             self._cases.append(case)
             self._follow(case, now)
-            revisions.append(self._write(case, Reason.OPENED))
+            revisions.append(self._write(case, RevisionReason.OPENED))
             revisions.extend(self._absorb(case))
         return revisions
 
-    def _follow(self, case: Case, now: datetime) -> None:
+    def _follow(self, case: OpenIncident, now: datetime) -> None:
         """Note which narrower scopes of a case fell, and which came back, and how it goes."""
         watches = self._excursions(case)
         if case.entity in watches and case.state in (*_HOLDING, IncidentState.PENDING):
@@ -285,9 +285,9 @@ class Tracker:
             level = watches[case.entity].level
             if level.time == now:
                 case.notes.see(level, below)
-        follow_parts(case, watches, self._atlas, now=now, apart=self._rules.reopen)
+        update_affected(case, watches, self._atlas, now=now, apart=self._rules.reopen)
 
-    def _next(self, case: Case, now: datetime) -> Reason | None:
+    def _next(self, case: OpenIncident, now: datetime) -> RevisionReason | None:
         """Move a case on by one bin; return why a revision must be written, if one must."""
         watch = self._excursions(case).get(case.entity)
         if case.state is not IncidentState.PENDING:
@@ -296,19 +296,21 @@ class Tracker:
         usual = passive and answers_as_usual(self._signals[case.entity], now)
         return next_pending(case, watch, now, self._rules, usual=usual)
 
-    def _next_sure(self, case: Case, watch: Watch | None, now: datetime) -> Reason | None:
+    def _next_sure(
+        self, case: OpenIncident, watch: Excursion | None, now: datetime
+    ) -> RevisionReason | None:
         """Move a case on that is no provisional one: a loss, or a series between two of them."""
         log, end = self._log(case.entity), now + self._width
         measured = watch is not None and watch.level.time == now
         if is_missing(case, log, end, measured=measured):
             case.expected = None
-            return Reason.LAPSED if case.series else None
-        reason = next_reason(case, watch, now, self._rules)
-        if reason is Reason.RESTORED:
-            rest(case, log, Window(end, self._atlas.zone(case.entity), self._width))
+            return RevisionReason.LAPSED if case.series else None
+        reason = advance(case, watch, now, self._rules)
+        if reason is RevisionReason.RESTORED:
+            rest(case, log, PatternContext(end, self._atlas.zone(case.entity), self._width))
         return None if reason is None else night_reason(case, reason)
 
-    def _excursions(self, case: Case) -> Mapping[Entity, Watch]:
+    def _excursions(self, case: OpenIncident) -> Mapping[Entity, Excursion]:
         """Return the excursions by which a case is followed: those of its signal, if passive."""
         if case.lead in LEAD_SIGNALS or case.confirmed_at is not None:
             return self._watches
@@ -325,7 +327,7 @@ class Tracker:
                 return name
         return self._watches[entity].level.series.signal
 
-    def _reopened(self, entity: Entity, now: datetime) -> Case | None:
+    def _reopened(self, entity: Entity, now: datetime) -> OpenIncident | None:
         """Return the resolved case of `entity` that a new loss continues, opened again."""
         resolved = [case for case in self._cases if case.state is IncidentState.RESOLVED]
         for case in resolved:
@@ -340,7 +342,7 @@ class Tracker:
         ]
         return None
 
-    def _absorb(self, case: Case) -> list[Incident]:
+    def _absorb(self, case: OpenIncident) -> list[Incident]:
         """Merge younger incidents of narrower scopes into `case`; return their last revisions."""
         revisions = []
         for other in self._cases:
@@ -350,30 +352,32 @@ class Tracker:
             holds = other.state in (_HOLDING if sure else ()) or other.confirmed_at is None
             if below and near and holds:
                 other.state, other.parent = IncidentState.MERGED, case.id
-                revisions.append(self._write(other, Reason.MERGED))
+                revisions.append(self._write(other, RevisionReason.MERGED))
         self._cases = [other for other in self._cases if other.state is not IncidentState.MERGED]
         return revisions
 
-    def _write(self, case: Case, reason: Reason) -> Incident:
+    def _write(self, case: OpenIncident, reason: RevisionReason) -> Incident:
         """Write the next revision of a case from the newest levels."""
         case.told = self._excursions(case)[case.entity].level
         case.told_at = case.told.time
         return self._revise(case, reason)
 
-    def _revise(self, case: Case, reason: Reason) -> Incident:
+    def _revise(self, case: OpenIncident, reason: RevisionReason) -> Incident:
         """Return the revision of `case` that follows from the watches below it."""
         weights = self._atlas.networks(case.entity)
         watches = self._excursions(case)
         networks = {one: (watches[one], weights[one]) for one in weights if one in watches}
         signals = self._signals.get(case.entity, {})
-        scene = Scene(self._atlas, self._log(case.entity), signals, self._dead, self._width)
-        return write_revision(case, reason, networks, signals, found=find_out(case, scene))
+        scene = IncidentContext(
+            self._atlas, self._log(case.entity), signals, self._dead, self._width
+        )
+        return write_revision(case, reason, networks, signals, found=analyse(case, scene))
 
-    def _log(self, entity: Entity) -> EpisodeLog:
+    def _log(self, entity: Entity) -> EpisodeHistory:
         """Return the losses of an entity."""
-        return self._logs.get(entity, EpisodeLog())
+        return self._logs.get(entity, EpisodeHistory())
 
-    def _is_past(self, case: Case, now: datetime) -> bool:
+    def _is_past(self, case: OpenIncident, now: datetime) -> bool:
         """Return whether a case can no longer reopen, nor says where the level has settled."""
         if case.state is not IncidentState.RESOLVED:
             return case.state is IncidentState.EXPIRED

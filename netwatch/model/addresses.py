@@ -4,7 +4,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 __all__ = ["is_public_address", "is_public_name"]
 
-_ROUNDABOUT = tuple(
+_EMBEDS_IPV4 = tuple(
     map(ip_network, ("::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10"))
 )
 """Ranges in which an IPv4 address, perhaps a private one, is hidden: IPv4-compatible (RFC 4291),
@@ -28,7 +28,7 @@ def is_public_address(text: str) -> bool:
     address = ip_address(text)
     if isinstance(address, IPv6Address) and address in _TRANSLATED:
         return is_public_address(str(ip_address(int(address) & 0xFFFF_FFFF)))
-    hidden = any(address in one for one in _ROUNDABOUT)
+    hidden = any(address in one for one in _EMBEDS_IPV4)
     return address.is_global and not address.is_multicast and not hidden
 
 

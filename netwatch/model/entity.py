@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from netwatch.model.errors import InputError
 
-__all__ = ["Entity", "EntityKind", "Place"]
+__all__ = ["Entity", "EntityInfo", "EntityKind"]
 
 
 class EntityKind(StrEnum):
@@ -54,7 +54,7 @@ class Entity:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EntityInfo:
     """What is known of an entity besides its measurements.
 
     Attributes:

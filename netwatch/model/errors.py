@@ -16,10 +16,10 @@ The command line prints an error's text as one line and exits with 2.
 __all__ = [
     "ConfigError",
     "InputError",
-    "LinkError",
     "NetwatchError",
     "PluginError",
     "StoreError",
+    "TransportError",
     "WordingError",
     "WorkerError",
 ]
@@ -37,7 +37,7 @@ class InputError(NetwatchError):
     """Raised when a file or a message from outside cannot be used; the text names the place."""
 
 
-class LinkError(NetwatchError):
+class TransportError(NetwatchError):
     """Raised when the broker cannot be reached, refused us, or went away."""
 
 

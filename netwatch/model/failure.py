@@ -12,7 +12,7 @@ import ssl
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Failure", "QuicCloseError", "Scope", "classify_failure", "failure_of"]
+__all__ = ["Failure", "FailureScope", "QuicCloseError", "classify_failure", "lookup_failure"]
 
 
 class QuicCloseError(Exception):
@@ -23,7 +23,7 @@ class QuicCloseError(Exception):
         self.code = code
 
 
-class Scope(StrEnum):
+class FailureScope(StrEnum):
     """Where a failure lies. A `local` failure says nothing about the target."""
 
     TIMEOUT = "timeout"
@@ -43,17 +43,17 @@ class Failure:
     """A failure word with its scope, and whether the target's host gave an answer."""
 
     word: str
-    scope: Scope
+    scope: FailureScope
     alive: bool = False
 
 
-_TABLE: dict[Scope, dict[str, bool]] = {
+_TABLE: dict[FailureScope, dict[str, bool]] = {
     # The value says whether the target's host gave an answer of its own.
-    Scope.TIMEOUT: {"generic_timeout_error": False},
-    Scope.REFUSED: {"connection_refused": True},
-    Scope.RESET: {"connection_reset": True, "connection_aborted": False, "eof_error": True},
-    Scope.UNREACHABLE: {"host_unreachable": False},
-    Scope.LOCAL: dict.fromkeys(
+    FailureScope.TIMEOUT: {"generic_timeout_error": False},
+    FailureScope.REFUSED: {"connection_refused": True},
+    FailureScope.RESET: {"connection_reset": True, "connection_aborted": False, "eof_error": True},
+    FailureScope.UNREACHABLE: {"host_unreachable": False},
+    FailureScope.LOCAL: dict.fromkeys(
         (
             "network_unreachable",
             "network_down",
@@ -71,7 +71,7 @@ _TABLE: dict[Scope, dict[str, bool]] = {
         ),
         False,
     ),
-    Scope.DNS: dict.fromkeys(
+    FailureScope.DNS: dict.fromkeys(
         (
             "dns_nxdomain_error",
             "dns_servfail_error",
@@ -85,7 +85,7 @@ _TABLE: dict[Scope, dict[str, bool]] = {
         ),
         False,
     ),
-    Scope.TLS: dict.fromkeys(
+    FailureScope.TLS: dict.fromkeys(
         (
             "ssl_invalid_hostname",
             "ssl_unknown_authority",
@@ -94,7 +94,7 @@ _TABLE: dict[Scope, dict[str, bool]] = {
         ),
         True,
     ),
-    Scope.HTTP: dict.fromkeys(
+    FailureScope.HTTP: dict.fromkeys(
         (
             "http_unexpected_status_code",
             "http_unexpected_redirect_url",
@@ -102,7 +102,7 @@ _TABLE: dict[Scope, dict[str, bool]] = {
         ),
         True,
     ),
-    Scope.QUIC: {"quic_incompatible_version": True, "unknown_failure: quic": True},
+    FailureScope.QUIC: {"quic_incompatible_version": True, "unknown_failure: quic": True},
 }
 _WORDS = {
     word: Failure(word, scope, alive=alive)
@@ -164,12 +164,12 @@ def classify_failure(error: BaseException) -> Failure:
     Anything unknown becomes `unknown_failure: ` and the error's class, never its text,
     which may carry an address.
     """
-    return failure_of(_word(error))
+    return lookup_failure(_word(error))
 
 
-def failure_of(word: str) -> Failure:
+def lookup_failure(word: str) -> Failure:
     """Return scope and liveness of a failure word; a word that no one knows lies nowhere."""
-    return _WORDS.get(word) or Failure(word, Scope.UNKNOWN)
+    return _WORDS.get(word) or Failure(word, FailureScope.UNKNOWN)
 
 
 def _word(error: BaseException) -> str:

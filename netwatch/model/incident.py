@@ -5,9 +5,17 @@ from datetime import datetime
 from enum import StrEnum
 
 from netwatch.model.entity import Entity
-from netwatch.model.findings import Findings
+from netwatch.model.incident_details import IncidentDetails
 
-__all__ = ["Child", "Episode", "Incident", "IncidentState", "Percent", "Post", "Reason"]
+__all__ = [
+    "AffectedEntity",
+    "Episode",
+    "Incident",
+    "IncidentState",
+    "Percent",
+    "Post",
+    "RevisionReason",
+]
 
 
 class IncidentState(StrEnum):
@@ -21,7 +29,7 @@ class IncidentState(StrEnum):
     MERGED = "merged"
 
 
-class Reason(StrEnum):
+class RevisionReason(StrEnum):
     """Why a revision was written."""
 
     OPENED = "opened"
@@ -73,7 +81,7 @@ class Episode:
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class AffectedEntity:
     """A narrower scope that is part of an incident, with its weight in the incident's scope."""
 
     entity: Entity
@@ -113,7 +121,7 @@ class Incident:
     id: str
     revision: int
     state: IncidentState
-    reason: Reason
+    reason: RevisionReason
     entity: Entity
     started_at: datetime
     started_low: datetime
@@ -128,13 +136,13 @@ class Incident:
     progressive_hours: int | None
     affected: int
     measured: int
-    children: tuple[Child, ...]
+    children: tuple[AffectedEntity, ...]
     signals: tuple[tuple[str, bool | None], ...]
     evidence: int
     baseline: str
     parent: str | None = None
     pattern: str | None = None
-    findings: Findings = field(default_factory=Findings)
+    findings: IncidentDetails = field(default_factory=IncidentDetails)
     kind: str = "outage"
     place: str = ""
 

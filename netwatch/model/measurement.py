@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from netwatch.model.clocks import ClockReading, Timeline
+from netwatch.model.clock_samples import ClockSample, ClockSegment
 from netwatch.model.entity import Entity, EntityKind
 
 __all__ = ["Batch", "Measurement", "Observation", "Target", "Vantage"]
@@ -81,7 +81,7 @@ class Measurement:
         probe: the probe's name.
         time: when it began, aware UTC.
         failure: the failure word of the step that failed, None for success.
-        scope: where the failure lies (`netwatch.model.failure.Scope`), empty for success;
+        scope: where the failure lies (`netwatch.model.failure.FailureScope`), empty for success;
             `local` where the whole measurement says nothing of its target, success or not.
         alive: whether the target's host gave any answer of its own.
         seconds: how long it took in all.
@@ -116,5 +116,5 @@ class Batch:
     sequence: int
     measurements: tuple[Measurement, ...]
     replaces: tuple[tuple[int, int], ...] = ()
-    timelines: tuple[Timeline, ...] = ()
-    readings: tuple[ClockReading, ...] = ()
+    timelines: tuple[ClockSegment, ...] = ()
+    readings: tuple[ClockSample, ...] = ()

@@ -16,15 +16,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.percent import depth_words
 from netwatch.model.series import Level
-from netwatch.publish.places import full_name, place_name
-from netwatch.publish.times import clock_text, interval_is_wide, load_zone, moment_text
-from netwatch.publish.traces import Trace, gaps, ordinary_band, phases, round_marks, trace
-from netwatch.publish.wording import alternative_text, sentence
+from netwatch.publish.display_names import full_name, place_name
+from netwatch.publish.plot_series import Trace, gaps, ordinary_band, phases, round_marks, trace
+from netwatch.publish.posts import alternative_text, sentence
+from netwatch.publish.time_format import clock_text, interval_is_wide, load_zone, moment_text
 
 __all__ = ["ChartRequest", "draw_chart"]
 
@@ -54,7 +54,7 @@ class ChartRequest:
 
     entity: Entity
     levels: Mapping[Entity, Sequence[Level]]
-    places: Atlas
+    places: EntityTree
     incident: Incident | None = None
     source: str = "netwatch"
     link: str = ""
@@ -210,7 +210,7 @@ def _draw_phases(axes: Axes, line: Trace, since: datetime) -> None:
         )
 
 
-def _draw_onset(axes: Axes, incident: Incident, places: Atlas) -> None:
+def _draw_onset(axes: Axes, incident: Incident, places: EntityTree) -> None:
     """Draw the line at which it began."""
     at = _number(incident.started_at)
     about = "about " if interval_is_wide(incident.started_low, incident.started_high) else ""

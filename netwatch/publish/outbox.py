@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 
 from netwatch.protocols import Channel, Clock, Delivery, Outbox, OutboxEntry, OutboxState
 
-__all__ = ["OutboxPace", "recover_interrupted", "run_outbox", "send_due"]
+__all__ = ["RetryPolicy", "recover_interrupted", "run_outbox", "send_due"]
 
 _LOG = logging.getLogger(__name__)
 _NOT_HERE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxPace:
+class RetryPolicy:
     """How often to look, and how patiently to try again.
 
     Attributes:
@@ -42,7 +42,7 @@ async def run_outbox(
     channels: Mapping[str, Channel],
     clock: Clock,
     *,
-    pace: OutboxPace | None = None,
+    pace: RetryPolicy | None = None,
 ) -> None:
     """Send what is ready, for ever; end it by cancelling.
 
@@ -52,7 +52,7 @@ async def run_outbox(
     Raises:
         StoreError: the outbox cannot be read or written.
     """
-    pace = pace or OutboxPace()
+    pace = pace or RetryPolicy()
     await recover_interrupted(outbox, channels, clock)
     while True:
         if not await send_due(outbox, channels, clock, pace=pace):
@@ -85,14 +85,14 @@ async def send_due(
     channels: Mapping[str, Channel],
     clock: Clock,
     *,
-    pace: OutboxPace | None = None,
+    pace: RetryPolicy | None = None,
 ) -> int:
     """Try every post that is due now, once; return how many were tried.
 
     Posts to different channels go out side by side, those of one thread one after another,
     so call it until it returns 0 to have a whole backlog sent.
     """
-    pace = pace or OutboxPace()
+    pace = pace or RetryPolicy()
     sending = asyncio.create_task(_send_all(outbox, channels, clock, pace=pace))
     try:
         return await asyncio.shield(sending)
@@ -104,7 +104,7 @@ async def send_due(
 
 
 async def _send_all(
-    outbox: Outbox, channels: Mapping[str, Channel], clock: Clock, *, pace: OutboxPace
+    outbox: Outbox, channels: Mapping[str, Channel], clock: Clock, *, pace: RetryPolicy
 ) -> int:
     """Try what is due side by side; a broken outbox is one error, not one a post."""
     due = await asyncio.to_thread(outbox.due, clock())
@@ -123,7 +123,7 @@ async def _send(
     channels: Mapping[str, Channel],
     clock: Clock,
     *,
-    pace: OutboxPace,
+    pace: RetryPolicy,
 ) -> None:
     """Take one post through one attempt."""
     post = entry.post
@@ -154,7 +154,7 @@ async def _send(
 
 
 def _verdict(
-    delivery: Delivery, attempts: int, now: datetime, pace: OutboxPace
+    delivery: Delivery, attempts: int, now: datetime, pace: RetryPolicy
 ) -> tuple[OutboxState, datetime]:
     """Return what a delivery makes of its post, and when it is tried again."""
     if delivery.sent:

@@ -6,10 +6,10 @@ import numpy as np
 
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.series import Bin, SeriesKey
-from netwatch.signals.blame import Blame, assign_blame
-from netwatch.signals.table import Bools, Table
-from netwatch.signals.tabulate import Tabulated
-from netwatch.signals.witness import trust_vantages
+from netwatch.signals.attribution.contingency import Bools, VantageTargetTable
+from netwatch.signals.attribution.model import Attribution, attribute
+from netwatch.signals.attribution.trust import trust_vantages
+from netwatch.signals.build_table import TargetCounts
 
 __all__ = ["BLOCKING", "blocking_cells", "count_blocking"]
 
@@ -22,7 +22,7 @@ was tried: a domain that is not blocked is at 1, one blocked everywhere in the c
 _LIKELY = 0.5
 
 
-def blocking_cells(table: Table, blame: Blame) -> Bools:
+def blocking_cells(table: VantageTargetTable, blame: Attribution) -> Bools:
     """Return which cells may tell of blocking, shape (n,).
 
     The vantage bears witness, the target is no control and not down, and another network
@@ -37,14 +37,14 @@ def blocking_cells(table: Table, blame: Blame) -> Bools:
     return np.asarray(trusted & elsewhere & alive[cells.target])
 
 
-def count_blocking(time: datetime, tabulated: Tabulated) -> list[Bin]:
+def count_blocking(time: datetime, tabulated: TargetCounts) -> list[Bin]:
     """Return the blocking series of one bin, per domain and vantage country and network.
 
     Only full success gets through here, not any answer: a reset is an answer, too.
     """
     table = tabulated.served
     cells = table.cells
-    chosen = np.flatnonzero(blocking_cells(table, assign_blame(table)))
+    chosen = np.flatnonzero(blocking_cells(table, attribute(table)))
     counts: dict[tuple[str, str], list[float]] = {}
     for row, column, got, tried in zip(
         cells.vantage[chosen].tolist(),

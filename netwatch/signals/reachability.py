@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.failure import Scope
+from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target
 from netwatch.model.series import Bin, SeriesKey
 
@@ -29,7 +29,7 @@ def count_reachability(
     counts: dict[tuple[datetime, Entity], list[int]] = {}
     entities = {name: target.entities() for name, target in targets.items()}
     for measurement in measurements:
-        if measurement.scope == Scope.LOCAL:
+        if measurement.scope == FailureScope.LOCAL:
             continue
         time = floor_time(measurement.time, width)
         for entity in entities.get(measurement.target, ()):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netwatch.signals.table import Bools, Floats, Integers
+from netwatch.signals.attribution.contingency import Bools, Floats, Integers
 
 __all__ = ["Speeds", "Throttling", "judge_speed"]
 

@@ -8,7 +8,7 @@ from threading import RLock
 from typing import Generic, Self, TypeVar
 
 from netwatch.model.series import Bin, Level, SeriesKey
-from netwatch.protocols import Clock, Columns
+from netwatch.protocols import BinColumns, Clock
 from netwatch.store.moments import now_utc, to_micros
 from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, sound_promise
 
@@ -52,14 +52,14 @@ class MemoryStore:
 
     def read_columns(
         self, start: datetime, end: datetime, *, series: Collection[SeriesKey] | None = None
-    ) -> Columns:
+    ) -> BinColumns:
         """See `SeriesStore`."""
         wanted = None if series is None else set(series)
         found = self.read_bins(start, end)
         bins = [bin_ for bin_ in found if wanted is None or bin_.series in wanted]
         places = {key: place for place, key in enumerate({bin_.series: None for bin_ in bins})}
         totals = [float("nan") if bin_.total is None else bin_.total for bin_ in bins]
-        return Columns(
+        return BinColumns(
             keys=tuple(places),
             index=_view("q", [places[bin_.series] for bin_ in bins]),
             times=_view("q", [to_micros(bin_.time) for bin_ in bins]),

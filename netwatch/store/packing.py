@@ -14,13 +14,13 @@ from netwatch.store.moments import to_micros, to_time
 from netwatch.store.rows import Ints, Rows
 from netwatch.store.rules import time_fault
 
-__all__ = ["BinColumns", "Texts", "bins_of", "levels_of", "rows_of_levels"]
+__all__ = ["ColumnBatch", "Texts", "bins_of", "levels_of", "rows_of_levels"]
 
 _NAN = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
-class BinColumns:
+class ColumnBatch:
     """What bins hold, field by field."""
 
     times: list[datetime]

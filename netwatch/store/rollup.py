@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from netwatch.model.series import Bin, Level
-from netwatch.protocols import Columns, SeriesStore
+from netwatch.protocols import BinColumns, SeriesStore
 from netwatch.store.moments import EPOCH
 
 __all__ = [
@@ -141,7 +141,7 @@ def first_time(store: SeriesStore, start: datetime, end: datetime) -> datetime |
     return min((item.time for item in (bin_, level) if item is not None), default=None)
 
 
-def merge_bins(columns: Columns, width: timedelta) -> Iterator[Bin]:
+def merge_bins(columns: BinColumns, width: timedelta) -> Iterator[Bin]:
     """Yield the bins of `columns` merged into intervals of `width`, by time, then series."""
     if not len(columns.values):
         return

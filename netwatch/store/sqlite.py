@@ -10,14 +10,14 @@ from typing import Self
 import numpy as np
 
 from netwatch.model.series import Bin, Level, SeriesKey
-from netwatch.protocols import Clock, Columns
+from netwatch.protocols import BinColumns, Clock
 from netwatch.store import keeping, open_days
 from netwatch.store.database import BINS, LEVELS, DamagedError, Database, alone
 from netwatch.store.keeping import Finding, Stats
 from netwatch.store.manifest import Entry
 from netwatch.store.moments import now_utc, to_micros, to_time
 from netwatch.store.names import Area, Names, home_area
-from netwatch.store.packing import BinColumns, Texts, bins_of, levels_of, rows_of_levels
+from netwatch.store.packing import ColumnBatch, Texts, bins_of, levels_of, rows_of_levels
 from netwatch.store.reading import Reader
 from netwatch.store.rescue import adopt_sealed_days, salvage, set_database_aside
 from netwatch.store.rows import Floats, Ints
@@ -61,11 +61,11 @@ class SqliteStore:
         """See `SeriesStore`."""
         now = self._clock()
         promise, complaints = sound_promise(closed_until, now)
-        columns, more = BinColumns.of(bins), list[str]()
+        columns, more = ColumnBatch.of(bins), list[str]()
         numbers = self._names.numbers(columns.keys)
         if numbers is None or not columns.look_sound(now):
             good, more = sound_bins(bins, now)
-            columns = BinColumns.of(good)
+            columns = ColumnBatch.of(good)
             numbers = self._number(columns.keys)
         with self._database.writing() as connection:
             open_days.write_rows(connection, BINS, columns.rows(numbers))
@@ -82,12 +82,12 @@ class SqliteStore:
 
     def read_columns(
         self, start: datetime, end: datetime, *, series: Collection[SeriesKey] | None = None
-    ) -> Columns:
+    ) -> BinColumns:
         """See `SeriesStore`."""
         check_span(start, end)
         rows = self._reader.look(BINS, (to_micros(start), to_micros(end)), series)
         numbers, index = _distinct(rows.ids)
-        return Columns(
+        return BinColumns(
             keys=tuple(self._names.keys[number] for number in numbers.tolist()),
             index=_view(index),
             times=_view(rows.times),

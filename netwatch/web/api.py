@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from netwatch.model.entity import Entity
-from netwatch.publish.places import place_name
-from netwatch.publish.reading import lead_levels
-from netwatch.publish.record import incident_object
-from netwatch.web.views import Desk
+from netwatch.publish.display_names import place_name
+from netwatch.publish.incident_json import incident_object
+from netwatch.publish.level_queries import lead_levels
+from netwatch.web.views import PageBuilder
 
 __all__ = ["ApiProblem", "health_object", "incident_list", "incident_record", "timeseries"]
 
@@ -30,7 +30,7 @@ class ApiProblem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
         self.status = status
 
 
-def health_object(desk: Desk) -> dict[str, object]:
+def health_object(desk: PageBuilder) -> dict[str, object]:
     """Return how fresh the data are."""
     health = desk.health()
     return {
@@ -41,7 +41,7 @@ def health_object(desk: Desk) -> dict[str, object]:
 
 
 def incident_list(
-    desk: Desk, query: Mapping[str, str], *, url: str, test: bool
+    desk: PageBuilder, query: Mapping[str, str], *, url: str, test: bool
 ) -> dict[str, object]:
     """Return public incidents, newest first, kept by `country`, `since`, `min_level`, `limit`.
 
@@ -64,7 +64,7 @@ def incident_list(
 
 
 def incident_record(
-    desk: Desk, number: str, *, revision: str | None, url: str, test: bool
+    desk: PageBuilder, number: str, *, revision: str | None, url: str, test: bool
 ) -> dict[str, object]:
     """Return one incident: its newest revision, or the one asked for.
 
@@ -84,7 +84,7 @@ def incident_record(
     return incident_object(incident, desk.places, url=url, test=test)
 
 
-def timeseries(desk: Desk, entity: Entity, query: Mapping[str, str]) -> dict[str, object]:
+def timeseries(desk: PageBuilder, entity: Entity, query: Mapping[str, str]) -> dict[str, object]:
     """Return the level of `entity` in steps, percent of ordinary with its interval.
 
     Raises:

@@ -15,12 +15,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.errors import InputError, StoreError
 from netwatch.protocols import Clock, Ledger, Outbox, SeriesStore
 from netwatch.web.api import ApiProblem, health_object, incident_list, incident_record, timeseries
-from netwatch.web.views import Desk
+from netwatch.web.views import PageBuilder
 
 __all__ = ["WebOptions", "create_app"]
 
@@ -57,7 +57,7 @@ def create_app(
     store: SeriesStore,
     ledger: Ledger,
     *,
-    places: Atlas,
+    places: EntityTree,
     clock: Clock,
     options: WebOptions | None = None,
 ) -> Starlette:
@@ -66,7 +66,7 @@ def create_app(
     No page needs JavaScript or asks anything of another host.
     """
     options = options or WebOptions()
-    desk = Desk(store, ledger, places=places, clock=clock, outbox=options.outbox)
+    desk = PageBuilder(store, ledger, places=places, clock=clock, outbox=options.outbox)
     site = _Site(desk, options)
     return Starlette(
         routes=[
@@ -93,7 +93,7 @@ def create_app(
 class _Site:
     """The endpoints. They are plain functions, so that Starlette runs them off the loop."""
 
-    def __init__(self, desk: Desk, options: WebOptions) -> None:
+    def __init__(self, desk: PageBuilder, options: WebOptions) -> None:
         self._desk = desk
         self._options = options
         self._templates = Environment(

@@ -8,21 +8,20 @@ from time import perf_counter
 
 from markupsafe import Markup
 
-from netwatch.model.atlas import Atlas
 from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.percent import percent_phrase
 from netwatch.model.series import DEAD, Level
 from netwatch.protocols import Clock, Ledger, Outbox, OutboxEntry, SeriesStore
-from netwatch.publish.facts import facts
-from netwatch.publish.places import full_name, place_name
-from netwatch.publish.reading import has_bins, lead_levels, listed_places
-from netwatch.publish.record import evidence_words, is_open
-from netwatch.publish.times import age_words, moment_text, utc_text
-from netwatch.publish.traces import Trace, resample, trace
-from netwatch.publish.wording import alternative_text, sentence
-from netwatch.web.drawing import chart_svg, sparkline_svg
-from netwatch.web.words import (
+from netwatch.publish.display_names import full_name, place_name
+from netwatch.publish.incident_json import evidence_words, is_open
+from netwatch.publish.level_queries import has_bins, lead_levels, listed_places
+from netwatch.publish.plot_series import Trace, resample, trace
+from netwatch.publish.posts import alternative_text, sentence
+from netwatch.publish.summary import facts
+from netwatch.publish.time_format import age_words, moment_text, utc_text
+from netwatch.web.labels import (
     cell_text,
     depth_tone,
     headline,
@@ -31,8 +30,9 @@ from netwatch.web.words import (
     level_words,
     revision_line,
 )
+from netwatch.web.svg_charts import chart_svg, sparkline_svg
 
-__all__ = ["Desk", "Front", "Health", "IncidentView", "PlaceView"]
+__all__ = ["Front", "Health", "IncidentView", "PageBuilder", "PlaceView"]
 
 _STALE = timedelta(minutes=30)
 _SPARK = timedelta(hours=48)
@@ -148,7 +148,7 @@ class _Kept:
             return self._page
 
 
-class Desk:
+class PageBuilder:
     """Reads what pages show. Its methods block: call them off the loop.
 
     Args:
@@ -164,7 +164,7 @@ class Desk:
         store: SeriesStore,
         ledger: Ledger,
         *,
-        places: Atlas,
+        places: EntityTree,
         clock: Clock,
         outbox: Outbox | None = None,
     ) -> None:

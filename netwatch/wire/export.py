@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from netwatch.model.errors import InputError
-from netwatch.wire.envelope import LARGEST_MESSAGE
+from netwatch.wire.batch_codec import LARGEST_MESSAGE
 
 __all__ = ["FRAME", "read_export", "read_receipts", "write_export", "write_receipts"]
 

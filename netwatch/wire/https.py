@@ -14,19 +14,26 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
-from netwatch.model.errors import LinkError
+from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
-from netwatch.wire.envelope import LARGEST_MESSAGE
+from netwatch.wire.batch_codec import LARGEST_MESSAGE
 from netwatch.wire.lean_http import httpx
 from netwatch.wire.topics import (
     DRAIN_TOPIC,
-    acknowledgement_topic,
+    ack_topic,
     batch_topic,
     presence_topic,
     topic_matches,
 )
 
-__all__ = ["AGENT_HEADER", "BATCHES_PATH", "DRAIN_PATH", "MEDIA_TYPE", "PRESENCE_PATH", "HttpsLink"]
+__all__ = [
+    "AGENT_HEADER",
+    "BATCHES_PATH",
+    "DRAIN_PATH",
+    "MEDIA_TYPE",
+    "PRESENCE_PATH",
+    "HttpsTransport",
+]
 
 BATCHES_PATH = "/v1/batches"
 PRESENCE_PATH = "/v1/presence"
@@ -41,8 +48,8 @@ _LONGEST_WAIT = 30.0
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-class HttpsLink:
-    """A way to the observatory's HTTP service; see `netwatch.protocols.Link`.
+class HttpsTransport:
+    """A way to the observatory's HTTP service; see `netwatch.protocols.Transport`.
 
     Unlike a broker's, a message reached the collector itself once `publish` returns.
 
@@ -106,13 +113,13 @@ class HttpsLink:
         """
         path = self._paths.get(topic)
         if path is None:
-            raise LinkError(f"{self._url} takes no messages for {topic[:80]}")
+            raise TransportError(f"{self._url} takes no messages for {topic[:80]}")
         if retain:
             self._presence = payload
         await asyncio.sleep(max(self._not_before - monotonic(), 0))
         status, body = await self._ask("POST", path, payload)
         if status == _OK and path == BATCHES_PATH:
-            self._arrived.put_nowait(Message(acknowledgement_topic(self._agent), body))
+            self._arrived.put_nowait(Message(ack_topic(self._agent), body))
 
     async def subscribe(self, pattern: str) -> None:
         """Take up `pattern`; only acknowledgements and the drain ever come this way."""
@@ -135,7 +142,7 @@ class HttpsLink:
                     await self._ask("POST", PRESENCE_PATH, self._presence)
                 continue
             if message is None:
-                raise LinkError(f"the link to {self._url} is closed")
+                raise TransportError(f"the link to {self._url} is closed")
             if any(topic_matches(pattern, message.topic) for pattern in self._patterns):
                 yield message
 
@@ -158,7 +165,7 @@ class HttpsLink:
     def _open(self) -> httpx.AsyncClient:
         """Return the client, or raise LinkError where there is none."""
         if self._client is None:
-            raise LinkError(f"not connected to {self._url}")
+            raise TransportError(f"not connected to {self._url}")
         return self._client
 
     async def _ask(self, method: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:
@@ -177,14 +184,16 @@ class HttpsLink:
                 async for part in response.aiter_raw():
                     body += part
                     if len(body) > LARGEST_MESSAGE:
-                        raise LinkError(f"{self._url} answers more than {LARGEST_MESSAGE} bytes")
+                        raise TransportError(
+                            f"{self._url} answers more than {LARGEST_MESSAGE} bytes"
+                        )
         status = response.status_code
         if status in _BUSY:
             self._not_before = monotonic() + _seconds(response.headers.get("Retry-After", ""))
             return status, b""
         ours = response.headers.get("Content-Type", "").startswith(MEDIA_TYPE)
         if status not in {_OK, _LATER, _NOTHING} or (status == _OK and not ours):
-            raise LinkError(f"{self._url}{path} is refused: HTTP {status}")
+            raise TransportError(f"{self._url}{path} is refused: HTTP {status}")
         return status, bytes(body)
 
     @contextmanager
@@ -194,7 +203,7 @@ class HttpsLink:
             yield
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise LinkError(f"cannot reach {self._url}: {reason}") from error
+            raise TransportError(f"cannot reach {self._url}: {reason}") from error
 
 
 def _seconds(text: str) -> float:

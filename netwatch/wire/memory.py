@@ -5,19 +5,19 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
-from netwatch.model.errors import LinkError
+from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
 from netwatch.wire.topics import topic_matches
 
-__all__ = ["MemoryBroker", "MemoryLink"]
+__all__ = ["MemoryBroker", "MemoryTransport"]
 
 
 class MemoryBroker:
-    """Passes messages between `MemoryLink`s; `stop` and `start` take it down and up again."""
+    """Passes messages between `MemoryTransport`s; `stop` and `start` take it down and up again."""
 
     def __init__(self) -> None:
         self._running = True
-        self._links: list[MemoryLink] = []
+        self._links: list[MemoryTransport] = []
         self._retained: dict[str, bytes] = {}
 
     def stop(self) -> None:
@@ -30,17 +30,17 @@ class MemoryBroker:
         """Take links again; what was retained is still there."""
         self._running = True
 
-    def attach(self, link: "MemoryLink") -> None:
+    def attach(self, link: "MemoryTransport") -> None:
         """Take up a link.
 
         Raises:
             LinkError: the broker is stopped.
         """
         if not self._running:
-            raise LinkError("the memory broker is stopped")
+            raise TransportError("the memory broker is stopped")
         self._links.append(link)
 
-    def detach(self, link: "MemoryLink", will: Message | None = None) -> None:
+    def detach(self, link: "MemoryTransport", will: Message | None = None) -> None:
         """Let a link go and send its `will`, where it has one."""
         if link in self._links:
             self._links.remove(link)
@@ -65,8 +65,8 @@ class MemoryBroker:
         ]
 
 
-class MemoryLink:
-    """A link to a `MemoryBroker`; see `netwatch.protocols.Link`."""
+class MemoryTransport:
+    """A link to a `MemoryBroker`; see `netwatch.protocols.Transport`."""
 
     def __init__(self, broker: MemoryBroker, *, will: Message | None = None) -> None:
         self._broker = broker
@@ -108,7 +108,7 @@ class MemoryLink:
             self._check()
             message = await self._arrived.get()
             if message is None:
-                raise LinkError("the memory broker went away")
+                raise TransportError("the memory broker went away")
             yield message
 
     def receive(self, message: Message) -> None:
@@ -125,4 +125,4 @@ class MemoryLink:
     def _check(self) -> None:
         """Raise LinkError unless the link is up."""
         if not self._open:
-            raise LinkError("the memory link is closed")
+            raise TransportError("the memory link is closed")

@@ -16,11 +16,11 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
-from netwatch.model.errors import LinkError
+from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
-from netwatch.wire.lean import PacketTypes, Properties, ReasonCode, aiomqtt, paho
+from netwatch.wire.light_imports import PacketTypes, Properties, ReasonCode, aiomqtt, paho
 
-__all__ = ["MqttLink", "MqttSession"]
+__all__ = ["MqttSession", "MqttTransport"]
 
 _WAITING = 10_000
 """Messages held in memory while the receiver is busy; beyond, they come again later."""
@@ -83,8 +83,8 @@ class _Client(aiomqtt.Client):
             task.cancel()
 
 
-class MqttLink:
-    """A connection to an MQTT broker; see `netwatch.protocols.Link`.
+class MqttTransport:
+    """A connection to an MQTT broker; see `netwatch.protocols.Transport`.
 
     Args:
         host, port: where the broker is.
@@ -157,7 +157,7 @@ class MqttLink:
             answers = await client.unless_cut(client.subscribe(pattern, qos=1))
         for answer in answers:
             if (answer if isinstance(answer, int) else answer.value) >= _REFUSED:
-                raise LinkError(f"broker {self._place} refuses to send us {pattern}")
+                raise TransportError(f"broker {self._place} refuses to send us {pattern}")
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yield messages in the order in which they came."""
@@ -204,7 +204,7 @@ class MqttLink:
     def _connected(self) -> _Client:
         """Return the client, or raise LinkError where there is none."""
         if self._client is None:
-            raise LinkError(f"not connected to broker {self._place}")
+            raise TransportError(f"not connected to broker {self._place}")
         return self._client
 
     @contextmanager
@@ -214,7 +214,7 @@ class MqttLink:
             yield
         except (aiomqtt.MqttError, OSError, ValueError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise LinkError(f"cannot {verb} broker {self._place}: {reason}") from error
+            raise TransportError(f"cannot {verb} broker {self._place}: {reason}") from error
 
 
 def _close_sockets(error: BaseException) -> None:

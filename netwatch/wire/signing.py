@@ -15,14 +15,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from netwatch.model.errors import InputError
-from netwatch.wire.envelope import LARGEST_MESSAGE, SIGNED, SIGNED_HEADER
+from netwatch.wire.batch_codec import LARGEST_MESSAGE, SIGNED, SIGNED_HEADER
 
 __all__ = [
     "ACKNOWLEDGEMENT",
     "BATCH",
     "DRAIN",
     "ENROLLED",
-    "ENROLMENT",
+    "ENROLLMENT",
     "ERASURE",
     "KEY_CHANGE",
     "PRESENCE",
@@ -37,7 +37,7 @@ ACKNOWLEDGEMENT = b"netwatch-acknowledgement-v1\0"
 TARGETS = b"netwatch-targets-v1\0"
 PRESENCE = b"netwatch-presence-v1\0"
 DRAIN = b"netwatch-drain-v1\0"
-ENROLMENT = b"netwatch-enrolment-v1\0"
+ENROLLMENT = b"netwatch-enrollment-v1\0"
 ENROLLED = b"netwatch-enrolled-v1\0"
 KEY_CHANGE = b"netwatch-key-change-v1\0"
 ERASURE = b"netwatch-erasure-v1\0"

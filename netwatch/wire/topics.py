@@ -15,7 +15,7 @@ __all__ = [
     "DRAIN_TOPIC",
     "FLEET_TARGETS",
     "SHARED_BATCHES",
-    "acknowledgement_topic",
+    "ack_topic",
     "batch_topic",
     "is_agent_id",
     "presence_topic",
@@ -53,7 +53,7 @@ def presence_topic(agent: str) -> str:
     return f"{_ROOT}/{agent}/p"
 
 
-def acknowledgement_topic(agent: str) -> str:
+def ack_topic(agent: str) -> str:
     """Return where the collector tells `agent` what it has kept."""
     return f"{_ROOT}/{agent}/in/ack"
 

@@ -16,10 +16,10 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
+from netwatch.model.byte_counter import count_datagram
 from netwatch.model.measurement import Observation, Target
-from netwatch.model.traffic import count_datagram
-from netwatch_probes.steps import Address, StepError, Steps, open_connection, resolve
-from netwatch_probes.streams import LimitError, Stream
+from netwatch_probes.limited_stream import LimitedStream, LimitError
+from netwatch_probes.recorder import Address, StepError, StepRecorder, open_connection, resolve
 
 __all__ = ["DnsProbe"]
 
@@ -65,7 +65,7 @@ class DnsProbe:
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
         """Ask once; see `netwatch.protocols.Probe`."""
-        steps = Steps(within=min(within, _LONGEST))
+        steps = StepRecorder(within=min(within, _LONGEST))
         detail, asking = "", None
         async with steps:
             if target.host == _SYSTEM:
@@ -153,7 +153,7 @@ class _Asking:
         wire = self._question.to_wire()
         try:
             connection = await open_connection(self._server, self._port)
-            with Stream(connection, most=_MOST) as stream:
+            with LimitedStream(connection, most=_MOST) as stream:
                 await stream.write(len(wire).to_bytes(2, "big") + wire)
                 length = int.from_bytes(await stream.read_exactly(2), "big")
                 answer = dns.message.from_wire(await stream.read_exactly(length))

@@ -17,9 +17,9 @@ import httpcore
 import httpx
 
 from netwatch.model.measurement import Observation, Target
-from netwatch_probes.likeness import simhash
-from netwatch_probes.steps import StepError, Steps, open_connection, resolve
-from netwatch_probes.streams import LimitError, Stream
+from netwatch_probes.limited_stream import LimitedStream, LimitError
+from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
+from netwatch_probes.simhash import simhash
 
 __all__ = ["HttpProbe"]
 
@@ -65,7 +65,7 @@ class HttpProbe:
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
         """Fetch once; see `netwatch.protocols.Probe`."""
-        steps = Steps(within=within)
+        steps = StepRecorder(within=within)
         port = target.port or 443
         secure = port in self._tls
         answer: _Answer | None = None
@@ -73,7 +73,7 @@ class HttpProbe:
             address = await resolve(target.host, steps)
             with steps.step("connect"):
                 connection = await open_connection(address, port)
-            with Stream(connection) as stream:
+            with LimitedStream(connection) as stream:
                 if secure:
                     with steps.step("tls_handshake"):
                         await _secure(stream, self._context or _shared_context(), target.host)
@@ -128,7 +128,7 @@ class _Answer:
 class _Line(httpcore.AsyncNetworkStream):
     """A stream of ours in the shape that httpcore speaks through."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: LimitedStream) -> None:
         self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's own signature
@@ -146,7 +146,7 @@ class _Line(httpcore.AsyncNetworkStream):
         """Know nothing more."""
 
 
-async def _secure(stream: Stream, context: ssl.SSLContext, name: str) -> None:
+async def _secure(stream: LimitedStream, context: ssl.SSLContext, name: str) -> None:
     """Shake hands, or say that the server sends more than any handshake needs."""
     try:
         await stream.shake_hands(context, name)
@@ -169,7 +169,7 @@ def _request(target: Target, port: int, *, secure: bool) -> httpcore.Request:
     return httpcore.Request("GET", url, headers=list(headers.items()))
 
 
-async def _fetch(stream: Stream, request: httpcore.Request) -> _Answer:
+async def _fetch(stream: LimitedStream, request: httpcore.Request) -> _Answer:
     """Send the request and read the answer's head and as much of its body as is allowed.
 
     Raises:

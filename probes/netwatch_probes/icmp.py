@@ -5,9 +5,9 @@ import secrets
 import socket
 import struct
 
+from netwatch.model.byte_counter import count_datagram
 from netwatch.model.measurement import Observation, Target
-from netwatch.model.traffic import count_datagram
-from netwatch_probes.steps import BUFFER, Address, StepError, Steps, resolve
+from netwatch_probes.recorder import BUFFER, Address, StepError, StepRecorder, resolve
 
 __all__ = ["IcmpProbe"]
 
@@ -35,7 +35,7 @@ class IcmpProbe:
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
         """Ask once; see `netwatch.protocols.Probe`."""
         within = min(within, _LONGEST)
-        steps = Steps(within=within)
+        steps = StepRecorder(within=within)
         async with steps:
             address = await resolve(target.host, steps)
             with steps.step("icmp"), _open_socket(address[0]) as (channel):

@@ -10,10 +10,10 @@ import socket
 import ssl
 from ipaddress import ip_address
 
+from netwatch.model.byte_counter import count_datagram
 from netwatch.model.failure import QuicCloseError
 from netwatch.model.measurement import Observation, Target
-from netwatch.model.traffic import count_datagram
-from netwatch_probes.steps import StepError, Steps, open_connection, resolve
+from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
 
 try:
     from aioquic.quic.configuration import QuicConfiguration
@@ -59,7 +59,7 @@ class QuicProbe:
         """Shake hands once; see `netwatch.protocols.Probe`."""
         if not _INSTALLED:
             return (Observation("quic_handshake", "unavailable", 0.0),)
-        steps = Steps(within=min(within, _LONGEST))
+        steps = StepRecorder(within=min(within, _LONGEST))
         agreed = ""
         async with steps:
             address = await resolve(target.host, steps)

@@ -4,9 +4,9 @@ import asyncio
 import socket
 import struct
 
+from netwatch.model.byte_counter import count_connection
 from netwatch.model.measurement import Observation, Target
-from netwatch.model.traffic import count_connection
-from netwatch_probes.steps import BUFFER, Steps, resolve
+from netwatch_probes.recorder import BUFFER, StepRecorder, resolve
 
 __all__ = ["TcpProbe"]
 
@@ -22,7 +22,7 @@ class TcpProbe:
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
         """Connect once; see `netwatch.protocols.Probe`."""
-        steps = Steps(within=within)
+        steps = StepRecorder(within=within)
         async with steps:
             family, address = await resolve(target.host, steps)
             with steps.step("connect"):

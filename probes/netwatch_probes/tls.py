@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from netwatch.model.failure import classify_failure
 from netwatch.model.measurement import Observation, Target
-from netwatch_probes.steps import StepError, Steps, open_connection, resolve
-from netwatch_probes.streams import LimitError, Stream, presented_chain
+from netwatch_probes.limited_stream import LimitedStream, LimitError, presented_chain
+from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
 
 __all__ = ["NAMELESS", "TlsProbe"]
 
@@ -70,7 +70,7 @@ class TlsProbe:
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
         """Shake hands once; see `netwatch.protocols.Probe`."""
-        steps = Steps(within=within)
+        steps = StepRecorder(within=within)
         option, _, pin = target.path.partition("#")
         named = option != NAMELESS
         name = (target.domain or target.host) if named else None
@@ -79,7 +79,7 @@ class TlsProbe:
             address = await resolve(target.host, steps)
             with steps.step("connect"):
                 connection = await open_connection(address, target.port or _DEFAULT_PORT)
-            with Stream(connection) as stream:
+            with LimitedStream(connection) as stream:
                 with steps.step("tls_handshake"):
                     verdict = await _shake_hands(stream, self._choose(named=named, pin=pin), name)
                 if pin:
@@ -104,7 +104,7 @@ class TlsProbe:
         return _shared_context(_Asks.ALL if named else _Asks.NO_NAME)
 
 
-async def _shake_hands(stream: Stream, context: ssl.SSLContext, name: str | None) -> str:
+async def _shake_hands(stream: LimitedStream, context: ssl.SSLContext, name: str | None) -> str:
     """Shake hands; return what is wrong with the certificate, empty where nothing is.
 
     Raises:

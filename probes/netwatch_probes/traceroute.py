@@ -17,10 +17,10 @@ from ipaddress import ip_address
 from itertools import groupby
 from pathlib import Path
 
+from netwatch.model.byte_counter import count_datagram
 from netwatch.model.measurement import Observation, Target
-from netwatch.model.traffic import count_datagram
-from netwatch_probes.networks import find_networks
-from netwatch_probes.steps import BUFFER, Address, StepError, Steps, resolve
+from netwatch_probes.asn_lookup import lookup_asns
+from netwatch_probes.recorder import BUFFER, Address, StepError, StepRecorder, resolve
 
 __all__ = ["TracerouteProbe"]
 
@@ -83,7 +83,7 @@ class TracerouteProbe:
         """Follow the way once; see `netwatch.protocols.Probe`."""
         if sys.platform != "linux":
             return (Observation("traceroute", "unavailable", 0.0),)
-        steps = Steps(within=min(within, _LONGEST))
+        steps = StepRecorder(within=min(within, _LONGEST))
         path = ""
         async with steps:
             address = await resolve(target.host, steps)
@@ -102,7 +102,7 @@ class TracerouteProbe:
         public = {hop for hop in hops if hop and ip_address(hop).is_global}
         known: Mapping[str, int] = {}
         if public and self._networks is not None:
-            known = find_networks(public, self._networks)
+            known = lookup_asns(public, self._networks)
         words = [_word(hop, known) for hop in hops]
         runs = [(word, len(list(alike))) for word, alike in groupby(words)]
         return ",".join(f"{word}*{count}" if count > 1 else word for word, count in runs)[:_SHOWN]

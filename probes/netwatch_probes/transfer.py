@@ -9,8 +9,8 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from netwatch.model.measurement import Observation, Target
-from netwatch_probes.steps import StepError, Steps, open_connection, resolve
-from netwatch_probes.streams import Stream
+from netwatch_probes.limited_stream import LimitedStream
+from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
 
 __all__ = ["TransferProbe"]
 
@@ -50,14 +50,14 @@ class TransferProbe:
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
         """Download once; see `netwatch.protocols.Probe`."""
-        steps = Steps(within=within)
+        steps = StepRecorder(within=within)
         port = target.port or 443
         download = _Download()
         async with steps:
             address = await resolve(target.host, steps)
             with steps.step("connect"):
                 connection = await open_connection(address, port, buffer=_BUFFER)
-            with Stream(connection, most=_TAKEN) as stream:
+            with LimitedStream(connection, most=_TAKEN) as stream:
                 if port in self._tls:
                     with steps.step("tls_handshake"):
                         await stream.shake_hands(
@@ -76,7 +76,7 @@ class _Download:
     def __init__(self) -> None:
         self.received = 0
 
-    async def run(self, stream: Stream, target: Target) -> None:
+    async def run(self, stream: LimitedStream, target: Target) -> None:
         """Ask and read.
 
         Raises:
@@ -97,7 +97,7 @@ class _Download:
             raise EOFError
 
 
-async def _read_head(stream: Stream) -> tuple[bytes, bytes]:
+async def _read_head(stream: LimitedStream) -> tuple[bytes, bytes]:
     """Return the answer's head, and what came behind it."""
     read = b""
     while len(read) < _HEAD:

@@ -17,7 +17,7 @@ from netwatch.publish.channels.console import ConsoleChannel
 from netwatch.publish.channels.file import FileChannel
 from netwatch.publish.channels.mqtt import MqttChannel
 from netwatch.publish.channels.webhook import WebhookChannel
-from netwatch.wire.memory import MemoryBroker, MemoryLink
+from netwatch.wire.memory import MemoryBroker, MemoryTransport
 
 MakePost = Callable[..., Post]
 Shown = Callable[[], list[str]]
@@ -85,7 +85,7 @@ async def place(
             )
         elif request.param == "mqtt":
             broker = MemoryBroker()
-            link = await stack.enter_async_context(MemoryLink(broker))
+            link = await stack.enter_async_context(MemoryTransport(broker))
             yield (
                 MqttChannel(link.publish, "netwatch/v1/alerts"),
                 lambda: [json.loads(kept.payload)["text"] for kept in broker.retained("#")],
@@ -167,7 +167,7 @@ async def test_a_closed_terminal_is_not_tried_again(tmp_path: Path, make_post: M
 
 async def test_a_broker_that_went_away_is_tried_again(make_post: MakePost) -> None:
     broker = MemoryBroker()
-    async with MemoryLink(broker) as link:
+    async with MemoryTransport(broker) as link:
         broker.stop()
         delivery = await MqttChannel(link.publish, "alerts").deliver(make_post())
     assert (delivery.sent, delivery.again) == (False, True)

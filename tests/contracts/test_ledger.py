@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from netwatch.incidents.ledger import SqlLedger, ledger_url
+from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entity import Entity
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, IncidentState, Post

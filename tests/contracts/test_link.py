@@ -1,4 +1,4 @@
-"""Every link keeps the promises of `netwatch.protocols.Link`, on real brokers."""
+"""Every link keeps the promises of `netwatch.protocols.Transport`, on real brokers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,25 +10,25 @@ from pathlib import Path
 import pytest
 from servers import PASSWORD, USERNAME, free_port, mosquitto
 
-from netwatch.model.errors import LinkError
-from netwatch.protocols import Link, Message
-from netwatch.wire.broker import EmbeddedBroker
-from netwatch.wire.memory import MemoryBroker, MemoryLink
-from netwatch.wire.mqtt import MqttLink, MqttSession
+from netwatch.model.errors import TransportError
+from netwatch.protocols import Message, Transport
+from netwatch.wire.embedded_broker import EmbeddedBroker
+from netwatch.wire.memory import MemoryBroker, MemoryTransport
+from netwatch.wire.mqtt import MqttSession, MqttTransport
 
 
 @dataclass
 class Place:
     """A broker: how to link to it, and how to take it away."""
 
-    link: Callable[..., Link]
+    link: Callable[..., Transport]
     stop: Callable[[], object]
 
 
 def mqtt_link(
     port: int, password: str = PASSWORD, will: Message | None = None, **more: object
-) -> Link:
-    return MqttLink(
+) -> Transport:
+    return MqttTransport(
         host="127.0.0.1",
         port=port,
         username=USERNAME,
@@ -42,7 +42,7 @@ def mqtt_link(
 @asynccontextmanager
 async def memory_place(_: Path) -> AsyncIterator[Place]:
     broker = MemoryBroker()
-    yield Place(lambda will=None: MemoryLink(broker, will=will), broker.stop)
+    yield Place(lambda will=None: MemoryTransport(broker, will=will), broker.stop)
 
 
 @asynccontextmanager
@@ -107,7 +107,7 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield found
 
 
-async def take(link: Link, count: int) -> list[Message]:
+async def take(link: Transport, count: int) -> list[Message]:
     found: list[Message] = []
     async with asyncio.timeout(10):
         async for message in link.messages():
@@ -159,11 +159,11 @@ async def test_a_broker_that_goes_away_is_a_link_error(place: Place) -> None:
         result = place.stop()
         if asyncio.iscoroutine(result):
             await result
-        with pytest.raises(LinkError):
+        with pytest.raises(TransportError):
             await waiting
-        with pytest.raises(LinkError):
+        with pytest.raises(TransportError):
             await link.publish("nw/v1/a/one/b", b"too late")
-    with pytest.raises(LinkError):
+    with pytest.raises(TransportError):
         async with place.link():
             pass
 
@@ -171,15 +171,15 @@ async def test_a_broker_that_goes_away_is_a_link_error(place: Place) -> None:
 async def test_a_closed_link_is_of_no_more_use(place: Place) -> None:
     async with place.link() as link:
         pass
-    with pytest.raises(LinkError):
+    with pytest.raises(TransportError):
         await link.publish("nw/v1/a/one/b", b"")
-    with pytest.raises(LinkError):
+    with pytest.raises(TransportError):
         await link.subscribe("nw/v1/a/+/b")
 
 
 async def test_nobody_listening_is_one_clear_line() -> None:
     port = free_port()
-    with pytest.raises(LinkError, match=f"cannot reach broker 127.0.0.1:{port}") as caught:
+    with pytest.raises(TransportError, match=f"cannot reach broker 127.0.0.1:{port}") as caught:
         async with mqtt_link(port):
             pass
     assert "\n" not in str(caught.value)
@@ -189,9 +189,9 @@ async def test_nobody_listening_is_one_clear_line() -> None:
 async def test_a_wrong_password_is_refused(kind: str, tmp_path: Path) -> None:
     async with PLACES[kind](tmp_path) as place:
         async with place.link() as good:
-            assert isinstance(good, MqttLink)
+            assert isinstance(good, MqttTransport)
             port = good._address[1]
-        with pytest.raises(LinkError):
+        with pytest.raises(TransportError):
             async with mqtt_link(port, password="wrong"):
                 pass
 
@@ -199,10 +199,10 @@ async def test_a_wrong_password_is_refused(kind: str, tmp_path: Path) -> None:
 async def test_memory_sends_the_will_of_a_broken_link() -> None:
     broker = MemoryBroker()
     will = Message("nw/v1/a/one/p", b"lost", retained=True)
-    async with MemoryLink(broker, will=will):
+    async with MemoryTransport(broker, will=will):
         broker.stop()
     broker.start()
     assert broker.retained("#") == [will]
-    async with MemoryLink(broker, will=will) as link:
+    async with MemoryTransport(broker, will=will) as link:
         await link.publish("nw/v1/a/one/p", b"stop", retain=True)
     assert broker.retained("#")[0].payload == b"stop"

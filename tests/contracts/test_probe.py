@@ -7,7 +7,7 @@ from time import perf_counter
 import pytest
 from servers import free_port, tcp_server
 
-from netwatch.model.failure import Scope, failure_of
+from netwatch.model.failure import FailureScope, lookup_failure
 from netwatch.model.measurement import Observation, Target
 from netwatch.plugins import load_plugin, plugin_names
 from netwatch.protocols import Probe
@@ -41,7 +41,7 @@ async def test_a_failing_network_is_data(probe: Probe, host: str) -> None:
     steps = await probe.measure(target, within=5)
     check(steps)
     if steps[-1].failure is not None:
-        assert failure_of(steps[-1].failure).scope is not Scope.UNKNOWN
+        assert lookup_failure(steps[-1].failure).scope is not FailureScope.UNKNOWN
 
 
 async def test_a_host_that_hangs_costs_its_time_and_no_more(probe: Probe) -> None:

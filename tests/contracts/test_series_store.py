@@ -12,7 +12,7 @@ from contracts.stores import STORES
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, Level, SeriesKey
-from netwatch.protocols import Columns, SeriesStore
+from netwatch.protocols import BinColumns, SeriesStore
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)
@@ -297,7 +297,7 @@ def test_an_impossible_level_is_named_and_nothing_else_is_lost(
     assert list(store.read_levels(T0, END)) == [level_at(1)]
 
 
-def as_bins(columns: Columns) -> list[Bin]:
+def as_bins(columns: BinColumns) -> list[Bin]:
     rows = zip(columns.index, columns.times, columns.values, columns.totals, strict=True)
     return sorted(
         (

@@ -21,7 +21,7 @@ _SCRIPT = """
 import contextlib, os, signal, sys
 from netwatch.cli import progress
 from netwatch.cli.main import run
-from netwatch.lab import backtest_parcels
+from netwatch.lab.backtest import partition as backtest_parcels
 
 victim = int(sys.argv[1])
 sys.argv[:2] = ["netwatch", "backtest"]

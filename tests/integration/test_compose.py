@@ -19,7 +19,7 @@ from influx_servers import Influxd, open_store
 from servers import free_port, need
 
 from netwatch.config import read_config
-from netwatch.store.influx_login import Login, login_of
+from netwatch.store.influx.dsn import InfluxDsn, dsn_of
 
 ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "compose.yaml", *sorted((ROOT / "deploy").glob("compose.*.yaml"))]
@@ -175,9 +175,9 @@ def test_the_configuration_fits_the_services(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv(name, value)
     config = read_config(ROOT / "deploy" / "netwatch.toml")
     assert config.broker.host in services()
-    login = login_of(config.store)
+    login = dsn_of(config.store)
     environment = services()["influxdb"]["environment"]
-    assert login == Login(
+    assert login == InfluxDsn(
         services()["grafana"]["environment"]["NETWATCH_INFLUX_URL"],
         environment["DOCKER_INFLUXDB_INIT_BUCKET"],
         environment["DOCKER_INFLUXDB_INIT_USERNAME"],
@@ -294,7 +294,7 @@ def test_the_observatory_of_compose_runs_on_this_machine_s_parts(tmp_path: Path)
                 ],
                 env=os.environ | SECRETS,
             )
-            store = open_store(Login(server.login.url, "netwatch", password=token))
+            store = open_store(InfluxDsn(server.login.url, "netwatch", password=token))
             start = datetime.now(UTC) - timedelta(minutes=5)
             try:
 

@@ -15,7 +15,7 @@ import yaml
 from grafana_files import FILES, ROOT, by_file, load, statements
 from servers import need
 
-from netwatch.store.influx_schema import SCHEMA
+from netwatch.store.influx.schema import SCHEMA
 
 PROVISIONING = ROOT / "provisioning"
 NPM = ("@grafana/schema@13.2.3", "typescript@5.9.3")

@@ -9,12 +9,11 @@ import pytest
 from grafana_files import ROOT, by_file, load, statements
 from influx_servers import fresh_login, open_store
 
-from netwatch.model.atlas import Atlas
-from netwatch.model.entity import Entity, EntityKind, Place
-from netwatch.model.incident import Incident, IncidentState, Percent, Reason
+from netwatch.model.entity import Entity, EntityInfo, EntityKind
+from netwatch.model.entity_tree import EntityTree
+from netwatch.model.incident import Incident, IncidentState, Percent, RevisionReason
 from netwatch.model.series import Bin, Level, SeriesKey
-from netwatch.store.influx import InfluxStore
-from netwatch.store.influx_health import (
+from netwatch.store.influx.health import (
     ChannelHealth,
     FleetHealth,
     Health,
@@ -22,6 +21,7 @@ from netwatch.store.influx_health import (
     PipelineHealth,
     ReviewHealth,
 )
+from netwatch.store.influx.store import InfluxStore
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)
@@ -37,7 +37,7 @@ def incident(number: int, **more: object) -> Incident:
         "id": f"NW-IR-2026-{number:04}",
         "revision": 1,
         "state": IncidentState.CONFIRMED,
-        "reason": Reason.CONFIRMED,
+        "reason": RevisionReason.CONFIRMED,
         "entity": IRAN,
         "started_at": T0 + number * STEP,
         "started_low": T0,
@@ -98,11 +98,11 @@ def seeded() -> Iterator[InfluxStore]:
             [incident(number) for number in range(10)], link="https://nw.example/i/"
         )
         places = [
-            Place(IRAN, "Iran"),
-            Place(REGION, "Tehran", parent=IRAN),
-            Place(ASN, "IranCell", parent=IRAN),
+            EntityInfo(IRAN, "Iran"),
+            EntityInfo(REGION, "Tehran", parent=IRAN),
+            EntityInfo(ASN, "IranCell", parent=IRAN),
         ]
-        store.put_places(Atlas(places), at=T0)
+        store.put_places(EntityTree(places), at=T0)
         for entity in (ASN,):
             store.put_incidents([incident(20, entity=entity)], link="https://nw.example/i/")
         yield store

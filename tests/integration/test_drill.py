@@ -14,18 +14,18 @@ import msgspec
 import pytest
 
 from netwatch.app.broker import broker_password
-from netwatch.app.observatory import Opened
+from netwatch.app.observatory import ObservatoryContext
 from netwatch.app.written import write_config
-from netwatch.lab.drill import Drill, Outcome, run_drill
-from netwatch.lab.script import Script
+from netwatch.lab.drill.runner import Drill, Outcome, run_drill
+from netwatch.lab.drill.scenario import Scenario
 
 pytestmark = pytest.mark.timeout(110)
 
 # Eight networks, six of them cut: the same course in less time than the full drill.
-SHORT = Script(networks=8, cut=6, dark=timedelta(seconds=4))
+SHORT = Scenario(networks=8, cut=6, dark=timedelta(seconds=4))
 
 
-async def idle(_: Opened) -> None:
+async def idle(_: ObservatoryContext) -> None:
     """Do nothing in the place of a part that runs elsewhere."""
 
 
@@ -37,7 +37,7 @@ class Killable:
         self.kills = 0
         self._process: asyncio.subprocess.Process | None = None
 
-    async def run(self, opened: Opened) -> None:
+    async def run(self, opened: ObservatoryContext) -> None:
         """Start the process, and another whenever it was killed."""
         path = Path(opened.config.data) / f"{self.command}.toml"
         password = await asyncio.to_thread(broker_password, opened.config)

@@ -9,11 +9,11 @@ import pytest
 from influx_servers import Influxd
 
 from netwatch.config import Duration, StoreConfig
-from netwatch.lab.drill import Drill, run_drill
-from netwatch.lab.script import Script
+from netwatch.lab.drill.runner import Drill, run_drill
+from netwatch.lab.drill.scenario import Scenario
 
 pytestmark = pytest.mark.timeout(110)
-SHORT = Script(networks=8, cut=6, dark=timedelta(seconds=4))
+SHORT = Scenario(networks=8, cut=6, dark=timedelta(seconds=4))
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from influx_servers import AS_CORE, fresh_login, open_store
 from netwatch.analysis.loop import Analysis
 from netwatch.app.observatory import make_pipeline
 from netwatch.config import Config, PublishConfig
-from netwatch.incidents.ledger import SqlLedger, ledger_url
-from netwatch.lab.shipped import open_figures
-from netwatch.model.atlas import Atlas
+from netwatch.lab.sample_data.catalog import open_figures
+from netwatch.ledger.ledger import SqlLedger, ledger_url
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.incident import Incident, Post
 from netwatch.protocols import SeriesStore
-from netwatch.publish.wording import compose_posts
+from netwatch.publish.posts import compose_posts
 from netwatch.store.memory import MemoryStore
 from netwatch.store.sqlite import SqliteStore
 
@@ -34,7 +34,7 @@ def influx(dialect: object = None) -> Iterator[SeriesStore]:
 def judge(store: SeriesStore, folder: Path) -> tuple[bytes, bytes]:
     """Judge the figures as a live analysis does: from what the store gives back."""
     figures = open_figures("iran-2019-11")
-    atlas = Atlas(figures.places)
+    atlas = EntityTree(figures.places)
     config = Config(publish=PublishConfig(channels=("file",)))
 
     def compose(incident: Incident) -> list[Post]:

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from influx_servers import fresh_login, shared_influxd
 
-from netwatch.app.mirror import Mirror, run_mirror
-from netwatch.app.observatory import Opened, open_parts
+from netwatch.app.influx_exporter import Mirror, run_mirror
+from netwatch.app.observatory import ObservatoryContext, open_context
 from netwatch.config import parse_config
 from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.incident import Incident, IncidentState, Percent, Post, Reason
+from netwatch.model.incident import Incident, IncidentState, Percent, Post, RevisionReason
 from netwatch.protocols import OutboxState
-from netwatch.store.influx import InfluxStore
+from netwatch.store.influx.store import InfluxStore
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)
@@ -26,7 +26,7 @@ INCIDENT = Incident(
     id="NW-IR-2026-0001",
     revision=1,
     state=IncidentState.PENDING,
-    reason=Reason.OPENED,
+    reason=RevisionReason.OPENED,
     entity=Entity(EntityKind.COUNTRY, "IR"),
     started_at=T0,
     started_low=T0,
@@ -50,7 +50,7 @@ POST = Post("a" * 64, INCIDENT.id, 1, "file", "en", "confirmed", "text", "pictur
 
 
 @pytest.fixture
-def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObservatoryContext]:
     with fresh_login() as login:
         monkeypatch.setenv("NW_TOKEN", login.password)
         config = parse_config(
@@ -60,22 +60,22 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
             '[[place]]\nentity = "country:IR"\nname = "Iran"\n'
             '[[place]]\nentity = "asn:44244"\nname = "IranCell"\nparent = "country:IR"\n'
         )
-        with open_parts(config) as parts:
+        with open_context(config) as parts:
             yield parts
 
 
-def rows(opened: Opened, statement: str) -> list[dict[str, object]]:
+def rows(opened: ObservatoryContext, statement: str) -> list[dict[str, object]]:
     assert isinstance(opened.store, InfluxStore)
     table = opened.store.server.query(statement)
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
-def mirror_of(opened: Opened) -> Mirror:
+def mirror_of(opened: ObservatoryContext) -> Mirror:
     assert isinstance(opened.store, InfluxStore)
     return Mirror(opened, opened.store)
 
 
-def test_incidents_places_and_health_are_as_in_the_ledger(opened: Opened) -> None:
+def test_incidents_places_and_health_are_as_in_the_ledger(opened: ObservatoryContext) -> None:
     opened.ledger.record([INCIDENT], [POST])
     opened.store.put_bins([], closed_until=T0)
     mirror = mirror_of(opened)
@@ -102,7 +102,9 @@ def test_incidents_places_and_health_are_as_in_the_ledger(opened: Opened) -> Non
     assert stages["analysis"]["delay_seconds"] == 600
 
 
-def test_a_revision_replaces_what_was_shown_and_a_post_gives_its_delay(opened: Opened) -> None:
+def test_a_revision_replaces_what_was_shown_and_a_post_gives_its_delay(
+    opened: ObservatoryContext,
+) -> None:
     opened.ledger.record([INCIDENT], [POST])
     mirror = mirror_of(opened)
     mirror.write(T0 + STEP)
@@ -119,7 +121,7 @@ def test_a_revision_replaces_what_was_shown_and_a_post_gives_its_delay(opened: O
     assert newest["s"] == 20 * 60
 
 
-async def test_a_server_that_is_away_is_waited_for(opened: Opened) -> None:
+async def test_a_server_that_is_away_is_waited_for(opened: ObservatoryContext) -> None:
     assert isinstance(opened.store, InfluxStore)
     opened.ledger.record([INCIDENT], [])
     database = opened.store.server.login.database
@@ -138,13 +140,13 @@ async def test_a_server_that_is_away_is_waited_for(opened: Opened) -> None:
 
 def test_who_keeps_series_elsewhere_never_loads_the_client() -> None:
     code = (
-        "import sys, netwatch.app.up, netwatch.app.stores, netwatch.cli.main;"
+        "import sys, netwatch.app.up, netwatch.app.factories, netwatch.cli.main;"
         "sys.exit('influxdb_client' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
 
 
-def test_what_was_never_sure_is_counted_and_not_shown(opened: Opened) -> None:
+def test_what_was_never_sure_is_counted_and_not_shown(opened: ObservatoryContext) -> None:
     opened.ledger.record([replace(INCIDENT, confirmed_at=None)], [])
     mirror_of(opened).write(T0 + STEP)
     assert rows(opened, 'SELECT * FROM "incident"') == []

@@ -27,12 +27,12 @@ from servers import need
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.errors import ConfigError, InputError, StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
-from netwatch.store.influx import InfluxStore
-from netwatch.store.influx_carriers import AgainError, ClientCarrier
-from netwatch.store.influx_lines import render_tags
-from netwatch.store.influx_login import Login
-from netwatch.store.influx_schema import SCHEMA
-from netwatch.store.influx_server import InfluxServer
+from netwatch.store.influx.client import InfluxServer
+from netwatch.store.influx.dsn import InfluxDsn
+from netwatch.store.influx.line_protocol import render_tags
+from netwatch.store.influx.schema import SCHEMA
+from netwatch.store.influx.store import InfluxStore
+from netwatch.store.influx.write import AgainError, ClientWriter
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)
@@ -40,13 +40,13 @@ END = T0 + timedelta(days=30)
 
 
 @pytest.fixture
-def login() -> Iterator[Login]:
+def login() -> Iterator[InfluxDsn]:
     with fresh_login() as made:
         yield made
 
 
 @contextmanager
-def opened(login: Login, **more: object) -> Iterator[InfluxStore]:
+def opened(login: InfluxDsn, **more: object) -> Iterator[InfluxStore]:
     store = open_store(login, **more)
     try:
         yield store
@@ -62,12 +62,12 @@ def bins_at(step: int, count: int = 5) -> list[Bin]:
     return [Bin(T0 + step * STEP, asn(code), float(step), 7.0) for code in range(1, count + 1)]
 
 
-def test_check_names_the_version(login: Login) -> None:
+def test_check_names_the_version(login: InfluxDsn) -> None:
     with opened(login) as store:
         assert store.check().startswith("1.6")
 
 
-def test_a_wrong_password_is_said_by_every_call(login: Login) -> None:
+def test_a_wrong_password_is_said_by_every_call(login: InfluxDsn) -> None:
     with opened(replace(login, password="wrong")) as store:
         for call in (
             store.check,
@@ -79,14 +79,16 @@ def test_a_wrong_password_is_said_by_every_call(login: Login) -> None:
                 call()
 
 
-def test_a_missing_database_comes_with_the_command_that_makes_it(login: Login) -> None:
+def test_a_missing_database_comes_with_the_command_that_makes_it(login: InfluxDsn) -> None:
     with opened(replace(login, database="no such")) as store:
         for call in (store.check, lambda: store.put_bins(bins_at(0))):
             with pytest.raises(StoreError, match=r"has no database 'no such'.*CREATE DATABASE"):
                 call()
 
 
-def test_a_database_that_vanishes_is_said_and_what_is_given_again_is_all_in(login: Login) -> None:
+def test_a_database_that_vanishes_is_said_and_what_is_given_again_is_all_in(
+    login: InfluxDsn,
+) -> None:
     with opened(login, dialect=AS_CORE) as store:
         store.put_bins(bins_at(0), closed_until=T0 + STEP)
         shared_influxd().execute(f'DROP DATABASE "{login.database}"')
@@ -99,7 +101,7 @@ def test_a_database_that_vanishes_is_said_and_what_is_given_again_is_all_in(logi
         assert store.closed_until() == T0 + 2 * STEP
 
 
-def test_points_older_than_the_retention_are_named_and_the_others_kept(login: Login) -> None:
+def test_points_older_than_the_retention_are_named_and_the_others_kept(login: InfluxDsn) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     shared_influxd().execute(
         f'ALTER RETENTION POLICY "autogen" ON "{login.database}" DURATION 2d SHARD DURATION 1d'
@@ -115,7 +117,7 @@ def test_points_older_than_the_retention_are_named_and_the_others_kept(login: Lo
 
 
 def test_a_field_that_somebody_else_wrote_differently_loses_its_own_points_alone(
-    login: Login,
+    login: InfluxDsn,
 ) -> None:
     head = render_tags("counts", {"scope_id": "3", "scope_type": "asn", "signal": "reachability"})
     with opened(login) as store:
@@ -125,7 +127,7 @@ def test_a_field_that_somebody_else_wrote_differently_loses_its_own_points_alone
             store.put_bins(bins_at(0), closed_until=T0 + STEP)
 
 
-def test_texts_cannot_break_out_of_a_question(login: Login) -> None:
+def test_texts_cannot_break_out_of_a_question(login: InfluxDsn) -> None:
     series = SeriesKey("x' OR 1=1 --", Entity(EntityKind.DOMAIN, '" OR "signal" = \'y'))
     with opened(login) as store:
         store.put_bins([*bins_at(0), Bin(T0, series, 1.0)])
@@ -133,7 +135,7 @@ def test_texts_cannot_break_out_of_a_question(login: Login) -> None:
 
 
 @pytest.mark.parametrize("dialect", [None, AS_CORE])
-def test_what_is_written_is_what_the_schema_says(login: Login, dialect: object) -> None:
+def test_what_is_written_is_what_the_schema_says(login: InfluxDsn, dialect: object) -> None:
     with opened(login, dialect=dialect) as store:
         store.put_bins([*bins_at(0), Bin(T0, asn(9), 1.0)], closed_until=T0)
         store.put_levels([Level(T0, asn(1), 0.5, 0.4, 0.6), Level(T0, asn(2), None)])
@@ -145,7 +147,7 @@ def test_what_is_written_is_what_the_schema_says(login: Login, dialect: object) 
             assert sorted(str(row[0]) for row in tags) == sorted(SCHEMA[name].tags)
 
 
-def test_a_revised_value_takes_its_own_point_where_nothing_is_overwritten(login: Login) -> None:
+def test_a_revised_value_takes_its_own_point_where_nothing_is_overwritten(login: InfluxDsn) -> None:
     with opened(login, dialect=AS_CORE) as store:
         for value in (1.0, 2.0, 2.0, 3.0):
             store.put_bins([Bin(T0, asn(1), value)])
@@ -154,7 +156,7 @@ def test_a_revised_value_takes_its_own_point_where_nothing_is_overwritten(login:
         assert [bin_.value for bin_ in store.read_bins(T0, END)] == [3.0]
 
 
-def test_a_bin_revised_a_thousand_times_is_refused_rather_than_moved(login: Login) -> None:
+def test_a_bin_revised_a_thousand_times_is_refused_rather_than_moved(login: InfluxDsn) -> None:
     with opened(login, dialect=AS_CORE) as store:
         head = "counts,scope_id=1,scope_type=asn,signal=reachability"
         stamp = int(T0.timestamp()) * 10**9
@@ -211,8 +213,8 @@ def test_the_client_carries_every_special_character_to_its_write_path(tmp_path: 
     """`influxdb-client` on `/api/v2/write`, held by another maker's server."""
     texts = ["plain", "a b", "a,b", "a=b", "back\\slash\\", 'quo"te', "تهران", "%41"]
     with victoria_metrics(tmp_path) as url:
-        login = Login(url, organization="any", password="any")
-        carrier = ClientCarrier(login, token="any")
+        login = InfluxDsn(url, organization="any", password="any")
+        carrier = ClientWriter(login, token="any")
         dialect = replace(AS_CORE, version="2.9.1", takes_v2_writes=True)
         server = InfluxServer(login, dialect=dialect, patience=timedelta(seconds=5))
         now = int(time.time()) * 10**9
@@ -239,7 +241,7 @@ def test_the_client_carries_every_special_character_to_its_write_path(tmp_path: 
 def test_a_server_that_is_no_influxdb_is_told_apart(tmp_path: Path) -> None:
     with (
         victoria_metrics(tmp_path) as url,
-        opened(Login(url)) as store,
+        opened(InfluxDsn(url)) as store,
         pytest.raises(StoreError, match=r"says no version; InfluxDB 1\.6 to 3 is needed"),
     ):
         store.check()
@@ -286,11 +288,11 @@ def test_the_client_trusts_the_same_authority(tmp_path: Path) -> None:
     server = Influxd(tmp_path, tls=file)
     server.start()
     try:
-        carrier = ClientCarrier(replace(server.login, database="nw"), token="any")
+        carrier = ClientWriter(replace(server.login, database="nw"), token="any")
         # 1.6 has no such path: the answer proves that TLS came about.
         assert carrier.send(b"").status == 404
         carrier.close()
-        carrier = ClientCarrier(replace(server.login, authority=""), token="any")
+        carrier = ClientWriter(replace(server.login, authority=""), token="any")
         with pytest.raises(AgainError, match="CERTIFICATE_VERIFY_FAILED"):
             carrier.send(b"")
         carrier.close()
@@ -303,13 +305,13 @@ def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:
     empty.write_text("")
     for path in (empty, tmp_path / "none.pem"):
         with pytest.raises(ConfigError, match=r"store\.authority: .*pem: cannot be used"):
-            InfluxServer(Login("https://127.0.0.1:9", authority=str(path)))
+            InfluxServer(InfluxDsn("https://127.0.0.1:9", authority=str(path)))
 
 
 class Ingest(threading.Thread):
     """What a durable inbox does: the oldest batch is given again until the store has it."""
 
-    def __init__(self, login: Login, steps: int, *, dialect: object) -> None:
+    def __init__(self, login: InfluxDsn, steps: int, *, dialect: object) -> None:
         super().__init__(daemon=True)
         server = InfluxServer(login, patience=timedelta(seconds=0.3), dialect=dialect)
         self.store = InfluxStore(server)

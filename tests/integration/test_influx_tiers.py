@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from influx_servers import AS_CORE, fresh_login, open_store
 
-from netwatch.app.upkeep import keep_elsewhere
+from netwatch.app.store_maintenance import keep_elsewhere
 from netwatch.config import Config, StoreConfig
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.protocols import SeriesStore
 from netwatch.store.copying import copy_store
-from netwatch.store.influx import InfluxStore
+from netwatch.store.influx.store import InfluxStore
 from netwatch.store.memory import MemoryStore
 from netwatch.store.rollup import roll_up
 from netwatch.store.sqlite import SqliteStore

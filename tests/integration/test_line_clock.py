@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 from servers import until
 
-from netwatch.agent.clock import Timekeeper
-from netwatch.agent.loop import AgentParts, run_agent
-from netwatch.agent.spool import Spool
-from netwatch.collector.inbox import Inbox
-from netwatch.collector.loop import CollectorParts, run_collector
+from netwatch.agent.clock import DisciplinedClock
+from netwatch.agent.loop import AgentDeps, run_agent
+from netwatch.agent.spool.spool import Spool
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.config import AgentConfig, AnalysisConfig, Duration
 from netwatch.model.measurement import Target, Vantage
 from netwatch.store.memory import MemoryStore
-from netwatch.wire.memory import MemoryBroker, MemoryLink
+from netwatch.wire.memory import MemoryBroker, MemoryTransport
 from netwatch_probes.tcp import TcpProbe
 
 YEARS, HOURS = timedelta(days=-730), timedelta(hours=6)
@@ -47,15 +47,15 @@ class Scene:
         self.wall = wall
         self.broker = MemoryBroker()
         self.folder = folder
-        self.inbox = Inbox(folder / "inbox.sqlite")
+        self.inbox = BatchLog(folder / "inbox.sqlite")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         async with await asyncio.start_server(self._answer, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             target = Target("one", "tcp", "127.0.0.1", port=port, asn=64500, country="XX")
-            collector = CollectorParts(
-                connect=lambda will: MemoryLink(self.broker, will=will),
+            collector = CollectorDeps(
+                connect=lambda will: MemoryTransport(self.broker, will=will),
                 inbox=self.inbox,
                 store=MemoryStore(),
                 targets={"one": target},
@@ -75,15 +75,15 @@ class Scene:
     async def _agent(self, target: Target) -> None:
         vantage = Vantage("a1", "XX", 64501)
         with Spool(self.folder / "a1.sqlite", vantage=vantage, born=self.wall()) as spool:
-            parts = AgentParts(
+            parts = AgentDeps(
                 vantage=vantage,
                 targets=[target],
                 probes={"tcp": TcpProbe()},
-                connect=lambda will: MemoryLink(self.broker, will=will),
+                connect=lambda will: MemoryTransport(self.broker, will=will),
                 spool=spool,
                 clock=self.wall,
                 config=AgentConfig(period=Duration(seconds=PERIOD), seal=Duration(seconds=0.2)),
-                keeper=Timekeeper(self.wall, boot="ab" * 8, kernel=lambda: None),
+                keeper=DisciplinedClock(self.wall, boot="ab" * 8, kernel=lambda: None),
             )
             await run_agent(parts)
 

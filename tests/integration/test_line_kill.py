@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.agent.spool import Spool
-from netwatch.collector.inbox import Inbox, Parcel, Verdict
+from netwatch.agent.spool.spool import Spool
+from netwatch.collector.batch_log import BatchLog, IngestResult, ReceivedBatch
 from netwatch.model.measurement import Measurement, Vantage
-from netwatch.wire.envelope import unpack_batch
+from netwatch.wire.batch_codec import unpack_batch
 
 START = datetime(2026, 1, 8, tzinfo=UTC)
 VANTAGE = Vantage("a1", "IR", 44244)
@@ -67,13 +67,13 @@ def run_and_kill(folder: Path, first: int, dice: random.Random) -> int:
     return int(last)
 
 
-def deliver(spool: Spool, inbox: Inbox, dice: random.Random, share: float) -> None:
+def deliver(spool: Spool, inbox: BatchLog, dice: random.Random, share: float) -> None:
     """Send some of what waits; some acknowledgements get lost on their way."""
     for sealed in spool.oldest(10_000):
         if dice.random() < share:
-            parcel = Parcel(unpack_batch(sealed.payload), sealed.payload)
+            parcel = ReceivedBatch(unpack_batch(sealed.payload), sealed.payload)
             (verdict,) = inbox.add([parcel], closed_until=None, width=timedelta(minutes=5))
-            assert verdict in {Verdict.KEPT, Verdict.REPEATED}
+            assert verdict in {IngestResult.KEPT, IngestResult.REPEATED}
             if dice.random() < 0.7:
                 spool.acknowledge([(sealed.sequence, sealed.sequence)])
 
@@ -82,7 +82,7 @@ def survive(folder: Path, kills: int) -> None:
     dice = random.Random(7)
     committed: set[int] = set()
     first = 0
-    inbox = Inbox(folder / "inbox.sqlite")
+    inbox = BatchLog(folder / "inbox.sqlite")
     for number in range(kills):
         last = run_and_kill(folder, first, dice)
         committed.update(range(first, last))

@@ -12,19 +12,19 @@ from random import Random
 import pytest
 from servers import PASSWORD, USERNAME, free_port, mosquitto, tcp_server, until
 
-from netwatch.agent.loop import AgentParts, run_agent
-from netwatch.agent.spool import Spool
-from netwatch.collector.inbox import Inbox
-from netwatch.collector.loop import CollectorParts, run_collector
-from netwatch.collector.tally import Tally
+from netwatch.agent.loop import AgentDeps, run_agent
+from netwatch.agent.spool.spool import Spool
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.counters import Counters
+from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.config import AgentConfig, AnalysisConfig, Duration
 from netwatch.model.entity import Entity
 from netwatch.model.measurement import Target, Vantage
 from netwatch.model.series import Bin
-from netwatch.protocols import Link, Message
+from netwatch.protocols import Message, Transport
 from netwatch.store.memory import MemoryStore
-from netwatch.wire.broker import EmbeddedBroker
-from netwatch.wire.mqtt import MqttLink
+from netwatch.wire.embedded_broker import EmbeddedBroker
+from netwatch.wire.mqtt import MqttTransport
 from netwatch_probes.tcp import TcpProbe
 
 NETWORK = Entity.parse("asn:64500")
@@ -42,17 +42,17 @@ class Line:
     port: int
     targets: list[Target]
     store: MemoryStore = field(default_factory=MemoryStore)
-    tally: Tally = field(default_factory=Tally)
+    tally: Counters = field(default_factory=Counters)
 
-    def connect(self, will: Message | None) -> Link:
-        return MqttLink(
+    def connect(self, will: Message | None) -> Transport:
+        return MqttTransport(
             host="127.0.0.1", port=self.port, username=USERNAME, password=PASSWORD, will=will
         )
 
     @asynccontextmanager
-    async def collector(self) -> AsyncIterator[Inbox]:
-        inbox = Inbox(self.folder / "inbox.sqlite")
-        parts = CollectorParts(
+    async def collector(self) -> AsyncIterator[BatchLog]:
+        inbox = BatchLog(self.folder / "inbox.sqlite")
+        parts = CollectorDeps(
             connect=self.connect,
             inbox=inbox,
             store=self.store,
@@ -69,7 +69,7 @@ class Line:
     async def agent(self, name: str) -> AsyncIterator[Spool]:
         vantage = Vantage(name, "XX", 64501)
         spool = Spool(self.folder / f"{name}.sqlite", vantage=vantage, born=now())
-        parts = AgentParts(
+        parts = AgentDeps(
             vantage=vantage,
             targets=self.targets,
             probes={"tcp": TcpProbe()},

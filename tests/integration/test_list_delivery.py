@@ -13,21 +13,21 @@ from rigs import serving
 from servers import PASSWORD, USERNAME, free_port, until
 from typer.testing import CliRunner
 
-from netwatch.agent.enrol import Enrolled
+from netwatch.agent.enrollment_client import Enrollment
+from netwatch.app.agent_api import target_list_route
 from netwatch.app.broker import link_factory
-from netwatch.app.doors import list_route
-from netwatch.app.fleet import collector_identity, targets_identity
-from netwatch.app.fleet_lists import read_published, run_list_publishing
-from netwatch.app.home import membership_file
-from netwatch.app.lists import fetch_list, open_target_book
+from netwatch.app.fleet_admin import collector_identity, targets_identity
+from netwatch.app.target_list_publisher import read_published, run_list_publishing
+from netwatch.app.targets import fetch_list, open_target_list_store
 from netwatch.app.vantage import run_vantage
+from netwatch.app.vantage_files import membership_file
 from netwatch.cli.main import app
-from netwatch.collector.inbox import Inbox
-from netwatch.collector.loop import CollectorParts, run_collector
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.config import AnalysisConfig, Config, Duration, read_config
-from netwatch.model.errors import LinkError
+from netwatch.model.errors import TransportError
 from netwatch.store.memory import MemoryStore
-from netwatch.wire.broker import EmbeddedBroker
+from netwatch.wire.embedded_broker import EmbeddedBroker
 
 LIST = """
 [[target]]
@@ -102,12 +102,12 @@ class Heard:
         self._config = config
         self._path = Path(config.data) / "inbox.sqlite"
         self._path.parent.mkdir(exist_ok=True)
-        Inbox(self._path).close()
+        BatchLog(self._path).close()
 
     async def listen(self) -> None:
-        with Inbox(self._path) as inbox:
+        with BatchLog(self._path) as inbox:
             await run_collector(
-                CollectorParts(
+                CollectorDeps(
                     connect=link_factory(self._config.broker, PASSWORD),
                     inbox=inbox,
                     store=MemoryStore(),
@@ -121,7 +121,7 @@ class Heard:
     def of(self, target: str) -> list[str | None]:
         """Return how a target's measurements went, in order."""
         hour = timedelta(hours=1)
-        with Inbox(self._path) as inbox:
+        with BatchLog(self._path) as inbox:
             rows = [row for _, row in inbox.measurements(now() - hour, now() + hour)]
         return [
             row.failure for row in sorted(rows, key=lambda row: row.time) if row.target == target
@@ -141,9 +141,9 @@ async def running(*work: object) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def make_member(operator: Path, host: Path, url: str = "http://127.0.0.1:1") -> Enrolled:
+def make_member(operator: Path, host: Path, url: str = "http://127.0.0.1:1") -> Enrollment:
     config = read_config(operator)
-    enrolled = Enrolled(
+    enrolled = Enrollment(
         url,
         collector_identity(config).signer.public.hex(),
         targets_identity(config).signer.public.hex(),
@@ -192,7 +192,7 @@ async def test_another_key_on_the_same_broker_is_refused_and_told(tmp_path: Path
         host = write_config(tmp_path / "host", broker.port)
         make_member(operator, host)
         netwatch(stranger, "agents", "publish", str(tmp_path / "targets.toml"))
-        book = open_target_book(read_config(host))
+        book = open_target_list_store(read_config(host))
         async with running(
             run_list_publishing(read_config(stranger)), run_vantage(read_config(host))
         ):
@@ -204,7 +204,7 @@ async def test_another_key_on_the_same_broker_is_refused_and_told(tmp_path: Path
 
 @asynccontextmanager
 async def mirror(operator: Path, port: int) -> AsyncIterator[None]:
-    async with serving([list_route(lambda: read_published(read_config(operator)))], port):
+    async with serving([target_list_route(lambda: read_published(read_config(operator)))], port):
         yield
 
 
@@ -212,16 +212,16 @@ async def test_the_mirror_gives_the_same_list(tmp_path: Path) -> None:
     port = free_port()
     operator, host = (write_config(tmp_path / name, 1) for name in ("operator", "host"))
     enrolled = make_member(operator, host, f"http://127.0.0.1:{port}")
-    book = open_target_book(read_config(host))
+    book = open_target_list_store(read_config(host))
     async with mirror(operator, port):
-        with pytest.raises(LinkError, match="status 404"):
+        with pytest.raises(TransportError, match="status 404"):
             await fetch_list(enrolled, book)
         (tmp_path / "targets.toml").write_text(LIST)
         netwatch(operator, "agents", "publish", str(tmp_path / "targets.toml"))
         assert await fetch_list(enrolled, book)
         assert not await fetch_list(enrolled, book)  # no news
         (operator.parent / "data" / "targets.signed").write_bytes(b"x" * 300_000)
-        with pytest.raises(LinkError, match="more than 262144 bytes"):
+        with pytest.raises(TransportError, match="more than 262144 bytes"):
             await fetch_list(enrolled, book)
     listed = book.current()
     assert listed is not None

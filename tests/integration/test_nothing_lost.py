@@ -9,9 +9,9 @@ from rigs import Broker, Rig
 from servers import PASSWORD, USERNAME, mosquitto, until
 from walls import wall
 
-from netwatch.wire.drain import Drain
-from netwatch.wire.envelope import unpack_batch
-from netwatch.wire.mqtt import MqttLink, MqttSession
+from netwatch.wire.batch_codec import unpack_batch
+from netwatch.wire.mqtt import MqttSession, MqttTransport
+from netwatch.wire.rate_advice import RateAdvice
 from netwatch.wire.topics import ALL_BATCHES, SHARED_BATCHES
 
 
@@ -43,7 +43,7 @@ async def test_a_worker_that_dies_on_a_shared_subscription_costs_nothing(
     with mosquitto(tmp_path) as port:
         rig = Rig(tmp_path, port, pace=0.05, shared=True)
         async with wall(port) as between:
-            dead = MqttLink(
+            dead = MqttTransport(
                 host="127.0.0.1", port=between.port, username=USERNAME, password=PASSWORD,
                 session=MqttSession("dead", expiry=expiry),
             )  # fmt: skip
@@ -64,17 +64,19 @@ async def test_the_present_goes_first_and_the_past_at_the_rate_that_was_asked_fo
     tmp_path: Path,
 ) -> None:
     with mosquitto(tmp_path) as port:
-        drain = Drain(rate=16, spread=0.2, milliseconds=1)
+        drain = RateAdvice(rate=16, spread=0.2, milliseconds=1)
         rig = Rig(tmp_path, port, drain=drain)
         heard: list[int] = []
 
-        async def listen(link: MqttLink) -> None:
+        async def listen(link: MqttTransport) -> None:
             async for message in link.messages():
                 heard.append(unpack_batch(message.payload).sequence)  # noqa: PERF401 - as they come
 
         with rig.spool() as spool:
             old = await rig.measure(spool, 60)
-            watcher = MqttLink(host="127.0.0.1", port=port, username=USERNAME, password=PASSWORD)
+            watcher = MqttTransport(
+                host="127.0.0.1", port=port, username=USERNAME, password=PASSWORD
+            )
             async with rig.collector(), watcher:
                 await watcher.subscribe(ALL_BATCHES)
                 listening = asyncio.ensure_future(listen(watcher))

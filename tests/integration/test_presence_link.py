@@ -13,8 +13,8 @@ from walls import wall
 
 from netwatch.model.entity import Entity
 from netwatch.protocols import Message
-from netwatch.signals.attendance import AGENTS
-from netwatch.wire.mqtt import MqttLink, MqttSession
+from netwatch.signals.presence.log import AGENTS
+from netwatch.wire.mqtt import MqttSession, MqttTransport
 from netwatch.wire.topics import ALL_PRESENCE
 
 COUNTRY = Entity.parse("country:XX")
@@ -25,19 +25,21 @@ async def test_a_will_waits_and_whoever_is_back_by_then_was_not_lost(tmp_path: P
     will = Message("nw/v1/a/a1/p", b"lost", retained=True)
     heard: list[bytes] = []
 
-    def link(port: int, name: str) -> MqttLink:
-        return MqttLink(
+    def link(port: int, name: str) -> MqttTransport:
+        return MqttTransport(
             host="127.0.0.1", port=port, username=USERNAME, password=PASSWORD,
             session=MqttSession(name, expiry=60, will_delay=1), will=will,
         )  # fmt: skip
 
-    async def listen(watcher: MqttLink) -> None:
+    async def listen(watcher: MqttTransport) -> None:
         async for message in watcher.messages():
             heard.append(message.payload)  # noqa: PERF401 - as they come
 
     with mosquitto(tmp_path) as port:
         async with wall(port) as between:
-            watcher = MqttLink(host="127.0.0.1", port=port, username=USERNAME, password=PASSWORD)
+            watcher = MqttTransport(
+                host="127.0.0.1", port=port, username=USERNAME, password=PASSWORD
+            )
             async with watcher:
                 await watcher.subscribe(ALL_PRESENCE)
                 listening = asyncio.ensure_future(listen(watcher))

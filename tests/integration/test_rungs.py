@@ -12,10 +12,10 @@ from rigs import Rig, two_listeners
 from servers import PASSWORD, USERNAME, free_port, mosquitto, until
 from walls import wall
 
-from netwatch.agent.spool import Spool
-from netwatch.agent.uplink import UPLINK
-from netwatch.model.errors import LinkError
-from netwatch.wire.mqtt import MqttLink
+from netwatch.agent.spool.spool import Spool
+from netwatch.agent.uplink.uplink import UPLINK
+from netwatch.model.errors import TransportError
+from netwatch.wire.mqtt import MqttTransport
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ async def test_alpn_is_offered_on_a_shared_port(tmp_path: Path) -> None:
     with mosquitto(tmp_path, extra=extra, also=(port,)):
         context = ours.trusting()
         context.set_alpn_protocols(["mqtt"])
-        link = MqttLink(
+        link = MqttTransport(
             host="localhost", port=port, username=USERNAME, password=PASSWORD, tls=context
         )
         async with link:
@@ -192,7 +192,7 @@ async def test_alpn_is_offered_on_a_shared_port(tmp_path: Path) -> None:
 async def test_a_wrong_path_to_a_websocket_is_one_line(
     listeners: tuple[int, int], tmp_path: Path
 ) -> None:
-    with pytest.raises(LinkError) as caught:
-        async with MqttLink(host="127.0.0.1", port=listeners[0], path="/mqtt", timeout=3):
+    with pytest.raises(TransportError) as caught:
+        async with MqttTransport(host="127.0.0.1", port=listeners[0], path="/mqtt", timeout=3):
             pass
     assert "\n" not in str(caught.value)

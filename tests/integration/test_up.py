@@ -14,8 +14,8 @@ import pytest
 
 from netwatch.app.written import write_config
 from netwatch.config import Config, WebConfig
-from netwatch.lab.country import make_country
-from netwatch.lab.script import drill_config
+from netwatch.lab.drill.scenario import drill_config
+from netwatch.lab.drill.simulated_country import make_country
 from netwatch.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.timeout(60)

@@ -20,7 +20,7 @@ from faults import Answer, Handler
 from qa.vantage import IT, Heard, Job, live
 from servers import tcp_server, udp_server
 
-from netwatch.agent.health import HealthState
+from netwatch.agent.health.health import HealthState
 from netwatch.model.measurement import Measurement, Target
 
 __all__ = ["Bench", "Watch", "prepare"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from qa.bench import Bench, Watch
 from qa.vantage import IT, Job
 
-from netwatch.agent.health import HealthState
+from netwatch.agent.health.health import HealthState
 
 __all__ = ["Case", "Play", "Scene", "Seen", "failing", "well"]
 

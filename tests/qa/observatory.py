@@ -11,15 +11,15 @@ from typing import Self
 
 from servers import PASSWORD, USERNAME, tcp_server
 
-from netwatch.collector.inbox import Inbox
-from netwatch.collector.loop import CollectorParts, run_collector
+from netwatch.aio.tasks import cancel_and_wait
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.config import AnalysisConfig, Duration
 from netwatch.model.measurement import Measurement, Target
-from netwatch.protocols import Link, Message
+from netwatch.protocols import Message, Transport
 from netwatch.store.memory import MemoryStore
-from netwatch.together import end_tasks
-from netwatch.wire.broker import EmbeddedBroker
-from netwatch.wire.mqtt import MqttLink
+from netwatch.wire.embedded_broker import EmbeddedBroker
+from netwatch.wire.mqtt import MqttTransport
 
 __all__ = ["Observatory", "count", "relay"]
 
@@ -35,7 +35,7 @@ class Observatory:
 
     def __init__(self, folder: Path, targets: tuple[Target, ...]) -> None:
         self._targets = {target.id: target for target in targets}
-        self._inbox = Inbox(folder / "inbox.sqlite")
+        self._inbox = BatchLog(folder / "inbox.sqlite")
         self._stack = AsyncExitStack()
         self.port = 0
 
@@ -44,7 +44,7 @@ class Observatory:
         await self._stack.enter_async_context(broker)
         self.port = broker.port
         self._stack.callback(self._inbox.close)
-        parts = CollectorParts(
+        parts = CollectorDeps(
             connect=self._connect,
             inbox=self._inbox,
             store=MemoryStore(),
@@ -53,14 +53,14 @@ class Observatory:
             config=AnalysisConfig(bin=Duration(seconds=1), grace=Duration(seconds=1)),
         )
         task = asyncio.ensure_future(run_collector(parts))
-        self._stack.push_async_callback(end_tasks, [task])
+        self._stack.push_async_callback(cancel_and_wait, [task])
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    def _connect(self, will: Message | None) -> Link:
-        return MqttLink(
+    def _connect(self, will: Message | None) -> Transport:
+        return MqttTransport(
             host="127.0.0.1", port=self.port, username=USERNAME, password=PASSWORD, will=will
         )
 

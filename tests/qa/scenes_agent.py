@@ -11,7 +11,7 @@ from qa.tricks import JUMP
 from qa.vantage import IT, Job
 from qa.whole import House
 
-from netwatch.agent.health import HealthState
+from netwatch.agent.health.health import HealthState
 
 __all__ = ["broker_stalls", "clock_set_on", "clock_slow", "machine_sleeps", "not_yet_valid"]
 

@@ -9,7 +9,7 @@ from qa.case import Play, Scene
 from qa.country import ABROAD, DOMESTIC, NOBODY, PORTAL, SITE, Country, answer_truly
 from qa.vantage import IT, Job
 
-from netwatch.agent.health import HealthState
+from netwatch.agent.health.health import HealthState
 from netwatch.model.measurement import Target
 
 __all__ = [

@@ -3,7 +3,7 @@
 from qa import scenes_agent as agent
 from qa.case import Case, failing, well
 
-from netwatch.agent.health import HealthState
+from netwatch.agent.health.health import HealthState
 
 __all__ = ["CASES"]
 

@@ -4,7 +4,7 @@ from qa import scenes_line as line
 from qa.case import Case, failing, well
 from qa.country import ABROAD, DOMESTIC, GATEWAY, OTHER_RESOLVER, Country
 
-from netwatch.agent.health import HealthState
+from netwatch.agent.health.health import HealthState
 
 __all__ = ["CASES"]
 

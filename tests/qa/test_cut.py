@@ -14,7 +14,7 @@ from qa.vantage import IT
 from qa.whole import PAUSE, House
 from servers import until
 
-from netwatch.agent.health import HealthState
+from netwatch.agent.health.health import HealthState
 from netwatch.model.measurement import Measurement
 
 pytestmark = pytest.mark.timeout(120)

@@ -14,8 +14,8 @@ from qa.vantage import IT, Job
 from qa.whole import VANTAGE
 
 from netwatch.model.measurement import Measurement, Target
-from netwatch.signals.speed import count_speed, slowness
-from netwatch.signals.tabulate import CONTROL
+from netwatch.signals.build_table import CONTROL
+from netwatch.signals.relative_speed import count_speed, slowness
 
 pytestmark = pytest.mark.timeout(90)
 BODY = b"x" * 16_384

@@ -9,8 +9,8 @@ from datetime import timedelta
 from namespaces import drop_rights
 
 from netwatch.agent import loop
-from netwatch.agent.health import HealthState
-from netwatch.agent.measuring import Measurer
+from netwatch.agent.health.health import HealthState
+from netwatch.agent.measure.measure_loop import MeasureLoop
 
 __all__ = ["JUMP", "TRICKS", "Trick"]
 
@@ -28,7 +28,7 @@ class Trick:
         """Return how far the wall clock is off, `seconds` after the start."""
         return timedelta()
 
-    async def during(self, measurer: Measurer) -> None:
+    async def during(self, measurer: MeasureLoop) -> None:
         """Happens beside the measuring."""
 
 
@@ -42,7 +42,7 @@ class NoRights(Trick):
 class NoFiles(Trick):
     """After a while there is no file descriptor left to open."""
 
-    async def during(self, measurer: Measurer) -> None:
+    async def during(self, measurer: MeasureLoop) -> None:
         while measurer.ladder.state() is not HealthState.OK:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.1)
         most = os.dup(0) + 8
@@ -57,7 +57,7 @@ class NoFiles(Trick):
 class Overload(Trick):
     """Something holds the event loop for most of the time."""
 
-    async def during(self, measurer: Measurer) -> None:
+    async def during(self, measurer: MeasureLoop) -> None:
         await asyncio.sleep(1.0)
         while True:
             await asyncio.sleep(0.05)

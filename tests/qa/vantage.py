@@ -18,10 +18,10 @@ import namespaces
 from qa import tricks
 from qa.whole import House, Tell, be_whole
 
-from netwatch.agent import politeness
-from netwatch.agent.gateway import GatewayWatch
-from netwatch.agent.health import HealthState
-from netwatch.agent.measuring import Measurer
+from netwatch.agent.health.gateway import GatewayMonitor
+from netwatch.agent.health.health import HealthState
+from netwatch.agent.measure import rate_limits as politeness
+from netwatch.agent.measure.measure_loop import MeasureLoop
 from netwatch.config import AgentConfig, Duration
 from netwatch.model.measurement import Measurement, Target
 from netwatch.plugins import load_plugin
@@ -114,10 +114,10 @@ async def _be(job: Job, trick: tricks.Trick, tell: Tell) -> None:
         await be_whole(job.house, job.targets, tell=tell, clock=clock, config=config)
     probes = {name: load_plugin("probes", name)() for name in {one.probe for one in job.targets}}
     # As the agent does: where nothing is asked outside this machine there is no line to know.
-    outside = not all(politeness.is_here(target) for target in job.targets)
-    gateway = GatewayWatch() if outside else None
+    outside = not all(politeness.is_loopback(target) for target in job.targets)
+    gateway = GatewayMonitor() if outside else None
     trick.before()
-    measurer = Measurer(
+    measurer = MeasureLoop(
         "qa", job.targets, probes=probes, clock=clock, config=config, gateway=gateway
     )
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import namespaces
 from servers import PASSWORD, USERNAME
 
-from netwatch.agent.clock import Timekeeper, boot_name
-from netwatch.agent.health import HealthState
-from netwatch.agent.loop import AgentParts, run_agent
-from netwatch.agent.spool import Spool
-from netwatch.agent.thinning import NOTE
+from netwatch.agent.clock import DisciplinedClock, boot_name
+from netwatch.agent.health.health import HealthState
+from netwatch.agent.loop import AgentDeps, run_agent
+from netwatch.agent.spool.downsample import EVENT_PREFIX
+from netwatch.agent.spool.spool import Spool
 from netwatch.config import AgentConfig
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.plugins import load_plugin
-from netwatch.protocols import Link, Message
-from netwatch.wire.mqtt import MqttLink
+from netwatch.protocols import Message, Transport
+from netwatch.wire.mqtt import MqttTransport
 
 __all__ = ["PAUSE", "VANTAGE", "House", "Tell", "be_whole"]
 
@@ -45,10 +45,10 @@ class House:
     tls: bool = False
     disk: int = 0
 
-    def connect(self, will: Message | None) -> Link:
+    def connect(self, will: Message | None) -> Transport:
         """Make a link to the broker."""
         host, port = self.broker
-        return MqttLink(
+        return MqttTransport(
             host=host, port=port, username=USERNAME, password=PASSWORD, will=will, tls=self.tls
         )
 
@@ -72,10 +72,10 @@ class TellingSpool(Spool):
 
     def _follow(self, one: Measurement) -> None:
         for family in self._states:
-            if one.target == f"{NOTE}health-v{family}":
+            if one.target == f"{EVENT_PREFIX}health-v{family}":
                 self._states[family] = HealthState(one.failure or "ok")
-        if one.target.startswith(f"{NOTE}flag-"):
-            name = one.target.removeprefix(f"{NOTE}flag-")
+        if one.target.startswith(f"{EVENT_PREFIX}flag-"):
+            name = one.target.removeprefix(f"{EVENT_PREFIX}flag-")
             (self._flags.add if one.failure else self._flags.discard)(name)
 
 
@@ -95,7 +95,7 @@ async def be_whole(
         subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder], check=True)  # noqa: ASYNC221 - nothing runs yet
     spool = TellingSpool(folder / "spool.sqlite", tell, born=clock())
     await run_agent(
-        AgentParts(
+        AgentDeps(
             vantage=VANTAGE,
             targets=targets,
             probes={name: load_plugin("probes", name)() for name in {one.probe for one in targets}},
@@ -104,6 +104,6 @@ async def be_whole(
             clock=clock,
             config=config,
             paused=(folder / PAUSE).exists,
-            keeper=Timekeeper(clock, boot=boot_name(VANTAGE.id), kernel=lambda: None),
+            keeper=DisciplinedClock(clock, boot=boot_name(VANTAGE.id), kernel=lambda: None),
         )
     )

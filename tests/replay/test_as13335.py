@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from past import data_folder
 
-from netwatch.lab.backtest import run_backtest
-from netwatch.sources.bgplines import read_bgplines
+from netwatch.lab.backtest.runner import run_backtest
+from netwatch.sources.bgp_jsonl import read_bgplines
 
 WIDTH = timedelta(minutes=5)
 BEGAN = datetime(2022, 6, 21, 6, 25, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from past import Course, data_folder, longform, replay
 
-from netwatch.lab.shipped import open_figures
+from netwatch.lab.sample_data.catalog import open_figures
 from netwatch.model.entity import EntityKind
 from netwatch.model.incident import IncidentState
 

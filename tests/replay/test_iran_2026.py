@@ -9,7 +9,7 @@ from past import Course, data_folder, longform, replay
 
 from netwatch.model.incident import IncidentState
 from netwatch.model.series import DEAD, SeriesKey
-from netwatch.sources.longform import LongForm
+from netwatch.sources.long_table import LongForm
 
 SIGNALS = {
     "probing": "Active Probing (#/24s Up)",

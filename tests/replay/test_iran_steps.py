@@ -7,12 +7,12 @@ import pytest
 from past import data_folder, longform, replay
 
 from netwatch.incidents.access import who_kept_access
-from netwatch.incidents.episodes import EpisodeLog, follow_episodes
+from netwatch.incidents.changepoints import loss_order, segment_levels
+from netwatch.incidents.episodes import EpisodeHistory, follow_episodes
 from netwatch.incidents.patterns import partial_pattern, progressive_pattern
-from netwatch.incidents.segments import order_of_fall, segment_levels
-from netwatch.lab.shipped import open_figures
-from netwatch.model.atlas import Atlas
+from netwatch.lab.sample_data.catalog import open_figures
 from netwatch.model.entity import Entity
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.series import Level, SeriesKey
 
 IRAN = Entity.parse("country:IR")
@@ -30,7 +30,7 @@ def last_onset(levels: list[Level], until: datetime) -> datetime | None:
 
 def test_november_2019_fell_in_steps_and_nobody_kept_access() -> None:
     figures = open_figures("iran-2019-11")
-    course, atlas = replay(figures), Atlas(figures.places)
+    course, atlas = replay(figures), EntityTree(figures.places)
     [signal] = {key.signal for key in course.levels}
     weights = atlas.networks(IRAN)
     levels = {entity: course.levels[SeriesKey(signal, entity)] for entity in weights}
@@ -38,7 +38,7 @@ def test_november_2019_fell_in_steps_and_nobody_kept_access() -> None:
     onsets = {entity: last_onset(row, morning) for entity, row in levels.items()}
     losses = {entity: (at, weights[entity]) for entity, at in onsets.items() if at}
 
-    falls = order_of_fall(losses, sum(weights.values()))
+    falls = loss_order(losses, sum(weights.values()))
     assert len(falls) >= 28
     assert falls[0].at == datetime(2019, 11, 16, 16, 30, tzinfo=UTC)
     assert falls[-1].at == datetime(2019, 11, 17, 4, 30, tzinfo=UTC)
@@ -74,7 +74,7 @@ def january() -> list[Level]:
 
 
 def test_january_2026_is_one_episode_with_its_real_end(january: list[Level]) -> None:
-    log = EpisodeLog()
+    log = EpisodeHistory()
     for level in january:
         log = follow_episodes(log, level, HOUR / 2)
     [episode] = log.episodes

@@ -12,17 +12,17 @@ import pandas as pd
 import pytest
 from past import data_folder, longform, replay
 
-from netwatch.incidents.episodes import EpisodeLog, follow_episodes
+from netwatch.incidents.episodes import EpisodeHistory, follow_episodes
 from netwatch.incidents.patterns import (
     Pattern,
+    PatternContext,
     PatternName,
-    Window,
     find_patterns,
     is_missed,
 )
 from netwatch.model.entity import Entity
-from netwatch.model.findings import Forecast
 from netwatch.model.incident import Episode
+from netwatch.model.incident_details import Forecast
 from netwatch.model.series import Level, SeriesKey
 
 _TABLE = "mmr-2021-04-09_Bago.csv"
@@ -45,10 +45,10 @@ class Record:
 
     episodes: dict[datetime, Episode] = field(default_factory=dict)
     opened: dict[datetime, datetime] = field(default_factory=dict)
-    logs: dict[datetime, EpisodeLog] = field(default_factory=dict)
+    logs: dict[datetime, EpisodeHistory] = field(default_factory=dict)
 
     def daily(self, time: datetime) -> Pattern | None:
-        found = find_patterns(self.logs[time].episodes, Window(time, _ZONE, _WIDTH))
+        found = find_patterns(self.logs[time].episodes, PatternContext(time, _ZONE, _WIDTH))
         return next((one for one in found if one.name is PatternName.DAILY), None)
 
     def forecast(self, night: int) -> Forecast | None:
@@ -80,7 +80,7 @@ def levels() -> list[Level]:
 
 @pytest.fixture(scope="module")
 def record(levels: list[Level]) -> Record:
-    found, log = Record(), EpisodeLog()
+    found, log = Record(), EpisodeHistory()
     for level in levels:
         log = follow_episodes(log, level, _WIDTH)
         end = level.time + _WIDTH

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from past import Course, data_folder, longform, replay
 
-from netwatch.model.incident import Incident, IncidentState, Reason
+from netwatch.model.incident import Incident, IncidentState, RevisionReason
 
 _FIRST = datetime(2021, 2, 14, 18, 30, tzinfo=UTC)
 _LAST = datetime(2021, 4, 26, 18, 30, tzinfo=UTC)
@@ -39,7 +39,7 @@ def series(course: Course) -> Incident:
 
 def test_the_nights_are_one_incident_from_the_fifth_on(course: Course, series: Incident) -> None:
     assert len(course.newest()) <= 4
-    begun = [one for one in course.revisions if one.reason is Reason.SERIES]
+    begun = [one for one in course.revisions if one.reason is RevisionReason.SERIES]
     assert [one.id for one in begun] == [series.id]
     assert begun[0].at <= _FIRST + 5 * _DAY
 
@@ -57,8 +57,8 @@ def test_the_log_holds_the_nights(series: Incident) -> None:
 
 def test_no_night_is_told_by_itself(course: Course, series: Incident) -> None:
     own = [one for one in course.revisions if one.id == series.id]
-    first = next(number for number, one in enumerate(own) if one.reason is Reason.SERIES)
-    assert {one.reason for one in own[first + 1 :]} == {Reason.NIGHT, Reason.LAPSED}
+    first = next(number for number, one in enumerate(own) if one.reason is RevisionReason.SERIES)
+    assert {one.reason for one in own[first + 1 :]} == {RevisionReason.NIGHT, RevisionReason.LAPSED}
 
 
 def test_tonight_is_forecast_while_the_day_is_ordinary(course: Course, series: Incident) -> None:
@@ -73,7 +73,7 @@ def test_tonight_is_forecast_while_the_day_is_ordinary(course: Course, series: I
 
 
 def test_the_missed_night_ends_it(series: Incident) -> None:
-    assert series.reason is Reason.LAPSED
+    assert series.reason is RevisionReason.LAPSED
     assert series.state is IncidentState.RESOLVED
     assert series.findings.forecast is None
     assert _LAST + _DAY < series.at <= _LAST + 2 * _DAY

@@ -3,18 +3,18 @@
 import pytest
 
 from netwatch.model.errors import ConfigError
-from netwatch.secret import read_secret
+from netwatch.secret import resolve_secret
 
 
 def test_a_secret_is_itself_or_what_a_variable_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NW_TOKEN", "pa$$word")
-    assert read_secret("plain", key="k") == "plain"
-    assert read_secret("", key="k") == ""
-    assert read_secret("$NW_TOKEN", key="k") == "pa$$word"
+    assert resolve_secret("plain", key="k") == "plain"
+    assert resolve_secret("", key="k") == ""
+    assert resolve_secret("$NW_TOKEN", key="k") == "pa$$word"
 
 
 @pytest.mark.parametrize("name", ["$NW_NOT_SET", "$NW_EMPTY"])
 def test_a_variable_that_holds_nothing_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("NW_EMPTY", "")
     with pytest.raises(ConfigError, match=rf"store\.password: \{name} is not set"):
-        read_secret(name, key="store.password")
+        resolve_secret(name, key="store.password")

@@ -2,10 +2,10 @@
 
 from typing import Protocol
 
-from netwatch.model.errors import LinkError
+from netwatch.model.errors import TransportError
 from netwatch.model.incident import Post
 from netwatch.protocols import Delivery
-from netwatch.publish.channels.body import post_body
+from netwatch.publish.channels.payload import post_body
 
 __all__ = ["MqttChannel", "Publish"]
 
@@ -46,6 +46,6 @@ class MqttChannel:
         topic = f"{self._topic}/{post.incident}/{post.language}"
         try:
             await self._publish(topic, post_body(post), retain=True)
-        except LinkError as error:
+        except TransportError as error:
             return Delivery(sent=False, reason=f"mqtt: {error}", again=True)
         return Delivery(sent=True)

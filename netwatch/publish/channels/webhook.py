@@ -8,7 +8,7 @@ import httpx
 
 from netwatch.model.incident import Post
 from netwatch.protocols import Delivery
-from netwatch.publish.channels.body import post_body
+from netwatch.publish.channels.payload import post_body
 
 __all__ = ["WebhookChannel"]
 

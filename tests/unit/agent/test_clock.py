@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from netwatch.agent.clock import KernelClock, Timekeeper, boot_name, read_kernel_clock
-from netwatch.model.clocks import ClockReading, ClockSource
+from netwatch.agent.clock import DisciplinedClock, KernelClock, boot_name, read_kernel_clock
+from netwatch.model.clock_samples import ClockSample, ClockSource
 
 NOON = datetime(2026, 1, 8, 12, tzinfo=UTC)
 YEARS = timedelta(days=730)
@@ -21,7 +21,7 @@ class Machine:
     def __init__(self, wrong: timedelta = timedelta(0)) -> None:
         self.steady, self.wrong = 1000.0, wrong
         self.kernel: KernelClock | None = None
-        self.keeper = Timekeeper(
+        self.keeper = DisciplinedClock(
             self.wall, boot="ab" * 8, steady=lambda: self.steady, kernel=lambda: self.kernel
         )
 
@@ -39,7 +39,7 @@ class Machine:
         self.steady += back
         self.keeper.hear(told, since=since)
 
-    def error_of(self, reading: ClockReading) -> float:
+    def error_of(self, reading: ClockSample) -> float:
         """Return by how many seconds a reading misses the truth."""
         told = (reading.wall + reading.offset) / 1000
         true = (NOON + timedelta(milliseconds=reading.steady)).timestamp()

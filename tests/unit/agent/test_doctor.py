@@ -9,29 +9,30 @@ import pytest
 from servers import free_port
 
 from netwatch.agent import doctor
-from netwatch.agent.checkup import examine_gateway, examine_line
+from netwatch.agent.check_result import CheckResult
 from netwatch.agent.clock import KernelClock
 from netwatch.agent.consent import Consent
-from netwatch.agent.doctor import Finding, Patient, examine
-from netwatch.agent.gateway import Gateway, GatewayWatch
-from netwatch.agent.spool import SpoolState
+from netwatch.agent.doctor import DoctorContext, examine
+from netwatch.agent.doctor_network import examine_gateway, examine_line
+from netwatch.agent.health.gateway import Gateway, GatewayMonitor
+from netwatch.agent.spool.spool import SpoolState
 from netwatch.agent.target_list import TargetList
-from netwatch.model.errors import LinkError
-from netwatch.model.failure import failure_of
+from netwatch.model.errors import TransportError
+from netwatch.model.failure import lookup_failure
 from netwatch.model.measurement import Measurement, Observation, Target
-from netwatch.protocols import Link
+from netwatch.protocols import Transport
 
 NOW = datetime(2026, 3, 8, tzinfo=UTC)
 FAR = Target("far", "tcp", "192.0.2.1")
 
 
-def no_link() -> Link:
-    raise LinkError("broker: refused")
+def no_link() -> Transport:
+    raise TransportError("broker: refused")
 
 
 @pytest.fixture
-def patient(tmp_path: Path) -> Patient:
-    return Patient(
+def patient(tmp_path: Path) -> DoctorContext:
+    return DoctorContext(
         folder=tmp_path,
         vantage="a1",
         targets=[Target("near", "tcp", "127.0.0.1")],
@@ -42,13 +43,13 @@ def patient(tmp_path: Path) -> Patient:
     )
 
 
-async def find(patient: Patient) -> dict[str, Finding]:
+async def find(patient: DoctorContext) -> dict[str, CheckResult]:
     findings = await examine(patient)
     assert all(one.mend for one in findings if not one.well), "every ill has a cure"
     return {one.name: one for one in findings}
 
 
-async def test_a_well_vantage_is_ill_of_its_broker_alone(patient: Patient) -> None:
+async def test_a_well_vantage_is_ill_of_its_broker_alone(patient: DoctorContext) -> None:
     found = await find(patient)
     ill = {name for name, one in found.items() if not one.well}
     assert ill <= {"broker", "icmp"}
@@ -56,17 +57,17 @@ async def test_a_well_vantage_is_ill_of_its_broker_alone(patient: Patient) -> No
     assert found["spool"].text == "1% of 64 MiB; 3 batches wait"
 
 
-async def test_nothing_is_asked_before_somebody_has_agreed(patient: Patient) -> None:
+async def test_nothing_is_asked_before_somebody_has_agreed(patient: DoctorContext) -> None:
     async def measure(target: Target) -> Measurement:
         raise AssertionError("this can be seen from outside")
 
     def look() -> dict[int, Gateway]:
         raise AssertionError("and so can this")
 
-    def connect() -> Link:
+    def connect() -> Transport:
         raise AssertionError("and the way to the observatory just as well")
 
-    watch = GatewayWatch(look=look)
+    watch = GatewayMonitor(look=look)
     asked = replace(patient, targets=[FAR], measure=measure, gateway=watch, connect=connect)
     found = await find(asked)
     assert not found["consent"].well
@@ -83,7 +84,7 @@ async def test_nothing_is_asked_before_somebody_has_agreed(patient: Patient) -> 
     ],
 )
 async def test_spools_that_need_somebody(
-    patient: Patient, state: SpoolState | None, words: str
+    patient: DoctorContext, state: SpoolState | None, words: str
 ) -> None:
     found = (await find(replace(patient, spool=state)))["spool"]
     assert not found.well
@@ -100,7 +101,7 @@ async def test_spools_that_need_somebody(
     ],
 )
 async def test_clocks(
-    patient: Patient,
+    patient: DoctorContext,
     monkeypatch: pytest.MonkeyPatch,
     kernel: KernelClock | None,
     year: int,
@@ -122,7 +123,9 @@ async def test_clocks(
         (-1, "version 6 is not newer than 7", False, "refused: version 6"),
     ],
 )
-async def test_lists(patient: Patient, age: int, refused: str, words: str, *, well: bool) -> None:
+async def test_lists(
+    patient: DoctorContext, age: int, refused: str, words: str, *, well: bool
+) -> None:
     listed = TargetList(version=7, expires=NOW - timedelta(days=age))
     found = (await find(replace(patient, listed=listed, refused=refused)))["list"]
     assert found.well is well
@@ -130,7 +133,7 @@ async def test_lists(patient: Patient, age: int, refused: str, words: str, *, we
 
 
 async def test_a_probe_that_is_not_installed(
-    patient: Patient, monkeypatch: pytest.MonkeyPatch
+    patient: DoctorContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = replace(patient, targets=[Target("q", "quic", "127.0.0.1")])
     assert (await find(asked))["probes"].well
@@ -155,8 +158,8 @@ async def test_gateways(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def knock(gateway: Gateway, port: int) -> bool | None:
         return None if gateway.address == "0.0.0.0" else True
 
-    monkeypatch.setattr("netwatch.agent.gateway._knock", knock)
-    watch = GatewayWatch(look=lambda: routes, neighbour=lambda _: 0, ports=(free_port(),))
+    monkeypatch.setattr("netwatch.agent.health.gateway._tcp_ping", knock)
+    watch = GatewayMonitor(look=lambda: routes, neighbour=lambda _: 0, ports=(free_port(),))
     found = await examine_gateway(watch)
     assert (found.well, found.text) == (well, text)
     assert bool(found.mend) != well
@@ -180,7 +183,7 @@ def saying(**failures: str) -> Callable[[Target], object]:
 
     async def measure(target: Target) -> Measurement:
         word, _, detail = failures.get(target.id, "").partition("/")
-        failure = failure_of(word) if word else None
+        failure = lookup_failure(word) if word else None
         step = Observation("step", word or None, 0.1, detail)
         alive = failure is None or failure.alive or bool(detail)
         scope = "" if failure is None else failure.scope.value
@@ -229,7 +232,7 @@ async def test_without_witnesses_nothing_is_claimed() -> None:
     assert all("not looked" in one.text for one in found)
 
 
-async def test_a_folder_that_others_may_look_into_is_ill(patient: Patient) -> None:
+async def test_a_folder_that_others_may_look_into_is_ill(patient: DoctorContext) -> None:
     patient.folder.chmod(0o755)
     found = (await find(patient))["disk"]
     assert not found.well

@@ -6,7 +6,7 @@ import pytest
 from netwatch.agent.identity import read_or_make_identity
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Batch, Vantage
-from netwatch.wire.envelope import unpack_batch
+from netwatch.wire.batch_codec import unpack_batch
 from netwatch.wire.signing import BATCH, open_signed
 
 

@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 from servers import until
 
-from netwatch.agent import loop, pausing
-from netwatch.agent.daily import Budget
-from netwatch.agent.gateway import GatewayWatch
-from netwatch.agent.loop import AgentParts, run_agent
-from netwatch.agent.pausing import Holder
-from netwatch.agent.politeness import BUDGETS
-from netwatch.agent.spool import Spool
+from netwatch.agent import loop
+from netwatch.agent import pause as pausing
+from netwatch.agent.health.gateway import GatewayMonitor
+from netwatch.agent.loop import AgentDeps, run_agent
+from netwatch.agent.measure.budget import DailyBudget
+from netwatch.agent.measure.rate_limits import BUDGETS
+from netwatch.agent.pause import PauseReason
+from netwatch.agent.spool.spool import Spool
 from netwatch.config import AgentConfig, Duration
 from netwatch.model.measurement import Observation, Target, Vantage
-from netwatch.wire.memory import MemoryBroker, MemoryLink
+from netwatch.wire.memory import MemoryBroker, MemoryTransport
 from netwatch.wire.topics import ALL_BATCHES
 
 SITE = Target("site", "http", "198.51.100.1")
@@ -41,13 +42,13 @@ class Outside:
 class Held:
     """Who holds the agent."""
 
-    by = Holder.NOBODY
+    by = PauseReason.NOBODY
 
 
 @pytest.fixture(autouse=True)
 def _no_route(monkeypatch: pytest.MonkeyPatch) -> None:
     """This machine's own gateway is not asked by a test."""
-    monkeypatch.setattr(loop, "GatewayWatch", lambda: GatewayWatch(look=dict))
+    monkeypatch.setattr(loop, "GatewayMonitor", lambda: GatewayMonitor(look=dict))
 
 
 @asynccontextmanager
@@ -55,13 +56,13 @@ async def running(
     spool: Spool, probe: Outside, *, broker: MemoryBroker | None = None, held: Held | None = None
 ) -> AsyncIterator[None]:
     broker, held = broker or MemoryBroker(), held or Held()
-    parts = AgentParts(
-        paused=lambda: held.by is not Holder.NOBODY,
+    parts = AgentDeps(
+        paused=lambda: held.by is not PauseReason.NOBODY,
         holder=lambda: held.by,
         vantage=Vantage("a1"),
         targets=[SITE],
         probes={"http": probe},
-        connect=lambda will: MemoryLink(broker, will=will),
+        connect=lambda will: MemoryTransport(broker, will=will),
         spool=spool,
         clock=lambda: datetime.now(UTC),
         config=CONFIG,
@@ -75,8 +76,8 @@ async def running(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def today(spool: Spool) -> Budget:
-    budget = Budget()
+def today(spool: Spool) -> DailyBudget:
+    budget = DailyBudget()
     budget.take_up(spool.fact("today"))
     return budget
 
@@ -117,7 +118,7 @@ async def test_withdrawn_consent_stops_all_that_goes_out_and_a_pause_does_not(
 
     async def listen() -> None:
         nonlocal heard
-        async with MemoryLink(broker) as link:
+        async with MemoryTransport(broker) as link:
             await link.subscribe(ALL_BATCHES)
             async for _ in link.messages():
                 heard += 1
@@ -126,17 +127,17 @@ async def test_withdrawn_consent_stops_all_that_goes_out_and_a_pause_does_not(
     with Spool(tmp_path / "a1.sqlite", vantage=Vantage("a1"), born=datetime.now(UTC)) as spool:
         async with running(spool, probe, broker=broker, held=held):
             await until(lambda: heard > 1)
-            held.by = Holder.HOST
+            held.by = PauseReason.HOST
             before = heard
             await until(lambda: heard > before)  # the note of the pause, at the least
-            held.by = Holder.CONSENT
+            held.by = PauseReason.CONSENT
             await asyncio.sleep(0.5)
             silent, waiting = heard, spool.count_waiting()
             assert waiting > 0
             await asyncio.sleep(0.6)
             assert heard == silent, "nothing goes out"
             assert spool.count_waiting() >= waiting, "and nothing is thrown away"
-            held.by = Holder.NOBODY
+            held.by = PauseReason.NOBODY
             await until(lambda: heard > silent)
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)

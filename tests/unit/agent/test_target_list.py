@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from netwatch.agent.target_book import TargetBook
 from netwatch.agent.target_list import LARGEST_LIST, TargetList, sign_targets
+from netwatch.agent.target_list_store import TargetListStore
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Target
-from netwatch.wire.envelope import SIGNED
+from netwatch.wire.batch_codec import SIGNED
 from netwatch.wire.signing import BATCH, TARGETS, Signer
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
@@ -26,13 +26,13 @@ def signer() -> Signer:
 
 
 @pytest.fixture
-def book(tmp_path: Path, signer: Signer) -> TargetBook:
-    made = TargetBook(tmp_path / "targets")
+def book(tmp_path: Path, signer: Signer) -> TargetListStore:
+    made = TargetListStore(tmp_path / "targets")
     made.offer(sign_targets(TargetList(5, LATER, (GOOD,)), signer), NOW)
     return made
 
 
-def refused(book: TargetBook, message: bytes, reason: str) -> None:
+def refused(book: TargetListStore, message: bytes, reason: str) -> None:
     with pytest.raises(InputError, match=reason) as caught:
         book.offer(message, NOW)
     assert "\n" not in str(caught.value)
@@ -43,16 +43,16 @@ def refused(book: TargetBook, message: bytes, reason: str) -> None:
 
 
 def test_a_newer_list_is_taken_up_and_survives(
-    book: TargetBook, signer: Signer, tmp_path: Path
+    book: TargetListStore, signer: Signer, tmp_path: Path
 ) -> None:
     more = (GOOD, Target("site", "http", "example.org", country="XX", asn=64500))
     book.offer(sign_targets(TargetList(6, LATER, more), signer), NOW)
-    found = TargetBook(tmp_path / "targets").current()
+    found = TargetListStore(tmp_path / "targets").current()
     assert found is not None
     assert found.targets == more
 
 
-def test_an_expired_list_that_was_good_stays_in_use(book: TargetBook) -> None:
+def test_an_expired_list_that_was_good_stays_in_use(book: TargetListStore) -> None:
     assert book.current() is not None
 
 
@@ -65,7 +65,7 @@ def test_an_expired_list_that_was_good_stays_in_use(book: TargetBook) -> None:
         "::10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::1", "fec0::1",
     ],
 )  # fmt: skip
-def test_private_and_special_ranges(book: TargetBook, signer: Signer, host: str) -> None:
+def test_private_and_special_ranges(book: TargetListStore, signer: Signer, host: str) -> None:
     bad = TargetList(6, LATER, (GOOD, replace(GOOD, id="bad", host=host)))
     refused(book, sign_targets(bad, signer), "'bad': an address of a private or special range")
 
@@ -97,13 +97,13 @@ def test_private_and_special_ranges(book: TargetBook, signer: Signer, host: str)
     ids=lambda item: str(item)[:40],
 )
 def test_targets_that_are_none(
-    book: TargetBook, signer: Signer, change: dict[str, object], reason: str
+    book: TargetListStore, signer: Signer, change: dict[str, object], reason: str
 ) -> None:
     bad = replace(GOOD, **({"id": "bad"} | change))
     refused(book, sign_targets(TargetList(6, LATER, (GOOD, bad)), signer), reason)
 
 
-def test_a_million_entries(book: TargetBook, signer: Signer) -> None:
+def test_a_million_entries(book: TargetListStore, signer: Signer) -> None:
     many = b"[" + b"{}," * 10**6 + b"{}]"
     message = SIGNED + bytes(96) + b'{"version":6,"targets":' + many + b"}"
     refused(book, message, "bytes are too many")
@@ -112,7 +112,7 @@ def test_a_million_entries(book: TargetBook, signer: Signer) -> None:
     refused(book, signer.sign(compact, TARGETS), "target list: ")
 
 
-def test_signatures(book: TargetBook, signer: Signer) -> None:
+def test_signatures(book: TargetListStore, signer: Signer) -> None:
     newer = TargetList(6, LATER, (GOOD,))
     plain = msgspec.json.encode(newer)
     refused(book, plain, "nobody has signed")
@@ -124,12 +124,12 @@ def test_signatures(book: TargetBook, signer: Signer) -> None:
 
 @pytest.mark.parametrize("version", [1, 4, 5])
 def test_an_older_list_cannot_be_brought_back(
-    book: TargetBook, signer: Signer, version: int
+    book: TargetListStore, signer: Signer, version: int
 ) -> None:
     refused(book, sign_targets(TargetList(version, LATER, ()), signer), "is not newer than 5")
 
 
-def test_an_expired_list_is_not_taken_up(book: TargetBook, signer: Signer) -> None:
+def test_an_expired_list_is_not_taken_up(book: TargetListStore, signer: Signer) -> None:
     refused(book, sign_targets(TargetList(6, NOW, (GOOD,)), signer), "expired on 2026-01-08")
 
 
@@ -137,31 +137,33 @@ def test_an_expired_list_is_not_taken_up(book: TargetBook, signer: Signer) -> No
     "plain",
     [b"", b"[]", b"{}", b'{"version":"6"}', b"\xff\xfe", b'{"version":6,"code":"import os"}'],
 )
-def test_what_is_no_list(book: TargetBook, signer: Signer, plain: bytes) -> None:
+def test_what_is_no_list(book: TargetListStore, signer: Signer, plain: bytes) -> None:
     refused(book, signer.sign(plain, TARGETS), "target list: ")
 
 
 def test_the_key_can_be_told_beforehand(tmp_path: Path, signer: Signer) -> None:
     other = Signer(Ed25519PrivateKey.generate())
-    book = TargetBook(tmp_path / "targets", key=signer.public)
+    book = TargetListStore(tmp_path / "targets", key=signer.public)
     with pytest.raises(InputError, match="not the observatory's"):
         book.offer(sign_targets(TargetList(1, LATER, (GOOD,)), other), NOW)
     assert book.current() is None
 
 
-def test_a_list_does_not_hold_before_its_time(book: TargetBook, signer: Signer) -> None:
+def test_a_list_does_not_hold_before_its_time(book: TargetListStore, signer: Signer) -> None:
     early = TargetList(6, LATER, (GOOD,), not_before=NOW + timedelta(hours=1))
     refused(book, sign_targets(early, signer), "holds from 2026-01-08 01:00 UTC on")
     book.offer(sign_targets(early, signer), NOW + timedelta(hours=2))
 
 
-def test_a_category_that_nobody_should_contact_is_refused(book: TargetBook, signer: Signer) -> None:
+def test_a_category_that_nobody_should_contact_is_refused(
+    book: TargetListStore, signer: Signer
+) -> None:
     bad = TargetList(6, LATER, (GOOD,), sensitive={"MALWARE": (replace(GOOD, id="bad"),)})
     refused(book, sign_targets(bad, signer), "no category that may be probed")
 
 
 @pytest.mark.parametrize("tier", ["popular", "sensitive"])
-def test_every_tier_is_looked_through(book: TargetBook, signer: Signer, tier: str) -> None:
+def test_every_tier_is_looked_through(book: TargetListStore, signer: Signer, tier: str) -> None:
     inside = (replace(GOOD, id="bad", host="10.0.0.1"),)
     change = {"popular": inside} if tier == "popular" else {"sensitive": {"NEWS": inside}}
     refused(book, sign_targets(TargetList(6, LATER, (GOOD,), **change), signer), "private")
@@ -170,7 +172,7 @@ def test_every_tier_is_looked_through(book: TargetBook, signer: Signer, tier: st
 
 
 def test_the_largest_list_is_taken_and_one_byte_more_is_not(
-    book: TargetBook, signer: Signer
+    book: TargetListStore, signer: Signer
 ) -> None:
     def listed(pad: int) -> bytes:
         return msgspec.json.encode(TargetList(6, LATER, (GOOD,))) + b" " * pad
@@ -185,7 +187,7 @@ def test_the_largest_list_is_taken_and_one_byte_more_is_not(
         signer.sign(listed(room + 1), TARGETS, limit=LARGEST_LIST)
 
 
-def test_too_many_targets_in_all(book: TargetBook, signer: Signer) -> None:
+def test_too_many_targets_in_all(book: TargetListStore, signer: Signer) -> None:
     many = tuple(Target(f"t{number}", "dns", "192.5.5.241") for number in range(3000))
     more = tuple(replace(one, id=f"{one.id}b") for one in many)
     bad = TargetList(6, LATER, many, popular=more)
@@ -197,7 +199,7 @@ def test_too_many_targets_in_all(book: TargetBook, signer: Signer) -> None:
 
 
 def test_what_was_refused_is_remembered_until_a_good_list_comes(
-    book: TargetBook, signer: Signer
+    book: TargetListStore, signer: Signer
 ) -> None:
     assert book.refusal() is None
     refused(book, sign_targets(TargetList(1, LATER, ()), signer), "not newer")
@@ -209,7 +211,7 @@ def test_what_was_refused_is_remembered_until_a_good_list_comes(
 
 
 def test_the_same_list_once_more_is_no_news_and_no_refusal(
-    book: TargetBook, signer: Signer
+    book: TargetListStore, signer: Signer
 ) -> None:
     message = sign_targets(TargetList(6, LATER, (GOOD,)), signer)
     assert book.hear(message, NOW)
@@ -223,40 +225,40 @@ def test_over_the_wire_nothing_is_taken_from_whom_nobody_named(
     tmp_path: Path, signer: Signer
 ) -> None:
     message = sign_targets(TargetList(6, LATER, (GOOD,)), signer)
-    stranger = TargetBook(tmp_path / "new")
+    stranger = TargetListStore(tmp_path / "new")
     assert not stranger.hear(message, NOW)
     assert stranger.current() is None
-    assert TargetBook(tmp_path / "new", key=signer.public).hear(message, NOW)
+    assert TargetListStore(tmp_path / "new", key=signer.public).hear(message, NOW)
     assert stranger.current() is not None
 
 
 @pytest.mark.parametrize("harm", [b"", b"garbage", b"\x93\xc4\x00\xc4\x05hello\xc0"])
 def test_a_damaged_file_stops_nobody_and_the_next_list_mends_it(
-    book: TargetBook, signer: Signer, tmp_path: Path, harm: bytes
+    book: TargetListStore, signer: Signer, tmp_path: Path, harm: bytes
 ) -> None:
     (tmp_path / "targets").write_bytes(harm)
-    fresh = TargetBook(tmp_path / "targets", key=signer.public)
+    fresh = TargetListStore(tmp_path / "targets", key=signer.public)
     assert fresh.current() is None
     fresh.offer(sign_targets(TargetList(6, LATER, (GOOD,)), signer), NOW)
     assert fresh.current() is not None
 
 
 def test_a_list_that_another_process_took_up_is_seen(
-    book: TargetBook, signer: Signer, tmp_path: Path
+    book: TargetListStore, signer: Signer, tmp_path: Path
 ) -> None:
-    running = TargetBook(tmp_path / "targets")
+    running = TargetListStore(tmp_path / "targets")
     assert running.current().version == 5
     book.offer(sign_targets(TargetList(6, LATER, (GOOD, replace(GOOD, id="x"))), signer), NOW)
     assert running.current().version == 6
 
 
 def test_the_list_of_an_observatory_that_was_left_holds_no_more(
-    book: TargetBook, signer: Signer, tmp_path: Path
+    book: TargetListStore, signer: Signer, tmp_path: Path
 ) -> None:
     last = TargetList(2**53 - 1, LATER, (GOOD,), pause_until=LATER)
     book.offer(sign_targets(last, signer), NOW)
     other = Signer(Ed25519PrivateKey.generate())
-    moved = TargetBook(tmp_path / "targets", key=other.public)
+    moved = TargetListStore(tmp_path / "targets", key=other.public)
     assert moved.current() is None
     assert moved.hear(sign_targets(TargetList(6, LATER, (GOOD,)), other), NOW)
     found = moved.current()

@@ -13,15 +13,15 @@ import pytest
 from netwatch.analysis.loop import Analysis, run_analysis
 from netwatch.app.observatory import make_pipeline
 from netwatch.config import Config, PublishConfig
-from netwatch.incidents.ledger import SqlLedger, ledger_url
-from netwatch.lab.shipped import open_figures
-from netwatch.model.atlas import Atlas
+from netwatch.lab.sample_data.catalog import open_figures
+from netwatch.ledger.ledger import SqlLedger, ledger_url
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Bin
 from netwatch.protocols import Checkpoint
-from netwatch.publish.wording import compose_posts
-from netwatch.sources.longform import LongForm
+from netwatch.publish.posts import compose_posts
+from netwatch.sources.long_table import LongForm
 from netwatch.store.memory import MemoryStore
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -74,7 +74,7 @@ def new_analysis(
     figures: LongForm, store: MemoryStore, ledger: SqlLedger | MortalLedger
 ) -> Analysis:
     """Return an analysis as a new process would make it."""
-    atlas = Atlas(figures.places)
+    atlas = EntityTree(figures.places)
 
     def compose(incident: Incident) -> list[Post]:
         return compose_posts(incident, atlas, PUBLISH, test=False, created_at=incident.at)

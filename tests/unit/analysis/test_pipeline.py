@@ -8,7 +8,7 @@ from series import HOUR, START, key
 from netwatch.analysis.pipeline import by_interval
 from netwatch.app.observatory import make_pipeline
 from netwatch.config import Config
-from netwatch.model.atlas import Atlas
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin
 
@@ -39,6 +39,6 @@ def test_without_any_bin_there_are_intervals_only_between_bounds() -> None:
 
 @pytest.mark.parametrize("damaged", [b"", b"\xc1", b"\x82nonsense"])
 def test_a_damaged_state_is_refused(damaged: bytes) -> None:
-    pipeline = make_pipeline(Config(), Atlas(), width=timedelta(hours=1), compose=lambda _: [])
+    pipeline = make_pipeline(Config(), EntityTree(), width=timedelta(hours=1), compose=lambda _: [])
     with pytest.raises(StoreError, match="checkpoint: damaged"):
         pipeline.load(damaged)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from netwatch.lab.backtest import run_backtest
+from netwatch.lab.backtest.runner import run_backtest
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -7,14 +7,14 @@ import msgspec
 import pytest
 from series import COUNTRY, HOUR, Bins, country_atlas, hours, key, noisy
 
-from netwatch.analysis.pipeline import Judgement, Pipeline
-from netwatch.analysis.rollcall import Roll
-from netwatch.detect.detector import GridDetector
+from netwatch.analysis.mass_disconnect import DisconnectEvidence
+from netwatch.analysis.pipeline import Pipeline, PipelineResult
+from netwatch.detect.detector import BayesFilterDetector
 from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
-from netwatch.model.incident import Reason
+from netwatch.model.incident import RevisionReason
 from netwatch.model.series import Bin, SeriesKey
-from netwatch.signals.attendance import AGENTS
+from netwatch.signals.presence.log import AGENTS
 
 DAYS = 12
 NETWORKS = 6
@@ -50,27 +50,31 @@ def world() -> Bins:
     return bins
 
 
-def roll(time: datetime) -> Roll:
+def roll(time: datetime) -> DisconnectEvidence:
     """Return what agents tell: evidence as every cut begins, and a fault of ours at times."""
     hour = (time - hours(1)[0]) // HOUR
     if hour % 50 == 49:
-        return Roll(masked=True, notice="a fault of ours")
-    return Roll({NATION: 8.0}) if is_night(hour) and hour % 24 == 18 else Roll()
+        return DisconnectEvidence(masked=True, notice="a fault of ours")
+    return (
+        DisconnectEvidence({NATION: 8.0})
+        if is_night(hour) and hour % 24 == 18
+        else DisconnectEvidence()
+    )
 
 
-def new_detector() -> GridDetector:
+def new_detector() -> BayesFilterDetector:
     """Return a detector that knows nothing yet."""
-    return GridDetector(country_atlas(NETWORKS), width=HOUR, least_history=timedelta(days=3))
+    return BayesFilterDetector(country_atlas(NETWORKS), width=HOUR, least_history=timedelta(days=3))
 
 
-def new_pipeline(detector: GridDetector | None = None) -> Pipeline:
+def new_pipeline(detector: BayesFilterDetector | None = None) -> Pipeline:
     """Return a pipeline as a new process would make it."""
     tracker = Tracker(country_atlas(NETWORKS), width=HOUR, rules=Rules())
     return Pipeline(detector or new_detector(), tracker, lambda _: [], roll=roll)
 
 
 @cache
-def undisturbed() -> tuple[list[Judgement], list[bytes]]:
+def undisturbed() -> tuple[list[PipelineResult], list[bytes]]:
     """Return what comes of the world in one go, and the state after every bin."""
     pipeline = new_pipeline()
     found, states = [], []
@@ -96,7 +100,12 @@ def test_the_world_has_everything_in_it() -> None:
     found, _ = undisturbed()
     revisions = [revision for step in found for revision in step.revisions]
     reasons = {revision.reason for revision in revisions}
-    assert reasons >= {Reason.CONFIRMED, Reason.SERIES, Reason.NIGHT, Reason.LAPSED}
+    assert reasons >= {
+        RevisionReason.CONFIRMED,
+        RevisionReason.SERIES,
+        RevisionReason.NIGHT,
+        RevisionReason.LAPSED,
+    }
     assert {revision.kind for revision in revisions} == {"outage", "blocking"}
     assert any(revision.findings.forecast for revision in revisions)
     # Half of the routes are gone for good, and ordinary from the third day on.

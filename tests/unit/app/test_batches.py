@@ -13,15 +13,21 @@ from rigs import Rig
 from servers import tcp_server, until
 from starlette.applications import Starlette
 
-from netwatch.app.batches import RateLimit, batch_routes
-from netwatch.collector.mailbox import Mailbox
-from netwatch.model.errors import LinkError
+from netwatch.app.batches import RequestRateLimit, batch_routes
+from netwatch.collector.ingest_queue import IngestQueue
+from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
-from netwatch.wire.acknowledgement import unpack_acknowledgement
-from netwatch.wire.broker import EmbeddedBroker
-from netwatch.wire.https import AGENT_HEADER, BATCHES_PATH, DRAIN_PATH, PRESENCE_PATH, HttpsLink
+from netwatch.wire.ack import unpack_ack
+from netwatch.wire.embedded_broker import EmbeddedBroker
+from netwatch.wire.https import (
+    AGENT_HEADER,
+    BATCHES_PATH,
+    DRAIN_PATH,
+    PRESENCE_PATH,
+    HttpsTransport,
+)
 from netwatch.wire.signing import ACKNOWLEDGEMENT, BATCH, PRESENCE, Signer, open_signed
-from netwatch.wire.topics import acknowledgement_topic, batch_topic
+from netwatch.wire.topics import ack_topic, batch_topic
 
 HEADERS = {AGENT_HEADER: "a1"}
 
@@ -42,7 +48,7 @@ def one_batch(rig: Rig, agent: str = "a1") -> bytes:
         return spool.newest(1)[0].payload
 
 
-def client_of(mailbox: Mailbox, limit: RateLimit | None = None) -> httpx.AsyncClient:
+def client_of(mailbox: IngestQueue, limit: RequestRateLimit | None = None) -> httpx.AsyncClient:
     app = Starlette(routes=[*batch_routes(mailbox, limit)])
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
 
@@ -57,7 +63,7 @@ async def test_a_batch_is_answered_with_its_signed_acknowledgement(rig: Rig) -> 
         assert answer.status_code == 200
         plain, key = open_signed(answer.content, ACKNOWLEDGEMENT)
         assert key == rig.collector_key.signer.public
-        assert unpack_acknowledgement(plain).agent == "a1"
+        assert unpack_ack(plain).agent == "a1"
     assert rig.tally.counts["batches"] == 1
 
 
@@ -86,7 +92,7 @@ async def test_what_is_not_signed_or_too_large_is_refused_without_being_kept(rig
 
 async def test_who_comes_too_often_waits(rig: Rig) -> None:
     batch, other = one_batch(rig), one_batch(rig, "a2")
-    async with client_of(rig.mailbox, RateLimit(rate=0.01, burst=3)) as client:
+    async with client_of(rig.mailbox, RequestRateLimit(rate=0.01, burst=3)) as client:
         found = [
             (await client.post(BATCHES_PATH, content=batch, headers=HEADERS)) for _ in range(5)
         ]
@@ -98,7 +104,7 @@ async def test_who_comes_too_often_waits(rig: Rig) -> None:
 
 async def test_without_a_collector_the_door_says_so() -> None:
     signer = Signer(Ed25519PrivateKey.generate())
-    async with client_of(Mailbox()) as client:
+    async with client_of(IngestQueue()) as client:
         message = signer.sign(b'{"state":"up"}', PRESENCE)
         answer = await client.post(PRESENCE_PATH, content=message, headers=HEADERS)
         assert answer.status_code == 503
@@ -131,21 +137,21 @@ async def test_a_portal_is_no_observatory(status: str, body: bytes) -> None:
     """A captive portal answers everything; that is no way to the collector."""
     head = "Location: http://127.0.0.1/login"
     async with tcp_server(http_answer(status, head, body=body)) as port:
-        with pytest.raises(LinkError) as caught:
-            async with HttpsLink(f"http://127.0.0.1:{port}", "a1", timeout=5):
+        with pytest.raises(TransportError) as caught:
+            async with HttpsTransport(f"http://127.0.0.1:{port}", "a1", timeout=5):
                 pass
     assert "\n" not in str(caught.value)
 
 
 async def test_a_door_that_says_nothing_costs_the_timeout() -> None:
     async with tcp_server(answer_slowly) as port:
-        with pytest.raises(LinkError, match="cannot reach"):
-            async with HttpsLink(f"http://127.0.0.1:{port}", "a1", timeout=0.5):
+        with pytest.raises(TransportError, match="cannot reach"):
+            async with HttpsTransport(f"http://127.0.0.1:{port}", "a1", timeout=0.5):
                 pass
 
 
 async def test_the_rate_limit_forgets_the_longest_unseen() -> None:
-    limit = RateLimit(rate=1.0, burst=1.0)
+    limit = RequestRateLimit(rate=1.0, burst=1.0)
     assert limit.allows(b"a")
     assert not limit.allows(b"a")
     for number in range(10_000):
@@ -156,9 +162,9 @@ async def test_the_rate_limit_forgets_the_longest_unseen() -> None:
 async def test_who_posts_under_anothers_name_does_not_keep_his_answer_from_him(rig: Rig) -> None:
     batch, link = one_batch(rig), rig.connect(None)
     async with link:
-        await link.subscribe(acknowledgement_topic("a1"))
+        await link.subscribe(ack_topic("a1"))
         await rig.mailbox.put(Message(batch_topic("a1"), batch))
         await rig.mailbox.deliver(Message(batch_topic("a1"), b"nothing"), within=9)
         async with asyncio.timeout(9):
             answer = await anext(aiter(link.messages()))
-    assert unpack_acknowledgement(open_signed(answer.payload, ACKNOWLEDGEMENT)[0]).kept
+    assert unpack_ack(open_signed(answer.payload, ACKNOWLEDGEMENT)[0]).kept

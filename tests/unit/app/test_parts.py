@@ -15,12 +15,12 @@ import pytest
 from servers import free_port, tcp_server
 
 from netwatch.app.broker import broker_password
-from netwatch.app.observatory import Opened, open_parts
-from netwatch.app.page import run_serve
-from netwatch.app.places import make_atlas, write_places
+from netwatch.app.factories import open_store
+from netwatch.app.http_server import run_serve
+from netwatch.app.observatory import ObservatoryContext, open_context
+from netwatch.app.places import make_entity_tree, write_places
 from netwatch.app.publishing import make_channels
-from netwatch.app.run import run_until_stopped
-from netwatch.app.stores import open_store
+from netwatch.app.run import run_until_signal
 from netwatch.app.vantage import load_probes, run_vantage
 from netwatch.app.written import write_config
 from netwatch.config import (
@@ -33,8 +33,8 @@ from netwatch.config import (
     parse_config,
     read_config,
 )
-from netwatch.lab.country import make_country
-from netwatch.lab.script import drill_config
+from netwatch.lab.drill.scenario import drill_config
+from netwatch.lab.drill.simulated_country import make_country
 from netwatch.model.entity import Entity
 from netwatch.model.errors import ConfigError, NetwatchError, PluginError, StoreError
 from netwatch.model.measurement import Target
@@ -81,14 +81,14 @@ def test_a_data_folder_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
     config = changed(data=str(tmp_path / "file" / "data"))
     with pytest.raises(ConfigError, match="cannot be used: Not a directory"):
         broker_password(config)
-    with pytest.raises(StoreError, match="cannot be written"), open_parts(config):
+    with pytest.raises(StoreError, match="cannot be written"), open_context(config):
         pass
 
 
 def test_targets_imply_places_and_the_configuration_has_the_last_word() -> None:
     text = '[[place]]\nentity = "asn:64496"\nname = "Example"\nparent = "country:XT"\nweight = 7'
     said = parse_config(text)
-    atlas = make_atlas(msgspec.structs.replace(said, target=(TARGET,)))
+    atlas = make_entity_tree(msgspec.structs.replace(said, target=(TARGET,)))
     network = atlas.place(Entity.parse("asn:64496"))
     assert (network.name, network.weight, network.parent) == (
         "Example",
@@ -97,20 +97,20 @@ def test_targets_imply_places_and_the_configuration_has_the_last_word() -> None:
     )
     site = Entity.parse("domain:x.test")
     assert atlas.ancestors(site) == (network.entity, Entity.parse("country:XT"))
-    implied = make_atlas(changed(target=(replace(TARGET, asn=0),)))
+    implied = make_entity_tree(changed(target=(replace(TARGET, asn=0),)))
     assert implied.ancestors(site) == (Entity.parse("region:XT-N"), Entity.parse("country:XT"))
 
 
 def test_places_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    atlas = make_atlas(changed(target=(TARGET,)))
+    atlas = make_entity_tree(changed(target=(TARGET,)))
     write_places(tmp_path / "data", atlas)
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["places.json"]
     assert b"64496" in (tmp_path / "data" / "places.json").read_bytes()
 
 
 def test_parts_are_opened_together_and_closed_together(tmp_path: Path) -> None:
-    with open_parts(changed(data=str(tmp_path / "data"), target=(TARGET,))) as opened:
-        assert isinstance(opened, Opened)
+    with open_context(changed(data=str(tmp_path / "data"), target=(TARGET,))) as opened:
+        assert isinstance(opened, ObservatoryContext)
         assert opened.ledger.incidents() == []
         assert opened.store.closed_until() is None
     files = {path.name for path in (tmp_path / "data").iterdir()}
@@ -168,14 +168,14 @@ async def test_a_vantage_without_a_target_is_one_clear_line() -> None:
 async def test_an_address_in_use_is_one_clear_line(tmp_path: Path) -> None:
     async with tcp_server() as port:
         config = changed(data=str(tmp_path), web=WebConfig(port=port))
-        with open_parts(config) as opened, pytest.raises(ConfigError) as refused:
+        with open_context(config) as opened, pytest.raises(ConfigError) as refused:
             await run_serve(opened)
     assert str(refused.value) == f"web: cannot listen on 127.0.0.1:{port}: Address already in use"
 
 
 async def test_the_page_is_served_until_it_is_cancelled(tmp_path: Path) -> None:
     port = free_port()
-    with open_parts(changed(data=str(tmp_path), web=WebConfig(port=port))) as opened:
+    with open_context(changed(data=str(tmp_path), web=WebConfig(port=port))) as opened:
         task = asyncio.ensure_future(run_serve(opened))
         async with asyncio.timeout(15):
             while True:
@@ -204,7 +204,7 @@ def test_a_signal_cancels_the_work_which_cleans_up() -> None:
             await asyncio.sleep(0)
             done.append("clean")
 
-    run_until_stopped(work())
+    run_until_signal(work())
     assert done == ["clean"]
 
 
@@ -215,9 +215,9 @@ def test_work_that_ends_or_fails_by_itself_says_so() -> None:
     async def fails() -> None:
         raise ConfigError("it cannot be")
 
-    run_until_stopped(works())
+    run_until_signal(works())
     with pytest.raises(ConfigError, match="it cannot be"):
-        run_until_stopped(fails())
+        run_until_signal(fails())
 
 
 def test_a_configuration_that_is_written_is_read_as_the_same(tmp_path: Path) -> None:

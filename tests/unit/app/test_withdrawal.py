@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from servers import until
 
-from netwatch.agent import pausing
-from netwatch.agent.enrol import Enrolled
+from netwatch.agent import pause as pausing
+from netwatch.agent.enrollment_client import Enrollment
 from netwatch.app import vantage as module
 from netwatch.app.clock import now
-from netwatch.app.home import membership_file, open_consent
 from netwatch.app.vantage import demand_consent, run_vantage
+from netwatch.app.vantage_files import membership_file, open_consent
 from netwatch.config import Config, parse_config
 from netwatch.model.errors import ConfigError
 
@@ -22,7 +22,7 @@ def enrolled_vantage(folder: Path) -> Config:
         f'data = "{folder}"\n[vantage]\nid = "v1"\n[broker]\nembedded = false\nport = 1\n'
         '[[target]]\nid = "one"\nprobe = "tcp"\nhost = "127.0.0.1"\nport = 9\n'
     )
-    membership_file(config).write(Enrolled("https://127.0.0.1:1", "00" * 32, "11" * 32))
+    membership_file(config).write(Enrollment("https://127.0.0.1:1", "00" * 32, "11" * 32))
     return config
 
 
@@ -50,9 +50,9 @@ async def test_mirror_canary_and_uplink_stop_and_begin_with_consent(
         return work
 
     monkeypatch.setattr(pausing, "_LOOK", 0.02)
-    monkeypatch.setattr(module, "watch_mirror", part("mirror"))
-    monkeypatch.setattr(module, "watch_canaries", part("canary"))
-    monkeypatch.setattr("netwatch.agent.uplink.Uplink.run", part("uplink"))
+    monkeypatch.setattr(module, "poll_target_list", part("mirror"))
+    monkeypatch.setattr(module, "poll_time_sources", part("canary"))
+    monkeypatch.setattr("netwatch.agent.uplink.uplink.Uplink.run", part("uplink"))
     consent = open_consent(config)
     consent.grant(now())
     running = asyncio.ensure_future(run_vantage(config, with_consent=True))

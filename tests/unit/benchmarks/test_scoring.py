@@ -11,7 +11,7 @@ from benchmarks.detection.panel import Detection, Levels, Panel, Verdict
 from benchmarks.detection.scoring import judge
 from benchmarks.detection.truth import Truth
 from benchmarks.detection.world import World, WorldSize, make_world
-from netwatch.lab.backtest_matching import Prediction, match_entity, predictions_of
+from netwatch.lab.backtest.matching import Prediction, match_entity, predictions_of
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -11,16 +11,16 @@ from click.testing import Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
-from netwatch.agent.daily import Budget
-from netwatch.agent.metrics import SelfMetrics
-from netwatch.agent.spool import Spool
+from netwatch.agent.measure.budget import DailyBudget
+from netwatch.agent.process_stats import ProcessStatsCollector
+from netwatch.agent.spool.spool import Spool
 from netwatch.agent.target_list import TargetList, sign_targets
 from netwatch.app.vantage import open_spool
 from netwatch.cli.agent import app
 from netwatch.config import read_config
 from netwatch.model.errors import ConfigError, InputError
 from netwatch.model.measurement import Measurement, Target, Vantage
-from netwatch.wire.envelope import unpack_batch
+from netwatch.wire.batch_codec import unpack_batch
 from netwatch.wire.export import read_export
 from netwatch.wire.signing import BATCH, Signer, open_signed
 
@@ -157,7 +157,7 @@ def test_status_tells_what_waits(netwatch: Command, tmp_path: Path) -> None:
 
 def test_status_tells_what_the_budget_leaves_out(netwatch: Command, tmp_path: Path) -> None:
     fill_spool(tmp_path, 1)
-    budget = Budget()
+    budget = DailyBudget()
     budget.step(datetime.now(UTC))
     budget.spent, budget.traces = int(0.95 * budget.limit), 3
     config = read_config(write_config(tmp_path))
@@ -348,7 +348,7 @@ def test_version_names_the_text_to_agree_to(netwatch: Command) -> None:
 def test_status_tells_what_the_agent_takes_of_its_machine(
     netwatch: Command, tmp_path: Path
 ) -> None:
-    metrics = SelfMetrics()
+    metrics = ProcessStatsCollector()
     metrics.count(Measurement("one", "tcp", datetime.now(UTC), None, "", alive=True, seconds=0.1))
     with open_spool(read_config(tmp_path / "netwatch.toml")) as spool:
         spool.remember("metrics", msgspec.json.encode(metrics.take("2026-01-08T12:00:00+00:00")))

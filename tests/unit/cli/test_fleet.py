@@ -8,11 +8,11 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from netwatch.app.fleet_lists import published_list
+from netwatch.app.target_list_publisher import published_list
 from netwatch.cli.fleet import app
 from netwatch.config import read_config
 from netwatch.model.errors import ConfigError, InputError
-from netwatch.wire.enrolment import Invitation
+from netwatch.wire.enrollment import Invitation
 
 Command = Callable[..., Result]
 LIST = """
@@ -60,7 +60,7 @@ def publish(agents: Command, folder: Path, text: str = LIST) -> Result:
 def test_an_invitation_is_one_word_and_says_what_to_do_with_it(agents: Command) -> None:
     said = agents("invite", "--for", "12h").stdout.splitlines()
     assert Invitation.parse(said[0]).url == "https://netwatch.example"
-    assert said[-1] == f"  netwatch agent enrol {said[0]}"
+    assert said[-1] == f"  netwatch agent enroll {said[0]}"
     other = json.loads(agents("invite", "--json").stdout)["token"]
     assert Invitation.parse(other).secret != Invitation.parse(said[0]).secret
     assert Invitation.parse(other).key == Invitation.parse(said[0]).key

@@ -10,9 +10,9 @@ from typer.testing import CliRunner, Result
 
 from netwatch.app.places import write_places
 from netwatch.cli.outages import app, open_data, parse_scope
-from netwatch.incidents.ledger import SqlLedger, ledger_url
-from netwatch.model.atlas import Atlas
+from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entity import Entity
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.errors import InputError
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.series import Bin, Level, SeriesKey
@@ -31,7 +31,7 @@ def _levels(entity: str, values: list[float | None], until: datetime) -> list[Le
 
 
 @pytest.fixture
-def folder(tmp_path: Path, make_incident: Callable[..., Incident], iran: Atlas) -> Path:
+def folder(tmp_path: Path, make_incident: Callable[..., Incident], iran: EntityTree) -> Path:
     """Data of an observatory that saw Iran fall, and a small incident in Myanmar end."""
     until = make_incident().at + timedelta(minutes=30)
     store = SqliteStore(tmp_path / "series.sqlite")

@@ -11,21 +11,21 @@ from typer.testing import CliRunner
 
 from netwatch.app.places import write_places
 from netwatch.cli.main import app
-from netwatch.incidents.ledger import SqlLedger, ledger_url
-from netwatch.model.atlas import Atlas
+from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entity import Entity
-from netwatch.model.findings import (
-    Access,
-    Clue,
-    Fall,
-    Findings,
-    Forecast,
-    Kept,
-    Likelihood,
-    Night,
-    Segment,
-)
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.incident import Incident
+from netwatch.model.incident_details import (
+    DailyOccurrence,
+    Forecast,
+    IncidentDetails,
+    NetworkLoss,
+    Segment,
+    ShutdownLikelihood,
+    SurvivingNetwork,
+    SurvivingNetworks,
+    TimingFeature,
+)
 from netwatch.store.sqlite import SqliteStore
 
 NETWORK = Entity.parse("asn:44244")
@@ -38,19 +38,23 @@ def told(make_incident: Callable[..., Incident]) -> Incident:
     start, hour = incident.started_at, timedelta(hours=1)
     return replace(
         incident,
-        findings=Findings(
+        findings=IncidentDetails(
             words="stepwise disconnection, 11 of 12 networks since 20:00 local (16:30 UTC)",
-            likelihood=Likelihood(
-                4.6, ((Clue.RECURS, True, 3.6),), "pattern consistent with a directed shutdown"
+            likelihood=ShutdownLikelihood(
+                4.6,
+                ((TimingFeature.RECURS, True, 3.6),),
+                "pattern consistent with a directed shutdown",
             ),
             segments=(
                 Segment(start, start + hour, 0.4, 0.36, 0.44, 12),
                 Segment(start + hour, start + 12 * hour, 0.07, 0.05, 0.09, 132),
             ),
-            falls=(Fall(NETWORK, start, 0.25, 0.25),),
-            access=Access((Kept(NETWORK, 0.25, 0.98, 0.9, 1.0),), 0.25, 0.7, 0.05),
+            falls=(NetworkLoss(NETWORK, start, 0.25, 0.25),),
+            access=SurvivingNetworks(
+                (SurvivingNetwork(NETWORK, 0.25, 0.98, 0.9, 1.0),), 0.25, 0.7, 0.05
+            ),
             dead=(Entity.parse("asn:64511"),),
-            nights=(Night(start, start + 5 * hour, 0.03),),
+            nights=(DailyOccurrence(start, start + 5 * hour, 0.03),),
             forecast=Forecast(
                 start + 24 * hour, start + 29 * hour, start + 23 * hour, start + 30 * hour
             ),
@@ -59,7 +63,7 @@ def told(make_incident: Callable[..., Incident]) -> Incident:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, told: Incident, iran: Atlas) -> Path:
+def folder(tmp_path: Path, told: Incident, iran: EntityTree) -> Path:
     SqliteStore(tmp_path / "series.sqlite").close()
     ledger = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
     ledger.record([told], [])

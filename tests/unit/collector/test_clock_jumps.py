@@ -14,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from netwatch.agent.asking import Asking
-from netwatch.agent.clock import KernelClock, Timekeeper
-from netwatch.agent.spool import Spool
-from netwatch.collector.closer import Closer
-from netwatch.collector.inbox import Inbox
-from netwatch.collector.intake import Intake
-from netwatch.collector.tally import Tally
+from netwatch.agent.ack_clock import AckClockSync
+from netwatch.agent.clock import DisciplinedClock, KernelClock
+from netwatch.agent.spool.spool import Spool
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.bin_closer import BinCloser
+from netwatch.collector.counters import Counters
+from netwatch.collector.ingest import Ingest
 from netwatch.model.measurement import Measurement, Observation, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
@@ -49,10 +49,10 @@ class World:
     missed: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.inbox = Inbox(self.folder / "inbox.sqlite")
-        self.tally, self.store = Tally(), MemoryStore()
-        self.intake = Intake(self.inbox, clock=lambda: self.true, tally=self.tally)
-        self.closer = Closer(
+        self.inbox = BatchLog(self.folder / "inbox.sqlite")
+        self.tally, self.store = Counters(), MemoryStore()
+        self.intake = Ingest(self.inbox, clock=lambda: self.true, tally=self.tally)
+        self.closer = BinCloser(
             self.inbox, self.store, targets=BOOK, width=timedelta(minutes=5), tally=self.tally
         )
         self.boot()
@@ -73,7 +73,7 @@ class World:
 
     def begin(self) -> None:
         """Start the process."""
-        self.keeper = Timekeeper(
+        self.keeper = DisciplinedClock(
             lambda: self.true + self.wrong,
             boot=f"{self.boots:016x}",
             steady=self.steady,
@@ -81,7 +81,7 @@ class World:
         )
         self.spool = Spool(self.folder / "spool.sqlite", vantage=VANTAGE, born=START)
         self.spool.date_by(self.keeper)
-        self.asking = Asking(self.keeper)
+        self.asking = AckClockSync(self.keeper)
 
     def restart(self) -> None:
         """Start the process anew, as after a crash."""

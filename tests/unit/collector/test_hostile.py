@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.agent.enrol import change_key, erase
-from netwatch.collector.inbox import Inbox, Parcel
-from netwatch.collector.registry import Bounds, Registry
-from netwatch.model.clocks import Timeline
+from netwatch.agent.enrollment_client import change_key, erase
+from netwatch.collector.batch_log import BatchLog, ReceivedBatch
+from netwatch.collector.registry import InvitationScope, Registry
+from netwatch.model.clock_samples import ClockSegment
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.protocols import Message
-from netwatch.wire.envelope import pack_batch
+from netwatch.wire.batch_codec import pack_batch
 from netwatch.wire.signing import BATCH
 from netwatch.wire.topics import batch_topic
-from tests.unit.collector.test_enrolment import WIDTH, Office, identity
+from tests.unit.collector.test_enrollment_service import WIDTH, Office, identity
 
 DAY = timedelta(days=1)
 
@@ -36,7 +36,7 @@ async def test_a_stranger_gets_no_refusal_signed_for_somebody_elses_batches(
     office: Office,
 ) -> None:
     ours, theirs = identity(), identity()
-    await office.enrol(office.invite(), ours)
+    await office.enroll(office.invite(), ours)
     batch = Batch(Vantage("a1", "XX", 64501), 7, (row(office, DAY),))
     plain = pack_batch(batch)
     for message in (plain, theirs.signer.sign(plain, BATCH)):
@@ -51,7 +51,7 @@ async def test_a_stranger_gets_no_refusal_signed_for_somebody_elses_batches(
 def test_no_timeline_brings_in_what_is_ages_away(
     office: Office, shift: int, after: timedelta
 ) -> None:
-    lines = (Timeline("", shift, 0, 1),)
+    lines = (ClockSegment("", shift, 0, 1),)
     batch = Batch(Vantage("a1", "XX", 64501), 1, (row(office, after),), timelines=lines)
     office.closer.until = office.now
     message = Message(batch_topic("a1"), identity().signer.sign(pack_batch(batch), BATCH))
@@ -64,28 +64,28 @@ async def test_a_used_token_neither_brings_back_who_was_retired_nor_moves_anybod
     office: Office,
 ) -> None:
     ours, invitation = identity(), office.invite()
-    await office.enrol(invitation, ours)
-    await office.enrol(invitation, ours)  # the answer was lost: that is no crime
+    await office.enroll(invitation, ours)
+    await office.enroll(invitation, ours)  # the answer was lost: that is no crime
     with pytest.raises(InputError, match="used already"):
-        await office.enrol(invitation, ours, country="YY")
+        await office.enroll(invitation, ours, country="YY")
     with Registry(office.file) as registry:
         registry.retire("a1", now=office.now)
     with pytest.raises(InputError, match="used already"):
-        await office.enrol(invitation, ours)
+        await office.enroll(invitation, ours)
     assert office.agents() == {"a1": "retired"}
-    await office.enrol(office.invite(), ours)
+    await office.enroll(office.invite(), ours)
     assert office.agents() == {"a1": "enrolled"}
 
 
-async def test_an_enrolment_that_was_written_down_on_the_way_brings_no_old_key_back(
+async def test_an_enrollment_that_was_written_down_on_the_way_brings_no_old_key_back(
     office: Office,
 ) -> None:
     lost, stolen, ours = identity(), identity(), identity()
-    await office.enrol(office.invite(), lost)
-    told = await office.enrol(office.invite(Bounds(replaces="a1")), stolen)
+    await office.enroll(office.invite(), lost)
+    told = await office.enroll(office.invite(InvitationScope(replaces="a1")), stolen)
     request = office.seen[-1]
     await change_key(told, "a1", old=stolen, new=ours, send=office.send)
-    office.desk.enrol(request)
+    office.desk.enroll(request)
     office.now += 2 * DAY
     assert office.take(ours, 1) == ([1], [])
     assert office.take(stolen, 2) == ([], [])
@@ -93,15 +93,15 @@ async def test_an_enrolment_that_was_written_down_on_the_way_brings_no_old_key_b
 
 async def test_who_was_erased_is_in_no_table_and_does_not_come_back(office: Office) -> None:
     first, ours = identity(), identity()
-    told = await office.enrol(office.invite(), first, name="gone-1")
+    told = await office.enroll(office.invite(), first, name="gone-1")
     request = office.seen[-1]
-    await office.enrol(office.invite(Bounds(replaces="gone-1")), first, name="gone-1")
+    await office.enroll(office.invite(InvitationScope(replaces="gone-1")), first, name="gone-1")
     await change_key(told, "gone-1", old=first, new=ours, send=office.send)
     office.take(ours, 1, name="gone-1")
     await erase(told, "gone-1", ours, send=office.send)
     # What was still under way, or comes from an agent that nobody stopped yet, is not kept.
     assert office.take(ours, 2, name="gone-1") == ([], ["retired"])
-    office.desk.enrol(request)
+    office.desk.enroll(request)
     assert office.agents() == {}
     office.inbox.close()
     kept = b"".join(path.read_bytes() for path in office.file.parent.iterdir())
@@ -130,10 +130,12 @@ def test_what_another_process_brings_while_late_bins_are_counted_is_not_forgotte
     office.take(identity(), 1)
     late = office.inbox.late_bins()
     assert late
-    with Inbox(office.file) as other:
+    with BatchLog(office.file) as other:
         batch = Batch(Vantage("a2"), 1, (row(office, -timedelta(minutes=1)),))
         other.add(
-            [Parcel(batch, secrets.token_bytes(9))], closed_until=office.closer.until, width=WIDTH
+            [ReceivedBatch(batch, secrets.token_bytes(9))],
+            closed_until=office.closer.until,
+            width=WIDTH,
         )
     office.inbox.settle_late(late)
     assert office.inbox.late_bins() == late

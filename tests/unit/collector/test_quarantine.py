@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from netwatch.collector.closer import Closer
-from netwatch.collector.inbox import Inbox
-from netwatch.collector.intake import Intake
-from netwatch.collector.tally import Tally
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.bin_closer import BinCloser
+from netwatch.collector.counters import Counters
+from netwatch.collector.ingest import Ingest
 from netwatch.model.measurement import Batch, Measurement, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
-from netwatch.wire.envelope import pack_batch
+from netwatch.wire.batch_codec import pack_batch
 from netwatch.wire.signing import BATCH, Signer
 from netwatch.wire.topics import batch_topic
 
@@ -27,10 +27,10 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.signer = Signer(Ed25519PrivateKey.generate())
-        self.tally, self.store = Tally(), MemoryStore()
-        self.inbox = Inbox(folder / "inbox.sqlite")
-        self.intake = Intake(self.inbox, clock=lambda: START, tally=self.tally)
-        self.closer = Closer(self.inbox, self.store, targets=BOOK, width=WIDTH, tally=self.tally)
+        self.tally, self.store = Counters(), MemoryStore()
+        self.inbox = BatchLog(folder / "inbox.sqlite")
+        self.intake = Ingest(self.inbox, clock=lambda: START, tally=self.tally)
+        self.closer = BinCloser(self.inbox, self.store, targets=BOOK, width=WIDTH, tally=self.tally)
 
     def message(
         self,

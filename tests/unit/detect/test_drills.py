@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.detection.fault_drills import DRILLS, complaints, make_drill
 from benchmarks.detection.ours import judge_ours
-from netwatch.lab.backtest import run_backtest
+from netwatch.lab.backtest.runner import run_backtest
 
 QUICK = {"public_holiday", "prefix_migration", "vantage_broken"}
 START = datetime(2026, 3, 2, tzinfo=UTC)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from series import COUNTRY, START, Bins, by_key, country_atlas, key, noisy, run
 
-from netwatch.detect.detector import GridDetector
+from netwatch.detect.detector import BayesFilterDetector
 from netwatch.detect.fusion import Fused, Fusion
 from netwatch.model.series import FUSED_SIGNAL, Bin
 
@@ -71,7 +71,9 @@ def test_a_day_off_opens_nothing_in_a_country() -> None:
             }
             row += [Bin(time, key(entity, name), *value) for name, value in values.items()]
         bins.append((time, row))
-    detector = GridDetector(country_atlas(), width=HALF_HOUR, least_history=timedelta(days=14))
+    detector = BayesFilterDetector(
+        country_atlas(), width=HALF_HOUR, least_history=timedelta(days=14)
+    )
     steps = run(detector, bins)
     together = list(by_key(steps, key(str(COUNTRY), FUSED_SIGNAL)))
     assert len(together) == 2 * per_day

@@ -4,7 +4,7 @@ import pytest
 
 from netwatch.incidents.access import who_kept_access
 from netwatch.model.entity import Entity
-from netwatch.model.findings import Access
+from netwatch.model.incident_details import SurvivingNetworks
 from netwatch.model.series import Level, SeriesKey
 
 _START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
@@ -24,7 +24,7 @@ def _levels(entity: Entity, values: list[float | None]) -> list[Level]:
     ]
 
 
-def _kept(**values: list[float | None]) -> Access:
+def _kept(**values: list[float | None]) -> SurvivingNetworks:
     entities = {"big": _BIG, "small": _SMALL, "cut": _CUT, "silent": _SILENT}
     return who_kept_access(
         {entities[name]: _levels(entities[name], row) for name, row in values.items()},

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.incidents.episodes import MOST_PAST, EpisodeLog, find_change, follow_episodes
-from netwatch.incidents.patterns import Window, find_patterns
+from netwatch.incidents.episodes import MOST_PAST, EpisodeHistory, find_changepoint, follow_episodes
+from netwatch.incidents.patterns import PatternContext, find_patterns
 from netwatch.model.entity import Entity
 from netwatch.model.series import Level, SeriesKey
 
@@ -20,9 +20,12 @@ _WIDTH = timedelta(minutes=30)
 
 
 def _follow(
-    values: list[float | None], chances: list[float], log: EpisodeLog | None = None, first: int = 0
-) -> EpisodeLog:
-    log = log or EpisodeLog()
+    values: list[float | None],
+    chances: list[float],
+    log: EpisodeHistory | None = None,
+    first: int = 0,
+) -> EpisodeHistory:
+    log = log or EpisodeHistory()
     for index, (value, chance) in enumerate(zip(values, chances, strict=True)):
         time = _START + (first + index) * _WIDTH
         log = follow_episodes(log, Level(time, _KEY, value, probability=chance), _WIDTH)
@@ -89,7 +92,7 @@ def test_low_levels_without_probability_open_nothing() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    log, first = EpisodeLog(), 0
+    log, first = EpisodeHistory(), 0
     for _ in range(MOST_PAST + 5):
         log = _follow([1.0] * 10 + [0.0] * 6, [0.01] * 12 + [0.97] * 4, log, first)
         log = _follow([1.0] * 20, [0.01] * 20, log, first + 16)
@@ -101,7 +104,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
 def test_it_survives_a_checkpoint() -> None:
     log = _follow([1.0] * 10 + [0.1] * 6 + [1.0] * 2, [0.01] * 12 + [0.97] * 4 + [0.1] * 2)
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(log), type=EpisodeLog) == log
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(log), type=EpisodeHistory) == log
 
 
 @pytest.mark.parametrize("falling", [True, False])
@@ -112,7 +115,7 @@ def test_a_change_in_small_counts_is_found(*, falling: bool) -> None:
     for _ in range(200):
         counts = np.concatenate([draws.poisson(3.5, 8), draws.poisson(0.05, 8)]) / 3.5
         series = counts if falling else counts[::-1]
-        best, first, last = find_change(series, falling=falling)
+        best, first, last = find_changepoint(series, falling=falling)
         off.append(abs(best - 8))
         held += first <= 8 <= last
     assert np.mean(np.array(off) <= 1) >= 0.97
@@ -120,12 +123,12 @@ def test_a_change_in_small_counts_is_found(*, falling: bool) -> None:
 
 
 def test_a_series_that_is_lost_from_its_first_value_on() -> None:
-    assert find_change([0.0] * 6, falling=True)[0] == 0
-    assert find_change([0.0] * 6, falling=False)[0] == 6
+    assert find_changepoint([0.0] * 6, falling=True)[0] == 0
+    assert find_changepoint([0.0] * 6, falling=False)[0] == 6
 
 
 def test_an_episode_at_the_edge_of_memory_still_opens() -> None:
-    log = replace(EpisodeLog(), recent=())
+    log = replace(EpisodeHistory(), recent=())
     log = _follow([0.0], [0.99], log)
     assert [_bin(one.started_at) for one in log.episodes] == [0]
 
@@ -149,5 +152,5 @@ def test_whatever_the_levels_episodes_are_in_order_and_do_not_overlap(
         assert one.started_at <= one.ended_at <= following.started_at
     for one in log.episodes:
         assert one.started_low <= one.started_at <= one.started_high
-    window = Window(_START + len(bins) * _WIDTH, "Asia/Yangon", _WIDTH)
+    window = PatternContext(_START + len(bins) * _WIDTH, "Asia/Yangon", _WIDTH)
     assert all(pattern.words for pattern in find_patterns(log.episodes, window))

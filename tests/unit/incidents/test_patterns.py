@@ -6,8 +6,8 @@ from outages import read_outages
 
 from netwatch.incidents.patterns import (
     Pattern,
+    PatternContext,
     PatternName,
-    Window,
     find_patterns,
     is_missed,
     lead_pattern,
@@ -16,8 +16,8 @@ from netwatch.incidents.patterns import (
 )
 from netwatch.incidents.recurrence import circular_deviation, next_at
 from netwatch.model.entity import Entity
-from netwatch.model.findings import Forecast, Segment
 from netwatch.model.incident import Episode
+from netwatch.model.incident_details import Forecast, Segment
 
 _ENTITY = Entity.parse("region:MM-02")
 _ZONE = "Asia/Yangon"
@@ -41,7 +41,7 @@ def _nights(*hours: float | None) -> list[Episode]:
 
 
 def _look(episodes: list[Episode], now: datetime, zone: str = _ZONE) -> tuple[Pattern, ...]:
-    return find_patterns(episodes, Window(now, zone, _WIDTH))
+    return find_patterns(episodes, PatternContext(now, zone, _WIDTH))
 
 
 def _names(episodes: list[Episode], now: datetime, zone: str = _ZONE) -> list[PatternName]:

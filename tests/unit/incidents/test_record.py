@@ -7,10 +7,10 @@ import pytest
 from losses import ALL, NETWORKS, SOUTH, both, cut, follow, level, levels_of, new_tracker
 from series import COUNTRY, HOUR, START, key
 
-from netwatch.incidents.notes import Notes
-from netwatch.incidents.watch import Watch
-from netwatch.model.findings import Clue
-from netwatch.model.incident import Incident, Reason
+from netwatch.incidents.excursion import Excursion
+from netwatch.incidents.history import IncidentHistory
+from netwatch.model.incident import Incident, RevisionReason
+from netwatch.model.incident_details import TimingFeature
 from netwatch.model.series import DEAD
 
 
@@ -59,7 +59,7 @@ def test_the_timing_is_a_likelihood_and_no_cause() -> None:
     likelihood = last(follow(ALL, 30)).findings.likelihood
     assert likelihood is not None
     # Bins of an hour say nothing of five minutes.
-    assert {clue for clue, _, _ in likelihood.parts} == {Clue.RECURS, Clue.NIGHT}
+    assert {clue for clue, _, _ in likelihood.parts} == {TimingFeature.RECURS, TimingFeature.NIGHT}
     assert likelihood.words is None
 
 
@@ -86,7 +86,7 @@ def test_nothing_is_found_out_of_what_is_only_provisional() -> None:
 
 
 def test_notes_of_weeks_stay_small_and_keep_the_steps() -> None:
-    notes, width = Notes(), timedelta(minutes=5)
+    notes, width = IncidentHistory(), timedelta(minutes=5)
     for number in range(12 * 24 * 20):
         one = level(0, key(str(COUNTRY)), 0.05 if number < 12 * 24 * 10 else 0.4)
         notes.see(replace(one, time=START + number * width), {})
@@ -97,8 +97,8 @@ def test_notes_of_weeks_stay_small_and_keep_the_steps() -> None:
 
 
 def test_a_network_that_fell_twice_is_dated_by_its_first_fall() -> None:
-    notes = Notes()
-    watch = Watch(level(0, key(str(SOUTH)), 1.0))
+    notes = IncidentHistory()
+    watch = Excursion(level(0, key(str(SOUTH)), 1.0))
     for hour, value in enumerate([1.0, 0.1, 1.0, 0.1]):
         watch.see(level(hour, key(str(SOUTH)), value), HOUR)
         notes.see(level(hour, key(str(COUNTRY)), 0.3), {SOUTH: watch})
@@ -114,8 +114,8 @@ def nightly(hour: int, *, nights: int, networks: int = 6) -> float:
 def test_a_night_that_does_not_come_ends_the_series() -> None:
     revisions = follow(lambda _, hour: nightly(hour, nights=9), 24 * 16)
     series = [one for one in revisions if one.id == revisions[-1].id]
-    assert [one.reason for one in series].count(Reason.SERIES) == 1
-    assert series[-1].reason is Reason.LAPSED
+    assert [one.reason for one in series].count(RevisionReason.SERIES) == 1
+    assert series[-1].reason is RevisionReason.LAPSED
     assert series[-1].at == START + 11 * 24 * HOUR + 5 * HOUR
     assert len(series[-1].findings.nights) == 9
     assert series[-1].ended_at == START + (10 * 24 + 6) * HOUR

@@ -22,7 +22,7 @@ from series import COUNTRY, HOUR, START, country_atlas, key
 
 from netwatch.incidents.tracker import Tracker
 from netwatch.model.entity import Entity
-from netwatch.model.incident import IncidentState, Reason
+from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level
 
 
@@ -47,7 +47,7 @@ def test_one_low_bin_is_no_incident() -> None:
 
 def test_it_is_told_after_two_bins_that_held_long_enough() -> None:
     [first, *_] = follow(ALL, 12)
-    assert first.reason is Reason.CONFIRMED
+    assert first.reason is RevisionReason.CONFIRMED
     assert first.at == START + 6 * HOUR
     assert first.provisional_at == START + 6 * HOUR
     assert first.confirmed_at == START + 7 * HOUR
@@ -83,7 +83,7 @@ def test_a_collapse_is_sure_at_the_end_of_its_second_bin(minutes: int) -> None:
         ]
         ordinary = [replace(one, probability=0.01) for one in found]
         told += tracker.step(found if number >= 5 else ordinary)
-    first = next(one for one in told if one.reason is Reason.CONFIRMED)
+    first = next(one for one in told if one.reason is RevisionReason.CONFIRMED)
     assert first.entity == COUNTRY
     assert first.confirmed_at is not None
     assert first.confirmed_at <= START + 7 * width
@@ -122,7 +122,7 @@ def test_a_forerunner_is_merged_into_the_wider_incident() -> None:
     assert len(found) == 2
     forerunner, national = sorted(found.values(), key=lambda one: one.started_at)
     assert forerunner.state is IncidentState.MERGED
-    assert forerunner.reason is Reason.MERGED
+    assert forerunner.reason is RevisionReason.MERGED
     assert forerunner.parent == national.id
     assert national.entity == COUNTRY
     onsets = {child.entity: child.started_at for child in national.children}
@@ -144,14 +144,14 @@ def test_an_old_narrow_incident_is_not_merged_into_a_new_wide_one() -> None:
 
     tracker = new_tracker()
     revisions = [one for hour in range(40) for one in tracker.step(step(hour))]
-    assert [one for one in revisions if one.reason is Reason.MERGED] == []
+    assert [one for one in revisions if one.reason is RevisionReason.MERGED] == []
     assert len(newest(revisions)) == 2
 
 
 def test_a_return_that_lasts_is_told_and_ends_where_it_began() -> None:
     revisions = follow(cut(*range(6), end=30), 60)
     last = revisions[-1]
-    assert last.reason is Reason.RESTORED
+    assert last.reason is RevisionReason.RESTORED
     assert last.state is IncidentState.RESOLVED
     assert last.ended_at == START + 30 * HOUR
     assert last.at == last.ended_at + RULES.stable
@@ -165,28 +165,28 @@ def test_a_short_return_is_partial_and_then_a_new_drop_of_the_same_incident() ->
     again = both(shape, cut(*range(6), start=34))
     revisions = follow(again, 40)
     reasons = [one.reason for one in revisions]
-    assert reasons.index(Reason.PARTIAL) < reasons.index(Reason.REDROP)
-    assert Reason.RESTORED not in reasons
+    assert reasons.index(RevisionReason.PARTIAL) < reasons.index(RevisionReason.REDROP)
+    assert RevisionReason.RESTORED not in reasons
     assert len(newest(revisions)) == 1
     states = {one.reason: one.state for one in revisions}
-    assert states[Reason.PARTIAL] is IncidentState.EASING
-    assert states[Reason.REDROP] is IncidentState.CONFIRMED
+    assert states[RevisionReason.PARTIAL] is IncidentState.EASING
+    assert states[RevisionReason.REDROP] is IncidentState.CONFIRMED
 
 
 def test_a_rise_to_ten_percent_is_no_return() -> None:
     shape = both(cut(*range(6), end=30), cut(*range(6), start=30, depth=0.1))
     assert {one.reason for one in follow(shape, 60)} <= {
-        Reason.CONFIRMED,
-        Reason.MILESTONE,
-        Reason.MATERIAL,
+        RevisionReason.CONFIRMED,
+        RevisionReason.MILESTONE,
+        RevisionReason.MATERIAL,
     }
 
 
 def test_a_return_to_eighty_seven_percent_is_a_return_once() -> None:
     shape = both(cut(*range(6), end=30), cut(*range(6), start=30, depth=0.87))
     reasons = [one.reason for one in follow(shape, 80)]
-    assert reasons.count(Reason.RESTORED) == 1
-    assert Reason.REDROP not in reasons
+    assert reasons.count(RevisionReason.RESTORED) == 1
+    assert RevisionReason.REDROP not in reasons
 
 
 def test_a_loss_soon_after_the_end_continues_the_incident() -> None:
@@ -194,8 +194,8 @@ def test_a_loss_soon_after_the_end_continues_the_incident() -> None:
     revisions = follow(shape, 60)
     assert len(newest(revisions)) == 1
     reasons = [one.reason for one in revisions]
-    assert reasons.count(Reason.RESTORED) == 2
-    redrop = next(one for one in revisions if one.reason is Reason.REDROP)
+    assert reasons.count(RevisionReason.RESTORED) == 2
+    redrop = next(one for one in revisions if one.reason is RevisionReason.REDROP)
     assert (redrop.state, redrop.ended_at) == (IncidentState.CONFIRMED, None)
     assert redrop.started_at == START + 5 * HOUR
     assert revisions[-1].ended_at == START + 30 * HOUR
@@ -211,14 +211,16 @@ def test_a_loss_long_after_the_end_is_another_incident() -> None:
 def test_milestones_are_told_at_their_hours() -> None:
     revisions = follow(ALL, 24 * 23)
     told = [
-        (one.at - one.started_at) // HOUR for one in revisions if one.reason is Reason.MILESTONE
+        (one.at - one.started_at) // HOUR
+        for one in revisions
+        if one.reason is RevisionReason.MILESTONE
     ]
     assert told == [3, 6, 12, 24, 48, 72, 96, 120, 144, 168, 336, 504]
 
 
 def test_a_change_that_matters_is_told_at_once() -> None:
     shape = both(cut(*range(6), depth=0.6), cut(*range(6), start=16, depth=0.2))
-    material = [one for one in follow(shape, 24) if one.reason is Reason.MATERIAL]
+    material = [one for one in follow(shape, 24) if one.reason is RevisionReason.MATERIAL]
     assert [one.at for one in material] == [START + 16 * HOUR]
 
 
@@ -260,7 +262,7 @@ def test_other_signals_are_named_as_agreeing_or_not() -> None:
 
     tracker = new_tracker()
     found = [one for hour in range(10) for one in tracker.step(step(hour))]
-    first = next(one for one in found if one.reason is Reason.CONFIRMED)
+    first = next(one for one in found if one.reason is RevisionReason.CONFIRMED)
     assert first.signals == (
         ("bgp", False), ("probing", True), ("telescope", None), ("traffic", True),
     )  # fmt: skip

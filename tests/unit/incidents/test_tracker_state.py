@@ -10,7 +10,7 @@ from series import COUNTRY, HOUR, START, key
 
 from netwatch.model.entity import EntityKind
 from netwatch.model.errors import StoreError
-from netwatch.model.incident import IncidentState, Reason
+from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level
 
 
@@ -60,7 +60,8 @@ def test_a_saved_state_gives_the_same_revisions_at_every_bin() -> None:
     whole = new_tracker()
     expected = [whole.step(with_other_signals(hour)) for hour in range(110)]
     assert {one.reason for step in expected for one in step} >= {
-        Reason.CONFIRMED, Reason.PARTIAL, Reason.REDROP, Reason.RESTORED,
+        RevisionReason.CONFIRMED, RevisionReason.PARTIAL,
+        RevisionReason.REDROP, RevisionReason.RESTORED,
     }  # fmt: skip
     tracker = new_tracker()
     for hour, wanted in enumerate(expected):
@@ -113,7 +114,7 @@ def test_whatever_comes_the_record_makes_sense(course: list[list[float | None]])
             assert before.evidence <= after.evidence
             assert before.at <= after.at
             # Sure at last, a loss begins where the signal that is sure of it says.
-            assert before.started_at == after.started_at or after.reason is Reason.CONFIRMED
+            assert before.started_at == after.started_at or after.reason is RevisionReason.CONFIRMED
             assert before.state not in {IncidentState.MERGED, IncidentState.EXPIRED}
     open_scopes = [
         one.entity

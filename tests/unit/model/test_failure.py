@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 
-from netwatch.model.failure import QuicCloseError, Scope, classify_failure, failure_of
+from netwatch.model.failure import FailureScope, QuicCloseError, classify_failure, lookup_failure
 
 
 def certificate(code: int) -> ssl.SSLCertVerificationError:
@@ -67,24 +67,24 @@ TABLE = [
 def test_the_table(error: BaseException, word: str, scope: str, *, alive: bool) -> None:
     found = classify_failure(error)
     assert (found.word, found.scope, found.alive) == (word, scope, alive)
-    assert failure_of(found.word) == found
+    assert lookup_failure(found.word) == found
 
 
 @pytest.mark.parametrize(
     ("word", "scope", "alive"),
     [
-        ("dns_servfail_error", Scope.DNS, False),
-        ("dns_refused_error", Scope.DNS, False),
-        ("dns_server_misbehaving", Scope.DNS, False),
-        ("dns_bogon_error", Scope.DNS, False),
-        ("dns_reply_with_wrong_query_id", Scope.DNS, False),
-        ("http_unexpected_status_code", Scope.HTTP, True),
-        ("http_unexpected_redirect_url", Scope.HTTP, True),
-        ("http_request_failed", Scope.HTTP, True),
-        ("quic_incompatible_version", Scope.QUIC, True),
-        ("unavailable", Scope.LOCAL, False),
-        ("a word of tomorrow", Scope.UNKNOWN, False),
+        ("dns_servfail_error", FailureScope.DNS, False),
+        ("dns_refused_error", FailureScope.DNS, False),
+        ("dns_server_misbehaving", FailureScope.DNS, False),
+        ("dns_bogon_error", FailureScope.DNS, False),
+        ("dns_reply_with_wrong_query_id", FailureScope.DNS, False),
+        ("http_unexpected_status_code", FailureScope.HTTP, True),
+        ("http_unexpected_redirect_url", FailureScope.HTTP, True),
+        ("http_request_failed", FailureScope.HTTP, True),
+        ("quic_incompatible_version", FailureScope.QUIC, True),
+        ("unavailable", FailureScope.LOCAL, False),
+        ("a word of tomorrow", FailureScope.UNKNOWN, False),
     ],
 )
-def test_words_that_probes_find_themselves(word: str, scope: Scope, *, alive: bool) -> None:
-    assert (failure_of(word).scope, failure_of(word).alive) == (scope, alive)
+def test_words_that_probes_find_themselves(word: str, scope: FailureScope, *, alive: bool) -> None:
+    assert (lookup_failure(word).scope, lookup_failure(word).alive) == (scope, alive)

@@ -23,9 +23,9 @@ from aioquic.quic.packet import encode_quic_version_negotiation
 from certificates import Authority
 from servers import udp_server
 
-from netwatch.model.failure import Scope, failure_of
+from netwatch.model.byte_counter import counted
+from netwatch.model.failure import FailureScope, lookup_failure
 from netwatch.model.measurement import Observation, Target
-from netwatch.model.traffic import counted
 from netwatch.protocols import Probe
 from netwatch_probes import http, tls, transfer
 from netwatch_probes.dns import DnsProbe
@@ -162,7 +162,10 @@ def check(steps: tuple[Observation, ...], seconds: float, memory: int) -> None:
     assert seconds < WITHIN + PATIENCE
     assert memory < MEMORY
     word = steps[-1].failure
-    assert word is None or failure_of(word).scope not in {Scope.UNKNOWN, Scope.LOCAL}
+    assert word is None or lookup_failure(word).scope not in {
+        FailureScope.UNKNOWN,
+        FailureScope.LOCAL,
+    }
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -269,7 +272,7 @@ async def test_a_flood_of_packets_is_not_read_to_its_end(probe: Probe, answer: s
     async with udp_server(ANSWERS[answer]) as port:
         steps, seconds, _ = await run(probe, port)
     assert steps[-1].failure is not None
-    assert failure_of(steps[-1].failure).scope is not Scope.UNKNOWN
+    assert lookup_failure(steps[-1].failure).scope is not FailureScope.UNKNOWN
     assert seconds < WITHIN + PATIENCE
 
 

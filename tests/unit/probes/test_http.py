@@ -6,10 +6,10 @@ from hashlib import sha256
 import pytest
 from servers import free_port, tcp_server
 
-from netwatch.model.failure import Scope, failure_of
+from netwatch.model.failure import FailureScope, lookup_failure
 from netwatch.model.measurement import Target
 from netwatch_probes.http import HttpProbe
-from netwatch_probes.likeness import simhash
+from netwatch_probes.simhash import simhash
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -88,7 +88,7 @@ async def test_statuses(status: str, word: str | None) -> None:
 async def test_redirects_are_judged_and_never_followed(
     location: str, word: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netwatch_probes.steps._look_up", lambda host: (2, "127.0.0.1"))
+    monkeypatch.setattr("netwatch_probes.recorder._look_up", lambda host: (2, "127.0.0.1"))
     answer = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
     seen: list[bytes] = []
     async with tcp_server(answering(answer, seen)) as port:
@@ -180,7 +180,7 @@ async def test_a_path_that_http_cannot_carry_is_not_the_servers_fault() -> None:
     async with tcp_server(answering(OK)) as port:
         ((_, first), (_, word)) = await words(port, path="/a b")
     assert first is None
-    assert failure_of(word or "").scope is Scope.LOCAL
+    assert lookup_failure(word or "").scope is FailureScope.LOCAL
 
 
 async def test_nothing_is_inflated() -> None:

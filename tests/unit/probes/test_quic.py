@@ -12,7 +12,7 @@ from aioquic.quic.events import ConnectionTerminated, QuicEvent
 from certificates import Authority
 from servers import free_port, udp_server, until
 
-from netwatch.model.failure import Scope, failure_of
+from netwatch.model.failure import FailureScope, lookup_failure
 from netwatch.model.measurement import Observation, Target
 from netwatch_probes import quic
 from netwatch_probes.quic import QuicProbe
@@ -71,8 +71,8 @@ async def test_a_server_of_foreign_versions_only(tmp_path: Path) -> None:
     async with quic_server(tmp_path, versions=(0xFF00001D,)) as port:
         step = await measure(port)
     assert step.failure == "quic_incompatible_version"
-    assert failure_of(step.failure).scope is Scope.QUIC
-    assert failure_of(step.failure).alive
+    assert lookup_failure(step.failure).scope is FailureScope.QUIC
+    assert lookup_failure(step.failure).alive
 
 
 async def test_a_server_of_another_protocol(tmp_path: Path) -> None:
@@ -123,5 +123,5 @@ async def test_without_the_extra_it_says_how_to_mend_it(
     monkeypatch.setattr(quic, "_INSTALLED", False)
     step = await measure(free_port())
     assert step.failure == "unavailable"
-    assert failure_of(step.failure).scope is Scope.LOCAL
+    assert lookup_failure(step.failure).scope is FailureScope.LOCAL
     assert "pip install 'netwatch-observatory[quic]'" in caplog.text

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from servers import udp_server
 
-from netwatch.model.failure import Scope, failure_of
+from netwatch.model.failure import FailureScope, lookup_failure
 from netwatch.model.measurement import Observation, Target
 from netwatch_probes import traceroute
-from netwatch_probes.networks import find_networks
+from netwatch_probes.asn_lookup import lookup_asns
 from netwatch_probes.traceroute import TracerouteProbe
 
 
@@ -39,7 +39,7 @@ async def test_elsewhere_than_on_linux_it_says_so(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(traceroute.sys, "platform", "darwin")
     step = await measure("127.0.0.1")
     assert step.failure == "unavailable"
-    assert failure_of("unavailable").scope is Scope.LOCAL
+    assert lookup_failure("unavailable").scope is FailureScope.LOCAL
 
 
 def test_no_address_is_told(tmp_path: Path) -> None:
@@ -64,12 +64,12 @@ def test_the_longest_way_still_fits() -> None:
 )
 def test_a_table_that_is_none_knows_nobody(tmp_path: Path, text: str) -> None:
     (tmp_path / "table").write_text(text, encoding="latin-1")
-    assert find_networks(["1.1.1.1"], tmp_path / "table") == {}
-    assert find_networks(["1.1.1.1"], tmp_path / "missing") == {}
+    assert lookup_asns(["1.1.1.1"], tmp_path / "table") == {}
+    assert lookup_asns(["1.1.1.1"], tmp_path / "missing") == {}
 
 
 def test_the_narrowest_prefix_wins_in_any_order(tmp_path: Path) -> None:
     rows = ["1.0.0.0\t8\t1", "1.1.1.0\t24\t3", "1.1.0.0\t16\t2"]
     for number in range(3):
         (tmp_path / "table").write_text("\n".join(rows[number:] + rows[:number]))
-        assert find_networks(["1.1.1.1"], tmp_path / "table") == {"1.1.1.1": 3}
+        assert lookup_asns(["1.1.1.1"], tmp_path / "table") == {"1.1.1.1": 3}

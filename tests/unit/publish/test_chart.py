@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from netwatch.model.atlas import Atlas
-from netwatch.model.entity import Entity, Place
+from netwatch.model.entity import Entity, EntityInfo
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.series import Level, SeriesKey
 from netwatch.publish.chart import ChartRequest, draw_chart
@@ -31,7 +31,9 @@ def _levels(entity: Entity, start: datetime, values: list[float | None]) -> list
 
 
 @pytest.fixture
-def request_for(make_incident: Callable[..., Incident], iran: Atlas) -> Callable[..., ChartRequest]:
+def request_for(
+    make_incident: Callable[..., Incident], iran: EntityTree
+) -> Callable[..., ChartRequest]:
     def make(values: list[float | None], **changes: object) -> ChartRequest:
         start = make_incident().started_at - timedelta(hours=24)
         levels = {entity: _levels(entity, start, values) for entity in (IRAN, NETWORK)}
@@ -109,7 +111,9 @@ def test_draws_whatever_there_is(
 def test_a_drill_says_so_and_names_are_no_formulas(
     tmp_path: Path, request_for: Callable[..., ChartRequest]
 ) -> None:
-    places = Atlas([Place(IRAN, r"$\frac{a}$ <b> မြန်မာ"), Place(NETWORK, r"$x_$", parent=IRAN)])
+    places = EntityTree(
+        [EntityInfo(IRAN, r"$\frac{a}$ <b> မြန်မာ"), EntityInfo(NETWORK, r"$x_$", parent=IRAN)]
+    )
     draw_chart(request_for(FALL, places=places, test=True), tmp_path / "chart")
     text = _svg_text(tmp_path / "chart")
     assert "<!-- TEST" in text

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.incidents.ledger import SqlLedger, ledger_url
+from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Post
 from netwatch.protocols import Delivery, OutboxState
 from netwatch.publish.channels.console import ConsoleChannel
-from netwatch.publish.outbox import OutboxPace, recover_interrupted, run_outbox, send_due
+from netwatch.publish.outbox import RetryPolicy, recover_interrupted, run_outbox, send_due
 
 NOW = datetime(2019, 11, 17, 6, 30, tzinfo=UTC)
 
@@ -106,7 +106,7 @@ async def test_gives_up_where_it_is_told_to(
     ledger.record([], [make_post(key="gone"), make_post(key="busy", language="fr")])
     gone = Delivery(sent=False, reason="answered 410")
     busy = Delivery(sent=False, reason="busy", again=True)
-    pace = OutboxPace(most_attempts=1)
+    pace = RetryPolicy(most_attempts=1)
     await send_due(ledger, {"console": Scripted(gone, busy)}, _clock, pace=pace)
     reasons = {entry.reason for entry in ledger.in_state(OutboxState.FAILED)}
     assert reasons == {"answered 410", "busy"}
@@ -215,7 +215,7 @@ async def test_the_loop_sends_what_another_process_records(
         written.append(text)
         arrived.set()
 
-    pace = OutboxPace(look=timedelta(milliseconds=10))
+    pace = RetryPolicy(look=timedelta(milliseconds=10))
     channels = {"console": ConsoleChannel(write)}
     loop = asyncio.create_task(run_outbox(ledger, channels, _clock, pace=pace))
     other = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))

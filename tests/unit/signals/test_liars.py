@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from benchmarks.detection.fleet import FleetSize, make_fleet
-from netwatch.detect.detector import GridDetector
+from netwatch.detect.detector import BayesFilterDetector
 from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
-from netwatch.model.atlas import Atlas
-from netwatch.model.entity import Entity, Place
+from netwatch.model.entity import Entity, EntityInfo
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.series import Bin, SeriesKey
-from netwatch.signals.blame import assign_blame
-from netwatch.signals.table import Labels, table_from_matrix
-from netwatch.signals.witness import count_cells
+from netwatch.signals.attribution.contingency import VantageTargetLabels, table_from_matrix
+from netwatch.signals.attribution.model import attribute
+from netwatch.signals.attribution.trust import countable_cells
 
 START = datetime(2026, 1, 8, tzinfo=UTC)
 WIDTH = timedelta(minutes=5)
@@ -30,14 +30,14 @@ def bins(seed: int, share: float, *, blamed: bool) -> Iterator[tuple[datetime, l
     random = np.random.default_rng(seed)
     fleet = make_fleet(seed, FleetSize(bins=BINS, blocked=0.01, dead=0.01))
     liars = random.permutation(20)[:6]
-    labels = Labels(controls=fleet.controls)
+    labels = VantageTargetLabels(controls=fleet.controls)
     for number in range(BINS):
         tried, got = fleet.trials[number], fleet.successes[number]
         if number >= HONEST_BINS:
             got[liars] = random.binomial(tried[liars], share)
             got[liars, :5] = tried[liars, :5]  # their controls are always well
         table = table_from_matrix(tried, got, fleet.network, labels)
-        counts = count_cells(table, assign_blame(table)) if blamed else np.ones(len(table.network))
+        counts = countable_cells(table, attribute(table)) if blamed else np.ones(len(table.network))
         value = table.by_target(table.cells.successes * counts)
         total = table.by_target(table.cells.trials * counts)
         time = START + number * WIDTH
@@ -51,10 +51,10 @@ def bins(seed: int, share: float, *, blamed: bool) -> Iterator[tuple[datetime, l
 
 
 def incidents(seed: int, share: float, *, blamed: bool) -> list[Incident]:
-    places = [Place(COUNTRY, "Testland", None)]
-    places += [Place(entity, str(entity), COUNTRY) for entity in NETWORKS]
-    atlas = Atlas(places)
-    detector = GridDetector(atlas, width=WIDTH, least_history=WIDTH * 40)
+    places = [EntityInfo(COUNTRY, "Testland", None)]
+    places += [EntityInfo(entity, str(entity), COUNTRY) for entity in NETWORKS]
+    atlas = EntityTree(places)
+    detector = BayesFilterDetector(atlas, width=WIDTH, least_history=WIDTH * 40)
     tracker = Tracker(atlas, width=WIDTH, rules=Rules())
     found: list[Incident] = []
     for time, counted in bins(seed, share, blamed=blamed):

@@ -8,11 +8,11 @@ import pytest
 
 from benchmarks.detection.fleet import area_under_curve, make_fleet
 from netwatch.model.measurement import Measurement, Observation, Target, Vantage
-from netwatch.signals.blame import assign_blame
-from netwatch.signals.speed import count_speed, slowness
-from netwatch.signals.table import Labels, table_from_matrix
+from netwatch.signals.attribution.contingency import VantageTargetLabels, table_from_matrix
+from netwatch.signals.attribution.model import attribute
+from netwatch.signals.attribution.trust import trust_vantages
+from netwatch.signals.relative_speed import count_speed, slowness
 from netwatch.signals.throttling import Speeds, judge_speed
-from netwatch.signals.witness import trust_vantages
 
 SEEDS = (101, 102, 103)
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
@@ -82,12 +82,14 @@ def test_area_under_the_curve_at_half_rate_on_synthetic_fleets() -> None:
         scores: dict[str, list[np.ndarray]] = {"rate": [], "seconds": []}
         for number, tried in enumerate(fleet.trials):
             got = fleet.successes[number]
-            table = table_from_matrix(tried, got, fleet.network, Labels(controls=fleet.controls))
+            table = table_from_matrix(
+                tried, got, fleet.network, VantageTargetLabels(controls=fleet.controls)
+            )
             common = (
                 got.astype(float),
                 fleet.network,
                 fleet.controls,
-                trust_vantages(table, assign_blame(table)),
+                trust_vantages(table, attribute(table)),
             )
             by_rate = Speeds(1 / fleet.rate[number], np.ones_like(fleet.usual_seconds), *common)
             by_time = Speeds(fleet.seconds[number], fleet.usual_seconds, *common)

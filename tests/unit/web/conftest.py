@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sites import Site
 
-from netwatch.incidents.ledger import SqlLedger, ledger_url
-from netwatch.model.atlas import Atlas
+from netwatch.ledger.ledger import SqlLedger, ledger_url
+from netwatch.model.entity_tree import EntityTree
 from netwatch.model.incident import Incident
 from netwatch.store.memory import MemoryStore
 from netwatch.web.server import WebOptions
@@ -16,7 +16,7 @@ from netwatch.web.server import WebOptions
 
 @pytest.fixture
 async def site(
-    tmp_path: Path, make_incident: Callable[..., Incident], iran: Atlas
+    tmp_path: Path, make_incident: Callable[..., Incident], iran: EntityTree
 ) -> AsyncIterator[Site]:
     ledger = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
     until = make_incident().at + timedelta(hours=1)

@@ -8,11 +8,11 @@ import pytest
 from sites import Site, check_promises
 
 from netwatch.config import PublishConfig
-from netwatch.model.atlas import Atlas
-from netwatch.model.entity import Entity, Place
-from netwatch.model.incident import Incident, IncidentState, Percent, Reason
+from netwatch.model.entity import Entity, EntityInfo
+from netwatch.model.entity_tree import EntityTree
+from netwatch.model.incident import Incident, IncidentState, Percent, RevisionReason
 from netwatch.model.series import Bin, Level, SeriesKey
-from netwatch.publish.wording import compose_posts
+from netwatch.publish.posts import compose_posts
 from netwatch.web.server import WebOptions
 
 FALL: list[float | None] = [1.0] * 36 + [0.9, 0.69, 0.16] + [0.07] * 10
@@ -58,7 +58,7 @@ async def test_an_empty_observatory_says_so(site: Site) -> None:
     page = check_promises(await site.text("/"))
     assert "No measurements have arrived yet." in page.text
     assert "No disruption is known now." in page.text
-    site.places = Atlas()
+    site.places = EntityTree()
     async with site.serve() as client:
         page = check_promises((await client.get("/")).text)
     assert "No place has been measured yet." in page.text
@@ -79,7 +79,7 @@ async def test_a_place_without_a_level_is_still_learning(
 async def test_places_that_nobody_described_are_found_in_the_data(
     site: Site, make_incident: MakeIncident
 ) -> None:
-    site.places = Atlas()
+    site.places = EntityTree()
     site.put("region:MM-07", [1.0] * 3, until=make_incident().at)
     async with site.serve() as client:
         page = check_promises((await client.get("/")).text)
@@ -92,7 +92,7 @@ async def test_incident_page_tells_the_whole_record(
     site.put("country:IR", FALL, until=make_incident().at + timedelta(hours=1))
     revisions = [
         make_incident(evidence=2, progressive_hours=None),
-        make_incident(revision=2, reason=Reason.MILESTONE),
+        make_incident(revision=2, reason=RevisionReason.MILESTONE),
     ]
     posts = [
         post
@@ -194,7 +194,7 @@ async def test_a_merged_incident_leads_to_its_parent(
 
 async def test_hostile_names_stay_names(site: Site, make_incident: MakeIncident) -> None:
     evil = "<script>alert(1)</script>\"'><img src=x onerror=y> ایران"
-    site.places = Atlas([Place(Entity.parse("country:IR"), evil, zone="Asia/Tehran")])
+    site.places = EntityTree([EntityInfo(Entity.parse("country:IR"), evil, zone="Asia/Tehran")])
     site.put("country:IR", FALL, until=make_incident().at + timedelta(hours=1))
     site.ledger.record([make_incident(baseline=evil)], [])
     async with site.serve() as client:
@@ -299,7 +299,7 @@ async def test_a_closed_incident_moves_to_the_resolved(
     site.put("country:IR", [*FALL, *[1.0] * 6], until=until)
     ended = make_incident(
         state=IncidentState.RESOLVED,
-        reason=Reason.RESTORED,
+        reason=RevisionReason.RESTORED,
         ended_at=make_incident().at - timedelta(hours=6),
         percent=Percent(96.0, 95.0, 97.0, "at ordinary levels"),
         trough=Percent(3.0, 2.0, 5.0, "3%"),

@@ -3,7 +3,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Vantage
-from netwatch.wire.envelope import LARGEST_MESSAGE, pack_batch, unpack_batch
+from netwatch.wire.batch_codec import LARGEST_MESSAGE, pack_batch, unpack_batch
 from netwatch.wire.signing import ACKNOWLEDGEMENT, BATCH, Signer, open_signed
 
 PLAIN = pack_batch(Batch(Vantage("a1"), 7, ()))

@@ -2,7 +2,7 @@ import pytest
 
 from netwatch.wire.topics import (
     ALL_BATCHES,
-    acknowledgement_topic,
+    ack_topic,
     batch_topic,
     is_agent_id,
     topic_agent,
@@ -30,7 +30,7 @@ def test_patterns(pattern: str, topic: str, *, matches: bool) -> None:
 
 def test_a_topic_tells_its_agent() -> None:
     assert topic_agent(batch_topic("one")) == "one"
-    assert topic_agent(acknowledgement_topic("one")) == "one"
+    assert topic_agent(ack_topic("one")) == "one"
     assert topic_agent("nw/v1/fleet/cfg") == ""
     assert topic_agent("nw/v1/a") == ""
 

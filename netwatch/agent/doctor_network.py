@@ -1,0 +1,125 @@
+"""Looks at a vantage's line as a running agent would: gateway, portal, names, and the ladder."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from netwatch.agent.check_result import CheckResult
+from netwatch.agent.health.gateway import GatewayMonitor
+from netwatch.agent.health.health import (
+    Flag,
+    HealthState,
+    Reading,
+    TierState,
+    WitnessTier,
+    judge_tier,
+    tier_of,
+)
+from netwatch.agent.health.health_monitor import HealthMonitor, family_of
+from netwatch.model.measurement import Measurement, Target
+
+__all__ = ["Measure", "examine_gateway", "examine_line"]
+
+Measure = Callable[[Target], Awaitable[Measurement]]
+_MOST = 30
+"""Witnesses that are asked: enough for any list, and soon done."""
+_LINES = {
+    HealthState.INTL_CUT: (
+        "hosts in the country answer and hosts abroad do not: this is what a shutdown looks"
+        " like; let the agent run, it keeps what it sees"
+    ),
+    HealthState.ISP_CUT: "the gateway answers and nothing behind it: ask the provider",
+    HealthState.LAN_DOWN: "look at the cable, the wireless network and the router",
+    HealthState.DNS_ONLY: "addresses work and names do not: see `names`",
+    HealthState.UNKNOWN: "nothing answers: look at the cable and the router first",
+}
+
+
+async def examine_gateway(watch: GatewayMonitor) -> CheckResult:
+    """Look for the default route, whether it leads into a tunnel, and whether anybody is there."""
+    gateways = await watch.look()
+    if not gateways:
+        mend = "plug in the cable, or join a network"
+        return CheckResult("gateway", well=False, text="no default route", mend=mend)
+    if watch.tunnel:
+        mend = "leave the VPN, or let `vantage` name the network where it ends"
+        return CheckResult("gateway", well=False, text=f"{watch.tunnel} is a tunnel", mend=mend)
+    interfaces = ", ".join(sorted({one.interface for one in gateways.values()}))
+    said = await watch.ask()
+    dead = [family for family in gateways if said.get(family) is False]
+    if len(dead) == len(gateways):
+        mend = "switch the router on, or off and on again; look at the cable to it"
+        return CheckResult("gateway", well=False, text=f"by {interfaces}; it is silent", mend=mend)
+    return CheckResult("gateway", well=True, text=f"by {interfaces}")
+
+
+async def examine_line(targets: Sequence[Target], measure: Measure) -> list[CheckResult]:
+    """Ask every witness once and say what that adds up to."""
+    witnesses = [target for target in targets if tier_of(target) is not None][:_MOST]
+    ladder = HealthMonitor(witnesses, note=lambda _: None)
+    found = await asyncio.gather(*(measure(target) for target in witnesses))
+    for measurement, target in zip(found, witnesses, strict=True):
+        ladder.take(measurement, target)
+    return [
+        _find_portal(ladder, witnesses),
+        _find_names(ladder, witnesses, found),
+        *_find_rungs(ladder, witnesses, found),
+    ]
+
+
+def _find_portal(ladder: HealthMonitor, witnesses: Sequence[Target]) -> CheckResult:
+    """Say whether somebody answers in the place of the canaries."""
+    if not any(tier_of(target) is WitnessTier.CAPTIVE for target in witnesses):
+        return CheckResult("portal", well=True, text="not looked for: no canary is listed")
+    if Flag.CAPTIVE not in ladder.flags:
+        return CheckResult("portal", well=True, text="none in the way")
+    mend = "open any page in a browser and log in to this network; measuring goes on, labelled"
+    return CheckResult("portal", well=False, text="a captive portal answers for others", mend=mend)
+
+
+def _find_names(
+    ladder: HealthMonitor, witnesses: Sequence[Target], found: Sequence[Measurement]
+) -> CheckResult:
+    """Say whether the resolver answers, and whether it makes answers up."""
+    said = [
+        measurement.alive
+        for measurement, target in zip(found, witnesses, strict=True)
+        if tier_of(target) is WitnessTier.NAMES
+    ]
+    if not said:
+        return CheckResult("names", well=True, text="not looked at: no name is listed for it")
+    if Flag.DNS_HIJACKED in ladder.flags:
+        mend = "use another resolver (DNS over TLS or HTTPS); measuring goes on, labelled"
+        return CheckResult("names", well=False, text="answers are made up on the way", mend=mend)
+    if not any(said):
+        mend = "look at the name servers in /etc/resolv.conf, or use another resolver"
+        return CheckResult("names", well=False, text="no name server answers", mend=mend)
+    return CheckResult("names", well=True, text="answered, and not made up")
+
+
+def _find_rungs(
+    ladder: HealthMonitor, witnesses: Sequence[Target], found: Sequence[Measurement]
+) -> list[CheckResult]:
+    """Say for each family how far the line goes."""
+    findings = []
+    for family in sorted({family_of(target) for target in witnesses}):
+        readings = [
+            Reading(rung, measurement.alive)
+            for measurement, target in zip(found, witnesses, strict=True)
+            if family_of(target) == family and (rung := tier_of(target)) is not None
+        ]
+        state = ladder.state(family)
+        parts = [
+            f"{rung} {said}"
+            for rung in (
+                WitnessTier.LAN,
+                WitnessTier.ISP,
+                WitnessTier.DOMESTIC,
+                WitnessTier.INTERNATIONAL,
+            )
+            if (said := judge_tier(readings, rung)) is not TierState.UNKNOWN
+        ]
+        if parts:
+            mend = _LINES.get(state, "")
+            text = f"{state}: {', '.join(parts)}"
+            findings.append(CheckResult(f"line-v{family}", well=not mend, text=text, mend=mend))
+    return findings

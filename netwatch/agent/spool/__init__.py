@@ -1,0 +1,1 @@
+"""Keeps measurements on disk until the collector has acknowledged them."""

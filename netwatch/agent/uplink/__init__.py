@@ -1,0 +1,1 @@
+"""Sends batches to the collector over whichever transport works."""

@@ -1,0 +1,95 @@
+"""What is under way to the collector, and how much more may go right now."""
+
+from dataclasses import dataclass, field
+
+__all__ = ["BACKLOG_SHARE", "WINDOW", "InFlightWindow", "TokenBucket"]
+
+WINDOW = 8
+"""Batches under way without an acknowledgement."""
+BACKLOG_SHARE = 0.25
+"""Share of the allowed rate that the backlog may take."""
+_LONGEST_RESEND = 900.0
+_BURST = WINDOW * BACKLOG_SHARE
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A batch under way: when to send it again, and how long to wait after that."""
+
+    resend_at: float
+    wait: float
+
+
+@dataclass(slots=True)
+class InFlightWindow:
+    """What is under way. Batches that waited in vain leave the window until their time comes.
+
+    Attributes:
+        patience: seconds until a batch is sent again for the first time.
+        sent: sequences under way.
+        heard: monotonic time of the newest acknowledgement, or of when waiting for one began.
+    """
+
+    patience: float
+    sent: dict[int, _Sent] = field(default_factory=dict)
+    heard: float = 0.0
+
+    def begin(self, now: float) -> None:
+        """Start afresh on a new link: what was under way on the old one may be lost."""
+        self.sent.clear()
+        self.heard = now
+
+    def note(self, sequence: int, now: float) -> None:
+        """Take down that `sequence` was sent; each time doubles the wait for its answer."""
+        if not self.sent:
+            self.heard = now
+        before = self.sent.get(sequence)
+        wait = min(before.wait * 2, _LONGEST_RESEND) if before else self.patience
+        self.sent[sequence] = _Sent(now + wait, wait)
+
+    def forget(self, low: int, high: int, now: float) -> None:
+        """Drop what was acknowledged or refused."""
+        self.heard = now
+        for sequence in [one for one in self.sent if low <= one <= high]:
+            del self.sent[sequence]
+
+    def waiting(self, now: float) -> set[int]:
+        """Return the sequences whose answer is still awaited."""
+        return {sequence for sequence, sent in self.sent.items() if sent.resend_at > now}
+
+    def silence(self, now: float) -> float:
+        """Return for how long batches have been under way and nothing was answered."""
+        return now - self.heard if self.sent else 0.0
+
+
+class TokenBucket:
+    """Lets the backlog take its share of a rate: a bucket that fills at that pace.
+
+    Args:
+        rate: batches a second that this agent may send by itself.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._own = self._rate = rate
+        self._level, self._at = _BURST, 0.0
+
+    def limit(self, rate: float | None) -> None:
+        """Obey a lower rate; None, or a higher one, is our own."""
+        self._rate = self._own if rate is None else min(rate, self._own)
+
+    def ready(self, now: float) -> int:
+        """Return how many batches of backlog may go now."""
+        gained = max(now - self._at, 0.0) * self._rate * BACKLOG_SHARE
+        self._level, self._at = min(self._level + gained, _BURST), now
+        return int(self._level)
+
+    def take(self, count: int) -> None:
+        """Take down that so many went."""
+        self._level -= count
+
+    def wait(self) -> float:
+        """Return seconds until one more may go, infinite where none ever may."""
+        if self._level >= 1:
+            return 0.0
+        speed = self._rate * BACKLOG_SHARE
+        return (1 - self._level) / speed if speed else float("inf")

@@ -1,0 +1,1 @@
+"""Asyncio helpers: task groups, a single-thread executor, token buckets and back-off."""

@@ -1,0 +1,31 @@
+"""One thread for everything that blocks, so that the loop never waits for a disk."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, Self, TypeVar
+
+__all__ = ["SingleThreadExecutor"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class SingleThreadExecutor:
+    """Runs calls one after another in a thread of its own."""
+
+    def __init__(self, name: str) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    async def do(self, call: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Return what `call` returns; it has run to its end even where the wait is cancelled."""
+        loop = asyncio.get_running_loop()
+        job = loop.run_in_executor(self._thread, lambda: call(*args, **kwargs))
+        return await asyncio.shield(job)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for what is under way, then end the thread."""
+        self._thread.shutdown(wait=True)

@@ -1,0 +1,88 @@
+"""Exports that were carried here by hand, taken into the observatory of the configuration."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from netwatch.agent.identity import read_or_make_identity
+from netwatch.app.clock import now
+from netwatch.app.factories import open_store
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.bin_closer import BinCloser
+from netwatch.collector.counters import Counters
+from netwatch.collector.file_import import Imported, import_batches
+from netwatch.collector.ingest import Ingest
+from netwatch.config import Config
+from netwatch.wire.ack import pack_ack
+from netwatch.wire.export import write_receipts
+from netwatch.wire.signing import ACKNOWLEDGEMENT
+
+__all__ = ["Import", "import_files"]
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """What became of some files.
+
+    Attributes:
+        files: what became of each, in the order in which they were named.
+        counts: batches and measurements kept, repeated, and refused by reason.
+    """
+
+    files: tuple[tuple[Path, Imported], ...]
+    counts: dict[str, int]
+
+
+def import_files(
+    config: Config,
+    paths: Sequence[Path],
+    *,
+    receipts: Path | None,
+    progress: Callable[[float], object],
+) -> Import:
+    """Take exports in, whether or not a collector runs on the same data meanwhile.
+
+    With `receipts`, write there what lets the agents' spools forget what is kept here.
+
+    Raises:
+        InputError: the receipts cannot be written; what was imported is kept.
+        StoreError: the observatory's files cannot be read or written.
+    """
+    folder, tally = Path(config.data), Counters()
+    folder.mkdir(parents=True, exist_ok=True)
+    store = open_store(config)
+    found: list[tuple[Path, Imported]] = []
+    try:
+        with BatchLog(folder / "inbox.sqlite") as inbox:
+            targets = {target.id: target for target in config.target}
+            closer = BinCloser(
+                inbox, store, targets=targets, width=config.analysis.bin, tally=tally
+            )
+            # A collector may close bins meanwhile: whatever was measured by now is late for it.
+            closer.until = now()
+            intake = Ingest(inbox, clock=now, tally=tally)
+            for number, path in enumerate(paths):
+                found.append((path, import_batches(
+                    path, intake, closer, progress=_part(progress, number, len(paths))
+                )))  # fmt: skip
+    finally:
+        store.close()
+    if receipts is not None:
+        _write_receipts(folder, receipts, [one for _, one in found])
+    return Import(tuple(found), dict(tally.counts))
+
+
+def _part(
+    progress: Callable[[float], object], number: int, total: int
+) -> Callable[[float], object]:
+    """Return what tells of one file's progress as a part of all."""
+    return lambda share: progress((number + share) / total)
+
+
+def _write_receipts(folder: Path, path: Path, files: Sequence[Imported]) -> None:
+    """Sign what the agents are to be told, and write it down."""
+    signer = read_or_make_identity(folder / "collector.key").signer
+    write_receipts(
+        path,
+        (signer.sign(pack_ack(answer), ACKNOWLEDGEMENT) for one in files for answer in one.answers),
+    )

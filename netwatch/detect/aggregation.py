@@ -1,0 +1,104 @@
+"""From networks to regions and countries: weighted means, and what they were measured on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from netwatch.arrays import Bools, Floats, RowArray, divide
+
+__all__ = ["AggregateLevels", "Composites", "aggregate", "make_composites"]
+
+
+_CEILING = 1.25
+"""A network above its ordinary level may not hide the loss of another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composites:
+    """Wider series as sums over the rows of their networks.
+
+    Attributes:
+        rows: row of each wider series, shape (k,).
+        networks: rows of all their networks, one after another, shape (m,).
+        groups: which wider series each belongs to, 0 to k - 1, shape (m,).
+        weights: its weight there, shape (m,).
+    """
+
+    rows: RowArray
+    networks: RowArray
+    groups: RowArray
+    weights: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateLevels:
+    """The wider series of one interval, arrays of shape (k,).
+
+    Attributes:
+        level: sum(weight * ratio) / sum(weight) over the networks with data; NaN without any.
+        coverage: share of the weight of all usable networks that have data.
+        count: number of networks with data.
+        error: standard error of `level` if whole networks were drawn again.
+        noise: standard error of `level` from the noise of each network alone.
+    """
+
+    level: Floats
+    coverage: Floats
+    count: RowArray
+    error: Floats
+    noise: Floats
+
+
+def make_composites(members: Sequence[tuple[int, dict[int, float]]]) -> Composites:
+    """Return the composites of (row, {row of network: weight}) pairs."""
+    networks = [row for _, parts in members for row in parts]
+    groups = [group for group, (_, parts) in enumerate(members) for _ in parts]
+    weights = [weight for _, parts in members for weight in parts.values()]
+    return Composites(
+        rows=np.array([row for row, _ in members], np.intp),
+        networks=np.array(networks, np.intp),
+        groups=np.array(groups, np.intp),
+        weights=np.array(weights, float),
+    )
+
+
+def aggregate(
+    composites: Composites, ratio: Floats, usable: Bools, variance: Floats
+) -> AggregateLevels:
+    """Return the levels of wider series from the ratios of their networks.
+
+    Probes within one network are not independent, networks more nearly are: the error is the
+    linear form of drawing whole networks with replacement, sum(w^2 (r - level)^2) / sum(w)^2.
+
+    Args:
+        composites: the wider series.
+        ratio: current over ordinary of every series, NaN for no data.
+        usable: which series have an ordinary level.
+        variance: of each series' own ratio.
+    """
+    size = len(composites.rows)
+    values = np.minimum(ratio[composites.networks], _CEILING)
+    known = usable[composites.networks]
+    seen = known & np.isfinite(values)
+    values = np.where(seen, values, 0)
+    weights = np.where(seen, composites.weights, 0)
+
+    def total(parts: Floats) -> Floats:
+        return np.bincount(composites.groups, parts, size).astype(float)
+
+    part, whole = total(weights), total(np.where(known, composites.weights, 0))
+    count = np.bincount(composites.groups[seen], minlength=size)
+    level = divide(total(weights * values), part)
+    squares = weights**2
+    away = values - np.nan_to_num(level)[composites.groups]
+    spread = divide(total(squares * away**2), part**2)
+    small = divide(count.astype(float), np.maximum(count - 1.0, 1.0))
+    own = np.where(seen, np.nan_to_num(variance[composites.networks]), 0)
+    return AggregateLevels(
+        level=level,
+        coverage=np.nan_to_num(divide(part, whole)),
+        count=count,
+        error=np.sqrt(spread * small),
+        noise=np.sqrt(divide(total(squares * own), part**2)),
+    )

@@ -1,0 +1,59 @@
+"""How sure a level is: 95 % intervals of single series."""
+
+import numpy as np
+
+from netwatch.arrays import Floats
+from netwatch.detect.seasonal_baseline import Baseline
+
+__all__ = ["independent_trials", "ratio_interval", "share_interval"]
+
+
+_Z = 1.959964
+_LEAST_DEPTH = 0.05
+_NOTHING = 2.995732
+"""-log(.05): no count in so many expected ones has a chance of 5 % (the rule of three)."""
+_MOST_TRIALS = 200.0
+"""Answers of one network within one bin are never more independent than so many."""
+
+
+def independent_trials(baseline: Baseline, totals: Floats, spread: Floats) -> Floats:
+    """Return how many independent trials `totals` are worth, given each series' own `spread`.
+
+    Beta-binomial: n / (1 + (n - 1) r), with r from the spread in ordinary times.
+    """
+    ordinary = np.clip(np.exp(baseline.level), 0.01, 0.99)
+    trials = np.where(np.isfinite(totals), np.maximum(totals, 1), 1)
+    excess = spread**2 * ordinary / (1 - ordinary) * trials - 1
+    least = 1 / _MOST_TRIALS
+    alike = np.clip(excess / np.maximum(trials - 1, 1), least, 1)
+    return np.asarray(trials / (1 + (trials - 1) * np.where(trials > 1, alike, least)))
+
+
+def ratio_interval(ratio: Floats, spread: Floats, degrees: Floats) -> tuple[Floats, Floats]:
+    """Return the interval of a ratio whose noise at ordinary levels is `spread`.
+
+    Noise shrinks with the root of the level, as counting noise does. A spread known from few
+    days (`degrees` of freedom) widens the interval as Student's t does; the quantile is the
+    expansion of Fisher and Cornish (1960). A zero has no lower side: its upper bound is the
+    exact one of Poisson counts whose noise is `spread`, so that 0 of 40 means 0 to 8 %.
+    """
+    first = (_Z**3 + _Z) / 4
+    second = (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / 96
+    quantile = _Z + first / degrees + second / degrees**2
+    half = quantile * spread * np.sqrt(np.maximum(ratio, _LEAST_DEPTH))
+    high = np.where(ratio == 0, _NOTHING * spread**2, ratio + half)
+    return np.maximum(ratio - half, 0), high
+
+
+def share_interval(ratio: Floats, trials: Floats, ordinary: Floats) -> tuple[Floats, Floats]:
+    """Return the interval of a success share over its `ordinary` value, after Wilson (1927).
+
+    Where nothing succeeded the upper bound is exact: the chance that leaves that 5 %.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.clip(ratio * ordinary, 0, 1)
+        square = _Z**2 / trials
+        centre = (share + square / 2) / (1 + square)
+        half = _Z / (1 + square) * np.sqrt(share * (1 - share) / trials + square / trials / 4)
+        high = np.where(ratio == 0, 1 - np.exp(-_NOTHING / trials), centre + half)
+        return np.maximum(centre - half, 0) / ordinary, high / ordinary

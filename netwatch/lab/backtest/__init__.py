@@ -1,0 +1,1 @@
+"""Runs the detector over a file of series, scores it against known events and draws the result."""

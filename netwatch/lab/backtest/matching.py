@@ -1,0 +1,123 @@
+"""Which prediction found which event: one-to-one, by largest overlap.
+
+A prediction matches an event iff it starts between `start - tolerance` and the event's end;
+one that was already open before that is no detection of it. Predictions less than 30 minutes
+apart are one. What overlaps an event beyond the match is a fragment, neither right nor wrong.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from netwatch.lab.backtest.detections import Detection
+
+__all__ = ["MERGE_MINUTES", "Event", "MatchResult", "Prediction", "match_entity", "predictions_of"]
+
+MERGE_MINUTES = 30
+
+
+class Event(Protocol):
+    """What truly happened to one entity, in minutes."""
+
+    @property
+    def start(self) -> int:
+        """First minute."""
+
+    @property
+    def end(self) -> int:
+        """Minute after the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A detection on the world's clock, in minutes; `end` is the world's end while it lasts."""
+
+    start: int
+    end: int
+    said: int
+
+
+@dataclass(frozen=True, slots=True)
+class MatchResult:
+    """How the predictions and truths of one entity pair up.
+
+    Attributes:
+        matches: for each truth the prediction that found it, or None.
+        false: predictions that nothing explains.
+        fragments: predictions inside an event that another prediction found.
+    """
+
+    matches: tuple[Prediction | None, ...]
+    false: tuple[Prediction, ...]
+    fragments: tuple[Prediction, ...]
+
+
+def predictions_of(
+    detections: Iterable[Detection], start: datetime, *, end: int, tier: str
+) -> dict[str, list[Prediction]]:
+    """Return the predictions of every entity at a tier, `confirmed` or `provisional`.
+
+    Minutes count from `start`; a detection without an end lasts until minute `end`.
+    """
+    found: dict[str, list[Prediction]] = defaultdict(list)
+    for detection in detections:
+        said = detection.confirmed_at if tier == "confirmed" else detection.provisional_at
+        if said is not None:
+            until = detection.ended_at
+            found[detection.entity].append(
+                Prediction(
+                    _minute(detection.started_at, start),
+                    end if until is None else _minute(until, start),
+                    _minute(said, start),
+                )
+            )
+    return {entity: _merged(predictions) for entity, predictions in found.items()}
+
+
+def _minute(time: datetime, start: datetime) -> int:
+    return int((time - start) // timedelta(minutes=1))
+
+
+def _merged(predictions: list[Prediction]) -> list[Prediction]:
+    merged: list[Prediction] = []
+    for prediction in sorted(predictions, key=lambda one: one.start):
+        if merged and prediction.start - merged[-1].end <= MERGE_MINUTES:
+            before = merged[-1]
+            merged[-1] = replace(
+                before,
+                end=max(before.end, prediction.end),
+                said=min(before.said, prediction.said),
+            )
+        else:
+            merged.append(prediction)
+    return merged
+
+
+def match_entity(
+    truths: Sequence[Event], predictions: Sequence[Prediction], *, tolerance: int
+) -> MatchResult:
+    """Pair the events (not faults) of one entity with its predictions; all in minutes."""
+    candidates = [
+        (min(truth.end, prediction.end) - max(truth.start, prediction.start), i, j)
+        for i, truth in enumerate(truths)
+        for j, prediction in enumerate(predictions)
+        if truth.start - tolerance <= prediction.start < truth.end
+    ]
+    matches: list[Prediction | None] = [None] * len(truths)
+    taken: set[int] = set()
+    for _, i, j in sorted(candidates, reverse=True):
+        if matches[i] is None and j not in taken:
+            matches[i] = predictions[j]
+            taken.add(j)
+    false: list[Prediction] = []
+    fragments: list[Prediction] = []
+    for j, prediction in enumerate(predictions):
+        if j in taken:
+            continue
+        inside = any(
+            truth.start - tolerance <= prediction.start < truth.end + tolerance for truth in truths
+        )
+        (fragments if inside else false).append(prediction)
+    return MatchResult(tuple(matches), tuple(false), tuple(fragments))

@@ -1,0 +1,122 @@
+"""A scored backtest to look at: levels with true and called losses, entity by entity."""
+
+import textwrap
+import warnings
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from netwatch.lab.backtest.runner import Backtest
+from netwatch.lab.backtest.score import EntityScore, Score
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["draw_score", "picture_in_words"]
+
+_LINE, _TRUE, _CALLED, _TEXT = "#0072B2", "#D55E00", "#009E73", "#595959"
+_MOST_ROWS = 24
+_TOP = 1.3
+_DAY = 86_400
+
+
+def draw_score(found: Backtest, score: Score, path: Path) -> None:
+    """Draw the entities of which anything was true or called, 24 at the most, as a PNG."""
+    entities = _shown(score)
+    figure = Figure(figsize=(12, 1.2 + 0.9 * max(1, len(entities))), dpi=100)
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(max(1, len(entities)), 1, sharex=True, squeeze=False)
+    levels = found.levels.assign(entity=found.levels["entity"].astype(str))
+    parts = dict(iter(levels[levels["entity"].isin(entities)].groupby("entity")))
+    for axes, entity in zip(grid[:, 0], entities, strict=False):
+        _draw_row(axes, entity, parts.get(entity), score)
+    last = grid[-1, 0]
+    last.xaxis_date()
+    last.tick_params(axis="x", labelsize=8, labelrotation=20)
+    height = figure.get_figheight()
+    figure.subplots_adjust(top=1 - 0.6 / height, bottom=0.7 / height)
+    figure.text(
+        0.5, 1 - 0.35 / height,
+        "level (blue), true losses (orange, hatched), called ones (green bar above); time in UTC",
+        ha="center", color=_TEXT, fontsize=9,
+    )  # fmt: skip
+    with warnings.catch_warnings(), mpl.rc_context({"savefig.bbox": "tight"}):
+        # A backtest of one instant has no span to scale by.
+        warnings.simplefilter("ignore", UserWarning)
+        figure.savefig(path, format="png", metadata={"Software": ""})
+
+
+def picture_in_words(score: Score) -> str:
+    """Return what the picture shows, for those who cannot see it."""
+    shown = _shown(score)
+    parts = [f"Levels of {len(shown)} entities."]
+    parts += [
+        f"{event.entity} from {event.started_at:%Y-%m-%d %H:%M}: {event.verdict}."
+        for event in score.events
+        if event.entity in shown
+    ]
+    false = sum(call.verdict == "false" for call in score.calls)
+    return textwrap.shorten(" ".join(parts) + f" False alarms: {false}.", 1500, placeholder=" …")
+
+
+def _shown(score: Score) -> list[str]:
+    """Return the entities to draw: those with missed events and false calls first."""
+    rank = {"missed": 0, "false": 1, "found": 2, "fragment": 3}
+    found: dict[str, int] = {}
+    for one in (*score.events, *score.calls):
+        if one.verdict in rank:
+            found[one.entity] = min(rank[one.verdict], found.get(one.entity, 9))
+    return sorted(sorted(found, key=lambda entity: (found[entity], entity))[:_MOST_ROWS])
+
+
+def _draw_row(axes: Axes, entity: str, levels: "pd.DataFrame | None", score: Score) -> None:
+    """Draw one entity."""
+    axes.set_ylim(0, _TOP)
+    axes.set_yticks([0, 0.5, 1], ["0", "50%", "100%"], fontsize=7)
+    axes.set_ylabel(entity, rotation=0, ha="right", va="center", fontsize=8)
+    axes.grid(visible=True, color="#E8E8E8", linewidth=0.6)
+    if levels is not None and len(levels):
+        times = levels["time"].dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(float)
+        times /= _DAY
+        axes.plot(times, levels["level"].to_numpy(), color=_LINE, linewidth=0.7)
+        end = float(times[-1])
+        for event in score.events:
+            if event.entity == entity:
+                _draw_true(axes, event, end)
+        called = [one for one in (*score.events, *score.calls) if one.entity == entity]
+        _draw_called(axes, called, end)
+
+
+def _draw_true(axes: Axes, event: EntityScore, end: float) -> None:
+    """Shade a true event."""
+    start, until = _number(event.started_at), end
+    if event.ended_at is not None:
+        until = _number(event.ended_at)
+    axes.axvspan(start, until, facecolor="none", edgecolor=_TRUE, hatch="///", linewidth=0.4)
+    if event.verdict == "missed":
+        axes.text(start, 0.08, "missed", color=_TRUE, fontsize=7)
+
+
+def _draw_called(axes: Axes, called: Sequence[EntityScore], end: float) -> None:
+    """Draw a bar for each call above the levels."""
+    for one in called:
+        start = one.called_at if one.verdict == "found" else one.started_at
+        until = one.called_until if one.verdict == "found" else one.ended_at
+        if one.verdict in {"missed", "not judged"} or start is None:
+            continue
+        last = end if until is None else _number(until)
+        first = _number(start)
+        axes.plot([first, last], [1.22, 1.22], color=_CALLED, linewidth=3, solid_capstyle="butt")
+        if one.verdict == "false":
+            axes.text(first, 1.06, "false", color=_TRUE, fontsize=7, va="top")
+
+
+def _number(time: datetime) -> float:
+    """Return a time as matplotlib counts it: days since 1970."""
+    return time.timestamp() / _DAY

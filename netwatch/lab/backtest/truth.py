@@ -1,0 +1,212 @@
+"""What truly happened, as researchers and curated lists write it down.
+
+Columns: `entity`, `started_at`, `ended_at` and optionally `level` (what was left of ordinary,
+1.0 = ordinary). The columns of published lists are read by their own names: the curated outages
+of InetIntel (`Begin time`, `End time`, `Country`, `Scope …`) and the outage annotations of
+Cloudflare Radar (`startDate`, `endDate`, `locations`, `asns`). Rows that name no country or
+network, such as regions by their names, are left out and listed, as are rows of such lists whose
+times are none.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import msgspec
+from babel import Locale
+
+from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.errors import InputError
+from netwatch.sources.table_reader import read_table
+
+__all__ = ["TrueEvent", "Truth", "read_truth"]
+
+_STARTS = ("started_at", "start", "Begin time", "startDate")
+_ENDS = ("ended_at", "end", "End time", "endDate")
+_NETWORKS = ("asn", "AS", "asns")
+_COUNTRIES = ("country", "Country", "locations")
+_SPOKEN = ("%A, %B %d, %Y, %I:%M:%S %p", "%A, %B %d, %Y, %I:%M %p", "%A, %B %d, %Y, %I:%M: %p")
+_SCOPE = re.compile(r"AS\s*\(\s*(?:AS)?\s*(\d+)\s*\)")
+_BRACKETS = re.compile(r"\s*\(.*\)|/.*")
+_FORMER = {
+    "czech republic": "CZ", "ivory coast": "CI", "macedonia": "MK", "swaziland": "SZ",
+    "great britain": "GB", "myanmar": "MM", "turkey": "TR", "russian federation": "RU",
+    "kyrgyz republic": "KG", "democratic republic of": "CD", "congo": "CG", "hong kong": "HK",
+}  # fmt: skip
+"""Names that lists use and the Unicode names of countries do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrueEvent:
+    """One loss of one entity.
+
+    Attributes:
+        entity: what was low.
+        started_at, ended_at: when; None while it goes on.
+        level: what was left, 1.0 = ordinary; None where nobody says.
+    """
+
+    entity: Entity
+    started_at: datetime
+    ended_at: datetime | None
+    level: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The events of a file, in order of time, and the rows that could not be used, with reasons."""
+
+    events: tuple[TrueEvent, ...]
+    left_out: tuple[str, ...]
+
+
+def read_truth(path: Path) -> Truth:
+    """Return the events in `path`, a CSV, Parquet or JSON file.
+
+    Raises:
+        InputError: it has no events, or a row with a time or level that is none; the text names
+            the place.
+    """
+    events: list[TrueEvent] = []
+    left_out: list[str] = []
+    for place, row in _rows(path):
+        try:
+            found = _events(row, place)
+        except InputError as error:
+            if row.get("entity"):
+                raise
+            # A list of thousands that others keep has a few slips, and nobody here can mend them.
+            left_out.append(str(error))
+            continue
+        if not found:
+            left_out.append(f"{place}: names no country or network that is known")
+        events += found
+    if not events:
+        raise InputError(f"{path}: no event; {left_out[0] if left_out else 'it has no row'}")
+    events.sort(key=lambda one: (one.started_at, one.entity))
+    return Truth(tuple(events), tuple(left_out))
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Yield every row with its place in the file."""
+    if path.suffix == ".json":
+        for number, row in enumerate(_json_rows(path), 1):
+            yield f"{path}, event {number}", row
+        return
+    table = read_table(path)
+    table.columns = table.columns.str.strip()
+    columns = {str(name): table[name].astype(str).tolist() for name in table.columns}
+    for number, line in enumerate(table.index):
+        yield f"{path}, line {line}", {name: column[number] for name, column in columns.items()}
+
+
+def _json_rows(path: Path) -> Sequence[Mapping[str, object]]:
+    """Return the objects of a JSON array, or of the annotations in an answer of Radar."""
+    try:
+        body = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError) as error:
+        raise InputError(f"{path}: cannot be read as JSON: {error}") from error
+    for name in ("result", "annotations"):
+        if isinstance(body, dict) and name in body:
+            body = body[name]
+    if not isinstance(body, list) or not all(isinstance(row, dict) for row in body):
+        raise InputError(f"{path}: want an array of events")
+    return body
+
+
+def _events(row: Mapping[str, object], place: str) -> list[TrueEvent]:
+    """Return the events of one row, one an entity."""
+    start = _time(row, _STARTS, place)
+    if start is None:
+        raise InputError(f"{place}: no start; name it {' or '.join(map(repr, _STARTS))}")
+    end = _time(row, _ENDS, place)
+    if end is not None and end <= start:
+        raise InputError(f"{place}: ends at {end:%Y-%m-%dT%H:%MZ}, before it begins")
+    level = _level(row.get("level"), place)
+    return [TrueEvent(entity, start, end, level) for entity in _entities(row, place)]
+
+
+def _time(row: Mapping[str, object], names: Sequence[str], place: str) -> datetime | None:
+    """Return the first of several columns as a time, None where all are empty."""
+    text = next((str(row[name]).strip() for name in names if row.get(name)), "")
+    if not text:
+        return None
+    found = _parsed(text)
+    if found is None:
+        raise InputError(f"{place}: {text[:40]!r} is no time (ISO 8601)")
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _parsed(text: str) -> datetime | None:
+    """Return the time that a text says in one of the ways in which lists write it."""
+    with suppress(ValueError):
+        return datetime.fromisoformat(text)
+    for form in _SPOKEN:
+        with suppress(ValueError):
+            return datetime.strptime(text, form).replace(tzinfo=UTC)
+    return None
+
+
+def _level(value: object, place: str) -> float | None:
+    """Return a level, None where there is none."""
+    if value is None or value == "":
+        return None
+    try:
+        level = float(str(value))
+    except ValueError:
+        level = math.nan
+    if not 0 <= level <= 2:
+        raise InputError(f"{place}: {str(value)[:40]!r} is no level; 1.0 is ordinary")
+    return level
+
+
+def _entities(row: Mapping[str, object], place: str) -> list[Entity]:
+    """Return what an event is about: an entity, else networks, else countries."""
+    if text := row.get("entity"):
+        try:
+            return [Entity.parse(str(text))]
+        except InputError as error:
+            raise InputError(f"{place}: {error}") from error
+    scope = next((str(row[name]) for name in row if name.startswith("Scope")), "")
+    if network := _SCOPE.match(scope):
+        return [Entity(EntityKind.ASN, str(int(network[1])))]
+    if scope.startswith(("Region", "AS")):
+        return []
+    networks = [Entity(EntityKind.ASN, str(int(number))) for number in _listed(row, _NETWORKS)
+                if number.isascii() and number.isdigit()]  # fmt: skip
+    if networks:
+        return networks
+    codes = (_country(name) for name in _listed(row, _COUNTRIES))
+    return [Entity(EntityKind.COUNTRY, code) for code in codes if code]
+
+
+def _listed(row: Mapping[str, object], names: Sequence[str]) -> list[str]:
+    """Return the entries of the first of several columns: an array, or one text."""
+    value = next((row[name] for name in names if row.get(name)), None)
+    if isinstance(value, list):
+        return [str(entry) for entry in value]
+    if isinstance(value, str) and value.startswith("["):
+        return [str(entry) for entry in json.loads(value)]
+    return [] if value is None else [str(value)]
+
+
+def _country(name: str) -> str | None:
+    """Return the two letters of a country's code or English name."""
+    if re.fullmatch(r"[A-Z]{2}", name):
+        return name
+    known = _country_names()
+    short = _BRACKETS.sub("", name).casefold().strip()
+    return known.get(name.casefold().strip()) or known.get(short) or _FORMER.get(short)
+
+
+@cache
+def _country_names() -> dict[str, str]:
+    """Return the codes of the English names of countries."""
+    names = Locale("en").territories.items()
+    return {name.casefold(): code for code, name in names if re.fullmatch(r"[A-Z]{2}", code)}

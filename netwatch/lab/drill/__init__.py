@@ -1,0 +1,1 @@
+"""A live shutdown of a simulated country on loopback, checked against its ground truth."""

@@ -1,0 +1,1 @@
+"""Replays recorded figures through the pipeline into a data folder."""

@@ -1,0 +1,1 @@
+"""Figures of past shutdowns that ship with the package."""

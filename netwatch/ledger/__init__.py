@@ -1,0 +1,1 @@
+"""The permanent record of incidents and the outbox, on SQLAlchemy."""

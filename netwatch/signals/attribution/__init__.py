@@ -1,0 +1,1 @@
+"""Decides whether a vantage, a target or the path between them caused a failure."""

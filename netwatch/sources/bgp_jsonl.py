@@ -1,0 +1,167 @@
+"""Routes of networks from announce and withdraw lines: how many were visible, bin after bin.
+
+One JSON object a line, as tools around RIPE's Routing Information Service write them: `pfx`,
+`peer_ip`, `path` (the last is the origin), `ts` (Unix seconds) and `W: true` for a withdrawal.
+Lines without `ts` are the table that a day begins with. A route is what one peer tells of one
+prefix; where no line says otherwise it stays, so that silence is no loss.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from netwatch.model.errors import InputError
+from netwatch.sources.long_table import LongForm
+
+__all__ = ["ENDINGS", "read_bgplines"]
+
+ENDINGS = frozenset({".jsonl", ".jsonf", ".ndjson"})
+"""How the names of such files end."""
+_WIDTH = timedelta(minutes=5)
+_DAY = timedelta(days=1)
+_MOST_DAYS = 400
+_LARGEST_ASN = 2**32 - 1
+
+
+class _Line(msgspec.Struct):
+    """One line: an announcement unless `withdrawn`; a row of the first table without `ts`."""
+
+    pfx: str
+    peer_ip: str
+    path: list[str | list[str]] = []
+    ts: float | None = None
+    withdrawn: bool = msgspec.field(default=False, name="W")
+
+
+_Route = tuple[str, str]
+_Change = tuple[float, int, int]
+"""Unix time (-inf for the first table), origin, and how many routes more it has."""
+
+
+def read_bgplines(path: Path, *, width: timedelta | None = None) -> LongForm:
+    """Return the visible routes of every origin in a file, as the signal `bgp` of its network.
+
+    The value of a bin is the mean over its time, a plain count. The series reach over whole
+    days in UTC: from the first midnight, whose table comes first, to the last.
+
+    Args:
+        path: the file.
+        width: bin width, five minutes if None.
+
+    Raises:
+        InputError: the file or a line of it cannot be used; the text names the line.
+    """
+    width = width or _WIDTH
+    if width <= timedelta(0) or _DAY % width:
+        raise InputError(f"{path}: bins of {width} do not fill a day")
+    changes = _changes(_read_lines(path), path)
+    times = [time for time, _, _ in changes if np.isfinite(time)]
+    if not times:
+        raise InputError(f"{path}: no line with a time")
+    start = _midnight(min(times), path)
+    end = _midnight(max(times), path) + _DAY
+    if end - start > _MOST_DAYS * _DAY:
+        raise InputError(f"{path}: from {start} to {end}; is the first or last time wrong?")
+    grid = pd.date_range(start, end, freq=pd.Timedelta(width), inclusive="left")
+    parts = [
+        pd.DataFrame(
+            {
+                "time": grid,
+                "signal": "bgp",
+                "entity": f"asn:{origin}",
+                "value": _mean_counts(changes, origin, grid=grid),
+                "total": np.nan,
+            }
+        )
+        for origin in sorted({origin for _, origin, _ in changes})
+    ]
+    frame = pd.concat(parts).sort_values(["time", "entity"], ignore_index=True)
+    return LongForm(frame, (), width)
+
+
+def _read_lines(path: Path) -> list[_Line]:
+    """Return the lines: the first table, then changes in order of time, else of the file."""
+    decoder, found = msgspec.json.Decoder(_Line), []
+    try:
+        with path.open("rb") as file:
+            for number, text in enumerate(file, 1):
+                if not text.strip():
+                    continue
+                try:
+                    found.append(decoder.decode(text))
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    raise InputError(f"{path}, line {number}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    found.sort(key=lambda line: -np.inf if line.ts is None else line.ts)
+    return found
+
+
+def _changes(lines: Iterable[_Line], path: Path) -> list[_Change]:
+    """Return what the lines change: a route that comes, that goes, or that changes its origin."""
+    origins: dict[_Route, int] = {}
+    changes: list[_Change] = []
+    for line in lines:
+        time = -np.inf if line.ts is None else line.ts
+        route = (line.peer_ip, line.pfx)
+        before = origins.get(route)
+        after = None if line.withdrawn else _origin(line, path)
+        if before == after:
+            continue
+        if before is not None:
+            changes.append((time, before, -1))
+        if after is None:
+            del origins[route]
+        else:
+            origins[route] = after
+            changes.append((time, after, 1))
+    return changes
+
+
+def _origin(line: _Line, path: Path) -> int:
+    """Return the network that a route begins at.
+
+    Raises:
+        InputError: the path names none, or a set of them.
+    """
+    last = line.path[-1] if line.path else ""
+    if isinstance(last, str) and last.isascii() and last.isdecimal():
+        number = int(last)
+        if 0 < number <= _LARGEST_ASN:
+            return number
+    raise InputError(f"{path}: {line.pfx}: a path without an origin: {str(line.path)[:60]}")
+
+
+def _midnight(seconds: float, path: Path) -> datetime:
+    """Return the start of the day in UTC."""
+    try:
+        time = datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise InputError(f"{path}: {seconds!r} is no Unix time") from error
+    return time.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _mean_counts(
+    changes: Iterable[_Change], origin: int, *, grid: pd.DatetimeIndex
+) -> npt.NDArray[np.float64]:
+    """Return the mean number of routes of `origin` in each bin of `grid`.
+
+    A change within a bin counts there for the part of the bin that is left, later in full.
+    """
+    own = [(time, step) for time, name, step in changes if name == origin]
+    first = float(sum(step for time, step in own if not np.isfinite(time)))
+    counts = np.full(len(grid), first)
+    later = [(time, step) for time, step in own if np.isfinite(time)]
+    if not later:
+        return counts
+    times, steps = np.array(later).T
+    width = (grid[1] - grid[0]).total_seconds()
+    offset = (times - grid[0].timestamp()) / width
+    bins = offset.astype(np.intp)
+    gone = np.bincount(bins, steps * (offset - bins), len(grid))
+    return counts + np.cumsum(np.bincount(bins, steps, len(grid))) - gone

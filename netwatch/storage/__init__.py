@@ -1,0 +1,1 @@
+"""The SQLite file class that every embedded database uses."""

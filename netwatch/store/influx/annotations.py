@@ -1,0 +1,68 @@
+"""Incidents as annotations, and places as a table that dashboards choose from."""
+
+from datetime import datetime
+
+from netwatch.model.entity import EntityInfo, EntityKind
+from netwatch.model.entity_tree import EntityTree
+from netwatch.model.incident import Incident, IncidentState, Percent
+from netwatch.store.influx.line_protocol import nanoseconds, render_fields, render_tags
+
+__all__ = ["render_incident", "render_place"]
+
+_OVER = {IncidentState.RESOLVED, IncidentState.EXPIRED, IncidentState.MERGED}
+
+
+def render_incident(incident: Incident, *, url: str, current: bool = True) -> str:
+    """Return the line of an incident's revision; it stands where the incident began.
+
+    Args:
+        incident: the revision.
+        url: the page about the incident.
+        current: False marks a beginning that a later revision has moved.
+
+    Raises:
+        InputError: a time that InfluxDB cannot hold.
+    """
+    level = _said(incident.percent)
+    end = incident.ended_at or incident.at
+    fields = render_fields(
+        {
+            "id": incident.id,
+            "revision": incident.revision,
+            "state": str(incident.state),
+            "open": incident.state not in _OVER,
+            "current": current,
+            "evidence": incident.evidence,
+            "level": level,
+            "trough": _said(incident.trough),
+            "end_ms": nanoseconds(end) // 1_000_000,
+            "title": f"{incident.id} {incident.entity}",
+            "text": f"{incident.state}: {level} of ordinary. {url}",
+            "url": url,
+        }
+    )
+    tags = {"scope_id": incident.entity.code, "scope_type": str(incident.entity.kind)}
+    return f"{render_tags('incident', tags)} {fields} {nanoseconds(incident.started_at)}"
+
+
+def render_place(place: EntityInfo, *, atlas: EntityTree, at: datetime) -> str:
+    """Return the line that says what `place` is a part of, as of `at`.
+
+    Raises:
+        InputError: a time or a weight that InfluxDB cannot hold.
+    """
+    line = (place.entity, *atlas.ancestors(place.entity))
+    within = {entity.kind: entity.code for entity in reversed(line)}
+    tags = {
+        "country": within.get(EntityKind.COUNTRY, ""),
+        "region": within.get(EntityKind.REGION, ""),
+        "scope_id": place.entity.code,
+        "scope_type": str(place.entity.kind),
+    }
+    fields = render_fields({"name": place.name, "weight": float(place.weight)})
+    return f"{render_tags('place', tags)} {fields} {nanoseconds(at)}"
+
+
+def _said(percent: Percent) -> str:
+    """Return the only text that may state a level."""
+    return percent.text if percent.text is not None else "too few measurements to say"

@@ -1,0 +1,174 @@
+"""Rows that InfluxDB answers with, and the bins and levels that they were."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
+
+from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.errors import StoreError
+from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.store.influx.line_protocol import moment, parse_tag
+from netwatch.store.influx.schema import SCHEMA
+
+__all__ = [
+    "Cell",
+    "ReplyTable",
+    "Row",
+    "columns_of",
+    "newest",
+    "parse_answer",
+    "parse_bin",
+    "parse_counts",
+    "parse_level",
+    "series_of",
+    "stamp_of",
+]
+
+Cell = float | int | str | bool | None
+Row = list[Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTable:
+    """What a statement gave: rows in the order of the server, the first column is time.
+
+    Attributes:
+        columns: their names.
+        rows: their cells; times are nanoseconds since 1970.
+        error: what it complains of, empty for nothing.
+    """
+
+    columns: tuple[str, ...] = ()
+    rows: Sequence[Row] = ()
+    error: str = ""
+
+
+class _Series(msgspec.Struct):
+    """One table of an answer."""
+
+    columns: list[str] = msgspec.field(default_factory=list)
+    values: list[Row] = msgspec.field(default_factory=list)
+
+
+class _Result(msgspec.Struct):
+    """What one statement gave."""
+
+    series: list[_Series] = msgspec.field(default_factory=list)
+    error: str = ""
+
+
+class _Answer(msgspec.Struct):
+    """The body of an answer on `/query`."""
+
+    results: list[_Result] = msgspec.field(default_factory=list)
+    error: str = ""
+
+
+_DECODER = msgspec.json.Decoder(_Answer)
+
+
+def parse_answer(body: bytes) -> ReplyTable:
+    """Return what one statement gave, out of one JSON document or one a chunk.
+
+    Raises:
+        StoreError: the body is not what an InfluxDB answers.
+    """
+    try:
+        answers = [_DECODER.decode(line) for line in body.splitlines() if line.strip()]
+    except msgspec.DecodeError as error:
+        raise StoreError(f"the answer is not an InfluxDB's: {error}") from error
+    results = [result for answer in answers for result in answer.results]
+    told = [answer.error for answer in answers] + [result.error for result in results]
+    series = [one for result in results for one in result.series]
+    shapes = {tuple(one.columns) for one in series}
+    if len(shapes) > 1:
+        raise StoreError("the answer has tables of different columns")
+    rows = [row for one in series for row in one.values]
+    return ReplyTable(next(iter(shapes), ()), rows, error=next(filter(None, told), ""))
+
+
+def columns_of(measurement: str) -> tuple[str, ...]:
+    """Return the columns in which `parse_bin` and `parse_level` expect a row, time first."""
+    schema = SCHEMA[measurement]
+    return ("time", *schema.fields, *schema.tags)
+
+
+def newest(rows: Sequence[Row]) -> list[Row]:
+    """Return the newest revision of each (time, series) among `rows`, by time, then series.
+
+    Rows end with the three tags of a series. A revision is told by the nanoseconds within
+    the microsecond: where all are zero, nothing was ever revised and sorting is enough.
+    """
+    ordered = sorted(rows, key=_place)
+    if not any(stamp_of(row) % 1000 for row in ordered):
+        return ordered
+    last = {(stamp_of(row) // 1000, *row[-3:]): row for row in ordered}
+    return list(last.values())
+
+
+def stamp_of(row: Row) -> int:
+    """Return a row's time in nanoseconds since 1970."""
+    stamp = row[0]
+    if not isinstance(stamp, int):
+        raise StoreError(f"a row's time is {stamp!r}, no whole number")
+    return stamp
+
+
+def series_of(row: Row) -> SeriesKey:
+    """Return the series that the last three cells of a row name."""
+    return _name(*row[-3:])[0]
+
+
+def parse_counts(row: Row) -> tuple[float, float | None]:
+    """Return the value and the total of the bin that a row was."""
+    value, total, trials = row[1:4]
+    return _number(value), _number(total) if trials else None
+
+
+def parse_bin(row: Row) -> Bin:
+    """Return the bin that a row was."""
+    value, total = parse_counts(row)
+    return Bin(moment(stamp_of(row)), series_of(row), value, total)
+
+
+def parse_level(row: Row) -> Level:
+    """Return the level that a row was."""
+    ratio, low, high, measured, bounds, probability, coverage, networks, baseline = row[4:13]
+    known = int(_number(bounds))
+    return Level(
+        time=moment(stamp_of(row)),
+        series=series_of(row),
+        value=_number(ratio) if measured else None,
+        low=_number(low) if known & 1 else None,
+        high=_number(high) if known & 2 else None,
+        probability=_number(probability),
+        coverage=_number(coverage),
+        networks=int(_number(networks)),
+        baseline=str(baseline or ""),
+    )
+
+
+def _place(row: Row) -> tuple[int, str, str, str, int]:
+    """Return what orders rows: the microsecond, the series, the revision."""
+    stamp = stamp_of(row)
+    return (stamp // 1000, *_name(*row[-3:])[1], stamp % 1000)
+
+
+@lru_cache(maxsize=262_144)
+def _name(scope_id: Cell, scope_type: Cell, signal: Cell) -> tuple[SeriesKey, tuple[str, str, str]]:
+    """Return the series that three tags name, and what sorts it as it sorts itself."""
+    code, kind, word = (parse_tag(str(tag or "")) for tag in (scope_id, scope_type, signal))
+    try:
+        entity = Entity(EntityKind(kind), code)
+    except ValueError:
+        raise StoreError(f"a row with scope_type {kind!r} was not written by us") from None
+    return SeriesKey(word, entity), (word, kind, code)
+
+
+def _number(value: Cell) -> float:
+    """Return a number; JSON does not tell 1 from 1.0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise StoreError(f"a row has {value!r} where a number belongs")
+    return float(value)

@@ -1,0 +1,300 @@
+"""The store in InfluxDB 1.x, 2.x and 3 Core, through one adapter.
+
+Writes are line protocol, reads are InfluxQL, which all of them speak. Points are
+deterministic: writing a value again changes nothing, and a changed value replaces the old
+one. Where a server does not overwrite, the changed value becomes a point of its own, some
+nanoseconds later, which times of ours, whole microseconds, leave free.
+"""
+
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Generic, Self, TypeVar
+
+from netwatch.config import StoreConfig
+from netwatch.model.entity_tree import EntityTree
+from netwatch.model.errors import InputError, StoreError
+from netwatch.model.incident import Incident
+from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.protocols import BinColumns, Clock
+from netwatch.store.influx.annotations import render_incident, render_place
+from netwatch.store.influx.client import InfluxServer, RefusedError
+from netwatch.store.influx.dsn import dsn_at, dsn_of
+from netwatch.store.influx.health import Health, fold_small_networks, render_health
+from netwatch.store.influx.line_protocol import moment, nanoseconds, render_tags
+from netwatch.store.influx.paging import WEEK, read_pages, week_of, weeks_present
+from netwatch.store.influx.parse import (
+    Row,
+    newest,
+    parse_bin,
+    parse_counts,
+    parse_level,
+    series_of,
+    stamp_of,
+)
+from netwatch.store.influx.schema import BIN, LEVEL, render_bin, render_level
+from netwatch.store.moments import now_utc
+from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, sound_promise
+
+__all__ = ["InfluxStore", "open_influx"]
+
+_Item = TypeVar("_Item", Bin, Level)
+_MICROSECOND = timedelta(microseconds=1)
+_MOST_REVISIONS = 999
+# Series that are named in one question; more of them are asked for in turn.
+_NAMED = 200
+_LAST_PROMISE = 'SELECT last("closed") FROM "watermark"'
+
+
+@dataclass(frozen=True, slots=True)
+class _Noun(Generic[_Item]):
+    """How one noun is written and read."""
+
+    measurement: str
+    render: Callable[..., str]
+    parse: Callable[[Row], _Item]
+
+
+_BINS = _Noun(BIN, render_bin, parse_bin)
+_LEVELS = _Noun(LEVEL, render_level, parse_level)
+
+
+class InfluxStore:
+    """Implements `SeriesStore` in one database of an InfluxDB server.
+
+    Nothing is asked of the server before the first call. A call during which the server
+    is away tries again for the server's patience, then raises StoreError; what it wrote by
+    then stays, nothing is promised, and giving the same again completes it.
+
+    Args:
+        server: the server and the database.
+        clock: tells the present, long after which no bin can lie.
+        page: rows that are held in memory at a time while reading.
+    """
+
+    def __init__(
+        self, server: InfluxServer, *, clock: Clock = now_utc, page: int = 100_000
+    ) -> None:
+        self.server = server
+        self._clock = clock
+        self._page = page
+        self._marked: set[tuple[str, int]] = set()
+
+    @classmethod
+    def at(cls, location: str) -> Self:
+        """Return the store at `http://user:password@host:8086/database?organization=…`.
+
+        A password of the form `$NAME` is read from the environment variable.
+
+        Raises:
+            ConfigError: no such address, or that variable is not set.
+        """
+        return cls(InfluxServer(dsn_at(location)))
+
+    def check(self) -> str:
+        """Return the server's version once address, login and database are proved right.
+
+        Raises:
+            StoreError: which of them is wrong, in one line.
+        """
+        self.server.query('SELECT last("closed") FROM "watermark" WHERE time > now() - 1h')
+        return self.server.dialect.version
+
+    def put_bins(self, bins: Sequence[Bin], *, closed_until: datetime | None = None) -> None:
+        """See `SeriesStore`; `closed_until` goes out once the server has taken all bins."""
+        now = self._clock()
+        good, complaints = sound_bins(bins, now)
+        promise, more = sound_promise(closed_until, now)
+        complaints = complaints + more + self._put(_BINS, good)
+        if promise is not None:
+            stamp = nanoseconds(promise)
+            complaints += self._write("watermark", [f"watermark closed=true {stamp}"], [stamp])
+        refuse(complaints, of=len(bins))
+
+    def read_bins(
+        self, start: datetime, end: datetime, *, series: SeriesKey | None = None
+    ) -> Iterator[Bin]:
+        """See `SeriesStore`."""
+        check_span(start, end)
+        return map(parse_bin, self._rows(BIN, (start, end), None if series is None else [series]))
+
+    def read_columns(
+        self, start: datetime, end: datetime, *, series: Collection[SeriesKey] | None = None
+    ) -> BinColumns:
+        """See `SeriesStore`."""
+        check_span(start, end)
+        places: dict[SeriesKey, int] = {}
+        index, times, values, totals = array("q"), array("q"), array("d"), array("d")
+        for row in self._rows(BIN, (start, end), series, ordered=False):
+            value, total = parse_counts(row)
+            index.append(places.setdefault(series_of(row), len(places)))
+            times.append(stamp_of(row) // 1000)
+            values.append(value)
+            totals.append(float("nan") if total is None else total)
+        views = (memoryview(column).toreadonly() for column in (index, times, values, totals))
+        return BinColumns(tuple(places), *views)
+
+    def closed_until(self) -> datetime | None:
+        """See `SeriesStore`: the latest promise there is."""
+        if self.server.dialect.longest_span is None:
+            stamps = [stamp_of(row) for row in self.server.query(_LAST_PROMISE).rows]
+            return moment(max(stamps)) if stamps else None
+        for week in reversed(weeks_present(self.server, "watermark")):
+            span = moment(week * WEEK), moment((week + 1) * WEEK)
+            pages = read_pages(self.server, "watermark", span, limit=self._page)
+            stamps = [stamp_of(row) for page in pages for row in page]
+            if stamps:
+                return moment(max(stamps))
+        return None
+
+    def put_levels(self, levels: Sequence[Level]) -> None:
+        """See `SeriesStore`."""
+        good, complaints = sound_levels(levels, self._clock())
+        refuse(complaints + self._put(_LEVELS, good), of=len(levels))
+
+    def read_levels(
+        self, start: datetime, end: datetime, *, series: SeriesKey | None = None
+    ) -> Iterator[Level]:
+        """See `SeriesStore`."""
+        check_span(start, end)
+        wanted = None if series is None else [series]
+        return map(parse_level, self._rows(LEVEL, (start, end), wanted))
+
+    def put_incidents(self, incidents: Iterable[Incident], *, link: str) -> None:
+        """Write the newest revision of each of `incidents` as an annotation.
+
+        Args:
+            incidents: revisions; several of one incident go oldest first, so that a
+                beginning that has moved is marked as such where it was.
+            link: what stands before an incident's id in its page's address.
+
+        Raises:
+            StoreError: the server cannot take it.
+            InputError: a time or a number that InfluxDB cannot hold.
+        """
+        lines: dict[tuple[object, datetime], str] = {}
+        newest_of: dict[str, Incident] = {}
+        for one in incidents:
+            url, former = f"{link}{one.id}", newest_of.get(one.id)
+            if former is not None and former.started_at != one.started_at:
+                place = (former.entity, former.started_at)
+                lines[place] = render_incident(former, url=url, current=False)
+            newest_of[one.id] = one
+            lines[one.entity, one.started_at] = render_incident(one, url=url)
+        self.server.write(list(lines.values()))
+
+    def put_places(self, atlas: EntityTree, *, at: datetime) -> None:
+        """Write what is a part of what, for the dashboards to choose from, as of `at`."""
+        self.server.write([render_place(place, atlas=atlas, at=at) for place in atlas])
+
+    def put_health(self, points: Iterable[Health]) -> None:
+        """Write how netwatch itself is doing; networks with few vantages are folded first."""
+        self.server.write([render_health(point) for point in fold_small_networks(points)])
+
+    def close(self) -> None:
+        """See `SeriesStore`."""
+        self.server.close()
+
+    def _put(self, noun: _Noun[_Item], items: Sequence[_Item]) -> list[str]:
+        """Write `items`, the last of several about one (time, series); return complaints."""
+        lines: list[str] = []
+        stamps: list[int] = []
+        complaints: list[str] = []
+        try:
+            numbered = self._numbered(noun, items)
+        except StoreError:
+            self._marked.clear()
+            raise
+        for revision, item in numbered:
+            try:
+                lines.append(noun.render(item, revision=revision))
+                stamps.append(nanoseconds(item.time))
+            except InputError as error:
+                complaints.append(f"{item.series.signal} {item.series.entity}: {error}")
+        return complaints + self._write(noun.measurement, lines, stamps)
+
+    def _write(self, measurement: str, lines: Sequence[str], stamps: Sequence[int]) -> list[str]:
+        """Write `lines` of `stamps`, before them which weeks they are in; return complaints."""
+        weeks: dict[int, int] = {}
+        for stamp in stamps:
+            week = week_of(stamp)
+            if (measurement, week) not in self._marked:
+                weeks[week] = min(stamp, weeks.get(week, stamp))
+        head = render_tags("calendar", {"measurement": measurement})
+        marks = [f"{head} present=true {stamp}" for stamp in weeks.values()]
+        try:
+            self.server.write([*marks, *lines])
+        except StoreError:
+            # The database may have been lost with what it knew: say it all again next time.
+            self._marked.clear()
+            raise
+        except RefusedError as error:
+            # A week's mark that came too late for the server speaks of rows that are refused too.
+            return [told for told in error.complaints if not told.startswith("calendar,")]
+        self._marked.update((measurement, week) for week in weeks)
+        return []
+
+    def _numbered(self, noun: _Noun[_Item], items: Sequence[_Item]) -> Iterable[tuple[int, _Item]]:
+        """Return the items to write, each with its revision.
+
+        Where the server overwrites, that is all of them as revision 0. Where it does not,
+        what is there already is left out, and what differs from it follows as the next.
+        """
+        last = {(item.time, item.series): item for item in items}
+        # By time, since what a server refuses for its age then stands together.
+        ordered = sorted(last.values(), key=lambda item: item.time)
+        if not ordered or self.server.dialect.overwrites:
+            return [(0, item) for item in ordered]
+        span = ordered[0].time, ordered[-1].time + _MICROSECOND
+        held: dict[tuple[datetime, SeriesKey], tuple[int, _Item]] = {}
+        for row in self._rows(noun.measurement, span, None):
+            item = noun.parse(row)
+            held[item.time, item.series] = (stamp_of(row) % 1000, item)
+        fresh: list[tuple[int, _Item]] = []
+        for item in ordered:
+            number, old = held.get((item.time, item.series), (-1, None))
+            if old != item:
+                fresh.append((_next_revision(number, item), item))
+        return fresh
+
+    def _rows(
+        self,
+        measurement: str,
+        span: tuple[datetime, datetime],
+        series: Collection[SeriesKey] | None,
+        *,
+        ordered: bool = True,
+    ) -> Iterator[Row]:
+        """Yield the newest row of each (time, series), by time, then series.
+
+        With more series than one question can name, the order holds within each question;
+        without `ordered` the order is the server's, which spares sorting.
+        """
+        as_they_come = not ordered and self.server.dialect.overwrites
+        named = None if series is None else list(series)
+        groups: list[list[SeriesKey] | None] = [None]
+        if named is not None:
+            groups = [named[first : first + _NAMED] for first in range(0, len(named), _NAMED)]
+        for group in groups:
+            pages = read_pages(self.server, measurement, span, series=group, limit=self._page)
+            for page in pages:
+                yield from page if as_they_come else newest(page)
+
+
+def open_influx(config: StoreConfig) -> InfluxStore:
+    """Return the store that `[store]` describes; nothing is asked of the server yet.
+
+    A password of the form `$NAME` is read from the environment variable.
+
+    Raises:
+        ConfigError: the address is no http(s) URL, or that variable is not set.
+    """
+    return InfluxStore(InfluxServer(dsn_of(config), patience=config.patience))
+
+
+def _next_revision(number: int, item: Bin | Level) -> int:
+    """Return the revision after `number`."""
+    if number >= _MOST_REVISIONS:
+        raise StoreError(f"{item.series.entity} at {item.time} was changed too often to keep")
+    return number + 1

@@ -1,0 +1,106 @@
+"""An MQTT broker in this process, for one machine and for tests: amqtt on 127.0.0.1.
+
+It speaks MQTT 3.1.1 without shared subscriptions and keeps nothing over a restart, which
+costs no data: agents resend what no collector acknowledged. For real use, run Mosquitto.
+"""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from amqtt.broker import Broker
+from amqtt.errors import AMQTTError, BrokerError
+from amqtt.plugins.base import BaseAuthPlugin
+from amqtt.session import Session
+
+from netwatch.model.errors import TransportError
+
+__all__ = ["EmbeddedBroker", "PasswordPlugin"]
+
+# amqtt tells of each connection; a broker inside our process has nothing to say unasked.
+for _name in ("amqtt", "transitions"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+
+
+class PasswordPlugin(BaseAuthPlugin):  # type: ignore[misc] # amqtt ships no types
+    """Lets in who knows a password from the configuration."""
+
+    async def authenticate(self, *, session: Session) -> bool:
+        """Compare in constant time; nobody comes in without a name."""
+        users: Mapping[str, str] = self._get_config_option("users", {})
+        expected = users.get(session.username or "")
+        given = session.password or ""
+        return expected is not None and hmac.compare_digest(expected.encode(), given.encode())
+
+    @dataclass
+    class Config:
+        """What the broker's configuration says to this plugin."""
+
+        users: dict[str, str] = field(default_factory=dict)
+
+
+class _Broker(Broker):  # type: ignore[misc] # amqtt ships no types
+    """amqtt's broker, which forgets to close some of its connections."""
+
+    writers: set[asyncio.StreamWriter]
+
+    async def stream_connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+    ) -> None:
+        """Serve a connection and close it in the end, however the session went."""
+        self.writers.add(writer)
+        try:
+            await super().stream_connected(reader, writer, listener_name)
+        finally:
+            writer.close()
+            self.writers.discard(writer)
+
+
+class EmbeddedBroker:
+    """Listens while its context is open.
+
+    Args:
+        users: names and passwords; there is no anonymous access.
+        port: where on 127.0.0.1; 0 takes a free one, see `port` once it listens.
+    """
+
+    def __init__(self, *, users: Mapping[str, str], port: int = 0) -> None:
+        self.port = port
+        self._users = dict(users)
+        self._broker: _Broker | None = None
+
+    async def __aenter__(self) -> Self:
+        plugin = f"{PasswordPlugin.__module__}.{PasswordPlugin.__qualname__}"
+        self._broker = _Broker(
+            {
+                "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}},
+                "plugins": {plugin: {"users": self._users}},
+            }
+        )
+        self._broker.writers = set()
+        try:
+            await self._broker.start()
+        except (AMQTTError, BrokerError) as error:
+            raise TransportError(f"the broker cannot listen on 127.0.0.1:{self.port}") from error
+        server = self._broker._servers["default"].instance  # noqa: SLF001 - the only way to the port
+        self.port = server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        broker, self._broker = self._broker, None
+        if broker is not None:
+            await broker.shutdown()
+            for writer in broker.writers.copy():
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()

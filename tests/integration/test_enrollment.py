@@ -1,0 +1,269 @@
+"""Enrollment by command over HTTP on loopback, and what hostile servers get from it."""
+
+import asyncio
+import gzip
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import Result
+from rigs import serving
+from servers import free_port
+from starlette.applications import Starlette
+from typer.testing import CliRunner
+
+from netwatch.agent import http_client as fetching
+from netwatch.agent.http_client import fetch
+from netwatch.app.agent_api import enrollment_routes
+from netwatch.app.batches import RequestRateLimit
+from netwatch.app.fleet_admin import make_enrollment_service
+from netwatch.cli.main import app
+from netwatch.config import read_config
+from netwatch.model.errors import ConfigError, InputError, TransportError
+
+Command = Callable[..., Result]
+
+
+def write_config(folder: Path, port: int, name: str = "here") -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / "netwatch.toml"
+    path.write_text(
+        f"""
+data = "{folder / "data"}"
+[broker]
+embedded = false
+host = "broker.example"
+port = 8883
+tls = true
+password = "x"
+[fleet]
+url = "http://127.0.0.1:{port}"
+[vantage]
+id = "{name}"
+country = "XX"
+asn = 64500
+"""
+    )
+    return path
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def operator(tmp_path: Path, port: int) -> Path:
+    return write_config(tmp_path / "operator", port)
+
+
+@pytest.fixture
+def host(tmp_path: Path, port: int) -> Path:
+    return write_config(tmp_path / "host", port)
+
+
+def netwatch(config: Path, *words: str) -> Result:
+    return CliRunner().invoke(app, [*words, "--config", str(config)])
+
+
+@asynccontextmanager
+async def observatory(config: Path, port: int) -> AsyncIterator[None]:
+    async with serving(enrollment_routes(make_enrollment_service(read_config(config))), port):
+        yield
+
+
+async def run(config: Path, *words: str) -> Result:
+    """Run a command beside the server; both wait for each other."""
+    return await asyncio.to_thread(netwatch, config, *words)
+
+
+def token_of(operator: Path, *words: str) -> str:
+    found = netwatch(operator, "agents", "invite", "--json", *words)
+    assert found.exit_code == 0, found.exception
+    return str(json.loads(found.stdout)["token"])
+
+
+def states(operator: Path) -> dict[str, str]:
+    found = json.loads(netwatch(operator, "agents", "list", "--json").stdout)
+    return {one["name"]: one["state"] for one in found}
+
+
+async def test_from_the_invitation_to_being_forgotten(
+    operator: Path, host: Path, port: int
+) -> None:
+    assert "No agent yet" in netwatch(operator, "agents", "list").stdout
+    token = token_of(operator, "--country", "XX")
+    async with observatory(operator, port):
+        unasked = await run(host, "agent", "enroll", token)
+        assert isinstance(unasked.exception, ConfigError)  # first agree
+        netwatch(host, "agent", "consent", "grant", "--accept-consent", "2")
+        told = json.loads((await run(host, "agent", "enroll", token, "--json")).stdout)
+        assert told["brokers"] == ["mqtts://broker.example:8883"]
+        assert states(operator) == {"here": "enrolled"}
+        changed = await run(host, "agent", "change-key", "--json")
+        assert len(json.loads(changed.stdout)["key"]) == 32
+        gone = json.loads((await run(host, "agent", "purge", "--yes", "--json")).stdout)
+        assert gone["forgotten_by"] == f"http://127.0.0.1:{port}"
+    assert states(operator) == {}
+    assert list((host.parent / "data").iterdir()) == []
+
+
+async def test_a_token_is_good_once(operator: Path, host: Path, port: int, tmp_path: Path) -> None:
+    token = token_of(operator)
+    second = write_config(tmp_path / "second", port, "there")
+    async with observatory(operator, port):
+        for config in (host, second):
+            netwatch(config, "agent", "consent", "grant", "--accept-consent", "2")
+        assert (await run(host, "agent", "enroll", token)).exit_code == 0
+        found = await run(second, "agent", "enroll", token)
+    assert isinstance(found.exception, InputError)
+    assert "used already" in str(found.exception)
+    assert states(operator) == {"here": "enrolled"}
+
+
+async def test_another_observatory_at_that_address_is_refused(
+    operator: Path, host: Path, port: int, tmp_path: Path
+) -> None:
+    token = token_of(operator)
+    netwatch(host, "agent", "consent", "grant", "--accept-consent", "2")
+    async with observatory(write_config(tmp_path / "middle", port), port):
+        found = await run(host, "agent", "enroll", token)
+    assert isinstance(found.exception, TransportError)
+    assert "answers with status 400" in str(found.exception)
+    assert not list((host.parent / "data").glob("observatory-*"))
+
+
+async def test_nobody_there_is_one_line_and_the_token_stays_good(
+    operator: Path, host: Path, port: int
+) -> None:
+    token = token_of(operator)
+    netwatch(host, "agent", "consent", "grant", "--accept-consent", "2")
+    found = await run(host, "agent", "enroll", token)
+    assert isinstance(found.exception, TransportError)
+    assert "\n" not in str(found.exception)
+    async with observatory(operator, port):
+        assert (await run(host, "agent", "enroll", token)).exit_code == 0
+    # Purging without anybody to ask erases nothing, unless that is wanted.
+    assert isinstance((await run(host, "agent", "purge", "--yes")).exception, TransportError)
+    assert list((host.parent / "data").glob("agent-*.key"))
+    assert netwatch(host, "agent", "purge", "--yes", "--local").exit_code == 0
+    assert list((host.parent / "data").iterdir()) == []
+
+
+Writer = Callable[[asyncio.StreamWriter], object]
+
+
+@asynccontextmanager
+async def hostile(misbehave: Callable[[asyncio.StreamWriter], object]) -> AsyncIterator[str]:
+    """Serve connections by a function that never does what HTTP wants."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.CancelledError):
+            await reader.read(100)
+            await misbehave(writer)  # type: ignore[misc]
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    place = server.sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{place}/v1/enrollments"
+    finally:
+        server.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+async def endless_body(writer: asyncio.StreamWriter) -> None:
+    writer.write(OK + b"\r\n")
+    for _ in range(10_000):
+        writer.write(b"x" * 65_536)
+        await writer.drain()
+
+
+async def a_byte_a_while(writer: asyncio.StreamWriter) -> None:
+    writer.write(OK + b"Content-Length: 1000\r\n\r\n")
+    for _ in range(1000):
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+
+async def headers_without_end(writer: asyncio.StreamWriter) -> None:
+    writer.write(OK)
+    for number in range(2_000_000):
+        writer.write(b"X-%d: %s\r\n" % (number, b"y" * 1000))
+        await writer.drain()
+
+
+async def a_header_a_while(writer: asyncio.StreamWriter) -> None:
+    writer.write(OK)
+    for _ in range(1000):
+        writer.write(b"X: y\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+
+async def redirect_to_itself(writer: asyncio.StreamWriter) -> None:
+    writer.write(
+        b"HTTP/1.1 307 Over there\r\nLocation: /v1/enrollments\r\nContent-Length: 0\r\n\r\n"
+    )
+    await writer.drain()
+
+
+async def compression_bomb(writer: asyncio.StreamWriter) -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    writer.write(OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb)
+    await writer.drain()
+
+
+async def nothing(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(60)
+
+
+async def no_http(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"\x00\xff" * 100)
+    await writer.drain()
+
+
+@pytest.mark.parametrize(
+    "misbehave",
+    [endless_body, a_byte_a_while, headers_without_end, a_header_a_while, redirect_to_itself,
+     compression_bomb, nothing, no_http],
+)  # fmt: skip
+async def test_a_hostile_server_costs_its_time_limit_and_its_size(
+    misbehave: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "WITHIN", 1.0)
+    since = time.monotonic()
+    async with hostile(misbehave) as url:
+        with pytest.raises(TransportError) as caught:
+            await fetch(url, b"hello", 4096)
+    assert time.monotonic() - since < 8
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+async def test_a_body_that_is_too_large_or_none_is_refused_at_the_door(
+    operator: Path, port: int
+) -> None:
+    async with observatory(operator, port):
+        for body, status in [(b"x" * 100_000, 413), (b"", 400), (b"x" * 100, 400)]:
+            with pytest.raises(TransportError, match=f"status {status}"):
+                await fetch(f"http://127.0.0.1:{port}/v1/enrollments", body, 4096)
+        with pytest.raises(TransportError, match="status 405"):
+            await fetch(f"http://127.0.0.1:{port}/v1/erasures", None, 4096)
+
+
+async def test_who_knocks_without_end_is_told_to_wait(operator: Path) -> None:
+    desk = make_enrollment_service(read_config(operator))
+    routes = enrollment_routes(desk, limit=RequestRateLimit(rate=0.001, burst=3))
+    transport = httpx.ASGITransport(Starlette(routes=routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://n.example") as client:
+        found = [(await client.post("/v1/enrollments", content=b"x")).status_code for _ in range(5)]
+        assert (await client.post("/v1/erasures", content=b"x")).status_code == 429
+    assert found == [400, 400, 400, 429, 429]

@@ -1,0 +1,94 @@
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from netwatch.agent.measure.probe_runner import ProbeRunner
+from netwatch.model.measurement import Observation, Target
+
+NOW = datetime(2026, 1, 8, tzinfo=UTC)
+TARGET = Target("one", "made-up", "192.0.2.1")
+
+
+class MadeUp:
+    """A probe that says or does what it is told."""
+
+    name = "made-up"
+
+    def __init__(
+        self, *said: Observation, error: Exception | None = None, hang: bool = False
+    ) -> None:
+        self._said, self._error, self._hang = said, error, hang
+
+    async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
+        if self._hang:
+            await asyncio.Event().wait()
+        if self._error:
+            raise self._error
+        return self._said
+
+
+def runner(probe: MadeUp, timeout: float = 1.0) -> ProbeRunner:
+    return ProbeRunner({"made-up": probe}, lambda: NOW, timeout)
+
+
+@pytest.mark.parametrize(
+    ("said", "failure", "scope", "alive"),
+    [
+        ([("connect", None)], None, "", True),
+        ([("connect", "connection_refused")], "connection_refused", "refused", True),
+        ([("connect", "generic_timeout_error")], "generic_timeout_error", "timeout", False),
+        ([("connect", "network_down")], "network_down", "local", False),
+        ([("resolve", "dns_nxdomain_error")], "dns_nxdomain_error", "dns", False),
+        # A connection that stood proves the host, whatever came after.
+        (
+            [("connect", None), ("tls_handshake", "generic_timeout_error")],
+            "generic_timeout_error",
+            "timeout",
+            True,
+        ),
+        # A name that was found proves the resolver, not the host.
+        (
+            [("resolve", None), ("connect", "generic_timeout_error")],
+            "generic_timeout_error",
+            "timeout",
+            False,
+        ),
+        # A name server that refuses is there.
+        (
+            [("dns_round_trip", None), ("resolve", "dns_refused_error")],
+            "dns_refused_error",
+            "dns",
+            True,
+        ),
+        ([("connect", "something_new")], "something_new", "unknown", False),
+        ([], "unknown_failure: probe", "local", False),
+    ],
+)
+async def test_the_last_step_decides(
+    said: list[tuple[str, str | None]], failure: str | None, scope: str, *, alive: bool
+) -> None:
+    steps = [Observation(operation, word, 0.1) for operation, word in said]
+    found = await runner(MadeUp(*steps)).measure(TARGET)
+    assert (found.failure, found.scope, found.alive) == (failure, scope, alive)
+    assert (found.target, found.probe, found.time) == ("one", "made-up", NOW)
+    assert found.observations == tuple(steps)
+
+
+async def test_a_broken_probe_never_counts_against_a_target(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = await runner(MadeUp(error=RuntimeError("oops"))).measure(TARGET)
+    assert (found.failure, found.scope, found.alive) == ("unknown_failure: probe", "local", False)
+    assert "probe made-up failed at target one" in caplog.text
+
+
+async def test_a_probe_that_hangs_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netwatch.agent.measure.probe_runner._OVERRUN", 0.01)
+    found = await runner(MadeUp(hang=True), timeout=0.05).measure(TARGET)
+    assert found.scope == "local"
+
+
+async def test_a_probe_that_is_not_installed_is_a_local_failure() -> None:
+    found = await ProbeRunner({}, lambda: NOW, 1.0).measure(TARGET)
+    assert (found.failure, found.scope) == ("unavailable", "local")

@@ -1,0 +1,106 @@
+"""A disk that has less to give than the spool may take, and one that others fill."""
+
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from netwatch.agent.spool.spool import Spool
+from netwatch.model.errors import StoreError
+from netwatch.model.measurement import Measurement, Observation, Vantage
+from netwatch.wire.batch_codec import unpack_batch
+
+BORN = datetime(2026, 1, 8, tzinfo=UTC)
+MIB = 1024 * 1024
+
+
+@contextmanager
+def small_disk(folder: Path, size: int = MIB) -> Iterator[Path]:
+    """A disk of so many bytes; where none can be made a skip, in CI a failure."""
+    place = folder / "disk"
+    place.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", place],
+        check=False,
+        capture_output=True,
+        timeout=10,
+    )
+    if made.returncode:
+        if os.environ.get("CI"):
+            pytest.fail("a small disk: mounting a tmpfs needs root")
+        pytest.skip("a small disk: mounting a tmpfs needs root")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True, timeout=10)
+
+
+def fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+
+def append_for_hours(spool: Spool) -> None:
+    for first in range(60, 60_000, 60):
+        spool.append(rows(first))
+
+
+def rows(first: int, count: int = 60) -> list[Measurement]:
+    """One measurement a second, none like another, so that they take room."""
+    dice = random.Random(first)
+    return [
+        Measurement(
+            f"target-{dice.randrange(500)}",
+            "tcp",
+            BORN + timedelta(seconds=first + number),
+            None,
+            "",
+            alive=True,
+            seconds=dice.random(),
+            observations=(Observation("connect", None, dice.random(), f"{dice.random()}"),),
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.mark.timeout(60)
+def test_a_spool_fits_itself_to_a_small_disk(tmp_path: Path) -> None:
+    """Its limit is 64 MiB, the disk 1 MiB: it thins, never fails, and can be emptied."""
+    with (
+        small_disk(tmp_path) as disk,
+        Spool(disk / "spool.sqlite", vantage=Vantage("a1"), born=BORN) as spool,
+    ):
+        for first in range(0, 60 * 600, 60):
+            spool.append(rows(first))
+            spool.seal()
+        state = spool.state()
+        assert state.limit_bytes < MIB
+        assert sum(state.tiers[1:]) > 0, "nothing was thinned: the test shows nothing"
+        kept = [unpack_batch(one.payload) for one in spool.oldest(10_000)]
+        assert sum(one.count for batch in kept for one in batch.measurements) == 60 * 600
+        while some := spool.oldest(8):
+            spool.acknowledge([(one.sequence, one.sequence) for one in some])
+        assert spool.count_waiting() == 0
+
+
+def test_a_disk_that_others_fill_is_told_and_got_over(tmp_path: Path) -> None:
+    with (
+        small_disk(tmp_path) as disk,
+        Spool(disk / "spool.sqlite", vantage=Vantage("a1"), born=BORN) as spool,
+    ):
+        spool.append(rows(0))
+        ballast = disk / "ballast"
+        with pytest.raises(OSError, match="space"):
+            fill(ballast)
+        with pytest.raises(StoreError, match="full"):
+            append_for_hours(spool)
+        ballast.unlink()
+        spool.append(rows(60_000))
+        assert spool.seal() > 0
+        assert spool.count_waiting() > 0

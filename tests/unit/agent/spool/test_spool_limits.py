@@ -1,0 +1,196 @@
+"""A spool that runs full, breaks, or is killed: what was written down is not lost."""
+
+import random
+import shutil
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from netwatch.agent.spool.spool import Spool
+from netwatch.collector.batch_log import BatchLog, IngestResult, ReceivedBatch
+from netwatch.model.errors import StoreError
+from netwatch.model.measurement import Measurement, Observation, Vantage
+from netwatch.signals.reachability import floor_time
+from netwatch.wire.batch_codec import unpack_batch
+
+BORN = datetime(2026, 1, 8, tzinfo=UTC)
+VANTAGE = Vantage("a1", "IR", 44244)
+MIB = 1024 * 1024
+WIDTH = timedelta(minutes=5)
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.name.endswith(("te", "al")))
+
+
+def row(second: float, target: str, failure: str | None, seconds: float) -> Measurement:
+    step = Observation("connect", failure, seconds)
+    scope = "timeout" if failure else ""
+    return Measurement(
+        target, "tcp", BORN + timedelta(seconds=second), failure, scope, failure is None, seconds,
+        (step,),
+    )  # fmt: skip
+
+
+def weather(hours: float, seed: int = 7) -> list[Measurement]:
+    """One measurement a second of 60 targets: mostly fine, then a cut, then mostly fine."""
+    dice = random.Random(seed)
+    rows = []
+    for second in range(int(hours * 3600)):
+        cut = hours / 3 < second / 3600 < hours * 2 / 3
+        failure = "generic_timeout_error" if cut or dice.random() < 0.002 else None
+        rows.append(row(second, f"target-{second % 60}", failure, dice.lognormvariate(-3.5, 0.8)))
+    return rows
+
+
+def contents(spool: Spool) -> list[Measurement]:
+    sealed = spool.oldest(1_000_000)
+    return [found for one in sealed for found in unpack_batch(one.payload).measurements]
+
+
+def five_minutes(rows: list[Measurement]) -> Counter[object]:
+    total: Counter[object] = Counter()
+    for one in rows:
+        total[one.target, one.failure, floor_time(one.time, WIDTH)] += one.count
+    return total
+
+
+def changes(rows: list[Measurement]) -> set[object]:
+    """When each target's outcome became another."""
+    found: set[object] = set()
+    last: dict[str, str | None] = {}
+    for one in sorted(rows, key=lambda one: one.time):
+        if one.target not in last or last[one.target] != one.failure:
+            found.add((one.target, one.failure, one.time))
+        last[one.target] = one.failure
+    return found
+
+
+def fill(spool: Spool, rows: list[Measurement], folder: Path, limit: int, every: int = 60) -> None:
+    for first in range(0, len(rows), every):
+        spool.append(rows[first : first + every])
+        spool.seal()
+        assert size(folder) <= limit
+
+
+@pytest.mark.timeout(60)
+def test_a_full_spool_thins_and_keeps_every_change_and_five_minute_count(tmp_path: Path) -> None:
+    rows = weather(24)
+    with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, born=BORN, limit=MIB) as spool:
+        fill(spool, rows, tmp_path, MIB)
+        kept = contents(spool)
+        state = spool.state()
+    assert state.used_bytes <= state.limit_bytes
+    assert sum(state.tiers[1:]) > 0, "nothing was thinned: the test shows nothing"
+    assert five_minutes(kept) == five_minutes(rows)
+    assert changes(kept) == changes(rows)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_three_days_cut_off_within_four_mebibytes(tmp_path: Path) -> None:
+    rows = weather(72)
+    with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, born=BORN, limit=4 * MIB) as spool:
+        fill(spool, rows, tmp_path, 4 * MIB, every=10)
+        kept = contents(spool)
+    assert five_minutes(kept) == five_minutes(rows)
+    assert changes(kept) == changes(rows)
+
+
+def test_a_thinned_batch_takes_the_place_of_what_it_was_made_from(tmp_path: Path) -> None:
+    """The collector may have some of the old ones, may get some later: no count is doubled."""
+    rows = weather(1)
+    with (
+        Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, born=BORN) as spool,
+        BatchLog(tmp_path / "inbox.sqlite") as inbox,
+    ):
+        for first in range(0, len(rows), 60):
+            spool.append(rows[first : first + 60])
+            spool.seal()
+        raw = spool.oldest(999)
+        early, late = raw[:20], raw[20:40]
+
+        def keep(payloads: list[bytes]) -> list[IngestResult]:
+            parcels = [ReceivedBatch(unpack_batch(payload), payload) for payload in payloads]
+            return inbox.add(parcels, closed_until=BORN + timedelta(hours=1), width=WIDTH)
+
+        def inside() -> Counter[object]:
+            end = BORN + timedelta(days=1)
+            return five_minutes([one for _, one in inbox.measurements(BORN, end)])
+
+        assert set(keep([one.payload for one in early])) == {IngestResult.KEPT}
+        for _ in range(2):
+            spool._compact()
+        thinned = spool.oldest(999)
+        assert len(thinned) < len(raw) / 4
+        inbox.settle_late(inbox.late_bins())
+        assert set(keep([one.payload for one in thinned])) == {IngestResult.KEPT}
+        assert inside() == five_minutes(rows)
+        assert set(keep([one.payload for one in late])) == {IngestResult.REPEATED}
+        assert inside() == five_minutes(rows)
+        assert inbox.late_bins()[0] == BORN
+
+
+@pytest.mark.parametrize("harm", ["header", "middle", "empty", "text"])
+def test_a_damaged_file_is_set_aside(
+    tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "spool.sqlite"
+    with Spool(path, vantage=VANTAGE, born=BORN) as spool:
+        fill(spool, weather(0.5), tmp_path, 64 * MIB)
+    data = bytearray(path.read_bytes())
+    if harm == "header":
+        data[:100] = bytes(100)
+    elif harm == "middle":
+        for place in range(4096, len(data), 4096):
+            data[place : place + 2000] = random.Random(1).randbytes(2000)
+    path.write_bytes({"empty": b"", "text": b"hello" * 999}.get(harm, bytes(data)))
+    with Spool(path, vantage=VANTAGE, born=BORN + timedelta(days=1)) as spool:
+        spool.append(weather(0.01))
+        assert spool.seal() == 1
+    if harm != "empty":  # an empty file is a new one
+        assert "is damaged" in caplog.text
+        assert list(tmp_path.glob("spool.sqlite.damaged-20260109T000000"))
+
+
+def test_a_cut_log_costs_the_last_commits_only(tmp_path: Path) -> None:
+    """Power loss: the write-ahead log ends anywhere. 200 times it opens, and never half."""
+    home = tmp_path / "home"
+    home.mkdir()
+    spool = Spool(home / "spool.sqlite", vantage=VANTAGE, born=BORN)
+    for number in range(40):
+        spool.append([row(number, "one", None, 0.01)])
+        if number % 7 == 0:
+            spool.seal()
+    whole = {path.name: path.read_bytes() for path in home.iterdir()}
+    spool.close()
+    log = whole["spool.sqlite-wal"]
+    dice = random.Random(7)
+    counts = []
+    for number in range(200):
+        place = tmp_path / str(number)
+        place.mkdir()
+        (place / "spool.sqlite").write_bytes(whole["spool.sqlite"])
+        (place / "spool.sqlite-wal").write_bytes(log[: dice.randrange(len(log) + 1)])
+        with Spool(place / "spool.sqlite", vantage=VANTAGE, born=BORN) as opened:
+            opened.seal()
+            seconds = sorted((one.time - BORN).total_seconds() for one in contents(opened))
+        assert seconds == list(range(len(seconds))), "a gap, or something twice"
+        counts.append(len(seconds))
+        shutil.rmtree(place)
+    assert max(counts) > 30
+
+
+def test_a_full_disk_is_an_error_and_the_spool_goes_on_after(tmp_path: Path) -> None:
+    with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, born=BORN) as spool:
+        spool.append(weather(0.01))
+        before = spool.state().used_bytes
+        spool._file.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(StoreError, match="full"):
+            spool.append(weather(2))
+        spool._file.execute("PRAGMA max_page_count = 100000")
+        assert spool.state().used_bytes == before
+        spool.append(weather(0.01))
+        assert spool.seal() == 1

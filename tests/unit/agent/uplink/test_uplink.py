@@ -1,0 +1,215 @@
+"""The uplink on a memory broker: what leaves, in which order, and when it is forgotten."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from servers import until
+
+from netwatch.agent.spool.spool import Spool
+from netwatch.agent.uplink.failover import Endpoint
+from netwatch.agent.uplink.session_presence import start_session
+from netwatch.agent.uplink.uplink import Uplink
+from netwatch.aio.executor import SingleThreadExecutor
+from netwatch.model.errors import StoreError
+from netwatch.model.measurement import Measurement, Vantage
+from netwatch.wire.ack import Ack, pack_ack
+from netwatch.wire.batch_codec import unpack_batch
+from netwatch.wire.memory import MemoryBroker, MemoryTransport
+from netwatch.wire.presence_message import unpack_presence
+from netwatch.wire.rate_advice import RateAdvice, pack_rate_advice
+from netwatch.wire.signing import ACKNOWLEDGEMENT, DRAIN, Signer
+from netwatch.wire.topics import ALL_BATCHES, ALL_PRESENCE, DRAIN_TOPIC, ack_topic
+
+BORN = datetime(2026, 1, 8, tzinfo=UTC)
+
+
+class Stage:
+    """An uplink, a spool, a broker, and a collector that says only what the test says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.broker = MemoryBroker()
+        self.worker = SingleThreadExecutor("test")
+        self.spool = Spool(folder / "spool.sqlite", vantage=Vantage("a1"), born=BORN)
+        self.uplink = Uplink(
+            start_session("a1", self.spool, BORN),
+            [Endpoint("memory", "", lambda will: MemoryTransport(self.broker, will=will))],
+            spool=self.spool,
+            worker=self.worker,
+            pace=0.05,
+        )
+        self.heard: list[int] = []
+        self.presence: list[bytes] = []
+
+    def fill(self, count: int) -> list[int]:
+        for number in range(count):
+            time = BORN + timedelta(seconds=number)
+            row = Measurement("one", "tcp", time, None, "", alive=True, seconds=0.1)
+            self.spool.append([row])
+            self.spool.seal()
+        return [sealed.sequence for sealed in self.spool.oldest(count)]
+
+    @asynccontextmanager
+    async def play(self) -> AsyncIterator[MemoryTransport]:
+        async with MemoryTransport(self.broker) as collector:
+            await collector.subscribe(ALL_BATCHES)
+            await collector.subscribe(ALL_PRESENCE)
+            tasks = [
+                asyncio.ensure_future(part) for part in (self._hear(collector), self.uplink.run())
+            ]
+            try:
+                yield collector
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _hear(self, collector: MemoryTransport) -> None:
+        async for message in collector.messages():
+            if message.topic.endswith("/b"):
+                self.heard.append(unpack_batch(message.payload).sequence)
+            else:
+                self.presence.append(message.payload)
+
+    async def acknowledge(
+        self, collector: MemoryTransport, *sequences: int, **more: object
+    ) -> None:
+        signer = more.pop("signer", None)
+        answer = Ack("a1", tuple((one, one) for one in sequences), **more)
+        message = pack_ack(answer)
+        if isinstance(signer, Signer):
+            message = signer.sign(message, ACKNOWLEDGEMENT)
+        await collector.publish(ack_topic("a1"), message)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+async def test_the_newest_goes_first_and_a_quarter_is_backlog(stage: Stage) -> None:
+    numbers = stage.fill(20)
+    async with stage.play():
+        await until(lambda: len(stage.heard) >= 3)
+        assert stage.heard[0] == numbers[-1]
+        assert stage.heard[1:3] == numbers[:2]
+
+
+async def test_the_window_is_kept(stage: Stage) -> None:
+    stage.fill(30)
+    async with stage.play():
+        await until(lambda: len(stage.heard) >= 8)
+        assert len(set(stage.heard)) == 8
+
+
+async def test_only_an_acknowledgement_empties_the_spool(stage: Stage) -> None:
+    numbers = stage.fill(3)
+    async with stage.play() as collector:
+        await until(lambda: set(stage.heard) == set(numbers))
+        assert stage.spool.count_waiting() == 3
+        await stage.acknowledge(collector, *numbers[:2])
+        await until(lambda: stage.spool.count_waiting() == 1)
+
+
+async def test_what_is_not_acknowledged_goes_again_and_again(stage: Stage) -> None:
+    (number,) = stage.fill(1)
+    async with stage.play():
+        await until(lambda: stage.heard.count(number) >= 3)
+
+
+async def test_a_refused_batch_goes_no_more(stage: Stage) -> None:
+    (number,) = stage.fill(1)
+    async with stage.play() as collector:
+        await until(lambda: number in stage.heard)
+        await stage.acknowledge(collector, refused=((number, "future"),))
+        await until(lambda: stage.spool.state().refused == 1)
+    assert stage.spool.count_waiting() == 0
+
+
+async def test_a_lost_broker_is_found_again_and_everything_goes(stage: Stage) -> None:
+    (first,) = stage.fill(1)
+    async with stage.play():
+        await until(lambda: first in stage.heard)
+        stage.broker.stop()
+    stage.heard.clear()
+    stage.fill(3)
+    stage.broker.start()
+    async with stage.play():
+        await until(lambda: len(set(stage.heard)) == 4)
+
+
+async def test_presence_tells_of_birth_and_of_leaving(stage: Stage) -> None:
+    async with stage.play():
+        await until(lambda: len(stage.presence) == 1)
+    birth = unpack_presence(stage.presence[0])
+    left = unpack_presence(stage.broker.retained(ALL_PRESENCE)[0].payload)
+    assert (birth.state, left.state, left.why) == ("up", "stop", "shutdown")
+    assert birth.rank == left.rank
+    assert birth.rung == "memory"
+    assert birth.uptime > 0
+
+
+async def test_a_forged_acknowledgement_deletes_nothing(stage: Stage) -> None:
+    """Once the collector has signed, a broker that answers by itself is not believed."""
+    numbers = stage.fill(2)
+    signer, forger = (Signer(Ed25519PrivateKey.generate()) for _ in range(2))
+    async with stage.play() as collector:
+        await until(lambda: bool(stage.presence))
+        await stage.acknowledge(collector, numbers[0], signer=signer)
+        await until(lambda: stage.spool.count_waiting() == 1)
+        await stage.acknowledge(collector, numbers[1])
+        await stage.acknowledge(collector, numbers[1], signer=forger)
+        await collector.publish(ack_topic("a1"), b"garbage")
+        await asyncio.sleep(0.2)
+        assert stage.spool.count_waiting() == 1
+        await stage.acknowledge(collector, numbers[1], signer=signer)
+        await until(lambda: stage.spool.count_waiting() == 0)
+
+
+async def test_only_the_collector_says_how_fast_to_send(stage: Stage) -> None:
+    """A drain rate counts once an acknowledgement has shown the key, and no older one after."""
+    (number,) = stage.fill(1)
+    ours, forger = (Signer(Ed25519PrivateKey.generate()) for _ in range(2))
+
+    def drain(signer: Signer, milliseconds: int, rate: float = 1.0) -> bytes:
+        return signer.sign(pack_rate_advice(RateAdvice(rate, 0.1, milliseconds)), DRAIN)
+
+    async with stage.play() as collector:
+        await collector.publish(DRAIN_TOPIC, drain(ours, 10), retain=True)
+        await until(lambda: number in stage.heard)
+        assert stage.spool.fact("drain") is None
+        await stage.acknowledge(collector, number, signer=ours)
+        await until(lambda: stage.spool.fact("drain") == drain(ours, 10))
+        for false in (
+            drain(forger, 99),
+            drain(ours, 9),
+            pack_rate_advice(RateAdvice(9.0, 0, 99)),
+            b"?",
+        ):
+            await collector.publish(DRAIN_TOPIC, false, retain=True)
+        await collector.publish(DRAIN_TOPIC, drain(ours, 11, rate=2.0), retain=True)
+        await until(lambda: stage.spool.fact("drain") == drain(ours, 11, rate=2.0))
+        assert stage.uplink._pacer.wait() <= 1 / (2.0 / 4)
+
+
+async def test_a_sick_disk_stops_no_uplink(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers = stage.fill(2)
+    async with stage.play() as collector:
+        await until(lambda: set(stage.heard) == set(numbers))
+        with monkeypatch.context() as sick:
+
+            def fail(*_: object) -> int:
+                raise StoreError("disk is full")
+
+            sick.setattr(stage.spool, "acknowledge", fail)
+            await stage.acknowledge(collector, *numbers)
+            await until(lambda: "disk is full" in caplog.text)
+        assert stage.spool.count_waiting() == 2
+        await stage.acknowledge(collector, *numbers)
+        await until(lambda: stage.spool.count_waiting() == 0)

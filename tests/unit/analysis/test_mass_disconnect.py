@@ -1,0 +1,217 @@
+"""Agents that vanish together: evidence where a country fell, one notice where we did."""
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from netwatch.analysis.loop import Analysis, log_results
+from netwatch.analysis.mass_disconnect import DisconnectEvidence, MassDisconnectDetector
+from netwatch.analysis.pipeline import PipelineResult
+from netwatch.app.observatory import make_pipeline
+from netwatch.config import AnalysisConfig, Config, Duration
+from netwatch.ledger.ledger import SqlLedger, ledger_url
+from netwatch.model.entity import Entity, EntityInfo
+from netwatch.model.entity_tree import EntityTree
+from netwatch.model.incident import Incident
+from netwatch.model.measurement import Vantage
+from netwatch.model.series import Bin, SeriesKey
+from netwatch.signals.presence.log import AGENTS, PresenceLog, PresenceState, Session, count_agents
+from netwatch.store.memory import MemoryStore
+
+WIDTH = timedelta(minutes=5)
+START = datetime(2026, 3, 2, tzinfo=UTC)
+DAY = timedelta(days=1)
+FALL = START + DAY + timedelta(minutes=1)
+COUNTRIES = ("XA", "XB", "XC")
+EACH = 12
+CONFIG = Config(analysis=AnalysisConfig(least_history=Duration(hours=12)))
+XA = Entity.parse("country:XA")
+MEASURED = {
+    "XA": Entity.parse("asn:64999"),
+    "XB": Entity.parse("country:XB"),
+    "XC": Entity.parse("country:XC"),
+}
+"""Whose traffic is known; no agent is in the network of the first."""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[PresenceLog]:
+    """A log of three countries' agents, who have been there for days."""
+    with PresenceLog(tmp_path / "presence.sqlite") as opened:
+        for country in COUNTRIES:
+            for number in range(EACH):
+                opened.came(stay(country, number))
+        yield opened
+
+
+def stay(country: str, number: int, broker: str = "one") -> Session:
+    vantage = Vantage(f"{country}-{number}", country, 64500 + number % 3)
+    return Session(vantage, broker, "boot", 1, 1, START)
+
+
+def lose(log: PresenceLog, *countries: str, at: datetime = FALL, masked: bool = False) -> None:
+    for country in countries:
+        for number in range(EACH):
+            moment = at + timedelta(seconds=number)
+            log.went(stay(country, number), PresenceState.LOST, at=moment, masked=masked)
+
+
+def rolls(log: PresenceLog, *, hours: int = 2) -> list[DisconnectEvidence]:
+    """Return what every interval around the fall came to."""
+    call, first = MassDisconnectDetector(log, width=WIDTH), FALL - timedelta(hours=1, minutes=1)
+    return [call(first + number * WIDTH) for number in range(hours * 12)]
+
+
+def test_a_country_that_vanishes_is_evidence_for_it_alone(log: PresenceLog) -> None:
+    log.listen(START, START + 5 * DAY)
+    lose(log, "XA")
+    found = rolls(log)
+    said = [roll for roll in found if roll.evidence]
+    assert len(said) == 1
+    assert said[0].evidence[SeriesKey(AGENTS, XA)] > 50
+    assert not any(str(key.entity) in {"country:XB", "country:XC"} for key in said[0].evidence)
+    assert not any(roll.masked or roll.notice for roll in found)
+
+
+def test_it_is_known_within_the_interval_after_the_fall(log: PresenceLog) -> None:
+    log.listen(START, START + 5 * DAY)
+    lose(log, "XA")
+    call = MassDisconnectDetector(log, width=WIDTH)
+    before = call(FALL - timedelta(minutes=6))
+    assert not before.evidence
+    assert call(FALL - timedelta(minutes=1)).evidence
+
+
+def test_all_who_vanish_at_once_are_our_fault_told_once(log: PresenceLog) -> None:
+    log.listen(START, START + 5 * DAY)
+    lose(log, *COUNTRIES)
+    found = rolls(log)
+    assert [bool(roll.notice) for roll in found].count(True) == 1
+    assert any(roll.masked for roll in found)
+    assert not any(roll.evidence for roll in found)
+
+
+def test_losses_while_we_were_deaf_say_nothing(log: PresenceLog) -> None:
+    log.listen(START, FALL - timedelta(minutes=2))
+    lose(log, "XA")
+    assert all(roll == DisconnectEvidence() for roll in rolls(log))
+
+
+def test_masked_losses_are_no_losses(log: PresenceLog) -> None:
+    log.listen(START, START + 5 * DAY)
+    lose(log, "XA", masked=True)
+    assert not any(roll.evidence for roll in rolls(log))
+
+
+def test_a_will_that_comes_late_is_counted_all_the_same(log: PresenceLog) -> None:
+    log.listen(START, START + 5 * DAY)
+    call, first = MassDisconnectDetector(log, width=WIDTH), FALL - timedelta(minutes=1)
+    at = first + timedelta(minutes=4)
+    assert not call(first).evidence
+    # A minute after the interval was judged, of a packet before its end.
+    lose(log, "XA", at=at)
+    assert call(first + WIDTH).evidence
+
+
+@pytest.mark.parametrize("lost", [("XA",), COUNTRIES], ids=["a country", "everybody"])
+@pytest.mark.parametrize("minutes", [1, 3])
+def test_a_restart_and_a_second_try_change_nothing(
+    log: PresenceLog, minutes: int, lost: tuple[str, ...]
+) -> None:
+    log.listen(START, START + 5 * DAY)
+    lose(log, *lost, at=FALL + timedelta(minutes=minutes))
+    times = [FALL - timedelta(minutes=6) + number * WIDTH for number in range(6)]
+    whole = MassDisconnectDetector(log, width=WIDTH)
+    wanted = [whole(time) for time in times]
+    assert any(roll.evidence or roll.notice for roll in wanted)
+    assert [MassDisconnectDetector(log, width=WIDTH)(time) for time in times] == wanted
+    again = MassDisconnectDetector(log, width=WIDTH)
+    assert [again(time) for time in times for _ in range(2)][1::2] == wanted
+
+
+class Observatory:
+    """Everything from the attendance log to the ledger, in memory."""
+
+    def __init__(self, folder: Path, log: PresenceLog) -> None:
+        self.log, self.store = log, MemoryStore()
+        self.ledger = SqlLedger(ledger_url(folder / "ledger.sqlite"))
+        places = [EntityInfo(Entity.parse(f"country:{code}"), code) for code in COUNTRIES]
+        places.append(EntityInfo(Entity.parse("asn:64999"), "AS64999", XA))
+        pipeline = make_pipeline(
+            CONFIG, EntityTree(places), width=WIDTH, compose=lambda _: [],
+            roll=MassDisconnectDetector(log, width=WIDTH),
+        )  # fmt: skip
+        self.analysis = Analysis(pipeline, self.store, self.ledger, width=WIDTH)
+
+    def run(self, traffic: Callable[[str, datetime], float]) -> list[PipelineResult]:
+        """Close and judge a day and some hours."""
+        time, rows = START, list[Bin]()
+        while time < START + 1.15 * DAY:
+            rows += count_agents(self.log, time, time + WIDTH)
+            rows += [
+                Bin(time, SeriesKey("traffic", MEASURED[code]),
+                    traffic(code, time) * (1000 + (time.minute * 7) % 20))
+                for code in COUNTRIES
+            ]  # fmt: skip
+            time += WIDTH
+        self.store.put_bins(rows, closed_until=time)
+        done: list[PipelineResult] = []
+        while step := self.analysis.catch_up():
+            done += step
+        return done
+
+
+def incidents(observatory: Observatory) -> list[Incident]:
+    return observatory.ledger.incidents()
+
+
+def test_the_broker_goes_with_everybody_and_only_the_operator_hears(
+    tmp_path: Path, log: PresenceLog
+) -> None:
+    log.listen(START, START + 5 * DAY)
+    lose(log, *COUNTRIES)
+    observatory = Observatory(tmp_path, log)
+    done = observatory.run(lambda _, time: 1.0)
+    assert [one.notice for one in done if one.notice] == [
+        "36 agents were lost in 3 countries at once"
+    ]
+    assert incidents(observatory) == []
+    observatory.ledger.close()
+
+
+def test_agents_and_one_other_signal_open_an_incident(tmp_path: Path, log: PresenceLog) -> None:
+    log.listen(START, START + 5 * DAY)
+    lose(log, "XA")
+    observatory = Observatory(tmp_path, log)
+    done = observatory.run(lambda code, time: 0.02 if code == "XA" and time > FALL else 1.0)
+    assert [one.notice for one in done if one.notice] == []
+    [incident] = incidents(observatory)
+    assert incident.entity == XA
+    assert incident.confirmed_at is not None
+    assert incident.confirmed_at <= FALL + timedelta(minutes=30)
+    assert dict(incident.signals) == {"agents": True, "traffic": True}
+    observatory.ledger.close()
+
+
+def test_agents_alone_are_never_sure(tmp_path: Path, log: PresenceLog) -> None:
+    log.listen(START, START + 5 * DAY)
+    lose(log, "XA")
+    observatory = Observatory(tmp_path, log)
+    observatory.run(lambda _, time: 1.0)
+    assert all(one.confirmed_at is None for one in incidents(observatory))
+    observatory.ledger.close()
+
+
+def test_the_operator_reads_the_notice_in_the_log(
+    tmp_path: Path, log: PresenceLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    log.listen(START, START + 5 * DAY)
+    lose(log, *COUNTRIES)
+    observatory = Observatory(tmp_path, log)
+    with caplog.at_level(logging.WARNING, logger="netwatch.analysis.loop"):
+        log_results(observatory.run(lambda _, time: 1.0))
+    assert [record.message for record in caplog.records if "suspect ourselves" in record.message]
+    observatory.ledger.close()

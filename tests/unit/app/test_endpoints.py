@@ -1,0 +1,79 @@
+"""Whom an agent contacts beside its targets, each told by address before it is contacted."""
+
+from pathlib import Path
+
+from netwatch.agent.enrollment_client import Enrollment
+from netwatch.agent.health.gateway import Gateway
+from netwatch.app.endpoints import list_endpoints
+from netwatch.app.transports import endpoint_addresses, endpoints
+from netwatch.app.vantage_files import membership_file
+from netwatch.config import Config, parse_config
+from netwatch.model.measurement import Target
+
+FAR, HERE = Target("far", "tcp", "192.0.2.1"), Target("here", "tcp", "127.0.0.1")
+
+
+def read(folder: Path, text: str = "") -> Config:
+    return parse_config(f'data = "{folder}"\n{text}')
+
+
+def told(config: Config, folder: Path, *targets: Target) -> list[tuple[str, str]]:
+    """Return purpose and address of all contacts of a machine with a router and a resolver."""
+    resolvers = folder / "resolv.conf"
+    resolvers.write_text("# ours\nnameserver 192.0.2.53\noptions edns0\nnameserver 2001:db8::53\n")
+    gateways = {4: Gateway("eth0", "192.0.2.254"), 6: Gateway("ppp0")}
+    found = list_endpoints(config, targets, look=lambda: gateways, resolvers=resolvers)
+    assert all(one.when for one in found)
+    return [(one.purpose, one.address) for one in found]
+
+
+def test_who_is_enrolled_is_told_every_way_mirror_canary_router_and_resolver(
+    tmp_path: Path,
+) -> None:
+    config = read(tmp_path)
+    brokers = ("mqtts://a.example", "wss://b.example")
+    enrolled = Enrollment("https://c.example", "00" * 32, "11" * 32, brokers)
+    membership_file(config).write(enrolled)
+    assert told(config, tmp_path, FAR) == [
+        ("uplink", "a.example:8883"),
+        ("uplink", "b.example:443"),
+        ("uplink", "c.example:443"),
+        ("list", "https://c.example/v1/targets"),
+        ("time", "https://c.example"),
+        ("membership", "https://c.example"),
+        ("router", "192.0.2.254"),
+        ("resolver", "192.0.2.53"),
+        ("resolver", "2001:db8::53"),
+    ]
+
+
+def test_every_host_of_every_rung_is_told_without_a_look_at_secrets(tmp_path: Path) -> None:
+    config = read(
+        tmp_path,
+        """
+        [[uplink]]
+        urls = ["mqtts://a.example", "mqtts://b.example:8884"]
+        password = "$NOT_SET_ANYWHERE"
+        [[uplink]]
+        urls = ["https://192.0.2.9/agents"]
+        """,
+    )
+    assert told(config, tmp_path, HERE) == [
+        ("uplink", "a.example:8883"),
+        ("uplink", "b.example:8884"),
+        ("uplink", "192.0.2.9:443"),
+        ("time", "https://192.0.2.9/agents"),
+        ("resolver", "192.0.2.53"),
+        ("resolver", "2001:db8::53"),
+    ]
+
+
+def test_what_stays_on_this_machine_asks_neither_router_nor_resolver(tmp_path: Path) -> None:
+    assert told(read(tmp_path), tmp_path, HERE) == [("uplink", "127.0.0.1:1883")]
+    assert not list(tmp_path.glob("broker.password")), "telling makes nothing"
+
+
+def test_what_is_told_is_what_is_used(tmp_path: Path) -> None:
+    config = read(tmp_path, '[[uplink]]\nurls = ["ws://a.example", "wss://a.example"]')
+    used = [(way.rung, way.host) for way in endpoints(config)]
+    assert list(endpoint_addresses(config)) == used

@@ -1,0 +1,41 @@
+"""How the fleet is, from who was there; nobody is named."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from netwatch.app.fleet_health import fleet_health
+from netwatch.config import Config
+from netwatch.model.measurement import Vantage
+from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog, PresenceState, Session
+from netwatch.store.influx.health import FleetHealth, fold_small_networks, render_health
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def stay(number: int, network: int) -> Session:
+    return Session(Vantage(f"agent-{number}", "XT", network), "one", "boot", 1, 1, START)
+
+
+def test_who_should_be_there_and_who_is(tmp_path: Path) -> None:
+    with PresenceLog(tmp_path / PRESENCE_FILE) as log:
+        for number in range(5):
+            log.came(stay(number, 64500 if number < 4 else 64501))
+        log.went(stay(0, 64500), PresenceState.LOST, at=START + HOUR)
+        log.went(stay(1, 64500), PresenceState.STOP, at=START + HOUR)
+    found = fleet_health(Config(data=str(tmp_path)), START + 2 * HOUR)
+    assert found == [
+        FleetHealth(START + 2 * HOUR, "64500", "unknown", 2, 3),
+        FleetHealth(START + 2 * HOUR, "64501", "unknown", 1, 1),
+    ]
+    lines = "\n".join(map(render_health, found))
+    assert "agent-" not in lines
+    assert "silent_seconds" not in lines
+    [_, folded] = fold_small_networks(found)
+    assert isinstance(folded, FleetHealth)
+    assert (folded.asn, folded.online, folded.queue) == ("withheld", 1, None)
+
+
+def test_where_nobody_was_watched_there_is_no_fleet(tmp_path: Path) -> None:
+    assert fleet_health(Config(data=str(tmp_path)), START) == []
+    assert not (tmp_path / PRESENCE_FILE).exists()

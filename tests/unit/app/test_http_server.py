@@ -1,0 +1,38 @@
+"""The HTTP service as strangers meet it."""
+
+import asyncio
+import socket
+
+from rigs import running
+from starlette.applications import Starlette
+
+from netwatch.app.http_server import serve
+
+
+async def ask(port: int) -> bytes:
+    """Return the first line that a fresh connection is answered with."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        return await reader.readline()
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_idle_strangers_take_no_more_than_their_number() -> None:
+    """Who asks beyond it is told to come again; when they go, all is as before."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    async with running(serve(Starlette(), listener, most=4)):
+        assert b" 404 " in await ask(port)
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        assert b" 503 " in await ask(port)
+        for _, writer in idle:
+            writer.close()
+            await writer.wait_closed()
+        for _ in range(200):
+            if b" 404 " in (answer := await ask(port)):
+                break
+            await asyncio.sleep(0.05)
+        assert b" 404 " in answer

@@ -1,0 +1,29 @@
+"""The collector knows the targets of its own list, as soon as that is published."""
+
+from pathlib import Path
+
+from netwatch.app.reloading_targets import ReloadingTargets
+from netwatch.app.target_list_publisher import publish_list, published_path
+from netwatch.config import Duration, parse_config
+
+OWN = '[[target]]\nid = "own"\nprobe = "tcp"\nhost = "127.0.0.1"\n'
+LISTED = '[[target]]\nid = "{name}"\nprobe = "dns"\nhost = "192.5.5.241"\n'
+
+
+def test_a_published_target_is_known_and_stays_known(tmp_path: Path) -> None:
+    config = parse_config(f'data = "{tmp_path}"\n{OWN}')
+    targets = ReloadingTargets(config)
+    assert list(targets) == ["own"]
+    file = tmp_path / "targets.toml"
+    for name in ("first", "second"):
+        file.write_text(LISTED.format(name=name) + LISTED.format(name="own"))
+        publish_list(config, file, length=Duration(days=1))
+        assert name in list(targets)
+    # What agents kept of an earlier list still comes; and what the host says of his own stands.
+    assert {name: target.host for name, target in targets.items()} == {
+        "own": "127.0.0.1",
+        "first": "192.5.5.241",
+        "second": "192.5.5.241",
+    }
+    published_path(config).write_bytes(b"garbage")
+    assert len(list(targets)) == len(targets) == 3

@@ -1,0 +1,141 @@
+"""The ways that a configuration names: their order, and one clear line for what is none."""
+
+from pathlib import Path
+
+import pytest
+
+from netwatch.app.transports import endpoints
+from netwatch.config import Config, parse_config
+from netwatch.model.errors import ConfigError
+from netwatch.protocols import Message
+from netwatch.wire.https import HttpsTransport
+from netwatch.wire.mqtt import MqttTransport
+
+WILL = Message("nw/v1/a/local/p", b"lost", retained=True)
+
+
+def read(text: str, folder: Path) -> Config:
+    return parse_config(f'data = "{folder}"\n{text}')
+
+
+def test_each_uplink_is_a_rung_and_each_of_its_addresses_a_way(tmp_path: Path) -> None:
+    config = read(
+        """
+        [[uplink]]
+        urls = ["mqtts://a.example", "mqtts://b.example:8884"]
+        password = "x"
+        [[uplink]]
+        urls = ["mqtts://a.example:443"]
+        alpn = "mqtt"
+        [[uplink]]
+        urls = ["wss://a.example"]
+        [[uplink]]
+        urls = ["https://a.example/agents"]
+        """,
+        tmp_path,
+    )
+    ways = endpoints(config)
+    assert [(way.rung, way.host) for way in ways] == [
+        ("mqtts-8883", "a.example:8883"),
+        ("mqtts-8883", "b.example:8884"),
+        ("mqtts-443", "a.example:443"),
+        ("wss-443", "a.example:443"),
+        ("https-443", "a.example:443"),
+    ]
+    kinds = [type(way.connect(WILL)) for way in ways]
+    assert kinds == [MqttTransport, MqttTransport, MqttTransport, MqttTransport, HttpsTransport]
+
+
+def test_without_uplinks_the_broker_is_the_only_way(tmp_path: Path) -> None:
+    (way,) = endpoints(read("", tmp_path))
+    assert way.rung == "mqtt-1883"
+    (way,) = endpoints(read("[broker]\nembedded = false\ntls = true\nport = 8883\n", tmp_path))
+    assert way.rung == "mqtts-8883"
+
+
+def test_what_enrollment_told_comes_before_the_broker_and_https_last(tmp_path: Path) -> None:
+    ways = endpoints(
+        read("", tmp_path), brokers=["mqtts://a.example"], url="https://a.example:8443"
+    )
+    assert [way.rung for way in ways] == ["mqtts-8883", "https-8443"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "gopher://a.example",
+        "a.example:8883",
+        "mqtts://me:secret@a.example",
+        "http://a.example",
+        "mqtt://a.example",
+        "ws://a.example",
+        "mqtt://8.8.8.8",
+        "mqtt://[64:ff9b::808:808]",
+        "ws://[not an address",
+    ],
+)
+def test_a_bad_broker_of_an_enrollment_is_skipped_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, bad: str
+) -> None:
+    ways = endpoints(
+        read("", tmp_path), brokers=[bad, "mqtts://b.example"], url="https://c.example"
+    )
+    assert [way.rung for way in ways] == ["mqtts-8883", "https-443"]
+    (line,) = caplog.messages
+    assert bad in line
+    assert line.endswith("; skipped")
+
+
+@pytest.mark.parametrize("near", ["mqtt://127.0.0.1", "mqtt://mosquitto", "ws://10.0.0.5"])
+def test_a_broker_of_ones_own_network_may_be_in_the_clear(tmp_path: Path, near: str) -> None:
+    assert len(endpoints(read("", tmp_path), brokers=[near], url="https://c.example")) == 2
+
+
+def test_an_enrollment_without_a_usable_broker_leaves_its_door(tmp_path: Path) -> None:
+    (way,) = endpoints(read("", tmp_path), brokers=["x://y"], url="https://c.example")
+    assert way.host == "c.example:443"
+
+
+def test_only_a_link_with_a_will_takes_up_the_session(tmp_path: Path) -> None:
+    """Whoever looks whether a broker answers must not throw the running agent out."""
+    (way,) = endpoints(read('[[uplink]]\nurls = ["mqtts://a.example"]\npassword = "x"', tmp_path))
+    guest, agent = way.connect(None), way.connect(WILL)
+    assert isinstance(guest, MqttTransport)
+    assert isinstance(agent, MqttTransport)
+    assert guest._session is None
+    assert agent._session is not None
+    assert agent._session.client == "local"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("a.example:8883", "no scheme://host:port"),
+        ("ftp://a.example", "no scheme://host:port"),
+        ("mqtts://", "no scheme://host:port"),
+        ("mqtts://a.example:99999", "no scheme://host:port"),
+        ("mqtts://me:secret@a.example", "no scheme://host:port"),
+        ("http://a.example", "in the clear"),
+    ],
+)
+def test_an_address_that_is_none_is_one_line(tmp_path: Path, url: str, told: str) -> None:
+    config = read(f'[[uplink]]\nurls = ["{url}"]\npassword = "x"', tmp_path)
+    with pytest.raises(ConfigError, match=told) as caught:
+        endpoints(config)
+    assert str(caught.value).startswith("uplink[0].urls: ")
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_bad_file_of_authorities_is_one_line(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "authority.pem"
+    if content is not None:
+        path.write_text(content)
+    text = f'[[uplink]]\nurls = ["mqtts://a.example"]\nauthority = "{path}"\npassword = "x"'
+    with pytest.raises(ConfigError, match=r"uplink\[0\]\.authority: .*authority\.pem: ") as caught:
+        endpoints(read(text, tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_uplink_without_addresses_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"uplink\[0\]\.urls"):
+        read("[[uplink]]\nurls = []", tmp_path)

@@ -1,0 +1,62 @@
+"""What a vantage keeps on its machine is its host's alone, whatever the umask says."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from stat import S_IMODE
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from netwatch.agent.enrollment_client import Enrollment
+from netwatch.agent.target_list import TargetList, sign_targets
+from netwatch.app.broker import broker_password
+from netwatch.app.targets import open_target_list_store
+from netwatch.app.vantage import open_spool
+from netwatch.app.vantage_files import files_of, membership_file, open_consent
+from netwatch.config import parse_config
+from netwatch.model.measurement import Measurement
+from netwatch.wire.signing import Signer
+
+NOW = datetime(2026, 1, 8, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _careless() -> Iterator[None]:
+    """Whoever runs this lets everybody read what he writes."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return S_IMODE(path.stat().st_mode)
+
+
+def test_folder_and_files_are_for_nobody_else(tmp_path: Path) -> None:
+    config = parse_config(f'data = "{tmp_path / "data"}"')
+    open_consent(config).grant(NOW)
+    membership_file(config).write(Enrollment("https://a.example", "00" * 32, "11" * 32))
+    signer = Signer(Ed25519PrivateKey.generate())
+    listed = TargetList(1, NOW.replace(year=2027))
+    open_target_list_store(config, key=signer.public).offer(sign_targets(listed, signer), NOW)
+    with open_spool(config) as spool:
+        spool.append([Measurement("one", "tcp", NOW, None, "", alive=True, seconds=0.1)])
+        modes = {path.name: mode(path) for path in files_of(config)}
+    assert mode(tmp_path / "data") == 0o700
+    assert set(modes) == {
+        "agent-local.key",
+        "consent-local.json",
+        "observatory-local.json",
+        "spool-local.sqlite",
+        "spool-local.sqlite-shm",
+        "spool-local.sqlite-wal",
+        "targets-local",
+    }
+    assert set(modes.values()) == {0o600}
+
+
+def test_the_observatorys_folder_is_too(tmp_path: Path) -> None:
+    broker_password(parse_config(f'data = "{tmp_path / "data"}"'))
+    assert mode(tmp_path / "data") == 0o700

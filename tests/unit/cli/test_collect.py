@@ -1,0 +1,126 @@
+"""Batches that travel in files: from a spool, to a collector, and its receipts back."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from netwatch.app.vantage import open_spool
+from netwatch.cli.main import run
+from netwatch.config import read_config
+from netwatch.model.measurement import Measurement
+from netwatch.wire.ack import Ack, pack_ack
+from netwatch.wire.export import write_receipts
+from netwatch.wire.signing import ACKNOWLEDGEMENT, Signer
+
+Call = Callable[..., tuple[int, str, str]]
+START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
+CONFIG = """
+data = "{}"
+[vantage]
+id = "far"
+country = "XX"
+asn = 64500
+[[target]]
+id = "one"
+probe = "tcp"
+host = "127.0.0.1"
+port = 9
+"""
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
+    """Run the command line in a folder with `far.toml` (an agent) and `netwatch.toml`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("far", "netwatch"):
+        (tmp_path / f"{name}.toml").write_text(CONFIG.format(tmp_path / f"{name}-data"))
+
+    def run_it(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["netwatch", *words])
+        code = 0
+        try:
+            run()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        return code, *capsys.readouterr()
+
+    return run_it
+
+
+def fill_spool(count: int) -> None:
+    with open_spool(read_config(Path("far.toml"))) as spool:
+        for number in range(count):
+            time = START + timedelta(seconds=number)
+            spool.append([Measurement("one", "tcp", time, None, "", alive=True, seconds=0.1)])
+            spool.seal()
+
+
+def waiting() -> int:
+    with open_spool(read_config(Path("far.toml"))) as spool:
+        return spool.count_waiting()
+
+
+def test_a_file_goes_there_and_its_receipts_come_back(call: Call) -> None:
+    fill_spool(120)
+    assert call("agent", "export", "stick.nwx", "-c", "far.toml")[0] == 0
+    code, said, complaint = call("collect", "import", "stick.nwx", "--receipts", "back")
+    assert (code, complaint) == (0, "")
+    assert said == "120 batches with 120 measurements kept, 0 were here already\n"
+    fill_spool(1)
+    code, said, _ = call("agent", "import-receipts", "back", "-c", "far.toml", "--json")
+    assert code == 0
+    told = {"forgotten": 120, "refused": 0, "foreign": 0, "problem": ""}
+    assert json.loads(said) == told
+    assert waiting() == 1
+    assert json.loads(call("collect", "import", "stick.nwx", "--json")[1])["known_batches"] == 120
+
+
+def test_bad_files_are_one_line_each_and_cost_nothing_else(call: Call, tmp_path: Path) -> None:
+    fill_spool(3)
+    call("agent", "export", "good.nwx", "-c", "far.toml")
+    whole = (tmp_path / "good.nwx").read_bytes()
+    (tmp_path / "cut.nwx").write_bytes(whole[:-1])
+    (tmp_path / "text.nwx").write_text("hello")
+    code, said, complaint = call("collect", "import", "text.nwx", "cut.nwx", "no.nwx", "good.nwx")
+    assert code == 2
+    assert said == "3 batches with 3 measurements kept, 2 were here already\n"
+    lines = complaint.splitlines()
+    assert [line.split(":")[1].strip() for line in lines] == ["text.nwx", "cut.nwx", "no.nwx"]
+    assert all(line.startswith("netwatch: ") for line in lines)
+
+
+@pytest.mark.parametrize("harm", ["unsigned", "foreign key", "text"])
+def test_false_receipts_delete_nothing(call: Call, tmp_path: Path, harm: str) -> None:
+    fill_spool(2)
+    call("agent", "export", "stick.nwx", "-c", "far.toml")
+    call("collect", "import", "stick.nwx", "--receipts", "back")
+    if harm == "foreign key":
+        call("agent", "import-receipts", "back", "-c", "far.toml")
+        fill_spool(2)
+    plain = pack_ack(Ack("far", ((0, 2**52),)))
+    forger = Signer(Ed25519PrivateKey.generate())
+    signed = forger.sign(plain, ACKNOWLEDGEMENT)
+    write_receipts(tmp_path / "false", [signed if harm == "foreign key" else plain])
+    if harm == "text":
+        (tmp_path / "false").write_text("netwatch export 1\n")
+    code, _, complaint = call("agent", "import-receipts", "false", "-c", "far.toml")
+    assert code == 2
+    assert complaint.startswith("netwatch: false: ")
+    assert waiting() == 2
+
+
+def test_receipts_for_another_agent_change_nothing(call: Call, tmp_path: Path) -> None:
+    fill_spool(2)
+    signer = Signer(Ed25519PrivateKey.generate())
+    plain = pack_ack(Ack("near", ((0, 2**52),)))
+    write_receipts(tmp_path / "back", [signer.sign(plain, ACKNOWLEDGEMENT)])
+    code, said, _ = call("agent", "import-receipts", "back", "-c", "far.toml", "--json")
+    assert (code, json.loads(said)["foreign"], waiting()) == (0, 1, 2)

@@ -1,0 +1,55 @@
+"""The one command that stays in memory is read by hand, and only where it is plain."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from netwatch.cli.entrypoint import config_of
+
+
+@pytest.mark.parametrize(
+    ("words", "config"),
+    [
+        ("agent run", "netwatch.toml"),
+        ("-v agent run", "netwatch.toml"),
+        ("agent run -c a.toml", "a.toml"),
+        ("--verbose agent run --config a.toml", "a.toml"),
+        ("agent run --config=a.toml", None),
+        ("agent run --help", None),
+        ("agent run -c --help", None),
+        ("agent run a.toml", None),
+        ("agent once", None),
+        ("agent", None),
+        ("", None),
+        ("--version", None),
+    ],
+)
+def test_what_is_plain_is_read_and_nothing_else(words: str, config: str | None) -> None:
+    assert config_of(words.split()) == (config and Path(config))
+
+
+def test_a_wrong_configuration_is_one_line_either_way(tmp_path: Path) -> None:
+    path = tmp_path / "netwatch.toml"
+    path.write_text("[agent]\nperiot = 3\n")
+    command = [sys.executable, "-m", "netwatch", "agent", "run"]
+    told = [
+        subprocess.run([*command, *words], check=False, capture_output=True, text=True)
+        for words in (["-c", str(path)], [f"--config={path}"])
+    ]
+    assert [one.returncode for one in told] == [2, 2]
+    assert told[0].stderr == told[1].stderr
+    assert told[0].stderr.count("\n") == 1
+    assert "periot" in told[0].stderr
+
+
+def test_a_vantage_loads_nothing_that_reads_commands() -> None:
+    program = (
+        "import sys, netwatch.cli.entrypoint, netwatch.app.vantage, netwatch.app.run;"
+        "print(sorted({'typer', 'rich', 'pydantic', 'numpy', 'click'} & set(sys.modules)))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert told.stdout == "[]\n"

@@ -1,0 +1,315 @@
+"""Enrollment from end to end, both sides real; only the wire between them is a function."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from netwatch.agent.enrollment_client import Enrollment, change_key, enroll, erase
+from netwatch.agent.identity import Identity
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.bin_closer import BinCloser
+from netwatch.collector.counters import Counters
+from netwatch.collector.enrollment_service import EnrollmentGrant, EnrollmentService
+from netwatch.collector.ingest import Ingest
+from netwatch.collector.registry import InvitationScope, Registry
+from netwatch.model.errors import InputError
+from netwatch.model.measurement import Batch, Measurement, Vantage
+from netwatch.protocols import Message
+from netwatch.store.memory import MemoryStore
+from netwatch.wire.batch_codec import pack_batch
+from netwatch.wire.enrollment import (
+    ENROLLMENT_PATH,
+    ERASURE_PATH,
+    Answer,
+    Invitation,
+    Request,
+    pack,
+)
+from netwatch.wire.sealed_box import open_sealed, seal
+from netwatch.wire.signing import BATCH, ENROLLED, ENROLLMENT
+from netwatch.wire.topics import batch_topic
+
+NOW = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
+WIDTH = timedelta(minutes=5)
+ANYBODY = InvitationScope()
+URL = "https://netwatch.example"
+Send = Callable[[str, bytes | None, int], Awaitable[bytes]]
+
+
+def identity() -> Identity:
+    return Identity(Ed25519PrivateKey.generate())
+
+
+class Office:
+    """A collector with its key, and a clock that is set by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self.file = folder / "inbox.sqlite"
+        self.now = NOW
+        self.key = identity()
+        self.lists = identity()
+        self.inbox = BatchLog(self.file)
+        self.tally = Counters()
+        self.intake = Ingest(self.inbox, clock=lambda: self.now, tally=self.tally)
+        store = MemoryStore()
+        self.closer = BinCloser(self.inbox, store, targets={}, width=WIDTH, tally=self.tally)
+        self.desk = EnrollmentService(
+            lambda: Registry(self.file),
+            self.inbox.erase,
+            signer=self.key.signer,
+            offer=EnrollmentGrant(self.lists.signer.public, ("mqtts://broker.example:8883",)),
+            clock=lambda: self.now,
+        )
+        self.seen: list[bytes] = []
+
+    def invite(self, bounds: InvitationScope = ANYBODY, hours: float = 24) -> Invitation:
+        invitation = Invitation(secrets.token_bytes(16), self.key.signer.public, URL)
+        with Registry(self.file) as registry:
+            registry.invite(invitation.digest, bounds, now=self.now, length=timedelta(hours=hours))
+        return invitation
+
+    async def send(self, url: str, body: bytes | None, limit: int) -> bytes:
+        assert body is not None
+        self.seen.append(body)
+        path = url.removeprefix(URL)
+        if path == ENROLLMENT_PATH:
+            return self.desk.enroll(body)
+        return self.desk.erase(body) if path == ERASURE_PATH else self.desk.change_key(body)
+
+    async def enroll(
+        self, invitation: Invitation, who: Identity, send: Send | None = None, **change: object
+    ) -> Enrollment:
+        said = {
+            "secret": invitation.secret, "collector": invitation.key, "name": "a1",
+            "country": "XX", "network": 64501, "region": "", "consent": 1, "software": "0.1",
+        }  # fmt: skip
+        request = Request(**(said | change))
+        return await enroll(invitation, request, who, send=send or self.send)
+
+    def agents(self) -> dict[str, str]:
+        with Registry(self.file) as registry:
+            return {one.name: one.state for one in registry.agents(self.now)}
+
+    def take(
+        self, who: Identity, sequence: int, *, name: str = "a1", asn: int = 64501
+    ) -> tuple[list[int], list[str]]:
+        time = self.now - timedelta(minutes=1)
+        row = Measurement("one", "tcp", time, None, "", alive=True, seconds=0.01)
+        plain = pack_batch(Batch(Vantage(name, "XX", asn), sequence, (row,)))
+        message = Message(batch_topic(name), who.signer.sign(plain, BATCH))
+        kept, refused = [], []
+        for answer in self.intake.take([message], self.closer):
+            kept += [low for low, _ in answer.kept]
+            refused += [reason for _, reason in answer.refused]
+        return kept, refused
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(tmp_path)
+
+
+async def test_a_token_enrolls_one_agent_and_tells_it_what_it_needs(office: Office) -> None:
+    ours = identity()
+    invitation = office.invite()
+    told = await office.enroll(invitation, ours)
+    assert told == Enrollment(
+        URL,
+        office.key.signer.public.hex(),
+        office.lists.signer.public.hex(),
+        ("mqtts://broker.example:8883",),
+    )
+    assert office.agents() == {"a1": "enrolled"}
+    assert office.take(ours, 1) == ([1], [])
+    assert office.take(identity(), 2) == ([], [])  # nobody else speaks under its name
+
+
+async def test_only_a_hash_of_the_secret_is_kept_and_none_is_seen_on_the_way(
+    office: Office,
+) -> None:
+    invitation = office.invite()
+    await office.enroll(invitation, identity(), country="IR")
+    office.inbox.close()
+    kept = b"".join(path.read_bytes() for path in office.file.parent.iterdir())
+    assert invitation.secret not in kept
+    assert invitation.secret not in b"".join(office.seen)
+    assert b"IR" not in b"".join(office.seen)[:40]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "change", "reason"),
+    [
+        (InvitationScope("IR"), {}, "for an agent in IR"),
+        (InvitationScope("", 64502), {}, "for an agent in any country, AS64502"),
+        (InvitationScope(replaces="a2"), {}, "for the agent 'a2'"),
+    ],
+)
+async def test_a_token_is_good_for_what_it_was_made_for(
+    office: Office, bounds: InvitationScope, change: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(InputError, match=f"the observatory says: .*{reason}"):
+        await office.enroll(office.invite(bounds), identity(), **change)
+    assert office.agents() == {}
+
+
+async def test_used_expired_and_forged_tokens_are_refused_in_one_line(office: Office) -> None:
+    used, old = office.invite(), office.invite()
+    await office.enroll(used, identity())
+    forged = Invitation(secrets.token_bytes(16), office.key.signer.public, URL)
+    office.now += timedelta(hours=25)
+    for token, reason in [(used, "used already"), (old, "expired on 2026-01-09 16:30 UTC"),
+                          (forged, "not known here")]:  # fmt: skip
+        with pytest.raises(InputError, match=reason) as caught:
+            await office.enroll(token, identity(), name="a9")
+        assert "\n" not in str(caught.value)
+    assert office.agents() == {"a1": "enrolled"}
+
+
+async def test_an_answer_that_was_lost_can_be_asked_for_again(office: Office) -> None:
+    ours, token = identity(), office.invite()
+    first = await office.enroll(token, ours)
+    office.now += timedelta(days=2)
+    assert await office.enroll(token, ours) == first
+
+
+async def test_a_taken_name_is_not_given_away(office: Office) -> None:
+    ours = identity()
+    assert office.take(ours, 1) == ([1], [])  # open, never enrolled
+    assert office.agents() == {"a1": "open"}
+    with pytest.raises(InputError, match="the name 'a1' is taken"):
+        await office.enroll(office.invite(), identity())
+    await office.enroll(office.invite(), ours)
+    assert office.agents() == {"a1": "enrolled"}
+
+
+async def test_a_lost_key_is_retired_by_a_token_that_replaces_it(office: Office) -> None:
+    lost, new = identity(), identity()
+    await office.enroll(office.invite(), lost)
+    await office.enroll(office.invite(InvitationScope(replaces="a1")), new)
+    assert office.take(new, 1) == ([1], [])
+    assert office.take(lost, 2) == ([], [])
+
+
+async def test_a_key_changes_by_the_old_keys_word_alone(office: Office) -> None:
+    old, new = identity(), identity()
+    told = await office.enroll(office.invite(), old)
+    with pytest.raises(InputError, match="not signed with the key that is known"):
+        await change_key(told, "a1", old=identity(), new=new, send=office.send)
+    await change_key(told, "a1", old=old, new=new, send=office.send)
+    await change_key(told, "a1", old=old, new=new, send=office.send)  # its answer was lost
+    assert office.take(new, 1) == ([1], [])
+    assert office.take(old, 2) == ([2], [])  # it waited in the spool
+    office.now += timedelta(days=2)
+    assert office.take(old, 3) == ([], [])  # but it speaks no more
+    assert office.take(new, 4) == ([4], [])
+
+
+async def test_who_tells_another_place_is_set_aside(office: Office) -> None:
+    ours = identity()
+    await office.enroll(office.invite(), ours)
+    assert office.take(ours, 1, asn=64999) == ([1], [])
+    assert office.tally.counts["aside"] == 1
+    await office.enroll(office.invite(), ours, network=64999)  # it moved, and says so
+    assert office.take(ours, 2, asn=64999) == ([2], [])
+    assert office.tally.counts["aside"] == 1
+
+
+async def test_a_retired_agent_is_told_so(office: Office) -> None:
+    ours = identity()
+    await office.enroll(office.invite(), ours)
+    with Registry(office.file) as registry:
+        registry.retire("a1", now=office.now)
+        with pytest.raises(InputError, match="no agent has that name"):
+            registry.retire("nobody", now=office.now)
+    assert office.agents() == {"a1": "retired"}
+    assert office.take(ours, 1) == ([], ["retired"])
+
+
+async def test_an_agent_can_have_itself_forgotten(office: Office) -> None:
+    ours = identity()
+    told = await office.enroll(office.invite(), ours)
+    office.take(ours, 1)
+    with pytest.raises(InputError, match="not signed with the key that is known"):
+        await erase(told, "a1", identity(), send=office.send)
+    assert office.inbox.count_batches() == 1
+    await erase(told, "a1", ours, send=office.send)
+    assert office.inbox.count_batches() == 0
+    assert office.agents() == {}
+    await erase(told, "a1", ours, send=office.send)  # its answer was lost
+
+
+async def test_a_man_in_the_middle_is_refused_and_learns_nothing(office: Office) -> None:
+    """He has another key: he cannot read what is asked, nor answer it."""
+    middle, token = Office(office.file.parent / "middle"), office.invite()
+    sent: list[bytes] = []
+
+    async def own_answer(url: str, body: bytes | None, limit: int) -> bytes:
+        sent.append(body or b"")
+        return middle.key.signer.sign(b"welcome", ENROLLED)
+
+    with pytest.raises(InputError, match="not from whom we asked"):
+        await office.enroll(token, identity(), own_answer)
+    with pytest.raises(InputError):
+        middle.desk.enroll(sent[0])
+    assert token.secret not in sent[0]
+
+
+async def test_an_answer_to_somebody_else_is_refused(office: Office) -> None:
+    first = await _recorded(office, office.invite(), "a1")
+
+    async def replay(url: str, body: bytes | None, limit: int) -> bytes:
+        return first
+
+    with pytest.raises(InputError, match="not from whom we asked"):
+        await office.enroll(office.invite(), identity(), replay, name="a2")
+
+
+@pytest.mark.parametrize("wrong", ["signer", "request"])
+async def test_an_answer_is_signed_and_for_this_request(office: Office, wrong: str) -> None:
+    """Even whoever could read the request cannot answer it with other keys, or an old answer."""
+
+    async def forge(url: str, body: bytes | None, limit: int) -> bytes:
+        _, reply = open_sealed(body or b"", office.key.signer)
+        asked = b"\0" * 32 if wrong == "request" else sha256(body or b"").digest()
+        signer = identity().signer if wrong == "signer" else office.key.signer
+        answer = Answer("", "a1", office.lists.signer.public, (), asked)
+        return reply.close(signer.sign(pack(answer), ENROLLED))
+
+    with pytest.raises(InputError, match="not from whom we asked"):
+        await office.enroll(office.invite(), identity(), forge)
+
+
+async def _recorded(office: Office, token: Invitation, name: str) -> bytes:
+    answers = []
+
+    async def record(url: str, body: bytes | None, limit: int) -> bytes:
+        answers.append(await office.send(url, body, limit))
+        return answers[0]
+
+    await office.enroll(token, identity(), record, name=name)
+    return answers[0]
+
+
+def test_what_is_no_request_is_no_request(office: Office) -> None:
+    ours, token = identity(), office.invite()
+    said = (token.secret, token.key, "a1", "XX", 64501, "", 1, "0.1")
+    elsewhere = Request(said[0], identity().signer.public, *said[2:])
+    messages = [
+        b"", b"x" * 100, b"x" * 10_000,
+        seal(b"", token.key)[0],
+        seal(pack(Request(*said)), token.key)[0],  # nobody signed it
+        seal(ours.signer.sign(pack(Request(*said)), BATCH), token.key)[0],  # for another purpose
+        seal(ours.signer.sign(pack(elsewhere), ENROLLMENT), token.key)[0],  # for another collector
+        seal(ours.signer.sign(b"\xc0", ENROLLMENT), token.key)[0],
+    ]  # fmt: skip
+    for message in messages:
+        for door in (office.desk.enroll, office.desk.change_key, office.desk.erase):
+            with pytest.raises(InputError):
+                door(message)
+    assert office.agents() == {}

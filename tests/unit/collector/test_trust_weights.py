@@ -1,0 +1,163 @@
+"""Newcomers are believed little, crowds of them not at all, and a swarm moves no level."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.bin_closer import BinCloser
+from netwatch.collector.counters import Counters
+from netwatch.collector.ingest import Ingest
+from netwatch.collector.registry import Registry
+from netwatch.collector.trust_weights import FirstSeen, trust_weights
+from netwatch.model.entity import Entity
+from netwatch.model.measurement import Batch, Measurement, Target, Vantage
+from netwatch.protocols import Message
+from netwatch.store.memory import MemoryStore
+from netwatch.wire.batch_codec import pack_batch
+from netwatch.wire.signing import BATCH, Signer
+from netwatch.wire.topics import batch_topic
+
+START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
+DAY = timedelta(days=1)
+WIDTH = timedelta(minutes=5)
+COUNTRY = Entity.parse("country:XX")
+BOOK = {
+    f"t{number}": Target(f"t{number}", "tcp", "192.0.2.1", asn=64600 + number % 5, country="XX")
+    for number in range(20)
+} | {f"c{number}": Target(f"c{number}", "tcp", "192.0.2.1", group="control") for number in range(4)}
+
+
+def crowd(count: int, at: datetime, country: str = "XX") -> list[FirstSeen]:
+    return [FirstSeen(f"{country}{at}{number}", country, at) for number in range(count)]
+
+
+def test_a_newcomer_is_believed_little_and_ever_more() -> None:
+    one = [FirstSeen("a1", "XX", START)]
+    weights = [trust_weights(one, START + days * DAY)["a1", "XX"] for days in (-1, 0, 7, 14, 400)]
+    assert weights == pytest.approx([0.2, 0.2, 0.6, 1, 1])
+    assert trust_weights([FirstSeen("a1", "XX", START, vetted=True)], START) == {("a1", "XX"): 1}
+
+
+def test_who_never_enrolled_is_believed_as_far_as_the_operator_says() -> None:
+    arrivals = [FirstSeen("open", "XX", START), FirstSeen("in", "XX", START, enrolled=True)]
+    weights = trust_weights(arrivals, START + 20 * DAY, open_weight=0.5)
+    assert weights == {("open", "XX"): 0.5, ("in", "XX"): 1}
+    assert trust_weights(arrivals, START, open_weight=0)["open", "XX"] == 0
+
+
+def test_a_crowd_counts_for_nothing_and_who_was_there_is_not_touched() -> None:
+    arrivals = [*crowd(5, START - 30 * DAY), *crowd(100, START)]
+    weights = trust_weights(arrivals, START + DAY)
+    assert sorted(weights.values()) == pytest.approx([0.0] * 100 + [1.0] * 5)
+    later = trust_weights(arrivals, START + 14 * DAY)
+    assert min(later.values()) == pytest.approx(0.2)
+    assert min(trust_weights(arrivals, START + 28 * DAY).values()) == 1
+
+
+def test_a_crowd_that_comes_one_by_one_within_a_day_is_one() -> None:
+    slowly = [
+        FirstSeen(f"f{number}", "XX", START + number * timedelta(minutes=10))
+        for number in range(100)
+    ]
+    weights = trust_weights([*crowd(5, START - 30 * DAY), *slowly], START + DAY)
+    assert sum(weight == 0 for weight in weights.values()) == 100
+
+
+def test_the_first_of_a_country_and_a_few_more_are_no_crowd() -> None:
+    assert 0 not in trust_weights(crowd(100, START), START).values()
+    assert 0 not in trust_weights([*crowd(5, START - 30 * DAY), *crowd(8, START)], START).values()
+
+
+def test_what_is_usual_somewhere_is_no_crowd_there() -> None:
+    steady = [one for day in range(30) for one in crowd(10, START - day * DAY)]
+    today = crowd(15, START + timedelta(hours=1))
+    assert 0 not in trust_weights([*steady, *today], START + DAY).values()
+    assert (
+        0 in trust_weights([*steady, *crowd(40, START + timedelta(hours=1))], START + DAY).values()
+    )
+
+
+def test_a_crowd_in_one_country_is_none_in_another() -> None:
+    arrivals = [*crowd(5, START - 30 * DAY, "YY"), *crowd(100, START), *crowd(5, START - 9 * DAY)]
+    weights = trust_weights(arrivals, START)
+    assert {country for (_, country), weight in weights.items() if not weight} == {"XX"}
+
+
+class Fleet:
+    """Honest agents that were there, and a swarm that comes; one clock for all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = START
+        self.signers: dict[str, Signer] = {}
+        self.inbox = BatchLog(folder / "inbox.sqlite")
+        self.tally, self.store = Counters(), MemoryStore()
+        self.intake = Ingest(self.inbox, clock=lambda: self.now, tally=self.tally)
+        self.closer = BinCloser(self.inbox, self.store, targets=BOOK, width=WIDTH, tally=self.tally)
+
+    def send(self, name: str, asn: int, *, alive: float) -> None:
+        """Send one measurement of every target, of which a share answers; controls all do."""
+        time = self.now - timedelta(minutes=1)
+        rows = []
+        for number, target in enumerate(BOOK):
+            fine = target.startswith("c") or number / 20 < alive
+            word, scope = (None, "") if fine else ("generic_timeout_error", "timeout")
+            rows.append(Measurement(target, "tcp", time, word, scope, alive=fine, seconds=0.1))
+        signer = self.signers.setdefault(name, Signer(Ed25519PrivateKey.generate()))
+        sequence = int(self.now.timestamp())
+        plain = pack_batch(Batch(Vantage(name, "XX", asn), sequence, tuple(rows)))
+        message = Message(batch_topic(name), signer.sign(plain, BATCH))
+        (answer,) = self.intake.take([message], self.closer)
+        assert answer.kept
+
+    def level(self) -> float:
+        """Close what there is and return what of the country answers, in percent."""
+        self.closer.close(self.now)
+        found = [
+            one
+            for one in self.store.read_bins(self.now - WIDTH, self.now)
+            if one.series.entity == COUNTRY and one.series.signal == "reachability"
+        ]
+        assert len(found) == 1
+        assert found[0].total
+        return 100 * found[0].value / found[0].total
+
+
+@pytest.mark.parametrize("honest", [2, 4, 12])
+@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("asn", [64999, 64500], ids=["own network", "an honest network"])
+def test_a_forged_swarm_moves_a_countrys_level_by_less_than_two_points(
+    tmp_path: Path, honest: int, share: float, asn: int
+) -> None:
+    fleet = Fleet(tmp_path)
+    for day in range(2):
+        fleet.now = START + 8 * day * DAY
+        for number in range(honest):
+            fleet.send(f"h{number}", 64500 + number // 2, alive=0.95)
+    before = fleet.level()
+    fleet.now += WIDTH
+    for number in range(honest):
+        fleet.send(f"h{number}", 64500 + number // 2, alive=0.95)
+    for number in range(100):
+        fleet.send(f"f{number}", asn, alive=share)
+    assert abs(fleet.level() - before) < 2
+    assert fleet.tally.counts["newcomers"] == 1  # and the operator is told
+
+
+def test_a_crowd_that_somebody_looked_at_counts(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path)
+    fleet.send("h0", 64500, alive=1)
+    fleet.now += 3 * DAY
+    for number in range(20):
+        fleet.send(f"f{number}", 64501, alive=1)
+    weights = trust_weights(fleet.inbox.arrivals(), fleet.now)
+    assert weights["f3", "XX"] == 0
+    fleet.inbox.count_again("f3", width=WIDTH)
+    weights = trust_weights(fleet.inbox.arrivals(), fleet.now)
+    assert (weights["f3", "XX"], weights["f4", "XX"]) == (1, 0)
+    with Registry(tmp_path / "inbox.sqlite") as registry:
+        listed = {one.name: one.weight for one in registry.agents(fleet.now)}
+    assert (listed["f3"], listed["f4"]) == (1, 0)
+    assert 0.2 < listed["h0"] < 1

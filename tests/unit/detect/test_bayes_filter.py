@@ -1,0 +1,155 @@
+"""The Bayes filter: time is continuous, evidence moves belief, silence does not."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netwatch.detect.bayes_filter import (
+    DEPTHS,
+    IS_ORDINARY,
+    binomial_log_likelihood,
+    count_log_likelihood,
+    loss_depth,
+    multiply_rows,
+    normal_probability,
+    ratio_log_likelihood,
+    start_posterior,
+    transition_matrix,
+    update_posterior,
+)
+
+WIDTHS = [timedelta(seconds=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=1)]
+ONE = np.array([1.0])
+
+
+@pytest.mark.parametrize("width", WIDTHS, ids=str)
+def test_every_row_of_the_matrix_is_a_distribution(width: timedelta) -> None:
+    matrix = transition_matrix(width)
+    assert matrix.shape == (len(DEPTHS), len(DEPTHS))
+    assert (matrix >= 0).all()
+    np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-12)
+
+
+def test_one_minute_is_sixty_seconds() -> None:
+    minute = transition_matrix(timedelta(minutes=1))
+    seconds = np.linalg.matrix_power(transition_matrix(timedelta(seconds=1)), 60)
+    np.testing.assert_allclose(minute, seconds, rtol=1e-6, atol=1e-12)
+
+
+def test_an_hour_is_twelve_times_five_minutes() -> None:
+    hour = transition_matrix(timedelta(hours=1))
+    parts = np.linalg.matrix_power(transition_matrix(timedelta(minutes=5)), 12)
+    np.testing.assert_allclose(hour, parts, rtol=1e-6, atol=1e-12)
+
+
+def test_losses_begin_once_a_month_and_last_some_hours() -> None:
+    hour = transition_matrix(timedelta(hours=1))
+    lost = hour[IS_ORDINARY][:, ~IS_ORDINARY].sum(axis=1)
+    np.testing.assert_allclose(lost, 1 / (28 * 24), rtol=0.15)
+    back = hour[~IS_ORDINARY][:, IS_ORDINARY].sum(axis=1)
+    assert (back > 0.14).all()
+    assert (back < 0.18).all()
+
+
+def test_a_new_series_is_thought_ordinary() -> None:
+    belief = start_posterior(3)
+    np.testing.assert_allclose(belief.sum(axis=1), 1)
+    assert (normal_probability(belief) > 0.99).all()
+
+
+def test_silence_says_nothing_that_time_does_not() -> None:
+    belief, matrix = start_posterior(1), transition_matrix(timedelta(minutes=5))
+    silent = update_posterior(belief, matrix, np.zeros((1, len(DEPTHS))))
+    # Beliefs are kept in single precision: a third of the memory of many series.
+    np.testing.assert_allclose(silent, belief @ matrix, rtol=1e-6)
+
+
+@pytest.mark.parametrize("depth", [0.03, 0.28, 0.56])
+def test_evidence_of_a_depth_is_best_at_that_depth(depth: float) -> None:
+    found = ratio_log_likelihood(np.array([depth]), ONE * 0.05, ONE * 4)[0]
+    assert DEPTHS[found.argmax()] == depth
+    shares = binomial_log_likelihood(np.array([0.8 * depth]), ONE * 200, ONE * 0.8)[0]
+    assert DEPTHS[shares.argmax()] == depth
+
+
+def test_one_wild_answer_of_one_trial_says_little() -> None:
+    matrix = transition_matrix(timedelta(minutes=5))
+    belief = update_posterior(
+        start_posterior(1), matrix, binomial_log_likelihood(ONE * 0, ONE, ONE * 0.9)
+    )
+    assert normal_probability(belief)[0] > 0.9
+
+
+def test_silent_trials_add_up_to_certainty_and_answers_take_it_back() -> None:
+    matrix = transition_matrix(timedelta(minutes=5))
+    belief = start_posterior(1)
+    for _ in range(6):
+        belief = update_posterior(
+            belief, matrix, binomial_log_likelihood(ONE * 0, ONE * 10, ONE * 0.9)
+        )
+    assert normal_probability(belief)[0] < 0.001
+    for _ in range(6):
+        belief = update_posterior(
+            belief, matrix, binomial_log_likelihood(ONE * 0.9, ONE * 10, ONE * 0.9)
+        )
+    assert normal_probability(belief)[0] > 0.99
+
+
+@given(
+    st.lists(st.floats(0, 50), min_size=1, max_size=20),
+    st.floats(0.02, 3),
+    st.sampled_from(WIDTHS),
+)
+def test_belief_stays_a_distribution_whatever_comes(
+    ratios: list[float], spread: float, width: timedelta
+) -> None:
+    belief, matrix = start_posterior(1), transition_matrix(width)
+    for ratio in ratios:
+        evidence = ratio_log_likelihood(ONE * ratio, ONE * spread, ONE * 4)
+        belief = update_posterior(belief, matrix, evidence)
+        assert np.isfinite(belief).all()
+        assert (belief > 0).all()
+        np.testing.assert_allclose(belief.sum(), 1, rtol=1e-6)
+
+
+def test_an_empty_bin_says_more_of_small_counts_than_a_bell_curve_would() -> None:
+    """Six are expected: none at all is e^-6 likely if all is well, and certain if all is cut."""
+    found = count_log_likelihood(np.zeros(1), ONE * 6)[0]
+    whole, cut = np.flatnonzero(DEPTHS == 1)[0], 0
+    assert found[cut] - found[whole] == pytest.approx(6, abs=0.2)
+    bell = ratio_log_likelihood(np.zeros(1), ONE / np.sqrt(6), ONE * 4)[0]
+    assert bell[cut] - bell[whole] < 4.5
+
+
+@pytest.mark.parametrize("depth", [0.03, 0.28, 0.56, 1.0])
+def test_counts_are_most_likely_at_their_own_depth(depth: float) -> None:
+    found = count_log_likelihood(np.array([depth]), ONE * 8)[0]
+    assert DEPTHS[found.argmax()] == pytest.approx(depth)
+
+
+def test_no_probability_is_below_nothing() -> None:
+    belief = np.full((1, len(DEPTHS)), 1e-12, np.float32)
+    belief[0, IS_ORDINARY] = np.float32(0.2) + np.float32(1e-8)
+    assert normal_probability(belief)[0] <= 1
+
+
+def test_a_row_does_not_depend_on_the_rows_it_is_updated_with() -> None:
+    random = np.random.default_rng(4)
+    belief = random.random((9000, len(DEPTHS))).astype(np.float32)
+    matrix = transition_matrix(timedelta(minutes=5))
+    evidence = random.normal(size=belief.shape)
+    together = update_posterior(belief, matrix, evidence)
+    depths = loss_depth(together)
+    for rows in (slice(0, 1), slice(3, 5), slice(4090, 4105), slice(8999, 9000)):
+        alone = update_posterior(belief[rows].copy(), matrix, evidence[rows].copy())
+        assert alone.tobytes() == together[rows].tobytes()
+        assert loss_depth(alone).tobytes() == depths[rows].tobytes()
+
+
+def test_rows_are_multiplied_as_by_a_matrix_product() -> None:
+    random = np.random.default_rng(5)
+    rows, matrix = random.random((4097, 15)), random.random((15, 7))
+    np.testing.assert_allclose(multiply_rows(rows, matrix), rows @ matrix, rtol=1e-13)

@@ -1,0 +1,125 @@
+"""What falls everywhere at once is a signal at fault; what falls beside its siblings is no site."""
+
+from datetime import timedelta
+
+import numpy as np
+from series import HOUR, hours, key, noisy, run
+
+from netwatch.arrays import Bools, Floats
+from netwatch.detect.common_mode import (
+    CommonModeFilter,
+    Groups,
+    common_site_outage,
+    country_shifts,
+    rows_at_fault,
+)
+from netwatch.detect.detector import BayesFilterDetector
+from netwatch.model.entity_tree import EntityTree
+from netwatch.model.series import Bin
+
+WIDTH = timedelta(minutes=30)
+COUNTRIES = np.repeat(np.arange(6), 5)
+NETWORKS = Groups(np.zeros(30, np.intp), COUNTRIES, np.zeros(30, bool))
+SITES = Groups(np.zeros(30, np.intp), COUNTRIES, np.ones(30, bool))
+NORMAL = np.ones(30, bool)
+
+
+def faulty(test: CommonModeFilter, groups: Groups, ratio: Floats) -> Bools:
+    normal = np.ones(len(ratio), bool)
+    return rows_at_fault(groups, test.faulty(country_shifts(groups, ratio, normal)))
+
+
+def test_a_signal_that_falls_in_every_country_says_nothing() -> None:
+    ratio = np.full(30, 0.65)
+    assert faulty(CommonModeFilter(WIDTH), NETWORKS, ratio).all()
+
+
+def test_a_country_that_falls_alone_is_believed() -> None:
+    ratio = np.ones(30)
+    ratio[COUNTRIES == 2] = 0.0
+    assert not faulty(CommonModeFilter(WIDTH), NETWORKS, ratio).any()
+
+
+def test_a_few_countries_are_no_control_group() -> None:
+    few = Groups(np.zeros(15, np.intp), COUNTRIES[:15], np.zeros(15, bool))
+    ratio = np.full(15, 0.1)
+    assert not faulty(CommonModeFilter(WIDTH), few, ratio).any()
+
+
+def test_two_signals_are_judged_apart() -> None:
+    both = Groups(np.repeat([0, 1], 30), np.tile(COUNTRIES, 2), np.zeros(60, bool))
+    ratio = np.concatenate([np.full(30, 0.6), np.ones(30)])
+    bad = faulty(CommonModeFilter(WIDTH), both, ratio)
+    assert bad[:30].all()
+    assert not bad[30:].any()
+
+
+def test_the_usual_sway_is_learned() -> None:
+    """A signal that always sways by 3 % is not at fault when it does so again."""
+    test, ratio = CommonModeFilter(timedelta(days=1)), np.full(30, 0.985)
+    for _ in range(40):
+        assert not faulty(test, NETWORKS, ratio).any()
+    assert test.scale[0] < 0.02
+
+
+def test_countries_judged_apart_give_the_same_answer() -> None:
+    ratio = np.random.default_rng(1).normal(0.7, 0.05, 30)
+    together = country_shifts(NETWORKS, ratio, NORMAL)
+    parts = [COUNTRIES < 2, COUNTRIES >= 2]
+    apart = [
+        country_shifts(
+            Groups(np.zeros(part.sum(), np.intp), COUNTRIES[part] - COUNTRIES[part].min(),
+                   np.zeros(part.sum(), bool)),
+            ratio[part], NORMAL[part],
+        )
+        for part in parts
+    ]  # fmt: skip
+    assert np.array_equal(np.hstack(apart), together)
+    far = CommonModeFilter(WIDTH).faulty(np.hstack(apart))
+    assert far.all()
+    assert faulty(CommonModeFilter(WIDTH), NETWORKS, ratio).all()
+
+
+def test_what_is_in_no_country_is_never_at_fault() -> None:
+    somewhere = Groups(
+        np.zeros(30, np.intp), np.where(COUNTRIES == 5, -1, COUNTRIES), NETWORKS.site
+    )
+    bad = faulty(CommonModeFilter(WIDTH), somewhere, np.full(30, 0.5))
+    assert bad[COUNTRIES < 5].all()
+    assert not bad[COUNTRIES == 5].any()
+
+
+def test_one_site_of_a_country_may_be_blocked_but_not_all() -> None:
+    ratio = np.ones(30)
+    ratio[0] = 0.0
+    assert not common_site_outage(SITES, ratio, NORMAL).any()
+    ratio[COUNTRIES == 0] = 0.1
+    bad = common_site_outage(SITES, ratio, NORMAL)
+    assert bad[COUNTRIES == 0].all()
+    assert not bad[COUNTRIES != 0].any()
+
+
+def test_networks_are_never_taken_for_sites() -> None:
+    assert not common_site_outage(NETWORKS, np.zeros(30), NORMAL).any()
+
+
+def test_how_much_a_signal_usually_shifts_outlasts_a_restart() -> None:
+    """Five countries shake together for days: what is usual is learned, and is in the state."""
+    noise, shake = noisy(3), noisy(4, spread=0.08)
+    bins = []
+    for time in hours(24 * 6):
+        common = shake()
+        row = [
+            Bin(time, key(f"country:X{place}", "telescope"), 1000 * common * noise())
+            for place in "ABCDE"
+        ]
+        bins.append((time, row))
+    whole = BayesFilterDetector(EntityTree(), width=HOUR, least_history=timedelta(days=2))
+    wanted = run(whole, bins)
+    first, second = (
+        BayesFilterDetector(EntityTree(), width=HOUR, least_history=timedelta(days=2))
+        for _ in range(2)
+    )
+    run(first, bins[:100])
+    second.load(first.save())
+    assert run(second, bins[100:]) == wanted[100:]

@@ -1,0 +1,215 @@
+"""A backtest: the same bytes whoever judges, and nothing from nothing."""
+
+import json
+import os
+import signal
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from netwatch.detect.detector import BayesFilterDetector
+from netwatch.detect.state import SeriesState
+from netwatch.incidents.rules import Rules
+from netwatch.incidents.tracker import Tracker
+from netwatch.lab.backtest import executors as backtest_crew
+from netwatch.lab.backtest.output import plain_incident, write_backtest
+from netwatch.lab.backtest.partition import make_grid
+from netwatch.lab.backtest.runner import BacktestOptions, backtest_figures, run_backtest
+from netwatch.model.entity import Entity
+from netwatch.model.entity_tree import EntityTree
+from netwatch.model.errors import InputError, WorkerError
+from netwatch.model.series import SeriesKey
+from netwatch.sources.long_table import LongForm, make_longform
+
+COUNTRIES = ("XA", "XB", "XC", "XD", "XE", "XF")
+HOURS = pd.date_range("2024-01-01", periods=24 * 6, freq="h", tz="UTC")
+DAY = 24
+
+
+def world() -> pd.DataFrame:
+    """Six countries of three networks and two lone networks, with losses and a signal at fault."""
+    random = np.random.default_rng(7)
+    rows = []
+    for place, country in enumerate((*COUNTRIES, "")):
+        for number in range(3 if country else 2):
+            entity = f"asn:{64500 + 10 * place + number}"
+            for name in ("probing", "bgp"):
+                values = random.poisson(400, len(HOURS)).astype(float)
+                if country == "XB" and name == "probing":
+                    values[3 * DAY + 2 : 3 * DAY + 14] *= 0.05
+                if not country and number == 1:
+                    values[4 * DAY : 4 * DAY + 9] = 0
+                if name == "bgp":
+                    values[4 * DAY + 12 : 4 * DAY + 16] *= 0.6
+                parent = f"country:{country}" if country else ""
+                rows.append(
+                    pd.DataFrame(
+                        {"time": HOURS, "signal": name, "entity": entity, "value": values}
+                    ).assign(parent=parent)
+                )
+    return pd.concat(rows, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def figures() -> LongForm:
+    return make_longform(world(), Path("world"))
+
+
+@pytest.fixture(scope="module")
+def alone(figures: LongForm, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("alone")
+    found = backtest_figures(figures)
+    write_backtest(found.levels, found.incidents, folder)
+    return folder
+
+
+def same(left: Path, right: Path) -> bool:
+    names = ("levels.parquet", "incidents.json")
+    return all((left / name).read_bytes() == (right / name).read_bytes() for name in names)
+
+
+def test_the_losses_are_found_and_the_signal_at_fault_is_none(alone: Path) -> None:
+    incidents = json.loads((alone / "incidents.json").read_text())
+    assert [(one["entity"], one["started_at"]) for one in incidents] == [
+        ("country:XB", "2024-01-04T02:00:00Z"),
+        ("asn:64561", "2024-01-05T00:00:00Z"),
+    ]
+    assert incidents[0]["children"]
+
+
+@pytest.mark.parametrize("parcel", [1, 7, 16])
+def test_the_cut_into_parcels_changes_no_byte(
+    figures: LongForm, alone: Path, tmp_path: Path, parcel: int
+) -> None:
+    found = backtest_figures(figures, manner=BacktestOptions(parcel=parcel))
+    write_backtest(found.levels, found.incidents, tmp_path)
+    assert same(alone, tmp_path)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_the_number_of_workers_changes_no_byte(
+    figures: LongForm, alone: Path, tmp_path: Path, workers: int
+) -> None:
+    found = backtest_figures(figures, manner=BacktestOptions(workers, parcel=4))
+    write_backtest(found.levels, found.incidents, tmp_path)
+    assert same(alone, tmp_path)
+
+
+def test_strides_change_nothing_against_two_phases_in_every_bin(
+    figures: LongForm, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netwatch.lab.backtest.runner._LONGEST_STRIDE", 1)
+    found = backtest_figures(figures, manner=BacktestOptions(parcel=4))
+    write_backtest(found.levels, found.incidents, tmp_path)
+    assert same(alone, tmp_path)
+
+
+def test_the_order_of_rows_changes_no_byte(alone: Path, tmp_path: Path) -> None:
+    shuffled = world().sample(frac=1, random_state=3)
+    found = backtest_figures(make_longform(shuffled, Path("world")))
+    write_backtest(found.levels, found.incidents, tmp_path)
+    assert same(alone, tmp_path)
+
+
+def test_a_live_system_finds_the_same_incidents(figures: LongForm) -> None:
+    """Every level of every bin goes to the tracker there, and here those that may matter."""
+    atlas = EntityTree(sorted(figures.places, key=lambda place: place.entity))
+    detector = BayesFilterDetector(
+        atlas, width=figures.width, least_history=make_grid(figures, None).least_history
+    )
+    tracker = Tracker(atlas, width=figures.width, rules=Rules())
+    bins = list(figures.bins())
+    newest = {}
+    for time_ in HOURS:
+        now = time_.to_pydatetime()
+        due = [one for one in bins if one.time == now]
+        levels = detector.step(now, due, frozen=tracker.frozen(), expected=tracker.expected(now))
+        newest |= {revision.id: revision for revision in tracker.step(levels)}
+    ours = backtest_figures(figures).incidents
+    assert {one.id for one in ours} == set(newest)
+    for one in ours:
+        live, played = plain_incident(newest[one.id]), plain_incident(one)
+        assert played == live
+
+
+def test_a_killed_worker_is_one_line_and_nothing_is_written(
+    figures: LongForm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crews = []
+    start = backtest_crew.ProcessExecutor.__init__
+
+    def watched(self: backtest_crew.ProcessExecutor, *arguments: object) -> None:
+        start(self, *arguments)  # type: ignore[arg-type]
+        crews.append(self)
+
+    def kill(share: float) -> None:
+        if share > 0.3:
+            os.kill(crews[0]._processes[1].pid or 0, signal.SIGKILL)
+            crews[0]._processes[1].join()
+
+    monkeypatch.setattr(backtest_crew.ProcessExecutor, "__init__", watched)
+    with pytest.raises(WorkerError, match=r"worker 2 of 2 .* was killed by SIGKILL; nothing"):
+        backtest_figures(figures, manner=BacktestOptions(2, progress=kill, parcel=4))
+    assert not any(process.is_alive() for process in crews[0]._processes)
+
+
+def test_times_that_leave_nothing_to_do_are_refused() -> None:
+    first, last = HOURS[0].to_pydatetime(), HOURS[-1].to_pydatetime()
+    with pytest.raises(InputError, match="to learn from"):
+        run_backtest(world(), training_until=first)
+    with pytest.raises(InputError, match="to judge"):
+        run_backtest(world(), training_until=last + timedelta(hours=1))
+
+
+def test_a_series_of_three_points_is_named_and_makes_no_incident() -> None:
+    table = pd.DataFrame(
+        {
+            "time": HOURS[[0, 60, 100]], "signal": "probing",
+            "entity": "asn:64700", "value": [100.0, 0.0, 0.0],
+        }
+    )  # fmt: skip
+    found = backtest_figures(make_longform(pd.concat([world(), table]), Path("world")))
+    [(entity, why)] = found.unjudged.items()
+    assert str(entity) == "asn:64700"
+    assert why.startswith("not enough data: 3 values")
+    assert "asn:64700" not in {str(one.entity) for one in found.incidents}
+
+
+def test_an_entity_without_any_value_is_named(figures: LongForm) -> None:
+    empty = world().assign(entity="asn:64999", value=np.nan)
+    found = backtest_figures(make_longform(pd.concat([world(), empty]), Path("world")))
+    assert [str(entity) for entity in found.unjudged] == ["asn:64999"]
+    assert not backtest_figures(figures).unjudged
+
+
+def test_a_mark_shares_nothing_that_changes() -> None:
+    state = SeriesState(width=300)
+    state.add([SeriesKey("probing", Entity.parse("asn:1"))], HOURS[0].to_pydatetime())
+    copy = state.copy()
+    pairs = [(state, copy), (state.baseline, copy.baseline), (state.training, copy.training)]
+    for one, other in pairs:
+        for name in (entry.name for entry in fields(one)):
+            left, right = getattr(one, name), getattr(other, name)
+            if isinstance(left, np.ndarray):
+                assert not np.shares_memory(left, right), name
+            if one is state.training:
+                assert left is not right, name
+
+
+def test_files_are_whole_or_not_there(
+    figures: LongForm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = backtest_figures(figures)
+
+    def full(_levels: pd.DataFrame, path: Path) -> None:
+        path.write_bytes(b"PAR")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("netwatch.lab.backtest.output._write_parquet", full)
+    with pytest.raises(InputError, match="No space left"):
+        write_backtest(found.levels, found.incidents, tmp_path)
+    assert list(tmp_path.iterdir()) == []

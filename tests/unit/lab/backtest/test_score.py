@@ -1,0 +1,136 @@
+"""How well a backtest found what truly happened, on events whose numbers can be told by hand."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from netwatch.lab.backtest.report import write_score
+from netwatch.lab.backtest.runner import Backtest, backtest_figures
+from netwatch.lab.backtest.score import Score, score_backtest
+from netwatch.lab.backtest.truth import TrueEvent, Truth
+from netwatch.model.entity import Entity
+from netwatch.model.entity_tree import EntityTree
+from netwatch.sources.long_table import make_longform
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+DAYS = 8
+PLACES = ("asn:64500", "asn:64501", "asn:64510")
+
+
+def hour(day: int, number: int) -> datetime:
+    return START + timedelta(days=day, hours=number)
+
+
+@pytest.fixture(scope="module")
+def played() -> tuple[Backtest, EntityTree]:
+    """Two networks of one country and a lone one; the first is out twice, the last once."""
+    random = np.random.default_rng(3)
+    times = pd.date_range(START, periods=24 * DAYS, freq="h")
+    tables = []
+    for entity, parent, losses in (
+        (PLACES[0], "country:XA", [(3, 4, 12), (5, 2, 8)]),
+        (PLACES[1], "country:XA", []),
+        (PLACES[2], "", [(6, 0, 10)]),
+    ):
+        values = random.poisson(1000, len(times)).astype(float)
+        for day, first, last in losses:
+            values[24 * day + first : 24 * day + last] *= 0.1
+        table = pd.DataFrame({"time": times, "signal": "probing", "value": values})
+        tables.append(table.assign(entity=entity, parent=parent))
+    figures = make_longform(pd.concat(tables), Path("table"))
+    return backtest_figures(figures), EntityTree(figures.places)
+
+
+def event(entity: str, start: datetime, end: datetime | None, level: float = 0.1) -> TrueEvent:
+    return TrueEvent(Entity.parse(entity), start, end, level)
+
+
+def judge(played: tuple[Backtest, EntityTree], *events: TrueEvent) -> Score:
+    return score_backtest(played[0], Truth(events, ()), played[1])["confirmed"]
+
+
+ALL = (
+    event(PLACES[0], hour(3, 4), hour(3, 12)),
+    event(PLACES[0], hour(5, 2), hour(5, 8)),
+    event(PLACES[2], hour(6, 0), hour(6, 10)),
+)
+
+
+def test_what_is_found_is_scored(played: tuple[Backtest, EntityTree]) -> None:
+    figures = judge(played, *ALL).figures
+    assert (figures["precision"], figures["recall"], figures["f1"]) == (1, 1, 1)
+    assert figures["onset_error_minutes_p90"] == 0
+    assert figures["end_error_minutes_p90"] == 0
+    assert 60 <= (figures["delay_minutes_p50"] or 0) <= 120
+    assert (figures["level_error"] or 1) < 0.03
+    assert (figures["interval_coverage"] or 0) > 0.8
+    assert figures["entity_weeks"] == pytest.approx(4 * (DAYS - 2) / 7, rel=0.05)
+
+
+def test_a_call_that_nothing_explains_is_false(played: tuple[Backtest, EntityTree]) -> None:
+    score = judge(played, *ALL[:2])
+    assert score.figures["precision"] == pytest.approx(2 / 3)
+    [call] = [call for call in score.calls if call.verdict == "false"]
+    assert (call.entity, call.started_at) == (PLACES[2], hour(6, 0))
+    weeks = score.figures["entity_weeks"] or 0
+    assert score.figures["false_per_entity_week"] == pytest.approx(1 / weeks)
+
+
+def test_an_event_that_nobody_called_is_missed(played: tuple[Backtest, EntityTree]) -> None:
+    score = judge(played, *ALL, event(PLACES[1], hour(4, 0), hour(4, 5)))
+    assert score.figures["recall"] == pytest.approx(3 / 4)
+    assert [one.entity for one in score.events if one.verdict == "missed"] == [PLACES[1]]
+
+
+def test_a_call_long_before_the_event_is_no_detection(played: tuple[Backtest, EntityTree]) -> None:
+    score = judge(played, event(PLACES[2], hour(6, 2), hour(6, 10)))
+    assert score.figures["found"] == 0
+    assert score.figures["missed"] == 1
+
+
+def test_a_network_within_a_national_event_is_excused(played: tuple[Backtest, EntityTree]) -> None:
+    score = judge(played, event("country:XA", hour(3, 4), hour(3, 12), 0.5), *ALL[1:])
+    assert score.figures["false"] == 0
+    assert {call.entity for call in score.calls if call.verdict == "excused"} <= {PLACES[0]}
+
+
+def test_what_lies_before_the_first_level_is_not_judged(
+    played: tuple[Backtest, EntityTree],
+) -> None:
+    score = judge(
+        played, *ALL, event(PLACES[0], hour(0, 4), hour(0, 6)), event("asn:1", hour(4, 0), None)
+    )
+    assert score.figures["not_judged"] == 2
+    assert score.figures["recall"] == 1
+
+
+def test_the_report_is_json_a_page_and_a_picture(
+    played: tuple[Backtest, EntityTree], tmp_path: Path
+) -> None:
+    truth = Truth((*ALL, event(PLACES[1], hour(4, 0), None)), ("truth.csv, line 9: <b>no</b>",))
+    scores = score_backtest(played[0], truth, played[1])
+    write_score(scores, played[0], truth, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"score.json", "score.png", "score.html"}
+    body = json.loads((tmp_path / "score.json").read_text())
+    assert body["confirmed"]["recall"] == 0.75
+    assert [one["verdict"] for one in body["events"]].count("found") == 3
+    assert (tmp_path / "score.png").read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "score.html").read_text()
+    assert 'alt="Levels of ' in page
+    assert "&lt;b&gt;no&lt;/b&gt;" in page
+
+
+def test_nothing_found_gives_no_numbers_rather_than_zeros(
+    played: tuple[Backtest, EntityTree],
+) -> None:
+    quiet = replace(played[0], incidents=[])
+    truth = Truth((event(PLACES[1], hour(4, 0), hour(4, 5)),), ())
+    figures = score_backtest(quiet, truth, played[1])["confirmed"].figures
+    assert figures["precision"] is None
+    assert figures["recall"] == 0
+    assert figures["delay_minutes_p50"] is None

@@ -1,0 +1,140 @@
+"""The verdict on a drill: every finding can hold, and every finding can fail."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from conftest import at
+
+from netwatch.lab.drill.drill_checks import GroundTruth, judge_drill
+from netwatch.lab.drill.simulated_country import Country, make_country
+from netwatch.model.entity import Entity
+from netwatch.model.incident import AffectedEntity, Incident, IncidentState, Percent, Post
+from netwatch.protocols import OutboxEntry, OutboxState
+
+BEGAN = at(16, 16)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def country() -> Country:
+    return make_country(12)
+
+
+@pytest.fixture
+def course(country: Country) -> GroundTruth:
+    cut = [(BEGAN + 2 * number * SECOND, one) for number, one in enumerate(country.networks[:10])]
+    back = [(BEGAN + (60 + number) * SECOND, one) for number, (_, one) in enumerate(cut)]
+    return GroundTruth(cut, back)
+
+
+@pytest.fixture
+def told(country: Country, course: GroundTruth, make_incident: Callable[..., Incident]) -> Incident:
+    """The record of a drill that was reported as it was."""
+    true = course.level(country)
+    fallen = tuple(
+        AffectedEntity(Entity.parse(f"asn:{one.asn}"), time + SECOND, None, one.weight)
+        for time, one in course.cut
+    )
+    return make_incident(
+        entity=country.entity,
+        state=IncidentState.RESOLVED,
+        started_at=BEGAN + SECOND,
+        ended_at=course.restored[-1][0] + SECOND,
+        trough=Percent(true, true, true, None),
+        children=fallen,
+        evidence=2,
+    )
+
+
+def sent(make_post: Callable[..., Post], *kinds: str) -> list[OutboxEntry]:
+    return [entry(make_post(kind=kind, key=kind), OutboxState.SENT) for kind in kinds]
+
+
+def entry(post: Post, state: OutboxState) -> OutboxEntry:
+    moment: datetime = post.created_at
+    return OutboxEntry(post, state, 1, moment, moment)
+
+
+def missed(
+    country: Country, course: GroundTruth, incidents: list[Incident], posts: list[OutboxEntry]
+) -> list[str]:
+    """Return the claims that do not hold."""
+    findings = judge_drill(course, country, incidents, posts)
+    return [one.claim for one in findings if not one.holds]
+
+
+def test_what_was_reported_as_it_was_passes(
+    country: Country, course: GroundTruth, told: Incident, make_post: Callable[..., Post]
+) -> None:
+    posts = sent(make_post, "confirmed_words", "restored")
+    assert missed(country, course, [told], posts) == []
+    assert len(judge_drill(course, country, [told], posts)) >= 7
+
+
+def test_the_true_level_is_what_was_not_cut(country: Country, course: GroundTruth) -> None:
+    assert course.level(country) == pytest.approx(100 * (1 + 2) / sum(range(1, 13)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "claim"),
+    [
+        ({"evidence": 1}, "one public incident"),
+        ({"parent": "NW-XT-2019-0001"}, "one public incident"),
+        ({"entity": Entity.parse("asn:64496")}, "the incident is national"),
+        ({"trough": Percent(40.0, 39.0, 41.0, None)}, "the level at its lowest"),
+        ({"started_at": BEGAN + timedelta(minutes=1)}, "it began about"),
+        ({"ended_at": BEGAN + timedelta(minutes=5)}, "it ended about"),
+        ({"state": IncidentState.EASING}, "it ended about"),
+        ({"ended_at": None}, "it ended about"),
+        ({"children": ()}, "10 networks fell in their order"),
+    ],
+)
+def test_what_was_reported_otherwise_fails(
+    country: Country,
+    course: GroundTruth,
+    told: Incident,
+    make_post: Callable[..., Post],
+    changes: dict[str, object],
+    claim: str,
+) -> None:
+    posts = sent(make_post, "confirmed", "restored")
+    wrong = replace(told, **changes)
+    assert any(one.startswith(claim) for one in missed(country, course, [wrong], posts))
+
+
+def test_networks_told_in_another_order_fail(
+    country: Country, course: GroundTruth, told: Incident, make_post: Callable[..., Post]
+) -> None:
+    first, second, *rest = told.children
+    swapped = (
+        replace(first, started_at=second.started_at),
+        replace(second, started_at=first.started_at),
+        *rest,
+    )
+    posts = sent(make_post, "confirmed", "restored")
+    wrong = replace(told, children=swapped)
+    assert missed(country, course, [wrong], posts) == ["10 networks fell in their order"]
+
+
+def test_no_incident_and_two_incidents_fail(
+    country: Country, course: GroundTruth, told: Incident, make_post: Callable[..., Post]
+) -> None:
+    posts = sent(make_post, "confirmed", "restored")
+    assert "one public incident" in missed(country, course, [], posts)
+    other = replace(told, id="NW-XT-2019-0009", entity=Entity.parse("asn:64496"))
+    assert missed(country, course, [told, other], posts) == ["one public incident"]
+
+
+def test_posts_that_are_missing_doubled_or_waiting_fail(
+    country: Country, course: GroundTruth, told: Incident, make_post: Callable[..., Post]
+) -> None:
+    whole = sent(make_post, "confirmed", "restored")
+    posted, once = "the beginning and the end were posted", "every post went out, none twice"
+    assert missed(country, course, [told], []) == [posted, once]
+    assert missed(country, course, [told], whole[:1]) == [posted]
+    assert missed(country, course, [told], whole[1:]) == [posted]
+    assert missed(country, course, [told], [*whole, whole[0]]) == [once]
+    waiting = [whole[0], replace(whole[1], state=OutboxState.READY)]
+    assert missed(country, course, [told], waiting) == [once]

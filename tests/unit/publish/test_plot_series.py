@@ -1,0 +1,76 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from netwatch.model.entity import Entity
+from netwatch.model.series import Level, SeriesKey
+from netwatch.publish.plot_series import gaps, ordinary_band, phases, resample, round_marks, trace
+
+START = datetime(2019, 11, 16, 0, 30, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+KEY = SeriesKey("reachability", Entity.parse("country:IR"))
+
+
+def _levels(*values: float | None, skip: tuple[int, ...] = ()) -> list[Level]:
+    return [
+        Level(START + at * HOUR, KEY, value) for at, value in enumerate(values) if at not in skip
+    ]
+
+
+def test_an_absent_level_is_a_gap_like_one_without_value() -> None:
+    line = trace(_levels(1.0, None, 0.5, 0.5, 0.0, skip=(3,)))
+    assert line.values == (100.0, None, 50.0, None, 0.0)
+    assert gaps(line) == [
+        (START + HOUR, START + 2 * HOUR),
+        (START + 3 * HOUR, START + 4 * HOUR),
+    ]
+
+
+def test_gaps_that_touch_are_one() -> None:
+    line = trace(_levels(1.0, None, None, None, 1.0))
+    assert gaps(line) == [(START + HOUR, START + 4 * HOUR)]
+
+
+def test_nothing_is_a_line_without_points() -> None:
+    line = trace([])
+    assert (line.values, gaps(line), phases(line), round_marks(line)) == ((), [], [], [])
+
+
+def test_phases_are_named_and_a_gap_ends_one() -> None:
+    line = trace(_levels(1.0, 0.07, 0.05, None, 0.05))
+    assert [(words, (end - start) / HOUR) for words, start, end in phases(line)] == [
+        ("at ordinary levels", 1),
+        ("near-total loss", 2),
+        ("near-total loss", 1),
+    ]
+
+
+def test_a_mean_never_counts_what_is_missing_as_zero() -> None:
+    levels = _levels(1.0, None, 0.5, 0.0, None, None)
+    assert resample(levels, START, START + 6 * HOUR, 2 * HOUR) == [100.0, 25.0, None]
+
+
+def test_steps_cover_the_whole_span_and_nothing_outside() -> None:
+    levels = _levels(1.0, 0.5, 0.2, 0.1)
+    shown = resample(levels, START + HOUR, START + 3.5 * HOUR, HOUR)
+    assert shown == [50.0, 20.0, 10.0]
+    assert resample(levels, START, START, HOUR) == []
+
+
+def test_the_ordinary_band_learns_nothing_from_the_outage() -> None:
+    line = trace(_levels(*[0.98, 1.0, 1.02] * 8, *[0.05] * 40))
+    low, high = ordinary_band(line, START + 24 * HOUR)
+    assert (low, high) == pytest.approx((98.0, 102.0))
+    assert ordinary_band(line, None) == (95.0, 105.0)
+    assert ordinary_band(line, START + 2 * HOUR) == (95.0, 105.0)
+
+
+@pytest.mark.parametrize("step", [timedelta(seconds=1), timedelta(minutes=5), HOUR, 24 * HOUR])
+@pytest.mark.parametrize("count", [1, 2, 60, 700])
+def test_marks_are_few_round_and_inside(step: timedelta, count: int) -> None:
+    line = trace([Level(START + at * step, KEY, 1.0) for at in range(count)], step=step)
+    marks = round_marks(line)
+    assert len(marks) <= 7
+    assert all(line.times[0] <= mark < line.times[-1] + line.step for mark in marks)
+    if count >= 60:
+        assert len(marks) >= 2

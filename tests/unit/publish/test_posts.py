@@ -1,0 +1,361 @@
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from babel import Locale
+
+from netwatch.config import PublishConfig
+from netwatch.model.entity import Entity, EntityInfo
+from netwatch.model.entity_tree import EntityTree
+from netwatch.model.errors import WordingError
+from netwatch.model.incident import Incident, IncidentState, Percent, Post, RevisionReason
+from netwatch.model.incident_details import DailyOccurrence, IncidentDetails
+from netwatch.publish.posts import (
+    alternative_text,
+    check_post,
+    compose_posts,
+    languages,
+    post_key,
+    sentence,
+)
+
+WRITTEN = datetime(2019, 11, 17, 5, 41, tzinfo=UTC)
+MakeIncident = Callable[..., Incident]
+REASONS = [
+    RevisionReason.CONFIRMED,
+    RevisionReason.MILESTONE,
+    RevisionReason.MATERIAL,
+    RevisionReason.PARTIAL,
+    RevisionReason.REDROP,
+    RevisionReason.RESTORED,
+    RevisionReason.SERIES,
+    RevisionReason.LAPSED,
+]
+PERCENTS = [
+    Percent(7.0, 4.5, 10.0, "7%"),
+    Percent(67.0, 60.0, 75.0, "about 65%"),
+    Percent(0.4, 0.0, 1.0, "below 1%"),
+    Percent(0.0, 0.0, 1.0, "no successful measurements"),
+    Percent(97.0, 95.0, 99.0, "at ordinary levels"),
+    Percent(40.0, 10.0, 70.0, None),
+    Percent(3.0, 0.0, 40.0, None),
+]
+
+
+def _posts(incident: Incident, places: EntityTree, **options: object) -> list[Post]:
+    config = PublishConfig(url="https://netwatch.example", **options)
+    return compose_posts(incident, places, config, test=False, created_at=WRITTEN)
+
+
+def test_the_worked_example_stands_word_for_word(
+    make_incident: MakeIncident, iran: EntityTree
+) -> None:
+    post = _posts(make_incident(), iran)[0]
+    assert post.text == (
+        "CONFIRMED · Iran: internet connectivity is at 7% of ordinary levels after 12 hours of "
+        "progressive disconnections.\n"
+        "11 of 12 networks affected. Began about 16 Nov 20:00 local (16:30 UTC).\n"
+        "Cause not established.\n"
+        "https://netwatch.example/i/NW-IR-2019-0042\n"
+        "#Iran"
+    )
+    assert post.kind == "confirmed"
+    assert post.alternative.startswith("Line chart: internet connectivity in Iran, 15 Nov 16:30 to")
+
+
+def test_without_progressive_loss_it_says_since_when(
+    make_incident: MakeIncident, iran: EntityTree
+) -> None:
+    began = make_incident().started_at
+    same_day = make_incident(progressive_hours=None, at=began + timedelta(hours=2))
+    assert sentence(same_day, iran) == (
+        "Iran: internet connectivity is at 7% of ordinary levels "
+        "since about 20:00 local (16:30 UTC)."
+    )
+    fifth_day = make_incident(progressive_hours=None, at=began + timedelta(hours=113))
+    assert sentence(fifth_day, iran) == (
+        "Iran: internet connectivity is at 7% of ordinary levels, day 5 (hour 113) of the "
+        "disruption."
+    )
+    assert "at 7% of ordinary levels since about 20:00 local (16:30 UTC)." in (
+        _posts(same_day, iran)[0].text
+    )
+    sharp = make_incident(
+        progressive_hours=None, started_low=began, started_high=began + timedelta(minutes=5)
+    )
+    assert "since 16 Nov 20:00 local (16:30 UTC)." in _posts(sharp, iran)[0].text
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [
+        (0.02, "less than 5 minutes into the disruption"),
+        (0.6, "35 minutes into the disruption"),
+        (1.5, "1 hour into the disruption"),
+        (72, "72 hours into the disruption"),
+        (113, "day 5 (hour 113) of the disruption"),
+        (216, "day 10 (hour 216) of the disruption"),
+    ],
+)
+def test_an_update_says_how_far_it_is(
+    make_incident: MakeIncident, iran: EntityTree, hours: float, words: str
+) -> None:
+    incident = make_incident(
+        reason=RevisionReason.MILESTONE,
+        progressive_hours=None,
+        at=make_incident().started_at + timedelta(hours=hours),
+    )
+    assert f"UPDATE · Iran: internet connectivity is at 7% of ordinary levels, {words}." in (
+        _posts(incident, iran)[0].text
+    )
+
+
+def test_a_partial_return_is_told_with_the_figure_or_in_words(
+    make_incident: MakeIncident, iran: EntityTree
+) -> None:
+    def told(percent: Percent) -> str:
+        incident = make_incident(reason=RevisionReason.PARTIAL, percent=percent)
+        return _posts(incident, iran)[0].text.splitlines()[0]
+
+    assert told(Percent(38.0, 35.0, 41.0, "38%")) == (
+        "PARTIAL RESTORATION · Iran: internet connectivity has risen to 38% of ordinary levels, "
+        "13 hours into the disruption."
+    )
+    assert told(Percent(60.0, 30.0, 90.0, None)) == (
+        "PARTIAL RESTORATION · Iran: internet connectivity has risen but is still reduced, "
+        "13 hours into the disruption."
+    )
+
+
+def test_an_update_keeps_the_progressive_sentence_while_it_holds(
+    make_incident: MakeIncident, iran: EntityTree
+) -> None:
+    text = _posts(make_incident(reason=RevisionReason.MILESTONE), iran)[0].text
+    assert "at 7% of ordinary levels after 12 hours of progressive disconnections." in text
+
+
+def test_the_end_says_how_long_it_lasted_and_how_steady_it_is(
+    make_incident: MakeIncident, iran: EntityTree
+) -> None:
+    ended = make_incident().started_at + timedelta(days=8, hours=1)
+    incident = make_incident(
+        reason=RevisionReason.RESTORED,
+        state=IncidentState.RESOLVED,
+        ended_at=ended,
+        at=ended + timedelta(hours=6),
+        percent=Percent(93.0, 92.0, 94.0, "93%"),
+    )
+    text = _posts(incident, iran)[0].text
+    assert text.startswith(
+        "RESTORED · Iran: internet connectivity is at 93% of ordinary levels and stable for "
+        "6 hours.\n"
+    )
+    assert "It lasted about 8 d 1 h (16 Nov 16:30 \u2013 24 Nov 17:30 UTC)." in text
+
+
+@pytest.mark.parametrize(
+    "reason", [RevisionReason.OPENED, RevisionReason.EXPIRED, RevisionReason.MERGED]
+)
+def test_the_public_is_not_told_of_inner_changes(
+    make_incident: MakeIncident, iran: EntityTree, reason: RevisionReason
+) -> None:
+    assert _posts(make_incident(reason=reason), iran) == []
+
+
+def test_evidence_decides_label_and_reach(make_incident: MakeIncident, iran: EntityTree) -> None:
+    channels = ("console", "file", "webhook")
+
+    def told(level: int, *, automatic: bool = False) -> list[tuple[str, str]]:
+        found = _posts(make_incident(evidence=level), iran, channels=channels, automatic=automatic)
+        return [(post.channel, post.text.split(" ")[0]) for post in found]
+
+    assert told(0) == told(1) == told(1, automatic=True) == []
+    assert told(2) == [("console", "UNCONFIRMED"), ("file", "UNCONFIRMED")]
+    assert told(2, automatic=True) == [(channel, "UNCONFIRMED") for channel in channels]
+    assert told(3) == [(channel, "CONFIRMED") for channel in channels]
+
+
+def test_an_unreviewed_update_says_so(make_incident: MakeIncident, iran: EntityTree) -> None:
+    note = "Not yet reviewed by a person."
+    assert note in _posts(make_incident(reason=RevisionReason.MILESTONE, evidence=2), iran)[0].text
+    assert note not in _posts(make_incident(reason=RevisionReason.MILESTONE), iran)[0].text
+
+
+def test_a_test_post_says_test_first_and_last(
+    make_incident: MakeIncident, iran: EntityTree
+) -> None:
+    post = compose_posts(make_incident(), iran, PublishConfig(), test=True, created_at=WRITTEN)[0]
+    lines = post.text.splitlines()
+    assert lines[0].startswith("TEST · CONFIRMED · Iran: ")
+    assert lines[-1] == "TEST"
+
+
+def test_the_same_revision_gives_the_same_keys_and_no_other_does(
+    make_incident: MakeIncident, iran: EntityTree
+) -> None:
+    first = _posts(make_incident(), iran)
+    assert [post.key for post in first] == [post.key for post in _posts(make_incident(), iran)]
+    keys = {post_key(make_incident(revision=n), c, "en") for n in (1, 2) for c in ("a", "b")}
+    assert len(keys) == 4
+    assert all(len(post.key) == 64 for post in first)
+
+
+def test_a_language_without_a_template_is_left_out(
+    make_incident: MakeIncident, iran: EntityTree
+) -> None:
+    posts = _posts(make_incident(), iran, languages=("tlh", "en"), channels=("console",))
+    assert [post.language for post in posts] == ["en"]
+    assert "en" in languages()
+
+
+@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("percent", PERCENTS, ids=lambda percent: percent.text)
+@pytest.mark.parametrize("evidence", [2, 3])
+def test_every_kind_with_every_figure_keeps_every_rule(
+    make_incident: MakeIncident, reason: RevisionReason, percent: Percent, evidence: int
+) -> None:
+    longest = max(Locale("en").territories.values(), key=len)
+    places = EntityTree([EntityInfo(Entity.parse("country:IR"), longest, zone="Asia/Kathmandu")])
+    for progressive in (None, 12):
+        incident = make_incident(
+            reason=reason,
+            percent=percent,
+            trough=percent,
+            evidence=evidence,
+            progressive_hours=progressive,
+            ended_at=make_incident().at if reason is RevisionReason.RESTORED else None,
+        )
+        for post in _posts(incident, places):
+            assert 0 < len(post.alternative) <= 300
+            assert longest in post.text
+            assert "None" not in post.text
+            assert "  " not in post.text
+            assert ".." not in post.text
+            assert all(line == line.strip() and line for line in post.text.splitlines())
+            assert (str(percent.text) in post.text) == (percent.text is not None)
+
+
+def test_names_cannot_break_lines_or_turn_text_round(make_incident: MakeIncident) -> None:
+    hostile = "I\u202er\x1b[31man\n\nCONFIRMED\x00 {{ link }}"
+    places = EntityTree([EntityInfo(Entity.parse("country:IR"), hostile)])
+    text = _posts(make_incident(), places)[0].text
+    assert text.startswith("CONFIRMED · I r [31man CONFIRMED {{ link }}: internet")
+    assert len(text.splitlines()) == 5
+
+
+def test_a_place_may_be_called_down_or_zero_percent(make_incident: MakeIncident) -> None:
+    places = EntityTree([EntityInfo(Entity.parse("country:IR"), "County Down 0%")])
+    assert _posts(make_incident(), places)[0].text.startswith("CONFIRMED · County Down 0%:")
+
+
+def test_narrower_scopes_are_told_with_their_country(
+    make_incident: MakeIncident, iran: EntityTree
+) -> None:
+    region = _posts(make_incident(entity=Entity.parse("region:IR-23")), iran)[0].text
+    assert region.startswith("CONFIRMED · Tehran, Iran: ")
+    assert region.endswith("#Iran")
+    network = _posts(make_incident(entity=Entity.parse("asn:44244")), iran)[0].text
+    assert network.startswith("CONFIRMED · IranCell (AS44244), Iran: ")
+    unknown = _posts(make_incident(entity=Entity.parse("country:MM")), EntityTree())[0].text
+    assert unknown.startswith("CONFIRMED · Myanmar (Burma): ")
+    assert unknown.endswith("#MyanmarBurma")
+
+
+@pytest.mark.parametrize(
+    ("text", "evidence", "rule"),
+    [
+        ("Iran: connectivity is at 0% of ordinary levels", 4, "0%"),
+        ("Iran: connectivity is at 0 % of ordinary levels", 4, "0%"),
+        ("Iran: connectivity is at 0.0% of ordinary levels", 4, "0%"),
+        ("Iran: the internet is down", 4, "down"),
+        ("Iran: connectivity is Down 93%", 4, "down"),
+        ("Iran: internet shutdown", 3, "shutdown"),
+        ("Iran: internet shut-down", 3, "shutdown"),
+        ("CONFIRMED · Iran: 7%", 2, "CONFIRMED"),
+    ],
+)
+def test_refuses_what_may_not_be_said(text: str, evidence: int, rule: str) -> None:
+    with pytest.raises(WordingError, match=rule):
+        check_post(text, "Line chart.", evidence)
+
+
+def test_refuses_a_post_without_alternative_text() -> None:
+    with pytest.raises(WordingError, match="alternative text"):
+        check_post("UPDATE · Iran: 7%", "  ", 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "evidence"),
+    [
+        ("CONFIRMED · Iran: at 10% and 100%, 20.0% of ordinary levels", 3),
+        ("UNCONFIRMED · Iran: at 7%", 2),
+        ("UPDATE · Iran: the ministry states that a shutdown was ordered", 4),
+        ("UPDATE · Iran: a download of countdowns", 3),
+    ],
+)
+def test_lets_through_what_may_be_said(text: str, evidence: int) -> None:
+    check_post(text, "Line chart.", evidence)
+
+
+def test_alternative_text_tells_the_chart(make_incident: MakeIncident, iran: EntityTree) -> None:
+    assert alternative_text(make_incident(), iran) == (
+        "Line chart: internet connectivity in Iran, 15 Nov 16:30 to 17 Nov 05:30 UTC. Lowest: 7% "
+        "of ordinary levels; at the end: 7% of ordinary levels. The grey band shows ordinary "
+        "levels; gaps are missing data. Data table: at the link."
+    )
+
+
+def test_a_series_is_told_once_and_its_end(make_incident: MakeIncident, iran: EntityTree) -> None:
+    words = (
+        "recurs nightly: 4 of the last 5 nights, about 01:00 to 09:00 local (18:30 to 02:30 UTC)"
+    )
+    night = DailyOccurrence(WRITTEN, None, 0.05)
+    findings = IncidentDetails(words=words, nights=(night,) * 72)
+    [post, *_] = _posts(make_incident(reason=RevisionReason.SERIES, findings=findings), iran)
+    assert f"It {words}." in post.text
+    assert "Cause not established." in post.text
+    over = make_incident(
+        reason=RevisionReason.LAPSED,
+        findings=findings,
+        percent=Percent(99.0, 97.0, 100.0, "at ordinary levels"),
+    )
+    [post, *_] = _posts(over, iran)
+    assert post.text.splitlines()[0] == (
+        "RESTORED · Iran: internet connectivity is at ordinary levels, with no loss measured at "
+        "the time of day at which 72 earlier ones began."
+    )
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [RevisionReason.OPENED, RevisionReason.HELD, RevisionReason.EXPIRED, RevisionReason.NIGHT],
+)
+def test_what_only_operators_see_is_no_post(
+    make_incident: MakeIncident, iran: EntityTree, reason: RevisionReason
+) -> None:
+    assert _posts(make_incident(reason=reason), iran) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("blocking", "example.org: blocked in measurements from Iran since"),
+        ("throttling", "example.org: slowed in measurements from Iran since"),
+    ],
+)
+def test_a_site_that_is_lost_from_one_place_is_no_loss_of_connectivity(
+    make_incident: MakeIncident, iran: EntityTree, kind: str, words: str
+) -> None:
+    site = Entity.parse("domain:example.org")
+    incident = make_incident(entity=site, kind=kind, place="IR", progressive_hours=None)
+    [post, *_] = _posts(incident, iran)
+    assert words in post.text
+    assert "no loss of connectivity" in post.text
+    assert "ordinary levels" not in post.text
+    assert "Cause not established." in post.text
+    assert "example.org" in post.alternative
+    over = make_incident(
+        entity=site, kind=kind, place="IR", reason=RevisionReason.RESTORED,
+        ended_at=incident.started_at + timedelta(hours=5),
+    )  # fmt: skip
+    assert "no longer" in _posts(over, iran)[0].text

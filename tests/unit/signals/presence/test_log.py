@@ -1,0 +1,96 @@
+"""The attendance log: stays, spans of hearing, the series of agents, and what bursts see."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from netwatch.model.entity import Entity
+from netwatch.model.measurement import Vantage
+from netwatch.signals.presence.bursts import DisconnectMonitor
+from netwatch.signals.presence.log import (
+    PresenceLog,
+    PresenceState,
+    Session,
+    count_agents,
+    replay_into,
+)
+
+START = datetime(2026, 1, 8, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+IRAN, NETWORK = Entity.parse("country:IR"), Entity.parse("asn:44244")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[PresenceLog]:
+    with PresenceLog(tmp_path / "presence.sqlite") as opened:
+        yield opened
+
+
+def stay(number: int, minute: float = 0.0, **more: object) -> Session:
+    vantage = Vantage(f"a{number}", "IR", 44244 if number % 2 else 0)
+    return Session(vantage, "b1", "boot", 1, number, START + minute * MINUTE, **more)
+
+
+def counts(log: PresenceLog, minute: float) -> dict[Entity, tuple[float, float | None]]:
+    found = count_agents(log, START + (minute - 1) * MINUTE, START + minute * MINUTE)
+    return {one.series.entity: (one.value, one.total) for one in found}
+
+
+def test_present_and_expected_are_counted_by_country_and_network(log: PresenceLog) -> None:
+    log.listen(START - MINUTE, START + 20 * MINUTE)
+    for number in range(5):
+        log.came(stay(number))
+    log.went(stay(1), PresenceState.LOST, at=START + 5 * MINUTE)
+    log.went(stay(2), PresenceState.STOP, at=START + 5 * MINUTE, reason="shutdown")
+    assert counts(log, 4) == {IRAN: (5, 5), NETWORK: (2, 2)}
+    assert counts(log, 6) == {IRAN: (3, 4), NETWORK: (1, 2)}
+    log.came(stay(1, 8), reason="network")
+    assert counts(log, 9) == {IRAN: (4, 4), NETWORK: (2, 2)}
+    assert counts(log, 6)[IRAN] == (3, 4)
+
+
+def test_where_nothing_was_heard_there_is_no_figure(log: PresenceLog) -> None:
+    log.came(stay(1))
+    log.listen(START, START + 3 * MINUTE)
+    log.listen(START, START + 4 * MINUTE)
+    log.listen(START + 6 * MINUTE, START + 9 * MINUTE)
+    assert counts(log, 3)
+    assert counts(log, 4)
+    assert not counts(log, 5)
+    assert counts(log, 7)
+    assert not log.heard(START + 3 * MINUTE, START + 7 * MINUTE)
+
+
+def test_an_agent_lost_for_more_than_a_month_is_not_expected(log: PresenceLog) -> None:
+    log.came(stay(1))
+    log.went(stay(1), PresenceState.LOST, at=START + MINUTE)
+    assert len(log.stays(START + timedelta(days=29))) == 1
+    assert log.stays(START + timedelta(days=31)) == []
+    log.forget(START + timedelta(days=90))
+    assert log.events(START, START + timedelta(days=90)) == []
+
+
+def test_bursts_see_losses_and_not_those_of_our_own_side(log: PresenceLog) -> None:
+    for number in range(12):
+        log.came(stay(number, -60))
+    for number in range(6):
+        log.went(stay(number, -60), PresenceState.LOST, at=START + timedelta(seconds=number))
+    bursts = DisconnectMonitor()
+    replay_into(bursts, log.events(START - 61 * MINUTE, START + MINUTE))
+    burst = {one.entity: one for one in bursts.judge(START).bursts}[IRAN]
+    assert (burst.online, burst.lost, burst.conclusive) == (12, 6, True)
+    log.mask(START)
+    log.listen(START - 61 * MINUTE, START + MINUTE)
+    assert counts(log, 0.9)[IRAN] == (12, 12)
+    masked = DisconnectMonitor()
+    replay_into(masked, log.events(START - 61 * MINUTE, START + MINUTE))
+    assert masked.judge(START).bursts == []
+
+
+def test_another_process_reads_what_one_writes(log: PresenceLog, tmp_path: Path) -> None:
+    log.came(stay(1), reason="network")
+    with PresenceLog(tmp_path / "presence.sqlite") as reader:
+        (event,) = reader.events(START, START + MINUTE)
+    assert (event.state, event.vantage.id, event.reason) == (PresenceState.UP, "a1", "network")

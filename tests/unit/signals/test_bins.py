@@ -1,0 +1,148 @@
+"""From rows to series: who is broken counts for nothing, and what remains is blocking."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from netwatch.model.entity import Entity
+from netwatch.model.measurement import Measurement, Target, Vantage
+from netwatch.model.series import Bin, SeriesKey
+from netwatch.signals.bins import Row, build_bins
+
+START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
+WIDTH = timedelta(minutes=5)
+SITES = 12
+BOOK = {
+    f"site{number}": Target(
+        f"site{number}", "http", "192.0.2.1", domain=f"site{number}.example", country="US"
+    )
+    for number in range(SITES)
+} | {
+    f"control{number}": Target(f"control{number}", "dns", "192.0.2.2", group="control")
+    for number in range(5)
+}
+FLEET = [
+    Vantage(f"{country}{number}", country, asn + number % 2)
+    for country, asn in (("IR", 64500), ("DE", 64510), ("FR", 64520))
+    for number in range(4)
+]
+
+
+def rows(failing: object = None, *, after: int = 0) -> Iterator[Row]:
+    """Yield three measurements a pair; `failing(vantage, target)` says what fails and how."""
+    for vantage in FLEET:
+        for target in BOOK.values():
+            failure = failing(vantage, target) if failing else None
+            for second in range(3):
+                time = START + timedelta(minutes=5 * after, seconds=second)
+                scope = {"connection_reset": "reset", None: ""}.get(failure, "timeout")
+                alive = failure in {None, "connection_reset"}
+                yield vantage, Measurement(target.id, "http", time, failure, scope, alive, 0.1)
+
+
+def by_key(bins: list[Bin]) -> dict[tuple[str, str], Bin]:
+    return {(one.series.signal, str(one.series.entity)): one for one in bins}
+
+
+def test_all_is_well() -> None:
+    found = by_key(build_bins(rows(), BOOK, width=WIDTH))
+    assert all(one.value == one.total for one in found.values())
+    assert found["reachability", "domain:site3.example"].total == 36
+    assert found["blocking:IR", "domain:site3.example"].total == 12
+    assert found["blocking:AS64501", "domain:site3.example"].total == 6
+
+
+def test_a_broken_vantage_gives_no_trials() -> None:
+    broken = FLEET[5]
+    found = by_key(
+        build_bins(
+            rows(lambda vantage, _: "generic_timeout_error" if vantage == broken else None),
+            BOOK,
+            width=WIDTH,
+        )
+    )
+    whole = found["reachability", "country:US"]
+    assert whole.value == whole.total == 11 * 3 * SITES
+
+
+def test_a_reset_is_blocking_and_no_loss_of_the_network() -> None:
+    """The site answers from elsewhere, and with a forged reset at home."""
+
+    def censor(vantage: Vantage, target: Target) -> str | None:
+        hit = vantage.country == "IR" and target.id == "site3"
+        return "connection_reset" if hit else None
+
+    found = by_key(build_bins(rows(censor), BOOK, width=WIDTH))
+    assert (found["blocking:IR", "domain:site3.example"].value) == 0
+    assert found["blocking:IR", "domain:site3.example"].total == 12
+    assert found["blocking:IR", "domain:site4.example"].value == 12
+    assert found["blocking:DE", "domain:site3.example"].value == 12
+    assert found["reachability", "country:US"].value == 36 * SITES
+
+
+def test_a_dead_site_is_not_blocked() -> None:
+    found = by_key(
+        build_bins(
+            rows(lambda _, target: "generic_timeout_error" if target.id == "site3" else None),
+            BOOK,
+            width=WIDTH,
+        )
+    )
+    assert not any(
+        signal.startswith("blocking") and entity == "domain:site3.example"
+        for signal, entity in found
+    )
+    assert found["reachability", "domain:site3.example"].value == 0
+    assert found["reachability", "domain:site3.example"].total == 36
+
+
+def test_a_fleet_that_lost_its_uplink_gives_no_data_at_all() -> None:
+    assert build_bins(rows(lambda *_: "generic_timeout_error"), BOOK, width=WIDTH) == []
+
+
+def test_bins_are_judged_one_by_one_and_come_in_order() -> None:
+    broken = FLEET[0]
+    later = rows(lambda one, _: "generic_timeout_error" if one == broken else None, after=1)
+    found = build_bins([*later, *rows()], BOOK, width=WIDTH)
+    key = SeriesKey("reachability", Entity.parse("country:US"))
+    assert [one.total for one in found if one.series == key] == [432, 396]
+    assert found == sorted(found, key=lambda one: (one.time, one.series))
+    again = build_bins([*rows(), *rows(lambda *_: None, after=1)], BOOK, width=WIDTH)
+    assert [one.total for one in again if one.series == key] == [432, 432]
+
+
+def test_local_failures_and_strangers_leave_nothing() -> None:
+    local = Measurement("site1", "http", START, "network_down", "local", alive=False, seconds=0)
+    stranger = Measurement("nobody", "http", START, None, "", alive=True, seconds=0)
+    assert build_bins([(FLEET[0], local), (FLEET[0], stranger)], BOOK, width=WIDTH) == []
+
+
+def told(failing: object = None) -> dict[str, str]:
+    """Return what the operator hears of one bin."""
+    heard: dict[str, str] = {}
+    build_bins(rows(failing), BOOK, width=WIDTH, tell=heard.__setitem__)
+    return heard
+
+
+def test_the_operator_hears_of_nothing_where_all_is_well() -> None:
+    assert told() == {}
+
+
+def test_a_dead_target_is_named() -> None:
+    heard = told(lambda _, target: "generic_timeout_error" if target.id == "site3" else None)
+    assert heard == {"dead_target": "site3 answer nobody who asks: dead, or their network is out"}
+
+
+def test_a_broken_vantage_is_named() -> None:
+    heard = told(lambda vantage, _: "generic_timeout_error" if vantage.id == "IR1" else None)
+    assert list(heard) == ["broken_vantage"]
+    assert heard["broken_vantage"].startswith("IR1 ")
+
+
+def test_a_site_that_one_network_loses_is_named_as_a_path() -> None:
+    heard = told(
+        lambda vantage, target: (
+            "generic_timeout_error" if vantage.asn == 64500 and target.id == "site3" else None
+        )
+    )
+    assert list(heard) == ["blocked_path"]
+    assert "site3" in heard["blocked_path"]

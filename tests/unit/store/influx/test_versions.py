@@ -1,0 +1,85 @@
+"""Which version can do what; the table is what servers and their documentation say."""
+
+from datetime import timedelta
+
+import pytest
+
+from netwatch.model.errors import StoreError
+from netwatch.store.influx.client import make_writer
+from netwatch.store.influx.dsn import InfluxDsn
+from netwatch.store.influx.versions import read_dialect
+from netwatch.store.influx.write import ClientWriter, HttpWriter, read_reply
+
+
+@pytest.mark.parametrize(
+    ("told", "version", "v2_writes", "overwrites", "span"),
+    [
+        ("1.6.7~rc0", "1.6.7~rc0", False, True, None),
+        ("1.7.11", "1.7.11", False, True, None),
+        ("1.8.10", "1.8.10", True, True, None),
+        ("v1.12.4", "1.12.4", True, True, None),
+        ("v2.9.1", "2.9.1", True, True, None),
+        ("2.4.0", "2.4.0", True, True, None),
+        ("3.11.2", "3.11.2", True, False, timedelta(hours=72)),
+    ],
+)
+def test_reads_what_a_version_can_do(
+    told: str, version: str, *, v2_writes: bool, overwrites: bool, span: timedelta | None
+) -> None:
+    dialect = read_dialect({"X-Influxdb-Version": told})
+    assert dialect.version == version
+    assert dialect.takes_v2_writes == v2_writes
+    assert dialect.overwrites == overwrites
+    assert dialect.longest_span == span
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({}, "says no version"),
+        ({"X-Influxdb-Version": "unknown"}, "says version 'unknown'"),
+        ({"X-Influxdb-Version": "1.5.4"}, "says version '1.5.4'"),
+        ({"X-Influxdb-Version": "relay"}, "says version 'relay'"),
+    ],
+)
+def test_anything_else_is_refused_by_name(headers: dict[str, str], said: str) -> None:
+    with pytest.raises(StoreError, match=said):
+        read_dialect(headers)
+
+
+@pytest.mark.parametrize(
+    ("version", "carrier"),
+    [("1.6.7", HttpWriter), ("1.8.10", ClientWriter), ("3.11.2", ClientWriter)],
+)
+def test_the_version_chooses_how_bytes_travel(version: str, carrier: type) -> None:
+    made = make_writer(
+        InfluxDsn("http://127.0.0.1:9"), read_dialect({"x-influxdb-version": version})
+    )
+    assert type(made) is carrier
+    made.close()
+
+
+def test_version_2_needs_an_organization() -> None:
+    with pytest.raises(StoreError, match=r"InfluxDB 2, which needs store\.organization"):
+        make_writer(InfluxDsn("http://127.0.0.1:9"), read_dialect({"x-influxdb-version": "2.9.1"}))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"error":"database not found: \\"x\\""}', 'database not found: "x"'),
+        (b'{"code":"not found","message":"bucket \\"x\\" not found"}', 'bucket "x" not found'),
+        (b"<h1>Bad\n  Gateway</h1>", "<h1>Bad Gateway</h1>"),
+        (b"", ""),
+    ],
+)
+def test_every_version_s_error_becomes_one_line(body: bytes, said: str) -> None:
+    assert read_reply(404, body, {}).text == said
+
+
+def test_a_long_error_keeps_its_count_of_dropped_points() -> None:
+    text = "partial write: " + "unable to parse 'x' " * 400 + "dropped=17"
+    reply = read_reply(400, b'{"error":"' + text.encode() + b'"}', {"Retry-After": "3"})
+    assert reply.dropped == 17
+    assert reply.wait == 3.0
+    assert len(reply.text) < 320

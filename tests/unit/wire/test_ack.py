@@ -1,0 +1,25 @@
+import pytest
+
+from netwatch.model.errors import InputError
+from netwatch.wire.ack import (
+    Ack,
+    pack_ack,
+    to_ranges,
+    unpack_ack,
+)
+
+
+def test_an_answer_comes_back_as_it_was() -> None:
+    answer = Ack("a1", ((1, 3), (7, 7)), ((9, "future"),), 1_700_000_000_000)
+    assert unpack_ack(pack_ack(answer)) == answer
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x80", b"x" * 70_000])
+def test_garbage_is_an_input_error(garbage: bytes) -> None:
+    with pytest.raises(InputError):
+        unpack_ack(garbage)
+
+
+def test_ranges_are_inclusive_and_in_order() -> None:
+    assert to_ranges([5, 1, 2, 3, 7, 2]) == ((1, 3), (5, 5), (7, 7))
+    assert to_ranges([]) == ()

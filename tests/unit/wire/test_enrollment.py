@@ -1,0 +1,77 @@
+"""Tokens: what was not copied whole is noticed before anything is sent."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netwatch.model.errors import InputError
+from netwatch.wire.enrollment import Answer, Invitation, Request, check_url, pack, unpack
+
+INVITATION = Invitation(bytes(range(16)), bytes(range(32)), "https://netwatch.example")
+
+
+def test_a_token_says_what_it_was_made_from() -> None:
+    text = INVITATION.text()
+    assert Invitation.parse(text) == INVITATION
+    assert Invitation.parse(f"  {text[:40]}\n   {text[40:]} ") == INVITATION
+    assert len(text) < 160
+    assert not set(text) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+
+
+@given(st.data())
+def test_one_wrong_letter_is_noticed(data: st.DataObject) -> None:
+    text = INVITATION.text()
+    place = data.draw(st.integers(11, len(text) - 1))
+    wrong = data.draw(st.sampled_from("abcXYZ059-_").filter(lambda one: one != text[place]))
+    try:
+        found = Invitation.parse(text[:place] + wrong + text[place + 1 :])
+    except InputError:
+        return
+    assert found == INVITATION  # the last letter's unused bits
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "hello", "netwatch-1-", "netwatch-1-????", "netwatch-1-" + "A" * 2000, "netwatch-2-AAAA",
+     INVITATION.text()[:-5], INVITATION.text() + "AAAA", "netwatch-1-é"],
+)  # fmt: skip
+def test_what_is_no_token(text: str) -> None:
+    with pytest.raises(InputError, match="token") as caught:
+        Invitation.parse(text)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"", b"\xc0", b"\x93" * 4000, b"\xdd\xff\xff\xff\xff", b"x" * 5000, pack(INVITATION)],
+)
+def test_what_is_no_request(message: bytes) -> None:
+    with pytest.raises(InputError):
+        unpack(message, Request)
+    with pytest.raises(InputError):
+        unpack(message, Answer)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "../../etc"), ("name", "a\n"), ("name", ""), ("country", "Iran"),
+        ("country", "ir"), ("network", -1), ("network", 2**32), ("region", "somewhere"),
+        ("secret", b"short"), ("collector", b"short"), ("software", "x" * 65), ("consent", -1),
+    ],
+)  # fmt: skip
+def test_every_field_is_looked_at(field: str, value: object) -> None:
+    good = {
+        "secret": bytes(16), "collector": bytes(32), "name": "a1", "country": "XX",
+        "network": 64500, "region": "XX-1", "consent": 1, "software": "0.1",
+    }  # fmt: skip
+    assert unpack(pack(Request(**good)), Request) == Request(**good)
+    with pytest.raises(InputError, match="request"):
+        unpack(pack(Request(**(good | {field: value}))), Request)
+
+
+@pytest.mark.parametrize("url", ["", "netwatch.example", "ftp://x", "https://", "http://[::1"])
+def test_what_is_no_address(url: str) -> None:
+    with pytest.raises(InputError, match="no address"):
+        check_url(url)
