@@ -15,25 +15,6 @@ from netwatch.model.entity import Entity, EntityInfo, EntityKind
 from netwatch.model.errors import ConfigError, InputError
 from netwatch.model.measurement import Target
 
-__all__ = [
-    "AgentConfig",
-    "AnalysisConfig",
-    "BrokerConfig",
-    "CollectorConfig",
-    "Config",
-    "Duration",
-    "FleetConfig",
-    "IncidentConfig",
-    "PlaceConfig",
-    "PublishConfig",
-    "StoreConfig",
-    "UplinkConfig",
-    "VantageConfig",
-    "WebConfig",
-    "parse_config",
-    "read_config",
-]
-
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _POSITIVE = (
     ("agent", "period"),

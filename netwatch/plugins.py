@@ -5,8 +5,6 @@ from typing import Any
 
 from netwatch.model.errors import PluginError
 
-__all__ = ["load_plugin", "plugin_names"]
-
 
 def plugin_names(group: str) -> list[str]:
     """Return the sorted names installed in `netwatch.<group>`, such as `probes`."""

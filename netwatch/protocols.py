@@ -15,24 +15,6 @@ from netwatch.model.incident import Incident, Post
 from netwatch.model.measurement import Observation, Target
 from netwatch.model.series import Bin, Level, SeriesKey
 
-__all__ = [
-    "BinColumns",
-    "Channel",
-    "Checkpoint",
-    "Clock",
-    "Delivery",
-    "Detector",
-    "Ledger",
-    "Message",
-    "Outbox",
-    "OutboxEntry",
-    "OutboxState",
-    "Probe",
-    "SeriesStore",
-    "Source",
-    "Transport",
-]
-
 Clock = Callable[[], datetime]
 """Returns the present, aware UTC. Only `netwatch.app` hands out the real one."""
 

@@ -4,8 +4,6 @@ import os
 
 from netwatch.model.errors import ConfigError
 
-__all__ = ["resolve_secret"]
-
 
 def resolve_secret(text: str, *, key: str) -> str:
     """Return a secret: `text` itself, or of `$NAME` what that environment variable holds.

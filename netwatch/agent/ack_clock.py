@@ -5,8 +5,6 @@ from collections import OrderedDict
 from netwatch.agent.clock import DisciplinedClock
 from netwatch.wire.ack import Ack
 
-__all__ = ["AckClockSync"]
-
 _MOST = 256
 
 

@@ -19,15 +19,8 @@ from os import urandom
 from pathlib import Path
 
 from netwatch.model.clock_samples import ClockSample, ClockSource
+from netwatch.model.time import EPOCH
 from netwatch.protocols import Clock
-
-__all__ = [
-    "DisciplinedClock",
-    "KernelClock",
-    "boot_name",
-    "read_kernel_clock",
-    "steady_seconds",
-]
 
 DRIFT = 1e-4
 """How much a steady clock may be fast or slow: 100 parts in a million, as quartz is."""
@@ -35,7 +28,6 @@ _KEPT = 8
 """Answers that are remembered; the one with the least doubt counts, as in NTP's clock filter
 (RFC 5905, section 10)."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST, _LATEST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2090, 1, 1, tzinfo=UTC)
 """Where rows begin to be dated on a machine without a battery, which wakes up in 1970: a
 batch can hold the years 2000 to 2100."""
@@ -140,13 +132,13 @@ class DisciplinedClock:
         self.boot = boot
         self._wall, self._steady, self._kernel = wall, steady, kernel
         shown = min(max(wall(), _EARLIEST), _LATEST)
-        self._began = (shown - _EPOCH).total_seconds() - steady()
+        self._began = (shown - EPOCH).total_seconds() - steady()
         self._heard: deque[_Truth] = deque(maxlen=_KEPT)
         self._canary: deque[_Truth] = deque(maxlen=_KEPT)
 
     def __call__(self) -> datetime:
         """Return the present as rows are dated, aware UTC."""
-        return _EPOCH + timedelta(seconds=self._began + self._steady())
+        return EPOCH + timedelta(seconds=self._began + self._steady())
 
     @property
     def shift(self) -> int:
@@ -171,7 +163,7 @@ class DisciplinedClock:
 
     def hear_canary(self, date: datetime, *, since: float) -> None:
         """Take a canary's `Date`, asked for at `since`: true to the second, cut off."""
-        told = _between((date - _EPOCH).total_seconds() + 0.5, since, self._steady())
+        told = _between((date - EPOCH).total_seconds() + 0.5, since, self._steady())
         self._canary.append(_Truth(told.steady, told.offset, told.error + 0.5))
 
     def off(self) -> float | None:
@@ -187,7 +179,7 @@ class DisciplinedClock:
 
     def read(self) -> ClockSample:
         """Return what the clocks show, and the best that is known of the truth."""
-        wall = (self._wall() - _EPOCH).total_seconds()
+        wall = (self._wall() - EPOCH).total_seconds()
         steady = self._steady()
         kernel = self._kernel()
         synced = None if kernel is None else kernel.synced

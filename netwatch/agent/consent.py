@@ -11,8 +11,6 @@ from netwatch.agent.target_policy import ConsentScope
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Target
 
-__all__ = ["CONSENT_TEXT", "CONSENT_VERSION", "Consent", "needs_consent"]
-
 CONSENT_VERSION = 2
 CONSENT_TEXT = """\
 netwatch makes small network connections from this computer to a list of addresses, to tell

@@ -25,8 +25,6 @@ from netwatch.model.errors import NetwatchError, TransportError
 from netwatch.model.measurement import Target
 from netwatch.protocols import Transport
 
-__all__ = ["CheckResult", "DoctorContext", "examine"]
-
 _LEAST_FREE = 200 * 1024 * 1024
 _FULL = 0.9
 _EARLIEST = 2026

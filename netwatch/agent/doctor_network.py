@@ -17,8 +17,6 @@ from netwatch.agent.health.health import (
 from netwatch.agent.health.health_monitor import HealthMonitor, family_of
 from netwatch.model.measurement import Measurement, Target
 
-__all__ = ["Measure", "examine_gateway", "examine_line"]
-
 Measure = Callable[[Target], Awaitable[Measurement]]
 _MOST = 30
 """Witnesses that are asked: enough for any list, and soon done."""

@@ -27,8 +27,6 @@ from netwatch.wire.enrollment import (
 from netwatch.wire.sealed_box import seal
 from netwatch.wire.signing import ENROLLED, ENROLLMENT, ERASURE, KEY_CHANGE, open_signed
 
-__all__ = ["Enrollment", "EnrollmentFile", "change_key", "enroll", "erase"]
-
 _Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 

@@ -15,8 +15,6 @@ from netwatch.model.clock_samples import ClockSample, ClockSegment, ClockSource
 from netwatch.model.measurement import Batch, Measurement, Observation, Target, Vantage
 from netwatch.wire.batch_codec import pack_batch, unpack_batch
 
-__all__ = ["Endpoint", "Example", "Explained", "Explanation", "SkippedSummary", "explain"]
-
 _DAY = timedelta(days=1)
 _SENT_BYTES, _BATCH_BYTES = 11, 330
 """Bytes that a measurement takes on the wire, and a batch besides; see

@@ -7,8 +7,6 @@ from netwatch.agent.spool.downsample import EVENT_PREFIX
 from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement
 
-__all__ = ["GapWatch", "gap_note", "since_mark", "suspended_seconds", "write_mark"]
-
 _LEAST = 10.0
 
 

@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable
 from netwatch.model.errors import TransportError
 from netwatch.wire.lean_http import httpx
 
-__all__ = ["WITHIN", "Exchange", "fetch"]
-
 WITHIN = 20.0
 """Seconds that an exchange may take in all."""
 

@@ -18,8 +18,6 @@ from netwatch.agent.clock import DisciplinedClock
 from netwatch.model.errors import TransportError
 from netwatch.wire.lean_http import httpx
 
-__all__ = ["HttpTimeSource", "ask_date", "poll_time_sources"]
-
 _log = logging.getLogger("netwatch.agent.http_time")
 _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python has no name for."""

@@ -18,8 +18,6 @@ from netwatch.model.measurement import Batch
 from netwatch.wire.batch_codec import pack_batch
 from netwatch.wire.signing import BATCH, Signer
 
-__all__ = ["Identity", "read_or_make_identity"]
-
 _MODE = 0o600
 _ID_DIGITS = 32
 

@@ -31,8 +31,6 @@ from netwatch.model.failure import lookup_failure
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.protocols import Clock, Probe
 
-__all__ = ["AgentDeps", "run_agent"]
-
 _log = logging.getLogger("netwatch.agent.loop")
 _COMMIT = 1.0
 """Seconds that a measurement may stay in memory only."""

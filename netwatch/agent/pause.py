@@ -16,8 +16,6 @@ from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement
 from netwatch.protocols import Clock
 
-__all__ = ["PauseReason", "PauseWatch", "pause_event", "run_while_not"]
-
 _log = logging.getLogger("netwatch.agent.pause")
 _LOOK = 1.0
 """Seconds between two looks at the files."""

@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-__all__ = ["FOLDER_MODE", "is_open_to_others", "make_private", "write_private"]
-
 FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
 _OTHERS = 0o077

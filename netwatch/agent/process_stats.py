@@ -10,8 +10,6 @@ import msgspec
 
 from netwatch.model.measurement import Measurement
 
-__all__ = ["ProcessStats", "ProcessStatsCollector"]
-
 _LAGS = 600
 _FILES = Path("/proc/self/fd")
 _MEMORY = Path("/proc/self/statm")

@@ -19,8 +19,6 @@ from netwatch.model.errors import InputError
 from netwatch.model.measurement import Target
 from netwatch.wire.signing import TARGETS, Signer
 
-__all__ = ["LARGEST_LIST", "MOST_TARGETS", "TargetList", "check_list", "read_list", "sign_targets"]
-
 LARGEST_LIST = 256 * 1024
 """Bytes of the largest list, with its signature."""
 MOST_TARGETS = 5_000

@@ -7,8 +7,6 @@ from random import Random
 
 from netwatch.model.errors import TransportError
 
-__all__ = ["poll_target_list"]
-
 _log = logging.getLogger("netwatch.agent.target_list")
 _FIRST, _USUAL = 60.0, 6 * 3600.0
 """Seconds within which the mirror is asked first, and then usually again."""

@@ -15,8 +15,6 @@ from netwatch.agent.target_list import LARGEST_LIST, TargetList, check_list, rea
 from netwatch.model.errors import InputError
 from netwatch.wire.signing import TARGETS, open_signed
 
-__all__ = ["Refusal", "TargetListStore"]
-
 _log = logging.getLogger("netwatch.agent.target_list")
 
 

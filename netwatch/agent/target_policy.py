@@ -13,17 +13,6 @@ from enum import StrEnum
 
 from netwatch.model.measurement import Target
 
-__all__ = [
-    "CATEGORIES",
-    "DEFAULT_PROBES",
-    "HIGH_RISK_COUNTRIES",
-    "ConsentScope",
-    "ConsentTier",
-    "ListedTarget",
-    "SkippedTarget",
-    "select_targets",
-]
-
 _CARE = (
     "AE AF AZ BH BI BY CN CU DJ DZ EG ER ET GQ IR IQ JO KH KP KZ LA LY MM NI OM PK PS QA RU RW"
     " SA SD SO SS SY TD TH TJ TM TR UG UZ VE VN YE ZW"

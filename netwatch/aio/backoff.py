@@ -9,8 +9,6 @@ import stamina
 from netwatch.model.errors import TransportError
 from netwatch.protocols import Transport
 
-__all__ = ["connect_with_backoff"]
-
 _log = logging.getLogger("netwatch.aio.backoff")
 # It would tell of each attempt; we tell of the first failure and of the return.
 logging.getLogger("stamina").setLevel(logging.ERROR)

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, Self, TypeVar
 
-__all__ = ["SingleThreadExecutor"]
-
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Iterable
 
-__all__ = ["cancel_and_wait", "run_until_first_exits"]
-
 _AGAIN = 5.0
 """Seconds that a part has to clean up before it is asked again."""
 

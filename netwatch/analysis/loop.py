@@ -8,12 +8,10 @@ from time import monotonic
 
 from netwatch.analysis.pipeline import Pipeline, PipelineResult, by_interval
 from netwatch.model.errors import InputError, StoreError
+from netwatch.model.time import EPOCH
 from netwatch.protocols import Checkpoint, Ledger, SeriesStore
 
-__all__ = ["Analysis", "log_results", "run_analysis"]
-
 _LOG = logging.getLogger(__name__)
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _CHUNK = 500
 
 
@@ -67,7 +65,7 @@ class Analysis:
 
     def _first_bin(self, closed: datetime) -> datetime:
         """Return the start of the store's first bin, `closed` where there is none."""
-        first = next(iter(self._store.read_bins(_EPOCH, closed)), None)
+        first = next(iter(self._store.read_bins(EPOCH, closed)), None)
         return first.time if first else closed
 
     def _write(self, done: list[PipelineResult], end: datetime) -> None:

@@ -10,9 +10,10 @@ interval a second time because its answer was lost, judges the same windows.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from netwatch.model.series import SeriesKey
+from netwatch.model.time import EPOCH
 from netwatch.signals.presence.bursts import DisconnectMonitor, DisconnectResult
 from netwatch.signals.presence.disconnects import WINDOW
 from netwatch.signals.presence.log import (
@@ -24,9 +25,6 @@ from netwatch.signals.presence.log import (
     replay_into,
 )
 
-__all__ = ["DisconnectEvidence", "MassDisconnectDetector"]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HISTORY = timedelta(days=30)
 _AGAIN = timedelta(hours=6)
 """A fault of ours that began before that is forgotten by who begins anew."""
@@ -63,7 +61,7 @@ class MassDisconnectDetector:
         self._width = width
         self._bursts = DisconnectMonitor()
         self._due: datetime | None = None
-        self._next = _EPOCH
+        self._next = EPOCH
         self._fed: set[tuple[PresenceState, datetime, str]] = set()
         self._faulty_at: datetime | None = None
         self._awaited = 0
@@ -110,7 +108,7 @@ class MassDisconnectDetector:
                 self._bursts.up(stay.vantage, broker=stay.broker, at=stay.start)
         # The first window that was too new for the interval that ended then.
         bound = end - WILL_LATENESS
-        self._next = bound - (bound - _EPOCH) % WINDOW
+        self._next = bound - (bound - EPOCH) % WINDOW
         replay_into(self._bursts, self._attendance.events(first, self._next))
         while end < time:
             end += self._width

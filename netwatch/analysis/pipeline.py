@@ -15,8 +15,6 @@ from netwatch.model.series import Bin, Level
 from netwatch.protocols import Detector
 from netwatch.signals.presence.log import AGENTS
 
-__all__ = ["Pipeline", "PipelineResult", "by_interval"]
-
 
 @dataclass(frozen=True, slots=True)
 class PipelineResult:

@@ -26,8 +26,6 @@ from netwatch.wire.enrollment import (
     TARGETS_PATH,
 )
 
-__all__ = ["agent_routes", "enrollment_routes", "target_list_route"]
-
 _RATE, _BURST = 10.0, 100.0
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 

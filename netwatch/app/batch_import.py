@@ -17,8 +17,6 @@ from netwatch.wire.ack import pack_ack
 from netwatch.wire.export import write_receipts
 from netwatch.wire.signing import ACKNOWLEDGEMENT
 
-__all__ = ["Import", "import_files"]
-
 
 @dataclass(frozen=True, slots=True)
 class Import:

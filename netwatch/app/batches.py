@@ -21,8 +21,6 @@ from netwatch.wire.https import AGENT_HEADER, BATCHES_PATH, DRAIN_PATH, MEDIA_TY
 from netwatch.wire.signing import BATCH, PRESENCE, open_signed
 from netwatch.wire.topics import batch_topic, is_agent_id, presence_topic
 
-__all__ = ["RequestRateLimit", "batch_routes"]
-
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _LARGEST_PRESENCE = 1024
 _ANSWER_WITHIN = 10.0

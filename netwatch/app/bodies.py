@@ -4,8 +4,6 @@ import asyncio
 
 from starlette.requests import ClientDisconnect, Request
 
-__all__ = ["read_body"]
-
 _PATIENCE = 20.0
 """Seconds in which a body must have come; an agent's is a few packets."""
 

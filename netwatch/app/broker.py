@@ -13,8 +13,6 @@ from netwatch.protocols import Message, Transport
 from netwatch.secret import resolve_secret
 from netwatch.wire.mqtt import MqttSession, MqttTransport
 
-__all__ = ["broker_password", "link_factory"]
-
 _FILE = "broker.password"
 
 

@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime
 
-__all__ = ["now"]
-
 
 def now() -> datetime:
     """Return the present, aware UTC."""

@@ -17,8 +17,6 @@ from netwatch.config import Config
 from netwatch.model.measurement import Target, Vantage
 from netwatch.wire.enrollment import TARGETS_PATH
 
-__all__ = ["explain_vantage", "list_endpoints"]
-
 _RESOLVERS = Path("/etc/resolv.conf")
 
 

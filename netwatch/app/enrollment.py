@@ -18,8 +18,6 @@ from netwatch.config import Config
 from netwatch.model.errors import ConfigError, TransportError
 from netwatch.wire.enrollment import Invitation, Request, check_url
 
-__all__ = ["change_key", "enroll_vantage", "erase_vantage"]
-
 
 def enroll_vantage(config: Config, token: str, *, url: str = "", region: str = "") -> Enrollment:
     """Enroll this vantage with the observatory that the token names, and keep what it tells.

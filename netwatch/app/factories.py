@@ -12,8 +12,6 @@ from netwatch.plugins import load_plugin
 from netwatch.protocols import SeriesStore
 from netwatch.store.sqlite import SqliteStore
 
-__all__ = ["open_ledger", "open_store"]
-
 
 def open_store(config: Config) -> SeriesStore:
     """Return the store that `[store] engine` names.

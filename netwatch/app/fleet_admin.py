@@ -21,18 +21,6 @@ from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
 from netwatch.wire.enrollment import Invitation, check_url
 from netwatch.wire.topics import presence_topic
 
-__all__ = [
-    "collector_identity",
-    "erase_agent",
-    "fleet_is_public",
-    "invite",
-    "list_agents",
-    "make_enrollment_service",
-    "release_quarantine",
-    "retire_agent",
-    "targets_identity",
-]
-
 _SECRET = 16
 _PATIENCE = 5.0
 """Seconds for the broker to forget an agent's presence."""

@@ -10,8 +10,6 @@ from netwatch.config import Config
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
 from netwatch.store.influx.health import FleetHealth
 
-__all__ = ["fleet_health"]
-
 _UNKNOWN = "unknown"
 
 

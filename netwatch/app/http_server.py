@@ -15,8 +15,6 @@ from netwatch.app.observatory import ObservatoryContext
 from netwatch.model.errors import ConfigError
 from netwatch.web.server import WebOptions, create_app
 
-__all__ = ["run_agent_api", "run_serve", "serve"]
-
 
 class _Server(uvicorn.Server):
     """A server that leaves signals to the process that it is a part of."""

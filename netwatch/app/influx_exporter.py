@@ -19,8 +19,6 @@ from netwatch.protocols import OutboxState
 from netwatch.store.influx.health import Health, OutboxHealth, PipelineHealth, ReviewHealth
 from netwatch.store.influx.store import InfluxStore
 
-__all__ = ["Mirror", "run_mirror"]
-
 _LOG = logging.getLogger(__name__)
 _PAUSE = 60.0
 _WAITING = [state for state in OutboxState if state is not OutboxState.SENT]

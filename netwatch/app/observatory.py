@@ -32,15 +32,6 @@ from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
 from netwatch.wire.embedded_broker import EmbeddedBroker
 from netwatch.wire.rate_advice import RateAdvice
 
-__all__ = [
-    "ObservatoryContext",
-    "make_pipeline",
-    "open_context",
-    "run_analyze",
-    "run_broker",
-    "run_collect",
-]
-
 _UNLIMITED = 1e6
 """A rate that bounds nobody: agents have bounds of their own."""
 _LOOKS = 4

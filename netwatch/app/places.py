@@ -10,8 +10,6 @@ from netwatch.model.entity import Entity, EntityInfo, EntityKind
 from netwatch.model.entity_tree import EntityTree
 from netwatch.model.errors import StoreError
 
-__all__ = ["make_entity_tree", "write_places"]
-
 
 def make_entity_tree(config: Config) -> EntityTree:
     """Return the places of `[[place]]`, completed by those that targets name.

@@ -16,8 +16,6 @@ from netwatch.publish.channels.mqtt import MqttChannel, Publish
 from netwatch.publish.channels.webhook import WebhookChannel
 from netwatch.publish.outbox import run_outbox
 
-__all__ = ["make_channels", "run_publish"]
-
 
 def make_channels(config: Config) -> dict[str, Channel]:
     """Return the channels of `[publish]` by name.

@@ -7,8 +7,6 @@ from netwatch.config import Config
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Target
 
-__all__ = ["ReloadingTargets"]
-
 
 class ReloadingTargets(Mapping[str, Target]):
     """Targets by id; looks at the published list again whenever it is asked for all of them.

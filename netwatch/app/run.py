@@ -6,8 +6,6 @@ from collections.abc import Coroutine
 
 from netwatch.aio.tasks import run_until_first_exits
 
-__all__ = ["run_until_signal"]
-
 
 def run_until_signal(work: Coroutine[None, None, None]) -> None:
     """Run `work` until it ends, or Ctrl-C or SIGTERM cancels it and it has cleaned up."""

@@ -19,8 +19,6 @@ from netwatch.protocols import SeriesStore
 from netwatch.store.rollup import TIERS, Tier, keep_house, roll_up
 from netwatch.store.sqlite import SqliteStore
 
-__all__ = ["keep_elsewhere", "keep_store", "run_upkeep"]
-
 _LOG = logging.getLogger(__name__)
 _EVERY = timedelta(hours=1)
 _HOUR = timedelta(hours=1)

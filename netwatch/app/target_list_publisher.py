@@ -24,15 +24,6 @@ from netwatch.protocols import Transport
 from netwatch.wire.signing import TARGETS, open_signed
 from netwatch.wire.topics import FLEET_TARGETS
 
-__all__ = [
-    "pause_fleet",
-    "publish_list",
-    "published_list",
-    "published_path",
-    "read_published",
-    "run_list_publishing",
-]
-
 _log = logging.getLogger("netwatch.app.targets")
 _LOOK = 2.0
 """Seconds between two looks at the published list."""

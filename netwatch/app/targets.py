@@ -14,14 +14,6 @@ from netwatch.model.measurement import Target
 from netwatch.plugins import plugin_names
 from netwatch.wire.enrollment import TARGETS_PATH
 
-__all__ = [
-    "TargetSelection",
-    "chosen_targets",
-    "fetch_list",
-    "open_target_list_store",
-    "targets_of",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class TargetSelection:

@@ -19,8 +19,6 @@ from netwatch.secret import resolve_secret
 from netwatch.wire.https import HttpsTransport
 from netwatch.wire.mqtt import MqttSession, MqttTransport
 
-__all__ = ["endpoint_addresses", "endpoints", "time_sources"]
-
 _log = logging.getLogger("netwatch.app.transports")
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443, "http": 80, "https": 443}
 _CLEAR = frozenset({"mqtt", "ws"})

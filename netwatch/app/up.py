@@ -18,8 +18,6 @@ from netwatch.app.target_list_publisher import run_list_publishing
 from netwatch.app.vantage import run_vantage
 from netwatch.config import Config
 
-__all__ = ["run_analyzing", "run_collecting", "run_serving", "run_up"]
-
 
 async def run_up(config: Config) -> None:
     """Run broker, collector, analysis, publisher, page and one vantage until cancelled.

@@ -41,18 +41,6 @@ from netwatch.plugins import load_plugin
 from netwatch.protocols import Probe
 from netwatch.wire.signing import PRESENCE
 
-__all__ = [
-    "demand_consent",
-    "examine_vantage",
-    "load_probes",
-    "open_spool",
-    "present",
-    "purge_vantage",
-    "run_once",
-    "run_vantage",
-    "vantage_of",
-]
-
 _CALM = 6
 """Seals over which agents spread that begin anew with a new list."""
 _LOOK = 3

@@ -8,17 +8,6 @@ from netwatch.agent.private_files import FOLDER_MODE
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError
 
-__all__ = [
-    "files_of",
-    "folder_of",
-    "key_path",
-    "list_path",
-    "membership_file",
-    "membership_of",
-    "open_consent",
-    "spool_path",
-]
-
 _OURS = (
     "spool-{}.sqlite*",
     "agent-{}.key*",

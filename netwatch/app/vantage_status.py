@@ -13,8 +13,6 @@ from netwatch.app.vantage import open_spool
 from netwatch.app.vantage_files import membership_of, open_consent
 from netwatch.config import Config
 
-__all__ = ["vantage_status"]
-
 
 def vantage_status(config: Config) -> dict[str, object]:
     """Return what there is to tell about this vantage, by name; moments as ISO 8601.

@@ -9,8 +9,6 @@ import tomli_w
 from netwatch.config import Config, Duration
 from netwatch.model.errors import StoreError
 
-__all__ = ["write_config"]
-
 
 def write_config(config: Config, path: Path) -> None:
     """Write `config` as TOML that `netwatch.config.read_config` reads back as the same.

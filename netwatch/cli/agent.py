@@ -9,8 +9,6 @@ from netwatch.cli import consent
 from netwatch.cli import enroll as membership
 from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, emit, say_time
 
-__all__ = ["app"]
-
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(consent.app, name="consent", help="Say whether this machine may probe.")
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from netwatch.lab.backtest.runner import Backtest
     from netwatch.lab.backtest.score import Score
 
-__all__ = ["app"]
 
 app = typer.Typer()
 

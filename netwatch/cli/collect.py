@@ -9,8 +9,6 @@ import typer
 from netwatch.cli.observatory import load_config, print_json
 from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption
 
-__all__ = ["app"]
-
 app = typer.Typer(invoke_without_command=True)
 
 

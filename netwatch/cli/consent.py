@@ -10,7 +10,6 @@ from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, emit, say_ti
 if TYPE_CHECKING:
     from netwatch.config import Config
 
-__all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True)
 _QUESTIONS = (

@@ -2,8 +2,6 @@
 
 from netwatch.lab.drill.runner import Outcome
 
-__all__ = ["drill_text"]
-
 
 def drill_text(outcome: Outcome) -> str:
     """Return the posts and the findings, a line a claim, and the verdict last."""

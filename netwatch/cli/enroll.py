@@ -7,8 +7,6 @@ import typer
 
 from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, emit
 
-__all__ = ["app"]
-
 app = typer.Typer()
 _LARGEST_FILE = 1024 * 1024
 

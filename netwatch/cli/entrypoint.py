@@ -13,8 +13,6 @@ from pathlib import Path
 
 from netwatch.model.errors import NetwatchError
 
-__all__ = ["begin_logging", "config_of", "one_line_errors", "run", "run_agent"]
-
 _VERBOSE = ("-v", "--verbose")
 _CONFIG = ("-c", "--config")
 _DEFAULT = "netwatch.toml"

@@ -9,8 +9,6 @@ from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, emit, say_ti
 from netwatch.config import Duration
 from netwatch.model.errors import ConfigError
 
-__all__ = ["app"]
-
 app = typer.Typer(no_args_is_help=True)
 KeyOption = Annotated[
     Path | None, typer.Option("--key", help="The signing key, where it is not in the data folder.")

@@ -11,8 +11,6 @@ from netwatch.cli import agent, backtest, observatory
 from netwatch.cli import collect as collecting
 from netwatch.cli.entrypoint import begin_logging, one_line_errors
 
-__all__ = ["app", "run"]
-
 app = typer.Typer(
     name="netwatch",
     help="An Internet-shutdown monitor, from a probe to a published, checkable alert.",

@@ -15,8 +15,6 @@ from netwatch.cli.time_parsing import parse_option
 from netwatch.config import Config, parse_config, read_config
 from netwatch.model.errors import ConfigError
 
-__all__ = ["app", "load_config", "print_json"]
-
 app = typer.Typer()
 
 

@@ -11,8 +11,6 @@ import typer
 from netwatch.config import Duration
 from netwatch.model.errors import InputError
 
-__all__ = ["DEFAULT", "ConfigOption", "JsonOption", "emit", "parse_width", "say_time"]
-
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration; see `netwatch init`.")
 ]

@@ -26,21 +26,6 @@ from netwatch.model.errors import InputError, NetwatchError, StoreError
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.protocols import Ledger, SeriesStore
 
-__all__ = [
-    "AsciiOption",
-    "ConfigOption",
-    "Data",
-    "DataOption",
-    "JsonOption",
-    "app",
-    "group",
-    "open_data",
-    "outages",
-    "parse_scope",
-    "plain_end",
-    "timeline",
-]
-
 app = typer.Typer(no_args_is_help=True)
 group = typer.Typer(invoke_without_command=True)
 """`netwatch outages` and what can be said of one of them."""

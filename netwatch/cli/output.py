@@ -15,16 +15,6 @@ from netwatch.publish.display_names import full_name
 from netwatch.publish.incident_json import evidence_words
 from netwatch.publish.time_format import elapsed
 
-__all__ = [
-    "TimelineRow",
-    "day_ruler",
-    "lasted_text",
-    "outages_table",
-    "percent_text",
-    "sparkline",
-    "timeline_lines",
-]
-
 _BARS = "▁▂▃▄▅▆▇█"
 _DIGITS = "0123456789"
 _SHORT = {NO_SUCCESS: "no success", ORDINARY: "ordinary"}

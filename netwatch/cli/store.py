@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from netwatch.store.rollup import Tier
     from netwatch.store.sqlite import SqliteStore
 
-__all__ = ["app"]
 
 app = typer.Typer(help="Look after the series that were measured.", no_args_is_help=True)
 

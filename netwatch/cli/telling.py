@@ -4,8 +4,6 @@ import json
 
 from netwatch.agent.explain import Explanation
 
-__all__ = ["explanation_lines"]
-
 _MOST_LEFT = 20
 
 

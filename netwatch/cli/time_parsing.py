@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from netwatch.config import Duration
 from netwatch.model.errors import InputError
 
-__all__ = ["parse_instant", "parse_option"]
-
 _AGO = re.compile(r"-(\d+(?:\.\d+)?(?:ms|s|m|h|d|w))")
 _DAYS = {"today": 0, "yesterday": 1}
 

@@ -5,23 +5,13 @@ it are judged in one transaction. The functions work inside one that the caller 
 """
 
 import sqlite3
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
 from netwatch.collector.trust_weights import FirstSeen
 from netwatch.model.measurement import Vantage
-
-__all__ = [
-    "PINS",
-    "SenderStatus",
-    "check_sender",
-    "forget_agent",
-    "note_first_seen",
-    "quarantine",
-    "read_first_seen",
-    "speaks_for",
-]
+from netwatch.model.time import EPOCH, to_millis
 
 PINS = """
 CREATE TABLE IF NOT EXISTS vantage (id TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
@@ -74,7 +64,6 @@ _ARRIVALS = """
 SELECT arrival.id, arrival.country, at, agent.id IS NOT NULL, vetted FROM arrival
 LEFT JOIN agent ON agent.id = arrival.id AND agent.country <> ''
 """
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SenderStatus(StrEnum):
@@ -148,14 +137,14 @@ def forget_agent(file: sqlite3.Connection, name: str) -> None:
 
 def note_first_seen(file: sqlite3.Connection, vantage: Vantage, at: datetime) -> None:
     """Note when an agent was first heard from in a country, inside a transaction."""
-    row = (vantage.id, vantage.country, (at - _EPOCH) // timedelta(milliseconds=1))
+    row = (vantage.id, vantage.country, to_millis(at))
     file.execute("INSERT OR IGNORE INTO arrival VALUES (?, ?, ?, 0)", row)
 
 
 def read_first_seen(file: sqlite3.Connection) -> list[FirstSeen]:
     """Return every arrival that was noted."""
     return [
-        FirstSeen(name, country, _EPOCH + timedelta(milliseconds=at), bool(enrolled), bool(vetted))
+        FirstSeen(name, country, EPOCH + timedelta(milliseconds=at), bool(enrolled), bool(vetted))
         for name, country, at, enrolled, vetted in file.execute(_ARRIVALS)
     ]
 

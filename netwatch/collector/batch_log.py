@@ -6,7 +6,7 @@ measurement); an index on its times finds what an interval needs.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
@@ -27,10 +27,9 @@ from netwatch.collector.clock_store import CLOCK_TABLES
 from netwatch.collector.trust_weights import FirstSeen
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
+from netwatch.model.time import EPOCH, to_millis
 from netwatch.storage.sqlite_file import SqliteFile
 from netwatch.wire.batch_codec import unpack_batch
-
-__all__ = ["BatchLog", "IngestResult", "ReceivedBatch"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -94,7 +93,6 @@ SELECT payload, {repaired} FROM batch WHERE wide = 1 AND first < :end AND last >
     repaired="EXISTS (SELECT 1 FROM clock_span WHERE clock_span.vantage = batch.vantage"
     " AND clock_span.sequence = batch.sequence AND plain = 0)"
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class IngestResult(StrEnum):
@@ -199,7 +197,7 @@ class BatchLog:
         Times are put right by what is known of the vantage's clocks; a measurement whose time
         nobody knows well enough is kept, but is in no interval.
         """
-        span = {"start": _milliseconds(start), "end": _milliseconds(end)}
+        span = {"start": to_millis(start), "end": to_millis(end)}
         with self._database.reading():
             found = self._file.execute(_FIND, span).fetchall()
         for payload, repaired in found:
@@ -215,7 +213,7 @@ class BatchLog:
             query = "SELECT min(first) FROM (SELECT min(first) AS first FROM batch WHERE wide = 0"
             query += " AND first > 0 UNION ALL SELECT min(first) FROM batch WHERE wide = 1)"
             first = self._file.execute(query).fetchone()[0]
-        return None if first is None else _EPOCH + timedelta(milliseconds=first)
+        return None if first is None else EPOCH + timedelta(milliseconds=first)
 
     def count_set_aside(self) -> int:
         """Return how many measurements are kept whose time nobody knows well enough."""
@@ -232,7 +230,7 @@ class BatchLog:
         with self._database.reading():
             self._looked = self._changes()
             rows = self._file.execute("SELECT time FROM late ORDER BY time").fetchall()
-        return [_EPOCH + timedelta(milliseconds=time) for (time,) in rows]
+        return [EPOCH + timedelta(milliseconds=time) for (time,) in rows]
 
     def settle_late(self, times: Sequence[datetime]) -> None:
         """Forget that these bins were late: they are counted and written anew.
@@ -243,7 +241,7 @@ class BatchLog:
         with self._database.writing():
             if self._changes() != self._looked:
                 return
-            rows = [(_milliseconds(time),) for time in times]
+            rows = [(to_millis(time),) for time in times]
             self._file.executemany("DELETE FROM late WHERE time = ?", rows)
 
     def identify(self, agent: str) -> tuple[Vantage, bytes | None] | None:
@@ -278,7 +276,7 @@ class BatchLog:
     ) -> IngestResult:
         """Keep one parcel, inside a transaction."""
         batch = parcel.batch
-        times = [_milliseconds(measurement.time) for measurement in batch.measurements] or [0]
+        times = [to_millis(measurement.time) for measurement in batch.measurements] or [0]
         first, last = min(times), max(times)
         who = check_sender(self._file, batch.vantage, parcel.key, last=last)
         if who in {SenderStatus.STRANGER, SenderStatus.RETIRED}:
@@ -294,7 +292,7 @@ class BatchLog:
         if not added.rowcount:
             return self._compare(parcel, digest, last)
         if parcel.arrived is not None and _is_clocked(parcel):
-            dated = self._clocks.take(batch, _milliseconds(parcel.arrived))
+            dated = self._clocks.take(batch, to_millis(parcel.arrived))
             times = [time for ends in dated for time in _steps(ends, width)]
         if parcel.heard is not None:
             note_first_seen(self._file, batch.vantage, parcel.heard)
@@ -305,7 +303,7 @@ class BatchLog:
         for low, high in batch.replaces:
             times += self._replace((batch.vantage.id, low, high), width)
         if closed_until is not None:
-            self._note_late(times, _milliseconds(closed_until), width)
+            self._note_late(times, to_millis(closed_until), width)
         return IngestResult.KEPT
 
     def _compare(self, parcel: ReceivedBatch, digest: bytes, last: int) -> IngestResult:
@@ -360,15 +358,10 @@ def _bins(batch: Batch, ends: Sequence[int], width: timedelta) -> list[int]:
     """Return a time in every bin that a kept batch counts in, `ends` being its first and last."""
     if batch.timelines:
         return list(_steps(ends, width))
-    return [_milliseconds(row.time) for row in batch.measurements]
+    return [to_millis(row.time) for row in batch.measurements]
 
 
 def _steps(ends: Sequence[int], width: timedelta) -> range:
     """Return a time in every bin that lies between two times; none for a batch without any."""
     step = width // timedelta(milliseconds=1)
     return range(ends[0] - ends[0] % step, ends[1] + 1, step) if ends[1] else range(0)
-
-
-def _milliseconds(time: datetime) -> int:
-    """Return whole milliseconds since 1970."""
-    return (time - _EPOCH) // timedelta(milliseconds=1)

@@ -13,12 +13,10 @@ from netwatch.collector.trust_weights import trust_weights
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Target
 from netwatch.model.series import Bin
+from netwatch.model.time import floor_time
 from netwatch.protocols import SeriesStore
 from netwatch.signals.bins import Row, build_bins
 from netwatch.signals.presence.log import WILL_LATENESS
-from netwatch.signals.reachability import floor_time
-
-__all__ = ["Beside", "BinCloser"]
 
 _STRETCH = timedelta(minutes=15)
 """How much is counted at once when there is much to catch up."""

@@ -7,15 +7,14 @@ anchor did is set aside: kept, but dated nowhere until its time is known well en
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 
 from netwatch.collector.clock_estimate import BOUNDLESS, UNSURE, Anchor, Bounds, Estimate
-from netwatch.collector.clock_store import CLOCK_TABLES, MATTERS, Boot, Span, TimeRange
+from netwatch.collector.clock_store import MATTERS, Boot, Span, TimeRange
 from netwatch.model.clock_samples import ClockSample, ClockSource
 from netwatch.model.measurement import Batch, Measurement
-
-__all__ = ["CLOCK_TABLES", "ClockCorrector", "TimeRange"]
+from netwatch.model.time import EPOCH, to_millis
 
 _NOTE_BOOT = """
 INSERT INTO clock_boot VALUES (?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET
@@ -39,7 +38,6 @@ counts until an answer of ours is heard of, a batch later."""
 _BOOTS = 5_000
 """Boots whose anchors are held in memory."""
 _EVER = 2**53
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 _Ranges = list[tuple[str, int, int]]
@@ -90,8 +88,8 @@ class ClockCorrector:
         for span in self._spans_of(batch.vantage.id, batch.sequence):
             for row in islice(rows, span.rows):
                 if span.sure:
-                    true = span.correct(_milliseconds(row.time))
-                    yield replace(row, time=_EPOCH + timedelta(milliseconds=true))
+                    true = span.correct(to_millis(row.time))
+                    yield replace(row, time=EPOCH + timedelta(milliseconds=true))
 
     def count_set_aside(self) -> int:
         """Return how many measurements are kept whose time nobody knows well enough."""
@@ -123,7 +121,7 @@ class ClockCorrector:
         for place, line in enumerate(batch.timelines):
             rows = batch.measurements[start : start + line.rows]
             start += line.rows
-            times = [_milliseconds(row.time) - line.shift for row in rows] or [0]
+            times = [to_millis(row.time) - line.shift for row in rows] or [0]
             low, high = min(times), max(times)
             said = (low + line.shift, high + line.shift)
             sound = arrived - _OLDEST <= said[0] and said[1] <= arrived + _AHEAD
@@ -318,8 +316,3 @@ def _difference(before: list[Anchor], after: list[Anchor]) -> tuple[int, int] | 
     low = after[head - 1].steady if head else -_EVER
     high = after[-tail].steady if tail else _EVER
     return low, high
-
-
-def _milliseconds(time: datetime) -> int:
-    """Return whole milliseconds since 1970."""
-    return (time - _EPOCH) // timedelta(milliseconds=1)

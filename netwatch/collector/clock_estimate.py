@@ -10,8 +10,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["BOUNDLESS", "UNSURE", "Anchor", "Bounds", "Estimate", "filter_anchors"]
-
 UNSURE = 150_000
 """Milliseconds of error beyond which a time says nothing about an interval."""
 BOUNDLESS = 2**52

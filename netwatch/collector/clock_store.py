@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 from netwatch.collector.clock_estimate import UNSURE
 
-__all__ = ["CLOCK_TABLES", "MATTERS", "Boot", "Span", "TimeRange"]
-
 CLOCK_TABLES = """
 CREATE TABLE IF NOT EXISTS clock_boot (
     vantage TEXT NOT NULL,

@@ -4,8 +4,6 @@ import logging
 from collections import Counter
 from time import monotonic
 
-__all__ = ["Counters"]
-
 _log = logging.getLogger("netwatch.collector")
 _QUIET = 60.0
 """Seconds between two lines about the same reason."""

@@ -23,8 +23,6 @@ from netwatch.wire.enrollment import (
 from netwatch.wire.sealed_box import open_sealed
 from netwatch.wire.signing import ENROLLED, ENROLLMENT, ERASURE, KEY_CHANGE, Signer, open_signed
 
-__all__ = ["EnrollmentGrant", "EnrollmentService"]
-
 
 @dataclass(frozen=True, slots=True)
 class EnrollmentGrant:

@@ -14,8 +14,6 @@ from netwatch.wire.batch_codec import unpack_batch
 from netwatch.wire.export import FRAME, read_export
 from netwatch.wire.topics import batch_topic
 
-__all__ = ["Imported", "import_batches"]
-
 _TOGETHER = 100
 
 

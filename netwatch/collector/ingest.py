@@ -15,8 +15,6 @@ from netwatch.wire.batch_codec import LARGEST_MESSAGE, unpack_batch
 from netwatch.wire.signing import BATCH, open_signed
 from netwatch.wire.topics import topic_agent
 
-__all__ = ["Ingest"]
-
 _TOLERANCE = timedelta(minutes=5)
 """How far ahead of ours a vantage's clock may be."""
 _OLDEST = timedelta(days=400)

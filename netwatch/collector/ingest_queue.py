@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
 
-__all__ = ["IngestQueue", "QueuedMessage"]
-
 _WAITING = 1_000
 """Messages between the network and the disk; beyond, links wait and doors refuse."""
 

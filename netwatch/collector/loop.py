@@ -37,8 +37,6 @@ from netwatch.wire.topics import (
     topic_agent,
 )
 
-__all__ = ["CollectorDeps", "run_collector"]
-
 _TOGETHER = 256
 """Messages in one transaction."""
 _LONGEST_TICK = 1.0

@@ -19,8 +19,6 @@ from netwatch.wire.presence_message import PresenceMessage, unpack_presence
 from netwatch.wire.signing import PRESENCE, open_signed
 from netwatch.wire.topics import topic_agent
 
-__all__ = ["DOOR", "PresenceTracker", "Register"]
-
 Register = Callable[[str], tuple[Vantage, bytes | None] | None]
 """Returns an agent's registered identity and key; None for a stranger."""
 DOOR = "http"

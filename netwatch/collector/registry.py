@@ -4,7 +4,7 @@ The tables stand beside the batches; several processes may use them, each with i
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
@@ -12,10 +12,9 @@ from typing import Self
 from netwatch.collector.agent_keys import PINS, read_first_seen
 from netwatch.collector.trust_weights import trust_weights
 from netwatch.model.errors import InputError
+from netwatch.model.time import EPOCH, to_millis
 from netwatch.storage.sqlite_file import SqliteFile
 from netwatch.wire.enrollment import Request
-
-__all__ = ["Agent", "InvitationScope", "Registry"]
 
 _AGENTS = """
 SELECT name, coalesce(country, ''), coalesce(network, 0), coalesce(region, ''),
@@ -24,7 +23,6 @@ FROM (SELECT id AS name FROM vantage UNION SELECT id FROM agent UNION SELECT id 
 LEFT JOIN agent ON agent.id = name LEFT JOIN quarantine ON quarantine.id = name ORDER BY name
 """
 _ENROLL = "INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, NULL)"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEEP_USED = timedelta(days=30)
 _COUNTED = {"enrolled", "open"}
 _OVERLAP = timedelta(days=1)
@@ -119,7 +117,7 @@ class Registry:
             if used is not None:
                 raise InputError("this token was used already; ask for a new one")
             if expires <= _number(now):
-                when = f"{_EPOCH + timedelta(milliseconds=expires):%Y-%m-%d %H:%M} UTC"
+                when = f"{EPOCH + timedelta(milliseconds=expires):%Y-%m-%d %H:%M} UTC"
                 raise InputError(f"this token expired on {when}; ask for a new one")
             if country not in {"", request.country} or network not in {0, request.network}:
                 place = f"{country or 'any country'}, AS{network}" if network else country
@@ -213,10 +211,10 @@ def _to_agent(row: tuple[str, str, int, str, int, str, int | None, int | None, i
         state = "quarantine"
     if retired is not None:
         state = "retired"
-    begun = None if enrolled is None else _EPOCH + timedelta(milliseconds=enrolled)
+    begun = None if enrolled is None else EPOCH + timedelta(milliseconds=enrolled)
     return Agent(name, state, country, network, region, consent, software, begun, reason)
 
 
 def _number(time: datetime) -> int:
     """Return whole milliseconds since 1970."""
-    return (time - _EPOCH) // timedelta(milliseconds=1)
+    return to_millis(time)

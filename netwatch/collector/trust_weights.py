@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-__all__ = ["FirstSeen", "Weights", "trust_weights"]
-
 Weights = dict[tuple[str, str], float]
 """Weight, 0 to 1, by name and country; who is not in it weighs 1."""
 

@@ -15,8 +15,6 @@ import numpy.typing as npt
 from netwatch.arrays import Bools, Floats, RowArray, divide
 from netwatch.detect.state import SeriesState
 
-__all__ = ["ENOUGH", "AdaptiveBin", "choose_bin_factor", "rebin", "update_bin", "whole_numbers"]
-
 ENOUGH = 3.0
 """Counts that a window should hold in ordinary times.
 

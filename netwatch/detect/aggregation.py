@@ -7,9 +7,6 @@ import numpy as np
 
 from netwatch.arrays import Bools, Floats, RowArray, divide
 
-__all__ = ["AggregateLevels", "Composites", "aggregate", "make_composites"]
-
-
 _CEILING = 1.25
 """A network above its ordinary level may not hide the loss of another."""
 

@@ -14,23 +14,6 @@ import numpy.typing as npt
 
 from netwatch.arrays import Bools, Floats
 
-__all__ = [
-    "DEPTHS",
-    "IS_ORDINARY",
-    "UNKNOWN_REST",
-    "Posterior",
-    "binomial_log_likelihood",
-    "count_log_likelihood",
-    "loss_depth",
-    "multiply_rows",
-    "normal_probability",
-    "ratio_log_likelihood",
-    "rest_log_likelihood",
-    "start_posterior",
-    "transition_matrix",
-    "update_posterior",
-]
-
 Posterior = npt.NDArray[np.float32]
 _Reals = TypeVar("_Reals", Posterior, Floats)
 

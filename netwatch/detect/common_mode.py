@@ -11,9 +11,6 @@ import numpy as np
 
 from netwatch.arrays import Bools, Floats, RowArray
 
-__all__ = ["CommonModeFilter", "Groups", "common_site_outage", "country_shifts", "rows_at_fault"]
-
-
 _LEAST_OTHERS = 3
 """Fewer other countries are no control group: their own events would speak for the world."""
 _SCALES = 5.0

@@ -29,8 +29,6 @@ from netwatch.model.series import (
     SeriesKey,
 )
 
-__all__ = ["BayesFilterDetector", "DetectorMark"]
-
 
 @dataclass(frozen=True, slots=True)
 class DetectorMark:

@@ -17,9 +17,6 @@ import numpy as np
 
 from netwatch.arrays import Bools, Floats, RowArray
 
-__all__ = ["Fused", "Fusion"]
-
-
 _PRIOR = 2e-4
 _CHANCE = 0.009
 """Share of time that the filter's chain spends below ordinary without any evidence."""

@@ -18,8 +18,6 @@ from netwatch.arrays import Bools, RowArray
 from netwatch.model.entity import Entity
 from netwatch.model.entity_tree import EntityTree
 
-__all__ = ["DayTypes", "HolidayCalendar"]
-
 _WEEKEND = frozenset({5, 6})
 
 

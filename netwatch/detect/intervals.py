@@ -5,9 +5,6 @@ import numpy as np
 from netwatch.arrays import Floats
 from netwatch.detect.seasonal_baseline import Baseline
 
-__all__ = ["independent_trials", "ratio_interval", "share_interval"]
-
-
 _Z = 1.959964
 _LEAST_DEPTH = 0.05
 _NOTHING = 2.995732

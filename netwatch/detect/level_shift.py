@@ -24,8 +24,6 @@ from netwatch.detect.bayes_filter import normal_probability, start_posterior
 from netwatch.detect.row_index import RowIndex
 from netwatch.detect.state import SeriesState
 
-__all__ = ["accept_level_shifts", "describe_level_shift", "track_level_shifts"]
-
 _ACCEPT_AFTER = timedelta(hours=48).total_seconds()
 _LASTING_AFTER = timedelta(days=14).total_seconds()
 _BREAK = timedelta(hours=2).total_seconds()

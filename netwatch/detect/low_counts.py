@@ -22,8 +22,6 @@ from netwatch.detect.seasonal_baseline import (
     lag_correlation,
 )
 
-__all__ = ["FEW", "fit_poisson_baseline"]
-
 FEW = 10.0
 """Mean counts a window below which they are few."""
 _SHRINK = 15.0

@@ -10,8 +10,6 @@ from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.entity_tree import EntityTree
 from netwatch.model.series import ACTIVE_SIGNALS, SeriesKey
 
-__all__ = ["EMPTY", "RowIndex", "build_row_index"]
-
 _USERS = frozenset({*ACTIVE_SIGNALS, "agents", "traffic"})
 """Signals that users' own connections make, or that stand for them."""
 

@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from netwatch.arrays import Bools, Float32, Floats, RowArray, divide
 
-__all__ = ["DAY", "LEAST_SPREAD", "WEEK", "Baseline", "Hours", "hour_of_week", "lag_correlation"]
-
 Shapes = npt.NDArray[np.float32]
 Hours = npt.NDArray[np.int_]
 

@@ -10,8 +10,6 @@ from netwatch.detect.row_index import RowIndex
 from netwatch.detect.seasonal_baseline import DAY, WEEK, hour_of_week
 from netwatch.detect.state import SeriesState
 
-__all__ = ["borrow_seasonality"]
-
 _YOUNG = 2.0 * WEEK
 """Hours of history below which a series borrows, and from which on it lends."""
 _LEAST_LENDERS = 3

@@ -18,9 +18,6 @@ from netwatch.model.entity import Entity
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.series import SeriesKey
 
-__all__ = ["SeriesState", "Training"]
-
-
 _VERSION = 7
 _NEVER = float("nan")
 _NO_TIME = np.uint32(2**32 - 1)

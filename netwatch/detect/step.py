@@ -36,9 +36,6 @@ from netwatch.detect.seasonal_baseline import DAY
 from netwatch.detect.state import SeriesState
 from netwatch.detect.warm_start import usable_rows, warm_start
 
-__all__ = ["Residuals", "StepEngine", "StepResult"]
-
-
 _LEAST_COVERAGE = 0.3
 _LEAST_TEMPER = 0.12
 _JUMP = 4.0

@@ -12,8 +12,6 @@ from netwatch.detect.row_index import RowIndex
 from netwatch.detect.shape_pooling import borrow_seasonality
 from netwatch.detect.state import SeriesState
 
-__all__ = ["usable_rows", "warm_start"]
-
 _LEAST_BINS = 8
 _LEAST_SHARE = 0.05
 """A target that answers less often than this in ordinary times can tell nothing."""

@@ -8,8 +8,6 @@ from netwatch.model.entity import Entity
 from netwatch.model.incident_details import SurvivingNetwork, SurvivingNetworks
 from netwatch.model.series import Level
 
-__all__ = ["who_kept_access"]
-
 _UP = 0.7
 _UP_BINS = 0.9
 """One bin in ten may be anything: single low bins are common in any network."""

@@ -9,8 +9,6 @@ from netwatch.model.entity import Entity
 from netwatch.model.entity_tree import EntityTree
 from netwatch.model.incident import AffectedEntity
 
-__all__ = ["update_affected"]
-
 
 def update_affected(
     case: OpenIncident,

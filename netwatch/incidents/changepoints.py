@@ -16,8 +16,6 @@ from netwatch.model.entity import Entity
 from netwatch.model.incident_details import NetworkLoss, Segment
 from netwatch.model.series import Level
 
-__all__ = ["change_points", "loss_order", "segment_levels"]
-
 Floats = npt.NDArray[np.float64]
 
 _LEAST_LENGTH = timedelta(minutes=30)

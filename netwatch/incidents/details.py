@@ -20,8 +20,6 @@ from netwatch.model.entity_tree import EntityTree
 from netwatch.model.incident_details import IncidentDetails, ShutdownLikelihood
 from netwatch.model.series import FUSED_SIGNAL, Level
 
-__all__ = ["IncidentContext", "analyse"]
-
 _LEAST_SIGNALS = 3
 
 

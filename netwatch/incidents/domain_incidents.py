@@ -16,8 +16,6 @@ from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.incident import AffectedEntity, Incident, IncidentState, RevisionReason
 from netwatch.model.series import PATH_KINDS, Level, SeriesKey
 
-__all__ = ["DomainIncidents", "is_path"]
-
 _NETWORK = "AS"
 _NETWORKS = 2
 """Networks of a place that must lose a site before it is said of more than one."""

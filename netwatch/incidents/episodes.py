@@ -14,8 +14,6 @@ import numpy.typing as npt
 from netwatch.model.incident import Episode
 from netwatch.model.series import Level
 
-__all__ = ["MOST_PAST", "EpisodeHistory", "find_changepoint", "follow_episodes"]
-
 Floats = npt.NDArray[np.float64]
 
 MOST_PAST = 16

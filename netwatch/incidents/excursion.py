@@ -6,8 +6,6 @@ import msgspec
 
 from netwatch.model.series import Level
 
-__all__ = ["LOST", "REDUCED", "RETURNED", "Excursion", "is_below_half", "is_low", "should_open"]
-
 REDUCED = 0.895
 """A level counts as low only when it reads less than 90 % in whole percent."""
 LOST = 0.5

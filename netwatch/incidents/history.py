@@ -19,8 +19,6 @@ from netwatch.model.incident_details import (
 )
 from netwatch.model.series import FUSED_SIGNAL, Level, SeriesKey
 
-__all__ = ["IncidentHistory"]
-
 _ANY = SeriesKey(FUSED_SIGNAL, Entity(EntityKind.COUNTRY, "XX"))
 _MOST_POINTS = 512
 _UP_BINS = 0.9

@@ -8,8 +8,6 @@ from netwatch.incidents.rules import Rules
 from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level
 
-__all__ = ["GOOD", "advance", "milestone_hours", "pass_milestones"]
-
 GOOD = 0.85
 """Good enough to close: after 19 days of cut Iran settled at 90 % of what it had been."""
 _PARTIAL_RISE = 0.15

@@ -9,8 +9,6 @@ from netwatch.incidents.patterns import PatternContext, PatternName, find_patter
 from netwatch.model.incident import Episode, IncidentState, RevisionReason
 from netwatch.model.incident_details import DailyOccurrence, Forecast
 
-__all__ = ["MOST_NIGHTS", "follows", "is_missing", "night_reason", "rest"]
-
 MOST_NIGHTS = 400
 _DAY = timedelta(days=1)
 _NEAR = timedelta(minutes=45)

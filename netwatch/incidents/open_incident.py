@@ -14,8 +14,6 @@ from netwatch.model.incident_details import DailyOccurrence, Forecast, IncidentD
 from netwatch.model.percent import make_percent
 from netwatch.model.series import FUSED_SIGNAL, LEAD_SIGNALS, Level, SeriesKey
 
-__all__ = ["OpenIncident", "RevisionContext", "write_revision"]
-
 _TELLABLE = 2
 _SEPARATE = 3
 """Networks that must show a loss when one signal alone does: two may share a cable."""

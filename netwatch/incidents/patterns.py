@@ -15,17 +15,6 @@ from netwatch.incidents.recurrence import Recurrence, find_recurrence, next_at
 from netwatch.model.incident import Episode
 from netwatch.model.incident_details import Forecast, Segment
 
-__all__ = [
-    "Pattern",
-    "PatternContext",
-    "PatternName",
-    "find_patterns",
-    "is_missed",
-    "lead_pattern",
-    "partial_pattern",
-    "progressive_pattern",
-]
-
 _NIGHTS_TO_FORECAST = 4
 _MORNING = (3 * 60 + 30, 10 * 60)
 _MORNING_LENGTH = (timedelta(hours=1.5), timedelta(hours=5.7))

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-__all__ = ["progressive_hours", "time_of_share"]
-
 _FIRST_SHARE = 0.1
 _LEAST_SPREAD = timedelta(hours=3)
 _NEWEST_LOSS = timedelta(hours=3)

@@ -17,15 +17,6 @@ from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import ACTIVE_SIGNALS, LEAD_SIGNALS, Level, SeriesKey
 
-__all__ = [
-    "ProvisionalTracker",
-    "answers_as_usual",
-    "is_steady",
-    "is_suspect",
-    "next_pending",
-    "provisional_case",
-]
-
 _LEAST_BINS = 2
 _SURE = 0.95
 _ROUTES = "bgp"

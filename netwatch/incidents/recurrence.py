@@ -10,8 +10,6 @@ from zoneinfo import ZoneInfo
 
 from netwatch.model.incident import Episode
 
-__all__ = ["Recurrence", "circular_deviation", "find_recurrence", "local_minute", "next_at"]
-
 _DAY = timedelta(days=1)
 _MINUTES = 24 * 60
 _SPAN_DAYS = 5

@@ -9,7 +9,5 @@ there is at most one scheduled update.
 
 from netwatch.config import IncidentConfig
 
-__all__ = ["Rules"]
-
 Rules = IncidentConfig
 """The rules are the table `[incidents]` of the configuration; its defaults stand there alone."""

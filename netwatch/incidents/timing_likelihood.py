@@ -26,8 +26,6 @@ from zoneinfo import ZoneInfo
 
 from netwatch.model.incident_details import ShutdownLikelihood, TimingFeature
 
-__all__ = ["CONSISTENT", "TimingFeatures", "shutdown_likelihood"]
-
 CONSISTENT = "pattern consistent with a directed shutdown"
 """The only words that may be shown, on pages and in bundles; never in a post."""
 

@@ -28,8 +28,6 @@ from netwatch.model.entity_tree import EntityTree
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
 from netwatch.model.series import ACTIVE_SIGNALS, DEAD, LEAD_SIGNALS, Level, SeriesKey
 
-__all__ = ["Tracker"]
-
 _NEW_LOSS = 0.10
 _LEAST_COVERAGE = 0.3
 _KINDS = list(EntityKind)

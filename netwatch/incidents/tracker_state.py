@@ -11,8 +11,6 @@ from netwatch.model.entity import Entity
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Level, SeriesKey
 
-__all__ = ["TrackerState", "pack_tracker_state", "unpack_tracker_state"]
-
 
 @dataclass(frozen=True, slots=True)
 class TrackerState:

@@ -8,7 +8,7 @@ publisher and faces read in their own processes meanwhile.
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -18,13 +18,11 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, Post
+from netwatch.model.time import from_micros, to_micros
 from netwatch.protocols import Checkpoint, OutboxEntry, OutboxState
-
-__all__ = ["SqlLedger", "ledger_url"]
 
 _BUSY_SECONDS = 30
 _UNDECIDED = (OutboxState.READY, OutboxState.SENDING, OutboxState.UNKNOWN)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TABLES = sql.MetaData()
 _REVISIONS = sql.Table(
     "incident_revision",
@@ -108,7 +106,7 @@ class SqlLedger:
         """Return the newest checkpoint."""
         with _plain_errors("read"), self._engine.begin() as connection:
             row = connection.execute(sql.select(_CHECKPOINTS)).one_or_none()
-        return Checkpoint(_from_micros(row.until), row.state) if row else None
+        return Checkpoint(from_micros(row.until), row.state) if row else None
 
     def incidents(self) -> list[Incident]:
         """Return the newest revision of every incident, newest onset first."""
@@ -168,7 +166,7 @@ class SqlLedger:
             & (earlier.c.number < _POSTS.c.number)
             & earlier.c.state.in_(_UNDECIDED)
         )
-        ready = (_POSTS.c.state == OutboxState.READY) & (_POSTS.c.next_at <= _to_micros(now))
+        ready = (_POSTS.c.state == OutboxState.READY) & (_POSTS.c.next_at <= to_micros(now))
         return self._read_posts(sql.select(_POSTS).where(ready & ~waits).limit(limit))
 
     def in_state(self, state: OutboxState) -> list[OutboxEntry]:
@@ -187,7 +185,7 @@ class SqlLedger:
             .values(
                 state=OutboxState.SENDING,
                 attempts=_POSTS.c.attempts + 1,
-                changed_at=_to_micros(at),
+                changed_at=to_micros(at),
             )
         )
         with _plain_errors("write"), self._writing() as connection:
@@ -212,8 +210,8 @@ class SqlLedger:
             .values(
                 state=state,
                 reason=reason[:500],
-                next_at=_to_micros(next_at or at),
-                changed_at=_to_micros(at),
+                next_at=to_micros(next_at or at),
+                changed_at=to_micros(at),
             )
         )
         with _plain_errors("write"), self._writing() as connection:
@@ -314,7 +312,7 @@ def _add_revision(connection: sql.Connection, incident: Incident) -> None:
         sql.insert(_REVISIONS).values(
             incident=incident.id,
             revision=incident.revision,
-            started_at=_to_micros(incident.started_at),
+            started_at=to_micros(incident.started_at),
             document=document,
             previous_hash=previous,
             hash=_chain_hash(previous, document),
@@ -328,7 +326,7 @@ def _add_posts(connection: sql.Connection, posts: Sequence[Post]) -> None:
         query = sql.select(_POSTS.c.key).where(_POSTS.c.key == post.key)
         if connection.execute(query).first() is not None:
             continue
-        written = _to_micros(post.created_at)
+        written = to_micros(post.created_at)
         connection.execute(
             sql.insert(_POSTS).values(
                 key=post.key,
@@ -347,7 +345,7 @@ def _add_posts(connection: sql.Connection, posts: Sequence[Post]) -> None:
 
 def _replace_checkpoint(connection: sql.Connection, checkpoint: Checkpoint) -> None:
     """Put `checkpoint` in the place of the one before."""
-    values = {"until": _to_micros(checkpoint.until), "state": checkpoint.state}
+    values = {"until": to_micros(checkpoint.until), "state": checkpoint.state}
     changed = connection.execute(sql.update(_CHECKPOINTS).values(values)).rowcount
     if changed == 0:
         connection.execute(sql.insert(_CHECKPOINTS).values(id=1, **values))
@@ -360,8 +358,8 @@ def _outbox_entry(row: Mapping[str, object]) -> OutboxEntry:
         post=_POST_DECODER.decode(values.document),
         state=values.state,
         attempts=values.attempts,
-        next_at=_from_micros(values.next_at),
-        changed_at=_from_micros(values.changed_at),
+        next_at=from_micros(values.next_at),
+        changed_at=from_micros(values.changed_at),
         reason=values.reason,
     )
 
@@ -380,12 +378,3 @@ class _PostRow(msgspec.Struct):
 def _chain_hash(previous: str, document: bytes) -> str:
     """Return the SHA-256 over the predecessor's hash and this document, in hexadecimal."""
     return hashlib.sha256(previous.encode() + b"\n" + document).hexdigest()
-
-
-def _to_micros(time: datetime) -> int:
-    """Return microseconds since 1970, exact: floats would lose the last digits."""
-    return (time - _EPOCH) // timedelta(microseconds=1)
-
-
-def _from_micros(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)

@@ -2,8 +2,6 @@
 
 from ipaddress import IPv6Address, ip_address, ip_network
 
-__all__ = ["is_public_address", "is_public_name"]
-
 _EMBEDS_IPV4 = tuple(
     map(ip_network, ("::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10"))
 )

@@ -7,15 +7,6 @@ of IP, TCP and UDP, acknowledgements, and what opening and closing a connection 
 
 from contextvars import ContextVar, Token
 
-__all__ = [
-    "Traffic",
-    "count_connection",
-    "count_datagram",
-    "count_lookup",
-    "count_stream",
-    "counted",
-]
-
 _SEGMENT = 1400
 _SEGMENT_HEADERS = 80
 """Of a full segment, and half an acknowledgement: 52 bytes each with IPv4 and timestamps."""

@@ -8,8 +8,6 @@ little. Rows are dated on the steady clock; one true pair of the two dates them 
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["ClockSample", "ClockSegment", "ClockSource"]
-
 
 class ClockSource(StrEnum):
     """Who says what the time is, most trusted first."""

@@ -6,8 +6,6 @@ from enum import StrEnum
 
 from netwatch.model.errors import InputError
 
-__all__ = ["Entity", "EntityInfo", "EntityKind"]
-
 
 class EntityKind(StrEnum):
     """What an entity is; the order is from the widest scope to the narrowest."""

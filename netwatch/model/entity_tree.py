@@ -5,8 +5,6 @@ from collections.abc import Iterable, Iterator
 from netwatch.model.entity import Entity, EntityInfo, EntityKind
 from netwatch.model.errors import InputError
 
-__all__ = ["EntityTree"]
-
 
 class EntityTree:
     """The places of an observatory as trees: domains aside, leaves are called networks.

@@ -13,17 +13,6 @@ A failing network is no error but data: see `netwatch.model.failure`.
 The command line prints an error's text as one line and exits with 2.
 """
 
-__all__ = [
-    "ConfigError",
-    "InputError",
-    "NetwatchError",
-    "PluginError",
-    "StoreError",
-    "TransportError",
-    "WordingError",
-    "WorkerError",
-]
-
 
 class NetwatchError(Exception):
     """Base of every error that netwatch raises on purpose; its text is one line for a person."""

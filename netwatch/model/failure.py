@@ -12,8 +12,6 @@ import ssl
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Failure", "FailureScope", "QuicCloseError", "classify_failure", "lookup_failure"]
-
 
 class QuicCloseError(Exception):
     """A QUIC connection that the other side closed; `code` is RFC 9000's, section 20.1."""

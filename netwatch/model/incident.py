@@ -7,16 +7,6 @@ from enum import StrEnum
 from netwatch.model.entity import Entity
 from netwatch.model.incident_details import IncidentDetails
 
-__all__ = [
-    "AffectedEntity",
-    "Episode",
-    "Incident",
-    "IncidentState",
-    "Percent",
-    "Post",
-    "RevisionReason",
-]
-
 
 class IncidentState(StrEnum):
     """Where an incident is in its life."""

@@ -9,18 +9,6 @@ from enum import StrEnum
 
 from netwatch.model.entity import Entity
 
-__all__ = [
-    "DailyOccurrence",
-    "Forecast",
-    "IncidentDetails",
-    "NetworkLoss",
-    "Segment",
-    "ShutdownLikelihood",
-    "SurvivingNetwork",
-    "SurvivingNetworks",
-    "TimingFeature",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Segment:

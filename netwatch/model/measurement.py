@@ -6,8 +6,6 @@ from datetime import datetime
 from netwatch.model.clock_samples import ClockSample, ClockSegment
 from netwatch.model.entity import Entity, EntityKind
 
-__all__ = ["Batch", "Measurement", "Observation", "Target", "Vantage"]
-
 
 @dataclass(frozen=True, slots=True)
 class Target:

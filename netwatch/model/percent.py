@@ -6,15 +6,6 @@ so that no two outputs can disagree about the same figure.
 
 from netwatch.model.incident import Percent
 
-__all__ = [
-    "BELOW_ONE",
-    "NO_SUCCESS",
-    "ORDINARY",
-    "depth_words",
-    "make_percent",
-    "percent_phrase",
-]
-
 BELOW_ONE = "below 1%"
 NO_SUCCESS = "no successful measurements"
 ORDINARY = "at ordinary levels"

@@ -5,18 +5,6 @@ from datetime import datetime
 
 from netwatch.model.entity import Entity
 
-__all__ = [
-    "ACTIVE_SIGNALS",
-    "DEAD",
-    "FUSED_SIGNAL",
-    "LEAD_SIGNALS",
-    "OWN_SIGNALS",
-    "PATH_KINDS",
-    "Bin",
-    "Level",
-    "SeriesKey",
-]
-
 ACTIVE_SIGNALS = ("reachability", "probing")
 """Signals that send packets and wait for answers; these alone carry a published percentage."""
 

@@ -26,8 +26,6 @@ from netwatch.publish.plot_series import Trace, gaps, ordinary_band, phases, rou
 from netwatch.publish.posts import alternative_text, sentence
 from netwatch.publish.time_format import clock_text, interval_is_wide, load_zone, moment_text
 
-__all__ = ["ChartRequest", "draw_chart"]
-
 LINE, LOSS, TEXT = "#0072B2", "#D55E00", "#595959"
 """Colours that keep 3:1 against white, 4.5:1 for text."""
 

@@ -7,8 +7,6 @@ from babel import Locale, UnknownLocaleError
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.entity_tree import EntityTree
 
-__all__ = ["clean_name", "full_name", "hashtag", "origin_name", "place_name"]
-
 
 def place_name(entity: Entity, places: EntityTree, *, language: str = "en") -> str:
     """Return the name of `entity`: in English its place's, else the language's own if known."""

@@ -8,8 +8,6 @@ from netwatch.model.incident import Incident, Percent
 from netwatch.model.incident_details import ShutdownLikelihood, SurvivingNetworks
 from netwatch.publish.display_names import place_name
 
-__all__ = ["evidence_words", "incident_object", "is_open"]
-
 _EVIDENCE = {
     0: "signal only",
     1: "unconfirmed",

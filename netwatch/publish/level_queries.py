@@ -9,8 +9,6 @@ from netwatch.model.percent import make_percent
 from netwatch.model.series import ACTIVE_SIGNALS, Level, SeriesKey
 from netwatch.protocols import SeriesStore
 
-__all__ = ["has_bins", "lead_levels", "listed_places", "newest_percent", "seen_entities"]
-
 _LOOK_BACK = timedelta(hours=3)
 _LISTED = (EntityKind.COUNTRY, EntityKind.REGION)
 

@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 
 from netwatch.protocols import Channel, Clock, Delivery, Outbox, OutboxEntry, OutboxState
 
-__all__ = ["RetryPolicy", "recover_interrupted", "run_outbox", "send_due"]
-
 _LOG = logging.getLogger(__name__)
 _NOT_HERE = timedelta(minutes=1)
 

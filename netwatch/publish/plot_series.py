@@ -3,16 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from netwatch.model.percent import depth_words
 from netwatch.model.series import Level
-
-__all__ = ["Trace", "gaps", "ordinary_band", "phases", "resample", "round_marks", "trace"]
+from netwatch.model.time import EPOCH
 
 _MOST_POINTS = 100_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MARKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
 _WIDEST_MARK = timedelta(days=1)
 
@@ -127,7 +125,7 @@ def round_marks(line: Trace, *, most: int = 7) -> list[datetime]:
     step = next((step for step in steps if (end - start) / step <= most), _WIDEST_MARK)
     while (end - start) / step > most:
         step *= 2
-    first = _EPOCH - ((_EPOCH - start) // step) * step
+    first = EPOCH - ((EPOCH - start) // step) * step
     last = end - (end - start) * 0.04
     return [mark for number in range(most + 1) if start <= (mark := first + number * step) < last]
 

@@ -20,18 +20,6 @@ from netwatch.model.percent import BELOW_ONE, NO_SUCCESS, ORDINARY, depth_words
 from netwatch.publish.display_names import full_name, hashtag, origin_name, place_name
 from netwatch.publish.time_format import clock_text, elapsed, interval_is_wide, moment
 
-__all__ = [
-    "LOCAL_CHANNELS",
-    "alternative_text",
-    "check_post",
-    "compose_posts",
-    "languages",
-    "post_key",
-    "post_kind",
-    "render_post",
-    "sentence",
-]
-
 LOCAL_CHANNELS = frozenset({"console", "file"})
 """Channels that only the operator sees; these alone get posts that nobody has signed."""
 

@@ -14,8 +14,6 @@ from netwatch.publish.display_names import origin_name, place_name
 from netwatch.publish.incident_json import evidence_words
 from netwatch.publish.time_format import age_words, moment_text, utc_text
 
-__all__ = ["access_words", "facts", "likelihood_words"]
-
 _MOST_NAMED = 5
 _NO_CAUSE = "a likelihood from timing alone, not a statement of cause"
 

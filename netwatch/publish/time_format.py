@@ -7,19 +7,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel.dates import format_datetime
 
-__all__ = [
-    "Elapsed",
-    "Moment",
-    "age_words",
-    "clock_text",
-    "elapsed",
-    "interval_is_wide",
-    "load_zone",
-    "moment",
-    "moment_text",
-    "utc_text",
-]
-
 _WIDE = timedelta(minutes=10)
 _SHORT = timedelta(minutes=90)
 _LONG = timedelta(hours=72)

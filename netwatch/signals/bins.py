@@ -6,15 +6,14 @@ from datetime import datetime, timedelta
 
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin
+from netwatch.model.time import floor_time
 from netwatch.signals.attribution.model import Attribution, attribute
 from netwatch.signals.attribution.trust import countable_cells, trust_vantages
 from netwatch.signals.blocking import count_blocking
 from netwatch.signals.build_table import TargetCounts, build_table
 from netwatch.signals.operator_alerts import fault_alerts
-from netwatch.signals.reachability import count_reachability, floor_time
+from netwatch.signals.reachability import count_reachability
 from netwatch.signals.relative_speed import count_speed
-
-__all__ = ["Row", "build_bins"]
 
 _Name = tuple[str, str, int]
 

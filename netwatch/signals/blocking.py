@@ -11,8 +11,6 @@ from netwatch.signals.attribution.model import Attribution, attribute
 from netwatch.signals.attribution.trust import trust_vantages
 from netwatch.signals.build_table import TargetCounts
 
-__all__ = ["BLOCKING", "blocking_cells", "count_blocking"]
-
 BLOCKING = "blocking"
 """First part of the signal's name. The second says from where: `blocking:IR`, `blocking:AS44244`.
 

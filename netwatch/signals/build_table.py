@@ -18,8 +18,6 @@ from netwatch.signals.attribution.contingency import (
     make_table,
 )
 
-__all__ = ["CONTROL", "TargetCounts", "build_table"]
-
 CONTROL = "control"
 """The group of targets that nobody has a reason to cut: they bear witness for the vantage."""
 

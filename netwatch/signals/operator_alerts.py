@@ -12,8 +12,6 @@ from netwatch.signals.attribution.faults import FaultKind, confirm_down, list_fa
 from netwatch.signals.attribution.model import Attribution
 from netwatch.signals.build_table import TargetCounts
 
-__all__ = ["fault_alerts"]
-
 _MOST_NAMED = 5
 
 

@@ -1,18 +1,16 @@
 """Reachability: how many of the measurements about an entity got through."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target
 from netwatch.model.series import Bin, SeriesKey
-
-__all__ = ["REACHABILITY", "count_reachability", "floor_time"]
+from netwatch.model.time import floor_time
 
 REACHABILITY = "reachability"
 """Name of the signal."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def count_reachability(
@@ -40,11 +38,6 @@ def count_reachability(
         Bin(time, SeriesKey(REACHABILITY, entity), float(successes), float(trials))
         for (time, entity), (successes, trials) in sorted(counts.items())
     ]
-
-
-def floor_time(time: datetime, width: timedelta) -> datetime:
-    """Return the start of the bin of `width`, counted from 1970, that `time` lies in."""
-    return time - (time - _EPOCH) % width
 
 
 def _succeeded(measurement: Measurement, entity: Entity) -> bool:

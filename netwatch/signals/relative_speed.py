@@ -20,8 +20,6 @@ from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.signals.build_table import CONTROL
 
-__all__ = ["SPEED", "count_speed", "slowness"]
-
 _Name = tuple[str, str, int]
 
 SPEED = "speed"

@@ -22,8 +22,6 @@ import numpy as np
 
 from netwatch.signals.attribution.contingency import Bools, Floats, Integers
 
-__all__ = ["Speeds", "Throttling", "judge_speed"]
-
 _DEVIATION = 1.4826
 _LEAST_NOISE = 0.1
 """Logarithms: nothing about speed is known to better than a tenth."""

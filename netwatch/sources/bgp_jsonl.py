@@ -18,8 +18,6 @@ import pandas as pd
 from netwatch.model.errors import InputError
 from netwatch.sources.long_table import LongForm
 
-__all__ = ["ENDINGS", "read_bgplines"]
-
 ENDINGS = frozenset({".jsonl", ".jsonf", ".ndjson"})
 """How the names of such files end."""
 _WIDTH = timedelta(minutes=5)

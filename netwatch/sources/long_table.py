@@ -19,8 +19,6 @@ from netwatch.model.series import Bin, SeriesKey
 from netwatch.sources.table_reader import line_of, read_parts
 from netwatch.sources.texts import Texts
 
-__all__ = ["LongForm", "make_longform", "read_longform"]
-
 _NEEDED = ("time", "signal", "entity", "value")
 _OPTIONAL: dict[str, str] = {
     "total": "",

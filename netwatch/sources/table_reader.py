@@ -9,8 +9,6 @@ import pandas as pd
 
 from netwatch.model.errors import InputError
 
-__all__ = ["line_of", "read_parts", "read_table"]
-
 _ROWS = 200_000
 """Rows a part: the text of so many takes some 100 MB."""
 _VECTORS = 100

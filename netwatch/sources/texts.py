@@ -5,8 +5,6 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-__all__ = ["Texts"]
-
 
 class Texts:
     """The texts of one column that comes a part at a time; each is looked at once."""

@@ -7,8 +7,6 @@ import pandas as pd
 from netwatch.sources.long_table import LongForm, make_longform
 from netwatch.sources.table_reader import read_table
 
-__all__ = ["read_wide"]
-
 
 def read_wide(figures: Path, places: Path, *, signal: str = "probing") -> LongForm:
     """Return the figures of a wide table, whose columns are region codes, as long form.

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from netwatch.model.errors import StoreError
 
-__all__ = ["SqliteFile"]
-
 # Before anything is written: only an empty file takes the first of them.
 _PRAGMAS = ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "journal_size_limit=1048576")
 

@@ -18,8 +18,6 @@ import numpy as np
 from netwatch.store.moments import to_time
 from netwatch.store.rows import Rows
 
-__all__ = ["CHECK", "SIZE", "cell_of", "decode", "encode", "is_sound", "merge", "rows_in"]
-
 _log = logging.getLogger(__name__)
 
 SIZE = 128

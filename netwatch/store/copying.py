@@ -10,12 +10,11 @@ from typing import TypeVar
 
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.model.time import floor_time
 from netwatch.protocols import SeriesStore
 from netwatch.store.moments import EPOCH
 from netwatch.store.parquet import Parquet
-from netwatch.store.rollup import first_time, floor_time
-
-__all__ = ["Copied", "copy_store", "export_bins"]
+from netwatch.store.rollup import first_time
 
 _BATCH = 20_000  # bins or levels that are held at once
 _STRETCH = timedelta(hours=1)

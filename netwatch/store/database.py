@@ -11,8 +11,6 @@ from typing import IO
 
 from netwatch.model.errors import StoreError
 
-__all__ = ["BINS", "LEVELS", "TABLES", "DamagedError", "Database", "Table", "alone", "explain"]
-
 _APPLICATION = 0x4E575331  # "NWS1": tells our files from other people's SQLite files
 _MAGIC = b"SQLite format 3\0"
 _VERSION = 1

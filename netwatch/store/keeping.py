@@ -22,8 +22,6 @@ from netwatch.store.moments import DAY, to_time
 from netwatch.store.sealed import file_fault
 from netwatch.store.sealing import mark_overtaken, set_aside
 
-__all__ = ["Finding", "Stats", "TableStats", "check", "drop_before", "stats", "sweep"]
-
 _GRACE = timedelta(hours=1)
 """An overtaken file stays so long for whoever is reading it; its file time says since when."""
 

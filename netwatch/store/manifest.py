@@ -17,18 +17,6 @@ import msgspec
 from netwatch.model.errors import StoreError
 from netwatch.store.moments import DAY, EPOCH
 
-__all__ = [
-    "Entry",
-    "append_entry",
-    "current_entries",
-    "day_text",
-    "faults_in",
-    "file_hash",
-    "newest_entry",
-    "parse_lines",
-    "write_manifest",
-]
-
 NAME = "manifest.jsonl"
 
 

@@ -12,8 +12,6 @@ from netwatch.protocols import BinColumns, Clock
 from netwatch.store.moments import now_utc, to_micros
 from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, sound_promise
 
-__all__ = ["MemoryStore"]
-
 _Item = TypeVar("_Item", Bin, Level)
 
 

@@ -10,8 +10,6 @@ from netwatch.model.series import SeriesKey
 from netwatch.store.blocks import SIZE
 from netwatch.store.rows import Ints
 
-__all__ = ["Area", "Names", "home_area"]
-
 Area = Callable[[Entity], str]
 """Says which area, such as a country, an entity is read together with."""
 

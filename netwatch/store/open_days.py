@@ -10,17 +10,6 @@ from netwatch.store.database import Table
 from netwatch.store.moments import DAY
 from netwatch.store.rows import Rows
 
-__all__ = [
-    "count_times",
-    "first_time",
-    "read_blocks",
-    "read_one",
-    "read_some",
-    "read_span",
-    "write_rows",
-]
-
-
 _HOP = """
 with recursive moment (time) as (
     select min(time) from @ where time >= ?1

@@ -14,8 +14,6 @@ from netwatch.store.moments import to_micros, to_time
 from netwatch.store.rows import Ints, Rows
 from netwatch.store.rules import time_fault
 
-__all__ = ["ColumnBatch", "Texts", "bins_of", "levels_of", "rows_of_levels"]
-
 _NAN = float("nan")
 
 

@@ -17,8 +17,6 @@ from netwatch.store.blocks import SIZE
 from netwatch.store.database import Table
 from netwatch.store.rows import Ints, Rows
 
-__all__ = ["Parquet"]
-
 _ROW_GROUP = 122_880  # DuckDB's own; smaller ones make a year of one series slower, not faster
 _SHORT = 1_000_000
 _READ = "select time, series, COLUMNS from read_parquet($files) where true"

@@ -15,8 +15,6 @@ from netwatch.store.packing import Texts
 from netwatch.store.rows import Rows
 from netwatch.store.sealed import SealedDays
 
-__all__ = ["Reader"]
-
 _FEW, _MANY = 50_000, 500_000  # rows in a look: below, the next is longer; above, shorter
 _FIRST_SPAN = DAY // 24
 _LONGEST_SPAN = 64 * DAY

@@ -22,8 +22,6 @@ from netwatch.store.parquet import Parquet
 from netwatch.store.rows import Ints
 from netwatch.store.sealed import file_fault
 
-__all__ = ["adopt_sealed_days", "salvage", "set_database_aside"]
-
 _log = logging.getLogger(__name__)
 _SMALL = {
     "series": "id, area, signal, kind, code",

@@ -15,20 +15,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from netwatch.model.series import Bin, Level
+from netwatch.model.time import floor_time
 from netwatch.protocols import BinColumns, SeriesStore
 from netwatch.store.moments import EPOCH
-
-__all__ = [
-    "TIERS",
-    "Droppable",
-    "Kept",
-    "Tier",
-    "first_time",
-    "floor_time",
-    "keep_house",
-    "merge_bins",
-    "roll_up",
-]
 
 _LOOK = timedelta(hours=1)
 _AGAIN = timedelta(days=1)
@@ -127,11 +116,6 @@ def roll_up(
     if done is None or done < end:
         coarser.put_bins([], closed_until=end)
     return count
-
-
-def floor_time(time: datetime, width: timedelta) -> datetime:
-    """Return the start of the interval of `width` since 1970 that holds `time`."""
-    return time - (time - EPOCH) % width
 
 
 def first_time(store: SeriesStore, start: datetime, end: datetime) -> datetime | None:

@@ -6,8 +6,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Floats", "Ints", "Rows"]
-
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 

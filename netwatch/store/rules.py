@@ -13,17 +13,6 @@ from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.moments import EPOCH
 
-__all__ = [
-    "AHEAD",
-    "check_span",
-    "key_fault",
-    "refuse",
-    "sound_bins",
-    "sound_levels",
-    "sound_promise",
-    "time_fault",
-]
-
 _Item = TypeVar("_Item", Bin, Level)
 
 AHEAD = timedelta(days=1)

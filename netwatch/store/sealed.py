@@ -13,8 +13,6 @@ from netwatch.store.moments import DAY
 from netwatch.store.parquet import Parquet
 from netwatch.store.rows import Ints, Rows
 
-__all__ = ["SealedDays", "file_fault"]
-
 _log = logging.getLogger(__name__)
 
 

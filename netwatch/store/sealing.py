@@ -35,8 +35,6 @@ from netwatch.store.parquet import Parquet
 from netwatch.store.rows import Rows
 from netwatch.store.sealed import SealedDays, file_fault
 
-__all__ = ["Sealer", "mark_overtaken", "set_aside"]
-
 _CHUNK = 1_000_000  # rows held in memory at once
 _TRIES = 3  # times that late data may interrupt the sealing of one day
 _TEMPORARY = ".sealing-"

@@ -25,8 +25,6 @@ from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, s
 from netwatch.store.sealed import SealedDays
 from netwatch.store.sealing import Sealer
 
-__all__ = ["SqliteStore"]
-
 _log = logging.getLogger(__name__)
 
 

@@ -9,8 +9,6 @@ from netwatch.publish.incident_json import incident_object
 from netwatch.publish.level_queries import lead_levels
 from netwatch.web.views import PageBuilder
 
-__all__ = ["ApiProblem", "health_object", "incident_list", "incident_record", "timeseries"]
-
 _STEPS = {
     "5m": timedelta(minutes=5),
     "10m": timedelta(minutes=10),

@@ -9,16 +9,6 @@ from netwatch.publish.incident_json import is_open
 from netwatch.publish.level_queries import newest_percent
 from netwatch.publish.time_format import utc_text
 
-__all__ = [
-    "cell_text",
-    "depth_tone",
-    "headline",
-    "incident_label",
-    "level_tone",
-    "level_words",
-    "revision_line",
-]
-
 
 def headline(now_open: list[Incident], places: EntityTree) -> str:
     """Return one sentence of state."""

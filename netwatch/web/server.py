@@ -22,8 +22,6 @@ from netwatch.protocols import Clock, Ledger, Outbox, SeriesStore
 from netwatch.web.api import ApiProblem, health_object, incident_list, incident_record, timeseries
 from netwatch.web.views import PageBuilder
 
-__all__ = ["WebOptions", "create_app"]
-
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "

@@ -10,8 +10,6 @@ from markupsafe import Markup
 
 from netwatch.publish.plot_series import Trace, gaps, ordinary_band, round_marks
 
-__all__ = ["chart_svg", "sparkline_svg"]
-
 _WIDTH, _HEIGHT = 720.0, 300.0
 _LEFT, _RIGHT, _ABOVE, _BELOW = 50.0, 8.0, 14.0, 30.0
 _TOP = 108.0

@@ -32,8 +32,6 @@ from netwatch.web.labels import (
 )
 from netwatch.web.svg_charts import chart_svg, sparkline_svg
 
-__all__ = ["Front", "Health", "IncidentView", "PageBuilder", "PlaceView"]
-
 _STALE = timedelta(minutes=30)
 _SPARK = timedelta(hours=48)
 _SPARK_POINTS = 96

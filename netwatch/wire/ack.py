@@ -9,8 +9,6 @@ import msgspec
 from netwatch.model.errors import InputError
 from netwatch.wire.batch_codec import LARGEST_MESSAGE, LARGEST_SEQUENCE
 
-__all__ = ["Ack", "pack_ack", "to_ranges", "unpack_ack"]
-
 _Sequence = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST_SEQUENCE)]
 
 

@@ -9,7 +9,7 @@ a range, every index is checked, and the only error is `InputError`.
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 import msgspec
@@ -17,19 +17,9 @@ import msgspec
 from netwatch.model.clock_samples import ClockSample, ClockSegment, ClockSource
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Observation, Vantage
+from netwatch.model.time import EPOCH, to_millis
 from netwatch.wire.topics import is_agent_id
 from netwatch.wire.zlib_dictionary import DICTIONARY
-
-__all__ = [
-    "LARGEST_MESSAGE",
-    "LARGEST_SEQUENCE",
-    "MOST_MEASUREMENTS",
-    "SIGNED",
-    "SIGNED_HEADER",
-    "inflate",
-    "pack_batch",
-    "unpack_batch",
-]
 
 LARGEST_MESSAGE = 64 * 1024
 """Bytes of the largest message that is sent or accepted."""
@@ -48,7 +38,6 @@ _MOST_CLOCKS = 1_000
 _INFLATED_LIMIT = 1024 * 1024
 _TICKS = 10_000
 """Durations are counted in 0.1 ms."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # 2000 to 2100 in milliseconds: a clock may be wrong, but a time beyond breaks arithmetic.
 _EARLIEST, _LATEST = 946_684_800_000, 4_102_444_800_000
 _Instant = Annotated[int, msgspec.Meta(ge=_EARLIEST, le=_LATEST)]
@@ -167,7 +156,7 @@ def _to_table(batch: Batch) -> _Table:
     targets: dict[tuple[str, str], int] = {}
     patterns: dict[tuple[tuple[str, str | None, str], ...], int] = {}
     verdicts: dict[_Verdict, int] = {}
-    instants = [_milliseconds(row.time) for row in batch.measurements]
+    instants = [to_millis(row.time) for row in batch.measurements]
     start = instants[0] if instants else _EARLIEST
     table = _Table(
         batch.vantage.id,
@@ -257,7 +246,7 @@ def _row(
     return Measurement(
         target=target,
         probe=probe,
-        time=_EPOCH + timedelta(milliseconds=instant),
+        time=EPOCH + timedelta(milliseconds=instant),
         failure=failure,
         scope=scope,
         alive=alive,
@@ -267,8 +256,3 @@ def _row(
             for (operation, word, detail), length in zip(pattern, ticks, strict=True)
         ),
     )
-
-
-def _milliseconds(time: datetime) -> int:
-    """Return whole milliseconds since 1970."""
-    return (time - _EPOCH) // timedelta(milliseconds=1)

@@ -20,8 +20,6 @@ from amqtt.session import Session
 
 from netwatch.model.errors import TransportError
 
-__all__ = ["EmbeddedBroker", "PasswordPlugin"]
-
 # amqtt tells of each connection; a broker inside our process has nothing to say unasked.
 for _name in ("amqtt", "transitions"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)

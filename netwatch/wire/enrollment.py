@@ -16,22 +16,6 @@ import msgspec
 
 from netwatch.model.errors import InputError
 
-__all__ = [
-    "ENROLLMENT_PATH",
-    "ERASURE_PATH",
-    "KEY_CHANGE_PATH",
-    "LARGEST_REQUEST",
-    "TARGETS_PATH",
-    "Answer",
-    "Erasure",
-    "Invitation",
-    "KeyChange",
-    "Request",
-    "check_url",
-    "pack",
-    "unpack",
-]
-
 ENROLLMENT_PATH = "/v1/enrollments"
 KEY_CHANGE_PATH = "/v1/keys"
 ERASURE_PATH = "/v1/erasures"

@@ -12,8 +12,6 @@ from pathlib import Path
 from netwatch.model.errors import InputError
 from netwatch.wire.batch_codec import LARGEST_MESSAGE
 
-__all__ = ["FRAME", "read_export", "read_receipts", "write_export", "write_receipts"]
-
 _EXPORT = b"netwatch export 1\n"
 _RECEIPTS = b"netwatch receipts 1\n"
 _LENGTH = struct.Struct("!I")

@@ -26,15 +26,6 @@ from netwatch.wire.topics import (
     topic_matches,
 )
 
-__all__ = [
-    "AGENT_HEADER",
-    "BATCHES_PATH",
-    "DRAIN_PATH",
-    "MEDIA_TYPE",
-    "PRESENCE_PATH",
-    "HttpsTransport",
-]
-
 BATCHES_PATH = "/v1/batches"
 PRESENCE_PATH = "/v1/presence"
 DRAIN_PATH = "/v1/drain"

@@ -9,8 +9,6 @@ from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
 from netwatch.wire.topics import topic_matches
 
-__all__ = ["MemoryBroker", "MemoryTransport"]
-
 
 class MemoryBroker:
     """Passes messages between `MemoryTransport`s; `stop` and `start` take it down and up again."""

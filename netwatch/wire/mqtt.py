@@ -20,8 +20,6 @@ from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
 from netwatch.wire.light_imports import PacketTypes, Properties, ReasonCode, aiomqtt, paho
 
-__all__ = ["MqttSession", "MqttTransport"]
-
 _WAITING = 10_000
 """Messages held in memory while the receiver is busy; beyond, they come again later."""
 _RECEIVE_MAXIMUM = 16

@@ -13,8 +13,6 @@ import msgspec
 from netwatch.model.errors import InputError
 from netwatch.wire.batch_codec import LARGEST_SEQUENCE
 
-__all__ = ["PresenceMessage", "pack_presence", "unpack_presence"]
-
 _LARGEST = 1024
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST_SEQUENCE)]
 _Word = Annotated[str, msgspec.Meta(max_length=64)]

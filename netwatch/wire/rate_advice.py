@@ -11,8 +11,6 @@ import msgspec
 
 from netwatch.model.errors import InputError
 
-__all__ = ["RateAdvice", "pack_rate_advice", "unpack_rate_advice"]
-
 _LARGEST = 1024
 
 

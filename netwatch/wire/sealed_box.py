@@ -19,8 +19,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from netwatch.model.errors import InputError
 from netwatch.wire.signing import Signer
 
-__all__ = ["ReplyKey", "open_sealed", "seal"]
-
 _PRIME = 2**255 - 19
 _KEY = 32
 _NONCE = bytes(12)

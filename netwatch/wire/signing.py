@@ -17,21 +17,6 @@ from cryptography.hazmat.primitives.serialization import (
 from netwatch.model.errors import InputError
 from netwatch.wire.batch_codec import LARGEST_MESSAGE, SIGNED, SIGNED_HEADER
 
-__all__ = [
-    "ACKNOWLEDGEMENT",
-    "BATCH",
-    "DRAIN",
-    "ENROLLED",
-    "ENROLLMENT",
-    "ERASURE",
-    "KEY_CHANGE",
-    "PRESENCE",
-    "TARGETS",
-    "Signer",
-    "open_signed",
-    "verify",
-]
-
 BATCH = b"netwatch-batch-v1\0"
 ACKNOWLEDGEMENT = b"netwatch-acknowledgement-v1\0"
 TARGETS = b"netwatch-targets-v1\0"

@@ -9,20 +9,6 @@
 
 import re
 
-__all__ = [
-    "ALL_BATCHES",
-    "ALL_PRESENCE",
-    "DRAIN_TOPIC",
-    "FLEET_TARGETS",
-    "SHARED_BATCHES",
-    "ack_topic",
-    "batch_topic",
-    "is_agent_id",
-    "presence_topic",
-    "topic_agent",
-    "topic_matches",
-]
-
 _ROOT = "nw/v1/a"
 ALL_BATCHES = f"{_ROOT}/+/b"
 """Pattern of every agent's batches."""

@@ -6,8 +6,6 @@ only (RFC 1950, section 2.2). What comes last is cheapest to point at.
 
 import msgspec
 
-__all__ = ["DICTIONARY"]
-
 _WORDS = (
     "unknown_failure: second_answer nxdomain_rewritten quic_handshake http_request_failed"
     " http_unexpected_status_code ssl_invalid_hostname ssl_invalid_certificate"

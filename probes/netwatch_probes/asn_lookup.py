@@ -9,8 +9,6 @@ from collections.abc import Collection
 from ipaddress import ip_address
 from pathlib import Path
 
-__all__ = ["lookup_asns"]
-
 _WIDTH = {4: 32, 6: 128}
 
 

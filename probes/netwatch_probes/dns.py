@@ -21,8 +21,6 @@ from netwatch.model.measurement import Observation, Target
 from netwatch_probes.limited_stream import LimitedStream, LimitError
 from netwatch_probes.recorder import Address, StepError, StepRecorder, open_connection, resolve
 
-__all__ = ["DnsProbe"]
-
 _DEFAULT_PORT = 53
 _SYSTEM = "system"
 _PAYLOAD = 1232

@@ -21,8 +21,6 @@ from netwatch_probes.limited_stream import LimitedStream, LimitError
 from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
 from netwatch_probes.simhash import simhash
 
-__all__ = ["HttpProbe"]
-
 _TLS_PORTS = frozenset({443, 8443})
 _READ_BYTES = 16 * 1024
 _LEGAL_REASONS = 451

@@ -9,8 +9,6 @@ from netwatch.model.byte_counter import count_datagram
 from netwatch.model.measurement import Observation, Target
 from netwatch_probes.recorder import BUFFER, Address, StepError, StepRecorder, resolve
 
-__all__ = ["IcmpProbe"]
-
 _TRIES = 2
 _NONCE = 16
 _LONGEST = 4.0

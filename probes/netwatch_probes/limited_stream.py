@@ -13,8 +13,6 @@ from typing import Self, TypeVar
 
 from netwatch.model.byte_counter import count_stream
 
-__all__ = ["MOST", "LimitError", "LimitedStream", "presented_chain"]
-
 MOST = 40 * 1024
 """Bytes that a stream takes in; with the kernel's share the line carries less than 64 KiB."""
 _AT_ONCE = 16 * 1024

@@ -30,7 +30,6 @@ else:
     # Whatever a server does becomes a failure word; nothing of it belongs in our log.
     logging.getLogger("quic").setLevel(logging.CRITICAL)
 
-__all__ = ["QuicProbe"]
 
 _log = logging.getLogger("netwatch_probes.quic")
 _MEND = "quic targets do not count; to mend it: pip install 'netwatch-observatory[quic]'"

@@ -18,8 +18,6 @@ from netwatch.model.byte_counter import count_connection, count_lookup
 from netwatch.model.failure import classify_failure
 from netwatch.model.measurement import Observation
 
-__all__ = ["BUFFER", "Address", "StepError", "StepRecorder", "open_connection", "resolve"]
-
 BUFFER = 8 * 1024
 """Bytes of a socket's receive buffer: a server that floods us fills it and must stop."""
 

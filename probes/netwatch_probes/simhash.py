@@ -3,8 +3,6 @@
 import re
 from hashlib import blake2b
 
-__all__ = ["simhash"]
-
 _WORD = re.compile(rb"\w+")
 _LANES = 64
 _LANE_BITS = 16

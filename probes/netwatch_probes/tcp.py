@@ -8,8 +8,6 @@ from netwatch.model.byte_counter import count_connection
 from netwatch.model.measurement import Observation, Target
 from netwatch_probes.recorder import BUFFER, StepRecorder, resolve
 
-__all__ = ["TcpProbe"]
-
 _DEFAULT_PORT = 443
 # On, zero seconds: closing sends a reset, which leaves no TIME_WAIT on either side.
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)

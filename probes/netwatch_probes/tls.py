@@ -14,8 +14,6 @@ from netwatch.model.measurement import Observation, Target
 from netwatch_probes.limited_stream import LimitedStream, LimitError, presented_chain
 from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
 
-__all__ = ["NAMELESS", "TlsProbe"]
-
 NAMELESS = "no-sni"
 """The path of a target that is to be asked without saying for whom."""
 _DEFAULT_PORT = 443

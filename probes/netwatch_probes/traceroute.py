@@ -22,8 +22,6 @@ from netwatch.model.measurement import Observation, Target
 from netwatch_probes.asn_lookup import lookup_asns
 from netwatch_probes.recorder import BUFFER, Address, StepError, StepRecorder, resolve
 
-__all__ = ["TracerouteProbe"]
-
 _LONGEST = 10.0
 _HOPS = 30
 _AT_ONCE = 6

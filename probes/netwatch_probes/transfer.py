@@ -12,8 +12,6 @@ from netwatch.model.measurement import Observation, Target
 from netwatch_probes.limited_stream import LimitedStream
 from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
 
-__all__ = ["TransferProbe"]
-
 _MOST = 128 * 1024
 _HEAD = 16 * 1024
 _TAKEN = _MOST + 2 * _HEAD

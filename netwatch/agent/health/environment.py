@@ -12,8 +12,6 @@ from netwatch.agent.health.vantage_faults import OverloadDetector, VpnDetector
 from netwatch.model.measurement import Measurement, Target
 from netwatch.protocols import Clock
 
-__all__ = ["EnvironmentMonitor"]
-
 _OFTEN = 2.0
 """Seconds between looks at this machine itself, which cost nothing."""
 

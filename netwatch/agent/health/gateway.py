@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-__all__ = ["Gateway", "GatewayMonitor", "default_gateways", "neighbour_state", "tunnel_name"]
-
 _TABLES = Path("/proc/net")
 _INTERFACES = Path("/sys/class/net")
 _PORTS = (53, 80, 443)

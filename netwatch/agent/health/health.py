@@ -10,18 +10,6 @@ from enum import StrEnum
 
 from netwatch.model.measurement import Target
 
-__all__ = [
-    "WITNESS",
-    "Flag",
-    "HealthState",
-    "Reading",
-    "TierState",
-    "WitnessTier",
-    "judge_health",
-    "judge_tier",
-    "tier_of",
-]
-
 WITNESS = "witness-"
 """How the group of a witness begins; the rung follows."""
 

@@ -22,8 +22,6 @@ from netwatch.agent.spool.downsample import EVENT_PREFIX
 from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target
 
-__all__ = ["HealthMonitor", "family_of", "note_of"]
-
 _GATEWAY = f"{EVENT_PREFIX}gateway"
 _OURS = {HealthState.LAN_DOWN, HealthState.OVERLOADED, HealthState.ASLEEP}
 """States in which a failure says nothing about a target."""

@@ -4,8 +4,6 @@ import asyncio
 from collections import deque
 from time import perf_counter
 
-__all__ = ["LoopLagMonitor"]
-
 _TICK = 0.05
 _STALL = 0.25
 """Seconds of lateness that a probe's timing does not survive."""

@@ -3,8 +3,6 @@
 import socket
 from ipaddress import ip_address
 
-__all__ = ["has_route"]
-
 _ANY = "192.0.2.1"
 """An address that nobody has (RFC 5737); the way to it is the way out."""
 _DISCARD = 9

@@ -7,8 +7,6 @@ from netwatch.agent.health.health_monitor import family_of
 from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.model.measurement import Measurement, Target
 
-__all__ = ["OverloadDetector", "VpnDetector"]
-
 _EXHAUSTED = {
     "unknown_failure: emfile",
     "unknown_failure: enfile",

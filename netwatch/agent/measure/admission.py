@@ -15,8 +15,6 @@ from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Measurement, Target
 from netwatch.protocols import Clock
 
-__all__ = ["AdmissionControl", "SkipCounters"]
-
 _WAIT_SHARE = 0.5
 """Share of a period that a probe may wait for its turn at an address."""
 _LONGEST_AGAIN = 10.0

@@ -10,8 +10,6 @@ import msgspec
 from netwatch.agent.measure.rate_limits import BUDGETS, COSTLY, cost_of, is_loopback
 from netwatch.model.measurement import Target
 
-__all__ = ["MOST_TRACES", "STEPS", "DailyBudget", "describe_level"]
-
 STEPS = (0.8, 0.9, 1.0)
 """Shares of the budget at which something is left out."""
 _DROPPED = frozenset({"http", "transfer"})

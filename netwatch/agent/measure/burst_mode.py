@@ -9,8 +9,6 @@ from netwatch.agent.spool.downsample import EVENT_PREFIX
 from netwatch.model.measurement import Measurement
 from netwatch.protocols import Clock
 
-__all__ = ["BurstMode"]
-
 _HEALTH = f"{EVENT_PREFIX}health-"
 _LONG = 600.0
 """Seconds of hurry after one change."""

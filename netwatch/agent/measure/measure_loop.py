@@ -20,8 +20,6 @@ from netwatch.model.byte_counter import counted
 from netwatch.model.measurement import Measurement, Target
 from netwatch.protocols import Clock, Probe
 
-__all__ = ["MeasureLoop"]
-
 _LONGEST_NAP = 3600.0
 _WORST_CLOCK = 150.0
 _HURRIED = 5.0

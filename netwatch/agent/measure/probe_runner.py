@@ -13,8 +13,6 @@ from netwatch.model.failure import FailureScope, lookup_failure
 from netwatch.model.measurement import Measurement, Observation, Target
 from netwatch.protocols import Clock, Probe
 
-__all__ = ["ProbeRunner"]
-
 _log = logging.getLogger("netwatch.agent.measure.probe_runner")
 _OVERRUN = 1.0
 """Seconds beyond its time after which a probe is stopped from outside."""

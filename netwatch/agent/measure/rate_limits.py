@@ -11,8 +11,6 @@ from ipaddress import ip_address, ip_network
 
 from netwatch.model.measurement import Target
 
-__all__ = ["BUDGETS", "COSTLY", "ProbeRateLimiter", "QuietHours", "cost_of", "is_loopback"]
-
 _MEBI = 1024 * 1024
 BUDGETS: Mapping[str, int] = {"low": 5 * _MEBI, "standard": 40 * _MEBI, "full": 200 * _MEBI}
 """Bytes a day, in both directions together."""

@@ -14,8 +14,6 @@ from netwatch.agent.health.health import WitnessTier, tier_of
 from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target
 
-__all__ = ["Confirmation", "FailureRetester"]
-
 _FRESH = 2.0
 """Seconds for which what a control said serves every target that fails meanwhile."""
 _PAUSE = (1.0, 3.0)

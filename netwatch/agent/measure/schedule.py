@@ -8,8 +8,6 @@ from random import Random
 
 from netwatch.model.measurement import Target
 
-__all__ = ["Schedule", "phase_of"]
-
 _JITTER = 0.1
 """Share of the period by which a round may come early or late."""
 

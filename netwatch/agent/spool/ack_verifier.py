@@ -8,8 +8,6 @@ from netwatch.model.errors import InputError
 from netwatch.wire.ack import Ack, unpack_ack
 from netwatch.wire.signing import ACKNOWLEDGEMENT, open_signed
 
-__all__ = ["COLLECTOR", "Receipts", "open_acknowledgement", "take_receipts"]
-
 COLLECTOR = "collector"
 """Under this name the spool remembers the collector's key."""
 

@@ -9,8 +9,6 @@ from netwatch.model.clock_samples import ClockSample, ClockSegment
 from netwatch.model.measurement import Batch, Measurement
 from netwatch.wire.ack import to_ranges
 
-__all__ = ["UNKNOWN", "TimestampedRows", "join_batches", "join_ranges", "split_dated", "take_first"]
-
 UNKNOWN = ClockSegment("", 0, 0, 0)
 """The timeline of rows that were written down without one."""
 

@@ -11,9 +11,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from netwatch.model.measurement import Measurement
-from netwatch.signals.reachability import floor_time
-
-__all__ = ["EVENT_PREFIX", "downsample"]
+from netwatch.model.time import floor_time
 
 EVENT_PREFIX = "@"
 """First letter of the targets that are none: the agent's notes about itself."""

@@ -9,8 +9,6 @@ from netwatch.agent.private_files import make_private
 from netwatch.model.errors import StoreError
 from netwatch.storage.sqlite_file import SqliteFile
 
-__all__ = ["free_bytes", "open_or_quarantine"]
-
 _log = logging.getLogger("netwatch.agent.spool.spool")
 _KEPT_FREE = 200 * 1024 * 1024
 _KEPT_SHARE = 10

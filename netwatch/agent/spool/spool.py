@@ -30,8 +30,6 @@ from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.wire.batch_codec import pack_batch, unpack_batch
 
-__all__ = ["SealedBatch", "Spool", "SpoolState"]
-
 _log = logging.getLogger("netwatch.agent.spool.spool")
 _ROWS = 500
 """Measurements in one fresh batch, so that it stays far below the largest message."""

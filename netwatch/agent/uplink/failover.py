@@ -16,8 +16,6 @@ from netwatch.model.errors import TransportError
 from netwatch.model.failure import classify_failure
 from netwatch.protocols import Message, Transport
 
-__all__ = ["Endpoint", "LinkFactory", "TransportFailover", "TransportStatus"]
-
 LinkFactory = Callable[[Message | None], Transport]
 """Makes a link that has not connected yet, with a last will or without."""
 

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-__all__ = ["BACKLOG_SHARE", "WINDOW", "InFlightWindow", "TokenBucket"]
-
 WINDOW = 8
 """Batches under way without an acknowledgement."""
 BACKLOG_SHARE = 0.25

@@ -10,8 +10,6 @@ from netwatch.protocols import Message
 from netwatch.wire.presence_message import PresenceMessage, pack_presence
 from netwatch.wire.topics import presence_topic
 
-__all__ = ["AgentSession", "start_session"]
-
 _LIFE = "life"
 
 

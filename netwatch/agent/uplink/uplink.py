@@ -35,8 +35,6 @@ from netwatch.wire.topics import (
     batch_topic,
 )
 
-__all__ = ["UPLINK", "Uplink"]
-
 UPLINK = "uplink"
 """Under this name the spool remembers, as JSON, which rung carries us and how all fared."""
 _DRAIN = "drain"

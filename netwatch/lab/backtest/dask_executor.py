@@ -13,8 +13,6 @@ from netwatch.lab.backtest.executors import partition
 from netwatch.lab.backtest.shard import Order, Partition, Reply, Shard
 from netwatch.model.errors import WorkerError
 
-__all__ = ["DaskExecutor"]
-
 _PATIENCE = 15.0
 """Seconds that a scheduler may take to answer at all."""
 

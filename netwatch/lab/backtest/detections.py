@@ -15,16 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = [
-    "Detection",
-    "LevelGrid",
-    "Levels",
-    "detections_of_incidents",
-    "falls",
-    "levels_of_frame",
-    "split_by_levels",
-]
-
 Floats = npt.NDArray[np.float64]
 
 _LOW, _LIKELY, _SURE = 0.5, 0.8, 0.95

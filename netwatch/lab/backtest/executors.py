@@ -9,8 +9,6 @@ from typing import Protocol
 from netwatch.lab.backtest.shard import Order, Partition, Reply, Shard
 from netwatch.model.errors import WorkerError
 
-__all__ = ["LocalExecutor", "ProcessExecutor", "ShardExecutor", "partition"]
-
 
 class ShardExecutor(Protocol):
     """Judges parcels, one shard each."""

@@ -13,8 +13,6 @@ from typing import Protocol
 
 from netwatch.lab.backtest.detections import Detection
 
-__all__ = ["MERGE_MINUTES", "Event", "MatchResult", "Prediction", "match_entity", "predictions_of"]
-
 MERGE_MINUTES = 30
 
 

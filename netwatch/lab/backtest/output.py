@@ -11,8 +11,6 @@ import pandas as pd
 from netwatch.model.errors import InputError
 from netwatch.model.incident import Incident
 
-__all__ = ["plain_incident", "write_backtest", "write_whole"]
-
 
 def write_backtest(levels: pd.DataFrame, incidents: Sequence[Incident], folder: Path) -> None:
     """Write `levels.parquet` and `incidents.json` into `folder`, both or neither.

@@ -15,8 +15,6 @@ from netwatch.model.errors import InputError
 from netwatch.model.series import OWN_SIGNALS, SeriesKey
 from netwatch.sources.long_table import LongForm
 
-__all__ = ["LEAST_HISTORY", "Grid", "cut_partitions", "make_grid"]
-
 LEAST_HISTORY = timedelta(days=2)
 """What a series must have behind it before it is judged, where no time is given."""
 PARCEL_SERIES = 2_000

@@ -18,7 +18,6 @@ from netwatch.lab.backtest.score import EntityScore, Score
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["draw_score", "picture_in_words"]
 
 _LINE, _TRUE, _CALLED, _TEXT = "#0072B2", "#D55E00", "#009E73", "#595959"
 _MOST_ROWS = 24

@@ -15,8 +15,6 @@ from netwatch.lab.backtest.runner import Backtest
 from netwatch.lab.backtest.score import TOLERANCE, EntityScore, Score
 from netwatch.lab.backtest.truth import Truth
 
-__all__ = ["score_rows", "write_score"]
-
 _ROWS = (
     ("precision", ("precision",), 1, 3),
     ("recall", ("recall",), 1, 3),

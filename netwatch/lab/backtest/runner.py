@@ -30,8 +30,6 @@ from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.incident import Incident
 from netwatch.sources.long_table import LongForm, make_longform
 
-__all__ = ["Backtest", "BacktestOptions", "backtest_figures", "run_backtest"]
-
 _LONGEST_STRIDE = 64
 _KINDS = list(EntityKind)
 _NOWHERE = "NW-XX-"

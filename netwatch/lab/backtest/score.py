@@ -30,8 +30,6 @@ from netwatch.lab.backtest.truth import TrueEvent, Truth
 from netwatch.model.entity import Entity
 from netwatch.model.entity_tree import EntityTree
 
-__all__ = ["EntityScore", "Score", "ScoreGrid", "score_backtest"]
-
 TOLERANCE = 15
 """Minutes that a detection may start before its event."""
 _SLACK = 0.005

@@ -25,21 +25,6 @@ from netwatch.model.entity_tree import EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.series import ACTIVE_SIGNALS, LEAD_SIGNALS, Level, SeriesKey
 
-__all__ = [
-    "COLUMNS",
-    "Describe",
-    "Order",
-    "Partition",
-    "Predict",
-    "Reply",
-    "Rerun",
-    "Result",
-    "RunSpan",
-    "Shard",
-    "ShardResult",
-    "Update",
-]
-
 COLUMNS = ("level", "low", "high", "probability")
 
 _REMEMBERED, _LEAST_REMEMBERED = timedelta(hours=8), 6

@@ -25,8 +25,6 @@ from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.errors import InputError
 from netwatch.sources.table_reader import read_table
 
-__all__ = ["TrueEvent", "Truth", "read_truth"]
-
 _STARTS = ("started_at", "start", "Begin time", "startDate")
 _ENDS = ("ended_at", "end", "End time", "endDate")
 _NETWORKS = ("asn", "AS", "asns")

@@ -9,8 +9,6 @@ from netwatch.model.entity import EntityKind
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.protocols import OutboxEntry
 
-__all__ = ["Assertion", "GroundTruth", "judge_drill"]
-
 _LEVEL_TOLERANCE = 5.0
 _TIME_TOLERANCE = timedelta(seconds=5)
 

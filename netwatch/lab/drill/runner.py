@@ -33,8 +33,6 @@ from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.series import SeriesKey
 from netwatch.protocols import OutboxEntry, OutboxState
 
-__all__ = ["Drill", "Outcome", "Part", "run_drill"]
-
 Part = Callable[[ObservatoryContext], Coroutine[None, None, None]]
 """Runs the collector or the analysis of a drill until cancelled."""
 

@@ -15,8 +15,6 @@ from netwatch.config import (
 from netwatch.lab.drill.simulated_country import Country
 from netwatch.model.measurement import Target
 
-__all__ = ["Scenario", "drill_config"]
-
 
 @dataclass(frozen=True, slots=True)
 class Scenario:

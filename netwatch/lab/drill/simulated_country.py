@@ -15,8 +15,6 @@ from netwatch.config import PlaceConfig
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.measurement import Target
 
-__all__ = ["Country", "Network", "make_country"]
-
 _CODE = "XT"
 _NAME = "Testland"
 _REGIONS = ("North", "Centre", "South")

@@ -27,8 +27,6 @@ from netwatch.publish.posts import compose_posts, sentence
 from netwatch.sources.long_table import LongForm
 from netwatch.store.sqlite import SqliteStore
 
-__all__ = ["Past", "replay_into"]
-
 _LEAD_IN = timedelta(days=1)
 
 

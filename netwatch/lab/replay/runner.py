@@ -10,8 +10,6 @@ from netwatch.model.incident import Incident
 from netwatch.protocols import Checkpoint, Ledger, SeriesStore
 from netwatch.sources.long_table import LongForm
 
-__all__ = ["Replay", "replay_figures"]
-
 _CHUNK = 500
 
 

@@ -9,8 +9,6 @@ from netwatch.sources.bgp_jsonl import ENDINGS, read_bgplines
 from netwatch.sources.long_table import LongForm, read_longform
 from netwatch.sources.wide_table import read_wide
 
-__all__ = ["figures_source", "open_figures", "shipped_names"]
-
 _FOLDER = "netwatch.lab.sample_data.figures"
 _SOURCES = {"iran-2019-11": "Monash IP Observatory (sodalabsio/shared_data)"}
 

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from netwatch.model.incident import Post
 from netwatch.protocols import Delivery
 
-__all__ = ["ConsoleChannel"]
-
 
 class ConsoleChannel:
     """Hands each post to `write` as one text that ends in a newline.

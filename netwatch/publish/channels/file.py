@@ -8,8 +8,6 @@ from pathlib import Path
 from netwatch.model.incident import Post
 from netwatch.protocols import Delivery
 
-__all__ = ["FileChannel"]
-
 
 class FileChannel:
     """Writes each post to its own file in `folder`, whole or not at all.

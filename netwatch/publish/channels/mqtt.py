@@ -7,8 +7,6 @@ from netwatch.model.incident import Post
 from netwatch.protocols import Delivery
 from netwatch.publish.channels.payload import post_body
 
-__all__ = ["MqttChannel", "Publish"]
-
 
 class Publish(Protocol):
     """`Link.publish`, or anything that does the same."""

@@ -4,8 +4,6 @@ import msgspec
 
 from netwatch.model.incident import Post
 
-__all__ = ["post_body"]
-
 
 def post_body(post: Post) -> bytes:
     """Return `post` as one JSON object with the fields of `Post`; receivers ignore unknown ones.

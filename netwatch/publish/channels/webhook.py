@@ -10,8 +10,6 @@ from netwatch.model.incident import Post
 from netwatch.protocols import Delivery
 from netwatch.publish.channels.payload import post_body
 
-__all__ = ["WebhookChannel"]
-
 _AGAIN = frozenset({408, 425, 429})
 _LONGEST_HINT = timedelta(hours=1)
 

@@ -5,19 +5,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "UNKNOWN",
-    "Bools",
-    "Floats",
-    "Integers",
-    "VantageTargetCells",
-    "VantageTargetLabels",
-    "VantageTargetTable",
-    "by_side",
-    "make_table",
-    "table_from_matrix",
-]
-
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.intp]

@@ -14,8 +14,6 @@ from netwatch.signals.attribution.contingency import Bools, Integers, VantageTar
 from netwatch.signals.attribution.model import Attribution
 from netwatch.signals.attribution.trust import trust_vantages
 
-__all__ = ["Fault", "FaultKind", "confirm_down", "list_faults"]
-
 _LIKELY = 0.5
 _NETWORKS = 2
 _ROUNDS = 3

@@ -7,16 +7,6 @@ import numpy as np
 
 from netwatch.signals.attribution.contingency import Floats, Integers
 
-__all__ = [
-    "cell_evidence",
-    "coin_evidence",
-    "flawless_evidence",
-    "log_mixture",
-    "logistic",
-    "logit",
-    "owner_weights",
-]
-
 _SHAPE = 6
 """A thing that is cut fails at a share drawn from Beta(6, 1): 86 % in the mean, mostly all."""
 _MOST = 4.0

@@ -37,8 +37,6 @@ from netwatch.signals.attribution.likelihoods import (
     owner_weights,
 )
 
-__all__ = ["Attribution", "attribute", "controls_fail", "usual_failure"]
-
 _SWEEPS = 3
 _DEAD, _DEAD_CONTROL = 0.02, 1e-3
 _BLOCKED, _BLOCKED_CONTROL = 0.02, 1e-4

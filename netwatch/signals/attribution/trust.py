@@ -24,8 +24,6 @@ import numpy as np
 from netwatch.signals.attribution.contingency import Bools, Floats, VantageTargetTable, by_side
 from netwatch.signals.attribution.model import Attribution, controls_fail
 
-__all__ = ["countable_cells", "trust_vantages"]
-
 _LIKELY = 0.5
 _ONLINE = 0.1
 _SURE = 0.9

@@ -10,8 +10,6 @@ from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.measurement import Vantage
 from netwatch.signals.presence.disconnects import WINDOW, Hazard, Losses, evaluate_losses
 
-__all__ = ["Disconnect", "DisconnectMonitor", "DisconnectResult"]
-
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:

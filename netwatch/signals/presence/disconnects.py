@@ -19,17 +19,6 @@ import numpy as np
 
 from netwatch.signals.attribution.contingency import Bools, Floats, Integers
 
-__all__ = [
-    "MOST_LIKELY_CHANCE",
-    "WINDOW",
-    "DisconnectTest",
-    "Hazard",
-    "Losses",
-    "burst_evidence",
-    "evaluate_losses",
-    "least_losses",
-]
-
 WINDOW = timedelta(minutes=2)
 MOST_LIKELY_CHANCE = 9.3e-9
 """A burst that chance explains no better than this is conclusive."""

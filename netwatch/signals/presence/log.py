@@ -13,7 +13,7 @@ An event names an agent's registered country and network, never an address.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -21,22 +21,12 @@ from typing import TYPE_CHECKING, Self
 from netwatch.model.entity import Entity, EntityKind
 from netwatch.model.measurement import Vantage
 from netwatch.model.series import Bin, SeriesKey
+from netwatch.model.time import from_millis, to_millis
 from netwatch.storage.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
     from netwatch.signals.presence.bursts import DisconnectMonitor
 
-__all__ = [
-    "AGENTS",
-    "PRESENCE_FILE",
-    "WILL_LATENESS",
-    "AttendanceEvent",
-    "PresenceLog",
-    "PresenceState",
-    "Session",
-    "count_agents",
-    "replay_into",
-]
 
 AGENTS = "agents"
 """Name of the signal: agents present out of agents expected."""
@@ -85,7 +75,6 @@ _REOPEN = """
 UPDATE stay SET finish = NULL, ending = '' WHERE ending = 'lost' AND finish >= ?
 AND start = (SELECT max(start) FROM stay AS later WHERE later.agent = stay.agent)
 """
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PresenceState(StrEnum):
@@ -160,7 +149,7 @@ class PresenceLog:
 
     def came(self, stay: Session, *, reason: str = "") -> None:
         """Note that an agent came; a stay of it that was open ends there without an event."""
-        vantage, start = stay.vantage, _milliseconds(stay.start)
+        vantage, start = stay.vantage, to_millis(stay.start)
         row = (vantage.id, start, vantage.country, vantage.asn, stay.broker)
         with self._database.writing():
             self._file.execute(
@@ -183,11 +172,11 @@ class PresenceLog:
         masked: bool = False,
     ) -> None:
         """Note that the agent of an open stay went, `lost` or by `stop`."""
-        moment = max(_milliseconds(at), _milliseconds(stay.start))
+        moment = max(to_millis(at), to_millis(stay.start))
         with self._database.writing():
             found = self._file.execute(
                 "UPDATE stay SET finish = ?, ending = ? WHERE agent = ? AND start = ?",
-                (moment, state.value, stay.vantage.id, _milliseconds(stay.start)),
+                (moment, state.value, stay.vantage.id, to_millis(stay.start)),
             )
             # Who was erased meanwhile is not written down again.
             if found.rowcount:
@@ -198,7 +187,7 @@ class PresenceLog:
 
         As far as we know those agents, where they have not come back since, are still there.
         """
-        bound = (_milliseconds(since),)
+        bound = (to_millis(since),)
         with self._database.writing():
             self._file.execute(
                 "UPDATE event SET masked = 1 WHERE state = 'lost' AND at >= ?", bound
@@ -211,14 +200,14 @@ class PresenceLog:
             self._file.execute(
                 "INSERT INTO span VALUES (?, ?)"
                 " ON CONFLICT (start) DO UPDATE SET finish = excluded.finish",
-                (_milliseconds(start), _milliseconds(now)),
+                (to_millis(start), to_millis(now)),
             )
 
     def heard(self, start: datetime, end: datetime) -> bool:
         """Tell whether the collector heard everything from `start` to `end`."""
         with self._database.reading():
             query = "SELECT 1 FROM span WHERE start <= ? AND finish >= ? LIMIT 1"
-            found = self._file.execute(query, (_milliseconds(start), _milliseconds(end)))
+            found = self._file.execute(query, (to_millis(start), to_millis(end)))
             return found.fetchone() is not None
 
     def events(self, start: datetime, end: datetime) -> list[AttendanceEvent]:
@@ -228,11 +217,11 @@ class PresenceLog:
             " WHERE at >= ? AND at < ? ORDER BY at, number"
         )
         with self._database.reading():
-            found = self._file.execute(query, (_milliseconds(start), _milliseconds(end)))
+            found = self._file.execute(query, (to_millis(start), to_millis(end)))
             rows = found.fetchall()
         return [
             AttendanceEvent(
-                PresenceState(state), _time(at), Vantage(agent, country, asn),
+                PresenceState(state), from_millis(at), Vantage(agent, country, asn),
                 broker, reason, masked=bool(masked),
             )
             for state, at, agent, country, asn, broker, reason, masked in rows
@@ -243,15 +232,15 @@ class PresenceLog:
 
         A stay that ended after `at` is returned as it was then: without an end.
         """
-        moment = _milliseconds(at)
-        place = {"at": moment, "since": _milliseconds(at - _EXPECTED)}
+        moment = to_millis(at)
+        place = {"at": moment, "since": to_millis(at - _EXPECTED)}
         with self._database.reading():
             rows = self._file.execute(_LATEST, place).fetchall()
         return [_stay(row, moment) for row in rows]
 
     def forget(self, now: datetime) -> None:
         """Delete what is too old to matter."""
-        bound = (_milliseconds(now - _KEPT),)
+        bound = (to_millis(now - _KEPT),)
         with self._database.writing():
             self._file.execute("DELETE FROM event WHERE at < ?", bound)
             self._file.execute("DELETE FROM stay WHERE finish < ?", bound)
@@ -338,15 +327,7 @@ def _stay(row: _Row, at: int) -> Session:
         boot,
         life,
         connection,
-        _time(start),
-        _time(finish) if over and finish is not None else None,
+        from_millis(start),
+        from_millis(finish) if over and finish is not None else None,
         ending if over else "",
     )
-
-
-def _milliseconds(time: datetime) -> int:
-    return (time - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _time(milliseconds: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=milliseconds)

@@ -7,8 +7,6 @@ from netwatch.model.entity_tree import EntityTree
 from netwatch.model.incident import Incident, IncidentState, Percent
 from netwatch.store.influx.line_protocol import nanoseconds, render_fields, render_tags
 
-__all__ = ["render_incident", "render_place"]
-
 _OVER = {IncidentState.RESOLVED, IncidentState.EXPIRED, IncidentState.MERGED}
 
 

@@ -23,8 +23,6 @@ from netwatch.store.influx.write import (
     read_reply,
 )
 
-__all__ = ["InfluxServer", "RefusedError", "make_writer"]
-
 _LINES_A_REQUEST = 5_000
 # Level 1 takes 70 bytes a row down to 11; higher levels cost more than they save.
 _GZIP_LEVEL = 1

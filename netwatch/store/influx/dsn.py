@@ -9,8 +9,6 @@ from netwatch.config import StoreConfig
 from netwatch.model.errors import ConfigError
 from netwatch.secret import resolve_secret
 
-__all__ = ["InfluxDsn", "dsn_at", "dsn_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class InfluxDsn:

@@ -13,17 +13,6 @@ from datetime import datetime
 from netwatch.store.influx.line_protocol import FieldValue, nanoseconds, render_fields, render_tags
 from netwatch.store.influx.schema import SCHEMA
 
-__all__ = [
-    "ChannelHealth",
-    "FleetHealth",
-    "Health",
-    "OutboxHealth",
-    "PipelineHealth",
-    "ReviewHealth",
-    "fold_small_networks",
-    "render_health",
-]
-
 _FEWEST = 3
 _WITHHELD = "withheld"
 

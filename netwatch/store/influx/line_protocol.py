@@ -14,20 +14,6 @@ from urllib.parse import unquote
 from netwatch.model.errors import InputError
 from netwatch.store.moments import to_micros, to_time
 
-__all__ = [
-    "EARLIEST",
-    "LATEST",
-    "FieldValue",
-    "encode_tag",
-    "moment",
-    "nanoseconds",
-    "parse_tag",
-    "render_fields",
-    "render_float",
-    "render_tag",
-    "render_tags",
-]
-
 FieldValue = float | int | bool | str
 """What a field holds; its type never changes for as long as the database lives."""
 

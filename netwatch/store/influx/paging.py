@@ -10,8 +10,6 @@ from netwatch.store.influx.client import InfluxServer
 from netwatch.store.influx.line_protocol import EARLIEST, LATEST, encode_tag, nanoseconds
 from netwatch.store.influx.parse import Row, columns_of, stamp_of
 
-__all__ = ["WEEK", "read_pages", "week_of", "weeks_present"]
-
 WEEK = 7 * 86_400 * 10**9
 """Nanoseconds in a week."""
 

@@ -12,20 +12,6 @@ from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.influx.line_protocol import moment, parse_tag
 from netwatch.store.influx.schema import SCHEMA
 
-__all__ = [
-    "Cell",
-    "ReplyTable",
-    "Row",
-    "columns_of",
-    "newest",
-    "parse_answer",
-    "parse_bin",
-    "parse_counts",
-    "parse_level",
-    "series_of",
-    "stamp_of",
-]
-
 Cell = float | int | str | bool | None
 Row = list[Cell]
 

@@ -26,16 +26,6 @@ from netwatch.store.influx.line_protocol import (
     render_tags,
 )
 
-__all__ = [
-    "BIN",
-    "LEVEL",
-    "SCHEMA",
-    "InfluxMeasurement",
-    "render_bin",
-    "render_level",
-    "series_tags",
-]
-
 _SERIES = ("scope_id", "scope_type", "signal")
 
 

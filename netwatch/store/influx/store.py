@@ -37,8 +37,6 @@ from netwatch.store.influx.schema import BIN, LEVEL, render_bin, render_level
 from netwatch.store.moments import now_utc
 from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, sound_promise
 
-__all__ = ["InfluxStore", "open_influx"]
-
 _Item = TypeVar("_Item", Bin, Level)
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_REVISIONS = 999

@@ -9,8 +9,6 @@ from datetime import timedelta
 
 from netwatch.model.errors import StoreError
 
-__all__ = ["Dialect", "read_dialect"]
-
 
 @dataclass(frozen=True, slots=True)
 class Dialect:

@@ -15,16 +15,6 @@ from urllib3.exceptions import HTTPError
 from netwatch.model.errors import ConfigError
 from netwatch.store.influx.dsn import InfluxDsn
 
-__all__ = [
-    "AgainError",
-    "ClientWriter",
-    "HttpWriter",
-    "Reply",
-    "Writer",
-    "plain_client",
-    "read_reply",
-]
-
 _DROPPED = re.compile(r"dropped=(\d+)")
 _SHOWN = 300
 

@@ -2,7 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 from netwatch.model.entity import Entity
 from netwatch.model.measurement import Measurement, Target
-from netwatch.signals.reachability import count_reachability, floor_time
+from netwatch.model.time import floor_time
+from netwatch.signals.reachability import count_reachability
 
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 WIDTH = timedelta(minutes=5)

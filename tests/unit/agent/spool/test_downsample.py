@@ -7,7 +7,7 @@ from hypothesis import strategies as some
 
 from netwatch.agent.spool.downsample import downsample
 from netwatch.model.measurement import Measurement
-from netwatch.signals.reachability import floor_time
+from netwatch.model.time import floor_time
 
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 WIDTH = timedelta(minutes=5)

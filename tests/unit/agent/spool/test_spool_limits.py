@@ -12,7 +12,7 @@ from netwatch.agent.spool.spool import Spool
 from netwatch.collector.batch_log import BatchLog, IngestResult, ReceivedBatch
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Measurement, Observation, Vantage
-from netwatch.signals.reachability import floor_time
+from netwatch.model.time import floor_time
 from netwatch.wire.batch_codec import unpack_batch
 
 BORN = datetime(2026, 1, 8, tzinfo=UTC)
