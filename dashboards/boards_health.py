@@ -118,7 +118,7 @@ def publishing() -> Board:
         unit="short",
         wide=12,
     )
-    undecided = '"state" =~ /^(unknown|human)$/ AND $timeFilter'
+    undecided = '"state" =~ /^(unknown|needs_review)$/ AND $timeFilter'
     board.stat(
         "Posts that a person has to look at",
         [

@@ -234,7 +234,7 @@ class OutboxState(StrEnum):
     """How far a post has come.
 
     `ready -> sending -> sent`. What is found in `sending` after a crash, or timed out, is
-    `unknown` until it is decided: a repeatable channel gets it again, else a `human` decides.
+    `unknown` until it is decided: a idempotent channel gets it again, else a `needs_review` decides.
     `failed` is given up.
     """
 
@@ -243,7 +243,7 @@ class OutboxState(StrEnum):
     SENT = "sent"
     UNKNOWN = "unknown"
     FAILED = "failed"
-    HUMAN = "human"
+    NEEDS_REVIEW = "needs_review"
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +278,7 @@ class Outbox(Protocol):
         """Return posts that are `ready` with `next_at <= now`, in the order they were written.
 
         A post waits for earlier ones of its incident, channel and language, so that no update
-        overtakes what it updates; one that ended in `failed` or `human` holds nobody up.
+        overtakes what it updates; one that ended in `failed` or `needs_review` holds nobody up.
         """
 
     def in_state(self, state: OutboxState) -> list[OutboxEntry]:
@@ -290,7 +290,7 @@ class Outbox(Protocol):
     def claim(self, key: str, *, at: datetime) -> bool:
         """Take a `ready` post to `sending`, counting the attempt; False if it was not `ready`."""
 
-    def settle(
+    def mark(
         self,
         key: str,
         state: OutboxState,
@@ -299,7 +299,7 @@ class Outbox(Protocol):
         reason: str = "",
         next_at: datetime | None = None,
     ) -> None:
-        """Say what became of a post: `sent`, `failed`, `unknown`, `human`, or `ready` again.
+        """Say what became of a post: `sent`, `failed`, `unknown`, `needs_review`, or `ready` again.
 
         A post that is `sent` stays so. `next_at` is when a `ready` one is tried, `at` if None.
         """
@@ -309,13 +309,13 @@ class Outbox(Protocol):
 class Delivery:
     """How a delivery ended: `sent`, or `failed` with a reason and whether to try again.
 
-    `wait` is how long the receiver asked us to wait first, None where it said nothing.
+    `retry_after` is how long the receiver asked us to wait first, None where it said nothing.
     """
 
     sent: bool
     reason: str = ""
-    again: bool = False
-    wait: timedelta | None = None
+    retryable: bool = False
+    retry_after: timedelta | None = None
 
 
 class Channel(Protocol):
@@ -326,7 +326,7 @@ class Channel(Protocol):
         """The name under which the configuration asks for this channel."""
 
     @property
-    def repeatable(self) -> bool:
+    def idempotent(self) -> bool:
         """Whether delivering the same post twice shows it once (same key, same place)."""
 
     async def deliver(self, post: Post) -> Delivery:

@@ -105,7 +105,7 @@ class Mirror:
                 refused=fresh["refused"],
             )
         yield from self._outbox(at)
-        human = self._opened.ledger.in_state(OutboxState.HUMAN)
+        human = self._opened.ledger.in_state(OutboxState.NEEDS_REVIEW)
         oldest = min((entry.changed_at for entry in human), default=at)
         yield ReviewHealth(
             at,

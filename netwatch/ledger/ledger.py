@@ -156,7 +156,7 @@ class SqlLedger:
         """Return posts that are `ready` with `next_at <= now`, in the order they were written.
 
         A post waits for earlier ones of its incident, channel and language, so that no update
-        overtakes what it updates; one that ended in `failed` or `human` holds nobody up.
+        overtakes what it updates; one that ended in `failed` or `needs_review` holds nobody up.
         """
         earlier = _POSTS.alias()
         waits = sql.exists().where(
@@ -191,7 +191,7 @@ class SqlLedger:
         with _plain_errors("write"), self._writing() as connection:
             return connection.execute(change).rowcount == 1
 
-    def settle(
+    def mark(
         self,
         key: str,
         state: OutboxState,
@@ -200,7 +200,7 @@ class SqlLedger:
         reason: str = "",
         next_at: datetime | None = None,
     ) -> None:
-        """Say what became of a post: `sent`, `failed`, `unknown`, `human`, or `ready` again.
+        """Say what became of a post: `sent`, `failed`, `unknown`, `needs_review`, or `ready` again.
 
         A post that is `sent` stays so. `next_at` is when a `ready` one is tried, `at` if None.
         """

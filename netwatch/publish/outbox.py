@@ -68,11 +68,11 @@ async def recover_interrupted(
     for state in (OutboxState.SENDING, OutboxState.UNKNOWN):
         for entry in await asyncio.to_thread(outbox.in_state, state):
             channel = channels.get(entry.post.channel)
-            repeatable = channel is not None and channel.repeatable
+            idempotent = channel is not None and channel.idempotent
             await asyncio.to_thread(
-                outbox.settle,
+                outbox.mark,
                 entry.post.key,
-                OutboxState.READY if repeatable else OutboxState.HUMAN,
+                OutboxState.READY if idempotent else OutboxState.NEEDS_REVIEW,
                 at=clock(),
                 reason="interrupted while sending",
             )
@@ -131,7 +131,7 @@ async def _send(
         _LOG.warning("post %s of %s waits: %s", post.key[:8], post.incident, reason)
         now = clock()
         await asyncio.to_thread(
-            outbox.settle,
+            outbox.mark,
             post.key,
             OutboxState.READY,
             at=now,
@@ -147,7 +147,7 @@ async def _send(
     if not delivery.sent:
         _LOG.warning("post %s to %s: %s: %s", post.key[:8], post.channel, state, delivery.reason)
     await asyncio.to_thread(
-        outbox.settle, post.key, state, at=now, reason=delivery.reason, next_at=next_at
+        outbox.mark, post.key, state, at=now, reason=delivery.reason, next_at=next_at
     )
 
 
@@ -157,7 +157,7 @@ def _verdict(
     """Return what a delivery makes of its post, and when it is tried again."""
     if delivery.sent:
         return OutboxState.SENT, now
-    if not delivery.again or attempts >= pace.most_attempts:
+    if not delivery.retryable or attempts >= pace.most_attempts:
         return OutboxState.FAILED, now
-    wait = max(pace.wait(attempts), delivery.wait or timedelta(0))
+    wait = max(pace.wait(attempts), delivery.retry_after or timedelta(0))
     return OutboxState.READY, now + wait

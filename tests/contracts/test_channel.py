@@ -122,7 +122,7 @@ async def test_a_repeatable_channel_shows_a_post_once(
     channel, shown = place
     for _ in range(3):
         assert (await channel.deliver(make_post())).sent
-    assert len(shown()) == (1 if channel.repeatable else 3)
+    assert len(shown()) == (1 if channel.idempotent else 3)
 
 
 async def test_has_the_name_that_the_configuration_uses(place: tuple[Channel, Shown]) -> None:
@@ -154,7 +154,7 @@ async def test_a_folder_that_cannot_be_written_is_tried_again(
 ) -> None:
     (tmp_path / "posts").write_text("a file is in the way")
     delivery = await FileChannel(tmp_path / "posts").deliver(make_post())
-    assert (delivery.sent, delivery.again) == (False, True)
+    assert (delivery.sent, delivery.retryable) == (False, True)
     assert "posts" in delivery.reason
 
 
@@ -162,7 +162,7 @@ async def test_a_closed_terminal_is_not_tried_again(tmp_path: Path, make_post: M
     with (tmp_path / "terminal").open("w") as terminal:
         channel = ConsoleChannel(terminal.write)
     delivery = await channel.deliver(make_post())
-    assert (delivery.sent, delivery.again) == (False, False)
+    assert (delivery.sent, delivery.retryable) == (False, False)
 
 
 async def test_a_broker_that_went_away_is_tried_again(make_post: MakePost) -> None:
@@ -170,7 +170,7 @@ async def test_a_broker_that_went_away_is_tried_again(make_post: MakePost) -> No
     async with MemoryTransport(broker) as link:
         broker.stop()
         delivery = await MqttChannel(link.publish, "alerts").deliver(make_post())
-    assert (delivery.sent, delivery.again) == (False, True)
+    assert (delivery.sent, delivery.retryable) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ async def test_a_webhook_tries_again_what_may_pass(
     receiver.answers = [(status, {"Location": receiver.url})]
     channel = WebhookChannel(receiver.url)
     delivery = await channel.deliver(make_post())
-    assert (delivery.sent, delivery.again) == (False, again)
+    assert (delivery.sent, delivery.retryable) == (False, again)
     assert str(status) in delivery.reason
     assert receiver.requests == 1, "a redirect is not followed"
 
@@ -207,13 +207,13 @@ async def test_a_webhook_waits_as_long_as_it_is_asked(
     receiver: Receiver, make_post: MakePost, hint: str, wait: timedelta | None
 ) -> None:
     receiver.answers = [(429, {"Retry-After": hint})]
-    assert (await WebhookChannel(receiver.url).deliver(make_post())).wait == wait
+    assert (await WebhookChannel(receiver.url).deliver(make_post())).retry_after == wait
 
 
 async def test_a_webhook_to_nobody_is_tried_again(receiver: Receiver, make_post: MakePost) -> None:
     receiver.server_close()
     delivery = await WebhookChannel(receiver.url, timeout=2).deliver(make_post())
-    assert (delivery.sent, delivery.again) == (False, True)
+    assert (delivery.sent, delivery.retryable) == (False, True)
     assert "127.0.0.1" not in delivery.reason
 
 
@@ -222,4 +222,4 @@ async def test_a_webhook_without_a_usable_address_is_not_tried_again(
     url: str, make_post: MakePost
 ) -> None:
     delivery = await WebhookChannel(url).deliver(make_post())
-    assert (delivery.sent, delivery.again) == (False, False)
+    assert (delivery.sent, delivery.retryable) == (False, False)

@@ -183,8 +183,8 @@ def test_only_one_claims_a_post(ledger: SqlLedger, make_post: Callable[..., Post
 def test_sent_is_for_ever(ledger: SqlLedger, make_post: Callable[..., Post]) -> None:
     post = make_post()
     ledger.record([], [post])
-    ledger.settle(post.key, OutboxState.SENT, at=post.created_at)
-    ledger.settle(post.key, OutboxState.READY, at=post.created_at, reason="too late")
+    ledger.mark(post.key, OutboxState.SENT, at=post.created_at)
+    ledger.mark(post.key, OutboxState.READY, at=post.created_at, reason="too late")
     assert [entry.reason for entry in ledger.in_state(OutboxState.SENT)] == [""]
     ledger.record([], [post])
     assert ledger.due(post.created_at) == []
@@ -196,9 +196,7 @@ def test_a_failed_post_waits_for_its_next_try(
     post = make_post()
     later = post.created_at + timedelta(minutes=5)
     ledger.record([], [post])
-    ledger.settle(
-        post.key, OutboxState.READY, at=post.created_at, reason="away" * 200, next_at=later
-    )
+    ledger.mark(post.key, OutboxState.READY, at=post.created_at, reason="away" * 200, next_at=later)
     assert ledger.due(later - timedelta(seconds=1)) == []
     assert ledger.due(later)[0].next_at == later
     assert ledger.due(later)[0].reason.startswith("away")
@@ -212,7 +210,7 @@ def test_an_update_never_overtakes_the_post_that_it_updates(
     now = first.created_at
     ledger.record([], [first, second, other])
     assert [entry.post.key for entry in ledger.due(now)] == ["1", "3"]
-    ledger.settle("1", OutboxState.READY, at=now, next_at=now + timedelta(hours=1))
+    ledger.mark("1", OutboxState.READY, at=now, next_at=now + timedelta(hours=1))
     assert [entry.post.key for entry in ledger.due(now)] == ["3"]
-    ledger.settle("1", OutboxState.FAILED, at=now)
+    ledger.mark("1", OutboxState.FAILED, at=now)
     assert [entry.post.key for entry in ledger.due(now)] == ["2", "3"]

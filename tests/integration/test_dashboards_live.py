@@ -69,7 +69,10 @@ def health(time: datetime) -> list[Health]:
         PipelineHealth(time, "collector", 30, 2.5, 4, 1, 2),
         FleetHealth(time, "44244", "0.1.0", 4, 5, 12.0, 3, -3.5, 0),
         FleetHealth(time, "9", "0.1.0", 1, 2, 1.0, 0, 0.5, 1),
-        *(OutboxHealth(time, "file", state, 2, 9.0) for state in ("ready", "human", "unknown")),
+        *(
+            OutboxHealth(time, "file", state, 2, 9.0)
+            for state in ("ready", "needs_review", "unknown")
+        ),
         ChannelHealth(time, "file", 0.75),
         ReviewHealth(time, 2, 600.0, 1800.0, 1),
     ]

@@ -93,7 +93,7 @@ def test_incidents_places_and_health_are_as_in_the_ledger(opened: ObservatoryCon
     }
     waiting = rows(opened, 'SELECT * FROM "outbox" WHERE "state" = \'ready\'')
     assert [(row["channel"], row["posts"]) for row in waiting] == [("file", 1)]
-    (none,) = rows(opened, 'SELECT * FROM "outbox" WHERE "state" = \'human\'')
+    (none,) = rows(opened, 'SELECT * FROM "outbox" WHERE "state" = \'needs_review\'')
     assert none["posts"] == 0
     stages = {row["stage"]: row for row in rows(opened, 'SELECT * FROM "pipeline"')}
     assert stages["collector"]["messages"] == 7
@@ -109,7 +109,7 @@ def test_a_revision_replaces_what_was_shown_and_a_post_gives_its_delay(
     mirror = mirror_of(opened)
     mirror.write(T0 + STEP)
     assert opened.ledger.claim(POST.key, at=T0 + STEP)
-    opened.ledger.settle(POST.key, OutboxState.SENT, at=T0 + 3 * STEP)
+    opened.ledger.mark(POST.key, OutboxState.SENT, at=T0 + 3 * STEP)
     moved = replace(INCIDENT, revision=2, state=IncidentState.CONFIRMED, started_at=T0 - STEP)
     opened.ledger.record([moved], [])
     opened.tally.add("batches", 2)

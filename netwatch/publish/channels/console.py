@@ -21,7 +21,7 @@ class ConsoleChannel:
         return "console"
 
     @property
-    def repeatable(self) -> bool:
+    def idempotent(self) -> bool:
         """A line that is printed twice shows twice."""
         return False
 

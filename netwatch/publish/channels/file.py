@@ -25,7 +25,7 @@ class FileChannel:
         return "file"
 
     @property
-    def repeatable(self) -> bool:
+    def idempotent(self) -> bool:
         """The same post goes to the same file."""
         return True
 
@@ -40,7 +40,9 @@ class FileChannel:
             await asyncio.to_thread(self._write, post)
         except OSError as error:
             return Delivery(
-                sent=False, reason=f"file: {self._folder}: {error.strerror or error}", again=True
+                sent=False,
+                reason=f"file: {self._folder}: {error.strerror or error}",
+                retryable=True,
             )
         return Delivery(sent=True)
 

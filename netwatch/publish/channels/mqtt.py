@@ -35,7 +35,7 @@ class MqttChannel:
         return "mqtt"
 
     @property
-    def repeatable(self) -> bool:
+    def idempotent(self) -> bool:
         """Receivers drop a key that they have seen."""
         return True
 
@@ -45,5 +45,5 @@ class MqttChannel:
         try:
             await self._publish(topic, post_body(post), retain=True)
         except TransportError as error:
-            return Delivery(sent=False, reason=f"mqtt: {error}", again=True)
+            return Delivery(sent=False, reason=f"mqtt: {error}", retryable=True)
         return Delivery(sent=True)

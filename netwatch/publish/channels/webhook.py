@@ -37,7 +37,7 @@ class WebhookChannel:
         return "webhook"
 
     @property
-    def repeatable(self) -> bool:
+    def idempotent(self) -> bool:
         """Receivers drop a key that they have seen."""
         return True
 
@@ -53,18 +53,18 @@ class WebhookChannel:
             return Delivery(sent=False, reason="webhook: the URL is neither http nor https")
         except httpx.HTTPError as error:
             # The text of a network error may carry an address; its class says enough.
-            return Delivery(sent=False, reason=f"webhook: {type(error).__name__}", again=True)
+            return Delivery(sent=False, reason=f"webhook: {type(error).__name__}", retryable=True)
         if answer.is_success:
             return Delivery(sent=True)
         return Delivery(
             sent=False,
             reason=f"webhook: answered {answer.status_code}",
-            again=answer.status_code in _AGAIN or answer.is_server_error,
-            wait=_wait_hint(answer.headers),
+            retryable=answer.status_code in _AGAIN or answer.is_server_error,
+            retry_after=_retry_after(answer.headers),
         )
 
 
-def _wait_hint(headers: httpx.Headers) -> timedelta | None:
+def _retry_after(headers: httpx.Headers) -> timedelta | None:
     """Return how long `Retry-After` (RFC 9110 10.2.3) asks to wait, an hour at most.
 
     A date is read against the answer's own, so that a wrong clock here changes nothing.

@@ -21,9 +21,9 @@ class Scripted:
 
     name = "console"
 
-    def __init__(self, *answers: Delivery, repeatable: bool = False) -> None:
+    def __init__(self, *answers: Delivery, idempotent: bool = False) -> None:
         self.answers = list(answers)
-        self.repeatable = repeatable
+        self.idempotent = idempotent
         self.shown: list[str] = []
 
     async def deliver(self, post: Post) -> Delivery:
@@ -40,8 +40,8 @@ class CrashError(Exception):
 class Crashing(Scripted):
     """Dies before, or after, the post is out; sometimes the place refuses it."""
 
-    def __init__(self, chance: random.Random, *, repeatable: bool) -> None:
-        super().__init__(repeatable=repeatable)
+    def __init__(self, chance: random.Random, *, idempotent: bool) -> None:
+        super().__init__(idempotent=idempotent)
         self.chance = chance
 
     async def deliver(self, post: Post) -> Delivery:
@@ -49,7 +49,7 @@ class Crashing(Scripted):
         if draw < 0.15:
             raise CrashError
         if draw < 0.3:
-            return Delivery(sent=False, reason="refused", again=True)
+            return Delivery(sent=False, reason="refused", retryable=True)
         self.shown.append(post.key)
         if draw < 0.45:
             raise CrashError
@@ -82,8 +82,8 @@ async def test_tries_again_later_each_time_and_as_asked(
     ledger: SqlLedger, make_post: Callable[..., Post]
 ) -> None:
     ledger.record([], [make_post()])
-    away = Delivery(sent=False, reason="away", again=True)
-    asked = Delivery(sent=False, reason="busy", again=True, wait=timedelta(minutes=9))
+    away = Delivery(sent=False, reason="away", retryable=True)
+    asked = Delivery(sent=False, reason="busy", retryable=True, retry_after=timedelta(minutes=9))
     channel, now = Scripted(away, away, asked), NOW
     waits = []
 
@@ -105,7 +105,7 @@ async def test_gives_up_where_it_is_told_to(
 ) -> None:
     ledger.record([], [make_post(key="gone"), make_post(key="busy", language="fr")])
     gone = Delivery(sent=False, reason="answered 410")
-    busy = Delivery(sent=False, reason="busy", again=True)
+    busy = Delivery(sent=False, reason="busy", retryable=True)
     pace = RetryPolicy(most_attempts=1)
     await send_due(ledger, {"console": Scripted(gone, busy)}, _clock, pace=pace)
     reasons = {entry.reason for entry in ledger.in_state(OutboxState.FAILED)}
@@ -136,23 +136,23 @@ async def test_after_a_crash_a_human_decides_unless_repeating_is_harmless(
     ledger.record([], posts)
     for post in posts:
         assert ledger.claim(post.key, at=NOW)
-        ledger.settle(post.key, state, at=NOW)
-    channels = {"console": Scripted(), "file": Scripted(repeatable=True)}
+        ledger.mark(post.key, state, at=NOW)
+    channels = {"console": Scripted(), "file": Scripted(idempotent=True)}
     await recover_interrupted(ledger, channels, _clock)
     assert [entry.post.key for entry in ledger.in_state(OutboxState.READY)] == ["2"]
-    assert [entry.post.key for entry in ledger.in_state(OutboxState.HUMAN)] == ["1", "3"]
+    assert [entry.post.key for entry in ledger.in_state(OutboxState.NEEDS_REVIEW)] == ["1", "3"]
 
 
-@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize("idempotent", [True, False])
 @pytest.mark.parametrize("seed", range(3))
 def test_survives_any_schedule_of_crashes(
-    tmp_path: Path, make_post: Callable[..., Post], seed: int, *, repeatable: bool
+    tmp_path: Path, make_post: Callable[..., Post], seed: int, *, idempotent: bool
 ) -> None:
     url = ledger_url(tmp_path / "ledger.sqlite")
     keys = {str(number) for number in range(30)}
     ledger = SqlLedger(url)
     ledger.record([], [make_post(key=key, incident=f"NW-{int(key) % 7}") for key in keys])
-    channel = Crashing(random.Random(seed), repeatable=repeatable)
+    channel = Crashing(random.Random(seed), idempotent=idempotent)
     now = NOW
 
     def clock() -> datetime:
@@ -173,11 +173,11 @@ def test_survives_any_schedule_of_crashes(
             ledger.close()
             ledger = SqlLedger(url)
     sent = {entry.post.key for entry in ledger.in_state(OutboxState.SENT)}
-    human = {entry.post.key for entry in ledger.in_state(OutboxState.HUMAN)}
+    human = {entry.post.key for entry in ledger.in_state(OutboxState.NEEDS_REVIEW)}
     ledger.close()
     assert sent | human == keys
     assert sent <= set(channel.shown)
-    if repeatable:
+    if idempotent:
         assert human == set()
     else:
         assert len(channel.shown) == len(set(channel.shown)), "no post is out twice"
