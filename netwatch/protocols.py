@@ -231,11 +231,11 @@ class Ledger(Protocol):
 
 
 class OutboxState(StrEnum):
-    """How far a post has come.
+    """Delivery state of a post: `ready`, `sending`, `sent`.
 
-    `ready -> sending -> sent`. What is found in `sending` after a crash, or timed out, is
-    `unknown` until it is decided: a idempotent channel gets it again, else a `needs_review` decides.
-    `failed` is given up.
+    A post still in `sending` after a crash or a timeout is `unknown`. An idempotent channel
+    sends it again; for any other channel it becomes `needs_review`, for a person to decide.
+    `failed` is final.
     """
 
     READY = "ready"
@@ -248,15 +248,15 @@ class OutboxState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """A post and how far it has come.
+    """A post and its delivery state.
 
     Attributes:
-        post: what goes out.
-        state: how far it is.
-        attempts: how often sending began.
-        next_at: not before this is it tried again.
-        changed_at: when the state became what it is.
-        reason: why the newest attempt failed, empty where none did.
+        post: the post.
+        state: its delivery state.
+        attempts: number of attempts so far.
+        next_at: earliest time of the next attempt.
+        changed_at: when `state` last changed.
+        reason: why the last attempt failed; empty if none did.
     """
 
     post: Post
@@ -268,7 +268,7 @@ class OutboxEntry:
 
 
 class Outbox(Protocol):
-    """The posts of the ledger on their way out. One process sends; others may read.
+    """Queue of the ledger's posts. One process sends; any number read.
 
     Raises:
         StoreError: from every method when the database cannot be read or written.
@@ -277,8 +277,8 @@ class Outbox(Protocol):
     def due(self, now: datetime, *, limit: int = 100) -> list[OutboxEntry]:
         """Return posts that are `ready` with `next_at <= now`, in the order they were written.
 
-        A post waits for earlier ones of its incident, channel and language, so that no update
-        overtakes what it updates; one that ended in `failed` or `needs_review` holds nobody up.
+        A post waits for earlier posts of the same incident, channel and language, so that
+        updates stay in order. Posts in `failed` or `needs_review` block nothing.
         """
 
     def in_state(self, state: OutboxState) -> list[OutboxEntry]:
@@ -288,7 +288,7 @@ class Outbox(Protocol):
         """Return every post about `incident`, in the order they were written."""
 
     def claim(self, key: str, *, at: datetime) -> bool:
-        """Take a `ready` post to `sending`, counting the attempt; False if it was not `ready`."""
+        """Move a `ready` post to `sending` and count the attempt; False if it was not `ready`."""
 
     def mark(
         self,
@@ -299,17 +299,21 @@ class Outbox(Protocol):
         reason: str = "",
         next_at: datetime | None = None,
     ) -> None:
-        """Say what became of a post: `sent`, `failed`, `unknown`, `needs_review`, or `ready` again.
+        """Set the state of a post. A `sent` post stays `sent`.
 
-        A post that is `sent` stays so. `next_at` is when a `ready` one is tried, `at` if None.
+        `next_at` is when a `ready` post is tried again; None means at once.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a delivery ended: `sent`, or `failed` with a reason and whether to try again.
+    """Result of one delivery.
 
-    `retry_after` is how long the receiver asked us to wait first, None where it said nothing.
+    Attributes:
+        sent: whether the channel accepted the post.
+        reason: why it failed, in one line.
+        retryable: whether a later attempt may succeed.
+        retry_after: shortest wait that the receiver asked for, None if it named none.
     """
 
     sent: bool
@@ -319,15 +323,15 @@ class Delivery:
 
 
 class Channel(Protocol):
-    """A place where posts go."""
+    """A destination of posts."""
 
     @property
     def name(self) -> str:
-        """The name under which the configuration asks for this channel."""
+        """Name of this channel in the configuration."""
 
     @property
     def idempotent(self) -> bool:
-        """Whether delivering the same post twice shows it once (same key, same place)."""
+        """Whether delivering the same post twice (same key) shows it once."""
 
     async def deliver(self, post: Post) -> Delivery:
-        """Publish `post`; a failing network is a `Delivery`, never an exception."""
+        """Publish `post`; a network failure is returned as a `Delivery`, never raised."""

@@ -200,7 +200,7 @@ class SqlLedger:
         reason: str = "",
         next_at: datetime | None = None,
     ) -> None:
-        """Say what became of a post: `sent`, `failed`, `unknown`, `needs_review`, or `ready` again.
+        """Set the state of a post.
 
         A post that is `sent` stays so. `next_at` is when a `ready` one is tried, `at` if None.
         """
