@@ -18,8 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from netwatch.detect.detector import BayesFilterDetector
-from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.series import SeriesKey
 
 WIDTH = timedelta(minutes=5)

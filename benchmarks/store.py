@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.store_engines import DuckEngine, Engine, PlainSqlite, embedded, influx, tree_size
 from benchmarks.store_influxd import running_influxd
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.store.sqlite import SqliteStore

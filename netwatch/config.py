@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from netwatch.model.entity import Entity, EntityInfo, EntityKind
+from netwatch.model.entities import Entity, EntityInfo, EntityKind
 from netwatch.model.errors import ConfigError, InputError
 from netwatch.model.measurement import Target
 
@@ -240,7 +240,7 @@ def _place(row: PlaceConfig) -> EntityInfo:
         name=row.name,
         parent=Entity.parse(row.parent) if row.parent else None,
         weight=row.weight,
-        zone=row.zone,
+        timezone=row.zone,
     )
 
 

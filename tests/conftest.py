@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from netwatch.model.entity import Entity, EntityInfo
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import (
     AffectedEntity,
     Incident,
@@ -87,7 +86,7 @@ def iran() -> EntityTree:
     """Iran with one region and one network."""
     return EntityTree(
         [
-            EntityInfo(IRAN, "Iran", zone="Asia/Tehran"),
+            EntityInfo(IRAN, "Iran", timezone="Asia/Tehran"),
             EntityInfo(TEHRAN, "Tehran", parent=IRAN, weight=4.0),
             EntityInfo(Entity.parse("asn:44244"), "IranCell", parent=TEHRAN),
         ]

@@ -11,8 +11,7 @@ import pytest
 from netwatch.analysis.pipeline import by_interval
 from netwatch.app.observatory import make_pipeline
 from netwatch.config import Config, PublishConfig
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Level, SeriesKey
 from netwatch.publish.posts import compose_posts, sentence

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from netwatch.detect.detector import BayesFilterDetector
-from netwatch.model.entity import Entity, EntityInfo
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.series import Bin, Level, SeriesKey
 
 __all__ = [

@@ -9,8 +9,7 @@ from itertools import pairwise
 import httpx
 
 from netwatch.ledger.ledger import SqlLedger
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.memory import MemoryStore
 from netwatch.web.server import WebOptions, create_app

@@ -34,8 +34,7 @@ from benchmarks.detection.signals import Noise
 from benchmarks.detection.world import WorldSize, make_world
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.lab.backtest.runner import BacktestOptions, backtest_figures
-from netwatch.model.entity import Entity, EntityInfo, EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.series import SeriesKey
 from netwatch.sources.long_table import LongForm, make_longform
 

@@ -14,7 +14,7 @@ import msgspec
 
 from netwatch.agent.target_policy import CATEGORIES, ConsentTier, ListedTarget
 from netwatch.model.addresses import is_public_address, is_public_name
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Target
 from netwatch.wire.signing import TARGETS, Signer

@@ -6,8 +6,7 @@ from pathlib import Path
 from netwatch.app.places import make_entity_tree
 from netwatch.config import Config
 from netwatch.ledger.ledger import SqlLedger, ledger_url
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.plugins import load_plugin
 from netwatch.protocols import SeriesStore
 from netwatch.store.sqlite import SqliteStore

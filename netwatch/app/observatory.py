@@ -24,7 +24,7 @@ from netwatch.config import CollectorConfig, Config
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.incidents.tracker import Tracker
 from netwatch.ledger.ledger import SqlLedger
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident, Post
 from netwatch.protocols import SeriesStore
 from netwatch.publish.posts import compose_posts

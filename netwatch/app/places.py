@@ -6,8 +6,7 @@ from pathlib import Path
 import msgspec
 
 from netwatch.config import Config
-from netwatch.model.entity import Entity, EntityInfo, EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.errors import StoreError
 
 

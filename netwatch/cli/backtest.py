@@ -65,7 +65,7 @@ def backtest(
     if known is not None:
         from netwatch.lab.backtest.report import write_score
         from netwatch.lab.backtest.score import score_backtest
-        from netwatch.model.entity_tree import EntityTree
+        from netwatch.model.entities import EntityTree
 
         scores = score_backtest(found, known, EntityTree(opened.places))
         write_score(scores, found, known, out)

@@ -20,8 +20,7 @@ from netwatch.app.clock import now
 from netwatch.cli.output import TimelineRow, outages_table, percent_text, timeline_lines
 from netwatch.cli.time_parsing import parse_instant
 from netwatch.config import Config, Duration, read_config
-from netwatch.model.entity import Entity, EntityInfo, EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.errors import InputError, NetwatchError, StoreError
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.protocols import Ledger, SeriesStore
@@ -303,7 +302,7 @@ def _parts(opened: Data, entity: Entity, kind: EntityKind) -> list[Entity]:
         if incident.entity == entity:
             found |= {child.entity for child in incident.children if child.entity.kind is kind}
     found.discard(entity)
-    return sorted(found, key=lambda part: (-places.place(part).weight, places.place(part).name))
+    return sorted(found, key=lambda part: (-places.info(part).weight, places.info(part).name))
 
 
 def _timeline_row(

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident, Percent
 from netwatch.model.percent import NO_SUCCESS, ORDINARY, depth_words
 from netwatch.publish.display_names import full_name

@@ -12,7 +12,7 @@ import typer
 
 from netwatch.cli.time_parsing import parse_instant
 from netwatch.config import Duration
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError
 from netwatch.model.series import SeriesKey
 from netwatch.plugins import load_plugin

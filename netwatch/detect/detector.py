@@ -17,8 +17,7 @@ from netwatch.detect.level_shift import describe_level_shift
 from netwatch.detect.row_index import build_row_index
 from netwatch.detect.state import SeriesState
 from netwatch.detect.step import Residuals, StepEngine, StepResult
-from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.series import (
     ACTIVE_SIGNALS,
     FUSED_SIGNAL,
@@ -51,7 +50,7 @@ class BayesFilterDetector:
         self._width = width
         self._least_history = least_history
         self._rest_days = HolidayCalendar(atlas)
-        self._networks = {parent: atlas.networks(parent) for parent in atlas.parents()}
+        self._networks = {parent: atlas.leaf_weights(parent) for parent in atlas.parents()}
         self._core = self._make_core(SeriesState(width=width.total_seconds()))
         self._fused: list[SeriesKey] = []
         self._texts: dict[tuple[float, str, str, bool], str] = {}

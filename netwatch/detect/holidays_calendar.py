@@ -15,8 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from netwatch.arrays import Bools, RowArray
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 
 _WEEKEND = frozenset({5, 6})
 
@@ -73,7 +72,7 @@ class HolidayCalendar:
 
     def _day(self, country: Entity, time: datetime) -> tuple[bool, bool, int]:
         """Return whether the local day is a holiday, whether it rests, hours to the rest day."""
-        day = time.astimezone(ZoneInfo(self._atlas.zone(country))).date()
+        day = time.astimezone(ZoneInfo(self._atlas.timezone(country))).date()
         if (country, day) not in self._days:
             self._days[country, day] = _judge_day(day, self._country(country))
         return self._days[country, day]

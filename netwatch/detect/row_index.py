@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from netwatch.arrays import Bools, RowArray
-from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.series import ACTIVE_SIGNALS, SeriesKey
 
 _USERS = frozenset({*ACTIVE_SIGNALS, "agents", "traffic"})

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from netwatch.arrays import Bools, Float32, Floats
 from netwatch.detect.bayes_filter import DEPTHS, Posterior, start_posterior
 from netwatch.detect.seasonal_baseline import Baseline
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.series import SeriesKey
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
 
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.incident_details import SurvivingNetwork, SurvivingNetworks
 from netwatch.model.series import Level
 
@@ -26,7 +26,7 @@ def who_kept_access(
 
     Args:
         levels: the levels of each network in bins of `width`; other times are left out.
-        weights: the weight of every network of the scope, as `Atlas.networks` gives it.
+        weights: the weight of every network of the scope, as `EntityTree.leaf_weights` gives it.
         start: onset of the cut.
         end: its end; of one that goes on, the end of its newest bin.
         width: bin width.

@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 
 from netwatch.incidents.excursion import Excursion
 from netwatch.incidents.open_incident import OpenIncident
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import AffectedEntity
 
 
@@ -36,7 +35,7 @@ def update_affected(
                 case.children[f"{name} {known.started_at.isoformat()}"] = known
                 known = None
             start = known.started_at if known else watch.onset
-            case.children[name] = AffectedEntity(entity, start, None, atlas.place(entity).weight)
+            case.children[name] = AffectedEntity(entity, start, None, atlas.info(entity).weight)
         elif watch.low_from is None and known is not None and known.ended_at is None:
             ended = watch.level.time if watch.level.value is not None else now
             case.children[name] = AffectedEntity(entity, known.started_at, ended, known.weight)

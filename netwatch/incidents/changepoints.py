@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.incident_details import NetworkLoss, Segment
 from netwatch.model.series import Level
 

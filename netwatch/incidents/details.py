@@ -15,8 +15,7 @@ from netwatch.incidents.patterns import (
     progressive_pattern,
 )
 from netwatch.incidents.timing_likelihood import TimingFeatures, shutdown_likelihood
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident_details import IncidentDetails, ShutdownLikelihood
 from netwatch.model.series import FUSED_SIGNAL, Level
 
@@ -45,8 +44,8 @@ class IncidentContext:
 def analyse(case: OpenIncident, scene: IncidentContext) -> RevisionContext:
     """Return what can be told of `case` at its newest bin; nothing of it is a cause."""
     atlas, width = scene.atlas, scene.width
-    now, zone = case.told.time + width, atlas.zone(case.entity)
-    weights = atlas.networks(case.entity)
+    now, zone = case.told.time + width, atlas.timezone(case.entity)
+    weights = atlas.leaf_weights(case.entity)
     segments, falls = case.notes.segments(width), case.notes.falls(weights)
     losses = [(fall.at, weights[fall.entity]) for fall in falls]
     shapes: list[Pattern | None] = [

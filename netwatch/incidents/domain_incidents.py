@@ -12,7 +12,7 @@ from netwatch.incidents.excursion import REDUCED, Excursion, is_low, should_open
 from netwatch.incidents.lifecycle import advance
 from netwatch.incidents.open_incident import OpenIncident, RevisionContext, write_revision
 from netwatch.incidents.rules import Rules
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import AffectedEntity, Incident, IncidentState, RevisionReason
 from netwatch.model.series import PATH_KINDS, Level, SeriesKey
 

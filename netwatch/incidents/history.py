@@ -10,7 +10,7 @@ import msgspec
 
 from netwatch.incidents.changepoints import loss_order, segment_levels
 from netwatch.incidents.excursion import LOST, RETURNED, Excursion
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident_details import (
     NetworkLoss,
     Segment,

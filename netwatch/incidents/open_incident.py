@@ -8,7 +8,7 @@ import msgspec
 from netwatch.incidents.excursion import REDUCED, Excursion, is_low
 from netwatch.incidents.history import IncidentHistory
 from netwatch.incidents.progressive import progressive_hours
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.incident import AffectedEntity, Incident, IncidentState, Percent, RevisionReason
 from netwatch.model.incident_details import DailyOccurrence, Forecast, IncidentDetails
 from netwatch.model.percent import make_percent

@@ -13,7 +13,7 @@ from statistics import median
 from netwatch.incidents.excursion import LOST, REDUCED, RETURNED, Excursion, is_low
 from netwatch.incidents.open_incident import OpenIncident
 from netwatch.incidents.rules import Rules
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import ACTIVE_SIGNALS, LEAD_SIGNALS, Level, SeriesKey
 

@@ -23,8 +23,7 @@ from netwatch.incidents.provisional import (
 )
 from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker_state import TrackerState, pack_tracker_state, unpack_tracker_state
-from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
 from netwatch.model.series import ACTIVE_SIGNALS, DEAD, LEAD_SIGNALS, Level, SeriesKey
 
@@ -278,7 +277,7 @@ class Tracker:
         """Note which narrower scopes of a case fell, and which came back, and how it goes."""
         watches = self._excursions(case)
         if case.entity in watches and case.state in (*_HOLDING, IncidentState.PENDING):
-            networks = self._atlas.networks(case.entity)
+            networks = self._atlas.leaf_weights(case.entity)
             below = {entity: watches[entity] for entity in networks if entity in watches}
             level = watches[case.entity].level
             if level.time == now:
@@ -305,7 +304,7 @@ class Tracker:
             return RevisionReason.LAPSED if case.series else None
         reason = advance(case, watch, now, self._rules)
         if reason is RevisionReason.RESTORED:
-            rest(case, log, PatternContext(end, self._atlas.zone(case.entity), self._width))
+            rest(case, log, PatternContext(end, self._atlas.timezone(case.entity), self._width))
         return None if reason is None else night_reason(case, reason)
 
     def _excursions(self, case: OpenIncident) -> Mapping[Entity, Excursion]:
@@ -362,7 +361,7 @@ class Tracker:
 
     def _revise(self, case: OpenIncident, reason: RevisionReason) -> Incident:
         """Return the revision of `case` that follows from the watches below it."""
-        weights = self._atlas.networks(case.entity)
+        weights = self._atlas.leaf_weights(case.entity)
         watches = self._excursions(case)
         networks = {one: (watches[one], weights[one]) for one in weights if one in watches}
         signals = self._signals.get(case.entity, {})

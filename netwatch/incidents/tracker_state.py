@@ -7,7 +7,7 @@ import msgspec
 from netwatch.incidents.episodes import EpisodeHistory
 from netwatch.incidents.excursion import Excursion
 from netwatch.incidents.open_incident import OpenIncident
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Level, SeriesKey
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 
 
 @dataclass(frozen=True, slots=True)

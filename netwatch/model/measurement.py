@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from netwatch.model.clock_samples import ClockSample, ClockSegment
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 
 
 @dataclass(frozen=True, slots=True)

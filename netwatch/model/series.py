@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 
 ACTIVE_SIGNALS = ("reachability", "probing")
 """Signals that send packets and wait for answers; these alone carry a published percentage."""

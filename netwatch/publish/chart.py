@@ -16,8 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.percent import depth_words
 from netwatch.model.series import Level
@@ -216,7 +215,7 @@ def _draw_onset(axes: Axes, incident: Incident, places: EntityTree) -> None:
     left, right = axes.get_xlim()
     on_left = (at - left) / (right - left) > 0.3
     axes.annotate(
-        f"began {about}\n{moment_text(incident.started_at, places.zone(incident.entity))}",
+        f"began {about}\n{moment_text(incident.started_at, places.timezone(incident.entity))}",
         (at, 62),
         xytext=(-8 if on_left else 36, 0),
         textcoords="offset points",
@@ -231,8 +230,8 @@ def _draw_onset(axes: Axes, incident: Incident, places: EntityTree) -> None:
 
 def _rows(request: ChartRequest) -> list[tuple[str, Trace]]:
     """Return the heaviest networks that have levels, with their names."""
-    weights = request.places.networks(request.entity) or {
-        entity: request.places.place(entity).weight
+    weights = request.places.leaf_weights(request.entity) or {
+        entity: request.places.info(entity).weight
         for entity in request.levels
         if entity != request.entity
     }
@@ -272,7 +271,7 @@ def _draw_rows(axes: Axes, request: ChartRequest, rows: list[tuple[str, Trace]])
     axes.set_yticks([number + 0.5 for number in range(len(rows))], names, fontsize=9)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    whole = len(request.places.networks(request.entity))
+    whole = len(request.places.leaf_weights(request.entity))
     if whole > len(rows):
         note = f"the {len(rows)} largest of {whole}; darker is lower"
     else:
@@ -284,7 +283,7 @@ def _draw_rows(axes: Axes, request: ChartRequest, rows: list[tuple[str, Trace]])
 
 def _draw_time_axis(axes: Axes, request: ChartRequest, line: Trace) -> None:
     """Write UTC and, below it, the local hour."""
-    zone = load_zone(request.places.zone(request.entity))
+    zone = load_zone(request.places.timezone(request.entity))
     whole = len(line.times) * line.step
 
     def label(time: datetime) -> str:
@@ -312,7 +311,7 @@ def _title(request: ChartRequest) -> str:
 
 def _footer(request: ChartRequest, line: Trace) -> str:
     """Return what the picture stands on, and where its record is."""
-    networks = request.places.networks(request.entity)
+    networks = request.places.leaf_weights(request.entity)
     parts = [
         full_name(request.entity, request.places),
         f"{_utc(line.times[0])} to {_utc(line.times[-1] + line.step)}" if line.times else "no data",

@@ -4,13 +4,12 @@ import unicodedata
 
 from babel import Locale, UnknownLocaleError
 
-from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityKind, EntityTree
 
 
 def place_name(entity: Entity, places: EntityTree, *, language: str = "en") -> str:
     """Return the name of `entity`: in English its place's, else the language's own if known."""
-    given = clean_name(places.place(entity).name)
+    given = clean_name(places.info(entity).name)
     if entity.kind is not EntityKind.COUNTRY:
         return given
     if language == "en" and given != entity.code:

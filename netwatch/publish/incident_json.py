@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident, Percent
 from netwatch.model.incident_details import ShutdownLikelihood, SurvivingNetworks
 from netwatch.publish.display_names import place_name

@@ -2,8 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import Percent
 from netwatch.model.percent import make_percent
 from netwatch.model.series import ACTIVE_SIGNALS, Level, SeriesKey
@@ -65,4 +64,4 @@ def _place_order(entity: Entity, places: EntityTree) -> tuple[str, bool, str]:
     """Order by country name, the country first, then its regions by name."""
     country = places.country(entity) or entity
     is_region = entity.kind is EntityKind.REGION
-    return (places.place(country).name, is_region, places.place(entity).name)
+    return (places.info(country).name, is_region, places.info(entity).name)

@@ -12,8 +12,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
 from netwatch.config import PublishConfig
-from netwatch.model.entity import EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import EntityKind, EntityTree
 from netwatch.model.errors import WordingError
 from netwatch.model.incident import Incident, Percent, Post, RevisionReason
 from netwatch.model.percent import BELOW_ONE, NO_SUCCESS, ORDINARY, depth_words
@@ -225,7 +224,7 @@ class _Total:
 
 def _context(incident: Incident, places: EntityTree, language: str) -> dict[str, object]:
     """Return all that a template may speak of."""
-    zone = places.zone(incident.entity)
+    zone = places.timezone(incident.entity)
     end = incident.ended_at or incident.at
     start = incident.started_at if incident.ended_at else incident.started_at - _BEFORE
     total = end - incident.started_at

@@ -5,8 +5,7 @@ What was found out besides the level is observation and likelihood; a cause is n
 
 from collections.abc import Iterator
 
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.incident_details import IncidentDetails, ShutdownLikelihood, SurvivingNetworks
 from netwatch.model.percent import depth_words, make_percent, percent_phrase
@@ -20,7 +19,7 @@ _NO_CAUSE = "a likelihood from timing alone, not a statement of cause"
 
 def facts(incident: Incident, places: EntityTree) -> list[tuple[str, str]]:
     """Return (name, words) of what is known of an incident."""
-    zone = places.zone(incident.entity)
+    zone = places.timezone(incident.entity)
     lasted = (incident.ended_at or incident.at) - incident.started_at
     signals = ", ".join(
         f"{name}: {'no data' if agrees is None else 'agrees' if agrees else 'no change'}"
@@ -73,7 +72,7 @@ def access_words(access: SurvivingNetworks, places: EntityTree) -> str:
 
 def _found(incident: Incident, places: EntityTree) -> Iterator[tuple[str, str]]:
     """Yield what was found out besides the level."""
-    findings, zone = incident.findings, places.zone(incident.entity)
+    findings, zone = incident.findings, places.timezone(incident.entity)
     if findings.likelihood is not None:
         yield "Timing", likelihood_words(findings.likelihood)
     if findings.words:

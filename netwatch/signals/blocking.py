@@ -4,7 +4,7 @@ from datetime import datetime
 
 import numpy as np
 
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.signals.attribution.contingency import Bools, VantageTargetTable
 from netwatch.signals.attribution.model import Attribution, attribute

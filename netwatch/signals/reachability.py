@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target
 from netwatch.model.series import Bin, SeriesKey

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from statistics import median
 
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin, SeriesKey

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from netwatch.model.entity import Entity, EntityInfo
+from netwatch.model.entities import Entity, EntityInfo
 from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.sources.table_reader import line_of, read_parts
@@ -266,7 +266,7 @@ def _places(frame: pd.DataFrame) -> tuple[EntityInfo, ...]:
             name=name or Entity.parse(entity).code,
             parent=Entity.parse(parent) if parent else None,
             weight=float(weight),
-            zone=zone,
+            timezone=zone,
         )
         for (entity, name, parent, zone), weight in zip(
             texts, first["weight"].astype(float).tolist(), strict=True

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.store.blocks import decode, encode
 from netwatch.store.database import LEVELS, TABLES, Database, Table
 from netwatch.store.manifest import NAME, Entry, insert_entry, parse_lines

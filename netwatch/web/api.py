@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.publish.display_names import place_name
 from netwatch.publish.incident_json import incident_object
 from netwatch.publish.level_queries import lead_levels

@@ -1,6 +1,6 @@
 """What pages say about levels, incidents and times, in plain words."""
 
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.percent import depth_words, percent_phrase
 from netwatch.model.series import Level

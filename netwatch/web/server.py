@@ -15,8 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import InputError, StoreError
 from netwatch.protocols import Clock, Ledger, Outbox, SeriesStore
 from netwatch.web.api import ApiProblem, health_object, incident_list, incident_record, timeseries

@@ -8,8 +8,7 @@ from time import perf_counter
 
 from markupsafe import Markup
 
-from netwatch.model.entity import Entity, EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.percent import percent_phrase
 from netwatch.model.series import DEAD, Level
@@ -266,7 +265,7 @@ class PageBuilder:
     def _parts(self, entity: Entity) -> list[Entity]:
         """Return what `entity` consists of: the next places below it, by name."""
         below = [place.entity for place in self.places if place.parent == entity]
-        return sorted(below, key=lambda part: self.places.place(part).name)[:_MOST_PLACES]
+        return sorted(below, key=lambda part: self.places.info(part).name)[:_MOST_PLACES]
 
     def _spark(self, entity: Entity, until: datetime, name: str) -> tuple[Markup, Level | None]:
         """Return the sparkline of the last two days, and the newest level."""
@@ -307,7 +306,7 @@ class PageBuilder:
             indent=False,
             level=percent_phrase(shown).removeprefix("at ").removesuffix(" of ordinary levels"),
             tone=depth_tone(shown.value),
-            since=moment_text(incident.started_at, self.places.zone(incident.entity)),
+            since=moment_text(incident.started_at, self.places.timezone(incident.entity)),
             networks=f"{incident.affected} of {incident.measured}" if incident.measured else "",
             evidence=evidence_words(incident.evidence),
             spark=spark,
@@ -318,7 +317,7 @@ class PageBuilder:
     ) -> Row:
         name = place_name(entity, self.places)
         spark, level = self._spark(entity, until, name)
-        zone = self.places.zone(entity)
+        zone = self.places.timezone(entity)
         return Row(
             name=name,
             href=f"/p/{entity.kind}/{entity.code}",

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy
 
 from netwatch.ledger.ledger import SqlLedger, ledger_url
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, IncidentState, Post
 from netwatch.protocols import Checkpoint, OutboxState

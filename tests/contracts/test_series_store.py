@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from contracts.stores import STORES
 
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.protocols import BinColumns, SeriesStore

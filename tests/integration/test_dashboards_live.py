@@ -9,8 +9,7 @@ import pytest
 from grafana_files import ROOT, by_file, load, statements
 from influx_servers import fresh_login, open_store
 
-from netwatch.model.entity import Entity, EntityInfo, EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.incident import Incident, IncidentState, Percent, RevisionReason
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.influx.health import (

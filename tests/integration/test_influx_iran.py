@@ -13,7 +13,7 @@ from netwatch.app.observatory import make_pipeline
 from netwatch.config import Config, PublishConfig
 from netwatch.lab.sample_data.catalog import open_figures
 from netwatch.ledger.ledger import SqlLedger, ledger_url
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident, Post
 from netwatch.protocols import SeriesStore
 from netwatch.publish.posts import compose_posts

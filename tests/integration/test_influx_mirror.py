@@ -15,7 +15,7 @@ from influx_servers import fresh_login, shared_influxd
 from netwatch.app.influx_exporter import Mirror, run_mirror
 from netwatch.app.observatory import ObservatoryContext, open_context
 from netwatch.config import parse_config
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import Incident, IncidentState, Percent, Post, RevisionReason
 from netwatch.protocols import OutboxState
 from netwatch.store.influx.store import InfluxStore

@@ -24,7 +24,7 @@ from influx_servers import (
 )
 from servers import need
 
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import ConfigError, InputError, StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.influx.client import InfluxServer

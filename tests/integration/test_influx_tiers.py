@@ -10,7 +10,7 @@ from influx_servers import AS_CORE, fresh_login, open_store
 
 from netwatch.app.store_maintenance import keep_elsewhere
 from netwatch.config import Config, StoreConfig
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.protocols import SeriesStore
 from netwatch.store.copying import copy_store

@@ -18,7 +18,7 @@ from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.counters import Counters
 from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.config import AgentConfig, AnalysisConfig, Duration
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.measurement import Target, Vantage
 from netwatch.model.series import Bin
 from netwatch.protocols import Message, Transport

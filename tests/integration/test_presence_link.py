@@ -11,7 +11,7 @@ from rigs import Broker, Rig
 from servers import PASSWORD, USERNAME, mosquitto, until
 from walls import wall
 
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.protocols import Message
 from netwatch.signals.presence.log import AGENTS
 from netwatch.wire.mqtt import MqttSession, MqttTransport

@@ -8,7 +8,7 @@ import pytest
 from past import Course, data_folder, longform, replay
 
 from netwatch.lab.sample_data.catalog import open_figures
-from netwatch.model.entity import EntityKind
+from netwatch.model.entities import EntityKind
 from netwatch.model.incident import IncidentState
 
 SENTENCE = (

@@ -11,8 +11,7 @@ from netwatch.incidents.changepoints import loss_order, segment_levels
 from netwatch.incidents.episodes import EpisodeHistory, follow_episodes
 from netwatch.incidents.patterns import partial_pattern, progressive_pattern
 from netwatch.lab.sample_data.catalog import open_figures
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.series import Level, SeriesKey
 
 IRAN = Entity.parse("country:IR")
@@ -32,7 +31,7 @@ def test_november_2019_fell_in_steps_and_nobody_kept_access() -> None:
     figures = open_figures("iran-2019-11")
     course, atlas = replay(figures), EntityTree(figures.places)
     [signal] = {key.signal for key in course.levels}
-    weights = atlas.networks(IRAN)
+    weights = atlas.leaf_weights(IRAN)
     levels = {entity: course.levels[SeriesKey(signal, entity)] for entity in weights}
     morning = datetime(2019, 11, 17, 5, 30, tzinfo=UTC)
     onsets = {entity: last_onset(row, morning) for entity, row in levels.items()}

@@ -20,7 +20,7 @@ from netwatch.incidents.patterns import (
     find_patterns,
     is_missed,
 )
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.incident import Episode
 from netwatch.model.incident_details import Forecast
 from netwatch.model.series import Level, SeriesKey

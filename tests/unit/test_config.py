@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from netwatch.cli.main import run
 from netwatch.config import Config, Duration, parse_config, read_config
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -103,7 +103,7 @@ def test_places_carry_everything_that_is_said_of_them() -> None:
     )
     [place] = config.places()
     assert (place.entity, place.parent) == (Entity.parse("asn:64496"), Entity.parse("region:XT-N"))
-    assert (place.name, place.weight, place.zone) == ("Example", 3.0, "Asia/Tehran")
+    assert (place.name, place.weight, place.timezone) == ("Example", 3.0, "Asia/Tehran")
 
 
 @pytest.mark.parametrize(

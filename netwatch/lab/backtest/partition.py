@@ -9,8 +9,7 @@ import pandas as pd
 
 from netwatch.arrays import Floats, RowArray
 from netwatch.lab.backtest.shard import Partition
-from netwatch.model.entity import Entity, EntityInfo
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.errors import InputError
 from netwatch.model.series import OWN_SIGNALS, SeriesKey
 from netwatch.sources.long_table import LongForm

@@ -26,7 +26,7 @@ from netwatch.lab.backtest.shard import (
     ShardResult,
     Update,
 )
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import Incident
 from netwatch.sources.long_table import LongForm, make_longform
 

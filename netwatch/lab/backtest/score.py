@@ -27,8 +27,7 @@ from netwatch.lab.backtest.output import plain_incident
 from netwatch.lab.backtest.partition import Grid
 from netwatch.lab.backtest.runner import Backtest
 from netwatch.lab.backtest.truth import TrueEvent, Truth
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 
 TOLERANCE = 15
 """Minutes that a detection may start before its event."""

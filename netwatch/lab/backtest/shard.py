@@ -20,8 +20,7 @@ from netwatch.incidents.excursion import LOST, REDUCED
 from netwatch.incidents.provisional import is_steady
 from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
-from netwatch.model.entity import Entity, EntityInfo
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.series import ACTIVE_SIGNALS, LEAD_SIGNALS, Level, SeriesKey
 

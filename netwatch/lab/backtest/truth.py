@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 from babel import Locale
 
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import InputError
 from netwatch.sources.table_reader import read_table
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from netwatch.lab.drill.simulated_country import Country, Network
-from netwatch.model.entity import EntityKind
+from netwatch.model.entities import EntityKind
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.protocols import OutboxEntry
 

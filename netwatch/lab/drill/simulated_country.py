@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from netwatch.config import PlaceConfig
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.measurement import Target
 
 _CODE = "XT"

@@ -14,8 +14,7 @@ from netwatch.app.written import write_config
 from netwatch.config import Config, PlaceConfig, PublishConfig
 from netwatch.lab.replay.runner import Replay, replay_figures
 from netwatch.ledger.ledger import SqlLedger, ledger_url
-from netwatch.model.entity import Entity, EntityInfo, EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.errors import InputError
 from netwatch.model.incident import Incident
 from netwatch.model.series import Level, SeriesKey
@@ -102,7 +101,7 @@ def _place_row(place: EntityInfo) -> PlaceConfig:
         name=place.name,
         parent=str(place.parent) if place.parent else "",
         weight=place.weight,
-        zone=place.zone,
+        zone=place.timezone,
     )
 
 
@@ -146,7 +145,7 @@ def _levels(store: SeriesStore, incident: Incident, atlas: EntityTree) -> dict[E
     """Return the levels of an incident's scope and of its networks, from a day before on."""
     signal = incident.signals[0][0]
     start, end = incident.started_low - _LEAD_IN, incident.at + timedelta(days=7)
-    entities = [incident.entity, *atlas.networks(incident.entity)]
+    entities = [incident.entity, *atlas.leaf_weights(incident.entity)]
     return {
         entity: list(store.read_levels(start, end, series=SeriesKey(signal, entity)))
         for entity in entities

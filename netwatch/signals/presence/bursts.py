@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.measurement import Vantage
 from netwatch.signals.presence.disconnects import WINDOW, Hazard, Losses, evaluate_losses
 

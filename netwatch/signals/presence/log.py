@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.measurement import Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.time import from_millis, to_millis

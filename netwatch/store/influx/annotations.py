@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-from netwatch.model.entity import EntityInfo, EntityKind
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import EntityInfo, EntityKind, EntityTree
 from netwatch.model.incident import Incident, IncidentState, Percent
 from netwatch.store.influx.line_protocol import nanoseconds, render_fields, render_tags
 

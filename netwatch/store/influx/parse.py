@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import msgspec
 
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.influx.line_protocol import moment, parse_tag

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Generic, Self, TypeVar
 
 from netwatch.config import StoreConfig
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import EntityTree
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.incident import Incident
 from netwatch.model.series import Bin, Level, SeriesKey

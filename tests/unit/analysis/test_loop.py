@@ -15,7 +15,7 @@ from netwatch.app.observatory import make_pipeline
 from netwatch.config import Config, PublishConfig
 from netwatch.lab.sample_data.catalog import open_figures
 from netwatch.ledger.ledger import SqlLedger, ledger_url
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import EntityTree
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Bin

@@ -13,8 +13,7 @@ from netwatch.analysis.pipeline import PipelineResult
 from netwatch.app.observatory import make_pipeline
 from netwatch.config import AnalysisConfig, Config, Duration
 from netwatch.ledger.ledger import SqlLedger, ledger_url
-from netwatch.model.entity import Entity, EntityInfo
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.measurement import Vantage
 from netwatch.model.series import Bin, SeriesKey

@@ -8,7 +8,7 @@ from series import HOUR, START, key
 from netwatch.analysis.pipeline import by_interval
 from netwatch.app.observatory import make_pipeline
 from netwatch.config import Config
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import EntityTree
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin
 

@@ -35,7 +35,7 @@ from netwatch.config import (
 )
 from netwatch.lab.drill.scenario import drill_config
 from netwatch.lab.drill.simulated_country import make_country
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.errors import ConfigError, NetwatchError, PluginError, StoreError
 from netwatch.model.measurement import Target
 
@@ -89,7 +89,7 @@ def test_targets_imply_places_and_the_configuration_has_the_last_word() -> None:
     text = '[[place]]\nentity = "asn:64496"\nname = "Example"\nparent = "country:XT"\nweight = 7'
     said = parse_config(text)
     atlas = make_entity_tree(msgspec.structs.replace(said, target=(TARGET,)))
-    network = atlas.place(Entity.parse("asn:64496"))
+    network = atlas.info(Entity.parse("asn:64496"))
     assert (network.name, network.weight, network.parent) == (
         "Example",
         7.0,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from netwatch.app.store_maintenance import keep_store
 from netwatch.config import parse_config
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.store.sqlite import SqliteStore
 

@@ -11,8 +11,7 @@ from typer.testing import CliRunner, Result
 from netwatch.app.places import write_places
 from netwatch.cli.outages import app, open_data, parse_scope
 from netwatch.ledger.ledger import SqlLedger, ledger_url
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import InputError
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.series import Bin, Level, SeriesKey

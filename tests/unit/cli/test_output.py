@@ -13,8 +13,7 @@ from netwatch.cli.output import (
     sparkline,
     timeline_lines,
 )
-from netwatch.model.entity import Entity, EntityInfo
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident, Percent
 
 START = datetime(2019, 11, 15, tzinfo=UTC)

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 from netwatch.app.places import write_places
 from netwatch.cli.main import app
 from netwatch.ledger.ledger import SqlLedger, ledger_url
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.incident_details import (
     DailyOccurrence,

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netwatch.collector.counters import Counters
 from netwatch.collector.presence_tracker import DOOR, PresenceTracker
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.measurement import Vantage
 from netwatch.protocols import Message
 from netwatch.signals.presence.bursts import DisconnectMonitor

@@ -12,7 +12,7 @@ from netwatch.collector.counters import Counters
 from netwatch.collector.ingest import Ingest
 from netwatch.collector.registry import Registry
 from netwatch.collector.trust_weights import FirstSeen, trust_weights
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.measurement import Batch, Measurement, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore

@@ -8,7 +8,7 @@ from series import START, by_key, key, run
 
 from netwatch.detect.adaptive_binning import choose_bin_factor, rebin
 from netwatch.detect.detector import BayesFilterDetector
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import EntityTree
 from netwatch.model.series import Bin, Level
 
 FIVE = timedelta(minutes=5)

@@ -14,7 +14,7 @@ from netwatch.detect.common_mode import (
     rows_at_fault,
 )
 from netwatch.detect.detector import BayesFilterDetector
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import EntityTree
 from netwatch.model.series import Bin
 
 WIDTH = timedelta(minutes=30)

@@ -7,8 +7,7 @@ from series import HOUR, START, Bins, by_key, hours, key, noisy, run
 
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.detect.holidays_calendar import HolidayCalendar
-from netwatch.model.entity import Entity, EntityInfo
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.series import Bin, Level
 
 DAY = timedelta(days=1)
@@ -22,7 +21,7 @@ def country(code: str, zone: str = "UTC") -> Entity:
 def atlas(code: str, zone: str = "UTC") -> EntityTree:
     place = country(code)
     networks = [EntityInfo(Entity.parse(f"asn:{64496 + n}"), f"AS{n}", place) for n in range(4)]
-    return EntityTree([EntityInfo(place, code, zone=zone), *networks])
+    return EntityTree([EntityInfo(place, code, timezone=zone), *networks])
 
 
 @pytest.mark.parametrize(

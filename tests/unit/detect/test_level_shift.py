@@ -10,7 +10,7 @@ from series import COUNTRY, HOUR, START, Bins, by_key, country_atlas, hours, key
 
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.lab.backtest.runner import run_backtest
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import EntityTree
 from netwatch.model.series import Bin, Level
 
 DAY = timedelta(days=1)

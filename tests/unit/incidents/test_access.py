@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from netwatch.incidents.access import who_kept_access
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.incident_details import SurvivingNetworks
 from netwatch.model.series import Level, SeriesKey
 

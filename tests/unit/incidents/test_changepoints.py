@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from netwatch.incidents.changepoints import change_points, loss_order, segment_levels
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey
 
 _KEY = SeriesKey("reachability", Entity.parse("country:IR"))

@@ -7,7 +7,7 @@ from losses import cut, level, levels_of, new_tracker, newest
 from series import COUNTRY, HOUR, START, key
 
 from netwatch.incidents.tracker import Tracker
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
 from netwatch.model.series import Level
 

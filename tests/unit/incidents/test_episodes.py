@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from netwatch.incidents.episodes import MOST_PAST, EpisodeHistory, find_changepoint, follow_episodes
 from netwatch.incidents.patterns import PatternContext, find_patterns
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey
 
 _KEY = SeriesKey("probing", Entity.parse("region:MM-02"))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.incidents.excursion import Excursion, is_low
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey
 
 START = datetime(2026, 3, 2, tzinfo=UTC)

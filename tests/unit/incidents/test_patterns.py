@@ -15,7 +15,7 @@ from netwatch.incidents.patterns import (
     progressive_pattern,
 )
 from netwatch.incidents.recurrence import circular_deviation, next_at
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.incident import Episode
 from netwatch.model.incident_details import Forecast, Segment
 

@@ -7,7 +7,7 @@ from losses import NETWORKS, RULES, level, new_tracker, newest
 from series import COUNTRY, HOUR, START, key
 
 from netwatch.incidents.tracker import Tracker
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
 
 SITE = "asn:64496"

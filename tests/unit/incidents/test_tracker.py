@@ -21,7 +21,7 @@ from losses import (
 from series import COUNTRY, HOUR, START, country_atlas, key
 
 from netwatch.incidents.tracker import Tracker
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level
 

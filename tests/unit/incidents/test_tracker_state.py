@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from losses import ALL, cut, follow, level, levels_of, new_tracker, newest
 from series import COUNTRY, HOUR, START, key
 
-from netwatch.model.entity import EntityKind
+from netwatch.model.entities import EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey
 from netwatch.publish.plot_series import gaps, ordinary_band, phases, resample, round_marks, trace
 

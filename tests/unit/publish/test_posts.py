@@ -5,8 +5,7 @@ import pytest
 from babel import Locale
 
 from netwatch.config import PublishConfig
-from netwatch.model.entity import Entity, EntityInfo
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.errors import WordingError
 from netwatch.model.incident import Incident, IncidentState, Percent, Post, RevisionReason
 from netwatch.model.incident_details import DailyOccurrence, IncidentDetails
@@ -215,7 +214,7 @@ def test_every_kind_with_every_figure_keeps_every_rule(
     make_incident: MakeIncident, reason: RevisionReason, percent: Percent, evidence: int
 ) -> None:
     longest = max(Locale("en").territories.values(), key=len)
-    places = EntityTree([EntityInfo(Entity.parse("country:IR"), longest, zone="Asia/Kathmandu")])
+    places = EntityTree([EntityInfo(Entity.parse("country:IR"), longest, timezone="Asia/Kathmandu")])
     for progressive in (None, 12):
         incident = make_incident(
             reason=reason,

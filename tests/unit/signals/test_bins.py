@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.signals.bins import Row, build_bins

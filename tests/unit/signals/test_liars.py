@@ -10,8 +10,7 @@ from benchmarks.detection.fleet import FleetSize, make_fleet
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
-from netwatch.model.entity import Entity, EntityInfo
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.signals.attribution.contingency import VantageTargetLabels, table_from_matrix

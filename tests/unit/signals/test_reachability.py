@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.measurement import Measurement, Target
 from netwatch.model.time import floor_time
 from netwatch.signals.reachability import count_reachability

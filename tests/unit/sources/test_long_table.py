@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netwatch.model.entity import Entity, EntityInfo
+from netwatch.model.entities import Entity, EntityInfo
 from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.sources.long_table import LongForm, read_longform

@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.sqlite import SqliteStore

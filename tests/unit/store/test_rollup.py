@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.protocols import SeriesStore
 from netwatch.store.copying import copy_store

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.store.sqlite import SqliteStore

@@ -8,7 +8,7 @@ import pytest
 from sites import Site
 
 from netwatch.ledger.ledger import SqlLedger, ledger_url
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident
 from netwatch.store.memory import MemoryStore
 from netwatch.web.server import WebOptions

@@ -8,8 +8,7 @@ import pytest
 from sites import Site, check_promises
 
 from netwatch.config import PublishConfig
-from netwatch.model.entity import Entity, EntityInfo
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident, IncidentState, Percent, RevisionReason
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.publish.posts import compose_posts
@@ -194,7 +193,7 @@ async def test_a_merged_incident_leads_to_its_parent(
 
 async def test_hostile_names_stay_names(site: Site, make_incident: MakeIncident) -> None:
     evil = "<script>alert(1)</script>\"'><img src=x onerror=y> ایران"
-    site.places = EntityTree([EntityInfo(Entity.parse("country:IR"), evil, zone="Asia/Tehran")])
+    site.places = EntityTree([EntityInfo(Entity.parse("country:IR"), evil, timezone="Asia/Tehran")])
     site.put("country:IR", FALL, until=make_incident().at + timedelta(hours=1))
     site.ledger.record([make_incident(baseline=evil)], [])
     async with site.serve() as client:

@@ -3,7 +3,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey
 from netwatch.publish.plot_series import Trace, trace
 from netwatch.web.svg_charts import chart_svg, sparkline_svg

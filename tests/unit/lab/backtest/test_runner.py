@@ -19,8 +19,7 @@ from netwatch.lab.backtest import executors as backtest_crew
 from netwatch.lab.backtest.output import plain_incident, write_backtest
 from netwatch.lab.backtest.partition import make_grid
 from netwatch.lab.backtest.runner import BacktestOptions, backtest_figures, run_backtest
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import InputError, WorkerError
 from netwatch.model.series import SeriesKey
 from netwatch.sources.long_table import LongForm, make_longform

@@ -13,8 +13,7 @@ from netwatch.lab.backtest.report import write_score
 from netwatch.lab.backtest.runner import Backtest, backtest_figures
 from netwatch.lab.backtest.score import Score, score_backtest
 from netwatch.lab.backtest.truth import TrueEvent, Truth
-from netwatch.model.entity import Entity
-from netwatch.model.entity_tree import EntityTree
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.sources.long_table import make_longform
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from netwatch.lab.backtest.truth import TrueEvent, read_truth
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError
 
 HEAD = "entity,started_at,ended_at,level\n"

@@ -9,7 +9,7 @@ from conftest import at
 
 from netwatch.lab.drill.drill_checks import GroundTruth, judge_drill
 from netwatch.lab.drill.simulated_country import Country, make_country
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.incident import AffectedEntity, Incident, IncidentState, Percent, Post
 from netwatch.protocols import OutboxEntry, OutboxState
 

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from netwatch.lab.drill.simulated_country import Network, make_country
-from netwatch.model.entity import EntityKind
+from netwatch.model.entities import EntityKind
 from netwatch_probes.http import HttpProbe
 from netwatch_probes.tcp import TcpProbe
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.model.entity import Entity
+from netwatch.model.entities import Entity
 from netwatch.model.measurement import Vantage
 from netwatch.signals.presence.bursts import DisconnectMonitor
 from netwatch.signals.presence.log import (

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from netwatch.model.entity import Entity, EntityKind
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.influx.parse import (
