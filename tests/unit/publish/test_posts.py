@@ -214,7 +214,9 @@ def test_every_kind_with_every_figure_keeps_every_rule(
     make_incident: MakeIncident, reason: RevisionReason, percent: Percent, evidence: int
 ) -> None:
     longest = max(Locale("en").territories.values(), key=len)
-    places = EntityTree([EntityInfo(Entity.parse("country:IR"), longest, timezone="Asia/Kathmandu")])
+    places = EntityTree(
+        [EntityInfo(Entity.parse("country:IR"), longest, timezone="Asia/Kathmandu")]
+    )
     for progressive in (None, 12):
         incident = make_incident(
             reason=reason,
