@@ -214,7 +214,7 @@ class Rig:
 
     def _row(self) -> Measurement:
         seconds = next(self.numbers) / 1000
-        return Measurement("one", "tcp", now(), None, "", alive=True, seconds=seconds)
+        return Measurement("one", "tcp", now(), None, "", host_responded=True, seconds=seconds)
 
 
 class Broker:

@@ -190,7 +190,7 @@ class DisciplinedClock:
             return ClockSample(self.boot, round(steady * 1000), shown, synced=synced)
         return ClockSample(
             boot=self.boot,
-            steady=round(steady * 1000),
+            monotonic=round(steady * 1000),
             wall=shown,
             source=source,
             synced=synced,
@@ -204,7 +204,7 @@ class DisciplinedClock:
         """Return the surest of what is known; nobody is believed against the collector."""
         known = {
             ClockSource.COLLECTOR: _best(self._heard, steady),
-            ClockSource.CANARY: _best(self._canary, steady),
+            ClockSource.HTTP: _best(self._canary, steady),
             ClockSource.KERNEL: None,
         }
         if kernel is not None and kernel.synced:

@@ -79,7 +79,7 @@ def _find_names(
 ) -> CheckResult:
     """Say whether the resolver answers, and whether it makes answers up."""
     said = [
-        measurement.alive
+        measurement.host_responded
         for measurement, target in zip(found, witnesses, strict=True)
         if tier_of(target) is WitnessTier.NAMES
     ]
@@ -101,7 +101,7 @@ def _find_rungs(
     findings = []
     for family in sorted({family_of(target) for target in witnesses}):
         readings = [
-            Reading(rung, measurement.alive)
+            Reading(rung, measurement.host_responded)
             for measurement, target in zip(found, witnesses, strict=True)
             if family_of(target) == family and (rung := tier_of(target)) is not None
         ]

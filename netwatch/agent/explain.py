@@ -217,14 +217,14 @@ def _example(vantage: Vantage, row: Explained | None) -> Example:
         time=_ONCE,
         failure="generic_timeout_error",
         scope="timeout",
-        alive=False,
+        host_responded=False,
         seconds=10.0,
         observations=(Observation("connect", "generic_timeout_error", 10.0),),
     )
     wall = int(_ONCE.timestamp() * 1000)
-    line = ClockSegment(_BOOT, wall - _UPTIME, began=1, rows=_ROWS)
+    line = ClockSegment(_BOOT, wall - _UPTIME, after_sequence=1, rows=_ROWS)
     reading = ClockSample(_BOOT, _UPTIME, wall, ClockSource.KERNEL, synced=True, error=20)
-    batch = Batch(vantage, 1, (made,) * _ROWS, timelines=(line,), readings=(reading,))
+    batch = Batch(vantage, 1, (made,) * _ROWS, clock_segments=(line,), clock_samples=(reading,))
     message = pack_batch(batch)
     sent = unpack_batch(message)
     row_as_sent: dict[str, object] = msgspec.to_builtins(sent.measurements[0])

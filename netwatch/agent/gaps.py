@@ -26,7 +26,7 @@ def gap_note(start: datetime, seconds: float) -> Measurement:
         time=start,
         failure="interrupted",
         scope=FailureScope.LOCAL.value,
-        alive=False,
+        host_responded=False,
         seconds=seconds,
     )
 

@@ -146,7 +146,7 @@ class _SpoolWriter:
         """Hold one until the next commit; a host that answers again wakes the uplink."""
         self._metrics.count(measurement)
         self._held.append(measurement)
-        if not measurement.alive:
+        if not measurement.host_responded:
             self._silent.add(measurement.target)
         elif measurement.target in self._silent:
             self._silent.discard(measurement.target)
@@ -164,7 +164,7 @@ class _SpoolWriter:
                 time=self._clock(),
                 failure=failure,
                 scope=scope,
-                alive=failure is None,
+                host_responded=failure is None,
                 seconds=0.0,
             )
         )

@@ -107,6 +107,6 @@ def pause_event(holder: PauseReason, time: datetime) -> Measurement:
         time=time,
         failure=holder.value if held else None,
         scope=FailureScope.LOCAL.value if held else "",
-        alive=False,
+        host_responded=False,
         seconds=0.0,
     )

@@ -176,7 +176,7 @@ class BatchLog:
             for payload, *ends in found:
                 batch = unpack_batch(payload)
                 times = _bins(batch, ends, width)
-                for low, high in batch.replaces:
+                for low, high in batch.supersedes:
                     times += self._replace((vantage, low, high), width)
                 self._note_late(times, _ALWAYS, width)
         return len(found)
@@ -300,7 +300,7 @@ class BatchLog:
             return IngestResult.ASIDE
         vantage = batch.vantage
         self._file.execute(_SETTLE, (vantage.id, vantage.country, vantage.asn, batch.sequence))
-        for low, high in batch.replaces:
+        for low, high in batch.supersedes:
             times += self._replace((batch.vantage.id, low, high), width)
         if closed_until is not None:
             self._note_late(times, to_millis(closed_until), width)
@@ -351,12 +351,12 @@ class BatchLog:
 
 def _is_clocked(parcel: ReceivedBatch) -> bool:
     """Tell whether a parcel is dated by its clocks."""
-    return bool(parcel.batch.timelines) and parcel.arrived is not None
+    return bool(parcel.batch.clock_segments) and parcel.arrived is not None
 
 
 def _bins(batch: Batch, ends: Sequence[int], width: timedelta) -> list[int]:
     """Return a time in every bin that a kept batch counts in, `ends` being its first and last."""
-    if batch.timelines:
+    if batch.clock_segments:
         return list(_steps(ends, width))
     return [to_millis(row.time) for row in batch.measurements]
 

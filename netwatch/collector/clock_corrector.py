@@ -72,7 +72,7 @@ class ClockCorrector:
         self._look_again()
         vantage = batch.vantage.id
         ranges = self._write_spans(batch, arrived)
-        for reading in batch.readings:
+        for reading in batch.clock_samples:
             if reading.boot:
                 ranges += self._learn(vantage, reading, arrived)
         touched = {batch.sequence}
@@ -118,7 +118,7 @@ class ClockCorrector:
         """Write down which rows were dated how; return what has to be estimated."""
         ranges: _Ranges = []
         start = 0
-        for place, line in enumerate(batch.timelines):
+        for place, line in enumerate(batch.clock_segments):
             rows = batch.measurements[start : start + line.rows]
             start += line.rows
             times = [to_millis(row.time) - line.shift for row in rows] or [0]
@@ -132,14 +132,14 @@ class ClockCorrector:
             )  # fmt: skip
             self._write(batch.vantage.id, span)
             if line.boot and rows:
-                seen = Boot(line.boot, line.began, low, high, None, line.shift, 0)
+                seen = Boot(line.boot, line.after_sequence, low, high, None, line.shift, 0)
                 self._file.execute(_NOTE_BOOT, (batch.vantage.id, *seen[:-1]))
                 ranges.append((line.boot, low, high))
         return ranges
 
     def _learn(self, vantage: str, reading: ClockSample, arrived: int) -> _Ranges:
         """Take one reading; return the stretches of boots that it sheds light on."""
-        boot, steady, guess = reading.boot, reading.steady, reading.wall - reading.steady
+        boot, steady, guess = reading.boot, reading.monotonic, reading.wall - reading.monotonic
         before = self._estimate(vantage, boot)
         seen = Boot(boot, _EVER, steady, steady, arrived - steady, guess, 0)
         self._file.execute(_NOTE_BOOT, (vantage, *seen[:-1]))
@@ -282,15 +282,15 @@ class ClockCorrector:
 
 def _anchor_of(reading: ClockSample, arrived: int) -> Anchor | None:
     """Return the true pair that a reading holds, None where nobody can vouch for one."""
-    guess = reading.wall - reading.steady
+    guess = reading.wall - reading.monotonic
     if reading.error is None:
         prompt = abs(arrived - reading.wall) <= _PROMPT
-        return Anchor(reading.steady, guess, _PROMPT_ERROR) if prompt else None
+        return Anchor(reading.monotonic, guess, _PROMPT_ERROR) if prompt else None
     true = reading.wall + reading.offset
     if true > arrived + _AHEAD or true < arrived - _OLDEST:
         return None
     trusted = reading.source is ClockSource.COLLECTOR
-    return Anchor(reading.steady, guess + reading.offset, reading.error, trusted=trusted)
+    return Anchor(reading.monotonic, guess + reading.offset, reading.error, trusted=trusted)
 
 
 def _date(span: Span, estimate: Estimate, arrived: int) -> Span:

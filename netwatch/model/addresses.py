@@ -1,36 +1,36 @@
-"""Which addresses and names are the public Internet's, and which are of somebody's own network."""
+"""Distinguishes public Internet addresses and names from private ones."""
 
 from ipaddress import IPv6Address, ip_address, ip_network
 
 _EMBEDS_IPV4 = tuple(
     map(ip_network, ("::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10"))
 )
-"""Ranges in which an IPv4 address, perhaps a private one, is hidden: IPv4-compatible (RFC 4291),
-translated within a network (RFC 8215), Teredo (RFC 4380) and 6to4 (RFC 3056); and the private
-range of before (RFC 3879)."""
-_TRANSLATED = ip_network("64:ff9b::/96")
-"""Here a network without IPv4 puts the public Internet's IPv4 addresses (RFC 6052)."""
-_PRIVATE = frozenset(
+"""IPv6 ranges that embed an IPv4 address, possibly a private one: IPv4-compatible (RFC 4291), local
+translation (RFC 8215), Teredo (RFC 4380), 6to4 (RFC 3056); and site-local addresses (RFC 3879)."""
+_NAT64 = ip_network("64:ff9b::/96")
+"""Public IPv4 addresses as an IPv6-only network maps them (RFC 6052)."""
+_PRIVATE_SUFFIXES = frozenset(
     {"local", "localhost", "internal", "lan", "home", "corp", "arpa", "alt", "onion", "test"}
 )
-"""Last labels that are reserved (RFC 6761, 6762, 7686, 8375, 9476, and ICANN's decision on
-`internal`), and those that routers and firms use within their own networks."""
+"""Reserved top-level labels (RFC 6761, 6762, 7686, 8375, 9476, and ICANN's decision on `internal`)
+and those that routers and companies use in private networks."""
 
 
 def is_public_address(text: str) -> bool:
-    """Tell whether an address is one host's on the public Internet, whatever it is wrapped in.
+    """Return whether `text` is a public unicast address; embedded IPv4 addresses are checked too.
 
     Raises:
-        ValueError: it is no address.
+        ValueError: not an address.
     """
     address = ip_address(text)
-    if isinstance(address, IPv6Address) and address in _TRANSLATED:
+    if isinstance(address, IPv6Address) and address in _NAT64:
         return is_public_address(str(ip_address(int(address) & 0xFFFF_FFFF)))
-    hidden = any(address in one for one in _EMBEDS_IPV4)
-    return address.is_global and not address.is_multicast and not hidden
+    if any(address in network for network in _EMBEDS_IPV4):
+        return False
+    return address.is_global and not address.is_multicast
 
 
 def is_public_name(host: str) -> bool:
-    """Tell whether a name belongs to the public tree, and not to a network of somebody's own."""
+    """Return whether a name belongs to the public DNS."""
     labels = host.lower().rstrip(".").split(".")
-    return len(labels) > 1 and labels[-1] not in _PRIVATE
+    return len(labels) > 1 and labels[-1] not in _PRIVATE_SUFFIXES

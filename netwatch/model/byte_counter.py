@@ -1,74 +1,71 @@
-"""Counts what a measurement moves over the line, so that a day's budget is one of real bytes.
+"""Counts the bytes that a measurement moves, for the daily traffic budget.
 
-Whoever wants to know opens `counted()` around a measurement; probes say what they send and
-receive, and need not know whether anybody counts. What they cannot see is estimated: headers
-of IP, TCP and UDP, acknowledgements, and what opening and closing a connection takes.
+Probes call the `count_*` functions; the caller opens a `ByteCounter` around the measurement.
+What a probe cannot see is estimated: IP, TCP and UDP headers, acknowledgements, and the packets
+that open and close a connection.
 """
 
 from contextvars import ContextVar, Token
+from typing import Self
 
 _SEGMENT = 1400
+"""Payload bytes of a full TCP segment."""
 _SEGMENT_HEADERS = 80
-"""Of a full segment, and half an acknowledgement: 52 bytes each with IPv4 and timestamps."""
+"""Bytes per segment: headers (52 with IPv4 and TCP timestamps) and half an acknowledgement."""
 _CONNECTION = 220
-"""Three packets to open, one to reset."""
+"""Bytes of three packets to open a connection and one to reset it."""
 _DATAGRAM_HEADERS = 36
-"""Of IPv4 28, of IPv6 48."""
+"""Bytes of IP and UDP headers per packet: 28 over IPv4, 48 over IPv6."""
 _LOOKUP = 400
-"""Two questions to the system's resolver, for either family, and their answers."""
+"""Bytes of an A and an AAAA query to the system's resolver, and their answers."""
 
 
-class Traffic:
-    """Bytes moved in both directions, headers included."""
+class ByteCounter:
+    """Context manager: counts what this task and the tasks it starts move within the block.
 
-    __slots__ = ("bytes",)
+    Attributes:
+        bytes: bytes moved in both directions, headers included.
+    """
+
+    __slots__ = ("_token", "bytes")
 
     def __init__(self) -> None:
         self.bytes = 0
+        self._token: Token[ByteCounter | None] | None = None
 
-
-_current: ContextVar[Traffic | None] = ContextVar("traffic", default=None)
-
-
-class counted:  # noqa: N801 - used like the context managers of contextlib, at a tenth of the cost
-    """Count what is moved within the block, by this task and those that it starts."""
-
-    __slots__ = ("_token", "_traffic")
-
-    def __init__(self) -> None:
-        self._traffic = Traffic()
-        self._token: Token[Traffic | None] | None = None
-
-    def __enter__(self) -> Traffic:
-        self._token = _current.set(self._traffic)
-        return self._traffic
+    def __enter__(self) -> Self:
+        self._token = _current.set(self)
+        return self
 
     def __exit__(self, *_: object) -> None:
         if self._token is not None:
             _current.reset(self._token)
 
 
+_current: ContextVar[ByteCounter | None] = ContextVar("byte_counter", default=None)
+
+
 def count_stream(size: int) -> None:
-    """Say that `size` bytes went over a TCP connection, either way."""
+    """Count `size` bytes sent or received over a TCP connection."""
     _add(size + -(-size // _SEGMENT) * _SEGMENT_HEADERS)
 
 
 def count_datagram(size: int) -> None:
-    """Say that a packet with `size` bytes in it was sent or received."""
+    """Count one packet with a payload of `size` bytes."""
     _add(size + _DATAGRAM_HEADERS)
 
 
 def count_connection() -> None:
-    """Say that a TCP connection is opened, which will also be closed."""
+    """Count opening and closing a TCP connection."""
     _add(_CONNECTION)
 
 
 def count_lookup() -> None:
-    """Say that the system's resolver is asked for a name."""
+    """Count one look-up by the system's resolver."""
     _add(_LOOKUP)
 
 
 def _add(size: int) -> None:
-    traffic = _current.get()
-    if traffic is not None:
-        traffic.bytes += size
+    counter = _current.get()
+    if counter is not None:
+        counter.bytes += size

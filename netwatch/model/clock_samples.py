@@ -1,8 +1,8 @@
-"""What a vantage knows of the time, so that whoever counts can put its times right.
+"""What a vantage knows about its clocks; the collector corrects measurement times with it.
 
-A wall clock may be years off and may be set at any moment; the steady clock, which counts
-from the start of the machine and goes on while it sleeps, is only ever slow or fast by a
-little. Rows are dated on the steady clock; one true pair of the two dates them all.
+A wall clock may be years off and may be stepped at any moment. The monotonic clock counts from
+boot, also while the machine sleeps, and drifts only slightly. Measurements are dated by the
+monotonic clock, so one sample of both clocks with a known true time corrects them all.
 """
 
 from dataclasses import dataclass
@@ -10,47 +10,47 @@ from enum import StrEnum
 
 
 class ClockSource(StrEnum):
-    """Who says what the time is, most trusted first."""
+    """Where a clock offset comes from, most trusted first."""
 
     COLLECTOR = "collector"
     KERNEL = "kernel"
-    CANARY = "canary"
+    HTTP = "http"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class ClockSegment:
-    """How the next rows of a batch were dated.
+    """How a run of consecutive measurements in a batch was dated.
 
     Attributes:
-        boot: names one run of the machine, 16 hexadecimal digits; empty where nobody knows.
-        shift: milliseconds from the steady clock of that boot to the rows' times.
-        began: the vantage's largest sequence when this timeline began; orders boots.
-        rows: how many of the batch's measurements it dates, after those of the one before.
+        boot: identifies one boot of the machine, 16 hexadecimal digits; empty if unknown.
+        shift: milliseconds to add to that boot's monotonic clock to get the measurements' times.
+        after_sequence: the vantage's last sequence before this segment began; orders boots.
+        rows: number of measurements, following those of the previous segment.
     """
 
     boot: str
     shift: int
-    began: int
+    after_sequence: int
     rows: int
 
 
 @dataclass(frozen=True, slots=True)
 class ClockSample:
-    """What a vantage's clocks showed at one moment, and what it knew of the truth.
+    """Both clocks of a vantage at one moment, and the estimated offset from true time.
 
     Attributes:
-        boot: the run of the machine.
-        steady: milliseconds since it started, asleep or not.
-        wall: milliseconds since 1970 that the wall clock showed then.
-        source: who vouches for `offset`.
-        synced: whether the system says that its clock is kept right; None where it cannot.
-        offset: milliseconds to be added to `wall`, as far as is known.
-        error: milliseconds by which the sum may still be wrong; None where nobody vouches.
+        boot: identifies the boot.
+        monotonic: milliseconds since boot, including sleep.
+        wall: wall clock, milliseconds since 1970.
+        source: where `offset` comes from.
+        synced: whether the kernel reports a synchronised clock; None if it cannot say.
+        offset: milliseconds to add to `wall` to get the best estimate of the true time.
+        error: maximum error of that estimate in milliseconds; None if there is no source.
     """
 
     boot: str
-    steady: int
+    monotonic: int
     wall: int
     source: ClockSource = ClockSource.UNKNOWN
     synced: bool | None = None

@@ -1,7 +1,7 @@
-"""Failure words: what went wrong, in the vocabulary of OONI's data format df-007.
+"""Failure words of OONI's data format df-007.
 
-One table says of each word in which layer it lies and whether the target's host was
-heard from; one function maps whatever Python or the operating system raised to a word.
+One table gives the scope of each word and whether it implies a response from the target's host;
+`classify_failure` maps exceptions to words.
 Words: https://github.com/ooni/spec/blob/master/data-formats/df-007-errors.md
 """
 
@@ -14,7 +14,7 @@ from enum import StrEnum
 
 
 class QuicCloseError(Exception):
-    """A QUIC connection that the other side closed; `code` is RFC 9000's, section 20.1."""
+    """The peer closed a QUIC connection; `code` is an error code of RFC 9000, section 20.1."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"closed with code {code:#x}")
@@ -22,7 +22,7 @@ class QuicCloseError(Exception):
 
 
 class FailureScope(StrEnum):
-    """Where a failure lies. A `local` failure says nothing about the target."""
+    """The layer of a failure. A `local` failure says nothing about the target."""
 
     TIMEOUT = "timeout"
     REFUSED = "refused"
@@ -38,15 +38,15 @@ class FailureScope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failure word with its scope, and whether the target's host gave an answer."""
+    """A failure word, its scope, and whether the target's host responded."""
 
     word: str
     scope: FailureScope
-    alive: bool = False
+    host_responded: bool = False
 
 
 _TABLE: dict[FailureScope, dict[str, bool]] = {
-    # The value says whether the target's host gave an answer of its own.
+    # The value is `host_responded`.
     FailureScope.TIMEOUT: {"generic_timeout_error": False},
     FailureScope.REFUSED: {"connection_refused": True},
     FailureScope.RESET: {"connection_reset": True, "connection_aborted": False, "eof_error": True},
@@ -102,12 +102,12 @@ _TABLE: dict[FailureScope, dict[str, bool]] = {
     ),
     FailureScope.QUIC: {"quic_incompatible_version": True, "unknown_failure: quic": True},
 }
-_WORDS = {
-    word: Failure(word, scope, alive=alive)
+_FAILURES = {
+    word: Failure(word, scope, host_responded=host_responded)
     for scope, words in _TABLE.items()
-    for word, alive in words.items()
+    for word, host_responded in words.items()
 }
-_NUMBERS = {
+_WORD_BY_ERRNO = {
     errno.ECONNREFUSED: "connection_refused",
     errno.ECONNRESET: "connection_reset",
     errno.EPIPE: "connection_reset",
@@ -125,15 +125,15 @@ _NUMBERS = {
     errno.EMFILE: "unknown_failure: emfile",
     errno.ENFILE: "unknown_failure: enfile",
 }
-_LOOKUPS = {
+_WORD_BY_EAI = {
     socket.EAI_NONAME: "dns_nxdomain_error",
     socket.EAI_AGAIN: "dns_temporary_failure",
     socket.EAI_FAIL: "dns_non_recoverable_failure",
 }
-# Glibc's "no address of this family" has no name on every platform.
+# EAI_NODATA ("no address of this family") does not exist on every platform.
 if hasattr(socket, "EAI_NODATA"):
-    _LOOKUPS[socket.EAI_NODATA] = "dns_no_answer"
-_KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    _WORD_BY_EAI[socket.EAI_NODATA] = "dns_no_answer"
+_WORD_BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, "generic_timeout_error"),
     (asyncio.CancelledError, "interrupted"),
     (ssl.SSLEOFError, "eof_error"),
@@ -141,14 +141,14 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (ssl.SSLError, "ssl_failed_handshake"),
 )
 # X509_V_ERR codes of OpenSSL: 62 and 64 name or address mismatch, 18 to 21 no trusted issuer.
-_CERTIFICATES = dict.fromkeys((62, 64), "ssl_invalid_hostname") | dict.fromkeys(
+_WORD_BY_VERIFY_CODE = dict.fromkeys((62, 64), "ssl_invalid_hostname") | dict.fromkeys(
     range(18, 22), "ssl_unknown_authority"
 )
-# What a server says in an alert about the name that it was asked for (112 of RFC 6066).
-_ALERTS = {"TLSV1_UNRECOGNIZED_NAME": "ssl_invalid_hostname"}
-# Codes of RFC 9000, section 20.1: refused, and 0x100 with an alert of TLS (RFC 8446, section 6).
+# TLS alert 112: the server does not know the requested name (RFC 6066).
+_WORD_BY_ALERT = {"TLSV1_UNRECOGNIZED_NAME": "ssl_invalid_hostname"}
+# RFC 9000, section 20.1: CONNECTION_REFUSED, and 0x100 plus a TLS alert (RFC 8446, section 6).
 _QUIC_ALERTS = 0x100
-_QUIC_CODES = (
+_WORD_BY_QUIC_CODE = (
     {0x02: "connection_refused"}
     | {_QUIC_ALERTS + alert: "ssl_failed_handshake" for alert in range(256)}
     | {_QUIC_ALERTS + alert: "ssl_invalid_certificate" for alert in (42, 43, 44, 45, 46)}
@@ -157,43 +157,43 @@ _QUIC_CODES = (
 
 
 def classify_failure(error: BaseException) -> Failure:
-    """Return the failure word, scope and liveness for what a network call raised.
+    """Return the failure for an exception that a network call raised.
 
-    Anything unknown becomes `unknown_failure: ` and the error's class, never its text,
-    which may carry an address.
+    An unknown error becomes `unknown_failure: ` and its class name, never its text, which may
+    contain an address.
     """
-    return lookup_failure(_word(error))
+    return lookup_failure(_failure_word(error))
 
 
 def lookup_failure(word: str) -> Failure:
-    """Return scope and liveness of a failure word; a word that no one knows lies nowhere."""
-    return _WORDS.get(word) or Failure(word, FailureScope.UNKNOWN)
+    """Return the failure of a failure word; an unknown word has the scope `unknown`."""
+    return _FAILURES.get(word) or Failure(word, FailureScope.UNKNOWN)
 
 
-def _word(error: BaseException) -> str:
-    """Return the failure word for what a network call raised."""
-    if (coded := _coded(error)) is not None:
-        return coded
-    for kind, word in _KINDS:
-        if isinstance(error, kind):
+def _failure_word(error: BaseException) -> str:
+    by_code = _word_by_code(error)
+    if by_code is not None:
+        return by_code
+    for error_type, word in _WORD_BY_TYPE:
+        if isinstance(error, error_type):
             return word
-    if isinstance(error, OSError) and error.errno in _NUMBERS:
-        return _NUMBERS[error.errno]
+    if isinstance(error, OSError) and error.errno in _WORD_BY_ERRNO:
+        return _WORD_BY_ERRNO[error.errno]
     if isinstance(error, ConnectionResetError):
-        # Without a number it is asyncio's word for an end in the middle of a handshake.
+        # Without an errno, asyncio raised it because the peer closed during a handshake.
         return "eof_error"
     return f"unknown_failure: {type(error).__name__}"
 
 
-def _coded(error: BaseException) -> str | None:
-    """Return the word for an error with a code of its own kind, None for any other."""
+def _word_by_code(error: BaseException) -> str | None:
+    """Return the word for an error type with codes of its own, None for other types."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _CERTIFICATES.get(error.verify_code, "ssl_invalid_certificate")
+        return _WORD_BY_VERIFY_CODE.get(error.verify_code, "ssl_invalid_certificate")
     if isinstance(error, ssl.SSLError):
-        # Only what OpenSSL itself raises has a reason; asyncio's own has none.
-        return _ALERTS.get(getattr(error, "reason", ""))
+        # Errors raised by asyncio itself have no reason.
+        return _WORD_BY_ALERT.get(getattr(error, "reason", ""))
     if isinstance(error, socket.gaierror):
-        return _LOOKUPS.get(error.errno or 0, "dns_temporary_failure")
+        return _WORD_BY_EAI.get(error.errno or 0, "dns_temporary_failure")
     if isinstance(error, QuicCloseError):
-        return _QUIC_CODES.get(error.code, "unknown_failure: quic")
+        return _WORD_BY_QUIC_CODE.get(error.code, "unknown_failure: quic")
     return None

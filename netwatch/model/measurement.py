@@ -1,4 +1,4 @@
-"""Measurements: what one run of one probe, from one vantage at one target, saw."""
+"""Measurements: one run of one probe from one vantage at one target."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,15 +9,15 @@ from netwatch.model.entities import Entity, EntityKind
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is probed, under a stable name that is never an address.
+    """What is probed, under a stable id that is never an address.
 
     Attributes:
-        id: the stable name.
-        probe: name of the probe that asks the question.
-        host: name or address to ask.
-        port: TCP or UDP port; 0 takes the probe's usual one.
+        id: the stable id.
+        probe: name of the probe.
+        host: name or address to probe.
+        port: TCP or UDP port; 0 means the probe's default.
         path: for `http`, the path; for `dns`, the name to look up; for `tls`, `no-sni` or a pin.
-        domain, asn, region, country: the entities that the answer speaks for.
+        domain, asn, region, country: the entities that a measurement counts for.
         group: a free label, such as `control` or `circumvention`.
     """
 
@@ -33,7 +33,7 @@ class Target:
     group: str = ""
 
     def entities(self) -> tuple[Entity, ...]:
-        """Return the entities that this target speaks for, widest first."""
+        """Return the entities that a measurement of this target counts for, widest first."""
         codes = (
             (EntityKind.COUNTRY, self.country),
             (EntityKind.REGION, self.region),
@@ -45,7 +45,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Vantage:
-    """Where probes run. Country and network are all that is ever known of its place."""
+    """Where probes run. Its country and network are the only location ever recorded."""
 
     id: str
     country: str = ""
@@ -54,14 +54,13 @@ class Vantage:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What happened in one layer of a measurement, not what it means.
+    """The outcome of one layer of a measurement, without interpretation.
 
     Attributes:
         operation: `resolve`, `connect`, `tls_handshake`, `http_round_trip` …
-        failure: a failure word, None when the step succeeded.
-        seconds: how long the step took.
-        detail: a short fact that the step learned, such as a certificate's hash; never
-            an address.
+        failure: a failure word, None if the step succeeded.
+        seconds: duration of the step.
+        detail: a short fact, such as a certificate's hash; never an address.
     """
 
     operation: str
@@ -79,12 +78,12 @@ class Measurement:
         probe: the probe's name.
         time: when it began, aware UTC.
         failure: the failure word of the step that failed, None for success.
-        scope: where the failure lies (`netwatch.model.failure.FailureScope`), empty for success;
-            `local` where the whole measurement says nothing of its target, success or not.
-        alive: whether the target's host gave any answer of its own.
-        seconds: how long it took in all.
-        observations: one a layer, in the order in which they happened.
-        count: how many alike it stands for, where a vantage had to thin what it kept.
+        scope: a `netwatch.model.failure.FailureScope`, empty for success; `local` if the
+            measurement, success or not, says nothing about its target.
+        host_responded: whether the target's host gave any answer of its own.
+        seconds: total duration.
+        observations: one per layer, in order.
+        weight: how many similar measurements it stands for after downsampling.
     """
 
     target: str
@@ -92,27 +91,31 @@ class Measurement:
     time: datetime
     failure: str | None
     scope: str
-    alive: bool
+    host_responded: bool
     seconds: float
     observations: tuple[Observation, ...] = ()
-    count: int = 1
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Measurements of one vantage that travel, are stored and are acknowledged together.
+    """Measurements of one vantage that are sent, stored and acknowledged together.
 
-    `(vantage.id, sequence)` names it for ever: the same pair never carries other content.
-    It stands in the place of this vantage's batches in the inclusive ranges `replaces`,
-    which it was thinned from; those count no more.
+    `(vantage.id, sequence)` identifies a batch for ever: it never carries other content.
 
-    `timelines` say one after another how the measurements were dated, `readings` what the
-    clocks showed when they were sealed; without them, times are taken as they are said.
+    Attributes:
+        vantage: the sender.
+        sequence: increases with every batch of a vantage.
+        measurements: the content.
+        supersedes: inclusive ranges of this vantage's sequences whose content was merged into
+            this batch; those batches no longer count.
+        clock_segments: how the measurements were dated; without any, their times are used as sent.
+        clock_samples: the vantage's clocks when the measurements were put into the spool.
     """
 
     vantage: Vantage
     sequence: int
     measurements: tuple[Measurement, ...]
-    replaces: tuple[tuple[int, int], ...] = ()
-    timelines: tuple[ClockSegment, ...] = ()
-    readings: tuple[ClockSample, ...] = ()
+    supersedes: tuple[tuple[int, int], ...] = ()
+    clock_segments: tuple[ClockSegment, ...] = ()
+    clock_samples: tuple[ClockSample, ...] = ()

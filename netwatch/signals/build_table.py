@@ -61,7 +61,7 @@ def build_table(
         known.setdefault(key, vantage)
         count = counts.setdefault((key, measurement.target), [0, 0, 0])
         count[0] += 1
-        count[1] += measurement.alive
+        count[1] += measurement.host_responded
         count[2] += measurement.failure is None
     if not counts:
         return None

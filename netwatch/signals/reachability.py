@@ -32,8 +32,8 @@ def count_reachability(
         time = floor_time(measurement.time, width)
         for entity in entities.get(measurement.target, ()):
             count = counts.setdefault((time, entity), [0, 0])
-            count[0] += _succeeded(measurement, entity) * measurement.count
-            count[1] += measurement.count
+            count[0] += _succeeded(measurement, entity) * measurement.weight
+            count[1] += measurement.weight
     return [
         Bin(time, SeriesKey(REACHABILITY, entity), float(successes), float(trials))
         for (time, entity), (successes, trials) in sorted(counts.items())
@@ -44,4 +44,4 @@ def _succeeded(measurement: Measurement, entity: Entity) -> bool:
     """Tell whether a measurement counts as a success for `entity`."""
     if entity.kind is EntityKind.DOMAIN:
         return measurement.failure is None
-    return measurement.alive
+    return measurement.host_responded

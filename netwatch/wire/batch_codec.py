@@ -63,9 +63,9 @@ class _Table(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """A batch as columns; `moments` are differences in milliseconds from `start` on.
 
     `spare` is what a measurement took beyond the sum of its steps, `steps` are all
-    observations' durations one after another, both in ticks. `counts` is empty where all
-    are one, `target_of` where every row has a target of its own. `timelines` and `readings`
-    are those of the batch, attribute by attribute; a reading's wall clock may show any time.
+    observations' durations one after another, both in ticks. `weights` is empty where all
+    are one, `target_of` where every row has a target of its own. `clock_segments` and
+    `clock_samples` hold the batch's, attribute by attribute; a wall clock may show any time.
     """
 
     vantage: str
@@ -82,10 +82,10 @@ class _Table(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     moments: list[_Step]
     spare: list[_Ticks]
     steps: list[_Ticks]
-    counts: list[_Count]
-    replaces: Annotated[list[tuple[_Sequence, _Sequence]], msgspec.Meta(max_length=10_000)]
-    timelines: Annotated[list[_Timeline], msgspec.Meta(max_length=_MOST_CLOCKS)] = []
-    readings: Annotated[list[_Reading], msgspec.Meta(max_length=_MOST_CLOCKS)] = []
+    weights: list[_Count]
+    supersedes: Annotated[list[tuple[_Sequence, _Sequence]], msgspec.Meta(max_length=10_000)]
+    clock_segments: Annotated[list[_Timeline], msgspec.Meta(max_length=_MOST_CLOCKS)] = []
+    clock_samples: Annotated[list[_Reading], msgspec.Meta(max_length=_MOST_CLOCKS)] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -169,7 +169,7 @@ def _to_table(batch: Batch) -> _Table:
     for row, instant in zip(batch.measurements, instants, strict=True):
         ticks = [round(step.seconds * _TICKS) for step in row.observations]
         pattern = tuple((step.operation, step.failure, step.detail) for step in row.observations)
-        verdict = (row.failure, row.scope, row.alive)
+        verdict = (row.failure, row.scope, row.host_responded)
         table.target_of.append(targets.setdefault((row.target, row.probe), len(targets)))
         table.pattern_of.append(patterns.setdefault(pattern, len(patterns)))
         table.verdict_of.append(verdicts.setdefault(verdict, len(verdicts)))
@@ -177,18 +177,19 @@ def _to_table(batch: Batch) -> _Table:
         table.spare.append(round(row.seconds * _TICKS) - sum(ticks))
         table.steps.extend(ticks)
         start = instant
-    if any(row.count != 1 for row in batch.measurements):
-        table.counts = [row.count for row in batch.measurements]
+    if any(row.weight != 1 for row in batch.measurements):
+        table.weights = [row.weight for row in batch.measurements]
     if table.target_of == list(range(len(targets))):
         table.target_of = []
-    table.replaces = list(batch.replaces)
-    table.timelines = [
-        (bytes.fromhex(one.boot), one.shift, one.began, one.rows) for one in batch.timelines
+    table.supersedes = list(batch.supersedes)
+    table.clock_segments = [
+        (bytes.fromhex(one.boot), one.shift, one.after_sequence, one.rows)
+        for one in batch.clock_segments
     ]
-    table.readings = [
-        (bytes.fromhex(one.boot), one.steady, one.wall, one.source, one.synced, one.offset,
+    table.clock_samples = [
+        (bytes.fromhex(one.boot), one.monotonic, one.wall, one.source, one.synced, one.offset,
          one.error)
-        for one in batch.readings
+        for one in batch.clock_samples
     ]  # fmt: skip
     table.targets = list(targets)
     table.patterns = [list(pattern) for pattern in patterns]
@@ -209,25 +210,25 @@ def _from_table(table: _Table) -> Batch:
         table.verdict_of,
         table.moments,
         table.spare,
-        table.counts or [1] * len(table.moments),
+        table.weights or [1] * len(table.moments),
         strict=True,
     )
-    for target, pattern, verdict, moment, spare, count in columns:
+    for target, pattern, verdict, moment, spare, weight in columns:
         instant += moment
         place = (target, pattern, verdict)
         row = _row(table, place, instant=instant, spare=spare, steps=steps)
-        rows.append(row if count == 1 else replace(row, count=count))
+        rows.append(row if weight == 1 else replace(row, weight=weight))
     if next(steps, None) is not None:
         raise ValueError("durations are left over")
-    if table.timelines and sum(rows for *_, rows in table.timelines) != len(rows):
+    if table.clock_segments and sum(rows for *_, rows in table.clock_segments) != len(rows):
         raise ValueError("timelines do not date every row")
     return Batch(
         vantage=Vantage(table.vantage, table.country, table.network),
         sequence=table.sequence,
         measurements=tuple(rows),
-        replaces=tuple(table.replaces),
-        timelines=tuple(ClockSegment(one[0].hex(), *one[1:]) for one in table.timelines),
-        readings=tuple(ClockSample(one[0].hex(), *one[1:]) for one in table.readings),
+        supersedes=tuple(table.supersedes),
+        clock_segments=tuple(ClockSegment(one[0].hex(), *one[1:]) for one in table.clock_segments),
+        clock_samples=tuple(ClockSample(one[0].hex(), *one[1:]) for one in table.clock_samples),
     )
 
 
@@ -237,7 +238,7 @@ def _row(
     """Build one measurement; takes its durations from `steps`."""
     target, probe = table.targets[place[0]]
     pattern = table.patterns[place[1]]
-    failure, scope, alive = table.verdicts[place[2]]
+    failure, scope, host_responded = table.verdicts[place[2]]
     if not _EARLIEST <= instant <= _LATEST:
         raise ValueError("a time beyond all clocks")
     ticks = [length for _, length in zip(pattern, steps, strict=False)]
@@ -249,7 +250,7 @@ def _row(
         time=EPOCH + timedelta(milliseconds=instant),
         failure=failure,
         scope=scope,
-        alive=alive,
+        host_responded=host_responded,
         seconds=max(0, spare + sum(ticks)) / _TICKS,
         observations=tuple(
             Observation(operation, word, length / _TICKS, detail)

@@ -34,7 +34,7 @@ def write_for_ever(folder: Path, first: int, pipe: int) -> None:
         rows = [
             Measurement(
                 "one", "tcp", START + timedelta(milliseconds=number + place), None, "",
-                alive=True, seconds=0.01,
+                host_responded=True, seconds=0.01,
             )
             for place in range(TOGETHER)
         ]  # fmt: skip

@@ -22,7 +22,7 @@ class Seen:
     failure: str | None
     operation: str
     scope: str
-    alive: bool
+    host_responded: bool
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Case:
     lab: bool = False
 
 
-def failing(failure: str, operation: str, scope: str, *, alive: bool = False) -> Seen:
-    """Return how a failure looks; not alive unless the host gave an answer of its own."""
-    return Seen(failure, operation, scope, alive)
+def failing(failure: str, operation: str, scope: str, *, host_responded: bool = False) -> Seen:
+    """Return how a failure looks; not host_responded unless the host gave an answer of its own."""
+    return Seen(failure, operation, scope, host_responded)
 
 
 def well(operation: str) -> Seen:
     """Return how a success looks whose last step is `operation`."""
-    return Seen(None, operation, "", alive=True)
+    return Seen(None, operation, "", host_responded=True)

@@ -12,7 +12,7 @@ __all__ = ["PAGE", "markdown", "with_table"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "lab.md"
 _BEGIN, _END = "<!-- table -->\n", "<!-- end of table -->\n"
-_HEAD = ("case", "what is broken", "failure", "in", "scope", "alive", "state", "made in")
+_HEAD = ("case", "what is broken", "failure", "in", "scope", "host_responded", "state", "made in")
 
 
 def markdown() -> str:
@@ -36,7 +36,7 @@ def _cells(case: Case) -> tuple[str, ...]:
         f"`{seen.failure}`" if seen.failure else "none",
         f"`{seen.operation}`" if seen.operation else "a note",
         seen.scope or "none",
-        "yes" if seen.alive else "no",
+        "yes" if seen.host_responded else "no",
         _state(case),
         "namespaces" if case.lab else "loopback",
     )

@@ -21,7 +21,7 @@ CASES = [
         "certNotYetValidClockWrong",
         "the same clock looks at a certificate that begins later",
         agent.not_yet_valid,
-        failing("ssl_invalid_certificate", "certificate", "local", alive=True),
+        failing("ssl_invalid_certificate", "certificate", "local", host_responded=True),
         flags=_CLOCK_BAD,
     ),
     Case(

@@ -39,7 +39,7 @@ def asked(case: Case) -> Look:
 def looks(heard: Heard) -> Look:
     one = heard.measurement
     operation = one.observations[-1].operation if one.observations else ""
-    seen = Seen(one.failure, operation, one.scope, one.alive)
+    seen = Seen(one.failure, operation, one.scope, one.host_responded)
     return Look(seen, heard.states[4], heard.states[6], heard.flags)
 
 

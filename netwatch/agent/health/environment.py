@@ -54,8 +54,10 @@ class EnvironmentMonitor:
             self._look()
             if self._gateway is not None and not paused() and monotonic() - asked >= self._period:
                 asked = monotonic()
-                for family, alive in (await self._gateway.ask()).items():
-                    self._ladder.hear_gateway(family, alive=alive, time=self._clock())
+                for family, host_responded in (await self._gateway.ask()).items():
+                    self._ladder.hear_gateway(
+                        family, host_responded=host_responded, time=self._clock()
+                    )
             await asyncio.sleep(min(_OFTEN, self._period))
 
     def _look(self) -> None:

@@ -68,7 +68,7 @@ class Reading:
     """What one witness said last."""
 
     rung: WitnessTier
-    alive: bool
+    host_responded: bool
 
 
 def tier_of(target: Target) -> WitnessTier | None:
@@ -77,8 +77,8 @@ def tier_of(target: Target) -> WitnessTier | None:
 
 
 def judge_tier(readings: Iterable[Reading], rung: WitnessTier) -> TierState:
-    """Return what the witnesses of `rung` say: one that is alive proves the way to it."""
-    said = [reading.alive for reading in readings if reading.rung is rung]
+    """Return what the witnesses of `rung` say: one that is host_responded proves the way to it."""
+    said = [reading.host_responded for reading in readings if reading.rung is rung]
     if not said:
         return TierState.UNKNOWN
     if all(said):
@@ -90,7 +90,7 @@ def judge_health(readings: Iterable[Reading], flags: Iterable[Flag] = ()) -> Hea
     """Return the state that the readings and flags add up to.
 
     The farthest rung that answers says how far the line goes. International dead with the
-    domestic one alive is the shape of a national shutdown.
+    domestic one host_responded is the shape of a national shutdown.
     """
     rows, raised = list(readings), set(flags)
     rungs = {rung: judge_tier(rows, rung) for rung in WitnessTier}
@@ -141,5 +141,5 @@ def _cut_nearby(rungs: Mapping[WitnessTier, TierState]) -> HealthState:
 
 
 def _answers(rungs: Mapping[WitnessTier, TierState], rung: WitnessTier) -> bool:
-    """Tell whether any witness of a rung is alive."""
+    """Tell whether any witness of a rung is host_responded."""
     return rungs[rung] in {TierState.UP, TierState.PARTIAL}

@@ -93,13 +93,13 @@ class HealthMonitor:
             self._set(flag, time, up=up)
             self._judge(time)
 
-    def hear_gateway(self, family: int, *, alive: bool | None, time: datetime) -> None:
+    def hear_gateway(self, family: int, *, host_responded: bool | None, time: datetime) -> None:
         """Hear whether the default gateway is there; None where nobody can say."""
         readings = self._readings[family]
-        if alive is None:
+        if host_responded is None:
             readings.pop(_GATEWAY, None)
         else:
-            readings[_GATEWAY] = Reading(WitnessTier.LAN, alive)
+            readings[_GATEWAY] = Reading(WitnessTier.LAN, host_responded)
         self._judge(time)
 
     def wake(self, time: datetime) -> None:
@@ -134,11 +134,13 @@ class HealthMonitor:
             # Whose dates are wrong is the question, and our own clock is known to be.
             return True
         family = family_of(target)
-        return not measurement.alive and (self.state(family) in _OURS or self._is_lame(family))
+        return not measurement.host_responded and (
+            self.state(family) in _OURS or self._is_lame(family)
+        )
 
     def _hear(self, measurement: Measurement, target: Target, rung: WitnessTier) -> None:
         """Take down what a witness said."""
-        self._readings[family_of(target)][target.id] = Reading(rung, measurement.alive)
+        self._readings[family_of(target)][target.id] = Reading(rung, measurement.host_responded)
         self._learn(family_of(target))
         if rung is WitnessTier.CAPTIVE:
             self._hear_canary(measurement)
@@ -151,7 +153,7 @@ class HealthMonitor:
         since = self._cut_since.get(family)
         if since is None or measurement.time < since:
             return
-        (self._doubted.add if measurement.alive else self._doubted.discard)(family)
+        (self._doubted.add if measurement.host_responded else self._doubted.discard)(family)
         self._judge(measurement.time)
 
     def _set(self, flag: Flag, time: datetime, *, up: bool) -> None:
@@ -196,8 +198,8 @@ class HealthMonitor:
             self._worked.add(family)
 
     def _far(self, family: int) -> list[bool]:
-        """Return who of the witnesses beyond the gateway is alive."""
-        return [one.alive for one in self._readings[family].values() if one.rung in _FAR]
+        """Return who of the witnesses beyond the gateway is host_responded."""
+        return [one.host_responded for one in self._readings[family].values() if one.rung in _FAR]
 
     def _is_lame(self, family: int) -> bool:
         """Tell whether IPv6 has an address here and has never led anywhere.
@@ -237,6 +239,6 @@ def note_of(name: str, word: str | None, time: datetime) -> Measurement:
         time=time,
         failure=word,
         scope="" if word is None else FailureScope.LOCAL.value,
-        alive=word is None,
+        host_responded=word is None,
         seconds=0.0,
     )

@@ -16,7 +16,7 @@ from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.agent.measure.retest import FailureRetester
 from netwatch.agent.measure.schedule import Schedule
 from netwatch.config import AgentConfig
-from netwatch.model.byte_counter import counted
+from netwatch.model.byte_counter import ByteCounter
 from netwatch.model.measurement import Measurement, Target
 from netwatch.protocols import Clock, Probe
 
@@ -179,9 +179,9 @@ class MeasureLoop:
 
     async def _probe(self, target: Target) -> Measurement:
         """Measure once, and count in the day's budget what that really moved."""
-        with counted() as traffic:
+        with ByteCounter() as counter:
             found = await self._runner.measure(target)
-        self.budget.settle(target, traffic.bytes)
+        self.budget.settle(target, counter.bytes)
         return found
 
     async def _look_again(self, target: Target) -> Measurement | None:

@@ -46,7 +46,7 @@ class ProbeRunner:
             # A router on the way said so, not this machine: that is no fault of ours.
             found = replace(found, scope=FailureScope.UNREACHABLE.value)
         if found.failure is not None and self.stalls.stalled(since, until):
-            return replace(found, scope=FailureScope.LOCAL.value, alive=False)
+            return replace(found, scope=FailureScope.LOCAL.value, host_responded=False)
         return found
 
     async def _observe(self, target: Target) -> tuple[Observation, ...]:
@@ -68,7 +68,7 @@ def _summarise(
 ) -> Measurement:
     """Sum up: the last observation's failure is the measurement's.
 
-    The host is alive if it gave the failure itself, or if a step that needs its answer
+    The host is host_responded if it gave the failure itself, or if a step that needs its answer
     succeeded before.
     """
     last = observations[-1].failure if observations else _OUR_FAULT
@@ -79,7 +79,7 @@ def _summarise(
             time,
             None,
             "",
-            alive=True,
+            host_responded=True,
             seconds=seconds,
             observations=observations,
         )
@@ -91,7 +91,8 @@ def _summarise(
         time=time,
         failure=failure.word,
         scope=failure.scope.value,
-        alive=failure.scope is not FailureScope.LOCAL and (failure.alive or answered),
+        host_responded=failure.scope is not FailureScope.LOCAL
+        and (failure.host_responded or answered),
         seconds=seconds,
         observations=observations,
     )

@@ -66,7 +66,7 @@ class FailureRetester:
 
     async def confirm(self, measurement: Measurement, target: Target) -> Measurement:
         """Return `measurement`; a first failure with its confirmation, or as our own fault."""
-        failed = measurement.failure is not None and not measurement.alive
+        failed = measurement.failure is not None and not measurement.host_responded
         first = failed and target.id not in self._failing
         (self._failing.add if failed else self._failing.discard)(target.id)
         if (
@@ -83,7 +83,7 @@ class FailureRetester:
         if again is None or before is None or after is None:
             return _noted(measurement, Confirmation.NOT_ASKED)
         if before and after:
-            if again.failure is None or again.alive:
+            if again.failure is None or again.host_responded:
                 self._failing.discard(target.id)
                 return _noted(measurement, Confirmation.PASSED)
             return _noted(measurement, Confirmation.CONFIRMED)
@@ -106,7 +106,7 @@ class FailureRetester:
 
     async def _is_alive(self, control: Target) -> bool | None:
         said = await self._measure(control)
-        return None if said is None else said.alive
+        return None if said is None else said.host_responded
 
 
 def _noted(measurement: Measurement, word: str) -> Measurement:

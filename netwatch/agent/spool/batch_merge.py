@@ -18,20 +18,20 @@ class TimestampedRows:
     """Measurements in runs of one timeline each, and readings of the clocks behind these."""
 
     rows: tuple[Measurement, ...]
-    timelines: tuple[ClockSegment, ...]
-    readings: tuple[ClockSample, ...]
+    clock_segments: tuple[ClockSegment, ...]
+    clock_samples: tuple[ClockSample, ...]
 
 
 def take_first(dated: TimestampedRows, count: int) -> TimestampedRows:
     """Return the first `count` rows with the timelines that they have."""
     lines: list[ClockSegment] = []
     left = count
-    for line in dated.timelines:
+    for line in dated.clock_segments:
         if left > 0:
             lines.append(replace(line, rows=min(line.rows, left)))
         left -= line.rows
     boots = {line.boot for line in lines}
-    readings = tuple(one for one in dated.readings if one.boot in boots)
+    readings = tuple(one for one in dated.clock_samples if one.boot in boots)
     return TimestampedRows(dated.rows[:count], tuple(lines), readings)
 
 
@@ -39,12 +39,12 @@ def split_dated(dated: TimestampedRows, count: int) -> tuple[TimestampedRows, Ti
     """Return the first `count` rows, and the others."""
     lines: list[ClockSegment] = []
     gone = count
-    for line in dated.timelines:
+    for line in dated.clock_segments:
         left = line.rows - max(0, min(gone, line.rows))
         gone -= line.rows
         if left:
             lines.append(replace(line, rows=left))
-    rest = TimestampedRows(dated.rows[count:], tuple(lines), dated.readings)
+    rest = TimestampedRows(dated.rows[count:], tuple(lines), dated.clock_samples)
     return take_first(dated, count), take_first(rest, len(rest.rows))
 
 
@@ -58,27 +58,29 @@ def join_batches(batches: Sequence[Batch], width: timedelta | None) -> Timestamp
     lines: dict[tuple[str, int], ClockSegment] = {}
     for batch in batches:
         start = 0
-        for line in batch.timelines or (replace(UNKNOWN, rows=len(batch.measurements)),):
+        for line in batch.clock_segments or (replace(UNKNOWN, rows=len(batch.measurements)),):
             name = (line.boot, line.shift)
             known = lines.setdefault(name, line)
-            lines[name] = replace(known, began=min(known.began, line.began))
+            lines[name] = replace(
+                known, after_sequence=min(known.after_sequence, line.after_sequence)
+            )
             part = batch.measurements[start : start + line.rows]
             rows.setdefault(name, []).extend(part)
             start += line.rows
     kept = {
         name: downsample(found, width=width) if width else found for name, found in rows.items()
     }
-    order = sorted(kept, key=lambda name: lines[name].began)
+    order = sorted(kept, key=lambda name: lines[name].after_sequence)
     return TimestampedRows(
         rows=tuple(row for name in order for row in kept[name]),
-        timelines=tuple(replace(lines[name], rows=len(kept[name])) for name in order),
-        readings=_few(reading for batch in batches for reading in batch.readings),
+        clock_segments=tuple(replace(lines[name], rows=len(kept[name])) for name in order),
+        clock_samples=_few(reading for batch in batches for reading in batch.clock_samples),
     )
 
 
 def join_ranges(old: Collection[int], batches: Iterable[Batch]) -> tuple[tuple[int, int], ...]:
     """Return the ranges of `old` and of all that they replaced themselves."""
-    ranges = sorted([*to_ranges(old), *(pair for batch in batches for pair in batch.replaces)])
+    ranges = sorted([*to_ranges(old), *(pair for batch in batches for pair in batch.supersedes)])
     joined = [ranges[0]]
     for low, high in ranges[1:]:
         if low <= joined[-1][1] + 1:
@@ -95,10 +97,10 @@ def _few(readings: Iterable[ClockSample]) -> tuple[ClockSample, ...]:
         by_boot.setdefault(reading.boot, []).append(reading)
     kept: list[ClockSample] = []
     for found in by_boot.values():
-        found.sort(key=lambda one: one.steady)
+        found.sort(key=lambda one: one.monotonic)
         vouched = [one for one in found if one.error is not None]
         chosen = [found[0], found[-1], *vouched[:1], *vouched[-1:]]
         if vouched:
             chosen.append(min(vouched, key=lambda one: one.error or 0))
-        kept.extend(sorted(set(chosen), key=lambda one: one.steady))
+        kept.extend(sorted(set(chosen), key=lambda one: one.monotonic))
     return tuple(kept)

@@ -24,7 +24,7 @@ def downsample(measurements: Iterable[Measurement], *, width: timedelta) -> list
 
     Within an interval, those of one target with one outcome become one, at the time of
     the first, with the median duration, without observations, and with their number as
-    its `count`. Those at either end of a run of outcomes are left alone.
+    its `weight`. Those at either end of a run of outcomes are left alone.
     """
     by_target: dict[tuple[str, str], list[Measurement]] = {}
     for measurement in measurements:
@@ -63,10 +63,10 @@ def _merge(alike: Sequence[Measurement]) -> Measurement:
         alike[0],
         seconds=median(row.seconds for row in alike),
         observations=(),
-        count=sum(row.count for row in alike),
+        weight=sum(row.weight for row in alike),
     )
 
 
 def _outcome(row: Measurement) -> _Outcome:
     """Return what makes two measurements alike."""
-    return (row.target, row.probe, row.failure, row.scope, row.alive)
+    return (row.target, row.probe, row.failure, row.scope, row.host_responded)

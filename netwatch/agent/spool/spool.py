@@ -257,17 +257,19 @@ class Spool:
         )
 
     def _write_batch(
-        self, dated: TimestampedRows, *, tier: int, replaces: tuple[tuple[int, int], ...] = ()
+        self, dated: TimestampedRows, *, tier: int, supersedes: tuple[tuple[int, int], ...] = ()
     ) -> TimestampedRows:
         """Seal as many of the first rows as fit a message; return the others."""
         # The sequence is part of the bytes, so the row comes first and is filled in after.
         cursor = self._file.execute("INSERT INTO batch (payload, rows) VALUES (x'', 0)")
         sequence = int(cursor.lastrowid or 0)
-        count = sum(line.rows for line in dated.timelines[:_MOST_TIMELINES])
+        count = sum(line.rows for line in dated.clock_segments[:_MOST_TIMELINES])
         while True:
             first, rest = split_dated(dated, count)
-            lines = first.timelines if any(line.boot for line in first.timelines) else ()
-            batch = Batch(self._vantage, sequence, first.rows, replaces, lines, first.readings)
+            lines = first.clock_segments if any(line.boot for line in first.clock_segments) else ()
+            batch = Batch(
+                self._vantage, sequence, first.rows, supersedes, lines, first.clock_samples
+            )
             try:
                 payload = self._pack_batch(batch)
                 break
@@ -316,11 +318,11 @@ class Spool:
         batches = [unpack_batch(sealed.payload) for sealed in taken]
         dated = join_batches(batches, width)
         old = {sealed.sequence for sealed in taken}
-        replaces = join_ranges(old, batches)
+        supersedes = join_ranges(old, batches)
         with self._database.writing():
             self._file.executemany("DELETE FROM batch WHERE sequence = ?", [(one,) for one in old])
             while dated.rows:
-                dated = self._write_batch(dated, tier=tier, replaces=replaces)
+                dated = self._write_batch(dated, tier=tier, supersedes=supersedes)
 
     def _waiting(self, order: str, limit: int, without: Collection[int]) -> list[SealedBatch]:
         """Return waiting batches in `order` of sequence."""

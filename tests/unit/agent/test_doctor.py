@@ -185,9 +185,11 @@ def saying(**failures: str) -> Callable[[Target], object]:
         word, _, detail = failures.get(target.id, "").partition("/")
         failure = lookup_failure(word) if word else None
         step = Observation("step", word or None, 0.1, detail)
-        alive = failure is None or failure.alive or bool(detail)
+        host_responded = failure is None or failure.host_responded or bool(detail)
         scope = "" if failure is None else failure.scope.value
-        return Measurement(target.id, target.probe, NOW, word or None, scope, alive, 0.1, (step,))
+        return Measurement(
+            target.id, target.probe, NOW, word or None, scope, host_responded, 0.1, (step,)
+        )
 
     return measure
 

@@ -14,7 +14,9 @@ NOON = datetime(2026, 1, 8, 12, tzinfo=UTC)
 
 def run(probe: str, scope: str) -> Measurement:
     failure = scope and "generic_timeout_error"
-    return Measurement("one", probe, NOON, failure or None, scope, alive=not scope, seconds=0.1)
+    return Measurement(
+        "one", probe, NOON, failure or None, scope, host_responded=not scope, seconds=0.1
+    )
 
 
 def test_runs_are_counted_by_probe_and_outcome() -> None:

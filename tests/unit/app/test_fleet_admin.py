@@ -30,7 +30,7 @@ NOW = datetime(2026, 1, 8, tzinfo=UTC)
 def leave_traces(folder: Path, name: str) -> None:
     """Let an agent send a batch, and come and go."""
     vantage = Vantage(name, "XX", 64500)
-    row = Measurement("one", "tcp", NOW, None, "", alive=True, seconds=0.1)
+    row = Measurement("one", "tcp", NOW, None, "", host_responded=True, seconds=0.1)
     batch = Batch(vantage, 1, (row,))
     signer = Signer(Ed25519PrivateKey.generate())
     parcel = ReceivedBatch(batch, signer.sign(pack_batch(batch), BATCH), signer.public)

@@ -42,7 +42,7 @@ def test_folder_and_files_are_for_nobody_else(tmp_path: Path) -> None:
     listed = TargetList(1, NOW.replace(year=2027))
     open_target_list_store(config, key=signer.public).offer(sign_targets(listed, signer), NOW)
     with open_spool(config) as spool:
-        spool.append([Measurement("one", "tcp", NOW, None, "", alive=True, seconds=0.1)])
+        spool.append([Measurement("one", "tcp", NOW, None, "", host_responded=True, seconds=0.1)])
         modes = {path.name: mode(path) for path in files_of(config)}
     assert mode(tmp_path / "data") == 0o700
     assert set(modes) == {

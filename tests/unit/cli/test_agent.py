@@ -74,7 +74,9 @@ def fill_spool(folder: Path, count: int) -> None:
     born = datetime(2026, 1, 8, tzinfo=UTC)
     with Spool(folder / "data" / "spool-here.sqlite", vantage=vantage, born=born) as spool:
         for _ in range(count):
-            spool.append([Measurement("one", "tcp", born, None, "", alive=True, seconds=0.1)])
+            spool.append(
+                [Measurement("one", "tcp", born, None, "", host_responded=True, seconds=0.1)]
+            )
             spool.seal()
 
 
@@ -220,7 +222,13 @@ def test_what_a_vantage_packs_is_signed_with_its_key(tmp_path: Path) -> None:
     config = read_config(write_config(tmp_path))
     with open_spool(config) as spool:
         row = Measurement(
-            "one", "tcp", datetime(2026, 1, 8, tzinfo=UTC), None, "", alive=True, seconds=0.1
+            "one",
+            "tcp",
+            datetime(2026, 1, 8, tzinfo=UTC),
+            None,
+            "",
+            host_responded=True,
+            seconds=0.1,
         )
         spool.append([row])
         spool.seal()
@@ -349,7 +357,9 @@ def test_status_tells_what_the_agent_takes_of_its_machine(
     netwatch: Command, tmp_path: Path
 ) -> None:
     metrics = ProcessStatsCollector()
-    metrics.count(Measurement("one", "tcp", datetime.now(UTC), None, "", alive=True, seconds=0.1))
+    metrics.count(
+        Measurement("one", "tcp", datetime.now(UTC), None, "", host_responded=True, seconds=0.1)
+    )
     with open_spool(read_config(tmp_path / "netwatch.toml")) as spool:
         spool.remember("metrics", msgspec.json.encode(metrics.take("2026-01-08T12:00:00+00:00")))
     told = json.loads(netwatch("status", "--json").stdout)

@@ -59,7 +59,9 @@ def fill_spool(count: int) -> None:
     with open_spool(read_config(Path("far.toml"))) as spool:
         for number in range(count):
             time = START + timedelta(seconds=number)
-            spool.append([Measurement("one", "tcp", time, None, "", alive=True, seconds=0.1)])
+            spool.append(
+                [Measurement("one", "tcp", time, None, "", host_responded=True, seconds=0.1)]
+            )
             spool.seal()
 
 

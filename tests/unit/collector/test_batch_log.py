@@ -17,7 +17,13 @@ HOUR = timedelta(hours=1)
 def parcel(sequence: int, *seconds: float, vantage: str = "a1") -> ReceivedBatch:
     rows = tuple(
         Measurement(
-            "one", "tcp", START + timedelta(seconds=after), None, "", alive=True, seconds=0.01
+            "one",
+            "tcp",
+            START + timedelta(seconds=after),
+            None,
+            "",
+            host_responded=True,
+            seconds=0.01,
         )
         for after in seconds
     )

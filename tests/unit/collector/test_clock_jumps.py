@@ -98,7 +98,7 @@ class World:
                 self.true += timedelta(seconds=10)
                 step = Observation("connect", None, 0.01, self.true.isoformat())
                 row = Measurement(
-                    "one", "tcp", self.keeper(), None, "", alive=True, seconds=0.01,
+                    "one", "tcp", self.keeper(), None, "", host_responded=True, seconds=0.01,
                     observations=(step,),
                 )  # fmt: skip
                 self.spool.append([row])

@@ -100,7 +100,7 @@ class Office:
         self, who: Identity, sequence: int, *, name: str = "a1", asn: int = 64501
     ) -> tuple[list[int], list[str]]:
         time = self.now - timedelta(minutes=1)
-        row = Measurement("one", "tcp", time, None, "", alive=True, seconds=0.01)
+        row = Measurement("one", "tcp", time, None, "", host_responded=True, seconds=0.01)
         plain = pack_batch(Batch(Vantage(name, "XX", asn), sequence, (row,)))
         message = Message(batch_topic(name), who.signer.sign(plain, BATCH))
         kept, refused = [], []

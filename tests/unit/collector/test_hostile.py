@@ -29,7 +29,9 @@ def office(tmp_path: Path) -> Office:
 
 
 def row(office: Office, after: timedelta) -> Measurement:
-    return Measurement("one", "tcp", office.now + after, None, "", alive=True, seconds=0.01)
+    return Measurement(
+        "one", "tcp", office.now + after, None, "", host_responded=True, seconds=0.01
+    )
 
 
 async def test_a_stranger_gets_no_refusal_signed_for_somebody_elses_batches(
@@ -52,7 +54,7 @@ def test_no_timeline_brings_in_what_is_ages_away(
     office: Office, shift: int, after: timedelta
 ) -> None:
     lines = (ClockSegment("", shift, 0, 1),)
-    batch = Batch(Vantage("a1", "XX", 64501), 1, (row(office, after),), timelines=lines)
+    batch = Batch(Vantage("a1", "XX", 64501), 1, (row(office, after),), clock_segments=lines)
     office.closer.until = office.now
     message = Message(batch_topic("a1"), identity().signer.sign(pack_batch(batch), BATCH))
     office.intake.take([message], office.closer)

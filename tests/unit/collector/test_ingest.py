@@ -50,7 +50,13 @@ def desk(tmp_path: Path) -> Desk:
 def message(sequence: int, *minutes: float, sender: str = "a1", vantage: str = "a1") -> Message:
     rows = tuple(
         Measurement(
-            "one", "tcp", START + timedelta(minutes=after), None, "", alive=True, seconds=0.01
+            "one",
+            "tcp",
+            START + timedelta(minutes=after),
+            None,
+            "",
+            host_responded=True,
+            seconds=0.01,
         )
         for after in minutes
     )

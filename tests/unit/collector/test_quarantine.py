@@ -38,15 +38,21 @@ class Desk:
         *minutes: float,
         name: str = "a1",
         signed: bool = True,
-        replaces: tuple[tuple[int, int], ...] = (),
+        supersedes: tuple[tuple[int, int], ...] = (),
     ) -> Message:
         rows = tuple(
             Measurement(
-                "one", "tcp", START + timedelta(minutes=after), None, "", alive=True, seconds=0.01
+                "one",
+                "tcp",
+                START + timedelta(minutes=after),
+                None,
+                "",
+                host_responded=True,
+                seconds=0.01,
             )
             for after in minutes
         )
-        plain = pack_batch(Batch(Vantage(name, "XX", 64501), sequence, rows, replaces))
+        plain = pack_batch(Batch(Vantage(name, "XX", 64501), sequence, rows, supersedes))
         payload = self.signer.sign(plain, BATCH) if signed else plain
         return Message(batch_topic(name), payload)
 
@@ -111,7 +117,7 @@ def test_released_it_counts_again_late_and_in_full(desk: Desk) -> None:
     desk.take(desk.message(1, -10), desk.message(1, -20))
     desk.take(desk.message(2, -10), desk.message(3, -10))
     # Thinned by the agent meanwhile: it takes the place of what is set aside, too.
-    desk.take(desk.message(4, -9, replaces=((2, 2),)))
+    desk.take(desk.message(4, -9, supersedes=((2, 2),)))
     desk.closer.close(START)
     assert [found.total for found in _bins(desk)] == [1.0]
     assert desk.inbox.count_again("a1", width=WIDTH) == 3
@@ -124,7 +130,7 @@ def test_released_it_counts_again_late_and_in_full(desk: Desk) -> None:
 def test_what_is_set_aside_replaces_nothing_that_counts(desk: Desk) -> None:
     """An agent under quarantine cannot make its earlier rows vanish."""
     desk.take(desk.message(1, -10), desk.message(1, -20))
-    desk.take(desk.message(2, -9, replaces=((1, 1),)))
+    desk.take(desk.message(2, -9, supersedes=((1, 1),)))
     assert desk.counted() == 1
     desk.inbox.count_again("a1", width=WIDTH)
     assert desk.counted() == 1  # and here the other one counts

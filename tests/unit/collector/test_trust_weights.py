@@ -104,7 +104,9 @@ class Fleet:
         for number, target in enumerate(BOOK):
             fine = target.startswith("c") or number / 20 < alive
             word, scope = (None, "") if fine else ("generic_timeout_error", "timeout")
-            rows.append(Measurement(target, "tcp", time, word, scope, alive=fine, seconds=0.1))
+            rows.append(
+                Measurement(target, "tcp", time, word, scope, host_responded=fine, seconds=0.1)
+            )
         signer = self.signers.setdefault(name, Signer(Ed25519PrivateKey.generate()))
         sequence = int(self.now.timestamp())
         plain = pack_batch(Batch(Vantage(name, "XX", asn), sequence, tuple(rows)))

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from servers import tcp_server, udp_server
 
-from netwatch.model.byte_counter import count_datagram, count_stream, counted
+from netwatch.model.byte_counter import ByteCounter, count_datagram, count_stream
 from netwatch.model.measurement import Target
 from netwatch.protocols import Probe
 from netwatch_probes.dns import DnsProbe
@@ -31,35 +31,35 @@ async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 )
 async def test_what_a_probe_moves_is_counted(probe: Probe, least: int, most: int) -> None:
     async with tcp_server(page) as port:
-        with counted() as traffic:
+        with ByteCounter() as counter:
             await probe.measure(Target("one", probe.name, "127.0.0.1", port=port), within=5)
-    assert least <= traffic.bytes <= most
+    assert least <= counter.bytes <= most
 
 
 async def test_packets_are_counted_both_ways() -> None:
     async with udp_server(lambda query: [(0.0, query)]) as port:
-        with counted() as traffic:
+        with ByteCounter() as counter:
             target = Target("one", "dns", "127.0.0.1", port=port, path="example.org")
             await DnsProbe(listen=0.0).measure(target, within=0.2)
     # 12 bytes of head, 17 of question, 11 of EDNS; and headers, for each of the two.
-    assert traffic.bytes == 2 * (40 + 36)
+    assert counter.bytes == 2 * (40 + 36)
 
 
 async def test_each_measurement_has_its_own_count() -> None:
     async def move(size: int) -> int:
-        with counted() as traffic:
+        with ByteCounter() as counter:
             count_datagram(size)
             await asyncio.sleep(0)
             count_datagram(size)
-        return traffic.bytes
+        return counter.bytes
 
     assert await asyncio.gather(move(10), move(1000)) == [92, 2072]
 
 
 def test_nobody_need_count() -> None:
     count_stream(10_000)
-    with counted() as outer:
-        with counted() as inner:
+    with ByteCounter() as outer:
+        with ByteCounter() as inner:
             count_stream(1_401)
         count_stream(0)
     assert (inner.bytes, outer.bytes) == (1_401 + 160, 0)

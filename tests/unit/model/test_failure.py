@@ -63,15 +63,15 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("error", "word", "scope", "alive"), TABLE, ids=repr)
-def test_the_table(error: BaseException, word: str, scope: str, *, alive: bool) -> None:
+@pytest.mark.parametrize(("error", "word", "scope", "host_responded"), TABLE, ids=repr)
+def test_the_table(error: BaseException, word: str, scope: str, *, host_responded: bool) -> None:
     found = classify_failure(error)
-    assert (found.word, found.scope, found.alive) == (word, scope, alive)
+    assert (found.word, found.scope, found.host_responded) == (word, scope, host_responded)
     assert lookup_failure(found.word) == found
 
 
 @pytest.mark.parametrize(
-    ("word", "scope", "alive"),
+    ("word", "scope", "host_responded"),
     [
         ("dns_servfail_error", FailureScope.DNS, False),
         ("dns_refused_error", FailureScope.DNS, False),
@@ -86,5 +86,10 @@ def test_the_table(error: BaseException, word: str, scope: str, *, alive: bool) 
         ("a word of tomorrow", FailureScope.UNKNOWN, False),
     ],
 )
-def test_words_that_probes_find_themselves(word: str, scope: FailureScope, *, alive: bool) -> None:
-    assert (lookup_failure(word).scope, lookup_failure(word).alive) == (scope, alive)
+def test_words_that_probes_find_themselves(
+    word: str, scope: FailureScope, *, host_responded: bool
+) -> None:
+    assert (lookup_failure(word).scope, lookup_failure(word).host_responded) == (
+        scope,
+        host_responded,
+    )

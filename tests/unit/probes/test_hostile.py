@@ -23,7 +23,7 @@ from aioquic.quic.packet import encode_quic_version_negotiation
 from certificates import Authority
 from servers import udp_server
 
-from netwatch.model.byte_counter import counted
+from netwatch.model.byte_counter import ByteCounter
 from netwatch.model.failure import FailureScope, lookup_failure
 from netwatch.model.measurement import Observation, Target
 from netwatch.protocols import Probe
@@ -180,13 +180,13 @@ def _contexts() -> None:
 @pytest.mark.parametrize("name", PROBES)
 @pytest.mark.parametrize("script", SCRIPTS)
 async def test_a_flood_is_cut_off(name: str, script: str) -> None:
-    with counted() as traffic:
+    with ByteCounter() as counter:
         async with hostile(SCRIPTS[script]) as (port, carried):
             check(*await run(PROBES[name](), port))
     assert carried.bytes <= most_of(name)
     # What is counted for the budget is what was carried, less what nobody read, and headers.
-    assert carried.bytes - unread_of(name) <= traffic.bytes
-    assert traffic.bytes <= 1.2 * most_of(name)
+    assert carried.bytes - unread_of(name) <= counter.bytes
+    assert counter.bytes <= 1.2 * most_of(name)
 
 
 @pytest.mark.parametrize("name", ["http", "transfer"])

@@ -35,8 +35,11 @@ def rows(failing: object = None, *, after: int = 0) -> Iterator[Row]:
             for second in range(3):
                 time = START + timedelta(minutes=5 * after, seconds=second)
                 scope = {"connection_reset": "reset", None: ""}.get(failure, "timeout")
-                alive = failure in {None, "connection_reset"}
-                yield vantage, Measurement(target.id, "http", time, failure, scope, alive, 0.1)
+                host_responded = failure in {None, "connection_reset"}
+                yield (
+                    vantage,
+                    Measurement(target.id, "http", time, failure, scope, host_responded, 0.1),
+                )
 
 
 def by_key(bins: list[Bin]) -> dict[tuple[str, str], Bin]:
@@ -111,8 +114,10 @@ def test_bins_are_judged_one_by_one_and_come_in_order() -> None:
 
 
 def test_local_failures_and_strangers_leave_nothing() -> None:
-    local = Measurement("site1", "http", START, "network_down", "local", alive=False, seconds=0)
-    stranger = Measurement("nobody", "http", START, None, "", alive=True, seconds=0)
+    local = Measurement(
+        "site1", "http", START, "network_down", "local", host_responded=False, seconds=0
+    )
+    stranger = Measurement("nobody", "http", START, None, "", host_responded=True, seconds=0)
     assert build_bins([(FLEET[0], local), (FLEET[0], stranger)], BOOK, width=WIDTH) == []
 
 

@@ -14,10 +14,15 @@ BOOK = {
 
 
 def measurement(
-    target: str, failure: str | None = None, *, alive: bool = True, scope: str = "", after: int = 0
+    target: str,
+    failure: str | None = None,
+    *,
+    host_responded: bool = True,
+    scope: str = "",
+    after: int = 0,
 ) -> Measurement:
     time = START + timedelta(seconds=after)
-    return Measurement(target, "tcp", time, failure, scope, alive, 0.1)
+    return Measurement(target, "tcp", time, failure, scope, host_responded, 0.1)
 
 
 def counts(*rows: Measurement) -> dict[tuple[str, int], tuple[float, float | None]]:
@@ -31,7 +36,7 @@ def test_any_answer_counts_for_a_network_and_only_success_for_a_domain() -> None
     found = counts(
         measurement("site"),
         measurement("site", "ssl_invalid_hostname", scope="tls"),
-        measurement("site", "generic_timeout_error", alive=False, scope="timeout"),
+        measurement("site", "generic_timeout_error", host_responded=False, scope="timeout"),
         measurement("router", "connection_refused", scope="refused"),
     )
     assert found == {
@@ -45,7 +50,7 @@ def test_any_answer_counts_for_a_network_and_only_success_for_a_domain() -> None
 def test_local_failures_and_unknown_targets_count_for_nothing() -> None:
     assert (
         counts(
-            measurement("site", "network_down", alive=False, scope="local"),
+            measurement("site", "network_down", host_responded=False, scope="local"),
             measurement("nobody"),
         )
         == {}
@@ -53,7 +58,9 @@ def test_local_failures_and_unknown_targets_count_for_nothing() -> None:
 
 
 def test_a_measured_zero_is_a_bin_and_no_data_is_none() -> None:
-    dark = measurement("router", "generic_timeout_error", alive=False, scope="timeout", after=600)
+    dark = measurement(
+        "router", "generic_timeout_error", host_responded=False, scope="timeout", after=600
+    )
     assert counts(dark)["asn:64500", 2] == (0.0, 1.0)
     assert all(place == 2 for _, place in counts(dark))
 

@@ -109,7 +109,7 @@ BOOK = {
 def measured(target: str, operation: str, seconds: float, detail: str = "") -> Measurement:
     steps = (Observation(operation, None, seconds, detail),)
     return Measurement(
-        target, "any", START, None, "", alive=True, seconds=seconds, observations=steps
+        target, "any", START, None, "", host_responded=True, seconds=seconds, observations=steps
     )
 
 
@@ -132,7 +132,9 @@ def test_a_halved_rate_halves_the_series_and_a_slow_line_does_not() -> None:
 
 
 def test_what_says_nothing_about_pace_is_left_out() -> None:
-    failed = Measurement("site", "tcp", START, "connection_reset", "reset", alive=True, seconds=1.0)
+    failed = Measurement(
+        "site", "tcp", START, "connection_reset", "reset", host_responded=True, seconds=1.0
+    )
     assert slowness(failed) is None
     assert slowness(measured("site", "transfer", 1.0, "")) is None
     assert slowness(measured("site", "resolve", 1.0)) is None

@@ -42,7 +42,7 @@ measurements = some.builds(
     time=some.integers(0, 10**9).map(lambda ms: START + timedelta(milliseconds=ms)),
     failure=words,
     scope=some.sampled_from(["", "refused", "local"]),
-    alive=some.booleans(),
+    host_responded=some.booleans(),
     seconds=ticks,
     observations=some.lists(steps, max_size=4).map(tuple),
 )
@@ -52,7 +52,7 @@ def measurement(number: int = 0, target: str = "one") -> Measurement:
     time = START + timedelta(seconds=number)
     step = Observation("connect", None, 0.0312)
     return Measurement(
-        target, "tcp", time, None, "", alive=True, seconds=0.0313, observations=(step,)
+        target, "tcp", time, None, "", host_responded=True, seconds=0.0313, observations=(step,)
     )
 
 
@@ -145,12 +145,12 @@ def test_an_unchanged_message_is_sound() -> None:
         {"verdicts": [[None, "", 1]]},
         {"patterns": [[["connect", "x" * 129, ""]]]},
         {"patterns": [[["connect", None, ""]] * 33]},
-        {"timelines": [[b"12345678", 0, 0, 1]]},
-        {"timelines": [[b"123456789", 0, 0, 2]]},
-        {"timelines": [[b"12345678", 2**43, 0, 2]]},
-        {"timelines": [[b"", 0, 0, 1]] * 1001},
-        {"readings": [[b"12345678", 0, 0, "sundial", None, 0, None]]},
-        {"readings": [[b"12345678", 0, 0, "kernel", None, 0, -1]]},
+        {"clock_segments": [[b"12345678", 0, 0, 1]]},
+        {"clock_segments": [[b"123456789", 0, 0, 2]]},
+        {"clock_segments": [[b"12345678", 2**43, 0, 2]]},
+        {"clock_segments": [[b"", 0, 0, 1]] * 1001},
+        {"clock_samples": [[b"12345678", 0, 0, "sundial", None, 0, None]]},
+        {"clock_samples": [[b"12345678", 0, 0, "kernel", None, 0, -1]]},
         {"one": "more column"},
     ],
     ids=str,

@@ -44,13 +44,15 @@ CASES = {
     "home alone is watched": (UP, UP, UP, NONE, NONE, "ok"),
     "home alone is watched and dead": (UP, UP, DOWN, NONE, NONE, "isp_cut"),
     "the gateway alone is watched and dead": (DOWN, NONE, NONE, NONE, NONE, "lan_down"),
-    "the gateway alone is watched and alive": (UP, NONE, NONE, NONE, NONE, "unknown"),
+    "the gateway alone is watched and host_responded": (UP, NONE, NONE, NONE, NONE, "unknown"),
 }
 
 
 def readings(case: tuple[str, ...]) -> list[Reading]:
     return [
-        Reading(rung, alive) for rung, said in zip(RUNGS, case, strict=True) for alive in SAID[said]
+        Reading(rung, host_responded)
+        for rung, said in zip(RUNGS, case, strict=True)
+        for host_responded in SAID[said]
     ]
 
 

@@ -20,12 +20,16 @@ SITE6 = Target("site6", "tcp", "2001:db8::2")
 
 
 def result(
-    target: Target, failure: str | None = None, *, detail: str = "", alive: bool | None = None
+    target: Target,
+    failure: str | None = None,
+    *,
+    detail: str = "",
+    host_responded: bool | None = None,
 ) -> Measurement:
-    alive = failure is None if alive is None else alive
+    host_responded = failure is None if host_responded is None else host_responded
     step = Observation("connect", failure, 0.1, detail)
     scope = "timeout" if failure else ""
-    return Measurement(target.id, target.probe, NOW, failure, scope, alive, 0.1, (step,))
+    return Measurement(target.id, target.probe, NOW, failure, scope, host_responded, 0.1, (step,))
 
 
 class Vantage:
@@ -33,8 +37,8 @@ class Vantage:
         self.notes: list[Measurement] = []
         self.ladder = HealthMonitor([WITNESSES[name] for name in names], note=self.notes.append)
 
-    def say(self, **alive: bool) -> None:
-        for name, up in alive.items():
+    def say(self, **host_responded: bool) -> None:
+        for name, up in host_responded.items():
             failure = None if up else "generic_timeout_error"
             self.ladder.take(result(WITNESSES[name], failure), WITNESSES[name])
 
@@ -68,7 +72,7 @@ def test_a_success_stays_one_whatever_the_ladder_says() -> None:
     vantage = Vantage("gateway")
     vantage.say(gateway=False)
     assert vantage.ladder.take(result(SITE), SITE) == result(SITE)
-    refused = result(SITE, "connection_refused", alive=True)
+    refused = result(SITE, "connection_refused", host_responded=True)
     assert vantage.ladder.take(refused, SITE) == refused
 
 
@@ -96,7 +100,7 @@ def test_ipv6_that_has_worked_and_ends_is_an_observation() -> None:
 
 def test_the_gateway_alone_proves_no_ipv6() -> None:
     vantage = Vantage("abroad6")
-    vantage.ladder.hear_gateway(6, alive=True, time=NOW)
+    vantage.ladder.hear_gateway(6, host_responded=True, time=NOW)
     vantage.say(abroad6=False)
     assert vantage.ladder.take(result(SITE6, "generic_timeout_error"), SITE6).scope == "local"
 
@@ -108,7 +112,7 @@ def test_a_captive_portal_is_seen_and_gone(word: str) -> None:
     vantage = Vantage("abroad", "portal")
     portal = WITNESSES["portal"]
     vantage.say(abroad=True)
-    vantage.ladder.take(result(portal, word, alive=True), portal)
+    vantage.ladder.take(result(portal, word, host_responded=True), portal)
     assert vantage.ladder.state() is HealthState.CAPTIVE
     vantage.ladder.take(result(portal), portal)
     assert vantage.ladder.state() is HealthState.OK
@@ -120,11 +124,13 @@ def test_behind_a_portal_nothing_counts_but_the_canary() -> None:
     """The portal accepts every connection: neither a success nor a failure is the target's."""
     vantage = Vantage("abroad", "portal")
     portal, abroad = WITNESSES["portal"], WITNESSES["abroad"]
-    said = vantage.ladder.take(result(portal, "http_unexpected_status_code", alive=True), portal)
+    said = vantage.ladder.take(
+        result(portal, "http_unexpected_status_code", host_responded=True), portal
+    )
     assert said.scope != "local"
     assert vantage.ladder.take(result(SITE), SITE).scope == "local"
     assert vantage.ladder.take(result(abroad), abroad).scope == "local"
-    failed = vantage.ladder.take(result(SITE, "ssl_unknown_authority", alive=True), SITE)
+    failed = vantage.ladder.take(result(SITE, "ssl_unknown_authority", host_responded=True), SITE)
     assert (failed.scope, failed.failure) == ("local", "ssl_unknown_authority")
 
 
@@ -134,7 +140,8 @@ def test_one_canary_that_is_itself_outweighs_one_that_is_broken() -> None:
     ladder = HealthMonitor([WITNESSES["portal"], other], note=notes.append)
     ladder.take(result(other), other)
     ladder.take(
-        result(WITNESSES["portal"], "http_unexpected_status_code", alive=True), WITNESSES["portal"]
+        result(WITNESSES["portal"], "http_unexpected_status_code", host_responded=True),
+        WITNESSES["portal"],
     )
     assert Flag.CAPTIVE not in ladder.flags
 
@@ -143,7 +150,7 @@ def test_a_canary_that_nobody_answers_for_is_no_portal() -> None:
     """A shutdown that begins behind a portal must not look like the portal for ever."""
     vantage = Vantage("gateway", "home", "abroad", "portal")
     portal = WITNESSES["portal"]
-    vantage.ladder.take(result(portal, "http_unexpected_status_code", alive=True), portal)
+    vantage.ladder.take(result(portal, "http_unexpected_status_code", host_responded=True), portal)
     vantage.ladder.take(result(portal, "generic_timeout_error"), portal)
     vantage.say(gateway=True, home=True, abroad=False)
     assert vantage.ladder.state() is HealthState.INTL_CUT
@@ -152,11 +159,11 @@ def test_a_canary_that_nobody_answers_for_is_no_portal() -> None:
 def test_a_date_is_nobodys_fault_while_our_own_is_wrong() -> None:
     vantage = Vantage("abroad")
     vantage.say(abroad=True)
-    dated = result(SITE, "ssl_invalid_certificate", alive=True)
+    dated = result(SITE, "ssl_invalid_certificate", host_responded=True)
     assert vantage.ladder.take(dated, SITE).scope != "local"
     vantage.ladder.raise_flag(Flag.CLOCK_BAD, up=True, time=NOW)
     assert vantage.ladder.take(dated, SITE).scope == "local"
-    named = result(SITE, "ssl_invalid_hostname", alive=True)
+    named = result(SITE, "ssl_invalid_hostname", host_responded=True)
     assert vantage.ladder.take(named, SITE).scope != "local"
     vantage.ladder.raise_flag(Flag.CLOCK_BAD, up=False, time=NOW)
     assert vantage.ladder.take(dated, SITE).scope != "local"
@@ -166,12 +173,12 @@ def test_the_gateway_that_was_found_is_a_witness_like_any() -> None:
     vantage = Vantage("abroad")
     vantage.say(abroad=False)
     assert vantage.ladder.state() is HealthState.UNKNOWN
-    vantage.ladder.hear_gateway(4, alive=True, time=NOW)
+    vantage.ladder.hear_gateway(4, host_responded=True, time=NOW)
     assert vantage.ladder.state() is HealthState.ISP_CUT
-    vantage.ladder.hear_gateway(4, alive=False, time=NOW)
+    vantage.ladder.hear_gateway(4, host_responded=False, time=NOW)
     assert vantage.ladder.state() is HealthState.LAN_DOWN
     assert vantage.ladder.take(result(SITE, "generic_timeout_error"), SITE).scope == "local"
-    vantage.ladder.hear_gateway(4, alive=None, time=NOW)
+    vantage.ladder.hear_gateway(4, host_responded=None, time=NOW)
     assert vantage.ladder.state() is HealthState.UNKNOWN
     assert all("192" not in note.target for note in vantage.notes), "no address is told"
 
@@ -201,7 +208,7 @@ def test_an_overloaded_machine_excuses_everybody() -> None:
 def test_hijacked_names_are_a_flag(detail: str) -> None:
     vantage = Vantage("names")
     names = WITNESSES["names"]
-    said = result(names, "dns_server_misbehaving", detail=detail, alive=True)
+    said = result(names, "dns_server_misbehaving", detail=detail, host_responded=True)
     vantage.ladder.take(said, names)
     assert Flag.DNS_HIJACKED in vantage.ladder.flags
     vantage.ladder.take(result(names), names)
@@ -210,7 +217,9 @@ def test_hijacked_names_are_a_flag(detail: str) -> None:
 
 def test_a_witness_that_fails_locally_says_nothing() -> None:
     vantage = Vantage("abroad")
-    local = Measurement("abroad", "tcp", NOW, "network_down", "local", alive=False, seconds=0.1)
+    local = Measurement(
+        "abroad", "tcp", NOW, "network_down", "local", host_responded=False, seconds=0.1
+    )
     vantage.ladder.take(local, WITNESSES["abroad"])
     assert vantage.ladder.state() is HealthState.UNKNOWN
 

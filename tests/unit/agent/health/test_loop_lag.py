@@ -41,5 +41,5 @@ async def test_a_failure_during_a_stall_is_local() -> None:
         await asyncio.sleep(0.1)
         time.sleep(0.6)  # noqa: ASYNC251 - the stall itself
         measured = await held
-        assert (measured.scope, measured.alive) == ("local", False)
+        assert (measured.scope, measured.host_responded) == ("local", False)
         ticking.cancel()

@@ -56,7 +56,7 @@ def test_a_witness_without_a_way_tells_of_a_dead_line(failure: str) -> None:
     abroad = Target("abroad", "tcp", "10.9.0.1", group="witness-international")
     ladder = HealthMonitor([gateway, abroad], note=lambda _: None)
     for one in (gateway, abroad):
-        lost = Measurement(one.id, "tcp", NOW, failure, "local", alive=False, seconds=0.1)
+        lost = Measurement(one.id, "tcp", NOW, failure, "local", host_responded=False, seconds=0.1)
         ladder.take(lost, one)
     assert ladder.state() is HealthState.LAN_DOWN
 
@@ -64,6 +64,8 @@ def test_a_witness_without_a_way_tells_of_a_dead_line(failure: str) -> None:
 def test_a_witness_that_our_own_trouble_kept_from_answering_tells_nothing() -> None:
     gateway = Target("gateway", "tcp", "192.168.0.1", group="witness-lan")
     ladder = HealthMonitor([gateway], note=lambda _: None)
-    ours = Measurement("gateway", "tcp", NOW, "no_buffer_space", "local", alive=False, seconds=0.1)
+    ours = Measurement(
+        "gateway", "tcp", NOW, "no_buffer_space", "local", host_responded=False, seconds=0.1
+    )
     ladder.take(ours, gateway)
     assert ladder.state() is HealthState.UNKNOWN

@@ -15,7 +15,7 @@ SITE6 = Target("site6", "tcp", "2001:db8::2")
 def result(failure: str | None, *, operation: str = "connect", seconds: float = 0.1) -> Measurement:
     step = Observation(operation, failure, seconds)
     return Measurement(
-        "one", "tcp", NOW, failure, "", alive=True, seconds=0.1, observations=(step,)
+        "one", "tcp", NOW, failure, "", host_responded=True, seconds=0.1, observations=(step,)
     )
 
 

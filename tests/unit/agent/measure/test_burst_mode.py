@@ -81,5 +81,5 @@ async def test_hurry_ends_when_nothing_changes_any_more(monkeypatch: pytest.Monk
 
 
 def test_a_way_that_was_followed_is_a_note_and_counts_for_no_target() -> None:
-    found = Measurement("way", "traceroute", NOON, None, "", alive=True, seconds=1.0)
+    found = Measurement("way", "traceroute", NOON, None, "", host_responded=True, seconds=1.0)
     assert BurstMode.as_note(found).target == "@way-way"

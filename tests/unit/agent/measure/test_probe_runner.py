@@ -33,7 +33,7 @@ def runner(probe: MadeUp, timeout: float = 1.0) -> ProbeRunner:
 
 
 @pytest.mark.parametrize(
-    ("said", "failure", "scope", "alive"),
+    ("said", "failure", "scope", "host_responded"),
     [
         ([("connect", None)], None, "", True),
         ([("connect", "connection_refused")], "connection_refused", "refused", True),
@@ -66,11 +66,11 @@ def runner(probe: MadeUp, timeout: float = 1.0) -> ProbeRunner:
     ],
 )
 async def test_the_last_step_decides(
-    said: list[tuple[str, str | None]], failure: str | None, scope: str, *, alive: bool
+    said: list[tuple[str, str | None]], failure: str | None, scope: str, *, host_responded: bool
 ) -> None:
     steps = [Observation(operation, word, 0.1) for operation, word in said]
     found = await runner(MadeUp(*steps)).measure(TARGET)
-    assert (found.failure, found.scope, found.alive) == (failure, scope, alive)
+    assert (found.failure, found.scope, found.host_responded) == (failure, scope, host_responded)
     assert (found.target, found.probe, found.time) == ("one", "made-up", NOW)
     assert found.observations == tuple(steps)
 
@@ -79,7 +79,11 @@ async def test_a_broken_probe_never_counts_against_a_target(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     found = await runner(MadeUp(error=RuntimeError("oops"))).measure(TARGET)
-    assert (found.failure, found.scope, found.alive) == ("unknown_failure: probe", "local", False)
+    assert (found.failure, found.scope, found.host_responded) == (
+        "unknown_failure: probe",
+        "local",
+        False,
+    )
     assert "probe made-up failed at target one" in caplog.text
 
 

@@ -34,7 +34,7 @@ def outcomes(rows: list[Measurement]) -> list[tuple[datetime, str | None]]:
 def test_an_hour_of_the_same_becomes_a_few() -> None:
     thin = downsample([row(number) for number in range(120)], width=WIDTH)
     assert len(thin) <= 12 + 2
-    assert sum(one.count for one in thin) == 120
+    assert sum(one.weight for one in thin) == 120
 
 
 @settings(deadline=None)
@@ -50,7 +50,7 @@ def test_counts_and_state_changes_stay(drawn: list[tuple[str | None, bool]]) -> 
     def counts(found: list[Measurement], width: timedelta) -> Counter[object]:
         total: Counter[object] = Counter()
         for one in found:
-            total[one.target, one.failure, floor_time(one.time, width)] += one.count
+            total[one.target, one.failure, floor_time(one.time, width)] += one.weight
         return total
 
     assert counts(thin, WIDTH) == counts(rows, WIDTH)

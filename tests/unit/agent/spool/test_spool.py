@@ -16,7 +16,7 @@ def measurement(number: int, target: str = "one") -> Measurement:
     step = Observation("connect", None, 0.01)
     time = BORN + timedelta(seconds=number)
     return Measurement(
-        target, "tcp", time, None, "", alive=True, seconds=0.01, observations=(step,)
+        target, "tcp", time, None, "", host_responded=True, seconds=0.01, observations=(step,)
     )
 
 

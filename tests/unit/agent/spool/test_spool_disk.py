@@ -61,7 +61,7 @@ def rows(first: int, count: int = 60) -> list[Measurement]:
             BORN + timedelta(seconds=first + number),
             None,
             "",
-            alive=True,
+            host_responded=True,
             seconds=dice.random(),
             observations=(Observation("connect", None, dice.random(), f"{dice.random()}"),),
         )
@@ -83,7 +83,7 @@ def test_a_spool_fits_itself_to_a_small_disk(tmp_path: Path) -> None:
         assert state.limit_bytes < MIB
         assert sum(state.tiers[1:]) > 0, "nothing was thinned: the test shows nothing"
         kept = [unpack_batch(one.payload) for one in spool.oldest(10_000)]
-        assert sum(one.count for batch in kept for one in batch.measurements) == 60 * 600
+        assert sum(one.weight for batch in kept for one in batch.measurements) == 60 * 600
         while some := spool.oldest(8):
             spool.acknowledge([(one.sequence, one.sequence) for one in some])
         assert spool.count_waiting() == 0

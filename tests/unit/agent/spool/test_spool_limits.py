@@ -53,7 +53,7 @@ def contents(spool: Spool) -> list[Measurement]:
 def five_minutes(rows: list[Measurement]) -> Counter[object]:
     total: Counter[object] = Counter()
     for one in rows:
-        total[one.target, one.failure, floor_time(one.time, WIDTH)] += one.count
+        total[one.target, one.failure, floor_time(one.time, WIDTH)] += one.weight
     return total
 
 

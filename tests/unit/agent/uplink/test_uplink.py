@@ -48,7 +48,7 @@ class Stage:
     def fill(self, count: int) -> list[int]:
         for number in range(count):
             time = BORN + timedelta(seconds=number)
-            row = Measurement("one", "tcp", time, None, "", alive=True, seconds=0.1)
+            row = Measurement("one", "tcp", time, None, "", host_responded=True, seconds=0.1)
             self.spool.append([row])
             self.spool.seal()
         return [sealed.sequence for sealed in self.spool.oldest(count)]
