@@ -162,7 +162,7 @@ class Detector(Protocol):
         young to have an ordinary level get none at all.
         """
 
-    def weigh_in(self, evidence: Mapping[SeriesKey, float]) -> None:
+    def add_log_likelihoods(self, evidence: Mapping[SeriesKey, float]) -> None:
         """Take log likelihood ratios of a loss in some series, before the next interval.
 
         What is not yet known of is left out.

@@ -12,7 +12,8 @@ from servers import until
 
 from netwatch.agent.loop import AgentDeps, run_agent
 from netwatch.agent.spool.spool import Spool
-from netwatch.analysis.loop import Analysis, run_analysis
+from netwatch.analysis.loop import run_analysis
+from netwatch.analysis.pipeline import PipelineRunner
 from netwatch.app.observatory import make_pipeline
 from netwatch.app.places import make_entity_tree
 from netwatch.collector.batch_log import BatchLog
@@ -108,7 +109,7 @@ class Line:
 
     def analysis(self) -> Coroutine[None, None, None]:
         pipeline = make_pipeline(self.config, self.atlas, width=WIDTH, compose=self.compose)
-        analysis = Analysis(pipeline, self.store, self.ledger, width=WIDTH)
+        analysis = PipelineRunner(pipeline, self.store, self.ledger, width=WIDTH)
         return run_analysis(analysis, pause=timedelta(milliseconds=50))
 
     def compose(self, incident: Incident) -> list[Post]:

@@ -39,14 +39,14 @@ class DisconnectEvidence:
     """What vanished agents say of one interval.
 
     Attributes:
-        evidence: log likelihood ratio of an event, of the series `agents` of an entity.
+        log_likelihoods: log likelihood ratio of an event, by series `agents` of an entity.
         masked: whether our own side failed, so that who is there says nothing.
-        notice: one line for the operator, where that is new.
+        operator_alert: one line for the operator, where that is new.
     """
 
-    evidence: Mapping[SeriesKey, float] = field(default_factory=dict)
+    log_likelihoods: Mapping[SeriesKey, float] = field(default_factory=dict)
     masked: bool = False
-    notice: str = ""
+    operator_alert: str = ""
 
 
 class MassDisconnectDetector:
@@ -84,9 +84,9 @@ class MassDisconnectDetector:
         masked, notice = False, ""
         while start + WINDOW <= end - WILL_LATENESS:
             judged = self._judge(start)
-            if judged.notice:
+            if judged.operator_alert:
                 self._awaited = self._awaited or self._present(start)
-                masked, notice = True, notice or self._tell(start, judged.notice)
+                masked, notice = True, notice or self._tell(start, judged.operator_alert)
             for burst in judged.bursts:
                 key = SeriesKey(AGENTS, burst.entity)
                 evidence[key] = max(evidence.get(key, 0.0), burst.evidence)
@@ -137,11 +137,11 @@ class MassDisconnectDetector:
             self._awaited = 0
         return self._awaited > 0
 
-    def _tell(self, at: datetime, notice: str) -> str:
-        """Return a notice that is new, else nothing."""
+    def _tell(self, at: datetime, operator_alert: str) -> str:
+        """Return an alert that is new, else nothing."""
         new = self._faulty_at is None or at - self._faulty_at > _QUIET
         self._faulty_at = at
-        return notice if new else ""
+        return operator_alert if new else ""
 
 
 def _name(event: AttendanceEvent) -> tuple[PresenceState, datetime, str]:

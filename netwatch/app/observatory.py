@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from netwatch.agent.identity import read_or_make_identity
-from netwatch.analysis.loop import Analysis, run_analysis
+from netwatch.analysis.loop import run_analysis
 from netwatch.analysis.mass_disconnect import DisconnectEvidence, MassDisconnectDetector
-from netwatch.analysis.pipeline import Pipeline
+from netwatch.analysis.pipeline import Pipeline, PipelineRunner
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
 from netwatch.app.factories import open_ledger, open_store
@@ -86,15 +86,15 @@ def make_pipeline(
     *,
     width: timedelta,
     compose: Callable[[Incident], list[Post]],
-    roll: Callable[[datetime], DisconnectEvidence] = lambda _: DisconnectEvidence(),
+    disconnects: Callable[[datetime], DisconnectEvidence] = lambda _: DisconnectEvidence(),
 ) -> Pipeline:
     """Return a pipeline for bins of `width` with the configuration's rules.
 
-    `roll` says what agents that vanished together tell of an interval.
+    `disconnects` returns evidence from agents that vanish together.
     """
     detector = BayesFilterDetector(atlas, width=width, least_history=config.analysis.least_history)
     tracker = Tracker(atlas, width=width, rules=config.incidents)
-    return Pipeline(detector, tracker, compose, roll=roll)
+    return Pipeline(detector, tracker, compose, disconnects=disconnects)
 
 
 def make_composer(config: Config, atlas: EntityTree) -> Callable[[Incident], list[Post]]:
@@ -156,10 +156,10 @@ async def run_analyze(opened: ObservatoryContext) -> None:
             opened.atlas,
             width=width,
             compose=composer,
-            roll=MassDisconnectDetector(attendance, width=width),
+            disconnects=MassDisconnectDetector(attendance, width=width),
         )
         analysis = await asyncio.to_thread(
-            Analysis, pipeline, opened.store, opened.ledger, width=width
+            PipelineRunner, pipeline, opened.store, opened.ledger, width=width
         )
         await run_analysis(analysis, pause=width / _LOOKS, gauges=opened.gauges)
 

@@ -84,12 +84,12 @@ class BayesFilterDetector:
         alone = [self.level(judged, row, time) for row in np.flatnonzero(judged.ready).tolist()]
         return alone + self.fused_levels(judged, time)
 
-    def weigh_in(self, evidence: Mapping[SeriesKey, float]) -> None:
+    def add_log_likelihoods(self, evidence: Mapping[SeriesKey, float]) -> None:
         """Take log likelihood ratios of a loss from elsewhere, before the next interval."""
         rows = self._core.state.rows
         known = [key for key in evidence if key in rows]
         places = np.array([rows[key] for key in known], np.intp)
-        self._core.weigh_in(places, np.array([evidence[key] for key in known], float))
+        self._core.add_log_likelihoods(places, np.array([evidence[key] for key in known], float))
 
     def _is_composed(self, key: SeriesKey) -> bool:
         """Return whether a series is the weighted mean of those of its entity's networks."""

@@ -148,7 +148,7 @@ class StepEngine:
         """Say in which rows a loss is expected, as on the days before, for one interval."""
         self._expected = rows
 
-    def weigh_in(self, rows: RowArray, ratios: Floats) -> None:
+    def add_log_likelihoods(self, rows: RowArray, ratios: Floats) -> None:
         """Take log likelihood ratios of a loss in `rows`, known elsewhere, for one interval."""
         self._lent = rows, ratios
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from influx_servers import AS_CORE, fresh_login, open_store
 
-from netwatch.analysis.loop import Analysis
+from netwatch.analysis.pipeline import PipelineRunner
 from netwatch.app.observatory import make_pipeline
 from netwatch.config import Config, PublishConfig
 from netwatch.lab.sample_data.catalog import open_figures
@@ -47,7 +47,7 @@ def judge(store: SeriesStore, folder: Path) -> tuple[bytes, bytes]:
     pipeline = make_pipeline(config, atlas, width=figures.width, compose=compose)
     ledger = SqlLedger(ledger_url(folder / "ledger.sqlite"))
     try:
-        analysis = Analysis(pipeline, store, ledger, width=figures.width)
+        analysis = PipelineRunner(pipeline, store, ledger, width=figures.width)
         while analysis.catch_up():
             pass
         record = [

@@ -34,7 +34,7 @@ class DisconnectResult:
     """One window: entities with losses, or a notice to the operator and no entity at all."""
 
     bursts: list[Disconnect]
-    notice: str = ""
+    operator_alert: str = ""
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ class DisconnectMonitor:
             for number, entity in enumerate(entities)
             if entity is not None and judged.lost[number]
         ]
-        return found, judged.notice
+        return found, judged.operator_alert
 
 
 def _as_losses(

@@ -98,7 +98,7 @@ class DisconnectTest:
     lost: Integers
     evidence: Floats
     chance: Floats
-    notice: str = ""
+    operator_alert: str = ""
 
     @property
     def conclusive(self) -> Bools:

@@ -10,7 +10,8 @@ from random import Random
 
 import pytest
 
-from netwatch.analysis.loop import Analysis, run_analysis
+from netwatch.analysis.loop import run_analysis
+from netwatch.analysis.pipeline import PipelineRunner
 from netwatch.app.observatory import make_pipeline
 from netwatch.config import Config, PublishConfig
 from netwatch.lab.sample_data.catalog import open_figures
@@ -72,7 +73,7 @@ def iran() -> LongForm:
 
 def new_analysis(
     figures: LongForm, store: MemoryStore, ledger: SqlLedger | MortalLedger
-) -> Analysis:
+) -> PipelineRunner:
     """Return an analysis as a new process would make it."""
     atlas = EntityTree(figures.places)
 
@@ -80,7 +81,7 @@ def new_analysis(
         return compose_posts(incident, atlas, PUBLISH, test=False, created_at=incident.at)
 
     pipeline = make_pipeline(Config(), atlas, width=figures.width, compose=compose)
-    return Analysis(pipeline, store, ledger, width=figures.width)
+    return PipelineRunner(pipeline, store, ledger, width=figures.width)
 
 
 def record_of(ledger: SqlLedger) -> tuple[list[list[Incident]], list[Post]]:
@@ -125,7 +126,7 @@ def test_whatever_dies_the_record_is_the_same(
     mortal = MortalLedger(ledger, random)
     times = sorted({entry.time for entry in bins})
     end, until = times[-1] + iran.width, times[0]
-    analysis: Analysis | None = None
+    analysis: PipelineRunner | None = None
     while until < end:
         until = min(end, until + random.randint(1, 24) * iran.width)
         hand_over(store, bins, until)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.analysis.loop import Analysis, log_results
+from netwatch.analysis.loop import log_results
 from netwatch.analysis.mass_disconnect import DisconnectEvidence, MassDisconnectDetector
-from netwatch.analysis.pipeline import PipelineResult
+from netwatch.analysis.pipeline import PipelineResult, PipelineRunner
 from netwatch.app.observatory import make_pipeline
 from netwatch.config import AnalysisConfig, Config, Duration
 from netwatch.ledger.ledger import SqlLedger, ledger_url
@@ -58,7 +58,7 @@ def lose(log: PresenceLog, *countries: str, at: datetime = FALL, masked: bool = 
             log.went(stay(country, number), PresenceState.LOST, at=moment, masked=masked)
 
 
-def rolls(log: PresenceLog, *, hours: int = 2) -> list[DisconnectEvidence]:
+def results(log: PresenceLog, *, hours: int = 2) -> list[DisconnectEvidence]:
     """Return what every interval around the fall came to."""
     call, first = MassDisconnectDetector(log, width=WIDTH), FALL - timedelta(hours=1, minutes=1)
     return [call(first + number * WIDTH) for number in range(hours * 12)]
@@ -67,12 +67,14 @@ def rolls(log: PresenceLog, *, hours: int = 2) -> list[DisconnectEvidence]:
 def test_a_country_that_vanishes_is_evidence_for_it_alone(log: PresenceLog) -> None:
     log.listen(START, START + 5 * DAY)
     lose(log, "XA")
-    found = rolls(log)
-    said = [roll for roll in found if roll.evidence]
+    found = results(log)
+    said = [result for result in found if result.log_likelihoods]
     assert len(said) == 1
-    assert said[0].evidence[SeriesKey(AGENTS, XA)] > 50
-    assert not any(str(key.entity) in {"country:XB", "country:XC"} for key in said[0].evidence)
-    assert not any(roll.masked or roll.notice for roll in found)
+    assert said[0].log_likelihoods[SeriesKey(AGENTS, XA)] > 50
+    assert not any(
+        str(key.entity) in {"country:XB", "country:XC"} for key in said[0].log_likelihoods
+    )
+    assert not any(result.masked or result.operator_alert for result in found)
 
 
 def test_it_is_known_within_the_interval_after_the_fall(log: PresenceLog) -> None:
@@ -80,39 +82,39 @@ def test_it_is_known_within_the_interval_after_the_fall(log: PresenceLog) -> Non
     lose(log, "XA")
     call = MassDisconnectDetector(log, width=WIDTH)
     before = call(FALL - timedelta(minutes=6))
-    assert not before.evidence
-    assert call(FALL - timedelta(minutes=1)).evidence
+    assert not before.log_likelihoods
+    assert call(FALL - timedelta(minutes=1)).log_likelihoods
 
 
 def test_all_who_vanish_at_once_are_our_fault_told_once(log: PresenceLog) -> None:
     log.listen(START, START + 5 * DAY)
     lose(log, *COUNTRIES)
-    found = rolls(log)
-    assert [bool(roll.notice) for roll in found].count(True) == 1
-    assert any(roll.masked for roll in found)
-    assert not any(roll.evidence for roll in found)
+    found = results(log)
+    assert [bool(result.operator_alert) for result in found].count(True) == 1
+    assert any(result.masked for result in found)
+    assert not any(result.log_likelihoods for result in found)
 
 
 def test_losses_while_we_were_deaf_say_nothing(log: PresenceLog) -> None:
     log.listen(START, FALL - timedelta(minutes=2))
     lose(log, "XA")
-    assert all(roll == DisconnectEvidence() for roll in rolls(log))
+    assert all(result == DisconnectEvidence() for result in results(log))
 
 
 def test_masked_losses_are_no_losses(log: PresenceLog) -> None:
     log.listen(START, START + 5 * DAY)
     lose(log, "XA", masked=True)
-    assert not any(roll.evidence for roll in rolls(log))
+    assert not any(result.log_likelihoods for result in results(log))
 
 
 def test_a_will_that_comes_late_is_counted_all_the_same(log: PresenceLog) -> None:
     log.listen(START, START + 5 * DAY)
     call, first = MassDisconnectDetector(log, width=WIDTH), FALL - timedelta(minutes=1)
     at = first + timedelta(minutes=4)
-    assert not call(first).evidence
+    assert not call(first).log_likelihoods
     # A minute after the interval was judged, of a packet before its end.
     lose(log, "XA", at=at)
-    assert call(first + WIDTH).evidence
+    assert call(first + WIDTH).log_likelihoods
 
 
 @pytest.mark.parametrize("lost", [("XA",), COUNTRIES], ids=["a country", "everybody"])
@@ -125,7 +127,7 @@ def test_a_restart_and_a_second_try_change_nothing(
     times = [FALL - timedelta(minutes=6) + number * WIDTH for number in range(6)]
     whole = MassDisconnectDetector(log, width=WIDTH)
     wanted = [whole(time) for time in times]
-    assert any(roll.evidence or roll.notice for roll in wanted)
+    assert any(result.log_likelihoods or result.operator_alert for result in wanted)
     assert [MassDisconnectDetector(log, width=WIDTH)(time) for time in times] == wanted
     again = MassDisconnectDetector(log, width=WIDTH)
     assert [again(time) for time in times for _ in range(2)][1::2] == wanted
@@ -141,9 +143,9 @@ class Observatory:
         places.append(EntityInfo(Entity.parse("asn:64999"), "AS64999", XA))
         pipeline = make_pipeline(
             CONFIG, EntityTree(places), width=WIDTH, compose=lambda _: [],
-            roll=MassDisconnectDetector(log, width=WIDTH),
+            disconnects=MassDisconnectDetector(log, width=WIDTH),
         )  # fmt: skip
-        self.analysis = Analysis(pipeline, self.store, self.ledger, width=WIDTH)
+        self.analysis = PipelineRunner(pipeline, self.store, self.ledger, width=WIDTH)
 
     def run(self, traffic: Callable[[str, datetime], float]) -> list[PipelineResult]:
         """Close and judge a day and some hours."""
@@ -174,7 +176,7 @@ def test_the_broker_goes_with_everybody_and_only_the_operator_hears(
     lose(log, *COUNTRIES)
     observatory = Observatory(tmp_path, log)
     done = observatory.run(lambda _, time: 1.0)
-    assert [one.notice for one in done if one.notice] == [
+    assert [one.operator_alert for one in done if one.operator_alert] == [
         "36 agents were lost in 3 countries at once"
     ]
     assert incidents(observatory) == []
@@ -186,7 +188,7 @@ def test_agents_and_one_other_signal_open_an_incident(tmp_path: Path, log: Prese
     lose(log, "XA")
     observatory = Observatory(tmp_path, log)
     done = observatory.run(lambda code, time: 0.02 if code == "XA" and time > FALL else 1.0)
-    assert [one.notice for one in done if one.notice] == []
+    assert [one.operator_alert for one in done if one.operator_alert] == []
     [incident] = incidents(observatory)
     assert incident.entity == XA
     assert incident.confirmed_at is not None

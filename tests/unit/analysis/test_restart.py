@@ -50,11 +50,11 @@ def world() -> Bins:
     return bins
 
 
-def roll(time: datetime) -> DisconnectEvidence:
+def disconnects(time: datetime) -> DisconnectEvidence:
     """Return what agents tell: evidence as every cut begins, and a fault of ours at times."""
     hour = (time - hours(1)[0]) // HOUR
     if hour % 50 == 49:
-        return DisconnectEvidence(masked=True, notice="a fault of ours")
+        return DisconnectEvidence(masked=True, operator_alert="a fault of ours")
     return (
         DisconnectEvidence({NATION: 8.0})
         if is_night(hour) and hour % 24 == 18
@@ -70,7 +70,7 @@ def new_detector() -> BayesFilterDetector:
 def new_pipeline(detector: BayesFilterDetector | None = None) -> Pipeline:
     """Return a pipeline as a new process would make it."""
     tracker = Tracker(country_atlas(NETWORKS), width=HOUR, rules=Rules())
-    return Pipeline(detector or new_detector(), tracker, lambda _: [], roll=roll)
+    return Pipeline(detector or new_detector(), tracker, lambda _: [], disconnects=disconnects)
 
 
 @cache
@@ -112,7 +112,7 @@ def test_the_world_has_everything_in_it() -> None:
     moved = levels(MOVED)
     assert min(moved) == pytest.approx(0.5, abs=0.05)
     assert moved[-1] == pytest.approx(1.0, abs=0.05)
-    assert any(step.notice for step in found)
+    assert any(step.operator_alert for step in found)
 
 
 def judged(*, evidence: float = 0.0, expected: bool = False) -> dict[SeriesKey, float]:
@@ -122,7 +122,7 @@ def judged(*, evidence: float = 0.0, expected: bool = False) -> dict[SeriesKey, 
     detector = new_detector()
     new_pipeline(detector).load(undisturbed()[1][number - 1])
     # Some of what is known is of series that nobody has seen, and is left out.
-    detector.weigh_in({NATION: evidence, key("country:XU", AGENTS): evidence})
+    detector.add_log_likelihoods({NATION: evidence, key("country:XU", AGENTS): evidence})
     due = [NATION] if expected else []
     levels = detector.step(time, bins, frozen=(), expected=due)
     return {level.series: level.probability for level in levels}

@@ -48,7 +48,7 @@ def test_five_of_twenty_are_conclusive_and_four_are_not() -> None:
     found = evaluate_losses(Losses(**agents))
     assert found.conclusive.tolist() == [True, False, False, False, False]
     assert found.evidence[0] > found.evidence[1] > 0 > found.evidence[2]
-    assert not found.notice
+    assert not found.operator_alert
     assert found.lost.tolist() == [5, 4, 0, 0, 0]
 
 
@@ -57,7 +57,7 @@ def test_a_country_that_goes_whole_is_no_fault_of_the_only_broker() -> None:
     agents["lost"][:20] = True
     found = evaluate_losses(Losses(**agents))
     assert found.conclusive[0]
-    assert not found.notice
+    assert not found.operator_alert
 
 
 @pytest.mark.parametrize("countries", [1, 2, 5])
@@ -68,7 +68,7 @@ def test_all_vanish_with_the_broker(countries: int) -> None:
     found = evaluate_losses(Losses(**agents))
     assert not found.conclusive.any()
     assert not found.evidence.any()
-    assert found.notice
+    assert found.operator_alert
 
 
 def test_one_of_two_brokers_takes_its_agents_along() -> None:
@@ -76,7 +76,7 @@ def test_one_of_two_brokers_takes_its_agents_along() -> None:
     agents["lost"] = agents["brokers"] == 1
     found = evaluate_losses(Losses(**agents))
     assert not found.conclusive.any()
-    assert found.notice
+    assert found.operator_alert
 
 
 def test_a_country_lost_at_two_brokers_is_lost() -> None:
@@ -141,7 +141,7 @@ def test_a_burst_is_found_for_country_and_network() -> None:
         ("country:IR", 8, 20, True),
         ("asn:64500", 8, 20, True),
     ]
-    assert not found.notice
+    assert not found.operator_alert
 
 
 def test_who_comes_back_at_once_says_goodbye_or_is_a_stranger_was_not_lost() -> None:
@@ -170,7 +170,7 @@ def test_all_gone_is_one_notice_and_no_burst() -> None:
             bursts.lost(f"{country}{one}", last_packet=START + timedelta(seconds=5))
     found = bursts.judge(START)
     assert found.bursts == []
-    assert "60" in found.notice
+    assert "60" in found.operator_alert
 
 
 def test_who_is_lost_often_counts_for_less() -> None:
