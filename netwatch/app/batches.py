@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from netwatch.aio.token_bucket import TokenBucket
 from netwatch.app.bodies import read_body
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.model.errors import InputError, TransportError
@@ -33,18 +34,15 @@ class RequestRateLimit:
 
     def __init__(self, *, rate: float = _RATE, burst: float = _BURST) -> None:
         self._rate, self._burst = rate, burst
-        self._buckets: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[bytes, TokenBucket] = OrderedDict()
 
     def allows(self, key: bytes) -> bool:
         """Take one from the bucket of `key`; False when it is empty."""
-        now = monotonic()
-        level, at = self._buckets.pop(key, (self._burst, now))
-        level = min(level + (now - at) * self._rate, self._burst)
-        allowed = level >= 1
-        self._buckets[key] = (level - allowed, now)
+        bucket = self._buckets.setdefault(key, TokenBucket(self._rate, self._burst))
+        self._buckets.move_to_end(key)
         if len(self._buckets) > _MOST_KEYS:
             self._buckets.popitem(last=False)
-        return allowed
+        return bucket.try_take(monotonic())
 
 
 def batch_routes(

@@ -28,7 +28,7 @@ from netwatch.collector.trust_weights import FirstSeen
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.model.time import EPOCH, to_millis
-from netwatch.storage.sqlite_file import SqliteFile
+from netwatch.storage.sqlite_file import Schema, SqliteFile
 from netwatch.wire.batch_codec import unpack_batch
 
 _SCHEMA = """
@@ -128,7 +128,7 @@ class BatchLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = SqliteFile(path, _SCHEMA + PINS + CLOCK_TABLES, durable=True)
+        self._database = SqliteFile(path, Schema(_SCHEMA + PINS + CLOCK_TABLES), durable=True)
         self._file = self._database.connection
         self._clocks = ClockCorrector(self._file)
         self._looked = self._changes()
@@ -152,7 +152,7 @@ class BatchLog:
         something new are noted as late with it.
         """
         try:
-            with self._database.writing():
+            with self._database.transaction():
                 return [self._add_one(parcel, closed_until, width) for parcel in parcels]
         except StoreError:
             self._clocks.forget()
@@ -165,7 +165,7 @@ class BatchLog:
         full from now on, however new it is: somebody has looked at it.
         """
         chosen = "FROM batch WHERE vantage = ? AND replaced = 2"
-        with self._database.writing():
+        with self._database.transaction():
             self._file.execute("DELETE FROM quarantine WHERE id = ?", (vantage,))
             self._file.execute("UPDATE arrival SET vetted = 1 WHERE id = ?", (vantage,))
             query = f"SELECT payload, first, last {chosen}"
@@ -183,7 +183,7 @@ class BatchLog:
 
     def erase(self, vantage: str) -> int:
         """Forget an agent, its key, its place and its batches; return how many these were."""
-        with self._database.erasing():
+        with self._database.secure_delete():
             erased = self._file.execute("DELETE FROM batch WHERE vantage = ?", (vantage,)).rowcount
             self._file.execute("DELETE FROM replaced WHERE vantage = ?", (vantage,))
             self._clocks.erase(vantage)
@@ -198,7 +198,7 @@ class BatchLog:
         nobody knows well enough is kept, but is in no interval.
         """
         span = {"start": to_millis(start), "end": to_millis(end)}
-        with self._database.reading():
+        with self._database.translate_errors():
             found = self._file.execute(_FIND, span).fetchall()
         for payload, repaired in found:
             batch = unpack_batch(payload)
@@ -209,7 +209,7 @@ class BatchLog:
 
     def first_time(self) -> datetime | None:
         """Return the time of the oldest measurement, None while there is none."""
-        with self._database.reading():
+        with self._database.translate_errors():
             query = "SELECT min(first) FROM (SELECT min(first) AS first FROM batch WHERE wide = 0"
             query += " AND first > 0 UNION ALL SELECT min(first) FROM batch WHERE wide = 1)"
             first = self._file.execute(query).fetchone()[0]
@@ -217,17 +217,17 @@ class BatchLog:
 
     def count_set_aside(self) -> int:
         """Return how many measurements are kept whose time nobody knows well enough."""
-        with self._database.reading():
+        with self._database.translate_errors():
             return self._clocks.count_set_aside()
 
     def arrivals(self) -> list[FirstSeen]:
         """Return when each agent was first heard from."""
-        with self._database.reading():
+        with self._database.translate_errors():
             return read_first_seen(self._file)
 
     def late_bins(self) -> list[datetime]:
         """Return the starts of closed bins that got something new since."""
-        with self._database.reading():
+        with self._database.translate_errors():
             self._looked = self._changes()
             rows = self._file.execute("SELECT time FROM late ORDER BY time").fetchall()
         return [EPOCH + timedelta(milliseconds=time) for (time,) in rows]
@@ -238,7 +238,7 @@ class BatchLog:
         Where another process has written since `late_bins`, they stay late: it may have
         brought what was not counted.
         """
-        with self._database.writing():
+        with self._database.transaction():
             if self._changes() != self._looked:
                 return
             rows = [(to_millis(time),) for time in times]
@@ -250,7 +250,7 @@ class BatchLog:
         They are those it enrolled with; where it left them open, those of its newest batch.
         None for a stranger, the key None for one who does not sign.
         """
-        with self._database.reading():
+        with self._database.translate_errors():
             found = self._file.execute(_IDENTIFY, {"agent": agent}).fetchone()
         if found is None:
             return None
@@ -259,12 +259,12 @@ class BatchLog:
 
     def speaks_for(self, agent: str, key: bytes | None) -> bool:
         """Tell whether `key` is an agent's, or nobody else's is."""
-        with self._database.reading():
+        with self._database.translate_errors():
             return speaks_for(self._file, agent, key)
 
     def count_batches(self) -> int:
         """Return how many batches are kept."""
-        with self._database.reading():
+        with self._database.translate_errors():
             return int(self._file.execute("SELECT count(*) FROM batch").fetchone()[0])
 
     def close(self) -> None:

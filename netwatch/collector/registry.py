@@ -13,7 +13,7 @@ from netwatch.collector.agent_keys import PINS, read_first_seen
 from netwatch.collector.trust_weights import trust_weights
 from netwatch.model.errors import InputError
 from netwatch.model.time import EPOCH, to_millis
-from netwatch.storage.sqlite_file import SqliteFile
+from netwatch.storage.sqlite_file import Schema, SqliteFile
 from netwatch.wire.enrollment import Request
 
 _AGENTS = """
@@ -73,7 +73,7 @@ class Registry:
     """Invitations and agents. Every method may raise StoreError; then nothing was changed."""
 
     def __init__(self, path: Path) -> None:
-        self._database = SqliteFile(path, PINS, durable=True)
+        self._database = SqliteFile(path, Schema(PINS), durable=True)
         self._file = self._database.connection
 
     def __enter__(self) -> Self:
@@ -88,7 +88,7 @@ class Registry:
         """Take note of an invitation by its secret's digest; return when it expires."""
         expires = now + length
         row = (digest, _number(now), _number(expires))
-        with self._database.writing():
+        with self._database.transaction():
             old = (_number(now - _KEEP_USED),)
             self._file.execute("DELETE FROM invitation WHERE expires < ?", old)
             self._file.execute(
@@ -106,7 +106,7 @@ class Registry:
         Raises:
             InputError: it is refused; says why, in words for the host.
         """
-        with self._database.writing():
+        with self._database.transaction():
             query = "SELECT expires, country, network, replaces, key FROM invitation"
             found = self._file.execute(f"{query} WHERE digest = ?", (digest,)).fetchone()
             if found is None:
@@ -134,7 +134,7 @@ class Registry:
         Raises:
             InputError: `old` is not the agent's key.
         """
-        with self._database.writing():
+        with self._database.transaction():
             query = "SELECT key FROM vantage WHERE id = ?"
             found = self._file.execute(query, (name,)).fetchone()
             if found is not None and found[0] == new:
@@ -147,7 +147,7 @@ class Registry:
 
     def key_of(self, name: str) -> bytes | None:
         """Return the key that speaks for an agent, None where there is none."""
-        with self._database.reading():
+        with self._database.translate_errors():
             query = "SELECT key FROM vantage WHERE id = ?"
             found = self._file.execute(query, (name,)).fetchone()
         return None if found is None else bytes(found[0])
@@ -158,7 +158,7 @@ class Registry:
         Raises:
             InputError: nobody has that name.
         """
-        with self._database.writing():
+        with self._database.transaction():
             if self._file.execute("SELECT 1 FROM vantage WHERE id = ?", (name,)).fetchone() is None:
                 raise InputError(f"{name!r}: no agent has that name; see: netwatch agents list")
             blank = (name, _number(now))
@@ -169,7 +169,7 @@ class Registry:
 
     def agents(self, now: datetime, *, open_weight: float = 1.0) -> list[Agent]:
         """Return every agent that has a key here, by name, and how far each is believed now."""
-        with self._database.reading():
+        with self._database.translate_errors():
             found = self._file.execute(_AGENTS).fetchall()
             arrivals = read_first_seen(self._file)
         weights: dict[str, float] = {}

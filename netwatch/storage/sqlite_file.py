@@ -1,60 +1,166 @@
-"""One SQLite file in WAL mode, held by one thread at a time; errors name the file."""
+"""One SQLite file in WAL mode: opening, transactions, and one-line errors that name the file."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 
 from netwatch.model.errors import StoreError
 
-# Before anything is written: only an empty file takes the first of them.
-_PRAGMAS = ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "journal_size_limit=1048576")
+BUSY_TIMEOUT = 30.0
+"""Seconds to wait for another process's transaction."""
+_LOG_BYTES = 1024 * 1024
+"""Size to which SQLite truncates the write-ahead log after a checkpoint."""
+
+
+class DamagedError(StoreError):
+    """Raised when the file is not a database, or is corrupt."""
+
+
+class UnavailableError(StoreError):
+    """Raised when the file is sound but cannot be used now: the disk is full, or it is locked."""
+
+
+_ERRORS: Mapping[str, tuple[type[StoreError], str]] = {
+    "SQLITE_FULL": (UnavailableError, "database or disk is full; nothing was written"),
+    "SQLITE_BUSY": (UnavailableError, "another process has been writing for too long"),
+    "SQLITE_LOCKED": (UnavailableError, "another process has been writing for too long"),
+    "SQLITE_READONLY": (StoreError, "may not be written"),
+    "SQLITE_CANTOPEN": (StoreError, "cannot be opened; does the folder exist, is it writable?"),
+    "SQLITE_PERM": (StoreError, "may not be opened"),
+    "SQLITE_CORRUPT": (DamagedError, "is damaged"),
+    "SQLITE_NOTADB": (DamagedError, "is not a database"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a file holds.
+
+    Attributes:
+        statements: idempotent statements that create missing tables.
+        application_id: marks files of one kind; a file of another kind is refused.
+        version: a file of another version is refused.
+    """
+
+    statements: str
+    application_id: int = 0
+    version: int = 0
 
 
 class SqliteFile:
-    """A connection without implicit transactions.
+    """One connection without implicit transactions; threads may share it.
 
     Args:
-        path: the file; made where it is missing.
-        schema: statements that make what is missing.
-        durable: whether a commit waits for the disk (`synchronous=FULL`); without, a power
-            cut may take the last commits, a crash of the process none.
+        path: the file, created if missing. Its folder must exist.
+        schema: what the file holds.
+        durable: whether every commit waits for the disk (`synchronous=FULL`). Without, a power
+            cut may lose the last commits; a crash of the process loses none.
+        pragmas: settings of the connection, applied before the schema.
+
+    Attributes:
+        path: the file.
+        connection: for reads inside `translate_errors` and statements inside a transaction.
 
     Raises:
-        StoreError: the file cannot be opened or is no database.
+        StoreError: from every method: `DamagedError`, `UnavailableError`, or the file is that
+            of another program or version.
     """
 
-    def __init__(self, path: Path, schema: str, *, durable: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        schema: Schema,
+        *,
+        durable: bool,
+        pragmas: Mapping[str, int | str] | None = None,
+    ) -> None:
         self.path = path
-        with self.reading():
-            self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._durable = durable
+        self._lock = RLock()
+        with self.translate_errors():
+            self.connection = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            )
         try:
-            with self.reading():
-                for pragma in _PRAGMAS:
-                    self.connection.execute(f"PRAGMA {pragma}")
-                self.set_durable(durable=durable)
-                self.connection.executescript(schema)
+            with self.translate_errors():
+                self._check_format(schema)
+                self._configure(pragmas or {})
+                self.connection.execute(f"PRAGMA application_id={schema.application_id}")
+                self.connection.execute(f"PRAGMA user_version={schema.version}")
+                self.connection.executescript(schema.statements)
         except StoreError:
             self.connection.close()
             raise
 
-    def set_durable(self, *, durable: bool) -> None:
-        """Choose whether commits from here on wait for the disk."""
-        self.connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+    def read_number(self, query: str) -> int:
+        """Return the only number that `query` yields."""
+        with self.translate_errors():
+            return int(self.connection.execute(query).fetchone()[0])
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Turn what SQLite raises into one StoreError that names the file."""
+    def translate_errors(self) -> Iterator[None]:
+        """Raise every `sqlite3.Error` as a StoreError whose text names the file."""
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            name = "_".join((getattr(error, "sqlite_errorname", None) or "").split("_")[:2])
+            kind, text = _ERRORS.get(name, (StoreError, f"cannot be read or written: {error}"))
+            raise kind(f"{self.path}: {text}") from error
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Make one transaction of what is done inside: all of it, or nothing and an error."""
-        with self.reading():
-            self.connection.execute("BEGIN IMMEDIATE")
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Read one state of the file, whatever other processes write meanwhile."""
+        with self._run_transaction("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """Commit all that is written inside, or nothing after an exception.
+
+        `durable` makes this commit wait for the disk.
+        """
+        wait_once = durable and not self._durable
+        with self._lock:
+            if wait_once:
+                self._set_synchronous(durable=True)
+            try:
+                with self._run_transaction("BEGIN IMMEDIATE") as connection:
+                    yield connection
+            finally:
+                if wait_once:
+                    self._set_synchronous(durable=False)
+
+    @contextmanager
+    def secure_delete(self) -> Iterator[sqlite3.Connection]:
+        """Run one transaction; then no byte of what it deleted is left in the file or its log."""
+        with self.translate_errors():
+            self.connection.execute("PRAGMA secure_delete=ON")
+        with self.transaction() as connection:
+            yield connection
+        with self.translate_errors():
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def shrink(self) -> None:
+        """Return free pages to the disk if they are more than half of the file."""
+        with self._lock, self.translate_errors():
+            free = self.read_number("PRAGMA freelist_count")
+            if 2 * free > self.read_number("PRAGMA page_count"):
+                # A script runs to its end; `execute` would free one page.
+                script = f"PRAGMA incremental_vacuum({free}); PRAGMA wal_checkpoint(PASSIVE);"
+                self.connection.executescript(script)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock, self.translate_errors():
+            self.connection.close()
+
+    @contextmanager
+    def _run_transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        with self._lock, self.translate_errors():
+            self.connection.execute(begin)
             try:
                 yield self.connection
                 self.connection.execute("COMMIT")
@@ -63,16 +169,24 @@ class SqliteFile:
                     self.connection.execute("ROLLBACK")
                 raise
 
-    @contextmanager
-    def erasing(self) -> Iterator[sqlite3.Connection]:
-        """Make one transaction, after which the file holds no bytes of what was deleted in it."""
-        with self.reading():
-            self.connection.execute("PRAGMA secure_delete=ON")
-        with self.writing() as connection:
-            yield connection
-        with self.reading():
-            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def _check_format(self, schema: Schema) -> None:
+        """Refuse a file of another program or version."""
+        if self.read_number("SELECT count(*) FROM sqlite_master") == 0:
+            return
+        if self.read_number("PRAGMA application_id") != schema.application_id:
+            raise StoreError(f"{self.path}: is a database of another program")
+        version = self.read_number("PRAGMA user_version")
+        if version != schema.version:
+            age = "a newer" if version > schema.version else "an older"
+            raise StoreError(f"{self.path}: was written by {age} version of netwatch")
 
-    def close(self) -> None:
-        """Close the file."""
-        self.connection.close()
+    def _configure(self, pragmas: Mapping[str, int | str]) -> None:
+        # The order counts: `page_size` (if given), then `auto_vacuum`, then WAL mode.
+        settings = {"journal_size_limit": _LOG_BYTES, **pragmas, "auto_vacuum": "INCREMENTAL"}
+        for name, value in (*settings.items(), ("journal_mode", "WAL")):
+            self.connection.execute(f"PRAGMA {name}={value}")
+        self._set_synchronous(durable=self._durable)
+
+    def _set_synchronous(self, *, durable: bool) -> None:
+        with self.translate_errors():
+            self.connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from netwatch.agent.private_files import make_private
 from netwatch.model.errors import StoreError
-from netwatch.storage.sqlite_file import SqliteFile
+from netwatch.storage.sqlite_file import Schema, SqliteFile, UnavailableError
 
 _log = logging.getLogger("netwatch.agent.spool.spool")
 _KEPT_FREE = 200 * 1024 * 1024
@@ -48,15 +48,17 @@ def open_or_quarantine(path: Path, born: datetime) -> SqliteFile:
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
     try:
-        database = SqliteFile(path, _SCHEMA, durable=False)
-        with database.reading():
+        database = SqliteFile(path, Schema(_SCHEMA), durable=False)
+        with database.translate_errors():
             found = database.connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found == "ok":
             return _brought_up(database)
         reason = found
         database.close()
+    except UnavailableError:
+        raise
     except StoreError as error:
-        if "full" in str(error) or not path.exists():
+        if not path.exists():
             raise
         reason = str(error)
     aside = path.with_name(f"{path.name}.damaged-{born:%Y%m%dT%H%M%S}")
@@ -66,7 +68,7 @@ def open_or_quarantine(path: Path, born: datetime) -> SqliteFile:
         if piece.exists():
             piece.rename(aside.with_name(aside.name + ending))
     make_private(path)
-    return SqliteFile(path, _SCHEMA, durable=False)
+    return SqliteFile(path, Schema(_SCHEMA), durable=False)
 
 
 def free_bytes(path: Path) -> int:
@@ -86,7 +88,7 @@ def free_bytes(path: Path) -> int:
 
 def _brought_up(database: SqliteFile) -> SqliteFile:
     """Add what files of before did not have."""
-    with database.reading():
+    with database.translate_errors():
         columns = {row[1] for row in database.connection.execute("PRAGMA table_info(live)")}
         if "timeline" not in columns:
             database.connection.execute("ALTER TABLE live ADD COLUMN timeline INTEGER")

@@ -102,10 +102,10 @@ class Spool:
         self._decode = msgspec.msgpack.Decoder(Measurement).decode
         self._database = open_or_quarantine(path, born)
         self._file = self._database.connection
-        self._page = self._number("PRAGMA page_size")
+        self._page = self._database.read_number("PRAGMA page_size")
         self._limit, self._pages = max(limit, _LEAST_LIMIT), 0
         self._fit_disk()
-        with self._database.writing():
+        with self._database.transaction():
             self._start_sequences(int(born.timestamp()))
 
     def __enter__(self) -> Self:
@@ -116,13 +116,13 @@ class Spool:
 
     def date_by(self, keeper: DisciplinedClock) -> None:
         """Say what dates the measurements that will be appended; else their times stand."""
-        with self._database.writing():
+        with self._database.transaction():
             self._timeline = self._begin_timeline(keeper)
         self._keeper = keeper
 
     def append(self, measurements: Sequence[Measurement]) -> None:
         """Write measurements down; they survive a crash of the process from here on."""
-        with self._database.writing():
+        with self._database.transaction():
             self._file.executemany(
                 "INSERT INTO live (row, timeline) VALUES (?, ?)",
                 [(self._encode(measurement), self._timeline) for measurement in measurements],
@@ -132,14 +132,9 @@ class Spool:
         """Turn everything appended into batches, making room if need be; return how many."""
         made = 0
         self._fit_disk()
-        # What has left the machine must not be lost by it: a sequence is used once.
-        self._set_durable(durable=True)
-        try:
-            while self._seal_one():
-                made += 1
-            self.make_room()
-        finally:
-            self._set_durable(durable=False)
+        while self._seal_one():
+            made += 1
+        self.make_room()
         return made
 
     def make_room(self) -> int:
@@ -169,7 +164,7 @@ class Spool:
             " ORDER BY sequence LIMIT ?"
         )
         while True:
-            with self._database.reading():
+            with self._database.translate_errors():
                 found = [SealedBatch(*row) for row in self._file.execute(query, (after, at_once))]
             yield from found
             if len(found) < at_once:
@@ -178,14 +173,14 @@ class Spool:
 
     def acknowledge(self, ranges: Sequence[tuple[int, int]]) -> int:
         """Forget the batches in inclusive `ranges`; return how many there were."""
-        with self._database.writing():
+        with self._database.transaction():
             before = self._file.total_changes
             self._file.executemany("DELETE FROM batch WHERE sequence BETWEEN ? AND ?", ranges)
             return self._file.total_changes - before
 
     def refuse(self, refusals: Sequence[tuple[int, str]]) -> None:
         """Keep the named batches, each with its reason, but send them no more."""
-        with self._database.writing():
+        with self._database.transaction():
             self._file.executemany(
                 "UPDATE batch SET refused = ? WHERE sequence = ?",
                 [(reason, sequence) for sequence, reason in refusals],
@@ -193,14 +188,14 @@ class Spool:
 
     def fact(self, name: str) -> bytes | None:
         """Return what was remembered under a name."""
-        with self._database.reading():
+        with self._database.translate_errors():
             query = "SELECT value FROM fact WHERE name = ?"
             found = self._file.execute(query, (name,)).fetchone()
         return None if found is None else bytes(found[0])
 
     def remember(self, name: str, value: bytes) -> None:
         """Remember a value under a name, in place of what was there."""
-        with self._database.writing():
+        with self._database.transaction():
             self._file.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
 
     def trust(self, name: str, key: bytes | None) -> bool:
@@ -212,16 +207,18 @@ class Spool:
 
     def count_waiting(self) -> int:
         """Return how many batches wait for the collector."""
-        return self._number("SELECT count(*) FROM batch WHERE refused IS NULL")
+        return self._database.read_number("SELECT count(*) FROM batch WHERE refused IS NULL")
 
     def state(self) -> SpoolState:
         """Return how full the spool is."""
-        with self._database.reading():
+        with self._database.translate_errors():
             found = self._file.execute("SELECT tier, count(*) FROM batch GROUP BY tier")
             counts = {int(tier): int(count) for tier, count in found}
         return SpoolState(
             waiting=self.count_waiting(),
-            refused=self._number("SELECT count(*) FROM batch WHERE refused IS NOT NULL"),
+            refused=self._database.read_number(
+                "SELECT count(*) FROM batch WHERE refused IS NOT NULL"
+            ),
             used_bytes=self._used_pages() * self._page,
             limit_bytes=self._pages * self._page,
             tiers=tuple(counts.get(tier, 0) for tier in range(len(_WIDTHS) + 1)),
@@ -233,7 +230,8 @@ class Spool:
 
     def _seal_one(self) -> bool:
         """Seal the oldest rows into one batch; tell whether there were any."""
-        with self._database.writing():
+        # What has left the machine must not be lost by it: a sequence is used once.
+        with self._database.transaction(durable=True):
             query = "SELECT id, row, timeline FROM live ORDER BY id LIMIT ?"
             found = self._file.execute(query, (_ROWS,)).fetchall()
             if not found:
@@ -290,7 +288,7 @@ class Spool:
             if len(taken) > 1:
                 if self._pages * self._page < self._limit - self._page:
                     # The disk is small: thinning needs all the room that the log may take.
-                    self._number("PRAGMA wal_checkpoint(TRUNCATE)")
+                    self._database.read_number("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._replace(taken, tier + 1, width)
                 return True
         return False
@@ -303,7 +301,7 @@ class Spool:
         )
         taken: list[SealedBatch] = []
         rows = 0
-        with self._database.reading():
+        with self._database.translate_errors():
             for sequence, payload, count in self._file.execute(
                 query, (tier, _FRESH, _TAKE_BATCHES)
             ):
@@ -319,7 +317,7 @@ class Spool:
         dated = join_batches(batches, width)
         old = {sealed.sequence for sealed in taken}
         supersedes = join_ranges(old, batches)
-        with self._database.writing():
+        with self._database.transaction(durable=True):
             self._file.executemany("DELETE FROM batch WHERE sequence = ?", [(one,) for one in old])
             while dated.rows:
                 dated = self._write_batch(dated, tier=tier, supersedes=supersedes)
@@ -331,7 +329,7 @@ class Spool:
             "SELECT sequence, payload FROM batch WHERE refused IS NULL "  # noqa: S608 - marks and an order, no values
             f"AND sequence NOT IN ({marks}) ORDER BY sequence {order} LIMIT ?"
         )
-        with self._database.reading():
+        with self._database.translate_errors():
             return [SealedBatch(*row) for row in self._file.execute(query, (*without, limit))]
 
     def _start_sequences(self, seconds: int) -> None:
@@ -362,7 +360,7 @@ class Spool:
             return
         self._pages = pages
         log_pages = int(pages * _BEHIND)
-        with self._database.reading():
+        with self._database.translate_errors():
             self._file.execute(f"PRAGMA journal_size_limit = {log_pages * self._page}")
             self._file.execute(f"PRAGMA wal_autocheckpoint = {min(1000, log_pages // 2)}")
             self._file.execute(f"PRAGMA max_page_count = {pages - log_pages}")
@@ -372,14 +370,6 @@ class Spool:
         return self._used_pages() / (self._pages * (1 - _BEHIND))
 
     def _used_pages(self) -> int:
-        return self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")
-
-    def _number(self, query: str) -> int:
-        """Return the one number that a query gives."""
-        with self._database.reading():
-            return int(self._file.execute(query).fetchone()[0])
-
-    def _set_durable(self, *, durable: bool) -> None:
-        """Choose whether commits wait for the disk."""
-        with self._database.reading():
-            self._database.set_durable(durable=durable)
+        return self._database.read_number("PRAGMA page_count") - self._database.read_number(
+            "PRAGMA freelist_count"
+        )

@@ -1,13 +1,12 @@
-"""What is under way to the collector, and how much more may go right now."""
+"""The batches that were sent and are not acknowledged yet."""
 
 from dataclasses import dataclass, field
 
 WINDOW = 8
 """Batches under way without an acknowledgement."""
 BACKLOG_SHARE = 0.25
-"""Share of the allowed rate that the backlog may take."""
+"""Share of the allowed rate, and of the window, that the backlog may take."""
 _LONGEST_RESEND = 900.0
-_BURST = WINDOW * BACKLOG_SHARE
 
 
 @dataclass(slots=True)
@@ -60,34 +59,6 @@ class InFlightWindow:
         return now - self.heard if self.sent else 0.0
 
 
-class TokenBucket:
-    """Lets the backlog take its share of a rate: a bucket that fills at that pace.
-
-    Args:
-        rate: batches a second that this agent may send by itself.
-    """
-
-    def __init__(self, rate: float) -> None:
-        self._own = self._rate = rate
-        self._level, self._at = _BURST, 0.0
-
-    def limit(self, rate: float | None) -> None:
-        """Obey a lower rate; None, or a higher one, is our own."""
-        self._rate = self._own if rate is None else min(rate, self._own)
-
-    def ready(self, now: float) -> int:
-        """Return how many batches of backlog may go now."""
-        gained = max(now - self._at, 0.0) * self._rate * BACKLOG_SHARE
-        self._level, self._at = min(self._level + gained, _BURST), now
-        return int(self._level)
-
-    def take(self, count: int) -> None:
-        """Take down that so many went."""
-        self._level -= count
-
-    def wait(self) -> float:
-        """Return seconds until one more may go, infinite where none ever may."""
-        if self._level >= 1:
-            return 0.0
-        speed = self._rate * BACKLOG_SHARE
-        return (1 - self._level) / speed if speed else float("inf")
+def backlog_rate(own: float, advised: float | None) -> float:
+    """Return the backlog's share of the lower of our own and the advised rate."""
+    return BACKLOG_SHARE * (own if advised is None else min(own, advised))

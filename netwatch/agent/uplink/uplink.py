@@ -19,10 +19,11 @@ from netwatch.agent.ack_clock import AckClockSync
 from netwatch.agent.spool.ack_verifier import COLLECTOR, open_acknowledgement
 from netwatch.agent.spool.spool import SealedBatch, Spool
 from netwatch.agent.uplink.failover import Endpoint, TransportFailover, TransportStatus
-from netwatch.agent.uplink.send_window import WINDOW, InFlightWindow, TokenBucket
+from netwatch.agent.uplink.send_window import BACKLOG_SHARE, WINDOW, InFlightWindow, backlog_rate
 from netwatch.agent.uplink.session_presence import AgentSession
 from netwatch.aio.executor import SingleThreadExecutor
 from netwatch.aio.tasks import run_until_first_exits
+from netwatch.aio.token_bucket import TokenBucket
 from netwatch.model.errors import InputError, StoreError, TransportError
 from netwatch.protocols import Message, Transport
 from netwatch.wire.ack import Ack
@@ -89,7 +90,7 @@ class Uplink:
         self._ladder = TransportFailover(ways, pace=pace, random=self._random)
         self._ladder.noted = self._take_note
         self._flight = InFlightWindow(patience=_PATIENCE * pace)
-        self._pacer = TokenBucket(_RATE / pace)
+        self._pacer = TokenBucket(backlog_rate(_RATE / pace, None), BACKLOG_SHARE * WINDOW)
         self._nudged, self._changed = asyncio.Event(), asyncio.Event()
         self._present = 0
         self._answered, self._since = False, 0.0
@@ -221,7 +222,7 @@ class Uplink:
                 self.asking.sent(batch.sequence)
                 await link.publish(batch_topic(self._life.agent), batch.payload)
                 self._flight.note(batch.sequence, monotonic())
-            pause = self._pacer.wait()
+            pause = self._pacer.delay(monotonic())
             if pause <= 0 and not sent:
                 # More might go, but there is no more: whatever comes will nudge us.
                 pause = self._pace
@@ -239,11 +240,11 @@ class Uplink:
         for batch in newest:
             yield batch
             waiting.add(batch.sequence)
-        share = min(room - len(newest), self._pacer.ready(monotonic()))
+        share = min(room - len(newest), int(self._pacer.available(monotonic())))
         if share <= 0:
             return
         for batch in await self._worker.do(self._spool.oldest, share, without=waiting):
-            self._pacer.take(1)
+            self._pacer.take()
             yield batch
 
     async def _watch_silence(self, way: Endpoint) -> None:
@@ -338,7 +339,7 @@ class Uplink:
             _log.warning("a drain rate is not the collector's, or is older than what it said")
             return
         self._drain = drain
-        self._pacer.limit(drain.rate)
+        self._pacer.rate = backlog_rate(_RATE / self._pace, drain.rate)
         await self._worker.do(self._spool.remember, _DRAIN, message)
 
     def _take_note(self, outcome: TransportStatus) -> None:

@@ -22,7 +22,7 @@ from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.measurement import Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.time import from_millis, to_millis
-from netwatch.storage.sqlite_file import SqliteFile
+from netwatch.storage.sqlite_file import Schema, SqliteFile
 
 if TYPE_CHECKING:
     from netwatch.signals.presence.bursts import DisconnectMonitor
@@ -138,7 +138,7 @@ class PresenceLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = SqliteFile(path, _SCHEMA, durable=False)
+        self._database = SqliteFile(path, Schema(_SCHEMA), durable=False)
         self._file = self._database.connection
 
     def __enter__(self) -> Self:
@@ -151,7 +151,7 @@ class PresenceLog:
         """Note that an agent came; a stay of it that was open ends there without an event."""
         vantage, start = stay.vantage, to_millis(stay.start)
         row = (vantage.id, start, vantage.country, vantage.asn, stay.broker)
-        with self._database.writing():
+        with self._database.transaction():
             self._file.execute(
                 "UPDATE stay SET finish = ? WHERE agent = ? AND finish IS NULL", (start, vantage.id)
             )
@@ -173,7 +173,7 @@ class PresenceLog:
     ) -> None:
         """Note that the agent of an open stay went, `lost` or by `stop`."""
         moment = max(to_millis(at), to_millis(stay.start))
-        with self._database.writing():
+        with self._database.transaction():
             found = self._file.execute(
                 "UPDATE stay SET finish = ?, ending = ? WHERE agent = ? AND start = ?",
                 (moment, state.value, stay.vantage.id, to_millis(stay.start)),
@@ -188,7 +188,7 @@ class PresenceLog:
         As far as we know those agents, where they have not come back since, are still there.
         """
         bound = (to_millis(since),)
-        with self._database.writing():
+        with self._database.transaction():
             self._file.execute(
                 "UPDATE event SET masked = 1 WHERE state = 'lost' AND at >= ?", bound
             )
@@ -196,7 +196,7 @@ class PresenceLog:
 
     def listen(self, start: datetime, now: datetime) -> None:
         """Note that the collector has heard everything from `start` until now."""
-        with self._database.writing():
+        with self._database.transaction():
             self._file.execute(
                 "INSERT INTO span VALUES (?, ?)"
                 " ON CONFLICT (start) DO UPDATE SET finish = excluded.finish",
@@ -205,7 +205,7 @@ class PresenceLog:
 
     def heard(self, start: datetime, end: datetime) -> bool:
         """Tell whether the collector heard everything from `start` to `end`."""
-        with self._database.reading():
+        with self._database.translate_errors():
             query = "SELECT 1 FROM span WHERE start <= ? AND finish >= ? LIMIT 1"
             found = self._file.execute(query, (to_millis(start), to_millis(end)))
             return found.fetchone() is not None
@@ -216,7 +216,7 @@ class PresenceLog:
             "SELECT state, at, agent, country, asn, broker, reason, masked FROM event"
             " WHERE at >= ? AND at < ? ORDER BY at, number"
         )
-        with self._database.reading():
+        with self._database.translate_errors():
             found = self._file.execute(query, (to_millis(start), to_millis(end)))
             rows = found.fetchall()
         return [
@@ -234,21 +234,21 @@ class PresenceLog:
         """
         moment = to_millis(at)
         place = {"at": moment, "since": to_millis(at - _EXPECTED)}
-        with self._database.reading():
+        with self._database.translate_errors():
             rows = self._file.execute(_LATEST, place).fetchall()
         return [_stay(row, moment) for row in rows]
 
     def forget(self, now: datetime) -> None:
         """Delete what is too old to matter."""
         bound = (to_millis(now - _KEPT),)
-        with self._database.writing():
+        with self._database.transaction():
             self._file.execute("DELETE FROM event WHERE at < ?", bound)
             self._file.execute("DELETE FROM stay WHERE finish < ?", bound)
             self._file.execute("DELETE FROM span WHERE finish < ?", bound)
 
     def erase(self, agent: str) -> None:
         """Forget when one agent came and went, since its host wishes it."""
-        with self._database.erasing() as file:
+        with self._database.secure_delete() as file:
             for table in ("event", "stay"):
                 file.execute(f"DELETE FROM {table} WHERE agent = ?", (agent,))  # noqa: S608 - constants
 

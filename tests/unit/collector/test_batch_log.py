@@ -101,7 +101,7 @@ def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_one_clear_line(tmp_path: Path) -> None:
     path = tmp_path / "inbox.sqlite"
     path.write_bytes(b"this is no database, however long it may be" * 100)
-    with pytest.raises(StoreError, match=r"inbox\.sqlite: file is not a database"):
+    with pytest.raises(StoreError, match=r"inbox\.sqlite: is not a database"):
         BatchLog(path)
 
 
