@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from netwatch.model.series import SeriesKey
+from netwatch.model.signals import AGENTS
 from netwatch.model.time import EPOCH
 from netwatch.signals.presence.bursts import DisconnectMonitor, DisconnectResult
 from netwatch.signals.presence.disconnects import WINDOW
 from netwatch.signals.presence.log import (
-    AGENTS,
     WILL_LATENESS,
     AttendanceEvent,
     PresenceLog,

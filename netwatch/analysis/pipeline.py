@@ -16,9 +16,9 @@ from netwatch.incidents.tracker import Tracker
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Bin, Level
+from netwatch.model.signals import AGENTS
 from netwatch.model.time import EPOCH
 from netwatch.protocols import Checkpoint, Detector, Ledger, SeriesStore
-from netwatch.signals.presence.log import AGENTS
 
 _LOG = logging.getLogger(__name__)
 _INTERVALS_PER_TRANSACTION = 500

@@ -18,15 +18,9 @@ from netwatch.detect.row_index import build_row_index
 from netwatch.detect.state import SeriesState
 from netwatch.detect.step import Residuals, StepEngine, StepResult
 from netwatch.model.entities import Entity, EntityKind, EntityTree
-from netwatch.model.series import (
-    ACTIVE_SIGNALS,
-    FUSED_SIGNAL,
-    OWN_SIGNALS,
-    PATH_KINDS,
-    Bin,
-    Level,
-    SeriesKey,
-)
+from netwatch.model.incident import OUTAGE
+from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.model.signals import CONNECTIVITY, signal_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +87,7 @@ class BayesFilterDetector:
 
     def _is_composed(self, key: SeriesKey) -> bool:
         """Return whether a series is the weighted mean of those of its entity's networks."""
-        return key.entity in self._networks and key.signal not in OWN_SIGNALS
+        return key.entity in self._networks and signal_spec(key.signal).aggregated
 
     def admit(self, keys: Sequence[SeriesKey], time: datetime) -> None:
         """Make rows for the series among `keys` that are new, and for what they are parts of."""
@@ -216,7 +210,7 @@ class BayesFilterDetector:
         rows = all_rows[numbers].tolist()
         # A number is published from active signals alone.
         networks = [
-            count if keys[row].signal in ACTIVE_SIGNALS else 0
+            count if signal_spec(keys[row].signal).active else 0
             for row, count in zip(rows, judged.count[rows].tolist(), strict=True)
         ]
         said = judged.fused.probability[numbers].tolist(), networks
@@ -264,7 +258,7 @@ class BayesFilterDetector:
         found: dict[SeriesKey, None] = {}
         for key in keys:
             for scope in self._atlas.ancestors(key.entity):
-                if key.signal in OWN_SIGNALS:
+                if not signal_spec(key.signal).aggregated:
                     break
                 wider = SeriesKey(key.signal, scope)
                 known = wider in self._core.state.rows or scope not in self._networks
@@ -292,10 +286,10 @@ class BayesFilterDetector:
         """Return the fusion of the entities that have more than one signal."""
         keys = self._core.state.keys
         # The way from one place to a site says nothing of the site: that is told apart.
-        whole = [key.signal.partition(":")[0] not in PATH_KINDS for key in keys]
+        whole = [signal_spec(key.signal).incident_kind == OUTAGE for key in keys]
         seen = Counter(key.entity for key, joins in zip(keys, whole, strict=True) if joins)
         several = [entity for entity, count in seen.items() if count > 1]
-        self._fused = [SeriesKey(FUSED_SIGNAL, entity) for entity in several]
+        self._fused = [SeriesKey(CONNECTIVITY, entity) for entity in several]
         numbers = {entity: number for number, entity in enumerate(several)}
         return Fusion(
             np.array(
@@ -306,7 +300,6 @@ class BayesFilterDetector:
                 np.intp,
             ),
             [key.signal for key in keys],
-            np.array([key.signal in ACTIVE_SIGNALS for key in keys], dtype=bool),
         )
 
     def _groups(self) -> Groups:

@@ -16,13 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from netwatch.arrays import Bools, Floats, RowArray
+from netwatch.model.signals import signal_spec
 
 _PRIOR = 2e-4
 _CHANCE = 0.009
 """Share of time that the filter's chain spends below ordinary without any evidence."""
-_SIGHT = {"bgp": 0.75, "telescope": 0.70, "traffic": 0.70, "agents": 0.92}
-_CAPS = {"bgp": 3e3, "telescope": 2e3, "traffic": 2e3, "agents": 2e4}
-_USUAL_SIGHT, _USUAL_CAP = 0.95, 1e5
 _STEP = np.log(10.0)
 """What each observation adds to how far a signal is believed: one volunteer in ten, seen by
 himself, is away for reasons of his own; two at once are one case in a hundred."""
@@ -53,15 +51,15 @@ class Fused:
 class Fusion:
     """The entities with more than one signal, and what their signals are worth."""
 
-    def __init__(self, entity: RowArray, signals: list[str], active: Bools) -> None:
-        """Take for every row its entity's number (-1 for one signal only), signal and kind."""
+    def __init__(self, entity: RowArray, signals: list[str]) -> None:
+        """Take for every row its entity's number (-1 for one signal only) and signal."""
         self._rows = np.flatnonzero(entity >= 0)
         self._entity = entity[self._rows]
         self.size = int(entity.max(initial=-1)) + 1
-        self._active = active[self._rows]
-        names = [signals[row] for row in self._rows]
-        self._sight = np.array([_SIGHT.get(name, _USUAL_SIGHT) for name in names])
-        self._cap = np.array([_CAPS.get(name, _USUAL_CAP) for name in names])
+        specs = [signal_spec(signals[row]) for row in self._rows]
+        self._active = np.array([spec.active for spec in specs], dtype=bool)
+        self._detection = np.array([spec.detection_probability for spec in specs], float)
+        self._cap = np.array([spec.max_bayes_factor for spec in specs], float)
 
     def fuse(
         self, ratio: Floats, probability: Floats, *, depth: Floats, observations: Floats
@@ -79,7 +77,7 @@ class Fusion:
         seen = np.isfinite(ratio[self._rows])
         cap = np.minimum(self._cap, np.exp(np.minimum(_STEP * observations[self._rows], 99)))
         factor = np.minimum(chance / (1 - chance) / (_CHANCE / (1 - _CHANCE)), cap)
-        terms = np.where(seen, np.log(self._sight * factor + 1 - self._sight), 0.0)
+        terms = np.where(seen, np.log(self._detection * factor + 1 - self._detection), 0.0)
         odds = np.log(_PRIOR) + np.bincount(self._entity, terms, self.size)
         together = 1 / (1 + np.exp(-np.clip(odds, -700, 700)))
         agreeing = (chance > _AGREES) & seen & ~self._active

@@ -7,13 +7,8 @@ import numpy as np
 
 from netwatch.arrays import Bools, RowArray
 from netwatch.model.entities import Entity, EntityKind, EntityTree
-from netwatch.model.series import ACTIVE_SIGNALS, SeriesKey
-
-_USERS = frozenset({*ACTIVE_SIGNALS, "agents", "traffic"})
-"""Signals that users' own connections make, or that stand for them."""
-
-_STEADY = frozenset({*ACTIVE_SIGNALS, "bgp"})
-"""Signals that networks make by themselves, whether or not anybody is at home."""
+from netwatch.model.series import SeriesKey
+from netwatch.model.signals import signal_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +64,7 @@ def build_row_index(
             )
         )
     signal, entity, above_number, place = np.array(found, np.intp).reshape(-1, 4).T
+    specs = [signal_spec(key.signal) for key in keys]
     network = [key.entity.kind is EntityKind.ASN and key.entity not in wider for key in keys]
     return RowIndex(
         signal=signal,
@@ -76,8 +72,8 @@ def build_row_index(
         above=above_number,
         country=place,
         network=np.array(network, dtype=bool),
-        user=np.array([key.signal in _USERS for key in keys], dtype=bool),
-        active=np.array([key.signal in ACTIVE_SIGNALS for key in keys], dtype=bool),
-        people=np.array([key.signal not in _STEADY for key in keys], dtype=bool),
+        user=np.array([spec.user_facing for spec in specs], dtype=bool),
+        active=np.array([spec.active for spec in specs], dtype=bool),
+        people=np.array([spec.human_driven for spec in specs], dtype=bool),
         countries=tuple(countries),
     )

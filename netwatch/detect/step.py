@@ -135,7 +135,7 @@ class StepEngine:
         self._composites = make_composites([])
         self._groups = _NO_GROUPS
         self._kin = EMPTY
-        self._fusion = Fusion(np.zeros(0, np.intp), [], np.zeros(0, dtype=bool))
+        self._fusion = Fusion(np.zeros(0, np.intp), [])
 
     def set_layout(
         self, composites: Composites, groups: Groups, fusion: Fusion, kin: RowIndex

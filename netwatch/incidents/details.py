@@ -17,7 +17,8 @@ from netwatch.incidents.patterns import (
 from netwatch.incidents.timing_likelihood import TimingFeatures, shutdown_likelihood
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident_details import IncidentDetails, ShutdownLikelihood
-from netwatch.model.series import FUSED_SIGNAL, Level
+from netwatch.model.series import Level
+from netwatch.model.signals import CONNECTIVITY
 
 _LEAST_SIGNALS = 3
 
@@ -87,7 +88,7 @@ def _all_show(case: OpenIncident, signals: Mapping[str, Level], now: datetime) -
     names = [
         name
         for name, level in signals.items()
-        if name != FUSED_SIGNAL
+        if name != CONNECTIVITY
         and (name in case.shown or (level.time == now and level.value is not None))
     ]
     if len(names) < _LEAST_SIGNALS:

@@ -13,8 +13,9 @@ from netwatch.incidents.lifecycle import advance
 from netwatch.incidents.open_incident import OpenIncident, RevisionContext, write_revision
 from netwatch.incidents.rules import Rules
 from netwatch.model.entities import Entity, EntityKind
-from netwatch.model.incident import AffectedEntity, Incident, IncidentState, RevisionReason
-from netwatch.model.series import PATH_KINDS, Level, SeriesKey
+from netwatch.model.incident import OUTAGE, AffectedEntity, Incident, IncidentState, RevisionReason
+from netwatch.model.series import Level, SeriesKey
+from netwatch.model.signals import signal_spec
 
 _NETWORK = "AS"
 _NETWORKS = 2
@@ -29,8 +30,8 @@ _SILENT = {
 
 def is_path(series: SeriesKey) -> bool:
     """Return whether a series is about the way from one place to a site."""
-    kind, colon, _ = series.signal.partition(":")
-    return bool(colon) and kind in PATH_KINDS and series.entity.kind is EntityKind.DOMAIN
+    at_domain = series.entity.kind is EntityKind.DOMAIN and ":" in series.signal
+    return at_domain and signal_spec(series.signal).incident_kind != OUTAGE
 
 
 class DomainIncidents:
@@ -146,14 +147,15 @@ class DomainIncidents:
         lost = sum(is_low(own.level) for own in networks.values())
         if case.ended_at is None and lost >= _NETWORKS:
             case.evidence = 2
-        kind, _, place = case.lead.partition(":")
         weighed = {entity: (own, 1.0) for entity, own in networks.items()}
         return write_revision(
             case,
             reason,
             weighed,
             {case.lead: watch.level},
-            found=RevisionContext(kind=PATH_KINDS[kind], place=place),
+            found=RevisionContext(
+                kind=signal_spec(case.lead).incident_kind, place=case.lead.partition(":")[2]
+            ),
         )
 
     def _networks(self, case: OpenIncident) -> Mapping[Entity, Excursion]:

@@ -17,9 +17,10 @@ from netwatch.model.incident_details import (
     SurvivingNetwork,
     SurvivingNetworks,
 )
-from netwatch.model.series import FUSED_SIGNAL, Level, SeriesKey
+from netwatch.model.series import Level, SeriesKey
+from netwatch.model.signals import CONNECTIVITY
 
-_ANY = SeriesKey(FUSED_SIGNAL, Entity(EntityKind.COUNTRY, "XX"))
+_ANY = SeriesKey(CONNECTIVITY, Entity(EntityKind.COUNTRY, "XX"))
 _MOST_POINTS = 512
 _UP_BINS = 0.9
 """One bin in ten may be anything: single low bins are common in any network."""

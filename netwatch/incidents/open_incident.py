@@ -9,10 +9,18 @@ from netwatch.incidents.excursion import REDUCED, Excursion, is_low
 from netwatch.incidents.history import IncidentHistory
 from netwatch.incidents.progressive import progressive_hours
 from netwatch.model.entities import Entity
-from netwatch.model.incident import AffectedEntity, Incident, IncidentState, Percent, RevisionReason
+from netwatch.model.incident import (
+    OUTAGE,
+    AffectedEntity,
+    Incident,
+    IncidentState,
+    Percent,
+    RevisionReason,
+)
 from netwatch.model.incident_details import DailyOccurrence, Forecast, IncidentDetails
 from netwatch.model.percent import make_percent
-from netwatch.model.series import FUSED_SIGNAL, LEAD_SIGNALS, Level, SeriesKey
+from netwatch.model.series import Level, SeriesKey
+from netwatch.model.signals import CONNECTIVITY, signal_spec
 
 _TELLABLE = 2
 _SEPARATE = 3
@@ -30,7 +38,7 @@ class RevisionContext:
 
     pattern: str | None = None
     findings: IncidentDetails = field(default_factory=IncidentDetails)
-    kind: str = "outage"
+    kind: str = OUTAGE
     place: str = ""
 
 
@@ -154,7 +162,7 @@ def write_revision(
 
 def _percent(case: OpenIncident, level: Level) -> Percent:
     """Return the published form of a level; a number is published from active signals alone."""
-    networks = level.networks if case.lead in LEAD_SIGNALS else 0
+    networks = level.networks if signal_spec(case.lead).trigger else 0
     return make_percent(*_shares(level), networks=networks, coverage=level.coverage)
 
 
@@ -171,7 +179,7 @@ def _agreements(signals: dict[str, Level]) -> tuple[tuple[str, bool | None], ...
     return tuple(
         (name, None if level.value is None else level.value < REDUCED - _COUNTED)
         for name, level in sorted(signals.items())
-        if name != FUSED_SIGNAL
+        if name != CONNECTIVITY
     )
 
 

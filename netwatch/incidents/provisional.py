@@ -15,11 +15,11 @@ from netwatch.incidents.open_incident import OpenIncident
 from netwatch.incidents.rules import Rules
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import IncidentState, RevisionReason
-from netwatch.model.series import ACTIVE_SIGNALS, LEAD_SIGNALS, Level, SeriesKey
+from netwatch.model.series import Level, SeriesKey
+from netwatch.model.signals import ACTIVE_SIGNALS, signal_spec
 
 _LEAST_BINS = 2
 _SURE = 0.95
-_ROUTES = "bgp"
 _SETTLED = 0.01
 
 
@@ -36,7 +36,7 @@ def answers_as_usual(signals: Mapping[str, Level], now: datetime) -> bool:
 
 def is_steady(series: SeriesKey) -> bool:
     """Return whether a series is so steady that a partial loss of it says something alone."""
-    return series.signal == _ROUTES and series.entity.kind is EntityKind.ASN
+    return signal_spec(series.signal).steady and series.entity.kind is EntityKind.ASN
 
 
 def is_suspect(watch: Excursion) -> bool:
@@ -48,8 +48,12 @@ def is_suspect(watch: Excursion) -> bool:
     if watch.sunk_bins >= _LEAST_BINS:
         return True
     level = watch.level
-    steady = level.series.signal == _ROUTES and level.entity.kind is EntityKind.ASN
-    return steady and is_low(level) and level.probability > _SURE and watch.low_bins >= _LEAST_BINS
+    return (
+        is_steady(level.series)
+        and is_low(level)
+        and level.probability > _SURE
+        and watch.low_bins >= _LEAST_BINS
+    )
 
 
 class ProvisionalTracker:
@@ -62,7 +66,7 @@ class ProvisionalTracker:
     def see(self, levels: Iterable[Level], *, needed: set[SeriesKey], width: timedelta) -> None:
         """Take in the levels of one bin; forget the quiet ones that no case in `needed` follows."""
         for level in levels:
-            if level.series.signal in LEAD_SIGNALS:
+            if signal_spec(level.series.signal).trigger:
                 continue
             watch = self.watches.get(level.series)
             if watch is None:
@@ -135,7 +139,7 @@ def _end(case: OpenIncident) -> datetime:
     Routes come back one by one, and are so steady that the last of them can be seen.
     """
     first, _ = case.back[0]
-    if case.lead != _ROUTES:
+    if not signal_spec(case.lead).steady:
         return first
     settled = median(value for _, value in case.back[len(case.back) // 2 :]) - _SETTLED
     below = [number for number, (_, value) in enumerate(case.back) if value < settled]

@@ -25,7 +25,8 @@ from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker_state import TrackerState, pack_tracker_state, unpack_tracker_state
 from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
-from netwatch.model.series import ACTIVE_SIGNALS, DEAD, LEAD_SIGNALS, Level, SeriesKey
+from netwatch.model.series import DEAD, Level, SeriesKey
+from netwatch.model.signals import ACTIVE_SIGNALS, TRIGGER_SIGNALS, signal_spec
 
 _NEW_LOSS = 0.10
 _LEAST_COVERAGE = 0.3
@@ -163,7 +164,7 @@ class Tracker:
             signals = self._signals.setdefault(level.entity, {})
             signals[level.series.signal] = level
             self._note_dead(level)
-            usual = next((name for name in LEAD_SIGNALS if name in signals), "")
+            usual = next((name for name in TRIGGER_SIGNALS if name in signals), "")
             lead = leads.get(level.entity, usual)
             if level.series.signal != lead or level.coverage < _LEAST_COVERAGE:
                 continue
@@ -172,7 +173,7 @@ class Tracker:
 
     def _note_dead(self, level: Level) -> None:
         """Note what never answered in ordinary times, as the detector says of its level."""
-        if level.baseline.startswith(DEAD) and level.series.signal in ACTIVE_SIGNALS:
+        if level.baseline.startswith(DEAD) and signal_spec(level.series.signal).active:
             self._dead.add(level.entity)
         elif level.value is not None:
             self._dead.discard(level.entity)
@@ -289,7 +290,7 @@ class Tracker:
         watch = self._excursions(case).get(case.entity)
         if case.state is not IncidentState.PENDING:
             return self._next_sure(case, watch, now)
-        passive = case.lead not in LEAD_SIGNALS
+        passive = not signal_spec(case.lead).trigger
         usual = passive and answers_as_usual(self._signals[case.entity], now)
         return next_pending(case, watch, now, self._rules, usual=usual)
 
@@ -309,7 +310,7 @@ class Tracker:
 
     def _excursions(self, case: OpenIncident) -> Mapping[Entity, Excursion]:
         """Return the excursions by which a case is followed: those of its signal, if passive."""
-        if case.lead in LEAD_SIGNALS or case.confirmed_at is not None:
+        if signal_spec(case.lead).trigger or case.confirmed_at is not None:
             return self._watches
         return self._suspicions.of(case.lead)
 

@@ -7,6 +7,9 @@ from enum import StrEnum
 from netwatch.model.entities import Entity
 from netwatch.model.incident_details import IncidentDetails
 
+OUTAGE = "outage"
+"""Kind of an incident that is no loss of one domain from one place."""
+
 
 class IncidentState(StrEnum):
     """Where an incident is in its life."""
@@ -133,7 +136,7 @@ class Incident:
     parent: str | None = None
     pattern: str | None = None
     findings: IncidentDetails = field(default_factory=IncidentDetails)
-    kind: str = "outage"
+    kind: str = OUTAGE
     place: str = ""
 
 

@@ -5,24 +5,8 @@ from datetime import datetime
 
 from netwatch.model.entities import Entity
 
-ACTIVE_SIGNALS = ("reachability", "probing")
-"""Signals that send packets and wait for answers; these alone carry a published percentage."""
-
 DEAD = "dead"
 """What the baseline of a level begins with that stands on nothing: no answer, ever."""
-
-FUSED_SIGNAL = "connectivity"
-"""Name of the series that several signals about one entity make together."""
-
-OWN_SIGNALS = ("agents",)
-"""Signals that a country has of its own, not from its networks: agents sit in other ones."""
-
-PATH_KINDS = {"blocking": "blocking", "speed": "throttling"}
-"""First part of the names of signals about the way from one place to a site, as in
-`blocking:IR`, and the kind of incident that a loss of such a signal is."""
-
-LEAD_SIGNALS = (FUSED_SIGNAL, *ACTIVE_SIGNALS)
-"""Signals that may open an incident, the leading one first."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -5,6 +5,7 @@ from datetime import datetime
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident, Percent
 from netwatch.model.incident_details import ShutdownLikelihood, SurvivingNetworks
+from netwatch.model.signals import signal_spec
 from netwatch.publish.display_names import place_name
 
 _EVIDENCE = {
@@ -64,7 +65,7 @@ def incident_object(
         "baseline": {"id": incident.baseline},
         "signals": [
             {"family": "active", "source": signal, "agrees": agrees}
-            if signal in {"reachability", "probing"}
+            if signal_spec(signal).active
             else {"source": signal, "agrees": agrees}
             for signal, agrees in incident.signals
         ],

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import Percent
 from netwatch.model.percent import make_percent
-from netwatch.model.series import ACTIVE_SIGNALS, Level, SeriesKey
+from netwatch.model.series import Level, SeriesKey
+from netwatch.model.signals import ACTIVE_SIGNALS, signal_spec
 from netwatch.protocols import SeriesStore
 
 _LOOK_BACK = timedelta(hours=3)
@@ -46,7 +47,7 @@ def has_bins(store: SeriesStore, entity: Entity, until: datetime) -> bool:
 def seen_entities(store: SeriesStore, until: datetime) -> set[Entity]:
     """Return the entities that active signals counted in the hours before `until`."""
     columns = store.read_columns(until - _LOOK_BACK, until)
-    return {key.entity for key in columns.keys if key.signal in ACTIVE_SIGNALS}
+    return {key.entity for key in columns.keys if signal_spec(key.signal).active}
 
 
 def listed_places(store: SeriesStore, places: EntityTree, until: datetime | None) -> list[Entity]:

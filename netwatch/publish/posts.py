@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select
 from netwatch.config import PublishConfig
 from netwatch.model.entities import EntityKind, EntityTree
 from netwatch.model.errors import WordingError
-from netwatch.model.incident import Incident, Percent, Post, RevisionReason
+from netwatch.model.incident import OUTAGE, Incident, Percent, Post, RevisionReason
 from netwatch.model.percent import BELOW_ONE, NO_SUCCESS, ORDINARY, depth_words
 from netwatch.publish.display_names import full_name, hashtag, origin_name, place_name
 from netwatch.publish.time_format import clock_text, elapsed, interval_is_wide, moment
@@ -25,7 +25,6 @@ LOCAL_CHANNELS = frozenset({"console", "file"})
 _CONFIRMED = 3
 _ACKNOWLEDGED = 4
 _CORROBORATED = 2
-_OUTAGE = "outage"
 _KINDS = {
     RevisionReason.CONFIRMED: "confirmed",
     RevisionReason.MILESTONE: "update",
@@ -98,7 +97,7 @@ def compose_posts(
 
 def post_kind(incident: Incident) -> str | None:
     """Return the template that this revision calls for, None where the public is told nothing."""
-    if incident.kind != _OUTAGE:
+    if incident.kind != OUTAGE:
         kind = _PATH_KINDS.get(incident.reason)
         return kind if incident.evidence >= _CORROBORATED else None
     kind = _KINDS.get(incident.reason)
@@ -137,7 +136,7 @@ def sentence(incident: Incident, places: EntityTree, *, language: str = "en") ->
     kind = "update" if days is not None else "confirmed"
     if incident.ended_at:
         kind = "restored"
-    if incident.kind != _OUTAGE:
+    if incident.kind != OUTAGE:
         kind = "path_restored" if incident.ended_at else "path_lost"
     context = _context(incident, places, language) | {"link": ""}
     line = _render(kind, language, context).splitlines()[0]
@@ -146,7 +145,7 @@ def sentence(incident: Incident, places: EntityTree, *, language: str = "en") ->
 
 def alternative_text(incident: Incident, places: EntityTree, *, language: str = "en") -> str:
     """Return the incident's chart in words."""
-    kind = "alt" if incident.kind == _OUTAGE else "path_alt"
+    kind = "alt" if incident.kind == OUTAGE else "path_alt"
     return _render(kind, language, _context(incident, places, language) | {"link": ""})
 
 

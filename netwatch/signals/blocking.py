@@ -1,4 +1,9 @@
-"""Blocking: what is left of a failure once vantages, targets and networks are cleared of it."""
+"""Blocking: what is left of a failure once vantages, targets and networks are cleared of it.
+
+The signal is named `blocking:` and from where, `blocking:IR`, `blocking:AS44244`; the entity is
+the domain. The value counts full successes and the total tries: a domain that is not blocked is
+at 1, one blocked everywhere in the country at 0.
+"""
 
 from datetime import datetime
 
@@ -6,17 +11,12 @@ import numpy as np
 
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.series import Bin, SeriesKey
+from netwatch.model.signals import BLOCKING
 from netwatch.signals.attribution.contingency import Bools, VantageTargetTable
 from netwatch.signals.attribution.model import Attribution, attribute
 from netwatch.signals.attribution.trust import trust_vantages
 from netwatch.signals.build_table import TargetCounts
 
-BLOCKING = "blocking"
-"""First part of the signal's name. The second says from where: `blocking:IR`, `blocking:AS44244`.
-
-The entity is the domain. As everywhere, the value counts what got through and the total what
-was tried: a domain that is not blocked is at 1, one blocked everywhere in the country at 0.
-"""
 _LIKELY = 0.5
 
 

@@ -7,9 +7,9 @@ from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target
 from netwatch.model.series import Bin, SeriesKey
+from netwatch.model.signals import REACHABILITY
 from netwatch.model.time import floor_time
 
-REACHABILITY = "reachability"
 """Name of the signal."""
 
 

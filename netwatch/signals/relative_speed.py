@@ -18,12 +18,11 @@ from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin, SeriesKey
+from netwatch.model.signals import SPEED
 from netwatch.signals.build_table import CONTROL
 
 _Name = tuple[str, str, int]
 
-SPEED = "speed"
-"""First part of the signal's name."""
 _STEPS = frozenset({"connect", "tls_handshake", "http_round_trip", "dns_round_trip", "icmp"})
 """Steps whose length is that of a round trip or a few, and not that of a server's work alone."""
 

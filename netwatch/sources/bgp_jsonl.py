@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from netwatch.model.errors import InputError
+from netwatch.model.signals import BGP
 from netwatch.sources.long_table import LongForm
 
 ENDINGS = frozenset({".jsonl", ".jsonf", ".ndjson"})
@@ -70,7 +71,7 @@ def read_bgplines(path: Path, *, width: timedelta | None = None) -> LongForm:
         pd.DataFrame(
             {
                 "time": grid,
-                "signal": "bgp",
+                "signal": BGP,
                 "entity": f"asn:{origin}",
                 "value": _mean_counts(changes, origin, grid=grid),
                 "total": np.nan,

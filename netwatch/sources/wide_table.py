@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from netwatch.model.signals import PROBING
 from netwatch.sources.long_table import LongForm, make_longform
 from netwatch.sources.table_reader import read_table
 
 
-def read_wide(figures: Path, places: Path, *, signal: str = "probing") -> LongForm:
+def read_wide(figures: Path, places: Path, *, signal: str = PROBING) -> LongForm:
     """Return the figures of a wide table, whose columns are region codes, as long form.
 
     Raises:

@@ -12,8 +12,8 @@ from servers import PASSWORD, USERNAME, mosquitto, until
 from walls import wall
 
 from netwatch.model.entities import Entity
+from netwatch.model.signals import AGENTS
 from netwatch.protocols import Message
-from netwatch.signals.presence.log import AGENTS
 from netwatch.wire.mqtt import MqttSession, MqttTransport
 from netwatch.wire.topics import ALL_PRESENCE
 

@@ -11,7 +11,8 @@ from netwatch.arrays import Floats, RowArray
 from netwatch.lab.backtest.shard import Partition
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.errors import InputError
-from netwatch.model.series import OWN_SIGNALS, SeriesKey
+from netwatch.model.series import SeriesKey
+from netwatch.model.signals import signal_spec
 from netwatch.sources.long_table import LongForm
 
 LEAST_HISTORY = timedelta(days=2)
@@ -126,7 +127,9 @@ def _series(frame: pd.DataFrame, atlas: EntityTree) -> tuple[list[SeriesKey], Ro
     present = np.flatnonzero(seen)
     named = [SeriesKey(signal_names[pair // len(known)], known[pair % len(known)])
              for pair in present.tolist()]  # fmt: skip
-    keys = sorted(key for key in named if key.entity not in wider or key.signal in OWN_SIGNALS)
+    keys = sorted(
+        key for key in named if key.entity not in wider or not signal_spec(key.signal).aggregated
+    )
     place = {key: number for number, key in enumerate(keys)}
     numbers = np.full(len(seen), -1)
     numbers[present] = [place.get(key, -1) for key in named]

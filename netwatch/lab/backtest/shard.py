@@ -22,7 +22,8 @@ from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident
-from netwatch.model.series import ACTIVE_SIGNALS, LEAD_SIGNALS, Level, SeriesKey
+from netwatch.model.series import Level, SeriesKey
+from netwatch.model.signals import ACTIVE_SIGNALS, signal_spec
 
 COLUMNS = ("level", "low", "high", "probability")
 
@@ -180,7 +181,8 @@ class Shard:
         )
         keys = list(rows)
         self._lead_keys: list[SeriesKey | None] = [
-            keys[row] if keys[row].signal in LEAD_SIGNALS else None for row in self._lead.tolist()
+            keys[row] if signal_spec(keys[row].signal).trigger else None
+            for row in self._lead.tolist()
         ]
         for place, key in zip(self._together.tolist(), self._detector.fused, strict=True):
             self._lead_keys[place] = key

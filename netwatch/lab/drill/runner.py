@@ -31,6 +31,7 @@ from netwatch.lab.drill.scenario import Scenario, drill_config
 from netwatch.lab.drill.simulated_country import Country, make_country
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.series import SeriesKey
+from netwatch.model.signals import REACHABILITY
 from netwatch.protocols import OutboxEntry, OutboxState
 
 Part = Callable[[ObservatoryContext], Coroutine[None, None, None]]
@@ -163,7 +164,7 @@ async def _until(condition: Callable[[], bool], patience: timedelta) -> None:
 
 def _is_learned(country: Country, opened: ObservatoryContext) -> bool:
     """Return whether the country has had an ordinary level for three bins."""
-    key = SeriesKey("reachability", country.entity)
+    key = SeriesKey(REACHABILITY, country.entity)
     present = now()
     levels = opened.store.read_levels(present - timedelta(minutes=5), present, series=key)
     return sum(level.value is not None for level in levels) >= 3

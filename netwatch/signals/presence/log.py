@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.measurement import Vantage
 from netwatch.model.series import Bin, SeriesKey
+from netwatch.model.signals import AGENTS
 from netwatch.model.time import from_millis, to_millis
 from netwatch.storage.sqlite_file import Schema, SqliteFile
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from netwatch.signals.presence.bursts import DisconnectMonitor
 
 
-AGENTS = "agents"
-"""Name of the signal: agents present out of agents expected."""
 PRESENCE_FILE = "presence.sqlite"
 """Name of the log in the data folder."""
 WILL_LATENESS = timedelta(seconds=90)

@@ -17,7 +17,8 @@ from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.measurement import Vantage
 from netwatch.model.series import Bin, SeriesKey
-from netwatch.signals.presence.log import AGENTS, PresenceLog, PresenceState, Session, count_agents
+from netwatch.model.signals import AGENTS
+from netwatch.signals.presence.log import PresenceLog, PresenceState, Session, count_agents
 from netwatch.store.memory import MemoryStore
 
 WIDTH = timedelta(minutes=5)

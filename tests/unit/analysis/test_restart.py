@@ -14,7 +14,7 @@ from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
 from netwatch.model.incident import RevisionReason
 from netwatch.model.series import Bin, SeriesKey
-from netwatch.signals.presence.log import AGENTS
+from netwatch.model.signals import AGENTS
 
 DAYS = 12
 NETWORKS = 6

@@ -8,7 +8,8 @@ from series import COUNTRY, START, Bins, by_key, country_atlas, key, noisy, run
 
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.detect.fusion import Fused, Fusion
-from netwatch.model.series import FUSED_SIGNAL, Bin
+from netwatch.model.series import Bin
+from netwatch.model.signals import CONNECTIVITY
 
 SIGNALS = ["probing", "telescope", "agents"]
 MANY = [np.inf] * 3
@@ -17,7 +18,7 @@ HALF_HOUR = timedelta(minutes=30)
 
 def fuse(ratio: list[float], probability: list[float], observations: list[float]) -> Fused:
     """Return what one entity's probing, telescope and agents say together."""
-    fusion = Fusion(np.zeros(3, np.intp), SIGNALS, np.array([True, False, False]))
+    fusion = Fusion(np.zeros(3, np.intp), SIGNALS)
     return fusion.fuse(
         np.array(ratio),
         np.array(probability),
@@ -75,7 +76,7 @@ def test_a_day_off_opens_nothing_in_a_country() -> None:
         country_atlas(), width=HALF_HOUR, least_history=timedelta(days=14)
     )
     steps = run(detector, bins)
-    together = list(by_key(steps, key(str(COUNTRY), FUSED_SIGNAL)))
+    together = list(by_key(steps, key(str(COUNTRY), CONNECTIVITY)))
     assert len(together) == 2 * per_day
     assert max(level.probability for level in together) <= 0.5
     alone = list(by_key(steps, key(str(COUNTRY), "traffic")))
