@@ -13,8 +13,8 @@ from random import Random
 
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.bin_closer import BinCloser
-from netwatch.collector.counters import Counters
 from netwatch.collector.ingest import Ingest
+from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.model.measurement import Batch, Measurement, Observation, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.sqlite import SqliteStore
@@ -64,12 +64,12 @@ def main() -> None:
     made = messages()
     total = len(made) * ROWS
     with tempfile.TemporaryDirectory() as folder:
-        tally = Counters()
+        metrics = CollectorMetrics()
         inbox = BatchLog(Path(folder) / "inbox.sqlite")
         store = SqliteStore.at(str(Path(folder) / "store"))
-        intake = Ingest(inbox, clock=lambda: START + timedelta(hours=1), tally=tally)
+        intake = Ingest(inbox, clock=lambda: START + timedelta(hours=1), metrics=metrics)
         width = timedelta(minutes=5)
-        closer = BinCloser(inbox, store, targets=BOOK, width=width, tally=tally)
+        closer = BinCloser(inbox, store, targets=BOOK, width=width, metrics=metrics)
         since = time.perf_counter()
         for first in range(0, len(made), 100):
             intake.take(made[first : first + 100], closer)
@@ -78,7 +78,7 @@ def main() -> None:
         counted = time.perf_counter()
         inbox.close()
         store.close()
-    assert tally.counts["measurements"] == total
+    assert by_label(metrics.measurements)["stored"] == total
     result = {
         "measurements": total,
         "bytes_per_measurement": sum(len(one.payload) for one in made) / total,

@@ -30,9 +30,9 @@ from netwatch.app.batches import batch_routes
 from netwatch.app.http_server import serve
 from netwatch.app.transports import endpoints
 from netwatch.collector.batch_log import BatchLog
-from netwatch.collector.counters import Counters
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.collector.loop import CollectorDeps, run_collector
+from netwatch.collector.metrics import CollectorMetrics
 from netwatch.config import AnalysisConfig, Config, Duration, UplinkConfig
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.protocols import Message, Transport
@@ -92,7 +92,7 @@ class Rig:
     patience: float = 2.0
     mailbox: IngestQueue = field(default_factory=IngestQueue)
     store: MemoryStore = field(default_factory=MemoryStore)
-    tally: Counters = field(default_factory=Counters)
+    metrics: CollectorMetrics = field(default_factory=CollectorMetrics)
     agents: dict[str, Identity] = field(default_factory=dict)
     collector_key: Identity = field(default_factory=lambda: Identity(Ed25519PrivateKey.generate()))
     numbers: Iterator[int] = field(default_factory=count)
@@ -120,7 +120,7 @@ class Rig:
                 targets={"one": Target("one", "tcp", "127.0.0.1", asn=64500, country="XX")},
                 clock=now,
                 config=AnalysisConfig(bin=Duration(seconds=0.5), grace=Duration(seconds=0.5)),
-                tally=self.tally,
+                metrics=self.metrics,
                 signer=self.collector_key.signer,
                 mailbox=self.mailbox,
                 attendance=attendance,

@@ -9,9 +9,9 @@ from netwatch.app.clock import now
 from netwatch.app.factories import open_store
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.bin_closer import BinCloser
-from netwatch.collector.counters import Counters
 from netwatch.collector.file_import import Imported, import_batches
 from netwatch.collector.ingest import Ingest
+from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.config import Config
 from netwatch.wire.ack import pack_ack
 from netwatch.wire.export import write_receipts
@@ -24,11 +24,13 @@ class Import:
 
     Attributes:
         files: what became of each, in the order in which they were named.
-        counts: batches and measurements kept, repeated, and refused by reason.
+        batches: how many, by result.
+        measurements: how many were stored.
     """
 
     files: tuple[tuple[Path, Imported], ...]
-    counts: dict[str, int]
+    batches: dict[str, int]
+    measurements: int
 
 
 def import_files(
@@ -46,7 +48,7 @@ def import_files(
         InputError: the receipts cannot be written; what was imported is kept.
         StoreError: the observatory's files cannot be read or written.
     """
-    folder, tally = Path(config.data), Counters()
+    folder, metrics = Path(config.data), CollectorMetrics()
     folder.mkdir(parents=True, exist_ok=True)
     store = open_store(config)
     found: list[tuple[Path, Imported]] = []
@@ -54,11 +56,11 @@ def import_files(
         with BatchLog(folder / "inbox.sqlite") as inbox:
             targets = {target.id: target for target in config.target}
             closer = BinCloser(
-                inbox, store, targets=targets, width=config.analysis.bin, tally=tally
+                inbox, store, targets=targets, width=config.analysis.bin, metrics=metrics
             )
             # A collector may close bins meanwhile: whatever was measured by now is late for it.
             closer.until = now()
-            intake = Ingest(inbox, clock=now, tally=tally)
+            intake = Ingest(inbox, clock=now, metrics=metrics)
             for number, path in enumerate(paths):
                 found.append((path, import_batches(
                     path, intake, closer, progress=_part(progress, number, len(paths))
@@ -67,7 +69,11 @@ def import_files(
         store.close()
     if receipts is not None:
         _write_receipts(folder, receipts, [one for _, one in found])
-    return Import(tuple(found), dict(tally.counts))
+    return Import(
+        tuple(found),
+        dict(by_label(metrics.batches)),
+        by_label(metrics.measurements)["stored"],
+    )
 
 
 def _part(

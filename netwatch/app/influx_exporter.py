@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from netwatch.app.clock import now
 from netwatch.app.fleet_health import fleet_health
 from netwatch.app.observatory import ObservatoryContext
+from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.model.errors import NetwatchError
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.protocols import OutboxState
@@ -43,6 +44,16 @@ async def run_mirror(opened: ObservatoryContext, *, pause: float = _PAUSE) -> No
         else:
             failing = False
         await asyncio.sleep(pause)
+
+
+def _collector_counts(metrics: CollectorMetrics) -> Counter[str]:
+    """Return the counts of the collector that its points are made of."""
+    errors = by_label(metrics.errors)
+    return Counter(
+        batches=by_label(metrics.batches)["stored"],
+        errors=errors["store"] + errors["batch_log"],
+        refused=by_label(metrics.intervals)["refused"],
+    )
 
 
 class Mirror:
@@ -77,7 +88,7 @@ class Mirror:
         if hour != self._hour:
             self._store.put_places(self._opened.atlas, at=hour)
             self._hour = hour
-        counted = Counter(self._opened.tally.counts)
+        counted = _collector_counts(self._opened.metrics)
         self._store.put_health(self._health(at, incidents, counted))
         self._counted = counted
 
@@ -94,9 +105,9 @@ class Mirror:
             pending=sum(one.state is IncidentState.PENDING for one in incidents),
         )
         yield from fleet_health(self._opened.config, at)
-        if counted:
+        if any(counted.values()):
             fresh = counted - self._counted
-            errors = fresh["store"] + fresh["inbox"]
+            errors = fresh["errors"]
             yield PipelineHealth(
                 at,
                 "collector",

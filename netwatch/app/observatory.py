@@ -17,9 +17,9 @@ from netwatch.app.factories import open_ledger, open_store
 from netwatch.app.places import make_entity_tree, write_places
 from netwatch.app.reloading_targets import ReloadingTargets
 from netwatch.collector.batch_log import BatchLog
-from netwatch.collector.counters import Counters
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.collector.loop import CollectorDeps, run_collector
+from netwatch.collector.metrics import CollectorMetrics
 from netwatch.config import CollectorConfig, Config
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.incidents.tracker import Tracker
@@ -46,7 +46,7 @@ class ObservatoryContext:
         config: the configuration.
         atlas: its places.
         store, ledger: opened; `open_context` closes them.
-        tally: what the collector counts, where it runs in this process.
+        metrics: what the collector counts, where it runs in this process.
         gauges: the newest figures of the analysis, where it runs in this process.
         mailbox: what doors in this process bring to a collector in this process.
     """
@@ -55,7 +55,7 @@ class ObservatoryContext:
     atlas: EntityTree
     store: SeriesStore
     ledger: SqlLedger
-    tally: Counters = field(default_factory=Counters)
+    metrics: CollectorMetrics = field(default_factory=CollectorMetrics)
     gauges: dict[str, float] = field(default_factory=dict)
     mailbox: IngestQueue = field(default_factory=IngestQueue)
 
@@ -126,7 +126,7 @@ async def run_collect(opened: ObservatoryContext) -> None:
                 targets=ReloadingTargets(config),
                 clock=now,
                 config=config.analysis,
-                tally=opened.tally,
+                metrics=opened.metrics,
                 signer=identity.signer,
                 mailbox=opened.mailbox,
                 attendance=attendance,

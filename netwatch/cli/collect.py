@@ -50,16 +50,15 @@ def import_exports(
 
     with progress_bar("Importing", quiet=as_json) as progress:
         done = import_files(loaded, files, receipts=receipts, progress=progress)
-    kept = done.counts.get("batches", 0)
-    measurements = done.counts.get("measurements", 0)
-    known = done.counts.get("repeated", 0)
+    kept = done.batches.get("stored", 0)
+    known = done.batches.get("repeated", 0)
     problems = [one.problem for _, one in done.files if one.problem]
     if as_json:
         print_json(
             kept_batches=kept,
-            kept_measurements=measurements,
+            kept_measurements=done.measurements,
             known_batches=known,
-            counts=done.counts,
+            batches=done.batches,
             files=[
                 {"file": str(path), "read": one.read, "problem": one.problem or None}
                 for path, one in done.files
@@ -67,7 +66,8 @@ def import_exports(
         )
     else:
         sys.stdout.write(
-            f"{kept} batches with {measurements} measurements kept, {known} were here already\n"
+            f"{kept} batches with {done.measurements} measurements kept,"
+            f" {known} were here already\n"
         )
     for problem in problems:
         sys.stderr.write(f"netwatch: {problem}\n")

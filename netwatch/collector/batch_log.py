@@ -98,12 +98,12 @@ SELECT payload, {repaired} FROM batch WHERE wide = 1 AND first < :end AND last >
 class IngestResult(StrEnum):
     """What became of a parcel."""
 
-    KEPT = "kept"
+    STORED = "stored"
     REPEATED = "repeated"
     EQUIVOCATION = "equivocation"
     WRONG_KEY = "wrong_key"
     RETIRED = "retired"
-    ASIDE = "aside"
+    QUARANTINED = "quarantined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,14 +297,14 @@ class BatchLog:
         if parcel.heard is not None:
             note_first_seen(self._file, batch.vantage, parcel.heard)
         if state == _ASIDE:
-            return IngestResult.ASIDE
+            return IngestResult.QUARANTINED
         vantage = batch.vantage
         self._file.execute(_SETTLE, (vantage.id, vantage.country, vantage.asn, batch.sequence))
         for low, high in batch.supersedes:
             times += self._replace((batch.vantage.id, low, high), width)
         if closed_until is not None:
             self._note_late(times, to_millis(closed_until), width)
-        return IngestResult.KEPT
+        return IngestResult.STORED
 
     def _compare(self, parcel: ReceivedBatch, digest: bytes, last: int) -> IngestResult:
         """Judge a parcel whose name is taken: is it the same once more, or other content?"""

@@ -6,9 +6,10 @@ point, writes the same.
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 from netwatch.collector.batch_log import BatchLog
-from netwatch.collector.counters import Counters
+from netwatch.collector.metrics import CollectorMetrics
 from netwatch.collector.trust_weights import trust_weights
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Target
@@ -52,7 +53,7 @@ class BinCloser:
         *,
         targets: Mapping[str, Target],
         width: timedelta,
-        tally: Counters,
+        metrics: CollectorMetrics,
     ) -> None:
         self.width = width
         self.until = store.closed_until()
@@ -61,7 +62,7 @@ class BinCloser:
         self._inbox = inbox
         self._store = store
         self._targets = targets
-        self._tally = tally
+        self._metrics = metrics
 
     def close(self, bound: datetime) -> int:
         """Close every bin that ends by `bound`; return how many intervals were closed."""
@@ -88,7 +89,7 @@ class BinCloser:
             self._put(time, time + self.width)
         if late:
             self._inbox.settle_late(late)
-            self._tally.add("late_bins", len(late))
+            self._metrics.intervals.labels("recounted").inc(len(late))
         return len(late)
 
     def _put(self, start: datetime, end: datetime, *, closed_until: datetime | None = None) -> None:
@@ -100,7 +101,7 @@ class BinCloser:
                 bins = [*self._look_beside(start, end), *bins]
             self._store.put_bins(bins, closed_until=closed_until)
         except InputError as error:
-            self._tally.complain("refused", str(error))
+            self._metrics.warn(self._metrics.intervals, "refused", str(error))
 
     def _look_beside(self, start: datetime, end: datetime) -> Iterator[Bin]:
         """Yield what is counted beside the batches, the intervals just before included."""
@@ -114,13 +115,17 @@ class BinCloser:
         rows: list[Row] = []
         for vantage, measurement in self._inbox.measurements(start, end):
             if measurement.target not in self._targets:
-                self._tally.add("unknown_target")
+                self._metrics.measurements.labels("unknown_target").inc()
             rows.append((vantage, measurement))
         weights = trust_weights(self._inbox.arrivals(), end, open_weight=self.open_weight)
         aside = {name for (name, _), weight in weights.items() if not weight}
         if aside:
             text = f"{len(aside)} agents do not count yet; look at: netwatch agents list"
-            self._tally.complain("newcomers", text)
+            self._metrics.warn(self._metrics.alerts, "untrusted_agents", text)
         return build_bins(
-            rows, self._targets, width=self.width, weights=weights, tell=self._tally.complain
+            rows,
+            self._targets,
+            width=self.width,
+            weights=weights,
+            tell=partial(self._metrics.warn, self._metrics.alerts),
         )

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from netwatch.collector.batch_log import BatchLog, IngestResult, ReceivedBatch
 from netwatch.collector.bin_closer import BinCloser
-from netwatch.collector.counters import Counters
+from netwatch.collector.metrics import CollectorMetrics
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch
 from netwatch.protocols import Clock, Message
@@ -37,10 +37,10 @@ class _Answer:
 class Ingest:
     """Turns messages into kept batches and the acknowledgements for them."""
 
-    def __init__(self, inbox: BatchLog, *, clock: Clock, tally: Counters) -> None:
+    def __init__(self, inbox: BatchLog, *, clock: Clock, metrics: CollectorMetrics) -> None:
         self._inbox = inbox
         self._clock = clock
-        self._tally = tally
+        self._metrics = metrics
 
     def take(self, messages: Sequence[Message], closer: BinCloser) -> list[Ack]:
         """Keep what is sound in one durable transaction; return what to tell whom. Blocks.
@@ -56,18 +56,18 @@ class Ingest:
             if verdict is IngestResult.WRONG_KEY:
                 # No answer: who asks is not who is named.
                 text = f"batch {batch.sequence} of {batch.vantage.id} is not signed with its key"
-                self._tally.complain(verdict.value, text)
+                self._metrics.warn(self._metrics.batches, verdict.value, text)
                 continue
             answer = answers.setdefault(batch.vantage.id, _Answer())
             if verdict in _REFUSALS:
                 answer.refused.append((batch.sequence, verdict.value))
                 text = f"batch {batch.sequence} of {batch.vantage.id} {_REFUSALS[verdict]}"
-                self._tally.complain(verdict.value, text)
+                self._metrics.warn(self._metrics.batches, verdict.value, text)
                 continue
             answer.kept.append(batch.sequence)
-            self._tally.add("batches" if verdict is IngestResult.KEPT else verdict.value)
-            if verdict is IngestResult.KEPT:
-                self._tally.add("measurements", len(batch.measurements))
+            self._metrics.batches.labels(verdict.value).inc()
+            if verdict is IngestResult.STORED:
+                self._metrics.measurements.labels("stored").inc(len(batch.measurements))
         now = int(self._clock().timestamp() * 1000)
         return [
             Ack(agent, to_ranges(answer.kept), tuple(answer.refused), now)
@@ -79,17 +79,17 @@ class Ingest:
         sender = topic_agent(message.topic)
         if len(message.payload) > LARGEST_MESSAGE:
             text = f"{message.topic[:100]}: {len(message.payload)} bytes are too many"
-            self._tally.complain("too_large", text)
+            self._metrics.warn(self._metrics.batches, "too_large", text)
             return None
         try:
             plain, key = open_signed(message.payload, BATCH)
             batch = unpack_batch(plain)
         except InputError as error:
-            self._tally.complain("garbled", f"{message.topic[:100]}: {error}")
+            self._metrics.warn(self._metrics.batches, "garbled", f"{message.topic[:100]}: {error}")
             return None
         if batch.vantage.id != sender:
             text = f"{message.topic[:100]}: the batch says it is from {batch.vantage.id}"
-            self._tally.complain("wrong_sender", text)
+            self._metrics.warn(self._metrics.batches, "wrong_sender", text)
             return None
         now = self._clock()
         if batch.clock_segments:
@@ -97,7 +97,11 @@ class Ingest:
             return ReceivedBatch(batch, message.payload, key, now, now)
         bound = now + _TOLERANCE
         if any(measurement.time > bound for measurement in batch.measurements):
-            self._tally.complain("future", f"batch {batch.sequence} of {sender} is in the future")
+            self._metrics.warn(
+                self._metrics.batches,
+                "future",
+                f"batch {batch.sequence} of {sender} is in the future",
+            )
             # A stranger must not get our word that somebody else's batch is of no use.
             if self._inbox.speaks_for(sender, key):
                 answers.setdefault(sender, _Answer()).refused.append((batch.sequence, "future"))
@@ -112,5 +116,5 @@ class Ingest:
             return batch
         old = len(batch.measurements) - len(recent)
         text = f"batch {batch.sequence} of {batch.vantage.id}: {old} dated before {bound:%Y-%m-%d}"
-        self._tally.complain("past", text)
+        self._metrics.warn(self._metrics.measurements, "too_old", text, amount=old)
         return replace(batch, measurements=recent)

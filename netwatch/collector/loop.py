@@ -16,9 +16,9 @@ from netwatch.aio.executor import SingleThreadExecutor
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.bin_closer import BinCloser
-from netwatch.collector.counters import Counters
 from netwatch.collector.ingest import Ingest
 from netwatch.collector.ingest_queue import IngestQueue, QueuedMessage
+from netwatch.collector.metrics import CollectorMetrics
 from netwatch.collector.presence_tracker import PresenceTracker
 from netwatch.config import AnalysisConfig
 from netwatch.model.errors import StoreError, TransportError
@@ -53,7 +53,7 @@ class CollectorDeps:
         targets: the target book, by id.
         clock: the wall clock.
         config: bin width and grace.
-        tally: what was counted, for whoever shows it.
+        metrics: what was counted, for whoever shows it.
         signer: signs acknowledgements; without, they go unsigned.
         mailbox: where the doors of the HTTP service put what they are brought.
         attendance: the log of who is there, None to watch nobody; the caller closes it.
@@ -70,7 +70,7 @@ class CollectorDeps:
     targets: Mapping[str, Target]
     clock: Clock
     config: AnalysisConfig = field(default_factory=AnalysisConfig)
-    tally: Counters = field(default_factory=Counters)
+    metrics: CollectorMetrics = field(default_factory=CollectorMetrics)
     signer: Signer | None = None
     mailbox: IngestQueue = field(default_factory=IngestQueue)
     attendance: PresenceLog | None = None
@@ -103,7 +103,7 @@ class _Collector:
     def __init__(self, parts: CollectorDeps, worker: SingleThreadExecutor) -> None:
         self._parts = parts
         self._worker = worker
-        self._intake = Ingest(parts.inbox, clock=parts.clock, tally=parts.tally)
+        self._intake = Ingest(parts.inbox, clock=parts.clock, metrics=parts.metrics)
         self._closer: BinCloser | None = None
         self._watcher: PresenceTracker | None = None
         self._link: Transport | None = None
@@ -117,7 +117,7 @@ class _Collector:
             try:
                 self._closer = await self._worker.do(self._open)
             except StoreError as error:
-                self._parts.tally.complain("store", str(error))
+                self._parts.metrics.warn(self._parts.metrics.errors, "store", str(error))
                 await asyncio.sleep(_LONGEST_TICK)
 
     async def follow(self) -> None:
@@ -134,7 +134,7 @@ class _Collector:
             except TransportError as error:
                 present = await self._watch(lambda watcher: watcher.went_deaf())
                 more = f"; its {present} agents do not count as lost" if present else ""
-                self._parts.tally.complain("link_lost", f"{error}{more}")
+                self._parts.metrics.warn(self._parts.metrics.errors, "broker", f"{error}{more}")
             await asyncio.sleep(pace / 10)
 
     async def keep(self) -> None:
@@ -145,7 +145,9 @@ class _Collector:
                 answers = await self._worker.do(self._take, arrivals)
             except StoreError as error:
                 # Not acknowledged: the agents keep it and send it again.
-                self._parts.tally.complain("inbox", f"nothing can be kept: {error}")
+                self._parts.metrics.warn(
+                    self._parts.metrics.errors, "batch_log", f"nothing can be kept: {error}"
+                )
                 answers = {}
             # Whoever posts under another's name must not keep his answer from him.
             over_link = {topic_agent(one.message.topic) for one in arrivals if one.answer is None}
@@ -218,7 +220,7 @@ class _Collector:
                 await self._worker.do(self._closer.close, bound)
                 await self._worker.do(self._closer.recount)
             except StoreError as error:
-                self._parts.tally.complain("store", str(error))
+                self._parts.metrics.warn(self._parts.metrics.errors, "store", str(error))
 
     async def _watch(self, call: Callable[[PresenceTracker], int | None]) -> int | None:
         """Let the watcher do something; its disk may be sick without stopping anything."""
@@ -227,7 +229,7 @@ class _Collector:
         try:
             return await self._worker.do(call, self._watcher)
         except StoreError as error:
-            self._parts.tally.complain("presence", str(error))
+            self._parts.metrics.warn(self._parts.metrics.errors, "presence_log", str(error))
             return None
 
     def _open(self) -> BinCloser:
@@ -238,7 +240,7 @@ class _Collector:
             parts.store,
             targets=parts.targets,
             width=parts.config.bin,
-            tally=parts.tally,
+            metrics=parts.metrics,
         )
         closer.open_weight = parts.open_weight
         if parts.attendance is not None:
@@ -247,7 +249,7 @@ class _Collector:
                 parts.attendance,
                 register=parts.inbox.identify,
                 clock=parts.clock,
-                tally=parts.tally,
+                metrics=parts.metrics,
                 settle=parts.settle,
             )
         return closer
@@ -264,7 +266,7 @@ class _Collector:
                 self._watcher.hear(answer.agent for answer in answers)
                 self._watcher.take(one for one in messages if one.topic.endswith("/p"))
             except StoreError as error:
-                self._parts.tally.complain("presence", str(error))
+                self._parts.metrics.warn(self._parts.metrics.errors, "presence_log", str(error))
         return {answer.agent: self._sign(answer) for answer in answers}
 
     def _sign(self, answer: Ack) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from netwatch.collector.counters import Counters
+from netwatch.collector.metrics import CollectorMetrics
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Vantage
 from netwatch.protocols import Clock, Message
@@ -53,7 +53,7 @@ class PresenceTracker:
         attendance: the log.
         register: knows agents.
         clock: the wall clock.
-        tally: counts what is ignored.
+        metrics: counts what is ignored.
         settle: how long after our own return agents have to come back.
     """
 
@@ -63,13 +63,13 @@ class PresenceTracker:
         *,
         register: Register,
         clock: Clock,
-        tally: Counters,
+        metrics: CollectorMetrics,
         settle: timedelta,
     ) -> None:
         self._attendance = attendance
         self._register = register
         self._clock = clock
-        self._tally = tally
+        self._metrics = metrics
         self._settle = settle
         self._broker = ""
         now = clock()
@@ -150,7 +150,9 @@ class PresenceTracker:
             said = unpack_presence(plain)
         except InputError as error:
             if message.payload:
-                self._tally.complain("presence_garbled", f"{message.topic[:100]}: {error}")
+                self._metrics.warn(
+                    self._metrics.presence_messages, "garbled", f"{message.topic[:100]}: {error}"
+                )
             return
         identity = self._register(agent)
         if identity is None:
@@ -163,11 +165,11 @@ class PresenceTracker:
         vantage, registered = identity
         if registered is not None and key != registered:
             text = f"presence of {agent} is not signed with its key"
-            self._tally.complain("presence_wrong_key", text)
+            self._metrics.warn(self._metrics.presence_messages, "wrong_key", text)
             return
         known = self._agents.get(agent)
         if known is not None and said.rank < known.rank:
-            self._tally.add("presence_old")
+            self._metrics.presence_messages.labels("outdated").inc()
         elif said.state == "up":
             self._up(vantage, said, known)
         elif known is not None and known.present:
@@ -182,7 +184,7 @@ class PresenceTracker:
         self._unconfirmed.discard(vantage.id)
         if said.rank == known.rank and not known.present:
             # Told in the wrong order, or retained: the will of this connection was heard.
-            self._tally.add("presence_old")
+            self._metrics.presence_messages.labels("outdated").inc()
             return
         known.heard, known.rung = now, said.rung
         same_place = known.stay.broker == self._broker and vantage.id not in self._doubted

@@ -79,8 +79,8 @@ def test_incidents_places_and_health_are_as_in_the_ledger(opened: ObservatoryCon
     opened.ledger.record([INCIDENT], [POST])
     opened.store.put_bins([], closed_until=T0)
     mirror = mirror_of(opened)
-    opened.tally.add("batches", 7)
-    opened.tally.add("refused", 2)
+    opened.metrics.batches.labels("stored").inc(7)
+    opened.metrics.intervals.labels("refused").inc(2)
     mirror.write(T0 + 2 * STEP)
     (shown,) = rows(opened, 'SELECT * FROM "incident"')
     assert shown["id"] == INCIDENT.id
@@ -112,7 +112,7 @@ def test_a_revision_replaces_what_was_shown_and_a_post_gives_its_delay(
     opened.ledger.mark(POST.key, OutboxState.SENT, at=T0 + 3 * STEP)
     moved = replace(INCIDENT, revision=2, state=IncidentState.CONFIRMED, started_at=T0 - STEP)
     opened.ledger.record([moved], [])
-    opened.tally.add("batches", 2)
+    opened.metrics.batches.labels("stored").inc(2)
     mirror.write(T0 + 4 * STEP)
     current = rows(opened, 'SELECT "state" FROM "incident" WHERE "current" = true')
     assert [row["state"] for row in current] == ["confirmed"]

@@ -73,7 +73,7 @@ def deliver(spool: Spool, inbox: BatchLog, dice: random.Random, share: float) ->
         if dice.random() < share:
             parcel = ReceivedBatch(unpack_batch(sealed.payload), sealed.payload)
             (verdict,) = inbox.add([parcel], closed_until=None, width=timedelta(minutes=5))
-            assert verdict in {IngestResult.KEPT, IngestResult.REPEATED}
+            assert verdict in {IngestResult.STORED, IngestResult.REPEATED}
             if dice.random() < 0.7:
                 spool.acknowledge([(sealed.sequence, sealed.sequence)])
 

@@ -15,8 +15,8 @@ from servers import PASSWORD, USERNAME, free_port, mosquitto, tcp_server, until
 from netwatch.agent.loop import AgentDeps, run_agent
 from netwatch.agent.spool.spool import Spool
 from netwatch.collector.batch_log import BatchLog
-from netwatch.collector.counters import Counters
 from netwatch.collector.loop import CollectorDeps, run_collector
+from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.config import AgentConfig, AnalysisConfig, Duration
 from netwatch.model.entities import Entity
 from netwatch.model.measurement import Target, Vantage
@@ -42,7 +42,7 @@ class Line:
     port: int
     targets: list[Target]
     store: MemoryStore = field(default_factory=MemoryStore)
-    tally: Counters = field(default_factory=Counters)
+    metrics: CollectorMetrics = field(default_factory=CollectorMetrics)
 
     def connect(self, will: Message | None) -> Transport:
         return MqttTransport(
@@ -59,7 +59,7 @@ class Line:
             targets={target.id: target for target in self.targets},
             clock=now,
             config=AnalysisConfig(bin=Duration(seconds=0.5), grace=Duration(seconds=0.5)),
-            tally=self.tally,
+            metrics=self.metrics,
         )
         async with running(run_collector(parts)):
             yield inbox
@@ -159,11 +159,13 @@ async def test_restarts_lose_nothing_and_count_nothing_twice(port: int, tmp_path
         async with line.agent("a1") as spool:
             for _ in range(3):
                 async with line.collector():
-                    kept = line.tally.counts["measurements"]
-                    await until(lambda kept=kept: line.tally.counts["measurements"] > kept + 3)
+                    kept = by_label(line.metrics.measurements)["stored"]
+                    await until(
+                        lambda kept=kept: by_label(line.metrics.measurements)["stored"] > kept + 3
+                    )
                 await asyncio.sleep(Random().uniform(0.1, 0.6))
         async with line.collector() as inbox, line.agent("a1") as spool:
-            await until(lambda: line.tally.counts["measurements"] > kept + 10)
+            await until(lambda: by_label(line.metrics.measurements)["stored"] > kept + 10)
         async with line.collector() as inbox:
             # Nothing is measured any more; what the spool still holds is the last of all.
             inside = [
@@ -176,7 +178,7 @@ async def test_restarts_lose_nothing_and_count_nothing_twice(port: int, tmp_path
         spool = Spool(tmp_path / "a1.sqlite", vantage=Vantage("a1"), born=now())
         left = spool.count_waiting()
         spool.close()
-    assert len(set(inside)) == len(inside) == line.tally.counts["measurements"]
+    assert len(set(inside)) == len(inside) == by_label(line.metrics.measurements)["stored"]
     # What was acknowledged has left the spool, however much a slow machine still had under way.
     assert left < len(inside)
     # A period is 0.3 s: no gap in what one target saw is longer than a few of them.
@@ -191,15 +193,15 @@ async def test_garbage_is_counted_and_costs_nothing_else(
     async with tcp_server() as server:
         line = Line(tmp_path, port, [target(server)])
         async with line.collector(), line.connect(None) as stranger, line.agent("a1"):
-            await until(lambda: line.tally.counts["measurements"] > 0)
+            await until(lambda: by_label(line.metrics.measurements)["stored"] > 0)
             await stranger.publish("nw/v1/a/evil/b", b"\x00garbled")
             # The embedded broker, in Python, takes its time over such a thing.
             size = 10 if request.node.callspec.params["port"] == "mosquitto" else 1
             await stranger.publish("nw/v1/a/evil/b", b"NW\x01" + b"x" * (size * 1024 * 1024))
-            await until(lambda: line.tally.counts["too_large"] == 1)
-            kept = line.tally.counts["measurements"]
-            await until(lambda: line.tally.counts["measurements"] > kept)
-    assert line.tally.counts["garbled"] == 1
+            await until(lambda: by_label(line.metrics.batches)["too_large"] == 1)
+            kept = by_label(line.metrics.measurements)["stored"]
+            await until(lambda: by_label(line.metrics.measurements)["stored"] > kept)
+    assert by_label(line.metrics.batches)["garbled"] == 1
 
 
 async def test_an_unreachable_broker_is_waited_for(
@@ -214,7 +216,7 @@ async def test_an_unreachable_broker_is_waited_for(
             assert not line.bins()
             async with EmbeddedBroker(users={USERNAME: PASSWORD}, port=port):
                 await until(lambda: bool(line.bins()))
-                await until(lambda: line.tally.counts["measurements"] >= 6)
+                await until(lambda: by_label(line.metrics.measurements)["stored"] >= 6)
     lines = [entry.message for entry in caplog.records if "cannot reach broker" in entry.message]
     assert len(lines) == 2  # one of the agent, one of the collector, none a retry
     assert f"127.0.0.1:{port}" in lines[0]
@@ -225,13 +227,13 @@ async def test_a_full_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
     async with broker, tcp_server() as server:
         line = Line(tmp_path, broker.port, [target(server)])
         async with line.collector() as inbox, line.agent("a1"):
-            await until(lambda: line.tally.counts["measurements"] > 0)
+            await until(lambda: by_label(line.metrics.measurements)["stored"] > 0)
             pages = "PRAGMA max_page_count"
             await asyncio.to_thread(inbox._file.execute, f"{pages} = 1")
-            await until(lambda: line.tally.counts["inbox"] > 0)
-            kept = line.tally.counts["measurements"]
+            await until(lambda: by_label(line.metrics.errors)["batch_log"] > 0)
+            kept = by_label(line.metrics.measurements)["stored"]
             await asyncio.to_thread(inbox._file.execute, f"{pages} = 1000000")
-            await until(lambda: line.tally.counts["measurements"] > kept + 3)
+            await until(lambda: by_label(line.metrics.measurements)["stored"] > kept + 3)
             start = now() - timedelta(hours=1)
             times = sorted(one.time for _, one in inbox.measurements(start, now()))
     gaps = [later - earlier for earlier, later in pairwise(times)]

@@ -9,6 +9,7 @@ from rigs import Broker, Rig
 from servers import PASSWORD, USERNAME, mosquitto, until
 from walls import wall
 
+from netwatch.collector.metrics import by_label
 from netwatch.wire.batch_codec import unpack_batch
 from netwatch.wire.mqtt import MqttSession, MqttTransport
 from netwatch.wire.rate_advice import RateAdvice
@@ -31,7 +32,7 @@ async def test_a_broker_killed_in_full_flight_costs_nothing(tmp_path: Path) -> N
                     await asyncio.to_thread(broker.start)
                 await until(lambda: spool.count_waiting() == 0, seconds=20)
                 assert inbox.count_batches() == len(made) == 210
-                assert rig.tally.counts["measurements"] == 200 * 5 + 10
+                assert by_label(rig.metrics.measurements)["stored"] == 200 * 5 + 10
 
 
 @pytest.mark.timeout(60)

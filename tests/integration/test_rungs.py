@@ -14,6 +14,7 @@ from walls import wall
 
 from netwatch.agent.spool.spool import Spool
 from netwatch.agent.uplink.uplink import UPLINK
+from netwatch.collector.metrics import by_label
 from netwatch.model.errors import TransportError
 from netwatch.wire.mqtt import MqttTransport
 
@@ -63,7 +64,7 @@ async def test_batches_go_by_https_while_mqtt_is_blocked(
             fared = [one["failure"] for one in status(spool)["rungs"]]
             assert fared == ["connection_refused", None]
             assert inbox.count_batches() == 35
-            assert rig.tally.counts["repeated"] == 0
+            assert by_label(rig.metrics.batches)["repeated"] == 0
             await until(lambda: rig.told() == [("up", "a1"), ("stop", "a1")])
     assert noted == ["connection_refused", None]
 

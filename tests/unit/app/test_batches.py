@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from netwatch.app.batches import RequestRateLimit, batch_routes
 from netwatch.collector.ingest_queue import IngestQueue
+from netwatch.collector.metrics import by_label
 from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
 from netwatch.wire.ack import unpack_ack
@@ -64,7 +65,7 @@ async def test_a_batch_is_answered_with_its_signed_acknowledgement(rig: Rig) -> 
         plain, key = open_signed(answer.content, ACKNOWLEDGEMENT)
         assert key == rig.collector_key.signer.public
         assert unpack_ack(plain).agent == "a1"
-    assert rig.tally.counts["batches"] == 1
+    assert by_label(rig.metrics.batches)["stored"] == 1
 
 
 async def test_what_is_not_signed_or_too_large_is_refused_without_being_kept(rig: Rig) -> None:
@@ -86,8 +87,8 @@ async def test_what_is_not_signed_or_too_large_is_refused_without_being_kept(rig
         other = await client.post(BATCHES_PATH, content=batch, headers={AGENT_HEADER: "a2"})
         # In a foreign name it is signed, and yet nobody is told that it is kept.
         assert other.status_code == 202
-    assert rig.tally.counts["batches"] == 0
-    assert rig.tally.counts["wrong_sender"] == 1
+    assert by_label(rig.metrics.batches)["stored"] == 0
+    assert by_label(rig.metrics.batches)["wrong_sender"] == 1
 
 
 async def test_who_comes_too_often_waits(rig: Rig) -> None:

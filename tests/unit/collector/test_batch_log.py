@@ -52,11 +52,14 @@ def test_an_interval_is_half_open_and_tells_the_vantage(tmp_path: Path) -> None:
 
 def test_a_batch_counts_once_and_its_name_is_taken(tmp_path: Path) -> None:
     with BatchLog(tmp_path / "inbox.sqlite") as inbox:
-        assert add(inbox, parcel(1, 0), parcel(1, 0)) == [IngestResult.KEPT, IngestResult.REPEATED]
+        assert add(inbox, parcel(1, 0), parcel(1, 0)) == [
+            IngestResult.STORED,
+            IngestResult.REPEATED,
+        ]
     with BatchLog(tmp_path / "inbox.sqlite") as inbox:
         assert add(inbox, parcel(1, 0)) == [IngestResult.REPEATED]
         assert add(inbox, parcel(1, 7)) == [IngestResult.EQUIVOCATION]
-        assert add(inbox, parcel(1, 7, vantage="a2")) == [IngestResult.KEPT]
+        assert add(inbox, parcel(1, 7, vantage="a2")) == [IngestResult.STORED]
         assert times(inbox, START, START + HOUR) == [0, 7]
 
 
@@ -95,7 +98,7 @@ def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
             add(inbox, *many)
         inbox._file.execute("PRAGMA max_page_count = 100000")
         assert inbox.count_batches() == 1
-        assert add(inbox, *many) == [IngestResult.KEPT] * 58
+        assert add(inbox, *many) == [IngestResult.STORED] * 58
 
 
 def test_a_file_that_is_no_database_is_one_clear_line(tmp_path: Path) -> None:

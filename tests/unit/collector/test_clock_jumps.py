@@ -19,8 +19,8 @@ from netwatch.agent.clock import DisciplinedClock, KernelClock
 from netwatch.agent.spool.spool import Spool
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.bin_closer import BinCloser
-from netwatch.collector.counters import Counters
 from netwatch.collector.ingest import Ingest
+from netwatch.collector.metrics import CollectorMetrics
 from netwatch.model.measurement import Measurement, Observation, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
@@ -50,10 +50,10 @@ class World:
 
     def __post_init__(self) -> None:
         self.inbox = BatchLog(self.folder / "inbox.sqlite")
-        self.tally, self.store = Counters(), MemoryStore()
-        self.intake = Ingest(self.inbox, clock=lambda: self.true, tally=self.tally)
+        self.metrics, self.store = CollectorMetrics(), MemoryStore()
+        self.intake = Ingest(self.inbox, clock=lambda: self.true, metrics=self.metrics)
         self.closer = BinCloser(
-            self.inbox, self.store, targets=BOOK, width=timedelta(minutes=5), tally=self.tally
+            self.inbox, self.store, targets=BOOK, width=timedelta(minutes=5), metrics=self.metrics
         )
         self.boot()
 

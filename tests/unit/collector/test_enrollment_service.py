@@ -13,9 +13,9 @@ from netwatch.agent.enrollment_client import Enrollment, change_key, enroll, era
 from netwatch.agent.identity import Identity
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.bin_closer import BinCloser
-from netwatch.collector.counters import Counters
 from netwatch.collector.enrollment_service import EnrollmentGrant, EnrollmentService
 from netwatch.collector.ingest import Ingest
+from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.collector.registry import InvitationScope, Registry
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Vantage
@@ -55,10 +55,10 @@ class Office:
         self.key = identity()
         self.lists = identity()
         self.inbox = BatchLog(self.file)
-        self.tally = Counters()
-        self.intake = Ingest(self.inbox, clock=lambda: self.now, tally=self.tally)
+        self.metrics = CollectorMetrics()
+        self.intake = Ingest(self.inbox, clock=lambda: self.now, metrics=self.metrics)
         store = MemoryStore()
-        self.closer = BinCloser(self.inbox, store, targets={}, width=WIDTH, tally=self.tally)
+        self.closer = BinCloser(self.inbox, store, targets={}, width=WIDTH, metrics=self.metrics)
         self.desk = EnrollmentService(
             lambda: Registry(self.file),
             self.inbox.erase,
@@ -214,10 +214,10 @@ async def test_who_tells_another_place_is_set_aside(office: Office) -> None:
     ours = identity()
     await office.enroll(office.invite(), ours)
     assert office.take(ours, 1, asn=64999) == ([1], [])
-    assert office.tally.counts["aside"] == 1
+    assert by_label(office.metrics.batches)["quarantined"] == 1
     await office.enroll(office.invite(), ours, network=64999)  # it moved, and says so
     assert office.take(ours, 2, asn=64999) == ([2], [])
-    assert office.tally.counts["aside"] == 1
+    assert by_label(office.metrics.batches)["quarantined"] == 1
 
 
 async def test_a_retired_agent_is_told_so(office: Office) -> None:

@@ -6,9 +6,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.bin_closer import BinCloser
-from netwatch.collector.counters import Counters
 from netwatch.collector.file_import import import_batches
 from netwatch.collector.ingest import Ingest
+from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.model.measurement import Batch, Measurement, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
@@ -26,13 +26,15 @@ class Desk:
     """An intake and a closer on one inbox, with a clock that stands still."""
 
     def __init__(self, folder: Path) -> None:
-        self.tally, self.store = Counters(), MemoryStore()
+        self.metrics, self.store = CollectorMetrics(), MemoryStore()
         self.inbox = BatchLog(folder / "inbox.sqlite")
-        self.intake = Ingest(self.inbox, clock=lambda: START, tally=self.tally)
+        self.intake = Ingest(self.inbox, clock=lambda: START, metrics=self.metrics)
         self.reopen()
 
     def reopen(self) -> None:
-        self.closer = BinCloser(self.inbox, self.store, targets=BOOK, width=WIDTH, tally=self.tally)
+        self.closer = BinCloser(
+            self.inbox, self.store, targets=BOOK, width=WIDTH, metrics=self.metrics
+        )
 
     def take(self, *messages: Message) -> list[object]:
         return list(self.intake.take(messages, self.closer))
@@ -68,14 +70,14 @@ def test_what_is_kept_is_acknowledged_in_ranges(desk: Desk) -> None:
     answers = desk.take(message(1, 0), message(2, 0), message(4, 0), message(2, 0))
     assert [(one.agent, one.kept, one.refused) for one in answers] == [("a1", ((1, 2), (4, 4)), ())]
     assert answers[0].milliseconds == START.timestamp() * 1000
-    assert desk.tally.counts["batches"] == 3
-    assert desk.tally.counts["repeated"] == 1
-    assert desk.tally.counts["measurements"] == 3
+    assert by_label(desk.metrics.batches)["stored"] == 3
+    assert by_label(desk.metrics.batches)["repeated"] == 1
+    assert by_label(desk.metrics.measurements)["stored"] == 3
 
 
 def test_a_stranger_cannot_speak_for_another(desk: Desk) -> None:
     assert desk.take(message(1, 0, sender="a2", vantage="a1")) == []
-    assert desk.tally.counts["wrong_sender"] == 1
+    assert by_label(desk.metrics.batches)["wrong_sender"] == 1
     assert desk.inbox.count_batches() == 0
 
 
@@ -84,7 +86,7 @@ def test_equivocation_is_refused_and_counted(desk: Desk) -> None:
     (answer,) = desk.take(message(1, 1))
     assert answer.kept == ()
     assert answer.refused == ((1, "equivocation"),)
-    assert desk.tally.counts["equivocation"] == 1
+    assert by_label(desk.metrics.batches)["equivocation"] == 1
 
 
 def test_the_future_is_refused(desk: Desk) -> None:
@@ -98,8 +100,8 @@ def test_the_future_is_refused(desk: Desk) -> None:
 def test_what_a_clock_dated_years_back_is_left_out_and_the_batch_kept(desk: Desk) -> None:
     (answer,) = desk.take(message(1, -401 * 24 * 60), message(2, 0))
     assert answer.kept == ((1, 2),)
-    assert desk.tally.counts["past"] == 1
-    assert desk.tally.counts["measurements"] == 1
+    assert by_label(desk.metrics.measurements)["too_old"] == 1
+    assert by_label(desk.metrics.measurements)["stored"] == 1
 
 
 def test_bad_input_is_counted_by_reason_and_logged_once(
@@ -109,8 +111,8 @@ def test_bad_input_is_counted_by_reason_and_logged_once(
     large = Message(batch_topic("a1"), b"x" * 10_000_000)
     (answer,) = desk.take(bad, bad, large, message(1, 0), bad)
     assert answer.kept == ((1, 1),)
-    assert desk.tally.counts["garbled"] == 3
-    assert desk.tally.counts["too_large"] == 1
+    assert by_label(desk.metrics.batches)["garbled"] == 3
+    assert by_label(desk.metrics.batches)["too_large"] == 1
     assert len(caplog.records) == 2
 
 
@@ -122,7 +124,7 @@ def test_a_late_batch_is_counted_into_its_closed_bin(desk: Desk) -> None:
     assert desk.closer.recount() == 1
     assert desk.totals() == [3.0, 1.0]
     assert desk.closer.recount() == 0
-    assert desk.tally.counts["late_bins"] == 1
+    assert by_label(desk.metrics.intervals)["recounted"] == 1
 
 
 def test_closing_goes_on_where_a_crash_left_it(desk: Desk) -> None:
@@ -155,7 +157,7 @@ def test_the_first_key_is_the_vantages_key_for_good(desk: Desk) -> None:
     assert len(desk.take(signed(ours, 1, 0))) == 1
     assert desk.take(signed(theirs, 2, 0)) == []
     assert desk.take(message(3, 0)) == []
-    assert desk.tally.counts["wrong_key"] == 2
+    assert by_label(desk.metrics.batches)["wrong_key"] == 2
     assert len(desk.take(signed(ours, 2, 0))) == 1
     assert desk.inbox.count_batches() == 2
 
@@ -163,7 +165,7 @@ def test_the_first_key_is_the_vantages_key_for_good(desk: Desk) -> None:
 def test_a_false_signature_is_garbled(desk: Desk) -> None:
     good = signed(Signer(Ed25519PrivateKey.generate()), 1, 0)
     assert desk.take(Message(good.topic, good.payload[:-1] + b"?")) == []
-    assert desk.tally.counts["garbled"] == 1
+    assert by_label(desk.metrics.batches)["garbled"] == 1
 
 
 def test_an_unsigned_vantage_may_begin_to_sign(desk: Desk) -> None:
@@ -182,10 +184,10 @@ def test_a_file_comes_in_by_the_same_door(desk: Desk, tmp_path: Path) -> None:
     assert (done.read, done.problem, len(shares)) == (251, "", 3)
     assert 0 < shares[0] < shares[1] < shares[2] <= 1
     assert [answer.kept for answer in done.answers] == [((0, 99),), ((100, 199),), ((200, 249),)]
-    assert desk.tally.counts["garbled"] == 1
+    assert by_label(desk.metrics.batches)["garbled"] == 1
     import_batches(path, desk.intake, desk.closer)
     assert desk.inbox.count_batches() == 250
-    assert desk.tally.counts["repeated"] == 250
+    assert by_label(desk.metrics.batches)["repeated"] == 250
 
 
 def test_what_stands_before_damage_is_kept(desk: Desk, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from netwatch.collector.counters import Counters
+from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.collector.presence_tracker import DOOR, PresenceTracker
 from netwatch.model.entities import Entity
 from netwatch.model.measurement import Vantage
@@ -33,7 +33,7 @@ class Post:
 
     def __init__(self, folder: Path) -> None:
         self.now = START
-        self.tally = Counters()
+        self.metrics = CollectorMetrics()
         self.attendance = PresenceLog(folder / "presence.sqlite")
         self.known = {f"a{number}" for number in range(9)}
         self.key: bytes | None = None
@@ -48,7 +48,7 @@ class Post:
                 (Vantage(agent, "IR", 44244), self.key) if agent in self.known else None
             ),
             clock=lambda: self.now,
-            tally=self.tally,
+            metrics=self.metrics,
             settle=timedelta(minutes=3),
         )
 
@@ -106,10 +106,10 @@ def test_what_is_older_than_the_last_statement_is_ignored(post: Post) -> None:
     post.say("a1", "up", 2, 1)
     post.say("a1", "lost", 1, 9)
     assert [state for state, *_ in post.told()] == ["up", "up"]
-    assert post.tally.counts["presence_old"] == 2
+    assert by_label(post.metrics.presence_messages)["outdated"] == 2
     post.say("a1", "lost", 2, 1)
     post.say("a1", "up", 2, 1, retained=True)
-    assert post.tally.counts["presence_old"] == 3
+    assert by_label(post.metrics.presence_messages)["outdated"] == 3
     assert post.told()[-1][0] == "lost"
 
 
@@ -142,8 +142,8 @@ def test_presence_of_another_hand_is_not_believed(post: Post) -> None:
     post.watcher.take([Message(presence_topic("a1"), b"garbage")])
     post.watcher.take([Message(presence_topic("a1"), b"", retained=True)])
     assert [state for state, *_ in post.told()] == ["up"]
-    assert post.tally.counts["presence_wrong_key"] == 2
-    assert post.tally.counts["presence_garbled"] == 1
+    assert by_label(post.metrics.presence_messages)["wrong_key"] == 2
+    assert by_label(post.metrics.presence_messages)["garbled"] == 1
     post.say("a1", "lost", signer=KEY)
     assert post.told()[-1][0] == "lost"
 

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.bin_closer import BinCloser
-from netwatch.collector.counters import Counters
 from netwatch.collector.ingest import Ingest
+from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.model.measurement import Batch, Measurement, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
@@ -27,10 +27,12 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.signer = Signer(Ed25519PrivateKey.generate())
-        self.tally, self.store = Counters(), MemoryStore()
+        self.metrics, self.store = CollectorMetrics(), MemoryStore()
         self.inbox = BatchLog(folder / "inbox.sqlite")
-        self.intake = Ingest(self.inbox, clock=lambda: START, tally=self.tally)
-        self.closer = BinCloser(self.inbox, self.store, targets=BOOK, width=WIDTH, tally=self.tally)
+        self.intake = Ingest(self.inbox, clock=lambda: START, metrics=self.metrics)
+        self.closer = BinCloser(
+            self.inbox, self.store, targets=BOOK, width=WIDTH, metrics=self.metrics
+        )
 
     def message(
         self,
@@ -80,7 +82,7 @@ def test_other_content_under_one_name_sets_the_agent_aside(desk: Desk) -> None:
     assert desk.take(desk.message(2, -1), desk.message(3, -1)) == ([2, 3], [])
     assert desk.counted() == 1  # what came before counts on, what came after does not
     assert desk.inbox.count_batches() == 3  # and nothing is lost
-    assert desk.tally.counts["aside"] == 2
+    assert by_label(desk.metrics.batches)["quarantined"] == 2
 
 
 def test_another_agent_counts_on(desk: Desk) -> None:
@@ -94,7 +96,7 @@ def test_a_replayed_batch_is_acknowledged_and_changes_nothing(desk: Desk) -> Non
     assert desk.take(desk.message(1, -1)) == ([1], [])
     assert desk.take(desk.message(2, -1)) == ([2], [])
     assert desk.counted() == 2
-    assert desk.tally.counts["repeated"] == 1
+    assert by_label(desk.metrics.batches)["repeated"] == 1
 
 
 def test_who_does_not_sign_cannot_be_framed(desk: Desk) -> None:

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.bin_closer import BinCloser
-from netwatch.collector.counters import Counters
 from netwatch.collector.ingest import Ingest
+from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.collector.registry import Registry
 from netwatch.collector.trust_weights import FirstSeen, trust_weights
 from netwatch.model.entities import Entity
@@ -93,9 +93,11 @@ class Fleet:
         self.now = START
         self.signers: dict[str, Signer] = {}
         self.inbox = BatchLog(folder / "inbox.sqlite")
-        self.tally, self.store = Counters(), MemoryStore()
-        self.intake = Ingest(self.inbox, clock=lambda: self.now, tally=self.tally)
-        self.closer = BinCloser(self.inbox, self.store, targets=BOOK, width=WIDTH, tally=self.tally)
+        self.metrics, self.store = CollectorMetrics(), MemoryStore()
+        self.intake = Ingest(self.inbox, clock=lambda: self.now, metrics=self.metrics)
+        self.closer = BinCloser(
+            self.inbox, self.store, targets=BOOK, width=WIDTH, metrics=self.metrics
+        )
 
     def send(self, name: str, asn: int, *, alive: float) -> None:
         """Send one measurement of every target, of which a share answers; controls all do."""
@@ -145,7 +147,7 @@ def test_a_forged_swarm_moves_a_countrys_level_by_less_than_two_points(
     for number in range(100):
         fleet.send(f"f{number}", asn, alive=share)
     assert abs(fleet.level() - before) < 2
-    assert fleet.tally.counts["newcomers"] == 1  # and the operator is told
+    assert by_label(fleet.metrics.alerts)["untrusted_agents"] == 1  # and the operator is told
 
 
 def test_a_crowd_that_somebody_looked_at_counts(tmp_path: Path) -> None:

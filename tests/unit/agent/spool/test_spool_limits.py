@@ -120,13 +120,13 @@ def test_a_thinned_batch_takes_the_place_of_what_it_was_made_from(tmp_path: Path
             end = BORN + timedelta(days=1)
             return five_minutes([one for _, one in inbox.measurements(BORN, end)])
 
-        assert set(keep([one.payload for one in early])) == {IngestResult.KEPT}
+        assert set(keep([one.payload for one in early])) == {IngestResult.STORED}
         for _ in range(2):
             spool._compact()
         thinned = spool.oldest(999)
         assert len(thinned) < len(raw) / 4
         inbox.settle_late(inbox.late_bins())
-        assert set(keep([one.payload for one in thinned])) == {IngestResult.KEPT}
+        assert set(keep([one.payload for one in thinned])) == {IngestResult.STORED}
         assert inside() == five_minutes(rows)
         assert set(keep([one.payload for one in late])) == {IngestResult.REPEATED}
         assert inside() == five_minutes(rows)
