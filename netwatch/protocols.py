@@ -19,20 +19,45 @@ Clock = Callable[[], datetime]
 """Returns the present, aware UTC. Only `netwatch.app` hands out the real one."""
 
 
+@dataclass(frozen=True, slots=True)
+class MissingRequirement:
+    """What this machine lacks to run a probe, and how to fix it, each as one line of text."""
+
+    text: str
+    fix: str
+
+
 @runtime_checkable
 class Probe(Protocol):
-    """One question to a target. An instance is shared by all concurrent measurements."""
+    """One kind of check. An instance is shared by all concurrent measurements.
 
-    @property
-    def name(self) -> str:
-        """The name under which targets ask for this probe."""
+    A class that derives from this one inherits the defaults below, which are the cautious ones.
+
+    Attributes:
+        name: the name that targets refer to.
+        cost_bytes: bytes that one run ordinarily moves at most, headers included.
+        essential: whether it still runs when most of the daily budget is spent.
+        on_change_only: whether it runs after a change of the vantage's health instead of
+            periodically.
+        in_consent_text: whether the consent text covers it; otherwise hosts agree to it by name.
+    """
+
+    name: str
+    cost_bytes: int = 20_000
+    essential: bool = False
+    on_change_only: bool = False
+    in_consent_text: bool = False
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
-        """Ask once and return what each layer saw, in order.
+        """Probe once and return one observation per layer, in order.
 
-        A failing network never raises: it ends the tuple with an observation that carries
-        a failure word. The whole call takes at most `within` seconds plus scheduling.
+        A network failure never raises: the last observation carries a failure word. The call
+        takes at most `within` seconds, plus scheduling.
         """
+
+    def missing_requirement(self) -> MissingRequirement | None:
+        """Return what this machine lacks to run the probe; None if nothing."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)

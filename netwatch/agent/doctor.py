@@ -3,12 +3,10 @@
 import asyncio
 import shutil
 import socket
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 from netwatch.agent.check_result import CheckResult
@@ -23,13 +21,12 @@ from netwatch.agent.target_list import TargetList
 from netwatch.agent.uplink.failover import Endpoint
 from netwatch.model.errors import NetwatchError, TransportError
 from netwatch.model.measurement import Target
-from netwatch.protocols import Transport
+from netwatch.protocols import Probe, Transport
 
 _LEAST_FREE = 200 * 1024 * 1024
 _FULL = 0.9
 _EARLIEST = 2026
 """The year in which this was written: a clock that shows an earlier one is wrong."""
-_EXTRAS = {"quic": ("aioquic", "pip install 'netwatch-observatory[quic]'")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,7 @@ class DoctorContext:
         connect: makes a link to the broker.
         ways: all ways to the observatory, best rungs first, where there are several.
         now: the present.
+        probes: the probes that its targets ask for, by name.
         measure: runs a probe; None leaves the line alone.
         gateway: asks the default gateway.
         spool: how full the spool is, None where it cannot be opened.
@@ -57,6 +55,7 @@ class DoctorContext:
     consent: Consent
     connect: Callable[[], Transport]
     now: datetime
+    probes: Mapping[str, Probe] = field(default_factory=dict)
     measure: Measure | None = None
     gateway: GatewayMonitor | None = None
     spool: SpoolState | None = None
@@ -89,9 +88,8 @@ def _examine_machine(patient: DoctorContext) -> list[CheckResult]:
         _examine_key(patient.folder / f"agent-{patient.vantage}.key"),
         _examine_clock(patient.now),
         _examine_list(patient),
-        _examine_probes(patient.targets),
+        _examine_probes(patient.probes),
         _examine_ipv6(),
-        _examine_icmp(),
     ]
 
 
@@ -197,16 +195,14 @@ def _examine_list(patient: DoctorContext) -> CheckResult:
     return CheckResult("list", well=True, text=text)
 
 
-def _examine_probes(targets: Sequence[Target]) -> CheckResult:
-    """Look for probes that targets ask for and this installation cannot run."""
-    asked = {target.probe for target in targets}
-    for name, (module, mend) in _EXTRAS.items():
-        if name in asked and find_spec(module) is None:
-            return CheckResult("probes", well=False, text=f"{name} targets do not count", mend=mend)
-    if "traceroute" in asked and sys.platform != "linux":
-        mend = "leave traceroute targets out; they work on Linux only"
-        return CheckResult("probes", well=False, text="no traceroute here", mend=mend)
-    return CheckResult("probes", well=True, text=", ".join(sorted(asked)) or "none asked for")
+def _examine_probes(probes: Mapping[str, Probe]) -> CheckResult:
+    """Look for probes that targets ask for and this machine cannot run."""
+    for name, probe in sorted(probes.items()):
+        missing = probe.missing_requirement()
+        if missing is not None:
+            text = f"{name} targets do not count: {missing.text}"
+            return CheckResult("probes", well=False, text=text, mend=missing.fix)
+    return CheckResult("probes", well=True, text=", ".join(sorted(probes)) or "none asked for")
 
 
 def _examine_ipv6() -> CheckResult:
@@ -217,17 +213,6 @@ def _examine_ipv6() -> CheckResult:
     except OSError:
         return CheckResult("ipv6", well=True, text="none; IPv6 targets do not count")
     return CheckResult("ipv6", well=True, text="there is a route")
-
-
-def _examine_icmp() -> CheckResult:
-    for kind, name in ((socket.SOCK_DGRAM, "unprivileged"), (socket.SOCK_RAW, "raw")):
-        try:
-            socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP).close()
-        except OSError:
-            continue
-        return CheckResult("icmp", well=True, text=name)
-    mend = 'run as root: sysctl -w net.ipv4.ping_group_range="0 2147483647"'
-    return CheckResult("icmp", well=False, text="not allowed; icmp targets do not count", mend=mend)
 
 
 async def _examine_ways(ways: Sequence[Endpoint]) -> list[CheckResult]:

@@ -30,8 +30,6 @@ country away. When in doubt, add it."""
 CATEGORIES = frozenset(_CATEGORIES.split())
 """Category codes of the Citizen Lab's test lists (github.com/citizenlab/test-lists); a list that
 names another, such as malware, is refused as a whole."""
-DEFAULT_PROBES = frozenset({"dns", "http", "icmp", "quic", "tcp", "tls", "transfer"})
-"""The kinds of probe that the consent text speaks of; any other needs consent of its own."""
 
 
 class ConsentTier(StrEnum):
@@ -58,7 +56,7 @@ class ConsentScope:
     Attributes:
         popular: tier B.
         categories: of tier C, one by one.
-        kinds: kinds of probe beyond `DEFAULT_PROBES`.
+        kinds: probes beyond those that the consent text covers.
     """
 
     popular: bool = False
@@ -79,6 +77,7 @@ def select_targets(
     agreement: ConsentScope,
     *,
     country: str,
+    in_consent_text: Collection[str],
     care: Collection[str] = (),
 ) -> tuple[list[ListedTarget], list[SkippedTarget]]:
     """Return which of `offered` are probed and which are not.
@@ -87,6 +86,7 @@ def select_targets(
         offered: what a list names.
         agreement: what the host has agreed to.
         country: where the host is; empty where it does not say, which is taken as dangerous.
+        in_consent_text: the probes that the consent text covers.
         care: countries of the care list beyond `HIGH_RISK_COUNTRIES`.
     """
     # Who does not say where he is may be anywhere.
@@ -94,7 +94,7 @@ def select_targets(
     taken: list[ListedTarget] = []
     left: list[SkippedTarget] = []
     for one in offered:
-        reason = next(_objections(one, agreement, careful=careful), "")
+        reason = next(_objections(one, agreement, in_consent_text, careful=careful), "")
         if reason:
             left.append(SkippedTarget(one, reason))
         else:
@@ -102,7 +102,13 @@ def select_targets(
     return taken, left
 
 
-def _objections(one: ListedTarget, agreement: ConsentScope, *, careful: bool) -> Iterator[str]:
+def _objections(
+    one: ListedTarget,
+    agreement: ConsentScope,
+    in_consent_text: Collection[str],
+    *,
+    careful: bool,
+) -> Iterator[str]:
     """Yield the reasons not to probe a target."""
     if careful and one.tier is not ConsentTier.INFRASTRUCTURE:
         yield "infrastructure alone is probed in this country"
@@ -113,7 +119,7 @@ def _objections(one: ListedTarget, agreement: ConsentScope, *, careful: bool) ->
             f"category {one.category} was not agreed to:"
             f" netwatch agent consent grant --category {one.category}"
         )
-    if one.target.probe not in DEFAULT_PROBES | agreement.kinds:
+    if one.target.probe not in {*in_consent_text, *agreement.kinds}:
         yield (
             f"probes of the kind {one.target.probe} were not agreed to:"
             f" netwatch agent consent grant --kind {one.target.probe}"

@@ -1,6 +1,7 @@
 """What a vantage probes: its own targets, and what its host lets it take of a list."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.agent.http_client import fetch
@@ -11,7 +12,7 @@ from netwatch.app.clock import now
 from netwatch.app.vantage_files import list_path, membership_of, open_consent
 from netwatch.config import Config
 from netwatch.model.measurement import Target
-from netwatch.plugins import plugin_names
+from netwatch.plugins import load_plugin, plugin_names
 from netwatch.wire.enrollment import TARGETS_PATH
 
 
@@ -56,17 +57,25 @@ def chosen_targets(config: Config) -> TargetSelection:
     if listed is None:
         return TargetSelection(config.target, (), (), None)
     own = {target.id for target in config.target}
+    offered = [one for one in listed.offered() if one.target.id not in own]
+    installed = set(plugin_names("probes"))
+    asked = installed & {one.target.probe for one in offered}
     taken, left = select_targets(
-        [one for one in listed.offered() if one.target.id not in own],
+        offered,
         open_consent(config).agreement(),
         country=config.vantage.country,
+        in_consent_text={name for name in asked if _is_in_consent_text(name)},
         care=listed.care,
     )
-    installed = set(plugin_names("probes"))
     missing = [one for one in taken if one.target.probe not in installed]
     left += [SkippedTarget(one, f"no probe {one.target.probe} is installed") for one in missing]
     kept = tuple(one for one in taken if one.target.probe in installed)
     return TargetSelection(config.target, kept, tuple(left), listed)
+
+
+@cache
+def _is_in_consent_text(probe: str) -> bool:
+    return getattr(load_plugin("probes", probe), "in_consent_text", False) is True
 
 
 def targets_of(config: Config) -> tuple[Target, ...]:

@@ -191,7 +191,8 @@ async def examine_vantage(config: Config) -> list[CheckResult]:
     """Look for what keeps this vantage from working."""
     ways = _ways(config)
     targets, book = targets_of(config), open_target_list_store(config)
-    runner = ProbeRunner(load_probes(targets), now, config.agent.timeout.total_seconds())
+    probes = load_probes(targets)
+    runner = ProbeRunner(probes, now, config.agent.timeout.total_seconds())
     refusal = book.refusal()
     patient = DoctorContext(
         folder=folder_of(config),
@@ -201,6 +202,7 @@ async def examine_vantage(config: Config) -> list[CheckResult]:
         connect=partial(ways[0].connect, None),
         ways=ways,
         now=now(),
+        probes=probes,
         measure=runner.measure,
         gateway=GatewayMonitor(),
         spool=_spool_state(config),

@@ -1,6 +1,7 @@
 """Distinguishes public Internet addresses and names from private ones."""
 
-from ipaddress import IPv6Address, ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 _EMBEDS_IPV4 = tuple(
     map(ip_network, ("::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10"))
@@ -14,6 +15,27 @@ _PRIVATE_SUFFIXES = frozenset(
 )
 """Reserved top-level labels (RFC 6761, 6762, 7686, 8375, 9476, and ICANN's decision on `internal`)
 and those that routers and companies use in private networks."""
+
+
+@lru_cache(maxsize=10_000)
+def parse_address(host: str) -> IPv4Address | IPv6Address | None:
+    """Return a literal IP address, None for a host name. Results are cached."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def address_family(host: str) -> int:
+    """Return 6 for a literal IPv6 address, 4 for anything else."""
+    address = parse_address(host)
+    return 4 if address is None else address.version
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether `host` is this machine itself."""
+    address = parse_address(host)
+    return host == "localhost" if address is None else address.is_loopback
 
 
 def is_public_address(text: str) -> bool:

@@ -17,6 +17,7 @@ import httpcore
 import httpx
 
 from netwatch.model.measurement import Observation, Target
+from netwatch.protocols import Probe
 from netwatch_probes.limited_stream import LimitedStream, LimitError
 from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
 from netwatch_probes.simhash import simhash
@@ -39,7 +40,7 @@ def _shared_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-class HttpProbe:
+class HttpProbe(Probe):
     """Asks for the first kilobyte of one page, over one fresh connection.
 
     TLS is used on the ports in `tls` (443 and 8443; 443 unless the target names another).
@@ -54,6 +55,8 @@ class HttpProbe:
     """
 
     name = "http"
+    cost_bytes = 20_000
+    in_consent_text = True
 
     def __init__(
         self, *, tls: Collection[int] = _TLS_PORTS, context: ssl.SSLContext | None = None

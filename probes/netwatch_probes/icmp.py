@@ -7,6 +7,7 @@ import struct
 
 from netwatch.model.byte_counter import count_datagram
 from netwatch.model.measurement import Observation, Target
+from netwatch.protocols import MissingRequirement, Probe
 from netwatch_probes.recorder import BUFFER, Address, StepError, StepRecorder, resolve
 
 _TRIES = 2
@@ -20,7 +21,7 @@ _TYPES = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
 _PROTOCOLS = {socket.AF_INET: socket.IPPROTO_ICMP, socket.AF_INET6: socket.IPPROTO_ICMPV6}
 
 
-class IcmpProbe:
+class IcmpProbe(Probe):
     """Sends up to two echo requests and takes the reply that carries its nonce.
 
     Without privileges where the system allows it (`net.ipv4.ping_group_range`), else over
@@ -29,6 +30,8 @@ class IcmpProbe:
     """
 
     name = "icmp"
+    cost_bytes = 200
+    in_consent_text = True
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
         """Ask once; see `netwatch.protocols.Probe`."""
@@ -39,6 +42,15 @@ class IcmpProbe:
             with steps.step("icmp"), _open_socket(address[0]) as (channel):
                 await _echo(channel, address, within)
         return steps.observations
+
+    def missing_requirement(self) -> MissingRequirement | None:
+        """Return that this user may not open a socket for echo requests, if so."""
+        try:
+            _open_socket(socket.AF_INET).close()
+        except StepError:
+            fix = 'run as root: sysctl -w net.ipv4.ping_group_range="0 2147483647"'
+            return MissingRequirement("this user may not send echo requests", fix)
+        return None
 
 
 def _open_socket(family: socket.AddressFamily) -> socket.socket:

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from netwatch.model.byte_counter import count_datagram
 from netwatch.model.failure import QuicCloseError
 from netwatch.model.measurement import Observation, Target
+from netwatch.protocols import MissingRequirement, Probe
 from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
 
 try:
@@ -32,7 +33,9 @@ else:
 
 
 _log = logging.getLogger("netwatch_probes.quic")
-_MEND = "quic targets do not count; to mend it: pip install 'netwatch-observatory[quic]'"
+_MISSING = MissingRequirement(
+    "aioquic is not installed", "pip install 'netwatch-observatory[quic]'"
+)
 _DEFAULT_PORT = 443
 _LONGEST = 5.0
 _DATAGRAM = 2048
@@ -40,7 +43,7 @@ _MOST = 32 * 1024
 """Bytes that a handshake may bring; real ones bring 3 to 8 thousand."""
 
 
-class QuicProbe:
+class QuicProbe(Probe):
     """Shakes hands with QUIC and HTTP/3 and leaves; 5 s at the most.
 
     Any certificate will do: what a certificate is worth is the question of `tls`. The detail
@@ -49,10 +52,12 @@ class QuicProbe:
     """
 
     name = "quic"
+    cost_bytes = 8_000
+    in_consent_text = True
 
     def __init__(self) -> None:
         if not _INSTALLED:
-            _log.warning(_MEND)
+            _log.warning("quic targets do not count: %s; %s", _MISSING.text, _MISSING.fix)
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
         """Shake hands once; see `netwatch.protocols.Probe`."""
@@ -70,6 +75,10 @@ class QuicProbe:
         if agreed:
             steps.note(agreed)
         return steps.observations
+
+    def missing_requirement(self) -> MissingRequirement | None:
+        """Return that aioquic is not installed, if so."""
+        return None if _INSTALLED else _MISSING
 
 
 class _Handshake:

@@ -6,6 +6,7 @@ import struct
 
 from netwatch.model.byte_counter import count_connection
 from netwatch.model.measurement import Observation, Target
+from netwatch.protocols import Probe
 from netwatch_probes.recorder import BUFFER, StepRecorder, resolve
 
 _DEFAULT_PORT = 443
@@ -13,10 +14,13 @@ _DEFAULT_PORT = 443
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
-class TcpProbe:
+class TcpProbe(Probe):
     """Connects and hangs up. Port 443 unless the target names another."""
 
     name = "tcp"
+    cost_bytes = 250
+    essential = True
+    in_consent_text = True
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
         """Connect once; see `netwatch.protocols.Probe`."""

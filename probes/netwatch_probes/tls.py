@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from netwatch.model.failure import classify_failure
 from netwatch.model.measurement import Observation, Target
+from netwatch.protocols import Probe
 from netwatch_probes.limited_stream import LimitedStream, LimitError, presented_chain
 from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
 
@@ -45,7 +46,7 @@ def _shared_context(asks: _Asks) -> ssl.SSLContext:
     return context
 
 
-class TlsProbe:
+class TlsProbe(Probe):
     """Shakes hands, and judges the certificate apart from that.
 
     Step `tls_handshake` says whether TLS works at all; its detail is the version and the
@@ -62,6 +63,8 @@ class TlsProbe:
     """
 
     name = "tls"
+    cost_bytes = 6_000
+    in_consent_text = True
 
     def __init__(self, *, context: ssl.SSLContext | None = None) -> None:
         self._context = context

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from netwatch.model.byte_counter import count_datagram
 from netwatch.model.measurement import Observation, Target
+from netwatch.protocols import MissingRequirement, Probe
 from netwatch_probes.asn_lookup import lookup_asns
 from netwatch_probes.recorder import BUFFER, Address, StepError, StepRecorder, resolve
 
@@ -59,7 +60,7 @@ class _Answer:
     refused: bool
 
 
-class TracerouteProbe:
+class TracerouteProbe(Probe):
     """Follows the way to the host, up to 30 hops, and says in which network it ends.
 
     The detail of step `traceroute` is the way as runs of alike hops, such as
@@ -72,6 +73,8 @@ class TracerouteProbe:
     """
 
     name = "traceroute"
+    cost_bytes = 5_000
+    on_change_only = True
 
     def __init__(self, *, networks: Path | None = None) -> None:
         named = os.environ.get("NETWATCH_NETWORKS", "")
@@ -104,6 +107,12 @@ class TracerouteProbe:
         words = [_word(hop, known) for hop in hops]
         runs = [(word, len(list(alike))) for word, alike in groupby(words)]
         return ",".join(f"{word}*{count}" if count > 1 else word for word, count in runs)[:_SHOWN]
+
+    def missing_requirement(self) -> MissingRequirement | None:
+        """Return that this is not Linux, if so."""
+        if sys.platform != "linux":
+            return MissingRequirement("it needs Linux", "remove the traceroute targets")
+        return None
 
 
 def _word(hop: str, networks: Mapping[str, int]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from netwatch.model.measurement import Observation, Target
+from netwatch.protocols import Probe
 from netwatch_probes.limited_stream import LimitedStream
 from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
 
@@ -31,7 +32,7 @@ def _shared_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-class TransferProbe:
+class TransferProbe(Probe):
     """Downloads at most 128 KiB of the target's path over one fresh connection.
 
     Step `transfer` carries in its detail how many bytes came, also where it failed: a
@@ -39,6 +40,8 @@ class TransferProbe:
     """
 
     name = "transfer"
+    cost_bytes = 140_000
+    in_consent_text = True
 
     def __init__(
         self, *, tls: Collection[int] = _TLS_PORTS, context: ssl.SSLContext | None = None

@@ -1,12 +1,14 @@
 """Every installed probe keeps the promises of `netwatch.protocols.Probe`."""
 
 import asyncio
+import re
 import socket
 from time import perf_counter
 
 import pytest
 from servers import free_port, tcp_server
 
+from netwatch.agent.consent import CONSENT_TEXT
 from netwatch.model.failure import FailureScope, lookup_failure
 from netwatch.model.measurement import Observation, Target
 from netwatch.plugins import load_plugin, plugin_names
@@ -33,6 +35,21 @@ def check(steps: tuple[Observation, ...]) -> None:
 def test_ours_are_installed() -> None:
     ours = {"dns", "http", "icmp", "quic", "tcp", "tls", "traceroute", "transfer"}
     assert ours <= set(NAMES)
+
+
+def test_a_probe_declares_its_cost_and_requirements(probe: Probe) -> None:
+    assert 0 < probe.cost_bytes < 2**20
+    declared = (probe.essential, probe.on_change_only, probe.in_consent_text)
+    assert all(isinstance(one, bool) for one in declared)
+    missing = probe.missing_requirement()
+    assert missing is None or (missing.text and missing.fix)
+
+
+def test_the_consent_text_names_the_probes_that_rely_on_it() -> None:
+    relying = [name for name in NAMES if load_plugin("probes", name).in_consent_text is True]
+    assert relying
+    words = set(re.findall(r"\w+", CONSENT_TEXT))
+    assert words.issuperset(relying)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "no-such-name.invalid"])

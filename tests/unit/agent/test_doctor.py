@@ -21,6 +21,7 @@ from netwatch.model.errors import TransportError
 from netwatch.model.failure import lookup_failure
 from netwatch.model.measurement import Measurement, Observation, Target
 from netwatch.protocols import Transport
+from netwatch_probes import quic
 
 NOW = datetime(2026, 3, 8, tzinfo=UTC)
 FAR = Target("far", "tcp", "192.0.2.1")
@@ -52,7 +53,7 @@ async def find(patient: DoctorContext) -> dict[str, CheckResult]:
 async def test_a_well_vantage_is_ill_of_its_broker_alone(patient: DoctorContext) -> None:
     found = await find(patient)
     ill = {name for name, one in found.items() if not one.well}
-    assert ill <= {"broker", "icmp"}
+    assert ill <= {"broker"}
     assert "broker" in ill
     assert found["spool"].text == "1% of 64 MiB; 3 batches wait"
 
@@ -135,9 +136,10 @@ async def test_lists(
 async def test_a_probe_that_is_not_installed(
     patient: DoctorContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = replace(patient, targets=[Target("q", "quic", "127.0.0.1")])
+    asked = replace(patient, probes={"quic": quic.QuicProbe()})
+    monkeypatch.setattr(quic, "_INSTALLED", True)
     assert (await find(asked))["probes"].well
-    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+    monkeypatch.setattr(quic, "_INSTALLED", False)
     found = (await find(asked))["probes"]
     assert (found.well, found.mend) == (False, "pip install 'netwatch-observatory[quic]'")
     assert (await find(patient))["probes"].well, "what nobody asks for need not be there"

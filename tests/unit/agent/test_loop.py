@@ -19,6 +19,7 @@ from netwatch.agent.pause import PauseReason
 from netwatch.agent.spool.spool import Spool
 from netwatch.config import AgentConfig, Duration
 from netwatch.model.measurement import Observation, Target, Vantage
+from netwatch.protocols import Probe
 from netwatch.wire.memory import MemoryBroker, MemoryTransport
 from netwatch.wire.topics import ALL_BATCHES
 
@@ -26,7 +27,7 @@ SITE = Target("site", "http", "198.51.100.1")
 CONFIG = AgentConfig(period=Duration(seconds=0.2), seal=Duration(seconds=0.1), budget="low")
 
 
-class Outside:
+class Outside(Probe):
     """Answers as a machine elsewhere would, without a packet."""
 
     name = "http"

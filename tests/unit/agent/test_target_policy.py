@@ -26,11 +26,14 @@ OFFERED = [
     ListedTarget(Target("club", "http", "club.example.org"), ConsentTier.SENSITIVE, "LGBT"),
     ListedTarget(Target("hops", "trace", "192.5.5.241")),
 ]
+TEXT = {"dns", "http"}
 ALL = ConsentScope(popular=True, categories=frozenset(CATEGORIES), kinds=frozenset({"trace"}))
 
 
 def taken(agreement: ConsentScope, country: str = "DE", care: tuple[str, ...] = ()) -> list[str]:
-    found, left = select_targets(OFFERED, agreement, country=country, care=care)
+    found, left = select_targets(
+        OFFERED, agreement, country=country, in_consent_text=TEXT, care=care
+    )
     assert len(found) + len(left) == len(OFFERED)
     assert all(one.reason for one in left)
     return [one.target.id for one in found]
@@ -58,7 +61,7 @@ def test_a_list_adds_to_the_care_list_and_takes_nothing_away() -> None:
 
 
 def test_why_a_target_is_left_out_says_what_would_change_it() -> None:
-    _, left = select_targets(OFFERED, ConsentScope(), country="DE")
+    _, left = select_targets(OFFERED, ConsentScope(), country="DE", in_consent_text=TEXT)
     reasons = {one.offered.target.id: one.reason for one in left}
     assert "consent grant --tier B" in reasons["shop"]
     assert "consent grant --category LGBT" in reasons["club"]

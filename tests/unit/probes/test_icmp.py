@@ -45,6 +45,9 @@ async def test_raw_where_datagrams_are_not_allowed(monkeypatch: pytest.MonkeyPat
 async def test_neither_way_is_our_own_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     only(set(), monkeypatch)
     assert (await measure()).failure == "unavailable"
+    missing = IcmpProbe().missing_requirement()
+    assert missing is not None
+    assert "ping_group_range" in missing.fix
 
 
 def test_the_checksum_adds_up() -> None:

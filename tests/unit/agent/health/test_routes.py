@@ -10,11 +10,12 @@ from netwatch.agent.health.health_monitor import HealthMonitor
 from netwatch.agent.health.routes import has_route
 from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.model.measurement import Measurement, Observation, Target
+from netwatch.protocols import Probe
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 
 
-class FarRouter:
+class FarRouter(Probe):
     """A probe whose packets a router on the way sends back."""
 
     name = "tcp"

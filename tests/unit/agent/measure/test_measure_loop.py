@@ -16,6 +16,7 @@ from netwatch.agent.measure.measure_loop import MeasureLoop
 from netwatch.config import AgentConfig, Duration
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Measurement, Observation, Target
+from netwatch.protocols import Probe
 from netwatch_probes.tcp import TcpProbe
 from netwatch_probes.traceroute import TracerouteProbe
 
@@ -151,7 +152,7 @@ async def test_confirmations_are_counted_in_the_days_budget() -> None:
     """One failure, its second look, and two looks at a control: four probes are paid for."""
     asked: list[str] = []
 
-    class Outside:
+    class Outside(Probe):
         """Says what a machine elsewhere would, without a packet."""
 
         name = "tcp"

@@ -5,12 +5,13 @@ import pytest
 
 from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.model.measurement import Observation, Target
+from netwatch.protocols import Probe
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 TARGET = Target("one", "made-up", "192.0.2.1")
 
 
-class MadeUp:
+class MadeUp(Probe):
     """A probe that says or does what it is told."""
 
     name = "made-up"
