@@ -69,7 +69,7 @@ def replay(figures: LongForm, *, at: Collection[datetime] = ()) -> Course:
     publish = PublishConfig(channels=("console",))
 
     def compose(incident: Incident) -> list[Post]:
-        return compose_posts(incident, atlas, publish, test=False, created_at=incident.at)
+        return compose_posts(incident, atlas, publish, test=False)
 
     pipeline = make_pipeline(Config(), atlas, width=figures.width, compose=compose)
     course = Course()

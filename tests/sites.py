@@ -12,7 +12,8 @@ from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.memory import MemoryStore
-from netwatch.web.server import WebOptions, create_app
+from netwatch.web.options import WebOptions
+from netwatch.web.server import create_app
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -90,7 +91,7 @@ class Site:
         app = create_app(
             self.store,
             self.ledger,
-            places=self.places,
+            tree=self.places,
             clock=lambda: self.now,
             options=self.options,
         )

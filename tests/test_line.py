@@ -32,7 +32,7 @@ from netwatch.model.incident import Incident, Post
 from netwatch.model.measurement import Vantage
 from netwatch.protocols import Message
 from netwatch.publish.channels.file import FileChannel
-from netwatch.publish.outbox import RetryPolicy, send_due
+from netwatch.publish.outbox import send_due
 from netwatch.publish.posts import compose_posts
 from netwatch.store.memory import MemoryStore
 from netwatch.wire.memory import MemoryBroker, MemoryTransport
@@ -118,7 +118,6 @@ class Line:
             self.atlas,
             self.config.publish,
             test=self.config.test,
-            created_at=incident.at,
         )
 
     def is_learned(self, country: Country) -> bool:
@@ -130,7 +129,7 @@ class Line:
 
     async def publish(self) -> None:
         channels = {"file": FileChannel(self.folder / "posts")}
-        while await send_due(self.ledger, channels, now, pace=RetryPolicy()):
+        while await send_due(self.ledger, channels, now):
             pass
 
 

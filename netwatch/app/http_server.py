@@ -13,7 +13,9 @@ from netwatch.app.agent_api import agent_routes
 from netwatch.app.clock import now
 from netwatch.app.observatory import ObservatoryContext
 from netwatch.model.errors import ConfigError
-from netwatch.web.server import WebOptions, create_app
+from netwatch.publish.language import load_language
+from netwatch.web.options import WebOptions
+from netwatch.web.server import create_app
 
 
 class _Server(uvicorn.Server):
@@ -36,9 +38,10 @@ async def run_serve(opened: ObservatoryContext) -> None:
         url=config.publish.url,
         test=config.test,
         outbox=opened.ledger,
-        doors=agent_routes(opened),
+        extra_routes=agent_routes(opened),
+        language=load_language(config.publish.languages[0]),
     )
-    app = create_app(opened.store, opened.ledger, places=opened.atlas, clock=now, options=options)
+    app = create_app(opened.store, opened.ledger, tree=opened.atlas, clock=now, options=options)
     await serve(app, _listen("web", config.web.host, config.web.port))
 
 

@@ -101,10 +101,7 @@ def make_composer(config: Config, atlas: EntityTree) -> Callable[[Incident], lis
     """Return what writes posts about a revision, in the configuration's languages."""
 
     def compose(incident: Incident) -> list[Post]:
-        # The bin, not the wall clock: judged again after a crash, the post is the same.
-        return compose_posts(
-            incident, atlas, config.publish, test=config.test, created_at=incident.at
-        )
+        return compose_posts(incident, atlas, config.publish, test=config.test)
 
     return compose
 

@@ -10,14 +10,13 @@ from rich.text import Text
 
 from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident, Percent
-from netwatch.model.percent import NO_SUCCESS, ORDINARY, depth_words
 from netwatch.publish.display_names import full_name
-from netwatch.publish.incident_json import evidence_words
+from netwatch.publish.figure import figure
+from netwatch.publish.language import ENGLISH
 from netwatch.publish.time_format import elapsed
 
 _BARS = "▁▂▃▄▅▆▇█"
 _DIGITS = "0123456789"
-_SHORT = {NO_SUCCESS: "no success", ORDINARY: "ordinary"}
 _HEADINGS = (
     "ID",
     "STATE",
@@ -56,11 +55,10 @@ def sparkline(values: Sequence[float | None], *, plain: bool = False) -> str:
 
 
 def percent_text(percent: Percent | None) -> str:
-    """Return a figure as a table shows it: its published text, or words, short ones for none."""
+    """Return a percentage as narrow tables show it, "no data" for None."""
     if percent is None:
-        return "no data"
-    text = percent.text or depth_words(percent.value)
-    return _SHORT.get(text, text)
+        return ENGLISH.text("no_data")
+    return ENGLISH.text("percent_short", figure(percent))
 
 
 def lasted_text(length: timedelta) -> str:
@@ -91,7 +89,7 @@ def outages_table(
             percent_text(incident.trough),
             percent_text(incident.percent),
             f"{incident.affected}/{incident.measured}" if incident.measured else "-",
-            evidence_words(incident.evidence).partition(",")[0],
+            ENGLISH.text("evidence", incident.evidence).partition(",")[0],
         )
         # Text, not markup: a place may be called "[red]".
         table.add_row(*(Text(cell) for cell in cells))

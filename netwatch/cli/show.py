@@ -29,7 +29,7 @@ def show(
     """
     from netwatch.publish.display_names import full_name
     from netwatch.publish.incident_json import incident_object
-    from netwatch.publish.summary import facts
+    from netwatch.publish.summary import key_facts
 
     with plain_end():
         with closing(open_data(data, config=config)) as opened:
@@ -43,5 +43,8 @@ def show(
             sys.stdout.write(f"{json.dumps(found, ensure_ascii=False)}\n")
             return
         heading = f"{newest.id}  {newest.state}  {full_name(newest.entity, places)}"
-        lines = [heading, *(f"{name:{_INDENT}}{words}" for name, words in facts(newest, places))]
+        lines = [
+            heading,
+            *(f"{name:{_INDENT}}{words}" for name, words in key_facts(newest, places)),
+        ]
         sys.stdout.write("".join(f"{line}\n" for line in lines))

@@ -1,1 +1,1 @@
-"""From the record to posts that go out once."""
+"""Composes posts and charts from the record and delivers them."""

@@ -1,14 +1,15 @@
-"""The standard chart: one entity's level, a strip for its networks, and all that it stands on.
+"""The standard chart: the level of one entity, a strip per network, and the record it shows.
 
-The same data give the same bytes, so that a picture's hash can be evidence.
+The same data give the same bytes, so that the hash of a chart can be evidence.
 """
 
 import textwrap
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -18,21 +19,37 @@ from matplotlib.figure import Figure
 
 from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import Incident
-from netwatch.model.percent import depth_words
 from netwatch.model.series import Level
 from netwatch.publish.display_names import full_name, place_name
+from netwatch.publish.figure import depth_figure
+from netwatch.publish.language import ENGLISH, Language
 from netwatch.publish.plot_series import Trace, gaps, ordinary_band, phases, round_marks, trace
 from netwatch.publish.posts import alternative_text, sentence
-from netwatch.publish.time_format import clock_text, interval_is_wide, load_zone, moment_text
+from netwatch.publish.time_format import interval_is_wide, load_zone, moment, utc_text
 
 LINE, LOSS, TEXT = "#0072B2", "#D55E00", "#595959"
-"""Colours that keep 3:1 against white, 4.5:1 for text."""
+"""Colours with a contrast of 3:1 or more on white, 4.5:1 for text (WCAG 2.1)."""
 
-_BAND, _HATCH, _GRID = "#D9D9D9", "#9A9A9A", "#E8E8E8"
+_BAND, _HATCH, _GRID, _ONSET = "#D9D9D9", "#9A9A9A", "#E8E8E8", "#A84A00"
 _STRIP = LinearSegmentedColormap.from_list("loss", ["#9C3F00", LOSS, "#F6C9A8", "#E6F0F7"])
+_STYLE: dict[Any, object] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 11,
+    "svg.hashsalt": "netwatch",
+    "svg.fonttype": "path",
+    "hatch.linewidth": 0.6,
+    "text.parse_math": False,
+    "axes.edgecolor": TEXT,
+    "text.color": "#1b1b1b",
+    "xtick.color": TEXT,
+    "ytick.color": TEXT,
+}
 _MOST_ROWS = 12
 _TOP = 108.0
+"""Upper end of the y axis, percent of ordinary."""
+
 _TITLE_WIDTH = 88
+"""Characters of the title that fit in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +57,28 @@ class ChartRequest:
     """What a chart shows.
 
     Attributes:
-        entity: whose level is the line.
-        levels: levels by entity, each in order of time: the line's and those of its networks.
-        places: names, zones and weights.
-        incident: the revision that the chart belongs to, None for a plain view.
-        source: who measured, printed in the picture.
-        link: where the record is, printed in the picture.
-        test: whether this is a drill; the picture then says so.
+        entity: the entity whose level is the line.
+        levels: levels by entity, each in order of time: the entity's and its networks'.
+        tree: names, time zones and weights.
+        incident: the revision that the chart belongs to, None for a chart without an incident.
+        source: origin of the data, printed in the chart.
+        link: address of the record, printed in the chart.
+        test: whether this is a drill, which the title then says.
+        language: language of every text.
     """
 
     entity: Entity
     levels: Mapping[Entity, Sequence[Level]]
-    places: EntityTree
+    tree: EntityTree
     incident: Incident | None = None
     source: str = "netwatch"
     link: str = ""
     test: bool = False
+    language: Language = ENGLISH
 
 
 def draw_chart(request: ChartRequest, stem: Path) -> str:
-    """Write `stem` with `.png` (1200 x 675) and `.svg`; return the picture in words.
+    """Write `stem` with `.png` (1200 x 675) and `.svg`; return the chart in words.
 
     Raises:
         OSError: the files cannot be written.
@@ -67,23 +86,7 @@ def draw_chart(request: ChartRequest, stem: Path) -> str:
     line = trace(request.levels.get(request.entity, ()))
     alternative = _alternative(request, line)
     stem.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        warnings.catch_warnings(),
-        mpl.rc_context(
-            {
-                "font.family": "DejaVu Sans",
-                "font.size": 11,
-                "svg.hashsalt": "netwatch",
-                "svg.fonttype": "path",
-                "hatch.linewidth": 0.6,
-                "text.parse_math": False,
-                "axes.edgecolor": TEXT,
-                "text.color": "#1b1b1b",
-                "xtick.color": TEXT,
-                "ytick.color": TEXT,
-            }
-        ),
-    ):
+    with warnings.catch_warnings(), mpl.rc_context(_STYLE):
         # A script that the font lacks shows as boxes; words and table carry the name.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = _compose(request, line)
@@ -95,7 +98,6 @@ def draw_chart(request: ChartRequest, stem: Path) -> str:
 
 
 def _compose(request: ChartRequest, line: Trace) -> Figure:
-    """Return the whole picture."""
     rows = _rows(request)
     figure = Figure(figsize=(12, 6.75), facecolor="white")
     FigureCanvasAgg(figure)
@@ -119,56 +121,54 @@ def _compose(request: ChartRequest, line: Trace) -> Figure:
 
 def _draw_line(axes: Axes, request: ChartRequest, line: Trace) -> None:
     """Draw level, interval, ordinary band, gaps, phases and onset."""
+    text = request.language.text
     axes.set_ylim(0, _TOP)
     axes.set_yticks(range(0, 101, 25), [f"{share}%" for share in range(0, 101, 25)])
-    axes.set_ylabel("percent of ordinary levels", color=TEXT)
+    axes.set_ylabel(text("percent_of_ordinary_levels"), color=TEXT)
     axes.grid(axis="y", color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if not line.times:
-        axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color=TEXT)
+        axes.text(0.5, 0.5, text("no_data"), transform=axes.transAxes, ha="center", color=TEXT)
         return
     onset = request.incident.started_at if request.incident else None
     low, high = ordinary_band(line, onset)
     axes.axhspan(low, min(high, _TOP), color=_BAND, linewidth=0, zorder=0.5)
-    times = [_number(time) for time in line.times]
-    values = [float("nan") if value is None else value for value in line.values]
-    lows = [float("nan") if value is None else value for value in line.low]
-    highs = [float("nan") if value is None else value for value in line.high]
-    axes.fill_between(times, lows, highs, color=LINE, alpha=0.18, linewidth=0, zorder=2)
-    axes.plot(times, values, color=LINE, linewidth=2.2, zorder=3, solid_joinstyle="round")
+    times = [time.timestamp() for time in line.times]
+    low_ends, high_ends = _nan(line.low), _nan(line.high)
+    axes.fill_between(times, low_ends, high_ends, color=LINE, alpha=0.18, linewidth=0, zorder=2)
+    axes.plot(
+        times, _nan(line.values), color=LINE, linewidth=2.2, zorder=3, solid_joinstyle="round"
+    )
     _draw_lone_points(axes, line)
-    _draw_gaps(axes, line)
-    axes.set_xlim(times[0], _number(line.times[-1] + line.step))
+    _draw_gaps(axes, line, text("no_data"))
+    axes.set_xlim(times[0], (line.times[-1] + line.step).timestamp())
     if request.incident is not None:
-        _draw_phases(axes, line, request.incident.started_at)
-        _draw_onset(axes, request.incident, request.places)
+        _draw_phases(axes, line, request.incident.started_at, request.language)
+        _draw_onset(axes, request.incident, request)
 
 
 def _draw_lone_points(axes: Axes, line: Trace) -> None:
-    """Mark points between gaps, which no line would show, and measured zeros on the axis."""
-    values = (None, *line.values, None)
+    """Mark points between gaps, which a line does not show, and measured zeros on the axis."""
+    around = zip((None, *line.values), line.values, (*line.values[1:], None), strict=False)
     lone = [
-        (_number(time), value)
-        for time, before, value, after in zip(
-            line.times, values, line.values, values[2:], strict=False
-        )
+        (time.timestamp(), value)
+        for time, (before, value, after) in zip(line.times, around, strict=True)
         if value is not None and before is None and after is None
     ]
-    zeros = [_number(t) for t, v in zip(line.times, line.values, strict=True) if v == 0]
-    axes.plot(
-        [time for time, _ in lone], [value for _, value in lone], ".", color=LINE, markersize=5
-    )
+    zeros = [t.timestamp() for t, v in zip(line.times, line.values, strict=True) if v == 0]
+    lone_times, lone_values = [time for time, _ in lone], [value for _, value in lone]
+    axes.plot(lone_times, lone_values, ".", color=LINE, markersize=5)
     axes.plot(zeros, [0.0] * len(zeros), "o", color=LOSS, markersize=4, clip_on=False, zorder=5)
 
 
-def _draw_gaps(axes: Axes, line: Trace) -> None:
-    """Hatch what is missing, and say so where there is room."""
-    whole = (len(line.times) or 1) * line.step
+def _draw_gaps(axes: Axes, line: Trace, no_data: str) -> None:
+    """Hatch missing data and name it."""
+    whole = len(line.times) * line.step
     for start, end in gaps(line):
         axes.axvspan(
-            _number(start),
-            _number(end),
+            start.timestamp(),
+            end.timestamp(),
             facecolor="white",
             edgecolor=_HATCH,
             hatch="////",
@@ -177,9 +177,9 @@ def _draw_gaps(axes: Axes, line: Trace) -> None:
         )
         narrow = (end - start) / whole < 0.07
         axes.text(
-            _number(start + (end - start) / 2),
+            (start + (end - start) / 2).timestamp(),
             50,
-            "no data",
+            no_data,
             ha="center",
             va="center",
             rotation=90 if narrow else 0,
@@ -190,38 +190,36 @@ def _draw_gaps(axes: Axes, line: Trace) -> None:
         )
 
 
-def _draw_phases(axes: Axes, line: Trace, since: datetime) -> None:
-    """Name the depths along the top, where a run is wide enough for its words."""
+def _draw_phases(axes: Axes, line: Trace, onset: datetime, language: Language) -> None:
+    """Name the depths along the top, where a phase is wide enough for its name."""
     whole = len(line.times) * line.step
-    for words, start, end in phases(line):
-        # Before the onset every depth is ordinary variation, whatever its number.
-        if start < since or (end - start) / whole < 0.011 * len(words):
+    for depth, start, end in phases(line):
+        name = language.text("percent", depth)
+        # Before the onset every depth is ordinary variation.
+        if start < onset or (end - start) / whole < 0.011 * len(name):
             continue
-        axes.text(
-            _number(start + (end - start) / 2),
-            _TOP * 1.025,
-            words,
-            ha="center",
-            fontsize=10,
-            color=TEXT,
-        )
+        middle = (start + (end - start) / 2).timestamp()
+        axes.text(middle, _TOP * 1.025, name, ha="center", fontsize=10, color=TEXT)
 
 
-def _draw_onset(axes: Axes, incident: Incident, places: EntityTree) -> None:
-    """Draw the line at which it began."""
-    at = _number(incident.started_at)
-    about = "about " if interval_is_wide(incident.started_low, incident.started_high) else ""
+def _draw_onset(axes: Axes, incident: Incident, request: ChartRequest) -> None:
+    at = incident.started_at.timestamp()
     axes.axvline(at, color=LOSS, linewidth=1.4, linestyle=(0, (5, 3)), zorder=2.5)
     left, right = axes.get_xlim()
     on_left = (at - left) / (right - left) > 0.3
+    zone = request.tree.timezone(incident.entity)
     axes.annotate(
-        f"began {about}\n{moment_text(incident.started_at, places.timezone(incident.entity))}",
+        request.language.text(
+            "chart_onset",
+            moment(incident.started_at, zone, request.language),
+            interval_is_wide(incident.started_low, incident.started_high),
+        ),
         (at, 62),
         xytext=(-8 if on_left else 36, 0),
         textcoords="offset points",
         ha="right" if on_left else "left",
         fontsize=10,
-        color="#A84A00",
+        color=_ONSET,
         linespacing=1.3,
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 2, "alpha": 0.85},
         zorder=4,
@@ -230,130 +228,107 @@ def _draw_onset(axes: Axes, incident: Incident, places: EntityTree) -> None:
 
 def _rows(request: ChartRequest) -> list[tuple[str, Trace]]:
     """Return the heaviest networks that have levels, with their names."""
-    weights = request.places.leaf_weights(request.entity) or {
-        entity: request.places.info(entity).weight
+    weights = request.tree.leaf_weights(request.entity) or {
+        entity: request.tree.info(entity).weight
         for entity in request.levels
         if entity != request.entity
     }
-    found = [entity for entity in weights if request.levels.get(entity)]
-    found.sort(key=lambda entity: (-weights[entity], entity))
+    measured = [entity for entity in weights if request.levels.get(entity)]
+    measured.sort(key=lambda entity: (-weights[entity], entity))
     return [
-        (place_name(entity, request.places), trace(request.levels[entity]))
-        for entity in found[:_MOST_ROWS]
+        (place_name(entity, request.tree, request.language), trace(request.levels[entity]))
+        for entity in measured[:_MOST_ROWS]
     ]
 
 
 def _draw_rows(axes: Axes, request: ChartRequest, rows: list[tuple[str, Trace]]) -> None:
-    """Draw one thin row a network: pale is ordinary, dark is lost, hatched is no data."""
+    """Draw one thin row per network: pale is ordinary, dark is lost, hatched is no data."""
     for number, (_, line) in enumerate(rows):
-        edges = [*line.times, line.times[-1] + line.step]
-        shades = [[float("nan") if v is None else min(v, 100.0) for v in line.values]]
-        axes.axhspan(
-            number + 0.06,
-            number + 0.94,
-            facecolor="white",
-            edgecolor=_HATCH,
-            hatch="////",
-            linewidth=0,
-        )
-        axes.pcolormesh(
-            [_number(edge) for edge in edges],
-            [number + 0.06, number + 0.94],
-            shades,
-            cmap=_STRIP,
-            vmin=0,
-            vmax=100,
-            rasterized=False,
-            zorder=2,
-        )
+        low, high = number + 0.06, number + 0.94
+        edges = [time.timestamp() for time in (*line.times, line.times[-1] + line.step)]
+        shades = [[min(value, 100.0) for value in _nan(line.values)]]
+        axes.axhspan(low, high, facecolor="white", edgecolor=_HATCH, hatch="////", linewidth=0)
+        axes.pcolormesh(edges, [low, high], shades, cmap=_STRIP, vmin=0, vmax=100, zorder=2)
     names = [textwrap.shorten(name, 20, placeholder="…") for name, _ in rows]
     axes.set_ylim(len(rows), 0)
     axes.set_yticks([number + 0.5 for number in range(len(rows))], names, fontsize=9)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    whole = len(request.places.leaf_weights(request.entity))
-    if whole > len(rows):
-        note = f"the {len(rows)} largest of {whole}; darker is lower"
-    else:
-        note = "darker is lower"
+    whole = len(request.tree.leaf_weights(request.entity))
+    note = request.language.text("chart_rows", len(rows), whole)
     axes.text(
         1.0, 1.02, note, transform=axes.transAxes, ha="right", va="bottom", fontsize=8.5, color=TEXT
     )
 
 
 def _draw_time_axis(axes: Axes, request: ChartRequest, line: Trace) -> None:
-    """Write UTC and, below it, the local hour."""
-    zone = load_zone(request.places.timezone(request.entity))
+    """Write UTC, and the local time below it."""
+    zone = load_zone(request.tree.timezone(request.entity))
     whole = len(line.times) * line.step
+    clock = "HH:mm:ss" if whole < timedelta(minutes=10) else "HH:mm"
+    dated = clock if whole < timedelta(hours=12) else f"d MMM {clock}"
 
     def label(time: datetime) -> str:
-        here = time.astimezone(zone)
-        form = "%H:%M:%S" if whole < timedelta(minutes=10) else "%H:%M"
-        day = "" if whole < timedelta(hours=12) else f"{time.day} {time:%b} "
-        utc = f"{day}{time.strftime(form)} UTC"
-        return utc if here.utcoffset() == timedelta(0) else f"{utc}\n{here.strftime(form)} local"
+        local = time.astimezone(zone)
+        text = request.language.clock(local, clock) if local.utcoffset() else ""
+        return request.language.text("chart_time", request.language.clock(time, dated), text)
 
     marks = round_marks(line)
-    axes.set_xticks([_number(mark) for mark in marks], [label(mark) for mark in marks])
+    axes.set_xticks([mark.timestamp() for mark in marks], [label(mark) for mark in marks])
     axes.tick_params(axis="x", labelsize=9.5)
 
 
 def _title(request: ChartRequest) -> str:
     """Return the title sentence, in lines that fit."""
+    language = request.language
     if request.incident is not None:
-        text = sentence(request.incident, request.places)
+        text = sentence(request.incident, request.tree, language)
     else:
-        text = f"{full_name(request.entity, request.places)}: internet connectivity"
-    text = f"TEST · {text}" if request.test else text
+        text = language.text("chart_title", full_name(request.entity, request.tree, language))
+    text = language.text("labelled", "test", text) if request.test else text
     lines = -(-len(text) // _TITLE_WIDTH)
     return textwrap.fill(text, min(_TITLE_WIDTH, len(text) // lines + 12))
 
 
 def _footer(request: ChartRequest, line: Trace) -> str:
-    """Return what the picture stands on, and where its record is."""
-    networks = request.places.leaf_weights(request.entity)
+    """Return scope, span, networks and key, and below them the record."""
+    language, incident = request.language, request.incident
+    text = language.text
+    networks = request.tree.leaf_weights(request.entity)
+    regions = {entity.kind for entity in networks} == {EntityKind.REGION}
+    unit = "region" if regions else "network"
     parts = [
-        full_name(request.entity, request.places),
-        f"{_utc(line.times[0])} to {_utc(line.times[-1] + line.step)}" if line.times else "no data",
-        f"{len(networks)} {_unit(networks)}" if networks else "",
-        "grey band: ordinary levels; light band: 95% interval",
+        full_name(request.entity, request.tree, language),
+        text("span", *_span(line, language)) if line.times else text("no_data"),
+        text("plural", len(networks), unit) if networks else "",
+        text("bands"),
     ]
-    incident = request.incident
     record = [
-        f"Source: {request.source}",
-        f"{incident.id} revision {incident.revision}" if incident else "",
+        text("source", request.source),
+        text("revision_of", incident.id, incident.revision) if incident else "",
         request.link,
         "CC BY 4.0",
     ]
-    lines = (" · ".join(part for part in row if part) for row in (parts, record))
-    return "\n".join(lines)
-
-
-def _unit(networks: Collection[Entity]) -> str:
-    """Return what the parts are: networks, or regions where nothing narrower is known."""
-    regions = {entity.kind for entity in networks} == {EntityKind.REGION}
-    return "regions" if regions else "networks"
+    return "\n".join(" · ".join(part for part in row if part) for row in (parts, record))
 
 
 def _alternative(request: ChartRequest, line: Trace) -> str:
-    """Return the picture in words."""
+    """Return the chart in words."""
+    language = request.language
     if request.incident is not None:
-        return alternative_text(request.incident, request.places)
-    name = full_name(request.entity, request.places)
+        return alternative_text(request.incident, request.tree, language)
+    name = full_name(request.entity, request.tree, language)
     known = [value for value in line.values if value is not None]
     if not known:
-        return f"Line chart: internet connectivity in {name}. There is no data."
-    return (
-        f"Line chart: internet connectivity in {name}, {_utc(line.times[0])} to "
-        f"{_utc(line.times[-1])}. Lowest: {depth_words(min(known))}; at the end: "
-        f"{depth_words(known[-1])}. Gaps are missing data. Data table: at the link."
-    )
+        return language.text("alt_empty", name)
+    figures = (depth_figure(min(known)), depth_figure(known[-1]))
+    start, end = utc_text(line.times[0], language), utc_text(line.times[-1], language)
+    return language.text("alt_plain", name, start, end, *figures)
 
 
-def _utc(time: datetime) -> str:
-    return f"{clock_text(time.astimezone(UTC))} UTC"
+def _span(line: Trace, language: Language) -> tuple[str, str]:
+    return utc_text(line.times[0], language), utc_text(line.times[-1] + line.step, language)
 
 
-def _number(time: datetime) -> float:
-    """Return `time` as a place on the axis: seconds since 1970."""
-    return time.timestamp()
+def _nan(values: Sequence[float | None]) -> list[float]:
+    return [float("nan") if value is None else value for value in values]

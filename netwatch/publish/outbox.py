@@ -1,4 +1,4 @@
-"""The outbox loop: what the ledger holds ready goes out once, whatever crashes in between."""
+"""Outbox loop: delivers each post of the ledger to its channel once, also across crashes."""
 
 import asyncio
 import logging
@@ -9,30 +9,34 @@ from datetime import datetime, timedelta
 from netwatch.protocols import Channel, Clock, Delivery, Outbox, OutboxEntry, OutboxState
 
 _LOG = logging.getLogger(__name__)
-_NOT_HERE = timedelta(minutes=1)
+_UNCONFIGURED_DELAY = timedelta(minutes=1)
+"""Delay before a post whose channel is not configured is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often to look, and how patiently to try again.
+    """When deliveries are attempted.
 
     Attributes:
-        look: how long to wait where nothing is due.
-        first_wait, longest_wait: the wait after the first failure doubles up to the longest.
-        most_attempts: after so many a post is given up as `failed`.
-        patience: how long a stop waits for deliveries that are under way.
+        poll_interval: wait between polls of the outbox when nothing is due.
+        first_delay, longest_delay: the delay after the first failure doubles up to the longest.
+        max_attempts: attempts after which a post is `failed`.
+        drain_timeout: how long a stop waits for deliveries in progress.
     """
 
-    look: timedelta = timedelta(seconds=1)
-    first_wait: timedelta = timedelta(seconds=5)
-    longest_wait: timedelta = timedelta(minutes=10)
-    most_attempts: int = 100
-    patience: timedelta = timedelta(seconds=15)
+    poll_interval: timedelta = timedelta(seconds=1)
+    first_delay: timedelta = timedelta(seconds=5)
+    longest_delay: timedelta = timedelta(minutes=10)
+    max_attempts: int = 100
+    drain_timeout: timedelta = timedelta(seconds=15)
 
-    def wait(self, attempts: int) -> timedelta:
-        """Return how long to wait after `attempts` failures."""
+    def delay(self, attempts: int) -> timedelta:
+        """Return the delay after `attempts` failures."""
         doublings = min(max(attempts - 1, 0), 20)
-        return min(self.first_wait * (1 << doublings), self.longest_wait)
+        return min(self.first_delay * (1 << doublings), self.longest_delay)
+
+
+_DEFAULT_POLICY = RetryPolicy()
 
 
 async def run_outbox(
@@ -40,30 +44,29 @@ async def run_outbox(
     channels: Mapping[str, Channel],
     clock: Clock,
     *,
-    pace: RetryPolicy | None = None,
+    policy: RetryPolicy = _DEFAULT_POLICY,
 ) -> None:
-    """Send what is ready, for ever; end it by cancelling.
+    """Deliver posts that are due until cancelled. Only one such loop may run per outbox.
 
-    One such loop runs per outbox. Deliveries under way are finished first; one that takes
-    longer than the pace's patience is found by the next start like one cut short by a crash.
+    Cancelling waits for deliveries in progress, up to `policy.drain_timeout`. A delivery that
+    takes longer is recovered at the next start like one that a crash interrupted.
 
     Raises:
         StoreError: the outbox cannot be read or written.
     """
-    pace = pace or RetryPolicy()
     await recover_interrupted(outbox, channels, clock)
     while True:
-        if not await send_due(outbox, channels, clock, pace=pace):
-            await asyncio.sleep(pace.look.total_seconds())
+        if not await send_due(outbox, channels, clock, policy=policy):
+            await asyncio.sleep(policy.poll_interval.total_seconds())
 
 
 async def recover_interrupted(
     outbox: Outbox, channels: Mapping[str, Channel], clock: Clock
 ) -> None:
-    """Decide about posts of which a crash left unknown whether they went out.
+    """Decide about posts whose delivery was interrupted, so that their outcome is unknown.
 
-    Where the same key shows once they are sent again; elsewhere a human decides, because a
-    post that is missing can be sent by hand and one that stands there twice cannot be unsent.
+    Idempotent channels get them again. For other channels a person decides: a missing post can
+    be sent by hand, a post that shows twice cannot be unsent.
     """
     for state in (OutboxState.SENDING, OutboxState.UNKNOWN):
         for entry in await asyncio.to_thread(outbox.in_state, state):
@@ -83,67 +86,61 @@ async def send_due(
     channels: Mapping[str, Channel],
     clock: Clock,
     *,
-    pace: RetryPolicy | None = None,
+    policy: RetryPolicy = _DEFAULT_POLICY,
 ) -> int:
-    """Try every post that is due now, once; return how many were tried.
+    """Attempt every post that is due now once; return the number of attempts.
 
-    Posts to different channels go out side by side, those of one thread one after another,
-    so call it until it returns 0 to have a whole backlog sent.
+    Posts of one incident, channel and language become due one after another: call this until
+    it returns 0 to deliver a backlog.
     """
-    pace = pace or RetryPolicy()
-    sending = asyncio.create_task(_send_all(outbox, channels, clock, pace=pace))
+    sending = asyncio.create_task(_send_all(outbox, channels, clock, policy))
     try:
         return await asyncio.shield(sending)
     except asyncio.CancelledError:
-        # A post that is out but not yet marked so would go out again, or wait for a human.
-        await asyncio.wait({sending}, timeout=pace.patience.total_seconds())
+        # A post that is sent but not yet marked would be sent again, or wait for a person.
+        await asyncio.wait({sending}, timeout=policy.drain_timeout.total_seconds())
         sending.cancel()
         raise
 
 
 async def _send_all(
-    outbox: Outbox, channels: Mapping[str, Channel], clock: Clock, *, pace: RetryPolicy
+    outbox: Outbox, channels: Mapping[str, Channel], clock: Clock, policy: RetryPolicy
 ) -> int:
-    """Try what is due side by side; a broken outbox is one error, not one a post."""
     due = await asyncio.to_thread(outbox.due, clock())
     try:
         async with asyncio.TaskGroup() as group:
             for entry in due:
-                group.create_task(_send(entry, outbox, channels, clock, pace=pace))
+                channel = channels.get(entry.post.channel)
+                if channel is None:
+                    group.create_task(_postpone(entry, outbox, clock))
+                else:
+                    group.create_task(_send(entry, outbox, channel, clock, policy=policy))
     except ExceptionGroup as errors:
+        # A broken outbox is one error, not one per post.
         raise errors.exceptions[0] from errors
     return len(due)
 
 
+async def _postpone(entry: OutboxEntry, outbox: Outbox, clock: Clock) -> None:
+    """Keep a post ready until its channel is configured."""
+    post, now = entry.post, clock()
+    reason = f"no channel {post.channel!r} is configured"
+    _LOG.warning("post %s of %s waits: %s", post.key[:8], post.incident, reason)
+    next_at = now + _UNCONFIGURED_DELAY
+    state = OutboxState.READY
+    await asyncio.to_thread(outbox.mark, post.key, state, at=now, reason=reason, next_at=next_at)
+
+
 async def _send(
-    entry: OutboxEntry,
-    outbox: Outbox,
-    channels: Mapping[str, Channel],
-    clock: Clock,
-    *,
-    pace: RetryPolicy,
+    entry: OutboxEntry, outbox: Outbox, channel: Channel, clock: Clock, *, policy: RetryPolicy
 ) -> None:
-    """Take one post through one attempt."""
+    """Make one attempt to deliver a post."""
     post = entry.post
-    channel = channels.get(post.channel)
-    if channel is None:
-        reason = f"no channel {post.channel!r} is set up here"
-        _LOG.warning("post %s of %s waits: %s", post.key[:8], post.incident, reason)
-        now = clock()
-        await asyncio.to_thread(
-            outbox.mark,
-            post.key,
-            OutboxState.READY,
-            at=now,
-            reason=reason,
-            next_at=now + _NOT_HERE,
-        )
-        return
     if not await asyncio.to_thread(outbox.claim, post.key, at=clock()):
         return
     delivery = await channel.deliver(post)
     now = clock()
-    state, next_at = _verdict(delivery, entry.attempts + 1, now, pace)
+    state, next_at = _next_state(delivery, entry.attempts + 1, now, policy)
     if not delivery.sent:
         _LOG.warning("post %s to %s: %s: %s", post.key[:8], post.channel, state, delivery.reason)
     await asyncio.to_thread(
@@ -151,13 +148,13 @@ async def _send(
     )
 
 
-def _verdict(
-    delivery: Delivery, attempts: int, now: datetime, pace: RetryPolicy
+def _next_state(
+    delivery: Delivery, attempts: int, now: datetime, policy: RetryPolicy
 ) -> tuple[OutboxState, datetime]:
-    """Return what a delivery makes of its post, and when it is tried again."""
+    """Return the state of a post after a delivery, and the earliest next attempt."""
     if delivery.sent:
         return OutboxState.SENT, now
-    if not delivery.retryable or attempts >= pace.most_attempts:
+    if not delivery.retryable or attempts >= policy.max_attempts:
         return OutboxState.FAILED, now
-    wait = max(pace.wait(attempts), delivery.retry_after or timedelta(0))
-    return OutboxState.READY, now + wait
+    delay = max(policy.delay(attempts), delivery.retry_after or timedelta(0))
+    return OutboxState.READY, now + delay

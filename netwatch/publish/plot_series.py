@@ -1,18 +1,27 @@
-"""Levels as lines to draw: on one grid, in percent, with gaps that stay gaps."""
+"""Levels as lines to plot: on a regular grid, in percent, with gaps that stay gaps."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import attrgetter
+from typing import TypeVar
 
-from netwatch.model.percent import depth_words
 from netwatch.model.series import Level
-from netwatch.model.time import EPOCH
+from netwatch.model.time import floor_time
+from netwatch.publish.figure import Figure, depth_figure
 
 _MOST_POINTS = 100_000
-_MARKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
-_WIDEST_MARK = timedelta(days=1)
+_TICK_SECONDS = (
+    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200,
+)  # fmt: skip
+_WIDEST_TICK = timedelta(days=1)
+_LEAST_FOR_BAND = 12
+"""Values before an onset below which their percentiles are no band."""
+
+_DEFAULT_BAND = (95.0, 105.0)
+_Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +29,10 @@ class Trace:
     """A line in percent of ordinary; all sequences are as long as `times`.
 
     Attributes:
-        step: the distance between neighbouring points.
+        step: distance between neighbouring points.
         times: start of each interval, `step` apart.
         values: percent; None is no data, 0.0 a measured zero.
-        low, high: 95 % interval, None where there is none.
+        low, high: 95 % interval, None if there is none.
     """
 
     step: timedelta
@@ -45,89 +54,103 @@ def trace(levels: Sequence[Level], *, step: timedelta | None = None) -> Trace:
     step = step or _commonest_step(levels)
     start = levels[0].time
     by_slot = {round((level.time - start) / step): level for level in levels}
-    count = min(max(by_slot) + 1, _MOST_POINTS)
-    slots = [by_slot.get(slot) for slot in range(count)]
-    return Trace(
-        step=step,
-        times=tuple(start + slot * step for slot in range(count)),
-        values=tuple(_percent(level.value) if level else None for level in slots),
-        low=tuple(_percent(level.low) if level else None for level in slots),
-        high=tuple(_percent(level.high) if level else None for level in slots),
-    )
+    slots = [by_slot.get(slot) for slot in range(min(max(by_slot) + 1, _MOST_POINTS))]
+
+    def percents(column: str) -> tuple[float | None, ...]:
+        return tuple(_percent(getattr(level, column)) if level else None for level in slots)
+
+    times = tuple(start + slot * step for slot in range(len(slots)))
+    return Trace(step, times, percents("value"), percents("low"), percents("high"))
+
+
+def thin(levels: Sequence[Level], most: int) -> Trace:
+    """Return `levels` as a line of at most `most` points: means, without intervals, if needed."""
+    line = trace(levels)
+    if len(line.times) <= most:
+        return line
+    step = line.step * -(-len(line.times) // most)
+    start = line.times[0]
+    values = resample(levels, start, line.times[-1] + line.step, step)
+    times = tuple(start + step * slot for slot in range(len(values)))
+    nothing = (None,) * len(values)
+    return Trace(step, times, tuple(values), nothing, nothing)
+
+
+def runs(keys: Iterable[_Key]) -> list[tuple[_Key, int, int]]:
+    """Return (key, first, stop) of each run of equal neighbours."""
+    grouped = groupby(enumerate(keys), key=lambda pair: pair[1])
+    found = ((key, [index for index, _ in pairs]) for key, pairs in grouped)
+    return [(key, indices[0], indices[-1] + 1) for key, indices in found]
 
 
 def gaps(line: Trace) -> list[tuple[datetime, datetime]]:
-    """Return the stretches without data, in order, each from its first interval to the next."""
-    found: list[tuple[datetime, datetime]] = []
-    for time, value in zip(line.times, line.values, strict=True):
-        if value is not None:
-            continue
-        if found and found[-1][1] == time:
-            found[-1] = (found[-1][0], time + line.step)
-        else:
-            found.append((time, time + line.step))
-    return found
+    """Return start and end of each stretch without data, in order."""
+    return [
+        (line.times[first], line.times[stop - 1] + line.step)
+        for missing, first, stop in runs(value is None for value in line.values)
+        if missing
+    ]
 
 
-def phases(line: Trace) -> list[tuple[str, datetime, datetime]]:
-    """Return the runs of one depth in words, in order; a gap ends a run."""
-    found: list[tuple[str, datetime, datetime]] = []
-    for time, value in zip(line.times, line.values, strict=True):
-        if value is None:
-            continue
-        words = depth_words(value)
-        if found and found[-1][0] == words and found[-1][2] == time:
-            found[-1] = (words, found[-1][1], time + line.step)
-        else:
-            found.append((words, time, time + line.step))
-    return found
+def phases(line: Trace) -> list[tuple[Figure, datetime, datetime]]:
+    """Return depth, start and end of each stretch of one depth, in order; a gap ends it."""
+    depths = (None if value is None else depth_figure(value) for value in line.values)
+    return [
+        (depth, line.times[first], line.times[stop - 1] + line.step)
+        for depth, first, stop in runs(depths)
+        if depth is not None
+    ]
 
 
-def ordinary_band(line: Trace, before: datetime | None) -> tuple[float, float]:
-    """Return the 5th and 95th percentile of values before `before`, an incident's onset.
+def ordinary_band(line: Trace, onset: datetime | None) -> tuple[float, float]:
+    """Return the 5th and 95th percentile of the values before `onset`.
 
-    95 and 105 where there are too few, or where no onset says which values were ordinary.
+    95 and 105 if there are fewer than 12 values or no onset.
     """
     values = sorted(
         value
         for time, value in zip(line.times, line.values, strict=True)
-        if value is not None and before is not None and time < before
+        if value is not None and onset is not None and time < onset
     )
-    if len(values) < 12:
-        return 95.0, 105.0
+    if len(values) < _LEAST_FOR_BAND:
+        return _DEFAULT_BAND
     last = len(values) - 1
     return values[round(last * 0.05)], values[round(last * 0.95)]
 
 
 def resample(
-    levels: Sequence[Level], start: datetime, end: datetime, step: timedelta
+    levels: Sequence[Level],
+    start: datetime,
+    end: datetime,
+    step: timedelta,
+    *,
+    column: Callable[[Level], float | None] = attrgetter("value"),
 ) -> list[float | None]:
-    """Return the mean percent in each `step` from `start` to `end`, None where there is no data.
+    """Return the mean percent in each `step` from `start` to `end`, None for no data.
 
-    A level belongs to the step in which its interval starts.
+    A level counts in the step in which its interval starts; `column` reads it as a share.
     """
     count = max(0, -((start - end) // step))
-    sums, hits = [0.0] * count, [0] * count
+    slots: list[list[float]] = [[] for _ in range(count)]
     for level in levels:
-        slot = (level.time - start) // step
-        if 0 <= slot < count and level.value is not None:
-            sums[slot] += level.value * 100
-            hits[slot] += 1
-    return [total / hit if hit else None for total, hit in zip(sums, hits, strict=True)]
+        slot, value = (level.time - start) // step, column(level)
+        if 0 <= slot < count and value is not None:
+            slots[slot].append(value * 100)
+    return [sum(values) / len(values) if values else None for values in slots]
 
 
 def round_marks(line: Trace, *, most: int = 7) -> list[datetime]:
-    """Return up to `most` round UTC instants within `line`, none at its very end, for an axis."""
+    """Return up to `most` round UTC instants within `line` for an axis, none at its very end."""
     if not line.times:
         return []
     start, end = line.times[0], line.times[-1] + line.step
-    steps = (timedelta(seconds=seconds) for seconds in _MARKS)
-    step = next((step for step in steps if (end - start) / step <= most), _WIDEST_MARK)
-    while (end - start) / step > most:
-        step *= 2
-    first = EPOCH - ((EPOCH - start) // step) * step
-    last = end - (end - start) * 0.04
-    return [mark for number in range(most + 1) if start <= (mark := first + number * step) < last]
+    ticks = (timedelta(seconds=seconds) for seconds in _TICK_SECONDS)
+    tick = next((tick for tick in ticks if (end - start) / tick <= most), _WIDEST_TICK)
+    while (end - start) / tick > most:
+        tick *= 2
+    first = floor_time(start, tick)
+    marks = (first + number * tick for number in range(most + 2))
+    return [mark for mark in marks if start <= mark < end - (end - start) * 0.04]
 
 
 def _commonest_step(levels: Sequence[Level]) -> timedelta:
@@ -137,5 +160,5 @@ def _commonest_step(levels: Sequence[Level]) -> timedelta:
     return min(steps, key=lambda step: (-steps[step], step)) if steps else timedelta(hours=1)
 
 
-def _percent(value: float | None) -> float | None:
-    return None if value is None else value * 100
+def _percent(share: float | None) -> float | None:
+    return None if share is None else share * 100

@@ -1,25 +1,28 @@
-"""Times and durations as they are published: local first, UTC beside it, and how long."""
+"""Times and durations as they are published: local time first, then UTC."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from babel.dates import format_datetime
+from netwatch.publish.language import ENGLISH, Language
 
-_WIDE = timedelta(minutes=10)
-_SHORT = timedelta(minutes=90)
-_LONG = timedelta(hours=72)
+WIDE_ONSET = timedelta(minutes=10)
+"""Width of an onset's interval above which posts say "about"; an editorial choice."""
+
+_MINUTES_UP_TO = timedelta(minutes=90)
+_DAYS_FROM = timedelta(hours=72)
+_CLOCK = "HH:mm"
 
 
 @dataclass(frozen=True, slots=True)
 class Elapsed:
-    """How long something has lasted, in the steps in which it may be said.
+    """A duration in the steps in which posts state it.
 
     Attributes:
         minutes: 0 to 85 in steps of 5; None from 90 minutes on.
         hours: whole hours, rounded down; None under 90 minutes.
-        day: from 72 hours on, floor(hours / 24) + 1; None before.
+        day: floor(hours / 24) + 1 after 72 hours, otherwise None.
     """
 
     minutes: int | None
@@ -28,25 +31,55 @@ class Elapsed:
 
 
 @dataclass(frozen=True, slots=True)
+class Age:
+    """A duration in its largest telling unit.
+
+    Attributes:
+        unit: `second`, `minute`, `hour`, `day_hour`, `day` or `year`.
+        number: how many of `unit`; days for `day_hour`.
+        hours: the remaining hours of `day_hour`.
+    """
+
+    unit: str
+    number: int
+    hours: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Moment:
-    """An instant in words: `local` is None where the place keeps UTC."""
+    """An instant as text: `local` is None where local time is UTC."""
 
     local: str | None
     utc: str
 
 
 def elapsed(length: timedelta) -> Elapsed:
-    """Return `length` in the steps in which it may be said."""
+    """Return `length` in the steps in which posts state it."""
     length = max(length, timedelta(0))
-    if length < _SHORT:
+    if length < _MINUTES_UP_TO:
         return Elapsed(length // timedelta(minutes=5) * 5, None, None)
     hours = length // timedelta(hours=1)
-    return Elapsed(None, hours, hours // 24 + 1 if length > _LONG else None)
+    return Elapsed(None, hours, hours // 24 + 1 if length > _DAYS_FROM else None)
+
+
+def age(length: timedelta) -> Age:
+    """Return `length` in its largest telling unit."""
+    if length < timedelta(minutes=1):
+        return Age("second", int(length.total_seconds()))
+    if length < timedelta(hours=2):
+        return Age("minute", length // timedelta(minutes=1))
+    if length < timedelta(days=3):
+        return Age("hour", length // timedelta(hours=1))
+    if length < timedelta(days=60):
+        return Age("day_hour", length.days, length.seconds // 3600)
+    if length < timedelta(days=730):
+        return Age("day", length.days)
+    return Age("year", length.days // 365)
 
 
 @lru_cache(maxsize=256)
 def load_zone(name: str) -> ZoneInfo:
-    """Return the IANA time zone `name`, UTC where there is none of that name."""
+    """Return the IANA time zone `name`, UTC if it is unknown."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -54,57 +87,40 @@ def load_zone(name: str) -> ZoneInfo:
 
 
 def moment(
-    time: datetime, zone: str, language: str = "en", *, since: datetime | None = None
+    time: datetime, zone: str, language: Language = ENGLISH, *, since: datetime | None = None
 ) -> Moment:
-    """Return `time` in the words of `language`: "16 Nov 10:00" local and "06:30" UTC.
+    """Return `time` as text: "16 Nov 10:00" local and "06:30" UTC.
 
-    The UTC day stands where it is another than the local one. With `since`, a moment of the
-    same local and UTC day as `since` is told by its clock alone.
+    UTC has its day only if it differs from the local day. With `since`, a time on the same
+    local and UTC day as `since` has no day at all.
     """
-    here, world = time.astimezone(load_zone(zone)), time.astimezone(UTC)
-    told = since is not None and _days(time, zone) == _days(since, zone)
-    if here.utcoffset() == timedelta(0):
-        return Moment(None, clock_text(world, language, day=not told))
-    other_day = here.date() != world.date() and not told
-    local = clock_text(here, language, day=not told)
-    return Moment(local, clock_text(world, language, day=other_day))
+    local, utc = time.astimezone(load_zone(zone)), time.astimezone(UTC)
+    same_day = since is not None and _days(time, zone) == _days(since, zone)
+    if local.utcoffset() == timedelta(0):
+        return Moment(None, language.clock(utc, _CLOCK) if same_day else language.clock(utc))
+    if same_day:
+        return Moment(language.clock(local, _CLOCK), language.clock(utc, _CLOCK))
+    other_day = local.date() != utc.date()
+    return Moment(
+        language.clock(local), language.clock(utc) if other_day else language.clock(utc, _CLOCK)
+    )
 
 
-def moment_text(time: datetime, zone: str) -> str:
-    """Return `time` in English: "16 Nov 10:00 local (06:30 UTC)", or "16 Nov 06:30 UTC"."""
-    found = moment(time, zone)
-    return f"{found.utc} UTC" if found.local is None else f"{found.local} local ({found.utc} UTC)"
+def moment_text(time: datetime, zone: str, language: Language = ENGLISH) -> str:
+    """Return `time` as one text: "16 Nov 10:00 local (06:30 UTC)", or "16 Nov 06:30 UTC"."""
+    return language.text("moment", moment(time, zone, language))
 
 
-def clock_text(time: datetime, language: str = "en", *, day: bool = True) -> str:
-    """Return `time` in its own zone as "16 Nov 10:00", or "10:00" without the day."""
-    pattern = "d MMM HH:mm" if day else "HH:mm"
-    return str(format_datetime(time, pattern, tzinfo=time.tzinfo, locale=language))
+def utc_text(time: datetime, language: Language = ENGLISH) -> str:
+    """Return `time` as "16 Nov 06:30 UTC"."""
+    return language.text("utc", language.clock(time.astimezone(UTC)))
 
 
 def interval_is_wide(low: datetime, high: datetime) -> bool:
-    """Tell whether an onset between `low` and `high` must be called "about"."""
-    return high - low > _WIDE
+    """Return whether an onset between `low` and `high` is stated as "about"."""
+    return high - low > WIDE_ONSET
 
 
-def _days(time: datetime, zone: str) -> tuple[object, object]:
+def _days(time: datetime, zone: str) -> tuple[date, date]:
     """Return the local and the UTC date of `time`."""
     return time.astimezone(load_zone(zone)).date(), time.astimezone(UTC).date()
-
-
-def utc_text(time: datetime) -> str:
-    """Return `time` as "16 Nov 06:30 UTC"."""
-    return f"{clock_text(time.astimezone(UTC))} UTC"
-
-
-def age_words(age: timedelta) -> str:
-    """Return a length of time in the largest unit that still tells it well."""
-    if age < timedelta(minutes=1):
-        return f"{int(age.total_seconds())} s"
-    if age < timedelta(hours=2):
-        return f"{age // timedelta(minutes=1)} minutes"
-    if age < timedelta(days=3):
-        return f"{age // timedelta(hours=1)} hours"
-    if age < timedelta(days=60):
-        return f"{age.days} d {age.seconds // 3600} h"
-    return f"{age.days} days" if age < timedelta(days=730) else f"{age.days // 365} years"

@@ -1,1 +1,1 @@
-"""The page that needs no JavaScript."""
+"""The public website and its JSON API, without JavaScript."""

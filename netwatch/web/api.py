@@ -1,12 +1,14 @@
-"""The JSON beside the pages: the same record, for machines. Null is no data, 0 a measured zero."""
+"""The JSON API: the same record as the pages. null is no data, 0 a measured zero."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from netwatch.model.entities import Entity
+from netwatch.model.series import Level
 from netwatch.publish.display_names import place_name
-from netwatch.publish.incident_json import incident_object
+from netwatch.publish.incident_json import incident_object, rfc3339
 from netwatch.publish.level_queries import lead_levels
+from netwatch.publish.plot_series import resample
 from netwatch.web.views import PageBuilder
 
 _STEPS = {
@@ -21,111 +23,111 @@ _MOST_INCIDENTS = 500
 
 
 class ApiProblem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
-    """Raised for a request that cannot be answered; its text says why, in one line."""
+    """An invalid request; the message says why, in one line."""
 
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
 
 
-def health_object(desk: PageBuilder) -> dict[str, object]:
-    """Return how fresh the data are."""
-    health = desk.health()
+def health_object(pages: PageBuilder) -> dict[str, object]:
+    """Return the freshness of the data."""
+    health = pages.health()
     return {
-        "data_until": None if health.until is None else _rfc3339(health.until),
+        "data_until": None if health.until is None else rfc3339(health.until),
         "data_age_seconds": None if health.age is None else round(health.age.total_seconds()),
         "stale": health.stale,
     }
 
 
 def incident_list(
-    desk: PageBuilder, query: Mapping[str, str], *, url: str, test: bool
+    pages: PageBuilder, query: Mapping[str, str], *, url: str, test: bool
 ) -> dict[str, object]:
-    """Return public incidents, newest first, kept by `country`, `since`, `min_level`, `limit`.
+    """Return public incidents, newest first.
+
+    `query` may filter by `country`, `since` and `min_level`, and `limit` their number.
 
     Raises:
-        ApiProblem: a parameter has not the form it must have.
+        ApiProblem: a parameter is invalid.
     """
-    least = _number(query, "min_level", default=2)
+    min_level = _number(query, "min_level", default=2)
     limit = min(_number(query, "limit", default=100), _MOST_INCIDENTS)
     since = _instant(query, "since")
     country = query.get("country")
-    kept = []
-    for incident in desk.public_incidents():
-        home = desk.places.country(incident.entity)
-        if incident.evidence < least or (country and (home is None or home.code != country)):
+    found = []
+    for incident in pages.public_incidents():
+        scope = pages.tree.country(incident.entity)
+        if incident.evidence < min_level or (country and (scope is None or scope.code != country)):
             continue
         if since is not None and incident.ended_at is not None and incident.ended_at < since:
             continue
-        kept.append(incident_object(incident, desk.places, url=url, test=test))
-    return {"data": kept[:limit], "next_cursor": None}
+        found.append(incident_object(incident, pages.tree, url=url, test=test))
+    return {"data": found[:limit], "next_cursor": None}
 
 
 def incident_record(
-    desk: PageBuilder, number: str, *, revision: str | None, url: str, test: bool
+    pages: PageBuilder, number: str, *, revision: str | None, url: str, test: bool
 ) -> dict[str, object]:
-    """Return one incident: its newest revision, or the one asked for.
+    """Return one incident: its newest revision, or `revision`.
 
     Raises:
-        ApiProblem: 404 where the public has none of it, 400 for a revision that is no number.
+        ApiProblem: 404 if it is unknown or not public, 400 if `revision` is not a number.
     """
-    view = desk.incident(number)
-    if view is None:
+    page = pages.incident(number)
+    if page is None:
         raise ApiProblem(404, "There is no such incident.")
-    incident = view.incident
+    incident = page.incident
     if revision is not None:
         wanted = _number({"revision": revision}, "revision", default=0)
-        found = [old for old in desk.ledger.revisions(number) if old.revision == wanted]
+        found = [old for old in pages.ledger.revisions(number) if old.revision == wanted]
         if not found:
             raise ApiProblem(404, "There is no such revision.")
         incident = found[0]
-    return incident_object(incident, desk.places, url=url, test=test)
+    return incident_object(incident, pages.tree, url=url, test=test)
 
 
-def timeseries(desk: PageBuilder, entity: Entity, query: Mapping[str, str]) -> dict[str, object]:
-    """Return the level of `entity` in steps, percent of ordinary with its interval.
+def timeseries(pages: PageBuilder, entity: Entity, query: Mapping[str, str]) -> dict[str, object]:
+    """Return the levels of `entity` in steps: percent of ordinary with its interval.
 
     Raises:
-        ApiProblem: a parameter is missing, has not the right form, or asks for too much.
+        ApiProblem: a parameter is missing or invalid, or the span has too many steps.
     """
     since = _instant(query, "since")
     if since is None:
         raise ApiProblem(400, "since: give the first instant, such as 2019-11-16T00:00:00Z")
-    until = _instant(query, "until") or desk.health().until or since
+    until = _instant(query, "until") or pages.health().until or since
     step = _STEPS.get(query.get("step", "1h"))
     if step is None:
         raise ApiProblem(400, f"step: want one of {', '.join(_STEPS)}")
     if not timedelta(0) <= (until - since) <= step * _MOST_POINTS:
         raise ApiProblem(400, f"since and until: at most {_MOST_POINTS} steps, in this order")
-    levels = lead_levels(desk.store, entity, since, until)
-    count = -((since - until) // step)
-    slots: list[list[tuple[float, float, float, int]]] = [[] for _ in range(count)]
+    levels = lead_levels(pages.store, entity, since, until)
+
+    def means(column: Callable[[Level], float | None]) -> list[float | None]:
+        values = resample(levels, since, until, step, column=column)
+        return [None if value is None else round(value, 2) for value in values]
+
+    networks = [0] * -((since - until) // step)
     for level in levels:
         if level.value is not None:
-            low = level.value if level.low is None else level.low
-            high = level.value if level.high is None else level.high
-            slots[(level.time - since) // step].append((level.value, low, high, level.networks))
+            slot = (level.time - since) // step
+            networks[slot] = max(networks[slot], level.networks)
     return {
         "scope": {
             "type": str(entity.kind),
             "id": entity.code,
-            "name": place_name(entity, desk.places),
+            "name": place_name(entity, pages.tree),
         },
         "signal": levels[0].series.signal if levels else None,
         "step_seconds": round(step.total_seconds()),
-        "start": _rfc3339(since),
+        "start": rfc3339(since),
         "unit": "percent_of_ordinary",
         "baseline_id": levels[-1].baseline if levels else None,
-        "pct": [_mean(slot, 0) for slot in slots],
-        "low": [_mean(slot, 1) for slot in slots],
-        "high": [_mean(slot, 2) for slot in slots],
-        "n_networks": [max((row[3] for row in slot), default=0) for slot in slots],
+        "pct": means(lambda level: level.value),
+        "low": means(lambda level: level.value if level.low is None else level.low),
+        "high": means(lambda level: level.value if level.high is None else level.high),
+        "n_networks": networks,
     }
-
-
-def _mean(slot: list[tuple[float, float, float, int]], column: int) -> float | None:
-    """Return the mean of a column in percent, None where the step holds no data."""
-    return round(sum(row[column] for row in slot) / len(slot) * 100, 2) if slot else None
 
 
 def _number(query: Mapping[str, str], name: str, *, default: int) -> int:
@@ -136,17 +138,13 @@ def _number(query: Mapping[str, str], name: str, *, default: int) -> int:
 
 
 def _instant(query: Mapping[str, str], name: str) -> datetime | None:
-    """Return an RFC 3339 instant; one without a zone is UTC, None where it is not given."""
+    """Return an RFC 3339 parameter; without a zone it is UTC, None if it is not given."""
     text = query.get(name)
     if text is None:
         return None
     try:
-        # A plus in a query arrives as a space where the caller did not escape it.
-        found = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        # An unescaped plus in a query arrives as a space.
+        time = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ApiProblem(400, f"{name}: want an instant such as 2019-11-16T00:00:00Z") from error
-
-
-def _rfc3339(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")

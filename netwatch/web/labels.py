@@ -1,65 +1,50 @@
-"""What pages say about levels, incidents and times, in plain words."""
+"""Labels and colour classes of levels and incidents on pages."""
+
+from collections.abc import Sequence
 
 from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident, IncidentState
-from netwatch.model.percent import depth_words, percent_phrase
 from netwatch.model.series import Level
 from netwatch.publish.display_names import full_name
+from netwatch.publish.editorial_rules import CONFIRMED_EVIDENCE
+from netwatch.publish.figure import figure
 from netwatch.publish.incident_json import is_open
+from netwatch.publish.language import Language
 from netwatch.publish.level_queries import newest_percent
-from netwatch.publish.time_format import utc_text
+
+_MOST_NAMED = 3
+_ORDINARY, _REDUCED = 90, 50
+"""Percent of ordinary from which on the colour is that of an ordinary, a reduced level."""
 
 
-def headline(now_open: list[Incident], places: EntityTree) -> str:
-    """Return one sentence of state."""
-    if not now_open:
-        return "No disruption is known now."
-    reviewed = sum(incident.evidence >= 3 for incident in now_open)
-    counts = ((reviewed, "confirmed"), (len(now_open) - reviewed, "unconfirmed"))
-    parts = [
-        f"{count} {word} disruption{'' if count == 1 else 's'}" for count, word in counts if count
-    ]
-    names = ", ".join(full_name(incident.entity, places) for incident in now_open[:3])
-    more = f" and {len(now_open) - 3} more" if len(now_open) > 3 else ""
-    return f"{' and '.join(parts)} now: {names}{more}."
+def headline(now_open: Sequence[Incident], tree: EntityTree, language: Language) -> str:
+    """Return the number and names of open incidents in one sentence."""
+    confirmed = sum(incident.evidence >= CONFIRMED_EVIDENCE for incident in now_open)
+    names = [full_name(one.entity, tree, language) for one in now_open[:_MOST_NAMED]]
+    unnamed = len(now_open) - len(names)
+    unconfirmed = len(now_open) - confirmed
+    return language.text("disruptions_now", confirmed, unconfirmed, names, unnamed)
 
 
-def incident_label(incident: Incident) -> str:
-    """Return the label that stands over an incident."""
+def incident_status(incident: Incident) -> str:
+    """Return the code of an incident's label: merged, restored, confirmed or unconfirmed."""
     if incident.state is IncidentState.MERGED:
-        return "MERGED"
+        return "merged"
     if not is_open(incident):
-        return "RESTORED"
-    return "CONFIRMED" if incident.evidence >= 3 else "UNCONFIRMED"
+        return "restored"
+    return "confirmed" if incident.evidence >= CONFIRMED_EVIDENCE else "unconfirmed"
 
 
-def revision_line(incident: Incident) -> tuple[int, str, str, str]:
-    """Return number, time, reason and level of a revision."""
-    words = percent_phrase(incident.percent)
-    return incident.revision, utc_text(incident.at), str(incident.reason), words
-
-
-def level_words(level: Level | None) -> str:
-    """Return a level as a table shows it: "7%", or words."""
+def level_text(level: Level | None, language: Language) -> str:
+    """Return a level as tables show it: "7%", or words."""
     percent = newest_percent(level) if level else None
+    return language.text("percent", figure(percent)) if percent else language.text("no_data")
+
+
+def colour_class(percent: float | None) -> str:
+    """Return the CSS class of a level in percent; the text next to it says the same."""
     if percent is None:
-        return "no data"
-    return percent.text or depth_words(percent.value)
-
-
-def level_tone(level: Level | None) -> str:
-    """Return the class that colours a level; the words beside it say the same."""
-    value = level.value if level else None
-    return "nodata" if value is None else depth_tone(value * 100)
-
-
-def depth_tone(percent: float) -> str:
-    """Return the class that colours a depth; the words beside it say the same."""
-    if percent >= 90:
+        return "nodata"
+    if percent >= _ORDINARY:
         return "ordinary"
-    return "reduced" if percent >= 50 else "low"
-
-
-def cell_text(value: float | None) -> str:
-    """Return a figure of a data table: one decimal, a measured zero told from no data."""
-    return "no data" if value is None else f"{value:.1f}"
+    return "reduced" if percent >= _REDUCED else "low"

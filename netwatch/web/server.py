@@ -1,7 +1,6 @@
-"""The public pages and the JSON beside them, as one Starlette application."""
+"""The website and its JSON API as one Starlette application."""
 
 import hashlib
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,12 +12,15 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import InputError, StoreError
-from netwatch.protocols import Clock, Ledger, Outbox, SeriesStore
+from netwatch.protocols import Clock, Ledger, SeriesStore
+from netwatch.publish.figure import figure
+from netwatch.publish.time_format import utc_text
 from netwatch.web.api import ApiProblem, health_object, incident_list, incident_record, timeseries
+from netwatch.web.options import WebOptions
 from netwatch.web.views import PageBuilder
 
 _HEADERS = {
@@ -33,38 +35,21 @@ _HEADERS = {
 _STYLE = Path(__file__).parent / "static" / "style.css"
 
 
-@dataclass(frozen=True, slots=True)
-class WebOptions:
-    """What a site may vary.
-
-    Attributes:
-        url: root under which the public reaches the site, for links in JSON.
-        test: whether this is a drill; every page then says so first.
-        outbox: where posts are read from, None to leave them out.
-        doors: routes besides the site's own, such as those for agents.
-    """
-
-    url: str = ""
-    test: bool = False
-    outbox: Outbox | None = None
-    doors: tuple[BaseRoute, ...] = ()
-
-
 def create_app(
     store: SeriesStore,
     ledger: Ledger,
     *,
-    places: EntityTree,
+    tree: EntityTree,
     clock: Clock,
     options: WebOptions | None = None,
 ) -> Starlette:
-    """Return the site over `store` and `ledger`; it reads and never writes.
+    """Return the site over `store` and `ledger`, which it only reads.
 
-    No page needs JavaScript or asks anything of another host.
+    No page needs JavaScript or anything from another host.
     """
     options = options or WebOptions()
-    desk = PageBuilder(store, ledger, places=places, clock=clock, outbox=options.outbox)
-    site = _Site(desk, options)
+    pages = PageBuilder(store, ledger, tree=tree, clock=clock, options=options)
+    site = _Site(pages, options)
     return Starlette(
         routes=[
             Route("/", site.front),
@@ -76,22 +61,22 @@ def create_app(
             Route("/v1/incidents/{number}", site.incident_json),
             Route("/v1/timeseries/{kind}/{code}", site.timeseries),
             Route("/v1/health", site.health),
-            *options.doors,
+            *options.extra_routes,
         ],
         middleware=[Middleware(GZipMiddleware, minimum_size=1000)],
         exception_handlers={
-            HTTPException: site.refuse,
-            StoreError: site.unreadable,
-            ApiProblem: site.problem,
+            HTTPException: site.http_error,
+            StoreError: site.store_error,
+            ApiProblem: site.api_problem,
         },
     )
 
 
 class _Site:
-    """The endpoints. They are plain functions, so that Starlette runs them off the loop."""
+    """The endpoints: plain functions, so that Starlette runs them off the event loop."""
 
-    def __init__(self, desk: PageBuilder, options: WebOptions) -> None:
-        self._desk = desk
+    def __init__(self, pages: PageBuilder, options: WebOptions) -> None:
+        self._pages = pages
         self._options = options
         self._templates = Environment(
             loader=PackageLoader("netwatch.web", "templates"),
@@ -100,76 +85,81 @@ class _Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._templates.globals |= {
+            "t": options.language.text,
+            "language": options.language,
+            "test": options.test,
+            "figure": figure,
+            "utc": partial(utc_text, language=options.language),
+        }
         self._css = _STYLE.read_bytes()
 
     def front(self, request: Request) -> Response:
-        return self._page(request, "front.html", page=self._desk.front())
+        return self._page(request, "front.html", page=self._pages.front())
 
     def incident(self, request: Request) -> Response:
-        view = self._desk.incident(request.path_params["number"])
-        if view is None:
+        page = self._pages.incident(request.path_params["number"])
+        if page is None:
             raise HTTPException(404)
-        if view.incident.parent is not None:
-            return RedirectResponse(f"/i/{view.incident.parent}", 301, headers=_HEADERS)
-        return self._page(request, "incident.html", page=view)
+        if page.incident.parent is not None:
+            return RedirectResponse(f"/i/{page.incident.parent}", 301, headers=_HEADERS)
+        return self._page(request, "incident.html", page=page)
 
     def place(self, request: Request) -> Response:
-        view = self._desk.place(_entity(request))
-        if view is None:
+        page = self._pages.place(_entity(request))
+        if page is None:
             raise HTTPException(404)
-        return self._page(request, "place.html", page=view)
+        return self._page(request, "place.html", page=page)
 
     def style(self, request: Request) -> Response:
         return _reply(request, self._css, "text/css")
 
     def incident_json(self, request: Request) -> Response:
-        answer = incident_record(
-            self._desk,
+        record = incident_record(
+            self._pages,
             request.path_params["number"],
             revision=request.query_params.get("revision"),
             url=self._options.url,
             test=self._options.test,
         )
-        return _json(request, answer)
+        return _json(request, record)
 
     def incident_list(self, request: Request) -> Response:
-        make = partial(incident_list, url=self._options.url, test=self._options.test)
-        return _json(request, make(self._desk, dict(request.query_params)))
+        query, options = dict(request.query_params), self._options
+        found = incident_list(self._pages, query, url=options.url, test=options.test)
+        return _json(request, found)
 
     def timeseries(self, request: Request) -> Response:
-        answer = timeseries(self._desk, _entity(request), dict(request.query_params))
-        return _json(request, answer)
+        return _json(request, timeseries(self._pages, _entity(request), dict(request.query_params)))
 
     def health(self, request: Request) -> Response:
-        return _json(request, health_object(self._desk))
+        return _json(request, health_object(self._pages))
 
-    def refuse(self, request: Request, error: Exception) -> Response:
+    def http_error(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        if request.url.path.startswith("/v1/"):
-            return _problem(status, "There is nothing here.")
-        words = "There is no such page." if status == 404 else "This cannot be done here."
-        return self._page(request, "error.html", status=status, words=words)
+        return self._error(request, status, "no_such_page" if status == 404 else "not_possible")
 
-    def unreadable(self, request: Request, _error: Exception) -> Response:
-        words = "The record cannot be read just now. Try again in a minute."
-        if request.url.path.startswith("/v1/"):
-            return _problem(503, words)
-        return self._page(request, "error.html", status=503, words=words)
+    def store_error(self, request: Request, _error: Exception) -> Response:
+        return self._error(request, 503, "unreadable")
 
-    def problem(self, _request: Request, error: Exception) -> Response:
-        status = error.status if isinstance(error, ApiProblem) else 500
-        return _problem(status, str(error))
+    def api_problem(self, _request: Request, error: Exception) -> Response:
+        return _problem(error.status if isinstance(error, ApiProblem) else 500, str(error))
+
+    def _error(self, request: Request, status: int, name: str) -> Response:
+        text = self._options.language.text(name)
+        if request.url.path.startswith("/v1/"):
+            return _problem(status, text)
+        return self._page(request, "error.html", status=status, text=text)
 
     def _page(
         self, request: Request, name: str, *, status: int = 200, **values: object
     ) -> Response:
-        values |= {"test": self._options.test, "status": status}
-        text = self._templates.get_template(name).render(values)
-        return _reply(request, text.encode(), "text/html", status=status)
+        html = self._templates.get_template(name).render(status=status, **values)
+        return _reply(request, html.encode(), "text/html", status=status)
 
 
 def _entity(request: Request) -> Entity:
-    """Return the entity that the path names, 404 for a form that no entity has."""
+    """Return the entity that the path names, 404 if its form is invalid."""
     try:
         return Entity.parse(f"{request.path_params['kind']}:{request.path_params['code']}")
     except InputError as error:
@@ -182,16 +172,16 @@ def _json(request: Request, value: object) -> Response:
     return response
 
 
-def _problem(status: int, words: str) -> Response:
-    """Return an error after RFC 9457."""
-    body = {"type": "about:blank", "status": status, "title": words}
+def _problem(status: int, title: str) -> Response:
+    """Return an error as RFC 9457 problem details."""
+    body = {"type": "about:blank", "status": status, "title": title}
     return Response(
         msgspec.json.encode(body), status, _HEADERS, media_type="application/problem+json"
     )
 
 
 def _reply(request: Request, body: bytes, kind: str, *, status: int = 200) -> Response:
-    """Return `body` with the site's headers, or 304 where the reader has it already."""
+    """Return `body` with the site's headers, or 304 if the client already has it."""
     tag = f'W/"{hashlib.sha256(body).hexdigest()[:20]}"'
     headers = _HEADERS | {"ETag": tag}
     if status == 200 and request.headers.get("if-none-match") == tag:

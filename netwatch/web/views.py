@@ -1,6 +1,6 @@
-"""From the record and the store to what a page shows; nothing here knows HTTP or HTML."""
+"""Pages as values, read from the record and the store; independent of HTTP and HTML."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -9,81 +9,85 @@ from time import perf_counter
 from markupsafe import Markup
 
 from netwatch.model.entities import Entity, EntityKind, EntityTree
-from netwatch.model.incident import Incident, IncidentState
-from netwatch.model.percent import percent_phrase
+from netwatch.model.incident import AffectedEntity, Incident, IncidentState
 from netwatch.model.series import DEAD, Level
-from netwatch.protocols import Clock, Ledger, Outbox, OutboxEntry, SeriesStore
+from netwatch.model.time import floor_time
+from netwatch.protocols import Clock, Ledger, OutboxEntry, SeriesStore
 from netwatch.publish.display_names import full_name, place_name
-from netwatch.publish.incident_json import evidence_words, is_open
+from netwatch.publish.figure import figure
+from netwatch.publish.incident_json import is_open
+from netwatch.publish.language import Language
 from netwatch.publish.level_queries import has_bins, lead_levels, listed_places
-from netwatch.publish.plot_series import Trace, resample, trace
+from netwatch.publish.plot_series import resample, thin, trace
 from netwatch.publish.posts import alternative_text, sentence
-from netwatch.publish.summary import facts
-from netwatch.publish.time_format import age_words, moment_text, utc_text
-from netwatch.web.labels import (
-    cell_text,
-    depth_tone,
-    headline,
-    incident_label,
-    level_tone,
-    level_words,
-    revision_line,
-)
+from netwatch.publish.summary import key_facts
+from netwatch.publish.time_format import age, moment_text, utc_text
+from netwatch.web.labels import colour_class, headline, incident_status, level_text
+from netwatch.web.options import WebOptions
 from netwatch.web.svg_charts import chart_svg, sparkline_svg
 
 _STALE = timedelta(minutes=30)
-_SPARK = timedelta(hours=48)
-_SPARK_POINTS = 96
+_DAY = timedelta(hours=24)
+_SPARKLINE_SPAN = timedelta(hours=48)
+_SPARKLINE_POINTS = 96
 _CHART_POINTS = 480
-_BEFORE = timedelta(hours=24)
 _RECENT = timedelta(days=30)
 _MOST_PLACES = 300
+_MOST_HOURS = 1000
 _HIDDEN = frozenset({IncidentState.PENDING, IncidentState.EXPIRED, IncidentState.MERGED})
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How fresh the data are.
+    """Freshness of the data.
 
     Attributes:
-        until: up to when bins are complete, None before the first.
-        age: how long ago that was.
-        stale: whether the age must be said first.
+        until: time up to which bins are complete, None before the first.
+        age: time since then.
+        stale: whether pages warn of the age.
     """
 
     until: datetime | None
     age: timedelta | None
     stale: bool
 
-    @property
-    def words(self) -> str:
-        """The data's age in one sentence."""
+    def text(self, language: Language) -> str:
+        """Return the age of the data in one sentence."""
         if self.until is None or self.age is None:
-            return "No measurements have arrived yet."
+            return language.text("no_measurements")
         if not self.stale:
-            return f"Data to {utc_text(self.until)}."
-        return (
-            f"Data to {self.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {age_words(self.age)} old."
-        )
+            return language.text("data_until", utc_text(self.until, language))
+        until = f"{self.until.astimezone(UTC):%Y-%m-%d %H:%M}"
+        return language.text("data_stale", until, age(self.age))
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table of places."""
+    """One line of a table of places or incidents; cells that do not apply are empty."""
 
     name: str
     href: str
-    indent: bool
-    level: str
-    tone: str
-    since: str
-    networks: str
-    evidence: str
     spark: Markup
+    level: str
+    colour: str
+    indent: bool = False
+    since: str = ""
+    returned: str = ""
+    networks: str = ""
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class Hour:
+    """One line of a table of levels."""
+
+    time: str
+    level: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrontPage:
     """The front page."""
 
     headline: str
@@ -95,7 +99,7 @@ class Front:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceView:
+class PlacePage:
     """The page of one entity."""
 
     name: str
@@ -103,57 +107,61 @@ class PlaceView:
     chart: Markup
     alternative: str
     children: list[Row]
-    hours: list[tuple[str, str, str]]
+    hours: list[Hour]
     health: Health
 
 
 @dataclass(frozen=True, slots=True)
-class IncidentView:
-    """The page of one incident."""
+class IncidentPage:
+    """The page of one incident; revisions are newest first."""
 
     incident: Incident
-    label: str
+    status: str
     headline: str
     chart: Markup
     alternative: str
     facts: list[tuple[str, str]]
     children: list[Row]
-    revisions: list[tuple[int, str, str, str]]
+    revisions: list[Incident]
     posts: list[OutboxEntry]
-    hours: list[tuple[str, str, str]]
+    hours: list[Hour]
     health: Health
 
 
-class _Kept:
-    """The newest front page, and how long it may be shown; threads share it."""
+class _PageCache:
+    """The newest front page; threads share it.
+
+    It is built again when its version changes, and otherwise so rarely that building takes a
+    tenth of one core at most, however many readers there are.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._page: Front | None = None
+        self._page: FrontPage | None = None
         self._version: tuple[object, ...] = ()
-        self._good_until = 0.0
+        self._expires = 0.0
 
-    def get(self, version: tuple[object, ...], make: Callable[[], Front]) -> Front:
-        """Return the page of `version`; others wait while one makes it."""
+    def get(self, version: tuple[object, ...], build: Callable[[], FrontPage]) -> FrontPage:
+        """Return the page of `version`; other threads wait while one builds it."""
         with self._lock:
-            begun = perf_counter()
-            fresh = version == self._version and begun < self._good_until
+            started = perf_counter()
+            fresh = version == self._version and started < self._expires
             if self._page is None or not fresh:
-                self._page, self._version = make(), version
+                self._page, self._version = build(), version
                 ended = perf_counter()
-                self._good_until = ended + max(1.0, 10 * (ended - begun))
+                self._expires = ended + max(1.0, 10 * (ended - started))
             return self._page
 
 
 class PageBuilder:
-    """Reads what pages show. Its methods block: call them off the loop.
+    """Builds pages. Its methods block: call them off the event loop.
 
     Args:
         store: levels and bins.
         ledger: incidents.
-        places: names, zones and weights.
+        tree: names, time zones and weights.
         clock: the present.
-        outbox: the posts, None where they are not shown.
+        options: outbox and language of the site.
     """
 
     def __init__(
@@ -161,37 +169,82 @@ class PageBuilder:
         store: SeriesStore,
         ledger: Ledger,
         *,
-        places: EntityTree,
+        tree: EntityTree,
         clock: Clock,
-        outbox: Outbox | None = None,
+        options: WebOptions,
     ) -> None:
-        self.store, self.ledger, self.places = store, ledger, places
-        self._clock, self._outbox = clock, outbox
-        self._front = _Kept()
+        self.store, self.ledger, self.tree = store, ledger, tree
+        self.language, self._outbox = options.language, options.outbox
+        self._clock = clock
+        self._front = _PageCache()
 
     def health(self) -> Health:
-        """Return how fresh the data are."""
+        """Return the freshness of the data."""
         until = self.store.closed_until()
-        age = None if until is None else max(self._clock() - until, timedelta(0))
-        return Health(until, age, stale=age is None or age > _STALE)
+        length = None if until is None else max(self._clock() - until, timedelta(0))
+        return Health(until, length, stale=length is None or length > _STALE)
 
     def public_incidents(self) -> list[Incident]:
-        """Return the newest revision of every incident that the public is told of."""
-        return [found for found in self.ledger.incidents() if found.state not in _HIDDEN]
+        """Return the newest revision of every public incident, merged ones left out."""
+        return [incident for incident in self.ledger.incidents() if incident.state not in _HIDDEN]
 
-    def front(self) -> Front:
-        """Return the front page.
-
-        It is made anew when bins close or the record changes, and otherwise so seldom that
-        making it takes a tenth of one core at most, however many readers there are.
-        """
+    def front(self) -> FrontPage:
+        """Return the front page, from a cache if bins and record have not changed."""
         health = self.health()
         incidents = self.public_incidents()
-        version = (health.until, *((found.id, found.revision) for found in incidents))
-        page = self._front.get(version, lambda: self._make_front(health, incidents))
+        version = (health.until, *((incident.id, incident.revision) for incident in incidents))
+        page = self._front.get(version, lambda: self._build_front(health, incidents))
         return replace(page, health=health)
 
-    def _make_front(self, health: Health, incidents: list[Incident]) -> Front:
+    def place(self, entity: Entity) -> PlacePage | None:
+        """Return the page of `entity`, None if it is unknown."""
+        health = self.health()
+        until = health.until or self._clock()
+        levels = lead_levels(self.store, entity, until - 7 * _DAY, until)
+        if not levels and entity not in {info.entity for info in self.tree}:
+            return None
+        name = full_name(entity, self.tree, self.language)
+        text = self.language.text
+        now = level_text(levels[-1], self.language) if levels else text("not_known_yet")
+        alternative = text("alt_week", name, now)
+        return PlacePage(
+            name=name,
+            headline=text("place_now", name, now),
+            chart=chart_svg(thin(levels, _CHART_POINTS), self.language, label=alternative),
+            alternative=alternative,
+            children=[self._place_row(child, until) for child in self._children(entity)],
+            hours=self._hours(levels),
+            health=health,
+        )
+
+    def incident(self, number: str) -> IncidentPage | None:
+        """Return the page of an incident, None if it is unknown or not public."""
+        revisions = self.ledger.revisions(number)
+        if not revisions or not _is_public(revisions[-1]):
+            return None
+        incident = revisions[-1]
+        health = self.health()
+        end = max(incident.at, health.until or incident.at)
+        if incident.ended_at is not None:
+            end = min(end, incident.ended_at + _DAY)
+        levels = lead_levels(self.store, incident.entity, incident.started_at - _DAY, end)
+        alternative = alternative_text(incident, self.tree, self.language)
+        line, onset = thin(levels, _CHART_POINTS), incident.started_at
+        return IncidentPage(
+            incident=incident,
+            status=incident_status(incident),
+            headline=sentence(incident, self.tree, self.language),
+            chart=chart_svg(line, self.language, label=alternative, onset=onset),
+            alternative=alternative,
+            facts=key_facts(incident, self.tree, self.language),
+            children=[self._affected_row(child, end) for child in incident.children],
+            revisions=revisions[::-1],
+            posts=self._outbox.posts(number) if self._outbox else [],
+            hours=self._hours(levels),
+            health=health,
+        )
+
+    def _build_front(self, health: Health, incidents: list[Incident]) -> FrontPage:
         until = health.until or self._clock()
         now_open = [incident for incident in incidents if is_open(incident)]
         recent = [
@@ -199,174 +252,111 @@ class PageBuilder:
             for incident in incidents
             if not is_open(incident) and (incident.ended_at or incident.at) > until - _RECENT
         ]
-        entities = listed_places(self.store, self.places, health.until)[:_MOST_PLACES]
+        entities = listed_places(self.store, self.tree, health.until)[:_MOST_PLACES]
         rows = [self._place_row(entity, until) for entity in entities]
-        return Front(
-            headline=headline(now_open, self.places),
+        return FrontPage(
+            headline=headline(now_open, self.tree, self.language),
             health=health,
             open=[self._incident_row(incident, until) for incident in now_open],
             places=rows,
             recent=[self._incident_row(incident, until) for incident in recent],
-            learning=sum(row.tone == "learning" for row in rows),
+            learning=sum(row.colour == "learning" for row in rows),
         )
 
-    def place(self, entity: Entity) -> PlaceView | None:
-        """Return the page of `entity`, None where nothing is known of it."""
-        health = self.health()
-        until = health.until or self._clock()
-        levels = lead_levels(self.store, entity, until - 7 * _BEFORE, until)
-        if not levels and entity not in {place.entity for place in self.places}:
-            return None
-        name = full_name(entity, self.places)
-        words = level_words(levels[-1]) if levels else "not known yet"
-        chart = _few_points(levels, _CHART_POINTS)
-        alternative = f"Line chart: internet connectivity, {name}, the last week; now {words}."
-        return PlaceView(
-            name=name,
-            headline=f"{name}: {words}",
-            chart=chart_svg(chart, label=alternative),
-            alternative=alternative,
-            children=[self._place_row(child, until) for child in self._parts(entity)],
-            hours=_hours(levels),
-            health=health,
-        )
+    def _children(self, entity: Entity) -> list[Entity]:
+        """Return the entities directly in `entity`, by name."""
+        children = [info for info in self.tree if info.parent == entity]
+        children.sort(key=lambda info: info.name)
+        return [info.entity for info in children[:_MOST_PLACES]]
 
-    def incident(self, number: str) -> IncidentView | None:
-        """Return the page of the incident `number`, None where the public has none of it."""
-        revisions = self.ledger.revisions(number)
-        if not revisions or not _may_be_shown(revisions[-1]):
-            return None
-        incident = revisions[-1]
-        health = self.health()
-        end = max(incident.at, health.until or incident.at)
-        if incident.ended_at is not None:
-            end = min(end, incident.ended_at + _BEFORE)
-        start = incident.started_at - _BEFORE
-        levels = lead_levels(self.store, incident.entity, start, end)
-        alternative = alternative_text(incident, self.places)
-        line = _few_points(levels, _CHART_POINTS)
-        return IncidentView(
-            incident=incident,
-            label=incident_label(incident),
-            headline=sentence(incident, self.places),
-            chart=chart_svg(line, label=alternative, onset=incident.started_at),
-            alternative=alternative,
-            facts=facts(incident, self.places),
-            children=[
-                self._child_row(child.entity, child.started_at, child.ended_at, end)
-                for child in incident.children
-            ],
-            revisions=[revision_line(revision) for revision in reversed(revisions)],
-            posts=self._outbox.posts(number) if self._outbox else [],
-            hours=_hours(levels),
-            health=health,
-        )
-
-    def _parts(self, entity: Entity) -> list[Entity]:
-        """Return what `entity` consists of: the next places below it, by name."""
-        below = [place.entity for place in self.places if place.parent == entity]
-        return sorted(below, key=lambda part: self.places.info(part).name)[:_MOST_PLACES]
-
-    def _spark(self, entity: Entity, until: datetime, name: str) -> tuple[Markup, Level | None]:
+    def _sparkline(self, entity: Entity, until: datetime, name: str) -> tuple[Markup, Level | None]:
         """Return the sparkline of the last two days, and the newest level."""
-        levels = lead_levels(self.store, entity, until - _SPARK, until)
-        words = level_words(levels[-1]) if levels else "no data"
-        label = f"{name}, the last two days; now {words}"
-        drawing = sparkline_svg(_few_points(levels, _SPARK_POINTS), label=label)
-        return drawing, levels[-1] if levels else None
+        levels = lead_levels(self.store, entity, until - _SPARKLINE_SPAN, until)
+        newest = levels[-1] if levels else None
+        label = self.language.text("alt_two_days", name, level_text(newest, self.language))
+        return sparkline_svg(thin(levels, _SPARKLINE_POINTS), label=label), newest
 
     def _place_row(self, entity: Entity, until: datetime) -> Row:
-        name = place_name(entity, self.places)
-        spark, level = self._spark(entity, until, name)
-        words, tone = ("no data", "nodata") if level is None else (level_words(level), "")
-        if level is not None and level.value is None and level.baseline.startswith(DEAD):
-            words = "never answers in ordinary times"
-        if level is None and has_bins(self.store, entity, until):
-            words, tone = "learning what is ordinary", "learning"
-        return Row(
+        name = place_name(entity, self.tree, self.language)
+        spark, level = self._sparkline(entity, until, name)
+        row = Row(
             name=name,
             href=f"/p/{entity.kind}/{entity.code}",
-            indent=entity.kind is not EntityKind.COUNTRY,
-            level=words,
-            tone=tone or level_tone(level),
-            since="",
-            networks="",
-            evidence="",
             spark=spark,
+            level=level_text(level, self.language),
+            colour=_level_colour(level),
+            indent=entity.kind is not EntityKind.COUNTRY,
+        )
+        if level is None and has_bins(self.store, entity, until):
+            return replace(row, level=self.language.text("learning"), colour="learning")
+        if level is not None and level.value is None and level.baseline.startswith(DEAD):
+            return replace(row, level=self.language.text("never_answers"))
+        return row
+
+    def _affected_row(self, child: AffectedEntity, until: datetime) -> Row:
+        zone = self.tree.timezone(child.entity)
+        since = moment_text(child.started_at, zone, self.language)
+        returned = moment_text(child.ended_at, zone, self.language) if child.ended_at else ""
+        name = place_name(child.entity, self.tree, self.language)
+        spark, level = self._sparkline(child.entity, until, name)
+        return Row(
+            name=name,
+            href=f"/p/{child.entity.kind}/{child.entity.code}",
+            spark=spark,
+            level=level_text(level, self.language),
+            colour=_level_colour(level),
+            since=since,
+            returned=returned,
         )
 
     def _incident_row(self, incident: Incident, until: datetime) -> Row:
-        name = full_name(incident.entity, self.places)
-        end = min(until, incident.ended_at + _BEFORE) if incident.ended_at else until
-        spark, _ = self._spark(incident.entity, max(end, incident.at), name)
+        text, zone = self.language.text, self.tree.timezone(incident.entity)
+        name = full_name(incident.entity, self.tree, self.language)
+        end = min(until, incident.ended_at + _DAY) if incident.ended_at else until
+        spark, _ = self._sparkline(incident.entity, max(end, incident.at), name)
         shown = incident.percent if is_open(incident) else incident.trough
+        networks = text("count_of", incident.affected, incident.measured)
         return Row(
             name=name,
             href=f"/i/{incident.id}",
-            indent=False,
-            level=percent_phrase(shown).removeprefix("at ").removesuffix(" of ordinary levels"),
-            tone=depth_tone(shown.value),
-            since=moment_text(incident.started_at, self.places.timezone(incident.entity)),
-            networks=f"{incident.affected} of {incident.measured}" if incident.measured else "",
-            evidence=evidence_words(incident.evidence),
             spark=spark,
+            level=text("percent", figure(shown)),
+            colour=colour_class(shown.value),
+            since=moment_text(incident.started_at, zone, self.language),
+            networks=networks if incident.measured else "",
+            evidence=text("evidence", incident.evidence),
         )
 
-    def _child_row(
-        self, entity: Entity, started: datetime, ended: datetime | None, until: datetime
-    ) -> Row:
-        name = place_name(entity, self.places)
-        spark, level = self._spark(entity, until, name)
-        zone = self.places.timezone(entity)
-        return Row(
-            name=name,
-            href=f"/p/{entity.kind}/{entity.code}",
-            indent=False,
-            level=level_words(level) if level else "no data",
-            tone=level_tone(level),
-            since=moment_text(started, zone),
-            networks=moment_text(ended, zone) if ended else "",
-            evidence="",
-            spark=spark,
-        )
+    def _hours(self, levels: Sequence[Level]) -> list[Hour]:
+        """Return hourly means, newest first; of less than three hours every interval."""
+        line = trace(levels)
+        if not line.times:
+            return []
+        step, start = line.step, line.times[0]
+        if line.times[-1] - start >= timedelta(hours=3) and step < timedelta(hours=1):
+            step = timedelta(hours=1)
+            start = floor_time(start, step)
+        values = resample(levels, start, line.times[-1] + line.step, step)
+        form = "%Y-%m-%d %H:%M:%S" if step < timedelta(minutes=1) else "%Y-%m-%d %H:%M"
+        no_data = self.language.text("no_data")
+        hours = [
+            Hour(
+                time=(start + step * slot).astimezone(UTC).strftime(form),
+                level=no_data if value is None else f"{value:.1f}",
+                colour=colour_class(value),
+            )
+            for slot, value in enumerate(values)
+        ]
+        return hours[::-1][:_MOST_HOURS]
 
 
-def _may_be_shown(incident: Incident) -> bool:
-    """Return whether the public may read of an incident: of a merged one, if it ever was sure."""
+def _is_public(incident: Incident) -> bool:
+    """Return whether an incident may be shown; a merged one if it was ever confirmed."""
     if incident.state is IncidentState.MERGED:
         return incident.confirmed_at is not None
     return incident.state not in _HIDDEN
 
 
-def _few_points(levels: list[Level], most: int) -> Trace:
-    """Return a line of at most `most` points, means where there are more."""
-    line = trace(levels)
-    if len(line.times) <= most:
-        return line
-    whole = line.times[-1] + line.step - line.times[0]
-    step = line.step * -(-len(line.times) // most)
-    start, end = line.times[0], line.times[0] + whole
-    values = resample(levels, start, end, step)
-    times = tuple(start + step * at for at in range(len(values)))
-    nothing = (None,) * len(values)
-    return Trace(step, times, tuple(values), nothing, nothing)
-
-
-def _hours(levels: list[Level]) -> list[tuple[str, str, str]]:
-    """Return hourly means, newest first, as UTC time, percent and what kind of cell it is."""
-    line = trace(levels)
-    if not line.times:
-        return []
-    short = line.times[-1] - line.times[0] < timedelta(hours=3)
-    step = max(line.step, timedelta(0) if short else timedelta(hours=1))
-    start = line.times[0] if short else line.times[0].replace(minute=0, second=0, microsecond=0)
-    if step == line.step:
-        start = line.times[0]
-    values = resample(levels, start, line.times[-1] + line.step, step)
-    form = "%Y-%m-%d %H:%M:%S" if step < timedelta(minutes=1) else "%Y-%m-%d %H:%M"
-    rows = []
-    for at, value in enumerate(values):
-        kind = "nodata" if value is None else depth_tone(value)
-        time = (start + step * at).astimezone(UTC)
-        rows.append((time.strftime(form), cell_text(value), kind))
-    return rows[:-1000:-1]
+def _level_colour(level: Level | None) -> str:
+    share = level.value if level else None
+    return colour_class(None if share is None else share * 100)

@@ -38,7 +38,7 @@ def judge(store: SeriesStore, folder: Path) -> tuple[bytes, bytes]:
     config = Config(publish=PublishConfig(channels=("file",)))
 
     def compose(incident: Incident) -> list[Post]:
-        return compose_posts(incident, atlas, config.publish, test=False, created_at=incident.at)
+        return compose_posts(incident, atlas, config.publish, test=False)
 
     bins = list(figures.bins())
     for first in range(0, len(bins), 700):

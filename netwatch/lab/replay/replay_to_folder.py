@@ -21,7 +21,7 @@ from netwatch.model.series import Level, SeriesKey
 from netwatch.protocols import OutboxEntry, SeriesStore
 from netwatch.publish.channels.file import FileChannel
 from netwatch.publish.chart import ChartRequest, draw_chart
-from netwatch.publish.outbox import RetryPolicy, send_due
+from netwatch.publish.outbox import send_due
 from netwatch.publish.posts import compose_posts, sentence
 from netwatch.sources.long_table import LongForm
 from netwatch.store.sqlite import SqliteStore
@@ -76,9 +76,7 @@ def replay_into(
             config,
             atlas,
             width=figures.width,
-            compose=lambda incident: compose_posts(
-                incident, atlas, config.publish, test=False, created_at=incident.at
-            ),
+            compose=lambda incident: compose_posts(incident, atlas, config.publish, test=False),
         )
         said = replay_figures(figures, Replay(pipeline, store, ledger, at, progress))
         asyncio.run(_send(ledger, folder))
@@ -116,7 +114,7 @@ def _clear(folder: Path) -> None:
 async def _send(ledger: SqlLedger, folder: Path) -> None:
     """Send every post that is ready to its file."""
     channels = {"file": FileChannel(folder / "posts")}
-    while await send_due(ledger, channels, now, pace=RetryPolicy()):
+    while await send_due(ledger, channels, now):
         pass
 
 
@@ -132,7 +130,7 @@ def _draw(
         request = ChartRequest(
             entity=incident.entity,
             levels=_levels(store, incident, atlas),
-            places=atlas,
+            tree=atlas,
             incident=incident,
             source=source,
         )

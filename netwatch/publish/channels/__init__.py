@@ -1,1 +1,1 @@
-"""Where posts go: one class a place, found by entry point like a stranger's."""
+"""Built-in channels, one class each."""

@@ -1,4 +1,4 @@
-"""The console: posts as text for whoever started the observatory."""
+"""Console channel: prints posts as text."""
 
 from collections.abc import Callable
 
@@ -7,26 +7,19 @@ from netwatch.protocols import Delivery
 
 
 class ConsoleChannel:
-    """Hands each post to `write` as one text that ends in a newline.
+    """Passes each post to `write` as one text that ends in an empty line.
 
-    Nobody can unprint a line, so a post that a crash interrupted is left to a human.
+    A printed line cannot be taken back, so an interrupted post needs review.
     """
+
+    name = "console"
+    idempotent = False
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
 
-    @property
-    def name(self) -> str:
-        """The name under which the configuration asks for this channel."""
-        return "console"
-
-    @property
-    def idempotent(self) -> bool:
-        """A line that is printed twice shows twice."""
-        return False
-
     async def deliver(self, post: Post) -> Delivery:
-        """Write `post`; a terminal that went away is a failure that no retry mends."""
+        """Write `post`; a closed terminal is a permanent failure."""
         try:
             self._write(f"{post.text}\n\n")
         except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Webhook: posts as JSON over HTTP, to whatever passes them on."""
+"""Webhook channel: posts as JSON over HTTP."""
 
 import ssl
 from datetime import timedelta
@@ -8,73 +8,68 @@ import httpx
 
 from netwatch.model.incident import Post
 from netwatch.protocols import Delivery
-from netwatch.publish.channels.payload import post_body
+from netwatch.publish.channels.payload import encode_post
 
-_AGAIN = frozenset({408, 425, 429})
-_LONGEST_HINT = timedelta(hours=1)
+_RETRYABLE = frozenset({408, 425, 429})
+"""Client errors that may pass (RFC 9110 15.5.9, RFC 8470 5.2, RFC 6585 4)."""
+
+_LONGEST_RETRY_AFTER = timedelta(hours=1)
 
 
 class WebhookChannel:
-    """Sends each post to `url` in a POST with its key as `Idempotency-Key`.
+    """POSTs each post to `url`, with its key as `Idempotency-Key`.
 
-    2xx is sent. 408, 425, 429, 5xx and a failing network are tried again, not sooner than
-    `Retry-After` asks. Redirects are not followed: a post goes where the operator said.
+    A 2xx status is success. 408, 425, 429, 5xx and network failures are retryable, not before
+    `Retry-After`. Redirects are not followed, so that posts go only where the operator said.
 
     Args:
-        url: where to POST.
+        url: receiver of the posts.
         timeout: seconds for connecting, and for each read and write.
     """
+
+    name = "webhook"
+    idempotent = True
 
     def __init__(self, url: str, *, timeout: float = 10.0) -> None:
         self._url = url
         self._timeout = timeout
-        # Reading the certificates blocks, so it is done once and not in the loop.
+        # Reading the certificates blocks, so it is done once and outside the loop.
         self._context = ssl.create_default_context()
 
-    @property
-    def name(self) -> str:
-        """The name under which the configuration asks for this channel."""
-        return "webhook"
-
-    @property
-    def idempotent(self) -> bool:
-        """Receivers drop a key that they have seen."""
-        return True
-
     async def deliver(self, post: Post) -> Delivery:
-        """Send `post` and read the answer's status."""
+        """Send `post`; see the class for which failures are retryable."""
         headers = {"Content-Type": "application/json", "Idempotency-Key": post.key}
         try:
             async with httpx.AsyncClient(verify=self._context, timeout=self._timeout) as client:
-                answer = await client.post(self._url, content=post_body(post), headers=headers)
+                response = await client.post(self._url, content=encode_post(post), headers=headers)
         except httpx.InvalidURL as error:
             return Delivery(sent=False, reason=f"webhook: {error}")
         except httpx.UnsupportedProtocol:
             return Delivery(sent=False, reason="webhook: the URL is neither http nor https")
         except httpx.HTTPError as error:
-            # The text of a network error may carry an address; its class says enough.
+            # The text of a network error may contain an address, so only its class is named.
             return Delivery(sent=False, reason=f"webhook: {type(error).__name__}", retryable=True)
-        if answer.is_success:
+        if response.is_success:
             return Delivery(sent=True)
         return Delivery(
             sent=False,
-            reason=f"webhook: answered {answer.status_code}",
-            retryable=answer.status_code in _AGAIN or answer.is_server_error,
-            retry_after=_retry_after(answer.headers),
+            reason=f"webhook: status {response.status_code}",
+            retryable=response.status_code in _RETRYABLE or response.is_server_error,
+            retry_after=_retry_after(response.headers),
         )
 
 
 def _retry_after(headers: httpx.Headers) -> timedelta | None:
-    """Return how long `Retry-After` (RFC 9110 10.2.3) asks to wait, an hour at most.
+    """Return the delay of `Retry-After` (RFC 9110 10.2.3), an hour at most, None if absent.
 
-    A date is read against the answer's own, so that a wrong clock here changes nothing.
+    A date is read relative to the response's `Date`, so that a wrong local clock is harmless.
     """
-    text = headers.get("Retry-After", "")
+    value = headers.get("Retry-After", "")
     try:
-        if text.isdecimal():
-            wait = timedelta(seconds=int(text))
+        if value.isdecimal():
+            delay = timedelta(seconds=int(value))
         else:
-            wait = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("Date", ""))
+            delay = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date", ""))
     except (TypeError, ValueError, OverflowError):
         return None
-    return min(max(wait, timedelta(0)), _LONGEST_HINT)
+    return min(max(delay, timedelta(0)), _LONGEST_RETRY_AFTER)

@@ -78,7 +78,7 @@ def new_analysis(
     atlas = EntityTree(figures.places)
 
     def compose(incident: Incident) -> list[Post]:
-        return compose_posts(incident, atlas, PUBLISH, test=False, created_at=incident.at)
+        return compose_posts(incident, atlas, PUBLISH, test=False)
 
     pipeline = make_pipeline(Config(), atlas, width=figures.width, compose=compose)
     return PipelineRunner(pipeline, store, ledger, width=figures.width)

@@ -36,7 +36,7 @@ def request_for(
     def make(values: list[float | None], **changes: object) -> ChartRequest:
         start = make_incident().started_at - timedelta(hours=24)
         levels = {entity: _levels(entity, start, values) for entity in (IRAN, NETWORK)}
-        made = {"entity": IRAN, "levels": levels, "places": iran, "incident": make_incident()}
+        made = {"entity": IRAN, "levels": levels, "tree": iran, "incident": make_incident()}
         return ChartRequest(**(made | changes))
 
     return make
@@ -113,7 +113,7 @@ def test_a_drill_says_so_and_names_are_no_formulas(
     places = EntityTree(
         [EntityInfo(IRAN, r"$\frac{a}$ <b> မြန်မာ"), EntityInfo(NETWORK, r"$x_$", parent=IRAN)]
     )
-    draw_chart(request_for(FALL, places=places, test=True), tmp_path / "chart")
+    draw_chart(request_for(FALL, tree=places, test=True), tmp_path / "chart")
     text = _svg_text(tmp_path / "chart")
     assert "<!-- TEST" in text
     ET.fromstring(text)

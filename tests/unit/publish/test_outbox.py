@@ -106,8 +106,8 @@ async def test_gives_up_where_it_is_told_to(
     ledger.record([], [make_post(key="gone"), make_post(key="busy", language="fr")])
     gone = Delivery(sent=False, reason="answered 410")
     busy = Delivery(sent=False, reason="busy", retryable=True)
-    pace = RetryPolicy(most_attempts=1)
-    await send_due(ledger, {"console": Scripted(gone, busy)}, _clock, pace=pace)
+    policy = RetryPolicy(max_attempts=1)
+    await send_due(ledger, {"console": Scripted(gone, busy)}, _clock, policy=policy)
     reasons = {entry.reason for entry in ledger.in_state(OutboxState.FAILED)}
     assert reasons == {"answered 410", "busy"}
 
@@ -215,9 +215,9 @@ async def test_the_loop_sends_what_another_process_records(
         written.append(text)
         arrived.set()
 
-    pace = RetryPolicy(look=timedelta(milliseconds=10))
+    policy = RetryPolicy(poll_interval=timedelta(milliseconds=10))
     channels = {"console": ConsoleChannel(write)}
-    loop = asyncio.create_task(run_outbox(ledger, channels, _clock, pace=pace))
+    loop = asyncio.create_task(run_outbox(ledger, channels, _clock, policy=policy))
     other = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
     other.record([], [make_post()])
     await asyncio.wait_for(arrived.wait(), 10)

@@ -9,11 +9,11 @@ from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.errors import WordingError
 from netwatch.model.incident import Incident, IncidentState, Percent, Post, RevisionReason
 from netwatch.model.incident_details import DailyOccurrence, IncidentDetails
+from netwatch.publish.editorial_rules import check_post
+from netwatch.publish.language import languages
 from netwatch.publish.posts import (
     alternative_text,
-    check_post,
     compose_posts,
-    languages,
     post_key,
     sentence,
 )
@@ -43,7 +43,7 @@ PERCENTS = [
 
 def _posts(incident: Incident, places: EntityTree, **options: object) -> list[Post]:
     config = PublishConfig(url="https://netwatch.example", **options)
-    return compose_posts(incident, places, config, test=False, created_at=WRITTEN)
+    return compose_posts(incident, places, config, test=False)
 
 
 def test_the_worked_example_stands_word_for_word(
@@ -183,7 +183,7 @@ def test_an_unreviewed_update_says_so(make_incident: MakeIncident, iran: EntityT
 def test_a_test_post_says_test_first_and_last(
     make_incident: MakeIncident, iran: EntityTree
 ) -> None:
-    post = compose_posts(make_incident(), iran, PublishConfig(), test=True, created_at=WRITTEN)[0]
+    post = compose_posts(make_incident(), iran, PublishConfig(), test=True)[0]
     lines = post.text.splitlines()
     assert lines[0].startswith("TEST · CONFIRMED · Iran: ")
     assert lines[-1] == "TEST"

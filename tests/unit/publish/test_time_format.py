@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from netwatch.publish.language import Language
 from netwatch.publish.time_format import Elapsed, elapsed, interval_is_wide, moment, moment_text
 
 NOON = datetime(2019, 11, 16, 12, 0, tzinfo=UTC)
@@ -50,7 +51,7 @@ def test_leaves_the_day_out_only_where_local_and_utc_day_are_known() -> None:
 
 
 def test_month_names_are_in_the_language() -> None:
-    assert moment(NOON, "UTC", "fr").utc == "16 nov. 12:00"
+    assert moment(NOON, "UTC", Language("fr")).utc == "16 nov. 12:00"
 
 
 def test_an_onset_is_about_when_its_interval_is_wider_than_ten_minutes() -> None:

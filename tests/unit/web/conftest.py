@@ -11,7 +11,7 @@ from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident
 from netwatch.store.memory import MemoryStore
-from netwatch.web.server import WebOptions
+from netwatch.web.options import WebOptions
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident, IncidentState, Percent, RevisionReason
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.publish.posts import compose_posts
-from netwatch.web.server import WebOptions
+from netwatch.web.options import WebOptions
 
 FALL: list[float | None] = [1.0] * 36 + [0.9, 0.69, 0.16] + [0.07] * 10
 MakeIncident = Callable[..., Incident]
@@ -96,9 +96,7 @@ async def test_incident_page_tells_the_whole_record(
     posts = [
         post
         for incident in revisions
-        for post in compose_posts(
-            incident, site.places, PublishConfig(), test=False, created_at=incident.at
-        )
+        for post in compose_posts(incident, site.places, PublishConfig(), test=False)
     ]
     site.ledger.record(revisions, posts)
     text = await site.text("/i/NW-IR-2019-0042")
