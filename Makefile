@@ -47,7 +47,7 @@ lock: ## Lock the versions that make installs
 		--no-emit-index-url --extra all --group dev --output-file requirements.lock pyproject.toml
 
 docs: $(STAMP) ## Write the pages on commands and configuration from the program
-	$(BIN)/python tests/reference.py
+	$(BIN)/python tests/generate_reference.py
 
 clean: ## Remove what make made
 	rm -rf $(VENV) demo dist

@@ -27,7 +27,8 @@ from typing import NamedTuple
 from benchmarks.agent_exporter import PROGRAM, Exporter, ask, exporter
 from netwatch.agent.measure.measure_loop import MeasureLoop
 from netwatch.agent.spool.spool import Spool
-from netwatch.config import AgentConfig, Duration
+from netwatch.config import AgentConfig
+from netwatch.model.duration import Duration
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch_probes.tcp import TcpProbe
 

@@ -36,7 +36,7 @@ def make_values(series: int, bins: int) -> "np.ndarray[tuple[int, int], np.dtype
 def judge_all(values: "np.ndarray[tuple[int, int], np.dtype[np.float64]]", least: int) -> float:
     """Return the seconds that judging all bins after the first `least` takes."""
     bins, series = values.shape
-    detector = BayesFilterDetector(EntityTree(), width=WIDTH, least_history=least * WIDTH)
+    detector = BayesFilterDetector(EntityTree(), width=WIDTH, min_history=least * WIDTH)
     keys = [SeriesKey("probing", Entity(EntityKind.ASN, str(one + 1))) for one in range(series)]
     detector.admit(keys, START)
     none = np.full(series, np.nan)

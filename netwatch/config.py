@@ -1,7 +1,12 @@
-"""One TOML file becomes frozen structs; whatever is wrong is one line that names the place."""
+"""The configuration: one TOML file, decoded into frozen structs and checked.
 
-import re
+Every error is one line that names the key.
+"""
+
+import os
 import tomllib
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import timedelta
 from math import isfinite
@@ -11,52 +16,21 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from netwatch.model.duration import Duration, PositiveDuration
 from netwatch.model.entities import Entity, EntityInfo, EntityKind
-from netwatch.model.errors import ConfigError, InputError
+from netwatch.model.errors import ConfigError, InputError, StoreError
 from netwatch.model.measurement import Target
-
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_POSITIVE = (
-    ("agent", "period"),
-    ("agent", "timeout"),
-    ("analysis", "bin"),
-    ("incidents", "milestone"),
-    ("store", "patience"),
-)
-_LONGEST = 10 * 366 * 86400
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)")
-
-
-class Duration(timedelta):
-    """A length of time, written `500ms`, `30s`, `5m`, `12h`, `2d` or `8w`."""
-
-    @classmethod
-    def parse(cls, text: str) -> "Duration":
-        """Return the duration that `text` says.
-
-        Raises:
-            ValueError: not a number with one of the units.
-        """
-        match = _DURATION.fullmatch(text.strip())
-        if match is None:
-            raise ValueError(f"{text!r} is no duration; write 30s, 5m, 12h, 2d or 8w")
-        seconds = float(match[1]) * _UNITS[match[2]]
-        if seconds > _LONGEST:
-            raise ValueError(f"{text!r} is too long a duration; ten years are the most")
-        return cls(seconds=seconds)
-
+from netwatch.plugins import Section, decode_section
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Weight = Annotated[float, msgspec.Meta(ge=0)]
+PluginSections = dict[str, dict[str, Any]]
+"""Tables of plugins by name; each plugin checks its own."""
 
 
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of every table in the file."""
-
-
-class BrokerConfig(_Section, frozen=True):
-    """`[broker]`: where MQTT is. Embedded means started in-process by `netwatch up`."""
+class BrokerConfig(Section, frozen=True):
+    """`[broker]`: the MQTT broker. An embedded one runs in the process of `netwatch up`."""
 
     embedded: bool = True
     host: str = "127.0.0.1"
@@ -66,134 +40,141 @@ class BrokerConfig(_Section, frozen=True):
     tls: bool = False
 
 
-class UplinkConfig(_Section, frozen=True):
-    """`[[uplink]]`: one way from an agent to its observatory; better ones stand first."""
+class UplinkConfig(Section, frozen=True):
+    """`[[uplink]]`: one endpoint from an agent to its observatory, in order of preference."""
 
     urls: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     username: str = ""
     password: str = ""
-    authority: str = ""
+    ca_file: str = ""
     alpn: str = ""
 
 
-class CollectorConfig(_Section, frozen=True):
-    """`[collector]`: where it takes batches over HTTP, and how fast agents may send."""
+class CollectorConfig(Section, frozen=True):
+    """`[collector]`: its HTTP address, and the sending rate that it advises agents to keep."""
 
     host: str = "127.0.0.1"
     port: Port = 0
     rate: Weight = 0.0
-    spread: Duration = Duration(seconds=60)
+    reconnect_spread: Duration = Duration(seconds=60)
     shared: bool = False
 
 
-class VantageConfig(_Section, frozen=True):
-    """`[vantage]`: what is told about the place that this agent measures from."""
+class VantageConfig(Section, frozen=True):
+    """`[vantage]`: the identity and network location of this agent."""
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "local"
     country: Annotated[str, msgspec.Meta(pattern=r"^([A-Z]{2})?$")] = ""
     asn: Annotated[int, msgspec.Meta(ge=0, le=4294967295)] = 0
 
 
-class AgentConfig(_Section, frozen=True):
-    """`[agent]`: how often and how patiently targets are probed."""
+class AgentConfig(Section, frozen=True):
+    """`[agent]`: schedule, timeouts and limits of probing."""
 
-    period: Duration = Duration(minutes=5)
-    timeout: Duration = Duration(seconds=10)
+    period: PositiveDuration = PositiveDuration(minutes=5)
+    timeout: PositiveDuration = PositiveDuration(seconds=10)
     concurrency: Count = 64
-    seal: Duration = Duration(seconds=10)
+    flush_interval: Duration = Duration(seconds=10)
     spool_bytes: Count = 64 * 1024 * 1024
-    witness_period: Duration = Duration(seconds=30)
+    witness_period: PositiveDuration = PositiveDuration(seconds=30)
     budget: Literal["low", "standard", "full"] = "standard"
     quiet_hours: str = ""
     burst: bool = False
 
 
-class FleetConfig(_Section, frozen=True):
-    """`[fleet]`: how an observatory takes in volunteers' agents."""
+class FleetConfig(Section, frozen=True):
+    """`[fleet]`: enrollment of volunteers' agents at this observatory."""
 
     url: str = ""
     brokers: tuple[str, ...] = ()
     open_weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
 
 
-class StoreConfig(_Section, frozen=True):
-    """`[store]`: which engine keeps the series; all but `engine` is for `influx` alone.
-
-    On InfluxDB 2 `database` is the bucket; on 2 and 3 `password` is the API token. A
-    password that begins with `$` names an environment variable. `authority` is a file
-    with the certificates that TLS trusts, where the usual ones do not do.
-    """
+class StoreConfig(Section, frozen=True):
+    """`[store]`: the engine that keeps the series; its options are in `[stores.<engine>]`."""
 
     engine: str = "sqlite"
-    url: str = "http://127.0.0.1:8086"
-    database: str = "netwatch"
-    username: str = "netwatch"
-    password: str = ""
-    organization: str = ""
-    authority: str = ""
-    patience: Duration = Duration(seconds=5)
-    hourly: str = ""
-    raw: Duration = Duration(days=14)
-    five_minutes: Duration = Duration(days=731)
 
 
-class AnalysisConfig(_Section, frozen=True):
-    """`[analysis]`: bin width, how long late data is awaited, how much history is needed."""
+class AnalysisConfig(Section, frozen=True):
+    """`[analysis]`: bin width, wait for late data, and the history that a baseline needs."""
 
-    bin: Duration = Duration(minutes=5)
-    grace: Duration = Duration(seconds=30)
-    least_history: Duration = Duration(days=2)
+    bin: PositiveDuration = PositiveDuration(minutes=5)
+    late_data_grace: Duration = Duration(seconds=30)
+    min_history: Duration = Duration(days=2)
 
 
-class IncidentConfig(_Section, frozen=True):
-    """`[incidents]`: how long a loss is held before it counts, and what counts as its end."""
+class IncidentConfig(Section, frozen=True):
+    """`[incidents]`: when a loss becomes an incident, is merged, updated, resolved or reopened."""
 
-    hold_country: Duration = Duration(minutes=20)
-    hold_network: Duration = Duration(minutes=30)
-    group: Duration = Duration(hours=6)
-    stable: Duration = Duration(hours=6)
-    reopen: Duration = Duration(hours=2)
-    milestone: Duration = Duration(hours=1)
+    min_duration_country: Duration = Duration(minutes=20)
+    min_duration_network: Duration = Duration(minutes=30)
+    merge_window: Duration = Duration(hours=6)
+    resolve_after: Duration = Duration(hours=6)
+    reopen_window: Duration = Duration(hours=2)
+    milestone: PositiveDuration = PositiveDuration(hours=1)
     update_every: Duration = Duration(hours=1)
 
-    def hold(self, kind: EntityKind) -> timedelta:
-        """Return how long a scope of `kind` must be low before it is an incident."""
-        return self.hold_country if kind is EntityKind.COUNTRY else self.hold_network
+    def min_duration(self, kind: EntityKind) -> timedelta:
+        """Return how long an entity of `kind` must be low before an incident opens."""
+        if kind is EntityKind.COUNTRY:
+            return self.min_duration_country
+        return self.min_duration_network
 
 
-class PublishConfig(_Section, frozen=True):
-    """`[publish]`: where posts go, in which languages, and whether a machine may post alone."""
+class PublishConfig(Section, frozen=True):
+    """`[publish]`: channels and languages of posts; options of channel x are in `[channels.x]`."""
 
     channels: tuple[str, ...] = ("console", "file")
     languages: tuple[str, ...] = ("en",)
     url: str = "http://127.0.0.1:8080"
-    automatic: bool = False
-    webhook: str = ""
-    topic: str = "netwatch/v1/alerts"
+    auto_publish: bool = False
 
 
-class WebConfig(_Section, frozen=True):
-    """`[web]`: where the page is served."""
+class WebConfig(Section, frozen=True):
+    """`[web]`: the address of the observatory's pages."""
 
     host: str = "127.0.0.1"
     port: Port = 8080
 
 
-class PlaceConfig(_Section, frozen=True):
+class PlaceConfig(Section, frozen=True):
     """`[[place]]`: name, parent and weight of an entity."""
 
     entity: str
     name: str
     parent: str = ""
     weight: Weight = 1.0
-    zone: str = ""
+    timezone: str = ""
+
+    def info(self) -> EntityInfo:
+        """Return the row as a value of the model.
+
+        Raises:
+            ValueError: the weight or the time zone is invalid.
+            InputError: an entity is not of the form `kind:code`.
+        """
+        if not isfinite(self.weight):
+            raise ValueError("weight: must be a finite number")
+        if self.timezone:
+            try:
+                ZoneInfo(self.timezone)
+            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+                raise ValueError(f"timezone: {self.timezone!r} is not an IANA time zone") from error
+        return EntityInfo(
+            entity=Entity.parse(self.entity),
+            name=self.name,
+            parent=Entity.parse(self.parent) if self.parent else None,
+            weight=self.weight,
+            timezone=self.timezone,
+        )
 
 
-class Config(_Section, frozen=True):
-    """The whole file. Every table and key may be left out; `data` is where files are kept."""
+class Config(Section, frozen=True):
+    """The whole file. Every table and key has a default; `data` is the data folder."""
 
     data: str = "data"
-    test: bool = False
+    drill: bool = False
     broker: BrokerConfig = BrokerConfig()
     uplink: tuple[UplinkConfig, ...] = ()
     collector: CollectorConfig = CollectorConfig()
@@ -207,48 +188,33 @@ class Config(_Section, frozen=True):
     web: WebConfig = WebConfig()
     target: tuple[Target, ...] = ()
     place: tuple[PlaceConfig, ...] = ()
+    stores: PluginSections = msgspec.field(default_factory=dict)
+    channels: PluginSections = msgspec.field(default_factory=dict)
+    probes: PluginSections = msgspec.field(default_factory=dict)
 
     def places(self) -> list[EntityInfo]:
-        """Return the `[[place]]` rows as places.
+        """Return the `[[place]]` rows as values of the model.
 
         Raises:
-            InputError: an entity is not of the form `kind:code`, or stands twice.
+            InputError: a row is invalid, or an entity occurs twice.
         """
-        found: dict[Entity, EntityInfo] = {}
+        by_entity: dict[Entity, EntityInfo] = {}
         for number, row in enumerate(self.place):
             try:
-                place = _place(row)
+                info = row.info()
             except (InputError, ValueError) as error:
                 raise InputError(f"place[{number}]: {error}") from error
-            if place.entity in found:
-                raise InputError(f"place[{number}]: {place.entity} stands twice")
-            found[place.entity] = place
-        return list(found.values())
-
-
-def _place(row: PlaceConfig) -> EntityInfo:
-    """Return one `[[place]]` row as a place; ValueError for what cannot be."""
-    if not isfinite(row.weight):
-        raise ValueError("weight: must be a finite number")
-    if row.zone:
-        try:
-            ZoneInfo(row.zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"zone: {row.zone!r} is no IANA time zone") from error
-    return EntityInfo(
-        entity=Entity.parse(row.entity),
-        name=row.name,
-        parent=Entity.parse(row.parent) if row.parent else None,
-        weight=row.weight,
-        timezone=row.zone,
-    )
+            if info.entity in by_entity:
+                raise InputError(f"place[{number}]: {info.entity} occurs twice")
+            by_entity[info.entity] = info
+        return list(by_entity.values())
 
 
 def read_config(path: Path) -> Config:
     """Return the configuration in `path`.
 
     Raises:
-        ConfigError: the file is missing, no TOML, or holds an unknown key or a wrong type.
+        ConfigError: the file is missing, not TOML, or holds an unknown key or a wrong type.
     """
     try:
         text = path.read_text("utf-8")
@@ -262,60 +228,80 @@ def parse_config(text: str, *, name: str = "configuration") -> Config:
     """Return the configuration in `text`; errors name the file as `name`.
 
     Raises:
-        ConfigError: no TOML, an unknown key, a wrong type, or a value that cannot be.
+        ConfigError: not TOML, an unknown key, a wrong type or an invalid value.
     """
     try:
-        # A byte order mark is what some editors begin UTF-8 with.
-        raw = tomllib.loads(text.removeprefix("\ufeff"))
-        config = msgspec.convert(raw, Config, dec_hook=_decode_value)
-        _check_target_keys(raw)
+        # Some editors begin UTF-8 with a byte order mark.
+        tables = tomllib.loads(text.removeprefix("\ufeff"))
+        config = decode_section(Config, tables)
+        _check_target_keys(tables)
         _check_values(config)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name}: no TOML: {error}") from error
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{name}: {_plain_place(str(error))}") from error
-    except (InputError, ValueError) as error:
+        raise ConfigError(f"{name}: not TOML: {error}") from error
+    except (ConfigError, InputError, ValueError) as error:
         raise ConfigError(f"{name}: {error}") from error
     return config
 
 
-def _decode_value(kind: type, value: Any) -> Any:  # noqa: ANN401 - msgspec's own signature
-    """Turn a TOML string into a duration; anything else is a wrong type."""
-    if kind is Duration and isinstance(value, str):
-        return Duration.parse(value)
-    raise ValueError(f'expected a {kind.__name__.lower()} such as "5m"')
+def write_config(config: Config, path: Path) -> None:
+    """Write `config` as TOML; `read_config` returns an equal value.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    import tomli_w  # noqa: PLC0415 - an agent only reads
+
+    text = tomli_w.dumps(msgspec.to_builtins(config, enc_hook=_encode_duration))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _plain_place(text: str) -> str:
-    """Rewrite msgspec's `… - at `$.agent.period`` as `agent.period: …`."""
-    message, _, place = text.partition(" - at `$.")
-    if place:
-        return f"{place.rstrip('`')}: {message}"
-    return message
+def resolve_secret(text: str, *, key: str) -> str:
+    """Return a secret: `text` itself, or for `$NAME` the value of that environment variable.
+
+    Args:
+        text: the value in the configuration.
+        key: its key, for the error.
+
+    Raises:
+        ConfigError: the variable is unset or empty.
+    """
+    if not text.startswith("$"):
+        return text
+    secret = os.environ.get(text[1:], "")
+    if not secret:
+        raise ConfigError(f"{key}: {text} is not set in the environment")
+    return secret
 
 
-def _check_target_keys(raw: dict[str, Any]) -> None:
-    """Raise ValueError for an unknown key of a `[[target]]`, which is a noun and no section."""
+def _encode_duration(value: object) -> str:
+    if not isinstance(value, Duration):
+        raise TypeError(f"{type(value).__name__} cannot be written to a configuration")
+    return f"{round(value / timedelta(milliseconds=1))}ms"
+
+
+def _check_target_keys(tables: Mapping[str, list[dict[str, object]]]) -> None:
+    """Raise ValueError for an unknown key of a `[[target]]`, which msgspec lets pass."""
     known = {entry.name for entry in fields(Target)}
-    for number, row in enumerate(raw.get("target", ())):
+    for number, row in enumerate(tables.get("target", ())):
         for key in row:
             if key not in known:
                 raise ValueError(f"target[{number}]: Object contains unknown field `{key}`")
 
 
 def _check_values(config: Config) -> None:
-    """Raise ValueError for values of the right type that cannot work together."""
+    """Raise ValueError or InputError for values of the right type that are invalid."""
     config.places()
-    for section, key in _POSITIVE:
-        if getattr(getattr(config, section), key) <= timedelta(0):
-            raise ValueError(f"{section}.{key}: must be longer than nothing")
-    names = [target.id for target in config.target]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"target: the id {twice[0]!r} stands twice")
+    ids = Counter(target.id for target in config.target)
+    for target_id, count in sorted(ids.items()):
+        if count > 1:
+            raise ValueError(f"target: the id {target_id!r} occurs twice")
     for number, target in enumerate(config.target):
         if not 0 <= target.port <= 65535:
-            raise ValueError(f"target[{number}].port: {target.port} is no port")
+            raise ValueError(f"target[{number}].port: {target.port} is not a port")
         for entity in target.entities():
             try:
                 Entity.parse(str(entity))

@@ -4,13 +4,23 @@ Every implementation of a Protocol passes the contract suite of that Protocol in
 `tests/contracts`; a stranger's does too, through the same entry points.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident, Post
 from netwatch.model.measurement import Observation, Target
 from netwatch.model.series import Bin, Level, SeriesKey
@@ -25,6 +35,57 @@ class MissingRequirement:
 
     text: str
     fix: str
+
+
+Area = Callable[[Entity], str]
+"""Returns the code of the country that an entity lies in, empty if it lies in none."""
+
+_Built_co = TypeVar("_Built_co", covariant=True)
+
+
+class Publish(Protocol):
+    """`Transport.publish` or an equivalent function."""
+
+    async def __call__(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Hand a message to the broker.
+
+        Raises:
+            TransportError: the broker did not accept it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The shared parts of the process that a plugin may use.
+
+    Attributes:
+        folder: the data folder; it may not exist yet.
+        clock: the wall clock.
+        write: writes text to the terminal and flushes it.
+        area: country of an entity, by the configured entity tree.
+        connect_publisher: returns a function that publishes to the configured broker; raises
+            ConfigError if the broker's password is not available.
+    """
+
+    folder: Path
+    clock: Clock
+    write: Callable[[str], object]
+    area: Area
+    connect_publisher: Callable[[], Publish]
+
+
+class Plugin(Protocol[_Built_co]):
+    """A class that an entry point names: a `Probe`, a `Channel`, a `SeriesStore`, a `Source`."""
+
+    def from_config(self, section: Mapping[str, object], services: Services) -> _Built_co:
+        """Return an instance for the plugin's own table of the configuration (a class method).
+
+        The table of channel `x` is `[channels.x]`; it is empty if the configuration has none.
+        `netwatch.plugins.decode_section` turns it into a struct.
+
+        Raises:
+            ConfigError: an unknown key, a missing key or a wrong value.
+        """
 
 
 @runtime_checkable
@@ -166,6 +227,40 @@ class SeriesStore(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+class StorePlugin(Plugin[SeriesStore], Protocol):
+    """A store's class, which `netwatch store copy` can also open by location."""
+
+    def at(self, location: str) -> SeriesStore:
+        """Return the store at `location`: a folder or a URL, as the engine defines.
+
+        Raises:
+            ConfigError: the location is invalid.
+        """
+
+
+@runtime_checkable
+class MaintainedStore(Protocol):
+    """A store that compacts, rolls up or drops old data when asked to."""
+
+    def maintain(self, now: datetime) -> object:
+        """Do what is due at `now`.
+
+        Raises:
+            StoreError: a file or server cannot be used; the next call continues.
+        """
+
+
+@runtime_checkable
+class DashboardStore(Protocol):
+    """A store that dashboards read directly, so that incidents and entity names go there too."""
+
+    def put_incidents(self, revisions: Iterable[Incident], *, link: str) -> None:
+        """Write incident revisions as annotations; `link` plus an id is an incident's page."""
+
+    def put_places(self, places: EntityTree, *, at: datetime) -> None:
+        """Write the entities and their names, as of `at`."""
 
 
 class Detector(Protocol):

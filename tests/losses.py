@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from series import COUNTRY, HOUR, START, country_atlas, key
 
-from netwatch.config import Duration
 from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
+from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity
 from netwatch.model.incident import Incident
 from netwatch.model.series import Level, SeriesKey

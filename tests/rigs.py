@@ -33,7 +33,8 @@ from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.collector.metrics import CollectorMetrics
-from netwatch.config import AnalysisConfig, Config, Duration, UplinkConfig
+from netwatch.config import AnalysisConfig, Config, UplinkConfig
+from netwatch.model.duration import Duration
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.protocols import Message, Transport
 from netwatch.signals.presence.log import AttendanceEvent, PresenceLog
@@ -119,7 +120,9 @@ class Rig:
                 store=self.store,
                 targets={"one": Target("one", "tcp", "127.0.0.1", asn=64500, country="XX")},
                 clock=now,
-                config=AnalysisConfig(bin=Duration(seconds=0.5), grace=Duration(seconds=0.5)),
+                config=AnalysisConfig(
+                    bin=Duration(seconds=0.5), late_data_grace=Duration(seconds=0.5)
+                ),
                 metrics=self.metrics,
                 signer=self.collector_key.signer,
                 mailbox=self.mailbox,

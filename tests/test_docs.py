@@ -5,15 +5,17 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from reference import (
+from generate_reference import (
     MEANINGS,
     commands_page,
     config_keys,
     configuration_page,
     leaf_commands,
+    plugin_options,
 )
 
 from netwatch.config import parse_config
+from netwatch.plugins import decode_section
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -25,7 +27,7 @@ def keys() -> list[str]:
 
 
 def test_every_key_has_a_meaning_and_every_meaning_a_key() -> None:
-    assert set(MEANINGS) == set(keys()), "say in tests/reference.py what a key means"
+    assert set(MEANINGS) == set(keys()), "say in tests/generate_reference.py what a key means"
     assert all(meaning.strip() for meaning in MEANINGS.values())
 
 
@@ -43,9 +45,15 @@ def test_defaults_stand_in_the_page_as_toml_that_says_the_same() -> None:
     for table, found in config_keys().items():
         if table in {"uplink", "target", "place"}:
             continue
+        lines = [f"{key} = {value}" for key, value in found.items() if value != "required"]
+        options = plugin_options().get(table)
+        if options is not None:
+            needed = {key: "x" for key, value in found.items() if value == "required"}
+            section = needed | tomllib.loads("\n".join(lines))
+            assert decode_section(options, section) == decode_section(options, needed)
+            continue
         head = [f"[{table}]"] if table else []
-        text = "\n".join([*head, *(f"{key} = {value}" for key, value in found.items())])
-        assert parse_config(text) == parse_config("")
+        assert parse_config("\n".join([*head, *lines])) == parse_config("")
 
 
 def test_every_plugin_is_named_with_what_it_is() -> None:

@@ -14,20 +14,20 @@ from netwatch.agent.loop import AgentDeps, run_agent
 from netwatch.agent.spool.spool import Spool
 from netwatch.analysis.loop import run_analysis
 from netwatch.analysis.pipeline import PipelineRunner
+from netwatch.app.factories import make_entity_tree
 from netwatch.app.observatory import make_pipeline
-from netwatch.app.places import make_entity_tree
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.config import (
     AgentConfig,
     AnalysisConfig,
     Config,
-    Duration,
     IncidentConfig,
     PublishConfig,
 )
 from netwatch.lab.drill.simulated_country import Country, make_country
 from netwatch.ledger.ledger import SqlLedger, ledger_url
+from netwatch.model.duration import Duration
 from netwatch.model.incident import Incident, Post
 from netwatch.model.measurement import Vantage
 from netwatch.protocols import Message
@@ -50,15 +50,17 @@ def now() -> datetime:
 def settings(country: Country) -> Config:
     """Return a configuration in which a day is half a second."""
     return Config(
-        test=True,
-        agent=AgentConfig(period=WIDTH, timeout=Duration(seconds=0.3), seal=Duration(seconds=0.1)),
+        drill=True,
+        agent=AgentConfig(
+            period=WIDTH, timeout=Duration(seconds=0.3), flush_interval=Duration(seconds=0.1)
+        ),
         analysis=AnalysisConfig(
-            bin=WIDTH, grace=Duration(seconds=0.7), least_history=Duration(seconds=4)
+            bin=WIDTH, late_data_grace=Duration(seconds=0.7), min_history=Duration(seconds=4)
         ),
         incidents=IncidentConfig(
-            hold_country=Duration(seconds=1),
-            hold_network=Duration(seconds=30),
-            stable=Duration(seconds=1),
+            min_duration_country=Duration(seconds=1),
+            min_duration_network=Duration(seconds=30),
+            resolve_after=Duration(seconds=1),
         ),
         publish=PublishConfig(channels=("file",)),
         target=tuple(country.targets()),
@@ -117,7 +119,7 @@ class Line:
             incident,
             self.atlas,
             self.config.publish,
-            test=self.config.test,
+            test=self.config.drill,
         )
 
     def is_learned(self, country: Country) -> bool:

@@ -72,7 +72,7 @@ def make_atlas(networks: int, regions: int, countries: int) -> tuple[EntityTree,
 def _warm_detector(networks: int, regions: int, countries: int) -> BayesFilterDetector:
     """Return a detector whose series are all old enough to be judged."""
     atlas, leaves = make_atlas(networks, regions, countries)
-    detector = BayesFilterDetector(atlas, width=_WIDTH, least_history=_WIDTH * (_WARM - 2))
+    detector = BayesFilterDetector(atlas, width=_WIDTH, min_history=_WIDTH * (_WARM - 2))
     keys = [SeriesKey(signal, leaf) for signal in _SIGNALS for leaf in leaves]
     detector.admit(keys, _START)
     for number in range(_WARM):

@@ -155,7 +155,8 @@ def explain(
             for one in left
         ),
         bytes_a_day=min(wanted, budget),
-        sent_bytes_a_day=times * _SENT_BYTES + min(times, _DAY // config.seal) * _BATCH_BYTES,
+        sent_bytes_a_day=times * _SENT_BYTES
+        + min(times, _DAY // config.flush_interval) * _BATCH_BYTES,
         budget_bytes=budget,
         sends=(
             f"the agent's name: {vantage.id}",

@@ -95,7 +95,7 @@ async def run_agent(parts: AgentDeps) -> None:
 
     Neither a dead network, nor a refusing collector, nor a full disk stops it.
     """
-    pace = parts.config.seal.total_seconds()
+    pace = parts.config.flush_interval.total_seconds()
     with SingleThreadExecutor("spool") as worker:
         life = await worker.do(
             start_session, parts.vantage.id, parts.spool, parts.clock(), parts.sign

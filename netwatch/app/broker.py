@@ -7,10 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from netwatch.agent.private_files import FOLDER_MODE
-from netwatch.config import BrokerConfig, Config
+from netwatch.config import BrokerConfig, Config, resolve_secret
 from netwatch.model.errors import ConfigError
 from netwatch.protocols import Message, Transport
-from netwatch.secret import resolve_secret
 from netwatch.wire.mqtt import MqttSession, MqttTransport
 
 _FILE = "broker.password"

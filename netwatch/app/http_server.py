@@ -36,7 +36,7 @@ async def run_serve(opened: ObservatoryContext) -> None:
     config = opened.config
     options = WebOptions(
         url=config.publish.url,
-        test=config.test,
+        test=config.drill,
         outbox=opened.ledger,
         extra_routes=agent_routes(opened),
         language=load_language(config.publish.languages[0]),

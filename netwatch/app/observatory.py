@@ -13,8 +13,13 @@ from netwatch.analysis.mass_disconnect import DisconnectEvidence, MassDisconnect
 from netwatch.analysis.pipeline import Pipeline, PipelineRunner
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
-from netwatch.app.factories import open_ledger, open_store
-from netwatch.app.places import make_entity_tree, write_places
+from netwatch.app.factories import (
+    make_channels,
+    make_entity_tree,
+    open_ledger,
+    open_store,
+    write_places,
+)
 from netwatch.app.reloading_targets import ReloadingTargets
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.ingest_queue import IngestQueue
@@ -27,6 +32,7 @@ from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident, Post
 from netwatch.protocols import SeriesStore
+from netwatch.publish.outbox import run_outbox
 from netwatch.publish.posts import compose_posts
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
 from netwatch.wire.embedded_broker import EmbeddedBroker
@@ -92,7 +98,7 @@ def make_pipeline(
 
     `disconnects` returns evidence from agents that vanish together.
     """
-    detector = BayesFilterDetector(atlas, width=width, least_history=config.analysis.least_history)
+    detector = BayesFilterDetector(atlas, width=width, min_history=config.analysis.min_history)
     tracker = Tracker(atlas, width=width, rules=config.incidents)
     return Pipeline(detector, tracker, compose, disconnects=disconnects)
 
@@ -101,7 +107,7 @@ def make_composer(config: Config, atlas: EntityTree) -> Callable[[Incident], lis
     """Return what writes posts about a revision, in the configuration's languages."""
 
     def compose(incident: Incident) -> list[Post]:
-        return compose_posts(incident, atlas, config.publish, test=config.test)
+        return compose_posts(incident, atlas, config.publish, test=config.drill)
 
     return compose
 
@@ -140,7 +146,9 @@ def _drain(config: CollectorConfig) -> RateAdvice | None:
     if config == CollectorConfig(config.host, config.port, shared=config.shared):
         return None
     milliseconds = int(now().timestamp() * 1000)
-    return RateAdvice(config.rate or _UNLIMITED, config.spread.total_seconds(), milliseconds)
+    return RateAdvice(
+        config.rate or _UNLIMITED, config.reconnect_spread.total_seconds(), milliseconds
+    )
 
 
 async def run_analyze(opened: ObservatoryContext) -> None:
@@ -159,6 +167,11 @@ async def run_analyze(opened: ObservatoryContext) -> None:
             PipelineRunner, pipeline, opened.store, opened.ledger, width=width
         )
         await run_analysis(analysis, pause=width / _LOOKS, gauges=opened.gauges)
+
+
+async def run_publish(opened: ObservatoryContext) -> None:
+    """Send the posts of the outbox through the configured channels, until cancelled."""
+    await run_outbox(opened.ledger, make_channels(opened.config), now)
 
 
 @asynccontextmanager

@@ -11,11 +11,10 @@ from urllib.parse import SplitResult, urlsplit
 from netwatch.agent.http_time import HttpTimeSource
 from netwatch.agent.uplink.failover import Endpoint
 from netwatch.app.broker import broker_password, link_factory
-from netwatch.config import BrokerConfig, Config, UplinkConfig
+from netwatch.config import BrokerConfig, Config, UplinkConfig, resolve_secret
 from netwatch.model.addresses import is_public_address, is_public_name
 from netwatch.model.errors import ConfigError
 from netwatch.protocols import Message, Transport
-from netwatch.secret import resolve_secret
 from netwatch.wire.https import HttpsTransport
 from netwatch.wire.mqtt import MqttSession, MqttTransport
 
@@ -85,7 +84,7 @@ def time_sources(config: Config, url: str = "") -> tuple[HttpTimeSource, ...]:
     They are the https addresses among the ways to it, and its service at `url`.
     """
     found = [
-        HttpTimeSource(one, rung.authority)
+        HttpTimeSource(one, rung.ca_file)
         for rung in config.uplink
         for one in rung.urls
         if one.startswith("https://")
@@ -219,14 +218,14 @@ def _context(rung: UplinkConfig, place: str) -> ssl.SSLContext | None:
     Raises:
         ConfigError: the file of authorities cannot be read, or holds none.
     """
-    if not rung.authority and not rung.alpn:
+    if not rung.ca_file and not rung.alpn:
         return None
     try:
-        context = ssl.create_default_context(cafile=rung.authority or None)
+        context = ssl.create_default_context(cafile=rung.ca_file or None)
     except OSError as error:
-        name = Path(rung.authority)
+        name = Path(rung.ca_file)
         reason = error.strerror or "holds no certificate"
-        raise ConfigError(f"{place}.authority: {name}: {reason}") from error
+        raise ConfigError(f"{place}.ca_file: {name}: {reason}") from error
     if rung.alpn:
         context.set_alpn_protocols([rung.alpn])
     return context

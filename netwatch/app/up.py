@@ -11,12 +11,13 @@ from netwatch.app.observatory import (
     run_analyze,
     run_broker,
     run_collect,
+    run_publish,
 )
-from netwatch.app.publishing import run_publish
-from netwatch.app.store_maintenance import run_upkeep
+from netwatch.app.store_maintenance import run_maintenance
 from netwatch.app.target_list_publisher import run_list_publishing
 from netwatch.app.vantage import run_vantage
 from netwatch.config import Config
+from netwatch.protocols import DashboardStore
 
 
 async def run_up(config: Config) -> None:
@@ -34,15 +35,15 @@ async def run_up(config: Config) -> None:
 def _parts(opened: ObservatoryContext) -> list[Coroutine[None, None, None]]:
     """Return what runs side by side; the vantage only where there is something to probe."""
     parts = [run_collect(opened), run_analyze(opened), run_publish(opened), run_serve(opened)]
-    parts += [run_upkeep(opened), run_list_publishing(opened.config)]
+    parts += [run_maintenance(opened.store), run_list_publishing(opened.config)]
     if opened.config.target:
         parts.append(run_vantage(opened.config))
     return parts + _mirror(opened)
 
 
 def _mirror(opened: ObservatoryContext) -> list[Coroutine[None, None, None]]:
-    """Return what feeds dashboards, which only InfluxDB has."""
-    if opened.config.store.engine != "influx":
+    """Return what feeds dashboards, which some stores serve."""
+    if not isinstance(opened.store, DashboardStore):
         return []
     from netwatch.app.influx_exporter import run_mirror  # noqa: PLC0415 - an extra of its own
 
@@ -57,7 +58,7 @@ async def run_collecting(config: Config) -> None:
         await run_until_first_exits(
             run_collect(opened),
             run_agent_api(opened),
-            run_upkeep(opened),
+            run_maintenance(opened.store),
             run_list_publishing(opened.config),
         )
 

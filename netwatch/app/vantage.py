@@ -1,13 +1,12 @@
 """A vantage, put together from the configuration, on the light install alone."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import cast
 
 from netwatch.agent.check_result import CheckResult
 from netwatch.agent.clock import DisciplinedClock, boot_name
@@ -24,6 +23,7 @@ from netwatch.agent.target_list_poll import poll_target_list
 from netwatch.agent.uplink.failover import Endpoint
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.app.clock import now
+from netwatch.app.factories import make_probes
 from netwatch.app.targets import chosen_targets, fetch_list, open_target_list_store, targets_of
 from netwatch.app.transports import endpoints, time_sources
 from netwatch.app.vantage_files import (
@@ -37,7 +37,6 @@ from netwatch.app.vantage_files import (
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError, NetwatchError
 from netwatch.model.measurement import Measurement, Target, Vantage
-from netwatch.plugins import load_plugin
 from netwatch.protocols import Probe
 from netwatch.wire.signing import PRESENCE
 
@@ -52,14 +51,9 @@ def present() -> datetime:
     return now()
 
 
-def load_probes(targets: tuple[Target, ...]) -> dict[str, Probe]:
-    """Return one probe for every name that a target asks for.
-
-    Raises:
-        PluginError: a name that no installed plugin has.
-    """
-    names = sorted({target.probe for target in targets})
-    return {name: cast("Probe", load_plugin("probes", name)()) for name in names}
+def _probes(config: Config, targets: Iterable[Target]) -> dict[str, Probe]:
+    """Return the probes that the targets need."""
+    return make_probes(config, (target.probe for target in targets))
 
 
 def vantage_of(config: Config) -> Vantage:
@@ -117,7 +111,7 @@ async def _run_until_changed(
         parts = AgentDeps(
             vantage=vantage_of(config),
             targets=targets,
-            probes=load_probes(targets),
+            probes=_probes(config, targets),
             connect=ways[0].connect,
             ways=ways,
             sign=sign,
@@ -152,7 +146,7 @@ class TargetChangeWatcher:
 
     def __init__(self, config: Config, targets: tuple[Target, ...]) -> None:
         self._config, self._targets = config, targets
-        self._seal = config.agent.seal.total_seconds()
+        self._seal = config.agent.flush_interval.total_seconds()
         self._told = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
@@ -177,7 +171,7 @@ class TargetChangeWatcher:
 async def run_once(config: Config) -> list[Measurement]:
     """Measure every target once, keep and send nothing, and return what was seen."""
     targets = targets_of(config)
-    runner = ProbeRunner(load_probes(targets), now, config.agent.timeout.total_seconds())
+    runner = ProbeRunner(_probes(config, targets), now, config.agent.timeout.total_seconds())
     slots = asyncio.Semaphore(config.agent.concurrency)
 
     async def measure(target: Target) -> Measurement:
@@ -191,7 +185,7 @@ async def examine_vantage(config: Config) -> list[CheckResult]:
     """Look for what keeps this vantage from working."""
     ways = _ways(config)
     targets, book = targets_of(config), open_target_list_store(config)
-    probes = load_probes(targets)
+    probes = _probes(config, targets)
     runner = ProbeRunner(probes, now, config.agent.timeout.total_seconds())
     refusal = book.refusal()
     patient = DoctorContext(

@@ -118,7 +118,8 @@ def pause(
     """
     from netwatch.app.vantage import present
     from netwatch.app.vantage_files import open_consent
-    from netwatch.config import Duration, read_config
+    from netwatch.config import read_config
+    from netwatch.model.duration import Duration
     from netwatch.model.errors import ConfigError
 
     try:

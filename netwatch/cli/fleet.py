@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, emit, say_time
-from netwatch.config import Duration
+from netwatch.model.duration import Duration
 from netwatch.model.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from netwatch.config import Duration
+from netwatch.model.duration import Duration
 from netwatch.model.errors import InputError
 
 ConfigOption = Annotated[

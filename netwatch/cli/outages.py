@@ -19,7 +19,8 @@ from rich.console import Console
 from netwatch.app.clock import now
 from netwatch.cli.output import TimelineRow, outages_table, percent_text, timeline_lines
 from netwatch.cli.time_parsing import parse_instant
-from netwatch.config import Config, Duration, read_config
+from netwatch.config import Config, read_config
+from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.errors import InputError, NetwatchError, StoreError
 from netwatch.model.incident import Incident, IncidentState
@@ -80,8 +81,7 @@ def open_data(directory: Path | None = None, *, config: Path | None = None) -> D
         InputError: `places.json` holds something else.
         ConfigError: the configuration cannot be used.
     """
-    from netwatch.app.factories import open_ledger, open_store
-    from netwatch.app.places import make_entity_tree
+    from netwatch.app.factories import make_entity_tree, open_ledger, open_store
 
     loaded = read_config(config) if config else Config()
     folder = directory or Path(loaded.data)

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from netwatch.cli.time_parsing import parse_instant
-from netwatch.config import Duration
+from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError
 from netwatch.model.series import SeriesKey

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from netwatch.config import Duration
+from netwatch.model.duration import Duration
 from netwatch.model.errors import InputError
 
 _AGO = re.compile(r"-(\d+(?:\.\d+)?(?:ms|s|m|h|d|w))")

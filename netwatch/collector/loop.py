@@ -122,7 +122,7 @@ class _Collector:
 
     async def follow(self) -> None:
         """Hold a link to the broker, and another when it breaks."""
-        pace = min(self._parts.config.grace.total_seconds(), _LONGEST_TICK)
+        pace = min(self._parts.config.late_data_grace.total_seconds(), _LONGEST_TICK)
         while True:
             link = await connect_with_backoff(
                 lambda: self._parts.connect(None),
@@ -207,7 +207,7 @@ class _Collector:
     async def _close(self) -> None:
         """Close bins as their time comes."""
         assert self._closer is not None
-        grace = self._parts.config.grace
+        grace = self._parts.config.late_data_grace
         listening = self._parts.clock()
         tick = min(max(self._closer.width.total_seconds() / 10, 0.02), _LONGEST_TICK)
         while True:

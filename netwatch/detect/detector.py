@@ -38,11 +38,11 @@ class BayesFilterDetector:
     no networks is judged on its own series.
     """
 
-    def __init__(self, atlas: EntityTree, *, width: timedelta, least_history: timedelta) -> None:
-        """Judge bins of `width`; a series needs `least_history` before it has a level."""
+    def __init__(self, atlas: EntityTree, *, width: timedelta, min_history: timedelta) -> None:
+        """Judge bins of `width`; a series needs `min_history` before it has a level."""
         self._atlas = atlas
         self._width = width
-        self._least_history = least_history
+        self._least_history = min_history
         self._rest_days = HolidayCalendar(atlas)
         self._networks = {parent: atlas.leaf_weights(parent) for parent in atlas.parents()}
         self._core = self._make_core(SeriesState(width=width.total_seconds()))
@@ -249,7 +249,7 @@ class BayesFilterDetector:
         return StepEngine(
             state,
             width=self._width,
-            least_history=self._least_history,
+            min_history=self._least_history,
             rest_days=self._rest_days,
         )
 

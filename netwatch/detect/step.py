@@ -119,14 +119,14 @@ class StepEngine:
         state: SeriesState,
         *,
         width: timedelta,
-        least_history: timedelta,
+        min_history: timedelta,
         rest_days: HolidayCalendar,
     ) -> None:
         """Work on `state`, whose rows may grow between intervals (then call `set_layout`)."""
         self._rest_days = rest_days
         self.state = state
         self._width = width
-        self._least_history = least_history
+        self._least_history = min_history
         self._matrix = transition_matrix(width)
         self._likely = transition_matrix(width, expected=True)
         self._expected = _NO_ROWS
@@ -219,7 +219,7 @@ class StepEngine:
                 state,
                 time,
                 bins=(look.values, totals),
-                least_history=self._least_history,
+                min_history=self._least_history,
                 layout=(self._composites, self._kin),
             )
         coverage, count = np.ones(len(ratio)), np.ones(len(ratio), np.intp)

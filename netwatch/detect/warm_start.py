@@ -24,7 +24,7 @@ def warm_start(
     time: datetime,
     *,
     bins: tuple[Floats, Floats],
-    least_history: timedelta,
+    min_history: timedelta,
     layout: tuple[Composites, RowIndex],
 ) -> None:
     """Keep one bin for the young series; give those that are old enough their ordinary level.
@@ -33,7 +33,7 @@ def warm_start(
         state: the series.
         time: start of the bin.
         bins: value and total of every row, NaN missing.
-        least_history: nothing is judged before so much was seen in all.
+        min_history: nothing is judged before so much was seen in all.
         layout: which rows are means of which others, and where rows belong.
     """
     values, totals = bins
@@ -42,8 +42,8 @@ def warm_start(
     now = time.timestamp()
     state.first = np.where(np.isnan(state.first) & np.isfinite(values), now, state.first)
     ages = now + state.width - state.first
-    least = min(least_history, _LEAST_AGE).total_seconds()
-    if now + state.width - state.began >= least_history.total_seconds():
+    least = min(min_history, _LEAST_AGE).total_seconds()
+    if now + state.width - state.began >= min_history.total_seconds():
         old = ~state.ready & (ages >= least)
         old[composites.rows] = False
         for share in (False, True):
@@ -55,7 +55,7 @@ def warm_start(
     if state.ready.all():
         state.training.clear()
     else:
-        state.training.keep_from(time - max(least_history, _LEAST_AGE))
+        state.training.keep_from(time - max(min_history, _LEAST_AGE))
 
 
 def usable_rows(state: SeriesState) -> Bools:

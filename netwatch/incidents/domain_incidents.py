@@ -82,7 +82,7 @@ class DomainIncidents:
         revisions = []
         for key in sorted(self.watches, key=lambda one: (_is_network(one), one)):
             watch = self.watches[key]
-            ripe = should_open(watch, self._rules.hold_network, self._width)
+            ripe = should_open(watch, self._rules.min_duration_network, self._width)
             if watch.level.time != now or not ripe or self._is_held(key):
                 continue
             case = self._case(key, watch, now)
@@ -127,7 +127,7 @@ class DomainIncidents:
         kind, revisions = case.lead.partition(":")[0], []
         for other in self.cases:
             same = other.entity == case.entity and other.lead.partition(":")[0] == kind
-            near = abs(other.started_at - case.started_at) <= self._rules.group
+            near = abs(other.started_at - case.started_at) <= self._rules.merge_window
             if other is not case and same and near and _is_network(other.followed):
                 other.state, other.parent = IncidentState.MERGED, case.id
                 watch = self.watches[other.followed]

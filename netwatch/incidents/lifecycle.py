@@ -46,7 +46,7 @@ def advance(
         case.trough = level
     case.back_from = (case.back_from or now) if value >= RETURNED else None
     case.good_from = (case.good_from or now) if _is_good(level) else None
-    if case.good_from is not None and now - case.good_from >= rules.stable:
+    if case.good_from is not None and now - case.good_from >= rules.resolve_after:
         # One noisy bin since is no later return.
         case.state = IncidentState.RESOLVED
         case.ended_at = min(case.good_from, case.back_from or case.good_from)

@@ -96,8 +96,8 @@ def next_pending(
 ) -> RevisionReason | None:
     """Move a provisional `case` on by one bin; return why a revision must be written, if one must.
 
-    Held for as long as its scope asks, it may be told as unconfirmed; back for `rules.reopen`, or
-    contradicted by an active signal that answers as usual, it expires.
+    Held for as long as its scope asks, it may be told as unconfirmed; back for
+    `rules.reopen_window`, or contradicted by an active signal that answers as usual, it expires.
 
     Args:
         case: the provisional incident.
@@ -114,10 +114,10 @@ def next_pending(
     back = usual or value >= _back(case) or level.probability < LOST
     case.back_from = (case.back_from or now) if back else None
     case.back = [*case.back, (now, value)] if back else []
-    if case.back_from is not None and now - case.back_from >= rules.reopen:
+    if case.back_from is not None and now - case.back_from >= rules.reopen_window:
         case.state, case.ended_at = IncidentState.EXPIRED, _end(case)
         return RevisionReason.EXPIRED
-    held = level.time - case.started_at >= rules.hold(case.entity.kind)
+    held = level.time - case.started_at >= rules.min_duration(case.entity.kind)
     if case.evidence == 0 and not back and held:
         case.evidence = 1
         return RevisionReason.HELD

@@ -198,7 +198,7 @@ class Tracker:
 
     def _is_ripe(self, entity: Entity, watch: Excursion) -> bool:
         """Return whether a scope is in a loss that opens an incident, and in a new one."""
-        hold = self._rules.hold(entity.kind)
+        hold = self._rules.min_duration(entity.kind)
         part = not self._watches.keys().isdisjoint(self._atlas.ancestors(entity))
         return should_open(watch, hold, self._width, part=part) and not self._is_settled(
             entity, watch.level
@@ -257,7 +257,7 @@ class Tracker:
             for entity, watch in self._watches.items()
             if watch.level.time == now
             and is_suspect(watch)
-            and watch.held(self._width) >= self._rules.hold(entity.kind)
+            and watch.held(self._width) >= self._rules.min_duration(entity.kind)
         ]
         ripe += self._suspicions.ripe(now)
         revisions = []
@@ -283,7 +283,7 @@ class Tracker:
             level = watches[case.entity].level
             if level.time == now:
                 case.notes.see(level, below)
-        update_affected(case, watches, self._atlas, now=now, apart=self._rules.reopen)
+        update_affected(case, watches, self._atlas, now=now, apart=self._rules.reopen_window)
 
     def _next(self, case: OpenIncident, now: datetime) -> RevisionReason | None:
         """Move a case on by one bin; return why a revision must be written, if one must."""
@@ -329,7 +329,7 @@ class Tracker:
         """Return the resolved case of `entity` that a new loss continues, opened again."""
         resolved = [case for case in self._cases if case.state is IncidentState.RESOLVED]
         for case in resolved:
-            soon = now - case.told_at <= self._rules.reopen
+            soon = now - case.told_at <= self._rules.reopen_window
             if case.entity == entity and (soon or follows(case, self._watches[entity].onset)):
                 case.state, case.ended_at = IncidentState.CONFIRMED, None
                 case.told_at, case.told = now, self._watches[entity].level
@@ -345,7 +345,7 @@ class Tracker:
         revisions = []
         for other in self._cases:
             below = case.entity in self._atlas.ancestors(other.entity)
-            near = abs(other.started_at - case.started_at) <= self._rules.group
+            near = abs(other.started_at - case.started_at) <= self._rules.merge_window
             sure = case.state is not IncidentState.PENDING
             holds = other.state in (_HOLDING if sure else ()) or other.confirmed_at is None
             if below and near and holds:
@@ -383,7 +383,7 @@ class Tracker:
             return False
         watch = self._watches.get(case.entity)
         low = watch is not None and watch.low_from is not None
-        return not low and now - case.told_at > self._rules.reopen
+        return not low and now - case.told_at > self._rules.reopen_window
 
     def _next_id(self, entity: Entity, onset: datetime) -> str:
         """Return `NW-<country>-<year>-<number>`; XX stands for no country."""

@@ -108,7 +108,9 @@ def compose_posts(
     channels = [
         channel
         for channel in config.channels
-        if config.automatic or incident.evidence >= CONFIRMED_EVIDENCE or channel in LOCAL_CHANNELS
+        if config.auto_publish
+        or incident.evidence >= CONFIRMED_EVIDENCE
+        or channel in LOCAL_CHANNELS
     ]
     link = f"{config.url.rstrip('/')}/i/{incident.id}"
     posts = []

@@ -8,6 +8,7 @@ from threading import RLock
 from typing import Generic, Self, TypeVar
 
 from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.plugins import NoOptions
 from netwatch.protocols import BinColumns, Clock
 from netwatch.store.moments import now_utc, to_micros
 from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, sound_promise
@@ -15,7 +16,7 @@ from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, s
 _Item = TypeVar("_Item", Bin, Level)
 
 
-class MemoryStore:
+class MemoryStore(NoOptions):
     """Implements `SeriesStore` in dictionaries; `close` empties nothing."""
 
     def __init__(self, *, clock: Clock = now_utc) -> None:

@@ -1,17 +1,15 @@
 """Numbers for series: those of one area stand together, so that an area is few blocks."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.series import SeriesKey
+from netwatch.protocols import Area
 from netwatch.store.blocks import SIZE
 from netwatch.store.rows import Ints
-
-Area = Callable[[Entity], str]
-"""Says which area, such as a country, an entity is read together with."""
 
 _HELD = 10_000  # objects recognized, beyond a few for every series, before starting afresh
 

@@ -14,10 +14,10 @@ import msgspec
 import numpy as np
 
 from netwatch.model.entities import Entity, EntityKind
+from netwatch.protocols import Area
 from netwatch.store.blocks import decode, encode
 from netwatch.store.database import LEVELS, TABLES, Database, Table
 from netwatch.store.manifest import NAME, Entry, insert_entry, parse_lines
-from netwatch.store.names import Area
 from netwatch.store.parquet import Parquet
 from netwatch.store.rows import Ints
 from netwatch.store.sealed import file_fault

@@ -46,6 +46,12 @@ TIERS = (
 """Bins as measured for two weeks, of five minutes for two years, of an hour for ever."""
 
 
+def tiers_kept(*, raw: timedelta, five_minutes: timedelta) -> list[Tier]:
+    """Return the tiers with other retention times."""
+    keeps = {"raw": raw, "five-minutes": five_minutes}
+    return [replace(tier, keep=keeps.get(tier.name, tier.keep)) for tier in TIERS]
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What keeping house did to one tier: rows that were written and dropped."""

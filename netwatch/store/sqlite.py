@@ -2,30 +2,41 @@
 
 import logging
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
+from netwatch.model.duration import PositiveDuration
 from netwatch.model.series import Bin, Level, SeriesKey
-from netwatch.protocols import BinColumns, Clock
+from netwatch.plugins import Section, decode_section
+from netwatch.protocols import Area, BinColumns, Clock, Services
 from netwatch.store import keeping, open_days
 from netwatch.store.database import BINS, LEVELS, DamagedError, Database, alone
 from netwatch.store.keeping import Finding, Stats
 from netwatch.store.manifest import Entry
 from netwatch.store.moments import now_utc, to_micros, to_time
-from netwatch.store.names import Area, Names, home_area
+from netwatch.store.names import Names, home_area
 from netwatch.store.packing import ColumnBatch, Texts, bins_of, levels_of, rows_of_levels
 from netwatch.store.reading import Reader
 from netwatch.store.rescue import adopt_sealed_days, salvage, set_database_aside
+from netwatch.store.rollup import TIERS, Kept, Tier, keep_house, tiers_kept
 from netwatch.store.rows import Floats, Ints
 from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, sound_promise
 from netwatch.store.sealed import SealedDays
 from netwatch.store.sealing import Sealer
 
 _log = logging.getLogger(__name__)
+
+
+class _Options(Section, frozen=True):
+    """`[stores.sqlite]`: how long bins stay as measured, and in intervals of five minutes."""
+
+    raw_retention: PositiveDuration = PositiveDuration(days=14)
+    five_minute_retention: PositiveDuration = PositiveDuration(days=731)
 
 
 class SqliteStore:
@@ -38,10 +49,19 @@ class SqliteStore:
         path: the file, such as `data/series.sqlite`.
         clock: tells the present, long after which no bin can lie.
         area: says which series are read together; a country and its regions by default.
+        tiers: the rollups of `maintain` and how long each is kept, finest first.
     """
 
-    def __init__(self, path: Path, *, clock: Clock = now_utc, area: Area = home_area) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock = now_utc,
+        area: Area = home_area,
+        tiers: Sequence[Tier] = TIERS,
+    ) -> None:
         self.path = path
+        self._tiers = tiers
         self._clock = clock
         folder = _days_folder(path)
         self._database = _opened(path, folder, area, clock)
@@ -49,6 +69,14 @@ class SqliteStore:
         self._texts = Texts()
         self._sealed = SealedDays(folder)
         self._reader = Reader(self._database, self._sealed, self._names, self._texts)
+
+    @classmethod
+    def from_config(cls, section: Mapping[str, object], services: Services) -> Self:
+        """See `netwatch.protocols.Plugin`; the file is in the data folder."""
+        options = decode_section(_Options, section)
+        tiers = tiers_kept(raw=options.raw_retention, five_minutes=options.five_minute_retention)
+        path = services.folder / "series.sqlite"
+        return cls(path, clock=services.clock, area=services.area, tiers=tiers)
 
     @classmethod
     def at(cls, location: str) -> Self:
@@ -115,6 +143,27 @@ class SqliteStore:
         """See `SeriesStore`."""
         check_span(start, end)
         return self._levels((to_micros(start), to_micros(end)), series)
+
+    def maintain(self, now: datetime) -> list[Kept]:
+        """Compact past days, roll old bins up into wider tiers, and drop expired ones.
+
+        Raises:
+            StoreError: a store cannot be read or written; the next call continues.
+        """
+        for entry in self.seal():
+            _log.info("compacted %s", entry)
+        raw, *coarser = self._tiers
+        with ExitStack() as stack:
+            stores = [
+                (
+                    tier,
+                    stack.enter_context(
+                        closing(SqliteStore(self.path.parent / tier.name / self.path.name))
+                    ),
+                )
+                for tier in coarser
+            ]
+            return keep_house([(raw, self), *stores], now)
 
     def close(self) -> None:
         """See `SeriesStore`."""

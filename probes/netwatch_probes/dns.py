@@ -18,6 +18,7 @@ import dns.rdatatype
 
 from netwatch.model.byte_counter import count_datagram
 from netwatch.model.measurement import Observation, Target
+from netwatch.plugins import NoOptions
 from netwatch.protocols import Probe
 from netwatch_probes.limited_stream import LimitedStream, LimitError
 from netwatch_probes.recorder import Address, StepError, StepRecorder, open_connection, resolve
@@ -42,7 +43,7 @@ SECOND_ANSWER = "second_answer"
 REWRITTEN = "nxdomain_rewritten"
 
 
-class DnsProbe(Probe):
+class DnsProbe(NoOptions, Probe):
     """Asks the target's host for the A record of the target's path.
 
     Over UDP, then TCP if the answer was cut; host `system` asks by the way of the system's

@@ -17,6 +17,7 @@ import httpcore
 import httpx
 
 from netwatch.model.measurement import Observation, Target
+from netwatch.plugins import NoOptions
 from netwatch.protocols import Probe
 from netwatch_probes.limited_stream import LimitedStream, LimitError
 from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
@@ -40,7 +41,7 @@ def _shared_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-class HttpProbe(Probe):
+class HttpProbe(NoOptions, Probe):
     """Asks for the first kilobyte of one page, over one fresh connection.
 
     TLS is used on the ports in `tls` (443 and 8443; 443 unless the target names another).

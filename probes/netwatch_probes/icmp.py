@@ -7,6 +7,7 @@ import struct
 
 from netwatch.model.byte_counter import count_datagram
 from netwatch.model.measurement import Observation, Target
+from netwatch.plugins import NoOptions
 from netwatch.protocols import MissingRequirement, Probe
 from netwatch_probes.recorder import BUFFER, Address, StepError, StepRecorder, resolve
 
@@ -21,7 +22,7 @@ _TYPES = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
 _PROTOCOLS = {socket.AF_INET: socket.IPPROTO_ICMP, socket.AF_INET6: socket.IPPROTO_ICMPV6}
 
 
-class IcmpProbe(Probe):
+class IcmpProbe(NoOptions, Probe):
     """Sends up to two echo requests and takes the reply that carries its nonce.
 
     Without privileges where the system allows it (`net.ipv4.ping_group_range`), else over

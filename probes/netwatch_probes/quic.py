@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from netwatch.model.byte_counter import count_datagram
 from netwatch.model.failure import QuicCloseError
 from netwatch.model.measurement import Observation, Target
+from netwatch.plugins import NoOptions
 from netwatch.protocols import MissingRequirement, Probe
 from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
 
@@ -43,7 +44,7 @@ _MOST = 32 * 1024
 """Bytes that a handshake may bring; real ones bring 3 to 8 thousand."""
 
 
-class QuicProbe(Probe):
+class QuicProbe(NoOptions, Probe):
     """Shakes hands with QUIC and HTTP/3 and leaves; 5 s at the most.
 
     Any certificate will do: what a certificate is worth is the question of `tls`. The detail

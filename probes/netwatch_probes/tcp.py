@@ -6,6 +6,7 @@ import struct
 
 from netwatch.model.byte_counter import count_connection
 from netwatch.model.measurement import Observation, Target
+from netwatch.plugins import NoOptions
 from netwatch.protocols import Probe
 from netwatch_probes.recorder import BUFFER, StepRecorder, resolve
 
@@ -14,7 +15,7 @@ _DEFAULT_PORT = 443
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
-class TcpProbe(Probe):
+class TcpProbe(NoOptions, Probe):
     """Connects and hangs up. Port 443 unless the target names another."""
 
     name = "tcp"

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from netwatch.model.failure import classify_failure
 from netwatch.model.measurement import Observation, Target
+from netwatch.plugins import NoOptions
 from netwatch.protocols import Probe
 from netwatch_probes.limited_stream import LimitedStream, LimitError, presented_chain
 from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
@@ -46,7 +47,7 @@ def _shared_context(asks: _Asks) -> ssl.SSLContext:
     return context
 
 
-class TlsProbe(Probe):
+class TlsProbe(NoOptions, Probe):
     """Shakes hands, and judges the certificate apart from that.
 
     Step `tls_handshake` says whether TLS works at all; its detail is the version and the

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from netwatch.model.byte_counter import count_datagram
 from netwatch.model.measurement import Observation, Target
+from netwatch.plugins import NoOptions
 from netwatch.protocols import MissingRequirement, Probe
 from netwatch_probes.asn_lookup import lookup_asns
 from netwatch_probes.recorder import BUFFER, Address, StepError, StepRecorder, resolve
@@ -60,7 +61,7 @@ class _Answer:
     refused: bool
 
 
-class TracerouteProbe(Probe):
+class TracerouteProbe(NoOptions, Probe):
     """Follows the way to the host, up to 30 hops, and says in which network it ends.
 
     The detail of step `traceroute` is the way as runs of alike hops, such as

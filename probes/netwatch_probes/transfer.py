@@ -9,6 +9,7 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from netwatch.model.measurement import Observation, Target
+from netwatch.plugins import NoOptions
 from netwatch.protocols import Probe
 from netwatch_probes.limited_stream import LimitedStream
 from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
@@ -32,7 +33,7 @@ def _shared_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-class TransferProbe(Probe):
+class TransferProbe(NoOptions, Probe):
     """Downloads at most 128 KiB of the target's path over one fresh connection.
 
     Step `transfer` carries in its detail how many bytes came, also where it failed: a

@@ -19,7 +19,8 @@ from influx_servers import Influxd, open_store
 from servers import free_port, need
 
 from netwatch.config import read_config
-from netwatch.store.influx.dsn import InfluxDsn, dsn_of
+from netwatch.plugins import decode_section
+from netwatch.store.influx.dsn import InfluxDsn, InfluxOptions, dsn_of
 
 ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "compose.yaml", *sorted((ROOT / "deploy").glob("compose.*.yaml"))]
@@ -175,7 +176,7 @@ def test_the_configuration_fits_the_services(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv(name, value)
     config = read_config(ROOT / "deploy" / "netwatch.toml")
     assert config.broker.host in services()
-    login = dsn_of(config.store)
+    login = dsn_of(decode_section(InfluxOptions, config.stores["influx"]))
     environment = services()["influxdb"]["environment"]
     assert login == InfluxDsn(
         services()["grafana"]["environment"]["NETWATCH_INFLUX_URL"],
@@ -280,7 +281,8 @@ def test_the_observatory_of_compose_runs_on_this_machine_s_parts(tmp_path: Path)
                 text = text.replace(old, new)
             text = text[: text.index("# Root name servers")]
             text += (
-                '[agent]\nperiod = "1s"\nseal = "500ms"\n[analysis]\nbin = "1s"\ngrace = "1s"\n'
+                '[agent]\nperiod = "1s"\nflush_interval = "500ms"\n'
+                '[analysis]\nbin = "1s"\nlate_data_grace = "1s"\n'
                 f'[[target]]\nid = "self"\nprobe = "tcp"\nhost = "127.0.0.1"\nport = {target}\n'
                 'domain = "example.org"\n'
             )

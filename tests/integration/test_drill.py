@@ -15,7 +15,7 @@ import pytest
 
 from netwatch.app.broker import broker_password
 from netwatch.app.observatory import ObservatoryContext
-from netwatch.app.written import write_config
+from netwatch.config import write_config
 from netwatch.lab.drill.runner import Drill, Outcome, run_drill
 from netwatch.lab.drill.scenario import Scenario
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from influx_servers import Influxd
 
-from netwatch.config import Duration, StoreConfig
+from netwatch.config import StoreConfig
 from netwatch.lab.drill.runner import Drill, run_drill
 from netwatch.lab.drill.scenario import Scenario
 
@@ -33,12 +33,11 @@ async def test_a_drill_is_told_right_though_its_store_goes_down_in_the_middle(
     server: Influxd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NW_TOKEN", server.login.password)
-    store = StoreConfig(
-        engine="influx",
-        url=server.login.url,
-        password="$NW_TOKEN",
-        patience=Duration(milliseconds=300),
-    )
+    options: dict[str, object] = {
+        "url": server.login.url,
+        "password": "$NW_TOKEN",
+        "timeout": "300ms",
+    }
     told: list[str] = []
 
     async def down_and_up() -> None:
@@ -50,7 +49,8 @@ async def test_a_drill_is_told_right_though_its_store_goes_down_in_the_middle(
         tmp_path / "drill",
         lambda _, text: told.append(text),
         script=SHORT,
-        store=store,
+        store=StoreConfig(engine="influx"),
+        stores={"influx": options},
         midway=down_and_up,
     )
     outcome = await run_drill(drill)

@@ -54,8 +54,9 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Observat
     with fresh_login() as login:
         monkeypatch.setenv("NW_TOKEN", login.password)
         config = parse_config(
-            f'data = "{tmp_path}"\n[store]\nengine = "influx"\nurl = "{login.url}"\n'
-            f'database = "{login.database}"\npassword = "$NW_TOKEN"\npatience = "300ms"\n'
+            f'data = "{tmp_path}"\n[store]\nengine = "influx"\n'
+            f'[stores.influx]\nurl = "{login.url}"\n'
+            f'database = "{login.database}"\npassword = "$NW_TOKEN"\ntimeout = "300ms"\n'
             '[publish]\nchannels = ["file"]\nurl = "https://nw.example/"\n'
             '[[place]]\nentity = "country:IR"\nname = "Iran"\n'
             '[[place]]\nentity = "asn:44244"\nname = "IranCell"\nparent = "country:IR"\n'

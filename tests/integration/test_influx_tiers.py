@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from influx_servers import AS_CORE, fresh_login, open_store
 
-from netwatch.app.store_maintenance import keep_elsewhere
+from netwatch.app.factories import open_store as open_configured_store
 from netwatch.config import Config, StoreConfig
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.series import Bin, Level, SeriesKey
@@ -93,21 +93,24 @@ def test_rollups_are_the_same_as_in_memory_however_often(
 
 
 def test_the_observatory_rolls_up_into_the_database_it_is_told() -> None:
-    """With `[store] hourly`, closed bins stand there as hours, however often it is done."""
+    """With `rollup_database`, closed bins stand there as hours, however often it is done."""
     with fresh_login() as fine, fresh_login() as coarse:
-        section = StoreConfig(
-            engine="influx",
-            url=fine.url,
-            database=fine.database,
-            username=fine.username,
-            password=fine.password,
-            hourly=coarse.database,
+        config = Config(
+            store=StoreConfig(engine="influx"),
+            stores={
+                "influx": {
+                    "url": fine.url,
+                    "database": fine.database,
+                    "username": fine.username,
+                    "password": fine.password,
+                    "rollup_database": coarse.database,
+                }
+            },
         )
-        config = Config(store=section)
-        with closing(open_store(fine)) as store, closing(open_store(coarse)) as wider:
+        with closing(open_configured_store(config)) as store, closing(open_store(coarse)) as wider:
             fill(store)
             for _ in range(2):
-                keep_elsewhere(config, store)
+                store.maintain(datetime.now(UTC))
             raw, hourly = MemoryStore(), MemoryStore()
             fill(raw)
             roll_up(raw, hourly, HOUR)

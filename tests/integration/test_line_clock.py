@@ -19,7 +19,8 @@ from netwatch.agent.loop import AgentDeps, run_agent
 from netwatch.agent.spool.spool import Spool
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.loop import CollectorDeps, run_collector
-from netwatch.config import AgentConfig, AnalysisConfig, Duration
+from netwatch.config import AgentConfig, AnalysisConfig
+from netwatch.model.duration import Duration
 from netwatch.model.measurement import Target, Vantage
 from netwatch.store.memory import MemoryStore
 from netwatch.wire.memory import MemoryBroker, MemoryTransport
@@ -60,7 +61,9 @@ class Scene:
                 store=MemoryStore(),
                 targets={"one": target},
                 clock=lambda: datetime.now(UTC),
-                config=AnalysisConfig(bin=Duration(seconds=0.5), grace=Duration(seconds=0.5)),
+                config=AnalysisConfig(
+                    bin=Duration(seconds=0.5), late_data_grace=Duration(seconds=0.5)
+                ),
             )
             work = [run_collector(collector), self._agent(target)]
             tasks = [asyncio.ensure_future(one) for one in work]
@@ -82,7 +85,9 @@ class Scene:
                 connect=lambda will: MemoryTransport(self.broker, will=will),
                 spool=spool,
                 clock=self.wall,
-                config=AgentConfig(period=Duration(seconds=PERIOD), seal=Duration(seconds=0.2)),
+                config=AgentConfig(
+                    period=Duration(seconds=PERIOD), flush_interval=Duration(seconds=0.2)
+                ),
                 keeper=DisciplinedClock(self.wall, boot="ab" * 8, kernel=lambda: None),
             )
             await run_agent(parts)

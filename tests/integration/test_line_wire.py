@@ -17,7 +17,8 @@ from netwatch.agent.spool.spool import Spool
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.collector.metrics import CollectorMetrics, by_label
-from netwatch.config import AgentConfig, AnalysisConfig, Duration
+from netwatch.config import AgentConfig, AnalysisConfig
+from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity
 from netwatch.model.measurement import Target, Vantage
 from netwatch.model.series import Bin
@@ -58,7 +59,7 @@ class Line:
             store=self.store,
             targets={target.id: target for target in self.targets},
             clock=now,
-            config=AnalysisConfig(bin=Duration(seconds=0.5), grace=Duration(seconds=0.5)),
+            config=AnalysisConfig(bin=Duration(seconds=0.5), late_data_grace=Duration(seconds=0.5)),
             metrics=self.metrics,
         )
         async with running(run_collector(parts)):
@@ -79,7 +80,7 @@ class Line:
             config=AgentConfig(
                 period=Duration(seconds=0.3),
                 timeout=Duration(seconds=5),
-                seal=Duration(seconds=0.2),
+                flush_interval=Duration(seconds=0.2),
             ),
         )
         async with running(run_agent(parts)):

@@ -24,7 +24,8 @@ from netwatch.app.vantage_files import membership_file
 from netwatch.cli.main import app
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.loop import CollectorDeps, run_collector
-from netwatch.config import AnalysisConfig, Config, Duration, read_config
+from netwatch.config import AnalysisConfig, Config, read_config
+from netwatch.model.duration import Duration
 from netwatch.model.errors import TransportError
 from netwatch.store.memory import MemoryStore
 from netwatch.wire.embedded_broker import EmbeddedBroker
@@ -65,7 +66,7 @@ asn = 64500
 [agent]
 period = "300ms"
 timeout = "5s"
-seal = "200ms"
+flush_interval = "200ms"
 [[target]]
 id = "own"
 probe = "tcp"
@@ -113,7 +114,9 @@ class Heard:
                     store=MemoryStore(),
                     targets={},
                     clock=now,
-                    config=AnalysisConfig(bin=Duration(seconds=1), grace=Duration(seconds=1)),
+                    config=AnalysisConfig(
+                        bin=Duration(seconds=1), late_data_grace=Duration(seconds=1)
+                    ),
                     signer=collector_identity(self._config).signer,
                 )
             )

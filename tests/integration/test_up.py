@@ -12,8 +12,7 @@ import httpx
 import msgspec
 import pytest
 
-from netwatch.app.written import write_config
-from netwatch.config import Config, WebConfig
+from netwatch.config import Config, WebConfig, write_config
 from netwatch.lab.drill.scenario import drill_config
 from netwatch.lab.drill.simulated_country import make_country
 from netwatch.store.sqlite import SqliteStore
@@ -68,7 +67,7 @@ async def test_comes_up_shows_a_place_and_ends_cleanly(tmp_path: Path) -> None:
         drill = drill_config(
             str(tmp_path / "data"), free_port(), country=country, targets=country.targets()
         )
-        config = msgspec.structs.replace(drill, test=False, web=WebConfig(port=free_port()))
+        config = msgspec.structs.replace(drill, drill=False, web=WebConfig(port=free_port()))
         code, errors = await run_up(config, tmp_path / "netwatch.toml", "Testland")
         assert code == 0, errors
         assert "Traceback" not in errors

@@ -14,7 +14,8 @@ from servers import PASSWORD, USERNAME, tcp_server
 from netwatch.aio.tasks import cancel_and_wait
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.loop import CollectorDeps, run_collector
-from netwatch.config import AnalysisConfig, Duration
+from netwatch.config import AnalysisConfig
+from netwatch.model.duration import Duration
 from netwatch.model.measurement import Measurement, Target
 from netwatch.protocols import Message, Transport
 from netwatch.store.memory import MemoryStore
@@ -50,7 +51,7 @@ class Observatory:
             store=MemoryStore(),
             targets=self._targets,
             clock=lambda: datetime.now(UTC),
-            config=AnalysisConfig(bin=Duration(seconds=1), grace=Duration(seconds=1)),
+            config=AnalysisConfig(bin=Duration(seconds=1), late_data_grace=Duration(seconds=1)),
         )
         task = asyncio.ensure_future(run_collector(parts))
         self._stack.push_async_callback(cancel_and_wait, [task])

@@ -22,7 +22,8 @@ from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.health.health import HealthState
 from netwatch.agent.measure import rate_limits as politeness
 from netwatch.agent.measure.measure_loop import MeasureLoop
-from netwatch.config import AgentConfig, Duration
+from netwatch.config import AgentConfig
+from netwatch.model.duration import Duration
 from netwatch.model.measurement import Measurement, Target
 from netwatch.plugins import load_plugin
 
@@ -106,7 +107,7 @@ async def _be(job: Job, trick: tricks.Trick, tell: Tell) -> None:
         period=Duration(seconds=job.period),
         witness_period=Duration(seconds=job.period),
         timeout=Duration(seconds=job.timeout),
-        seal=Duration(seconds=0.5),
+        flush_interval=Duration(seconds=0.5),
         budget="full",
     )
     if job.house is not None:

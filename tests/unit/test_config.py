@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.cli.main import run
-from netwatch.config import Config, Duration, parse_config, read_config
+from netwatch.config import Config, parse_config, read_config, resolve_secret
+from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity
 from netwatch.model.errors import ConfigError
 
@@ -98,7 +99,7 @@ def test_places_carry_everything_that_is_said_of_them() -> None:
         name = "Example"
         parent = "region:XT-N"
         weight = 3
-        zone = "Asia/Tehran"
+        timezone = "Asia/Tehran"
         """
     )
     [place] = config.places()
@@ -126,7 +127,7 @@ def test_durations_say_what_they_say(text: str, length: timedelta) -> None:
     "text", ["", "5", "m", "5 m", "-5m", "1e3s", "5M", "5m3s", "\u0665m", "inf s"]
 )
 def test_other_texts_are_no_durations(text: str) -> None:
-    with pytest.raises(ValueError, match="is no duration"):
+    with pytest.raises(ValueError, match="is not a duration"):
         Duration.parse(text)
 
 
@@ -158,3 +159,17 @@ def test_whatever_toml_holds_is_a_configuration_or_one_clear_line(
     said = what_is_said_of("\n".join(lines))
     assert said.startswith("some.toml: ")
     assert len(said.splitlines()) == 1
+
+
+def test_a_secret_is_itself_or_what_a_variable_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NW_TOKEN", "pa$$word")
+    assert resolve_secret("plain", key="k") == "plain"
+    assert resolve_secret("", key="k") == ""
+    assert resolve_secret("$NW_TOKEN", key="k") == "pa$$word"
+
+
+@pytest.mark.parametrize("name", ["$NW_NOT_SET", "$NW_EMPTY"])
+def test_a_variable_that_holds_nothing_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("NW_EMPTY", "")
+    with pytest.raises(ConfigError, match=rf"store\.password: \{name} is not set"):
+        resolve_secret(name, key="store.password")

@@ -31,7 +31,7 @@ class Grid:
     start: datetime
     width: timedelta
     bins: int
-    least_history: timedelta
+    min_history: timedelta
 
 
 def make_grid(figures: LongForm, training_until: datetime | None) -> Grid:
@@ -82,7 +82,7 @@ def cut_partitions(figures: LongForm, grid: Grid, *, series: int | None = None) 
                 start=grid.start,
                 width=grid.width,
                 bins=grid.bins,
-                least_history=grid.least_history,
+                min_history=grid.min_history,
                 values=_dense(shape, spots, values[use]),
                 totals=_dense(shape, spots, totals[use])
                 if np.isfinite(totals[use]).any()

@@ -253,7 +253,7 @@ def _ended(incident: Incident, parent: Incident | None) -> Incident:
 
 def _unjudged(figures: LongForm, results: Sequence[ShardResult], grid: Grid) -> dict[Entity, str]:
     """Return the entities without any level, and what they lack."""
-    days = grid.least_history.total_seconds() / 86_400
+    days = grid.min_history.total_seconds() / 86_400
     entities = figures.frame["entity"].astype("category").cat.categories
     values = dict.fromkeys(map(Entity.parse, entities), 0)
     for result in results:

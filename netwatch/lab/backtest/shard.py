@@ -46,7 +46,7 @@ class Partition:
         places: what is known of the entities.
         keys: the series, a column each.
         start, width, bins: the grid of time.
-        least_history: how long a series only teaches.
+        min_history: how long a series only teaches.
         values: shape (bins, keys), NaN is no data.
         totals: the same, None where no series has trials.
     """
@@ -56,7 +56,7 @@ class Partition:
     start: datetime
     width: timedelta
     bins: int
-    least_history: timedelta
+    min_history: timedelta
     values: Floats
     totals: Floats | None
 
@@ -161,7 +161,7 @@ class Shard:
         atlas = EntityTree(parcel.places)
         self._parcel = parcel
         self._detector = BayesFilterDetector(
-            atlas, width=parcel.width, least_history=parcel.least_history
+            atlas, width=parcel.width, min_history=parcel.min_history
         )
         self._tracker = Tracker(atlas, width=parcel.width, rules=Rules())
         self._detector.admit(parcel.keys, parcel.start)

@@ -21,11 +21,10 @@ from netwatch.app.observatory import (
     run_analyze,
     run_broker,
     run_collect,
+    run_publish,
 )
-from netwatch.app.publishing import run_publish
 from netwatch.app.vantage import run_vantage
-from netwatch.app.written import write_config
-from netwatch.config import Config, StoreConfig, VantageConfig
+from netwatch.config import Config, PluginSections, StoreConfig, VantageConfig, write_config
 from netwatch.lab.drill.drill_checks import Assertion, GroundTruth, judge_drill
 from netwatch.lab.drill.scenario import Scenario, drill_config
 from netwatch.lab.drill.simulated_country import Country, make_country
@@ -72,6 +71,7 @@ class Drill:
     tell: Callable[[datetime, str], None]
     script: Scenario = field(default_factory=Scenario)
     store: StoreConfig = field(default_factory=StoreConfig)
+    stores: PluginSections = field(default_factory=dict)
     collect: Part = run_collect
     analyze: Part = run_analyze
     publish: Part = run_publish
@@ -90,7 +90,7 @@ async def run_drill(drill: Drill) -> Outcome:
         config = drill_config(
             str(drill.folder), _free_port(), country=country, targets=country.targets()
         )
-        config = msgspec.structs.replace(config, store=drill.store)
+        config = msgspec.structs.replace(config, store=drill.store, stores=drill.stores)
         await asyncio.to_thread(write_config, config, drill.folder / "netwatch.toml")
         opened = stack.enter_context(open_context(config))
         await stack.enter_async_context(run_broker(config))

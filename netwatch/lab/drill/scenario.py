@@ -8,11 +8,11 @@ from netwatch.config import (
     AnalysisConfig,
     BrokerConfig,
     Config,
-    Duration,
     IncidentConfig,
     PublishConfig,
 )
 from netwatch.lab.drill.simulated_country import Country
+from netwatch.model.duration import Duration, PositiveDuration
 from netwatch.model.measurement import Target
 
 
@@ -40,23 +40,25 @@ def drill_config(folder: str, port: int, *, country: Country, targets: list[Targ
     """Return the configuration of a drill: bins of a second, all else as in production."""
     return Config(
         data=folder,
-        test=True,
+        drill=True,
         broker=BrokerConfig(port=port, embedded=True),
         agent=AgentConfig(
-            period=Duration(seconds=1),
-            timeout=Duration(milliseconds=400),
-            seal=Duration(milliseconds=300),
+            period=PositiveDuration(seconds=1),
+            timeout=PositiveDuration(milliseconds=400),
+            flush_interval=Duration(milliseconds=300),
         ),
         analysis=AnalysisConfig(
-            bin=Duration(seconds=1), grace=Duration(seconds=2), least_history=Duration(seconds=8)
+            bin=PositiveDuration(seconds=1),
+            late_data_grace=Duration(seconds=2),
+            min_history=Duration(seconds=8),
         ),
         incidents=IncidentConfig(
-            hold_country=Duration(seconds=2),
-            hold_network=Duration(seconds=20),
-            group=Duration(minutes=2),
-            stable=Duration(seconds=3),
-            reopen=Duration(minutes=2),
-            milestone=Duration(seconds=5),
+            min_duration_country=Duration(seconds=2),
+            min_duration_network=Duration(seconds=20),
+            merge_window=Duration(minutes=2),
+            resolve_after=Duration(seconds=3),
+            reopen_window=Duration(minutes=2),
+            milestone=PositiveDuration(seconds=5),
             update_every=Duration(seconds=4),
         ),
         publish=PublishConfig(channels=("file",)),

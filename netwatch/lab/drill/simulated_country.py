@@ -174,7 +174,7 @@ class Country:
             )
             for network in self.networks
         ]
-        return [PlaceConfig(entity=country, name=_NAME, zone="UTC"), *regions, *networks]
+        return [PlaceConfig(entity=country, name=_NAME, timezone="UTC"), *regions, *networks]
 
 
 def _region_codes() -> dict[str, str]:

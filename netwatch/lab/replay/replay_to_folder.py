@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from netwatch.app.clock import now
+from netwatch.app.factories import write_places
 from netwatch.app.observatory import make_pipeline
-from netwatch.app.places import write_places
-from netwatch.app.written import write_config
-from netwatch.config import Config, PlaceConfig, PublishConfig
+from netwatch.config import Config, PlaceConfig, PublishConfig, write_config
 from netwatch.lab.replay.runner import Replay, replay_figures
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
@@ -99,7 +98,7 @@ def _place_row(place: EntityInfo) -> PlaceConfig:
         name=place.name,
         parent=str(place.parent) if place.parent else "",
         weight=place.weight,
-        zone=place.timezone,
+        timezone=place.timezone,
     )
 
 

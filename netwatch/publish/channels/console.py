@@ -1,9 +1,11 @@
 """Console channel: prints posts as text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Self
 
 from netwatch.model.incident import Post
-from netwatch.protocols import Delivery
+from netwatch.plugins import Section, decode_section
+from netwatch.protocols import Delivery, Services
 
 
 class ConsoleChannel:
@@ -17,6 +19,12 @@ class ConsoleChannel:
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
+
+    @classmethod
+    def from_config(cls, section: Mapping[str, object], services: Services) -> Self:
+        """See `netwatch.protocols.Plugin`."""
+        decode_section(Section, section)
+        return cls(services.write)
 
     async def deliver(self, post: Post) -> Delivery:
         """Write `post`; a closed terminal is a permanent failure."""

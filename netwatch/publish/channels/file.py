@@ -3,11 +3,20 @@
 import asyncio
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from netwatch.model.incident import Post
-from netwatch.protocols import Delivery
+from netwatch.plugins import Section, decode_section
+from netwatch.protocols import Delivery, Services
 from netwatch.publish.language import load_language
+
+
+class _Options(Section, frozen=True):
+    """`[channels.file]`: the folder of the posts, relative to the data folder."""
+
+    folder: str = "posts"
 
 
 class FileChannel:
@@ -22,6 +31,11 @@ class FileChannel:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @classmethod
+    def from_config(cls, section: Mapping[str, object], services: Services) -> Self:
+        """See `netwatch.protocols.Plugin`."""
+        return cls(services.folder / decode_section(_Options, section).folder)
 
     def path(self, post: Post) -> Path:
         """Return the file of `post`, which is always inside the folder."""

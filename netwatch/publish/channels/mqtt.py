@@ -1,22 +1,19 @@
 """MQTT channel: posts as JSON on the broker, for other systems."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Self
 
 from netwatch.model.errors import TransportError
 from netwatch.model.incident import Post
-from netwatch.protocols import Delivery
+from netwatch.plugins import Section, decode_section
+from netwatch.protocols import Delivery, Publish, Services
 from netwatch.publish.channels.payload import encode_post
 
 
-class Publish(Protocol):
-    """`Transport.publish` or an equivalent function."""
+class _Options(Section, frozen=True):
+    """`[channels.mqtt]`: the topic that posts are published under."""
 
-    async def __call__(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Hand a message to the broker.
-
-        Raises:
-            TransportError: the broker did not accept it.
-        """
+    topic: str = "netwatch/v1/alerts"
 
 
 class MqttChannel:
@@ -31,6 +28,12 @@ class MqttChannel:
     def __init__(self, publish: Publish, topic: str) -> None:
         self._publish = publish
         self._topic = topic.rstrip("/")
+
+    @classmethod
+    def from_config(cls, section: Mapping[str, object], services: Services) -> Self:
+        """See `netwatch.protocols.Plugin`."""
+        options = decode_section(_Options, section)
+        return cls(services.connect_publisher(), options.topic)
 
     async def deliver(self, post: Post) -> Delivery:
         """Publish `post`; an unreachable broker is retryable."""

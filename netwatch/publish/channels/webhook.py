@@ -1,19 +1,30 @@
 """Webhook channel: posts as JSON over HTTP."""
 
 import ssl
+from collections.abc import Mapping
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from typing import Self
 
 import httpx
 
+from netwatch.model.duration import PositiveDuration
 from netwatch.model.incident import Post
-from netwatch.protocols import Delivery
+from netwatch.plugins import Section, decode_section
+from netwatch.protocols import Delivery, Services
 from netwatch.publish.channels.payload import encode_post
 
 _RETRYABLE = frozenset({408, 425, 429})
 """Client errors that may pass (RFC 9110 15.5.9, RFC 8470 5.2, RFC 6585 4)."""
 
 _LONGEST_RETRY_AFTER = timedelta(hours=1)
+
+
+class _Options(Section, frozen=True):
+    """`[channels.webhook]`: the URL to POST to, and the timeout of a connection and each read."""
+
+    url: str
+    timeout: PositiveDuration = PositiveDuration(seconds=10)
 
 
 class WebhookChannel:
@@ -35,6 +46,12 @@ class WebhookChannel:
         self._timeout = timeout
         # Reading the certificates blocks, so it is done once and outside the loop.
         self._context = ssl.create_default_context()
+
+    @classmethod
+    def from_config(cls, section: Mapping[str, object], services: Services) -> Self:  # noqa: ARG003
+        """See `netwatch.protocols.Plugin`."""
+        options = decode_section(_Options, section)
+        return cls(options.url, timeout=options.timeout.total_seconds())
 
     async def deliver(self, post: Post) -> Delivery:
         """Send `post`; see the class for which failures are retryable."""

@@ -5,9 +5,28 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
 
-from netwatch.config import StoreConfig
+from netwatch.config import resolve_secret
+from netwatch.model.duration import PositiveDuration
 from netwatch.model.errors import ConfigError
-from netwatch.secret import resolve_secret
+from netwatch.plugins import Section
+
+
+class InfluxOptions(Section, frozen=True):
+    """`[stores.influx]`.
+
+    On InfluxDB 2 `database` is the bucket; on 2 and 3 `password` is the API token. A password
+    that begins with `$` names an environment variable. `ca_file` holds the certificates that
+    TLS trusts in place of the system's. Hourly bins are written to `rollup_database`, if set.
+    """
+
+    url: str = "http://127.0.0.1:8086"
+    database: str = "netwatch"
+    username: str = "netwatch"
+    password: str = ""
+    organization: str = ""
+    ca_file: str = ""
+    timeout: PositiveDuration = PositiveDuration(seconds=5)
+    rollup_database: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +58,21 @@ class InfluxDsn:
         return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
-def dsn_of(config: StoreConfig) -> InfluxDsn:
-    """Return what `[store]` says; a password `$NAME` is read from the environment.
+def dsn_of(options: InfluxOptions) -> InfluxDsn:
+    """Return what `[stores.influx]` says; a password `$NAME` is read from the environment.
 
     Raises:
         ConfigError: the address is no http(s) URL, or that variable is not set.
     """
-    if not config.url.startswith(("http://", "https://")):
-        raise ConfigError(f"store.url: {config.url!r} is no http:// or https:// address")
+    if not options.url.startswith(("http://", "https://")):
+        raise ConfigError(f"url: {options.url!r} is not an http:// or https:// address")
     return InfluxDsn(
-        url=config.url,
-        database=config.database,
-        username=config.username,
-        password=resolve_secret(config.password, key="store.password"),
-        organization=config.organization,
-        authority=config.authority,
+        url=options.url,
+        database=options.database,
+        username=options.username,
+        password=resolve_secret(options.password, key="password"),
+        organization=options.organization,
+        authority=options.ca_file,
     )
 
 

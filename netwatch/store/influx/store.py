@@ -7,20 +7,21 @@ nanoseconds later, which times of ours, whole microseconds, leave free.
 """
 
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Generic, Self, TypeVar
 
-from netwatch.config import StoreConfig
 from netwatch.model.entities import EntityTree
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.incident import Incident
 from netwatch.model.series import Bin, Level, SeriesKey
-from netwatch.protocols import BinColumns, Clock
+from netwatch.plugins import decode_section
+from netwatch.protocols import BinColumns, Clock, Services
 from netwatch.store.influx.annotations import render_incident, render_place
 from netwatch.store.influx.client import InfluxServer, RefusedError
-from netwatch.store.influx.dsn import dsn_at, dsn_of
+from netwatch.store.influx.dsn import InfluxOptions, dsn_at, dsn_of
 from netwatch.store.influx.health import Health, fold_small_networks, render_health
 from netwatch.store.influx.line_protocol import moment, nanoseconds, render_tags
 from netwatch.store.influx.paging import WEEK, read_pages, week_of, weeks_present
@@ -35,6 +36,7 @@ from netwatch.store.influx.parse import (
 )
 from netwatch.store.influx.schema import BIN, LEVEL, render_bin, render_level
 from netwatch.store.moments import now_utc
+from netwatch.store.rollup import roll_up
 from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, sound_promise
 
 _Item = TypeVar("_Item", Bin, Level)
@@ -69,15 +71,33 @@ class InfluxStore:
         server: the server and the database.
         clock: tells the present, long after which no bin can lie.
         page: rows that are held in memory at a time while reading.
+        rollup: the database that `maintain` writes hourly bins to, None for none.
     """
 
     def __init__(
-        self, server: InfluxServer, *, clock: Clock = now_utc, page: int = 100_000
+        self,
+        server: InfluxServer,
+        *,
+        clock: Clock = now_utc,
+        page: int = 100_000,
+        rollup: InfluxServer | None = None,
     ) -> None:
         self.server = server
+        self._rollup = rollup
         self._clock = clock
         self._page = page
         self._marked: set[tuple[str, int]] = set()
+
+    @classmethod
+    def from_config(cls, section: Mapping[str, object], services: Services) -> Self:
+        """See `netwatch.protocols.Plugin`; nothing is requested from the server yet."""
+        options = decode_section(InfluxOptions, section)
+        dsn, rollup = dsn_of(options), None
+        if options.rollup_database:
+            coarser = replace(dsn, database=options.rollup_database)
+            rollup = InfluxServer(coarser, patience=options.timeout)
+        server = InfluxServer(dsn, patience=options.timeout)
+        return cls(server, clock=services.clock, rollup=rollup)
 
     @classmethod
     def at(cls, location: str) -> Self:
@@ -89,6 +109,16 @@ class InfluxStore:
             ConfigError: no such address, or that variable is not set.
         """
         return cls(InfluxServer(dsn_at(location)))
+
+    def maintain(self, now: datetime) -> None:  # noqa: ARG002 - the server's retention drops
+        """Write closed bins to the rollup database as hourly ones, if there is one.
+
+        Raises:
+            StoreError: a database cannot be read or written; the next call continues.
+        """
+        if self._rollup is not None:
+            with closing(InfluxStore(self._rollup, clock=self._clock)) as hourly:
+                roll_up(self, hourly, timedelta(hours=1))
 
     def check(self) -> str:
         """Return the server's version once address, login and database are proved right.
@@ -278,17 +308,6 @@ class InfluxStore:
             pages = read_pages(self.server, measurement, span, series=group, limit=self._page)
             for page in pages:
                 yield from page if as_they_come else newest(page)
-
-
-def open_influx(config: StoreConfig) -> InfluxStore:
-    """Return the store that `[store]` describes; nothing is asked of the server yet.
-
-    A password of the form `$NAME` is read from the environment variable.
-
-    Raises:
-        ConfigError: the address is no http(s) URL, or that variable is not set.
-    """
-    return InfluxStore(InfluxServer(dsn_of(config), patience=config.patience))
 
 
 def _next_revision(number: int, item: Bin | Level) -> int:

@@ -17,14 +17,17 @@ from netwatch.agent.measure.budget import DailyBudget
 from netwatch.agent.measure.rate_limits import BUDGETS
 from netwatch.agent.pause import PauseReason
 from netwatch.agent.spool.spool import Spool
-from netwatch.config import AgentConfig, Duration
+from netwatch.config import AgentConfig
+from netwatch.model.duration import Duration
 from netwatch.model.measurement import Observation, Target, Vantage
 from netwatch.protocols import Probe
 from netwatch.wire.memory import MemoryBroker, MemoryTransport
 from netwatch.wire.topics import ALL_BATCHES
 
 SITE = Target("site", "http", "198.51.100.1")
-CONFIG = AgentConfig(period=Duration(seconds=0.2), seal=Duration(seconds=0.1), budget="low")
+CONFIG = AgentConfig(
+    period=Duration(seconds=0.2), flush_interval=Duration(seconds=0.1), budget="low"
+)
 
 
 class Outside(Probe):

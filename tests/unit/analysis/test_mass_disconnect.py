@@ -11,8 +11,9 @@ from netwatch.analysis.loop import log_results
 from netwatch.analysis.mass_disconnect import DisconnectEvidence, MassDisconnectDetector
 from netwatch.analysis.pipeline import PipelineResult, PipelineRunner
 from netwatch.app.observatory import make_pipeline
-from netwatch.config import AnalysisConfig, Config, Duration
+from netwatch.config import AnalysisConfig, Config
 from netwatch.ledger.ledger import SqlLedger, ledger_url
+from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.measurement import Vantage
@@ -27,7 +28,7 @@ DAY = timedelta(days=1)
 FALL = START + DAY + timedelta(minutes=1)
 COUNTRIES = ("XA", "XB", "XC")
 EACH = 12
-CONFIG = Config(analysis=AnalysisConfig(least_history=Duration(hours=12)))
+CONFIG = Config(analysis=AnalysisConfig(min_history=Duration(hours=12)))
 XA = Entity.parse("country:XA")
 MEASURED = {
     "XA": Entity.parse("asn:64999"),

@@ -64,7 +64,7 @@ def disconnects(time: datetime) -> DisconnectEvidence:
 
 def new_detector() -> BayesFilterDetector:
     """Return a detector that knows nothing yet."""
-    return BayesFilterDetector(country_atlas(NETWORKS), width=HOUR, least_history=timedelta(days=3))
+    return BayesFilterDetector(country_atlas(NETWORKS), width=HOUR, min_history=timedelta(days=3))
 
 
 def new_pipeline(detector: BayesFilterDetector | None = None) -> Pipeline:

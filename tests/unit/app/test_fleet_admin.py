@@ -76,7 +76,7 @@ def wait_for(path: Path) -> None:
 
 async def test_an_agent_whose_files_were_erased_ends(tmp_path: Path) -> None:
     config = parse_config(
-        f'data = "{tmp_path}"\n[vantage]\nid = "v1"\n[agent]\nseal = "0.1s"\n'
+        f'data = "{tmp_path}"\n[vantage]\nid = "v1"\n[agent]\nflush_interval = "0.1s"\n'
         '[[target]]\nid = "one"\nprobe = "tcp"\nhost = "127.0.0.1"\nport = 9\n'
     )
     running = asyncio.ensure_future(run_vantage(config))

@@ -15,26 +15,31 @@ import pytest
 from servers import free_port, tcp_server
 
 from netwatch.app.broker import broker_password
-from netwatch.app.factories import open_store
+from netwatch.app.factories import (
+    make_channels,
+    make_entity_tree,
+    make_probes,
+    open_store,
+    write_places,
+)
 from netwatch.app.http_server import run_serve
 from netwatch.app.observatory import ObservatoryContext, open_context
-from netwatch.app.places import make_entity_tree, write_places
-from netwatch.app.publishing import make_channels
 from netwatch.app.run import run_until_signal
-from netwatch.app.vantage import load_probes, run_vantage
-from netwatch.app.written import write_config
+from netwatch.app.vantage import run_vantage
 from netwatch.config import (
+    AgentConfig,
     BrokerConfig,
     Config,
-    Duration,
     PublishConfig,
     StoreConfig,
     WebConfig,
     parse_config,
     read_config,
+    write_config,
 )
 from netwatch.lab.drill.scenario import drill_config
 from netwatch.lab.drill.simulated_country import make_country
+from netwatch.model.duration import PositiveDuration
 from netwatch.model.entities import Entity
 from netwatch.model.errors import ConfigError, NetwatchError, PluginError, StoreError
 from netwatch.model.measurement import Target
@@ -128,7 +133,7 @@ def test_parts_are_opened_together_and_closed_together(tmp_path: Path) -> None:
         (
             changed(publish=PublishConfig(channels=("webhook",))),
             ConfigError,
-            "publish.webhook: the channel webhook needs a URL",
+            "channels.webhook: Object missing required field `url`",
         ),
     ],
 )
@@ -140,10 +145,36 @@ def test_a_channel_that_cannot_be_is_one_clear_line(
     assert str(refused.value) == message
 
 
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            '[channels.webhook]\nurl = "http://h"\nurll = "http://h"',
+            "channels.webhook: Object contains unknown field `urll`",
+        ),
+        ("[channels.console]\nx = 1", "channels.console: Object contains unknown field `x`"),
+        (
+            '[channels.webhook]\nurl = "http://h"\ntimeout = 5',
+            'channels.webhook: timeout: expected a duration such as "5m"',
+        ),
+        (
+            '[channels.fax]\nurl = "http://h"',
+            "[channels.fax]: no channel named 'fax'; installed: console, file, mqtt, webhook",
+        ),
+    ],
+)
+def test_a_wrong_option_of_a_plugin_is_one_clear_line(table: str, message: str) -> None:
+    config = parse_config(f'[publish]\nchannels = ["console", "webhook"]\n{table}')
+    with pytest.raises(NetwatchError) as refused:
+        make_channels(config)
+    assert str(refused.value) == message
+
+
 def test_every_channel_that_comes_with_netwatch_can_be_made(tmp_path: Path) -> None:
     names = ("console", "file", "mqtt", "webhook")
-    publish = PublishConfig(channels=names, webhook="http://127.0.0.1:9/hook")
-    made = make_channels(changed(data=str(tmp_path), publish=publish))
+    options: dict[str, dict[str, object]] = {"webhook": {"url": "http://127.0.0.1:9/hook"}}
+    config = changed(data=str(tmp_path), publish=PublishConfig(channels=names), channels=options)
+    made = make_channels(config)
     assert tuple(made) == names
     assert all(channel.name == name for name, channel in made.items())
 
@@ -153,11 +184,8 @@ def test_an_engine_or_a_probe_that_nobody_has_is_one_clear_line(tmp_path: Path) 
     with pytest.raises(PluginError, match=r"no store named 'abacus'; installed: .*sqlite"):
         open_store(config)
     with pytest.raises(PluginError, match=r"no probe named 'telepathy'; installed: .*tcp"):
-        load_probes((replace(TARGET, probe="telepathy"),))
-    assert list(load_probes((TARGET, replace(TARGET, id="b"), replace(TARGET, probe="dns")))) == [
-        "dns",
-        "tcp",
-    ]
+        make_probes(config, ["telepathy"])
+    assert list(make_probes(config, ["tcp", "tcp", "dns"])) == ["dns", "tcp"]
 
 
 async def test_a_vantage_without_a_target_is_one_clear_line() -> None:
@@ -224,9 +252,12 @@ def test_a_configuration_that_is_written_is_read_as_the_same(tmp_path: Path) -> 
     country = make_country(3)
     config = drill_config(str(tmp_path), 1883, country=country, targets=[TARGET])
     config = msgspec.structs.replace(
-        config, web=WebConfig(port=8081), store=StoreConfig(patience=Duration(milliseconds=250))
+        config,
+        web=WebConfig(port=8081),
+        agent=AgentConfig(timeout=PositiveDuration(milliseconds=250)),
+        stores={"influx": {"timeout": "5s"}},
     )
     path = tmp_path / "deep" / "netwatch.toml"
     write_config(config, path)
     assert read_config(path) == config
-    assert read_config(path).store.patience == timedelta(milliseconds=250)
+    assert read_config(path).agent.timeout == timedelta(milliseconds=250)

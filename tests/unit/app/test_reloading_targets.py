@@ -4,7 +4,8 @@ from pathlib import Path
 
 from netwatch.app.reloading_targets import ReloadingTargets
 from netwatch.app.target_list_publisher import publish_list, published_path
-from netwatch.config import Duration, parse_config
+from netwatch.config import parse_config
+from netwatch.model.duration import Duration
 
 OWN = '[[target]]\nid = "own"\nprobe = "tcp"\nhost = "127.0.0.1"\n'
 LISTED = '[[target]]\nid = "{name}"\nprobe = "dns"\nhost = "192.5.5.241"\n'

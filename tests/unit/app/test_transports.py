@@ -130,8 +130,8 @@ def test_a_bad_file_of_authorities_is_one_line(tmp_path: Path, content: str | No
     path = tmp_path / "authority.pem"
     if content is not None:
         path.write_text(content)
-    text = f'[[uplink]]\nurls = ["mqtts://a.example"]\nauthority = "{path}"\npassword = "x"'
-    with pytest.raises(ConfigError, match=r"uplink\[0\]\.authority: .*authority\.pem: ") as caught:
+    text = f'[[uplink]]\nurls = ["mqtts://a.example"]\nca_file = "{path}"\npassword = "x"'
+    with pytest.raises(ConfigError, match=r"uplink\[0\]\.ca_file: .*authority\.pem: ") as caught:
         endpoints(read(text, tmp_path))
     assert "\n" not in str(caught.value)
 

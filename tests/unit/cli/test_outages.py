@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from netwatch.app.places import write_places
+from netwatch.app.factories import write_places
 from netwatch.cli.outages import app, open_data, parse_scope
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entities import Entity, EntityTree
@@ -151,7 +151,7 @@ def test_parts_by_network_come_from_incidents_and_places(folder: Path) -> None:
     [
         (("timeline", "nowhere"), "is no place"),
         (("timeline", "IR", "--by", "city"), "--by: want region or asn"),
-        (("timeline", "IR", "--step", "fast"), "--step: 'fast' is no duration"),
+        (("timeline", "IR", "--step", "fast"), "--step: 'fast' is not a duration"),
         (("timeline", "IR", "--step", "0s"), "--step: must be longer"),
         (("timeline", "IR", "--since", "soon"), "'soon' is no time"),
         (("timeline", "IR", "--since", "now", "--until", "-1h"), "is not before"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from netwatch.app.places import write_places
+from netwatch.app.factories import write_places
 from netwatch.cli.main import app
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entities import Entity, EntityTree

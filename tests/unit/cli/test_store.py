@@ -126,7 +126,7 @@ def test_copy_moves_a_store_and_goes_on_where_it_stopped(data: Path, tmp_path: P
         (["stats", "--data", "nowhere"], "no store there"),
         (["seal", "--data", "nowhere"], "no store there"),
         (["prune", "--data", "nowhere"], "no store there"),
-        (["prune", "--raw", "often"], "no duration"),
+        (["prune", "--raw", "often"], "not a duration"),
         (["export", "out.csv", "--data", "nowhere"], "no store there"),
         (["copy", "nothing", "sqlite:x"], "is no store; write engine:location"),
         (["copy", "oracle:x", "sqlite:x"], "no store named 'oracle'"),

@@ -24,7 +24,7 @@ def replies(rate: float, days: int, *, gone: tuple[int, int] = (0, 0), seed: int
 
 
 def judge(counts: list[int], *, teach: int = 7) -> list[Level]:
-    detector = BayesFilterDetector(EntityTree(), width=FIVE, least_history=timedelta(days=teach))
+    detector = BayesFilterDetector(EntityTree(), width=FIVE, min_history=timedelta(days=teach))
     bins = [
         (START + number * FIVE, [Bin(START + number * FIVE, NAME, count)])
         for number, count in enumerate(counts)
@@ -100,7 +100,7 @@ def test_a_reply_an_hour_is_judged_by_the_hour() -> None:
 
 def test_a_window_half_of_which_is_missing_still_speaks_and_an_empty_one_does_not() -> None:
     counts = replies(0.6, 8)
-    detector = BayesFilterDetector(EntityTree(), width=FIVE, least_history=timedelta(days=7))
+    detector = BayesFilterDetector(EntityTree(), width=FIVE, min_history=timedelta(days=7))
     bins = []
     for number, count in enumerate(counts):
         time = START + number * FIVE
@@ -118,11 +118,11 @@ def test_a_saved_state_goes_on_in_the_middle_of_a_window() -> None:
         (START + number * FIVE, [Bin(START + number * FIVE, NAME, count)])
         for number, count in enumerate(counts)
     ]
-    whole = BayesFilterDetector(EntityTree(), width=FIVE, least_history=timedelta(days=7))
+    whole = BayesFilterDetector(EntityTree(), width=FIVE, min_history=timedelta(days=7))
     wanted = run(whole, bins)
     stop = 7 * PER_DAY + 100
-    first = BayesFilterDetector(EntityTree(), width=FIVE, least_history=timedelta(days=7))
+    first = BayesFilterDetector(EntityTree(), width=FIVE, min_history=timedelta(days=7))
     run(first, bins[:stop])
-    second = BayesFilterDetector(EntityTree(), width=FIVE, least_history=timedelta(days=7))
+    second = BayesFilterDetector(EntityTree(), width=FIVE, min_history=timedelta(days=7))
     second.load(first.save())
     assert run(second, bins[stop:]) == wanted[stop:]

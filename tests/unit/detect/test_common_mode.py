@@ -114,10 +114,10 @@ def test_how_much_a_signal_usually_shifts_outlasts_a_restart() -> None:
             for place in "ABCDE"
         ]
         bins.append((time, row))
-    whole = BayesFilterDetector(EntityTree(), width=HOUR, least_history=timedelta(days=2))
+    whole = BayesFilterDetector(EntityTree(), width=HOUR, min_history=timedelta(days=2))
     wanted = run(whole, bins)
     first, second = (
-        BayesFilterDetector(EntityTree(), width=HOUR, least_history=timedelta(days=2))
+        BayesFilterDetector(EntityTree(), width=HOUR, min_history=timedelta(days=2))
         for _ in range(2)
     )
     run(first, bins[:100])

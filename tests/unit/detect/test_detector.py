@@ -34,7 +34,7 @@ TWO_DAYS = timedelta(days=2)
 def detector(
     atlas: EntityTree | None = None, *, width: timedelta = HOUR, history: timedelta = TWO_DAYS
 ) -> BayesFilterDetector:
-    return BayesFilterDetector(atlas or EntityTree(), width=width, least_history=history)
+    return BayesFilterDetector(atlas or EntityTree(), width=width, min_history=history)
 
 
 def single(values: list[float | None], *, total: float | None = None) -> Bins:
@@ -130,7 +130,7 @@ def test_a_slightly_quieter_weekend_is_learned_as_it_comes() -> None:
 
 
 def test_an_outage_in_the_training_span_is_left_out() -> None:
-    history = BayesFilterDetector(EntityTree(), width=HOUR, least_history=timedelta(days=6))
+    history = BayesFilterDetector(EntityTree(), width=HOUR, min_history=timedelta(days=6))
     values = steady(24 * 6)
     values[60:84] = [20.0] * 24
     found = list(by_key(run(history, single([*values, 1000.0, 1000.0])), ONE))

@@ -72,9 +72,7 @@ def test_a_day_off_opens_nothing_in_a_country() -> None:
             }
             row += [Bin(time, key(entity, name), *value) for name, value in values.items()]
         bins.append((time, row))
-    detector = BayesFilterDetector(
-        country_atlas(), width=HALF_HOUR, least_history=timedelta(days=14)
-    )
+    detector = BayesFilterDetector(country_atlas(), width=HALF_HOUR, min_history=timedelta(days=14))
     steps = run(detector, bins)
     together = list(by_key(steps, key(str(COUNTRY), CONNECTIVITY)))
     assert len(together) == 2 * per_day

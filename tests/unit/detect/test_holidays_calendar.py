@@ -72,7 +72,7 @@ def year(days: int, *, rests: datetime | None, cut: tuple[datetime, datetime] | 
 
 
 def judged(code: str, bins: Bins, *, teach: int) -> list[Level]:
-    detector = BayesFilterDetector(atlas(code), width=HOUR, least_history=timedelta(days=teach))
+    detector = BayesFilterDetector(atlas(code), width=HOUR, min_history=timedelta(days=teach))
     return list(by_key(run(detector, bins), key(f"country:{code}", "traffic")))
 
 

@@ -37,7 +37,7 @@ def national_bins(days: int, left: Share, *, signals: tuple[str, ...]) -> Bins:
 
 
 def judge(bins: Bins, atlas: EntityTree | None = None) -> list[list[Level]]:
-    detector = BayesFilterDetector(atlas or country_atlas(), width=HOUR, least_history=10 * DAY)
+    detector = BayesFilterDetector(atlas or country_atlas(), width=HOUR, min_history=10 * DAY)
     return run(detector, bins)
 
 

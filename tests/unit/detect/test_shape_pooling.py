@@ -38,7 +38,7 @@ def world(weeks: int, *, lost: tuple[datetime, datetime] | None = None) -> Bins:
 
 
 def judge(bins: Bins) -> list[Level]:
-    detector = BayesFilterDetector(country_atlas(), width=HOUR, least_history=28 * DAY)
+    detector = BayesFilterDetector(country_atlas(), width=HOUR, min_history=28 * DAY)
     return list(by_key(run(detector, bins), key(LATE, "traffic")))
 
 

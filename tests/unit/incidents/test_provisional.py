@@ -135,5 +135,5 @@ def test_held_is_told_once() -> None:
     held = [one for one in revisions if one.reason is RevisionReason.HELD]
     assert len(held) == 1
     assert held[0].evidence == 1
-    assert held[0].at - held[0].started_at >= RULES.hold_country
-    assert timedelta(0) < RULES.hold_country
+    assert held[0].at - held[0].started_at >= RULES.min_duration_country
+    assert timedelta(0) < RULES.min_duration_country

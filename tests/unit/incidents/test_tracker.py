@@ -154,7 +154,7 @@ def test_a_return_that_lasts_is_told_and_ends_where_it_began() -> None:
     assert last.reason is RevisionReason.RESTORED
     assert last.state is IncidentState.RESOLVED
     assert last.ended_at == START + 30 * HOUR
-    assert last.at == last.ended_at + RULES.stable
+    assert last.at == last.ended_at + RULES.resolve_after
     assert all(child.ended_at == START + 30 * HOUR for child in last.children)
     assert last.trough.value == pytest.approx(5.0)
     assert last.evidence == 2

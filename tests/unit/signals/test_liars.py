@@ -53,7 +53,7 @@ def incidents(seed: int, share: float, *, blamed: bool) -> list[Incident]:
     places = [EntityInfo(COUNTRY, "Testland", None)]
     places += [EntityInfo(entity, str(entity), COUNTRY) for entity in NETWORKS]
     atlas = EntityTree(places)
-    detector = BayesFilterDetector(atlas, width=WIDTH, least_history=WIDTH * 40)
+    detector = BayesFilterDetector(atlas, width=WIDTH, min_history=WIDTH * 40)
     tracker = Tracker(atlas, width=WIDTH, rules=Rules())
     found: list[Incident] = []
     for time, counted in bins(seed, share, blamed=blamed):

@@ -13,7 +13,8 @@ from netwatch.agent.gaps import GapWatch
 from netwatch.agent.health.gateway import Gateway, GatewayMonitor
 from netwatch.agent.health.health import Flag, HealthState
 from netwatch.agent.measure.measure_loop import MeasureLoop
-from netwatch.config import AgentConfig, Duration
+from netwatch.config import AgentConfig
+from netwatch.model.duration import Duration
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Measurement, Observation, Target
 from netwatch.protocols import Probe

@@ -118,7 +118,7 @@ def test_a_live_system_finds_the_same_incidents(figures: LongForm) -> None:
     """Every level of every bin goes to the tracker there, and here those that may matter."""
     atlas = EntityTree(sorted(figures.places, key=lambda place: place.entity))
     detector = BayesFilterDetector(
-        atlas, width=figures.width, least_history=make_grid(figures, None).least_history
+        atlas, width=figures.width, min_history=make_grid(figures, None).min_history
     )
     tracker = Tracker(atlas, width=figures.width, rules=Rules())
     bins = list(figures.bins())

@@ -4,18 +4,20 @@ import pytest
 
 from netwatch.config import parse_config
 from netwatch.model.errors import ConfigError
-from netwatch.store.influx.dsn import InfluxDsn, dsn_at, dsn_of
-from netwatch.store.influx.store import InfluxStore, open_influx
+from netwatch.plugins import decode_section
+from netwatch.store.influx.dsn import InfluxDsn, InfluxOptions, dsn_at, dsn_of
+from netwatch.store.influx.store import InfluxStore
 
 
 def test_the_configuration_says_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFLUX_TOKEN", "s3cret")
     config = parse_config(
-        '[store]\nengine = "influx"\nurl = "https://db.example:8086"\ndatabase = "nw"\n'
-        'username = "n"\npassword = "$INFLUX_TOKEN"\norganization = "obs"\n'
-        'authority = "ca.pem"\npatience = "5s"'
+        '[store]\nengine = "influx"\n[stores.influx]\nurl = "https://db.example:8086"\n'
+        'database = "nw"\nusername = "n"\npassword = "$INFLUX_TOKEN"\norganization = "obs"\n'
+        'ca_file = "ca.pem"\ntimeout = "5s"'
     )
-    assert dsn_of(config.store) == InfluxDsn(
+    options = decode_section(InfluxOptions, config.stores["influx"])
+    assert dsn_of(options) == InfluxDsn(
         "https://db.example:8086", "nw", "n", "s3cret", "obs", "ca.pem"
     )
 
@@ -34,12 +36,12 @@ def test_what_is_no_address_is_refused(location: str) -> None:
 
 def test_a_missing_variable_is_named() -> None:
     with pytest.raises(ConfigError, match=r"\$NO_SUCH_TOKEN is not set"):
-        open_influx(parse_config('[store]\npassword = "$NO_SUCH_TOKEN"').store)
+        dsn_of(InfluxOptions(password="$NO_SUCH_TOKEN"))
 
 
 def test_a_url_of_another_kind_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"store\.url: 'db:8086'"):
-        open_influx(parse_config('[store]\nurl = "db:8086"').store)
+    with pytest.raises(ConfigError, match=r"^url: 'db:8086'"):
+        dsn_of(InfluxOptions(url="db:8086"))
 
 
 def test_messages_never_show_a_secret() -> None:
