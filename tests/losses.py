@@ -27,7 +27,7 @@ __all__ = [
     "newest",
 ]
 
-RULES = Rules(reopen=Duration(hours=24))
+RULES = Rules(reopen_window=Duration(hours=24))
 NORTH, SOUTH = Entity.parse("region:XT-N"), Entity.parse("region:XT-S")
 NETWORKS = [Entity.parse(f"asn:{64496 + number}") for number in range(6)]
 IN_REGION = {NORTH: NETWORKS[::2], SOUTH: NETWORKS[1::2]}
