@@ -23,7 +23,7 @@ from typing import cast
 
 from benchmarks.agent_stage import Ports, mixed_targets, stage, target_of
 from netwatch.agent.clock import DisciplinedClock
-from netwatch.agent.identity import Identity, read_or_make_identity
+from netwatch.agent.identity import Identity, load_or_create_identity
 from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.agent.spool.spool import Spool
 from netwatch.model.measurement import Measurement, Target, Vantage
@@ -107,11 +107,11 @@ def weigh_sealed(rows: Sequence[Measurement], together: int, identity: Identity 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "spool.sqlite"
         more = {"pack": identity.pack} if identity else {}
-        with Spool(path, vantage=vantage, born=present(), **more) as spool:
-            spool.date_by(DisciplinedClock(present, boot="0123456789abcdef"))
+        with Spool(path, vantage=vantage, created_at=present(), **more) as spool:
+            spool.use_clock(DisciplinedClock(present, boot="0123456789abcdef"))
             for first in range(0, len(rows), together):
                 spool.append(rows[first : first + together])
-                spool.seal()
+                spool.flush()
             sealed = spool.oldest(10_000)
     count = sum(len(unpack_batch(one.payload).measurements) for one in sealed)
     assert count == len(rows)
@@ -126,7 +126,7 @@ def main() -> None:
     with stage() as ports, tempfile.TemporaryDirectory() as folder:
         for kind in KINDS:
             costs[kind] = time_kind(kind, ports)
-        weights = weigh(ports, read_or_make_identity(Path(folder) / "key"))
+        weights = weigh(ports, load_or_create_identity(Path(folder) / "key"))
     if chosen.json:
         print(json.dumps({"cpu_milliseconds": costs, "bytes": weights, "goal": GOAL_BYTES}))
         return

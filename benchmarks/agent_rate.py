@@ -81,7 +81,7 @@ async def agent(port: int) -> tuple[int, float, float]:
     """Let the agent measure targets that are due all the time, and keep what it measures."""
     with tempfile.TemporaryDirectory() as folder:
         vantage = Vantage("bench", "XX", 64500)
-        spool = Spool(Path(folder) / "spool.sqlite", vantage=vantage, born=datetime.now(UTC))
+        spool = Spool(Path(folder) / "spool.sqlite", vantage=vantage, created_at=datetime.now(UTC))
         targets = [Target(f"t{n}", "tcp", "127.0.0.1", port=port) for n in range(2000)]
         measurer = MeasureLoop(
             vantage.id,
@@ -103,7 +103,7 @@ async def agent(port: int) -> tuple[int, float, float]:
         await asyncio.gather(work, return_exceptions=True)
         done += len(held)
         spool.append(held)
-        spool.seal()
+        spool.flush()
         took = (time.perf_counter() - since, time.process_time() - spent)
         spool.close()
     return done, *took

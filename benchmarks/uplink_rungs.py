@@ -38,7 +38,7 @@ async def count_bytes(rig: Rig, between: Wall, scheme: str, agent: str) -> None:
         await rig.measure(spool, BATCHES, rows=ROWS)
         url = f"{scheme}://127.0.0.1:{between.port}"
         async with rig.uplink(spool, rig.ways(url, agent=agent), agent):
-            await until(lambda: spool.count_waiting() == 0, seconds=60)
+            await until(lambda: spool.count_pending() == 0, seconds=60)
     rows = BATCHES * ROWS
     print(
         f"{scheme:5} {between.carried / rows:6.1f} bytes a measurement up,"
@@ -58,7 +58,7 @@ async def recover(rig: Rig, between: Wall, spool: Spool, uplink: Uplink) -> floa
     began = monotonic()
     # The agent's own probes tell it that the network is back: one a second finds it at once.
     await asyncio.sleep(Random().uniform(0, 2 * PACE / USUAL))
-    uplink.hint()
+    uplink.retry_now()
     await until(lambda: all(one.sequence != newest for one in spool.newest(9)), seconds=120)
     return (monotonic() - began) * USUAL / PACE
 
@@ -72,7 +72,7 @@ async def measure_recovery(spread: float, told: str) -> None:
                 way = rig.ways(f"mqtt://127.0.0.1:{between.port}")
                 await rig.measure(spool)
                 async with rig.uplink(spool, way) as uplink:
-                    await until(lambda: spool.fact("drain") is not None)
+                    await until(lambda: spool.get_meta("drain") is not None)
                     took = [await recover(rig, between, spool, uplink) for _ in range(RUNS)]
     print(
         f"newest batch acknowledged after the network's return, agents spread over {told}:"

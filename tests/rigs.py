@@ -174,7 +174,7 @@ class Rig:
         identity = self.agents.setdefault(agent, Identity(Ed25519PrivateKey.generate()))
         path = self.folder / f"{agent}.sqlite"
         vantage = Vantage(agent, "XX", 64501)
-        with Spool(path, vantage=vantage, born=now(), pack=identity.pack) as spool:
+        with Spool(path, vantage=vantage, created_at=now(), pack=identity.pack) as spool:
             yield spool
 
     @asynccontextmanager
@@ -183,8 +183,8 @@ class Rig:
     ) -> AsyncIterator[Uplink]:
         sign: Callable[[bytes], bytes] = partial(self.agents[agent].signer.sign, purpose=PRESENCE)
         with SingleThreadExecutor("test") as worker:
-            life = await worker.do(start_session, agent, spool, now(), sign)
-            made = Uplink(life, ways, spool=spool, worker=worker, pace=self.pace)
+            life = await worker.run(start_session, agent, spool, now(), sign)
+            made = Uplink(life, ways, spool=spool, executor=worker, pace=self.pace)
             self.workers[spool] = worker
             try:
                 async with running(made.run()):
@@ -198,14 +198,14 @@ class Rig:
         While an uplink runs, its thread alone may touch the spool.
         """
         if worker := self.workers.get(spool):
-            return await worker.do(self.seal, spool, batches, rows)
+            return await worker.run(self.seal, spool, batches, rows)
         return self.seal(spool, batches, rows)
 
     def seal(self, spool: Spool, batches: int = 1, rows: int = 1) -> list[int]:
         """Do it in this thread, where no uplink runs."""
         for _ in range(batches):
             spool.append([self._row() for _ in range(rows)])
-            spool.seal()
+            spool.flush()
         return [one.sequence for one in reversed(spool.newest(batches))]
 
     def events(self, name: str = "collector") -> list[AttendanceEvent]:

@@ -142,7 +142,9 @@ async def test_a_cut_country_is_told_and_so_is_its_return(tmp_path: Path) -> Non
         line = Line(tmp_path, settings(country))
         stack.callback(line.ledger.close)
         vantage = Vantage("agent-1", "ZZ", 65001)
-        spool = stack.enter_context(Spool(tmp_path / "spool.sqlite", vantage=vantage, born=now()))
+        spool = stack.enter_context(
+            Spool(tmp_path / "spool.sqlite", vantage=vantage, created_at=now())
+        )
         inbox = stack.enter_context(BatchLog(tmp_path / "inbox.sqlite"))
         parts = [line.collector(inbox), line.agent(spool, vantage), line.analysis()]
         running = [asyncio.ensure_future(part) for part in parts]

@@ -34,8 +34,8 @@ class AckClockSync:
         known = [
             sequence
             for sequence in self._left
-            if any(low <= sequence <= high for low, high in answer.kept)
+            if any(low <= sequence <= high for low, high in answer.stored)
         ]
         left = [self._left.pop(sequence) for sequence in known]
-        if self._keeper is not None and left and answer.milliseconds > 0:
-            self._keeper.hear(answer.milliseconds, since=max(left))
+        if self._keeper is not None and left and answer.time_ms > 0:
+            self._keeper.hear(answer.time_ms, since=max(left))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that was looked at; `mend` says what to do where it is not well."""
+    """One thing that was looked at; `fix` says what to do where it is not well."""
 
     name: str
-    well: bool
+    ok: bool
     text: str
-    mend: str = ""
+    fix: str = ""

@@ -60,7 +60,7 @@ class Consent:
         written = self._read()
         return written.granted_at if written.granted_version == CONSENT_VERSION else None
 
-    def agreement(self) -> ConsentScope:
+    def scope(self) -> ConsentScope:
         """Return what was agreed to beyond the text; nothing where that was not."""
         written = self._read()
         if written.granted_version != CONSENT_VERSION:
@@ -91,7 +91,7 @@ class Consent:
         written.kinds = sorted({*written.kinds, *filter(None, [kind])})
         self._write(written)
 
-    def withdraw(self) -> None:
+    def revoke(self) -> None:
         """Write down that nothing is agreed to any more; a running agent stops."""
         written = self._read()
         self._write(_Written(paused_until=written.paused_until))

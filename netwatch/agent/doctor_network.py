@@ -17,7 +17,7 @@ from netwatch.agent.health.health import (
 from netwatch.agent.health.health_monitor import HealthMonitor, family_of
 from netwatch.model.measurement import Measurement, Target
 
-Measure = Callable[[Target], Awaitable[Measurement]]
+RunProbe = Callable[[Target], Awaitable[Measurement]]
 _MOST = 30
 """Witnesses that are asked: enough for any list, and soon done."""
 _LINES = {
@@ -32,25 +32,25 @@ _LINES = {
 }
 
 
-async def examine_gateway(watch: GatewayMonitor) -> CheckResult:
+async def check_gateway(watch: GatewayMonitor) -> CheckResult:
     """Look for the default route, whether it leads into a tunnel, and whether anybody is there."""
     gateways = await watch.look()
     if not gateways:
-        mend = "plug in the cable, or join a network"
-        return CheckResult("gateway", well=False, text="no default route", mend=mend)
+        fix = "plug in the cable, or join a network"
+        return CheckResult("gateway", ok=False, text="no default route", fix=fix)
     if watch.tunnel:
-        mend = "leave the VPN, or let `vantage` name the network where it ends"
-        return CheckResult("gateway", well=False, text=f"{watch.tunnel} is a tunnel", mend=mend)
+        fix = "leave the VPN, or let `vantage` name the network where it ends"
+        return CheckResult("gateway", ok=False, text=f"{watch.tunnel} is a tunnel", fix=fix)
     interfaces = ", ".join(sorted({one.interface for one in gateways.values()}))
     said = await watch.ask()
     dead = [family for family in gateways if said.get(family) is False]
     if len(dead) == len(gateways):
-        mend = "switch the router on, or off and on again; look at the cable to it"
-        return CheckResult("gateway", well=False, text=f"by {interfaces}; it is silent", mend=mend)
-    return CheckResult("gateway", well=True, text=f"by {interfaces}")
+        fix = "switch the router on, or off and on again; look at the cable to it"
+        return CheckResult("gateway", ok=False, text=f"by {interfaces}; it is silent", fix=fix)
+    return CheckResult("gateway", ok=True, text=f"by {interfaces}")
 
 
-async def examine_line(targets: Sequence[Target], measure: Measure) -> list[CheckResult]:
+async def check_line(targets: Sequence[Target], measure: RunProbe) -> list[CheckResult]:
     """Ask every witness once and say what that adds up to."""
     witnesses = [target for target in targets if tier_of(target) is not None][:_MOST]
     ladder = HealthMonitor(witnesses, note=lambda _: None)
@@ -67,11 +67,11 @@ async def examine_line(targets: Sequence[Target], measure: Measure) -> list[Chec
 def _find_portal(ladder: HealthMonitor, witnesses: Sequence[Target]) -> CheckResult:
     """Say whether somebody answers in the place of the canaries."""
     if not any(tier_of(target) is WitnessTier.CAPTIVE for target in witnesses):
-        return CheckResult("portal", well=True, text="not looked for: no canary is listed")
+        return CheckResult("portal", ok=True, text="not looked for: no canary is listed")
     if Flag.CAPTIVE not in ladder.flags:
-        return CheckResult("portal", well=True, text="none in the way")
-    mend = "open any page in a browser and log in to this network; measuring goes on, labelled"
-    return CheckResult("portal", well=False, text="a captive portal answers for others", mend=mend)
+        return CheckResult("portal", ok=True, text="none in the way")
+    fix = "open any page in a browser and log in to this network; measuring goes on, labelled"
+    return CheckResult("portal", ok=False, text="a captive portal answers for others", fix=fix)
 
 
 def _find_names(
@@ -84,14 +84,14 @@ def _find_names(
         if tier_of(target) is WitnessTier.NAMES
     ]
     if not said:
-        return CheckResult("names", well=True, text="not looked at: no name is listed for it")
+        return CheckResult("names", ok=True, text="not looked at: no name is listed for it")
     if Flag.DNS_HIJACKED in ladder.flags:
-        mend = "use another resolver (DNS over TLS or HTTPS); measuring goes on, labelled"
-        return CheckResult("names", well=False, text="answers are made up on the way", mend=mend)
+        fix = "use another resolver (DNS over TLS or HTTPS); measuring goes on, labelled"
+        return CheckResult("names", ok=False, text="answers are made up on the way", fix=fix)
     if not any(said):
-        mend = "look at the name servers in /etc/resolv.conf, or use another resolver"
-        return CheckResult("names", well=False, text="no name server answers", mend=mend)
-    return CheckResult("names", well=True, text="answered, and not made up")
+        fix = "look at the name servers in /etc/resolv.conf, or use another resolver"
+        return CheckResult("names", ok=False, text="no name server answers", fix=fix)
+    return CheckResult("names", ok=True, text="answered, and not made up")
 
 
 def _find_rungs(
@@ -117,7 +117,7 @@ def _find_rungs(
             if (said := judge_tier(readings, rung)) is not TierState.UNKNOWN
         ]
         if parts:
-            mend = _LINES.get(state, "")
+            fix = _LINES.get(state, "")
             text = f"{state}: {', '.join(parts)}"
-            findings.append(CheckResult(f"line-v{family}", well=not mend, text=text, mend=mend))
+            findings.append(CheckResult(f"line-v{family}", ok=not fix, text=text, fix=fix))
     return findings

@@ -14,12 +14,12 @@ from netwatch.wire.enrollment import (
     ENROLLMENT_PATH,
     ERASURE_PATH,
     KEY_CHANGE_PATH,
-    LARGEST_REQUEST,
-    Answer,
+    MAX_REQUEST_BYTES,
+    EnrollmentRequest,
+    EnrollmentResponse,
     Erasure,
     Invitation,
     KeyChange,
-    Request,
     check_url,
     pack,
     unpack,
@@ -74,7 +74,7 @@ class EnrollmentFile:
 
 
 async def enroll(
-    invitation: Invitation, request: Request, identity: Identity, *, send: Exchange
+    invitation: Invitation, request: EnrollmentRequest, identity: Identity, *, send: Exchange
 ) -> Enrollment:
     """Enroll with the observatory that the invitation names, and return what it told.
 
@@ -118,7 +118,7 @@ async def erase(enrolled: Enrollment, name: str, identity: Identity, *, send: Ex
     await _ask(enrolled.url + ERASURE_PATH, signed, collector=collector, send=send)
 
 
-async def _ask(url: str, message: bytes, *, collector: bytes, send: Exchange) -> Answer:
+async def _ask(url: str, message: bytes, *, collector: bytes, send: Exchange) -> EnrollmentResponse:
     """Return the collector's own answer to a message.
 
     Raises:
@@ -126,9 +126,9 @@ async def _ask(url: str, message: bytes, *, collector: bytes, send: Exchange) ->
         LinkError: nobody answered.
     """
     sealed, reply = seal(message, collector)
-    plain = reply.open(await send(url, sealed, LARGEST_REQUEST))
+    plain = reply.open(await send(url, sealed, MAX_REQUEST_BYTES))
     inner, key = open_signed(plain, ENROLLED)
-    answer = unpack(inner, Answer)
+    answer = unpack(inner, EnrollmentResponse)
     if key != collector or answer.request != sha256(sealed).digest():
         raise InputError("answer: not from whom we asked")
     if answer.refused:

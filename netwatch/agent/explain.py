@@ -25,7 +25,7 @@ _ONCE = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class ExplainedTarget:
     """One target: what is asked, where, how often a day, what that costs, and who wants it.
 
     Attributes:
@@ -39,14 +39,14 @@ class Explained:
     host: str
     port: int
     group: str
-    times_a_day: int
-    bytes_a_day: int
+    daily_runs: int
+    daily_bytes: int
     tier: str = "own"
     category: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ContactedHost:
     """Somebody that this machine contacts beside its targets.
 
     Attributes:
@@ -61,7 +61,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class SkippedSummary:
+class ExplainedSkip:
     """A target of the list that is not probed, and why not."""
 
     target: str
@@ -71,20 +71,20 @@ class SkippedSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ExampleBatch:
     """A batch as it would be sent, taken apart again.
 
     Attributes:
         header: what stands before the rows, once a batch.
         row: one of its rows.
         rows: how many of these it held.
-        bytes_in_all: what the batch took, without its signature of 99 bytes.
+        message_bytes: what the batch took, without its signature of 99 bytes.
     """
 
     header: dict[str, object]
     row: dict[str, object]
     rows: int
-    bytes_in_all: int
+    message_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,27 +93,27 @@ class Explanation:
 
     Attributes:
         targets: what is probed.
-        left_out: what the list names and is not probed.
-        bytes_a_day: what probing takes, at most `budget_bytes`.
-        sent_bytes_a_day: what sending the results takes.
+        skipped: what the list names and is not probed.
+        daily_bytes: what probing takes, at most `budget_bytes`.
+        daily_sent_bytes: what sending the results takes.
         budget_bytes: the day's limit for probing.
         contacts: whom it contacts beside its targets.
-        also: what it does beside that, without a target's name.
-        sends: what a batch says, in plain words.
+        other_traffic: what it does beside that, without a target's name.
+        sent_fields: what a batch says, in plain words.
         example: such a batch, made here and now from a made-up result.
-        never_sends: what it never says.
+        never_sent: what it never says.
     """
 
-    targets: tuple[Explained, ...]
-    left_out: tuple[SkippedSummary, ...]
-    bytes_a_day: int
-    sent_bytes_a_day: int
+    targets: tuple[ExplainedTarget, ...]
+    skipped: tuple[ExplainedSkip, ...]
+    daily_bytes: int
+    daily_sent_bytes: int
     budget_bytes: int
-    sends: tuple[str, ...]
-    example: Example
-    contacts: tuple[Endpoint, ...] = ()
-    also: tuple[str, ...] = ()
-    never_sends: tuple[str, ...] = (
+    sent_fields: tuple[str, ...]
+    example: ExampleBatch
+    contacts: tuple[ContactedHost, ...] = ()
+    other_traffic: tuple[str, ...] = ()
+    never_sent: tuple[str, ...] = (
         "your name",
         "this machine's address or name",
         "what else this machine does",
@@ -143,22 +143,20 @@ def explain(
         _explain_target(one.target, config, tier=one.tier.value, category=one.category)
         for one in listed
     ]
-    times = sum(row.times_a_day for row in rows)
-    wanted = sum(row.bytes_a_day for row in rows)
+    times = sum(row.daily_runs for row in rows)
+    wanted = sum(row.daily_bytes for row in rows)
     budget = BUDGETS[config.budget]
     return Explanation(
         targets=tuple(rows),
-        left_out=tuple(
-            SkippedSummary(
-                one.offered.target.id, one.offered.target.host, one.offered.tier, one.reason
-            )
+        skipped=tuple(
+            ExplainedSkip(one.listed.target.id, one.listed.target.host, one.listed.tier, one.reason)
             for one in left
         ),
-        bytes_a_day=min(wanted, budget),
-        sent_bytes_a_day=times * _SENT_BYTES
+        daily_bytes=min(wanted, budget),
+        daily_sent_bytes=times * _SENT_BYTES
         + min(times, _DAY // config.flush_interval) * _BATCH_BYTES,
         budget_bytes=budget,
-        sends=(
+        sent_fields=(
             f"the agent's name: {vantage.id}",
             f"the country: {vantage.country or 'not told'}",
             f"the network's number (ASN): {vantage.asn or 'not told'}",
@@ -167,11 +165,11 @@ def explain(
             "when the agent was off, paused and by whom, and whether its own line worked",
         ),
         example=_example(vantage, rows[0] if rows else None),
-        also=_beside(rows, config),
+        other_traffic=_beside(rows, config),
     )
 
 
-def _beside(rows: Sequence[Explained], config: AgentConfig) -> tuple[str, ...]:
+def _beside(rows: Sequence[ExplainedTarget], config: AgentConfig) -> tuple[str, ...]:
     """Return what an agent does beside its targets' rounds."""
     if all(is_loopback(Target(row.target, row.probe, row.host)) for row in rows):
         return ()
@@ -189,7 +187,7 @@ def _beside(rows: Sequence[Explained], config: AgentConfig) -> tuple[str, ...]:
 
 def _explain_target(
     target: Target, config: AgentConfig, *, tier: str = "own", category: str = ""
-) -> Explained:
+) -> ExplainedTarget:
     """Return how often a target is asked, and what that costs."""
     period = config.period
     times = MOST_TRACES if target.probe == "traceroute" else 0
@@ -197,20 +195,20 @@ def _explain_target(
         period = min(period, config.witness_period)
     # Ways are followed when the line changes, and never more often than this.
     times = times or int(_DAY / period)
-    return Explained(
+    return ExplainedTarget(
         target=target.id,
         probe=target.probe,
         host=target.host,
         port=target.port,
         group=target.group,
-        times_a_day=times,
-        bytes_a_day=times * cost_of(target.probe),
+        daily_runs=times,
+        daily_bytes=times * cost_of(target.probe),
         tier=tier,
         category=category,
     )
 
 
-def _example(vantage: Vantage, row: Explained | None) -> Example:
+def _example(vantage: Vantage, row: ExplainedTarget | None) -> ExampleBatch:
     """Return a batch of made-up results about a target, packed and taken apart again."""
     made = Measurement(
         target=row.target if row else "root-f",
@@ -231,4 +229,4 @@ def _example(vantage: Vantage, row: Explained | None) -> Example:
     row_as_sent: dict[str, object] = msgspec.to_builtins(sent.measurements[0])
     header: dict[str, object] = msgspec.to_builtins(replace(sent, measurements=()))
     del header["measurements"]
-    return Example(header, row_as_sent, _ROWS, len(message))
+    return ExampleBatch(header, row_as_sent, _ROWS, len(message))

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from netwatch.agent.private_files import FOLDER_MODE, is_open_to_others
+from netwatch.agent.private_files import FOLDER_MODE, is_accessible_to_others
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Batch
 from netwatch.wire.batch_codec import pack_batch
@@ -43,7 +43,7 @@ class Identity:
         return self.signer.sign(pack_batch(batch), BATCH)
 
 
-def read_or_make_identity(path: Path) -> Identity:
+def load_or_create_identity(path: Path) -> Identity:
     """Return the identity in `path`; made there at the first start, readable by us alone.
 
     Raises:
@@ -52,7 +52,7 @@ def read_or_make_identity(path: Path) -> Identity:
     try:
         if not path.exists():
             _make(path)
-        if is_open_to_others(path):
+        if is_accessible_to_others(path):
             raise ConfigError(f"{path}: others may read this key; run: chmod 600 {path}")
         key = load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:

@@ -20,7 +20,7 @@ from netwatch.agent.pause import PauseReason, pause_event, run_while_not
 from netwatch.agent.process_stats import ProcessStatsCollector
 from netwatch.agent.spool.downsample import EVENT_PREFIX
 from netwatch.agent.spool.spool import Spool
-from netwatch.agent.uplink.failover import Endpoint, LinkFactory, TransportStatus
+from netwatch.agent.uplink.failover import Endpoint, TransportFactory, TransportStatus
 from netwatch.agent.uplink.session_presence import start_session
 from netwatch.agent.uplink.uplink import Uplink
 from netwatch.aio.executor import SingleThreadExecutor
@@ -60,7 +60,7 @@ class AgentDeps:
         config: how often and how patiently.
         paused: tells whether nothing is to be measured right now.
         holder: says by whose wish, for a note of it.
-        offer_list: takes a target list as it came over the link; None to hear of none. Blocks.
+        on_target_list: takes a target list as it came over the link; None to hear of none. Blocks.
         ways: how to get to the collector, best rungs first.
         sign: signs what is said about presence; without, it goes unsigned.
         keeper: dates what is measured and learns the time; without, `clock` is believed.
@@ -69,13 +69,13 @@ class AgentDeps:
     vantage: Vantage
     targets: Sequence[Target]
     probes: Mapping[str, Probe]
-    connect: LinkFactory
+    connect: TransportFactory
     spool: Spool
     clock: Clock
     config: AgentConfig = field(default_factory=AgentConfig)
     paused: Callable[[], bool] = _never
     holder: Callable[[], PauseReason] = lambda: PauseReason.NOBODY
-    offer_list: Callable[[bytes], None] | None = None
+    on_target_list: Callable[[bytes], None] | None = None
     ways: Sequence[Endpoint] = ()
     sign: Callable[[bytes], bytes] = bytes
     keeper: DisciplinedClock | None = None
@@ -97,12 +97,12 @@ async def run_agent(parts: AgentDeps) -> None:
     """
     pace = parts.config.flush_interval.total_seconds()
     with SingleThreadExecutor("spool") as worker:
-        life = await worker.do(
+        life = await worker.run(
             start_session, parts.vantage.id, parts.spool, parts.clock(), parts.sign
         )
         ways = parts.ways or (Endpoint("link", "", parts.connect),)
-        uplink = Uplink(life, ways, spool=parts.spool, worker=worker, pace=pace)
-        uplink.offer_list = parts.offer_list
+        uplink = Uplink(life, ways, spool=parts.spool, executor=worker, pace=pace)
+        uplink.on_target_list = parts.on_target_list
         measurer = MeasureLoop(
             parts.vantage.id,
             parts.targets,
@@ -114,8 +114,8 @@ async def run_agent(parts: AgentDeps) -> None:
         )
         measurer.paused = parts.paused
         keeper = _SpoolWriter(parts, worker, uplink, measurer)
-        uplink.noted = keeper.note_rung
-        uplink.asking = AckClockSync(parts.keeper)
+        uplink.on_status_change = keeper.note_rung
+        uplink.ack_clock = AckClockSync(parts.keeper)
         await keeper.take_up_today()
         try:
             sending = run_while_not(parts.withdrawn, uplink.run)
@@ -150,7 +150,7 @@ class _SpoolWriter:
             self._silent.add(measurement.target)
         elif measurement.target in self._silent:
             self._silent.discard(measurement.target)
-            self._uplink.hint()
+            self._uplink.retry_now()
 
     def note_rung(self, outcome: TransportStatus) -> None:
         """Make a note of how a way to the collector fares, as a record of this line's health."""
@@ -159,7 +159,7 @@ class _SpoolWriter:
             scope = lookup_failure(failure).scope.value
         self._held.append(
             Measurement(
-                target=f"{EVENT_PREFIX}uplink-{outcome.rung}",
+                target=f"{EVENT_PREFIX}uplink-{outcome.transport}",
                 probe="agent",
                 time=self._clock(),
                 failure=failure,
@@ -188,14 +188,14 @@ class _SpoolWriter:
         """Tell the spool by what rows are dated from here on."""
         if self._timekeeper is not None:
             try:
-                await self._worker.do(self._spool.date_by, self._timekeeper)
+                await self._worker.run(self._spool.use_clock, self._timekeeper)
             except StoreError as error:
                 _log.error("spool: %s; times are sent as the wall clock has them", error)
 
     async def take_up_today(self) -> None:
         """Go on from what was done today before a restart."""
         try:
-            written = await self._worker.do(self._spool.fact, _TODAY)
+            written = await self._worker.run(self._spool.get_meta, _TODAY)
         except StoreError:
             return
         self._measurer.budget.take_up(written)
@@ -203,8 +203,8 @@ class _SpoolWriter:
     async def _note_start(self) -> None:
         """Note for how long this agent was not running."""
         try:
-            seen = await self._worker.do(self._spool.fact, _SEEN)
-            mark = await self._worker.do(self._spool.fact, _MARK)
+            seen = await self._worker.run(self._spool.get_meta, _SEEN)
+            mark = await self._worker.run(self._spool.get_meta, _MARK)
         except StoreError:
             return
         last = None if seen is None else datetime.fromisoformat(seen.decode())
@@ -226,8 +226,8 @@ class _SpoolWriter:
             self.take(pause_event(holder, self._clock()))
         if self._timekeeper is not None:
             self._measurer.set_clock_flag(self._timekeeper.off())
-        elif self._uplink.told is not None:
-            milliseconds, at = self._uplink.told
+        elif self._uplink.collector_time is not None:
+            milliseconds, at = self._uplink.collector_time
             theirs = milliseconds / 1000 + (monotonic() - at)
             self._measurer.set_clock_flag(theirs - self._clock().timestamp())
 
@@ -237,7 +237,7 @@ class _SpoolWriter:
         self._held.clear()
         try:
             today = self._measurer.budget.dump() if seal else None
-            made = await self._worker.do(self._write, rows, today)
+            made = await self._worker.run(self._write, rows, today)
         except StoreError as error:
             # The newest survive where not all fit: the present tells more than the past.
             self._held.extendleft(reversed(rows[: _HELD - len(self._held)]))
@@ -249,7 +249,7 @@ class _SpoolWriter:
             _log.warning("spool: writes again")
         self._ill = False
         if made:
-            self._uplink.nudge()
+            self._uplink.notify()
 
     def _write(self, rows: Sequence[Measurement], today: bytes | None) -> int:
         """Append, and seal where it is time, remembering what was done `today`; blocks."""
@@ -258,9 +258,9 @@ class _SpoolWriter:
         if today is None:
             return 0
         present = self._clock().isoformat()
-        self._spool.remember(_SEEN, present.encode())
+        self._spool.set_meta(_SEEN, present.encode())
         if (keeper := self._timekeeper) is not None:
-            self._spool.remember(_MARK, write_mark(keeper.boot, keeper.steady()))
-        self._spool.remember(_METRICS, msgspec.json.encode(self._metrics.take(present)))
-        self._spool.remember(_TODAY, today)
-        return self._spool.seal()
+            self._spool.set_meta(_MARK, write_mark(keeper.boot, keeper.steady()))
+        self._spool.set_meta(_METRICS, msgspec.json.encode(self._metrics.take(present)))
+        self._spool.set_meta(_TODAY, today)
+        return self._spool.flush()

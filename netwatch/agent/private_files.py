@@ -8,7 +8,7 @@ _FILE_MODE = 0o600
 _OTHERS = 0o077
 
 
-def make_private(path: Path) -> None:
+def create_private(path: Path) -> None:
     """Make an empty file that its owner alone may use, where there is none.
 
     Raises:
@@ -32,6 +32,6 @@ def write_private(path: Path, content: bytes) -> None:
     part.replace(path)
 
 
-def is_open_to_others(path: Path) -> bool:
+def is_accessible_to_others(path: Path) -> bool:
     """Tell whether anybody but its owner may enter a folder or read a file."""
     return bool(path.stat().st_mode & _OTHERS)

@@ -19,15 +19,15 @@ from netwatch.model.errors import InputError
 from netwatch.model.measurement import Target
 from netwatch.wire.signing import TARGETS, Signer
 
-LARGEST_LIST = 256 * 1024
+MAX_LIST_BYTES = 256 * 1024
 """Bytes of the largest list, with its signature."""
-MOST_TARGETS = 5_000
+MAX_TARGETS = 5_000
 _NAME = re.compile(
     r"(?=.{1,253}\Z)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 )
 _PATH = re.compile(r"[!-~]{0,1024}")
 _Version = Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
-_Targets = Annotated[tuple[Target, ...], msgspec.Meta(max_length=MOST_TARGETS)]
+_Targets = Annotated[tuple[Target, ...], msgspec.Meta(max_length=MAX_TARGETS)]
 _Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z")]
 
 
@@ -41,7 +41,7 @@ class TargetList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         popular: tier B.
         sensitive: tier C, by category.
         not_before: when it begins to hold.
-        care: countries in which tier A alone is probed, beyond those that agents know.
+        high_risk_countries: where only tier A is probed, in addition to the built-in ones.
         pause_until: until then no agent probes anything.
         pause_reason: why, in words for hosts.
     """
@@ -52,11 +52,11 @@ class TargetList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     popular: _Targets = ()
     sensitive: Annotated[dict[str, _Targets], msgspec.Meta(max_length=64)] = {}
     not_before: datetime | None = None
-    care: Annotated[tuple[_Country, ...], msgspec.Meta(max_length=250)] = ()
+    high_risk_countries: Annotated[tuple[_Country, ...], msgspec.Meta(max_length=250)] = ()
     pause_until: datetime | None = None
     pause_reason: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
-    def offered(self) -> Iterator[ListedTarget]:
+    def listed_targets(self) -> Iterator[ListedTarget]:
         """Yield every target with its tier."""
         for target in self.targets:
             yield ListedTarget(target)
@@ -67,16 +67,16 @@ class TargetList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
                 yield ListedTarget(target, ConsentTier.SENSITIVE, category)
 
 
-def sign_targets(listed: TargetList, signer: Signer) -> bytes:
+def sign_target_list(listed: TargetList, signer: Signer) -> bytes:
     """Return a list as a signed message.
 
     Raises:
         InputError: it is too large.
     """
-    return signer.sign(msgspec.json.encode(listed), TARGETS, limit=LARGEST_LIST)
+    return signer.sign(msgspec.json.encode(listed), TARGETS, limit=MAX_LIST_BYTES)
 
 
-def read_list(plain: bytes) -> TargetList:
+def decode_target_list(plain: bytes) -> TargetList:
     """Return the list that a plain message says.
 
     Raises:
@@ -93,7 +93,7 @@ def read_list(plain: bytes) -> TargetList:
     return listed
 
 
-def check_list(listed: TargetList) -> None:
+def validate_targets(listed: TargetList) -> None:
     """Make sure that no machine is asked to probe what none should.
 
     Raises:
@@ -103,14 +103,14 @@ def check_list(listed: TargetList) -> None:
     for category in listed.sensitive:
         if category not in CATEGORIES:
             raise InputError(f"target list: {category[:20]!r} is no category that may be probed")
-    for one in listed.offered():
+    for one in listed.listed_targets():
         reason = _objection(one.target)
         if one.target.id in seen:
             reason = "stands twice"
         if reason:
             raise InputError(f"target list: {one.target.id[:80]!r}: {reason}")
         seen.add(one.target.id)
-    if len(seen) > MOST_TARGETS:
+    if len(seen) > MAX_TARGETS:
         raise InputError(f"target list: {len(seen)} targets are too many")
 
 

@@ -11,14 +11,19 @@ from pathlib import Path
 import msgspec
 
 from netwatch.agent.private_files import write_private
-from netwatch.agent.target_list import LARGEST_LIST, TargetList, check_list, read_list
+from netwatch.agent.target_list import (
+    MAX_LIST_BYTES,
+    TargetList,
+    decode_target_list,
+    validate_targets,
+)
 from netwatch.model.errors import InputError
 from netwatch.wire.signing import TARGETS, open_signed
 
 _log = logging.getLogger("netwatch.agent.target_list")
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Rejection(msgspec.Struct, frozen=True):
     """What was refused last, when, and why."""
 
     at: datetime
@@ -30,7 +35,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
     key: bytes = b""
     message: bytes = b""
-    refusal: Refusal | None = None
+    rejection: Rejection | None = None
 
 
 class TargetListStore:
@@ -62,11 +67,11 @@ class TargetListStore:
             self._read = (stamp, self._open(kept.message) if self._is_ours(kept) else None)
         return self._read[1]
 
-    def refusal(self) -> Refusal | None:
+    def rejection(self) -> Rejection | None:
         """Return what was refused since the last good list, None for nothing."""
-        return self._kept().refusal
+        return self._kept().rejection
 
-    def offer(self, message: bytes, now: datetime) -> TargetList:
+    def adopt(self, message: bytes, now: datetime) -> TargetList:
         """Check a signed list and make it the current one.
 
         Raises:
@@ -77,12 +82,12 @@ class TargetListStore:
             listed, key = self._judge(message, kept, now)
         except InputError as error:
             if message != kept.message:
-                self._write(_Kept(kept.key, kept.message, Refusal(now, str(error))))
+                self._write(_Kept(kept.key, kept.message, Rejection(now, str(error))))
             raise
         self._write(_Kept(key, message))
         return listed
 
-    def hear(self, message: bytes, now: datetime) -> bool:
+    def receive(self, message: bytes, now: datetime) -> bool:
         """Take a list that came over the wire; tell whether it is a new one.
 
         The same list once more, as brokers and mirrors repeat it, is no news. Where no key is
@@ -93,7 +98,7 @@ class TargetListStore:
         if message == kept.message or not (self._key or kept.key):
             return False
         try:
-            listed = self.offer(message, now)
+            listed = self.adopt(message, now)
         except InputError as error:
             _log.warning("%s", error)
             return False
@@ -106,14 +111,14 @@ class TargetListStore:
         Raises:
             InputError: it is refused, and why.
         """
-        if len(message) > LARGEST_LIST:
+        if len(message) > MAX_LIST_BYTES:
             raise InputError(f"target list: {len(message)} bytes are too many")
         plain, key = open_signed(message, TARGETS)
         if key is None:
             raise InputError("target list: nobody has signed it")
         if key != (self._key or kept.key or key):
             raise InputError("target list: signed with a key that is not the observatory's")
-        listed = read_list(plain)
+        listed = decode_target_list(plain)
         before = self._open(kept.message) if self._is_ours(kept) else None
         if before is not None and listed.version <= before.version:
             raise InputError(
@@ -124,7 +129,7 @@ class TargetListStore:
         begins = listed.not_before
         if begins is not None and begins > now:
             raise InputError(f"target list: it holds from {begins:%Y-%m-%d %H:%M} UTC on")
-        check_list(listed)
+        validate_targets(listed)
         return listed, key
 
     def _is_ours(self, kept: _Kept) -> bool:
@@ -134,7 +139,7 @@ class TargetListStore:
     def _open(self, message: bytes) -> TargetList | None:
         """Return the list in a message that was good once, None where it is damaged."""
         try:
-            return read_list(open_signed(message, TARGETS)[0]) if message else None
+            return decode_target_list(open_signed(message, TARGETS)[0]) if message else None
         except InputError as error:
             _log.warning("%s: damaged: %s", self._path, error)
             return None

@@ -56,45 +56,45 @@ class ConsentScope:
     Attributes:
         popular: tier B.
         categories: of tier C, one by one.
-        kinds: probes beyond those that the consent text covers.
+        probes: probes beyond those that the consent text covers.
     """
 
     popular: bool = False
     categories: frozenset[str] = frozenset()
-    kinds: frozenset[str] = frozenset()
+    probes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedTarget:
     """A target that is not probed, and why not."""
 
-    offered: ListedTarget
+    listed: ListedTarget
     reason: str
 
 
 def select_targets(
-    offered: Collection[ListedTarget],
-    agreement: ConsentScope,
+    listed: Collection[ListedTarget],
+    scope: ConsentScope,
     *,
     country: str,
     in_consent_text: Collection[str],
-    care: Collection[str] = (),
+    high_risk_countries: Collection[str] = (),
 ) -> tuple[list[ListedTarget], list[SkippedTarget]]:
-    """Return which of `offered` are probed and which are not.
+    """Return which of `listed` are probed and which are not.
 
     Args:
-        offered: what a list names.
-        agreement: what the host has agreed to.
+        listed: what a list names.
+        scope: what the host has agreed to.
         country: where the host is; empty where it does not say, which is taken as dangerous.
         in_consent_text: the probes that the consent text covers.
-        care: countries of the care list beyond `HIGH_RISK_COUNTRIES`.
+        high_risk_countries: countries beyond `HIGH_RISK_COUNTRIES`.
     """
     # Who does not say where he is may be anywhere.
-    careful = not country or country in HIGH_RISK_COUNTRIES or country in care
+    careful = not country or country in HIGH_RISK_COUNTRIES or country in high_risk_countries
     taken: list[ListedTarget] = []
     left: list[SkippedTarget] = []
-    for one in offered:
-        reason = next(_objections(one, agreement, in_consent_text, careful=careful), "")
+    for one in listed:
+        reason = next(_objections(one, scope, in_consent_text, careful=careful), "")
         if reason:
             left.append(SkippedTarget(one, reason))
         else:
@@ -104,7 +104,7 @@ def select_targets(
 
 def _objections(
     one: ListedTarget,
-    agreement: ConsentScope,
+    scope: ConsentScope,
     in_consent_text: Collection[str],
     *,
     careful: bool,
@@ -112,14 +112,14 @@ def _objections(
     """Yield the reasons not to probe a target."""
     if careful and one.tier is not ConsentTier.INFRASTRUCTURE:
         yield "infrastructure alone is probed in this country"
-    if one.tier is ConsentTier.POPULAR and not agreement.popular:
+    if one.tier is ConsentTier.POPULAR and not scope.popular:
         yield "tier B was not agreed to: netwatch agent consent grant --tier B"
-    if one.tier is ConsentTier.SENSITIVE and one.category not in agreement.categories:
+    if one.tier is ConsentTier.SENSITIVE and one.category not in scope.categories:
         yield (
             f"category {one.category} was not agreed to:"
             f" netwatch agent consent grant --category {one.category}"
         )
-    if one.target.probe not in {*in_consent_text, *agreement.kinds}:
+    if one.target.probe not in {*in_consent_text, *scope.probes}:
         yield (
             f"probes of the kind {one.target.probe} were not agreed to:"
             f" netwatch agent consent grant --kind {one.target.probe}"

@@ -15,7 +15,7 @@ class SingleThreadExecutor:
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
-    async def do(self, call: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    async def run(self, call: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Return what `call` returns; it has run to its end even where the wait is cancelled."""
         loop = asyncio.get_running_loop()
         job = loop.run_in_executor(self._thread, lambda: call(*args, **kwargs))

@@ -22,8 +22,8 @@ from netwatch.wire.enrollment import (
     ENROLLMENT_PATH,
     ERASURE_PATH,
     KEY_CHANGE_PATH,
-    LARGEST_REQUEST,
-    TARGETS_PATH,
+    MAX_REQUEST_BYTES,
+    TARGET_LIST_PATH,
 )
 
 _RATE, _BURST = 10.0, 100.0
@@ -53,7 +53,7 @@ def target_list_route(read: Callable[[], bytes | None]) -> BaseRoute:
             return _refusal(404, "There is no target list.")
         return Response(message, headers=_HEADERS, media_type="application/octet-stream")
 
-    return Route(TARGETS_PATH, endpoint)
+    return Route(TARGET_LIST_PATH, endpoint)
 
 
 def enrollment_routes(
@@ -80,7 +80,7 @@ def _door(
     async def endpoint(request: Request) -> Response:
         if not limit.allows(b""):
             return _refusal(429, "Too many at once. Try again in a minute.")
-        body = await read_body(request, limit=LARGEST_REQUEST)
+        body = await read_body(request, limit=MAX_REQUEST_BYTES)
         if body is None:
             return _refusal(413, "That is too much, or too slow.")
         try:

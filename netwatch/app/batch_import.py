@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.agent.identity import read_or_make_identity
+from netwatch.agent.identity import load_or_create_identity
 from netwatch.app.clock import now
 from netwatch.app.factories import open_store
 from netwatch.collector.batch_log import BatchLog
@@ -85,7 +85,7 @@ def _part(
 
 def _write_receipts(folder: Path, path: Path, files: Sequence[Imported]) -> None:
     """Sign what the agents are to be told, and write it down."""
-    signer = read_or_make_identity(folder / "collector.key").signer
+    signer = load_or_create_identity(folder / "collector.key").signer
     write_receipts(
         path,
         (signer.sign(pack_ack(answer), ACKNOWLEDGEMENT) for one in files for answer in one.answers),

@@ -17,8 +17,14 @@ from netwatch.app.bodies import read_body
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.model.errors import InputError, TransportError
 from netwatch.protocols import Message
-from netwatch.wire.batch_codec import LARGEST_MESSAGE
-from netwatch.wire.https import AGENT_HEADER, BATCHES_PATH, DRAIN_PATH, MEDIA_TYPE, PRESENCE_PATH
+from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES
+from netwatch.wire.https import (
+    AGENT_HEADER,
+    BATCHES_PATH,
+    MEDIA_TYPE,
+    PRESENCE_PATH,
+    RATE_ADVICE_PATH,
+)
 from netwatch.wire.signing import BATCH, PRESENCE, open_signed
 from netwatch.wire.topics import batch_topic, is_agent_id, presence_topic
 
@@ -53,7 +59,7 @@ def batch_routes(
     return (
         Route(BATCHES_PATH, doors.batches, methods=["POST"]),
         Route(PRESENCE_PATH, doors.presence, methods=["POST"]),
-        Route(DRAIN_PATH, doors.drain, methods=["GET"]),
+        Route(RATE_ADVICE_PATH, doors.drain, methods=["GET"]),
     )
 
 
@@ -66,7 +72,7 @@ class IngestEndpoints:
 
     async def batches(self, request: Request) -> Response:
         """Keep a signed batch and answer with its signed acknowledgement."""
-        return await self._take(request, BATCH, LARGEST_MESSAGE, batch_topic)
+        return await self._take(request, BATCH, MAX_MESSAGE_BYTES, batch_topic)
 
     async def presence(self, request: Request) -> Response:
         """Take in what an agent says about its being there."""

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from netwatch.agent.explain import Endpoint, Explanation, explain
+from netwatch.agent.explain import ContactedHost, Explanation, explain
 from netwatch.agent.health.gateway import Gateway, default_gateways
 from netwatch.agent.measure.rate_limits import is_loopback
 from netwatch.app.targets import chosen_targets
@@ -15,7 +15,7 @@ from netwatch.app.transports import endpoint_addresses, time_sources
 from netwatch.app.vantage_files import membership_of
 from netwatch.config import Config
 from netwatch.model.measurement import Target, Vantage
-from netwatch.wire.enrollment import TARGETS_PATH
+from netwatch.wire.enrollment import TARGET_LIST_PATH
 
 _RESOLVERS = Path("/etc/resolv.conf")
 
@@ -40,7 +40,7 @@ def list_endpoints(
     *,
     look: Callable[[], dict[int, Gateway]] = default_gateways,
     resolvers: Path = _RESOLVERS,
-) -> tuple[Endpoint, ...]:
+) -> tuple[ContactedHost, ...]:
     """Return whom an agent contacts beside its targets; asks nobody.
 
     Args:
@@ -54,17 +54,17 @@ def list_endpoints(
     """
     enrolled = membership_of(config)
     brokers, url = (enrolled.brokers, enrolled.url) if enrolled else ((), "")
-    found: list[Endpoint] = []
+    found: list[ContactedHost] = []
     for number, (rung, place) in enumerate(endpoint_addresses(config, brokers=brokers, url=url)):
         when = "while it runs, to send results" if number == 0 else "where those above do not work"
-        found.append(Endpoint("uplink", place, f"{when} ({rung})"))
+        found.append(ContactedHost("uplink", place, f"{when} ({rung})"))
     if url:
         when = "within a minute of its start and every three to nine hours, for the target list"
-        found.append(Endpoint("list", url + TARGETS_PATH, when))
+        found.append(ContactedHost("list", url + TARGET_LIST_PATH, when))
     when = "about once an hour while no answer to its batches tells the time"
-    found += [Endpoint("time", one.url, when) for one in time_sources(config, url)]
+    found += [ContactedHost("time", one.url, when) for one in time_sources(config, url)]
     if url:
-        found.append(Endpoint("membership", url, "only when you say change-key or purge"))
+        found.append(ContactedHost("membership", url, "only when you say change-key or purge"))
     targets = tuple(targets)
     if not all(is_loopback(one) for one in targets):
         found += _routers(look(), config.agent.witness_period.total_seconds())
@@ -74,15 +74,15 @@ def list_endpoints(
     return tuple(found)
 
 
-def _routers(gateways: dict[int, Gateway], seconds: float) -> Iterator[Endpoint]:
+def _routers(gateways: dict[int, Gateway], seconds: float) -> Iterator[ContactedHost]:
     """Yield the routers that are there now; which they are changes with the line."""
     when = f"every {seconds:.0f} s, whichever is your own then (ports 53, 80, 443)"
     addresses = [one.address for one in gateways.values() if one.address]
     for address in addresses or ["your own router"]:
-        yield Endpoint("router", address, when)
+        yield ContactedHost("router", address, when)
 
 
-def _resolvers(path: Path) -> Iterator[Endpoint]:
+def _resolvers(path: Path) -> Iterator[ContactedHost]:
     """Yield those whom the system asks for names, as far as it says."""
     lines: list[list[str]] = []
     with suppress(OSError, UnicodeDecodeError):
@@ -90,7 +90,7 @@ def _resolvers(path: Path) -> Iterator[Endpoint]:
     when = "whenever one of the names here is looked up, as your system does it"
     addresses = [words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1]
     for address in addresses or ["your system's resolver"]:
-        yield Endpoint("resolver", address, when)
+        yield ContactedHost("resolver", address, when)
 
 
 def _host(address: str) -> str:

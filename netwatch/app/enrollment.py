@@ -11,12 +11,12 @@ from netwatch.agent.enrollment_client import change_key as ask_for_key_change
 from netwatch.agent.enrollment_client import enroll as ask_for_enrollment
 from netwatch.agent.enrollment_client import erase as ask_for_erasure
 from netwatch.agent.http_client import fetch
-from netwatch.agent.identity import read_or_make_identity
+from netwatch.agent.identity import load_or_create_identity
 from netwatch.app.targets import fetch_list, open_target_list_store
 from netwatch.app.vantage_files import key_path, membership_file, membership_of, open_consent
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError, TransportError
-from netwatch.wire.enrollment import Invitation, Request, check_url
+from netwatch.wire.enrollment import EnrollmentRequest, Invitation, check_url
 
 
 def enroll_vantage(config: Config, token: str, *, url: str = "", region: str = "") -> Enrollment:
@@ -38,7 +38,7 @@ def enroll_vantage(config: Config, token: str, *, url: str = "", region: str = "
         invitation = Invitation(invitation.secret, invitation.key, check_url(url))
     if open_consent(config).granted_at() is None:
         raise ConfigError("first read and agree: netwatch agent consent grant")
-    request = Request(
+    request = EnrollmentRequest(
         secret=invitation.secret,
         collector=invitation.key,
         name=config.vantage.id,
@@ -48,7 +48,7 @@ def enroll_vantage(config: Config, token: str, *, url: str = "", region: str = "
         consent=CONSENT_VERSION,
         software=__version__,
     )
-    identity = read_or_make_identity(key_path(config))
+    identity = load_or_create_identity(key_path(config))
     found = asyncio.run(ask_for_enrollment(invitation, request, identity, send=fetch))
     membership_file(config).write(found)
     # So that `explain` can tell at once; where there is no list yet, a later one comes by itself.
@@ -70,7 +70,7 @@ def change_key(config: Config) -> str:
     enrolled = _demand_membership(config)
     path = key_path(config)
     waiting = path.with_name(path.name + ".new")
-    old, new = read_or_make_identity(path), read_or_make_identity(waiting)
+    old, new = load_or_create_identity(path), load_or_create_identity(waiting)
     name = config.vantage.id
     asyncio.run(ask_for_key_change(enrolled, name, old=old, new=new, send=fetch))
     _rename(waiting, path)
@@ -86,7 +86,7 @@ def erase_vantage(config: Config) -> None:
         LinkError: nobody answered.
     """
     enrolled = _demand_membership(config)
-    identity = read_or_make_identity(key_path(config))
+    identity = load_or_create_identity(key_path(config))
     asyncio.run(ask_for_erasure(enrolled, config.vantage.id, identity, send=fetch))
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from netwatch.agent.identity import Identity, read_or_make_identity
+from netwatch.agent.identity import Identity, load_or_create_identity
 from netwatch.agent.private_files import FOLDER_MODE
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
@@ -33,7 +33,7 @@ def collector_identity(config: Config) -> Identity:
     Raises:
         ConfigError: it cannot be read or made.
     """
-    return read_or_make_identity(Path(config.data) / "collector.key")
+    return load_or_create_identity(Path(config.data) / "collector.key")
 
 
 def targets_identity(config: Config, path: Path | None = None) -> Identity:
@@ -42,7 +42,7 @@ def targets_identity(config: Config, path: Path | None = None) -> Identity:
     Raises:
         ConfigError: it cannot be read or made.
     """
-    return read_or_make_identity(path or Path(config.data) / "targets.key")
+    return load_or_create_identity(path or Path(config.data) / "targets.key")
 
 
 def make_enrollment_service(config: Config) -> EnrollmentService:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from netwatch.agent.identity import read_or_make_identity
+from netwatch.agent.identity import load_or_create_identity
 from netwatch.analysis.loop import run_analysis
 from netwatch.analysis.mass_disconnect import DisconnectEvidence, MassDisconnectDetector
 from netwatch.analysis.pipeline import Pipeline, PipelineRunner
@@ -116,7 +116,7 @@ async def run_collect(opened: ObservatoryContext) -> None:
     """Receive, keep, acknowledge and count, until cancelled."""
     config = opened.config
     password = broker_password(config)
-    identity = read_or_make_identity(Path(config.data) / "collector.key")
+    identity = load_or_create_identity(Path(config.data) / "collector.key")
     with (
         BatchLog(Path(config.data) / "inbox.sqlite") as inbox,
         PresenceLog(Path(config.data) / PRESENCE_FILE) as attendance,

@@ -44,7 +44,7 @@ class ReloadingTargets(Mapping[str, Target]):
             listed = published_list(self._config)
         except InputError:
             return
-        more = {one.target.id: one.target for one in listed.offered()} if listed else {}
+        more = {one.target.id: one.target for one in listed.listed_targets()} if listed else {}
         own = {target.id: target for target in self._config.target}
         # A new mapping each time: whoever goes through the old one is not disturbed.
         self._found = {**self._found, **more, **own}

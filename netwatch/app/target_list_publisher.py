@@ -10,7 +10,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from netwatch.agent.target_list import TargetList, check_list, read_list, sign_targets
+from netwatch.agent.target_list import (
+    TargetList,
+    decode_target_list,
+    sign_target_list,
+    validate_targets,
+)
 from netwatch.aio.backoff import connect_with_backoff
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.app.broker import broker_password, link_factory
@@ -22,7 +27,7 @@ from netwatch.model.errors import ConfigError, InputError, TransportError
 from netwatch.model.measurement import Target
 from netwatch.protocols import Transport
 from netwatch.wire.signing import TARGETS, open_signed
-from netwatch.wire.topics import FLEET_TARGETS
+from netwatch.wire.topics import TARGET_LIST_TOPIC
 
 _log = logging.getLogger("netwatch.app.targets")
 _LOOK = 2.0
@@ -55,7 +60,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The operator's file."""
 
     target: Annotated[list[_Row], msgspec.Meta(max_length=5000)] = []
-    care: list[str] = []
+    high_risk_countries: list[str] = []
 
 
 def published_path(config: Config) -> Path:
@@ -78,7 +83,7 @@ def published_list(config: Config) -> TargetList | None:
         InputError: the file is damaged.
     """
     message = read_published(config)
-    return None if message is None else read_list(open_signed(message, TARGETS)[0])
+    return None if message is None else decode_target_list(open_signed(message, TARGETS)[0])
 
 
 def publish_list(
@@ -89,7 +94,7 @@ def publish_list(
     Args:
         config: the configuration.
         path: `[[target]]` as in the configuration, each with `tier`, and C with `category`;
-            `care` names countries in which A alone is probed.
+            `high_risk_countries` names countries in which A alone is probed.
         length: how long the list holds before it should have been renewed.
         key: the signing key, where it is kept elsewhere.
 
@@ -111,7 +116,7 @@ def publish_list(
         targets=tuple(row.target() for row in found.target if row.tier == "A"),
         popular=tuple(row.target() for row in found.target if row.tier == "B"),
         sensitive=by_category,
-        care=tuple(found.care),
+        high_risk_countries=tuple(found.high_risk_countries),
         pause_until=before.pause_until if before else None,
         pause_reason=before.pause_reason if before else "",
     )
@@ -170,7 +175,7 @@ async def _tell(link: Transport, config: Config) -> None:
     while True:
         message = await asyncio.to_thread(read_published, config)
         if message is not None and message != told:
-            await link.publish(FLEET_TARGETS, message, retain=True)
+            await link.publish(TARGET_LIST_TOPIC, message, retain=True)
             told = message
         await asyncio.sleep(_LOOK)
 
@@ -196,8 +201,8 @@ def _next_version(before: TargetList | None) -> int:
 
 def _sign_and_write(config: Config, listed: TargetList, key: Path | None) -> None:
     """Check a list as agents do, sign it, and put it where they are told it from."""
-    check_list(listed)
-    message = sign_targets(listed, targets_identity(config, key).signer)
+    validate_targets(listed)
+    message = sign_target_list(listed, targets_identity(config, key).signer)
     path = published_path(config)
     part = path.with_name(path.name + ".part")
     try:

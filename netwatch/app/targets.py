@@ -5,7 +5,7 @@ from functools import cache
 
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.agent.http_client import fetch
-from netwatch.agent.target_list import LARGEST_LIST, TargetList
+from netwatch.agent.target_list import MAX_LIST_BYTES, TargetList
 from netwatch.agent.target_list_store import TargetListStore
 from netwatch.agent.target_policy import ListedTarget, SkippedTarget, select_targets
 from netwatch.app.clock import now
@@ -13,7 +13,7 @@ from netwatch.app.vantage_files import list_path, membership_of, open_consent
 from netwatch.config import Config
 from netwatch.model.measurement import Target
 from netwatch.plugins import load_plugin, plugin_names
-from netwatch.wire.enrollment import TARGETS_PATH
+from netwatch.wire.enrollment import TARGET_LIST_PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,15 @@ def chosen_targets(config: Config) -> TargetSelection:
     if listed is None:
         return TargetSelection(config.target, (), (), None)
     own = {target.id for target in config.target}
-    offered = [one for one in listed.offered() if one.target.id not in own]
+    offered = [one for one in listed.listed_targets() if one.target.id not in own]
     installed = set(plugin_names("probes"))
     asked = installed & {one.target.probe for one in offered}
     taken, left = select_targets(
         offered,
-        open_consent(config).agreement(),
+        open_consent(config).scope(),
         country=config.vantage.country,
         in_consent_text={name for name in asked if _is_in_consent_text(name)},
-        care=listed.care,
+        high_risk_countries=listed.high_risk_countries,
     )
     missing = [one for one in taken if one.target.probe not in installed]
     left += [SkippedTarget(one, f"no probe {one.target.probe} is installed") for one in missing]
@@ -89,5 +89,5 @@ async def fetch_list(enrolled: Enrollment, book: TargetListStore) -> bool:
     Raises:
         LinkError: nobody answered, or there is no list.
     """
-    message = await fetch(enrolled.url + TARGETS_PATH, None, LARGEST_LIST)
-    return book.hear(message, now())
+    message = await fetch(enrolled.url + TARGET_LIST_PATH, None, MAX_LIST_BYTES)
+    return book.receive(message, now())

@@ -11,10 +11,10 @@ from random import Random
 from netwatch.agent.check_result import CheckResult
 from netwatch.agent.clock import DisciplinedClock, boot_name
 from netwatch.agent.consent import needs_consent
-from netwatch.agent.doctor import DoctorContext, examine
+from netwatch.agent.doctor import DoctorContext, run_checks
 from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.http_time import poll_time_sources
-from netwatch.agent.identity import read_or_make_identity
+from netwatch.agent.identity import load_or_create_identity
 from netwatch.agent.loop import AgentDeps, run_agent
 from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.agent.pause import PauseWatch, run_while_not
@@ -92,7 +92,7 @@ async def _run_until_changed(
     needed = with_consent and _is_seen(config)
     watch = PauseWatch(open_consent(config), clock=now, needed=needed, listed=book.current)
     news = TargetChangeWatcher(config, targets)
-    identity = read_or_make_identity(key_path(config))
+    identity = load_or_create_identity(key_path(config))
     brokers, url = (enrolled.brokers, enrolled.url) if enrolled else ((), "")
     ways = endpoints(config, brokers=brokers, url=url)
 
@@ -101,18 +101,18 @@ async def _run_until_changed(
         return identity.signer.sign(message, PRESENCE) if key_path(config).exists() else b""
 
     def hear(message: bytes) -> None:
-        if book.hear(message, now()):
+        if book.receive(message, now()):
             news.tell()
 
     with open_spool(config) as spool:
         if enrolled is not None:
             # From here on nobody else's acknowledgement makes us forget anything.
-            spool.remember("collector", bytes.fromhex(enrolled.collector))
+            spool.set_meta("collector", bytes.fromhex(enrolled.collector))
         parts = AgentDeps(
             vantage=vantage_of(config),
             targets=targets,
             probes=_probes(config, targets),
-            connect=ways[0].connect,
+            connect=ways[0].make_transport,
             ways=ways,
             sign=sign,
             spool=spool,
@@ -120,7 +120,7 @@ async def _run_until_changed(
             config=config.agent,
             paused=watch,
             holder=lambda: watch.holder,
-            offer_list=hear,
+            on_target_list=hear,
             keeper=keeper,
         )
         canaries = time_sources(config, url)
@@ -187,23 +187,23 @@ async def examine_vantage(config: Config) -> list[CheckResult]:
     targets, book = targets_of(config), open_target_list_store(config)
     probes = _probes(config, targets)
     runner = ProbeRunner(probes, now, config.agent.timeout.total_seconds())
-    refusal = book.refusal()
+    refusal = book.rejection()
     patient = DoctorContext(
         folder=folder_of(config),
         vantage=config.vantage.id,
         targets=targets,
         consent=open_consent(config),
-        connect=partial(ways[0].connect, None),
-        ways=ways,
+        connect=partial(ways[0].make_transport, None),
+        endpoints=ways,
         now=now(),
         probes=probes,
         measure=runner.measure,
         gateway=GatewayMonitor(),
         spool=_spool_state(config),
-        listed=book.current(),
-        refused="" if refusal is None else refusal.reason,
+        target_list=book.current(),
+        rejection="" if refusal is None else refusal.reason,
     )
-    return await examine(patient)
+    return await run_checks(patient)
 
 
 def _spool_state(config: Config) -> SpoolState | None:
@@ -219,10 +219,10 @@ def _spool_state(config: Config) -> SpoolState | None:
 def open_spool(config: Config) -> Iterator[Spool]:
     """Open the vantage's spool, which signs with the vantage's key."""
     path = spool_path(config)
-    identity = read_or_make_identity(key_path(config))
+    identity = load_or_create_identity(key_path(config))
     limit = config.agent.spool_bytes
     vantage = vantage_of(config)
-    with Spool(path, vantage=vantage, born=now(), limit=limit, pack=identity.pack) as spool:
+    with Spool(path, vantage=vantage, created_at=now(), limit=limit, pack=identity.pack) as spool:
         yield spool
 
 
@@ -242,7 +242,7 @@ def demand_consent(config: Config) -> None:
 def _is_seen(config: Config) -> bool:
     """Tell whether anybody but this machine can see what a vantage does, or could with consent."""
     chosen = chosen_targets(config)
-    offered = (one.offered.target for one in chosen.left)
+    offered = (one.listed.target for one in chosen.left)
     seen = any(needs_consent(target) for target in (*chosen.targets, *offered))
     return seen or membership_of(config) is not None
 

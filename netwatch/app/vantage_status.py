@@ -6,7 +6,7 @@ import msgspec
 
 from netwatch.agent.measure.budget import DailyBudget, describe_level
 from netwatch.agent.measure.rate_limits import BUDGETS
-from netwatch.agent.uplink.uplink import UPLINK
+from netwatch.agent.uplink.uplink import STATUS_KEY
 from netwatch.app.clock import now
 from netwatch.app.targets import chosen_targets, open_target_list_store
 from netwatch.app.vantage import open_spool
@@ -22,18 +22,18 @@ def vantage_status(config: Config) -> dict[str, object]:
         StoreError: the spool cannot be read.
     """
     with open_spool(config) as spool:
-        state, seen, today = spool.state(), spool.fact("seen"), spool.fact("today")
-        uplink, metrics = spool.fact(UPLINK), spool.fact("metrics")
+        state, seen, today = spool.state(), spool.get_meta("seen"), spool.get_meta("today")
+        uplink, metrics = spool.get_meta(STATUS_KEY), spool.get_meta("metrics")
     enrolled = membership_of(config)
     return {
         "vantage": config.vantage.id,
         "observatory": None if enrolled is None else enrolled.url,
         "last_measured": seen.decode() if seen else None,
-        "waiting_batches": state.waiting,
+        "waiting_batches": state.pending,
         "refused_batches": state.refused,
         "spool_bytes": state.used_bytes,
         "spool_limit_bytes": state.limit_bytes,
-        "thinned_batches": sum(state.tiers[2:]),
+        "thinned_batches": sum(state.levels[2:]),
         **(msgspec.json.decode(metrics) if metrics else {}),
         **_uplink_status(uplink),
         **_day_status(config, today),
@@ -43,11 +43,13 @@ def vantage_status(config: Config) -> dict[str, object]:
 
 
 def _uplink_status(written: bytes | None) -> dict[str, object]:
-    """Return which way carried us last, and how each rung that was tried fared."""
-    told = msgspec.json.decode(written) if written else {"rung": None, "rungs": []}
+    """Return the transport in use, and how each transport that was tried ended."""
+    status = msgspec.json.decode(written) if written else {"transport": None, "transports": []}
     return {
-        "sends_by": told["rung"],
-        "rungs": [f"{one['rung']}: {one['failure'] or 'works'}" for one in told["rungs"]],
+        "transport": status["transport"],
+        "transports": [
+            f"{one['transport']}: {one['failure'] or 'works'}" for one in status["transports"]
+        ],
     }
 
 
@@ -67,7 +69,7 @@ def _day_status(config: Config, written: bytes | None) -> dict[str, object]:
 def _consent_status(config: Config) -> dict[str, object]:
     """Return what was agreed to, and whether somebody wants a pause."""
     consent, present = open_consent(config), now()
-    agreement = consent.agreement()
+    agreement = consent.scope()
     paused = consent.paused_until(present)
     listed = open_target_list_store(config).current()
     theirs = None if listed is None else listed.pause_until
@@ -87,7 +89,7 @@ def _consent_status(config: Config) -> dict[str, object]:
 
 def _list_status(config: Config) -> dict[str, object]:
     """Return which list is in use, and what was refused since."""
-    chosen, refusal = chosen_targets(config), open_target_list_store(config).refusal()
+    chosen, refusal = chosen_targets(config), open_target_list_store(config).rejection()
     listed = chosen.listed
     return {
         "targets": len(chosen.targets),

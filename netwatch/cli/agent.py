@@ -98,11 +98,11 @@ def doctor(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
     findings = asyncio.run(examine_vantage(read_config(config)))
     lines = []
     for one in findings:
-        lines.append(f"{'well' if one.well else 'ILL ':5} {one.name:8} {one.text}")
-        if one.mend:
-            lines.append(f"      {'':8} {one.mend}")
+        lines.append(f"{'well' if one.ok else 'ILL ':5} {one.name:8} {one.text}")
+        if one.fix:
+            lines.append(f"      {'':8} {one.fix}")
     emit(msgspec.to_builtins(findings), lines, as_json=as_json)
-    if not all(one.well for one in findings):
+    if not all(one.ok for one in findings):
         raise typer.Exit(1)
 
 
@@ -147,7 +147,7 @@ def export(
     from netwatch.wire.export import write_export
 
     with open_spool(read_config(config)) as spool:
-        count = write_export(file, (sealed.payload for sealed in spool.each_waiting(100)))
+        count = write_export(file, (sealed.payload for sealed in spool.iterate_pending(100)))
     emit({"batches": count, "file": str(file)}, [f"{count} batches in {file}"], as_json=as_json)
 
 
@@ -163,7 +163,7 @@ def import_receipts(
     """
     import msgspec
 
-    from netwatch.agent.spool.ack_verifier import take_receipts
+    from netwatch.agent.spool.ack_verifier import apply_receipts
     from netwatch.app.vantage import open_spool
     from netwatch.config import read_config
     from netwatch.model.errors import InputError
@@ -171,7 +171,7 @@ def import_receipts(
 
     found = read_config(config)
     with open_spool(found) as spool:
-        done = take_receipts(read_receipts(file), found.vantage.id, spool)
+        done = apply_receipts(read_receipts(file), found.vantage.id, spool)
     lines = [f"{done.forgotten} batches left the spool, {done.refused} were refused"]
     emit(msgspec.to_builtins(done), lines, as_json=as_json)
     if done.problem:

@@ -87,7 +87,7 @@ def withdraw(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> Non
     from netwatch.app.vantage_files import open_consent
     from netwatch.config import read_config
 
-    open_consent(read_config(config)).withdraw()
+    open_consent(read_config(config)).revoke()
     emit({"granted": None}, ["Withdrawn."], as_json=as_json)
 
 
@@ -125,7 +125,7 @@ def _ask_about_more(config: "Config", tier: str, category: str) -> None:
     listed = open_target_list_store(config).current()
     hosts = [
         one.target.host
-        for one in (listed.offered() if listed else ())
+        for one in (listed.listed_targets() if listed else ())
         if one.category == category and one.tier == ("C" if category else tier)
     ]
     if hosts and (category or tier == "B"):

@@ -33,7 +33,7 @@ def adopt(
     try:
         book = open_target_list_store(read_config(config), key=bytes.fromhex(key) or None)
         with file.open("rb") as opened:
-            listed = book.offer(opened.read(_LARGEST_FILE), present())
+            listed = book.adopt(opened.read(_LARGEST_FILE), present())
     except ValueError as error:
         raise ConfigError("--key: must be 64 hexadecimal digits") from error
     except OSError as error:

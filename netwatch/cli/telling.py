@@ -13,34 +13,34 @@ def explanation_lines(told: Explanation) -> list[str]:
         f"What it probes ({len(told.targets)}):",
         *(
             f"  {row.tier:4}{row.category:6} {row.target:24} {row.probe:9} {row.host:40}"
-            f" {row.times_a_day} times a day"
+            f" {row.daily_runs} times a day"
             for row in told.targets
         ),
         "Beside these it contacts:",
         *(f"  {one.purpose:10} {one.address:40} {one.when}" for one in told.contacts),
-        *(f"Also, {text}." for text in told.also),
+        *(f"Also, {text}." for text in told.other_traffic),
         *_left_lines(told),
-        f"Probing takes about {told.bytes_a_day / 2**20:.1f} MiB a day.",
+        f"Probing takes about {told.daily_bytes / 2**20:.1f} MiB a day.",
         f"It may take {told.budget_bytes // 2**20} MiB at most.",
-        f"Sending the results takes {told.sent_bytes_a_day / 2**20:.2f} MiB a day.",
+        f"Sending the results takes {told.daily_sent_bytes / 2**20:.2f} MiB a day.",
         "It sends:",
-        *(f"  {text}" for text in told.sends),
-        f"A batch of {told.example.rows} rows takes {told.example.bytes_in_all} bytes. Its head:",
+        *(f"  {text}" for text in told.sent_fields),
+        f"A batch of {told.example.rows} rows takes {told.example.message_bytes} bytes. Its head:",
         f"  {json.dumps(told.example.header)}",
         "and one of its rows:",
         f"  {json.dumps(told.example.row)}",
         "It never sends:",
-        *(f"  {text}" for text in told.never_sends),
+        *(f"  {text}" for text in told.never_sent),
     ]
 
 
 def _left_lines(told: Explanation) -> list[str]:
     """Return what is not probed of the list, and why not; the first of many."""
-    if not told.left_out:
+    if not told.skipped:
         return []
-    shown = told.left_out[:_MOST_LEFT]
-    lines = [f"Of the observatory's list it leaves out {len(told.left_out)} targets:"]
+    shown = told.skipped[:_MOST_LEFT]
+    lines = [f"Of the observatory's list it leaves out {len(told.skipped)} targets:"]
     lines += [f"  {row.tier:4} {row.target:24} {row.host:40} {row.reason}" for row in shown]
-    if len(shown) < len(told.left_out):
+    if len(shown) < len(told.skipped):
         lines.append("  … see --json for all of them")
     return lines

@@ -12,11 +12,11 @@ from netwatch.collector.registry import Registry
 from netwatch.model.errors import InputError
 from netwatch.protocols import Clock
 from netwatch.wire.enrollment import (
-    LARGEST_REQUEST,
-    Answer,
+    MAX_REQUEST_BYTES,
+    EnrollmentRequest,
+    EnrollmentResponse,
     Erasure,
     KeyChange,
-    Request,
     pack,
     unpack,
 )
@@ -26,7 +26,7 @@ from netwatch.wire.signing import ENROLLED, ENROLLMENT, ERASURE, KEY_CHANGE, Sig
 
 @dataclass(frozen=True, slots=True)
 class EnrollmentGrant:
-    """What an agent is told once it is enrolled: see `netwatch.wire.enrollment.Answer`."""
+    """What an enrolled agent receives; see `netwatch.wire.enrollment.EnrollmentResponse`."""
 
     targets_key: bytes
     brokers: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class EnrollmentService:
         """Return the answer to a request for enrollment, closed for who asked."""
         plain, reply = open_sealed(_bounded(sealed), self._signer)
         inner, key = open_signed(plain, ENROLLMENT)
-        request = unpack(inner, Request)
+        request = unpack(inner, EnrollmentRequest)
         if key is None or request.collector != self._signer.public:
             raise InputError("enrollment: not signed by who asks, or meant for another collector")
         digest = sha256(request.secret).digest()
@@ -116,12 +116,12 @@ class EnrollmentService:
         """Return a signed answer to one message and no other."""
         asked = sha256(sealed).digest()
         offer = self._offer if not refused else EnrollmentGrant(b"")
-        answer = Answer(refused, name, offer.targets_key, offer.brokers, asked)
+        answer = EnrollmentResponse(refused, name, offer.targets_key, offer.brokers, asked)
         return self._signer.sign(pack(answer), ENROLLED)
 
 
 def _bounded(message: bytes) -> bytes:
     """Return a message that is not too large to be looked at."""
-    if len(message) > LARGEST_REQUEST:
+    if len(message) > MAX_REQUEST_BYTES:
         raise InputError(f"message: {len(message)} bytes are too many")
     return message

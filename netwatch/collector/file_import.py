@@ -11,7 +11,7 @@ from netwatch.model.errors import InputError
 from netwatch.protocols import Message
 from netwatch.wire.ack import Ack
 from netwatch.wire.batch_codec import unpack_batch
-from netwatch.wire.export import FRAME, read_export
+from netwatch.wire.export import FRAME_HEADER_BYTES, read_export
 from netwatch.wire.topics import batch_topic
 
 _TOGETHER = 100
@@ -77,7 +77,7 @@ class _Reading:
         try:
             for message in read_export(self._path):
                 self.count += 1
-                self._bytes += len(message) + FRAME
+                self._bytes += len(message) + FRAME_HEADER_BYTES
                 yield _as_heard(message)
         except InputError as error:
             self.problem = str(error)

@@ -11,7 +11,7 @@ from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch
 from netwatch.protocols import Clock, Message
 from netwatch.wire.ack import Ack, to_ranges
-from netwatch.wire.batch_codec import LARGEST_MESSAGE, unpack_batch
+from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES, unpack_batch
 from netwatch.wire.signing import BATCH, open_signed
 from netwatch.wire.topics import topic_agent
 
@@ -77,7 +77,7 @@ class Ingest:
     def _open(self, message: Message, answers: dict[str, _Answer]) -> ReceivedBatch | None:
         """Return the batch of a sound message; count and log an unsound one."""
         sender = topic_agent(message.topic)
-        if len(message.payload) > LARGEST_MESSAGE:
+        if len(message.payload) > MAX_MESSAGE_BYTES:
             text = f"{message.topic[:100]}: {len(message.payload)} bytes are too many"
             self._metrics.warn(self._metrics.batches, "too_large", text)
             return None

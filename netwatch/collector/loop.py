@@ -27,11 +27,11 @@ from netwatch.protocols import Clock, Message, SeriesStore, Transport
 from netwatch.signals.presence.log import PresenceLog, count_agents
 from netwatch.wire.ack import Ack, pack_ack
 from netwatch.wire.rate_advice import RateAdvice, pack_rate_advice
-from netwatch.wire.signing import ACKNOWLEDGEMENT, DRAIN, Signer
+from netwatch.wire.signing import ACKNOWLEDGEMENT, RATE_ADVICE, Signer
 from netwatch.wire.topics import (
     ALL_BATCHES,
     ALL_PRESENCE,
-    DRAIN_TOPIC,
+    RATE_ADVICE_TOPIC,
     SHARED_BATCHES,
     ack_topic,
     topic_agent,
@@ -115,7 +115,7 @@ class _Collector:
         """Read from the store how far we have come, as soon as it lets us."""
         while self._closer is None:
             try:
-                self._closer = await self._worker.do(self._open)
+                self._closer = await self._worker.run(self._open)
             except StoreError as error:
                 self._parts.metrics.warn(self._parts.metrics.errors, "store", str(error))
                 await asyncio.sleep(_LONGEST_TICK)
@@ -142,7 +142,7 @@ class _Collector:
         while True:
             arrivals = await self._parts.mailbox.take(_TOGETHER)
             try:
-                answers = await self._worker.do(self._take, arrivals)
+                answers = await self._worker.run(self._take, arrivals)
             except StoreError as error:
                 # Not acknowledged: the agents keep it and send it again.
                 self._parts.metrics.warn(
@@ -169,7 +169,7 @@ class _Collector:
             if self._watcher is not None:
                 await link.subscribe(ALL_PRESENCE)
             if self._drain is not None:
-                await link.publish(DRAIN_TOPIC, self._drain, retain=True)
+                await link.publish(RATE_ADVICE_TOPIC, self._drain, retain=True)
             self._link = link
             await self._watch(lambda watcher: watcher.came_back(self._parts.broker))
             await run_until_first_exits(self._listen(link), self._close(), self._broken_off())
@@ -217,8 +217,8 @@ class _Collector:
             if bound < listening:
                 continue
             try:
-                await self._worker.do(self._closer.close, bound)
-                await self._worker.do(self._closer.recount)
+                await self._worker.run(self._closer.close, bound)
+                await self._worker.run(self._closer.recount)
             except StoreError as error:
                 self._parts.metrics.warn(self._parts.metrics.errors, "store", str(error))
 
@@ -227,7 +227,7 @@ class _Collector:
         if self._watcher is None:
             return None
         try:
-            return await self._worker.do(call, self._watcher)
+            return await self._worker.run(call, self._watcher)
         except StoreError as error:
             self._parts.metrics.warn(self._parts.metrics.errors, "presence_log", str(error))
             return None
@@ -280,4 +280,4 @@ class _Collector:
             return None
         message = pack_rate_advice(self._parts.drain)
         signer = self._parts.signer
-        return message if signer is None else signer.sign(message, DRAIN)
+        return message if signer is None else signer.sign(message, RATE_ADVICE)

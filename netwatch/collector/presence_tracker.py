@@ -33,10 +33,10 @@ class _Known:
 
     stay: Session
     heard: datetime
-    rung: str = ""
+    transport: str = ""
 
     @property
-    def rank(self) -> tuple[int, int]:
+    def order(self) -> tuple[int, int]:
         return self.stay.life, self.stay.connection
 
     @property
@@ -111,7 +111,7 @@ class PresenceTracker:
         if self._back is None:
             return
         for one in list(self._agents.values()):
-            if one.present and one.rung.startswith(DOOR) and now - one.heard > WILL_LATENESS:
+            if one.present and one.transport.startswith(DOOR) and now - one.heard > WILL_LATENESS:
                 self._lose(one, at=one.heard, masked=self._span is None)
         if self._span is None and not self._is_settled(now):
             return
@@ -168,7 +168,7 @@ class PresenceTracker:
             self._metrics.warn(self._metrics.presence_messages, "wrong_key", text)
             return
         known = self._agents.get(agent)
-        if known is not None and said.rank < known.rank:
+        if known is not None and said.order < known.order:
             self._metrics.presence_messages.labels("outdated").inc()
         elif said.state == "up":
             self._up(vantage, said, known)
@@ -179,40 +179,40 @@ class PresenceTracker:
         """Take in a birth."""
         now = self._clock()
         if known is None:
-            self._come(_stay(vantage, said, self._broker, now), "", None, said.rung)
+            self._come(_stay(vantage, said, self._broker, now), "", None, said.transport)
             return
         self._unconfirmed.discard(vantage.id)
-        if said.rank == known.rank and not known.present:
+        if said.order == known.order and not known.present:
             # Told in the wrong order, or retained: the will of this connection was heard.
             self._metrics.presence_messages.labels("outdated").inc()
             return
-        known.heard, known.rung = now, said.rung
+        known.heard, known.transport = now, said.transport
         same_place = known.stay.broker == self._broker and vantage.id not in self._doubted
-        if known.present and said.life == known.stay.life and same_place:
+        if known.present and said.session == known.stay.life and same_place:
             # The same agent on a new connection: it was never away.
             known.stay = replace(known.stay, connection=said.connection)
             return
         back = "" if known.stay.ending == PresenceState.STOP else _cause(said, known.stay)
-        self._come(_stay(vantage, said, self._broker, now), back, known, said.rung)
+        self._come(_stay(vantage, said, self._broker, now), back, known, said.transport)
 
     def _leave(self, known: _Known, said: PresenceMessage, *, retained: bool) -> None:
         """Take in a will or a goodbye."""
         now = self._clock()
         if said.state == "stop":
-            self._end(known, PresenceState.STOP, at=now, reason=said.why)
+            self._end(known, PresenceState.STOP, at=now, reason=said.reason)
             return
         if self._span is None:
             # Our own side was failing: whoever is not back in time is noted as gone then.
             self._unconfirmed.add(known.stay.vantage.id)
             return
-        masked = retained or said.rank > known.rank
+        masked = retained or said.order > known.order
         self._lose(known, at=max(known.heard, now - WILL_LATENESS), masked=masked)
 
     def _come(self, stay: Session, reason: str, known: _Known | None, rung: str = "") -> None:
         """Write down that somebody came."""
         self._attendance.came(stay, reason=reason)
         self._doubted.discard(stay.vantage.id)
-        rung = rung or (known.rung if known else "")
+        rung = rung or (known.transport if known else "")
         self._agents[stay.vantage.id] = _Known(stay, stay.start, rung)
 
     def _lose(self, known: _Known, *, at: datetime, masked: bool) -> None:
@@ -246,9 +246,9 @@ class PresenceTracker:
 
 def _cause(said: PresenceMessage, stay: Session) -> str:
     """Return why an agent was away: only what ran all the while was cut off."""
-    same = said.boot == stay.boot and said.life == stay.life
+    same = said.boot == stay.boot and said.session == stay.life
     return "network" if same else "restart"
 
 
 def _stay(vantage: Vantage, said: PresenceMessage, broker: str, start: datetime) -> Session:
-    return Session(vantage, broker, said.boot, said.life, said.connection, start)
+    return Session(vantage, broker, said.boot, said.session, said.connection, start)

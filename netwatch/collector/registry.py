@@ -14,7 +14,7 @@ from netwatch.collector.trust_weights import trust_weights
 from netwatch.model.errors import InputError
 from netwatch.model.time import EPOCH, to_millis
 from netwatch.storage.sqlite_file import Schema, SqliteFile
-from netwatch.wire.enrollment import Request
+from netwatch.wire.enrollment import EnrollmentRequest
 
 _AGENTS = """
 SELECT name, coalesce(country, ''), coalesce(network, 0), coalesce(region, ''),
@@ -97,7 +97,9 @@ class Registry:
             )
         return expires
 
-    def enroll(self, digest: bytes, request: Request, *, key: bytes, now: datetime) -> None:
+    def enroll(
+        self, digest: bytes, request: EnrollmentRequest, *, key: bytes, now: datetime
+    ) -> None:
         """Enroll who holds `key` by an invitation, which is used up by it.
 
         Asking the same again is answered the same and changes nothing: the first answer may be
@@ -180,7 +182,7 @@ class Registry:
             for agent in map(_to_agent, found)
         ]
 
-    def _stands(self, request: Request, key: bytes) -> bool:
+    def _stands(self, request: EnrollmentRequest, key: bytes) -> bool:
         """Tell whether an enrollment is what stands in the tables."""
         query = (
             "SELECT 1 FROM agent JOIN vantage USING (id) WHERE id = ? AND key = ?"
@@ -189,7 +191,7 @@ class Registry:
         place = (request.name, key, request.country, request.network)
         return self._file.execute(query, place).fetchone() is not None
 
-    def _pin(self, request: Request, key: bytes, replaces: str) -> None:
+    def _pin(self, request: EnrollmentRequest, key: bytes, replaces: str) -> None:
         """Let `key` speak under the name that is asked for, inside a transaction."""
         name = (request.name,)
         known = self._file.execute("SELECT key FROM vantage WHERE id = ?", name).fetchone()

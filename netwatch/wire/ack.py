@@ -7,9 +7,9 @@ from typing import Annotated
 import msgspec
 
 from netwatch.model.errors import InputError
-from netwatch.wire.batch_codec import LARGEST_MESSAGE, LARGEST_SEQUENCE
+from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES, SEQUENCE_LIMIT
 
-_Sequence = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST_SEQUENCE)]
+_Sequence = Annotated[int, msgspec.Meta(ge=0, lt=SEQUENCE_LIMIT)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +18,15 @@ class Ack:
 
     Attributes:
         agent: whom it is for.
-        kept: inclusive ranges of sequences that are durable; the agent may forget them.
+        stored: inclusive ranges of sequences that are durable; the agent may forget them.
         refused: sequences that will never be taken, each with the reason.
-        milliseconds: the collector's clock since 1970, by which an agent can tell its own.
+        time_ms: the collector's clock since 1970, by which an agent can tell its own.
     """
 
     agent: str
-    kept: tuple[tuple[_Sequence, _Sequence], ...] = ()
+    stored: tuple[tuple[_Sequence, _Sequence], ...] = ()
     refused: tuple[tuple[_Sequence, str], ...] = ()
-    milliseconds: int = 0
+    time_ms: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -44,7 +44,7 @@ def unpack_ack(message: bytes) -> Ack:
     Raises:
         InputError: it is no acknowledgement.
     """
-    if len(message) > LARGEST_MESSAGE:
+    if len(message) > MAX_MESSAGE_BYTES:
         raise InputError(f"acknowledgement: {len(message)} bytes are too many")
     try:
         return _decode(message)

@@ -21,11 +21,11 @@ from netwatch.model.time import EPOCH, to_millis
 from netwatch.wire.topics import is_agent_id
 from netwatch.wire.zlib_dictionary import DICTIONARY
 
-LARGEST_MESSAGE = 64 * 1024
+MAX_MESSAGE_BYTES = 64 * 1024
 """Bytes of the largest message that is sent or accepted."""
-LARGEST_SEQUENCE = 2**53
+SEQUENCE_LIMIT = 2**53
 """Sequences stay below this, so that every language can hold one exactly."""
-MOST_MEASUREMENTS = 5_000
+MAX_MEASUREMENTS = 5_000
 """Measurements in the largest batch."""
 
 SIGNED = b"NW\x02"
@@ -43,17 +43,17 @@ _EARLIEST, _LATEST = 946_684_800_000, 4_102_444_800_000
 _Instant = Annotated[int, msgspec.Meta(ge=_EARLIEST, le=_LATEST)]
 _Step = Annotated[int, msgspec.Meta(ge=-(2**42), le=2**42)]
 _Ticks = Annotated[int, msgspec.Meta(ge=-864_000_000, le=864_000_000)]
-_Index = Annotated[int, msgspec.Meta(ge=0, lt=MOST_MEASUREMENTS)]
+_Index = Annotated[int, msgspec.Meta(ge=0, lt=MAX_MEASUREMENTS)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 _Word = Annotated[str, msgspec.Meta(max_length=128)]
 _Country = Annotated[str, msgspec.Meta(pattern="^([A-Z]{2})?$")]
 _Network = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
-_Sequence = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST_SEQUENCE)]
+_Sequence = Annotated[int, msgspec.Meta(ge=0, lt=SEQUENCE_LIMIT)]
 _Pattern = Annotated[list[tuple[_Name, _Word | None, _Word]], msgspec.Meta(max_length=32)]
 _Count = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
 _Verdict = tuple[_Word | None, _Word, bool]
 _Boot = Annotated[bytes, msgspec.Meta(max_length=8)]
-_Rows = Annotated[int, msgspec.Meta(ge=0, le=MOST_MEASUREMENTS)]
+_Rows = Annotated[int, msgspec.Meta(ge=0, le=MAX_MEASUREMENTS)]
 _Timeline = tuple[_Boot, _Step, _Sequence, _Rows]
 _Error = Annotated[int, msgspec.Meta(ge=0, le=2**42)] | None
 _Reading = tuple[_Boot, _Step, _Step, ClockSource, bool | None, _Step, _Error]
@@ -76,7 +76,7 @@ class _Table(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     targets: list[tuple[_Name, _Name]]
     patterns: list[_Pattern]
     verdicts: list[_Verdict]
-    target_of: Annotated[list[_Index], msgspec.Meta(max_length=MOST_MEASUREMENTS)]
+    target_of: Annotated[list[_Index], msgspec.Meta(max_length=MAX_MEASUREMENTS)]
     pattern_of: list[_Index]
     verdict_of: list[_Index]
     moments: list[_Step]
@@ -96,13 +96,13 @@ def pack_batch(batch: Batch) -> bytes:
     """Return `batch` as a message. The same batch always gives the same bytes.
 
     Raises:
-        InputError: more measurements than `MOST_MEASUREMENTS`, or too many bytes.
+        InputError: more measurements than `MAX_MEASUREMENTS`, or too many bytes.
     """
-    if len(batch.measurements) > MOST_MEASUREMENTS:
+    if len(batch.measurements) > MAX_MEASUREMENTS:
         raise InputError(f"batch: {len(batch.measurements)} measurements are too many")
     message = _MAGIC + _deflate(_encode(_to_table(batch)))
-    if len(message) > LARGEST_MESSAGE:
-        raise InputError(f"batch: {len(message)} bytes are more than {LARGEST_MESSAGE}")
+    if len(message) > MAX_MESSAGE_BYTES:
+        raise InputError(f"batch: {len(message)} bytes are more than {MAX_MESSAGE_BYTES}")
     return message
 
 
@@ -112,8 +112,8 @@ def unpack_batch(message: bytes) -> Batch:
     Raises:
         InputError: it is too large, no batch, or not a batch that `pack_batch` could make.
     """
-    if len(message) > LARGEST_MESSAGE:
-        raise InputError(f"batch: {len(message)} bytes are more than {LARGEST_MESSAGE}")
+    if len(message) > MAX_MESSAGE_BYTES:
+        raise InputError(f"batch: {len(message)} bytes are more than {MAX_MESSAGE_BYTES}")
     if message.startswith(SIGNED):
         message = message[SIGNED_HEADER:]
     if not message.startswith(_MAGIC):

@@ -19,8 +19,8 @@ from netwatch.model.errors import InputError
 ENROLLMENT_PATH = "/v1/enrollments"
 KEY_CHANGE_PATH = "/v1/keys"
 ERASURE_PATH = "/v1/erasures"
-TARGETS_PATH = "/v1/targets"
-LARGEST_REQUEST = 4096
+TARGET_LIST_PATH = "/v1/targets"
+MAX_REQUEST_BYTES = 4096
 """Bytes of the largest message of these, either way."""
 _PREFIX = "netwatch-1-"
 _CHECK = 4
@@ -86,7 +86,7 @@ class Invitation(_Said, frozen=True):
         return sha256(self.secret).digest()
 
 
-class Request(_Said, frozen=True):
+class EnrollmentRequest(_Said, frozen=True):
     """What an agent asks for, signed with its key and sealed for the collector.
 
     Attributes:
@@ -109,7 +109,7 @@ class Request(_Said, frozen=True):
     software: Annotated[str, msgspec.Meta(max_length=64)]
 
 
-class Answer(_Said, frozen=True):
+class EnrollmentResponse(_Said, frozen=True):
     """What the collector answers, signed.
 
     Attributes:
@@ -142,10 +142,10 @@ class Erasure(_Said, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_Kind = TypeVar("_Kind", Invitation, Request, Answer, KeyChange, Erasure)
+_Kind = TypeVar("_Kind", Invitation, EnrollmentRequest, EnrollmentResponse, KeyChange, Erasure)
 
 
-def pack(said: Invitation | Request | Answer | KeyChange | Erasure) -> bytes:
+def pack(said: Invitation | EnrollmentRequest | EnrollmentResponse | KeyChange | Erasure) -> bytes:
     """Return what is said as a message."""
     return _encode(said)
 
@@ -156,7 +156,7 @@ def unpack(message: bytes, kind: type[_Kind]) -> _Kind:
     Raises:
         InputError: it says something else.
     """
-    if len(message) > LARGEST_REQUEST:
+    if len(message) > MAX_REQUEST_BYTES:
         raise InputError(f"message: {len(message)} bytes are too many")
     try:
         return msgspec.msgpack.decode(message, type=kind)

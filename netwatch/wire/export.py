@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from netwatch.model.errors import InputError
-from netwatch.wire.batch_codec import LARGEST_MESSAGE
+from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES
 
 _EXPORT = b"netwatch export 1\n"
 _RECEIPTS = b"netwatch receipts 1\n"
 _LENGTH = struct.Struct("!I")
-FRAME = _LENGTH.size
+FRAME_HEADER_BYTES = _LENGTH.size
 """Bytes that a message takes in a file besides its own."""
 
 
@@ -77,7 +77,7 @@ def _read(path: Path, begin: bytes, otherwise: str) -> Iterator[bytes]:
                 raise InputError(f"{path}: is {otherwise}")
             while head := file.read(_LENGTH.size):
                 length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
-                if not 0 < length <= LARGEST_MESSAGE:
+                if not 0 < length <= MAX_MESSAGE_BYTES:
                     raise InputError(f"{path}: damaged at byte {file.tell()}")
                 message = file.read(length)
                 if len(message) < length:

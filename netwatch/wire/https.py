@@ -16,10 +16,10 @@ from typing import Self
 
 from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
-from netwatch.wire.batch_codec import LARGEST_MESSAGE
+from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES
 from netwatch.wire.lean_http import httpx
 from netwatch.wire.topics import (
-    DRAIN_TOPIC,
+    RATE_ADVICE_TOPIC,
     ack_topic,
     batch_topic,
     presence_topic,
@@ -28,7 +28,7 @@ from netwatch.wire.topics import (
 
 BATCHES_PATH = "/v1/batches"
 PRESENCE_PATH = "/v1/presence"
-DRAIN_PATH = "/v1/drain"
+RATE_ADVICE_PATH = "/v1/drain"
 AGENT_HEADER = "Netwatch-Agent"
 MEDIA_TYPE = "application/octet-stream"
 """What an observatory's own answers are; a portal's are something else."""
@@ -78,12 +78,12 @@ class HttpsTransport:
         """Ask how fast we may send, which also shows whether the observatory answers."""
         self._client = await asyncio.to_thread(self._make_client)
         try:
-            status, body = await self._ask("GET", DRAIN_PATH)
+            status, body = await self._ask("GET", RATE_ADVICE_PATH)
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
         if status == _OK:
-            self._drain = Message(DRAIN_TOPIC, body, retained=True)
+            self._drain = Message(RATE_ADVICE_TOPIC, body, retained=True)
         return self
 
     async def __aexit__(
@@ -116,7 +116,7 @@ class HttpsTransport:
         """Take up `pattern`; only acknowledgements and the drain ever come this way."""
         self._open()
         self._patterns.append(pattern)
-        if self._drain is not None and topic_matches(pattern, DRAIN_TOPIC):
+        if self._drain is not None and topic_matches(pattern, RATE_ADVICE_TOPIC):
             self._arrived.put_nowait(self._drain)
 
     async def messages(self) -> AsyncIterator[Message]:
@@ -174,9 +174,9 @@ class HttpsTransport:
             ):
                 async for part in response.aiter_raw():
                     body += part
-                    if len(body) > LARGEST_MESSAGE:
+                    if len(body) > MAX_MESSAGE_BYTES:
                         raise TransportError(
-                            f"{self._url} answers more than {LARGEST_MESSAGE} bytes"
+                            f"{self._url} answers more than {MAX_MESSAGE_BYTES} bytes"
                         )
         status = response.status_code
         if status in _BUSY:

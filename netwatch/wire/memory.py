@@ -22,7 +22,7 @@ class MemoryBroker:
         """Break every link and refuse new ones, as if the machine were gone."""
         self._running = False
         for link in self._links.copy():
-            link.break_off()
+            link.disconnect()
 
     def start(self) -> None:
         """Take links again; what was retained is still there."""
@@ -114,7 +114,7 @@ class MemoryTransport:
         if any(topic_matches(pattern, message.topic) for pattern in self._patterns):
             self._arrived.put_nowait(message)
 
-    def break_off(self) -> None:
+    def disconnect(self) -> None:
         """End as a cut cable does: the broker sends the will. Called by the broker."""
         self._open = False
         self._arrived.put_nowait(None)

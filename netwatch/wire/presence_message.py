@@ -1,7 +1,7 @@
 """What an agent says about its being there: on arrival, on leaving, and in its last will.
 
 The message is JSON, signed with the agent's key for this purpose alone, so that nobody can
-declare somebody else's agents dead. `life` and `connection` order what an agent says: a will
+declare somebody else's agents dead. `session` and `connection` order what an agent says: a will
 that comes late is older than the birth that followed it.
 """
 
@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 import msgspec
 
 from netwatch.model.errors import InputError
-from netwatch.wire.batch_codec import LARGEST_SEQUENCE
+from netwatch.wire.batch_codec import SEQUENCE_LIMIT
 
 _LARGEST = 1024
-_Count = Annotated[int, msgspec.Meta(ge=0, lt=LARGEST_SEQUENCE)]
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=SEQUENCE_LIMIT)]
 _Word = Annotated[str, msgspec.Meta(max_length=64)]
 
 
@@ -25,25 +25,25 @@ class PresenceMessage:
     Attributes:
         state: `up` on arrival, `stop` on leaving, `lost` in the last will.
         boot: which run of the machine this is: random, and different for each agent.
-        life: counts the starts of the agent.
+        session: counts the starts of the agent.
         connection: counts the connections of this life.
         uptime: seconds that the machine has been up; in a will, as of the connection.
-        rung: the way that the connection takes.
-        why: on `stop`, the reason: `shutdown`, `pause`, `update` or `sleep`.
+        transport: the way that the connection takes.
+        reason: on `stop`, the reason: `shutdown`, `pause`, `update` or `sleep`.
     """
 
     state: Literal["up", "lost", "stop"]
     boot: _Word = ""
-    life: _Count = 0
+    session: _Count = 0
     connection: _Count = 0
     uptime: float = 0.0
-    rung: _Word = ""
-    why: _Word = ""
+    transport: _Word = ""
+    reason: _Word = ""
 
     @property
-    def rank(self) -> tuple[int, int]:
+    def order(self) -> tuple[int, int]:
         """What orders the statements of one agent."""
-        return self.life, self.connection
+        return self.session, self.connection
 
 
 _encode = msgspec.json.Encoder().encode

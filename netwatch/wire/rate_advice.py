@@ -20,22 +20,22 @@ class RateAdvice:
 
     Attributes:
         rate: batches a second of one agent; its backlog gets a quarter of that.
-        spread: seconds over which agents come back after they all were cut off.
-        milliseconds: when this was said, since 1970; an older one is not obeyed.
+        reconnect_spread: seconds over which agents come back after they all were cut off.
+        time_ms: when this was said, since 1970; an older one is not obeyed.
     """
 
     rate: Annotated[float, msgspec.Meta(ge=0, le=1e6)]
-    spread: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 60.0
-    milliseconds: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
+    reconnect_spread: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 60.0
+    time_ms: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
 
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(RateAdvice).decode
 
 
-def pack_rate_advice(drain: RateAdvice) -> bytes:
-    """Return `drain` as a message, unsigned."""
-    return _encode(drain)
+def pack_rate_advice(advice: RateAdvice) -> bytes:
+    """Return `advice` as a message, unsigned."""
+    return _encode(advice)
 
 
 def unpack_rate_advice(message: bytes) -> RateAdvice:

@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from netwatch.model.errors import InputError
-from netwatch.wire.batch_codec import LARGEST_MESSAGE, SIGNED, SIGNED_HEADER
+from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES, SIGNED, SIGNED_HEADER
 
 BATCH = b"netwatch-batch-v1\0"
 ACKNOWLEDGEMENT = b"netwatch-acknowledgement-v1\0"
 TARGETS = b"netwatch-targets-v1\0"
 PRESENCE = b"netwatch-presence-v1\0"
-DRAIN = b"netwatch-drain-v1\0"
+RATE_ADVICE = b"netwatch-drain-v1\0"
 ENROLLMENT = b"netwatch-enrollment-v1\0"
 ENROLLED = b"netwatch-enrolled-v1\0"
 KEY_CHANGE = b"netwatch-key-change-v1\0"
@@ -41,7 +41,7 @@ class Signer:
         self._key = key
         self.public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
-    def sign(self, message: bytes, purpose: bytes, *, limit: int = LARGEST_MESSAGE) -> bytes:
+    def sign(self, message: bytes, purpose: bytes, *, limit: int = MAX_MESSAGE_BYTES) -> bytes:
         """Return `message`, signed.
 
         Raises:

@@ -16,9 +16,9 @@ ALL_PRESENCE = f"{_ROOT}/+/p"
 """Pattern of every agent's presence."""
 SHARED_BATCHES = f"$share/ingest/{ALL_BATCHES}"
 """The same batches, each to one of several collectors (MQTT 5 brokers)."""
-DRAIN_TOPIC = "nw/v1/fleet/drain"
+RATE_ADVICE_TOPIC = "nw/v1/fleet/drain"
 """Where the collector says how fast agents may send."""
-FLEET_TARGETS = "nw/v1/fleet/targets"
+TARGET_LIST_TOPIC = "nw/v1/fleet/targets"
 """Where the signed target list stands for all agents."""
 _AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ROOT_LEVELS = 3

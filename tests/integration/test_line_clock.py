@@ -77,7 +77,7 @@ class Scene:
 
     async def _agent(self, target: Target) -> None:
         vantage = Vantage("a1", "XX", 64501)
-        with Spool(self.folder / "a1.sqlite", vantage=vantage, born=self.wall()) as spool:
+        with Spool(self.folder / "a1.sqlite", vantage=vantage, created_at=self.wall()) as spool:
             parts = AgentDeps(
                 vantage=vantage,
                 targets=[target],

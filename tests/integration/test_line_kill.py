@@ -23,7 +23,7 @@ NUMBER = struct.Struct("!Q")
 
 
 def open_spool(folder: Path) -> Spool:
-    return Spool(folder / "spool.sqlite", vantage=VANTAGE, born=START)
+    return Spool(folder / "spool.sqlite", vantage=VANTAGE, created_at=START)
 
 
 def write_for_ever(folder: Path, first: int, pipe: int) -> None:
@@ -42,7 +42,7 @@ def write_for_ever(folder: Path, first: int, pipe: int) -> None:
         number += TOGETHER
         os.write(pipe, NUMBER.pack(number))
         if random.random() < 0.3:
-            spool.seal()
+            spool.flush()
 
 
 def run_and_kill(folder: Path, first: int, dice: random.Random) -> int:
@@ -92,9 +92,9 @@ def survive(folder: Path, kills: int) -> None:
             with open_spool(folder) as spool:
                 deliver(spool, inbox, dice, share=0.5)
     with open_spool(folder) as spool:
-        spool.seal()
+        spool.flush()
         spool.make_room()
-        while spool.count_waiting():
+        while spool.count_pending():
             deliver(spool, inbox, dice, share=1.0)
     end = START + timedelta(days=999)
     found = [round((row.time - START).total_seconds() * 1000) for _, row in

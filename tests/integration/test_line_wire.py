@@ -69,7 +69,7 @@ class Line:
     @asynccontextmanager
     async def agent(self, name: str) -> AsyncIterator[Spool]:
         vantage = Vantage(name, "XX", 64501)
-        spool = Spool(self.folder / f"{name}.sqlite", vantage=vantage, born=now())
+        spool = Spool(self.folder / f"{name}.sqlite", vantage=vantage, created_at=now())
         parts = AgentDeps(
             vantage=vantage,
             targets=self.targets,
@@ -176,8 +176,8 @@ async def test_restarts_lose_nothing_and_count_nothing_twice(port: int, tmp_path
                 )
             ]
             await until(lambda: sum(count.total or 0 for count in line.bins()) == len(inside))
-        spool = Spool(tmp_path / "a1.sqlite", vantage=Vantage("a1"), born=now())
-        left = spool.count_waiting()
+        spool = Spool(tmp_path / "a1.sqlite", vantage=Vantage("a1"), created_at=now())
+        left = spool.count_pending()
         spool.close()
     assert len(set(inside)) == len(inside) == by_label(line.metrics.measurements)["stored"]
     # What was acknowledged has left the spool, however much a slow machine still had under way.
@@ -213,7 +213,7 @@ async def test_an_unreachable_broker_is_waited_for(
     async with tcp_server() as server:
         line = Line(tmp_path, port, [target(server)])
         async with line.collector(), line.agent("a1") as spool:
-            await until(lambda: spool.count_waiting() >= 3)
+            await until(lambda: spool.count_pending() >= 3)
             assert not line.bins()
             async with EmbeddedBroker(users={USERNAME: PASSWORD}, port=port):
                 await until(lambda: bool(line.bins()))

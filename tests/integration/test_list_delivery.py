@@ -199,7 +199,7 @@ async def test_another_key_on_the_same_broker_is_refused_and_told(tmp_path: Path
         async with running(
             run_list_publishing(read_config(stranger)), run_vantage(read_config(host))
         ):
-            await until(lambda: book.refusal() is not None)
+            await until(lambda: book.rejection() is not None)
     told = json.loads(netwatch(host, "agent", "status", "--json"))
     assert "not the observatory's" in told["list_refused"]
     assert (told["list_version"], told["targets"]) == (None, 1)
@@ -228,4 +228,4 @@ async def test_the_mirror_gives_the_same_list(tmp_path: Path) -> None:
             await fetch_list(enrolled, book)
     listed = book.current()
     assert listed is not None
-    assert [one.target.id for one in listed.offered()] == ["exchange", "paper"]
+    assert [one.target.id for one in listed.listed_targets()] == ["exchange", "paper"]

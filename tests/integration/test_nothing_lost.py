@@ -25,12 +25,12 @@ async def test_a_broker_killed_in_full_flight_costs_nothing(tmp_path: Path) -> N
             made = set(await rig.measure(spool, 200, rows=5))
             async with rig.collector() as inbox, rig.uplink(spool, rig.way(broker.port)):
                 for left in (150, 80):
-                    await until(lambda left=left: spool.count_waiting() < left, seconds=20)
+                    await until(lambda left=left: spool.count_pending() < left, seconds=20)
                     await asyncio.to_thread(broker.end)
-                    assert spool.count_waiting() > 0
+                    assert spool.count_pending() > 0
                     made |= set(await rig.measure(spool, 5))
                     await asyncio.to_thread(broker.start)
-                await until(lambda: spool.count_waiting() == 0, seconds=20)
+                await until(lambda: spool.count_pending() == 0, seconds=20)
                 assert inbox.count_batches() == len(made) == 210
                 assert by_label(rig.metrics.measurements)["stored"] == 200 * 5 + 10
 
@@ -53,11 +53,11 @@ async def test_a_worker_that_dies_on_a_shared_subscription_costs_nothing(
             with rig.spool() as spool:
                 await rig.measure(spool, 40)
                 async with rig.collector() as inbox, rig.uplink(spool, rig.way(port)):
-                    await until(lambda: spool.count_waiting() < 30)
+                    await until(lambda: spool.count_pending() < 30)
                     between.close()
                     await dead.__aexit__(None, None, None)
                     await rig.measure(spool, 10)
-                    await until(lambda: spool.count_waiting() == 0, seconds=50)
+                    await until(lambda: spool.count_pending() == 0, seconds=50)
                     assert inbox.count_batches() == 50
 
 
@@ -65,7 +65,7 @@ async def test_the_present_goes_first_and_the_past_at_the_rate_that_was_asked_fo
     tmp_path: Path,
 ) -> None:
     with mosquitto(tmp_path) as port:
-        drain = RateAdvice(rate=16, spread=0.2, milliseconds=1)
+        drain = RateAdvice(rate=16, reconnect_spread=0.2, time_ms=1)
         rig = Rig(tmp_path, port, drain=drain)
         heard: list[int] = []
 
@@ -83,7 +83,7 @@ async def test_the_present_goes_first_and_the_past_at_the_rate_that_was_asked_fo
                 listening = asyncio.ensure_future(listen(watcher))
                 # The first acknowledgement shows whose word counts; from then on it is obeyed.
                 async with rig.uplink(spool, rig.ways(f"mqtt://127.0.0.1:{port}")):
-                    await until(lambda: spool.fact("drain") is not None)
+                    await until(lambda: spool.get_meta("drain") is not None)
                 assert heard[0] == old[-1]
                 del heard[:]
                 new = await rig.measure(spool)
@@ -92,9 +92,9 @@ async def test_the_present_goes_first_and_the_past_at_the_rate_that_was_asked_fo
                     await until(lambda: len(heard) >= 10)
                     took = monotonic() - began
                     fresh = await rig.measure(spool)
-                    uplink.nudge()
+                    uplink.notify()
                     await until(lambda: fresh[0] in heard, seconds=5)
-                    assert spool.count_waiting() > 10
+                    assert spool.count_pending() > 10
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
         assert heard[0] == new[0]

@@ -13,7 +13,7 @@ from servers import PASSWORD, USERNAME, free_port, mosquitto, until
 from walls import wall
 
 from netwatch.agent.spool.spool import Spool
-from netwatch.agent.uplink.uplink import UPLINK
+from netwatch.agent.uplink.uplink import STATUS_KEY
 from netwatch.collector.metrics import by_label
 from netwatch.model.errors import TransportError
 from netwatch.wire.mqtt import MqttTransport
@@ -27,11 +27,11 @@ def listeners(tmp_path: Path) -> Iterator[tuple[int, int]]:
 
 async def empty(spool: Spool) -> None:
     """Wait until everything is acknowledged."""
-    await until(lambda: spool.count_waiting() == 0)
+    await until(lambda: spool.count_pending() == 0)
 
 
 def status(spool: Spool) -> dict[str, object]:
-    return msgspec.json.decode(spool.fact(UPLINK) or b"{}")
+    return msgspec.json.decode(spool.get_meta(STATUS_KEY) or b"{}")
 
 
 async def test_batches_go_by_websocket(listeners: tuple[int, int], tmp_path: Path) -> None:
@@ -56,12 +56,12 @@ async def test_batches_go_by_https_while_mqtt_is_blocked(
             ways = rig.ways(blocked, f"http://127.0.0.1:{door}")
             noted: list[str | None] = []
             async with rig.uplink(spool, ways) as uplink:
-                uplink.noted = lambda outcome: noted.append(outcome.failure)
+                uplink.on_status_change = lambda outcome: noted.append(outcome.failure)
                 await empty(spool)
                 await rig.measure(spool, 5)
                 await empty(spool)
-                await until(lambda: status(spool).get("rung") == f"http-{door}")
-            fared = [one["failure"] for one in status(spool)["rungs"]]
+                await until(lambda: status(spool).get("transport") == f"http-{door}")
+            fared = [one["failure"] for one in status(spool)["transports"]]
             assert fared == ["connection_refused", None]
             assert inbox.count_batches() == 35
             assert by_label(rig.metrics.batches)["repeated"] == 0
@@ -80,10 +80,10 @@ async def test_from_a_lower_rung_a_better_one_is_found_again(
             await rig.measure(spool, 5)
             async with rig.uplink(spool, ways):
                 await empty(spool)
-                assert status(spool)["rung"] == f"http-{door}"
+                assert status(spool)["transport"] == f"http-{door}"
                 between.open()
                 made = 5
-                while status(spool)["rung"] != f"mqtt-{between.port}":
+                while status(spool)["transport"] != f"mqtt-{between.port}":
                     await rig.measure(spool)
                     made += 1
                     await empty(spool)
@@ -110,7 +110,7 @@ async def test_a_way_that_takes_batches_and_brings_no_answer_has_failed(
                 between.swallow()
                 await rig.measure(spool, 3)
                 await empty(spool)
-                assert status(spool)["rung"] == f"http-{door}"
+                assert status(spool)["transport"] == f"http-{door}"
             assert inbox.count_batches() == 4
 
 
@@ -164,7 +164,7 @@ async def test_a_foreign_authority_is_one_line_and_the_next_rung_is_taken(
                 await rig.measure(spool, 3)
                 async with rig.uplink(spool, ways):
                     await empty(spool)
-                first = status(spool)["rungs"][0]
+                first = status(spool)["transports"][0]
             assert inbox.count_batches() == 3
     assert first["failure"] == "ssl_unknown_authority"
     lines = [one.message for one in caplog.records if f"localhost:{port}" in one.message]

@@ -68,7 +68,7 @@ class TellingSpool(Spool):
         self._states = dict.fromkeys((4, 6), HealthState.UNKNOWN)
         self._flags: set[str] = set()
         self.tell = tell
-        super().__init__(path, vantage=VANTAGE, born=born)
+        super().__init__(path, vantage=VANTAGE, created_at=born)
 
     def _follow(self, one: Measurement) -> None:
         for family in self._states:
@@ -93,7 +93,7 @@ async def be_whole(
         namespaces.own_mounts()
         size = f"size={house.disk}"
         subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder], check=True)  # noqa: ASYNC221 - nothing runs yet
-    spool = TellingSpool(folder / "spool.sqlite", tell, born=clock())
+    spool = TellingSpool(folder / "spool.sqlite", tell, created_at=clock())
     await run_agent(
         AgentDeps(
             vantage=VANTAGE,

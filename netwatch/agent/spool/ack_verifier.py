@@ -8,12 +8,12 @@ from netwatch.model.errors import InputError
 from netwatch.wire.ack import Ack, unpack_ack
 from netwatch.wire.signing import ACKNOWLEDGEMENT, open_signed
 
-COLLECTOR = "collector"
+COLLECTOR_KEY = "collector"
 """Under this name the spool remembers the collector's key."""
 
 
 @dataclass(frozen=True, slots=True)
-class Receipts:
+class ReceiptsResult:
     """What a file of receipts did.
 
     Attributes:
@@ -29,9 +29,7 @@ class Receipts:
     problem: str = ""
 
 
-def open_acknowledgement(
-    message: bytes, agent: str, spool: Spool, *, unsigned: bool = True
-) -> Ack | None:
+def verify_ack(message: bytes, agent: str, spool: Spool, *, unsigned: bool = True) -> Ack | None:
     """Return an acknowledgement that is the collector's, None where it is for another agent.
 
     The first key that signs one is the collector's for good: a broker that forges them
@@ -51,12 +49,12 @@ def open_acknowledgement(
     answer = unpack_ack(plain)
     if answer.agent != agent:
         return None
-    if (key is None and not unsigned) or not spool.trust(COLLECTOR, key):
+    if (key is None and not unsigned) or not spool.pin_key(COLLECTOR_KEY, key):
         raise InputError("an acknowledgement is not signed with the collector's key")
     return answer
 
 
-def take_receipts(messages: Iterable[bytes], agent: str, spool: Spool) -> Receipts:
+def apply_receipts(messages: Iterable[bytes], agent: str, spool: Spool) -> ReceiptsResult:
     """Let the spool forget what `messages` say is kept. Blocks.
 
     Raises:
@@ -66,13 +64,13 @@ def take_receipts(messages: Iterable[bytes], agent: str, spool: Spool) -> Receip
     problem = ""
     try:
         for message in messages:
-            answer = open_acknowledgement(message, agent, spool, unsigned=False)
+            answer = verify_ack(message, agent, spool, unsigned=False)
             if answer is None:
                 foreign += 1
                 continue
-            forgotten += spool.acknowledge(answer.kept)
+            forgotten += spool.acknowledge(answer.stored)
             spool.refuse(answer.refused)
             refused += len(answer.refused)
     except InputError as error:
         problem = str(error)
-    return Receipts(forgotten, refused, foreign, problem)
+    return ReceiptsResult(forgotten, refused, foreign, problem)

@@ -5,7 +5,7 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
-from netwatch.agent.private_files import make_private
+from netwatch.agent.private_files import create_private
 from netwatch.model.errors import StoreError
 from netwatch.storage.sqlite_file import Schema, SqliteFile, UnavailableError
 
@@ -44,7 +44,7 @@ CREATE INDEX IF NOT EXISTS tiers ON batch (tier, sequence);
 def open_or_quarantine(path: Path, born: datetime) -> SqliteFile:
     """Open the spool; a file that is damaged is kept under another name."""
     try:
-        make_private(path)
+        create_private(path)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
     try:
@@ -67,7 +67,7 @@ def open_or_quarantine(path: Path, born: datetime) -> SqliteFile:
         piece = path.with_name(path.name + ending)
         if piece.exists():
             piece.rename(aside.with_name(aside.name + ending))
-    make_private(path)
+    create_private(path)
     return SqliteFile(path, Schema(_SCHEMA), durable=False)
 
 

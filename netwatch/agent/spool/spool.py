@@ -61,13 +61,13 @@ class SealedBatch:
 
 @dataclass(frozen=True, slots=True)
 class SpoolState:
-    """How full a spool is; `tiers` counts batches as sealed, merged, and thinned ever more."""
+    """How full a spool is; `levels` counts batches as sealed, merged, and thinned ever more."""
 
-    waiting: int
+    pending: int
     refused: int
     used_bytes: int
     limit_bytes: int
-    tiers: tuple[int, ...]
+    levels: tuple[int, ...]
 
 
 class Spool:
@@ -79,7 +79,7 @@ class Spool:
     Args:
         path: the file; made where it is missing.
         vantage: whose measurements these are.
-        born: the present, which names the first sequence of a new file.
+        created_at: the present, which names the first sequence of a new file.
         limit: bytes that file and log may take together, at least 1 MiB; of a disk that has
             less to give they take less.
         pack: turns a batch into a message.
@@ -90,23 +90,23 @@ class Spool:
         path: Path,
         *,
         vantage: Vantage,
-        born: datetime,
+        created_at: datetime,
         limit: int = 64 * 1024 * 1024,
         pack: Callable[[Batch], bytes] = pack_batch,
     ) -> None:
         self._vantage = vantage
         self._pack_batch = pack
-        self._keeper: DisciplinedClock | None = None
+        self._clock: DisciplinedClock | None = None
         self._timeline: int | None = None
         self._encode: Callable[[Measurement], bytes] = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Measurement).decode
-        self._database = open_or_quarantine(path, born)
+        self._database = open_or_quarantine(path, created_at)
         self._file = self._database.connection
         self._page = self._database.read_number("PRAGMA page_size")
         self._limit, self._pages = max(limit, _LEAST_LIMIT), 0
         self._fit_disk()
         with self._database.transaction():
-            self._start_sequences(int(born.timestamp()))
+            self._start_sequences(int(created_at.timestamp()))
 
     def __enter__(self) -> Self:
         return self
@@ -114,11 +114,11 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def date_by(self, keeper: DisciplinedClock) -> None:
+    def use_clock(self, clock: DisciplinedClock) -> None:
         """Say what dates the measurements that will be appended; else their times stand."""
         with self._database.transaction():
-            self._timeline = self._begin_timeline(keeper)
-        self._keeper = keeper
+            self._timeline = self._begin_timeline(clock)
+        self._clock = clock
 
     def append(self, measurements: Sequence[Measurement]) -> None:
         """Write measurements down; they survive a crash of the process from here on."""
@@ -128,7 +128,7 @@ class Spool:
                 [(self._encode(measurement), self._timeline) for measurement in measurements],
             )
 
-    def seal(self) -> int:
+    def flush(self) -> int:
         """Turn everything appended into batches, making room if need be; return how many."""
         made = 0
         self._fit_disk()
@@ -148,15 +148,15 @@ class Spool:
             _log.info("spool: made room in %d steps", steps)
         return steps
 
-    def newest(self, limit: int, *, without: Collection[int] = ()) -> list[SealedBatch]:
+    def newest(self, limit: int, *, exclude: Collection[int] = ()) -> list[SealedBatch]:
         """Return up to `limit` waiting batches, newest first."""
-        return self._waiting("DESC", limit, without)
+        return self._waiting("DESC", limit, exclude)
 
-    def oldest(self, limit: int, *, without: Collection[int] = ()) -> list[SealedBatch]:
+    def oldest(self, limit: int, *, exclude: Collection[int] = ()) -> list[SealedBatch]:
         """Return up to `limit` waiting batches, oldest first."""
-        return self._waiting("ASC", limit, without)
+        return self._waiting("ASC", limit, exclude)
 
-    def each_waiting(self, at_once: int) -> Iterator[SealedBatch]:
+    def iterate_pending(self, at_once: int) -> Iterator[SealedBatch]:
         """Yield every waiting batch, oldest first, reading `at_once` of them together."""
         after = -1
         query = (
@@ -186,26 +186,26 @@ class Spool:
                 [(reason, sequence) for sequence, reason in refusals],
             )
 
-    def fact(self, name: str) -> bytes | None:
+    def get_meta(self, name: str) -> bytes | None:
         """Return what was remembered under a name."""
         with self._database.translate_errors():
             query = "SELECT value FROM fact WHERE name = ?"
             found = self._file.execute(query, (name,)).fetchone()
         return None if found is None else bytes(found[0])
 
-    def remember(self, name: str, value: bytes) -> None:
+    def set_meta(self, name: str, value: bytes) -> None:
         """Remember a value under a name, in place of what was there."""
         with self._database.transaction():
             self._file.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
 
-    def trust(self, name: str, key: bytes | None) -> bool:
+    def pin_key(self, name: str, key: bytes | None) -> bool:
         """Tell whether `key` is the one that `name` has; the first one ever is remembered."""
-        known = self.fact(name)
+        known = self.get_meta(name)
         if known is None and key is not None:
-            self.remember(name, key)
+            self.set_meta(name, key)
         return known is None or known == key
 
-    def count_waiting(self) -> int:
+    def count_pending(self) -> int:
         """Return how many batches wait for the collector."""
         return self._database.read_number("SELECT count(*) FROM batch WHERE refused IS NULL")
 
@@ -215,13 +215,13 @@ class Spool:
             found = self._file.execute("SELECT tier, count(*) FROM batch GROUP BY tier")
             counts = {int(tier): int(count) for tier, count in found}
         return SpoolState(
-            waiting=self.count_waiting(),
+            pending=self.count_pending(),
             refused=self._database.read_number(
                 "SELECT count(*) FROM batch WHERE refused IS NOT NULL"
             ),
             used_bytes=self._used_pages() * self._page,
             limit_bytes=self._pages * self._page,
-            tiers=tuple(counts.get(tier, 0) for tier in range(len(_WIDTHS) + 1)),
+            levels=tuple(counts.get(tier, 0) for tier in range(len(_WIDTHS) + 1)),
         )
 
     def close(self) -> None:
@@ -249,7 +249,7 @@ class Spool:
             line = self._file.execute(query, (timeline,)).fetchone()
             known = UNKNOWN if line is None else ClockSegment(*line)
             lines.append(replace(known, rows=sum(1 for _ in rows)))
-        readings = () if self._keeper is None else (self._keeper.read(),)
+        readings = () if self._clock is None else (self._clock.read(),)
         return TimestampedRows(
             tuple(self._decode(row) for _, row, _ in found), tuple(lines), readings
         )
@@ -322,15 +322,15 @@ class Spool:
             while dated.rows:
                 dated = self._write_batch(dated, tier=tier, supersedes=supersedes)
 
-    def _waiting(self, order: str, limit: int, without: Collection[int]) -> list[SealedBatch]:
+    def _waiting(self, order: str, limit: int, exclude: Collection[int]) -> list[SealedBatch]:
         """Return waiting batches in `order` of sequence."""
-        marks = ",".join("?" * len(without))
+        marks = ",".join("?" * len(exclude))
         query = (
             "SELECT sequence, payload FROM batch WHERE refused IS NULL "  # noqa: S608 - marks and an order, no values
             f"AND sequence NOT IN ({marks}) ORDER BY sequence {order} LIMIT ?"
         )
         with self._database.translate_errors():
-            return [SealedBatch(*row) for row in self._file.execute(query, (*without, limit))]
+            return [SealedBatch(*row) for row in self._file.execute(query, (*exclude, limit))]
 
     def _start_sequences(self, seconds: int) -> None:
         """Give a new file its first sequence."""
@@ -339,11 +339,11 @@ class Spool:
         first = (max(seconds, 0) << _SEQUENCE_STEP) + Random().getrandbits(_SEQUENCE_STEP - 1)  # noqa: S311 - to differ, not to hide
         self._file.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('batch', ?)", (first,))
 
-    def _begin_timeline(self, keeper: DisciplinedClock) -> int:
+    def _begin_timeline(self, clock: DisciplinedClock) -> int:
         """Note by what the coming rows are dated, after all that was before; return its id."""
         query = "SELECT max(ifnull((SELECT max(began) FROM timeline), 0) + 1, max(seq))"
         began = self._file.execute(f"{query} FROM sqlite_sequence").fetchone()[0]
-        line = (keeper.boot, keeper.shift)
+        line = (clock.boot, clock.shift)
         self._file.execute(
             "INSERT OR IGNORE INTO timeline (boot, shift, began) VALUES (?, ?, ?)", (*line, began)
         )

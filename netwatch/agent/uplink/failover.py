@@ -16,7 +16,7 @@ from netwatch.model.errors import TransportError
 from netwatch.model.failure import classify_failure
 from netwatch.protocols import Message, Transport
 
-LinkFactory = Callable[[Message | None], Transport]
+TransportFactory = Callable[[Message | None], Transport]
 """Makes a link that has not connected yet, with a last will or without."""
 
 _log = logging.getLogger("netwatch.agent.uplink.failover")
@@ -33,9 +33,9 @@ _WORKED, _UNKNOWN, _FAILED = 8.0, 2.0, 1.0
 class Endpoint:
     """One host on one rung."""
 
-    rung: str
+    transport: str
     host: str
-    connect: LinkFactory
+    make_transport: TransportFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class TransportStatus:
     """What became of a rung when it was tried last.
 
     Attributes:
-        rung: its name.
+        transport: its name.
         failure: a failure word, None where it works.
         reason: one line about it; may name our own hosts, so it stays on this machine.
     """
 
-    rung: str
+    transport: str
     failure: str | None
     reason: str = ""
 
@@ -57,35 +57,35 @@ class TransportFailover:
     """Finds a way that works.
 
     Args:
-        ways: in the order of preference of their rungs.
+        endpoints: in the order of preference of their rungs.
         pace: seconds that waits are multiples of.
         random: draws hosts and waits.
 
     Attributes:
-        noted: told of every outcome that differs from the rung's last; that the best rung
-            works to begin with is nothing to tell.
+        on_status_change: called when a transport's status changes, except when the preferred
+            transport works at the first attempt.
     """
 
-    def __init__(self, ways: Sequence[Endpoint], *, pace: float, random: Random) -> None:
-        self._ways = ways
+    def __init__(self, endpoints: Sequence[Endpoint], *, pace: float, random: Random) -> None:
+        self._endpoints = endpoints
         self._pace = pace
         self._random = random
         self._worked: dict[Endpoint, bool] = {}
         self._failures = 0
         self._hint = asyncio.Event()
-        self.rungs = tuple(dict.fromkeys(way.rung for way in ways))
-        self.outcomes: dict[str, TransportStatus] = {}
-        self.noted: Callable[[TransportStatus], None] = lambda _: None
+        self.transports = tuple(dict.fromkeys(endpoint.transport for endpoint in endpoints))
+        self.statuses: dict[str, TransportStatus] = {}
+        self.on_status_change: Callable[[TransportStatus], None] = lambda _: None
 
-    def hint(self) -> None:
+    def retry_now(self) -> None:
         """Say that the network seems to be back: no use in waiting any longer."""
         self._hint.set()
 
-    def place(self, way: Endpoint) -> int:
+    def rank(self, endpoint: Endpoint) -> int:
         """Return how far down a way's rung is; 0 is the best."""
-        return self.rungs.index(way.rung)
+        return self.transports.index(endpoint.transport)
 
-    async def climb(
+    async def connect(
         self, will: Callable[[str], Message], *, below: int = -1, spread: float = 0.0
     ) -> tuple[Endpoint, Transport]:
         """Return a connected link and its way, however long that takes.
@@ -96,63 +96,65 @@ class TransportFailover:
             spread: seconds over which agents come back when the network does.
         """
         while True:
-            found = await self.try_rungs(self.rungs[below + 1 :], will)
+            found = await self.try_transports(self.transports[below + 1 :], will)
             if found is not None:
                 return found
             below = -1
             self._failures += 1
             await self._wait(spread)
 
-    async def try_rungs(
-        self, rungs: Sequence[str], will: Callable[[str], Message]
+    async def try_transports(
+        self, transports: Sequence[str], will: Callable[[str], Message]
     ) -> tuple[Endpoint, Transport] | None:
-        """Return a connected link on the first of `rungs` that works, None where none does."""
-        for rung in rungs:
-            for way in self._order(rung):
-                link = way.connect(will(rung))
+        """Return a connected link on the first of `transports` that works, None where none does."""
+        for transport in transports:
+            for endpoint in self._order(transport):
+                link = endpoint.make_transport(will(transport))
                 try:
                     await link.__aenter__()
                 except TransportError as error:
-                    self.failed(way, error)
+                    self.record_failure(endpoint, error)
                     continue
-                return way, link
+                return endpoint, link
         return None
 
-    def worked(self, way: Endpoint) -> None:
-        """Take down that the collector answered on `way`."""
-        self._worked[way] = True
+    def record_success(self, endpoint: Endpoint) -> None:
+        """Take down that the collector answered on `endpoint`."""
+        self._worked[endpoint] = True
         if self._failures:
-            _log.warning("connected by %s after %d failed rounds", way.rung, self._failures)
+            _log.warning(
+                "connected by %s after %d failed rounds", endpoint.transport, self._failures
+            )
         self._failures = 0
-        self._note(TransportStatus(way.rung, None))
+        self._note(TransportStatus(endpoint.transport, None))
 
-    def failed(self, way: Endpoint, error: TransportError) -> None:
-        """Take down that `way` did not work, and say so once."""
-        self._worked[way] = False
-        self._note(TransportStatus(way.rung, _word(error), str(error)))
+    def record_failure(self, endpoint: Endpoint, error: TransportError) -> None:
+        """Take down that `endpoint` did not work, and say so once."""
+        self._worked[endpoint] = False
+        self._note(TransportStatus(endpoint.transport, _word(error), str(error)))
 
-    def _note(self, outcome: TransportStatus) -> None:
-        before = self.outcomes.get(outcome.rung)
-        self.outcomes[outcome.rung] = outcome
-        usual = before is None and outcome.failure is None and outcome.rung == self.rungs[0]
-        if usual or (before is not None and before.failure == outcome.failure):
+    def _note(self, status: TransportStatus) -> None:
+        before = self.statuses.get(status.transport)
+        self.statuses[status.transport] = status
+        usual = before is None and status.failure is None and status.transport == self.transports[0]
+        if usual or (before is not None and before.failure == status.failure):
             return
-        if outcome.failure is not None:
-            _log.warning("%s; trying again until it works", outcome.reason)
-        self.noted(outcome)
+        if status.failure is not None:
+            _log.warning("%s; trying again until it works", status.reason)
+        self.on_status_change(status)
 
-    def _order(self, rung: str) -> list[Endpoint]:
+    def _order(self, transport: str) -> list[Endpoint]:
         """Return the ways of a rung, drawn one after another by what became of them."""
-        left = [way for way in self._ways if way.rung == rung]
+        left = [endpoint for endpoint in self._endpoints if endpoint.transport == transport]
         drawn: list[Endpoint] = []
         while left:
-            (way,) = self._random.choices(left, [self._weight(one) for one in left])
-            left.remove(way)
-            drawn.append(way)
+            (endpoint,) = self._random.choices(left, [self._weight(one) for one in left])
+            left.remove(endpoint)
+            drawn.append(endpoint)
         return drawn
 
-    def _weight(self, way: Endpoint) -> float:
-        known = self._worked.get(way)
+    def _weight(self, endpoint: Endpoint) -> float:
+        known = self._worked.get(endpoint)
         return _UNKNOWN if known is None else _WORKED if known else _FAILED
 
     async def _wait(self, spread: float) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-WINDOW = 8
+WINDOW_SIZE = 8
 """Batches under way without an acknowledgement."""
 BACKLOG_SHARE = 0.25
 """Share of the allowed rate, and of the window, that the backlog may take."""

@@ -38,7 +38,7 @@ class AgentSession:
         """Return what is said when the connection is up."""
         return self._say("up", rung)
 
-    def goodbye(self, rung: str, why: str) -> Message:
+    def clean_offline(self, rung: str, why: str) -> Message:
         """Return what is said on leaving on purpose."""
         return self._say("stop", rung, why)
 
@@ -64,9 +64,9 @@ def start_session(
     """
     number = max(int(now.timestamp()), 1)
     try:
-        known = spool.fact(_LIFE)
+        known = spool.get_meta(_LIFE)
         number = max(number, int(known) + 1 if known else 1)
-        spool.remember(_LIFE, str(number).encode())
+        spool.set_meta(_LIFE, str(number).encode())
     except StoreError:
         pass  # a sick disk is told of elsewhere, and the clock's number does as a rule
     return AgentSession(agent, number, sign)

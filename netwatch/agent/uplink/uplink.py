@@ -16,10 +16,15 @@ from time import monotonic
 import msgspec
 
 from netwatch.agent.ack_clock import AckClockSync
-from netwatch.agent.spool.ack_verifier import COLLECTOR, open_acknowledgement
+from netwatch.agent.spool.ack_verifier import COLLECTOR_KEY, verify_ack
 from netwatch.agent.spool.spool import SealedBatch, Spool
 from netwatch.agent.uplink.failover import Endpoint, TransportFailover, TransportStatus
-from netwatch.agent.uplink.send_window import BACKLOG_SHARE, WINDOW, InFlightWindow, backlog_rate
+from netwatch.agent.uplink.send_window import (
+    BACKLOG_SHARE,
+    WINDOW_SIZE,
+    InFlightWindow,
+    backlog_rate,
+)
 from netwatch.agent.uplink.session_presence import AgentSession
 from netwatch.aio.executor import SingleThreadExecutor
 from netwatch.aio.tasks import run_until_first_exits
@@ -28,15 +33,15 @@ from netwatch.model.errors import InputError, StoreError, TransportError
 from netwatch.protocols import Message, Transport
 from netwatch.wire.ack import Ack
 from netwatch.wire.rate_advice import RateAdvice, unpack_rate_advice
-from netwatch.wire.signing import DRAIN, open_signed
+from netwatch.wire.signing import RATE_ADVICE, open_signed
 from netwatch.wire.topics import (
-    DRAIN_TOPIC,
-    FLEET_TARGETS,
+    RATE_ADVICE_TOPIC,
+    TARGET_LIST_TOPIC,
     ack_topic,
     batch_topic,
 )
 
-UPLINK = "uplink"
+STATUS_KEY = "uplink"
 """Under this name the spool remembers, as JSON, which rung carries us and how all fared."""
 _DRAIN = "drain"
 _log = logging.getLogger("netwatch.agent.uplink.uplink")
@@ -60,37 +65,37 @@ class Uplink:
     It may be run again after that.
 
     Args:
-        life: who we are, and what we say of ourselves.
-        ways: how to get there, best rungs first.
-        spool, worker: the batches, and the thread that may touch them.
+        session: who we are, and what we say of ourselves.
+        endpoints: how to get there, best rungs first.
+        spool, executor: the batches, and the thread that may touch them.
         pace: seconds between seals; every patience is a multiple of it.
 
     Attributes:
-        told: the collector's clock in milliseconds since 1970 as it said last, and the
+        collector_time: the collector's clock in milliseconds since 1970 as it said last, and the
             monotonic time at which we heard it.
-        offer_list: takes a target list as it came; set it before `run`. Blocks.
-        noted: told of every change in how a rung fares.
-        asking: learns the time from what is acknowledged; set it before `run`.
+        on_target_list: takes a target list as it came; set it before `run`. Blocks.
+        on_status_change: told of every change in how a rung fares.
+        ack_clock: learns the time from what is acknowledged; set it before `run`.
     """
 
     def __init__(
         self,
-        life: AgentSession,
-        ways: Sequence[Endpoint],
+        session: AgentSession,
+        endpoints: Sequence[Endpoint],
         *,
         spool: Spool,
-        worker: SingleThreadExecutor,
+        executor: SingleThreadExecutor,
         pace: float,
     ) -> None:
-        self._life = life
+        self._session = session
         self._spool = spool
-        self._worker = worker
+        self._executor = executor
         self._pace = pace
         self._random = Random()  # noqa: S311 - spreads reconnections, hides nothing
-        self._ladder = TransportFailover(ways, pace=pace, random=self._random)
-        self._ladder.noted = self._take_note
+        self._ladder = TransportFailover(endpoints, pace=pace, random=self._random)
+        self._ladder.on_status_change = self._take_note
         self._flight = InFlightWindow(patience=_PATIENCE * pace)
-        self._pacer = TokenBucket(backlog_rate(_RATE / pace, None), BACKLOG_SHARE * WINDOW)
+        self._pacer = TokenBucket(backlog_rate(_RATE / pace, None), BACKLOG_SHARE * WINDOW_SIZE)
         self._nudged, self._changed = asyncio.Event(), asyncio.Event()
         self._present = 0
         self._answered, self._since = False, 0.0
@@ -99,23 +104,23 @@ class Uplink:
         self._relapses = 0
         self._drain: RateAdvice | None = None
         self._unopened: bytes | None = None
-        self.told: tuple[int, float] | None = None
-        self.offer_list: Callable[[bytes], None] | None = None
-        self.noted: Callable[[TransportStatus], None] = lambda _: None
-        self.asking = AckClockSync()
+        self.collector_time: tuple[int, float] | None = None
+        self.on_target_list: Callable[[bytes], None] | None = None
+        self.on_status_change: Callable[[TransportStatus], None] = lambda _: None
+        self.ack_clock = AckClockSync()
 
-    def nudge(self) -> None:
+    def notify(self) -> None:
         """Say that there is something new to send."""
         self._nudged.set()
 
-    def hint(self) -> None:
+    def retry_now(self) -> None:
         """Say that the network seems to be back."""
-        self._ladder.hint()
+        self._ladder.retry_now()
 
     async def run(self) -> None:
         """Connect, send, and connect again; returns only by cancellation."""
         with suppress(StoreError):
-            await self._obey(await self._worker.do(self._spool.fact, _DRAIN))
+            await self._obey(await self._executor.run(self._spool.get_meta, _DRAIN))
         try:
             await run_until_first_exits(self._keep_linked(), self._keep_status())
         finally:
@@ -126,8 +131,8 @@ class Uplink:
         """Hold one link after another."""
         below = -1
         while True:
-            way, link = self._take_better() or await self._ladder.climb(
-                self._life.will, below=below, spread=self._spread
+            way, link = self._take_better() or await self._ladder.connect(
+                self._session.will, below=below, spread=self._spread
             )
             self._way, self._answered, self._since = way, False, monotonic()
             self._flight.begin(self._since)
@@ -164,13 +169,13 @@ class Uplink:
         idle = not self._flight.sent and monotonic() - self._since > self._pace
         if self._answered or idle:
             return -1
-        self._ladder.failed(way, error)
+        self._ladder.record_failure(way, error)
         self._relapses = min(self._relapses + 1, _MOST_RELAPSES)
-        return self._ladder.place(way)
+        return self._ladder.rank(way)
 
     @property
     def _spread(self) -> float:
-        return self._drain.spread if self._drain else _SPREAD * self._pace
+        return self._drain.reconnect_spread if self._drain else _SPREAD * self._pace
 
     async def _hold(self, way: Endpoint, link: Transport) -> None:
         """Use a link until it breaks, or a better one is found.
@@ -180,10 +185,10 @@ class Uplink:
         """
         try:
             await self._subscribe(link)
-            birth = self._life.birth(way.rung)
+            birth = self._session.birth(way.transport)
             await link.publish(birth.topic, birth.payload, retain=True)
-            _log.info("uplink of %s is up by %s", self._life.agent, way.rung)
-            newest = await self._worker.do(self._spool.newest, 1)
+            _log.info("uplink of %s is up by %s", self._session.agent, way.transport)
+            newest = await self._executor.run(self._spool.newest, 1)
             self._present = newest[0].sequence if newest else 0
             await run_until_first_exits(
                 self._listen(link, way),
@@ -199,15 +204,15 @@ class Uplink:
 
     async def _subscribe(self, link: Transport) -> None:
         """Ask for what concerns us; a broker may keep the fleet's topics from us."""
-        await link.subscribe(ack_topic(self._life.agent))
-        if self.offer_list is not None:
-            await link.subscribe(FLEET_TARGETS)
+        await link.subscribe(ack_topic(self._session.agent))
+        if self.on_target_list is not None:
+            await link.subscribe(TARGET_LIST_TOPIC)
         with suppress(TransportError):
-            await link.subscribe(DRAIN_TOPIC)
+            await link.subscribe(RATE_ADVICE_TOPIC)
 
     async def _part(self, way: Endpoint, link: Transport) -> None:
         """Say that we stop on purpose, if that is quickly said."""
-        farewell = self._life.goodbye(way.rung, "shutdown")
+        farewell = self._session.clean_offline(way.transport, "shutdown")
         with suppress(TransportError, TimeoutError):
             async with asyncio.timeout(1):
                 await link.publish(farewell.topic, farewell.payload, retain=True)
@@ -219,8 +224,8 @@ class Uplink:
             sent = False
             async for batch in self._choose():
                 sent = True
-                self.asking.sent(batch.sequence)
-                await link.publish(batch_topic(self._life.agent), batch.payload)
+                self.ack_clock.sent(batch.sequence)
+                await link.publish(batch_topic(self._session.agent), batch.payload)
                 self._flight.note(batch.sequence, monotonic())
             pause = self._pacer.delay(monotonic())
             if pause <= 0 and not sent:
@@ -232,10 +237,10 @@ class Uplink:
     async def _choose(self) -> AsyncIterator[SealedBatch]:
         """Yield the batches to send now: those of the present, then backlog."""
         waiting = self._flight.waiting(monotonic())
-        room = WINDOW - len(waiting)
+        room = WINDOW_SIZE - len(waiting)
         if room <= 0:
             return
-        newest = await self._worker.do(self._spool.newest, room, without=waiting)
+        newest = await self._executor.run(self._spool.newest, room, exclude=waiting)
         newest = [batch for batch in newest if batch.sequence >= self._present]
         for batch in newest:
             yield batch
@@ -243,7 +248,7 @@ class Uplink:
         share = min(room - len(newest), int(self._pacer.available(monotonic())))
         if share <= 0:
             return
-        for batch in await self._worker.do(self._spool.oldest, share, without=waiting):
+        for batch in await self._executor.run(self._spool.oldest, share, exclude=waiting):
             self._pacer.take()
             yield batch
 
@@ -256,21 +261,21 @@ class Uplink:
         while True:
             await asyncio.sleep(self._pace)
             silence = self._flight.silence(monotonic())
-            if silence > _STALL * self._pace and len(self._ladder.rungs) > 1:
+            if silence > _STALL * self._pace and len(self._ladder.transports) > 1:
                 self._answered = False
                 raise TransportError(
-                    f"{way.rung} takes batches, and for {silence:.0f} s none was kept"
+                    f"{way.transport} takes batches, and for {silence:.0f} s none was kept"
                 )
 
     async def _seek_better(self, way: Endpoint) -> None:
         """Look for a better rung than that of `way`; return once one is connected."""
-        place = self._ladder.place(way)
+        place = self._ladder.rank(way)
         while True:
             wait = _BETTER * self._pace * 2**self._relapses
             await asyncio.sleep(self._random.uniform(0.5, 1.5) * wait)
             if place:
-                self._better = await self._ladder.try_rungs(
-                    self._ladder.rungs[:place], self._life.will
+                self._better = await self._ladder.try_transports(
+                    self._ladder.transports[:place], self._session.will
                 )
             if self._better is not None:
                 return
@@ -278,14 +283,14 @@ class Uplink:
     async def _listen(self, link: Transport, way: Endpoint) -> None:
         """Take acknowledgements, target lists, and how fast we may send."""
         async for message in link.messages():
-            if message.topic == FLEET_TARGETS and self.offer_list is not None:
-                await self._worker.do(self.offer_list, message.payload)
-            elif message.topic == DRAIN_TOPIC:
+            if message.topic == TARGET_LIST_TOPIC and self.on_target_list is not None:
+                await self._executor.run(self.on_target_list, message.payload)
+            elif message.topic == RATE_ADVICE_TOPIC:
                 await self._obey(message.payload)
             elif (answer := await self._open(message)) is not None:
                 if not self._answered:
                     self._answered, self._relapses = True, 0
-                    self._ladder.worked(way)
+                    self._ladder.record_success(way)
                     self._changed.set()
                 try:
                     await self._believe(answer)
@@ -298,23 +303,23 @@ class Uplink:
     async def _believe(self, answer: Ack) -> None:
         """Forget what is kept; keep back what is refused."""
         now = monotonic()
-        self.told = answer.milliseconds, now
-        self.asking.answered(answer)
-        for low, high in answer.kept:
+        self.collector_time = answer.time_ms, now
+        self.ack_clock.answered(answer)
+        for low, high in answer.stored:
             self._flight.forget(low, high, now)
-        await self._worker.do(self._spool.acknowledge, answer.kept)
+        await self._executor.run(self._spool.acknowledge, answer.stored)
         for sequence, reason in answer.refused:
             _log.warning("the collector refused batch %d: %s", sequence, reason)
             self._flight.forget(sequence, sequence, now)
         if answer.refused:
-            await self._worker.do(self._spool.refuse, answer.refused)
-        self.nudge()
+            await self._executor.run(self._spool.refuse, answer.refused)
+        self.notify()
 
     async def _open(self, message: Message) -> Ack | None:
         """Return an acknowledgement that is the collector's and for us."""
         try:
-            return await self._worker.do(
-                open_acknowledgement, message.payload, self._life.agent, self._spool
+            return await self._executor.run(
+                verify_ack, message.payload, self._session.agent, self._spool
             )
         except InputError as error:
             _log.warning("%s", error)
@@ -324,36 +329,38 @@ class Uplink:
         """Send as fast as the collector says, if it is the collector who says so."""
         if message is None:
             return
-        known = await self._worker.do(self._spool.fact, COLLECTOR)
+        known = await self._executor.run(self._spool.get_meta, COLLECTOR_KEY)
         # Until an acknowledgement has shown the collector's key, nobody can say so.
         self._unopened = message if known is None else None
         if known is None:
             return
         try:
-            plain, key = open_signed(message, DRAIN)
+            plain, key = open_signed(message, RATE_ADVICE)
             drain = unpack_rate_advice(plain)
         except InputError as error:
             _log.warning("%s", error)
             return
-        if key != known or (self._drain and drain.milliseconds < self._drain.milliseconds):
+        if key != known or (self._drain and drain.time_ms < self._drain.time_ms):
             _log.warning("a drain rate is not the collector's, or is older than what it said")
             return
         self._drain = drain
         self._pacer.rate = backlog_rate(_RATE / self._pace, drain.rate)
-        await self._worker.do(self._spool.remember, _DRAIN, message)
+        await self._executor.run(self._spool.set_meta, _DRAIN, message)
 
     def _take_note(self, outcome: TransportStatus) -> None:
         self._changed.set()
-        self.noted(outcome)
+        self.on_status_change(outcome)
 
     async def _keep_status(self) -> None:
         """Write down how the rungs fare, for who asks for the agent's status."""
         while True:
             await self._changed.wait()
             self._changed.clear()
-            told = {
-                "rung": self._way.rung if self._way and self._answered else None,
-                "rungs": list(self._ladder.outcomes.values()),
+            collector_time = {
+                "transport": self._way.transport if self._way and self._answered else None,
+                "transports": list(self._ladder.statuses.values()),
             }
             with suppress(StoreError):
-                await self._worker.do(self._spool.remember, UPLINK, msgspec.json.encode(told))
+                await self._executor.run(
+                    self._spool.set_meta, STATUS_KEY, msgspec.json.encode(collector_time)
+                )

@@ -12,8 +12,8 @@ from netwatch.agent import doctor
 from netwatch.agent.check_result import CheckResult
 from netwatch.agent.clock import KernelClock
 from netwatch.agent.consent import Consent
-from netwatch.agent.doctor import DoctorContext, examine
-from netwatch.agent.doctor_network import examine_gateway, examine_line
+from netwatch.agent.doctor import DoctorContext, run_checks
+from netwatch.agent.doctor_network import check_gateway, check_line
 from netwatch.agent.health.gateway import Gateway, GatewayMonitor
 from netwatch.agent.spool.spool import SpoolState
 from netwatch.agent.target_list import TargetList
@@ -45,14 +45,14 @@ def patient(tmp_path: Path) -> DoctorContext:
 
 
 async def find(patient: DoctorContext) -> dict[str, CheckResult]:
-    findings = await examine(patient)
-    assert all(one.mend for one in findings if not one.well), "every ill has a cure"
+    findings = await run_checks(patient)
+    assert all(one.fix for one in findings if not one.ok), "every ill has a cure"
     return {one.name: one for one in findings}
 
 
 async def test_a_well_vantage_is_ill_of_its_broker_alone(patient: DoctorContext) -> None:
     found = await find(patient)
-    ill = {name for name, one in found.items() if not one.well}
+    ill = {name for name, one in found.items() if not one.ok}
     assert ill <= {"broker"}
     assert "broker" in ill
     assert found["spool"].text == "1% of 64 MiB; 3 batches wait"
@@ -71,7 +71,7 @@ async def test_nothing_is_asked_before_somebody_has_agreed(patient: DoctorContex
     watch = GatewayMonitor(look=look)
     asked = replace(patient, targets=[FAR], measure=measure, gateway=watch, connect=connect)
     found = await find(asked)
-    assert not found["consent"].well
+    assert not found["consent"].ok
     assert "nobody has agreed" in found["line"].text
     assert "nobody has agreed" in found["broker"].text
 
@@ -88,7 +88,7 @@ async def test_spools_that_need_somebody(
     patient: DoctorContext, state: SpoolState | None, words: str
 ) -> None:
     found = (await find(replace(patient, spool=state)))["spool"]
-    assert not found.well
+    assert not found.ok
     assert words in found.text
 
 
@@ -112,8 +112,8 @@ async def test_clocks(
 ) -> None:
     monkeypatch.setattr(doctor, "read_kernel_clock", lambda: kernel)
     found = (await find(replace(patient, now=NOW.replace(year=year))))["clock"]
-    assert (found.well, found.text) == (well, text)
-    assert bool(found.mend) == (kernel is not None and (not kernel.synced or not well))
+    assert (found.ok, found.text) == (well, text)
+    assert bool(found.fix) == (kernel is not None and (not kernel.synced or not well))
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ async def test_lists(
     patient: DoctorContext, age: int, refused: str, words: str, *, well: bool
 ) -> None:
     listed = TargetList(version=7, expires=NOW - timedelta(days=age))
-    found = (await find(replace(patient, listed=listed, refused=refused)))["list"]
-    assert found.well is well
+    found = (await find(replace(patient, target_list=listed, rejection=refused)))["list"]
+    assert found.ok is well
     assert words in found.text
 
 
@@ -138,11 +138,11 @@ async def test_a_probe_that_is_not_installed(
 ) -> None:
     asked = replace(patient, probes={"quic": quic.QuicProbe()})
     monkeypatch.setattr(quic, "_INSTALLED", True)
-    assert (await find(asked))["probes"].well
+    assert (await find(asked))["probes"].ok
     monkeypatch.setattr(quic, "_INSTALLED", False)
     found = (await find(asked))["probes"]
-    assert (found.well, found.mend) == (False, "pip install 'netwatch-observatory[quic]'")
-    assert (await find(patient))["probes"].well, "what nobody asks for need not be there"
+    assert (found.ok, found.fix) == (False, "pip install 'netwatch-observatory[quic]'")
+    assert (await find(patient))["probes"].ok, "what nobody asks for need not be there"
 
 
 GATEWAYS: dict[str, tuple[dict[int, Gateway], bool, str]] = {
@@ -162,9 +162,9 @@ async def test_gateways(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("netwatch.agent.health.gateway._tcp_ping", knock)
     watch = GatewayMonitor(look=lambda: routes, neighbour=lambda _: 0, ports=(free_port(),))
-    found = await examine_gateway(watch)
-    assert (found.well, found.text) == (well, text)
-    assert bool(found.mend) != well
+    found = await check_gateway(watch)
+    assert (found.ok, found.text) == (well, text)
+    assert bool(found.fix) != well
 
 
 RUNGS = {
@@ -222,24 +222,24 @@ LINES = {
 @pytest.mark.parametrize("name", LINES)
 async def test_lines(name: str) -> None:
     failures, cures, text = LINES[name]
-    found = {one.name: one for one in await examine_line(list(RUNGS.values()), saying(**failures))}
-    assert {name for name, one in found.items() if one.mend} == set(cures)
+    found = {one.name: one for one in await check_line(list(RUNGS.values()), saying(**failures))}
+    assert {name for name, one in found.items() if one.fix} == set(cures)
     for what, word in cures.items():
-        assert word in found[what].mend
-        assert not found[what].well
+        assert word in found[what].fix
+        assert not found[what].ok
     assert found["line-v4"].text.startswith(text)
 
 
 async def test_without_witnesses_nothing_is_claimed() -> None:
-    found = await examine_line([FAR], saying())
-    assert [(one.name, one.well) for one in found] == [("portal", True), ("names", True)]
+    found = await check_line([FAR], saying())
+    assert [(one.name, one.ok) for one in found] == [("portal", True), ("names", True)]
     assert all("not looked" in one.text for one in found)
 
 
 async def test_a_folder_that_others_may_look_into_is_ill(patient: DoctorContext) -> None:
     patient.folder.chmod(0o755)
     found = (await find(patient))["disk"]
-    assert not found.well
-    assert found.mend == f"run: chmod 700 {patient.folder}"
+    assert not found.ok
+    assert found.fix == f"run: chmod 700 {patient.folder}"
     patient.folder.chmod(0o700)
-    assert (await find(patient))["disk"].well
+    assert (await find(patient))["disk"].ok

@@ -11,12 +11,12 @@ WAY = Target("way", "traceroute", "192.0.2.1")
 
 def test_ways_are_followed_twenty_times_a_day_at_most() -> None:
     told = explain(Vantage("a1"), [FAR, WAY], AgentConfig())
-    assert [row.times_a_day for row in told.targets] == [288, 20]
+    assert [row.daily_runs for row in told.targets] == [288, 20]
 
 
 def test_what_is_done_beside_the_rounds_is_told() -> None:
-    assert explain(Vantage("a1"), [HERE], AgentConfig(burst=True)).also == ()
-    plain = explain(Vantage("a1"), [FAR], AgentConfig()).also
+    assert explain(Vantage("a1"), [HERE], AgentConfig(burst=True)).other_traffic == ()
+    plain = explain(Vantage("a1"), [FAR], AgentConfig()).other_traffic
     assert plain[0].startswith("every 30 s it asks whether your own router is there")
     assert not any("five times" in text for text in plain)
-    assert "five times" in explain(Vantage("a1"), [FAR], AgentConfig(burst=True)).also[-1]
+    assert "five times" in explain(Vantage("a1"), [FAR], AgentConfig(burst=True)).other_traffic[-1]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.agent.identity import read_or_make_identity
+from netwatch.agent.identity import load_or_create_identity
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Batch, Vantage
 from netwatch.wire.batch_codec import unpack_batch
@@ -12,20 +12,20 @@ from netwatch.wire.signing import BATCH, open_signed
 
 def test_the_first_start_makes_a_key_that_only_we_can_read(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "agent.key"
-    first = read_or_make_identity(path)
+    first = load_or_create_identity(path)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert read_or_make_identity(path).id == first.id
+    assert load_or_create_identity(path).id == first.id
     assert len(first.id) == 32
     assert [one.name for one in path.parent.iterdir()] == ["agent.key"]
 
 
 def test_two_agents_are_two(tmp_path: Path) -> None:
-    one, other = (read_or_make_identity(tmp_path / name) for name in ("one", "other"))
+    one, other = (load_or_create_identity(tmp_path / name) for name in ("one", "other"))
     assert one.id != other.id
 
 
 def test_it_signs_batches(tmp_path: Path) -> None:
-    identity = read_or_make_identity(tmp_path / "agent.key")
+    identity = load_or_create_identity(tmp_path / "agent.key")
     message = identity.pack(Batch(Vantage("a1"), 7, ()))
     assert open_signed(message, BATCH)[1] == identity.signer.public
     assert unpack_batch(message).sequence == 7
@@ -33,10 +33,10 @@ def test_it_signs_batches(tmp_path: Path) -> None:
 
 def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "agent.key"
-    read_or_make_identity(path)
+    load_or_create_identity(path)
     path.chmod(0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
-        read_or_make_identity(path)
+        load_or_create_identity(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\n"])
@@ -45,10 +45,10 @@ def test_what_is_no_key_is_one_clear_line(tmp_path: Path, content: bytes) -> Non
     path.write_bytes(content)
     path.chmod(0o600)
     with pytest.raises(ConfigError, match=r"agent\.key: holds no key"):
-        read_or_make_identity(path)
+        load_or_create_identity(path)
 
 
 def test_what_a_start_that_was_cut_short_left_stops_no_other(tmp_path: Path) -> None:
     (tmp_path / f"agent.key.{os.getpid()}").write_bytes(b"half a k")
-    read_or_make_identity(tmp_path / "agent.key")
+    load_or_create_identity(tmp_path / "agent.key")
     assert [one.name for one in tmp_path.iterdir()] == ["agent.key"]

@@ -82,12 +82,14 @@ async def running(
 
 def today(spool: Spool) -> DailyBudget:
     budget = DailyBudget()
-    budget.take_up(spool.fact("today"))
+    budget.take_up(spool.get_meta("today"))
     return budget
 
 
 async def test_a_days_budget_is_one_days_whatever_is_restarted(tmp_path: Path) -> None:
-    with Spool(tmp_path / "a1.sqlite", vantage=Vantage("a1"), born=datetime.now(UTC)) as spool:
+    with Spool(
+        tmp_path / "a1.sqlite", vantage=Vantage("a1"), created_at=datetime.now(UTC)
+    ) as spool:
         first = Outside()
         async with running(spool, first):
             await until(lambda: first.asked == 1)
@@ -96,7 +98,7 @@ async def test_a_days_budget_is_one_days_whatever_is_restarted(tmp_path: Path) -
         # As if it had gone on all day: above 80 % no page is asked for.
         written = today(spool)
         written.spent = int(0.81 * BUDGETS["low"])
-        spool.remember("today", written.dump())
+        spool.set_meta("today", written.dump())
         second = Outside()
         async with running(spool, second):
             await asyncio.sleep(0.5)
@@ -105,8 +107,10 @@ async def test_a_days_budget_is_one_days_whatever_is_restarted(tmp_path: Path) -
 
 
 async def test_damaged_counts_stop_nobody(tmp_path: Path) -> None:
-    with Spool(tmp_path / "a1.sqlite", vantage=Vantage("a1"), born=datetime.now(UTC)) as spool:
-        spool.remember("today", b"\xff\x00 nonsense")
+    with Spool(
+        tmp_path / "a1.sqlite", vantage=Vantage("a1"), created_at=datetime.now(UTC)
+    ) as spool:
+        spool.set_meta("today", b"\xff\x00 nonsense")
         probe = Outside()
         async with running(spool, probe):
             await until(lambda: probe.asked == 1)
@@ -128,7 +132,9 @@ async def test_withdrawn_consent_stops_all_that_goes_out_and_a_pause_does_not(
                 heard += 1
 
     listening = asyncio.ensure_future(listen())
-    with Spool(tmp_path / "a1.sqlite", vantage=Vantage("a1"), born=datetime.now(UTC)) as spool:
+    with Spool(
+        tmp_path / "a1.sqlite", vantage=Vantage("a1"), created_at=datetime.now(UTC)
+    ) as spool:
         async with running(spool, probe, broker=broker, held=held):
             await until(lambda: heard > 1)
             held.by = PauseReason.HOST
@@ -136,11 +142,11 @@ async def test_withdrawn_consent_stops_all_that_goes_out_and_a_pause_does_not(
             await until(lambda: heard > before)  # the note of the pause, at the least
             held.by = PauseReason.CONSENT
             await asyncio.sleep(0.5)
-            silent, waiting = heard, spool.count_waiting()
+            silent, waiting = heard, spool.count_pending()
             assert waiting > 0
             await asyncio.sleep(0.6)
             assert heard == silent, "nothing goes out"
-            assert spool.count_waiting() >= waiting, "and nothing is thrown away"
+            assert spool.count_pending() >= waiting, "and nothing is thrown away"
             held.by = PauseReason.NOBODY
             await until(lambda: heard > silent)
     listening.cancel()

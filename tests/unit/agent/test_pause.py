@@ -61,7 +61,7 @@ def test_the_observatory_can_pause_and_never_unpause(watched: Watched) -> None:
     assert watched.holder() is PauseReason.HOST
     watched.now += 2 * HOUR
     assert watched.holder() is PauseReason.NOBODY
-    watched.consent.withdraw()
+    watched.consent.revoke()
     assert watched.holder() is PauseReason.CONSENT
 
 
@@ -87,7 +87,7 @@ def test_a_pause_holds_what_is_measured_and_withdrawn_consent_all(watched: Watch
     watched.consent.pause(NOW + HOUR)
     assert watched.holder() is PauseReason.HOST
     assert not watched.watch.withdrawn()
-    watched.consent.withdraw()
+    watched.consent.revoke()
     watched.seconds += 2
     assert watched.watch.withdrawn()
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from netwatch.agent.target_list import LARGEST_LIST, TargetList, sign_targets
+from netwatch.agent.target_list import MAX_LIST_BYTES, TargetList, sign_target_list
 from netwatch.agent.target_list_store import TargetListStore
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Target
@@ -28,13 +28,13 @@ def signer() -> Signer:
 @pytest.fixture
 def book(tmp_path: Path, signer: Signer) -> TargetListStore:
     made = TargetListStore(tmp_path / "targets")
-    made.offer(sign_targets(TargetList(5, LATER, (GOOD,)), signer), NOW)
+    made.adopt(sign_target_list(TargetList(5, LATER, (GOOD,)), signer), NOW)
     return made
 
 
 def refused(book: TargetListStore, message: bytes, reason: str) -> None:
     with pytest.raises(InputError, match=reason) as caught:
-        book.offer(message, NOW)
+        book.adopt(message, NOW)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
     current = book.current()
@@ -46,7 +46,7 @@ def test_a_newer_list_is_taken_up_and_survives(
     book: TargetListStore, signer: Signer, tmp_path: Path
 ) -> None:
     more = (GOOD, Target("site", "http", "example.org", country="XX", asn=64500))
-    book.offer(sign_targets(TargetList(6, LATER, more), signer), NOW)
+    book.adopt(sign_target_list(TargetList(6, LATER, more), signer), NOW)
     found = TargetListStore(tmp_path / "targets").current()
     assert found is not None
     assert found.targets == more
@@ -67,7 +67,7 @@ def test_an_expired_list_that_was_good_stays_in_use(book: TargetListStore) -> No
 )  # fmt: skip
 def test_private_and_special_ranges(book: TargetListStore, signer: Signer, host: str) -> None:
     bad = TargetList(6, LATER, (GOOD, replace(GOOD, id="bad", host=host)))
-    refused(book, sign_targets(bad, signer), "'bad': an address of a private or special range")
+    refused(book, sign_target_list(bad, signer), "'bad': an address of a private or special range")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_targets_that_are_none(
     book: TargetListStore, signer: Signer, change: dict[str, object], reason: str
 ) -> None:
     bad = replace(GOOD, **({"id": "bad"} | change))
-    refused(book, sign_targets(TargetList(6, LATER, (GOOD, bad)), signer), reason)
+    refused(book, sign_target_list(TargetList(6, LATER, (GOOD, bad)), signer), reason)
 
 
 def test_a_million_entries(book: TargetListStore, signer: Signer) -> None:
@@ -108,7 +108,7 @@ def test_a_million_entries(book: TargetListStore, signer: Signer) -> None:
     message = SIGNED + bytes(96) + b'{"version":6,"targets":' + many + b"}"
     refused(book, message, "bytes are too many")
     compact = b'{"version":6,"expires":"2027-01-01T00:00:00Z","targets":[' + b"0," * 20_000 + b"0]}"
-    assert len(compact) < LARGEST_LIST
+    assert len(compact) < MAX_LIST_BYTES
     refused(book, signer.sign(compact, TARGETS), "target list: ")
 
 
@@ -117,20 +117,20 @@ def test_signatures(book: TargetListStore, signer: Signer) -> None:
     plain = msgspec.json.encode(newer)
     refused(book, plain, "nobody has signed")
     refused(book, signer.sign(plain, BATCH), "signature is false")
-    refused(book, sign_targets(newer, signer)[:-1] + b" ", "signature is false")
+    refused(book, sign_target_list(newer, signer)[:-1] + b" ", "signature is false")
     stranger = Signer(Ed25519PrivateKey.generate())
-    refused(book, sign_targets(newer, stranger), "not the observatory's")
+    refused(book, sign_target_list(newer, stranger), "not the observatory's")
 
 
 @pytest.mark.parametrize("version", [1, 4, 5])
 def test_an_older_list_cannot_be_brought_back(
     book: TargetListStore, signer: Signer, version: int
 ) -> None:
-    refused(book, sign_targets(TargetList(version, LATER, ()), signer), "is not newer than 5")
+    refused(book, sign_target_list(TargetList(version, LATER, ()), signer), "is not newer than 5")
 
 
 def test_an_expired_list_is_not_taken_up(book: TargetListStore, signer: Signer) -> None:
-    refused(book, sign_targets(TargetList(6, NOW, (GOOD,)), signer), "expired on 2026-01-08")
+    refused(book, sign_target_list(TargetList(6, NOW, (GOOD,)), signer), "expired on 2026-01-08")
 
 
 @pytest.mark.parametrize(
@@ -145,30 +145,30 @@ def test_the_key_can_be_told_beforehand(tmp_path: Path, signer: Signer) -> None:
     other = Signer(Ed25519PrivateKey.generate())
     book = TargetListStore(tmp_path / "targets", key=signer.public)
     with pytest.raises(InputError, match="not the observatory's"):
-        book.offer(sign_targets(TargetList(1, LATER, (GOOD,)), other), NOW)
+        book.adopt(sign_target_list(TargetList(1, LATER, (GOOD,)), other), NOW)
     assert book.current() is None
 
 
 def test_a_list_does_not_hold_before_its_time(book: TargetListStore, signer: Signer) -> None:
     early = TargetList(6, LATER, (GOOD,), not_before=NOW + timedelta(hours=1))
-    refused(book, sign_targets(early, signer), "holds from 2026-01-08 01:00 UTC on")
-    book.offer(sign_targets(early, signer), NOW + timedelta(hours=2))
+    refused(book, sign_target_list(early, signer), "holds from 2026-01-08 01:00 UTC on")
+    book.adopt(sign_target_list(early, signer), NOW + timedelta(hours=2))
 
 
 def test_a_category_that_nobody_should_contact_is_refused(
     book: TargetListStore, signer: Signer
 ) -> None:
     bad = TargetList(6, LATER, (GOOD,), sensitive={"MALWARE": (replace(GOOD, id="bad"),)})
-    refused(book, sign_targets(bad, signer), "no category that may be probed")
+    refused(book, sign_target_list(bad, signer), "no category that may be probed")
 
 
 @pytest.mark.parametrize("tier", ["popular", "sensitive"])
 def test_every_tier_is_looked_through(book: TargetListStore, signer: Signer, tier: str) -> None:
     inside = (replace(GOOD, id="bad", host="10.0.0.1"),)
     change = {"popular": inside} if tier == "popular" else {"sensitive": {"NEWS": inside}}
-    refused(book, sign_targets(TargetList(6, LATER, (GOOD,), **change), signer), "private")
+    refused(book, sign_target_list(TargetList(6, LATER, (GOOD,), **change), signer), "private")
     twice = {"popular": (GOOD,)} if tier == "popular" else {"sensitive": {"NEWS": (GOOD,)}}
-    refused(book, sign_targets(TargetList(6, LATER, (GOOD,), **twice), signer), "stands twice")
+    refused(book, sign_target_list(TargetList(6, LATER, (GOOD,), **twice), signer), "stands twice")
 
 
 def test_the_largest_list_is_taken_and_one_byte_more_is_not(
@@ -177,14 +177,14 @@ def test_the_largest_list_is_taken_and_one_byte_more_is_not(
     def listed(pad: int) -> bytes:
         return msgspec.json.encode(TargetList(6, LATER, (GOOD,))) + b" " * pad
 
-    room = LARGEST_LIST - 99 - len(listed(0))
-    assert LARGEST_LIST == 256 * 1024
-    large = signer.sign(listed(room), TARGETS, limit=LARGEST_LIST)
-    assert len(large) == LARGEST_LIST
+    room = MAX_LIST_BYTES - 99 - len(listed(0))
+    assert MAX_LIST_BYTES == 256 * 1024
+    large = signer.sign(listed(room), TARGETS, limit=MAX_LIST_BYTES)
+    assert len(large) == MAX_LIST_BYTES
     refused(book, large + b" ", "bytes are too many")
-    book.offer(large, NOW)
+    book.adopt(large, NOW)
     with pytest.raises(InputError, match="too many to be signed"):
-        signer.sign(listed(room + 1), TARGETS, limit=LARGEST_LIST)
+        signer.sign(listed(room + 1), TARGETS, limit=MAX_LIST_BYTES)
 
 
 def test_too_many_targets_in_all(book: TargetListStore, signer: Signer) -> None:
@@ -192,7 +192,7 @@ def test_too_many_targets_in_all(book: TargetListStore, signer: Signer) -> None:
     more = tuple(replace(one, id=f"{one.id}b") for one in many)
     bad = TargetList(6, LATER, many, popular=more)
     message = signer.sign(msgspec.json.encode(bad), TARGETS, limit=2**20)
-    if len(message) <= LARGEST_LIST:
+    if len(message) <= MAX_LIST_BYTES:
         refused(book, message, "targets are too many")
     else:
         refused(book, message, "bytes are too many")
@@ -201,34 +201,34 @@ def test_too_many_targets_in_all(book: TargetListStore, signer: Signer) -> None:
 def test_what_was_refused_is_remembered_until_a_good_list_comes(
     book: TargetListStore, signer: Signer
 ) -> None:
-    assert book.refusal() is None
-    refused(book, sign_targets(TargetList(1, LATER, ()), signer), "not newer")
-    refusal = book.refusal()
+    assert book.rejection() is None
+    refused(book, sign_target_list(TargetList(1, LATER, ()), signer), "not newer")
+    refusal = book.rejection()
     assert refusal is not None
     assert (refusal.at, "not newer than 5" in refusal.reason) == (NOW, True)
-    book.offer(sign_targets(TargetList(6, LATER, (GOOD,)), signer), NOW)
-    assert book.refusal() is None
+    book.adopt(sign_target_list(TargetList(6, LATER, (GOOD,)), signer), NOW)
+    assert book.rejection() is None
 
 
 def test_the_same_list_once_more_is_no_news_and_no_refusal(
     book: TargetListStore, signer: Signer
 ) -> None:
-    message = sign_targets(TargetList(6, LATER, (GOOD,)), signer)
-    assert book.hear(message, NOW)
-    assert not book.hear(message, NOW)
-    assert book.refusal() is None
-    assert not book.hear(b"garbage", NOW)
-    assert book.refusal() is not None
+    message = sign_target_list(TargetList(6, LATER, (GOOD,)), signer)
+    assert book.receive(message, NOW)
+    assert not book.receive(message, NOW)
+    assert book.rejection() is None
+    assert not book.receive(b"garbage", NOW)
+    assert book.rejection() is not None
 
 
 def test_over_the_wire_nothing_is_taken_from_whom_nobody_named(
     tmp_path: Path, signer: Signer
 ) -> None:
-    message = sign_targets(TargetList(6, LATER, (GOOD,)), signer)
+    message = sign_target_list(TargetList(6, LATER, (GOOD,)), signer)
     stranger = TargetListStore(tmp_path / "new")
-    assert not stranger.hear(message, NOW)
+    assert not stranger.receive(message, NOW)
     assert stranger.current() is None
-    assert TargetListStore(tmp_path / "new", key=signer.public).hear(message, NOW)
+    assert TargetListStore(tmp_path / "new", key=signer.public).receive(message, NOW)
     assert stranger.current() is not None
 
 
@@ -239,7 +239,7 @@ def test_a_damaged_file_stops_nobody_and_the_next_list_mends_it(
     (tmp_path / "targets").write_bytes(harm)
     fresh = TargetListStore(tmp_path / "targets", key=signer.public)
     assert fresh.current() is None
-    fresh.offer(sign_targets(TargetList(6, LATER, (GOOD,)), signer), NOW)
+    fresh.adopt(sign_target_list(TargetList(6, LATER, (GOOD,)), signer), NOW)
     assert fresh.current() is not None
 
 
@@ -248,7 +248,7 @@ def test_a_list_that_another_process_took_up_is_seen(
 ) -> None:
     running = TargetListStore(tmp_path / "targets")
     assert running.current().version == 5
-    book.offer(sign_targets(TargetList(6, LATER, (GOOD, replace(GOOD, id="x"))), signer), NOW)
+    book.adopt(sign_target_list(TargetList(6, LATER, (GOOD, replace(GOOD, id="x"))), signer), NOW)
     assert running.current().version == 6
 
 
@@ -256,11 +256,11 @@ def test_the_list_of_an_observatory_that_was_left_holds_no_more(
     book: TargetListStore, signer: Signer, tmp_path: Path
 ) -> None:
     last = TargetList(2**53 - 1, LATER, (GOOD,), pause_until=LATER)
-    book.offer(sign_targets(last, signer), NOW)
+    book.adopt(sign_target_list(last, signer), NOW)
     other = Signer(Ed25519PrivateKey.generate())
     moved = TargetListStore(tmp_path / "targets", key=other.public)
     assert moved.current() is None
-    assert moved.hear(sign_targets(TargetList(6, LATER, (GOOD,)), other), NOW)
+    assert moved.receive(sign_target_list(TargetList(6, LATER, (GOOD,)), other), NOW)
     found = moved.current()
     assert found is not None
     assert (found.version, found.pause_until) == (6, None)

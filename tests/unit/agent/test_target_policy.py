@@ -27,12 +27,12 @@ OFFERED = [
     ListedTarget(Target("hops", "trace", "192.5.5.241")),
 ]
 TEXT = {"dns", "http"}
-ALL = ConsentScope(popular=True, categories=frozenset(CATEGORIES), kinds=frozenset({"trace"}))
+ALL = ConsentScope(popular=True, categories=frozenset(CATEGORIES), probes=frozenset({"trace"}))
 
 
-def taken(agreement: ConsentScope, country: str = "DE", care: tuple[str, ...] = ()) -> list[str]:
+def taken(scope: ConsentScope, country: str = "DE", care: tuple[str, ...] = ()) -> list[str]:
     found, left = select_targets(
-        OFFERED, agreement, country=country, in_consent_text=TEXT, care=care
+        OFFERED, scope, country=country, in_consent_text=TEXT, high_risk_countries=care
     )
     assert len(found) + len(left) == len(OFFERED)
     assert all(one.reason for one in left)
@@ -46,7 +46,7 @@ def test_without_more_there_is_infrastructure_alone() -> None:
 def test_each_step_is_agreed_to_by_itself() -> None:
     assert taken(ConsentScope(popular=True)) == ["root", "shop"]
     assert taken(ConsentScope(categories=frozenset({"NEWS"}))) == ["root", "paper"]
-    assert taken(ConsentScope(kinds=frozenset({"trace"}))) == ["root", "hops"]
+    assert taken(ConsentScope(probes=frozenset({"trace"}))) == ["root", "hops"]
     assert taken(ALL) == ["root", "shop", "paper", "club", "hops"]
 
 
@@ -62,7 +62,7 @@ def test_a_list_adds_to_the_care_list_and_takes_nothing_away() -> None:
 
 def test_why_a_target_is_left_out_says_what_would_change_it() -> None:
     _, left = select_targets(OFFERED, ConsentScope(), country="DE", in_consent_text=TEXT)
-    reasons = {one.offered.target.id: one.reason for one in left}
+    reasons = {one.listed.target.id: one.reason for one in left}
     assert "consent grant --tier B" in reasons["shop"]
     assert "consent grant --category LGBT" in reasons["club"]
     assert "consent grant --kind trace" in reasons["hops"]
@@ -75,24 +75,24 @@ def test_what_was_agreed_to_is_kept_and_ends_with_a_new_text(
     with pytest.raises(ConfigError, match="first agree to the text"):
         consent.extend(popular=True)
     consent.grant(NOW)
-    assert consent.agreement() == ConsentScope()
+    assert consent.scope() == ConsentScope()
     consent.extend(popular=True)
     consent.extend(category="NEWS")
     consent.extend(kind="trace")
-    assert consent.agreement() == ConsentScope(
-        popular=True, categories=frozenset({"NEWS"}), kinds=frozenset({"trace"})
+    assert consent.scope() == ConsentScope(
+        popular=True, categories=frozenset({"NEWS"}), probes=frozenset({"trace"})
     )
     monkeypatch.setattr(module, "CONSENT_VERSION", 99)
-    assert consent.agreement() == ConsentScope()
+    assert consent.scope() == ConsentScope()
     consent.grant(NOW)
-    assert consent.agreement() == ConsentScope(), "a new text is not agreed to in bulk"
+    assert consent.scope() == ConsentScope(), "a new text is not agreed to in bulk"
 
 
 def test_withdrawn_is_withdrawn_in_full(tmp_path: Path) -> None:
     consent = Consent(tmp_path / "consent.json")
     consent.grant(NOW)
     consent.extend(popular=True)
-    consent.withdraw()
-    assert consent.agreement() == ConsentScope()
+    consent.revoke()
+    assert consent.scope() == ConsentScope()
     consent.grant(NOW)
-    assert consent.agreement() == ConsentScope()
+    assert consent.scope() == ConsentScope()

@@ -23,8 +23,8 @@ from netwatch.wire.embedded_broker import EmbeddedBroker
 from netwatch.wire.https import (
     AGENT_HEADER,
     BATCHES_PATH,
-    DRAIN_PATH,
     PRESENCE_PATH,
+    RATE_ADVICE_PATH,
     HttpsTransport,
 )
 from netwatch.wire.signing import ACKNOWLEDGEMENT, BATCH, PRESENCE, Signer, open_signed
@@ -110,7 +110,7 @@ async def test_without_a_collector_the_door_says_so() -> None:
         answer = await client.post(PRESENCE_PATH, content=message, headers=HEADERS)
         assert answer.status_code == 503
         assert answer.headers["Retry-After"] == "5"
-        assert (await client.get(DRAIN_PATH)).status_code == 204
+        assert (await client.get(RATE_ADVICE_PATH)).status_code == 204
         assert (await client.get(BATCHES_PATH)).status_code == 405
 
 
@@ -168,4 +168,4 @@ async def test_who_posts_under_anothers_name_does_not_keep_his_answer_from_him(r
         await rig.mailbox.deliver(Message(batch_topic("a1"), b"nothing"), within=9)
         async with asyncio.timeout(9):
             answer = await anext(aiter(link.messages()))
-    assert unpack_ack(open_signed(answer.payload, ACKNOWLEDGEMENT)[0]).kept
+    assert unpack_ack(open_signed(answer.payload, ACKNOWLEDGEMENT)[0]).stored

@@ -75,5 +75,5 @@ def test_what_stays_on_this_machine_asks_neither_router_nor_resolver(tmp_path: P
 
 def test_what_is_told_is_what_is_used(tmp_path: Path) -> None:
     config = read(tmp_path, '[[uplink]]\nurls = ["ws://a.example", "wss://a.example"]')
-    used = [(way.rung, way.host) for way in endpoints(config)]
+    used = [(way.transport, way.host) for way in endpoints(config)]
     assert list(endpoint_addresses(config)) == used

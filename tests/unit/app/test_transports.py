@@ -35,29 +35,29 @@ def test_each_uplink_is_a_rung_and_each_of_its_addresses_a_way(tmp_path: Path) -
         tmp_path,
     )
     ways = endpoints(config)
-    assert [(way.rung, way.host) for way in ways] == [
+    assert [(way.transport, way.host) for way in ways] == [
         ("mqtts-8883", "a.example:8883"),
         ("mqtts-8883", "b.example:8884"),
         ("mqtts-443", "a.example:443"),
         ("wss-443", "a.example:443"),
         ("https-443", "a.example:443"),
     ]
-    kinds = [type(way.connect(WILL)) for way in ways]
+    kinds = [type(way.make_transport(WILL)) for way in ways]
     assert kinds == [MqttTransport, MqttTransport, MqttTransport, MqttTransport, HttpsTransport]
 
 
 def test_without_uplinks_the_broker_is_the_only_way(tmp_path: Path) -> None:
     (way,) = endpoints(read("", tmp_path))
-    assert way.rung == "mqtt-1883"
+    assert way.transport == "mqtt-1883"
     (way,) = endpoints(read("[broker]\nembedded = false\ntls = true\nport = 8883\n", tmp_path))
-    assert way.rung == "mqtts-8883"
+    assert way.transport == "mqtts-8883"
 
 
 def test_what_enrollment_told_comes_before_the_broker_and_https_last(tmp_path: Path) -> None:
     ways = endpoints(
         read("", tmp_path), brokers=["mqtts://a.example"], url="https://a.example:8443"
     )
-    assert [way.rung for way in ways] == ["mqtts-8883", "https-8443"]
+    assert [way.transport for way in ways] == ["mqtts-8883", "https-8443"]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_bad_broker_of_an_enrollment_is_skipped_in_one_line(
     ways = endpoints(
         read("", tmp_path), brokers=[bad, "mqtts://b.example"], url="https://c.example"
     )
-    assert [way.rung for way in ways] == ["mqtts-8883", "https-443"]
+    assert [way.transport for way in ways] == ["mqtts-8883", "https-443"]
     (line,) = caplog.messages
     assert bad in line
     assert line.endswith("; skipped")
@@ -99,7 +99,7 @@ def test_an_enrollment_without_a_usable_broker_leaves_its_door(tmp_path: Path) -
 def test_only_a_link_with_a_will_takes_up_the_session(tmp_path: Path) -> None:
     """Whoever looks whether a broker answers must not throw the running agent out."""
     (way,) = endpoints(read('[[uplink]]\nurls = ["mqtts://a.example"]\npassword = "x"', tmp_path))
-    guest, agent = way.connect(None), way.connect(WILL)
+    guest, agent = way.make_transport(None), way.make_transport(WILL)
     assert isinstance(guest, MqttTransport)
     assert isinstance(agent, MqttTransport)
     assert guest._session is None

@@ -58,7 +58,7 @@ async def test_mirror_canary_and_uplink_stop_and_begin_with_consent(
     running = asyncio.ensure_future(run_vantage(config, with_consent=True))
     try:
         await until(lambda: at_work == {"mirror", "canary", "uplink"})
-        consent.withdraw()
+        consent.revoke()
         await until(lambda: not at_work)
         consent.grant(now())
         await until(lambda: at_work == {"mirror", "canary", "uplink"})

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from netwatch.agent.measure.budget import DailyBudget
 from netwatch.agent.process_stats import ProcessStatsCollector
 from netwatch.agent.spool.spool import Spool
-from netwatch.agent.target_list import TargetList, sign_targets
+from netwatch.agent.target_list import TargetList, sign_target_list
 from netwatch.app.vantage import open_spool
 from netwatch.cli.agent import app
 from netwatch.config import read_config
@@ -72,12 +72,12 @@ def fill_spool(folder: Path, count: int) -> None:
     (folder / "data").mkdir(exist_ok=True)
     vantage = Vantage("here", "XX", 64500)
     born = datetime(2026, 1, 8, tzinfo=UTC)
-    with Spool(folder / "data" / "spool-here.sqlite", vantage=vantage, born=born) as spool:
+    with Spool(folder / "data" / "spool-here.sqlite", vantage=vantage, created_at=born) as spool:
         for _ in range(count):
             spool.append(
                 [Measurement("one", "tcp", born, None, "", host_responded=True, seconds=0.1)]
             )
-            spool.seal()
+            spool.flush()
 
 
 def test_explain_tells_everything_before_anything_is_sent(netwatch: Command) -> None:
@@ -87,9 +87,9 @@ def test_explain_tells_everything_before_anything_is_sent(netwatch: Command) -> 
     assert "288 times a day" in plain.stdout
     assert "the country: XX" in plain.stdout
     told = json.loads(netwatch("explain", "--json").stdout)
-    assert [row["times_a_day"] for row in told["targets"]] == [288, 2880]
-    assert told["bytes_a_day"] <= told["budget_bytes"]
-    assert told["also"] == [], "what stays on this machine disturbs nobody"
+    assert [row["daily_runs"] for row in told["targets"]] == [288, 2880]
+    assert told["daily_bytes"] <= told["budget_bytes"]
+    assert told["other_traffic"] == [], "what stays on this machine disturbs nobody"
     assert [(one["purpose"], one["address"]) for one in told["contacts"]] == [
         ("uplink", "127.0.0.1:1")
     ]
@@ -164,7 +164,7 @@ def test_status_tells_what_the_budget_leaves_out(netwatch: Command, tmp_path: Pa
     budget.spent, budget.traces = int(0.95 * budget.limit), 3
     config = read_config(write_config(tmp_path))
     with open_spool(config) as spool:
-        spool.remember("today", budget.dump())
+        spool.set_meta("today", budget.dump())
     told = json.loads(netwatch("status", "--json").stdout)
     assert told["left_out_to_save"] == "all but dns and tcp"
     assert told["ways_followed_today"] == 3
@@ -177,10 +177,10 @@ def test_doctor_says_how_to_mend(netwatch: Command) -> None:
     told = {one["name"]: one for one in json.loads(found.stdout)}
     machine = {"consent", "disk", "spool", "key", "clock", "list", "probes", "ipv6", "icmp"}
     assert set(told) - {"line-v4"} == machine | {"portal", "names", "broker"}
-    assert told["consent"]["well"]
-    assert told["key"]["well"]
-    assert not told["broker"]["well"]
-    assert all(one["mend"] for one in told.values() if not one["well"])
+    assert told["consent"]["ok"]
+    assert told["key"]["ok"]
+    assert not told["broker"]["ok"]
+    assert all(one["fix"] for one in told.values() if not one["ok"])
     assert "ILL   broker" in netwatch("doctor").stdout
 
 
@@ -231,7 +231,7 @@ def test_what_a_vantage_packs_is_signed_with_its_key(tmp_path: Path) -> None:
             seconds=0.1,
         )
         spool.append([row])
-        spool.seal()
+        spool.flush()
         message = spool.newest(1)[0].payload
     assert open_signed(message, BATCH)[1] is not None
 
@@ -243,12 +243,12 @@ def test_a_signed_list_is_adopted_and_an_older_one_refused(
     expires = datetime.now(UTC) + timedelta(days=7)
     file = tmp_path / "targets.signed"
     listed = TargetList(2, expires, (Target("root-f", "dns", "192.5.5.241", path="."),))
-    file.write_bytes(sign_targets(listed, signer))
+    file.write_bytes(sign_target_list(listed, signer))
     told = json.loads(netwatch("adopt", str(file), "--key", signer.public.hex(), "--json").stdout)
     assert told == {"version": 2, "targets": 1}
     assert "root-f" in netwatch("explain").stdout
     assert isinstance(netwatch("run").exception, ConfigError)  # others can see that one
-    file.write_bytes(sign_targets(TargetList(1, expires, ()), signer))
+    file.write_bytes(sign_target_list(TargetList(1, expires, ()), signer))
     assert "not newer" in str(netwatch("adopt", str(file)).exception)
     assert isinstance(netwatch("adopt", str(file), "--key", "xyz").exception, ConfigError)
     assert "root-f" in netwatch("explain").stdout
@@ -265,7 +265,7 @@ TIERED = TargetList(
 
 def adopt_tiers(netwatch: Command, folder: Path) -> None:
     file = folder / "targets.signed"
-    file.write_bytes(sign_targets(TIERED, Signer(Ed25519PrivateKey.generate())))
+    file.write_bytes(sign_target_list(TIERED, Signer(Ed25519PrivateKey.generate())))
     assert netwatch("adopt", str(file)).exit_code == 0
 
 
@@ -330,7 +330,7 @@ def test_explain_shows_a_batch_as_it_would_be_sent(netwatch: Command) -> None:
     told = json.loads(netwatch("explain", "--json").stdout)["example"]
     assert told["header"]["vantage"] == {"id": "here", "country": "XX", "asn": 64500}
     assert told["row"]["target"] == "one"
-    assert 0 < told["bytes_in_all"] < 2000
+    assert 0 < told["message_bytes"] < 2000
     said = netwatch("explain").stdout
     assert json.dumps(told["row"]) in said
     assert "127.0.0.1" not in json.dumps(told)
@@ -361,7 +361,7 @@ def test_status_tells_what_the_agent_takes_of_its_machine(
         Measurement("one", "tcp", datetime.now(UTC), None, "", host_responded=True, seconds=0.1)
     )
     with open_spool(read_config(tmp_path / "netwatch.toml")) as spool:
-        spool.remember("metrics", msgspec.json.encode(metrics.take("2026-01-08T12:00:00+00:00")))
+        spool.set_meta("metrics", msgspec.json.encode(metrics.take("2026-01-08T12:00:00+00:00")))
     told = json.loads(netwatch("status", "--json").stdout)
     assert told["probes"] == {"tcp": {"ok": 1}}
     assert told["memory_megabytes"] > 5

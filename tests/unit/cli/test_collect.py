@@ -62,12 +62,12 @@ def fill_spool(count: int) -> None:
             spool.append(
                 [Measurement("one", "tcp", time, None, "", host_responded=True, seconds=0.1)]
             )
-            spool.seal()
+            spool.flush()
 
 
 def waiting() -> int:
     with open_spool(read_config(Path("far.toml"))) as spool:
-        return spool.count_waiting()
+        return spool.count_pending()
 
 
 def test_a_file_goes_there_and_its_receipts_come_back(call: Call) -> None:

@@ -16,7 +16,7 @@ from netwatch.wire.enrollment import Invitation
 
 Command = Callable[..., Result]
 LIST = """
-care = ["XK"]
+high_risk_countries = ["XK"]
 [[target]]
 id = "root-f"
 probe = "dns"
@@ -105,10 +105,10 @@ def test_a_list_is_published_by_tier_and_each_is_newer(
     assert second["version"] > first["version"]
     listed = published_list(read_config(config))
     assert listed is not None
-    assert [(one.target.id, one.tier.value, one.category) for one in listed.offered()] == [
+    assert [(one.target.id, one.tier.value, one.category) for one in listed.listed_targets()] == [
         ("root-f", "A", ""), ("shop", "B", ""), ("paper", "C", "NEWS"),
     ]  # fmt: skip
-    assert listed.care == ("XK",)
+    assert listed.high_risk_countries == ("XK",)
 
 
 def test_a_pause_keeps_the_targets_and_a_list_keeps_the_pause(

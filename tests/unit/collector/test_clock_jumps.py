@@ -79,8 +79,8 @@ class World:
             steady=self.steady,
             kernel=lambda: self.kernel,
         )
-        self.spool = Spool(self.folder / "spool.sqlite", vantage=VANTAGE, born=START)
-        self.spool.date_by(self.keeper)
+        self.spool = Spool(self.folder / "spool.sqlite", vantage=VANTAGE, created_at=START)
+        self.spool.use_clock(self.keeper)
         self.asking = AckClockSync(self.keeper)
 
     def restart(self) -> None:
@@ -103,7 +103,7 @@ class World:
                 )  # fmt: skip
                 self.spool.append([row])
                 self.measured += 1
-            self.spool.seal()
+            self.spool.flush()
             self.send(8)
 
     def send(self, most: int, *, lose: bool = False) -> None:
@@ -118,13 +118,13 @@ class World:
         for answer in () if lose else answers:
             assert not answer.refused
             self.asking.answered(answer)
-            self.spool.acknowledge(answer.kept)
+            self.spool.acknowledge(answer.stored)
 
     def finish(self) -> list[tuple[datetime, datetime]]:
         """Send everything; return every dated measurement's true time and its repaired one."""
         self.linked = True
         self.measure(3)
-        while self.spool.count_waiting():
+        while self.spool.count_pending():
             self.send(50)
         far = timedelta(days=9999)
         return [

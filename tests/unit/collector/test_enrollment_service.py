@@ -25,9 +25,9 @@ from netwatch.wire.batch_codec import pack_batch
 from netwatch.wire.enrollment import (
     ENROLLMENT_PATH,
     ERASURE_PATH,
-    Answer,
+    EnrollmentRequest,
+    EnrollmentResponse,
     Invitation,
-    Request,
     pack,
 )
 from netwatch.wire.sealed_box import open_sealed, seal
@@ -89,7 +89,7 @@ class Office:
             "secret": invitation.secret, "collector": invitation.key, "name": "a1",
             "country": "XX", "network": 64501, "region": "", "consent": 1, "software": "0.1",
         }  # fmt: skip
-        request = Request(**(said | change))
+        request = EnrollmentRequest(**(said | change))
         return await enroll(invitation, request, who, send=send or self.send)
 
     def agents(self) -> dict[str, str]:
@@ -105,7 +105,7 @@ class Office:
         message = Message(batch_topic(name), who.signer.sign(plain, BATCH))
         kept, refused = [], []
         for answer in self.intake.take([message], self.closer):
-            kept += [low for low, _ in answer.kept]
+            kept += [low for low, _ in answer.stored]
             refused += [reason for _, reason in answer.refused]
         return kept, refused
 
@@ -278,7 +278,7 @@ async def test_an_answer_is_signed_and_for_this_request(office: Office, wrong: s
         _, reply = open_sealed(body or b"", office.key.signer)
         asked = b"\0" * 32 if wrong == "request" else sha256(body or b"").digest()
         signer = identity().signer if wrong == "signer" else office.key.signer
-        answer = Answer("", "a1", office.lists.signer.public, (), asked)
+        answer = EnrollmentResponse("", "a1", office.lists.signer.public, (), asked)
         return reply.close(signer.sign(pack(answer), ENROLLED))
 
     with pytest.raises(InputError, match="not from whom we asked"):
@@ -299,12 +299,13 @@ async def _recorded(office: Office, token: Invitation, name: str) -> bytes:
 def test_what_is_no_request_is_no_request(office: Office) -> None:
     ours, token = identity(), office.invite()
     said = (token.secret, token.key, "a1", "XX", 64501, "", 1, "0.1")
-    elsewhere = Request(said[0], identity().signer.public, *said[2:])
+    elsewhere = EnrollmentRequest(said[0], identity().signer.public, *said[2:])
     messages = [
         b"", b"x" * 100, b"x" * 10_000,
         seal(b"", token.key)[0],
-        seal(pack(Request(*said)), token.key)[0],  # nobody signed it
-        seal(ours.signer.sign(pack(Request(*said)), BATCH), token.key)[0],  # for another purpose
+        seal(pack(EnrollmentRequest(*said)), token.key)[0],  # nobody signed it
+        # for another purpose
+        seal(ours.signer.sign(pack(EnrollmentRequest(*said)), BATCH), token.key)[0],
         seal(ours.signer.sign(pack(elsewhere), ENROLLMENT), token.key)[0],  # for another collector
         seal(ours.signer.sign(b"\xc0", ENROLLMENT), token.key)[0],
     ]  # fmt: skip

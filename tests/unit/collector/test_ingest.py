@@ -68,8 +68,10 @@ def message(sequence: int, *minutes: float, sender: str = "a1", vantage: str = "
 
 def test_what_is_kept_is_acknowledged_in_ranges(desk: Desk) -> None:
     answers = desk.take(message(1, 0), message(2, 0), message(4, 0), message(2, 0))
-    assert [(one.agent, one.kept, one.refused) for one in answers] == [("a1", ((1, 2), (4, 4)), ())]
-    assert answers[0].milliseconds == START.timestamp() * 1000
+    assert [(one.agent, one.stored, one.refused) for one in answers] == [
+        ("a1", ((1, 2), (4, 4)), ())
+    ]
+    assert answers[0].time_ms == START.timestamp() * 1000
     assert by_label(desk.metrics.batches)["stored"] == 3
     assert by_label(desk.metrics.batches)["repeated"] == 1
     assert by_label(desk.metrics.measurements)["stored"] == 3
@@ -84,7 +86,7 @@ def test_a_stranger_cannot_speak_for_another(desk: Desk) -> None:
 def test_equivocation_is_refused_and_counted(desk: Desk) -> None:
     desk.take(message(1, 0))
     (answer,) = desk.take(message(1, 1))
-    assert answer.kept == ()
+    assert answer.stored == ()
     assert answer.refused == ((1, "equivocation"),)
     assert by_label(desk.metrics.batches)["equivocation"] == 1
 
@@ -94,12 +96,12 @@ def test_the_future_is_refused(desk: Desk) -> None:
     assert answer.refused == ((1, "future"),)
     assert desk.inbox.count_batches() == 0
     (answer,) = desk.take(message(2, 4))
-    assert answer.kept == ((2, 2),)
+    assert answer.stored == ((2, 2),)
 
 
 def test_what_a_clock_dated_years_back_is_left_out_and_the_batch_kept(desk: Desk) -> None:
     (answer,) = desk.take(message(1, -401 * 24 * 60), message(2, 0))
-    assert answer.kept == ((1, 2),)
+    assert answer.stored == ((1, 2),)
     assert by_label(desk.metrics.measurements)["too_old"] == 1
     assert by_label(desk.metrics.measurements)["stored"] == 1
 
@@ -110,7 +112,7 @@ def test_bad_input_is_counted_by_reason_and_logged_once(
     bad = Message(batch_topic("a1"), b"garbage")
     large = Message(batch_topic("a1"), b"x" * 10_000_000)
     (answer,) = desk.take(bad, bad, large, message(1, 0), bad)
-    assert answer.kept == ((1, 1),)
+    assert answer.stored == ((1, 1),)
     assert by_label(desk.metrics.batches)["garbled"] == 3
     assert by_label(desk.metrics.batches)["too_large"] == 1
     assert len(caplog.records) == 2
@@ -183,7 +185,7 @@ def test_a_file_comes_in_by_the_same_door(desk: Desk, tmp_path: Path) -> None:
     done = import_batches(path, desk.intake, desk.closer, progress=shares.append)
     assert (done.read, done.problem, len(shares)) == (251, "", 3)
     assert 0 < shares[0] < shares[1] < shares[2] <= 1
-    assert [answer.kept for answer in done.answers] == [((0, 99),), ((100, 199),), ((200, 249),)]
+    assert [answer.stored for answer in done.answers] == [((0, 99),), ((100, 199),), ((200, 249),)]
     assert by_label(desk.metrics.batches)["garbled"] == 1
     import_batches(path, desk.intake, desk.closer)
     assert desk.inbox.count_batches() == 250
@@ -196,7 +198,7 @@ def test_what_stands_before_damage_is_kept(desk: Desk, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-3])
     done = import_batches(path, desk.intake, desk.closer)
     assert done.problem == f"{path}: ends in the middle of a batch"
-    assert [answer.kept for answer in done.answers] == [((0, 3),)]
+    assert [answer.stored for answer in done.answers] == [((0, 3),)]
     for name, content in (("none", None), ("other", b"netwatch receipts 1\n")):
         bad = tmp_path / name
         if content is not None:

@@ -91,7 +91,7 @@ def test_births_losses_and_goodbyes_become_events_and_counts(post: Post) -> None
     post.watcher.hear(["a1"])
     post.tick(20)
     post.say("a1", "lost")
-    post.say("a2", "stop", why="shutdown")
+    post.say("a2", "stop", reason="shutdown")
     post.tick(40)
     assert post.count() == (1, 2)
     assert post.told()[3:] == [("lost", "a1", "", False), ("stop", "a2", "shutdown", False)]
@@ -210,8 +210,8 @@ def test_a_batch_proves_its_sender_alive(post: Post) -> None:
 
 
 def test_behind_a_door_silence_is_the_will(post: Post) -> None:
-    post.say("a1", "up", rung=f"{DOOR}s-443")
-    post.say("a2", "up", rung="mqtt")
+    post.say("a1", "up", transport=f"{DOOR}s-443")
+    post.say("a2", "up", transport="mqtt")
     for _ in range(4):
         post.tick(40)
     (event,) = [one for one in post.events() if one.state == "lost"]
@@ -221,8 +221,8 @@ def test_behind_a_door_silence_is_the_will(post: Post) -> None:
 def test_who_was_erased_by_another_process_is_not_written_down_again(
     post: Post, tmp_path: Path
 ) -> None:
-    for agent, rung in (("a1", f"{DOOR}s-443"), ("a2", "mqtt")):
-        post.say(agent, "up", rung=rung)
+    for agent, transport in (("a1", f"{DOOR}s-443"), ("a2", "mqtt")):
+        post.say(agent, "up", transport=transport)
     with PresenceLog(tmp_path / "presence.sqlite") as other:
         for agent in ("a1", "a2"):
             other.erase(agent)

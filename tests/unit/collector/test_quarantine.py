@@ -62,7 +62,7 @@ class Desk:
         """Return the sequences that were acknowledged, and the reasons of refusals."""
         kept, refused = [], []
         for answer in self.intake.take(messages, self.closer):
-            kept += [one for low, high in answer.kept for one in range(low, high + 1)]
+            kept += [one for low, high in answer.stored for one in range(low, high + 1)]
             refused += [reason for _, reason in answer.refused]
         return kept, refused
 

@@ -114,7 +114,7 @@ class Fleet:
         plain = pack_batch(Batch(Vantage(name, "XX", asn), sequence, tuple(rows)))
         message = Message(batch_topic(name), signer.sign(plain, BATCH))
         (answer,) = self.intake.take([message], self.closer)
-        assert answer.kept
+        assert answer.stored
 
     def level(self) -> float:
         """Close what there is and return what of the country answers, in percent."""

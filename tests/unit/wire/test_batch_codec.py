@@ -15,8 +15,8 @@ from netwatch.model.clock_samples import ClockSample, ClockSegment, ClockSource
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Observation, Vantage
 from netwatch.wire.batch_codec import (
-    LARGEST_MESSAGE,
-    MOST_MEASUREMENTS,
+    MAX_MEASUREMENTS,
+    MAX_MESSAGE_BYTES,
     _Table,
     inflate,
     pack_batch,
@@ -132,7 +132,7 @@ def test_an_unchanged_message_is_sound() -> None:
         {"moments": [0, None]},
         {"target_of": [0, 2]},
         {"target_of": [0, -1]},
-        {"target_of": [0] * (MOST_MEASUREMENTS + 1)},
+        {"target_of": [0] * (MAX_MEASUREMENTS + 1)},
         {"pattern_of": [0, 1]},
         {"verdict_of": [0, 9]},
         {"steps": [312]},
@@ -176,7 +176,7 @@ def test_columns_that_no_agent_writes_are_refused(changes: dict[str, object]) ->
         message(b"[]"),
         pack_batch(Batch(VANTAGE, 1, (measurement(),)))[:-1],
         pack_batch(Batch(VANTAGE, 1, (measurement(),))) + b"x",
-        b"x" * (LARGEST_MESSAGE + 1),
+        b"x" * (MAX_MESSAGE_BYTES + 1),
         message(b"\0" * (20 * 1024 * 1024)),
         message(b"\xdd\xff\xff\xff\xff"),
         message(b"\x91" * 5000),
@@ -207,7 +207,7 @@ def test_a_bomb_costs_its_limit_only() -> None:
 
 
 def test_too_much_is_not_packed() -> None:
-    many = tuple(measurement(number) for number in range(MOST_MEASUREMENTS + 1))
+    many = tuple(measurement(number) for number in range(MAX_MEASUREMENTS + 1))
     with pytest.raises(InputError, match="too many"):
         pack_batch(Batch(VANTAGE, 1, many))
 

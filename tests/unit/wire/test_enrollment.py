@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.model.errors import InputError
-from netwatch.wire.enrollment import Answer, Invitation, Request, check_url, pack, unpack
+from netwatch.wire.enrollment import (
+    EnrollmentRequest,
+    EnrollmentResponse,
+    Invitation,
+    check_url,
+    pack,
+    unpack,
+)
 
 INVITATION = Invitation(bytes(range(16)), bytes(range(32)), "https://netwatch.example")
 
@@ -48,9 +55,9 @@ def test_what_is_no_token(text: str) -> None:
 )
 def test_what_is_no_request(message: bytes) -> None:
     with pytest.raises(InputError):
-        unpack(message, Request)
+        unpack(message, EnrollmentRequest)
     with pytest.raises(InputError):
-        unpack(message, Answer)
+        unpack(message, EnrollmentResponse)
 
 
 @pytest.mark.parametrize(
@@ -66,9 +73,9 @@ def test_every_field_is_looked_at(field: str, value: object) -> None:
         "secret": bytes(16), "collector": bytes(32), "name": "a1", "country": "XX",
         "network": 64500, "region": "XX-1", "consent": 1, "software": "0.1",
     }  # fmt: skip
-    assert unpack(pack(Request(**good)), Request) == Request(**good)
+    assert unpack(pack(EnrollmentRequest(**good)), EnrollmentRequest) == EnrollmentRequest(**good)
     with pytest.raises(InputError, match="request"):
-        unpack(pack(Request(**(good | {field: value}))), Request)
+        unpack(pack(EnrollmentRequest(**(good | {field: value}))), EnrollmentRequest)
 
 
 @pytest.mark.parametrize("url", ["", "netwatch.example", "ftp://x", "https://", "http://[::1"])

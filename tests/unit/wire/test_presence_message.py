@@ -15,7 +15,7 @@ from netwatch.wire.rate_advice import RateAdvice, pack_rate_advice, unpack_rate_
 def test_a_statement_comes_out_as_it_went_in() -> None:
     said = PresenceMessage("stop", "5f" * 8, 1767890000, 3, 86400.5, "wss-443", "shutdown")
     assert unpack_presence(pack_presence(said)) == said
-    assert said.rank == (1767890000, 3)
+    assert said.order == (1767890000, 3)
     drain = RateAdvice(16.0, 20.0, 1767890000000)
     assert unpack_rate_advice(pack_rate_advice(drain)) == drain
 
@@ -27,11 +27,11 @@ def test_a_statement_comes_out_as_it_went_in() -> None:
         b"lost",
         b"{}",
         b'{"state":"gone"}',
-        b'{"state":"up","life":-1}',
+        b'{"state":"up","session":-1}',
         b'{"state":"up","connection":1e300}',
         b'{"state":"up","boot":"' + b"x" * 65 + b'"}',
-        b'{"state":"up","rung":null}',
-        b'{"state":"up","why":"' + b"x" * 2000 + b'"}',
+        b'{"state":"up","transport":null}',
+        b'{"state":"up","reason":"' + b"x" * 2000 + b'"}',
     ],
 )
 def test_what_is_no_statement_is_refused(message: bytes) -> None:
@@ -41,7 +41,13 @@ def test_what_is_no_statement_is_refused(message: bytes) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [b"{}", b'{"rate":-1}', b'{"rate":1e9}', b'{"rate":"NaN"}', b'{"rate":1,"spread":86400}'],
+    [
+        b"{}",
+        b'{"rate":-1}',
+        b'{"rate":1e9}',
+        b'{"rate":"NaN"}',
+        b'{"rate":1,"reconnect_spread":86400}',
+    ],
 )
 def test_what_is_no_drain_rate_is_refused(message: bytes) -> None:
     with pytest.raises(InputError, match=r"^drain: "):

@@ -3,7 +3,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Vantage
-from netwatch.wire.batch_codec import LARGEST_MESSAGE, pack_batch, unpack_batch
+from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES, pack_batch, unpack_batch
 from netwatch.wire.signing import ACKNOWLEDGEMENT, BATCH, Signer, open_signed
 
 PLAIN = pack_batch(Batch(Vantage("a1"), 7, ()))
@@ -45,4 +45,4 @@ def test_a_cut_message(signer: Signer, length: int) -> None:
 
 def test_what_is_too_large_is_not_signed(signer: Signer) -> None:
     with pytest.raises(InputError, match="too many"):
-        signer.sign(b"x" * (LARGEST_MESSAGE - 50), BATCH)
+        signer.sign(b"x" * (MAX_MESSAGE_BYTES - 50), BATCH)

@@ -74,25 +74,25 @@ def test_a_spool_fits_itself_to_a_small_disk(tmp_path: Path) -> None:
     """Its limit is 64 MiB, the disk 1 MiB: it thins, never fails, and can be emptied."""
     with (
         small_disk(tmp_path) as disk,
-        Spool(disk / "spool.sqlite", vantage=Vantage("a1"), born=BORN) as spool,
+        Spool(disk / "spool.sqlite", vantage=Vantage("a1"), created_at=BORN) as spool,
     ):
         for first in range(0, 60 * 600, 60):
             spool.append(rows(first))
-            spool.seal()
+            spool.flush()
         state = spool.state()
         assert state.limit_bytes < MIB
-        assert sum(state.tiers[1:]) > 0, "nothing was thinned: the test shows nothing"
+        assert sum(state.levels[1:]) > 0, "nothing was thinned: the test shows nothing"
         kept = [unpack_batch(one.payload) for one in spool.oldest(10_000)]
         assert sum(one.weight for batch in kept for one in batch.measurements) == 60 * 600
         while some := spool.oldest(8):
             spool.acknowledge([(one.sequence, one.sequence) for one in some])
-        assert spool.count_waiting() == 0
+        assert spool.count_pending() == 0
 
 
 def test_a_disk_that_others_fill_is_told_and_got_over(tmp_path: Path) -> None:
     with (
         small_disk(tmp_path) as disk,
-        Spool(disk / "spool.sqlite", vantage=Vantage("a1"), born=BORN) as spool,
+        Spool(disk / "spool.sqlite", vantage=Vantage("a1"), created_at=BORN) as spool,
     ):
         spool.append(rows(0))
         ballast = disk / "ballast"
@@ -102,5 +102,5 @@ def test_a_disk_that_others_fill_is_told_and_got_over(tmp_path: Path) -> None:
             append_for_hours(spool)
         ballast.unlink()
         spool.append(rows(60_000))
-        assert spool.seal() > 0
-        assert spool.count_waiting() > 0
+        assert spool.flush() > 0
+        assert spool.count_pending() > 0

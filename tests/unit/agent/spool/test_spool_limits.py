@@ -71,19 +71,19 @@ def changes(rows: list[Measurement]) -> set[object]:
 def fill(spool: Spool, rows: list[Measurement], folder: Path, limit: int, every: int = 60) -> None:
     for first in range(0, len(rows), every):
         spool.append(rows[first : first + every])
-        spool.seal()
+        spool.flush()
         assert size(folder) <= limit
 
 
 @pytest.mark.timeout(60)
 def test_a_full_spool_thins_and_keeps_every_change_and_five_minute_count(tmp_path: Path) -> None:
     rows = weather(24)
-    with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, born=BORN, limit=MIB) as spool:
+    with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=BORN, limit=MIB) as spool:
         fill(spool, rows, tmp_path, MIB)
         kept = contents(spool)
         state = spool.state()
     assert state.used_bytes <= state.limit_bytes
-    assert sum(state.tiers[1:]) > 0, "nothing was thinned: the test shows nothing"
+    assert sum(state.levels[1:]) > 0, "nothing was thinned: the test shows nothing"
     assert five_minutes(kept) == five_minutes(rows)
     assert changes(kept) == changes(rows)
 
@@ -92,7 +92,7 @@ def test_a_full_spool_thins_and_keeps_every_change_and_five_minute_count(tmp_pat
 @pytest.mark.timeout(900)
 def test_three_days_cut_off_within_four_mebibytes(tmp_path: Path) -> None:
     rows = weather(72)
-    with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, born=BORN, limit=4 * MIB) as spool:
+    with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=BORN, limit=4 * MIB) as spool:
         fill(spool, rows, tmp_path, 4 * MIB, every=10)
         kept = contents(spool)
     assert five_minutes(kept) == five_minutes(rows)
@@ -103,12 +103,12 @@ def test_a_thinned_batch_takes_the_place_of_what_it_was_made_from(tmp_path: Path
     """The collector may have some of the old ones, may get some later: no count is doubled."""
     rows = weather(1)
     with (
-        Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, born=BORN) as spool,
+        Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=BORN) as spool,
         BatchLog(tmp_path / "inbox.sqlite") as inbox,
     ):
         for first in range(0, len(rows), 60):
             spool.append(rows[first : first + 60])
-            spool.seal()
+            spool.flush()
         raw = spool.oldest(999)
         early, late = raw[:20], raw[20:40]
 
@@ -138,7 +138,7 @@ def test_a_damaged_file_is_set_aside(
     tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "spool.sqlite"
-    with Spool(path, vantage=VANTAGE, born=BORN) as spool:
+    with Spool(path, vantage=VANTAGE, created_at=BORN) as spool:
         fill(spool, weather(0.5), tmp_path, 64 * MIB)
     data = bytearray(path.read_bytes())
     if harm == "header":
@@ -147,9 +147,9 @@ def test_a_damaged_file_is_set_aside(
         for place in range(4096, len(data), 4096):
             data[place : place + 2000] = random.Random(1).randbytes(2000)
     path.write_bytes({"empty": b"", "text": b"hello" * 999}.get(harm, bytes(data)))
-    with Spool(path, vantage=VANTAGE, born=BORN + timedelta(days=1)) as spool:
+    with Spool(path, vantage=VANTAGE, created_at=BORN + timedelta(days=1)) as spool:
         spool.append(weather(0.01))
-        assert spool.seal() == 1
+        assert spool.flush() == 1
     if harm != "empty":  # an empty file is a new one
         assert "is damaged" in caplog.text
         assert list(tmp_path.glob("spool.sqlite.damaged-20260109T000000"))
@@ -159,11 +159,11 @@ def test_a_cut_log_costs_the_last_commits_only(tmp_path: Path) -> None:
     """Power loss: the write-ahead log ends anywhere. 200 times it opens, and never half."""
     home = tmp_path / "home"
     home.mkdir()
-    spool = Spool(home / "spool.sqlite", vantage=VANTAGE, born=BORN)
+    spool = Spool(home / "spool.sqlite", vantage=VANTAGE, created_at=BORN)
     for number in range(40):
         spool.append([row(number, "one", None, 0.01)])
         if number % 7 == 0:
-            spool.seal()
+            spool.flush()
     whole = {path.name: path.read_bytes() for path in home.iterdir()}
     spool.close()
     log = whole["spool.sqlite-wal"]
@@ -174,8 +174,8 @@ def test_a_cut_log_costs_the_last_commits_only(tmp_path: Path) -> None:
         place.mkdir()
         (place / "spool.sqlite").write_bytes(whole["spool.sqlite"])
         (place / "spool.sqlite-wal").write_bytes(log[: dice.randrange(len(log) + 1)])
-        with Spool(place / "spool.sqlite", vantage=VANTAGE, born=BORN) as opened:
-            opened.seal()
+        with Spool(place / "spool.sqlite", vantage=VANTAGE, created_at=BORN) as opened:
+            opened.flush()
             seconds = sorted((one.time - BORN).total_seconds() for one in contents(opened))
         assert seconds == list(range(len(seconds))), "a gap, or something twice"
         counts.append(len(seconds))
@@ -184,7 +184,7 @@ def test_a_cut_log_costs_the_last_commits_only(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_an_error_and_the_spool_goes_on_after(tmp_path: Path) -> None:
-    with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, born=BORN) as spool:
+    with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=BORN) as spool:
         spool.append(weather(0.01))
         before = spool.state().used_bytes
         spool._file.execute("PRAGMA max_page_count = 1")
@@ -193,4 +193,4 @@ def test_a_full_disk_is_an_error_and_the_spool_goes_on_after(tmp_path: Path) -> 
         spool._file.execute("PRAGMA max_page_count = 100000")
         assert spool.state().used_bytes == before
         spool.append(weather(0.01))
-        assert spool.seal() == 1
+        assert spool.flush() == 1

@@ -37,7 +37,7 @@ class Field:
         self.noted: list[TransportStatus] = []
         self.ways = [Endpoint(name.split("/")[0], name, self._factory(name)) for name in names]
         self.ladder = TransportFailover(self.ways, pace=pace, random=Random(1))
-        self.ladder.noted = self.noted.append
+        self.ladder.on_status_change = self.noted.append
 
     def _factory(self, name: str):  # noqa: ANN202 - a factory of links
         def connect(will: Message | None) -> Transport:
@@ -47,9 +47,9 @@ class Field:
 
         return connect
 
-    async def climb(self, **more: float) -> str:
+    async def connect(self, **more: float) -> str:
         async with asyncio.timeout(10):
-            way, link = await self.ladder.climb(will, **more)
+            way, link = await self.ladder.connect(will, **more)
         await link.__aexit__(None, None, None)
         return way.host
 
@@ -65,29 +65,29 @@ def refused() -> OSError:
 async def test_the_best_rung_that_works_is_taken() -> None:
     field = Field("mqtt", "websocket", "https")
     field.broken = {"mqtt": refused()}
-    assert await field.climb() == "websocket"
+    assert await field.connect() == "websocket"
     assert field.tried == ["mqtt", "websocket"]
-    assert [(one.rung, one.failure) for one in field.noted] == [("mqtt", "connection_refused")]
+    assert [(one.transport, one.failure) for one in field.noted] == [("mqtt", "connection_refused")]
 
 
 async def test_below_a_rung_that_did_not_serve_comes_first_once() -> None:
     field = Field("mqtt", "websocket", "https")
     field.broken = {"websocket": refused(), "https": refused()}
-    assert await field.climb(below=0) == "mqtt"
+    assert await field.connect(below=0) == "mqtt"
     assert field.tried == ["websocket", "https", "mqtt"]
 
 
 async def test_all_hosts_of_a_rung_are_tried_and_the_one_that_worked_first() -> None:
     field = Field("mqtt/a", "mqtt/b", "mqtt/c")
     field.broken = {"mqtt/a": refused(), "mqtt/c": refused()}
-    assert await field.climb() == "mqtt/b"
-    field.ladder.failed(field.ways[0], TransportError("no"))
-    field.ladder.failed(field.ways[2], TransportError("no"))
-    field.ladder.worked(field.ways[1])
+    assert await field.connect() == "mqtt/b"
+    field.ladder.record_failure(field.ways[0], TransportError("no"))
+    field.ladder.record_failure(field.ways[2], TransportError("no"))
+    field.ladder.record_success(field.ways[1])
     first: Counter[str] = Counter()
     for _ in range(200):
         field.tried.clear()
-        await field.climb()
+        await field.connect()
         first[field.tried[0]] += 1
     # 8 to 1 to 1: the one that worked in 160 of 200, the others now and then.
     assert 130 < first["mqtt/b"] < 190
@@ -98,9 +98,9 @@ async def test_an_outcome_is_told_when_it_changes() -> None:
     field = Field("mqtt", "https")
     way = field.ways[0]
     for _ in range(3):
-        field.ladder.failed(way, TransportError("x"))
-    field.ladder.worked(way)
-    field.ladder.worked(way)
+        field.ladder.record_failure(way, TransportError("x"))
+    field.ladder.record_success(way)
+    field.ladder.record_success(way)
     assert [one.failure for one in field.noted] == ["unknown_failure: link", None]
 
 
@@ -115,18 +115,18 @@ async def test_an_outcome_is_told_when_it_changes() -> None:
 async def test_a_failure_has_the_word_of_its_cause(cause: Exception, word: str) -> None:
     field = Field("mqtt", "https")
     field.broken = {"mqtt": cause}
-    await field.climb()
+    await field.connect()
     assert field.noted[0].failure == word
 
 
 async def test_a_hint_ends_the_wait() -> None:
     field = Field("mqtt", pace=1000.0)
     field.broken = {"mqtt": refused()}
-    climbing = asyncio.ensure_future(field.climb())
+    climbing = asyncio.ensure_future(field.connect())
     await until(lambda: bool(field.tried))
     field.broken = {}
     began = monotonic()
-    field.ladder.hint()
+    field.ladder.retry_now()
     assert await climbing == "mqtt"
     assert monotonic() - began < 5
 
@@ -142,7 +142,7 @@ async def test_waits_grow_to_a_bound_and_are_spread(monkeypatch: pytest.MonkeyPa
     field = Field("mqtt", pace=10.0)
     field.ladder._random = Spy(1)
     field.broken = {"mqtt": refused()}
-    climbing = asyncio.ensure_future(field.climb())
+    climbing = asyncio.ensure_future(field.connect())
     await until(lambda: len(bounds) >= 12)
     climbing.cancel()
     await asyncio.gather(climbing, return_exceptions=True)

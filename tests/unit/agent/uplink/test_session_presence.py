@@ -22,26 +22,30 @@ def live(spool: Spool, now: datetime = NOW) -> AgentSession:
 
 def test_each_life_is_above_the_one_before_even_if_the_clock_falls_back(tmp_path: Path) -> None:
     moments = [NOW, NOW, NOW - timedelta(days=9000), NOW + timedelta(days=1)]
-    with Spool(tmp_path / "spool.sqlite", vantage=Vantage("a1"), born=NOW) as spool:
-        ranks = [said(live(spool, now).will("mqtt")).rank for now in moments]
+    with Spool(tmp_path / "spool.sqlite", vantage=Vantage("a1"), created_at=NOW) as spool:
+        ranks = [said(live(spool, now).will("mqtt")).order for now in moments]
     assert ranks == sorted(set(ranks))
     # A new spool, in the place of one that was lost, goes on above it.
-    with Spool(tmp_path / "other.sqlite", vantage=Vantage("a1"), born=NOW) as spool:
-        assert said(live(spool, NOW + timedelta(days=2)).will("mqtt")).rank > ranks[-1]
+    with Spool(tmp_path / "other.sqlite", vantage=Vantage("a1"), created_at=NOW) as spool:
+        assert said(live(spool, NOW + timedelta(days=2)).will("mqtt")).order > ranks[-1]
 
 
 def test_a_birth_belongs_to_the_will_before_it(tmp_path: Path) -> None:
-    with Spool(tmp_path / "spool.sqlite", vantage=Vantage("a1"), born=NOW) as spool:
+    with Spool(tmp_path / "spool.sqlite", vantage=Vantage("a1"), created_at=NOW) as spool:
         life = live(spool)
     will, birth = said(life.will("wss-443")), said(life.birth("wss-443"))
-    assert (will.state, birth.state, birth.rung) == ("lost", "up", "wss-443")
-    assert will.rank == birth.rank < said(life.will("https-443")).rank
+    assert (will.state, birth.state, birth.transport) == ("lost", "up", "wss-443")
+    assert will.order == birth.order < said(life.will("https-443")).order
     assert will.boot == birth.boot != ""
-    parting = life.goodbye("https-443", "shutdown")
-    assert (said(parting).state, said(parting).why, parting.retained) == ("stop", "shutdown", True)
+    parting = life.clean_offline("https-443", "shutdown")
+    assert (said(parting).state, said(parting).reason, parting.retained) == (
+        "stop",
+        "shutdown",
+        True,
+    )
 
 
 def test_what_is_said_is_signed(tmp_path: Path) -> None:
-    with Spool(tmp_path / "spool.sqlite", vantage=Vantage("a1"), born=NOW) as spool:
+    with Spool(tmp_path / "spool.sqlite", vantage=Vantage("a1"), created_at=NOW) as spool:
         life = start_session("a1", spool, NOW, sign=lambda message: b"signed " + message)
     assert life.birth("mqtt").payload.startswith(b"signed {")

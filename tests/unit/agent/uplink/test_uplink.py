@@ -23,8 +23,8 @@ from netwatch.wire.batch_codec import unpack_batch
 from netwatch.wire.memory import MemoryBroker, MemoryTransport
 from netwatch.wire.presence_message import unpack_presence
 from netwatch.wire.rate_advice import RateAdvice, pack_rate_advice
-from netwatch.wire.signing import ACKNOWLEDGEMENT, DRAIN, Signer
-from netwatch.wire.topics import ALL_BATCHES, ALL_PRESENCE, DRAIN_TOPIC, ack_topic
+from netwatch.wire.signing import ACKNOWLEDGEMENT, RATE_ADVICE, Signer
+from netwatch.wire.topics import ALL_BATCHES, ALL_PRESENCE, RATE_ADVICE_TOPIC, ack_topic
 
 BORN = datetime(2026, 1, 8, tzinfo=UTC)
 
@@ -35,12 +35,12 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.broker = MemoryBroker()
         self.worker = SingleThreadExecutor("test")
-        self.spool = Spool(folder / "spool.sqlite", vantage=Vantage("a1"), born=BORN)
+        self.spool = Spool(folder / "spool.sqlite", vantage=Vantage("a1"), created_at=BORN)
         self.uplink = Uplink(
             start_session("a1", self.spool, BORN),
             [Endpoint("memory", "", lambda will: MemoryTransport(self.broker, will=will))],
             spool=self.spool,
-            worker=self.worker,
+            executor=self.worker,
             pace=0.05,
         )
         self.heard: list[int] = []
@@ -51,7 +51,7 @@ class Stage:
             time = BORN + timedelta(seconds=number)
             row = Measurement("one", "tcp", time, None, "", host_responded=True, seconds=0.1)
             self.spool.append([row])
-            self.spool.seal()
+            self.spool.flush()
         return [sealed.sequence for sealed in self.spool.oldest(count)]
 
     @asynccontextmanager
@@ -111,9 +111,9 @@ async def test_only_an_acknowledgement_empties_the_spool(stage: Stage) -> None:
     numbers = stage.fill(3)
     async with stage.play() as collector:
         await until(lambda: set(stage.heard) == set(numbers))
-        assert stage.spool.count_waiting() == 3
+        assert stage.spool.count_pending() == 3
         await stage.acknowledge(collector, *numbers[:2])
-        await until(lambda: stage.spool.count_waiting() == 1)
+        await until(lambda: stage.spool.count_pending() == 1)
 
 
 async def test_what_is_not_acknowledged_goes_again_and_again(stage: Stage) -> None:
@@ -128,7 +128,7 @@ async def test_a_refused_batch_goes_no_more(stage: Stage) -> None:
         await until(lambda: number in stage.heard)
         await stage.acknowledge(collector, refused=((number, "future"),))
         await until(lambda: stage.spool.state().refused == 1)
-    assert stage.spool.count_waiting() == 0
+    assert stage.spool.count_pending() == 0
 
 
 async def test_a_lost_broker_is_found_again_and_everything_goes(stage: Stage) -> None:
@@ -148,9 +148,9 @@ async def test_presence_tells_of_birth_and_of_leaving(stage: Stage) -> None:
         await until(lambda: len(stage.presence) == 1)
     birth = unpack_presence(stage.presence[0])
     left = unpack_presence(stage.broker.retained(ALL_PRESENCE)[0].payload)
-    assert (birth.state, left.state, left.why) == ("up", "stop", "shutdown")
-    assert birth.rank == left.rank
-    assert birth.rung == "memory"
+    assert (birth.state, left.state, left.reason) == ("up", "stop", "shutdown")
+    assert birth.order == left.order
+    assert birth.transport == "memory"
     assert birth.uptime > 0
 
 
@@ -161,14 +161,14 @@ async def test_a_forged_acknowledgement_deletes_nothing(stage: Stage) -> None:
     async with stage.play() as collector:
         await until(lambda: bool(stage.presence))
         await stage.acknowledge(collector, numbers[0], signer=signer)
-        await until(lambda: stage.spool.count_waiting() == 1)
+        await until(lambda: stage.spool.count_pending() == 1)
         await stage.acknowledge(collector, numbers[1])
         await stage.acknowledge(collector, numbers[1], signer=forger)
         await collector.publish(ack_topic("a1"), b"garbage")
         await asyncio.sleep(0.2)
-        assert stage.spool.count_waiting() == 1
+        assert stage.spool.count_pending() == 1
         await stage.acknowledge(collector, numbers[1], signer=signer)
-        await until(lambda: stage.spool.count_waiting() == 0)
+        await until(lambda: stage.spool.count_pending() == 0)
 
 
 async def test_only_the_collector_says_how_fast_to_send(stage: Stage) -> None:
@@ -177,23 +177,23 @@ async def test_only_the_collector_says_how_fast_to_send(stage: Stage) -> None:
     ours, forger = (Signer(Ed25519PrivateKey.generate()) for _ in range(2))
 
     def drain(signer: Signer, milliseconds: int, rate: float = 1.0) -> bytes:
-        return signer.sign(pack_rate_advice(RateAdvice(rate, 0.1, milliseconds)), DRAIN)
+        return signer.sign(pack_rate_advice(RateAdvice(rate, 0.1, milliseconds)), RATE_ADVICE)
 
     async with stage.play() as collector:
-        await collector.publish(DRAIN_TOPIC, drain(ours, 10), retain=True)
+        await collector.publish(RATE_ADVICE_TOPIC, drain(ours, 10), retain=True)
         await until(lambda: number in stage.heard)
-        assert stage.spool.fact("drain") is None
+        assert stage.spool.get_meta("drain") is None
         await stage.acknowledge(collector, number, signer=ours)
-        await until(lambda: stage.spool.fact("drain") == drain(ours, 10))
+        await until(lambda: stage.spool.get_meta("drain") == drain(ours, 10))
         for false in (
             drain(forger, 99),
             drain(ours, 9),
             pack_rate_advice(RateAdvice(9.0, 0, 99)),
             b"?",
         ):
-            await collector.publish(DRAIN_TOPIC, false, retain=True)
-        await collector.publish(DRAIN_TOPIC, drain(ours, 11, rate=2.0), retain=True)
-        await until(lambda: stage.spool.fact("drain") == drain(ours, 11, rate=2.0))
+            await collector.publish(RATE_ADVICE_TOPIC, false, retain=True)
+        await collector.publish(RATE_ADVICE_TOPIC, drain(ours, 11, rate=2.0), retain=True)
+        await until(lambda: stage.spool.get_meta("drain") == drain(ours, 11, rate=2.0))
         assert stage.uplink._pacer.delay(monotonic()) <= 1 / (2.0 / 4)
 
 
@@ -211,6 +211,6 @@ async def test_a_sick_disk_stops_no_uplink(
             sick.setattr(stage.spool, "acknowledge", fail)
             await stage.acknowledge(collector, *numbers)
             await until(lambda: "disk is full" in caplog.text)
-        assert stage.spool.count_waiting() == 2
+        assert stage.spool.count_pending() == 2
         await stage.acknowledge(collector, *numbers)
-        await until(lambda: stage.spool.count_waiting() == 0)
+        await until(lambda: stage.spool.count_pending() == 0)
