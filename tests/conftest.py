@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import (
     AffectedEntity,
@@ -51,7 +52,7 @@ def make_incident() -> Callable[..., Incident]:
         children=(AffectedEntity(Entity.parse("asn:44244"), at(16, 16), None, 3.0),),
         signals=(("reachability", True), ("bgp", None)),
         evidence=3,
-        baseline="hour of week, frozen 2019-11-16T15:30Z",
+        baseline=Baseline(BaselineKind.HOUR_OF_WEEK, 28, frozen_since=at(16, 15)),
     )
 
     def make(**changes: object) -> Incident:

@@ -13,10 +13,11 @@ from netwatch.detect.aggregation import make_composites
 from netwatch.detect.common_mode import Groups
 from netwatch.detect.fusion import Fusion
 from netwatch.detect.holidays_calendar import HolidayCalendar
-from netwatch.detect.level_shift import describe_level_shift
+from netwatch.detect.level_shift import lasting_shift
 from netwatch.detect.row_index import build_row_index
 from netwatch.detect.state import SeriesState
 from netwatch.detect.step import Residuals, StepEngine, StepResult
+from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import OUTAGE
 from netwatch.model.series import Bin, Level, SeriesKey
@@ -47,7 +48,7 @@ class BayesFilterDetector:
         self._networks = {parent: atlas.leaf_weights(parent) for parent in atlas.parents()}
         self._core = self._make_core(SeriesState(width=width.total_seconds()))
         self._fused: list[SeriesKey] = []
-        self._texts: dict[tuple[float, str, str, bool], str] = {}
+        self._baselines: dict[tuple[float, str, str, bool], Baseline] = {}
         self._signals: list[str] = []
         self._countries: list[Entity] = []
         self._frozen: frozenset[SeriesKey] = frozenset()
@@ -181,14 +182,14 @@ class BayesFilterDetector:
         """Return levels with the values of `rows`, and series, probabilities and networks given."""
         values = judged.ratio[rows].tolist(), judged.low[rows].tolist(), judged.high[rows].tolist()
         coverage = judged.coverage[rows].tolist()
-        texts = self._descriptions(rows, time, judged)
+        baselines = self._baselines_of(rows, time, judged)
         return [
             # NaN is not itself.
-            Level(time, key, ratio, low, high, chance, covered, networks, text)
+            Level(time, key, ratio, low, high, chance, covered, networks, baseline)
             if ratio == ratio  # noqa: PLR0124 - NaN is not itself
-            else Level(time, key, None, None, None, chance, covered, networks, text)
-            for key, ratio, low, high, chance, covered, networks, text in zip(
-                keys, *values, said[0], coverage, said[1], texts, strict=True
+            else Level(time, key, None, None, None, chance, covered, networks, baseline)
+            for key, ratio, low, high, chance, covered, networks, baseline in zip(
+                keys, *values, said[0], coverage, said[1], baselines, strict=True
             )
         ]
 
@@ -321,7 +322,9 @@ class BayesFilterDetector:
             np.array(signal, np.intp), np.array(country_number, np.intp), np.array(site, bool)
         )
 
-    def _descriptions(self, rows: Sequence[int], time: datetime, judged: StepResult) -> list[str]:
+    def _baselines_of(
+        self, rows: Sequence[int], time: datetime, judged: StepResult
+    ) -> list[Baseline]:
         """Return what the ordinary levels of rows stand on, and since when they are frozen."""
         state = self._core.state
         days = np.rint(state.baseline.seen[rows] / 24).tolist()
@@ -331,24 +334,25 @@ class BayesFilterDetector:
         )  # fmt: skip
         found = []
         for row, seen, frozen, low, usable in facts:
-            if low == low:  # noqa: PLR0124 - a remark on it changes from bin to bin
-                found.append(self._describe(row, time, usable=usable))
+            if low == low:  # noqa: PLR0124 - its level changes from bin to bin
+                found.append(self._baseline(row, time, usable=usable))
                 continue
             fact = (seen, state.baseline.kind(row), str(frozen), usable)
-            text = self._texts.get(fact)
-            if text is None:
-                text = self._texts[fact] = self._describe(row, time, usable=usable)
-            found.append(text)
+            known = self._baselines.get(fact)
+            if known is None:
+                known = self._baselines[fact] = self._baseline(row, time, usable=usable)
+            found.append(known)
         return found
 
-    def _describe(self, row: int, time: datetime, *, usable: bool) -> str:
+    def _baseline(self, row: int, time: datetime, *, usable: bool) -> Baseline:
         """Return what the ordinary level of a row stands on, and since when it is frozen."""
         state = self._core.state
         if not usable:
-            return "dead: no answer in ordinary times"
-        text = state.baseline.describe(row) + describe_level_shift(state, row, time)
-        since = state.frozen[row]
-        if np.isfinite(since):
-            frozen = datetime.fromtimestamp(float(since), UTC)
-            text += f", frozen since {frozen:%Y-%m-%dT%H:%MZ}"
-        return text
+            return Baseline(BaselineKind.DEAD)
+        since = float(state.frozen[row])
+        return Baseline(
+            kind=state.baseline.kind(row),
+            days=round(float(state.baseline.seen[row]) / 24),
+            frozen_since=datetime.fromtimestamp(since, UTC) if np.isfinite(since) else None,
+            shifted_to=lasting_shift(state, row, time),
+        )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from netwatch.arrays import Floats
-from netwatch.detect.seasonal_baseline import Baseline
+from netwatch.detect.seasonal_baseline import SeasonalBaseline
 
 _Z = 1.959964
 _LEAST_DEPTH = 0.05
@@ -13,7 +13,7 @@ _MOST_TRIALS = 200.0
 """Answers of one network within one bin are never more independent than so many."""
 
 
-def independent_trials(baseline: Baseline, totals: Floats, spread: Floats) -> Floats:
+def independent_trials(baseline: SeasonalBaseline, totals: Floats, spread: Floats) -> Floats:
     """Return how many independent trials `totals` are worth, given each series' own `spread`.
 
     Beta-binomial: n / (1 + (n - 1) r), with r from the spread in ordinary times.

@@ -91,12 +91,10 @@ def accept_level_shifts(
     return rows
 
 
-def describe_level_shift(state: SeriesState, row: int, time: datetime) -> str:
-    """Return a remark on a change that has lasted for 14 days, empty where there is none."""
-    since = float(state.low_since[row])
-    if not time.timestamp() - since >= _LASTING_AFTER:
-        return ""
-    return f", possible permanent change to {100 * state.shadow[row]:.0f} %"
+def lasting_shift(state: SeriesState, row: int, time: datetime) -> float | None:
+    """Return the share of ordinary that a loss of 14 days or more is at, None without one."""
+    lasts = time.timestamp() - float(state.low_since[row]) >= _LASTING_AFTER
+    return round(float(state.shadow[row]), 2) if lasts else None
 
 
 def _vouched(state: SeriesState, now: float, *, shown: Bools, kin: RowIndex, moved: Bools) -> Bools:

@@ -16,8 +16,8 @@ from netwatch.arrays import Bools, Floats, RowArray, divide
 from netwatch.detect.seasonal_baseline import (
     DAY,
     WEEK,
-    Baseline,
     Hours,
+    SeasonalBaseline,
     hour_of_week,
     lag_correlation,
 )
@@ -31,7 +31,12 @@ _LEAST_DAYS, _LEAST_WEEKS = 2.0, 4.0
 
 
 def fit_poisson_baseline(
-    baseline: Baseline, rows: RowArray, times: Sequence[datetime], *, means: Floats, bins: int
+    baseline: SeasonalBaseline,
+    rows: RowArray,
+    times: Sequence[datetime],
+    *,
+    means: Floats,
+    bins: int,
 ) -> None:
     """Warm-start `rows` from counts in windows of `bins` bins, `means` a bin, (time, series)."""
     counts = means * bins

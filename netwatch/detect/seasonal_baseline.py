@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netwatch.arrays import Bools, Float32, Floats, RowArray, divide
+from netwatch.model.baseline import BaselineKind
 
 Shapes = npt.NDArray[np.float32]
 Hours = npt.NDArray[np.int_]
@@ -43,7 +44,7 @@ def _decay(width: timedelta, half_life: timedelta) -> float:
 
 
 @dataclass(slots=True)
-class Baseline:
+class SeasonalBaseline:
     """The ordinary level of many series: one array a quantity, one row a series.
 
     Attributes:
@@ -186,15 +187,11 @@ class Baseline:
         kept = np.where(ratio < _LOW, np.nan, ratio)[:, None]
         self._fit_noise(np.array([row]), hours, kept, robust=True)
 
-    def describe(self, row: int) -> str:
-        """Return what the ordinary level of a series stands on, such as `hour-of-day 5d`."""
-        return f"{self.kind(row)} {self.seen[row] / DAY:.0f}d"
-
-    def kind(self, row: int) -> str:
+    def kind(self, row: int) -> BaselineKind:
         """Return the finest shape that a series' ordinary level has."""
         if self.seen[row] >= 4 * _MOSTLY * WEEK:
-            return "hour-of-week"
-        return "hour-of-day" if self.seen[row] >= 2 * DAY else "level"
+            return BaselineKind.HOUR_OF_WEEK
+        return BaselineKind.HOUR_OF_DAY if self.seen[row] >= 2 * DAY else BaselineKind.LEVEL
 
     def _fit_shares(self, rows: RowArray, values: Floats, totals: Floats) -> None:
         """Set the level to all successes over all trials; shapes are learned later."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from netwatch.arrays import Bools, Float32, Floats
 from netwatch.detect.bayes_filter import DEPTHS, Posterior, start_posterior
-from netwatch.detect.seasonal_baseline import Baseline
+from netwatch.detect.seasonal_baseline import SeasonalBaseline
 from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.series import SeriesKey
@@ -115,7 +115,7 @@ class SeriesState:
     began: float = math.inf
     keys: list[SeriesKey] = field(default_factory=list)
     rows: dict[SeriesKey, int] = field(default_factory=dict)
-    baseline: Baseline = field(default_factory=Baseline)
+    baseline: SeasonalBaseline = field(default_factory=SeasonalBaseline)
     belief: Posterior = field(default_factory=lambda: np.zeros((0, len(DEPTHS)), np.float32))
     ratio: Floats = field(default_factory=lambda: np.zeros(0))
     first: Floats = field(default_factory=lambda: np.zeros(0))
@@ -162,7 +162,7 @@ class SeriesState:
         kept = self.training
         return replace(
             self,
-            baseline=Baseline(**learned),
+            baseline=SeasonalBaseline(**learned),
             training=Training(list(kept.times), list(kept.values), list(kept.totals)),
             **{name: getattr(self, name).copy() for name in _ARRAYS},
         )
@@ -222,4 +222,4 @@ _ARRAYS = (
     *("low_since", "low_at", "shadow", "gain", "pace", "counted", "awaited", "rested", "scale"),
 )
 _TIMES = ("first", "frozen", "low_since", "low_at")
-_LEARNED = tuple(entry.name for entry in fields(Baseline))
+_LEARNED = tuple(entry.name for entry in fields(SeasonalBaseline))

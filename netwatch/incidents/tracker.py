@@ -25,7 +25,7 @@ from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker_state import TrackerState, pack_tracker_state, unpack_tracker_state
 from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
-from netwatch.model.series import DEAD, Level, SeriesKey
+from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import ACTIVE_SIGNALS, TRIGGER_SIGNALS, signal_spec
 
 _NEW_LOSS = 0.10
@@ -173,7 +173,7 @@ class Tracker:
 
     def _note_dead(self, level: Level) -> None:
         """Note what never answered in ordinary times, as the detector says of its level."""
-        if level.baseline.startswith(DEAD) and signal_spec(level.series.signal).active:
+        if not level.usable and signal_spec(level.series.signal).active:
             self._dead.add(level.entity)
         elif level.value is not None:
             self._dead.discard(level.entity)

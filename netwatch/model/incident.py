@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from netwatch.model.baseline import Baseline
 from netwatch.model.entities import Entity
 from netwatch.model.incident_details import IncidentDetails
 
@@ -132,7 +133,7 @@ class Incident:
     children: tuple[AffectedEntity, ...]
     signals: tuple[tuple[str, bool | None], ...]
     evidence: int
-    baseline: str
+    baseline: Baseline
     parent: str | None = None
     pattern: str | None = None
     findings: IncidentDetails = field(default_factory=IncidentDetails)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.entities import Entity
 
-DEAD = "dead"
-"""What the baseline of a level begins with that stands on nothing: no answer, ever."""
+_NO_BASELINE = Baseline()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,7 +46,7 @@ class Level:
         probability: that the series is below ordinary.
         coverage: share of the ordinary weight that was measured, 0 to 1.
         networks: number of networks behind the value.
-        baseline: what the ordinary level stands on and since when it is frozen.
+        baseline: what the ordinary level stands on.
     """
 
     time: datetime
@@ -57,7 +57,12 @@ class Level:
     probability: float = 0.0
     coverage: float = 1.0
     networks: int = 1
-    baseline: str = ""
+    baseline: Baseline = _NO_BASELINE
+
+    @property
+    def usable(self) -> bool:
+        """Whether the series answers in ordinary times; False where it never did."""
+        return self.baseline.kind is not BaselineKind.DEAD
 
     @property
     def entity(self) -> Entity:

@@ -52,7 +52,7 @@ def incident_object(
         "trough": _percent(incident.trough),
         "trough_at": rfc3339(incident.trough_at),
         "networks": {"affected": incident.affected, "measured": incident.measured},
-        "baseline": {"id": incident.baseline},
+        "baseline": {"id": incident.baseline.encode()},
         "signals": [
             {"family": "active", "source": signal, "agrees": agrees}
             if signal_spec(signal).active

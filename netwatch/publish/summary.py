@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from netwatch.model.baseline import Baseline
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import OUTAGE, Incident
 from netwatch.model.incident_details import SurvivingNetworks
@@ -67,7 +68,7 @@ def _details(incident: Incident, tree: EntityTree, language: Language) -> Iterat
     if details.dead:
         names = _names(details.dead, tree, language)
         yield "never_answer", text("never_answer", len(details.dead), names)
-    yield "ordinary", incident.baseline or text("not_named")
+    yield "ordinary", _baseline(incident.baseline, language)
 
 
 def access_text(access: SurvivingNetworks, tree: EntityTree, language: Language = ENGLISH) -> str:
@@ -75,6 +76,13 @@ def access_text(access: SurvivingNetworks, tree: EntityTree, language: Language 
     names = _names([one.entity for one in access.kept], tree, language)
     shares = (access.kept_share, access.lost_share, access.unknown_share)
     return language.text("access", names, *shares)
+
+
+def _baseline(baseline: Baseline, language: Language) -> str:
+    """Return what an ordinary level stands on."""
+    since = baseline.frozen_since
+    frozen = None if since is None else utc_text(since, language)
+    return language.text("baseline", baseline, frozen)
 
 
 def _steps(incident: Incident, language: Language) -> str:

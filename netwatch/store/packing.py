@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from netwatch.model.baseline import Baseline
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.moments import to_micros, to_time
 from netwatch.store.rows import Ints, Rows
@@ -74,7 +75,7 @@ def rows_of_levels(levels: Sequence[Level], numbers: Ints, texts: dict[str, int]
         [level.probability for level in levels],
         [level.coverage for level in levels],
         [level.networks for level in levels],
-        [texts[level.baseline] for level in levels],
+        [texts[level.baseline.encode()] for level in levels],
     )
     times = _micros([level.time for level in levels])
     return Rows(times, numbers, np.array(columns, np.float64)).settled()
@@ -94,7 +95,7 @@ def levels_of(rows: Rows, keys: dict[int, SeriesKey], texts: dict[int, str]) -> 
             probability=probability,
             coverage=coverage,
             networks=int(networks),
-            baseline=texts[int(text)],
+            baseline=Baseline.decode(texts[int(text)]),
         )
 
 

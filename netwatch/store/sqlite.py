@@ -131,7 +131,7 @@ class SqliteStore:
         """See `SeriesStore`."""
         good, complaints = sound_levels(levels, self._clock())
         numbers = self._number([level.series for level in good])
-        self._number_texts({level.baseline for level in good})
+        self._number_texts({level.baseline.encode() for level in good})
         rows = rows_of_levels(good, numbers, self._texts.ids)
         with self._database.writing() as connection:
             open_days.write_rows(connection, LEVELS, rows)

@@ -122,7 +122,7 @@ def timeseries(pages: PageBuilder, entity: Entity, query: Mapping[str, str]) -> 
         "step_seconds": round(step.total_seconds()),
         "start": rfc3339(since),
         "unit": "percent_of_ordinary",
-        "baseline_id": levels[-1].baseline if levels else None,
+        "baseline_id": levels[-1].baseline.encode() if levels else None,
         "pct": means(lambda level: level.value),
         "low": means(lambda level: level.value if level.low is None else level.low),
         "high": means(lambda level: level.value if level.high is None else level.high),

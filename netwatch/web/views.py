@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import AffectedEntity, Incident, IncidentState
-from netwatch.model.series import DEAD, Level
+from netwatch.model.series import Level
 from netwatch.model.time import floor_time
 from netwatch.protocols import Clock, Ledger, OutboxEntry, SeriesStore
 from netwatch.publish.display_names import full_name, place_name
@@ -289,7 +289,7 @@ class PageBuilder:
         )
         if level is None and has_bins(self.store, entity, until):
             return replace(row, level=self.language.text("learning"), colour="learning")
-        if level is not None and level.value is None and level.baseline.startswith(DEAD):
+        if level is not None and not level.usable:
             return replace(row, level=self.language.text("never_answers"))
         return row
 

@@ -148,7 +148,7 @@ def test_keeps_names_in_any_script(
     ledger: SqlLedger, make_incident: Callable[..., Incident]
 ) -> None:
     odd = make_incident(
-        baseline="ایران \U0001f310 'quoted' \"twice\"\n", entity=Entity.parse("domain:x.ir")
+        pattern="ایران \U0001f310 'quoted' \"twice\"\n", entity=Entity.parse("domain:x.ir")
     )
     ledger.record([odd], [])
     assert ledger.incidents() == [odd]

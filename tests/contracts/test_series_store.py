@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from contracts.stores import STORES
 
+from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, Level, SeriesKey
@@ -17,6 +18,7 @@ from netwatch.protocols import BinColumns, SeriesStore
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)
 END = T0 + timedelta(days=40)
+FROZEN = Baseline(BaselineKind.HOUR_OF_DAY, 5, frozen_since=T0, shifted_to=0.4)
 
 
 @pytest.fixture(params=STORES)
@@ -156,10 +158,10 @@ def test_series_that_differ_in_one_part_are_apart(store: SeriesStore) -> None:
 def test_names_may_hold_any_character_that_can_be_printed(store: SeriesStore, code: str) -> None:
     series = key(code, EntityKind.DOMAIN, signal=code)
     store.put_bins([bin_at(0, series), bin_at(0, key("plain"))])
-    store.put_levels([Level(T0, series, 0.5, baseline=code)])
+    store.put_levels([Level(T0, series, 0.5)])
     assert list(store.read_bins(T0, END, series=series)) == [bin_at(0, series)]
     (level,) = store.read_levels(T0, END, series=series)
-    assert level.baseline == code
+    assert level.series == series
 
 
 def test_times_keep_their_microseconds(store: SeriesStore) -> None:
@@ -232,14 +234,14 @@ def test_reads_want_aware_times(store: SeriesStore) -> None:
 
 
 def level_at(
-    step: int, series: SeriesKey | None = None, value: float | None = 0.07, **more: float | str
+    step: int, series: SeriesKey | None = None, value: float | None = 0.07, **more: float | Baseline
 ) -> Level:
     return Level(T0 + step * STEP, series or key(), value, **more)
 
 
 def test_levels_come_back_whole(store: SeriesStore) -> None:
     level = level_at(
-        0, low=0.045, high=0.1, probability=0.999, coverage=0.5, networks=12, baseline="how-8w"
+        0, low=0.045, high=0.1, probability=0.999, coverage=0.5, networks=12, baseline=FROZEN
     )
     store.put_levels([level])
     assert list(store.read_levels(T0, END)) == [level]
@@ -259,14 +261,14 @@ def test_levels_are_rewritten_ordered_and_cut_like_bins(store: SeriesStore) -> N
     levels = [level_at(step, series) for step in range(4) for series in keys]
     store.put_levels(list(reversed(levels)))
     store.put_levels(levels)
-    store.put_levels([level_at(0, keys[0], value=None, baseline="frozen since 2026-03-01")])
+    store.put_levels([level_at(0, keys[0], value=None, baseline=FROZEN)])
     found = list(store.read_levels(T0, T0 + 3 * STEP))
     order = sorted(levels[:9], key=lambda level: (level.time, level.series))
     assert [(level.time, level.series) for level in found] == [
         (level.time, level.series) for level in order
     ]
     (changed,) = [level for level in found if level.value is None]
-    assert changed.baseline == "frozen since 2026-03-01"
+    assert changed.baseline == FROZEN
     assert [level.time for level in store.read_levels(T0, END, series=keys[1])] == [
         T0 + step * STEP for step in range(4)
     ]

@@ -15,6 +15,7 @@ from influx_servers import fresh_login, shared_influxd
 from netwatch.app.influx_exporter import Mirror, run_mirror
 from netwatch.app.observatory import ObservatoryContext, open_context
 from netwatch.config import parse_config
+from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import Incident, IncidentState, Percent, Post, RevisionReason
 from netwatch.protocols import OutboxState
@@ -44,7 +45,7 @@ INCIDENT = Incident(
     children=(),
     signals=(),
     evidence=1,
-    baseline="how-8w",
+    baseline=Baseline(BaselineKind.HOUR_OF_WEEK, 56),
 )
 POST = Post("a" * 64, INCIDENT.id, 1, "file", "en", "confirmed", "text", "picture", T0)
 

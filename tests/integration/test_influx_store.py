@@ -24,6 +24,7 @@ from influx_servers import (
 )
 from servers import need
 
+from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import ConfigError, InputError, StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
@@ -192,7 +193,13 @@ times = st.integers(0, 1_700_000_000_000_000).map(
             probability=numbers,
             coverage=numbers,
             networks=st.integers(0, 2**40),
-            baseline=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+            baseline=st.builds(
+                Baseline,
+                st.sampled_from(BaselineKind),
+                days=st.integers(0, 10**5),
+                frozen_since=st.none() | times,
+                shifted_to=st.none() | st.integers(0, 99).map(lambda percent: percent / 100),
+            ),
         ),
         max_size=20,
     ),

@@ -114,8 +114,8 @@ def test_goes_on_at_the_end_of_the_figures(provinces: Course) -> None:
 
 def test_the_ordinary_level_is_frozen_at_the_onset(provinces: Course) -> None:
     [incident] = provinces.public()
-    since = incident.baseline.rpartition("frozen since ")[2]
-    frozen = datetime.fromisoformat(since)
+    frozen = incident.baseline.frozen_since
+    assert frozen is not None
     assert abs(frozen - incident.started_at) <= timedelta(hours=3)
 
 

@@ -8,7 +8,7 @@ import pytest
 from past import Course, data_folder, longform, replay
 
 from netwatch.model.incident import IncidentState
-from netwatch.model.series import DEAD, SeriesKey
+from netwatch.model.series import SeriesKey
 from netwatch.sources.long_table import LongForm
 
 SIGNALS = {
@@ -64,7 +64,8 @@ def test_on_day_19_the_outage_is_not_ordinary(blackout: Course) -> None:
     assert abs(level.value - true) <= 0.02
     assert level.value < 0.1
     assert level.probability > 0.95
-    since = datetime.fromisoformat(level.baseline.rpartition("frozen since ")[2])
+    since = level.baseline.frozen_since
+    assert since is not None
     assert abs(since - BEGAN) <= timedelta(hours=3)
 
 
@@ -160,7 +161,7 @@ def test_flapping_networks_are_no_incident_of_the_country() -> None:
 
 def test_what_is_always_unreachable_is_dead_and_tells_nothing() -> None:
     course = replay(february(networks=True))
-    dead = [levels for levels in course.levels.values() if levels[-1].baseline.startswith("dead")]
+    dead = [levels for levels in course.levels.values() if not levels[-1].usable]
     assert len(dead) > 20
     assert all(level.value is None for levels in dead for level in levels)
 
@@ -172,11 +173,7 @@ def test_the_targets_that_are_always_down_are_named_as_dead() -> None:
     always_down = {str(entity) for entity in share.index[share == 0]}
     assert len(always_down) > 20
     course = replay(figures)
-    dead = {
-        str(key.entity)
-        for key, levels in course.levels.items()
-        if levels[-1].baseline.startswith(DEAD)
-    }
+    dead = {str(key.entity) for key, levels in course.levels.items() if not levels[-1].usable}
     assert always_down <= dead
     assert max(share[entity] for entity in dead) < 0.2
     alive = {str(entity) for entity in share.index[share > 0.5]}

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import msgspec
 
+from netwatch.model.baseline import Baseline
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
@@ -132,7 +133,7 @@ def parse_level(row: Row) -> Level:
         probability=_number(probability),
         coverage=_number(coverage),
         networks=int(_number(networks)),
-        baseline=str(baseline or ""),
+        baseline=Baseline.decode(str(baseline or "")),
     )
 
 

@@ -170,7 +170,7 @@ def render_level(row: Level, *, revision: int = 0) -> str:
             "probability": float(row.probability),
             "coverage": float(row.coverage),
             "networks": int(row.networks),
-            "baseline": row.baseline,
+            "baseline": row.baseline.encode(),
         }
     )
     return f"{_head(LEVEL, row.series)} {fields} {nanoseconds(row.time) + revision}"

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from netwatch.cli.store import app
+from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import InputError, NetwatchError
 from netwatch.model.series import Bin, Level, SeriesKey
@@ -27,7 +28,9 @@ def data(tmp_path: Path) -> Path:
     hours = [START + hour * HOUR for hour in range(20 * 24)]
     bins = [Bin(time, key, 3.0, None if key is KEYS[0] else 4.0) for time in hours for key in KEYS]
     store.put_bins(bins, closed_until=END)
-    store.put_levels([Level(time, KEYS[0], 0.5, baseline="how") for time in hours])
+    store.put_levels(
+        [Level(time, KEYS[0], 0.5, baseline=Baseline(BaselineKind.LEVEL)) for time in hours]
+    )
     store.close()
     return folder
 

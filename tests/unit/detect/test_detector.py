@@ -1,7 +1,7 @@
 """The detector on made-up series: what it calls, what it learns, and what it must not."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from series import (
 )
 
 from netwatch.detect.detector import BayesFilterDetector
+from netwatch.model.baseline import BaselineKind
 from netwatch.model.entities import EntityTree
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
@@ -104,7 +105,7 @@ def test_a_dip_is_called_by_what_is_usual_at_that_hour() -> None:
     assert night_level.probability < 0.2
     assert noon_level.value == pytest.approx(0.2, abs=0.05)
     assert noon_level.probability > 0.95
-    assert noon_level.baseline.startswith("hour-of-day")
+    assert noon_level.baseline.kind is BaselineKind.HOUR_OF_DAY
 
 
 def test_quiet_weekends_are_ordinary_after_four_weeks_of_history() -> None:
@@ -115,7 +116,7 @@ def test_quiet_weekends_are_ordinary_after_four_weeks_of_history() -> None:
     found = list(by_key(run(history, single(values)), ONE))
     assert [level.value for level in found] == pytest.approx([1.0] * len(found), abs=0.1)
     assert max(level.probability for level in found) < 0.3
-    assert found[-1].baseline.startswith("hour-of-week")
+    assert found[-1].baseline.kind is BaselineKind.HOUR_OF_WEEK
 
 
 def test_a_slightly_quieter_weekend_is_learned_as_it_comes() -> None:
@@ -145,7 +146,7 @@ def test_nineteen_days_of_outage_are_not_learned() -> None:
     moved = [(time, [replace(entry, time=time) for entry in row]) for time, row in later]
     found = list(by_key(run(judge, moved, frozen={ONE}), ONE))
     assert found[-1].value == pytest.approx(0.04, abs=0.005)
-    assert "frozen since 2026-03-16T00:00Z" in found[-1].baseline
+    assert found[-1].baseline.frozen_since == datetime(2026, 3, 16, tzinfo=UTC)
 
 
 def test_even_unfrozen_a_deep_loss_is_hardly_learned() -> None:
@@ -156,7 +157,7 @@ def test_even_unfrozen_a_deep_loss_is_hardly_learned() -> None:
 def test_a_series_that_is_always_zero_is_dead() -> None:
     found = levels([0.0] * 60)
     assert {level.value for level in found} == {None}
-    assert {level.baseline for level in found} == {"dead: no answer in ordinary times"}
+    assert {level.baseline.kind for level in found} == {BaselineKind.DEAD}
 
 
 def test_no_data_is_no_loss_and_a_measured_zero_is() -> None:

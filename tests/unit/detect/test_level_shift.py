@@ -94,7 +94,7 @@ def test_what_users_lose_is_never_ordinary(signal: str) -> None:
     last = list(by_key(steps, key(MOVED, signal)))[-1]
     assert last.value == pytest.approx(0.4, abs=0.02)
     assert last.probability > 0.95
-    assert "possible permanent change to 40 %" in last.baseline
+    assert last.baseline.shifted_to == 0.4
 
 
 def test_nobody_is_told_of_a_change_before_a_fortnight() -> None:
@@ -103,8 +103,8 @@ def test_nobody_is_told_of_a_change_before_a_fortnight() -> None:
 
     steps = judge(national_bins(29, left, signals=("probing",)))
     lost = list(by_key(steps, key(MOVED)))
-    assert "permanent" not in at(lost, CHANGE + 13 * DAY).baseline
-    assert "permanent" in at(lost, CHANGE + 14 * DAY + HOUR).baseline
+    assert at(lost, CHANGE + 13 * DAY).baseline.shifted_to is None
+    assert at(lost, CHANGE + 14 * DAY + HOUR).baseline.shifted_to is not None
 
 
 def test_addresses_that_moved_are_ordinary_even_where_probing_counts_them() -> None:

@@ -9,9 +9,9 @@ from series import COUNTRY, HOUR, START, key
 
 from netwatch.incidents.excursion import Excursion
 from netwatch.incidents.history import IncidentHistory
+from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.incident import Incident, RevisionReason
 from netwatch.model.incident_details import TimingFeature
-from netwatch.model.series import DEAD
 
 
 def last(revisions: list[Incident]) -> Incident:
@@ -67,7 +67,9 @@ def test_the_dead_below_a_scope_are_named_and_are_no_loss() -> None:
     tracker, revisions = new_tracker(), []
     for hour in range(12):
         found = levels_of(hour, ALL)
-        found[0] = replace(found[0], value=None, low=None, high=None, baseline=f"{DEAD}: none")
+        found[0] = replace(
+            found[0], value=None, low=None, high=None, baseline=Baseline(BaselineKind.DEAD)
+        )
         revisions += tracker.step(found)
     assert last(revisions).findings.dead == (NETWORKS[0],)
     assert NETWORKS[0] not in {child.entity for child in last(revisions).children}

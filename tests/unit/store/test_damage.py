@@ -13,6 +13,7 @@ from random import Random
 
 import pytest
 
+from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
@@ -22,6 +23,7 @@ T0 = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = T0 + timedelta(days=30)
 STEP = timedelta(minutes=5)
 KEYS = sorted(SeriesKey("reachability", Entity(EntityKind.ASN, str(code))) for code in range(300))
+BASELINE = Baseline(BaselineKind.LEVEL, 3)
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -46,7 +48,9 @@ def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
         steps = range(12 * hour, 12 * hour + 12)
         bins = [bin_ for step in steps for bin_ in bins_at(step)]
         store.put_bins(bins, closed_until=T0 + steps[-1] * STEP)
-    store.put_levels([Level(T0, KEYS[0], 0.5, baseline="how"), Level(T0 + 400 * STEP, KEYS[1], 1)])
+    store.put_levels(
+        [Level(T0, KEYS[0], 0.5, baseline=BASELINE), Level(T0 + 400 * STEP, KEYS[1], 1)]
+    )
     assert [entry.date for entry in store.seal(keep=timedelta(days=29))] == ["2026-03-01"] * 2
     store.close()
     return folder
@@ -70,7 +74,7 @@ def test_a_truncated_database_is_set_aside_and_the_rest_served(
     assert found[: len(sealed)] == sealed
     whole = {(bin_.time, bin_.series): bin_ for step in range(600) for bin_ in bins_at(step)}
     assert all(whole[bin_.time, bin_.series] == bin_ for bin_ in found)
-    assert next(iter(store.read_levels(T0, NOW))).baseline == "how"
+    assert next(iter(store.read_levels(T0, NOW))).baseline == BASELINE
     (aside,) = folder.glob("series.sqlite.damaged-????????T??????")
     assert aside.name in caplog.text
     if share > 0.5:

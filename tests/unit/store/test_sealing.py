@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
@@ -83,7 +84,12 @@ def test_a_file_is_one_that_any_analyst_opens(tmp_path: Path) -> None:
 def test_levels_are_sealed_too(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     levels = [
-        Level(T0 + timedelta(hours=hour), key, None if hour == 3 else hour / 7, baseline=f"b{hour}")
+        Level(
+            T0 + timedelta(hours=hour),
+            key,
+            None if hour == 3 else hour / 7,
+            baseline=Baseline(BaselineKind.LEVEL, hour),
+        )
         for hour in range(6)
         for key in sorted(KEYS)[:20]
     ]
