@@ -92,9 +92,7 @@ def seeded() -> Iterator[InfluxStore]:
             time = T0 + step * STEP
             store.put_bins([Bin(time, key, float(step), 20.0) for key in keys])
             value = None if step == 5 else step / 12
-            store.put_levels(
-                [Level(time, key, value, value, value, 0.9, 1.0, 3, "how-8w") for key in keys]
-            )
+            store.put_levels([Level(time, key, value, value, value, 0.9, 1.0, 3) for key in keys])
             store.put_health(health(time))
         store.put_incidents(
             [incident(number) for number in range(10)], link="https://nw.example/i/"

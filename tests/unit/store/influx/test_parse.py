@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
@@ -20,6 +21,7 @@ T0 = datetime(2019, 11, 16, 16, 30, tzinfo=UTC)
 STAMP = 1_573_921_800_000_000_000
 TAGS = ["44244", "asn", "reachability"]
 SERIES = SeriesKey("reachability", Entity(EntityKind.ASN, "44244"))
+BASELINE = Baseline(BaselineKind.HOUR_OF_WEEK, 56)
 
 
 def test_chunks_are_one_table() -> None:
@@ -65,10 +67,10 @@ def test_a_row_becomes_the_bin_that_it_was() -> None:
 
 def test_a_row_becomes_the_level_that_it_was_and_stale_numbers_do_not_count() -> None:
     percent = [7, 4.5, 10]
-    row = [STAMP, *percent, 0.07, 0.045, 0.1, True, 3, 0.99, 0.5, 12, "how-8w", *TAGS]
-    assert parse_level(row) == Level(T0, SERIES, 0.07, 0.045, 0.1, 0.99, 0.5, 12, "how-8w")
+    row = [STAMP, *percent, 0.07, 0.045, 0.1, True, 3, 0.99, 0.5, 12, BASELINE.encode(), *TAGS]
+    assert parse_level(row) == Level(T0, SERIES, 0.07, 0.045, 0.1, 0.99, 0.5, 12, BASELINE)
     row[7:9] = [False, 0]
-    assert parse_level(row) == Level(T0, SERIES, None, None, None, 0.99, 0.5, 12, "how-8w")
+    assert parse_level(row) == Level(T0, SERIES, None, None, None, 0.99, 0.5, 12, BASELINE)
 
 
 def test_the_newest_revision_stands_and_rows_are_in_order() -> None:
