@@ -37,7 +37,7 @@ from netwatch.config import AnalysisConfig, Config, UplinkConfig
 from netwatch.model.duration import Duration
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.protocols import Message, Transport
-from netwatch.signals.presence.log import AttendanceEvent, PresenceLog
+from netwatch.signals.presence.log import PresenceEvent, PresenceLog
 from netwatch.store.memory import MemoryStore
 from netwatch.wire.mqtt import MqttSession, MqttTransport
 from netwatch.wire.rate_advice import RateAdvice
@@ -208,7 +208,7 @@ class Rig:
             spool.flush()
         return [one.sequence for one in reversed(spool.newest(batches))]
 
-    def events(self, name: str = "collector") -> list[AttendanceEvent]:
+    def events(self, name: str = "collector") -> list[PresenceEvent]:
         with PresenceLog(self.folder / name / "presence.sqlite") as attendance:
             return attendance.events(now() - timedelta(hours=1), now() + timedelta(hours=1))
 

@@ -21,17 +21,12 @@ class Table:
 
     Attributes:
         trials, successes: vantages x targets.
-        seconds, usual_seconds: time of what succeeded, and the pair's ordinary time.
-        rate: transfer rate in units of the pair's ordinary one.
         network: of each vantage.
         controls: targets that nobody blocks.
     """
 
     trials: Integers
     successes: Integers
-    seconds: Floats
-    usual_seconds: Floats
-    rate: Floats
     network: Integers
     controls: Flags
 
@@ -42,13 +37,12 @@ class Blame:
 
     Attributes:
         vantage: a value a vantage; target: a value a target.
-        path, slow: networks x targets: blocked, and throttled.
+        path: networks x targets: blocked.
     """
 
     vantage: Floats
     target: Floats
     path: Floats
-    slow: Floats
 
 
 Blamer = Callable[[Table], Blame]
@@ -56,12 +50,11 @@ Blamer = Callable[[Table], Blame]
 
 @dataclass(frozen=True, slots=True)
 class BlameScores:
-    """Areas under the ROC curve for the four questions."""
+    """Areas under the ROC curve for the three questions."""
 
     vantage: float
     target: float
     path: float
-    slow: float
 
 
 def score_blame(
@@ -72,8 +65,8 @@ def score_blame(
     Broken vantages and liars cannot be told from each other by what they report, so that liars
     are left out of the question about vantages; they stay in the tables that are judged.
     """
-    scores: dict[str, list[Floats]] = {"vantage": [], "target": [], "path": [], "slow": []}
-    truths: dict[str, list[Flags]] = {"vantage": [], "target": [], "path": [], "slow": []}
+    scores: dict[str, list[Floats]] = {"vantage": [], "target": [], "path": []}
+    truths: dict[str, list[Flags]] = {"vantage": [], "target": [], "path": []}
     for seed in seeds:
         fleet = make_fleet(seed, size)
         networks = np.unique(fleet.network).size
@@ -87,22 +80,17 @@ def score_blame(
             judged = np.broadcast_to(~fleet.controls, (networks, fleet.controls.size))
             scores["path"].append(blame.path[judged])
             truths["path"].append(fleet.blocked[index][judged])
-            scores["slow"].append(blame.slow[judged])
-            truths["slow"].append(fleet.slowed[index][judged])
     areas = {
         name: area_under_curve(np.concatenate(scores[name]), np.concatenate(truths[name]))
         for name in scores
     }
-    return BlameScores(areas["vantage"], areas["target"], areas["path"], areas["slow"])
+    return BlameScores(areas["vantage"], areas["target"], areas["path"])
 
 
 def _table(fleet: Fleet, index: int) -> Table:
     return Table(
         fleet.trials[index],
         fleet.successes[index],
-        fleet.seconds[index],
-        fleet.usual_seconds,
-        fleet.rate[index],
         fleet.network,
         fleet.controls,
     )
@@ -115,21 +103,12 @@ def blame_plainly(table: Table) -> Blame:
     target = _share(failures.sum(axis=0), table.trials.sum(axis=0))
     networks = np.unique(table.network)
     path = np.empty((networks.size, table.controls.size))
-    slow = np.empty_like(path)
     for row, network in enumerate(networks.tolist()):
         here = table.network == network
         mean = _share(failures[here].sum(axis=0), table.trials[here].sum(axis=0))
         path[row] = mean - target
-        slow[row] = 1 - _mean(table.rate[here])
-    return Blame(vantage, target, path, slow)
+    return Blame(vantage, target, path)
 
 
 def _share(part: Floats, whole: Integers) -> Floats:
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
-
-
-def _mean(rows: Floats) -> Floats:
-    """Return column means of what is known, NaN where nothing is."""
-    known = np.isfinite(rows)
-    count = known.sum(axis=0)
-    return np.where(count > 0, np.nansum(rows, axis=0) / np.maximum(count, 1), np.nan)

@@ -7,16 +7,14 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import astuple
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table as Printed
 
 from benchmarks.detection.blame import Blame, Table, blame_plainly, score_blame
+from benchmarks.detection.count_matrices import table_from_matrix
 from benchmarks.detection.fleet import FleetSize
-from netwatch.signals.attribution.contingency import VantageTargetLabels, table_from_matrix
+from netwatch.signals.attribution.contingency import VantageTargetLabels
 from netwatch.signals.attribution.model import attribute
-from netwatch.signals.attribution.trust import trust_vantages
-from netwatch.signals.throttling import Speeds, judge_speed
 
 __all__ = ["blame_with_netwatch", "main"]
 
@@ -29,16 +27,7 @@ def blame_with_netwatch(table: Table) -> Blame:
         table.trials, table.successes, table.network, VantageTargetLabels(controls=table.controls)
     )
     blame = attribute(ours)
-    speeds = Speeds(
-        1 / table.rate,
-        np.ones_like(table.usual_seconds),
-        table.successes.astype(float),
-        table.network,
-        table.controls,
-        trust_vantages(ours, blame),
-    )
-    slow = judge_speed(speeds).network_score
-    return Blame(blame.broken, blame.dead, blame.evidence * (1 - blame.dead), slow)
+    return Blame(blame.broken, blame.dead, blame.evidence * (1 - blame.dead))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     seeds = _TUNING if options.seeds == "tuning" else _HELD_OUT
     printed = Printed(title=f"Area under the ROC curve, {options.seeds} seeds")
-    for heading in ("blamer", "lying", "vantage", "target", "block", "throttle"):
+    for heading in ("blamer", "lying", "vantage", "target", "block"):
         printed.add_column(heading)
     for name, blamer in (("netwatch", blame_with_netwatch), ("plain means", blame_plainly)):
         for lying in (0.0, 0.3):

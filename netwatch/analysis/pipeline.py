@@ -11,7 +11,6 @@ from itertools import groupby
 
 import msgspec
 
-from netwatch.analysis.mass_disconnect import DisconnectEvidence
 from netwatch.incidents.tracker import Tracker
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.incident import Incident, Post
@@ -19,6 +18,7 @@ from netwatch.model.series import Bin, Level
 from netwatch.model.signals import AGENTS
 from netwatch.model.time import EPOCH
 from netwatch.protocols import Checkpoint, Detector, Ledger, SeriesStore
+from netwatch.signals.presence.disconnects import DisconnectEvidence
 
 _LOG = logging.getLogger(__name__)
 _INTERVALS_PER_TRANSACTION = 500

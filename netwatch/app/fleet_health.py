@@ -28,7 +28,7 @@ def fleet_health(config: Config, at: datetime) -> list[FleetHealth]:
     with ExitStack() as stack:
         attendance = stack.enter_context(PresenceLog(folder / PRESENCE_FILE))
         registry = stack.enter_context(Registry(folder / "inbox.sqlite"))
-        stays = [stay for stay in attendance.stays(at) if stay.ending != "stop"]
+        stays = [stay for stay in attendance.sessions(at) if stay.ending != "stop"]
         versions = {one.name: one.software for one in registry.agents(at)}
     online: Counter[tuple[str, str]] = Counter()
     enrolled: Counter[tuple[str, str]] = Counter()

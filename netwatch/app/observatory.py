@@ -9,7 +9,6 @@ from pathlib import Path
 
 from netwatch.agent.identity import load_or_create_identity
 from netwatch.analysis.loop import run_analysis
-from netwatch.analysis.mass_disconnect import DisconnectEvidence, MassDisconnectDetector
 from netwatch.analysis.pipeline import Pipeline, PipelineRunner
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
@@ -34,6 +33,7 @@ from netwatch.model.incident import Incident, Post
 from netwatch.protocols import SeriesStore
 from netwatch.publish.outbox import run_outbox
 from netwatch.publish.posts import compose_posts
+from netwatch.signals.presence.disconnects import DisconnectEvidence, MassDisconnectDetector
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
 from netwatch.wire.embedded_broker import EmbeddedBroker
 from netwatch.wire.rate_advice import RateAdvice

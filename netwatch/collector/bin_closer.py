@@ -17,6 +17,7 @@ from netwatch.model.series import Bin
 from netwatch.model.time import floor_time
 from netwatch.protocols import SeriesStore
 from netwatch.signals.bins import Row, build_bins
+from netwatch.signals.operator_alerts import OperatorAlerts
 from netwatch.signals.presence.log import WILL_LATENESS
 
 _STRETCH = timedelta(minutes=15)
@@ -63,6 +64,7 @@ class BinCloser:
         self._store = store
         self._targets = targets
         self._metrics = metrics
+        self._alerts = OperatorAlerts(partial(metrics.warn, metrics.alerts))
 
     def close(self, bound: datetime) -> int:
         """Close every bin that ends by `bound`; return how many intervals were closed."""
@@ -127,5 +129,5 @@ class BinCloser:
             self._targets,
             width=self.width,
             weights=weights,
-            tell=partial(self._metrics.warn, self._metrics.alerts),
+            alerts=self._alerts,
         )

@@ -73,7 +73,9 @@ class PresenceTracker:
         self._settle = settle
         self._broker = ""
         now = clock()
-        self._agents = {stay.vantage.id: _Known(stay, stay.start) for stay in attendance.stays(now)}
+        self._agents = {
+            stay.vantage.id: _Known(stay, stay.start) for stay in attendance.sessions(now)
+        }
         self._strangers: dict[str, Message] = {}
         self._unconfirmed: set[str] = set()
         self._doubted: set[str] = set()
@@ -117,10 +119,10 @@ class PresenceTracker:
             return
         if self._span is None:
             self._span = now
-        self._attendance.listen(self._span, now)
+        self._attendance.mark_listening(self._span, now)
         if now - self._forgotten > _FORGET:
             self._forgotten = now
-            self._attendance.forget(now)
+            self._attendance.prune(now)
 
     def take(self, messages: Iterable[Message]) -> None:
         """Take in what agents, or brokers for them, say."""
@@ -210,7 +212,7 @@ class PresenceTracker:
 
     def _come(self, stay: Session, reason: str, known: _Known | None, rung: str = "") -> None:
         """Write down that somebody came."""
-        self._attendance.came(stay, reason=reason)
+        self._attendance.opened(stay, reason=reason)
         self._doubted.discard(stay.vantage.id)
         rung = rung or (known.transport if known else "")
         self._agents[stay.vantage.id] = _Known(stay, stay.start, rung)
@@ -228,7 +230,7 @@ class PresenceTracker:
         reason: str = "",
         masked: bool = False,
     ) -> None:
-        self._attendance.went(known.stay, state, at=at, reason=reason, masked=masked)
+        self._attendance.closed(known.stay, state, at=at, reason=reason, masked=masked)
         known.stay = replace(known.stay, end=at, ending=state.value)
         self._unconfirmed.discard(known.stay.vantage.id)
         self._doubted.discard(known.stay.vantage.id)

@@ -1,32 +1,34 @@
-"""Account: what the measurements of an interval say, once it is known who is to blame."""
+"""Turns the measurements of an interval into bins, once failures are attributed."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+import numpy as np
+
+from netwatch.arrays import Bools, Floats, RowArray, number_keys
+from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin
 from netwatch.model.time import floor_time
+from netwatch.signals.attribution.contingency import (
+    CONTROL_GROUP,
+    TargetCounts,
+    VantageTargetCells,
+    VantageTargetLabels,
+    make_table,
+)
 from netwatch.signals.attribution.model import Attribution, attribute
 from netwatch.signals.attribution.trust import countable_cells, trust_vantages
 from netwatch.signals.blocking import count_blocking
-from netwatch.signals.build_table import TargetCounts, build_table
-from netwatch.signals.operator_alerts import fault_alerts
+from netwatch.signals.operator_alerts import OperatorAlerts
 from netwatch.signals.reachability import count_reachability
 from netwatch.signals.relative_speed import count_speed
 
-_Name = tuple[str, str, int]
-
 Row = tuple[Vantage, Measurement]
-"""A measurement and the vantage that it came from."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """The tables of a bin, and who is to blame in them."""
-
-    tabulated: TargetCounts
-    blame: Attribution
+"""A measurement and the vantage it is from."""
+Weights = Mapping[tuple[str, str], float]
+"""Trust in a vantage from its past, 0 to 1, by its id and country; 1 if missing."""
 
 
 def build_bins(
@@ -34,76 +36,126 @@ def build_bins(
     targets: Mapping[str, Target],
     *,
     width: timedelta,
-    weights: Mapping[tuple[str, str], float] | None = None,
-    tell: Callable[[str, str], None] = lambda *_: None,
+    weights: Weights | None = None,
+    alerts: OperatorAlerts | None = None,
 ) -> list[Bin]:
-    """Return every series that `rows` give, in bins of `width`, by time, then series.
+    """Return every series of `rows` in bins of `width`, by time, then series.
 
-    Each bin is judged on its own and from its rows alone, so that counting again, or later
-    with more, needs nothing remembered. Measurements of a broken vantage count for nothing,
-    neither as success nor as trial; `netwatch.signals.attribution.trust` states the rule.
+    Each bin depends on its rows alone, so counting it again gives the same result. Measurements
+    of a broken vantage count neither as successes nor as trials; see
+    `netwatch.signals.attribution.trust`.
 
     Args:
         rows: the measurements.
-        targets: the target book.
-        width: of a bin.
-        weights: how far a vantage is believed, 0 to 1, by its name and country; 1 where that
-            is not told. Who weighs nothing counts for nothing.
-        tell: hears of dead targets and broken vantages, a reason and one line each.
+        targets: the target list, by id.
+        width: width of a bin.
+        weights: trust in each vantage; a vantage of weight 0 does not count.
+        alerts: receives the faults found, if given.
     """
-    known = weights or {}
+    weights = weights or {}
     by_time: dict[datetime, list[Row]] = {}
     for row in rows:
-        if known.get((row[0].id, row[0].country), 1.0) > 0:
+        if weights.get((row[0].id, row[0].country), 1.0) > 0:
             by_time.setdefault(floor_time(row[1].time, width), []).append(row)
-    found: list[Bin] = []
+    bins: list[Bin] = []
     for time in sorted(by_time):
-        tabulated = build_table(by_time[time], targets, weights=known)
-        if tabulated is None:
+        counts = build_table(by_time[time], targets, weights=weights)
+        if counts is None:
             continue
-        blame = attribute(tabulated.heard)
-        for reason, line in fault_alerts(tabulated, blame):
-            tell(reason, line)
-        judged = _Judged(tabulated, blame)
-        found.extend(_account_bin(time, by_time[time], targets, width=width, judged=judged))
-    return found
+        attribution = attribute(counts.responded)
+        if alerts is not None:
+            alerts.report(time, counts, attribution)
+        pairs = _countable_pairs(counts, attribution)
+        countable = [row for vantage, row in by_time[time] if (vantage, row.target) in pairs]
+        trusted = _trusted_vantages(counts, attribution)
+        # In the order of the signals' names.
+        bins += count_blocking(time, counts)
+        bins += count_reachability(countable, targets, width=width)
+        bins += count_speed(time, by_time[time], targets, trusted=trusted)
+    return bins
 
 
-def _account_bin(
-    time: datetime,
-    rows: list[Row],
-    targets: Mapping[str, Target],
-    *,
-    width: timedelta,
-    judged: _Judged,
-) -> list[Bin]:
-    """Return the series of one bin."""
-    tabulated, blame = judged.tabulated, judged.blame
-    believed = _believed_pairs(tabulated, blame)
-    counted = [one for vantage, one in rows if (_name(vantage), one.target) in believed]
-    trust = trust_vantages(tabulated.heard, blame).tolist()
-    trusted = {one for one, holds in zip(tabulated.vantages, trust, strict=True) if holds}
-    # In the order of their names, each in order by itself.
-    return [
-        *count_blocking(time, tabulated),
-        *count_reachability(counted, targets, width=width),
-        *count_speed(time, rows, targets, trusted=trusted),
-    ]
+def build_table(
+    rows: Iterable[Row], targets: Mapping[str, Target], *, weights: Weights
+) -> TargetCounts | None:
+    """Return the tables of one bin's `rows`, None if no row counts.
+
+    Local failures and unknown targets do not count. Vantages with unknown ASN in one country
+    count as one network. Only the ratios of `weights` matter: if all vantages are new, all are
+    fully trusted.
+    """
+    counts: dict[tuple[Vantage, str], list[int]] = {}
+    for vantage, measurement in rows:
+        if measurement.scope == FailureScope.LOCAL or measurement.target not in targets:
+            continue
+        count = counts.setdefault((vantage, measurement.target), [0, 0, 0])
+        count[0] += 1
+        count[1] += measurement.host_responded
+        count[2] += measurement.failure is None
+    if not counts:
+        return None
+    vantages = sorted(
+        {vantage for vantage, _ in counts}, key=lambda one: (one.id, one.country, one.asn)
+    )
+    names = sorted({name for _, name in counts})
+    row_of = {vantage: number for number, vantage in enumerate(vantages)}
+    column_of = {name: number for number, name in enumerate(names)}
+    vantage_index = np.array([row_of[vantage] for vantage, _ in counts], np.intp)
+    target_index = np.array([column_of[name] for _, name in counts], np.intp)
+    trials, responded, succeeded = np.array(list(counts.values()), float).T
+    columns = [targets[name] for name in names]
+    cells = VantageTargetCells(
+        vantage=vantage_index,
+        target=target_index,
+        trials=trials,
+        successes=responded,
+        abroad=_abroad(vantages, vantage_index, columns, target_index),
+    )
+    labels = VantageTargetLabels(
+        prior_trust=_prior_trust(vantages, weights),
+        controls=[target.group == CONTROL_GROUP for target in columns],
+        target_asn=number_keys([target.asn or None for target in columns]),
+        target_country=number_keys([_widest_place(target) for target in columns]),
+    )
+    networks = number_keys([(vantage.country, vantage.asn) for vantage in vantages])
+    table = make_table(cells, networks, labels, targets=len(columns))
+    by_success = replace(table, cells=replace(cells, successes=succeeded))
+    return TargetCounts(table, by_success, vantages, columns)
 
 
-def _believed_pairs(tabulated: TargetCounts, blame: Attribution) -> set[tuple[_Name, str]]:
-    """Return the pairs of vantage and target that count towards reachability."""
-    table = tabulated.heard
-    chosen = countable_cells(table, blame)
-    names = [_name(vantage) for vantage in tabulated.vantages]
+def _countable_pairs(counts: TargetCounts, attribution: Attribution) -> set[tuple[Vantage, str]]:
+    """Return the pairs of vantage and target id that count towards reachability."""
+    chosen = countable_cells(counts.responded, attribution)
+    cells = counts.responded.cells
     return {
-        (names[row], tabulated.targets[column].id)
+        (counts.vantages[row], counts.targets[column].id)
         for row, column in zip(
-            table.cells.vantage[chosen].tolist(), table.cells.target[chosen].tolist(), strict=True
+            cells.vantage[chosen].tolist(), cells.target[chosen].tolist(), strict=True
         )
     }
 
 
-def _name(vantage: Vantage) -> _Name:
-    """Return what tells a vantage from others, quick to compare."""
-    return vantage.id, vantage.country, vantage.asn
+def _trusted_vantages(counts: TargetCounts, attribution: Attribution) -> set[Vantage]:
+    trusted = np.flatnonzero(trust_vantages(counts.responded, attribution))
+    return {counts.vantages[row] for row in trusted.tolist()}
+
+
+def _prior_trust(vantages: Sequence[Vantage], weights: Weights) -> Floats:
+    """Return the weight of each row relative to the largest, (v,)."""
+    trust = np.array([weights.get((one.id, one.country), 1.0) for one in vantages])
+    return np.asarray(trust / trust.max()) if trust.max() > 0 else np.ones_like(trust)
+
+
+def _widest_place(target: Target) -> str:
+    """Return the widest place that the target is known to lie in."""
+    country = target.country or target.region[:2]
+    return country or (f"AS{target.asn}" if target.asn else target.domain or target.id)
+
+
+def _abroad(
+    vantages: Sequence[Vantage], rows: RowArray, targets: Sequence[Target], columns: RowArray
+) -> Bools:
+    """Return which cells are known to span two countries, (n,)."""
+    ours = np.array([vantage.country for vantage in vantages])[rows]
+    theirs = np.array([target.country for target in targets])[columns]
+    return np.asarray((ours != "") & (theirs != "") & (ours != theirs))

@@ -1,54 +1,60 @@
-"""Notices: who is to blame in a bin, in one line a kind, for the operator alone.
+"""Alerts the operator to dead targets, faulty vantages and blocked paths, one line per kind.
 
-A dead target and a broken vantage are no outage, and nobody else finds them: they are named
-here so that somebody mends them. What is cut or blocked becomes a series and an incident.
+A dead target or a broken vantage is not an outage, so no incident reports it. What is cut or
+blocked becomes a series and an incident.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable
+from datetime import datetime
 
 import numpy as np
 
+from netwatch.signals.attribution.contingency import TargetCounts
 from netwatch.signals.attribution.faults import FaultKind, confirm_down, list_faults
 from netwatch.signals.attribution.model import Attribution
-from netwatch.signals.build_table import TargetCounts
 
-_MOST_NAMED = 5
+_MAX_NAMES = 5
+_TEXTS = {
+    FaultKind.DEAD_TARGET: "answer no vantage: dead, or their network is out",
+    FaultKind.BROKEN_VANTAGE: "lose what others reach, and do not count",
+    FaultKind.NOISY_VANTAGE: "report what no other vantage sees, and do not count",
+    FaultKind.BLOCKED_PATH: "fail from one network, and answer the others",
+}
+_OF_VANTAGES = (FaultKind.BROKEN_VANTAGE, FaultKind.NOISY_VANTAGE)
 
 
-def fault_alerts(tabulated: TargetCounts, blame: Attribution) -> Iterator[tuple[str, str]]:
-    """Yield (reason, line) for each kind of culprit that a bin shows.
+class OperatorAlerts:
+    """Calls `warn(kind, line)` for the faults of one bin after another.
 
-    A target is called dead only where networks enough asked in vain: see `confirm_down`.
+    Counts the consecutive bins in which each target failed, since a single network needs three
+    to confirm a target down. A bin that is counted again because of late data does not change
+    these numbers.
     """
-    table = tabulated.heard
-    down, _ = confirm_down(table, blame, np.zeros(table.shape[2], np.intp))
-    findings = list_faults(blame)
-    dead = [
-        tabulated.targets[one.column].id
-        for one in findings
-        if one.culprit is FaultKind.TARGET and down[one.column]
-    ]
-    broken = [
-        tabulated.vantages[one.row].id for one in findings if one.culprit is FaultKind.VANTAGE
-    ]
-    noisy = [tabulated.vantages[one.row].id for one in findings if one.culprit is FaultKind.NOISE]
-    blocked = [
-        tabulated.targets[one.column].id for one in findings if one.culprit is FaultKind.PATH
-    ]
-    kinds = (
-        ("dead_target", dead, "answer nobody who asks: dead, or their network is out"),
-        ("broken_vantage", broken, "lose what others reach, and do not count"),
-        ("noisy_vantage", noisy, "report what nobody else sees, and do not count"),
-        ("blocked_path", blocked, "are lost from one network, and answer the others"),
-    )
-    for reason, names, words in kinds:
-        if names:
-            yield reason, f"{_names(names)} {words}"
+
+    def __init__(self, warn: Callable[[str, str], object]) -> None:
+        self._warn = warn
+        self._last: datetime | None = None
+        self._failed_bins: dict[str, int] = {}
+
+    def report(self, time: datetime, counts: TargetCounts, attribution: Attribution) -> None:
+        """Warn of the faults in the bin that starts at `time`."""
+        is_new = self._last is None or time > self._last
+        names = [target.id for target in counts.targets]
+        before = [self._failed_bins.get(name, 0) if is_new else 0 for name in names]
+        down, after = confirm_down(counts.responded, attribution, np.array(before, np.intp))
+        if is_new:
+            self._last = time
+            self._failed_bins.update(zip(names, after.tolist(), strict=True))
+        for kind, numbers in list_faults(attribution, down).items():
+            subjects = counts.vantages if kind in _OF_VANTAGES else counts.targets
+            if len(numbers):
+                listed = _join(subjects[number].id for number in numbers.tolist())
+                self._warn(kind.value, f"{listed} {_TEXTS[kind]}")
 
 
-def _names(names: Sequence[str]) -> str:
-    """Return the first few names, each once, and how many more there are."""
-    different = sorted(set(names))
-    more = len(different) - _MOST_NAMED
-    shown = ", ".join(different[:_MOST_NAMED])
+def _join(names: Iterable[str]) -> str:
+    """Return the first few distinct names, and how many more there are."""
+    distinct = sorted(set(names))
+    more = len(distinct) - _MAX_NAMES
+    shown = ", ".join(distinct[:_MAX_NAMES])
     return f"{shown} and {more} more" if more > 0 else shown

@@ -1,13 +1,13 @@
-"""Speed: series from which a detector learns what pace is ordinary, and sees a throttle.
+"""Relative speed of a domain as seen from a place; a detector learns its ordinary value.
 
-The signal is named `speed:` and from where, `speed:IR`, `speed:AS44244`; the entity is the
-domain. The value is a plain quantity, the median over vantages of
+The signal names the place: `speed:IR`, `speed:AS44244`; the entity is the domain. The value is
+the median over vantages of
 
     slowness of the vantage's controls / slowness of the domain from there
 
-so that a slow line cancels out: halved, the domain came at half its rate. Slowness is seconds a
-byte of a transfer, else the seconds of the last step that succeeded. Where the target book has
-no controls, the numerator is 1.
+so that a slow uplink cancels out; at 0.5 the domain came at half its ordinary rate. Slowness is
+seconds per byte of a transfer, else the seconds of the last successful step. Without controls
+in the target list, the numerator is 1.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -19,16 +19,14 @@ from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import SPEED
-from netwatch.signals.build_table import CONTROL
-
-_Name = tuple[str, str, int]
+from netwatch.signals.attribution.contingency import CONTROL_GROUP
 
 _STEPS = frozenset({"connect", "tls_handshake", "http_round_trip", "dns_round_trip", "icmp"})
-"""Steps whose length is that of a round trip or a few, and not that of a server's work alone."""
+"""Steps whose duration is a few round trips rather than the server's work alone."""
 
 
 def slowness(measurement: Measurement) -> float | None:
-    """Return how slow a measurement was, None where it failed or says nothing about pace."""
+    """Return how slow a measurement was, None if it failed or has no timed step."""
     if measurement.failure is not None:
         return None
     for step in reversed(measurement.observations):
@@ -47,42 +45,43 @@ def count_speed(
     *,
     trusted: Collection[Vantage],
 ) -> list[Bin]:
-    """Return the speed series of one bin, from the vantages that bear witness in it."""
-    believed = {(one.id, one.country, one.asn) for one in trusted}
-    times: dict[tuple[_Name, str], list[float]] = {}
+    """Return the speed series of one bin, from the trusted vantages."""
+    samples: dict[tuple[Vantage, str], list[float]] = {}
     for vantage, measurement in rows:
-        name = (vantage.id, vantage.country, vantage.asn)
-        if name not in believed or measurement.target not in targets:
-            continue
-        if measurement.scope == FailureScope.LOCAL:
-            # Behind a captive portal, say, where the pace is the portal's.
+        # A local scope includes a captive portal, whose speed is that of the portal.
+        is_local = measurement.scope == FailureScope.LOCAL
+        if vantage not in trusted or measurement.target not in targets or is_local:
             continue
         slow = slowness(measurement)
         if slow is not None:
-            times.setdefault((name, measurement.target), []).append(slow)
-    middles = {pair: median(seen) for pair, seen in times.items()}
-    pace = _control_pace(middles, targets)
-    paces: dict[tuple[str, str], list[float]] = {}
-    for (name, code), middle in middles.items():
-        target, own = targets[code], pace.get(name)
-        if own is None or not target.domain or target.group == CONTROL:
+            samples.setdefault((vantage, measurement.target), []).append(slow)
+    medians = {pair: median(values) for pair, values in samples.items()}
+    reference = _control_slowness(medians, targets)
+    speeds: dict[tuple[str, str], list[float]] = {}
+    for (vantage, name), value in medians.items():
+        target = targets[name]
+        if vantage not in reference or not target.domain or target.group == CONTROL_GROUP:
             continue
-        for place in filter(None, (name[1], f"AS{name[2]}" if name[2] else "")):
-            paces.setdefault((place, target.domain), []).append(own / middle)
+        for seen_from in filter(None, (vantage.country, f"AS{vantage.asn}" if vantage.asn else "")):
+            speeds.setdefault((seen_from, target.domain), []).append(reference[vantage] / value)
     return [
-        Bin(time, SeriesKey(f"{SPEED}:{place}", Entity(EntityKind.DOMAIN, domain)), median(found))
-        for (place, domain), found in sorted(paces.items())
+        Bin(
+            time,
+            SeriesKey(f"{SPEED}:{seen_from}", Entity(EntityKind.DOMAIN, domain)),
+            median(values),
+        )
+        for (seen_from, domain), values in sorted(speeds.items())
     ]
 
 
-def _control_pace(
-    middles: Mapping[tuple[_Name, str], float], targets: Mapping[str, Target]
-) -> dict[_Name, float]:
-    """Return for each vantage the median over its controls; 1 where the book has none."""
-    if not any(target.group == CONTROL for target in targets.values()):
-        return dict.fromkeys((name for name, _ in middles), 1.0)
-    found: dict[_Name, list[float]] = {}
-    for (name, code), middle in middles.items():
-        if targets[code].group == CONTROL:
-            found.setdefault(name, []).append(middle)
-    return {name: median(paces) for name, paces in found.items()}
+def _control_slowness(
+    medians: Mapping[tuple[Vantage, str], float], targets: Mapping[str, Target]
+) -> dict[Vantage, float]:
+    """Return the median over each vantage's controls; 1 without controls in the target list."""
+    if not any(target.group == CONTROL_GROUP for target in targets.values()):
+        return dict.fromkeys((vantage for vantage, _ in medians), 1.0)
+    by_vantage: dict[Vantage, list[float]] = {}
+    for (vantage, name), value in medians.items():
+        if targets[name].group == CONTROL_GROUP:
+            by_vantage.setdefault(vantage, []).append(value)
+    return {vantage: median(values) for vantage, values in by_vantage.items()}

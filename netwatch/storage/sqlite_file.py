@@ -1,11 +1,12 @@
 """One SQLite file in WAL mode: opening, transactions, and one-line errors that name the file."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
+from typing import Any
 
 from netwatch.model.errors import StoreError
 
@@ -99,6 +100,13 @@ class SqliteFile:
         """Return the only number that `query` yields."""
         with self.translate_errors():
             return int(self.connection.execute(query).fetchone()[0])
+
+    def fetch(
+        self, query: str, parameters: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[Any]:
+        """Return all rows that `query` yields."""
+        with self.translate_errors():
+            return self.connection.execute(query, parameters).fetchall()
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:

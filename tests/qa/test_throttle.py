@@ -14,7 +14,7 @@ from qa.vantage import IT, Job
 from qa.whole import VANTAGE
 
 from netwatch.model.measurement import Measurement, Target
-from netwatch.signals.build_table import CONTROL
+from netwatch.signals.attribution.contingency import CONTROL_GROUP
 from netwatch.signals.relative_speed import count_speed, slowness
 
 pytestmark = pytest.mark.timeout(90)
@@ -25,7 +25,7 @@ NOON = datetime(2026, 1, 8, 12, tzinfo=UTC)
 
 TARGETS = (
     Target(IT, "transfer", SITE[4], port=80, domain="site.example", country="XX"),
-    Target("control", "transfer", DOMESTIC[4][0], port=80, group=CONTROL, country="XX"),
+    Target("control", "transfer", DOMESTIC[4][0], port=80, group=CONTROL_GROUP, country="XX"),
 )
 
 

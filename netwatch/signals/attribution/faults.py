@@ -1,95 +1,68 @@
-"""Verdict: what is said of a bin in words, each with its probability.
+"""Lists the faulty vantages, targets and paths of a bin.
 
-A level is a matter of counts; to say that a thing is down takes more than one witness. The hard
-rule of `detection.md` 5.1: two trusted vantages in two networks, where two asked, or one and
-three rounds on end.
+A target is confirmed down only if trusted vantages in two networks find it down, or, if a single
+network measures it, if that network fails in three consecutive bins (`detection.md` 5.1).
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
-from netwatch.signals.attribution.contingency import Bools, Integers, VantageTargetTable
-from netwatch.signals.attribution.model import Attribution
+from netwatch.arrays import Bools, RowArray
+from netwatch.signals.attribution.contingency import VantageTargetTable
+from netwatch.signals.attribution.model import LIKELY, Attribution
 from netwatch.signals.attribution.trust import trust_vantages
 
-_LIKELY = 0.5
-_NETWORKS = 2
-_ROUNDS = 3
+_MIN_NETWORKS = 2
+_MIN_CONSECUTIVE_BINS = 3
 
 
 class FaultKind(StrEnum):
-    """Who is to blame for what fails."""
+    """What is faulty."""
 
-    VANTAGE = "vantage"
-    NOISE = "noise"
-    TARGET = "target"
-    PATH = "path"
-    NETWORK = "network"
-    BORDER = "border"
+    DEAD_TARGET = "dead_target"
+    BROKEN_VANTAGE = "broken_vantage"
+    NOISY_VANTAGE = "noisy_vantage"
+    BLOCKED_PATH = "blocked_path"
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is more likely wrong than not.
+def list_faults(attribution: Attribution, down: Bools) -> dict[FaultKind, RowArray]:
+    """Return the numbers of faulty vantages and targets by kind.
 
-    Attributes:
-        culprit: a broken vantage, one that talks noise, a dead target, a blocked path, a cut
-            target network, or a target lost to the world and fine at home.
-        probability: above 0.5.
-        row: number of the vantage, for a path of the vantage network, else -1.
-        column: number of the target, for `network` of the target network, else -1.
+    Vantages for `BROKEN_VANTAGE` and `NOISY_VANTAGE`, else targets; a target that is down with
+    its network is not listed. `down` is the first value of `confirm_down`.
     """
-
-    culprit: FaultKind
-    probability: float
-    row: int = -1
-    column: int = -1
-
-
-def list_faults(blame: Attribution) -> list[Fault]:
-    """Return what is more likely wrong than not, by culprit, then the likeliest first.
-
-    A target that goes with its network is not named besides it.
-    """
-    found = [
-        Fault(culprit, float(chances[place]), row=int(place))
-        for culprit, chances in ((FaultKind.VANTAGE, blame.broken), (FaultKind.NOISE, blame.noise))
-        for place in np.flatnonzero(chances > _LIKELY)
-    ]
-    found += [
-        Fault(culprit, float(chances[place]), column=int(place))
-        for culprit, chances in (
-            (FaultKind.TARGET, blame.dead * ~blame.with_network),
-            (FaultKind.NETWORK, blame.cut),
-            (FaultKind.BORDER, blame.disconnected),
-        )
-        for place in np.flatnonzero(chances > _LIKELY)
-    ]
-    found += [
-        Fault(FaultKind.PATH, float(blame.blocked[row, column]), int(row), int(column))
-        for row, column in np.argwhere(blame.blocked > _LIKELY)
-    ]
-    order = list(FaultKind)
-    return sorted(found, key=lambda one: (order.index(one.culprit), -one.probability))
+    return {
+        FaultKind.DEAD_TARGET: np.flatnonzero(down & ~attribution.with_network),
+        FaultKind.BROKEN_VANTAGE: np.flatnonzero(attribution.broken > LIKELY),
+        FaultKind.NOISY_VANTAGE: np.flatnonzero(attribution.noise > LIKELY),
+        FaultKind.BLOCKED_PATH: np.flatnonzero((attribution.blocked > LIKELY).any(axis=0)),
+    }
 
 
 def confirm_down(
-    table: VantageTargetTable, blame: Attribution, rounds: Integers
-) -> tuple[Bools, Integers]:
-    """Return which targets may be called down, (t,), and the rounds to hand in next time, (t,).
+    table: VantageTargetTable, attribution: Attribution, failed_bins: RowArray
+) -> tuple[Bools, RowArray]:
+    """Return which targets are confirmed down, (t,), and `failed_bins` for the next bin, (t,).
 
     Args:
         table: the bin.
-        blame: its decomposition.
-        rounds: on how many bins before this each target failed on end, 0 to begin with.
+        attribution: its attribution.
+        failed_bins: in how many consecutive bins before this each target failed. A bin in which
+            nobody measures a target leaves its number as it is.
     """
-    trusted = trust_vantages(table, blame)[table.cells.vantage]
-    asked = table.by_network(trusted) > 0
-    failing = asked & (table.by_network(trusted * table.cells.successes) == 0)
-    witnesses, against = asked.sum(axis=0), failing.sum(axis=0)
-    by_many = (witnesses >= _NETWORKS) & (against >= _NETWORKS) & (blame.dead > _LIKELY)
-    by_one = (witnesses == 1) & (against == 1)
-    counted = np.where(by_many | by_one, rounds + 1, np.where(witnesses > 0, 0, rounds))
-    return np.asarray(by_many | (by_one & (counted >= _ROUNDS))), counted.astype(np.intp)
+    trusted = trust_vantages(table, attribution)[table.cells.vantage]
+    measured = table.sum_by_path(trusted) > 0
+    failing = measured & (table.sum_by_path(trusted * table.cells.successes) == 0)
+    networks, failing_networks = measured.sum(axis=0), failing.sum(axis=0)
+    by_several = (
+        (networks >= _MIN_NETWORKS)
+        & (failing_networks >= _MIN_NETWORKS)
+        & (attribution.dead > LIKELY)
+    )
+    by_one = (networks == 1) & (failing_networks == 1)
+    failed_bins = np.where(
+        by_several | by_one, failed_bins + 1, np.where(networks > 0, 0, failed_bins)
+    )
+    down = by_several | (by_one & (failed_bins >= _MIN_CONSECUTIVE_BINS))
+    return np.asarray(down), failed_bins.astype(np.intp)

@@ -1,108 +1,78 @@
-"""Weights of evidence: what counts say for failing, and for one cause against many.
+"""Log likelihood ratios of counts, and the arithmetic of beliefs that combines them.
 
-All are natural logarithms of likelihood ratios; 0 says nothing.
+All logarithms are natural; 0 is no evidence.
 """
 
 import numpy as np
+from scipy.special import betaln, expit
 
-from netwatch.signals.attribution.contingency import Floats, Integers
+from netwatch.arrays import Floats
 
-_SHAPE = 6
-"""A thing that is cut fails at a share drawn from Beta(6, 1): 86 % in the mean, mostly all."""
-_MOST = 4.0
-"""Measurements of one pair in one bin are no independent witnesses: a pair says no more."""
-_FLAWLESS = 0.005
-_OWNER_SHARE = 0.2
+_CUT_SHAPE = 6
+"""Failure share of a cut target: Beta(6, 1), 86 % in the mean."""
+_MAX_PER_CELL = 4.0
+"""Bound on the evidence of one cell: repeated measurements of a pair are not independent."""
+_FLAWLESS_FAILURE = 0.005
+"""Failure share of a vantage that reports success whatever happens."""
+_MAX_WEIGHT_SHARE = 0.2
+"""Largest share of the sum of weights that one vantage may hold."""
 
 
-def cell_evidence(trials: Floats, successes: Floats, usual: Floats) -> Floats:
-    """Return, pair by pair, log P(counts | cut) / P(counts | healthy), within +-4.
+class CellEvidence:
+    """Evidence of each cell's counts, shape (n,), within +-4, and 0 without trials.
 
-    Healthy is binomial, failing at the share `usual`, strictly between 0 and 1. Cut is
-    beta-binomial: with f failures of n, and k successes, B(f + 6, k + 1) / B(6, 1) =
-    6 (f + 5)! k! / (n + 6)!; the binomial coefficient is in both.
+    A healthy target fails at a given rate (binomial). A cut target fails at a rate drawn from
+    Beta(6, 1), which makes f failures and k successes beta-binomial: B(f + 6, k + 1) / B(6, 1).
+    A vantage with random answers fails at a uniformly distributed rate: B(f + 1, k + 1). The
+    binomial coefficient cancels.
     """
-    failures = trials - successes
-    factorials = _log_factorials(trials)
-    cut = (
-        np.log(_SHAPE)
-        + _look_up(factorials, failures + _SHAPE - 1)
-        + _look_up(factorials, successes)
-        - _look_up(factorials, trials + _SHAPE)
-    )
-    return _bounded(cut - _log_healthy(failures, successes, usual), trials)
+
+    def __init__(self, trials: Floats, successes: Floats) -> None:
+        self._trials, self._successes = trials, successes
+        self._failures = trials - successes
+        self._cut = betaln(self._failures + _CUT_SHAPE, successes + 1) - betaln(_CUT_SHAPE, 1)
+        uniform = betaln(self._failures + 1, successes + 1)
+        self.random_vs_cut = self._bounded(uniform - self._cut)
+        """log P(counts | random answers) / P(counts | cut)."""
+
+    def cut_vs_healthy(self, failure_rate: Floats) -> Floats:
+        """Return log P(counts | cut) / P(counts | healthy); rates are between 0 and 1."""
+        return self._bounded(self._cut - self._binomial(failure_rate))
+
+    def flawless_vs_healthy(self, failure_rate: Floats) -> Floats:
+        """Return log P(counts | one in 200 fails) / P(counts | healthy)."""
+        return self._bounded(self._binomial(_FLAWLESS_FAILURE) - self._binomial(failure_rate))
+
+    def _binomial(self, failure_rate: Floats | float) -> Floats:
+        return np.asarray(
+            self._failures * np.log(failure_rate) + self._successes * np.log1p(-failure_rate)
+        )
+
+    def _bounded(self, evidence: Floats) -> Floats:
+        return np.where(self._trials > 0, np.clip(evidence, -_MAX_PER_CELL, _MAX_PER_CELL), 0.0)
 
 
-def coin_evidence(trials: Floats, successes: Floats) -> Floats:
-    """Return log P(counts | every share is as likely) / P(counts | cut), within +-4.
-
-    The former is B(f + 1, k + 1) = f! k! / (n + 1)!; the ratio f! (n + 6)! / (6 (n + 1)! (f + 5)!).
-    """
-    failures = trials - successes
-    factorials = _log_factorials(trials)
-    coin = _look_up(factorials, failures) - _look_up(factorials, trials + 1)
-    cut = _look_up(factorials, failures + _SHAPE - 1) - _look_up(factorials, trials + _SHAPE)
-    return _bounded(coin - cut - np.log(_SHAPE), trials)
-
-
-def flawless_evidence(trials: Floats, successes: Floats, usual: Floats) -> Floats:
-    """Return log P(counts | one in 200 fails) / P(counts | healthy), within +-4."""
-    failures = trials - successes
-    flawless = _log_healthy(failures, successes, np.full_like(trials, _FLAWLESS))
-    return _bounded(flawless - _log_healthy(failures, successes, usual), trials)
-
-
-def log_mixture(evidence: Floats, chance: Floats | float) -> Floats:
-    """Return log(1 - chance + chance * e^evidence): evidence for what holds by `chance`."""
-    share = np.clip(chance, 1e-12, 1 - 1e-12)
+def log_mixture(evidence: Floats, probability: Floats | float) -> Floats:
+    """Return log(1 - p + p e^evidence): evidence for a cause that acts with probability p."""
+    share = np.clip(probability, 1e-12, 1 - 1e-12)
     return np.asarray(np.logaddexp(np.log1p(-share), np.log(share) + evidence))
 
 
-def logistic(odds: Floats) -> Floats:
-    """Return the probability of log odds."""
-    return np.asarray(0.5 * (1 + np.tanh(np.asarray(odds) / 2)))
+def posterior(evidence: Floats, prior: Floats | float) -> Floats:
+    """Return the posterior probability for log evidence and a prior probability."""
+    return np.asarray(expit(evidence + np.log(prior) - np.log1p(-np.asarray(prior))))
 
 
-def logit(chance: float) -> float:
-    """Return the log odds of a probability."""
-    return float(np.log(chance) - np.log1p(-chance))
+def cap_weights(weights: Floats) -> Floats:
+    """Lower weights so that none exceeds a fifth of their sum.
 
-
-def owner_weights(trust: Floats, owners: Integers) -> Floats:
-    """Return `trust`, lowered where one owner would hold more than a fifth of the sum.
-
-    With n < 6 owners the cap is 1 / (n - 1) of the sum; a lone owner has none. What one loses
-    the others do not gain.
+    With n < 6 vantages the cap is 1 / (n - 1) of the sum; a single vantage has no cap.
     """
-    _, index = np.unique(owners, return_inverse=True)
-    held = np.bincount(index, trust)
-    if len(held) < 2:
-        return trust
-    share = max(_OWNER_SHARE, 1 / (len(held) - 1))
-    capped = held.copy()
-    # Lowering one lowers the sum that the share is taken of; this settles geometrically.
+    if len(weights) < 2:
+        return weights
+    share = max(_MAX_WEIGHT_SHARE, 1 / (len(weights) - 1))
+    capped = weights
+    # Lowering a weight lowers the sum that the cap is taken of; this converges geometrically.
     for _ in range(60):
         capped = np.minimum(capped, share * capped.sum())
-    factors = np.divide(capped, held, out=np.ones_like(held), where=held > 0)
-    return np.asarray(trust * factors[index])
-
-
-def _log_healthy(failures: Floats, successes: Floats, usual: Floats) -> Floats:
-    """Return the log likelihood of counts in order, of a pair that is well."""
-    return np.asarray(failures * np.log(usual) + successes * np.log1p(-usual))
-
-
-def _bounded(evidence: Floats, trials: Floats) -> Floats:
-    """Return the evidence within bounds, none where nobody asked."""
-    return np.where(trials > 0, np.clip(evidence, -_MOST, _MOST), 0.0)
-
-
-def _log_factorials(trials: Floats) -> Floats:
-    """Return log n! for n = 0 up to what the formulas above need."""
-    size = int(trials.max(initial=0)) + _SHAPE
-    return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, size + 1)))])
-
-
-def _look_up(table: Floats, counts: Floats) -> Floats:
-    """Return the entries of `table` at whole `counts`."""
-    return np.asarray(table[np.rint(counts).astype(np.intp)])
+    return capped

@@ -1,213 +1,427 @@
-"""Presence: agents that vanish together, which no packet of ours had to find out.
+"""Mass disconnects: agents that vanish together, which no probe had to find out.
 
-Each agent a leaves now and then of itself, at a rate lambda_a per day, which is learned: a
-gamma prior over the rate, updated by Poisson counts of losses in days seen. In a window dt,
-an agent of n is lost with p0 = 1 - exp(-lambda g dt), lambda the mean rate of those online and
-g how much more is lost everywhere else right now. Losing d of n is evidence for an event by
+Each agent a is lost now and then by itself, at a rate lambda_a per day, learned as a gamma
+posterior over Poisson losses. In a window dt, one of n agents is lost with probability
+p0 = 1 - exp(-lambda g dt), lambda the mean rate of those online and g how much more is lost
+elsewhere right now. Losing d of n is evidence for an event by
 
     LLR = log mean_p1 Bin(d; n, p1) - log Bin(d; n, p0),    p1 in {.3, .6, .9}
 
 and conclusive when P(D >= d | p0) < 9.3e-9: one false alarm a month over 5,000 entities and
-720 windows of two minutes a day (`detection.md` 5.2, after Disco, TMA 2017). When the losses
-are everywhere, or at one broker, the fault is ours: no evidence, and a notice to the operator.
+720 windows of two minutes a day (`detection.md` 5.2, after Disco, TMA 2017). When losses are
+everywhere, or at one broker, our own side failed: no evidence, and an alert to the operator.
 """
 
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import numpy as np
+from scipy.special import bdtrc, xlog1py, xlogy
 
-from netwatch.signals.attribution.contingency import Bools, Floats, Integers
+from netwatch.arrays import Bools, Floats, RowArray, number_keys
+from netwatch.model.entities import Entity, EntityKind
+from netwatch.model.measurement import Vantage
+from netwatch.model.series import SeriesKey
+from netwatch.model.signals import AGENTS
+from netwatch.model.time import EPOCH, floor_time
+from netwatch.signals.presence.log import WILL_LATENESS, PresenceEvent, PresenceLog, PresenceState
 
 WINDOW = timedelta(minutes=2)
-MOST_LIKELY_CHANCE = 9.3e-9
-"""A burst that chance explains no better than this is conclusive."""
+"""Losses within one window count as simultaneous."""
+CONCLUSIVE_PROBABILITY = 9.3e-9
+"""Probability of so many losses by chance below which a disconnect is conclusive."""
 _EVENT_SHARES = (0.3, 0.6, 0.9)
-_FAULTY_RATIO = 5.0
+"""Shares of agents that an event takes offline, equally likely."""
+_FAULT_RATIO = 5.0
+"""Losses in the median country, relative to the ordinary rate, that point at our own side."""
 _BROKER_SHARE = 0.8
+"""Share of all losses at one broker that points at the broker."""
 _ALL = 0.95
-_LEAST_LOSSES = 3
-"""Fewer losses are neither a burst nor a broker's fault."""
+"""Share of a broker's agents that counts as all of them."""
+_MIN_LOSSES = 3
+"""Fewer losses do not point at our own side."""
+_HISTORY = timedelta(days=30)
+"""Past from which loss rates are learned after a restart."""
+_REPLAYED = timedelta(hours=6)
+"""Recent past that is evaluated again after a restart, to find an own fault that still lasts."""
+_ALERT_PAUSE = timedelta(minutes=30)
+"""Time without an own fault before another is alerted."""
+_RETURNED_SHARE = 0.8
+"""Share of the agents present before an own fault that ends it."""
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Hazard:
-    """How often an agent is lost by itself: a gamma posterior over losses a day.
+    """How often an agent is lost by itself: a gamma posterior over losses per day.
 
     Attributes:
-        losses: prior losses, plus those counted.
+        losses: prior losses, plus those counted; the prior is one loss a day (Disco).
         days: prior days, plus those online.
     """
 
-    losses: float
-    days: float
+    losses: float = 2.0
+    days: float = 2.0
 
-    @classmethod
-    def steady(cls) -> "Hazard":
-        """Return what is believed of a server: once a day (Disco), on two days' worth."""
-        return cls(2.0, 2.0)
-
-    @classmethod
-    def portable(cls) -> "Hazard":
-        """Return what is believed of a laptop: six times a day, on two days' worth."""
-        return cls(12.0, 2.0)
-
-    def seen(self, losses: int, online: timedelta) -> "Hazard":
-        """Return the hazard after so many losses in so much time online."""
-        return Hazard(self.losses + losses, self.days + online / _DAY)
+    def after_loss(self, online: timedelta) -> "Hazard":
+        """Return the posterior after one loss in so much time online."""
+        return Hazard(self.losses + 1, self.days + online / _DAY)
 
     @property
     def rate(self) -> float:
-        """Losses a day, the posterior mean."""
+        """Losses per day, the posterior mean."""
         return self.losses / self.days
 
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """The agents online at the start of a window and what became of them; arrays of one length.
+    """The agents online at the start of a window; arrays of one length.
 
     Attributes:
-        lost: whether the agent was lost in the window, clean goodbyes left out.
-        rates: losses a day of each, `Hazard.rate`.
-        entities: number of the entity that each is in (a country or a network); an agent
-            that counts for two entities is judged in two calls.
-        countries: number of the country of each, the control group of all others.
-        brokers: number of the broker that each was connected to.
+        lost: whether the agent was lost in the window; clean goodbyes do not count.
+        rates: losses per day of each, `Hazard.rate`.
+        entities: number of each agent's entity, a country or a network.
+        countries: number of each agent's country; other countries are the control group.
+        brokers: number of each agent's broker.
     """
 
     lost: Bools
     rates: Floats
-    entities: Integers
-    countries: Integers
-    brokers: Integers
+    entities: RowArray
+    countries: RowArray
+    brokers: RowArray
 
 
 @dataclass(frozen=True, slots=True)
 class DisconnectTest:
-    """What a window of losses says.
+    """Result for the losses of one window.
 
     Attributes:
-        online, lost: agents of each entity, shape (e,).
-        evidence: log likelihood ratio of an event, shape (e,); all 0 when `notice` is set.
-        chance: P(so many losses or more | no event), shape (e,); all 1 when `notice` is set.
-        notice: one line for the operator when our own side failed, else empty.
+        online, lost: agents of each entity, (e,).
+        evidence: log likelihood ratio of an event, (e,); all 0 after an own fault.
+        chance: P(so many losses or more | no event), (e,); all 1 after an own fault.
+        operator_alert: one line for the operator if our own side failed, else empty.
     """
 
-    online: Integers
-    lost: Integers
+    online: RowArray
+    lost: RowArray
     evidence: Floats
     chance: Floats
     operator_alert: str = ""
 
     @property
     def conclusive(self) -> Bools:
-        """Which entities have lost more agents at once than chance explains in a month."""
-        return np.asarray(self.chance < MOST_LIKELY_CHANCE)
+        """Which entities lost more agents at once than chance explains in a month."""
+        return np.asarray(self.chance < CONCLUSIVE_PROBABILITY)
 
 
-def evaluate_losses(losses: Losses, *, window: timedelta = WINDOW) -> DisconnectTest:
-    """Return the evidence of every entity in one window."""
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """The losses of one country or network in one window.
+
+    Attributes:
+        entity: a country or a network.
+        online, lost: agents at the start of the window, and those lost in it.
+        evidence: log likelihood ratio of an event.
+        conclusive: whether chance would do this less than once a month in the whole world.
+    """
+
+    entity: Entity
+    online: int
+    lost: int
+    evidence: float
+    conclusive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WindowResult:
+    """Entities with losses in one window, or none and an alert if our own side failed."""
+
+    disconnects: list[Disconnect]
+    operator_alert: str = ""
+
+
+@dataclass(slots=True)
+class _Agent:
+    vantage: Vantage
+    broker: str
+    since: datetime
+    hazard: Hazard = field(default_factory=Hazard)
+    lost_at: datetime | None = None
+
+
+class DisconnectMonitor:
+    """Follows which agents are online. All times are those of an agent's last packet.
+
+    A will arrives late: evaluate a window `WILL_LATENESS` after its end.
+    """
+
+    def __init__(self) -> None:
+        self._agents: dict[str, _Agent] = {}
+
+    def replay(self, events: Iterable[PresenceEvent]) -> None:
+        """Process `events`, which are in order of time; a masked loss is not a loss."""
+        for event in events:
+            if event.state is PresenceState.UP:
+                self.on_up(event.vantage, broker=event.broker, at=event.at)
+            elif event.state is PresenceState.LOST and not event.masked:
+                self.on_lost(event.vantage.id, at=event.at)
+            else:
+                self.on_stopped(event.vantage.id)
+
+    def on_up(self, vantage: Vantage, *, broker: str, at: datetime) -> None:
+        """Process that an agent is online.
+
+        An agent that reconnects within one window, or before that window is evaluated, does
+        not count as lost.
+        """
+        agent = self._agents.get(vantage.id)
+        if agent is None:
+            self._agents[vantage.id] = _Agent(vantage, broker, at)
+            return
+        agent.vantage, agent.broker = vantage, broker
+        if agent.lost_at is not None and agent.lost_at < at - WINDOW:
+            agent.hazard = agent.hazard.after_loss(agent.lost_at - agent.since)
+            agent.since = at
+        agent.lost_at = None
+
+    def on_lost(self, name: str, *, at: datetime) -> None:
+        """Process a will; ignored for an unknown agent and for one that is lost already."""
+        agent = self._agents.get(name)
+        if agent is not None and agent.lost_at is None and at >= agent.since:
+            agent.lost_at = at
+
+    def on_stopped(self, name: str) -> None:
+        """Process a goodbye: not evidence, and the agent is no longer expected."""
+        self._agents.pop(name, None)
+
+    def evaluate(self, start: datetime) -> WindowResult:
+        """Evaluate the window that begins at `start`, for the agents online by then."""
+        online = [
+            agent
+            for agent in self._agents.values()
+            if agent.since <= start and (agent.lost_at is None or agent.lost_at >= start)
+        ]
+        disconnects: list[Disconnect] = []
+        for entity_of in (_country, _network):
+            if not online:
+                break
+            entities = [entity_of(agent.vantage) for agent in online]
+            losses = _as_losses(online, entities, start + WINDOW)
+            test = evaluate_losses(losses)
+            if test.operator_alert:
+                return WindowResult([], test.operator_alert)
+            for number, entity in enumerate(dict.fromkeys(entities)):
+                if entity is not None and test.lost[number]:
+                    disconnects.append(
+                        Disconnect(
+                            entity=entity,
+                            online=int(test.online[number]),
+                            lost=int(test.lost[number]),
+                            evidence=float(test.evidence[number]),
+                            conclusive=bool(test.conclusive[number]),
+                        )
+                    )
+        return WindowResult(disconnects)
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectEvidence:
+    """Evidence from vanished agents for one interval.
+
+    Attributes:
+        log_likelihoods: log likelihood ratio of an event, by series `agents` of an entity.
+        masked: whether our own side failed, so that counts of agents say nothing.
+        operator_alert: one line for the operator, if new.
+    """
+
+    log_likelihoods: Mapping[SeriesKey, float] = field(default_factory=dict)
+    masked: bool = False
+    operator_alert: str = ""
+
+
+class MassDisconnectDetector:
+    """Evaluates the windows of the presence log interval by interval; used by one thread.
+
+    The newest windows wait for the next interval, since wills arrive late. Windows are aligned
+    to the clock and each belongs to one interval, so that a restart, or a second evaluation of
+    an interval, evaluates the same windows. Every call may raise StoreError.
+    """
+
+    def __init__(self, log: PresenceLog, *, width: timedelta) -> None:
+        """Read `log` for intervals of `width`."""
+        self._log = log
+        self._width = width
+        self._monitor = DisconnectMonitor()
+        self._next_interval: datetime | None = None
+        self._next_window = EPOCH
+        self._replayed: set[tuple[PresenceState, datetime, str]] = set()
+        self._last_fault: datetime | None = None
+        self._awaited = 0
+
+    def __call__(self, time: datetime) -> DisconnectEvidence:
+        """Return the evidence for the interval that starts at `time`."""
+        if self._next_interval != time:
+            self._restart(time)
+        # After an error in the middle of an interval, the next call restarts.
+        self._next_interval = None
+        evidence = self._evaluate_until(time + self._width)
+        self._next_interval = time + self._width
+        return evidence
+
+    def _restart(self, time: datetime) -> None:
+        """Learn presence and loss rates from the log."""
+        self._monitor, self._replayed = DisconnectMonitor(), set()
+        self._last_fault, self._awaited = None, 0
+        first, end = time - _HISTORY, time - _REPLAYED // self._width * self._width
+        for session in self._log.sessions(first):
+            if session.end is None:
+                self._monitor.on_up(session.vantage, broker=session.broker, at=session.start)
+        self._next_window = floor_time(end - WILL_LATENESS, WINDOW)
+        self._monitor.replay(self._log.events(first, self._next_window))
+        while end < time:
+            end += self._width
+            self._evaluate_until(end)
+
+    def _evaluate_until(self, end: datetime) -> DisconnectEvidence:
+        """Evaluate the windows whose wills have arrived by `end`."""
+        start = self._next_window
+        self._replay(start, end)
+        log_likelihoods: dict[SeriesKey, float] = {}
+        masked, alert = False, ""
+        while start + WINDOW <= end - WILL_LATENESS:
+            # A window in which the collector was not listening says nothing.
+            if self._log.was_listening(start, start + WINDOW):
+                result = self._monitor.evaluate(start)
+                if result.operator_alert:
+                    self._awaited = self._awaited or self._count_online(start)
+                    masked, alert = True, alert or self._if_new(start, result.operator_alert)
+                for one in result.disconnects:
+                    key = SeriesKey(AGENTS, one.entity)
+                    log_likelihoods[key] = max(log_likelihoods.get(key, 0.0), one.evidence)
+            start += WINDOW
+        self._next_window = start
+        if self._awaited and self._count_online(end) >= _RETURNED_SHARE * self._awaited:
+            self._awaited = 0
+        masked = masked or self._awaited > 0
+        return DisconnectEvidence({} if masked else log_likelihoods, masked, alert)
+
+    def _replay(self, start: datetime, end: datetime) -> None:
+        """Replay the events of the open windows once each, late ones included."""
+        events = {
+            (event.state, event.at, event.vantage.id): event
+            for event in self._log.events(start, end)
+        }
+        self._monitor.replay(event for name, event in events.items() if name not in self._replayed)
+        self._replayed = set(events)
+
+    def _count_online(self, at: datetime) -> int:
+        return sum(session.end is None for session in self._log.sessions(at))
+
+    def _if_new(self, at: datetime, alert: str) -> str:
+        """Return `alert` if there was none for a while, else an empty string."""
+        is_new = self._last_fault is None or at - self._last_fault > _ALERT_PAUSE
+        self._last_fault = at
+        return alert if is_new else ""
+
+
+def evaluate_losses(losses: Losses) -> DisconnectTest:
+    """Return the evidence for every entity in one window."""
     size = int(losses.entities.max(initial=-1)) + 1
     online = np.bincount(losses.entities, minlength=size)
     lost = np.bincount(losses.entities[losses.lost], minlength=size)
-    notice = _own_fault(losses, window)
-    if notice:
-        return DisconnectTest(online, lost, np.zeros(size), np.ones(size), notice)
-    days = window / _DAY
-    expected = np.bincount(losses.entities, losses.rates, size) * days
-    expected *= np.maximum(_elsewhere(losses, window), 1)
-    share = np.divide(expected, online, out=np.zeros(size), where=online > 0)
-    usual = -np.expm1(-share)
-    chance = np.array(
-        [_log_tail(int(d), int(n), float(p)) for d, n, p in zip(lost, online, usual, strict=True)]
-    )
-    return DisconnectTest(online, lost, burst_evidence(lost, online, usual), np.exp(chance))
+    alert = _own_fault(losses)
+    if alert:
+        return DisconnectTest(online, lost, np.zeros(size), np.ones(size), alert)
+    expected = np.bincount(losses.entities, losses.rates, size) * (WINDOW / _DAY)
+    expected *= np.maximum(_unrest_elsewhere(losses), 1)
+    ordinary = -np.expm1(-expected / np.maximum(online, 1))
+    evidence = disconnect_evidence(lost, online, ordinary)
+    return DisconnectTest(online, lost, evidence, chance_of_losses(lost, online, ordinary))
 
 
-def burst_evidence(lost: Integers, online: Integers, usual: Floats) -> Floats:
-    """Return log mean over p1 of Bin(d; n, p1), less log Bin(d; n, p0); element by element."""
+def disconnect_evidence(lost: RowArray, online: RowArray, ordinary: Floats) -> Floats:
+    """Return log mean over p1 of Bin(d; n, p1), less log Bin(d; n, p0), elementwise."""
     kept = online - lost
-    event = np.stack([lost * np.log(p) + kept * np.log1p(-p) for p in _EVENT_SHARES])
-    low = np.clip(usual, 1e-12, 1 - 1e-12)
+    event = np.stack([xlogy(lost, share) + xlog1py(kept, -share) for share in _EVENT_SHARES])
     mean = np.logaddexp.reduce(event, axis=0) - np.log(len(_EVENT_SHARES))
-    return np.asarray(mean - lost * np.log(low) - kept * np.log1p(-low))
+    share = np.clip(ordinary, 1e-12, 1 - 1e-12)
+    return np.asarray(mean - xlogy(lost, share) - xlog1py(kept, -share))
 
 
-def least_losses(online: int, rate: float, *, window: timedelta = WINDOW) -> int | None:
-    """Return how many of `online` agents must go in a window to be conclusive by themselves.
-
-    None where even all of them are too few. `rate` is losses a day of one agent.
-    """
-    usual = float(-np.expm1(-rate * (window / _DAY)))
-    for lost in range(1, online + 1):
-        if _log_tail(lost, online, usual) < np.log(MOST_LIKELY_CHANCE):
-            return lost
-    return None
+def chance_of_losses(lost: RowArray, online: RowArray, ordinary: Floats) -> Floats:
+    """Return P(D >= lost) for D binomial of `online` at `ordinary`, elementwise."""
+    return np.asarray(bdtrc(lost - 1.0, online, ordinary))
 
 
-def _log_tail(lost: int, online: int, usual: float) -> float:
-    """Return log P(D >= lost) for D binomial of `online` at `usual`, exactly."""
-    if lost <= 0:
-        return 0.0
-    if online <= 0 or usual <= 0:
-        return -np.inf
-    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, online + 1)))])
-    counts = np.arange(lost, online + 1)
-    terms = factorials[online] - factorials[counts] - factorials[online - counts]
-    terms += counts * np.log(usual) + (online - counts) * np.log1p(-min(usual, 1 - 1e-12))
-    return min(float(np.logaddexp.reduce(terms)), 0.0)
+def _country_ratios(losses: Losses) -> Floats:
+    """Return losses relative to the ordinary rate by country, NaN without agents.
 
-
-def _country_ratios(losses: Losses, window: timedelta) -> Floats:
-    """Return for each country how many times more than usual is lost, NaN without agents.
-
-    (losses + 1) / (expected + 1): one loss among few agents is no storm.
+    (losses + 1) / (expected + 1), so that one loss among few agents is not unrest.
     """
     size = int(losses.countries.max(initial=-1)) + 1
     lost = np.bincount(losses.countries, losses.lost, size)
-    due = np.bincount(losses.countries, losses.rates, size) * (window / _DAY)
-    return np.where(np.bincount(losses.countries, minlength=size), (lost + 1) / (due + 1), np.nan)
+    expected = np.bincount(losses.countries, losses.rates, size) * (WINDOW / _DAY)
+    online = np.bincount(losses.countries, minlength=size)
+    return np.where(online, (lost + 1) / (expected + 1), np.nan)
 
 
-def _elsewhere(losses: Losses, window: timedelta) -> Floats:
-    """Return g for each entity, shape (e,): the median ratio over the other countries.
+def _unrest_elsewhere(losses: Losses) -> Floats:
+    """Return g for each entity, (e,): the median ratio over the other countries.
 
     An entity lies in the country of its first agent; without two others, g is 1.
     """
-    ratios = _country_ratios(losses, window)
-    numbers, first = np.unique(losses.entities, return_index=True)
-    found = np.ones(int(losses.entities.max(initial=-1)) + 1)
-    for number, country in zip(numbers, losses.countries[first], strict=True):
+    ratios = _country_ratios(losses)
+    entities, first = np.unique(losses.entities, return_index=True)
+    unrest = np.ones(int(losses.entities.max(initial=-1)) + 1)
+    for entity, country in zip(entities, losses.countries[first], strict=True):
         others = np.delete(ratios, country)
         others = others[np.isfinite(others)]
         if len(others) > 1:
-            found[number] = float(np.median(others))
-    return found
+            unrest[entity] = float(np.median(others))
+    return unrest
 
 
-def _own_fault(losses: Losses, window: timedelta) -> str:
-    """Return what the operator must know when losses say more of us than of networks.
+def _own_fault(losses: Losses) -> str:
+    """Return an alert if the losses point at our own side, else an empty string.
 
-    The median country loses more than five times what is usual; or one broker holds over 80 %
-    of the losses, and lost most agents in the median of its countries. A broker that serves
-    one country only cannot be told from it: it takes all of its agents to mask that.
+    Either the median country loses more than five times its ordinary rate; or one broker has
+    over 80 % of the losses, and lost most agents in the median of its countries. A broker that
+    serves a single country must lose all of its agents, since it cannot be told from it.
     """
     total = int(losses.lost.sum())
-    if total < _LEAST_LOSSES:
+    if total < _MIN_LOSSES:
         return ""
-    ratios = _country_ratios(losses, window)
+    ratios = _country_ratios(losses)
     ratios = ratios[np.isfinite(ratios)]
-    if len(ratios) > 2 and np.median(ratios) > _FAULTY_RATIO:
-        return f"{total} agents were lost in {(ratios > _FAULTY_RATIO).sum()} countries at once"
+    if len(ratios) > 2 and np.median(ratios) > _FAULT_RATIO:
+        return f"{total} agents were lost in {(ratios > _FAULT_RATIO).sum()} countries at once"
     broker = int(np.bincount(losses.brokers[losses.lost]).argmax())
-    held = int((losses.lost & (losses.brokers == broker)).sum())
-    if held <= _BROKER_SHARE * total:
-        return ""
     here = losses.brokers == broker
+    lost_here = int((losses.lost & here).sum())
+    if lost_here <= _BROKER_SHARE * total:
+        return ""
     _, country = np.unique(losses.countries[here], return_inverse=True)
     shares = np.bincount(country, losses.lost[here]) / np.bincount(country)
-    enough = 0.5 if len(shares) > 1 else _ALL
-    if np.median(shares) > enough:
-        return f"{held} of {total} lost agents were at one broker, which lost most it had"
+    if np.median(shares) > (0.5 if len(shares) > 1 else _ALL):
+        return f"{lost_here} of {total} lost agents were at one broker, which lost most it had"
     return ""
+
+
+def _as_losses(online: list[_Agent], entities: list[Entity | None], end: datetime) -> Losses:
+    return Losses(
+        lost=np.array([one.lost_at is not None and one.lost_at < end for one in online]),
+        rates=np.array([one.hazard.rate for one in online]),
+        entities=number_keys([str(entity) for entity in entities]),
+        countries=number_keys([one.vantage.country for one in online]),
+        brokers=number_keys([one.broker for one in online]),
+    )
+
+
+def _country(vantage: Vantage) -> Entity | None:
+    return Entity(EntityKind.COUNTRY, vantage.country) if vantage.country else None
+
+
+def _network(vantage: Vantage) -> Entity | None:
+    return Entity(EntityKind.ASN, str(vantage.asn)) if vantage.asn else None

@@ -7,7 +7,6 @@ import msgspec
 import pytest
 from series import COUNTRY, HOUR, Bins, country_atlas, hours, key, noisy
 
-from netwatch.analysis.mass_disconnect import DisconnectEvidence
 from netwatch.analysis.pipeline import Pipeline, PipelineResult
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.incidents.rules import Rules
@@ -15,6 +14,7 @@ from netwatch.incidents.tracker import Tracker
 from netwatch.model.incident import RevisionReason
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import AGENTS
+from netwatch.signals.presence.disconnects import DisconnectEvidence
 
 DAYS = 12
 NETWORKS = 6

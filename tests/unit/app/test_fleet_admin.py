@@ -37,7 +37,7 @@ def leave_traces(folder: Path, name: str) -> None:
     with BatchLog(folder / "inbox.sqlite") as inbox:
         inbox.add([parcel], closed_until=None, width=timedelta(minutes=5))
     with PresenceLog(folder / PRESENCE_FILE) as attendance:
-        attendance.came(Session(vantage, "broker", "boot", 1, 1, NOW))
+        attendance.opened(Session(vantage, "broker", "boot", 1, 1, NOW))
 
 
 def test_no_file_holds_the_name_of_who_was_erased(tmp_path: Path) -> None:

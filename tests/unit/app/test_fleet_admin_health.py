@@ -20,9 +20,9 @@ def stay(number: int, network: int) -> Session:
 def test_who_should_be_there_and_who_is(tmp_path: Path) -> None:
     with PresenceLog(tmp_path / PRESENCE_FILE) as log:
         for number in range(5):
-            log.came(stay(number, 64500 if number < 4 else 64501))
-        log.went(stay(0, 64500), PresenceState.LOST, at=START + HOUR)
-        log.went(stay(1, 64500), PresenceState.STOP, at=START + HOUR)
+            log.opened(stay(number, 64500 if number < 4 else 64501))
+        log.closed(stay(0, 64500), PresenceState.LOST, at=START + HOUR)
+        log.closed(stay(1, 64500), PresenceState.STOP, at=START + HOUR)
     found = fleet_health(Config(data=str(tmp_path)), START + 2 * HOUR)
     assert found == [
         FleetHealth(START + 2 * HOUR, "64500", "unknown", 2, 3),

@@ -12,12 +12,11 @@ from netwatch.collector.presence_tracker import DOOR, PresenceTracker
 from netwatch.model.entities import Entity
 from netwatch.model.measurement import Vantage
 from netwatch.protocols import Message
-from netwatch.signals.presence.bursts import DisconnectMonitor
+from netwatch.signals.presence.disconnects import DisconnectMonitor
 from netwatch.signals.presence.log import (
-    AttendanceEvent,
+    PresenceEvent,
     PresenceLog,
     count_agents,
-    replay_into,
 )
 from netwatch.wire.presence_message import PresenceMessage, pack_presence
 from netwatch.wire.signing import PRESENCE, Signer
@@ -65,7 +64,7 @@ class Post:
             payload = signer.sign(payload, PRESENCE)
         self.watcher.take([Message(presence_topic(agent), payload, retained=retained)])
 
-    def events(self) -> list[AttendanceEvent]:
+    def events(self) -> list[PresenceEvent]:
         return self.attendance.events(START - timedelta(days=1), START + timedelta(days=90))
 
     def told(self) -> list[tuple[str, str, str, bool]]:
@@ -171,15 +170,15 @@ def test_a_broker_that_restarts_is_no_shutdown(post: Post) -> None:
     lost = [one for one in post.events() if one.state == "lost"]
     assert len(lost) == 6
     assert all(one.masked for one in lost)
-    bursts = DisconnectMonitor()
-    replay_into(bursts, post.events())
-    assert bursts.judge(START).bursts == []
+    monitor = DisconnectMonitor()
+    monitor.replay(post.events())
+    assert monitor.evaluate(START).disconnects == []
     # Those whose wills were heard, and who are back, are watched on.
     for number in range(4):
         post.say(f"a{number}", "lost", 1, 2)
     assert post.count() == (2, 8)
-    replay_into(bursts, post.events()[-4:])
-    (found,) = {one.lost for one in bursts.judge(post.now - timedelta(seconds=90)).bursts}
+    monitor.replay(post.events()[-4:])
+    (found,) = {one.lost for one in monitor.evaluate(post.now - timedelta(seconds=90)).disconnects}
     assert found == 4
 
 

@@ -1,4 +1,4 @@
-"""From rows to series: who is broken counts for nothing, and what remains is blocking."""
+"""From measurements to bins: broken vantages do not count, remaining failures are blocking."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,6 +7,7 @@ from netwatch.model.entities import Entity
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.signals.bins import Row, build_bins
+from netwatch.signals.operator_alerts import OperatorAlerts
 
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 WIDTH = timedelta(minutes=5)
@@ -28,7 +29,7 @@ FLEET = [
 
 
 def rows(failing: object = None, *, after: int = 0) -> Iterator[Row]:
-    """Yield three measurements a pair; `failing(vantage, target)` says what fails and how."""
+    """Yield three measurements a pair; `failing(vantage, target)` returns a failure or None."""
     for vantage in FLEET:
         for target in BOOK.values():
             failure = failing(vantage, target) if failing else None
@@ -46,7 +47,7 @@ def by_key(bins: list[Bin]) -> dict[tuple[str, str], Bin]:
     return {(one.series.signal, str(one.series.entity)): one for one in bins}
 
 
-def test_all_is_well() -> None:
+def test_without_failures_every_bin_is_full() -> None:
     found = by_key(build_bins(rows(), BOOK, width=WIDTH))
     assert all(one.value == one.total for one in found.values())
     assert found["reachability", "domain:site3.example"].total == 36
@@ -54,7 +55,7 @@ def test_all_is_well() -> None:
     assert found["blocking:AS64501", "domain:site3.example"].total == 6
 
 
-def test_a_broken_vantage_gives_no_trials() -> None:
+def test_a_broken_vantage_adds_no_trials() -> None:
     broken = FLEET[5]
     found = by_key(
         build_bins(
@@ -67,7 +68,7 @@ def test_a_broken_vantage_gives_no_trials() -> None:
     assert whole.value == whole.total == 11 * 3 * SITES
 
 
-def test_a_reset_is_blocking_and_no_loss_of_the_network() -> None:
+def test_a_reset_is_blocking_and_not_a_loss_of_the_network() -> None:
     """The site answers from elsewhere, and with a forged reset at home."""
 
     def censor(vantage: Vantage, target: Target) -> str | None:
@@ -98,11 +99,11 @@ def test_a_dead_site_is_not_blocked() -> None:
     assert found["reachability", "domain:site3.example"].total == 36
 
 
-def test_a_fleet_that_lost_its_uplink_gives_no_data_at_all() -> None:
+def test_a_fleet_that_lost_its_uplink_is_no_data() -> None:
     assert build_bins(rows(lambda *_: "generic_timeout_error"), BOOK, width=WIDTH) == []
 
 
-def test_bins_are_judged_one_by_one_and_come_in_order() -> None:
+def test_bins_are_independent_and_in_order() -> None:
     broken = FLEET[0]
     later = rows(lambda one, _: "generic_timeout_error" if one == broken else None, after=1)
     found = build_bins([*later, *rows()], BOOK, width=WIDTH)
@@ -113,7 +114,7 @@ def test_bins_are_judged_one_by_one_and_come_in_order() -> None:
     assert [one.total for one in again if one.series == key] == [432, 432]
 
 
-def test_local_failures_and_strangers_leave_nothing() -> None:
+def test_local_failures_and_unknown_targets_do_not_count() -> None:
     local = Measurement(
         "site1", "http", START, "network_down", "local", host_responded=False, seconds=0
     )
@@ -121,33 +122,33 @@ def test_local_failures_and_strangers_leave_nothing() -> None:
     assert build_bins([(FLEET[0], local), (FLEET[0], stranger)], BOOK, width=WIDTH) == []
 
 
-def told(failing: object = None) -> dict[str, str]:
-    """Return what the operator hears of one bin."""
-    heard: dict[str, str] = {}
-    build_bins(rows(failing), BOOK, width=WIDTH, tell=heard.__setitem__)
-    return heard
+def alerts(failing: object = None) -> dict[str, str]:
+    """Return the alerts of one bin."""
+    found: dict[str, str] = {}
+    build_bins(rows(failing), BOOK, width=WIDTH, alerts=OperatorAlerts(found.__setitem__))
+    return found
 
 
-def test_the_operator_hears_of_nothing_where_all_is_well() -> None:
-    assert told() == {}
+def test_there_is_no_alert_without_failures() -> None:
+    assert alerts() == {}
 
 
 def test_a_dead_target_is_named() -> None:
-    heard = told(lambda _, target: "generic_timeout_error" if target.id == "site3" else None)
-    assert heard == {"dead_target": "site3 answer nobody who asks: dead, or their network is out"}
+    found = alerts(lambda _, target: "generic_timeout_error" if target.id == "site3" else None)
+    assert found == {"dead_target": "site3 answer no vantage: dead, or their network is out"}
 
 
 def test_a_broken_vantage_is_named() -> None:
-    heard = told(lambda vantage, _: "generic_timeout_error" if vantage.id == "IR1" else None)
-    assert list(heard) == ["broken_vantage"]
-    assert heard["broken_vantage"].startswith("IR1 ")
+    found = alerts(lambda vantage, _: "generic_timeout_error" if vantage.id == "IR1" else None)
+    assert list(found) == ["broken_vantage"]
+    assert found["broken_vantage"].startswith("IR1 ")
 
 
-def test_a_site_that_one_network_loses_is_named_as_a_path() -> None:
-    heard = told(
+def test_a_site_that_fails_from_one_network_is_a_blocked_path() -> None:
+    found = alerts(
         lambda vantage, target: (
             "generic_timeout_error" if vantage.asn == 64500 and target.id == "site3" else None
         )
     )
-    assert list(heard) == ["blocked_path"]
-    assert "site3" in heard["blocked_path"]
+    assert list(found) == ["blocked_path"]
+    assert "site3" in found["blocked_path"]

@@ -1,4 +1,4 @@
-"""Liars, all the way: three agents in ten open no incident, and would have without blame."""
+"""Three lying agents in ten open no incident; without attribution they would."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from benchmarks.detection.count_matrices import table_from_matrix
 from benchmarks.detection.fleet import FleetSize, make_fleet
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.incidents.rules import Rules
@@ -13,7 +14,7 @@ from netwatch.incidents.tracker import Tracker
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.series import Bin, SeriesKey
-from netwatch.signals.attribution.contingency import VantageTargetLabels, table_from_matrix
+from netwatch.signals.attribution.contingency import VantageTargetLabels
 from netwatch.signals.attribution.model import attribute
 from netwatch.signals.attribution.trust import countable_cells
 
@@ -24,7 +25,7 @@ COUNTRY = Entity.parse("country:XX")
 NETWORKS = [Entity.parse(f"asn:{64500 + number}") for number in range(9)]
 
 
-def bins(seed: int, share: float, *, blamed: bool) -> Iterator[tuple[datetime, list[Bin]]]:
+def bins(seed: int, share: float, *, attributed: bool) -> Iterator[tuple[datetime, list[Bin]]]:
     """Yield the bins of nine networks of five targets; six of twenty lie after a while."""
     random = np.random.default_rng(seed)
     fleet = make_fleet(seed, FleetSize(bins=BINS, blocked=0.01, dead=0.01))
@@ -36,9 +37,13 @@ def bins(seed: int, share: float, *, blamed: bool) -> Iterator[tuple[datetime, l
             got[liars] = random.binomial(tried[liars], share)
             got[liars, :5] = tried[liars, :5]  # their controls are always well
         table = table_from_matrix(tried, got, fleet.network, labels)
-        counts = countable_cells(table, attribute(table)) if blamed else np.ones(len(table.network))
-        value = table.by_target(table.cells.successes * counts)
-        total = table.by_target(table.cells.trials * counts)
+        counts = (
+            countable_cells(table, attribute(table))
+            if attributed
+            else np.ones(len(table.cells.trials))
+        )
+        value = table.sum_by_target(table.cells.successes * counts)
+        total = table.sum_by_target(table.cells.trials * counts)
         time = START + number * WIDTH
         yield (
             time,
@@ -49,14 +54,14 @@ def bins(seed: int, share: float, *, blamed: bool) -> Iterator[tuple[datetime, l
         )
 
 
-def incidents(seed: int, share: float, *, blamed: bool) -> list[Incident]:
+def incidents(seed: int, share: float, *, attributed: bool) -> list[Incident]:
     places = [EntityInfo(COUNTRY, "Testland", None)]
     places += [EntityInfo(entity, str(entity), COUNTRY) for entity in NETWORKS]
     atlas = EntityTree(places)
     detector = BayesFilterDetector(atlas, width=WIDTH, min_history=WIDTH * 40)
     tracker = Tracker(atlas, width=WIDTH, rules=Rules())
     found: list[Incident] = []
-    for time, counted in bins(seed, share, blamed=blamed):
+    for time, counted in bins(seed, share, attributed=attributed):
         levels = detector.step(time, counted, frozen=tracker.frozen())
         found += tracker.step(levels)
     return found
@@ -64,8 +69,8 @@ def incidents(seed: int, share: float, *, blamed: bool) -> list[Incident]:
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_liars_open_no_incident(share: float) -> None:
-    assert incidents(7, share, blamed=True) == []
+    assert incidents(7, share, attributed=True) == []
 
 
-def test_the_same_liars_open_one_where_nobody_is_blamed() -> None:
-    assert any(one.entity == COUNTRY for one in incidents(7, 0.0, blamed=False))
+def test_the_same_liars_open_an_incident_without_attribution() -> None:
+    assert any(one.entity == COUNTRY for one in incidents(7, 0.0, attributed=False))

@@ -1,17 +1,15 @@
-"""Blame on made-up tables: each of the four causes comes out as itself."""
-
-from dataclasses import replace
+"""Attribution on synthetic tables: each of the four causes is recognised."""
 
 import numpy as np
 import pytest
 
+from benchmarks.detection.count_matrices import matrix, table_from_matrix
 from benchmarks.detection.fleet import Fleet, FleetSize, area_under_curve, make_fleet
 from netwatch.signals.attribution.contingency import (
     VantageTargetLabels,
     VantageTargetTable,
-    table_from_matrix,
 )
-from netwatch.signals.attribution.likelihoods import cell_evidence, coin_evidence, owner_weights
+from netwatch.signals.attribution.likelihoods import CellEvidence, cap_weights
 from netwatch.signals.attribution.model import Attribution, attribute, controls_fail
 from netwatch.signals.attribution.trust import countable_cells, trust_vantages
 
@@ -21,14 +19,14 @@ SEEDS = (101, 102, 103)
 def even(
     vantages: int, targets: int, labels: VantageTargetLabels | None = None, **cells: object
 ) -> VantageTargetTable:
-    """Return a table of two trials a pair, all well but for the cells that are set to fail."""
+    """Return a table of two trials a pair, all successful except the cells set to fail."""
     successes = np.full((vantages, targets), 2.0)
     for where in cells.values():
         successes[where] = 0
     return table_from_matrix(np.full_like(successes, 2), successes, np.arange(vantages), labels)
 
 
-def judge(fleet: Fleet) -> list[tuple[VantageTargetTable, Attribution]]:
+def attribute_all(fleet: Fleet) -> list[tuple[VantageTargetTable, Attribution]]:
     tables = [
         table_from_matrix(tried, got, fleet.network, VantageTargetLabels(controls=fleet.controls))
         for tried, got in zip(fleet.trials, fleet.successes, strict=True)
@@ -51,7 +49,7 @@ def test_a_dead_target_takes_no_vantage_with_it() -> None:
     assert max(found.broken.max(), found.blocked.max(), found.noise.max()) < 0.1
 
 
-def test_a_blocked_site_is_a_path_and_nothing_else() -> None:
+def test_a_blocked_site_is_a_blocked_path_only() -> None:
     successes = np.full((8, 20), 2.0)
     successes[4:, 7] = 0
     table = table_from_matrix(np.full((8, 20), 2.0), successes, [0, 0, 1, 1, 2, 2, 2, 2])
@@ -62,9 +60,9 @@ def test_a_blocked_site_is_a_path_and_nothing_else() -> None:
     assert max(found.dead.max(), found.broken.max()) < 0.1
 
 
-def test_a_cut_network_is_told_from_single_dead_targets() -> None:
+def test_a_cut_network_differs_from_single_dead_targets() -> None:
     homes = np.repeat(np.arange(5), 4)
-    labels = VantageTargetLabels(homes=homes)
+    labels = VantageTargetLabels(target_asn=homes)
     found = attribute(even(6, 20, labels, cut=np.s_[:, 8:12]))
     assert found.cut.argmax() == 2
     assert found.cut[2] > 0.99
@@ -74,27 +72,19 @@ def test_a_cut_network_is_told_from_single_dead_targets() -> None:
     assert found.dead[::4].min() > 0.99
 
 
-def test_a_network_whose_vantages_all_fail_is_isolated() -> None:
+def test_a_network_whose_vantages_all_fail_takes_no_target_with_it() -> None:
     successes = np.full((9, 20), 2.0)
     successes[3:6] = 0
-    table = table_from_matrix(np.full((9, 20), 2.0), successes, np.repeat(np.arange(3), 3))
-    # Alike in all they fail at, three could be walled in; without controls both are told apart
-    # from a loss of the targets, which is what matters.
-    found = attribute(table)
-    assert found.dead.max() < 0.05
-    controls = np.arange(20) < 5
-    found = attribute(
-        table_from_matrix(
-            np.full((9, 20), 2.0),
-            successes,
-            np.repeat(np.arange(3), 3),
-            VantageTargetLabels(controls=controls),
-        )
-    )
-    assert found.isolated.round(2).tolist() == [0, 1, 0]
+    networks = np.repeat(np.arange(3), 3)
+    table = table_from_matrix(np.full((9, 20), 2.0), successes, networks)
+    # Without controls, broken vantages and blocked paths look alike; neither is a dead target.
+    assert attribute(table).dead.max() < 0.05
+    labels = VantageTargetLabels(controls=np.arange(20) < 5)
+    table = table_from_matrix(np.full((9, 20), 2.0), successes, networks, labels)
+    assert attribute(table).broken.round(2).tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0]
 
 
-def test_control_failures_convict_unless_the_control_itself_is_gone() -> None:
+def test_control_failures_exclude_a_vantage_unless_the_control_is_faulty() -> None:
     controls = np.arange(10) < 5
     table = even(6, 10, VantageTargetLabels(controls=controls), lost=np.s_[0, :3], gone=np.s_[:, 4])
     assert controls_fail(table).tolist() == [True, False, False, False, False, False]
@@ -108,10 +98,10 @@ def test_areas_under_the_curve_on_synthetic_fleets() -> None:
     """20 agents and 50 targets: vantage faults at .99, site blocks at .97, and dead targets."""
     for seed in SEEDS:
         fleet = make_fleet(seed)
-        blames = [blame for _, blame in judge(fleet)]
-        broken = np.concatenate([blame.broken for blame in blames])
-        dead = np.concatenate([blame.dead for blame in blames])
-        blocked = np.concatenate([blame.blocked.ravel() for blame in blames])
+        attributions = [one for _, one in attribute_all(fleet)]
+        broken = np.concatenate([one.broken for one in attributions])
+        dead = np.concatenate([one.dead for one in attributions])
+        blocked = np.concatenate([one.blocked.ravel() for one in attributions])
         assert area_under_curve(broken, fleet.broken.ravel()) >= 0.99
         assert area_under_curve(dead, fleet.dead.ravel()) >= 0.99
         assert area_under_curve(blocked, fleet.blocked.ravel()) >= 0.97
@@ -121,15 +111,15 @@ def _levels(table: VantageTargetTable) -> np.ndarray:
     """Return the level of ten networks of five targets, and of all of them."""
     counted = countable_cells(table, attribute(table))
     cells = table.cells
-    got = table.matrix(np.where(counted, cells.successes, 0))
-    tried = table.matrix(np.where(counted, cells.trials, 0))
+    got = matrix(table, np.where(counted, cells.successes, 0))
+    tried = matrix(table, np.where(counted, cells.trials, 0))
     parts = [np.s_[:, start : start + 5] for start in range(0, 50, 5)] + [np.s_[:, :]]
     return np.array([got[part].sum() / tried[part].sum() for part in parts])
 
 
 @pytest.mark.parametrize("kind", ["fleet", "down", "up", "random"])
 def test_thirty_percent_of_liars_move_no_level(kind: str) -> None:
-    """Levels from everybody stay within 5 points of what the honest alone would have given.
+    """Levels from all vantages stay within 5 points of those from the honest ones alone.
 
     For the whole that holds in every bin. A network of five targets, measured 200 times, has a
     noise of its own of that size: there it holds for 99 bins of 100.
@@ -145,48 +135,46 @@ def test_thirty_percent_of_liars_move_no_level(kind: str) -> None:
         honest, labels = ~fleet.lying, VantageTargetLabels(controls=fleet.controls)
         for tried, got in zip(fleet.trials, fleet.successes, strict=True):
             alone = table_from_matrix(tried[honest], got[honest], fleet.network[honest], labels)
-            everybody = table_from_matrix(tried, got, fleet.network, labels)
-            moved.append(np.abs(_levels(everybody) - _levels(alone)))
+            whole = table_from_matrix(tried, got, fleet.network, labels)
+            moved.append(np.abs(_levels(whole) - _levels(alone)))
     assert np.max(moved, axis=0)[-1] < 0.05
     assert np.quantile(moved, 0.99) < 0.05
 
 
-def test_a_swarm_in_one_network_is_one_voice() -> None:
+def test_a_swarm_in_one_network_counts_as_one_network() -> None:
     """A hundred forged agents of one network claim that two networks of targets are gone."""
     successes = np.full((106, 20), 2.0)
     successes[6:, :8] = 0
     networks = np.minimum(np.arange(106), 6)
     table = table_from_matrix(np.full_like(successes, 2), successes, networks, abroad=True)
-    blame = attribute(table)
-    assert blame.dead.max() < 0.05
-    counted = table.matrix(countable_cells(table, blame))
+    attribution = attribute(table)
+    assert attribution.dead.max() < 0.05
+    counted = matrix(table, countable_cells(table, attribution))
     assert counted[:6].all()
     assert not counted[6:, :8].any()
 
 
-def test_evidence_has_the_sign_of_what_was_seen_and_its_bounds() -> None:
-    usual = np.full(4, 0.035)
-    tried, got = np.array([3.0, 3.0, 0.0, 40.0]), np.array([3.0, 0.0, 0.0, 0.0])
-    found = cell_evidence(tried, got, usual)
-    assert found[0] < -3
-    assert found[1] == pytest.approx(4)
-    assert found[2:].tolist() == [0, 4]
+def test_evidence_has_the_sign_of_the_counts_and_is_bounded() -> None:
+    trials, successes = np.array([3.0, 3.0, 0.0, 40.0]), np.array([3.0, 0.0, 0.0, 0.0])
+    evidence = CellEvidence(trials, successes).cut_vs_healthy(np.full(4, 0.035))
+    assert evidence[0] < -3
+    assert evidence[1] == pytest.approx(4)
+    assert evidence[2:].tolist() == [0, 4]
+    one = CellEvidence(np.array([1.0]), np.array([0.0]))
     # 1 failure of 1: 6 * 6! 0! / 7! = 6 / 7 against .035.
-    one = cell_evidence(np.array([1.0]), np.array([0.0]), np.array([0.035]))
-    assert one == pytest.approx(np.log(6 / 7 / 0.035))
-    # The same by chance: 1 / 2.
-    assert coin_evidence(np.array([1.0]), np.array([0.0])) == pytest.approx(np.log(7 / 12))
+    assert one.cut_vs_healthy(np.array([0.035])) == pytest.approx(np.log(6 / 7 / 0.035))
+    # Random answers: 1 / 2.
+    assert one.random_vs_cut == pytest.approx(np.log(7 / 12))
 
 
-def test_an_owner_holds_a_fifth_at_most() -> None:
-    owners = np.array([0] * 10 + [1, 2, 3, 4, 5, 6, 7])
-    weights = owner_weights(np.ones(17), owners)
-    assert weights[:10].sum() / weights.sum() == pytest.approx(0.2)
-    assert weights[10:].tolist() == [1] * 7
-    assert owner_weights(np.ones(3), np.zeros(3, int)).tolist() == [1, 1, 1]
+def test_a_vantage_holds_a_fifth_of_the_weight_at_most() -> None:
+    weights = cap_weights(np.array([10.0] + [1.0] * 7))
+    assert weights[0] / weights.sum() == pytest.approx(0.2)
+    assert weights[1:].tolist() == [1] * 7
+    assert cap_weights(np.ones(1)).tolist() == [1]
 
 
-def test_counts_that_cannot_be_are_refused() -> None:
+def test_impossible_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="successes"):
         table_from_matrix([[1.0]], [[2.0]], [0])
     with pytest.raises(ValueError, match="networks"):
@@ -195,18 +183,7 @@ def test_counts_that_cannot_be_are_refused() -> None:
         table_from_matrix([[1.0]], [[1.0]], [0], VantageTargetLabels(controls=[False, True]))
 
 
-def test_on_a_day_without_failures_nobody_is_too_good_to_be_true() -> None:
+def test_on_a_day_without_failures_no_vantage_is_suspect() -> None:
     found = attribute(even(6, 800))
     assert found.trust.min() > 0.8
     assert found.noise.max() < 0.2
-
-
-def test_a_target_known_to_be_frail_is_not_called_dead() -> None:
-    """Two networks saw it fail, which it does at every other time."""
-    successes = np.full((2, 20), 2.0)
-    successes[:, 4] = 0
-    table = table_from_matrix(np.full((2, 20), 2.0), successes, [0, 1])
-    assert attribute(table).dead[4] > 0.5
-    usual = np.where(table.cells.target == 4, 0.5, 0.02)
-    known = replace(table, cells=replace(table.cells, usual=usual))
-    assert attribute(known).dead[4] < 0.3

@@ -1,12 +1,12 @@
-"""Whose measurements count, case by case, and the drill's shape."""
+"""Which measurements count, case by case, with the numbers of a drill."""
 
 import numpy as np
 import pytest
 
+from benchmarks.detection.count_matrices import matrix, table_from_matrix
 from netwatch.signals.attribution.contingency import (
     VantageTargetLabels,
     VantageTargetTable,
-    table_from_matrix,
 )
 from netwatch.signals.attribution.model import attribute
 from netwatch.signals.attribution.trust import countable_cells, trust_vantages
@@ -25,24 +25,24 @@ def table(
 
 
 def counted(one: VantageTargetTable) -> np.ndarray:
-    return one.matrix(countable_cells(one, attribute(one)))
+    return matrix(one, countable_cells(one, attribute(one)))
 
 
 def drill(cut: int) -> tuple[np.ndarray, VantageTargetLabels]:
     """Return six agents abroad, twelve networks with two targets, so many of them cut."""
     homes = np.repeat(np.arange(12), 2)
-    labels = VantageTargetLabels(homes=homes)
+    labels = VantageTargetLabels(target_asn=homes)
     return np.broadcast_to(homes < cut, (6, 24)), labels
 
 
 @pytest.mark.parametrize("cut", range(13))
 def test_a_shutdown_seen_by_all_counts_in_full(cut: int) -> None:
-    """Also when all twelve networks go: six networks of vantages do not fail as one."""
+    """Also if all twelve networks are cut: six vantage networks do not fail together."""
     failing, labels = drill(cut)
     assert counted(table(failing, labels=labels)).all()
 
 
-def test_a_shutdown_that_half_of_the_vantages_saw_begin_counts_in_full() -> None:
+def test_a_shutdown_that_begins_within_the_bin_counts_in_full() -> None:
     failing, labels = drill(10)
     early = failing.copy()
     early[3:, 16:20] = False
@@ -57,7 +57,7 @@ def test_a_broken_vantage_counts_for_nothing_while_others_count() -> None:
     assert found.any(axis=1).tolist() == [True, True, False, True, True, True]
 
 
-def test_a_broken_vantage_is_known_in_a_shutdown_too() -> None:
+def test_a_broken_vantage_is_recognised_in_a_shutdown_too() -> None:
     """It fails at the two networks that are left."""
     failing, labels = drill(10)
     failing = np.repeat(failing, 1, axis=0)
@@ -67,41 +67,41 @@ def test_a_broken_vantage_is_known_in_a_shutdown_too() -> None:
     assert counted(one).any(axis=1).tolist() == [True, True, False, True, True, True]
 
 
-def test_a_lone_vantage_that_sees_nothing_says_nothing() -> None:
+def test_a_single_vantage_that_reaches_nothing_is_no_data() -> None:
     assert not counted(table(np.ones((1, 20), bool))).any()
     assert not counted(table(np.ones((1, 1), bool))).any()
 
 
-def test_two_vantages_on_one_uplink_are_a_lone_vantage() -> None:
+def test_two_vantages_in_one_network_are_a_single_vantage() -> None:
     assert not counted(table(np.ones((2, 20), bool), networks=[0, 0])).any()
 
 
-def test_a_lone_vantage_that_still_sees_something_is_online() -> None:
+def test_a_single_vantage_that_reaches_something_is_online() -> None:
     failing = np.broadcast_to(np.arange(20) < 16, (1, 20))
     assert counted(table(failing)).all()
 
 
-def test_a_lone_vantage_with_working_controls_may_see_all_else_fail() -> None:
+def test_a_single_vantage_with_working_controls_counts() -> None:
     controls = np.arange(20) < 5
     failing = ~controls[None, :]
     assert counted(table(failing, labels=VantageTargetLabels(controls=controls))).all()
 
 
-def test_a_lone_vantage_without_its_controls_says_nothing() -> None:
+def test_a_single_vantage_without_its_controls_is_no_data() -> None:
     controls = np.arange(20) < 5
     failing = (np.arange(20) < 12)[None, :]
     assert not counted(table(failing, labels=VantageTargetLabels(controls=controls))).any()
 
 
-def test_nobody_cuts_the_world() -> None:
-    """Everything in three countries fails in all eyes: we lost the Internet, not they."""
+def test_failing_targets_in_several_countries_are_no_data() -> None:
+    """All targets in three countries fail from everywhere: the vantages lost the Internet."""
     places = np.arange(24) % 3
     assert not counted(
-        table(np.ones((6, 24), bool), labels=VantageTargetLabels(places=places))
+        table(np.ones((6, 24), bool), labels=VantageTargetLabels(target_country=places))
     ).any()
 
 
-def test_all_controls_gone_from_everywhere_is_our_loss() -> None:
+def test_failing_controls_from_everywhere_are_no_data() -> None:
     controls = np.arange(24) < 5
     assert not counted(
         table(np.ones((6, 24), bool), labels=VantageTargetLabels(controls=controls))
@@ -114,7 +114,7 @@ def test_a_country_goes_dark_while_controls_answer() -> None:
     assert counted(table(failing, labels=VantageTargetLabels(controls=controls))).all()
 
 
-def test_a_country_cut_off_from_the_world_is_lost_to_it_though_fine_at_home() -> None:
+def test_a_country_cut_off_counts_as_lost_although_reachable_from_inside() -> None:
     """Eight networks at home cannot outvote the three abroad."""
     failing = np.zeros((11, 24), bool)
     failing[8:, 4:] = True  # four targets elsewhere
@@ -139,7 +139,7 @@ def test_a_site_blocked_in_one_network_is_not_lost() -> None:
     assert found.all()
 
 
-def test_who_measured_nothing_is_no_witness() -> None:
+def test_a_vantage_without_measurements_is_not_trusted() -> None:
     tried = np.ones((3, 5))
     tried[1] = 0
     one = table_from_matrix(tried, tried, [0, 1, 2])

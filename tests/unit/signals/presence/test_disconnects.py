@@ -1,4 +1,4 @@
-"""Agents that vanish together: the table of least losses, and whose fault it is."""
+"""Mass disconnects: how many losses are conclusive, and which point at our own side."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,31 +6,40 @@ import numpy as np
 import pytest
 
 from netwatch.model.measurement import Vantage
-from netwatch.signals.presence.bursts import DisconnectMonitor
 from netwatch.signals.presence.disconnects import (
-    MOST_LIKELY_CHANCE,
+    CONCLUSIVE_PROBABILITY,
     WINDOW,
+    DisconnectMonitor,
     Hazard,
     Losses,
-    burst_evidence,
+    chance_of_losses,
+    disconnect_evidence,
     evaluate_losses,
-    least_losses,
 )
 
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 ONLINE = (3, 5, 8, 10, 20, 50, 200)
 
 
+def least_losses(online: int, rate: float) -> int | None:
+    """Return how many losses in a window are conclusive, None if even all are not."""
+    lost = np.arange(1, online + 1)
+    ordinary = np.full(online, -np.expm1(-rate * (WINDOW / timedelta(days=1))))
+    chance = chance_of_losses(lost, np.full(online, online), ordinary)
+    conclusive = np.flatnonzero(chance < CONCLUSIVE_PROBABILITY)
+    return int(lost[conclusive[0]]) if len(conclusive) else None
+
+
 @pytest.mark.parametrize(
     ("rate", "least"),
     [(1, [3, 4, 4, 4, 5, 6, 8]), (6, [None, 5, 5, 6, 7, 8, 14])],
 )
-def test_least_losses_that_are_conclusive(rate: float, least: list[int | None]) -> None:
+def test_losses_that_are_conclusive(rate: float, least: list[int | None]) -> None:
     assert [least_losses(online, rate) for online in ONLINE] == least
 
 
 def fleet(countries: int, each: int, *, brokers: int = 1) -> dict[str, np.ndarray]:
-    """Return agents by country, spread over brokers, all of them there."""
+    """Return agents by country, spread over brokers, all online."""
     country = np.repeat(np.arange(countries), each)
     return {
         "lost": np.zeros(countries * each, bool),
@@ -52,7 +61,7 @@ def test_five_of_twenty_are_conclusive_and_four_are_not() -> None:
     assert found.lost.tolist() == [5, 4, 0, 0, 0]
 
 
-def test_a_country_that_goes_whole_is_no_fault_of_the_only_broker() -> None:
+def test_losing_a_whole_country_is_not_a_fault_of_the_only_broker() -> None:
     agents = fleet(5, 20)
     agents["lost"][:20] = True
     found = evaluate_losses(Losses(**agents))
@@ -61,8 +70,8 @@ def test_a_country_that_goes_whole_is_no_fault_of_the_only_broker() -> None:
 
 
 @pytest.mark.parametrize("countries", [1, 2, 5])
-def test_all_vanish_with_the_broker(countries: int) -> None:
-    """No evidence, and one notice for the operator."""
+def test_losing_every_agent_at_one_broker_is_an_own_fault(countries: int) -> None:
+    """No evidence, and one alert for the operator."""
     agents = fleet(countries, 20)
     agents["lost"][:] = True
     found = evaluate_losses(Losses(**agents))
@@ -71,7 +80,7 @@ def test_all_vanish_with_the_broker(countries: int) -> None:
     assert found.operator_alert
 
 
-def test_one_of_two_brokers_takes_its_agents_along() -> None:
+def test_losing_every_agent_of_one_of_two_brokers_is_an_own_fault() -> None:
     agents = fleet(5, 20, brokers=2)
     agents["lost"] = agents["brokers"] == 1
     found = evaluate_losses(Losses(**agents))
@@ -85,7 +94,7 @@ def test_a_country_lost_at_two_brokers_is_lost() -> None:
     assert evaluate_losses(Losses(**agents)).conclusive.tolist() == [True, *[False] * 4]
 
 
-def test_a_world_in_unrest_raises_what_is_usual() -> None:
+def test_losses_elsewhere_raise_the_ordinary_rate() -> None:
     """Losses everywhere, too few in each place for a fault, weaken the evidence of one."""
     agents = fleet(5, 20)
     agents["lost"][:5] = True
@@ -106,87 +115,87 @@ def test_the_false_alarms_of_a_month_are_below_one() -> None:
             chance = evaluate_losses(Losses(**agents)).chance[0]
             if least < online * 0.95:
                 assert chance * 5000 * 720 * 30 < 1.01
-                assert chance < MOST_LIKELY_CHANCE
+                assert chance < CONCLUSIVE_PROBABILITY
 
 
-def test_evidence_of_nothing_lost_is_against_an_event() -> None:
+def test_no_loss_is_evidence_against_an_event() -> None:
     lost, online = np.array([0, 20]), np.array([20, 20])
-    found = burst_evidence(lost, online, np.full(2, 0.001))
+    found = disconnect_evidence(lost, online, np.full(2, 0.001))
     assert found[0] == pytest.approx(20 * np.log(0.7 / 0.999) - np.log(3), abs=0.01)
     assert found[1] > 100
 
 
 def test_hazard_is_learned() -> None:
-    restless = Hazard.steady().seen(30, timedelta(days=5))
-    assert Hazard.steady().rate == 1
-    assert Hazard.portable().rate == 6
-    assert restless.rate == pytest.approx(32 / 7)
+    assert Hazard().rate == 1
+    assert Hazard().after_loss(timedelta(days=5)).rate == pytest.approx(3 / 7)
 
 
 def stream(lost: int, *, broker: str = "b1") -> DisconnectMonitor:
     """Return twenty agents in each of three countries, so many of the first lost."""
-    bursts = DisconnectMonitor()
+    monitor = DisconnectMonitor()
     for number, country in enumerate(["IR", "DE", "FR"]):
         for one in range(20):
             vantage = Vantage(f"{country}{one}", country, 64500 + number)
-            bursts.up(vantage, broker=broker, at=START - timedelta(days=1))
+            monitor.on_up(vantage, broker=broker, at=START - timedelta(days=1))
     for one in range(lost):
-        bursts.lost(f"IR{one}", last_packet=START + timedelta(seconds=one))
-    return bursts
+        monitor.on_lost(f"IR{one}", at=START + timedelta(seconds=one))
+    return monitor
 
 
-def test_a_burst_is_found_for_country_and_network() -> None:
-    found = stream(8).judge(START)
-    assert [(str(one.entity), one.lost, one.online, one.conclusive) for one in found.bursts] == [
+def test_a_disconnect_is_found_for_country_and_network() -> None:
+    found = stream(8).evaluate(START)
+    assert [
+        (str(one.entity), one.lost, one.online, one.conclusive) for one in found.disconnects
+    ] == [
         ("country:IR", 8, 20, True),
         ("asn:64500", 8, 20, True),
     ]
     assert not found.operator_alert
 
 
-def test_who_comes_back_at_once_says_goodbye_or_is_a_stranger_was_not_lost() -> None:
-    bursts = stream(8)
+def test_agents_that_reconnect_say_goodbye_or_are_unknown_are_not_lost() -> None:
+    monitor = stream(8)
     for one in range(3):
         back = Vantage(f"IR{one}", "IR", 64500)
-        bursts.up(back, broker="b1", at=START + timedelta(seconds=30))
-        bursts.stopped(f"IR{one + 3}")
-    bursts.lost("nobody", last_packet=START)
-    found = bursts.judge(START)
-    assert [(one.lost, one.online) for one in found.bursts] == [(2, 17), (2, 17)]
-    assert not any(one.conclusive for one in found.bursts)
+        monitor.on_up(back, broker="b1", at=START + timedelta(seconds=30))
+        monitor.on_stopped(f"IR{one + 3}")
+    monitor.on_lost("nobody", at=START)
+    found = monitor.evaluate(START)
+    assert [(one.lost, one.online) for one in found.disconnects] == [(2, 17), (2, 17)]
+    assert not any(one.conclusive for one in found.disconnects)
 
 
 def test_a_window_counts_its_own_losses_only() -> None:
-    bursts = stream(8)
-    assert bursts.judge(START - WINDOW).bursts == []
-    assert bursts.judge(START + WINDOW).bursts == []
-    assert DisconnectMonitor().judge(START).bursts == []
+    monitor = stream(8)
+    assert monitor.evaluate(START - WINDOW).disconnects == []
+    assert monitor.evaluate(START + WINDOW).disconnects == []
+    assert DisconnectMonitor().evaluate(START).disconnects == []
 
 
-def test_all_gone_is_one_notice_and_no_burst() -> None:
-    bursts = stream(20)
+def test_losing_every_agent_is_an_alert_and_not_a_disconnect() -> None:
+    monitor = stream(20)
     for country in ("DE", "FR"):
         for one in range(20):
-            bursts.lost(f"{country}{one}", last_packet=START + timedelta(seconds=5))
-    found = bursts.judge(START)
-    assert found.bursts == []
+            monitor.on_lost(f"{country}{one}", at=START + timedelta(seconds=5))
+    found = monitor.evaluate(START)
+    assert found.disconnects == []
     assert "60" in found.operator_alert
 
 
-def test_who_is_lost_often_counts_for_less() -> None:
+def test_an_agent_that_is_lost_often_is_weaker_evidence() -> None:
     """Fifty losses in a day and a half teach more than a prior does."""
-    bursts = stream(0)
+    monitor = stream(0)
     time = START
     for _ in range(50):
         for one in range(20):
-            bursts.lost(f"IR{one}", last_packet=time)
+            monitor.on_lost(f"IR{one}", at=time)
             back = Vantage(f"IR{one}", "IR", 64500)
-            bursts.up(back, broker="b1", at=time + timedelta(minutes=20))
+            monitor.on_up(back, broker="b1", at=time + timedelta(minutes=20))
         time += timedelta(minutes=40)
     for one in range(5):
-        bursts.lost(f"IR{one}", last_packet=time)
-    steady = stream(5).judge(START).bursts[0]
-    restless = bursts.judge(time).bursts[0]
+        monitor.on_lost(f"IR{one}", at=time)
+    steady = stream(5).evaluate(START).disconnects[0]
+    restless = monitor.evaluate(time).disconnects[0]
     assert restless.lost == steady.lost == 5
     assert steady.conclusive
     assert not restless.conclusive

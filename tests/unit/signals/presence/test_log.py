@@ -1,4 +1,4 @@
-"""The attendance log: stays, spans of hearing, the series of agents, and what bursts see."""
+"""The presence log: sessions, listening spans, the series of agents, and replays."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,13 +8,12 @@ import pytest
 
 from netwatch.model.entities import Entity
 from netwatch.model.measurement import Vantage
-from netwatch.signals.presence.bursts import DisconnectMonitor
+from netwatch.signals.presence.disconnects import DisconnectMonitor
 from netwatch.signals.presence.log import (
     PresenceLog,
     PresenceState,
     Session,
     count_agents,
-    replay_into,
 )
 
 START = datetime(2026, 1, 8, 12, tzinfo=UTC)
@@ -28,7 +27,7 @@ def log(tmp_path: Path) -> Iterator[PresenceLog]:
         yield opened
 
 
-def stay(number: int, minute: float = 0.0, **more: object) -> Session:
+def session(number: int, minute: float = 0.0, **more: object) -> Session:
     vantage = Vantage(f"a{number}", "IR", 44244 if number % 2 else 0)
     return Session(vantage, "b1", "boot", 1, number, START + minute * MINUTE, **more)
 
@@ -39,58 +38,58 @@ def counts(log: PresenceLog, minute: float) -> dict[Entity, tuple[float, float |
 
 
 def test_present_and_expected_are_counted_by_country_and_network(log: PresenceLog) -> None:
-    log.listen(START - MINUTE, START + 20 * MINUTE)
+    log.mark_listening(START - MINUTE, START + 20 * MINUTE)
     for number in range(5):
-        log.came(stay(number))
-    log.went(stay(1), PresenceState.LOST, at=START + 5 * MINUTE)
-    log.went(stay(2), PresenceState.STOP, at=START + 5 * MINUTE, reason="shutdown")
+        log.opened(session(number))
+    log.closed(session(1), PresenceState.LOST, at=START + 5 * MINUTE)
+    log.closed(session(2), PresenceState.STOP, at=START + 5 * MINUTE, reason="shutdown")
     assert counts(log, 4) == {IRAN: (5, 5), NETWORK: (2, 2)}
     assert counts(log, 6) == {IRAN: (3, 4), NETWORK: (1, 2)}
-    log.came(stay(1, 8), reason="network")
+    log.opened(session(1, 8), reason="network")
     assert counts(log, 9) == {IRAN: (4, 4), NETWORK: (2, 2)}
     assert counts(log, 6)[IRAN] == (3, 4)
 
 
-def test_where_nothing_was_heard_there_is_no_figure(log: PresenceLog) -> None:
-    log.came(stay(1))
-    log.listen(START, START + 3 * MINUTE)
-    log.listen(START, START + 4 * MINUTE)
-    log.listen(START + 6 * MINUTE, START + 9 * MINUTE)
+def test_without_listening_there_is_no_bin(log: PresenceLog) -> None:
+    log.opened(session(1))
+    log.mark_listening(START, START + 3 * MINUTE)
+    log.mark_listening(START, START + 4 * MINUTE)
+    log.mark_listening(START + 6 * MINUTE, START + 9 * MINUTE)
     assert counts(log, 3)
     assert counts(log, 4)
     assert not counts(log, 5)
     assert counts(log, 7)
-    assert not log.heard(START + 3 * MINUTE, START + 7 * MINUTE)
+    assert not log.was_listening(START + 3 * MINUTE, START + 7 * MINUTE)
 
 
 def test_an_agent_lost_for_more_than_a_month_is_not_expected(log: PresenceLog) -> None:
-    log.came(stay(1))
-    log.went(stay(1), PresenceState.LOST, at=START + MINUTE)
-    assert len(log.stays(START + timedelta(days=29))) == 1
-    assert log.stays(START + timedelta(days=31)) == []
-    log.forget(START + timedelta(days=90))
+    log.opened(session(1))
+    log.closed(session(1), PresenceState.LOST, at=START + MINUTE)
+    assert len(log.sessions(START + timedelta(days=29))) == 1
+    assert log.sessions(START + timedelta(days=31)) == []
+    log.prune(START + timedelta(days=90))
     assert log.events(START, START + timedelta(days=90)) == []
 
 
-def test_bursts_see_losses_and_not_those_of_our_own_side(log: PresenceLog) -> None:
+def test_a_monitor_counts_losses_but_not_masked_ones(log: PresenceLog) -> None:
     for number in range(12):
-        log.came(stay(number, -60))
+        log.opened(session(number, -60))
     for number in range(6):
-        log.went(stay(number, -60), PresenceState.LOST, at=START + timedelta(seconds=number))
-    bursts = DisconnectMonitor()
-    replay_into(bursts, log.events(START - 61 * MINUTE, START + MINUTE))
-    burst = {one.entity: one for one in bursts.judge(START).bursts}[IRAN]
-    assert (burst.online, burst.lost, burst.conclusive) == (12, 6, True)
+        log.closed(session(number, -60), PresenceState.LOST, at=START + timedelta(seconds=number))
+    monitor = DisconnectMonitor()
+    monitor.replay(log.events(START - 61 * MINUTE, START + MINUTE))
+    loss = {one.entity: one for one in monitor.evaluate(START).disconnects}[IRAN]
+    assert (loss.online, loss.lost, loss.conclusive) == (12, 6, True)
     log.mask(START)
-    log.listen(START - 61 * MINUTE, START + MINUTE)
+    log.mark_listening(START - 61 * MINUTE, START + MINUTE)
     assert counts(log, 0.9)[IRAN] == (12, 12)
     masked = DisconnectMonitor()
-    replay_into(masked, log.events(START - 61 * MINUTE, START + MINUTE))
-    assert masked.judge(START).bursts == []
+    masked.replay(log.events(START - 61 * MINUTE, START + MINUTE))
+    assert masked.evaluate(START).disconnects == []
 
 
 def test_another_process_reads_what_one_writes(log: PresenceLog, tmp_path: Path) -> None:
-    log.came(stay(1), reason="network")
+    log.opened(session(1), reason="network")
     with PresenceLog(tmp_path / "presence.sqlite") as reader:
         (event,) = reader.events(START, START + MINUTE)
     assert (event.state, event.vantage.id, event.reason) == (PresenceState.UP, "a1", "network")

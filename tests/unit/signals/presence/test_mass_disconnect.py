@@ -1,4 +1,4 @@
-"""Agents that vanish together: evidence where a country fell, one notice where we did."""
+"""Mass disconnects: evidence if a country is lost, one alert if our own side failed."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from netwatch.analysis.loop import log_results
-from netwatch.analysis.mass_disconnect import DisconnectEvidence, MassDisconnectDetector
 from netwatch.analysis.pipeline import PipelineResult, PipelineRunner
 from netwatch.app.observatory import make_pipeline
 from netwatch.config import AnalysisConfig, Config
@@ -19,6 +18,7 @@ from netwatch.model.incident import Incident
 from netwatch.model.measurement import Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import AGENTS
+from netwatch.signals.presence.disconnects import DisconnectEvidence, MassDisconnectDetector
 from netwatch.signals.presence.log import PresenceLog, PresenceState, Session, count_agents
 from netwatch.store.memory import MemoryStore
 
@@ -40,15 +40,15 @@ MEASURED = {
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[PresenceLog]:
-    """A log of three countries' agents, who have been there for days."""
+    """A log of three countries' agents, online for days."""
     with PresenceLog(tmp_path / "presence.sqlite") as opened:
         for country in COUNTRIES:
             for number in range(EACH):
-                opened.came(stay(country, number))
+                opened.opened(session(country, number))
         yield opened
 
 
-def stay(country: str, number: int, broker: str = "one") -> Session:
+def session(country: str, number: int, broker: str = "one") -> Session:
     vantage = Vantage(f"{country}-{number}", country, 64500 + number % 3)
     return Session(vantage, broker, "boot", 1, 1, START)
 
@@ -57,7 +57,7 @@ def lose(log: PresenceLog, *countries: str, at: datetime = FALL, masked: bool = 
     for country in countries:
         for number in range(EACH):
             moment = at + timedelta(seconds=number)
-            log.went(stay(country, number), PresenceState.LOST, at=moment, masked=masked)
+            log.closed(session(country, number), PresenceState.LOST, at=moment, masked=masked)
 
 
 def results(log: PresenceLog, *, hours: int = 2) -> list[DisconnectEvidence]:
@@ -66,8 +66,8 @@ def results(log: PresenceLog, *, hours: int = 2) -> list[DisconnectEvidence]:
     return [call(first + number * WIDTH) for number in range(hours * 12)]
 
 
-def test_a_country_that_vanishes_is_evidence_for_it_alone(log: PresenceLog) -> None:
-    log.listen(START, START + 5 * DAY)
+def test_a_lost_country_is_evidence_for_it_alone(log: PresenceLog) -> None:
+    log.mark_listening(START, START + 5 * DAY)
     lose(log, "XA")
     found = results(log)
     said = [result for result in found if result.log_likelihoods]
@@ -79,8 +79,8 @@ def test_a_country_that_vanishes_is_evidence_for_it_alone(log: PresenceLog) -> N
     assert not any(result.masked or result.operator_alert for result in found)
 
 
-def test_it_is_known_within_the_interval_after_the_fall(log: PresenceLog) -> None:
-    log.listen(START, START + 5 * DAY)
+def test_evidence_comes_within_the_interval_after_the_loss(log: PresenceLog) -> None:
+    log.mark_listening(START, START + 5 * DAY)
     lose(log, "XA")
     call = MassDisconnectDetector(log, width=WIDTH)
     before = call(FALL - timedelta(minutes=6))
@@ -88,8 +88,8 @@ def test_it_is_known_within_the_interval_after_the_fall(log: PresenceLog) -> Non
     assert call(FALL - timedelta(minutes=1)).log_likelihoods
 
 
-def test_all_who_vanish_at_once_are_our_fault_told_once(log: PresenceLog) -> None:
-    log.listen(START, START + 5 * DAY)
+def test_losing_every_agent_is_an_own_fault_and_alerted_once(log: PresenceLog) -> None:
+    log.mark_listening(START, START + 5 * DAY)
     lose(log, *COUNTRIES)
     found = results(log)
     assert [bool(result.operator_alert) for result in found].count(True) == 1
@@ -97,20 +97,20 @@ def test_all_who_vanish_at_once_are_our_fault_told_once(log: PresenceLog) -> Non
     assert not any(result.log_likelihoods for result in found)
 
 
-def test_losses_while_we_were_deaf_say_nothing(log: PresenceLog) -> None:
-    log.listen(START, FALL - timedelta(minutes=2))
+def test_losses_without_listening_are_no_evidence(log: PresenceLog) -> None:
+    log.mark_listening(START, FALL - timedelta(minutes=2))
     lose(log, "XA")
     assert all(result == DisconnectEvidence() for result in results(log))
 
 
-def test_masked_losses_are_no_losses(log: PresenceLog) -> None:
-    log.listen(START, START + 5 * DAY)
+def test_masked_losses_are_no_evidence(log: PresenceLog) -> None:
+    log.mark_listening(START, START + 5 * DAY)
     lose(log, "XA", masked=True)
     assert not any(result.log_likelihoods for result in results(log))
 
 
-def test_a_will_that_comes_late_is_counted_all_the_same(log: PresenceLog) -> None:
-    log.listen(START, START + 5 * DAY)
+def test_a_late_will_counts(log: PresenceLog) -> None:
+    log.mark_listening(START, START + 5 * DAY)
     call, first = MassDisconnectDetector(log, width=WIDTH), FALL - timedelta(minutes=1)
     at = first + timedelta(minutes=4)
     assert not call(first).log_likelihoods
@@ -124,7 +124,7 @@ def test_a_will_that_comes_late_is_counted_all_the_same(log: PresenceLog) -> Non
 def test_a_restart_and_a_second_try_change_nothing(
     log: PresenceLog, minutes: int, lost: tuple[str, ...]
 ) -> None:
-    log.listen(START, START + 5 * DAY)
+    log.mark_listening(START, START + 5 * DAY)
     lose(log, *lost, at=FALL + timedelta(minutes=minutes))
     times = [FALL - timedelta(minutes=6) + number * WIDTH for number in range(6)]
     whole = MassDisconnectDetector(log, width=WIDTH)
@@ -136,7 +136,7 @@ def test_a_restart_and_a_second_try_change_nothing(
 
 
 class Observatory:
-    """Everything from the attendance log to the ledger, in memory."""
+    """Everything from the presence log to the ledger, in memory."""
 
     def __init__(self, folder: Path, log: PresenceLog) -> None:
         self.log, self.store = log, MemoryStore()
@@ -171,10 +171,10 @@ def incidents(observatory: Observatory) -> list[Incident]:
     return observatory.ledger.incidents()
 
 
-def test_the_broker_goes_with_everybody_and_only_the_operator_hears(
+def test_a_broker_failure_alerts_the_operator_and_opens_no_incident(
     tmp_path: Path, log: PresenceLog
 ) -> None:
-    log.listen(START, START + 5 * DAY)
+    log.mark_listening(START, START + 5 * DAY)
     lose(log, *COUNTRIES)
     observatory = Observatory(tmp_path, log)
     done = observatory.run(lambda _, time: 1.0)
@@ -186,7 +186,7 @@ def test_the_broker_goes_with_everybody_and_only_the_operator_hears(
 
 
 def test_agents_and_one_other_signal_open_an_incident(tmp_path: Path, log: PresenceLog) -> None:
-    log.listen(START, START + 5 * DAY)
+    log.mark_listening(START, START + 5 * DAY)
     lose(log, "XA")
     observatory = Observatory(tmp_path, log)
     done = observatory.run(lambda code, time: 0.02 if code == "XA" and time > FALL else 1.0)
@@ -199,8 +199,8 @@ def test_agents_and_one_other_signal_open_an_incident(tmp_path: Path, log: Prese
     observatory.ledger.close()
 
 
-def test_agents_alone_are_never_sure(tmp_path: Path, log: PresenceLog) -> None:
-    log.listen(START, START + 5 * DAY)
+def test_agents_alone_confirm_no_incident(tmp_path: Path, log: PresenceLog) -> None:
+    log.mark_listening(START, START + 5 * DAY)
     lose(log, "XA")
     observatory = Observatory(tmp_path, log)
     observatory.run(lambda _, time: 1.0)
@@ -208,10 +208,10 @@ def test_agents_alone_are_never_sure(tmp_path: Path, log: PresenceLog) -> None:
     observatory.ledger.close()
 
 
-def test_the_operator_reads_the_notice_in_the_log(
+def test_the_alert_is_logged(
     tmp_path: Path, log: PresenceLog, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log.listen(START, START + 5 * DAY)
+    log.mark_listening(START, START + 5 * DAY)
     lose(log, *COUNTRIES)
     observatory = Observatory(tmp_path, log)
     with caplog.at_level(logging.WARNING, logger="netwatch.analysis.loop"):
