@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netwatch.arrays import Bools, Floats
+from netwatch.model.thresholds import ORDINARY
 
 Posterior = npt.NDArray[np.float32]
 _Reals = TypeVar("_Reals", Posterior, Floats)
@@ -25,7 +26,7 @@ DEPTHS: Floats = np.array(
 )
 """Depths theta, in shares of ordinary."""
 
-IS_ORDINARY: Bools = DEPTHS >= 0.95
+IS_ORDINARY: Bools = DEPTHS >= ORDINARY
 """Which grid points count as ordinary."""
 
 _ONSET = timedelta(days=28) / timedelta(seconds=1)

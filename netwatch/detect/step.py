@@ -35,8 +35,8 @@ from netwatch.detect.row_index import EMPTY, RowIndex
 from netwatch.detect.seasonal_baseline import DAY
 from netwatch.detect.state import SeriesState
 from netwatch.detect.warm_start import usable_rows, warm_start
+from netwatch.model.thresholds import MIN_COVERAGE
 
-_LEAST_COVERAGE = 0.3
 _LEAST_TEMPER = 0.12
 _JUMP = 4.0
 _MOST_RATIO = 100.0
@@ -320,7 +320,7 @@ class StepEngine:
         rows = self._composites.rows
         variance = ((high - low) / 3.92) ** 2
         weighed = aggregate(self._composites, ratio, usable, variance)
-        seen = self.state.ready[rows] & (weighed.coverage >= _LEAST_COVERAGE)
+        seen = self.state.ready[rows] & (weighed.coverage >= MIN_COVERAGE)
         ratio[rows] = np.where(seen, weighed.level, np.nan)
         half = 1.96 * np.where(weighed.count > 1, weighed.error, weighed.noise)
         low[rows] = np.maximum(weighed.level - half, 0)

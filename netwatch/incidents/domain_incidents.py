@@ -8,7 +8,7 @@ an incident of the domain, told as what it is. A country's incident holds those 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
-from netwatch.incidents.excursion import REDUCED, Excursion, is_low, should_open
+from netwatch.incidents.excursion import Excursion, is_low, should_open
 from netwatch.incidents.lifecycle import advance
 from netwatch.incidents.open_incident import OpenIncident, RevisionContext, write_revision
 from netwatch.incidents.rules import Rules
@@ -16,6 +16,7 @@ from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import OUTAGE, AffectedEntity, Incident, IncidentState, RevisionReason
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import signal_spec
+from netwatch.model.thresholds import LOW
 
 _NETWORK = "AS"
 _NETWORKS = 2
@@ -69,7 +70,7 @@ class DomainIncidents:
         """Show one level to its watch; forget what is quiet again."""
         watch = self.watches.get(level.series)
         if watch is None:
-            if level.value is None or level.value >= REDUCED:
+            if level.value is None or level.value >= LOW:
                 return
             watch = self.watches[level.series] = Excursion(level)
         watch.see(level, self._width)

@@ -13,23 +13,26 @@ import numpy.typing as npt
 
 from netwatch.model.incident import Episode
 from netwatch.model.series import Level
+from netwatch.model.thresholds import (
+    CONFIRMED_PROBABILITY,
+    CONFIRMING_BINS,
+    EVEN_PROBABILITY,
+    MERGE_GAP_MAX,
+    MERGE_GAP_MIN,
+    RETURNED,
+)
 
 Floats = npt.NDArray[np.float64]
 
 MOST_PAST = 16
 """Past episodes kept of an entity: what patterns of recurrence need."""
-_SURE = 0.95
-_OVER = 0.5
-_OVER_BINS = 2
 _KEPT_OPEN = timedelta(hours=8)
 _KEPT_QUIET = timedelta(hours=2)
 _LEAST_KEPT = 6
 _STIRRING = 0.02
 """Probability of loss from which on more of the past is kept, in case it becomes an episode."""
-_SAME_LEAST, _SAME_MOST = timedelta(minutes=30), timedelta(hours=2)
 _KEPT_MOST = timedelta(hours=48)
-_RETURNED = 0.7
-_ORDINARY_MEANS, _LOSS_MEANS = (_RETURNED, 1.4), (0.02, 0.9)
+_ORDINARY_MEANS, _LOSS_MEANS = (RETURNED, 1.4), (0.02, 0.9)
 """Bounds of the two means; what is ordinary is itself known to some 30 % in a young series."""
 _CEILING = 2.0
 """Bursts above it say no more than that nothing is lost."""
@@ -72,7 +75,7 @@ def follow_episodes(log: EpisodeHistory, level: Level, width: timedelta) -> Epis
     log = replace(log, recent=recent)
     if log.current is not None:
         return _go_on(log, log.current, level)
-    if level.probability > _SURE:
+    if level.probability > CONFIRMED_PROBABILITY:
         return _open(log, level, width)
     return log
 
@@ -130,7 +133,7 @@ def _kept(
     stirring = log.current is not None or level.probability > _STIRRING
     span = max(_KEPT_OPEN if stirring else _KEPT_QUIET, _LEAST_KEPT * width)
     if log.current is not None:
-        lows = (time for time, value in reversed(log.recent) if value < _RETURNED)
+        lows = (time for time, value in reversed(log.recent) if value < RETURNED)
         span = min(span + (level.time - next(lows, level.time)), _KEPT_MOST)
     return tuple(entry for entry in log.recent if level.time - entry[0] <= span)
 
@@ -161,14 +164,14 @@ def _is_same(before: Episode, started_at: datetime) -> bool:
     if before.ended_at is None:
         return True
     half = (before.ended_at - before.started_at) / 2
-    return started_at - before.ended_at <= min(max(_SAME_LEAST, half), _SAME_MOST)
+    return started_at - before.ended_at <= min(max(MERGE_GAP_MIN, half), MERGE_GAP_MAX)
 
 
 def _go_on(log: EpisodeHistory, current: Episode, level: Level) -> EpisodeHistory:
     """Follow the open episode by one bin; close it where it is over."""
-    if level.probability >= _OVER:
+    if level.probability >= EVEN_PROBABILITY:
         return replace(log, current=_deepen(current, level), over_bins=0)
-    if log.over_bins + 1 < _OVER_BINS:
+    if log.over_bins + 1 < CONFIRMING_BINS:
         return replace(log, over_bins=log.over_bins + 1)
     rows = [row for row in log.recent if row[0] >= current.started_at]
     best, _, _ = find_changepoint([value for _, value in rows], falling=False)

@@ -5,29 +5,26 @@ from datetime import datetime, timedelta
 import msgspec
 
 from netwatch.model.series import Level
+from netwatch.model.thresholds import (
+    CERTAIN_PROBABILITY,
+    CONFIRMED_PROBABILITY,
+    CONFIRMING_BINS,
+    EVEN_PROBABILITY,
+    LIKELY_PROBABILITY,
+    LOST,
+    LOW,
+    MIN_NETWORKS,
+    NOISE_PROBABILITY,
+    ORDINARY,
+)
 
-REDUCED = 0.895
-"""A level counts as low only when it reads less than 90 % in whole percent."""
-LOST = 0.5
-"""A network is lost when it is below half of ordinary."""
-RETURNED = 0.7
-"""A loss has ended where the level comes back above this for good."""
-_LIKELY = 0.8
-_SURE = 0.95
-_VERY_SURE = 0.99
 _COLLAPSE = 0.2
-_LEAST_BINS = 2
-_SUSPECT = 0.05
-"""A reduced bin that the filter makes nothing of is noise, and no part of what follows."""
-_MANY = 5
-"""The mean of so many networks is steady: the fewest that a percentage may be given for."""
-_ORDINARY = 0.95
-"""Lower edge of the ordinary band."""
+"""Level below which a certain loss need not be held: a fifth of ordinary."""
 
 
 def is_low(level: Level) -> bool:
     """Return whether a level is low enough, and surely enough, to be part of a loss."""
-    return is_reduced(level) and level.probability > _LIKELY
+    return is_reduced(level) and level.probability > LIKELY_PROBABILITY
 
 
 def is_reduced(level: Level) -> bool:
@@ -36,19 +33,19 @@ def is_reduced(level: Level) -> bool:
     The interval of a few networks must be clear of the ordinary band. That of many says how
     unlike they are, which is what a loss of some of them looks like.
     """
-    if level.value is None or level.high is None or level.value >= REDUCED:
+    if level.value is None or level.high is None or level.value >= LOW:
         return False
-    surely = level.high < _ORDINARY and level.probability > _SUSPECT
+    surely = level.high < ORDINARY and level.probability > NOISE_PROBABILITY
     # Of few counts a bin, many together are sure of a loss that no single one can show.
-    surely = surely or (level.value < LOST and level.probability > _SURE)
-    return surely or level.networks >= _MANY
+    surely = surely or (level.value < LOST and level.probability > CONFIRMED_PROBABILITY)
+    return surely or level.networks >= MIN_NETWORKS
 
 
 def is_below_half(level: Level) -> bool:
     """Return whether a level is surely and likely below half: its whole interval is."""
     if level.value is None or level.high is None:
         return False
-    return max(level.value, level.high) < LOST and level.probability > _LIKELY
+    return max(level.value, level.high) < LOST and level.probability > LIKELY_PROBABILITY
 
 
 class Excursion(msgspec.Struct):
@@ -87,18 +84,18 @@ class Excursion(msgspec.Struct):
         self.level = level
         if is_reduced(level):
             self.reduced_from = self.reduced_from or level.time
-        elif self.reduced_from is None or level.probability < LOST:
+        elif self.reduced_from is None or level.probability < EVEN_PROBABILITY:
             # One better bin within a loss that is still probable does not begin it anew.
             self.reduced_from, self.ordinary_at = None, level.time
         self._sink(level, level.value)
         if is_low(level):
             self._deepen(level, width)
-        elif level.probability < LOST or not is_reduced(level):
+        elif level.probability < EVEN_PROBABILITY or not is_reduced(level):
             self.low_from, self.low_bins, self.provisional_at, self.lowest = None, 0, None, None
 
     def _sink(self, level: Level, value: float) -> None:
         """Follow the loss below half, and below ordinary."""
-        self.under_from = (self.under_from or level.time) if value < REDUCED else None
+        self.under_from = (self.under_from or level.time) if value < LOW else None
         if value < LOST:
             self.lost_from = self.lost_from or level.time
         else:
@@ -139,12 +136,12 @@ def should_open(watch: Excursion, hold: timedelta, width: timedelta, *, part: bo
             a collapse is held as well.
     """
     level = watch.level
-    if level.value is None or level.probability <= _SURE:
+    if level.value is None or level.probability <= CONFIRMED_PROBABILITY:
         return False
-    very = level.probability > _VERY_SURE
+    very = level.probability > CERTAIN_PROBABILITY
     if very and level.value < _COLLAPSE and watch.lost_from is not None and not part:
         lost = level.time + width - watch.lost_from
-        if lost >= min(hold, _LEAST_BINS * width):
+        if lost >= min(hold, CONFIRMING_BINS * width):
             return True
     deep = very and level.value < LOST
-    return watch.low_bins >= (1 if deep else _LEAST_BINS) and watch.held(width) >= hold
+    return watch.low_bins >= (1 if deep else CONFIRMING_BINS) and watch.held(width) >= hold

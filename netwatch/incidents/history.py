@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from netwatch.incidents.changepoints import loss_order, segment_levels
-from netwatch.incidents.excursion import LOST, RETURNED, Excursion
+from netwatch.incidents.excursion import Excursion
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident_details import (
     NetworkLoss,
@@ -19,6 +19,7 @@ from netwatch.model.incident_details import (
 )
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import CONNECTIVITY
+from netwatch.model.thresholds import LOST, RETURNED
 
 _ANY = SeriesKey(CONNECTIVITY, Entity(EntityKind.COUNTRY, "XX"))
 _MOST_POINTS = 512

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
-from netwatch.incidents.excursion import LOST, RETURNED, Excursion, is_low
+from netwatch.incidents.excursion import Excursion, is_low
 from netwatch.incidents.open_incident import OpenIncident
 from netwatch.incidents.rules import Rules
 from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level
+from netwatch.model.thresholds import EVEN_PROBABILITY, RETURNED
 
 GOOD = 0.85
 """Good enough to close: after 19 days of cut Iran settled at 90 % of what it had been."""
@@ -57,7 +58,7 @@ def advance(
 def _is_good(level: Level) -> bool:
     """Return whether a level is good enough to close, or too noisy a one may be and seems so."""
     value, high = level.value or 0.0, level.high or 0.0
-    return value >= GOOD or (high >= GOOD and level.probability < LOST)
+    return value >= GOOD or (high >= GOOD and level.probability < EVEN_PROBABILITY)
 
 
 def _turn(case: OpenIncident, level: Level, value: float) -> RevisionReason | None:
@@ -68,7 +69,7 @@ def _turn(case: OpenIncident, level: Level, value: float) -> RevisionReason | No
             case.state, case.rising = IncidentState.CONFIRMED, 0
             return RevisionReason.REDROP
         return None
-    clear = (level.low or 0.0) > (case.trough.high or 0.0) or level.probability < LOST
+    clear = (level.low or 0.0) > (case.trough.high or 0.0) or level.probability < EVEN_PROBABILITY
     risen = clear and value > trough + _PARTIAL_RISE and value > _PARTIAL_LEVEL
     case.rising = case.rising + 1 if risen else 0
     if case.rising >= _PARTIAL_BINS:

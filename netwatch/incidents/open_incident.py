@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from netwatch.incidents.excursion import REDUCED, Excursion, is_low
+from netwatch.incidents.excursion import Excursion, is_low
 from netwatch.incidents.history import IncidentHistory
 from netwatch.incidents.progressive import progressive_hours
 from netwatch.model.entities import Entity
@@ -21,6 +21,7 @@ from netwatch.model.incident_details import DailyOccurrence, Forecast, IncidentD
 from netwatch.model.percent import make_percent
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import CONNECTIVITY, signal_spec
+from netwatch.model.thresholds import LOW
 
 _TELLABLE = 2
 _SEPARATE = 3
@@ -177,7 +178,7 @@ def _shares(level: Level) -> tuple[float, float, float]:
 def _agreements(signals: dict[str, Level]) -> tuple[tuple[str, bool | None], ...]:
     """Return for every signal whether it shows the loss, None where it has no data."""
     return tuple(
-        (name, None if level.value is None else level.value < REDUCED - _COUNTED)
+        (name, None if level.value is None else level.value < LOW - _COUNTED)
         for name, level in sorted(signals.items())
         if name != CONNECTIVITY
     )

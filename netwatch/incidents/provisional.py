@@ -10,16 +10,21 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from statistics import median
 
-from netwatch.incidents.excursion import LOST, REDUCED, RETURNED, Excursion, is_low
+from netwatch.incidents.excursion import Excursion, is_low
 from netwatch.incidents.open_incident import OpenIncident
 from netwatch.incidents.rules import Rules
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import ACTIVE_SIGNALS, signal_spec
+from netwatch.model.thresholds import (
+    CONFIRMED_PROBABILITY,
+    CONFIRMING_BINS,
+    EVEN_PROBABILITY,
+    LOW,
+    RETURNED,
+)
 
-_LEAST_BINS = 2
-_SURE = 0.95
 _SETTLED = 0.01
 
 
@@ -29,7 +34,7 @@ def answers_as_usual(signals: Mapping[str, Level], now: datetime) -> bool:
         name in signals
         and signals[name].time == now
         and (value := signals[name].value) is not None
-        and (value >= REDUCED or signals[name].probability < LOST)
+        and (value >= LOW or signals[name].probability < EVEN_PROBABILITY)
         for name in ACTIVE_SIGNALS
     )
 
@@ -45,14 +50,14 @@ def is_suspect(watch: Excursion) -> bool:
     Routes of a single network are steady, and a lasting loss of some of them is one; of any
     wider scope they say nothing before more than half of the visible space is gone.
     """
-    if watch.sunk_bins >= _LEAST_BINS:
+    if watch.sunk_bins >= CONFIRMING_BINS:
         return True
     level = watch.level
     return (
         is_steady(level.series)
         and is_low(level)
-        and level.probability > _SURE
-        and watch.low_bins >= _LEAST_BINS
+        and level.probability > CONFIRMED_PROBABILITY
+        and watch.low_bins >= CONFIRMING_BINS
     )
 
 
@@ -70,7 +75,7 @@ class ProvisionalTracker:
                 continue
             watch = self.watches.get(level.series)
             if watch is None:
-                if level.value is None or level.value >= REDUCED:
+                if level.value is None or level.value >= LOW:
                     continue
                 watch = self.watches[level.series] = Excursion(level)
             watch.see(level, width)
@@ -111,7 +116,7 @@ def next_pending(
     level, value = watch.level, watch.level.value
     if case.trough.value is None or value < case.trough.value:
         case.trough = level
-    back = usual or value >= _back(case) or level.probability < LOST
+    back = usual or value >= _back(case) or level.probability < EVEN_PROBABILITY
     case.back_from = (case.back_from or now) if back else None
     case.back = [*case.back, (now, value)] if back else []
     if case.back_from is not None and now - case.back_from >= rules.reopen_window:

@@ -27,9 +27,9 @@ from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import ACTIVE_SIGNALS, TRIGGER_SIGNALS, signal_spec
+from netwatch.model.thresholds import MIN_COVERAGE
 
 _NEW_LOSS = 0.10
-_LEAST_COVERAGE = 0.3
 _KINDS = list(EntityKind)
 _UNDECIDED = (IncidentState.PENDING, IncidentState.RESOLVED)
 """States in which an incident holds nothing: a sure loss in it is told anew."""
@@ -166,7 +166,7 @@ class Tracker:
             self._note_dead(level)
             usual = next((name for name in TRIGGER_SIGNALS if name in signals), "")
             lead = leads.get(level.entity, usual)
-            if level.series.signal != lead or level.coverage < _LEAST_COVERAGE:
+            if level.series.signal != lead or level.coverage < MIN_COVERAGE:
                 continue
             self._watches.setdefault(level.entity, Excursion(level)).see(level, self._width)
             self.recall(level)

@@ -4,6 +4,7 @@ Every page, post, table and chart shows `Percent.text` as it is, or words where 
 so that no two outputs can disagree about the same figure.
 """
 
+from netwatch.model import thresholds
 from netwatch.model.incident import Percent
 
 BELOW_ONE = "below 1%"
@@ -11,11 +12,9 @@ NO_SUCCESS = "no successful measurements"
 ORDINARY = "at ordinary levels"
 """The texts of a percentage that are no numbers."""
 
-_LEAST_NETWORKS = 5
-_LEAST_COVERAGE = 0.3
 _EXACT_HALF_WIDTH = 5.0
 _ROUGH_HALF_WIDTH = 15.0
-_ORDINARY_FROM = 95.0
+_ORDINARY_FROM = 100 * thresholds.ORDINARY
 
 
 def make_percent(
@@ -35,7 +34,7 @@ def make_percent(
     """
     shares = (value * 100, low * 100, high * 100)
     half_width = (shares[2] - shares[1]) / 2
-    enough = networks >= _LEAST_NETWORKS and coverage >= _LEAST_COVERAGE
+    enough = networks >= thresholds.MIN_NETWORKS and coverage >= thresholds.MIN_COVERAGE
     if not enough or half_width > _ROUGH_HALF_WIDTH:
         return Percent(*shares, text=None)
     return Percent(*shares, text=_text(shares[0], half_width))

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from netwatch.arrays import Bools, Floats, RowArray
 from netwatch.detect.detector import BayesFilterDetector, DetectorMark
 from netwatch.detect.step import Residuals, StepResult
-from netwatch.incidents.excursion import LOST, REDUCED
 from netwatch.incidents.provisional import is_steady
 from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
@@ -24,18 +23,13 @@ from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import ACTIVE_SIGNALS, signal_spec
+from netwatch.model.thresholds import EVEN_PROBABILITY, LOST, LOW, MIN_NETWORKS, NOISE_PROBABILITY
 
 COLUMNS = ("level", "low", "high", "probability")
 
 _REMEMBERED, _LEAST_REMEMBERED = timedelta(hours=8), 6
 """How much of an entity's past the tracker keeps: time, and bins at the least."""
 _NOTHING: tuple[frozenset[Entity], frozenset[SeriesKey]] = frozenset(), frozenset()
-_SUSPECT = 0.5
-_STIRRING, _ORDINARY, _MANY = 0.05, 0.95, 5
-"""As `netwatch.incidents.excursion.is_reduced` has them: what is not reduced moves no watch.
-
-Routes hardly sway, and a loss of them is dated from the first bin that was below 90 %.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,12 +294,12 @@ class Shard:
         """Return the levels that may matter to an incident; ordinary ones never do."""
         ratio, chance = judged.ratio, judged.probability
         with np.errstate(invalid="ignore"):
-            known = (chance > _STIRRING) | (judged.count >= _MANY) | self._steady
-            reduced = (ratio < REDUCED) & known
-            suspect = reduced | (chance > _SUSPECT) | (ratio < LOST)
+            known = (chance > NOISE_PROBABILITY) | (judged.count >= MIN_NETWORKS) | self._steady
+            reduced = (ratio < LOW) & known
+            suspect = reduced | (chance > EVEN_PROBABILITY) | (ratio < LOST)
         odd = np.zeros(len(self._entities), dtype=bool)
         odd[self._entity_of_row[suspect & judged.ready]] = True
-        odd[self._together[judged.fused.probability > _SUSPECT]] = True
+        odd[self._together[judged.fused.probability > EVEN_PROBABILITY]] = True
         watched = self._tracker.drop_quiet()
         if not watched and not odd.any():
             return []
