@@ -73,17 +73,15 @@ def incident_record(
     Raises:
         ApiProblem: 404 if it is unknown or not public, 400 if `revision` is not a number.
     """
-    page = pages.incident(number)
-    if page is None:
+    revisions = pages.public_revisions(number)
+    if not revisions:
         raise ApiProblem(404, "There is no such incident.")
-    incident = page.incident
     if revision is not None:
         wanted = _number({"revision": revision}, "revision", default=0)
-        found = [old for old in pages.ledger.revisions(number) if old.revision == wanted]
-        if not found:
+        revisions = [incident for incident in revisions if incident.revision == wanted]
+        if not revisions:
             raise ApiProblem(404, "There is no such revision.")
-        incident = found[0]
-    return incident_object(incident, pages.tree, url=url, test=test)
+    return incident_object(revisions[-1], pages.tree, url=url, test=test)
 
 
 def timeseries(pages: PageBuilder, entity: Entity, query: Mapping[str, str]) -> dict[str, object]:

@@ -72,38 +72,45 @@ def create_app(
     )
 
 
+def make_environment(options: WebOptions) -> Environment:
+    """Return the templates of pages; `t` in them is a text of the site's language."""
+    environment = Environment(
+        loader=PackageLoader("netwatch.web", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "t": options.language.text,
+        "language": options.language,
+        "test": options.test,
+        "figure": figure,
+        "utc": partial(utc_text, language=options.language),
+    }
+    return environment
+
+
 class _Site:
     """The endpoints: plain functions, so that Starlette runs them off the event loop."""
 
     def __init__(self, pages: PageBuilder, options: WebOptions) -> None:
         self._pages = pages
         self._options = options
-        self._templates = Environment(
-            loader=PackageLoader("netwatch.web", "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals |= {
-            "t": options.language.text,
-            "language": options.language,
-            "test": options.test,
-            "figure": figure,
-            "utc": partial(utc_text, language=options.language),
-        }
+        self._templates = make_environment(options)
         self._css = _STYLE.read_bytes()
 
     def front(self, request: Request) -> Response:
         return self._page(request, "front.html", page=self._pages.front())
 
     def incident(self, request: Request) -> Response:
-        page = self._pages.incident(request.path_params["number"])
-        if page is None:
+        revisions = self._pages.public_revisions(request.path_params["number"])
+        if not revisions:
             raise HTTPException(404)
-        if page.incident.parent is not None:
-            return RedirectResponse(f"/i/{page.incident.parent}", 301, headers=_HEADERS)
-        return self._page(request, "incident.html", page=page)
+        parent = revisions[-1].parent
+        if parent is not None:
+            return RedirectResponse(f"/i/{parent}", 301, headers=_HEADERS)
+        return self._page(request, "incident.html", page=self._pages.incident(revisions))
 
     def place(self, request: Request) -> Response:
         page = self._pages.place(_entity(request))

@@ -6,13 +6,11 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from time import perf_counter
 
-from markupsafe import Markup
-
 from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import AffectedEntity, Incident, IncidentState
 from netwatch.model.series import Level
 from netwatch.model.time import floor_time
-from netwatch.protocols import Clock, Ledger, OutboxEntry, SeriesStore
+from netwatch.protocols import Clock, Ledger, SeriesStore
 from netwatch.publish.display_names import full_name, place_name
 from netwatch.publish.figure import figure
 from netwatch.publish.incident_json import is_open
@@ -24,7 +22,7 @@ from netwatch.publish.summary import key_facts
 from netwatch.publish.time_format import age, moment_text, utc_text
 from netwatch.web.labels import colour_class, headline, incident_status, level_text
 from netwatch.web.options import WebOptions
-from netwatch.web.svg_charts import chart_svg, sparkline_svg
+from netwatch.web.svg_charts import CHART, SPARKLINE, SvgChart
 
 _STALE = timedelta(minutes=30)
 _DAY = timedelta(hours=24)
@@ -67,7 +65,7 @@ class Row:
 
     name: str
     href: str
-    spark: Markup
+    spark: SvgChart
     level: str
     colour: str
     indent: bool = False
@@ -77,55 +75,8 @@ class Row:
     evidence: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Hour:
-    """One line of a table of levels."""
-
-    time: str
-    level: str
-    colour: str
-
-
-@dataclass(frozen=True, slots=True)
-class FrontPage:
-    """The front page."""
-
-    headline: str
-    health: Health
-    open: list[Row]
-    places: list[Row]
-    recent: list[Row]
-    learning: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlacePage:
-    """The page of one entity."""
-
-    name: str
-    headline: str
-    chart: Markup
-    alternative: str
-    children: list[Row]
-    hours: list[Hour]
-    health: Health
-
-
-@dataclass(frozen=True, slots=True)
-class IncidentPage:
-    """The page of one incident; revisions are newest first."""
-
-    incident: Incident
-    status: str
-    headline: str
-    chart: Markup
-    alternative: str
-    facts: list[tuple[str, str]]
-    children: list[Row]
-    revisions: list[Incident]
-    posts: list[OutboxEntry]
-    hours: list[Hour]
-    health: Health
+Page = dict[str, object]
+"""Values of a page, by the names under which its template reads them."""
 
 
 class _PageCache:
@@ -137,11 +88,11 @@ class _PageCache:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._page: FrontPage | None = None
+        self._page: Page | None = None
         self._version: tuple[object, ...] = ()
         self._expires = 0.0
 
-    def get(self, version: tuple[object, ...], build: Callable[[], FrontPage]) -> FrontPage:
+    def get(self, version: tuple[object, ...], build: Callable[[], Page]) -> Page:
         """Return the page of `version`; other threads wait while one builds it."""
         with self._lock:
             started = perf_counter()
@@ -173,9 +124,8 @@ class PageBuilder:
         clock: Clock,
         options: WebOptions,
     ) -> None:
-        self.store, self.ledger, self.tree = store, ledger, tree
+        self.store, self.ledger, self.tree, self._clock = store, ledger, tree, clock
         self.language, self._outbox = options.language, options.outbox
-        self._clock = clock
         self._front = _PageCache()
 
     def health(self) -> Health:
@@ -188,15 +138,15 @@ class PageBuilder:
         """Return the newest revision of every public incident, merged ones left out."""
         return [incident for incident in self.ledger.incidents() if incident.state not in _HIDDEN]
 
-    def front(self) -> FrontPage:
+    def front(self) -> Page:
         """Return the front page, from a cache if bins and record have not changed."""
         health = self.health()
         incidents = self.public_incidents()
         version = (health.until, *((incident.id, incident.revision) for incident in incidents))
         page = self._front.get(version, lambda: self._build_front(health, incidents))
-        return replace(page, health=health)
+        return page | {"health": health}
 
-    def place(self, entity: Entity) -> PlacePage | None:
+    def place(self, entity: Entity) -> Page | None:
         """Return the page of `entity`, None if it is unknown."""
         health = self.health()
         until = health.until or self._clock()
@@ -207,21 +157,23 @@ class PageBuilder:
         text = self.language.text
         now = level_text(levels[-1], self.language) if levels else text("not_known_yet")
         alternative = text("alt_week", name, now)
-        return PlacePage(
-            name=name,
-            headline=text("place_now", name, now),
-            chart=chart_svg(thin(levels, _CHART_POINTS), self.language, label=alternative),
-            alternative=alternative,
-            children=[self._place_row(child, until) for child in self._children(entity)],
-            hours=self._hours(levels),
-            health=health,
-        )
+        return {
+            "name": name,
+            "headline": text("place_now", name, now),
+            "chart": SvgChart(thin(levels, _CHART_POINTS), CHART, alternative),
+            "alternative": alternative,
+            "children": [self._place_row(child, until) for child in self._children(entity)],
+            "hours": self._hours(levels),
+            "health": health,
+        }
 
-    def incident(self, number: str) -> IncidentPage | None:
-        """Return the page of an incident, None if it is unknown or not public."""
+    def public_revisions(self, number: str) -> list[Incident]:
+        """Return the revisions of an incident, oldest first; none if it is not public."""
         revisions = self.ledger.revisions(number)
-        if not revisions or not _is_public(revisions[-1]):
-            return None
+        return revisions if revisions and _is_public(revisions[-1]) else []
+
+    def incident(self, revisions: Sequence[Incident]) -> Page:
+        """Return the page of the incident with these revisions, oldest first."""
         incident = revisions[-1]
         health = self.health()
         end = max(incident.at, health.until or incident.at)
@@ -230,21 +182,21 @@ class PageBuilder:
         levels = lead_levels(self.store, incident.entity, incident.started_at - _DAY, end)
         alternative = alternative_text(incident, self.tree, self.language)
         line, onset = thin(levels, _CHART_POINTS), incident.started_at
-        return IncidentPage(
-            incident=incident,
-            status=incident_status(incident),
-            headline=sentence(incident, self.tree, self.language),
-            chart=chart_svg(line, self.language, label=alternative, onset=onset),
-            alternative=alternative,
-            facts=key_facts(incident, self.tree, self.language),
-            children=[self._affected_row(child, end) for child in incident.children],
-            revisions=revisions[::-1],
-            posts=self._outbox.posts(number) if self._outbox else [],
-            hours=self._hours(levels),
-            health=health,
-        )
+        return {
+            "incident": incident,
+            "status": incident_status(incident),
+            "headline": sentence(incident, self.tree, self.language),
+            "chart": SvgChart(line, CHART, alternative, onset),
+            "alternative": alternative,
+            "facts": key_facts(incident, self.tree, self.language),
+            "children": [self._affected_row(child, end) for child in incident.children],
+            "revisions": revisions[::-1],
+            "posts": self._outbox.posts(incident.id) if self._outbox else [],
+            "hours": self._hours(levels),
+            "health": health,
+        }
 
-    def _build_front(self, health: Health, incidents: list[Incident]) -> FrontPage:
+    def _build_front(self, health: Health, incidents: list[Incident]) -> Page:
         until = health.until or self._clock()
         now_open = [incident for incident in incidents if is_open(incident)]
         recent = [
@@ -254,14 +206,14 @@ class PageBuilder:
         ]
         entities = listed_places(self.store, self.tree, health.until)[:_MOST_PLACES]
         rows = [self._place_row(entity, until) for entity in entities]
-        return FrontPage(
-            headline=headline(now_open, self.tree, self.language),
-            health=health,
-            open=[self._incident_row(incident, until) for incident in now_open],
-            places=rows,
-            recent=[self._incident_row(incident, until) for incident in recent],
-            learning=sum(row.colour == "learning" for row in rows),
-        )
+        return {
+            "headline": headline(now_open, self.tree, self.language),
+            "health": health,
+            "open": [self._incident_row(incident, until) for incident in now_open],
+            "places": rows,
+            "recent": [self._incident_row(incident, until) for incident in recent],
+            "learning": sum(row.colour == "learning" for row in rows),
+        }
 
     def _children(self, entity: Entity) -> list[Entity]:
         """Return the entities directly in `entity`, by name."""
@@ -269,12 +221,14 @@ class PageBuilder:
         children.sort(key=lambda info: info.name)
         return [info.entity for info in children[:_MOST_PLACES]]
 
-    def _sparkline(self, entity: Entity, until: datetime, name: str) -> tuple[Markup, Level | None]:
+    def _sparkline(
+        self, entity: Entity, until: datetime, name: str
+    ) -> tuple[SvgChart, Level | None]:
         """Return the sparkline of the last two days, and the newest level."""
         levels = lead_levels(self.store, entity, until - _SPARKLINE_SPAN, until)
         newest = levels[-1] if levels else None
         label = self.language.text("alt_two_days", name, level_text(newest, self.language))
-        return sparkline_svg(thin(levels, _SPARKLINE_POINTS), label=label), newest
+        return SvgChart(thin(levels, _SPARKLINE_POINTS), SPARKLINE, label), newest
 
     def _place_row(self, entity: Entity, until: datetime) -> Row:
         name = place_name(entity, self.tree, self.language)
@@ -295,18 +249,11 @@ class PageBuilder:
 
     def _affected_row(self, child: AffectedEntity, until: datetime) -> Row:
         zone = self.tree.timezone(child.entity)
-        since = moment_text(child.started_at, zone, self.language)
-        returned = moment_text(child.ended_at, zone, self.language) if child.ended_at else ""
-        name = place_name(child.entity, self.tree, self.language)
-        spark, level = self._sparkline(child.entity, until, name)
-        return Row(
-            name=name,
-            href=f"/p/{child.entity.kind}/{child.entity.code}",
-            spark=spark,
-            level=level_text(level, self.language),
-            colour=_level_colour(level),
-            since=since,
-            returned=returned,
+        return replace(
+            self._place_row(child.entity, until),
+            indent=False,
+            since=moment_text(child.started_at, zone, self.language),
+            returned=moment_text(child.ended_at, zone, self.language) if child.ended_at else "",
         )
 
     def _incident_row(self, incident: Incident, until: datetime) -> Row:
@@ -327,7 +274,7 @@ class PageBuilder:
             evidence=text("evidence", incident.evidence),
         )
 
-    def _hours(self, levels: Sequence[Level]) -> list[Hour]:
+    def _hours(self, levels: Sequence[Level]) -> list[dict[str, str]]:
         """Return hourly means, newest first; of less than three hours every interval."""
         line = trace(levels)
         if not line.times:
@@ -340,11 +287,11 @@ class PageBuilder:
         form = "%Y-%m-%d %H:%M:%S" if step < timedelta(minutes=1) else "%Y-%m-%d %H:%M"
         no_data = self.language.text("no_data")
         hours = [
-            Hour(
-                time=(start + step * slot).astimezone(UTC).strftime(form),
-                level=no_data if value is None else f"{value:.1f}",
-                colour=colour_class(value),
-            )
+            {
+                "time": (start + step * slot).astimezone(UTC).strftime(form),
+                "level": no_data if value is None else f"{value:.1f}",
+                "colour": colour_class(value),
+            }
             for slot, value in enumerate(values)
         ]
         return hours[::-1][:_MOST_HOURS]

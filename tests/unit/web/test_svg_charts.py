@@ -5,9 +5,10 @@ import pytest
 
 from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey
-from netwatch.publish.language import ENGLISH
 from netwatch.publish.plot_series import Trace, trace
-from netwatch.web.svg_charts import chart_svg, sparkline_svg
+from netwatch.web.options import WebOptions
+from netwatch.web.server import make_environment
+from netwatch.web.svg_charts import CHART, SPARKLINE, SvgChart
 
 START = datetime(2019, 11, 16, 0, 0, tzinfo=UTC)
 KEY = SeriesKey("reachability", Entity.parse("country:IR"))
@@ -21,6 +22,17 @@ def _line(*values: float | None) -> Trace:
         ],
         step=timedelta(hours=1),
     )
+
+
+_CHARTS = make_environment(WebOptions()).get_template("charts.html").module
+
+
+def chart_svg(line: Trace, *, label: str, onset: datetime | None = None) -> str:
+    return str(_CHARTS.chart(SvgChart(line, CHART, label, onset)))
+
+
+def sparkline_svg(line: Trace, *, label: str) -> str:
+    return str(_CHARTS.sparkline(SvgChart(line, SPARKLINE, label)))
 
 
 def _parts(svg: str, kind: str) -> list[ET.Element]:
@@ -40,9 +52,9 @@ def test_a_point_between_gaps_still_shows() -> None:
 
 
 def test_a_measured_zero_is_marked_and_no_data_is_not() -> None:
-    assert len(_parts(chart_svg(_line(1.0, 0.0, 0.0), ENGLISH, label="x"), "zero")) == 2
-    assert not _parts(chart_svg(_line(1.0, None, None), ENGLISH, label="x"), "zero")
-    assert not _parts(chart_svg(_line(1.0, 0.001, 0.0001), ENGLISH, label="x"), "zero")
+    assert len(_parts(chart_svg(_line(1.0, 0.0, 0.0), label="x"), "zero")) == 2
+    assert not _parts(chart_svg(_line(1.0, None, None), label="x"), "zero")
+    assert not _parts(chart_svg(_line(1.0, 0.001, 0.0001), label="x"), "zero")
 
 
 def test_the_scale_is_the_same_whatever_the_values() -> None:
@@ -58,12 +70,12 @@ def test_the_scale_is_the_same_whatever_the_values() -> None:
 
 
 def test_a_wide_gap_says_no_data() -> None:
-    assert "no data" in chart_svg(_line(*[1.0] * 5, *[None] * 5), ENGLISH, label="x")
-    assert "no data" not in chart_svg(_line(*[1.0] * 10), ENGLISH, label="x")
+    assert "no data" in chart_svg(_line(*[1.0] * 5, *[None] * 5), label="x")
+    assert "no data" not in chart_svg(_line(*[1.0] * 10), label="x")
 
 
 def test_the_onset_lies_where_it_was() -> None:
-    svg = chart_svg(_line(*[1.0] * 10), ENGLISH, label="x", onset=START + timedelta(hours=5))
+    svg = chart_svg(_line(*[1.0] * 10), label="x", onset=START + timedelta(hours=5))
     onset = _parts(svg, "onset")[0]
     assert float(onset.get("x1") or 0) == pytest.approx((50 + 712) / 2)
 
@@ -72,7 +84,7 @@ def test_the_onset_lies_where_it_was() -> None:
 def test_draws_whatever_there_is_and_names_it(values: tuple[float | None, ...]) -> None:
     label = 'Iran <b> & "so" ایران'
     for svg in (
-        chart_svg(_line(*values), ENGLISH, label=label),
+        chart_svg(_line(*values), label=label),
         sparkline_svg(_line(*values), label=label),
     ):
         root = ET.fromstring(svg)
