@@ -1,6 +1,8 @@
 """The public JSON object of an incident, the same on the web and on the command line."""
 
+from dataclasses import fields
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident, Percent
@@ -9,6 +11,9 @@ from netwatch.model.signals import signal_spec
 from netwatch.publish.display_names import place_name
 from netwatch.publish.figure import figure
 from netwatch.publish.language import ENGLISH
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _OPEN = frozenset({"confirmed", "easing"})
 
@@ -37,11 +42,7 @@ def incident_object(
         "reason": str(incident.reason),
         "evidence_level": incident.evidence,
         "scope": _scope(incident.entity, tree),
-        "children": [
-            _scope(child.entity, tree)
-            | {"started_at": rfc3339(child.started_at), "ended_at": rfc3339(child.ended_at)}
-            for child in incident.children
-        ],
+        "children": [_plain(child, tree) for child in incident.children],
         "started_at": rfc3339(incident.started_at),
         "started_at_low": rfc3339(incident.started_low),
         "started_at_high": rfc3339(incident.started_high),
@@ -54,51 +55,34 @@ def incident_object(
         "networks": {"affected": incident.affected, "measured": incident.measured},
         "baseline": {"id": incident.baseline.encode()},
         "signals": [
-            {"family": "active", "source": signal, "agrees": agrees}
-            if signal_spec(signal).active
-            else {"source": signal, "agrees": agrees}
+            {"source": signal, "agrees": agrees}
+            | ({"family": "active"} if signal_spec(signal).active else {})
             for signal, agrees in incident.signals
         ],
         "cause": None,
         "kind": incident.kind,
         "seen_from": incident.place or None,
         "pattern": incident.pattern,
-        "findings": _findings(incident, tree),
+        "findings": _details(incident, tree),
         "merged_into": incident.parent,
         "test": test,
         "updated_at": rfc3339(incident.at),
     }
 
 
-def _findings(incident: Incident, tree: EntityTree) -> dict[str, object]:
-    found = incident.findings
+def _details(incident: Incident, tree: EntityTree) -> dict[str, object]:
+    """Return everything besides the level; none of it states a cause."""
+    details = incident.findings
     return {
-        "pattern_words": found.words or None,
-        "timing": _timing(found.likelihood),
-        "segments": [
-            {
-                "start": rfc3339(one.start), "end": rfc3339(one.end),
-                "level": round(one.level, 4), "low": round(one.low, 4), "high": round(one.high, 4),
-            }
-            for one in found.segments
-        ],
-        "falls": [
-            _scope(one.entity, tree)
-            | {"at": rfc3339(one.at), "share": one.share, "lost_share": one.lost_share}
-            for one in found.falls
-        ],
-        "access": _access(found.access, tree),
-        "never_answer": [_scope(one, tree) for one in found.dead],
-        "nights": [
-            {"started_at": rfc3339(one.started_at), "ended_at": rfc3339(one.ended_at),
-             "lowest": round(one.lowest, 4)}
-            for one in found.nights
-        ],
-        "forecast": None if found.forecast is None else {
-            "start": rfc3339(found.forecast.start), "end": rfc3339(found.forecast.end),
-            "low": rfc3339(found.forecast.low), "high": rfc3339(found.forecast.high),
-        },
-    }  # fmt: skip
+        "pattern_words": details.words or None,
+        "timing": _timing(details.likelihood),
+        "segments": [_plain(one, tree) for one in details.segments],
+        "falls": [_plain(one, tree) for one in details.falls],
+        "access": _access(details.access, tree),
+        "never_answer": [_scope(one, tree) for one in details.dead],
+        "nights": [_plain(one, tree) for one in details.nights],
+        "forecast": _plain(details.forecast, tree) if details.forecast else None,
+    }
 
 
 def _timing(likelihood: ShutdownLikelihood | None) -> dict[str, object] | None:
@@ -107,8 +91,8 @@ def _timing(likelihood: ShutdownLikelihood | None) -> dict[str, object] | None:
     return {
         "log_likelihood_ratio": round(likelihood.log_ratio, 3),
         "clues": [
-            {"clue": str(clue), "present": there, "log_ratio": round(part, 3)}
-            for clue, there, part in likelihood.parts
+            {"clue": str(clue), "present": present, "log_ratio": round(part, 3)}
+            for clue, present, part in likelihood.parts
         ],
         "words": likelihood.words,
         "statement_of_cause": False,
@@ -118,17 +102,22 @@ def _timing(likelihood: ShutdownLikelihood | None) -> dict[str, object] | None:
 def _access(access: SurvivingNetworks | None, tree: EntityTree) -> dict[str, object] | None:
     if access is None:
         return None
-    return {
-        "kept": [
-            _scope(one.entity, tree)
-            | {"share": one.share, "level": one.level, "low": one.low, "high": one.high}
-            for one in access.kept
-        ],
-        "kept_share": access.kept_share,
-        "lost_share": access.lost_share,
-        "unknown_share": access.unknown_share,
-        "exhaustive": False,
-    }
+    kept = [_plain(one, tree) for one in access.kept]
+    return _plain(access, tree) | {"kept": kept, "exhaustive": False}
+
+
+def _plain(record: "DataclassInstance", tree: EntityTree) -> dict[str, object]:
+    """Return a record as plain values: an entity as its scope, shares with four decimals."""
+    plain: dict[str, object] = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, Entity):
+            plain |= _scope(value, tree)
+        elif isinstance(value, datetime):
+            plain[field.name] = rfc3339(value)
+        else:
+            plain[field.name] = round(value, 4) if isinstance(value, float) else value
+    return plain
 
 
 def _scope(entity: Entity, tree: EntityTree) -> dict[str, object]:

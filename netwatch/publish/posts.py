@@ -1,7 +1,6 @@
 """Composes posts from incidents: every text is rendered from the record, never typed."""
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, timedelta
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from netwatch.model.errors import WordingError
 from netwatch.model.incident import OUTAGE, Incident, Post, RevisionReason
 from netwatch.publish.display_names import full_name, hashtag, origin_name, place_name
 from netwatch.publish.editorial_rules import CONFIRMED_EVIDENCE, check_post
-from netwatch.publish.figure import Figure, figure
+from netwatch.publish.figure import figure
 from netwatch.publish.language import ENGLISH, TEMPLATES, Language, languages, load_language
-from netwatch.publish.time_format import Elapsed, Moment, elapsed, interval_is_wide, moment
+from netwatch.publish.time_format import elapsed, interval_is_wide, moment
 
 LOCAL_CHANNELS = frozenset({"console", "file"})
 """Channels that only the operator sees; they also get posts that nobody has reviewed."""
@@ -35,54 +34,6 @@ _DOMAIN_POSTS = {RevisionReason.CONFIRMED: "path_lost", RevisionReason.RESTORED:
 """The same for a site that is blocked or slowed as seen from one place."""
 
 _CHART_LEAD = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True)
-class PostFacts:
-    """What the templates of posts may state.
-
-    Attributes:
-        place, hashtag: name of the scope, and the tag of its country.
-        figure, lowest: level now, and the lowest so far.
-        progressive_hours: N of "after N hours of progressive disconnections", or None.
-        onset_is_wide: whether the onset is "about".
-        began, began_full: the onset; `began` leaves the day out if it is today.
-        elapsed: time since the onset.
-        days, hours, minutes: the whole length; days and hours, or minutes alone.
-        stable_hours: hours since the end.
-        start, end: the chart's span in UTC; of an ended incident its own.
-        affected, measured, unit: how many of how many units, `network` or `region`.
-        slow, origin: of a site: slowed rather than blocked, and as seen from where.
-        pattern: the pattern of its losses in words.
-        nights: how many daily losses are in the record.
-        reviewed: whether a person has confirmed the incident.
-        link: address of the record.
-    """
-
-    place: str
-    hashtag: str
-    figure: Figure
-    lowest: Figure
-    progressive_hours: int | None
-    onset_is_wide: bool
-    began: Moment
-    began_full: Moment
-    elapsed: Elapsed
-    days: int
-    hours: int
-    minutes: int
-    stable_hours: int
-    start: str
-    end: str
-    affected: int
-    measured: int
-    unit: str
-    slow: bool
-    origin: str
-    pattern: str
-    nights: int
-    reviewed: bool
-    link: str
 
 
 def compose_posts(
@@ -197,38 +148,39 @@ def alternative_text(incident: Incident, tree: EntityTree, language: Language = 
 
 def _facts(
     incident: Incident, tree: EntityTree, language: Language, *, link: str = ""
-) -> PostFacts:
+) -> dict[str, object]:
+    """Return what templates may state; the head of `templates/en.txt` describes it."""
     zone = tree.timezone(incident.entity)
     end = incident.ended_at or incident.at
     start = incident.started_at if incident.ended_at else incident.started_at - _CHART_LEAD
     length = end - incident.started_at
     regions = {child.entity.kind for child in incident.children} == {EntityKind.REGION}
-    return PostFacts(
-        place=full_name(incident.entity, tree, language),
-        hashtag=hashtag(incident.entity, tree, language),
-        figure=figure(incident.percent),
-        lowest=figure(incident.trough),
-        progressive_hours=incident.progressive_hours,
-        onset_is_wide=interval_is_wide(incident.started_low, incident.started_high),
-        began=moment(incident.started_at, zone, language, since=incident.at),
-        began_full=moment(incident.started_at, zone, language),
-        elapsed=elapsed(incident.at - incident.started_at),
-        days=length.days,
-        hours=length.seconds // 3600,
-        minutes=max(1, round(length.total_seconds() / 60)),
-        stable_hours=(incident.at - end) // timedelta(hours=1),
-        start=language.clock(start.astimezone(UTC)),
-        end=language.clock(end.astimezone(UTC)),
-        affected=incident.affected,
-        measured=incident.measured,
-        unit="region" if regions else "network",
-        slow=incident.kind == "throttling",
-        origin=origin_name(incident.place, tree, language),
-        pattern=incident.findings.words,
-        nights=len(incident.findings.nights),
-        reviewed=incident.evidence >= CONFIRMED_EVIDENCE,
-        link=link,
-    )
+    return {
+        "place": full_name(incident.entity, tree, language),
+        "hashtag": hashtag(incident.entity, tree, language),
+        "figure": figure(incident.percent),
+        "lowest": figure(incident.trough),
+        "progressive_hours": incident.progressive_hours,
+        "onset_is_wide": interval_is_wide(incident.started_low, incident.started_high),
+        "began": moment(incident.started_at, zone, language, since=incident.at),
+        "began_full": moment(incident.started_at, zone, language),
+        "elapsed": elapsed(incident.at - incident.started_at),
+        "days": length.days,
+        "hours": length.seconds // 3600,
+        "minutes": max(1, round(length.total_seconds() / 60)),
+        "stable_hours": (incident.at - end) // timedelta(hours=1),
+        "start": language.clock(start.astimezone(UTC)),
+        "end": language.clock(end.astimezone(UTC)),
+        "affected": incident.affected,
+        "measured": incident.measured,
+        "unit": "region" if regions else "network",
+        "slow": incident.kind == "throttling",
+        "origin": origin_name(incident.place, tree, language),
+        "pattern": incident.findings.words,
+        "nights": len(incident.findings.nights),
+        "reviewed": incident.evidence >= CONFIRMED_EVIDENCE,
+        "link": link,
+    }
 
 
 def _names(incident: Incident, tree: EntityTree, language: Language) -> tuple[str, ...]:
