@@ -32,7 +32,7 @@ from netwatch.model.incident import Incident, Post
 from netwatch.model.measurement import Vantage
 from netwatch.protocols import Message
 from netwatch.publish.channels.file import FileChannel
-from netwatch.publish.outbox import send_due
+from netwatch.publish.outbox import OutboxSender
 from netwatch.publish.posts import compose_posts
 from netwatch.store.memory import MemoryStore
 from netwatch.wire.memory import MemoryBroker, MemoryTransport
@@ -131,7 +131,8 @@ class Line:
 
     async def publish(self) -> None:
         channels = {"file": FileChannel(self.folder / "posts")}
-        while await send_due(self.ledger, channels, now):
+        sender = OutboxSender(self.ledger, channels, now)
+        while await sender.send_due():
             pass
 
 

@@ -31,7 +31,7 @@ from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident, Post
 from netwatch.protocols import SeriesStore
-from netwatch.publish.outbox import run_outbox
+from netwatch.publish.outbox import OutboxSender
 from netwatch.publish.posts import compose_posts
 from netwatch.signals.presence.disconnects import DisconnectEvidence, MassDisconnectDetector
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
@@ -171,7 +171,7 @@ async def run_analyze(opened: ObservatoryContext) -> None:
 
 async def run_publish(opened: ObservatoryContext) -> None:
     """Send the posts of the outbox through the configured channels, until cancelled."""
-    await run_outbox(opened.ledger, make_channels(opened.config), now)
+    await OutboxSender(opened.ledger, make_channels(opened.config), now).run()
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from netwatch.protocols import Channel, Clock, Delivery, Outbox, OutboxEntry, OutboxState
 
@@ -36,125 +36,111 @@ class RetryPolicy:
         return min(self.first_delay * (1 << doublings), self.longest_delay)
 
 
-_DEFAULT_POLICY = RetryPolicy()
-
-
-async def run_outbox(
-    outbox: Outbox,
-    channels: Mapping[str, Channel],
-    clock: Clock,
-    *,
-    policy: RetryPolicy = _DEFAULT_POLICY,
-) -> None:
-    """Deliver posts that are due until cancelled. Only one such loop may run per outbox.
-
-    Cancelling waits for deliveries in progress, up to `policy.drain_timeout`. A delivery that
-    takes longer is recovered at the next start like one that a crash interrupted.
+class OutboxSender:
+    """Delivers the posts of an outbox to their channels. Only one may run per outbox.
 
     Raises:
-        StoreError: the outbox cannot be read or written.
+        StoreError: from every method when the outbox cannot be read or written.
     """
-    await recover_interrupted(outbox, channels, clock)
-    while True:
-        if not await send_due(outbox, channels, clock, policy=policy):
-            await asyncio.sleep(policy.poll_interval.total_seconds())
 
+    def __init__(
+        self,
+        outbox: Outbox,
+        channels: Mapping[str, Channel],
+        clock: Clock,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        self._outbox, self._channels, self._clock = outbox, channels, clock
+        self._policy = policy or RetryPolicy()
 
-async def recover_interrupted(
-    outbox: Outbox, channels: Mapping[str, Channel], clock: Clock
-) -> None:
-    """Decide about posts whose delivery was interrupted, so that their outcome is unknown.
+    async def run(self) -> None:
+        """Deliver posts that are due until cancelled.
 
-    Idempotent channels get them again. For other channels a person decides: a missing post can
-    be sent by hand, a post that shows twice cannot be unsent.
-    """
-    for state in (OutboxState.SENDING, OutboxState.UNKNOWN):
-        for entry in await asyncio.to_thread(outbox.in_state, state):
-            channel = channels.get(entry.post.channel)
-            idempotent = channel is not None and channel.idempotent
-            await asyncio.to_thread(
-                outbox.mark,
-                entry.post.key,
-                OutboxState.READY if idempotent else OutboxState.NEEDS_REVIEW,
-                at=clock(),
-                reason="interrupted while sending",
+        Cancelling waits for deliveries in progress, up to `drain_timeout`. A delivery that takes
+        longer is recovered at the next start like one that a crash interrupted.
+        """
+        await self.recover_interrupted()
+        while True:
+            if not await self.send_due():
+                await asyncio.sleep(self._policy.poll_interval.total_seconds())
+
+    async def recover_interrupted(self) -> None:
+        """Decide about posts whose delivery was interrupted, so that their outcome is unknown.
+
+        Idempotent channels get them again. For other channels a person decides: a missing post
+        can be sent by hand, a post that shows twice cannot be unsent.
+        """
+        for state in (OutboxState.SENDING, OutboxState.UNKNOWN):
+            for entry in await asyncio.to_thread(self._outbox.in_state, state):
+                channel = self._channels.get(entry.post.channel)
+                idempotent = channel is not None and channel.idempotent
+                decided = OutboxState.READY if idempotent else OutboxState.NEEDS_REVIEW
+                await self._mark(entry, decided, "interrupted while sending")
+
+    async def send_due(self) -> int:
+        """Attempt every post that is due now once; return the number of attempts.
+
+        Posts of one incident, channel and language become due one after another: call this
+        until it returns 0 to deliver a backlog.
+        """
+        sending = asyncio.create_task(self._send_all())
+        try:
+            return await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            # A post that is sent but not yet marked would be sent again, or wait for a person.
+            await asyncio.wait({sending}, timeout=self._policy.drain_timeout.total_seconds())
+            sending.cancel()
+            raise
+
+    async def _send_all(self) -> int:
+        due = await asyncio.to_thread(self._outbox.due, self._clock())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for entry in due:
+                    group.create_task(self._send(entry))
+        except ExceptionGroup as errors:
+            # A broken outbox is one error, not one per post.
+            raise errors.exceptions[0] from errors
+        return len(due)
+
+    async def _send(self, entry: OutboxEntry) -> None:
+        """Make one attempt to deliver a post."""
+        post = entry.post
+        channel = self._channels.get(post.channel)
+        if channel is None:
+            reason = f"no channel {post.channel!r} is configured"
+            _LOG.warning("post %s of %s waits: %s", post.key[:8], post.incident, reason)
+            await self._mark(entry, OutboxState.READY, reason, delay=_UNCONFIGURED_DELAY)
+            return
+        if not await asyncio.to_thread(self._outbox.claim, post.key, at=self._clock()):
+            return
+        delivery = await channel.deliver(post)
+        state, delay = self._next_state(delivery, entry.attempts + 1)
+        if not delivery.sent:
+            _LOG.warning(
+                "post %s to %s: %s: %s", post.key[:8], post.channel, state, delivery.reason
             )
+        await self._mark(entry, state, delivery.reason, delay=delay)
 
+    async def _mark(
+        self,
+        entry: OutboxEntry,
+        state: OutboxState,
+        reason: str,
+        *,
+        delay: timedelta = timedelta(0),
+    ) -> None:
+        now = self._clock()
+        key, next_at = entry.post.key, now + delay
+        await asyncio.to_thread(
+            self._outbox.mark, key, state, at=now, reason=reason, next_at=next_at
+        )
 
-async def send_due(
-    outbox: Outbox,
-    channels: Mapping[str, Channel],
-    clock: Clock,
-    *,
-    policy: RetryPolicy = _DEFAULT_POLICY,
-) -> int:
-    """Attempt every post that is due now once; return the number of attempts.
-
-    Posts of one incident, channel and language become due one after another: call this until
-    it returns 0 to deliver a backlog.
-    """
-    sending = asyncio.create_task(_send_all(outbox, channels, clock, policy))
-    try:
-        return await asyncio.shield(sending)
-    except asyncio.CancelledError:
-        # A post that is sent but not yet marked would be sent again, or wait for a person.
-        await asyncio.wait({sending}, timeout=policy.drain_timeout.total_seconds())
-        sending.cancel()
-        raise
-
-
-async def _send_all(
-    outbox: Outbox, channels: Mapping[str, Channel], clock: Clock, policy: RetryPolicy
-) -> int:
-    due = await asyncio.to_thread(outbox.due, clock())
-    try:
-        async with asyncio.TaskGroup() as group:
-            for entry in due:
-                channel = channels.get(entry.post.channel)
-                if channel is None:
-                    group.create_task(_postpone(entry, outbox, clock))
-                else:
-                    group.create_task(_send(entry, outbox, channel, clock, policy=policy))
-    except ExceptionGroup as errors:
-        # A broken outbox is one error, not one per post.
-        raise errors.exceptions[0] from errors
-    return len(due)
-
-
-async def _postpone(entry: OutboxEntry, outbox: Outbox, clock: Clock) -> None:
-    """Keep a post ready until its channel is configured."""
-    post, now = entry.post, clock()
-    reason = f"no channel {post.channel!r} is configured"
-    _LOG.warning("post %s of %s waits: %s", post.key[:8], post.incident, reason)
-    next_at = now + _UNCONFIGURED_DELAY
-    state = OutboxState.READY
-    await asyncio.to_thread(outbox.mark, post.key, state, at=now, reason=reason, next_at=next_at)
-
-
-async def _send(
-    entry: OutboxEntry, outbox: Outbox, channel: Channel, clock: Clock, *, policy: RetryPolicy
-) -> None:
-    """Make one attempt to deliver a post."""
-    post = entry.post
-    if not await asyncio.to_thread(outbox.claim, post.key, at=clock()):
-        return
-    delivery = await channel.deliver(post)
-    now = clock()
-    state, next_at = _next_state(delivery, entry.attempts + 1, now, policy)
-    if not delivery.sent:
-        _LOG.warning("post %s to %s: %s: %s", post.key[:8], post.channel, state, delivery.reason)
-    await asyncio.to_thread(
-        outbox.mark, post.key, state, at=now, reason=delivery.reason, next_at=next_at
-    )
-
-
-def _next_state(
-    delivery: Delivery, attempts: int, now: datetime, policy: RetryPolicy
-) -> tuple[OutboxState, datetime]:
-    """Return the state of a post after a delivery, and the earliest next attempt."""
-    if delivery.sent:
-        return OutboxState.SENT, now
-    if not delivery.retryable or attempts >= policy.max_attempts:
-        return OutboxState.FAILED, now
-    delay = max(policy.delay(attempts), delivery.retry_after or timedelta(0))
-    return OutboxState.READY, now + delay
+    def _next_state(self, delivery: Delivery, attempts: int) -> tuple[OutboxState, timedelta]:
+        """Return the state of a post after a delivery, and the delay before the next attempt."""
+        if delivery.sent:
+            return OutboxState.SENT, timedelta(0)
+        if not delivery.retryable or attempts >= self._policy.max_attempts:
+            return OutboxState.FAILED, timedelta(0)
+        delay = self._policy.delay(attempts)
+        return OutboxState.READY, max(delay, delivery.retry_after or timedelta(0))

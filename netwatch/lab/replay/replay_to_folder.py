@@ -20,7 +20,7 @@ from netwatch.model.series import Level, SeriesKey
 from netwatch.protocols import OutboxEntry, SeriesStore
 from netwatch.publish.channels.file import FileChannel
 from netwatch.publish.chart import ChartRequest, draw_chart
-from netwatch.publish.outbox import send_due
+from netwatch.publish.outbox import OutboxSender
 from netwatch.publish.posts import compose_posts, sentence
 from netwatch.sources.long_table import LongForm
 from netwatch.store.sqlite import SqliteStore
@@ -113,7 +113,8 @@ def _clear(folder: Path) -> None:
 async def _send(ledger: SqlLedger, folder: Path) -> None:
     """Send every post that is ready to its file."""
     channels = {"file": FileChannel(folder / "posts")}
-    while await send_due(ledger, channels, now):
+    sender = OutboxSender(ledger, channels, now)
+    while await sender.send_due():
         pass
 
 

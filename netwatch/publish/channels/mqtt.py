@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Self
 
+import msgspec
+
 from netwatch.model.errors import TransportError
 from netwatch.model.incident import Post
 from netwatch.plugins import Section, decode_section
 from netwatch.protocols import Delivery, Publish, Services
-from netwatch.publish.channels.payload import encode_post
 
 
 class _Options(Section, frozen=True):
@@ -17,7 +18,7 @@ class _Options(Section, frozen=True):
 
 
 class MqttChannel:
-    """Publishes each post, retained, to `<topic>/<incident>/<language>`.
+    """Publishes each post as JSON, retained, to `<topic>/<incident>/<language>`.
 
     MQTT may deliver a message twice; receivers drop a `key` that they have seen.
     """
@@ -39,7 +40,7 @@ class MqttChannel:
         """Publish `post`; an unreachable broker is retryable."""
         topic = f"{self._topic}/{post.incident}/{post.language}"
         try:
-            await self._publish(topic, encode_post(post), retain=True)
+            await self._publish(topic, msgspec.json.encode(post), retain=True)
         except TransportError as error:
             return Delivery(sent=False, reason=f"mqtt: {error}", retryable=True)
         return Delivery(sent=True)

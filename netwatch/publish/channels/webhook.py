@@ -7,12 +7,12 @@ from email.utils import parsedate_to_datetime
 from typing import Self
 
 import httpx
+import msgspec
 
 from netwatch.model.duration import PositiveDuration
 from netwatch.model.incident import Post
 from netwatch.plugins import Section, decode_section
 from netwatch.protocols import Delivery, Services
-from netwatch.publish.channels.payload import encode_post
 
 _RETRYABLE = frozenset({408, 425, 429})
 """Client errors that may pass (RFC 9110 15.5.9, RFC 8470 5.2, RFC 6585 4)."""
@@ -28,7 +28,7 @@ class _Options(Section, frozen=True):
 
 
 class WebhookChannel:
-    """POSTs each post to `url`, with its key as `Idempotency-Key`.
+    """POSTs each post as JSON to `url`, with its key as `Idempotency-Key`.
 
     A 2xx status is success. 408, 425, 429, 5xx and network failures are retryable, not before
     `Retry-After`. Redirects are not followed, so that posts go only where the operator said.
@@ -58,7 +58,9 @@ class WebhookChannel:
         headers = {"Content-Type": "application/json", "Idempotency-Key": post.key}
         try:
             async with httpx.AsyncClient(verify=self._context, timeout=self._timeout) as client:
-                response = await client.post(self._url, content=encode_post(post), headers=headers)
+                response = await client.post(
+                    self._url, content=msgspec.json.encode(post), headers=headers
+                )
         except httpx.InvalidURL as error:
             return Delivery(sent=False, reason=f"webhook: {error}")
         except httpx.UnsupportedProtocol:

@@ -11,7 +11,7 @@ from netwatch.model.errors import StoreError
 from netwatch.model.incident import Post
 from netwatch.protocols import Delivery, OutboxState
 from netwatch.publish.channels.console import ConsoleChannel
-from netwatch.publish.outbox import RetryPolicy, recover_interrupted, run_outbox, send_due
+from netwatch.publish.outbox import OutboxSender, RetryPolicy
 
 NOW = datetime(2019, 11, 17, 6, 30, tzinfo=UTC)
 
@@ -72,7 +72,7 @@ async def test_sends_a_backlog_in_order_and_once(
 ) -> None:
     ledger.record([], [make_post(key=str(number), revision=number) for number in range(1, 6)])
     channel = Scripted()
-    while await send_due(ledger, {"console": channel}, _clock):
+    while await OutboxSender(ledger, {"console": channel}, _clock).send_due():
         pass
     assert channel.shown == ["1", "2", "3", "4", "5"]
     assert len(ledger.in_state(OutboxState.SENT)) == 5
@@ -91,12 +91,12 @@ async def test_tries_again_later_each_time_and_as_asked(
         return now
 
     for _ in range(3):
-        assert await send_due(ledger, {"console": channel}, clock) == 1
+        assert await OutboxSender(ledger, {"console": channel}, clock).send_due() == 1
         entry = ledger.in_state(OutboxState.READY)[0]
         waits.append(entry.next_at - now)
         now = entry.next_at
     assert waits == [timedelta(seconds=5), timedelta(seconds=10), timedelta(minutes=9)]
-    await send_due(ledger, {"console": channel}, clock)
+    await OutboxSender(ledger, {"console": channel}, clock).send_due()
     assert [entry.attempts for entry in ledger.in_state(OutboxState.SENT)] == [4]
 
 
@@ -107,7 +107,7 @@ async def test_gives_up_where_it_is_told_to(
     gone = Delivery(sent=False, reason="answered 410")
     busy = Delivery(sent=False, reason="busy", retryable=True)
     policy = RetryPolicy(max_attempts=1)
-    await send_due(ledger, {"console": Scripted(gone, busy)}, _clock, policy=policy)
+    await OutboxSender(ledger, {"console": Scripted(gone, busy)}, _clock, policy=policy).send_due()
     reasons = {entry.reason for entry in ledger.in_state(OutboxState.FAILED)}
     assert reasons == {"answered 410", "busy"}
 
@@ -117,7 +117,7 @@ async def test_a_channel_that_is_not_set_up_holds_nothing_else_up(
 ) -> None:
     ledger.record([], [make_post(key="1", channel="pigeon"), make_post(key="2")])
     channel = Scripted()
-    await send_due(ledger, {"console": channel}, _clock)
+    await OutboxSender(ledger, {"console": channel}, _clock).send_due()
     assert channel.shown == ["2"]
     waiting = ledger.in_state(OutboxState.READY)[0]
     assert "pigeon" in waiting.reason
@@ -138,7 +138,7 @@ async def test_after_a_crash_a_human_decides_unless_repeating_is_harmless(
         assert ledger.claim(post.key, at=NOW)
         ledger.mark(post.key, state, at=NOW)
     channels = {"console": Scripted(), "file": Scripted(idempotent=True)}
-    await recover_interrupted(ledger, channels, _clock)
+    await OutboxSender(ledger, channels, _clock).recover_interrupted()
     assert [entry.post.key for entry in ledger.in_state(OutboxState.READY)] == ["2"]
     assert [entry.post.key for entry in ledger.in_state(OutboxState.NEEDS_REVIEW)] == ["1", "3"]
 
@@ -160,9 +160,9 @@ def test_survives_any_schedule_of_crashes(
 
     async def live() -> None:
         nonlocal now
-        await recover_interrupted(ledger, {"console": channel}, clock)
+        await OutboxSender(ledger, {"console": channel}, clock).recover_interrupted()
         while any(ledger.in_state(state) for state in (OutboxState.READY, OutboxState.SENDING)):
-            await send_due(ledger, {"console": channel}, clock)
+            await OutboxSender(ledger, {"console": channel}, clock).send_due()
             now += timedelta(minutes=11)
 
     for _ in range(500):
@@ -196,7 +196,7 @@ async def test_a_stop_lets_a_delivery_finish(
             return await super().deliver(post)
 
     channel = Slow()
-    loop = asyncio.create_task(run_outbox(ledger, {"console": channel}, _clock))
+    loop = asyncio.create_task(OutboxSender(ledger, {"console": channel}, _clock).run())
     await begun.wait()
     loop.cancel()
     asyncio.get_running_loop().call_later(0.05, go.set)
@@ -217,7 +217,7 @@ async def test_the_loop_sends_what_another_process_records(
 
     policy = RetryPolicy(poll_interval=timedelta(milliseconds=10))
     channels = {"console": ConsoleChannel(write)}
-    loop = asyncio.create_task(run_outbox(ledger, channels, _clock, policy=policy))
+    loop = asyncio.create_task(OutboxSender(ledger, channels, _clock, policy=policy).run())
     other = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
     other.record([], [make_post()])
     await asyncio.wait_for(arrived.wait(), 10)
@@ -236,4 +236,4 @@ async def test_a_broken_outbox_ends_the_loop_with_its_own_error(
     with ledger._engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE post RENAME COLUMN attempts TO tries")
     with pytest.raises(StoreError, match="ledger: cannot"):
-        await run_outbox(ledger, {"console": Scripted()}, _clock)
+        await OutboxSender(ledger, {"console": Scripted()}, _clock).run()

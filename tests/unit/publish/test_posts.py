@@ -164,13 +164,13 @@ def test_the_public_is_not_told_of_inner_changes(
 def test_evidence_decides_label_and_reach(make_incident: MakeIncident, iran: EntityTree) -> None:
     channels = ("console", "file", "webhook")
 
-    def told(level: int, *, automatic: bool = False) -> list[tuple[str, str]]:
-        found = _posts(make_incident(evidence=level), iran, channels=channels, automatic=automatic)
+    def told(level: int, *, auto_publish: bool = False) -> list[tuple[str, str]]:
+        found = _posts(make_incident(evidence=level), iran, channels=channels, auto_publish=auto_publish)
         return [(post.channel, post.text.split(" ")[0]) for post in found]
 
-    assert told(0) == told(1) == told(1, automatic=True) == []
+    assert told(0) == told(1) == told(1, auto_publish=True) == []
     assert told(2) == [("console", "UNCONFIRMED"), ("file", "UNCONFIRMED")]
-    assert told(2, automatic=True) == [(channel, "UNCONFIRMED") for channel in channels]
+    assert told(2, auto_publish=True) == [(channel, "UNCONFIRMED") for channel in channels]
     assert told(3) == [(channel, "CONFIRMED") for channel in channels]
 
 
