@@ -165,7 +165,9 @@ def test_evidence_decides_label_and_reach(make_incident: MakeIncident, iran: Ent
     channels = ("console", "file", "webhook")
 
     def told(level: int, *, auto_publish: bool = False) -> list[tuple[str, str]]:
-        found = _posts(make_incident(evidence=level), iran, channels=channels, auto_publish=auto_publish)
+        found = _posts(
+            make_incident(evidence=level), iran, channels=channels, auto_publish=auto_publish
+        )
         return [(post.channel, post.text.split(" ")[0]) for post in found]
 
     assert told(0) == told(1) == told(1, auto_publish=True) == []
