@@ -1,4 +1,4 @@
-"""The agent's side of enrollment: asks once with a token, and keeps what it was told."""
+"""The agent's side of enrollment: sends requests, and stores what the observatory returned."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -8,8 +8,8 @@ import msgspec
 
 from netwatch.agent.http_client import Exchange
 from netwatch.agent.identity import Identity
-from netwatch.agent.private_files import write_private
-from netwatch.model.errors import ConfigError, InputError
+from netwatch.agent.private_files import read_record, write_record
+from netwatch.model.errors import InputError
 from netwatch.wire.enrollment import (
     ENROLLMENT_PATH,
     ERASURE_PATH,
@@ -24,113 +24,106 @@ from netwatch.wire.enrollment import (
     pack,
     unpack,
 )
-from netwatch.wire.sealed_box import seal
+from netwatch.wire.sealed_box import decrypt_reply, encrypt_request
 from netwatch.wire.signing import ENROLLED, ENROLLMENT, ERASURE, KEY_CHANGE, open_signed
 
 _Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class Enrollment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an agent knows of the observatory that it is enrolled with.
+    """The observatory that an agent is enrolled with. Keys are public and in hexadecimal.
 
     Attributes:
         url: root of its HTTP service.
-        collector: the collector's public key, in hexadecimal.
-        targets_key: the key that its target lists are signed with, in hexadecimal.
-        brokers: where batches go, `mqtt[s]://host:port` or `ws[s]://…`, best first.
+        collector: the collector's key.
+        encryption_key: the key to which requests are encrypted.
+        targets_key: the key of its target lists.
+        brokers: where batches go, `mqtt[s]://host:port` or `ws[s]://…`, by preference.
     """
 
     url: str
     collector: _Hex
+    encryption_key: _Hex
     targets_key: _Hex
     brokers: tuple[str, ...] = ()
 
 
 class EnrollmentFile:
-    """The file that keeps what enrollment told.
+    """The file that holds the enrollment.
 
     Raises:
-        ConfigError: from every method, when the file cannot be read or written.
+        ConfigError: from every method: the file cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self) -> Enrollment | None:
-        """Return what is known of the observatory, None before enrollment."""
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Enrollment)
-        except FileNotFoundError:
-            return None
-        except (OSError, msgspec.DecodeError) as error:
-            raise ConfigError(f"{self._path}: cannot be used: {error}") from error
+        """Return the enrollment, None if there is none yet."""
+        return read_record(self._path, Enrollment)
 
     def write(self, enrolled: Enrollment) -> None:
-        """Keep what is known, whole or not at all."""
-        try:
-            write_private(self._path, msgspec.json.encode(enrolled))
-        except OSError as error:
-            raise ConfigError(f"{self._path}: cannot be written: {error.strerror}") from error
+        """Store the enrollment."""
+        write_record(self._path, enrolled)
 
 
 async def enroll(
     invitation: Invitation, request: EnrollmentRequest, identity: Identity, *, send: Exchange
 ) -> Enrollment:
-    """Enroll with the observatory that the invitation names, and return what it told.
+    """Enroll with the observatory of an invitation.
 
     Raises:
-        InputError: it refuses, and why; or what answered is not who invited us.
-        LinkError: nobody answered.
+        InputError: it refuses, or the response is not its own.
+        TransportError: it does not respond.
     """
-    url = check_url(invitation.url)
+    enrolled = Enrollment(
+        check_url(invitation.url), invitation.key.hex(), invitation.encryption_key.hex(), ""
+    )
     signed = identity.signer.sign(pack(request), ENROLLMENT)
-    answer = await _ask(url + ENROLLMENT_PATH, signed, collector=invitation.key, send=send)
-    if answer.name != request.name:
-        raise InputError("enrollment: the answer is for somebody else")
-    key = answer.targets_key.hex()
-    return Enrollment(url, invitation.key.hex(), key, answer.brokers)
+    response = await _request(enrolled, ENROLLMENT_PATH, signed, send)
+    if response.name != request.name:
+        raise InputError("enrollment: the response is for another agent")
+    return msgspec.structs.replace(
+        enrolled, targets_key=response.targets_key.hex(), brokers=response.brokers
+    )
 
 
 async def change_key(
     enrolled: Enrollment, name: str, *, old: Identity, new: Identity, send: Exchange
 ) -> None:
-    """Have the observatory take `new` for `old`'s key.
+    """Replace the key by which the observatory knows this agent.
 
     Raises:
-        InputError: it refuses, and why.
-        LinkError: nobody answered.
+        InputError: it refuses, or the response is not its own.
+        TransportError: it does not respond.
     """
-    collector = bytes.fromhex(enrolled.collector)
-    inner = new.signer.sign(pack(KeyChange(collector, name)), KEY_CHANGE)
-    signed = old.signer.sign(inner, KEY_CHANGE)
-    await _ask(enrolled.url + KEY_CHANGE_PATH, signed, collector=collector, send=send)
+    change = KeyChange(bytes.fromhex(enrolled.collector), name)
+    signed = old.signer.sign(new.signer.sign(pack(change), KEY_CHANGE), KEY_CHANGE)
+    await _request(enrolled, KEY_CHANGE_PATH, signed, send)
 
 
 async def erase(enrolled: Enrollment, name: str, identity: Identity, *, send: Exchange) -> None:
-    """Have the observatory forget this agent: its key, its place, and every batch of it.
+    """Make the observatory erase this agent: its key, its registration and its batches.
 
     Raises:
-        InputError: it refuses, and why.
-        LinkError: nobody answered.
+        InputError: it refuses, or the response is not its own.
+        TransportError: it does not respond.
     """
-    collector = bytes.fromhex(enrolled.collector)
-    signed = identity.signer.sign(pack(Erasure(collector, name)), ERASURE)
-    await _ask(enrolled.url + ERASURE_PATH, signed, collector=collector, send=send)
+    erasure = Erasure(bytes.fromhex(enrolled.collector), name)
+    signed = identity.signer.sign(pack(erasure), ERASURE)
+    await _request(enrolled, ERASURE_PATH, signed, send)
 
 
-async def _ask(url: str, message: bytes, *, collector: bytes, send: Exchange) -> EnrollmentResponse:
-    """Return the collector's own answer to a message.
-
-    Raises:
-        InputError: the answer is a refusal, or not the collector's.
-        LinkError: nobody answered.
-    """
-    sealed, reply = seal(message, collector)
-    plain = reply.open(await send(url, sealed, MAX_REQUEST_BYTES))
-    inner, key = open_signed(plain, ENROLLED)
-    answer = unpack(inner, EnrollmentResponse)
-    if key != collector or answer.request != sha256(sealed).digest():
-        raise InputError("answer: not from whom we asked")
-    if answer.refused:
-        raise InputError(f"the observatory says: {answer.refused}")
-    return answer
+async def _request(
+    enrolled: Enrollment, path: str, message: bytes, send: Exchange
+) -> EnrollmentResponse:
+    """Return the collector's response; raises as `enroll` does."""
+    encrypted, reply_key = encrypt_request(message, bytes.fromhex(enrolled.encryption_key))
+    reply = await send(enrolled.url + path, encrypted, MAX_REQUEST_BYTES)
+    inner, key = open_signed(decrypt_reply(reply, reply_key), ENROLLED)
+    response = unpack(inner, EnrollmentResponse)
+    if key != bytes.fromhex(enrolled.collector) or response.request != sha256(encrypted).digest():
+        raise InputError("reply: not the collector's reply to this request")
+    if response.refused:
+        raise InputError(f"the observatory refuses: {response.refused}")
+    return response

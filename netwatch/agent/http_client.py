@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from netwatch.model.errors import TransportError
-from netwatch.wire.lean_http import httpx
+from netwatch.wire._light_imports import httpx
 
 WITHIN = 20.0
 """Seconds that an exchange may take in all."""

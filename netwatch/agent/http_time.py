@@ -16,7 +16,7 @@ from random import Random
 
 from netwatch.agent.clock import DisciplinedClock
 from netwatch.model.errors import TransportError
-from netwatch.wire.lean_http import httpx
+from netwatch.wire._light_imports import httpx
 
 _log = logging.getLogger("netwatch.agent.http_time")
 _NO_CHECK_TIME = 0x200000

@@ -1,31 +1,39 @@
-"""Files that a vantage keeps for itself: nobody else on its machine may read them."""
+"""Files of a vantage that other users of the machine may not read, and records kept in them."""
 
 import os
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from netwatch.model.errors import ConfigError, InputError
+from netwatch.wire.decode import decode
 
 FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
 _OTHERS = 0o077
+_MAX_RECORD_BYTES = 1024 * 1024
+_T = TypeVar("_T")
 
 
 def create_private(path: Path) -> None:
-    """Make an empty file that its owner alone may use, where there is none.
+    """Create an empty file for its owner alone, if it does not exist.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     if not path.exists():
         path.touch(_FILE_MODE)
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file that its owner alone may use, whole or not at all.
+    """Write a file for its owner alone, completely or not at all.
 
     Raises:
         OSError: it cannot be written.
     """
     part = path.with_name(path.name + ".part")
-    # One that a write before us left may be open to others.
+    # Another process may have left one, and others may be able to read it.
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE), "wb") as file:
         file.write(content)
@@ -33,5 +41,35 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def is_accessible_to_others(path: Path) -> bool:
-    """Tell whether anybody but its owner may enter a folder or read a file."""
+    """Return whether anyone but the owner has any permission on a file or folder."""
     return bool(path.stat().st_mode & _OTHERS)
+
+
+def read_record(path: Path, kind: type[_T]) -> _T | None:
+    """Return the record in a JSON file, None if there is no file.
+
+    Raises:
+        ConfigError: the file cannot be read, or does not hold such a record.
+    """
+    try:
+        decoder = msgspec.json.Decoder(kind)
+        return decode(path.read_bytes(), decoder, what=str(path), limit=_MAX_RECORD_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except InputError as error:
+        raise ConfigError(str(error)) from error
+
+
+def write_record(path: Path, record: object) -> None:
+    """Write a record as JSON, completely or not at all, in a folder that is created if missing.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+        write_private(path, msgspec.json.encode(record))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error

@@ -4,6 +4,8 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from netwatch import __version__
 from netwatch.agent.consent import CONSENT_VERSION
 from netwatch.agent.enrollment_client import Enrollment
@@ -35,7 +37,7 @@ def enroll_vantage(config: Config, token: str, *, url: str = "", region: str = "
     """
     invitation = Invitation.parse(token)
     if url:
-        invitation = Invitation(invitation.secret, invitation.key, check_url(url))
+        invitation = msgspec.structs.replace(invitation, url=check_url(url))
     if open_consent(config).granted_at() is None:
         raise ConfigError("first read and agree: netwatch agent consent grant")
     request = EnrollmentRequest(

@@ -19,6 +19,7 @@ from netwatch.config import Config
 from netwatch.model.errors import ConfigError, TransportError
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
 from netwatch.wire.enrollment import Invitation, check_url
+from netwatch.wire.sealed_box import encryption_key
 from netwatch.wire.topics import presence_topic
 
 _SECRET = 16
@@ -67,9 +68,11 @@ def invite(config: Config, bounds: InvitationScope, *, length: timedelta) -> tup
         InputError: `fleet.url` is no address.
         StoreError: the tables cannot be written.
     """
-    key = collector_identity(config).signer.public
+    signer = collector_identity(config).signer
     url = check_url(config.fleet.url or config.publish.url)
-    invitation = Invitation(secrets.token_bytes(_SECRET), key, url)
+    invitation = Invitation(
+        secrets.token_bytes(_SECRET), signer.public, encryption_key(signer), url
+    )
     with Registry(_file(config)) as registry:
         expires = registry.invite(invitation.digest, bounds, now=now(), length=length)
     return invitation.text(), expires

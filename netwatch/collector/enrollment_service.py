@@ -20,7 +20,7 @@ from netwatch.wire.enrollment import (
     pack,
     unpack,
 )
-from netwatch.wire.sealed_box import open_sealed
+from netwatch.wire.sealed_box import decrypt_request, encrypt_reply
 from netwatch.wire.signing import ENROLLED, ENROLLMENT, ERASURE, KEY_CHANGE, Signer, open_signed
 
 
@@ -61,7 +61,7 @@ class EnrollmentService:
 
     def enroll(self, sealed: bytes) -> bytes:
         """Return the answer to a request for enrollment, closed for who asked."""
-        plain, reply = open_sealed(_bounded(sealed), self._signer)
+        plain, reply_key = decrypt_request(_bounded(sealed), self._signer)
         inner, key = open_signed(plain, ENROLLMENT)
         request = unpack(inner, EnrollmentRequest)
         if key is None or request.collector != self._signer.public:
@@ -73,11 +73,11 @@ class EnrollmentService:
                 registry.enroll(digest, request, key=key, now=self._clock())
             except InputError as error:
                 refused = str(error)
-        return reply.close(self._answer(sealed, request.name, refused))
+        return encrypt_reply(self._answer(sealed, request.name, refused), reply_key)
 
     def change_key(self, sealed: bytes) -> bytes:
         """Return the answer to a change of keys, closed for who asked."""
-        plain, reply = open_sealed(_bounded(sealed), self._signer)
+        plain, reply_key = decrypt_request(_bounded(sealed), self._signer)
         inner, old = open_signed(plain, KEY_CHANGE)
         innermost, new = open_signed(inner, KEY_CHANGE)
         change = unpack(innermost, KeyChange)
@@ -91,14 +91,14 @@ class EnrollmentService:
                 registry.change_key(change.name, old, new, now=self._clock())
             except InputError as error:
                 refused = str(error)
-        return reply.close(self._answer(sealed, change.name, refused))
+        return encrypt_reply(self._answer(sealed, change.name, refused), reply_key)
 
     def erase(self, sealed: bytes) -> bytes:
         """Erase an agent that wishes it; return the answer, closed for who asked.
 
         Counts that its measurements are part of stay: they are sums over many.
         """
-        plain, reply = open_sealed(_bounded(sealed), self._signer)
+        plain, reply_key = decrypt_request(_bounded(sealed), self._signer)
         inner, key = open_signed(plain, ERASURE)
         wish = unpack(inner, Erasure)
         if key is None or wish.collector != self._signer.public:
@@ -110,7 +110,7 @@ class EnrollmentService:
         )
         if known == key:
             self._forget(wish.name)
-        return reply.close(self._answer(sealed, wish.name, refused))
+        return encrypt_reply(self._answer(sealed, wish.name, refused), reply_key)
 
     def _answer(self, sealed: bytes, name: str, refused: str) -> bytes:
         """Return a signed answer to one message and no other."""

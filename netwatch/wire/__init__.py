@@ -1,1 +1,1 @@
-"""How measurements travel: envelopes, topics, and the links that carry them."""
+"""Formats, topics and transports between agents and collectors."""

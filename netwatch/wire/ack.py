@@ -1,4 +1,4 @@
-"""What the collector tells an agent: which batches are durable, and which it will not take."""
+"""Acknowledgements: which batches the collector has stored durably, and which it refuses."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from netwatch.model.errors import InputError
 from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES, SEQUENCE_LIMIT
+from netwatch.wire.decode import decode
 
 _Sequence = Annotated[int, msgspec.Meta(ge=0, lt=SEQUENCE_LIMIT)]
 
@@ -17,10 +17,10 @@ class Ack:
     """A collector's answer to one agent.
 
     Attributes:
-        agent: whom it is for.
-        stored: inclusive ranges of sequences that are durable; the agent may forget them.
-        refused: sequences that will never be taken, each with the reason.
-        time_ms: the collector's clock since 1970, by which an agent can tell its own.
+        agent: the agent's id.
+        stored: inclusive ranges of sequences that are durable; the agent may delete them.
+        refused: sequences that will never be accepted, each with the reason.
+        time_ms: the collector's clock, milliseconds since 1970.
     """
 
     agent: str
@@ -29,35 +29,34 @@ class Ack:
     time_ms: int = 0
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Ack).decode
+_DECODER = msgspec.msgpack.Decoder(Ack)
 
 
-def pack_ack(answer: Ack) -> bytes:
-    """Return `answer` as a message."""
-    return _encode(answer)
+def pack_ack(ack: Ack) -> bytes:
+    """Return the payload of `ack`, unsigned."""
+    return msgspec.msgpack.encode(ack)
 
 
-def unpack_ack(message: bytes) -> Ack:
-    """Return the acknowledgement in a message.
+def unpack_ack(payload: bytes) -> Ack:
+    """Return the acknowledgement in an unsigned payload.
 
     Raises:
-        InputError: it is no acknowledgement.
+        InputError: it is not an acknowledgement.
     """
-    if len(message) > MAX_MESSAGE_BYTES:
-        raise InputError(f"acknowledgement: {len(message)} bytes are too many")
-    try:
-        return _decode(message)
-    except msgspec.DecodeError as error:
-        raise InputError(f"acknowledgement: {error}") from error
+    return decode(payload, _DECODER, what="acknowledgement", limit=MAX_MESSAGE_BYTES)
 
 
 def to_ranges(sequences: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """Return the inclusive ranges that `sequences` form, in order."""
-    ranges: list[tuple[int, int]] = []
-    for sequence in sorted(set(sequences)):
-        if ranges and ranges[-1][1] == sequence - 1:
-            ranges[-1] = (ranges[-1][0], sequence)
+    """Return `sequences` as inclusive ranges, in order."""
+    return merge_ranges((sequence, sequence) for sequence in sequences)
+
+
+def merge_ranges(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return inclusive ranges in order, with overlapping and adjacent ones merged."""
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
         else:
-            ranges.append((sequence, sequence))
-    return tuple(ranges)
+            merged.append((low, high))
+    return tuple(merged)

@@ -1,15 +1,13 @@
-"""How a batch is written down: columns in MessagePack, deflated, behind a small header.
+"""Encodes a batch as MessagePack columns, compressed with zlib, behind a magic number.
 
-A batch is many rows of few different values, so each row is four small indexes and a few
-durations; deflate does the rest. Times are kept to the millisecond, durations to a tenth.
-Whatever comes in is hostile until it is unpacked: both sizes are capped, every number has
-a range, every index is checked, and the only error is `InputError`.
+The rows of a batch have few distinct values, so a row is four small indices and a few durations.
+Times have millisecond resolution, durations a tenth of that. Payloads are untrusted: sizes, ranges
+and indices are checked, and every defect is an `InputError`.
 """
 
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from typing import Annotated
 
 import msgspec
@@ -17,29 +15,32 @@ import msgspec
 from netwatch.model.clock_samples import ClockSample, ClockSegment, ClockSource
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Observation, Vantage
-from netwatch.model.time import EPOCH, to_millis
+from netwatch.model.time import from_millis, to_millis
+from netwatch.wire.decode import check_size, decode
 from netwatch.wire.topics import is_agent_id
 from netwatch.wire.zlib_dictionary import DICTIONARY
 
 MAX_MESSAGE_BYTES = 64 * 1024
 """Bytes of the largest message that is sent or accepted."""
 SEQUENCE_LIMIT = 2**53
-"""Sequences stay below this, so that every language can hold one exactly."""
+"""Sequences are below this, so that a float can hold them exactly."""
 MAX_MEASUREMENTS = 5_000
 """Measurements in the largest batch."""
 
 SIGNED = b"NW\x02"
-"""How a signed message begins; `netwatch.wire.signing` knows the rest."""
+"""The magic number of a signed message; see `netwatch.wire.signing`."""
 SIGNED_HEADER = len(SIGNED) + 32 + 64
-"""Bytes before the plain message: these, a public key and a signature."""
+"""Bytes before the plain message: magic number, public key and signature."""
 
 _MAGIC = b"NW\x01"
-_MOST_CLOCKS = 1_000
-_INFLATED_LIMIT = 1024 * 1024
+_MAX_CLOCK_ENTRIES = 1_000
+"""Clock segments, and clock samples, of the largest batch."""
+_MAX_INFLATED = 1024 * 1024
+"""Bytes of the largest decompressed batch."""
 _TICKS = 10_000
-"""Durations are counted in 0.1 ms."""
-# 2000 to 2100 in milliseconds: a clock may be wrong, but a time beyond breaks arithmetic.
+"""Ticks in a second; durations are counted in ticks."""
 _EARLIEST, _LATEST = 946_684_800_000, 4_102_444_800_000
+"""2000 and 2100 in milliseconds since 1970: a clock may be wrong, but must not break arithmetic."""
 _Instant = Annotated[int, msgspec.Meta(ge=_EARLIEST, le=_LATEST)]
 _Step = Annotated[int, msgspec.Meta(ge=-(2**42), le=2**42)]
 _Ticks = Annotated[int, msgspec.Meta(ge=-864_000_000, le=864_000_000)]
@@ -51,21 +52,21 @@ _Network = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 _Sequence = Annotated[int, msgspec.Meta(ge=0, lt=SEQUENCE_LIMIT)]
 _Pattern = Annotated[list[tuple[_Name, _Word | None, _Word]], msgspec.Meta(max_length=32)]
 _Count = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
-_Verdict = tuple[_Word | None, _Word, bool]
+_Outcome = tuple[_Word | None, _Word, bool]
 _Boot = Annotated[bytes, msgspec.Meta(max_length=8)]
 _Rows = Annotated[int, msgspec.Meta(ge=0, le=MAX_MEASUREMENTS)]
-_Timeline = tuple[_Boot, _Step, _Sequence, _Rows]
+_Segment = tuple[_Boot, _Step, _Sequence, _Rows]
 _Error = Annotated[int, msgspec.Meta(ge=0, le=2**42)] | None
-_Reading = tuple[_Boot, _Step, _Step, ClockSource, bool | None, _Step, _Error]
+_Sample = tuple[_Boot, _Step, _Step, ClockSource, bool | None, _Step, _Error]
 
 
 class _Table(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """A batch as columns; `moments` are differences in milliseconds from `start` on.
+    """A batch as columns.
 
-    `spare` is what a measurement took beyond the sum of its steps, `steps` are all
-    observations' durations one after another, both in ticks. `weights` is empty where all
-    are one, `target_of` where every row has a target of its own. `clock_segments` and
-    `clock_samples` hold the batch's, attribute by attribute; a wall clock may show any time.
+    `time_steps` are differences in milliseconds, the first from `start`. `durations` are those of
+    all observations, `extra_durations` what a measurement took in addition, both in ticks.
+    `weights` is empty if all are 1, `target_of` if every row has its own target. `clock_segments`
+    and `clock_samples` hold the batch's, attribute by attribute; a wall clock may show any time.
     """
 
     vantage: str
@@ -75,108 +76,99 @@ class _Table(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     start: _Instant
     targets: list[tuple[_Name, _Name]]
     patterns: list[_Pattern]
-    verdicts: list[_Verdict]
+    outcomes: list[_Outcome]
     target_of: Annotated[list[_Index], msgspec.Meta(max_length=MAX_MEASUREMENTS)]
     pattern_of: list[_Index]
-    verdict_of: list[_Index]
-    moments: list[_Step]
-    spare: list[_Ticks]
-    steps: list[_Ticks]
+    outcome_of: list[_Index]
+    time_steps: list[_Step]
+    extra_durations: list[_Ticks]
+    durations: list[_Ticks]
     weights: list[_Count]
     supersedes: Annotated[list[tuple[_Sequence, _Sequence]], msgspec.Meta(max_length=10_000)]
-    clock_segments: Annotated[list[_Timeline], msgspec.Meta(max_length=_MOST_CLOCKS)] = []
-    clock_samples: Annotated[list[_Reading], msgspec.Meta(max_length=_MOST_CLOCKS)] = []
+    clock_segments: Annotated[list[_Segment], msgspec.Meta(max_length=_MAX_CLOCK_ENTRIES)] = []
+    clock_samples: Annotated[list[_Sample], msgspec.Meta(max_length=_MAX_CLOCK_ENTRIES)] = []
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Table).decode
+_DECODER = msgspec.msgpack.Decoder(_Table)
 
 
 def pack_batch(batch: Batch) -> bytes:
-    """Return `batch` as a message. The same batch always gives the same bytes.
+    """Return the payload of `batch`; equal batches give equal bytes.
 
     Raises:
-        InputError: more measurements than `MAX_MEASUREMENTS`, or too many bytes.
+        InputError: it has more than `MAX_MEASUREMENTS` or `MAX_MESSAGE_BYTES`.
     """
     if len(batch.measurements) > MAX_MEASUREMENTS:
         raise InputError(f"batch: {len(batch.measurements)} measurements are too many")
-    message = _MAGIC + _deflate(_encode(_to_table(batch)))
-    if len(message) > MAX_MESSAGE_BYTES:
-        raise InputError(f"batch: {len(message)} bytes are more than {MAX_MESSAGE_BYTES}")
-    return message
+    compressor = zlib.compressobj(9, zdict=DICTIONARY)
+    encoded = msgspec.msgpack.encode(_to_table(batch))
+    payload = _MAGIC + compressor.compress(encoded) + compressor.flush()
+    check_size(payload, what="batch", limit=MAX_MESSAGE_BYTES)
+    return payload
 
 
-def unpack_batch(message: bytes) -> Batch:
-    """Return the batch that a message carries; a signature is passed over, not looked at.
+def unpack_batch(payload: bytes) -> Batch:
+    """Return the batch in a payload; a signature is skipped, not verified.
 
     Raises:
-        InputError: it is too large, no batch, or not a batch that `pack_batch` could make.
+        InputError: it is not a payload that `pack_batch` can make.
     """
-    if len(message) > MAX_MESSAGE_BYTES:
-        raise InputError(f"batch: {len(message)} bytes are more than {MAX_MESSAGE_BYTES}")
-    if message.startswith(SIGNED):
-        message = message[SIGNED_HEADER:]
-    if not message.startswith(_MAGIC):
+    check_size(payload, what="batch", limit=MAX_MESSAGE_BYTES)
+    if payload.startswith(SIGNED):
+        payload = payload[SIGNED_HEADER:]
+    if not payload.startswith(_MAGIC):
         raise InputError("batch: not a message of this version of netwatch")
+    encoded = inflate(payload[len(_MAGIC) :], limit=_MAX_INFLATED)
+    table = decode(encoded, _DECODER, what="batch", limit=_MAX_INFLATED)
     try:
-        table = _decode(inflate(message[len(_MAGIC) :], limit=_INFLATED_LIMIT))
         return _from_table(table)
-    except msgspec.DecodeError as error:
-        raise InputError(f"batch: {error}") from error
     except (IndexError, OverflowError, ValueError) as error:
-        raise InputError("batch: its columns do not fit each other") from error
+        raise InputError("batch: its columns are inconsistent") from error
 
 
-def _deflate(plain: bytes) -> bytes:
-    """Return `plain`, deflated with the words that both ends know."""
-    stream = zlib.compressobj(9, zdict=DICTIONARY)
-    return stream.compress(plain) + stream.flush()
-
-
-def inflate(packed: bytes, *, limit: int) -> bytes:
-    """Return what zlib made `packed` from, at most `limit` bytes.
+def inflate(compressed: bytes, *, limit: int) -> bytes:
+    """Return the decompressed bytes.
 
     Raises:
-        InputError: damaged, cut short, followed by something else, or larger than `limit`.
+        InputError: damaged, truncated, with trailing bytes, or larger than `limit`.
     """
     stream = zlib.decompressobj(zdict=DICTIONARY)
     try:
-        plain = stream.decompress(packed, limit + 1)
+        plain = stream.decompress(compressed, limit + 1)
     except zlib.error as error:
         raise InputError("batch: damaged compression") from error
     if len(plain) > limit:
-        raise InputError(f"batch: unpacks to more than {limit} bytes")
+        raise InputError(f"batch: decompresses to more than {limit} bytes")
     if not stream.eof or stream.unused_data:
-        raise InputError("batch: cut short, or followed by something else")
+        raise InputError("batch: truncated, or followed by other bytes")
     return plain
 
 
 def _to_table(batch: Batch) -> _Table:
-    """Turn rows into columns."""
     targets: dict[tuple[str, str], int] = {}
     patterns: dict[tuple[tuple[str, str | None, str], ...], int] = {}
-    verdicts: dict[_Verdict, int] = {}
-    instants = [to_millis(row.time) for row in batch.measurements]
-    start = instants[0] if instants else _EARLIEST
+    outcomes: dict[_Outcome, int] = {}
+    times = [to_millis(row.time) for row in batch.measurements]
+    previous = times[0] if times else _EARLIEST
     table = _Table(
         batch.vantage.id,
         batch.vantage.country,
         batch.vantage.asn,
         batch.sequence,
-        start,
+        previous,
         *([] for _ in range(11)),
     )
-    for row, instant in zip(batch.measurements, instants, strict=True):
+    for row, time in zip(batch.measurements, times, strict=True):
         ticks = [round(step.seconds * _TICKS) for step in row.observations]
         pattern = tuple((step.operation, step.failure, step.detail) for step in row.observations)
-        verdict = (row.failure, row.scope, row.host_responded)
+        outcome = (row.failure, row.scope, row.host_responded)
         table.target_of.append(targets.setdefault((row.target, row.probe), len(targets)))
         table.pattern_of.append(patterns.setdefault(pattern, len(patterns)))
-        table.verdict_of.append(verdicts.setdefault(verdict, len(verdicts)))
-        table.moments.append(instant - start)
-        table.spare.append(round(row.seconds * _TICKS) - sum(ticks))
-        table.steps.extend(ticks)
-        start = instant
+        table.outcome_of.append(outcomes.setdefault(outcome, len(outcomes)))
+        table.time_steps.append(time - previous)
+        table.extra_durations.append(round(row.seconds * _TICKS) - sum(ticks))
+        table.durations.extend(ticks)
+        previous = time
     if any(row.weight != 1 for row in batch.measurements):
         table.weights = [row.weight for row in batch.measurements]
     if table.target_of == list(range(len(targets))):
@@ -193,35 +185,35 @@ def _to_table(batch: Batch) -> _Table:
     ]  # fmt: skip
     table.targets = list(targets)
     table.patterns = [list(pattern) for pattern in patterns]
-    table.verdicts = list(verdicts)
+    table.outcomes = list(outcomes)
     return table
 
 
 def _from_table(table: _Table) -> Batch:
-    """Turn columns back into rows; raises what Python does where they do not fit."""
+    """Return the rows of a table; raises IndexError or ValueError if columns are inconsistent."""
     if not is_agent_id(table.vantage):
-        raise InputError("batch: the vantage's id has not the form of one")
-    steps = iter(table.steps)
-    instant = table.start
+        raise InputError("batch: the vantage's id is invalid")
+    ticks = iter(table.durations)
+    time = table.start
     rows = []
     columns = zip(
-        table.target_of or range(len(table.moments)),
+        table.target_of or range(len(table.time_steps)),
         table.pattern_of,
-        table.verdict_of,
-        table.moments,
-        table.spare,
-        table.weights or [1] * len(table.moments),
+        table.outcome_of,
+        table.time_steps,
+        table.extra_durations,
+        table.weights or [1] * len(table.time_steps),
         strict=True,
     )
-    for target, pattern, verdict, moment, spare, weight in columns:
-        instant += moment
-        place = (target, pattern, verdict)
-        row = _row(table, place, instant=instant, spare=spare, steps=steps)
+    for target, pattern, outcome, step, extra, weight in columns:
+        time += step
+        indices = (target, pattern, outcome)
+        row = _row(table, indices, time=time, extra=extra, ticks=ticks)
         rows.append(row if weight == 1 else replace(row, weight=weight))
-    if next(steps, None) is not None:
-        raise ValueError("durations are left over")
+    if next(ticks, None) is not None:
+        raise ValueError("unused durations")
     if table.clock_segments and sum(rows for *_, rows in table.clock_segments) != len(rows):
-        raise ValueError("timelines do not date every row")
+        raise ValueError("clock segments do not cover every row")
     return Batch(
         vantage=Vantage(table.vantage, table.country, table.network),
         sequence=table.sequence,
@@ -233,27 +225,27 @@ def _from_table(table: _Table) -> Batch:
 
 
 def _row(
-    table: _Table, place: tuple[int, int, int], *, instant: int, spare: int, steps: Iterator[int]
+    table: _Table, indices: tuple[int, int, int], *, time: int, extra: int, ticks: Iterator[int]
 ) -> Measurement:
-    """Build one measurement; takes its durations from `steps`."""
-    target, probe = table.targets[place[0]]
-    pattern = table.patterns[place[1]]
-    failure, scope, host_responded = table.verdicts[place[2]]
-    if not _EARLIEST <= instant <= _LATEST:
-        raise ValueError("a time beyond all clocks")
-    ticks = [length for _, length in zip(pattern, steps, strict=False)]
-    if len(ticks) < len(pattern) or any(length < 0 for length in ticks):
-        raise ValueError("durations are missing or negative")
+    """Build one measurement; takes its durations from `ticks`."""
+    target, probe = table.targets[indices[0]]
+    pattern = table.patterns[indices[1]]
+    failure, scope, host_responded = table.outcomes[indices[2]]
+    if not _EARLIEST <= time <= _LATEST:
+        raise ValueError("a time out of range")
+    durations = [duration for _, duration in zip(pattern, ticks, strict=False)]
+    if len(durations) < len(pattern) or any(duration < 0 for duration in durations):
+        raise ValueError("missing or negative durations")
     return Measurement(
         target=target,
         probe=probe,
-        time=EPOCH + timedelta(milliseconds=instant),
+        time=from_millis(time),
         failure=failure,
         scope=scope,
         host_responded=host_responded,
-        seconds=max(0, spare + sum(ticks)) / _TICKS,
+        seconds=max(0, extra + sum(durations)) / _TICKS,
         observations=tuple(
-            Observation(operation, word, length / _TICKS, detail)
-            for (operation, word, detail), length in zip(pattern, ticks, strict=True)
+            Observation(operation, word, duration / _TICKS, detail)
+            for (operation, word, detail), duration in zip(pattern, durations, strict=True)
         ),
     )

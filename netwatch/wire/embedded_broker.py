@@ -1,7 +1,7 @@
-"""An MQTT broker in this process, for one machine and for tests: amqtt on 127.0.0.1.
+"""An MQTT broker in this process, for a single machine and for tests: amqtt on 127.0.0.1.
 
-It speaks MQTT 3.1.1 without shared subscriptions and keeps nothing over a restart, which
-costs no data: agents resend what no collector acknowledged. For real use, run Mosquitto.
+It speaks MQTT 3.1.1 without shared subscriptions and keeps no state over a restart. That loses
+no data, since agents resend unacknowledged batches. Use Mosquitto in production.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from amqtt.session import Session
 
 from netwatch.model.errors import TransportError
 
-# amqtt tells of each connection; a broker inside our process has nothing to say unasked.
+# amqtt logs every connection.
 for _name in ("amqtt", "transitions"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 class PasswordPlugin(BaseAuthPlugin):  # type: ignore[misc] # amqtt ships no types
-    """Lets in who knows a password from the configuration."""
+    """Authenticates users by the passwords in the broker's configuration."""
 
     async def authenticate(self, *, session: Session) -> bool:
-        """Compare in constant time; nobody comes in without a name."""
+        """Compare in constant time; anonymous sessions are refused."""
         users: Mapping[str, str] = self._get_config_option("users", {})
         expected = users.get(session.username or "")
         given = session.password or ""
@@ -37,20 +37,20 @@ class PasswordPlugin(BaseAuthPlugin):  # type: ignore[misc] # amqtt ships no typ
 
     @dataclass
     class Config:
-        """What the broker's configuration says to this plugin."""
+        """The plugin's section of the broker's configuration."""
 
         users: dict[str, str] = field(default_factory=dict)
 
 
 class _Broker(Broker):  # type: ignore[misc] # amqtt ships no types
-    """amqtt's broker, which forgets to close some of its connections."""
+    """amqtt's broker leaves some connections open; this one closes them."""
 
     writers: set[asyncio.StreamWriter]
 
     async def stream_connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
     ) -> None:
-        """Serve a connection and close it in the end, however the session went."""
+        """Serve a connection, then close it."""
         self.writers.add(writer)
         try:
             await super().stream_connected(reader, writer, listener_name)
@@ -60,11 +60,11 @@ class _Broker(Broker):  # type: ignore[misc] # amqtt ships no types
 
 
 class EmbeddedBroker:
-    """Listens while its context is open.
+    """Listens on 127.0.0.1 while its context is open.
 
     Args:
-        users: names and passwords; there is no anonymous access.
-        port: where on 127.0.0.1; 0 takes a free one, see `port` once it listens.
+        users: passwords by user name.
+        port: the port; 0 takes a free one, which the attribute `port` then holds.
     """
 
     def __init__(self, *, users: Mapping[str, str], port: int = 0) -> None:

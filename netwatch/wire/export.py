@@ -1,8 +1,7 @@
-"""Batches in a file, for when no link gets through: whoever carries it needs no trust.
+"""Batches in a file, for a vantage without any working transport; the carrier need not be trusted.
 
-The file is a line of text, then messages with their lengths before them. The messages are
-signed, so that nobody on the way can change them. The answers go back in a file alike, the
-receipts.
+The file is a line of text, then messages, each with its length before it. The messages are
+signed. The collector's acknowledgements return in a file of the same form: the receipts.
 """
 
 import struct
@@ -16,51 +15,51 @@ _EXPORT = b"netwatch export 1\n"
 _RECEIPTS = b"netwatch receipts 1\n"
 _LENGTH = struct.Struct("!I")
 FRAME_HEADER_BYTES = _LENGTH.size
-"""Bytes that a message takes in a file besides its own."""
+"""Bytes before each message in a file."""
 
 
-def write_export(path: Path, messages: Iterable[bytes]) -> int:
-    """Write batches to `path`, whole or not at all, and return how many they are.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    return _write(path, messages, _EXPORT)
-
-
-def write_receipts(path: Path, messages: Iterable[bytes]) -> int:
-    """Write signed acknowledgements to `path`, and return how many they are.
+def write_export(path: Path, batches: Iterable[bytes]) -> int:
+    """Write signed batches to `path`, completely or not at all; return their number.
 
     Raises:
         InputError: the file cannot be written.
     """
-    return _write(path, messages, _RECEIPTS)
+    return _write(path, batches, _EXPORT)
+
+
+def write_receipts(path: Path, acks: Iterable[bytes]) -> int:
+    """Write signed acknowledgements to `path`; return their number.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    return _write(path, acks, _RECEIPTS)
 
 
 def read_export(path: Path) -> Iterator[bytes]:
-    """Yield the batches in an export, one after another.
+    """Yield the batches of an export.
 
     Raises:
-        InputError: the file cannot be read, is no export, or ends in the middle.
+        InputError: the file cannot be read, is not an export, or is damaged.
     """
-    return _read(path, _EXPORT, "no export of netwatch")
+    return _read(path, _EXPORT, "an export")
 
 
 def read_receipts(path: Path) -> Iterator[bytes]:
-    """Yield the acknowledgements in a file of receipts, one after another.
+    """Yield the acknowledgements of a receipts file.
 
     Raises:
-        InputError: the file cannot be read, holds no receipts, or ends in the middle.
+        InputError: the file cannot be read, is not a receipts file, or is damaged.
     """
-    return _read(path, _RECEIPTS, "no file of receipts of netwatch")
+    return _read(path, _RECEIPTS, "a receipts file")
 
 
-def _write(path: Path, messages: Iterable[bytes], begin: bytes) -> int:
+def _write(path: Path, messages: Iterable[bytes], magic: bytes) -> int:
     count = 0
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
-            file.write(begin)
+            file.write(magic)
             for message in messages:
                 file.write(_LENGTH.pack(len(message)) + message)
                 count += 1
@@ -70,18 +69,18 @@ def _write(path: Path, messages: Iterable[bytes], begin: bytes) -> int:
     return count
 
 
-def _read(path: Path, begin: bytes, otherwise: str) -> Iterator[bytes]:
+def _read(path: Path, magic: bytes, kind: str) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
-            if file.read(len(begin)) != begin:
-                raise InputError(f"{path}: is {otherwise}")
-            while head := file.read(_LENGTH.size):
-                length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
+            if file.read(len(magic)) != magic:
+                raise InputError(f"{path}: is not {kind} of netwatch")
+            while header := file.read(_LENGTH.size):
+                length = _LENGTH.unpack(header)[0] if len(header) == _LENGTH.size else 0
                 if not 0 < length <= MAX_MESSAGE_BYTES:
                     raise InputError(f"{path}: damaged at byte {file.tell()}")
                 message = file.read(length)
                 if len(message) < length:
-                    raise InputError(f"{path}: ends in the middle of a batch")
+                    raise InputError(f"{path}: ends in the middle of a message")
                 yield message
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error

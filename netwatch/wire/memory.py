@@ -1,4 +1,4 @@
-"""A broker and its links inside one process, without sockets: for tests and laboratories."""
+"""A broker and its transports inside one process, without sockets: for tests and drills."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,48 +11,48 @@ from netwatch.wire.topics import topic_matches
 
 
 class MemoryBroker:
-    """Passes messages between `MemoryTransport`s; `stop` and `start` take it down and up again."""
+    """Passes messages between `MemoryTransport`s; `stop` and `start` simulate an outage."""
 
     def __init__(self) -> None:
         self._running = True
-        self._links: list[MemoryTransport] = []
+        self._transports: list[MemoryTransport] = []
         self._retained: dict[str, bytes] = {}
 
     def stop(self) -> None:
-        """Break every link and refuse new ones, as if the machine were gone."""
+        """Disconnect every transport and refuse new ones."""
         self._running = False
-        for link in self._links.copy():
-            link.disconnect()
+        for transport in self._transports.copy():
+            transport.disconnect()
 
     def start(self) -> None:
-        """Take links again; what was retained is still there."""
+        """Accept transports again; retained messages are still there."""
         self._running = True
 
-    def attach(self, link: "MemoryTransport") -> None:
-        """Take up a link.
+    def attach(self, transport: "MemoryTransport") -> None:
+        """Add a transport.
 
         Raises:
-            LinkError: the broker is stopped.
+            TransportError: the broker is stopped.
         """
         if not self._running:
             raise TransportError("the memory broker is stopped")
-        self._links.append(link)
+        self._transports.append(transport)
 
-    def detach(self, link: "MemoryTransport", will: Message | None = None) -> None:
-        """Let a link go and send its `will`, where it has one."""
-        if link in self._links:
-            self._links.remove(link)
+    def detach(self, transport: "MemoryTransport", will: Message | None = None) -> None:
+        """Remove a transport and deliver its `will`, if any."""
+        if transport in self._transports:
+            self._transports.remove(transport)
             if will is not None:
                 self.deliver(will)
 
     def deliver(self, message: Message) -> None:
-        """Hand a message to all whom it concerns; an empty retained one is forgotten."""
+        """Pass a message to every subscriber; an empty retained one clears its topic."""
         if message.retained and message.payload:
             self._retained[message.topic] = message.payload
         elif message.retained:
             self._retained.pop(message.topic, None)
-        for link in self._links:
-            link.receive(Message(message.topic, message.payload))
+        for transport in self._transports:
+            transport.receive(Message(message.topic, message.payload))
 
     def retained(self, pattern: str) -> list[Message]:
         """Return the retained messages of topics that match `pattern`."""
@@ -64,18 +64,18 @@ class MemoryBroker:
 
 
 class MemoryTransport:
-    """A link to a `MemoryBroker`; see `netwatch.protocols.Transport`."""
+    """A connection to a `MemoryBroker`; see `netwatch.protocols.Transport`."""
 
     def __init__(self, broker: MemoryBroker, *, will: Message | None = None) -> None:
         self._broker = broker
         self._will = will
         self._patterns: list[str] = []
-        self._arrived: asyncio.Queue[Message | None] = asyncio.Queue()
-        self._open = False
+        self._received: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._connected = False
 
     async def __aenter__(self) -> Self:
         self._broker.attach(self)
-        self._open = True
+        self._connected = True
         return self
 
     async def __aexit__(
@@ -84,43 +84,42 @@ class MemoryTransport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._open = False
+        self._connected = False
         self._broker.detach(self)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Hand over at once; yields so that receivers get their turn."""
-        self._check()
+        """Deliver at once, then yield to the receivers."""
+        self._check_connected()
         self._broker.deliver(Message(topic, payload, retained=retain))
         await asyncio.sleep(0)
 
     async def subscribe(self, pattern: str) -> None:
-        """Take up `pattern`, and what is retained for it."""
-        self._check()
+        """Subscribe to `pattern`; its retained messages follow."""
+        self._check_connected()
         self._patterns.append(pattern)
         for message in self._broker.retained(pattern):
-            self._arrived.put_nowait(message)
+            self._received.put_nowait(message)
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Yield until the link closes, or raise once it breaks."""
+        """Yield messages until the transport closes; raise TransportError once it breaks."""
         while True:
-            self._check()
-            message = await self._arrived.get()
+            self._check_connected()
+            message = await self._received.get()
             if message is None:
-                raise TransportError("the memory broker went away")
+                raise TransportError("the memory broker disconnected")
             yield message
 
     def receive(self, message: Message) -> None:
-        """Queue a message if it was asked for. Called by the broker."""
+        """Queue a message if subscribed to. Called by the broker."""
         if any(topic_matches(pattern, message.topic) for pattern in self._patterns):
-            self._arrived.put_nowait(message)
+            self._received.put_nowait(message)
 
     def disconnect(self) -> None:
-        """End as a cut cable does: the broker sends the will. Called by the broker."""
-        self._open = False
-        self._arrived.put_nowait(None)
+        """Break the connection, so that the broker delivers the will. Called by the broker."""
+        self._connected = False
+        self._received.put_nowait(None)
         self._broker.detach(self, self._will)
 
-    def _check(self) -> None:
-        """Raise LinkError unless the link is up."""
-        if not self._open:
-            raise TransportError("the memory link is closed")
+    def _check_connected(self) -> None:
+        if not self._connected:
+            raise TransportError("the memory transport is closed")

@@ -1,8 +1,8 @@
-"""A link over MQTT, by aiomqtt, which is used in this file only.
+"""A transport over MQTT, with aiomqtt, which only this file uses.
 
-Without a session it speaks MQTT 3.1.1 as a guest whom the broker forgets. With one it speaks
-MQTT 5: the broker keeps what comes for us while we are away, and waits before it sends our
-will, so that who reconnects at once was never lost.
+Without a session it speaks MQTT 3.1.1 and the broker keeps no state. With one it speaks MQTT 5:
+the broker queues messages while the client is away and delays its will, so that a client that
+reconnects at once does not count as lost.
 """
 
 import asyncio
@@ -18,37 +18,38 @@ from typing import Literal, Self, TypeVar
 
 from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
-from netwatch.wire.light_imports import PacketTypes, Properties, ReasonCode, aiomqtt, paho
+from netwatch.wire._light_imports import PacketTypes, Properties, ReasonCode, aiomqtt, paho
 
-_WAITING = 10_000
-"""Messages held in memory while the receiver is busy; beyond, they come again later."""
+_MAX_QUEUED = 10_000
+"""Received messages in memory; the broker delivers the rest later."""
 _RECEIVE_MAXIMUM = 16
+"""Unacknowledged messages that an MQTT 5 broker may send at once."""
+_FAILURE = 0x80
+"""Reason codes from here on are failures (MQTT 5, 2.4)."""
 _T = TypeVar("_T")
-_REFUSED = 0x80
-"""Reason codes from here on say no (MQTT 5, 2.4)."""
 _log = logging.getLogger("netwatch.wire.mqtt")
-# paho tells of each packet and aiomqtt of each busy moment; neither is of use to a reader.
-_quiet = logging.getLogger("netwatch.wire.mqtt.client")
-_quiet.setLevel(logging.ERROR)
+# paho logs every packet, aiomqtt every full queue.
+_client_log = logging.getLogger("netwatch.wire.mqtt.client")
+_client_log.setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
 class MqttSession:
-    """What an MQTT 5 broker remembers of us.
+    """The state that an MQTT 5 broker keeps for a client.
 
     Attributes:
-        client: the name of the session; whoever connects with it takes it over.
-        expiry: seconds that it outlives a connection.
-        will_delay: seconds that the broker waits for us before it sends our will.
+        client_id: the session's name; a new connection with it takes the session over.
+        expiry: seconds that the session outlives a connection.
+        will_delay: seconds between a broken connection and its will.
     """
 
-    client: str
+    client_id: str
     expiry: int = 900
     will_delay: int = 45
 
 
 class _Client(aiomqtt.Client):
-    """aiomqtt's client, which would wait its whole patience for a broker that has hung up."""
+    """An aiomqtt client that notices at once when the broker disconnects."""
 
     def _on_disconnect(  # noqa: PLR0917 - paho's own signature
         self,
@@ -58,24 +59,23 @@ class _Client(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,
     ) -> None:
-        """Take a connection that ends before the broker's welcome for what it is."""
+        """Fail a connection attempt that ends before CONNACK, without waiting for the timeout."""
         if self._connected.cancelled():
             return
         if not self._connected.done():
-            self._connected.set_exception(aiomqtt.MqttError("the broker hung up"))
+            self._connected.set_exception(aiomqtt.MqttError("the broker disconnected"))
             return
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
         if self._disconnected.done() and not self._disconnected.cancelled():
-            # Looked at once, it is not complained about when nobody looks again.
-            self._disconnected.exception()
+            self._disconnected.exception()  # else asyncio logs it as never retrieved
 
-    async def unless_cut(self, call: Coroutine[None, None, _T]) -> _T:
-        """Return what `call` returns, or raise MqttError as soon as the connection ends."""
+    async def run_while_connected(self, call: Coroutine[None, None, _T]) -> _T:
+        """Return the result of `call`, or raise MqttError as soon as the connection ends."""
         task = asyncio.ensure_future(call)
         try:
             await asyncio.wait((task, self._disconnected), return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                raise aiomqtt.MqttError("the broker hung up")
+                raise aiomqtt.MqttError("the broker disconnected")
             return task.result()
         finally:
             task.cancel()
@@ -85,17 +85,17 @@ class MqttTransport:
     """A connection to an MQTT broker; see `netwatch.protocols.Transport`.
 
     Args:
-        host, port: where the broker is.
-        username, password: how we are known there.
-        tls: use TLS; True trusts the system's authorities.
-        path: where the broker's WebSocket is, empty for plain MQTT.
-        session: what the broker remembers, None for nothing and MQTT 3.1.1.
-        will: what the broker says for us when we vanish.
-        timeout: seconds to wait for the broker's answer to anything.
-        keepalive: seconds of silence after which either side looks for the other.
+        host, port: the broker's address.
+        username, password: the account.
+        tls: whether to use TLS; True trusts the system's authorities.
+        path: path of the broker's WebSocket, empty for plain MQTT.
+        session: the session that the broker keeps; None is MQTT 3.1.1 without one.
+        will: the message that the broker publishes when the connection breaks.
+        timeout: seconds to wait for the broker's response to anything.
+        keepalive: seconds of silence after which either side checks the other.
     """
 
-    def __init__(  # noqa: PLR0913 - what MQTT needs; all but the host by name
+    def __init__(  # noqa: PLR0913 - the settings of an MQTT connection
         self,
         *,
         host: str,
@@ -109,7 +109,7 @@ class MqttTransport:
         timeout: float = 10.0,
         keepalive: int = 30,
     ) -> None:
-        self._place = f"{host}:{port}"
+        self._broker = f"{host}:{port}"
         self._context = ssl.create_default_context() if tls is True else tls or None
         self._address, self._account = (host, port), (username or None, password or None)
         self._path, self._session = path, session
@@ -118,7 +118,7 @@ class MqttTransport:
         self._client: _Client | None = None
 
     async def __aenter__(self) -> Self:
-        with self._translated("reach"):
+        with self._translate_errors("reach"):
             client = self._make_client()
             try:
                 await client.__aenter__()
@@ -140,26 +140,26 @@ class MqttTransport:
         try:
             await client.__aexit__(kind, error, trace)
         except (aiomqtt.MqttError, OSError) as broken:
-            _log.debug("leaving %s: %s", self._place, broken)
+            _log.debug("disconnecting from %s: %s", self._broker, broken)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Publish at QoS 1 and wait for the broker's receipt."""
-        with self._translated("publish to"):
+        """Publish at QoS 1 and wait for the broker's PUBACK."""
+        with self._translate_errors("publish to"):
             client = self._connected()
-            await client.unless_cut(client.publish(topic, payload, qos=1, retain=retain))
+            await client.run_while_connected(client.publish(topic, payload, qos=1, retain=retain))
 
     async def subscribe(self, pattern: str) -> None:
         """Subscribe at QoS 1."""
-        with self._translated("subscribe at"):
+        with self._translate_errors("subscribe at"):
             client = self._connected()
-            answers = await client.unless_cut(client.subscribe(pattern, qos=1))
+            answers = await client.run_while_connected(client.subscribe(pattern, qos=1))
         for answer in answers:
-            if (answer if isinstance(answer, int) else answer.value) >= _REFUSED:
-                raise TransportError(f"broker {self._place} refuses to send us {pattern}")
+            if (answer if isinstance(answer, int) else answer.value) >= _FAILURE:
+                raise TransportError(f"broker {self._broker} refuses the subscription {pattern}")
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Yield messages in the order in which they came."""
-        with self._translated("hear from"):
+        """Yield messages in order of arrival."""
+        with self._translate_errors("receive from"):
             async for message in self._connected().messages:
                 payload = message.payload
                 if isinstance(payload, bytes | bytearray):
@@ -177,19 +177,18 @@ class MqttTransport:
             tls_context=self._context,
             transport=transport,
             websocket_path=self._path or None,
-            identifier=session.client if session else None,
+            identifier=session.client_id if session else None,
             protocol=aiomqtt.ProtocolVersion.V5 if session else aiomqtt.ProtocolVersion.V311,
             clean_start=False if session else paho.MQTT_CLEAN_START_FIRST_ONLY,
-            properties=_properties(session) if session else None,
+            properties=_connect_properties(session) if session else None,
             will=self._make_will(),
             timeout=self._timeout,
             keepalive=self._keepalive,
-            max_queued_incoming_messages=_WAITING,
-            logger=_quiet,
+            max_queued_incoming_messages=_MAX_QUEUED,
+            logger=_client_log,
         )
 
     def _make_will(self) -> aiomqtt.Will | None:
-        """Return the will as aiomqtt wants it."""
         will = self._will
         if will is None:
             return None
@@ -200,23 +199,22 @@ class MqttTransport:
         return aiomqtt.Will(will.topic, will.payload, 1, will.retained, delay)
 
     def _connected(self) -> _Client:
-        """Return the client, or raise LinkError where there is none."""
         if self._client is None:
-            raise TransportError(f"not connected to broker {self._place}")
+            raise TransportError(f"not connected to broker {self._broker}")
         return self._client
 
     @contextmanager
-    def _translated(self, verb: str) -> Iterator[None]:
-        """Turn what aiomqtt, paho and the socket raise into one LinkError."""
+    def _translate_errors(self, verb: str) -> Iterator[None]:
+        """Raise every error of aiomqtt, paho and the socket as a TransportError."""
         try:
             yield
         except (aiomqtt.MqttError, OSError, ValueError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise TransportError(f"cannot {verb} broker {self._place}: {reason}") from error
+            raise TransportError(f"cannot {verb} broker {self._broker}: {reason}") from error
 
 
 def _close_sockets(error: BaseException) -> None:
-    """Close the sockets that paho leaves open where a TLS or WebSocket handshake failed."""
+    """Close the sockets that paho leaves open after a failed TLS or WebSocket handshake."""
     cause: BaseException | None = error
     while cause is not None:
         for frame, _ in walk_tb(cause.__traceback__):
@@ -226,9 +224,8 @@ def _close_sockets(error: BaseException) -> None:
         cause = cause.__context__
 
 
-def _properties(session: MqttSession) -> Properties:
-    """Return what the broker is asked for when the session begins."""
-    wanted = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's
-    wanted.SessionExpiryInterval = session.expiry
-    wanted.ReceiveMaximum = _RECEIVE_MAXIMUM
-    return wanted
+def _connect_properties(session: MqttSession) -> Properties:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's
+    properties.SessionExpiryInterval = session.expiry
+    properties.ReceiveMaximum = _RECEIVE_MAXIMUM
+    return properties

@@ -1,8 +1,8 @@
-"""What an agent says about its being there: on arrival, on leaving, and in its last will.
+"""Presence messages: an agent is online, has stopped, or (as its MQTT will) is lost.
 
-The message is JSON, signed with the agent's key for this purpose alone, so that nobody can
-declare somebody else's agents dead. `session` and `connection` order what an agent says: a will
-that comes late is older than the birth that followed it.
+JSON, signed with the agent's key for this purpose, so that no one can report another's agent as
+lost. Session and connection numbers order the messages: a late will is older than the birth that
+followed it.
 """
 
 from dataclasses import dataclass
@@ -10,26 +10,27 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from netwatch.model.errors import InputError
 from netwatch.wire.batch_codec import SEQUENCE_LIMIT
+from netwatch.wire.decode import decode
 
-_LARGEST = 1024
+MAX_PRESENCE_BYTES = 1024
+"""Bytes of the largest presence message."""
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=SEQUENCE_LIMIT)]
 _Word = Annotated[str, msgspec.Meta(max_length=64)]
 
 
 @dataclass(frozen=True, slots=True)
 class PresenceMessage:
-    """One statement.
+    """One change of an agent's presence.
 
     Attributes:
-        state: `up` on arrival, `stop` on leaving, `lost` in the last will.
-        boot: which run of the machine this is: random, and different for each agent.
-        session: counts the starts of the agent.
-        connection: counts the connections of this life.
-        uptime: seconds that the machine has been up; in a will, as of the connection.
-        transport: the way that the connection takes.
-        reason: on `stop`, the reason: `shutdown`, `pause`, `update` or `sleep`.
+        state: `up` on connecting, `stop` on a clean exit, `lost` in the will.
+        boot: identifies the machine's boot; random, and different for each agent.
+        session: counts the agent's starts.
+        connection: counts the connections of this session.
+        uptime: seconds since boot; in a will, as of the connection.
+        transport: name of the transport in use.
+        reason: of a `stop`: `shutdown`, `pause`, `update` or `sleep`.
     """
 
     state: Literal["up", "lost", "stop"]
@@ -42,28 +43,22 @@ class PresenceMessage:
 
     @property
     def order(self) -> tuple[int, int]:
-        """What orders the statements of one agent."""
+        """Sorts the messages of one agent."""
         return self.session, self.connection
 
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(PresenceMessage).decode
+_DECODER = msgspec.json.Decoder(PresenceMessage)
 
 
 def pack_presence(presence: PresenceMessage) -> bytes:
-    """Return `presence` as a message, unsigned."""
-    return _encode(presence)
+    """Return the payload of `presence`, unsigned."""
+    return msgspec.json.encode(presence)
 
 
-def unpack_presence(message: bytes) -> PresenceMessage:
-    """Return the statement in an unsigned message.
+def unpack_presence(payload: bytes) -> PresenceMessage:
+    """Return the message in an unsigned payload.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not a presence message.
     """
-    if len(message) > _LARGEST:
-        raise InputError(f"presence: {len(message)} bytes are too many")
-    try:
-        return _decode(message)
-    except msgspec.DecodeError as error:
-        raise InputError(f"presence: {error}") from error
+    return decode(payload, _DECODER, what="presence", limit=MAX_PRESENCE_BYTES)

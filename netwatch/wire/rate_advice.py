@@ -1,7 +1,6 @@
-"""How fast agents may send, as the collector says: a retained message at `nw/v1/fleet/drain`.
+"""Rate advice: how fast the collector lets agents send.
 
-An agent obeys within its own limits: it never sends faster because it was told to, and what
-it measures now it always sends.
+Advice only lowers an agent's own limits, and only for its backlog: fresh batches are always sent.
 """
 
 from dataclasses import dataclass
@@ -9,19 +8,19 @@ from typing import Annotated
 
 import msgspec
 
-from netwatch.model.errors import InputError
+from netwatch.wire.decode import decode
 
-_LARGEST = 1024
+_MAX_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class RateAdvice:
-    """What the collector can take.
+    """What the collector can handle.
 
     Attributes:
-        rate: batches a second of one agent; its backlog gets a quarter of that.
-        reconnect_spread: seconds over which agents come back after they all were cut off.
-        time_ms: when this was said, since 1970; an older one is not obeyed.
+        rate: batches a second from one agent; its backlog gets a quarter of that.
+        reconnect_spread: seconds over which agents reconnect after all were disconnected.
+        time_ms: when this was published, milliseconds since 1970; older advice is ignored.
     """
 
     rate: Annotated[float, msgspec.Meta(ge=0, le=1e6)]
@@ -29,24 +28,18 @@ class RateAdvice:
     time_ms: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
 
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(RateAdvice).decode
+_DECODER = msgspec.json.Decoder(RateAdvice)
 
 
 def pack_rate_advice(advice: RateAdvice) -> bytes:
-    """Return `advice` as a message, unsigned."""
-    return _encode(advice)
+    """Return the payload of `advice`, unsigned."""
+    return msgspec.json.encode(advice)
 
 
-def unpack_rate_advice(message: bytes) -> RateAdvice:
-    """Return what an unsigned message says.
+def unpack_rate_advice(payload: bytes) -> RateAdvice:
+    """Return the advice in an unsigned payload.
 
     Raises:
-        InputError: it says no such thing.
+        InputError: it is not rate advice.
     """
-    if len(message) > _LARGEST:
-        raise InputError(f"drain: {len(message)} bytes are too many")
-    try:
-        return _decode(message)
-    except msgspec.DecodeError as error:
-        raise InputError(f"drain: {error}") from error
+    return decode(payload, _DECODER, what="rate advice", limit=_MAX_BYTES)

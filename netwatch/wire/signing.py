@@ -1,18 +1,11 @@
-"""Signatures on messages: who wrote a batch, and who says that it is kept.
+"""Ed25519 signatures on messages (RFC 8032).
 
-A signed message is `NW`, a 2, the writer's Ed25519 public key, the signature, and the plain
-message. The signature covers the purpose and the plain message, so that what was signed for
-one purpose is worth nothing for another (RFC 8032, and domain separation as in 5.1).
+A signed message is a magic number, the public key, the signature, and the plain message. The
+signature covers the purpose and the message, so that it is valid for one purpose only.
 """
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 
 from netwatch.model.errors import InputError
 from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES, SIGNED, SIGNED_HEADER
@@ -21,58 +14,57 @@ BATCH = b"netwatch-batch-v1\0"
 ACKNOWLEDGEMENT = b"netwatch-acknowledgement-v1\0"
 TARGETS = b"netwatch-targets-v1\0"
 PRESENCE = b"netwatch-presence-v1\0"
-RATE_ADVICE = b"netwatch-drain-v1\0"
+RATE_ADVICE = b"netwatch-rate-advice-v1\0"
 ENROLLMENT = b"netwatch-enrollment-v1\0"
 ENROLLED = b"netwatch-enrolled-v1\0"
 KEY_CHANGE = b"netwatch-key-change-v1\0"
 ERASURE = b"netwatch-erasure-v1\0"
-_KEY = 32
-_SIGNATURE = 64
+_KEY_BYTES = 32
 
 
 class Signer:
     """Holds a private key and signs with it.
 
     Attributes:
-        public: the public key, 32 bytes, by which others know us.
+        public: the public key, 32 bytes.
     """
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
-        self.public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.public = key.public_key().public_bytes_raw()
 
     def sign(self, message: bytes, purpose: bytes, *, limit: int = MAX_MESSAGE_BYTES) -> bytes:
-        """Return `message`, signed.
+        """Return the signed message.
 
         Raises:
-            InputError: with its signature it would be larger than `limit`.
+            InputError: it would have more than `limit` bytes.
         """
         if len(message) + SIGNED_HEADER > limit:
-            raise InputError(f"message: {len(message)} bytes are too many to be signed")
+            raise InputError(f"message: {len(message)} bytes are too many to sign")
         return SIGNED + self.public + self._key.sign(purpose + message) + message
 
-    def seed(self) -> bytes:
-        """Return the 32 secret bytes that the key is made of, for what opens sealed messages."""
-        return self._key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+    def private_bytes(self) -> bytes:
+        """Return the 32 secret bytes of the key."""
+        return self._key.private_bytes_raw()
 
 
 def open_signed(message: bytes, purpose: bytes) -> tuple[bytes, bytes | None]:
-    """Return the plain message and the public key that signed it, None where nobody did.
+    """Return the plain message and the public key that signed it, None if it is not signed.
 
     Raises:
-        InputError: there is a signature, and it is false.
+        InputError: the signature is invalid.
     """
     if not message.startswith(SIGNED):
         return message, None
     head, plain = message[len(SIGNED) : SIGNED_HEADER], message[SIGNED_HEADER:]
-    key, signature = head[:_KEY], head[_KEY:]
-    if len(signature) != _SIGNATURE or not verify(plain, purpose, key=key, signature=signature):
-        raise InputError("message: the signature is false")
+    key, signature = head[:_KEY_BYTES], head[_KEY_BYTES:]
+    if not verify(plain, purpose, key=key, signature=signature):
+        raise InputError("message: the signature is invalid")
     return plain, key
 
 
 def verify(message: bytes, purpose: bytes, *, key: bytes, signature: bytes) -> bool:
-    """Tell whether `signature` is that of the public `key` for `message` and `purpose`."""
+    """Return whether `signature` is that of the public `key` for `message` and `purpose`."""
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, purpose + message)
     except (InvalidSignature, ValueError):

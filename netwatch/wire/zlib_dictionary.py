@@ -1,7 +1,7 @@
-"""Words that batches are full of, which both ends know beforehand: a third of a small batch.
+"""The zlib dictionary of batches (RFC 1950, 2.2): it saves a third of a small batch.
 
-Part of the format: a batch that was deflated with it can be read with the very same bytes
-only (RFC 1950, section 2.2). What comes last is cheapest to point at.
+It is part of the format: both ends need the same bytes. The most frequent words come last, where
+references to them are shortest.
 """
 
 import msgspec

@@ -29,6 +29,7 @@ from netwatch.model.duration import Duration
 from netwatch.model.errors import TransportError
 from netwatch.store.memory import MemoryStore
 from netwatch.wire.embedded_broker import EmbeddedBroker
+from netwatch.wire.sealed_box import encryption_key
 
 LIST = """
 [[target]]
@@ -149,6 +150,7 @@ def make_member(operator: Path, host: Path, url: str = "http://127.0.0.1:1") -> 
     enrolled = Enrollment(
         url,
         collector_identity(config).signer.public.hex(),
+        encryption_key(collector_identity(config).signer).hex(),
         targets_identity(config).signer.public.hex(),
     )
     membership_file(read_config(host)).write(enrolled)

@@ -116,8 +116,8 @@ def test_signatures(book: TargetListStore, signer: Signer) -> None:
     newer = TargetList(6, LATER, (GOOD,))
     plain = msgspec.json.encode(newer)
     refused(book, plain, "nobody has signed")
-    refused(book, signer.sign(plain, BATCH), "signature is false")
-    refused(book, sign_target_list(newer, signer)[:-1] + b" ", "signature is false")
+    refused(book, signer.sign(plain, BATCH), "signature is invalid")
+    refused(book, sign_target_list(newer, signer)[:-1] + b" ", "signature is invalid")
     stranger = Signer(Ed25519PrivateKey.generate())
     refused(book, sign_target_list(newer, stranger), "not the observatory's")
 
@@ -183,7 +183,7 @@ def test_the_largest_list_is_taken_and_one_byte_more_is_not(
     assert len(large) == MAX_LIST_BYTES
     refused(book, large + b" ", "bytes are too many")
     book.adopt(large, NOW)
-    with pytest.raises(InputError, match="too many to be signed"):
+    with pytest.raises(InputError, match="too many to sign"):
         signer.sign(listed(room + 1), TARGETS, limit=MAX_LIST_BYTES)
 
 

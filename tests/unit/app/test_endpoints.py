@@ -32,7 +32,7 @@ def test_who_is_enrolled_is_told_every_way_mirror_canary_router_and_resolver(
 ) -> None:
     config = read(tmp_path)
     brokers = ("mqtts://a.example", "wss://b.example")
-    enrolled = Enrollment("https://c.example", "00" * 32, "11" * 32, brokers)
+    enrolled = Enrollment("https://c.example", "00" * 32, "22" * 32, "11" * 32, brokers)
     membership_file(config).write(enrolled)
     assert told(config, tmp_path, FAR) == [
         ("uplink", "a.example:8883"),

@@ -104,7 +104,7 @@ def test_only_a_link_with_a_will_takes_up_the_session(tmp_path: Path) -> None:
     assert isinstance(agent, MqttTransport)
     assert guest._session is None
     assert agent._session is not None
-    assert agent._session.client == "local"
+    assert agent._session.client_id == "local"
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def mode(path: Path) -> int:
 def test_folder_and_files_are_for_nobody_else(tmp_path: Path) -> None:
     config = parse_config(f'data = "{tmp_path / "data"}"')
     open_consent(config).grant(NOW)
-    membership_file(config).write(Enrollment("https://a.example", "00" * 32, "11" * 32))
+    membership_file(config).write(Enrollment("https://a.example", "00" * 32, "22" * 32, "11" * 32))
     signer = Signer(Ed25519PrivateKey.generate())
     listed = TargetList(1, NOW.replace(year=2027))
     open_target_list_store(config, key=signer.public).adopt(sign_target_list(listed, signer), NOW)

@@ -22,7 +22,9 @@ def enrolled_vantage(folder: Path) -> Config:
         f'data = "{folder}"\n[vantage]\nid = "v1"\n[broker]\nembedded = false\nport = 1\n'
         '[[target]]\nid = "one"\nprobe = "tcp"\nhost = "127.0.0.1"\nport = 9\n'
     )
-    membership_file(config).write(Enrollment("https://127.0.0.1:1", "00" * 32, "11" * 32))
+    membership_file(config).write(
+        Enrollment("https://127.0.0.1:1", "00" * 32, "22" * 32, "11" * 32)
+    )
     return config
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -30,7 +31,7 @@ from netwatch.wire.enrollment import (
     Invitation,
     pack,
 )
-from netwatch.wire.sealed_box import open_sealed, seal
+from netwatch.wire.sealed_box import decrypt_request, encrypt_reply, encrypt_request, encryption_key
 from netwatch.wire.signing import BATCH, ENROLLED, ENROLLMENT
 from netwatch.wire.topics import batch_topic
 
@@ -69,7 +70,12 @@ class Office:
         self.seen: list[bytes] = []
 
     def invite(self, bounds: InvitationScope = ANYBODY, hours: float = 24) -> Invitation:
-        invitation = Invitation(secrets.token_bytes(16), self.key.signer.public, URL)
+        invitation = Invitation(
+            secrets.token_bytes(16),
+            self.key.signer.public,
+            encryption_key(self.key.signer),
+            URL,
+        )
         with Registry(self.file) as registry:
             registry.invite(invitation.digest, bounds, now=self.now, length=timedelta(hours=hours))
         return invitation
@@ -122,6 +128,7 @@ async def test_a_token_enrolls_one_agent_and_tells_it_what_it_needs(office: Offi
     assert told == Enrollment(
         URL,
         office.key.signer.public.hex(),
+        encryption_key(office.key.signer).hex(),
         office.lists.signer.public.hex(),
         ("mqtts://broker.example:8883",),
     )
@@ -153,7 +160,7 @@ async def test_only_a_hash_of_the_secret_is_kept_and_none_is_seen_on_the_way(
 async def test_a_token_is_good_for_what_it_was_made_for(
     office: Office, bounds: InvitationScope, change: dict[str, object], reason: str
 ) -> None:
-    with pytest.raises(InputError, match=f"the observatory says: .*{reason}"):
+    with pytest.raises(InputError, match=f"the observatory refuses: .*{reason}"):
         await office.enroll(office.invite(bounds), identity(), **change)
     assert office.agents() == {}
 
@@ -161,7 +168,7 @@ async def test_a_token_is_good_for_what_it_was_made_for(
 async def test_used_expired_and_forged_tokens_are_refused_in_one_line(office: Office) -> None:
     used, old = office.invite(), office.invite()
     await office.enroll(used, identity())
-    forged = Invitation(secrets.token_bytes(16), office.key.signer.public, URL)
+    forged = msgspec.structs.replace(used, secret=secrets.token_bytes(16))
     office.now += timedelta(hours=25)
     for token, reason in [(used, "used already"), (old, "expired on 2026-01-09 16:30 UTC"),
                           (forged, "not known here")]:  # fmt: skip
@@ -253,7 +260,7 @@ async def test_a_man_in_the_middle_is_refused_and_learns_nothing(office: Office)
         sent.append(body or b"")
         return middle.key.signer.sign(b"welcome", ENROLLED)
 
-    with pytest.raises(InputError, match="not from whom we asked"):
+    with pytest.raises(InputError, match="reply: damaged"):
         await office.enroll(token, identity(), own_answer)
     with pytest.raises(InputError):
         middle.desk.enroll(sent[0])
@@ -266,7 +273,7 @@ async def test_an_answer_to_somebody_else_is_refused(office: Office) -> None:
     async def replay(url: str, body: bytes | None, limit: int) -> bytes:
         return first
 
-    with pytest.raises(InputError, match="not from whom we asked"):
+    with pytest.raises(InputError, match="reply: damaged"):
         await office.enroll(office.invite(), identity(), replay, name="a2")
 
 
@@ -275,13 +282,13 @@ async def test_an_answer_is_signed_and_for_this_request(office: Office, wrong: s
     """Even whoever could read the request cannot answer it with other keys, or an old answer."""
 
     async def forge(url: str, body: bytes | None, limit: int) -> bytes:
-        _, reply = open_sealed(body or b"", office.key.signer)
+        _, reply_key = decrypt_request(body or b"", office.key.signer)
         asked = b"\0" * 32 if wrong == "request" else sha256(body or b"").digest()
         signer = identity().signer if wrong == "signer" else office.key.signer
         answer = EnrollmentResponse("", "a1", office.lists.signer.public, (), asked)
-        return reply.close(signer.sign(pack(answer), ENROLLED))
+        return encrypt_reply(signer.sign(pack(answer), ENROLLED), reply_key)
 
-    with pytest.raises(InputError, match="not from whom we asked"):
+    with pytest.raises(InputError, match="not the collector's reply"):
         await office.enroll(office.invite(), identity(), forge)
 
 
@@ -296,18 +303,22 @@ async def _recorded(office: Office, token: Invitation, name: str) -> bytes:
     return answers[0]
 
 
+def sealed_for(message: bytes, token: Invitation) -> bytes:
+    return encrypt_request(message, token.encryption_key)[0]
+
+
 def test_what_is_no_request_is_no_request(office: Office) -> None:
     ours, token = identity(), office.invite()
     said = (token.secret, token.key, "a1", "XX", 64501, "", 1, "0.1")
     elsewhere = EnrollmentRequest(said[0], identity().signer.public, *said[2:])
     messages = [
         b"", b"x" * 100, b"x" * 10_000,
-        seal(b"", token.key)[0],
-        seal(pack(EnrollmentRequest(*said)), token.key)[0],  # nobody signed it
+        sealed_for(b"", token),
+        sealed_for(pack(EnrollmentRequest(*said)), token),  # nobody signed it
         # for another purpose
-        seal(ours.signer.sign(pack(EnrollmentRequest(*said)), BATCH), token.key)[0],
-        seal(ours.signer.sign(pack(elsewhere), ENROLLMENT), token.key)[0],  # for another collector
-        seal(ours.signer.sign(b"\xc0", ENROLLMENT), token.key)[0],
+        sealed_for(ours.signer.sign(pack(EnrollmentRequest(*said)), BATCH), token),
+        sealed_for(ours.signer.sign(pack(elsewhere), ENROLLMENT), token),  # for another collector
+        sealed_for(ours.signer.sign(b"\xc0", ENROLLMENT), token),
     ]  # fmt: skip
     for message in messages:
         for door in (office.desk.enroll, office.desk.change_key, office.desk.erase):

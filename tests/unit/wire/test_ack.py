@@ -3,6 +3,7 @@ import pytest
 from netwatch.model.errors import InputError
 from netwatch.wire.ack import (
     Ack,
+    merge_ranges,
     pack_ack,
     to_ranges,
     unpack_ack,
@@ -23,3 +24,9 @@ def test_garbage_is_an_input_error(garbage: bytes) -> None:
 def test_ranges_are_inclusive_and_in_order() -> None:
     assert to_ranges([5, 1, 2, 3, 7, 2]) == ((1, 3), (5, 5), (7, 7))
     assert to_ranges([]) == ()
+
+
+def test_merged_ranges_neither_touch_nor_overlap() -> None:
+    assert merge_ranges([(7, 9), (1, 3), (4, 5), (2, 2)]) == ((1, 5), (7, 9))
+    assert merge_ranges([(1, 9), (2, 3)]) == ((1, 9),)
+    assert merge_ranges([]) == ()

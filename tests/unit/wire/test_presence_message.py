@@ -50,7 +50,7 @@ def test_what_is_no_statement_is_refused(message: bytes) -> None:
     ],
 )
 def test_what_is_no_drain_rate_is_refused(message: bytes) -> None:
-    with pytest.raises(InputError, match=r"^drain: "):
+    with pytest.raises(InputError, match=r"^rate advice: "):
         unpack_rate_advice(message)
 
 

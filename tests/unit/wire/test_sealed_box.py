@@ -1,15 +1,18 @@
-"""Sealed messages: read by one, answered by one, and damaged by nobody unnoticed."""
-
-from hashlib import sha512
+"""Encrypted requests and replies: only the holder of the right key reads them."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.model.errors import InputError
-from netwatch.wire.sealed_box import _to_x25519, open_sealed, seal
+from netwatch.wire.sealed_box import (
+    decrypt_reply,
+    decrypt_request,
+    encrypt_reply,
+    encrypt_request,
+    encryption_key,
+)
 from netwatch.wire.signing import Signer
 
 
@@ -17,59 +20,78 @@ def signer() -> Signer:
     return Signer(Ed25519PrivateKey.generate())
 
 
-@given(st.binary(min_size=32, max_size=32))
-def test_both_ways_to_a_key_in_the_other_coordinates_meet(seed: bytes) -> None:
-    ours = Signer(Ed25519PrivateKey.from_private_bytes(seed))
-    scalar = X25519PrivateKey.from_private_bytes(sha512(ours.seed()).digest()[:32])
-    assert _to_x25519(ours.public) == scalar.public_key().public_bytes_raw()
+def test_the_encryption_key_follows_from_the_signing_key_and_differs_from_it() -> None:
+    collector = signer()
+    again = Signer(Ed25519PrivateKey.from_private_bytes(collector.private_bytes()))
+    assert encryption_key(collector) == encryption_key(again) != collector.public
+    assert encryption_key(collector) != encryption_key(signer())
 
 
 @given(st.binary(max_size=3000), st.binary(max_size=3000))
-def test_a_message_and_its_answer_arrive(message: bytes, answer: bytes) -> None:
+def test_a_request_and_its_reply_arrive(message: bytes, answer: bytes) -> None:
     collector = signer()
-    sealed, reply = seal(message, collector.public)
-    found, back = open_sealed(sealed, collector)
-    assert found == message
-    assert reply.open(back.close(answer)) == answer
+    request, reply_key = encrypt_request(message, encryption_key(collector))
+    received, reply_to = decrypt_request(request, collector)
+    assert received == message
+    assert decrypt_reply(encrypt_reply(answer, reply_to), reply_key) == answer
 
 
-def test_nobody_else_reads_it_or_answers() -> None:
+def test_nobody_else_reads_a_request_or_can_reply() -> None:
     collector, other = signer(), signer()
-    sealed, reply = seal(b"secret of sixteen", collector.public)
-    assert b"secret" not in sealed
-    with pytest.raises(InputError, match="not sealed for us"):
-        open_sealed(sealed, other)
-    _, another = seal(b"x", collector.public)
-    with pytest.raises(InputError, match="not from whom we asked"):
-        reply.open(another.close(b"yes"))
+    request, reply_key = encrypt_request(b"secret of sixteen", encryption_key(collector))
+    assert b"secret" not in request
+    with pytest.raises(InputError, match="request: damaged, or encrypted to another key"):
+        decrypt_request(request, other)
+    another, _ = encrypt_request(b"x", encryption_key(collector))
+    _, reply_to = decrypt_request(another, collector)
+    with pytest.raises(InputError, match="reply: damaged, or encrypted to another key"):
+        decrypt_reply(encrypt_reply(b"yes", reply_to), reply_key)
 
 
-@pytest.mark.parametrize("place", [0, 31, 32, 40, -1])
-def test_damage_is_noticed(place: int) -> None:
+def test_the_key_for_the_reply_is_not_visible_in_the_request() -> None:
     collector = signer()
-    sealed = bytearray(seal(b"hello", collector.public)[0])
-    sealed[place] ^= 1
+    request, reply_key = encrypt_request(b"hello", encryption_key(collector))
+    assert reply_key.public_key().public_bytes_raw() not in request
+
+
+def test_a_request_is_not_a_reply() -> None:
+    collector = signer()
+    _, reply_key = encrypt_request(b"hello", encryption_key(collector))
+    reply_to = reply_key.public_key().public_bytes_raw()
     with pytest.raises(InputError):
-        open_sealed(bytes(sealed), collector)
+        decrypt_reply(encrypt_request(b"hello", reply_to)[0], reply_key)
+
+
+@pytest.mark.parametrize("index", [0, 31, 32, 40, -1])
+def test_damage_is_detected(index: int) -> None:
+    collector = signer()
+    request = bytearray(encrypt_request(b"hello", encryption_key(collector))[0])
+    request[index] ^= 1
+    with pytest.raises(InputError):
+        decrypt_request(bytes(request), collector)
 
 
 @pytest.mark.parametrize(
-    "message", [b"", b"x" * 31, bytes(32), bytes(48), bytes(100), b"\xff" * 64]
+    "garbage", [b"", b"x" * 31, bytes(32), bytes(48), bytes(100), b"\xff" * 64]
 )
-def test_garbage_is_no_message(message: bytes) -> None:
+def test_garbage_is_an_input_error(garbage: bytes) -> None:
     with pytest.raises(InputError):
-        open_sealed(message, signer())
+        decrypt_request(garbage, signer())
 
 
 @pytest.mark.parametrize("key", [b"", bytes(31), b"\x01" + bytes(31), bytes(32)])
-def test_what_is_no_key_is_not_sealed_for(key: bytes) -> None:
-    with pytest.raises(InputError, match="key"):
-        seal(b"hello", key)
+def test_invalid_keys_are_refused(key: bytes) -> None:
+    with pytest.raises(InputError, match="not an X25519 key"):
+        encrypt_request(b"hello", key)
+    with pytest.raises(InputError, match="not an X25519 key"):
+        encrypt_reply(b"hello", key)
 
 
-def test_a_message_that_is_repeated_is_never_answered_under_the_same_nonce() -> None:
+def test_a_repeated_request_is_never_answered_with_the_same_bytes() -> None:
     collector = signer()
-    sealed, reply = seal(b"hello", collector.public)
-    answers = [open_sealed(sealed, collector)[1].close(b"the same words") for _ in range(2)]
-    assert answers[0] != answers[1]
-    assert [reply.open(answer) for answer in answers] == [b"the same words"] * 2
+    request, reply_key = encrypt_request(b"hello", encryption_key(collector))
+    replies = [
+        encrypt_reply(b"the same words", decrypt_request(request, collector)[1]) for _ in range(2)
+    ]
+    assert replies[0] != replies[1]
+    assert [decrypt_reply(one, reply_key) for one in replies] == [b"the same words"] * 2
