@@ -3,6 +3,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sites import Site, check_promises
@@ -11,6 +12,7 @@ from netwatch.config import PublishConfig
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident, IncidentState, Percent, RevisionReason
 from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.publish.language import TEMPLATES, Language
 from netwatch.publish.posts import compose_posts
 from netwatch.web.options import WebOptions
 
@@ -345,3 +347,21 @@ async def test_the_front_page_is_made_anew_when_the_record_or_the_data_change(
     assert "Data to 17 Nov 06:30 UTC." in await site.text("/")
     site.ledger.record([make_incident(revision=2, state=IncidentState.RESOLVED)], [])
     assert "No disruption is known now." in await site.text("/")
+
+
+async def test_pages_speak_the_language_of_the_site(
+    site: Site, make_incident: MakeIncident, tmp_path: Path
+) -> None:
+    english = (TEMPLATES / "en.txt").read_text("utf-8")
+    file = tmp_path / "ar.txt"
+    file.write_text(
+        english.replace('"Key facts"', '"حقائق"').replace('"Level"', '"المستوى"'), "utf-8"
+    )
+    site.put("country:IR", FALL, until=make_incident().at)
+    site.ledger.record([make_incident()], [])
+    site.options = WebOptions(language=Language("ar", tmp_path))
+    async with site.serve() as client:
+        text = (await client.get("/i/NW-IR-2019-0042")).text
+    assert '<html lang="ar" dir="rtl">' in text
+    for words in ("حقائق", "المستوى", "إيران", "نوفمبر"):
+        assert words in text
