@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from servers import until
 
+from netwatch.agent.clock import DisciplinedClock
 from netwatch.agent.loop import AgentDeps, run_agent
 from netwatch.agent.spool.spool import Spool
+from netwatch.agent.uplink.failover import Endpoint
 from netwatch.analysis.loop import run_analysis
 from netwatch.analysis.pipeline import PipelineRunner
 from netwatch.app.factories import make_entity_tree
@@ -90,9 +92,9 @@ class Line:
                 vantage=vantage,
                 targets=self.config.target,
                 probes={"tcp": TcpProbe(), "http": HttpProbe()},
-                connect=self.connect,
+                endpoints=[Endpoint("link", "", self.connect)],
                 spool=spool,
-                clock=now,
+                clock=DisciplinedClock(now, boot="ab" * 8, kernel=lambda: None),
                 config=self.config.agent,
             )
         )

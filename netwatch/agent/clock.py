@@ -1,17 +1,17 @@
-"""The agent's sense of time: it dates on a clock that nobody sets, and learns the truth.
+"""The agent's clock: dates measurements monotonically and estimates how wrong it is.
 
-Rows are dated by the wall clock as it was when the process began plus what the steady clock
-counted since, so that a wall clock that is set meanwhile moves none of them. What is true is
-learnt from the collector's signed acknowledgements, the system's own word, and a canary; it
-travels with every batch, and the collector puts the times right. The wall clock of the
-machine is never set.
+Measurements are dated by the wall clock as it was when the process began, plus what the
+monotonic clock has counted since; stepping the wall clock moves none of them. The true time is
+estimated from the collector's signed acknowledgements, the kernel and HTTP time sources. Clock
+samples travel with every batch, and the collector corrects the times. The machine's wall clock is
+never set.
 """
 
 import ctypes
 import sys
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -21,40 +21,44 @@ from pathlib import Path
 from netwatch.model.clock_samples import ClockSample, ClockSource
 from netwatch.model.time import EPOCH
 from netwatch.protocols import Clock
+from netwatch.wire.ack import Ack
 
-DRIFT = 1e-4
-"""How much a steady clock may be fast or slow: 100 parts in a million, as quartz is."""
-_KEPT = 8
-"""Answers that are remembered; the one with the least doubt counts, as in NTP's clock filter
+_DRIFT = 1e-4
+"""Maximum rate error of a monotonic clock: 100 ppm, as for a cheap quartz."""
+_MAX_ESTIMATES = 8
+"""Estimates kept per source; the one with the least uncertainty counts, as in NTP's clock filter
 (RFC 5905, section 10)."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _EARLIEST, _LATEST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2090, 1, 1, tzinfo=UTC)
-"""Where rows begin to be dated on a machine without a battery, which wakes up in 1970: a
-batch can hold the years 2000 to 2100."""
-_FARTHEST = 2**42
-"""Milliseconds beyond which a wall clock shows nothing that could be written down."""
+"""Bounds of the first date: a machine without a battery wakes up in 1970, and a batch can hold
+times of the years 2000 to 2100 only."""
+_MAX_MILLIS = 2**42
+"""Milliseconds that a wall clock or an offset in a batch may hold at most."""
+_MAX_SENT = 256
+"""Unacknowledged batches whose sending time is remembered."""
+_STA_UNSYNC, _TIME_ERROR = 0x40, 5
+"""Of <linux/timex.h>."""
 
 
 @dataclass(frozen=True, slots=True)
 class KernelClock:
-    """What the system says of its wall clock: whether it is kept right, and to how much."""
+    """Whether the kernel's clock is synchronised, and its maximum error in seconds."""
 
     synced: bool
     error: float
 
 
-def steady_seconds() -> float:
-    """Return seconds since this machine was started, asleep or not; never set by anybody."""
+def monotonic_seconds() -> float:
+    """Return seconds since this machine was started, including sleep."""
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
-def boot_name(agent: str, source: Path = _BOOT_ID) -> str:
-    """Return a name for this run of the machine, 16 hexadecimal digits.
+def boot_id(agent: str, source: Path = _BOOT_ID) -> str:
+    """Return an id of this boot of the machine, 16 hexadecimal digits.
 
-    It is the same for every process until the machine starts again, and another for every
-    agent, so that it ties no two agents to one machine. Where the system names none, it is
-    this process's own.
+    All processes of one agent share it until the next boot; different agents on one machine have
+    different ids. Where the system has none, it is this process's own.
     """
     try:
         text = source.read_bytes().strip()
@@ -77,48 +81,49 @@ class _Timex(ctypes.Structure):
     )
 
 
-_UNSYNCED = 0x40
-_TIME_ERROR = 5
-
-
 def read_kernel_clock() -> KernelClock | None:
-    """Return what the kernel says of its clock; None where it cannot be asked (not Linux)."""
+    """Return the kernel's clock status; None if it cannot be read (not Linux)."""
     if sys.platform != "linux":
         return None
-    asked = _Timex()
+    timex = _Timex()
     try:
-        state = ctypes.CDLL(None).adjtimex(ctypes.byref(asked))
+        state = ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
     except (OSError, AttributeError):
         return None
     if state < 0:
         return None
-    synced = state != _TIME_ERROR and not asked.status & _UNSYNCED
-    return KernelClock(synced, asked.maximum_error / 1e6)
+    synced = state != _TIME_ERROR and not timex.status & _STA_UNSYNC
+    return KernelClock(synced, timex.maximum_error / 1e6)
 
 
 @dataclass(frozen=True, slots=True)
-class _Truth:
-    """At `steady`, the true time was `steady + offset`, give or take `error`; all seconds."""
+class _Estimate:
+    """At `monotonic`, the true time was `monotonic + offset`, plus or minus `error`; seconds."""
 
-    steady: float
+    monotonic: float
     offset: float
     error: float
 
-    def doubt(self, steady: float) -> float:
-        """Return how far it may be off by now."""
-        return self.error + DRIFT * abs(steady - self.steady)
+    def uncertainty(self, monotonic: float) -> float:
+        """Return the maximum error at a later reading."""
+        return self.error + _DRIFT * abs(monotonic - self.monotonic)
+
+    def agrees_with(self, other: "_Estimate", monotonic: float) -> bool:
+        """Return whether both can be true."""
+        uncertainty = self.uncertainty(monotonic) + other.uncertainty(monotonic)
+        return abs(self.offset - other.offset) <= uncertainty
 
 
 class DisciplinedClock:
-    """A clock for rows that nobody can set, and all that is known of how wrong it is.
+    """Dates measurements monotonically, and estimates the error of these dates.
 
-    Calling it gives the present as rows are dated. It may be read from any thread.
+    Calling it returns the present as measurements are dated. It may be read from any thread.
 
     Args:
-        wall: the wall clock; never set, and read anew for every reading.
-        boot: the name of this run of the machine.
-        steady: seconds since the machine started, asleep or not.
-        kernel: says whether the wall clock is kept right.
+        wall: the wall clock.
+        boot: the id of this boot.
+        monotonic: seconds since boot, including sleep.
+        kernel: returns the kernel's clock status.
     """
 
     def __init__(
@@ -126,112 +131,128 @@ class DisciplinedClock:
         wall: Clock,
         *,
         boot: str,
-        steady: Callable[[], float] = steady_seconds,
+        monotonic: Callable[[], float] = monotonic_seconds,
         kernel: Callable[[], KernelClock | None] = read_kernel_clock,
     ) -> None:
         self.boot = boot
-        self._wall, self._steady, self._kernel = wall, steady, kernel
-        shown = min(max(wall(), _EARLIEST), _LATEST)
-        self._began = (shown - EPOCH).total_seconds() - steady()
-        self._heard: deque[_Truth] = deque(maxlen=_KEPT)
-        self._canary: deque[_Truth] = deque(maxlen=_KEPT)
+        self.monotonic = monotonic
+        self._wall, self._kernel = wall, kernel
+        first = min(max(wall(), _EARLIEST), _LATEST)
+        self._shift = (first - EPOCH).total_seconds() - monotonic()
+        self._collector: deque[_Estimate] = deque(maxlen=_MAX_ESTIMATES)
+        self._http: deque[_Estimate] = deque(maxlen=_MAX_ESTIMATES)
 
     def __call__(self) -> datetime:
-        """Return the present as rows are dated, aware UTC."""
-        return EPOCH + timedelta(seconds=self._began + self._steady())
+        """Return the present as measurements are dated, aware UTC."""
+        return EPOCH + timedelta(seconds=self._shift + self.monotonic())
 
     @property
     def shift(self) -> int:
-        """Milliseconds from the steady clock to the times of rows."""
-        return round(self._began * 1000)
+        """Milliseconds from the monotonic clock to the times of measurements."""
+        return round(self._shift * 1000)
 
-    def steady(self) -> float:
-        """Return the seconds of the steady clock."""
-        return self._steady()
-
-    def hear(self, milliseconds: int, *, since: float) -> None:
-        """Take the collector's time, told in answer to what was sent at `since` or later.
+    def add_collector_time(self, milliseconds: int, *, since: float) -> None:
+        """Add the collector's time, which answers a message that was sent at `since`.
 
         It was that time at some moment between then and now (F. Cristian, "Probabilistic
         clock synchronization", 1989).
 
         Args:
-            milliseconds: the collector's clock since 1970.
-            since: the steady clock when the question left.
+            milliseconds: the collector's clock, since 1970.
+            since: the monotonic clock when the message left.
         """
-        self._heard.append(_between(milliseconds / 1000, since, self._steady()))
+        self._collector.append(_estimate(milliseconds / 1000, since, self.monotonic()))
 
-    def hear_canary(self, date: datetime, *, since: float) -> None:
-        """Take a canary's `Date`, asked for at `since`: true to the second, cut off."""
-        told = _between((date - EPOCH).total_seconds() + 0.5, since, self._steady())
-        self._canary.append(_Truth(told.steady, told.offset, told.error + 0.5))
+    def add_http_date(self, date: datetime, *, since: float) -> None:
+        """Add the `Date` header of a request made at `since`; it is truncated to the second."""
+        middle = (date - EPOCH).total_seconds() + 0.5
+        self._http.append(_estimate(middle, since, self.monotonic(), error=0.5))
 
-    def off(self) -> float | None:
-        """Return by how many seconds the times of rows are behind the truth; None if unknown."""
-        best = _best((*self._heard, *self._canary), self._steady())
-        return None if best is None else best.offset - self._began
+    def offset_error(self) -> float | None:
+        """Return by how many seconds measurements are dated too early; None if unknown."""
+        best = _best((*self._collector, *self._http), self.monotonic())
+        return None if best is None else best.offset - self._shift
 
-    def doubt(self) -> float:
-        """Return by how many seconds what is known may be wrong; infinity for nothing."""
-        steady = self._steady()
-        best = _best((*self._heard, *self._canary), steady)
-        return float("inf") if best is None else best.doubt(steady)
+    def uncertainty(self) -> float:
+        """Return the maximum error of the estimated time in seconds; infinity if unknown."""
+        monotonic = self.monotonic()
+        best = _best((*self._collector, *self._http), monotonic)
+        return float("inf") if best is None else best.uncertainty(monotonic)
 
-    def read(self) -> ClockSample:
-        """Return what the clocks show, and the best that is known of the truth."""
-        wall = (self._wall() - EPOCH).total_seconds()
-        steady = self._steady()
+    def sample(self) -> ClockSample:
+        """Return both clocks and the best estimate of the true time."""
+        wall, monotonic = (self._wall() - EPOCH).total_seconds(), self.monotonic()
         kernel = self._kernel()
         synced = None if kernel is None else kernel.synced
-        source, truth = self._judge(wall, steady, kernel)
-        shown = min(max(round(wall * 1000), -_FARTHEST), _FARTHEST)
-        off = 0 if truth is None else round((steady + truth.offset) * 1000) - shown
-        if truth is None or abs(off) > _FARTHEST:
-            return ClockSample(self.boot, round(steady * 1000), shown, synced=synced)
-        return ClockSample(
-            boot=self.boot,
-            monotonic=round(steady * 1000),
-            wall=shown,
-            source=source,
-            synced=synced,
-            offset=off,
-            error=max(1, round(truth.doubt(steady) * 1000)),
-        )
+        source, best = self._choose(wall, monotonic, kernel)
+        millis, wall_millis = round(monotonic * 1000), round(wall * 1000)
+        wall_millis = min(max(wall_millis, -_MAX_MILLIS), _MAX_MILLIS)
+        offset = 0 if best is None else round((monotonic + best.offset) * 1000) - wall_millis
+        if best is None or abs(offset) > _MAX_MILLIS:
+            return ClockSample(self.boot, millis, wall_millis, synced=synced)
+        error = max(1, round(best.uncertainty(monotonic) * 1000))
+        return ClockSample(self.boot, millis, wall_millis, source, synced, offset, error)
 
-    def _judge(
-        self, wall: float, steady: float, kernel: KernelClock | None
-    ) -> tuple[ClockSource, _Truth | None]:
-        """Return the surest of what is known; nobody is believed against the collector."""
-        known = {
-            ClockSource.COLLECTOR: _best(self._heard, steady),
-            ClockSource.HTTP: _best(self._canary, steady),
-            ClockSource.KERNEL: None,
+    def _choose(
+        self, wall: float, monotonic: float, kernel: KernelClock | None
+    ) -> tuple[ClockSource, _Estimate | None]:
+        """Return the most certain estimate; one that contradicts the collector is ignored."""
+        collector = _best(self._collector, monotonic)
+        candidates = {
+            ClockSource.COLLECTOR: collector,
+            ClockSource.HTTP: _best(self._http, monotonic),
         }
         if kernel is not None and kernel.synced:
-            known[ClockSource.KERNEL] = _Truth(steady, wall - steady, kernel.error)
-        told = known[ClockSource.COLLECTOR]
-        sure = [
-            (truth.doubt(steady), source, truth)
-            for source, truth in known.items()
-            if truth is not None and (told is None or _agree(told, truth, steady))
+            candidates[ClockSource.KERNEL] = _Estimate(monotonic, wall - monotonic, kernel.error)
+        usable = [
+            (estimate.uncertainty(monotonic), source, estimate)
+            for source, estimate in candidates.items()
+            if estimate is not None
+            and (collector is None or collector.agrees_with(estimate, monotonic))
         ]
-        if not sure:
+        if not usable:
             return ClockSource.UNKNOWN, None
-        _, source, best = min(sure, key=lambda row: row[0])
+        _, source, best = min(usable, key=lambda row: row[0])
         return source, best
 
 
-def _between(true: float, since: float, until: float) -> _Truth:
-    """Return what follows from its having been `true` between two readings."""
-    middle = (since + until) / 2
-    return _Truth(middle, true - middle, max(0.0, (until - since) / 2))
+def _estimate(true: float, start: float, end: float, *, error: float = 0.0) -> _Estimate:
+    """Return the estimate from a time that was `true` at some moment from `start` to `end`."""
+    middle = (start + end) / 2
+    return _Estimate(middle, true - middle, max(0.0, (end - start) / 2) + error)
 
 
-def _best(known: "deque[_Truth] | tuple[_Truth, ...]", steady: float) -> _Truth | None:
-    """Return what is least in doubt by now."""
-    return min(tuple(known), key=lambda one: one.doubt(steady), default=None)
+def _best(estimates: Iterable[_Estimate], monotonic: float) -> _Estimate | None:
+    """Return the estimate with the least uncertainty."""
+    # A copy, since another thread may append meanwhile.
+    return min(tuple(estimates), key=lambda one: one.uncertainty(monotonic), default=None)
 
 
-def _agree(one: _Truth, other: _Truth, steady: float) -> bool:
-    """Tell whether both can be true."""
-    return abs(one.offset - other.offset) <= one.doubt(steady) + other.doubt(steady)
+class AckClockSync:
+    """Estimates clock offset from the round trip of batch acknowledgements.
+
+    The collector reads its clock after it has received each batch that it acknowledges.
+
+    Args:
+        clock: receives the collector's time.
+    """
+
+    def __init__(self, clock: DisciplinedClock) -> None:
+        self._clock = clock
+        self._sent_at: OrderedDict[int, float] = OrderedDict()
+
+    def sent(self, sequence: int) -> None:
+        """Record that a batch is being sent; only its first time counts."""
+        self._sent_at.setdefault(sequence, self._clock.monotonic())
+        if len(self._sent_at) > _MAX_SENT:
+            self._sent_at.popitem(last=False)
+
+    def acknowledged(self, ack: Ack) -> None:
+        """Learn from a verified acknowledgement of the collector."""
+        times = [
+            self._sent_at.pop(sequence)
+            for sequence in list(self._sent_at)
+            if any(low <= sequence <= high for low, high in ack.stored)
+        ]
+        if times and ack.time_ms > 0:
+            self._clock.add_collector_time(ack.time_ms, since=max(times))

@@ -8,13 +8,14 @@ from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.health.health import (
     Flag,
     HealthState,
-    Reading,
     TierState,
+    WitnessResult,
     WitnessTier,
     judge_tier,
     tier_of,
 )
-from netwatch.agent.health.health_monitor import HealthMonitor, family_of
+from netwatch.agent.health.health_monitor import HealthMonitor
+from netwatch.model.addresses import address_family
 from netwatch.model.measurement import Measurement, Target
 
 RunProbe = Callable[[Target], Awaitable[Measurement]]
@@ -34,7 +35,7 @@ _LINES = {
 
 async def check_gateway(watch: GatewayMonitor) -> CheckResult:
     """Look for the default route, whether it leads into a tunnel, and whether anybody is there."""
-    gateways = await watch.look()
+    gateways = await watch.read_routes()
     if not gateways:
         fix = "plug in the cable, or join a network"
         return CheckResult("gateway", ok=False, text="no default route", fix=fix)
@@ -42,7 +43,7 @@ async def check_gateway(watch: GatewayMonitor) -> CheckResult:
         fix = "leave the VPN, or let `vantage` name the network where it ends"
         return CheckResult("gateway", ok=False, text=f"{watch.tunnel} is a tunnel", fix=fix)
     interfaces = ", ".join(sorted({one.interface for one in gateways.values()}))
-    said = await watch.ask()
+    said = await watch.poll()
     dead = [family for family in gateways if said.get(family) is False]
     if len(dead) == len(gateways):
         fix = "switch the router on, or off and on again; look at the cable to it"
@@ -53,10 +54,10 @@ async def check_gateway(watch: GatewayMonitor) -> CheckResult:
 async def check_line(targets: Sequence[Target], measure: RunProbe) -> list[CheckResult]:
     """Ask every witness once and say what that adds up to."""
     witnesses = [target for target in targets if tier_of(target) is not None][:_MOST]
-    ladder = HealthMonitor(witnesses, note=lambda _: None)
+    ladder = HealthMonitor(witnesses)
     found = await asyncio.gather(*(measure(target) for target in witnesses))
     for measurement, target in zip(found, witnesses, strict=True):
-        ladder.take(measurement, target)
+        ladder.update(measurement, target)
     return [
         _find_portal(ladder, witnesses),
         _find_names(ladder, witnesses, found),
@@ -99,11 +100,11 @@ def _find_rungs(
 ) -> list[CheckResult]:
     """Say for each family how far the line goes."""
     findings = []
-    for family in sorted({family_of(target) for target in witnesses}):
+    for family in sorted({address_family(target.host) for target in witnesses}):
         readings = [
-            Reading(rung, measurement.host_responded)
+            WitnessResult(rung, measurement.host_responded)
             for measurement, target in zip(found, witnesses, strict=True)
-            if family_of(target) == family and (rung := tier_of(target)) is not None
+            if address_family(target.host) == family and (rung := tier_of(target)) is not None
         ]
         state = ladder.state(family)
         parts = [

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from netwatch.agent.http_client import Exchange
+from netwatch.agent.http_client import Fetch
 from netwatch.agent.identity import Identity
 from netwatch.agent.private_files import read_record, write_record
 from netwatch.model.errors import InputError
@@ -68,7 +68,7 @@ class EnrollmentFile:
 
 
 async def enroll(
-    invitation: Invitation, request: EnrollmentRequest, identity: Identity, *, send: Exchange
+    invitation: Invitation, request: EnrollmentRequest, identity: Identity, *, send: Fetch
 ) -> Enrollment:
     """Enroll with the observatory of an invitation.
 
@@ -89,7 +89,7 @@ async def enroll(
 
 
 async def change_key(
-    enrolled: Enrollment, name: str, *, old: Identity, new: Identity, send: Exchange
+    enrolled: Enrollment, name: str, *, old: Identity, new: Identity, send: Fetch
 ) -> None:
     """Replace the key by which the observatory knows this agent.
 
@@ -102,7 +102,7 @@ async def change_key(
     await _request(enrolled, KEY_CHANGE_PATH, signed, send)
 
 
-async def erase(enrolled: Enrollment, name: str, identity: Identity, *, send: Exchange) -> None:
+async def erase(enrolled: Enrollment, name: str, identity: Identity, *, send: Fetch) -> None:
     """Make the observatory erase this agent: its key, its registration and its batches.
 
     Raises:
@@ -115,7 +115,7 @@ async def erase(enrolled: Enrollment, name: str, identity: Identity, *, send: Ex
 
 
 async def _request(
-    enrolled: Enrollment, path: str, message: bytes, send: Exchange
+    enrolled: Enrollment, path: str, message: bytes, send: Fetch
 ) -> EnrollmentResponse:
     """Return the collector's response; raises as `enroll` does."""
     encrypted, reply_key = encrypt_request(message, bytes.fromhex(enrolled.encryption_key))

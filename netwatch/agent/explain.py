@@ -1,18 +1,19 @@
 """What will be probed, how often, and what will be sent, before anything is."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from netwatch.agent.health.health import tier_of
-from netwatch.agent.measure.budget import MOST_TRACES
-from netwatch.agent.measure.rate_limits import BUDGETS, cost_of, is_loopback
+from netwatch.agent.measure.budget import BUDGETS, MAX_CHANGE_PROBES
 from netwatch.agent.target_policy import ListedTarget, SkippedTarget
 from netwatch.config import AgentConfig
+from netwatch.model.addresses import is_loopback
 from netwatch.model.clock_samples import ClockSample, ClockSegment, ClockSource
 from netwatch.model.measurement import Batch, Measurement, Observation, Target, Vantage
+from netwatch.protocols import Probe
 from netwatch.wire.batch_codec import pack_batch, unpack_batch
 
 _DAY = timedelta(days=1)
@@ -121,11 +122,12 @@ class Explanation:
     )
 
 
-def explain(
+def explain(  # noqa: PLR0913 - what a vantage is made of
     vantage: Vantage,
     targets: Sequence[Target],
     config: AgentConfig,
     *,
+    probes: Mapping[str, Probe],
     listed: Collection[ListedTarget] = (),
     left: Collection[SkippedTarget] = (),
 ) -> Explanation:
@@ -135,12 +137,13 @@ def explain(
         vantage: who and where it is.
         targets: what its own configuration names.
         config: how often.
+        probes: by name; they say what a run costs.
         listed: what is probed of the observatory's list.
         left: what is not, and why.
     """
-    rows = [_explain_target(target, config) for target in targets]
+    rows = [_explain_target(target, config, probes) for target in targets]
     rows += [
-        _explain_target(one.target, config, tier=one.tier.value, category=one.category)
+        _explain_target(one.target, config, probes, tier=one.tier.value, category=one.category)
         for one in listed
     ]
     times = sum(row.daily_runs for row in rows)
@@ -171,7 +174,7 @@ def explain(
 
 def _beside(rows: Sequence[ExplainedTarget], config: AgentConfig) -> tuple[str, ...]:
     """Return what an agent does beside its targets' rounds."""
-    if all(is_loopback(Target(row.target, row.probe, row.host)) for row in rows):
+    if all(is_loopback(row.host) for row in rows):
         return ()
     seconds = config.witness_period.total_seconds()
     told = [
@@ -186,11 +189,17 @@ def _beside(rows: Sequence[ExplainedTarget], config: AgentConfig) -> tuple[str, 
 
 
 def _explain_target(
-    target: Target, config: AgentConfig, *, tier: str = "own", category: str = ""
+    target: Target,
+    config: AgentConfig,
+    probes: Mapping[str, Probe],
+    *,
+    tier: str = "own",
+    category: str = "",
 ) -> ExplainedTarget:
     """Return how often a target is asked, and what that costs."""
     period = config.period
-    times = MOST_TRACES if target.probe == "traceroute" else 0
+    probe = probes.get(target.probe, Probe)
+    times = MAX_CHANGE_PROBES if probe.on_change_only else 0
     if tier_of(target) is not None:
         period = min(period, config.witness_period)
     # Ways are followed when the line changes, and never more often than this.
@@ -202,7 +211,7 @@ def _explain_target(
         port=target.port,
         group=target.group,
         daily_runs=times,
-        daily_bytes=times * cost_of(target.probe),
+        daily_bytes=times * probe.cost_bytes,
         tier=tier,
         category=category,
     )

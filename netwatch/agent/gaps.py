@@ -1,76 +1,66 @@
-"""Notes the times in which nothing was measured: the machine was off, or asleep."""
+"""Reports gaps: times in which nothing was measured because the agent or its machine was off."""
 
 import time
 from datetime import datetime, timedelta
 
-from netwatch.agent.spool.downsample import EVENT_PREFIX
-from netwatch.model.failure import FailureScope
+from netwatch.agent.clock import DisciplinedClock
+from netwatch.agent.events import agent_event
 from netwatch.model.measurement import Measurement
 
-_LEAST = 10.0
+_MIN_GAP = 10.0
+"""Seconds below which a gap is not reported."""
 
 
 def suspended_seconds() -> float:
-    """Return how long this machine has slept since it was started (0 where none can say)."""
+    """Return how long this machine has slept since boot (0 where that is unknown)."""
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     if boot is None:
         return 0.0
     return time.clock_gettime(boot) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
-def gap_note(start: datetime, seconds: float) -> Measurement:
-    """Return the note that nothing was measured for `seconds` from `start` on."""
-    return Measurement(
-        target=f"{EVENT_PREFIX}gap",
-        probe="agent",
-        time=start,
-        failure="interrupted",
-        scope=FailureScope.LOCAL.value,
-        host_responded=False,
-        seconds=seconds,
-    )
+def write_heartbeat(clock: DisciplinedClock) -> bytes:
+    """Return a mark of the present, for `seconds_since` after a restart of the agent."""
+    return f"{clock.boot} {clock.monotonic():.3f}".encode()
 
 
-def write_mark(boot: str, steady: float) -> bytes:
-    """Return what tells a later life of the agent when this one was there last."""
-    return f"{boot} {steady:.3f}".encode()
-
-
-def since_mark(mark: bytes | None, boot: str, steady: float) -> float | None:
-    """Return the seconds since a mark was written; None if the machine was started since."""
-    name, _, then = (mark or b"").decode(errors="replace").partition(" ")
+def seconds_since(heartbeat: bytes | None, clock: DisciplinedClock) -> float | None:
+    """Return the seconds since a heartbeat was written; None if it is of another boot."""
+    boot, _, then = (heartbeat or b"").decode(errors="replace").partition(" ")
     try:
-        passed = steady - float(then)
+        passed = clock.monotonic() - float(then)
     except ValueError:
         return None
-    return passed if name == boot and passed >= 0 else None
+    return passed if boot == clock.boot and passed >= 0 else None
 
 
-class GapWatch:
-    """Finds gaps: one at the start, from what was seen last, and one after every sleep."""
+class GapDetector:
+    """Finds a gap at the start, since the last heartbeat, and after every sleep."""
 
-    def __init__(self, slept: float = 0.0) -> None:
-        self._slept = slept
+    def __init__(self, suspended: float = 0.0) -> None:
+        self._suspended = suspended
 
     def at_start(
-        self, seen: datetime | None, now: datetime, *, exact: float | None = None
+        self, last_seen: datetime | None, now: datetime, *, exact: float | None = None
     ) -> Measurement | None:
-        """Return the gap between the last life of this agent and this one.
+        """Return the gap since the previous run of this agent.
 
         Args:
-            seen: when it was there last, by the wall clock of then.
+            last_seen: when it last ran, by the wall clock at that time.
             now: the present.
-            exact: seconds since then by a clock that nobody sets, where one knows.
+            exact: seconds since then by the monotonic clock, if known.
         """
         if exact is not None:
-            seen = now - timedelta(seconds=exact)
-        if seen is None or now - seen < timedelta(seconds=_LEAST):
-            return None
-        return gap_note(seen, (now - seen).total_seconds())
+            last_seen = now - timedelta(seconds=exact)
+        return None if last_seen is None else _gap(last_seen, (now - last_seen).total_seconds())
 
-    def after_sleep(self, slept: float, now: datetime) -> Measurement | None:
-        """Return the gap that the machine slept through, if `slept` seconds have grown."""
-        grown, self._slept = slept - self._slept, slept
-        if grown < _LEAST:
-            return None
-        return gap_note(now - timedelta(seconds=grown), grown)
+    def after_sleep(self, suspended: float, now: datetime) -> Measurement | None:
+        """Return the gap that the machine slept through since the last call."""
+        seconds, self._suspended = suspended - self._suspended, suspended
+        return _gap(now - timedelta(seconds=seconds), seconds)
+
+
+def _gap(start: datetime, seconds: float) -> Measurement | None:
+    return (
+        agent_event("gap", start, "interrupted", seconds=seconds) if seconds >= _MIN_GAP else None
+    )

@@ -1,8 +1,8 @@
-"""Asks the observatory's own web server what time it is, where no acknowledgement has told.
+"""HTTP time sources: the observatory's web server, until an acknowledgement gives the time.
 
-A clock that is years off lets every certificate look expired or not yet valid. So chain and
-name are checked here, and the dates are not: all that is believed is the time, it moves no
-clock, and the first acknowledgement of the collector's outweighs it.
+With a clock that is years off, every certificate looks expired or not yet valid. So the chain and
+the name are verified and the dates are not: only the `Date` header is used, it sets no clock, and
+the collector's first acknowledgement overrides it.
 """
 
 import asyncio
@@ -21,70 +21,70 @@ from netwatch.wire._light_imports import httpx
 _log = logging.getLogger("netwatch.agent.http_time")
 _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python has no name for."""
-_WITHIN = 10.0
-_FIRST, _USUAL = 30.0, 3600.0
-_SURE = 1.0
-"""Seconds of doubt with which nobody need be asked: a `Date` tells no more."""
+_TIMEOUT = 10.0
+_FIRST_DELAY, _INTERVAL = 30.0, 3600.0
+"""Seconds, more or less, before the first request and between requests."""
+_SUFFICIENT = 1.0
+"""Seconds of uncertainty below which no request is made: `Date` is no more precise."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpTimeSource:
-    """A web server of our own: its https address, and a file of authorities or none."""
+    """A web server of the observatory: its https URL and a file of authorities, if any."""
 
     url: str
-    authority: str = ""
+    ca_file: str = ""
 
 
-async def ask_date(canary: HttpTimeSource) -> datetime:
-    """Return the `Date` that a canary answers with, whatever else it answers.
+async def fetch_date(source: HttpTimeSource) -> datetime:
+    """Return the `Date` header of a source's response, whatever its status.
 
     Raises:
-        LinkError: nobody with the right name answers in time, or with no date.
+        TransportError: no verified server responds in time, or without a valid date.
     """
     try:
-        context = ssl.create_default_context(cafile=canary.authority or None)
+        context = ssl.create_default_context(cafile=source.ca_file or None)
         context.verify_flags |= _NO_CHECK_TIME
         async with (
-            asyncio.timeout(_WITHIN),
+            asyncio.timeout(_TIMEOUT),
             httpx.AsyncClient(verify=context, trust_env=False, follow_redirects=False) as client,
         ):
-            answer = await client.head(canary.url, headers={"User-Agent": "netwatch"})
-            told = parsedate_to_datetime(answer.headers.get("date", ""))
+            response = await client.head(source.url, headers={"User-Agent": "netwatch"})
+            date = parsedate_to_datetime(response.headers.get("date", ""))
     except TimeoutError as error:
-        raise TransportError(
-            f"{canary.url} does not tell the time within {_WITHIN:.0f} s"
-        ) from error
+        reason = f"no answer within {_TIMEOUT:.0f} s"
+        raise TransportError(f"time source {source.url}: {reason}") from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise TransportError(f"{canary.url} cannot be asked for the time") from error
+        raise TransportError(f"time source {source.url}: cannot be reached") from error
     except ValueError as error:
-        raise TransportError(f"{canary.url} tells no time") from error
-    return told if told.tzinfo else told.replace(tzinfo=UTC)
+        raise TransportError(f"time source {source.url}: no valid Date header") from error
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 async def poll_time_sources(
-    keeper: DisciplinedClock,
-    canaries: Sequence[HttpTimeSource],
+    clock: DisciplinedClock,
+    sources: Sequence[HttpTimeSource],
     *,
-    first: float = _FIRST,
-    usual: float = _USUAL,
+    first_delay: float = _FIRST_DELAY,
+    interval: float = _INTERVAL,
 ) -> None:
-    """Ask for the time now and then, one canary after another, while it is not known well.
+    """Ask the sources for the time, about once an hour, while it is not known well enough.
 
     Args:
-        keeper: learns it.
-        canaries: whom to ask; without any, this waits for ever.
-        first: seconds after which the first is asked, if no acknowledgement came by then.
-        usual: seconds between two times, more or less.
+        clock: receives the dates.
+        sources: asked one after another; without any, this only sleeps.
+        first_delay: seconds after which the first is asked, if no acknowledgement came by then.
+        interval: seconds between two rounds, more or less.
     """
     random = Random()  # noqa: S311 - spreads the agents, hides nothing
-    await asyncio.sleep(random.uniform(first / 2, first))
+    await asyncio.sleep(random.uniform(first_delay / 2, first_delay))
     while True:
-        for canary in canaries:
-            if keeper.doubt() <= _SURE:
+        for source in sources:
+            if clock.uncertainty() <= _SUFFICIENT:
                 break
-            since = keeper.steady()
+            since = clock.monotonic()
             try:
-                keeper.hear_canary(await ask_date(canary), since=since)
+                clock.add_http_date(await fetch_date(source), since=since)
             except TransportError as error:
                 _log.info("%s", error)
-        await asyncio.sleep(random.uniform(usual / 2, usual * 1.5))
+        await asyncio.sleep(random.uniform(interval / 2, interval * 1.5))

@@ -1,4 +1,4 @@
-"""The agent: measure, keep, send. None of the three waits for another."""
+"""The agent: measures, stores and sends. None of the three blocks another."""
 
 import asyncio
 import logging
@@ -10,257 +10,227 @@ from time import monotonic
 
 import msgspec
 
-from netwatch.agent.ack_clock import AckClockSync
-from netwatch.agent.clock import DisciplinedClock
-from netwatch.agent.gaps import GapWatch, since_mark, suspended_seconds, write_mark
+from netwatch.agent.clock import AckClockSync, DisciplinedClock
+from netwatch.agent.events import agent_event
+from netwatch.agent.gaps import GapDetector, seconds_since, suspended_seconds, write_heartbeat
 from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.measure.measure_loop import MeasureLoop
-from netwatch.agent.measure.rate_limits import is_loopback
 from netwatch.agent.pause import PauseReason, pause_event, run_while_not
 from netwatch.agent.process_stats import ProcessStatsCollector
-from netwatch.agent.spool.downsample import EVENT_PREFIX
 from netwatch.agent.spool.spool import Spool
-from netwatch.agent.uplink.failover import Endpoint, TransportFactory, TransportStatus
+from netwatch.agent.uplink.failover import Endpoint, TransportStatus
 from netwatch.agent.uplink.session_presence import start_session
 from netwatch.agent.uplink.uplink import Uplink
 from netwatch.aio.executor import SingleThreadExecutor
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.config import AgentConfig
+from netwatch.model.addresses import is_loopback
 from netwatch.model.errors import StoreError
 from netwatch.model.failure import lookup_failure
 from netwatch.model.measurement import Measurement, Target, Vantage
-from netwatch.protocols import Clock, Probe
+from netwatch.protocols import Probe
 
 _log = logging.getLogger("netwatch.agent.loop")
-_COMMIT = 1.0
+_COMMIT_INTERVAL = 1.0
 """Seconds that a measurement may stay in memory only."""
-_HELD = 10_000
-"""Measurements held in memory while the disk takes none."""
-_SEEN, _MARK, _METRICS = "seen", "mark", "metrics"
-_TODAY = "today"
-
-
-def _never() -> bool:
-    """Say that nothing is paused."""
-    return False
+_MAX_PENDING = 10_000
+"""Measurements held in memory while the spool cannot be written."""
+_SEAL_EARLY = 0.9
+"""Share of the seal interval after which a batch is sealed, so that waking late skips none."""
+_LAST_SEEN, _HEARTBEAT, _STATS, _BUDGET = "seen", "mark", "metrics", "today"
+"""Keys of the agent's own state in the spool."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentDeps:
-    """Everything an agent is made of.
+    """Everything that an agent consists of.
 
     Attributes:
-        vantage: who and where it is.
+        vantage: its id, country and network.
         targets: what it probes.
-        probes: name and probe, for every name that a target asks for.
-        connect: makes a link to the collector, with the given last will; the only way where
-            `ways` names none.
+        probes: by name, for every name that a target refers to.
+        endpoints: where the collector can be reached, best transports first.
         spool: where measurements wait; the caller closes it.
-        clock: the wall clock.
+        clock: dates measurements and learns the true time.
         config: how often and how patiently.
-        paused: tells whether nothing is to be measured right now.
-        holder: says by whose wish, for a note of it.
-        on_target_list: takes a target list as it came over the link; None to hear of none. Blocks.
-        ways: how to get to the collector, best rungs first.
-        sign: signs what is said about presence; without, it goes unsigned.
-        keeper: dates what is measured and learns the time; without, `clock` is believed.
+        pause_reason: why nothing may be measured at present.
+        on_target_list: receives a target list as it came over the link; None ignores lists. Blocks.
+        sign: signs presence messages; by default they are unsigned.
     """
 
     vantage: Vantage
     targets: Sequence[Target]
     probes: Mapping[str, Probe]
-    connect: TransportFactory
+    endpoints: Sequence[Endpoint]
     spool: Spool
-    clock: Clock
+    clock: DisciplinedClock
     config: AgentConfig = field(default_factory=AgentConfig)
-    paused: Callable[[], bool] = _never
-    holder: Callable[[], PauseReason] = lambda: PauseReason.NOBODY
+    pause_reason: Callable[[], PauseReason] = lambda: PauseReason.NONE
     on_target_list: Callable[[bytes], None] | None = None
-    ways: Sequence[Endpoint] = ()
     sign: Callable[[bytes], bytes] = bytes
-    keeper: DisciplinedClock | None = None
 
-    @property
-    def dates(self) -> Clock:
-        """The clock by which rows are dated."""
-        return self.keeper or self.clock
+    def is_paused(self) -> bool:
+        """Return whether nothing may be measured."""
+        return self.pause_reason() is not PauseReason.NONE
 
-    def withdrawn(self) -> bool:
-        """Tell whether nothing may go out, not even what was measured before."""
-        return self.paused() and self.holder() is PauseReason.CONSENT
+    def is_withdrawn(self) -> bool:
+        """Return whether consent is missing, so that nothing may be sent either."""
+        return self.pause_reason() is PauseReason.CONSENT
 
 
-async def run_agent(parts: AgentDeps) -> None:
-    """Measure until cancelled; then write down and seal what is in memory.
+async def run_agent(deps: AgentDeps) -> None:
+    """Measure until cancelled; then write and seal what is in memory.
 
-    Neither a dead network, nor a refusing collector, nor a full disk stops it.
+    A dead network, a refusing collector or a full disk do not end it.
     """
-    pace = parts.config.flush_interval.total_seconds()
-    with SingleThreadExecutor("spool") as worker:
-        life = await worker.run(
-            start_session, parts.vantage.id, parts.spool, parts.clock(), parts.sign
+    interval = deps.config.flush_interval.total_seconds()
+    with SingleThreadExecutor("spool") as executor:
+        session = await executor.run(
+            start_session, deps.vantage.id, deps.spool, deps.clock(), deps.sign
         )
-        ways = parts.ways or (Endpoint("link", "", parts.connect),)
-        uplink = Uplink(life, ways, spool=parts.spool, executor=worker, pace=pace)
-        uplink.on_target_list = parts.on_target_list
-        measurer = MeasureLoop(
-            parts.vantage.id,
-            parts.targets,
-            probes=parts.probes,
-            clock=parts.dates,
-            config=parts.config,
-            # Whoever probes nothing outside this machine has no line to know about.
-            gateway=None if all(is_loopback(one) for one in parts.targets) else GatewayMonitor(),
+        uplink = Uplink(
+            session,
+            deps.endpoints,
+            spool=deps.spool,
+            executor=executor,
+            pace=interval,
+            clock_sync=AckClockSync(deps.clock),
         )
-        measurer.paused = parts.paused
-        keeper = _SpoolWriter(parts, worker, uplink, measurer)
-        uplink.on_status_change = keeper.note_rung
-        uplink.ack_clock = AckClockSync(parts.keeper)
-        await keeper.take_up_today()
+        loopback_only = all(is_loopback(target.host) for target in deps.targets)
+        measure_loop = MeasureLoop(
+            deps.vantage.id,
+            deps.targets,
+            probes=deps.probes,
+            clock=deps.clock,
+            config=deps.config,
+            gateway=None if loopback_only else GatewayMonitor(),
+            paused=deps.is_paused,
+        )
+        writer = _SpoolWriter(deps, executor, uplink, measure_loop)
+        uplink.on_target_list = deps.on_target_list
+        uplink.on_status_change = writer.add_uplink_status
+        await writer.restore()
         try:
-            sending = run_while_not(parts.withdrawn, uplink.run)
-            await run_until_first_exits(measurer.run(keeper.take), keeper.run(pace), sending)
+            await run_until_first_exits(
+                measure_loop.run(writer.add),
+                writer.run(interval),
+                run_while_not(deps.is_withdrawn, uplink.run),
+            )
         finally:
-            await keeper.flush(seal=True)
+            await writer.flush(seal=True)
 
 
 class _SpoolWriter:
-    """Brings measurements from memory to disk, and wakes the uplink."""
+    """Brings measurements from memory to the spool, and wakes the uplink."""
 
     def __init__(
-        self, parts: AgentDeps, worker: SingleThreadExecutor, uplink: Uplink, measurer: MeasureLoop
+        self,
+        deps: AgentDeps,
+        executor: SingleThreadExecutor,
+        uplink: Uplink,
+        measure_loop: MeasureLoop,
     ) -> None:
-        self._spool, self._clock, self._timekeeper = parts.spool, parts.dates, parts.keeper
-        self._worker = worker
-        self._uplink = uplink
-        self._measurer = measurer
-        self._gaps = GapWatch(suspended_seconds())
-        self._metrics = ProcessStatsCollector()
-        self._held: deque[Measurement] = deque(maxlen=_HELD)
-        self._ill = False
-        self._paused, self._holder = parts.paused, parts.holder
-        self._holds = PauseReason.NOBODY
-        self._silent: set[str] = set()
+        self._deps, self._spool, self._clock = deps, deps.spool, deps.clock
+        self._executor, self._uplink, self._measure_loop = executor, uplink, measure_loop
+        self._gaps = GapDetector(suspended_seconds())
+        self._stats = ProcessStatsCollector()
+        self._pending: deque[Measurement] = deque(maxlen=_MAX_PENDING)
+        self._is_failing = False
+        self._pause_reason = PauseReason.NONE
+        self._silent_targets: set[str] = set()
 
-    def take(self, measurement: Measurement) -> None:
-        """Hold one until the next commit; a host that answers again wakes the uplink."""
-        self._metrics.count(measurement)
-        self._held.append(measurement)
+    def add(self, measurement: Measurement) -> None:
+        """Hold a measurement until the next commit; a recovered target wakes the uplink."""
+        self._stats.count(measurement)
+        self._pending.append(measurement)
         if not measurement.host_responded:
-            self._silent.add(measurement.target)
-        elif measurement.target in self._silent:
-            self._silent.discard(measurement.target)
+            self._silent_targets.add(measurement.target)
+        elif measurement.target in self._silent_targets:
+            self._silent_targets.discard(measurement.target)
             self._uplink.retry_now()
 
-    def note_rung(self, outcome: TransportStatus) -> None:
-        """Make a note of how a way to the collector fares, as a record of this line's health."""
-        failure, scope = outcome.failure, ""
-        if failure is not None:
-            scope = lookup_failure(failure).scope.value
-        self._held.append(
-            Measurement(
-                target=f"{EVENT_PREFIX}uplink-{outcome.transport}",
-                probe="agent",
-                time=self._clock(),
-                failure=failure,
-                scope=scope,
-                host_responded=failure is None,
-                seconds=0.0,
-            )
-        )
+    def add_uplink_status(self, status: TransportStatus) -> None:
+        """Record an event that a transport to the collector works or fails."""
+        scope = "" if status.failure is None else lookup_failure(status.failure).scope.value
+        name = f"uplink-{status.transport}"
+        self._pending.append(agent_event(name, self._clock(), status.failure, scope=scope))
 
-    async def run(self, pace: float) -> None:
-        """Commit at least every second, seal every `pace` seconds."""
-        sealed = monotonic()
-        await self._begin()
-        await self._note_start()
+    async def restore(self) -> None:
+        """Continue from the state of the previous run, and record the gap since then."""
+        try:
+            await self._executor.run(self._spool.use_clock, self._clock)
+            budget = await self._executor.run(self._spool.get_meta, _BUDGET)
+            last_seen = await self._executor.run(self._spool.get_meta, _LAST_SEEN)
+            heartbeat = await self._executor.run(self._spool.get_meta, _HEARTBEAT)
+        except StoreError as error:
+            _log.error("spool: %s; times are sent uncorrected", error)
+            return
+        self._measure_loop.budget.restore(budget)
+        seen = None if last_seen is None else datetime.fromisoformat(last_seen.decode())
+        exact = seconds_since(heartbeat, self._clock)
+        gap = self._gaps.at_start(seen, self._clock(), exact=exact)
+        if gap is not None:
+            self.add(gap)
+
+    async def run(self, interval: float) -> None:
+        """Commit at least every second, and seal a batch every `interval` seconds."""
+        sealed_at = monotonic()
+        nap = min(interval, _COMMIT_INTERVAL)
         while True:
-            before, nap = monotonic(), min(pace, _COMMIT)
+            start = monotonic()
             await asyncio.sleep(nap)
-            self._metrics.woke(monotonic() - before - nap)
-            self._look_around()
-            due = monotonic() - sealed >= pace * 0.9
-            if due:
-                sealed = monotonic()
-            await self.flush(seal=due)
-
-    async def _begin(self) -> None:
-        """Tell the spool by what rows are dated from here on."""
-        if self._timekeeper is not None:
-            try:
-                await self._worker.run(self._spool.use_clock, self._timekeeper)
-            except StoreError as error:
-                _log.error("spool: %s; times are sent as the wall clock has them", error)
-
-    async def take_up_today(self) -> None:
-        """Go on from what was done today before a restart."""
-        try:
-            written = await self._worker.run(self._spool.get_meta, _TODAY)
-        except StoreError:
-            return
-        self._measurer.budget.take_up(written)
-
-    async def _note_start(self) -> None:
-        """Note for how long this agent was not running."""
-        try:
-            seen = await self._worker.run(self._spool.get_meta, _SEEN)
-            mark = await self._worker.run(self._spool.get_meta, _MARK)
-        except StoreError:
-            return
-        last = None if seen is None else datetime.fromisoformat(seen.decode())
-        exact = None
-        if (keeper := self._timekeeper) is not None:
-            exact = since_mark(mark, keeper.boot, keeper.steady())
-        if (gap := self._gaps.at_start(last, self._clock(), exact=exact)) is not None:
-            self.take(gap)
-
-    def _look_around(self) -> None:
-        """Notice a sleep of the machine, a pause, and a clock that is far from the collector's."""
-        if (gap := self._gaps.after_sleep(suspended_seconds(), self._clock())) is not None:
-            self._measurer.ladder.wake(self._clock())
-            self.take(gap)
-        # Asked here too: where nothing is due, nobody else asks whether there is a pause.
-        self._paused()
-        if (holder := self._holder()) is not self._holds:
-            self._holds = holder
-            self.take(pause_event(holder, self._clock()))
-        if self._timekeeper is not None:
-            self._measurer.set_clock_flag(self._timekeeper.off())
-        elif self._uplink.collector_time is not None:
-            milliseconds, at = self._uplink.collector_time
-            theirs = milliseconds / 1000 + (monotonic() - at)
-            self._measurer.set_clock_flag(theirs - self._clock().timestamp())
+            self._stats.add_lag(monotonic() - start - nap)
+            self._check_host()
+            seal = monotonic() - sealed_at >= interval * _SEAL_EARLY
+            if seal:
+                sealed_at = monotonic()
+            await self.flush(seal=seal)
 
     async def flush(self, *, seal: bool) -> None:
-        """Write what is held; with `seal`, make it ready to go. A sick disk is told once."""
-        rows = list(self._held)
-        self._held.clear()
+        """Write what is pending; with `seal`, make it a batch. A failing disk is logged once."""
+        pending = list(self._pending)
+        self._pending.clear()
+        sealed = 0
         try:
-            today = self._measurer.budget.dump() if seal else None
-            made = await self._worker.run(self._write, rows, today)
+            if pending:
+                await self._executor.run(self._spool.append, pending)
+                pending = []
+            if seal:
+                sealed = await self._executor.run(self._seal, self._measure_loop.budget.dump())
         except StoreError as error:
-            # The newest survive where not all fit: the present tells more than the past.
-            self._held.extendleft(reversed(rows[: _HELD - len(self._held)]))
-            if not self._ill:
+            # The newest survive if not all fit: the present is worth more than the past.
+            self._pending.extendleft(reversed(pending[: _MAX_PENDING - len(self._pending)]))
+            if not self._is_failing:
                 _log.error("spool: %s; measurements stay in memory", error)
-            self._ill = True
+            self._is_failing = True
             return
-        if self._ill:
-            _log.warning("spool: writes again")
-        self._ill = False
-        if made:
+        if self._is_failing:
+            _log.warning("spool: writes succeed again")
+        self._is_failing = False
+        if sealed:
             self._uplink.notify()
 
-    def _write(self, rows: Sequence[Measurement], today: bytes | None) -> int:
-        """Append, and seal where it is time, remembering what was done `today`; blocks."""
-        if rows:
-            self._spool.append(rows)
-        if today is None:
-            return 0
-        present = self._clock().isoformat()
-        self._spool.set_meta(_SEEN, present.encode())
-        if (keeper := self._timekeeper) is not None:
-            self._spool.set_meta(_MARK, write_mark(keeper.boot, keeper.steady()))
-        self._spool.set_meta(_METRICS, msgspec.json.encode(self._metrics.take(present)))
-        self._spool.set_meta(_TODAY, today)
+    def _seal(self, budget: bytes) -> int:
+        """Save the agent's own state and seal a batch; blocks."""
+        now = self._clock().isoformat()
+        state = {
+            _LAST_SEEN: now.encode(),
+            _HEARTBEAT: write_heartbeat(self._clock),
+            _STATS: msgspec.json.encode(self._stats.collect(now)),
+            _BUDGET: budget,
+        }
+        for key, value in state.items():
+            self._spool.set_meta(key, value)
         return self._spool.flush()
+
+    def _check_host(self) -> None:
+        """Record that the machine slept, that a pause began or ended, or a wrong clock."""
+        gap = self._gaps.after_sleep(suspended_seconds(), self._clock())
+        if gap is not None:
+            self._measure_loop.on_resume()
+            self.add(gap)
+        reason = self._deps.pause_reason()
+        if reason is not self._pause_reason:
+            self._pause_reason = reason
+            self.add(pause_event(reason, self._clock()))
+        self._measure_loop.set_clock_offset(self._clock.offset_error())

@@ -1,4 +1,4 @@
-"""Whether a running agent holds still, and by whose wish: the host's or the observatory's."""
+"""Pauses a running agent at the wish of its host or the observatory."""
 
 import asyncio
 import logging
@@ -8,36 +8,35 @@ from enum import StrEnum
 from time import monotonic
 
 from netwatch.agent.consent import Consent
-from netwatch.agent.spool.downsample import EVENT_PREFIX
+from netwatch.agent.events import agent_event
 from netwatch.agent.target_list import TargetList
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.model.errors import ConfigError
-from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement
 from netwatch.protocols import Clock
 
 _log = logging.getLogger("netwatch.agent.pause")
-_LOOK = 1.0
-"""Seconds between two looks at the files."""
+_POLL_INTERVAL = 1.0
+"""Seconds between two reads of the files."""
 
 
 class PauseReason(StrEnum):
-    """Who wants nothing measured right now."""
+    """Why nothing is measured at present."""
 
-    NOBODY = ""
+    NONE = ""
     CONSENT = "consent"
     HOST = "host"
     OBSERVATORY = "observatory"
 
 
 class PauseWatch:
-    """Tells a running agent whether to hold still, looking at the files once a second.
+    """Returns why a running agent must pause; reads the files once a second.
 
     Args:
-        consent: what the person at the machine has said.
+        consent: what the host has agreed to.
         clock: the wall clock.
-        needed: whether anything is probed that needs consent.
-        listed: the last good target list, which may ask for a pause.
+        consent_needed: whether any target needs consent.
+        target_list: returns the last good target list, which may ask for a pause.
     """
 
     def __init__(
@@ -45,68 +44,59 @@ class PauseWatch:
         consent: Consent,
         *,
         clock: Clock,
-        needed: bool,
-        listed: Callable[[], TargetList | None] = lambda: None,
+        consent_needed: bool,
+        target_list: Callable[[], TargetList | None] = lambda: None,
     ) -> None:
-        self._consent, self._clock, self._needed, self._listed = consent, clock, needed, listed
-        self._looked = float("-inf")
-        self.holder = PauseReason.NOBODY
+        self._consent, self._clock = consent, clock
+        self._consent_needed, self._target_list = consent_needed, target_list
+        self._read_at = float("-inf")
+        self._reason = PauseReason.NONE
 
-    def __call__(self) -> bool:
-        """Return whether there is a pause, or no consent where it is needed."""
-        if monotonic() - self._looked >= _LOOK:
-            self._looked = monotonic()
-            self.holder = self._look(self._clock())
-        return self.holder is not PauseReason.NOBODY
+    def __call__(self) -> PauseReason:
+        """Return the reason, `PauseReason.NONE` if there is no pause."""
+        if monotonic() - self._read_at >= _POLL_INTERVAL:
+            self._read_at = monotonic()
+            self._reason = self._read(self._clock())
+        return self._reason
 
-    def withdrawn(self) -> bool:
-        """Return whether there is no consent where it is needed: then nothing goes out at all."""
-        return self() and self.holder is PauseReason.CONSENT
+    def is_withdrawn(self) -> bool:
+        """Return whether consent is missing: then nothing may be sent either."""
+        return self() is PauseReason.CONSENT
 
-    def _look(self, now: datetime) -> PauseReason:
-        """Return who holds us; a file that cannot be read is no consent."""
+    def _read(self, now: datetime) -> PauseReason:
+        """Read the files; one that cannot be read counts as missing consent."""
         try:
-            if self._needed and self._consent.granted_at() is None:
+            if self._consent_needed and self._consent.granted_at() is None:
                 return PauseReason.CONSENT
             if self._consent.paused_until(now) is not None:
                 return PauseReason.HOST
         except ConfigError as error:
-            if self.holder is not PauseReason.CONSENT:
+            if self._reason is not PauseReason.CONSENT:
                 _log.error("%s; nothing is probed", error)
             return PauseReason.CONSENT
-        listed = self._listed()
-        if listed is not None and listed.pause_until is not None and listed.pause_until > now:
+        target_list = self._target_list()
+        pause_until = None if target_list is None else target_list.pause_until
+        if pause_until is not None and pause_until > now:
             return PauseReason.OBSERVATORY
-        return PauseReason.NOBODY
+        return PauseReason.NONE
 
 
-async def run_while_not(held: Callable[[], bool], part: Callable[[], Awaitable[None]]) -> None:
-    """Run `part`, which goes on for ever, but never while `held`: then it is stopped.
+async def run_while_not(paused: Callable[[], bool], run: Callable[[], Awaitable[None]]) -> None:
+    """Run `run`, which never returns, whenever `paused` is false; cancel it while it is true.
 
-    It begins anew when it is not held any more, and it ends with an error of its own.
+    An exception of `run` ends this too.
     """
     while True:
-        await _until(held, wanted=False)
-        await run_until_first_exits(part(), _until(held, wanted=True))
+        await _wait_until(paused, wanted=False)
+        await run_until_first_exits(run(), _wait_until(paused, wanted=True))
 
 
-async def _until(held: Callable[[], bool], *, wanted: bool) -> None:
-    """Return once `held` says what is wanted; files are looked at, so nobody tells us."""
-    while True:
-        if held() is wanted:
-            return
-        await asyncio.sleep(_LOOK)
+async def _wait_until(condition: Callable[[], bool], *, wanted: bool) -> None:
+    # Files are polled, so there is no event to wait for.
+    while condition() is not wanted:  # noqa: ASYNC110
+        await asyncio.sleep(_POLL_INTERVAL)
 
 
-def pause_event(holder: PauseReason, time: datetime) -> Measurement:
-    """Return the note that from `time` on nothing is measured by `holder`'s wish, or all is."""
-    held = holder is not PauseReason.NOBODY
-    return Measurement(
-        target=f"{EVENT_PREFIX}pause",
-        probe="agent",
-        time=time,
-        failure=holder.value if held else None,
-        scope=FailureScope.LOCAL.value if held else "",
-        host_responded=False,
-        seconds=0.0,
-    )
+def pause_event(reason: PauseReason, time: datetime) -> Measurement:
+    """Return the event that a pause begins for `reason`, or ends with `PauseReason.NONE`."""
+    return agent_event("pause", time, reason.value or None)

@@ -1,4 +1,4 @@
-"""What the agent takes of its machine and how it fares, for its host's eyes."""
+"""Resource use and probe counts of the agent's own process, for `netwatch agent status`."""
 
 import os
 import resource
@@ -10,21 +10,22 @@ import msgspec
 
 from netwatch.model.measurement import Measurement
 
-_LAGS = 600
-_FILES = Path("/proc/self/fd")
-_MEMORY = Path("/proc/self/statm")
+_MAX_LAGS = 600
+"""Samples of the event loop's lateness: ten minutes at one a second."""
+_OPEN_FILES = Path("/proc/self/fd")
+_STATM = Path("/proc/self/statm")
 
 
 class ProcessStats(msgspec.Struct, frozen=True):
-    """What was taken since the process began, as of `counted_at`.
+    """Figures since the process began, as of `counted_at`.
 
     Attributes:
         counted_at: ISO 8601.
-        uptime_seconds: how long the process runs.
-        memory_megabytes: resident memory; at most, where the system does not tell the present.
+        uptime_seconds: how long the process has run.
+        memory_megabytes: resident memory; its maximum, if the system does not show the present.
         cpu_seconds: processor time.
-        open_files: file descriptors; None where the system does not tell.
-        loop_lag_milliseconds: lateness of the event loop, the 99th of 100, of late.
+        open_files: file descriptors; None if the system does not show them.
+        loop_lag_milliseconds: 99th percentile of the event loop's recent lateness.
         probes: runs by probe and outcome: `ok`, or the scope of the failure.
     """
 
@@ -38,11 +39,11 @@ class ProcessStats(msgspec.Struct, frozen=True):
 
 
 class ProcessStatsCollector:
-    """Counts while the agent works."""
+    """Counts measurements and event loop lateness while the agent runs."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._lags: deque[float] = deque(maxlen=_LAGS)
+        self._started = time.monotonic()
+        self._lags: deque[float] = deque(maxlen=_MAX_LAGS)
         self._probes: dict[str, Counter[str]] = {}
 
     def count(self, measurement: Measurement) -> None:
@@ -50,27 +51,26 @@ class ProcessStatsCollector:
         outcome = measurement.scope or "ok"
         self._probes.setdefault(measurement.probe, Counter())[outcome] += 1
 
-    def woke(self, seconds: float) -> None:
-        """Take down by how much a sleep was longer than it should have been."""
+    def add_lag(self, seconds: float) -> None:
+        """Add by how much a sleep was longer than asked for."""
         self._lags.append(max(0.0, seconds))
 
-    def take(self, at: str) -> ProcessStats:
-        """Return what was taken so far."""
+    def collect(self, now: str) -> ProcessStats:
+        """Return the figures as of `now`."""
         lags = sorted(self._lags) or [0.0]
         return ProcessStats(
-            counted_at=at,
-            uptime_seconds=round(time.monotonic() - self._began, 1),
-            memory_megabytes=round(_memory() / 2**20, 1),
+            counted_at=now,
+            uptime_seconds=round(time.monotonic() - self._started, 1),
+            memory_megabytes=round(_resident_bytes() / 2**20, 1),
             cpu_seconds=round(time.process_time(), 2),
-            open_files=len(os.listdir(_FILES)) - 1 if _FILES.exists() else None,  # noqa: PTH208 - a list of names is enough
+            open_files=len(os.listdir(_OPEN_FILES)) - 1 if _OPEN_FILES.exists() else None,  # noqa: PTH208 - names are enough
             loop_lag_milliseconds=round(1000 * lags[len(lags) * 99 // 100], 1),
-            probes={probe: dict(found) for probe, found in sorted(self._probes.items())},
+            probes={probe: dict(outcomes) for probe, outcomes in sorted(self._probes.items())},
         )
 
 
-def _memory() -> int:
-    """Return the bytes that this process has in memory."""
+def _resident_bytes() -> int:
     try:
-        return int(_MEMORY.read_text().split()[1]) * resource.getpagesize()
+        return int(_STATM.read_text().split()[1]) * resource.getpagesize()
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

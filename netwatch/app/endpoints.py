@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 
 from netwatch.agent.explain import ContactedHost, Explanation, explain
 from netwatch.agent.health.gateway import Gateway, default_gateways
-from netwatch.agent.measure.rate_limits import is_loopback
+from netwatch.app.factories import make_probes
 from netwatch.app.targets import chosen_targets
 from netwatch.app.transports import endpoint_addresses, time_sources
 from netwatch.app.vantage_files import membership_of
 from netwatch.config import Config
+from netwatch.model.addresses import is_loopback
 from netwatch.model.measurement import Target, Vantage
 from netwatch.wire.enrollment import TARGET_LIST_PATH
 
@@ -28,6 +29,7 @@ def explain_vantage(config: Config) -> Explanation:
         Vantage(place.id, place.country, place.asn),
         chosen.own,
         config.agent,
+        probes=make_probes(config, (one.probe for one in chosen.targets)),
         listed=chosen.taken,
         left=chosen.left,
     )
@@ -66,7 +68,7 @@ def list_endpoints(
     if url:
         found.append(ContactedHost("membership", url, "only when you say change-key or purge"))
     targets = tuple(targets)
-    if not all(is_loopback(one) for one in targets):
+    if not all(is_loopback(one.host) for one in targets):
         found += _routers(look(), config.agent.witness_period.total_seconds())
     hosts = [one.host for one in targets] + [_host(one.address) for one in found]
     if any(_is_name(host) for host in hosts):

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from netwatch.agent.check_result import CheckResult
-from netwatch.agent.clock import DisciplinedClock, boot_name
+from netwatch.agent.clock import DisciplinedClock, boot_id
 from netwatch.agent.consent import needs_consent
 from netwatch.agent.doctor import DoctorContext, run_checks
 from netwatch.agent.health.gateway import GatewayMonitor
@@ -73,7 +73,7 @@ async def run_vantage(config: Config, *, with_consent: bool = False) -> None:
     """
     if not targets_of(config) and membership_of(config) is None:
         raise ConfigError("target: there is none, so there is nothing to probe")
-    keeper = DisciplinedClock(now, boot=boot_name(config.vantage.id))
+    keeper = DisciplinedClock(now, boot=boot_id(config.vantage.id))
     while True:
         await _run_until_changed(config, keeper, with_consent=with_consent)
         if not key_path(config).exists():
@@ -90,7 +90,9 @@ async def _run_until_changed(
         membership_of(config),
     )
     needed = with_consent and _is_seen(config)
-    watch = PauseWatch(open_consent(config), clock=now, needed=needed, listed=book.current)
+    watch = PauseWatch(
+        open_consent(config), clock=now, consent_needed=needed, target_list=book.current
+    )
     news = TargetChangeWatcher(config, targets)
     identity = load_or_create_identity(key_path(config))
     brokers, url = (enrolled.brokers, enrolled.url) if enrolled else ((), "")
@@ -112,24 +114,21 @@ async def _run_until_changed(
             vantage=vantage_of(config),
             targets=targets,
             probes=_probes(config, targets),
-            connect=ways[0].make_transport,
-            ways=ways,
+            endpoints=ways,
             sign=sign,
             spool=spool,
-            clock=now,
+            clock=keeper,
             config=config.agent,
-            paused=watch,
-            holder=lambda: watch.holder,
+            pause_reason=watch,
             on_target_list=hear,
-            keeper=keeper,
         )
         canaries = time_sources(config, url)
         ask_time = partial(poll_time_sources, keeper, canaries)
-        work = [run_agent(parts), news.wait(), run_while_not(watch.withdrawn, ask_time)]
+        work = [run_agent(parts), news.wait(), run_while_not(watch.is_withdrawn, ask_time)]
         if enrolled is not None:
             ask = partial(fetch_list, enrolled, book)
             ask_mirror = partial(poll_target_list, ask, news.tell)
-            work.append(run_while_not(watch.withdrawn, ask_mirror))
+            work.append(run_while_not(watch.is_withdrawn, ask_mirror))
         await run_until_first_exits(*work)
 
 

@@ -4,8 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from netwatch.agent.measure.budget import DailyBudget, describe_level
-from netwatch.agent.measure.rate_limits import BUDGETS
+from netwatch.agent.measure.budget import BUDGETS, DailyBudget, describe_level
 from netwatch.agent.uplink.uplink import STATUS_KEY
 from netwatch.app.clock import now
 from netwatch.app.targets import chosen_targets, open_target_list_store
@@ -56,13 +55,13 @@ def _uplink_status(written: bytes | None) -> dict[str, object]:
 def _day_status(config: Config, written: bytes | None) -> dict[str, object]:
     """Return what probing took today, and what it leaves out to stay within its budget."""
     budget = DailyBudget(BUDGETS[config.agent.budget])
-    budget.take_up(written)
-    step = budget.step(now())
+    budget.restore(written)
+    level = budget.level(now())
     return {
         "probed_bytes_today": budget.spent,
         "probe_bytes_a_day": budget.limit,
-        "left_out_to_save": describe_level(step),
-        "ways_followed_today": budget.traces,
+        "left_out_to_save": describe_level(level),
+        "change_probes_today": budget.change_probes,
     }
 
 

@@ -21,7 +21,7 @@ from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import SPEED
 from netwatch.signals.attribution.contingency import CONTROL_GROUP
 
-_STEPS = frozenset({"connect", "tls_handshake", "http_round_trip", "dns_round_trip", "icmp"})
+_STEPS = frozenset({"connect", "tls_handshake", "http_round_trip", "dns_round_trip", "echo"})
 """Steps whose duration is a few round trips rather than the server's work alone."""
 
 

@@ -40,7 +40,7 @@ class IcmpProbe(NoOptions, Probe):
         steps = StepRecorder(within=within)
         async with steps:
             address = await resolve(target.host, steps)
-            with steps.step("icmp"), _open_socket(address[0]) as (channel):
+            with steps.step("echo"), _open_socket(address[0]) as (channel):
                 await _echo(channel, address, within)
         return steps.observations
 

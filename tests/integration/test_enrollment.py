@@ -238,7 +238,7 @@ async def no_http(writer: asyncio.StreamWriter) -> None:
 async def test_a_hostile_server_costs_its_time_limit_and_its_size(
     misbehave: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetching, "WITHIN", 1.0)
+    monkeypatch.setattr(fetching, "TIMEOUT", 1.0)
     since = time.monotonic()
     async with hostile(misbehave) as url:
         with pytest.raises(TransportError) as caught:

@@ -17,6 +17,7 @@ from servers import until
 from netwatch.agent.clock import DisciplinedClock
 from netwatch.agent.loop import AgentDeps, run_agent
 from netwatch.agent.spool.spool import Spool
+from netwatch.agent.uplink.failover import Endpoint
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.config import AgentConfig, AnalysisConfig
@@ -56,7 +57,9 @@ class Scene:
             port = server.sockets[0].getsockname()[1]
             target = Target("one", "tcp", "127.0.0.1", port=port, asn=64500, country="XX")
             collector = CollectorDeps(
-                connect=lambda will: MemoryTransport(self.broker, will=will),
+                endpoints=[
+                    Endpoint("link", "", lambda will: MemoryTransport(self.broker, will=will))
+                ],
                 inbox=self.inbox,
                 store=MemoryStore(),
                 targets={"one": target},
@@ -78,19 +81,20 @@ class Scene:
     async def _agent(self, target: Target) -> None:
         vantage = Vantage("a1", "XX", 64501)
         with Spool(self.folder / "a1.sqlite", vantage=vantage, created_at=self.wall()) as spool:
-            parts = AgentDeps(
+            deps = AgentDeps(
                 vantage=vantage,
                 targets=[target],
                 probes={"tcp": TcpProbe()},
-                connect=lambda will: MemoryTransport(self.broker, will=will),
+                endpoints=[
+                    Endpoint("link", "", lambda will: MemoryTransport(self.broker, will=will))
+                ],
                 spool=spool,
-                clock=self.wall,
                 config=AgentConfig(
                     period=Duration(seconds=PERIOD), flush_interval=Duration(seconds=0.2)
                 ),
-                keeper=DisciplinedClock(self.wall, boot="ab" * 8, kernel=lambda: None),
+                clock=DisciplinedClock(self.wall, boot="ab" * 8, kernel=lambda: None),
             )
-            await run_agent(parts)
+            await run_agent(deps)
 
     async def _answer(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.asked.append(datetime.now(UTC))

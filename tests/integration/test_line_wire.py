@@ -12,8 +12,10 @@ from random import Random
 import pytest
 from servers import PASSWORD, USERNAME, free_port, mosquitto, tcp_server, until
 
+from netwatch.agent.clock import DisciplinedClock
 from netwatch.agent.loop import AgentDeps, run_agent
 from netwatch.agent.spool.spool import Spool
+from netwatch.agent.uplink.failover import Endpoint
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.collector.metrics import CollectorMetrics, by_label
@@ -70,20 +72,20 @@ class Line:
     async def agent(self, name: str) -> AsyncIterator[Spool]:
         vantage = Vantage(name, "XX", 64501)
         spool = Spool(self.folder / f"{name}.sqlite", vantage=vantage, created_at=now())
-        parts = AgentDeps(
+        deps = AgentDeps(
             vantage=vantage,
             targets=self.targets,
             probes={"tcp": TcpProbe()},
-            connect=self.connect,
+            endpoints=[Endpoint("link", "", self.connect)],
             spool=spool,
-            clock=now,
+            clock=DisciplinedClock(now, boot="ab" * 8, kernel=lambda: None),
             config=AgentConfig(
                 period=Duration(seconds=0.3),
                 timeout=Duration(seconds=5),
                 flush_interval=Duration(seconds=0.2),
             ),
         )
-        async with running(run_agent(parts)):
+        async with running(run_agent(deps)):
             yield spool
         spool.close()
 

@@ -28,7 +28,7 @@ class Trick:
         """Return how far the wall clock is off, `seconds` after the start."""
         return timedelta()
 
-    async def during(self, measurer: MeasureLoop) -> None:
+    async def during(self, measure_loop: MeasureLoop) -> None:
         """Happens beside the measuring."""
 
 
@@ -42,8 +42,8 @@ class NoRights(Trick):
 class NoFiles(Trick):
     """After a while there is no file descriptor left to open."""
 
-    async def during(self, measurer: MeasureLoop) -> None:
-        while measurer.ladder.state() is not HealthState.OK:  # noqa: ASYNC110 - it has no event
+    async def during(self, measure_loop: MeasureLoop) -> None:
+        while measure_loop.health.state() is not HealthState.OK:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.1)
         most = os.dup(0) + 8
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -57,7 +57,7 @@ class NoFiles(Trick):
 class Overload(Trick):
     """Something holds the event loop for most of the time."""
 
-    async def during(self, measurer: MeasureLoop) -> None:
+    async def during(self, measure_loop: MeasureLoop) -> None:
         await asyncio.sleep(1.0)
         while True:
             await asyncio.sleep(0.05)

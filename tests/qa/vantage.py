@@ -1,6 +1,6 @@
 """A vantage in a process of its own, wherever a case wants it: it measures and tells.
 
-Everything that is ours is used as installed: probes by their entry points, and the measurer
+Everything that is ours is used as installed: probes by their entry points, and the measure_loop
 with its schedule, ladder and confirmation. What a case may change is around it: namespace,
 resolver, authority, privileges, the wall clock.
 """
@@ -20,10 +20,10 @@ from qa.whole import House, Tell, be_whole
 
 from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.health.health import HealthState
-from netwatch.agent.measure import rate_limits as politeness
+from netwatch.agent.measure import rate_limits
 from netwatch.agent.measure.measure_loop import MeasureLoop
-from netwatch.config import AgentConfig
-from netwatch.model.duration import Duration
+from netwatch.config import AgentConfig, Duration
+from netwatch.model.addresses import is_loopback
 from netwatch.model.measurement import Measurement, Target
 from netwatch.plugins import load_plugin
 
@@ -84,7 +84,8 @@ def live(job: Job, pipe: Connection) -> None:
     if job.authority:
         os.environ["SSL_CERT_FILE"] = job.authority
     # In a lab nobody is disturbed, and no configuration can lower these.
-    politeness._APART, politeness._RATE, politeness._BURST = 0.0, 1e3, 1e3
+    rate_limits._ADDRESS_SPACING = 0.0
+    rate_limits._RATE, rate_limits._BURST = 1e3, 1e3
     trick = tricks.TRICKS[job.trick] if job.trick else tricks.Trick()
 
     def tell(*told: object) -> None:
@@ -115,18 +116,18 @@ async def _be(job: Job, trick: tricks.Trick, tell: Tell) -> None:
         await be_whole(job.house, job.targets, tell=tell, clock=clock, config=config)
     probes = {name: load_plugin("probes", name)() for name in {one.probe for one in job.targets}}
     # As the agent does: where nothing is asked outside this machine there is no line to know.
-    outside = not all(politeness.is_loopback(target) for target in job.targets)
+    outside = not all(is_loopback(target.host) for target in job.targets)
     gateway = GatewayMonitor() if outside else None
     trick.before()
-    measurer = MeasureLoop(
+    measure_loop = MeasureLoop(
         "qa", job.targets, probes=probes, clock=clock, config=config, gateway=gateway
     )
 
     def take(measurement: Measurement) -> None:
-        ladder = measurer.ladder
-        states = {family: ladder.state(family) for family in (4, 6)}
-        tell(measurement, states, frozenset(str(flag) for flag in ladder.flags))
+        health = measure_loop.health
+        states = {family: health.state(family) for family in (4, 6)}
+        tell(measurement, states, frozenset(str(flag) for flag in health.flags))
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(measurer.run(take))
-        group.create_task(trick.during(measurer))
+        group.create_task(measure_loop.run(take))
+        group.create_task(trick.during(measure_loop))

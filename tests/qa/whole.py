@@ -9,11 +9,13 @@ from pathlib import Path
 import namespaces
 from servers import PASSWORD, USERNAME
 
-from netwatch.agent.clock import DisciplinedClock, boot_name
+from netwatch.agent.clock import DisciplinedClock, boot_id
+from netwatch.agent.events import EVENT_PREFIX
 from netwatch.agent.health.health import HealthState
 from netwatch.agent.loop import AgentDeps, run_agent
-from netwatch.agent.spool.downsample import EVENT_PREFIX
+from netwatch.agent.pause import PauseReason
 from netwatch.agent.spool.spool import Spool
+from netwatch.agent.uplink.failover import Endpoint
 from netwatch.config import AgentConfig
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.plugins import load_plugin
@@ -93,17 +95,20 @@ async def be_whole(
         namespaces.own_mounts()
         size = f"size={house.disk}"
         subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder], check=True)  # noqa: ASYNC221 - nothing runs yet
+
+    def pause_reason() -> PauseReason:
+        return PauseReason.HOST if (folder / PAUSE).exists() else PauseReason.NONE
+
     spool = TellingSpool(folder / "spool.sqlite", tell, created_at=clock())
     await run_agent(
         AgentDeps(
             vantage=VANTAGE,
             targets=targets,
             probes={name: load_plugin("probes", name)() for name in {one.probe for one in targets}},
-            connect=house.connect,
+            endpoints=[Endpoint("link", "", house.connect)],
             spool=spool,
-            clock=clock,
             config=config,
-            paused=(folder / PAUSE).exists,
-            keeper=DisciplinedClock(clock, boot=boot_name(VANTAGE.id), kernel=lambda: None),
+            pause_reason=pause_reason,
+            clock=DisciplinedClock(clock, boot=boot_id(VANTAGE.id), kernel=lambda: None),
         )
     )

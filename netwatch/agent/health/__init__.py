@@ -1,1 +1,1 @@
-"""What a vantage knows about its own network: witnesses from the gateway to abroad."""
+"""The health of a vantage: its witnesses, gateway, load and VPN."""

@@ -1,6 +1,6 @@
-"""The nearest witness: the default gateway, found in the kernel's own tables and asked.
+"""The default gateway, read from the kernel's tables and probed; and routes to addresses.
 
-Its address is read from this machine, used on this machine, and told to nobody.
+The gateway's address is used on this machine only and never sent.
 """
 
 import asyncio
@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-_TABLES = Path("/proc/net")
+from netwatch.model.addresses import parse_address
+
+_PROC_NET = Path("/proc/net")
 _INTERFACES = Path("/sys/class/net")
 _PORTS = (53, 80, 443)
-_PATIENCE = 1.0
+"""Ports that a home router usually accepts or refuses connections at."""
+_TIMEOUT = 1.0
+"""Seconds to wait for a gateway's answer on one port."""
 _UP, _HAS_GATEWAY, _REJECTS = 0x1, 0x2, 0x200
 # Of <linux/rtnetlink.h> and <linux/neighbour.h>.
 _GET_NEIGHBOURS, _NEW_NEIGHBOUR, _DONE = 30, 28, 3
@@ -25,32 +29,48 @@ _DESTINATION = 1
 _HEADER = struct.Struct("=IHHII")
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")
 _ATTRIBUTE = struct.Struct("=HH")
-_NEAR = 0x02 | 0x08 | 0x80
-"""Reachable, delay and permanent: the neighbour answered within the last seconds, or is fixed."""
-_NOBODY = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN}
+_REACHABLE = 0x02 | 0x08 | 0x80
+"""NUD_REACHABLE, DELAY and PERMANENT: the neighbour answered within seconds, or is fixed."""
+_UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN}
 _TUNNEL_NAMES = ("tun", "tap", "wg", "utun", "nordlynx", "proton")
+_UNASSIGNED = "192.0.2.1"
+"""An address that no host has (RFC 5737); its route is the default route."""
+_DISCARD_PORT = 9
+
+
+def has_route(host: str) -> bool:
+    """Return whether this machine has a route to `host`; sends nothing. Names use IPv4."""
+    address = str(parse_address(host) or _UNASSIGNED)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        # Connecting a datagram socket looks up the route only.
+        with socket.socket(family, socket.SOCK_DGRAM) as channel:
+            channel.connect((address, _DISCARD_PORT))
+    except OSError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A default route; `address` is empty where the interface itself leads out."""
+    """A default route; `address` is empty if the interface itself is the route."""
 
     interface: str
     address: str = ""
 
 
-def default_gateways(tables: Path = _TABLES) -> dict[int, Gateway]:
+def default_gateways(tables: Path = _PROC_NET) -> dict[int, Gateway]:
     """Return the default route with the lowest metric for each family (4, 6) that has one."""
-    found: dict[int, Gateway] = {}
-    for family, name, read in ((4, "route", _routes_4), (6, "ipv6_route", _routes_6)):
+    gateways: dict[int, Gateway] = {}
+    for family, name, parse in ((4, "route", _parse_ipv4), (6, "ipv6_route", _parse_ipv6)):
         with suppress(OSError, ValueError, IndexError):
-            routes = list(read((tables / name).read_text("ascii")))
+            routes = list(parse((tables / name).read_text("ascii")))
             if routes:
-                found[family] = min(routes, key=lambda route: route[0])[1]
-    return found
+                gateways[family] = min(routes, key=lambda route: route[0])[1]
+    return gateways
 
 
-def _routes_4(text: str) -> Iterator[tuple[int, Gateway]]:
+def _parse_ipv4(text: str) -> Iterator[tuple[int, Gateway]]:
     """Yield metric and gateway of every IPv4 default route."""
     for line in text.splitlines()[1:]:
         fields = line.split()
@@ -62,7 +82,7 @@ def _routes_4(text: str) -> Iterator[tuple[int, Gateway]]:
         yield int(fields[6]), Gateway(fields[0], address if flags & _HAS_GATEWAY else "")
 
 
-def _routes_6(text: str) -> Iterator[tuple[int, Gateway]]:
+def _parse_ipv6(text: str) -> Iterator[tuple[int, Gateway]]:
     """Yield metric and gateway of every IPv6 default route."""
     for line in text.splitlines():
         fields = line.split()
@@ -74,9 +94,9 @@ def _routes_6(text: str) -> Iterator[tuple[int, Gateway]]:
 
 
 def tunnel_name(gateways: Mapping[int, Gateway], interfaces: Path = _INTERFACES) -> str:
-    """Return the interface of a default route that leads into a tunnel, empty for none.
+    """Return the tunnel interface of a default route, empty if there is none.
 
-    A telephone line (`ppp`) is no tunnel: there the provider begins.
+    A PPP interface is not a tunnel: it is the line to the provider.
     """
     for gateway in gateways.values():
         folder = interfaces / gateway.interface
@@ -89,20 +109,20 @@ def tunnel_name(gateways: Mapping[int, Gateway], interfaces: Path = _INTERFACES)
 
 
 def neighbour_state(address: str) -> int | None:
-    """Return the kernel's state of a neighbour (`NUD_*` bits), 0 where it knows none.
+    """Return the kernel's state of a neighbour (`NUD_*` bits), 0 if it is not in the table.
 
-    None where the kernel cannot be asked: not Linux, or no file descriptor is left. Asks over
-    netlink, which needs no privilege; blocks for as long as the kernel takes.
+    None if the kernel cannot be asked: not Linux, or no file descriptor is left. Uses netlink,
+    which needs no privilege; blocks briefly.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     wanted = socket.inet_pton(family, address)
     request = _NEIGHBOUR.pack(family, 0, 0, 0, 0)
     header = _HEADER.pack(_HEADER.size + len(request), _GET_NEIGHBOURS, _REQUEST_DUMP, 1, 0)
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
-            kernel.settimeout(0.5)
-            kernel.send(header + request)
-            for kind, body in _messages(kernel):
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
+            netlink.settimeout(0.5)
+            netlink.send(header + request)
+            for kind, body in _messages(netlink):
                 if kind == _NEW_NEIGHBOUR and _destination(body) == wanted:
                     return int(_NEIGHBOUR.unpack_from(body)[2])
     except (OSError, AttributeError, struct.error):
@@ -110,9 +130,9 @@ def neighbour_state(address: str) -> int | None:
     return 0
 
 
-def _messages(kernel: socket.socket) -> Iterator[tuple[int, bytes]]:
-    """Yield kind and body of what the kernel answers, up to the end of its answer."""
-    while data := kernel.recv(65_536):
+def _messages(netlink: socket.socket) -> Iterator[tuple[int, bytes]]:
+    """Yield type and body of each message of the kernel's answer."""
+    while data := netlink.recv(65_536):
         while len(data) >= _HEADER.size:
             length, kind, *_ = _HEADER.unpack_from(data)
             if kind == _DONE or length < _HEADER.size:
@@ -122,7 +142,7 @@ def _messages(kernel: socket.socket) -> Iterator[tuple[int, bytes]]:
 
 
 def _destination(body: bytes) -> bytes:
-    """Return the address that a neighbour's message is about."""
+    """Return the address in a neighbour message."""
     rest = body[_NEIGHBOUR.size :]
     while len(rest) >= _ATTRIBUTE.size:
         length, kind = _ATTRIBUTE.unpack_from(rest)
@@ -133,85 +153,84 @@ def _destination(body: bytes) -> bytes:
 
 
 class GatewayMonitor:
-    """Asks the gateways whether they are there.
+    """Probes the default gateways.
 
-    A connection to port 53, 80 or 443 that is accepted or refused tells it, and so does the
-    kernel, which has just heard a neighbour answer at the layer below. The port that answered
-    last is asked first: one packet a round, in the ordinary case.
+    A gateway responds if it accepts or refuses a connection to port 53, 80 or 443, or if the
+    kernel has just seen it answer at the link layer. The port that responded last is tried first,
+    so that a poll ordinarily sends one packet.
 
     Args:
-        look: returns the default routes.
+        routes: returns the default routes.
         neighbour: returns the kernel's state of a neighbour.
-        ports: what is asked.
+        ports: the ports to try.
 
     Attributes:
-        tunnel: the interface of a default route into a tunnel when last looked at, empty for
-            none.
+        tunnel: the tunnel interface of a default route at the last look, empty if none.
     """
 
     def __init__(
         self,
         *,
-        look: Callable[[], dict[int, Gateway]] = default_gateways,
+        routes: Callable[[], dict[int, Gateway]] = default_gateways,
         neighbour: Callable[[str], int | None] = neighbour_state,
         ports: tuple[int, ...] = _PORTS,
     ) -> None:
         self.tunnel = ""
-        self._look = look
+        self._routes = routes
         self._neighbour = neighbour
         self._ports = list(ports)
 
-    async def look(self) -> dict[int, Gateway]:
-        """Return the default routes; a router's own table may be long, so a thread reads it."""
-        gateways = await asyncio.to_thread(self._look)
+    async def read_routes(self) -> dict[int, Gateway]:
+        """Return the default routes; a thread reads them, since a table may be long."""
+        gateways = await asyncio.to_thread(self._routes)
         self.tunnel = tunnel_name(gateways)
         return gateways
 
-    async def ask(self) -> dict[int, bool | None]:
-        """Return for IPv4 and IPv6 whether the gateway is there; None where that cannot be said.
+    async def poll(self) -> dict[int, bool | None]:
+        """Return for IPv4 and IPv6 whether the gateway responds; None if unknown.
 
-        A machine without an IPv4 route has lost its line; one without IPv6 never had it.
+        Without an IPv4 route the line is down; without an IPv6 route there never was one.
         """
-        gateways = await self.look()
-        four, six = gateways.get(4), gateways.get(6)
-        return {
-            4: (None if six else False) if four is None else await self._is_there(four),
-            6: None if six is None else await self._is_there(six),
-        }
+        gateways = await self.read_routes()
+        ipv4, ipv6 = gateways.get(4), gateways.get(6)
+        if ipv4 is not None:
+            ipv4_responds = await self._responds(ipv4)
+        else:
+            ipv4_responds = None if ipv6 else False
+        return {4: ipv4_responds, 6: None if ipv6 is None else await self._responds(ipv6)}
 
-    async def _is_there(self, gateway: Gateway) -> bool | None:
-        """Tell whether one gateway answers."""
+    async def _responds(self, gateway: Gateway) -> bool | None:
         if not gateway.address:
             return None
         for port in tuple(self._ports):
-            said = await _tcp_ping(gateway, port)
-            if said:
+            responds = await _tcp_ping(gateway, port)
+            if responds:
                 self._ports.remove(port)
                 self._ports.insert(0, port)
-            if said is not None:
-                return said
+            if responds is not None:
+                return responds
         state = self._neighbour(gateway.address)
-        return None if state is None else bool(state & _NEAR)
+        return None if state is None else bool(state & _REACHABLE)
 
 
 async def _tcp_ping(gateway: Gateway, port: int) -> bool | None:
-    """Tell whether somebody accepted or refused; None where nobody said anything.
+    """Return whether a connection is accepted or refused; None without an answer.
 
-    False is the kernel's word that there is no way to them. What this machine lacks, such as
-    file descriptors, says nothing about a gateway.
+    False means that the kernel has no route. Lack of resources, such as file descriptors, says
+    nothing about a gateway.
     """
     family = socket.AF_INET6 if ":" in gateway.address else socket.AF_INET
     try:
-        place: tuple[str | int, ...] = (gateway.address, port)
+        address: tuple[str | int, ...] = (gateway.address, port)
         if gateway.address.startswith("fe80"):
-            # The same address may be on every link; the interface says which one is meant.
-            place = (gateway.address, port, 0, socket.if_nametoindex(gateway.interface))
+            # A link-local address may exist on every link, so the interface must be given.
+            address = (*address, 0, socket.if_nametoindex(gateway.interface))
         with socket.socket(family, socket.SOCK_STREAM) as connection:
             connection.settimeout(0)
-            async with asyncio.timeout(_PATIENCE):
-                await asyncio.get_running_loop().sock_connect(connection, place)
+            async with asyncio.timeout(_TIMEOUT):
+                await asyncio.get_running_loop().sock_connect(connection, address)
     except (ConnectionRefusedError, ConnectionResetError):
         return True
     except OSError as error:
-        return False if error.errno in _NOBODY else None
+        return False if error.errno in _UNREACHABLE else None
     return True

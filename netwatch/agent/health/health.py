@@ -1,7 +1,8 @@
-"""Is it me or is it them? What the witnesses on five rungs say together, as pure functions.
+"""Judges a vantage's own network from its witnesses, as pure functions.
 
-A witness is an ordinary target of a group of its own: the gateway, the provider's resolver,
-controls inside the country, controls abroad. What fails together tells where the line is cut.
+A witness is an ordinary target whose group names a tier: the gateway, the provider's resolver,
+controls in the country, controls abroad. The farthest tier that responds shows where the line is
+cut.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,11 +12,11 @@ from enum import StrEnum
 from netwatch.model.measurement import Target
 
 WITNESS = "witness-"
-"""How the group of a witness begins; the rung follows."""
+"""Prefix of a witness's group; the tier follows."""
 
 
 class WitnessTier(StrEnum):
-    """How far a witness is away. `names`, `silent` and `captive` stand beside the ladder."""
+    """How far away a witness is. `names`, `silent` and `captive` are special checks."""
 
     LAN = "lan"
     ISP = "isp"
@@ -26,11 +27,8 @@ class WitnessTier(StrEnum):
     CAPTIVE = "captive"
 
 
-_RUNGS = {WITNESS + rung: rung for rung in WitnessTier}
-
-
 class TierState(StrEnum):
-    """What a rung's witnesses say together."""
+    """Whether all, some or none of a tier's witnesses respond."""
 
     UP = "up"
     PARTIAL = "partial"
@@ -39,7 +37,7 @@ class TierState(StrEnum):
 
 
 class HealthState(StrEnum):
-    """What a vantage is in, for one address family."""
+    """State of a vantage's network, per address family."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -54,7 +52,7 @@ class HealthState(StrEnum):
 
 
 class Flag(StrEnum):
-    """What is known besides the state; measuring goes on with any of them."""
+    """Faults that are independent of the state; measuring continues with any of them."""
 
     CAPTIVE = "captive"
     DNS_HIJACKED = "dns_hijacked"
@@ -64,82 +62,61 @@ class Flag(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What one witness said last."""
+class WitnessResult:
+    """Whether one witness responded at its last measurement."""
 
-    rung: WitnessTier
-    host_responded: bool
+    tier: WitnessTier
+    responds: bool
+
+
+_TIER_BY_GROUP = {WITNESS + tier: tier for tier in WitnessTier}
+_RESPONDING = {TierState.UP, TierState.PARTIAL}
+_WEAK = {TierState.PARTIAL, TierState.DOWN}
 
 
 def tier_of(target: Target) -> WitnessTier | None:
-    """Return the rung that a target is a witness for, None for an ordinary target."""
-    return _RUNGS.get(target.group)
+    """Return the tier of a witness, None for an ordinary target."""
+    return _TIER_BY_GROUP.get(target.group)
 
 
-def judge_tier(readings: Iterable[Reading], rung: WitnessTier) -> TierState:
-    """Return what the witnesses of `rung` say: one that is host_responded proves the way to it."""
-    said = [reading.host_responded for reading in readings if reading.rung is rung]
-    if not said:
+def judge_tier(results: Iterable[WitnessResult], tier: WitnessTier) -> TierState:
+    """Return the state of one tier; a single response proves that the path to it works."""
+    responses = [result.responds for result in results if result.tier is tier]
+    if not responses:
         return TierState.UNKNOWN
-    if all(said):
+    if all(responses):
         return TierState.UP
-    return TierState.PARTIAL if any(said) else TierState.DOWN
+    return TierState.PARTIAL if any(responses) else TierState.DOWN
 
 
-def judge_health(readings: Iterable[Reading], flags: Iterable[Flag] = ()) -> HealthState:
-    """Return the state that the readings and flags add up to.
+def judge_health(results: Iterable[WitnessResult], flags: Iterable[Flag] = ()) -> HealthState:
+    """Return the state that the results and flags imply.
 
-    The farthest rung that answers says how far the line goes. International dead with the
-    domestic one host_responded is the shape of a national shutdown.
+    `international` down while `domestic` responds is the signature of a national shutdown.
     """
-    rows, raised = list(readings), set(flags)
-    rungs = {rung: judge_tier(rows, rung) for rung in WitnessTier}
+    known, raised = list(results), set(flags)
+    tiers = {tier: judge_tier(known, tier) for tier in WitnessTier}
     if Flag.OVERLOADED in raised:
         return HealthState.OVERLOADED
     if Flag.CAPTIVE in raised:
         return HealthState.CAPTIVE
-    if rungs[WitnessTier.INTERNATIONAL] in {TierState.UP, TierState.PARTIAL}:
-        return _connected(rungs)
-    if rungs[WitnessTier.INTERNATIONAL] is TierState.UNKNOWN:
-        return _without_abroad(rungs)
-    if _answers(rungs, WitnessTier.DOMESTIC):
-        return HealthState.INTL_CUT
-    return _cut_nearby(rungs)
+    abroad, domestic = tiers[WitnessTier.INTERNATIONAL], tiers[WitnessTier.DOMESTIC]
+    if abroad in _RESPONDING:
+        return _judge_connected(tiers)
+    if domestic in _RESPONDING:
+        return _judge_connected(tiers) if abroad is TierState.UNKNOWN else HealthState.INTL_CUT
+    nearby = {tiers[WitnessTier.ISP], tiers[WitnessTier.LAN]}
+    if nearby & _RESPONDING and TierState.DOWN in {abroad, domestic}:
+        return HealthState.ISP_CUT
+    lan_is_down = tiers[WitnessTier.LAN] is TierState.DOWN
+    return HealthState.LAN_DOWN if lan_is_down else HealthState.UNKNOWN
 
 
-def _connected(rungs: Mapping[WitnessTier, TierState]) -> HealthState:
-    """Judge a vantage that reaches the world."""
-    if rungs[WitnessTier.NAMES] is TierState.DOWN:
+def _judge_connected(tiers: Mapping[WitnessTier, TierState]) -> HealthState:
+    """Judge a vantage that reaches the farthest tier it has."""
+    if tiers[WitnessTier.NAMES] is TierState.DOWN:
         return HealthState.DNS_ONLY
-    # The gateway and the provider's resolver may keep silent on purpose.
-    weak = {TierState.PARTIAL, TierState.DOWN}
-    if rungs[WitnessTier.INTERNATIONAL] in weak or rungs[WitnessTier.DOMESTIC] in weak:
+    # The gateway and the provider's resolver may be silent on purpose.
+    if tiers[WitnessTier.INTERNATIONAL] in _WEAK or tiers[WitnessTier.DOMESTIC] in _WEAK:
         return HealthState.DEGRADED
     return HealthState.OK
-
-
-def _without_abroad(rungs: Mapping[WitnessTier, TierState]) -> HealthState:
-    """Judge a vantage that has no witness abroad."""
-    if rungs[WitnessTier.DOMESTIC] is TierState.DOWN:
-        return _cut_nearby(rungs)
-    if rungs[WitnessTier.DOMESTIC] is TierState.UNKNOWN:
-        return (
-            HealthState.LAN_DOWN
-            if rungs[WitnessTier.LAN] is TierState.DOWN
-            else HealthState.UNKNOWN
-        )
-    return _connected(rungs)
-
-
-def _cut_nearby(rungs: Mapping[WitnessTier, TierState]) -> HealthState:
-    """Judge a vantage that reaches neither the world nor its country."""
-    if _answers(rungs, WitnessTier.ISP) or _answers(rungs, WitnessTier.LAN):
-        return HealthState.ISP_CUT
-    if rungs[WitnessTier.LAN] is TierState.DOWN:
-        return HealthState.LAN_DOWN
-    return HealthState.UNKNOWN
-
-
-def _answers(rungs: Mapping[WitnessTier, TierState], rung: WitnessTier) -> bool:
-    """Tell whether any witness of a rung is host_responded."""
-    return rungs[rung] in {TierState.UP, TierState.PARTIAL}

@@ -1,34 +1,40 @@
-"""Keeps what the witnesses said last, and relabels what is our own fault.
+"""Tracks a vantage's health and labels measurements that fail because of its own network.
 
-It never stops a measurement: it labels. A change of state is a note of its own, which
-travels and is kept like a measurement and counts for no target.
+It never stops a measurement. A change of state or flag is an agent event.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
-from ipaddress import ip_address
+from time import monotonic
 
+from netwatch.agent.events import agent_event
+from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.health.health import (
     Flag,
     HealthState,
-    Reading,
+    WitnessResult,
     WitnessTier,
     judge_health,
     tier_of,
 )
-from netwatch.agent.spool.downsample import EVENT_PREFIX
+from netwatch.agent.health.loop_lag import LoopLagMonitor
+from netwatch.agent.health.vantage_faults import OverloadDetector, VpnDetector
+from netwatch.model.addresses import address_family
 from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target
+from netwatch.protocols import Clock
 
-_GATEWAY = f"{EVENT_PREFIX}gateway"
-_OURS = {HealthState.LAN_DOWN, HealthState.OVERLOADED, HealthState.ASLEEP}
+_LOCAL_STATES = {HealthState.LAN_DOWN, HealthState.OVERLOADED, HealthState.ASLEEP}
 """States in which a failure says nothing about a target."""
-_NO_LINE = {"network_unreachable", "network_down"}
-"""Local faults that tell of the line all the same: this machine has no way out."""
-_REWRITTEN = {"second_answer", "nxdomain_rewritten"}
-_PORTAL = {
+_CUT_NEARBY = {HealthState.ISP_CUT, HealthState.LAN_DOWN}
+"""States in which no target can respond."""
+_NO_NETWORK = {"network_unreachable", "network_down"}
+"""Local failures that still count for a witness: this machine has no route."""
+_FORGED_ANSWER = {"second_answer", "nxdomain_rewritten"}
+"""Details of DNS observations that show a forged answer."""
+_EXPIRED_CERTIFICATE = "ssl_invalid_certificate"
+_PORTAL_FAILURES = {
     "http_unexpected_redirect_url",
     "http_unexpected_status_code",
     "http_request_failed",
@@ -36,209 +42,228 @@ _PORTAL = {
     "ssl_unknown_authority",
     "dns_bogon_error",
 }
-"""How an answer fails that is not the canary's own; a portal's address is often a private one."""
-_NEARBY = {HealthState.ISP_CUT, HealthState.LAN_DOWN}
-"""States in which no target can answer."""
-_DATED = "ssl_invalid_certificate"
-_FAR = {WitnessTier.ISP, WitnessTier.DOMESTIC, WitnessTier.INTERNATIONAL}
-_ENOUGH = 2
-"""Far witnesses that must answer before IPv6 is believed to work, where there are as many."""
-
-
-def family_of(target: Target) -> int:
-    """Return 6 for a target at an IPv6 address, 4 for any other."""
-    return _family(target.host)
-
-
-@lru_cache(maxsize=10_000)
-def _family(host: str) -> int:
-    try:
-        return ip_address(host).version
-    except ValueError:
-        return 4
+"""Failures of a portal check that a captive portal causes; its address is often private."""
+_FAR_TIERS = {WitnessTier.ISP, WitnessTier.DOMESTIC, WitnessTier.INTERNATIONAL}
+_MIN_RESPONSES = 2
+"""Far witnesses, if there are as many, that must respond before IPv6 counts as working."""
+_GATEWAY = "@gateway"
+_INTERVAL = 2.0
+"""Seconds between checks of this machine itself, which send nothing."""
 
 
 class HealthMonitor:
-    """The health of a vantage, for IPv4 and IPv6 apart.
+    """Tracks the health of a vantage, separately for IPv4 and IPv6.
 
     Args:
-        witnesses: the targets that are witnesses; others are passed over.
-        note: takes a note whenever a state changes.
+        targets: the witnesses among them count; others are ignored.
     """
 
-    def __init__(self, witnesses: Iterable[Target], *, note: Callable[[Measurement], None]) -> None:
-        self._rungs = {one.id: rung for one in witnesses if (rung := tier_of(one)) is not None}
-        self._note = note
-        self._readings: dict[int, dict[str, Reading]] = {4: {}, 6: {}}
-        self._flags: set[Flag] = set()
-        self._portals: dict[str, bool] = {}
-        self._forged: dict[str, bool] = {}
-        self._worked: set[int] = set()
+    def __init__(self, targets: Iterable[Target]) -> None:
+        self._tiers = {one.id: tier for one in targets if (tier := tier_of(one)) is not None}
+        self._results: dict[int, dict[str, WitnessResult]] = {4: {}, 6: {}}
         self._states: dict[int, HealthState] = {}
+        self._flags: set[Flag] = set()
+        self._events: list[Measurement] = []
+        self._portal_checks: dict[str, bool] = {}
+        self._forged: dict[str, bool] = {}
+        self._working_families: set[int] = set()
         self._cut_since: dict[int, datetime] = {}
-        self._doubted: set[int] = set()
+        self._contradicted: set[int] = set()
 
     @property
     def flags(self) -> frozenset[Flag]:
-        """What is known besides the states."""
+        """The flags that are raised."""
         return frozenset(self._flags)
 
     def state(self, family: int = 4) -> HealthState:
         """Return the state for IPv4 or IPv6."""
         return self._states.get(family, HealthState.UNKNOWN)
 
-    def raise_flag(self, flag: Flag, *, up: bool, time: datetime) -> None:
-        """Raise or lower a flag that others watch, such as the clock's."""
-        if up != (flag in self._flags):
-            self._set(flag, time, up=up)
+    def take_events(self) -> list[Measurement]:
+        """Return the events since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    def set_flag(self, flag: Flag, *, raised: bool, time: datetime) -> None:
+        """Raise or lower a flag, and judge the states anew if that changes it."""
+        if raised != (flag in self._flags):
+            self._set_flag(flag, raised=raised, time=time)
             self._judge(time)
 
-    def hear_gateway(self, family: int, *, host_responded: bool | None, time: datetime) -> None:
-        """Hear whether the default gateway is there; None where nobody can say."""
-        readings = self._readings[family]
-        if host_responded is None:
-            readings.pop(_GATEWAY, None)
-        else:
-            readings[_GATEWAY] = Reading(WitnessTier.LAN, host_responded)
+    def set_gateway(self, family: int, *, responds: bool | None, time: datetime) -> None:
+        """Record whether the default gateway responds; None if that is unknown."""
+        self._results[family].pop(_GATEWAY, None)
+        if responds is not None:
+            self._results[family][_GATEWAY] = WitnessResult(WitnessTier.LAN, responds)
         self._judge(time)
 
-    def wake(self, time: datetime) -> None:
-        """Hear that the machine has slept: what was known before is not known any more."""
-        for family, readings in self._readings.items():
-            if readings:
-                readings.clear()
-                self._become(family, HealthState.ASLEEP, time)
-        self._worked.clear()
+    def reset(self, time: datetime) -> None:
+        """Forget all results: the machine was asleep."""
+        for family, results in self._results.items():
+            if results:
+                results.clear()
+                self._set_state(family, HealthState.ASLEEP, time)
+        self._working_families.clear()
 
-    def take(self, measurement: Measurement, target: Target) -> Measurement:
-        """Hear a measurement; return it with our own faults labelled as such."""
-        rung = self._rungs.get(target.id)
-        if rung is not None and (
-            measurement.scope != FailureScope.LOCAL or measurement.failure in _NO_LINE
-        ):
-            self._hear(measurement, target, rung)
-        if rung is None:
-            self._hear_ordinary(measurement, family_of(target))
-        if self._is_ours(measurement, target):
+    def update(self, measurement: Measurement, target: Target) -> Measurement:
+        """Learn from a measurement; return it, with the scope `local` if the fault is local."""
+        tier = self._tiers.get(target.id)
+        if tier is None:
+            self._add_ordinary(measurement, address_family(target.host))
+        elif measurement.scope != FailureScope.LOCAL or measurement.failure in _NO_NETWORK:
+            self._add_witness(measurement, target, tier)
+        if self._is_local_fault(measurement, target):
             return replace(measurement, scope=FailureScope.LOCAL.value)
         return measurement
 
-    def _is_ours(self, measurement: Measurement, target: Target) -> bool:
-        """Tell whether what a measurement says is said about this machine's own line."""
+    def _is_local_fault(self, measurement: Measurement, target: Target) -> bool:
         if Flag.CAPTIVE in self._flags:
-            # A portal answers for everybody: neither a success nor a failure is the target's.
-            return self._rungs.get(target.id) is not WitnessTier.CAPTIVE
+            # A portal answers for every host: neither success nor failure is the target's.
+            return self._tiers.get(target.id) is not WitnessTier.CAPTIVE
         if measurement.failure is None:
             return False
-        if measurement.failure == _DATED and Flag.CLOCK_BAD in self._flags:
-            # Whose dates are wrong is the question, and our own clock is known to be.
+        if measurement.failure == _EXPIRED_CERTIFICATE and Flag.CLOCK_BAD in self._flags:
             return True
-        family = family_of(target)
-        return not measurement.host_responded and (
-            self.state(family) in _OURS or self._is_lame(family)
-        )
+        family = address_family(target.host)
+        local = self.state(family) in _LOCAL_STATES or self._ipv6_never_worked(family)
+        return local and not measurement.host_responded
 
-    def _hear(self, measurement: Measurement, target: Target, rung: WitnessTier) -> None:
-        """Take down what a witness said."""
-        self._readings[family_of(target)][target.id] = Reading(rung, measurement.host_responded)
-        self._learn(family_of(target))
-        if rung is WitnessTier.CAPTIVE:
-            self._hear_canary(measurement)
-        elif rung in {WitnessTier.NAMES, WitnessTier.SILENT}:
-            self._hear_names(measurement, rung)
+    def _add_witness(self, measurement: Measurement, target: Target, tier: WitnessTier) -> None:
+        family = address_family(target.host)
+        self._results[family][target.id] = WitnessResult(tier, measurement.host_responded)
+        far = self._far_responses(family)
+        if far and sum(far) >= min(_MIN_RESPONSES, len(far)):
+            self._working_families.add(family)
+        if tier is WitnessTier.CAPTIVE:
+            self._add_portal_check(measurement)
+        elif tier in {WitnessTier.NAMES, WitnessTier.SILENT}:
+            self._add_dns_check(measurement, tier)
         self._judge(measurement.time)
 
-    def _hear_ordinary(self, measurement: Measurement, family: int) -> None:
-        """Doubt a cut nearby while a target answers through it: then the witnesses are down."""
+    def _add_ordinary(self, measurement: Measurement, family: int) -> None:
+        """Doubt a nearby cut while a target responds: then only the witnesses are down."""
         since = self._cut_since.get(family)
         if since is None or measurement.time < since:
             return
-        (self._doubted.add if measurement.host_responded else self._doubted.discard)(family)
+        if measurement.host_responded:
+            self._contradicted.add(family)
+        else:
+            self._contradicted.discard(family)
         self._judge(measurement.time)
 
-    def _set(self, flag: Flag, time: datetime, *, up: bool) -> None:
-        """Raise or lower a flag, and note it where that changes it."""
-        if up != (flag in self._flags):
-            (self._flags.add if up else self._flags.discard)(flag)
-            self._note(note_of(f"flag-{flag}", flag.value if up else None, time))
+    def _add_portal_check(self, measurement: Measurement) -> None:
+        """Raise `captive` if every portal check was answered by something else.
 
-    def _hear_canary(self, measurement: Measurement) -> None:
-        """Take down whether a canary answered as only it can, or somebody in its place.
-
-        One that answered itself outweighs any that did not: a portal would answer for all.
+        A single correct answer outweighs the others: a portal would answer all of them.
         """
-        self._portals.pop(measurement.target, None)
-        if measurement.failure is None or measurement.failure in _PORTAL:
-            self._portals[measurement.target] = measurement.failure is not None
-        said = self._portals.values()
-        self._set(Flag.CAPTIVE, measurement.time, up=bool(said) and all(said))
+        self._portal_checks.pop(measurement.target, None)
+        if measurement.failure is None or measurement.failure in _PORTAL_FAILURES:
+            self._portal_checks[measurement.target] = measurement.failure is not None
+        answers = self._portal_checks.values()
+        self._set_flag(Flag.CAPTIVE, raised=bool(answers) and all(answers), time=measurement.time)
 
-    def _hear_names(self, measurement: Measurement, rung: WitnessTier) -> None:
-        """Take down whether somebody answers in a name server's place.
-
-        That is so where answers are made up, and where a host answers that runs no server:
-        then whatever goes to port 53 is caught on the way.
-        """
+    def _add_dns_check(self, measurement: Measurement, tier: WitnessTier) -> None:
+        """Raise `dns_hijacked` on forged answers, or answers from a host without a DNS server."""
         steps = measurement.observations
-        if rung is WitnessTier.SILENT:
-            answered = any(
+        if tier is WitnessTier.SILENT:
+            self._forged[measurement.target] = any(
                 step.operation == "dns_round_trip" and step.failure is None for step in steps
             )
-            self._forged[measurement.target] = answered
-        elif not _REWRITTEN.isdisjoint(step.detail for step in steps):
+        elif not _FORGED_ANSWER.isdisjoint(step.detail for step in steps):
             self._forged[measurement.target] = True
         elif measurement.failure is None:
             self._forged[measurement.target] = False
-        self._set(Flag.DNS_HIJACKED, measurement.time, up=any(self._forged.values()))
+        forged = any(self._forged.values())
+        self._set_flag(Flag.DNS_HIJACKED, raised=forged, time=measurement.time)
 
-    def _learn(self, family: int) -> None:
-        """Note that a family leads somewhere, once enough of its far witnesses answer."""
-        far = self._far(family)
-        if far and sum(far) >= min(_ENOUGH, len(far)):
-            self._worked.add(family)
+    def _far_responses(self, family: int) -> list[bool]:
+        """Return whether each witness beyond the gateway responds."""
+        results = self._results[family].values()
+        return [result.responds for result in results if result.tier in _FAR_TIERS]
 
-    def _far(self, family: int) -> list[bool]:
-        """Return who of the witnesses beyond the gateway is host_responded."""
-        return [one.host_responded for one in self._readings[family].values() if one.rung in _FAR]
-
-    def _is_lame(self, family: int) -> bool:
-        """Tell whether IPv6 has an address here and has never led anywhere.
-
-        Where it worked before, its end is an observation like any other.
-        """
-        return family == 6 and family not in self._worked and bool(self._far(family))
+    def _ipv6_never_worked(self, family: int) -> bool:
+        """Return whether this machine has IPv6 addresses but has never reached anything."""
+        if family != 6 or family in self._working_families:
+            return False
+        return bool(self._far_responses(family))
 
     def _judge(self, time: datetime) -> None:
-        """Judge both families anew and note what changed."""
-        for family, readings in self._readings.items():
-            if not readings:
+        for family, results in self._results.items():
+            if not results:
                 continue
-            state = judge_health(readings.values(), self._flags)
-            if state in _NEARBY:
-                self._cut_since.setdefault(family, time)
-                if family in self._doubted:
-                    state = HealthState.DEGRADED
-            else:
+            state = judge_health(results.values(), self._flags)
+            if state not in _CUT_NEARBY:
                 self._cut_since.pop(family, None)
-                self._doubted.discard(family)
-            self._become(family, state, time)
+                self._contradicted.discard(family)
+            else:
+                self._cut_since.setdefault(family, time)
+                if family in self._contradicted:
+                    state = HealthState.DEGRADED
+            self._set_state(family, state, time)
 
-    def _become(self, family: int, state: HealthState, time: datetime) -> None:
-        """Be in a state from now on, and note it where it is another one."""
+    def _set_state(self, family: int, state: HealthState, time: datetime) -> None:
         if state is not self._states.get(family):
             self._states[family] = state
-            word = None if state is HealthState.OK else state.value
-            self._note(note_of(f"health-v{family}", word, time))
+            failure = None if state is HealthState.OK else state.value
+            self._events.append(agent_event(f"health-v{family}", time, failure))
+
+    def _set_flag(self, flag: Flag, *, raised: bool, time: datetime) -> None:
+        if raised == (flag in self._flags):
+            return
+        if raised:
+            self._flags.add(flag)
+        else:
+            self._flags.discard(flag)
+        self._events.append(agent_event(f"flag-{flag}", time, flag.value if raised else None))
 
 
-def note_of(name: str, word: str | None, time: datetime) -> Measurement:
-    """Return the note that `word` holds from `time` on, or that nothing does any more."""
-    return Measurement(
-        target=f"{EVENT_PREFIX}{name}",
-        probe="agent",
-        time=time,
-        failure=word,
-        scope="" if word is None else FailureScope.LOCAL.value,
-        host_responded=word is None,
-        seconds=0.0,
-    )
+class EnvironmentMonitor:
+    """Reports the gateway, VPN and load of this machine to a health monitor.
+
+    Args:
+        health: receives the results.
+        loop_lag: knows when the event loop was blocked.
+        clock: the wall clock.
+        gateway: probes the default gateway; None probes nothing and reads no routes.
+        period: seconds between probes of the gateway.
+
+    Attributes:
+        interval: seconds between calls of `update` and `poll_gateway`.
+    """
+
+    def __init__(
+        self,
+        health: HealthMonitor,
+        loop_lag: LoopLagMonitor,
+        *,
+        clock: Clock,
+        gateway: GatewayMonitor | None,
+        period: float,
+    ) -> None:
+        self.interval = min(_INTERVAL, period)
+        self._health, self._clock = health, clock
+        self._gateway, self._period = gateway, period
+        self._polled_at = float("-inf")
+        self._overload = OverloadDetector(loop_lag)
+        self._vpn = VpnDetector()
+
+    def add_measurement(self, measurement: Measurement, target: Target) -> None:
+        """Process a measurement as it was made."""
+        now = monotonic()
+        self._overload.add_measurement(measurement, target, now)
+        self._vpn.add_measurement(measurement, target, now)
+
+    def update(self) -> None:
+        """Set the flags of this machine; sends nothing."""
+        now, time = monotonic(), self._clock()
+        self._health.set_flag(Flag.OVERLOADED, raised=self._overload.is_overloaded(now), time=time)
+        tunnel = self._gateway is not None and bool(self._gateway.tunnel)
+        self._health.set_flag(Flag.VPN, raised=tunnel or self._vpn.is_detected, time=time)
+
+    async def poll_gateway(self) -> None:
+        """Probe the gateway, once per period."""
+        if self._gateway is None or monotonic() - self._polled_at < self._period:
+            return
+        self._polled_at = monotonic()
+        for family, responds in (await self._gateway.poll()).items():
+            self._health.set_gateway(family, responds=responds, time=self._clock())

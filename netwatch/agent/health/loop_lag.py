@@ -1,44 +1,43 @@
-"""Notices when this process was held up, so that its own lateness is never a target's fault."""
+"""Detects that the event loop was blocked, so that late timers are not a target's fault."""
 
 import asyncio
 from collections import deque
 from time import perf_counter
 
 _TICK = 0.05
-_STALL = 0.25
-"""Seconds of lateness that a probe's timing does not survive."""
-_KEPT = 64
+_BLOCKED = 0.25
+"""Seconds of lateness that invalidate a probe's timing."""
+_MAX_KEPT = 64
 
 
 class LoopLagMonitor:
-    """Ticks in the event loop and remembers when a tick came late."""
+    """Ticks in the event loop and records the intervals in which a tick was late."""
 
     def __init__(self) -> None:
-        # Nothing is known before the first tick, so nothing counts as held up.
-        self._ticked = float("inf")
-        self._stalls: deque[tuple[float, float]] = deque(maxlen=_KEPT)
+        # Before the first tick nothing is known, so nothing counts as blocked.
+        self._last_tick = float("inf")
+        self._blocked: deque[tuple[float, float]] = deque(maxlen=_MAX_KEPT)
 
     async def run(self) -> None:
         """Tick until cancelled."""
-        self._ticked = perf_counter()
+        self._last_tick = perf_counter()
         while True:
             await asyncio.sleep(_TICK)
             now = perf_counter()
-            if now - self._ticked > _TICK + _STALL:
-                self._stalls.append((self._ticked, now))
-            self._ticked = now
+            if now - self._last_tick > _TICK + _BLOCKED:
+                self._blocked.append((self._last_tick, now))
+            self._last_tick = now
 
-    def stalled(self, since: float, until: float) -> bool:
-        """Return whether the loop stood still at some time between two `perf_counter` readings.
+    def was_blocked(self, start: float, end: float) -> bool:
+        """Return whether the loop was blocked between two `perf_counter` readings.
 
-        Whoever wakes first after a stall may ask before the tick that will note it.
+        It may be called after a blocked interval but before the tick that records it.
         """
-        if until - self._ticked > _TICK + _STALL:
+        if end - self._last_tick > _TICK + _BLOCKED:
             return True
-        return any(begun < until and over > since for begun, over in self._stalls)
+        return any(begin < end and stop > start for begin, stop in self._blocked)
 
-    def held_up(self, seconds: float) -> float:
-        """Return for how long of the last `seconds` the loop stood still."""
-        now = perf_counter()
-        since = now - seconds
-        return sum(over - max(begun, since) for begun, over in self._stalls if over > since)
+    def blocked_seconds(self, window: float) -> float:
+        """Return for how many of the last `window` seconds the loop was blocked."""
+        start = perf_counter() - window
+        return sum(stop - max(begin, start) for begin, stop in self._blocked if stop > start)

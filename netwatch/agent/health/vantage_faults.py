@@ -1,90 +1,90 @@
-"""What makes this machine a bad witness: it is overloaded, or its packets go through a tunnel."""
+"""Detects what makes this machine a bad vantage: overload, and a VPN or proxy."""
 
 from collections import deque
 
 from netwatch.agent.health.health import WitnessTier, tier_of
-from netwatch.agent.health.health_monitor import family_of
 from netwatch.agent.health.loop_lag import LoopLagMonitor
+from netwatch.model.addresses import address_family
 from netwatch.model.measurement import Measurement, Target
 
-_EXHAUSTED = {
-    "unknown_failure: emfile",
-    "unknown_failure: enfile",
-    "no_buffer_space",
-}
-"""Words for a machine that ran out of something.
+_EXHAUSTED = {"unknown_failure: emfile", "unknown_failure: enfile", "no_buffer_space"}
+"""Failures of a machine that lacks resources.
 
-Threads for look-ups are not among them: it is a dead resolver that holds them, and a shutdown
-that begins with the resolvers must not pass for a machine that is too busy.
+Exhausted resolver threads are not among them: a dead resolver blocks them, and a shutdown that
+begins with the resolvers must not look like an overloaded machine.
 """
 _NO_PORT = "address_not_available"
-"""Over IPv4 there is no port left; over IPv6 it is what a machine without IPv6 says."""
-_LOOK_BACK = 60.0
-_ENOUGH = 3
-_HELD_UP = 0.2
-"""Share of the time in which the event loop stood still, above which timings are worthless."""
-_HELD_BACK = 15.0
+"""Over IPv4, no port is left; over IPv6, it only means that the machine has no IPv6."""
+_MIN_FAILURES, _FAILURE_WINDOW = 3, 60.0
+"""Failures for lack of resources within so many seconds that mean overload."""
+_BLOCKED_SHARE, _BLOCKED_WINDOW = 0.2, 15.0
+"""Share of the last seconds for which a blocked event loop makes timings worthless."""
 _FAR, _FARTHER = 0.060, 0.100
+"""Seconds by which an echo takes longer than a TCP connect: twice in a row, or once."""
 _PAIRED = 120.0
+"""Seconds between an echo and a connect that can be compared."""
+_ECHO, _CONNECT = "echo", "connect"
 
 
 class OverloadDetector:
-    """Tells when this machine, and not the network, is what fails."""
+    """Detects that this machine, and not the network, causes failures."""
 
-    def __init__(self, stalls: LoopLagMonitor) -> None:
-        self._stalls = stalls
-        self._lacks: deque[float] = deque(maxlen=_ENOUGH)
+    def __init__(self, loop_lag: LoopLagMonitor) -> None:
+        self._loop_lag = loop_lag
+        self._failed_at: deque[float] = deque(maxlen=_MIN_FAILURES)
 
-    def hear(self, measurement: Measurement, target: Target, now: float) -> None:
-        """Take one measurement as it came; `now` is monotonic time in seconds."""
+    def add_measurement(self, measurement: Measurement, target: Target, now: float) -> None:
+        """Process a measurement as it was made; `now` is monotonic time in seconds."""
         word = measurement.failure
-        if word in _EXHAUSTED or (word == _NO_PORT and family_of(target) == 4):
-            self._lacks.append(now)
+        if word in _EXHAUSTED or (word == _NO_PORT and address_family(target.host) == 4):
+            self._failed_at.append(now)
 
-    def is_on(self, now: float) -> bool:
-        """Tell whether the machine is overloaded, and for a minute after it lacked something."""
-        lacking = len(self._lacks) == _ENOUGH and now - self._lacks[0] < _LOOK_BACK
-        return lacking or self._stalls.held_up(_HELD_BACK) > _HELD_UP * _HELD_BACK
+    def is_overloaded(self, now: float) -> bool:
+        """Return whether the machine is overloaded or was within the last minute."""
+        full = len(self._failed_at) == _MIN_FAILURES
+        if full and now - self._failed_at[0] < _FAILURE_WINDOW:
+            return True
+        blocked = self._loop_lag.blocked_seconds(_BLOCKED_WINDOW)
+        return blocked > _BLOCKED_SHARE * _BLOCKED_WINDOW
 
 
 class VpnDetector:
-    """Tells by round trips whether somebody near answers TCP in the place of far hosts.
+    """Detects by round-trip times that something nearby accepts TCP in place of far hosts.
 
-    An echo request goes all the way; a connection that a proxy or a VPN's own end accepts
-    does not. An echo that takes 100 ms longer than connecting to the same far host says so at
-    once, one that takes 60 ms longer when it happens twice running.
+    An ICMP echo goes all the way; a connection that a proxy or VPN endpoint accepts does not. An
+    echo that takes 100 ms longer than a connect to the same far host shows that at once, one that
+    takes 60 ms longer when it happens twice in a row.
     """
 
     def __init__(self) -> None:
-        self._heard: dict[str, dict[str, tuple[float, float]]] = {}
-        self._before: dict[str, bool] = {}
-        self._signs: dict[str, bool] = {}
+        self._latest: dict[str, dict[str, tuple[float, float]]] = {}
+        self._was_longer: dict[str, bool] = {}
+        self._detected: dict[str, bool] = {}
 
     @property
-    def is_on(self) -> bool:
-        """Whether any far host is answered for by somebody near."""
-        return any(self._signs.values())
+    def is_detected(self) -> bool:
+        """Whether something answers in place of any far host."""
+        return any(self._detected.values())
 
-    def hear(self, measurement: Measurement, target: Target, now: float) -> None:
-        """Take one measurement; only witnesses abroad that are asked both ways count."""
-        step = {"icmp": "icmp", "tcp": "connect"}.get(target.probe)
-        if step is None or tier_of(target) is not WitnessTier.INTERNATIONAL:
+    def add_measurement(self, measurement: Measurement, target: Target, now: float) -> None:
+        """Process a measurement; only witnesses abroad with both kinds of step count."""
+        if tier_of(target) is not WitnessTier.INTERNATIONAL:
             return
-        for observation in measurement.observations:
-            if observation.operation == step and observation.failure is None:
-                self._heard.setdefault(target.host, {})[step] = (now, observation.seconds)
+        for step in measurement.observations:
+            if step.operation in {_ECHO, _CONNECT} and step.failure is None:
+                self._latest.setdefault(target.host, {})[step.operation] = (now, step.seconds)
         self._compare(target.host)
 
     def _compare(self, host: str) -> None:
-        """Compare the two ways of asking a host, once both are fresh; each answer counts once."""
-        heard = self._heard.get(host, {})
-        if len(heard) < 2:
+        """Compare both round trips of a host, once each is known; each is used once."""
+        latest = self._latest.get(host, {})
+        if len(latest) < 2:
             return
-        (echo_at, echo), (connect_at, connect) = heard["icmp"], heard["connect"]
-        self._heard[host] = {}
+        (echo_at, echo), (connect_at, connect) = latest[_ECHO], latest[_CONNECT]
+        self._latest[host] = {}
         if abs(echo_at - connect_at) > _PAIRED:
             return
         longer = echo - connect
-        twice = longer >= _FAR and self._before.get(host, False)
-        self._before[host] = longer >= _FAR
-        self._signs[host] = longer >= _FARTHER or twice
+        twice = longer >= _FAR and self._was_longer.get(host, False)
+        self._was_longer[host] = longer >= _FAR
+        self._detected[host] = longer >= _FARTHER or twice

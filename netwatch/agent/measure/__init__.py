@@ -1,1 +1,1 @@
-"""Decides what is probed and when, runs probes and retests failures."""
+"""Measuring: schedule, admission, probes, retests."""

@@ -1,133 +1,145 @@
-"""Whose turn it is: what the host, the budget, politeness and the line leave room for."""
+"""Admission control: decides whether a probe may run now.
+
+It knows pauses, quiet hours, captive portals, the daily budget and the rate limits.
+"""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from time import monotonic
 
-from netwatch.agent.health.health import Flag, WitnessTier, tier_of
-from netwatch.agent.health.health_monitor import note_of
-from netwatch.agent.measure.budget import STEPS, DailyBudget
-from netwatch.agent.measure.rate_limits import BUDGETS, ProbeRateLimiter, QuietHours
+from netwatch.agent.events import agent_event
+from netwatch.agent.health.health import WitnessTier, tier_of
+from netwatch.agent.measure.budget import LEVELS, DailyBudget
+from netwatch.agent.measure.rate_limits import ProbeRateLimiter
 from netwatch.config import AgentConfig
+from netwatch.model.addresses import is_loopback
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Measurement, Target
-from netwatch.protocols import Clock
+from netwatch.protocols import Clock, Probe
 
-_WAIT_SHARE = 0.5
-"""Share of a period that a probe may wait for its turn at an address."""
-_LONGEST_AGAIN = 10.0
-"""Seconds that a confirmation may wait: later it would confirm something else."""
-_ONE_IN = 10
-"""Behind a captive portal one round of so many is enough: the portal answers all of them."""
-_NEAR = {WitnessTier.LAN, WitnessTier.CAPTIVE}
-
-
-@dataclass(slots=True)
-class SkipCounters:
-    """Rounds that were left out on purpose, by reason."""
-
-    polite: int = 0
-    budget: int = 0
-    quiet: int = 0
-    paused: int = 0
-    captive: int = 0
+_MAX_WAIT_SHARE = 0.5
+"""Share of its period that a scheduled probe may wait for the rate limits."""
+_MAX_RETEST_WAIT = 10.0
+"""Seconds that an unscheduled probe may wait: later, a retest says nothing about the failure."""
+_CAPTIVE_ROUNDS = 10
+"""Behind a captive portal one round of so many is probed: the portal answers all of them."""
+_PROBED_WHEN_CAPTIVE = {WitnessTier.LAN, WitnessTier.CAPTIVE}
 
 
 class AdmissionControl:
-    """Says which rounds happen, and when.
+    """Decides which probes run, and delays them as the rate limits require.
 
     Args:
-        config: quiet hours and the budget.
+        config: the quiet hours.
+        probes: by name; they say what a run costs.
+        budget: where a run's cost is reserved.
         clock: the wall clock.
-        flags: returns what is known of this vantage.
-        note: takes a note whenever the budget begins or ends to leave something out.
+        paused: whether nothing may be probed at present.
 
     Attributes:
-        budget: what was done today.
-        skips: what was left out.
+        skips: number of skipped probes by reason: `paused`, `quiet_hours`, `captive`, `budget`
+            or `rate_limit`.
 
     Raises:
-        ConfigError: the quiet hours are none.
+        ConfigError: the quiet hours cannot be parsed.
     """
 
     def __init__(
         self,
         config: AgentConfig,
         *,
+        probes: Mapping[str, Probe],
+        budget: DailyBudget,
         clock: Clock,
-        flags: Callable[[], Collection[Flag]],
-        note: Callable[[Measurement], None],
+        paused: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._clock, self._flags, self._note = clock, flags, note
-        self.budget = DailyBudget(BUDGETS[config.budget])
-        self.skips = SkipCounters()
-        self._politeness = ProbeRateLimiter()
-        self._quiet = _parse_hours(config.quiet_hours)
-        self._rounds: dict[str, int] = {}
-        self._step = 0
+        self._probes, self._budget, self._clock, self._paused = probes, budget, clock, paused
+        self.skips: Counter[str] = Counter()
+        self._rate_limiter = ProbeRateLimiter()
+        self._quiet_hours = QuietHours.parse(config.quiet_hours) if config.quiet_hours else None
+        self._captive_rounds: Counter[str] = Counter()
+        self._level = 0
 
-    async def wait(self, target: Target, *, period: float, paused: bool) -> bool:
-        """Wait for the target's turn; False where this round is left out."""
-        rung, now = tier_of(target), self._clock()
-        if paused:
-            self.skips.paused += 1
-            return False
-        if self._quiet is not None and rung is None and self._quiet.hold(now):
-            self.skips.quiet += 1
-            return False
-        if Flag.CAPTIVE in self._flags() and rung not in _NEAR and not self._is_tenth(target):
-            self.skips.captive += 1
-            return False
-        return await self._take(target, now, most=period * _WAIT_SHARE)
+    async def wait(self, target: Target, *, period: float, captive: bool = False) -> bool:
+        """Wait until a scheduled probe may start; return False if this round is skipped.
 
-    async def wait_again(self, target: Target, *, paused: bool) -> bool:
-        """Wait for a second look that confirms a first; False where there may be none."""
-        if paused:
-            self.skips.paused += 1
-            return False
-        return await self._take(target, self._clock(), most=_LONGEST_AGAIN, again=True)
+        After True, the caller runs the probe, and its runner commits the reserved budget.
+        """
+        tier = tier_of(target)
+        if self._quiet_hours is not None and tier is None and self._clock() in self._quiet_hours:
+            return self._skip("quiet_hours")
+        if captive and tier not in _PROBED_WHEN_CAPTIVE:
+            self._captive_rounds[target.id] += 1
+            if self._captive_rounds[target.id] % _CAPTIVE_ROUNDS != 1:
+                return self._skip("captive")
+        return await self._reserve(target, max_delay=period * _MAX_WAIT_SHARE)
 
-    def report(self, now: datetime) -> None:
-        """Note what the budget leaves out from now on, where that has changed."""
-        step = self.budget.step(now)
-        if step != self._step:
-            self._step = step
-            word = f"budget_{STEPS[step - 1]:.0%}".rstrip("%") if step else None
-            self._note(note_of("budget", word, now))
+    async def wait_unscheduled(self, target: Target) -> bool:
+        """Like `wait`, for a retest or a probe after a change of health."""
+        return await self._reserve(target, max_delay=_MAX_RETEST_WAIT, retest=True)
 
-    async def _take(
-        self, target: Target, now: datetime, *, most: float, again: bool = False
-    ) -> bool:
-        """Take a place among the probes, and what it costs of the day's budget."""
-        # The budget first: who has no turn must not take a place from those who have.
-        fits = self.budget.allows(target, now, witness=tier_of(target) is not None)
-        self.report(now)
-        if not fits:
-            self.skips.budget += 1
-            return False
-        delay = self._politeness.delay(target, monotonic(), most=most, again=again)
-        if delay is None:
-            self.budget.give_back(target)
-            self.skips.polite += 1
-            return False
-        if delay > 0:
+    def level_event(self) -> Measurement | None:
+        """Return an event if the budget's saving level has changed since the last call."""
+        now = self._clock()
+        level = self._budget.level(now)
+        if level == self._level:
+            return None
+        self._level = level
+        return agent_event("budget", now, f"budget_{LEVELS[level - 1]:.0%}"[:-1] if level else None)
+
+    async def _reserve(self, target: Target, *, max_delay: float, retest: bool = False) -> bool:
+        if self._paused():
+            return self._skip("paused")
+        if is_loopback(target.host):
+            return True
+        # The budget comes first: a probe that it refuses must not occupy the rate limits.
+        probe, witness = self._probes.get(target.probe, Probe), tier_of(target) is not None
+        if not self._budget.reserve(
+            probe.cost_bytes, self._clock(), essential=probe.essential, witness=witness
+        ):
+            return self._skip("budget")
+        delay = self._rate_limiter.reserve(
+            target.host, monotonic(), max_delay=max_delay, retest=retest
+        )
+        if delay:
             await asyncio.sleep(delay)
+        paused = self._paused()
+        if delay is None or paused:
+            self._budget.release(probe.cost_bytes)
+            return self._skip("paused" if paused else "rate_limit")
         return True
 
-    def _is_tenth(self, target: Target) -> bool:
-        """Count a round behind a portal; True for the first and every tenth after it."""
-        count = self._rounds.get(target.id, 0)
-        self._rounds[target.id] = count + 1
-        return count % _ONE_IN == 0
+    def _skip(self, reason: str) -> bool:
+        self.skips[reason] += 1
+        return False
 
 
-def _parse_hours(text: str) -> QuietHours | None:
-    """Return the quiet hours that the configuration names, None for none."""
-    if not text:
-        return None
-    try:
-        return QuietHours.parse(text)
-    except ValueError as error:
-        raise ConfigError(f"agent.quiet_hours: {error}") from error
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """Hours of the day, UTC, in which only witnesses are probed; they may span midnight."""
+
+    start: time
+    end: time
+
+    @classmethod
+    def parse(cls, text: str) -> "QuietHours":
+        """Return the hours of a text such as `22:00-06:00`.
+
+        Raises:
+            ConfigError: not of that form.
+        """
+        start, _, end = text.partition("-")
+        try:
+            return cls(time.fromisoformat(start.strip()), time.fromisoformat(end.strip()))
+        except ValueError as error:
+            reason = "write them like 22:00-06:00"
+            raise ConfigError(f"agent.quiet_hours: cannot parse {text!r}; {reason}") from error
+
+    def __contains__(self, now: datetime) -> bool:
+        moment = now.time()
+        if self.start <= self.end:
+            return self.start <= moment < self.end
+        return moment >= self.start or moment < self.end

@@ -1,124 +1,109 @@
-"""What an agent may do in a day, and what it has done: it survives a restart.
+"""The daily traffic budget: bytes, on-change probes and burst time. It survives a restart."""
 
-Counted are probes to other machines; the day is UTC's.
-"""
-
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 
-from netwatch.agent.measure.rate_limits import BUDGETS, COSTLY, cost_of, is_loopback
-from netwatch.model.measurement import Target
+_MEBI = 1024 * 1024
+BUDGETS: Mapping[str, int] = {"low": 5 * _MEBI, "standard": 40 * _MEBI, "full": 200 * _MEBI}
+"""Bytes per day by `agent.budget`, both directions together, probes of loopback excluded."""
+LEVELS = (0.8, 0.9, 1.0)
+"""Shares of the budget at which the saving level rises."""
+_COSTLY = 20_000
+"""Bytes per run from which a probe is skipped at level 1."""
+MAX_CHANGE_PROBES = 20
+"""On-change probes per day."""
+_MAX_BURST = 30 * 60.0
+"""Seconds per day of burst mode."""
+_SKIPPED_AT_LEVEL = ("nothing", "costly probes", "all but essential probes", "all but witnesses")
 
-STEPS = (0.8, 0.9, 1.0)
-"""Shares of the budget at which something is left out."""
-_DROPPED = frozenset({"http", "transfer"})
-_KEPT = frozenset({"dns", "tcp"})
-MOST_TRACES = 20
-"""Ways that are followed in a day."""
-_BURST = 30 * 60.0
-"""Seconds a day for which a vantage may look more often than usual."""
 
-
-def describe_level(step: int) -> str:
-    """Return in plain words what a step of saving leaves out."""
-    words = ("nothing", "http and transfer", "all but dns and tcp", "all but witnesses")
-    return words[step]
+def describe_level(level: int) -> str:
+    """Return what a saving level skips, as text."""
+    return _SKIPPED_AT_LEVEL[level]
 
 
 class DailyBudget(msgspec.Struct):
-    """Bytes, traceroutes and hurried minutes of one day.
-
-    At 80 % of the bytes `http`, `transfer` and whatever else is costly go, at 90 % all but
-    `dns` and `tcp`, at 100 % all but witnesses.
+    """What was used of one UTC day's budget.
 
     Attributes:
-        limit: bytes a day.
-        spent: bytes since midnight UTC, as they were moved.
-        day: the day that all counts belong to, its number since 1970.
-        traces: ways followed since midnight.
-        hurried: seconds since midnight in which more was measured than usual.
-        reached: the most steps of saving that were in force since midnight; they stay so.
-        promised: bytes that probes under way are taken to cost at the most.
+        limit: bytes per day.
+        spent: bytes moved since midnight.
+        day: the day that all counts belong to, in days since 1970.
+        change_probes: on-change probes since midnight.
+        burst_seconds: seconds of burst mode since midnight.
+        reached: highest saving level since midnight.
+        reserved: expected bytes of the probes in progress.
     """
 
     limit: int = BUDGETS["standard"]
     spent: int = 0
     day: int = 0
-    traces: int = 0
-    hurried: float = 0.0
+    change_probes: int = 0
+    burst_seconds: float = 0.0
     reached: int = 0
-    promised: int = 0
+    reserved: int = 0
 
     def dump(self) -> bytes:
-        """Return the counts, for `take_up` after a restart."""
+        """Return the counts, for `restore` after a restart."""
         return msgspec.json.encode(self)
 
-    def take_up(self, written: bytes | None) -> None:
-        """Go on from counts that were written down; damaged ones are no reason to stop."""
+    def restore(self, dumped: bytes | None) -> None:
+        """Continue from dumped counts; damaged ones are ignored."""
         try:
-            before = msgspec.json.decode(written or b"", type=DailyBudget)
+            before = msgspec.json.decode(dumped or b"", type=DailyBudget)
         except msgspec.DecodeError:
             return
         self.day, self.spent = before.day, max(before.spent, 0)
-        self.traces, self.hurried = max(before.traces, 0), max(before.hurried, 0.0)
+        self.change_probes = max(before.change_probes, 0)
+        self.burst_seconds = max(before.burst_seconds, 0.0)
 
-    def step(self, now: datetime) -> int:
-        """Return 0 to 3, the number of steps of saving that are in force."""
+    def level(self, now: datetime) -> int:
+        """Return the saving level, 0 to 3. It does not fall before midnight UTC."""
         day = int(now.timestamp()) // 86_400
-        # A clock that is set back by a little must not grant the same day twice.
+        # A clock that is set back by up to a day must not grant the same day twice.
         if day > self.day or day < self.day - 1:
-            self.day, self.spent, self.traces, self.hurried, self.reached = day, 0, 0, 0.0, 0
-        self.reached = max(self.reached, self._steps(self.spent))
+            self.day, self.spent, self.reached = day, 0, 0
+            self.change_probes, self.burst_seconds = 0, 0.0
+        self.reached = max(self.reached, self._level_at(self.spent))
         return self.reached
 
-    def allows(self, target: Target, now: datetime, *, witness: bool) -> bool:
-        """Tell whether a probe fits the budget; if it does, its most is set aside for it.
+    def reserve(self, cost: int, now: datetime, *, essential: bool, witness: bool) -> bool:
+        """Reserve `cost` bytes for a probe; return False if the saving level skips it.
 
-        Whoever is allowed says afterwards what came of it: `settle`, or `give_back`.
+        `commit` or `release` ends the reservation.
         """
-        if is_loopback(target):
-            return True
-        cost = cost_of(target.probe)
-        step = max(self.step(now), self._steps(self.spent + self.promised))
+        level = max(self.level(now), self._level_at(self.spent + self.reserved))
         fits = (
-            step == 0
-            or witness
-            or (step == 1 and cost < COSTLY and target.probe not in _DROPPED)
-            or (step == 2 and target.probe in _KEPT)
+            witness or level == 0 or (level == 1 and cost < _COSTLY) or (level == 2 and essential)
         )
         if fits:
-            self.promised += cost
+            self.reserved += cost
         return fits
 
-    def settle(self, target: Target, moved: int) -> None:
-        """Count what a probe that was allowed has moved.
+    def commit(self, cost: int, moved: int) -> None:
+        """Count what a probe moved; one that counted nothing is charged its whole cost."""
+        self.release(cost)
+        self.spent += moved or cost
 
-        A probe that counts nothing (0) is taken to have cost what it may.
-        """
-        if not is_loopback(target):
-            self.give_back(target)
-            self.spent += moved or cost_of(target.probe)
+    def release(self, cost: int) -> None:
+        """Cancel the reservation of a probe that did not run."""
+        self.reserved = max(0, self.reserved - cost)
 
-    def give_back(self, target: Target) -> None:
-        """Take back what was promised to a probe that did not happen after all."""
-        if not is_loopback(target):
-            self.promised = max(0, self.promised - cost_of(target.probe))
-
-    def _steps(self, spent: int) -> int:
-        """Return how many steps of saving so many bytes are above."""
-        return sum(spent >= share * self.limit for share in STEPS)
-
-    def allows_trace(self, now: datetime) -> bool:
-        """Tell whether one more way may be followed today, and count it if it may."""
-        if self.step(now) > 1 or self.traces >= MOST_TRACES:
+    def reserve_change_probe(self, now: datetime) -> bool:
+        """Count one on-change probe; return False if none is left today."""
+        if self.level(now) > 1 or self.change_probes >= MAX_CHANGE_PROBES:
             return False
-        self.traces += 1
+        self.change_probes += 1
         return True
 
-    def allows_hurry(self, now: datetime, seconds: float) -> bool:
-        """Tell whether the next `seconds` may be hurried, and count them if they may."""
-        if self.step(now) > 0 or self.hurried + seconds > _BURST:
+    def reserve_burst(self, now: datetime, seconds: float) -> bool:
+        """Count the next `seconds` of burst mode; return False if they exceed today's limit."""
+        if self.level(now) > 0 or self.burst_seconds + seconds > _MAX_BURST:
             return False
-        self.hurried += seconds
+        self.burst_seconds += seconds
         return True
+
+    def _level_at(self, used: int) -> int:
+        return sum(used >= share * self.limit for share in LEVELS)

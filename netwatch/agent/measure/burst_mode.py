@@ -1,77 +1,70 @@
-"""What a change of health sets off: ways are followed, and for a while more is measured."""
+"""Burst mode: after a change of the vantage's health, probe more often for a while."""
 
 import asyncio
-from dataclasses import replace
 from time import monotonic
 
+from netwatch.agent.events import EVENT_PREFIX
 from netwatch.agent.measure.budget import DailyBudget
-from netwatch.agent.spool.downsample import EVENT_PREFIX
 from netwatch.model.measurement import Measurement
 from netwatch.protocols import Clock
 
 _HEALTH = f"{EVENT_PREFIX}health-"
-_LONG = 600.0
-"""Seconds of hurry after one change."""
+_DURATION = 600.0
+"""Seconds of burst mode after one change."""
 _TICK = 10.0
-_APART = 60.0
-"""Seconds between two rounds of following ways: a line that flaps is followed once."""
+"""Seconds of burst mode that are reserved in the budget at a time."""
+_CHANGE_SPACING = 60.0
+"""Seconds between two rounds of on-change probes: a flapping line causes one round a minute."""
 
 
 class BurstMode:
-    """Hears notes of health and says when something is to be done about them.
+    """Waits for changes of health, and for the begin and end of burst mode.
 
     Args:
-        budget: what may be done today.
+        budget: limits the burst time per day.
         clock: the wall clock.
-        hurry: whether the host allows looking more often at all.
+        enabled: whether the host allows burst mode.
     """
 
-    def __init__(self, budget: DailyBudget, *, clock: Clock, hurry: bool) -> None:
-        self._budget, self._clock, self._hurry = budget, clock, hurry
-        self._known: set[str] = set()
-        self._changed = asyncio.Event()
-        self._alarmed = asyncio.Event()
-        self._until = 0.0
-        self._followed = float("-inf")
+    def __init__(self, budget: DailyBudget, *, clock: Clock, enabled: bool) -> None:
+        self._budget, self._clock, self._enabled = budget, clock, enabled
+        self._known_families: set[str] = set()
+        self._changed, self._triggered = asyncio.Event(), asyncio.Event()
+        self._active_until = 0.0
+        self._last_change = float("-inf")
 
-    def hear(self, note: Measurement) -> None:
-        """Take a note; the first state of a family is no change."""
-        if not note.target.startswith(_HEALTH):
+    def add_event(self, event: Measurement) -> None:
+        """Process an agent event; the first health state of an address family is no change."""
+        if not event.target.startswith(_HEALTH):
             return
-        if note.target in self._known:
+        if event.target in self._known_families:
             self._changed.set()
-            self._until = monotonic() + _LONG
-            if self._hurry:
-                self._alarmed.set()
-        self._known.add(note.target)
+            self._active_until = monotonic() + _DURATION
+            if self._enabled:
+                self._triggered.set()
+        self._known_families.add(event.target)
 
-    async def changed(self) -> None:
-        """Return once health has changed, a minute after the last time at the earliest."""
+    async def wait_change(self) -> None:
+        """Return once health has changed, at least a minute after the previous return."""
         await self._changed.wait()
-        await asyncio.sleep(max(0.0, self._followed + _APART - monotonic()))
+        await asyncio.sleep(max(0.0, self._last_change + _CHANGE_SPACING - monotonic()))
         self._changed.clear()
-        self._followed = monotonic()
+        self._last_change = monotonic()
 
-    def may_trace(self) -> bool:
-        """Tell whether one more way may be followed today, and count it."""
-        return self._budget.allows_trace(self._clock())
-
-    async def hurried(self) -> None:
-        """Return once there is reason to look more often, and room for it today."""
+    async def wait_active(self) -> None:
+        """Return once burst mode begins and the budget allows it."""
         while True:
-            await self._alarmed.wait()
-            self._alarmed.clear()
-            if self._budget.allows_hurry(self._clock(), _TICK):
+            await self._triggered.wait()
+            self._triggered.clear()
+            if self._reserve():
                 return
 
-    async def calm(self) -> None:
-        """Return once the reason is past, or the day's hurry is used up."""
+    async def wait_inactive(self) -> None:
+        """Return once burst mode has expired or its daily budget is used up."""
         while True:
             await asyncio.sleep(_TICK)
-            if monotonic() > self._until or not self._budget.allows_hurry(self._clock(), _TICK):
+            if monotonic() > self._active_until or not self._reserve():
                 return
 
-    @staticmethod
-    def as_note(found: Measurement) -> Measurement:
-        """Return a followed way as a note, which counts for no target and is never thinned."""
-        return replace(found, target=f"{EVENT_PREFIX}way-{found.target}")
+    def _reserve(self) -> bool:
+        return self._budget.reserve_burst(self._clock(), _TICK)

@@ -1,50 +1,52 @@
-"""When and what to measure, and what to make of it: schedule, turns, health, confirmation."""
+"""The measuring loop: due -> admitted -> probed -> judged -> retested -> recorded."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from time import monotonic
 
-from netwatch.agent.health.environment import EnvironmentMonitor
+from netwatch.agent.events import EVENT_PREFIX
 from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.health.health import Flag, tier_of
-from netwatch.agent.health.health_monitor import HealthMonitor
-from netwatch.agent.measure.admission import AdmissionControl, SkipCounters
-from netwatch.agent.measure.budget import DailyBudget
+from netwatch.agent.health.health_monitor import EnvironmentMonitor, HealthMonitor
+from netwatch.agent.measure.admission import AdmissionControl
+from netwatch.agent.measure.budget import BUDGETS, DailyBudget
 from netwatch.agent.measure.burst_mode import BurstMode
 from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.agent.measure.retest import FailureRetester
 from netwatch.agent.measure.schedule import Schedule
 from netwatch.config import AgentConfig
-from netwatch.model.byte_counter import ByteCounter
 from netwatch.model.measurement import Measurement, Target
 from netwatch.protocols import Clock, Probe
 
-_LONGEST_NAP = 3600.0
-_WORST_CLOCK = 150.0
-_HURRIED = 5.0
-"""How many times as often targets are asked in a hurry."""
-_TRACE = "traceroute"
+_MAX_SLEEP = 3600.0
+"""Seconds between two looks at the schedule at most."""
+_MAX_CLOCK_OFFSET = 150.0
+"""Seconds of clock error above which the clock is flagged: half a bin of five minutes."""
+_BURST_FACTOR = 5.0
+"""How many times as often targets are probed in burst mode."""
 
 
 class MeasureLoop:
-    """Measures targets for ever and hands every measurement to `take`.
+    """Measures targets until cancelled.
 
     Args:
         agent: the agent's id.
-        targets: what to probe; witnesses among them tell of the vantage's own health. Those
-            of the probe `traceroute` are asked when that health changes, and then only.
-        probes: name and probe.
+        targets: what to probe. Witnesses among them show the vantage's own health.
+        probes: by name; those with `on_change_only` run when that health changes.
         clock: the wall clock.
-        config: how often, how patiently, and how much.
-        gateway: asks the default gateway; None where nothing outside this machine is probed.
+        config: periods, timeout, concurrency and limits.
+        gateway: probes the default gateway; None if no target is outside this machine.
+        paused: whether nothing may be probed at present.
 
     Attributes:
-        ladder: the vantage's health.
-        paused: asked before every probe; while it is true, nothing at all is probed.
+        budget: what was used of today's budget.
+        health: the vantage's health.
+        skips: number of skipped probes by reason.
 
     Raises:
-        ConfigError: the quiet hours are none.
+        ConfigError: the quiet hours cannot be parsed.
     """
 
     def __init__(  # noqa: PLR0913 - everything that an agent measures with
@@ -56,143 +58,138 @@ class MeasureLoop:
         clock: Clock,
         config: AgentConfig,
         gateway: GatewayMonitor | None = None,
+        paused: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._agent, self._clock, self._config = agent, clock, config
-        self._targets = [target for target in targets if target.probe != _TRACE]
-        self._ways = [target for target in targets if target.probe == _TRACE]
+        self._agent, self._clock, self._config, self._paused = agent, clock, config, paused
+        on_change = {name for name, probe in probes.items() if probe.on_change_only}
+        self._targets = [target for target in targets if target.probe not in on_change]
+        self._on_change_targets = [target for target in targets if target.probe in on_change]
         self._random = Random()  # noqa: S311 - jitter
-        self._runner = ProbeRunner(probes, clock, config.timeout.total_seconds())
-        self._take: Callable[[Measurement], None] = lambda _: None
-        self.ladder = HealthMonitor(targets, note=self._hand_over)
-        self._turns = AdmissionControl(
-            config, clock=clock, flags=lambda: self.ladder.flags, note=self._hand_over
+        self._slots = asyncio.Semaphore(config.concurrency)
+        self.budget = DailyBudget(BUDGETS[config.budget])
+        self.health = HealthMonitor(targets)
+        self._runner = ProbeRunner(
+            probes, clock, config.timeout.total_seconds(), budget=self.budget
         )
-        self._alertness = BurstMode(self._turns.budget, clock=clock, hurry=config.burst)
-        self._surroundings = EnvironmentMonitor(
-            self.ladder,
-            self._runner.stalls,
+        self._admission = AdmissionControl(
+            config, probes=probes, budget=self.budget, clock=clock, paused=paused
+        )
+        self.skips = self._admission.skips
+        self._environment = EnvironmentMonitor(
+            self.health,
+            self._runner.loop_lag,
             clock=clock,
             gateway=gateway,
             period=config.witness_period.total_seconds(),
         )
-        self._confirmer = FailureRetester(targets, self._look_again, random=self._random)
-        self._slots = asyncio.Semaphore(config.concurrency)
-        self.paused: Callable[[], bool] = lambda: False
+        self._retester = FailureRetester(
+            targets, admission=self._admission, runner=self._runner, random=self._random
+        )
+        self._burst = BurstMode(self.budget, clock=clock, enabled=config.burst)
+        self._record: Callable[[Measurement], None] = lambda _: None
 
-    @property
-    def skips(self) -> SkipCounters:
-        """What was left out on purpose."""
-        return self._turns.skips
-
-    @property
-    def budget(self) -> DailyBudget:
-        """What was done today; whoever starts an agent again gives it what was written down."""
-        return self._turns.budget
-
-    async def run(self, take: Callable[[Measurement], None]) -> None:
-        """Start each target's probe when it is due, until cancelled."""
-        self._take = take
+    async def run(self, record: Callable[[Measurement], None]) -> None:
+        """Pass every measurement and event to `record`, until cancelled."""
+        self._record = record
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._runner.stalls.run())
-            group.create_task(self._surroundings.run(self.paused))
-            group.create_task(self._follow_ways())
-            group.create_task(self._hurry(group))
-            await self._keep(self._schedule(1.0), group)
+            group.create_task(self._runner.loop_lag.run())
+            group.create_task(self._watch_environment())
+            group.create_task(self._probe_on_change())
+            group.create_task(self._run_bursts(group))
+            await self._run_schedule(group)
 
-    async def _keep(self, schedule: Schedule, group: asyncio.TaskGroup) -> None:
-        """Keep to a schedule until cancelled."""
-        while True:
-            pause = min(max(0.0, schedule.due_at() - monotonic()), _LONGEST_NAP)
-            await asyncio.sleep(pause)
-            for target in schedule.take_due(monotonic()):
-                await self._slots.acquire()
-                group.create_task(self._measure_one(target))
-
-    def _schedule(self, times: float) -> Schedule:
-        """Return a schedule that begins now, so many times as often as is configured."""
-        targets = self._targets
-        if times > 1.0:
-            targets = [target for target in targets if tier_of(target) is None]
-        return Schedule(
+    async def _run_schedule(
+        self, group: asyncio.TaskGroup, targets: Sequence[Target] | None = None, factor: float = 1.0
+    ) -> None:
+        """Start `_measure` for each target when it is due, `factor` times as often as usual."""
+        schedule = Schedule(
             self._agent,
-            targets,
-            period=lambda target: self._period(target) / times,
+            self._targets if targets is None else targets,
+            period=lambda target: self._period(target) / factor,
             start=monotonic(),
             random=self._random,
         )
-
-    async def _hurry(self, group: asyncio.TaskGroup) -> None:
-        """Look more often for a while whenever the vantage's health has changed."""
         while True:
-            await self._alertness.hurried()
-            hurrying = asyncio.ensure_future(self._keep(self._schedule(_HURRIED), group))
-            try:
-                await self._alertness.calm()
-            finally:
-                hurrying.cancel()
-                await asyncio.wait([hurrying])
+            await asyncio.sleep(min(max(0.0, schedule.next_due() - monotonic()), _MAX_SLEEP))
+            for target in schedule.pop_due(monotonic()):
+                await self._slots.acquire()
+                group.create_task(self._measure(target))
 
-    async def _follow_ways(self) -> None:
-        """Follow the ways of the list once whenever the vantage's health has changed.
+    async def _measure(self, target: Target) -> None:
+        """Take a target that is due all the way to `record`; releases a concurrency slot."""
+        try:
+            period, captive = self._period(target), Flag.CAPTIVE in self.health.flags
+            if not await self._admission.wait(target, period=period, captive=captive):
+                return
+            measurement = await self._runner.measure(target)
+        finally:
+            self._slots.release()
+        self._environment.add_measurement(measurement, target)
+        measurement = self.health.update(measurement, target)
+        self._record_events()
+        measurement = await self._retester.retest(measurement, target)
+        self._record(measurement)
 
-        What comes of it is a note: where a way ends says nothing of whether a host works.
+    async def _probe_on_change(self) -> None:
+        """Run the on-change probes once whenever the vantage's health has changed.
+
+        Their results are events: where a path ends does not say whether a host works.
         """
         while True:
-            await self._alertness.changed()
-            for target in self._ways:
-                if self.paused() or not self._alertness.may_trace():
+            await self._burst.wait_change()
+            for target in self._on_change_targets:
+                if self._paused() or not self.budget.reserve_change_probe(self._clock()):
                     continue
-                if await self._turns.wait_again(target, paused=False):
-                    found = await self._probe(target)
-                    self._take(self._alertness.as_note(found))
+                if await self._admission.wait_unscheduled(target):
+                    measurement = await self._runner.measure(target)
+                    name = f"{EVENT_PREFIX}{target.probe}-{target.id}"
+                    self._record(replace(measurement, target=name))
 
-    def _hand_over(self, note: Measurement) -> None:
-        """Pass a note on to whoever takes measurements."""
-        self._alertness.hear(note)
-        self._take(note)
+    async def _run_bursts(self, group: asyncio.TaskGroup) -> None:
+        """Run a second, faster schedule of ordinary targets while burst mode is active."""
+        targets = [target for target in self._targets if tier_of(target) is None]
+        while True:
+            await self._burst.wait_active()
+            burst = asyncio.ensure_future(self._run_schedule(group, targets, _BURST_FACTOR))
+            try:
+                await self._burst.wait_inactive()
+            finally:
+                burst.cancel()
+                await asyncio.wait([burst])
+
+    async def _watch_environment(self) -> None:
+        """Watch the gateway, this machine and the budget, and record what changes."""
+        while True:
+            self._environment.update()
+            event = self._admission.level_event()
+            if event is not None:
+                self._record(event)
+            self._record_events()
+            if not self._paused():
+                await self._environment.poll_gateway()
+                self._record_events()
+            await asyncio.sleep(self._environment.interval)
+
+    def set_clock_offset(self, seconds: float | None) -> None:
+        """Flag the clock if it is known to be wrong by more than 150 s."""
+        if seconds is not None:
+            bad = abs(seconds) > _MAX_CLOCK_OFFSET
+            self.health.set_flag(Flag.CLOCK_BAD, raised=bad, time=self._clock())
+            self._record_events()
+
+    def on_resume(self) -> None:
+        """Forget the vantage's health: the machine was asleep."""
+        self.health.reset(self._clock())
+        self._record_events()
+
+    def _record_events(self) -> None:
+        for event in self.health.take_events():
+            self._burst.add_event(event)
+            self._record(event)
 
     def _period(self, target: Target) -> float:
         """Return the seconds between rounds of a target."""
-        period = self._config.period.total_seconds()
-        if tier_of(target) is None:
-            return period
-        return min(period, self._config.witness_period.total_seconds())
-
-    async def _measure_one(self, target: Target) -> None:
-        """Measure one target, if it is its turn; a place among the concurrent ones is ours."""
-        try:
-            period = self._period(target)
-            turn = await self._turns.wait(target, period=period, paused=self.paused())
-            # While it waited for its turn, somebody may have said stop.
-            if not turn or self.paused():
-                return
-            found = await self._probe(target)
-            self._surroundings.hear(found, target)
-            measurement = self.ladder.take(found, target)
-        finally:
-            self._slots.release()
-        if measurement.failure is not None:
-            measurement = await self._confirmer.confirm(measurement, target)
-        else:
-            self._confirmer.succeeded(target)
-        self._take(measurement)
-
-    async def _probe(self, target: Target) -> Measurement:
-        """Measure once, and count in the day's budget what that really moved."""
-        with ByteCounter() as counter:
-            found = await self._runner.measure(target)
-        self.budget.settle(target, counter.bytes)
-        return found
-
-    async def _look_again(self, target: Target) -> Measurement | None:
-        """Ask a target once more, for a confirmation; it counts like any other probe."""
-        turn = await self._turns.wait_again(target, paused=self.paused())
-        if not turn or self.paused():
-            return None
-        return await self._probe(target)
-
-    def set_clock_flag(self, seconds: float | None) -> None:
-        """Take the collector's time minus ours, in seconds; beyond 150 the clock is bad."""
-        if seconds is not None:
-            bad = abs(seconds) > _WORST_CLOCK
-            self.ladder.raise_flag(Flag.CLOCK_BAD, up=bad, time=self._clock())
+        period = self._config.period
+        if tier_of(target) is not None:
+            period = min(period, self._config.witness_period)
+        return period.total_seconds()

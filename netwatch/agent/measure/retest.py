@@ -1,118 +1,117 @@
-"""The sandwich: a target's first failure is asked again between two looks at a control.
+"""Retests a target's first failure between two probes of a control.
 
-control, retry, control (Censored Planet's Satellite v2 made timeouts usable as evidence
-this way). The first failure is what counts; how it was confirmed is noted on its last step.
+control, retest, control: Censored Planet's Satellite v2 made timeouts usable as evidence this
+way. The first failure is what counts; the outcome of the retest is added to its last step.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from enum import StrEnum
 from random import Random
 from time import monotonic
 
 from netwatch.agent.health.health import WitnessTier, tier_of
+from netwatch.agent.measure.admission import AdmissionControl
+from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target
 
-_FRESH = 2.0
-"""Seconds for which what a control said serves every target that fails meanwhile."""
+_CONTROL_TTL = 2.0
+"""Seconds for which the result of a control serves all targets that fail meanwhile."""
 _PAUSE = (1.0, 3.0)
-_BY_DISTANCE = (WitnessTier.INTERNATIONAL, WitnessTier.DOMESTIC, WitnessTier.ISP)
+"""Least and most seconds before the retest."""
+_CONTROL_TIERS = (WitnessTier.INTERNATIONAL, WitnessTier.DOMESTIC, WitnessTier.ISP)
+"""Tiers that serve as controls; the first one that has witnesses is used."""
 
-Measure = Callable[[Target], Awaitable[Measurement | None]]
 
-
-class Confirmation:
-    """The words for how a first failure was confirmed."""
+class RetestOutcome(StrEnum):
+    """How a retest ended."""
 
     CONFIRMED = "confirmed"
     PASSED = "passed"
     CONTROLS_FAILED = "controls_failed"
-    NOT_ASKED = "not_asked"
+    NOT_RETESTED = "not_retested"
 
 
 class FailureRetester:
-    """Confirms first failures, if there is a control to ask.
+    """Retests first failures, if there is a control.
 
     Args:
-        targets: all targets; those that witness for the far rungs serve as controls, those
-            of the LAN tell whether it is us.
-        measure: runs one probe, within what the agent may ask of others; None where it
-            may not now.
-        pause: least and most seconds before the retry.
+        targets: all targets; the witnesses of the farthest tier serve as controls, and those of
+            the LAN show whether the fault is local.
+        admission: decides whether a retest may run now.
+        runner: runs it.
+        random: chooses controls and pauses.
+        pause: least and most seconds before the retest.
     """
 
     def __init__(
         self,
         targets: Sequence[Target],
-        measure: Measure,
         *,
+        admission: AdmissionControl,
+        runner: ProbeRunner,
         random: Random,
         pause: tuple[float, float] = _PAUSE,
     ) -> None:
-        self._measure = measure
-        self._random = random
-        self._pause = pause
-        self._controls: list[Target] = []
-        for rung in _BY_DISTANCE:
-            self._controls = self._controls or [one for one in targets if tier_of(one) is rung]
-        self._lan = [one for one in targets if tier_of(one) is WitnessTier.LAN]
+        self._admission, self._runner = admission, runner
+        self._random, self._pause = random, pause
+        by_tier = {
+            tier: [target for target in targets if tier_of(target) is tier] for tier in WitnessTier
+        }
+        self._controls = next((by_tier[tier] for tier in _CONTROL_TIERS if by_tier[tier]), [])
+        self._lan = by_tier[WitnessTier.LAN]
         self._failing: set[str] = set()
-        self._asked: dict[bool, tuple[float, asyncio.Future[bool | None]]] = {}
+        self._cache: dict[str, tuple[float, asyncio.Future[bool | None]]] = {}
 
-    def succeeded(self, target: Target) -> None:
-        """Hear that a target is well; its next failure is a first one."""
-        self._failing.discard(target.id)
-
-    async def confirm(self, measurement: Measurement, target: Target) -> Measurement:
-        """Return `measurement`; a first failure with its confirmation, or as our own fault."""
-        failed = measurement.failure is not None and not measurement.host_responded
-        first = failed and target.id not in self._failing
-        (self._failing.add if failed else self._failing.discard)(target.id)
-        if (
-            not first
-            or not self._controls
-            or measurement.scope == FailureScope.LOCAL
-            or tier_of(target)
-        ):
+    async def retest(self, measurement: Measurement, target: Target) -> Measurement:
+        """Return `measurement`; a first failure with its outcome, or with the scope `local`."""
+        if measurement.failure is None or measurement.host_responded:
+            self._failing.discard(target.id)
             return measurement
-        before = await self._ask(near=False)
+        is_first = target.id not in self._failing
+        self._failing.add(target.id)
+        is_local = measurement.scope == FailureScope.LOCAL
+        if not is_first or is_local or not self._controls or tier_of(target) is not None:
+            return measurement
+        before = await self._any_responds(self._controls)
         await asyncio.sleep(self._random.uniform(*self._pause))
-        again = await self._measure(target)
-        after = await self._ask(near=False)
-        if again is None or before is None or after is None:
-            return _noted(measurement, Confirmation.NOT_ASKED)
+        second = await self._responds(target)
+        after = await self._any_responds(self._controls)
+        if before is None or second is None or after is None:
+            return _annotate(measurement, RetestOutcome.NOT_RETESTED)
         if before and after:
-            if again.failure is None or again.host_responded:
+            if second:
                 self._failing.discard(target.id)
-                return _noted(measurement, Confirmation.PASSED)
-            return _noted(measurement, Confirmation.CONFIRMED)
-        noted = _noted(measurement, Confirmation.CONTROLS_FAILED)
-        if self._lan and await self._ask(near=True) is False:
-            return replace(noted, scope=FailureScope.LOCAL.value)
-        return noted
+            outcome = RetestOutcome.PASSED if second else RetestOutcome.CONFIRMED
+            return _annotate(measurement, outcome)
+        measurement = _annotate(measurement, RetestOutcome.CONTROLS_FAILED)
+        if self._lan and await self._any_responds(self._lan) is False:
+            return replace(measurement, scope=FailureScope.LOCAL.value)
+        return measurement
 
-    async def _ask(self, *, near: bool) -> bool | None:
-        """Tell whether a control answers, near or far; one that was just asked is not again.
+    async def _any_responds(self, controls: Sequence[Target]) -> bool | None:
+        """Return whether a control responds, at most two seconds ago; None if not admitted."""
+        key = controls[0].id
+        cached = self._cache.get(key)
+        if cached is None or (cached[1].done() and monotonic() - cached[0] > _CONTROL_TTL):
+            chosen = self._random.sample(controls, k=1)[0]
+            cached = (monotonic(), asyncio.ensure_future(self._responds(chosen)))
+            self._cache[key] = cached
+        return await asyncio.shield(cached[1])
 
-        None where it may not be asked.
-        """
-        asked = self._asked.get(near)
-        if asked is None or (asked[1].done() and monotonic() - asked[0] > _FRESH):
-            chosen = self._random.sample(self._lan if near else self._controls, k=1)[0]
-            asked = (monotonic(), asyncio.ensure_future(self._is_alive(chosen)))
-            self._asked[near] = asked
-        return await asyncio.shield(asked[1])
-
-    async def _is_alive(self, control: Target) -> bool | None:
-        said = await self._measure(control)
-        return None if said is None else said.host_responded
+    async def _responds(self, target: Target) -> bool | None:
+        """Return whether a target responds now; None if the probe is not admitted."""
+        if not await self._admission.wait_unscheduled(target):
+            return None
+        return (await self._runner.measure(target)).host_responded
 
 
-def _noted(measurement: Measurement, word: str) -> Measurement:
-    """Return `measurement` with `word` on the step that failed."""
+def _annotate(measurement: Measurement, outcome: RetestOutcome) -> Measurement:
+    """Return `measurement` with `outcome` in the detail of its last step."""
     if not measurement.observations:
         return measurement
     *others, last = measurement.observations
-    detail = f"{last.detail},{word}" if last.detail else word
+    detail = f"{last.detail},{outcome}" if last.detail else outcome.value
     return replace(measurement, observations=(*others, replace(last, detail=detail)))

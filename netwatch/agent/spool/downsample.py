@@ -10,11 +10,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from statistics import median
 
+from netwatch.agent.events import EVENT_PREFIX
 from netwatch.model.measurement import Measurement
 from netwatch.model.time import floor_time
-
-EVENT_PREFIX = "@"
-"""First letter of the targets that are none: the agent's notes about itself."""
 
 _Outcome = tuple[str, str, str | None, str, bool]
 

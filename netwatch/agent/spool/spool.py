@@ -249,7 +249,7 @@ class Spool:
             line = self._file.execute(query, (timeline,)).fetchone()
             known = UNKNOWN if line is None else ClockSegment(*line)
             lines.append(replace(known, rows=sum(1 for _ in rows)))
-        readings = () if self._clock is None else (self._clock.read(),)
+        readings = () if self._clock is None else (self._clock.sample(),)
         return TimestampedRows(
             tuple(self._decode(row) for _, row, _ in found), tuple(lines), readings
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from netwatch.agent.clock import boot_name, steady_seconds
+from netwatch.agent.clock import boot_id, monotonic_seconds
 from netwatch.agent.spool.spool import Spool
 from netwatch.model.errors import StoreError
 from netwatch.protocols import Message
@@ -26,7 +26,7 @@ class AgentSession:
         self.agent = agent
         self._number = number
         self._sign = sign
-        self._boot = boot_name(agent)
+        self._boot = boot_id(agent)
         self._connection = 0
 
     def will(self, rung: str) -> Message:
@@ -48,7 +48,7 @@ class AgentSession:
             self._boot,
             self._number,
             self._connection,
-            round(steady_seconds(), 1),
+            round(monotonic_seconds(), 1),
             rung,
             why,
         )

@@ -15,7 +15,7 @@ from time import monotonic
 
 import msgspec
 
-from netwatch.agent.ack_clock import AckClockSync
+from netwatch.agent.clock import AckClockSync
 from netwatch.agent.spool.ack_verifier import COLLECTOR_KEY, verify_ack
 from netwatch.agent.spool.spool import SealedBatch, Spool
 from netwatch.agent.uplink.failover import Endpoint, TransportFailover, TransportStatus
@@ -69,16 +69,14 @@ class Uplink:
         endpoints: how to get there, best rungs first.
         spool, executor: the batches, and the thread that may touch them.
         pace: seconds between seals; every patience is a multiple of it.
+        clock_sync: learns the time from acknowledgements.
 
     Attributes:
-        collector_time: the collector's clock in milliseconds since 1970 as it said last, and the
-            monotonic time at which we heard it.
         on_target_list: takes a target list as it came; set it before `run`. Blocks.
-        on_status_change: told of every change in how a rung fares.
-        ack_clock: learns the time from what is acknowledged; set it before `run`.
+        noted: told of every change in how a rung fares.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it sends, where and how
         self,
         session: AgentSession,
         endpoints: Sequence[Endpoint],
@@ -86,8 +84,10 @@ class Uplink:
         spool: Spool,
         executor: SingleThreadExecutor,
         pace: float,
+        clock_sync: AckClockSync | None = None,
     ) -> None:
         self._session = session
+        self._clock_sync = clock_sync
         self._spool = spool
         self._executor = executor
         self._pace = pace
@@ -104,10 +104,8 @@ class Uplink:
         self._relapses = 0
         self._drain: RateAdvice | None = None
         self._unopened: bytes | None = None
-        self.collector_time: tuple[int, float] | None = None
         self.on_target_list: Callable[[bytes], None] | None = None
         self.on_status_change: Callable[[TransportStatus], None] = lambda _: None
-        self.ack_clock = AckClockSync()
 
     def notify(self) -> None:
         """Say that there is something new to send."""
@@ -224,7 +222,8 @@ class Uplink:
             sent = False
             async for batch in self._choose():
                 sent = True
-                self.ack_clock.sent(batch.sequence)
+                if self._clock_sync is not None:
+                    self._clock_sync.sent(batch.sequence)
                 await link.publish(batch_topic(self._session.agent), batch.payload)
                 self._flight.note(batch.sequence, monotonic())
             pause = self._pacer.delay(monotonic())
@@ -303,8 +302,8 @@ class Uplink:
     async def _believe(self, answer: Ack) -> None:
         """Forget what is kept; keep back what is refused."""
         now = monotonic()
-        self.collector_time = answer.time_ms, now
-        self.ack_clock.answered(answer)
+        if self._clock_sync is not None:
+            self._clock_sync.acknowledged(answer)
         for low, high in answer.stored:
             self._flight.forget(low, high, now)
         await self._executor.run(self._spool.acknowledge, answer.stored)

@@ -148,7 +148,7 @@ async def _keep_time(step: timedelta, drill: Drill) -> None:
         ticking = asyncio.ensure_future(stalls.run())
         await asyncio.sleep(step.total_seconds())
         ticking.cancel()
-        if not stalls.stalled(since, perf_counter()):
+        if not stalls.was_blocked(since, perf_counter()):
             return
         drill.tell(now(), "this machine stood still for a moment; waiting a little longer")
 

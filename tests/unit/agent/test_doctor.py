@@ -68,7 +68,7 @@ async def test_nothing_is_asked_before_somebody_has_agreed(patient: DoctorContex
     def connect() -> Transport:
         raise AssertionError("and the way to the observatory just as well")
 
-    watch = GatewayMonitor(look=look)
+    watch = GatewayMonitor(routes=look)
     asked = replace(patient, targets=[FAR], measure=measure, gateway=watch, connect=connect)
     found = await find(asked)
     assert not found["consent"].ok
@@ -161,7 +161,7 @@ async def test_gateways(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         return None if gateway.address == "0.0.0.0" else True
 
     monkeypatch.setattr("netwatch.agent.health.gateway._tcp_ping", knock)
-    watch = GatewayMonitor(look=lambda: routes, neighbour=lambda _: 0, ports=(free_port(),))
+    watch = GatewayMonitor(routes=lambda: routes, neighbour=lambda _: 0, ports=(free_port(),))
     found = await check_gateway(watch)
     assert (found.ok, found.text) == (well, text)
     assert bool(found.fix) != well

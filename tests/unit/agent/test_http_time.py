@@ -1,4 +1,4 @@
-"""A web server's word on the time, on real TLS, from a machine whose clock is anywhere."""
+"""HTTP time sources over real TLS, with certificates that look expired or not yet valid."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,16 +13,16 @@ from faults import http_answer
 from servers import free_port, tcp_server, until
 
 from netwatch.agent.clock import DisciplinedClock
-from netwatch.agent.http_time import HttpTimeSource, ask_date, poll_time_sources
+from netwatch.agent.http_time import HttpTimeSource, fetch_date, poll_time_sources
 from netwatch.model.clock_samples import ClockSource
 from netwatch.model.errors import TransportError
 
 DATE = "Thu, 08 Jan 2026 16:30:00 GMT"
-TOLD = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
+TIME = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 
 
 @asynccontextmanager
-async def canary(
+async def time_source(
     folder: Path, *, header: str = f"Date: {DATE}", days: tuple[int, int] = (-1, 30),
     name: str = "localhost",
 ) -> AsyncIterator[HttpTimeSource]:  # fmt: skip
@@ -35,39 +35,41 @@ async def canary(
 
 
 @pytest.mark.parametrize("days", [(-1, 30), (-800, -700), (700, 800)], ids=str)
-async def test_a_certificate_need_not_fit_our_idea_of_the_time(
+async def test_the_dates_of_a_certificate_are_not_checked(
     tmp_path: Path, days: tuple[int, int]
 ) -> None:
-    async with canary(tmp_path, days=days) as found:
-        assert await ask_date(found) == TOLD
+    async with time_source(tmp_path, days=days) as found:
+        assert await fetch_date(found) == TIME
 
 
-async def test_whoever_has_not_the_name_or_no_date_is_not_believed(tmp_path: Path) -> None:
-    async with canary(tmp_path, name="elsewhere") as found:
-        with pytest.raises(TransportError, match="cannot be asked for the time"):
-            await ask_date(found)
-        with pytest.raises(TransportError, match="cannot be asked for the time"):
-            await ask_date(HttpTimeSource(found.url))
+async def test_a_wrong_name_or_a_missing_date_is_an_error(tmp_path: Path) -> None:
+    async with time_source(tmp_path, name="elsewhere") as found:
+        with pytest.raises(TransportError, match="cannot be reached"):
+            await fetch_date(found)
+        with pytest.raises(TransportError, match="cannot be reached"):
+            await fetch_date(HttpTimeSource(found.url))
     for header in ("Date: yesterday", "X-Nothing: 1"):
-        async with canary(tmp_path, header=header) as found:
-            with pytest.raises(TransportError, match="tells no time"):
-                await ask_date(found)
-    with pytest.raises(TransportError, match="cannot be asked for the time"):
-        await ask_date(HttpTimeSource(f"https://localhost:{free_port()}/"))
+        async with time_source(tmp_path, header=header) as found:
+            with pytest.raises(TransportError, match="no valid Date header"):
+                await fetch_date(found)
+    with pytest.raises(TransportError, match="cannot be reached"):
+        await fetch_date(HttpTimeSource(f"https://localhost:{free_port()}/"))
 
 
-async def test_a_clock_that_nobody_has_told_learns_from_the_first_that_answers(
+async def test_a_wrong_clock_learns_from_the_first_source_that_responds(
     tmp_path: Path,
 ) -> None:
-    wrong = TOLD - timedelta(days=730)
-    keeper = DisciplinedClock(lambda: wrong, boot="ab" * 8, steady=lambda: 5.0, kernel=lambda: None)
+    wrong = TIME - timedelta(days=730)
+    clock = DisciplinedClock(
+        lambda: wrong, boot="ab" * 8, monotonic=lambda: 5.0, kernel=lambda: None
+    )
     dead = HttpTimeSource(f"https://localhost:{free_port()}/")
-    async with canary(tmp_path) as found:
-        work = poll_time_sources(keeper, [dead, found], first=0.01, usual=0.01)
+    async with time_source(tmp_path) as found:
+        work = poll_time_sources(clock, [dead, found], first_delay=0.01, interval=0.01)
         task = asyncio.ensure_future(work)
-        await until(lambda: keeper.doubt() < 2)
+        await until(lambda: clock.uncertainty() < 2)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    reading = keeper.read()
-    assert reading.source is ClockSource.CANARY
-    assert abs(reading.offset - 730 * 86_400_000) <= 1000
+    sample = clock.sample()
+    assert sample.source is ClockSource.HTTP
+    assert abs(sample.offset - 730 * 86_400_000) <= 1000

@@ -1,4 +1,4 @@
-"""A whole agent that is stopped and started again: what it did today it still knows."""
+"""A whole agent: its budget survives a restart, and withdrawn consent stops the uplink."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,15 +10,15 @@ import pytest
 from servers import until
 
 from netwatch.agent import loop
-from netwatch.agent import pause as pausing
+from netwatch.agent import pause as pause_module
+from netwatch.agent.clock import DisciplinedClock
 from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.loop import AgentDeps, run_agent
-from netwatch.agent.measure.budget import DailyBudget
-from netwatch.agent.measure.rate_limits import BUDGETS
+from netwatch.agent.measure.budget import BUDGETS, DailyBudget
 from netwatch.agent.pause import PauseReason
 from netwatch.agent.spool.spool import Spool
-from netwatch.config import AgentConfig
-from netwatch.model.duration import Duration
+from netwatch.agent.uplink.failover import Endpoint
+from netwatch.config import AgentConfig, Duration
 from netwatch.model.measurement import Observation, Target, Vantage
 from netwatch.protocols import Probe
 from netwatch.wire.memory import MemoryBroker, MemoryTransport
@@ -31,47 +31,46 @@ CONFIG = AgentConfig(
 
 
 class Outside(Probe):
-    """Answers as a machine elsewhere would, without a packet."""
+    """Responds as a machine elsewhere would, without a packet."""
 
     name = "http"
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.runs = 0
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
-        self.asked += 1
+        self.runs += 1
         return (Observation("connect", None, 0.01),)
 
 
-class Held:
-    """Who holds the agent."""
+class Pause:
+    """Why the agent pauses."""
 
-    by = PauseReason.NOBODY
+    reason = PauseReason.NONE
 
 
 @pytest.fixture(autouse=True)
 def _no_route(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This machine's own gateway is not asked by a test."""
-    monkeypatch.setattr(loop, "GatewayMonitor", lambda: GatewayMonitor(look=dict))
+    """No test probes this machine's own gateway."""
+    monkeypatch.setattr(loop, "GatewayMonitor", lambda: GatewayMonitor(routes=dict))
 
 
 @asynccontextmanager
 async def running(
-    spool: Spool, probe: Outside, *, broker: MemoryBroker | None = None, held: Held | None = None
+    spool: Spool, probe: Outside, *, broker: MemoryBroker | None = None, pause: Pause | None = None
 ) -> AsyncIterator[None]:
-    broker, held = broker or MemoryBroker(), held or Held()
-    parts = AgentDeps(
-        paused=lambda: held.by is not PauseReason.NOBODY,
-        holder=lambda: held.by,
+    broker, pause = broker or MemoryBroker(), pause or Pause()
+    deps = AgentDeps(
+        pause_reason=lambda: pause.reason,
         vantage=Vantage("a1"),
         targets=[SITE],
         probes={"http": probe},
-        connect=lambda will: MemoryTransport(broker, will=will),
+        endpoints=[Endpoint("link", "", lambda will: MemoryTransport(broker, will=will))],
         spool=spool,
-        clock=lambda: datetime.now(UTC),
+        clock=DisciplinedClock(lambda: datetime.now(UTC), boot="ab" * 8, kernel=lambda: None),
         config=CONFIG,
     )
-    task = asyncio.ensure_future(run_agent(parts))
+    task = asyncio.ensure_future(run_agent(deps))
     try:
         yield
         assert not task.done(), task
@@ -82,46 +81,46 @@ async def running(
 
 def today(spool: Spool) -> DailyBudget:
     budget = DailyBudget()
-    budget.take_up(spool.get_meta("today"))
+    budget.restore(spool.get_meta("today"))
     return budget
 
 
-async def test_a_days_budget_is_one_days_whatever_is_restarted(tmp_path: Path) -> None:
+async def test_the_daily_budget_survives_a_restart(tmp_path: Path) -> None:
     with Spool(
         tmp_path / "a1.sqlite", vantage=Vantage("a1"), created_at=datetime.now(UTC)
     ) as spool:
         first = Outside()
         async with running(spool, first):
-            await until(lambda: first.asked == 1)
+            await until(lambda: first.runs == 1)
         spent = today(spool).spent
         assert spent == 20_000
-        # As if it had gone on all day: above 80 % no page is asked for.
+        # Above 80 % no page is fetched.
         written = today(spool)
         written.spent = int(0.81 * BUDGETS["low"])
         spool.set_meta("today", written.dump())
         second = Outside()
         async with running(spool, second):
             await asyncio.sleep(0.5)
-        assert second.asked == 0
+        assert second.runs == 0
         assert today(spool).spent == written.spent
 
 
-async def test_damaged_counts_stop_nobody(tmp_path: Path) -> None:
+async def test_damaged_counts_do_not_stop_the_agent(tmp_path: Path) -> None:
     with Spool(
         tmp_path / "a1.sqlite", vantage=Vantage("a1"), created_at=datetime.now(UTC)
     ) as spool:
         spool.set_meta("today", b"\xff\x00 nonsense")
         probe = Outside()
         async with running(spool, probe):
-            await until(lambda: probe.asked == 1)
+            await until(lambda: probe.runs == 1)
         assert today(spool).spent == 20_000
 
 
-async def test_withdrawn_consent_stops_all_that_goes_out_and_a_pause_does_not(
+async def test_withdrawn_consent_stops_sending_and_a_pause_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pausing, "_LOOK", 0.02)
-    broker, held, probe = MemoryBroker(), Held(), Outside()
+    monkeypatch.setattr(pause_module, "_POLL_INTERVAL", 0.02)
+    broker, pause, probe = MemoryBroker(), Pause(), Outside()
     heard = 0
 
     async def listen() -> None:
@@ -135,19 +134,19 @@ async def test_withdrawn_consent_stops_all_that_goes_out_and_a_pause_does_not(
     with Spool(
         tmp_path / "a1.sqlite", vantage=Vantage("a1"), created_at=datetime.now(UTC)
     ) as spool:
-        async with running(spool, probe, broker=broker, held=held):
+        async with running(spool, probe, broker=broker, pause=pause):
             await until(lambda: heard > 1)
-            held.by = PauseReason.HOST
+            pause.reason = PauseReason.HOST
             before = heard
-            await until(lambda: heard > before)  # the note of the pause, at the least
-            held.by = PauseReason.CONSENT
+            await until(lambda: heard > before)  # the pause event, at least
+            pause.reason = PauseReason.CONSENT
             await asyncio.sleep(0.5)
             silent, waiting = heard, spool.count_pending()
             assert waiting > 0
             await asyncio.sleep(0.6)
-            assert heard == silent, "nothing goes out"
-            assert spool.count_pending() >= waiting, "and nothing is thrown away"
-            held.by = PauseReason.NOBODY
+            assert heard == silent, "nothing is sent"
+            assert spool.count_pending() >= waiting, "nothing is discarded"
+            pause.reason = PauseReason.NONE
             await until(lambda: heard > silent)
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)

@@ -160,14 +160,14 @@ def test_status_tells_what_waits(netwatch: Command, tmp_path: Path) -> None:
 def test_status_tells_what_the_budget_leaves_out(netwatch: Command, tmp_path: Path) -> None:
     fill_spool(tmp_path, 1)
     budget = DailyBudget()
-    budget.step(datetime.now(UTC))
-    budget.spent, budget.traces = int(0.95 * budget.limit), 3
+    budget.level(datetime.now(UTC))
+    budget.spent, budget.change_probes = int(0.95 * budget.limit), 3
     config = read_config(write_config(tmp_path))
     with open_spool(config) as spool:
         spool.set_meta("today", budget.dump())
     told = json.loads(netwatch("status", "--json").stdout)
-    assert told["left_out_to_save"] == "all but dns and tcp"
-    assert told["ways_followed_today"] == 3
+    assert told["left_out_to_save"] == "all but essential probes"
+    assert told["change_probes_today"] == 3
     assert told["probed_bytes_today"] == budget.spent
 
 
@@ -175,7 +175,7 @@ def test_doctor_says_how_to_mend(netwatch: Command) -> None:
     found = netwatch("doctor", "--json")
     assert found.exit_code == 1
     told = {one["name"]: one for one in json.loads(found.stdout)}
-    machine = {"consent", "disk", "spool", "key", "clock", "list", "probes", "ipv6", "icmp"}
+    machine = {"consent", "disk", "spool", "key", "clock", "list", "probes", "ipv6"}
     assert set(told) - {"line-v4"} == machine | {"portal", "names", "broker"}
     assert told["consent"]["ok"]
     assert told["key"]["ok"]
@@ -361,7 +361,7 @@ def test_status_tells_what_the_agent_takes_of_its_machine(
         Measurement("one", "tcp", datetime.now(UTC), None, "", host_responded=True, seconds=0.1)
     )
     with open_spool(read_config(tmp_path / "netwatch.toml")) as spool:
-        spool.set_meta("metrics", msgspec.json.encode(metrics.take("2026-01-08T12:00:00+00:00")))
+        spool.set_meta("metrics", msgspec.json.encode(metrics.collect("2026-01-08T12:00:00+00:00")))
     told = json.loads(netwatch("status", "--json").stdout)
     assert told["probes"] == {"tcp": {"ok": 1}}
     assert told["memory_megabytes"] > 5

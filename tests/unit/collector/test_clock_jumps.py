@@ -14,8 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from netwatch.agent.ack_clock import AckClockSync
-from netwatch.agent.clock import DisciplinedClock, KernelClock
+from netwatch.agent.clock import AckClockSync, DisciplinedClock, KernelClock
 from netwatch.agent.spool.spool import Spool
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.bin_closer import BinCloser
@@ -76,7 +75,7 @@ class World:
         self.keeper = DisciplinedClock(
             lambda: self.true + self.wrong,
             boot=f"{self.boots:016x}",
-            steady=self.steady,
+            monotonic=self.steady,
             kernel=lambda: self.kernel,
         )
         self.spool = Spool(self.folder / "spool.sqlite", vantage=VANTAGE, created_at=START)
@@ -117,7 +116,7 @@ class World:
         self.true += timedelta(seconds=0.1)
         for answer in () if lose else answers:
             assert not answer.refused
-            self.asking.answered(answer)
+            self.asking.acknowledged(answer)
             self.spool.acknowledge(answer.stored)
 
     def finish(self) -> list[tuple[datetime, datetime]]:

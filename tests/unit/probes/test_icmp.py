@@ -10,7 +10,7 @@ from netwatch_probes.icmp import IcmpProbe
 
 async def measure(host: str = "127.0.0.1", within: float = 2.0) -> Observation:
     (step,) = await IcmpProbe().measure(Target("one", "icmp", host), within=within)
-    assert step.operation == "icmp"
+    assert step.operation == "echo"
     return step
 
 

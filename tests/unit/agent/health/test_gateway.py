@@ -1,4 +1,4 @@
-"""The gateway, from tables as the kernel prints them, on loopback, and behind a real cable."""
+"""The gateway: kernel tables, loopback, and a virtual cable between two namespaces."""
 
 import asyncio
 import errno
@@ -39,7 +39,7 @@ def tables(folder: Path, route: str, route6: str) -> Path:
     return folder
 
 
-def test_the_nearest_default_routes_are_read_from_the_kernels_tables(tmp_path: Path) -> None:
+def test_the_default_routes_with_the_lowest_metric_are_read(tmp_path: Path) -> None:
     assert default_gateways(tables(tmp_path, ROUTE, ROUTE6)) == {
         4: Gateway("eth0", "10.0.0.1"),
         6: Gateway("eth0", "fe80::1"),
@@ -47,12 +47,12 @@ def test_the_nearest_default_routes_are_read_from_the_kernels_tables(tmp_path: P
 
 
 @pytest.mark.parametrize("text", ["", "nonsense\nmore of it\n", "a\tb\n\n", "x y z w"])
-def test_tables_that_say_nothing(tmp_path: Path, text: str) -> None:
+def test_tables_without_a_default_route(tmp_path: Path, text: str) -> None:
     assert default_gateways(tables(tmp_path, text, text)) == {}
     assert default_gateways(tmp_path / "nowhere") == {}
 
 
-def test_a_tunnel_is_known_by_what_it_is_and_not_by_its_name_alone(tmp_path: Path) -> None:
+def test_a_tunnel_is_recognised_by_its_device_or_name(tmp_path: Path) -> None:
     for name in ("office", "cable", "home", "ppp0"):
         (tmp_path / name).mkdir()
     (tmp_path / "office" / "tun_flags").write_text("0x1002\n")
@@ -69,24 +69,24 @@ def test_a_tunnel_is_known_by_what_it_is_and_not_by_its_name_alone(tmp_path: Pat
     assert found() == ""
 
 
-async def ask(
-    look: dict[int, Gateway], *ports: int, near: int | None = 0
+async def poll(
+    routes: dict[int, Gateway], *ports: int, near: int | None = 0
 ) -> dict[int, bool | None]:
-    watch = GatewayMonitor(look=lambda: look, neighbour=lambda _: near, ports=ports)
-    return await watch.ask()
+    watch = GatewayMonitor(routes=lambda: routes, neighbour=lambda _: near, ports=ports)
+    return await watch.poll()
 
 
-async def test_who_accepts_and_who_refuses_is_there() -> None:
+async def test_accepting_and_refusing_are_responses() -> None:
     here = {4: Gateway("lo", "127.0.0.1")}
-    assert await ask(here, free_port()) == {4: True, 6: None}
+    assert await poll(here, free_port()) == {4: True, 6: None}
     async with tcp_server() as port:
-        assert await ask(here, port) == {4: True, 6: None}
+        assert await poll(here, port) == {4: True, 6: None}
 
 
-async def test_a_silent_gateway_is_there_where_the_kernel_hears_it(
+async def test_a_silent_gateway_responds_if_the_kernel_has_seen_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("netwatch.agent.health.gateway._PATIENCE", 0.1)
+    monkeypatch.setattr("netwatch.agent.health.gateway._TIMEOUT", 0.1)
     with socket.socket() as deaf, socket.socket() as one, socket.socket() as two:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
@@ -94,29 +94,29 @@ async def test_a_silent_gateway_is_there_where_the_kernel_hears_it(
             filler.settimeout(0)
             filler.connect_ex(deaf.getsockname())
         here, port = {4: Gateway("lo", "127.0.0.1")}, deaf.getsockname()[1]
-        assert (await ask(here, port, near=0x02))[4] is True
-        assert (await ask(here, port, near=0x20))[4] is False
+        assert (await poll(here, port, near=0x02))[4] is True
+        assert (await poll(here, port, near=0x20))[4] is False
 
 
-async def test_what_this_machine_lacks_says_nothing_about_the_gateway(
+async def test_lack_of_file_descriptors_says_nothing_about_the_gateway(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def no_files(*_: object) -> socket.socket:
         raise OSError(errno.EMFILE, "")
 
     monkeypatch.setattr("netwatch.agent.health.gateway.socket.socket", no_files)
-    watch = GatewayMonitor(look=lambda: {4: Gateway("lo", "127.0.0.1")}, ports=(9,))
-    assert await watch.ask() == {4: None, 6: None}
+    watch = GatewayMonitor(routes=lambda: {4: Gateway("lo", "127.0.0.1")}, ports=(9,))
+    assert await watch.poll() == {4: None, 6: None}
 
 
-async def test_no_route_is_a_line_lost_and_no_ipv6_is_none() -> None:
-    assert await ask({}) == {4: False, 6: None}
-    assert await ask({4: Gateway("tun0")}) == {4: None, 6: None}
-    only_six = await ask({6: Gateway("lo", "::1")}, free_port())
-    assert only_six[4] is None, "a machine with IPv6 alone has a line"
+async def test_without_an_ipv4_route_the_line_is_down() -> None:
+    assert await poll({}) == {4: False, 6: None}
+    assert await poll({4: Gateway("tun0")}) == {4: None, 6: None}
+    only_six = await poll({6: Gateway("lo", "::1")}, free_port())
+    assert only_six[4] is None, "IPv6 is enough"
 
 
-async def test_the_port_that_answered_is_asked_first() -> None:
+async def test_the_port_that_responded_is_tried_first() -> None:
     asked: list[int] = []
 
     async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -124,16 +124,16 @@ async def test_the_port_that_answered_is_asked_first() -> None:
 
     async with tcp_server(note) as port:
         watch = GatewayMonitor(
-            look=lambda: {4: Gateway("lo", "127.0.0.1")}, ports=(port, free_port())
+            routes=lambda: {4: Gateway("lo", "127.0.0.1")}, ports=(port, free_port())
         )
         for _ in range(3):
-            assert (await watch.ask())[4] is True
+            assert (await watch.poll())[4] is True
         assert watch._ports[0] == port
 
 
 @pytest.fixture
 def cable() -> Iterator[tuple[Namespace, Namespace]]:
-    """A home and its gateway, which answers to no port: it drops what it gets."""
+    """A home and its gateway, which has no open port."""
     need_namespaces()
     with ExitStack() as stack:
         home, gateway = (stack.enter_context(Namespace()) for _ in range(2))
@@ -145,31 +145,31 @@ def cable() -> Iterator[tuple[Namespace, Namespace]]:
         yield home, gateway
 
 
-def look(home: Namespace) -> dict[int, bool | None]:
-    watch = GatewayMonitor(look=lambda: default_gateways(TABLES))
-    return home.do(lambda: asyncio.run(watch.ask()))
+def poll_from(home: Namespace) -> dict[int, bool | None]:
+    watch = GatewayMonitor(routes=lambda: default_gateways(TABLES))
+    return home.do(lambda: asyncio.run(watch.poll()))
 
 
-def test_a_cable_that_is_pulled_is_seen(cable: tuple[Namespace, Namespace]) -> None:
+def test_a_pulled_cable_is_detected(cable: tuple[Namespace, Namespace]) -> None:
     home, gateway = cable
-    assert look(home) == {4: True, 6: True}
+    assert poll_from(home) == {4: True, 6: True}
     assert home.do(lambda: neighbour_state("192.168.77.1")) & 0x0A
     assert home.do(lambda: neighbour_state("fd77::1")) & 0x0A
     assert home.do(lambda: neighbour_state("192.168.77.99")) == 0
     gateway.ip("addr flush dev lan0")
     home.ip("neigh flush dev lan0")
-    assert look(home) == {4: False, 6: False}
+    assert poll_from(home) == {4: False, 6: False}
     home.ip("link set lan0 down")
-    assert look(home)[4] is False
+    assert poll_from(home)[4] is False
 
 
-def test_a_gateway_without_a_word_is_heard_below(
+def test_a_gateway_that_drops_everything_is_seen_at_the_link_layer(
     cable: tuple[Namespace, Namespace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It answers to no port at all, but its network card answers who has its address."""
-    monkeypatch.setattr("netwatch.agent.health.gateway._PATIENCE", 0.1)
+    """Its address still resolves to a link-layer address."""
+    monkeypatch.setattr("netwatch.agent.health.gateway._TIMEOUT", 0.1)
     home, gateway = cable
-    # What it would say has no way back; asking who has an address needs none.
+    # Its answers have no route back; neighbour discovery needs none.
     gateway.set(ipv4__conf__all__rp_filter=0, ipv4__conf__lan0__rp_filter=0)
     gateway.ip("route add blackhole 192.168.77.2/32")
-    assert look(home)[4] is True
+    assert poll_from(home)[4] is True

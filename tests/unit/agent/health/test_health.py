@@ -1,11 +1,11 @@
-"""Which state the witnesses add up to: every case that has a name."""
+"""The health state that each named combination of witnesses implies."""
 
 import pytest
 
 from netwatch.agent.health.health import (
     Flag,
     HealthState,
-    Reading,
+    WitnessResult,
     WitnessTier,
     judge_health,
     tier_of,
@@ -13,8 +13,8 @@ from netwatch.agent.health.health import (
 from netwatch.model.measurement import Target
 
 UP, HALF, DOWN, NONE = "up", "half", "down", "none"
-SAID = {UP: [True, True], HALF: [True, False], DOWN: [False, False], NONE: []}
-RUNGS = (
+RESPONSES = {UP: [True, True], HALF: [True, False], DOWN: [False, False], NONE: []}
+TIERS = (
     WitnessTier.LAN,
     WitnessTier.ISP,
     WitnessTier.DOMESTIC,
@@ -44,32 +44,32 @@ CASES = {
     "home alone is watched": (UP, UP, UP, NONE, NONE, "ok"),
     "home alone is watched and dead": (UP, UP, DOWN, NONE, NONE, "isp_cut"),
     "the gateway alone is watched and dead": (DOWN, NONE, NONE, NONE, NONE, "lan_down"),
-    "the gateway alone is watched and host_responded": (UP, NONE, NONE, NONE, NONE, "unknown"),
+    "the gateway alone is watched and responds": (UP, NONE, NONE, NONE, NONE, "unknown"),
 }
 
 
-def readings(case: tuple[str, ...]) -> list[Reading]:
+def results(case: tuple[str, ...]) -> list[WitnessResult]:
     return [
-        Reading(rung, host_responded)
-        for rung, said in zip(RUNGS, case, strict=True)
-        for host_responded in SAID[said]
+        WitnessResult(tier, responds)
+        for tier, share in zip(TIERS, case, strict=True)
+        for responds in RESPONSES[share]
     ]
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_named_cases(name: str) -> None:
     *case, state = CASES[name]
-    assert judge_health(readings(tuple(case))) == state
+    assert judge_health(results(tuple(case))) == state
 
 
 def test_flags_that_are_states_come_first() -> None:
-    fine = readings((UP, UP, UP, UP, UP))
+    fine = results((UP, UP, UP, UP, UP))
     assert judge_health(fine, [Flag.CAPTIVE]) is HealthState.CAPTIVE
     assert judge_health(fine, [Flag.CAPTIVE, Flag.OVERLOADED]) is HealthState.OVERLOADED
     assert judge_health(fine, [Flag.VPN, Flag.CLOCK_BAD, Flag.DNS_HIJACKED]) is HealthState.OK
 
 
-def test_a_group_names_a_rung() -> None:
+def test_a_group_names_a_tier() -> None:
     assert tier_of(Target("a", "tcp", "x", group="witness-domestic")) is WitnessTier.DOMESTIC
     assert tier_of(Target("a", "tcp", "x", group="witness-moon")) is None
     assert tier_of(Target("a", "tcp", "x", group="domestic")) is None

@@ -1,4 +1,4 @@
-"""A process that was held up never blames a target."""
+"""Failures while the event loop was blocked do not count against targets."""
 
 import asyncio
 import time
@@ -11,35 +11,34 @@ from netwatch.store.moments import now_utc
 from netwatch_probes.tcp import TcpProbe
 
 
-async def test_a_stall_is_noticed_and_forgotten_by_what_comes_later() -> None:
-    """What overlaps the stall was held up; what began after it was not."""
-    watch = LoopLagMonitor()
-    ticking = asyncio.ensure_future(watch.run())
+async def test_a_blocked_interval_counts_for_what_overlaps_it() -> None:
+    monitor = LoopLagMonitor()
+    ticking = asyncio.ensure_future(monitor.run())
     await asyncio.sleep(0.12)
     since = perf_counter()
-    time.sleep(0.5)  # noqa: ASYNC251 - the stall itself
-    assert watch.stalled(since, perf_counter())
+    time.sleep(0.5)  # noqa: ASYNC251 - the fault under test
+    assert monitor.was_blocked(since, perf_counter())
     await asyncio.sleep(0.12)
-    assert watch.stalled(since, perf_counter())
+    assert monitor.was_blocked(since, perf_counter())
     later = perf_counter()
     await asyncio.sleep(0.06)
-    assert not watch.stalled(later, perf_counter())
+    assert not monitor.was_blocked(later, perf_counter())
     ticking.cancel()
 
 
-async def test_a_failure_during_a_stall_is_local() -> None:
-    """A network that is dark times out: its own fault, unless our loop stood still."""
+async def test_a_failure_while_the_loop_is_blocked_is_local() -> None:
+    """A dead network times out, which counts unless the event loop was blocked."""
     async with make_country(1) as country:
         network = country.networks[0]
         network.cut()
         runner = ProbeRunner({"tcp": TcpProbe()}, now_utc, 0.4)
-        ticking = asyncio.ensure_future(runner.stalls.run())
+        ticking = asyncio.ensure_future(runner.loop_lag.run())
         target = next(one for one in network.targets() if one.probe == "tcp")
         honest = await runner.measure(target)
         assert (honest.failure, honest.scope) == ("generic_timeout_error", "timeout")
-        held = asyncio.ensure_future(runner.measure(target))
+        blocked = asyncio.ensure_future(runner.measure(target))
         await asyncio.sleep(0.1)
-        time.sleep(0.6)  # noqa: ASYNC251 - the stall itself
-        measured = await held
+        time.sleep(0.6)  # noqa: ASYNC251 - the fault under test
+        measured = await blocked
         assert (measured.scope, measured.host_responded) == ("local", False)
         ticking.cancel()

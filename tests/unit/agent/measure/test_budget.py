@@ -2,15 +2,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from netwatch.agent.measure.budget import DailyBudget
-from netwatch.agent.measure.rate_limits import BUDGETS
-from netwatch.model.measurement import Target
+from netwatch.agent.measure.budget import BUDGETS, DailyBudget
+from netwatch.plugins import load_plugin
 
 NOON = datetime(2026, 1, 8, 12, tzinfo=UTC)
+PAGE = 20_000
 
 
-def target(host: str, probe: str = "tcp") -> Target:
-    return Target(f"{host}-{probe}", probe, host)
+def reserve(
+    budget: DailyBudget, cost: int = PAGE, *, essential: bool = False, witness: bool = False
+) -> bool:
+    return budget.reserve(cost, NOON, essential=essential, witness=witness)
 
 
 @pytest.mark.parametrize(
@@ -22,117 +24,113 @@ def target(host: str, probe: str = "tcp") -> Target:
         (1.0, set()),
     ],
 )
-def test_a_budget_saves_in_steps(spent: float, allowed: set[str]) -> None:
-    for probe in ("tcp", "dns", "icmp", "tls", "quic", "http", "transfer"):
+def test_each_saving_level_skips_more_probes(spent: float, allowed: set[str]) -> None:
+    for name in ("tcp", "dns", "icmp", "tls", "quic", "http", "transfer"):
+        probe = load_plugin("probes", name)
         budget = DailyBudget(limit=10_000_000)
-        budget.step(NOON)
+        budget.level(NOON)
         budget.spent = int(spent * budget.limit)
-        fits = budget.allows(target("198.51.100.1", probe), NOON, witness=False)
-        assert fits == (probe in allowed)
-        assert budget.allows(target("198.51.100.1", "http"), NOON, witness=True)
+        fits = reserve(budget, probe.cost_bytes, essential=probe.essential)
+        assert fits == (name in allowed)
+        assert reserve(budget, witness=True)
 
 
 def test_a_new_day_is_a_new_budget() -> None:
     budget = DailyBudget(limit=BUDGETS["low"])
-    budget.step(NOON)
+    budget.level(NOON)
     budget.spent = budget.limit
-    assert budget.step(NOON) == 3
-    assert budget.step(NOON + timedelta(days=1)) == 0
+    assert budget.level(NOON) == 3
+    assert budget.level(NOON + timedelta(days=1)) == 0
 
 
 def test_a_day_at_half_a_probe_a_second_fits_the_standard_budget() -> None:
     budget = DailyBudget()
-    mix = ["dns"] * 40 + ["tcp"] * 40 + ["icmp"] * 16 + ["tls"] * 4
+    names = ["dns"] * 40 + ["tcp"] * 40 + ["icmp"] * 16 + ["tls"] * 4
+    costs = [load_plugin("probes", name).cost_bytes for name in names]
     for number in range(43_200):
-        place = target("198.51.100.1", mix[number % 100])
-        assert budget.allows(place, NOON, witness=False)
-        budget.settle(place, 0)
+        cost = costs[number % 100]
+        assert reserve(budget, cost)
+        budget.commit(cost, 0)
     assert budget.spent < BUDGETS["standard"]
 
 
-def test_what_was_really_moved_counts() -> None:
+def test_the_bytes_that_were_moved_count() -> None:
     budget = DailyBudget()
-    page = target("198.51.100.1", "http")
     for moved, spent in ((1_500, 1_500), (60_000, 61_500), (0, 81_500)):
-        assert budget.allows(page, NOON, witness=False)
-        budget.settle(page, moved)
-        assert (budget.spent, budget.promised) == (spent, 0)
+        assert reserve(budget)
+        budget.commit(PAGE, moved)
+        assert (budget.spent, budget.reserved) == (spent, 0)
     # Midnight may come in between.
-    assert budget.allows(page, NOON, witness=False)
-    budget.step(NOON + timedelta(days=1))
-    budget.settle(page, 1_500)
-    assert (budget.spent, budget.promised) == (1_500, 0)
-    budget.spent = 0
-    here = target("127.0.0.1", "http")
-    budget.settle(here, 50_000)
-    assert budget.spent == 0
+    assert reserve(budget)
+    budget.level(NOON + timedelta(days=1))
+    budget.commit(PAGE, 1_500)
+    assert (budget.spent, budget.reserved) == (1_500, 0)
 
 
-def test_what_is_under_way_is_set_aside_and_undoes_no_step() -> None:
-    """Many at once must not pass the limit together; nor does a promise begin a step."""
-    budget, page = DailyBudget(limit=100_000), target("198.51.100.1", "http")
-    assert [budget.allows(page, NOON, witness=False) for _ in range(6)] == [True] * 4 + [False] * 2
-    assert budget.step(NOON) == 0
+def test_reservations_limit_concurrent_probes_and_raise_no_level() -> None:
+    budget = DailyBudget(limit=100_000)
+    assert [reserve(budget) for _ in range(6)] == [True] * 4 + [False] * 2
+    assert budget.level(NOON) == 0
     for _ in range(3):
-        budget.settle(page, 700)
-    budget.give_back(page)
-    assert (budget.spent, budget.promised) == (2_100, 0)
-    assert budget.allows(page, NOON, witness=False)
-    budget.settle(page, 79_000)
-    assert budget.step(NOON) == 1
-    assert budget.step(NOON + timedelta(days=1)) == 0
+        budget.commit(PAGE, 700)
+    budget.release(PAGE)
+    assert (budget.spent, budget.reserved) == (2_100, 0)
+    assert reserve(budget)
+    budget.commit(PAGE, 79_000)
+    assert budget.level(NOON) == 1
+    assert budget.level(NOON + timedelta(days=1)) == 0
 
 
 def test_counts_survive_a_restart() -> None:
-    """Whoever is restarted every hour does not spend a day's budget every hour."""
+    """An agent that restarts every hour does not spend a day's budget every hour."""
     budget = DailyBudget(limit=BUDGETS["low"])
     for _ in range(5):
-        assert budget.allows(target("198.51.100.1", "http"), NOON, witness=False)
-        budget.settle(target("198.51.100.1", "http"), 0)
-    assert budget.allows_trace(NOON)
-    assert budget.allows_hurry(NOON, 60.0)
+        assert reserve(budget)
+        budget.commit(PAGE, 0)
+    assert budget.reserve_change_probe(NOON)
+    assert budget.reserve_burst(NOON, 60.0)
     after = DailyBudget(limit=BUDGETS["standard"])
-    after.take_up(budget.dump())
-    assert (after.spent, after.traces, after.hurried) == (100_000, 1, 60.0)
-    assert after.limit == BUDGETS["standard"], "the limit is the host's to set, not the past's"
-    assert after.step(NOON) == 0
-    assert after.step(NOON + timedelta(days=1)) == 0
-    assert (after.spent, after.traces, after.hurried) == (0, 0, 0.0)
+    after.restore(budget.dump())
+    assert (after.spent, after.change_probes, after.burst_seconds) == (100_000, 1, 60.0)
+    assert after.limit == BUDGETS["standard"], "the limit is the configuration's"
+    assert after.level(NOON) == 0
+    assert after.level(NOON + timedelta(days=1)) == 0
+    assert (after.spent, after.change_probes, after.burst_seconds) == (0, 0, 0.0)
 
 
-@pytest.mark.parametrize("written", [None, b"", b"{", b'"x"', b'{"spent": "much"}'])
-def test_damaged_counts_begin_anew(written: bytes | None) -> None:
+@pytest.mark.parametrize("dumped", [None, b"", b"{", b'"x"', b'{"spent": "much"}'])
+def test_damaged_counts_are_ignored(dumped: bytes | None) -> None:
     budget = DailyBudget()
-    budget.take_up(written)
-    assert (budget.spent, budget.traces) == (0, 0)
+    budget.restore(dumped)
+    assert (budget.spent, budget.change_probes) == (0, 0)
 
 
-def test_counts_that_cannot_be_are_none() -> None:
+def test_negative_counts_are_ignored() -> None:
     budget = DailyBudget()
-    budget.take_up(b'{"spent": -5, "traces": -1, "hurried": -1.0, "day": 20461}')
-    assert (budget.spent, budget.traces, budget.hurried) == (0, 0, 0.0)
+    budget.restore(b'{"spent": -5, "change_probes": -1, "burst_seconds": -1.0, "day": 20461}')
+    assert (budget.spent, budget.change_probes, budget.burst_seconds) == (0, 0, 0.0)
 
 
 def test_a_clock_that_is_set_back_grants_no_day_twice() -> None:
     budget = DailyBudget(limit=100_000)
-    assert budget.allows(target("198.51.100.1", "http"), NOON, witness=False)
-    budget.settle(target("198.51.100.1", "http"), 20_000)
-    assert budget.step(NOON - timedelta(days=1)) == 0
+    assert reserve(budget)
+    budget.commit(PAGE, 20_000)
+    assert budget.level(NOON - timedelta(days=1)) == 0
     assert budget.spent == 20_000
     # A clock that was years ahead does not hold the budget for years.
-    assert budget.step(NOON - timedelta(days=900)) == 0
+    assert budget.level(NOON - timedelta(days=900)) == 0
     assert budget.spent == 0
 
 
-def test_twenty_ways_a_day() -> None:
+def test_twenty_on_change_probes_a_day() -> None:
     budget = DailyBudget()
-    assert [budget.allows_trace(NOON) for _ in range(21)] == [True] * 20 + [False]
-    assert budget.allows_trace(NOON + timedelta(days=1))
+    assert [budget.reserve_change_probe(NOON) for _ in range(21)] == [True] * 20 + [False]
+    assert budget.reserve_change_probe(NOON + timedelta(days=1))
 
 
-def test_half_an_hour_of_hurry_a_day_while_the_budget_lasts() -> None:
+def test_half_an_hour_of_burst_mode_a_day_while_the_budget_lasts() -> None:
     budget = DailyBudget()
-    assert sum(budget.allows_hurry(NOON, 60.0) for _ in range(100)) == 30
-    assert budget.allows_hurry(NOON + timedelta(days=1), 60.0)
+    assert sum(budget.reserve_burst(NOON, 60.0) for _ in range(100)) == 30
+    assert budget.reserve_burst(NOON + timedelta(days=1), 60.0)
     budget.spent = int(0.85 * budget.limit)
-    assert not budget.allows_hurry(NOON + timedelta(days=1), 60.0)
+    assert not budget.reserve_burst(NOON + timedelta(days=1), 60.0)

@@ -11,25 +11,25 @@ NOW = datetime(2026, 1, 8, tzinfo=UTC)
 TARGET = Target("one", "made-up", "192.0.2.1")
 
 
-class MadeUp(Probe):
-    """A probe that says or does what it is told."""
+class FakeProbe(Probe):
+    """A probe with a given result."""
 
     name = "made-up"
 
     def __init__(
-        self, *said: Observation, error: Exception | None = None, hang: bool = False
+        self, *observations: Observation, error: Exception | None = None, hang: bool = False
     ) -> None:
-        self._said, self._error, self._hang = said, error, hang
+        self._observations, self._error, self._hang = observations, error, hang
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
         if self._hang:
             await asyncio.Event().wait()
         if self._error:
             raise self._error
-        return self._said
+        return self._observations
 
 
-def runner(probe: MadeUp, timeout: float = 1.0) -> ProbeRunner:
+def runner(probe: FakeProbe, timeout: float = 1.0) -> ProbeRunner:
     return ProbeRunner({"made-up": probe}, lambda: NOW, timeout)
 
 
@@ -41,21 +41,21 @@ def runner(probe: MadeUp, timeout: float = 1.0) -> ProbeRunner:
         ([("connect", "generic_timeout_error")], "generic_timeout_error", "timeout", False),
         ([("connect", "network_down")], "network_down", "local", False),
         ([("resolve", "dns_nxdomain_error")], "dns_nxdomain_error", "dns", False),
-        # A connection that stood proves the host, whatever came after.
+        # A connection proves that the host responds, whatever follows.
         (
             [("connect", None), ("tls_handshake", "generic_timeout_error")],
             "generic_timeout_error",
             "timeout",
             True,
         ),
-        # A name that was found proves the resolver, not the host.
+        # A resolved name proves the resolver, not the host.
         (
             [("resolve", None), ("connect", "generic_timeout_error")],
             "generic_timeout_error",
             "timeout",
             False,
         ),
-        # A name server that refuses is there.
+        # A name server that refuses does respond.
         (
             [("dns_round_trip", None), ("resolve", "dns_refused_error")],
             "dns_refused_error",
@@ -70,7 +70,7 @@ async def test_the_last_step_decides(
     said: list[tuple[str, str | None]], failure: str | None, scope: str, *, host_responded: bool
 ) -> None:
     steps = [Observation(operation, word, 0.1) for operation, word in said]
-    found = await runner(MadeUp(*steps)).measure(TARGET)
+    found = await runner(FakeProbe(*steps)).measure(TARGET)
     assert (found.failure, found.scope, found.host_responded) == (failure, scope, host_responded)
     assert (found.target, found.probe, found.time) == ("one", "made-up", NOW)
     assert found.observations == tuple(steps)
@@ -79,7 +79,7 @@ async def test_the_last_step_decides(
 async def test_a_broken_probe_never_counts_against_a_target(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    found = await runner(MadeUp(error=RuntimeError("oops"))).measure(TARGET)
+    found = await runner(FakeProbe(error=RuntimeError("oops"))).measure(TARGET)
     assert (found.failure, found.scope, found.host_responded) == (
         "unknown_failure: probe",
         "local",
@@ -88,9 +88,9 @@ async def test_a_broken_probe_never_counts_against_a_target(
     assert "probe made-up failed at target one" in caplog.text
 
 
-async def test_a_probe_that_hangs_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netwatch.agent.measure.probe_runner._OVERRUN", 0.01)
-    found = await runner(MadeUp(hang=True), timeout=0.05).measure(TARGET)
+async def test_a_probe_that_hangs_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netwatch.agent.measure.probe_runner._GRACE", 0.01)
+    found = await runner(FakeProbe(hang=True), timeout=0.05).measure(TARGET)
     assert found.scope == "local"
 
 

@@ -5,36 +5,59 @@ from random import Random
 
 import pytest
 
+from netwatch.agent.measure.admission import AdmissionControl
+from netwatch.agent.measure.budget import DailyBudget
+from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.agent.measure.retest import FailureRetester
+from netwatch.config import AgentConfig
 from netwatch.model.measurement import Measurement, Observation, Target
+from netwatch.protocols import Probe
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 SITE = Target("site", "tcp", "198.51.100.1")
 ABROAD = Target("abroad", "tcp", "192.0.2.3", group="witness-international")
-HOME = Target("home", "tcp", "192.0.2.2", group="witness-domestic")
-GATEWAY = Target("gateway", "tcp", "192.0.2.1", group="witness-lan")
+DOMESTIC = Target("domestic", "tcp", "203.0.113.2", group="witness-domestic")
+GATEWAY = Target("gateway", "tcp", "10.0.0.1", group="witness-lan")
 
 
-def result(target: Target, *, host_responded: bool) -> Measurement:
-    failure = None if host_responded else "generic_timeout_error"
-    step = Observation("connect", failure, 0.1)
-    scope = "" if host_responded else "timeout"
-    return Measurement(target.id, "tcp", NOW, failure, scope, host_responded, 0.1, (step,))
+def failed(target: Target) -> Measurement:
+    step = Observation("connect", "generic_timeout_error", 0.1)
+    return Measurement(
+        target=target.id,
+        probe="tcp",
+        time=NOW,
+        failure=step.failure,
+        scope="timeout",
+        host_responded=False,
+        seconds=0.1,
+        observations=(step,),
+    )
 
 
-class World:
-    """Says who is host_responded, and counts who was asked."""
+class FakeProbe(Probe):
+    """Responds for the named targets, and counts how often each is probed."""
 
-    def __init__(self, *host_responded: str) -> None:
-        self.host_responded, self.asked = set(host_responded), Counter[str]()
+    name = "tcp"
 
-    async def measure(self, target: Target) -> Measurement:
-        self.asked[target.id] += 1
+    def __init__(self, *responding: str) -> None:
+        self.responding, self.runs = set(responding), Counter[str]()
+
+    async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
+        self.runs[target.id] += 1
         await asyncio.sleep(0)
-        return result(target, host_responded=target.id in self.host_responded)
+        failure = None if target.id in self.responding else "generic_timeout_error"
+        return (Observation("connect", failure, 0.1),)
 
-    def confirmer(self, *targets: Target) -> FailureRetester:
-        return FailureRetester(targets, self.measure, random=Random(7), pause=(0.0, 0.0))
+
+def retester(probe: Probe, *targets: Target, paused: bool = False) -> FailureRetester:
+    probes, budget = {"tcp": probe}, DailyBudget()
+    admission = AdmissionControl(
+        AgentConfig(), probes=probes, budget=budget, clock=lambda: NOW, paused=lambda: paused
+    )
+    runner = ProbeRunner(probes, lambda: NOW, 1.0, budget=budget)
+    return FailureRetester(
+        targets, admission=admission, runner=runner, random=Random(7), pause=(0.0, 0.0)
+    )
 
 
 def detail(measurement: Measurement) -> str:
@@ -42,7 +65,7 @@ def detail(measurement: Measurement) -> str:
 
 
 @pytest.mark.parametrize(
-    ("host_responded", "word", "scope"),
+    ("responding", "outcome", "scope"),
     [
         (["abroad"], "confirmed", "timeout"),
         (["abroad", "site"], "passed", "timeout"),
@@ -50,45 +73,48 @@ def detail(measurement: Measurement) -> str:
         ([], "controls_failed", "local"),
     ],
 )
-async def test_a_first_failure_is_confirmed(
-    host_responded: list[str], word: str, scope: str
-) -> None:
-    world = World(*host_responded)
-    confirmer = world.confirmer(SITE, HOME, ABROAD, GATEWAY)
-    found = await confirmer.confirm(result(SITE, host_responded=False), SITE)
-    assert (detail(found), found.scope) == (word, scope)
-    assert world.asked["site"] == 1
-    assert world.asked["home"] == 0, "the farthest rung there is serves as control"
+async def test_a_first_failure_is_retested(responding: list[str], outcome: str, scope: str) -> None:
+    probe = FakeProbe(*responding)
+    found = await retester(probe, SITE, DOMESTIC, ABROAD, GATEWAY).retest(failed(SITE), SITE)
+    assert (detail(found), found.scope) == (outcome, scope)
+    assert probe.runs["site"] == 1
+    assert probe.runs["domestic"] == 0, "the farthest tier serves as control"
 
 
-async def test_only_the_first_failure_is_confirmed() -> None:
-    world = World("abroad")
-    confirmer = world.confirmer(SITE, ABROAD)
-    failed = result(SITE, host_responded=False)
-    assert detail(await confirmer.confirm(failed, SITE)) == "confirmed"
-    assert detail(await confirmer.confirm(failed, SITE)) == ""
-    confirmer.succeeded(SITE)
-    assert detail(await confirmer.confirm(failed, SITE)) == "confirmed"
+async def test_only_the_first_failure_is_retested() -> None:
+    retest = retester(FakeProbe("abroad"), SITE, ABROAD).retest
+    assert detail(await retest(failed(SITE), SITE)) == "confirmed"
+    assert detail(await retest(failed(SITE), SITE)) == ""
+    success = Measurement("site", "tcp", NOW, None, "", host_responded=True, seconds=0.1)
+    assert await retest(success, SITE) == success
+    assert detail(await retest(failed(SITE), SITE)) == "confirmed"
 
 
-async def test_without_a_control_nothing_is_asked() -> None:
-    world = World()
-    failed = result(SITE, host_responded=False)
-    assert await world.confirmer(SITE, GATEWAY).confirm(failed, SITE) == failed
-    assert not world.asked
+async def test_a_retest_that_is_not_admitted_is_recorded_as_such() -> None:
+    probe = FakeProbe("abroad")
+    found = await retester(probe, SITE, ABROAD, paused=True).retest(failed(SITE), SITE)
+    assert (detail(found), found.scope) == ("not_retested", "timeout")
+    assert not probe.runs
 
 
-async def test_a_witness_is_not_confirmed_itself() -> None:
-    world = World()
-    failed = result(ABROAD, host_responded=False)
-    assert await world.confirmer(ABROAD).confirm(failed, ABROAD) == failed
+async def test_without_a_control_nothing_is_retested() -> None:
+    probe = FakeProbe()
+    assert await retester(probe, SITE, GATEWAY).retest(failed(SITE), SITE) == failed(SITE)
+    assert not probe.runs
 
 
-async def test_a_hundred_targets_that_fail_together_ask_a_control_once() -> None:
-    world = World("abroad")
-    sites = [Target(f"site-{number}", "tcp", "198.51.100.1") for number in range(100)]
-    confirmer = world.confirmer(*sites, ABROAD)
-    failures = [confirmer.confirm(result(site, host_responded=False), site) for site in sites]
-    found = await asyncio.gather(*failures)
+async def test_a_witness_is_not_retested() -> None:
+    probe = FakeProbe()
+    assert await retester(probe, ABROAD).retest(failed(ABROAD), ABROAD) == failed(ABROAD)
+    assert not probe.runs
+
+
+async def test_a_hundred_targets_that_fail_together_probe_a_control_once() -> None:
+    """On loopback, where no rate limit applies."""
+    probe = FakeProbe("abroad")
+    sites = [Target(f"site-{number}", "tcp", "127.0.0.1") for number in range(100)]
+    control = Target("abroad", "tcp", "127.0.0.2", group="witness-international")
+    retest = retester(probe, *sites, control).retest
+    found = await asyncio.gather(*(retest(failed(site), site) for site in sites))
     assert {detail(one) for one in found} == {"confirmed"}
-    assert world.asked["abroad"] <= 3
+    assert probe.runs["abroad"] <= 3

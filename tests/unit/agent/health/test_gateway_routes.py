@@ -1,13 +1,13 @@
-"""Whose fault it is that a network cannot be reached: asked of this machine's own table."""
+"""Routes of this machine tell a remote "network unreachable" from a local one."""
 
 from datetime import UTC, datetime
 
 import pytest
 from namespaces import Namespace, need_namespaces
 
+from netwatch.agent.health.gateway import has_route
 from netwatch.agent.health.health import HealthState
 from netwatch.agent.health.health_monitor import HealthMonitor
-from netwatch.agent.health.routes import has_route
 from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.model.measurement import Measurement, Observation, Target
 from netwatch.protocols import Probe
@@ -16,7 +16,7 @@ NOW = datetime(2026, 1, 8, tzinfo=UTC)
 
 
 class FarRouter(Probe):
-    """A probe whose packets a router on the way sends back."""
+    """A probe that a router on the path rejects."""
 
     name = "tcp"
 
@@ -29,12 +29,12 @@ async def measured(host: str) -> Measurement:
     return await runner.measure(Target("site", "tcp", host))
 
 
-async def test_a_router_that_knows_no_way_is_no_fault_of_ours() -> None:
+async def test_unreachable_by_a_router_is_not_a_local_fault() -> None:
     assert has_route("127.0.0.1")
     assert (await measured("127.0.0.1")).scope == "unreachable"
 
 
-async def test_a_machine_without_a_way_out_blames_itself() -> None:
+async def test_a_machine_without_a_route_has_a_local_fault() -> None:
     need_namespaces()
     with Namespace() as alone:
         assert alone.do(lambda: has_route("127.0.0.1"))
@@ -52,21 +52,21 @@ async def test_a_machine_without_a_way_out_blames_itself() -> None:
 
 
 @pytest.mark.parametrize("failure", ["network_unreachable", "network_down"])
-def test_a_witness_without_a_way_tells_of_a_dead_line(failure: str) -> None:
+def test_witnesses_without_a_route_show_that_the_line_is_down(failure: str) -> None:
     gateway = Target("gateway", "tcp", "192.168.0.1", group="witness-lan")
     abroad = Target("abroad", "tcp", "10.9.0.1", group="witness-international")
-    ladder = HealthMonitor([gateway, abroad], note=lambda _: None)
+    monitor = HealthMonitor([gateway, abroad])
     for one in (gateway, abroad):
         lost = Measurement(one.id, "tcp", NOW, failure, "local", host_responded=False, seconds=0.1)
-        ladder.take(lost, one)
-    assert ladder.state() is HealthState.LAN_DOWN
+        monitor.update(lost, one)
+    assert monitor.state() is HealthState.LAN_DOWN
 
 
-def test_a_witness_that_our_own_trouble_kept_from_answering_tells_nothing() -> None:
+def test_a_witness_that_fails_for_lack_of_buffers_is_ignored() -> None:
     gateway = Target("gateway", "tcp", "192.168.0.1", group="witness-lan")
-    ladder = HealthMonitor([gateway], note=lambda _: None)
+    monitor = HealthMonitor([gateway])
     ours = Measurement(
         "gateway", "tcp", NOW, "no_buffer_space", "local", host_responded=False, seconds=0.1
     )
-    ladder.take(ours, gateway)
-    assert ladder.state() is HealthState.UNKNOWN
+    monitor.update(ours, gateway)
+    assert monitor.state() is HealthState.UNKNOWN
