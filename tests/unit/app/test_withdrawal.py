@@ -36,7 +36,7 @@ def test_whoever_is_enrolled_needs_consent_whatever_is_probed(tmp_path: Path) ->
     demand_consent(config)
 
 
-async def test_mirror_canary_and_uplink_stop_and_begin_with_consent(
+async def test_list_polling_time_sources_and_uplink_follow_consent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, at_work = enrolled_vantage(tmp_path), set[str]()
@@ -51,19 +51,19 @@ async def test_mirror_canary_and_uplink_stop_and_begin_with_consent(
 
         return work
 
-    monkeypatch.setattr(pausing, "_LOOK", 0.02)
+    monkeypatch.setattr(pausing, "_POLL_INTERVAL", 0.02)
     monkeypatch.setattr(module, "poll_target_list", part("mirror"))
-    monkeypatch.setattr(module, "poll_time_sources", part("canary"))
+    monkeypatch.setattr(module, "poll_time_sources", part("time"))
     monkeypatch.setattr("netwatch.agent.uplink.uplink.Uplink.run", part("uplink"))
     consent = open_consent(config)
     consent.grant(now())
     running = asyncio.ensure_future(run_vantage(config, with_consent=True))
     try:
-        await until(lambda: at_work == {"mirror", "canary", "uplink"})
+        await until(lambda: at_work == {"mirror", "time", "uplink"})
         consent.revoke()
         await until(lambda: not at_work)
         consent.grant(now())
-        await until(lambda: at_work == {"mirror", "canary", "uplink"})
+        await until(lambda: at_work == {"mirror", "time", "uplink"})
         assert not running.done()
     finally:
         running.cancel()
