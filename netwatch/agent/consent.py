@@ -1,4 +1,4 @@
-"""What the person at the machine has agreed to, and when they want quiet. Nothing more."""
+"""The host's consent, and the pause that the host asked for: one file, read by a running agent."""
 
 from datetime import datetime
 from ipaddress import ip_address
@@ -6,12 +6,13 @@ from pathlib import Path
 
 import msgspec
 
-from netwatch.agent.private_files import FOLDER_MODE, write_private
+from netwatch.agent.private_files import read_record, write_record
 from netwatch.agent.target_policy import ConsentScope
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Target
 
 CONSENT_VERSION = 2
+"""Version of the text below; a new text needs new consent."""
 CONSENT_TEXT = """\
 netwatch makes small network connections from this computer to a list of addresses, to tell
 whether the Internet works in your area. `netwatch agent explain` prints that list.
@@ -34,97 +35,85 @@ whether the Internet works in your area. `netwatch agent explain` prints that li
 """
 
 
-class _Written(msgspec.Struct, forbid_unknown_fields=True):
-    """The file, as it is written."""
+class _Record(msgspec.Struct, forbid_unknown_fields=True):
+    """The content of the file."""
 
     granted_version: int = 0
     granted_at: datetime | None = None
     paused_until: datetime | None = None
     popular: bool = False
     categories: list[str] = []
-    kinds: list[str] = []
+    probes: list[str] = []
+
+    def is_granted(self) -> bool:
+        return self.granted_version == CONSENT_VERSION
 
 
 class Consent:
-    """A small file that `consent` and `pause` write, and a running agent reads.
+    """Reads and changes the file.
 
     Raises:
-        ConfigError: from every method, when the file cannot be read or written.
+        ConfigError: from every method: the file cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def granted_at(self) -> datetime | None:
-        """Return when the present text was agreed to, None if it was not."""
-        written = self._read()
-        return written.granted_at if written.granted_version == CONSENT_VERSION else None
+        """Return when the current text was agreed to, None if it was not."""
+        record = self._read()
+        return record.granted_at if record.is_granted() else None
 
     def scope(self) -> ConsentScope:
-        """Return what was agreed to beyond the text; nothing where that was not."""
-        written = self._read()
-        if written.granted_version != CONSENT_VERSION:
+        """Return what was agreed to beyond the current text."""
+        record = self._read()
+        if not record.is_granted():
             return ConsentScope()
-        return ConsentScope(
-            written.popular, frozenset(written.categories), frozenset(written.kinds)
-        )
+        return ConsentScope(record.popular, frozenset(record.categories), frozenset(record.probes))
 
     def grant(self, now: datetime) -> None:
-        """Write down that the present text is agreed to; what went beyond an older one ends."""
-        written = self._read()
-        if written.granted_version != CONSENT_VERSION:
-            written.popular, written.categories, written.kinds = False, [], []
-        written.granted_version, written.granted_at = CONSENT_VERSION, now
-        self._write(written)
+        """Record consent to the current text; what was granted beyond an older text ends."""
+        record = self._read()
+        if not record.is_granted():
+            record = _Record(paused_until=record.paused_until)
+        record.granted_version, record.granted_at = CONSENT_VERSION, now
+        write_record(self._path, record)
 
-    def extend(self, *, popular: bool = False, category: str = "", kind: str = "") -> None:
-        """Write down that tier B, one category of tier C, or one kind of probe is agreed to.
+    def extend(self, *, popular: bool = False, category: str = "", probe: str = "") -> None:
+        """Record consent to tier B, one category of tier C, or one more kind of probe.
 
         Raises:
-            ConfigError: the present text was not agreed to before.
+            ConfigError: the current text was not agreed to.
         """
-        written = self._read()
-        if written.granted_version != CONSENT_VERSION:
+        record = self._read()
+        if not record.is_granted():
             raise ConfigError("first agree to the text: netwatch agent consent grant")
-        written.popular = written.popular or popular
-        written.categories = sorted({*written.categories, *filter(None, [category])})
-        written.kinds = sorted({*written.kinds, *filter(None, [kind])})
-        self._write(written)
+        record.popular = record.popular or popular
+        record.categories = sorted({*record.categories, *filter(None, [category])})
+        record.probes = sorted({*record.probes, *filter(None, [probe])})
+        write_record(self._path, record)
 
     def revoke(self) -> None:
-        """Write down that nothing is agreed to any more; a running agent stops."""
-        written = self._read()
-        self._write(_Written(paused_until=written.paused_until))
+        """Withdraw all consent; a running agent stops."""
+        write_record(self._path, _Record(paused_until=self._read().paused_until))
 
     def pause(self, until: datetime | None) -> None:
-        """Measure nothing until then; None ends a pause."""
-        written = self._read()
-        written.paused_until = until
-        self._write(written)
+        """Pause measuring until a time; None ends a pause."""
+        record = self._read()
+        record.paused_until = until
+        write_record(self._path, record)
 
     def paused_until(self, now: datetime) -> datetime | None:
-        """Return until when nothing is measured, None if it is."""
+        """Return when the current pause ends, None if there is none."""
         until = self._read().paused_until
         return until if until is not None and until > now else None
 
-    def _read(self) -> _Written:
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_Written)
-        except FileNotFoundError:
-            return _Written()
-        except (OSError, msgspec.DecodeError) as error:
-            raise ConfigError(f"{self._path}: cannot be used: {error}") from error
-
-    def _write(self, written: _Written) -> None:
-        try:
-            self._path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
-            write_private(self._path, msgspec.json.encode(written))
-        except OSError as error:
-            raise ConfigError(f"{self._path}: cannot be written: {error.strerror}") from error
+    def _read(self) -> _Record:
+        return read_record(self._path, _Record) or _Record()
 
 
 def needs_consent(target: Target) -> bool:
-    """Tell whether probing a target can be seen by anyone but this machine."""
+    """Return whether anyone but this machine can see a probe of `target`."""
     try:
         return not ip_address(target.host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who an agent is: an Ed25519 key made at its first start, and nothing of its machine."""
+"""An agent's identity: an Ed25519 key that its first start creates; nothing about its machine."""
 
 import os
 from hashlib import sha256
@@ -20,13 +20,14 @@ from netwatch.wire.signing import BATCH, Signer
 
 _MODE = 0o600
 _ID_DIGITS = 32
+"""Hexadecimal digits of an id: 128 bits."""
 
 
 class Identity:
-    """A signer with a name.
+    """A signer with an id.
 
     Attributes:
-        signer: signs what we send.
+        signer: signs the agent's messages.
         id: the first 16 bytes of the public key's SHA-256, in hexadecimal.
     """
 
@@ -35,7 +36,7 @@ class Identity:
         self.id = sha256(self.signer.public).hexdigest()[:_ID_DIGITS]
 
     def pack(self, batch: Batch) -> bytes:
-        """Return a batch as a signed message; what a spool is given to pack with.
+        """Return the signed payload of a batch.
 
         Raises:
             InputError: the batch is too large.
@@ -44,42 +45,42 @@ class Identity:
 
 
 def load_or_create_identity(path: Path) -> Identity:
-    """Return the identity in `path`; made there at the first start, readable by us alone.
+    """Return the identity in `path`; a missing file is created, readable by its owner alone.
 
     Raises:
-        ConfigError: the file is no key, cannot be read or made, or others may read it.
+        ConfigError: the file cannot be read or created, is not a key, or others may read it.
     """
     try:
         if not path.exists():
-            _make(path)
+            _create(path)
         if is_accessible_to_others(path):
             raise ConfigError(f"{path}: others may read this key; run: chmod 600 {path}")
         key = load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"{path}: holds no key") from error
+        raise ConfigError(f"{path}: is not a private key") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigError(f"{path}: holds a key that is not Ed25519")
+        raise ConfigError(f"{path}: is not an Ed25519 key")
     return Identity(key)
 
 
-def _make(path: Path) -> None:
-    """Write a new key, whole or not at all, and never over another."""
+def _create(path: Path) -> None:
+    """Write a new key, completely or not at all, and never over another."""
     path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     pem = Ed25519PrivateKey.generate().private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    # A start that was cut short may have left one; in a container all starts have one number.
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "wb") as file:
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    # A killed start may have left one; in a container every start has the same process id.
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "wb") as file:
         file.write(pem)
         file.flush()
         os.fsync(file.fileno())
     try:
-        os.link(unfinished, path)
+        os.link(part, path)
     except FileExistsError:
-        pass  # another start was quicker; its key it is
+        pass  # another process created the key first
     finally:
-        unfinished.unlink()
+        part.unlink()

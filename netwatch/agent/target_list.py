@@ -1,13 +1,16 @@
-"""Target lists from an observatory: signed data, never code, and the host's limits win.
+"""Signed target lists from an observatory: their format, their checks, and polling for new ones.
 
-A list names targets by tier (`netwatch.agent.target_policy`), and may ask all agents to pause. What
-of it is wrong makes all of it wrong: a list with one target in a private network was made by
-somebody who means harm, or by mistake.
+A list is data, never code, and the host's limits take precedence. It names targets by tier
+(`netwatch.agent.target_policy`) and may pause all agents. One invalid target invalidates the whole
+list: a target in a private network is an attack or a mistake.
 """
 
+import asyncio
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
+from random import Random
 from typing import Annotated
 
 import msgspec
@@ -15,35 +18,42 @@ import msgspec
 from netwatch.agent.target_policy import CATEGORIES, ConsentTier, ListedTarget
 from netwatch.model.addresses import is_public_address, is_public_name
 from netwatch.model.entities import Entity
-from netwatch.model.errors import InputError
+from netwatch.model.errors import InputError, TransportError
 from netwatch.model.measurement import Target
+from netwatch.wire.decode import decode
 from netwatch.wire.signing import TARGETS, Signer
 
 MAX_LIST_BYTES = 256 * 1024
 """Bytes of the largest list, with its signature."""
 MAX_TARGETS = 5_000
-_NAME = re.compile(
+"""Targets of the largest list, in all tiers."""
+_FIRST_POLL, _POLL_PERIOD = 60.0, 6 * 3600.0
+"""Seconds within which the list is fetched first, and mean seconds between later fetches."""
+_MAX_COUNTRIES = 250
+"""High-risk countries in a list; ISO 3166 has 249 codes."""
+_HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 )
 _PATH = re.compile(r"[!-~]{0,1024}")
 _Version = Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
 _Targets = Annotated[tuple[Target, ...], msgspec.Meta(max_length=MAX_TARGETS)]
 _Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z")]
+_log = logging.getLogger("netwatch.agent.target_list")
 
 
 class TargetList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What an observatory wants probed.
+    """What an observatory asks its agents to probe.
 
     Attributes:
-        version: grows by every list; an older one is never taken up again.
-        expires: when it should have been renewed.
+        version: increases with every list; an agent refuses older ones.
+        expires: when a newer list should have replaced it.
         targets: tier A.
         popular: tier B.
         sensitive: tier C, by category.
-        not_before: when it begins to hold.
+        not_before: when it takes effect.
         high_risk_countries: where only tier A is probed, in addition to the built-in ones.
-        pause_until: until then no agent probes anything.
-        pause_reason: why, in words for hosts.
+        pause_until: no agent probes before this time.
+        pause_reason: the reason for the pause, for hosts.
     """
 
     version: _Version
@@ -52,7 +62,9 @@ class TargetList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     popular: _Targets = ()
     sensitive: Annotated[dict[str, _Targets], msgspec.Meta(max_length=64)] = {}
     not_before: datetime | None = None
-    high_risk_countries: Annotated[tuple[_Country, ...], msgspec.Meta(max_length=250)] = ()
+    high_risk_countries: Annotated[
+        tuple[_Country, ...], msgspec.Meta(max_length=_MAX_COUNTRIES)
+    ] = ()
     pause_until: datetime | None = None
     pause_reason: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
@@ -67,76 +79,102 @@ class TargetList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
                 yield ListedTarget(target, ConsentTier.SENSITIVE, category)
 
 
+_DECODER = msgspec.json.Decoder(TargetList)
+
+
 def sign_target_list(listed: TargetList, signer: Signer) -> bytes:
-    """Return a list as a signed message.
+    """Return the signed message of a list.
 
     Raises:
-        InputError: it is too large.
+        InputError: it has more than `MAX_LIST_BYTES`.
     """
     return signer.sign(msgspec.json.encode(listed), TARGETS, limit=MAX_LIST_BYTES)
 
 
 def decode_target_list(plain: bytes) -> TargetList:
-    """Return the list that a plain message says.
+    """Return the list in an unsigned message.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not a target list.
     """
-    try:
-        listed = msgspec.json.decode(plain, type=TargetList)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InputError(f"target list: {str(error)[:200]}") from error
+    listed = decode(plain, _DECODER, what="target list", limit=MAX_LIST_BYTES)
     for name in ("expires", "not_before", "pause_until"):
-        moment = getattr(listed, name)
-        if moment is not None and moment.tzinfo is None:
+        time = getattr(listed, name)
+        if time is not None and time.tzinfo is None:
             raise InputError(f"target list: `{name}` has no time zone")
     return listed
 
 
 def validate_targets(listed: TargetList) -> None:
-    """Make sure that no machine is asked to probe what none should.
+    """Check that every target is public and well-formed.
 
     Raises:
-        InputError: one is; names the first such target.
+        InputError: names the first target that is not.
     """
     seen: set[str] = set()
     for category in listed.sensitive:
         if category not in CATEGORIES:
-            raise InputError(f"target list: {category[:20]!r} is no category that may be probed")
+            raise InputError(f"target list: {category[:20]!r} is not a category that is probed")
     for one in listed.listed_targets():
-        reason = _objection(one.target)
+        defect = _target_defect(one.target)
         if one.target.id in seen:
-            reason = "stands twice"
-        if reason:
-            raise InputError(f"target list: {one.target.id[:80]!r}: {reason}")
+            defect = "is listed twice"
+        if defect:
+            raise InputError(f"target list: {one.target.id[:80]!r}: {defect}")
         seen.add(one.target.id)
     if len(seen) > MAX_TARGETS:
         raise InputError(f"target list: {len(seen)} targets are too many")
 
 
-def _objection(target: Target) -> str:
-    """Return why a target is not probed, empty where nothing speaks against it."""
+async def poll_target_list(
+    fetch: Callable[[], Awaitable[bool]],
+    on_change: Callable[[], None],
+    *,
+    first: float = _FIRST_POLL,
+    period: float = _POLL_PERIOD,
+) -> None:
+    """Fetch the list forever, at random intervals of half to one and a half of `period` seconds.
+
+    Args:
+        fetch: fetches the list and returns whether it is new; may raise TransportError.
+        on_change: called if it is.
+        first: seconds within which it is fetched for the first time.
+        period: mean seconds between two fetches.
+    """
+    random = Random()  # noqa: S311 - spreads the agents, hides nothing
+    await asyncio.sleep(random.uniform(0, first))
+    while True:
+        try:
+            if await fetch():
+                on_change()
+        except TransportError as error:
+            # The stored list stays in use.
+            _log.info("target list: %s", error)
+        await asyncio.sleep(random.uniform(period / 2, period * 1.5))
+
+
+def _target_defect(target: Target) -> str:
+    """Return what is wrong with a target, empty for nothing."""
     if not 1 <= len(target.id) <= 128 or target.id.startswith("@"):
-        return "no name for a target"
+        return "is not a valid target id"
     if not 0 <= target.port <= 65_535:
-        return f"{target.port} is no port"
+        return f"{target.port} is not a port"
     if not _PATH.fullmatch(target.path):
-        return "the path holds what no path may"
+        return "the path has invalid characters"
     try:
         for entity in target.entities():
             Entity.parse(str(entity))
     except InputError as error:
         return str(error)
-    return _host_objection(target.host)
+    return _host_defect(target.host)
 
 
-def _host_objection(host: str) -> str:
-    """Return why a host is not probed: only public addresses and public names are."""
+def _host_defect(host: str) -> str:
     try:
-        public = is_public_address(host)
+        is_public = is_public_address(host)
     except ValueError:
-        labels = host.lower().rstrip(".")
-        if not _NAME.fullmatch(labels):
-            return "no name of a host"
-        return "" if is_public_name(labels) else "a name of a private network"
-    return "" if public else "an address of a private or special range"
+        name = host.lower().rstrip(".")
+        if not _HOST_NAME.fullmatch(name):
+            return "is not a valid host name"
+        return "" if is_public_name(name) else "a name of a private network"
+    return "" if is_public else "an address of a private or special range"

@@ -1,7 +1,7 @@
-"""The last good target list, in a file; what is refused changes nothing but what is told.
+"""Stores the last valid target list in a file; a refused list leaves it in use.
 
-Anything older than what was seen is refused, so that nobody can bring back an old list. A good
-list stays in use for ever: an observatory that falls silent stops nobody.
+A list must be newer than the stored one, so that nobody can bring back an old list. A stored list
+never expires: an observatory that goes silent stops no agent.
 """
 
 import logging
@@ -10,28 +10,29 @@ from pathlib import Path
 
 import msgspec
 
-from netwatch.agent.private_files import write_private
+from netwatch.agent.private_files import read_record, write_record
 from netwatch.agent.target_list import (
     MAX_LIST_BYTES,
     TargetList,
     decode_target_list,
     validate_targets,
 )
-from netwatch.model.errors import InputError
+from netwatch.model.errors import ConfigError, InputError
+from netwatch.wire.decode import check_size
 from netwatch.wire.signing import TARGETS, open_signed
 
 _log = logging.getLogger("netwatch.agent.target_list")
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """What was refused last, when, and why."""
+    """The last refused list: when, and why."""
 
     at: datetime
     reason: str
 
 
-class _Kept(msgspec.Struct, frozen=True):
-    """The last good list as it came, whose key it was signed with, and the last refusal."""
+class _Record(msgspec.Struct, frozen=True):
+    """The last valid list as it was received, the key that signed it, and the last rejection."""
 
     key: bytes = b""
     message: bytes = b""
@@ -39,122 +40,112 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class TargetListStore:
-    """The last good list, in a file that several processes may look at.
+    """The last valid list, in a file that several processes may read.
 
     Args:
         path: the file.
-        key: the observatory's public key; without, the first one that signs is.
+        key: the observatory's public key; without it, the key of the first adopted list.
     """
 
     def __init__(self, path: Path, *, key: bytes | None = None) -> None:
         self._path = path
         self._key = key
-        self._read: tuple[tuple[int, int], TargetList | None] | None = None
+        self._cache: tuple[tuple[int, int], TargetList | None] | None = None
 
     def current(self) -> TargetList | None:
-        """Return the last good list, None before the first; expired ones stay good.
+        """Return the stored list, expired or not; None if there is none.
 
-        A damaged file is no list and stops nobody, nor is the list of an observatory that we
-        have left for another; the next good list takes its place.
+        A damaged file, and the list of another observatory, count as none.
         """
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except OSError:
             return None
-        stamp = (found.st_mtime_ns, found.st_size)
-        if self._read is None or self._read[0] != stamp:
-            kept = self._kept()
-            self._read = (stamp, self._open(kept.message) if self._is_ours(kept) else None)
-        return self._read[1]
+        stamp = (status.st_mtime_ns, status.st_size)
+        if self._cache is None or self._cache[0] != stamp:
+            self._cache = (stamp, self._stored_list(self._read()))
+        return self._cache[1]
 
     def rejection(self) -> Rejection | None:
-        """Return what was refused since the last good list, None for nothing."""
-        return self._kept().rejection
+        """Return the last rejection since the stored list was adopted."""
+        return self._read().rejection
 
     def adopt(self, message: bytes, now: datetime) -> TargetList:
-        """Check a signed list and make it the current one.
+        """Verify a signed list and store it.
 
         Raises:
-            InputError: it is refused, and why; what was current stays so.
+            InputError: it is refused; the stored list stays.
         """
-        kept = self._kept()
+        record = self._read()
         try:
-            listed, key = self._judge(message, kept, now)
+            listed, key = self._verify(message, record, now)
         except InputError as error:
-            if message != kept.message:
-                self._write(_Kept(kept.key, kept.message, Rejection(now, str(error))))
+            if message != record.message:
+                self._write(_Record(record.key, record.message, Rejection(now, str(error))))
             raise
-        self._write(_Kept(key, message))
+        self._write(_Record(key, message))
         return listed
 
     def receive(self, message: bytes, now: datetime) -> bool:
-        """Take a list that came over the wire; tell whether it is a new one.
+        """Adopt a list that a transport delivered; return whether it is new.
 
-        The same list once more, as brokers and mirrors repeat it, is no news. Where no key is
-        known, neither from enrollment nor from a list that the host adopted, none is taken: a
-        broker could say anything.
+        Without a known key, from enrollment or an adopted list, every list is ignored, since the
+        broker could have made it.
         """
-        kept = self._kept()
-        if message == kept.message or not (self._key or kept.key):
+        record = self._read()
+        if message == record.message or not (self._key or record.key):
             return False
         try:
             listed = self.adopt(message, now)
         except InputError as error:
             _log.warning("%s", error)
             return False
-        _log.info("target list: version %d is taken up", listed.version)
+        _log.info("target list: version %d adopted", listed.version)
         return True
 
-    def _judge(self, message: bytes, kept: _Kept, now: datetime) -> tuple[TargetList, bytes]:
-        """Return a good list and who signed it.
-
-        Raises:
-            InputError: it is refused, and why.
-        """
-        if len(message) > MAX_LIST_BYTES:
-            raise InputError(f"target list: {len(message)} bytes are too many")
+    def _verify(self, message: bytes, record: _Record, now: datetime) -> tuple[TargetList, bytes]:
+        """Return a valid list and the key that signed it, or raise InputError."""
+        check_size(message, what="target list", limit=MAX_LIST_BYTES)
         plain, key = open_signed(message, TARGETS)
         if key is None:
-            raise InputError("target list: nobody has signed it")
-        if key != (self._key or kept.key or key):
+            raise InputError("target list: not signed")
+        if key != (self._key or record.key or key):
             raise InputError("target list: signed with a key that is not the observatory's")
         listed = decode_target_list(plain)
-        before = self._open(kept.message) if self._is_ours(kept) else None
-        if before is not None and listed.version <= before.version:
+        stored = self._stored_list(record)
+        if stored is not None and listed.version <= stored.version:
             raise InputError(
-                f"target list: version {listed.version} is not newer than {before.version}"
+                f"target list: version {listed.version} is not newer than {stored.version}"
             )
         if listed.expires <= now:
-            raise InputError(f"target list: it expired on {listed.expires:%Y-%m-%d}")
-        begins = listed.not_before
-        if begins is not None and begins > now:
-            raise InputError(f"target list: it holds from {begins:%Y-%m-%d %H:%M} UTC on")
+            raise InputError(f"target list: expired on {listed.expires:%Y-%m-%d}")
+        if listed.not_before is not None and listed.not_before > now:
+            raise InputError(
+                f"target list: not valid before {listed.not_before:%Y-%m-%d %H:%M} UTC"
+            )
         validate_targets(listed)
         return listed, key
 
-    def _is_ours(self, kept: _Kept) -> bool:
-        """Tell whether what is kept comes from the observatory whose key we know."""
-        return self._key is None or kept.key in {b"", self._key}
-
-    def _open(self, message: bytes) -> TargetList | None:
-        """Return the list in a message that was good once, None where it is damaged."""
+    def _stored_list(self, record: _Record) -> TargetList | None:
+        """Return a record's list, None if damaged or of another observatory."""
+        is_foreign = self._key is not None and record.key not in {b"", self._key}
+        if is_foreign or not record.message:
+            return None
         try:
-            return decode_target_list(open_signed(message, TARGETS)[0]) if message else None
+            return decode_target_list(open_signed(record.message, TARGETS)[0])
         except InputError as error:
             _log.warning("%s: damaged: %s", self._path, error)
             return None
 
-    def _kept(self) -> _Kept:
+    def _read(self) -> _Record:
         try:
-            return msgspec.msgpack.decode(self._path.read_bytes(), type=_Kept)
-        except FileNotFoundError:
-            return _Kept()
-        except (OSError, msgspec.DecodeError) as error:
-            _log.warning("%s: cannot be used: %s", self._path, error)
-            return _Kept()
+            return read_record(self._path, _Record) or _Record()
+        except ConfigError as error:
+            _log.warning("%s", error)
+            return _Record()
 
-    def _write(self, kept: _Kept) -> None:
+    def _write(self, record: _Record) -> None:
         try:
-            write_private(self._path, msgspec.msgpack.encode(kept))
-        except OSError as error:
-            raise InputError(f"{self._path}: cannot be written: {error.strerror}") from error
+            write_record(self._path, record)
+        except ConfigError as error:
+            raise InputError(str(error)) from error

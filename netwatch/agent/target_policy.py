@@ -1,19 +1,19 @@
-"""What of a target list this machine probes: by tier, as far as its host has agreed.
+"""Which targets of a list this machine probes, given its host's consent and its country.
 
-- A: infrastructure (root and ccTLD name servers, exchanges, an observatory's own hosts);
-- B: popular sites that nobody minds;
-- C: sites of sensitive categories, each category agreed to by itself.
+- Tier A: infrastructure (root and ccTLD name servers, exchanges, the observatory's own hosts);
+- Tier B: popular sites that are unproblematic to contact;
+- Tier C: sites of sensitive categories, with consent to each category.
 
-In a country on the care list there is A and nothing else, whatever was agreed to.
+In a high-risk country only tier A is probed, whatever the consent.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
 from netwatch.model.measurement import Target
 
-_CARE = (
+_HIGH_RISK = (
     "AE AF AZ BH BI BY CN CU DJ DZ EG ER ET GQ IR IQ JO KH KP KZ LA LY MM NI OM PK PS QA RU RW"
     " SA SD SO SS SY TD TH TJ TM TR UG UZ VE VN YE ZW"
 )
@@ -21,19 +21,18 @@ _CATEGORIES = (
     "ALDR ANON COMM COMT CTRL CULTR DATE ECON ENV FILE GAME GMB GOVT GRP HACK HATE HOST HUMR IGO"
     " LGBT MILX MISC MMED NEWS POLR PORN PROV PUBH REL SRCH XED"
 )
-HIGH_RISK_COUNTRIES = frozenset(_CARE.split())
-"""Countries in which probing a site may bring its host into trouble. This is the cautious
-judgement of those who write netwatch, taken from no published rating, and nobody has checked it
-against one: it surely leaves out places that belong here. Whoever runs an observatory knows his
-volunteers' countries better and extends it, with `care` in the signed list; nothing takes a
-country away. When in doubt, add it."""
+HIGH_RISK_COUNTRIES = frozenset(_HIGH_RISK.split())
+"""Countries in which probing a site may endanger its host. This is the authors' cautious judgement,
+not a published rating, and has not been checked against one; it is surely incomplete. Operators
+know their volunteers' countries better and add to it with `high_risk_countries` in the signed list;
+nothing removes a country. When in doubt, add it."""
 CATEGORIES = frozenset(_CATEGORIES.split())
-"""Category codes of the Citizen Lab's test lists (github.com/citizenlab/test-lists); a list that
-names another, such as malware, is refused as a whole."""
+"""Category codes of the Citizen Lab's test lists (github.com/citizenlab/test-lists). A list with
+any other, such as malware, is refused."""
 
 
 class ConsentTier(StrEnum):
-    """How harmless a target is."""
+    """How much consent a target needs."""
 
     INFRASTRUCTURE = "A"
     POPULAR = "B"
@@ -42,7 +41,7 @@ class ConsentTier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListedTarget:
-    """A target of a list: its tier, and the category where that is C."""
+    """A target of a list: its tier, and its category in tier C."""
 
     target: Target
     tier: ConsentTier = ConsentTier.INFRASTRUCTURE
@@ -51,12 +50,12 @@ class ListedTarget:
 
 @dataclass(frozen=True, slots=True)
 class ConsentScope:
-    """What a host has agreed to, beyond the text itself.
+    """What a host has agreed to beyond the consent text.
 
     Attributes:
         popular: tier B.
-        categories: of tier C, one by one.
-        probes: probes beyond those that the consent text covers.
+        categories: categories of tier C.
+        probes: kinds of probe that the consent text does not cover.
     """
 
     popular: bool = False
@@ -66,7 +65,7 @@ class ConsentScope:
 
 @dataclass(frozen=True, slots=True)
 class SkippedTarget:
-    """A target that is not probed, and why not."""
+    """A listed target that is not probed, and the reason."""
 
     listed: ListedTarget
     reason: str
@@ -80,47 +79,39 @@ def select_targets(
     in_consent_text: Collection[str],
     high_risk_countries: Collection[str] = (),
 ) -> tuple[list[ListedTarget], list[SkippedTarget]]:
-    """Return which of `listed` are probed and which are not.
+    """Return the listed targets that are probed, and those that are not.
 
     Args:
-        listed: what a list names.
-        scope: what the host has agreed to.
-        country: where the host is; empty where it does not say, which is taken as dangerous.
+        listed: the targets of a list.
+        scope: the host's consent.
+        country: the host's country; an unknown one (empty) counts as high-risk.
         in_consent_text: the probes that the consent text covers.
-        high_risk_countries: countries beyond `HIGH_RISK_COUNTRIES`.
+        high_risk_countries: countries in addition to `HIGH_RISK_COUNTRIES`.
     """
-    # Who does not say where he is may be anywhere.
-    careful = not country or country in HIGH_RISK_COUNTRIES or country in high_risk_countries
-    taken: list[ListedTarget] = []
-    left: list[SkippedTarget] = []
+    is_high_risk = not country or country in {*HIGH_RISK_COUNTRIES, *high_risk_countries}
+    probes = {*in_consent_text, *scope.probes}
+    selected: list[ListedTarget] = []
+    skipped: list[SkippedTarget] = []
     for one in listed:
-        reason = next(_objections(one, scope, in_consent_text, careful=careful), "")
+        reason = _skip_reason(one, scope, probes, is_high_risk=is_high_risk)
         if reason:
-            left.append(SkippedTarget(one, reason))
+            skipped.append(SkippedTarget(one, reason))
         else:
-            taken.append(one)
-    return taken, left
+            selected.append(one)
+    return selected, skipped
 
 
-def _objections(
-    one: ListedTarget,
-    scope: ConsentScope,
-    in_consent_text: Collection[str],
-    *,
-    careful: bool,
-) -> Iterator[str]:
-    """Yield the reasons not to probe a target."""
-    if careful and one.tier is not ConsentTier.INFRASTRUCTURE:
-        yield "infrastructure alone is probed in this country"
+def _skip_reason(
+    one: ListedTarget, scope: ConsentScope, probes: Collection[str], *, is_high_risk: bool
+) -> str:
+    """Return why a target is not probed, empty if it is."""
+    grant = "not agreed to; run: netwatch agent consent grant"
+    if is_high_risk and one.tier is not ConsentTier.INFRASTRUCTURE:
+        return "only infrastructure is probed in this country"
     if one.tier is ConsentTier.POPULAR and not scope.popular:
-        yield "tier B was not agreed to: netwatch agent consent grant --tier B"
+        return f"tier B was {grant} --tier B"
     if one.tier is ConsentTier.SENSITIVE and one.category not in scope.categories:
-        yield (
-            f"category {one.category} was not agreed to:"
-            f" netwatch agent consent grant --category {one.category}"
-        )
-    if one.target.probe not in {*in_consent_text, *scope.probes}:
-        yield (
-            f"probes of the kind {one.target.probe} were not agreed to:"
-            f" netwatch agent consent grant --kind {one.target.probe}"
-        )
+        return f"category {one.category} was {grant} --category {one.category}"
+    if one.target.probe not in probes:
+        return f"probe {one.target.probe} was {grant} --kind {one.target.probe}"
+    return ""

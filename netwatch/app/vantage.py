@@ -19,7 +19,7 @@ from netwatch.agent.loop import AgentDeps, run_agent
 from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.agent.pause import PauseWatch, run_while_not
 from netwatch.agent.spool.spool import Spool, SpoolState
-from netwatch.agent.target_list_poll import poll_target_list
+from netwatch.agent.target_list import poll_target_list
 from netwatch.agent.uplink.failover import Endpoint
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.app.clock import now

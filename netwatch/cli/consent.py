@@ -72,7 +72,7 @@ def grant(
         consent.grant(present())
     if more:
         _ask_about_more(found, tier, category)
-        consent.extend(popular=tier == "B", category=category, kind=kind)
+        consent.extend(popular=tier == "B", category=category, probe=kind)
     told = {"granted": CONSENT_VERSION, "tier": tier, "category": category, "kind": kind}
     line = "Thank you. It holds from now on." if more else "Thank you. Nothing runs yet."
     emit(told, [line], as_json=as_json)

@@ -1,3 +1,5 @@
+"""The consent file: versions of the text, and damaged files."""
+
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,8 +37,11 @@ def test_a_new_text_needs_a_new_consent(tmp_path: Path, monkeypatch: pytest.Monk
     assert consent.granted_at() is None
 
 
-def test_a_file_that_is_none_of_ours_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_damaged_file_is_an_error_of_one_line(tmp_path: Path) -> None:
     path = tmp_path / "consent.json"
+    path.write_bytes(b'{"categories":["\xff\xfe"]}')
+    with pytest.raises(ConfigError, match=r"consent\.json: "):
+        Consent(path).granted_at()
     path.write_text("yes, please")
-    with pytest.raises(ConfigError, match=r"consent\.json: cannot be used"):
+    with pytest.raises(ConfigError, match=r"consent\.json: JSON is malformed"):
         Consent(path).granted_at()

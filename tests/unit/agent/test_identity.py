@@ -1,3 +1,5 @@
+"""Identity files: creation, permissions, and what is not a key."""
+
 import os
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from netwatch.wire.batch_codec import unpack_batch
 from netwatch.wire.signing import BATCH, open_signed
 
 
-def test_the_first_start_makes_a_key_that_only_we_can_read(tmp_path: Path) -> None:
+def test_the_first_start_creates_a_key_that_only_its_owner_can_read(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "agent.key"
     first = load_or_create_identity(path)
     assert path.stat().st_mode & 0o777 == 0o600
@@ -19,12 +21,12 @@ def test_the_first_start_makes_a_key_that_only_we_can_read(tmp_path: Path) -> No
     assert [one.name for one in path.parent.iterdir()] == ["agent.key"]
 
 
-def test_two_agents_are_two(tmp_path: Path) -> None:
+def test_two_agents_have_different_ids(tmp_path: Path) -> None:
     one, other = (load_or_create_identity(tmp_path / name) for name in ("one", "other"))
     assert one.id != other.id
 
 
-def test_it_signs_batches(tmp_path: Path) -> None:
+def test_an_identity_signs_batches(tmp_path: Path) -> None:
     identity = load_or_create_identity(tmp_path / "agent.key")
     message = identity.pack(Batch(Vantage("a1"), 7, ()))
     assert open_signed(message, BATCH)[1] == identity.signer.public
@@ -40,15 +42,15 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\n"])
-def test_what_is_no_key_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_key_is_an_error_of_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "agent.key"
     path.write_bytes(content)
     path.chmod(0o600)
-    with pytest.raises(ConfigError, match=r"agent\.key: holds no key"):
+    with pytest.raises(ConfigError, match=r"agent\.key: is not a private key"):
         load_or_create_identity(path)
 
 
-def test_what_a_start_that_was_cut_short_left_stops_no_other(tmp_path: Path) -> None:
+def test_the_leftovers_of_a_killed_start_are_replaced(tmp_path: Path) -> None:
     (tmp_path / f"agent.key.{os.getpid()}").write_bytes(b"half a k")
     load_or_create_identity(tmp_path / "agent.key")
     assert [one.name for one in tmp_path.iterdir()] == ["agent.key"]

@@ -1,4 +1,4 @@
-"""What is taken of a list: what the host agreed to, and no more than his country allows."""
+"""Selection of listed targets by the host's consent and country."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Target
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
-OFFERED = [
+LISTED = [
     ListedTarget(Target("root", "dns", "192.5.5.241")),
     ListedTarget(Target("shop", "http", "shop.example.org"), ConsentTier.POPULAR),
     ListedTarget(Target("paper", "http", "news.example.org"), ConsentTier.SENSITIVE, "NEWS"),
@@ -30,45 +30,47 @@ TEXT = {"dns", "http"}
 ALL = ConsentScope(popular=True, categories=frozenset(CATEGORIES), probes=frozenset({"trace"}))
 
 
-def taken(scope: ConsentScope, country: str = "DE", care: tuple[str, ...] = ()) -> list[str]:
-    found, left = select_targets(
-        OFFERED, scope, country=country, in_consent_text=TEXT, high_risk_countries=care
+def selected(
+    scope: ConsentScope, country: str = "DE", countries: tuple[str, ...] = ()
+) -> list[str]:
+    found, skipped = select_targets(
+        LISTED, scope, country=country, in_consent_text=TEXT, high_risk_countries=countries
     )
-    assert len(found) + len(left) == len(OFFERED)
-    assert all(one.reason for one in left)
+    assert len(found) + len(skipped) == len(LISTED)
+    assert all(one.reason for one in skipped)
     return [one.target.id for one in found]
 
 
-def test_without_more_there_is_infrastructure_alone() -> None:
-    assert taken(ConsentScope()) == ["root"]
+def test_without_more_consent_only_infrastructure_is_probed() -> None:
+    assert selected(ConsentScope()) == ["root"]
 
 
-def test_each_step_is_agreed_to_by_itself() -> None:
-    assert taken(ConsentScope(popular=True)) == ["root", "shop"]
-    assert taken(ConsentScope(categories=frozenset({"NEWS"}))) == ["root", "paper"]
-    assert taken(ConsentScope(probes=frozenset({"trace"}))) == ["root", "hops"]
-    assert taken(ALL) == ["root", "shop", "paper", "club", "hops"]
+def test_each_extension_of_consent_is_separate() -> None:
+    assert selected(ConsentScope(popular=True)) == ["root", "shop"]
+    assert selected(ConsentScope(categories=frozenset({"NEWS"}))) == ["root", "paper"]
+    assert selected(ConsentScope(probes=frozenset({"trace"}))) == ["root", "hops"]
+    assert selected(ALL) == ["root", "shop", "paper", "club", "hops"]
 
 
 @pytest.mark.parametrize("country", ["", *sorted(HIGH_RISK_COUNTRIES)])
-def test_where_it_may_be_dangerous_agreeing_changes_nothing(country: str) -> None:
-    assert taken(ALL, country) == ["root", "hops"]
+def test_in_high_risk_countries_consent_changes_nothing(country: str) -> None:
+    assert selected(ALL, country) == ["root", "hops"]
 
 
-def test_a_list_adds_to_the_care_list_and_takes_nothing_away() -> None:
-    assert taken(ALL, "DE", ("DE",)) == ["root", "hops"]
-    assert taken(ALL, "IR", ()) == ["root", "hops"]
+def test_a_list_adds_high_risk_countries_and_removes_none() -> None:
+    assert selected(ALL, "DE", ("DE",)) == ["root", "hops"]
+    assert selected(ALL, "IR", ()) == ["root", "hops"]
 
 
-def test_why_a_target_is_left_out_says_what_would_change_it() -> None:
-    _, left = select_targets(OFFERED, ConsentScope(), country="DE", in_consent_text=TEXT)
-    reasons = {one.listed.target.id: one.reason for one in left}
+def test_the_reason_for_a_skip_names_the_command_that_grants_it() -> None:
+    _, skipped = select_targets(LISTED, ConsentScope(), country="DE", in_consent_text=TEXT)
+    reasons = {one.listed.target.id: one.reason for one in skipped}
     assert "consent grant --tier B" in reasons["shop"]
     assert "consent grant --category LGBT" in reasons["club"]
     assert "consent grant --kind trace" in reasons["hops"]
 
 
-def test_what_was_agreed_to_is_kept_and_ends_with_a_new_text(
+def test_consent_is_stored_and_ends_with_a_new_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     consent = Consent(tmp_path / "consent.json")
@@ -78,7 +80,7 @@ def test_what_was_agreed_to_is_kept_and_ends_with_a_new_text(
     assert consent.scope() == ConsentScope()
     consent.extend(popular=True)
     consent.extend(category="NEWS")
-    consent.extend(kind="trace")
+    consent.extend(probe="trace")
     assert consent.scope() == ConsentScope(
         popular=True, categories=frozenset({"NEWS"}), probes=frozenset({"trace"})
     )
@@ -88,7 +90,7 @@ def test_what_was_agreed_to_is_kept_and_ends_with_a_new_text(
     assert consent.scope() == ConsentScope(), "a new text is not agreed to in bulk"
 
 
-def test_withdrawn_is_withdrawn_in_full(tmp_path: Path) -> None:
+def test_revoked_consent_is_revoked_entirely(tmp_path: Path) -> None:
     consent = Consent(tmp_path / "consent.json")
     consent.grant(NOW)
     consent.extend(popular=True)

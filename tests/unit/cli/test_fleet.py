@@ -133,8 +133,8 @@ def test_a_pause_keeps_the_targets_and_a_list_keeps_the_pause(
     [
         (LIST.replace("192.5.5.241", "192.168.1.1"), "private or special range"),
         (LIST.replace("shop.example.org", "shop.local"), "private network"),
-        (LIST.replace('"shop"', '"root-f"'), "stands twice"),
-        (LIST.replace('"NEWS"', '"MALWARE"'), "no category that may be probed"),
+        (LIST.replace('"shop"', '"root-f"'), "is listed twice"),
+        (LIST.replace('"NEWS"', '"MALWARE"'), "not a category that is probed"),
         (LIST.replace('category = "NEWS"', ""), "a category goes with tier C"),
         (LIST.replace('tier = "B"', 'tier = "D"'), "tier"),
         (LIST.replace('probe = "dns"', 'probe = "dns"\ncolour = "red"'), "colour"),
