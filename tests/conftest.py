@@ -12,10 +12,10 @@ from netwatch.model.incident import (
     AffectedEntity,
     Incident,
     IncidentState,
-    Percent,
     Post,
     RevisionReason,
 )
+from netwatch.model.percent import Precision, PublishedPercent
 
 IRAN = Entity.parse("country:IR")
 TEHRAN = Entity.parse("region:IR-23")
@@ -29,7 +29,7 @@ def at(day: int, hour: int, minute: int = 30) -> datetime:
 @pytest.fixture
 def make_incident() -> Callable[..., Incident]:
     """The record of Iran at 17 Nov 2019 05:30 UTC, with whatever a test changes in it."""
-    seven = Percent(7.0, 4.5, 10.0, "7%")
+    seven = PublishedPercent(7.0, 4.5, 10.0, Precision.EXACT)
     base = Incident(
         id="NW-IR-2019-0042",
         revision=1,
@@ -47,11 +47,11 @@ def make_incident() -> Callable[..., Incident]:
         trough=seven,
         trough_at=at(17, 5),
         progressive_hours=12,
-        affected=11,
-        measured=12,
-        children=(AffectedEntity(Entity.parse("asn:44244"), at(16, 16), None, 3.0),),
+        networks_lost=11,
+        networks_measured=12,
+        affected=(AffectedEntity(Entity.parse("asn:44244"), at(16, 16), None, 3.0),),
         signals=(("reachability", True), ("bgp", None)),
-        evidence=3,
+        evidence_level=3,
         baseline=Baseline(BaselineKind.HOUR_OF_WEEK, 28, frozen_since=at(16, 15)),
     )
 

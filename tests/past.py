@@ -55,7 +55,7 @@ class Course:
 
     def public(self) -> list[Incident]:
         """Return the incidents that a reader sees: seen twice over, and part of no other."""
-        return [one for one in self.newest() if one.evidence >= 2 and one.parent is None]
+        return [one for one in self.newest() if one.evidence_level >= 2 and one.merged_into is None]
 
     def level(self, signal: str, entity: str, time: datetime) -> Level:
         """Return one level."""
@@ -80,6 +80,6 @@ def replay(figures: LongForm, *, at: Collection[datetime] = ()) -> Course:
         for level in step.levels:
             course.levels.setdefault(level.series, []).append(level)
         if time in at:
-            said = [one for one in pipeline.tracker.snapshots() if one.evidence >= 2]
+            said = [one for one in pipeline.tracker.snapshots() if one.evidence_level >= 2]
             course.said[time] = [sentence(one, atlas) for one in said]
     return course

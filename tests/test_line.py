@@ -129,7 +129,7 @@ class Line:
 
     def national(self, country: Country) -> list[Incident]:
         found = self.ledger.incidents()
-        return [one for one in found if one.entity == country.entity and one.evidence >= 2]
+        return [one for one in found if one.entity == country.entity and one.evidence_level >= 2]
 
     async def publish(self) -> None:
         channels = {"file": FileChannel(self.folder / "posts")}

@@ -16,7 +16,10 @@ from netwatch.app.observatory import ObservatoryContext
 from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.model.errors import NetwatchError
 from netwatch.model.incident import Incident, IncidentState
+from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.protocols import OutboxState
+from netwatch.publish.figure import figure
+from netwatch.publish.language import ENGLISH
 from netwatch.store.influx.health import Health, OutboxHealth, PipelineHealth, ReviewHealth
 from netwatch.store.influx.store import InfluxStore
 
@@ -82,7 +85,7 @@ class Mirror:
             if row.confirmed_at is not None
         ]
         link = f"{self._opened.config.publish.url.rstrip('/')}/i/"
-        self._store.put_incidents(history, link=link)
+        self._store.put_incidents(history, link=link, level_text=level_text)
         self._revisions.update((one.id, one.revision) for one in changed)
         hour = at.replace(minute=0, second=0, microsecond=0)
         if hour != self._hour:
@@ -145,3 +148,10 @@ class Mirror:
             if sent:
                 return (min(sent) - one.started_at).total_seconds()
         return None
+
+
+def level_text(percent: PublishedPercent) -> str:
+    """Return a percentage as dashboards show it."""
+    if percent.precision is Precision.NONE:
+        return "too few measurements to say"
+    return ENGLISH.text("percent", figure(percent))

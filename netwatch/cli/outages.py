@@ -133,7 +133,7 @@ def outages(
             ]
         finally:
             opened.close()
-        shown = [incident for incident in found if incident.evidence >= min_level]
+        shown = [incident for incident in found if incident.evidence_level >= min_level]
         if as_json:
             _print_objects(shown, places)
         else:
@@ -300,7 +300,7 @@ def _parts(opened: Data, entity: Entity, kind: EntityKind) -> list[Entity]:
     found = {part for part in known if part.kind is kind and entity in places.ancestors(part)}
     for incident in opened.ledger.incidents():
         if incident.entity == entity:
-            found |= {child.entity for child in incident.children if child.entity.kind is kind}
+            found |= {child.entity for child in incident.affected if child.entity.kind is kind}
     found.discard(entity)
     return sorted(found, key=lambda part: (-places.info(part).weight, places.info(part).name))
 

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from netwatch.model.entities import EntityTree
-from netwatch.model.incident import Incident, Percent
+from netwatch.model.incident import Incident
+from netwatch.model.percent import PublishedPercent
 from netwatch.publish.display_names import full_name
 from netwatch.publish.figure import figure
 from netwatch.publish.language import ENGLISH
@@ -54,7 +55,7 @@ def sparkline(values: Sequence[float | None], *, plain: bool = False) -> str:
     )
 
 
-def percent_text(percent: Percent | None) -> str:
+def percent_text(percent: PublishedPercent | None) -> str:
     """Return a percentage as narrow tables show it, "no data" for None."""
     if percent is None:
         return ENGLISH.text("no_data")
@@ -88,8 +89,10 @@ def outages_table(
             lasted_text(lasted),
             percent_text(incident.trough),
             percent_text(incident.percent),
-            f"{incident.affected}/{incident.measured}" if incident.measured else "-",
-            ENGLISH.text("evidence", incident.evidence).partition(",")[0],
+            f"{incident.networks_lost}/{incident.networks_measured}"
+            if incident.networks_measured
+            else "-",
+            ENGLISH.text("evidence", incident.evidence_level).partition(",")[0],
         )
         # Text, not markup: a place may be called "[red]".
         table.add_row(*(Text(cell) for cell in cells))

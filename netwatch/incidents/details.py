@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from netwatch.incidents.episodes import EpisodeHistory
 from netwatch.incidents.open_incident import OpenIncident, RevisionContext
 from netwatch.incidents.patterns import (
-    Pattern,
     PatternContext,
     find_patterns,
     lead_pattern,
@@ -16,7 +15,7 @@ from netwatch.incidents.patterns import (
 )
 from netwatch.incidents.timing_likelihood import TimingFeatures, shutdown_likelihood
 from netwatch.model.entities import Entity, EntityTree
-from netwatch.model.incident_details import IncidentDetails, ShutdownLikelihood
+from netwatch.model.incident_details import IncidentDetails, Pattern, ShutdownLikelihood
 from netwatch.model.series import Level
 from netwatch.model.signals import CONNECTIVITY
 
@@ -48,24 +47,26 @@ def analyse(case: OpenIncident, scene: IncidentContext) -> RevisionContext:
     now, zone = case.told.time + width, atlas.timezone(case.entity)
     weights = atlas.leaf_weights(case.entity)
     segments, falls = case.notes.segments(width), case.notes.falls(weights)
-    losses = [(fall.at, weights[fall.entity]) for fall in falls]
+    losses = [(fall.started_at, weights[fall.entity]) for fall in falls]
     shapes: list[Pattern | None] = [
         *find_patterns(scene.log.episodes, PatternContext(now, zone, width)),
-        progressive_pattern(losses, case.told.time, networks=len(weights), zone=zone),
-        partial_pattern(segments, zone=zone) if case.ended_at is None else None,
+        progressive_pattern(losses, case.told.time, networks=len(weights)),
+        partial_pattern(segments) if case.ended_at is None else None,
     ]
     lead = lead_pattern(shape for shape in shapes if shape is not None)
     findings = IncidentDetails(
-        words=lead.words if lead else "",
+        pattern=lead,
         likelihood=_likelihood(case, scene, zone) if case.confirmed_at else None,
         segments=segments,
-        falls=falls,
-        access=case.notes.access(weights),
-        dead=tuple(sorted(one for one in scene.dead if case.entity in atlas.ancestors(one))),
-        nights=tuple(case.nights),
+        losses=falls,
+        survivors=case.notes.access(weights),
+        unresponsive=tuple(
+            sorted(one for one in scene.dead if case.entity in atlas.ancestors(one))
+        ),
+        occurrences=tuple(case.nights),
         forecast=case.expected,
     )
-    return RevisionContext(lead.name if lead else None, findings)
+    return RevisionContext(findings)
 
 
 def _likelihood(case: OpenIncident, scene: IncidentContext, zone: str) -> ShutdownLikelihood:

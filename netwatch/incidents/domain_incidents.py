@@ -24,8 +24,8 @@ _NETWORKS = 2
 _SILENT = {
     RevisionReason.MILESTONE,
     RevisionReason.MATERIAL,
-    RevisionReason.PARTIAL,
-    RevisionReason.REDROP,
+    RevisionReason.PARTIALLY_RESTORED,
+    RevisionReason.RELAPSED,
 }
 
 

@@ -64,17 +64,17 @@ def _is_good(level: Level) -> bool:
 def _turn(case: OpenIncident, level: Level, value: float) -> RevisionReason | None:
     """Return PARTIAL or REDROP where the level clearly left, or fell back to, the trough."""
     trough = case.trough.value or 0.0
-    if case.state is IncidentState.EASING:
+    if case.state is IncidentState.PARTIALLY_RESTORED:
         if value <= trough + _REDROP and is_low(level):
             case.state, case.rising = IncidentState.CONFIRMED, 0
-            return RevisionReason.REDROP
+            return RevisionReason.RELAPSED
         return None
     clear = (level.low or 0.0) > (case.trough.high or 0.0) or level.probability < EVEN_PROBABILITY
     risen = clear and value > trough + _PARTIAL_RISE and value > _PARTIAL_LEVEL
     case.rising = case.rising + 1 if risen else 0
     if case.rising >= _PARTIAL_BINS:
-        case.state = IncidentState.EASING
-        return RevisionReason.PARTIAL
+        case.state = IncidentState.PARTIALLY_RESTORED
+        return RevisionReason.PARTIALLY_RESTORED
     return None
 
 

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from netwatch.incidents.episodes import EpisodeHistory
 from netwatch.incidents.open_incident import OpenIncident
-from netwatch.incidents.patterns import PatternContext, PatternName, find_patterns, is_missed
+from netwatch.incidents.patterns import PatternContext, find_patterns, is_missed
 from netwatch.model.incident import Episode, IncidentState, RevisionReason
-from netwatch.model.incident_details import DailyOccurrence, Forecast
+from netwatch.model.incident_details import DailyOccurrence, Forecast, PatternName
 
 MOST_NIGHTS = 400
 _DAY = timedelta(days=1)
@@ -29,12 +29,12 @@ def rest(case: OpenIncident, log: EpisodeHistory, window: PatternContext) -> Non
 
 def night_reason(case: OpenIncident, reason: RevisionReason) -> RevisionReason:
     """Return why a revision of a series is written: its nights come and go without a post each."""
-    return RevisionReason.NIGHT if case.series else reason
+    return RevisionReason.RECURRED if case.series else reason
 
 
 def follows(case: OpenIncident, onset: datetime) -> bool:
     """Return whether a loss that began at `onset` is the one that a series expected."""
-    return case.expected is not None and case.expected.holds(onset)
+    return case.expected is not None and case.expected.covers(onset)
 
 
 def is_missing(case: OpenIncident, log: EpisodeHistory, now: datetime, *, measured: bool) -> bool:
@@ -49,7 +49,7 @@ def is_missing(case: OpenIncident, log: EpisodeHistory, now: datetime, *, measur
     due = case.expected
     if due is None or case.state is not IncidentState.RESOLVED or now < due.start + _SPOKEN:
         return False
-    return now - due.high > _GONE or is_missed(
+    return now - due.latest_end > _GONE or is_missed(
         due, log.episodes, now, measured=1.0 if measured else 0.0
     )
 

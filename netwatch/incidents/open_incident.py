@@ -14,11 +14,10 @@ from netwatch.model.incident import (
     AffectedEntity,
     Incident,
     IncidentState,
-    Percent,
     RevisionReason,
 )
 from netwatch.model.incident_details import DailyOccurrence, Forecast, IncidentDetails
-from netwatch.model.percent import make_percent
+from netwatch.model.percent import PublishedPercent, make_percent
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import CONNECTIVITY, signal_spec
 from netwatch.model.thresholds import LOW
@@ -28,7 +27,7 @@ _SEPARATE = 3
 """Networks that must show a loss when one signal alone does: two may share a cable."""
 _TOLD_LATER = (RevisionReason.MILESTONE, RevisionReason.MATERIAL)
 """Revisions that are the first a post may speak of, when the evidence only now allows it."""
-_CONFIRMED = (IncidentState.CONFIRMED, IncidentState.EASING, IncidentState.RESOLVED)
+_CONFIRMED = (IncidentState.CONFIRMED, IncidentState.PARTIALLY_RESTORED, IncidentState.RESOLVED)
 _COUNTED = 0.02
 """A signal agrees when it, too, is at least this much below the edge of ordinary."""
 
@@ -37,7 +36,6 @@ _COUNTED = 0.02
 class RevisionContext:
     """What a record says besides levels: see `netwatch.model.incident.Incident`."""
 
-    pattern: str | None = None
     findings: IncidentDetails = field(default_factory=IncidentDetails)
     kind: str = OUTAGE
     place: str = ""
@@ -147,21 +145,20 @@ def write_revision(
         trough=_percent(case, case.trough),
         trough_at=case.trough.time,
         progressive_hours=progressive_hours(losses, level.time),
-        affected=affected if networks else 1,
-        measured=measured,
-        children=tuple(sorted(case.children.values(), key=lambda child: child.started_at)),
+        networks_lost=affected if networks else 1,
+        networks_measured=measured,
+        affected=tuple(sorted(case.children.values(), key=lambda child: child.started_at)),
         signals=agreeing if case.ended_at is None else _ever(case, agreeing),
-        evidence=case.evidence,
+        evidence_level=case.evidence,
         baseline=level.baseline,
-        parent=case.parent,
-        pattern=found.pattern,
-        findings=found.findings,
+        merged_into=case.parent,
+        details=found.findings,
         kind=found.kind,
-        place=found.place,
+        seen_from=found.place,
     )
 
 
-def _percent(case: OpenIncident, level: Level) -> Percent:
+def _percent(case: OpenIncident, level: Level) -> PublishedPercent:
     """Return the published form of a level; a number is published from active signals alone."""
     networks = level.networks if signal_spec(case.lead).trigger else 0
     return make_percent(*_shares(level), networks=networks, coverage=level.coverage)

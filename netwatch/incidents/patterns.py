@@ -7,13 +7,12 @@ directed shutdowns recur at the same minute of the day and have round starts and
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from netwatch.incidents.progressive import progressive_hours, time_of_share
 from netwatch.incidents.recurrence import Recurrence, find_recurrence, next_at
 from netwatch.model.incident import Episode
-from netwatch.model.incident_details import Forecast, Segment
+from netwatch.model.incident_details import Forecast, Pattern, PatternName, Segment
 
 _NIGHTS_TO_FORECAST = 4
 _MORNING = (3 * 60 + 30, 10 * 60)
@@ -28,35 +27,6 @@ _STEPS_NETWORKS = 3
 _PARTIAL_RISE, _PARTIAL_LEVEL, _BACK = 0.15, 0.30, 0.85
 _LEAST_MEASURED = 0.5
 _GRACE = timedelta(hours=1)
-
-
-class PatternName(StrEnum):
-    """What a pattern is called in data; people read `Pattern.words`. In order of precedence."""
-
-    DAILY = "daily-curfew"
-    MORNINGS = "weekday-mornings"
-    PROGRESSIVE = "progressive"
-    FLAPPING = "flapping"
-    PARTIAL = "partial-restoration"
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """A pattern in an entity's losses.
-
-    Attributes:
-        name: its name in data.
-        since: onset of the first loss that it is read from.
-        evidence: (quantity, value) pairs; minutes, hours and counts as the name says.
-        words: what may be published, English, without a cause.
-        forecast: of a daily pattern that has been seen often enough.
-    """
-
-    name: PatternName
-    since: datetime
-    evidence: tuple[tuple[str, float], ...]
-    words: str
-    forecast: Forecast | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +87,14 @@ def is_missed(
     if now < forecast.start + _GRACE or measured < _LEAST_MEASURED:
         return False
     return not any(
-        one.started_at < forecast.high and (one.ended_at is None or one.ended_at > forecast.low)
+        one.started_at < forecast.latest_end
+        and (one.ended_at is None or one.ended_at > forecast.earliest_start)
         for one in episodes
     )
 
 
 def progressive_pattern(
-    losses: Sequence[tuple[datetime, float]], at: datetime, *, networks: int, zone: str
+    losses: Sequence[tuple[datetime, float]], at: datetime, *, networks: int
 ) -> Pattern | None:
     """Return the pattern of networks that fell one after another, None where they did not.
 
@@ -131,7 +102,6 @@ def progressive_pattern(
         losses: (onset, weight) of every network lost at `at`, as for `progressive_hours`.
         at: the time quoted; later onsets are left out.
         networks: how many networks are measured.
-        zone: IANA name of the time zone to quote.
 
     t10 and t90 are the times by which 10 % and 90 % of the weight lost so far was lost: three
     or more networks, three hours or more apart. `steps_hours` is there only where "after N
@@ -153,15 +123,10 @@ def progressive_pattern(
     ]
     if hours is not None:
         evidence.append(("steps_hours", float(hours)))
-    local = first.astimezone(ZoneInfo(zone))
-    words = (
-        f"stepwise disconnection, {len(known)} of {networks} networks since "
-        f"{local:%H:%M} local ({first:%H:%M} UTC)"
-    )
-    return Pattern(PatternName.PROGRESSIVE, known[0][0], tuple(evidence), words)
+    return Pattern(PatternName.PROGRESSIVE, first, tuple(evidence))
 
 
-def partial_pattern(segments: Sequence[Segment], *, zone: str) -> Pattern | None:
+def partial_pattern(segments: Sequence[Segment]) -> Pattern | None:
     """Return the newest partial return within an incident's segments, None without one.
 
     A segment 15 points or more above the lowest one before it and above 30 %, but not back
@@ -176,7 +141,6 @@ def partial_pattern(segments: Sequence[Segment], *, zone: str) -> Pattern | None
     if found is None:
         return None
     segment, before = found
-    local = segment.start.astimezone(ZoneInfo(zone))
     return Pattern(
         PatternName.PARTIAL,
         segment.start,
@@ -187,7 +151,6 @@ def partial_pattern(segments: Sequence[Segment], *, zone: str) -> Pattern | None
             ("lowest_before", before),
             ("hours", (segment.end - segment.start) / timedelta(hours=1)),
         ),
-        f"partial restoration since about {local:%H:%M} local ({segment.start:%H:%M} UTC)",
     )
 
 
@@ -224,12 +187,7 @@ def _daily(found: Recurrence, window: PatternContext) -> Pattern:
         slack = max(2 * found.start_deviation, window.width)
         longest = max(found.lengths)
         forecast = Forecast(start, end, start - slack, start + longest + slack)
-    night = not 6 * 60 <= found.minute < 18 * 60
-    words = (
-        f"recurs {'nightly' if night else 'daily'}: {found.recent} of the last 5 "
-        f"{'nights' if night else 'days'}, about {_span(start, end, window.zone)}"
-    )
-    return Pattern(PatternName.DAILY, found.since, _evidence(found), words, forecast)
+    return Pattern(PatternName.DAILY, found.since, _measures(found), start, end, forecast)
 
 
 def _is_mornings(found: Recurrence, window: PatternContext) -> bool:
@@ -249,14 +207,11 @@ def _is_mornings(found: Recurrence, window: PatternContext) -> bool:
 def _mornings(found: Recurrence, window: PatternContext) -> Pattern:
     """Put losses on working mornings into numbers and words."""
     start = next_at(found.minute, window.now, window.zone)
-    words = (
-        f"recurs on weekday mornings: {found.recent} of the last 5 days, about "
-        f"{_span(start, start + found.length, window.zone)}"
-    )
-    return Pattern(PatternName.MORNINGS, found.since, _evidence(found), words)
+    end = start + found.length
+    return Pattern(PatternName.MORNINGS, found.since, _measures(found), start, end)
 
 
-def _evidence(found: Recurrence) -> tuple[tuple[str, float], ...]:
+def _measures(found: Recurrence) -> tuple[tuple[str, float], ...]:
     """Return the numbers of a recurrence."""
     return (
         ("days_of_last_5", float(found.recent)),
@@ -284,16 +239,8 @@ def _flapping(episodes: Sequence[Episode], window: PatternContext) -> Pattern | 
     reversals = len(turns) - quiet
     if not turns or reversals < _FLAPPING_TURNS:
         return None
-    local = turns[0].astimezone(ZoneInfo(window.zone))
     return Pattern(
         PatternName.FLAPPING,
         turns[0],
         (("reversals", float(reversals)), ("hours", _FLAPPING_SPAN / timedelta(hours=1))),
-        f"comes and goes: {reversals} reversals since {local:%H:%M} local ({turns[0]:%H:%M} UTC)",
     )
-
-
-def _span(start: datetime, end: datetime, zone: str) -> str:
-    """Return a window in local time and UTC."""
-    first, last = start.astimezone(ZoneInfo(zone)), end.astimezone(ZoneInfo(zone))
-    return f"{first:%H:%M} to {last:%H:%M} local ({start:%H:%M} to {end:%H:%M} UTC)"

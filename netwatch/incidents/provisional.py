@@ -125,7 +125,7 @@ def next_pending(
     held = level.time - case.started_at >= rules.min_duration(case.entity.kind)
     if case.evidence == 0 and not back and held:
         case.evidence = 1
-        return RevisionReason.HELD
+        return RevisionReason.SUSTAINED
     return None
 
 

@@ -24,10 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from netwatch.model.incident_details import ShutdownLikelihood, TimingFeature
-
-CONSISTENT = "pattern consistent with a directed shutdown"
-"""The only words that may be shown, on pages and in bundles; never in a post."""
+from netwatch.model.incident_details import FeatureEvidence, ShutdownLikelihood, TimingFeature
 
 _ENOUGH = 4.0
 """Above it .94 of what is found on the labelled set are labelled directed, at a recall of .62."""
@@ -89,13 +86,13 @@ def shutdown_likelihood(clues: TimingFeatures) -> ShutdownLikelihood:
     if clues.ended_at is not None:
         low, high = _LENGTHS
         seen[TimingFeature.USUAL_LENGTH] = low <= clues.ended_at - clues.started_at <= high
-    parts = tuple(
-        (clue, seen[clue], _log_ratio(clue, there=seen[clue]))
+    evidence = tuple(
+        FeatureEvidence(clue, seen[clue], _log_ratio(clue, there=seen[clue]))
         for clue in TimingFeature
         if clue in seen
     )
-    total = math.fsum(part for _, _, part in parts)
-    return ShutdownLikelihood(total, parts, CONSISTENT if total > _ENOUGH else None)
+    total = math.fsum(one.log_ratio for one in evidence)
+    return ShutdownLikelihood(total, evidence, resembles_shutdown=total > _ENOUGH)
 
 
 def _round_clues(clues: TimingFeatures) -> dict[TimingFeature, bool]:

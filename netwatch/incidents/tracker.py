@@ -33,7 +33,7 @@ _NEW_LOSS = 0.10
 _KINDS = list(EntityKind)
 _UNDECIDED = (IncidentState.PENDING, IncidentState.RESOLVED)
 """States in which an incident holds nothing: a sure loss in it is told anew."""
-_HOLDING = (IncidentState.CONFIRMED, IncidentState.EASING)
+_HOLDING = (IncidentState.CONFIRMED, IncidentState.PARTIALLY_RESTORED)
 
 
 class Tracker:
@@ -102,7 +102,7 @@ class Tracker:
         return {
             SeriesKey(signal, case.entity)
             for case in self._cases
-            if case.expected is not None and case.expected.holds(time)
+            if case.expected is not None and case.expected.covers(time)
             for signal in self._signals.get(case.entity, ())
         }
 
@@ -185,11 +185,11 @@ class Tracker:
         for entity in sorted(ripe, key=lambda one: (_KINDS.index(one.kind), one.code)):
             if self._is_covered(entity):
                 continue
-            case, reason = self._reopened(entity, now), RevisionReason.REDROP
+            case, reason = self._reopened(entity, now), RevisionReason.RELAPSED
             if case is None:
                 case, reason = self._new_case(entity, now), RevisionReason.CONFIRMED
             elif follows(case, self._watches[entity].onset):
-                reason = RevisionReason.NIGHT if case.series else RevisionReason.SERIES
+                reason = RevisionReason.RECURRED if case.series else RevisionReason.RECURRING
                 case.series = True
             pass_milestones(case, now, self._rules)
             revisions.append(self._write(case, reason))
@@ -302,7 +302,7 @@ class Tracker:
         measured = watch is not None and watch.level.time == now
         if is_missing(case, log, end, measured=measured):
             case.expected = None
-            return RevisionReason.LAPSED if case.series else None
+            return RevisionReason.RECURRENCE_ENDED if case.series else None
         reason = advance(case, watch, now, self._rules)
         if reason is RevisionReason.RESTORED:
             rest(case, log, PatternContext(end, self._atlas.timezone(case.entity), self._width))

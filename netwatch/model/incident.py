@@ -1,4 +1,4 @@
-"""Incidents: the public record of a loss, revision by revision, and the posts about it."""
+"""Incidents: the public record of a loss, one immutable revision after another."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,17 +7,18 @@ from enum import StrEnum
 from netwatch.model.baseline import Baseline
 from netwatch.model.entities import Entity
 from netwatch.model.incident_details import IncidentDetails
+from netwatch.model.percent import PublishedPercent
 
 OUTAGE = "outage"
-"""Kind of an incident that is no loss of one domain from one place."""
+"""Kind of every incident other than the loss of a domain from one country or network."""
 
 
 class IncidentState(StrEnum):
-    """Where an incident is in its life."""
+    """State of an incident."""
 
     PENDING = "pending"
     CONFIRMED = "confirmed"
-    EASING = "easing"
+    PARTIALLY_RESTORED = "partially-restored"
     RESOLVED = "resolved"
     EXPIRED = "expired"
     MERGED = "merged"
@@ -27,31 +28,21 @@ class RevisionReason(StrEnum):
     """Why a revision was written."""
 
     OPENED = "opened"
-    HELD = "held"
+    SUSTAINED = "sustained"
     CONFIRMED = "confirmed"
     MILESTONE = "milestone"
     MATERIAL = "material"
-    PARTIAL = "partial"
-    REDROP = "redrop"
+    PARTIALLY_RESTORED = "partially-restored"
+    RELAPSED = "relapsed"
     RESTORED = "restored"
     EXPIRED = "expired"
     MERGED = "merged"
-    SERIES = "series"
-    NIGHT = "night"
-    LAPSED = "lapsed"
-
-
-@dataclass(frozen=True, slots=True)
-class Percent:
-    """A published number: shares of ordinary in percent, and the only text that may show it.
-
-    `text` is None where there are too few measurements for a number.
-    """
-
-    value: float
-    low: float
-    high: float
-    text: str | None
+    RECURRING = "recurring"
+    """A daily series: the first loss that came as forecast."""
+    RECURRED = "recurred"
+    """A later start or end of a loss in a daily series."""
+    RECURRENCE_ENDED = "recurrence-ended"
+    """A daily series: the forecast loss did not come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +50,11 @@ class Episode:
     """A run of low bins in one series.
 
     Attributes:
-        entity: what is low.
+        entity: the entity of the series.
         started_at: first low bin.
-        started_low, started_high: between these two instants the loss began.
+        started_low, started_high: interval that contains the onset.
         ended_at: first bin back at ordinary, None while it lasts.
-        lowest: lowest level seen, 1.0 = ordinary.
+        lowest: lowest level, 1.0 = ordinary.
     """
 
     entity: Entity
@@ -76,7 +67,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class AffectedEntity:
-    """A narrower scope that is part of an incident, with its weight in the incident's scope."""
+    """A narrower entity that is lost in an incident; `weight` is its share in the scope."""
 
     entity: Entity
     started_at: datetime
@@ -91,25 +82,25 @@ class Incident:
     Attributes:
         id: `NW-<country>-<year>-<number>`, never reused.
         revision: counts from 1.
-        state, reason: where it is in its life, and why this revision was written.
+        state: state of the incident after this revision.
+        reason: why the revision was written.
         entity: the scope.
-        started_at, started_low, started_high: onset, and the interval that holds it.
-        ended_at: first bin of the lasting return, None while it goes on.
-        provisional_at, confirmed_at: when a live system would have said it.
-        at: the bin that this revision speaks of.
+        started_at, started_low, started_high: onset, and the interval that contains it.
+        ended_at: first bin of the lasting return, None while it lasts.
+        provisional_at, confirmed_at: when a live system first holds it likely, and certain.
+        at: newest bin of this revision.
         percent: level at that bin; trough: the lowest so far; trough_at: its bin.
         progressive_hours: N of "after N hours of progressive disconnections", None
-            where that may not be said.
-        affected, measured: networks lost, networks seen.
-        children: narrower scopes in the order in which they fell.
-        signals: signal and whether it agrees (None: no data).
-        evidence: 0 signal to 4 acknowledged.
-        baseline: what the ordinary level stands on.
-        parent: id of the incident that this one was merged into.
-        pattern: name of the pattern that the scope's losses make, such as `daily-curfew`.
-        findings: what else was found, none of it a cause.
-        kind: `outage`; of a domain also `blocking` or `throttling`, as seen from `place`.
-        place: from where a domain's loss is seen: a country's code, or `AS` and a number.
+            where the losses are not progressive.
+        networks_lost, networks_measured: number of networks.
+        affected: narrower entities that are lost, in the order of their onsets.
+        signals: signals and whether each shows the loss (None: no data).
+        evidence_level: 0 signal, 1 unconfirmed, 2 corroborated, 3 confirmed, 4 acknowledged.
+        baseline: how the ordinary level was derived.
+        merged_into: id of the wider incident that contains this one.
+        details: see `IncidentDetails`.
+        kind: `OUTAGE`, or of a domain the kind that its signal names.
+        seen_from: where a domain is lost from: a country's code, or `AS` and a number.
     """
 
     id: str
@@ -124,34 +115,34 @@ class Incident:
     provisional_at: datetime
     confirmed_at: datetime | None
     at: datetime
-    percent: Percent
-    trough: Percent
+    percent: PublishedPercent
+    trough: PublishedPercent
     trough_at: datetime
     progressive_hours: int | None
-    affected: int
-    measured: int
-    children: tuple[AffectedEntity, ...]
+    networks_lost: int
+    networks_measured: int
+    affected: tuple[AffectedEntity, ...]
     signals: tuple[tuple[str, bool | None], ...]
-    evidence: int
+    evidence_level: int
     baseline: Baseline
-    parent: str | None = None
-    pattern: str | None = None
-    findings: IncidentDetails = field(default_factory=IncidentDetails)
+    merged_into: str | None = None
+    details: IncidentDetails = field(default_factory=IncidentDetails)
     kind: str = OUTAGE
-    place: str = ""
+    seen_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One text for one channel in one language; `key` makes sure it goes out once.
+    """One text for one channel in one language.
 
     Attributes:
-        key: SHA-256 of incident, revision, channel and language, in hexadecimal.
-        incident, revision, channel, language: what it is about and where it goes.
-        kind: the template that made it, `confirmed`, `update`, `restored` …
-        text: what is published.
-        alternative: the picture in words.
-        created_at: when it was written.
+        key: SHA-256 of incident, revision, channel and language, in hexadecimal; it makes
+            delivery idempotent.
+        incident, revision, channel, language: source and destination.
+        kind: the template that rendered it, `confirmed`, `update`, `restored` …
+        text: the published text.
+        alternative: description of the picture.
+        created_at: when it was rendered.
     """
 
     key: str

@@ -1,7 +1,4 @@
-"""What a record says of an incident besides its level: steps, order, who stayed, when, how.
-
-None of it is a statement about a cause.
-"""
+"""Details of an incident's record besides its level. None of them states a cause."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,14 +9,14 @@ from netwatch.model.entities import Entity
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of an incident at one level.
+    """A span of an incident at one level.
 
     Attributes:
         start, end: from its first bin to the end of its last.
         level: mean of its bins, 1.0 = ordinary.
         low, high: means of their 95 % intervals. They do not shrink with the number of bins:
-            the ordinary level and the choice of networks are the same in all of them.
-        bins: bins with data in it.
+            all bins share one baseline and one choice of networks.
+        bins: number of bins with data.
     """
 
     start: datetime
@@ -36,26 +33,26 @@ class NetworkLoss:
 
     Attributes:
         entity: the network.
-        at: its onset.
-        share: its part of the weight of all measured networks.
-        lost_share: the part that was lost with it and before it.
+        started_at: its onset.
+        share: its share of the weight of all measured networks.
+        cumulative_share: share lost with it and before it.
     """
 
     entity: Entity
-    at: datetime
+    started_at: datetime
     share: float
-    lost_share: float
+    cumulative_share: float
 
 
 @dataclass(frozen=True, slots=True)
 class SurvivingNetwork:
-    """A network that stayed up.
+    """A network that stayed up during a cut.
 
     Attributes:
         entity: the network.
-        share: its part of the weight of all networks of the scope.
-        level: its median level during the cut.
-        low, high: medians of the ends of its 95 % intervals.
+        share: its share of the weight of all networks of the scope.
+        level: its mean level during the cut.
+        low, high: means of the ends of its 95 % intervals.
     """
 
     entity: Entity
@@ -67,22 +64,22 @@ class SurvivingNetwork:
 
 @dataclass(frozen=True, slots=True)
 class SurvivingNetworks:
-    """Who kept access through a cut; not exhaustive, as any list of what was measured.
+    """The measured networks that stayed up during a cut; others may have, too.
 
     Attributes:
-        kept: networks that stayed up, the heaviest first.
-        kept_share, lost_share, unknown_share: parts of the scope's weight; they add up to 1.
-            Unknown is a network with data in less than half of the bins: it counts as neither.
+        networks: the heaviest first.
+        kept_share, lost_share, unknown_share: shares of the scope's weight; they add up to 1.
+            Unknown are networks with data in less than half of the bins.
     """
 
-    kept: tuple[SurvivingNetwork, ...]
+    networks: tuple[SurvivingNetwork, ...]
     kept_share: float
     lost_share: float
     unknown_share: float
 
 
 class TimingFeature(StrEnum):
-    """One kind of evidence."""
+    """A yes-or-no property of a loss's timing."""
 
     RECURS = "recurs"
     ON_THE_HOUR = "on-the-hour"
@@ -93,45 +90,84 @@ class TimingFeature(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureEvidence:
+    """Whether a timing feature is present, and its log likelihood ratio."""
+
+    feature: TimingFeature
+    present: bool
+    log_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownLikelihood:
-    """The evidence, weighed.
+    """How much the timing of a loss resembles directed shutdowns.
 
     Attributes:
         log_ratio: natural logarithm of P(timing | directed) / P(timing | other); 0 is even.
-        parts: (clue, whether it is there, its part of `log_ratio`), what is unknown left out.
-        words: `CONSISTENT` where `log_ratio` is above 4, else None: nothing is to be said.
+        evidence: the known features; `log_ratio` is the sum of theirs.
+        resembles_shutdown: whether `log_ratio` is high enough to be mentioned.
     """
 
     log_ratio: float
-    parts: tuple[tuple[TimingFeature, bool, float], ...]
-    words: str | None
+    evidence: tuple[FeatureEvidence, ...]
+    resembles_shutdown: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """When the next loss of a daily pattern is expected, if it recurs.
+    """When the next loss of a daily pattern is due, if it recurs.
 
     Attributes:
         start, end: the expected window, aware UTC.
-        low, high: earliest start and latest end that past nights make plausible.
+        earliest_start, latest_end: the widest window that past occurrences make plausible.
 
-    A forecast is no evidence: it may raise the prior of a loss within low to high, and nothing
-    else. No level is set, no bin is skipped and nothing is said because of it.
+    A forecast raises the prior of a loss within its window. It is not evidence: no level, bin
+    or post depends on it otherwise.
     """
 
     start: datetime
     end: datetime
-    low: datetime
-    high: datetime
+    earliest_start: datetime
+    latest_end: datetime
 
-    def holds(self, time: datetime) -> bool:
-        """Return whether a loss at `time` would be as expected."""
-        return self.low <= time < self.high
+    def covers(self, time: datetime) -> bool:
+        """Return whether a loss at `time` is within the window."""
+        return self.earliest_start <= time < self.latest_end
+
+
+class PatternName(StrEnum):
+    """Name of a pattern in data, in order of precedence."""
+
+    DAILY = "daily-curfew"
+    MORNINGS = "weekday-mornings"
+    PROGRESSIVE = "progressive"
+    FLAPPING = "flapping"
+    PARTIAL = "partial-restoration"
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A pattern in an entity's losses.
+
+    Attributes:
+        name: its name.
+        since: onset of the first loss that it is read from.
+        measures: (quantity, value) pairs; minutes, hours and counts as the quantity says.
+        next_start, next_end: the usual time of day of a recurring pattern, at its next turn.
+        forecast: of a daily pattern that has enough days.
+    """
+
+    name: PatternName
+    since: datetime
+    measures: tuple[tuple[str, float], ...]
+    next_start: datetime | None = None
+    next_end: datetime | None = None
+    forecast: Forecast | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DailyOccurrence:
-    """One loss in a series of daily ones.
+    """One loss of a series of daily ones.
 
     Attributes:
         started_at, ended_at: as measured; no end while it lasts.
@@ -145,24 +181,24 @@ class DailyOccurrence:
 
 @dataclass(frozen=True, slots=True)
 class IncidentDetails:
-    """All that was found out about an incident; what does not apply is None or empty.
+    """Details of an incident; what does not apply is None or empty.
 
     Attributes:
-        words: the pattern in words, English.
+        pattern: the leading pattern of its losses.
         likelihood: how much its timing resembles directed shutdowns.
-        segments: its steps, oldest first.
-        falls: the networks in the order in which they fell, a hundred at most.
-        access: who kept access while the scope was below half of ordinary.
-        dead: what is part of the scope and never answers: it tells nothing, and is no loss.
-        nights: the log of a series of daily losses, oldest first.
-        forecast: when the next loss of such a series is expected, if it recurs.
+        segments: its levels over time, oldest first.
+        losses: the networks in the order in which they were lost, at most a hundred.
+        survivors: the networks that stayed up while the scope was below half of ordinary.
+        unresponsive: entities of the scope that never answered; they do not count as lost.
+        occurrences: the log of a series of daily losses, oldest first.
+        forecast: when the next loss of such a series is due.
     """
 
-    words: str = ""
+    pattern: Pattern | None = None
     likelihood: ShutdownLikelihood | None = None
     segments: tuple[Segment, ...] = ()
-    falls: tuple[NetworkLoss, ...] = ()
-    access: SurvivingNetworks | None = None
-    dead: tuple[Entity, ...] = ()
-    nights: tuple[DailyOccurrence, ...] = ()
+    losses: tuple[NetworkLoss, ...] = ()
+    survivors: SurvivingNetworks | None = None
+    unresponsive: tuple[Entity, ...] = ()
+    occurrences: tuple[DailyOccurrence, ...] = ()
     forecast: Forecast | None = None

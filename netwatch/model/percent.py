@@ -1,25 +1,81 @@
-"""Percentages: the one place where a published number is rounded and put into words.
+"""Published percentages: the only place where a published number is rounded.
 
-Every page, post, table and chart shows `Percent.text` as it is, or words where it is None,
-so that no two outputs can disagree about the same figure.
+Every page, post, table and chart reads `PublishedPercent.form` and `number`, so that no two
+outputs disagree about a level. The words are in the templates of `netwatch.publish`.
 """
 
+from dataclasses import dataclass
+from enum import StrEnum
+
 from netwatch.model import thresholds
-from netwatch.model.incident import Percent
 
-BELOW_ONE = "below 1%"
-NO_SUCCESS = "no successful measurements"
-ORDINARY = "at ordinary levels"
-"""The texts of a percentage that are no numbers."""
-
-_EXACT_HALF_WIDTH = 5.0
-_ROUGH_HALF_WIDTH = 15.0
+_MAX_EXACT_HALF_WIDTH = 5.0
+"""Percentage points: a wider 95 % interval does not support a whole percent."""
+_MAX_ROUGH_HALF_WIDTH = 15.0
+"""Percentage points: a wider 95 % interval does not support steps of 5."""
 _ORDINARY_FROM = 100 * thresholds.ORDINARY
+_REDUCED_FROM = 49.5
+"""Percent: what rounds to 50 or more."""
+_SEVERELY_REDUCED_FROM = 14.5
+"""Percent: what rounds to 15 or more."""
+
+
+class Precision(StrEnum):
+    """How exactly a level is published."""
+
+    EXACT = "exact"
+    """To the nearest percent."""
+    ROUGH = "rough"
+    """To the nearest 5 percent."""
+    NONE = "none"
+    """Without a number: too few measurements, or too wide an interval."""
+
+
+class PercentForm(StrEnum):
+    """Which wording a percentage needs."""
+
+    ORDINARY = "ordinary"
+    REDUCED = "reduced"
+    SEVERELY_REDUCED = "severely_reduced"
+    NEAR_TOTAL = "near_total"
+    NO_SUCCESS = "none"
+    BELOW_ONE = "below_one"
+    EXACT = "exact"
+    ABOUT = "about"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPercent:
+    """A level in percent of ordinary with its 95 % interval, and how exactly it is published."""
+
+    value: float
+    low: float
+    high: float
+    precision: Precision
+
+    @property
+    def form(self) -> PercentForm:
+        """The wording that it needs; `EXACT` and `ABOUT` have a number."""
+        if self.precision is Precision.NONE or self.value <= 0 or self.value >= _ORDINARY_FROM:
+            return depth_form(self.value)
+        if self.value < 1:
+            return PercentForm.BELOW_ONE
+        return PercentForm.EXACT if self.precision is Precision.EXACT else PercentForm.ABOUT
+
+    @property
+    def number(self) -> int | None:
+        """The rounded percentage, None where no number is published."""
+        if self.form is PercentForm.EXACT:
+            return round(self.value)
+        if self.form is PercentForm.ABOUT:
+            # 2.5 % rounds to 0, which would read as no connectivity.
+            return max(5, round(self.value / 5) * 5)
+        return None
 
 
 def make_percent(
     value: float, low: float, high: float, *, networks: int, coverage: float = 1.0
-) -> Percent:
+) -> PublishedPercent:
     """Return the published form of a level.
 
     Args:
@@ -29,47 +85,24 @@ def make_percent(
         networks: how many networks were measured.
         coverage: share of the ordinary weight that was measured, 0 to 1.
 
-    Half-width up to 5 points: whole number. Up to 15: "about", to the nearest 5. Wider, fewer
-    than 5 networks, or less than 30 % of the weight measured: `text` is None, words only.
+    The number is exact with a half-width up to 5 points and rough up to 15. There is none with
+    a wider interval, fewer than 5 networks, or less than 30 % of the weight measured.
     """
-    shares = (value * 100, low * 100, high * 100)
-    half_width = (shares[2] - shares[1]) / 2
+    percents = (value * 100, low * 100, high * 100)
+    half_width = (percents[2] - percents[1]) / 2
+    precision = Precision.EXACT if half_width <= _MAX_EXACT_HALF_WIDTH else Precision.ROUGH
     enough = networks >= thresholds.MIN_NETWORKS and coverage >= thresholds.MIN_COVERAGE
-    if not enough or half_width > _ROUGH_HALF_WIDTH:
-        return Percent(*shares, text=None)
-    return Percent(*shares, text=_text(shares[0], half_width))
+    if not enough or half_width > _MAX_ROUGH_HALF_WIDTH:
+        precision = Precision.NONE
+    return PublishedPercent(*percents, precision)
 
 
-def percent_phrase(percent: Percent) -> str:
-    """Return `percent` as it follows "connectivity is": "at 7% of ordinary levels".
-
-    Words by depth stand where there is no number.
-    """
-    if percent.text is None:
-        return depth_words(percent.value)
-    if percent.text in {ORDINARY, NO_SUCCESS}:
-        return percent.text
-    return f"at {percent.text} of ordinary levels"
-
-
-def depth_words(percent: float) -> str:
-    """Return the words for a depth, in percent of ordinary, that need no exact number."""
-    steps = ((_ORDINARY_FROM, ORDINARY), (49.5, "reduced"), (14.5, "severely reduced"))
-    for least, words in steps:
-        if percent >= least:
-            return words
-    return "near-total loss" if percent > 0 else NO_SUCCESS
-
-
-def _text(percent: float, half_width: float) -> str:
-    """Return the text of a figure that may be shown."""
-    if percent <= 0:
-        return NO_SUCCESS
+def depth_form(percent: float) -> PercentForm:
+    """Return the wording, without a number, of a depth in percent of ordinary."""
     if percent >= _ORDINARY_FROM:
-        return ORDINARY
-    if percent < 1:
-        return BELOW_ONE
-    if half_width <= _EXACT_HALF_WIDTH:
-        return f"{percent:.0f}%"
-    # Two and a half percent rounds to "about 0%", which nobody may read.
-    return f"about {max(5, round(percent / 5) * 5)}%"
+        return PercentForm.ORDINARY
+    if percent >= _REDUCED_FROM:
+        return PercentForm.REDUCED
+    if percent >= _SEVERELY_REDUCED_FROM:
+        return PercentForm.SEVERELY_REDUCED
+    return PercentForm.NEAR_TOTAL if percent > 0 else PercentForm.NO_SUCCESS

@@ -5,17 +5,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from netwatch.model.entities import Entity, EntityTree
-from netwatch.model.incident import Incident, Percent
+from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.incident_details import ShutdownLikelihood, SurvivingNetworks
+from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.model.signals import signal_spec
 from netwatch.publish.display_names import place_name
 from netwatch.publish.figure import figure
 from netwatch.publish.language import ENGLISH
+from netwatch.publish.pattern_text import pattern_text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-_OPEN = frozenset({"confirmed", "easing"})
+_OPEN = frozenset({IncidentState.CONFIRMED, IncidentState.PARTIALLY_RESTORED})
 
 
 def is_open(incident: Incident) -> bool:
@@ -40,9 +42,9 @@ def incident_object(
         "url": f"{url}/i/{incident.id}",
         "state": str(incident.state),
         "reason": str(incident.reason),
-        "evidence_level": incident.evidence,
+        "evidence_level": incident.evidence_level,
         "scope": _scope(incident.entity, tree),
-        "children": [_plain(child, tree) for child in incident.children],
+        "children": [_plain(child, tree) for child in incident.affected],
         "started_at": rfc3339(incident.started_at),
         "started_at_low": rfc3339(incident.started_low),
         "started_at_high": rfc3339(incident.started_high),
@@ -52,7 +54,7 @@ def incident_object(
         "percent": _percent(incident.percent),
         "trough": _percent(incident.trough),
         "trough_at": rfc3339(incident.trough_at),
-        "networks": {"affected": incident.affected, "measured": incident.measured},
+        "networks": {"affected": incident.networks_lost, "measured": incident.networks_measured},
         "baseline": {"id": incident.baseline.encode()},
         "signals": [
             {"source": signal, "agrees": agrees}
@@ -61,10 +63,10 @@ def incident_object(
         ],
         "cause": None,
         "kind": incident.kind,
-        "seen_from": incident.place or None,
-        "pattern": incident.pattern,
+        "seen_from": incident.seen_from or None,
+        "pattern": incident.details.pattern.name if incident.details.pattern else None,
         "findings": _details(incident, tree),
-        "merged_into": incident.parent,
+        "merged_into": incident.merged_into,
         "test": test,
         "updated_at": rfc3339(incident.at),
     }
@@ -72,15 +74,15 @@ def incident_object(
 
 def _details(incident: Incident, tree: EntityTree) -> dict[str, object]:
     """Return everything besides the level; none of it states a cause."""
-    details = incident.findings
+    details, zone = incident.details, tree.timezone(incident.entity)
     return {
-        "pattern_words": details.words or None,
+        "pattern_words": pattern_text(details.pattern, zone) if details.pattern else None,
         "timing": _timing(details.likelihood),
         "segments": [_plain(one, tree) for one in details.segments],
-        "falls": [_plain(one, tree) for one in details.falls],
-        "access": _access(details.access, tree),
-        "never_answer": [_scope(one, tree) for one in details.dead],
-        "nights": [_plain(one, tree) for one in details.nights],
+        "falls": [_plain(one, tree) for one in details.losses],
+        "access": _access(details.survivors, tree),
+        "never_answer": [_scope(one, tree) for one in details.unresponsive],
+        "nights": [_plain(one, tree) for one in details.occurrences],
         "forecast": _plain(details.forecast, tree) if details.forecast else None,
     }
 
@@ -91,10 +93,14 @@ def _timing(likelihood: ShutdownLikelihood | None) -> dict[str, object] | None:
     return {
         "log_likelihood_ratio": round(likelihood.log_ratio, 3),
         "clues": [
-            {"clue": str(clue), "present": present, "log_ratio": round(part, 3)}
-            for clue, present, part in likelihood.parts
+            {
+                "clue": str(one.feature),
+                "present": one.present,
+                "log_ratio": round(one.log_ratio, 3),
+            }
+            for one in likelihood.evidence
         ],
-        "words": likelihood.words,
+        "words": ENGLISH.text("resembles_shutdown") if likelihood.resembles_shutdown else None,
         "statement_of_cause": False,
     }
 
@@ -102,8 +108,12 @@ def _timing(likelihood: ShutdownLikelihood | None) -> dict[str, object] | None:
 def _access(access: SurvivingNetworks | None, tree: EntityTree) -> dict[str, object] | None:
     if access is None:
         return None
-    kept = [_plain(one, tree) for one in access.kept]
-    return _plain(access, tree) | {"kept": kept, "exhaustive": False}
+    shares = ("kept_share", "lost_share", "unknown_share")
+    return {
+        "kept": [_plain(one, tree) for one in access.networks],
+        **{name: round(getattr(access, name), 4) for name in shares},
+        "exhaustive": False,
+    }
 
 
 def _plain(record: "DataclassInstance", tree: EntityTree) -> dict[str, object]:
@@ -124,9 +134,9 @@ def _scope(entity: Entity, tree: EntityTree) -> dict[str, object]:
     return {"type": str(entity.kind), "id": entity.code, "name": place_name(entity, tree)}
 
 
-def _percent(percent: Percent) -> dict[str, object] | None:
+def _percent(percent: PublishedPercent) -> dict[str, object] | None:
     """Return the percentage, None if there are too few measurements for a number."""
-    if percent.text is None:
+    if percent.precision is Precision.NONE:
         return None
     return {
         "value": round(percent.value, 1),

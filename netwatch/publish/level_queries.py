@@ -3,8 +3,7 @@
 from datetime import datetime, timedelta
 
 from netwatch.model.entities import Entity, EntityKind, EntityTree
-from netwatch.model.incident import Percent
-from netwatch.model.percent import make_percent
+from netwatch.model.percent import PublishedPercent, make_percent
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import ACTIVE_SIGNALS, signal_spec
 from netwatch.protocols import SeriesStore
@@ -25,7 +24,7 @@ def lead_levels(store: SeriesStore, entity: Entity, start: datetime, end: dateti
     return []
 
 
-def newest_percent(level: Level) -> Percent | None:
+def newest_percent(level: Level) -> PublishedPercent | None:
     """Return `level` as a published percentage, None if it has no data."""
     if level.value is None:
         return None

@@ -8,10 +8,12 @@ from netwatch.config import PublishConfig
 from netwatch.model.entities import EntityKind, EntityTree
 from netwatch.model.errors import WordingError
 from netwatch.model.incident import OUTAGE, Incident, Post, RevisionReason
+from netwatch.model.percent import Precision
 from netwatch.publish.display_names import full_name, hashtag, origin_name, place_name
 from netwatch.publish.editorial_rules import CONFIRMED_EVIDENCE, check_post
 from netwatch.publish.figure import figure
 from netwatch.publish.language import ENGLISH, TEMPLATES, Language, languages, load_language
+from netwatch.publish.pattern_text import pattern_text
 from netwatch.publish.time_format import elapsed, interval_is_wide, moment
 
 LOCAL_CHANNELS = frozenset({"console", "file"})
@@ -22,11 +24,11 @@ _OUTAGE_POSTS = {
     RevisionReason.CONFIRMED: "confirmed",
     RevisionReason.MILESTONE: "update",
     RevisionReason.MATERIAL: "update",
-    RevisionReason.PARTIAL: "partial",
-    RevisionReason.REDROP: "redrop",
+    RevisionReason.PARTIALLY_RESTORED: "partial",
+    RevisionReason.RELAPSED: "redrop",
     RevisionReason.RESTORED: "restored",
-    RevisionReason.SERIES: "series",
-    RevisionReason.LAPSED: "lapsed",
+    RevisionReason.RECURRING: "series",
+    RevisionReason.RECURRENCE_ENDED: "lapsed",
 }
 """Reason of a revision to the kind of its post; other reasons have none."""
 
@@ -60,7 +62,7 @@ def compose_posts(
         channel
         for channel in config.channels
         if config.auto_publish
-        or incident.evidence >= CONFIRMED_EVIDENCE
+        or incident.evidence_level >= CONFIRMED_EVIDENCE
         or channel in LOCAL_CHANNELS
     ]
     link = f"{config.url.rstrip('/')}/i/{incident.id}"
@@ -72,7 +74,7 @@ def compose_posts(
         text = render_post(incident, tree, language, link=link, test=test)
         alternative = alternative_text(incident, tree, language)
         names = _names(incident, tree, language)
-        check_post(text, alternative, incident.evidence, language=language, ignore=names)
+        check_post(text, alternative, incident.evidence_level, language=language, ignore=names)
         posts += [
             Post(
                 key=post_key(incident, channel, code),
@@ -94,9 +96,13 @@ def post_kind(incident: Incident) -> str | None:
     """Return the template that this revision calls for, None if it is not published."""
     kinds = _OUTAGE_POSTS if incident.kind == OUTAGE else _DOMAIN_POSTS
     kind = kinds.get(incident.reason)
-    if kind is None or incident.evidence < _CORROBORATED:
+    if kind is None or incident.evidence_level < _CORROBORATED:
         return None
-    return "confirmed_words" if kind == "confirmed" and incident.percent.text is None else kind
+    return (
+        "confirmed_words"
+        if kind == "confirmed" and incident.percent.precision is Precision.NONE
+        else kind
+    )
 
 
 def post_key(incident: Incident, channel: str, language: str) -> str:
@@ -154,7 +160,8 @@ def _facts(
     end = incident.ended_at or incident.at
     start = incident.started_at if incident.ended_at else incident.started_at - _CHART_LEAD
     length = end - incident.started_at
-    regions = {child.entity.kind for child in incident.children} == {EntityKind.REGION}
+    pattern = incident.details.pattern
+    regions = {child.entity.kind for child in incident.affected} == {EntityKind.REGION}
     return {
         "place": full_name(incident.entity, tree, language),
         "hashtag": hashtag(incident.entity, tree, language),
@@ -171,14 +178,14 @@ def _facts(
         "stable_hours": (incident.at - end) // timedelta(hours=1),
         "start": language.clock(start.astimezone(UTC)),
         "end": language.clock(end.astimezone(UTC)),
-        "affected": incident.affected,
-        "measured": incident.measured,
+        "affected": incident.networks_lost,
+        "measured": incident.networks_measured,
         "unit": "region" if regions else "network",
         "slow": incident.kind == "throttling",
-        "origin": origin_name(incident.place, tree, language),
-        "pattern": incident.findings.words,
-        "nights": len(incident.findings.nights),
-        "reviewed": incident.evidence >= CONFIRMED_EVIDENCE,
+        "origin": origin_name(incident.seen_from, tree, language),
+        "pattern": pattern_text(pattern, zone, language) if pattern else "",
+        "nights": len(incident.details.occurrences),
+        "reviewed": incident.evidence_level >= CONFIRMED_EVIDENCE,
         "link": link,
     }
 

@@ -10,6 +10,7 @@ from netwatch.model.percent import make_percent
 from netwatch.publish.display_names import origin_name, place_name
 from netwatch.publish.figure import figure
 from netwatch.publish.language import ENGLISH, Language
+from netwatch.publish.pattern_text import pattern_text
 from netwatch.publish.time_format import age, moment, moment_text, utc_text
 
 _MOST_NAMED = 5
@@ -30,7 +31,7 @@ def _state(incident: Incident, tree: EntityTree, language: Language) -> Iterator
     onset = (utc_text(time, language) for time in (incident.started_low, incident.started_high))
     signals = ", ".join(text("signal", name, agrees) for name, agrees in incident.signals)
     if incident.kind != OUTAGE:
-        origin = origin_name(incident.place, tree, language)
+        origin = origin_name(incident.seen_from, tree, language)
         yield "what", text("site_only", incident.kind, origin)
     yield "level", text("level_at", figure(incident.percent), utc_text(incident.at, language))
     at = utc_text(incident.trough_at, language)
@@ -41,39 +42,39 @@ def _state(incident: Incident, tree: EntityTree, language: Language) -> Iterator
     else:
         yield "ended", text("not_yet")
     yield "lasted" if incident.ended_at else "lasting", text("age", age(lasted))
-    yield "networks", text("affected_of", incident.affected, incident.measured)
+    yield "networks", text("affected_of", incident.networks_lost, incident.networks_measured)
     yield "signals", signals or text("none_named")
-    yield "evidence", text("evidence_of", incident.evidence)
+    yield "evidence", text("evidence_of", incident.evidence_level)
     yield "cause", text("not_established")
 
 
 def _details(incident: Incident, tree: EntityTree, language: Language) -> Iterator[tuple[str, str]]:
     """Yield timing, pattern, steps, survivors and the ordinary level."""
-    text, zone, details = language.text, tree.timezone(incident.entity), incident.findings
+    text, zone, details = language.text, tree.timezone(incident.entity), incident.details
     if details.likelihood is not None:
-        consistent = details.likelihood.words is not None
+        consistent = details.likelihood.resembles_shutdown
         yield "timing", text("timing", consistent, details.likelihood.log_ratio)
-    if details.words:
-        yield "pattern", details.words
-    if details.nights:
-        newest = moment(details.nights[-1].started_at, zone, language)
-        yield "nights", text("nights", len(details.nights), newest)
+    if details.pattern is not None:
+        yield "pattern", pattern_text(details.pattern, zone, language)
+    if details.occurrences:
+        newest = moment(details.occurrences[-1].started_at, zone, language)
+        yield "nights", text("nights", len(details.occurrences), newest)
     if details.forecast is not None:
         window = (details.forecast.start, details.forecast.end)
         yield "forecast", text("forecast", *(moment(time, zone, language) for time in window))
     if len(details.segments) > 1:
         yield "steps", _steps(incident, language)
-    if details.access is not None:
-        yield "access", access_text(details.access, tree, language)
-    if details.dead:
-        names = _names(details.dead, tree, language)
-        yield "never_answer", text("never_answer", len(details.dead), names)
+    if details.survivors is not None:
+        yield "access", access_text(details.survivors, tree, language)
+    if details.unresponsive:
+        names = _names(details.unresponsive, tree, language)
+        yield "never_answer", text("never_answer", len(details.unresponsive), names)
     yield "ordinary", _baseline(incident.baseline, language)
 
 
 def access_text(access: SurvivingNetworks, tree: EntityTree, language: Language = ENGLISH) -> str:
     """Return who kept access, and the shares of the weight that were lost or not measured."""
-    names = _names([one.entity for one in access.kept], tree, language)
+    names = _names([one.entity for one in access.networks], tree, language)
     shares = (access.kept_share, access.lost_share, access.unknown_share)
     return language.text("access", names, *shares)
 
@@ -88,8 +89,10 @@ def _baseline(baseline: Baseline, language: Language) -> str:
 def _steps(incident: Incident, language: Language) -> str:
     """Return the levels of an incident one after another."""
     steps = []
-    for segment in incident.findings.segments:
-        percent = make_percent(segment.level, segment.low, segment.high, networks=incident.measured)
+    for segment in incident.details.segments:
+        percent = make_percent(
+            segment.level, segment.low, segment.high, networks=incident.networks_measured
+        )
         start = utc_text(segment.start, language)
         steps.append(language.text("step", figure(percent), start))
     return "; ".join(steps)

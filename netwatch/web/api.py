@@ -57,7 +57,9 @@ def incident_list(
     found = []
     for incident in pages.public_incidents():
         scope = pages.tree.country(incident.entity)
-        if incident.evidence < min_level or (country and (scope is None or scope.code != country)):
+        if incident.evidence_level < min_level or (
+            country and (scope is None or scope.code != country)
+        ):
             continue
         if since is not None and incident.ended_at is not None and incident.ended_at < since:
             continue

@@ -14,12 +14,12 @@ from netwatch.publish.level_queries import newest_percent
 
 _MOST_NAMED = 3
 _ORDINARY, _REDUCED = 90, 50
-"""Percent of ordinary from which on the colour is that of an ordinary, a reduced level."""
+"""PublishedPercent of ordinary from which on the colour is that of an ordinary, a reduced level."""
 
 
 def headline(now_open: Sequence[Incident], tree: EntityTree, language: Language) -> str:
     """Return the number and names of open incidents in one sentence."""
-    confirmed = sum(incident.evidence >= CONFIRMED_EVIDENCE for incident in now_open)
+    confirmed = sum(incident.evidence_level >= CONFIRMED_EVIDENCE for incident in now_open)
     names = [full_name(one.entity, tree, language) for one in now_open[:_MOST_NAMED]]
     unnamed = len(now_open) - len(names)
     unconfirmed = len(now_open) - confirmed
@@ -32,7 +32,7 @@ def incident_status(incident: Incident) -> str:
         return "merged"
     if not is_open(incident):
         return "restored"
-    return "confirmed" if incident.evidence >= CONFIRMED_EVIDENCE else "unconfirmed"
+    return "confirmed" if incident.evidence_level >= CONFIRMED_EVIDENCE else "unconfirmed"
 
 
 def level_text(level: Level | None, language: Language) -> str:

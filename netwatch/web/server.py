@@ -107,7 +107,7 @@ class _Site:
         revisions = self._pages.public_revisions(request.path_params["number"])
         if not revisions:
             raise HTTPException(404)
-        parent = revisions[-1].parent
+        parent = revisions[-1].merged_into
         if parent is not None:
             return RedirectResponse(f"/i/{parent}", 301, headers=_HEADERS)
         return self._page(request, "incident.html", page=self._pages.incident(revisions))

@@ -189,7 +189,7 @@ class PageBuilder:
             "chart": SvgChart(line, CHART, alternative, onset),
             "alternative": alternative,
             "facts": key_facts(incident, self.tree, self.language),
-            "children": [self._affected_row(child, end) for child in incident.children],
+            "children": [self._affected_row(child, end) for child in incident.affected],
             "revisions": revisions[::-1],
             "posts": self._outbox.posts(incident.id) if self._outbox else [],
             "hours": self._hours(levels),
@@ -262,7 +262,7 @@ class PageBuilder:
         end = min(until, incident.ended_at + _DAY) if incident.ended_at else until
         spark, _ = self._sparkline(incident.entity, max(end, incident.at), name)
         shown = incident.percent if is_open(incident) else incident.trough
-        networks = text("count_of", incident.affected, incident.measured)
+        networks = text("count_of", incident.networks_lost, incident.networks_measured)
         return Row(
             name=name,
             href=f"/i/{incident.id}",
@@ -270,8 +270,8 @@ class PageBuilder:
             level=text("percent", figure(shown)),
             colour=colour_class(shown.value),
             since=moment_text(incident.started_at, zone, self.language),
-            networks=networks if incident.measured else "",
-            evidence=text("evidence", incident.evidence),
+            networks=networks if incident.networks_measured else "",
+            evidence=text("evidence", incident.evidence_level),
         )
 
     def _hours(self, levels: Sequence[Level]) -> list[dict[str, str]]:

@@ -115,7 +115,7 @@ def test_recording_again_changes_nothing(
     ledger: SqlLedger, make_incident: Callable[..., Incident], make_post: Callable[..., Post]
 ) -> None:
     ledger.record([make_incident()], [make_post()])
-    ledger.record([make_incident(affected=1)], [make_post(text="other")])
+    ledger.record([make_incident(networks_lost=1)], [make_post(text="other")])
     assert ledger.incidents() == [make_incident()]
     assert [entry.post.text for entry in ledger.posts("NW-IR-2019-0042")] == [make_post().text]
 
@@ -139,7 +139,7 @@ def test_lists_newest_onset_first_by_newest_revision(
     ledger: SqlLedger, make_incident: Callable[..., Incident]
 ) -> None:
     early = make_incident(id="NW-IR-2019-0001", started_at=make_incident().at - timedelta(days=9))
-    late = [make_incident(), make_incident(revision=2, state=IncidentState.EASING)]
+    late = [make_incident(), make_incident(revision=2, state=IncidentState.PARTIALLY_RESTORED)]
     ledger.record([early, *late], [])
     assert ledger.incidents() == [late[1], early]
 
@@ -148,7 +148,7 @@ def test_keeps_names_in_any_script(
     ledger: SqlLedger, make_incident: Callable[..., Incident]
 ) -> None:
     odd = make_incident(
-        pattern="ایران \U0001f310 'quoted' \"twice\"\n", entity=Entity.parse("domain:x.ir")
+        seen_from="ایران \U0001f310 'quoted' \"twice\"\n", entity=Entity.parse("domain:x.ir")
     )
     ledger.record([odd], [])
     assert ledger.incidents() == [odd]

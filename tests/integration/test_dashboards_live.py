@@ -9,8 +9,10 @@ import pytest
 from grafana_files import ROOT, by_file, load, statements
 from influx_servers import fresh_login, open_store
 
+from netwatch.app.influx_exporter import level_text
 from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
-from netwatch.model.incident import Incident, IncidentState, Percent, RevisionReason
+from netwatch.model.incident import Incident, IncidentState, RevisionReason
+from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.influx.health import (
     ChannelHealth,
@@ -31,7 +33,7 @@ DOMAIN = Entity(EntityKind.DOMAIN, "example.org")
 
 
 def incident(number: int, **more: object) -> Incident:
-    percent = Percent(7.0, 4.5, 10.0, "7%")
+    percent = PublishedPercent(7.0, 4.5, 10.0, Precision.EXACT)
     parts = {
         "id": f"NW-IR-2026-{number:04}",
         "revision": 1,
@@ -104,7 +106,9 @@ def seeded() -> Iterator[InfluxStore]:
         ]
         store.put_places(EntityTree(places), at=T0)
         for entity in (ASN,):
-            store.put_incidents([incident(20, entity=entity)], link="https://nw.example/i/")
+            store.put_incidents(
+                [incident(20, entity=entity)], link="https://nw.example/i/", level_text=level_text
+            )
         yield store
         store.close()
 
@@ -174,7 +178,11 @@ def test_a_gap_stays_a_gap_and_a_zero_a_zero(seeded: InfluxStore) -> None:
 def test_an_annotation_has_its_start_its_end_and_its_text(seeded: InfluxStore) -> None:
     ended = incident(3, state=IncidentState.RESOLVED, ended_at=T0 + 8 * STEP, revision=2)
     moved = incident(4, started_at=T0 + 11 * STEP, revision=2)
-    seeded.put_incidents([incident(3), ended, incident(4), moved], link="https://nw.example/i/")
+    seeded.put_incidents(
+        [incident(3), ended, incident(4), moved],
+        link="https://nw.example/i/",
+        level_text=level_text,
+    )
     target = load(ROOT / "observatory" / "country.json")["annotations"]["list"][0]["target"]
     table = seeded.server.query(fill(target["query"], {"country": ["IR"]}))
     rows = {row[1]: dict(zip(table.columns, row, strict=True)) for row in table.rows}

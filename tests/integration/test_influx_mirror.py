@@ -17,7 +17,8 @@ from netwatch.app.observatory import ObservatoryContext, open_context
 from netwatch.config import parse_config
 from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
-from netwatch.model.incident import Incident, IncidentState, Percent, Post, RevisionReason
+from netwatch.model.incident import Incident, IncidentState, Post, RevisionReason
+from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.protocols import OutboxState
 from netwatch.store.influx.store import InfluxStore
 
@@ -36,15 +37,15 @@ INCIDENT = Incident(
     provisional_at=T0,
     confirmed_at=T0 + STEP,
     at=T0 + STEP,
-    percent=Percent(7.0, 4.5, 10.0, None),
-    trough=Percent(7.0, 4.5, 10.0, None),
+    percent=PublishedPercent(7.0, 4.5, 10.0, Precision.NONE),
+    trough=PublishedPercent(7.0, 4.5, 10.0, Precision.NONE),
     trough_at=T0,
     progressive_hours=None,
-    affected=1,
-    measured=1,
-    children=(),
+    networks_lost=1,
+    networks_measured=1,
+    affected=(),
     signals=(),
-    evidence=1,
+    evidence_level=1,
     baseline=Baseline(BaselineKind.HOUR_OF_WEEK, 56),
 )
 POST = Post("a" * 64, INCIDENT.id, 1, "file", "en", "confirmed", "text", "picture", T0)

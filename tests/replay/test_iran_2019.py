@@ -78,7 +78,7 @@ def test_is_one_public_incident_of_the_country(provinces: Course) -> None:
 
 def test_nothing_is_public_before_it_began(provinces: Course) -> None:
     early = [one for one in provinces.revisions if one.at < november(16, 16)]
-    assert [one for one in early if one.evidence >= 2] == []
+    assert [one for one in early if one.evidence_level >= 2] == []
     assert all(one.entity.kind is not EntityKind.COUNTRY for one in early)
 
 
@@ -96,12 +96,12 @@ def test_says_no_progress_where_there_was_none(provinces: Course, time: datetime
 
 def test_lists_the_provinces_that_fell_in_their_order(provinces: Course) -> None:
     [incident] = provinces.public()
-    assert len(incident.children) >= 28
-    assert {child.entity.kind for child in incident.children} == {EntityKind.REGION}
-    onsets = [child.started_at for child in incident.children]
+    assert len(incident.affected) >= 28
+    assert {child.entity.kind for child in incident.affected} == {EntityKind.REGION}
+    onsets = [child.started_at for child in incident.affected]
     assert onsets == sorted(onsets)
-    assert incident.measured == 30
-    assert incident.affected >= 28
+    assert incident.networks_measured == 30
+    assert incident.networks_lost >= 28
 
 
 def test_goes_on_at_the_end_of_the_figures(provinces: Course) -> None:
@@ -147,7 +147,7 @@ def test_counties_are_one_incident_too(counties: Course) -> None:
     [incident] = counties.public()
     assert str(incident.entity) == "country:IR"
     assert incident.started_at in ONSETS
-    assert incident.measured == 73
+    assert incident.networks_measured == 73
     assert incident.ended_at is None
     early = [one for one in counties.revisions if one.at < november(16, 16)]
-    assert [one for one in early if one.evidence >= 2] == []
+    assert [one for one in early if one.evidence_level >= 2] == []

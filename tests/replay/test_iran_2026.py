@@ -76,7 +76,7 @@ def test_names_the_signals_that_agree_and_those_that_do_not(blackout: Course) ->
     assert signals["probing"] is True
     assert signals["bgp"] is False
     assert signals["traffic"] is True
-    assert deep[-1].evidence == 2
+    assert deep[-1].evidence_level == 2
 
 
 def test_the_percentage_is_of_active_probing_alone(blackout: Course) -> None:

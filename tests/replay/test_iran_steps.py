@@ -39,13 +39,11 @@ def test_november_2019_fell_in_steps_and_nobody_kept_access() -> None:
 
     falls = loss_order(losses, sum(weights.values()))
     assert len(falls) >= 28
-    assert falls[0].at == datetime(2019, 11, 16, 16, 30, tzinfo=UTC)
-    assert falls[-1].at == datetime(2019, 11, 17, 4, 30, tzinfo=UTC)
-    pattern = progressive_pattern(
-        list(losses.values()), morning, networks=len(weights), zone="Asia/Tehran"
-    )
+    assert falls[0].started_at == datetime(2019, 11, 16, 16, 30, tzinfo=UTC)
+    assert falls[-1].started_at == datetime(2019, 11, 17, 4, 30, tzinfo=UTC)
+    pattern = progressive_pattern(list(losses.values()), morning, networks=len(weights))
     assert pattern is not None
-    assert dict(pattern.evidence)["steps_hours"] == 12
+    assert dict(pattern.measures)["steps_hours"] == 12
 
     national = course.levels[SeriesKey(signal, IRAN)]
     began = datetime(2019, 11, 16, 16, 30, tzinfo=UTC)
@@ -54,7 +52,7 @@ def test_november_2019_fell_in_steps_and_nobody_kept_access() -> None:
     assert segments[-1].low < 0.07 < segments[-1].high
     end = national[-1].time + HOUR
     access = who_kept_access(levels, weights, start=began + 2 * HOUR, end=end, width=HOUR)
-    assert access.kept == ()
+    assert access.networks == ()
     assert access.lost_share == pytest.approx(1.0)
 
 
@@ -93,6 +91,6 @@ def test_january_2026_came_back_in_steps(january: list[Level]) -> None:
     back = [one for one in segments if one.start >= datetime(2026, 1, 27, tzinfo=UTC)]
     assert [one.level for one in back] == sorted(one.level for one in back)
     assert len(back) >= 3
-    pattern = partial_pattern(segments, zone="Asia/Tehran")
+    pattern = partial_pattern(segments)
     assert pattern is not None
     assert pattern.since >= datetime(2026, 1, 27, tzinfo=UTC)

@@ -14,16 +14,15 @@ from past import data_folder, longform, replay
 
 from netwatch.incidents.episodes import EpisodeHistory, follow_episodes
 from netwatch.incidents.patterns import (
-    Pattern,
     PatternContext,
-    PatternName,
     find_patterns,
     is_missed,
 )
 from netwatch.model.entities import Entity
 from netwatch.model.incident import Episode
-from netwatch.model.incident_details import Forecast
+from netwatch.model.incident_details import Forecast, Pattern, PatternName
 from netwatch.model.series import Level, SeriesKey
+from netwatch.publish.pattern_text import pattern_text
 
 _TABLE = "mmr-2021-04-09_Bago.csv"
 _ENTITY, _ZONE = "region:MM-02", "Asia/Yangon"
@@ -136,7 +135,7 @@ def test_it_is_called_nightly_by_the_fourth_night(record: Record) -> None:
     assert record.daily(second) is None
     pattern = record.daily(fourth)
     assert pattern is not None
-    assert pattern.words == (
+    assert pattern_text(pattern, _ZONE) == (
         "recurs nightly: 3 of the last 5 nights, about 01:00 to 09:00 local (18:30 to 02:30 UTC)"
     )
 
@@ -149,8 +148,8 @@ def test_every_night_from_the_fifth_on_is_forecast(record: Record) -> None:
         assert forecast is not None, f"night {night + 1}"
         due = _FIRST + night * _DAY
         assert abs(forecast.start - due) <= timedelta(minutes=30)
-        assert forecast.high - forecast.low <= timedelta(hours=11)
-        right += forecast.holds(due)
+        assert forecast.latest_end - forecast.earliest_start <= timedelta(hours=11)
+        right += forecast.covers(due)
     assert right == _NIGHTS - 4
 
 

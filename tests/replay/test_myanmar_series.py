@@ -39,13 +39,13 @@ def series(course: Course) -> Incident:
 
 def test_the_nights_are_one_incident_from_the_fifth_on(course: Course, series: Incident) -> None:
     assert len(course.newest()) <= 4
-    begun = [one for one in course.revisions if one.reason is RevisionReason.SERIES]
+    begun = [one for one in course.revisions if one.reason is RevisionReason.RECURRING]
     assert [one.id for one in begun] == [series.id]
     assert begun[0].at <= _FIRST + 5 * _DAY
 
 
 def test_the_log_holds_the_nights(series: Incident) -> None:
-    nights = series.findings.nights
+    nights = series.details.occurrences
     near = {
         round((night.started_at - _FIRST) / _DAY)
         for night in nights
@@ -57,15 +57,18 @@ def test_the_log_holds_the_nights(series: Incident) -> None:
 
 def test_no_night_is_told_by_itself(course: Course, series: Incident) -> None:
     own = [one for one in course.revisions if one.id == series.id]
-    first = next(number for number, one in enumerate(own) if one.reason is RevisionReason.SERIES)
-    assert {one.reason for one in own[first + 1 :]} == {RevisionReason.NIGHT, RevisionReason.LAPSED}
+    first = next(number for number, one in enumerate(own) if one.reason is RevisionReason.RECURRING)
+    assert {one.reason for one in own[first + 1 :]} == {
+        RevisionReason.RECURRED,
+        RevisionReason.RECURRENCE_ENDED,
+    }
 
 
 def test_tonight_is_forecast_while_the_day_is_ordinary(course: Course, series: Incident) -> None:
     days = [one for one in course.revisions if one.id == series.id and one.ended_at is not None]
     right = 0
     for one in days[:-1]:
-        forecast = one.findings.forecast
+        forecast = one.details.forecast
         assert forecast is not None
         offset = (forecast.start - _FIRST + _DAY / 2) % _DAY - _DAY / 2
         right += abs(offset) <= timedelta(minutes=30)
@@ -73,15 +76,15 @@ def test_tonight_is_forecast_while_the_day_is_ordinary(course: Course, series: I
 
 
 def test_the_missed_night_ends_it(series: Incident) -> None:
-    assert series.reason is RevisionReason.LAPSED
+    assert series.reason is RevisionReason.RECURRENCE_ENDED
     assert series.state is IncidentState.RESOLVED
-    assert series.findings.forecast is None
+    assert series.details.forecast is None
     assert _LAST + _DAY < series.at <= _LAST + 2 * _DAY
     assert series.ended_at is not None
     assert abs(series.ended_at - (_LAST + timedelta(hours=8))) <= timedelta(hours=1)
 
 
 def test_its_timing_says_more_each_night_and_no_cause(course: Course, series: Incident) -> None:
-    likely = [one.findings.likelihood for one in course.revisions if one.id == series.id]
+    likely = [one.details.likelihood for one in course.revisions if one.id == series.id]
     ratios = [one.log_ratio for one in likely if one is not None]
     assert ratios[0] < 0 < ratios[-1]

@@ -87,15 +87,15 @@ def plain_incident(incident: Incident) -> dict[str, object]:
             "at": _text(incident.trough_at),
         },
         "signals": [name for name, agrees in incident.signals if agrees],
-        "pattern": incident.pattern,
-        "parent": incident.parent,
+        "pattern": incident.details.pattern.name if incident.details.pattern else None,
+        "parent": incident.merged_into,
         "children": [
             {
                 "entity": str(child.entity),
                 "started_at": _text(child.started_at),
                 "ended_at": _text(child.ended_at),
             }
-            for child in sorted(incident.children, key=lambda one: (one.started_at, one.entity))
+            for child in sorted(incident.affected, key=lambda one: (one.started_at, one.entity))
         ],
     }
 

@@ -234,12 +234,12 @@ def _incidents(results: Sequence[ShardResult]) -> list[Incident]:
         replace(
             incident,
             id=names.get((number, incident.id), incident.id),
-            parent=names.get((number, incident.parent or ""), incident.parent),
+            merged_into=names.get((number, incident.merged_into or ""), incident.merged_into),
         )
         for _, number, incident in told
     ]
     by_name = {one.id: one for one in found}
-    found = [_ended(one, by_name.get(one.parent or "")) for one in found]
+    found = [_ended(one, by_name.get(one.merged_into or "")) for one in found]
     return sorted(found, key=lambda one: (one.started_at, one.id))
 
 
@@ -247,7 +247,7 @@ def _ended(incident: Incident, parent: Incident | None) -> Incident:
     """Return an incident that was merged with the end that its parent knows of it."""
     if parent is None or incident.ended_at is not None:
         return incident
-    ends = [child.ended_at for child in parent.children if child.entity == incident.entity]
+    ends = [child.ended_at for child in parent.affected if child.entity == incident.entity]
     return replace(incident, ended_at=ends[-1]) if ends else incident
 
 

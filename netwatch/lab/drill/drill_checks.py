@@ -43,7 +43,11 @@ def judge_drill(
     posts: Sequence[OutboxEntry],
 ) -> list[Assertion]:
     """Return the findings on one finished drill."""
-    public = [incident for incident in incidents if incident.evidence >= 2 and not incident.parent]
+    public = [
+        incident
+        for incident in incidents
+        if incident.evidence_level >= 2 and not incident.merged_into
+    ]
     names = ", ".join(f"{incident.id} ({incident.entity})" for incident in public) or "none"
     found = [Assertion("one public incident", len(public) == 1, names)]
     national = next((one for one in public if one.entity == country.entity), None)
@@ -66,7 +70,7 @@ def _judge_level(course: GroundTruth, country: Country, incident: Incident) -> A
 def _judge_order(course: GroundTruth, incident: Incident) -> Assertion:
     """Compare the order in which networks fell."""
     true = [str(network.asn) for _, network in course.cut]
-    networks = [child for child in incident.children if child.entity.kind is EntityKind.ASN]
+    networks = [child for child in incident.affected if child.entity.kind is EntityKind.ASN]
     told = [child.entity.code for child in sorted(networks, key=lambda one: one.started_at)]
     return Assertion(f"{len(true)} networks fell in their order", told == true, " ".join(told))
 

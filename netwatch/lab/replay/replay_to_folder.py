@@ -83,7 +83,9 @@ def replay_into(
         return Past(
             incidents=incidents,
             posts=[entry for one in incidents for entry in ledger.posts(one.id)],
-            statements=[sentence(incident, atlas) for incident in said if incident.evidence >= 2],
+            statements=[
+                sentence(incident, atlas) for incident in said if incident.evidence_level >= 2
+            ],
             pictures=_draw(folder, store, incidents, atlas=atlas, source=source),
         )
     finally:
@@ -125,7 +127,7 @@ def _draw(
     wide = (EntityKind.COUNTRY, EntityKind.REGION)
     pictures = []
     for incident in incidents:
-        if incident.evidence < 2 or incident.parent or incident.entity.kind not in wide:
+        if incident.evidence_level < 2 or incident.merged_into or incident.entity.kind not in wide:
             continue
         request = ChartRequest(
             entity=incident.entity,

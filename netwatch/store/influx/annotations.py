@@ -1,26 +1,35 @@
 """Incidents as annotations, and places as a table that dashboards choose from."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from netwatch.model.entities import EntityInfo, EntityKind, EntityTree
-from netwatch.model.incident import Incident, IncidentState, Percent
+from netwatch.model.incident import Incident, IncidentState
+from netwatch.model.percent import PublishedPercent
 from netwatch.store.influx.line_protocol import nanoseconds, render_fields, render_tags
 
 _OVER = {IncidentState.RESOLVED, IncidentState.EXPIRED, IncidentState.MERGED}
 
 
-def render_incident(incident: Incident, *, url: str, current: bool = True) -> str:
+def render_incident(
+    incident: Incident,
+    *,
+    url: str,
+    level_text: Callable[[PublishedPercent], str],
+    current: bool = True,
+) -> str:
     """Return the line of an incident's revision; it stands where the incident began.
 
     Args:
         incident: the revision.
         url: the page about the incident.
+        level_text: returns a percentage in words.
         current: False marks a beginning that a later revision has moved.
 
     Raises:
         InputError: a time that InfluxDB cannot hold.
     """
-    level = _said(incident.percent)
+    level = level_text(incident.percent)
     end = incident.ended_at or incident.at
     fields = render_fields(
         {
@@ -29,9 +38,9 @@ def render_incident(incident: Incident, *, url: str, current: bool = True) -> st
             "state": str(incident.state),
             "open": incident.state not in _OVER,
             "current": current,
-            "evidence": incident.evidence,
+            "evidence": incident.evidence_level,
             "level": level,
-            "trough": _said(incident.trough),
+            "trough": level_text(incident.trough),
             "end_ms": nanoseconds(end) // 1_000_000,
             "title": f"{incident.id} {incident.entity}",
             "text": f"{incident.state}: {level} of ordinary. {url}",
@@ -58,8 +67,3 @@ def render_place(place: EntityInfo, *, atlas: EntityTree, at: datetime) -> str:
     }
     fields = render_fields({"name": place.name, "weight": float(place.weight)})
     return f"{render_tags('place', tags)} {fields} {nanoseconds(at)}"
-
-
-def _said(percent: Percent) -> str:
-    """Return the only text that may state a level."""
-    return percent.text if percent.text is not None else "too few measurements to say"

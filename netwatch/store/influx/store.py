@@ -11,11 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Generic, Self, TypeVar
 
 from netwatch.model.entities import EntityTree
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.incident import Incident
+from netwatch.model.percent import PublishedPercent
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.plugins import decode_section
 from netwatch.protocols import BinColumns, Clock, Services
@@ -189,27 +191,35 @@ class InfluxStore:
         wanted = None if series is None else [series]
         return map(parse_level, self._rows(LEVEL, (start, end), wanted))
 
-    def put_incidents(self, incidents: Iterable[Incident], *, link: str) -> None:
+    def put_incidents(
+        self,
+        incidents: Iterable[Incident],
+        *,
+        link: str,
+        level_text: Callable[[PublishedPercent], str],
+    ) -> None:
         """Write the newest revision of each of `incidents` as an annotation.
 
         Args:
             incidents: revisions; several of one incident go oldest first, so that a
                 beginning that has moved is marked as such where it was.
             link: what stands before an incident's id in its page's address.
+            level_text: returns a percentage in words.
 
         Raises:
             StoreError: the server cannot take it.
             InputError: a time or a number that InfluxDB cannot hold.
         """
         lines: dict[tuple[object, datetime], str] = {}
+        render = partial(render_incident, level_text=level_text)
         newest_of: dict[str, Incident] = {}
         for one in incidents:
             url, former = f"{link}{one.id}", newest_of.get(one.id)
             if former is not None and former.started_at != one.started_at:
                 place = (former.entity, former.started_at)
-                lines[place] = render_incident(former, url=url, current=False)
+                lines[place] = render(former, url=url, current=False)
             newest_of[one.id] = one
-            lines[one.entity, one.started_at] = render_incident(one, url=url)
+            lines[one.entity, one.started_at] = render(one, url=url)
         self.server.write(list(lines.values()))
 
     def put_places(self, atlas: EntityTree, *, at: datetime) -> None:

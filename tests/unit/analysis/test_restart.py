@@ -102,12 +102,12 @@ def test_the_world_has_everything_in_it() -> None:
     reasons = {revision.reason for revision in revisions}
     assert reasons >= {
         RevisionReason.CONFIRMED,
-        RevisionReason.SERIES,
-        RevisionReason.NIGHT,
-        RevisionReason.LAPSED,
+        RevisionReason.RECURRING,
+        RevisionReason.RECURRED,
+        RevisionReason.RECURRENCE_ENDED,
     }
     assert {revision.kind for revision in revisions} == {"outage", "blocking"}
-    assert any(revision.findings.forecast for revision in revisions)
+    assert any(revision.details.forecast for revision in revisions)
     # Half of the routes are gone for good, and ordinary from the third day on.
     moved = levels(MOVED)
     assert min(moved) == pytest.approx(0.5, abs=0.05)

@@ -48,9 +48,9 @@ def folder(tmp_path: Path, make_incident: Callable[..., Incident], iran: EntityT
         state=IncidentState.RESOLVED,
         started_at=early,
         ended_at=early + timedelta(hours=5),
-        evidence=1,
+        evidence_level=1,
     )
-    pending = make_incident(id="NW-IR-2019-0043", state=IncidentState.PENDING, evidence=0)
+    pending = make_incident(id="NW-IR-2019-0043", state=IncidentState.PENDING, evidence_level=0)
     ledger.record([ended, make_incident(), pending], [])
     ledger.close()
     write_places(tmp_path, iran)
@@ -210,8 +210,8 @@ def test_opens_what_another_process_writes(
 ) -> None:
     opened = open_data(folder)
     writer = SqlLedger(ledger_url(folder / "ledger.sqlite"))
-    writer.record([make_incident(revision=2, affected=12)], [])
-    assert {found.affected for found in opened.ledger.incidents()} >= {12}
+    writer.record([make_incident(revision=2, networks_lost=12)], [])
+    assert {found.networks_lost for found in opened.ledger.incidents()} >= {12}
     writer.close()
     opened.close()
 

@@ -14,7 +14,8 @@ from netwatch.cli.output import (
     timeline_lines,
 )
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
-from netwatch.model.incident import Incident, Percent
+from netwatch.model.incident import Incident
+from netwatch.model.percent import Precision, PublishedPercent
 
 START = datetime(2019, 11, 15, tzinfo=UTC)
 
@@ -48,9 +49,9 @@ def test_says_how_long(length: timedelta, text: str) -> None:
 
 
 def test_a_figure_is_its_published_text_or_words() -> None:
-    assert percent_text(Percent(7.0, 4.0, 10.0, "7%")) == "7%"
-    assert percent_text(Percent(40.0, 10.0, 70.0, None)) == "severely reduced"
-    assert percent_text(Percent(0.0, 0.0, 1.0, "no successful measurements")) == "no success"
+    assert percent_text(PublishedPercent(7.0, 4.0, 10.0, Precision.EXACT)) == "7%"
+    assert percent_text(PublishedPercent(40.0, 10.0, 70.0, Precision.NONE)) == "severely reduced"
+    assert percent_text(PublishedPercent(0.0, 0.0, 1.0, Precision.EXACT)) == "no success"
     assert percent_text(None) == "no data"
 
 

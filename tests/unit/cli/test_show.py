@@ -16,9 +16,12 @@ from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.incident_details import (
     DailyOccurrence,
+    FeatureEvidence,
     Forecast,
     IncidentDetails,
     NetworkLoss,
+    Pattern,
+    PatternName,
     Segment,
     ShutdownLikelihood,
     SurvivingNetwork,
@@ -37,23 +40,27 @@ def told(make_incident: Callable[..., Incident]) -> Incident:
     start, hour = incident.started_at, timedelta(hours=1)
     return replace(
         incident,
-        findings=IncidentDetails(
-            words="stepwise disconnection, 11 of 12 networks since 20:00 local (16:30 UTC)",
+        details=IncidentDetails(
+            pattern=Pattern(
+                PatternName.PROGRESSIVE,
+                start,
+                (("networks", 11.0), ("networks_measured", 12.0)),
+            ),
             likelihood=ShutdownLikelihood(
                 4.6,
-                ((TimingFeature.RECURS, True, 3.6),),
-                "pattern consistent with a directed shutdown",
+                (FeatureEvidence(TimingFeature.RECURS, present=True, log_ratio=3.6),),
+                resembles_shutdown=True,
             ),
             segments=(
                 Segment(start, start + hour, 0.4, 0.36, 0.44, 12),
                 Segment(start + hour, start + 12 * hour, 0.07, 0.05, 0.09, 132),
             ),
-            falls=(NetworkLoss(NETWORK, start, 0.25, 0.25),),
-            access=SurvivingNetworks(
+            losses=(NetworkLoss(NETWORK, start, 0.25, 0.25),),
+            survivors=SurvivingNetworks(
                 (SurvivingNetwork(NETWORK, 0.25, 0.98, 0.9, 1.0),), 0.25, 0.7, 0.05
             ),
-            dead=(Entity.parse("asn:64511"),),
-            nights=(DailyOccurrence(start, start + 5 * hour, 0.03),),
+            unresponsive=(Entity.parse("asn:64511"),),
+            occurrences=(DailyOccurrence(start, start + 5 * hour, 0.03),),
             forecast=Forecast(
                 start + 24 * hour, start + 29 * hour, start + 23 * hour, start + 30 * hour
             ),

@@ -37,21 +37,21 @@ def _kept(**values: list[float | None]) -> SurvivingNetworks:
 
 def test_networks_that_stayed_up_are_named_with_their_share() -> None:
     found = _kept(small=[0.7] * _BINS, big=[0.95] * _BINS, cut=[0.03] * _BINS)
-    assert [(one.entity, one.share) for one in found.kept] == [(_BIG, 0.15), (_SMALL, 0.05)]
-    assert (found.kept[0].level, found.kept[0].low) == pytest.approx((0.95, 0.85))
+    assert [(one.entity, one.share) for one in found.networks] == [(_BIG, 0.15), (_SMALL, 0.05)]
+    assert (found.networks[0].level, found.networks[0].low) == pytest.approx((0.95, 0.85))
     assert (found.kept_share, found.unknown_share) == pytest.approx((0.2, 0.2))
     assert found.lost_share == pytest.approx(0.6)
 
 
 def test_no_data_is_neither_kept_nor_lost() -> None:
     found = _kept(big=[None] * 11 + [1.0] * 9, small=[1.0] * 10, cut=[0.0] * _BINS)
-    assert [one.entity for one in found.kept] == [_SMALL]
+    assert [one.entity for one in found.networks] == [_SMALL]
     assert found.unknown_share == pytest.approx(0.35)
 
 
 def test_one_low_bin_in_ten_is_borne_two_are_not() -> None:
-    assert _kept(big=[0.1] * 2 + [1.0] * 18).kept[0].entity == _BIG
-    assert _kept(big=[0.1] * 3 + [1.0] * 17).kept == ()
+    assert _kept(big=[0.1] * 2 + [1.0] * 18).networks[0].entity == _BIG
+    assert _kept(big=[0.1] * 3 + [1.0] * 17).networks == ()
 
 
 def test_only_the_cut_itself_counts() -> None:

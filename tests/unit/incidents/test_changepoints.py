@@ -105,7 +105,7 @@ def test_the_order_in_which_networks_fell() -> None:
     }
     falls = loss_order(losses, 8.0)
     assert [fall.entity for fall in falls] == [first, second, third]
-    assert [fall.lost_share for fall in falls] == [0.375, 0.5, 0.75]
+    assert [fall.cumulative_share for fall in falls] == [0.375, 0.5, 0.75]
     assert falls[2].share == 0.25
     with pytest.raises(ValueError, match="total weight"):
         loss_order(losses, 5.0)

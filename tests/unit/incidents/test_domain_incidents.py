@@ -9,6 +9,7 @@ from series import COUNTRY, HOUR, START, key
 from netwatch.incidents.tracker import Tracker
 from netwatch.model.entities import Entity
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
+from netwatch.model.percent import Precision
 from netwatch.model.series import Level
 
 SITE = "domain:example.org"
@@ -38,24 +39,28 @@ def test_a_blocked_site_is_an_incident_of_the_site_and_worded_so() -> None:
     revisions = lost("blocking:XT", "blocking:AS64496", "blocking:AS64497")
     [incident] = newest(revisions).values()
     assert incident.entity == Entity.parse(SITE)
-    assert (incident.kind, incident.place) == ("blocking", "XT")
+    assert (incident.kind, incident.seen_from) == ("blocking", "XT")
     assert incident.id.startswith("NW-XT-2026-")
     assert incident.state is IncidentState.RESOLVED
     assert (incident.started_at, incident.ended_at) == (START + 5 * HOUR, START + 20 * HOUR)
-    assert {str(child.entity) for child in incident.children} == {"asn:64496", "asn:64497"}
+    assert {str(child.entity) for child in incident.affected} == {"asn:64496", "asn:64497"}
     assert [one.reason for one in revisions] == [RevisionReason.CONFIRMED, RevisionReason.RESTORED]
-    assert incident.evidence == 2
-    assert incident.percent.text is None
+    assert incident.evidence_level == 2
+    assert incident.percent.precision is Precision.NONE
 
 
 def test_one_network_that_blocks_is_an_incident_of_its_own_and_of_less_evidence() -> None:
     [incident] = newest(lost("blocking:AS64496")).values()
-    assert (incident.kind, incident.place, incident.evidence) == ("blocking", "AS64496", 1)
+    assert (incident.kind, incident.seen_from, incident.evidence_level) == (
+        "blocking",
+        "AS64496",
+        1,
+    )
 
 
 def test_throttling_is_told_as_throttling() -> None:
     [incident] = newest(lost("speed:XT", depth=0.5)).values()
-    assert (incident.kind, incident.place) == ("throttling", "XT")
+    assert (incident.kind, incident.seen_from) == ("throttling", "XT")
 
 
 def test_a_network_that_was_first_is_merged_into_its_country() -> None:
@@ -65,8 +70,8 @@ def test_a_network_that_was_first_is_merged_into_its_country() -> None:
         later = path(hour, "blocking:XT", 0.02 if hour >= 8 else 1.0)
         revisions += tracker.step([first, later])
     narrow, wide = sorted(newest(revisions).values(), key=lambda one: one.started_at)
-    assert (narrow.state, narrow.parent) == (IncidentState.MERGED, wide.id)
-    assert wide.place == "XT"
+    assert (narrow.state, narrow.merged_into) == (IncidentState.MERGED, wide.id)
+    assert wide.seen_from == "XT"
 
 
 def test_a_country_is_not_out_because_a_site_is() -> None:

@@ -13,6 +13,7 @@ from netwatch.incidents.episodes import MOST_PAST, EpisodeHistory, find_changepo
 from netwatch.incidents.patterns import PatternContext, find_patterns
 from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey
+from netwatch.publish.pattern_text import pattern_text
 
 _KEY = SeriesKey("probing", Entity.parse("region:MM-02"))
 _START = datetime(2021, 2, 14, tzinfo=UTC)
@@ -153,4 +154,4 @@ def test_whatever_the_levels_episodes_are_in_order_and_do_not_overlap(
     for one in log.episodes:
         assert one.started_low <= one.started_at <= one.started_high
     window = PatternContext(_START + len(bins) * _WIDTH, "Asia/Yangon", _WIDTH)
-    assert all(pattern.words for pattern in find_patterns(log.episodes, window))
+    assert all(pattern_text(pattern, "UTC") for pattern in find_patterns(log.episodes, window))

@@ -5,9 +5,7 @@ import pytest
 from outages import read_outages
 
 from netwatch.incidents.patterns import (
-    Pattern,
     PatternContext,
-    PatternName,
     find_patterns,
     is_missed,
     lead_pattern,
@@ -17,7 +15,8 @@ from netwatch.incidents.patterns import (
 from netwatch.incidents.recurrence import circular_deviation, next_at
 from netwatch.model.entities import Entity
 from netwatch.model.incident import Episode
-from netwatch.model.incident_details import Forecast, Segment
+from netwatch.model.incident_details import Forecast, Pattern, PatternName, Segment
+from netwatch.publish.pattern_text import pattern_text
 
 _ENTITY = Entity.parse("region:MM-02")
 _ZONE = "Asia/Yangon"
@@ -56,10 +55,10 @@ def test_three_nights_are_called_before_the_fourth() -> None:
     (pattern,) = _look(_nights(8, 8, 8), _FIRST + 2.9 * _DAY)
     assert pattern.name is PatternName.DAILY
     assert pattern.forecast is None
-    assert pattern.words == (
+    assert pattern_text(pattern, _ZONE) == (
         "recurs nightly: 3 of the last 5 nights, about 01:00 to 09:00 local (18:30 to 02:30 UTC)"
     )
-    assert dict(pattern.evidence) == {
+    assert dict(pattern.measures) == {
         "days_of_last_5": 3, "days": 3, "start_local_minute": 60,
         "start_deviation_minutes": 0, "length_hours": 8,
     }  # fmt: skip
@@ -75,9 +74,9 @@ def test_the_fifth_night_is_forecast() -> None:
     assert pattern.forecast == Forecast(
         due, due + 8 * _HOUR, due - _WIDTH, due + 8 * _HOUR + _WIDTH
     )
-    assert pattern.forecast.holds(due)
-    assert not pattern.forecast.holds(due - _HOUR)
-    assert not pattern.forecast.holds(due + 9 * _HOUR)
+    assert pattern.forecast.covers(due)
+    assert not pattern.forecast.covers(due - _HOUR)
+    assert not pattern.forecast.covers(due + 9 * _HOUR)
 
 
 def test_a_changed_end_hour_does_not_end_it_and_moves_the_forecast() -> None:
@@ -85,7 +84,7 @@ def test_a_changed_end_hour_does_not_end_it_and_moves_the_forecast() -> None:
     assert pattern.name is PatternName.DAILY
     assert pattern.forecast is not None
     assert pattern.forecast.end - pattern.forecast.start == 5 * _HOUR
-    assert pattern.forecast.high - pattern.forecast.start >= 8 * _HOUR
+    assert pattern.forecast.latest_end - pattern.forecast.start >= 8 * _HOUR
 
 
 def test_lengths_that_are_all_different_are_no_curfew() -> None:
@@ -94,13 +93,13 @@ def test_lengths_that_are_all_different_are_no_curfew() -> None:
 
 def test_a_missing_night_is_borne_and_counted() -> None:
     (pattern,) = _look(_nights(8, 8, None, 8, 8), _FIRST + 4.9 * _DAY)
-    assert dict(pattern.evidence)["days_of_last_5"] == 4
+    assert dict(pattern.measures)["days_of_last_5"] == 4
 
 
 def test_tonight_counts_as_missing_only_when_half_of_it_has_passed() -> None:
     (early,) = _look(_nights(8, 8, 8, 8, 8), _FIRST + 5.4 * _DAY)
     (late,) = _look(_nights(8, 8, 8, 8, 8), _FIRST + 5.6 * _DAY)
-    assert [dict(one.evidence)["days_of_last_5"] for one in (early, late)] == [5, 4]
+    assert [dict(one.measures)["days_of_last_5"] for one in (early, late)] == [5, 4]
 
 
 def test_it_lapses_when_nights_pass_without_loss() -> None:
@@ -120,7 +119,7 @@ def test_one_late_start_among_five_is_left_out() -> None:
     episodes = [_episode(_FIRST + night * _DAY, 8) for night in (0, 1, 2, 4)]
     episodes.append(_episode(_FIRST + 3 * _DAY + 0.7 * _HOUR, 7))
     (pattern,) = _look(episodes, _FIRST + 4.9 * _DAY)
-    assert dict(pattern.evidence)["start_deviation_minutes"] < 15
+    assert dict(pattern.measures)["start_deviation_minutes"] < 15
 
 
 def test_short_losses_by_day_do_not_hide_the_nights() -> None:
@@ -139,8 +138,8 @@ def test_a_night_around_midnight_is_one_night() -> None:
         for day, off in enumerate((-5, 5, -5, 5))
     ]
     (pattern,) = _look(episodes, midnight + 3.9 * _DAY)
-    assert dict(pattern.evidence)["days"] == 4
-    assert dict(pattern.evidence)["start_deviation_minutes"] == pytest.approx(5, abs=0.1)
+    assert dict(pattern.measures)["days"] == 4
+    assert dict(pattern.measures)["start_deviation_minutes"] == pytest.approx(5, abs=0.1)
 
 
 def test_a_forecast_follows_local_clocks() -> None:
@@ -160,7 +159,7 @@ def test_working_mornings() -> None:
     episodes = [_episode(monday + day * _DAY, 4.5) for day in range(3)]
     (pattern,) = _look(episodes, monday + 2.9 * _DAY, "Asia/Damascus")
     assert pattern.name is PatternName.MORNINGS
-    assert "exam" not in pattern.words
+    assert "exam" not in pattern_text(pattern, _ZONE)
     assert pattern.forecast is None
 
 
@@ -195,22 +194,25 @@ def test_a_miss_is_announced_only_where_it_was_measured() -> None:
 
 def test_networks_that_fall_one_after_another() -> None:
     losses = [(_FIRST + hour * _HOUR, 1.0) for hour in range(7)]
-    pattern = progressive_pattern(losses, _FIRST + 7 * _HOUR, networks=11, zone=_ZONE)
+    pattern = progressive_pattern(losses, _FIRST + 7 * _HOUR, networks=11)
     assert pattern is not None
-    assert pattern.words == "stepwise disconnection, 7 of 11 networks since 01:00 local (18:30 UTC)"
-    evidence = dict(pattern.evidence)
+    assert (
+        pattern_text(pattern, _ZONE)
+        == "stepwise disconnection, 7 of 11 networks since 01:00 local (18:30 UTC)"
+    )
+    evidence = dict(pattern.measures)
     assert evidence["steps_hours"] == 7
     assert evidence["t10_to_t90_hours"] == 6
     at_once = [(_FIRST, 1.0)] * 7
-    assert progressive_pattern(at_once, _FIRST + _HOUR, networks=11, zone=_ZONE) is None
-    assert progressive_pattern(losses[:2], _FIRST + 7 * _HOUR, networks=11, zone=_ZONE) is None
+    assert progressive_pattern(at_once, _FIRST + _HOUR, networks=11) is None
+    assert progressive_pattern(losses[:2], _FIRST + 7 * _HOUR, networks=11) is None
 
 
 def test_long_after_the_last_step_it_is_stepwise_but_no_hours_are_told() -> None:
     losses = [(_FIRST + hour * _HOUR, 1.0) for hour in range(7)]
-    pattern = progressive_pattern(losses, _FIRST + 2 * _DAY, networks=11, zone=_ZONE)
+    pattern = progressive_pattern(losses, _FIRST + 2 * _DAY, networks=11)
     assert pattern is not None
-    assert "steps_hours" not in dict(pattern.evidence)
+    assert "steps_hours" not in dict(pattern.measures)
 
 
 @pytest.mark.parametrize(
@@ -223,13 +225,13 @@ def test_partial_restoration(levels: tuple[float, ...], expected: float | None) 
         Segment(_FIRST + index * _DAY, _FIRST + (index + 1) * _DAY, level, level, level, 288)
         for index, level in enumerate(levels)
     ]
-    pattern = partial_pattern(segments, zone=_ZONE)
-    assert (dict(pattern.evidence)["level"] if pattern else None) == expected
+    pattern = partial_pattern(segments)
+    assert (dict(pattern.measures)["level"] if pattern else None) == expected
 
 
 def test_what_recurs_leads() -> None:
     both = [
-        Pattern(name, _FIRST, (), name)
+        Pattern(name, _FIRST, ())
         for name in (PatternName.FLAPPING, PatternName.DAILY, PatternName.PARTIAL)
     ]
     assert lead_pattern(both) is both[1]
@@ -241,11 +243,11 @@ _OF_A_CAUSE = ("shutdown", "order", "exam", "curfew", "deliberate", "censor", "g
 
 def test_no_published_words_name_a_cause() -> None:
     episodes = _nights(8, 8, 8, 8)
-    said = [pattern.words for pattern in _look(episodes, _FIRST + 3.9 * _DAY)]
+    said = [pattern_text(pattern, _ZONE) for pattern in _look(episodes, _FIRST + 3.9 * _DAY)]
     losses = [(_FIRST + hour * _HOUR, 1.0) for hour in range(7)]
-    stepwise = progressive_pattern(losses, _FIRST + 7 * _HOUR, networks=11, zone=_ZONE)
+    stepwise = progressive_pattern(losses, _FIRST + 7 * _HOUR, networks=11)
     assert stepwise is not None
-    for words in (*said, stepwise.words):
+    for words in (*said, pattern_text(stepwise, _ZONE)):
         assert not any(cause in words for cause in _OF_A_CAUSE)
 
 

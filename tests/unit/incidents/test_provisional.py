@@ -9,6 +9,7 @@ from series import COUNTRY, HOUR, START, key
 from netwatch.incidents.tracker import Tracker
 from netwatch.model.entities import Entity
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
+from netwatch.model.percent import Precision
 
 SITE = "asn:64496"
 
@@ -35,9 +36,9 @@ def test_a_collapse_of_one_passive_signal_is_provisional_and_never_sure(signal: 
     assert incident.confirmed_at is None
     assert incident.provisional_at <= START + (5 + 4) * HOUR
     assert incident.started_at == START + 5 * HOUR
-    assert incident.percent.text is None
-    assert [one.evidence for one in revisions] in ([0, 1], [0])
-    assert incident.evidence < 2
+    assert incident.percent.precision is Precision.NONE
+    assert [one.evidence_level for one in revisions] in ([0, 1], [0])
+    assert incident.evidence_level < 2
 
 
 @pytest.mark.parametrize("signal", ["bgp", "telescope", "traffic"])
@@ -57,7 +58,10 @@ def test_routes_of_one_network_that_lost_a_fifth_are_provisional() -> None:
 
 def test_it_expires_where_the_signal_came_back() -> None:
     revisions = lone("traffic", depth=0.03, end=20)
-    assert [one.reason for one in revisions][:2] == [RevisionReason.OPENED, RevisionReason.HELD]
+    assert [one.reason for one in revisions][:2] == [
+        RevisionReason.OPENED,
+        RevisionReason.SUSTAINED,
+    ]
     assert revisions[-1].reason is RevisionReason.EXPIRED
     assert revisions[-1].ended_at == START + 20 * HOUR
 
@@ -114,8 +118,8 @@ def test_a_wider_provisional_incident_takes_narrower_ones_in() -> None:
         revisions += tracker.step(found)
     narrow, wide = sorted(newest(revisions).values(), key=lambda one: one.started_at)
     assert narrow.state is IncidentState.MERGED
-    assert narrow.parent == wide.id
-    assert [child.entity for child in wide.children] == [NETWORKS[0]]
+    assert narrow.merged_into == wide.id
+    assert [child.entity for child in wide.affected] == [NETWORKS[0]]
 
 
 def test_only_the_series_that_is_doubted_is_frozen() -> None:
@@ -132,8 +136,8 @@ def test_only_the_series_that_is_doubted_is_frozen() -> None:
 
 def test_held_is_told_once() -> None:
     revisions = lone("traffic", depth=0.03)
-    held = [one for one in revisions if one.reason is RevisionReason.HELD]
+    held = [one for one in revisions if one.reason is RevisionReason.SUSTAINED]
     assert len(held) == 1
-    assert held[0].evidence == 1
+    assert held[0].evidence_level == 1
     assert held[0].at - held[0].started_at >= RULES.min_duration_country
     assert timedelta(0) < RULES.min_duration_country

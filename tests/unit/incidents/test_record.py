@@ -11,7 +11,7 @@ from netwatch.incidents.excursion import Excursion
 from netwatch.incidents.history import IncidentHistory
 from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.incident import Incident, RevisionReason
-from netwatch.model.incident_details import TimingFeature
+from netwatch.model.incident_details import PatternName, TimingFeature
 
 
 def last(revisions: list[Incident]) -> Incident:
@@ -20,47 +20,54 @@ def last(revisions: list[Incident]) -> Incident:
 
 def test_networks_are_named_in_the_order_in_which_they_fell() -> None:
     shapes = [cut(number, start=5 + 3 * number) for number in range(4)]
-    findings = last(follow(both(*shapes), 40)).findings
-    assert [fall.entity for fall in findings.falls] == NETWORKS[:4]
-    assert [fall.at for fall in findings.falls] == [START + (5 + 3 * n) * HOUR for n in range(4)]
-    assert findings.falls[-1].lost_share == pytest.approx(4 / 6)
+    findings = last(follow(both(*shapes), 40)).details
+    assert [fall.entity for fall in findings.losses] == NETWORKS[:4]
+    assert [fall.started_at for fall in findings.losses] == [
+        START + (5 + 3 * n) * HOUR for n in range(4)
+    ]
+    assert findings.losses[-1].cumulative_share == pytest.approx(4 / 6)
 
 
 def test_a_progressive_loss_is_called_so_and_has_steps() -> None:
     shapes = [cut(number, start=5 + 3 * number) for number in range(6)]
     incident = last(follow(both(*shapes), 40))
-    assert incident.pattern == "progressive"
-    assert incident.findings.words.startswith("stepwise disconnection, 6 of 6 networks")
-    steps = [segment.level for segment in incident.findings.segments]
+    pattern = incident.details.pattern
+    assert pattern is not None
+    assert pattern.name is PatternName.PROGRESSIVE
+    assert dict(pattern.measures)["networks"] == dict(pattern.measures)["networks_measured"] == 6
+    steps = [segment.level for segment in incident.details.segments]
     assert steps == sorted(steps, reverse=True)
     assert len(steps) >= 3
 
 
 def test_who_kept_access_is_named_where_the_country_was_cut() -> None:
-    access = last(follow(cut(0, 1, 2, 3, 4, end=30), 60)).findings.access
+    access = last(follow(cut(0, 1, 2, 3, 4, end=30), 60)).details.survivors
     assert access is not None
-    assert [one.entity for one in access.kept] == [NETWORKS[5]]
+    assert [one.entity for one in access.networks] == [NETWORKS[5]]
     assert access.kept_share == pytest.approx(1 / 6)
     assert access.lost_share == pytest.approx(5 / 6)
-    assert last(follow(cut(0), 60)).findings.access is None
+    assert last(follow(cut(0), 60)).details.survivors is None
 
 
 def test_a_network_without_data_is_neither_kept_nor_lost() -> None:
     def shape(number: int, hour: int) -> float | None:
         return None if number == 5 and hour >= 5 else ALL(number, hour)
 
-    access = last(follow(shape, 30)).findings.access
+    access = last(follow(shape, 30)).details.survivors
     assert access is not None
-    assert access.kept == ()
+    assert access.networks == ()
     assert access.unknown_share == pytest.approx(1 / 6)
 
 
 def test_the_timing_is_a_likelihood_and_no_cause() -> None:
-    likelihood = last(follow(ALL, 30)).findings.likelihood
+    likelihood = last(follow(ALL, 30)).details.likelihood
     assert likelihood is not None
     # Bins of an hour say nothing of five minutes.
-    assert {clue for clue, _, _ in likelihood.parts} == {TimingFeature.RECURS, TimingFeature.NIGHT}
-    assert likelihood.words is None
+    assert {one.feature for one in likelihood.evidence} == {
+        TimingFeature.RECURS,
+        TimingFeature.NIGHT,
+    }
+    assert not likelihood.resembles_shutdown
 
 
 def test_the_dead_below_a_scope_are_named_and_are_no_loss() -> None:
@@ -71,8 +78,8 @@ def test_the_dead_below_a_scope_are_named_and_are_no_loss() -> None:
             found[0], value=None, low=None, high=None, baseline=Baseline(BaselineKind.DEAD)
         )
         revisions += tracker.step(found)
-    assert last(revisions).findings.dead == (NETWORKS[0],)
-    assert NETWORKS[0] not in {child.entity for child in last(revisions).children}
+    assert last(revisions).details.unresponsive == (NETWORKS[0],)
+    assert NETWORKS[0] not in {child.entity for child in last(revisions).affected}
 
 
 def test_nothing_is_found_out_of_what_is_only_provisional() -> None:
@@ -84,7 +91,7 @@ def test_nothing_is_found_out_of_what_is_only_provisional() -> None:
             [level(hour, key(str(COUNTRY), "traffic"), 0.03 if hour > 4 else 1)]
         )
     ]
-    assert last(revisions).findings.likelihood is None
+    assert last(revisions).details.likelihood is None
 
 
 def test_notes_of_weeks_stay_small_and_keep_the_steps() -> None:
@@ -104,7 +111,7 @@ def test_a_network_that_fell_twice_is_dated_by_its_first_fall() -> None:
     for hour, value in enumerate([1.0, 0.1, 1.0, 0.1]):
         watch.see(level(hour, key(str(SOUTH)), value), HOUR)
         notes.see(level(hour, key(str(COUNTRY)), 0.3), {SOUTH: watch})
-    assert [fall.at for fall in notes.falls({SOUTH: 1.0})] == [START + HOUR]
+    assert [fall.started_at for fall in notes.falls({SOUTH: 1.0})] == [START + HOUR]
 
 
 def nightly(hour: int, *, nights: int, networks: int = 6) -> float:
@@ -116,10 +123,10 @@ def nightly(hour: int, *, nights: int, networks: int = 6) -> float:
 def test_a_night_that_does_not_come_ends_the_series() -> None:
     revisions = follow(lambda _, hour: nightly(hour, nights=9), 24 * 16)
     series = [one for one in revisions if one.id == revisions[-1].id]
-    assert [one.reason for one in series].count(RevisionReason.SERIES) == 1
-    assert series[-1].reason is RevisionReason.LAPSED
+    assert [one.reason for one in series].count(RevisionReason.RECURRING) == 1
+    assert series[-1].reason is RevisionReason.RECURRENCE_ENDED
     assert series[-1].at == START + 11 * 24 * HOUR + 5 * HOUR
-    assert len(series[-1].findings.nights) == 9
+    assert len(series[-1].details.occurrences) == 9
     assert series[-1].ended_at == START + (10 * 24 + 6) * HOUR
 
 

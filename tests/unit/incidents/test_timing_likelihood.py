@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from outages import Outage, area_under_curve, country_weights, read_outages
 
-from netwatch.incidents.timing_likelihood import CONSISTENT, TimingFeatures, shutdown_likelihood
+from netwatch.incidents.timing_likelihood import TimingFeatures, shutdown_likelihood
 from netwatch.model.incident_details import ShutdownLikelihood, TimingFeature
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
@@ -21,12 +21,12 @@ _CURFEW = TimingFeatures(
 
 
 def _parts(found: ShutdownLikelihood) -> dict[TimingFeature, float]:
-    return {clue: part for clue, _, part in found.parts}
+    return {one.feature: one.log_ratio for one in found.evidence}
 
 
 def test_a_nightly_loss_is_consistent_and_its_parts_add_up() -> None:
     found = shutdown_likelihood(_CURFEW)
-    assert found.words == CONSISTENT
+    assert found.resembles_shutdown
     assert found.log_ratio == pytest.approx(sum(_parts(found).values()))
     assert _parts(found)[TimingFeature.RECURS] == pytest.approx(math.log(38.5), abs=0.02)
     assert _parts(found)[TimingFeature.ON_THE_HOUR] == pytest.approx(math.log(2.5))
@@ -36,8 +36,8 @@ def test_a_nightly_loss_is_consistent_and_its_parts_add_up() -> None:
 def test_an_odd_moment_once_says_nothing() -> None:
     odd = replace(_CURFEW, started_at=_NIGHT + timedelta(hours=9, minutes=17), all_signals=False)
     found = shutdown_likelihood(odd)
-    assert found.words is None
-    assert {clue: there for clue, there, _ in found.parts} == dict.fromkeys(
+    assert not found.resembles_shutdown
+    assert {one.feature: one.present for one in found.evidence} == dict.fromkeys(
         (
             TimingFeature.RECURS,
             TimingFeature.ON_THE_HOUR,
@@ -80,7 +80,7 @@ def test_recurrence_is_by_whole_days_back_and_never_ahead(
     *, before: timedelta, recurs: bool
 ) -> None:
     found = shutdown_likelihood(replace(_CURFEW, earlier=(_NIGHT - before,)))
-    assert found.parts[0][:2] == (TimingFeature.RECURS, recurs)
+    assert (found.evidence[0].feature, found.evidence[0].present) == (TimingFeature.RECURS, recurs)
 
 
 def _weigh(outages: list[Outage], *, afterwards: bool) -> list[ShutdownLikelihood]:
@@ -115,7 +115,7 @@ def test_labelled_outages_are_told_apart(*, afterwards: bool, raw: float, alike:
 
 def test_the_words_are_rarely_wrong() -> None:
     outages = read_outages()
-    said = [one.words is not None for one in _weigh(outages, afterwards=False)]
+    said = [one.resembles_shutdown for one in _weigh(outages, afterwards=False)]
     right = sum(one.directed for one, spoken in zip(outages, said, strict=True) if spoken)
     assert right / sum(said) >= 0.93
     assert right / sum(one.directed for one in outages) >= 0.6

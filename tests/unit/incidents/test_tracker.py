@@ -36,9 +36,9 @@ def test_nested_scopes_are_one_incident_of_the_widest() -> None:
     assert incident.id == "NW-XT-2026-0001"
     assert incident.started_at == START + 5 * HOUR
     assert incident.started_low == START + 4 * HOUR
-    assert incident.evidence == 2
-    assert (incident.affected, incident.measured) == (6, 6)
-    assert {child.entity for child in incident.children} == {NORTH, SOUTH, *NETWORKS}
+    assert incident.evidence_level == 2
+    assert (incident.networks_lost, incident.networks_measured) == (6, 6)
+    assert {child.entity for child in incident.affected} == {NORTH, SOUTH, *NETWORKS}
 
 
 def test_one_low_bin_is_no_incident() -> None:
@@ -56,7 +56,7 @@ def test_it_is_told_after_two_bins_that_held_long_enough() -> None:
 def test_one_network_that_shows_in_the_country_is_an_incident_of_the_country() -> None:
     [incident] = newest(follow(cut(0), 12)).values()
     assert incident.entity == COUNTRY
-    assert (incident.affected, incident.evidence) == (1, 1)
+    assert (incident.networks_lost, incident.evidence_level) == (1, 1)
 
 
 def test_one_very_sure_bin_of_an_hour_is_enough_where_most_is_lost() -> None:
@@ -103,7 +103,7 @@ def test_two_separate_losses_in_one_country_stay_two() -> None:
     revisions = [revision for hour in range(60) for revision in tracker.step(step(hour))]
     found = newest(revisions)
     assert sorted(str(one.entity) for one in found.values()) == ["asn:64496", "asn:64497"]
-    assert all(one.parent is None for one in found.values())
+    assert all(one.merged_into is None for one in found.values())
     assert all(one.state is IncidentState.RESOLVED for one in found.values())
 
 
@@ -123,9 +123,9 @@ def test_a_forerunner_is_merged_into_the_wider_incident() -> None:
     forerunner, national = sorted(found.values(), key=lambda one: one.started_at)
     assert forerunner.state is IncidentState.MERGED
     assert forerunner.reason is RevisionReason.MERGED
-    assert forerunner.parent == national.id
+    assert forerunner.merged_into == national.id
     assert national.entity == COUNTRY
-    onsets = {child.entity: child.started_at for child in national.children}
+    onsets = {child.entity: child.started_at for child in national.affected}
     assert onsets[NETWORKS[0]] == START + 5 * HOUR
     assert onsets[NETWORKS[1]] == START + 9 * HOUR
 
@@ -155,9 +155,9 @@ def test_a_return_that_lasts_is_told_and_ends_where_it_began() -> None:
     assert last.state is IncidentState.RESOLVED
     assert last.ended_at == START + 30 * HOUR
     assert last.at == last.ended_at + RULES.resolve_after
-    assert all(child.ended_at == START + 30 * HOUR for child in last.children)
+    assert all(child.ended_at == START + 30 * HOUR for child in last.affected)
     assert last.trough.value == pytest.approx(5.0)
-    assert last.evidence == 2
+    assert last.evidence_level == 2
 
 
 def test_a_short_return_is_partial_and_then_a_new_drop_of_the_same_incident() -> None:
@@ -165,12 +165,12 @@ def test_a_short_return_is_partial_and_then_a_new_drop_of_the_same_incident() ->
     again = both(shape, cut(*range(6), start=34))
     revisions = follow(again, 40)
     reasons = [one.reason for one in revisions]
-    assert reasons.index(RevisionReason.PARTIAL) < reasons.index(RevisionReason.REDROP)
+    assert reasons.index(RevisionReason.PARTIALLY_RESTORED) < reasons.index(RevisionReason.RELAPSED)
     assert RevisionReason.RESTORED not in reasons
     assert len(newest(revisions)) == 1
     states = {one.reason: one.state for one in revisions}
-    assert states[RevisionReason.PARTIAL] is IncidentState.EASING
-    assert states[RevisionReason.REDROP] is IncidentState.CONFIRMED
+    assert states[RevisionReason.PARTIALLY_RESTORED] is IncidentState.PARTIALLY_RESTORED
+    assert states[RevisionReason.RELAPSED] is IncidentState.CONFIRMED
 
 
 def test_a_rise_to_ten_percent_is_no_return() -> None:
@@ -186,7 +186,7 @@ def test_a_return_to_eighty_seven_percent_is_a_return_once() -> None:
     shape = both(cut(*range(6), end=30), cut(*range(6), start=30, depth=0.87))
     reasons = [one.reason for one in follow(shape, 80)]
     assert reasons.count(RevisionReason.RESTORED) == 1
-    assert RevisionReason.REDROP not in reasons
+    assert RevisionReason.RELAPSED not in reasons
 
 
 def test_a_loss_soon_after_the_end_continues_the_incident() -> None:
@@ -195,7 +195,7 @@ def test_a_loss_soon_after_the_end_continues_the_incident() -> None:
     assert len(newest(revisions)) == 1
     reasons = [one.reason for one in revisions]
     assert reasons.count(RevisionReason.RESTORED) == 2
-    redrop = next(one for one in revisions if one.reason is RevisionReason.REDROP)
+    redrop = next(one for one in revisions if one.reason is RevisionReason.RELAPSED)
     assert (redrop.state, redrop.ended_at) == (IncidentState.CONFIRMED, None)
     assert redrop.started_at == START + 5 * HOUR
     assert revisions[-1].ended_at == START + 30 * HOUR
@@ -266,4 +266,4 @@ def test_other_signals_are_named_as_agreeing_or_not() -> None:
     assert first.signals == (
         ("bgp", False), ("probing", True), ("telescope", None), ("traffic", True),
     )  # fmt: skip
-    assert first.evidence == 2
+    assert first.evidence_level == 2

@@ -60,8 +60,8 @@ def test_a_saved_state_gives_the_same_revisions_at_every_bin() -> None:
     whole = new_tracker()
     expected = [whole.step(with_other_signals(hour)) for hour in range(110)]
     assert {one.reason for step in expected for one in step} >= {
-        RevisionReason.CONFIRMED, RevisionReason.PARTIAL,
-        RevisionReason.REDROP, RevisionReason.RESTORED,
+        RevisionReason.CONFIRMED, RevisionReason.PARTIALLY_RESTORED,
+        RevisionReason.RELAPSED, RevisionReason.RESTORED,
     }  # fmt: skip
     tracker = new_tracker()
     for hour, wanted in enumerate(expected):
@@ -107,11 +107,11 @@ def test_whatever_comes_the_record_makes_sense(course: list[list[float | None]])
             assert one.ended_at is None or one.started_at <= one.ended_at <= one.at
             assert (one.ended_at is not None) == (one.state in OVER)
             assert one.trough.value <= one.percent.value + 1e-9
-            assert 0 <= one.affected <= max(1, one.measured)
-            onsets = [child.started_at for child in one.children]
+            assert 0 <= one.networks_lost <= max(1, one.networks_measured)
+            onsets = [child.started_at for child in one.affected]
             assert onsets == sorted(onsets)
         for before, after in pairwise(own):
-            assert before.evidence <= after.evidence
+            assert before.evidence_level <= after.evidence_level
             assert before.at <= after.at
             # Sure at last, a loss begins where the signal that is sure of it says.
             assert before.started_at == after.started_at or after.reason is RevisionReason.CONFIRMED

@@ -58,10 +58,10 @@ def test_a_changed_revision_shows_in_the_chain(
     with sqlite3.connect(path) as connection:
         connection.execute(
             "UPDATE incident_revision SET document = CAST(replace(CAST(document AS TEXT), "
-            "'\"affected\":11', '\"affected\":1') AS BLOB) WHERE revision = 2"
+            "'\"networks_lost\":11', '\"networks_lost\":1') AS BLOB) WHERE revision = 2"
         )
     connection.close()
-    assert ledger.revisions("NW-IR-2019-0042")[1].affected == 1
+    assert ledger.revisions("NW-IR-2019-0042")[1].networks_lost == 1
     assert ledger.broken_links() == [("NW-IR-2019-0042", 2)]
 
 

@@ -2,7 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.model.percent import NO_SUCCESS, depth_words, make_percent, percent_phrase
+from netwatch.model.percent import Precision, PublishedPercent, make_percent
+from netwatch.publish.figure import depth_figure, figure
+from netwatch.publish.language import ENGLISH
+
+
+def text_of(percent: PublishedPercent) -> str:
+    return ENGLISH.text("percent", figure(percent))
 
 
 @pytest.mark.parametrize(
@@ -24,14 +30,16 @@ from netwatch.model.percent import NO_SUCCESS, depth_words, make_percent, percen
 def test_says_a_figure_as_exactly_as_it_is_known(
     figures: tuple[float, float, float], text: str | None
 ) -> None:
-    assert make_percent(*figures, networks=12).text == text
+    percent = make_percent(*figures, networks=12)
+    shown = None if percent.precision is Precision.NONE else text_of(percent)
+    assert shown == text
 
 
 def test_few_networks_or_little_coverage_give_words_only() -> None:
-    assert make_percent(0.07, 0.05, 0.09, networks=4).text is None
-    assert make_percent(0.07, 0.05, 0.09, networks=5).text == "7%"
-    assert make_percent(0.07, 0.05, 0.09, networks=9, coverage=0.29).text is None
-    assert make_percent(0.07, 0.05, 0.09, networks=9, coverage=0.3).text == "7%"
+    assert make_percent(0.07, 0.05, 0.09, networks=4).precision is Precision.NONE
+    assert make_percent(0.07, 0.05, 0.09, networks=5).number == 7
+    assert make_percent(0.07, 0.05, 0.09, networks=9, coverage=0.29).precision is Precision.NONE
+    assert make_percent(0.07, 0.05, 0.09, networks=9, coverage=0.3).number == 7
 
 
 @given(
@@ -44,11 +52,13 @@ def test_never_says_zero_percent_nor_more_than_ordinary(
     value: float, below: float, above: float, networks: int
 ) -> None:
     percent = make_percent(value, max(0, value - below), value + above, networks=networks)
-    shown = percent.text or depth_words(percent.value)
+    shown = text_of(percent)
     assert not shown.startswith(("0%", "about 0%"))
     digits = "".join(character for character in shown if character.isdigit())
     assert not digits or 1 <= int(digits) <= 95
-    assert (NO_SUCCESS in shown) == (percent.value <= 0), "zero and nearly zero are told apart"
+    assert ("no successful measurements" in shown) == (percent.value <= 0), (
+        "zero and nearly zero are told apart"
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,11 +75,15 @@ def test_never_says_zero_percent_nor_more_than_ordinary(
     ],
 )
 def test_words_by_depth(percent: float, words: str) -> None:
-    assert depth_words(percent) == words
+    assert ENGLISH.text("percent", depth_figure(percent)) == words
+
+
+def phrase_of(percent: PublishedPercent) -> str:
+    return ENGLISH.text("percent_phrase", figure(percent))
 
 
 def test_a_phrase_follows_connectivity_is() -> None:
-    assert percent_phrase(make_percent(0.07, 0.05, 0.09, networks=9)) == "at 7% of ordinary levels"
-    assert percent_phrase(make_percent(1, 1, 1, networks=9)) == "at ordinary levels"
-    assert percent_phrase(make_percent(0, 0, 0, networks=9)) == "no successful measurements"
-    assert percent_phrase(make_percent(0.3, 0, 1, networks=9)) == "severely reduced"
+    assert phrase_of(make_percent(0.07, 0.05, 0.09, networks=9)) == "at 7% of ordinary levels"
+    assert phrase_of(make_percent(1, 1, 1, networks=9)) == "at ordinary levels"
+    assert phrase_of(make_percent(0, 0, 0, networks=9)) == "no successful measurements"
+    assert phrase_of(make_percent(0.3, 0, 1, networks=9)) == "severely reduced"

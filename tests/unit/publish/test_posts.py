@@ -7,10 +7,12 @@ from babel import Locale
 from netwatch.config import PublishConfig
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.errors import WordingError
-from netwatch.model.incident import Incident, IncidentState, Percent, Post, RevisionReason
-from netwatch.model.incident_details import DailyOccurrence, IncidentDetails
+from netwatch.model.incident import Incident, IncidentState, Post, RevisionReason
+from netwatch.model.incident_details import DailyOccurrence, IncidentDetails, Pattern, PatternName
+from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.publish.editorial_rules import check_post
-from netwatch.publish.language import languages
+from netwatch.publish.figure import figure
+from netwatch.publish.language import ENGLISH, languages
 from netwatch.publish.posts import (
     alternative_text,
     compose_posts,
@@ -24,20 +26,20 @@ REASONS = [
     RevisionReason.CONFIRMED,
     RevisionReason.MILESTONE,
     RevisionReason.MATERIAL,
-    RevisionReason.PARTIAL,
-    RevisionReason.REDROP,
+    RevisionReason.PARTIALLY_RESTORED,
+    RevisionReason.RELAPSED,
     RevisionReason.RESTORED,
-    RevisionReason.SERIES,
-    RevisionReason.LAPSED,
+    RevisionReason.RECURRING,
+    RevisionReason.RECURRENCE_ENDED,
 ]
 PERCENTS = [
-    Percent(7.0, 4.5, 10.0, "7%"),
-    Percent(67.0, 60.0, 75.0, "about 65%"),
-    Percent(0.4, 0.0, 1.0, "below 1%"),
-    Percent(0.0, 0.0, 1.0, "no successful measurements"),
-    Percent(97.0, 95.0, 99.0, "at ordinary levels"),
-    Percent(40.0, 10.0, 70.0, None),
-    Percent(3.0, 0.0, 40.0, None),
+    PublishedPercent(7.0, 4.5, 10.0, Precision.EXACT),
+    PublishedPercent(67.0, 60.0, 75.0, Precision.ROUGH),
+    PublishedPercent(0.4, 0.0, 1.0, Precision.EXACT),
+    PublishedPercent(0.0, 0.0, 1.0, Precision.EXACT),
+    PublishedPercent(97.0, 95.0, 99.0, Precision.EXACT),
+    PublishedPercent(40.0, 10.0, 70.0, Precision.NONE),
+    PublishedPercent(3.0, 0.0, 40.0, Precision.NONE),
 ]
 
 
@@ -112,15 +114,15 @@ def test_an_update_says_how_far_it_is(
 def test_a_partial_return_is_told_with_the_figure_or_in_words(
     make_incident: MakeIncident, iran: EntityTree
 ) -> None:
-    def told(percent: Percent) -> str:
-        incident = make_incident(reason=RevisionReason.PARTIAL, percent=percent)
+    def told(percent: PublishedPercent) -> str:
+        incident = make_incident(reason=RevisionReason.PARTIALLY_RESTORED, percent=percent)
         return _posts(incident, iran)[0].text.splitlines()[0]
 
-    assert told(Percent(38.0, 35.0, 41.0, "38%")) == (
+    assert told(PublishedPercent(38.0, 35.0, 41.0, Precision.EXACT)) == (
         "PARTIAL RESTORATION · Iran: internet connectivity has risen to 38% of ordinary levels, "
         "13 hours into the disruption."
     )
-    assert told(Percent(60.0, 30.0, 90.0, None)) == (
+    assert told(PublishedPercent(60.0, 30.0, 90.0, Precision.NONE)) == (
         "PARTIAL RESTORATION · Iran: internet connectivity has risen but is still reduced, "
         "13 hours into the disruption."
     )
@@ -142,7 +144,7 @@ def test_the_end_says_how_long_it_lasted_and_how_steady_it_is(
         state=IncidentState.RESOLVED,
         ended_at=ended,
         at=ended + timedelta(hours=6),
-        percent=Percent(93.0, 92.0, 94.0, "93%"),
+        percent=PublishedPercent(93.0, 92.0, 94.0, Precision.EXACT),
     )
     text = _posts(incident, iran)[0].text
     assert text.startswith(
@@ -166,7 +168,7 @@ def test_evidence_decides_label_and_reach(make_incident: MakeIncident, iran: Ent
 
     def told(level: int, *, auto_publish: bool = False) -> list[tuple[str, str]]:
         found = _posts(
-            make_incident(evidence=level), iran, channels=channels, auto_publish=auto_publish
+            make_incident(evidence_level=level), iran, channels=channels, auto_publish=auto_publish
         )
         return [(post.channel, post.text.split(" ")[0]) for post in found]
 
@@ -178,7 +180,10 @@ def test_evidence_decides_label_and_reach(make_incident: MakeIncident, iran: Ent
 
 def test_an_unreviewed_update_says_so(make_incident: MakeIncident, iran: EntityTree) -> None:
     note = "Not yet reviewed by a person."
-    assert note in _posts(make_incident(reason=RevisionReason.MILESTONE, evidence=2), iran)[0].text
+    assert (
+        note
+        in _posts(make_incident(reason=RevisionReason.MILESTONE, evidence_level=2), iran)[0].text
+    )
     assert note not in _posts(make_incident(reason=RevisionReason.MILESTONE), iran)[0].text
 
 
@@ -210,10 +215,12 @@ def test_a_language_without_a_template_is_left_out(
 
 
 @pytest.mark.parametrize("reason", REASONS)
-@pytest.mark.parametrize("percent", PERCENTS, ids=lambda percent: percent.text)
+@pytest.mark.parametrize(
+    "percent", PERCENTS, ids=lambda percent: f"{percent.form} {percent.number}"
+)
 @pytest.mark.parametrize("evidence", [2, 3])
 def test_every_kind_with_every_figure_keeps_every_rule(
-    make_incident: MakeIncident, reason: RevisionReason, percent: Percent, evidence: int
+    make_incident: MakeIncident, reason: RevisionReason, percent: PublishedPercent, evidence: int
 ) -> None:
     longest = max(Locale("en").territories.values(), key=len)
     places = EntityTree(
@@ -224,7 +231,7 @@ def test_every_kind_with_every_figure_keeps_every_rule(
             reason=reason,
             percent=percent,
             trough=percent,
-            evidence=evidence,
+            evidence_level=evidence,
             progressive_hours=progressive,
             ended_at=make_incident().at if reason is RevisionReason.RESTORED else None,
         )
@@ -235,7 +242,8 @@ def test_every_kind_with_every_figure_keeps_every_rule(
             assert "  " not in post.text
             assert ".." not in post.text
             assert all(line == line.strip() and line for line in post.text.splitlines())
-            assert (str(percent.text) in post.text) == (percent.text is not None)
+            shown = ENGLISH.text("percent", figure(percent))
+            assert percent.precision is Precision.NONE or shown in post.text
 
 
 def test_names_cannot_break_lines_or_turn_text_round(make_incident: MakeIncident) -> None:
@@ -310,17 +318,25 @@ def test_alternative_text_tells_the_chart(make_incident: MakeIncident, iran: Ent
 
 def test_a_series_is_told_once_and_its_end(make_incident: MakeIncident, iran: EntityTree) -> None:
     words = (
-        "recurs nightly: 4 of the last 5 nights, about 01:00 to 09:00 local (18:30 to 02:30 UTC)"
+        "recurs nightly: 4 of the last 5 nights, about 22:00 to 06:00 local (18:30 to 02:30 UTC)"
     )
     night = DailyOccurrence(WRITTEN, None, 0.05)
-    findings = IncidentDetails(words=words, nights=(night,) * 72)
-    [post, *_] = _posts(make_incident(reason=RevisionReason.SERIES, findings=findings), iran)
+    start = datetime(2026, 2, 1, 18, 30, tzinfo=UTC)
+    pattern = Pattern(
+        PatternName.DAILY,
+        start,
+        (("days_of_last_5", 4.0), ("start_local_minute", 60.0)),
+        start,
+        start + timedelta(hours=8),
+    )
+    findings = IncidentDetails(pattern, occurrences=(night,) * 72)
+    [post, *_] = _posts(make_incident(reason=RevisionReason.RECURRING, details=findings), iran)
     assert f"It {words}." in post.text
     assert "Cause not established." in post.text
     over = make_incident(
-        reason=RevisionReason.LAPSED,
-        findings=findings,
-        percent=Percent(99.0, 97.0, 100.0, "at ordinary levels"),
+        reason=RevisionReason.RECURRENCE_ENDED,
+        details=findings,
+        percent=PublishedPercent(99.0, 97.0, 100.0, Precision.EXACT),
     )
     [post, *_] = _posts(over, iran)
     assert post.text.splitlines()[0] == (
@@ -331,7 +347,12 @@ def test_a_series_is_told_once_and_its_end(make_incident: MakeIncident, iran: En
 
 @pytest.mark.parametrize(
     "reason",
-    [RevisionReason.OPENED, RevisionReason.HELD, RevisionReason.EXPIRED, RevisionReason.NIGHT],
+    [
+        RevisionReason.OPENED,
+        RevisionReason.SUSTAINED,
+        RevisionReason.EXPIRED,
+        RevisionReason.RECURRED,
+    ],
 )
 def test_what_only_operators_see_is_no_post(
     make_incident: MakeIncident, iran: EntityTree, reason: RevisionReason
@@ -350,7 +371,7 @@ def test_a_site_that_is_lost_from_one_place_is_no_loss_of_connectivity(
     make_incident: MakeIncident, iran: EntityTree, kind: str, words: str
 ) -> None:
     site = Entity.parse("domain:example.org")
-    incident = make_incident(entity=site, kind=kind, place="IR", progressive_hours=None)
+    incident = make_incident(entity=site, kind=kind, seen_from="IR", progressive_hours=None)
     [post, *_] = _posts(incident, iran)
     assert words in post.text
     assert "no loss of connectivity" in post.text
@@ -358,7 +379,7 @@ def test_a_site_that_is_lost_from_one_place_is_no_loss_of_connectivity(
     assert "Cause not established." in post.text
     assert "example.org" in post.alternative
     over = make_incident(
-        entity=site, kind=kind, place="IR", reason=RevisionReason.RESTORED,
+        entity=site, kind=kind, seen_from="IR", reason=RevisionReason.RESTORED,
         ended_at=incident.started_at + timedelta(hours=5),
     )  # fmt: skip
     assert "no longer" in _posts(over, iran)[0].text

@@ -10,7 +10,8 @@ from sites import Site, check_promises
 
 from netwatch.config import PublishConfig
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
-from netwatch.model.incident import Incident, IncidentState, Percent, RevisionReason
+from netwatch.model.incident import Incident, IncidentState, RevisionReason
+from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.publish.language import TEMPLATES, Language
 from netwatch.publish.posts import compose_posts
@@ -92,7 +93,7 @@ async def test_incident_page_tells_the_whole_record(
 ) -> None:
     site.put("country:IR", FALL, until=make_incident().at + timedelta(hours=1))
     revisions = [
-        make_incident(evidence=2, progressive_hours=None),
+        make_incident(evidence_level=2, progressive_hours=None),
         make_incident(revision=2, reason=RevisionReason.MILESTONE),
     ]
     posts = [
@@ -142,7 +143,7 @@ async def test_zero_gap_and_ordinary_are_three_things(
 async def test_incident_as_json_is_the_public_object(
     site: Site, make_incident: MakeIncident
 ) -> None:
-    site.ledger.record([make_incident(), make_incident(revision=2, affected=12)], [])
+    site.ledger.record([make_incident(), make_incident(revision=2, networks_lost=12)], [])
     newest = json.loads(await site.text("/i/NW-IR-2019-0042.json"))
     assert newest["revision"] == 2
     assert newest["url"] == "https://netwatch.example/i/NW-IR-2019-0042"
@@ -162,7 +163,7 @@ async def test_the_list_leaves_out_what_is_not_public(
         [
             make_incident(),
             make_incident(id="NW-IR-2019-0002", state=IncidentState.PENDING),
-            make_incident(id="NW-IR-2019-0003", evidence=1),
+            make_incident(id="NW-IR-2019-0003", evidence_level=1),
             make_incident(id="NW-MM-2019-0004", entity=Entity.parse("country:MM")),
         ],
         [],
@@ -183,7 +184,7 @@ async def test_a_merged_incident_leads_to_its_parent(
     site: Site, make_incident: MakeIncident
 ) -> None:
     merged = make_incident(
-        id="NW-IR-2019-0041", state=IncidentState.MERGED, parent="NW-IR-2019-0042"
+        id="NW-IR-2019-0041", state=IncidentState.MERGED, merged_into="NW-IR-2019-0042"
     )
     site.ledger.record([merged, make_incident()], [])
     answer = await site.client.get("/i/NW-IR-2019-0041")
@@ -300,8 +301,8 @@ async def test_a_closed_incident_moves_to_the_resolved(
         state=IncidentState.RESOLVED,
         reason=RevisionReason.RESTORED,
         ended_at=make_incident().at - timedelta(hours=6),
-        percent=Percent(96.0, 95.0, 97.0, "at ordinary levels"),
-        trough=Percent(3.0, 2.0, 5.0, "3%"),
+        percent=PublishedPercent(96.0, 95.0, 97.0, Precision.EXACT),
+        trough=PublishedPercent(3.0, 2.0, 5.0, Precision.EXACT),
     )
     site.ledger.record([ended], [])
     page = check_promises(await site.text("/"))

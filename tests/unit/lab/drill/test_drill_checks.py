@@ -10,7 +10,8 @@ from conftest import at
 from netwatch.lab.drill.drill_checks import GroundTruth, judge_drill
 from netwatch.lab.drill.simulated_country import Country, make_country
 from netwatch.model.entities import Entity
-from netwatch.model.incident import AffectedEntity, Incident, IncidentState, Percent, Post
+from netwatch.model.incident import AffectedEntity, Incident, IncidentState, Post
+from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.protocols import OutboxEntry, OutboxState
 
 BEGAN = at(16, 16)
@@ -42,9 +43,9 @@ def told(country: Country, course: GroundTruth, make_incident: Callable[..., Inc
         state=IncidentState.RESOLVED,
         started_at=BEGAN + SECOND,
         ended_at=course.restored[-1][0] + SECOND,
-        trough=Percent(true, true, true, None),
-        children=fallen,
-        evidence=2,
+        trough=PublishedPercent(true, true, true, Precision.NONE),
+        affected=fallen,
+        evidence_level=2,
     )
 
 
@@ -80,15 +81,15 @@ def test_the_true_level_is_what_was_not_cut(country: Country, course: GroundTrut
 @pytest.mark.parametrize(
     ("changes", "claim"),
     [
-        ({"evidence": 1}, "one public incident"),
-        ({"parent": "NW-XT-2019-0001"}, "one public incident"),
+        ({"evidence_level": 1}, "one public incident"),
+        ({"merged_into": "NW-XT-2019-0001"}, "one public incident"),
         ({"entity": Entity.parse("asn:64496")}, "the incident is national"),
-        ({"trough": Percent(40.0, 39.0, 41.0, None)}, "the level at its lowest"),
+        ({"trough": PublishedPercent(40.0, 39.0, 41.0, Precision.NONE)}, "the level at its lowest"),
         ({"started_at": BEGAN + timedelta(minutes=1)}, "it began about"),
         ({"ended_at": BEGAN + timedelta(minutes=5)}, "it ended about"),
-        ({"state": IncidentState.EASING}, "it ended about"),
+        ({"state": IncidentState.PARTIALLY_RESTORED}, "it ended about"),
         ({"ended_at": None}, "it ended about"),
-        ({"children": ()}, "10 networks fell in their order"),
+        ({"affected": ()}, "10 networks fell in their order"),
     ],
 )
 def test_what_was_reported_otherwise_fails(
@@ -107,14 +108,14 @@ def test_what_was_reported_otherwise_fails(
 def test_networks_told_in_another_order_fail(
     country: Country, course: GroundTruth, told: Incident, make_post: Callable[..., Post]
 ) -> None:
-    first, second, *rest = told.children
+    first, second, *rest = told.affected
     swapped = (
         replace(first, started_at=second.started_at),
         replace(second, started_at=first.started_at),
         *rest,
     )
     posts = sent(make_post, "confirmed", "restored")
-    wrong = replace(told, children=swapped)
+    wrong = replace(told, affected=swapped)
     assert missed(country, course, [wrong], posts) == ["10 networks fell in their order"]
 
 
