@@ -9,7 +9,8 @@ import pytest
 from netwatch.config import PublishConfig
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import WordingError
-from netwatch.model.incident import Incident, Percent, RevisionReason
+from netwatch.model.incident import Incident, RevisionReason
+from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.publish.editorial_rules import check_post
 from netwatch.publish.language import ENGLISH, TEMPLATES, Language, languages, load_language
 from netwatch.publish.posts import compose_posts, post_kind
@@ -19,14 +20,17 @@ FRENCH = Path(__file__).parent / "languages"
 POSTED = [
     RevisionReason.CONFIRMED,
     RevisionReason.MILESTONE,
-    RevisionReason.PARTIAL,
-    RevisionReason.REDROP,
+    RevisionReason.PARTIALLY_RESTORED,
+    RevisionReason.RELAPSED,
     RevisionReason.RESTORED,
-    RevisionReason.SERIES,
-    RevisionReason.LAPSED,
+    RevisionReason.RECURRING,
+    RevisionReason.RECURRENCE_ENDED,
 ]
 OUTAGES = [{"reason": reason} for reason in POSTED]
-IN_WORDS = {"reason": RevisionReason.CONFIRMED, "percent": Percent(40.0, 10.0, 70.0, None)}
+IN_WORDS = {
+    "reason": RevisionReason.CONFIRMED,
+    "percent": PublishedPercent(40.0, 10.0, 70.0, Precision.NONE),
+}
 SITES = [
     {"reason": reason, "kind": kind, "place": "IR", "entity": Entity.parse("domain:example.org")}
     for reason in (RevisionReason.CONFIRMED, RevisionReason.RESTORED)
