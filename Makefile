@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-long lint lock bench docs clean help
+.PHONY: demo check test test-long lint lock bench docs clean help
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,14 +25,17 @@ demo: $(STAMP) ## Replay Iran 2019, run a live drill, leave posts and charts in 
 	$(BIN)/netwatch timeline XT --data demo/drill --by asn
 	@echo "Posts and charts: demo/iran-2019-11 and demo/drill"
 
-lint: $(STAMP) ## Check style, types and the house's walls
+lint: $(STAMP) ## Check style, types and who imports whom
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 
-test: lint ## Everything that must hold, in less than 12 minutes on two cores
-	$(BIN)/pytest -m 'not long'
+check: lint ## Lint, types, unit and contract tests on embedded parts, in under 90 seconds
+	$(BIN)/pytest -n auto -m 'not long and not slow' tests/unit tests/contracts
+
+test: lint ## Everything that must hold, in under 10 minutes on two cores
+	$(BIN)/pytest -n auto -m 'not long'
 
 test-long: $(STAMP) ## Soak and chaos runs of hours
 	$(BIN)/pytest -m long --timeout 0
