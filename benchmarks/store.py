@@ -179,7 +179,7 @@ def full_days(folder: Path, days: int) -> dict[str, float | None]:
             store.put_bins(bins)
             write += time.perf_counter() - begun
         begun = time.perf_counter()
-        entries = list(store.seal(keep=timedelta(days=days + 1 - day)))
+        entries = list(store.compact(keep=timedelta(days=days + 1 - day)))
         seal += time.perf_counter() - begun
         assert [entry.rows for entry in entries] == [288 * ALL]
     rows, end = days * 288 * ALL, T0 + days * DAY

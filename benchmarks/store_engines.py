@@ -10,8 +10,8 @@ import duckdb
 import numpy as np
 
 from netwatch.model.series import Bin, SeriesKey
+from netwatch.model.time import to_micros
 from netwatch.protocols import SeriesStore
-from netwatch.store.moments import to_micros
 from netwatch.store.sqlite import SqliteStore
 
 __all__ = ["DuckEngine", "Engine", "PlainSqlite", "StoreEngine", "embedded", "influx"]
@@ -60,7 +60,7 @@ class StoreEngine:
 
     def settle(self) -> None:
         if isinstance(self.store, SqliteStore):
-            list(self.store.seal(keep=timedelta(days=1)))
+            list(self.store.compact(keep=timedelta(days=1)))
 
     def one(self, key: SeriesKey, span: Span) -> int:
         return len(list(self.store.read_bins(*span, series=key)))

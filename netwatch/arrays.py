@@ -8,6 +8,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Float32 = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 RowArray = npt.NDArray[np.intp]
 
 

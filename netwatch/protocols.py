@@ -198,6 +198,10 @@ class SeriesStore(Protocol):
             trying again cannot help. From reads: `start` or `end` has no zone.
     """
 
+    @classmethod
+    def at(cls, location: str) -> Self:
+        """Return the store at `location`, which follows `engine:` in an address."""
+
     def put_bins(self, bins: Sequence[Bin], *, closed_until: datetime | None = None) -> None:
         """Write `bins`; in the same transaction, promise that all before `closed_until` is in.
 
@@ -240,12 +244,21 @@ class StorePlugin(Plugin[SeriesStore], Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """Rows that maintenance wrote to the bins of one resolution, and dropped from them."""
+
+    resolution: str
+    written: int
+    dropped: int
+
+
 @runtime_checkable
 class MaintainedStore(Protocol):
     """A store that compacts, rolls up or drops old data when asked to."""
 
-    def maintain(self, now: datetime) -> object:
-        """Do what is due at `now`.
+    def maintain(self, now: datetime) -> Sequence[Maintenance]:
+        """Do what is due at `now`; return what was done.
 
         Raises:
             StoreError: a file or server cannot be used; the next call continues.

@@ -1,8 +1,6 @@
-"""`netwatch store`: look after the series that were measured."""
+"""`netwatch store`: maintain the stored series."""
 
-import sys
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from netwatch.cli.observatory import load_config
+from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, emit
 from netwatch.cli.time_parsing import parse_instant
 from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity
@@ -18,222 +18,209 @@ from netwatch.model.series import SeriesKey
 from netwatch.plugins import load_plugin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from netwatch.protocols import SeriesStore
-    from netwatch.store.copying import Copied
-    from netwatch.store.rollup import Tier
+    from netwatch.store.copy import CopyProgress
+    from netwatch.store.maintenance import Stats
     from netwatch.store.sqlite import SqliteStore
 
-
-app = typer.Typer(help="Look after the series that were measured.", no_args_is_help=True)
+app = typer.Typer(help="Maintain the stored series.", no_args_is_help=True)
 
 DataOption = Annotated[Path, typer.Option("--data", "-d", help="The data folder.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 _DATA = Path("data")
 
 
 @app.command()
 def check(
     data: DataOption = _DATA,
-    set_aside: Annotated[
-        bool, typer.Option("--set-aside", help="Rename damaged files, and write it down.")
+    quarantine: Annotated[
+        bool, typer.Option("--quarantine", help="Rename damaged files, and log it.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read everything once and name what is damaged; exit 1 where something is.
+    """Read everything once and name what is damaged; exit 1 if something is.
 
     Example: netwatch store check --data data
     """
-    findings = []
-    for name, store in _tiers(data):
-        with closing(store):
-            findings += [(name, finding) for finding in store.check(repair=set_aside)]
-    if as_json:
-        _print_json([{"tier": name, **msgspec.to_builtins(found)} for name, found in findings])
-    for name, found in findings if not as_json else []:
-        aside = "; set aside" if found.set_aside else ""
-        _print(f"{name}: {found.file}: {found.fault}{aside}")
-    if not as_json and not findings:
-        _print("everything is whole")
-    if findings:
+    rows, lines = [], []
+    for name, store in _stores(data):
+        for damage in store.check(quarantine=quarantine):
+            rows.append({"resolution": name, **msgspec.to_builtins(damage)})
+            suffix = "; quarantined" if damage.quarantined else ""
+            lines.append(f"{name}: {damage.file}: {damage.fault}{suffix}")
+    emit(rows, lines or ["no damage"], as_json=as_json)
+    if rows:
         raise typer.Exit(1)
 
 
 @app.command()
-def seal(
+def compact(
     data: DataOption = _DATA,
     keep: Annotated[str, typer.Option(help="How long days stay open after they end.")] = "2d",
     as_json: JsonOption = False,
 ) -> None:
-    """Move past days into Parquet files, a tenth of the size, for good.
+    """Move past days into Parquet files, a fifth of the size.
 
-    Example: netwatch store seal --keep 2d
+    Example: netwatch store compact --keep 2d
     """
-    entries = []
-    for name, store in _tiers(data):
-        with closing(store):
-            for entry in store.seal(keep=_duration(keep)):
-                entries.append({"tier": name, **msgspec.to_builtins(entry)})
-                if not as_json:
-                    _print(f"{name}: {entry.file}: {entry.rows:,} rows, {entry.bytes:,} bytes")
-    if as_json:
-        _print_json(entries)
-    elif not entries:
-        _print("nothing to seal")
+    rows, lines, keep_open = [], [], _duration(keep)
+    for name, store in _stores(data):
+        for entry in store.compact(keep=keep_open):
+            rows.append({"resolution": name, **msgspec.to_builtins(entry)})
+            lines.append(f"{name}: {entry.file}: {entry.rows:,} rows, {entry.bytes:,} bytes")
+    emit(rows, lines or ["nothing to compact"], as_json=as_json)
 
 
 @app.command()
 def stats(data: DataOption = _DATA, as_json: JsonOption = False) -> None:
-    """Say what is stored, of how much time, and what it takes on the disk.
+    """Print what is stored, for which time, and its size on disk.
 
     Example: netwatch store stats
     """
-    found = {}
-    for name, store in _tiers(data):
-        with closing(store):
-            found[name] = store.stats()
-    if as_json:
-        _print_json(found)
-        return
-    for name, one in found.items():
-        closed = f"{one.closed_until:%Y-%m-%d %H:%M} UTC" if one.closed_until else "never"
-        _print(f"{name}: {one.series:,} series, complete until {closed}")
-        for kind, table in (("bins", one.bins), ("levels", one.levels)):
-            span = f"{table.first:%Y-%m-%d} to {table.last:%Y-%m-%d}" if table.first else "none"
-            _print(
-                f"  {kind}: {span}; open {table.open_rows:,} rows, {table.open_bytes:,} bytes; "
-                f"sealed {table.sealed_days} days, {table.sealed_rows:,} rows, "
-                f"{table.sealed_bytes:,} bytes"
-            )
+    found = {name: store.stats() for name, store in _stores(data)}
+    lines = [line for name, one in found.items() for line in _describe_stats(name, one)]
+    emit(msgspec.to_builtins(found), lines, as_json=as_json)
 
 
 @app.command()
 def prune(
-    data: DataOption = _DATA,
-    raw: Annotated[str, typer.Option(help="How long bins stay as they were measured.")] = "14d",
-    five_minutes: Annotated[str, typer.Option(help="How long bins of five minutes stay.")] = "731d",
+    config: ConfigOption = DEFAULT,
+    data: Annotated[
+        Path | None, typer.Option("--data", "-d", help="Another data folder than configured.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Roll old bins up, to five minutes and to hours, then drop what is past its keeping.
+    """Compact past days, roll old bins up, and drop what is past its configured retention.
 
-    Example: netwatch store prune --raw 14d --five-minutes 731d
+    Example: netwatch store prune --config netwatch.toml
     """
-    from netwatch.store.rollup import keep_house
-    from netwatch.store.sqlite import SqliteStore
+    from netwatch.app.factories import open_store
+    from netwatch.protocols import MaintainedStore
 
-    keeps = {"raw": _duration(raw), "five-minutes": _duration(five_minutes)}
-    _raw_path(data)
-    stores = [(tier, SqliteStore(_path(data, tier.name))) for tier in _kept(keeps)]
-    try:
-        done = keep_house(stores, datetime.now(UTC))
-    finally:
-        for _, store in stores:
-            store.close()
-    if as_json:
-        _print_json([{"tier": k.tier, "written": k.written, "dropped": k.dropped} for k in done])
-        return
-    for kept in done:
-        _print(f"{kept.tier}: {kept.written:,} rows written, {kept.dropped:,} dropped")
+    found = load_config(config)
+    if data is not None:
+        found = msgspec.structs.replace(found, data=str(data))
+    if found.store.engine == "sqlite":
+        _path(Path(found.data))
+    with closing(open_store(found)) as store:
+        done = store.maintain(datetime.now(UTC)) if isinstance(store, MaintainedStore) else []
+    lines = [
+        f"{one.resolution}: {one.written:,} rows written, {one.dropped:,} dropped" for one in done
+    ]
+    emit(msgspec.to_builtins(done), lines, as_json=as_json)
 
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Argument(help="The file: Parquet or CSV by its ending.")],
+    out: Annotated[Path, typer.Argument(help="The file; its suffix says Parquet or CSV.")],
     data: DataOption = _DATA,
-    since: Annotated[str, typer.Option("--from", help="The first instant.")] = "1970-01-01",
-    until: Annotated[str, typer.Option("--to", help="The instant to stop before.")] = "now",
+    since: Annotated[str, typer.Option("--from", help="Start of the span.")] = "1970-01-01",
+    until: Annotated[str, typer.Option("--to", help="End of the span, exclusive.")] = "now",
     series: Annotated[
         str, typer.Option(help="One series: a signal and an entity, `reachability country:IR`.")
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Write bins into a file of `time, signal, entity, value, total`, as a replay reads them.
+    """Write bins to a file of `time, signal, entity, value, total`, as a replay reads them.
 
     Example: netwatch store export iran.csv --series "reachability country:IR" --from -7d
     """
-    from netwatch.store.copying import export_bins
+    from netwatch.store.copy import export_bins
+    from netwatch.store.sqlite import SqliteStore
 
     now = datetime.now(UTC)
     span = (parse_instant(since, now=now), parse_instant(until, now=now))
-    with closing(_open_raw(data)) as store:
+    with closing(SqliteStore(_path(data))) as store:
         rows = export_bins(store, out, span, series=_series(series))
-    if as_json:
-        _print_json({"file": str(out), "rows": rows})
-    else:
-        _print(f"{out}: {rows:,} rows")
+    emit({"file": str(out), "rows": rows}, [f"{out}: {rows:,} rows"], as_json=as_json)
 
 
 @app.command()
 def copy(
-    source: Annotated[str, typer.Argument(help="Where from: engine:location.")],
-    target: Annotated[str, typer.Argument(help="Where to: engine:location.")],
+    source: Annotated[str, typer.Argument(help="The source, as engine:location.")],
+    target: Annotated[str, typer.Argument(help="The target, as engine:location.")],
     since: Annotated[
         str, typer.Option("--from", help="Begin here, not where an earlier copy stopped.")
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Copy a whole store into another of any engine; started again, it goes on.
+    """Copy a whole store into another of any engine; started again, it continues.
 
     Example: netwatch store copy sqlite:data influx:http://netwatch:$TOKEN@127.0.0.1:8086/netwatch
     """
-    from netwatch.store.copying import copy_store
+    from netwatch.store.copy import copy_store
 
     now = datetime.now(UTC)
     start = parse_instant(since, now=now) if since else None
-    end = now + timedelta(days=1)
     with (
         closing(_open_address(source)) as from_store,
         closing(_open_address(target)) as to_store,
-        _progress(from_store.closed_until() or now, quiet=as_json) as told,
+        _progress(from_store.closed_until() or now, quiet=as_json) as report,
     ):
-        copied = copy_store(from_store, to_store, start=start, end=end, told=told)
-    if as_json:
-        _print_json({"bins": copied.bins, "levels": copied.levels})
-    else:
-        _print(f"{copied.bins:,} bins and {copied.levels:,} levels copied")
+        end = now + timedelta(days=1)
+        copied = copy_store(from_store, to_store, start=start, end=end, report=report)
+    lines = [f"{copied.bins:,} bins and {copied.levels:,} levels copied"]
+    emit({"bins": copied.bins, "levels": copied.levels}, lines, as_json=as_json)
 
 
-def _path(data: Path, tier: str) -> Path:
-    """Return where a tier is kept; the raw one is the store that everything else reads."""
-    return data / "series.sqlite" if tier == "raw" else data / tier / "series.sqlite"
+@app.command()
+def migrate(data: DataOption = _DATA, as_json: JsonOption = False) -> None:
+    """Convert stores of format 1, with blocks of series, to the present format.
+
+    Example: netwatch store migrate --data data
+    """
+    from netwatch.store.migration import migrate as migrate_store
+
+    rows = {name: migrate_store(path) for name, path in _paths(data)}
+    lines = [f"{name}: {count:,} open rows converted" for name, count in rows.items()]
+    emit(rows, lines, as_json=as_json)
 
 
-def _raw_path(data: Path) -> Path:
-    path = _path(data, "raw")
+def _path(data: Path) -> Path:
+    """Return the file of the bins as measured."""
+    path = data / "series.sqlite"
     if not path.exists():
         raise InputError(f"{path}: no store there; name the data folder with --data")
     return path
 
 
-def _open_raw(data: Path) -> "SqliteStore":
+def _paths(data: Path) -> "Iterator[tuple[str, Path]]":
+    """Yield the file of each resolution that exists."""
+    from netwatch.store.rollup import RESOLUTIONS
+
+    raw = _path(data)
+    for resolution in RESOLUTIONS:
+        path = raw if resolution.width is None else data / resolution.name / raw.name
+        if path.exists():
+            yield resolution.name, path
+
+
+def _stores(data: Path) -> "Iterator[tuple[str, SqliteStore]]":
+    """Yield the store of each resolution that exists, open until the next one."""
     from netwatch.store.sqlite import SqliteStore
 
-    return SqliteStore(_raw_path(data))
+    for name, path in _paths(data):
+        with closing(SqliteStore(path)) as store:
+            yield name, store
 
 
-def _tiers(data: Path) -> "Iterator[tuple[str, SqliteStore]]":
-    """Open one after another the tiers that exist."""
-    from netwatch.store.rollup import TIERS
-    from netwatch.store.sqlite import SqliteStore
-
-    _raw_path(data)
-    for tier in TIERS:
-        if _path(data, tier.name).exists():
-            yield tier.name, SqliteStore(_path(data, tier.name))
-
-
-def _kept(keeps: "Mapping[str, timedelta]") -> "list[Tier]":
-    """Return the tiers, kept as long as was asked for."""
-    from netwatch.store.rollup import TIERS
-
-    return [replace(tier, keep=keeps.get(tier.name, tier.keep)) for tier in TIERS]
+def _describe_stats(name: str, found: "Stats") -> "Iterator[str]":
+    closed = f"{found.closed_until:%Y-%m-%d %H:%M} UTC" if found.closed_until else "never"
+    size = f"open days {found.file_bytes:,} bytes"
+    yield f"{name}: {found.series:,} series, complete until {closed}, {size}"
+    for kind, table in (("bins", found.bins), ("levels", found.levels)):
+        span = f"{table.first:%Y-%m-%d} to {table.last:%Y-%m-%d}" if table.first else "none"
+        yield (
+            f"  {kind}: {span}; open {table.open_rows:,} rows; compacted {table.compacted_days} "
+            f"days, {table.compacted_rows:,} rows, {table.compacted_bytes:,} bytes"
+        )
 
 
 def _open_address(address: str) -> "SeriesStore":
     engine, colon, location = address.partition(":")
     if not colon:
-        raise InputError(f"{address!r} is no store; write engine:location, such as sqlite:data")
+        raise InputError(f"{address!r} is not a store; write engine:location, such as sqlite:data")
     store: SeriesStore = load_plugin("stores", engine).at(location)
     return store
 
@@ -253,8 +240,8 @@ def _duration(text: str) -> Duration:
 
 
 @contextmanager
-def _progress(last: datetime, *, quiet: bool) -> "Iterator[Callable[[Copied], None]]":
-    """Show on stderr how far a copy has come; time tells, for rows are not counted ahead."""
+def _progress(last: datetime, *, quiet: bool) -> "Iterator[Callable[[CopyProgress], None]]":
+    """Show on stderr how far a copy is, by time: rows are not counted ahead."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -263,7 +250,7 @@ def _progress(last: datetime, *, quiet: bool) -> "Iterator[Callable[[Copied], No
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
         task = bar.add_task("copying", total=None)
 
-        def told(copied: "Copied") -> None:
+        def report(copied: "CopyProgress") -> None:
             begun[:] = begun or [copied.until - timedelta(hours=1)]
             bar.update(
                 task,
@@ -272,13 +259,4 @@ def _progress(last: datetime, *, quiet: bool) -> "Iterator[Callable[[Copied], No
                 description=f"{copied.until:%Y-%m-%d %H:%M}  {copied.bins + copied.levels:,} rows",
             )
 
-        yield told
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-
-
-def _print_json(value: object) -> None:
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2)
-    sys.stdout.write(f"{text.decode()}\n")
+        yield report

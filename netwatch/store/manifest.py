@@ -1,8 +1,8 @@
-"""The manifest: every sealed file with its SHA-256, each line holding the hash of the one before.
+"""The manifest: every compacted file with its SHA-256, in a chain of hashes.
 
-The table `sealed` decides what readers see, because it changes in one transaction with the
-open days; `days/manifest.jsonl` repeats it for people, and for a day when SQLite is lost.
-Whoever keeps the hash of the last line can tell later whether any line or file was changed.
+The table `compacted` decides which files count, since it changes in one transaction with the
+open days. `days/manifest.jsonl` is a copy of it for people, and for the day when SQLite is lost.
+Each line has the hash of the line before: who notes the last line's hash detects any later change.
 """
 
 import hashlib
@@ -15,23 +15,24 @@ from pathlib import Path
 import msgspec
 
 from netwatch.model.errors import StoreError
-from netwatch.store.moments import DAY, EPOCH
+from netwatch.model.time import EPOCH
+from netwatch.store.schema import DAY
 
-NAME = "manifest.jsonl"
+MANIFEST = "manifest.jsonl"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One line: a day's file was sealed, or, where `file` is empty, given up.
+    """One line: a day has a new file, or, where `file` is empty, none any more.
 
     Attributes:
         line: its number, from 1.
         day: the UTC day, days since 1970.
-        date: the same day, written out.
+        date: the same day in ISO 8601.
         kind: `bins` or `levels`.
         revision: 1 for the day's first file; late data makes the next.
-        file: name within `days/`; empty where the day was dropped or set aside.
-        rows, bytes, sha256: what the file holds.
-        reason: why, where `file` is empty.
+        file: name within `days/`; empty if the day was dropped or its file quarantined.
+        rows, bytes, sha256: content of the file.
+        reason: why `file` is empty.
         previous: SHA-256 of the line before, in hex; empty in the first.
     """
 
@@ -47,25 +48,44 @@ class Entry(msgspec.Struct, frozen=True):
     reason: str = ""
     previous: str = ""
 
-    def text(self) -> str:
-        """Return the line as it stands in the manifest, without its end."""
+    def encode(self) -> str:
+        """Return the line without its line feed."""
         return msgspec.json.encode(self).decode()
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """The start of the day and of the next, in microseconds since 1970."""
+        return self.day * DAY, (self.day + 1) * DAY
 
-def day_text(day: int) -> str:
+
+def iso_date(day: int) -> str:
     """Return the date of a day counted from 1970."""
     return f"{EPOCH + timedelta(days=day):%Y-%m-%d}"
 
 
-def file_hash(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def file_damage(folder: Path, entry: Entry) -> str:
+    """Return how the file of `entry` differs from what was compacted, empty if it does not."""
+    path = folder / entry.file
+    try:
+        size = path.stat().st_size
+        if size != entry.bytes:
+            return f"is damaged: it has {size} bytes, the manifest says {entry.bytes}"
+        if file_sha256(path) != entry.sha256:
+            return "is damaged: its SHA-256 is not that of the manifest"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return ""
+
+
 def append_entry(connection: sqlite3.Connection, entry: Entry) -> Entry:
-    """Write `entry` as the next line, chained to the last; return it as written."""
-    last = connection.execute("select line, entry from sealed order by line desc limit 1")
+    """Write `entry` as the next line of the chain; return it as written."""
+    last = connection.execute("SELECT line, entry FROM compacted ORDER BY line DESC LIMIT 1")
     line, text = last.fetchone() or (0, "")
     previous = hashlib.sha256(text.encode()).hexdigest() if text else ""
     entry = msgspec.structs.replace(entry, line=line + 1, previous=previous)
@@ -76,59 +96,57 @@ def append_entry(connection: sqlite3.Connection, entry: Entry) -> Entry:
 def insert_entry(connection: sqlite3.Connection, entry: Entry) -> None:
     """Write `entry` as it is."""
     connection.execute(
-        "insert into sealed (line, day, kind, file, entry) values (?, ?, ?, ?, ?)",
-        (entry.line, entry.day, entry.kind, entry.file, entry.text()),
+        "INSERT INTO compacted (line, day, kind, file, entry) VALUES (?, ?, ?, ?, ?)",
+        (entry.line, entry.day, entry.kind, entry.file, entry.encode()),
     )
 
 
 def newest_entry(connection: sqlite3.Connection, kind: str, day: int) -> Entry | None:
-    """Return the newest line about a day, None where it was never sealed."""
-    found = connection.execute(
-        "select entry from sealed where kind = ? and day = ? order by line desc limit 1",
+    """Return the newest line of a day, None if it was never compacted."""
+    row = connection.execute(
+        "SELECT entry FROM compacted WHERE kind = ? AND day = ? ORDER BY line DESC LIMIT 1",
         (kind, day),
     ).fetchone()
-    return None if found is None else msgspec.json.decode(found[0], type=Entry)
+    return None if row is None else msgspec.json.decode(row[0], type=Entry)
 
 
 def current_entries(
-    connection: sqlite3.Connection, kind: str, span: tuple[int, int] | None = None
+    connection: sqlite3.Connection, kind: str, span: tuple[int, int] = (0, 1 << 62)
 ) -> list[Entry]:
-    """Return the newest line of every day that touches `span` and has a file, by day."""
-    first, last = (-1, 1 << 40) if span is None else (span[0] // DAY, (span[1] - 1) // DAY)
-    found = connection.execute(
-        "select file, entry, max(line) from sealed"
-        " where kind = ? and day between ? and ? group by day order by day",
-        (kind, first, last),
+    """Return the newest line of every day that overlaps `span` and has a file, by day."""
+    rows = connection.execute(
+        "SELECT file, entry, max(line) FROM compacted"
+        " WHERE kind = ? AND day BETWEEN ? AND ? GROUP BY day ORDER BY day",
+        (kind, span[0] // DAY, (span[1] - 1) // DAY),
     )
-    return [msgspec.json.decode(entry, type=Entry) for file, entry, _ in found if file]
+    return [msgspec.json.decode(entry, type=Entry) for file, entry, _ in rows if file]
 
 
-def write_manifest(connection: sqlite3.Connection, folder: Path) -> None:
-    """Add to the file what the table has and the file lacks, and see it onto the disk."""
-    path = folder / NAME
-    written = len(path.read_bytes().splitlines()) if path.exists() else 0
-    if written and not path.read_bytes().endswith(b"\n"):
-        _cut_torn_line(path)
-        written -= 1
-    found = connection.execute("select entry from sealed where line > ? order by line", (written,))
-    lines = [entry + "\n" for (entry,) in found]
-    if lines:
+def write_manifest(connection: sqlite3.Connection, folder: Path) -> bool:
+    """Complete the file from the table, durably; return False if the file has other lines."""
+    rows = connection.execute("SELECT entry FROM compacted ORDER BY line")
+    text = "".join(f"{entry}\n" for (entry,) in rows).encode()
+    path = folder / MANIFEST
+    written = path.read_bytes() if path.exists() else b""
+    if not text.startswith(written):
+        return False
+    if text != written:
         folder.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.writelines(lines)
+        with path.open("ab") as file:
+            file.write(text[len(written) :])
             file.flush()
             os.fsync(file.fileno())
+    return True
 
 
-def parse_lines(path: Path) -> list[Entry]:
-    """Return the lines of a manifest; a torn last line is left out.
+def read_manifest(path: Path) -> list[Entry]:
+    """Return the entries of a manifest; a partial last line is ignored.
 
     Raises:
-        StoreError: a line cannot be read; names it.
+        StoreError: a line is not valid; names it.
     """
     entries = []
-    lines = path.read_bytes().split(b"\n")[:-1]
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         try:
             entries.append(msgspec.json.decode(line, type=Entry))
         except msgspec.MsgspecError as error:
@@ -136,22 +154,16 @@ def parse_lines(path: Path) -> list[Entry]:
     return entries
 
 
-def faults_in(entries: Iterable[Entry]) -> list[str]:
-    """Return where the chain is broken, a line each."""
+def verify_chain(entries: Iterable[Entry]) -> list[str]:
+    """Return where the chain is broken, one message each."""
     faults = []
     previous, number = "", 0
     for entry in entries:
         number += 1
         if entry.line != number:
-            faults.append(f"manifest line {number}: says that it is line {entry.line}")
+            faults.append(f"manifest line {number}: its number is {entry.line}")
             number = entry.line
         if entry.previous != previous:
             faults.append(f"manifest line {number}: the line before it was changed or removed")
-        previous = hashlib.sha256(entry.text().encode()).hexdigest()
+        previous = hashlib.sha256(entry.encode().encode()).hexdigest()
     return faults
-
-
-def _cut_torn_line(path: Path) -> None:
-    """Take away a last line that a crash left half written."""
-    with path.open("r+b") as file:
-        file.truncate(file.read().rfind(b"\n") + 1)

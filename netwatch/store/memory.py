@@ -1,4 +1,4 @@
-"""A store in memory: for tests, drills and replays, with the meaning of the real ones."""
+"""A store in memory, for tests, drills and replays."""
 
 from array import array
 from collections.abc import Collection, Iterator, Sequence
@@ -8,39 +8,46 @@ from threading import RLock
 from typing import Generic, Self, TypeVar
 
 from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.model.time import to_micros
 from netwatch.plugins import NoOptions
 from netwatch.protocols import BinColumns, Clock
-from netwatch.store.moments import now_utc, to_micros
-from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, sound_promise
+from netwatch.store.validation import (
+    check_span,
+    now_utc,
+    raise_rejected,
+    valid_bins,
+    valid_levels,
+    valid_watermark,
+)
 
 _Item = TypeVar("_Item", Bin, Level)
 
 
 class MemoryStore(NoOptions):
-    """Implements `SeriesStore` in dictionaries; `close` empties nothing."""
+    """Implements `SeriesStore` in dictionaries; `close` deletes nothing."""
 
     def __init__(self, *, clock: Clock = now_utc) -> None:
         self._clock = clock
         self._lock = RLock()
-        self._bins: _Shelf[Bin] = _Shelf()
-        self._levels: _Shelf[Level] = _Shelf()
+        self._bins: _Table[Bin] = _Table()
+        self._levels: _Table[Level] = _Table()
         self._closed_until: datetime | None = None
 
     @classmethod
     def at(cls, location: str) -> Self:  # noqa: ARG003 - every store is opened by a location
-        """Return an empty store; the location says nothing here."""
+        """Return an empty store; the location is ignored."""
         return cls()
 
     def put_bins(self, bins: Sequence[Bin], *, closed_until: datetime | None = None) -> None:
         """See `SeriesStore`."""
         now = self._clock()
-        good, complaints = sound_bins(bins, now)
-        promise, more = sound_promise(closed_until, now)
+        good, rejected = valid_bins(bins, now)
+        watermark, more = valid_watermark(closed_until, now)
         with self._lock:
             self._bins.put(good)
-            if promise is not None:
-                self._closed_until = max(promise, self._closed_until or promise)
-        refuse(complaints + more, of=len(bins))
+            if watermark is not None:
+                self._closed_until = max(watermark, self._closed_until or watermark)
+        raise_rejected(rejected + more, of=len(bins))
 
     def read_bins(
         self, start: datetime, end: datetime, *, series: SeriesKey | None = None
@@ -55,16 +62,7 @@ class MemoryStore(NoOptions):
         """See `SeriesStore`."""
         wanted = None if series is None else set(series)
         found = self.read_bins(start, end)
-        bins = [bin_ for bin_ in found if wanted is None or bin_.series in wanted]
-        places = {key: place for place, key in enumerate({bin_.series: None for bin_ in bins})}
-        totals = [float("nan") if bin_.total is None else bin_.total for bin_ in bins]
-        return BinColumns(
-            keys=tuple(places),
-            index=_view("q", [places[bin_.series] for bin_ in bins]),
-            times=_view("q", [to_micros(bin_.time) for bin_ in bins]),
-            values=_view("d", [bin_.value for bin_ in bins]),
-            totals=_view("d", totals),
-        )
+        return bin_columns([bin_ for bin_ in found if wanted is None or bin_.series in wanted])
 
     def closed_until(self) -> datetime | None:
         """See `SeriesStore`."""
@@ -72,10 +70,10 @@ class MemoryStore(NoOptions):
 
     def put_levels(self, levels: Sequence[Level]) -> None:
         """See `SeriesStore`."""
-        good, complaints = sound_levels(levels, self._clock())
+        good, rejected = valid_levels(levels, self._clock())
         with self._lock:
             self._levels.put(good)
-        refuse(complaints, of=len(levels))
+        raise_rejected(rejected, of=len(levels))
 
     def read_levels(
         self, start: datetime, end: datetime, *, series: SeriesKey | None = None
@@ -85,7 +83,7 @@ class MemoryStore(NoOptions):
         return self._levels.read(start, end, series)
 
     def drop_before(self, time: datetime) -> int:
-        """Forget all bins and levels before `time`; return how many."""
+        """Delete all bins and levels before `time`; return how many."""
         check_span(time, time)
         with self._lock:
             return self._bins.drop_before(time) + self._levels.drop_before(time)
@@ -94,7 +92,7 @@ class MemoryStore(NoOptions):
         """See `SeriesStore`."""
 
 
-class _Shelf(Generic[_Item]):
+class _Table(Generic[_Item]):
     """Items by time, then series."""
 
     def __init__(self) -> None:
@@ -112,8 +110,21 @@ class _Shelf(Generic[_Item]):
             yield from [row[key] for key in keys if key in row]
 
     def drop_before(self, time: datetime) -> int:
-        gone = [self._items.pop(old) for old in list(self._items) if old < time]
-        return sum(len(row) for row in gone)
+        dropped = [self._items.pop(old) for old in list(self._items) if old < time]
+        return sum(len(row) for row in dropped)
+
+
+def bin_columns(bins: Sequence[Bin]) -> BinColumns:
+    """Return `bins` as columns."""
+    index = {key: position for position, key in enumerate({bin_.series: None for bin_ in bins})}
+    totals = [float("nan") if bin_.total is None else bin_.total for bin_ in bins]
+    return BinColumns(
+        keys=tuple(index),
+        index=_view("q", [index[bin_.series] for bin_ in bins]),
+        times=_view("q", [to_micros(bin_.time) for bin_ in bins]),
+        values=_view("d", [bin_.value for bin_ in bins]),
+        totals=_view("d", totals),
+    )
 
 
 def _view(code: str, numbers: Sequence[float]) -> memoryview:

@@ -1,9 +1,8 @@
-"""Rollups and retention: fine figures for days, coarse ones for ever, on any series store.
+"""Rollups and retention on any series store: fine bins for days, coarse ones for ever.
 
-A coarser bin is computed from finer ones that are closed, in Python, by one rule: successes
-and trials are summed, so that their ratio stays the true one; a plain quantity, which has no
-trials, is averaged over the bins there are, so that a gap is no decline. Of levels the lowest
-stands for the interval. All three give the same however often they are computed.
+A coarser bin is computed from finer, closed ones: successes and trials are summed, so that their
+ratio stays true; a plain quantity without trials is averaged over the bins there are, so that a
+gap is not a decline. Of levels the lowest stands for the interval. Repeating it changes nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,90 +14,86 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from netwatch.model.series import Bin, Level
-from netwatch.model.time import floor_time
-from netwatch.protocols import BinColumns, SeriesStore
-from netwatch.store.moments import EPOCH
+from netwatch.model.time import EPOCH, floor_time
+from netwatch.protocols import BinColumns, Maintenance, SeriesStore
 
-_LOOK = timedelta(hours=1)
-_AGAIN = timedelta(days=1)
+_READ_SPAN = timedelta(hours=1)
+"""Time of fine bins in memory at once."""
+_LATE = timedelta(days=1)
+"""How far before its watermark a rollup is computed again, to include late data."""
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
-    """How wide bins are, and how long they are kept.
+class Resolution:
+    """A width of bins, and how long they are kept.
 
     Attributes:
-        name: what the tier is called, and its folder.
-        width: None for bins as they are measured.
-        keep: None for ever.
+        name: its name, and that of its folder.
+        width: None for bins as measured.
+        retention: None for ever.
     """
 
     name: str
     width: timedelta | None
-    keep: timedelta | None
+    retention: timedelta | None
 
 
-TIERS = (
-    Tier("raw", None, timedelta(days=14)),
-    Tier("five-minutes", timedelta(minutes=5), timedelta(days=731)),
-    Tier("hourly", timedelta(hours=1), None),
+RESOLUTIONS = (
+    Resolution("raw", None, timedelta(days=14)),
+    Resolution("five-minutes", timedelta(minutes=5), timedelta(days=731)),
+    Resolution("hourly", timedelta(hours=1), None),
 )
 """Bins as measured for two weeks, of five minutes for two years, of an hour for ever."""
 
 
-def tiers_kept(*, raw: timedelta, five_minutes: timedelta) -> list[Tier]:
-    """Return the tiers with other retention times."""
-    keeps = {"raw": raw, "five-minutes": five_minutes}
-    return [replace(tier, keep=keeps.get(tier.name, tier.keep)) for tier in TIERS]
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What keeping house did to one tier: rows that were written and dropped."""
-
-    tier: str
-    written: int
-    dropped: int
+def with_retention(*, raw: timedelta, five_minutes: timedelta) -> list[Resolution]:
+    """Return the resolutions with other retention times."""
+    retention = {"raw": raw, "five-minutes": five_minutes}
+    return [
+        replace(resolution, retention=retention.get(resolution.name, resolution.retention))
+        for resolution in RESOLUTIONS
+    ]
 
 
 @runtime_checkable
-class Droppable(Protocol):
-    """A store that deletes what is old itself; others have a server's retention for it."""
+class _Droppable(Protocol):
+    """A store that deletes old rows itself; others have a server's retention for it."""
 
     def drop_before(self, time: datetime) -> int:
-        """Forget bins and levels before `time`; return how many."""
+        """Delete bins and levels before `time`; return how many."""
 
 
-def keep_house(tiers: Sequence[tuple[Tier, SeriesStore]], now: datetime) -> list[Kept]:
-    """Roll each tier up into the next, then drop what is past its keeping.
+def apply_retention(
+    stores: Sequence[tuple[Resolution, SeriesStore]], now: datetime
+) -> list[Maintenance]:
+    """Roll each resolution up into the next, then drop what is past its retention.
 
-    Nothing is dropped that the next tier does not hold yet.
+    Nothing is dropped that the next resolution does not have yet.
 
     Raises:
-        StoreError: a store cannot be read or written; trying again later goes on.
+        StoreError: a store cannot be read or written; the next call continues.
     """
     written = [0]
-    for (_, finer), (tier, coarser) in pairwise(tiers):
-        assert tier.width is not None, "only the first tier may hold bins as measured"
-        written.append(roll_up(finer, coarser, tier.width))
-    following = [*(store for _, store in tiers[1:]), None]
+    for (_, finer), (resolution, coarser) in pairwise(stores):
+        assert resolution.width is not None, "only the first resolution has bins as measured"
+        written.append(roll_up(finer, coarser, resolution.width))
+    following = [*(store for _, store in stores[1:]), None]
     dropped = [
-        _drop(tier, store, coarser, now)
-        for (tier, store), coarser in zip(tiers, following, strict=True)
+        _drop(resolution, store, coarser, now)
+        for (resolution, store), coarser in zip(stores, following, strict=True)
     ]
     return [
-        Kept(tier.name, rows, gone)
-        for (tier, _), rows, gone in zip(tiers, written, dropped, strict=True)
+        Maintenance(resolution.name, *counts)
+        for (resolution, _), *counts in zip(stores, written, dropped, strict=True)
     ]
 
 
-def roll_up(
-    finer: SeriesStore, coarser: SeriesStore, width: timedelta, *, again: timedelta = _AGAIN
-) -> int:
+def roll_up(finer: SeriesStore, coarser: SeriesStore, width: timedelta) -> int:
     """Merge closed bins and levels of `finer` into intervals of `width`; return rows written.
 
-    It goes on where `coarser`'s promise ends, less `again`, which takes in late data. The
-    intervals begin at whole multiples of `width` since 1970.
+    It continues a day before the watermark of `coarser`. Intervals begin at whole multiples of
+    `width` since 1970.
 
     Raises:
         StoreError: a store cannot be read or written.
@@ -107,12 +102,12 @@ def roll_up(
     if closed is None:
         return 0
     end = floor_time(closed, width)
-    look = max(_LOOK // width, 1) * width
-    begin = first_time(finer, EPOCH if done is None else floor_time(done - again, width), end)
+    span = max(_READ_SPAN // width, 1) * width
+    begin = first_time(finer, EPOCH if done is None else floor_time(done - _LATE, width), end)
     count = 0
     while begin is not None and begin < end:
         begin = floor_time(begin, width)
-        until = min(begin + look, end)
+        until = min(begin + span, end)
         bins = list(merge_bins(finer.read_columns(begin, until), width))
         levels = list(_lowest_levels(finer.read_levels(begin, until), width))
         coarser.put_levels(levels)
@@ -125,40 +120,36 @@ def roll_up(
 
 
 def first_time(store: SeriesStore, start: datetime, end: datetime) -> datetime | None:
-    """Return the time of the first bin or level within a span, None where it has none."""
-    bin_ = next(store.read_bins(start, end), None)
-    level = next(store.read_levels(start, end), None)
-    return min((item.time for item in (bin_, level) if item is not None), default=None)
+    """Return the time of the first bin or level within a span, None if there is none."""
+    first = next(store.read_bins(start, end), None), next(store.read_levels(start, end), None)
+    return min((item.time for item in first if item is not None), default=None)
 
 
 def merge_bins(columns: BinColumns, width: timedelta) -> Iterator[Bin]:
     """Yield the bins of `columns` merged into intervals of `width`, by time, then series."""
     if not len(columns.values):
         return
-    times = np.asarray(columns.times)
-    index = np.asarray(columns.index)
-    step = width // timedelta(microseconds=1)
-    # In one order whatever the engine's: sums of fractions depend on it.
+    times, index = np.asarray(columns.times), np.asarray(columns.index)
+    # Sums of fractions depend on their order, which must not be that of the engine.
     order = np.lexsort((times, index))
     times, index = times[order], index[order]
     values, totals = np.asarray(columns.values)[order], np.asarray(columns.totals)[order]
-    starts, place = np.unique(times // step, return_inverse=True)
-    cell = place * len(columns.keys) + index
+    starts, interval = np.unique(times // (width // timedelta(microseconds=1)), return_inverse=True)
+    cell = interval * len(columns.keys) + index
     size = len(starts) * len(columns.keys)
     tried = ~np.isnan(totals)
     trials = np.bincount(cell[tried], minlength=size)
     sums = np.bincount(cell[tried], values[tried], size)
-    tried_sums = np.bincount(cell[tried], totals[tried], size)
+    total_sums = np.bincount(cell[tried], totals[tried], size)
     plain = np.bincount(cell[~tried], minlength=size)
-    plain_sums = np.bincount(cell[~tried], values[~tried], size)
-    means = plain_sums / np.maximum(plain, 1)
+    means = np.bincount(cell[~tried], values[~tried], size) / np.maximum(plain, 1)
     ranks = sorted(range(len(columns.keys)), key=columns.keys.__getitem__)
     for at, start in enumerate(starts.tolist()):
         time = EPOCH + start * width
         for rank in ranks:
             row = at * len(columns.keys) + rank
             if trials[row]:
-                yield Bin(time, columns.keys[rank], float(sums[row]), float(tried_sums[row]))
+                yield Bin(time, columns.keys[rank], float(sums[row]), float(total_sums[row]))
             elif plain[row]:
                 yield Bin(time, columns.keys[rank], float(means[row]))
 
@@ -168,23 +159,24 @@ def _lowest_levels(levels: Iterator[Level], width: timedelta) -> Iterator[Level]
     for start, group in groupby(levels, key=lambda level: floor_time(level.time, width)):
         lowest: dict[object, Level] = {}
         for level in group:
-            held = lowest.get(level.series)
-            if held is None or _height(level) < _height(held):
+            known = lowest.get(level.series)
+            if known is None or _sort_value(level) < _sort_value(known):
                 lowest[level.series] = level
         for level in lowest.values():
             yield replace(level, time=start)
 
 
-def _height(level: Level) -> float:
-    """Return the level's value; no data is above all values, for it is no decline."""
+def _sort_value(level: Level) -> float:
+    # No data is not a decline, so it sorts above every value.
     return float("inf") if level.value is None else level.value
 
 
-def _drop(tier: Tier, store: SeriesStore, coarser: SeriesStore | None, now: datetime) -> int:
-    if tier.keep is None or not isinstance(store, Droppable):
+def _drop(
+    resolution: Resolution, store: SeriesStore, coarser: SeriesStore | None, now: datetime
+) -> int:
+    if resolution.retention is None or not isinstance(store, _Droppable):
         return 0
-    limit = floor_time(now - tier.keep, timedelta(days=1))
+    limit = now - resolution.retention
     if coarser is not None:
-        held = coarser.closed_until()
-        limit = min(limit, held or EPOCH)
-    return store.drop_before(floor_time(limit, timedelta(days=1)))
+        limit = min(limit, coarser.closed_until() or EPOCH)
+    return store.drop_before(floor_time(limit, _DAY))

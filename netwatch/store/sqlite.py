@@ -1,35 +1,48 @@
-"""The embedded store: one SQLite file in WAL mode, read by several processes at once."""
+"""The embedded store: open days in one SQLite file, compacted days in Parquet files."""
 
 import logging
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
+from math import isnan
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
+from netwatch.model.baseline import Baseline
 from netwatch.model.duration import PositiveDuration
+from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.model.time import from_micros, to_micros
 from netwatch.plugins import Section, decode_section
-from netwatch.protocols import Area, BinColumns, Clock, Services
-from netwatch.store import keeping, open_days
-from netwatch.store.database import BINS, LEVELS, DamagedError, Database, alone
-from netwatch.store.keeping import Finding, Stats
+from netwatch.protocols import Area, BinColumns, Clock, Maintenance, SeriesStore, Services
+from netwatch.store import maintenance
+from netwatch.store.compaction import Compactor
+from netwatch.store.maintenance import Damage, Stats
 from netwatch.store.manifest import Entry
-from netwatch.store.moments import now_utc, to_micros, to_time
-from netwatch.store.names import Names, home_area
-from netwatch.store.packing import ColumnBatch, Texts, bins_of, levels_of, rows_of_levels
-from netwatch.store.reading import Reader
-from netwatch.store.rescue import adopt_sealed_days, salvage, set_database_aside
-from netwatch.store.rollup import TIERS, Kept, Tier, keep_house, tiers_kept
-from netwatch.store.rows import Floats, Ints
-from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, sound_promise
-from netwatch.store.sealed import SealedDays
-from netwatch.store.sealing import Sealer
+from netwatch.store.parquet_days import ParquetDays
+from netwatch.store.reader import SeriesReader
+from netwatch.store.recovery import open_or_recover
+from netwatch.store.rollup import (
+    RESOLUTIONS,
+    Resolution,
+    apply_retention,
+    with_retention,
+)
+from netwatch.store.schema import BINS, DAY, LEVELS, Table
+from netwatch.store.series_catalog import SeriesCatalog, country_in_code
+from netwatch.store.validation import (
+    check_span,
+    now_utc,
+    raise_rejected,
+    valid_bins,
+    valid_levels,
+    valid_watermark,
+)
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 class _Options(Section, frozen=True):
@@ -40,16 +53,16 @@ class _Options(Section, frozen=True):
 
 
 class SqliteStore:
-    """Implements `SeriesStore` on the file at `path`, made where there is none.
+    """Implements `SeriesStore` on the file at `path`, created if missing.
 
-    Threads may share an instance. A long read looks at the file span by span, so that it
-    holds neither memory nor the file for longer than a moment.
+    Threads may share an instance. A long read is several short snapshots, so that it neither
+    fills memory nor holds the file.
 
     Args:
         path: the file, such as `data/series.sqlite`.
-        clock: tells the present, long after which no bin can lie.
-        area: says which series are read together; a country and its regions by default.
-        tiers: the rollups of `maintain` and how long each is kept, finest first.
+        clock: returns the present; times more than a day after it are refused.
+        area: returns the area whose series are read together; a country by default.
+        resolutions: the rollups of `maintain` and their retention, finest first.
     """
 
     def __init__(
@@ -57,26 +70,27 @@ class SqliteStore:
         path: Path,
         *,
         clock: Clock = now_utc,
-        area: Area = home_area,
-        tiers: Sequence[Tier] = TIERS,
+        area: Area = country_in_code,
+        resolutions: Sequence[Resolution] = RESOLUTIONS,
     ) -> None:
         self.path = path
-        self._tiers = tiers
+        self.folder = _days_folder(path)
         self._clock = clock
-        folder = _days_folder(path)
-        self._database = _opened(path, folder, area, clock)
-        self._names = Names(area)
-        self._texts = Texts()
-        self._sealed = SealedDays(folder)
-        self._reader = Reader(self._database, self._sealed, self._names, self._texts)
+        self._resolutions = resolutions
+        self._database, self._users = open_or_recover(path, self.folder, area, clock)
+        self._catalog = SeriesCatalog(area)
+        self._days = ParquetDays(self.folder)
+        self._reader = SeriesReader(self._database, self._days, self._catalog)
 
     @classmethod
     def from_config(cls, section: Mapping[str, object], services: Services) -> Self:
         """See `netwatch.protocols.Plugin`; the file is in the data folder."""
         options = decode_section(_Options, section)
-        tiers = tiers_kept(raw=options.raw_retention, five_minutes=options.five_minute_retention)
+        resolutions = with_retention(
+            raw=options.raw_retention, five_minutes=options.five_minute_retention
+        )
         path = services.folder / "series.sqlite"
-        return cls(path, clock=services.clock, area=services.area, tiers=tiers)
+        return cls(path, clock=services.clock, area=services.area, resolutions=resolutions)
 
     @classmethod
     def at(cls, location: str) -> Self:
@@ -86,18 +100,19 @@ class SqliteStore:
     def put_bins(self, bins: Sequence[Bin], *, closed_until: datetime | None = None) -> None:
         """See `SeriesStore`."""
         now = self._clock()
-        promise, complaints = sound_promise(closed_until, now)
-        columns, more = ColumnBatch.of(bins), list[str]()
-        numbers = self._names.numbers(columns.keys)
-        if numbers is None or not columns.look_sound(now):
-            good, more = sound_bins(bins, now)
-            columns = ColumnBatch.of(good)
-            numbers = self._number(columns.keys)
-        with self._database.writing() as connection:
-            open_days.write_rows(connection, BINS, columns.rows(numbers))
-            if promise is not None:
-                _keep_promise(connection, to_micros(promise))
-        refuse(complaints + more, of=len(bins))
+        good, rejected = valid_bins(bins, now)
+        watermark, more = valid_watermark(closed_until, now)
+        micros = {time: to_micros(time) for time in {bin_.time for bin_ in good}}
+        ids = self._ids([bin_.series for bin_ in good])
+        rows = [
+            (micros[bin_.time], id_, bin_.value, bin_.total)
+            for bin_, id_ in zip(good, ids, strict=True)
+        ]
+        with self._database.transaction() as connection:
+            _write_rows(connection, BINS, rows)
+            if watermark is not None:
+                _raise_watermark(connection, to_micros(watermark))
+        raise_rejected(rejected + more, of=len(bins))
 
     def read_bins(
         self, start: datetime, end: datetime, *, series: SeriesKey | None = None
@@ -111,31 +126,33 @@ class SqliteStore:
     ) -> BinColumns:
         """See `SeriesStore`."""
         check_span(start, end)
-        rows = self._reader.look(BINS, (to_micros(start), to_micros(end)), series)
-        numbers, index = _distinct(rows.ids)
+        rows = self._reader.read(BINS, (to_micros(start), to_micros(end)), series)
+        ids = np.array(sorted(self._catalog.keys), np.int64)
+        index = np.searchsorted(ids, rows["series"])
+        present = np.bincount(index, minlength=len(ids)) > 0
+        position = np.cumsum(present) - 1
         return BinColumns(
-            keys=tuple(self._names.keys[number] for number in numbers.tolist()),
-            index=_view(index),
-            times=_view(rows.times),
-            values=_view(rows.cells[0]),
-            totals=_view(rows.cells[1]),
+            keys=tuple(self._catalog.keys[id_] for id_ in ids[present].tolist()),
+            index=position[index].data.toreadonly(),
+            times=np.ascontiguousarray(rows["time"]).data.toreadonly(),
+            values=np.ascontiguousarray(rows["value"]).data.toreadonly(),
+            totals=np.ascontiguousarray(rows["total"]).data.toreadonly(),
         )
 
     def closed_until(self) -> datetime | None:
         """See `SeriesStore`."""
-        with self._database.reading() as connection:
-            found = connection.execute("select closed_until from promise").fetchone()
-        return None if found is None else to_time(found[0])
+        with self._database.snapshot() as connection:
+            row = connection.execute("SELECT closed_until FROM watermark").fetchone()
+        return None if row is None else from_micros(row[0])
 
     def put_levels(self, levels: Sequence[Level]) -> None:
         """See `SeriesStore`."""
-        good, complaints = sound_levels(levels, self._clock())
-        numbers = self._number([level.series for level in good])
-        self._number_texts({level.baseline.encode() for level in good})
-        rows = rows_of_levels(good, numbers, self._texts.ids)
-        with self._database.writing() as connection:
-            open_days.write_rows(connection, LEVELS, rows)
-        refuse(complaints, of=len(levels))
+        good, rejected = valid_levels(levels, self._clock())
+        ids = self._ids([level.series for level in good])
+        rows = [_level_row(level, id_) for level, id_ in zip(good, ids, strict=True)]
+        with self._database.transaction() as connection:
+            _write_rows(connection, LEVELS, rows)
+        raise_rejected(rejected, of=len(levels))
 
     def read_levels(
         self, start: datetime, end: datetime, *, series: SeriesKey | None = None
@@ -144,127 +161,139 @@ class SqliteStore:
         check_span(start, end)
         return self._levels((to_micros(start), to_micros(end)), series)
 
-    def maintain(self, now: datetime) -> list[Kept]:
-        """Compact past days, roll old bins up into wider tiers, and drop expired ones.
+    def close(self) -> None:
+        """See `SeriesStore`."""
+        self._days.close()
+        self._database.close()
+        self._users.close()
+
+    def maintain(self, now: datetime) -> list[Maintenance]:
+        """Compact past days, roll old bins up, and drop what is past its retention.
 
         Raises:
             StoreError: a store cannot be read or written; the next call continues.
         """
-        for entry in self.seal():
-            _log.info("compacted %s", entry)
-        raw, *coarser = self._tiers
+        for entry in self.compact():
+            _LOG.info("compacted %s", entry)
+        raw, *coarser = self._resolutions
         with ExitStack() as stack:
-            stores = [
-                (
-                    tier,
-                    stack.enter_context(
-                        closing(SqliteStore(self.path.parent / tier.name / self.path.name))
-                    ),
-                )
-                for tier in coarser
-            ]
-            return keep_house([(raw, self), *stores], now)
+            stores: list[tuple[Resolution, SeriesStore]] = [(raw, self)]
+            for resolution in coarser:
+                path = self.path.parent / resolution.name / self.path.name
+                store = SqliteStore(path, clock=self._clock)
+                stores.append((resolution, stack.enter_context(closing(store))))
+            return apply_retention(stores, now)
 
-    def close(self) -> None:
-        """See `SeriesStore`."""
-        self._sealed.close()
-        self._database.close()
-
-    def seal(self, *, keep: timedelta = timedelta(days=2)) -> Iterator[Entry]:
-        """Move every day that ended `keep` ago or earlier to a file; yield each as it is done.
+    def compact(self, *, keep: timedelta = timedelta(days=2)) -> Iterator[Entry]:
+        """Move every day that ended `keep` ago or earlier to a file; yield each when done.
 
         Raises:
-            StoreError: somebody else is sealing, or a file cannot be written.
+            StoreError: another process is compacting, or a file cannot be written.
         """
-        sealer = Sealer(self._database, self._sealed.folder, self._names, self._texts)
-        yield from sealer.seal_before(to_micros(self._clock() - keep))
-        keeping.sweep(self._database, self._sealed.folder, self._clock())
+        compactor = Compactor(self._database, self.folder, self._catalog)
+        yield from compactor.compact_before(to_micros(self._clock() - keep))
+        maintenance.delete_superseded(self._database, self.folder, self._clock())
 
     def drop_before(self, time: datetime) -> int:
-        """Forget bins and levels before `time`; return how many. Sealed days go whole."""
+        """Delete bins and levels before `time`, compacted days whole; return how many."""
         check_span(time, time)
-        count = keeping.drop_before(self._database, self._sealed.folder, to_micros(time))
-        keeping.sweep(self._database, self._sealed.folder, self._clock())
+        count = maintenance.drop_before(self._database, self.folder, to_micros(time))
+        maintenance.delete_superseded(self._database, self.folder, self._clock())
         return count
 
-    def check(self, *, repair: bool = False) -> list[Finding]:
-        """Return what is damaged; with `repair`, set damaged files of sealed days aside."""
-        return keeping.check(self._database, self._sealed.folder, repair=repair)
+    def check(self, *, quarantine: bool = False) -> list[Damage]:
+        """Return all damage; `quarantine` renames damaged files of compacted days."""
+        return maintenance.check(self._database, self.folder, quarantine=quarantine)
 
     def stats(self) -> Stats:
         """Return what the store holds."""
-        return keeping.stats(self._database, self.path)
+        return maintenance.stats(self._database)
 
     def _bins(self, span: tuple[int, int], series: SeriesKey | None) -> Iterator[Bin]:
-        for rows in self._reader.walk(BINS, span, series):
-            yield from bins_of(rows, self._names.keys)
+        keys = self._catalog.keys
+        for rows in self._reader.read_ordered(BINS, span, series):
+            times = {micros: from_micros(micros) for micros in np.unique(rows["time"]).tolist()}
+            for time, id_, value, total in rows.tolist():
+                yield Bin(times[time], keys[id_], value, _optional(total))
 
     def _levels(self, span: tuple[int, int], series: SeriesKey | None) -> Iterator[Level]:
-        for rows in self._reader.walk(LEVELS, span, series):
-            yield from levels_of(rows, self._names.keys, self._texts.texts)
+        keys = self._catalog.keys
+        for rows in self._reader.read_ordered(LEVELS, span, series):
+            for time, id_, value, low, high, probability, coverage, networks, text in rows.tolist():
+                yield Level(
+                    time=from_micros(time),
+                    series=keys[id_],
+                    value=_optional(value),
+                    low=_optional(low),
+                    high=_optional(high),
+                    probability=probability,
+                    coverage=coverage,
+                    networks=networks,
+                    baseline=_decode_baseline(text),
+                )
 
-    def _number(self, keys: Sequence[SeriesKey]) -> Ints:
-        """Return the numbers of `keys`; new ones get theirs in a transaction of their own.
+    def _ids(self, keys: Sequence[SeriesKey]) -> list[int]:
+        """Return the ids of `keys`; new series are registered in a transaction of their own.
 
-        If the write that follows fails, a number that nothing has does no harm.
+        If the write that follows fails, an id without rows does no harm.
         """
-        numbers = self._names.numbers(keys)
-        if numbers is None:
-            with self._database.writing() as connection:
-                self._names.claim(connection, keys)
-            with self._database.reading() as connection:
-                self._names.refresh(connection)
-            numbers = self._names.numbers(keys)
-            assert numbers is not None, "all keys were numbered"
-        return numbers
-
-    def _number_texts(self, texts: set[str]) -> None:
-        """See to it that all `texts` have numbers."""
-        if not texts <= self._texts.ids.keys():
-            with self._database.writing() as connection:
-                self._texts.claim(connection, texts)
-            with self._database.reading() as connection:
-                self._texts.refresh(connection)
+        known = self._catalog.ids
+        try:
+            return [known[key] for key in keys]
+        except KeyError:
+            with self._database.transaction() as connection:
+                self._catalog.register(connection, keys)
+            with self._database.snapshot() as connection:
+                self._catalog.refresh(connection)
+            return [known[key] for key in keys]
 
 
 def _days_folder(path: Path) -> Path:
-    """Return where the sealed days of the store at `path` are: beside it, apart from others'."""
+    """Return the folder of the compacted days of the store at `path`."""
     return path.parent / ("days" if path.stem == "series" else f"{path.stem}-days")
 
 
-def _opened(path: Path, folder: Path, area: Area, clock: Clock) -> Database:
-    """Open the file; a damaged one is set aside, and what can be read of it saved."""
-    try:
-        database = Database(path)
-    except DamagedError as error:
-        with alone(path):
-            aside = set_database_aside(path, clock())
-        database = Database(path)
-        adopt_sealed_days(database, folder, area)
-        saved = salvage(aside, database, folder, area)
-        _log.error("%s; set aside as %s, %d rows of the open days saved", error, aside.name, saved)
-    adopt_sealed_days(database, folder, area)
-    return database
+def _write_rows(
+    connection: sqlite3.Connection, table: Table, rows: Sequence[tuple[int, *tuple[object, ...]]]
+) -> None:
+    """Write rows over earlier ones, and count the change of each day for compaction."""
+    connection.executemany(table.upsert, rows)
+    connection.executemany(
+        "INSERT INTO day_versions (day, version) VALUES (?, 1)"
+        " ON CONFLICT (day) DO UPDATE SET version = version + 1",
+        [(day,) for day in {time // DAY for time in {row[0] for row in rows}}],
+    )
 
 
-def _keep_promise(connection: sqlite3.Connection, closed_until: int) -> None:
+def _raise_watermark(connection: sqlite3.Connection, closed_until: int) -> None:
     connection.execute(
-        "insert into promise (one, closed_until) values (1, ?)"
-        " on conflict (one) do update set closed_until = max(closed_until, excluded.closed_until)",
+        "INSERT INTO watermark (one, closed_until) VALUES (1, ?)"
+        " ON CONFLICT (one) DO UPDATE SET closed_until = max(closed_until, excluded.closed_until)",
         (closed_until,),
     )
 
 
-def _distinct(ids: Ints) -> tuple[Ints, Ints]:
-    """Return the different ids, and for each row the place of its own; without sorting."""
-    if not len(ids):
-        return ids, ids
-    low = int(ids.min())
-    there = np.zeros(int(ids.max()) - low + 1, np.int64)
-    there[ids - low] = 1
-    places = np.cumsum(there) - 1
-    return np.flatnonzero(there) + low, places[ids - low]
+def _level_row(level: Level, id_: int) -> tuple[int, *tuple[object, ...]]:
+    return (
+        to_micros(level.time),
+        id_,
+        level.value,
+        level.low,
+        level.high,
+        level.probability,
+        level.coverage,
+        level.networks,
+        level.baseline.encode(),
+    )
 
 
-def _view(numbers: Ints | Floats) -> memoryview:
-    return np.ascontiguousarray(numbers).data.toreadonly()
+def _optional(number: float) -> float | None:
+    return None if isnan(number) else number
+
+
+def _decode_baseline(code: str) -> Baseline:
+    """Return the baseline; version 1 of the store kept sentences, which are read as unknown."""
+    try:
+        return Baseline.decode(code)
+    except InputError:
+        return Baseline()

@@ -13,7 +13,7 @@ from netwatch.config import Config, StoreConfig
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.protocols import SeriesStore
-from netwatch.store.copying import copy_store
+from netwatch.store.copy import copy_store
 from netwatch.store.influx.store import InfluxStore
 from netwatch.store.memory import MemoryStore
 from netwatch.store.rollup import roll_up

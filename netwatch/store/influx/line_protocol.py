@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from urllib.parse import unquote
 
 from netwatch.model.errors import InputError
-from netwatch.store.moments import to_micros, to_time
+from netwatch.model.time import from_micros, to_micros
 
 FieldValue = float | int | bool | str
 """What a field holds; its type never changes for as long as the database lives."""
@@ -42,7 +42,7 @@ def nanoseconds(time: datetime) -> int:
 
 def moment(stamp: int) -> datetime:
     """Return the aware UTC datetime of `stamp` nanoseconds since 1970, down to microseconds."""
-    return to_time(stamp // 1000)
+    return from_micros(stamp // 1000)
 
 
 def parse_tag(text: str | None) -> str:

@@ -20,7 +20,7 @@ from netwatch.model.incident import Incident
 from netwatch.model.percent import PublishedPercent
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.plugins import decode_section
-from netwatch.protocols import BinColumns, Clock, Services
+from netwatch.protocols import BinColumns, Clock, Maintenance, Services
 from netwatch.store.influx.annotations import render_incident, render_place
 from netwatch.store.influx.client import InfluxServer, RefusedError
 from netwatch.store.influx.dsn import InfluxOptions, dsn_at, dsn_of
@@ -37,9 +37,15 @@ from netwatch.store.influx.parse import (
     stamp_of,
 )
 from netwatch.store.influx.schema import BIN, LEVEL, render_bin, render_level
-from netwatch.store.moments import now_utc
 from netwatch.store.rollup import roll_up
-from netwatch.store.rules import check_span, refuse, sound_bins, sound_levels, sound_promise
+from netwatch.store.validation import (
+    check_span,
+    now_utc,
+    raise_rejected,
+    valid_bins,
+    valid_levels,
+    valid_watermark,
+)
 
 _Item = TypeVar("_Item", Bin, Level)
 _MICROSECOND = timedelta(microseconds=1)
@@ -112,15 +118,16 @@ class InfluxStore:
         """
         return cls(InfluxServer(dsn_at(location)))
 
-    def maintain(self, now: datetime) -> None:  # noqa: ARG002 - the server's retention drops
+    def maintain(self, now: datetime) -> list[Maintenance]:  # noqa: ARG002 - the server's retention drops
         """Write closed bins to the rollup database as hourly ones, if there is one.
 
         Raises:
             StoreError: a database cannot be read or written; the next call continues.
         """
-        if self._rollup is not None:
-            with closing(InfluxStore(self._rollup, clock=self._clock)) as hourly:
-                roll_up(self, hourly, timedelta(hours=1))
+        if self._rollup is None:
+            return []
+        with closing(InfluxStore(self._rollup, clock=self._clock)) as hourly:
+            return [Maintenance("hourly", roll_up(self, hourly, timedelta(hours=1)), 0)]
 
     def check(self) -> str:
         """Return the server's version once address, login and database are proved right.
@@ -134,13 +141,13 @@ class InfluxStore:
     def put_bins(self, bins: Sequence[Bin], *, closed_until: datetime | None = None) -> None:
         """See `SeriesStore`; `closed_until` goes out once the server has taken all bins."""
         now = self._clock()
-        good, complaints = sound_bins(bins, now)
-        promise, more = sound_promise(closed_until, now)
+        good, complaints = valid_bins(bins, now)
+        promise, more = valid_watermark(closed_until, now)
         complaints = complaints + more + self._put(_BINS, good)
         if promise is not None:
             stamp = nanoseconds(promise)
             complaints += self._write("watermark", [f"watermark closed=true {stamp}"], [stamp])
-        refuse(complaints, of=len(bins))
+        raise_rejected(complaints, of=len(bins))
 
     def read_bins(
         self, start: datetime, end: datetime, *, series: SeriesKey | None = None
@@ -180,8 +187,8 @@ class InfluxStore:
 
     def put_levels(self, levels: Sequence[Level]) -> None:
         """See `SeriesStore`."""
-        good, complaints = sound_levels(levels, self._clock())
-        refuse(complaints + self._put(_LEVELS, good), of=len(levels))
+        good, complaints = valid_levels(levels, self._clock())
+        raise_rejected(complaints + self._put(_LEVELS, good), of=len(levels))
 
     def read_levels(
         self, start: datetime, end: datetime, *, series: SeriesKey | None = None

@@ -51,43 +51,56 @@ def bins_in(folder: Path) -> list[Bin]:
     return found
 
 
-def test_seal_then_stats_then_check(data: Path) -> None:
+def test_compact_then_stats_then_check(data: Path) -> None:
     before = bins_in(data)
-    sealed = json.loads(run("seal", "--data", data, "--keep", "10d", "--json"))
-    assert {entry["kind"] for entry in sealed} == {"bins", "levels"}
+    compacted = json.loads(run("compact", "--data", data, "--keep", "10d", "--json"))
+    assert {entry["kind"] for entry in compacted} == {"bins", "levels"}
     found = json.loads(run("stats", "--data", data, "--json"))["raw"]
     assert found["series"] == 3
-    assert found["bins"]["open_rows"] + found["bins"]["sealed_rows"] == len(before)
-    assert min(found["bins"]["sealed_rows"], found["bins"]["open_rows"]) > 600
+    assert found["bins"]["open_rows"] + found["bins"]["compacted_rows"] == len(before)
+    assert min(found["bins"]["compacted_rows"], found["bins"]["open_rows"]) > 600
     assert "3 series" in run("stats", "--data", data)
     assert bins_in(data) == before
-    assert run("seal", "--data", data, "--keep", "10d") == "nothing to seal\n"
-    assert run("check", "--data", data) == "everything is whole\n"
+    assert run("compact", "--data", data, "--keep", "10d") == "nothing to compact\n"
+    assert run("check", "--data", data) == "no damage\n"
     assert json.loads(run("check", "--data", data, "--json")) == []
 
 
 def test_check_exits_with_one_where_something_is_damaged(data: Path) -> None:
-    run("seal", "--data", data)
+    run("compact", "--data", data)
     victim = next((data / "days").glob("*.bins.r1.parquet"))
     victim.write_bytes(victim.read_bytes()[:-5])
     result = CliRunner().invoke(app, ["check", "--data", str(data)])
     assert result.exit_code == 1
     assert f"raw: {victim.name}: is damaged" in result.stdout
-    result = CliRunner().invoke(app, ["check", "--data", str(data), "--set-aside", "--json"])
+    result = CliRunner().invoke(app, ["check", "--data", str(data), "--quarantine", "--json"])
     assert result.exit_code == 1
-    assert json.loads(result.stdout)[0]["set_aside"] is True
-    assert run("check", "--data", data) == "everything is whole\n"
+    assert json.loads(result.stdout)[0]["quarantined"] is True
+    assert run("check", "--data", data) == "no damage\n"
 
 
 def test_prune_rolls_up_before_it_drops(data: Path) -> None:
     done = json.loads(run("prune", "--data", data, "--json"))
-    assert [kept["tier"] for kept in done] == ["raw", "five-minutes", "hourly"]
+    assert [row["resolution"] for row in done] == ["raw", "five-minutes", "hourly"]
     assert done[0]["dropped"] > 0
     assert min(bin_.time for bin_ in bins_in(data)) > START
     assert len(bins_in(data / "hourly")) == 20 * 24 * 3
     again = json.loads(run("prune", "--data", data, "--json"))
-    assert [kept["dropped"] for kept in again] == [0, 0, 0]
+    assert [row["dropped"] for row in again] == [0, 0, 0]
     assert len(bins_in(data / "hourly")) == 20 * 24 * 3
+
+
+def test_prune_keeps_what_the_configuration_says(data: Path, tmp_path: Path) -> None:
+    config = tmp_path / "netwatch.toml"
+    config.write_text(
+        f'data = "{data}"\n[stores.sqlite]\nraw_retention = "5d"\nfive_minute_retention = "10d"\n'
+    )
+    run("prune", "--config", config)
+    day = timedelta(days=1)
+    assert END - 6 * day <= min(bin_.time for bin_ in bins_in(data)) <= END - 5 * day
+    five_minutes = bins_in(data / "five-minutes")
+    assert END - 11 * day <= min(bin_.time for bin_ in five_minutes) <= END - 10 * day
+    assert min(bin_.time for bin_ in bins_in(data / "hourly")) == START
 
 
 def test_export_writes_what_a_replay_reads(data: Path, tmp_path: Path) -> None:
@@ -127,11 +140,11 @@ def test_copy_moves_a_store_and_goes_on_where_it_stopped(data: Path, tmp_path: P
     ("arguments", "said"),
     [
         (["stats", "--data", "nowhere"], "no store there"),
-        (["seal", "--data", "nowhere"], "no store there"),
+        (["compact", "--data", "nowhere"], "no store there"),
         (["prune", "--data", "nowhere"], "no store there"),
-        (["prune", "--raw", "often"], "not a duration"),
+        (["compact", "--keep", "often"], "not a duration"),
         (["export", "out.csv", "--data", "nowhere"], "no store there"),
-        (["copy", "nothing", "sqlite:x"], "is no store; write engine:location"),
+        (["copy", "nothing", "sqlite:x"], "is not a store; write engine:location"),
         (["copy", "oracle:x", "sqlite:x"], "no store named 'oracle'"),
     ],
 )
@@ -152,6 +165,8 @@ def test_an_export_that_cannot_be_written_is_one_line(data: Path, tmp_path: Path
         run("export", tmp_path / "out.csv", "--data", data, "--series", "reachability")
 
 
-@pytest.mark.parametrize("command", ["check", "seal", "stats", "prune", "export", "copy"])
+@pytest.mark.parametrize(
+    "command", ["check", "compact", "stats", "prune", "export", "copy", "migrate"]
+)
 def test_help_has_an_example(command: str) -> None:
     assert f"Example: netwatch store {command}" in run(command, "--help")

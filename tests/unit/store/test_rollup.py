@@ -9,9 +9,9 @@ import pytest
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.protocols import SeriesStore
-from netwatch.store.copying import copy_store
+from netwatch.store.copy import copy_store
 from netwatch.store.memory import MemoryStore
-from netwatch.store.rollup import TIERS, keep_house, roll_up
+from netwatch.store.rollup import RESOLUTIONS, apply_retention, roll_up
 from netwatch.store.sqlite import SqliteStore
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -128,16 +128,16 @@ def test_nothing_is_dropped_before_it_is_rolled_up(tmp_path: Path) -> None:
     raw, five, hourly = (MemoryStore() for _ in range(3))
     days = [Bin(T0 + timedelta(days=day), ASN, 1.0, 1.0) for day in range(30)]
     raw.put_bins(days, closed_until=T0 + timedelta(days=5))
-    kept = keep_house(list(zip(TIERS, (raw, five, hourly), strict=True)), now)
+    kept = apply_retention(list(zip(RESOLUTIONS, (raw, five, hourly), strict=True)), now)
     assert [row.dropped for row in kept] == [5, 0, 0]
     assert list(raw.read_bins(T0, END)) == days[5:]
     raw.put_bins([], closed_until=now)
-    kept = keep_house(list(zip(TIERS, (raw, five, hourly), strict=True)), now)
+    kept = apply_retention(list(zip(RESOLUTIONS, (raw, five, hourly), strict=True)), now)
     assert [row.dropped for row in kept] == [11, 0, 0]
     assert list(hourly.read_bins(T0, END)) == days
     assert list(five.read_bins(T0, END)) == days
     later = T0 + timedelta(days=740)
-    keep_house(list(zip(TIERS, (raw, five, hourly), strict=True)), later)
+    apply_retention(list(zip(RESOLUTIONS, (raw, five, hourly), strict=True)), later)
     assert list(raw.read_bins(T0, END)) == []
     assert len(list(five.read_bins(T0, END))) == 30 - 9
     assert list(hourly.read_bins(T0, END)) == days
@@ -150,7 +150,7 @@ def test_a_copy_between_engines_is_the_same_and_goes_on(tmp_path: Path) -> None:
     levels = [Level(T0 + step * 17 * HOUR, ASN, None) for step in range(60)]
     source.put_bins(bins, closed_until=T0 + 1000 * HOUR)
     source.put_levels(levels)
-    list(source.seal(keep=timedelta(days=5)))
+    list(source.compact(keep=timedelta(days=5)))
     copy_store(source, target, end=T0 + 500 * HOUR)
     assert target.closed_until() == T0 + 500 * HOUR
     copied = copy_store(source, target, end=END)

@@ -1,4 +1,4 @@
-"""Damaged files: named, set aside, and the rest served."""
+"""Damaged files are named and renamed, and the rest is served."""
 
 import multiprocessing
 import os
@@ -41,7 +41,7 @@ def everything(store: SqliteStore) -> list[Bin]:
 
 @pytest.fixture(scope="module")
 def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two days and a bit, of which the first is sealed; to be copied."""
+    """Two days and a bit, of which the first is compacted; to be copied."""
     folder = tmp_path_factory.mktemp("pattern")
     store = open_store(folder)
     for hour in range(50):
@@ -51,7 +51,7 @@ def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.put_levels(
         [Level(T0, KEYS[0], 0.5, baseline=BASELINE), Level(T0 + 400 * STEP, KEYS[1], 1)]
     )
-    assert [entry.date for entry in store.seal(keep=timedelta(days=29))] == ["2026-03-01"] * 2
+    assert [entry.date for entry in store.compact(keep=timedelta(days=29))] == ["2026-03-01"] * 2
     store.close()
     return folder
 
@@ -62,7 +62,7 @@ def folder(pattern: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.7, 0.999])
-def test_a_truncated_database_is_set_aside_and_the_rest_served(
+def test_a_truncated_database_is_renamed_and_the_rest_served(
     folder: Path, caplog: pytest.LogCaptureFixture, share: float
 ) -> None:
     path = folder / "series.sqlite"
@@ -70,21 +70,21 @@ def test_a_truncated_database_is_set_aside_and_the_rest_served(
     os.truncate(path, max(int(size * share), 100))
     store = open_store(folder)
     found = everything(store)
-    sealed = [bin_ for step in range(288) for bin_ in bins_at(step)]
-    assert found[: len(sealed)] == sealed
+    compacted = [bin_ for step in range(288) for bin_ in bins_at(step)]
+    assert found[: len(compacted)] == compacted
     whole = {(bin_.time, bin_.series): bin_ for step in range(600) for bin_ in bins_at(step)}
     assert all(whole[bin_.time, bin_.series] == bin_ for bin_ in found)
     assert next(iter(store.read_levels(T0, NOW))).baseline == BASELINE
-    (aside,) = folder.glob("series.sqlite.damaged-????????T??????")
-    assert aside.name in caplog.text
+    (damaged,) = folder.glob("series.sqlite.damaged-????????T??????")
+    assert damaged.name in caplog.text
     if share > 0.5:
-        assert len(found) > len(sealed)
+        assert len(found) > len(compacted)
     store.put_bins(bins_at(700))
     assert everything(store)[-300:] == bins_at(700)
     store.close()
 
 
-def test_a_database_of_noise_is_set_aside(tmp_path: Path) -> None:
+def test_a_database_of_noise_is_renamed(tmp_path: Path) -> None:
     (tmp_path / "series.sqlite").write_bytes(Random(7).randbytes(100_000))
     store = open_store(tmp_path)
     assert everything(store) == []
@@ -92,7 +92,7 @@ def test_a_database_of_noise_is_set_aside(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_damaged_database_that_is_in_use_is_left_where_it_is(folder: Path) -> None:
+def test_a_damaged_database_in_use_is_not_renamed(folder: Path) -> None:
     user = open_store(folder)
     os.truncate(folder / "series.sqlite", 40_000)
     with pytest.raises(StoreError, match="still in use"):
@@ -117,16 +117,16 @@ def test_two_stores_in_a_folder_keep_their_days_apart(folder: Path) -> None:
     other = SqliteStore(folder / "other.sqlite", clock=lambda: NOW)
     assert everything(other) == []
     other.put_bins(bins_at(0, KEYS[:2]))
-    list(other.seal())
+    list(other.compact())
     assert everything(other) == bins_at(0, KEYS[:2])
     other.close()
 
 
-def test_check_finds_each_kind_of_damage_and_sets_files_aside(tmp_path: Path) -> None:
+def test_check_finds_each_kind_of_damage_and_quarantines_files(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     for day in range(4):
         store.put_bins(bins_at(288 * day))
-    entries = list(store.seal())
+    entries = list(store.compact())
     assert store.check() == []
     days = tmp_path / "days"
     (days / entries[0].file).write_bytes((days / entries[0].file).read_bytes()[:-9])
@@ -134,11 +134,11 @@ def test_check_finds_each_kind_of_damage_and_sets_files_aside(tmp_path: Path) ->
     flipped = bytearray((days / entries[2].file).read_bytes())
     flipped[200] ^= 1
     (days / entries[2].file).write_bytes(flipped)
-    found = {finding.file: finding.fault for finding in store.check()}
-    assert "bytes where" in found[entries[0].file]
+    found = {damage.file: damage.fault for damage in store.check()}
+    assert "the manifest says" in found[entries[0].file]
     assert "cannot be read" in found[entries[1].file]
     assert "SHA-256" in found[entries[2].file]
-    assert all(finding.set_aside for finding in store.check(repair=True))
+    assert all(damage.quarantined for damage in store.check(quarantine=True))
     assert store.check() == []
     assert everything(store) == bins_at(288 * 3)
     assert len(list(days.glob("*.damaged"))) == 2
@@ -148,14 +148,14 @@ def test_check_finds_each_kind_of_damage_and_sets_files_aside(tmp_path: Path) ->
 def test_check_finds_a_forged_manifest(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.put_bins(bins_at(0))
-    list(store.seal())
+    list(store.compact())
     manifest = tmp_path / "days" / "manifest.jsonl"
     manifest.write_text(manifest.read_text().replace('"rows":300', '"rows":301'))
-    assert [finding.file for finding in store.check()] == ["manifest.jsonl"]
+    assert [damage.file for damage in store.check()] == ["manifest.jsonl"]
     manifest.unlink()
     assert "missing" in store.check()[0].fault
     store.put_bins(bins_at(300))
-    list(store.seal())
+    list(store.compact())
     assert store.check() == []
     store.close()
 
@@ -163,7 +163,7 @@ def test_check_finds_a_forged_manifest(tmp_path: Path) -> None:
 def test_a_torn_line_of_the_manifest_is_written_again(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.put_bins(bins_at(0))
-    list(store.seal())
+    list(store.compact())
     manifest = tmp_path / "days" / "manifest.jsonl"
     whole = manifest.read_bytes()
     manifest.write_bytes(whole[:-20])
@@ -171,18 +171,18 @@ def test_a_torn_line_of_the_manifest_is_written_again(tmp_path: Path) -> None:
     assert manifest.read_bytes() == whole
     manifest.write_bytes(whole[:-20])
     store.put_bins(bins_at(300))
-    list(store.seal())
+    list(store.compact())
     assert manifest.read_bytes().startswith(whole)
     assert store.check() == []
     store.close()
 
 
-def test_dropping_old_days_is_written_down_and_files_go_later(tmp_path: Path) -> None:
+def test_dropped_days_are_in_the_manifest_and_their_files_are_deleted_later(tmp_path: Path) -> None:
     present = [NOW]
     store = SqliteStore(tmp_path / "series.sqlite", clock=lambda: present[0])
     for day in range(4):
         store.put_bins(bins_at(288 * day))
-    entries = list(store.seal(keep=timedelta(days=28)))
+    entries = list(store.compact(keep=timedelta(days=28)))
     assert len(entries) == 2
     assert store.drop_before(T0 + timedelta(days=1)) == 300
     assert everything(store) == bins_at(288) + bins_at(576) + bins_at(864)
@@ -234,7 +234,7 @@ def test_a_disk_that_is_full_keeps_what_was_committed(small_disk: Path) -> None:
 
 
 @pytest.mark.parametrize(("leave", "said"), [(4_096, "No space left"), (24_576, "disk is full")])
-def test_a_disk_that_fills_in_mid_seal_leaves_the_day_open(
+def test_a_disk_that_fills_during_compaction_leaves_the_day_open(
     small_disk: Path, leave: int, said: str
 ) -> None:
     store = open_store(small_disk)
@@ -242,31 +242,31 @@ def test_a_disk_that_fills_in_mid_seal_leaves_the_day_open(
     store.put_bins(bins)
     filler = fill(small_disk, leave=leave)
     with pytest.raises(StoreError, match=said) as raised:
-        list(store.seal())
+        list(store.compact())
     assert "\n" not in str(raised.value)
     assert everything(store) == bins
-    assert not list((small_disk / "days").glob(".sealing-*"))
+    assert not list((small_disk / "days").glob(".compacting-*"))
     filler.unlink()
-    assert len(list(store.seal())) == 1
+    assert len(list(store.compact())) == 1
     assert everything(store) == bins
     store.close()
 
 
-def write_forever(folder: Path, first: int, told: Connection) -> None:
-    """Write bin after bin and tell each one that is committed; seal every few."""
+def write_forever(folder: Path, first: int, committed: Connection) -> None:
+    """Write bin after bin and report each commit; compact after every seventh."""
     store = SqliteStore(folder / "series.sqlite", clock=lambda: NOW)
     step = first
     while True:
         store.put_bins(bins_at(12 * step, KEYS[:150]), closed_until=T0 + (12 * step + 1) * STEP)
-        told.send(step)
+        committed.send(step)
         step += 1
         if step % 7 == 0:
-            for _ in store.seal(keep=timedelta(days=29) - (step // 24) * timedelta(days=1)):
+            for _ in store.compact(keep=timedelta(days=29) - (step // 24) * timedelta(days=1)):
                 pass
 
 
-def kill_and_look(folder: Path, times: int) -> None:
-    """Kill a writer over and over; after each, every row that it told of is there, whole."""
+def kill_repeatedly(folder: Path, times: int) -> None:
+    """Kill a writer repeatedly; every row that it reported is in the store, once."""
     random = Random(times)
     step = 0
     for _ in range(times):
@@ -284,58 +284,53 @@ def kill_and_look(folder: Path, times: int) -> None:
                 step = here.recv() + 1
         except EOFError:
             pass
-        step = look(folder, step)
+        step = count_steps(folder, step)
 
 
-def look(folder: Path, told: int) -> int:
-    """Return how many steps are stored, which is what was told and at most one more."""
+def count_steps(folder: Path, reported: int) -> int:
+    """Return how many steps are stored: those reported and at most one more."""
     store = open_store(folder)
     found = everything(store)
     steps = len(found) // 150
     assert found == [bin_ for step in range(steps) for bin_ in bins_at(12 * step, KEYS[:150])]
-    assert told <= steps <= told + 1
+    assert reported <= steps <= reported + 1
     assert store.closed_until() == T0 + (12 * (steps - 1) + 1) * STEP
     assert store.check() == []
     store.close()
     return steps
 
 
-def test_kill_9_in_mid_write_and_mid_seal(tmp_path: Path) -> None:
-    kill_and_look(tmp_path, 4)
+def test_kill_9_during_writes_and_compaction(tmp_path: Path) -> None:
+    kill_repeatedly(tmp_path, 4)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_kill_9_two_hundred_times(tmp_path: Path) -> None:
     for round_ in range(10):
-        kill_and_look(tmp_path / str(round_), 20)
+        kill_repeatedly(tmp_path / str(round_), 20)
 
 
-def test_a_spoilt_block_is_named_and_left_out(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_check_names_a_database_with_a_damaged_page(tmp_path: Path) -> None:
     store = open_store(tmp_path)
-    store.put_bins(bins_at(0) + bins_at(1))
-    with store._database.writing() as connection:
-        found = connection.execute("select data from bins where block = 1 order by time")
-        data = found.fetchone()[0]
-        spoilt = data[:50] + b"\0\0\0" + data[53:]
-        connection.execute(
-            "update bins set data = ? where block = 1 and time % 600000000 = 0", (spoilt,)
-        )
-    served = everything(store)
-    assert len(served) == 600 - 128
-    assert set(served) < set(bins_at(0) + bins_at(1))
-    assert "block 1" in caplog.text
-    assert [finding.file for finding in store.check()] == ["series.sqlite"]
+    store.put_bins([bin_ for step in range(40) for bin_ in bins_at(step)])
     store.close()
+    path = tmp_path / "series.sqlite"
+    data = bytearray(path.read_bytes())
+    index_leaf = 0x0A  # the type of a page with rows of a table WITHOUT ROWID
+    page = max(start for start in range(0, len(data), 16_384) if data[start] == index_leaf)
+    data[page + 8 : page + 200] = bytes(192)
+    path.write_bytes(data)
+    again = open_store(tmp_path)
+    assert {damage.file for damage in again.check()} == {"series.sqlite"}
+    again.close()
 
 
 @pytest.mark.parametrize("share", [0.6, 0.95])
-def test_series_that_only_open_days_know_are_saved_too(tmp_path: Path, share: float) -> None:
+def test_series_of_open_days_alone_are_recovered_too(tmp_path: Path, share: float) -> None:
     store = open_store(tmp_path)
     store.put_bins(bins_at(300) + bins_at(0, KEYS[50:100]))
-    list(store.seal(keep=timedelta(days=29)))
+    list(store.compact(keep=timedelta(days=29)))
     for first in range(300, 500, 10):
         store.put_bins([bin_ for step in range(first, first + 10) for bin_ in bins_at(step)])
     store.close()

@@ -1,4 +1,4 @@
-"""Sealed days: nothing lost, nothing twice, whoever reads meanwhile and whatever breaks."""
+"""Compacted days: no row is lost or read twice, during compaction and after failures."""
 
 import hashlib
 import json
@@ -15,8 +15,7 @@ from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
-from netwatch.store.manifest import faults_in, parse_lines
-from netwatch.store.sealed import file_fault
+from netwatch.store.manifest import file_damage, read_manifest, verify_chain
 from netwatch.store.sqlite import SqliteStore
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -41,13 +40,13 @@ def everything(store: SqliteStore) -> list[Bin]:
     return list(store.read_bins(T0 - timedelta(days=5), NOW))
 
 
-def test_a_sealed_store_reads_as_before(tmp_path: Path) -> None:
+def test_a_compacted_store_reads_as_before(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     for day in range(5):
         store.put_bins(day_of_bins(day))
     before = everything(store)
     one = list(store.read_bins(T0, NOW, series=KEYS[77]))
-    entries = list(store.seal(keep=timedelta(days=7)))
+    entries = list(store.compact(keep=timedelta(days=7)))
     assert [(entry.date, entry.rows) for entry in entries] == [
         (f"2026-03-0{day}", 24 * 300) for day in (1, 2, 3)
     ]
@@ -58,17 +57,17 @@ def test_a_sealed_store_reads_as_before(tmp_path: Path) -> None:
     assert list(store.read_bins(*middle)) == [
         bin_ for bin_ in before if middle[0] <= bin_.time < middle[1]
     ]
-    assert list(store.seal(keep=timedelta(days=7))) == []
+    assert list(store.compact(keep=timedelta(days=7))) == []
     store.close()
     again = open_store(tmp_path)
     assert everything(again) == before
     again.close()
 
 
-def test_a_file_is_one_that_any_analyst_opens(tmp_path: Path) -> None:
+def test_duckdb_reads_a_file_without_netwatch(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.put_bins(day_of_bins(0))
-    (entry,) = store.seal()
+    (entry,) = store.compact()
     store.close()
     path = tmp_path / "days" / entry.file
     rows = duckdb.execute(
@@ -81,7 +80,7 @@ def test_a_file_is_one_that_any_analyst_opens(tmp_path: Path) -> None:
     assert hours == {float(hour): None if hour % 5 == 0 else 24.0 for hour in range(24)}
 
 
-def test_levels_are_sealed_too(tmp_path: Path) -> None:
+def test_levels_are_compacted_too(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     levels = [
         Level(
@@ -94,7 +93,7 @@ def test_levels_are_sealed_too(tmp_path: Path) -> None:
         for key in sorted(KEYS)[:20]
     ]
     store.put_levels(levels)
-    (entry,) = store.seal()
+    (entry,) = store.compact()
     assert entry.kind == "levels"
     assert list(store.read_levels(T0, NOW)) == levels
     one = list(store.read_levels(T0, NOW, series=KEYS[0]))
@@ -102,10 +101,10 @@ def test_levels_are_sealed_too(tmp_path: Path) -> None:
     store.close()
 
 
-def test_late_data_stands_at_once_and_makes_a_new_revision(tmp_path: Path) -> None:
+def test_late_data_counts_at_once_and_makes_a_new_revision(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.put_bins(day_of_bins(0))
-    list(store.seal())
+    list(store.compact())
     newcomer = SeriesKey("reachability", Entity(EntityKind.ASN, "9999"))
     changed = Bin(T0 + timedelta(hours=2), KEYS[0], 99.0, 100.0)
     late = Bin(T0 + timedelta(hours=2), newcomer, 1.0, 1.0)
@@ -113,55 +112,55 @@ def test_late_data_stands_at_once_and_makes_a_new_revision(tmp_path: Path) -> No
     wanted = {(bin_.time, bin_.series): bin_ for bin_ in [*day_of_bins(0), changed, late]}
     assert {(bin_.time, bin_.series): bin_ for bin_ in everything(store)} == wanted
     assert len(everything(store)) == len(wanted)
-    (entry,) = store.seal()
+    (entry,) = store.compact()
     assert (entry.revision, entry.rows) == (2, len(wanted))
     assert {(bin_.time, bin_.series): bin_ for bin_ in everything(store)} == wanted
     assert list(store.read_bins(T0, NOW, series=newcomer)) == [late]
     store.close()
 
 
-def test_the_manifest_is_a_chain_that_shows_any_change(tmp_path: Path) -> None:
+def test_the_manifest_detects_any_change(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     for day in range(3):
         store.put_bins(day_of_bins(day, hours=2))
-    list(store.seal())
+    list(store.compact())
     store.put_bins(day_of_bins(1, hours=1))
-    list(store.seal())
+    list(store.compact())
     store.close()
     days = tmp_path / "days"
-    entries = parse_lines(days / "manifest.jsonl")
+    entries = read_manifest(days / "manifest.jsonl")
     assert [(entry.line, entry.revision) for entry in entries] == [(1, 1), (2, 1), (3, 1), (4, 2)]
-    assert faults_in(entries) == []
+    assert verify_chain(entries) == []
     for entry in entries:
         data = (days / entry.file).read_bytes()
         assert hashlib.sha256(data).hexdigest() == entry.sha256
-        assert file_fault(days, entry) == ""
+        assert file_damage(days, entry) == ""
     lines = (days / "manifest.jsonl").read_text().splitlines()
     forged = json.loads(lines[1]) | {"sha256": "0" * 64}
     (days / "manifest.jsonl").write_text(
         "\n".join([lines[0], json.dumps(forged, separators=(",", ":")), *lines[2:], ""])
     )
-    assert faults_in(parse_lines(days / "manifest.jsonl")) == [
+    assert verify_chain(read_manifest(days / "manifest.jsonl")) == [
         "manifest line 3: the line before it was changed or removed"
     ]
 
 
 def watch(path: Path, started: Event, stop: Event, results: Queue) -> None:
-    """Read a day over and over; tell every count that was not the whole day."""
+    """Read a day repeatedly; report every count that is not the whole day."""
     store = SqliteStore(path, clock=lambda: NOW)
-    wrong, looks = [], 0
+    wrong, reads = [], 0
     while not stop.is_set():
         columns = store.read_columns(T0, T0 + timedelta(days=1))
         rows = set(zip(columns.index, columns.times, strict=True))
         if len(columns.values) != 24 * 300 or len(rows) != 24 * 300:
             wrong.append((len(columns.values), len(rows)))
-        looks += 1
+        reads += 1
         started.set()
     store.close()
-    results.put((wrong, looks))
+    results.put((wrong, reads))
 
 
-def test_readers_never_see_a_day_twice_or_not_at_all(tmp_path: Path) -> None:
+def test_readers_see_each_row_of_a_day_once(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.put_bins(day_of_bins(0))
     started, stop, results = SPAWN.Event(), SPAWN.Event(), SPAWN.Queue()
@@ -169,17 +168,19 @@ def test_readers_never_see_a_day_twice_or_not_at_all(tmp_path: Path) -> None:
     reader.start()
     assert started.wait(15)
     for hour in range(8):
-        list(store.seal())
+        list(store.compact())
         store.put_bins(day_of_bins(0)[hour * 300 : hour * 300 + 7])
     stop.set()
-    wrong, looks = results.get(timeout=15)
+    wrong, reads = results.get(timeout=15)
     reader.join()
     store.close()
     assert wrong == []
-    assert looks > 1
+    assert reads > 1
 
 
-def test_late_data_in_mid_seal_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_data_during_compaction_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = open_store(tmp_path)
     store.put_bins(day_of_bins(0))
     late = [Bin(T0 + timedelta(hours=hour), KEYS[0], 77.0, 78.0) for hour in range(3)]
@@ -193,35 +194,35 @@ def test_late_data_in_mid_seal_is_not_lost(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(hashlib, "file_digest", interrupt)
     with pytest.raises(StoreError, match="keeps arriving"):
-        list(store.seal())
+        list(store.compact())
     monkeypatch.setattr(hashlib, "file_digest", file_hash_of)
     assert [bin_.value for bin_ in store.read_bins(T0, NOW, series=KEYS[0])][:4] == [77, 77, 77, 3]
-    (entry,) = store.seal()
+    (entry,) = store.compact()
     assert entry.rows == 24 * 300
     assert [bin_.value for bin_ in store.read_bins(T0, NOW, series=KEYS[0])][:4] == [77, 77, 77, 3]
     store.close()
 
 
-def test_two_sealers_do_not_meet(tmp_path: Path) -> None:
+def test_only_one_process_compacts(tmp_path: Path) -> None:
     one, two = open_store(tmp_path), open_store(tmp_path)
     one.put_bins(day_of_bins(0, hours=1) + day_of_bins(1, hours=1))
-    sealing = one.seal()
-    next(sealing)
-    with pytest.raises(StoreError, match="another process is sealing"):
-        list(two.seal())
-    assert len(list(sealing)) == 1
-    assert list(two.seal()) == []
+    compaction = one.compact()
+    next(compaction)
+    with pytest.raises(StoreError, match="another process is compacting"):
+        list(two.compact())
+    assert len(list(compaction)) == 1
+    assert list(two.compact()) == []
     one.close()
     two.close()
 
 
-def test_a_truncated_file_is_named_and_the_rest_served(
+def test_a_truncated_file_is_named_and_the_others_served(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = open_store(tmp_path)
     for day in range(3):
         store.put_bins(day_of_bins(day, hours=2))
-    entries = list(store.seal())
+    entries = list(store.compact())
     store.close()
     path = tmp_path / "days" / entries[1].file
     path.write_bytes(path.read_bytes()[:-1000])
@@ -230,38 +231,38 @@ def test_a_truncated_file_is_named_and_the_rest_served(
         assert everything(again) == day_of_bins(0, hours=2) + day_of_bins(2, hours=2)
     named = [record.getMessage() for record in caplog.records if path.name in record.getMessage()]
     assert len(named) == 1
-    assert "bytes where" in named[0]
+    assert "the manifest says" in named[0]
     late = day_of_bins(1, hours=1)
     again.put_bins(late)
-    (entry,) = again.seal()
+    (entry,) = again.compact()
     assert (entry.revision, entry.rows) == (2, 300)
     assert everything(again) == day_of_bins(0, hours=2) + late + day_of_bins(2, hours=2)
     assert path.with_name(f"{path.name}.damaged").exists()
     again.close()
 
 
-def test_a_vanished_file_is_named_and_the_rest_served(
+def test_a_vanished_file_is_named_and_the_others_served(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = open_store(tmp_path)
     for day in range(2):
         store.put_bins(day_of_bins(day, hours=2))
-    entries = list(store.seal())
+    entries = list(store.compact())
     (tmp_path / "days" / entries[0].file).unlink()
     assert everything(store) == day_of_bins(1, hours=2)
     assert entries[0].file in caplog.text
     store.close()
 
 
-def test_big_days_are_sealed_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With memory for 5,000 rows a day of 7,200 takes several parts, and is the same."""
-    monkeypatch.setattr("netwatch.store.sealing._CHUNK", 5_000)
+def test_big_days_are_compacted_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day of 7,200 rows, read 1,000 at a time, is the same."""
+    monkeypatch.setattr("netwatch.store.compaction._CHUNK", 1_000)
     store = open_store(tmp_path)
     store.put_bins(day_of_bins(0))
-    list(store.seal())
+    list(store.compact())
     assert everything(store) == day_of_bins(0)
     store.put_bins(day_of_bins(0)[:3])
-    (entry,) = store.seal()
+    (entry,) = store.compact()
     assert entry.rows == 7_200
     assert everything(store) == day_of_bins(0)
     store.close()
@@ -272,29 +273,29 @@ def test_big_days_are_sealed_in_chunks(tmp_path: Path, monkeypatch: pytest.Monke
     assert found == sorted(found)
 
 
-def test_sealing_gives_the_disk_its_room_back(tmp_path: Path) -> None:
+def test_compaction_shrinks_the_file(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     for day in range(6):
         store.put_bins(day_of_bins(day))
     store.close()
     full = store.path.stat().st_size
     again = open_store(tmp_path)
-    list(again.seal(keep=timedelta(days=4)))
+    list(again.compact(keep=timedelta(days=4)))
     assert again.stats().bins.open_rows == 0
     again.close()
     assert store.path.stat().st_size < full / 2
 
 
-def test_an_overtaken_file_stays_for_its_readers_and_goes_an_hour_later(tmp_path: Path) -> None:
+def test_a_superseded_file_is_deleted_after_an_hour(tmp_path: Path) -> None:
     present = [datetime.now(UTC)]
     store = SqliteStore(tmp_path / "series.sqlite", clock=lambda: present[0])
     for _ in range(2):
         store.put_bins(day_of_bins(0, hours=1))
-        list(store.seal())
+        list(store.compact())
     names = {path.name for path in (tmp_path / "days").glob("*.parquet")}
     assert names == {f"2026-03-01.bins.r{revision}.parquet" for revision in (1, 2)}
     present[0] += timedelta(hours=2)
-    list(store.seal())
+    list(store.compact())
     assert [path.name for path in (tmp_path / "days").glob("*.parquet")] == [
         "2026-03-01.bins.r2.parquet"
     ]

@@ -1,0 +1,127 @@
+"""Tables of the embedded store: one row a bin or level of an open day, keyed by time and series."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwatch.storage.sqlite_file import Schema, SqliteFile
+
+APPLICATION_ID = 0x4E575331
+"""`NWS1` in the header of the SQLite file marks a netwatch store."""
+
+VERSION = 2
+"""Version of the tables; version 1 kept blocks of 128 series."""
+
+DAY = 86_400_000_000
+"""Microseconds in a day; day 0 is 1970-01-01."""
+
+Rows = NDArray[np.void]
+"""A structured array with the fields of `Table.dtype`; NaN stands for NULL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of rows by time and series.
+
+    Attributes:
+        name: its name in SQLite and in the names of Parquet files.
+        dtype: fields of a row; the first two are `time` (microseconds since 1970) and `series`.
+    """
+
+    name: str
+    dtype: np.dtype[np.void]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all fields."""
+        return self.dtype.names or ()
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The names of the fields after `time` and `series`."""
+        return self.columns[2:]
+
+    @property
+    def upsert(self) -> str:
+        """The statement that writes a row in place of an earlier one."""
+        places = ", ".join("?" * len(self.columns))
+        return f"INSERT OR REPLACE INTO {self.name} ({', '.join(self.columns)}) VALUES ({places})"  # noqa: S608 - the schema's own names
+
+    def select(self, condition: str) -> str:
+        """Return a query for whole rows."""
+        columns = ", ".join(f"{self.name}.{column}" for column in self.columns)
+        return f"SELECT {columns} FROM {self.name} WHERE {condition}"  # noqa: S608 - the schema's own names
+
+    def empty(self) -> Rows:
+        """Return no rows."""
+        return np.empty(0, self.dtype)
+
+
+BINS = Table("bins", np.dtype([("time", "i8"), ("series", "i8"), ("value", "f8"), ("total", "f8")]))
+LEVELS = Table(
+    "levels",
+    np.dtype(
+        [
+            ("time", "i8"),
+            ("series", "i8"),
+            ("value", "f8"),
+            ("low", "f8"),
+            ("high", "f8"),
+            ("probability", "f8"),
+            ("coverage", "f8"),
+            ("networks", "i8"),
+            ("baseline", "O"),
+        ]
+    ),
+)
+TABLES = (BINS, LEVELS)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS series (
+    ordinal INTEGER PRIMARY KEY,
+    id INTEGER NOT NULL UNIQUE,
+    area TEXT NOT NULL,
+    signal TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    code TEXT NOT NULL,
+    UNIQUE (signal, kind, code)
+);
+CREATE TABLE IF NOT EXISTS bins (
+    time INTEGER, series INTEGER, value REAL NOT NULL, total REAL,
+    PRIMARY KEY (time, series)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS levels (
+    time INTEGER, series INTEGER, value REAL, low REAL, high REAL,
+    probability REAL NOT NULL, coverage REAL NOT NULL, networks INTEGER NOT NULL,
+    baseline TEXT NOT NULL,
+    PRIMARY KEY (time, series)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS watermark (
+    one INTEGER PRIMARY KEY CHECK (one = 1), closed_until INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS day_versions (day INTEGER PRIMARY KEY, version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS compacted (
+    line INTEGER PRIMARY KEY,
+    day INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    file TEXT NOT NULL,
+    entry TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS compacted_day ON compacted (kind, day, line);
+"""
+
+_PRAGMAS = {"page_size": 16_384, "cache_size": -65_536, "journal_size_limit": 67_108_864}
+"""Pages for many short rows; 64 MiB of cache and of write-ahead log, enough for a bin of 75,000
+series."""
+
+
+def open_file(path: Path) -> SqliteFile:
+    """Open the SQLite file of a store, created if missing.
+
+    Raises:
+        StoreError: it cannot be opened, or is of another program or version.
+    """
+    schema = Schema(_SCHEMA, APPLICATION_ID, VERSION)
+    return SqliteFile(path, schema, durable=False, pragmas=_PRAGMAS)

@@ -1,0 +1,83 @@
+"""Ids of series. Series of one area have adjacent ids, so that an area is read in one range."""
+
+import sqlite3
+from collections.abc import Iterable
+
+import numpy as np
+
+from netwatch.arrays import Ints
+from netwatch.model.entities import Entity, EntityKind
+from netwatch.model.series import SeriesKey
+from netwatch.protocols import Area
+
+AREA_IDS = 1 << 18
+"""Ids in a range of one area: more than the series of any country, and 8,192 ranges fit 31 bits.
+The first range holds the ids of stores that were migrated from version 1."""
+
+
+def country_in_code(entity: Entity) -> str:
+    """Return the country that a country's or region's code begins with, otherwise nothing."""
+    if entity.kind in {EntityKind.COUNTRY, EntityKind.REGION}:
+        return entity.code[:2]
+    return ""
+
+
+class SeriesCatalog:
+    """The ids of all series, in memory.
+
+    Attributes:
+        ids: id by series.
+        keys: series by id.
+    """
+
+    def __init__(self, area: Area = country_in_code) -> None:
+        self.ids: dict[SeriesKey, int] = {}
+        self.keys: dict[int, SeriesKey] = {}
+        self._area = area
+        self._last_ordinal = 0
+        self._next_in_area: dict[str, int] = {}
+        self._next_range = AREA_IDS
+        self._ranks: tuple[Ints, Ints] | None = None
+
+    def refresh(self, connection: sqlite3.Connection) -> None:
+        """Read the series that were registered since."""
+        rows = connection.execute(
+            "SELECT ordinal, id, area, signal, kind, code FROM series WHERE ordinal > ?"
+            " ORDER BY ordinal",
+            (self._last_ordinal,),
+        )
+        for ordinal, id_, area, signal, kind, code in rows:
+            key = SeriesKey(signal, Entity(EntityKind(kind), code))
+            self.ids[key] = id_
+            self.keys[id_] = key
+            if id_ >= AREA_IDS:
+                self._next_in_area[area] = max(self._next_in_area.get(area, 0), id_ + 1)
+                self._next_range = max(self._next_range, (id_ // AREA_IDS + 1) * AREA_IDS)
+            self._last_ordinal = ordinal
+            self._ranks = None
+
+    def register(self, connection: sqlite3.Connection, keys: Iterable[SeriesKey]) -> None:
+        """Give new series among `keys` their ids; call `refresh` after the commit."""
+        self.refresh(connection)
+        following, free = dict(self._next_in_area), self._next_range
+        new = sorted({key for key in keys if key not in self.ids})
+        for ordinal, key in enumerate(new, self._last_ordinal + 1):
+            area = self._area(key.entity)
+            id_ = following.get(area, 0)
+            if id_ % AREA_IDS == 0:
+                id_, free = free, free + AREA_IDS
+            following[area] = id_ + 1
+            connection.execute(
+                "INSERT INTO series (ordinal, id, area, signal, kind, code)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (ordinal, id_, area, key.signal, key.entity.kind.value, key.entity.code),
+            )
+
+    def ranks(self, ids: Ints) -> Ints:
+        """Return for each id the position of its series in the order of all series."""
+        if self._ranks is None:
+            ordered = np.array([self.ids[key] for key in sorted(self.ids)], np.int64)
+            by_id = np.argsort(ordered)
+            self._ranks = ordered[by_id], by_id
+        known, ranks = self._ranks
+        return ranks[np.searchsorted(known, ids)]
