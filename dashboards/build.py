@@ -1,31 +1,26 @@
-"""Writes the seven dashboards; run it after a change and commit what it wrote.
-
-python dashboards/build.py
-"""
+"""Generates the dashboards. Run `python dashboards/build.py` after a change, commit the files."""
 
 import json
 from pathlib import Path
 
-from boards_health import fleet, pipeline, publishing
-from boards_public import compare, country, network, overview
-from pieces import Board
-
-__all__ = ["BOARDS", "build", "render"]
+from grafana_model import Board
+from observatory_boards import compare, country, network, overview
+from operations_boards import fleet, pipeline, publishing
 
 BOARDS = {
     "observatory": (overview, country, network, compare),
     "operations": (fleet, pipeline, publishing),
 }
-"""Folder in Grafana to the dashboards in it."""
+"""Folder in Grafana, and the dashboards in it."""
 
 
 def render(board: Board) -> str:
-    """Return a dashboard as the text of its file."""
+    """Return the text of a dashboard's file."""
     return json.dumps(board.model(), indent=2, ensure_ascii=False) + "\n"
 
 
 def build(root: Path) -> dict[Path, str]:
-    """Return what every file under `root` has to hold."""
+    """Return the text of every file under `root`."""
     boards = [(folder, make()) for folder, makers in BOARDS.items() for make in makers]
     return {
         root / folder / f"{board.uid.removeprefix('netwatch-')}.json": render(board)

@@ -1,8 +1,6 @@
-"""The dashboards about connectivity: overview, country, network, comparison of signals."""
+"""Dashboards about connectivity: overview, country, network, comparison of signals."""
 
-from pieces import Board, Json, Query, custom, level_query, values_of
-
-__all__ = ["compare", "country", "network", "overview"]
+from grafana_model import Board, Json, Query, custom, level_query, values_of
 
 _COUNTRY = values_of(
     "country",
@@ -10,13 +8,15 @@ _COUNTRY = values_of(
     """SHOW TAG VALUES FROM "connectivity" WITH KEY = "scope_id" WHERE "scope_type" = 'country'""",
 )
 _SIGNAL = values_of("signal", "Signal", 'SHOW TAG VALUES FROM "connectivity" WITH KEY = "signal"')
-_EVIDENCE = custom("min_level", "Least evidence", ["2", "0", "1", "3", "4"])
+_EVIDENCE = custom("min_level", "Minimum evidence level", ["2", "0", "1", "3", "4"])
 _BAND = ("high", "pct", "low")
 
 
 def overview() -> Board:
-    """Return dashboard 1: what is open, where, and how old the data is."""
-    board = Board("netwatch-overview", "Overview", "What is open, and where", span="now-30d")
+    """Return the overview: open incidents, the levels of countries, the age of the data."""
+    board = Board(
+        "netwatch-overview", "Overview", "Open incidents and levels of countries", span="now-30d"
+    )
     board.variables = [_SIGNAL, _EVIDENCE]
     board.annotations = [_incidents("\"scope_type\" = 'country'")]
     of_signal = "\"signal\" = '$signal' AND \"scope_type\" = 'country'"
@@ -52,8 +52,8 @@ def overview() -> Board:
 
 
 def country() -> Board:
-    """Return dashboard 2: one country, its regions and networks, signal by signal."""
-    board = Board("netwatch-country", "Country", "One country, its regions and its networks")
+    """Return the dashboard of one country, its regions and networks, by signal."""
+    board = Board("netwatch-country", "Country", "One country, its regions and networks")
     places = 'SHOW TAG VALUES FROM "place" WITH KEY = "scope_id" WHERE "country" = \'$country\''
     board.variables = [
         _COUNTRY,
@@ -74,10 +74,10 @@ def country() -> Board:
     board.row("$signal", repeat="signal")
     of_signal = f'{here} AND "signal" =~ /^${{signal:regex}}$/'
     _level(board, "$country by $signal: percent of ordinary", of_signal, wide=24)
-    board.row("How sure we are, and who measures")
+    board.row("Confidence and coverage")
     sure = 'AND $timeFilter GROUP BY time($__interval), "signal" fill(null)'
     board.chart(
-        "Chance that the country is below ordinary, and share of it that was measured",
+        "Probability of a loss, and share of the country that was measured",
         [
             Query(
                 f'SELECT 100 * mean("{name}") FROM "connectivity" WHERE {of_signal} {sure}',
@@ -91,16 +91,16 @@ def country() -> Board:
     _vantages(board)
     board.row("Region $region", repeat="region")
     in_region = '"scope_type" = \'region\' AND "scope_id" =~ /^${region:regex}$/'
-    _levels(board, "Region $region: percent of ordinary, signal by signal", in_region)
+    _levels(board, "Region $region: percent of ordinary, by signal", in_region)
     board.row("AS$asn", repeat="asn")
     in_asn = '"scope_type" = \'asn\' AND "scope_id" =~ /^${asn:regex}$/'
-    _levels(board, "AS$asn: percent of ordinary, signal by signal", in_asn)
+    _levels(board, "AS$asn: percent of ordinary, by signal", in_asn)
     return board
 
 
 def network() -> Board:
-    """Return dashboard 3: one network, from its level down to the step that failed."""
-    board = Board("netwatch-network", "Network", "One network, down to the step that failed")
+    """Return the dashboard of one network, from its level down to the failing layer."""
+    board = Board("netwatch-network", "Network", "One network, down to the failing layer")
     every = (
         """SHOW TAG VALUES FROM "connectivity" WITH KEY = "scope_id" WHERE "scope_type" = 'asn'"""
     )
@@ -112,12 +112,12 @@ def network() -> Board:
     tried = f'FROM "counts" WHERE {here} AND "trials" = true AND $timeFilter'
     per = "GROUP BY time($__interval) fill(null)"
     board.chart(
-        "Measurements that got no answer",
+        "Measurements without a response",
         [
             Query(
                 'SELECT 100 - 100 * sum("value") / sum("total") FROM "counts" '
                 f'WHERE {of_signal} AND "trials" = true AND $timeFilter {per}',
-                alias="no answer",
+                alias="no response",
             )
         ],
         f'SELECT last("total") FROM "counts" WHERE {of_signal} AND $timeFilter',
@@ -125,7 +125,7 @@ def network() -> Board:
     )
     steps = '"signal" =~ /^(dns|tcp|tls|http)$/'
     board.chart(
-        "Steps that succeeded: DNS, TCP, TLS, HTTP",
+        "Success by layer: DNS, TCP, TLS, HTTP",
         [
             Query(
                 f'SELECT 100 * sum("value") / sum("total") {tried} AND {steps} '
@@ -138,7 +138,7 @@ def network() -> Board:
     )
     for title, signal, unit in (
         ("Round-trip time", "latency", "s"),
-        ("Prefixes that others see in BGP", "bgp", "short"),
+        ("Prefixes visible in BGP", "bgp", "short"),
     ):
         rows = f'FROM "counts" WHERE {here} AND "signal" = \'{signal}\' AND $timeFilter'
         board.chart(
@@ -151,7 +151,7 @@ def network() -> Board:
     domains = "\"scope_type\" = 'domain' AND \"signal\" = '$signal'"
     _timeline(
         board,
-        "Domains, percent of ordinary, seen from everywhere",
+        "Domains, percent of ordinary, from all vantages",
         f'SELECT last("pct") FROM "connectivity" WHERE {domains} AND "measured" = true '
         'AND $timeFilter GROUP BY time($__interval), "scope_id" fill(null)',
         kind="status-history",
@@ -161,8 +161,10 @@ def network() -> Board:
 
 
 def compare() -> Board:
-    """Return dashboard 4: every signal about a country on an axis of its own."""
-    board = Board("netwatch-compare", "Compare", "Our signals and others', each on its own axis")
+    """Return the comparison of all signals about a country, each on its own axis."""
+    board = Board(
+        "netwatch-compare", "Compare", "Our own and external signals, each on its own axis"
+    )
     every = (
         'SHOW TAG VALUES FROM "counts" WITH KEY = "signal" '
         "WHERE \"scope_type\" = 'country' AND \"scope_id\" = '$country'"
@@ -172,14 +174,14 @@ def compare() -> Board:
     board.annotations = [_incidents(here)]
     board.add(
         "text",
-        "What may be compared",
+        "What can be compared",
         (24, 5),
         options={"mode": "markdown", "content": _LICENCES},
     )
     board.row("$signal", repeat="signal")
     rows = f'FROM "counts" WHERE {here} AND "signal" =~ /^${{signal:regex}}$/ AND $timeFilter'
     board.chart(
-        "$signal as its source counts it",
+        "$signal in the unit of its source",
         [Query(f'SELECT mean("value") {rows} GROUP BY time($__interval) fill(null)', "$signal")],
         f'SELECT last("value") {rows}',
         unit="short",
@@ -187,7 +189,7 @@ def compare() -> Board:
     )
     _level(
         board,
-        "$signal in percent of what is ordinary for it",
+        "$signal in percent of its ordinary level",
         f'{here} AND "signal" =~ /^${{signal:regex}}$/',
         wide=12,
     )
@@ -201,11 +203,11 @@ _OPEN = Query(
     table=True,
 )
 _LICENCES = (
-    "Every signal has an axis and a unit of its own, because they count different things; only "
-    "the right-hand charts can be laid side by side.\n\n"
-    "Our own counts are CC BY 4.0. What others measured keeps their terms: name the source with "
-    "the figure, and ask IODA, Cloudflare Radar, RIPEstat, Tor Metrics and OONI for theirs "
-    "before you republish."
+    "Signals count different things, so each has its own axis and unit; only the charts on the "
+    "right can be compared with each other.\n\n"
+    "Our own counts are CC BY 4.0. External data keep the terms of their source: name the source, "
+    "and check the terms of IODA, Cloudflare Radar, RIPEstat, Tor Metrics and OONI before you "
+    "republish them."
 )
 
 
@@ -230,11 +232,11 @@ def _levels(board: Board, title: str, conditions: str) -> None:
 
 
 def _vantages(board: Board) -> None:
-    """Add how many vantages report from the country's networks."""
+    """Add the number of vantages that report from the country's networks."""
     rows = 'FROM "fleet" WHERE "asn" =~ /^${asn:regex}$/ AND $timeFilter'
     each = f'SELECT last("online") AS "online" {rows} GROUP BY time($__interval), "asn", "version"'
     board.chart(
-        "Vantages that report",
+        "Reporting vantages",
         [
             Query(
                 f'SELECT sum("online") FROM ({each}) WHERE $timeFilter '
@@ -249,7 +251,7 @@ def _vantages(board: Board) -> None:
 
 
 def _incidents(conditions: str) -> Json:
-    """Return the annotation of incidents, each from its start to its end."""
+    """Return annotations of incidents from start to end."""
     return {
         "name": "Incidents",
         "enable": True,
@@ -317,7 +319,7 @@ def _timeline(board: Board, title: str, statement: str, *, kind: str = "state-ti
     )
 
 
-# Depth words stand at these levels; what is lost is told by shade as well as by colour.
+# Thresholds of the depth words; a loss differs in shade as well as in colour.
 _STEPS: Json = {
     "unit": "percent",
     "min": 0,

@@ -1,14 +1,12 @@
-"""The dashboards about ourselves: the fleet of vantages, the pipeline, publishing."""
+"""Dashboards for operators: the fleet of vantages, the pipeline, publishing."""
 
-from pieces import Board, Query
-
-__all__ = ["fleet", "pipeline", "publishing"]
+from grafana_model import Board, Query
 
 _PER = "GROUP BY time($__interval)"
 
 
 def fleet() -> Board:
-    """Return dashboard 5: how the vantages are, network by network and never one by one."""
+    """Return the dashboard of vantages, by network and version, never one by one."""
     board = Board("netwatch-fleet", "Probe fleet", "Vantages by network and version", "now-24h")
     last = (
         f'SELECT last("online") AS "online" FROM "fleet" WHERE $timeFilter {_PER}, "asn", "version"'
@@ -24,10 +22,10 @@ def fleet() -> Board:
         )
         board.chart(title, [query], age, unit="short", wide=12)
     for title, expression, unit in (
-        ("Longest silence of one that is online", 'max("silent_seconds")', "s"),
-        ("Batches that wait in spools", 'sum("queue")', "short"),
-        ("Furthest clock", 'max("clock_offset_ms")', "ms"),
-        ("Messages refused", 'sum("rejected")', "short"),
+        ("Longest silence of an online vantage", 'max("silent_seconds")', "s"),
+        ("Batches in spools", 'sum("queue")', "short"),
+        ("Largest clock offset", 'max("clock_offset_ms")', "ms"),
+        ("Rejected messages", 'sum("rejected")', "short"),
     ):
         query = Query(
             f'SELECT {expression} FROM "fleet" WHERE $timeFilter {_PER}, "asn" fill(null)',
@@ -36,13 +34,13 @@ def fleet() -> Board:
         board.chart(title, [query], age, unit=unit, wide=12)
     withheld = 'FROM "fleet" WHERE "asn" = \'withheld\' AND $timeFilter GROUP BY "version"'
     board.stat(
-        "Networks below 3 vantages, told together as withheld",
+        "Networks with fewer than 3 vantages (withheld)",
         [Query(f'SELECT last("networks") {withheld}', alias="networks, $tag_version")],
         unit="short",
         width=12,
     )
     board.stat(
-        "Vantages in them",
+        "Vantages in withheld networks",
         [Query(f'SELECT last("online") {withheld}', alias="online, $tag_version")],
         unit="short",
         width=12,
@@ -51,17 +49,17 @@ def fleet() -> Board:
 
 
 def pipeline() -> Board:
-    """Return dashboard 6: from the broker to the verdict."""
-    board = Board("netwatch-pipeline", "Pipeline", "From the broker to the verdict", span="now-24h")
+    """Return the dashboard of the pipeline, from the broker to incidents."""
+    board = Board("netwatch-pipeline", "Pipeline", "From the broker to incidents", span="now-24h")
     for title, name, how, unit in (
-        ("Batches taken in and bins judged", "messages", "sum", "short"),
+        ("Batches received and bins analysed", "messages", "sum", "short"),
         ("Delay from measurement to store", "delay_seconds", "max", "s"),
-        ("Batches kept but not yet stored", "backlog", "max", "short"),
-        ("Writes that the store could not take", "write_errors", "sum", "short"),
-        ("Points that the store refused for good", "refused", "sum", "short"),
-        ("Time to judge the newest interval", "detector_seconds", "max", "s"),
-        ("Incidents held until they are sure", "pending", "last", "short"),
-        ("Incidents kept from being published", "suppressed", "last", "short"),
+        ("Batches received but not yet stored", "backlog", "max", "short"),
+        ("Failed writes to the store", "write_errors", "sum", "short"),
+        ("Points rejected by the store", "refused", "sum", "short"),
+        ("Time to analyse the newest interval", "detector_seconds", "max", "s"),
+        ("Pending incidents", "pending", "last", "short"),
+        ("Suppressed incidents", "suppressed", "last", "short"),
         ("Circuit breaker of automatic posts (1 = open)", "breaker_open", "max", "short"),
     ):
         query = Query(
@@ -74,11 +72,11 @@ def pipeline() -> Board:
 
 
 def publishing() -> Board:
-    """Return dashboard 7: what waits, what went out, and how fast and right it was."""
-    board = Board("netwatch-publishing", "Publishing", "What waits and what went out", "now-7d")
+    """Return the dashboard of publishing: queues, delays and corrections."""
+    board = Board("netwatch-publishing", "Publishing", "Queues, delays and corrections", "now-7d")
     for title, name, unit in (
-        ("Claims that wait for a person", "waiting", "short"),
-        ("How long the oldest has waited", "oldest_seconds", "s"),
+        ("Incidents waiting for review", "waiting", "short"),
+        ("Longest wait for review", "oldest_seconds", "s"),
         ("From onset to first post", "onset_to_post_seconds", "s"),
     ):
         rows = 'FROM "review" WHERE $timeFilter'
@@ -96,7 +94,7 @@ def publishing() -> Board:
     )
     room = 'FROM "channel" WHERE $timeFilter'
     board.chart(
-        "What is left of each channel's rate limit",
+        "Remaining rate limit by channel",
         [
             Query(
                 f'SELECT 100 * min("headroom") {room} {_PER}, "channel" fill(null)',
@@ -120,7 +118,7 @@ def publishing() -> Board:
     )
     undecided = '"state" =~ /^(unknown|needs_review)$/ AND $timeFilter'
     board.stat(
-        "Posts that a person has to look at",
+        "Posts that need review",
         [
             Query(
                 f'SELECT last("posts") FROM "outbox" WHERE {undecided} GROUP BY "channel", "state"',

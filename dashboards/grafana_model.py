@@ -1,10 +1,8 @@
-"""The pieces that the dashboards are put together from: queries, panels, variables, boards."""
+"""Queries, panels, variables and dashboards in Grafana's JSON model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
-
-__all__ = ["Board", "Json", "Query", "custom", "level_query", "source", "values_of"]
 
 Json = dict[str, object]
 
@@ -15,16 +13,16 @@ _AGE_WIDTH = 4
 
 @dataclass(frozen=True)
 class Query:
-    """One InfluxQL statement, as a table or as lines, and the name that its lines carry."""
+    """One InfluxQL statement; its result is a table, or series named by `alias`."""
 
     text: str
     alias: str = ""
     table: bool = False
 
-    def target(self, place: int) -> Json:
-        """Return the statement as a panel's target number `place`."""
+    def target(self, index: int) -> Json:
+        """Return the statement as a panel's target number `index`."""
         made: Json = {
-            "refId": "ABCDEFGH"[place],
+            "refId": "ABCDEFGH"[index],
             "datasource": _SOURCE,
             "rawQuery": True,
             "query": self.text,
@@ -36,7 +34,7 @@ class Query:
 
 
 def level_query(field_name: str, conditions: str, *, tags: str = "", alias: str = "") -> Query:
-    """Return the mean of one field of `connectivity` over time, where it was measured at all."""
+    """Return the mean of one field of `connectivity` over time, for measured levels."""
     group = f"GROUP BY time($__interval){tags and ', ' + tags} fill(null)"
     where = f'{conditions} AND "measured" = true AND $timeFilter'
     return Query(
@@ -47,7 +45,7 @@ def level_query(field_name: str, conditions: str, *, tags: str = "", alias: str 
 
 @dataclass
 class Board:
-    """A dashboard that panels are added to from left to right, line by line."""
+    """A dashboard; panels are added from left to right, then row by row."""
 
     uid: str
     title: str
@@ -59,23 +57,23 @@ class Board:
     panels: list[Json] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Begin at the top left."""
+        """Start at the top left."""
         self._numbers = count(1)
         self._x = self._y = self._line = 0
 
     def add(self, kind: str, title: str, size: tuple[int, int], **parts: object) -> Json:
-        """Add a panel of `size` (columns of 24, rows) where the last one ended."""
+        """Add a panel of `size` (columns of 24, rows) after the last one."""
         width, height = size
         if self._x + width > _WIDTH:
             self._x, self._y, self._line = 0, self._y + self._line, 0
-        place = {"x": self._x, "y": self._y, "w": width, "h": height}
+        position = {"x": self._x, "y": self._y, "w": width, "h": height}
         self._x, self._line = self._x + width, max(self._line, height)
-        panel: Json = {"id": next(self._numbers), "type": kind, "title": title, "gridPos": place}
+        panel: Json = {"id": next(self._numbers), "type": kind, "title": title, "gridPos": position}
         self.panels.append(panel | parts)
         return self.panels[-1]
 
     def row(self, title: str, *, repeat: str = "") -> None:
-        """Begin a new row; with `repeat`, once for each value of that variable."""
+        """Start a new row; with `repeat`, one for each value of that variable."""
         self._x, self._y, self._line = 0, self._y + self._line, 0
         panel = self.add("row", title, (_WIDTH, 1), collapsed=False, panels=[])
         if repeat:
@@ -90,14 +88,14 @@ class Board:
         unit: str = "percent",
         wide: int = 24,
     ) -> None:
-        """Add a chart of `wide` columns, its right end saying how old the newest data is.
+        """Add a chart and, to its right, the age of its newest data.
 
         Args:
-            title: what it shows.
-            queries: its lines. Three called high, pct and low become a line in its band.
-            age: the statement whose newest row's time is the age of the data.
-            unit: Grafana's name of the unit; percent goes from 0 to 100.
-            wide: columns for both together.
+            title: title of the chart.
+            queries: its series; three named high, pct and low become a line with a band.
+            age: a statement; the time of its newest row is that of the newest data.
+            unit: Grafana's name of the unit; a percent axis runs from 0 to 100.
+            wide: columns of both panels.
         """
         if self._x + wide > _WIDTH:
             self._x, self._y, self._line = 0, self._y + self._line, 0
@@ -108,7 +106,7 @@ class Board:
             title,
             (wide - _AGE_WIDTH, 8),
             datasource=_SOURCE,
-            targets=[query.target(place) for place, query in enumerate(queries)],
+            targets=[query.target(index) for index, query in enumerate(queries)],
             fieldConfig={"defaults": defaults, "overrides": _band(queries)},
             options={
                 "legend": {"showLegend": True, "displayMode": "list", "placement": "bottom"},
@@ -118,7 +116,7 @@ class Board:
         self.age(age)
 
     def age(self, statement: str, *, size: tuple[int, int] = (_AGE_WIDTH, 8)) -> None:
-        """Add what says how many minutes ago the newest data is from."""
+        """Add the age of the newest data."""
         self.add(
             "stat",
             "Minutes since last data",
@@ -138,13 +136,13 @@ class Board:
         )
 
     def stat(self, title: str, queries: Sequence[Query], *, unit: str, width: int = 6) -> None:
-        """Add single numbers, the newest of each query."""
+        """Add the newest number of each query."""
         self.add(
             "stat",
             title,
             (width, 5),
             datasource=_SOURCE,
-            targets=[query.target(place) for place, query in enumerate(queries)],
+            targets=[query.target(index) for index, query in enumerate(queries)],
             fieldConfig={"defaults": {"unit": unit, "noValue": "no data"}, "overrides": []},
             options={
                 "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -155,7 +153,7 @@ class Board:
         )
 
     def table(self, title: str, query: Query, *, width: int = 24, unit: str = "short") -> None:
-        """Add a table; a column called url becomes a link on the column called id."""
+        """Add a table; its column `url` becomes the link of the column `id`."""
         link = {"title": "The public record", "url": "${__data.fields.url}", "targetBlank": True}
         self.add(
             "table",
@@ -175,7 +173,7 @@ class Board:
         )
 
     def model(self) -> Json:
-        """Return the dashboard in Grafana's classic model."""
+        """Return the dashboard in Grafana's classic JSON model."""
         return {
             "id": None,
             "uid": self.uid,
@@ -198,12 +196,12 @@ class Board:
 
 
 def source() -> Json:
-    """Return the variable that names the data source."""
+    """Return the variable that selects the data source."""
     return {"name": "ds", "label": "Data source", "type": "datasource", "query": "influxdb"}
 
 
 def values_of(name: str, label: str, statement: str, *, many: bool = False) -> Json:
-    """Return a variable whose values a statement gives; with `many`, all of them at first."""
+    """Return a variable with the values of a statement; with `many`, all are selected."""
     made: Json = {
         "name": name,
         "label": label,
@@ -221,7 +219,7 @@ def values_of(name: str, label: str, statement: str, *, many: bool = False) -> J
 
 
 def custom(name: str, label: str, values: Sequence[str]) -> Json:
-    """Return a variable with fixed values, the first chosen at first."""
+    """Return a variable with fixed values; the first is selected."""
     return {
         "name": name,
         "label": label,
@@ -229,13 +227,13 @@ def custom(name: str, label: str, values: Sequence[str]) -> Json:
         "query": ",".join(values),
         "current": {"selected": True, "text": values[0], "value": values[0]},
         "options": [
-            {"selected": place == 0, "text": value, "value": value}
-            for place, value in enumerate(values)
+            {"selected": index == 0, "text": value, "value": value}
+            for index, value in enumerate(values)
         ],
     }
 
 
-# Null is no data and stays a gap: never connected, and no line before or after it.
+# Null is no data: a gap that no line crosses.
 _LINES: Json = {
     "drawStyle": "line",
     "lineWidth": 1,
@@ -260,7 +258,7 @@ _MENU: Json = {
 
 
 def _override(name: str, setting: str, value: object) -> Json:
-    """Return one setting for the column called `name`."""
+    """Return one setting of the column `name`."""
     return {
         "matcher": {"id": "byName", "options": name},
         "properties": [{"id": setting, "value": value}],
@@ -268,7 +266,7 @@ def _override(name: str, setting: str, value: object) -> Json:
 
 
 def _band(queries: Sequence[Query]) -> list[Json]:
-    """Return what fills the space between the lines called high and low."""
+    """Return the overrides that fill the band between the series high and low."""
     if {"high", "low"} - {query.alias for query in queries}:
         return []
     thin = [_override(name, "custom.lineWidth", 0) for name in ("high", "low")]
