@@ -29,6 +29,7 @@ import tomli_w
 from benchmarks.agent_stage import mixed_targets, stage
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.loop import CollectorDeps, run_collector
+from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.model.measurement import Target
 from netwatch.protocols import Message, Transport
 from netwatch.store.memory import MemoryStore
@@ -54,7 +55,7 @@ class Place:
 
     folder: Path
     config: Path
-    inbox: BatchLog
+    metrics: CollectorMetrics
 
     @property
     def spool(self) -> Path:
@@ -98,21 +99,21 @@ async def place(targets: Sequence[Target], *, period: float, seal: float) -> Asy
                     host="127.0.0.1", port=broker.port, username=USER, password=PASSWORD, will=will
                 )
 
-            inbox = BatchLog(folder / "inbox.sqlite")
+            batch_log = BatchLog(folder / "batches.sqlite")
             collector = CollectorDeps(
                 connect=connect,
-                inbox=inbox,
+                batch_log=batch_log,
                 store=MemoryStore(),
                 targets={one.id: one for one in targets},
                 clock=lambda: datetime.now(UTC),
             )
             task = asyncio.ensure_future(run_collector(collector))
             try:
-                yield Place(folder, config, inbox)
+                yield Place(folder, config, collector.metrics)
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-                inbox.close()
+                batch_log.close()
 
 
 def start(found: Place) -> "subprocess.Popen[bytes]":
@@ -136,7 +137,7 @@ async def live(found: Place, seconds: float, *, every: float = 1.0) -> Life:
     finally:
         process.send_signal(signal.SIGTERM)
         await asyncio.to_thread(process.wait)
-    life.acknowledged = found.inbox.count_batches()
+    life.acknowledged = by_label(found.metrics.batches)["stored"]
     return life
 
 

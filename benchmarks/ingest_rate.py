@@ -1,4 +1,4 @@
-"""How many measurements a second pass through unpacking, the inbox, counting and the store.
+"""How many measurements a second pass through unpacking, the batch log, counting and the store.
 
 python benchmarks/ingest_rate.py [--json]
 """
@@ -65,18 +65,18 @@ def main() -> None:
     total = len(made) * ROWS
     with tempfile.TemporaryDirectory() as folder:
         metrics = CollectorMetrics()
-        inbox = BatchLog(Path(folder) / "inbox.sqlite")
+        batch_log = BatchLog(Path(folder) / "batches.sqlite")
         store = SqliteStore.at(str(Path(folder) / "store"))
-        intake = Ingest(inbox, clock=lambda: START + timedelta(hours=1), metrics=metrics)
+        ingest = Ingest(batch_log, clock=lambda: START + timedelta(hours=1), metrics=metrics)
         width = timedelta(minutes=5)
-        closer = BinCloser(inbox, store, targets=BOOK, width=width, metrics=metrics)
+        closer = BinCloser(batch_log, store, targets=BOOK, width=width, metrics=metrics)
         since = time.perf_counter()
         for first in range(0, len(made), 100):
-            intake.take(made[first : first + 100], closer)
+            ingest.ingest(made[first : first + 100], closer)
         kept = time.perf_counter()
         closer.close(START + timedelta(hours=1))
         counted = time.perf_counter()
-        inbox.close()
+        batch_log.close()
         store.close()
     assert by_label(metrics.measurements)["stored"] == total
     result = {

@@ -111,12 +111,12 @@ class Rig:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         with (
-            BatchLog(folder / "inbox.sqlite") as inbox,
-            PresenceLog(folder / "presence.sqlite") as attendance,
+            BatchLog(folder / "batches.sqlite") as batch_log,
+            PresenceLog(folder / "presence.sqlite") as presence_log,
         ):
             parts = CollectorDeps(
                 connect=self.connect,
-                inbox=inbox,
+                batch_log=batch_log,
                 store=self.store,
                 targets={"one": Target("one", "tcp", "127.0.0.1", asn=64500, country="XX")},
                 clock=now,
@@ -125,15 +125,15 @@ class Rig:
                 ),
                 metrics=self.metrics,
                 signer=self.collector_key.signer,
-                mailbox=self.mailbox,
-                attendance=attendance,
-                settle=self.settle,
-                drain=self.drain,
+                queue=self.mailbox,
+                presence_log=presence_log,
+                settle_time=self.settle,
+                rate_advice=self.drain,
                 broker="b1",
                 shared=self.shared,
             )
             async with running(run_collector(parts)):
-                yield inbox
+                yield batch_log
 
     @asynccontextmanager
     async def doors(self) -> AsyncIterator[int]:
@@ -209,8 +209,8 @@ class Rig:
         return [one.sequence for one in reversed(spool.newest(batches))]
 
     def events(self, name: str = "collector") -> list[PresenceEvent]:
-        with PresenceLog(self.folder / name / "presence.sqlite") as attendance:
-            return attendance.events(now() - timedelta(hours=1), now() + timedelta(hours=1))
+        with PresenceLog(self.folder / name / "presence.sqlite") as presence_log:
+            return presence_log.events(now() - timedelta(hours=1), now() + timedelta(hours=1))
 
     def told(self) -> list[tuple[str, str]]:
         return [(one.state.value, one.vantage.id) for one in self.events()]

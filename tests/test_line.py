@@ -99,11 +99,11 @@ class Line:
             )
         )
 
-    def collector(self, inbox: BatchLog) -> Coroutine[None, None, None]:
+    def collector(self, batch_log: BatchLog) -> Coroutine[None, None, None]:
         return run_collector(
             CollectorDeps(
                 connect=self.connect,
-                inbox=inbox,
+                batch_log=batch_log,
                 store=self.store,
                 targets={target.id: target for target in self.config.target},
                 clock=now,
@@ -148,8 +148,8 @@ async def test_a_cut_country_is_told_and_so_is_its_return(tmp_path: Path) -> Non
         spool = stack.enter_context(
             Spool(tmp_path / "spool.sqlite", vantage=vantage, created_at=now())
         )
-        inbox = stack.enter_context(BatchLog(tmp_path / "inbox.sqlite"))
-        parts = [line.collector(inbox), line.agent(spool, vantage), line.analysis()]
+        batch_log = stack.enter_context(BatchLog(tmp_path / "batches.sqlite"))
+        parts = [line.collector(batch_log), line.agent(spool, vantage), line.analysis()]
         running = [asyncio.ensure_future(part) for part in parts]
         try:
             await until(lambda: line.is_learned(country), seconds=25)

@@ -7,9 +7,9 @@ from pathlib import Path
 from netwatch.agent.identity import load_or_create_identity
 from netwatch.app.clock import now
 from netwatch.app.factories import open_store
-from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
 from netwatch.collector.bin_closer import BinCloser
-from netwatch.collector.file_import import Imported, import_batches
+from netwatch.collector.file_import import ImportedFile, import_batches
 from netwatch.collector.ingest import Ingest
 from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.config import Config
@@ -28,7 +28,7 @@ class Import:
         measurements: how many were stored.
     """
 
-    files: tuple[tuple[Path, Imported], ...]
+    files: tuple[tuple[Path, ImportedFile], ...]
     batches: dict[str, int]
     measurements: int
 
@@ -51,19 +51,19 @@ def import_files(
     folder, metrics = Path(config.data), CollectorMetrics()
     folder.mkdir(parents=True, exist_ok=True)
     store = open_store(config)
-    found: list[tuple[Path, Imported]] = []
+    found: list[tuple[Path, ImportedFile]] = []
     try:
-        with BatchLog(folder / "inbox.sqlite") as inbox:
+        with BatchLog(folder / BATCH_LOG_FILE) as batch_log:
             targets = {target.id: target for target in config.target}
             closer = BinCloser(
-                inbox, store, targets=targets, width=config.analysis.bin, metrics=metrics
+                batch_log, store, targets=targets, width=config.analysis.bin, metrics=metrics
             )
             # A collector may close bins meanwhile: whatever was measured by now is late for it.
             closer.until = now()
-            intake = Ingest(inbox, clock=now, metrics=metrics)
+            ingest = Ingest(batch_log, clock=now, metrics=metrics)
             for number, path in enumerate(paths):
                 found.append((path, import_batches(
-                    path, intake, closer, progress=_part(progress, number, len(paths))
+                    path, ingest, closer, progress=_part(progress, number, len(paths))
                 )))  # fmt: skip
     finally:
         store.close()
@@ -83,10 +83,10 @@ def _part(
     return lambda share: progress((number + share) / total)
 
 
-def _write_receipts(folder: Path, path: Path, files: Sequence[Imported]) -> None:
+def _write_receipts(folder: Path, path: Path, files: Sequence[ImportedFile]) -> None:
     """Sign what the agents are to be told, and write it down."""
     signer = load_or_create_identity(folder / "collector.key").signer
     write_receipts(
         path,
-        (signer.sign(pack_ack(answer), ACKNOWLEDGEMENT) for one in files for answer in one.answers),
+        (signer.sign(pack_ack(answer), ACKNOWLEDGEMENT) for one in files for answer in one.acks),
     )

@@ -80,7 +80,7 @@ class IngestEndpoints:
 
     async def drain(self, _: Request) -> Response:
         """Say how fast agents may send."""
-        said = self._mailbox.drain
+        said = self._mailbox.rate_advice
         return Response(status_code=204, headers=_HEADERS) if said is None else _message(said)
 
     async def _take(

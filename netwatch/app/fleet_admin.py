@@ -12,7 +12,7 @@ from netwatch.agent.identity import Identity, load_or_create_identity
 from netwatch.agent.private_files import FOLDER_MODE
 from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
-from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
 from netwatch.collector.enrollment_service import EnrollmentGrant, EnrollmentService
 from netwatch.collector.registry import Agent, InvitationScope, Registry
 from netwatch.config import Config
@@ -56,7 +56,7 @@ def make_enrollment_service(config: Config) -> EnrollmentService:
         lambda: Registry(_file(config)),
         partial(erase_agent, config),
         signer=collector_identity(config).signer,
-        offer=EnrollmentGrant(targets_identity(config).signer.public, brokers),
+        grant=EnrollmentGrant(targets_identity(config).signer.public, brokers),
         clock=now,
     )
 
@@ -111,8 +111,8 @@ def release_quarantine(config: Config, name: str) -> int:
     Raises:
         StoreError: the tables cannot be written.
     """
-    with BatchLog(_file(config)) as inbox:
-        return inbox.count_again(name, width=config.analysis.bin)
+    with BatchLog(_file(config)) as batch_log:
+        return batch_log.release(name, width=config.analysis.bin)
 
 
 def erase_agent(config: Config, name: str) -> int:
@@ -123,10 +123,10 @@ def erase_agent(config: Config, name: str) -> int:
     Raises:
         StoreError: the tables cannot be written.
     """
-    with PresenceLog(Path(config.data) / PRESENCE_FILE) as attendance:
-        attendance.erase(name)
-    with BatchLog(_file(config)) as inbox:
-        erased = inbox.erase(name)
+    with PresenceLog(Path(config.data) / PRESENCE_FILE) as presence_log:
+        presence_log.erase(name)
+    with BatchLog(_file(config)) as batch_log:
+        erased = batch_log.erase(name)
     try:
         asyncio.run(_take_off_broker(config, name))
     except (TransportError, TimeoutError, ConfigError) as error:
@@ -148,4 +148,4 @@ def _file(config: Config) -> Path:
         folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"data = {config.data!r}: cannot be used: {error.strerror}") from error
-    return folder / "inbox.sqlite"
+    return folder / BATCH_LOG_FILE

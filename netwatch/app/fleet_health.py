@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
+from netwatch.collector.batch_log import BATCH_LOG_FILE
 from netwatch.collector.registry import Registry
 from netwatch.config import Config
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
@@ -26,9 +27,9 @@ def fleet_health(config: Config, at: datetime) -> list[FleetHealth]:
     if not (folder / PRESENCE_FILE).exists():
         return []
     with ExitStack() as stack:
-        attendance = stack.enter_context(PresenceLog(folder / PRESENCE_FILE))
-        registry = stack.enter_context(Registry(folder / "inbox.sqlite"))
-        stays = [stay for stay in attendance.sessions(at) if stay.ending != "stop"]
+        presence_log = stack.enter_context(PresenceLog(folder / PRESENCE_FILE))
+        registry = stack.enter_context(Registry(folder / BATCH_LOG_FILE))
+        stays = [stay for stay in presence_log.sessions(at) if stay.ending != "stop"]
         versions = {one.name: one.software for one in registry.agents(at)}
     online: Counter[tuple[str, str]] = Counter()
     enrolled: Counter[tuple[str, str]] = Counter()

@@ -20,7 +20,7 @@ from netwatch.app.factories import (
     write_places,
 )
 from netwatch.app.reloading_targets import ReloadingTargets
-from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.collector.metrics import CollectorMetrics
@@ -118,23 +118,23 @@ async def run_collect(opened: ObservatoryContext) -> None:
     password = broker_password(config)
     identity = load_or_create_identity(Path(config.data) / "collector.key")
     with (
-        BatchLog(Path(config.data) / "inbox.sqlite") as inbox,
-        PresenceLog(Path(config.data) / PRESENCE_FILE) as attendance,
+        BatchLog(Path(config.data) / BATCH_LOG_FILE) as batch_log,
+        PresenceLog(Path(config.data) / PRESENCE_FILE) as presence_log,
     ):
         await run_collector(
             CollectorDeps(
                 connect=link_factory(config.broker, password),
-                inbox=inbox,
+                batch_log=batch_log,
                 store=opened.store,
                 targets=ReloadingTargets(config),
                 clock=now,
                 config=config.analysis,
                 metrics=opened.metrics,
                 signer=identity.signer,
-                mailbox=opened.mailbox,
-                attendance=attendance,
+                queue=opened.mailbox,
+                presence_log=presence_log,
                 broker=f"{config.broker.host}:{config.broker.port}",
-                drain=_drain(config.collector),
+                rate_advice=_drain(config.collector),
                 shared=config.collector.shared,
                 open_weight=config.fleet.open_weight,
             )
@@ -155,13 +155,13 @@ async def run_analyze(opened: ObservatoryContext) -> None:
     """Judge closed bins, follow incidents and write posts, until cancelled."""
     config, width = opened.config, opened.config.analysis.bin
     composer = make_composer(config, opened.atlas)
-    with PresenceLog(Path(config.data) / PRESENCE_FILE) as attendance:
+    with PresenceLog(Path(config.data) / PRESENCE_FILE) as presence_log:
         pipeline = make_pipeline(
             config,
             opened.atlas,
             width=width,
             compose=composer,
-            disconnects=MassDisconnectDetector(attendance, width=width),
+            disconnects=MassDisconnectDetector(presence_log, width=width),
         )
         analysis = await asyncio.to_thread(
             PipelineRunner, pipeline, opened.store, opened.ledger, width=width

@@ -1,19 +1,21 @@
-"""Who may speak under which name: pinned keys, enrolled agents, and who is set aside.
+"""Keys, enrollment and quarantine of agents: decides how a sender's batch is accepted.
 
-The tables stand in the same file as the batches, so that a batch and the standing of who sent
-it are judged in one transaction. The functions work inside one that the caller has opened.
+The tables are in the same file as the batches, so that a batch and the status of its sender are
+evaluated in one transaction. The functions run inside a transaction of the caller.
 """
 
 import sqlite3
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 
 from netwatch.collector.trust_weights import FirstSeen
 from netwatch.model.measurement import Vantage
-from netwatch.model.time import EPOCH, to_millis
+from netwatch.model.time import from_millis, to_millis
 
-PINS = """
+BATCH_LOG_VERSION = 1
+"""Version of the schema of the file that holds batches, clocks and agents."""
+AGENT_TABLES = """
 CREATE TABLE IF NOT EXISTS vantage (id TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS former_key (
     id TEXT NOT NULL,
@@ -46,7 +48,7 @@ CREATE TABLE IF NOT EXISTS invitation (
     key BLOB
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS erased (digest BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS arrival (
+CREATE TABLE IF NOT EXISTS first_seen (
     id TEXT NOT NULL,
     country TEXT NOT NULL,
     at INTEGER NOT NULL,
@@ -54,75 +56,72 @@ CREATE TABLE IF NOT EXISTS arrival (
     PRIMARY KEY (id, country)
 ) WITHOUT ROWID;
 """
-"""Tables by agent. `former_key` holds keys that were changed in order, and until when what
-they signed may have been measured, in milliseconds since 1970; a lost key is in no table.
-`erased` holds hashes of keys that were erased, for a day, so that what is still under way, or
-comes from an agent that nobody has stopped yet, does not write it all down anew."""
-
-
-_ARRIVALS = """
-SELECT arrival.id, arrival.country, at, agent.id IS NOT NULL, vetted FROM arrival
-LEFT JOIN agent ON agent.id = arrival.id AND agent.country <> ''
+"""Tables by agent; times are milliseconds since 1970. `former_key` holds keys that were replaced
+in order, and until when a measurement signed with one may have been made; a lost key is in no
+table. `erased` holds hashes of erased keys for a day, so that batches still on their way do not
+create the agent again."""
+_FIRST_SEEN = """
+SELECT first_seen.id, first_seen.country, at, agent.id IS NOT NULL, vetted FROM first_seen
+LEFT JOIN agent ON agent.id = first_seen.id AND agent.country <> ''
 """
 
 
 class SenderStatus(StrEnum):
-    """How a batch is to be taken, by who sent it."""
+    """How a batch is treated because of its sender."""
 
-    GOOD = "good"
-    STRANGER = "stranger"
+    ACCEPTED = "accepted"
+    WRONG_KEY = "wrong_key"
     RETIRED = "retired"
-    ASIDE = "aside"
+    QUARANTINED = "quarantined"
 
 
 def check_sender(
     file: sqlite3.Connection, vantage: Vantage, key: bytes | None, *, last: int
 ) -> SenderStatus:
-    """Return the standing of a batch, inside a transaction.
+    """Return the status of a batch's sender.
 
-    The first key that signs for a vantage is its key for good. Whoever speaks without it is
-    a stranger, but for what a former key signed before it was changed. An enrolled agent that
-    tells another country or network than it enrolled with is set aside until the operator
-    has looked, and so is one under quarantine.
+    The first key that signs for a vantage is pinned to it. A former key stays valid for
+    measurements made before it was replaced. An enrolled agent whose country or network differs
+    from its enrollment is quarantined until the operator has looked at it.
 
     Args:
         file: the collector's file.
-        vantage: who the batch says it is from.
-        key: who signed it, None for nobody.
+        vantage: the sender named by the batch.
+        key: the key that signed it, None if unsigned.
         last: time of its newest measurement, milliseconds since 1970.
     """
     name = (vantage.id,)
-    known = file.execute("SELECT key FROM vantage WHERE id = ?", name).fetchone()
-    if known is None and key is not None and _was_erased(file, key):
-        return SenderStatus.RETIRED
-    if known is None and key is not None:
+    pinned = file.execute("SELECT key FROM vantage WHERE id = ?", name).fetchone()
+    if pinned is None and key is not None:
+        if _was_erased(file, key):
+            return SenderStatus.RETIRED
         file.execute("INSERT INTO vantage VALUES (?, ?)", (vantage.id, key))
-    if known is not None and known[0] != key and not _was_key(file, vantage.id, key, last):
-        return SenderStatus.STRANGER
-    found = file.execute("SELECT country, network, retired FROM agent WHERE id = ?", name)
-    enrolled = found.fetchone()
+    if pinned is not None and pinned[0] != key and not _was_key(file, vantage.id, key, last):
+        return SenderStatus.WRONG_KEY
+    query = "SELECT country, network, retired FROM agent WHERE id = ?"
+    enrolled = file.execute(query, name).fetchone()
     if enrolled is not None and enrolled[2] is not None:
         return SenderStatus.RETIRED
     if file.execute("SELECT 1 FROM quarantine WHERE id = ?", name).fetchone() is not None:
-        return SenderStatus.ASIDE
+        return SenderStatus.QUARANTINED
     if enrolled is not None and enrolled[:2] != (vantage.country, vantage.asn):
-        return SenderStatus.ASIDE
-    return SenderStatus.GOOD
+        return SenderStatus.QUARANTINED
+    return SenderStatus.ACCEPTED
 
 
 def quarantine(file: sqlite3.Connection, name: str, *, since: int, reason: str) -> None:
-    """Count nothing of an agent from now on, inside a transaction; the first reason stays."""
+    """Stop counting an agent's batches; the first reason stays."""
     file.execute("INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)", (name, since, reason))
 
 
-def speaks_for(file: sqlite3.Connection, name: str, key: bytes | None) -> bool:
-    """Tell whether `key` is an agent's, or nobody else's is."""
-    found = file.execute("SELECT key FROM vantage WHERE id = ?", (name,)).fetchone()
-    return found is None or found[0] == key
+def owns_name(file: sqlite3.Connection, name: str, key: bytes | None) -> bool:
+    """Return whether `key` is pinned to an agent, or no key is."""
+    pinned = file.execute("SELECT key FROM vantage WHERE id = ?", (name,)).fetchone()
+    return pinned is None or pinned[0] == key
 
 
-def forget_agent(file: sqlite3.Connection, name: str) -> None:
-    """Delete all that stands here of an agent, and how it came, inside a transaction."""
+def erase_agent(file: sqlite3.Connection, name: str) -> None:
+    """Delete everything these tables hold about an agent."""
     query = "SELECT key FROM vantage WHERE id = ? UNION SELECT key FROM former_key WHERE id = ?"
     for (key,) in file.execute(query, (name, name)).fetchall():
         file.execute("DELETE FROM invitation WHERE key = ?", (key,))
@@ -131,32 +130,31 @@ def forget_agent(file: sqlite3.Connection, name: str) -> None:
         )
     file.execute("DELETE FROM erased WHERE until < unixepoch()")
     file.execute("DELETE FROM invitation WHERE replaces = ?", (name,))
-    for table in ("vantage", "former_key", "agent", "quarantine", "arrival"):
+    for table in ("vantage", "former_key", "agent", "quarantine", "first_seen"):
         file.execute(f"DELETE FROM {table} WHERE id = ?", (name,))  # noqa: S608 - constants
 
 
-def note_first_seen(file: sqlite3.Connection, vantage: Vantage, at: datetime) -> None:
-    """Note when an agent was first heard from in a country, inside a transaction."""
+def record_first_seen(file: sqlite3.Connection, vantage: Vantage, at: datetime) -> None:
+    """Record when an agent was first seen in a country; later times change nothing."""
     row = (vantage.id, vantage.country, to_millis(at))
-    file.execute("INSERT OR IGNORE INTO arrival VALUES (?, ?, ?, 0)", row)
+    file.execute("INSERT OR IGNORE INTO first_seen VALUES (?, ?, ?, 0)", row)
 
 
 def read_first_seen(file: sqlite3.Connection) -> list[FirstSeen]:
-    """Return every arrival that was noted."""
+    """Return when each agent was first seen in each country."""
     return [
-        FirstSeen(name, country, EPOCH + timedelta(milliseconds=at), bool(enrolled), bool(vetted))
-        for name, country, at, enrolled, vetted in file.execute(_ARRIVALS)
+        FirstSeen(name, country, from_millis(at), bool(enrolled), bool(vetted))
+        for name, country, at, enrolled, vetted in file.execute(_FIRST_SEEN)
     ]
 
 
 def _was_erased(file: sqlite3.Connection, key: bytes) -> bool:
-    """Tell whether the agent that had `key` was erased a short while ago."""
     query = "SELECT 1 FROM erased WHERE digest = ? AND until > unixepoch()"
     return file.execute(query, (sha256(key).digest(),)).fetchone() is not None
 
 
 def _was_key(file: sqlite3.Connection, name: str, key: bytes | None, last: int) -> bool:
-    """Tell whether `key` was the agent's when the newest measurement was made."""
+    """Return whether `key` was the agent's when its newest measurement was made."""
     query = "SELECT until FROM former_key WHERE id = ? AND key = ?"
-    found = file.execute(query, (name, key)).fetchone()
-    return found is not None and last <= found[0]
+    former = file.execute(query, (name, key)).fetchone()
+    return former is not None and last <= former[0]

@@ -1,318 +1,339 @@
-"""Keeps what every vantage's clocks were, and dates its batches by it, again where it learns more.
+"""Corrects measurement times by what is known of each vantage's clocks.
 
-It lives in the inbox's file and in the inbox's transactions. A batch that came before any
-anchor did is set aside: kept, but dated nowhere until its time is known well enough.
+Uses the file and the transactions of the batch log. New knowledge dates earlier batches again.
+A batch that arrives before any anchor is stored, but is in no interval until its time is known
+well enough.
 """
 
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from itertools import islice
 
-from netwatch.collector.clock_estimate import BOUNDLESS, UNSURE, Anchor, Bounds, Estimate
-from netwatch.collector.clock_store import MATTERS, Boot, Span, TimeRange
+from netwatch.collector.clock_estimate import MAX_ERROR_MS, UNBOUNDED, Anchor, Bounds, Estimate
+from netwatch.collector.clock_store import (
+    SIGNIFICANT_CHANGE_MS,
+    WIDE_MS,
+    Boot,
+    Span,
+    TimeRange,
+)
 from netwatch.model.clock_samples import ClockSample, ClockSource
 from netwatch.model.measurement import Batch, Measurement
-from netwatch.model.time import EPOCH, to_millis
+from netwatch.model.time import from_millis, to_millis
 
-_NOTE_BOOT = """
+_UPDATE_BOOT = """
 INSERT INTO clock_boot VALUES (?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET
-    began = min(began, excluded.began),
-    upper = min(ifnull(upper, excluded.upper), ifnull(excluded.upper, upper)),
-    guess = CASE WHEN excluded.upper IS NOT NULL AND excluded.last >= last
-        THEN excluded.guess ELSE guess END,
+    after_sequence = min(after_sequence, excluded.after_sequence),
+    max_offset = min(ifnull(max_offset, excluded.max_offset),
+        ifnull(excluded.max_offset, max_offset)),
+    wall_offset = CASE WHEN excluded.max_offset IS NOT NULL AND excluded.last >= last
+        THEN excluded.wall_offset ELSE wall_offset END,
     first = min(first, excluded.first),
     last = max(last, excluded.last)
 """
-_PLACE = 2 * 3_600_000
-"""One anchor is kept for each so many milliseconds of a boot, the surest."""
-_AHEAD = 300_000
-"""Milliseconds by which a truth may be later than its arrival; beyond, it is none."""
-_OLDEST = 400 * 86_400_000
-"""Nothing older than this is dated: a spool holds some months."""
-_PROMPT, _PROMPT_ERROR = 5_000, 100_000
-"""A wall clock that shows what ours does when its message arrives, to the first, is taken to be
-right to the second: for a wrong one to do so, its message must be late by just its error. It
-counts until an answer of ours is heard of, a batch later."""
-_BOOTS = 5_000
-"""Boots whose anchors are held in memory."""
-_EVER = 2**53
+_SLOT_MS = 2 * 3_600_000
+"""The best anchor of each such period of a boot is kept."""
+_MAX_AHEAD_MS = 300_000
+"""How far a true time may be after its receipt; beyond that it is implausible."""
+_MAX_AGE_MS = 400 * 86_400_000
+"""Age beyond which a time is implausible, since a spool holds some months."""
+_PROMPT_MS, _PROMPT_ERROR_MS = 5_000, 100_000
+"""A wall clock within 5 s of the collector's at receipt is taken to be correct to 100 s: a wrong
+clock would need a message delayed by just its error. Replaced by the first acknowledged sample,
+one batch later."""
+_MAX_CACHED_BOOTS = 5_000
+_UNLIMITED = 2**53
+"""Later than any monotonic time, and greater than any sequence."""
 
-
-_Ranges = list[tuple[str, int, int]]
+_BootRange = tuple[str, int, int]
+"""A boot and a range of its monotonic times."""
 
 
 class ClockCorrector:
-    """Dates batches inside the transactions of whoever holds `file`.
+    """Dates batches, inside transactions of the batch log.
 
     Args:
-        file: a connection to a file that has `CLOCK_TABLES` and the inbox's batches.
+        file: a connection to a file that has `CLOCK_TABLES` and the table `batch`.
     """
 
     def __init__(self, file: sqlite3.Connection) -> None:
         self._file = file
         self._anchors: dict[tuple[str, str], list[Anchor]] = {}
-        self._changes = 0
+        self._seen_version = 0
 
-    def forget(self) -> None:
-        """Drop what is in memory, after a transaction that was undone."""
+    def clear_cache(self) -> None:
+        """Forget cached anchors, after a transaction that was rolled back."""
         self._anchors.clear()
 
-    def take(self, batch: Batch, arrived: int) -> list[TimeRange]:
-        """Learn from a batch that was just kept; date it, and whatever it sheds light on.
+    def add(self, batch: Batch, received_at: int) -> list[TimeRange]:
+        """Learn from a batch that was just stored; date it, and earlier ones it corrects.
 
         Args:
-            batch: the batch; it is in the inbox already.
-            arrived: milliseconds since 1970 when it arrived.
+            batch: the batch; already in the batch log.
+            received_at: when it was received, milliseconds since 1970.
 
         Returns:
-            The stretches of time in which counts changed, the batch's own among them.
+            The time ranges in which counts changed, the batch's own included.
         """
-        self._look_again()
+        self._drop_stale_cache()
         vantage = batch.vantage.id
-        ranges = self._write_spans(batch, arrived)
-        for reading in batch.clock_samples:
-            if reading.boot:
-                ranges += self._learn(vantage, reading, arrived)
-        touched = {batch.sequence}
-        for boot, low, high in ranges:
-            touched |= self._redate(vantage, boot, (low, high), arrived)
+        ranges = self._add_spans(batch, received_at)
+        for sample in batch.clock_samples:
+            if sample.boot:
+                ranges += self._learn(vantage, sample, received_at)
+        changed = {batch.sequence}
+        for boot_range in ranges:
+            changed |= self._redate(vantage, boot_range, received_at)
         return [
-            stretch for sequence in sorted(touched) for stretch in self._settle(vantage, sequence)
+            time_range
+            for sequence in sorted(changed)
+            for time_range in self._update_batch(vantage, sequence)
         ]
 
     def correct(self, batch: Batch) -> Iterator[Measurement]:
-        """Yield those of a batch's measurements whose times are sure, put right."""
+        """Yield the measurements of a batch whose times are certain, with corrected times."""
         rows = iter(batch.measurements)
         for span in self._spans_of(batch.vantage.id, batch.sequence):
             for row in islice(rows, span.rows):
-                if span.sure:
-                    true = span.correct(to_millis(row.time))
-                    yield replace(row, time=EPOCH + timedelta(milliseconds=true))
+                if span.is_certain:
+                    yield replace(row, time=from_millis(span.correct(to_millis(row.time))))
 
-    def count_set_aside(self) -> int:
-        """Return how many measurements are kept whose time nobody knows well enough."""
+    def count_undated(self) -> int:
+        """Return the number of stored measurements whose time is too uncertain."""
         query = "SELECT coalesce(sum(rows), 0) FROM clock_span WHERE error > ?"
-        return int(self._file.execute(query, (UNSURE,)).fetchone()[0])
+        return int(self._file.execute(query, (MAX_ERROR_MS,)).fetchone()[0])
 
     def drop(self, vantage: str, low: int, high: int) -> None:
-        """Forget the spans of batches that count no more."""
+        """Delete the spans of superseded batches."""
         query = "DELETE FROM clock_span WHERE vantage = ? AND sequence BETWEEN ? AND ?"
         self._file.execute(query, (vantage, low, high))
 
     def erase(self, vantage: str) -> None:
-        """Forget all about a vantage."""
+        """Delete everything about a vantage."""
         for table in ("clock_boot", "clock_anchor", "clock_span"):
             self._file.execute(f"DELETE FROM {table} WHERE vantage = ?", (vantage,))  # noqa: S608 - constants
-        self.forget()
+        self.clear_cache()
 
-    def _look_again(self) -> None:
-        """Drop what is in memory where another process has written to the file."""
-        changes = self._file.execute("PRAGMA data_version").fetchone()[0]
-        if changes != self._changes:
-            self.forget()
-        self._changes = changes
+    def _drop_stale_cache(self) -> None:
+        """Clear the cache if another process has written to the file."""
+        version = self._file.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._seen_version:
+            self.clear_cache()
+        self._seen_version = version
 
-    def _write_spans(self, batch: Batch, arrived: int) -> _Ranges:
-        """Write down which rows were dated how; return what has to be estimated."""
-        ranges: _Ranges = []
+    def _add_spans(self, batch: Batch, received_at: int) -> list[_BootRange]:
+        """Store how the rows of each segment were dated; return what to estimate."""
+        ranges: list[_BootRange] = []
         start = 0
-        for place, line in enumerate(batch.clock_segments):
-            rows = batch.measurements[start : start + line.rows]
-            start += line.rows
-            times = [to_millis(row.time) - line.shift for row in rows] or [0]
+        for number, segment in enumerate(batch.clock_segments):
+            rows = batch.measurements[start : start + segment.rows]
+            start += segment.rows
+            times = [to_millis(row.time) - segment.shift for row in rows] or [0]
             low, high = min(times), max(times)
-            said = (low + line.shift, high + line.shift)
-            sound = arrived - _OLDEST <= said[0] and said[1] <= arrived + _AHEAD
-            error = 0 if sound and not line.boot else BOUNDLESS
+            is_plausible = _is_plausible(low + segment.shift, high + segment.shift, received_at)
+            error = 0 if is_plausible and not segment.boot else UNBOUNDED
             span = Span(
-                batch.sequence, place, line.boot, line.shift, len(rows), low, high,
-                line.shift, line.shift, error,
+                batch.sequence, number, segment.boot, segment.shift, len(rows), low, high,
+                segment.shift, segment.shift, error,
             )  # fmt: skip
-            self._write(batch.vantage.id, span)
-            if line.boot and rows:
-                seen = Boot(line.boot, line.after_sequence, low, high, None, line.shift, 0)
-                self._file.execute(_NOTE_BOOT, (batch.vantage.id, *seen[:-1]))
-                ranges.append((line.boot, low, high))
+            self._write_span(batch.vantage.id, span)
+            if segment.boot and rows:
+                boot = Boot(segment.boot, segment.after_sequence, low, high, None, segment.shift, 0)
+                self._file.execute(_UPDATE_BOOT, (batch.vantage.id, *boot[:-1]))
+                ranges.append((segment.boot, low, high))
         return ranges
 
-    def _learn(self, vantage: str, reading: ClockSample, arrived: int) -> _Ranges:
-        """Take one reading; return the stretches of boots that it sheds light on."""
-        boot, steady, guess = reading.boot, reading.monotonic, reading.wall - reading.monotonic
+    def _learn(self, vantage: str, sample: ClockSample, received_at: int) -> list[_BootRange]:
+        """Add one clock sample; return the ranges of boots whose estimate it changes."""
+        boot, monotonic = sample.boot, sample.monotonic
         before = self._estimate(vantage, boot)
-        seen = Boot(boot, _EVER, steady, steady, arrived - steady, guess, 0)
-        self._file.execute(_NOTE_BOOT, (vantage, *seen[:-1]))
-        anchor = _anchor_of(reading, arrived)
+        row = Boot(
+            boot, _UNLIMITED, monotonic, monotonic, received_at - monotonic,
+            sample.wall - monotonic, 0,
+        )  # fmt: skip
+        self._file.execute(_UPDATE_BOOT, (vantage, *row[:-1]))
+        anchor = _to_anchor(sample, received_at)
         if anchor is not None:
             self._keep_anchor(vantage, boot, anchor)
         after = self._estimate(vantage, boot)
+        whole = (boot, -_UNLIMITED, _UNLIMITED)
         if after.anchors and not before.anchors:
             query = "UPDATE clock_boot SET anchored = 1 WHERE vantage = ? AND boot = ?"
             self._file.execute(query, (vantage, boot))
-            return [(boot, -_EVER, _EVER), *self._between(vantage, boot)]
+            return [whole, *self._boots_bounded_by(vantage, boot)]
         if not after.anchors:
-            (was, doubt), (now, less) = before.at(0), after.at(0)
-            same = abs(was - now) <= MATTERS and (doubt > UNSURE) == (less > UNSURE)
-            return [] if same else [(boot, -_EVER, _EVER)]
+            (old, old_error), (new, new_error) = before.at(0), after.at(0)
+            changed_certainty = (old_error > MAX_ERROR_MS) != (new_error > MAX_ERROR_MS)
+            is_changed = changed_certainty or abs(old - new) > SIGNIFICANT_CHANGE_MS
+            return [whole] if is_changed else []
         changed = _difference(before.anchors, after.anchors)
         return [] if changed is None else [(boot, *changed)]
 
     def _keep_anchor(self, vantage: str, boot: str, anchor: Anchor) -> None:
-        """Keep an anchor if it is the first or by far the surest of its place."""
-        place = anchor.steady // _PLACE
+        """Store an anchor if it is the first of its slot or has less than half of its error."""
+        slot = anchor.monotonic // _SLOT_MS
         known = [
             one
             for one in self._anchors_of(vantage, boot)
-            if one.trusted == anchor.trusted and one.steady // _PLACE == place
+            if one.trusted == anchor.trusted and one.monotonic // _SLOT_MS == slot
         ]
         if known and anchor.error * 2 > known[0].error:
             return
         query = "INSERT OR REPLACE INTO clock_anchor VALUES (?, ?, ?, ?, ?, ?, ?)"
-        row = (vantage, boot, anchor.trusted, place, anchor.steady, anchor.offset, anchor.error)
+        row = (vantage, boot, anchor.trusted, slot, anchor.monotonic, anchor.offset, anchor.error)
         self._file.execute(query, row)
         self._anchors.pop((vantage, boot), None)
 
     def _anchors_of(self, vantage: str, boot: str) -> list[Anchor]:
-        """Return the anchors of a boot."""
-        found = self._anchors.get((vantage, boot))
-        if found is None:
+        anchors = self._anchors.get((vantage, boot))
+        if anchors is None:
             query = (
-                "SELECT steady, offset, error, trusted FROM clock_anchor"
+                "SELECT monotonic, offset, error, trusted FROM clock_anchor"
                 " WHERE vantage = ? AND boot = ?"
             )
-            rows = self._file.execute(query, (vantage, boot))
-            found = [Anchor(row[0], row[1], row[2], trusted=bool(row[3])) for row in rows]
-            if len(self._anchors) >= _BOOTS:
+            anchors = [
+                Anchor(monotonic, offset, error, trusted=bool(trusted))
+                for monotonic, offset, error, trusted in self._file.execute(query, (vantage, boot))
+            ]
+            if len(self._anchors) >= _MAX_CACHED_BOOTS:
                 self._anchors.clear()
-            self._anchors[vantage, boot] = found
-        return found
+            self._anchors[vantage, boot] = anchors
+        return anchors
 
     def _estimate(self, vantage: str, boot: str) -> Estimate:
-        """Return what is known of a boot's offset by now."""
         anchors = self._anchors_of(vantage, boot)
         return Estimate(anchors, Bounds(0) if anchors else self._bounds(vantage, boot))
 
     def _bounds(self, vantage: str, boot: str) -> Bounds:
-        """Return what the neighbours of a boot, and the arrival of its batches, say of it."""
+        """Return the bounds from the anchored boots before and after, and from receipts."""
         this = self._boot(vantage, "boot = ?", boot)
         if this is None:
             return Bounds(0)
-        near = "anchored = 1 AND began {} ? ORDER BY began {} LIMIT 1"
-        past = self._boot(vantage, near.format("<", "DESC"), this.began)
-        future = self._boot(vantage, near.format(">", "ASC"), this.began)
-        low, high = None, this.upper
+        nearest = "anchored = 1 AND after_sequence {} ? ORDER BY after_sequence {} LIMIT 1"
+        past = self._boot(vantage, nearest.format("<", "DESC"), this.after_sequence)
+        future = self._boot(vantage, nearest.format(">", "ASC"), this.after_sequence)
+        low, high = None, this.max_offset
         if past is not None:
-            offset, error = Estimate(self._anchors_of(vantage, past.boot), Bounds(0)).at(past.last)
+            offset, error = self._anchored(vantage, past).at(past.last)
             low = past.last + offset - error - this.first
         if future is not None:
-            estimate = Estimate(self._anchors_of(vantage, future.boot), Bounds(0))
-            offset, error = estimate.at(future.first)
+            offset, error = self._anchored(vantage, future).at(future.first)
             bound = future.first + offset + error - this.last
             high = bound if high is None else min(high, bound)
-        return Bounds(this.guess, low, high)
+        return Bounds(this.wall_offset, low, high)
+
+    def _anchored(self, vantage: str, boot: Boot) -> Estimate:
+        return Estimate(self._anchors_of(vantage, boot.boot), Bounds(0))
 
     def _boot(self, vantage: str, condition: str, value: str | int) -> Boot | None:
-        """Return the boot of a vantage that a condition chooses."""
+        """Return the first boot of a vantage for which an SQL condition holds."""
         query = (
-            "SELECT boot, began, first, last, upper, guess, anchored FROM clock_boot"  # noqa: S608 - constants
+            f"SELECT {', '.join(Boot._fields)} FROM clock_boot"  # noqa: S608 - constants
             f" WHERE vantage = ? AND {condition}"
         )
-        found = self._file.execute(query, (vantage, value)).fetchone()
-        return None if found is None else Boot(*found)
+        row = self._file.execute(query, (vantage, value)).fetchone()
+        return None if row is None else Boot(*row)
 
-    def _between(self, vantage: str, boot: str) -> _Ranges:
-        """Return the boots without anchors that a newly anchored one bounds."""
+    def _boots_bounded_by(self, vantage: str, boot: str) -> list[_BootRange]:
+        """Return the neighbouring boots without anchors, which a newly anchored one bounds."""
         this = self._boot(vantage, "boot = ?", boot)
         if this is None:
             return []
-        found: _Ranges = []
+        ranges: list[_BootRange] = []
         for sign, order in (("<", "DESC"), (">", "ASC")):
             query = (
                 "SELECT boot, anchored FROM clock_boot WHERE vantage = ?"  # noqa: S608 - constants
-                f" AND began {sign} ? ORDER BY began {order}"
+                f" AND after_sequence {sign} ? ORDER BY after_sequence {order}"
             )
-            for other, anchored in self._file.execute(query, (vantage, this.began)).fetchall():
+            rows = self._file.execute(query, (vantage, this.after_sequence)).fetchall()
+            for other, anchored in rows:
                 if anchored:
                     break
-                found.append((other, -_EVER, _EVER))
-        return found
+                ranges.append((other, -_UNLIMITED, _UNLIMITED))
+        return ranges
 
-    def _redate(self, vantage: str, boot: str, reach: tuple[int, int], arrived: int) -> set[int]:
-        """Estimate the spans of a boot within `reach` anew; return the batches that changed."""
-        low, high = reach
+    def _redate(self, vantage: str, boot_range: _BootRange, received_at: int) -> set[int]:
+        """Estimate the spans of a boot in a range again; return the changed batches."""
+        boot, low, high = boot_range
         estimate = self._estimate(vantage, boot)
         changed = set()
         for span in self._spans(vantage, "boot = ? AND high >= ? AND low <= ?", boot, low, high):
-            found = _date(span, estimate, arrived)
-            if found.differs(span):
-                self._write(vantage, found)
+            dated = _date(span, estimate, received_at)
+            if dated.differs(span):
+                self._write_span(vantage, dated)
                 changed.add(span.sequence)
         return changed
 
-    def _settle(self, vantage: str, sequence: int) -> list[TimeRange]:
-        """Bring a batch's place in the inbox up to date; return where counts changed."""
+    def _update_batch(self, vantage: str, sequence: int) -> list[TimeRange]:
+        """Update the times of a batch in the log; return its old and new time range."""
         name = (vantage, sequence)
         query = "SELECT first, last FROM batch WHERE vantage = ? AND sequence = ?"
-        was = TimeRange(*self._file.execute(query, name).fetchone())
-        sure = [span for span in self._spans_of(vantage, sequence) if span.sure and span.rows]
+        old = TimeRange(*self._file.execute(query, name).fetchone())
         ends = [
-            time for one in sure for time in (one.low + one.offset_low, one.high + one.offset_high)
+            time
+            for span in self._spans_of(vantage, sequence)
+            if span.is_certain and span.rows
+            for time in (span.low + span.offset_low, span.high + span.offset_high)
         ]
-        now = TimeRange(min(ends, default=0), max(ends, default=0))
+        new = TimeRange(min(ends, default=0), max(ends, default=0))
         query = "UPDATE batch SET first = ?, last = ?, wide = ? WHERE vantage = ? AND sequence = ?"
-        self._file.execute(query, (*now, now.last - now.first > 3_600_000, *name))
-        return [one for one in (was, now) if one.last]
+        self._file.execute(query, (*new, new.last - new.first > WIDE_MS, *name))
+        return [one for one in (old, new) if one.last]
 
     def _spans_of(self, vantage: str, sequence: int) -> list[Span]:
         """Return a batch's spans in order."""
-        return self._spans(vantage, "sequence = ? ORDER BY place", sequence)
+        return self._spans(vantage, "sequence = ? ORDER BY segment", sequence)
 
     def _spans(self, vantage: str, condition: str, *values: str | int) -> list[Span]:
-        """Return the spans of a vantage that a condition chooses."""
+        """Return the spans of a vantage for which an SQL condition holds."""
         columns = ", ".join(Span._fields)
         query = f"SELECT {columns} FROM clock_span WHERE vantage = ? AND {condition}"  # noqa: S608 - constants
         return [Span(*row) for row in self._file.execute(query, (vantage, *values))]
 
-    def _write(self, vantage: str, span: Span) -> None:
-        """Write a span down."""
+    def _write_span(self, vantage: str, span: Span) -> None:
         query = "INSERT OR REPLACE INTO clock_span VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        self._file.execute(query, (vantage, *span, span.plain))
+        self._file.execute(query, (vantage, *span, span.is_uncorrected))
 
 
-def _anchor_of(reading: ClockSample, arrived: int) -> Anchor | None:
-    """Return the true pair that a reading holds, None where nobody can vouch for one."""
-    guess = reading.wall - reading.monotonic
-    if reading.error is None:
-        prompt = abs(arrived - reading.wall) <= _PROMPT
-        return Anchor(reading.monotonic, guess, _PROMPT_ERROR) if prompt else None
-    true = reading.wall + reading.offset
-    if true > arrived + _AHEAD or true < arrived - _OLDEST:
+def _to_anchor(sample: ClockSample, received_at: int) -> Anchor | None:
+    """Return the anchor in a clock sample, None if it has no source or is implausible."""
+    wall_offset = sample.wall - sample.monotonic
+    if sample.error is None:
+        is_prompt = abs(received_at - sample.wall) <= _PROMPT_MS
+        return Anchor(sample.monotonic, wall_offset, _PROMPT_ERROR_MS) if is_prompt else None
+    true = sample.wall + sample.offset
+    if not _is_plausible(true, true, received_at):
         return None
-    trusted = reading.source is ClockSource.COLLECTOR
-    return Anchor(reading.monotonic, guess + reading.offset, reading.error, trusted=trusted)
+    trusted = sample.source is ClockSource.COLLECTOR
+    return Anchor(sample.monotonic, wall_offset + sample.offset, sample.error, trusted=trusted)
 
 
-def _date(span: Span, estimate: Estimate, arrived: int) -> Span:
-    """Return a span with its present offsets; what cannot have been is unsure."""
+def _date(span: Span, estimate: Estimate, received_at: int) -> Span:
+    """Return a span with its estimated offsets; implausible times are uncertain."""
     offset_low, error_low = estimate.at(span.low)
     offset_high, error_high = estimate.at(span.high)
     error = max(error_low, error_high)
-    if span.high + offset_high > arrived + _AHEAD or span.low + offset_low < arrived - _OLDEST:
-        error = BOUNDLESS
+    if not _is_plausible(span.low + offset_low, span.high + offset_high, received_at):
+        error = UNBOUNDED
     return span._replace(offset_low=offset_low, offset_high=offset_high, error=error)
 
 
+def _is_plausible(first: int, last: int, received_at: int) -> bool:
+    return received_at - _MAX_AGE_MS <= first and last <= received_at + _MAX_AHEAD_MS
+
+
 def _difference(before: list[Anchor], after: list[Anchor]) -> tuple[int, int] | None:
-    """Return the stretch in which two lists of anchors say different things."""
+    """Return the range of monotonic times in which two lists of anchors differ."""
     if before == after:
         return None
+    shorter = min(len(before), len(after))
     head = 0
-    while head < min(len(before), len(after)) and before[head] == after[head]:
+    while head < shorter and before[head] == after[head]:
         head += 1
     tail = 0
-    while tail < min(len(before), len(after)) - head and before[-1 - tail] == after[-1 - tail]:
+    while tail < shorter - head and before[-1 - tail] == after[-1 - tail]:
         tail += 1
-    low = after[head - 1].steady if head else -_EVER
-    high = after[-tail].steady if tail else _EVER
+    low = after[head - 1].monotonic if head else -_UNLIMITED
+    high = after[-tail].monotonic if tail else _UNLIMITED
     return low, high

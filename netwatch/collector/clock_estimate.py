@@ -1,65 +1,61 @@
-"""What the time truly was when a vantage's steady clock showed something: pure functions.
+"""Estimates the offset between a vantage's monotonic clock and true time: pure functions.
 
-Everything is whole milliseconds. An anchor is a true pair of the two clocks in one boot;
-between two anchors the steady clock is taken to be evenly fast or slow, beyond the last one
-it may have drifted. A boot without anchors is held between what is certain: it came after
-what the vantage was last seen at, before its next boot, and before its messages arrived.
+Everything is whole milliseconds. An anchor is a known pair of monotonic and true time in one
+boot. Between two anchors the clock is taken to drift evenly; beyond the last one the error
+grows. A boot without anchors is bounded: it came after the vantage was last seen, before its
+next boot, and before its messages were received.
 """
 
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-UNSURE = 150_000
-"""Milliseconds of error beyond which a time says nothing about an interval."""
-BOUNDLESS = 2**52
-"""Stands for an error that nothing bounds."""
+MAX_ERROR_MS = 150_000
+"""Error beyond which a time is useless: half of the default bin of five minutes."""
+UNBOUNDED = 2**52
+"""Error of a time about which nothing is known."""
 _DRIFT = 10_000
-"""A steady clock is off by one part in this many, at most: 100 parts in a million."""
+"""A monotonic clock drifts by at most one part in this many (100 ppm)."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Anchor:
-    """At `steady` the true time was `steady + offset`, give or take `error`.
+    """At `monotonic` the true time was `monotonic + offset`, give or take `error`.
 
-    `trusted` where the collector itself said so; others are not believed against it.
+    `trusted` anchors come from the collector; others are not used against them.
     """
 
-    steady: int
+    monotonic: int
     offset: int
     error: int
     trusted: bool = False
 
+    def error_at(self, monotonic: int) -> int:
+        """Return the error of the offset at another moment, drift included."""
+        return self.error + abs(monotonic - self.monotonic) // _DRIFT
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What is certain of a boot's offset: at least `low`, at most `high`, None where unknown.
+    """Bounds on a boot's offset, None where unknown; `wall_offset` is by the vantage's clock."""
 
-    `guess` is what the vantage's own clock would have it be.
-    """
-
-    guess: int
+    wall_offset: int
     low: int | None = None
     high: int | None = None
 
-    def middle(self) -> tuple[int, int]:
-        """Return an offset and its error: the guess where it can be, else amid the bounds."""
+    def estimate(self) -> tuple[int, int]:
+        """Return an offset and its error: the wall offset if within the bounds, else the middle."""
         low, high = self.low, self.high
         if low is not None and high is not None and low > high:
-            low = high  # what was seen last was seen later than it was sent: late, not wrong
-        offset = self.guess
-        if (low is not None and offset < low) or (high is not None and offset > high):
-            offset = _amid(low, high)
+            # The vantage was last seen later than it was sent: a late message, not a wrong one.
+            low = high
+        offset = self.wall_offset if low is None else max(self.wall_offset, low)
+        offset = offset if high is None else min(offset, high)
         if low is None or high is None:
-            return offset, BOUNDLESS
+            return offset, UNBOUNDED
+        if offset != self.wall_offset:
+            offset = (low + high) // 2
         return offset, max(high - offset, offset - low)
-
-
-def _amid(low: int | None, high: int | None) -> int:
-    """Return the middle of what is bounded, or the one bound there is."""
-    if low is None:
-        return high or 0
-    return low if high is None else (low + high) // 2
 
 
 class Estimate:
@@ -69,57 +65,44 @@ class Estimate:
         self.anchors = filter_anchors(anchors)
         self._bounds = bounds
 
-    def at(self, steady: int) -> tuple[int, int]:
-        """Return the offset at `steady` and its error."""
+    def at(self, monotonic: int) -> tuple[int, int]:
+        """Return the offset at `monotonic` and its error."""
         anchors = self.anchors
         if not anchors:
-            return self._bounds.middle()
-        after = bisect_right(anchors, steady, key=lambda one: one.steady)
-        if after == 0:
-            return _beyond(anchors[0], steady)
-        if after == len(anchors):
-            return _beyond(anchors[-1], steady)
-        one, other = anchors[after - 1], anchors[after]
-        part, whole = steady - one.steady, max(1, other.steady - one.steady)
-        offset = one.offset + (other.offset - one.offset) * part // whole
-        return offset, max(one.error, other.error)
-
-
-def _beyond(anchor: Anchor, steady: int) -> tuple[int, int]:
-    """Return what one anchor says of a moment on its own."""
-    return anchor.offset, _doubt(anchor, steady)
-
-
-def _doubt(anchor: Anchor, steady: int) -> int:
-    """Return how far `anchor` may be off at another moment."""
-    return anchor.error + abs(steady - anchor.steady) // _DRIFT
+            return self._bounds.estimate()
+        after = bisect_right(anchors, monotonic, key=lambda one: one.monotonic)
+        if after in {0, len(anchors)}:
+            nearest = anchors[0] if after == 0 else anchors[-1]
+            return nearest.offset, nearest.error_at(monotonic)
+        left, right = anchors[after - 1], anchors[after]
+        part, whole = monotonic - left.monotonic, max(1, right.monotonic - left.monotonic)
+        offset = left.offset + (right.offset - left.offset) * part // whole
+        return offset, max(left.error, right.error)
 
 
 def filter_anchors(anchors: Sequence[Anchor]) -> list[Anchor]:
-    """Return, by time, the anchors that tell more than their neighbours do.
+    """Return, in order, the anchors that add information.
 
-    What contradicts the collector's own word goes; so does what another anchor tells with
-    less doubt, drift included.
+    Drops anchors that contradict a trusted one, and those that another anchor implies with a
+    smaller error, drift included.
     """
-    rows = sorted(anchors)
-    trusted = [one for one in rows if one.trusted]
+    ordered = sorted(anchors)
+    trusted = [one for one in ordered if one.trusted]
     if trusted:
-        rows = [one for one in rows if one.trusted or _fits(one, trusted)]
-    return _without_worse(_without_worse(rows)[::-1])[::-1]
+        ordered = [one for one in ordered if one.trusted or _agrees(one, trusted)]
+    return _drop_implied(_drop_implied(ordered)[::-1])[::-1]
 
 
-def _fits(one: Anchor, trusted: Sequence[Anchor]) -> bool:
-    """Tell whether an anchor can be true if the nearest trusted one is."""
-    near = min(trusted, key=lambda other: abs(other.steady - one.steady))
-    return abs(near.offset - one.offset) <= one.error + _doubt(near, one.steady)
+def _agrees(one: Anchor, trusted: Sequence[Anchor]) -> bool:
+    """Return whether an anchor is possible, given the nearest trusted one."""
+    nearest = min(trusted, key=lambda other: abs(other.monotonic - one.monotonic))
+    return abs(nearest.offset - one.offset) <= one.error + nearest.error_at(one.monotonic)
 
 
-def _without_worse(rows: Sequence[Anchor]) -> list[Anchor]:
-    """Drop what an anchor before tells with less doubt."""
+def _drop_implied(anchors: Sequence[Anchor]) -> list[Anchor]:
+    """Drop anchors that an earlier one implies with a smaller error."""
     kept: list[Anchor] = []
-    best: Anchor | None = None
-    for one in rows:
-        if best is None or one.error <= _doubt(best, one.steady):
+    for one in anchors:
+        if not kept or one.error <= kept[-1].error_at(one.monotonic):
             kept.append(one)
-            best = one
     return kept

@@ -1,36 +1,36 @@
-"""The rows in which a clock book writes down what it knows: boots, anchors, spans."""
+"""Tables and rows in which the clock corrector stores boots, anchors and spans."""
 
 from typing import NamedTuple
 
-from netwatch.collector.clock_estimate import UNSURE
+from netwatch.collector.clock_estimate import MAX_ERROR_MS
 
 CLOCK_TABLES = """
 CREATE TABLE IF NOT EXISTS clock_boot (
     vantage TEXT NOT NULL,
     boot TEXT NOT NULL,
-    began INTEGER NOT NULL,
+    after_sequence INTEGER NOT NULL,
     first INTEGER NOT NULL,
     last INTEGER NOT NULL,
-    upper INTEGER,
-    guess INTEGER NOT NULL,
+    max_offset INTEGER,
+    wall_offset INTEGER NOT NULL,
     anchored INTEGER NOT NULL,
     PRIMARY KEY (vantage, boot)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS clock_order ON clock_boot (vantage, began);
+CREATE INDEX IF NOT EXISTS clock_order ON clock_boot (vantage, after_sequence);
 CREATE TABLE IF NOT EXISTS clock_anchor (
     vantage TEXT NOT NULL,
     boot TEXT NOT NULL,
     trusted INTEGER NOT NULL,
-    place INTEGER NOT NULL,
-    steady INTEGER NOT NULL,
+    slot INTEGER NOT NULL,
+    monotonic INTEGER NOT NULL,
     offset INTEGER NOT NULL,
     error INTEGER NOT NULL,
-    PRIMARY KEY (vantage, boot, trusted, place)
+    PRIMARY KEY (vantage, boot, trusted, slot)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS clock_span (
     vantage TEXT NOT NULL,
     sequence INTEGER NOT NULL,
-    place INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
     boot TEXT NOT NULL,
     shift INTEGER NOT NULL,
     rows INTEGER NOT NULL,
@@ -39,44 +39,47 @@ CREATE TABLE IF NOT EXISTS clock_span (
     offset_low INTEGER NOT NULL,
     offset_high INTEGER NOT NULL,
     error INTEGER NOT NULL,
-    plain INTEGER NOT NULL,
-    PRIMARY KEY (vantage, sequence, place)
+    uncorrected INTEGER NOT NULL,
+    PRIMARY KEY (vantage, sequence, segment)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS clock_spans ON clock_span (vantage, boot, high);
 """
-"""Times are milliseconds. `upper` is the most that a boot's offset can be, since its batches
-arrived; `plain` is 1 where the vantage's own dates are as good as ours."""
+"""All times are milliseconds. `first`, `last`, `low`, `high` and `monotonic` count from boot, as
+do offsets from true time. `max_offset` is the upper bound that the receipt of a batch puts on a
+boot's offset; `uncorrected` is 1 where the vantage's own times stand."""
 
-MATTERS = 250
-"""Milliseconds of change for which a batch is dated again."""
-_NEGLIGIBLE = 100
-"""Milliseconds of correction that are not worth making."""
+WIDE_MS = 3_600_000
+"""Batches that span more time than this are indexed separately."""
+SIGNIFICANT_CHANGE_MS = 250
+"""Change of an offset for which a batch is dated again."""
+_NEGLIGIBLE_MS = 100
+"""Largest correction that is not made."""
 
 
 class TimeRange(NamedTuple):
-    """A stretch of time in which counts changed, milliseconds since 1970, both ends in it."""
+    """A time range, milliseconds since 1970, both ends included."""
 
     first: int
     last: int
 
 
 class Boot(NamedTuple):
-    """What is known of one boot besides its anchors."""
+    """A row of `clock_boot`."""
 
     boot: str
-    began: int
+    after_sequence: int
     first: int
     last: int
-    upper: int | None
-    guess: int
+    max_offset: int | None
+    wall_offset: int
     anchored: int
 
 
 class Span(NamedTuple):
-    """Rows of one batch with one timeline, and their offsets as they were last estimated."""
+    """A row of `clock_span`: measurements of one segment, and their estimated offsets."""
 
     sequence: int
-    place: int
+    segment: int
     boot: str
     shift: int
     rows: int
@@ -87,25 +90,25 @@ class Span(NamedTuple):
     error: int
 
     @property
-    def sure(self) -> bool:
+    def is_certain(self) -> bool:
         """Whether its times are good enough to count."""
-        return self.error <= UNSURE
+        return self.error <= MAX_ERROR_MS
 
     @property
-    def plain(self) -> bool:
-        """Whether the vantage's own dates stand."""
-        offs = (self.offset_low - self.shift, self.offset_high - self.shift)
-        return self.sure and max(map(abs, offs)) <= _NEGLIGIBLE
+    def is_uncorrected(self) -> bool:
+        """Whether the vantage's own times stand."""
+        corrections = (self.offset_low - self.shift, self.offset_high - self.shift)
+        return self.is_certain and max(map(abs, corrections)) <= _NEGLIGIBLE_MS
 
     def differs(self, other: "Span") -> bool:
-        """Tell whether another estimate is worth writing down."""
-        moved = max(
+        """Return whether another estimate differs enough to be stored."""
+        change = max(
             abs(self.offset_low - other.offset_low), abs(self.offset_high - other.offset_high)
         )
-        return moved > MATTERS or self.sure != other.sure
+        return change > SIGNIFICANT_CHANGE_MS or self.is_certain != other.is_certain
 
     def correct(self, time: int) -> int:
-        """Return the true time of what the vantage dated `time`."""
-        steady = time - self.shift
-        part, whole = steady - self.low, max(1, self.high - self.low)
-        return steady + self.offset_low + (self.offset_high - self.offset_low) * part // whole
+        """Return the true time of a measurement that the vantage dated `time`."""
+        monotonic = time - self.shift
+        part, whole = monotonic - self.low, max(1, self.high - self.low)
+        return monotonic + self.offset_low + (self.offset_high - self.offset_low) * part // whole

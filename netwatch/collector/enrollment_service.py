@@ -1,7 +1,7 @@
-"""The collector's side of enrollment: reads sealed requests, and signs what it answers.
+"""The collector's side of enrollment: answers encrypted requests with signed responses.
 
-Whatever is not sealed for our key, or not signed by who asks, is no request: InputError. What
-is one and cannot be granted is answered with the reason, signed like any other answer.
+A message that is not encrypted to the collector's key, or not signed by its sender, is not a
+request: InputError. A request that cannot be granted gets a response with the reason.
 """
 
 from collections.abc import Callable
@@ -33,95 +33,95 @@ class EnrollmentGrant:
 
 
 class EnrollmentService:
-    """Answers enrollments, changes of keys, and erasures; each call opens the files anew.
+    """Answers enrollments, key changes and erasures; each call opens the files anew.
 
     Args:
-        open_registry: opens the collector's tables.
-        forget: erases whatever is kept of an agent, by its name.
-        signer: holds the collector's key.
-        offer: what agents are told.
+        open_registry: opens the collector's tables of agents.
+        erase: deletes everything about an agent, by its name.
+        signer: the collector's key.
+        grant: what enrolled agents receive.
         clock: the wall clock.
 
     Raises:
-        InputError: from every method: what came is no request.
-        StoreError: from every method: the tables cannot be used; nothing was changed.
+        InputError: from every method, if the message is not a valid request.
+        StoreError: from every method, if the tables cannot be used; nothing was changed.
     """
 
     def __init__(
         self,
         open_registry: Callable[[], Registry],
-        forget: Callable[[str], object],
+        erase: Callable[[str], object],
         *,
         signer: Signer,
-        offer: EnrollmentGrant,
+        grant: EnrollmentGrant,
         clock: Clock,
     ) -> None:
-        self._open_registry, self._forget = open_registry, forget
-        self._signer, self._offer, self._clock = signer, offer, clock
+        self._open_registry, self._erase = open_registry, erase
+        self._signer, self._grant, self._clock = signer, grant, clock
 
-    def enroll(self, sealed: bytes) -> bytes:
-        """Return the answer to a request for enrollment, closed for who asked."""
-        plain, reply_key = decrypt_request(_bounded(sealed), self._signer)
+    def enroll(self, encrypted: bytes) -> bytes:
+        """Return the response to an enrollment request."""
+        plain, reply_key = self._decrypt(encrypted)
         inner, key = open_signed(plain, ENROLLMENT)
         request = unpack(inner, EnrollmentRequest)
         if key is None or request.collector != self._signer.public:
-            raise InputError("enrollment: not signed by who asks, or meant for another collector")
+            raise InputError("enrollment: not signed by its sender, or for another collector")
         digest = sha256(request.secret).digest()
-        refused = ""
-        with self._open_registry() as registry:
-            try:
-                registry.enroll(digest, request, key=key, now=self._clock())
-            except InputError as error:
-                refused = str(error)
-        return encrypt_reply(self._answer(sealed, request.name, refused), reply_key)
 
-    def change_key(self, sealed: bytes) -> bytes:
-        """Return the answer to a change of keys, closed for who asked."""
-        plain, reply_key = decrypt_request(_bounded(sealed), self._signer)
+        def enroll(registry: Registry) -> None:
+            registry.enroll(digest, request, key=key, now=self._clock())
+
+        return self._respond(encrypted, request.name, enroll, reply_key)
+
+    def change_key(self, encrypted: bytes) -> bytes:
+        """Return the response to a key change."""
+        plain, reply_key = self._decrypt(encrypted)
         inner, old = open_signed(plain, KEY_CHANGE)
         innermost, new = open_signed(inner, KEY_CHANGE)
         change = unpack(innermost, KeyChange)
         if old is None or new is None or change.collector != self._signer.public:
-            raise InputError(
-                "key change: not signed with both keys, or meant for another collector"
-            )
-        refused = ""
+            raise InputError("key change: not signed with both keys, or for another collector")
+
+        def change_key(registry: Registry) -> None:
+            registry.change_key(change.name, old, new, now=self._clock())
+
+        return self._respond(encrypted, change.name, change_key, reply_key)
+
+    def erase(self, encrypted: bytes) -> bytes:
+        """Erase an agent on its request; return the response.
+
+        Bins that its measurements were counted in stay: they are sums over many agents.
+        """
+        plain, reply_key = self._decrypt(encrypted)
+        inner, key = open_signed(plain, ERASURE)
+        erasure = unpack(inner, Erasure)
+        if key is None or erasure.collector != self._signer.public:
+            raise InputError("erasure: not signed by its sender, or for another collector")
+
+        def erase(registry: Registry) -> None:
+            pinned = registry.key_of(erasure.name)
+            if pinned == key:
+                self._erase(erasure.name)
+            elif pinned is not None:
+                raise InputError("this is not signed with the key that is known here")
+
+        return self._respond(encrypted, erasure.name, erase, reply_key)
+
+    def _decrypt(self, message: bytes) -> tuple[bytes, bytes]:
+        if len(message) > MAX_REQUEST_BYTES:
+            raise InputError(f"message: {len(message)} bytes are too many")
+        return decrypt_request(message, self._signer)
+
+    def _respond(
+        self, encrypted: bytes, name: str, action: Callable[[Registry], None], reply_key: bytes
+    ) -> bytes:
+        """Perform `action`; return a signed response, valid for this request only."""
+        refused, grant = "", self._grant
         with self._open_registry() as registry:
             try:
-                registry.change_key(change.name, old, new, now=self._clock())
+                action(registry)
             except InputError as error:
-                refused = str(error)
-        return encrypt_reply(self._answer(sealed, change.name, refused), reply_key)
-
-    def erase(self, sealed: bytes) -> bytes:
-        """Erase an agent that wishes it; return the answer, closed for who asked.
-
-        Counts that its measurements are part of stay: they are sums over many.
-        """
-        plain, reply_key = decrypt_request(_bounded(sealed), self._signer)
-        inner, key = open_signed(plain, ERASURE)
-        wish = unpack(inner, Erasure)
-        if key is None or wish.collector != self._signer.public:
-            raise InputError("erasure: not signed by who asks, or meant for another collector")
-        with self._open_registry() as registry:
-            known = registry.key_of(wish.name)
-        refused = (
-            "" if known in {None, key} else "this is not signed with the key that is known here"
-        )
-        if known == key:
-            self._forget(wish.name)
-        return encrypt_reply(self._answer(sealed, wish.name, refused), reply_key)
-
-    def _answer(self, sealed: bytes, name: str, refused: str) -> bytes:
-        """Return a signed answer to one message and no other."""
-        asked = sha256(sealed).digest()
-        offer = self._offer if not refused else EnrollmentGrant(b"")
-        answer = EnrollmentResponse(refused, name, offer.targets_key, offer.brokers, asked)
-        return self._signer.sign(pack(answer), ENROLLED)
-
-
-def _bounded(message: bytes) -> bytes:
-    """Return a message that is not too large to be looked at."""
-    if len(message) > MAX_REQUEST_BYTES:
-        raise InputError(f"message: {len(message)} bytes are too many")
-    return message
+                refused, grant = str(error), EnrollmentGrant(b"")
+        request = sha256(encrypted).digest()
+        response = EnrollmentResponse(refused, name, grant.targets_key, grant.brokers, request)
+        return encrypt_reply(self._signer.sign(pack(response), ENROLLED), reply_key)

@@ -1,4 +1,4 @@
-"""Takes in batches that came in a file instead of over a link, by the same door."""
+"""Imports batches from an export file, with the same checks as for received ones."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,51 +14,51 @@ from netwatch.wire.batch_codec import unpack_batch
 from netwatch.wire.export import FRAME_HEADER_BYTES, read_export
 from netwatch.wire.topics import batch_topic
 
-_TOGETHER = 100
+_BATCHES_PER_TRANSACTION = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
-    """What became of a file.
+class ImportedFile:
+    """Result of importing a file.
 
     Attributes:
-        answers: what to tell whom.
-        read: batches found in it.
-        problem: one line about why not all of it could be read, empty where it could.
+        acks: acknowledgements for the agents.
+        read: number of batches in it.
+        problem: one line if it could not be read to its end, else empty.
     """
 
-    answers: tuple[Ack, ...]
+    acks: tuple[Ack, ...]
     read: int
     problem: str = ""
 
 
 def import_batches(
     path: Path,
-    intake: Ingest,
+    ingest: Ingest,
     closer: BinCloser,
     *,
     progress: Callable[[float], object] = lambda _: None,
-) -> Imported:
-    """Keep the batches in an export and return what to tell whom. Blocks.
+) -> ImportedFile:
+    """Store the valid batches of an export. Blocks.
 
-    Whoever brought the file vouches for nothing: a batch is kept if it would be over a link.
-    Importing a file twice changes nothing. What stands before damage is kept. `progress` is
-    told the share done, 0 to 1.
+    A batch is stored if it would be over the network, whatever the origin of the file. Importing
+    a file twice changes nothing. Batches before damage are stored. `progress` is called with the
+    share done, 0 to 1.
 
     Raises:
-        StoreError: the inbox took nothing more.
+        StoreError: the batch log cannot be written.
     """
-    reading = _Reading(path)
-    messages = reading.messages()
-    answers: list[Ack] = []
-    while some := list(islice(messages, _TOGETHER)):
-        answers.extend(intake.take(some, closer))
-        progress(reading.share)
-    return Imported(tuple(answers), reading.count, reading.problem)
+    reader = _Reader(path)
+    messages = reader.messages()
+    acks: list[Ack] = []
+    while chunk := list(islice(messages, _BATCHES_PER_TRANSACTION)):
+        acks.extend(ingest.ingest(chunk, closer))
+        progress(reader.share)
+    return ImportedFile(tuple(acks), reader.count, reader.problem)
 
 
-class _Reading:
-    """A file on its way in; damage ends it early and is remembered, not raised."""
+class _Reader:
+    """Reads a file; damage ends it early and is stored in `problem`."""
 
     def __init__(self, path: Path) -> None:
         self.count = 0
@@ -69,24 +69,23 @@ class _Reading:
 
     @property
     def share(self) -> float:
-        """How much of the file was read, 0 to 1."""
+        """Share of the file that was read, 0 to 1."""
         return min(self._bytes / self._size, 1.0) if self._size else 1.0
 
     def messages(self) -> Iterator[Message]:
-        """Yield what the file holds as if its senders had sent it."""
+        """Yield the batches of the file as messages of their senders."""
         try:
-            for message in read_export(self._path):
+            for payload in read_export(self._path):
                 self.count += 1
-                self._bytes += len(message) + FRAME_HEADER_BYTES
-                yield _as_heard(message)
+                self._bytes += len(payload) + FRAME_HEADER_BYTES
+                yield Message(batch_topic(_sender(payload)), payload)
         except InputError as error:
             self.problem = str(error)
 
 
-def _as_heard(message: bytes) -> Message:
-    """Return a message as if its sender had sent it; one that is none is judged by the intake."""
+def _sender(payload: bytes) -> str:
+    """Return the sender of a batch; ingest refuses what is not a batch."""
     try:
-        sender = unpack_batch(message).vantage.id
+        return unpack_batch(payload).vantage.id
     except InputError:
-        sender = "unknown"
-    return Message(batch_topic(sender), message)
+        return "unknown"

@@ -1,4 +1,4 @@
-"""What arrives, from a broker or through a door, on its way to the disk."""
+"""The queue between the network and the disk."""
 
 import asyncio
 from dataclasses import dataclass
@@ -6,62 +6,62 @@ from dataclasses import dataclass
 from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
 
-_WAITING = 1_000
-"""Messages between the network and the disk; beyond, links wait and doors refuse."""
+_CAPACITY = 1_000
+"""Messages; when full, MQTT connections wait and HTTP requests are refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """A message, and where its sender waits for an answer, if he does."""
+    """A message; for one that came over HTTP also the future of its response."""
 
     message: Message
-    answer: "asyncio.Future[bytes | None] | None" = None
+    response: "asyncio.Future[bytes | None] | None" = None
 
-    def reply(self, message: bytes | None) -> None:
-        """Tell the sender, if he still waits."""
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_result(message)
+    def respond(self, payload: bytes | None) -> None:
+        """Set the response, if the sender still waits."""
+        if self.response is not None and not self.response.done():
+            self.response.set_result(payload)
 
 
 class IngestQueue:
-    """A queue in one process, filled by any number of links and doors, emptied by a collector.
+    """A queue in one process, filled by MQTT and HTTP, emptied by a collector.
 
     Attributes:
-        drain: the signed message for agents that ask how fast they may send; None is none.
+        rate_advice: signed message for agents that ask how fast they may send, None for none.
     """
 
     def __init__(self) -> None:
-        self.drain: bytes | None = None
-        self._arrived: asyncio.Queue[QueuedMessage] = asyncio.Queue(_WAITING)
-        self._open = False
+        self.rate_advice: bytes | None = None
+        self._queue: asyncio.Queue[QueuedMessage] = asyncio.Queue(_CAPACITY)
+        self._is_accepting = False
 
     async def put(self, message: Message) -> None:
-        """Add what a link brought; waits while the mailbox is full."""
-        await self._arrived.put(QueuedMessage(message))
+        """Add a message that needs no response; waits while the queue is full."""
+        await self._queue.put(QueuedMessage(message))
 
     async def deliver(self, message: Message, *, within: float) -> bytes | None:
-        """Add what came through a door and return its signed acknowledgement, None for none.
+        """Add a message and return its signed acknowledgement, None if there is none.
 
         Raises:
-            LinkError: nobody empties the mailbox, it is full, or `within` seconds passed.
+            TransportError: no collector runs, the queue is full, or `within` seconds passed.
         """
-        if not self._open or self._arrived.full():
-            raise TransportError("the collector takes nothing right now")
-        answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        self._arrived.put_nowait(QueuedMessage(message, answer))
+        if not self._is_accepting or self._queue.full():
+            raise TransportError("the collector accepts nothing right now")
+        response: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(QueuedMessage(message, response))
         try:
-            return await asyncio.wait_for(answer, within)
+            return await asyncio.wait_for(response, within)
         except TimeoutError as error:
             raise TransportError("the collector did not answer in time") from error
 
     async def take(self, most: int) -> list[QueuedMessage]:
-        """Return what has arrived, at least one and at most `most`."""
-        self._open = True
-        found = [await self._arrived.get()]
-        while len(found) < most and not self._arrived.empty():
-            found.append(self._arrived.get_nowait())
-        return found
+        """Return the next messages, at least one and at most `most`."""
+        self._is_accepting = True
+        messages = [await self._queue.get()]
+        while len(messages) < most and not self._queue.empty():
+            messages.append(self._queue.get_nowait())
+        return messages
 
-    def shut(self) -> None:
-        """Let doors refuse: nobody empties the mailbox any more."""
-        self._open = False
+    def stop_accepting(self) -> None:
+        """Refuse further messages from HTTP, since no collector empties the queue."""
+        self._is_accepting = False

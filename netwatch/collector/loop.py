@@ -1,7 +1,7 @@
-"""The collector: hear, keep, acknowledge, and close bins while it can hear.
+"""The collector: receives, stores and acknowledges batches, and closes bins.
 
-Batches come over the link to the broker and through the doors of the HTTP service; both end
-in one mailbox, and one task empties it, so that doors work on while the broker is away.
+Batches arrive over MQTT and over HTTP; both go into one queue, which one task empties, so that
+HTTP works while the broker is unavailable.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from netwatch.model.errors import StoreError, TransportError
 from netwatch.model.measurement import Target
 from netwatch.protocols import Clock, Message, SeriesStore, Transport
 from netwatch.signals.presence.log import PresenceLog, count_agents
-from netwatch.wire.ack import Ack, pack_ack
+from netwatch.wire.ack import pack_ack
 from netwatch.wire.rate_advice import RateAdvice, pack_rate_advice
 from netwatch.wire.signing import ACKNOWLEDGEMENT, RATE_ADVICE, Signer
 from netwatch.wire.topics import (
@@ -35,249 +35,242 @@ from netwatch.wire.topics import (
     SHARED_BATCHES,
     ack_topic,
     topic_agent,
+    topic_matches,
 )
 
-_TOGETHER = 256
-"""Messages in one transaction."""
-_LONGEST_TICK = 1.0
+_MESSAGES_PER_TRANSACTION = 256
+_MAX_TICK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class CollectorDeps:
-    """Everything a collector is made of.
+    """Everything that a collector uses.
 
     Attributes:
-        connect: makes a link to the broker, with the given last will or none.
-        inbox: the durable raw log; the caller closes it.
-        store: where bins go; used from one thread that is not the caller's.
-        targets: the target book, by id.
+        connect: makes a connection to the broker, with the given last will or none.
+        batch_log: the durable raw log; the caller closes it.
+        store: receives bins; used from one thread that is not the caller's.
+        targets: the target list, by id.
         clock: the wall clock.
-        config: bin width and grace.
-        metrics: what was counted, for whoever shows it.
-        signer: signs acknowledgements; without, they go unsigned.
-        mailbox: where the doors of the HTTP service put what they are brought.
-        attendance: the log of who is there, None to watch nobody; the caller closes it.
-        settle: how long agents have to come back after our own link was down.
-        drain: how fast agents may send, None to leave it to them.
-        broker: what the broker is called in the attendance log.
-        shared: whether several collectors share the batches between them.
-        open_weight: how far agents are believed that never enrolled, 0 to 1.
+        config: bin width and grace for late data.
+        metrics: the collector's counters.
+        signer: signs acknowledgements; None leaves them unsigned.
+        queue: receives messages, also from HTTP.
+        presence_log: None to track no presence; the caller closes it.
+        settle_time: how long agents have to reconnect after the collector did.
+        rate_advice: how fast agents may send, None for no advice.
+        broker: name of the broker in the presence log.
+        shared: whether several collectors share the batches.
+        open_weight: trust in agents that never enrolled, 0 to 1.
     """
 
     connect: Callable[[Message | None], Transport]
-    inbox: BatchLog
+    batch_log: BatchLog
     store: SeriesStore
     targets: Mapping[str, Target]
     clock: Clock
     config: AnalysisConfig = field(default_factory=AnalysisConfig)
     metrics: CollectorMetrics = field(default_factory=CollectorMetrics)
     signer: Signer | None = None
-    mailbox: IngestQueue = field(default_factory=IngestQueue)
-    attendance: PresenceLog | None = None
-    settle: timedelta = timedelta(minutes=3)
-    drain: RateAdvice | None = None
+    queue: IngestQueue = field(default_factory=IngestQueue)
+    presence_log: PresenceLog | None = None
+    settle_time: timedelta = timedelta(minutes=3)
+    rate_advice: RateAdvice | None = None
     broker: str = ""
     shared: bool = False
     open_weight: float = 1.0
 
 
-async def run_collector(parts: CollectorDeps) -> None:
-    """Collect until cancelled. A dead broker or a full disk is waited out.
+async def run_collector(deps: CollectorDeps) -> None:
+    """Collect until cancelled; retries while the broker is unavailable or the disk is full.
 
-    An interval is closed `grace` after its end, and not before we have been listening for
-    `grace`: after our own absence, agents first send what they kept. While the broker is
-    away nothing is closed, since our failure is no outage.
+    An interval is closed `late_data_grace` after its end, and not before the collector has
+    listened for that long: after its own downtime, agents first send their backlog. While the
+    broker is unavailable no interval is closed, since a failure of our own is not an outage.
     """
-    with SingleThreadExecutor("collector") as worker:
-        collector = _Collector(parts, worker)
+    with SingleThreadExecutor("collector") as executor:
+        collector = _Collector(deps, executor)
         try:
             await collector.open()
-            await run_until_first_exits(collector.keep(), collector.follow())
+            await run_until_first_exits(collector.empty_queue(), collector.follow_broker())
         finally:
-            parts.mailbox.shut()
+            deps.queue.stop_accepting()
 
 
 class _Collector:
-    """The collector's tasks around one mailbox and one link after another."""
+    """The collector's tasks around one queue and a succession of connections."""
 
-    def __init__(self, parts: CollectorDeps, worker: SingleThreadExecutor) -> None:
-        self._parts = parts
-        self._worker = worker
-        self._intake = Ingest(parts.inbox, clock=parts.clock, metrics=parts.metrics)
+    def __init__(self, deps: CollectorDeps, executor: SingleThreadExecutor) -> None:
+        self._deps = deps
+        self._executor = executor
+        self._ingest = Ingest(deps.batch_log, clock=deps.clock, metrics=deps.metrics)
         self._closer: BinCloser | None = None
-        self._watcher: PresenceTracker | None = None
+        self._tracker: PresenceTracker | None = None
         self._link: Transport | None = None
-        self._broken = asyncio.Event()
-        self._drain = self._say_drain()
-        parts.mailbox.drain = self._drain
+        self._publish_failed = asyncio.Event()
+        self._rate_advice: bytes | None = None
+        if deps.rate_advice is not None:
+            self._rate_advice = self._sign(pack_rate_advice(deps.rate_advice), RATE_ADVICE)
+        deps.queue.rate_advice = self._rate_advice
 
     async def open(self) -> None:
-        """Read from the store how far we have come, as soon as it lets us."""
+        """Read from the store which bins are closed; retries until the store answers."""
         while self._closer is None:
             try:
-                self._closer = await self._worker.run(self._open)
+                self._closer = await self._executor.run(self._open)
             except StoreError as error:
-                self._parts.metrics.warn(self._parts.metrics.errors, "store", str(error))
-                await asyncio.sleep(_LONGEST_TICK)
+                self._warn("store", str(error))
+                await asyncio.sleep(_MAX_TICK_SECONDS)
 
-    async def follow(self) -> None:
-        """Hold a link to the broker, and another when it breaks."""
-        pace = min(self._parts.config.late_data_grace.total_seconds(), _LONGEST_TICK)
+    async def follow_broker(self) -> None:
+        """Stay connected to the broker."""
+        pace = min(self._deps.config.late_data_grace.total_seconds(), _MAX_TICK_SECONDS)
         while True:
             link = await connect_with_backoff(
-                lambda: self._parts.connect(None),
+                lambda: self._deps.connect(None),
                 pace=pace,
                 random=Random(),  # noqa: S311 - jitter
             )
             try:
-                await self._hold(link)
+                await self._use(link)
             except TransportError as error:
-                present = await self._watch(lambda watcher: watcher.went_deaf())
-                more = f"; its {present} agents do not count as lost" if present else ""
-                self._parts.metrics.warn(self._parts.metrics.errors, "broker", f"{error}{more}")
+                online = await self._track(lambda tracker: tracker.on_broker_lost())
+                more = f"; its {online} agents do not count as lost" if online else ""
+                self._warn("broker", f"{error}{more}")
             await asyncio.sleep(pace / 10)
 
-    async def keep(self) -> None:
-        """Keep what arrives, as much at once as is there, then acknowledge it."""
+    async def empty_queue(self) -> None:
+        """Store queued messages, as many at once as there are, then acknowledge them."""
         while True:
-            arrivals = await self._parts.mailbox.take(_TOGETHER)
+            queued = await self._deps.queue.take(_MESSAGES_PER_TRANSACTION)
             try:
-                answers = await self._worker.run(self._take, arrivals)
+                acks = await self._executor.run(self._store, queued)
             except StoreError as error:
-                # Not acknowledged: the agents keep it and send it again.
-                self._parts.metrics.warn(
-                    self._parts.metrics.errors, "batch_log", f"nothing can be kept: {error}"
-                )
-                answers = {}
-            # Whoever posts under another's name must not keep his answer from him.
-            over_link = {topic_agent(one.message.topic) for one in arrivals if one.answer is None}
-            for arrival in arrivals:
-                arrival.reply(answers.get(topic_agent(arrival.message.topic)))
-            for agent, message in answers.items():
-                if agent in over_link:
-                    await self._tell(agent, message)
+                # Without an acknowledgement the agents send the batches again.
+                self._warn("batch_log", f"nothing can be stored: {error}")
+                acks = {}
+            # Also publish over MQTT: an HTTP client may have used another agent's id.
+            over_mqtt = {topic_agent(one.message.topic) for one in queued if one.response is None}
+            for one in queued:
+                one.respond(acks.get(topic_agent(one.message.topic)))
+            for agent, payload in acks.items():
+                if agent in over_mqtt:
+                    await self._publish_ack(agent, payload)
 
-    async def _hold(self, link: Transport) -> None:
-        """Use a link until it breaks.
+    async def _use(self, link: Transport) -> None:
+        """Use a connection until it breaks.
 
         Raises:
-            LinkError: it broke.
+            TransportError: it broke.
         """
-        self._broken.clear()
+        self._publish_failed.clear()
         try:
-            await link.subscribe(SHARED_BATCHES if self._parts.shared else ALL_BATCHES)
-            if self._watcher is not None:
+            await link.subscribe(SHARED_BATCHES if self._deps.shared else ALL_BATCHES)
+            if self._tracker is not None:
                 await link.subscribe(ALL_PRESENCE)
-            if self._drain is not None:
-                await link.publish(RATE_ADVICE_TOPIC, self._drain, retain=True)
+            if self._rate_advice is not None:
+                await link.publish(RATE_ADVICE_TOPIC, self._rate_advice, retain=True)
             self._link = link
-            await self._watch(lambda watcher: watcher.came_back(self._parts.broker))
-            await run_until_first_exits(self._listen(link), self._close(), self._broken_off())
+            await self._track(lambda tracker: tracker.on_broker_up(self._deps.broker))
+            await run_until_first_exits(
+                self._receive(link), self._close_bins(), self._raise_publish_failure()
+            )
         finally:
             self._link = None
             await link.__aexit__(None, None, None)
 
-    async def _broken_off(self) -> None:
-        """Wait until something could not be published.
+    async def _raise_publish_failure(self) -> None:
+        await self._publish_failed.wait()
+        raise TransportError("the broker accepts no more acknowledgements")
 
-        Raises:
-            LinkError: it could not.
-        """
-        await self._broken.wait()
-        raise TransportError("the broker took no more of our answers")
-
-    async def _listen(self, link: Transport) -> None:
-        """Bring messages from the link to the mailbox; retained batches are old and none."""
+    async def _receive(self, link: Transport) -> None:
+        """Queue messages; a retained batch is an old one and is ignored."""
         async for message in link.messages():
-            if not message.retained or not message.topic.endswith("/b"):
-                await self._parts.mailbox.put(message)
+            if not message.retained or not topic_matches(ALL_BATCHES, message.topic):
+                await self._deps.queue.put(message)
 
-    async def _tell(self, agent: str, message: bytes) -> None:
-        """Publish an acknowledgement; where that fails, the agent will send again and ask."""
+    async def _publish_ack(self, agent: str, payload: bytes) -> None:
+        """Publish an acknowledgement; if that fails, the agent sends its batch again."""
         link = self._link
         if link is None:
             return
         try:
-            await link.publish(ack_topic(agent), message)
+            await link.publish(ack_topic(agent), payload)
         except TransportError:
             if link is self._link:
                 self._link = None
-                self._broken.set()
+                self._publish_failed.set()
 
-    async def _close(self) -> None:
-        """Close bins as their time comes."""
+    async def _close_bins(self) -> None:
+        """Close bins when they are due."""
         assert self._closer is not None
-        grace = self._parts.config.late_data_grace
-        listening = self._parts.clock()
-        tick = min(max(self._closer.width.total_seconds() / 10, 0.02), _LONGEST_TICK)
+        grace = self._deps.config.late_data_grace
+        listening_since = self._deps.clock()
+        tick = min(max(self._closer.width.total_seconds() / 10, 0.02), _MAX_TICK_SECONDS)
         while True:
             await asyncio.sleep(tick)
-            await self._watch(lambda watcher: watcher.tick())
-            bound = self._parts.clock() - grace
-            if bound < listening:
+            await self._track(lambda tracker: tracker.tick())
+            bound = self._deps.clock() - grace
+            if bound < listening_since:
                 continue
             try:
-                await self._worker.run(self._closer.close, bound)
-                await self._worker.run(self._closer.recount)
+                await self._executor.run(self._closer.close, bound)
+                await self._executor.run(self._closer.recount_late)
             except StoreError as error:
-                self._parts.metrics.warn(self._parts.metrics.errors, "store", str(error))
+                self._warn("store", str(error))
 
-    async def _watch(self, call: Callable[[PresenceTracker], int | None]) -> int | None:
-        """Let the watcher do something; its disk may be sick without stopping anything."""
-        if self._watcher is None:
+    async def _track(self, call: Callable[[PresenceTracker], int | None]) -> int | None:
+        """Call the presence tracker; a failure of its disk stops nothing else."""
+        if self._tracker is None:
             return None
         try:
-            return await self._worker.run(call, self._watcher)
+            return await self._executor.run(call, self._tracker)
         except StoreError as error:
-            self._parts.metrics.warn(self._parts.metrics.errors, "presence_log", str(error))
+            self._warn("presence_log", str(error))
             return None
 
     def _open(self) -> BinCloser:
-        """Open what reads from disk; blocks."""
-        parts = self._parts
+        """Create the parts that read from disk; blocks."""
+        deps = self._deps
         closer = BinCloser(
-            parts.inbox,
-            parts.store,
-            targets=parts.targets,
-            width=parts.config.bin,
-            metrics=parts.metrics,
+            deps.batch_log,
+            deps.store,
+            targets=deps.targets,
+            width=deps.config.bin,
+            metrics=deps.metrics,
         )
-        closer.open_weight = parts.open_weight
-        if parts.attendance is not None:
-            closer.beside = partial(count_agents, parts.attendance)
-            self._watcher = PresenceTracker(
-                parts.attendance,
-                register=parts.inbox.identify,
-                clock=parts.clock,
-                metrics=parts.metrics,
-                settle=parts.settle,
+        closer.open_weight = deps.open_weight
+        if deps.presence_log is not None:
+            closer.extra_counts = partial(count_agents, deps.presence_log)
+            self._tracker = PresenceTracker(
+                deps.presence_log,
+                identify=deps.batch_log.identify,
+                clock=deps.clock,
+                metrics=deps.metrics,
+                settle_time=deps.settle_time,
             )
         return closer
 
-    def _take(self, arrivals: Sequence[QueuedMessage]) -> dict[str, bytes]:
-        """Keep what arrived and return what to tell whom; blocks."""
+    def _store(self, queued: Sequence[QueuedMessage]) -> dict[str, bytes]:
+        """Store messages and return the signed acknowledgement of each agent; blocks."""
         assert self._closer is not None
-        messages = [one.message for one in arrivals]
-        batches = [one for one in messages if one.topic.endswith("/b")]
-        answers = self._intake.take(batches, self._closer) if batches else []
-        if self._watcher is not None:
+        messages = [one.message for one in queued]
+        batches = [one for one in messages if topic_matches(ALL_BATCHES, one.topic)]
+        acks = self._ingest.ingest(batches, self._closer) if batches else []
+        if self._tracker is not None:
             try:
-                # A will ends what came before it; the batches of this load came before it.
-                self._watcher.hear(answer.agent for answer in answers)
-                self._watcher.take(one for one in messages if one.topic.endswith("/p"))
+                # A will ends what was sent before it, such as the batches of this load.
+                self._tracker.on_batch(ack.agent for ack in acks)
+                for message in messages:
+                    if topic_matches(ALL_PRESENCE, message.topic):
+                        self._tracker.on_message(message)
             except StoreError as error:
-                self._parts.metrics.warn(self._parts.metrics.errors, "presence_log", str(error))
-        return {answer.agent: self._sign(answer) for answer in answers}
+                self._warn("presence_log", str(error))
+        return {ack.agent: self._sign(pack_ack(ack), ACKNOWLEDGEMENT) for ack in acks}
 
-    def _sign(self, answer: Ack) -> bytes:
-        message = pack_ack(answer)
-        signer = self._parts.signer
-        return message if signer is None else signer.sign(message, ACKNOWLEDGEMENT)
+    def _sign(self, message: bytes, purpose: bytes) -> bytes:
+        signer = self._deps.signer
+        return message if signer is None else signer.sign(message, purpose)
 
-    def _say_drain(self) -> bytes | None:
-        """Return what agents are told about how fast to send, signed where we can sign."""
-        if self._parts.drain is None:
-            return None
-        message = pack_rate_advice(self._parts.drain)
-        signer = self._parts.signer
-        return message if signer is None else signer.sign(message, RATE_ADVICE)
+    def _warn(self, component: str, text: str) -> None:
+        self._deps.metrics.warn(self._deps.metrics.errors, component, text)

@@ -1,12 +1,12 @@
-"""Watches who is there: wills, births and goodbyes become the attendance log.
+"""Tracks which agents are online: turns births, wills and goodbyes into the presence log.
 
-An agent's country and network are those it is registered with, never those of an address.
-What is older than what the agent said last is ignored. While our own link was down we know
-nothing: losses around it are masked, and who has not come back once the others had time to
-is noted as gone, without being evidence of anything.
+An agent's country and network are those it is registered with, never those of an address. A
+message older than the last one of its agent is ignored. While the collector itself is
+disconnected it knows nothing: losses around that time are masked, and agents that do not
+reconnect in time are recorded as lost without being evidence.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -19,238 +19,220 @@ from netwatch.wire.presence_message import PresenceMessage, unpack_presence
 from netwatch.wire.signing import PRESENCE, open_signed
 from netwatch.wire.topics import topic_agent
 
-Register = Callable[[str], tuple[Vantage, bytes | None] | None]
-"""Returns an agent's registered identity and key; None for a stranger."""
-DOOR = "http"
-"""How the rungs begin whose agents no broker declares lost: their silence does."""
-_STRANGERS = 10_000
-_FORGET = timedelta(days=1)
+Identify = Callable[[str], tuple[Vantage, bytes | None] | None]
+"""Returns an agent's registered location and key, None for an unknown agent."""
+HTTP_TRANSPORT = "http"
+"""Prefix of transports without a broker: such an agent is lost when it falls silent."""
+_MAX_PENDING = 10_000
+"""Messages of unknown agents that are held; beyond that the oldest is dropped, so that
+invented names keep no new agent out."""
+_PRUNE_INTERVAL = timedelta(days=1)
 
 
 @dataclass(slots=True)
-class _Known:
-    """An agent: its last stay, and when it was last heard of."""
+class _Agent:
+    """The last session of an agent, and when it was last seen."""
 
-    stay: Session
-    heard: datetime
+    session: Session
+    seen: datetime
     transport: str = ""
 
     @property
     def order(self) -> tuple[int, int]:
-        return self.stay.life, self.stay.connection
+        return self.session.run, self.session.connection
 
     @property
-    def present(self) -> bool:
-        return self.stay.end is None
+    def is_online(self) -> bool:
+        return self.session.end is None
 
 
 class PresenceTracker:
-    """Turns what agents say, and what is heard of them, into attendance.
+    """Turns presence messages and received batches into sessions of the presence log.
 
-    Every method may raise StoreError. One thread at a time.
+    Every method may raise StoreError. Used by one thread at a time.
 
     Args:
-        attendance: the log.
-        register: knows agents.
+        log: the presence log.
+        identify: looks up agents.
         clock: the wall clock.
-        metrics: counts what is ignored.
-        settle: how long after our own return agents have to come back.
+        metrics: counts ignored messages.
+        settle_time: how long agents have to reconnect after the collector did.
     """
 
     def __init__(
         self,
-        attendance: PresenceLog,
+        log: PresenceLog,
         *,
-        register: Register,
+        identify: Identify,
         clock: Clock,
         metrics: CollectorMetrics,
-        settle: timedelta,
+        settle_time: timedelta,
     ) -> None:
-        self._attendance = attendance
-        self._register = register
+        self._log = log
+        self._identify = identify
         self._clock = clock
         self._metrics = metrics
-        self._settle = settle
+        self._settle_time = settle_time
         self._broker = ""
         now = clock()
-        self._agents = {
-            stay.vantage.id: _Known(stay, stay.start) for stay in attendance.sessions(now)
-        }
-        self._strangers: dict[str, Message] = {}
+        self._agents = {one.vantage.id: _Agent(one, one.start) for one in log.sessions(now)}
+        self._pending: dict[str, Message] = {}
         self._unconfirmed: set[str] = set()
-        self._doubted: set[str] = set()
-        self._deaf_since: datetime | None = now
-        self._back: datetime | None = None
-        self._span: datetime | None = None
-        self._forgotten = now
+        """Agents that were online before the collector was disconnected."""
+        self._doubtful: set[str] = set()
+        """Agents whose loss was masked when the collector was disconnected."""
+        self._disconnected_at: datetime | None = now
+        self._connected_at: datetime | None = None
+        self._listening_since: datetime | None = None
+        self._pruned_at = now
 
-    def came_back(self, broker: str) -> None:
-        """Take in that our link to `broker` is up."""
-        now = self._clock()
+    def on_broker_up(self, broker: str) -> None:
+        """Process that the collector is connected to `broker`."""
         self._broker = broker
-        self._back, self._span = now, None
-        self._unconfirmed = {name for name, one in self._agents.items() if one.present}
+        self._connected_at, self._listening_since = self._clock(), None
+        self._unconfirmed = {name for name, agent in self._agents.items() if agent.is_online}
 
-    def went_deaf(self) -> int:
-        """Take in that our link broke; return how many agents are not counted as lost for it.
+    def on_broker_lost(self) -> int:
+        """Process that the connection broke; return the number of agents still online.
 
-        Those whose wills came just before went with the link, as far as we know.
+        Agents lost just before count as online: their wills may be due to the same failure.
         """
         now = self._clock()
-        self._deaf_since, self._back, self._span = now, None, None
+        self._disconnected_at, self._connected_at, self._listening_since = now, None, None
         since = now - WILL_LATENESS
-        self._attendance.mask(since)
-        for name, one in self._agents.items():
-            stay = one.stay
-            if stay.ending == PresenceState.LOST and stay.end is not None and stay.end >= since:
-                one.stay = replace(stay, end=None, ending="")
-                self._doubted.add(name)
-        return sum(one.present for one in self._agents.values())
+        self._log.mask(since)
+        for name, agent in self._agents.items():
+            session = agent.session
+            is_recent = session.end is not None and session.end >= since
+            if session.ending == PresenceState.LOST and is_recent:
+                agent.session = replace(session, end=None, ending="")
+                self._doubtful.add(name)
+        return sum(agent.is_online for agent in self._agents.values())
 
     def tick(self) -> None:
-        """Let time pass: settle after a return, notice silence, note that we listen."""
+        """Detect silent HTTP agents, settle after a reconnect, and record that we listen."""
         now = self._clock()
-        if self._back is None:
+        if self._connected_at is None:
             return
-        for one in list(self._agents.values()):
-            if one.present and one.transport.startswith(DOOR) and now - one.heard > WILL_LATENESS:
-                self._lose(one, at=one.heard, masked=self._span is None)
-        if self._span is None and not self._is_settled(now):
-            return
-        if self._span is None:
-            self._span = now
-        self._attendance.mark_listening(self._span, now)
-        if now - self._forgotten > _FORGET:
-            self._forgotten = now
-            self._attendance.prune(now)
+        for agent in list(self._agents.values()):
+            is_silent = now - agent.seen > WILL_LATENESS
+            if agent.is_online and is_silent and agent.transport.startswith(HTTP_TRANSPORT):
+                self._lose(agent, at=agent.seen, masked=self._listening_since is None)
+        if self._listening_since is None:
+            if self._unconfirmed and now < self._connected_at + self._settle_time:
+                return
+            for name in sorted(self._unconfirmed):
+                self._lose(self._agents[name], at=self._disconnected_at or now, masked=True)
+            self._listening_since = now
+        self._log.mark_listening(self._listening_since, now)
+        if now - self._pruned_at > _PRUNE_INTERVAL:
+            self._pruned_at = now
+            self._log.prune(now)
 
-    def take(self, messages: Iterable[Message]) -> None:
-        """Take in what agents, or brokers for them, say."""
-        for message in messages:
-            self._take_one(message)
-
-    def hear(self, agents: Iterable[str]) -> None:
-        """Take in that batches of these agents came: they are there, whatever was said."""
+    def on_batch(self, agents: Iterable[str]) -> None:
+        """Process that batches of these agents were received: they are online."""
         now = self._clock()
-        for agent in agents:
-            self._unconfirmed.discard(agent)
-            waiting = self._strangers.pop(agent, None)
-            if waiting is not None:
-                self._take_one(waiting)
-            known = self._agents.get(agent)
-            if known is None:
+        for name in agents:
+            self._unconfirmed.discard(name)
+            pending = self._pending.pop(name, None)
+            if pending is not None:
+                self.on_message(pending)
+            agent = self._agents.get(name)
+            if agent is None:
                 continue
-            known.heard = now
-            if known.stay.ending == PresenceState.LOST or agent in self._doubted:
-                self._come(replace(known.stay, start=now, end=None, ending=""), "network", known)
+            agent.seen = now
+            if agent.session.ending == PresenceState.LOST or name in self._doubtful:
+                session = replace(agent.session, start=now, end=None, ending="")
+                self._open(session, agent.transport, reason="network")
 
-    def _take_one(self, message: Message) -> None:
-        """Take in one statement."""
-        agent = topic_agent(message.topic)
+    def on_message(self, message: Message) -> None:
+        """Process one presence message of an agent, or of a broker on its behalf."""
+        name = topic_agent(message.topic)
         try:
             plain, key = open_signed(message.payload, PRESENCE)
-            said = unpack_presence(plain)
+            presence = unpack_presence(plain)
         except InputError as error:
             if message.payload:
-                self._metrics.warn(
-                    self._metrics.presence_messages, "garbled", f"{message.topic[:100]}: {error}"
-                )
+                text = f"{message.topic[:100]}: {error}"
+                self._metrics.warn(self._metrics.presence_messages, "garbled", text)
             return
-        identity = self._register(agent)
+        identity = self._identify(name)
         if identity is None:
-            # Births come before batches: we shall know him when his first batch is kept.
-            # Whoever invents names must not keep newcomers out: the longest waiting go.
-            self._strangers[agent] = message
-            if len(self._strangers) > _STRANGERS:
-                del self._strangers[next(iter(self._strangers))]
+            # The birth message precedes the first batch, so an unknown agent is held until
+            # that batch is stored.
+            self._pending[name] = message
+            if len(self._pending) > _MAX_PENDING:
+                del self._pending[next(iter(self._pending))]
             return
-        vantage, registered = identity
-        if registered is not None and key != registered:
-            text = f"presence of {agent} is not signed with its key"
+        vantage, registered_key = identity
+        if registered_key is not None and key != registered_key:
+            text = f"presence of {name} is not signed with its key"
             self._metrics.warn(self._metrics.presence_messages, "wrong_key", text)
             return
-        known = self._agents.get(agent)
-        if known is not None and said.order < known.order:
+        agent = self._agents.get(name)
+        if agent is not None and presence.order < agent.order:
             self._metrics.presence_messages.labels("outdated").inc()
-        elif said.state == "up":
-            self._up(vantage, said, known)
-        elif known is not None and known.present:
-            self._leave(known, said, retained=message.retained)
+        elif presence.state == "up":
+            self._on_birth(vantage, presence, agent)
+        elif agent is not None and agent.is_online:
+            self._on_end(agent, presence, retained=message.retained)
 
-    def _up(self, vantage: Vantage, said: PresenceMessage, known: _Known | None) -> None:
-        """Take in a birth."""
+    def _on_birth(self, vantage: Vantage, presence: PresenceMessage, agent: _Agent | None) -> None:
         now = self._clock()
-        if known is None:
-            self._come(_stay(vantage, said, self._broker, now), "", None, said.transport)
+        session = Session(
+            vantage, self._broker, presence.boot, presence.session, presence.connection, now
+        )
+        if agent is None:
+            self._open(session, presence.transport)
             return
         self._unconfirmed.discard(vantage.id)
-        if said.order == known.order and not known.present:
-            # Told in the wrong order, or retained: the will of this connection was heard.
+        if presence.order == agent.order and not agent.is_online:
+            # Out of order, or retained: the will of this connection was received already.
             self._metrics.presence_messages.labels("outdated").inc()
             return
-        known.heard, known.transport = now, said.transport
-        same_place = known.stay.broker == self._broker and vantage.id not in self._doubted
-        if known.present and said.session == known.stay.life and same_place:
-            # The same agent on a new connection: it was never away.
-            known.stay = replace(known.stay, connection=said.connection)
+        agent.seen, agent.transport = now, presence.transport
+        is_known = agent.session.broker == self._broker and vantage.id not in self._doubtful
+        if agent.is_online and presence.session == agent.session.run and is_known:
+            # The same run of the agent on a new connection: it was never offline.
+            agent.session = replace(agent.session, connection=presence.connection)
             return
-        back = "" if known.stay.ending == PresenceState.STOP else _cause(said, known.stay)
-        self._come(_stay(vantage, said, self._broker, now), back, known, said.transport)
+        reason = ""
+        if agent.session.ending != PresenceState.STOP:
+            # Only an agent that ran all the time was cut off by the network.
+            same_run = (presence.boot, presence.session) == (agent.session.boot, agent.session.run)
+            reason = "network" if same_run else "restart"
+        self._open(session, presence.transport or agent.transport, reason=reason)
 
-    def _leave(self, known: _Known, said: PresenceMessage, *, retained: bool) -> None:
-        """Take in a will or a goodbye."""
+    def _on_end(self, agent: _Agent, presence: PresenceMessage, *, retained: bool) -> None:
+        """Process a will or a goodbye."""
         now = self._clock()
-        if said.state == "stop":
-            self._end(known, PresenceState.STOP, at=now, reason=said.reason)
-            return
-        if self._span is None:
-            # Our own side was failing: whoever is not back in time is noted as gone then.
-            self._unconfirmed.add(known.stay.vantage.id)
-            return
-        masked = retained or said.order > known.order
-        self._lose(known, at=max(known.heard, now - WILL_LATENESS), masked=masked)
+        if presence.state == "stop":
+            self._close(agent, PresenceState.STOP, at=now, reason=presence.reason)
+        elif self._listening_since is None:
+            # Still settling: the agent counts as lost if it does not reconnect in time.
+            self._unconfirmed.add(agent.session.vantage.id)
+        else:
+            masked = retained or presence.order > agent.order
+            self._lose(agent, at=max(agent.seen, now - WILL_LATENESS), masked=masked)
 
-    def _come(self, stay: Session, reason: str, known: _Known | None, rung: str = "") -> None:
-        """Write down that somebody came."""
-        self._attendance.opened(stay, reason=reason)
-        self._doubted.discard(stay.vantage.id)
-        rung = rung or (known.transport if known else "")
-        self._agents[stay.vantage.id] = _Known(stay, stay.start, rung)
+    def _open(self, session: Session, transport: str, *, reason: str = "") -> None:
+        self._log.opened(session, reason=reason)
+        self._doubtful.discard(session.vantage.id)
+        self._agents[session.vantage.id] = _Agent(session, session.start, transport)
 
-    def _lose(self, known: _Known, *, at: datetime, masked: bool) -> None:
-        """Write down that somebody was lost."""
-        self._end(known, PresenceState.LOST, at=at, masked=masked)
+    def _lose(self, agent: _Agent, *, at: datetime, masked: bool) -> None:
+        self._close(agent, PresenceState.LOST, at=at, masked=masked)
 
-    def _end(
+    def _close(
         self,
-        known: _Known,
+        agent: _Agent,
         state: PresenceState,
         *,
         at: datetime,
         reason: str = "",
         masked: bool = False,
     ) -> None:
-        self._attendance.closed(known.stay, state, at=at, reason=reason, masked=masked)
-        known.stay = replace(known.stay, end=at, ending=state.value)
-        self._unconfirmed.discard(known.stay.vantage.id)
-        self._doubted.discard(known.stay.vantage.id)
-
-    def _is_settled(self, now: datetime) -> bool:
-        """Tell whether all are back who will be; the others are noted as gone."""
-        if self._unconfirmed and self._back is not None and now < self._back + self._settle:
-            return False
-        gone: Sequence[str] = sorted(self._unconfirmed)
-        since = self._deaf_since or now
-        for agent in gone:
-            self._lose(self._agents[agent], at=since, masked=True)
-        return True
-
-
-def _cause(said: PresenceMessage, stay: Session) -> str:
-    """Return why an agent was away: only what ran all the while was cut off."""
-    same = said.boot == stay.boot and said.session == stay.life
-    return "network" if same else "restart"
-
-
-def _stay(vantage: Vantage, said: PresenceMessage, broker: str, start: datetime) -> Session:
-    return Session(vantage, broker, said.boot, said.session, said.connection, start)
+        self._log.closed(agent.session, state, at=at, reason=reason, masked=masked)
+        agent.session = replace(agent.session, end=at, ending=state.value)
+        self._unconfirmed.discard(agent.session.vantage.id)
+        self._doubtful.discard(agent.session.vantage.id)

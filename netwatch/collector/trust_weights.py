@@ -1,10 +1,9 @@
-"""How far an agent is believed, by how long it has been there and with how many it came.
+"""Trust weights against Sybil attacks, by the age of an agent and by bursts of new agents.
 
-A new agent weighs 0.2, and 1 after fourteen days: whoever wants to be heard must be patient.
-Agents that came in a crowd, which is more than eight and more than three times what is usual
-within a day in their country, count for nothing for fourteen days, or until the operator has
-looked at them; where nobody was there before, they are no crowd, but the first. Anybody can
-make a hundred keys; nobody can have made them a fortnight ago.
+A new agent weighs 0.2, and 1 after fourteen days. Agents of a signup burst (more than eight, and
+more than three times the usual number in their country, within a day) weigh 0 for fourteen
+days, or until the operator has vetted them. The first agents of a country are not a burst.
+Anyone can make a hundred keys, but not a hundred keys that were seen two weeks ago.
 """
 
 from collections.abc import Iterable
@@ -12,24 +11,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 Weights = dict[tuple[str, str], float]
-"""Weight, 0 to 1, by name and country; who is not in it weighs 1."""
+"""Weight, 0 to 1, by name and country; a missing agent weighs 1."""
 
 _DAY = timedelta(days=1)
-_RIPE = timedelta(days=14)
-_NEW = 0.2
-_CROWD = 8
-_TIMES_USUAL = 3
+_FULL_TRUST_AGE = timedelta(days=14)
+_NEW_WEIGHT = 0.2
+_BURST_SIZE = 8
+"""Number of agents within a day up to which they are not a burst."""
+_BURST_RATIO = 3
+"""Number of agents within a day, relative to the usual, up to which they are not a burst."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstSeen:
-    """When an agent was first heard from, saying that it is in a country.
+    """When an agent was first seen in a country.
 
     Attributes:
-        name, country: as it says.
-        at: when, by our clock.
+        name, country: as the agent says.
+        at: the collector's time.
         enrolled: whether it came by an invitation.
-        vetted: whether the operator has looked at it and let it count.
+        vetted: whether the operator has looked at it and released it.
     """
 
     name: str
@@ -40,49 +41,49 @@ class FirstSeen:
 
 
 def trust_weights(
-    arrivals: Iterable[FirstSeen], at: datetime, *, open_weight: float = 1.0
+    agents: Iterable[FirstSeen], at: datetime, *, open_weight: float = 1.0
 ) -> Weights:
-    """Return how far each agent is believed at a time.
+    """Return the weight of each agent.
 
     Args:
-        arrivals: every agent that ever came.
-        at: the time; who came later is as new as can be.
-        open_weight: what the weight of an agent is multiplied with that never enrolled.
+        agents: every agent that was ever seen.
+        at: the time; an agent first seen after it counts as new.
+        open_weight: factor for agents that never enrolled.
     """
     countries: dict[str, list[FirstSeen]] = {}
-    for one in sorted(arrivals, key=lambda one: one.at):
-        countries.setdefault(one.country, []).append(one)
-    return {
-        (one.name, one.country): _weight(one, at, crowd=one.name in crowd)
-        * (1.0 if one.enrolled or one.vetted else open_weight)
-        for came in countries.values()
-        for crowd in (_signup_burst(came),)
-        for one in came
-    }
+    for agent in sorted(agents, key=lambda agent: agent.at):
+        countries.setdefault(agent.country, []).append(agent)
+    weights: Weights = {}
+    for seen in countries.values():
+        burst = _signup_burst(seen)
+        for agent in seen:
+            factor = 1.0 if agent.enrolled or agent.vetted else open_weight
+            weight = _weight(agent, at, in_burst=agent.name in burst)
+            weights[agent.name, agent.country] = weight * factor
+    return weights
 
 
-def _weight(one: FirstSeen, at: datetime, *, crowd: bool) -> float:
-    """Return the weight of one agent."""
-    if one.vetted:
+def _weight(agent: FirstSeen, at: datetime, *, in_burst: bool) -> float:
+    if agent.vetted:
         return 1.0
-    age = at - one.at - (_RIPE if crowd else timedelta(0))
-    if crowd and age < timedelta(0):
+    age = at - agent.at - (_FULL_TRUST_AGE if in_burst else timedelta(0))
+    if in_burst and age < timedelta(0):
         return 0.0
-    return _NEW + (1 - _NEW) * min(max(age / _RIPE, 0.0), 1.0)
+    return _NEW_WEIGHT + (1 - _NEW_WEIGHT) * min(max(age / _FULL_TRUST_AGE, 0.0), 1.0)
 
 
-def _signup_burst(came: list[FirstSeen]) -> set[str]:
-    """Return who of a country's agents, in order of arrival, came in a crowd."""
-    found: set[str] = set()
-    past = end = told = 0
-    for start, first in enumerate(came):
-        while end < len(came) and came[end].at < first.at + _DAY:
+def _signup_burst(seen: list[FirstSeen]) -> set[str]:
+    """Return the names of those of a country's agents, in order of time, that are in a burst."""
+    names: set[str] = set()
+    past = end = added = 0
+    for start, first in enumerate(seen):
+        while end < len(seen) and seen[end].at < first.at + _DAY:
             end += 1
-        while came[past].at < first.at - _RIPE:
+        while seen[past].at < first.at - _FULL_TRUST_AGE:
             past += 1
-        usual = (start - past) / (_RIPE / _DAY)
-        established = came[0].at <= first.at - _DAY
-        if established and end - start > max(_CROWD, _TIMES_USUAL * usual):
-            found.update(one.name for one in came[max(start, told) : end])
-            told = end
-    return found
+        usual = (start - past) / (_FULL_TRUST_AGE / _DAY)
+        established = seen[0].at <= first.at - _DAY
+        if established and end - start > max(_BURST_SIZE, _BURST_RATIO * usual):
+            names.update(agent.name for agent in seen[max(start, added) : end])
+            added = end
+    return names

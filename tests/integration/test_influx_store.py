@@ -316,7 +316,7 @@ def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:
 
 
 class Ingest(threading.Thread):
-    """What a durable inbox does: the oldest batch is given again until the store has it."""
+    """What a durable batch log does: the oldest batch is given again until the store has it."""
 
     def __init__(self, login: InfluxDsn, steps: int, *, dialect: object) -> None:
         super().__init__(daemon=True)

@@ -49,7 +49,7 @@ class Scene:
         self.wall = wall
         self.broker = MemoryBroker()
         self.folder = folder
-        self.inbox = BatchLog(folder / "inbox.sqlite")
+        self.batch_log = BatchLog(folder / "batches.sqlite")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -57,10 +57,8 @@ class Scene:
             port = server.sockets[0].getsockname()[1]
             target = Target("one", "tcp", "127.0.0.1", port=port, asn=64500, country="XX")
             collector = CollectorDeps(
-                endpoints=[
-                    Endpoint("link", "", lambda will: MemoryTransport(self.broker, will=will))
-                ],
-                inbox=self.inbox,
+                connect=lambda will: MemoryTransport(self.broker, will=will),
+                batch_log=self.batch_log,
                 store=MemoryStore(),
                 targets={"one": target},
                 clock=lambda: datetime.now(UTC),
@@ -101,10 +99,10 @@ class Scene:
         writer.close()
 
     def told(self) -> list[datetime]:
-        """Return the times that the inbox gives what was measured."""
+        """Return the times that the batch log gives the measurements."""
         far = timedelta(days=9999)
         now = datetime.now(UTC)
-        rows = self.inbox.measurements(now - far, now + far)
+        rows = self.batch_log.measurements(now - far, now + far)
         return sorted(row.time for _, row in rows if row.target == "one")
 
     async def measure(self, count: int) -> None:
@@ -130,4 +128,4 @@ async def test_times_are_true_whatever_the_wall_clock_does(
     # The schedule is not the wall clock's: nothing was skipped, and nothing hurried.
     gaps = [(other - one).total_seconds() for one, other in pairwise(asked)]
     assert sorted(gaps)[len(gaps) // 2] == pytest.approx(PERIOD, rel=0.5)
-    scene.inbox.close()
+    scene.batch_log.close()

@@ -67,13 +67,13 @@ def run_and_kill(folder: Path, first: int, dice: random.Random) -> int:
     return int(last)
 
 
-def deliver(spool: Spool, inbox: BatchLog, dice: random.Random, share: float) -> None:
+def deliver(spool: Spool, batch_log: BatchLog, dice: random.Random, share: float) -> None:
     """Send some of what waits; some acknowledgements get lost on their way."""
     for sealed in spool.oldest(10_000):
         if dice.random() < share:
-            parcel = ReceivedBatch(unpack_batch(sealed.payload), sealed.payload)
-            (verdict,) = inbox.add([parcel], closed_until=None, width=timedelta(minutes=5))
-            assert verdict in {IngestResult.STORED, IngestResult.REPEATED}
+            received = ReceivedBatch(unpack_batch(sealed.payload), sealed.payload)
+            (result,) = batch_log.add([received], closed_until=None, width=timedelta(minutes=5))
+            assert result in {IngestResult.STORED, IngestResult.REPEATED}
             if dice.random() < 0.7:
                 spool.acknowledge([(sealed.sequence, sealed.sequence)])
 
@@ -82,7 +82,7 @@ def survive(folder: Path, kills: int) -> None:
     dice = random.Random(7)
     committed: set[int] = set()
     first = 0
-    inbox = BatchLog(folder / "inbox.sqlite")
+    batch_log = BatchLog(folder / "batches.sqlite")
     for number in range(kills):
         last = run_and_kill(folder, first, dice)
         committed.update(range(first, last))
@@ -90,16 +90,16 @@ def survive(folder: Path, kills: int) -> None:
         first = last + 100 * TOGETHER
         if number % 10 == 0:
             with open_spool(folder) as spool:
-                deliver(spool, inbox, dice, share=0.5)
+                deliver(spool, batch_log, dice, share=0.5)
     with open_spool(folder) as spool:
         spool.flush()
         spool.make_room()
         while spool.count_pending():
-            deliver(spool, inbox, dice, share=1.0)
+            deliver(spool, batch_log, dice, share=1.0)
     end = START + timedelta(days=999)
     found = [round((row.time - START).total_seconds() * 1000) for _, row in
-             inbox.measurements(START, end)]  # fmt: skip
-    inbox.close()
+             batch_log.measurements(START, end)]  # fmt: skip
+    batch_log.close()
     assert len(found) == len(set(found)), "something counts twice"
     assert committed <= set(found), "something committed is lost"
     assert len(committed) > kills * TOGETHER

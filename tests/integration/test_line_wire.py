@@ -54,10 +54,10 @@ class Line:
 
     @asynccontextmanager
     async def collector(self) -> AsyncIterator[BatchLog]:
-        inbox = BatchLog(self.folder / "inbox.sqlite")
+        batch_log = BatchLog(self.folder / "batches.sqlite")
         parts = CollectorDeps(
             connect=self.connect,
-            inbox=inbox,
+            batch_log=batch_log,
             store=self.store,
             targets={target.id: target for target in self.targets},
             clock=now,
@@ -65,8 +65,8 @@ class Line:
             metrics=self.metrics,
         )
         async with running(run_collector(parts)):
-            yield inbox
-        inbox.close()
+            yield batch_log
+        batch_log.close()
 
     @asynccontextmanager
     async def agent(self, name: str) -> AsyncIterator[Spool]:
@@ -167,13 +167,13 @@ async def test_restarts_lose_nothing_and_count_nothing_twice(port: int, tmp_path
                         lambda kept=kept: by_label(line.metrics.measurements)["stored"] > kept + 3
                     )
                 await asyncio.sleep(Random().uniform(0.1, 0.6))
-        async with line.collector() as inbox, line.agent("a1") as spool:
+        async with line.collector() as batch_log, line.agent("a1") as spool:
             await until(lambda: by_label(line.metrics.measurements)["stored"] > kept + 10)
-        async with line.collector() as inbox:
+        async with line.collector() as batch_log:
             # Nothing is measured any more; what the spool still holds is the last of all.
             inside = [
                 (vantage.id, one.target, one.time)
-                for vantage, one in inbox.measurements(
+                for vantage, one in batch_log.measurements(
                     now() - timedelta(hours=1), now() + timedelta(hours=1)
                 )
             ]
@@ -229,15 +229,15 @@ async def test_a_full_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
     broker = EmbeddedBroker(users={USERNAME: PASSWORD})
     async with broker, tcp_server() as server:
         line = Line(tmp_path, broker.port, [target(server)])
-        async with line.collector() as inbox, line.agent("a1"):
+        async with line.collector() as batch_log, line.agent("a1"):
             await until(lambda: by_label(line.metrics.measurements)["stored"] > 0)
             pages = "PRAGMA max_page_count"
-            await asyncio.to_thread(inbox._file.execute, f"{pages} = 1")
+            await asyncio.to_thread(batch_log._file.execute, f"{pages} = 1")
             await until(lambda: by_label(line.metrics.errors)["batch_log"] > 0)
             kept = by_label(line.metrics.measurements)["stored"]
-            await asyncio.to_thread(inbox._file.execute, f"{pages} = 1000000")
+            await asyncio.to_thread(batch_log._file.execute, f"{pages} = 1000000")
             await until(lambda: by_label(line.metrics.measurements)["stored"] > kept + 3)
             start = now() - timedelta(hours=1)
-            times = sorted(one.time for _, one in inbox.measurements(start, now()))
+            times = sorted(one.time for _, one in batch_log.measurements(start, now()))
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert max(gaps) < timedelta(seconds=6)

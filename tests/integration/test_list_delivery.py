@@ -102,16 +102,16 @@ class Heard:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._path = Path(config.data) / "inbox.sqlite"
+        self._path = Path(config.data) / "batches.sqlite"
         self._path.parent.mkdir(exist_ok=True)
         BatchLog(self._path).close()
 
     async def listen(self) -> None:
-        with BatchLog(self._path) as inbox:
+        with BatchLog(self._path) as batch_log:
             await run_collector(
                 CollectorDeps(
                     connect=link_factory(self._config.broker, PASSWORD),
-                    inbox=inbox,
+                    batch_log=batch_log,
                     store=MemoryStore(),
                     targets={},
                     clock=now,
@@ -125,8 +125,8 @@ class Heard:
     def of(self, target: str) -> list[str | None]:
         """Return how a target's measurements went, in order."""
         hour = timedelta(hours=1)
-        with BatchLog(self._path) as inbox:
-            rows = [row for _, row in inbox.measurements(now() - hour, now() + hour)]
+        with BatchLog(self._path) as batch_log:
+            rows = [row for _, row in batch_log.measurements(now() - hour, now() + hour)]
         return [
             row.failure for row in sorted(rows, key=lambda row: row.time) if row.target == target
         ]

@@ -5,6 +5,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from batch_counts import count_batches
 from rigs import Broker, Rig
 from servers import PASSWORD, USERNAME, mosquitto, until
 from walls import wall
@@ -23,7 +24,7 @@ async def test_a_broker_killed_in_full_flight_costs_nothing(tmp_path: Path) -> N
         rig = Rig(tmp_path, broker.port, pace=0.05)
         with rig.spool() as spool:
             made = set(await rig.measure(spool, 200, rows=5))
-            async with rig.collector() as inbox, rig.uplink(spool, rig.way(broker.port)):
+            async with rig.collector() as batch_log, rig.uplink(spool, rig.way(broker.port)):
                 for left in (150, 80):
                     await until(lambda left=left: spool.count_pending() < left, seconds=20)
                     await asyncio.to_thread(broker.end)
@@ -31,7 +32,7 @@ async def test_a_broker_killed_in_full_flight_costs_nothing(tmp_path: Path) -> N
                     made |= set(await rig.measure(spool, 5))
                     await asyncio.to_thread(broker.start)
                 await until(lambda: spool.count_pending() == 0, seconds=20)
-                assert inbox.count_batches() == len(made) == 210
+                assert count_batches(batch_log) == len(made) == 210
                 assert by_label(rig.metrics.measurements)["stored"] == 200 * 5 + 10
 
 
@@ -52,13 +53,13 @@ async def test_a_worker_that_dies_on_a_shared_subscription_costs_nothing(
             await dead.subscribe(SHARED_BATCHES)
             with rig.spool() as spool:
                 await rig.measure(spool, 40)
-                async with rig.collector() as inbox, rig.uplink(spool, rig.way(port)):
+                async with rig.collector() as batch_log, rig.uplink(spool, rig.way(port)):
                     await until(lambda: spool.count_pending() < 30)
                     between.close()
                     await dead.__aexit__(None, None, None)
                     await rig.measure(spool, 10)
                     await until(lambda: spool.count_pending() == 0, seconds=50)
-                    assert inbox.count_batches() == 50
+                    assert count_batches(batch_log) == 50
 
 
 async def test_the_present_goes_first_and_the_past_at_the_rate_that_was_asked_for(

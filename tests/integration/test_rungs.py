@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from batch_counts import count_batches
 from certificates import Authority
 from cryptography.hazmat.primitives.serialization import Encoding
 from rigs import Rig, two_listeners
@@ -38,10 +39,10 @@ async def test_batches_go_by_websocket(listeners: tuple[int, int], tmp_path: Pat
     rig = Rig(tmp_path, listeners[0])
     with rig.spool() as spool:
         await rig.measure(spool, 30, rows=50)
-        async with rig.collector() as inbox:
+        async with rig.collector() as batch_log:
             async with rig.uplink(spool, rig.ways(f"ws://127.0.0.1:{listeners[1]}/mqtt")):
                 await empty(spool)
-            assert inbox.count_batches() == 30
+            assert count_batches(batch_log) == 30
             await until(lambda: rig.told() == [("up", "a1"), ("stop", "a1")])
 
 
@@ -49,7 +50,7 @@ async def test_batches_go_by_https_while_mqtt_is_blocked(
     listeners: tuple[int, int], tmp_path: Path
 ) -> None:
     rig = Rig(tmp_path, listeners[0])
-    async with rig.collector() as inbox, rig.doors() as door:
+    async with rig.collector() as batch_log, rig.doors() as door:
         with rig.spool() as spool:
             await rig.measure(spool, 30)
             blocked = f"mqtt://127.0.0.1:{free_port()}"
@@ -63,7 +64,7 @@ async def test_batches_go_by_https_while_mqtt_is_blocked(
                 await until(lambda: status(spool).get("transport") == f"http-{door}")
             fared = [one["failure"] for one in status(spool)["transports"]]
             assert fared == ["connection_refused", None]
-            assert inbox.count_batches() == 35
+            assert count_batches(batch_log) == 35
             assert by_label(rig.metrics.batches)["repeated"] == 0
             await until(lambda: rig.told() == [("up", "a1"), ("stop", "a1")])
     assert noted == ["connection_refused", None]
@@ -73,7 +74,7 @@ async def test_from_a_lower_rung_a_better_one_is_found_again(
     listeners: tuple[int, int], tmp_path: Path
 ) -> None:
     rig = Rig(tmp_path, listeners[0], pace=0.05)
-    async with rig.collector() as inbox, rig.doors() as door, wall(listeners[0]) as between:
+    async with rig.collector() as batch_log, rig.doors() as door, wall(listeners[0]) as between:
         between.close()
         ways = rig.ways(f"mqtt://127.0.0.1:{between.port}", f"http://127.0.0.1:{door}")
         with rig.spool() as spool:
@@ -92,7 +93,7 @@ async def test_from_a_lower_rung_a_better_one_is_found_again(
                 between.close()
                 await rig.measure(spool, 5)
                 await empty(spool)
-            assert inbox.count_batches() == made + 5
+            assert count_batches(batch_log) == made + 5
             await until(lambda: rig.told() == [("up", "a1"), ("stop", "a1")])
 
 
@@ -101,7 +102,7 @@ async def test_a_way_that_takes_batches_and_brings_no_answer_has_failed(
 ) -> None:
     """The handshake passes and the upload stalls: seen in the wild, and worse than a refusal."""
     rig = Rig(tmp_path, listeners[0], pace=0.05, patience=0.7)
-    async with rig.collector() as inbox, rig.doors() as door, wall(listeners[0]) as between:
+    async with rig.collector() as batch_log, rig.doors() as door, wall(listeners[0]) as between:
         ways = rig.ways(f"mqtt://127.0.0.1:{between.port}", f"http://127.0.0.1:{door}")
         with rig.spool() as spool:
             async with rig.uplink(spool, ways):
@@ -111,7 +112,7 @@ async def test_a_way_that_takes_batches_and_brings_no_answer_has_failed(
                 await rig.measure(spool, 3)
                 await empty(spool)
                 assert status(spool)["transport"] == f"http-{door}"
-            assert inbox.count_batches() == 4
+            assert count_batches(batch_log) == 4
 
 
 def secure(folder: Path, authority: Authority) -> str:
@@ -135,13 +136,13 @@ async def test_tls_carries_batches_to_whom_we_trust(tmp_path: Path) -> None:
         # The settings stand below the last listener: the WebSocket's.
         rig = Rig(tmp_path, plain)
         authority = trust(tmp_path, ours)
-        async with rig.collector() as inbox:
+        async with rig.collector() as batch_log:
             with rig.spool() as spool:
                 await rig.measure(spool, 3)
                 ways = rig.ways(f"wss://localhost:{web}/mqtt", authority=authority)
                 async with rig.uplink(spool, ways):
                     await empty(spool)
-                assert inbox.count_batches() == 3
+                assert count_batches(batch_log) == 3
 
 
 async def test_a_foreign_authority_is_one_line_and_the_next_rung_is_taken(
@@ -155,7 +156,7 @@ async def test_a_foreign_authority_is_one_line_and_the_next_rung_is_taken(
     secured = f"listener {port} 127.0.0.1\n{settings}"
     with mosquitto(tmp_path, extra=secured, also=(port,)) as plain:
         rig = Rig(tmp_path, plain)
-        async with rig.collector() as inbox, rig.doors() as door:
+        async with rig.collector() as batch_log, rig.doors() as door:
             authority = trust(tmp_path, foreign)
             ways = rig.ways(
                 f"mqtts://localhost:{port}", f"http://127.0.0.1:{door}", authority=authority
@@ -165,7 +166,7 @@ async def test_a_foreign_authority_is_one_line_and_the_next_rung_is_taken(
                 async with rig.uplink(spool, ways):
                     await empty(spool)
                 first = status(spool)["transports"][0]
-            assert inbox.count_batches() == 3
+            assert count_batches(batch_log) == 3
     assert first["failure"] == "ssl_unknown_authority"
     lines = [one.message for one in caplog.records if f"localhost:{port}" in one.message]
     assert len(lines) == 1

@@ -71,11 +71,11 @@ async def test_comes_up_shows_a_place_and_ends_cleanly(tmp_path: Path) -> None:
         code, errors = await run_up(config, tmp_path / "netwatch.toml", "Testland")
         assert code == 0, errors
         assert "Traceback" not in errors
-        kept = count(tmp_path / "data" / "inbox.sqlite", "batch")
+        kept = count(tmp_path / "data" / "batches.sqlite", "batch")
         assert kept > 0
         code, errors = await run_up(config, tmp_path / "netwatch.toml", "Testland")
         assert code == 0, errors
-        assert count(tmp_path / "data" / "inbox.sqlite", "batch") > kept
+        assert count(tmp_path / "data" / "batches.sqlite", "batch") > kept
         span = seconds_of_bins(tmp_path / "data")
         assert span >= timedelta(seconds=5)
 

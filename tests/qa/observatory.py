@@ -36,7 +36,7 @@ class Observatory:
 
     def __init__(self, folder: Path, targets: tuple[Target, ...]) -> None:
         self._targets = {target.id: target for target in targets}
-        self._inbox = BatchLog(folder / "inbox.sqlite")
+        self._batch_log = BatchLog(folder / "batches.sqlite")
         self._stack = AsyncExitStack()
         self.port = 0
 
@@ -44,10 +44,10 @@ class Observatory:
         broker = EmbeddedBroker(users={USERNAME: PASSWORD})
         await self._stack.enter_async_context(broker)
         self.port = broker.port
-        self._stack.callback(self._inbox.close)
+        self._stack.callback(self._batch_log.close)
         parts = CollectorDeps(
             connect=self._connect,
-            inbox=self._inbox,
+            batch_log=self._batch_log,
             store=MemoryStore(),
             targets=self._targets,
             clock=lambda: datetime.now(UTC),
@@ -68,7 +68,7 @@ class Observatory:
     def kept(self) -> list[Measurement]:
         """Return what has arrived, notes included."""
         now = datetime.now(UTC)
-        return [one for _, one in self._inbox.measurements(now - _WIDE, now + _WIDE)]
+        return [one for _, one in self._batch_log.measurements(now - _WIDE, now + _WIDE)]
 
     def counted(self) -> Counter[object]:
         """Return how many rows of each target and outcome have arrived."""

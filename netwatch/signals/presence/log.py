@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS session (
     asn INTEGER NOT NULL,
     broker TEXT NOT NULL,
     boot TEXT NOT NULL,
-    life INTEGER NOT NULL,
+    run INTEGER NOT NULL,
     connection INTEGER NOT NULL,
     ended INTEGER,
     ending TEXT NOT NULL DEFAULT '',
@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS listening (started INTEGER PRIMARY KEY, ended INTEGER
     version=1,
 )
 _LATEST = """
-SELECT agent, country, asn, broker, boot, life, connection, max(started), ended, ending
+SELECT agent, country, asn, broker, boot, run, connection, max(started), ended, ending
 FROM session WHERE started <= :at AND (ended IS NULL OR ended > :since) GROUP BY agent
 """
 _REOPEN = """
@@ -107,7 +107,7 @@ class Session:
     Attributes:
         vantage, broker: as in `PresenceEvent`.
         boot: identifies the run of the agent's machine.
-        life, connection: counters of the agent's starts, and of the connections of each; they
+        run, connection: counters of the agent's starts, and of the connections of each; they
             order its presence messages.
         start: when it came online.
         end: when it went offline, None while it is online.
@@ -117,7 +117,7 @@ class Session:
     vantage: Vantage
     broker: str
     boot: str
-    life: int
+    run: int
     connection: int
     start: datetime
     end: datetime | None = None
@@ -149,11 +149,11 @@ class PresenceLog:
                 (start, vantage.id),
             )
             self._file.execute(
-                "INSERT OR REPLACE INTO session (agent, started, country, asn, broker, boot, life,"
+                "INSERT OR REPLACE INTO session (agent, started, country, asn, broker, boot, run,"
                 " connection) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     vantage.id, start, vantage.country, vantage.asn, session.broker,
-                    session.boot, session.life, session.connection,
+                    session.boot, session.run, session.connection,
                 ),
             )  # fmt: skip
             self._add_event(PresenceState.UP, session, start, reason=reason, masked=False)
@@ -288,14 +288,14 @@ _Row = tuple[str, str, int, str, str, int, int, int, int | None, str]
 
 def _to_session(row: _Row, at: int) -> Session:
     """Return a row as the session it was at `at`."""
-    agent, country, asn, broker, boot, life, connection, start, end, ending = row
+    agent, country, asn, broker, boot, run, connection, start, end, ending = row
     if end is None or end > at:
         end, ending = None, ""
     return Session(
         Vantage(agent, country, asn),
         broker,
         boot,
-        life,
+        run,
         connection,
         from_millis(start),
         None if end is None else from_millis(end),

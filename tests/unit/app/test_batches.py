@@ -39,7 +39,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with EmbeddedBroker(users={"netwatch": "swordfish"}) as broker:
         made = Rig(tmp_path, broker.port)
         async with made.collector():
-            await until(lambda: made.mailbox._open)
+            await until(lambda: made.mailbox._is_accepting)
             yield made
 
 

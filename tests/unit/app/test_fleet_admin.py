@@ -33,11 +33,11 @@ def leave_traces(folder: Path, name: str) -> None:
     row = Measurement("one", "tcp", NOW, None, "", host_responded=True, seconds=0.1)
     batch = Batch(vantage, 1, (row,))
     signer = Signer(Ed25519PrivateKey.generate())
-    parcel = ReceivedBatch(batch, signer.sign(pack_batch(batch), BATCH), signer.public)
-    with BatchLog(folder / "inbox.sqlite") as inbox:
-        inbox.add([parcel], closed_until=None, width=timedelta(minutes=5))
-    with PresenceLog(folder / PRESENCE_FILE) as attendance:
-        attendance.opened(Session(vantage, "broker", "boot", 1, 1, NOW))
+    received = ReceivedBatch(batch, signer.sign(pack_batch(batch), BATCH), signer.public)
+    with BatchLog(folder / "batches.sqlite") as batch_log:
+        batch_log.add([received], closed_until=None, width=timedelta(minutes=5))
+    with PresenceLog(folder / PRESENCE_FILE) as presence_log:
+        presence_log.opened(Session(vantage, "broker", "boot", 1, 1, NOW))
 
 
 def test_no_file_holds_the_name_of_who_was_erased(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Wall clocks that are years off, and set at any moment, from spool to inbox.
+"""Wall clocks that are years off, or set at any moment, from spool to batch log.
 
-A simulated machine measures and reboots while its wall clock does what it likes; everything
-else is real. Each measurement carries the true time, which only the test reads.
+A simulated machine measures and reboots with an unreliable wall clock; everything else
+is real. Each measurement carries the true time, which only the test reads.
 """
 
 from dataclasses import dataclass, field
@@ -30,12 +30,12 @@ YEARS, HOURS = timedelta(days=-730), timedelta(hours=6)
 VANTAGE = Vantage("a1", "IR", 44244)
 BOOK = {"one": Target("one", "tcp", "192.0.2.1", asn=64500, country="IR")}
 FAST = 40e-6
-"""The steady clock's drift, a cheap crystal's."""
+"""Drift of the monotonic clock, that of a cheap crystal."""
 
 
 @dataclass
 class World:
-    """One vantage and one collector, whose clock is right; time passes when it is told to."""
+    """One vantage and one collector with a correct clock, on simulated time."""
 
     folder: Path
     wrong: timedelta = timedelta(0)
@@ -48,15 +48,19 @@ class World:
     missed: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.inbox = BatchLog(self.folder / "inbox.sqlite")
+        self.batch_log = BatchLog(self.folder / "batches.sqlite")
         self.metrics, self.store = CollectorMetrics(), MemoryStore()
-        self.intake = Ingest(self.inbox, clock=lambda: self.true, metrics=self.metrics)
+        self.ingest = Ingest(self.batch_log, clock=lambda: self.true, metrics=self.metrics)
         self.closer = BinCloser(
-            self.inbox, self.store, targets=BOOK, width=timedelta(minutes=5), metrics=self.metrics
+            self.batch_log,
+            self.store,
+            targets=BOOK,
+            width=timedelta(minutes=5),
+            metrics=self.metrics,
         )
         self.boot()
 
-    def steady(self) -> float:
+    def monotonic(self) -> float:
         return (self.true - self.started).total_seconds() * (1 + FAST)
 
     def boot(self, *, off: float = 0, wrong: timedelta | None = None) -> None:
@@ -75,7 +79,7 @@ class World:
         self.keeper = DisciplinedClock(
             lambda: self.true + self.wrong,
             boot=f"{self.boots:016x}",
-            monotonic=self.steady,
+            monotonic=self.monotonic,
             kernel=lambda: self.kernel,
         )
         self.spool = Spool(self.folder / "spool.sqlite", vantage=VANTAGE, created_at=START)
@@ -91,7 +95,7 @@ class World:
         self.wrong += by
 
     def measure(self, minutes: int = 1) -> None:
-        """Measure every ten seconds, seal and send every minute."""
+        """Measure every ten seconds, flush and send every minute."""
         for _ in range(minutes):
             for _ in range(6):
                 self.true += timedelta(seconds=10)
@@ -106,13 +110,13 @@ class World:
             self.send(8)
 
     def send(self, most: int, *, lose: bool = False) -> None:
-        """Send what waits; 0.2 s there, 0.1 s back."""
+        """Send pending batches; 0.2 s there, 0.1 s back."""
         waiting = self.spool.oldest(most) if self.linked else []
         for sealed in waiting:
             self.asking.sent(sealed.sequence)
         self.true += timedelta(seconds=0.2)
         messages = [Message(batch_topic("a1"), sealed.payload) for sealed in waiting]
-        answers = self.intake.take(messages, self.closer)
+        answers = self.ingest.ingest(messages, self.closer)
         self.true += timedelta(seconds=0.1)
         for answer in () if lose else answers:
             assert not answer.refused
@@ -120,7 +124,7 @@ class World:
             self.spool.acknowledge(answer.stored)
 
     def finish(self) -> list[tuple[datetime, datetime]]:
-        """Send everything; return every dated measurement's true time and its repaired one."""
+        """Send everything; return the true and the corrected time of every dated measurement."""
         self.linked = True
         self.measure(3)
         while self.spool.count_pending():
@@ -128,18 +132,18 @@ class World:
         far = timedelta(days=9999)
         return [
             (datetime.fromisoformat(row.observations[0].detail), row.time)
-            for _, row in self.inbox.measurements(START - far, START + far)
+            for _, row in self.batch_log.measurements(START - far, START + far)
         ]
 
     def worst(self) -> float:
-        """Finish; return the worst error in seconds, and see that nothing is missing."""
+        """Finish; return the largest error in seconds, and check that nothing is missing."""
         found = self.finish()
-        assert len(found) + self.inbox.count_set_aside() == self.measured
+        assert len(found) + self.batch_log.count_undated() == self.measured
         return max(abs((said - true).total_seconds()) for true, said in found)
 
     def close(self) -> None:
         self.spool.close()
-        self.inbox.close()
+        self.batch_log.close()
 
 
 @pytest.fixture
@@ -152,7 +156,7 @@ def test_a_clock_that_is_wrong_from_the_start(tmp_path: Path, wrong: timedelta) 
     world = World(tmp_path, wrong=wrong)
     world.measure(10)
     assert world.worst() < 1
-    assert world.inbox.count_set_aside() == 0
+    assert world.batch_log.count_undated() == 0
 
 
 @pytest.mark.parametrize("jump", [YEARS, HOURS, timedelta(seconds=3)], ids=str)
@@ -163,27 +167,27 @@ def test_a_clock_that_is_set_while_measuring(world: World, jump: timedelta) -> N
         world.measure(2)
         world.restart()
     assert world.worst() < 1
-    assert world.inbox.count_set_aside() == 0
+    assert world.batch_log.count_undated() == 0
 
 
-def test_a_system_that_says_its_wrong_clock_is_right(tmp_path: Path) -> None:
+def test_a_kernel_that_reports_its_wrong_clock_as_synchronised(tmp_path: Path) -> None:
     world = World(tmp_path, wrong=HOURS, kernel=KernelClock(synced=True, error=0.01))
     world.measure(5)
     assert world.worst() < 1
 
 
-def test_what_came_before_any_answer_is_dated_when_one_comes(tmp_path: Path) -> None:
-    """Years off, and no acknowledgement gets through at first: all of it is set aside."""
+def test_batches_before_any_ack_are_dated_when_one_comes(tmp_path: Path) -> None:
+    """Years off, and no acknowledgement gets through at first: nothing can be dated."""
     world = World(tmp_path, wrong=YEARS)
     world.linked = False
     world.measure(10)
     world.linked = True
     world.send(50, lose=True)
-    assert world.inbox.count_set_aside() == 60
-    assert world.inbox.first_time() is None
+    assert world.batch_log.count_undated() == 60
+    assert world.batch_log.first_time() is None
     assert world.closer.close(world.true) == 0
     world.measure(2)
-    assert world.inbox.count_set_aside() == 0
+    assert world.batch_log.count_undated() == 0
     assert world.worst() < 1
 
 
@@ -197,7 +201,7 @@ def test_bins_that_were_closed_meanwhile_are_counted_again(world: World) -> None
     before = sum(one.total or 0 for one in world.store.read_bins(START, late))
     world.linked = True
     world.measure(2)
-    assert world.closer.recount() > 0
+    assert world.closer.recount_late() > 0
     after = sum(one.total or 0 for one in world.store.read_bins(START, late))
     assert after > before + 50
 
@@ -212,7 +216,7 @@ def test_three_days_cut_off_with_a_drifting_clock(world: World) -> None:
     assert world.worst() < 1
 
 
-def test_a_boot_that_nobody_ever_answered_is_held_between_its_neighbours(world: World) -> None:
+def test_a_boot_without_any_ack_is_bounded_by_its_neighbours(world: World) -> None:
     """Cut off, it ran for a minute between two boots whose times are known."""
     world.measure(5)
     world.linked = False
@@ -221,24 +225,24 @@ def test_a_boot_that_nobody_ever_answered_is_held_between_its_neighbours(world: 
     world.boot(off=20)
     world.measure(1)
     assert world.worst() < 60
-    assert world.inbox.count_set_aside() == 0
+    assert world.batch_log.count_undated() == 0
 
 
-def test_a_boot_between_far_neighbours_is_kept_and_counts_nowhere(world: World) -> None:
+def test_a_boot_between_distant_neighbours_is_stored_and_not_counted(world: World) -> None:
     world.measure(5)
     world.linked = False
     world.boot(off=3600, wrong=YEARS)
     world.measure(1)
     world.boot(off=3600)
     assert world.worst() < 1
-    assert world.inbox.count_set_aside() == 6
+    assert world.batch_log.count_undated() == 6
 
 
-def test_an_undone_transaction_leaves_no_anchor_behind(world: World) -> None:
+def test_a_rolled_back_transaction_leaves_no_anchor_in_the_cache(world: World) -> None:
     world.measure(2)
-    anchors = world.inbox._clocks._anchors
+    anchors = world.batch_log._clocks._anchors
     assert anchors
-    world.inbox._clocks.forget()
+    world.batch_log._clocks.clear_cache()
     assert not anchors
     assert world.worst() < 1
 
@@ -259,7 +263,7 @@ deeds = some.one_of(
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(some.lists(deeds, max_size=15), seconds)
-def test_whatever_clocks_do_times_that_count_are_true(
+def test_counted_times_are_true_whatever_the_clocks_do(
     story: list[tuple[str, object]], wrong: timedelta
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -278,10 +282,10 @@ def test_whatever_clocks_do_times_that_count_are_true(
             elif deed == "lose":
                 world.send(8, lose=True)
         found = world.finish()
-        assert len(found) + world.inbox.count_set_aside() == world.measured
+        assert len(found) + world.batch_log.count_undated() == world.measured
         for true, said in found:
             assert abs(said - true) < timedelta(seconds=150)
-        # The last boot was answered in the end: all of it is dated to the second.
+        # The last boot was acknowledged in the end: all of it is dated to the second.
         last = [(true, said) for true, said in found if true > world.started]
         assert all(abs(said - true) < timedelta(seconds=1) for true, said in last)
         assert all(one[0] < other[0] for one, other in pairwise(sorted(last)))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from batch_counts import count_batches
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netwatch.agent.enrollment_client import Enrollment, change_key, enroll, erase
@@ -51,20 +52,22 @@ class Office:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        self.file = folder / "inbox.sqlite"
+        self.file = folder / "batches.sqlite"
         self.now = NOW
         self.key = identity()
         self.lists = identity()
-        self.inbox = BatchLog(self.file)
+        self.batch_log = BatchLog(self.file)
         self.metrics = CollectorMetrics()
-        self.intake = Ingest(self.inbox, clock=lambda: self.now, metrics=self.metrics)
+        self.ingest = Ingest(self.batch_log, clock=lambda: self.now, metrics=self.metrics)
         store = MemoryStore()
-        self.closer = BinCloser(self.inbox, store, targets={}, width=WIDTH, metrics=self.metrics)
+        self.closer = BinCloser(
+            self.batch_log, store, targets={}, width=WIDTH, metrics=self.metrics
+        )
         self.desk = EnrollmentService(
             lambda: Registry(self.file),
-            self.inbox.erase,
+            self.batch_log.erase,
             signer=self.key.signer,
-            offer=EnrollmentGrant(self.lists.signer.public, ("mqtts://broker.example:8883",)),
+            grant=EnrollmentGrant(self.lists.signer.public, ("mqtts://broker.example:8883",)),
             clock=lambda: self.now,
         )
         self.seen: list[bytes] = []
@@ -110,7 +113,7 @@ class Office:
         plain = pack_batch(Batch(Vantage(name, "XX", asn), sequence, (row,)))
         message = Message(batch_topic(name), who.signer.sign(plain, BATCH))
         kept, refused = [], []
-        for answer in self.intake.take([message], self.closer):
+        for answer in self.ingest.ingest([message], self.closer):
             kept += [low for low, _ in answer.stored]
             refused += [reason for _, reason in answer.refused]
         return kept, refused
@@ -142,7 +145,7 @@ async def test_only_a_hash_of_the_secret_is_kept_and_none_is_seen_on_the_way(
 ) -> None:
     invitation = office.invite()
     await office.enroll(invitation, identity(), country="IR")
-    office.inbox.close()
+    office.batch_log.close()
     kept = b"".join(path.read_bytes() for path in office.file.parent.iterdir())
     assert invitation.secret not in kept
     assert invitation.secret not in b"".join(office.seen)
@@ -244,9 +247,9 @@ async def test_an_agent_can_have_itself_forgotten(office: Office) -> None:
     office.take(ours, 1)
     with pytest.raises(InputError, match="not signed with the key that is known"):
         await erase(told, "a1", identity(), send=office.send)
-    assert office.inbox.count_batches() == 1
+    assert count_batches(office.batch_log) == 1
     await erase(told, "a1", ours, send=office.send)
-    assert office.inbox.count_batches() == 0
+    assert count_batches(office.batch_log) == 0
     assert office.agents() == {}
     await erase(told, "a1", ours, send=office.send)  # its answer was lost
 

@@ -42,9 +42,9 @@ async def test_a_stranger_gets_no_refusal_signed_for_somebody_elses_batches(
     batch = Batch(Vantage("a1", "XX", 64501), 7, (row(office, DAY),))
     plain = pack_batch(batch)
     for message in (plain, theirs.signer.sign(plain, BATCH)):
-        assert office.intake.take([Message(batch_topic("a1"), message)], office.closer) == []
+        assert office.ingest.ingest([Message(batch_topic("a1"), message)], office.closer) == []
     own = Message(batch_topic("a1"), ours.signer.sign(plain, BATCH))
-    (answer,) = office.intake.take([own], office.closer)
+    (answer,) = office.ingest.ingest([own], office.closer)
     assert answer.refused == ((7, "future"),)
 
 
@@ -57,9 +57,11 @@ def test_no_timeline_brings_in_what_is_ages_away(
     batch = Batch(Vantage("a1", "XX", 64501), 1, (row(office, after),), clock_segments=lines)
     office.closer.until = office.now
     message = Message(batch_topic("a1"), identity().signer.sign(pack_batch(batch), BATCH))
-    office.intake.take([message], office.closer)
-    assert office.inbox.late_bins() == []
-    assert list(office.inbox.measurements(office.now - 10_000 * DAY, office.now + 10 * DAY)) == []
+    office.ingest.ingest([message], office.closer)
+    assert office.batch_log.late_bins() == []
+    assert (
+        list(office.batch_log.measurements(office.now - 10_000 * DAY, office.now + 10 * DAY)) == []
+    )
 
 
 async def test_a_used_token_neither_brings_back_who_was_retired_nor_moves_anybody(
@@ -105,7 +107,7 @@ async def test_who_was_erased_is_in_no_table_and_does_not_come_back(office: Offi
     assert office.take(ours, 2, name="gone-1") == ([], ["retired"])
     office.desk.enroll(request)
     assert office.agents() == {}
-    office.inbox.close()
+    office.batch_log.close()
     kept = b"".join(path.read_bytes() for path in office.file.parent.iterdir())
     assert b"gone-1" not in kept
     assert ours.signer.public not in kept
@@ -115,12 +117,12 @@ async def test_who_was_erased_is_in_no_table_and_does_not_come_back(office: Offi
 def test_the_trace_of_an_erasure_goes_after_a_day(office: Office) -> None:
     ours = identity()
     office.take(ours, 1)
-    office.inbox.erase("a1")
+    office.batch_log.erase("a1")
     assert office.take(ours, 2) == ([], ["retired"])
     with closing(sqlite3.connect(office.file)) as file, file:
         assert file.execute("UPDATE erased SET until = until - 86500").rowcount == 1
     assert office.take(ours, 3) == ([3], [])
-    office.inbox.erase("nobody")
+    office.batch_log.erase("nobody")
     with closing(sqlite3.connect(office.file)) as file:
         assert file.execute("SELECT count(*) FROM erased").fetchone() == (0,)
 
@@ -130,7 +132,7 @@ def test_what_another_process_brings_while_late_bins_are_counted_is_not_forgotte
 ) -> None:
     office.closer.until = office.now + DAY
     office.take(identity(), 1)
-    late = office.inbox.late_bins()
+    late = office.batch_log.late_bins()
     assert late
     with BatchLog(office.file) as other:
         batch = Batch(Vantage("a2"), 1, (row(office, -timedelta(minutes=1)),))
@@ -139,7 +141,7 @@ def test_what_another_process_brings_while_late_bins_are_counted_is_not_forgotte
             closed_until=office.closer.until,
             width=WIDTH,
         )
-    office.inbox.settle_late(late)
-    assert office.inbox.late_bins() == late
-    office.inbox.settle_late(office.inbox.late_bins())
-    assert office.inbox.late_bins() == []
+    office.batch_log.clear_late(late)
+    assert office.batch_log.late_bins() == late
+    office.batch_log.clear_late(office.batch_log.late_bins())
+    assert office.batch_log.late_bins() == []

@@ -1,4 +1,4 @@
-"""Newcomers are believed little, crowds of them not at all, and a swarm moves no level."""
+"""New agents weigh little, signup bursts nothing, and a swarm moves no level."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,73 +30,73 @@ BOOK = {
 } | {f"c{number}": Target(f"c{number}", "tcp", "192.0.2.1", group="control") for number in range(4)}
 
 
-def crowd(count: int, at: datetime, country: str = "XX") -> list[FirstSeen]:
+def burst(count: int, at: datetime, country: str = "XX") -> list[FirstSeen]:
     return [FirstSeen(f"{country}{at}{number}", country, at) for number in range(count)]
 
 
-def test_a_newcomer_is_believed_little_and_ever_more() -> None:
+def test_the_weight_of_a_new_agent_grows_with_age() -> None:
     one = [FirstSeen("a1", "XX", START)]
     weights = [trust_weights(one, START + days * DAY)["a1", "XX"] for days in (-1, 0, 7, 14, 400)]
     assert weights == pytest.approx([0.2, 0.2, 0.6, 1, 1])
     assert trust_weights([FirstSeen("a1", "XX", START, vetted=True)], START) == {("a1", "XX"): 1}
 
 
-def test_who_never_enrolled_is_believed_as_far_as_the_operator_says() -> None:
-    arrivals = [FirstSeen("open", "XX", START), FirstSeen("in", "XX", START, enrolled=True)]
-    weights = trust_weights(arrivals, START + 20 * DAY, open_weight=0.5)
+def test_the_operator_sets_the_weight_of_agents_that_never_enrolled() -> None:
+    agents = [FirstSeen("open", "XX", START), FirstSeen("in", "XX", START, enrolled=True)]
+    weights = trust_weights(agents, START + 20 * DAY, open_weight=0.5)
     assert weights == {("open", "XX"): 0.5, ("in", "XX"): 1}
-    assert trust_weights(arrivals, START, open_weight=0)["open", "XX"] == 0
+    assert trust_weights(agents, START, open_weight=0)["open", "XX"] == 0
 
 
-def test_a_crowd_counts_for_nothing_and_who_was_there_is_not_touched() -> None:
-    arrivals = [*crowd(5, START - 30 * DAY), *crowd(100, START)]
-    weights = trust_weights(arrivals, START + DAY)
+def test_a_burst_weighs_nothing_and_earlier_agents_keep_their_weight() -> None:
+    agents = [*burst(5, START - 30 * DAY), *burst(100, START)]
+    weights = trust_weights(agents, START + DAY)
     assert sorted(weights.values()) == pytest.approx([0.0] * 100 + [1.0] * 5)
-    later = trust_weights(arrivals, START + 14 * DAY)
+    later = trust_weights(agents, START + 14 * DAY)
     assert min(later.values()) == pytest.approx(0.2)
-    assert min(trust_weights(arrivals, START + 28 * DAY).values()) == 1
+    assert min(trust_weights(agents, START + 28 * DAY).values()) == 1
 
 
-def test_a_crowd_that_comes_one_by_one_within_a_day_is_one() -> None:
+def test_agents_one_by_one_within_a_day_are_a_burst() -> None:
     slowly = [
         FirstSeen(f"f{number}", "XX", START + number * timedelta(minutes=10))
         for number in range(100)
     ]
-    weights = trust_weights([*crowd(5, START - 30 * DAY), *slowly], START + DAY)
+    weights = trust_weights([*burst(5, START - 30 * DAY), *slowly], START + DAY)
     assert sum(weight == 0 for weight in weights.values()) == 100
 
 
-def test_the_first_of_a_country_and_a_few_more_are_no_crowd() -> None:
-    assert 0 not in trust_weights(crowd(100, START), START).values()
-    assert 0 not in trust_weights([*crowd(5, START - 30 * DAY), *crowd(8, START)], START).values()
+def test_the_first_agents_of_a_country_are_not_a_burst() -> None:
+    assert 0 not in trust_weights(burst(100, START), START).values()
+    assert 0 not in trust_weights([*burst(5, START - 30 * DAY), *burst(8, START)], START).values()
 
 
-def test_what_is_usual_somewhere_is_no_crowd_there() -> None:
-    steady = [one for day in range(30) for one in crowd(10, START - day * DAY)]
-    today = crowd(15, START + timedelta(hours=1))
+def test_the_usual_number_of_agents_is_not_a_burst() -> None:
+    steady = [one for day in range(30) for one in burst(10, START - day * DAY)]
+    today = burst(15, START + timedelta(hours=1))
     assert 0 not in trust_weights([*steady, *today], START + DAY).values()
     assert (
-        0 in trust_weights([*steady, *crowd(40, START + timedelta(hours=1))], START + DAY).values()
+        0 in trust_weights([*steady, *burst(40, START + timedelta(hours=1))], START + DAY).values()
     )
 
 
-def test_a_crowd_in_one_country_is_none_in_another() -> None:
-    arrivals = [*crowd(5, START - 30 * DAY, "YY"), *crowd(100, START), *crowd(5, START - 9 * DAY)]
-    weights = trust_weights(arrivals, START)
+def test_bursts_are_found_per_country() -> None:
+    agents = [*burst(5, START - 30 * DAY, "YY"), *burst(100, START), *burst(5, START - 9 * DAY)]
+    weights = trust_weights(agents, START)
     assert {country for (_, country), weight in weights.items() if not weight} == {"XX"}
 
 
 class Fleet:
-    """Honest agents that were there, and a swarm that comes; one clock for all."""
+    """Established honest agents and a swarm of new ones, on one clock."""
 
     def __init__(self, folder: Path) -> None:
         self.now = START
         self.signers: dict[str, Signer] = {}
-        self.inbox = BatchLog(folder / "inbox.sqlite")
+        self.batch_log = BatchLog(folder / "batches.sqlite")
         self.metrics, self.store = CollectorMetrics(), MemoryStore()
-        self.intake = Ingest(self.inbox, clock=lambda: self.now, metrics=self.metrics)
+        self.ingest = Ingest(self.batch_log, clock=lambda: self.now, metrics=self.metrics)
         self.closer = BinCloser(
-            self.inbox, self.store, targets=BOOK, width=WIDTH, metrics=self.metrics
+            self.batch_log, self.store, targets=BOOK, width=WIDTH, metrics=self.metrics
         )
 
     def send(self, name: str, asn: int, *, alive: float) -> None:
@@ -113,11 +113,11 @@ class Fleet:
         sequence = int(self.now.timestamp())
         plain = pack_batch(Batch(Vantage(name, "XX", asn), sequence, tuple(rows)))
         message = Message(batch_topic(name), signer.sign(plain, BATCH))
-        (answer,) = self.intake.take([message], self.closer)
+        (answer,) = self.ingest.ingest([message], self.closer)
         assert answer.stored
 
     def level(self) -> float:
-        """Close what there is and return what of the country answers, in percent."""
+        """Close all bins and return the share of the country that answers, in percent."""
         self.closer.close(self.now)
         found = [
             one
@@ -147,21 +147,21 @@ def test_a_forged_swarm_moves_a_countrys_level_by_less_than_two_points(
     for number in range(100):
         fleet.send(f"f{number}", asn, alive=share)
     assert abs(fleet.level() - before) < 2
-    assert by_label(fleet.metrics.alerts)["untrusted_agents"] == 1  # and the operator is told
+    assert by_label(fleet.metrics.alerts)["untrusted_agents"] == 1
 
 
-def test_a_crowd_that_somebody_looked_at_counts(tmp_path: Path) -> None:
+def test_an_agent_of_a_burst_counts_once_it_is_vetted(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path)
     fleet.send("h0", 64500, alive=1)
     fleet.now += 3 * DAY
     for number in range(20):
         fleet.send(f"f{number}", 64501, alive=1)
-    weights = trust_weights(fleet.inbox.arrivals(), fleet.now)
+    weights = trust_weights(fleet.batch_log.first_seen(), fleet.now)
     assert weights["f3", "XX"] == 0
-    fleet.inbox.count_again("f3", width=WIDTH)
-    weights = trust_weights(fleet.inbox.arrivals(), fleet.now)
+    fleet.batch_log.release("f3", width=WIDTH)
+    weights = trust_weights(fleet.batch_log.first_seen(), fleet.now)
     assert (weights["f3", "XX"], weights["f4", "XX"]) == (1, 0)
-    with Registry(tmp_path / "inbox.sqlite") as registry:
+    with Registry(tmp_path / "batches.sqlite") as registry:
         listed = {one.name: one.weight for one in registry.agents(fleet.now)}
     assert (listed["f3"], listed["f4"]) == (1, 0)
     assert 0.2 < listed["h0"] < 1

@@ -104,7 +104,7 @@ def test_a_thinned_batch_takes_the_place_of_what_it_was_made_from(tmp_path: Path
     rows = weather(1)
     with (
         Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=BORN) as spool,
-        BatchLog(tmp_path / "inbox.sqlite") as inbox,
+        BatchLog(tmp_path / "batches.sqlite") as batch_log,
     ):
         for first in range(0, len(rows), 60):
             spool.append(rows[first : first + 60])
@@ -113,24 +113,24 @@ def test_a_thinned_batch_takes_the_place_of_what_it_was_made_from(tmp_path: Path
         early, late = raw[:20], raw[20:40]
 
         def keep(payloads: list[bytes]) -> list[IngestResult]:
-            parcels = [ReceivedBatch(unpack_batch(payload), payload) for payload in payloads]
-            return inbox.add(parcels, closed_until=BORN + timedelta(hours=1), width=WIDTH)
+            received = [ReceivedBatch(unpack_batch(payload), payload) for payload in payloads]
+            return batch_log.add(received, closed_until=BORN + timedelta(hours=1), width=WIDTH)
 
         def inside() -> Counter[object]:
             end = BORN + timedelta(days=1)
-            return five_minutes([one for _, one in inbox.measurements(BORN, end)])
+            return five_minutes([one for _, one in batch_log.measurements(BORN, end)])
 
         assert set(keep([one.payload for one in early])) == {IngestResult.STORED}
         for _ in range(2):
             spool._compact()
         thinned = spool.oldest(999)
         assert len(thinned) < len(raw) / 4
-        inbox.settle_late(inbox.late_bins())
+        batch_log.clear_late(batch_log.late_bins())
         assert set(keep([one.payload for one in thinned])) == {IngestResult.STORED}
         assert inside() == five_minutes(rows)
         assert set(keep([one.payload for one in late])) == {IngestResult.REPEATED}
         assert inside() == five_minutes(rows)
-        assert inbox.late_bins()[0] == BORN
+        assert batch_log.late_bins()[0] == BORN
 
 
 @pytest.mark.parametrize("harm", ["header", "middle", "empty", "text"])
