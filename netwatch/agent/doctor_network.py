@@ -1,9 +1,9 @@
-"""Looks at a vantage's line as a running agent would: gateway, portal, names, and the ladder."""
+"""Checks of a vantage's network: gateway, captive portal, DNS, and each tier of witnesses."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
-from netwatch.agent.check_result import CheckResult
 from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.health.health import (
     Flag,
@@ -19,106 +19,110 @@ from netwatch.model.addresses import address_family
 from netwatch.model.measurement import Measurement, Target
 
 RunProbe = Callable[[Target], Awaitable[Measurement]]
-_MOST = 30
-"""Witnesses that are asked: enough for any list, and soon done."""
-_LINES = {
+_MAX_WITNESSES = 30
+"""Witnesses that are probed, so that the check takes seconds."""
+_TIERS = (WitnessTier.LAN, WitnessTier.ISP, WitnessTier.DOMESTIC, WitnessTier.INTERNATIONAL)
+"""The distances of witnesses, nearest first."""
+_FIXES = {
     HealthState.INTL_CUT: (
-        "hosts in the country answer and hosts abroad do not: this is what a shutdown looks"
-        " like; let the agent run, it keeps what it sees"
+        "domestic hosts respond and foreign ones do not, as in a shutdown; keep the agent"
+        " running, it stores what it measures"
     ),
-    HealthState.ISP_CUT: "the gateway answers and nothing behind it: ask the provider",
-    HealthState.LAN_DOWN: "look at the cable, the wireless network and the router",
-    HealthState.DNS_ONLY: "addresses work and names do not: see `names`",
-    HealthState.UNKNOWN: "nothing answers: look at the cable and the router first",
+    HealthState.ISP_CUT: "the gateway responds and nothing behind it: ask the provider",
+    HealthState.LAN_DOWN: "check the cable, the wireless network and the router",
+    HealthState.DNS_ONLY: "addresses respond and names do not resolve: see `names`",
+    HealthState.UNKNOWN: "nothing responds: check the cable and the router first",
 }
 
 
-async def check_gateway(watch: GatewayMonitor) -> CheckResult:
-    """Look for the default route, whether it leads into a tunnel, and whether anybody is there."""
-    gateways = await watch.read_routes()
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The result of one check; `fix` says how to repair what failed, or improve what passed."""
+
+    name: str
+    ok: bool
+    text: str
+    fix: str = ""
+
+
+def passed(name: str, text: str, fix: str = "") -> CheckResult:
+    """Return a check that passed."""
+    return CheckResult(name, ok=True, text=text, fix=fix)
+
+
+def failed(name: str, text: str, fix: str) -> CheckResult:
+    """Return a check that failed."""
+    return CheckResult(name, ok=False, text=text, fix=fix)
+
+
+async def check_gateway(monitor: GatewayMonitor) -> CheckResult:
+    """Check that there is a default route, not into a tunnel, and that its gateway responds."""
+    gateways = await monitor.read_routes()
     if not gateways:
-        fix = "plug in the cable, or join a network"
-        return CheckResult("gateway", ok=False, text="no default route", fix=fix)
-    if watch.tunnel:
-        fix = "leave the VPN, or let `vantage` name the network where it ends"
-        return CheckResult("gateway", ok=False, text=f"{watch.tunnel} is a tunnel", fix=fix)
+        return failed("gateway", "no default route", "plug in the cable, or join a network")
+    if monitor.tunnel:
+        fix = "disconnect the VPN, or set `vantage` to the network where it ends"
+        return failed("gateway", f"{monitor.tunnel} is a tunnel", fix)
     interfaces = ", ".join(sorted({one.interface for one in gateways.values()}))
-    said = await watch.poll()
-    dead = [family for family in gateways if said.get(family) is False]
-    if len(dead) == len(gateways):
-        fix = "switch the router on, or off and on again; look at the cable to it"
-        return CheckResult("gateway", ok=False, text=f"by {interfaces}; it is silent", fix=fix)
-    return CheckResult("gateway", ok=True, text=f"by {interfaces}")
+    responses = await monitor.poll()
+    if all(responses.get(family) is False for family in gateways):
+        fix = "switch the router on, or off and on again; check the cable to it"
+        return failed("gateway", f"no response on {interfaces}", fix)
+    return passed("gateway", f"on {interfaces}")
 
 
-async def check_line(targets: Sequence[Target], measure: RunProbe) -> list[CheckResult]:
-    """Ask every witness once and say what that adds up to."""
-    witnesses = [target for target in targets if tier_of(target) is not None][:_MOST]
-    ladder = HealthMonitor(witnesses)
-    found = await asyncio.gather(*(measure(target) for target in witnesses))
-    for measurement, target in zip(found, witnesses, strict=True):
-        ladder.update(measurement, target)
+async def check_line(targets: Sequence[Target], run_probe: RunProbe) -> list[CheckResult]:
+    """Probe every witness once and judge the results as a running agent does."""
+    witnesses = [target for target in targets if tier_of(target) is not None][:_MAX_WITNESSES]
+    monitor = HealthMonitor(witnesses)
+    measurements = await asyncio.gather(*(run_probe(target) for target in witnesses))
+    results: dict[int, list[WitnessResult]] = {}
+    for measurement, target in zip(measurements, witnesses, strict=True):
+        monitor.update(measurement, target)
+        if (tier := tier_of(target)) is not None:
+            family = address_family(target.host)
+            results.setdefault(family, []).append(WitnessResult(tier, measurement.host_responded))
+    everything = [result for found in results.values() for result in found]
     return [
-        _find_portal(ladder, witnesses),
-        _find_names(ladder, witnesses, found),
-        *_find_rungs(ladder, witnesses, found),
+        _check_portal(monitor, everything),
+        _check_names(monitor, everything),
+        *(
+            result
+            for family in sorted(results)
+            if (result := _check_tiers(monitor.state(family), family, results[family])) is not None
+        ),
     ]
 
 
-def _find_portal(ladder: HealthMonitor, witnesses: Sequence[Target]) -> CheckResult:
-    """Say whether somebody answers in the place of the canaries."""
-    if not any(tier_of(target) is WitnessTier.CAPTIVE for target in witnesses):
-        return CheckResult("portal", ok=True, text="not looked for: no canary is listed")
-    if Flag.CAPTIVE not in ladder.flags:
-        return CheckResult("portal", ok=True, text="none in the way")
-    fix = "open any page in a browser and log in to this network; measuring goes on, labelled"
-    return CheckResult("portal", ok=False, text="a captive portal answers for others", fix=fix)
+def _check_portal(monitor: HealthMonitor, results: Sequence[WitnessResult]) -> CheckResult:
+    if not any(result.tier is WitnessTier.CAPTIVE for result in results):
+        return passed("portal", "not checked: the list has no portal check")
+    if Flag.CAPTIVE not in monitor.flags:
+        return passed("portal", "none")
+    fix = "open any page in a browser and log in; until then measurements are labelled local"
+    return failed("portal", "a captive portal responds for other hosts", fix)
 
 
-def _find_names(
-    ladder: HealthMonitor, witnesses: Sequence[Target], found: Sequence[Measurement]
-) -> CheckResult:
-    """Say whether the resolver answers, and whether it makes answers up."""
-    said = [
-        measurement.host_responded
-        for measurement, target in zip(found, witnesses, strict=True)
-        if tier_of(target) is WitnessTier.NAMES
-    ]
-    if not said:
-        return CheckResult("names", ok=True, text="not looked at: no name is listed for it")
-    if Flag.DNS_HIJACKED in ladder.flags:
-        fix = "use another resolver (DNS over TLS or HTTPS); measuring goes on, labelled"
-        return CheckResult("names", ok=False, text="answers are made up on the way", fix=fix)
-    if not any(said):
-        fix = "look at the name servers in /etc/resolv.conf, or use another resolver"
-        return CheckResult("names", ok=False, text="no name server answers", fix=fix)
-    return CheckResult("names", ok=True, text="answered, and not made up")
+def _check_names(monitor: HealthMonitor, results: Sequence[WitnessResult]) -> CheckResult:
+    responses = [result.responds for result in results if result.tier is WitnessTier.NAMES]
+    if not responses:
+        return passed("names", "not checked: the list has no DNS witness")
+    if Flag.DNS_HIJACKED in monitor.flags:
+        fix = "use another resolver (DNS over TLS or HTTPS); until then results are labelled"
+        return failed("names", "DNS answers are forged", fix)
+    if not any(responses):
+        fix = "check the name servers in /etc/resolv.conf, or use another resolver"
+        return failed("names", "no name server responds", fix)
+    return passed("names", "resolved, and not forged")
 
 
-def _find_rungs(
-    ladder: HealthMonitor, witnesses: Sequence[Target], found: Sequence[Measurement]
-) -> list[CheckResult]:
-    """Say for each family how far the line goes."""
-    findings = []
-    for family in sorted({address_family(target.host) for target in witnesses}):
-        readings = [
-            WitnessResult(rung, measurement.host_responded)
-            for measurement, target in zip(found, witnesses, strict=True)
-            if address_family(target.host) == family and (rung := tier_of(target)) is not None
-        ]
-        state = ladder.state(family)
-        parts = [
-            f"{rung} {said}"
-            for rung in (
-                WitnessTier.LAN,
-                WitnessTier.ISP,
-                WitnessTier.DOMESTIC,
-                WitnessTier.INTERNATIONAL,
-            )
-            if (said := judge_tier(readings, rung)) is not TierState.UNKNOWN
-        ]
-        if parts:
-            fix = _LINES.get(state, "")
-            text = f"{state}: {', '.join(parts)}"
-            findings.append(CheckResult(f"line-v{family}", ok=not fix, text=text, fix=fix))
-    return findings
+def _check_tiers(
+    state: HealthState, family: int, results: Sequence[WitnessResult]
+) -> CheckResult | None:
+    """Return how far the line of one address family reaches; None without witnesses."""
+    states = {tier: judge_tier(results, tier) for tier in _TIERS}
+    known = [f"{tier} {one}" for tier, one in states.items() if one is not TierState.UNKNOWN]
+    if not known:
+        return None
+    fix = _FIXES.get(state, "")
+    return CheckResult(f"line-v{family}", ok=not fix, text=f"{state}: {', '.join(known)}", fix=fix)

@@ -1,4 +1,4 @@
-"""What will be probed, how often, and what will be sent, before anything is."""
+"""Explains what an agent probes, contacts and sends, before it does so."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,26 +13,25 @@ from netwatch.config import AgentConfig
 from netwatch.model.addresses import is_loopback
 from netwatch.model.clock_samples import ClockSample, ClockSegment, ClockSource
 from netwatch.model.measurement import Batch, Measurement, Observation, Target, Vantage
+from netwatch.model.time import to_millis
 from netwatch.protocols import Probe
 from netwatch.wire.batch_codec import pack_batch, unpack_batch
 
 _DAY = timedelta(days=1)
-_SENT_BYTES, _BATCH_BYTES = 11, 330
-"""Bytes that a measurement takes on the wire, and a batch besides; see
-`benchmarks/agent_costs.py`."""
-_ROWS = 100
-_BOOT, _UPTIME = "0123456789abcdef", 86_400_000
-_ONCE = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
+_MEASUREMENT_BYTES, _BATCH_BYTES = 11, 330
+"""Bytes on the wire of a measurement and of an empty batch (`benchmarks/agent_costs.py`)."""
+_EXAMPLE_ROWS = 100
+_EXAMPLE_BOOT, _EXAMPLE_UPTIME_MS = "0123456789abcdef", 86_400_000
+_EXAMPLE_TIME = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedTarget:
-    """One target: what is asked, where, how often a day, what that costs, and who wants it.
+    """One target, and what probing it costs a day.
 
     Attributes:
-        tier: A, B or C of the observatory's list; `own` for what this machine's own
-            configuration names.
-        category: of tier C.
+        tier: A, B or C of the observatory's list, `own` for a target of the configuration.
+        category: the category in tier C.
     """
 
     target: str
@@ -48,12 +47,12 @@ class ExplainedTarget:
 
 @dataclass(frozen=True, slots=True)
 class ContactedHost:
-    """Somebody that this machine contacts beside its targets.
+    """A host other than a target that the agent contacts.
 
     Attributes:
         purpose: `uplink`, `list`, `time`, `router`, `resolver` or `membership`.
-        address: where: `host:port`, a URL, or an address of this machine's own network.
-        when: how and how often, in plain words.
+        address: `host:port`, a URL, or an address of the local network.
+        when: how often, in plain words.
     """
 
     purpose: str
@@ -63,7 +62,7 @@ class ContactedHost:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedSkip:
-    """A target of the list that is not probed, and why not."""
+    """A target of the list that is not probed, and the reason."""
 
     target: str
     host: str
@@ -73,13 +72,13 @@ class ExplainedSkip:
 
 @dataclass(frozen=True, slots=True)
 class ExampleBatch:
-    """A batch as it would be sent, taken apart again.
+    """A batch, packed and unpacked again.
 
     Attributes:
-        header: what stands before the rows, once a batch.
-        row: one of its rows.
-        rows: how many of these it held.
-        message_bytes: what the batch took, without its signature of 99 bytes.
+        header: the fields of the batch itself.
+        row: one of its measurements.
+        rows: the number of measurements.
+        message_bytes: size of the payload, without the 99 bytes of the signature.
     """
 
     header: dict[str, object]
@@ -90,19 +89,19 @@ class ExampleBatch:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Everything that an agent with this configuration does.
+    """Everything that an agent does.
 
     Attributes:
-        targets: what is probed.
-        skipped: what the list names and is not probed.
-        daily_bytes: what probing takes, at most `budget_bytes`.
-        daily_sent_bytes: what sending the results takes.
-        budget_bytes: the day's limit for probing.
-        contacts: whom it contacts beside its targets.
-        other_traffic: what it does beside that, without a target's name.
-        sent_fields: what a batch says, in plain words.
-        example: such a batch, made here and now from a made-up result.
-        never_sent: what it never says.
+        targets: the targets that it probes.
+        skipped: the listed targets that it does not probe.
+        daily_bytes: traffic of probing, at most `budget_bytes`.
+        daily_sent_bytes: traffic of sending the results.
+        budget_bytes: the daily limit for probing.
+        contacts: the hosts that it contacts in addition to its targets.
+        other_traffic: other probing, in plain words.
+        sent_fields: the content of a batch, in plain words.
+        example: a batch of an invented result.
+        never_sent: what no batch contains.
     """
 
     targets: tuple[ExplainedTarget, ...]
@@ -117,75 +116,73 @@ class Explanation:
     never_sent: tuple[str, ...] = (
         "your name",
         "this machine's address or name",
-        "what else this machine does",
-        "where it is, beyond country and network",
+        "anything else that this machine does",
+        "its location, other than country and network",
     )
 
 
-def explain(  # noqa: PLR0913 - what a vantage is made of
+def explain(  # noqa: PLR0913 - a vantage and its targets
     vantage: Vantage,
     targets: Sequence[Target],
     config: AgentConfig,
     *,
     probes: Mapping[str, Probe],
     listed: Collection[ListedTarget] = (),
-    left: Collection[SkippedTarget] = (),
+    skipped: Collection[SkippedTarget] = (),
 ) -> Explanation:
-    """Return what an agent of this configuration will do.
+    """Return what an agent does.
 
     Args:
-        vantage: who and where it is.
-        targets: what its own configuration names.
-        config: how often.
-        probes: by name; they say what a run costs.
-        listed: what is probed of the observatory's list.
-        left: what is not, and why.
+        vantage: the agent's id and location.
+        targets: the targets of its own configuration.
+        config: the agent's settings.
+        probes: the probes by name, which state their cost.
+        listed: the targets of the observatory's list that are probed.
+        skipped: those that are not.
     """
     rows = [_explain_target(target, config, probes) for target in targets]
     rows += [
         _explain_target(one.target, config, probes, tier=one.tier.value, category=one.category)
         for one in listed
     ]
-    times = sum(row.daily_runs for row in rows)
-    wanted = sum(row.daily_bytes for row in rows)
+    runs = sum(row.daily_runs for row in rows)
+    batches = min(runs, _DAY // config.flush_interval)
     budget = BUDGETS[config.budget]
     return Explanation(
         targets=tuple(rows),
         skipped=tuple(
             ExplainedSkip(one.listed.target.id, one.listed.target.host, one.listed.tier, one.reason)
-            for one in left
+            for one in skipped
         ),
-        daily_bytes=min(wanted, budget),
-        daily_sent_bytes=times * _SENT_BYTES
-        + min(times, _DAY // config.flush_interval) * _BATCH_BYTES,
+        daily_bytes=min(sum(row.daily_bytes for row in rows), budget),
+        daily_sent_bytes=runs * _MEASUREMENT_BYTES + batches * _BATCH_BYTES,
         budget_bytes=budget,
         sent_fields=(
             f"the agent's name: {vantage.id}",
-            f"the country: {vantage.country or 'not told'}",
-            f"the network's number (ASN): {vantage.asn or 'not told'}",
-            "of each probe: the target's name, the time, how it went, how long each step took",
-            "what its clocks showed, and a made-up name for the time since the machine was started",
-            "when the agent was off, paused and by whom, and whether its own line worked",
+            f"the country: {vantage.country or 'not sent'}",
+            f"the network's number (ASN): {vantage.asn or 'not sent'}",
+            "each measurement: target, time, success or failure, and the duration of each step",
+            "readings of its clocks, and a random id of the machine's boot",
+            "when the agent was off or paused and why, and whether its own line worked",
         ),
         example=_example(vantage, rows[0] if rows else None),
-        other_traffic=_beside(rows, config),
+        other_traffic=_other_traffic(rows, config),
     )
 
 
-def _beside(rows: Sequence[ExplainedTarget], config: AgentConfig) -> tuple[str, ...]:
-    """Return what an agent does beside its targets' rounds."""
+def _other_traffic(rows: Sequence[ExplainedTarget], config: AgentConfig) -> tuple[str, ...]:
     if all(is_loopback(row.host) for row in rows):
         return ()
     seconds = config.witness_period.total_seconds()
-    told = [
-        f"every {seconds:.0f} s it asks whether your own router is there (nothing of it is sent)",
-        "when a target fails for the first time it asks that target and one control again",
+    texts = [
+        f"every {seconds:.0f} s it checks that your own router responds (the result stays here)",
+        "when a target fails for the first time it probes that target and one control again",
     ]
     if config.burst:
-        told.append(
-            "when your line changes it asks five times as often, for 30 minutes a day at most"
+        texts.append(
+            "when your line changes it probes five times as often, for 30 minutes a day at most"
         )
-    return tuple(told)
+    return tuple(texts)
 
 
 def _explain_target(
@@ -196,46 +193,54 @@ def _explain_target(
     tier: str = "own",
     category: str = "",
 ) -> ExplainedTarget:
-    """Return how often a target is asked, and what that costs."""
     period = config.period
     probe = probes.get(target.probe, Probe)
-    times = MAX_CHANGE_PROBES if probe.on_change_only else 0
     if tier_of(target) is not None:
         period = min(period, config.witness_period)
-    # Ways are followed when the line changes, and never more often than this.
-    times = times or int(_DAY / period)
+    runs = MAX_CHANGE_PROBES if probe.on_change_only else int(_DAY / period)
     return ExplainedTarget(
         target=target.id,
         probe=target.probe,
         host=target.host,
         port=target.port,
         group=target.group,
-        daily_runs=times,
-        daily_bytes=times * probe.cost_bytes,
+        daily_runs=runs,
+        daily_bytes=runs * probe.cost_bytes,
         tier=tier,
         category=category,
     )
 
 
 def _example(vantage: Vantage, row: ExplainedTarget | None) -> ExampleBatch:
-    """Return a batch of made-up results about a target, packed and taken apart again."""
-    made = Measurement(
+    measurement = Measurement(
         target=row.target if row else "root-f",
         probe=row.probe if row else "dns",
-        time=_ONCE,
+        time=_EXAMPLE_TIME,
         failure="generic_timeout_error",
         scope="timeout",
         host_responded=False,
         seconds=10.0,
         observations=(Observation("connect", "generic_timeout_error", 10.0),),
     )
-    wall = int(_ONCE.timestamp() * 1000)
-    line = ClockSegment(_BOOT, wall - _UPTIME, after_sequence=1, rows=_ROWS)
-    reading = ClockSample(_BOOT, _UPTIME, wall, ClockSource.KERNEL, synced=True, error=20)
-    batch = Batch(vantage, 1, (made,) * _ROWS, clock_segments=(line,), clock_samples=(reading,))
-    message = pack_batch(batch)
-    sent = unpack_batch(message)
-    row_as_sent: dict[str, object] = msgspec.to_builtins(sent.measurements[0])
-    header: dict[str, object] = msgspec.to_builtins(replace(sent, measurements=()))
+    wall = to_millis(_EXAMPLE_TIME)
+    segment = ClockSegment(
+        _EXAMPLE_BOOT, wall - _EXAMPLE_UPTIME_MS, after_sequence=1, rows=_EXAMPLE_ROWS
+    )
+    sample = ClockSample(
+        _EXAMPLE_BOOT, _EXAMPLE_UPTIME_MS, wall, ClockSource.KERNEL, synced=True, error=20
+    )
+    payload = pack_batch(
+        Batch(
+            vantage,
+            1,
+            (measurement,) * _EXAMPLE_ROWS,
+            clock_segments=(segment,),
+            clock_samples=(sample,),
+        )
+    )
+    batch = unpack_batch(payload)
+    header: dict[str, object] = msgspec.to_builtins(replace(batch, measurements=()))
     del header["measurements"]
-    return ExampleBatch(header, row_as_sent, _ROWS, len(message))
+    return ExampleBatch(
+        header, msgspec.to_builtins(batch.measurements[0]), _EXAMPLE_ROWS, len(payload)
+    )

@@ -31,7 +31,7 @@ def explain_vantage(config: Config) -> Explanation:
         config.agent,
         probes=make_probes(config, (one.probe for one in chosen.targets)),
         listed=chosen.taken,
-        left=chosen.left,
+        skipped=chosen.left,
     )
     return replace(told, contacts=list_endpoints(config, chosen.targets))
 

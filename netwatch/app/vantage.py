@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from netwatch.agent.check_result import CheckResult
 from netwatch.agent.clock import DisciplinedClock, boot_id
 from netwatch.agent.consent import needs_consent
 from netwatch.agent.doctor import DoctorContext, run_checks
+from netwatch.agent.doctor_network import CheckResult
 from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.http_time import poll_time_sources
 from netwatch.agent.identity import load_or_create_identity
@@ -196,7 +196,7 @@ async def examine_vantage(config: Config) -> list[CheckResult]:
         endpoints=ways,
         now=now(),
         probes=probes,
-        measure=runner.measure,
+        run_probe=runner.measure,
         gateway=GatewayMonitor(),
         spool=_spool_state(config),
         target_list=book.current(),

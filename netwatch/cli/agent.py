@@ -98,7 +98,7 @@ def doctor(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
     findings = asyncio.run(examine_vantage(read_config(config)))
     lines = []
     for one in findings:
-        lines.append(f"{'well' if one.ok else 'ILL ':5} {one.name:8} {one.text}")
+        lines.append(f"{'ok' if one.ok else 'FAIL':5} {one.name:8} {one.text}")
         if one.fix:
             lines.append(f"      {'':8} {one.fix}")
     emit(msgspec.to_builtins(findings), lines, as_json=as_json)

@@ -12,7 +12,7 @@ PATH = Target("path", "traceroute", "192.0.2.1")
 PROBES = {"tcp": TcpProbe(), "traceroute": TracerouteProbe()}
 
 
-def test_on_change_probes_run_twenty_daily_runs_at_most() -> None:
+def test_on_change_probes_run_twenty_times_a_day_at_most() -> None:
     found = explain(Vantage("a1"), [FAR, PATH], AgentConfig(), probes=PROBES)
     assert [row.daily_runs for row in found.targets] == [288, 20]
 
@@ -22,7 +22,7 @@ def test_gateway_polls_retests_and_burst_mode_are_explained() -> None:
         explain(Vantage("a1"), [HERE], AgentConfig(burst=True), probes=PROBES).other_traffic == ()
     )
     plain = explain(Vantage("a1"), [FAR], AgentConfig(), probes=PROBES).other_traffic
-    assert plain[0].startswith("every 30 s it asks whether your own router is there")
+    assert plain[0].startswith("every 30 s it checks that your own router responds")
     assert not any("five times" in text for text in plain)
     assert (
         "five times"

@@ -171,7 +171,7 @@ def test_status_tells_what_the_budget_leaves_out(netwatch: Command, tmp_path: Pa
     assert told["probed_bytes_today"] == budget.spent
 
 
-def test_doctor_says_how_to_mend(netwatch: Command) -> None:
+def test_doctor_says_how_to_fix_failures(netwatch: Command) -> None:
     found = netwatch("doctor", "--json")
     assert found.exit_code == 1
     told = {one["name"]: one for one in json.loads(found.stdout)}
@@ -181,7 +181,7 @@ def test_doctor_says_how_to_mend(netwatch: Command) -> None:
     assert told["key"]["ok"]
     assert not told["broker"]["ok"]
     assert all(one["fix"] for one in told.values() if not one["ok"])
-    assert "ILL   broker" in netwatch("doctor").stdout
+    assert "FAIL  broker" in netwatch("doctor").stdout
 
 
 def test_an_export_carries_what_waits_and_leaves_it(netwatch: Command, tmp_path: Path) -> None:
