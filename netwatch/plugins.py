@@ -5,8 +5,10 @@ A built-in plugin and a third-party one are the same: a class that an entry poin
 `section` is the table `[<group>.<name>]` of the configuration, empty if there is no such table.
 """
 
+import sys
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
 from typing import Any, Self, TypeVar
 
 import msgspec
@@ -26,7 +28,7 @@ class NoOptions:
     """Mixin for plugins that have no options: an empty section, a constructor without arguments."""
 
     @classmethod
-    def from_config(cls, section: Mapping[str, object], services: Services) -> Self:  # noqa: ARG003
+    def from_config(cls, section: Mapping[str, object], services: Services) -> Self:  # noqa: ARG003 - unused
         """See `netwatch.protocols.Plugin`."""
         decode_section(Section, section)
         return cls()
@@ -48,7 +50,13 @@ def decode_section(kind: type[_Decoded], section: Mapping[str, object]) -> _Deco
 
 def plugin_names(group: str) -> list[str]:
     """Return the sorted names installed in `netwatch.<group>`, such as `probes`."""
-    return sorted({entry.name for entry in entry_points(group=f"netwatch.{group}")})
+    return sorted({entry.name for entry in _entry_points(group, tuple(sys.path))})
+
+
+@cache
+def _entry_points(group: str, _path: tuple[str, ...]) -> EntryPoints:
+    """Return the entry points of a group; finding them reads the whole import path."""
+    return entry_points(group=f"netwatch.{group}")
 
 
 def load_plugin(group: str, name: str) -> Any:  # noqa: ANN401 - the group's Protocol types it
@@ -58,7 +66,7 @@ def load_plugin(group: str, name: str) -> Any:  # noqa: ANN401 - the group's Pro
         PluginError: there is no such entry point, or its class cannot be imported.
     """
     kind = group.removesuffix("s")
-    entries = [entry for entry in entry_points(group=f"netwatch.{group}") if entry.name == name]
+    entries = [one for one in _entry_points(group, tuple(sys.path)) if one.name == name]
     if not entries:
         names = ", ".join(plugin_names(group)) or "none"
         raise PluginError(f"no {kind} named {name!r}; installed: {names}")

@@ -18,11 +18,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident, Post
 from netwatch.model.measurement import Observation, Target
+from netwatch.model.percent import PublishedPercent
 from netwatch.model.series import Bin, Level, SeriesKey
 
 Clock = Callable[[], datetime]
@@ -269,11 +270,23 @@ class MaintainedStore(Protocol):
 class DashboardStore(Protocol):
     """A store that dashboards read directly, so that incidents and entity names go there too."""
 
-    def put_incidents(self, revisions: Iterable[Incident], *, link: str) -> None:
-        """Write incident revisions as annotations; `link` plus an id is an incident's page."""
+    def put_incidents(
+        self,
+        incidents: Iterable[Incident],
+        *,
+        link: str,
+        level_text: Callable[[PublishedPercent], str],
+    ) -> None:
+        """Write incident revisions as annotations.
+
+        `link` plus an id is an incident's page; `level_text` formats a level.
+        """
 
     def put_places(self, places: EntityTree, *, at: datetime) -> None:
         """Write the entities and their names, as of `at`."""
+
+    def put_health(self, points: Iterable[Any]) -> None:
+        """Write points of `netwatch.store.influx.health`."""
 
 
 class Detector(Protocol):

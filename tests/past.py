@@ -14,7 +14,7 @@ from netwatch.config import Config, PublishConfig
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Level, SeriesKey
-from netwatch.publish.posts import compose_posts, sentence
+from netwatch.publish.posts import sentence
 from netwatch.sources.long_table import LongForm, make_longform
 
 __all__ = ["Course", "data_folder", "longform", "replay"]
@@ -66,12 +66,8 @@ class Course:
 def replay(figures: LongForm, *, at: Collection[datetime] = ()) -> Course:
     """Replay figures with the rules that a configuration without a word has."""
     atlas = EntityTree(figures.places)
-    publish = PublishConfig(channels=("console",))
-
-    def compose(incident: Incident) -> list[Post]:
-        return compose_posts(incident, atlas, publish, test=False)
-
-    pipeline = make_pipeline(Config(), atlas, width=figures.width, compose=compose)
+    config = Config(publish=PublishConfig(channels=("console",)))
+    pipeline = make_pipeline(config, atlas, width=figures.width)
     course = Course()
     for time, bins in by_interval(figures.bins(), figures.width):
         step = pipeline.step(time, bins)

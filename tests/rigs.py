@@ -26,7 +26,7 @@ from netwatch.agent.uplink.session_presence import start_session
 from netwatch.agent.uplink.uplink import Uplink
 from netwatch.aio.executor import SingleThreadExecutor
 from netwatch.aio.tasks import cancel_and_wait
-from netwatch.app.batches import batch_routes
+from netwatch.app.agent_api import ingest_routes
 from netwatch.app.http_server import serve
 from netwatch.app.transports import endpoints
 from netwatch.collector.batch_log import BatchLog
@@ -138,7 +138,7 @@ class Rig:
     @asynccontextmanager
     async def doors(self) -> AsyncIterator[int]:
         """Serve the doors for agents; yields the port."""
-        async with serving(batch_routes(self.mailbox)) as port:
+        async with serving(ingest_routes(self.mailbox)) as port:
             yield port
 
     def ways(self, *urls: str, agent: str = "a1", authority: str = "") -> tuple[Endpoint, ...]:

@@ -30,12 +30,11 @@ from netwatch.config import (
 from netwatch.lab.drill.simulated_country import Country, make_country
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.duration import Duration
-from netwatch.model.incident import Incident, Post
+from netwatch.model.incident import Incident
 from netwatch.model.measurement import Vantage
 from netwatch.protocols import Message
 from netwatch.publish.channels.file import FileChannel
 from netwatch.publish.outbox import OutboxSender
-from netwatch.publish.posts import compose_posts
 from netwatch.store.memory import MemoryStore
 from netwatch.wire.memory import MemoryBroker, MemoryTransport
 from netwatch_probes.http import HttpProbe
@@ -112,17 +111,9 @@ class Line:
         )
 
     def analysis(self) -> Coroutine[None, None, None]:
-        pipeline = make_pipeline(self.config, self.atlas, width=WIDTH, compose=self.compose)
+        pipeline = make_pipeline(self.config, self.atlas, width=WIDTH)
         analysis = PipelineRunner(pipeline, self.store, self.ledger, width=WIDTH)
         return run_analysis(analysis, pause=timedelta(milliseconds=50))
-
-    def compose(self, incident: Incident) -> list[Post]:
-        return compose_posts(
-            incident,
-            self.atlas,
-            self.config.publish,
-            test=self.config.drill,
-        )
 
     def is_learned(self, country: Country) -> bool:
         return any(level.entity == country.entity for level in self.store.read_levels(*EVER))

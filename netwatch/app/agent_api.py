@@ -1,23 +1,26 @@
-"""The doors for agents in the HTTP service: what agents may ask and bring over HTTPS.
+"""HTTP API for agents: batches, presence, rate advice, the target list, and enrollment.
 
-Each part of the observatory that talks to agents over HTTP makes its own routes; this is the
-one list of them, which every process that serves HTTP takes up.
+No address of a client is read, stored or logged: rate limits of ingest are per signing key.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import Callable
+from time import monotonic
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from netwatch.app.batches import RequestRateLimit, batch_routes
-from netwatch.app.bodies import read_body
+from netwatch.aio.token_bucket import TokenBucket
 from netwatch.app.fleet_admin import make_enrollment_service
-from netwatch.app.observatory import ObservatoryContext
 from netwatch.app.target_list_publisher import read_published
 from netwatch.collector.enrollment_service import EnrollmentService
-from netwatch.model.errors import InputError, StoreError
+from netwatch.collector.ingest_queue import IngestQueue
+from netwatch.config import Config
+from netwatch.model.errors import InputError, StoreError, TransportError
+from netwatch.protocols import Message
+from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES
 from netwatch.wire.enrollment import (
     ENROLLMENT_PATH,
     ERASURE_PATH,
@@ -25,75 +28,184 @@ from netwatch.wire.enrollment import (
     MAX_REQUEST_BYTES,
     TARGET_LIST_PATH,
 )
+from netwatch.wire.https import (
+    AGENT_HEADER,
+    BATCHES_PATH,
+    MEDIA_TYPE,
+    PRESENCE_PATH,
+    RATE_ADVICE_PATH,
+)
+from netwatch.wire.signing import BATCH, PRESENCE, open_signed
+from netwatch.wire.topics import batch_topic, is_agent_id, presence_topic
 
-_RATE, _BURST = 10.0, 100.0
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_MAX_PRESENCE_BYTES = 1024
+_BODY_TIMEOUT = 20.0
+"""Seconds in which a body must arrive; an agent's is a few packets."""
+_ACK_TIMEOUT = 10.0
+"""Seconds in which the collector must acknowledge."""
+_INGEST_RATE, _INGEST_BURST = 32.0, 64.0
+"""Messages per second and at once of one key; a spool is sent at 16 per second."""
+_ENROLLMENT_RATE, _ENROLLMENT_BURST = 10.0, 100.0
+"""Requests per second and at once of all agents that enroll."""
+_MAX_KEYS = 10_000
+"""Keys with a bucket of their own; about 2 MB."""
 
 
-def agent_routes(opened: ObservatoryContext) -> tuple[BaseRoute, ...]:
-    """Return the routes that are for agents; all of them lie under `/v1/`.
+class KeyedRateLimit:
+    """One token bucket per key; the least recently used is dropped beyond `_MAX_KEYS`."""
+
+    def __init__(self, *, rate: float, burst: float) -> None:
+        self._rate, self._burst = rate, burst
+        self._buckets: OrderedDict[bytes, TokenBucket] = OrderedDict()
+
+    def allows(self, key: bytes) -> bool:
+        """Take a token from the bucket of `key`; False if it has none."""
+        bucket = self._buckets.setdefault(key, TokenBucket(self._rate, self._burst))
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > _MAX_KEYS:
+            self._buckets.popitem(last=False)
+        return bucket.try_take(monotonic())
+
+
+def agent_routes(config: Config, queue: IngestQueue) -> tuple[BaseRoute, ...]:
+    """Return all routes for agents; their paths begin with `/v1/`.
 
     Raises:
         ConfigError: a key cannot be read or made.
     """
-    config = opened.config
     return (
         *enrollment_routes(make_enrollment_service(config)),
         target_list_route(lambda: read_published(config)),
-        *batch_routes(opened.mailbox),
+        *ingest_routes(queue),
     )
 
 
 def target_list_route(read: Callable[[], bytes | None]) -> BaseRoute:
-    """Return the route by which agents ask for the target list, for when no broker brings it."""
+    """Return the route of the target list, for agents without a broker."""
 
     async def endpoint(_request: Request) -> Response:
         message = await asyncio.to_thread(read)
         if message is None:
-            return _refusal(404, "There is no target list.")
+            return _error(404, "There is no target list.")
         return Response(message, headers=_HEADERS, media_type="application/octet-stream")
 
     return Route(TARGET_LIST_PATH, endpoint)
 
 
 def enrollment_routes(
-    desk: EnrollmentService, *, limit: RequestRateLimit | None = None
+    service: EnrollmentService, *, limit: TokenBucket | None = None
 ) -> tuple[BaseRoute, ...]:
-    """Return the routes by which agents enroll, change their key, and are forgotten.
+    """Return the routes for enrollment, key change and erasure.
 
-    All share one limit: nobody is known yet who could have one of his own, and batches must
-    come in while somebody knocks at these doors.
+    They share one rate limit, because their clients have no verified key yet.
     """
-    limit = limit or RequestRateLimit(rate=_RATE, burst=_BURST)
+    bucket = limit or TokenBucket(_ENROLLMENT_RATE, _ENROLLMENT_BURST)
+
+    def route(path: str, handle: Callable[[bytes], bytes]) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await _enrollment_response(request, handle, bucket)
+
+        return Route(path, endpoint, methods=["POST"])
+
     return (
-        Route(ENROLLMENT_PATH, _door(desk.enroll, limit), methods=["POST"]),
-        Route(KEY_CHANGE_PATH, _door(desk.change_key, limit), methods=["POST"]),
-        Route(ERASURE_PATH, _door(desk.erase, limit), methods=["POST"]),
+        route(ENROLLMENT_PATH, service.enroll),
+        route(KEY_CHANGE_PATH, service.change_key),
+        route(ERASURE_PATH, service.erase),
     )
 
 
-def _door(
-    answer: Callable[[bytes], bytes], limit: RequestRateLimit
-) -> Callable[[Request], Awaitable[Response]]:
-    """Return an endpoint that hands bodies to `answer`, which blocks."""
+async def _enrollment_response(
+    request: Request, handle: Callable[[bytes], bytes], bucket: TokenBucket
+) -> Response:
+    """Pass a body to `handle`, which blocks."""
+    if not bucket.try_take(monotonic()):
+        return _error(429, "Too many requests. Try again in a minute.")
+    body = await _read_body(request, limit=MAX_REQUEST_BYTES)
+    if body is None:
+        return _error(413, "The request is too large or too slow.")
+    try:
+        answer = await asyncio.to_thread(handle, body)
+    except InputError:
+        return _error(400, "The request is not valid here.")
+    except StoreError:
+        return _error(503, "The service is unavailable. Try again in a minute.")
+    return Response(answer, headers=_HEADERS, media_type="application/octet-stream")
 
-    async def endpoint(request: Request) -> Response:
-        if not limit.allows(b""):
-            return _refusal(429, "Too many at once. Try again in a minute.")
-        body = await read_body(request, limit=MAX_REQUEST_BYTES)
+
+def ingest_routes(queue: IngestQueue, limit: KeyedRateLimit | None = None) -> tuple[BaseRoute, ...]:
+    """Return the routes for batches, presence and rate advice, which feed `queue`."""
+    limit = limit or KeyedRateLimit(rate=_INGEST_RATE, burst=_INGEST_BURST)
+    ingest = _IngestEndpoints(queue, limit)
+    return (
+        Route(BATCHES_PATH, ingest.batches, methods=["POST"]),
+        Route(PRESENCE_PATH, ingest.presence, methods=["POST"]),
+        Route(RATE_ADVICE_PATH, ingest.rate_advice, methods=["GET"]),
+    )
+
+
+class _IngestEndpoints:
+    def __init__(self, queue: IngestQueue, limit: KeyedRateLimit) -> None:
+        self._queue = queue
+        self._limit = limit
+
+    async def batches(self, request: Request) -> Response:
+        """Accept a signed batch and return its signed acknowledgement."""
+        return await self._accept(request, BATCH, MAX_MESSAGE_BYTES, batch_topic)
+
+    async def presence(self, request: Request) -> Response:
+        """Accept a presence message."""
+        return await self._accept(request, PRESENCE, _MAX_PRESENCE_BYTES, presence_topic)
+
+    async def rate_advice(self, _: Request) -> Response:
+        """Return the rate that agents should keep, if there is one."""
+        advice = self._queue.rate_advice
+        return Response(status_code=204, headers=_HEADERS) if advice is None else _message(advice)
+
+    async def _accept(
+        self, request: Request, purpose: bytes, max_bytes: int, topic: Callable[[str], str]
+    ) -> Response:
+        """Check a signed message and pass it to the collector."""
+        agent = request.headers.get(AGENT_HEADER, "")
+        body = await _read_body(request, limit=max_bytes)
         if body is None:
-            return _refusal(413, "That is too much, or too slow.")
+            return _error(413, f"The limit is {max_bytes} bytes in {_BODY_TIMEOUT:.0f} s.")
         try:
-            said = await asyncio.to_thread(answer, body)
+            _, key = open_signed(body, purpose)
         except InputError:
-            return _refusal(400, "That is no request that was meant for us.")
-        except StoreError:
-            return _refusal(503, "This cannot be done just now. Try again in a minute.")
-        return Response(said, headers=_HEADERS, media_type="application/octet-stream")
+            key = None
+        if key is None or not is_agent_id(agent):
+            return _error(400, "Not signed by an agent.")
+        if not self._limit.allows(key):
+            return _error(429, "Too many requests.", retry_after=5)
+        try:
+            ack = await self._queue.deliver(Message(topic(agent), body), within=_ACK_TIMEOUT)
+        except TransportError:
+            return _error(503, "The collector is unavailable.", retry_after=5)
+        if ack is None:
+            # An unacknowledged batch may be sent again; presence is never acknowledged.
+            return Response(status_code=202 if purpose == BATCH else 204, headers=_HEADERS)
+        return _message(ack)
 
-    return endpoint
+
+async def _read_body(request: Request, *, limit: int) -> bytes | None:
+    """Return a request's body, None if it is larger than `limit` or times out."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT):
+            async for part in request.stream():
+                body += part
+                if len(body) > limit:
+                    return None
+    except (TimeoutError, ClientDisconnect):
+        return None
+    return bytes(body)
 
 
-def _refusal(status: int, words: str) -> Response:
-    """Return a status and a line of words."""
-    return Response(words + "\n", status, _HEADERS, media_type="text/plain")
+def _message(body: bytes) -> Response:
+    return Response(body, media_type=MEDIA_TYPE, headers=_HEADERS)
+
+
+def _error(status: int, text: str, *, retry_after: int = 0) -> Response:
+    headers = {**_HEADERS, "Retry-After": str(retry_after)} if retry_after else _HEADERS
+    return Response(text + "\n", status, headers, media_type="text/plain")

@@ -1,12 +1,14 @@
-"""Exports that were carried here by hand, taken into the observatory of the configuration."""
+"""Imports batches that were carried in files into the configured observatory."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.agent.identity import load_or_create_identity
 from netwatch.app.clock import now
 from netwatch.app.factories import open_store
+from netwatch.app.fleet_admin import collector_identity
+from netwatch.app.vantage_files import data_folder
 from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
 from netwatch.collector.bin_closer import BinCloser
 from netwatch.collector.file_import import ImportedFile, import_batches
@@ -19,13 +21,13 @@ from netwatch.wire.signing import ACKNOWLEDGEMENT
 
 
 @dataclass(frozen=True, slots=True)
-class Import:
-    """What became of some files.
+class ImportResult:
+    """Result of importing some files.
 
     Attributes:
-        files: what became of each, in the order in which they were named.
-        batches: how many, by result.
-        measurements: how many were stored.
+        files: result of each file, in the order given.
+        batches: number of batches, by result.
+        measurements: number of measurements stored.
     """
 
     files: tuple[tuple[Path, ImportedFile], ...]
@@ -39,54 +41,38 @@ def import_files(
     *,
     receipts: Path | None,
     progress: Callable[[float], object],
-) -> Import:
-    """Take exports in, whether or not a collector runs on the same data meanwhile.
+) -> ImportResult:
+    """Import files of `netwatch agent export`. A collector may run on the same data.
 
-    With `receipts`, write there what lets the agents' spools forget what is kept here.
+    Acknowledgements for the agents' spools are written to `receipts`, if given.
 
     Raises:
-        InputError: the receipts cannot be written; what was imported is kept.
+        InputError: the receipts cannot be written; the imported batches stay.
         StoreError: the observatory's files cannot be read or written.
     """
-    folder, metrics = Path(config.data), CollectorMetrics()
-    folder.mkdir(parents=True, exist_ok=True)
-    store = open_store(config)
-    found: list[tuple[Path, ImportedFile]] = []
-    try:
-        with BatchLog(folder / BATCH_LOG_FILE) as batch_log:
-            targets = {target.id: target for target in config.target}
-            closer = BinCloser(
-                batch_log, store, targets=targets, width=config.analysis.bin, metrics=metrics
-            )
-            # A collector may close bins meanwhile: whatever was measured by now is late for it.
-            closer.until = now()
-            ingest = Ingest(batch_log, clock=now, metrics=metrics)
-            for number, path in enumerate(paths):
-                found.append((path, import_batches(
-                    path, ingest, closer, progress=_part(progress, number, len(paths))
-                )))  # fmt: skip
-    finally:
-        store.close()
+    metrics = CollectorMetrics()
+    results: list[tuple[Path, ImportedFile]] = []
+    with (
+        BatchLog(data_folder(config) / BATCH_LOG_FILE) as batch_log,
+        closing(open_store(config)) as store,
+    ):
+        targets = {target.id: target for target in config.target}
+        closer = BinCloser(
+            batch_log, store, targets=targets, width=config.analysis.bin, metrics=metrics
+        )
+        # A collector may close bins meanwhile, so all measurements up to now count as late.
+        closer.until = now()
+        ingest = Ingest(batch_log, clock=now, metrics=metrics)
+        for number, path in enumerate(paths):
+
+            def report(share: float, number: int = number) -> None:
+                progress((number + share) / len(paths))
+
+            results.append((path, import_batches(path, ingest, closer, progress=report)))
     if receipts is not None:
-        _write_receipts(folder, receipts, [one for _, one in found])
-    return Import(
-        tuple(found),
-        dict(by_label(metrics.batches)),
-        by_label(metrics.measurements)["stored"],
-    )
-
-
-def _part(
-    progress: Callable[[float], object], number: int, total: int
-) -> Callable[[float], object]:
-    """Return what tells of one file's progress as a part of all."""
-    return lambda share: progress((number + share) / total)
-
-
-def _write_receipts(folder: Path, path: Path, files: Sequence[ImportedFile]) -> None:
-    """Sign what the agents are to be told, and write it down."""
-    signer = load_or_create_identity(folder / "collector.key").signer
-    write_receipts(
-        path,
-        (signer.sign(pack_ack(answer), ACKNOWLEDGEMENT) for one in files for answer in one.acks),
+        signer = collector_identity(config).signer
+        acks = (pack_ack(answer) for _, result in results for answer in result.acks)
+        write_receipts(receipts, (signer.sign(ack, ACKNOWLEDGEMENT) for ack in acks))
+    return ImportResult(
+        tuple(results), dict(by_label(metrics.batches)), by_label(metrics.measurements)["stored"]
     )

@@ -1,39 +1,37 @@
-"""A vantage's membership of an observatory: enrolling, changing the key, being forgotten."""
+"""Enrollment of a vantage at an observatory, change of its key, and erasure."""
 
 import asyncio
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 
 from netwatch import __version__
+from netwatch.agent import enrollment_client as client
 from netwatch.agent.consent import CONSENT_VERSION
-from netwatch.agent.enrollment_client import Enrollment
-from netwatch.agent.enrollment_client import change_key as ask_for_key_change
-from netwatch.agent.enrollment_client import enroll as ask_for_enrollment
-from netwatch.agent.enrollment_client import erase as ask_for_erasure
 from netwatch.agent.http_client import fetch
 from netwatch.agent.identity import load_or_create_identity
-from netwatch.app.targets import fetch_list, open_target_list_store
-from netwatch.app.vantage_files import key_path, membership_file, membership_of, open_consent
+from netwatch.app.targets import fetch_target_list, open_target_list_store
+from netwatch.app.vantage_files import enrollment_file, key_path, open_consent, read_enrollment
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError, TransportError
 from netwatch.wire.enrollment import EnrollmentRequest, Invitation, check_url
 
 
-def enroll_vantage(config: Config, token: str, *, url: str = "", region: str = "") -> Enrollment:
-    """Enroll this vantage with the observatory that the token names, and keep what it tells.
+def enroll_vantage(
+    config: Config, token: str, *, url: str = "", region: str = ""
+) -> client.Enrollment:
+    """Enroll this vantage with the observatory that the token names.
 
     Args:
         config: the configuration.
-        token: what the operator gave.
-        url: the observatory's HTTP service, where the token's address does not do.
-        region: the region, where the host wants to tell it.
+        token: the invitation from the operator.
+        url: the observatory's HTTP service, if it is not at the token's address.
+        region: the vantage's region, if the host wants to disclose it.
 
     Raises:
-        ConfigError: nobody here has agreed yet, or a file cannot be written.
-        InputError: the token is none, or the observatory refuses.
-        LinkError: nobody answered.
+        ConfigError: consent is missing, or a file cannot be written.
+        InputError: the token is invalid, or the observatory refuses it.
+        TransportError: the observatory cannot be reached.
     """
     invitation = Invitation.parse(token)
     if url:
@@ -51,58 +49,52 @@ def enroll_vantage(config: Config, token: str, *, url: str = "", region: str = "
         software=__version__,
     )
     identity = load_or_create_identity(key_path(config))
-    found = asyncio.run(ask_for_enrollment(invitation, request, identity, send=fetch))
-    membership_file(config).write(found)
-    # So that `explain` can tell at once; where there is no list yet, a later one comes by itself.
+    enrollment = asyncio.run(client.enroll(invitation, request, identity, send=fetch))
+    enrollment_file(config).write(enrollment)
+    # For `explain` right after enrollment; without a list now, a running agent fetches it later.
     with suppress(TransportError):
-        asyncio.run(fetch_list(found, open_target_list_store(config)))
-    return found
+        asyncio.run(fetch_target_list(enrollment, open_target_list_store(config)))
+    return enrollment
 
 
 def change_key(config: Config) -> str:
-    """Make a new key, have the observatory take it for the old one, and return its name.
+    """Replace the vantage's key here and at the observatory; return the new key's name.
 
-    Asking again after a crash at any point goes on where it ended.
+    Safe to repeat after a crash at any point.
 
     Raises:
         ConfigError: this vantage is not enrolled, or a file cannot be written.
         InputError: the observatory refuses.
-        LinkError: nobody answered.
+        TransportError: the observatory cannot be reached.
     """
-    enrolled = _demand_membership(config)
+    enrollment = _require_enrollment(config)
     path = key_path(config)
-    waiting = path.with_name(path.name + ".new")
-    old, new = load_or_create_identity(path), load_or_create_identity(waiting)
-    name = config.vantage.id
-    asyncio.run(ask_for_key_change(enrolled, name, old=old, new=new, send=fetch))
-    _rename(waiting, path)
+    new_path = path.with_name(path.name + ".new")
+    old, new = load_or_create_identity(path), load_or_create_identity(new_path)
+    request = client.change_key(enrollment, config.vantage.id, old=old, new=new, send=fetch)
+    asyncio.run(request)
+    try:
+        new_path.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
     return new.id
 
 
 def erase_vantage(config: Config) -> None:
-    """Have the observatory forget this vantage.
+    """Have the observatory erase this vantage's key and data.
 
     Raises:
-        ConfigError: this vantage is not enrolled, so that nobody can be asked.
+        ConfigError: this vantage is not enrolled.
         InputError: the observatory refuses.
-        LinkError: nobody answered.
+        TransportError: the observatory cannot be reached.
     """
-    enrolled = _demand_membership(config)
+    enrollment = _require_enrollment(config)
     identity = load_or_create_identity(key_path(config))
-    asyncio.run(ask_for_erasure(enrolled, config.vantage.id, identity, send=fetch))
+    asyncio.run(client.erase(enrollment, config.vantage.id, identity, send=fetch))
 
 
-def _demand_membership(config: Config) -> Enrollment:
-    """Return what is known of the observatory; ConfigError where there is none."""
-    enrolled = membership_of(config)
-    if enrolled is None:
+def _require_enrollment(config: Config) -> client.Enrollment:
+    enrollment = read_enrollment(config)
+    if enrollment is None:
         raise ConfigError("this vantage is not enrolled; ask its operator for a token")
-    return enrolled
-
-
-def _rename(source: Path, place: Path) -> None:
-    """Put a file in the place of another."""
-    try:
-        source.replace(place)
-    except OSError as error:
-        raise ConfigError(f"{place}: cannot be written: {error.strerror}") from error
+    return enrollment

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
+from netwatch.app.transports import broker_connector
 from netwatch.config import Config, PluginSections
 from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.errors import PluginError, StoreError
@@ -149,7 +149,7 @@ def _write_terminal(text: str) -> None:
 
 def _connect_publisher(config: Config) -> Publish:
     """Return a function that publishes over a connection of its own; posts are rare."""
-    connect = link_factory(config.broker, broker_password(config))
+    connect = broker_connector(config)
 
     async def publish(topic: str, payload: bytes, *, retain: bool = False) -> None:
         async with connect(None) as transport:

@@ -1,16 +1,25 @@
-"""The observatory's parts, each put together from the configuration and run until cancelled."""
+"""The observatory: its parts built from the configuration, and the processes that run them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from netwatch.agent.identity import load_or_create_identity
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from netwatch.aio.tasks import run_until_first_exits
 from netwatch.analysis.loop import run_analysis
 from netwatch.analysis.pipeline import Pipeline, PipelineRunner
-from netwatch.app.broker import broker_password, link_factory
+from netwatch.app.agent_api import agent_routes
 from netwatch.app.clock import now
 from netwatch.app.factories import (
     make_channels,
@@ -19,7 +28,12 @@ from netwatch.app.factories import (
     open_store,
     write_places,
 )
-from netwatch.app.reloading_targets import ReloadingTargets
+from netwatch.app.fleet_admin import collector_identity
+from netwatch.app.http_server import listen, serve
+from netwatch.app.influx_exporter import run_exporter
+from netwatch.app.target_list_publisher import ReloadingTargets, run_list_publisher
+from netwatch.app.transports import broker_connector, broker_password
+from netwatch.app.vantage import run_vantage
 from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.collector.loop import CollectorDeps, run_collector
@@ -28,20 +42,28 @@ from netwatch.config import CollectorConfig, Config
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.incidents.tracker import Tracker
 from netwatch.ledger.ledger import SqlLedger
+from netwatch.model.addresses import is_loopback
 from netwatch.model.entities import EntityTree
+from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, Post
-from netwatch.protocols import SeriesStore
+from netwatch.model.time import to_millis
+from netwatch.protocols import DashboardStore, MaintainedStore, SeriesStore
 from netwatch.publish.outbox import OutboxSender
 from netwatch.publish.posts import compose_posts
 from netwatch.signals.presence.disconnects import DisconnectEvidence, MassDisconnectDetector
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
+from netwatch.web.options import WebOptions
+from netwatch.web.server import create_app
 from netwatch.wire.embedded_broker import EmbeddedBroker
 from netwatch.wire.rate_advice import RateAdvice
 
+_log = logging.getLogger(__name__)
 _UNLIMITED = 1e6
-"""A rate that bounds nobody: agents have bounds of their own."""
-_LOOKS = 4
-"""Looks for closed bins in the time of one bin."""
+"""Batches per second; above any agent's own limit."""
+_POLLS_PER_BIN = 4
+"""How often the analysis looks for closed bins during one bin."""
+_MAINTENANCE_INTERVAL = 3600.0
+"""Seconds between two runs of store maintenance; the widest rollup has bins of one hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,133 +72,245 @@ class ObservatoryContext:
 
     Attributes:
         config: the configuration.
-        atlas: its places.
-        store, ledger: opened; `open_context` closes them.
-        metrics: what the collector counts, where it runs in this process.
-        gauges: the newest figures of the analysis, where it runs in this process.
-        mailbox: what doors in this process bring to a collector in this process.
+        tree: its entities.
+        store, ledger: open; `open_context` closes them.
+        registry: metrics of the process.
+        metrics: those of the collector, if it runs in this process.
+        gauges: the newest figures of the analysis, if it runs in this process.
+        queue: messages from the HTTP API to the collector of this process.
     """
 
     config: Config
-    atlas: EntityTree
+    tree: EntityTree
     store: SeriesStore
     ledger: SqlLedger
-    metrics: CollectorMetrics = field(default_factory=CollectorMetrics)
+    registry: CollectorRegistry
+    metrics: CollectorMetrics
     gauges: dict[str, float] = field(default_factory=dict)
-    mailbox: IngestQueue = field(default_factory=IngestQueue)
+    queue: IngestQueue = field(default_factory=IngestQueue)
 
 
 @contextmanager
 def open_context(config: Config) -> Iterator[ObservatoryContext]:
-    """Open the store and the ledger that the configuration names, for as long as the context.
+    """Open the configured store and ledger, and close them on exit.
 
     Raises:
         StoreError: one of them cannot be opened.
     """
-    atlas = make_entity_tree(config)
-    write_places(Path(config.data), atlas)
-    store = open_store(config)
-    try:
-        ledger = open_ledger(config)
-        try:
-            yield ObservatoryContext(config, atlas, store, ledger)
-        finally:
-            ledger.close()
-    finally:
-        store.close()
+    tree = make_entity_tree(config)
+    write_places(Path(config.data), tree)
+    registry = CollectorRegistry()
+    with closing(open_store(config)) as store, closing(open_ledger(config)) as ledger:
+        metrics = CollectorMetrics(registry)
+        yield ObservatoryContext(config, tree, store, ledger, registry, metrics)
 
 
-def make_pipeline(
-    config: Config,
-    atlas: EntityTree,
-    *,
-    width: timedelta,
-    compose: Callable[[Incident], list[Post]],
-    disconnects: Callable[[datetime], DisconnectEvidence] = lambda _: DisconnectEvidence(),
-) -> Pipeline:
-    """Return a pipeline for bins of `width` with the configuration's rules.
+async def run_up(config: Config) -> None:
+    """Run broker, collector, analysis, publisher, pages and one vantage until cancelled.
 
-    `disconnects` returns evidence from agents that vanish together.
+    Raises:
+        NetwatchError: a part cannot start; the others are stopped.
     """
-    detector = BayesFilterDetector(atlas, width=width, min_history=config.analysis.min_history)
-    tracker = Tracker(atlas, width=width, rules=config.incidents)
-    return Pipeline(detector, tracker, compose, disconnects=disconnects)
+    with open_context(config) as context:
+        async with run_broker(config):
+            parts = [
+                *_collector_parts(context),
+                *_analysis_parts(context),
+                run_pages(context),
+            ]
+            if config.target:
+                parts.append(run_vantage(config))
+            await run_until_first_exits(*parts)
 
 
-def make_composer(config: Config, atlas: EntityTree) -> Callable[[Incident], list[Post]]:
-    """Return what writes posts about a revision, in the configuration's languages."""
-
-    def compose(incident: Incident) -> list[Post]:
-        return compose_posts(incident, atlas, config.publish, test=config.drill)
-
-    return compose
+async def run_collecting(config: Config) -> None:
+    """Run the collector, and the embedded broker if it is configured."""
+    with open_context(config) as context:
+        async with run_broker(config):
+            await run_until_first_exits(*_collector_parts(context), run_agent_api(context))
 
 
-async def run_collect(opened: ObservatoryContext) -> None:
-    """Receive, keep, acknowledge and count, until cancelled."""
-    config = opened.config
-    password = broker_password(config)
-    identity = load_or_create_identity(Path(config.data) / "collector.key")
+async def run_analyzing(config: Config) -> None:
+    """Run the analysis and the publisher."""
+    with open_context(config) as context:
+        await run_until_first_exits(*_analysis_parts(context))
+
+
+async def run_serving(config: Config) -> None:
+    """Run the page server."""
+    with open_context(config) as context:
+        await run_pages(context)
+
+
+def run_until_signal(work: Coroutine[None, None, None]) -> None:
+    """Run `work` until it ends, or Ctrl-C or SIGTERM cancels it and it has cleaned up."""
+    asyncio.run(_run_until_signal(work))
+
+
+async def _run_until_signal(work: Coroutine[None, None, None]) -> None:
+    """Cancel `work` at the first signal; a second one kills the process as usual."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop(number: signal.Signals) -> None:
+        loop.remove_signal_handler(number)
+        stopped.set()
+
+    async def wait() -> None:
+        await stopped.wait()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    await run_until_first_exits(work, wait())
+
+
+def _collector_parts(context: ObservatoryContext) -> list[Coroutine[None, None, None]]:
+    return [
+        run_collect(context),
+        run_maintenance(context.store),
+        run_list_publisher(context.config),
+    ]
+
+
+def _analysis_parts(context: ObservatoryContext) -> list[Coroutine[None, None, None]]:
+    parts = [run_analyze(context), run_publish(context)]
+    if isinstance(context.store, DashboardStore):
+        parts.append(run_exporter(context))
+    return parts
+
+
+async def run_collect(context: ObservatoryContext) -> None:
+    """Receive, store, acknowledge and count batches, until cancelled."""
+    config = context.config
+    folder = Path(config.data)
     with (
-        BatchLog(Path(config.data) / BATCH_LOG_FILE) as batch_log,
-        PresenceLog(Path(config.data) / PRESENCE_FILE) as presence_log,
+        BatchLog(folder / BATCH_LOG_FILE) as batch_log,
+        PresenceLog(folder / PRESENCE_FILE) as presence_log,
     ):
         await run_collector(
             CollectorDeps(
-                connect=link_factory(config.broker, password),
+                connect=broker_connector(config),
                 batch_log=batch_log,
-                store=opened.store,
+                store=context.store,
                 targets=ReloadingTargets(config),
                 clock=now,
                 config=config.analysis,
-                metrics=opened.metrics,
-                signer=identity.signer,
-                queue=opened.mailbox,
+                metrics=context.metrics,
+                signer=collector_identity(config).signer,
+                queue=context.queue,
                 presence_log=presence_log,
                 broker=f"{config.broker.host}:{config.broker.port}",
-                rate_advice=_drain(config.collector),
+                rate_advice=_rate_advice(config.collector),
                 shared=config.collector.shared,
                 open_weight=config.fleet.open_weight,
             )
         )
 
 
-def _drain(config: CollectorConfig) -> RateAdvice | None:
-    """Return what agents are told about how fast to send; None where nothing is configured."""
-    if config == CollectorConfig(config.host, config.port, shared=config.shared):
+def _rate_advice(config: CollectorConfig) -> RateAdvice | None:
+    """Return the rate that agents are advised to keep, None if none is configured."""
+    default = CollectorConfig()
+    if (config.rate, config.reconnect_spread) == (default.rate, default.reconnect_spread):
         return None
-    milliseconds = int(now().timestamp() * 1000)
-    return RateAdvice(
-        config.rate or _UNLIMITED, config.reconnect_spread.total_seconds(), milliseconds
-    )
+    spread = config.reconnect_spread.total_seconds()
+    return RateAdvice(config.rate or _UNLIMITED, spread, to_millis(now()))
 
 
-async def run_analyze(opened: ObservatoryContext) -> None:
-    """Judge closed bins, follow incidents and write posts, until cancelled."""
-    config, width = opened.config, opened.config.analysis.bin
-    composer = make_composer(config, opened.atlas)
+async def run_maintenance(store: SeriesStore) -> None:
+    """Maintain the store now and then every hour, until cancelled. Failures are logged."""
+    while True:
+        if isinstance(store, MaintainedStore):
+            try:
+                await asyncio.to_thread(store.maintain, now())
+            except StoreError as error:
+                _log.warning("store maintenance failed: %s", error)
+        await asyncio.sleep(_MAINTENANCE_INTERVAL)
+
+
+async def run_analyze(context: ObservatoryContext) -> None:
+    """Analyse closed bins, track incidents and write posts, until cancelled."""
+    config, width = context.config, context.config.analysis.bin
     with PresenceLog(Path(config.data) / PRESENCE_FILE) as presence_log:
         pipeline = make_pipeline(
             config,
-            opened.atlas,
+            context.tree,
             width=width,
-            compose=composer,
             disconnects=MassDisconnectDetector(presence_log, width=width),
         )
-        analysis = await asyncio.to_thread(
-            PipelineRunner, pipeline, opened.store, opened.ledger, width=width
+        runner = await asyncio.to_thread(
+            PipelineRunner, pipeline, context.store, context.ledger, width=width
         )
-        await run_analysis(analysis, pause=width / _LOOKS, gauges=opened.gauges)
+        await run_analysis(runner, pause=width / _POLLS_PER_BIN, gauges=context.gauges)
 
 
-async def run_publish(opened: ObservatoryContext) -> None:
+def make_pipeline(
+    config: Config,
+    tree: EntityTree,
+    *,
+    width: timedelta,
+    disconnects: Callable[[datetime], DisconnectEvidence] = lambda _: DisconnectEvidence(),
+) -> Pipeline:
+    """Return a pipeline for bins of `width` with the configured rules, channels and languages.
+
+    `disconnects` returns evidence from agents that vanish together.
+    """
+    detector = BayesFilterDetector(tree, width=width, min_history=config.analysis.min_history)
+    tracker = Tracker(tree, width=width, rules=config.incidents)
+
+    def compose(incident: Incident) -> list[Post]:
+        return compose_posts(incident, tree, config.publish, test=config.drill)
+
+    return Pipeline(detector, tracker, compose, disconnects=disconnects)
+
+
+async def run_publish(context: ObservatoryContext) -> None:
     """Send the posts of the outbox through the configured channels, until cancelled."""
-    await OutboxSender(opened.ledger, make_channels(opened.config), now).run()
+    await OutboxSender(context.ledger, make_channels(context.config), now).run()
+
+
+async def run_pages(context: ObservatoryContext) -> None:
+    """Serve the pages and the API for agents, until cancelled.
+
+    On a loopback address, the metrics of the process are served too, at `/metrics`.
+
+    Raises:
+        ConfigError: the address is in use or not of this machine.
+    """
+    config = context.config
+    routes = agent_routes(config, context.queue)
+    if is_loopback(config.web.host):
+        routes = (*routes, metrics_route(context.registry))
+    options = WebOptions(
+        url=config.publish.url, test=config.drill, outbox=context.ledger, extra_routes=routes
+    )
+    app = create_app(context.store, context.ledger, tree=context.tree, clock=now, options=options)
+    await serve(app, listen("web", config.web.host, config.web.port))
+
+
+def metrics_route(registry: CollectorRegistry) -> BaseRoute:
+    """Return the route `/metrics` in the text format of Prometheus."""
+
+    def endpoint(_request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return Route("/metrics", endpoint)
+
+
+async def run_agent_api(context: ObservatoryContext) -> None:
+    """Serve the API for agents if `[collector]` names a port, until cancelled.
+
+    Raises:
+        ConfigError: the address is in use or not of this machine.
+    """
+    config = context.config.collector
+    if not config.port:
+        await asyncio.Event().wait()
+    app = Starlette(routes=agent_routes(context.config, context.queue))
+    await serve(app, listen("collector", config.host, config.port))
 
 
 @asynccontextmanager
 async def run_broker(config: Config) -> AsyncIterator[None]:
-    """Keep the embedded broker up for as long as the context, if the configuration wants one."""
+    """Run the embedded broker inside the context, if it is configured."""
     if not config.broker.embedded:
         yield
         return

@@ -1,8 +1,9 @@
-"""The operator's target list: read from a file, signed, and put where agents find it."""
+"""The operator's target list: read from a file, signed, published, and used by the collector."""
 
 import asyncio
 import logging
 import tomllib
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -18,10 +19,10 @@ from netwatch.agent.target_list import (
 )
 from netwatch.aio.backoff import connect_with_backoff
 from netwatch.aio.tasks import run_until_first_exits
-from netwatch.app.broker import broker_password, link_factory
 from netwatch.app.clock import now
 from netwatch.app.fleet_admin import targets_identity
-from netwatch.app.vantage_files import folder_of
+from netwatch.app.transports import broker_connector
+from netwatch.app.vantage_files import data_folder
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError, InputError, TransportError
 from netwatch.model.measurement import Target
@@ -30,12 +31,12 @@ from netwatch.wire.signing import TARGETS, open_signed
 from netwatch.wire.topics import TARGET_LIST_TOPIC
 
 _log = logging.getLogger("netwatch.app.targets")
-_LOOK = 2.0
-"""Seconds between two looks at the published list."""
+_POLL_SECONDS = 2.0
+"""Between two checks of the published list, and before reconnecting to the broker."""
 
 
 class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A `[[target]]` of the operator's file: a target, and how harmless it is."""
+    """A `[[target]]` of the operator's file: a target, its consent tier and category."""
 
     id: str
     probe: str
@@ -51,25 +52,23 @@ class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     category: str = ""
 
     def target(self) -> Target:
-        """Return the target itself."""
+        """Return the target without tier and category."""
         plain = msgspec.structs.asdict(self)
         return Target(**{name: plain[name] for name in Target.__slots__})
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The operator's file."""
-
     target: Annotated[list[_Row], msgspec.Meta(max_length=5000)] = []
     high_risk_countries: list[str] = []
 
 
 def published_path(config: Config) -> Path:
-    """Return where the list stands that agents are told."""
-    return folder_of(config) / "targets.signed"
+    """Return the path of the published list."""
+    return data_folder(config) / "targets.signed"
 
 
 def read_published(config: Config) -> bytes | None:
-    """Return the signed list that agents are told, None where there is none."""
+    """Return the signed list, None if none is published."""
     try:
         return published_path(config).read_bytes()
     except OSError:
@@ -77,7 +76,7 @@ def read_published(config: Config) -> bytes | None:
 
 
 def published_list(config: Config) -> TargetList | None:
-    """Return the list that agents are told, None where there is none.
+    """Return the published list, None if there is none.
 
     Raises:
         InputError: the file is damaged.
@@ -89,103 +88,99 @@ def published_list(config: Config) -> TargetList | None:
 def publish_list(
     config: Config, path: Path, *, length: timedelta, key: Path | None = None
 ) -> TargetList:
-    """Sign the targets in a TOML file and tell them to agents from now on.
+    """Sign and publish the targets in a TOML file.
 
     Args:
         config: the configuration.
-        path: `[[target]]` as in the configuration, each with `tier`, and C with `category`;
-            `high_risk_countries` names countries in which A alone is probed.
-        length: how long the list holds before it should have been renewed.
-        key: the signing key, where it is kept elsewhere.
+        path: `[[target]]` as in the configuration, each with a `tier`, and tier C with a
+            `category`; in `high_risk_countries` only tier A is probed.
+        length: validity of the list.
+        key: path of the signing key, if it is kept elsewhere.
 
     Raises:
-        InputError: the file cannot be read, or names what no agent would probe.
-        ConfigError: the key cannot be read, or the list not written.
+        InputError: the file cannot be read, or names a target that no agent may probe.
+        ConfigError: the key cannot be read, or the list cannot be written.
     """
-    found = _read_file(path)
+    file = _read_file(path)
     by_category: dict[str, tuple[Target, ...]] = {}
-    for row in found.target:
+    for row in file.target:
         if (row.tier == "C") != bool(row.category):
-            raise InputError(f"{path}: {row.id!r}: a category goes with tier C, and C with one")
+            raise InputError(f"{path}: {row.id!r}: tier C needs a category, A and B have none")
         if row.category:
             by_category[row.category] = (*by_category.get(row.category, ()), row.target())
-    before = published_list(config)
-    listed = TargetList(
-        version=_next_version(before),
+    previous = published_list(config)
+    target_list = TargetList(
+        version=_next_version(previous),
         expires=now() + length,
-        targets=tuple(row.target() for row in found.target if row.tier == "A"),
-        popular=tuple(row.target() for row in found.target if row.tier == "B"),
+        targets=tuple(row.target() for row in file.target if row.tier == "A"),
+        popular=tuple(row.target() for row in file.target if row.tier == "B"),
         sensitive=by_category,
-        high_risk_countries=tuple(found.high_risk_countries),
-        pause_until=before.pause_until if before else None,
-        pause_reason=before.pause_reason if before else "",
+        high_risk_countries=tuple(file.high_risk_countries),
+        pause_until=previous.pause_until if previous else None,
+        pause_reason=previous.pause_reason if previous else "",
     )
-    _sign_and_write(config, listed, key)
-    return listed
+    _sign_and_write(config, target_list, key)
+    return target_list
 
 
 def pause_fleet(
     config: Config, until: datetime | None, *, reason: str, key: Path | None = None
 ) -> TargetList:
-    """Ask every agent to probe nothing until then; None ends a pause. The targets stay.
+    """Ask all agents to stop probing until a time; None ends a pause. The targets stay.
 
     Raises:
-        ConfigError: the key cannot be read, or the list not written.
+        ConfigError: the key cannot be read, or the list cannot be written.
         InputError: the published list is damaged.
     """
-    before = published_list(config) or TargetList(1, now() + timedelta(days=90))
-    listed = msgspec.structs.replace(
-        before,
-        version=_next_version(before),
-        expires=max(before.expires, now() + timedelta(days=7)),
+    previous = published_list(config) or TargetList(1, now() + timedelta(days=90))
+    target_list = msgspec.structs.replace(
+        previous,
+        version=_next_version(previous),
+        expires=max(previous.expires, now() + timedelta(days=7)),
         pause_until=until,
         pause_reason=reason,
     )
-    _sign_and_write(config, listed, key)
-    return listed
+    _sign_and_write(config, target_list, key)
+    return target_list
 
 
-async def run_list_publishing(config: Config) -> None:
-    """Keep the published list on the broker, where agents that come find it; until cancelled."""
-    connect = link_factory(config.broker, broker_password(config))
+async def run_list_publisher(config: Config) -> None:
+    """Keep the published list as a retained message on the broker, until cancelled."""
+    connect = broker_connector(config)
     while True:
-        link = await connect_with_backoff(
+        transport = await connect_with_backoff(
             lambda: connect(None),
-            pace=_LOOK,
+            pace=_POLL_SECONDS,
             random=Random(),  # noqa: S311 - jitter
         )
         try:
-            await run_until_first_exits(_hold(link), _tell(link, config))
+            await run_until_first_exits(
+                _wait_until_broken(transport), _publish_changes(transport, config)
+            )
         except TransportError as error:
             _log.info("target list: %s", error)
         finally:
-            await link.__aexit__(None, None, None)
-        await asyncio.sleep(_LOOK)
+            await transport.__aexit__(None, None, None)
+        await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _hold(link: Transport) -> None:
-    """Wait for the link to break; nothing is asked for, so nothing comes."""
-    async for _ in link.messages():
+async def _wait_until_broken(transport: Transport) -> None:
+    """Read messages, of which none come without a subscription, until the transport fails."""
+    async for _ in transport.messages():
         continue
 
 
-async def _tell(link: Transport, config: Config) -> None:
-    """Publish the list, and again whenever it changes."""
-    told: bytes | None = None
+async def _publish_changes(transport: Transport, config: Config) -> None:
+    published: bytes | None = None
     while True:
         message = await asyncio.to_thread(read_published, config)
-        if message is not None and message != told:
-            await link.publish(TARGET_LIST_TOPIC, message, retain=True)
-            told = message
-        await asyncio.sleep(_LOOK)
+        if message is not None and message != published:
+            await transport.publish(TARGET_LIST_TOPIC, message, retain=True)
+            published = message
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def _read_file(path: Path) -> _File:
-    """Return the operator's file.
-
-    Raises:
-        InputError: it cannot be read or is none.
-    """
     try:
         return msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File)
     except (OSError, UnicodeDecodeError) as error:
@@ -194,15 +189,15 @@ def _read_file(path: Path) -> _File:
         raise InputError(f"{path}: {error}") from error
 
 
-def _next_version(before: TargetList | None) -> int:
-    """Return a version that no list had: the time in seconds, so that a lost file matters not."""
-    return max(int(now().timestamp()), before.version + 1 if before else 1)
+def _next_version(previous: TargetList | None) -> int:
+    """Return an unused version: the time in seconds, so that it grows even after a lost file."""
+    return max(int(now().timestamp()), previous.version + 1 if previous else 1)
 
 
-def _sign_and_write(config: Config, listed: TargetList, key: Path | None) -> None:
-    """Check a list as agents do, sign it, and put it where they are told it from."""
-    validate_targets(listed)
-    message = sign_target_list(listed, targets_identity(config, key).signer)
+def _sign_and_write(config: Config, target_list: TargetList, key: Path | None) -> None:
+    """Validate a list as agents do, sign it and publish it."""
+    validate_targets(target_list)
+    message = sign_target_list(target_list, targets_identity(config, key).signer)
     path = published_path(config)
     part = path.with_name(path.name + ".part")
     try:
@@ -210,3 +205,45 @@ def _sign_and_write(config: Config, listed: TargetList, key: Path | None) -> Non
         part.replace(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+class ReloadingTargets(Mapping[str, Target]):
+    """A collector's targets by id: the configured ones and those of the published list.
+
+    Iterating reloads the published list if it changed. A target that left the list stays known
+    until the next start, because agents may still send measurements of it.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._path = published_path(config)
+        self._stamp = (0, 0)
+        self._targets = {target.id: target for target in config.target}
+
+    def __getitem__(self, name: str) -> Target:
+        return self._targets[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._reload()
+        return iter(self._targets)
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def _reload(self) -> None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return
+        stamp = (status.st_mtime_ns, status.st_size)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            target_list = published_list(self._config)
+        except InputError:
+            return
+        offered = target_list.listed_targets() if target_list else ()
+        own = {target.id: target for target in self._config.target}
+        # A new mapping each time: an iteration over the old one goes on.
+        self._targets = {**self._targets, **{one.target.id: one.target for one in offered}, **own}

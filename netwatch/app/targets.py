@@ -1,4 +1,4 @@
-"""What a vantage probes: its own targets, and what its host lets it take of a list."""
+"""The targets of a vantage: its own ones, and those of the observatory's list that it may probe."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +9,7 @@ from netwatch.agent.target_list import MAX_LIST_BYTES, TargetList
 from netwatch.agent.target_list_store import TargetListStore
 from netwatch.agent.target_policy import ListedTarget, SkippedTarget, select_targets
 from netwatch.app.clock import now
-from netwatch.app.vantage_files import list_path, membership_of, open_consent
+from netwatch.app.vantage_files import list_path, open_consent, read_enrollment
 from netwatch.config import Config
 from netwatch.model.measurement import Target
 from netwatch.plugins import load_plugin, plugin_names
@@ -18,59 +18,63 @@ from netwatch.wire.enrollment import TARGET_LIST_PATH
 
 @dataclass(frozen=True, slots=True)
 class TargetSelection:
-    """What is probed and what is not.
+    """Which targets a vantage probes, and which it skips.
 
     Attributes:
-        own: what this machine's configuration names.
-        taken: what is probed of the observatory's list.
-        left: what is not, and why.
-        listed: the list itself, None where there is none.
+        own: targets of this machine's configuration.
+        listed: selected targets of the observatory's list.
+        skipped: other targets of the list, with the reason.
+        target_list: the list, None if there is none.
     """
 
     own: tuple[Target, ...]
-    taken: tuple[ListedTarget, ...]
-    left: tuple[SkippedTarget, ...]
-    listed: TargetList | None
+    listed: tuple[ListedTarget, ...] = ()
+    skipped: tuple[SkippedTarget, ...] = ()
+    target_list: TargetList | None = None
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """All that is probed."""
-        return (*self.own, *(one.target for one in self.taken))
+        """All targets that are probed."""
+        return (*self.own, *(one.target for one in self.listed))
 
 
 def open_target_list_store(config: Config, *, key: bytes | None = None) -> TargetListStore:
-    """Return the book that keeps the observatory's last good target list.
+    """Return the store of the observatory's newest valid target list.
 
     Args:
         config: the configuration.
-        key: the observatory's key; without, what enrollment told, or else the first one.
+        key: the key that signs lists; by default the one received on enrollment, and without
+            enrollment the key of the first list.
     """
-    enrolled = membership_of(config)
-    if key is None and enrolled is not None:
-        key = bytes.fromhex(enrolled.targets_key)
+    enrollment = read_enrollment(config)
+    if key is None and enrollment is not None:
+        key = bytes.fromhex(enrollment.targets_key)
     return TargetListStore(list_path(config), key=key)
 
 
-def chosen_targets(config: Config) -> TargetSelection:
-    """Return what this vantage probes; its own targets come first and stand."""
-    listed = open_target_list_store(config).current()
-    if listed is None:
-        return TargetSelection(config.target, (), (), None)
-    own = {target.id for target in config.target}
-    offered = [one for one in listed.listed_targets() if one.target.id not in own]
+def choose_targets(config: Config) -> TargetSelection:
+    """Return the targets of this vantage; its own ones override listed ones of the same id."""
+    target_list = open_target_list_store(config).current()
+    if target_list is None:
+        return TargetSelection(config.target)
+    own_ids = {target.id for target in config.target}
+    offered = [one for one in target_list.listed_targets() if one.target.id not in own_ids]
     installed = set(plugin_names("probes"))
-    asked = installed & {one.target.probe for one in offered}
-    taken, left = select_targets(
+    needed = installed & {one.target.probe for one in offered}
+    selected, skipped = select_targets(
         offered,
         open_consent(config).scope(),
         country=config.vantage.country,
-        in_consent_text={name for name in asked if _is_in_consent_text(name)},
-        high_risk_countries=listed.high_risk_countries,
+        in_consent_text={name for name in needed if _is_in_consent_text(name)},
+        high_risk_countries=target_list.high_risk_countries,
     )
-    missing = [one for one in taken if one.target.probe not in installed]
-    left += [SkippedTarget(one, f"no probe {one.target.probe} is installed") for one in missing]
-    kept = tuple(one for one in taken if one.target.probe in installed)
-    return TargetSelection(config.target, kept, tuple(left), listed)
+    skipped += [
+        SkippedTarget(one, f"no probe {one.target.probe} is installed")
+        for one in selected
+        if one.target.probe not in installed
+    ]
+    listed = tuple(one for one in selected if one.target.probe in installed)
+    return TargetSelection(config.target, listed, tuple(skipped), target_list)
 
 
 @cache
@@ -78,16 +82,11 @@ def _is_in_consent_text(probe: str) -> bool:
     return getattr(load_plugin("probes", probe), "in_consent_text", False) is True
 
 
-def targets_of(config: Config) -> tuple[Target, ...]:
-    """Return everything that this vantage probes."""
-    return chosen_targets(config).targets
-
-
-async def fetch_list(enrolled: Enrollment, book: TargetListStore) -> bool:
-    """Ask the observatory for its target list over HTTP; tell whether there is a new one.
+async def fetch_target_list(enrollment: Enrollment, store: TargetListStore) -> bool:
+    """Fetch the observatory's target list over HTTP; return whether it is a new one.
 
     Raises:
-        LinkError: nobody answered, or there is no list.
+        TransportError: the service cannot be reached, or has no list.
     """
-    message = await fetch(enrolled.url + TARGET_LIST_PATH, None, MAX_LIST_BYTES)
-    return book.receive(message, now())
+    message = await fetch(enrollment.url + TARGET_LIST_PATH, None, MAX_LIST_BYTES)
+    return store.receive(message, now())

@@ -1,16 +1,22 @@
-"""The ways from an agent to its observatory, made from addresses such as `mqtts://host:8883`."""
+"""Transports to the broker and to the observatory's HTTP service, built from the configuration.
+
+An address is a URL such as `mqtts://host:8883`, `wss://host/mqtt` or `https://host`.
+"""
 
 import logging
+import os
+import secrets
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from netwatch.agent.http_time import HttpTimeSource
+from netwatch.agent.private_files import FOLDER_MODE
 from netwatch.agent.uplink.failover import Endpoint
-from netwatch.app.broker import broker_password, link_factory
 from netwatch.config import BrokerConfig, Config, UplinkConfig, resolve_secret
 from netwatch.model.addresses import is_public_address, is_public_name
 from netwatch.model.errors import ConfigError
@@ -19,168 +25,243 @@ from netwatch.wire.https import HttpsTransport
 from netwatch.wire.mqtt import MqttSession, MqttTransport
 
 _log = logging.getLogger("netwatch.app.transports")
-_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443, "http": 80, "https": 443}
-_CLEAR = frozenset({"mqtt", "ws"})
-_WEBSOCKET = "/mqtt"
-_LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
+_PASSWORD_FILE = "broker.password"  # noqa: S105 - the file's name
+_DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443, "http": 80, "https": 443}
+_PLAINTEXT_SCHEMES = frozenset({"mqtt", "ws"})
+_WEBSOCKET_PATH = "/mqtt"
+_LOCAL_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def broker_password(config: Config) -> str:
+    """Return the broker's password; `$NAME` is read from the environment.
+
+    An embedded broker without one gets a random password. It is kept in the data folder, where
+    only the user of the observatory's processes can read it.
+
+    Raises:
+        ConfigError: the data folder cannot be written, or the variable is not set.
+    """
+    if config.broker.password or not config.broker.embedded:
+        return resolve_secret(config.broker.password, key="broker.password")
+    path = Path(config.data) / _PASSWORD_FILE
+    try:
+        path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+        if not path.exists():
+            _write_secret(path, secrets.token_urlsafe(24))
+        return path.read_text("ascii")
+    except OSError as error:
+        raise ConfigError(f"data = {config.data!r}: cannot be used: {error.strerror}") from error
+
+
+def _write_secret(path: Path, secret: str) -> None:
+    """Write `secret` atomically; if two processes do so at once, the first one's is kept."""
+    part = path.with_suffix(f".{os.getpid()}")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secret)
+    with suppress(FileExistsError):
+        path.hardlink_to(part)
+    part.unlink()
+
+
+def broker_connector(config: Config) -> Callable[[Message | None], Transport]:
+    """Return a function that makes a transport to the broker, with the given last will.
+
+    Raises:
+        ConfigError: the broker's password is not available.
+    """
+    broker, password = config.broker, broker_password(config)
+
+    def connect(will: Message | None) -> Transport:
+        return MqttTransport(
+            host=broker.host,
+            port=broker.port,
+            username=broker.username,
+            password=password,
+            tls=broker.tls,
+            will=will,
+        )
+
+    return connect
+
+
+@dataclass(frozen=True, slots=True)
+class _Uplink:
+    """One entry of the list of preferences: where it is configured, and its addresses.
+
+    Attributes:
+        where: its key in the configuration, for errors.
+        config: its options; the first URL names the entry.
+        addresses: its URLs, parsed.
+        has_sessions: whether the broker keeps sessions; the embedded one does not.
+    """
+
+    where: str
+    config: UplinkConfig
+    addresses: tuple[SplitResult, ...]
+    has_sessions: bool = True
+
+    @property
+    def name(self) -> str:
+        """Scheme and port of the first address."""
+        return f"{self.addresses[0].scheme}-{_port(self.addresses[0])}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """How an agent is known, and whom it trusts, on one rung."""
+    """Credentials and TLS settings of an agent at one uplink."""
 
     agent: str
     username: str
     password: str
     context: ssl.SSLContext | None
-    patience: float
+    has_sessions: bool
+    timeout: float
 
 
 def endpoints(
-    config: Config, *, brokers: Sequence[str] = (), url: str = "", patience: float = 10.0
+    config: Config, *, brokers: Sequence[str] = (), url: str = "", timeout: float = 10.0
 ) -> tuple[Endpoint, ...]:
-    """Return the ways to the observatory, best rungs first.
+    """Return the endpoints of the observatory in order of preference.
 
-    Each `[[uplink]]` is a rung. Without any, what the observatory named on enrollment counts:
-    `brokers`, and its HTTP service at `url` at last, where that is not in the clear. Where it
-    named no broker that can be used and the host set one, or without enrollment, `[broker]` is
-    the only way. An answer is awaited for `patience` seconds.
+    They are those of `[[uplink]]`. Without any, they are what the observatory named on
+    enrollment: its `brokers`, then its HTTP service at `url` if that is encrypted or local.
+    Otherwise, or if the host configured `[broker]` and no named broker can be used, the broker
+    is the only endpoint. `timeout` is in seconds, per request.
 
     Raises:
-        ConfigError: an address is none, a secret is not there, or a file of authorities is bad.
+        ConfigError: an address, a secret or a file of certificates is invalid.
     """
-    if rungs := _rungs(config, brokers, url):
-        return tuple(
-            way
-            for place, rung in rungs
-            for way in _rung(config, rung, place=place, patience=patience)
-        )
-    broker = config.broker
-    connect = link_factory(broker, broker_password(config), agent=config.vantage.id)
-    scheme = "mqtts" if broker.tls else "mqtt"
-    return (Endpoint(f"{scheme}-{broker.port}", broker.host, connect),)
+    found: list[Endpoint] = []
+    for uplink in _uplinks(config, brokers, url):
+        account = _account(config, uplink, timeout)
+        found += [
+            Endpoint(
+                uplink.name, f"{address.hostname}:{_port(address)}", _connector(address, account)
+            )
+            for address in uplink.addresses
+        ]
+    return tuple(found)
 
 
 def endpoint_addresses(
     config: Config, *, brokers: Sequence[str] = (), url: str = ""
 ) -> tuple[tuple[str, str], ...]:
-    """Return rung and `host:port` of each of `endpoints`, without a look at any secret.
+    """Return name and `host:port` of each of `endpoints`, without reading secrets.
 
     Raises:
-        ConfigError: an address is none.
+        ConfigError: an address is invalid.
     """
-    found: list[tuple[str, str]] = []
-    for place, rung in _rungs(config, brokers, url):
-        parsed = [_address(text, place) for text in rung.urls]
-        found += [(_name(parsed[0]), f"{one.hostname}:{_port(one)}") for one in parsed]
-    broker = config.broker
-    scheme = "mqtts" if broker.tls else "mqtt"
-    return tuple(found) or ((f"{scheme}-{broker.port}", f"{broker.host}:{broker.port}"),)
+    return tuple(
+        (uplink.name, f"{address.hostname}:{_port(address)}")
+        for uplink in _uplinks(config, brokers, url)
+        for address in uplink.addresses
+    )
 
 
 def time_sources(config: Config, url: str = "") -> tuple[HttpTimeSource, ...]:
-    """Return the observatory's own web servers, whose word on the time may be taken.
+    """Return the observatory's own https servers, whose `Date` header is trusted.
 
-    They are the https addresses among the ways to it, and its service at `url`.
+    They are the https addresses of `[[uplink]]`, and the HTTP service at `url`.
     """
     found = [
-        HttpTimeSource(one, rung.ca_file)
-        for rung in config.uplink
-        for one in rung.urls
-        if one.startswith("https://")
+        HttpTimeSource(address, uplink.ca_file)
+        for uplink in config.uplink
+        for address in uplink.urls
+        if address.startswith("https://")
     ]
     if url.startswith("https://"):
         found.append(HttpTimeSource(url))
     return tuple(found)
 
 
-def _rungs(config: Config, brokers: Sequence[str], url: str) -> list[tuple[str, UplinkConfig]]:
-    """Return where each rung is named, and the rung; none where `[broker]` is the only way."""
+def _uplinks(config: Config, brokers: Sequence[str], url: str) -> list[_Uplink]:
     if config.uplink:
-        return [(f"uplink[{number}]", rung) for number, rung in enumerate(config.uplink)]
-    doors = (url,) if url and _is_fit(url) else ()
-    told = [text for text in brokers if _is_usable(text)]
-    if told or (doors and config.broker == BrokerConfig()):
-        name = config.broker.username
-        return [("enrollment", UplinkConfig(urls=(one,), username=name)) for one in (*told, *doors)]
-    return []
+        return [_parse(f"uplink[{number}]", one) for number, one in enumerate(config.uplink)]
+    broker = config.broker
+    named = [text for text in brokers if _is_usable(text)]
+    if named or (url and _may_send_to(url) and broker == BrokerConfig()):
+        if url and _may_send_to(url):
+            named.append(url)
+        return [
+            _parse("enrollment", UplinkConfig(urls=(text,), username=broker.username))
+            for text in named
+        ]
+    scheme = "mqtts" if broker.tls else "mqtt"
+    host = f"[{broker.host}]" if ":" in broker.host else broker.host
+    only = UplinkConfig(urls=(f"{scheme}://{host}:{broker.port}",), username=broker.username)
+    return [_parse("broker", only, has_sessions=not broker.embedded)]
+
+
+def _parse(where: str, config: UplinkConfig, *, has_sessions: bool = True) -> _Uplink:
+    addresses = tuple(_parse_address(text, where) for text in config.urls)
+    return _Uplink(where, config, addresses, has_sessions)
 
 
 def _is_usable(text: str) -> bool:
-    """Tell whether a broker that the observatory named may be used; say in one line why not.
+    """Check a broker that the observatory named; log why it cannot be used.
 
-    What somebody else wrote must neither stop this agent nor make it talk in the clear.
+    A value from elsewhere must neither stop the agent nor make it send in plaintext.
     """
     try:
-        found = _address(text, "enrollment")
+        address = _parse_address(text, "enrollment")
     except ConfigError as error:
         _log.warning("%s; skipped", error)
         return False
-    if found.scheme in _CLEAR and _is_public(found.hostname or ""):
-        _log.warning("enrollment.urls: %r would send in the clear; skipped", text[:300])
+    if address.scheme in _PLAINTEXT_SCHEMES and _is_public(address.hostname or ""):
+        _log.warning("enrollment.urls: %r would send in plaintext; skipped", text[:300])
         return False
     return True
 
 
 def _is_public(host: str) -> bool:
-    """Tell whether a host is beyond this machine and the network that it is in."""
     try:
         return is_public_address(host)
     except ValueError:
         return is_public_name(host)
 
 
-def _is_fit(url: str) -> bool:
-    """Tell whether batches may go to an HTTP service: not in the clear, but on this machine."""
-    found = urlsplit(url)
-    return found.scheme == "https" or found.hostname in _LOCAL
+def _may_send_to(url: str) -> bool:
+    """Return whether an HTTP service is encrypted or on this machine."""
+    address = urlsplit(url)
+    return address.scheme == "https" or address.hostname in _LOCAL_HOSTS
 
 
-def _rung(config: Config, rung: UplinkConfig, *, place: str, patience: float) -> list[Endpoint]:
-    """Return the ways of one rung: its addresses, whose first names it."""
-    account = _Account(
-        config.vantage.id,
-        rung.username or config.broker.username,
-        resolve_secret(rung.password, key=f"{place}.password") or broker_password(config),
-        _context(rung, place),
-        patience,
+def _account(config: Config, uplink: _Uplink, timeout: float) -> _Account:
+    password = resolve_secret(uplink.config.password, key=f"{uplink.where}.password")
+    return _Account(
+        agent=config.vantage.id,
+        username=uplink.config.username or config.broker.username,
+        password=password or broker_password(config),
+        context=_tls_context(uplink),
+        has_sessions=uplink.has_sessions,
+        timeout=timeout,
     )
-    parsed = [_address(text, place) for text in rung.urls]
-    return [
-        Endpoint(_name(parsed[0]), f"{one.hostname}:{_port(one)}", _connector(one, account))
-        for one in parsed
-    ]
-
-
-def _name(address: SplitResult) -> str:
-    return f"{address.scheme}-{_port(address)}"
 
 
 def _port(address: SplitResult) -> int:
-    return address.port or _PORTS[address.scheme]
+    return address.port or _DEFAULT_PORTS[address.scheme]
 
 
-def _address(text: str, place: str) -> SplitResult:
+def _parse_address(text: str, where: str) -> SplitResult:
     """Return an address in its parts.
 
     Raises:
-        ConfigError: it is none that we know a way to.
+        ConfigError: it is not an address of a known scheme, or it would send in plaintext.
     """
     try:
-        found = urlsplit(text)
-        known = found.scheme in _PORTS and bool(found.hostname) and found.port != 0
+        address = urlsplit(text)
+        valid = address.scheme in _DEFAULT_PORTS and bool(address.hostname) and address.port != 0
     except ValueError:
-        known = False
-    if not known or found.username is not None:
-        schemes = ", ".join(_PORTS)
-        raise ConfigError(f"{place}.urls: {text!r} is no scheme://host:port with one of {schemes}")
-    if found.scheme == "http" and found.hostname not in _LOCAL:
-        raise ConfigError(f"{place}.urls: {text!r} would send in the clear; write https://")
-    return found
+        valid = False
+    if not valid or address.username is not None:
+        schemes = ", ".join(_DEFAULT_PORTS)
+        raise ConfigError(f"{where}.urls: {text!r} is not scheme://host:port with one of {schemes}")
+    if address.scheme == "http" and address.hostname not in _LOCAL_HOSTS:
+        raise ConfigError(f"{where}.urls: {text!r} would send in plaintext; write https://")
+    return address
 
 
 def _connector(address: SplitResult, account: _Account) -> Callable[[Message | None], Transport]:
-    """Return what makes a link to an address."""
     if address.scheme in {"http", "https"}:
         host = f"[{address.hostname}]" if ":" in (address.hostname or "") else address.hostname
         root = f"{address.scheme}://{host}:{_port(address)}{address.path}"
@@ -189,43 +270,41 @@ def _connector(address: SplitResult, account: _Account) -> Callable[[Message | N
 
 
 def _https(root: str, account: _Account, _will: Message | None) -> Transport:
-    """Make a link over HTTPS, which knows no last will."""
-    return HttpsTransport(
-        root, account.agent, tls=account.context or True, timeout=account.patience
-    )
+    """Make a transport over HTTPS, which has no last will."""
+    return HttpsTransport(root, account.agent, tls=account.context or True, timeout=account.timeout)
 
 
 def _mqtt(address: SplitResult, account: _Account, will: Message | None) -> Transport:
-    """Make a link over MQTT; only one that has a will takes up the agent's session."""
+    """Make a transport over MQTT; only one with a will resumes the agent's session."""
     tls = address.scheme in {"mqtts", "wss"}
-    web = address.scheme in {"ws", "wss"}
+    websocket = address.scheme in {"ws", "wss"}
     return MqttTransport(
         host=address.hostname or "",
         port=_port(address),
         username=account.username,
         password=account.password,
         tls=(account.context or True) if tls else False,
-        path=(address.path or _WEBSOCKET) if web else "",
-        session=MqttSession(account.agent) if will else None,
+        path=(address.path or _WEBSOCKET_PATH) if websocket else "",
+        session=MqttSession(account.agent) if will and account.has_sessions else None,
         will=will,
-        timeout=account.patience,
+        timeout=account.timeout,
     )
 
 
-def _context(rung: UplinkConfig, place: str) -> ssl.SSLContext | None:
-    """Return the TLS context that a rung asks for, None for the usual one.
+def _tls_context(uplink: _Uplink) -> ssl.SSLContext | None:
+    """Return the TLS context of an uplink, None for the default one.
 
     Raises:
-        ConfigError: the file of authorities cannot be read, or holds none.
+        ConfigError: the file of certificates cannot be read, or holds none.
     """
-    if not rung.ca_file and not rung.alpn:
+    ca_file, alpn = uplink.config.ca_file, uplink.config.alpn
+    if not ca_file and not alpn:
         return None
     try:
-        context = ssl.create_default_context(cafile=rung.ca_file or None)
+        context = ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:
-        name = Path(rung.ca_file)
         reason = error.strerror or "holds no certificate"
-        raise ConfigError(f"{place}.ca_file: {name}: {reason}") from error
-    if rung.alpn:
-        context.set_alpn_protocols([rung.alpn])
+        raise ConfigError(f"{uplink.where}.ca_file: {ca_file}: {reason}") from error
+    if alpn:
+        context.set_alpn_protocols([alpn])
     return context

@@ -1,9 +1,8 @@
-"""A vantage, put together from the configuration, on the light install alone."""
+"""A vantage: an agent built from the configuration. Needs the light installation only."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -24,14 +23,14 @@ from netwatch.agent.uplink.failover import Endpoint
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.app.clock import now
 from netwatch.app.factories import make_probes
-from netwatch.app.targets import chosen_targets, fetch_list, open_target_list_store, targets_of
+from netwatch.app.targets import choose_targets, fetch_target_list, open_target_list_store
 from netwatch.app.transports import endpoints, time_sources
 from netwatch.app.vantage_files import (
-    files_of,
-    folder_of,
+    data_folder,
     key_path,
-    membership_of,
+    list_files,
     open_consent,
+    read_enrollment,
     spool_path,
 )
 from netwatch.config import Config
@@ -40,136 +39,128 @@ from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.protocols import Probe
 from netwatch.wire.signing import PRESENCE
 
-_CALM = 6
-"""Seals over which agents spread that begin anew with a new list."""
-_LOOK = 3
-"""Seals between two looks at what is to be probed."""
+_RESTART_SPREAD = 6
+"""Flush intervals over which agents restart after a new list, which reaches all at once."""
+_POLL_FLUSHES = 3
+"""Flush intervals between two checks for changed targets."""
 
 
-def present() -> datetime:
-    """Return the present, aware UTC."""
-    return now()
-
-
-def _probes(config: Config, targets: Iterable[Target]) -> dict[str, Probe]:
-    """Return the probes that the targets need."""
-    return make_probes(config, (target.probe for target in targets))
-
-
-def vantage_of(config: Config) -> Vantage:
-    """Return what is told about this place."""
+def describe_vantage(config: Config) -> Vantage:
+    """Return the identity that measurements carry."""
     return Vantage(config.vantage.id, config.vantage.country, config.vantage.asn)
 
 
 async def run_vantage(config: Config, *, with_consent: bool = False) -> None:
-    """Measure and send until cancelled; begins anew when there is something else to probe.
+    """Measure and send until cancelled; restart whenever the targets change.
 
     Args:
         config: the configuration.
-        with_consent: hold still while the person at the machine has not agreed.
+        with_consent: measure nothing before the host has consented.
 
     Raises:
-        ConfigError: there is nothing to probe, or a target's probe does not exist.
+        ConfigError: there are no targets, or a target's probe is not installed.
     """
-    if not targets_of(config) and membership_of(config) is None:
-        raise ConfigError("target: there is none, so there is nothing to probe")
-    keeper = DisciplinedClock(now, boot=boot_id(config.vantage.id))
+    if not choose_targets(config).targets and read_enrollment(config) is None:
+        raise ConfigError("target: none is configured, so there is nothing to probe")
+    clock = DisciplinedClock(now, boot=boot_id(config.vantage.id))
     while True:
-        await _run_until_changed(config, keeper, with_consent=with_consent)
+        await _run_until_changed(config, clock, with_consent=with_consent)
         if not key_path(config).exists():
-            raise ConfigError("what this vantage keeps was erased, so its agent ends")
+            raise ConfigError("the files of this vantage were erased, so the agent stops")
 
 
 async def _run_until_changed(
-    config: Config, keeper: DisciplinedClock, *, with_consent: bool
+    config: Config, clock: DisciplinedClock, *, with_consent: bool
 ) -> None:
-    """Measure and send until there is something else to probe."""
-    targets, book, enrolled = (
-        targets_of(config),
-        open_target_list_store(config),
-        membership_of(config),
+    targets = choose_targets(config).targets
+    list_store = open_target_list_store(config)
+    enrollment = read_enrollment(config)
+    pause = PauseWatch(
+        open_consent(config),
+        clock=now,
+        consent_needed=with_consent and _needs_consent(config),
+        target_list=list_store.current,
     )
-    needed = with_consent and _is_seen(config)
-    watch = PauseWatch(
-        open_consent(config), clock=now, consent_needed=needed, target_list=book.current
-    )
-    news = TargetChangeWatcher(config, targets)
+    changes = TargetChangeWatcher(config, targets)
     identity = load_or_create_identity(key_path(config))
-    brokers, url = (enrolled.brokers, enrolled.url) if enrolled else ((), "")
-    ways = endpoints(config, brokers=brokers, url=url)
+    uplinks = _endpoints(config)
 
     def sign(message: bytes) -> bytes:
-        # Who was erased says nothing more: an empty message takes the last one off the broker.
+        # After erasure, an empty message removes the retained one from the broker.
         return identity.signer.sign(message, PRESENCE) if key_path(config).exists() else b""
 
-    def hear(message: bytes) -> None:
-        if book.receive(message, now()):
-            news.tell()
+    def receive_list(message: bytes) -> None:
+        if list_store.receive(message, now()):
+            changes.notify()
 
     with open_spool(config) as spool:
-        if enrolled is not None:
-            # From here on nobody else's acknowledgement makes us forget anything.
-            spool.set_meta("collector", bytes.fromhex(enrolled.collector))
-        parts = AgentDeps(
-            vantage=vantage_of(config),
+        if enrollment is not None:
+            # Only this collector's acknowledgements may remove batches from now on.
+            spool.set_meta("collector", bytes.fromhex(enrollment.collector))
+        deps = AgentDeps(
+            vantage=describe_vantage(config),
             targets=targets,
             probes=_probes(config, targets),
-            endpoints=ways,
+            endpoints=uplinks,
             sign=sign,
             spool=spool,
-            clock=keeper,
+            clock=clock,
             config=config.agent,
-            pause_reason=watch,
-            on_target_list=hear,
+            pause_reason=pause,
+            on_target_list=receive_list,
         )
-        canaries = time_sources(config, url)
-        ask_time = partial(poll_time_sources, keeper, canaries)
-        work = [run_agent(parts), news.wait(), run_while_not(watch.is_withdrawn, ask_time)]
-        if enrolled is not None:
-            ask = partial(fetch_list, enrolled, book)
-            ask_mirror = partial(poll_target_list, ask, news.tell)
-            work.append(run_while_not(watch.is_withdrawn, ask_mirror))
+        sources = time_sources(config, enrollment.url if enrollment else "")
+        poll_time = partial(poll_time_sources, clock, sources)
+        work = [run_agent(deps), changes.wait(), run_while_not(pause.is_withdrawn, poll_time)]
+        if enrollment is not None:
+            fetch = partial(fetch_target_list, enrollment, list_store)
+            poll_list = partial(poll_target_list, fetch, changes.notify)
+            work.append(run_while_not(pause.is_withdrawn, poll_list))
         await run_until_first_exits(*work)
 
 
-def _ways(config: Config) -> tuple[Endpoint, ...]:
-    """Return the ways to the observatory that was configured, or enrolled with."""
-    enrolled = membership_of(config)
-    if enrolled is None:
+def _endpoints(config: Config) -> tuple[Endpoint, ...]:
+    enrollment = read_enrollment(config)
+    if enrollment is None:
         return endpoints(config)
-    return endpoints(config, brokers=enrolled.brokers, url=enrolled.url)
+    return endpoints(config, brokers=enrollment.brokers, url=enrollment.url)
+
+
+def _probes(config: Config, targets: Iterable[Target]) -> dict[str, Probe]:
+    return make_probes(config, (target.probe for target in targets))
 
 
 class TargetChangeWatcher:
-    """Ends a wait when there is something else to probe than at the start of it."""
+    """Waits until the targets differ from those at the start, or the vantage is erased."""
 
     def __init__(self, config: Config, targets: tuple[Target, ...]) -> None:
         self._config, self._targets = config, targets
-        self._seal = config.agent.flush_interval.total_seconds()
-        self._told = asyncio.Event()
+        self._flush_seconds = config.agent.flush_interval.total_seconds()
+        self._notified = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
-    def tell(self) -> None:
-        """Say that there may be; from any thread."""
-        self._loop.call_soon_threadsafe(self._told.set)
+    def notify(self) -> None:
+        """Check for a change now. May be called from any thread."""
+        self._loop.call_soon_threadsafe(self._notified.set)
 
     async def wait(self) -> None:
-        """Look at what is to be probed now and then, and when told; return once it is new."""
+        """Return once the targets have changed, after a random delay."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), _LOOK * self._seal)
-            self._told.clear()
+                await asyncio.wait_for(self._notified.wait(), _POLL_FLUSHES * self._flush_seconds)
+            self._notified.clear()
             if not await asyncio.to_thread(key_path(self._config).exists):
                 return
-            if await asyncio.to_thread(targets_of, self._config) != self._targets:
+            selection = await asyncio.to_thread(choose_targets, self._config)
+            if selection.targets != self._targets:
                 break
-        # A new list reaches every agent at once; they must not come back at once.
-        await asyncio.sleep(Random().uniform(0, _CALM * self._seal))  # noqa: S311 - spreads
+        delay = Random().uniform(0, _RESTART_SPREAD * self._flush_seconds)  # noqa: S311 - jitter
+        await asyncio.sleep(delay)
 
 
 async def run_once(config: Config) -> list[Measurement]:
-    """Measure every target once, keep and send nothing, and return what was seen."""
-    targets = targets_of(config)
+    """Measure every target once and return the measurements; nothing is stored or sent."""
+    targets = choose_targets(config).targets
     runner = ProbeRunner(_probes(config, targets), now, config.agent.timeout.total_seconds())
     slots = asyncio.Semaphore(config.agent.concurrency)
 
@@ -181,32 +172,31 @@ async def run_once(config: Config) -> list[Measurement]:
 
 
 async def examine_vantage(config: Config) -> list[CheckResult]:
-    """Look for what keeps this vantage from working."""
-    ways = _ways(config)
-    targets, book = targets_of(config), open_target_list_store(config)
+    """Check everything that this vantage needs in order to work."""
+    uplinks = _endpoints(config)
+    targets, list_store = choose_targets(config).targets, open_target_list_store(config)
     probes = _probes(config, targets)
     runner = ProbeRunner(probes, now, config.agent.timeout.total_seconds())
-    refusal = book.rejection()
-    patient = DoctorContext(
-        folder=folder_of(config),
+    rejection = list_store.rejection()
+    context = DoctorContext(
+        folder=data_folder(config),
         vantage=config.vantage.id,
         targets=targets,
         consent=open_consent(config),
-        connect=partial(ways[0].make_transport, None),
-        endpoints=ways,
+        connect=partial(uplinks[0].make_transport, None),
+        endpoints=uplinks,
         now=now(),
         probes=probes,
         run_probe=runner.measure,
         gateway=GatewayMonitor(),
         spool=_spool_state(config),
-        target_list=book.current(),
-        rejection="" if refusal is None else refusal.reason,
+        target_list=list_store.current(),
+        rejection="" if rejection is None else rejection.reason,
     )
-    return await run_checks(patient)
+    return await run_checks(context)
 
 
 def _spool_state(config: Config) -> SpoolState | None:
-    """Return how full the spool is, None where that cannot be told."""
     try:
         with open_spool(config) as spool:
             return spool.state()
@@ -216,42 +206,50 @@ def _spool_state(config: Config) -> SpoolState | None:
 
 @contextmanager
 def open_spool(config: Config) -> Iterator[Spool]:
-    """Open the vantage's spool, which signs with the vantage's key."""
-    path = spool_path(config)
+    """Open the vantage's spool, which signs batches with the vantage's key."""
     identity = load_or_create_identity(key_path(config))
-    limit = config.agent.spool_bytes
-    vantage = vantage_of(config)
-    with Spool(path, vantage=vantage, created_at=now(), limit=limit, pack=identity.pack) as spool:
+    with Spool(
+        spool_path(config),
+        vantage=describe_vantage(config),
+        created_at=now(),
+        limit=config.agent.spool_bytes,
+        pack=identity.pack,
+    ) as spool:
         yield spool
 
 
 def demand_consent(config: Config) -> None:
-    """Make sure that somebody has agreed to what can be seen from outside.
+    """Check that the host has consented, if anything is visible outside this machine.
 
     Raises:
-        ConfigError: nobody has; it says how to.
+        ConfigError: consent is missing; the message names the command that grants it.
     """
-    if _is_seen(config) and open_consent(config).granted_at() is None:
+    if _needs_consent(config) and open_consent(config).granted_at() is None:
         raise ConfigError(
             "nobody has agreed to probing from this machine yet; read what it means with"
             " `netwatch agent explain`, then run `netwatch agent consent grant`"
         )
 
 
-def _is_seen(config: Config) -> bool:
-    """Tell whether anybody but this machine can see what a vantage does, or could with consent."""
-    chosen = chosen_targets(config)
-    offered = (one.listed.target for one in chosen.left)
-    seen = any(needs_consent(target) for target in (*chosen.targets, *offered))
-    return seen or membership_of(config) is not None
+def _needs_consent(config: Config) -> bool:
+    """Return whether a target, selected or skipped, or an enrollment is visible outside."""
+    selection = choose_targets(config)
+    skipped = (one.listed.target for one in selection.skipped)
+    return read_enrollment(config) is not None or any(
+        needs_consent(target) for target in (*selection.targets, *skipped)
+    )
 
 
 def purge_vantage(config: Config) -> list[Path]:
-    """Erase what this vantage keeps on this machine, and return what was erased."""
-    found = files_of(config)
-    for path in found:
+    """Erase all files of this vantage and return their paths.
+
+    Raises:
+        ConfigError: a file cannot be erased.
+    """
+    paths = list_files(config)
+    for path in paths:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be erased: {error.strerror}") from error
-    return found
+    return paths

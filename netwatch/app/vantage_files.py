@@ -1,4 +1,4 @@
-"""Where a vantage keeps what is its own: a few files in the data folder, by its name."""
+"""Paths and formats of the files that a vantage keeps in the data folder, named by its id."""
 
 from pathlib import Path
 
@@ -8,24 +8,24 @@ from netwatch.agent.private_files import FOLDER_MODE
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError
 
-_OURS = (
+_PATTERNS = (
     "spool-{}.sqlite*",
     "agent-{}.key*",
     "consent-{}.json",
     "targets-{}",
     "observatory-{}.json",
-    # What a write that was cut short left.
+    # Left behind by interrupted writes.
     "consent-{}.json.part",
     "targets-{}.part",
     "observatory-{}.json.part",
 )
 
 
-def folder_of(config: Config) -> Path:
-    """Return the data folder, which exists from here on.
+def data_folder(config: Config) -> Path:
+    """Return the data folder, after creating it if necessary.
 
     Raises:
-        ConfigError: it cannot be made.
+        ConfigError: it cannot be created.
     """
     folder = Path(config.data)
     try:
@@ -35,44 +35,45 @@ def folder_of(config: Config) -> Path:
     return folder
 
 
-def files_of(config: Config) -> list[Path]:
-    """Return everything that this vantage keeps on this machine."""
+def list_files(config: Config) -> list[Path]:
+    """Return all files of this vantage."""
+    folder = data_folder(config)
     return [
         path
-        for pattern in _OURS
-        for path in sorted(folder_of(config).glob(pattern.format(config.vantage.id)))
+        for pattern in _PATTERNS
+        for path in sorted(folder.glob(pattern.format(config.vantage.id)))
     ]
 
 
 def key_path(config: Config) -> Path:
-    """Return where this vantage's key is."""
-    return folder_of(config) / f"agent-{config.vantage.id}.key"
+    """Return the path of the vantage's private key."""
+    return data_folder(config) / f"agent-{config.vantage.id}.key"
 
 
 def list_path(config: Config) -> Path:
-    """Return where the last good target list is."""
-    return folder_of(config) / f"targets-{config.vantage.id}"
+    """Return the path of the newest valid target list."""
+    return data_folder(config) / f"targets-{config.vantage.id}"
 
 
 def spool_path(config: Config) -> Path:
-    """Return where measurements wait."""
-    return folder_of(config) / f"spool-{config.vantage.id}.sqlite"
+    """Return the path of the spool."""
+    return data_folder(config) / f"spool-{config.vantage.id}.sqlite"
 
 
 def open_consent(config: Config) -> Consent:
-    """Return what the person at this machine has agreed to."""
-    return Consent(folder_of(config) / f"consent-{config.vantage.id}.json")
+    """Return the recorded consent of this vantage's host."""
+    return Consent(data_folder(config) / f"consent-{config.vantage.id}.json")
 
 
-def membership_file(config: Config) -> EnrollmentFile:
-    """Return the file that keeps what enrollment told."""
-    return EnrollmentFile(folder_of(config) / f"observatory-{config.vantage.id}.json")
+def enrollment_file(config: Config) -> EnrollmentFile:
+    """Return the file that keeps the result of enrollment."""
+    return EnrollmentFile(data_folder(config) / f"observatory-{config.vantage.id}.json")
 
 
-def membership_of(config: Config) -> Enrollment | None:
-    """Return what is known of the observatory that this vantage is enrolled with, or None.
+def read_enrollment(config: Config) -> Enrollment | None:
+    """Return the observatory that this vantage is enrolled with, None if it is not.
 
     Raises:
-        ConfigError: the file that says so is damaged.
+        ConfigError: the file is damaged.
     """
-    return membership_file(config).read()
+    return enrollment_file(config).read()

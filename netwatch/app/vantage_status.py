@@ -1,4 +1,4 @@
-"""What there is to tell about a vantage: what waits, what was agreed to, who pauses it."""
+"""Status report of a vantage: spool backlog, budget, consent, pauses, target list."""
 
 from datetime import datetime
 
@@ -7,14 +7,14 @@ import msgspec
 from netwatch.agent.measure.budget import BUDGETS, DailyBudget, describe_level
 from netwatch.agent.uplink.uplink import STATUS_KEY
 from netwatch.app.clock import now
-from netwatch.app.targets import chosen_targets, open_target_list_store
+from netwatch.app.targets import choose_targets, open_target_list_store
 from netwatch.app.vantage import open_spool
-from netwatch.app.vantage_files import membership_of, open_consent
+from netwatch.app.vantage_files import open_consent, read_enrollment
 from netwatch.config import Config
 
 
 def vantage_status(config: Config) -> dict[str, object]:
-    """Return what there is to tell about this vantage, by name; moments as ISO 8601.
+    """Return the status of this vantage by name; times are ISO 8601 text.
 
     Raises:
         ConfigError: a file of the vantage cannot be used.
@@ -23,27 +23,27 @@ def vantage_status(config: Config) -> dict[str, object]:
     with open_spool(config) as spool:
         state, seen, today = spool.state(), spool.get_meta("seen"), spool.get_meta("today")
         uplink, metrics = spool.get_meta(STATUS_KEY), spool.get_meta("metrics")
-    enrolled = membership_of(config)
+    enrollment = read_enrollment(config)
     return {
         "vantage": config.vantage.id,
-        "observatory": None if enrolled is None else enrolled.url,
+        "observatory": None if enrollment is None else enrollment.url,
         "last_measured": seen.decode() if seen else None,
         "waiting_batches": state.pending,
         "refused_batches": state.refused,
         "spool_bytes": state.used_bytes,
         "spool_limit_bytes": state.limit_bytes,
-        "thinned_batches": sum(state.levels[2:]),
+        "downsampled_batches": sum(state.levels[2:]),
         **(msgspec.json.decode(metrics) if metrics else {}),
         **_uplink_status(uplink),
-        **_day_status(config, today),
+        **_budget_status(config, today),
         **_consent_status(config),
         **_list_status(config),
     }
 
 
-def _uplink_status(written: bytes | None) -> dict[str, object]:
-    """Return the transport in use, and how each transport that was tried ended."""
-    status = msgspec.json.decode(written) if written else {"transport": None, "transports": []}
+def _uplink_status(saved: bytes | None) -> dict[str, object]:
+    """Return the transport in use, and the result of each transport that was tried."""
+    status = msgspec.json.decode(saved) if saved else {"transport": None, "transports": []}
     return {
         "transport": status["transport"],
         "transports": [
@@ -52,55 +52,50 @@ def _uplink_status(written: bytes | None) -> dict[str, object]:
     }
 
 
-def _day_status(config: Config, written: bytes | None) -> dict[str, object]:
-    """Return what probing took today, and what it leaves out to stay within its budget."""
+def _budget_status(config: Config, saved: bytes | None) -> dict[str, object]:
     budget = DailyBudget(BUDGETS[config.agent.budget])
-    budget.restore(written)
+    budget.restore(saved)
     level = budget.level(now())
     return {
         "probed_bytes_today": budget.spent,
         "probe_bytes_a_day": budget.limit,
-        "left_out_to_save": describe_level(level),
+        "skipped_to_save": describe_level(level),
         "change_probes_today": budget.change_probes,
     }
 
 
 def _consent_status(config: Config) -> dict[str, object]:
-    """Return what was agreed to, and whether somebody wants a pause."""
     consent, present = open_consent(config), now()
-    agreement = consent.scope()
-    paused = consent.paused_until(present)
-    listed = open_target_list_store(config).current()
-    theirs = None if listed is None else listed.pause_until
-    if theirs is not None and theirs <= present:
-        theirs = None
+    scope = consent.scope()
+    target_list = open_target_list_store(config).current()
+    pause_until = None if target_list is None else target_list.pause_until
+    if pause_until is not None and pause_until <= present:
+        pause_until = None
     tiers = ["A"] if consent.granted_at() is not None else []
-    tiers += ["B"] if agreement.popular else []
-    tiers += [f"C:{category}" for category in sorted(agreement.categories)]
+    tiers += ["B"] if scope.popular else []
+    tiers += [f"C:{category}" for category in sorted(scope.categories)]
     return {
-        "consent_since": _text(consent.granted_at()),
+        "consent_since": _iso(consent.granted_at()),
         "consent_tiers": tiers,
-        "paused_until": _text(paused),
-        "observatory_pauses_until": _text(theirs),
-        "observatory_pause_reason": listed.pause_reason if listed and theirs else "",
+        "paused_until": _iso(consent.paused_until(present)),
+        "observatory_pauses_until": _iso(pause_until),
+        "observatory_pause_reason": target_list.pause_reason if target_list and pause_until else "",
     }
 
 
 def _list_status(config: Config) -> dict[str, object]:
-    """Return which list is in use, and what was refused since."""
-    chosen, refusal = chosen_targets(config), open_target_list_store(config).rejection()
-    listed = chosen.listed
+    selection, rejection = choose_targets(config), open_target_list_store(config).rejection()
+    target_list = selection.target_list
     return {
-        "targets": len(chosen.targets),
-        "list_version": None if listed is None else listed.version,
-        "list_expires": None if listed is None else _text(listed.expires),
-        "list_expired": listed is not None and listed.expires <= now(),
-        "list_left_out": len(chosen.left),
-        "list_refused": None if refusal is None else refusal.reason,
-        "list_refused_at": None if refusal is None else _text(refusal.at),
+        "targets": len(selection.targets),
+        "list_version": None if target_list is None else target_list.version,
+        "list_expires": None if target_list is None else _iso(target_list.expires),
+        "list_expired": target_list is not None and target_list.expires <= now(),
+        "list_skipped": len(selection.skipped),
+        "list_rejected": None if rejection is None else rejection.reason,
+        "list_rejected_at": None if rejection is None else _iso(rejection.at),
     }
 
 
-def _text(value: datetime | None) -> str | None:
-    """Return a moment as text, None for none."""
-    return None if value is None else value.isoformat()
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()

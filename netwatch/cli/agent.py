@@ -60,7 +60,7 @@ def explain(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None
     """
     import msgspec
 
-    from netwatch.app.endpoints import explain_vantage
+    from netwatch.app.explain import explain_vantage
     from netwatch.cli.telling import explanation_lines
     from netwatch.config import read_config
 
@@ -116,7 +116,7 @@ def pause(
 
     Example: netwatch agent pause 2h
     """
-    from netwatch.app.vantage import present
+    from netwatch.app.clock import now
     from netwatch.app.vantage_files import open_consent
     from netwatch.config import read_config
     from netwatch.model.duration import Duration
@@ -126,7 +126,7 @@ def pause(
         duration = Duration.parse(length)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    until = present() + duration if duration else None
+    until = now() + duration if duration else None
     open_consent(read_config(config)).pause(until)
     line = f"paused until {until:%Y-%m-%d %H:%M} UTC" if until else "not paused"
     emit({"paused_until": say_time(until)}, [line], as_json=as_json)

@@ -19,8 +19,7 @@ def collect(context: typer.Context, config: ConfigOption = DEFAULT) -> None:
         context.obj = config
         return
     loaded = load_config(config)
-    from netwatch.app.run import run_until_signal
-    from netwatch.app.up import run_collecting
+    from netwatch.app.observatory import run_collecting, run_until_signal
 
     run_until_signal(run_collecting(loaded))
 

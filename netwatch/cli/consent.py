@@ -54,7 +54,7 @@ def grant(
     Example: netwatch agent consent grant --tier B
     """
     from netwatch.agent.consent import CONSENT_VERSION
-    from netwatch.app.vantage import present
+    from netwatch.app.clock import now
     from netwatch.app.vantage_files import open_consent
     from netwatch.config import read_config
     from netwatch.model.errors import ConfigError
@@ -69,7 +69,7 @@ def grant(
     if consent.granted_at() is None or not more:
         if not accept:
             _ask_about_text()
-        consent.grant(present())
+        consent.grant(now())
     if more:
         _ask_about_more(found, tier, category)
         consent.extend(popular=tier == "B", category=category, probe=kind)

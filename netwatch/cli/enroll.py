@@ -25,15 +25,15 @@ def adopt(
     It is probed from the next start on, within this machine's own limits.
     Example: netwatch agent adopt targets.signed
     """
+    from netwatch.app.clock import now
     from netwatch.app.targets import open_target_list_store
-    from netwatch.app.vantage import present
     from netwatch.config import read_config
     from netwatch.model.errors import ConfigError, InputError
 
     try:
         book = open_target_list_store(read_config(config), key=bytes.fromhex(key) or None)
         with file.open("rb") as opened:
-            listed = book.adopt(opened.read(_LARGEST_FILE), present())
+            listed = book.adopt(opened.read(_LARGEST_FILE), now())
     except ValueError as error:
         raise ConfigError("--key: must be 64 hexadecimal digits") from error
     except OSError as error:
@@ -103,14 +103,14 @@ def purge(
     """
     from netwatch.app.enrollment import erase_vantage
     from netwatch.app.vantage import purge_vantage
-    from netwatch.app.vantage_files import membership_of
+    from netwatch.app.vantage_files import read_enrollment
     from netwatch.config import read_config
     from netwatch.model.errors import TransportError
 
     found = read_config(config)
     if not yes:
         typer.confirm("Erase results that were not sent, the key, and the consent?", abort=True)
-    enrolled = None if local else membership_of(found)
+    enrolled = None if local else read_enrollment(found)
     if enrolled is not None:
         try:
             erase_vantage(found)

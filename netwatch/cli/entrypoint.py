@@ -33,7 +33,7 @@ def run() -> None:
 
 def run_agent(config: Path) -> None:
     """Be a vantage until somebody says stop."""
-    from netwatch.app.run import run_until_signal
+    from netwatch.app.observatory import run_until_signal
     from netwatch.app.vantage import demand_consent, run_vantage
     from netwatch.config import read_config
 

@@ -163,12 +163,12 @@ def pause(
 
     Example: netwatch agents pause 2h --reason "a fault in the list"
     """
+    from netwatch.app.clock import now
     from netwatch.app.target_list_publisher import pause_fleet
-    from netwatch.app.vantage import present
     from netwatch.config import read_config
 
     duration = _length(length, "length")
-    until = present() + duration if duration else None
+    until = now() + duration if duration else None
     listed = pause_fleet(read_config(config), until, reason=reason, key=key)
     line = f"agents pause until {until:%Y-%m-%d %H:%M} UTC" if until else "no pause any more"
     told = {"version": listed.version, "pause_until": say_time(until)}

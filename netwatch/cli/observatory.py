@@ -56,8 +56,7 @@ def up(config: ConfigOption = DEFAULT) -> None:
     Broker, collector, store, analysis, one vantage here, and the page. Example: netwatch up
     """
     loaded = load_config(config)
-    from netwatch.app.run import run_until_signal
-    from netwatch.app.up import run_up
+    from netwatch.app.observatory import run_until_signal, run_up
 
     place = f"http://{loaded.web.host}:{loaded.web.port}"
     sys.stderr.write(f"netwatch is up: {place} (Ctrl-C ends it)\n")
@@ -68,8 +67,7 @@ def up(config: ConfigOption = DEFAULT) -> None:
 def analyze(config: ConfigOption = DEFAULT) -> None:
     """Judge what was collected, follow incidents, and send posts."""
     loaded = load_config(config)
-    from netwatch.app.run import run_until_signal
-    from netwatch.app.up import run_analyzing
+    from netwatch.app.observatory import run_analyzing, run_until_signal
 
     run_until_signal(run_analyzing(loaded))
 
@@ -78,8 +76,7 @@ def analyze(config: ConfigOption = DEFAULT) -> None:
 def serve(config: ConfigOption = DEFAULT) -> None:
     """Serve the page, which needs no JavaScript, where the table web of the configuration says."""
     loaded = load_config(config)
-    from netwatch.app.run import run_until_signal
-    from netwatch.app.up import run_serving
+    from netwatch.app.observatory import run_serving, run_until_signal
 
     run_until_signal(run_serving(loaded))
 

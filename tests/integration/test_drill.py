@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from netwatch.app.broker import broker_password
 from netwatch.app.observatory import ObservatoryContext
+from netwatch.app.transports import broker_password
 from netwatch.config import write_config
 from netwatch.lab.drill.runner import Drill, Outcome, run_drill
 from netwatch.lab.drill.scenario import Scenario

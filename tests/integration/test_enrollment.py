@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 from netwatch.agent import http_client as fetching
 from netwatch.agent.http_client import fetch
+from netwatch.aio.token_bucket import TokenBucket
 from netwatch.app.agent_api import enrollment_routes
-from netwatch.app.batches import RequestRateLimit
 from netwatch.app.fleet_admin import make_enrollment_service
 from netwatch.cli.main import app
 from netwatch.config import read_config
@@ -261,7 +261,7 @@ async def test_a_body_that_is_too_large_or_none_is_refused_at_the_door(
 
 async def test_who_knocks_without_end_is_told_to_wait(operator: Path) -> None:
     desk = make_enrollment_service(read_config(operator))
-    routes = enrollment_routes(desk, limit=RequestRateLimit(rate=0.001, burst=3))
+    routes = enrollment_routes(desk, limit=TokenBucket(rate=0.001, burst=3))
     transport = httpx.ASGITransport(Starlette(routes=routes))
     async with httpx.AsyncClient(transport=transport, base_url="http://n.example") as client:
         found = [(await client.post("/v1/enrollments", content=b"x")).status_code for _ in range(5)]

@@ -14,9 +14,7 @@ from netwatch.config import Config, PublishConfig
 from netwatch.lab.sample_data.catalog import open_figures
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entities import EntityTree
-from netwatch.model.incident import Incident, Post
 from netwatch.protocols import SeriesStore
-from netwatch.publish.posts import compose_posts
 from netwatch.store.memory import MemoryStore
 from netwatch.store.sqlite import SqliteStore
 
@@ -36,15 +34,11 @@ def judge(store: SeriesStore, folder: Path) -> tuple[bytes, bytes]:
     figures = open_figures("iran-2019-11")
     atlas = EntityTree(figures.places)
     config = Config(publish=PublishConfig(channels=("file",)))
-
-    def compose(incident: Incident) -> list[Post]:
-        return compose_posts(incident, atlas, config.publish, test=False)
-
     bins = list(figures.bins())
     for first in range(0, len(bins), 700):
         store.put_bins(bins[first : first + 700])
     store.put_bins([], closed_until=bins[-1].time + figures.width)
-    pipeline = make_pipeline(config, atlas, width=figures.width, compose=compose)
+    pipeline = make_pipeline(config, atlas, width=figures.width)
     ledger = SqlLedger(ledger_url(folder / "ledger.sqlite"))
     try:
         analysis = PipelineRunner(pipeline, store, ledger, width=figures.width)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from influx_servers import fresh_login, shared_influxd
 
-from netwatch.app.influx_exporter import Mirror, run_mirror
+from netwatch.app.influx_exporter import InfluxExporter, run_exporter
 from netwatch.app.observatory import ObservatoryContext, open_context
 from netwatch.config import parse_config
 from netwatch.model.baseline import Baseline, BaselineKind
@@ -73,9 +73,9 @@ def rows(opened: ObservatoryContext, statement: str) -> list[dict[str, object]]:
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
-def mirror_of(opened: ObservatoryContext) -> Mirror:
+def mirror_of(opened: ObservatoryContext) -> InfluxExporter:
     assert isinstance(opened.store, InfluxStore)
-    return Mirror(opened, opened.store)
+    return InfluxExporter(opened, opened.store)
 
 
 def test_incidents_places_and_health_are_as_in_the_ledger(opened: ObservatoryContext) -> None:
@@ -129,7 +129,7 @@ async def test_a_server_that_is_away_is_waited_for(opened: ObservatoryContext) -
     opened.ledger.record([INCIDENT], [])
     database = opened.store.server.login.database
     shared_influxd().execute(f'DROP DATABASE "{database}"')
-    task = asyncio.create_task(run_mirror(opened, pause=0.05))
+    task = asyncio.create_task(run_exporter(opened, pause=0.05))
     await asyncio.sleep(0.3)
     assert not task.done()
     shared_influxd().execute(f'CREATE DATABASE "{database}"')
@@ -143,7 +143,7 @@ async def test_a_server_that_is_away_is_waited_for(opened: ObservatoryContext) -
 
 def test_who_keeps_series_elsewhere_never_loads_the_client() -> None:
     code = (
-        "import sys, netwatch.app.up, netwatch.app.factories, netwatch.cli.main;"
+        "import sys, netwatch.app.observatory, netwatch.app.factories, netwatch.cli.main;"
         "sys.exit('influxdb_client' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.app.agent_api import target_list_route
-from netwatch.app.broker import link_factory
 from netwatch.app.fleet_admin import collector_identity, targets_identity
-from netwatch.app.target_list_publisher import read_published, run_list_publishing
-from netwatch.app.targets import fetch_list, open_target_list_store
+from netwatch.app.target_list_publisher import read_published, run_list_publisher
+from netwatch.app.targets import fetch_target_list, open_target_list_store
+from netwatch.app.transports import broker_connector
 from netwatch.app.vantage import run_vantage
-from netwatch.app.vantage_files import membership_file
+from netwatch.app.vantage_files import enrollment_file
 from netwatch.cli.main import app
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.loop import CollectorDeps, run_collector
@@ -110,7 +110,7 @@ class Heard:
         with BatchLog(self._path) as batch_log:
             await run_collector(
                 CollectorDeps(
-                    connect=link_factory(self._config.broker, PASSWORD),
+                    connect=broker_connector(self._config),
                     batch_log=batch_log,
                     store=MemoryStore(),
                     targets={},
@@ -153,7 +153,7 @@ def make_member(operator: Path, host: Path, url: str = "http://127.0.0.1:1") -> 
         encryption_key(collector_identity(config).signer).hex(),
         targets_identity(config).signer.public.hex(),
     )
-    membership_file(read_config(host)).write(enrolled)
+    enrollment_file(read_config(host)).write(enrolled)
     return enrolled
 
 
@@ -167,7 +167,7 @@ async def test_a_list_reaches_a_running_agent_and_so_does_a_pause(tmp_path: Path
         heard = Heard(read_config(operator))
         work = (
             heard.listen(),
-            run_list_publishing(read_config(operator)),
+            run_list_publisher(read_config(operator)),
             run_vantage(read_config(host)),
         )
         async with running(*work):
@@ -181,7 +181,7 @@ async def test_a_list_reaches_a_running_agent_and_so_does_a_pause(tmp_path: Path
             await until(lambda: heard.of("@pause") == ["observatory"])
             told = json.loads(netwatch(host, "agent", "status", "--json"))
             assert told["observatory_pause_reason"] == "a fault in the list"
-            assert told["list_left_out"] == 1
+            assert told["list_skipped"] == 1
             measured = len(heard.of("own"))
             netwatch(operator, "agents", "pause", "0s")
             await until(lambda: heard.of("@pause") == ["observatory", None])
@@ -199,11 +199,11 @@ async def test_another_key_on_the_same_broker_is_refused_and_told(tmp_path: Path
         netwatch(stranger, "agents", "publish", str(tmp_path / "targets.toml"))
         book = open_target_list_store(read_config(host))
         async with running(
-            run_list_publishing(read_config(stranger)), run_vantage(read_config(host))
+            run_list_publisher(read_config(stranger)), run_vantage(read_config(host))
         ):
             await until(lambda: book.rejection() is not None)
     told = json.loads(netwatch(host, "agent", "status", "--json"))
-    assert "not the observatory's" in told["list_refused"]
+    assert "not the observatory's" in told["list_rejected"]
     assert (told["list_version"], told["targets"]) == (None, 1)
 
 
@@ -220,14 +220,14 @@ async def test_the_mirror_gives_the_same_list(tmp_path: Path) -> None:
     book = open_target_list_store(read_config(host))
     async with mirror(operator, port):
         with pytest.raises(TransportError, match="status 404"):
-            await fetch_list(enrolled, book)
+            await fetch_target_list(enrolled, book)
         (tmp_path / "targets.toml").write_text(LIST)
         netwatch(operator, "agents", "publish", str(tmp_path / "targets.toml"))
-        assert await fetch_list(enrolled, book)
-        assert not await fetch_list(enrolled, book)  # no news
+        assert await fetch_target_list(enrolled, book)
+        assert not await fetch_target_list(enrolled, book)  # no news
         (operator.parent / "data" / "targets.signed").write_bytes(b"x" * 300_000)
         with pytest.raises(TransportError, match="more than 262144 bytes"):
-            await fetch_list(enrolled, book)
+            await fetch_target_list(enrolled, book)
     listed = book.current()
     assert listed is not None
     assert [one.target.id for one in listed.listed_targets()] == ["exchange", "paper"]

@@ -21,7 +21,7 @@ from netwatch.protocols import OutboxEntry, SeriesStore
 from netwatch.publish.channels.file import FileChannel
 from netwatch.publish.chart import ChartRequest, draw_chart
 from netwatch.publish.outbox import OutboxSender
-from netwatch.publish.posts import compose_posts, sentence
+from netwatch.publish.posts import sentence
 from netwatch.sources.long_table import LongForm
 from netwatch.store.sqlite import SqliteStore
 
@@ -71,12 +71,7 @@ def replay_into(
     store = SqliteStore(folder / "series.sqlite")
     ledger = SqlLedger(ledger_url(folder / "ledger.sqlite"))
     try:
-        pipeline = make_pipeline(
-            config,
-            atlas,
-            width=figures.width,
-            compose=lambda incident: compose_posts(incident, atlas, config.publish, test=False),
-        )
+        pipeline = make_pipeline(config, atlas, width=figures.width)
         said = replay_figures(figures, Replay(pipeline, store, ledger, at, progress))
         asyncio.run(_send(ledger, folder))
         incidents = ledger.incidents()

@@ -21,7 +21,6 @@ from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Bin
 from netwatch.protocols import Checkpoint
-from netwatch.publish.posts import compose_posts
 from netwatch.sources.long_table import LongForm
 from netwatch.store.memory import MemoryStore
 
@@ -76,11 +75,7 @@ def new_analysis(
 ) -> PipelineRunner:
     """Return an analysis as a new process would make it."""
     atlas = EntityTree(figures.places)
-
-    def compose(incident: Incident) -> list[Post]:
-        return compose_posts(incident, atlas, PUBLISH, test=False)
-
-    pipeline = make_pipeline(Config(), atlas, width=figures.width, compose=compose)
+    pipeline = make_pipeline(Config(publish=PUBLISH), atlas, width=figures.width)
     return PipelineRunner(pipeline, store, ledger, width=figures.width)
 
 

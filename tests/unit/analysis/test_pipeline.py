@@ -7,7 +7,7 @@ from series import HOUR, START, key
 
 from netwatch.analysis.pipeline import by_interval
 from netwatch.app.observatory import make_pipeline
-from netwatch.config import Config
+from netwatch.config import Config, PublishConfig
 from netwatch.model.entities import EntityTree
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin
@@ -39,6 +39,7 @@ def test_without_any_bin_there_are_intervals_only_between_bounds() -> None:
 
 @pytest.mark.parametrize("damaged", [b"", b"\xc1", b"\x82nonsense"])
 def test_a_damaged_state_is_refused(damaged: bytes) -> None:
-    pipeline = make_pipeline(Config(), EntityTree(), width=timedelta(hours=1), compose=lambda _: [])
+    config = Config(publish=PublishConfig(channels=()))
+    pipeline = make_pipeline(config, EntityTree(), width=timedelta(hours=1))
     with pytest.raises(StoreError, match="checkpoint: damaged"):
         pipeline.load(damaged)

@@ -10,10 +10,10 @@ from time import sleep
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from netwatch.app.broker import link_factory
 from netwatch.app.fleet_admin import erase_agent
+from netwatch.app.transports import broker_connector
 from netwatch.app.vantage import purge_vantage, run_vantage
-from netwatch.app.vantage_files import files_of, spool_path
+from netwatch.app.vantage_files import list_files, spool_path
 from netwatch.collector.batch_log import BatchLog, ReceivedBatch
 from netwatch.config import parse_config
 from netwatch.model.errors import ConfigError
@@ -58,7 +58,7 @@ async def test_the_broker_retains_nothing_of_who_was_erased(tmp_path: Path) -> N
             f'data = "{tmp_path}"\n[broker]\nembedded = false\nport = {broker.port}\n'
             'username = "netwatch"\npassword = "secret"\n'
         )
-        connect = link_factory(config.broker, "secret")
+        connect = broker_connector(config)
         async with connect(None) as link:
             for name in ("volunteer-seven", "somebody-else"):
                 await link.publish(presence_topic(name), b"here", retain=True)
@@ -82,6 +82,6 @@ async def test_an_agent_whose_files_were_erased_ends(tmp_path: Path) -> None:
     running = asyncio.ensure_future(run_vantage(config))
     await asyncio.to_thread(wait_for, spool_path(config))
     purge_vantage(config)
-    with pytest.raises(ConfigError, match="was erased"):
+    with pytest.raises(ConfigError, match="were erased"):
         await running
-    assert files_of(config) == []
+    assert list_files(config) == []

@@ -24,7 +24,7 @@ async def test_idle_strangers_take_no_more_than_their_number() -> None:
     """Who asks beyond it is told to come again; when they go, all is as before."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    async with running(serve(Starlette(), listener, most=4)):
+    async with running(serve(Starlette(), listener, max_connections=4)):
         assert b" 404 " in await ask(port)
         idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
         assert b" 503 " in await ask(port)

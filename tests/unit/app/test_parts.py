@@ -10,11 +10,13 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 from servers import free_port, tcp_server
+from starlette.applications import Starlette
 
-from netwatch.app.broker import broker_password
 from netwatch.app.factories import (
     make_channels,
     make_entity_tree,
@@ -22,10 +24,16 @@ from netwatch.app.factories import (
     open_store,
     write_places,
 )
-from netwatch.app.http_server import run_serve
-from netwatch.app.observatory import ObservatoryContext, open_context
-from netwatch.app.run import run_until_signal
+from netwatch.app.observatory import (
+    ObservatoryContext,
+    metrics_route,
+    open_context,
+    run_pages,
+    run_until_signal,
+)
+from netwatch.app.transports import broker_password
 from netwatch.app.vantage import run_vantage
+from netwatch.collector.metrics import CollectorMetrics
 from netwatch.config import (
     AgentConfig,
     BrokerConfig,
@@ -64,7 +72,7 @@ def test_an_embedded_broker_has_a_password_that_nobody_else_can_read(tmp_path: P
 def test_processes_that_start_at_once_share_one_password(tmp_path: Path) -> None:
     config = changed(data=str(tmp_path / "data"))
     program = (
-        "import sys; from netwatch.app.broker import broker_password; "
+        "import sys; from netwatch.app.transports import broker_password; "
         "from netwatch.config import parse_config; "
         "print(broker_password(parse_config('data = ' + repr(sys.argv[1]))))"
     )
@@ -189,7 +197,7 @@ def test_an_engine_or_a_probe_that_nobody_has_is_one_clear_line(tmp_path: Path) 
 
 
 async def test_a_vantage_without_a_target_is_one_clear_line() -> None:
-    with pytest.raises(ConfigError, match="target: there is none, so there is nothing to probe"):
+    with pytest.raises(ConfigError, match="target: none is configured, so "):
         await run_vantage(Config())
 
 
@@ -197,14 +205,14 @@ async def test_an_address_in_use_is_one_clear_line(tmp_path: Path) -> None:
     async with tcp_server() as port:
         config = changed(data=str(tmp_path), web=WebConfig(port=port))
         with open_context(config) as opened, pytest.raises(ConfigError) as refused:
-            await run_serve(opened)
+            await run_pages(opened)
     assert str(refused.value) == f"web: cannot listen on 127.0.0.1:{port}: Address already in use"
 
 
 async def test_the_page_is_served_until_it_is_cancelled(tmp_path: Path) -> None:
     port = free_port()
     with open_context(changed(data=str(tmp_path), web=WebConfig(port=port))) as opened:
-        task = asyncio.ensure_future(run_serve(opened))
+        task = asyncio.ensure_future(run_pages(opened))
         async with asyncio.timeout(15):
             while True:
                 try:
@@ -216,6 +224,36 @@ async def test_the_page_is_served_until_it_is_cancelled(tmp_path: Path) -> None:
             answer = await reader.read()
         writer.close()
         assert answer.startswith(b"HTTP/1.1 200")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_metrics_are_served_in_the_format_of_prometheus() -> None:
+    registry = CollectorRegistry()
+    CollectorMetrics(registry).batches.labels("stored").inc(3)
+    app = Starlette(routes=[metrics_route(registry)])
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+        answer = await client.get("/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert 'netwatch_batches_total{result="stored"} 3.0' in answer.text.splitlines()
+
+
+@pytest.mark.parametrize(("host", "status"), [("127.0.0.1", 200), ("0.0.0.0", 404)])
+async def test_metrics_are_served_on_loopback_alone(tmp_path: Path, host: str, status: int) -> None:
+    web = WebConfig(host=host, port=free_port())
+    with open_context(changed(data=str(tmp_path), web=web)) as context:
+        task = asyncio.ensure_future(run_pages(context))
+        url = f"http://127.0.0.1:{web.port}/metrics"
+        async with asyncio.timeout(15), httpx.AsyncClient(trust_env=False) as client:
+            while True:
+                try:
+                    answer = await client.get(url)
+                    break
+                except httpx.ConnectError:
+                    await asyncio.sleep(0.02)
+        assert answer.status_code == status
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

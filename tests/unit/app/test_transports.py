@@ -110,12 +110,12 @@ def test_only_a_link_with_a_will_takes_up_the_session(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("a.example:8883", "no scheme://host:port"),
-        ("ftp://a.example", "no scheme://host:port"),
-        ("mqtts://", "no scheme://host:port"),
-        ("mqtts://a.example:99999", "no scheme://host:port"),
-        ("mqtts://me:secret@a.example", "no scheme://host:port"),
-        ("http://a.example", "in the clear"),
+        ("a.example:8883", "is not scheme://host:port"),
+        ("ftp://a.example", "is not scheme://host:port"),
+        ("mqtts://", "is not scheme://host:port"),
+        ("mqtts://a.example:99999", "is not scheme://host:port"),
+        ("mqtts://me:secret@a.example", "is not scheme://host:port"),
+        ("http://a.example", "in plaintext"),
     ],
 )
 def test_an_address_that_is_none_is_one_line(tmp_path: Path, url: str, told: str) -> None:

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.agent.target_list import TargetList, sign_target_list
-from netwatch.app.broker import broker_password
 from netwatch.app.targets import open_target_list_store
+from netwatch.app.transports import broker_password
 from netwatch.app.vantage import open_spool
-from netwatch.app.vantage_files import files_of, membership_file, open_consent
+from netwatch.app.vantage_files import enrollment_file, list_files, open_consent
 from netwatch.config import parse_config
 from netwatch.model.measurement import Measurement
 from netwatch.wire.signing import Signer
@@ -37,13 +37,13 @@ def mode(path: Path) -> int:
 def test_folder_and_files_are_for_nobody_else(tmp_path: Path) -> None:
     config = parse_config(f'data = "{tmp_path / "data"}"')
     open_consent(config).grant(NOW)
-    membership_file(config).write(Enrollment("https://a.example", "00" * 32, "22" * 32, "11" * 32))
+    enrollment_file(config).write(Enrollment("https://a.example", "00" * 32, "22" * 32, "11" * 32))
     signer = Signer(Ed25519PrivateKey.generate())
     listed = TargetList(1, NOW.replace(year=2027))
     open_target_list_store(config, key=signer.public).adopt(sign_target_list(listed, signer), NOW)
     with open_spool(config) as spool:
         spool.append([Measurement("one", "tcp", NOW, None, "", host_responded=True, seconds=0.1)])
-        modes = {path.name: mode(path) for path in files_of(config)}
+        modes = {path.name: mode(path) for path in list_files(config)}
     assert mode(tmp_path / "data") == 0o700
     assert set(modes) == {
         "agent-local.key",

@@ -11,7 +11,7 @@ from netwatch.agent.enrollment_client import Enrollment
 from netwatch.app import vantage as module
 from netwatch.app.clock import now
 from netwatch.app.vantage import demand_consent, run_vantage
-from netwatch.app.vantage_files import membership_file, open_consent
+from netwatch.app.vantage_files import enrollment_file, open_consent
 from netwatch.config import Config, parse_config
 from netwatch.model.errors import ConfigError
 
@@ -22,7 +22,7 @@ def enrolled_vantage(folder: Path) -> Config:
         f'data = "{folder}"\n[vantage]\nid = "v1"\n[broker]\nembedded = false\nport = 1\n'
         '[[target]]\nid = "one"\nprobe = "tcp"\nhost = "127.0.0.1"\nport = 9\n'
     )
-    membership_file(config).write(
+    enrollment_file(config).write(
         Enrollment("https://127.0.0.1:1", "00" * 32, "22" * 32, "11" * 32)
     )
     return config

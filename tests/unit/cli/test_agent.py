@@ -153,7 +153,7 @@ def test_status_tells_what_waits(netwatch: Command, tmp_path: Path) -> None:
     told = json.loads(netwatch("status", "--json").stdout)
     assert (told["vantage"], told["waiting_batches"]) == ("here", 3)
     assert 0 < told["spool_bytes"] < told["spool_limit_bytes"]
-    assert (told["probed_bytes_today"], told["left_out_to_save"]) == (0, "nothing")
+    assert (told["probed_bytes_today"], told["skipped_to_save"]) == (0, "nothing")
     assert "waiting batches" in netwatch("status").stdout
 
 
@@ -166,7 +166,7 @@ def test_status_tells_what_the_budget_leaves_out(netwatch: Command, tmp_path: Pa
     with open_spool(config) as spool:
         spool.set_meta("today", budget.dump())
     told = json.loads(netwatch("status", "--json").stdout)
-    assert told["left_out_to_save"] == "all but essential probes"
+    assert told["skipped_to_save"] == "all but essential probes"
     assert told["change_probes_today"] == 3
     assert told["probed_bytes_today"] == budget.spent
 
@@ -343,9 +343,9 @@ def test_status_says_why_a_list_was_refused(netwatch: Command, tmp_path: Path) -
     assert isinstance(netwatch("adopt", str(bad)).exception, InputError)
     told = json.loads(netwatch("status", "--json").stdout)
     assert (told["list_version"], told["list_expired"]) == (2, False)
-    assert "not signed" in told["list_refused"]
+    assert "not signed" in told["list_rejected"]
     assert told["targets"] == 3
-    assert told["list_left_out"] == 2
+    assert told["list_skipped"] == 2
 
 
 def test_version_names_the_text_to_agree_to(netwatch: Command) -> None:

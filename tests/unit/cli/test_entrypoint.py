@@ -46,7 +46,7 @@ def test_a_wrong_configuration_is_one_line_either_way(tmp_path: Path) -> None:
 
 def test_a_vantage_loads_nothing_that_reads_commands() -> None:
     program = (
-        "import sys, netwatch.cli.entrypoint, netwatch.app.vantage, netwatch.app.run;"
+        "import sys, netwatch.cli.entrypoint, netwatch.app.vantage, netwatch.app.observatory;"
         "print(sorted({'typer', 'rich', 'pydantic', 'numpy', 'click'} & set(sys.modules)))"
     )
     told = subprocess.run(

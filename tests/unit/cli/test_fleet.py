@@ -135,7 +135,7 @@ def test_a_pause_keeps_the_targets_and_a_list_keeps_the_pause(
         (LIST.replace("shop.example.org", "shop.local"), "private network"),
         (LIST.replace('"shop"', '"root-f"'), "is listed twice"),
         (LIST.replace('"NEWS"', '"MALWARE"'), "not a category that is probed"),
-        (LIST.replace('category = "NEWS"', ""), "a category goes with tier C"),
+        (LIST.replace('category = "NEWS"', ""), "tier C needs a category"),
         (LIST.replace('tier = "B"', 'tier = "D"'), "tier"),
         (LIST.replace('probe = "dns"', 'probe = "dns"\ncolour = "red"'), "colour"),
         ("[[target", r"targets\.toml: "),

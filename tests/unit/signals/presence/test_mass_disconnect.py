@@ -10,7 +10,7 @@ import pytest
 from netwatch.analysis.loop import log_results
 from netwatch.analysis.pipeline import PipelineResult, PipelineRunner
 from netwatch.app.observatory import make_pipeline
-from netwatch.config import AnalysisConfig, Config
+from netwatch.config import AnalysisConfig, Config, PublishConfig
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
@@ -28,7 +28,9 @@ DAY = timedelta(days=1)
 FALL = START + DAY + timedelta(minutes=1)
 COUNTRIES = ("XA", "XB", "XC")
 EACH = 12
-CONFIG = Config(analysis=AnalysisConfig(min_history=Duration(hours=12)))
+CONFIG = Config(
+    analysis=AnalysisConfig(min_history=Duration(hours=12)), publish=PublishConfig(channels=())
+)
 XA = Entity.parse("country:XA")
 MEASURED = {
     "XA": Entity.parse("asn:64999"),
@@ -144,7 +146,7 @@ class Observatory:
         places = [EntityInfo(Entity.parse(f"country:{code}"), code) for code in COUNTRIES]
         places.append(EntityInfo(Entity.parse("asn:64999"), "AS64999", XA))
         pipeline = make_pipeline(
-            CONFIG, EntityTree(places), width=WIDTH, compose=lambda _: [],
+            CONFIG, EntityTree(places), width=WIDTH,
             disconnects=MassDisconnectDetector(log, width=WIDTH),
         )  # fmt: skip
         self.analysis = PipelineRunner(pipeline, self.store, self.ledger, width=WIDTH)

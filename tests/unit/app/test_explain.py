@@ -4,9 +4,9 @@ from pathlib import Path
 
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.agent.health.gateway import Gateway
-from netwatch.app.endpoints import list_endpoints
+from netwatch.app.explain import list_contacts
 from netwatch.app.transports import endpoint_addresses, endpoints
-from netwatch.app.vantage_files import membership_file
+from netwatch.app.vantage_files import enrollment_file
 from netwatch.config import Config, parse_config
 from netwatch.model.measurement import Target
 
@@ -22,7 +22,7 @@ def told(config: Config, folder: Path, *targets: Target) -> list[tuple[str, str]
     resolvers = folder / "resolv.conf"
     resolvers.write_text("# ours\nnameserver 192.0.2.53\noptions edns0\nnameserver 2001:db8::53\n")
     gateways = {4: Gateway("eth0", "192.0.2.254"), 6: Gateway("ppp0")}
-    found = list_endpoints(config, targets, look=lambda: gateways, resolvers=resolvers)
+    found = list_contacts(config, targets, find_gateways=lambda: gateways, resolv_conf=resolvers)
     assert all(one.when for one in found)
     return [(one.purpose, one.address) for one in found]
 
@@ -33,14 +33,14 @@ def test_who_is_enrolled_is_told_every_way_mirror_canary_router_and_resolver(
     config = read(tmp_path)
     brokers = ("mqtts://a.example", "wss://b.example")
     enrolled = Enrollment("https://c.example", "00" * 32, "22" * 32, "11" * 32, brokers)
-    membership_file(config).write(enrolled)
+    enrollment_file(config).write(enrolled)
     assert told(config, tmp_path, FAR) == [
         ("uplink", "a.example:8883"),
         ("uplink", "b.example:443"),
         ("uplink", "c.example:443"),
         ("list", "https://c.example/v1/targets"),
         ("time", "https://c.example"),
-        ("membership", "https://c.example"),
+        ("enrollment", "https://c.example"),
         ("router", "192.0.2.254"),
         ("resolver", "192.0.2.53"),
         ("resolver", "2001:db8::53"),

@@ -13,7 +13,7 @@ from rigs import Rig
 from servers import tcp_server, until
 from starlette.applications import Starlette
 
-from netwatch.app.batches import RequestRateLimit, batch_routes
+from netwatch.app.agent_api import KeyedRateLimit, ingest_routes
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.collector.metrics import by_label
 from netwatch.model.errors import TransportError
@@ -49,8 +49,8 @@ def one_batch(rig: Rig, agent: str = "a1") -> bytes:
         return spool.newest(1)[0].payload
 
 
-def client_of(mailbox: IngestQueue, limit: RequestRateLimit | None = None) -> httpx.AsyncClient:
-    app = Starlette(routes=[*batch_routes(mailbox, limit)])
+def client_of(mailbox: IngestQueue, limit: KeyedRateLimit | None = None) -> httpx.AsyncClient:
+    app = Starlette(routes=[*ingest_routes(mailbox, limit)])
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
 
 
@@ -93,7 +93,7 @@ async def test_what_is_not_signed_or_too_large_is_refused_without_being_kept(rig
 
 async def test_who_comes_too_often_waits(rig: Rig) -> None:
     batch, other = one_batch(rig), one_batch(rig, "a2")
-    async with client_of(rig.mailbox, RequestRateLimit(rate=0.01, burst=3)) as client:
+    async with client_of(rig.mailbox, KeyedRateLimit(rate=0.01, burst=3)) as client:
         found = [
             (await client.post(BATCHES_PATH, content=batch, headers=HEADERS)) for _ in range(5)
         ]
@@ -152,7 +152,7 @@ async def test_a_door_that_says_nothing_costs_the_timeout() -> None:
 
 
 async def test_the_rate_limit_forgets_the_longest_unseen() -> None:
-    limit = RequestRateLimit(rate=1.0, burst=1.0)
+    limit = KeyedRateLimit(rate=1.0, burst=1.0)
     assert limit.allows(b"a")
     assert not limit.allows(b"a")
     for number in range(10_000):

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from netwatch.app.reloading_targets import ReloadingTargets
-from netwatch.app.target_list_publisher import publish_list, published_path
+from netwatch.app.target_list_publisher import ReloadingTargets, publish_list, published_path
 from netwatch.config import parse_config
 from netwatch.model.duration import Duration
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from netwatch.app.fleet_health import fleet_health
+from netwatch.app.influx_exporter import fleet_health
 from netwatch.config import Config
 from netwatch.model.measurement import Vantage
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog, PresenceState, Session
