@@ -1,1 +1,1 @@
-"""The probes that come with netwatch: one file and one question each."""
+"""The probes that come with netwatch, one file each."""

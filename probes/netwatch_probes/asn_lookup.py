@@ -1,8 +1,7 @@
-"""Which network an address belongs to, by a table on this machine.
+"""Looks up the network (ASN) of an address in a local table.
 
-The table is a text file of prefixes as CAIDA's RouteViews Prefix-to-AS data set writes them:
-prefix, length and network number, by tabs. Where a prefix has several networks (`1_2`, `1,2`)
-the first is taken.
+The table has the format of CAIDA's RouteViews Prefix-to-AS data set: prefix, length and ASN,
+separated by tabs. Of several ASNs (`1_2`, `1,2`) the first is used.
 """
 
 from collections.abc import Collection
@@ -10,54 +9,39 @@ from ipaddress import ip_address
 from pathlib import Path
 
 _WIDTH = {4: 32, 6: 128}
+_Row = tuple[int, int, int, int]
+"""IP version, first address, prefix length, ASN."""
 
 
 def lookup_asns(addresses: Collection[str], table: Path) -> dict[str, int]:
-    """Return the network number of each address that the table knows.
+    """Return the ASN of each address that the table covers, by the longest matching prefix.
 
-    The file is read from beginning to end and nothing of it is kept: a table of the whole
-    Internet takes a second once, and no memory. A line that is none is passed over; a table
-    that cannot be read knows nobody.
+    The file is read from beginning to end: a table of the whole Internet takes about a second
+    and no memory. Malformed lines are ignored; an unreadable file covers nothing.
     """
-    parsed = [ip_address(text) for text in addresses]
-    wanted: dict[tuple[int, int], str] = {(one.version, int(one)): str(one) for one in parsed}
-    found: dict[str, tuple[int, int]] = {}
+    parsed = {text: ip_address(text) for text in addresses}
+    best: dict[str, tuple[int, int]] = {}
     try:
         with table.open(encoding="ascii", errors="replace") as lines:
-            for line in lines:
-                row = _parse(line)
-                if row is not None:
-                    _match(row, wanted, found)
+            for version, prefix, length, asn in filter(None, map(_parse, lines)):
+                shift = _WIDTH[version] - length
+                for text, address in parsed.items():
+                    covers = address.version == version and int(address) >> shift == prefix >> shift
+                    if covers and length > best.get(text, (-1, 0))[0]:
+                        best[text] = (length, asn)
     except OSError:
         return {}
-    return {address: network for address, (_, network) in found.items()}
-
-
-_Row = tuple[int, int, int, int]
+    return {text: asn for text, (_, asn) in best.items()}
 
 
 def _parse(line: str) -> _Row | None:
-    """Return family, first address, prefix length and network; None for no such line."""
-    fields = line.split()
-    if len(fields) != 3:
-        return None
+    """Return the row of a line; None if it is malformed."""
     try:
-        prefix, length = ip_address(fields[0]), int(fields[1])
-        network = int(fields[2].replace(",", "_").split("_")[0])
+        prefix_text, length_text, asn_text = line.split()
+        prefix, length = ip_address(prefix_text), int(length_text)
+        asn = int(asn_text.replace(",", "_").split("_")[0])
     except ValueError:
         return None
-    return (prefix.version, int(prefix), length, network)
-
-
-def _match(
-    row: _Row, wanted: dict[tuple[int, int], str], found: dict[str, tuple[int, int]]
-) -> None:
-    """Note `row` for the addresses that it covers more narrowly than what was found."""
-    version, prefix, length, network = row
-    shift = _WIDTH[version] - length
-    if shift < 0:
-        return
-    for (family, number), address in wanted.items():
-        narrower = length > found.get(address, (-1, 0))[0]
-        if family == version and number >> shift == prefix >> shift and narrower:
-            found[address] = (length, network)
+    if not 0 <= length <= _WIDTH[prefix.version]:
+        return None
+    return prefix.version, int(prefix), length, asn

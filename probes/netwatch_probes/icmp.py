@@ -1,4 +1,4 @@
-"""Does the host answer an echo request?"""
+"""ICMP: does the host answer an echo request?"""
 
 import asyncio
 import secrets
@@ -11,11 +11,11 @@ from netwatch.plugins import NoOptions
 from netwatch.protocols import MissingRequirement, Probe
 from netwatch_probes.recorder import BUFFER, Address, StepError, StepRecorder, resolve
 
-_TRIES = 2
-_NONCE = 16
-_LONGEST = 4.0
-_MOST = 32 * 1024
-"""Bytes of packets that are looked at; a raw socket also sees what answers others."""
+_ATTEMPTS = 2
+_NONCE_BYTES = 16
+_MAX_SECONDS = 4.0
+_MAX_RECEIVED = 32 * 1024
+"""Bytes of packets that are read; a raw socket also receives replies to other processes."""
 _HEADER = struct.Struct("!BBHHH")
 # Echo request and reply (RFC 792; RFC 4443, 4.1 and 4.2).
 _TYPES = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
@@ -23,11 +23,10 @@ _PROTOCOLS = {socket.AF_INET: socket.IPPROTO_ICMP, socket.AF_INET6: socket.IPPRO
 
 
 class IcmpProbe(NoOptions, Probe):
-    """Sends up to two echo requests and takes the reply that carries its nonce.
+    """Sends up to two echo requests and accepts the reply that carries its nonce.
 
-    Without privileges where the system allows it (`net.ipv4.ping_group_range`), else over
-    a raw socket, else the step fails with `unavailable`, which is our own fault and counts
-    against nobody.
+    It works without privileges if the system allows that (`net.ipv4.ping_group_range`), else
+    over a raw socket; else the step fails with `unavailable`, which is a local failure.
     """
 
     name = "icmp"
@@ -35,13 +34,13 @@ class IcmpProbe(NoOptions, Probe):
     in_consent_text = True
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
-        """Ask once; see `netwatch.protocols.Probe`."""
-        within = min(within, _LONGEST)
+        """Ping once; see `netwatch.protocols.Probe`."""
+        within = min(within, _MAX_SECONDS)
         steps = StepRecorder(within=within)
         async with steps:
             address = await resolve(target.host, steps)
-            with steps.step("echo"), _open_socket(address[0]) as (channel):
-                await _echo(channel, address, within)
+            with steps.step("echo"), _open_socket(address[0]) as channel:
+                await _ping(channel, address, within)
         return steps.observations
 
     def missing_requirement(self) -> MissingRequirement | None:
@@ -58,7 +57,7 @@ def _open_socket(family: socket.AddressFamily) -> socket.socket:
     """Return a socket for echo requests.
 
     Raises:
-        StepError: neither way is allowed.
+        StepError: neither kind is allowed.
     """
     for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
         try:
@@ -71,43 +70,43 @@ def _open_socket(family: socket.AddressFamily) -> socket.socket:
     raise StepError("unavailable")
 
 
-async def _echo(channel: socket.socket, address: Address, within: float) -> None:
-    """Return once the host has answered; raises OSError for what routers say instead."""
+async def _ping(channel: socket.socket, address: Address, within: float) -> None:
+    """Return once the host has replied; raises OSError for the ICMP errors of routers."""
     loop = asyncio.get_running_loop()
-    # Not the loop's own: it looks the address up, and knows no such protocol.
+    # Not the loop's own sock_connect: it resolves the address, and does not know ICMP.
     channel.connect((address[1], 0))
     request_type, reply_type = _TYPES[address[0]]
-    nonce = secrets.token_bytes(_NONCE)
-    identity = secrets.randbits(16)
-    read = 0
-    for number in range(_TRIES):
-        request = _packet(request_type, identity, number, nonce)
+    nonce, identifier = secrets.token_bytes(_NONCE_BYTES), secrets.randbits(16)
+    received = 0
+    for sequence in range(_ATTEMPTS):
+        request = _packet(request_type, identifier, sequence, nonce)
         count_datagram(len(request))
         await loop.sock_sendall(channel, request)
+        is_last = sequence + 1 == _ATTEMPTS
         try:
-            async with asyncio.timeout(within / _TRIES * (0.9 if number + 1 < _TRIES else 2)):
-                while read < _MOST:
+            async with asyncio.timeout(within / _ATTEMPTS * (2 if is_last else 0.9)):
+                while received < _MAX_RECEIVED:
                     packet = await loop.sock_recv(channel, 2048)
                     count_datagram(len(packet))
                     if _is_reply(packet, reply_type, nonce):
                         return
-                    read += len(packet)
+                    received += len(packet)
         except TimeoutError:
             continue
     raise TimeoutError
 
 
-def _packet(kind: int, identity: int, number: int, nonce: bytes) -> bytes:
-    """Return an echo request with its checksum (RFC 1071); for IPv6 the kernel fills it in."""
-    plain = _HEADER.pack(kind, 0, 0, identity, number) + nonce
+def _packet(kind: int, identifier: int, sequence: int, nonce: bytes) -> bytes:
+    """Return an echo request with its checksum (RFC 1071); for IPv6 the kernel sets it."""
+    plain = _HEADER.pack(kind, 0, 0, identifier, sequence) + nonce
     total = sum(struct.unpack(f"!{len(plain) // 2}H", plain))
     total = (total & 0xFFFF) + (total >> 16)
     total += total >> 16
-    return _HEADER.pack(kind, 0, ~total & 0xFFFF, identity, number) + nonce
+    return _HEADER.pack(kind, 0, ~total & 0xFFFF, identifier, sequence) + nonce
 
 
 def _is_reply(packet: bytes, reply_type: int, nonce: bytes) -> bool:
-    """Tell whether a packet answers us. A raw IPv4 socket also gives the IP header."""
-    if packet and packet[0] >> 4 == 4 and len(packet) > _NONCE + _HEADER.size:
+    """Return whether a packet is our reply. A raw IPv4 socket includes the IP header."""
+    if packet and packet[0] >> 4 == 4 and len(packet) > _NONCE_BYTES + _HEADER.size:
         packet = packet[(packet[0] & 0x0F) * 4 :]
     return packet[:1] == bytes([reply_type]) and packet.endswith(nonce)

@@ -1,4 +1,4 @@
-"""Does the host accept a TCP connection?"""
+"""TCP: does the host accept a connection?"""
 
 import asyncio
 import socket
@@ -12,11 +12,11 @@ from netwatch_probes.recorder import BUFFER, StepRecorder, resolve
 
 _DEFAULT_PORT = 443
 # On, zero seconds: closing sends a reset, which leaves no TIME_WAIT on either side.
-_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class TcpProbe(NoOptions, Probe):
-    """Connects and hangs up. Port 443 unless the target names another."""
+    """Connects and closes. Port 443 unless the target names another."""
 
     name = "tcp"
     cost_bytes = 250
@@ -28,17 +28,13 @@ class TcpProbe(NoOptions, Probe):
         steps = StepRecorder(within=within)
         async with steps:
             family, address = await resolve(target.host, steps)
-            with steps.step("connect"):
-                await _connect(family, address, target.port or _DEFAULT_PORT)
+            with steps.step("connect"), socket.socket(family, socket.SOCK_STREAM) as connection:
+                count_connection()
+                connection.settimeout(0)
+                # Limits what a server can send before the connection is closed.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+                port = target.port or _DEFAULT_PORT
+                # The socket alone: an asyncio transport costs twice as much.
+                await asyncio.get_running_loop().sock_connect(connection, (address, port))
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         return steps.observations
-
-
-async def _connect(family: socket.AddressFamily, address: str, port: int) -> None:
-    """Open a connection and reset it. The socket layer alone: a transport costs twice as much."""
-    count_connection()
-    with socket.socket(family, socket.SOCK_STREAM) as connection:
-        connection.setblocking(False)  # noqa: FBT003 - the socket module's own signature
-        # Whoever talks before being asked gets this far in the moment before we hang up.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-        await asyncio.get_running_loop().sock_connect(connection, (address, port))
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)

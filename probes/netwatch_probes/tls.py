@@ -1,4 +1,4 @@
-"""Does the host complete a TLS handshake, and with whose certificate?"""
+"""TLS: does the host complete a handshake, and with what certificate?"""
 
 import ssl
 from enum import Enum
@@ -16,51 +16,49 @@ from netwatch.protocols import Probe
 from netwatch_probes.limited_stream import LimitedStream, LimitError, presented_chain
 from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
 
-NAMELESS = "no-sni"
-"""The path of a target that is to be asked without saying for whom."""
+_NO_SNI = "no-sni"
+"""The path of a target that is probed without a server name."""
 _DEFAULT_PORT = 443
 _PROTOCOLS = ["h2", "http/1.1"]
 _DIGITS = {"leaf": 16, "chain": 12, "issuer": 8}
-"""Of each SHA-256, in hexadecimal: enough to tell a change, since they travel in every batch."""
+"""Hexadecimal digits kept of each SHA-256: enough to detect a change, in every batch."""
 
 
-class _Asks(Enum):
-    """What is asked of a certificate."""
+class _Check(Enum):
+    """What is verified of a certificate."""
 
     ALL = "all"
     NO_NAME = "no name"
     NOTHING = "nothing"
 
 
-@lru_cache(maxsize=len(_Asks))
-def _shared_context(asks: _Asks) -> ssl.SSLContext:
-    """Return the one context of its kind in this process; it takes 20 ms and 0.8 MB to make."""
-    if asks is _Asks.NOTHING:
+@lru_cache(maxsize=len(_Check))
+def _shared_context(check: _Check) -> ssl.SSLContext:
+    """Return the process's one context of its kind; making it takes 20 ms and 0.8 MB."""
+    if check is _Check.NOTHING:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     else:
         context = ssl.create_default_context()
-    if asks is not _Asks.ALL:
-        context.check_hostname = False
-    if asks is _Asks.NOTHING:
+    context.check_hostname = check is _Check.ALL
+    if check is _Check.NOTHING:
         context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(_PROTOCOLS)
     return context
 
 
 class TlsProbe(NoOptions, Probe):
-    """Shakes hands, and judges the certificate apart from that.
+    """Does a handshake, and judges the certificate separately.
 
-    Step `tls_handshake` says whether TLS works at all; its detail is the version and the
-    protocol agreed on. Step `certificate` says what the certificate is worth; its detail
-    names what was shown, whatever it is worth: the first digits of the SHA-256 of the
-    certificate (`leaf`, 16), of all certificates of the chain one after another (`chain`,
-    12), and of the issuer's name (`issuer`, 8). All come from one handshake.
+    Step `tls_handshake` shows whether TLS works; its detail is the version and the application
+    protocol. Step `certificate` judges the certificate; its detail has the first digits of the
+    SHA-256 of the certificate (`leaf`, 16), of the concatenated chain (`chain`, 12) and of the
+    issuer's name (`issuer`, 8). Both come from one handshake.
 
-    The name that is asked for is the target's domain, or its host without one. A target
-    whose path is `no-sni` is asked for no name, and no name is compared: a control for
-    networks that cut connections by the name. One whose path is `#` and the first digits of
-    the SHA-256 of a public key (DER, as RFC 7469 pins it) wants that very key, and asks for
-    nothing else of the certificate: a canary that no portal and no wrong clock can pretend.
+    The server name is the target's domain, or its host without one. A target with the path
+    `no-sni` sends no name and compares none: a control for networks that block by name. A path
+    of `#` and the first digits of the SHA-256 of a public key (DER, as RFC 7469 pins it) accepts
+    that key only, whatever the certificate: a portal check that neither a portal nor a wrong
+    clock can fake.
     """
 
     name = "tls"
@@ -71,50 +69,47 @@ class TlsProbe(NoOptions, Probe):
         self._context = context
 
     async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
-        """Shake hands once; see `netwatch.protocols.Probe`."""
+        """Do one handshake; see `netwatch.protocols.Probe`."""
         steps = StepRecorder(within=within)
         option, _, pin = target.path.partition("#")
-        named = option != NAMELESS
-        name = (target.domain or target.host) if named else None
-        verdict = agreed = shown = ""
+        name = None if option == _NO_SNI else target.domain or target.host
         async with steps:
             address = await resolve(target.host, steps)
             with steps.step("connect"):
                 connection = await open_connection(address, target.port or _DEFAULT_PORT)
             with LimitedStream(connection) as stream:
                 with steps.step("tls_handshake"):
-                    verdict = await _shake_hands(stream, self._choose(named=named, pin=pin), name)
-                if pin:
-                    verdict = "" if _has_key(stream.tls, pin) else "ssl_unknown_authority"
-                agreed, shown = _agreed(stream.tls), _describe(stream.tls)
-                if agreed:
-                    steps.note(agreed)
+                    certificate_failure = await _do_handshake(
+                        stream, self._choose_context(name, pin), name
+                    )
+                    steps.detail = _describe_session(stream.tls)
+                chain = presented_chain(stream.tls)
             with steps.step("certificate"):
-                if verdict:
-                    raise StepError(verdict)
-        if shown and steps.observations[-1].operation == "certificate":
-            steps.note(shown)
+                steps.detail = _describe_chain(chain)
+                if pin:
+                    certificate_failure = "" if _has_key(chain, pin) else "ssl_unknown_authority"
+                if certificate_failure:
+                    raise StepError(certificate_failure)
         return steps.observations
 
-    def _choose(self, *, named: bool, pin: str) -> ssl.SSLContext:
-        """Return the context to ask with."""
+    def _choose_context(self, name: str | None, pin: str) -> ssl.SSLContext:
         if pin:
-            # The handshake must go to its end: only there does the server prove its key.
-            return _shared_context(_Asks.NOTHING)
+            # The handshake must complete: only then does the server prove its key.
+            return _shared_context(_Check.NOTHING)
         if self._context is not None:
             return self._context
-        return _shared_context(_Asks.ALL if named else _Asks.NO_NAME)
+        return _shared_context(_Check.NO_NAME if name is None else _Check.ALL)
 
 
-async def _shake_hands(stream: LimitedStream, context: ssl.SSLContext, name: str | None) -> str:
-    """Shake hands; return what is wrong with the certificate, empty where nothing is.
+async def _do_handshake(stream: LimitedStream, context: ssl.SSLContext, name: str | None) -> str:
+    """Return the failure word of the certificate, empty if it is good.
 
     Raises:
-        StepError: the other side sends more than any handshake needs.
+        StepError: the server sends more than a handshake needs.
         OSError: TLS does not work.
     """
     try:
-        await stream.shake_hands(context, name)
+        await stream.start_tls(context, name)
     except ssl.SSLCertVerificationError as error:
         return classify_failure(error).word
     except LimitError as error:
@@ -122,20 +117,23 @@ async def _shake_hands(stream: LimitedStream, context: ssl.SSLContext, name: str
     return ""
 
 
-def _agreed(session: ssl.SSLObject | None) -> str:
-    """Return version and protocol that both sides agreed on, empty where they did not."""
+def _describe_session(session: ssl.SSLObject | None) -> str:
+    """Return version and application protocol, empty if the handshake did not agree on any."""
     if session is None or session.cipher() is None:
         return ""
     parts = (session.version(), session.selected_alpn_protocol())
     return ",".join(part for part in parts if part)
 
 
-def _describe(session: ssl.SSLObject | None) -> str:
-    """Return the hashes of what was shown, empty where nothing was."""
-    chain = presented_chain(session) if session is not None else []
+def _describe_chain(chain: list[bytes]) -> str:
+    """Return the hashes of the presented certificates, empty if there are none."""
     if not chain:
         return ""
-    parts = {"leaf": chain[0], "chain": b"".join(chain), "issuer": _issuer(chain[0])}
+    try:
+        issuer = x509.load_der_x509_certificate(chain[0]).issuer.public_bytes()
+    except ValueError:
+        issuer = b""
+    parts = {"leaf": chain[0], "chain": b"".join(chain), "issuer": issuer}
     return ",".join(
         f"{name}:{sha256(data).hexdigest()[: _DIGITS[name]]}"
         for name, data in parts.items()
@@ -143,22 +141,13 @@ def _describe(session: ssl.SSLObject | None) -> str:
     )
 
 
-def _has_key(session: ssl.SSLObject | None, pin: str) -> bool:
-    """Tell whether the certificate that was shown is for the public key that begins so."""
-    chain = presented_chain(session) if session is not None else []
-    try:
-        key = x509.load_der_x509_certificate(chain[0]).public_key() if chain else None
-    except (ValueError, UnsupportedAlgorithm):
+def _has_key(chain: list[bytes], pin: str) -> bool:
+    """Return whether the certificate's public key has a hash that begins with `pin`."""
+    if not chain:
         return False
-    if key is None:
+    try:
+        key = x509.load_der_x509_certificate(chain[0]).public_key()
+    except (ValueError, UnsupportedAlgorithm):
         return False
     encoded = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return sha256(encoded).hexdigest().startswith(pin.lower())
-
-
-def _issuer(certificate: bytes) -> bytes:
-    """Return the issuer's name as it stands there, empty where that cannot be read."""
-    try:
-        return x509.load_der_x509_certificate(certificate).issuer.public_bytes()
-    except ValueError:
-        return b""

@@ -27,9 +27,10 @@ from netwatch.model.byte_counter import ByteCounter
 from netwatch.model.failure import FailureScope, lookup_failure
 from netwatch.model.measurement import Observation, Target
 from netwatch.protocols import Probe
-from netwatch_probes import http, tls, transfer
+from netwatch_probes import tls
 from netwatch_probes.dns import DnsProbe
 from netwatch_probes.http import HttpProbe
+from netwatch_probes.limited_stream import default_tls_context
 from netwatch_probes.quic import QuicProbe
 from netwatch_probes.tcp import TcpProbe
 from netwatch_probes.tls import TlsProbe
@@ -172,9 +173,8 @@ def check(steps: tuple[Observation, ...], seconds: float, memory: int) -> None:
 def _contexts() -> None:
     """Load authorities beforehand: 20 ms and 0.8 MB that no server can make us spend twice."""
 
-    http._shared_context()
-    tls._shared_context(tls._Asks.ALL)
-    transfer._shared_context()
+    default_tls_context()
+    tls._shared_context(tls._Check.ALL)
 
 
 @pytest.mark.parametrize("name", PROBES)

@@ -16,9 +16,9 @@ from netwatch_probes.recorder import open_connection
 
 
 @asynccontextmanager
-async def connected(port: int, most: int = 40_000) -> AsyncIterator[LimitedStream]:
+async def connected(port: int, limit: int = 40_000) -> AsyncIterator[LimitedStream]:
     connection = await open_connection((socket.AF_INET, "127.0.0.1"), port)
-    with LimitedStream(connection, most=most) as stream:
+    with LimitedStream(connection, limit=limit) as stream:
         yield stream
 
 
@@ -33,7 +33,7 @@ async def test_what_is_written_is_read_back(tmp_path: Path, *, secure: bool) -> 
     tls = authority.serving() if secure else None
     async with tcp_server(echo, tls=tls) as port, connected(port) as stream:
         if secure:
-            await stream.shake_hands(authority.trusting(), "localhost")
+            await stream.start_tls(authority.trusting(), "localhost")
         text = b"x" * 20_000
         await stream.write(text)
         assert await stream.read_exactly(len(text)) == text
@@ -49,7 +49,7 @@ async def test_an_end_is_an_end(tmp_path: Path, *, secure: bool) -> None:
     tls = authority.serving() if secure else None
     async with tcp_server(leave, tls=tls) as port, connected(port) as stream:
         if secure:
-            await stream.shake_hands(authority.trusting(), "localhost")
+            await stream.start_tls(authority.trusting(), "localhost")
         with pytest.raises(EOFError):
             await stream.read_exactly(10)
         assert await stream.read(10) == b""
@@ -61,7 +61,7 @@ async def test_more_than_the_limit_is_not_taken_in() -> None:
             writer.write(b"x" * 1000)
             await writer.drain()
 
-    async with tcp_server(flood) as port, connected(port, most=5000) as stream:
+    async with tcp_server(flood) as port, connected(port, limit=5000) as stream:
         assert len(await stream.read_exactly(5000)) == 5000
         with pytest.raises(LimitError):
             await stream.read(1)
@@ -70,9 +70,9 @@ async def test_more_than_the_limit_is_not_taken_in() -> None:
 
 async def test_the_limit_holds_in_a_handshake(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    async with tcp_server(tls=authority.serving()) as port, connected(port, most=300) as stream:
+    async with tcp_server(tls=authority.serving()) as port, connected(port, limit=300) as stream:
         with pytest.raises(LimitError):
-            await stream.shake_hands(authority.trusting(), "localhost")
+            await stream.start_tls(authority.trusting(), "localhost")
 
 
 async def test_an_end_in_the_handshake_does_not_hang(tmp_path: Path) -> None:
@@ -82,4 +82,4 @@ async def test_an_end_in_the_handshake_does_not_hang(tmp_path: Path) -> None:
 
     async with tcp_server(leave) as port, connected(port) as stream:
         with pytest.raises((ssl.SSLEOFError, EOFError)):
-            await stream.shake_hands(Authority(tmp_path).trusting(), "localhost")
+            await stream.start_tls(Authority(tmp_path).trusting(), "localhost")

@@ -92,7 +92,7 @@ async def test_silence_is_a_timeout() -> None:
 
 
 async def test_five_seconds_are_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quic, "_LONGEST", 0.3)
+    monkeypatch.setattr(quic, "_MAX_SECONDS", 0.3)
     async with udp_server(lambda _: []) as port:
         assert (await measure(port, within=60)).seconds < 4
 

@@ -27,9 +27,9 @@ async def test_this_machine_is_one_hop_away(host: str) -> None:
 
 async def test_a_host_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the port is open nothing comes back: silence, told as such and in time."""
-    monkeypatch.setattr(traceroute, "_HOPS", 1)
+    monkeypatch.setattr(traceroute, "_MAX_HOPS", 1)
     async with udp_server(lambda _: [(0.0, b"hello")]) as port:
-        monkeypatch.setattr(traceroute, "_PORT", port - 1)
+        monkeypatch.setattr(traceroute, "_BASE_PORT", port - 1)
         step = await measure("127.0.0.1", within=0.5)
     assert (step.failure, step.detail) == ("generic_timeout_error", "silent")
     assert step.seconds < 4
