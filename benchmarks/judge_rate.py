@@ -38,13 +38,13 @@ def judge_all(values: "np.ndarray[tuple[int, int], np.dtype[np.float64]]", least
     bins, series = values.shape
     detector = BayesFilterDetector(EntityTree(), width=WIDTH, min_history=least * WIDTH)
     keys = [SeriesKey("probing", Entity(EntityKind.ASN, str(one + 1))) for one in range(series)]
-    detector.admit(keys, START)
+    detector.ensure_rows(keys, START)
     none = np.full(series, np.nan)
     begun = 0.0
     for number in range(bins):
         if number == least:
             begun = time.perf_counter()
-        detector.judge(START + number * WIDTH, values[number], none)
+        detector.step_arrays(START + number * WIDTH, values[number], none)
     return time.perf_counter() - begun
 
 

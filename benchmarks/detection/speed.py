@@ -74,7 +74,7 @@ def _warm_detector(networks: int, regions: int, countries: int) -> BayesFilterDe
     atlas, leaves = make_atlas(networks, regions, countries)
     detector = BayesFilterDetector(atlas, width=_WIDTH, min_history=_WIDTH * (_WARM - 2))
     keys = [SeriesKey(signal, leaf) for signal in _SIGNALS for leaf in leaves]
-    detector.admit(keys, _START)
+    detector.ensure_rows(keys, _START)
     for number in range(_WARM):
         _step(detector, number)
     return detector
@@ -86,7 +86,7 @@ def _step(detector: BayesFilterDetector, number: int) -> float:
     count = len(detector.rows)
     values = random.poisson(60, count).astype(float)
     totals = np.full(count, np.nan)
-    return _spent(lambda: detector.judge(_START + number * _WIDTH, values, totals))
+    return _spent(lambda: detector.step_arrays(_START + number * _WIDTH, values, totals))
 
 
 def measure(

@@ -1,9 +1,9 @@
-"""Series of few counts: their bins are put together until they hold enough to be judged.
+"""Wider bins for low-count series.
 
-A bin in which one reply is expected says nothing when it is empty. So the counts of such a
-series are added up over a quarter, half or whole hour, aligned to the clock, and judged when
-that is over (Durbin, Richter et al. 2024, let the bin follow the rate as well). In between the
-series has no value.
+A bin in which one reply is expected says nothing when it is empty. The counts of such a series
+are summed over a quarter, half or whole hour, aligned to the clock, and evaluated at its end
+(Durbin, Richter et al. 2024, also adapt the bin to the rate). In between the series has no
+value.
 """
 
 from dataclasses import dataclass
@@ -15,56 +15,56 @@ import numpy.typing as npt
 from netwatch.arrays import Bools, Floats, RowArray, divide
 from netwatch.detect.state import SeriesState
 
-ENOUGH = 3.0
-"""Counts that a window should hold in ordinary times.
-
-The design has 4. Replies at 3.4 in half an hour are told from none within some hours, and
-in windows of an hour losses that begin at the half hour would be dated wrong.
-"""
-_WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (15, 30, 60))
+MIN_COUNT = 3.0
+"""Ordinary counts in a wide bin. Replies at 3.4 per half hour are distinguished from none within
+some hours; in bins of an hour, a loss that begins at the half hour would be dated wrong."""
+_WIDE_BINS = tuple(timedelta(minutes=minutes) for minutes in (15, 30, 60))
+"""Wider ones would delay every detection by more than an hour."""
+_HALF_MEASURED = 2.001
+"""Expected counts of the bins with data times this reach those of a wide bin that is half
+measured; a hair above 2, since sums are kept in single precision."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveBin:
-    """Where the windows of slow series stand after one bin; arrays with a value a row.
+    """Wide bins after one more bin; arrays with a value a row.
 
     Attributes:
-        slow: which series are put together at all.
-        due: whose window is over.
-        counted, awaited: counts in the window so far, and ordinary ones in its bins with data.
+        wide: rows that are evaluated in wide bins.
+        complete: rows whose wide bin ends here.
+        observed, expected: counts in the wide bin so far, and ordinary ones of its bins with
+            data.
     """
 
-    slow: Bools
-    due: Bools
-    counted: Floats
-    awaited: Floats
+    wide: Bools
+    complete: Bools
+    observed: Floats
+    expected: Floats
 
-    def ratio(self, ordinary: Floats, pace: npt.NDArray[np.int8]) -> Floats:
-        """Return current over ordinary of the windows that are over and half full, else NaN."""
-        # Sums are kept in single precision.
-        full = self.due & (2.001 * self.awaited >= ordinary * pace)
-        return np.where(full, divide(self.counted, self.awaited), np.nan)
+    def ratio(self, ordinary: Floats, bin_factor: npt.NDArray[np.int8]) -> Floats:
+        """Return current over ordinary of complete wide bins that are half measured, else NaN."""
+        measured = _HALF_MEASURED * self.expected >= ordinary * bin_factor
+        return np.where(self.complete & measured, divide(self.observed, self.expected), np.nan)
 
 
 def choose_bin_factor(values: Floats, width: timedelta) -> RowArray:
-    """Return how many bins of each series make a window; `values` are (time, series), NaN missing.
+    """Return how many bins of each series make a wide bin; `values` are (time, series).
 
-    Only counts, which are whole numbers, are put together. Those that are rare even in an hour
-    are judged by the hour.
+    Only counts, which are whole numbers, are summed. Those that are rare even in an hour are
+    evaluated by the hour.
     """
-    seen = np.isfinite(values)
-    mean = np.where(seen, values, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    known = np.isfinite(values)
+    mean = np.where(known, values, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     counts = whole_numbers(values) & (mean > 0)
-    pace = np.ones(values.shape[1], np.intp)
-    for window in _WINDOWS:
-        if window > width and window % width == timedelta(0):
-            more = counts & (mean * pace < ENOUGH)
-            pace[more] = window // width
-    return pace
+    factor = np.ones(values.shape[1], np.intp)
+    for wide in _WIDE_BINS:
+        if wide > width and wide % width == timedelta(0):
+            factor[counts & (mean * factor < MIN_COUNT)] = wide // width
+    return factor
 
 
 def whole_numbers(values: Floats) -> Bools:
-    """Return which columns hold nothing but whole numbers, gaps aside."""
+    """Return which columns hold only whole numbers and NaN."""
     filled = np.where(np.isfinite(values), values, 0.0)
     return np.asarray((filled == np.round(filled)).all(axis=0))
 
@@ -72,30 +72,29 @@ def whole_numbers(values: Floats) -> Bools:
 def rebin(
     times: list[datetime], values: Floats, *, bins: int, width: timedelta
 ) -> tuple[list[datetime], Floats]:
-    """Return the windows of `bins` bins in a span: their starts, and means a bin."""
+    """Return starts and means a bin of wide bins of `bins` bins; NaN if under half measured."""
     step = (width * bins).total_seconds()
-    places = np.array([time.timestamp() // step for time in times])
-    names, starts = np.unique(places, return_index=True)
-    seen = np.isfinite(values)
-    sums = np.add.reduceat(np.where(seen, values, 0), starts, axis=0)
-    known = np.add.reduceat(seen, starts, axis=0)
-    means = np.where(2 * known >= bins, sums / np.maximum(known, 1), np.nan)
-    return [times[start] for start in starts[: len(names)].tolist()], means
+    numbers = np.array([time.timestamp() // step for time in times])
+    _, starts = np.unique(numbers, return_index=True)
+    known = np.isfinite(values)
+    sums = np.add.reduceat(np.where(known, values, 0), starts, axis=0)
+    counts = np.add.reduceat(known, starts, axis=0)
+    means = np.where(2 * counts >= bins, sums / np.maximum(counts, 1), np.nan)
+    return [times[start] for start in starts.tolist()], means
 
 
 def update_bin(
     state: SeriesState, time: datetime, values: Floats, ordinary: Floats
 ) -> AdaptiveBin | None:
-    """Return the windows with one more bin in them, None where no series is slow."""
-    slow = state.pace > 1
-    if not slow.any():
+    """Return the wide bins with one more bin in them, None if no series has them."""
+    wide = state.bin_factor > 1
+    if not wide.any():
         return None
-    place = np.int64(time.timestamp() // state.width)
-    due = slow & ((place + 1) % state.pace == 0)
-    seen = slow & np.isfinite(values)
+    number = np.int64(time.timestamp() // state.width)
+    known = wide & np.isfinite(values)
     return AdaptiveBin(
-        slow,
-        due,
-        state.counted.astype(float) + np.where(seen, values, 0.0),
-        state.awaited.astype(float) + np.where(seen, ordinary, 0.0),
+        wide,
+        wide & ((number + 1) % state.bin_factor == 0),
+        state.observed.astype(float) + np.where(known, values, 0.0),
+        state.expected.astype(float) + np.where(known, ordinary, 0.0),
     )

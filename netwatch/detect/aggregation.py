@@ -1,4 +1,4 @@
-"""From networks to regions and countries: weighted means, and what they were measured on."""
+"""From networks to regions and countries: weighted means and their coverage."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ import numpy as np
 
 from netwatch.arrays import Bools, Floats, RowArray, divide
 
-_CEILING = 1.25
-"""A network above its ordinary level may not hide the loss of another."""
+_MAX_RATIO = 1.25
+"""Share of ordinary at which a network is capped, so that its rise hides no loss of another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Composites:
-    """Wider series as sums over the rows of their networks.
+    """Series that are weighted means of the series of their networks.
 
     Attributes:
-        rows: row of each wider series, shape (k,).
-        networks: rows of all their networks, one after another, shape (m,).
-        groups: which wider series each belongs to, 0 to k - 1, shape (m,).
-        weights: its weight there, shape (m,).
+        rows: row of each composite, shape (k,).
+        networks: rows of all their networks, one composite after another, shape (m,).
+        groups: composite of each network, 0 to k - 1, shape (m,).
+        weights: weight of each network there, shape (m,).
     """
 
     rows: RowArray
@@ -30,13 +30,13 @@ class Composites:
 
 @dataclass(frozen=True, slots=True)
 class AggregateLevels:
-    """The wider series of one interval, arrays of shape (k,).
+    """Composites in one interval, arrays of shape (k,).
 
     Attributes:
         level: sum(weight * ratio) / sum(weight) over the networks with data; NaN without any.
         coverage: share of the weight of all usable networks that have data.
         count: number of networks with data.
-        error: standard error of `level` if whole networks were drawn again.
+        error: standard error of `level` under resampling of whole networks.
         noise: standard error of `level` from the noise of each network alone.
     """
 
@@ -63,39 +63,39 @@ def make_composites(members: Sequence[tuple[int, dict[int, float]]]) -> Composit
 def aggregate(
     composites: Composites, ratio: Floats, usable: Bools, variance: Floats
 ) -> AggregateLevels:
-    """Return the levels of wider series from the ratios of their networks.
+    """Return the levels of composites from the ratios of their networks.
 
-    Probes within one network are not independent, networks more nearly are: the error is the
-    linear form of drawing whole networks with replacement, sum(w^2 (r - level)^2) / sum(w)^2.
+    Vantages within one network are not independent, networks more nearly are: the error is the
+    linear form of the bootstrap over networks, sum(w^2 (r - level)^2) / sum(w)^2.
 
     Args:
-        composites: the wider series.
+        composites: the composites.
         ratio: current over ordinary of every series, NaN for no data.
-        usable: which series have an ordinary level.
-        variance: of each series' own ratio.
+        usable: series with an ordinary level.
+        variance: variance of each series' own ratio.
     """
     size = len(composites.rows)
-    values = np.minimum(ratio[composites.networks], _CEILING)
+    values = np.minimum(ratio[composites.networks], _MAX_RATIO)
     known = usable[composites.networks]
-    seen = known & np.isfinite(values)
-    values = np.where(seen, values, 0)
-    weights = np.where(seen, composites.weights, 0)
+    measured = known & np.isfinite(values)
+    values = np.where(measured, values, 0)
+    weights = np.where(measured, composites.weights, 0)
 
     def total(parts: Floats) -> Floats:
         return np.bincount(composites.groups, parts, size).astype(float)
 
     part, whole = total(weights), total(np.where(known, composites.weights, 0))
-    count = np.bincount(composites.groups[seen], minlength=size)
+    count = np.bincount(composites.groups[measured], minlength=size)
     level = divide(total(weights * values), part)
     squares = weights**2
-    away = values - np.nan_to_num(level)[composites.groups]
-    spread = divide(total(squares * away**2), part**2)
-    small = divide(count.astype(float), np.maximum(count - 1.0, 1.0))
-    own = np.where(seen, np.nan_to_num(variance[composites.networks]), 0)
+    deviation = values - np.nan_to_num(level)[composites.groups]
+    spread = divide(total(squares * deviation**2), part**2)
+    small_sample = divide(count.astype(float), np.maximum(count - 1.0, 1.0))
+    own = np.where(measured, np.nan_to_num(variance[composites.networks]), 0)
     return AggregateLevels(
         level=level,
         coverage=np.nan_to_num(divide(part, whole)),
         count=count,
-        error=np.sqrt(spread * small),
+        error=np.sqrt(spread * small_sample),
         noise=np.sqrt(divide(total(squares * own), part**2)),
     )

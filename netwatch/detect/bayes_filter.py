@@ -1,8 +1,8 @@
-"""A Bayes filter on a grid: how probable is each depth of loss, given all bins so far?
+"""Bayes filter on a grid: probability of each depth of loss, given all bins so far.
 
-theta is current over ordinary. The grid's left part is loss, its right part is ordinary; a
-Markov chain in continuous time moves between them, so that the same rates hold for bins of
-a second and of an hour. Every function works on all series at once.
+theta is current over ordinary. The lower part of the grid is loss, the upper part ordinary; a
+Markov chain in continuous time moves between them, so that the same rates hold for bins of a
+second and of an hour. Every function works on all series at once.
 """
 
 import itertools
@@ -27,51 +27,56 @@ DEPTHS: Floats = np.array(
 """Depths theta, in shares of ordinary."""
 
 IS_ORDINARY: Bools = DEPTHS >= ORDINARY
-"""Which grid points count as ordinary."""
+"""Which depths count as ordinary."""
 
-_ONSET = timedelta(days=28) / timedelta(seconds=1)
-"""Mean seconds between losses of one series: one a month, as in `detection` studies of networks."""
-_EXPECTED = timedelta(hours=72) / timedelta(seconds=1)
-"""The same within the window of a daily loss that was forecast; a shorter one dates it too soon."""
-_RETURN = timedelta(hours=6) / timedelta(seconds=1)
-"""Mean seconds to the return: the median shutdown of the SIGCOMM 2023 set lasts 5.5 hours."""
-_DRIFT = timedelta(hours=3) / timedelta(seconds=1)
-"""Mean seconds between changes of depth during a loss: progressive ones are ordinary paths."""
-_SWAY = timedelta(minutes=30) / timedelta(seconds=1)
-"""Mean seconds between moves among the ordinary points."""
+_ONSET_SECONDS = timedelta(days=28).total_seconds()
+"""Mean time between losses of one series: one a month, as in studies of networks' outages."""
+_FORECAST_ONSET_SECONDS = timedelta(hours=72).total_seconds()
+"""The same within the window of a forecast daily loss; a shorter one dates it too early."""
+_RETURN_SECONDS = timedelta(hours=6).total_seconds()
+"""Mean time to the return: the median shutdown of the SIGCOMM 2023 set lasts 5.5 hours."""
+_DRIFT_SECONDS = timedelta(hours=3).total_seconds()
+"""Mean time between changes of depth during a loss: progressive losses are common."""
+_SWAY_SECONDS = timedelta(minutes=30).total_seconds()
+"""Mean time between moves among the ordinary depths: their noise has no longer memory."""
 _CONTAMINATION = 0.01
 """Share of answers that are wrong whatever the truth (`l` of Trinocular, SIGCOMM 2013)."""
-_LEAST_DEPTH = 0.05
-"""Noise shrinks with theta, but not below what it has at this depth."""
-_LEAST_RATE = 0.02
-"""What still arrives of a count when all is cut: strays, late answers, spoofed sources."""
-
-
-_SHARED = timedelta(hours=12)
+_MIN_NOISE_DEPTH = 0.05
+"""Depth at which noise stops shrinking with theta."""
+_MIN_RATE = 0.02
+"""Share of ordinary counts that arrive in a full loss: strays, late answers, spoofed sources."""
+_REST_DAY_EVIDENCE = timedelta(hours=12)
+"""Bins of a first rest day that share one unknown factor and count as one observation."""
 UNKNOWN_REST = 0.35
-"""Standard deviation, in logarithms, of a first day of rest from the days of work before it."""
+"""Standard deviation, in logarithms, of a first rest day from the workdays before it."""
+_START_SPREAD, _START_LOSS = 0.05, 1e-4
+"""A new series: standard deviation of theta around 1, and weight of each depth of loss."""
+_MIN_POSTERIOR = 1e-12
+"""Keeps a depth that was ruled out for weeks reachable within one bin."""
+_DOUBLINGS = 24
+"""Of the matrix exponential: 2^24 steps a bin leave an error below 1e-6."""
 
 
 def transition_matrix(width: timedelta, *, expected: bool = False) -> Floats:
     """Return the chain's transition probabilities over one bin, rows from, columns to.
 
-    Where a loss is `expected`, in the window of a daily series, losses begin nine times as often.
+    If a loss is `expected`, in the window of a forecast, losses begin nine times as often.
     """
     size = len(DEPTHS)
     rates = np.zeros((size, size))
-    loss, usual = np.flatnonzero(~IS_ORDINARY), np.flatnonzero(IS_ORDINARY)
-    rates[np.ix_(usual, loss)] = 1 / (_EXPECTED if expected else _ONSET) / len(loss)
-    home = usual[:2]
-    rates[np.ix_(loss, home)] = 1 / _RETURN / len(home)
-    for group, seconds in ((loss, _DRIFT), (usual, _SWAY)):
+    loss, ordinary = np.flatnonzero(~IS_ORDINARY), np.flatnonzero(IS_ORDINARY)
+    onset = _FORECAST_ONSET_SECONDS if expected else _ONSET_SECONDS
+    rates[np.ix_(ordinary, loss)] = 1 / onset / len(loss)
+    returned = ordinary[:2]
+    rates[np.ix_(loss, returned)] = 1 / _RETURN_SECONDS / len(returned)
+    for group, seconds in ((loss, _DRIFT_SECONDS), (ordinary, _SWAY_SECONDS)):
         for left, right in itertools.pairwise(group):
             rates[left, right] += 1 / seconds / 2
             rates[right, left] += 1 / seconds / 2
     np.fill_diagonal(rates, -rates.sum(axis=1))
     # Scaling and squaring: exp(R w) = (1 + R w / 2^k)^(2^k) for k large.
-    doublings = 24
-    step = np.eye(size) + rates * (width / timedelta(seconds=1)) / 2**doublings
-    for _ in range(doublings):
+    step = np.eye(size) + rates * width.total_seconds() / 2**_DOUBLINGS
+    for _ in range(_DOUBLINGS):
         step = multiply_rows(step, step)
     step = np.maximum(step, 0)
     return np.asarray(step / step.sum(axis=1, keepdims=True))
@@ -95,8 +100,9 @@ def multiply_rows(rows: _Reals, matrix: _Reals) -> _Reals:
 
 
 def start_posterior(count: int) -> Posterior:
-    """Return the belief of `count` series of which nothing is known: ordinary, shape (count, G)."""
-    weights = np.where(IS_ORDINARY, np.exp(-(((DEPTHS - 1) / 0.05) ** 2) / 2), 1e-4)
+    """Return the posterior of `count` new series: ordinary, shape (count, G)."""
+    ordinary = np.exp(-(((DEPTHS - 1) / _START_SPREAD) ** 2) / 2)
+    weights = np.where(IS_ORDINARY, ordinary, _START_LOSS)
     return np.tile((weights / weights.sum()).astype(np.float32), (count, 1))
 
 
@@ -106,7 +112,7 @@ def ratio_log_likelihood(ratio: Floats, spread: Floats, degrees: Floats) -> Floa
     Student's t with a variance that shrinks with theta as counting noise does; `spread` is
     the standard deviation of the ratio in ordinary times, `degrees` its degrees of freedom.
     """
-    variance = spread[:, None] ** 2 * np.maximum(DEPTHS, _LEAST_DEPTH)
+    variance = spread[:, None] ** 2 * np.maximum(DEPTHS, _MIN_NOISE_DEPTH)
     square = (ratio[:, None] - DEPTHS) ** 2 / variance
     degrees = degrees[:, None]
     return np.asarray(-0.5 * np.log(variance) - (degrees + 1) / 2 * np.log1p(square / degrees))
@@ -115,7 +121,7 @@ def ratio_log_likelihood(ratio: Floats, spread: Floats, degrees: Floats) -> Floa
 def binomial_log_likelihood(share: Floats, trials: Floats, ordinary: Floats) -> Floats:
     """Return log likelihoods of a success `share` in `trials` for each theta, shape (n, G).
 
-    `ordinary` is the share in ordinary times. Contamination bounds what one answer can say.
+    `ordinary` is the share in ordinary times. Contamination bounds the weight of one answer.
     """
     chance = np.clip(ordinary[:, None] * DEPTHS, _CONTAMINATION, 1 - _CONTAMINATION)
     share = share[:, None]
@@ -123,45 +129,45 @@ def binomial_log_likelihood(share: Floats, trials: Floats, ordinary: Floats) -> 
 
 
 def count_log_likelihood(ratio: Floats, counts: Floats) -> Floats:
-    """Return log likelihoods of `ratio` where it stands for about `counts`, shape (n, G).
+    """Return log likelihoods of `ratio` of about `counts` ordinary counts, shape (n, G).
 
-    Poisson with mean `counts * theta`, for `ratio * counts` seen: small counts are skewed, and
-    a bin without any says more than a bell curve of their width would.
+    Poisson with mean `counts * theta`, for `ratio * counts` observed: small counts are skewed,
+    and an empty bin is stronger evidence than under a normal distribution of their width.
     """
-    rate = np.maximum(DEPTHS, _LEAST_RATE)
+    rate = np.maximum(DEPTHS, _MIN_RATE)
     return np.asarray(counts[:, None] * (ratio[:, None] * np.log(rate) - rate))
 
 
 def rest_log_likelihood(ratio: Floats, width: timedelta) -> Floats:
-    """Return log likelihoods of `ratio` on the first day of rest that a series sees, (n, G).
+    """Return log likelihoods of `ratio` on the first rest day of a series, shape (n, G).
 
-    Nobody knows yet how it rests: its level that day is ordinary times a factor, lognormal with
-    `UNKNOWN_REST`. All bins of half a day share that factor, and together are evidence but once.
+    Its level that day is ordinary times an unknown factor, lognormal with `UNKNOWN_REST`. All
+    bins of half a day share that factor and count as one observation.
     """
-    away = np.log(np.maximum(ratio, _LEAST_RATE))[:, None] - np.log(np.maximum(DEPTHS, _LEAST_RATE))
-    return np.asarray(-((away / UNKNOWN_REST) ** 2) / 2 * (width / _SHARED))
+    distance = np.log(np.maximum(ratio, _MIN_RATE))[:, None] - np.log(np.maximum(DEPTHS, _MIN_RATE))
+    return np.asarray(-((distance / UNKNOWN_REST) ** 2) / 2 * (width / _REST_DAY_EVIDENCE))
 
 
-def update_posterior(belief: Posterior, matrix: Floats, evidence: Floats) -> Posterior:
-    """Let one bin pass and weigh its evidence (zero rows where there is none)."""
-    moved = multiply_rows(belief, matrix.astype(np.float32))
-    moved *= np.exp((evidence - evidence.max(axis=1, keepdims=True)).astype(np.float32))
-    # A floor keeps a depth that was ruled out for weeks reachable within one bin.
-    moved = np.maximum(moved, 1e-12)
+def update_posterior(posterior: Posterior, matrix: Floats, log_likelihood: Floats) -> Posterior:
+    """Move the posterior on by one bin and apply its evidence; zero rows carry none."""
+    moved = multiply_rows(posterior, matrix.astype(np.float32))
+    largest = log_likelihood.max(axis=1, keepdims=True)
+    moved *= np.exp((log_likelihood - largest).astype(np.float32))
+    moved = np.maximum(moved, _MIN_POSTERIOR)
     return np.asarray(moved / moved.sum(axis=1, keepdims=True))
 
 
-def loss_depth(belief: Posterior) -> Floats:
-    """Return what is left of each series if it is below ordinary, in the mean, shape (n,)."""
-    depths = np.flatnonzero(~IS_ORDINARY)
-    lost, total = np.zeros(len(belief)), np.zeros(len(belief))
-    for depth in depths:
-        lost += belief[:, depth] * DEPTHS[depth]
-        total += belief[:, depth]
+def loss_depth(posterior: Posterior) -> Floats:
+    """Return the mean depth of each series given that it is below ordinary, shape (n,)."""
+    lost, total = np.zeros(len(posterior)), np.zeros(len(posterior))
+    for depth in np.flatnonzero(~IS_ORDINARY):
+        lost += posterior[:, depth] * DEPTHS[depth]
+        total += posterior[:, depth]
     return lost / total
 
 
-def normal_probability(belief: Posterior) -> Floats:
+def ordinary_probability(posterior: Posterior) -> Floats:
     """Return the probability that each series is ordinary, shape (n,)."""
-    # Beliefs in single precision may add up to a hair more than 1.
-    return np.asarray(np.minimum(belief[:, IS_ORDINARY].sum(axis=1, dtype=np.float64), 1.0))
+    # Single precision may add up to slightly more than 1.
+    total = posterior[:, IS_ORDINARY].sum(axis=1, dtype=np.float64)
+    return np.asarray(np.minimum(total, 1.0))

@@ -1,14 +1,15 @@
-"""Days on which people stay at home: rest days of the week and public holidays, by country.
+"""Rest days of the week and public holidays, by country.
 
 Dates and weekends are those of the package `holidays`, in the country's own time zone. Where
-it is not installed, or does not know a country, Saturday and Sunday rest and nothing else does.
+it is not installed or does not know a country, the weekend is Saturday and Sunday and there are
+no holidays.
 """
 
 import importlib
 import importlib.util
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Protocol, cast
 from zoneinfo import ZoneInfo
 
@@ -17,11 +18,12 @@ import numpy as np
 from netwatch.arrays import Bools, RowArray
 from netwatch.model.entities import Entity, EntityTree
 
-_WEEKEND = frozenset({5, 6})
+_DEFAULT_WEEKEND = frozenset({5, 6})
+"""Weekdays, 0 = Monday."""
 
 
-class _Country(Protocol):
-    """What is used of a country of the package: its holidays and the weekdays that rest."""
+class _CountryHolidays(Protocol):
+    """A country of the package, as used here."""
 
     weekend: Container[int]
 
@@ -30,18 +32,18 @@ class _Country(Protocol):
 
 
 class _Package(Protocol):
-    """What is used of the package."""
+    """The package, as used here."""
 
-    def country_holidays(self, country: str) -> _Country:
-        """Return a country's holidays; NotImplementedError where it is not known."""
+    def country_holidays(self, country: str) -> _CountryHolidays:
+        """Return a country's holidays; NotImplementedError for an unknown country."""
 
 
 @dataclass(frozen=True, slots=True)
 class DayTypes:
-    """What day it is, a value a country; the last value stands for no country.
+    """The kind of day in each country; the last value stands for no country.
 
     Attributes:
-        holiday: a public holiday on a day on which people ordinarily work.
+        holiday: a public holiday on a workday.
         rest: a rest day of the week, or a public holiday.
         shift: hours from now to the same hour of the country's rest day, within the week.
     """
@@ -52,48 +54,46 @@ class DayTypes:
 
 
 class HolidayCalendar:
-    """Knows for every country and time whether people rest."""
+    """Kind of day in every country at any time."""
 
-    def __init__(self, atlas: EntityTree) -> None:
-        """Take time zones from `atlas`."""
-        self._atlas = atlas
+    def __init__(self, tree: EntityTree) -> None:
+        """Create a calendar with the time zones of `tree`."""
+        self._tree = tree
         self._package: _Package | None = None
         if importlib.util.find_spec("holidays") is not None:
             self._package = cast("_Package", importlib.import_module("holidays"))
-        self._known: dict[Entity, _Country | None] = {}
+        self._countries: dict[Entity, _CountryHolidays | None] = {}
         self._days: dict[tuple[Entity, date], tuple[bool, bool, int]] = {}
 
-    def today(self, time: datetime, countries: Sequence[Entity]) -> DayTypes:
-        """Return what day `time` lies in, in each of `countries`."""
-        found = [self._day(country, time) for country in countries]
-        found.append(_judge_day(time.date(), None))
-        holiday, rest, shift = zip(*found, strict=True)
+    def day_types(self, time: datetime, countries: Sequence[Entity]) -> DayTypes:
+        """Return the kind of the day that `time` lies in, in each of `countries`."""
+        days = [self._day_type(country, time) for country in countries]
+        days.append(_day_type(time.date(), None))
+        holiday, rest, shift = zip(*days, strict=True)
         return DayTypes(np.array(holiday, bool), np.array(rest, bool), np.array(shift, np.intp))
 
-    def _day(self, country: Entity, time: datetime) -> tuple[bool, bool, int]:
-        """Return whether the local day is a holiday, whether it rests, hours to the rest day."""
-        day = time.astimezone(ZoneInfo(self._atlas.timezone(country))).date()
+    def _day_type(self, country: Entity, time: datetime) -> tuple[bool, bool, int]:
+        day = time.astimezone(ZoneInfo(self._tree.timezone(country))).date()
         if (country, day) not in self._days:
-            self._days[country, day] = _judge_day(day, self._country(country))
+            self._days[country, day] = _day_type(day, self._country(country))
         return self._days[country, day]
 
-    def _country(self, country: Entity) -> _Country | None:
-        """Return the holidays of `country`, None where they are not known."""
-        if country not in self._known:
+    def _country(self, country: Entity) -> _CountryHolidays | None:
+        if country not in self._countries:
             found = None
             if self._package is not None:
                 try:
                     found = self._package.country_holidays(country.code)
                 except NotImplementedError:
                     found = None
-            self._known[country] = found
-        return self._known[country]
+            self._countries[country] = found
+        return self._countries[country]
 
 
-def _judge_day(day: date, country: _Country | None) -> tuple[bool, bool, int]:
+def _day_type(day: date, country: _CountryHolidays | None) -> tuple[bool, bool, int]:
     """Return holiday on a workday, rest, and hours to the same hour of the coming rest day."""
-    weekend: Container[int] = _WEEKEND if country is None else country.weekend
+    weekend: Container[int] = _DEFAULT_WEEKEND if country is None else country.weekend
     rests = day.weekday() in weekend
     public = country is not None and day in country
     ahead = next((days for days in range(7) if (day.weekday() + days) % 7 in weekend), 0)
-    return public and not rests, public or rests, int(timedelta(days=ahead) / timedelta(hours=1))
+    return public and not rests, public or rests, 24 * ahead

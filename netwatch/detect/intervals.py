@@ -1,4 +1,4 @@
-"""How sure a level is: 95 % intervals of single series."""
+"""95 % intervals of the levels of single series."""
 
 import numpy as np
 
@@ -6,11 +6,13 @@ from netwatch.arrays import Floats
 from netwatch.detect.seasonal_baseline import SeasonalBaseline
 
 _Z = 1.959964
-_LEAST_DEPTH = 0.05
-_NOTHING = 2.995732
+"""97.5 % quantile of the normal distribution."""
+_MIN_NOISE_LEVEL = 0.05
+"""Level at which noise stops shrinking."""
+_ZERO_COUNT_BOUND = 2.995732
 """-log(.05): no count in so many expected ones has a chance of 5 % (the rule of three)."""
-_MOST_TRIALS = 200.0
-"""Answers of one network within one bin are never more independent than so many."""
+_MAX_TRIALS = 200.0
+"""Independent trials that answers of one network within one bin are worth at most."""
 
 
 def independent_trials(baseline: SeasonalBaseline, totals: Floats, spread: Floats) -> Floats:
@@ -21,9 +23,9 @@ def independent_trials(baseline: SeasonalBaseline, totals: Floats, spread: Float
     ordinary = np.clip(np.exp(baseline.level), 0.01, 0.99)
     trials = np.where(np.isfinite(totals), np.maximum(totals, 1), 1)
     excess = spread**2 * ordinary / (1 - ordinary) * trials - 1
-    least = 1 / _MOST_TRIALS
-    alike = np.clip(excess / np.maximum(trials - 1, 1), least, 1)
-    return np.asarray(trials / (1 + (trials - 1) * np.where(trials > 1, alike, least)))
+    least = 1 / _MAX_TRIALS
+    correlation = np.clip(excess / np.maximum(trials - 1, 1), least, 1)
+    return np.asarray(trials / (1 + (trials - 1) * np.where(trials > 1, correlation, least)))
 
 
 def ratio_interval(ratio: Floats, spread: Floats, degrees: Floats) -> tuple[Floats, Floats]:
@@ -37,20 +39,20 @@ def ratio_interval(ratio: Floats, spread: Floats, degrees: Floats) -> tuple[Floa
     first = (_Z**3 + _Z) / 4
     second = (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / 96
     quantile = _Z + first / degrees + second / degrees**2
-    half = quantile * spread * np.sqrt(np.maximum(ratio, _LEAST_DEPTH))
-    high = np.where(ratio == 0, _NOTHING * spread**2, ratio + half)
+    half = quantile * spread * np.sqrt(np.maximum(ratio, _MIN_NOISE_LEVEL))
+    high = np.where(ratio == 0, _ZERO_COUNT_BOUND * spread**2, ratio + half)
     return np.maximum(ratio - half, 0), high
 
 
 def share_interval(ratio: Floats, trials: Floats, ordinary: Floats) -> tuple[Floats, Floats]:
     """Return the interval of a success share over its `ordinary` value, after Wilson (1927).
 
-    Where nothing succeeded the upper bound is exact: the chance that leaves that 5 %.
+    Without a success the upper bound is exact: the share at which that has a chance of 5 %.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.clip(ratio * ordinary, 0, 1)
         square = _Z**2 / trials
         centre = (share + square / 2) / (1 + square)
         half = _Z / (1 + square) * np.sqrt(share * (1 - share) / trials + square / trials / 4)
-        high = np.where(ratio == 0, 1 - np.exp(-_NOTHING / trials), centre + half)
+        high = np.where(ratio == 0, 1 - np.exp(-_ZERO_COUNT_BOUND / trials), centre + half)
         return np.maximum(centre - half, 0) / ordinary, high / ordinary

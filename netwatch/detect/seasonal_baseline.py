@@ -1,8 +1,8 @@
-"""What is ordinary: a level times a shape of the day and of the week, learned in normal times.
+"""Ordinary level: a level times a shape of the day and of the week, learned in ordinary times.
 
 `ordinary(t) = exp(level + day[hour of day] + week[hour of week])`, in UTC. Short histories
-know only the level, longer ones the hour of day, and from four weeks on the hour of week;
-a shape is used as far as it has been seen, so that one flows into the next.
+have only the level, longer ones the hour of day, and from four weeks on the hour of week; a
+shape is used as far as it has been seen, so that one passes into the next.
 """
 
 from collections.abc import Sequence
@@ -19,18 +19,42 @@ Shapes = npt.NDArray[np.float32]
 Hours = npt.NDArray[np.int_]
 
 DAY, WEEK = 24, 168
-_HALF_LIFE_LEVEL = timedelta(days=3)
-_HALF_LIFE_SPREAD = timedelta(days=7)
-LEAST_SPREAD = 0.02
-"""No series is steadier than this: smaller deviations are never surprising."""
+"""Hours."""
+MIN_SPREAD = 0.02
+"""Share of ordinary; no series is steadier, and smaller deviations are never significant."""
+MIN_TRAINING_LEVEL = 0.7
+"""Share of their own ordinary below which bins of a training span are left out as an outage."""
+_LEVEL_HALF_LIFE = timedelta(days=3)
+"""Follows growth and moves of users, but not a loss of some hours that was not detected."""
+_SPREAD_HALF_LIFE = timedelta(days=7)
+"""A week holds the noise of every hour of the week."""
 _CLIP = 2.0
-_LEAST_GAIN = 0.1
+"""Spreads at which a residual is clipped, so that no single bin moves much."""
+_CLIPPED_VARIANCE = 1.14
+"""Gives back the 12 % of a normal variance that clipping at two spreads takes."""
+_MIN_GAIN = 0.1
+"""Gain of a slot however often it was seen: a shape follows the season within ten visits."""
 _WEEK_PRIOR = 3.0
-"""Visits that the hour of week needs before it counts for more than the hour of day."""
-_MOSTLY = 0.9
+"""Visits after which the hour of week counts for more than the hour of day."""
+_DAY_PRIOR = 2
+"""The same for the hour of day against the level."""
+_MIN_DAY_VISITS, _MIN_WEEK_VISITS = 2, 4
+"""Visits of a slot that the fit of its shape needs: their median must outvote one outage."""
+_MATURE = 0.9
+"""Share of four weeks that must have data for an hour-of-week baseline."""
+_KINDS = (BaselineKind.LEVEL, BaselineKind.HOUR_OF_DAY, BaselineKind.HOUR_OF_WEEK)
+_KIND_HOURS = (_MIN_DAY_VISITS * DAY, _MIN_WEEK_VISITS * _MATURE * WEEK)
+"""Hours of ordinary data from which on a baseline has the second and the third kind."""
 _ROUNDING = 1e-9
-_LOW = 0.7
-"""Bins of a training span below this share of their own ordinary are left out of it."""
+"""Residuals below it are rounding."""
+_AUTOCORRELATION_PRIOR = 50
+"""Pairs of bins of no correlation: few pairs correlate by chance, and a false autocorrelation
+makes the filter ignore evidence."""
+_MAX_AUTOCORRELATION = 0.95
+_NORMAL_Q95 = 1.6449
+"""95 % quantile of the normal distribution: 90 % of deviations are smaller."""
+_MEDIAN_VARIANCE = 1.57
+"""Variance of a median over that of a mean (pi / 2)."""
 
 
 def hour_of_week(time: datetime) -> int:
@@ -39,7 +63,7 @@ def hour_of_week(time: datetime) -> int:
 
 
 def _decay(width: timedelta, half_life: timedelta) -> float:
-    """Return the share that an exponential memory of `half_life` forgets in `width`."""
+    """Return the share that exponential smoothing with `half_life` replaces in `width`."""
     return float(1 - 0.5 ** (width / half_life))
 
 
@@ -51,21 +75,21 @@ class SeasonalBaseline:
         level: logarithm of the ordinary value; -inf for a series that is always zero.
         day, week: logarithmic shapes, (n, 24) and (n, 168).
         spread: standard deviation of the ratio to ordinary.
-        memory: lag-1 correlation of the ratio, 0 to 1.
-        seen: hours of normal data in all.
-        composite: whether the series is a ratio already, ordinary being 1 by construction.
+        lag1_autocorrelation: of the ratio, 0 to 1.
+        hours_seen: hours of ordinary data in all.
+        composite: whether the series is a ratio already, with ordinary 1 by construction.
     """
 
     level: Floats = field(default_factory=lambda: np.zeros(0))
     day: Shapes = field(default_factory=lambda: np.zeros((0, DAY), np.float32))
     week: Shapes = field(default_factory=lambda: np.zeros((0, WEEK), np.float32))
     spread: Floats = field(default_factory=lambda: np.zeros(0))
-    memory: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
-    seen: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    lag1_autocorrelation: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    hours_seen: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
     composite: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     def grow(self, count: int) -> None:
-        """Add `count` series that know nothing yet."""
+        """Add `count` series without history."""
         for name in (entry.name for entry in fields(self)):
             old = getattr(self, name)
             new = np.zeros((count, *old.shape[1:]), dtype=old.dtype)
@@ -74,7 +98,7 @@ class SeasonalBaseline:
             self.level[-count:] = -np.inf
 
     def expect(self, time: datetime) -> Floats:
-        """Return the ordinary value of every series at `time`; 0 where nothing is known."""
+        """Return the ordinary value of every series at `time`; 0 where it is unknown."""
         hour = hour_of_week(time)
         return np.asarray(np.exp(self.level + self.day[:, hour % DAY] + self.week[:, hour]))
 
@@ -84,32 +108,25 @@ class SeasonalBaseline:
         day = self.day[rows, hours % DAY]
         return np.asarray(np.exp(self.level[rows] + day + self.week[rows, hours]))
 
-    def foresight(self) -> tuple[Floats, Floats]:
-        """Return the spread of the next ratio around what is expected, and its degrees of freedom.
+    def predictive_spread(self) -> tuple[Floats, Floats]:
+        """Return the spread of the next ratio around ordinary, and its degrees of freedom.
 
-        What is known from k days follows a t distribution with k - 1 degrees of freedom and a
-        variance larger by 1 / k.
+        After k days it follows a t distribution with k - 1 degrees of freedom and a variance
+        larger by 1 / k.
         """
-        days = np.maximum(self.seen / DAY, 2.0)
+        days = np.maximum(self.hours_seen / DAY, 2.0)
         return self.spread * np.sqrt(1 + 1 / days), days - 1
 
     def learn(
-        self,
-        time: datetime,
-        width: timedelta,
-        ratio: Floats,
-        weight: Floats,
-        *,
-        first: Bools | None = None,
+        self, time: datetime, width: timedelta, ratio: Floats, weight: Floats, *, first: Bools
     ) -> None:
         """Learn from one bin: `ratio` to ordinary, `weight` 0 to 1 (0 learns nothing).
 
-        Residuals are clipped at two spreads, so that no single bin moves much. Rows that see
-        such an hour of the week for the `first` time take it as it is.
+        Rows that see such an hour of the week for the `first` time take it as it is.
         """
         use = (weight > 0) & np.isfinite(ratio)
-        if first is not None and first.any():
-            self._take(time, width, ratio, np.where(first & use, weight, 0))
+        if first.any():
+            self._set_first_hour(time, width, ratio, np.where(first & use, weight, 0))
             use &= ~first
         if not use.any():
             return
@@ -117,81 +134,78 @@ class SeasonalBaseline:
         bound = _CLIP * self.spread[use]
         residual = np.clip(raw, -bound, bound)
         self._learn_shapes(time, width, use, weight * residual * ~self.composite[use])
-        share = min(1.0, width / timedelta(hours=1)) * weight
-        self.seen[use] += share
+        self.hours_seen[use] += min(1.0, width / timedelta(hours=1)) * weight
         variance = self.spread[use] ** 2
-        # Clipping at two spreads takes about 12 % of a normal variance; the factor gives it back.
-        variance += _decay(width, _HALF_LIFE_SPREAD) * weight * (1.14 * residual**2 - variance)
-        self.spread[use] = np.maximum(np.sqrt(variance), LEAST_SPREAD)
+        change = _CLIPPED_VARIANCE * residual**2 - variance
+        variance += _decay(width, _SPREAD_HALF_LIFE) * weight * change
+        self.spread[use] = np.maximum(np.sqrt(variance), MIN_SPREAD)
 
-    def _take(self, time: datetime, width: timedelta, ratio: Floats, weight: Floats) -> None:
-        """Let hours of the week that were never seen be what they are now."""
+    def _set_first_hour(
+        self, time: datetime, width: timedelta, ratio: Floats, weight: Floats
+    ) -> None:
         use = (weight > 0) & (ratio > 0)
         share = min(1.0, width / timedelta(hours=1)) * weight[use]
-        self.seen[use] += share
+        self.hours_seen[use] += share
         self.week[use, hour_of_week(time)] += share * np.log(ratio[use]) * ~self.composite[use]
 
     def _learn_shapes(self, time: datetime, width: timedelta, use: Bools, residual: Floats) -> None:
         """Move level, hour of day and hour of week towards the residual, each a little."""
         hour, share = hour_of_week(time), min(1.0, width / timedelta(hours=1))
-        seen = self.seen[use]
-        day_gain = np.maximum(1 / (seen / DAY + 2), _LEAST_GAIN) * share
-        week_gain = np.maximum(1 / (seen / WEEK + _WEEK_PRIOR + 1), _LEAST_GAIN) * share
-        self.level[use] += _decay(width, _HALF_LIFE_LEVEL) * residual
+        seen = self.hours_seen[use]
+        day_gain = np.maximum(1 / (seen / DAY + _DAY_PRIOR), _MIN_GAIN) * share
+        week_gain = np.maximum(1 / (seen / WEEK + _WEEK_PRIOR + 1), _MIN_GAIN) * share
+        self.level[use] += _decay(width, _LEVEL_HALF_LIFE) * residual
         self.day[use, hour % DAY] += day_gain * residual
         self.week[use, hour] += week_gain * residual
 
     def fit(
         self,
-        rows: npt.NDArray[np.intp],
+        rows: RowArray,
         times: Sequence[datetime],
         values: Floats,
         totals: Floats | None = None,
-    ) -> Floats:
-        """Warm-start `rows` from a training span; arrays of shape (time, series), NaN missing.
+    ) -> None:
+        """Fit `rows` to a training span; arrays of shape (time, series), NaN for no data.
 
-        With `totals`, `values` are successes in so many trials. What lies far below the span's
-        own ordinary is left out and the rest fitted again, so that an outage in the training
-        span is not learned. Returns the ratios to ordinary that remain, NaN where left out.
+        With `totals`, `values` are successes in so many trials. Bins far below the span's own
+        ordinary are left out and the others fitted again, so that an outage in the training
+        span is not learned.
         """
         hours = np.array([hour_of_week(time) for time in times])
         shares = values if totals is None else divide(values, totals)
         finite = np.isfinite(shares)
-        kept = finite
+        used = finite
         for _ in range(3):
             if totals is None:
-                self._fit_shapes(rows, hours, np.where(kept, shares, np.nan))
+                self._fit_shapes(rows, hours, np.where(used, shares, np.nan))
             else:
-                self._fit_shares(rows, np.where(kept, values, 0), np.where(kept, totals, 0))
+                self._fit_shares(rows, np.where(used, values, 0), np.where(used, totals, 0))
             ratio = divide(shares, np.exp(self.level[rows] + self._shape(rows, hours)))
-            floor = _LOW - (0 if totals is None else _share_noise(ratio, totals, shares))
-            kept = np.isfinite(ratio) & (ratio >= floor)
+            noise = 0 if totals is None else _share_noise(ratio, totals, shares)
+            used = np.isfinite(ratio) & (ratio >= MIN_TRAINING_LEVEL - noise)
         if totals is not None:
-            # What held for less than half of the span is no ordinary level: the rest is.
-            kept = np.where(2 * kept.sum(axis=0) < finite.sum(axis=0), finite & ~kept, kept)
-            self._fit_shares(rows, np.where(kept, values, 0), np.where(kept, totals, 0))
+            # A level that held for less than half of the span is not ordinary: the rest is.
+            used = np.where(2 * used.sum(axis=0) < finite.sum(axis=0), finite & ~used, used)
+            self._fit_shares(rows, np.where(used, values, 0), np.where(used, totals, 0))
             ratio = divide(shares, np.exp(self.level[rows] + self._shape(rows, hours)))
-        ratio = np.where(kept, ratio, np.nan)
-        self._fit_noise(rows, hours, ratio, robust=totals is None)
-        return np.asarray(ratio)
+        self._fit_noise(rows, hours, np.where(used, ratio, np.nan), robust=totals is None)
 
     def _shape(self, rows: RowArray, hours: Hours) -> Floats:
         """Return the logarithmic shape of `rows` at each of `hours`, shape (time, series)."""
         return np.asarray(self.day[rows][:, hours % DAY].T + self.week[rows][:, hours].T)
 
     def fit_composite(self, row: int, times: Sequence[datetime], ratio: Floats) -> None:
-        """Warm-start a series that is a ratio already from its past, shape (time,)."""
+        """Fit a series that is a ratio already to its past, shape (time,)."""
         self.composite[row] = True
         self.level[row] = 0.0
         hours = np.array([hour_of_week(time) for time in times])
-        kept = np.where(ratio < _LOW, np.nan, ratio)[:, None]
-        self._fit_noise(np.array([row]), hours, kept, robust=True)
+        used = np.where(ratio < MIN_TRAINING_LEVEL, np.nan, ratio)[:, None]
+        self._fit_noise(np.array([row]), hours, used, robust=True)
 
-    def kind(self, row: int) -> BaselineKind:
-        """Return the finest shape that a series' ordinary level has."""
-        if self.seen[row] >= 4 * _MOSTLY * WEEK:
-            return BaselineKind.HOUR_OF_WEEK
-        return BaselineKind.HOUR_OF_DAY if self.seen[row] >= 2 * DAY else BaselineKind.LEVEL
+    def kinds(self, rows: Sequence[int]) -> list[BaselineKind]:
+        """Return the finest shape that the ordinary level of each of `rows` has."""
+        shapes = np.digitize(self.hours_seen[rows], _KIND_HOURS)
+        return [_KINDS[shape] for shape in shapes.tolist()]
 
     def _fit_shares(self, rows: RowArray, values: Floats, totals: Floats) -> None:
         """Set the level to all successes over all trials; shapes are learned later."""
@@ -204,56 +218,58 @@ class SeasonalBaseline:
             logs = np.log(values)
         level = _median(logs)
         self.level[rows] = level
-        day, week = np.zeros((len(rows), DAY)), np.zeros((len(rows), WEEK))
-        # A zero among values has no logarithm; it is left to the test of what is far below.
+        # A zero has no logarithm; `fit` leaves it out as far below ordinary.
         logs = np.where(np.isneginf(logs), np.nan, logs)
         residual = logs - np.where(np.isfinite(level), level, 0)
-        if _visits(hours % DAY) >= 2:
-            for hour in range(DAY):
-                day[:, hour] = _median(residual[hours % DAY == hour])
-            day[~np.isfinite(day)] = 0
-            day *= _trust(day, residual, hours % DAY)
-        if _visits(hours) >= 4:
-            residual = residual - day[:, hours % DAY].T
-            for hour in range(WEEK):
-                week[:, hour] = _median(residual[hours == hour])
-            week[~np.isfinite(week)] = 0
-            week *= _trust(week, residual, hours)
+        day, week = np.zeros((len(rows), DAY)), np.zeros((len(rows), WEEK))
+        if _visits(hours % DAY) >= _MIN_DAY_VISITS:
+            day = _median_shape(residual, hours % DAY, size=DAY)
+        if _visits(hours) >= _MIN_WEEK_VISITS:
+            week = _median_shape(residual - day[:, hours % DAY].T, hours, size=WEEK)
         self.day[rows], self.week[rows] = day, week
 
     def _fit_noise(self, rows: RowArray, hours: Hours, ratio: Floats, *, robust: bool) -> None:
-        """Set spread, memory and the counts of what was seen."""
+        """Set spread, autocorrelation and the hours seen."""
         weekly, daily = _visits(hours), _visits(hours % DAY)
         per_hour = max(1.0, float(np.bincount(hours).max()) / weekly)
         finite = np.isfinite(ratio)
-        self.seen[rows] = finite.sum(axis=0) / per_hour
+        self.hours_seen[rows] = finite.sum(axis=0) / per_hour
         residual = ratio - 1
         count = np.maximum(finite.sum(axis=0), 1)
         if robust:
-            visits = max(2.0, weekly if weekly >= 4 else daily)
+            visits = max(2.0, weekly if weekly >= _MIN_WEEK_VISITS else daily)
             # A median of k values follows them: residuals are too small by (k - 1) / k.
-            spread = _wide_deviation(residual) * np.sqrt(visits / (visits - 1))
+            spread = _quantile_deviation(residual) * np.sqrt(visits / (visits - 1))
             deviation = np.where(np.isfinite(spread), spread, 1.0)
-            deviation = np.maximum(deviation, _steps(ratio))
+            deviation = np.maximum(deviation, _step_size(ratio))
         else:
             deviation = np.sqrt((np.where(finite, residual, 0) ** 2).sum(axis=0) / count)
-        self.spread[rows] = np.maximum(deviation, LEAST_SPREAD)
-        self.memory[rows] = lag_correlation(residual)
+        self.spread[rows] = np.maximum(deviation, MIN_SPREAD)
+        self.lag1_autocorrelation[rows] = lag1_autocorrelation(residual)
 
 
-def _trust(shape: Floats, residual: Floats, slots: Hours) -> Floats:
+def _median_shape(residual: Floats, slots: Hours, *, size: int) -> Floats:
+    """Return the median of each slot, shrunk as far as it is noise, shape (series, size)."""
+    shape = np.zeros((residual.shape[1], size))
+    for slot in range(size):
+        shape[:, slot] = _median(residual[slots == slot])
+    shape[~np.isfinite(shape)] = 0
+    return shape * _shrinkage(shape, residual, slots)
+
+
+def _shrinkage(shape: Floats, residual: Floats, slots: Hours) -> Floats:
     """Return how much of each series' `shape` is more than noise, 0 to 1, shape (series, 1).
 
-    Empirical Bayes: the variance of the shape over its slots, less what medians of so many
-    visits vary by themselves (James and Stein 1961). A shape read from noise would hide losses.
+    Empirical Bayes: the variance of the shape over its slots, less that of medians of so many
+    visits (James and Stein 1961). A shape fitted to noise would hide losses.
     """
     used = np.unique(slots)
     visits = max(_visits(slots), 2.0)
-    away = np.where(np.isfinite(residual), residual - shape[:, slots].T, np.nan)
-    count = np.maximum(np.isfinite(away).sum(axis=0), 1)
-    within = np.nansum(away**2, axis=0) / count * visits / (visits - 1)
+    deviation = np.where(np.isfinite(residual), residual - shape[:, slots].T, np.nan)
+    count = np.maximum(np.isfinite(deviation).sum(axis=0), 1)
+    within = np.nansum(deviation**2, axis=0) / count * visits / (visits - 1)
     per_slot = max(1.0, len(slots) / len(used))
-    noise = within * (1.0 if per_slot <= 2 else 1.57) / per_slot
+    noise = within * (1.0 if per_slot <= 2 else _MEDIAN_VARIANCE) / per_slot
     spread = shape[:, used].var(axis=1)
     return np.asarray(np.clip(1 - divide(noise, spread, empty=1.0), 0, 1))[:, None]
 
@@ -272,15 +288,15 @@ def _median(values: Floats) -> Floats:
     return np.where(some, np.nanmedian(filled, axis=0), -np.inf)
 
 
-def _wide_deviation(residual: Floats) -> Floats:
-    """Return the standard deviation of each column that its 90 % quantile stands for.
+def _quantile_deviation(residual: Floats) -> Floats:
+    """Return the standard deviation of each column that its 90 % quantile implies.
 
     Noise differs by the hour: the median deviation of a series that is steady by day would
-    say nothing of its nights. One bin in ten may still be anything.
+    ignore its nights. One bin in ten may still be anything.
     """
     some = np.isfinite(residual).any(axis=0)
     filled = np.where(some, np.abs(residual), 0.0)
-    return np.where(some, np.nanquantile(filled, 0.9, axis=0) / 1.6449, -np.inf)
+    return np.where(some, np.nanquantile(filled, 0.9, axis=0) / _NORMAL_Q95, -np.inf)
 
 
 def _visits(slots: Hours) -> float:
@@ -289,30 +305,30 @@ def _visits(slots: Hours) -> float:
     return float(np.bincount(slots[entered]).max())
 
 
-def _steps(ratio: Floats) -> Floats:
+def _step_size(ratio: Floats) -> Floats:
     """Return the usual distance between neighbouring values of each column.
 
-    A series that moves in steps, such as the answers of ten addresses, is never surer than
-    one step, even where most of its values are the same.
+    A series that moves in steps, such as the answers of ten addresses, is never more precise
+    than one step, even if most of its values are the same.
     """
-    found = np.zeros(ratio.shape[1])
+    steps = np.zeros(ratio.shape[1])
     for column, values in enumerate(ratio.T):
         different = np.unique(np.round(values[np.isfinite(values)], 6))
         if len(different) > 1:
-            found[column] = np.median(np.diff(different))
-    return found
+            steps[column] = np.median(np.diff(different))
+    return steps
 
 
-def lag_correlation(residual: Floats) -> Floats:
-    """Return the lag-1 correlation of each column, 0 to 0.95."""
+def lag1_autocorrelation(residual: Floats) -> Floats:
+    """Return the lag-1 autocorrelation of each column, 0 to 0.95."""
     first, second = residual[:-1], residual[1:]
     both = np.isfinite(first) & np.isfinite(second)
     first, second = np.where(both, first, 0), np.where(both, second, 0)
     power = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
     product = (first * second).sum(axis=0)
-    # Few pairs show a correlation by chance, and a false memory makes the filter deaf.
     pairs = both.sum(axis=0)
-    # What is constant leaves residuals of rounding, which all have one sign.
+    # Residuals of a constant series are rounding, all of one sign.
     real = power > _ROUNDING**2 * pairs
-    found = np.divide(product, power, where=real, out=power * 0) * pairs / (pairs + 50)
-    return np.asarray(np.clip(found, 0, 0.95))
+    found = np.divide(product, power, where=real, out=power * 0)
+    shrunk = found * pairs / (pairs + _AUTOCORRELATION_PRIOR)
+    return np.asarray(np.clip(shrunk, 0, _MAX_AUTOCORRELATION))

@@ -1,4 +1,8 @@
-"""Series too young to know their own day and week: they are lent that of their neighbours."""
+"""Borrowed seasonality for young series.
+
+A series with under two weeks of history borrows the mean seasonal shape of mature series in the
+same region, or else in the same country.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,24 +14,34 @@ from netwatch.detect.row_index import RowIndex
 from netwatch.detect.seasonal_baseline import DAY, WEEK, hour_of_week
 from netwatch.detect.state import SeriesState
 
-_YOUNG = 2.0 * WEEK
-"""Hours of history below which a series borrows, and from which on it lends."""
-_LEAST_LENDERS = 3
-_DOUBT = 1.5
-"""How much less sure a borrowed shape is than one's own."""
-_BETTER = 0.9
+_MATURE_HOURS = 2.0 * WEEK
+"""Hours of history below which a series borrows, and from which on it may be a donor."""
+_MIN_DONORS = 3
+"""Donors below which a mean shape is one network's own."""
+_BORROWED_SPREAD = 1.5
+"""Factor by which a borrowed shape widens the spread."""
+_MAX_SCATTER = 0.9
+"""Share of the scatter without a shape that may remain with it, for the shape to be used."""
+_MAD_TO_DEVIATION = 1.4826
+"""Standard deviation of a normal distribution over its median absolute deviation."""
 
 
 def borrow_seasonality(
-    state: SeriesState, kin: RowIndex, rows: RowArray, *, times: Sequence[datetime], values: Floats
+    state: SeriesState,
+    index: RowIndex,
+    rows: RowArray,
+    *,
+    times: Sequence[datetime],
+    values: Floats,
 ) -> None:
-    """Give the young among `rows` the mean shape of their region, else of their country.
+    """Give the young series among `rows` the mean shape of their region, else country.
 
-    Only where it explains the little that is known of them better than no shape does; their
-    spread grows by half. `values` are those of their history, (time, series).
+    A shape is used only if it explains the short history better than none; the spread grows by
+    half. `values` are that history, (time, series).
     """
     baseline = state.baseline
-    mature = state.ready & ~baseline.composite & ~state.share & (baseline.seen >= _YOUNG)
+    mature = state.ready & ~baseline.composite & ~state.is_share
+    mature &= baseline.hours_seen >= _MATURE_HOURS
     if not mature.any():
         return
     hours = np.array([hour_of_week(time) for time in times])
@@ -35,31 +49,32 @@ def borrow_seasonality(
         logs = np.log(values)
     for column, row in enumerate(rows.tolist()):
         known = np.isfinite(logs[:, column])
-        if baseline.seen[row] >= _YOUNG or not known.any():
+        if baseline.hours_seen[row] >= _MATURE_HOURS or not known.any():
             continue
-        lenders = _donors(kin, mature & (kin.signal == kin.signal[row]), row)
-        if len(lenders) < _LEAST_LENDERS:
+        donors = _donors(index, mature & (index.signal == index.signal[row]), row)
+        if len(donors) < _MIN_DONORS:
             continue
-        day, week = baseline.day[lenders].mean(axis=0), baseline.week[lenders].mean(axis=0)
+        day, week = baseline.day[donors].mean(axis=0), baseline.week[donors].mean(axis=0)
         residual = logs[known, column] - (day[hours % DAY] + week[hours])[known]
-        if _scatter(residual) > _BETTER * _scatter(logs[known, column]):
+        if _scatter(residual) > _MAX_SCATTER * _scatter(logs[known, column]):
             continue
         baseline.day[row], baseline.week[row] = day, week
         baseline.level[row] = np.median(residual)
-        state.rested[row] = state.rested[lenders].max()
-        baseline.spread[row] = max(_DOUBT * _scatter(residual), _DOUBT * baseline.spread[row])
+        state.rest_hours[row] = state.rest_hours[donors].max()
+        spread = max(_BORROWED_SPREAD * _scatter(residual), _BORROWED_SPREAD * baseline.spread[row])
+        baseline.spread[row] = spread
 
 
-def _donors(kin: RowIndex, mature: Bools, row: int) -> RowArray:
-    """Return who lends to `row`: the mature of its region, or of its country."""
-    for place in (kin.above, kin.country):
-        if place[row] >= 0:
-            found = np.flatnonzero(mature & (place == place[row]))
-            if len(found) >= _LEAST_LENDERS:
-                return found
+def _donors(index: RowIndex, mature: Bools, row: int) -> RowArray:
+    """Return the mature series of the region of `row`, else of its country."""
+    for scope in (index.parent, index.country):
+        if scope[row] >= 0:
+            donors = np.flatnonzero(mature & (scope == scope[row]))
+            if len(donors) >= _MIN_DONORS:
+                return donors
     return np.zeros(0, np.intp)
 
 
 def _scatter(values: Floats) -> float:
     """Return the median absolute deviation as a standard deviation."""
-    return float(1.4826 * np.median(np.abs(values - np.median(values))))
+    return float(_MAD_TO_DEVIATION * np.median(np.abs(values - np.median(values))))

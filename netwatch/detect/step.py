@@ -1,4 +1,4 @@
-"""The arithmetic of one interval: arrays in, arrays out, one row a series."""
+"""One interval of the detector: arrays in, arrays out, one row a series."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from netwatch.detect.bayes_filter import (
     binomial_log_likelihood,
     count_log_likelihood,
     loss_depth,
-    normal_probability,
+    ordinary_probability,
     ratio_log_likelihood,
     rest_log_likelihood,
     transition_matrix,
@@ -34,44 +34,49 @@ from netwatch.detect.level_shift import accept_level_shifts, track_level_shifts
 from netwatch.detect.row_index import EMPTY, RowIndex
 from netwatch.detect.seasonal_baseline import DAY
 from netwatch.detect.state import SeriesState
-from netwatch.detect.warm_start import usable_rows, warm_start
-from netwatch.model.thresholds import MIN_COVERAGE
+from netwatch.detect.warm_start import keep_training_bin, usable_rows, warm_start
+from netwatch.model.thresholds import EVEN_PROBABILITY, MIN_COVERAGE
 
-_LEAST_TEMPER = 0.12
-_JUMP = 4.0
-_MOST_RATIO = 100.0
-_USUALLY = 0.5
-_FEW = 0.15
-"""Counts that scatter by more than this are few, and judged as counts."""
-_MOST_DEGREES = 4.0
-"""Student's t never gets thinner tails than these: single wild bins are common in the field."""
-_MOST_DEGREES_TOGETHER = 8.0
+_MIN_TEMPER = 0.12
+"""Weight of the evidence of a bin at most correlated with the one before."""
+_JUMP_SPREADS = 4.0
+"""Expected changes between bins above which a change is a jump, and evidence at full weight:
+without it the median delay is 35 min instead of 10 (a prototype on simulated outages)."""
+_MIN_JUMP_VARIANCE = 0.15
+"""Bound on the variance of a change between bins, in squared spreads."""
+_MAX_RATIO = 100.0
+"""Bound on current over ordinary: rows near zero in ordinary times would overflow."""
+_LOW_COUNT_SPREAD = 0.15
+"""Spread above which a plain series is evaluated as a Poisson count, about 40 a bin."""
+_MAX_DEGREES = 4.0
+"""Bound on the degrees of freedom of Student's t: single wild bins are common in the field."""
+_MAX_COMPOSITE_DEGREES = 8.0
 """The same for the mean of many networks, in which wild bins average out."""
-
+_WEEKEND_HOURS = 2.0 * DAY
+"""Rest hours after which a series' first weekend is over."""
+_HOLIDAY_SPREAD = 2.0
+"""Factor by which a public holiday widens the spread."""
+_LEARNING_POWER = 4
+"""A bin is learned in proportion to P(ordinary) to this power, so that doubt learns little."""
+_INTERVAL_Z = 1.96
+"""97.5 % quantile of the normal distribution."""
 
 _NO_ROWS: RowArray = np.zeros(0, np.intp)
-_NOTHING_LENT: tuple[RowArray, Floats] = _NO_ROWS, np.zeros(0)
-_WEEKEND = 2.0 * DAY
-"""Hours of rest that a series must have seen before its weeks are known to have an end."""
-_HOLIDAY = 2.0
-"""How much less sure the ordinary level is on a public holiday."""
-
-Foresight = tuple[Floats, Floats]
-_NO_GROUPS = Groups(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, dtype=bool))
+_NO_LIKELIHOODS: tuple[RowArray, Floats] = _NO_ROWS, np.zeros(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Residuals:
-    """One interval before anything is believed or learned: the first phase of judging it.
+    """One interval compared with ordinary, before the posterior is updated.
 
     Attributes:
         time, values, totals: as given.
-        ready: which rows were old enough to be judged; usable: those that are not dead.
-        ordinary: what would be ordinary; ratio: current over it, NaN for no data.
-        today: what day it is in each country.
-        window: where the windows of series of few counts stand, None where there are none.
+        ready: rows with an ordinary level; usable: those that are not dead.
+        ordinary: ordinary values; ratio: current over ordinary, NaN for no data.
+        day_types: kind of day in each country.
+        adaptive_bin: wide bins of low-count series, None without any.
         normal: rows that were ordinary before.
-        shifts: how far each signal is from ordinary in each country, (signals, countries).
+        shifts: shift of each signal from ordinary in each country, (signals, countries).
     """
 
     time: datetime
@@ -81,23 +86,23 @@ class Residuals:
     usable: Bools
     ordinary: Floats
     ratio: Floats
-    today: DayTypes
-    window: AdaptiveBin | None
+    day_types: DayTypes
+    adaptive_bin: AdaptiveBin | None
     normal: Bools
     shifts: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What one interval came to, a row a series.
+    """Result of one interval, a value a row.
 
     Attributes:
-        ready: which rows were old enough to be judged; usable: those that are not dead.
+        ready: rows with an ordinary level; usable: those that are not dead.
         ratio: current over ordinary, NaN for no data.
         low, high: 95 % interval of `ratio`.
         probability: that the series is below ordinary.
-        coverage, count: of wider series; 1 and 1 for a network.
-        fused: what the signals of an entity say together, a row an entity.
+        coverage, networks: of composites; 1 and 1 for a network.
+        fused: fusion of the signals of each entity, a value an entity.
     """
 
     ready: Bools
@@ -107,12 +112,21 @@ class StepResult:
     high: Floats
     probability: Floats
     coverage: Floats
-    count: RowArray
+    networks: RowArray
     fused: Fused
 
 
+@dataclass(frozen=True, slots=True)
+class _Noise:
+    """Noise of the ratios: spread and its degrees of freedom; trials behind a share."""
+
+    spread: Floats
+    degrees: Floats
+    trials: Floats
+
+
 class StepEngine:
-    """Judges and learns, interval after interval, on the rows of a `SeriesState`."""
+    """Predict and update step of the filter, on the rows of a `SeriesState`."""
 
     def __init__(
         self,
@@ -120,266 +134,292 @@ class StepEngine:
         *,
         width: timedelta,
         min_history: timedelta,
-        rest_days: HolidayCalendar,
+        calendar: HolidayCalendar,
     ) -> None:
         """Work on `state`, whose rows may grow between intervals (then call `set_layout`)."""
-        self._rest_days = rest_days
         self.state = state
+        self._calendar = calendar
         self._width = width
-        self._least_history = min_history
+        self._min_history = min_history
         self._matrix = transition_matrix(width)
-        self._likely = transition_matrix(width, expected=True)
+        self._forecast_matrix = transition_matrix(width, expected=True)
         self._expected = _NO_ROWS
-        self._lent = _NOTHING_LENT
-        self._nuisance = CommonModeFilter(width)
+        self._log_likelihoods = _NO_LIKELIHOODS
+        self._common_mode = CommonModeFilter(width)
         self._composites = make_composites([])
-        self._groups = _NO_GROUPS
-        self._kin = EMPTY
-        self._fusion = Fusion(np.zeros(0, np.intp), [])
+        self._groups = Groups(_NO_ROWS, _NO_ROWS, np.zeros(0, dtype=bool))
+        self._index = EMPTY
+        self._fusion = Fusion(_NO_ROWS, [])
 
     def set_layout(
-        self, composites: Composites, groups: Groups, fusion: Fusion, kin: RowIndex
+        self, composites: Composites, groups: Groups, fusion: Fusion, index: RowIndex
     ) -> None:
-        """Say which rows are weighted means of which others, and what they are about."""
+        """Set which rows are weighted means of others, and what they are about."""
         self._composites, self._groups = composites, groups
-        self._fusion, self._kin = fusion, kin
+        self._fusion, self._index = fusion, index
 
     def expect_losses(self, rows: RowArray) -> None:
-        """Say in which rows a loss is expected, as on the days before, for one interval."""
+        """Set the rows in which a loss is forecast in the next interval."""
         self._expected = rows
 
     def add_log_likelihoods(self, rows: RowArray, ratios: Floats) -> None:
-        """Take log likelihood ratios of a loss in `rows`, known elsewhere, for one interval."""
-        self._lent = rows, ratios
+        """Add external log likelihood ratios of a loss in `rows` to the next interval."""
+        self._log_likelihoods = rows, ratios
 
     def step(self, time: datetime, values: Floats, totals: Floats, held: Bools) -> StepResult:
-        """Judge the interval that starts at `time`, and learn from it where not `held`."""
-        look = self.look(time, values, totals)
-        self._nuisance.scale = self.state.scale
-        faulty = self._nuisance.faulty(look.shifts)
-        self.state.scale = self._nuisance.scale
-        return self.judge(look, faulty, held)
+        """Evaluate the interval that starts at `time`; rows `held` learn nothing."""
+        residuals = self.predict(time, values, totals)
+        self._common_mode.scale = self.state.shift_scale
+        faulty = self._common_mode.faulty_signals(residuals.shifts)
+        self.state.shift_scale = self._common_mode.scale
+        return self.update(residuals, faulty, held)
 
-    def look(self, time: datetime, values: Floats, totals: Floats) -> Residuals:
-        """Compare the interval that starts at `time` with what is ordinary; change nothing."""
+    def predict(self, time: datetime, values: Floats, totals: Floats) -> Residuals:
+        """Compare the interval that starts at `time` with ordinary; changes nothing."""
         state = self.state
         usable = usable_rows(state)
-        shares = np.where(state.share, divide(values, totals), values)
-        ordinary = state.baseline.expect(time)
-        today = self._rest_days.today(time, self._kin.countries)
-        ordinary = self._nearer(time, today, shares, ordinary)
-        ratio = np.minimum(divide(shares, ordinary), _MOST_RATIO)
-        window = update_bin(state, time, values, ordinary)
-        if window is not None:
-            ratio = np.where(window.slow, window.ratio(ordinary, state.pace), ratio)
+        shares = np.where(state.is_share, divide(values, totals), values)
+        day_types = self._calendar.day_types(time, self._index.countries)
+        ordinary = self._ordinary(time, day_types, shares)
+        ratio = np.minimum(divide(shares, ordinary), _MAX_RATIO)
+        adaptive_bin = update_bin(state, time, values, ordinary)
+        if adaptive_bin is not None:
+            wide = adaptive_bin.ratio(ordinary, state.bin_factor)
+            ratio = np.where(adaptive_bin.wide, wide, ratio)
         ratio[~usable] = np.nan
-        normal = normal_probability(state.belief) > _USUALLY
-        shifts = country_shifts(self._groups, ratio, normal)
-        ready = state.ready.copy()
+        normal = ordinary_probability(state.posterior) > EVEN_PROBABILITY
         return Residuals(
             time=time,
             values=values,
             totals=totals,
-            ready=ready,
+            ready=state.ready.copy(),
             usable=usable,
             ordinary=ordinary,
             ratio=ratio,
-            today=today,
-            window=window,
+            day_types=day_types,
+            adaptive_bin=adaptive_bin,
             normal=normal,
-            shifts=shifts,
+            shifts=country_shifts(self._groups, ratio, normal),
         )
 
-    def judge(self, look: Residuals, faulty: Bools, held: Bools) -> StepResult:
-        """Judge what `look` saw, and learn from it where not `held`.
+    def update(self, residuals: Residuals, faulty: Bools, held: Bools) -> StepResult:
+        """Update the posterior with `residuals`, and learn where not `held`.
 
-        `faulty` says which signals are not to be believed in which countries, (signals,
-        countries): what `CommonModeFilter.faulty` made of the shifts of all countries, of which
-        these rows may be a part.
+        `faulty` are the signals at fault by country, (signals, countries): the result of
+        `CommonModeFilter.faulty_signals` on the shifts of all countries, of which these rows
+        may be a part.
         """
-        state, time, totals = self.state, look.time, look.totals
-        ratio = look.ratio.copy()
+        state, composites = self.state, self._composites
+        ratio = residuals.ratio.copy()
         fault = rows_at_fault(self._groups, faulty)
         ratio[fault] = np.nan
-        ratio[common_site_outage(self._groups, ratio, look.normal)] = np.nan
-        foresight = self._foresee(look)
-        trials = independent_trials(state.baseline, totals, foresight[0])
-        # What is judged once an hour counts as it was until then.
-        lasting = self._fill_windows(look.window, ratio, fault)
-        low, high = self._intervals(lasting, trials, foresight)
-        weighed = self._weigh(lasting, low, high, look.usable)
-        wider = self._composites.rows
-        ratio[wider] = lasting[wider]
-        self._weigh_evidence(look, ratio, trials, foresight)
-        self._learn(look, ratio, held)
-        self._rest(look)
-        self._shadow(look, ratio)
+        ratio[common_site_outage(self._groups, ratio, residuals.normal)] = np.nan
+        noise = self._noise(residuals)
+        # Within a wide bin, the level of the last one holds.
+        lasting = self._advance_wide_bins(residuals.adaptive_bin, ratio, fault)
+        low, high = self._intervals(lasting, noise)
+        aggregates = self._aggregate(lasting, low, high, residuals.usable)
+        ratio[composites.rows] = lasting[composites.rows]
+        log_likelihood = self._log_likelihood(residuals, ratio, noise)
+        self._update_posterior(ratio, log_likelihood)
+        self._learn(residuals, ratio, held)
+        self._count_rest_hours(residuals)
+        self._follow_level_shifts(residuals, ratio)
         if not state.ready.all():
+            keep_training_bin(state, residuals.time, residuals.values, residuals.totals)
             warm_start(
                 state,
-                time,
-                bins=(look.values, totals),
-                min_history=self._least_history,
-                layout=(self._composites, self._kin),
+                residuals.time,
+                min_history=self._min_history,
+                composites=composites,
+                index=self._index,
             )
-        coverage, count = np.ones(len(ratio)), np.ones(len(ratio), np.intp)
-        coverage[self._composites.rows] = weighed.coverage
-        count[self._composites.rows] = weighed.count
-        chance = 1 - normal_probability(state.belief)
+        coverage, networks = np.ones(len(ratio)), np.ones(len(ratio), np.intp)
+        coverage[composites.rows] = aggregates.coverage
+        networks[composites.rows] = aggregates.count
+        probability = 1 - ordinary_probability(state.posterior)
         fused = self._fusion.fuse(
             lasting,
-            chance,
-            depth=loss_depth(state.belief),
-            observations=self._observations(totals),
+            probability,
+            depth=loss_depth(state.posterior),
+            observations=self._ordinary_answers(residuals.totals),
         )
-        return StepResult(look.ready, look.usable, ratio, low, high, chance, coverage, count, fused)
+        return StepResult(
+            ready=residuals.ready,
+            usable=residuals.usable,
+            ratio=ratio,
+            low=low,
+            high=high,
+            probability=probability,
+            coverage=coverage,
+            networks=networks,
+            fused=fused,
+        )
 
-    def _nearer(self, time: datetime, today: DayTypes, shares: Floats, ordinary: Floats) -> Floats:
-        """Return what is ordinary, on holidays the nearer of workday and rest day."""
-        baseline, place = self.state.baseline, self._kin.country
-        rows = np.flatnonzero(self._on_holiday(today) & ~self.state.share & ~baseline.composite)
+    def _ordinary(self, time: datetime, day_types: DayTypes, shares: Floats) -> Floats:
+        """Return the ordinary values, on holidays the nearer of workday and rest day."""
+        baseline, country = self.state.baseline, self._index.country
+        ordinary = baseline.expect(time)
+        plain = ~self.state.is_share & ~baseline.composite
+        rows = np.flatnonzero(self._on_holiday(day_types) & plain)
         if not len(rows):
             return ordinary
-        resting = baseline.expect_rows(rows, time, today.shift[place[rows]])
+        resting = baseline.expect_rows(rows, time, day_types.shift[country[rows]])
         working = ordinary[rows]
         with np.errstate(divide="ignore", invalid="ignore"):
-            closer = np.abs(np.log(shares[rows] / resting)) < np.abs(np.log(shares[rows] / working))
-        ordinary = ordinary.copy()
-        ordinary[rows] = np.where(closer, resting, working)
+            nearer = np.abs(np.log(shares[rows] / resting)) < np.abs(np.log(shares[rows] / working))
+        ordinary[rows] = np.where(nearer, resting, working)
         return ordinary
 
-    def _foresee(self, look: Residuals) -> Foresight:
-        """Return the spread of every next ratio and its degrees of freedom, as far as known.
+    def _noise(self, residuals: Residuals) -> _Noise:
+        """Return the noise of every ratio.
 
-        It is twice as wide on a holiday, and wide where a series has never seen a day of rest.
+        It is twice as wide on a holiday, and wide for a series without a rest day so far.
         """
-        spread, degrees = self.state.baseline.foresight()
-        spread = np.where(self._on_holiday(look.today), _HOLIDAY * spread, spread)
-        return np.where(self._unrested(look), np.hypot(spread, UNKNOWN_REST), spread), degrees
+        baseline = self.state.baseline
+        spread, degrees = baseline.predictive_spread()
+        spread = np.where(self._on_holiday(residuals.day_types), _HOLIDAY_SPREAD * spread, spread)
+        spread = np.where(self._first_rest(residuals), np.hypot(spread, UNKNOWN_REST), spread)
+        return _Noise(spread, degrees, independent_trials(baseline, residuals.totals, spread))
 
-    def _on_holiday(self, today: DayTypes) -> Bools:
-        """Return which rows count what people do, in a country that has a holiday.
+    def _on_holiday(self, day_types: DayTypes) -> Bools:
+        """Return the human-driven rows of countries that have a holiday.
 
-        The design doubles every spread. Replies of networks are as ever on holidays: with it,
-        nights of the Burmese new year went unseen in the replies from Bago.
+        Replies of networks do not change on holidays: with a wider spread, nights of the
+        Burmese new year were not detected in the replies from Bago.
         """
-        return np.asarray(self._kin.people & today.holiday[self._kin.country])
+        return np.asarray(self._index.human_driven & day_types.holiday[self._index.country])
 
-    def _unrested(self, look: Residuals) -> Bools:
-        """Return which rows have a day of rest for the first time.
+    def _first_rest(self, residuals: Residuals) -> Bools:
+        """Return the human-driven counts that have a rest day for the first time.
 
-        Those are counts of what people do. Networks answer, and are announced, on any day: an
-        outage that active probing sees on a first weekend is told as fast as any other.
+        Networks answer and are announced on any day: an outage that active probing sees on a
+        first weekend is detected as fast as any other.
         """
-        state, kin = self.state, self._kin
-        new = kin.people & look.today.rest[kin.country] & (state.rested < _WEEKEND)
-        answers = np.bincount(kin.signal, state.share) > 0
-        return np.asarray(new & ~answers[kin.signal]) if new.any() else new
+        state, index = self.state, self._index
+        first = index.human_driven & residuals.day_types.rest[index.country]
+        first &= state.rest_hours < _WEEKEND_HOURS
+        if not first.any():
+            return first
+        answers = np.bincount(index.signal, state.is_share) > 0
+        return np.asarray(first & ~answers[index.signal])
 
-    def _rest(self, look: Residuals) -> None:
-        """Count the hours of rest that each series has seen."""
-        composites, present = self._composites, np.isfinite(look.values)
+    def _count_rest_hours(self, residuals: Residuals) -> None:
+        composites, present = self._composites, np.isfinite(residuals.values)
         parts = present[composites.networks]
         present[composites.rows] = np.bincount(composites.groups, parts, len(composites.rows)) > 0
-        present &= look.today.rest[self._kin.country]
-        self.state.rested += np.float32(self.state.width / 3600) * present
+        present &= residuals.day_types.rest[self._index.country]
+        self.state.rest_hours += np.float32(self.state.width / 3600) * present
 
-    def _fill_windows(self, window: AdaptiveBin | None, ratio: Floats, fault: Bools) -> Floats:
-        """Move windows on by a bin; return `ratio` with the last one's where none is over."""
+    def _advance_wide_bins(
+        self, adaptive_bin: AdaptiveBin | None, ratio: Floats, fault: Bools
+    ) -> Floats:
+        """Add the bin to the wide bins; return `ratio`, within a wide bin that of the last one."""
         state = self.state
-        if window is None:
+        if adaptive_bin is None:
             return ratio.copy()
-        trusted = window.slow & ~fault
-        state.counted = np.where(trusted, window.counted, state.counted).astype(np.float32)
-        state.awaited = np.where(trusted, window.awaited, state.awaited).astype(np.float32)
-        state.counted[window.due], state.awaited[window.due] = 0, 0
-        state.ratio[window.due & np.isnan(ratio)] = np.nan
-        return np.where(window.slow & ~window.due, state.ratio, ratio)
+        complete, trusted = adaptive_bin.complete, adaptive_bin.wide & ~fault
+        observed = np.where(trusted, adaptive_bin.observed, state.observed)
+        expected = np.where(trusted, adaptive_bin.expected, state.expected)
+        state.observed, state.expected = observed.astype(np.float32), expected.astype(np.float32)
+        state.observed[complete], state.expected[complete] = 0, 0
+        state.ratio[complete & np.isnan(ratio)] = np.nan
+        return np.where(adaptive_bin.wide & ~complete, state.ratio, ratio)
 
-    def _observations(self, totals: Floats) -> Floats:
-        """Return how many answers each series of shares has in ordinary times, else infinity."""
+    def _ordinary_answers(self, totals: Floats) -> Floats:
+        """Return the answers of each series of shares in ordinary times, else infinity."""
         state, composites = self.state, self._composites
         answers = np.nan_to_num(totals) * np.exp(state.baseline.level)
-        found = np.where(state.share, answers, np.inf)
-        parts = found[composites.networks]
-        found[composites.rows] = np.bincount(composites.groups, parts, len(composites.rows))
-        return found
+        answers = np.where(state.is_share, answers, np.inf)
+        parts = answers[composites.networks]
+        answers[composites.rows] = np.bincount(composites.groups, parts, len(composites.rows))
+        return answers
 
-    def _intervals(self, ratio: Floats, trials: Floats, foresight: Foresight) -> Foresight:
-        """Return the 95 % intervals of every ratio from its own noise."""
-        baseline, share = self.state.baseline, self.state.share
-        low, high = ratio_interval(ratio, *foresight)
+    def _intervals(self, ratio: Floats, noise: _Noise) -> tuple[Floats, Floats]:
+        """Return the 95 % interval of every ratio from its own noise."""
+        share = self.state.is_share
+        low, high = ratio_interval(ratio, noise.spread, noise.degrees)
         if share.any():
-            ordinary = np.exp(baseline.level)
-            below, above = share_interval(ratio, trials, ordinary)
+            ordinary = np.exp(self.state.baseline.level)
+            below, above = share_interval(ratio, noise.trials, ordinary)
             low, high = np.where(share, below, low), np.where(share, above, high)
         return low, high
 
-    def _weigh(self, ratio: Floats, low: Floats, high: Floats, usable: Bools) -> AggregateLevels:
-        """Fill in the ratios and intervals of wider series."""
+    def _aggregate(
+        self, ratio: Floats, low: Floats, high: Floats, usable: Bools
+    ) -> AggregateLevels:
+        """Write the ratios and intervals of composites into `ratio`, `low` and `high`."""
         rows = self._composites.rows
-        variance = ((high - low) / 3.92) ** 2
-        weighed = aggregate(self._composites, ratio, usable, variance)
-        seen = self.state.ready[rows] & (weighed.coverage >= MIN_COVERAGE)
-        ratio[rows] = np.where(seen, weighed.level, np.nan)
-        half = 1.96 * np.where(weighed.count > 1, weighed.error, weighed.noise)
-        low[rows] = np.maximum(weighed.level - half, 0)
-        high[rows] = weighed.level + half
-        return weighed
+        variance = ((high - low) / (2 * _INTERVAL_Z)) ** 2
+        found = aggregate(self._composites, ratio, usable, variance)
+        measured = self.state.ready[rows] & (found.coverage >= MIN_COVERAGE)
+        ratio[rows] = np.where(measured, found.level, np.nan)
+        half = _INTERVAL_Z * np.where(found.count > 1, found.error, found.noise)
+        low[rows] = np.maximum(found.level - half, 0)
+        high[rows] = found.level + half
+        return found
 
-    def _weigh_evidence(
-        self, look: Residuals, ratio: Floats, trials: Floats, foresight: Foresight
-    ) -> None:
-        """Let the interval pass for every belief and weigh what was seen.
+    def _log_likelihood(self, residuals: Residuals, ratio: Floats, noise: _Noise) -> Floats:
+        """Return the log likelihood of the interval for each depth, shape (n, G).
 
-        Neighbouring bins resemble each other and are not independent evidence: they are
-        tempered by (1 - rho) / (1 + rho), except in a bin that jumps, which no memory explains.
+        Neighbouring bins are not independent evidence: they are tempered by
+        (1 - rho) / (1 + rho), except in a bin that jumps by more than autocorrelation explains.
         """
         state, baseline = self.state, self.state.baseline
-        evidence = np.zeros(state.belief.shape)
-        seen = np.isfinite(ratio)
-        plain, share = seen & ~state.share, seen & state.share
-        spread, degrees = foresight
-        most = np.where(baseline.composite, _MOST_DEGREES_TOGETHER, _MOST_DEGREES)
-        degrees = np.minimum(degrees, most)
-        few = plain & (spread > _FEW) & ~baseline.composite
-        plain &= ~few
+        evidence = np.zeros(state.posterior.shape)
+        known = np.isfinite(ratio)
+        plain, share = known & ~state.is_share, known & state.is_share
+        bound = np.where(baseline.composite, _MAX_COMPOSITE_DEGREES, _MAX_DEGREES)
+        spread, degrees = noise.spread, np.minimum(noise.degrees, bound)
+        counts = plain & (spread > _LOW_COUNT_SPREAD) & ~baseline.composite
+        plain &= ~counts
         evidence[plain] = ratio_log_likelihood(ratio[plain], spread[plain], degrees[plain])
-        evidence[few] = count_log_likelihood(ratio[few], 1 / spread[few] ** 2)
+        evidence[counts] = count_log_likelihood(ratio[counts], 1 / spread[counts] ** 2)
         ordinary = np.exp(baseline.level[share])
-        evidence[share] = binomial_log_likelihood(ratio[share] * ordinary, trials[share], ordinary)
-        memory = baseline.memory
-        temper = np.maximum((1 - memory) / (1 + memory), _LEAST_TEMPER)
-        bound = _JUMP * spread * np.sqrt(np.maximum(2 * (1 - memory), 0.15))
+        evidence[share] = binomial_log_likelihood(
+            ratio[share] * ordinary, noise.trials[share], ordinary
+        )
+        rho = baseline.lag1_autocorrelation
+        temper = np.maximum((1 - rho) / (1 + rho), _MIN_TEMPER)
+        jump = _JUMP_SPREADS * spread * np.sqrt(np.maximum(2 * (1 - rho), _MIN_JUMP_VARIANCE))
         with np.errstate(invalid="ignore"):
-            steady = np.abs(ratio - state.ratio) <= bound
+            steady = np.abs(ratio - state.ratio) <= jump
         evidence *= np.where(steady, temper, 1.0)[:, None]
-        first = self._unrested(look) & seen
+        first = self._first_rest(residuals) & known
         evidence[first] = rest_log_likelihood(ratio[first], self._width)
-        rows, ratios = self._lent
+        rows, ratios = self._log_likelihoods
         evidence[rows] += ratios[:, None] * ~IS_ORDINARY
-        likely, before = self._expected, state.belief
-        self._lent, self._expected = _NOTHING_LENT, _NO_ROWS
-        state.belief = update_posterior(before, self._matrix, evidence)
-        state.belief[likely] = update_posterior(before[likely], self._likely, evidence[likely])
-        state.ratio = np.where(seen, ratio, state.ratio)
+        self._log_likelihoods = _NO_LIKELIHOODS
+        return evidence
 
-    def _learn(self, look: Residuals, ratio: Floats, held: Bools) -> None:
+    def _update_posterior(self, ratio: Floats, log_likelihood: Floats) -> None:
+        state, before, forecast = self.state, self.state.posterior, self._expected
+        state.posterior = update_posterior(before, self._matrix, log_likelihood)
+        state.posterior[forecast] = update_posterior(
+            before[forecast], self._forecast_matrix, log_likelihood[forecast]
+        )
+        state.ratio = np.where(np.isfinite(ratio), ratio, state.ratio)
+        self._expected = _NO_ROWS
+
+    def _learn(self, residuals: Residuals, ratio: Floats, held: Bools) -> None:
         """Learn in proportion to P(ordinary)^4, and nothing in held series or on holidays."""
-        state, time = self.state, look.time
-        weight = normal_probability(state.belief) ** 4
-        since = np.where(np.isfinite(state.frozen), state.frozen, time.timestamp())
-        state.frozen = np.where(held, since, np.nan)
-        weight[held | ~state.ready | self._on_holiday(look.today)] = 0
-        # What scatters much would be taken for a shape.
-        first = self._unrested(look) & (state.baseline.spread < _FEW)
-        state.baseline.learn(time, self._width, ratio, weight * state.pace, first=first)
+        state, time = self.state, residuals.time
+        weight = ordinary_probability(state.posterior) ** _LEARNING_POWER
+        known = np.isfinite(state.frozen_since)
+        since = np.where(known, state.frozen_since, time.timestamp())
+        state.frozen_since = np.where(held, since, np.nan)
+        weight[held | ~state.ready | self._on_holiday(residuals.day_types)] = 0
+        # Noise of a series that scatters much would be taken for a shape.
+        first = self._first_rest(residuals) & (state.baseline.spread < _LOW_COUNT_SPREAD)
+        state.baseline.learn(time, self._width, ratio, weight * state.bin_factor, first=first)
 
-    def _shadow(self, look: Residuals, ratio: Floats) -> None:
-        """Let shadow levels learn; once an hour, take up those that are ordinary by now."""
-        state, time = self.state, look.time
-        track_level_shifts(state, time, ratio=ratio, values=look.values, ordinary=look.ordinary)
-        if time.timestamp() % 3600 < state.width and len(self._kin.entity):
+    def _follow_level_shifts(self, residuals: Residuals, ratio: Floats) -> None:
+        """Update shifted levels; once an hour, accept those that are ordinary by now."""
+        state, time = self.state, residuals.time
+        track_level_shifts(
+            state, time, ratio=ratio, values=residuals.values, ordinary=residuals.ordinary
+        )
+        if time.timestamp() % 3600 < state.width and len(self._index.entity):
             accept_level_shifts(
-                state, time, ratio=ratio, kin=self._kin, composites=self._composites
+                state, time, ratio=ratio, index=self._index, composites=self._composites
             )

@@ -165,7 +165,7 @@ class _Run:
     def _step(self, number: int) -> bool:
         """Judge one bin in two phases; return whether a signal was at fault in it."""
         replies = self._crew.ask([Predict(number)] * self._parcels)
-        faulty = self._test.faulty(self._together(replies)[0])
+        faulty = self._test.faulty_signals(self._together(replies)[0])
         self._crew.ask([Update(faulty[rows, columns]) for rows, columns in self._parts])
         return bool(faulty.any())
 
@@ -173,7 +173,7 @@ class _Run:
         """Judge bins as if no signal were at fault; return whether one was, and where to go on."""
         replies = self._crew.ask([RunSpan(first, last)] * self._parcels)
         for number, shifts in enumerate(self._together(replies), first):
-            faulty = self._test.faulty(shifts)
+            faulty = self._test.faulty_signals(shifts)
             if faulty.any():
                 orders: list[Order] = [
                     Rerun(first, number, faulty[rows, columns]) for rows, columns in self._parts

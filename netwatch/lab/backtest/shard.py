@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from netwatch.arrays import Bools, Floats, RowArray
-from netwatch.detect.detector import BayesFilterDetector, DetectorMark
+from netwatch.detect.detector import BayesFilterDetector
+from netwatch.detect.state import SeriesState
 from netwatch.detect.step import Residuals, StepResult
 from netwatch.incidents.provisional import is_steady
 from netwatch.incidents.rules import Rules
@@ -141,7 +142,7 @@ _NO_SHIFTS = np.zeros((0, 0, 0))
 class _Mark:
     """Where a stride began."""
 
-    detector: DetectorMark
+    detector: SeriesState
     tracker: bytes
     incidents: dict[str, tuple[int, Incident]]
     shown: RowArray
@@ -158,7 +159,7 @@ class Shard:
             atlas, width=parcel.width, min_history=parcel.min_history
         )
         self._tracker = Tracker(atlas, width=parcel.width, rules=Rules())
-        self._detector.admit(parcel.keys, parcel.start)
+        self._detector.ensure_rows(parcel.keys, parcel.start)
         rows = self._detector.rows
         shares = np.zeros(len(rows), dtype=bool)
         if parcel.totals is not None:
@@ -200,7 +201,7 @@ class Shard:
                 return Reply(_NO_SHIFTS, *names)
             case RunSpan(first, last):
                 self._mark = _Mark(
-                    self._detector.mark(),
+                    self._detector.snapshot(),
                     self._tracker.save(),
                     dict(self._incidents),
                     self._shown.copy(),
@@ -235,7 +236,7 @@ class Shard:
     def _rewind(self) -> None:
         """Go back to where the last stride began."""
         assert self._mark is not None, "no stride to take back"
-        self._detector.rewind(self._mark.detector)
+        self._detector.restore(self._mark.detector)
         self._tracker.load(self._mark.tracker)
         self._incidents, self._shown = dict(self._mark.incidents), self._mark.shown.copy()
         self._low = _NOTHING
@@ -249,12 +250,12 @@ class Shard:
         values[:count] = self._parcel.values[number]
         if self._parcel.totals is not None:
             totals[:count] = self._parcel.totals[number]
-        return self._detector.look(self._time(number), values, totals)
+        return self._detector.predict(self._time(number), values, totals)
 
     def _decide(self, number: int, look: Residuals, faulty: Bools) -> None:
         """Judge one bin, and follow the incidents that it may matter to."""
         self._detector.expect_losses(self._tracker.expected(self._time(number)))
-        judged = self._detector.decide(look, faulty, self._frozen())
+        judged = self._detector.update(look, faulty, self._frozen())
         if not judged.ready.any():
             return
         self._keep(number, judged)
@@ -294,7 +295,7 @@ class Shard:
         """Return the levels that may matter to an incident; ordinary ones never do."""
         ratio, chance = judged.ratio, judged.probability
         with np.errstate(invalid="ignore"):
-            known = (chance > NOISE_PROBABILITY) | (judged.count >= MIN_NETWORKS) | self._steady
+            known = (chance > NOISE_PROBABILITY) | (judged.networks >= MIN_NETWORKS) | self._steady
             reduced = (ratio < LOW) & known
             suspect = reduced | (chance > EVEN_PROBABILITY) | (ratio < LOST)
         odd = np.zeros(len(self._entities), dtype=bool)

@@ -14,7 +14,7 @@ from netwatch.detect.bayes_filter import (
     count_log_likelihood,
     loss_depth,
     multiply_rows,
-    normal_probability,
+    ordinary_probability,
     ratio_log_likelihood,
     start_posterior,
     transition_matrix,
@@ -57,7 +57,7 @@ def test_losses_begin_once_a_month_and_last_some_hours() -> None:
 def test_a_new_series_is_thought_ordinary() -> None:
     belief = start_posterior(3)
     np.testing.assert_allclose(belief.sum(axis=1), 1)
-    assert (normal_probability(belief) > 0.99).all()
+    assert (ordinary_probability(belief) > 0.99).all()
 
 
 def test_silence_says_nothing_that_time_does_not() -> None:
@@ -80,7 +80,7 @@ def test_one_wild_answer_of_one_trial_says_little() -> None:
     belief = update_posterior(
         start_posterior(1), matrix, binomial_log_likelihood(ONE * 0, ONE, ONE * 0.9)
     )
-    assert normal_probability(belief)[0] > 0.9
+    assert ordinary_probability(belief)[0] > 0.9
 
 
 def test_silent_trials_add_up_to_certainty_and_answers_take_it_back() -> None:
@@ -90,12 +90,12 @@ def test_silent_trials_add_up_to_certainty_and_answers_take_it_back() -> None:
         belief = update_posterior(
             belief, matrix, binomial_log_likelihood(ONE * 0, ONE * 10, ONE * 0.9)
         )
-    assert normal_probability(belief)[0] < 0.001
+    assert ordinary_probability(belief)[0] < 0.001
     for _ in range(6):
         belief = update_posterior(
             belief, matrix, binomial_log_likelihood(ONE * 0.9, ONE * 10, ONE * 0.9)
         )
-    assert normal_probability(belief)[0] > 0.99
+    assert ordinary_probability(belief)[0] > 0.99
 
 
 @given(
@@ -133,7 +133,7 @@ def test_counts_are_most_likely_at_their_own_depth(depth: float) -> None:
 def test_no_probability_is_below_nothing() -> None:
     belief = np.full((1, len(DEPTHS)), 1e-12, np.float32)
     belief[0, IS_ORDINARY] = np.float32(0.2) + np.float32(1e-8)
-    assert normal_probability(belief)[0] <= 1
+    assert ordinary_probability(belief)[0] <= 1
 
 
 def test_a_row_does_not_depend_on_the_rows_it_is_updated_with() -> None:

@@ -26,7 +26,7 @@ NORMAL = np.ones(30, bool)
 
 def faulty(test: CommonModeFilter, groups: Groups, ratio: Floats) -> Bools:
     normal = np.ones(len(ratio), bool)
-    return rows_at_fault(groups, test.faulty(country_shifts(groups, ratio, normal)))
+    return rows_at_fault(groups, test.faulty_signals(country_shifts(groups, ratio, normal)))
 
 
 def test_a_signal_that_falls_in_every_country_says_nothing() -> None:
@@ -75,7 +75,7 @@ def test_countries_judged_apart_give_the_same_answer() -> None:
         for part in parts
     ]  # fmt: skip
     assert np.array_equal(np.hstack(apart), together)
-    far = CommonModeFilter(WIDTH).faulty(np.hstack(apart))
+    far = CommonModeFilter(WIDTH).faulty_signals(np.hstack(apart))
     assert far.all()
     assert faulty(CommonModeFilter(WIDTH), NETWORKS, ratio).all()
 

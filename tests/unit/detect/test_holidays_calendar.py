@@ -43,13 +43,13 @@ def test_days_are_those_of_the_country(
     code: str, zone: str, time: str, *, holiday: bool, rest: bool
 ) -> None:
     when = datetime.fromisoformat(time).replace(tzinfo=UTC)
-    today = HolidayCalendar(atlas(code, zone)).today(when, [country(code)])
+    today = HolidayCalendar(atlas(code, zone)).day_types(when, [country(code)])
     assert (bool(today.holiday[0]), bool(today.rest[0])) == (holiday, rest)
 
 
 def test_the_rest_day_is_the_country_s_own() -> None:
     days = HolidayCalendar(atlas("IR", "Asia/Tehran"))
-    sunday = days.today(datetime(2026, 3, 22, 9, tzinfo=UTC), [country("IR")])
+    sunday = days.day_types(datetime(2026, 3, 22, 9, tzinfo=UTC), [country("IR")])
     assert sunday.shift.tolist() == [5 * 24, 6 * 24 - 24 * 6]
 
 
