@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.table import Table as Printed
 
 from benchmarks.detection.blame import Blame, Table, blame_plainly, score_blame
-from benchmarks.detection.count_matrices import table_from_matrix
+from benchmarks.detection.count_matrices import VantageTargetLabels, table_from_matrix
 from benchmarks.detection.fleet import FleetSize
-from netwatch.signals.attribution.contingency import VantageTargetLabels
 from netwatch.signals.attribution.model import attribute
 
 __all__ = ["blame_with_netwatch", "main"]

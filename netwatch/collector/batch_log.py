@@ -224,11 +224,6 @@ class BatchLog:
         ((first,),) = self._database.fetch(_FIRST_TIME)
         return None if first is None else from_millis(first)
 
-    def count_undated(self) -> int:
-        """Return the number of stored measurements whose time is too uncertain."""
-        with self._database.translate_errors():
-            return self._clocks.count_undated()
-
     def first_seen(self) -> list[FirstSeen]:
         """Return when each agent was first seen."""
         with self._database.translate_errors():

@@ -99,11 +99,6 @@ class ClockCorrector:
                 if span.is_certain:
                     yield replace(row, time=from_millis(span.correct(to_millis(row.time))))
 
-    def count_undated(self) -> int:
-        """Return the number of stored measurements whose time is too uncertain."""
-        query = "SELECT coalesce(sum(rows), 0) FROM clock_span WHERE error > ?"
-        return int(self._file.execute(query, (MAX_ERROR_MS,)).fetchone()[0])
-
     def drop(self, vantage: str, low: int, high: int) -> None:
         """Delete the spans of superseded batches."""
         query = "DELETE FROM clock_span WHERE vantage = ? AND sequence BETWEEN ? AND ?"

@@ -15,8 +15,7 @@ from netwatch.signals.attribution.contingency import (
     CONTROL_GROUP,
     TargetCounts,
     VantageTargetCells,
-    VantageTargetLabels,
-    make_table,
+    VantageTargetTable,
 )
 from netwatch.signals.attribution.model import Attribution, attribute
 from netwatch.signals.attribution.trust import countable_cells, trust_vantages
@@ -111,14 +110,14 @@ def build_table(
         successes=responded,
         abroad=_abroad(vantages, vantage_index, columns, target_index),
     )
-    labels = VantageTargetLabels(
+    table = VantageTargetTable(
+        cells=cells,
+        networks=number_keys([(vantage.country, vantage.asn) for vantage in vantages]),
         prior_trust=_prior_trust(vantages, weights),
-        controls=[target.group == CONTROL_GROUP for target in columns],
+        controls=np.array([target.group == CONTROL_GROUP for target in columns]),
         target_asn=number_keys([target.asn or None for target in columns]),
         target_country=number_keys([_widest_place(target) for target in columns]),
     )
-    networks = number_keys([(vantage.country, vantage.asn) for vantage in vantages])
-    table = make_table(cells, networks, labels, targets=len(columns))
     by_success = replace(table, cells=replace(cells, successes=succeeded))
     return TargetCounts(table, by_success, vantages, columns)
 

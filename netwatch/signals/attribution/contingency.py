@@ -31,31 +31,16 @@ class VantageTargetCells:
 
 
 @dataclass(frozen=True, slots=True)
-class VantageTargetLabels:
-    """Optional properties of vantages and targets.
-
-    Attributes:
-        prior_trust: trust in each vantage from its past, 0 to 1, (v,); default 1.
-        controls: targets that nobody has a reason to cut, (t,); default none.
-        target_asn: number of each target's network, -1 if unknown, (t,); default unknown.
-        target_country: number of each target's country, (t,); default one for all.
-    """
-
-    prior_trust: npt.ArrayLike | None = None
-    controls: npt.ArrayLike | None = None
-    target_asn: npt.ArrayLike | None = None
-    target_country: npt.ArrayLike | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class VantageTargetTable:
     """Vantages by targets in one interval; a pair without a cell is no data, not a failure.
 
     Attributes:
         cells: the pairs that were measured.
         networks: number of each vantage's network, 0 to g - 1, (v,).
-        prior_trust: see `VantageTargetLabels`, (v,).
-        controls, target_asn, target_country: see `VantageTargetLabels`, (t,).
+        prior_trust: trust in each vantage from its past, 0 to 1, (v,).
+        controls: targets that nobody has a reason to cut, (t,).
+        target_asn: number of each target's network, -1 if unknown, (t,).
+        target_country: number of each target's country, (t,).
         cell_network: network of each cell's vantage, (n,).
     """
 
@@ -107,29 +92,6 @@ class TargetCounts:
     targets: list[Target]
 
 
-def make_table(
-    cells: VantageTargetCells, networks: npt.ArrayLike, labels: VantageTargetLabels, *, targets: int
-) -> VantageTargetTable:
-    """Return the table of `cells`, with defaults for missing labels.
-
-    Raises:
-        ValueError: labels do not match the vantages or targets, or counts are impossible.
-    """
-    if not ((cells.trials > 0) & (cells.successes >= 0)).all():
-        raise ValueError("trials: want more than 0, and successes 0 or more")
-    if not (cells.successes <= cells.trials).all():
-        raise ValueError("successes: more than trials")
-    vantages = len(np.asarray(networks))
-    return VantageTargetTable(
-        cells=cells,
-        networks=np.asarray(networks).astype(np.intp),
-        prior_trust=_column(labels.prior_trust, 1.0, vantages).astype(float),
-        controls=_column(labels.controls, 0, targets).astype(bool),
-        target_asn=_column(labels.target_asn, -1, targets).astype(np.intp),
-        target_country=_column(labels.target_country, 0, targets).astype(np.intp),
-    )
-
-
 def split_by_side(table: VantageTargetTable) -> VantageTargetTable:
     """Return the table with domestic and foreign views of a target in separate columns.
 
@@ -153,10 +115,3 @@ def split_by_side(table: VantageTargetTable) -> VantageTargetTable:
         target_asn=table.target_asn[columns],
         target_country=table.target_country[columns],
     )
-
-
-def _column(values: npt.ArrayLike | None, default: float, size: int) -> npt.NDArray[np.generic]:
-    column = np.full(size, default) if values is None else np.asarray(values)
-    if column.shape != (size,):
-        raise ValueError(f"labels: want {size} values, got shape {column.shape}")
-    return column

@@ -7,9 +7,8 @@ elsewhere right now. Losing d of n is evidence for an event by
 
     LLR = log mean_p1 Bin(d; n, p1) - log Bin(d; n, p0),    p1 in {.3, .6, .9}
 
-and conclusive when P(D >= d | p0) < 9.3e-9: one false alarm a month over 5,000 entities and
-720 windows of two minutes a day (`detection.md` 5.2, after Disco, TMA 2017). When losses are
-everywhere, or at one broker, our own side failed: no evidence, and an alert to the operator.
+(`detection.md` 5.2, after Disco, TMA 2017). When losses are everywhere, or at one broker, our
+own side failed: no evidence, and an alert to the operator.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
-from scipy.special import bdtrc, xlog1py, xlogy
+from scipy.special import xlog1py, xlogy
 
 from netwatch.arrays import Bools, Floats, RowArray, number_keys
 from netwatch.model.entities import Entity, EntityKind
@@ -29,8 +28,6 @@ from netwatch.signals.presence.log import WILL_LATENESS, PresenceEvent, Presence
 
 WINDOW = timedelta(minutes=2)
 """Losses within one window count as simultaneous."""
-CONCLUSIVE_PROBABILITY = 9.3e-9
-"""Probability of so many losses by chance below which a disconnect is conclusive."""
 _EVENT_SHARES = (0.3, 0.6, 0.9)
 """Shares of agents that an event takes offline, equally likely."""
 _FAULT_RATIO = 5.0
@@ -49,29 +46,9 @@ _ALERT_PAUSE = timedelta(minutes=30)
 """Time without an own fault before another is alerted."""
 _RETURNED_SHARE = 0.8
 """Share of the agents present before an own fault that ends it."""
+_PRIOR_LOSSES, _PRIOR_DAYS = 2.0, 2.0
+"""Gamma prior of an agent's rate: one loss a day (Disco), with the weight of two days."""
 _DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Hazard:
-    """How often an agent is lost by itself: a gamma posterior over losses per day.
-
-    Attributes:
-        losses: prior losses, plus those counted; the prior is one loss a day (Disco).
-        days: prior days, plus those online.
-    """
-
-    losses: float = 2.0
-    days: float = 2.0
-
-    def after_loss(self, online: timedelta) -> "Hazard":
-        """Return the posterior after one loss in so much time online."""
-        return Hazard(self.losses + 1, self.days + online / _DAY)
-
-    @property
-    def rate(self) -> float:
-        """Losses per day, the posterior mean."""
-        return self.losses / self.days
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +57,7 @@ class Losses:
 
     Attributes:
         lost: whether the agent was lost in the window; clean goodbyes do not count.
-        rates: losses per day of each, `Hazard.rate`.
+        rates: expected losses per day of each.
         entities: number of each agent's entity, a country or a network.
         countries: number of each agent's country; other countries are the control group.
         brokers: number of each agent's broker.
@@ -94,51 +71,16 @@ class Losses:
 
 
 @dataclass(frozen=True, slots=True)
-class DisconnectTest:
-    """Result for the losses of one window.
+class WindowResult:
+    """Result of one window.
 
     Attributes:
-        online, lost: agents of each entity, (e,).
-        evidence: log likelihood ratio of an event, (e,); all 0 after an own fault.
-        chance: P(so many losses or more | no event), (e,); all 1 after an own fault.
+        log_likelihoods: log likelihood ratio of an event, by country or network with losses;
+            empty if our own side failed.
         operator_alert: one line for the operator if our own side failed, else empty.
     """
 
-    online: RowArray
-    lost: RowArray
-    evidence: Floats
-    chance: Floats
-    operator_alert: str = ""
-
-    @property
-    def conclusive(self) -> Bools:
-        """Which entities lost more agents at once than chance explains in a month."""
-        return np.asarray(self.chance < CONCLUSIVE_PROBABILITY)
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnect:
-    """The losses of one country or network in one window.
-
-    Attributes:
-        entity: a country or a network.
-        online, lost: agents at the start of the window, and those lost in it.
-        evidence: log likelihood ratio of an event.
-        conclusive: whether chance would do this less than once a month in the whole world.
-    """
-
-    entity: Entity
-    online: int
-    lost: int
-    evidence: float
-    conclusive: bool
-
-
-@dataclass(frozen=True, slots=True)
-class WindowResult:
-    """Entities with losses in one window, or none and an alert if our own side failed."""
-
-    disconnects: list[Disconnect]
+    log_likelihoods: dict[Entity, float] = field(default_factory=dict)
     operator_alert: str = ""
 
 
@@ -147,7 +89,8 @@ class _Agent:
     vantage: Vantage
     broker: str
     since: datetime
-    hazard: Hazard = field(default_factory=Hazard)
+    losses: float = _PRIOR_LOSSES
+    days: float = _PRIOR_DAYS
     lost_at: datetime | None = None
 
 
@@ -182,7 +125,8 @@ class DisconnectMonitor:
             return
         agent.vantage, agent.broker = vantage, broker
         if agent.lost_at is not None and agent.lost_at < at - WINDOW:
-            agent.hazard = agent.hazard.after_loss(agent.lost_at - agent.since)
+            agent.losses += 1
+            agent.days += (agent.lost_at - agent.since) / _DAY
             agent.since = at
         agent.lost_at = None
 
@@ -203,27 +147,28 @@ class DisconnectMonitor:
             for agent in self._agents.values()
             if agent.since <= start and (agent.lost_at is None or agent.lost_at >= start)
         ]
-        disconnects: list[Disconnect] = []
+        if not online:
+            return WindowResult()
+        log_likelihoods: dict[Entity, float] = {}
         for entity_of in (_country, _network):
-            if not online:
-                break
             entities = [entity_of(agent.vantage) for agent in online]
-            losses = _as_losses(online, entities, start + WINDOW)
-            test = evaluate_losses(losses)
-            if test.operator_alert:
-                return WindowResult([], test.operator_alert)
+            losses = Losses(
+                lost=np.array(
+                    [one.lost_at is not None and one.lost_at < start + WINDOW for one in online]
+                ),
+                rates=np.array([one.losses / one.days for one in online]),
+                entities=number_keys([str(entity) for entity in entities]),
+                countries=number_keys([one.vantage.country for one in online]),
+                brokers=number_keys([one.broker for one in online]),
+            )
+            alert = own_fault(losses)
+            if alert:
+                return WindowResult(operator_alert=alert)
+            evidence = evaluate_losses(losses)
             for number, entity in enumerate(dict.fromkeys(entities)):
-                if entity is not None and test.lost[number]:
-                    disconnects.append(
-                        Disconnect(
-                            entity=entity,
-                            online=int(test.online[number]),
-                            lost=int(test.lost[number]),
-                            evidence=float(test.evidence[number]),
-                            conclusive=bool(test.conclusive[number]),
-                        )
-                    )
-        return WindowResult(disconnects)
+                if entity is not None and losses.lost[losses.entities == number].any():
+                    log_likelihoods[entity] = float(evidence[number])
+        return WindowResult(log_likelihoods)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,9 +242,9 @@ class MassDisconnectDetector:
                 if result.operator_alert:
                     self._awaited = self._awaited or self._count_online(start)
                     masked, alert = True, alert or self._if_new(start, result.operator_alert)
-                for one in result.disconnects:
-                    key = SeriesKey(AGENTS, one.entity)
-                    log_likelihoods[key] = max(log_likelihoods.get(key, 0.0), one.evidence)
+                for entity, value in result.log_likelihoods.items():
+                    key = SeriesKey(AGENTS, entity)
+                    log_likelihoods[key] = max(log_likelihoods.get(key, 0.0), value)
             start += WINDOW
         self._next_window = start
         if self._awaited and self._count_online(end) >= _RETURNED_SHARE * self._awaited:
@@ -326,19 +271,14 @@ class MassDisconnectDetector:
         return alert if is_new else ""
 
 
-def evaluate_losses(losses: Losses) -> DisconnectTest:
-    """Return the evidence for every entity in one window."""
-    size = int(losses.entities.max(initial=-1)) + 1
-    online = np.bincount(losses.entities, minlength=size)
-    lost = np.bincount(losses.entities[losses.lost], minlength=size)
-    alert = _own_fault(losses)
-    if alert:
-        return DisconnectTest(online, lost, np.zeros(size), np.ones(size), alert)
-    expected = np.bincount(losses.entities, losses.rates, size) * (WINDOW / _DAY)
+def evaluate_losses(losses: Losses) -> Floats:
+    """Return the log likelihood ratio of an event for every entity, (e,)."""
+    online = np.bincount(losses.entities)
+    lost = np.bincount(losses.entities[losses.lost], minlength=len(online))
+    expected = np.bincount(losses.entities, losses.rates) * (WINDOW / _DAY)
     expected *= np.maximum(_unrest_elsewhere(losses), 1)
     ordinary = -np.expm1(-expected / np.maximum(online, 1))
-    evidence = disconnect_evidence(lost, online, ordinary)
-    return DisconnectTest(online, lost, evidence, chance_of_losses(lost, online, ordinary))
+    return disconnect_evidence(lost, online, ordinary)
 
 
 def disconnect_evidence(lost: RowArray, online: RowArray, ordinary: Floats) -> Floats:
@@ -350,21 +290,14 @@ def disconnect_evidence(lost: RowArray, online: RowArray, ordinary: Floats) -> F
     return np.asarray(mean - xlogy(lost, share) - xlog1py(kept, -share))
 
 
-def chance_of_losses(lost: RowArray, online: RowArray, ordinary: Floats) -> Floats:
-    """Return P(D >= lost) for D binomial of `online` at `ordinary`, elementwise."""
-    return np.asarray(bdtrc(lost - 1.0, online, ordinary))
-
-
 def _country_ratios(losses: Losses) -> Floats:
     """Return losses relative to the ordinary rate by country, NaN without agents.
 
     (losses + 1) / (expected + 1), so that one loss among few agents is not unrest.
     """
-    size = int(losses.countries.max(initial=-1)) + 1
-    lost = np.bincount(losses.countries, losses.lost, size)
-    expected = np.bincount(losses.countries, losses.rates, size) * (WINDOW / _DAY)
-    online = np.bincount(losses.countries, minlength=size)
-    return np.where(online, (lost + 1) / (expected + 1), np.nan)
+    lost = np.bincount(losses.countries, losses.lost)
+    expected = np.bincount(losses.countries, losses.rates) * (WINDOW / _DAY)
+    return np.where(np.bincount(losses.countries), (lost + 1) / (expected + 1), np.nan)
 
 
 def _unrest_elsewhere(losses: Losses) -> Floats:
@@ -383,7 +316,7 @@ def _unrest_elsewhere(losses: Losses) -> Floats:
     return unrest
 
 
-def _own_fault(losses: Losses) -> str:
+def own_fault(losses: Losses) -> str:
     """Return an alert if the losses point at our own side, else an empty string.
 
     Either the median country loses more than five times its ordinary rate; or one broker has
@@ -407,16 +340,6 @@ def _own_fault(losses: Losses) -> str:
     if np.median(shares) > (0.5 if len(shares) > 1 else _ALL):
         return f"{lost_here} of {total} lost agents were at one broker, which lost most it had"
     return ""
-
-
-def _as_losses(online: list[_Agent], entities: list[Entity | None], end: datetime) -> Losses:
-    return Losses(
-        lost=np.array([one.lost_at is not None and one.lost_at < end for one in online]),
-        rates=np.array([one.hazard.rate for one in online]),
-        entities=number_keys([str(entity) for entity in entities]),
-        countries=number_keys([one.vantage.country for one in online]),
-        brokers=number_keys([one.broker for one in online]),
-    )
 
 
 def _country(vantage: Vantage) -> Entity | None:

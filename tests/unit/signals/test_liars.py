@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from benchmarks.detection.count_matrices import table_from_matrix
+from benchmarks.detection.count_matrices import VantageTargetLabels, table_from_matrix
 from benchmarks.detection.fleet import FleetSize, make_fleet
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.incidents.rules import Rules
@@ -14,7 +14,6 @@ from netwatch.incidents.tracker import Tracker
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.series import Bin, SeriesKey
-from netwatch.signals.attribution.contingency import VantageTargetLabels
 from netwatch.signals.attribution.model import attribute
 from netwatch.signals.attribution.trust import countable_cells
 

@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.detection.count_matrices import matrix, table_from_matrix
-from netwatch.signals.attribution.contingency import (
-    VantageTargetLabels,
-    VantageTargetTable,
-)
+from benchmarks.detection.count_matrices import VantageTargetLabels, matrix, table_from_matrix
+from netwatch.signals.attribution.contingency import VantageTargetTable
 from netwatch.signals.attribution.model import attribute
 from netwatch.signals.attribution.trust import countable_cells, trust_vantages
 
