@@ -89,8 +89,8 @@ class SqliteFile:
             with self.translate_errors():
                 self._check_format(schema)
                 self._configure(pragmas or {})
-                self.connection.execute(f"PRAGMA application_id={schema.application_id}")
-                self.connection.execute(f"PRAGMA user_version={schema.version}")
+                self._mark_format("application_id", schema.application_id)
+                self._mark_format("user_version", schema.version)
                 self.connection.executescript(schema.statements)
         except StoreError:
             self.connection.close()
@@ -187,6 +187,11 @@ class SqliteFile:
         if version != schema.version:
             age = "a newer" if version > schema.version else "an older"
             raise StoreError(f"{self.path}: was written by {age} version of netwatch")
+
+    def _mark_format(self, pragma: str, value: int) -> None:
+        # Setting a number writes to the file, and waits for other writers, even if it is the same.
+        if self.read_number(f"PRAGMA {pragma}") != value:
+            self.connection.execute(f"PRAGMA {pragma}={value}")
 
     def _configure(self, pragmas: Mapping[str, int | str]) -> None:
         # The order counts: `page_size` (if given), then `auto_vacuum`, then WAL mode.
