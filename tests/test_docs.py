@@ -1,5 +1,6 @@
 """Every command, key and plugin is documented, and the README's commands run."""
 
+import pkgutil
 import re
 import tomllib
 from pathlib import Path
@@ -63,6 +64,18 @@ def test_every_plugin_is_named_with_what_it_is() -> None:
         section = page.partition(f"## {group.capitalize()}\n")[2].partition("\n## ")[0]
         for name in project["entry-points"][f"netwatch.{group}"]:
             assert re.search(rf"^\| `{name}` \| \S.*\|$", section, re.MULTILINE), name
+
+
+def test_the_architecture_page_names_functions_and_files_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    functions = re.findall(r"`(netwatch[\w.]*:[\w.]+)`", page)
+    assert len(functions) >= 15
+    for name in functions:
+        assert callable(pkgutil.resolve_name(name)), name
+    files = re.findall(r"`([\w/]+\.py)`", page)
+    assert len(files) >= 10
+    for name in files:
+        assert (ROOT / "netwatch" / name).is_file(), name
 
 
 def test_every_command_explains_itself() -> None:
