@@ -1,1 +1,1 @@
-"""Asyncio helpers: task groups, a single-thread executor, token buckets and back-off."""
+"""Asyncio helpers: groups of tasks, a single-thread executor, a token bucket and back-off."""

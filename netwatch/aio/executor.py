@@ -1,4 +1,4 @@
-"""One thread for everything that blocks, so that the loop never waits for a disk."""
+"""Runs blocking calls in a thread of their own, so that the event loop never waits for a disk."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,20 +10,20 @@ _R = TypeVar("_R")
 
 
 class SingleThreadExecutor:
-    """Runs calls one after another in a thread of its own."""
+    """Runs calls one after another in one thread."""
 
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     async def run(self, call: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """Return what `call` returns; it has run to its end even where the wait is cancelled."""
+        """Return the result of `call`; it runs to its end even if the wait is cancelled."""
         loop = asyncio.get_running_loop()
-        job = loop.run_in_executor(self._thread, lambda: call(*args, **kwargs))
-        return await asyncio.shield(job)
+        future = loop.run_in_executor(self._thread, lambda: call(*args, **kwargs))
+        return await asyncio.shield(future)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wait for what is under way, then end the thread."""
+        """Wait for running calls, then end the thread."""
         self._thread.shutdown(wait=True)

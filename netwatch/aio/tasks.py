@@ -1,14 +1,14 @@
-"""Running things side by side, so that all of them end when one does or somebody says stop."""
+"""Runs coroutines concurrently, and cancels tasks until they end."""
 
 import asyncio
 from collections.abc import Awaitable, Iterable
 
-_AGAIN = 5.0
-"""Seconds that a part has to clean up before it is asked again."""
+_CANCEL_AGAIN_AFTER = 5.0
+"""Seconds that a task has to clean up before it is cancelled again."""
 
 
 async def run_until_first_exits(*parts: Awaitable[None]) -> None:
-    """Run `parts` together until the first ends, stop the others, and raise what it raised."""
+    """Run `parts` until the first ends, cancel the others, and raise what the first raised."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -19,16 +19,16 @@ async def run_until_first_exits(*parts: Awaitable[None]) -> None:
 
 
 async def cancel_and_wait(tasks: Iterable["asyncio.Future[None]"]) -> None:
-    """Cancel `tasks` until they have ended, whatever they raise.
+    """Cancel `tasks` until they have ended; their exceptions are not raised.
 
-    Once is not enough: before Python 3.12, `asyncio.wait_for` loses a cancellation that comes
-    in the moment in which what it waits for is done, and libraries underneath us use it.
+    Once is not enough: before Python 3.12 `asyncio.wait_for`, which our libraries use, loses a
+    cancellation that arrives just as the awaited future completes.
     """
     pending = set(tasks)
     while pending:
         for task in pending:
             task.cancel()
-        done, pending = await asyncio.wait(pending, timeout=_AGAIN)
+        done, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_AFTER)
         for task in done:
             if not task.cancelled():
                 task.exception()

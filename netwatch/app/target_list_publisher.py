@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from random import Random
 from typing import Annotated, Literal
 
 import msgspec
@@ -151,7 +150,6 @@ async def run_list_publisher(config: Config) -> None:
         transport = await connect_with_backoff(
             lambda: connect(None),
             pace=_POLL_SECONDS,
-            random=Random(),  # noqa: S311 - jitter
         )
         try:
             await run_until_first_exits(

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from random import Random
 
 from netwatch.aio.backoff import connect_with_backoff
 from netwatch.aio.executor import SingleThreadExecutor
@@ -129,7 +128,6 @@ class _Collector:
             link = await connect_with_backoff(
                 lambda: self._deps.connect(None),
                 pace=pace,
-                random=Random(),  # noqa: S311 - jitter
             )
             try:
                 await self._use(link)

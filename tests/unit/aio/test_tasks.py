@@ -1,10 +1,10 @@
-"""What runs side by side ends together, even a part that loses a cancellation."""
+"""What runs side by side ends tasks, even a part that loses a cancellation."""
 
 import asyncio
 
 import pytest
 
-from netwatch.aio import tasks as together
+from netwatch.aio import tasks
 from netwatch.aio.tasks import cancel_and_wait, run_until_first_exits
 
 
@@ -23,12 +23,12 @@ async def test_the_first_to_fail_ends_the_others() -> None:
     assert other.cancelled()
 
 
-async def test_a_lost_cancellation_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lost_cancellation_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part that swallows the first two cancellations still ends."""
-    monkeypatch.setattr(together, "_AGAIN", 0.01)
+    monkeypatch.setattr(tasks, "_CANCEL_AGAIN_AFTER", 0.01)
     swallowed = 0
 
-    async def deaf() -> None:
+    async def uncancellable() -> None:
         nonlocal swallowed
         while True:
             try:
@@ -38,14 +38,14 @@ async def test_a_lost_cancellation_is_asked_again(monkeypatch: pytest.MonkeyPatc
                 if swallowed > 2:
                     raise
 
-    task = asyncio.ensure_future(deaf())
+    task = asyncio.ensure_future(uncancellable())
     await asyncio.sleep(0)
     await cancel_and_wait([task])
     assert task.cancelled()
     assert swallowed == 3
 
 
-async def test_what_a_part_raises_while_ending_stays_with_it() -> None:
+async def test_an_exception_during_cancellation_is_not_raised() -> None:
     async def stubborn() -> None:
         try:
             await asyncio.sleep(60)

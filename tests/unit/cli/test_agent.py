@@ -98,7 +98,7 @@ def test_explain_tells_everything_before_anything_is_sent(netwatch: Command) -> 
 
 def test_explain_tells_of_the_router_too(netwatch: Command, tmp_path: Path) -> None:
     far = write_config(tmp_path, "192.0.2.1")
-    assert "whether your own router" in netwatch("explain", config=far).stdout
+    assert "that your own router responds" in netwatch("explain", config=far).stdout
 
 
 def test_once_measures_and_keeps_nothing(netwatch: Command, tmp_path: Path) -> None:
