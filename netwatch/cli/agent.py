@@ -172,7 +172,7 @@ def import_receipts(
     found = read_config(config)
     with open_spool(found) as spool:
         done = apply_receipts(read_receipts(file), found.vantage.id, spool)
-    lines = [f"{done.forgotten} batches left the spool, {done.refused} were refused"]
+    lines = [f"{done.deleted} batches left the spool, {done.refused} were refused"]
     emit(msgspec.to_builtins(done), lines, as_json=as_json)
     if done.problem:
         problem = done.problem

@@ -93,7 +93,7 @@ def survive(folder: Path, kills: int) -> None:
                 deliver(spool, batch_log, dice, share=0.5)
     with open_spool(folder) as spool:
         spool.flush()
-        spool.make_room()
+        spool._compact_if_full()
         while spool.count_pending():
             deliver(spool, batch_log, dice, share=1.0)
     end = START + timedelta(days=999)

@@ -1,4 +1,4 @@
-"""Takes the collector's word that batches are kept, from a link or from a file."""
+"""Verifies the collector's acknowledgements, from a transport or from a receipts file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,68 +9,70 @@ from netwatch.wire.ack import Ack, unpack_ack
 from netwatch.wire.signing import ACKNOWLEDGEMENT, open_signed
 
 COLLECTOR_KEY = "collector"
-"""Under this name the spool remembers the collector's key."""
+"""The spool's name for the collector's public key."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptsResult:
-    """What a file of receipts did.
+    """The effect of a receipts file.
 
     Attributes:
-        forgotten: batches that left the spool.
-        refused: batches that the collector will never take; they stay, and go no more.
-        foreign: acknowledgements for other agents, which change nothing here.
-        problem: one line about why not all of it was believed, empty where it was.
+        deleted: batches that left the spool.
+        refused: batches that the collector refuses; they stay and are no longer sent.
+        foreign: acknowledgements for other agents, which have no effect.
+        problem: why reading stopped early, empty if it did not.
     """
 
-    forgotten: int
+    deleted: int
     refused: int
     foreign: int
     problem: str = ""
 
 
-def verify_ack(message: bytes, agent: str, spool: Spool, *, unsigned: bool = True) -> Ack | None:
-    """Return an acknowledgement that is the collector's, None where it is for another agent.
+def verify_ack(
+    message: bytes, agent: str, spool: Spool, *, allow_unsigned: bool = True
+) -> Ack | None:
+    """Return the collector's acknowledgement, None if it is for another agent. Blocks.
 
-    The first key that signs one is the collector's for good: a broker that forges them
-    would have us forget what nobody has. Blocks.
+    The key of the first signed acknowledgement is pinned: with forged ones, a broker could make
+    the agent delete batches that nobody stored.
 
     Args:
-        message: as it came.
-        agent: our id.
-        spool: remembers the collector's key.
-        unsigned: whether an unsigned one may do while no key is known.
+        message: the message.
+        agent: this agent's id.
+        spool: holds the collector's key.
+        allow_unsigned: whether an unsigned one is accepted while no key is known.
 
     Raises:
-        InputError: it is none, or not the collector's.
+        InputError: it is not an acknowledgement, or not the collector's.
         StoreError: the spool cannot be read.
     """
     plain, key = open_signed(message, ACKNOWLEDGEMENT)
-    answer = unpack_ack(plain)
-    if answer.agent != agent:
+    ack = unpack_ack(plain)
+    if ack.agent != agent:
         return None
-    if (key is None and not unsigned) or not spool.pin_key(COLLECTOR_KEY, key):
-        raise InputError("an acknowledgement is not signed with the collector's key")
-    return answer
+    if (key is None and not allow_unsigned) or not spool.pin_key(COLLECTOR_KEY, key):
+        raise InputError("acknowledgement: not signed with the collector's key")
+    return ack
 
 
 def apply_receipts(messages: Iterable[bytes], agent: str, spool: Spool) -> ReceiptsResult:
-    """Let the spool forget what `messages` say is kept. Blocks.
+    """Delete the batches that `messages` acknowledge. Blocks.
 
     Raises:
         StoreError: the spool cannot be written.
     """
-    forgotten = refused = foreign = 0
+    deleted = refused = foreign = 0
     problem = ""
     try:
         for message in messages:
-            answer = verify_ack(message, agent, spool, unsigned=False)
-            if answer is None:
+            ack = verify_ack(message, agent, spool, allow_unsigned=False)
+            if ack is None:
                 foreign += 1
                 continue
-            forgotten += spool.acknowledge(answer.stored)
-            spool.refuse(answer.refused)
-            refused += len(answer.refused)
+            deleted += spool.acknowledge(ack.stored)
+            spool.refuse(ack.refused)
+            refused += len(ack.refused)
     except InputError as error:
         problem = str(error)
-    return ReceiptsResult(forgotten, refused, foreign, problem)
+    return ReceiptsResult(deleted, refused, foreign, problem)

@@ -1,106 +1,143 @@
-"""Many batches as few: their rows by timeline, and what their clocks showed."""
+"""Merges batches into fewer, and downsamples their measurements.
 
-from collections.abc import Collection, Iterable, Sequence
+Counts stay exact. The first and last measurement of every run of one outcome stay unchanged: they
+are the state changes and the evidence of failures. Agent events, such as gaps, stay as well.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from statistics import median
 
-from netwatch.agent.spool.downsample import downsample
+from netwatch.agent.events import EVENT_PREFIX
 from netwatch.model.clock_samples import ClockSample, ClockSegment
 from netwatch.model.measurement import Batch, Measurement
-from netwatch.wire.ack import to_ranges
+from netwatch.model.time import floor_time
 
-UNKNOWN = ClockSegment("", 0, 0, 0)
-"""The timeline of rows that were written down without one."""
+UNKNOWN_SEGMENT = ClockSegment("", 0, 0, 0)
+"""The segment of measurements that no disciplined clock dated."""
+
+_Outcome = tuple[str, str, str | None, str, bool]
 
 
 @dataclass(frozen=True, slots=True)
 class TimestampedRows:
-    """Measurements in runs of one timeline each, and readings of the clocks behind these."""
+    """Measurements, the clock segments that dated them, in order, and samples of these clocks."""
 
     rows: tuple[Measurement, ...]
-    clock_segments: tuple[ClockSegment, ...]
-    clock_samples: tuple[ClockSample, ...]
+    segments: tuple[ClockSegment, ...]
+    samples: tuple[ClockSample, ...]
+
+    def split(self, count: int) -> tuple["TimestampedRows", "TimestampedRows"]:
+        """Return the first `count` rows, and the others."""
+        first: list[ClockSegment] = []
+        rest: list[ClockSegment] = []
+        left = count
+        for segment in self.segments:
+            taken = max(0, min(left, segment.rows))
+            left -= taken
+            if taken:
+                first.append(replace(segment, rows=taken))
+            if taken < segment.rows:
+                rest.append(replace(segment, rows=segment.rows - taken))
+        return self._part(self.rows[:count], first), self._part(self.rows[count:], rest)
+
+    def _part(
+        self, rows: tuple[Measurement, ...], segments: Sequence[ClockSegment]
+    ) -> "TimestampedRows":
+        boots = {segment.boot for segment in segments}
+        samples = tuple(sample for sample in self.samples if sample.boot in boots)
+        return TimestampedRows(rows, tuple(segments), samples)
 
 
-def take_first(dated: TimestampedRows, count: int) -> TimestampedRows:
-    """Return the first `count` rows with the timelines that they have."""
-    lines: list[ClockSegment] = []
-    left = count
-    for line in dated.clock_segments:
-        if left > 0:
-            lines.append(replace(line, rows=min(line.rows, left)))
-        left -= line.rows
-    boots = {line.boot for line in lines}
-    readings = tuple(one for one in dated.clock_samples if one.boot in boots)
-    return TimestampedRows(dated.rows[:count], tuple(lines), readings)
+def merge_batches(batches: Sequence[Batch], width: timedelta | None) -> TimestampedRows:
+    """Return the rows of all batches by clock segment, downsampled to `width` if given.
 
-
-def split_dated(dated: TimestampedRows, count: int) -> tuple[TimestampedRows, TimestampedRows]:
-    """Return the first `count` rows, and the others."""
-    lines: list[ClockSegment] = []
-    gone = count
-    for line in dated.clock_segments:
-        left = line.rows - max(0, min(gone, line.rows))
-        gone -= line.rows
-        if left:
-            lines.append(replace(line, rows=left))
-    rest = TimestampedRows(dated.rows[count:], tuple(lines), dated.clock_samples)
-    return take_first(dated, count), take_first(rest, len(rest.rows))
-
-
-def join_batches(batches: Sequence[Batch], width: timedelta | None) -> TimestampedRows:
-    """Return the rows of all batches, thinned to `width`, grouped by the timeline they had.
-
-    What was dated by different clocks is never taken for one: a run of outcomes ends with
-    its timeline.
+    Rows of different segments are never merged, since different clocks dated them.
     """
     rows: dict[tuple[str, int], list[Measurement]] = {}
-    lines: dict[tuple[str, int], ClockSegment] = {}
+    segments: dict[tuple[str, int], ClockSegment] = {}
     for batch in batches:
         start = 0
-        for line in batch.clock_segments or (replace(UNKNOWN, rows=len(batch.measurements)),):
-            name = (line.boot, line.shift)
-            known = lines.setdefault(name, line)
-            lines[name] = replace(
-                known, after_sequence=min(known.after_sequence, line.after_sequence)
-            )
-            part = batch.measurements[start : start + line.rows]
-            rows.setdefault(name, []).extend(part)
-            start += line.rows
-    kept = {
-        name: downsample(found, width=width) if width else found for name, found in rows.items()
-    }
-    order = sorted(kept, key=lambda name: lines[name].after_sequence)
+        unknown = replace(UNKNOWN_SEGMENT, rows=len(batch.measurements))
+        for segment in batch.clock_segments or (unknown,):
+            key = (segment.boot, segment.shift)
+            known = segments.setdefault(key, segment)
+            after_sequence = min(known.after_sequence, segment.after_sequence)
+            segments[key] = replace(known, after_sequence=after_sequence)
+            rows.setdefault(key, []).extend(batch.measurements[start : start + segment.rows])
+            start += segment.rows
+    if width is not None:
+        rows = {key: downsample(found, width=width) for key, found in rows.items()}
+    order = sorted(rows, key=lambda key: segments[key].after_sequence)
     return TimestampedRows(
-        rows=tuple(row for name in order for row in kept[name]),
-        clock_segments=tuple(replace(lines[name], rows=len(kept[name])) for name in order),
-        clock_samples=_few(reading for batch in batches for reading in batch.clock_samples),
+        rows=tuple(row for key in order for row in rows[key]),
+        segments=tuple(replace(segments[key], rows=len(rows[key])) for key in order),
+        samples=_key_samples(sample for batch in batches for sample in batch.clock_samples),
     )
 
 
-def join_ranges(old: Collection[int], batches: Iterable[Batch]) -> tuple[tuple[int, int], ...]:
-    """Return the ranges of `old` and of all that they replaced themselves."""
-    ranges = sorted([*to_ranges(old), *(pair for batch in batches for pair in batch.supersedes)])
-    joined = [ranges[0]]
-    for low, high in ranges[1:]:
-        if low <= joined[-1][1] + 1:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], high))
+def downsample(measurements: Iterable[Measurement], *, width: timedelta) -> list[Measurement]:
+    """Return fewer measurements with the same counts in every interval of `width`, by time.
+
+    Within an interval, those of one target with one outcome become one, with the time of the
+    first, the median duration, no observations, and their total weight. Both ends of a run of one
+    outcome stay as they are.
+    """
+    by_target: dict[tuple[str, str], list[Measurement]] = {}
+    for measurement in measurements:
+        by_target.setdefault((measurement.target, measurement.probe), []).append(measurement)
+    result: list[Measurement] = []
+    for rows in by_target.values():
+        rows.sort(key=lambda row: row.time)
+        is_event = rows[0].target.startswith(EVENT_PREFIX)
+        result.extend(rows if is_event else _downsample_target(rows, width))
+    return sorted(result, key=lambda row: (row.time, row.target))
+
+
+def _downsample_target(rows: Sequence[Measurement], width: timedelta) -> list[Measurement]:
+    """Downsample the measurements of one target, which are in order of time."""
+    outcomes = [_outcome(row) for row in rows]
+    result: list[Measurement] = []
+    inner: dict[tuple[datetime, _Outcome], list[Measurement]] = {}
+    for index, (row, outcome) in enumerate(zip(rows, outcomes, strict=True)):
+        is_first = index == 0 or outcomes[index - 1] != outcome
+        is_last = index + 1 == len(rows) or outcomes[index + 1] != outcome
+        if is_first or is_last:
+            result.append(row)
         else:
-            joined.append((low, high))
-    return tuple(joined)
+            inner.setdefault((floor_time(row.time, width), outcome), []).append(row)
+    result.extend(_merge(alike) for alike in inner.values())
+    return result
 
 
-def _few(readings: Iterable[ClockSample]) -> tuple[ClockSample, ...]:
-    """Return each boot's first, last and surest reading: what its rows are put right by."""
+def _merge(alike: Sequence[Measurement]) -> Measurement:
+    """Return one measurement for several of one target and outcome."""
+    if len(alike) == 1:
+        return alike[0]
+    return replace(
+        alike[0],
+        seconds=median(row.seconds for row in alike),
+        observations=(),
+        weight=sum(row.weight for row in alike),
+    )
+
+
+def _outcome(row: Measurement) -> _Outcome:
+    return (row.target, row.probe, row.failure, row.scope, row.host_responded)
+
+
+def _key_samples(samples: Iterable[ClockSample]) -> tuple[ClockSample, ...]:
+    """Return each boot's first, last and most accurate samples, which correct its rows."""
     by_boot: dict[str, list[ClockSample]] = {}
-    for reading in readings:
-        by_boot.setdefault(reading.boot, []).append(reading)
-    kept: list[ClockSample] = []
+    for sample in samples:
+        by_boot.setdefault(sample.boot, []).append(sample)
+    result: list[ClockSample] = []
     for found in by_boot.values():
-        found.sort(key=lambda one: one.monotonic)
-        vouched = [one for one in found if one.error is not None]
-        chosen = [found[0], found[-1], *vouched[:1], *vouched[-1:]]
-        if vouched:
-            chosen.append(min(vouched, key=lambda one: one.error or 0))
-        kept.extend(sorted(set(chosen), key=lambda one: one.monotonic))
-    return tuple(kept)
+        found.sort(key=lambda sample: sample.monotonic)
+        accurate = [sample for sample in found if sample.error is not None]
+        chosen = {found[0], found[-1], *accurate[:1], *accurate[-1:]}
+        if accurate:
+            chosen.add(min(accurate, key=lambda sample: sample.error or 0))
+        result.extend(sorted(chosen, key=lambda sample: sample.monotonic))
+    return tuple(result)

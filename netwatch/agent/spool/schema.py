@@ -1,4 +1,4 @@
-"""The spool's file: its tables, and what is done about a damaged one."""
+"""Opens the spool's file: its tables, its share of the disk, and what happens to a damaged one."""
 
 import logging
 import shutil
@@ -10,50 +10,56 @@ from netwatch.model.errors import StoreError
 from netwatch.storage.sqlite_file import Schema, SqliteFile, UnavailableError
 
 _log = logging.getLogger("netwatch.agent.spool.spool")
-_KEPT_FREE = 200 * 1024 * 1024
-_KEPT_SHARE = 10
-"""A tenth of the disk, at most 200 MiB, is left to others."""
-_LEAST_ROOM = 512 * 1024
-_PIECES = ("", "-wal", "-shm")
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS live (
+_RESERVED_BYTES = 200 * 1024 * 1024
+_RESERVED_DIVISOR = 10
+"""The spool leaves a tenth of the disk free, but at most 200 MiB."""
+_MIN_BYTES = 512 * 1024
+"""Bytes that the spool may use on any disk."""
+_SUFFIXES = ("", "-wal", "-shm")
+"""Endings of the files that SQLite writes."""
+_TABLES = """
+CREATE TABLE IF NOT EXISTS measurement (
     id INTEGER PRIMARY KEY,
     row BLOB NOT NULL,
-    timeline INTEGER
+    segment INTEGER
 );
-CREATE TABLE IF NOT EXISTS timeline (
+CREATE TABLE IF NOT EXISTS segment (
     id INTEGER PRIMARY KEY,
     boot TEXT NOT NULL,
     shift INTEGER NOT NULL,
-    began INTEGER NOT NULL,
+    after_sequence INTEGER NOT NULL,
     UNIQUE (boot, shift)
 );
 CREATE TABLE IF NOT EXISTS batch (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     payload BLOB NOT NULL,
     rows INTEGER NOT NULL,
-    tier INTEGER NOT NULL DEFAULT 0,
+    level INTEGER NOT NULL DEFAULT 0,
     refused TEXT
 );
-CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS waiting ON batch (sequence) WHERE refused IS NULL;
-CREATE INDEX IF NOT EXISTS tiers ON batch (tier, sequence);
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS pending ON batch (sequence) WHERE refused IS NULL;
+CREATE INDEX IF NOT EXISTS levels ON batch (level, sequence);
 """
+_SCHEMA = Schema(_TABLES, application_id=0x4E575350, version=1)  # "NWSP"
 
 
-def open_or_quarantine(path: Path, born: datetime) -> SqliteFile:
-    """Open the spool; a file that is damaged is kept under another name."""
+def open_or_quarantine(path: Path, now: datetime) -> SqliteFile:
+    """Open the spool; move a damaged file out of the way and start a new one.
+
+    Raises:
+        StoreError: the disk is full, the file is locked, or it cannot be created.
+    """
     try:
         create_private(path)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
     try:
-        database = SqliteFile(path, Schema(_SCHEMA), durable=False)
+        database = SqliteFile(path, _SCHEMA, durable=False)
         with database.translate_errors():
-            found = database.connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found == "ok":
-            return _brought_up(database)
-        reason = found
+            reason = str(database.connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        if reason == "ok":
+            return database
         database.close()
     except UnavailableError:
         raise
@@ -61,35 +67,27 @@ def open_or_quarantine(path: Path, born: datetime) -> SqliteFile:
         if not path.exists():
             raise
         reason = str(error)
-    aside = path.with_name(f"{path.name}.damaged-{born:%Y%m%dT%H%M%S}")
-    _log.error("spool: %s is damaged (%s); kept as %s, beginning anew", path, reason, aside.name)
-    for ending in _PIECES:
-        piece = path.with_name(path.name + ending)
+    moved = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%S}")
+    _log.error("spool: %s is damaged (%s); moved to %s, starting anew", path, reason, moved.name)
+    for suffix in _SUFFIXES:
+        piece = path.with_name(path.name + suffix)
         if piece.exists():
-            piece.rename(aside.with_name(aside.name + ending))
+            piece.rename(moved.with_name(moved.name + suffix))
     create_private(path)
-    return SqliteFile(path, Schema(_SCHEMA), durable=False)
+    return SqliteFile(path, _SCHEMA, durable=False)
 
 
-def free_bytes(path: Path) -> int:
-    """Return how many bytes the spool may take of its disk, at least what it has already.
+def usable_bytes(path: Path) -> int:
+    """Return how many bytes of the disk the spool may use, what it uses now included.
 
     Raises:
-        StoreError: the disk cannot be asked.
+        StoreError: the disk's usage cannot be read.
     """
     try:
         disk = shutil.disk_usage(path.parent)
-        pieces = [path.with_name(path.name + ending) for ending in _PIECES]
+        pieces = [path.with_name(path.name + suffix) for suffix in _SUFFIXES]
         own = sum(piece.stat().st_size for piece in pieces if piece.exists())
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
-    return max(own + disk.free - min(disk.total // _KEPT_SHARE, _KEPT_FREE), own, _LEAST_ROOM)
-
-
-def _brought_up(database: SqliteFile) -> SqliteFile:
-    """Add what files of before did not have."""
-    with database.translate_errors():
-        columns = {row[1] for row in database.connection.execute("PRAGMA table_info(live)")}
-        if "timeline" not in columns:
-            database.connection.execute("ALTER TABLE live ADD COLUMN timeline INTEGER")
-    return database
+    reserved = min(disk.total // _RESERVED_DIVISOR, _RESERVED_BYTES)
+    return max(own + disk.free - reserved, own, _MIN_BYTES)

@@ -1,4 +1,4 @@
-"""A disk that has less to give than the spool may take, and one that others fill."""
+"""A disk that is smaller than the spool's limit, and a disk that other programs fill."""
 
 import os
 import random
@@ -21,11 +21,11 @@ MIB = 1024 * 1024
 
 @contextmanager
 def small_disk(folder: Path, size: int = MIB) -> Iterator[Path]:
-    """A disk of so many bytes; where none can be made a skip, in CI a failure."""
-    place = folder / "disk"
-    place.mkdir()
+    """Mount a disk of `size` bytes; without root a skip, in CI a failure."""
+    mount = folder / "disk"
+    mount.mkdir()
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", place],
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", mount],
         check=False,
         capture_output=True,
         timeout=10,
@@ -35,9 +35,9 @@ def small_disk(folder: Path, size: int = MIB) -> Iterator[Path]:
             pytest.fail("a small disk: mounting a tmpfs needs root")
         pytest.skip("a small disk: mounting a tmpfs needs root")
     try:
-        yield place
+        yield mount
     finally:
-        subprocess.run(["umount", "--lazy", place], check=True, timeout=10)
+        subprocess.run(["umount", "--lazy", mount], check=True, timeout=10)
 
 
 def fill(path: Path) -> None:
@@ -52,7 +52,7 @@ def append_for_hours(spool: Spool) -> None:
 
 
 def rows(first: int, count: int = 60) -> list[Measurement]:
-    """One measurement a second, none like another, so that they take room."""
+    """One measurement a second, all different, so that they compress badly."""
     dice = random.Random(first)
     return [
         Measurement(
@@ -70,8 +70,8 @@ def rows(first: int, count: int = 60) -> list[Measurement]:
 
 
 @pytest.mark.timeout(60)
-def test_a_spool_fits_itself_to_a_small_disk(tmp_path: Path) -> None:
-    """Its limit is 64 MiB, the disk 1 MiB: it thins, never fails, and can be emptied."""
+def test_a_spool_adapts_to_a_small_disk(tmp_path: Path) -> None:
+    """Its limit is 64 MiB, the disk 1 MiB: it downsamples, never fails, and can be emptied."""
     with (
         small_disk(tmp_path) as disk,
         Spool(disk / "spool.sqlite", vantage=Vantage("a1"), created_at=BORN) as spool,
@@ -81,7 +81,7 @@ def test_a_spool_fits_itself_to_a_small_disk(tmp_path: Path) -> None:
             spool.flush()
         state = spool.state()
         assert state.limit_bytes < MIB
-        assert sum(state.levels[1:]) > 0, "nothing was thinned: the test shows nothing"
+        assert sum(state.levels[1:]) > 0, "nothing was downsampled: the test shows nothing"
         kept = [unpack_batch(one.payload) for one in spool.oldest(10_000)]
         assert sum(one.weight for batch in kept for one in batch.measurements) == 60 * 600
         while some := spool.oldest(8):
@@ -89,7 +89,7 @@ def test_a_spool_fits_itself_to_a_small_disk(tmp_path: Path) -> None:
         assert spool.count_pending() == 0
 
 
-def test_a_disk_that_others_fill_is_told_and_got_over(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_until_there_is_space_again(tmp_path: Path) -> None:
     with (
         small_disk(tmp_path) as disk,
         Spool(disk / "spool.sqlite", vantage=Vantage("a1"), created_at=BORN) as spool,

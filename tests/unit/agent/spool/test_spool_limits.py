@@ -1,4 +1,4 @@
-"""A spool that runs full, breaks, or is killed: what was written down is not lost."""
+"""A full, damaged or truncated spool loses nothing that was committed."""
 
 import random
 import shutil
@@ -34,8 +34,8 @@ def row(second: float, target: str, failure: str | None, seconds: float) -> Meas
     )  # fmt: skip
 
 
-def weather(hours: float, seed: int = 7) -> list[Measurement]:
-    """One measurement a second of 60 targets: mostly fine, then a cut, then mostly fine."""
+def simulate(hours: float, seed: int = 7) -> list[Measurement]:
+    """One measurement a second of 60 targets: mostly successful, with a cut in the middle."""
     dice = random.Random(seed)
     rows = []
     for second in range(int(hours * 3600)):
@@ -58,7 +58,7 @@ def five_minutes(rows: list[Measurement]) -> Counter[object]:
 
 
 def changes(rows: list[Measurement]) -> set[object]:
-    """When each target's outcome became another."""
+    """The times at which each target's outcome changed."""
     found: set[object] = set()
     last: dict[str, str | None] = {}
     for one in sorted(rows, key=lambda one: one.time):
@@ -76,14 +76,16 @@ def fill(spool: Spool, rows: list[Measurement], folder: Path, limit: int, every:
 
 
 @pytest.mark.timeout(60)
-def test_a_full_spool_thins_and_keeps_every_change_and_five_minute_count(tmp_path: Path) -> None:
-    rows = weather(24)
+def test_a_full_spool_downsamples_and_keeps_every_change_and_five_minute_count(
+    tmp_path: Path,
+) -> None:
+    rows = simulate(24)
     with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=BORN, limit=MIB) as spool:
         fill(spool, rows, tmp_path, MIB)
         kept = contents(spool)
         state = spool.state()
     assert state.used_bytes <= state.limit_bytes
-    assert sum(state.levels[1:]) > 0, "nothing was thinned: the test shows nothing"
+    assert sum(state.levels[1:]) > 0, "nothing was downsampled: the test shows nothing"
     assert five_minutes(kept) == five_minutes(rows)
     assert changes(kept) == changes(rows)
 
@@ -91,7 +93,7 @@ def test_a_full_spool_thins_and_keeps_every_change_and_five_minute_count(tmp_pat
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_three_days_cut_off_within_four_mebibytes(tmp_path: Path) -> None:
-    rows = weather(72)
+    rows = simulate(72)
     with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=BORN, limit=4 * MIB) as spool:
         fill(spool, rows, tmp_path, 4 * MIB, every=10)
         kept = contents(spool)
@@ -99,9 +101,9 @@ def test_three_days_cut_off_within_four_mebibytes(tmp_path: Path) -> None:
     assert changes(kept) == changes(rows)
 
 
-def test_a_thinned_batch_takes_the_place_of_what_it_was_made_from(tmp_path: Path) -> None:
-    """The collector may have some of the old ones, may get some later: no count is doubled."""
-    rows = weather(1)
+def test_a_downsampled_batch_supersedes_its_sources(tmp_path: Path) -> None:
+    """The collector may have, or later receive, some of the sources: no count is doubled."""
+    rows = simulate(1)
     with (
         Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=BORN) as spool,
         BatchLog(tmp_path / "batches.sqlite") as batch_log,
@@ -112,7 +114,7 @@ def test_a_thinned_batch_takes_the_place_of_what_it_was_made_from(tmp_path: Path
         raw = spool.oldest(999)
         early, late = raw[:20], raw[20:40]
 
-        def keep(payloads: list[bytes]) -> list[IngestResult]:
+        def store(payloads: list[bytes]) -> list[IngestResult]:
             received = [ReceivedBatch(unpack_batch(payload), payload) for payload in payloads]
             return batch_log.add(received, closed_until=BORN + timedelta(hours=1), width=WIDTH)
 
@@ -120,43 +122,43 @@ def test_a_thinned_batch_takes_the_place_of_what_it_was_made_from(tmp_path: Path
             end = BORN + timedelta(days=1)
             return five_minutes([one for _, one in batch_log.measurements(BORN, end)])
 
-        assert set(keep([one.payload for one in early])) == {IngestResult.STORED}
+        assert set(store([one.payload for one in early])) == {IngestResult.STORED}
         for _ in range(2):
             spool._compact()
-        thinned = spool.oldest(999)
-        assert len(thinned) < len(raw) / 4
+        downsampled = spool.oldest(999)
+        assert len(downsampled) < len(raw) / 4
         batch_log.clear_late(batch_log.late_bins())
-        assert set(keep([one.payload for one in thinned])) == {IngestResult.STORED}
+        assert set(store([one.payload for one in downsampled])) == {IngestResult.STORED}
         assert inside() == five_minutes(rows)
-        assert set(keep([one.payload for one in late])) == {IngestResult.REPEATED}
+        assert set(store([one.payload for one in late])) == {IngestResult.REPEATED}
         assert inside() == five_minutes(rows)
         assert batch_log.late_bins()[0] == BORN
 
 
-@pytest.mark.parametrize("harm", ["header", "middle", "empty", "text"])
-def test_a_damaged_file_is_set_aside(
-    tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("damage", ["header", "middle", "empty", "text"])
+def test_a_damaged_file_is_moved_and_refolderd(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "spool.sqlite"
     with Spool(path, vantage=VANTAGE, created_at=BORN) as spool:
-        fill(spool, weather(0.5), tmp_path, 64 * MIB)
+        fill(spool, simulate(0.5), tmp_path, 64 * MIB)
     data = bytearray(path.read_bytes())
-    if harm == "header":
+    if damage == "header":
         data[:100] = bytes(100)
-    elif harm == "middle":
-        for place in range(4096, len(data), 4096):
-            data[place : place + 2000] = random.Random(1).randbytes(2000)
-    path.write_bytes({"empty": b"", "text": b"hello" * 999}.get(harm, bytes(data)))
+    elif damage == "middle":
+        for folder in range(4096, len(data), 4096):
+            data[folder : folder + 2000] = random.Random(1).randbytes(2000)
+    path.write_bytes({"empty": b"", "text": b"hello" * 999}.get(damage, bytes(data)))
     with Spool(path, vantage=VANTAGE, created_at=BORN + timedelta(days=1)) as spool:
-        spool.append(weather(0.01))
+        spool.append(simulate(0.01))
         assert spool.flush() == 1
-    if harm != "empty":  # an empty file is a new one
+    if damage != "empty":  # an empty file is a new one
         assert "is damaged" in caplog.text
         assert list(tmp_path.glob("spool.sqlite.damaged-20260109T000000"))
 
 
-def test_a_cut_log_costs_the_last_commits_only(tmp_path: Path) -> None:
-    """Power loss: the write-ahead log ends anywhere. 200 times it opens, and never half."""
+def test_a_truncated_log_loses_only_the_last_commits(tmp_path: Path) -> None:
+    """After a power loss the write-ahead log ends anywhere; 200 such files open, with no gap."""
     home = tmp_path / "home"
     home.mkdir()
     spool = Spool(home / "spool.sqlite", vantage=VANTAGE, created_at=BORN)
@@ -170,27 +172,27 @@ def test_a_cut_log_costs_the_last_commits_only(tmp_path: Path) -> None:
     dice = random.Random(7)
     counts = []
     for number in range(200):
-        place = tmp_path / str(number)
-        place.mkdir()
-        (place / "spool.sqlite").write_bytes(whole["spool.sqlite"])
-        (place / "spool.sqlite-wal").write_bytes(log[: dice.randrange(len(log) + 1)])
-        with Spool(place / "spool.sqlite", vantage=VANTAGE, created_at=BORN) as opened:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "spool.sqlite").write_bytes(whole["spool.sqlite"])
+        (folder / "spool.sqlite-wal").write_bytes(log[: dice.randrange(len(log) + 1)])
+        with Spool(folder / "spool.sqlite", vantage=VANTAGE, created_at=BORN) as opened:
             opened.flush()
             seconds = sorted((one.time - BORN).total_seconds() for one in contents(opened))
-        assert seconds == list(range(len(seconds))), "a gap, or something twice"
+        assert seconds == list(range(len(seconds))), "a gap or a duplicate"
         counts.append(len(seconds))
-        shutil.rmtree(place)
+        shutil.rmtree(folder)
     assert max(counts) > 30
 
 
-def test_a_full_disk_is_an_error_and_the_spool_goes_on_after(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_and_the_spool_continues_afterwards(tmp_path: Path) -> None:
     with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=BORN) as spool:
-        spool.append(weather(0.01))
+        spool.append(simulate(0.01))
         before = spool.state().used_bytes
-        spool._file.execute("PRAGMA max_page_count = 1")
+        spool._connection.execute("PRAGMA max_page_count = 1")
         with pytest.raises(StoreError, match="full"):
-            spool.append(weather(2))
-        spool._file.execute("PRAGMA max_page_count = 100000")
+            spool.append(simulate(2))
+        spool._connection.execute("PRAGMA max_page_count = 100000")
         assert spool.state().used_bytes == before
-        spool.append(weather(0.01))
+        spool.append(simulate(0.01))
         assert spool.flush() == 1

@@ -1,3 +1,5 @@
+"""Downsampling preserves counts and state changes."""
+
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -5,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from netwatch.agent.spool.downsample import downsample
+from netwatch.agent.spool.batch_merge import downsample
 from netwatch.model.measurement import Measurement
 from netwatch.model.time import floor_time
 
@@ -31,21 +33,21 @@ def outcomes(rows: list[Measurement]) -> list[tuple[datetime, str | None]]:
     return changes
 
 
-def test_an_hour_of_the_same_becomes_a_few() -> None:
-    thin = downsample([row(number) for number in range(120)], width=WIDTH)
-    assert len(thin) <= 12 + 2
-    assert sum(one.weight for one in thin) == 120
+def test_an_hour_of_one_outcome_becomes_a_few_rows() -> None:
+    reduced = downsample([row(number) for number in range(120)], width=WIDTH)
+    assert len(reduced) <= 12 + 2
+    assert sum(one.weight for one in reduced) == 120
 
 
 @settings(deadline=None)
 @given(some.lists(some.tuples(some.sampled_from([None, "a", "b"]), some.booleans()), min_size=1))
-def test_counts_and_state_changes_stay(drawn: list[tuple[str | None, bool]]) -> None:
+def test_counts_and_state_changes_are_preserved(drawn: list[tuple[str | None, bool]]) -> None:
     rows = [
         row(number, failure, "one" if first else "two")
         for number, (failure, first) in enumerate(drawn)
     ]
-    thin = downsample(rows, width=WIDTH)
-    again = downsample(thin, width=timedelta(hours=1))
+    reduced = downsample(rows, width=WIDTH)
+    again = downsample(reduced, width=timedelta(hours=1))
 
     def counts(found: list[Measurement], width: timedelta) -> Counter[object]:
         total: Counter[object] = Counter()
@@ -53,15 +55,15 @@ def test_counts_and_state_changes_stay(drawn: list[tuple[str | None, bool]]) -> 
             total[one.target, one.failure, floor_time(one.time, width)] += one.weight
         return total
 
-    assert counts(thin, WIDTH) == counts(rows, WIDTH)
+    assert counts(reduced, WIDTH) == counts(rows, WIDTH)
     assert counts(again, timedelta(hours=1)) == counts(rows, timedelta(hours=1))
     for target in ("one", "two"):
         mine = [one for one in rows if one.target == target]
         if mine:
-            for found in (thin, again):
+            for found in (reduced, again):
                 assert outcomes([one for one in found if one.target == target]) == outcomes(mine)
 
 
-def test_notes_about_the_agent_itself_are_never_thinned() -> None:
-    notes = [row(number, target="@gap") for number in range(50)]
-    assert downsample(notes, width=timedelta(days=1)) == notes
+def test_agent_events_are_never_downsampled() -> None:
+    events = [row(number, target="@gap") for number in range(50)]
+    assert downsample(events, width=timedelta(days=1)) == events
