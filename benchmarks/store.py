@@ -1,8 +1,8 @@
-"""How fast each engine takes bins in and gives them back, and what they take on the disk.
+"""Rows a second that each engine writes, milliseconds of reads, and bytes on disk.
 
     python -m benchmarks.store                  a tenth of the series, within two minutes
     python -m benchmarks.store --scale 1        75,000 series
-    python -m benchmarks.store --full-days 7    also the embedded store with whole days sealed
+    python -m benchmarks.store --full-days 7    also the embedded store with whole days compacted
 
 Every engine gets the same bins: a month of 20 series, a week of a country of 500 networks,
 and then all series bin after bin, while another process reads. The generator's own time is
@@ -41,7 +41,7 @@ COUNTRY, MONTH, ALL = 500, 20, 75_000
 BINS = 12  # of all series, per size of batch
 
 KEYS = [SeriesKey("reachability", Entity(EntityKind.ASN, str(n + 1))) for n in range(ALL)]
-AREA = {key.entity.code: str(place // COUNTRY) for place, key in enumerate(KEYS)}
+AREA = {key.entity.code: str(index // COUNTRY) for index, key in enumerate(KEYS)}
 _random = np.random.default_rng(7)
 TOTALS = _random.integers(4, 60, ALL).astype(float)
 
@@ -97,7 +97,7 @@ def ingest(engine: Engine, series: int, first: int, batch: int) -> float:
 def read_on(
     kind: str, location: str, stop: Event, results: "multiprocessing.queues.Queue[tuple[int, int]]"
 ) -> None:
-    """Read the first open bin over and over until told to stop; tell how often that was."""
+    """Read the first open bin repeatedly until stopped; report how often."""
     engine: Engine
     if kind == "embedded":
         engine = embedded(Path(location), NOW, AREA)
@@ -167,11 +167,11 @@ def measure(engine: Engine, series: int, reader: Reader | None) -> dict[str, flo
 
 
 def full_days(folder: Path, days: int) -> dict[str, float | None]:
-    """Write and seal whole days of all 75,000 series, then read a country's from the files."""
+    """Write and compact whole days of all 75,000 series, then read a country's from the files."""
     engine = embedded(folder, T0 + (days + 2) * DAY, AREA)
     store = engine.store
     assert isinstance(store, SqliteStore)
-    write = seal = 0.0
+    write = compact = 0.0
     for day in range(days):
         for step in range(288):
             bins = bins_at(T0 + day * DAY + step * STEP, KEYS)
@@ -180,15 +180,15 @@ def full_days(folder: Path, days: int) -> dict[str, float | None]:
             write += time.perf_counter() - begun
         begun = time.perf_counter()
         entries = list(store.compact(keep=timedelta(days=days + 1 - day)))
-        seal += time.perf_counter() - begun
+        compact += time.perf_counter() - begun
         assert [entry.rows for entry in entries] == [288 * ALL]
     rows, end = days * 288 * ALL, T0 + days * DAY
     middle = KEYS[30_000 : 30_000 + COUNTRY]
     files = tree_size(folder / "days")
     result: dict[str, float | None] = {
         "rows/s written": rows / write,
-        "rows/s sealed": rows / seal,
-        "sealed bytes/million rows": files / rows * 1e6,
+        "rows/s compacted": rows / compact,
+        "compacted bytes/million rows": files / rows * 1e6,
     }
     result[f"country, {days} days, ms"] = timed(
         lambda: engine.country(middle, (T0, end)), days * 288, 9
@@ -196,7 +196,7 @@ def full_days(folder: Path, days: int) -> dict[str, float | None]:
     result[f"one series, {days} days, ms"] = timed(
         lambda: engine.one(middle[7], (T0, end)), days * 288
     )
-    result["one sealed bin of all, ms"] = timed(lambda: engine.newest(end - STEP), ALL)
+    result["one compacted bin of all, ms"] = timed(lambda: engine.newest(end - STEP), ALL)
     engine.close()
     return result
 
@@ -206,22 +206,22 @@ def run_all(folder: Path, series: int, only: Sequence[str]) -> dict[str, dict[st
     results = {}
     with ExitStack() as stack:
         for name in only:
-            place = folder / name.replace(" ", "-")
-            place.mkdir()
-            location = str(place)
+            own = folder / name.replace(" ", "-")
+            own.mkdir()
+            location = str(own)
             engine: Engine
             if name == "embedded":
-                engine = embedded(place, NOW, AREA)
+                engine = embedded(own, NOW, AREA)
             elif name == "plain sqlite":
-                engine = PlainSqlite(place)
+                engine = PlainSqlite(own)
             elif name == "duckdb":
-                engine = DuckEngine(place)
+                engine = DuckEngine(own)
             else:
-                address = stack.enter_context(running_influxd(place))
+                address = stack.enter_context(running_influxd(own))
                 if address is None:
                     print("influxdb: left out, influxd is not installed")
                     continue
-                engine, location = influx(address, place), address
+                engine, location = influx(address, own), address
             with closing(engine):
                 results[name] = measure(engine, series, Reader(name, location))
     return results
@@ -247,7 +247,7 @@ def main() -> None:
     )
     options.add_argument("--scale", type=float, default=0.1, help="share of the 75,000 series")
     options.add_argument(
-        "--full-days", type=int, default=0, help="whole days of all series, sealed"
+        "--full-days", type=int, default=0, help="whole days of all series, compacted"
     )
     options.add_argument("--engines", default="embedded,plain sqlite,duckdb,influxdb")
     options.add_argument("--json", action="store_true", help="print JSON")

@@ -20,7 +20,7 @@ Span = tuple[datetime, datetime]
 
 
 class Engine(Protocol):
-    """What every engine is asked: to take bins in, and three questions."""
+    """The operations that are measured."""
 
     name: str
     second_process: bool
@@ -28,7 +28,7 @@ class Engine(Protocol):
     def put(self, bins: Sequence[Bin]) -> None: ...
 
     def settle(self) -> None:
-        """Do what the engine does with past days: seal, compact, check point."""
+        """Do what the engine does with past days: compact, checkpoint."""
 
     def one(self, key: SeriesKey, span: Span) -> int:
         """Read one series; return how many rows."""
@@ -40,7 +40,7 @@ class Engine(Protocol):
         """Read all series of one bin; return how many."""
 
     def size(self) -> int:
-        """Return the bytes on the disk, of the embedded store those of the sealed days."""
+        """Return the bytes on disk, of the embedded store those of compacted days."""
 
     def close(self) -> None: ...
 
@@ -80,7 +80,7 @@ class StoreEngine:
 
 
 def embedded(folder: Path, now: datetime, area: dict[str, str]) -> StoreEngine:
-    """Return our own store, its areas being those of `area` by code."""
+    """Return the embedded store with the areas of `area` by code."""
     store = SqliteStore(
         folder / "series.sqlite",
         clock=lambda: now,
