@@ -72,7 +72,7 @@ def _convert(old: sqlite3.Connection, draft: Path) -> int:
                 insert = f"INSERT INTO {name} VALUES ({places})"  # noqa: S608 - the schema's own names
                 connection.executemany(insert, old.execute(query))
             for table in TABLES:
-                cursor = connection.executemany(table.upsert, _rows(old, table))
+                cursor = connection.executemany(table.upsert(), _rows(old, table))
                 count += cursor.rowcount
         database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return count

@@ -43,11 +43,11 @@ class Table:
         """The names of the fields after `time` and `series`."""
         return self.columns[2:]
 
-    @property
-    def upsert(self) -> str:
-        """The statement that writes a row in place of an earlier one."""
-        places = ", ".join("?" * len(self.columns))
-        return f"INSERT OR REPLACE INTO {self.name} ({', '.join(self.columns)}) VALUES ({places})"  # noqa: S608 - the schema's own names
+    def upsert(self, rows: int = 1) -> str:
+        """Return the statement that writes so many rows in place of earlier ones."""
+        places = f"({', '.join('?' * len(self.columns))})"
+        values = ", ".join([places] * rows)
+        return f"INSERT OR REPLACE INTO {self.name} ({', '.join(self.columns)}) VALUES {values}"  # noqa: S608 - the schema's own names
 
     def select(self, condition: str) -> str:
         """Return a query for whole rows."""

@@ -34,6 +34,7 @@ class SeriesCatalog:
         self.ids: dict[SeriesKey, int] = {}
         self.keys: dict[int, SeriesKey] = {}
         self._area = area
+        self._registering: dict[SeriesKey, SeriesKey] = {}
         self._last_ordinal = 0
         self._next_in_area: dict[str, int] = {}
         self._next_range = AREA_IDS
@@ -48,6 +49,8 @@ class SeriesCatalog:
         )
         for ordinal, id_, area, signal, kind, code in rows:
             key = SeriesKey(signal, Entity(EntityKind(kind), code))
+            # The writer's own objects are found by identity, which spares half of each lookup.
+            key = self._registering.pop(key, key)
             self.ids[key] = id_
             self.keys[id_] = key
             if id_ >= AREA_IDS:
@@ -67,6 +70,7 @@ class SeriesCatalog:
             if id_ % AREA_IDS == 0:
                 id_, free = free, free + AREA_IDS
             following[area] = id_ + 1
+            self._registering[key] = key
             connection.execute(
                 "INSERT INTO series (ordinal, id, area, signal, kind, code)"
                 " VALUES (?, ?, ?, ?, ?, ?)",

@@ -5,7 +5,9 @@ import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
+from itertools import chain
 from math import isnan
+from operator import itemgetter
 from pathlib import Path
 from typing import Self
 
@@ -43,6 +45,9 @@ from netwatch.store.validation import (
 )
 
 _LOG = logging.getLogger(__name__)
+
+_ROWS_A_STATEMENT = 50
+"""Rows that one INSERT writes: half the time of one a statement; more gain nothing."""
 
 
 class _Options(Section, frozen=True):
@@ -257,7 +262,16 @@ def _write_rows(
     connection: sqlite3.Connection, table: Table, rows: Sequence[tuple[int, *tuple[object, ...]]]
 ) -> None:
     """Write rows over earlier ones, and count the change of each day for compaction."""
-    connection.executemany(table.upsert, rows)
+    rows = sorted(rows, key=itemgetter(0, 1))  # in the order of the key, which appends
+    grouped = len(rows) - len(rows) % _ROWS_A_STATEMENT
+    connection.executemany(
+        table.upsert(_ROWS_A_STATEMENT),
+        (
+            tuple(chain.from_iterable(rows[first : first + _ROWS_A_STATEMENT]))
+            for first in range(0, grouped, _ROWS_A_STATEMENT)
+        ),
+    )
+    connection.executemany(table.upsert(), rows[grouped:])
     connection.executemany(
         "INSERT INTO day_versions (day, version) VALUES (?, 1)"
         " ON CONFLICT (day) DO UPDATE SET version = version + 1",
