@@ -21,7 +21,6 @@ from netwatch.model.errors import NetwatchError
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.protocols import DashboardStore, OutboxState
-from netwatch.publish.figure import figure
 from netwatch.publish.language import ENGLISH
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
 from netwatch.store.influx.health import (
@@ -196,4 +195,4 @@ def level_text(percent: PublishedPercent) -> str:
     """Return a percentage as dashboards show it."""
     if percent.precision is Precision.NONE:
         return "too few measurements to say"
-    return ENGLISH.text("percent", figure(percent))
+    return ENGLISH.text("percent", percent)

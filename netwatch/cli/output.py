@@ -12,7 +12,6 @@ from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.percent import PublishedPercent
 from netwatch.publish.display_names import full_name
-from netwatch.publish.figure import figure
 from netwatch.publish.language import ENGLISH
 from netwatch.publish.time_format import elapsed
 
@@ -59,7 +58,7 @@ def percent_text(percent: PublishedPercent | None) -> str:
     """Return a percentage as narrow tables show it, "no data" for None."""
     if percent is None:
         return ENGLISH.text("no_data")
-    return ENGLISH.text("percent_short", figure(percent))
+    return ENGLISH.text("percent_short", percent)
 
 
 def lasted_text(length: timedelta) -> str:

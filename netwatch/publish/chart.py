@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 
 from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import Incident
+from netwatch.model.percent import depth_form
 from netwatch.model.series import Level
 from netwatch.publish.display_names import full_name, place_name
-from netwatch.publish.figure import depth_figure
 from netwatch.publish.language import ENGLISH, Language
 from netwatch.publish.plot_series import Trace, gaps, ordinary_band, phases, round_marks, trace
 from netwatch.publish.posts import alternative_text, sentence
@@ -173,7 +173,7 @@ def _draw_phases(axes: Axes, line: Trace, onset: datetime, language: Language) -
     """Name the depths along the top, where a phase is wide enough for its name."""
     whole = len(line.times) * line.step
     for depth, start, end in phases(line):
-        name = language.text("percent", depth)
+        name = language.text("depth", depth)
         # Before the onset every depth is ordinary variation.
         if start < onset or (end - start) / whole < 0.011 * len(name):
             continue
@@ -299,9 +299,9 @@ def _alternative(request: ChartRequest, line: Trace) -> str:
     known = [value for value in line.values if value is not None]
     if not known:
         return language.text("alt_empty", name)
-    figures = (depth_figure(min(known)), depth_figure(known[-1]))
+    depths = (depth_form(min(known)), depth_form(known[-1]))
     start, end = utc_text(line.times[0], language), utc_text(line.times[-1], language)
-    return language.text("alt_plain", name, start, end, *figures)
+    return language.text("alt_plain", name, start, end, *depths)
 
 
 def _span(line: Trace, language: Language) -> tuple[str, str]:

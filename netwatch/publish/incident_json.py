@@ -1,21 +1,15 @@
 """The public JSON object of an incident, the same on the web and on the command line."""
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident, IncidentState
-from netwatch.model.incident_details import ShutdownLikelihood, SurvivingNetworks
 from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.model.signals import signal_spec
 from netwatch.publish.display_names import place_name
-from netwatch.publish.figure import figure
 from netwatch.publish.language import ENGLISH
-from netwatch.publish.pattern_text import pattern_text
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from netwatch.publish.summary import pattern_text
 
 _OPEN = frozenset({IncidentState.CONFIRMED, IncidentState.PARTIALLY_RESTORED})
 
@@ -44,17 +38,16 @@ def incident_object(
         "reason": str(incident.reason),
         "evidence_level": incident.evidence_level,
         "scope": _scope(incident.entity, tree),
-        "children": [_plain(child, tree) for child in incident.affected],
+        "affected": _plain(incident.affected, tree),
         "started_at": rfc3339(incident.started_at),
         "started_at_low": rfc3339(incident.started_low),
         "started_at_high": rfc3339(incident.started_high),
         "ended_at": rfc3339(incident.ended_at),
-        "rollout_hours": incident.progressive_hours,
-        "progressive": incident.progressive_hours is not None,
+        "progressive_hours": incident.progressive_hours,
         "percent": _percent(incident.percent),
         "trough": _percent(incident.trough),
         "trough_at": rfc3339(incident.trough_at),
-        "networks": {"affected": incident.networks_lost, "measured": incident.networks_measured},
+        "networks": {"lost": incident.networks_lost, "measured": incident.networks_measured},
         "baseline": {"id": incident.baseline.encode()},
         "signals": [
             {"source": signal, "agrees": agrees}
@@ -65,7 +58,7 @@ def incident_object(
         "kind": incident.kind,
         "seen_from": incident.seen_from or None,
         "pattern": incident.details.pattern.name if incident.details.pattern else None,
-        "findings": _details(incident, tree),
+        "details": _details(incident, tree),
         "merged_into": incident.merged_into,
         "test": test,
         "updated_at": rfc3339(incident.at),
@@ -73,61 +66,31 @@ def incident_object(
 
 
 def _details(incident: Incident, tree: EntityTree) -> dict[str, object]:
-    """Return everything besides the level; none of it states a cause."""
+    """Return everything besides the level."""
     details, zone = incident.details, tree.timezone(incident.entity)
-    return {
-        "pattern_words": pattern_text(details.pattern, zone) if details.pattern else None,
-        "timing": _timing(details.likelihood),
-        "segments": [_plain(one, tree) for one in details.segments],
-        "falls": [_plain(one, tree) for one in details.losses],
-        "access": _access(details.survivors, tree),
-        "never_answer": [_scope(one, tree) for one in details.unresponsive],
-        "nights": [_plain(one, tree) for one in details.occurrences],
-        "forecast": _plain(details.forecast, tree) if details.forecast else None,
-    }
-
-
-def _timing(likelihood: ShutdownLikelihood | None) -> dict[str, object] | None:
-    if likelihood is None:
-        return None
-    return {
-        "log_likelihood_ratio": round(likelihood.log_ratio, 3),
-        "clues": [
-            {
-                "clue": str(one.feature),
-                "present": one.present,
-                "log_ratio": round(one.log_ratio, 3),
-            }
-            for one in likelihood.evidence
-        ],
-        "words": ENGLISH.text("resembles_shutdown") if likelihood.resembles_shutdown else None,
-        "statement_of_cause": False,
-    }
-
-
-def _access(access: SurvivingNetworks | None, tree: EntityTree) -> dict[str, object] | None:
-    if access is None:
-        return None
-    shares = ("kept_share", "lost_share", "unknown_share")
-    return {
-        "kept": [_plain(one, tree) for one in access.networks],
-        **{name: round(getattr(access, name), 4) for name in shares},
+    return {field.name: _plain(getattr(details, field.name), tree) for field in fields(details)} | {
+        "pattern_text": pattern_text(details.pattern, zone) if details.pattern else None,
+        "states_cause": False,
         "exhaustive": False,
     }
 
 
-def _plain(record: "DataclassInstance", tree: EntityTree) -> dict[str, object]:
-    """Return a record as plain values: an entity as its scope, shares with four decimals."""
-    plain: dict[str, object] = {}
-    for field in fields(record):
-        value = getattr(record, field.name)
-        if isinstance(value, Entity):
-            plain |= _scope(value, tree)
-        elif isinstance(value, datetime):
-            plain[field.name] = rfc3339(value)
-        else:
-            plain[field.name] = round(value, 4) if isinstance(value, float) else value
-    return plain
+def _plain(value: object, tree: EntityTree) -> object:
+    """Return a value as JSON has it: entities as scopes, shares with four decimals."""
+    if isinstance(value, Entity):
+        return _scope(value, tree)
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, tuple):
+        return [_plain(one, tree) for one in value]
+    if not is_dataclass(value):
+        return value
+    plain = {field.name: _plain(getattr(value, field.name), tree) for field in fields(value)}
+    # The scope of a record stands in the record itself.
+    scope = plain.pop("entity", {})
+    return {**scope, **plain} if isinstance(scope, dict) else plain
 
 
 def _scope(entity: Entity, tree: EntityTree) -> dict[str, object]:
@@ -142,7 +105,7 @@ def _percent(percent: PublishedPercent) -> dict[str, object] | None:
         "value": round(percent.value, 1),
         "low": round(percent.low, 1),
         "high": round(percent.high, 1),
-        "text": ENGLISH.text("percent", figure(percent)),
+        "text": ENGLISH.text("percent", percent),
     }
 
 

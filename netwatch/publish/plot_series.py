@@ -8,9 +8,9 @@ from itertools import groupby, pairwise
 from operator import attrgetter
 from typing import TypeVar
 
+from netwatch.model.percent import PercentForm, depth_form
 from netwatch.model.series import Level
 from netwatch.model.time import floor_time
-from netwatch.publish.figure import Figure, depth_figure
 
 _MOST_POINTS = 100_000
 _TICK_SECONDS = (
@@ -92,9 +92,9 @@ def gaps(line: Trace) -> list[tuple[datetime, datetime]]:
     ]
 
 
-def phases(line: Trace) -> list[tuple[Figure, datetime, datetime]]:
+def phases(line: Trace) -> list[tuple[PercentForm, datetime, datetime]]:
     """Return depth, start and end of each stretch of one depth, in order; a gap ends it."""
-    depths = (None if value is None else depth_figure(value) for value in line.values)
+    depths = (None if value is None else depth_form(value) for value in line.values)
     return [
         (depth, line.times[first], line.times[stop - 1] + line.step)
         for depth, first, stop in runs(depths)

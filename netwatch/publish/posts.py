@@ -11,9 +11,8 @@ from netwatch.model.incident import OUTAGE, Incident, Post, RevisionReason
 from netwatch.model.percent import Precision
 from netwatch.publish.display_names import full_name, hashtag, origin_name, place_name
 from netwatch.publish.editorial_rules import CONFIRMED_EVIDENCE, check_post
-from netwatch.publish.figure import figure
 from netwatch.publish.language import ENGLISH, TEMPLATES, Language, languages, load_language
-from netwatch.publish.pattern_text import pattern_text
+from netwatch.publish.summary import pattern_text
 from netwatch.publish.time_format import elapsed, interval_is_wide, moment
 
 LOCAL_CHANNELS = frozenset({"console", "file"})
@@ -24,15 +23,18 @@ _OUTAGE_POSTS = {
     RevisionReason.CONFIRMED: "confirmed",
     RevisionReason.MILESTONE: "update",
     RevisionReason.MATERIAL: "update",
-    RevisionReason.PARTIALLY_RESTORED: "partial",
-    RevisionReason.RELAPSED: "redrop",
+    RevisionReason.PARTIALLY_RESTORED: "partially_restored",
+    RevisionReason.RELAPSED: "relapsed",
     RevisionReason.RESTORED: "restored",
-    RevisionReason.RECURRING: "series",
-    RevisionReason.RECURRENCE_ENDED: "lapsed",
+    RevisionReason.RECURRING: "recurring",
+    RevisionReason.RECURRENCE_ENDED: "recurrence_ended",
 }
 """Reason of a revision to the kind of its post; other reasons have none."""
 
-_DOMAIN_POSTS = {RevisionReason.CONFIRMED: "path_lost", RevisionReason.RESTORED: "path_restored"}
+_DOMAIN_POSTS = {
+    RevisionReason.CONFIRMED: "domain_lost",
+    RevisionReason.RESTORED: "domain_restored",
+}
 """The same for a site that is blocked or slowed as seen from one place."""
 
 _CHART_LEAD = timedelta(hours=24)
@@ -98,11 +100,9 @@ def post_kind(incident: Incident) -> str | None:
     kind = kinds.get(incident.reason)
     if kind is None or incident.evidence_level < _CORROBORATED:
         return None
-    return (
-        "confirmed_words"
-        if kind == "confirmed" and incident.percent.precision is Precision.NONE
-        else kind
-    )
+    if kind == "confirmed" and incident.percent.precision is Precision.NONE:
+        return "confirmed_without_number"
+    return kind
 
 
 def post_key(incident: Incident, channel: str, language: str) -> str:
@@ -137,7 +137,7 @@ def sentence(incident: Incident, tree: EntityTree, language: Language = ENGLISH)
     An open incident is stated with its onset, from the fourth day on with the day.
     """
     if incident.kind != OUTAGE:
-        kind = "path_restored" if incident.ended_at else "path_lost"
+        kind = "domain_restored" if incident.ended_at else "domain_lost"
     elif incident.ended_at:
         kind = "restored"
     else:
@@ -148,7 +148,7 @@ def sentence(incident: Incident, tree: EntityTree, language: Language = ENGLISH)
 
 def alternative_text(incident: Incident, tree: EntityTree, language: Language = ENGLISH) -> str:
     """Return the incident's chart in words."""
-    kind = "alt" if incident.kind == OUTAGE else "path_alt"
+    kind = "alternative" if incident.kind == OUTAGE else "domain_alternative"
     return language.text(kind, _facts(incident, tree, language))
 
 
@@ -165,8 +165,8 @@ def _facts(
     return {
         "place": full_name(incident.entity, tree, language),
         "hashtag": hashtag(incident.entity, tree, language),
-        "figure": figure(incident.percent),
-        "lowest": figure(incident.trough),
+        "figure": incident.percent,
+        "lowest": incident.trough,
         "progressive_hours": incident.progressive_hours,
         "onset_is_wide": interval_is_wide(incident.started_low, incident.started_high),
         "began": moment(incident.started_at, zone, language, since=incident.at),

@@ -1,17 +1,15 @@
 """Key facts of an incident in reading order, for its page and the terminal. No cause is stated."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
-from netwatch.model.baseline import Baseline
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import OUTAGE, Incident
-from netwatch.model.incident_details import SurvivingNetworks
+from netwatch.model.incident_details import Pattern, SurvivingNetworks
 from netwatch.model.percent import make_percent
 from netwatch.publish.display_names import origin_name, place_name
-from netwatch.publish.figure import figure
 from netwatch.publish.language import ENGLISH, Language
-from netwatch.publish.pattern_text import pattern_text
-from netwatch.publish.time_format import age, moment, moment_text, utc_text
+from netwatch.publish.time_format import Moment, age, moment, moment_text, utc_text
 
 _MOST_NAMED = 5
 
@@ -33,9 +31,9 @@ def _state(incident: Incident, tree: EntityTree, language: Language) -> Iterator
     if incident.kind != OUTAGE:
         origin = origin_name(incident.seen_from, tree, language)
         yield "what", text("site_only", incident.kind, origin)
-    yield "level", text("level_at", figure(incident.percent), utc_text(incident.at, language))
+    yield "level", text("level_at", incident.percent, utc_text(incident.at, language))
     at = utc_text(incident.trough_at, language)
-    yield "lowest", text("level_at", figure(incident.trough), at)
+    yield "lowest", text("level_at", incident.trough, at)
     yield "began", text("began_between", moment(incident.started_at, zone, language), *onset)
     if incident.ended_at:
         yield "ended", moment_text(incident.ended_at, zone, language)
@@ -69,7 +67,20 @@ def _details(incident: Incident, tree: EntityTree, language: Language) -> Iterat
     if details.unresponsive:
         names = _names(details.unresponsive, tree, language)
         yield "never_answer", text("never_answer", len(details.unresponsive), names)
-    yield "ordinary", _baseline(incident.baseline, language)
+    frozen = incident.baseline.frozen_since
+    since = utc_text(frozen, language) if frozen else None
+    yield "ordinary", text("baseline", incident.baseline, since)
+
+
+def pattern_text(pattern: Pattern, zone: str, language: Language = ENGLISH) -> str:
+    """Return a pattern in words, with times of day in `zone` and in UTC."""
+
+    def clock(time: datetime) -> Moment:
+        return moment(time, zone, language, since=time)
+
+    window = [clock(time) for time in (pattern.next_start, pattern.next_end) if time]
+    measures = dict(pattern.measures)
+    return language.text("pattern", str(pattern.name), measures, clock(pattern.since), window)
 
 
 def access_text(access: SurvivingNetworks, tree: EntityTree, language: Language = ENGLISH) -> str:
@@ -77,13 +88,6 @@ def access_text(access: SurvivingNetworks, tree: EntityTree, language: Language 
     names = _names([one.entity for one in access.networks], tree, language)
     shares = (access.kept_share, access.lost_share, access.unknown_share)
     return language.text("access", names, *shares)
-
-
-def _baseline(baseline: Baseline, language: Language) -> str:
-    """Return what an ordinary level stands on."""
-    since = baseline.frozen_since
-    frozen = None if since is None else utc_text(since, language)
-    return language.text("baseline", baseline, frozen)
 
 
 def _steps(incident: Incident, language: Language) -> str:
@@ -94,7 +98,7 @@ def _steps(incident: Incident, language: Language) -> str:
             segment.level, segment.low, segment.high, networks=incident.networks_measured
         )
         start = utc_text(segment.start, language)
-        steps.append(language.text("step", figure(percent), start))
+        steps.append(language.text("step", percent, start))
     return "; ".join(steps)
 
 

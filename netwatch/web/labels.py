@@ -7,7 +7,6 @@ from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.series import Level
 from netwatch.publish.display_names import full_name
 from netwatch.publish.editorial_rules import CONFIRMED_EVIDENCE
-from netwatch.publish.figure import figure
 from netwatch.publish.incident_json import is_open
 from netwatch.publish.language import Language
 from netwatch.publish.level_queries import newest_percent
@@ -38,7 +37,7 @@ def incident_status(incident: Incident) -> str:
 def level_text(level: Level | None, language: Language) -> str:
     """Return a level as tables show it: "7%", or words."""
     percent = newest_percent(level) if level else None
-    return language.text("percent", figure(percent)) if percent else language.text("no_data")
+    return language.text("percent", percent) if percent else language.text("no_data")
 
 
 def colour_class(percent: float | None) -> str:

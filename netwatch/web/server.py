@@ -17,7 +17,6 @@ from starlette.routing import Route
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import InputError, StoreError
 from netwatch.protocols import Clock, Ledger, SeriesStore
-from netwatch.publish.figure import figure
 from netwatch.publish.time_format import utc_text
 from netwatch.web.api import ApiProblem, health_object, incident_list, incident_record, timeseries
 from netwatch.web.options import WebOptions
@@ -85,7 +84,6 @@ def make_environment(options: WebOptions) -> Environment:
         "t": options.language.text,
         "language": options.language,
         "test": options.test,
-        "figure": figure,
         "utc": partial(utc_text, language=options.language),
     }
     return environment

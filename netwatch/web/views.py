@@ -12,7 +12,6 @@ from netwatch.model.series import Level
 from netwatch.model.time import floor_time
 from netwatch.protocols import Clock, Ledger, SeriesStore
 from netwatch.publish.display_names import full_name, place_name
-from netwatch.publish.figure import figure
 from netwatch.publish.incident_json import is_open
 from netwatch.publish.language import Language
 from netwatch.publish.level_queries import has_bins, lead_levels, listed_places
@@ -267,7 +266,7 @@ class PageBuilder:
             name=name,
             href=f"/i/{incident.id}",
             spark=spark,
-            level=text("percent", figure(shown)),
+            level=text("percent", shown),
             colour=colour_class(shown.value),
             since=moment_text(incident.started_at, zone, self.language),
             networks=networks if incident.networks_measured else "",

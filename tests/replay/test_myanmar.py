@@ -22,7 +22,7 @@ from netwatch.model.entities import Entity
 from netwatch.model.incident import Episode
 from netwatch.model.incident_details import Forecast, Pattern, PatternName
 from netwatch.model.series import Level, SeriesKey
-from netwatch.publish.pattern_text import pattern_text
+from netwatch.publish.summary import pattern_text
 
 _TABLE = "mmr-2021-04-09_Bago.csv"
 _ENTITY, _ZONE = "region:MM-02", "Asia/Yangon"

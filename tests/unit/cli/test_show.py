@@ -90,17 +90,17 @@ def test_json_has_all_of_it_and_no_cause(folder: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     shown = json.loads(result.stdout)
-    found = shown["findings"]
+    details = shown["details"]
     assert shown["cause"] is None
-    assert found["timing"]["log_likelihood_ratio"] == 4.6
-    assert found["timing"]["statement_of_cause"] is False
-    assert [step["level"] for step in found["segments"]] == [0.4, 0.07]
-    assert found["falls"][0]["id"] == "44244"
-    assert found["access"]["kept_share"] == 0.25
-    assert found["access"]["exhaustive"] is False
-    assert found["never_answer"][0]["id"] == "64511"
-    assert found["nights"][0]["lowest"] == 0.03
-    assert found["forecast"]["start"].endswith("Z")
+    assert details["likelihood"]["log_ratio"] == 4.6
+    assert details["states_cause"] is False
+    assert [step["level"] for step in details["segments"]] == [0.4, 0.07]
+    assert details["losses"][0]["id"] == "44244"
+    assert details["survivors"]["kept_share"] == 0.25
+    assert details["exhaustive"] is False
+    assert details["unresponsive"][0]["id"] == "64511"
+    assert details["occurrences"][0]["lowest"] == 0.03
+    assert details["forecast"]["start"].endswith("Z")
 
 
 def test_words_are_of_likelihood_only(folder: Path) -> None:

@@ -13,7 +13,7 @@ from netwatch.incidents.episodes import MOST_PAST, EpisodeHistory, find_changepo
 from netwatch.incidents.patterns import PatternContext, find_patterns
 from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey
-from netwatch.publish.pattern_text import pattern_text
+from netwatch.publish.summary import pattern_text
 
 _KEY = SeriesKey("probing", Entity.parse("region:MM-02"))
 _START = datetime(2021, 2, 14, tzinfo=UTC)

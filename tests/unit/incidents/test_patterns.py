@@ -16,7 +16,7 @@ from netwatch.incidents.recurrence import circular_deviation, next_at
 from netwatch.model.entities import Entity
 from netwatch.model.incident import Episode
 from netwatch.model.incident_details import Forecast, Pattern, PatternName, Segment
-from netwatch.publish.pattern_text import pattern_text
+from netwatch.publish.summary import pattern_text
 
 _ENTITY = Entity.parse("region:MM-02")
 _ZONE = "Asia/Yangon"

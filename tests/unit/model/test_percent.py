@@ -1,9 +1,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from netwatch.publish.figure import depth_figure, figure
 
 from netwatch.model.percent import Precision, PublishedPercent, make_percent
-from netwatch.publish.figure import depth_figure, figure
 from netwatch.publish.language import ENGLISH
 
 

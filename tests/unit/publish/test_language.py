@@ -32,7 +32,12 @@ IN_WORDS = {
     "percent": PublishedPercent(40.0, 10.0, 70.0, Precision.NONE),
 }
 SITES = [
-    {"reason": reason, "kind": kind, "place": "IR", "entity": Entity.parse("domain:example.org")}
+    {
+        "reason": reason,
+        "kind": kind,
+        "seen_from": "IR",
+        "entity": Entity.parse("domain:example.org"),
+    }
     for reason in (RevisionReason.CONFIRMED, RevisionReason.RESTORED)
     for kind in ("blocking", "throttling")
 ]

@@ -38,7 +38,7 @@ def test_nothing_is_a_line_without_points() -> None:
 
 def test_phases_are_named_and_a_gap_ends_one() -> None:
     line = trace(_levels(1.0, 0.07, 0.05, None, 0.05))
-    assert [(depth.form, (end - start) / HOUR) for depth, start, end in phases(line)] == [
+    assert [(depth, (end - start) / HOUR) for depth, start, end in phases(line)] == [
         ("ordinary", 1),
         ("near_total", 2),
         ("near_total", 1),

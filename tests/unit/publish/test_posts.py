@@ -11,7 +11,6 @@ from netwatch.model.incident import Incident, IncidentState, Post, RevisionReaso
 from netwatch.model.incident_details import DailyOccurrence, IncidentDetails, Pattern, PatternName
 from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.publish.editorial_rules import check_post
-from netwatch.publish.figure import figure
 from netwatch.publish.language import ENGLISH, languages
 from netwatch.publish.posts import (
     alternative_text,
@@ -242,7 +241,7 @@ def test_every_kind_with_every_figure_keeps_every_rule(
             assert "  " not in post.text
             assert ".." not in post.text
             assert all(line == line.strip() and line for line in post.text.splitlines())
-            shown = ENGLISH.text("percent", figure(percent))
+            shown = ENGLISH.text("percent", percent)
             assert percent.precision is Precision.NONE or shown in post.text
 
 

@@ -151,7 +151,7 @@ async def test_incident_as_json_is_the_public_object(
     assert newest["started_at"] == "2019-11-16T16:30:00Z"
     assert newest["ended_at"] is None
     first = json.loads(await site.text("/v1/incidents/NW-IR-2019-0042?revision=1"))
-    assert first["networks"] == {"affected": 11, "measured": 12}
+    assert first["networks"] == {"lost": 11, "measured": 12}
     await site.text("/v1/incidents/NW-IR-2019-0042?revision=9", 404)
     await site.text("/v1/incidents/NW-IR-2019-0042?revision=x", 400)
 

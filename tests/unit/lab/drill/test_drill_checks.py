@@ -69,7 +69,7 @@ def missed(
 def test_what_was_reported_as_it_was_passes(
     country: Country, course: GroundTruth, told: Incident, make_post: Callable[..., Post]
 ) -> None:
-    posts = sent(make_post, "confirmed_words", "restored")
+    posts = sent(make_post, "confirmed_without_number", "restored")
     assert missed(country, course, [told], posts) == []
     assert len(judge_drill(course, country, [told], posts)) >= 7
 
