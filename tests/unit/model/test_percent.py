@@ -1,14 +1,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from netwatch.publish.figure import depth_figure, figure
 
-from netwatch.model.percent import Precision, PublishedPercent, make_percent
+from netwatch.model.percent import Precision, PublishedPercent, depth_form, make_percent
 from netwatch.publish.language import ENGLISH
 
 
 def text_of(percent: PublishedPercent) -> str:
-    return ENGLISH.text("percent", figure(percent))
+    return ENGLISH.text("percent", percent)
 
 
 @pytest.mark.parametrize(
@@ -75,11 +74,11 @@ def test_never_says_zero_percent_nor_more_than_ordinary(
     ],
 )
 def test_words_by_depth(percent: float, words: str) -> None:
-    assert ENGLISH.text("percent", depth_figure(percent)) == words
+    assert ENGLISH.text("depth", depth_form(percent)) == words
 
 
 def phrase_of(percent: PublishedPercent) -> str:
-    return ENGLISH.text("percent_phrase", figure(percent))
+    return ENGLISH.text("percent_phrase", percent)
 
 
 def test_a_phrase_follows_connectivity_is() -> None:
