@@ -1,4 +1,4 @@
-"""Print the QA table for people; with `--write`, bring it up to date in docs/lab.md."""
+"""Print the QA table; with `--write`, update it in docs/lab.md."""
 
 import sys
 from pathlib import Path

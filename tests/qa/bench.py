@@ -1,4 +1,4 @@
-"""The bench on which a case is set up: servers, certificates, namespaces and vantages."""
+"""The test bench: servers, certificates, namespaces and vantage processes."""
 
 import asyncio
 import multiprocessing
@@ -17,7 +17,7 @@ import pytest
 from certificates import Authority
 from cryptography.hazmat.primitives.serialization import Encoding
 from faults import Answer, Handler
-from qa.vantage import IT, Heard, Job, live
+from qa.vantage import SUBJECT, Job, VantageReport, run_vantage
 from servers import tcp_server, udp_server
 
 from netwatch.agent.health.health import HealthState
@@ -29,39 +29,39 @@ _TESTS = str(Path(__file__).parents[1])
 
 
 def prepare() -> None:
-    """Start the server of processes, with all modules loaded, so that a vantage takes no time."""
+    """Start the fork server with all modules loaded, so that vantages start at once."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(
         ["qa.vantage", *(f"netwatch_probes.{name}" for name in ("dns", "http", "tls", "transfer"))]
     )
-    # It looks for modules where the environment says, not where this process does.
+    # The fork server has its own module path.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", _TESTS)
         forkserver.ensure_running()
 
 
 class Watch:
-    """The other end of a vantage: what it has told so far. Use it as a context manager.
+    """A running vantage and its reports so far; an async context manager.
 
     Attributes:
-        heard: everything it measured, in order.
+        reports: everything it measured, in order.
     """
 
     def __init__(self, job: Job) -> None:
-        self.heard: list[Heard] = []
+        self.reports: list[VantageReport] = []
         context = multiprocessing.get_context("forkserver")
         self._pipe, far = context.Pipe(duplex=False)
-        self._process = context.Process(target=live, args=(job, far), daemon=True)
+        self._process = context.Process(target=run_vantage, args=(job, far), daemon=True)
         self._far = far
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._process.start)
         self._far.close()
-        asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._hear)
+        asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._receive)
         return self
 
     @property
     def root(self) -> Path:
-        """What the vantage's file system looks like from here, its own mounts included."""
+        """The vantage's file system as seen from here, its own mounts included."""
         return Path(f"/proc/{self._process.pid}/root")
 
     async def __aexit__(self, *_: object) -> None:
@@ -71,16 +71,16 @@ class Watch:
         self._process.close()
         self._pipe.close()
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         try:
-            told = self._pipe.recv()
+            report = self._pipe.recv()
         except EOFError:
             asyncio.get_running_loop().remove_reader(self._pipe.fileno())
             return
-        self.heard.append(told)
+        self.reports.append(report)
 
     async def until(self, condition: Callable[[], bool], *, seconds: float = 30.0) -> bool:
-        """Wait for a condition; False where it does not come true in time."""
+        """Wait for a condition; return False on timeout."""
         end = monotonic() + seconds
         while not condition():
             if monotonic() > end:
@@ -88,9 +88,9 @@ class Watch:
             await asyncio.sleep(0.02)
         return True
 
-    def of(self, target: str) -> list[Heard]:
-        """Return what was heard of one target."""
-        return [one for one in self.heard if one.measurement.target == target]
+    def of(self, target: str) -> list[VantageReport]:
+        """Return the reports about one target."""
+        return [one for one in self.reports if one.measurement.target == target]
 
     def last(self, target: str) -> Measurement | None:
         """Return the newest measurement of one target."""
@@ -99,17 +99,17 @@ class Watch:
 
     def state(self, family: int = 4) -> HealthState:
         """Return the newest state of health."""
-        return self.heard[-1].states[family] if self.heard else HealthState.UNKNOWN
+        return self.reports[-1].states[family] if self.reports else HealthState.UNKNOWN
 
 
 @dataclass
 class Bench:
-    """Where one case is set up; leaving it takes everything away again.
+    """The resources of one case; leaving the context releases them.
 
     Attributes:
-        number: the case's own, which gives it loopback addresses that no other has.
+        number: the case's number, which gives it its own loopback addresses.
         folder: for files.
-        authority: what vantages trust, where a case says so.
+        authority: the TLS authority that vantages trust, if a case says so.
     """
 
     number: int
@@ -129,7 +129,7 @@ class Bench:
         await self.stack.__aexit__(kind, error, trace)
 
     def address(self, last: int = 1) -> str:
-        """Return a loopback address of this case's own."""
+        """Return a loopback address of this case."""
         return f"127.90.{self.number}.{last}"
 
     def trusted(self) -> str:
@@ -146,13 +146,13 @@ class Bench:
         port: int = 0,
         tls: SSLContext | None = None,
     ) -> tuple[str, int]:
-        """Serve TCP until the case is over; returns address and port."""
+        """Serve TCP until the case ends; return address and port."""
         host = host or self.address()
         server = tcp_server(handler, host=host, port=port, tls=tls)
         return host, await self.stack.enter_async_context(server)
 
     async def udp(self, answer: Answer, *, place: tuple[str, int] | None = None) -> tuple[str, int]:
-        """Serve UDP until the case is over, at a place of choice; returns address and port."""
+        """Serve UDP until the case ends; return address and port."""
         host, port = place or (self.address(), 0)
         channel = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         channel.bind((host, port))
@@ -160,12 +160,12 @@ class Bench:
         return host, await self.stack.enter_async_context(server)
 
     async def job(self, probe: str, place: tuple[str, int], **more: object) -> Job:
-        """Return the job to ask `place` with a probe, between witnesses that are all well."""
+        """Return the job of probing `place`, with witnesses that all respond."""
         host, port = await self.tcp()
         witnesses = [
-            Target(f"{rung}-{number}", "tcp", host, port=port, group=f"witness-{rung}")
-            for rung, count in (("lan", 1), ("isp", 1), ("domestic", 2), ("international", 2))
+            Target(f"{tier}-{number}", "tcp", host, port=port, group=f"witness-{tier}")
+            for tier, count in (("lan", 1), ("isp", 1), ("domestic", 2), ("international", 2))
             for number in range(count)
         ]
-        it = Target(IT, probe, place[0], port=place[1], **more)  # type: ignore[arg-type]
+        it = Target(SUBJECT, probe, place[0], port=place[1], **more)  # type: ignore[arg-type]
         return Job((*witnesses, it))

@@ -1,23 +1,23 @@
-"""What a row of the QA table says."""
+"""A row of the QA table."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from qa.bench import Bench, Watch
-from qa.vantage import IT, Job
+from qa.vantage import SUBJECT, Job
 
 from netwatch.agent.health.health import HealthState
 
-__all__ = ["Case", "Play", "Scene", "Seen", "failing", "well"]
+__all__ = ["Actions", "Case", "Outcome", "Scenario", "failure", "success"]
 
-Play = Callable[[Watch], Awaitable[None]]
-Scene = Callable[[Bench], Awaitable[Job | tuple[Job, Play]]]
-"""Sets a case up and returns what the vantage is to do, and what happens to it meanwhile."""
+Actions = Callable[[Watch], Awaitable[None]]
+Scenario = Callable[[Bench], Awaitable[Job | tuple[Job, Actions]]]
+"""Sets a case up; returns the vantage's job and, optionally, what happens meanwhile."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """How a target looks from a vantage: the last step's outcome and where it lies."""
+class Outcome:
+    """The expected or actual measurement of a target: its last step, failure and scope."""
 
     failure: str | None
     operation: str
@@ -30,35 +30,35 @@ class Case:
     """One row.
 
     Attributes:
-        name: as field engineers call it.
-        fault: how it is made, in words.
-        scene: sets it up.
-        seen: what the probe of the target must say.
-        state: the vantage's health over IPv4, while it lasts.
-        state6: over IPv6; `unknown` where it has no witness there.
-        flags: what else the vantage must notice, and nothing besides.
-        detail: a word that the last step must carry.
-        look: the id of the target, or of the note, that is looked at.
-        lab: whether it takes network namespaces.
+        name: the usual name of the fault.
+        fault: how it is made, as text.
+        scenario: sets it up.
+        outcome: what the probe must measure.
+        state: the vantage's health over IPv4 meanwhile.
+        state6: the same over IPv6; `unknown` without IPv6 witnesses.
+        flags: exactly the flags that the vantage must raise.
+        detail: text that the last step's detail must contain.
+        row: the id of the target, or of the event, that is compared.
+        namespaces: whether it needs network namespaces.
     """
 
     name: str
     fault: str
-    scene: Scene
-    seen: Seen
+    scenario: Scenario
+    outcome: Outcome
     state: HealthState = HealthState.OK
     state6: HealthState = HealthState.UNKNOWN
     flags: frozenset[str] = frozenset()
     detail: str = ""
-    look: str = IT
-    lab: bool = False
+    row: str = SUBJECT
+    namespaces: bool = False
 
 
-def failing(failure: str, operation: str, scope: str, *, host_responded: bool = False) -> Seen:
-    """Return how a failure looks; not host_responded unless the host gave an answer of its own."""
-    return Seen(failure, operation, scope, host_responded)
+def failure(failure: str, operation: str, scope: str, *, host_responded: bool = False) -> Outcome:
+    """Return the outcome of a failed measurement."""
+    return Outcome(failure, operation, scope, host_responded)
 
 
-def well(operation: str) -> Seen:
-    """Return how a success looks whose last step is `operation`."""
-    return Seen(None, operation, "", host_responded=True)
+def success(operation: str) -> Outcome:
+    """Return the outcome of a success whose last step is `operation`."""
+    return Outcome(None, operation, "", host_responded=True)

@@ -16,7 +16,7 @@ import dns.rdatatype
 import faults
 from namespaces import Namespace, join
 from qa.bench import Bench
-from qa.vantage import IT, Job
+from qa.vantage import SUBJECT, Job
 from servers import tcp_server, udp_server
 
 from netwatch.model.measurement import Target
@@ -29,18 +29,18 @@ OTHER_RESOLVER = "10.1.1.53"
 DOMESTIC = {4: ("10.2.1.1", "10.2.2.1"), 6: ("fd02:0:1::1", "fd02:0:2::1")}
 ABROAD = {4: ("10.9.1.1", "10.9.2.1"), 6: ("fd09:0:1::1", "fd09:0:2::1")}
 PORTAL = "45.90.0.80"
-"""A portal that pretends to be on the Internet: private addresses are seen through at once."""
+"""A portal with a public address: a private one would be detected at once."""
 SITE = {4: "10.9.3.1", 6: "fd09:0:3::1"}
-"""A site abroad that is no witness."""
-NOBODY = "10.9.5.1"
-"""A host abroad that runs nothing."""
+"""A site abroad that is not a witness."""
+UNUSED = "10.9.5.1"
+"""A host abroad without servers."""
 _PORT = 443
 _WIDTH = {4: 32, 6: 128}
 _NETWORKS = {4: "10.9.0.0/16", 6: "fd09::/16"}
 
 
 def answer_truly(query: bytes) -> list[tuple[float, bytes]]:
-    """Answer as a resolver does that knows the root, and one site."""
+    """Answer like a resolver that knows the root and one site."""
     question = dns.message.from_wire(query).question[0]
     if question.rdtype == dns.rdatatype.NS:
         return [(0, faults.dns_answer("a.root-servers.net.", kind="NS")(query))]
@@ -71,16 +71,16 @@ class Country:
         enter = self.bench.stack.enter_context
         self.home, self.country, self.abroad = (enter(Namespace()) for _ in range(3))
         for where in (self.home, self.country, self.abroad):
-            # Nobody else can have these addresses; finding that out takes a second.
+            # These addresses are unique; detecting that takes a second.
             where.set(ipv6__conf__default__accept_dad=0, ipv6__conf__default__dad_transmits=0)
             where.set(ipv6__conf__default__disable_ipv6=0)
         join(self.home, self.country, (self.line, "lan0"))
         join(self.country, self.abroad, ("border0", "border0"))
         self._give_addresses()
         self.country.set(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
-        # Kernels limit how often they say that something cannot be reached.
+        # Kernels limit the rate of "unreachable" errors.
         self.country.set(ipv4__icmp_ratelimit=0, ipv6__icmp__ratelimit=0)
-        # What nobody answers for is given up after 0.2 s instead of three.
+        # Unanswered neighbour requests fail after 0.2 s instead of three.
         self.home.set(
             **{
                 f"ipv4__neigh__{self.line}__mcast_solicit": 1,
@@ -102,7 +102,7 @@ class Country:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave it to the bench, which has its servers and namespaces on its stack."""
+        """Do nothing: the bench releases servers and namespaces."""
 
     def _give_addresses(self) -> None:
         self.home.ip(
@@ -123,7 +123,7 @@ class Country:
             "addr add fd08::2/64 dev border0 nodad",
             "route add default via 10.8.0.1",
             "route add default via fd08::1",
-            f"route add blackhole {NOBODY}",
+            f"route add blackhole {UNUSED}",
             *_own(*ABROAD[4], *ABROAD[6], SITE[4], SITE[6]),
         )
 
@@ -142,7 +142,7 @@ class Country:
         await self.bench.stack.enter_async_context(server)
 
     def plug_in_routes(self) -> None:
-        """Give the home its way out, as a DHCP client does once the cable is in."""
+        """Set the home's default route, as a DHCP client does once the cable is in."""
         self.home.ip(f"link set {self.line} up", "route replace default via 192.168.77.1")
         self.home.ip("route replace default via fd77::1")
 
@@ -161,7 +161,7 @@ class Country:
         self.country.ip("link set border0 down")
 
     def plug_in_border(self) -> None:
-        """Plug it in again, and announce the way."""
+        """Plug it in again, and restore the route."""
         self.country.ip(
             "link set border0 up",
             "addr replace fd08::1/64 dev border0 nodad",
@@ -169,28 +169,28 @@ class Country:
             f"route replace {_NETWORKS[6]} via fd08::2",
         )
 
-    def silence_border(self, family: int = 4) -> None:
-        """Send all that goes abroad to a machine that is not there: nothing comes back."""
-        nobody, network = {4: "10.8.0.3", 6: "fd08::3"}[family], _NETWORKS[family]
+    def drop_at_border(self, family: int = 4) -> None:
+        """Route everything abroad to a missing machine, which drops packets silently."""
+        missing, network = {4: "10.8.0.3", 6: "fd08::3"}[family], _NETWORKS[family]
         self.country.ip(
-            f"neigh replace {nobody} lladdr 02:00:00:00:00:99 dev border0 nud permanent",
-            f"route replace {network} via {nobody} dev border0 onlink",
+            f"neigh replace {missing} lladdr 02:00:00:00:00:99 dev border0 nud permanent",
+            f"route replace {network} via {missing} dev border0 onlink",
         )
 
-    def silence(self, host: str) -> None:
-        """Let what goes to one host vanish without a word."""
+    def drop(self, host: str) -> None:
+        """Drop packets to one host silently."""
         self.abroad.ip(f"addr del {host} dev lo", f"route add blackhole {host}")
 
     def throttle_lan(self) -> None:
-        """Let at most 64 kbit/s pass to the home."""
+        """Limit the line to the home to 64 kbit/s."""
         _throttle(self.country, "lan0")
 
     def throttle_border(self) -> None:
-        """Let at most 64 kbit/s pass into the country."""
+        """Limit the line into the country to 64 kbit/s."""
         _throttle(self.abroad, "border0")
 
     async def open_portal(self, certificate: ssl.SSLContext) -> None:
-        """Serve a captive portal: nothing passes, and whatever is asked for by name is here."""
+        """Serve a captive portal: every name resolves to it, and nothing passes."""
         for port, tls in ((80, None), (443, certificate)):
             server = tcp_server(
                 faults.http_answer("302 Found", "Location: http://portal.example/login"),
@@ -198,40 +198,40 @@ class Country:
                 tls=tls,
             )
             await self.bench.stack.enter_async_context(server)
-        self.silence_border(4)
-        self.silence_border(6)
+        self.drop_at_border(4)
+        self.drop_at_border(6)
 
     def job(
         self, probe: str = "tcp", host: str = SITE[4], port: int = _PORT, **more: object
     ) -> Job:
-        """Return the job to ask a host from home, with witnesses on every rung."""
+        """Return the job of probing a host from home, with witnesses of every tier."""
         witnesses = [
-            Target(f"{rung}-v{family}-{number}", "tcp", one, port=_PORT, group=f"witness-{rung}")
+            Target(f"{tier}-v{family}-{number}", "tcp", one, port=_PORT, group=f"witness-{tier}")
             for family in (4, 6)
-            for rung, hosts in (
+            for tier, hosts in (
                 ("lan", (GATEWAY[family],)),
                 ("domestic", DOMESTIC[family]),
                 ("international", ABROAD[family]),
             )
             for number, one in enumerate(hosts)
         ]
-        # An address of the lab is a private one, so the root's name servers are asked for.
+        # The lab's addresses are private, so the query is for the root's name servers.
         witnesses += [
             Target("isp-v4", "dns", RESOLVER[4], path=".", group="witness-isp"),
             Target("names", "dns", RESOLVER[4], path="a1b2.invalid", group="witness-names"),
         ]
-        it = Target(IT, probe, host, port=port, **more)  # type: ignore[arg-type]
+        it = Target(SUBJECT, probe, host, port=port, **more)  # type: ignore[arg-type]
         return Job((*witnesses, it), namespace=self.home.path, resolver=RESOLVER[4])
 
 
 def _throttle(where: Namespace, interface: str) -> None:
-    """Put a bucket in the way of what leaves by an interface."""
+    """Limit an interface with a token bucket."""
     bucket = ["rate", "64kbit", "burst", "32kbit", "latency", "400ms"]
     where.run("tc", "qdisc", "replace", "dev", interface, "root", "tbf", *bucket)
 
 
 def _own(*hosts: str) -> list[str]:
-    """Return the commands that give loopback some addresses."""
+    """Return the commands that add addresses to loopback."""
     return [
         f"addr add {host}/{_WIDTH[6 if ':' in host else 4]} dev lo"
         + (" nodad" if ":" in host else "")

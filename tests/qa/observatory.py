@@ -1,4 +1,4 @@
-"""The other end: a broker and a collector, which a vantage in a namespace reaches by a relay."""
+"""A broker and a collector, which a vantage in a namespace reaches through a relay."""
 
 import asyncio
 from collections import Counter
@@ -31,7 +31,7 @@ class Observatory:
     """A broker and a collector on loopback; use it as an async context manager.
 
     Attributes:
-        port: the broker's.
+        port: the port of the broker.
     """
 
     def __init__(self, folder: Path, targets: tuple[Target, ...]) -> None:
@@ -45,7 +45,7 @@ class Observatory:
         await self._stack.enter_async_context(broker)
         self.port = broker.port
         self._stack.callback(self._batch_log.close)
-        parts = CollectorDeps(
+        deps = CollectorDeps(
             connect=self._connect,
             batch_log=self._batch_log,
             store=MemoryStore(),
@@ -53,7 +53,7 @@ class Observatory:
             clock=lambda: datetime.now(UTC),
             config=AnalysisConfig(bin=Duration(seconds=1), late_data_grace=Duration(seconds=1)),
         )
-        task = asyncio.ensure_future(run_collector(parts))
+        task = asyncio.ensure_future(run_collector(deps))
         self._stack.push_async_callback(cancel_and_wait, [task])
         return self
 
@@ -66,7 +66,7 @@ class Observatory:
         )
 
     def kept(self) -> list[Measurement]:
-        """Return what has arrived, notes included."""
+        """Return what has arrived, events included."""
         now = datetime.now(UTC)
         return [one for _, one in self._batch_log.measurements(now - _WIDE, now + _WIDE)]
 
@@ -76,13 +76,13 @@ class Observatory:
 
 
 def count(rows: Iterable[Measurement]) -> Counter[object]:
-    """Count rows by target and outcome; their times the collector may have put right."""
+    """Count rows by target and outcome; the collector may have corrected their times."""
     return Counter((one.target, one.failure) for one in rows)
 
 
 @asynccontextmanager
 async def relay(channel: socket, port: int) -> AsyncIterator[None]:
-    """Pass on what comes to `channel`, wherever that is, to a port of this machine."""
+    """Forward connections to `channel`, in any namespace, to a port of this machine."""
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
@@ -91,12 +91,12 @@ async def relay(channel: socket, port: int) -> AsyncIterator[None]:
                 await writer.drain()
         writer.close()
 
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner, outer = await asyncio.open_connection("127.0.0.1", port)
         try:
             await asyncio.gather(pump(reader, outer), pump(inner, writer))
         finally:
             outer.transport.abort()
 
-    async with tcp_server(pass_on, channel=channel):
+    async with tcp_server(forward, channel=channel):
         yield

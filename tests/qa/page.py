@@ -1,4 +1,4 @@
-"""The QA table as people read it."""
+"""The QA table as a page of docs/lab.md."""
 
 from itertools import chain
 from pathlib import Path
@@ -12,33 +12,33 @@ __all__ = ["PAGE", "markdown", "with_table"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "lab.md"
 _BEGIN, _END = "<!-- table -->\n", "<!-- end of table -->\n"
-_HEAD = ("case", "what is broken", "failure", "in", "scope", "host_responded", "state", "made in")
+_HEAD = ("case", "what is broken", "failure", "in", "scope", "host responded", "state", "made in")
 
 
 def markdown() -> str:
-    """Return the table, one row a case."""
+    """Return the table, one row per case."""
     rows = chain((_HEAD, tuple("-" * len(name) for name in _HEAD)), map(_cells, CASES))
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 
 def with_table(page: str) -> str:
-    """Return the page with the table as it is now."""
+    """Return the page with the present table."""
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return before + _BEGIN + "\n" + markdown() + "\n" + _END + after
 
 
 def _cells(case: Case) -> tuple[str, ...]:
-    seen = case.seen
+    outcome = case.outcome
     return (
         case.name,
         case.fault,
-        f"`{seen.failure}`" if seen.failure else "none",
-        f"`{seen.operation}`" if seen.operation else "a note",
-        seen.scope or "none",
-        "yes" if seen.host_responded else "no",
+        f"`{outcome.failure}`" if outcome.failure else "none",
+        f"`{outcome.operation}`" if outcome.operation else "an event",
+        outcome.scope or "none",
+        "yes" if outcome.host_responded else "no",
         _state(case),
-        "namespaces" if case.lab else "loopback",
+        "namespaces" if case.namespaces else "loopback",
     )
 
 

@@ -1,4 +1,4 @@
-"""The QA table: what is broken, and what a vantage must make of it."""
+"""The QA table: faults, and what a vantage must measure."""
 
 from qa import table_agent, table_line, table_servers
 

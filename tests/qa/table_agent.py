@@ -1,7 +1,7 @@
-"""Clock, sleep, uplink: what happens to a whole agent, and what it makes of it."""
+"""Faults of the clock, the machine and the broker of a whole agent."""
 
-from qa import scenes_agent as agent
-from qa.case import Case, failing, well
+from qa import scenarios_agent as agent
+from qa.case import Case, failure, success
 
 from netwatch.agent.health.health import HealthState
 
@@ -12,36 +12,36 @@ _CLOCK_BAD = frozenset({"clock_bad"})
 CASES = [
     Case(
         "clockMinus2y",
-        "the wall clock is two years slow; the collector says what time it is",
+        "the wall clock is two years behind; acknowledgements give the time",
         agent.clock_slow,
-        well("connect"),
+        success("connect"),
         flags=_CLOCK_BAD,
     ),
     Case(
         "certNotYetValidClockWrong",
-        "the same clock looks at a certificate that begins later",
+        "a certificate that begins later, with the same clock",
         agent.not_yet_valid,
-        failing("ssl_invalid_certificate", "certificate", "local", host_responded=True),
+        failure("ssl_invalid_certificate", "certificate", "local", host_responded=True),
         flags=_CLOCK_BAD,
     ),
     Case(
         "clockJumpPlus6h",
-        "the wall clock is set six hours on in the middle; rows are dated on",
+        "the wall clock is stepped six hours forward while measuring",
         agent.clock_set_on,
-        well("connect"),
+        success("connect"),
     ),
     Case(
         "suspend2h",
-        "the machine sleeps for two hours; the gap is noted",
+        "the machine sleeps for two hours; the gap is an event",
         agent.machine_sleeps,
-        failing("interrupted", "", "local"),
+        failure("interrupted", "", "local"),
         state=HealthState.ASLEEP,
-        look="@gap",
+        row="@gap",
     ),
     Case(
         "brokerBlockedTlsOkUploadStalls",
-        "the broker shakes hands and then reads nothing; measuring goes on",
+        "the broker completes the handshake and then reads nothing; measuring continues",
         agent.broker_stalls,
-        well("connect"),
+        success("connect"),
     ),
 ]

@@ -1,9 +1,9 @@
-"""The page says what the table says, and the table has every fault that was asked for."""
+"""The page shows the table, and the table has every named fault."""
 
 from qa.page import PAGE, with_table
 from qa.table import CASES
 
-# The faults that field engineers name, by the failure modes of the probes of others.
+# Usual names of faults, after the failure modes of other measurement tools.
 NAMED = """
     dnsNXDOMAIN dnsBogon dnsTimeout dnsServfail dnsInjectedSecondReply dnsTransparentProxy
     dnsHijackToPortal tcpTimeout tcpRefused tcpReset hostUnreachable netUnreachableV6 noRoute

@@ -1,8 +1,7 @@
-"""The QA table: each named fault, made for real, gives its failure, its scope, and its state.
+"""The QA table: each named fault, made for real, gives its failure, scope and health state.
 
-Every row runs the installed probe through the agent's own measuring path, schedule, ladder and
-confirmation, in a process of its own. What must be seen must be seen twice running: once may
-be a moment on the way.
+Every row runs the installed probe in the agent's own measuring loop, in a separate process. The
+expected outcome must occur twice in a row: once may be a transient.
 """
 
 import asyncio
@@ -13,81 +12,81 @@ import pytest
 from certificates import Authority
 from namespaces import need_namespaces
 from qa.bench import Bench, Watch, prepare
-from qa.case import Case, Seen
+from qa.case import Case, Outcome
 from qa.table import CASES
-from qa.vantage import IT, Heard, Job
+from qa.vantage import SUBJECT, Job, VantageReport
 
 pytestmark = pytest.mark.timeout(180)
-_AT_ONCE = 20
-_LONGEST = 20.0
+_CONCURRENCY = 20
+_TIMEOUT = 20.0
 
 
 @dataclass(frozen=True)
-class Look:
+class Expectation:
     """What is compared: a row's right side."""
 
-    seen: Seen
+    outcome: Outcome
     state: str
     state6: str
     flags: frozenset[str]
 
 
-def asked(case: Case) -> Look:
-    return Look(case.seen, case.state, case.state6, case.flags)
+def expected(case: Case) -> Expectation:
+    return Expectation(case.outcome, case.state, case.state6, case.flags)
 
 
-def looks(heard: Heard) -> Look:
-    one = heard.measurement
+def actual(report: VantageReport) -> Expectation:
+    one = report.measurement
     operation = one.observations[-1].operation if one.observations else ""
-    seen = Seen(one.failure, operation, one.scope, one.host_responded)
-    return Look(seen, heard.states[4], heard.states[6], heard.flags)
+    outcome = Outcome(one.failure, operation, one.scope, one.host_responded)
+    return Expectation(outcome, report.states[4], report.states[6], report.flags)
 
 
-def detail(heard: Heard) -> str:
-    return heard.measurement.observations[-1].detail if heard.measurement.observations else ""
+def detail(report: VantageReport) -> str:
+    return report.measurement.observations[-1].detail if report.measurement.observations else ""
 
 
-def fits(case: Case, heard: Heard) -> bool:
-    return looks(heard) == asked(case) and case.detail in detail(heard)
+def matches(case: Case, report: VantageReport) -> bool:
+    return actual(report) == expected(case) and case.detail in detail(report)
 
 
-async def watch(case: Case, job: Job, watch: Watch) -> list[Heard]:
-    """Return the newest looks at the target once all are as they should be, or time is up."""
+async def watch(case: Case, job: Job, watch: Watch) -> list[VantageReport]:
+    """Return the newest reports about the target once all match, or at the timeout."""
     witnesses = {target.id for target in job.targets}
-    # A target is looked at twice running; a note is made once.
-    times = 2 if case.look == IT else 1
+    # A target must match twice in a row; an event happens once.
+    times = 2 if case.row == SUBJECT else 1
 
     def done() -> bool:
-        newest = watch.of(case.look)[-times:]
-        return len(newest) == times and all(fits(case, one) for one in newest)
+        newest = watch.of(case.row)[-times:]
+        return len(newest) == times and all(matches(case, one) for one in newest)
 
     def settled() -> bool:
-        return witnesses <= {one.measurement.target for one in watch.heard}
+        return witnesses <= {one.measurement.target for one in watch.reports}
 
-    await watch.until(lambda: settled() and done(), seconds=_LONGEST)
-    return watch.of(case.look)[-times:]
+    await watch.until(lambda: settled() and done(), seconds=_TIMEOUT)
+    return watch.of(case.row)[-times:]
 
 
-async def run(case: Case, number: int, folder: Path, authority: Authority) -> list[Heard]:
+async def run(case: Case, number: int, folder: Path, authority: Authority) -> list[VantageReport]:
     await asyncio.to_thread(folder.mkdir)
     async with Bench(number, folder, authority) as bench:
-        made = await case.scene(bench)
-        job, play = made if isinstance(made, tuple) else (made, None)
+        made = await case.scenario(bench)
+        job, actions = made if isinstance(made, tuple) else (made, None)
         async with Watch(job) as one:
-            if play is not None:
-                await play(one)
+            if actions is not None:
+                await actions(one)
             return await watch(case, job, one)
 
 
-async def run_all(cases: list[Case], folder: Path) -> dict[str, list[Heard] | Exception]:
-    slots = asyncio.Semaphore(_AT_ONCE)
+async def run_all(cases: list[Case], folder: Path) -> dict[str, list[VantageReport] | Exception]:
+    slots = asyncio.Semaphore(_CONCURRENCY)
     authority = Authority(folder)
 
-    async def one(number: int, case: Case) -> list[Heard] | Exception:
+    async def one(number: int, case: Case) -> list[VantageReport] | Exception:
         async with slots:
             try:
                 return await run(case, number, folder / case.name, authority)
-            except Exception as error:  # noqa: BLE001 - told by the row that it belongs to
+            except Exception as error:  # noqa: BLE001 - raised by its own row
                 return error
 
     found = await asyncio.gather(*(one(number, case) for number, case in enumerate(cases)))
@@ -97,8 +96,8 @@ async def run_all(cases: list[Case], folder: Path) -> dict[str, list[Heard] | Ex
 @pytest.fixture(scope="module")
 def results(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, list[Heard] | Exception]:
-    """Everything that was chosen, run side by side: most of it is waiting."""
+) -> dict[str, list[VantageReport] | Exception]:
+    """Run all selected cases concurrently: most of the time is waiting."""
     chosen = [
         item.callspec.params["case"]
         for item in request.session.items
@@ -107,20 +106,20 @@ def results(
     try:
         need_namespaces()
     except (pytest.skip.Exception, pytest.fail.Exception):
-        # Their rows say so themselves; the others run.
-        chosen = [case for case in chosen if not case.lab]
+        # Their rows are skipped one by one; the others run.
+        chosen = [case for case in chosen if not case.namespaces]
     prepare()
     return asyncio.run(run_all(chosen, tmp_path_factory.mktemp("qa")))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_case(case: Case, results: dict[str, list[Heard] | Exception]) -> None:
-    if case.lab:
+def test_case(case: Case, results: dict[str, list[VantageReport] | Exception]) -> None:
+    if case.namespaces:
         need_namespaces()
     found = results[case.name]
     if isinstance(found, Exception):
         raise found
-    assert len(found) == (2 if case.look == IT else 1), "it was not measured often enough"
-    for heard in found:
-        assert looks(heard) == asked(case)
-        assert case.detail in detail(heard)
+    assert len(found) == (2 if case.row == SUBJECT else 1), "too few measurements"
+    for report in found:
+        assert actual(report) == expected(case)
+        assert case.detail in detail(report)

@@ -1,4 +1,4 @@
-"""A line that lets everything through, at 64 kbit/s: the probe's rate and the signal see it."""
+"""A line of 64 kbit/s: the probe's rate and the speed signal show it."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +10,8 @@ from certificates import Authority
 from namespaces import need_namespaces
 from qa.bench import Bench, Watch, prepare
 from qa.country import DOMESTIC, SITE, Country
-from qa.vantage import IT, Job
-from qa.whole import VANTAGE
+from qa.full_agent import VANTAGE
+from qa.vantage import SUBJECT, Job
 
 from netwatch.model.measurement import Measurement, Target
 from netwatch.signals.attribution.contingency import CONTROL_GROUP
@@ -20,22 +20,22 @@ from netwatch.signals.relative_speed import count_speed, slowness
 pytestmark = pytest.mark.timeout(90)
 BODY = b"x" * 16_384
 RATE = 64_000 / 8
-"""Bytes a second that the bucket lets through, headers of packets included."""
+"""Bytes per second that the token bucket passes, packet headers included."""
 NOON = datetime(2026, 1, 8, 12, tzinfo=UTC)
 
 TARGETS = (
-    Target(IT, "transfer", SITE[4], port=80, domain="site.example", country="XX"),
+    Target(SUBJECT, "transfer", SITE[4], port=80, domain="site.example", country="XX"),
     Target("control", "transfer", DOMESTIC[4][0], port=80, group=CONTROL_GROUP, country="XX"),
 )
 
 
-def paces(rows: list[Measurement], target: str) -> list[float]:
-    """Return bytes a second of the transfers from one target."""
+def rates(rows: list[Measurement], target: str) -> list[float]:
+    """Return the bytes per second of each transfer from one target."""
     return [1 / slow for one in rows if one.target == target and (slow := slowness(one))]
 
 
 def speed(rows: list[Measurement]) -> float:
-    """Return the signal of the site: its pace over that of what nobody has a reason to slow."""
+    """Return the speed signal of the site, relative to the control."""
     targets = {target.id: target for target in TARGETS}
     found = count_speed(NOON, [(VANTAGE, one) for one in rows], targets, trusted=[VANTAGE])
     (only,) = [one for one in found if one.series.signal == "speed:XX"]
@@ -43,18 +43,18 @@ def speed(rows: list[Measurement]) -> float:
 
 
 async def gather(watch: Watch, count: int) -> list[Measurement]:
-    """Return what is measured from here on, once the site has been so often."""
-    before = len(watch.heard)
+    """Return the next measurements, once `count` of them are of the site."""
+    before = len(watch.reports)
 
     def enough() -> bool:
-        return sum(one.measurement.target == IT for one in watch.heard[before:]) >= count
+        return sum(one.measurement.target == SUBJECT for one in watch.reports[before:]) >= count
 
     assert await watch.until(enough, seconds=60)
-    # What was under way when it began belongs to neither.
-    return [one.measurement for one in watch.heard[before:]][2:]
+    # Probes in progress at the change are left out.
+    return [one.measurement for one in watch.reports[before:]][2:]
 
 
-async def test_a_throttle_at_the_border_shows_in_rate_and_signal(tmp_path: Path) -> None:
+async def test_a_throttled_border_shows_in_rate_and_signal(tmp_path: Path) -> None:
     need_namespaces()
     prepare()
     async with Bench(0, tmp_path, Authority(tmp_path)) as bench:
@@ -68,11 +68,11 @@ async def test_a_throttle_at_the_border_shows_in_rate_and_signal(tmp_path: Path)
             country.throttle_border()
             after = await gather(watch, 4)
 
-    slow, fast = paces(after, IT), paces(before, IT)
+    slow, fast = rates(after, SUBJECT), rates(before, SUBJECT)
     assert len(slow) >= 2, "a slow transfer still succeeds"
-    # 4 kB pass at once; headers take their share.
+    # The bucket holds 4 kB; headers are included in the rate.
     assert 0.5 * RATE < median(slow) < 1.4 * RATE
     assert median(fast) > 10 * RATE
-    assert median(paces(after, "control")) > 10 * RATE
-    # What the bucket does not slow, the control, is what the site is held against.
+    assert median(rates(after, "control")) > 10 * RATE
+    # The control is not throttled.
     assert speed(after) < speed(before) / 10

@@ -1,8 +1,7 @@
-"""A vantage in a process of its own, wherever a case wants it: it measures and tells.
+"""A vantage in its own process, which measures and reports.
 
-Everything that is ours is used as installed: probes by their entry points, and the measure_loop
-with its schedule, ladder and confirmation. What a case may change is around it: namespace,
-resolver, authority, privileges, the wall clock.
+It uses the installed probes and the agent's measuring loop. A case may change what is around it:
+network namespace, resolver, TLS authority, privileges and the wall clock.
 """
 
 import asyncio
@@ -15,8 +14,8 @@ from multiprocessing.connection import Connection
 from time import monotonic
 
 import namespaces
-from qa import tricks
-from qa.whole import House, Tell, be_whole
+from qa import host_faults
+from qa.full_agent import AgentSetup, Report, run_full_agent
 
 from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.health.health import HealthState
@@ -27,25 +26,25 @@ from netwatch.model.addresses import is_loopback
 from netwatch.model.measurement import Measurement, Target
 from netwatch.plugins import load_plugin
 
-__all__ = ["IT", "Heard", "Job", "live"]
+__all__ = ["SUBJECT", "Job", "VantageReport", "run_vantage"]
 
-IT = "it"
+SUBJECT = "subject"
 """The id of the target that a case is about."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a vantage is to measure, and where it is.
+    """What a vantage measures, and where it runs.
 
     Attributes:
-        targets: what is asked; one is called `it`.
+        targets: what is probed; `SUBJECT` is one of them.
         timeout: seconds that a probe may take.
-        period: seconds between rounds of `it`; witnesses are asked as often.
-        namespace: the path of the network namespace it lives in, empty for this one.
-        resolver: address of the name server that its system asks, empty for this machine's.
-        authority: file of the authority that its system trusts, empty for this machine's.
-        trick: the name of what else is done to it; see `qa.tricks`.
-        house: where a whole agent keeps and sends; None for one that only measures.
+        period: seconds between rounds, of witnesses too.
+        namespace: path of its network namespace, empty for this one.
+        resolver: address of its system's name server, empty for this machine's.
+        authority: file of the authority that it trusts, empty for this machine's.
+        host_fault: name of a fault in `qa.host_faults`.
+        setup: spool and broker of a whole agent; None for a measuring loop alone.
     """
 
     targets: tuple[Target, ...]
@@ -54,25 +53,25 @@ class Job:
     namespace: str = ""
     resolver: str = ""
     authority: str = ""
-    trick: str = ""
-    house: House | None = None
+    host_fault: str = ""
+    setup: AgentSetup | None = None
 
     def at(self, **changes: object) -> "Job":
-        """Return it with other values."""
+        """Return a copy with other values."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a vantage told: a measurement, and the health as it was right after it."""
+class VantageReport:
+    """A measurement, and the health right after it."""
 
     measurement: Measurement
     states: dict[int, HealthState] = field(default_factory=dict)
     flags: frozenset[str] = frozenset()
 
 
-def live(job: Job, pipe: Connection) -> None:
-    """Be the vantage, and tell what is measured, until killed."""
+def run_vantage(job: Job, pipe: Connection) -> None:
+    """Run the vantage and send reports through `pipe`, until killed."""
     if job.namespace:
         namespaces.enter(job.namespace)
     if job.resolver:
@@ -83,26 +82,26 @@ def live(job: Job, pipe: Connection) -> None:
             subprocess.run(["mount", "--bind", lines.name, "/etc/resolv.conf"], check=True)
     if job.authority:
         os.environ["SSL_CERT_FILE"] = job.authority
-    # In a lab nobody is disturbed, and no configuration can lower these.
+    # No other machine is disturbed here, and no configuration can change these.
     rate_limits._ADDRESS_SPACING = 0.0
     rate_limits._RATE, rate_limits._BURST = 1e3, 1e3
-    trick = tricks.TRICKS[job.trick] if job.trick else tricks.Trick()
+    host_fault = host_faults.HOST_FAULTS.get(job.host_fault, host_faults.HostFault())
 
-    def tell(*told: object) -> None:
+    def report(*values: object) -> None:
         try:
-            pipe.send(Heard(*told))  # type: ignore[arg-type]
+            pipe.send(VantageReport(*values))  # type: ignore[arg-type]
         except BrokenPipeError:
-            os._exit(1)  # Whoever watched is gone.
+            os._exit(1)  # The test has ended.
 
-    asyncio.run(_be(job, trick, tell))
+    asyncio.run(_run(job, host_fault, report))
 
 
-async def _be(job: Job, trick: tricks.Trick, tell: Tell) -> None:
-    """Be what the job asks for, until killed."""
+async def _run(job: Job, host_fault: host_faults.HostFault, report: Report) -> None:
+    """Run the job until killed."""
     started = monotonic()
 
     def clock() -> datetime:
-        return datetime.now(UTC) + trick.shift(monotonic() - started)
+        return datetime.now(UTC) + host_fault.clock_offset(monotonic() - started)
 
     config = AgentConfig(
         period=Duration(seconds=job.period),
@@ -111,23 +110,23 @@ async def _be(job: Job, trick: tricks.Trick, tell: Tell) -> None:
         flush_interval=Duration(seconds=0.5),
         budget="full",
     )
-    if job.house is not None:
-        trick.before()
-        await be_whole(job.house, job.targets, tell=tell, clock=clock, config=config)
+    if job.setup is not None:
+        host_fault.before()
+        await run_full_agent(job.setup, job.targets, report=report, clock=clock, config=config)
     probes = {name: load_plugin("probes", name)() for name in {one.probe for one in job.targets}}
-    # As the agent does: where nothing is asked outside this machine there is no line to know.
+    # As in the agent: without targets outside this machine no gateway is probed.
     outside = not all(is_loopback(target.host) for target in job.targets)
     gateway = GatewayMonitor() if outside else None
-    trick.before()
+    host_fault.before()
     measure_loop = MeasureLoop(
         "qa", job.targets, probes=probes, clock=clock, config=config, gateway=gateway
     )
 
-    def take(measurement: Measurement) -> None:
+    def record(measurement: Measurement) -> None:
         health = measure_loop.health
         states = {family: health.state(family) for family in (4, 6)}
-        tell(measurement, states, frozenset(str(flag) for flag in health.flags))
+        report(measurement, states, frozenset(str(flag) for flag in health.flags))
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(measure_loop.run(take))
-        group.create_task(trick.during(measure_loop))
+        group.create_task(measure_loop.run(record))
+        group.create_task(host_fault.during(measure_loop))

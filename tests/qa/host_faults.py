@@ -1,4 +1,4 @@
-"""What is done to a vantage's own machine, in its own process, while it measures."""
+"""Faults of a vantage's own machine, injected into its process."""
 
 import asyncio
 import os
@@ -12,35 +12,35 @@ from netwatch.agent import loop
 from netwatch.agent.health.health import HealthState
 from netwatch.agent.measure.measure_loop import MeasureLoop
 
-__all__ = ["JUMP", "TRICKS", "Trick"]
+__all__ = ["HOST_FAULTS", "JUMP", "HostFault"]
 
 JUMP = 3.0
-"""Seconds after its start at which something happens to a vantage."""
+"""Seconds after the start at which a fault happens."""
 
 
-class Trick:
-    """Nothing; the others say what they change of it."""
+class HostFault:
+    """No fault; subclasses override what they change."""
 
     def before(self) -> None:
-        """Happens once all modules are loaded, before the first probe."""
+        """Called once all modules are loaded, before the first probe."""
 
-    def shift(self, seconds: float) -> timedelta:
-        """Return how far the wall clock is off, `seconds` after the start."""
+    def clock_offset(self, seconds: float) -> timedelta:
+        """Return the error of the wall clock, `seconds` after the start."""
         return timedelta()
 
     async def during(self, measure_loop: MeasureLoop) -> None:
-        """Happens beside the measuring."""
+        """Runs concurrently with the measuring."""
 
 
-class NoRights(Trick):
-    """The process has lost the rights of root, and may open no raw socket."""
+class NoRights(HostFault):
+    """The process has no root privileges and may not open raw sockets."""
 
     def before(self) -> None:
         drop_rights()
 
 
-class NoFiles(Trick):
-    """After a while there is no file descriptor left to open."""
+class NoFiles(HostFault):
+    """After a while no file descriptor is left."""
 
     async def during(self, measure_loop: MeasureLoop) -> None:
         while measure_loop.health.state() is not HealthState.OK:  # noqa: ASYNC110 - it has no event
@@ -54,8 +54,8 @@ class NoFiles(Trick):
                 await asyncio.sleep(0.001)
 
 
-class Overload(Trick):
-    """Something holds the event loop for most of the time."""
+class Overload(HostFault):
+    """The event loop is blocked most of the time."""
 
     async def during(self, measure_loop: MeasureLoop) -> None:
         await asyncio.sleep(1.0)
@@ -64,29 +64,29 @@ class Overload(Trick):
             time.sleep(0.5)  # noqa: ASYNC251 - this is the fault
 
 
-class TwoYearsSlow(Trick):
+class TwoYearsSlow(HostFault):
     """The wall clock is two years behind."""
 
-    def shift(self, seconds: float) -> timedelta:
+    def clock_offset(self, seconds: float) -> timedelta:
         return timedelta(days=-730)
 
 
-class SixHoursOn(Trick):
-    """Somebody sets the wall clock six hours on, while the vantage measures."""
+class SixHoursOn(HostFault):
+    """The wall clock is stepped six hours forward."""
 
-    def shift(self, seconds: float) -> timedelta:
+    def clock_offset(self, seconds: float) -> timedelta:
         return timedelta(hours=6) if seconds > JUMP else timedelta()
 
 
-class Sleep(Trick):
-    """The machine sleeps for two hours, as its two clocks of the kernel tell."""
+class Sleep(HostFault):
+    """The machine sleeps for two hours, as its kernel clocks show."""
 
     def before(self) -> None:
         wakes = time.monotonic() + JUMP
         loop.suspended_seconds = lambda: 7200.0 if time.monotonic() > wakes else 0.0
 
 
-TRICKS: dict[str, Trick] = {
+HOST_FAULTS: dict[str, HostFault] = {
     "no_rights": NoRights(),
     "no_files": NoFiles(),
     "overload": Overload(),

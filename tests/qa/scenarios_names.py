@@ -1,10 +1,10 @@
-"""Name servers that say no, nothing, too much, or something else than what is so."""
+"""Scenarios of name servers: errors, silence, injected and forged answers."""
 
 import asyncio
 
 import faults
 from qa.bench import Bench
-from qa.case import Scene
+from qa.case import Scenario
 from qa.vantage import Job
 from servers import free_port
 
@@ -14,15 +14,15 @@ NAME = "example.org"
 PUBLIC = "9.9.9.9"
 
 
-def answering(*addresses: str, rcode: int = 0, number: int | None = None) -> Scene:
-    """A server that gives each question the same answer."""
+def answering(*addresses: str, rcode: int = 0, number: int | None = None) -> Scenario:
+    """A server with one answer to every query."""
     make = faults.dns_answer(*addresses, rcode=rcode, number=number)
 
-    async def scene(bench: Bench) -> Job:
+    async def scenario(bench: Bench) -> Job:
         place = await bench.udp(lambda query: [(0, make(query))])
         return await bench.job("dns", place, path=NAME)
 
-    return scene
+    return scenario
 
 
 async def silent(bench: Bench) -> Job:
@@ -39,7 +39,7 @@ async def garbled(bench: Bench) -> Job:
 
 
 async def cut_short(bench: Bench) -> Job:
-    """UDP says that the answer is too long; TCP has it."""
+    """The UDP answer is truncated; TCP has all of it."""
     make = faults.dns_answer(PUBLIC)
 
     async def whole(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,7 +54,7 @@ async def cut_short(bench: Bench) -> Job:
 
 
 async def injected(bench: Bench) -> Job:
-    """A forger is quicker than the server, whose answer comes after."""
+    """A forged answer arrives before the server's."""
     forged, true = faults.dns_answer("8.7.198.45"), faults.dns_answer(PUBLIC)
     place = await bench.udp(lambda query: [(0, forged(query)), (0.1, true(query))])
     return await bench.job("dns", place, path=NAME, group="witness-names")

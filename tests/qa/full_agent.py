@@ -1,4 +1,4 @@
-"""A whole agent, with spool and uplink, in the place of a mere measurer."""
+"""A whole agent, with spool and uplink, instead of a measuring loop alone."""
 
 import subprocess
 from collections.abc import Callable, Sequence
@@ -22,24 +22,24 @@ from netwatch.plugins import load_plugin
 from netwatch.protocols import Message, Transport
 from netwatch.wire.mqtt import MqttTransport
 
-__all__ = ["PAUSE", "VANTAGE", "House", "Tell", "be_whole"]
+__all__ = ["PAUSE", "VANTAGE", "AgentSetup", "Report", "run_full_agent"]
 
 PAUSE = "pause"
-"""A file of this name in the agent's folder holds its measuring."""
+"""A file of this name in the agent's folder pauses it."""
 VANTAGE = Vantage("qa", "XX", 64500)
 
-Tell = Callable[[Measurement, dict[int, HealthState], frozenset[str]], None]
+Report = Callable[[Measurement, dict[int, HealthState], frozenset[str]], None]
 
 
 @dataclass(frozen=True)
-class House:
-    """Where a whole agent keeps what it measured, and where it sends it.
+class AgentSetup:
+    """The spool and the broker of a whole agent.
 
     Attributes:
-        folder: where its spool is.
+        folder: the folder of its spool.
         broker: address and port.
         tls: whether the broker speaks TLS.
-        disk: bytes of a disk of its own that the folder is, 0 for this machine's.
+        disk: bytes of a separate file system for the folder; 0 uses this machine's.
     """
 
     folder: str
@@ -48,29 +48,29 @@ class House:
     disk: int = 0
 
     def connect(self, will: Message | None) -> Transport:
-        """Make a link to the broker."""
+        """Return a transport to the broker."""
         host, port = self.broker
         return MqttTransport(
             host=host, port=port, username=USERNAME, password=PASSWORD, will=will, tls=self.tls
         )
 
 
-class TellingSpool(Spool):
-    """A spool that tells of every row once it is on the disk, with the health as of its notes."""
+class ReportingSpool(Spool):
+    """A spool that reports each row once it is written, with the health by the events so far."""
 
-    tell: Tell
+    report: Report
 
     def append(self, measurements: Sequence[Measurement]) -> None:
         super().append(measurements)
         for one in measurements:
             self._follow(one)
-            self.tell(one, dict(self._states), frozenset(self._flags))
+            self.report(one, dict(self._states), frozenset(self._flags))
 
-    def __init__(self, path: Path, tell: Tell, *, born: datetime) -> None:
+    def __init__(self, path: Path, report: Report, *, created_at: datetime) -> None:
         self._states = dict.fromkeys((4, 6), HealthState.UNKNOWN)
         self._flags: set[str] = set()
-        self.tell = tell
-        super().__init__(path, vantage=VANTAGE, created_at=born)
+        self.report = report
+        super().__init__(path, vantage=VANTAGE, created_at=created_at)
 
     def _follow(self, one: Measurement) -> None:
         for family in self._states:
@@ -81,31 +81,31 @@ class TellingSpool(Spool):
             (self._flags.add if one.failure else self._flags.discard)(name)
 
 
-async def be_whole(
-    house: House,
+async def run_full_agent(
+    setup: AgentSetup,
     targets: Sequence[Target],
     *,
-    tell: Tell,
+    report: Report,
     clock: Callable[[], datetime],
     config: AgentConfig,
 ) -> None:
-    """Be an agent until killed."""
-    folder = Path(house.folder)
-    if house.disk:
+    """Run an agent until killed."""
+    folder = Path(setup.folder)
+    if setup.disk:
         namespaces.own_mounts()
-        size = f"size={house.disk}"
+        size = f"size={setup.disk}"
         subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder], check=True)  # noqa: ASYNC221 - nothing runs yet
 
     def pause_reason() -> PauseReason:
         return PauseReason.HOST if (folder / PAUSE).exists() else PauseReason.NONE
 
-    spool = TellingSpool(folder / "spool.sqlite", tell, created_at=clock())
+    spool = ReportingSpool(folder / "spool.sqlite", report, created_at=clock())
     await run_agent(
         AgentDeps(
             vantage=VANTAGE,
             targets=targets,
             probes={name: load_plugin("probes", name)() for name in {one.probe for one in targets}},
-            endpoints=[Endpoint("link", "", house.connect)],
+            endpoints=[Endpoint("link", "", setup.connect)],
             spool=spool,
             config=config,
             pause_reason=pause_reason,

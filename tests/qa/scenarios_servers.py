@@ -1,11 +1,11 @@
-"""Servers on loopback that refuse, reset, stall, lie about who they are, or send you elsewhere."""
+"""Scenarios of servers: refusal, reset, stall, wrong certificates and redirects."""
 
 import asyncio
 
 import faults
 from certificates import Authority
 from qa.bench import Bench, Watch
-from qa.case import Play, Scene
+from qa.case import Actions, Scenario
 from qa.vantage import Job
 from servers import free_port
 
@@ -13,10 +13,10 @@ from netwatch.model.measurement import Target
 
 __all__ = [
     "certified",
-    "deaf",
     "quic_blocked",
     "refused",
     "serving",
+    "silent",
     "speaking_tls",
     "stranger",
 ]
@@ -24,7 +24,7 @@ __all__ = [
 NAME = "site.example"
 
 
-async def deaf(bench: Bench) -> Job:
+async def silent(bench: Bench) -> Job:
     host = bench.address()
     return await bench.job("tcp", (host, bench.stack.enter_context(faults.deaf_port(host))))
 
@@ -33,54 +33,56 @@ async def refused(bench: Bench) -> Job:
     return await bench.job("tcp", (bench.address(), free_port()))
 
 
-def serving(probe: str, handler: faults.Handler, *, timeout: float = 1.0, path: str = "") -> Scene:
+def serving(
+    probe: str, handler: faults.Handler, *, timeout: float = 1.0, path: str = ""
+) -> Scenario:
     """A server without TLS that does what `handler` does."""
 
-    async def scene(bench: Bench) -> Job:
+    async def scenario(bench: Bench) -> Job:
         job = await bench.job(probe, await bench.tcp(handler), path=path)
         return job.at(timeout=timeout)
 
-    return scene
+    return scenario
 
 
-def speaking_tls(handler: faults.Handler) -> Scene:
-    """A server that is asked for TLS and does what `handler` does instead."""
+def speaking_tls(handler: faults.Handler) -> Scenario:
+    """A server on a TLS port that does what `handler` does instead."""
 
-    async def scene(bench: Bench) -> Job:
+    async def scenario(bench: Bench) -> Job:
         return await bench.job("tls", await bench.tcp(handler), domain=NAME)
 
-    return scene
+    return scenario
 
 
-def certified(name: str = NAME, days: tuple[int, int] = (-1, 30)) -> Scene:
+def certified(name: str = NAME, days: tuple[int, int] = (-1, 30)) -> Scenario:
     """A server with a certificate for `name` of the authority that the vantage trusts."""
 
-    async def scene(bench: Bench) -> Job:
+    async def scenario(bench: Bench) -> Job:
         context = bench.authority.serving(name, days)
         place = await bench.tcp(faults.end_after_request, tls=context)
         return (await bench.job("tls", place, domain=NAME)).at(authority=bench.trusted())
 
-    return scene
+    return scenario
 
 
-async def quic_blocked(bench: Bench) -> tuple[Job, Play]:
-    """UDP to the site vanishes; TCP to the same port is answered."""
+async def quic_blocked(bench: Bench) -> tuple[Job, Actions]:
+    """UDP to the site is dropped; TCP to the same port works."""
     place = await bench.tcp()
     await bench.udp(lambda _: [], place=place)
     job = await bench.job("quic", place)
-    other = Target("it-by-tcp", "tcp", place[0], port=place[1])
+    other = Target("subject-by-tcp", "tcp", place[0], port=place[1])
 
-    async def play(watch: Watch) -> None:
+    async def actions(watch: Watch) -> None:
         assert await watch.until(lambda: bool(watch.of(other.id)))
         last = watch.last(other.id)
         assert last is not None
         assert last.failure is None
 
-    return job.at(targets=(other, *job.targets)), play
+    return job.at(targets=(other, *job.targets)), actions
 
 
 async def stranger(bench: Bench) -> Job:
-    """A server with a certificate of an authority that nobody knows."""
+    """A server with a certificate from an unknown authority."""
     context = (await asyncio.to_thread(Authority, bench.folder)).serving(NAME)
     place = await bench.tcp(faults.end_after_request, tls=context)
     return (await bench.job("tls", place, domain=NAME)).at(authority=bench.trusted())
