@@ -16,9 +16,9 @@ from time import monotonic
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from rigs import Rig, two_listeners
 from servers import mosquitto, until
-from walls import Wall, wall
+from tcp_blocker import Wall, wall
+from uplink_rig import Rig, two_listeners
 
 from netwatch.agent.spool.spool import Spool
 from netwatch.agent.uplink.uplink import Uplink

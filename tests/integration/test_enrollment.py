@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 from click.testing import Result
-from rigs import serving
 from servers import free_port
 from starlette.applications import Starlette
 from typer.testing import CliRunner
+from uplink_rig import serving
 
 from netwatch.agent import http_client as fetching
 from netwatch.agent.http_client import fetch

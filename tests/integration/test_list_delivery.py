@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from rigs import serving
 from servers import PASSWORD, USERNAME, free_port, until
 from typer.testing import CliRunner
+from uplink_rig import serving
 
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.app.agent_api import target_list_route

@@ -6,9 +6,9 @@ from time import monotonic
 
 import pytest
 from batch_counts import count_batches
-from rigs import Broker, Rig
 from servers import PASSWORD, USERNAME, mosquitto, until
-from walls import wall
+from tcp_blocker import wall
+from uplink_rig import Broker, Rig
 
 from netwatch.collector.metrics import by_label
 from netwatch.wire.batch_codec import unpack_batch

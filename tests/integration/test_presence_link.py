@@ -7,9 +7,9 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from rigs import Broker, Rig
 from servers import PASSWORD, USERNAME, mosquitto, until
-from walls import wall
+from tcp_blocker import wall
+from uplink_rig import Broker, Rig
 
 from netwatch.model.entities import Entity
 from netwatch.model.signals import AGENTS

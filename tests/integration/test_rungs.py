@@ -9,9 +9,9 @@ import pytest
 from batch_counts import count_batches
 from certificates import Authority
 from cryptography.hazmat.primitives.serialization import Encoding
-from rigs import Rig, two_listeners
 from servers import PASSWORD, USERNAME, free_port, mosquitto, until
-from walls import wall
+from tcp_blocker import wall
+from uplink_rig import Rig, two_listeners
 
 from netwatch.agent.spool.spool import Spool
 from netwatch.agent.uplink.uplink import STATUS_KEY

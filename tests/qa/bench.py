@@ -16,8 +16,8 @@ from typing import Self
 import pytest
 from certificates import Authority
 from cryptography.hazmat.primitives.serialization import Encoding
-from faults import Answer, Handler
 from qa.vantage import SUBJECT, Job, VantageReport, run_vantage
+from server_faults import Answer, Handler
 from servers import tcp_server, udp_server
 
 from netwatch.agent.health.health import HealthState

@@ -13,7 +13,7 @@ from typing import Self
 
 import dns.message
 import dns.rdatatype
-import faults
+import server_faults
 from namespaces import Namespace, join
 from qa.bench import Bench
 from qa.vantage import SUBJECT, Job
@@ -43,11 +43,11 @@ def answer_truly(query: bytes) -> list[tuple[float, bytes]]:
     """Answer like a resolver that knows the root and one site."""
     question = dns.message.from_wire(query).question[0]
     if question.rdtype == dns.rdatatype.NS:
-        return [(0, faults.dns_answer("a.root-servers.net.", kind="NS")(query))]
+        return [(0, server_faults.dns_answer("a.root-servers.net.", kind="NS")(query))]
     if question.name.to_text().lower().endswith(".invalid."):
-        return [(0, faults.dns_answer(rcode=3)(query))]
+        return [(0, server_faults.dns_answer(rcode=3)(query))]
     known = [SITE[4]] if question.rdtype == dns.rdatatype.A else []
-    return [(0, faults.dns_answer(*known)(query))]
+    return [(0, server_faults.dns_answer(*known)(query))]
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Country:
     """
 
     bench: Bench
-    resolver: faults.Answer = answer_truly
+    resolver: server_faults.Answer = answer_truly
     line: str = "lan0"
     home: Namespace = field(init=False)
     country: Namespace = field(init=False)
@@ -128,14 +128,18 @@ class Country:
         )
 
     async def serve(
-        self, where: Namespace, host: str, handler: faults.Handler | None = None, port: int = _PORT
+        self,
+        where: Namespace,
+        host: str,
+        handler: server_faults.Handler | None = None,
+        port: int = _PORT,
     ) -> None:
         """Serve TCP at an address of a namespace."""
         server = tcp_server(handler, channel=where.listening(host, port))
         await self.bench.stack.enter_async_context(server)
 
     async def answer(
-        self, where: Namespace, host: str, answer: faults.Answer, port: int = 53
+        self, where: Namespace, host: str, answer: server_faults.Answer, port: int = 53
     ) -> None:
         """Serve UDP at an address of a namespace."""
         server = udp_server(answer, channel=where.datagrams(host, port))
@@ -193,7 +197,7 @@ class Country:
         """Serve a captive portal: every name resolves to it, and nothing passes."""
         for port, tls in ((80, None), (443, certificate)):
             server = tcp_server(
-                faults.http_answer("302 Found", "Location: http://portal.example/login"),
+                server_faults.http_answer("302 Found", "Location: http://portal.example/login"),
                 channel=self.country.listening(PORTAL, port),
                 tls=tls,
             )

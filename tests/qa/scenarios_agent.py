@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-import faults
+import server_faults
 from qa import scenarios_servers as servers
 from qa.bench import Bench, Watch
 from qa.case import Actions
@@ -68,7 +68,9 @@ async def broker_stalls(bench: Bench) -> tuple[Job, Actions]:
     """The broker completes TLS and CONNECT, and then reads nothing."""
     published: list[bytes] = []
     context = bench.authority.serving("localhost")
-    _, port = await bench.tcp(faults.stalling_broker(published), tls=context, host="127.0.0.1")
+    _, port = await bench.tcp(
+        server_faults.stalling_broker(published), tls=context, host="127.0.0.1"
+    )
 
     async def actions(watch: Watch) -> None:
         assert await watch.until(lambda: bool(published))

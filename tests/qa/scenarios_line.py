@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import faults
+import server_faults
 from qa.bench import Bench, Watch
 from qa.case import Actions, Scenario
 from qa.country import ABROAD, DOMESTIC, PORTAL, SITE, UNUSED, Country, answer_truly
@@ -87,7 +87,7 @@ def portal(
     """A captive portal answers for every name."""
 
     async def scenario(bench: Bench) -> Job:
-        answer = faults.dns_answer(address)
+        answer = server_faults.dns_answer(address)
         country = Country(bench, resolver=lambda query: [(0, answer(query))])
         await bench.stack.enter_async_context(country)
         await country.open_portal(bench.authority.serving("portal.example"))
@@ -183,7 +183,9 @@ async def echo_blocked(bench: Bench) -> Job:
 async def throttled(bench: Bench) -> Job:
     """The line to the home is limited to 64 kbit/s."""
     country = await _country(bench)
-    await country.serve(country.abroad, SITE[4], faults.http_answer("200 OK", body=BODY), port=80)
+    await country.serve(
+        country.abroad, SITE[4], server_faults.http_answer("200 OK", body=BODY), port=80
+    )
     country.throttle_lan()
     return country.job("transfer", SITE[4], 80).at(timeout=4.0, period=2.0)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-import faults
+import server_faults
 from qa.bench import Bench
 from qa.case import Scenario
 from qa.vantage import Job
@@ -16,7 +16,7 @@ PUBLIC = "9.9.9.9"
 
 def answering(*addresses: str, rcode: int = 0, number: int | None = None) -> Scenario:
     """A server with one answer to every query."""
-    make = faults.dns_answer(*addresses, rcode=rcode, number=number)
+    make = server_faults.dns_answer(*addresses, rcode=rcode, number=number)
 
     async def scenario(bench: Bench) -> Job:
         place = await bench.udp(lambda query: [(0, make(query))])
@@ -40,7 +40,7 @@ async def garbled(bench: Bench) -> Job:
 
 async def cut_short(bench: Bench) -> Job:
     """The UDP answer is truncated; TCP has all of it."""
-    make = faults.dns_answer(PUBLIC)
+    make = server_faults.dns_answer(PUBLIC)
 
     async def whole(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         query = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
@@ -49,19 +49,19 @@ async def cut_short(bench: Bench) -> Job:
         await writer.drain()
 
     place = await bench.tcp(whole)
-    await bench.udp(lambda query: [(0, faults.dns_cut_short(query))], place=place)
+    await bench.udp(lambda query: [(0, server_faults.dns_cut_short(query))], place=place)
     return await bench.job("dns", place, path=NAME)
 
 
 async def injected(bench: Bench) -> Job:
     """A forged answer arrives before the server's."""
-    forged, true = faults.dns_answer("8.7.198.45"), faults.dns_answer(PUBLIC)
+    forged, true = server_faults.dns_answer("8.7.198.45"), server_faults.dns_answer(PUBLIC)
     place = await bench.udp(lambda query: [(0, forged(query)), (0.1, true(query))])
     return await bench.job("dns", place, path=NAME, group="witness-names")
 
 
 async def rewritten(bench: Bench) -> Job:
     """Even a name that cannot exist has an address."""
-    make = faults.dns_answer(PUBLIC)
+    make = server_faults.dns_answer(PUBLIC)
     place = await bench.udp(lambda query: [(0, make(query))])
     return await bench.job("dns", place, path="no-such-name.invalid", group="witness-names")

@@ -2,7 +2,7 @@
 
 import asyncio
 
-import faults
+import server_faults
 from certificates import Authority
 from qa.bench import Bench, Watch
 from qa.case import Actions, Scenario
@@ -26,7 +26,7 @@ NAME = "site.example"
 
 async def silent(bench: Bench) -> Job:
     host = bench.address()
-    return await bench.job("tcp", (host, bench.stack.enter_context(faults.deaf_port(host))))
+    return await bench.job("tcp", (host, bench.stack.enter_context(server_faults.deaf_port(host))))
 
 
 async def refused(bench: Bench) -> Job:
@@ -34,7 +34,7 @@ async def refused(bench: Bench) -> Job:
 
 
 def serving(
-    probe: str, handler: faults.Handler, *, timeout: float = 1.0, path: str = ""
+    probe: str, handler: server_faults.Handler, *, timeout: float = 1.0, path: str = ""
 ) -> Scenario:
     """A server without TLS that does what `handler` does."""
 
@@ -45,7 +45,7 @@ def serving(
     return scenario
 
 
-def speaking_tls(handler: faults.Handler) -> Scenario:
+def speaking_tls(handler: server_faults.Handler) -> Scenario:
     """A server on a TLS port that does what `handler` does instead."""
 
     async def scenario(bench: Bench) -> Job:
@@ -59,7 +59,7 @@ def certified(name: str = NAME, days: tuple[int, int] = (-1, 30)) -> Scenario:
 
     async def scenario(bench: Bench) -> Job:
         context = bench.authority.serving(name, days)
-        place = await bench.tcp(faults.end_after_request, tls=context)
+        place = await bench.tcp(server_faults.end_after_request, tls=context)
         return (await bench.job("tls", place, domain=NAME)).at(authority=bench.trusted())
 
     return scenario
@@ -84,5 +84,5 @@ async def quic_blocked(bench: Bench) -> tuple[Job, Actions]:
 async def stranger(bench: Bench) -> Job:
     """A server with a certificate from an unknown authority."""
     context = (await asyncio.to_thread(Authority, bench.folder)).serving(NAME)
-    place = await bench.tcp(faults.end_after_request, tls=context)
+    place = await bench.tcp(server_faults.end_after_request, tls=context)
     return (await bench.job("tls", place, domain=NAME)).at(authority=bench.trusted())

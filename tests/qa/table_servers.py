@@ -1,6 +1,6 @@
 """Names, connections, certificates, pages: faults of servers, made on loopback."""
 
-import faults
+import server_faults
 from qa import scenarios_names as names
 from qa import scenarios_servers as servers
 from qa.case import Case, failure, success
@@ -105,13 +105,13 @@ CONNECTIONS = [
     Case(
         "tcpReset",
         "the connection is reset after the request",
-        servers.serving("transfer", faults.reset_after_request),
+        servers.serving("transfer", server_faults.reset_after_request),
         failure("connection_reset", "transfer", "reset", host_responded=True),
     ),
     Case(
         "transferStalls",
         "a download stalls after 16 KiB",
-        servers.serving("transfer", faults.stall_after(16_384, promised=100_000)),
+        servers.serving("transfer", server_faults.stall_after(16_384, promised=100_000)),
         failure("generic_timeout_error", "transfer", "timeout", host_responded=True),
         detail="16384",
     ),
@@ -127,25 +127,25 @@ CERTIFICATES = [
     Case(
         "tlsReset",
         "the connection is reset during the handshake",
-        servers.speaking_tls(faults.reset_after_request),
+        servers.speaking_tls(server_faults.reset_after_request),
         failure("connection_reset", "tls_handshake", "reset", host_responded=True),
     ),
     Case(
         "tlsEOF",
         "the server closes during the handshake",
-        servers.speaking_tls(faults.end_after_request),
+        servers.speaking_tls(server_faults.end_after_request),
         failure("eof_error", "tls_handshake", "reset", host_responded=True),
     ),
     Case(
         "tlsTimeout",
         "the server is silent during the handshake",
-        servers.speaking_tls(faults.keep_silent),
+        servers.speaking_tls(server_faults.keep_silent),
         failure("generic_timeout_error", "tls_handshake", "timeout", host_responded=True),
     ),
     Case(
         "tlsNotSpoken",
         "the server answers the handshake with a line of text",
-        servers.speaking_tls(faults.say(b"SSH-2.0-OpenSSH_9.2\r\n" * 10)),
+        servers.speaking_tls(server_faults.say(b"SSH-2.0-OpenSSH_9.2\r\n" * 10)),
         failure("ssl_failed_handshake", "tls_handshake", "tls", host_responded=True),
     ),
     Case(
@@ -178,49 +178,51 @@ PAGES = [
     Case(
         "httpReset",
         "the connection is reset after the request",
-        servers.serving("http", faults.reset_after_request),
+        servers.serving("http", server_faults.reset_after_request),
         failure("connection_reset", "http_round_trip", "reset", host_responded=True),
     ),
     Case(
         "httpEOF",
         "the server closes after the request",
-        servers.serving("http", faults.end_after_request),
+        servers.serving("http", server_faults.end_after_request),
         failure("eof_error", "http_round_trip", "reset", host_responded=True),
     ),
     Case(
         "http451",
         "the page is not available for legal reasons",
-        servers.serving("http", faults.http_answer("451 Unavailable For Legal Reasons")),
+        servers.serving("http", server_faults.http_answer("451 Unavailable For Legal Reasons")),
         failure("http_unexpected_status_code", "http_round_trip", "http", host_responded=True),
     ),
     Case(
         "http503",
         "the server answers 503",
-        servers.serving("http", faults.http_answer("503 Service Unavailable")),
+        servers.serving("http", server_faults.http_answer("503 Service Unavailable")),
         failure("http_unexpected_status_code", "http_round_trip", "http", host_responded=True),
     ),
     Case(
         "httpPortalRedirect",
         "the page redirects to another site, as a block page does",
-        servers.serving("http", faults.http_answer("302 Found", "Location: http://block.gov.xx/")),
+        servers.serving(
+            "http", server_faults.http_answer("302 Found", "Location: http://block.gov.xx/")
+        ),
         failure("http_unexpected_redirect_url", "http_round_trip", "http", host_responded=True),
     ),
     Case(
         "httpSlowBody",
         "the headers come at once, the body at five bytes a second",
-        servers.serving("http", faults.answer_slowly),
+        servers.serving("http", server_faults.answer_slowly),
         failure("generic_timeout_error", "http_round_trip", "timeout", host_responded=True),
     ),
     Case(
         "httpNotSpoken",
         "the answer is not HTTP",
-        servers.serving("http", faults.say(b"220 mail.example ESMTP\r\n\r\n")),
+        servers.serving("http", server_faults.say(b"220 mail.example ESMTP\r\n\r\n")),
         failure("http_request_failed", "http_round_trip", "http", host_responded=True),
     ),
     Case(
         "httpHugeHead",
         "the headers do not end",
-        servers.serving("http", faults.say(_HUGE)),
+        servers.serving("http", server_faults.say(_HUGE)),
         failure("http_request_failed", "http_round_trip", "http", host_responded=True),
     ),
 ]

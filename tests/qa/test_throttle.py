@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-import faults
 import pytest
+import server_faults
 from certificates import Authority
 from namespaces import need_namespaces
 from qa.bench import Bench, Watch, prepare
@@ -59,7 +59,7 @@ async def test_a_throttled_border_shows_in_rate_and_signal(tmp_path: Path) -> No
     prepare()
     async with Bench(0, tmp_path, Authority(tmp_path)) as bench:
         country = await bench.stack.enter_async_context(Country(bench))
-        page = faults.http_answer("200 OK", body=BODY)
+        page = server_faults.http_answer("200 OK", body=BODY)
         await country.serve(country.abroad, SITE[4], page, port=80)
         await country.serve(country.country, DOMESTIC[4][0], page, port=80)
         job = Job(TARGETS, timeout=9.0, period=0.5, namespace=country.home.path)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from past import data_folder
+from past_events import data_folder
 
 from netwatch.lab.backtest.runner import run_backtest
 from netwatch.sources.bgp_jsonl import read_bgplines

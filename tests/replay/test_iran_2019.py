@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from past import Course, data_folder, longform, replay
+from past_events import Course, data_folder, longform, replay
 
 from netwatch.lab.sample_data.catalog import open_figures
 from netwatch.model.entities import EntityKind

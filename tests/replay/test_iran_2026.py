@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from past import Course, data_folder, longform, replay
+from past_events import Course, data_folder, longform, replay
 
 from netwatch.model.incident import IncidentState
 from netwatch.model.series import SeriesKey

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
-from past import data_folder, longform, replay
+from past_events import data_folder, longform, replay
 
 from netwatch.incidents.access import who_kept_access
 from netwatch.incidents.changepoints import loss_order, segment_levels

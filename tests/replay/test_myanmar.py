@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
-from past import data_folder, longform, replay
+from past_events import data_folder, longform, replay
 
 from netwatch.incidents.episodes import EpisodeHistory, follow_episodes
 from netwatch.incidents.patterns import (

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
-from past import Course, data_folder, longform, replay
+from past_events import Course, data_folder, longform, replay
 
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
 

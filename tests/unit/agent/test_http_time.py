@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from certificates import Authority
 from cryptography.hazmat.primitives.serialization import Encoding
-from faults import http_answer
+from server_faults import http_answer
 from servers import free_port, tcp_server, until
 
 from netwatch.agent.clock import DisciplinedClock

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from faults import answer_slowly, http_answer
-from rigs import Rig
+from server_faults import answer_slowly, http_answer
 from servers import tcp_server, until
 from starlette.applications import Starlette
+from uplink_rig import Rig
 
 from netwatch.app.agent_api import KeyedRateLimit, ingest_routes
 from netwatch.collector.ingest_queue import IngestQueue

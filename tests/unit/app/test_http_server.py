@@ -3,8 +3,8 @@
 import asyncio
 import socket
 
-from rigs import running
 from starlette.applications import Starlette
+from uplink_rig import running
 
 from netwatch.app.http_server import serve
 

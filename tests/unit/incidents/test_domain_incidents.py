@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from losses import cut, level, levels_of, new_tracker, newest
+from incident_fixtures import cut, level, levels_of, new_tracker, newest
 from series import COUNTRY, HOUR, START, key
 
 from netwatch.incidents.tracker import Tracker

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from outages import read_outages
+from labelled_outages import read_outages
 
 from netwatch.incidents.patterns import (
     PatternContext,

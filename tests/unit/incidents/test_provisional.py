@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from losses import NETWORKS, RULES, level, new_tracker, newest
+from incident_fixtures import NETWORKS, RULES, level, new_tracker, newest
 from series import COUNTRY, HOUR, START, key
 
 from netwatch.incidents.tracker import Tracker

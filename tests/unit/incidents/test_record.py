@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from losses import ALL, NETWORKS, SOUTH, both, cut, follow, level, levels_of, new_tracker
+from incident_fixtures import ALL, NETWORKS, SOUTH, both, cut, follow, level, levels_of, new_tracker
 from series import COUNTRY, HOUR, START, key
 
 from netwatch.incidents.excursion import Excursion

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from outages import Outage, area_under_curve, country_weights, read_outages
+from labelled_outages import Outage, area_under_curve, country_weights, read_outages
 
 from netwatch.incidents.timing_likelihood import TimingFeatures, shutdown_likelihood
 from netwatch.model.incident_details import ShutdownLikelihood, TimingFeature

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from losses import (
+from incident_fixtures import (
     ALL,
     NETWORKS,
     NORTH,

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from losses import ALL, cut, follow, level, levels_of, new_tracker, newest
+from incident_fixtures import ALL, cut, follow, level, levels_of, new_tracker, newest
 from series import COUNTRY, HOUR, START, key
 
 from netwatch.model.entities import EntityKind

@@ -7,7 +7,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import pytest
-from faults import dns_answer
+from server_faults import dns_answer
 from servers import free_port, tcp_server, udp_server
 
 from netwatch.model.measurement import Observation, Target

@@ -4,7 +4,7 @@ import socket
 from time import perf_counter
 
 import pytest
-from faults import deaf_port
+from server_faults import deaf_port
 from servers import free_port, tcp_server
 
 from netwatch.model.measurement import Target

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sites import Site
+from web_fixtures import Site
 
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entities import EntityTree

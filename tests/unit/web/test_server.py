@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sites import Site, check_promises
+from web_fixtures import Site, check_promises
 
 from netwatch.config import PublishConfig
 from netwatch.model.entities import Entity, EntityInfo, EntityTree

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from faults import deaf_port
+from server_faults import deaf_port
 from servers import free_port, tcp_server, until
 
 from netwatch.agent.gaps import GapDetector

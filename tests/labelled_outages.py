@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import numpy as np
 from babel import Locale
-from past import data_folder
+from past_events import data_folder
 
 _TABLE = "inetintel-outages-2018-2022.csv"
 _DIRECTED = {"Government-Ordered", "Exams"}
