@@ -1,7 +1,8 @@
 """Runs coroutines concurrently, and cancels tasks until they end."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+import signal
+from collections.abc import Awaitable, Coroutine, Iterable
 
 _CANCEL_AGAIN_AFTER = 5.0
 """Seconds that a task has to clean up before it is cancelled again."""
@@ -32,3 +33,24 @@ async def cancel_and_wait(tasks: Iterable["asyncio.Future[None]"]) -> None:
         for task in done:
             if not task.cancelled():
                 task.exception()
+
+
+def run_until_signal(work: Coroutine[None, None, None]) -> None:
+    """Run `work` until it ends, or Ctrl-C or SIGTERM cancels it and it has cleaned up."""
+    asyncio.run(_run_until_signal(work))
+
+
+async def _run_until_signal(work: Coroutine[None, None, None]) -> None:
+    """Cancel `work` at the first signal; a second one kills the process as usual."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop(number: signal.Signals) -> None:
+        loop.remove_signal_handler(number)
+        stopped.set()
+
+    async def wait() -> None:
+        await stopped.wait()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    await run_until_first_exits(work, wait())

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
@@ -140,27 +139,6 @@ async def run_serving(config: Config) -> None:
     """Run the page server."""
     with open_context(config) as context:
         await run_pages(context)
-
-
-def run_until_signal(work: Coroutine[None, None, None]) -> None:
-    """Run `work` until it ends, or Ctrl-C or SIGTERM cancels it and it has cleaned up."""
-    asyncio.run(_run_until_signal(work))
-
-
-async def _run_until_signal(work: Coroutine[None, None, None]) -> None:
-    """Cancel `work` at the first signal; a second one kills the process as usual."""
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-
-    def stop(number: signal.Signals) -> None:
-        loop.remove_signal_handler(number)
-        stopped.set()
-
-    async def wait() -> None:
-        await stopped.wait()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number)
-    await run_until_first_exits(work, wait())
 
 
 def _collector_parts(context: ObservatoryContext) -> list[Coroutine[None, None, None]]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netwatch.cli.options import parse_width
-from netwatch.cli.time_parsing import parse_option
+from netwatch.cli.time_parsing import parse_option, parse_width
 from netwatch.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def backtest(
     result --training-until 2026-01-01
     """
     _require(dask)
-    from netwatch.cli.progress import progress_bar
+    from netwatch.cli.output import progress_bar
     from netwatch.lab.backtest.output import write_backtest
     from netwatch.lab.backtest.runner import BacktestOptions, backtest_figures
     from netwatch.lab.sample_data.catalog import open_figures

@@ -1,11 +1,11 @@
-"""The commands by which a person agrees to probing, or does not."""
+"""`netwatch agent consent`: show, grant and withdraw the host's consent to probing."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, emit, say_time
+from netwatch.cli.output import DEFAULT, ConfigOption, JsonOption, emit, iso
 
 if TYPE_CHECKING:
     from netwatch.config import Config
@@ -20,7 +20,7 @@ _QUESTIONS = (
 
 @app.command("show")
 def show(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
-    """Print what there is to agree to, and whether somebody has.
+    """Print the consent text, and whether consent was granted.
 
     Example: netwatch agent consent show
     """
@@ -28,10 +28,10 @@ def show(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
     from netwatch.app.vantage_files import open_consent
     from netwatch.config import read_config
 
-    since = say_time(open_consent(read_config(config)).granted_at())
-    told = {"version": CONSENT_VERSION, "text": CONSENT_TEXT, "granted_at": since}
-    line = f"Agreed to on {since}." if since else "Nobody has agreed to this yet."
-    emit(told, [CONSENT_TEXT, line], as_json=as_json)
+    since = iso(open_consent(read_config(config)).granted_at())
+    status = {"version": CONSENT_VERSION, "text": CONSENT_TEXT, "granted_at": since}
+    line = f"Granted on {since}." if since else "Not granted yet."
+    emit(status, [CONSENT_TEXT, line], as_json=as_json)
 
 
 @app.command("grant")
@@ -41,15 +41,17 @@ def grant(
         int, typer.Option("--accept-consent", help="Accept this version without questions.")
     ] = 0,
     tier: Annotated[
-        str, typer.Option(help="B, to probe popular sites too; A is what the text speaks of.")
+        str, typer.Option(help="B also probes popular sites; A is what the text covers.")
     ] = "A",
     category: Annotated[
-        str, typer.Option(help="One category of sensitive sites, such as NEWS; one at a time.")
+        str, typer.Option(help="Also probe one category of sensitive sites, such as NEWS.")
     ] = "",
-    kind: Annotated[str, typer.Option(help="A kind of probe that the text does not name.")] = "",
+    kind: Annotated[
+        str, typer.Option(help="Also run this probe, which the text does not cover.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Read what it means, answer two questions, and agree; then, if you want, to more.
+    """Show the consent text, ask two questions about it, and record consent.
 
     Example: netwatch agent consent grant --tier B
     """
@@ -62,10 +64,10 @@ def grant(
     found = read_config(config)
     consent = open_consent(found)
     if accept not in {0, CONSENT_VERSION}:
-        raise ConfigError(f"--accept-consent {accept}: the present version is {CONSENT_VERSION}")
+        raise ConfigError(f"--accept-consent {accept}: the current version is {CONSENT_VERSION}")
     more = _check_more(tier, category, kind, country=found.vantage.country)
     if more and accept:
-        raise ConfigError("--accept-consent: more than tier A needs a person to answer")
+        raise ConfigError("--accept-consent: more than tier A has to be confirmed interactively")
     if consent.granted_at() is None or not more:
         if not accept:
             _ask_about_text()
@@ -73,14 +75,14 @@ def grant(
     if more:
         _ask_about_more(found, tier, category)
         consent.extend(popular=tier == "B", category=category, probe=kind)
-    told = {"granted": CONSENT_VERSION, "tier": tier, "category": category, "kind": kind}
-    line = "Thank you. It holds from now on." if more else "Thank you. Nothing runs yet."
-    emit(told, [line], as_json=as_json)
+    granted = {"granted": CONSENT_VERSION, "tier": tier, "category": category, "kind": kind}
+    line = "Thank you. This applies from now on." if more else "Thank you. Nothing runs yet."
+    emit(granted, [line], as_json=as_json)
 
 
 @app.command("withdraw")
 def withdraw(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
-    """Agree no more; a running agent stops all that goes out within two seconds.
+    """Withdraw consent; a running agent stops all traffic within two seconds.
 
     Example: netwatch agent consent withdraw
     """
@@ -92,23 +94,24 @@ def withdraw(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> Non
 
 
 def _check_more(tier: str, category: str, kind: str, *, country: str) -> bool:
-    """Tell whether more than the text is agreed to; ConfigError for what cannot be."""
+    """Return whether consent beyond the text is requested; ConfigError if it is not possible."""
     from netwatch.agent.target_policy import CATEGORIES, HIGH_RISK_COUNTRIES
     from netwatch.model.errors import ConfigError
 
     if tier not in {"A", "B"}:
         raise ConfigError(f"--tier {tier}: must be A or B; for tier C name a --category")
     if category and category not in CATEGORIES:
-        raise ConfigError(f"--category {category}: is none of {' '.join(sorted(CATEGORIES))}")
+        raise ConfigError(f"--category {category}: must be one of {' '.join(sorted(CATEGORIES))}")
     if (tier == "B" or category) and country in HIGH_RISK_COUNTRIES:
-        raise ConfigError(f"in {country} infrastructure alone is probed: it may be dangerous")
+        raise ConfigError(
+            f"in {country} only infrastructure may be probed: anything else may be dangerous"
+        )
     if (tier == "B" or category) and not country:
-        raise ConfigError('first say under [vantage] which country this is: country = "XX"')
+        raise ConfigError('first set the country in [vantage]: country = "XX"')
     return tier == "B" or bool(category) or bool(kind)
 
 
 def _ask_about_text() -> None:
-    """Show the text, ask whether it was read, and whether it is agreed to; end where not."""
     from netwatch.agent.consent import CONSENT_TEXT
 
     sys.stdout.write(CONSENT_TEXT + "\n")
@@ -119,16 +122,15 @@ def _ask_about_text() -> None:
 
 
 def _ask_about_more(config: "Config", tier: str, category: str) -> None:
-    """Show what would be probed besides, and ask; end where that is not agreed to."""
     from netwatch.app.targets import open_target_list_store
 
-    listed = open_target_list_store(config).current()
+    target_list = open_target_list_store(config).current()
     hosts = [
         one.target.host
-        for one in (listed.listed_targets() if listed else ())
+        for one in (target_list.listed_targets() if target_list else ())
         if one.category == category and one.tier == ("C" if category else tier)
     ]
     if hosts and (category or tier == "B"):
-        sys.stdout.write("Anyone who watches your line can see this computer contact:\n")
+        sys.stdout.write("Anyone who monitors your connection can see this computer contact:\n")
         sys.stdout.writelines(f"  {host}\n" for host in hosts)
     typer.confirm("A later list may name others. Do you agree?", abort=True)

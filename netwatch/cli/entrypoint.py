@@ -1,11 +1,11 @@
-"""Where the command `netwatch` begins: straight into a vantage's work, or with any command.
+"""Entry point of the command `netwatch`.
 
-A vantage works for months and may take little memory. What reads command lines and prints
-tables takes a quarter of it, so the one command that stays is read here by hand; everything
-else, and whatever is not understood at once, goes the usual way.
+An agent runs for months in little memory. The command-line parser and the tables take a quarter
+of it, so `netwatch agent run` is parsed here by hand; all other command lines go to Typer.
 """
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _DEFAULT = "netwatch.toml"
 
 def run() -> None:
     """Run the command line."""
-    config = config_of(sys.argv[1:])
+    config = parse_agent_run(sys.argv[1:])
     if config is None:
         from netwatch.cli import main
 
@@ -32,18 +32,18 @@ def run() -> None:
 
 
 def run_agent(config: Path) -> None:
-    """Be a vantage until somebody says stop."""
-    from netwatch.app.observatory import run_until_signal
+    """Run the agent until a signal stops it."""
+    from netwatch.aio.tasks import run_until_signal
     from netwatch.app.vantage import demand_consent, run_vantage
     from netwatch.config import read_config
 
-    found = read_config(config)
-    demand_consent(found)
-    run_until_signal(run_vantage(found, with_consent=True))
+    loaded = read_config(config)
+    demand_consent(loaded)
+    run_until_signal(run_vantage(loaded, with_consent=True))
 
 
-def config_of(words: Sequence[str]) -> Path | None:
-    """Return the configuration if `words` plainly say `agent run`, None for anything else."""
+def parse_agent_run(words: Sequence[str]) -> Path | None:
+    """Return the configuration's path if `words` are a plain `agent run`, else None."""
     rest = list(words[1:] if words and words[0] in _VERBOSE else words)
     if rest[:2] != ["agent", "run"]:
         return None
@@ -57,7 +57,7 @@ def config_of(words: Sequence[str]) -> Path | None:
 
 
 def begin_logging(*, verbose: bool) -> None:
-    """Log to stderr: warnings, and with `verbose` more."""
+    """Log warnings to stderr, and with `verbose` more."""
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -67,16 +67,20 @@ def begin_logging(*, verbose: bool) -> None:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Tell what netwatch raises on purpose in one line, and exit with 2."""
+    """Print a NetwatchError as one line and exit with 2; exit silently if the pipe closes."""
     try:
         yield
+        sys.stdout.flush()
     except* NetwatchError as errors:
         sys.stderr.write(f"netwatch: {_first(errors)}\n")
         sys.exit(2)
+    except* BrokenPipeError:
+        # Python would otherwise complain at exit about output that it cannot flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
 
 
 def _first(errors: BaseExceptionGroup[NetwatchError]) -> BaseException:
-    """Return the first error of a group of groups."""
     error: BaseException = errors
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -1,4 +1,4 @@
-"""The command `netwatch`: what it can do, and how it says what is wrong."""
+"""The command `netwatch`: assembles the commands of this installation."""
 
 import sys
 from importlib.util import find_spec
@@ -22,23 +22,23 @@ app = typer.Typer(
 
 def _mount() -> None:
     """Mount the commands that this installation can run."""
-    app.add_typer(agent.app, name="agent", help="Probe from this machine, and send what is seen.")
+    app.add_typer(agent.app, name="agent", help="Probe from this machine and send the results.")
     app.registered_commands.extend(observatory.app.registered_commands)
     app.registered_commands.extend(backtest.app.registered_commands)
     app.add_typer(collecting.app, name="collect")
-    # A vantage runs for months in little memory: what it never does is not loaded.
+    # An agent needs little memory, so commands of the observatory are not loaded for it.
     if find_spec("numpy") is None or sys.argv[1:2] == ["agent"]:
         return
-    from netwatch.cli import fleet, outages, show, store
+    from netwatch.cli import fleet, outages, store, timeline
 
-    app.registered_commands.extend(outages.app.registered_commands)
-    app.add_typer(show.group, name="outages")
-    app.add_typer(fleet.app, name="agents", help="Invite volunteers' agents and look after them.")
-    app.add_typer(store.app, name="store", help="Look after the kept series.")
+    app.registered_commands.extend(timeline.app.registered_commands)
+    app.add_typer(outages.app, name="outages")
+    app.add_typer(fleet.app, name="agents", help="Invite and administer volunteers' agents.")
+    app.add_typer(store.app, name="store", help="Inspect and maintain the store.")
 
 
 def _show_version(wanted: bool) -> None:
-    """Print the version and end, before a missing command can be complained about."""
+    """Print the version and exit, before a missing command is an error."""
     if wanted:
         sys.stdout.write(f"netwatch {__version__}\n")
         raise typer.Exit
@@ -50,14 +50,14 @@ def main(
         bool,
         typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more on stderr.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to stderr.")] = False,
 ) -> None:
     """An Internet-shutdown monitor, from a probe to a published, checkable alert."""
     begin_logging(verbose=verbose)
 
 
 def run() -> None:
-    """Run the command line; what netwatch raises on purpose is one line and exit code 2."""
+    """Run the command line."""
     with one_line_errors():
         app()
 

@@ -1,6 +1,5 @@
-"""The commands of an observatory: up, analyze, serve, replay, drill, init."""
+"""The commands of an observatory: init, up, analyze, serve, replay, drill."""
 
-import json
 import sys
 from datetime import datetime
 from importlib.resources import files
@@ -10,8 +9,17 @@ from typing import Annotated
 
 import typer
 
-from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, parse_width
-from netwatch.cli.time_parsing import parse_option
+from netwatch.aio.tasks import run_until_signal
+from netwatch.cli.output import (
+    DEFAULT,
+    ConfigOption,
+    JsonOption,
+    drill_lines,
+    emit,
+    print_json,
+    progress_bar,
+)
+from netwatch.cli.time_parsing import parse_option, parse_width
 from netwatch.config import Config, parse_config, read_config
 from netwatch.model.errors import ConfigError
 
@@ -19,7 +27,11 @@ app = typer.Typer()
 
 
 def load_config(path: Path) -> Config:
-    """Return the configuration in `path`; without one by the usual name, the starter's."""
+    """Return the configuration in `path`; if the default path does not exist, the starter's.
+
+    Raises:
+        ConfigError: the file is invalid, or the observatory's dependencies are not installed.
+    """
     if find_spec("numpy") is None:
         raise ConfigError("an observatory needs: pip install 'netwatch-observatory[observatory]'")
     if path == DEFAULT and not path.exists():
@@ -29,15 +41,14 @@ def load_config(path: Path) -> Config:
 
 
 def _starter() -> str:
-    """Return the configuration to start from."""
     return files("netwatch.app").joinpath("starter.toml").read_text("utf-8")
 
 
 @app.command()
 def init(
-    path: Annotated[Path, typer.Argument(help="Where to write it.")] = DEFAULT,
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT,
 ) -> None:
-    """Write a configuration to start from, every key explained.
+    """Write a commented example configuration.
 
     Example: netwatch init && netwatch up
     """
@@ -53,114 +64,111 @@ def init(
 def up(config: ConfigOption = DEFAULT) -> None:
     """Run a whole observatory in one process, until Ctrl-C.
 
-    Broker, collector, store, analysis, one vantage here, and the page. Example: netwatch up
+    It runs broker, collector, store, analysis, page server and one vantage. Example: netwatch up
     """
     loaded = load_config(config)
-    from netwatch.app.observatory import run_until_signal, run_up
+    from netwatch.app.observatory import run_up
 
-    place = f"http://{loaded.web.host}:{loaded.web.port}"
-    sys.stderr.write(f"netwatch is up: {place} (Ctrl-C ends it)\n")
+    sys.stderr.write(
+        f"netwatch is up: http://{loaded.web.host}:{loaded.web.port} (Ctrl-C stops it)\n"
+    )
     run_until_signal(run_up(loaded))
 
 
 @app.command()
 def analyze(config: ConfigOption = DEFAULT) -> None:
-    """Judge what was collected, follow incidents, and send posts."""
+    """Analyse collected bins, track incidents and send posts, until Ctrl-C.
+
+    Example: netwatch analyze --config netwatch.toml
+    """
     loaded = load_config(config)
-    from netwatch.app.observatory import run_analyzing, run_until_signal
+    from netwatch.app.observatory import run_analyzing
 
     run_until_signal(run_analyzing(loaded))
 
 
 @app.command()
 def serve(config: ConfigOption = DEFAULT) -> None:
-    """Serve the page, which needs no JavaScript, where the table web of the configuration says."""
+    """Serve the observatory's pages at the address of the table web, until Ctrl-C.
+
+    Example: netwatch serve --config netwatch.toml
+    """
     loaded = load_config(config)
-    from netwatch.app.observatory import run_serving, run_until_signal
+    from netwatch.app.observatory import run_serving
 
     run_until_signal(run_serving(loaded))
 
 
 @app.command()
 def replay(
-    figures: Annotated[str, typer.Argument(help="A shipped name, or a CSV or Parquet file.")],
-    out: Annotated[Path, typer.Option(help="Folder for what an observatory keeps.")] = Path(
-        "replay"
-    ),
+    figures: Annotated[
+        str, typer.Argument(help="A data set that comes with netwatch, or a CSV or Parquet file.")
+    ],
+    out: Annotated[Path, typer.Option(help="Data folder to write.")] = Path("replay"),
     at: Annotated[
-        str | None, typer.Option(help="Also print what would have been said at this time.")
+        str | None, typer.Option(help="Also print the statement that was due at this time.")
     ] = None,
     width: Annotated[
-        str | None, typer.Option("--bin", help="Gather rows into bins of 5m, 1h …")
+        str | None, typer.Option("--bin", help="Aggregate rows into bins of 5m, 1h …")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Replay past figures through the same functions as live ones.
+    """Replay recorded series through the live pipeline.
 
-    Files are in long form: time, signal, entity, value[, total, parent, weight, name].
+    Columns of a file: time, signal, entity, value[, total, parent, weight, name, timezone].
     Example: netwatch replay iran-2019-11 --at 2019-11-17T05:30Z
     """
-    from netwatch.cli.progress import progress_bar
     from netwatch.lab.replay.replay_to_folder import replay_into
     from netwatch.lab.sample_data.catalog import figures_source, open_figures
 
-    moment = parse_option(at, "--at")
-    opened = open_figures(figures, width=parse_width(width))
+    time = parse_option(at, "--at")
+    table = open_figures(figures, width=parse_width(width))
     with progress_bar("Replaying", quiet=as_json) as progress:
-        past = replay_into(
-            out, opened, at=moment, progress=progress, source=figures_source(figures)
-        )
+        result = replay_into(out, table, at=time, progress=progress, source=figures_source(figures))
     if as_json:
         print_json(
-            incidents=[incident.id for incident in past.incidents],
-            statements=past.statements,
-            posts=[entry.post.text for entry in past.posts],
-            pictures=[str(path) for path in past.pictures],
+            {
+                "incidents": [incident.id for incident in result.incidents],
+                "statements": result.statements,
+                "posts": [entry.post.text for entry in result.posts],
+                "pictures": [str(path) for path in result.pictures],
+            }
         )
         return
-    for entry in past.posts:
+    for entry in result.posts:
         sys.stdout.write(f"[{entry.post.created_at:%Y-%m-%d %H:%M} UTC]\n{entry.post.text}\n\n")
-    if moment is not None:
-        sys.stdout.write(f"At {moment:%d %b %Y %H:%M} UTC it would have said:\n")
-        sys.stdout.writelines(f"{line}\n" for line in past.statements or ["nothing"])
-    sys.stdout.writelines(f"drawn: {path}\n" for path in past.pictures)
+    if time is not None:
+        sys.stdout.write(f"Statement at {time:%d %b %Y %H:%M} UTC:\n")
+        sys.stdout.writelines(f"{line}\n" for line in result.statements or ["none"])
+    sys.stdout.writelines(f"chart: {path}\n" for path in result.pictures)
 
 
 @app.command()
 def drill(
-    out: Annotated[Path, typer.Option(help="Folder for what the drill leaves.")] = Path("drill"),
+    out: Annotated[Path, typer.Option(help="Data folder to write.")] = Path("drill"),
     as_json: JsonOption = False,
 ) -> None:
-    """Cut a made-up country off, here on loopback, and see whether that is told.
+    """Shut down a simulated country on loopback, and check that the shutdown is reported.
 
-    Takes about a minute and ends by itself; exit code 1 if anything was not reported.
+    Takes about a minute; exit code 1 if an assertion fails. Example: netwatch drill --out drill
     """
     import asyncio
 
-    from netwatch.cli.drills import drill_text
     from netwatch.lab.drill.runner import Drill, run_drill
 
-    def tell(time: datetime, text: str) -> None:
+    def report(time: datetime, text: str) -> None:
         if not as_json:
             sys.stdout.write(f"{time:%H:%M:%S} {text}\n")
             sys.stdout.flush()
 
-    outcome = asyncio.run(run_drill(Drill(out, tell)))
-    if as_json:
-        print_json(
-            passed=outcome.passed,
-            findings=[
-                {"claim": one.claim, "holds": one.holds, "seen": one.seen}
-                for one in outcome.findings
-            ],
-            posts=[entry.post.text for entry in outcome.posts],
-        )
-    else:
-        sys.stdout.write(drill_text(outcome))
+    outcome = asyncio.run(run_drill(Drill(out, report)))
+    summary = {
+        "passed": outcome.passed,
+        "findings": [
+            {"claim": one.claim, "holds": one.holds, "seen": one.seen} for one in outcome.findings
+        ],
+        "posts": [entry.post.text for entry in outcome.posts],
+    }
+    emit(summary, drill_lines(outcome), as_json=as_json)
     if not outcome.passed:
         raise typer.Exit(1)
-
-
-def print_json(**values: object) -> None:
-    """Print one JSON object."""
-    sys.stdout.write(json.dumps(values, ensure_ascii=False, indent=2) + "\n")

@@ -1,160 +1,127 @@
-"""Tables and sparklines for a terminal: pure functions from values to what is printed."""
+"""What the commands share: options, tables, progress bars, and printing as text or JSON."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import io
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
+import typer
 
-from netwatch.model.entities import EntityTree
-from netwatch.model.incident import Incident
-from netwatch.model.percent import PublishedPercent
-from netwatch.publish.display_names import full_name
-from netwatch.publish.language import ENGLISH
-from netwatch.publish.time_format import elapsed
+if TYPE_CHECKING:
+    from netwatch.agent.explain import Explanation
+    from netwatch.lab.drill.runner import Outcome
 
-_BARS = "▁▂▃▄▅▆▇█"
-_DIGITS = "0123456789"
-_HEADINGS = (
-    "ID",
-    "STATE",
-    "SCOPE",
-    "BEGAN (UTC)",
-    "LASTED",
-    "LOWEST",
-    "NOW",
-    "NETWORKS",
-    "LEVEL",
-)
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", help="The configuration file; see `netwatch init`.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DEFAULT = Path("netwatch.toml")
+_MAX_SKIPPED = 20
+"""Skipped targets listed as text; one screen."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineRow:
-    """One line of a timeline: percents of ordinary, None where there is no data."""
-
-    name: str
-    values: tuple[float | None, ...]
-    lowest: str
-    now: str
+def emit(value: object, lines: Iterable[str], *, as_json: bool) -> None:
+    """Print `value` as JSON, or `lines`."""
+    if as_json:
+        print_json(value)
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
-def sparkline(values: Sequence[float | None], *, plain: bool = False) -> str:
-    """Return one character a value, on a fixed linear scale from 0 to 100 percent.
-
-    No data is `·`, never a space or the lowest bar. With `plain` the bars are the digits 0 to
-    9 and no data is a full stop. More than 100 shows as 100.
-    """
-    bars, nothing = (_DIGITS, ".") if plain else (_BARS, "·")
-    top = len(bars) - 1
-    return "".join(
-        nothing if value is None else bars[min(top, max(0, int(value / 100 * len(bars))))]
-        for value in values
-    )
+def print_json(value: object) -> None:
+    """Print a value as indented JSON."""
+    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False, indent=2) + "\n")
 
 
-def percent_text(percent: PublishedPercent | None) -> str:
-    """Return a percentage as narrow tables show it, "no data" for None."""
-    if percent is None:
-        return ENGLISH.text("no_data")
-    return ENGLISH.text("percent_short", percent)
+def iso(time: datetime | None) -> str | None:
+    """Return a time as ISO 8601 text."""
+    return None if time is None else time.isoformat()
 
 
-def lasted_text(length: timedelta) -> str:
-    """Return how long something lasts: "45 min", "12 h", "day 4 (h 82)"."""
-    found = elapsed(length)
-    if found.minutes is not None:
-        return f"{found.minutes} min"
-    return f"{found.hours} h" if found.day is None else f"day {found.day} (h {found.hours})"
+def table_lines(rows: Iterable[Sequence[object]], *headings: str) -> list[str]:
+    """Return rows as aligned columns, without wrapping."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
-
-def outages_table(
-    incidents: Sequence[Incident], places: EntityTree, *, plain: bool = False
-) -> Table:
-    """Return `incidents` as a table, a line each, in the order given."""
-    style = box.ASCII2 if plain else box.SIMPLE_HEAD
-    table = Table(box=style, show_edge=False, pad_edge=False, header_style="bold")
-    for heading in _HEADINGS:
-        right = heading in {"LOWEST", "NOW", "NETWORKS"}
-        table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "SCOPE")
-    for incident in incidents:
-        lasted = (incident.ended_at or incident.at) - incident.started_at
-        cells = (
-            incident.id,
-            str(incident.state),
-            full_name(incident.entity, places),
-            _began_text(incident, plain=plain),
-            lasted_text(lasted),
-            percent_text(incident.trough),
-            percent_text(incident.percent),
-            f"{incident.networks_lost}/{incident.networks_measured}"
-            if incident.networks_measured
-            else "-",
-            ENGLISH.text("evidence", incident.evidence_level).partition(",")[0],
-        )
-        # Text, not markup: a place may be called "[red]".
-        table.add_row(*(Text(cell) for cell in cells))
-    return table
-
-
-def day_ruler(start: datetime, step: timedelta, count: int) -> str:
-    """Return a line of `count` characters with each day's name, UTC, where it begins.
-
-    A span within one day is ruled by its hours.
-    """
-    ruler = [" "] * count
-    free = 0
-    whole = start + step * count
-    by_day = whole - start > timedelta(hours=20)
-    shown = None
-    for at in range(count):
-        time = (start + step * at).astimezone(UTC)
-        mark = time.date() if by_day else (time.hour, time.minute - time.minute % 15)
-        label = f"{time.day} {time:%b}" if by_day else f"{time:%H:%M}"
-        if mark == shown or at < free or at + len(label) > count:
-            shown = mark if at < free else shown
-            continue
-        ruler[at : at + len(label)] = label
-        shown, free = mark, at + len(label) + 1
-    return "".join(ruler)
-
-
-def timeline_lines(
-    rows: Sequence[TimelineRow],
-    start: datetime,
-    step: timedelta,
-    *,
-    plain: bool = False,
-) -> list[str]:
-    """Return a timeline as lines: a ruler, a bar line a row with its lowest and newest, a key."""
-    name_width = min(max((len(row.name) for row in rows), default=0), 32) + 2
-    count = max((len(row.values) for row in rows), default=0)
-    low_width = max([len("lowest"), *(len(row.lowest) for row in rows)])
-    ruler = day_ruler(start, step, count)
-    lines = [f"{'':{name_width}}{ruler}  {'lowest':>{low_width}}  now"]
+    table = Table(*headings, box=None, pad_edge=False, show_header=bool(headings))
     for row in rows:
-        name = row.name if len(row.name) <= 32 else f"{row.name[:29]}..."
-        bars = sparkline(row.values, plain=plain)
-        lines.append(f"{name:{name_width}}{bars}  {row.lowest:>{low_width}}  {row.now}")
-    key = "9 ordinary  0 below 10%  . no data" if plain else "█ ordinary  ▁ below 12%  · no data"
-    lines.append(f"{key}      one character is {_step_text(step)}; times UTC; not exhaustive")
+        # Text, not markup: a name may be "[red]".
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console = Console(width=1_000, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(table)
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+@contextmanager
+def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Callable[[float], None]]:
+    """Yield a function that takes the share done, 0 to 1; silent unless stderr is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(file=sys.stderr)
+    with Progress(console=console, disable=quiet or not console.is_terminal) as progress:
+        task = progress.add_task(title, total=1.0)
+
+        def show(share: float) -> None:
+            progress.update(task, completed=share)
+
+        yield show
+
+
+def explanation_lines(explanation: "Explanation") -> list[str]:
+    """Return the lines of `netwatch agent explain`."""
+    targets = (
+        (one.tier, one.category, one.target, one.probe, one.host, f"{one.daily_runs} times a day")
+        for one in explanation.targets
+    )
+    contacts = ((one.purpose, one.address, one.when) for one in explanation.contacts)
+    example = explanation.example
+    return [
+        f"Targets that are probed ({len(explanation.targets)}):",
+        *table_lines(targets),
+        "Other hosts that are contacted:",
+        *table_lines(contacts),
+        *(f"Also, {text}." for text in explanation.other_traffic),
+        *_skipped_lines(explanation),
+        f"Probing takes about {explanation.daily_bytes / 2**20:.1f} MiB a day.",
+        f"The daily budget is {explanation.budget_bytes // 2**20} MiB.",
+        f"Sending the results takes {explanation.daily_sent_bytes / 2**20:.2f} MiB a day.",
+        "Sent:",
+        *(f"  {text}" for text in explanation.sent_fields),
+        f"A batch of {example.rows} rows takes {example.message_bytes} bytes. Its header:",
+        f"  {json.dumps(example.header)}",
+        "and one of its rows:",
+        f"  {json.dumps(example.row)}",
+        "Never sent:",
+        *(f"  {text}" for text in explanation.never_sent),
+    ]
+
+
+def _skipped_lines(explanation: "Explanation") -> list[str]:
+    skipped = explanation.skipped
+    if not skipped:
+        return []
+    rows = ((one.tier, one.target, one.host, one.reason) for one in skipped[:_MAX_SKIPPED])
+    lines = [f"Targets of the observatory's list that are skipped ({len(skipped)}):"]
+    lines += table_lines(rows)
+    if len(skipped) > _MAX_SKIPPED:
+        lines.append("… --json prints all of them")
     return lines
 
 
-def _began_text(incident: Incident, *, plain: bool) -> str:
-    """Return the onset with half the width of its interval."""
-    half = (incident.started_high - incident.started_low) / 2
-    time = incident.started_at.astimezone(UTC)
-    sign = "+-" if plain else "±"
-    if half < timedelta(minutes=1):
-        seconds = f"{time:%Y-%m-%d %H:%M:%S}"
-        return f"{seconds} {sign}{half.total_seconds():.0f}s"
-    return f"{time:%Y-%m-%d %H:%M} {sign}{half // timedelta(minutes=1)}m"
-
-
-def _step_text(step: timedelta) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if step.total_seconds() >= length and step.total_seconds() % length == 0:
-            return f"{step.total_seconds() / length:.0f} {unit}"
-    return f"{step.total_seconds():g} s"
+def drill_lines(outcome: "Outcome") -> list[str]:
+    """Return posts, assertions and result of a drill."""
+    lines = ["", "Posts:"]
+    lines += [f"  {entry.post.text.splitlines()[0]}" for entry in outcome.posts]
+    lines += ["", "Reported:"]
+    for finding in outcome.findings:
+        mark = "ok    " if finding.holds else "MISSED"
+        lines.append(f"  {mark} {finding.claim} (published: {finding.seen})")
+    result = "The drill passed." if outcome.passed else "The drill FAILED."
+    return [*lines, "", result]

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from netwatch.cli.observatory import load_config
-from netwatch.cli.options import DEFAULT, ConfigOption, JsonOption, emit
+from netwatch.cli.output import DEFAULT, ConfigOption, JsonOption, emit
 from netwatch.cli.time_parsing import parse_instant
 from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from servers import free_port, tcp_server
 from starlette.applications import Starlette
 
+from netwatch.aio.tasks import run_until_signal
 from netwatch.app.factories import (
     make_channels,
     make_entity_tree,
@@ -29,7 +30,6 @@ from netwatch.app.observatory import (
     metrics_route,
     open_context,
     run_pages,
-    run_until_signal,
 )
 from netwatch.app.transports import broker_password
 from netwatch.app.vantage import run_vantage

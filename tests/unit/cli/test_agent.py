@@ -93,7 +93,7 @@ def test_explain_tells_everything_before_anything_is_sent(netwatch: Command) -> 
     assert [(one["purpose"], one["address"]) for one in told["contacts"]] == [
         ("uplink", "127.0.0.1:1")
     ]
-    assert "uplink     127.0.0.1:1" in plain.stdout
+    assert any(line.split()[:2] == ["uplink", "127.0.0.1:1"] for line in plain.stdout.splitlines())
 
 
 def test_explain_tells_of_the_router_too(netwatch: Command, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_what_others_can_see_needs_consent(netwatch: Command, tmp_path: Path) ->
 
 
 def test_consent_is_asked_for_twice_and_can_be_withdrawn(netwatch: Command) -> None:
-    assert "Nobody has agreed" in netwatch("consent", "show").stdout
+    assert "Not granted yet" in netwatch("consent", "show").stdout
     asked = netwatch("consent", "grant", given="n\ny\ny\ny\n")
     assert "CAN SEE" in asked.stdout
     assert "the answer is yes" in asked.stdout
@@ -145,7 +145,7 @@ def test_a_pause_begins_and_ends(netwatch: Command) -> None:
     assert json.loads(netwatch("status", "--json").stdout)["paused_until"]
     assert "not paused" in netwatch("pause", "0s").stdout
     assert json.loads(netwatch("status", "--json").stdout)["paused_until"] is None
-    assert isinstance(netwatch("pause", "a while").exception, ConfigError)
+    assert isinstance(netwatch("pause", "a while").exception, InputError)
 
 
 def test_status_tells_what_waits(netwatch: Command, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_each_tier_is_agreed_to_by_itself(netwatch: Command, tmp_path: Path) -> 
     adopt_tiers(netwatch, tmp_path)
     assert explained(netwatch) == {"one", "gateway", "root-f"}
     told = netwatch("explain").stdout
-    assert "leaves out 2 targets" in told
+    assert "that are skipped (2):" in told
     assert "consent grant --tier B" in told
     asked = netwatch("consent", "grant", "--tier", "B", given="y\ny\ny\ny\n")
     assert "shop.example.org" in asked.stdout
@@ -300,10 +300,10 @@ def test_each_tier_is_agreed_to_by_itself(netwatch: Command, tmp_path: Path) -> 
     [
         (("--tier", "C"), "name a --category"),
         (("--tier", "all"), "must be A or B"),
-        (("--category", "ALL"), "is none of"),
-        (("--category", "NEWS,LGBT"), "is none of"),
-        (("--tier", "B", "--accept-consent", "2"), "needs a person"),
-        (("--category", "NEWS", "--accept-consent", "2"), "needs a person"),
+        (("--category", "ALL"), "must be one of"),
+        (("--category", "NEWS,LGBT"), "must be one of"),
+        (("--tier", "B", "--accept-consent", "2"), "confirmed interactively"),
+        (("--category", "NEWS", "--accept-consent", "2"), "confirmed interactively"),
     ],
 )
 def test_there_is_no_agreeing_in_bulk_or_unattended(
@@ -315,7 +315,7 @@ def test_there_is_no_agreeing_in_bulk_or_unattended(
     assert json.loads(netwatch("status", "--json").stdout)["consent_tiers"] == []
 
 
-@pytest.mark.parametrize(("country", "reason"), [("IR", "dangerous"), ("", "which country")])
+@pytest.mark.parametrize(("country", "reason"), [("IR", "dangerous"), ("", "set the country")])
 def test_where_it_may_be_dangerous_there_is_nothing_to_agree_to(
     netwatch: Command, tmp_path: Path, country: str, reason: str
 ) -> None:

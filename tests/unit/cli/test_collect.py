@@ -75,14 +75,16 @@ def test_a_file_goes_there_and_its_receipts_come_back(call: Call) -> None:
     assert call("agent", "export", "stick.nwx", "-c", "far.toml")[0] == 0
     code, said, complaint = call("collect", "import", "stick.nwx", "--receipts", "back")
     assert (code, complaint) == (0, "")
-    assert said == "120 batches with 120 measurements kept, 0 were here already\n"
+    assert said == "120 batches with 120 measurements stored, 0 were stored before\n"
     fill_spool(1)
     code, said, _ = call("agent", "import-receipts", "back", "-c", "far.toml", "--json")
     assert code == 0
     told = {"forgotten": 120, "refused": 0, "foreign": 0, "problem": ""}
     assert json.loads(said) == told
     assert waiting() == 1
-    assert json.loads(call("collect", "import", "stick.nwx", "--json")[1])["known_batches"] == 120
+    assert (
+        json.loads(call("collect", "import", "stick.nwx", "--json")[1])["repeated_batches"] == 120
+    )
 
 
 def test_bad_files_are_one_line_each_and_cost_nothing_else(call: Call, tmp_path: Path) -> None:
@@ -93,7 +95,7 @@ def test_bad_files_are_one_line_each_and_cost_nothing_else(call: Call, tmp_path:
     (tmp_path / "text.nwx").write_text("hello")
     code, said, complaint = call("collect", "import", "text.nwx", "cut.nwx", "no.nwx", "good.nwx")
     assert code == 2
-    assert said == "3 batches with 3 measurements kept, 2 were here already\n"
+    assert said == "3 batches with 3 measurements stored, 2 were stored before\n"
     lines = complaint.splitlines()
     assert [line.split(":")[1].strip() for line in lines] == ["text.nwx", "cut.nwx", "no.nwx"]
     assert all(line.startswith("netwatch: ") for line in lines)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.cli.entrypoint import config_of
+from netwatch.cli.entrypoint import parse_agent_run
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from netwatch.cli.entrypoint import config_of
     ],
 )
 def test_what_is_plain_is_read_and_nothing_else(words: str, config: str | None) -> None:
-    assert config_of(words.split()) == (config and Path(config))
+    assert parse_agent_run(words.split()) == (config and Path(config))
 
 
 def test_a_wrong_configuration_is_one_line_either_way(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_wrong_configuration_is_one_line_either_way(tmp_path: Path) -> None:
 
 def test_a_vantage_loads_nothing_that_reads_commands() -> None:
     program = (
-        "import sys, netwatch.cli.entrypoint, netwatch.app.vantage, netwatch.app.observatory;"
+        "import sys, netwatch.cli.entrypoint, netwatch.app.vantage, netwatch.aio.tasks;"
         "print(sorted({'typer', 'rich', 'pydantic', 'numpy', 'click'} & set(sys.modules)))"
     )
     told = subprocess.run(

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from netwatch.app.target_list_publisher import published_list
 from netwatch.cli.fleet import app
 from netwatch.config import read_config
-from netwatch.model.errors import ConfigError, InputError
+from netwatch.model.errors import InputError
 from netwatch.wire.enrollment import Invitation
 
 Command = Callable[..., Result]
@@ -75,10 +75,10 @@ def test_a_token_that_leads_to_this_machine_alone_says_so(agents: Command, confi
 @pytest.mark.parametrize(
     ("words", "kind", "reason"),
     [
-        (("invite", "--for", "soon"), ConfigError, "--for"),
+        (("invite", "--for", "soon"), InputError, "--for"),
         (("retire", "nobody"), InputError, "no agent has that name"),
         (("publish", "missing.toml"), InputError, r"missing\.toml: cannot be read"),
-        (("pause", "a while"), ConfigError, "length"),
+        (("pause", "a while"), InputError, "length"),
     ],
 )
 def test_what_cannot_be_is_one_clear_line(

@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from netwatch.app.factories import write_places
-from netwatch.cli.outages import app, open_data, parse_scope
+from netwatch.cli.main import app
+from netwatch.cli.observatory_data import open_data
+from netwatch.cli.outages import parse_scope
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import InputError
@@ -149,14 +151,14 @@ def test_parts_by_network_come_from_incidents_and_places(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("timeline", "nowhere"), "is no place"),
+        (("timeline", "nowhere"), "is not a place"),
         (("timeline", "IR", "--by", "city"), "--by: want region or asn"),
         (("timeline", "IR", "--step", "fast"), "--step: 'fast' is not a duration"),
         (("timeline", "IR", "--step", "0s"), "--step: must be longer"),
-        (("timeline", "IR", "--since", "soon"), "'soon' is no time"),
+        (("timeline", "IR", "--since", "soon"), "'soon' is not a time"),
         (("timeline", "IR", "--since", "now", "--until", "-1h"), "is not before"),
-        (("outages", "--since", "2019-11-15", "--tz", "Mars/Olympus"), "is no time zone"),
-        (("outages", "--tz", "../../etc/passwd", "--since", "now"), "is no time zone"),
+        (("outages", "--since", "2019-11-15", "--tz", "Mars/Olympus"), "is not a time zone"),
+        (("outages", "--tz", "../../etc/passwd", "--since", "now"), "is not a time zone"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(
@@ -181,7 +183,7 @@ def test_a_garbled_list_of_places_is_one_line(folder: Path) -> None:
     (folder / "places.json").write_text('{"not": "a list"}')
     result = _run(folder, "outages")
     assert result.exit_code == 2
-    assert "places.json: not a list of places" in result.stderr
+    assert "places.json: not a list of entities" in result.stderr
 
 
 def test_names_may_come_from_a_configuration(folder: Path, tmp_path: Path) -> None:
@@ -192,7 +194,7 @@ def test_names_may_come_from_a_configuration(folder: Path, tmp_path: Path) -> No
 
 
 def test_a_closed_pipe_gives_no_traceback(folder: Path) -> None:
-    command = [sys.executable, "-c", "from netwatch.cli.outages import app; app()"]
+    command = [sys.executable, "-c", "from netwatch.cli.main import run; run()"]
     with subprocess.Popen(
         [*command, "timeline", "IR", "--by", "region", "--data", str(folder)],
         stdout=subprocess.PIPE,
@@ -208,12 +210,11 @@ def test_a_closed_pipe_gives_no_traceback(folder: Path) -> None:
 def test_opens_what_another_process_writes(
     folder: Path, make_incident: Callable[..., Incident]
 ) -> None:
-    opened = open_data(folder)
-    writer = SqlLedger(ledger_url(folder / "ledger.sqlite"))
-    writer.record([make_incident(revision=2, networks_lost=12)], [])
-    assert {found.networks_lost for found in opened.ledger.incidents()} >= {12}
-    writer.close()
-    opened.close()
+    with open_data(folder) as opened:
+        writer = SqlLedger(ledger_url(folder / "ledger.sqlite"))
+        writer.record([make_incident(revision=2, networks_lost=12)], [])
+        assert {found.networks_lost for found in opened.ledger.incidents()} >= {12}
+        writer.close()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from netwatch.cli.output import (
+from netwatch.cli.outage_tables import (
     TimelineRow,
     day_ruler,
     lasted_text,
