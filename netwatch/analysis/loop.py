@@ -6,27 +6,32 @@ from collections.abc import Iterable
 from datetime import timedelta
 from time import monotonic
 
+from prometheus_client import CollectorRegistry, Gauge
+
 from netwatch.analysis.pipeline import PipelineResult, PipelineRunner
 from netwatch.model.errors import StoreError
 
+INTERVAL_SECONDS = "netwatch_interval_seconds"
+"""Metric: seconds per interval in the latest run of the pipeline, 0 before the first."""
 _LOG = logging.getLogger(__name__)
 
 
 async def run_analysis(
-    runner: PipelineRunner, *, pause: timedelta, gauges: dict[str, float] | None = None
+    runner: PipelineRunner, *, pause: timedelta, registry: CollectorRegistry | None = None
 ) -> None:
     """Evaluate closed bins until cancelled; poll the store every `pause`.
 
-    Sets `detector_seconds` in `gauges`: seconds per interval of the last batch of intervals.
     Retries while the store or the ledger is unavailable; logs the first failure of a run.
+    Exports `INTERVAL_SECONDS` to `registry`.
     """
+    seconds = Gauge(INTERVAL_SECONDS, "Time to evaluate an interval, latest.", registry=registry)
     failing, results = False, list[PipelineResult]()
     while True:
         try:
             started = monotonic()
             results = await asyncio.to_thread(runner.catch_up)
-            if results and gauges is not None:
-                gauges["detector_seconds"] = (monotonic() - started) / len(results)
+            if results:
+                seconds.set((monotonic() - started) / len(results))
         except StoreError as error:
             if not failing:
                 _LOG.warning("analysis is paused: %s", error)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netwatch.analysis.loop import INTERVAL_SECONDS
 from netwatch.app.clock import now
 from netwatch.collector.batch_log import BATCH_LOG_FILE
 from netwatch.collector.metrics import CollectorMetrics, by_label
@@ -106,7 +107,7 @@ class InfluxExporter:
             at,
             "analysis",
             delay_seconds=None if closed is None else (at - closed).total_seconds(),
-            detector_seconds=self._context.gauges.get("detector_seconds"),
+            detector_seconds=self._context.registry.get_sample_value(INTERVAL_SECONDS) or None,
             pending=sum(one.state is IncidentState.PENDING for one in incidents),
         )
         yield from fleet_health(self._context.config, at)

@@ -75,7 +75,6 @@ class ObservatoryContext:
         store, ledger: open; `open_context` closes them.
         registry: metrics of the process.
         metrics: those of the collector, if it runs in this process.
-        gauges: the newest figures of the analysis, if it runs in this process.
         queue: messages from the HTTP API to the collector of this process.
     """
 
@@ -85,7 +84,6 @@ class ObservatoryContext:
     ledger: SqlLedger
     registry: CollectorRegistry
     metrics: CollectorMetrics
-    gauges: dict[str, float] = field(default_factory=dict)
     queue: IngestQueue = field(default_factory=IngestQueue)
 
 
@@ -217,7 +215,7 @@ async def run_analyze(context: ObservatoryContext) -> None:
         runner = await asyncio.to_thread(
             PipelineRunner, pipeline, context.store, context.ledger, width=width
         )
-        await run_analysis(runner, pause=width / _POLLS_PER_BIN, gauges=context.gauges)
+        await run_analysis(runner, pause=width / _POLLS_PER_BIN, registry=context.registry)
 
 
 def make_pipeline(

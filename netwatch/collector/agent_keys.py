@@ -18,10 +18,7 @@ BATCH_LOG_VERSION = 1
 AGENT_TABLES = """
 CREATE TABLE IF NOT EXISTS vantage (id TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS former_key (
-    id TEXT NOT NULL,
-    key BLOB NOT NULL,
-    until INTEGER NOT NULL,
-    PRIMARY KEY (id, key)
+    id TEXT NOT NULL, key BLOB NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (id, key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS agent (
     id TEXT PRIMARY KEY,
@@ -34,9 +31,7 @@ CREATE TABLE IF NOT EXISTS agent (
     retired INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS quarantine (
-    id TEXT PRIMARY KEY,
-    since INTEGER NOT NULL,
-    reason TEXT NOT NULL
+    id TEXT PRIMARY KEY, since INTEGER NOT NULL, reason TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS invitation (
     digest BLOB PRIMARY KEY,
@@ -49,11 +44,8 @@ CREATE TABLE IF NOT EXISTS invitation (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS erased (digest BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS first_seen (
-    id TEXT NOT NULL,
-    country TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    vetted INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (id, country)
+    id TEXT NOT NULL, country TEXT NOT NULL, at INTEGER NOT NULL,
+    vetted INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (id, country)
 ) WITHOUT ROWID;
 """
 """Tables by agent; times are milliseconds since 1970. `former_key` holds keys that were replaced

@@ -49,16 +49,11 @@ CREATE UNIQUE INDEX IF NOT EXISTS once ON batch (vantage, sequence);
 CREATE INDEX IF NOT EXISTS narrow ON batch (first, last) WHERE wide = 0;
 CREATE INDEX IF NOT EXISTS broad ON batch (first, last) WHERE wide = 1;
 CREATE TABLE IF NOT EXISTS superseded (
-    vantage TEXT NOT NULL,
-    low INTEGER NOT NULL,
-    high INTEGER NOT NULL,
+    vantage TEXT NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL,
     PRIMARY KEY (vantage, high, low)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS location (
-    id TEXT PRIMARY KEY,
-    country TEXT NOT NULL,
-    asn INTEGER NOT NULL,
-    sequence INTEGER NOT NULL
+    id TEXT PRIMARY KEY, country TEXT NOT NULL, asn INTEGER NOT NULL, sequence INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS late (time INTEGER PRIMARY KEY);
 """

@@ -1,4 +1,4 @@
-"""The analysis loop: every closed bin once, whatever dies in between."""
+"""The pipeline runner and its loop: every closed bin once, despite crashes."""
 
 import asyncio
 import contextlib
@@ -29,12 +29,12 @@ PUBLISH = PublishConfig(channels=("console", "file"))
 
 
 @dataclass
-class MortalLedger:
-    """A ledger whose process dies before, or right after, a record is written."""
+class CrashingLedger:
+    """A ledger that fails before, or right after, a record is written."""
 
     ledger: SqlLedger
     random: Random
-    deaths: int = 0
+    crashes: int = 0
 
     def record(
         self,
@@ -45,12 +45,12 @@ class MortalLedger:
     ) -> None:
         fate = self.random.random()
         if fate < 0.3:
-            self.deaths += 1
-            raise StoreError("killed before the record")
+            self.crashes += 1
+            raise StoreError("crashed before the record")
         self.ledger.record(revisions, posts, checkpoint=checkpoint)
         if fate > 0.8:
-            self.deaths += 1
-            raise StoreError("killed after the record")
+            self.crashes += 1
+            raise StoreError("crashed after the record")
 
     def checkpoint(self) -> Checkpoint | None:
         return self.ledger.checkpoint()
@@ -70,17 +70,17 @@ def iran() -> LongForm:
     return open_figures("iran-2019-11")
 
 
-def new_analysis(
-    figures: LongForm, store: MemoryStore, ledger: SqlLedger | MortalLedger
+def new_runner(
+    figures: LongForm, store: MemoryStore, ledger: SqlLedger | CrashingLedger
 ) -> PipelineRunner:
-    """Return an analysis as a new process would make it."""
+    """Return a runner as a new process creates it."""
     atlas = EntityTree(figures.places)
     pipeline = make_pipeline(Config(publish=PUBLISH), atlas, width=figures.width)
     return PipelineRunner(pipeline, store, ledger, width=figures.width)
 
 
 def record_of(ledger: SqlLedger) -> tuple[list[list[Incident]], list[Post]]:
-    """Return everything that a ledger holds."""
+    """Return all revisions and posts of a ledger."""
     incidents = sorted(one.id for one in ledger.incidents())
     posts = [entry.post for name in incidents for entry in ledger.posts(name)]
     return [ledger.revisions(name) for name in incidents], posts
@@ -94,23 +94,23 @@ def undisturbed(
     bins = list(iran.bins())
     store.put_bins(bins, closed_until=bins[-1].time + iran.width)
     ledger = SqlLedger(ledger_url(tmp_path_factory.mktemp("ledger") / "ledger.sqlite"))
-    analysis = new_analysis(iran, store, ledger)
-    assert len(analysis.catch_up()) == len({entry.time for entry in bins})
-    assert analysis.catch_up() == []
+    runner = new_runner(iran, store, ledger)
+    assert len(runner.catch_up()) == len({entry.time for entry in bins})
+    assert runner.catch_up() == []
     return store, ledger
 
 
-def hand_over(store: MemoryStore, bins: list[Bin], until: datetime) -> None:
+def close_bins(store: MemoryStore, bins: list[Bin], until: datetime) -> None:
     """Close the bins before `until`, as a collector does."""
     store.put_bins([entry for entry in bins if entry.time < until], closed_until=until)
 
 
-@pytest.mark.parametrize("lives", [False, True], ids=["killed", "waited-out"])
+@pytest.mark.parametrize("survives", [False, True], ids=["killed", "retried"])
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_dies_the_record_is_the_same(
+def test_the_record_is_the_same_despite_crashes(
     seed: int,
     *,
-    lives: bool,
+    survives: bool,
     iran: LongForm,
     undisturbed: tuple[MemoryStore, SqlLedger],
     tmp_path: Path,
@@ -118,21 +118,21 @@ def test_whatever_dies_the_record_is_the_same(
     random = Random(seed)
     bins, store = list(iran.bins()), MemoryStore()
     ledger = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
-    mortal = MortalLedger(ledger, random)
+    crashing = CrashingLedger(ledger, random)
     times = sorted({entry.time for entry in bins})
     end, until = times[-1] + iran.width, times[0]
-    analysis: PipelineRunner | None = None
+    runner: PipelineRunner | None = None
     while until < end:
         until = min(end, until + random.randint(1, 24) * iran.width)
-        hand_over(store, bins, until)
+        close_bins(store, bins, until)
         while True:
-            # A process that is killed begins anew; one that waits a failure out goes on.
-            if not lives or analysis is None:
-                analysis = new_analysis(iran, store, mortal)
+            # A killed process starts again from the checkpoint; a surviving one retries.
+            if not survives or runner is None:
+                runner = new_runner(iran, store, crashing)
             with contextlib.suppress(StoreError):
-                if not analysis.catch_up():
+                if not runner.catch_up():
                     break
-    assert mortal.deaths > 5
+    assert crashing.crashes > 5
     whole_store, whole_ledger = undisturbed
     assert record_of(ledger) == record_of(whole_ledger)
     assert ledger.broken_links() == []
@@ -140,32 +140,32 @@ def test_whatever_dies_the_record_is_the_same(
     ledger.close()
 
 
-def test_nothing_is_judged_before_it_is_complete(iran: LongForm, tmp_path: Path) -> None:
+def test_open_bins_are_not_evaluated(iran: LongForm, tmp_path: Path) -> None:
     ledger, store = SqlLedger(ledger_url(tmp_path / "ledger.sqlite")), MemoryStore()
     bins = list(iran.bins())
     store.put_bins(bins)
-    analysis = new_analysis(iran, store, ledger)
-    assert analysis.catch_up() == []
-    hand_over(store, bins, bins[0].time + 3 * iran.width)
-    assert [step.time for step in analysis.catch_up()] == [
+    runner = new_runner(iran, store, ledger)
+    assert runner.catch_up() == []
+    close_bins(store, bins, bins[0].time + 3 * iran.width)
+    assert [step.time for step in runner.catch_up()] == [
         bins[0].time + number * iran.width for number in range(3)
     ]
-    assert analysis.catch_up() == []
+    assert runner.catch_up() == []
     checkpoint = ledger.checkpoint()
     assert checkpoint is not None
     assert checkpoint.until == bins[0].time + 3 * iran.width
     ledger.close()
 
 
-def test_a_long_backlog_is_judged_in_parts(
+def test_a_long_backlog_is_evaluated_in_parts(
     iran: LongForm, undisturbed: tuple[MemoryStore, SqlLedger], tmp_path: Path
 ) -> None:
     ledger, store = SqlLedger(ledger_url(tmp_path / "ledger.sqlite")), MemoryStore()
     bins = list(iran.bins())
-    hand_over(store, bins, bins[-1].time + 1000 * iran.width)
-    analysis = new_analysis(iran, store, ledger)
+    close_bins(store, bins, bins[-1].time + 1000 * iran.width)
+    runner = new_runner(iran, store, ledger)
     lengths = []
-    while done := analysis.catch_up():
+    while done := runner.catch_up():
         lengths.append(len(done))
     assert lengths[0] == 500
     assert max(lengths) == 500
@@ -177,27 +177,25 @@ def test_a_damaged_checkpoint_is_refused(iran: LongForm, tmp_path: Path) -> None
     ledger = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
     ledger.record([], [], checkpoint=Checkpoint(EVER[0], b"nonsense"))
     with pytest.raises(StoreError, match="checkpoint: damaged"):
-        new_analysis(iran, MemoryStore(), ledger)
+        new_runner(iran, MemoryStore(), ledger)
     ledger.close()
 
 
-async def test_the_loop_judges_what_comes_until_it_is_cancelled(
-    iran: LongForm, tmp_path: Path
-) -> None:
+async def test_the_loop_evaluates_new_bins_until_cancelled(iran: LongForm, tmp_path: Path) -> None:
     ledger, store = SqlLedger(ledger_url(tmp_path / "ledger.sqlite")), MemoryStore()
     bins = list(iran.bins())
-    analysis = new_analysis(iran, store, ledger)
-    task = asyncio.ensure_future(run_analysis(analysis, pause=timedelta(milliseconds=5)))
+    runner = new_runner(iran, store, ledger)
+    task = asyncio.ensure_future(run_analysis(runner, pause=timedelta(milliseconds=5)))
 
-    async def judged(until: datetime) -> None:
+    async def evaluated(until: datetime) -> None:
         async with asyncio.timeout(15):
             while (found := ledger.checkpoint()) is None or found.until < until:  # noqa: ASYNC110 - another thread writes it
                 await asyncio.sleep(0.01)
 
     for hours in (2, 5, 60):
         until = bins[0].time + hours * iran.width
-        hand_over(store, bins, until)
-        await judged(until)
+        close_bins(store, bins, until)
+        await evaluated(until)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

@@ -1,4 +1,4 @@
-"""Intervals in order, and the state of all parts as one."""
+"""Grouping into intervals, and the saved state."""
 
 from datetime import timedelta
 
@@ -19,19 +19,19 @@ def entry(hour: int) -> Bin:
     return Bin(START + hour * HOUR, ONE, 1.0)
 
 
-def test_empty_intervals_are_intervals_too() -> None:
+def test_empty_intervals_are_included() -> None:
     found = list(by_interval([entry(0), entry(0), entry(3)], HOUR))
     assert [(time - START) // HOUR for time, _ in found] == [0, 1, 2, 3]
     assert [len(bins) for _, bins in found] == [2, 0, 0, 1]
 
 
-def test_bounds_are_filled_up_with_empty_intervals() -> None:
+def test_bounds_are_filled_with_empty_intervals() -> None:
     found = list(by_interval([entry(2)], HOUR, start=START, end=START + 5 * HOUR))
     assert [(time - START) // HOUR for time, _ in found] == [0, 1, 2, 3, 4]
     assert [len(bins) for _, bins in found] == [0, 0, 1, 0, 0]
 
 
-def test_without_any_bin_there_are_intervals_only_between_bounds() -> None:
+def test_without_bins_there_are_intervals_only_between_bounds() -> None:
     assert list(by_interval([], HOUR)) == []
     found = list(by_interval([], HOUR, start=START, end=START + 2 * HOUR))
     assert found == [(START, []), (START + HOUR, [])]

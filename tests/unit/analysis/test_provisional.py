@@ -1,4 +1,4 @@
-"""Provisional incidents through the door that researchers use, and from the public's side."""
+"""Provisional incidents, through a backtest."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -27,7 +27,7 @@ def table(entity: str, **signals: float) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("signal", ["traffic", "telescope", "agents"])
-def test_a_backtest_says_provisional_within_four_bins_and_never_sure(signal: str) -> None:
+def test_a_backtest_is_provisional_within_four_bins_and_never_confirms(signal: str) -> None:
     _, [incident] = run_backtest(table("country:XT", **{signal: 0.02}))
     assert incident["confirmed_at"] is None
     fell = START + COLLAPSE * HOUR
@@ -37,24 +37,26 @@ def test_a_backtest_says_provisional_within_four_bins_and_never_sure(signal: str
 
 
 @pytest.mark.parametrize(("depth", "count"), [(0.6, 0), (0.3, 1)])
-def test_routes_alone_say_nothing_of_a_country_until_half_is_gone(depth: float, count: int) -> None:
+def test_routes_alone_open_an_incident_of_a_country_once_half_is_lost(
+    depth: float, count: int
+) -> None:
     _, incidents = run_backtest(table("country:XT", bgp=depth))
     assert len(incidents) == count
     assert all(incident["confirmed_at"] is None for incident in incidents)
 
 
-def test_routes_alone_say_something_of_a_network() -> None:
+def test_routes_alone_open_an_incident_of_a_network() -> None:
     _, [incident] = run_backtest(table("asn:64496", bgp=0.6))
     assert incident["confirmed_at"] is None
 
 
-def test_an_active_signal_is_sure_and_was_provisional_first() -> None:
+def test_an_active_signal_confirms_after_a_provisional_start() -> None:
     _, [incident] = run_backtest(table("country:XT", probing=0.02, traffic=0.02))
     assert incident["confirmed_at"] is not None
     assert str(incident["provisional_at"]) <= str(incident["confirmed_at"])
 
 
-def test_a_blocked_site_is_an_incident_of_the_site_alone() -> None:
+def test_a_blocked_site_is_an_incident_of_the_site_only() -> None:
     site = table("domain:example.org", **{"blocking:XT": 0.0, "reachability": 1.0})
     country = table("country:XT", probing=1.0)
     frame = pd.concat([site, country])

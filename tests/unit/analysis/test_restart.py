@@ -1,4 +1,4 @@
-"""A world with everything in it, judged in one go and with a restart before every bin."""
+"""A varied series of bins, evaluated in one run and with a restart before every bin."""
 
 from datetime import datetime, timedelta
 from functools import cache
@@ -51,10 +51,10 @@ def world() -> Bins:
 
 
 def disconnects(time: datetime) -> DisconnectEvidence:
-    """Return what agents tell: evidence as every cut begins, and a fault of ours at times."""
+    """Return evidence at the start of every cut, and sometimes an own fault."""
     hour = (time - hours(1)[0]) // HOUR
     if hour % 50 == 49:
-        return DisconnectEvidence(masked=True, operator_alert="a fault of ours")
+        return DisconnectEvidence(masked=True, operator_alert="an own fault")
     return (
         DisconnectEvidence({NATION: 8.0})
         if is_night(hour) and hour % 24 == 18
@@ -63,19 +63,19 @@ def disconnects(time: datetime) -> DisconnectEvidence:
 
 
 def new_detector() -> BayesFilterDetector:
-    """Return a detector that knows nothing yet."""
+    """Return a detector without history."""
     return BayesFilterDetector(country_atlas(NETWORKS), width=HOUR, min_history=timedelta(days=3))
 
 
 def new_pipeline(detector: BayesFilterDetector | None = None) -> Pipeline:
-    """Return a pipeline as a new process would make it."""
+    """Return a pipeline as a new process creates it."""
     tracker = Tracker(country_atlas(NETWORKS), width=HOUR, rules=Rules())
     return Pipeline(detector or new_detector(), tracker, lambda _: [], disconnects=disconnects)
 
 
 @cache
 def undisturbed() -> tuple[list[PipelineResult], list[bytes]]:
-    """Return what comes of the world in one go, and the state after every bin."""
+    """Return the results of one run, and the state after every bin."""
     pipeline = new_pipeline()
     found, states = [], []
     for time, bins in world():
@@ -85,18 +85,18 @@ def undisturbed() -> tuple[list[PipelineResult], list[bytes]]:
 
 
 def detector_part(state: bytes) -> bytes:
-    """Return what a state says of the detector; the tracker's may be in another order."""
+    """Return the detector's part of a state; the order in the tracker's part may differ."""
     return bytes(msgspec.msgpack.decode(state)["detector"])
 
 
 def levels(series: SeriesKey) -> list[float]:
-    """Return the levels of one series, where it has any."""
+    """Return the known levels of one series."""
     found, _ = undisturbed()
     every = (level for step in found for level in step.levels if level.series == series)
     return [level.value for level in every if level.value is not None]
 
 
-def test_the_world_has_everything_in_it() -> None:
+def test_the_bins_cause_every_kind_of_revision() -> None:
     found, _ = undisturbed()
     revisions = [revision for step in found for revision in step.revisions]
     reasons = {revision.reason for revision in revisions}
@@ -115,22 +115,22 @@ def test_the_world_has_everything_in_it() -> None:
     assert any(step.operator_alert for step in found)
 
 
-def judged(*, evidence: float = 0.0, expected: bool = False) -> dict[SeriesKey, float]:
-    """Return how likely each loss is in an ordinary bin, by a detector told more or less."""
+def probabilities(*, evidence: float = 0.0, expected: bool = False) -> dict[SeriesKey, float]:
+    """Return the probability of each loss in an ordinary bin, given extra knowledge."""
     number = 24 * FIRST_NIGHT - 2
     time, bins = world()[number]
     detector = new_detector()
     new_pipeline(detector).load(undisturbed()[1][number - 1])
-    # Some of what is known is of series that nobody has seen, and is left out.
+    # Evidence about an unknown series is ignored.
     detector.add_log_likelihoods({NATION: evidence, key("country:XU", AGENTS): evidence})
     due = [NATION] if expected else []
     levels = detector.step(time, bins, frozen=(), expected=due)
     return {level.series: level.probability for level in levels}
 
 
-def test_what_is_known_elsewhere_counts_for_its_series_alone() -> None:
-    plain = judged()
-    for more in (judged(evidence=2.0), judged(expected=True)):
+def test_external_evidence_affects_its_own_series_only() -> None:
+    plain = probabilities()
+    for more in (probabilities(evidence=2.0), probabilities(expected=True)):
         assert more[NATION] > plain[NATION]
         others = {series for series in plain if series.entity != NATION.entity}
         assert {series: more[series] for series in others} == {
