@@ -146,7 +146,7 @@ def complaints(drill: Drill, verdict: Verdict) -> list[str]:
     """Return what is wrong with `verdict` at the confirmed tier; empty where all is well."""
     world = drill.world
     end = world.panel.bins * world.panel.width
-    found = predictions_of(verdict.detections, world.panel.start, end=end, tier="confirmed")
+    found = predictions_of(verdict.detections, world.panel.start, end=end, confidence="confirmed")
     national = found.get(_COUNTRY, [])
     wrong = [
         f"{entity} is called at {_when(world, one)}, where nothing happened"

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pandas as pd
 
@@ -26,6 +26,6 @@ def judge_ours(panel: Panel, training_until: datetime) -> dict[str, Verdict]:
     """
     run_backtest: Backtest = importlib.import_module("netwatch.lab.backtest.runner").run_backtest
     levels, incidents = run_backtest(panel.frame(), training_until=training_until)
-    detections = detections_of_incidents(incidents, width=timedelta(minutes=panel.width))
-    grid = levels_of_frame(levels, panel)
-    return {"netwatch": Verdict(split_by_levels(detections, grid, panel), grid)}
+    detections = detections_of_incidents(incidents, width=panel.grid.width)
+    ours = levels_of_frame(levels, panel.grid)
+    return {"netwatch": Verdict(split_by_levels(detections, ours, panel.grid), ours)}

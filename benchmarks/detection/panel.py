@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from netwatch.lab.backtest.detections import Detection, Levels
+from netwatch.lab.backtest.detections import Detection, LevelGrid, Levels
 
 __all__ = [
     "Detection",
@@ -77,6 +77,11 @@ class Panel:
     def per_day(self) -> int:
         """Bins a day."""
         return 1440 // self.width
+
+    @property
+    def grid(self) -> LevelGrid:
+        """The grid of the panel's levels."""
+        return LevelGrid(self.entities, self.start, timedelta(minutes=self.width), self.bins)
 
     def times(self) -> pd.DatetimeIndex:
         """Return the start of every bin."""

@@ -49,7 +49,7 @@ def judge(world: World, verdict: Verdict, *, tier: str = "confirmed") -> Outcome
     with the bin that holds its onset.
     """
     end = world.panel.bins * world.panel.width
-    predictions = predictions_of(verdict.detections, world.panel.start, end=end, tier=tier)
+    predictions = predictions_of(verdict.detections, world.panel.start, end=end, confidence=tier)
     events: dict[str, list[Truth]] = defaultdict(list)
     faults: dict[str, list[Truth]] = defaultdict(list)
     for truth in world.truths:
@@ -88,9 +88,9 @@ def _truth_rows(
             deep = _first_deep(world.levels[row], truth, width)
             first_close = truth.start // width * width + width
             line |= {
-                "delay": max(0, match.said - truth.start),
-                "late": max(0, -(-(match.said - first_close) // width)),
-                "deep_delay": max(0, match.said - deep),
+                "delay": max(0, match.reported - truth.start),
+                "late": max(0, -(-(match.reported - first_close) // width)),
+                "deep_delay": max(0, match.reported - deep),
                 "onset_error": abs(match.start - truth.start),
                 "end_error": abs(match.end - truth.end),
             }

@@ -198,13 +198,13 @@ def _workers(world: tuple[LongForm, datetime]) -> tuple[float, float]:
     to serve, the clock says little. Starting the processes is counted.
     """
     figures, until = world
-    parcel = 4 * len(figures.frame["entity"].unique()) // 8
+    series = 4 * len(figures.frame["entity"].unique()) // 8
 
     def run(workers: int) -> tuple[float, float]:
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         began, lead = time.perf_counter(), time.process_time()
-        manner = BacktestOptions(workers=workers, parcel=parcel)
-        backtest_figures(figures, training_until=until, manner=manner)
+        options = BacktestOptions(workers=workers, partition_series=series)
+        backtest_figures(figures, training_until=until, options=options)
         clock, lead = time.perf_counter() - began, time.process_time() - lead
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         both = after.ru_utime + after.ru_stime - children.ru_utime - children.ru_stime

@@ -57,8 +57,8 @@ def backtest(
         known = read_truth(truth)
     opened = open_figures(figures, width=parse_width(width))
     with progress_bar("Judging", quiet=as_json) as progress:
-        manner = BacktestOptions(workers=workers, dask=dask, progress=progress)
-        found = backtest_figures(opened, training_until=until, manner=manner)
+        options = BacktestOptions(workers=workers, dask=dask, progress=progress)
+        found = backtest_figures(opened, training_until=until, options=options)
     write_backtest(found.levels, found.incidents, out)
     scores: dict[str, Score] = {}
     if known is not None:

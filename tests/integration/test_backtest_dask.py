@@ -21,11 +21,11 @@ _SCRIPT = """
 import contextlib, os, signal, sys
 from netwatch.cli import progress
 from netwatch.cli.main import run
-from netwatch.lab.backtest import partition as backtest_parcels
+from netwatch.lab.backtest import partition
 
 victim = int(sys.argv[1])
 sys.argv[:2] = ["netwatch", "backtest"]
-backtest_parcels.PARCEL_SERIES = 2  # so that there is something to share out
+partition.PARTITION_SERIES = 2  # so that there is something to share out
 
 def kill(share):
     if victim and 0.3 < share < 0.9:

@@ -1,36 +1,40 @@
-"""What incidents say of each entity: one detection a loss, cut where levels say it was back.
+"""Detections: incidents of a backtest by entity, split where the levels had returned.
 
-Incidents name a widest scope and list what is part of it. Whoever asks about each entity takes
-every child as a detection of its own, said no earlier than its incident was. One incident may
-cover several losses (nights of a curfew); it is split where the levels say that the entity was
-back, by the rule of `falls`.
+An incident names its widest scope and lists the affected entities. Every affected entity is a
+detection of its own, known no earlier than the incident. One incident may cover several losses
+(nights of a curfew); it is split by the rule of `low_runs`.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-Floats = npt.NDArray[np.float64]
-
-_LOW, _LIKELY, _SURE = 0.5, 0.8, 0.95
+from netwatch.arrays import Bools, Floats
+from netwatch.model.thresholds import (
+    CONFIRMED_PROBABILITY,
+    CONFIRMING_BINS,
+    EVEN_PROBABILITY,
+    LIKELY_PROBABILITY,
+    MERGE_GAP_MAX,
+    MERGE_GAP_MIN,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One run that a detector calls low.
+    """One loss of one entity that a detector reports.
 
     Attributes:
         entity: `kind:code`.
-        started_at: when the detector says that it began.
+        started_at: onset.
         ended_at: first instant back at ordinary, None while it lasts.
-        provisional_at: when a live system would first have said it: the end of a bin.
-        confirmed_at: when it would have been sure, None where it never was.
-        trough_level: lowest level, 1.0 = ordinary; NaN where the detector has no level.
+        provisional_at: when a live system would first have reported it: the end of a bin.
+        confirmed_at: when it would have confirmed it, None for never.
+        trough_level: lowest level, 1.0 = ordinary; NaN if the detector has no level.
     """
 
     entity: str
@@ -43,12 +47,12 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """Levels that a detector read, entities x bins of the panel, NaN where it says nothing.
+    """Levels of a detector, entities x bins, NaN for no level.
 
     Attributes:
         level: 1.0 = ordinary.
-        low, high: its 90 % interval, None where the detector has none.
-        probability: that the entity is below ordinary, None where it has none.
+        low, high: its 95 % interval, None if the detector has none.
+        probability: that the entity is below ordinary, None if the detector has none.
     """
 
     level: Floats
@@ -57,189 +61,202 @@ class Levels:
     probability: Floats | None = None
 
 
-class LevelGrid(Protocol):
-    """The grid that levels lie on: entities x bins."""
+@dataclass(frozen=True, slots=True)
+class LevelGrid:
+    """Grid of levels: a row an entity, a column a bin.
 
-    @property
-    def entities(self) -> tuple[str, ...]:
-        """The entities, `kind:code`, a row each."""
+    Attributes:
+        entities: the entities, `kind:code`.
+        start: start of the first bin.
+        width: bin width.
+        bins: number of bins.
+    """
 
-    @property
-    def start(self) -> datetime:
-        """Start of the first bin."""
-
-    @property
-    def width(self) -> int:
-        """Minutes a bin."""
-
-    @property
-    def bins(self) -> int:
-        """Number of bins."""
+    entities: tuple[str, ...]
+    start: datetime
+    width: timedelta
+    bins: int
 
     def times(self) -> pd.DatetimeIndex:
         """Return the start of every bin."""
+        return pd.date_range(self.start, periods=self.bins, freq=pd.Timedelta(self.width))
 
     def time(self, index: int) -> datetime:
         """Return the start of a bin."""
+        return self.start + index * self.width
 
     def index(self, time: datetime) -> int:
         """Return the bin that holds `time`."""
+        return int((time - self.start) // self.width)
 
 
 def detections_of_incidents(
     incidents: Sequence[Mapping[str, object]], *, width: timedelta
 ) -> tuple[Detection, ...]:
-    """Return detections of incidents as `incidents.json` has them, and of their children."""
-    known = {str(incident["id"]) for incident in incidents}
-    found = []
+    """Return detections of incidents as in `incidents.json`, and of their children."""
+    ids = {str(incident["id"]) for incident in incidents}
+    detections = []
     for incident in incidents:
         whole = _detection(incident)
-        found.append(whole)
+        detections.append(whole)
         children = incident.get("children") or []
         if not isinstance(children, Sequence):
             raise TypeError("children: want an array")
         for child in children:
             if isinstance(child, Mapping):
-                found.append(_child(child, whole, width))
-            elif str(child) not in known:
-                found.append(_child({"entity": child}, whole, width))
-    return tuple(found)
+                detections.append(_child(child, whole, width))
+            elif str(child) not in ids:
+                detections.append(_child({"entity": child}, whole, width))
+    return tuple(detections)
 
 
 def _detection(incident: Mapping[str, object]) -> Detection:
     trough = incident.get("trough")
     level = trough.get("level") if isinstance(trough, Mapping) else None
-    confirmed = incident.get("confirmed_at")
+    confirmed = _time(incident.get("confirmed_at"))
+    provisional = _time(incident["provisional_at"]) or confirmed
+    started = _time(incident["started_at"])
+    if started is None or provisional is None:
+        raise TypeError("incident: want started_at and provisional_at")
     return Detection(
         str(incident["entity"]),
-        _time(incident["started_at"]),
-        _time(incident["ended_at"]) if incident.get("ended_at") else None,
-        _time(incident["provisional_at"] or confirmed),
-        _time(confirmed) if confirmed else None,
+        started,
+        _time(incident.get("ended_at")),
+        provisional,
+        confirmed,
         float("nan") if level is None else float(str(level)),
     )
 
 
 def _child(child: Mapping[str, object], whole: Detection, width: timedelta) -> Detection:
-    """A child is known once its own first bin is over, and no earlier than the incident."""
-    started = _time(child["started_at"]) if child.get("started_at") else whole.started_at
-    ended = _time(child["ended_at"]) if child.get("ended_at") else whole.ended_at
-    seen = started + width
-    sure = child.get("confirmed_at")
-    confirmed = max(whole.confirmed_at, seen) if whole.confirmed_at else None
+    """A child is known at the end of its own first bin, and no earlier than the incident."""
+    started = _time(child.get("started_at")) or whole.started_at
+    known = started + width
+    confirmed = max(whole.confirmed_at, known) if whole.confirmed_at else None
     return Detection(
         str(child["entity"]),
         started,
-        ended,
-        max(whole.provisional_at, seen),
-        _time(sure) if sure else confirmed,
+        _time(child.get("ended_at")) or whole.ended_at,
+        max(whole.provisional_at, known),
+        _time(child.get("confirmed_at")) or confirmed,
         float("nan"),
     )
 
 
-def _time(value: object) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+def _time(value: object) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    return datetime.fromisoformat(str(value)) if value else None
 
 
-def levels_of_frame(frame: pd.DataFrame, sheet: LevelGrid) -> Levels:
-    """Return the columns time, entity, level, low, high, probability on the sheet's grid."""
-    rows = pd.Index(sheet.entities).get_indexer(pd.Index(frame["entity"].astype(str)))
-    columns = sheet.times().get_indexer(pd.DatetimeIndex(frame["time"]))
-    here = (rows >= 0) & (columns >= 0)
+def levels_of_frame(frame: pd.DataFrame, grid: LevelGrid) -> Levels:
+    """Return the columns time, entity, level, low, high, probability on a grid."""
+    rows = pd.Index(grid.entities).get_indexer(pd.Index(frame["entity"].astype(str)))
+    columns = grid.times().get_indexer(pd.DatetimeIndex(frame["time"]))
+    inside = (rows >= 0) & (columns >= 0)
 
     def dense(name: str) -> Floats:
-        grid = np.full((len(sheet.entities), sheet.bins), np.nan)
-        grid[rows[here], columns[here]] = frame[name].to_numpy(dtype=float)[here]
-        return grid
+        table = np.full((len(grid.entities), grid.bins), np.nan)
+        table[rows[inside], columns[inside]] = frame[name].to_numpy(dtype=float)[inside]
+        return table
 
     return Levels(dense("level"), dense("low"), dense("high"), dense("probability"))
 
 
 def split_by_levels(
-    detections: Sequence[Detection], levels: Levels, sheet: LevelGrid
+    detections: Sequence[Detection], levels: Levels, grid: LevelGrid
 ) -> tuple[Detection, ...]:
-    """Return detections cut into the separate falls that their levels show.
+    """Return detections split into the separate losses that their levels show.
 
-    The first fall keeps the incident's onset and times; a later one begins with the first bin
-    of it that is more than halfway down. It is said, provisionally and for sure, at the ends of
-    the first bins with P > .80 and P > .95.
+    The first loss keeps the onset and times of the detection; a later one begins with its first
+    bin that is more than halfway down, and is provisional and confirmed at the ends of its
+    first bins above the thresholds of probability.
     """
-    rows = {entity: row for row, entity in enumerate(sheet.entities)}
+    rows = {entity: row for row, entity in enumerate(grid.entities)}
     found: list[Detection] = []
-    for one in detections:
-        row = rows.get(one.entity)
+    for detection in detections:
+        row = rows.get(detection.entity)
         if row is None or levels.probability is None:
-            found.append(one)
+            found.append(detection)
             continue
-        last = (
-            sheet.bins if one.ended_at is None else -(-_minutes(one.ended_at, sheet) // sheet.width)
-        )
-        first = max(0, sheet.index(one.started_at))
-        spans = falls(levels.probability[row, first:last], width=sheet.width)
-        if len(spans) < 2:
-            found.append(one)
+        level, probability = levels.level[row], levels.probability[row]
+        first, last = max(0, grid.index(detection.started_at)), grid.bins
+        if detection.ended_at is not None:
+            last = -((grid.start - detection.ended_at) // grid.width)
+        runs = [
+            (first + begin, first + end)
+            for begin, end in low_runs(probability[first:last], width=grid.width)
+        ]
+        if len(runs) < 2:
+            found.append(detection)
             continue
-        found.append(replace(one, ended_at=sheet.time(first + spans[0][1])))
-        for number, (begin, end) in enumerate(spans[1:], 1):
-            floor = first + spans[number - 1][1]
-            piece = _later_fall(one, levels, row, sheet, span=(floor, first + begin, first + end))
-            if number < len(spans) - 1 or one.ended_at is None:
-                found.append(piece)
-            else:
-                found.append(replace(piece, ended_at=one.ended_at))
+        found.append(replace(detection, ended_at=grid.time(runs[0][1])))
+        for (_, before), (begin, end) in itertools.pairwise(runs):
+            onset = _onset(level, begin, end, earliest=before)
+            piece = _later_loss(
+                detection, grid, onset, level=level[onset:end], probability=probability[onset:end]
+            )
+            if end == runs[-1][1] and detection.ended_at is not None:
+                piece = replace(piece, ended_at=detection.ended_at)
+            found.append(piece)
     return tuple(found)
 
 
-def falls(probability: Floats, *, width: int) -> list[tuple[int, int]]:
+def low_runs(probability: Floats, *, width: timedelta) -> list[tuple[int, int]]:
     """Return the runs of bins in which an entity is low, as (first, after the last).
 
-    A run ends with two bins in a row under P = .5. Runs are one where the gap between them is
-    at most half of the first, no less than 30 minutes and no more than two hours. A bin without
-    data keeps the state before it.
+    A run ends with two bins in a row that are likelier ordinary than not. Runs are one if the
+    gap between them is at most half of the first, within `MERGE_GAP_MIN` and `MERGE_GAP_MAX`. A
+    bin without data keeps the state before it.
     """
-    low, spans = False, []
+    low, runs = False, []
     for index, value in enumerate([*probability.tolist(), 0.0]):
-        now = low if np.isnan(value) else value >= _LOW
-        if index == len(probability):
-            now = False
+        now = low if np.isnan(value) else value >= EVEN_PROBABILITY
         if now and not low:
-            spans.append((index, len(probability)))
+            runs.append((index, len(probability)))
         elif low and not now:
-            spans[-1] = (spans[-1][0], index)
+            runs[-1] = (runs[-1][0], index)
         low = now
-    joined: list[tuple[int, int]] = []
-    for begin, end in spans:
-        if joined:
-            before = joined[-1]
-            half = (before[1] - before[0]) * width / 2
-            gap = (begin - before[1]) * width
-            if begin - before[1] < 2 or gap <= min(max(30, half), 120):
-                joined[-1] = (before[0], end)
+    merged: list[tuple[int, int]] = []
+    for begin, end in runs:
+        if merged:
+            first, last = merged[-1]
+            merge_gap = min(max(MERGE_GAP_MIN, (last - first) * width / 2), MERGE_GAP_MAX)
+            if begin - last < CONFIRMING_BINS or (begin - last) * width <= merge_gap:
+                merged[-1] = (first, end)
                 continue
-        joined.append((begin, end))
-    return joined
+        merged.append((begin, end))
+    return merged
 
 
-def _later_fall(
-    one: Detection, levels: Levels, row: int, sheet: LevelGrid, *, span: tuple[int, int, int]
-) -> Detection:
-    """Return a fall after the first; `span` is the earliest onset, its first and last bin."""
-    floor, begin, end = span
-    assert levels.probability is not None
-    fallen = levels.level[row, begin:end]
-    half = (1 + float(np.nanmedian(fallen))) / 2 if np.isfinite(fallen).any() else 0.0
-    while begin > floor and levels.level[row, begin - 1] < half:
+def _onset(level: Floats, begin: int, end: int, *, earliest: int) -> int:
+    """Return the first bin before a run of low bins that is more than halfway down already."""
+    low = level[begin:end]
+    half = (1 + float(np.nanmedian(low))) / 2 if np.isfinite(low).any() else 0.0
+    while begin > earliest and level[begin - 1] < half:
         begin -= 1
-    said, sure = (
-        np.flatnonzero(levels.probability[row, begin:end] > bound) for bound in (_LIKELY, _SURE)
+    return begin
+
+
+def _later_loss(
+    detection: Detection, grid: LevelGrid, onset: int, *, level: Floats, probability: Floats
+) -> Detection:
+    """Return a loss after the first; `level` and `probability` are those from its onset on."""
+
+    def first_end(reached: Bools) -> datetime | None:
+        bins = np.flatnonzero(reached)
+        return grid.time(onset + int(bins[0]) + 1) if bins.size else None
+
+    low = first_end(probability >= EVEN_PROBABILITY)
+    provisional = first_end(probability > LIKELY_PROBABILITY) or low
+    assert provisional is not None, "a run of low bins has a low bin"
+    confirmed = first_end(probability > CONFIRMED_PROBABILITY)
+    end = onset + len(level)
+    return Detection(
+        detection.entity,
+        grid.time(onset),
+        grid.time(end) if end < grid.bins else None,
+        provisional,
+        confirmed if detection.confirmed_at else None,
+        float(np.nanmin(level)) if np.isfinite(level).any() else float("nan"),
     )
-    provisional = sheet.time(begin + int(said[0]) + 1) if said.size else sheet.time(span[1] + 1)
-    confirmed = sheet.time(begin + int(sure[0]) + 1) if sure.size and one.confirmed_at else None
-    lowest = levels.level[row, begin:end]
-    trough = float(np.nanmin(lowest)) if np.isfinite(lowest).any() else float("nan")
-    until = sheet.time(end) if end < sheet.bins else None
-    return Detection(one.entity, sheet.time(begin), until, provisional, confirmed, trough)
-
-
-def _minutes(time: datetime, sheet: LevelGrid) -> int:
-    return int((time - sheet.start) // timedelta(minutes=1))

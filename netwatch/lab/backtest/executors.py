@@ -1,143 +1,159 @@
-"""Who judges the parcels: this process, or processes of this machine."""
+"""Executors: run the shards of a backtest in this process or in processes of this machine."""
 
 import multiprocessing
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Protocol
 
-from netwatch.lab.backtest.shard import Order, Partition, Reply, Shard
+from netwatch.lab.backtest.shard import Command, Partition, Reply, Shard
 from netwatch.model.errors import WorkerError
+
+_EXIT_SECONDS = 2
+"""Seconds that a worker may take to end, before it is killed."""
 
 
 class ShardExecutor(Protocol):
-    """Judges parcels, one shard each."""
+    """Runs commands on the shards of all partitions."""
 
-    def ask(self, orders: Sequence[Order]) -> list[Reply]:
-        """Have every shard do its order; return the replies in the order of the parcels.
+    def run(self, commands: Sequence[Command]) -> list[Reply]:
+        """Run one command a partition; return the replies in the order of the partitions.
 
         Raises:
-            WorkerError: a worker is gone; nothing more can come of this crew.
+            WorkerError: a worker is lost, and its shards with it.
         """
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Stop the workers."""
 
 
-def partition(parcels: Sequence[Partition], hands: int) -> list[list[int]]:
-    """Return the numbers of the parcels that each of `hands` workers judges, evenly by series."""
-    found: list[list[int]] = [[] for _ in range(max(1, min(hands, len(parcels))))]
-    sizes = [0] * len(found)
-    order = sorted(range(len(parcels)), key=lambda number: -len(parcels[number].keys))
-    for number in order:
-        least = sizes.index(min(sizes))
-        found[least].append(number)
-        sizes[least] += len(parcels[number].keys)
-    return found
+class ShardGroup:
+    """The shards of one worker."""
+
+    def __init__(self, partitions: Sequence[Partition]) -> None:
+        """Create a shard for each partition."""
+        self._shards = [Shard(partition) for partition in partitions]
+
+    def run(self, commands: Sequence[Command]) -> list[Reply]:
+        """Run one command a shard."""
+        return [shard.run(command) for shard, command in zip(self._shards, commands, strict=True)]
 
 
-class LocalExecutor:
-    """All shards in this process, one after another."""
+def assign(sizes: Sequence[int], workers: int) -> list[list[int]]:
+    """Return the numbers of the items that each of `workers` gets, about evenly by size."""
+    assigned: list[list[int]] = [[] for _ in range(max(1, min(workers, len(sizes))))]
+    totals = [0] * len(assigned)
+    for number in sorted(range(len(sizes)), key=lambda number: -sizes[number]):
+        least = totals.index(min(totals))
+        assigned[least].append(number)
+        totals[least] += sizes[number]
+    return assigned
 
-    def __init__(self, parcels: Sequence[Partition]) -> None:
-        """Lay out `parcels`."""
-        self._shards = [Shard(parcel) for parcel in parcels]
 
-    def ask(self, orders: Sequence[Order]) -> list[Reply]:
-        """Do one order after another."""
-        return [shard.do(order) for shard, order in zip(self._shards, orders, strict=True)]
+def run_assigned(
+    assigned: Sequence[Sequence[int]],
+    commands: Sequence[Command],
+    start: Callable[[int, list[Command]], Callable[[], list[Reply]]],
+) -> list[Reply]:
+    """Start every worker's commands, then wait for the replies; return them in order.
+
+    `start` takes the number of a worker and its commands, and returns how to wait for it.
+    """
+    waits = [
+        start(worker, [commands[number] for number in numbers])
+        for worker, numbers in enumerate(assigned)
+    ]
+    replies: dict[int, Reply] = {}
+    for numbers, wait in zip(assigned, waits, strict=True):
+        replies |= dict(zip(numbers, wait(), strict=True))
+    return [replies[number] for number in range(len(commands))]
+
+
+class LocalExecutor(ShardGroup):
+    """All shards in this process."""
 
     def close(self) -> None:
         """Do nothing."""
 
 
 class ProcessExecutor:
-    """Shards in processes of this machine; ends with them, and ends them with itself."""
+    """Shards in processes of this machine, which end with this one.
 
-    def __init__(self, parcels: Sequence[Partition], workers: int) -> None:
-        """Start `workers` processes, or fewer where there are fewer parcels."""
+    A pipe a worker, not `concurrent.futures`: a worker keeps its shards between commands, and
+    the end of this process closes the pipe, which ends the worker.
+    """
+
+    def __init__(self, partitions: Sequence[Partition], workers: int) -> None:
+        """Start `workers` processes, or fewer if there are fewer partitions."""
         context = multiprocessing.get_context("spawn")
-        self._hands = partition(parcels, workers)
+        self._assigned = assign([len(one.keys) for one in partitions], workers)
         self._pipes: list[Connection] = []
         self._processes: list[multiprocessing.process.BaseProcess] = []
-        for number, _ in enumerate(self._hands):
+        for number in range(len(self._assigned)):
             ours, theirs = context.Pipe()
-            process = context.Process(
-                target=_work, args=(theirs,), daemon=True, name=f"backtest worker {number + 1}"
-            )
+            name = f"backtest worker {number + 1}"
+            process = context.Process(target=_serve, args=(theirs,), daemon=True, name=name)
             process.start()
             theirs.close()
             self._pipes.append(ours)
             self._processes.append(process)
         try:
-            self._hand_out(parcels)
+            for worker, numbers in enumerate(self._assigned):
+                self._send(worker, [partitions[number] for number in numbers])
         except WorkerError:
             self.close()
             raise
 
-    def ask(self, orders: Sequence[Order]) -> list[Reply]:
-        """Send every worker its orders, then gather what they answer."""
-        for number, hand in enumerate(self._hands):
-            self._send(number, [orders[place] for place in hand])
-        found: dict[int, Reply] = {}
-        for number, hand in enumerate(self._hands):
-            found |= dict(zip(hand, self._receive(number), strict=True))
-        return [found[place] for place in range(len(orders))]
+    def run(self, commands: Sequence[Command]) -> list[Reply]:
+        """Run one command a partition."""
+        return run_assigned(self._assigned, commands, self._start)
 
     def close(self) -> None:
-        """End the workers, who end by themselves when nobody speaks to them any more."""
+        """Stop the workers, which end when their pipe is closed."""
         for pipe in self._pipes:
             pipe.close()
         for process in self._processes:
-            process.join(timeout=2)
+            process.join(_EXIT_SECONDS)
             if process.is_alive():
                 process.kill()
                 process.join()
 
-    def _hand_out(self, parcels: Sequence[Partition]) -> None:
-        """Send the workers their parcels."""
-        for number, hand in enumerate(self._hands):
-            self._send(number, len(hand))
-            for place in hand:
-                self._send(number, parcels[place])
+    def _start(self, worker: int, commands: list[Command]) -> Callable[[], list[Reply]]:
+        self._send(worker, commands)
+        return lambda: self._receive(worker)
 
-    def _send(self, number: int, what: object) -> None:
-        """Send something to one worker."""
+    def _send(self, worker: int, message: object) -> None:
         try:
-            self._pipes[number].send(what)
+            self._pipes[worker].send(message)
         except OSError as error:
-            raise self._gone(number) from error
+            raise self._lost(worker) from error
 
-    def _receive(self, number: int) -> list[Reply]:
-        """Return what one worker answers."""
+    def _receive(self, worker: int) -> list[Reply]:
         try:
-            replies: list[Reply] = self._pipes[number].recv()
+            replies: list[Reply] = self._pipes[worker].recv()
         except (OSError, EOFError) as error:
-            raise self._gone(number) from error
+            raise self._lost(worker) from error
         return replies
 
-    def _gone(self, number: int) -> WorkerError:
-        """Return what to say of a worker that is no more."""
-        process = self._processes[number]
-        process.join(timeout=2)
+    def _lost(self, worker: int) -> WorkerError:
+        process = self._processes[worker]
+        process.join(_EXIT_SECONDS)
         code = process.exitcode
         how = f"ended with exit code {code}"
         if code is not None and code < 0:
             how = f"was killed by {signal.Signals(-code).name}"
         return WorkerError(
-            f"worker {number + 1} of {len(self._hands)} (process {process.pid}) {how}; "
+            f"worker {worker + 1} of {len(self._assigned)} (process {process.pid}) {how}; "
             "nothing was written"
         )
 
 
-def _work(pipe: Connection) -> None:
-    """Judge what comes through `pipe`, until it is closed."""
+def _serve(pipe: Connection) -> None:
+    """Run the commands that come through `pipe`, until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        shards = [Shard(pipe.recv()) for _ in range(pipe.recv())]
+        shards = ShardGroup(pipe.recv())
         while True:
-            orders: list[Order] = pipe.recv()
-            pipe.send([shard.do(order) for shard, order in zip(shards, orders, strict=True)])
+            pipe.send(shards.run(pipe.recv()))
     except (EOFError, ConnectionError):
-        # Who asked is done, or is no more.
         return

@@ -1,8 +1,8 @@
-"""Which prediction found which event: one-to-one, by largest overlap.
+"""Matches detections with true events: one-to-one, by largest overlap.
 
-A prediction matches an event iff it starts between `start - tolerance` and the event's end;
-one that was already open before that is no detection of it. Predictions less than 30 minutes
-apart are one. What overlaps an event beyond the match is a fragment, neither right nor wrong.
+A detection matches an event if it starts between `start - tolerance` and the event's end; an
+earlier one is not a detection of it. Detections less than 30 minutes apart are one. Further
+detections within a matched event are fragments, neither right nor wrong.
 """
 
 from collections import defaultdict
@@ -14,10 +14,11 @@ from typing import Protocol
 from netwatch.lab.backtest.detections import Detection
 
 MERGE_MINUTES = 30
+"""Detections of one entity with a smaller gap are one: a flapping level is one loss."""
 
 
 class Event(Protocol):
-    """What truly happened to one entity, in minutes."""
+    """A true event of one entity, in minutes."""
 
     @property
     def start(self) -> int:
@@ -30,21 +31,21 @@ class Event(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A detection on the world's clock, in minutes; `end` is the world's end while it lasts."""
+    """A detection in minutes; `end` is the end of the grid while it lasts."""
 
     start: int
     end: int
-    said: int
+    reported: int
 
 
 @dataclass(frozen=True, slots=True)
 class MatchResult:
-    """How the predictions and truths of one entity pair up.
+    """Matches of the predictions and truths of one entity.
 
     Attributes:
-        matches: for each truth the prediction that found it, or None.
-        false: predictions that nothing explains.
-        fragments: predictions inside an event that another prediction found.
+        matches: for each truth its prediction, or None.
+        false: predictions without an event.
+        fragments: further predictions inside a matched event.
     """
 
     matches: tuple[Prediction | None, ...]
@@ -53,22 +54,22 @@ class MatchResult:
 
 
 def predictions_of(
-    detections: Iterable[Detection], start: datetime, *, end: int, tier: str
+    detections: Iterable[Detection], start: datetime, *, end: int, confidence: str
 ) -> dict[str, list[Prediction]]:
-    """Return the predictions of every entity at a tier, `confirmed` or `provisional`.
+    """Return the predictions of every entity that are `confirmed`, or at least `provisional`.
 
     Minutes count from `start`; a detection without an end lasts until minute `end`.
     """
     found: dict[str, list[Prediction]] = defaultdict(list)
     for detection in detections:
-        said = detection.confirmed_at if tier == "confirmed" else detection.provisional_at
-        if said is not None:
+        reported = detection.confirmed_at if confidence == "confirmed" else detection.provisional_at
+        if reported is not None:
             until = detection.ended_at
             found[detection.entity].append(
                 Prediction(
                     _minute(detection.started_at, start),
                     end if until is None else _minute(until, start),
-                    _minute(said, start),
+                    _minute(reported, start),
                 )
             )
     return {entity: _merged(predictions) for entity, predictions in found.items()}
@@ -86,7 +87,7 @@ def _merged(predictions: list[Prediction]) -> list[Prediction]:
             merged[-1] = replace(
                 before,
                 end=max(before.end, prediction.end),
-                said=min(before.said, prediction.said),
+                reported=min(before.reported, prediction.reported),
             )
         else:
             merged.append(prediction)
@@ -96,7 +97,7 @@ def _merged(predictions: list[Prediction]) -> list[Prediction]:
 def match_entity(
     truths: Sequence[Event], predictions: Sequence[Prediction], *, tolerance: int
 ) -> MatchResult:
-    """Pair the events (not faults) of one entity with its predictions; all in minutes."""
+    """Match the events (not faults) of one entity with its predictions; all in minutes."""
     candidates = [
         (min(truth.end, prediction.end) - max(truth.start, prediction.start), i, j)
         for i, truth in enumerate(truths)

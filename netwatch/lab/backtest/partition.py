@@ -1,13 +1,14 @@
-"""Cutting figures into parcels of whole countries, the same ones whoever judges them."""
+"""Cuts a table into partitions of whole countries, the same ones for any executor."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
 
 from netwatch.arrays import Floats, RowArray
+from netwatch.lab.backtest.executors import assign
 from netwatch.lab.backtest.shard import Partition
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.errors import InputError
@@ -15,18 +16,17 @@ from netwatch.model.series import SeriesKey
 from netwatch.model.signals import signal_spec
 from netwatch.sources.long_table import LongForm
 
-LEAST_HISTORY = timedelta(days=2)
-"""What a series must have behind it before it is judged, where no time is given."""
-PARCEL_SERIES = 2_000
-"""Series a parcel: their state stays in the processor's cache, and fixed costs do not count."""
-
-
-_TAUGHT = 4
+MIN_HISTORY = timedelta(days=2)
+"""History that a series needs if no training time is given: each hour of the day twice."""
+PARTITION_SERIES = 2_000
+"""Series a partition: their state fits the processor's cache, and fixed costs are negligible."""
+_TRAINING_SHARE = 4
+"""A table shorter than eight days teaches with a quarter of its length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The intervals of a backtest, and how long they only teach."""
+    """The intervals of a backtest, and the history that only teaches."""
 
     start: datetime
     width: timedelta
@@ -43,8 +43,7 @@ def make_grid(figures: LongForm, training_until: datetime | None) -> Grid:
     first, last = figures.frame["time"].iloc[0], figures.frame["time"].iloc[-1]
     start, width = first.to_pydatetime(), figures.width
     bins = int((last - first) // pd.Timedelta(width)) + 1
-    # A file of a day is all there is: a quarter of it must do to teach.
-    history = min(LEAST_HISTORY, bins * width / _TAUGHT)
+    history = min(MIN_HISTORY, bins * width / _TRAINING_SHARE)
     if training_until is not None:
         history = training_until - start
         if history <= timedelta(0):
@@ -55,114 +54,106 @@ def make_grid(figures: LongForm, training_until: datetime | None) -> Grid:
 
 
 def cut_partitions(figures: LongForm, grid: Grid, *, series: int | None = None) -> list[Partition]:
-    """Return `figures` as parcels of about `series` series; a country is never cut.
+    """Return `figures` as partitions of about `series` series; a country is never cut.
 
-    The cut follows from the figures alone, so that any number of workers judges the same
-    parcels; neither the order of rows nor that of places matters.
+    The cut follows from the table alone, so it does not depend on the number of workers, the
+    order of rows or that of entities.
     """
-    places = sorted(figures.places, key=lambda place: place.entity)
-    atlas = EntityTree(places)
-    keys, codes = _series(figures.frame, atlas)
+    infos = sorted(figures.places, key=lambda info: info.entity)
+    tree = EntityTree(infos)
+    keys, codes = _series(figures.frame, tree)
     since = figures.frame["time"] - grid.start
     lines: RowArray = (since // pd.Timedelta(grid.width)).to_numpy().astype(np.intp)
     values = figures.frame["value"].to_numpy(dtype=float)
     totals = figures.frame["total"].to_numpy(dtype=float)
-    found = []
-    for trees in _share_out(_trees(keys, places, atlas), series or PARCEL_SERIES):
+    partitions = []
+    for parts in _groups(_country_parts(keys, infos, tree), series or PARTITION_SERIES):
         columns = np.full(len(keys) + 1, -1)
-        mine = sorted(number for tree in trees for number in tree.series)
+        mine = sorted(number for part in parts for number in part.series)
         columns[mine] = np.arange(len(mine))
         here = columns[codes]
         use = np.flatnonzero(here >= 0)
-        shape, spots = (grid.bins, len(mine)), (lines[use], here[use])
-        found.append(
+        cells, shape = (lines[use], here[use]), (grid.bins, len(mine))
+        has_totals = np.isfinite(totals[use]).any()
+        partitions.append(
             Partition(
-                places=tuple(place for tree in trees for place in tree.places),
+                infos=tuple(info for part in parts for info in part.infos),
                 keys=tuple(keys[number] for number in mine),
                 start=grid.start,
                 width=grid.width,
                 bins=grid.bins,
                 min_history=grid.min_history,
-                values=_dense(shape, spots, values[use]),
-                totals=_dense(shape, spots, totals[use])
-                if np.isfinite(totals[use]).any()
-                else None,
+                values=_dense(shape, cells, values[use]),
+                totals=_dense(shape, cells, totals[use]) if has_totals else None,
             )
         )
-    return found
+    return partitions
 
 
 @dataclass(slots=True)
-class _Tree:
-    """A country, or what belongs to none, with its series and all that is known of its parts."""
+class _CountryPart:
+    """Series and entities of a country, or of an entity in none."""
 
-    series: list[int]
-    places: list[EntityInfo]
-
-
-def _dense(shape: tuple[int, int], places: tuple[RowArray, RowArray], values: Floats) -> Floats:
-    """Return values as a table with a row a bin, NaN where there is none."""
-    found = np.full(shape, np.nan)
-    found[places] = values
-    return found
+    series: list[int] = field(default_factory=list)
+    infos: list[EntityInfo] = field(default_factory=list)
 
 
-def _series(frame: pd.DataFrame, atlas: EntityTree) -> tuple[list[SeriesKey], RowArray]:
-    """Return the series to judge, in order, and the number of each row's, -1 for the others.
+def _dense(shape: tuple[int, int], cells: tuple[RowArray, RowArray], values: Floats) -> Floats:
+    """Return a table of NaN with `values` in its `cells`."""
+    table = np.full(shape, np.nan)
+    table[cells] = values
+    return table
 
-    Wider places that are judged by their networks do not use figures of their own, signals
-    aside that only they have.
+
+def _series(frame: pd.DataFrame, tree: EntityTree) -> tuple[list[SeriesKey], RowArray]:
+    """Return the series in order, and the number of each row's; -1 for rows that are not used.
+
+    Composites do not use values of their own, except of signals without networks.
     """
     signals, entities = frame["signal"].astype("category"), frame["entity"].astype("category")
-    signal_names = list(signals.cat.categories)
-    # One object an entity: what is looked up by millions is compared by identity.
-    same = {place.entity: place.entity for place in atlas}
-    parsed = map(Entity.parse, entities.cat.categories)
-    known = [same.get(entity, entity) for entity in parsed]
-    wider = set(atlas.parents())
+    names = list(signals.cat.categories)
+    # One object an entity: millions of look-ups compare by identity.
+    same = {info.entity: info.entity for info in tree}
+    known = [same.get(entity, entity) for entity in map(Entity.parse, entities.cat.categories)]
+    composites = set(tree.parents())
     pairs = signals.cat.codes.to_numpy().astype(np.int64) * len(known)
     pairs += entities.cat.codes.to_numpy()
-    seen = np.zeros(len(signal_names) * len(known), dtype=bool)
+    seen = np.zeros(len(names) * len(known), dtype=bool)
     seen[pairs] = True
     present = np.flatnonzero(seen)
-    named = [SeriesKey(signal_names[pair // len(known)], known[pair % len(known)])
-             for pair in present.tolist()]  # fmt: skip
+    all_keys = [SeriesKey(names[pair // len(known)], known[pair % len(known)])
+                for pair in present.tolist()]  # fmt: skip
     keys = sorted(
-        key for key in named if key.entity not in wider or not signal_spec(key.signal).aggregated
+        key
+        for key in all_keys
+        if key.entity not in composites or not signal_spec(key.signal).aggregated
     )
-    place = {key: number for number, key in enumerate(keys)}
+    number = {key: number for number, key in enumerate(keys)}
     numbers = np.full(len(seen), -1)
-    numbers[present] = [place.get(key, -1) for key in named]
+    numbers[present] = [number.get(key, -1) for key in all_keys]
     return keys, numbers[pairs]
 
 
-def _trees(
-    keys: Sequence[SeriesKey], places: Sequence[EntityInfo], atlas: EntityTree
-) -> list[_Tree]:
-    """Return the trees that have series, the largest first."""
-    found: dict[Entity, _Tree] = {}
+def _country_parts(
+    keys: Sequence[SeriesKey], infos: Sequence[EntityInfo], tree: EntityTree
+) -> list[_CountryPart]:
+    """Return the countries that have series, the largest first."""
+
+    def root(entity: Entity) -> Entity:
+        return (entity, *tree.ancestors(entity))[-1]
+
+    parts: dict[Entity, _CountryPart] = {}
     for number, key in enumerate(keys):
-        found.setdefault(_root(key.entity, atlas), _Tree([], [])).series.append(number)
-    for place in places:
-        tree = found.get(_root(place.entity, atlas))
-        if tree is not None:
-            tree.places.append(place)
-    return [found[root] for root in sorted(found, key=lambda one: (-len(found[one].series), one))]
+        parts.setdefault(root(key.entity), _CountryPart()).series.append(number)
+    for info in infos:
+        part = parts.get(root(info.entity))
+        if part is not None:
+            part.infos.append(info)
+    return [parts[one] for one in sorted(parts, key=lambda one: (-len(parts[one].series), one))]
 
 
-def _root(entity: Entity, atlas: EntityTree) -> Entity:
-    """Return the widest place that `entity` is a part of."""
-    return (entity, *atlas.ancestors(entity))[-1]
-
-
-def _share_out(trees: Sequence[_Tree], series: int) -> list[list[_Tree]]:
-    """Return the trees in parcels of about the same size."""
-    total = sum(len(tree.series) for tree in trees)
-    count = min(len(trees), max(1, round(total / series)))
-    found: list[list[_Tree]] = [[] for _ in range(count)]
-    sizes = [0] * count
-    for tree in trees:
-        least = sizes.index(min(sizes))
-        found[least].append(tree)
-        sizes[least] += len(tree.series)
-    return found
+def _groups(parts: Sequence[_CountryPart], series: int) -> list[list[_CountryPart]]:
+    """Return the parts in groups of about `series` series."""
+    sizes = [len(part.series) for part in parts]
+    groups = assign(sizes, round(sum(sizes) / series))
+    return [[parts[number] for number in group] for group in groups if group]

@@ -1,22 +1,21 @@
-"""How well a backtest found what truly happened.
+"""Scores a backtest against true events.
 
-A detection finds an event iff it starts between 15 minutes (or one bin, if that is more) before
+A detection finds an event if it starts between 15 minutes (or one bin, if that is longer) before
 the event's start and its end; one to one, by largest overlap. Further detections inside a found
 event are fragments, neither right nor wrong. What coincides with a true event of a wider or a
-narrower entity is excused: a list of national events names no networks. Everything else that was
-called is false.
+narrower entity is excused: a list of national events names no networks. All others are false.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
-import pandas as pd
 
 from netwatch.lab.backtest.detections import (
     Detection,
+    LevelGrid,
     Levels,
     detections_of_incidents,
     levels_of_frame,
@@ -24,63 +23,29 @@ from netwatch.lab.backtest.detections import (
 )
 from netwatch.lab.backtest.matching import Prediction, match_entity, predictions_of
 from netwatch.lab.backtest.output import plain_incident
-from netwatch.lab.backtest.partition import Grid
 from netwatch.lab.backtest.runner import Backtest
 from netwatch.lab.backtest.truth import TrueEvent, Truth
 from netwatch.model.entities import Entity, EntityTree
 
 TOLERANCE = 15
-"""Minutes that a detection may start before its event."""
-_SLACK = 0.005
-"""Levels are printed in whole per cent, so that a hair beside an interval's edge is inside."""
+"""Minutes that a detection may start before its event: lists round onsets to quarter hours."""
+_ROUNDING = 0.005
+"""Share of ordinary: lists give levels in whole per cent."""
 _WEEK = 10_080
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreGrid:
-    """The grid of a backtest's levels, entities x bins, in whole minutes."""
-
-    entities: tuple[str, ...]
-    grid: Grid
-
-    @property
-    def start(self) -> datetime:
-        """Start of the first bin."""
-        return self.grid.start
-
-    @property
-    def width(self) -> int:
-        """Minutes a bin, one at the least."""
-        return max(1, int(self.grid.width // timedelta(minutes=1)))
-
-    @property
-    def bins(self) -> int:
-        """Number of bins."""
-        return self.grid.bins
-
-    def times(self) -> pd.DatetimeIndex:
-        """Return the start of every bin."""
-        return pd.date_range(self.start, periods=self.bins, freq=pd.Timedelta(self.grid.width))
-
-    def time(self, index: int) -> datetime:
-        """Return the start of a bin."""
-        return self.start + index * self.grid.width
-
-    def index(self, time: datetime) -> int:
-        """Return the bin that holds `time`."""
-        return int((time - self.start) // self.grid.width)
+"""Minutes."""
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class EntityScore:
-    """One true event, or one call, and what became of it.
+    """Outcome of one true event, or of one detection without an event ("call").
 
     Attributes:
-        entity, started_at, ended_at: as it is written down, or as it was called.
+        entity, started_at, ended_at: of the event, or of the detection.
         level: the true level.
         verdict: `found`, `missed` or `not judged` for an event; `false`, `excused` or `fragment`
-            for a call.
-        called_at, called_until: the detection that found it.
+            for a detection.
+        called_at, called_until: the detection that found the event.
         delay, onset_error, end_error: minutes.
         level_error: distance of the mean level from the true one; held: share of its bins whose
             interval holds it.
@@ -102,11 +67,11 @@ class EntityScore:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a tier came to.
+    """Score of the detections of one confidence.
 
     Attributes:
         figures: name to number, None where nothing was measured.
-        events: every true event; calls: every detection that found none.
+        events: every true event; calls: every detection without an event.
     """
 
     figures: Mapping[str, float | None]
@@ -120,59 +85,64 @@ class _Period:
 
     start: int
     end: int
-    about: TrueEvent
+    event: TrueEvent
 
 
-def score_backtest(found: Backtest, truth: Truth, atlas: EntityTree) -> dict[str, Score]:
-    """Return the scores of both tiers, `confirmed` and `provisional`.
+def score_backtest(found: Backtest, truth: Truth, tree: EntityTree) -> dict[str, Score]:
+    """Return the scores of `confirmed` and of `provisional` detections.
 
-    Events before the first judged bin of their entity, and of entities that have no levels, are
-    listed as not judged and do not count.
+    Events before the first level of their entity, and of entities without levels, are listed as
+    not judged and do not count.
     """
-    entities = tuple(dict.fromkeys(found.levels["entity"].astype(str)))
-    sheet = ScoreGrid(entities, found.grid)
-    levels = levels_of_frame(found.levels, sheet)
-    plain = [plain_incident(incident) for incident in found.incidents]
-    called = detections_of_incidents(plain, width=found.grid.width)
-    called = split_by_levels(called, levels, sheet)
-    judge = _Judge(sheet, levels, truth, atlas)
-    return {tier: judge.score(called, tier) for tier in ("confirmed", "provisional")}
+    entities = tuple(sorted(found.levels["entity"].astype(str).unique()))
+    grid = LevelGrid(entities, found.grid.start, found.grid.width, found.grid.bins)
+    levels = levels_of_frame(found.levels, grid)
+    incidents = [plain_incident(incident) for incident in found.incidents]
+    detections = detections_of_incidents(incidents, width=grid.width)
+    detections = split_by_levels(detections, levels, grid)
+    scorer = _Scorer(grid, levels, truth, tree)
+    return {
+        confidence: scorer.score(detections, confidence)
+        for confidence in ("confirmed", "provisional")
+    }
 
 
-class _Judge:
-    """Compares detections with the truth, on one sheet of levels."""
+class _Scorer:
+    """Compares detections with the truth."""
 
-    def __init__(self, sheet: ScoreGrid, levels: Levels, truth: Truth, atlas: EntityTree) -> None:
-        self._sheet, self._levels, self._atlas = sheet, levels, atlas
-        self._end = sheet.bins * sheet.width
-        self._rows = {entity: row for row, entity in enumerate(sheet.entities)}
+    def __init__(self, grid: LevelGrid, levels: Levels, truth: Truth, tree: EntityTree) -> None:
+        self._grid, self._levels, self._tree = grid, levels, tree
+        self._width = max(1, grid.width // _MINUTE)
+        self._end = grid.bins * self._width
+        self._rows = {entity: row for row, entity in enumerate(grid.entities)}
         known = np.isfinite(levels.level)
         self._first = {
-            entity: int(known[row].argmax()) * sheet.width for entity, row in self._rows.items()
+            entity: int(known[row].argmax()) * self._width for entity, row in self._rows.items()
         }
-        self._weeks = float(known.sum()) * sheet.width / _WEEK
+        self._weeks = float(known.sum()) * self._width / _WEEK
         self._events: dict[str, list[_Period]] = defaultdict(list)
         self._not_judged: list[EntityScore] = []
         for event in truth.events:
-            self._sort_in(event)
+            self._add(event)
 
-    def score(self, called: Sequence[Detection], tier: str) -> Score:
-        """Return the score of one tier."""
-        predictions = predictions_of(called, self._sheet.start, end=self._end, tier=tier)
+    def score(self, detections: Sequence[Detection], confidence: str) -> Score:
+        """Return the score of the detections of one confidence."""
+        predictions = predictions_of(
+            detections, self._grid.start, end=self._end, confidence=confidence
+        )
         events, calls = [], []
         for entity in sorted({*self._events, *predictions}):
             periods, mine = self._events.get(entity, []), predictions.get(entity, [])
-            pairs = match_entity(periods, mine, tolerance=max(TOLERANCE, self._sheet.width))
+            result = match_entity(periods, mine, tolerance=max(TOLERANCE, self._width))
             events += [
                 self._event(period, match)
-                for period, match in zip(periods, pairs.matches, strict=True)
+                for period, match in zip(periods, result.matches, strict=True)
             ]
-            calls += [self._call(entity, one, "fragment") for one in pairs.fragments]
-            calls += [self._call(entity, one, self._verdict(entity, one)) for one in pairs.false]
+            calls += [self._call(entity, one, "fragment") for one in result.fragments]
+            calls += [self._call(entity, one, self._verdict(entity, one)) for one in result.false]
         return Score(self._figures(events, calls), (*events, *self._not_judged), tuple(calls))
 
-    def _sort_in(self, event: TrueEvent) -> None:
-        """Keep an event as one to find, or as one that nobody could."""
+    def _add(self, event: TrueEvent) -> None:
         entity = str(event.entity)
         start = self._minute(event.started_at)
         end = self._end if event.ended_at is None else min(self._end, self._minute(event.ended_at))
@@ -184,15 +154,17 @@ class _Judge:
             )
 
     def _minute(self, time: datetime) -> int:
-        """Return the minutes from the first bin to `time`."""
-        return int((time - self._sheet.start) // timedelta(minutes=1))
+        return (time - self._grid.start) // _MINUTE
+
+    def _time(self, minute: int) -> datetime:
+        return self._grid.start + minute * _MINUTE
 
     def _verdict(self, entity: str, call: Prediction) -> str:
         """Return `excused` for what coincides with an event of a wider or narrower entity."""
         here = Entity.parse(entity)
-        above = {str(scope) for scope in self._atlas.ancestors(here)}
+        above = {str(scope) for scope in self._tree.ancestors(here)}
         for other, periods in self._events.items():
-            related = other in above or here in self._atlas.ancestors(Entity.parse(other))
+            related = other in above or here in self._tree.ancestors(Entity.parse(other))
             if related and any(
                 call.start < one.end and call.end > one.start - TOLERANCE for one in periods
             ):
@@ -200,44 +172,37 @@ class _Judge:
         return "false"
 
     def _event(self, period: _Period, match: Prediction | None) -> EntityScore:
-        """Return what became of an event."""
-        event = period.about
+        event = period.event
         error, held = self._level(period)
-        if match is None:
-            return EntityScore(
-                str(event.entity), event.started_at, event.ended_at, "missed", event.level,
-                level_error=error, held=held,
-            )  # fmt: skip
-        goes_on = match.end >= self._end
-        return EntityScore(
+        missed = EntityScore(
             entity=str(event.entity),
             started_at=event.started_at,
             ended_at=event.ended_at,
-            verdict="found",
+            verdict="missed",
             level=event.level,
-            called_at=self._time(match.start),
-            called_until=None if goes_on else self._time(match.end),
-            delay=max(0, match.said - period.start),
-            onset_error=abs(match.start - period.start),
-            end_error=None if event.ended_at is None else abs(match.end - period.end),
             level_error=error,
             held=held,
         )
+        if match is None:
+            return missed
+        return replace(
+            missed,
+            verdict="found",
+            called_at=self._time(match.start),
+            called_until=None if match.end >= self._end else self._time(match.end),
+            delay=max(0, match.reported - period.start),
+            onset_error=abs(match.start - period.start),
+            end_error=None if event.ended_at is None else abs(match.end - period.end),
+        )
 
     def _call(self, entity: str, call: Prediction, verdict: str) -> EntityScore:
-        """Return a detection that found nothing."""
         until = None if call.end >= self._end else self._time(call.end)
         return EntityScore(entity, self._time(call.start), until, verdict)
 
-    def _time(self, minute: int) -> datetime:
-        """Return the instant so many minutes after the first bin."""
-        return self._sheet.start + timedelta(minutes=minute)
-
     def _level(self, period: _Period) -> tuple[float | None, float | None]:
         """Return the level error of an event's whole bins, and how many intervals hold it."""
-        truth, width = period.about.level, self._sheet.width
-        row = self._rows[str(period.about.entity)]
-        inside = slice(-(-period.start // width), period.end // width)
+        truth, row = period.event.level, self._rows[str(period.event.entity)]
+        inside = slice(-(-period.start // self._width), period.end // self._width)
         level = self._levels.level[row, inside]
         known = np.isfinite(level)
         if truth is None or not known.any():
@@ -245,42 +210,44 @@ class _Judge:
         assert self._levels.low is not None
         assert self._levels.high is not None
         low, high = self._levels.low[row, inside][known], self._levels.high[row, inside][known]
-        held = (low - _SLACK <= truth) & (truth <= high + _SLACK)
+        held = (low - _ROUNDING <= truth) & (truth <= high + _ROUNDING)
         return abs(float(level[known].mean()) - truth), float(held.mean())
 
     def _figures(
         self, events: Sequence[EntityScore], calls: Sequence[EntityScore]
     ) -> dict[str, float | None]:
-        """Return the numbers of a tier."""
         found = [event for event in events if event.verdict == "found"]
         false = sum(call.verdict == "false" for call in calls)
         precision = len(found) / (len(found) + false) if found or false else None
         recall = len(found) / len(events) if events else None
         both = (precision or 0) + (recall or 0)
-        f1 = 2 * (precision or 0) * (recall or 0) / both if both else None
         figures: dict[str, float | None] = {
-            "precision": precision, "recall": recall, "f1": f1,
-            "events": len(events), "found": len(found), "missed": len(events) - len(found),
+            "precision": precision,
+            "recall": recall,
+            "f1": 2 * (precision or 0) * (recall or 0) / both if both else None,
+            "events": len(events),
+            "found": len(found),
+            "missed": len(events) - len(found),
             "false": false,
             "excused": sum(call.verdict == "excused" for call in calls),
             "fragments": sum(call.verdict == "fragment" for call in calls),
             "not_judged": len(self._not_judged),
             "entity_weeks": self._weeks,
             "false_per_entity_week": false / self._weeks if self._weeks else None,
-        }  # fmt: skip
+        }
+
+        def measured(name: str) -> list[float]:
+            values = (getattr(event, name) for event in found)
+            return [value for value in values if value is not None]
+
         for name in ("delay", "onset_error", "end_error"):
-            values = [getattr(event, name) for event in found]
-            figures |= _quantiles(f"{name}_minutes", [v for v in values if v is not None])
-        errors = [event.level_error for event in found if event.level_error is not None]
-        held = [event.held for event in found if event.held is not None]
-        figures["level_error"] = float(np.mean(errors)) if errors else None
-        figures["interval_coverage"] = float(np.mean(held)) if held else None
+            for label, share in (("p50", 0.5), ("p90", 0.9)):
+                figures[f"{name}_minutes_{label}"] = _quantile(measured(name), share)
+        for name, field in (("level_error", "level_error"), ("interval_coverage", "held")):
+            values = measured(field)
+            figures[name] = float(np.mean(values)) if values else None
         return figures
 
 
-def _quantiles(name: str, values: Sequence[float]) -> dict[str, float | None]:
-    """Return the median and the 90 % quantile of what was measured."""
-    return {
-        f"{name}_{label}": float(np.quantile(values, share)) if values else None
-        for label, share in (("p50", 0.5), ("p90", 0.9))
-    }
+def _quantile(values: Sequence[float], share: float) -> float | None:
+    return float(np.quantile(values, share)) if values else None

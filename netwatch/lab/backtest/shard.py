@@ -1,13 +1,12 @@
-"""One parcel of a backtest, bin after bin: detector, tracker, and what both made of it.
+"""One partition of a backtest, bin after bin: detector, tracker and their results.
 
-A parcel holds whole countries, so that all that one bin's judgement needs from outside is which
-signals are at fault in the world. Most of the time none is: a shard plays a stretch of bins in
-the belief that every signal is sound, tells how far each was from ordinary, and plays the
-stretch again where that belief was wrong. The answer is the same as if all had waited for all
-in every bin.
+A partition holds whole countries, so the evaluation of a bin needs only one thing from outside:
+the signals that are at fault worldwide. Most of the time none is. A shard therefore runs a span
+of bins as if every signal were sound and returns the shift of each; the span is run again if a
+signal was at fault in it. The result is the same as with a barrier in every bin.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -28,25 +27,25 @@ from netwatch.model.thresholds import EVEN_PROBABILITY, LOST, LOW, MIN_NETWORKS,
 
 COLUMNS = ("level", "low", "high", "probability")
 
-_REMEMBERED, _LEAST_REMEMBERED = timedelta(hours=8), 6
-"""How much of an entity's past the tracker keeps: time, and bins at the least."""
+_TRACKER_PAST, _MIN_TRACKER_PAST = timedelta(hours=8), 6
+"""Past of an entity that the tracker keeps: time, and bins at least."""
 _NOTHING: tuple[frozenset[Entity], frozenset[SeriesKey]] = frozenset(), frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """Whole countries and their figures, as they are sent to whoever judges them.
+    """Whole countries and their values, as sent to a worker.
 
     Attributes:
-        places: what is known of the entities.
+        infos: descriptions of the entities.
         keys: the series, a column each.
         start, width, bins: the grid of time.
-        min_history: how long a series only teaches.
+        min_history: history of a series that only teaches.
         values: shape (bins, keys), NaN is no data.
-        totals: the same, None where no series has trials.
+        totals: the same, None if no series has trials.
     """
 
-    places: tuple[EntityInfo, ...]
+    infos: tuple[EntityInfo, ...]
     keys: tuple[SeriesKey, ...]
     start: datetime
     width: timedelta
@@ -58,12 +57,12 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Describe:
-    """Say which signals and countries there are."""
+    """Return the signals and countries."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSpan:
-    """Play the bins from `first` to before `last`, believing every signal."""
+    """Run the bins from `first` to before `last` as if every signal were sound."""
 
     first: int
     last: int
@@ -71,7 +70,7 @@ class RunSpan:
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """Take the last stride back, play it to before `number`, and that bin with `faulty`."""
+    """Undo the last span, run it to before `number`, and that bin with `faulty`."""
 
     first: int
     number: int
@@ -80,40 +79,40 @@ class Rerun:
 
 @dataclass(frozen=True, slots=True)
 class Predict:
-    """Only say how far the signals of bin `number` are from ordinary."""
+    """Return the shifts of bin `number` and change nothing."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Judge the bin that was peeked at; `faulty` has shape (signals, countries)."""
+    """Run the bin of the last `Predict`; `faulty` has shape (signals, countries)."""
 
     faulty: Bools
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Say what it all came to."""
+    """Return the results of all bins."""
 
 
-Order = Describe | RunSpan | Rerun | Predict | Update | Result
+Command = Describe | RunSpan | Rerun | Predict | Update | Result
 
 
 @dataclass(frozen=True, slots=True)
 class ShardResult:
-    """What a parcel came to.
+    """Results of a partition.
 
     Attributes:
-        entities: the judged entities, in order.
-        found: level, low, high and probability, each of shape (bins, entities).
-        counts: how many values each entity's fullest series has, shape (entities,).
-        ready: which entities were ever old enough to be judged, shape (entities,).
-        incidents: newest revision of each incident, and the bin in which it was first told.
+        entities: the entities, in order.
+        columns: level, low, high and probability, each of shape (bins, entities).
+        counts: number of values of each entity's fullest series, shape (entities,).
+        ready: entities that ever had an ordinary level, shape (entities,).
+        incidents: newest revision of each incident, and the bin of its first one.
     """
 
     entities: tuple[Entity, ...]
-    found: dict[str, Floats]
+    columns: dict[str, Floats]
     counts: npt.NDArray[np.intp]
     ready: Bools
     incidents: tuple[tuple[int, Incident], ...]
@@ -121,247 +120,234 @@ class ShardResult:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Answer to an order.
+    """Reply to a command.
 
     Attributes:
-        shifts: how far signals are from ordinary, shape (bins, signals, countries).
-        signals, countries: their names, in that order, to whom they introduce themselves.
-        result: what it all came to.
+        shifts: shifts of signals from ordinary, shape (bins, signals, countries).
+        signals, countries: their names in that order; only in reply to `Describe`.
+        result: only in reply to `Result`.
     """
 
-    shifts: Floats
+    shifts: Floats = field(default_factory=lambda: np.zeros((0, 0, 0)))
     signals: tuple[str, ...] = ()
     countries: tuple[Entity, ...] = ()
     result: ShardResult | None = None
 
 
-_NO_SHIFTS = np.zeros((0, 0, 0))
-
-
 @dataclass(frozen=True, slots=True)
-class _Mark:
-    """Where a stride began."""
+class _Snapshot:
+    """State at the start of a span."""
 
     detector: SeriesState
     tracker: bytes
     incidents: dict[str, tuple[int, Incident]]
-    shown: RowArray
+    last_shown: RowArray
 
 
 class Shard:
-    """Judges one parcel, as told."""
+    """Runs commands on one partition."""
 
-    def __init__(self, parcel: Partition) -> None:
-        """Lay out the rows of `parcel`."""
-        atlas = EntityTree(parcel.places)
-        self._parcel = parcel
+    def __init__(self, partition: Partition) -> None:
+        """Create the rows of `partition`."""
+        tree = EntityTree(partition.infos)
+        self._partition = partition
         self._detector = BayesFilterDetector(
-            atlas, width=parcel.width, min_history=parcel.min_history
+            tree, width=partition.width, min_history=partition.min_history
         )
-        self._tracker = Tracker(atlas, width=parcel.width, rules=Rules())
-        self._detector.ensure_rows(parcel.keys, parcel.start)
-        rows = self._detector.rows
-        shares = np.zeros(len(rows), dtype=bool)
-        if parcel.totals is not None:
-            shares[: len(parcel.keys)] = np.isfinite(parcel.totals).any(axis=0)
-        self._detector.set_shares(shares)
-        self._entities = tuple(sorted({key.entity for key in rows}))
+        self._tracker = Tracker(tree, width=partition.width, rules=Rules())
+        self._detector.ensure_rows(partition.keys, partition.start)
+        keys = list(self._detector.rows)
+        is_share = np.zeros(len(keys), dtype=bool)
+        if partition.totals is not None:
+            is_share[: len(partition.keys)] = np.isfinite(partition.totals).any(axis=0)
+        self._detector.set_shares(is_share)
+        self._entities = tuple(sorted({key.entity for key in keys}))
         self._numbers = {entity: number for number, entity in enumerate(self._entities)}
-        self._entity_of_row = np.array([self._numbers[key.entity] for key in rows], np.intp)
-        self._signal_of_row = np.array([key.signal for key in rows])
-        self._steady = np.array([is_steady(key) for key in rows], dtype=bool)
-        self._lead = _lead_rows(list(rows), self._entities)
-        self._together = np.array(
-            [self._numbers[key.entity] for key in self._detector.fused], np.intp
-        )
-        keys = list(rows)
-        self._lead_keys: list[SeriesKey | None] = [
-            keys[row] if signal_spec(keys[row].signal).trigger else None
-            for row in self._lead.tolist()
+        self._entity_of_row = np.array([self._numbers[key.entity] for key in keys], np.intp)
+        self._signal_of_row = np.array([key.signal for key in keys])
+        self._steady = np.array([is_steady(key) for key in keys], dtype=bool)
+        self._lead_rows = _lead_rows(keys, self._entities)
+        fused = self._detector.fused
+        self._fused = np.array([self._numbers[key.entity] for key in fused], np.intp)
+        self._trigger_keys: list[SeriesKey | None] = [
+            keys[row] if signal_spec(keys[row].signal).trigger else None for row in self._lead_rows
         ]
-        for place, key in zip(self._together.tolist(), self._detector.fused, strict=True):
-            self._lead_keys[place] = key
-        self._recent = max(int(_REMEMBERED / parcel.width), _LEAST_REMEMBERED) + 1
-        self._shown = np.full(len(self._entities), -1, np.intp)
-        self._below = _rows_below(list(rows), atlas)
-        self._found = {
-            name: np.full((parcel.bins, len(self._entities)), np.nan) for name in COLUMNS
-        }
+        for entity, key in zip(self._fused.tolist(), fused, strict=True):
+            self._trigger_keys[entity] = key
+        past = max(int(_TRACKER_PAST / partition.width), _MIN_TRACKER_PAST)
+        self._recalled_bins = past + 1
+        self._last_shown = np.full(len(self._entities), -1, np.intp)
+        self._rows_in = _rows_in(keys, tree)
+        shape = (partition.bins, len(self._entities))
+        self._columns = {name: np.full(shape, np.nan) for name in COLUMNS}
         self._incidents: dict[str, tuple[int, Incident]] = {}
-        self._low: tuple[frozenset[Entity], frozenset[SeriesKey]] = _NOTHING
-        self._held = np.zeros(len(rows), dtype=bool)
-        self._mark: _Mark | None = None
-        self._peeked: tuple[int, Residuals] | None = None
+        self._low_scopes = _NOTHING
+        self._held = np.zeros(len(keys), dtype=bool)
+        self._snapshot: _Snapshot | None = None
+        self._predicted: tuple[int, Residuals] | None = None
 
-    def do(self, order: Order) -> Reply:
-        """Do as told."""
-        match order:
+    def run(self, command: Command) -> Reply:
+        """Run a command."""
+        match command:
             case Describe():
-                names = tuple(self._detector.signals), tuple(self._detector.countries)
-                return Reply(_NO_SHIFTS, *names)
+                signals, countries = self._detector.signals, self._detector.countries
+                return Reply(signals=tuple(signals), countries=tuple(countries))
             case RunSpan(first, last):
-                self._mark = _Mark(
+                self._snapshot = _Snapshot(
                     self._detector.snapshot(),
                     self._tracker.save(),
-                    dict(self._incidents),
-                    self._shown.copy(),
+                    self._incidents.copy(),
+                    self._last_shown.copy(),
                 )
-                return Reply(self._play(first, last))
+                return Reply(self._run_span(first, last))
             case Rerun(first, number, faulty):
-                self._rewind()
-                self._play(first, number)
-                self._decide(number, self._look(number), faulty)
+                self._restore()
+                self._run_span(first, number)
+                self._update(number, self._predict(number), faulty)
             case Predict(number):
-                look = self._look(number)
-                self._peeked = number, look
-                return Reply(look.shifts[None])
+                residuals = self._predict(number)
+                self._predicted = number, residuals
+                return Reply(residuals.shifts[None])
             case Update(faulty):
-                assert self._peeked is not None, "nothing was peeked at"
-                self._decide(*self._peeked, faulty)
+                assert self._predicted is not None, "no prediction to update"
+                self._update(*self._predicted, faulty)
             case Result():
-                return Reply(_NO_SHIFTS, result=self._result())
-        return Reply(_NO_SHIFTS)
+                return Reply(result=self._result())
+        return Reply()
 
-    def _play(self, first: int, last: int) -> Floats:
-        """Judge bins in the belief that no signal is at fault; return the shifts of each."""
+    def _run_span(self, first: int, last: int) -> Floats:
+        """Run bins as if no signal were at fault; return the shifts of each."""
         detector = self._detector
         sound = np.zeros((len(detector.signals), len(detector.countries)), dtype=bool)
         shifts = np.full((last - first, *sound.shape), np.nan)
         for number in range(first, last):
-            look = self._look(number)
-            shifts[number - first] = look.shifts
-            self._decide(number, look, sound)
+            residuals = self._predict(number)
+            shifts[number - first] = residuals.shifts
+            self._update(number, residuals, sound)
         return shifts
 
-    def _rewind(self) -> None:
-        """Go back to where the last stride began."""
-        assert self._mark is not None, "no stride to take back"
-        self._detector.restore(self._mark.detector)
-        self._tracker.load(self._mark.tracker)
-        self._incidents, self._shown = dict(self._mark.incidents), self._mark.shown.copy()
-        self._low = _NOTHING
+    def _restore(self) -> None:
+        """Return to the start of the last span."""
+        assert self._snapshot is not None, "no span to undo"
+        self._detector.restore(self._snapshot.detector)
+        self._tracker.load(self._snapshot.tracker)
+        self._incidents = self._snapshot.incidents.copy()
+        self._last_shown = self._snapshot.last_shown.copy()
+        self._low_scopes = _NOTHING
         self._held = np.zeros(len(self._detector.rows), dtype=bool)
 
-    def _look(self, number: int) -> Residuals:
-        """Compare one bin with what is ordinary."""
-        size = len(self._detector.rows)
+    def _predict(self, number: int) -> Residuals:
+        partition, size = self._partition, len(self._detector.rows)
         values, totals = np.full(size, np.nan), np.full(size, np.nan)
-        count = len(self._parcel.keys)
-        values[:count] = self._parcel.values[number]
-        if self._parcel.totals is not None:
-            totals[:count] = self._parcel.totals[number]
+        values[: len(partition.keys)] = partition.values[number]
+        if partition.totals is not None:
+            totals[: len(partition.keys)] = partition.totals[number]
         return self._detector.predict(self._time(number), values, totals)
 
-    def _decide(self, number: int, look: Residuals, faulty: Bools) -> None:
-        """Judge one bin, and follow the incidents that it may matter to."""
+    def _update(self, number: int, residuals: Residuals, faulty: Bools) -> None:
+        """Evaluate one bin, and show the tracker the levels that may matter to an incident."""
         self._detector.expect_losses(self._tracker.expected(self._time(number)))
-        judged = self._detector.update(look, faulty, self._frozen())
-        if not judged.ready.any():
+        result = self._detector.update(residuals, faulty, self._held_rows())
+        if not result.ready.any():
             return
-        self._keep(number, judged)
-        levels = self._interesting(number, judged)
+        self._record(number, result)
+        levels = self._relevant_levels(number, result)
         if levels:
             for revision in self._tracker.step(levels):
-                told, _ = self._incidents.get(revision.id, (number, revision))
-                self._incidents[revision.id] = told, revision
+                first, _ = self._incidents.get(revision.id, (number, revision))
+                self._incidents[revision.id] = first, revision
 
-    def _frozen(self) -> Bools:
-        """Return which rows may learn nothing: all that is part of a scope that is low."""
+    def _held_rows(self) -> Bools:
+        """Return the rows that learn nothing: all of a scope that is low."""
         scopes, series = self._tracker.low_scopes()
         low = frozenset(scopes), frozenset(series)
-        if low != self._low:
-            self._low = low
+        if low != self._low_scopes:
+            self._low_scopes = low
             self._held = np.zeros(len(self._detector.rows), dtype=bool)
             for scope in scopes:
-                self._held[self._below[scope]] = True
+                self._held[self._rows_in[scope]] = True
             for key in series:
-                below = self._below[key.entity]
-                self._held[below[self._signal_of_row[below] == key.signal]] = True
+                rows = self._rows_in[key.entity]
+                self._held[rows[self._signal_of_row[rows] == key.signal]] = True
         return self._held
 
-    def _keep(self, number: int, judged: StepResult) -> None:
-        """Keep the levels of one bin; what several signals say together where they do."""
-        rows = self._lead.copy()
-        seen = judged.fused.rows >= 0
-        rows[self._together[seen]] = judged.fused.rows[seen]
-        ready = judged.ready[rows]
-        columns = (judged.ratio, judged.low, judged.high, judged.probability)
+    def _record(self, number: int, result: StepResult) -> None:
+        """Record the levels of one bin, the fused ones if there are any."""
+        rows = self._lead_rows.copy()
+        fused = result.fused.rows >= 0
+        rows[self._fused[fused]] = result.fused.rows[fused]
+        ready = result.ready[rows]
+        columns = (result.ratio, result.low, result.high, result.probability)
         for name, values in zip(COLUMNS, columns, strict=True):
-            self._found[name][number] = np.where(ready, values[rows], np.nan)
-        chance = self._found["probability"][number]
-        chance[self._together[seen]] = judged.fused.probability[seen]
+            self._columns[name][number] = np.where(ready, values[rows], np.nan)
+        self._columns["probability"][number, self._fused[fused]] = result.fused.probability[fused]
 
-    def _interesting(self, number: int, judged: StepResult) -> list[Level]:
+    def _relevant_levels(self, number: int, result: StepResult) -> list[Level]:
         """Return the levels that may matter to an incident; ordinary ones never do."""
-        ratio, chance = judged.ratio, judged.probability
+        ratio, chance = result.ratio, result.probability
         with np.errstate(invalid="ignore"):
-            known = (chance > NOISE_PROBABILITY) | (judged.networks >= MIN_NETWORKS) | self._steady
-            reduced = (ratio < LOW) & known
-            suspect = reduced | (chance > EVEN_PROBABILITY) | (ratio < LOST)
-        odd = np.zeros(len(self._entities), dtype=bool)
-        odd[self._entity_of_row[suspect & judged.ready]] = True
-        odd[self._together[judged.fused.probability > EVEN_PROBABILITY]] = True
-        watched = self._tracker.drop_quiet()
-        if not watched and not odd.any():
+            # As `incidents.excursion.is_low`; steady series count from the first low bin.
+            credible = (chance > NOISE_PROBABILITY) | (result.networks >= MIN_NETWORKS)
+            low = (ratio < LOW) & (credible | self._steady)
+            suspect = low | (chance > EVEN_PROBABILITY) | (ratio < LOST)
+        relevant = np.zeros(len(self._entities), dtype=bool)
+        relevant[self._entity_of_row[suspect & result.ready]] = True
+        relevant[self._fused[result.fused.probability > EVEN_PROBABILITY]] = True
+        followed = [self._numbers[entity] for entity in self._tracker.drop_quiet()]
+        relevant[followed] = True
+        if not relevant.any():
             return []
-        for entity in watched:
-            odd[self._numbers[entity]] = True
-        self._recall(number, np.flatnonzero(odd))
+        self._recall(number, np.flatnonzero(relevant))
         time = self._time(number)
-        rows = np.flatnonzero(odd[self._entity_of_row] & judged.ready)
-        levels = self._detector.levels(judged, rows.tolist(), time)
-        together = np.flatnonzero(odd[self._together])
-        return levels + self._detector.fused_levels(judged, time, together.tolist())
+        rows = np.flatnonzero(relevant[self._entity_of_row] & result.ready)
+        levels = self._detector.levels(result, rows.tolist(), time)
+        fused = np.flatnonzero(relevant[self._fused])
+        return levels + self._detector.fused_levels(result, time, fused.tolist())
 
-    def _recall(self, number: int, places: RowArray) -> None:
-        """Show the tracker what it missed of entities that it has not seen of late."""
-        late = places[self._shown[places] < number - 1]
-        for place in late.tolist():
-            key = self._lead_keys[place]
+    def _recall(self, number: int, entities: RowArray) -> None:
+        """Show the tracker the past levels of entities that were not relevant recently."""
+        for entity in entities[self._last_shown[entities] < number - 1].tolist():
+            key = self._trigger_keys[entity]
             if key is not None:
-                missed = np.arange(self._shown[place] + 1, number)
-                if len(missed) > 2 * self._recent:
-                    missed = np.concatenate([missed[: self._recent], missed[-self._recent :]])
-                level, chance = self._found["level"], self._found["probability"]
-                missed = missed[np.isfinite(level[missed, place])]
-                values = level[missed, place].tolist(), chance[missed, place].tolist()
-                for one, value, likely in zip(missed.tolist(), *values, strict=True):
-                    past = Level(self._time(one), key, value, value, value, likely)
-                    self._tracker.recall(past)
-        self._shown[places] = number
+                missed = np.arange(self._last_shown[entity] + 1, number)
+                if len(missed) > 2 * self._recalled_bins:
+                    ends = missed[: self._recalled_bins], missed[-self._recalled_bins :]
+                    missed = np.concatenate(ends)
+                level, chance = self._columns["level"], self._columns["probability"]
+                missed = missed[np.isfinite(level[missed, entity])]
+                values = level[missed, entity].tolist(), chance[missed, entity].tolist()
+                for past, value, likely in zip(missed.tolist(), *values, strict=True):
+                    self._tracker.recall(Level(self._time(past), key, value, value, value, likely))
+        self._last_shown[entities] = number
 
     def _time(self, number: int) -> datetime:
-        """Return the start of a bin."""
-        return self._parcel.start + number * self._parcel.width
+        return self._partition.start + number * self._partition.width
 
     def _result(self) -> ShardResult:
-        """Return what it all came to."""
-        count = np.zeros(len(self._detector.rows), np.intp)
-        count[: len(self._parcel.keys)] = np.isfinite(self._parcel.values).sum(axis=0)
-        values = np.zeros(len(self._entities), np.intp)
-        np.maximum.at(values, self._entity_of_row, count)
-        ready = np.isfinite(self._found["probability"]).any(axis=0)
-        return ShardResult(
-            self._entities, self._found, values, ready, tuple(self._incidents.values())
-        )
+        values = np.zeros(len(self._detector.rows), np.intp)
+        values[: len(self._partition.keys)] = np.isfinite(self._partition.values).sum(axis=0)
+        counts = np.zeros(len(self._entities), np.intp)
+        np.maximum.at(counts, self._entity_of_row, values)
+        ready = np.isfinite(self._columns["probability"]).any(axis=0)
+        incidents = tuple(self._incidents.values())
+        return ShardResult(self._entities, self._columns, counts, ready, incidents)
 
 
 def _lead_rows(keys: list[SeriesKey], entities: tuple[Entity, ...]) -> RowArray:
     """Return for every entity the row of its leading signal: active ones first."""
-    order = {name: place for place, name in enumerate(ACTIVE_SIGNALS)}
-    found: dict[Entity, int] = {}
-    ranked = sorted(
-        enumerate(keys), key=lambda one: (order.get(one[1].signal, len(order)), one[1].signal)
-    )
-    for row, key in ranked:
-        found.setdefault(key.entity, row)
-    return np.array([found[entity] for entity in entities], np.intp)
+    rank = {name: number for number, name in enumerate(ACTIVE_SIGNALS)}
+    rows: dict[Entity, int] = {}
+    for row in sorted(
+        range(len(keys)), key=lambda row: (rank.get(keys[row].signal, len(rank)), keys[row].signal)
+    ):
+        rows.setdefault(keys[row].entity, row)
+    return np.array([rows[entity] for entity in entities], np.intp)
 
 
-def _rows_below(keys: list[SeriesKey], atlas: EntityTree) -> dict[Entity, RowArray]:
-    """Return for every entity the rows that are about it or about a part of it."""
-    found: dict[Entity, list[int]] = {}
+def _rows_in(keys: list[SeriesKey], tree: EntityTree) -> dict[Entity, RowArray]:
+    """Return for every entity the rows about it or a part of it."""
+    rows: dict[Entity, list[int]] = {}
     for row, key in enumerate(keys):
-        for scope in (key.entity, *atlas.ancestors(key.entity)):
-            found.setdefault(scope, []).append(row)
-    return {scope: np.array(rows, np.intp) for scope, rows in found.items()}
+        for scope in (key.entity, *tree.ancestors(key.entity)):
+            rows.setdefault(scope, []).append(row)
+    return {scope: np.array(rows, np.intp) for scope, rows in rows.items()}

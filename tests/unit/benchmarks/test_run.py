@@ -21,8 +21,8 @@ from benchmarks.detection.parameters import read_parameters
 from benchmarks.detection.run import main
 from netwatch.lab.backtest.detections import (
     detections_of_incidents,
-    falls,
     levels_of_frame,
+    low_runs,
     split_by_levels,
 )
 
@@ -97,7 +97,7 @@ def test_levels_find_their_place_on_the_grid() -> None:
             "probability": [0.9, 0.2, 0.1],
         }
     )
-    levels = levels_of_frame(frame, panel)
+    levels = levels_of_frame(frame, panel.grid)
     assert levels.level[1, 0] == 0.5
     assert levels.level[0, 2] == 0.7
     assert np.isfinite(levels.level).sum() == 2
@@ -144,12 +144,12 @@ def test_injection_into_the_recorded_weeks_before_a_shutdown() -> None:
     assert np.nanmedian(world.panel.values["probing"][world.levels == 1]) > 85
 
 
-def test_falls_are_apart_by_more_than_half_of_the_first() -> None:
+def test_losses_are_separate_after_a_gap_of_more_than_half_of_the_first() -> None:
     nan = float("nan")
     runs = np.array([0, 1, 1, 0.4, 1, nan, 0, 0, 0, 0, 0, 0, 0, 0.9, 0, 0])
     # One bin back ends nothing; seven bins of five minutes are more than 30 minutes.
-    assert falls(runs, width=5) == [(1, 6), (13, 14)]
-    assert falls(runs, width=1) == [(1, 14)]
+    assert low_runs(runs, width=timedelta(minutes=5)) == [(1, 6), (13, 14)]
+    assert low_runs(runs, width=timedelta(minutes=1)) == [(1, 14)]
 
 
 def test_an_incident_of_two_nights_is_two_detections() -> None:
@@ -161,7 +161,7 @@ def test_an_incident_of_two_nights_is_two_detections() -> None:
     at = START + timedelta(hours=11)
     whole = Detection("country:AA", at, START + timedelta(hours=42), at, at, 0.1)
     levels = Levels(level, None, None, probability)
-    first, second = split_by_levels([whole], levels, panel)
+    first, second = split_by_levels([whole], levels, panel.grid)
     assert first.ended_at == START + timedelta(hours=18)
     assert (second.started_at, second.ended_at) == (
         START + timedelta(hours=34),

@@ -95,14 +95,14 @@ def test_pairs_are_one_to_one_by_largest_overlap() -> None:
 
 def test_runs_half_an_hour_apart_are_one() -> None:
     runs = [detection(100, 120), detection(150, 160), detection(200, None)]
-    found = predictions_of(runs, START, end=1000, tier="confirmed")["asn:1"]
+    found = predictions_of(runs, START, end=1000, confidence="confirmed")["asn:1"]
     assert [(one.start, one.end) for one in found] == [(100, 160), (200, 1000)]
 
 
 def test_the_confirmed_tier_leaves_out_what_was_never_sure() -> None:
     runs = [detection(100, 120, confirmed=False)]
-    assert predictions_of(runs, START, end=1000, tier="confirmed") == {}
-    assert len(predictions_of(runs, START, end=1000, tier="provisional")["asn:1"]) == 1
+    assert predictions_of(runs, START, end=1000, confidence="confirmed") == {}
+    assert len(predictions_of(runs, START, end=1000, confidence="provisional")["asn:1"]) == 1
 
 
 def test_rates_delays_and_errors_add_up() -> None:

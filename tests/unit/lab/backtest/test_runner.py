@@ -15,7 +15,7 @@ from netwatch.detect.detector import BayesFilterDetector
 from netwatch.detect.state import SeriesState
 from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
-from netwatch.lab.backtest import executors as backtest_crew
+from netwatch.lab.backtest import executors
 from netwatch.lab.backtest.output import plain_incident, write_backtest
 from netwatch.lab.backtest.partition import make_grid
 from netwatch.lab.backtest.runner import BacktestOptions, backtest_figures, run_backtest
@@ -80,11 +80,11 @@ def test_the_losses_are_found_and_the_signal_at_fault_is_none(alone: Path) -> No
     assert incidents[0]["children"]
 
 
-@pytest.mark.parametrize("parcel", [1, 7, 16])
-def test_the_cut_into_parcels_changes_no_byte(
-    figures: LongForm, alone: Path, tmp_path: Path, parcel: int
+@pytest.mark.parametrize("series", [1, 7, 16])
+def test_the_size_of_partitions_changes_no_byte(
+    figures: LongForm, alone: Path, tmp_path: Path, series: int
 ) -> None:
-    found = backtest_figures(figures, manner=BacktestOptions(parcel=parcel))
+    found = backtest_figures(figures, options=BacktestOptions(partition_series=series))
     write_backtest(found.levels, found.incidents, tmp_path)
     assert same(alone, tmp_path)
 
@@ -93,16 +93,16 @@ def test_the_cut_into_parcels_changes_no_byte(
 def test_the_number_of_workers_changes_no_byte(
     figures: LongForm, alone: Path, tmp_path: Path, workers: int
 ) -> None:
-    found = backtest_figures(figures, manner=BacktestOptions(workers, parcel=4))
+    found = backtest_figures(figures, options=BacktestOptions(workers, partition_series=4))
     write_backtest(found.levels, found.incidents, tmp_path)
     assert same(alone, tmp_path)
 
 
-def test_strides_change_nothing_against_two_phases_in_every_bin(
+def test_spans_change_nothing_against_two_phases_in_every_bin(
     figures: LongForm, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netwatch.lab.backtest.runner._LONGEST_STRIDE", 1)
-    found = backtest_figures(figures, manner=BacktestOptions(parcel=4))
+    monkeypatch.setattr("netwatch.lab.backtest.runner._MAX_SPAN", 1)
+    found = backtest_figures(figures, options=BacktestOptions(partition_series=4))
     write_backtest(found.levels, found.incidents, tmp_path)
     assert same(alone, tmp_path)
 
@@ -138,22 +138,22 @@ def test_a_live_system_finds_the_same_incidents(figures: LongForm) -> None:
 def test_a_killed_worker_is_one_line_and_nothing_is_written(
     figures: LongForm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crews = []
-    start = backtest_crew.ProcessExecutor.__init__
+    started = []
+    start = executors.ProcessExecutor.__init__
 
-    def watched(self: backtest_crew.ProcessExecutor, *arguments: object) -> None:
+    def watched(self: executors.ProcessExecutor, *arguments: object) -> None:
         start(self, *arguments)  # type: ignore[arg-type]
-        crews.append(self)
+        started.append(self)
 
     def kill(share: float) -> None:
         if share > 0.3:
-            os.kill(crews[0]._processes[1].pid or 0, signal.SIGKILL)
-            crews[0]._processes[1].join()
+            os.kill(started[0]._processes[1].pid or 0, signal.SIGKILL)
+            started[0]._processes[1].join()
 
-    monkeypatch.setattr(backtest_crew.ProcessExecutor, "__init__", watched)
+    monkeypatch.setattr(executors.ProcessExecutor, "__init__", watched)
     with pytest.raises(WorkerError, match=r"worker 2 of 2 .* was killed by SIGKILL; nothing"):
-        backtest_figures(figures, manner=BacktestOptions(2, progress=kill, parcel=4))
-    assert not any(process.is_alive() for process in crews[0]._processes)
+        backtest_figures(figures, options=BacktestOptions(2, progress=kill, partition_series=4))
+    assert not any(process.is_alive() for process in started[0]._processes)
 
 
 def test_times_that_leave_nothing_to_do_are_refused() -> None:
@@ -185,7 +185,7 @@ def test_an_entity_without_any_value_is_named(figures: LongForm) -> None:
     assert not backtest_figures(figures).unjudged
 
 
-def test_a_mark_shares_nothing_that_changes() -> None:
+def test_a_copy_of_the_state_shares_no_array() -> None:
     state = SeriesState(width=300)
     state.add([SeriesKey("probing", Entity.parse("asn:1"))], HOURS[0].to_pydatetime())
     copy = state.copy()
