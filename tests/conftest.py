@@ -1,4 +1,4 @@
-"""Records that many tests start from."""
+"""Records that many tests share."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +28,7 @@ def at(day: int, hour: int, minute: int = 30) -> datetime:
 
 @pytest.fixture
 def make_incident() -> Callable[..., Incident]:
-    """The record of Iran at 17 Nov 2019 05:30 UTC, with whatever a test changes in it."""
+    """The record of Iran at 17 Nov 2019 05:30 UTC, changed as a test asks."""
     seven = PublishedPercent(7.0, 4.5, 10.0, Precision.EXACT)
     base = Incident(
         id="NW-IR-2019-0042",
@@ -63,7 +63,7 @@ def make_incident() -> Callable[..., Incident]:
 
 @pytest.fixture
 def make_post() -> Callable[..., Post]:
-    """A post of revision 1, with whatever a test changes in it."""
+    """A post of revision 1, changed as a test asks."""
     base = Post(
         key="a" * 64,
         incident="NW-IR-2019-0042",

@@ -1,4 +1,4 @@
-"""Levels of a made-up country in loss, for tests of what is made of them."""
+"""Levels of a fictitious country during losses, for tests of incidents."""
 
 from collections.abc import Callable
 
@@ -10,22 +10,6 @@ from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity
 from netwatch.model.incident import Incident
 from netwatch.model.series import Level, SeriesKey
-
-__all__ = [
-    "ALL",
-    "NETWORKS",
-    "NORTH",
-    "RULES",
-    "SOUTH",
-    "Shape",
-    "both",
-    "cut",
-    "follow",
-    "level",
-    "levels_of",
-    "new_tracker",
-    "newest",
-]
 
 RULES = Rules(reopen_window=Duration(hours=24))
 NORTH, SOUTH = Entity.parse("region:XT-N"), Entity.parse("region:XT-S")

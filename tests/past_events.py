@@ -1,4 +1,4 @@
-"""Past shutdowns for the replay tests: where the real figures are, and what is made of them."""
+"""Data of past shutdowns for the replay tests, and the results of replaying them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -17,31 +17,29 @@ from netwatch.model.series import Level, SeriesKey
 from netwatch.publish.posts import sentence
 from netwatch.sources.long_table import LongForm, make_longform
 
-__all__ = ["Course", "data_folder", "longform", "replay"]
-
 
 def data_folder(name: str) -> Path:
-    """Return the folder of real figures called `name`; without it the test is skipped."""
+    """Return the data folder `name`; skip the test if it is missing."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data" / name
     if not folder.is_dir():
-        pytest.skip(f"the figures {name} are not on this machine")
+        pytest.skip(f"the data {name} are not on this machine")
     return folder
 
 
 def longform(frame: pd.DataFrame, **options: object) -> LongForm:
-    """Return rows as figures, through the door that a file takes."""
+    """Return rows as a data file has them."""
     return make_longform(frame.astype(str), Path("figures.csv"), **options)  # type: ignore[arg-type]
 
 
 @dataclass
-class Course:
-    """What came of a replay.
+class ReplayResult:
+    """Results of a replay.
 
     Attributes:
-        revisions: all of them, in the order written.
-        posts: likewise.
-        said: at each time asked for, what would have been said of each open incident.
-        levels: every level by series.
+        revisions: all revisions, in the order written.
+        posts: all posts, in the order written.
+        said: at each requested time, the sentence of each open incident.
+        levels: all levels by series.
     """
 
     revisions: list[Incident] = field(default_factory=list)
@@ -54,7 +52,7 @@ class Course:
         return list({incident.id: incident for incident in self.revisions}.values())
 
     def public(self) -> list[Incident]:
-        """Return the incidents that a reader sees: seen twice over, and part of no other."""
+        """Return the corroborated incidents that are not merged into another."""
         return [one for one in self.newest() if one.evidence_level >= 2 and one.merged_into is None]
 
     def level(self, signal: str, entity: str, time: datetime) -> Level:
@@ -63,19 +61,19 @@ class Course:
         return next(level for level in series if level.time == time)
 
 
-def replay(figures: LongForm, *, at: Collection[datetime] = ()) -> Course:
-    """Replay figures with the rules that a configuration without a word has."""
+def replay(figures: LongForm, *, at: Collection[datetime] = ()) -> ReplayResult:
+    """Replay data with the default configuration."""
     atlas = EntityTree(figures.places)
     config = Config(publish=PublishConfig(channels=("console",)))
     pipeline = make_pipeline(config, atlas, width=figures.width)
-    course = Course()
+    result = ReplayResult()
     for time, bins in by_interval(figures.bins(), figures.width):
         step = pipeline.step(time, bins)
-        course.revisions += step.revisions
-        course.posts += step.posts
+        result.revisions += step.revisions
+        result.posts += step.posts
         for level in step.levels:
-            course.levels.setdefault(level.series, []).append(level)
+            result.levels.setdefault(level.series, []).append(level)
         if time in at:
             said = [one for one in pipeline.tracker.snapshots() if one.evidence_level >= 2]
-            course.said[time] = [sentence(one, atlas) for one in said]
-    return course
+            result.said[time] = [sentence(one, atlas) for one in said]
+    return result

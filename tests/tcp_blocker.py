@@ -1,45 +1,43 @@
-"""A wall on loopback: passes TCP on to a port, until a test says that it does not."""
+"""A TCP proxy on loopback whose connections a test can block or reset."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-__all__ = ["Wall", "wall"]
 
-
-class Wall:
-    """Connections to `port` reach another port while it is open.
+class TcpBlocker:
+    """Forwards connections to another port while it is open.
 
     Attributes:
-        port: where it listens.
-        carried: bytes that went towards the server.
-        returned: bytes that came back.
+        port: the port it listens on.
+        carried: bytes forwarded to the server.
+        returned: bytes returned to the client.
     """
 
-    def __init__(self, behind: int) -> None:
+    def __init__(self, server_port: int) -> None:
         self.port = 0
         self.carried = self.returned = 0
-        self._behind = behind
+        self._server_port = server_port
         self._closed = self._swallowing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
     def close(self) -> None:
-        """Reset what is under way and refuse what comes."""
+        """Reset all connections and refuse new ones."""
         self._closed = True
         for writer in self._writers.copy():
             writer.transport.abort()
 
     def swallow(self) -> None:
-        """Let connections be made and pass nothing more on towards the server."""
+        """Accept connections but forward nothing to the server."""
         self._swallowing = True
 
     def open(self) -> None:
-        """Pass everything on again."""
+        """Forward everything again."""
         self._closed = self._swallowing = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry one connection to its end."""
+        """Forward one connection."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -48,7 +46,7 @@ class Wall:
             if self._closed:
                 writer.transport.abort()
                 return
-            back, forth = await asyncio.open_connection("127.0.0.1", self._behind)
+            back, forth = await asyncio.open_connection("127.0.0.1", self._server_port)
             self._writers.add(forth)
             try:
                 await asyncio.gather(
@@ -65,7 +63,7 @@ class Wall:
             writer.close()
 
     async def end(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         self.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -86,13 +84,13 @@ class Wall:
 
 
 @asynccontextmanager
-async def wall(behind: int) -> AsyncIterator[Wall]:
-    """Stand before the port `behind` on loopback; yields the wall, which is open."""
-    made = Wall(behind)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
+async def tcp_blocker(server_port: int) -> AsyncIterator[TcpBlocker]:
+    """Run an open proxy in front of a port on loopback."""
+    blocker = TcpBlocker(server_port)
+    server = await asyncio.start_server(blocker.serve, "127.0.0.1", 0)
+    blocker.port = server.sockets[0].getsockname()[1]
     try:
-        yield made
+        yield blocker
     finally:
         server.close()
-        await made.end()
+        await blocker.end()

@@ -1,4 +1,4 @@
-"""An uplink, a real Mosquitto and a real collector with its doors, on loopback."""
+"""An uplink, a real Mosquitto and a real collector with its HTTP routes, on loopback."""
 
 import asyncio
 import os
@@ -43,8 +43,6 @@ from netwatch.wire.mqtt import MqttSession, MqttTransport
 from netwatch.wire.rate_advice import RateAdvice
 from netwatch.wire.signing import PRESENCE
 
-__all__ = ["Broker", "Rig", "now", "running", "two_listeners"]
-
 
 def now() -> datetime:
     return datetime.now(UTC)
@@ -52,7 +50,7 @@ def now() -> datetime:
 
 @asynccontextmanager
 async def running(*works: object) -> AsyncIterator[None]:
-    """Run coroutines beside a test, which may not end before it."""
+    """Run coroutines during a test; fail if one ends before it."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         yield

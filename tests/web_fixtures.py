@@ -1,4 +1,4 @@
-"""A site over a real store and ledger, and what every page of it promises."""
+"""A site over a real store and ledger, and the checks that every page passes."""
 
 import re
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
 class Page(HTMLParser):
-    """Reads a page as strictly as it was written, and keeps what the tests ask for."""
+    """Parses a page strictly; a tag that is not closed is an error."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -52,8 +52,8 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def check_promises(text: str) -> Page:
-    """Every page: no script, nothing from elsewhere, named pictures, headings in order."""
+def check_page(text: str) -> Page:
+    """Check that a page has no script, only local links, labelled pictures, ordered headings."""
     page = Page(text)
     assert text.startswith("<!doctype html>")
     assert page.all("html")[0]["lang"] == "en"
@@ -66,7 +66,7 @@ def check_promises(text: str) -> Page:
     pictures = [found for found in page.all("svg") if found.get("aria-hidden") != "true"]
     assert all(found["role"] == "img" and found["aria-label"] for found in pictures)
     names = [found["id"] for _, found in page.tags if "id" in found]
-    assert len(names) == len(set(names)), "an id stands once"
+    assert len(names) == len(set(names)), "ids are unique"
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -78,7 +78,7 @@ def check_promises(text: str) -> Page:
 
 @dataclass
 class Site:
-    """A site with its parts; `now` may be moved."""
+    """A site with its store, ledger and clock; `now` can be changed."""
 
     store: MemoryStore
     ledger: SqlLedger

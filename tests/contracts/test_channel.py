@@ -24,7 +24,7 @@ Shown = Callable[[], list[str]]
 
 
 class Receiver(ThreadingHTTPServer):
-    """An HTTP server on loopback that keeps what it gets and answers as it is told."""
+    """An HTTP server on loopback that records requests and returns the responses set."""
 
     daemon_threads = True
 
@@ -108,7 +108,7 @@ def test_the_contract_covers_every_channel_that_ships() -> None:
     assert all(load_plugin("channels", name).__module__.startswith("netwatch.") for name in ours)
 
 
-async def test_shows_the_post(place: tuple[Channel, Shown], make_post: MakePost) -> None:
+async def test_a_post_is_shown(place: tuple[Channel, Shown], make_post: MakePost) -> None:
     channel, shown = place
     post = make_post(text="CONFIRMED · ایران\nline two \U0001f310")
     assert (await channel.deliver(post)).sent
@@ -116,7 +116,7 @@ async def test_shows_the_post(place: tuple[Channel, Shown], make_post: MakePost)
     assert post.text in shown()[0]
 
 
-async def test_a_repeatable_channel_shows_a_post_once(
+async def test_an_idempotent_channel_shows_a_post_once(
     place: tuple[Channel, Shown], make_post: MakePost
 ) -> None:
     channel, shown = place
@@ -125,12 +125,12 @@ async def test_a_repeatable_channel_shows_a_post_once(
     assert len(shown()) == (1 if channel.idempotent else 3)
 
 
-async def test_has_the_name_that_the_configuration_uses(place: tuple[Channel, Shown]) -> None:
+async def test_its_name_is_its_entry_point(place: tuple[Channel, Shown]) -> None:
     channel, _ = place
     assert load_plugin("channels", channel.name) is type(channel)
 
 
-async def test_a_file_is_the_same_bytes_again(tmp_path: Path, make_post: MakePost) -> None:
+async def test_a_file_written_again_has_the_same_bytes(tmp_path: Path, make_post: MakePost) -> None:
     channel, post = FileChannel(tmp_path), make_post()
     await channel.deliver(post)
     first = channel.path(post).read_bytes()
@@ -149,23 +149,21 @@ async def test_a_file_never_leaves_its_folder(tmp_path: Path, make_post: MakePos
     assert _names(tmp_path) == ["posts"]
 
 
-async def test_a_folder_that_cannot_be_written_is_tried_again(
-    tmp_path: Path, make_post: MakePost
-) -> None:
+async def test_an_unwritable_folder_is_retryable(tmp_path: Path, make_post: MakePost) -> None:
     (tmp_path / "posts").write_text("a file is in the way")
     delivery = await FileChannel(tmp_path / "posts").deliver(make_post())
     assert (delivery.sent, delivery.retryable) == (False, True)
     assert "posts" in delivery.reason
 
 
-async def test_a_closed_terminal_is_not_tried_again(tmp_path: Path, make_post: MakePost) -> None:
+async def test_a_closed_terminal_is_not_retryable(tmp_path: Path, make_post: MakePost) -> None:
     with (tmp_path / "terminal").open("w") as terminal:
         channel = ConsoleChannel(terminal.write)
     delivery = await channel.deliver(make_post())
     assert (delivery.sent, delivery.retryable) == (False, False)
 
 
-async def test_a_broker_that_went_away_is_tried_again(make_post: MakePost) -> None:
+async def test_an_unreachable_broker_is_retryable(make_post: MakePost) -> None:
     broker = MemoryBroker()
     async with MemoryTransport(broker) as link:
         broker.stop()
@@ -180,7 +178,7 @@ async def test_a_broker_that_went_away_is_tried_again(make_post: MakePost) -> No
         *((status, True) for status in (408, 425, 429, 500, 502, 503)),
     ],
 )
-async def test_a_webhook_tries_again_what_may_pass(
+async def test_retryable_status_codes_of_a_webhook(
     receiver: Receiver, make_post: MakePost, status: int, *, again: bool
 ) -> None:
     receiver.answers = [(status, {"Location": receiver.url})]
@@ -203,14 +201,14 @@ async def test_a_webhook_tries_again_what_may_pass(
         ("Fri, 31 Dec 2100 23:59:59 GMT", timedelta(hours=1)),
     ],
 )
-async def test_a_webhook_waits_as_long_as_it_is_asked(
+async def test_a_webhook_respects_retry_after(
     receiver: Receiver, make_post: MakePost, hint: str, wait: timedelta | None
 ) -> None:
     receiver.answers = [(429, {"Retry-After": hint})]
     assert (await WebhookChannel(receiver.url).deliver(make_post())).retry_after == wait
 
 
-async def test_a_webhook_to_nobody_is_tried_again(receiver: Receiver, make_post: MakePost) -> None:
+async def test_an_unreachable_webhook_is_retryable(receiver: Receiver, make_post: MakePost) -> None:
     receiver.server_close()
     delivery = await WebhookChannel(receiver.url, timeout=2).deliver(make_post())
     assert (delivery.sent, delivery.retryable) == (False, True)
@@ -218,7 +216,7 @@ async def test_a_webhook_to_nobody_is_tried_again(receiver: Receiver, make_post:
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "nonsense", "http://[::1"])
-async def test_a_webhook_without_a_usable_address_is_not_tried_again(
+async def test_a_webhook_with_an_invalid_url_is_not_retryable(
     url: str, make_post: MakePost
 ) -> None:
     delivery = await WebhookChannel(url).deliver(make_post())

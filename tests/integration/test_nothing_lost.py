@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 from batch_counts import count_batches
 from servers import PASSWORD, USERNAME, mosquitto, until
-from tcp_blocker import wall
+from tcp_blocker import tcp_blocker
 from uplink_rig import Broker, Rig
 
 from netwatch.collector.metrics import by_label
@@ -44,7 +44,7 @@ async def test_a_worker_that_dies_on_a_shared_subscription_costs_nothing(
     """The broker goes on handing half of all batches to the session of the dead one."""
     with mosquitto(tmp_path) as port:
         rig = Rig(tmp_path, port, pace=0.05, shared=True)
-        async with wall(port) as between:
+        async with tcp_blocker(port) as between:
             dead = MqttTransport(
                 host="127.0.0.1", port=between.port, username=USERNAME, password=PASSWORD,
                 session=MqttSession("dead", expiry=expiry),

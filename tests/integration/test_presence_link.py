@@ -8,7 +8,7 @@ from time import monotonic
 
 import pytest
 from servers import PASSWORD, USERNAME, mosquitto, until
-from tcp_blocker import wall
+from tcp_blocker import tcp_blocker
 from uplink_rig import Broker, Rig
 
 from netwatch.model.entities import Entity
@@ -36,7 +36,7 @@ async def test_a_will_waits_and_whoever_is_back_by_then_was_not_lost(tmp_path: P
             heard.append(message.payload)  # noqa: PERF401 - as they come
 
     with mosquitto(tmp_path) as port:
-        async with wall(port) as between:
+        async with tcp_blocker(port) as between:
             watcher = MqttTransport(
                 host="127.0.0.1", port=port, username=USERNAME, password=PASSWORD
             )
@@ -67,7 +67,7 @@ async def test_agents_that_are_cut_off_are_counted_and_come_back(tmp_path: Path)
         rig = Rig(tmp_path, port)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(rig.collector())
-            between = await stack.enter_async_context(wall(port))
+            between = await stack.enter_async_context(tcp_blocker(port))
             for number in range(4):
                 name = f"a{number}"
                 spool = stack.enter_context(rig.spool(name))

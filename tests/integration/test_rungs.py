@@ -10,7 +10,7 @@ from batch_counts import count_batches
 from certificates import Authority
 from cryptography.hazmat.primitives.serialization import Encoding
 from servers import PASSWORD, USERNAME, free_port, mosquitto, until
-from tcp_blocker import wall
+from tcp_blocker import tcp_blocker
 from uplink_rig import Rig, two_listeners
 
 from netwatch.agent.spool.spool import Spool
@@ -74,7 +74,11 @@ async def test_from_a_lower_rung_a_better_one_is_found_again(
     listeners: tuple[int, int], tmp_path: Path
 ) -> None:
     rig = Rig(tmp_path, listeners[0], pace=0.05)
-    async with rig.collector() as batch_log, rig.doors() as door, wall(listeners[0]) as between:
+    async with (
+        rig.collector() as batch_log,
+        rig.doors() as door,
+        tcp_blocker(listeners[0]) as between,
+    ):
         between.close()
         ways = rig.ways(f"mqtt://127.0.0.1:{between.port}", f"http://127.0.0.1:{door}")
         with rig.spool() as spool:
@@ -102,7 +106,11 @@ async def test_a_way_that_takes_batches_and_brings_no_answer_has_failed(
 ) -> None:
     """The handshake passes and the upload stalls: seen in the wild, and worse than a refusal."""
     rig = Rig(tmp_path, listeners[0], pace=0.05, patience=0.7)
-    async with rig.collector() as batch_log, rig.doors() as door, wall(listeners[0]) as between:
+    async with (
+        rig.collector() as batch_log,
+        rig.doors() as door,
+        tcp_blocker(listeners[0]) as between,
+    ):
         ways = rig.ways(f"mqtt://127.0.0.1:{between.port}", f"http://127.0.0.1:{door}")
         with rig.spool() as spool:
             async with rig.uplink(spool, ways):

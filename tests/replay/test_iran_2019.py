@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from past_events import Course, data_folder, longform, replay
+from past_events import ReplayResult, data_folder, longform, replay
 
 from netwatch.lab.sample_data.catalog import open_figures
 from netwatch.model.entities import EntityKind
@@ -26,7 +26,7 @@ ONSETS = {november(16, 16), november(16, 17)}
 
 
 @pytest.fixture(scope="module")
-def provinces() -> Course:
+def provinces() -> ReplayResult:
     return replay(open_figures("iran-2019-11"), at={EVENING, MORNING, NOON})
 
 
@@ -34,7 +34,7 @@ def county_file() -> Path:
     return data_folder("iran-2019-11") / "irn-2019-11-11_gif.csv"
 
 
-def counties_in(*, provinces: bool) -> Course:
+def counties_in(*, provinces: bool) -> ReplayResult:
     """Replay the 73 counties, below their provinces or right below the country."""
     rows = pd.read_csv(county_file())
     # `time_e` says local time as if it were UTC; Iran was at UTC+3:30.
@@ -64,11 +64,11 @@ def counties_in(*, provinces: bool) -> Course:
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["in provinces", "in the country"])
-def counties(request: pytest.FixtureRequest) -> Course:
+def counties(request: pytest.FixtureRequest) -> ReplayResult:
     return counties_in(provinces=request.param)
 
 
-def test_is_one_public_incident_of_the_country(provinces: Course) -> None:
+def test_is_one_public_incident_of_the_country(provinces: ReplayResult) -> None:
     [incident] = provinces.public()
     assert str(incident.entity) == "country:IR"
     assert incident.id.startswith("NW-IR-2019-")
@@ -76,25 +76,25 @@ def test_is_one_public_incident_of_the_country(provinces: Course) -> None:
     assert incident.started_low <= incident.started_at <= incident.started_high
 
 
-def test_nothing_is_public_before_it_began(provinces: Course) -> None:
+def test_nothing_is_public_before_it_began(provinces: ReplayResult) -> None:
     early = [one for one in provinces.revisions if one.at < november(16, 16)]
     assert [one for one in early if one.evidence_level >= 2] == []
     assert all(one.entity.kind is not EntityKind.COUNTRY for one in early)
 
 
-def test_says_the_sentence(provinces: Course) -> None:
+def test_says_the_sentence(provinces: ReplayResult) -> None:
     assert provinces.said[MORNING] == [SENTENCE]
 
 
 @pytest.mark.parametrize("time", [EVENING, NOON], ids=["16 Nov 19:30", "17 Nov 12:30"])
-def test_says_no_progress_where_there_was_none(provinces: Course, time: datetime) -> None:
+def test_says_no_progress_where_there_was_none(provinces: ReplayResult, time: datetime) -> None:
     [said] = provinces.said[time]
     assert said.startswith("Iran: ")
     assert "since about" in said
     assert "progressive" not in said
 
 
-def test_lists_the_provinces_that_fell_in_their_order(provinces: Course) -> None:
+def test_lists_the_provinces_that_fell_in_their_order(provinces: ReplayResult) -> None:
     [incident] = provinces.public()
     assert len(incident.affected) >= 28
     assert {child.entity.kind for child in incident.affected} == {EntityKind.REGION}
@@ -104,7 +104,7 @@ def test_lists_the_provinces_that_fell_in_their_order(provinces: Course) -> None
     assert incident.networks_lost >= 28
 
 
-def test_goes_on_at_the_end_of_the_figures(provinces: Course) -> None:
+def test_goes_on_at_the_end_of_the_figures(provinces: ReplayResult) -> None:
     [incident] = provinces.public()
     assert incident.state is IncidentState.CONFIRMED
     assert incident.ended_at is None
@@ -112,14 +112,14 @@ def test_goes_on_at_the_end_of_the_figures(provinces: Course) -> None:
     assert last - incident.at <= timedelta(days=1)
 
 
-def test_the_ordinary_level_is_frozen_at_the_onset(provinces: Course) -> None:
+def test_the_ordinary_level_is_frozen_at_the_onset(provinces: ReplayResult) -> None:
     [incident] = provinces.public()
     frozen = incident.baseline.frozen_since
     assert frozen is not None
     assert abs(frozen - incident.started_at) <= timedelta(hours=3)
 
 
-def test_no_revision_is_left_out_or_told_twice(provinces: Course) -> None:
+def test_no_revision_is_left_out_or_told_twice(provinces: ReplayResult) -> None:
     for incident in provinces.newest():
         numbers = [one.revision for one in provinces.revisions if one.id == incident.id]
         assert numbers == list(range(1, incident.revision + 1))
@@ -127,7 +127,7 @@ def test_no_revision_is_left_out_or_told_twice(provinces: Course) -> None:
     assert len(keys) == len(set(keys))
 
 
-def test_the_public_percentage_stands_with_its_interval(provinces: Course) -> None:
+def test_the_public_percentage_stands_with_its_interval(provinces: ReplayResult) -> None:
     level = provinces.level("probing", "country:IR", MORNING)
     assert level.value is not None
     assert level.value == pytest.approx(0.07, abs=0.005)
@@ -136,14 +136,14 @@ def test_the_public_percentage_stands_with_its_interval(provinces: Course) -> No
     assert 0.03 <= level.low < level.value < level.high <= 0.12
 
 
-def test_counties_say_the_same_sentence(counties: Course) -> None:
+def test_counties_say_the_same_sentence(counties: ReplayResult) -> None:
     assert counties.said[MORNING] == [SENTENCE]
     for time in (EVENING, NOON):
         [said] = counties.said[time]
         assert "progressive" not in said
 
 
-def test_counties_are_one_incident_too(counties: Course) -> None:
+def test_counties_are_one_incident_too(counties: ReplayResult) -> None:
     [incident] = counties.public()
     assert str(incident.entity) == "country:IR"
     assert incident.started_at in ONSETS

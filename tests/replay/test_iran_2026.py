@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from past_events import Course, data_folder, longform, replay
+from past_events import ReplayResult, data_folder, longform, replay
 
 from netwatch.model.incident import IncidentState
 from netwatch.model.series import SeriesKey
@@ -42,11 +42,11 @@ def january(*signals: str) -> LongForm:
 
 
 @pytest.fixture(scope="module")
-def blackout() -> Course:
+def blackout() -> ReplayResult:
     return replay(january(*SIGNALS))
 
 
-def test_is_one_incident_from_start_to_end(blackout: Course) -> None:
+def test_is_one_incident_from_start_to_end(blackout: ReplayResult) -> None:
     [incident] = blackout.newest()
     assert str(incident.entity) == "country:IR"
     assert abs(incident.started_at - BEGAN) <= TWO_BINS
@@ -55,7 +55,7 @@ def test_is_one_incident_from_start_to_end(blackout: Course) -> None:
     assert abs(incident.ended_at - ENDED) <= TWO_BINS
 
 
-def test_on_day_19_the_outage_is_not_ordinary(blackout: Course) -> None:
+def test_on_day_19_the_outage_is_not_ordinary(blackout: ReplayResult) -> None:
     figures = january("probing").frame
     day, december = figures["time"] == DAY_19, figures["time"] < "2026-01-01"
     true = float(figures.loc[day, "value"].iloc[0] / figures.loc[december, "value"].median())
@@ -69,7 +69,7 @@ def test_on_day_19_the_outage_is_not_ordinary(blackout: Course) -> None:
     assert abs(since - BEGAN) <= timedelta(hours=3)
 
 
-def test_names_the_signals_that_agree_and_those_that_do_not(blackout: Course) -> None:
+def test_names_the_signals_that_agree_and_those_that_do_not(blackout: ReplayResult) -> None:
     deep = [one for one in blackout.revisions if one.at.day == 10 and one.at.month == 1]
     assert deep
     signals = dict(deep[-1].signals)
@@ -79,7 +79,7 @@ def test_names_the_signals_that_agree_and_those_that_do_not(blackout: Course) ->
     assert deep[-1].evidence_level == 2
 
 
-def test_the_percentage_is_of_active_probing_alone(blackout: Course) -> None:
+def test_the_percentage_is_of_active_probing_alone(blackout: ReplayResult) -> None:
     deep = next(one for one in blackout.revisions if one.at.day >= 10 and one.at.month == 1)
     level = blackout.level("probing", "country:IR", deep.at)
     assert level.value is not None

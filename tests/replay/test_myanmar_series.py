@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
-from past_events import Course, data_folder, longform, replay
+from past_events import ReplayResult, data_folder, longform, replay
 
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
 
@@ -14,7 +14,7 @@ _DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
-def course() -> Course:
+def course() -> ReplayResult:
     table = pd.read_csv(data_folder("myanmar-2021-curfews") / "mmr-2021-04-09_Bago.csv")
     times = pd.to_datetime(table["time_local_str"]) - pd.Timedelta(hours=6, minutes=30)
     counts = times.dt.floor("30min").value_counts()
@@ -33,11 +33,13 @@ def course() -> Course:
 
 
 @pytest.fixture(scope="module")
-def series(course: Course) -> Incident:
+def series(course: ReplayResult) -> Incident:
     return course.newest()[-1]
 
 
-def test_the_nights_are_one_incident_from_the_fifth_on(course: Course, series: Incident) -> None:
+def test_the_nights_are_one_incident_from_the_fifth_on(
+    course: ReplayResult, series: Incident
+) -> None:
     assert len(course.newest()) <= 4
     begun = [one for one in course.revisions if one.reason is RevisionReason.RECURRING]
     assert [one.id for one in begun] == [series.id]
@@ -55,7 +57,7 @@ def test_the_log_holds_the_nights(series: Incident) -> None:
     assert all(night.lowest < 0.5 for night in nights)
 
 
-def test_no_night_is_told_by_itself(course: Course, series: Incident) -> None:
+def test_no_night_is_told_by_itself(course: ReplayResult, series: Incident) -> None:
     own = [one for one in course.revisions if one.id == series.id]
     first = next(number for number, one in enumerate(own) if one.reason is RevisionReason.RECURRING)
     assert {one.reason for one in own[first + 1 :]} == {
@@ -64,7 +66,9 @@ def test_no_night_is_told_by_itself(course: Course, series: Incident) -> None:
     }
 
 
-def test_tonight_is_forecast_while_the_day_is_ordinary(course: Course, series: Incident) -> None:
+def test_tonight_is_forecast_while_the_day_is_ordinary(
+    course: ReplayResult, series: Incident
+) -> None:
     days = [one for one in course.revisions if one.id == series.id and one.ended_at is not None]
     right = 0
     for one in days[:-1]:
@@ -84,7 +88,9 @@ def test_the_missed_night_ends_it(series: Incident) -> None:
     assert abs(series.ended_at - (_LAST + timedelta(hours=8))) <= timedelta(hours=1)
 
 
-def test_its_timing_says_more_each_night_and_no_cause(course: Course, series: Incident) -> None:
+def test_its_timing_says_more_each_night_and_no_cause(
+    course: ReplayResult, series: Incident
+) -> None:
     likely = [one.details.likelihood for one in course.revisions if one.id == series.id]
     ratios = [one.log_ratio for one in likely if one is not None]
     assert ratios[0] < 0 < ratios[-1]

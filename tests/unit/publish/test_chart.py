@@ -53,7 +53,7 @@ def _digests(stem: Path) -> list[str]:
 
 
 def _svg_text(stem: Path) -> str:
-    """Return the words of a drawing: matplotlib keeps each as a comment beside its outline."""
+    """Return an SVG file: matplotlib writes each text as a comment next to its outline."""
     return stem.with_suffix(".svg").read_text("utf-8")
 
 
@@ -67,9 +67,7 @@ def test_the_same_data_give_the_same_bytes(
     assert _digests(tmp_path / "one") != _digests(tmp_path / "two")
 
 
-def test_the_picture_carries_its_record(
-    tmp_path: Path, request_for: Callable[..., ChartRequest]
-) -> None:
+def test_a_chart_names_its_record(tmp_path: Path, request_for: Callable[..., ChartRequest]) -> None:
     request = request_for(FALL, source="Monash", link="https://netwatch.example/i/x")
     alternative = draw_chart(request, tmp_path / "deep" / "chart")
     assert alternative.startswith("Line chart: internet connectivity in Iran")
@@ -84,7 +82,7 @@ def test_the_picture_carries_its_record(
     assert alternative in text
 
 
-def test_no_data_is_hatched_and_named_and_zero_is_not(
+def test_gaps_are_hatched_and_named_but_zeros_are_not(
     tmp_path: Path, request_for: Callable[..., ChartRequest]
 ) -> None:
     draw_chart(request_for([*[1.0] * 24, *[None] * 10]), tmp_path / "gap")
@@ -98,7 +96,7 @@ def test_no_data_is_hatched_and_named_and_zero_is_not(
 @pytest.mark.parametrize(
     "values", [[], [None], [None] * 5, [1.0], [0.0], [None, 1.0, None], [3.0, 0.5]]
 )
-def test_draws_whatever_there_is(
+def test_any_data_can_be_drawn(
     tmp_path: Path, request_for: Callable[..., ChartRequest], values: list[float | None]
 ) -> None:
     for incident in ({}, {"incident": None}):
@@ -107,7 +105,7 @@ def test_draws_whatever_there_is(
         assert "0%" not in alternative.replace("100%", "")
 
 
-def test_a_drill_says_so_and_names_are_no_formulas(
+def test_a_drill_is_labelled_and_names_are_not_parsed_as_math(
     tmp_path: Path, request_for: Callable[..., ChartRequest]
 ) -> None:
     places = EntityTree(

@@ -45,7 +45,7 @@ LABELS = "CONFIRMÉ|MISE À JOUR|RÉTABLISSEMENT PARTIEL|RÉTABLI"
 
 
 @pytest.mark.parametrize("changes", [*OUTAGES, IN_WORDS, *SITES], ids=str)
-def test_every_kind_of_post_renders_in_a_language_that_is_one_file(
+def test_one_file_is_enough_for_every_kind_of_post(
     make_incident: MakeIncident, iran: EntityTree, changes: dict[str, object]
 ) -> None:
     incident = make_incident(**changes)
@@ -72,7 +72,7 @@ def test_names_and_months_come_from_the_language(
     )
 
 
-def test_a_language_brings_its_own_refused_words() -> None:
+def test_refused_words_are_those_of_the_language() -> None:
     french = Language("fr", FRENCH)
     check_post("MISE À JOUR · Iran : shut down", "Courbe", 2, language=french)
     with pytest.raises(WordingError, match="coupure ordonnée"):

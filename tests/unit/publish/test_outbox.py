@@ -17,7 +17,7 @@ NOW = datetime(2019, 11, 17, 6, 30, tzinfo=UTC)
 
 
 class Scripted:
-    """A channel that answers in turn, and keeps every text that got through."""
+    """A channel that returns given results in turn and records the posts it accepted."""
 
     name = "console"
 
@@ -34,11 +34,11 @@ class Scripted:
 
 
 class CrashError(Exception):
-    """The process dies here."""
+    """The process dies."""
 
 
 class Crashing(Scripted):
-    """Dies before, or after, the post is out; sometimes the place refuses it."""
+    """Crashes before or after the post is published; sometimes refuses it."""
 
     def __init__(self, chance: random.Random, *, idempotent: bool) -> None:
         super().__init__(idempotent=idempotent)
@@ -67,7 +67,7 @@ def _clock() -> datetime:
     return NOW
 
 
-async def test_sends_a_backlog_in_order_and_once(
+async def test_a_backlog_is_sent_in_order_and_once(
     ledger: SqlLedger, make_post: Callable[..., Post]
 ) -> None:
     ledger.record([], [make_post(key=str(number), revision=number) for number in range(1, 6)])
@@ -78,7 +78,7 @@ async def test_sends_a_backlog_in_order_and_once(
     assert len(ledger.in_state(OutboxState.SENT)) == 5
 
 
-async def test_tries_again_later_each_time_and_as_asked(
+async def test_delays_double_and_respect_retry_after(
     ledger: SqlLedger, make_post: Callable[..., Post]
 ) -> None:
     ledger.record([], [make_post()])
@@ -100,7 +100,7 @@ async def test_tries_again_later_each_time_and_as_asked(
     assert [entry.attempts for entry in ledger.in_state(OutboxState.SENT)] == [4]
 
 
-async def test_gives_up_where_it_is_told_to(
+async def test_permanent_failures_and_too_many_attempts_fail(
     ledger: SqlLedger, make_post: Callable[..., Post]
 ) -> None:
     ledger.record([], [make_post(key="gone"), make_post(key="busy", language="fr")])
@@ -112,7 +112,7 @@ async def test_gives_up_where_it_is_told_to(
     assert reasons == {"answered 410", "busy"}
 
 
-async def test_a_channel_that_is_not_set_up_holds_nothing_else_up(
+async def test_a_channel_that_is_not_configured_blocks_nothing(
     ledger: SqlLedger, make_post: Callable[..., Post]
 ) -> None:
     ledger.record([], [make_post(key="1", channel="pigeon"), make_post(key="2")])
@@ -125,7 +125,7 @@ async def test_a_channel_that_is_not_set_up_holds_nothing_else_up(
 
 
 @pytest.mark.parametrize("state", [OutboxState.SENDING, OutboxState.UNKNOWN])
-async def test_after_a_crash_a_human_decides_unless_repeating_is_harmless(
+async def test_after_a_crash_only_idempotent_channels_send_again(
     ledger: SqlLedger, make_post: Callable[..., Post], state: OutboxState
 ) -> None:
     posts = [
@@ -145,7 +145,7 @@ async def test_after_a_crash_a_human_decides_unless_repeating_is_harmless(
 
 @pytest.mark.parametrize("idempotent", [True, False])
 @pytest.mark.parametrize("seed", range(3))
-def test_survives_any_schedule_of_crashes(
+def test_no_post_is_lost_or_sent_twice_by_crashes(
     tmp_path: Path, make_post: Callable[..., Post], seed: int, *, idempotent: bool
 ) -> None:
     url = ledger_url(tmp_path / "ledger.sqlite")
@@ -173,17 +173,17 @@ def test_survives_any_schedule_of_crashes(
             ledger.close()
             ledger = SqlLedger(url)
     sent = {entry.post.key for entry in ledger.in_state(OutboxState.SENT)}
-    human = {entry.post.key for entry in ledger.in_state(OutboxState.NEEDS_REVIEW)}
+    needs_review = {entry.post.key for entry in ledger.in_state(OutboxState.NEEDS_REVIEW)}
     ledger.close()
-    assert sent | human == keys
+    assert sent | needs_review == keys
     assert sent <= set(channel.shown)
     if idempotent:
-        assert human == set()
+        assert needs_review == set()
     else:
         assert len(channel.shown) == len(set(channel.shown)), "no post is out twice"
 
 
-async def test_a_stop_lets_a_delivery_finish(
+async def test_cancelling_waits_for_a_delivery(
     ledger: SqlLedger, make_post: Callable[..., Post]
 ) -> None:
     ledger.record([], [make_post()])
@@ -205,7 +205,7 @@ async def test_a_stop_lets_a_delivery_finish(
     assert len(ledger.in_state(OutboxState.SENT)) == 1
 
 
-async def test_the_loop_sends_what_another_process_records(
+async def test_posts_of_another_process_are_sent(
     ledger: SqlLedger, tmp_path: Path, make_post: Callable[..., Post]
 ) -> None:
     written: list[str] = []

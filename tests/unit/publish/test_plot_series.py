@@ -17,7 +17,7 @@ def _levels(*values: float | None, skip: tuple[int, ...] = ()) -> list[Level]:
     ]
 
 
-def test_an_absent_level_is_a_gap_like_one_without_value() -> None:
+def test_a_missing_level_is_a_gap() -> None:
     line = trace(_levels(1.0, None, 0.5, 0.5, 0.0, skip=(3,)))
     assert line.values == (100.0, None, 50.0, None, 0.0)
     assert gaps(line) == [
@@ -26,17 +26,17 @@ def test_an_absent_level_is_a_gap_like_one_without_value() -> None:
     ]
 
 
-def test_gaps_that_touch_are_one() -> None:
+def test_adjacent_gaps_are_one_gap() -> None:
     line = trace(_levels(1.0, None, None, None, 1.0))
     assert gaps(line) == [(START + HOUR, START + 4 * HOUR)]
 
 
-def test_nothing_is_a_line_without_points() -> None:
+def test_no_levels_give_an_empty_line() -> None:
     line = trace([])
     assert (line.values, gaps(line), phases(line), round_marks(line)) == ((), [], [], [])
 
 
-def test_phases_are_named_and_a_gap_ends_one() -> None:
+def test_a_gap_ends_a_phase() -> None:
     line = trace(_levels(1.0, 0.07, 0.05, None, 0.05))
     assert [(depth, (end - start) / HOUR) for depth, start, end in phases(line)] == [
         ("ordinary", 1),
@@ -45,7 +45,7 @@ def test_phases_are_named_and_a_gap_ends_one() -> None:
     ]
 
 
-def test_a_mean_never_counts_what_is_missing_as_zero() -> None:
+def test_a_mean_ignores_missing_levels() -> None:
     levels = _levels(1.0, None, 0.5, 0.0, None, None)
     assert resample(levels, START, START + 6 * HOUR, 2 * HOUR) == [100.0, 25.0, None]
 
@@ -57,7 +57,7 @@ def test_steps_cover_the_whole_span_and_nothing_outside() -> None:
     assert resample(levels, START, START, HOUR) == []
 
 
-def test_the_ordinary_band_learns_nothing_from_the_outage() -> None:
+def test_the_ordinary_band_ignores_the_outage() -> None:
     line = trace(_levels(*[0.98, 1.0, 1.02] * 8, *[0.05] * 40))
     low, high = ordinary_band(line, START + 24 * HOUR)
     assert (low, high) == pytest.approx((98.0, 102.0))
@@ -67,7 +67,7 @@ def test_the_ordinary_band_learns_nothing_from_the_outage() -> None:
 
 @pytest.mark.parametrize("step", [timedelta(seconds=1), timedelta(minutes=5), HOUR, 24 * HOUR])
 @pytest.mark.parametrize("count", [1, 2, 60, 700])
-def test_marks_are_few_round_and_inside(step: timedelta, count: int) -> None:
+def test_ticks_are_few_and_inside_the_line(step: timedelta, count: int) -> None:
     line = trace([Level(START + at * step, KEY, 1.0) for at in range(count)], step=step)
     marks = round_marks(line)
     assert len(marks) <= 7

@@ -47,9 +47,7 @@ def _posts(incident: Incident, places: EntityTree, **options: object) -> list[Po
     return compose_posts(incident, places, config, test=False)
 
 
-def test_the_worked_example_stands_word_for_word(
-    make_incident: MakeIncident, iran: EntityTree
-) -> None:
+def test_the_text_of_a_confirmed_post(make_incident: MakeIncident, iran: EntityTree) -> None:
     post = _posts(make_incident(), iran)[0]
     assert post.text == (
         "CONFIRMED · Iran: internet connectivity is at 7% of ordinary levels after 12 hours of "
@@ -63,7 +61,7 @@ def test_the_worked_example_stands_word_for_word(
     assert post.alternative.startswith("Line chart: internet connectivity in Iran, 15 Nov 16:30 to")
 
 
-def test_without_progressive_loss_it_says_since_when(
+def test_without_progressive_loss_the_onset_is_stated(
     make_incident: MakeIncident, iran: EntityTree
 ) -> None:
     began = make_incident().started_at
@@ -97,7 +95,7 @@ def test_without_progressive_loss_it_says_since_when(
         (216, "day 10 (hour 216) of the disruption"),
     ],
 )
-def test_an_update_says_how_far_it_is(
+def test_an_update_states_the_elapsed_time(
     make_incident: MakeIncident, iran: EntityTree, hours: float, words: str
 ) -> None:
     incident = make_incident(
@@ -110,18 +108,18 @@ def test_an_update_says_how_far_it_is(
     )
 
 
-def test_a_partial_return_is_told_with_the_figure_or_in_words(
+def test_a_partial_restoration_has_a_number_or_words(
     make_incident: MakeIncident, iran: EntityTree
 ) -> None:
-    def told(percent: PublishedPercent) -> str:
+    def first_line(percent: PublishedPercent) -> str:
         incident = make_incident(reason=RevisionReason.PARTIALLY_RESTORED, percent=percent)
         return _posts(incident, iran)[0].text.splitlines()[0]
 
-    assert told(PublishedPercent(38.0, 35.0, 41.0, Precision.EXACT)) == (
+    assert first_line(PublishedPercent(38.0, 35.0, 41.0, Precision.EXACT)) == (
         "PARTIAL RESTORATION · Iran: internet connectivity has risen to 38% of ordinary levels, "
         "13 hours into the disruption."
     )
-    assert told(PublishedPercent(60.0, 30.0, 90.0, Precision.NONE)) == (
+    assert first_line(PublishedPercent(60.0, 30.0, 90.0, Precision.NONE)) == (
         "PARTIAL RESTORATION · Iran: internet connectivity has risen but is still reduced, "
         "13 hours into the disruption."
     )
@@ -134,7 +132,7 @@ def test_an_update_keeps_the_progressive_sentence_while_it_holds(
     assert "at 7% of ordinary levels after 12 hours of progressive disconnections." in text
 
 
-def test_the_end_says_how_long_it_lasted_and_how_steady_it_is(
+def test_a_restored_post_states_length_and_stability(
     make_incident: MakeIncident, iran: EntityTree
 ) -> None:
     ended = make_incident().started_at + timedelta(days=8, hours=1)
@@ -156,28 +154,28 @@ def test_the_end_says_how_long_it_lasted_and_how_steady_it_is(
 @pytest.mark.parametrize(
     "reason", [RevisionReason.OPENED, RevisionReason.EXPIRED, RevisionReason.MERGED]
 )
-def test_the_public_is_not_told_of_inner_changes(
+def test_internal_revisions_have_no_post(
     make_incident: MakeIncident, iran: EntityTree, reason: RevisionReason
 ) -> None:
     assert _posts(make_incident(reason=reason), iran) == []
 
 
-def test_evidence_decides_label_and_reach(make_incident: MakeIncident, iran: EntityTree) -> None:
+def test_evidence_decides_label_and_channels(make_incident: MakeIncident, iran: EntityTree) -> None:
     channels = ("console", "file", "webhook")
 
-    def told(level: int, *, auto_publish: bool = False) -> list[tuple[str, str]]:
+    def labels(level: int, *, auto_publish: bool = False) -> list[tuple[str, str]]:
         found = _posts(
             make_incident(evidence_level=level), iran, channels=channels, auto_publish=auto_publish
         )
         return [(post.channel, post.text.split(" ")[0]) for post in found]
 
-    assert told(0) == told(1) == told(1, auto_publish=True) == []
-    assert told(2) == [("console", "UNCONFIRMED"), ("file", "UNCONFIRMED")]
-    assert told(2, auto_publish=True) == [(channel, "UNCONFIRMED") for channel in channels]
-    assert told(3) == [(channel, "CONFIRMED") for channel in channels]
+    assert labels(0) == labels(1) == labels(1, auto_publish=True) == []
+    assert labels(2) == [("console", "UNCONFIRMED"), ("file", "UNCONFIRMED")]
+    assert labels(2, auto_publish=True) == [(channel, "UNCONFIRMED") for channel in channels]
+    assert labels(3) == [(channel, "CONFIRMED") for channel in channels]
 
 
-def test_an_unreviewed_update_says_so(make_incident: MakeIncident, iran: EntityTree) -> None:
+def test_an_unreviewed_update_is_labelled(make_incident: MakeIncident, iran: EntityTree) -> None:
     note = "Not yet reviewed by a person."
     assert (
         note
@@ -186,7 +184,7 @@ def test_an_unreviewed_update_says_so(make_incident: MakeIncident, iran: EntityT
     assert note not in _posts(make_incident(reason=RevisionReason.MILESTONE), iran)[0].text
 
 
-def test_a_test_post_says_test_first_and_last(
+def test_a_drill_post_starts_and_ends_with_test(
     make_incident: MakeIncident, iran: EntityTree
 ) -> None:
     post = compose_posts(make_incident(), iran, PublishConfig(), test=True)[0]
@@ -195,7 +193,7 @@ def test_a_test_post_says_test_first_and_last(
     assert lines[-1] == "TEST"
 
 
-def test_the_same_revision_gives_the_same_keys_and_no_other_does(
+def test_keys_are_unique_to_a_revision_and_channel(
     make_incident: MakeIncident, iran: EntityTree
 ) -> None:
     first = _posts(make_incident(), iran)
@@ -218,7 +216,7 @@ def test_a_language_without_a_template_is_left_out(
     "percent", PERCENTS, ids=lambda percent: f"{percent.form} {percent.number}"
 )
 @pytest.mark.parametrize("evidence", [2, 3])
-def test_every_kind_with_every_figure_keeps_every_rule(
+def test_every_kind_of_post_with_every_percentage_is_valid(
     make_incident: MakeIncident, reason: RevisionReason, percent: PublishedPercent, evidence: int
 ) -> None:
     longest = max(Locale("en").territories.values(), key=len)
@@ -245,7 +243,7 @@ def test_every_kind_with_every_figure_keeps_every_rule(
             assert percent.precision is Precision.NONE or shown in post.text
 
 
-def test_names_cannot_break_lines_or_turn_text_round(make_incident: MakeIncident) -> None:
+def test_names_cannot_inject_lines_or_bidirectional_overrides(make_incident: MakeIncident) -> None:
     hostile = "I\u202er\x1b[31man\n\nCONFIRMED\x00 {{ link }}"
     places = EntityTree([EntityInfo(Entity.parse("country:IR"), hostile)])
     text = _posts(make_incident(), places)[0].text
@@ -258,7 +256,7 @@ def test_a_place_may_be_called_down_or_zero_percent(make_incident: MakeIncident)
     assert _posts(make_incident(), places)[0].text.startswith("CONFIRMED · County Down 0%:")
 
 
-def test_narrower_scopes_are_told_with_their_country(
+def test_narrower_scopes_are_named_with_their_country(
     make_incident: MakeIncident, iran: EntityTree
 ) -> None:
     region = _posts(make_incident(entity=Entity.parse("region:IR-23")), iran)[0].text
@@ -284,7 +282,7 @@ def test_narrower_scopes_are_told_with_their_country(
         ("CONFIRMED · Iran: 7%", 2, "CONFIRMED"),
     ],
 )
-def test_refuses_what_may_not_be_said(text: str, evidence: int, rule: str) -> None:
+def test_editorial_rules_refuse(text: str, evidence: int, rule: str) -> None:
     with pytest.raises(WordingError, match=rule):
         check_post(text, "Line chart.", evidence)
 
@@ -303,11 +301,13 @@ def test_refuses_a_post_without_alternative_text() -> None:
         ("UPDATE · Iran: a download of countdowns", 3),
     ],
 )
-def test_lets_through_what_may_be_said(text: str, evidence: int) -> None:
+def test_editorial_rules_accept(text: str, evidence: int) -> None:
     check_post(text, "Line chart.", evidence)
 
 
-def test_alternative_text_tells_the_chart(make_incident: MakeIncident, iran: EntityTree) -> None:
+def test_alternative_text_describes_the_chart(
+    make_incident: MakeIncident, iran: EntityTree
+) -> None:
     assert alternative_text(make_incident(), iran) == (
         "Line chart: internet connectivity in Iran, 15 Nov 16:30 to 17 Nov 05:30 UTC. Lowest: 7% "
         "of ordinary levels; at the end: 7% of ordinary levels. The grey band shows ordinary "
@@ -315,7 +315,9 @@ def test_alternative_text_tells_the_chart(make_incident: MakeIncident, iran: Ent
     )
 
 
-def test_a_series_is_told_once_and_its_end(make_incident: MakeIncident, iran: EntityTree) -> None:
+def test_a_daily_series_has_a_first_and_a_last_post(
+    make_incident: MakeIncident, iran: EntityTree
+) -> None:
     words = (
         "recurs nightly: 4 of the last 5 nights, about 22:00 to 06:00 local (18:30 to 02:30 UTC)"
     )
@@ -353,7 +355,7 @@ def test_a_series_is_told_once_and_its_end(make_incident: MakeIncident, iran: En
         RevisionReason.RECURRED,
     ],
 )
-def test_what_only_operators_see_is_no_post(
+def test_provisional_revisions_have_no_post(
     make_incident: MakeIncident, iran: EntityTree, reason: RevisionReason
 ) -> None:
     assert _posts(make_incident(reason=reason), iran) == []
@@ -366,7 +368,7 @@ def test_what_only_operators_see_is_no_post(
         ("throttling", "example.org: slowed in measurements from Iran since"),
     ],
 )
-def test_a_site_that_is_lost_from_one_place_is_no_loss_of_connectivity(
+def test_a_blocked_site_is_not_a_loss_of_connectivity(
     make_incident: MakeIncident, iran: EntityTree, kind: str, words: str
 ) -> None:
     site = Entity.parse("domain:example.org")

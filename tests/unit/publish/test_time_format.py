@@ -9,7 +9,7 @@ NOON = datetime(2019, 11, 16, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("length", "said"),
+    ("length", "expected"),
     [
         (timedelta(seconds=-5), Elapsed(0, None, None)),
         (timedelta(minutes=4, seconds=59), Elapsed(0, None, None)),
@@ -24,8 +24,8 @@ NOON = datetime(2019, 11, 16, 12, 0, tzinfo=UTC)
         (timedelta(hours=240), Elapsed(None, 240, 11)),
     ],
 )
-def test_says_a_duration_in_steps(length: timedelta, said: Elapsed) -> None:
-    assert elapsed(length) == said
+def test_durations_are_stated_in_steps(length: timedelta, expected: Elapsed) -> None:
+    assert elapsed(length) == expected
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def test_says_a_duration_in_steps(length: timedelta, said: Elapsed) -> None:
         ("../../etc/passwd", "16 Nov 12:00 UTC"),
     ],
 )
-def test_says_local_time_first_and_utc_beside_it(zone: str, text: str) -> None:
+def test_local_time_comes_first_then_utc(zone: str, text: str) -> None:
     assert moment_text(NOON, zone) == text
 
 
-def test_leaves_the_day_out_only_where_local_and_utc_day_are_known() -> None:
+def test_the_day_is_left_out_only_if_local_and_utc_day_are_clear() -> None:
     later = NOON + timedelta(hours=6)
     assert moment(NOON, "Asia/Tehran", since=later).local == "15:30"
     next_day = NOON + timedelta(hours=9)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from web_fixtures import Site, check_promises
+from web_fixtures import Site, check_page
 
 from netwatch.config import PublishConfig
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
@@ -28,7 +28,7 @@ async def test_front_page_shows_open_incidents_first(
     site.put("country:IR", FALL, until=until)
     site.put("region:IR-23", [1.0] * 20 + [None] * 5, until=until)
     site.ledger.record([make_incident()], [])
-    page = check_promises(await site.text("/"))
+    page = check_page(await site.text("/"))
     assert "1 confirmed disruption now: Iran." in page.text
     assert page.text.index("Disruptions now") < page.text.index("Places")
     assert "16 Nov 20:00 local (16:30 UTC)" in page.text
@@ -38,31 +38,31 @@ async def test_front_page_shows_open_incidents_first(
     assert {"href": "/i/NW-IR-2019-0042"} in page.all("a")
 
 
-async def test_a_quiet_world_is_said_plainly(site: Site, make_incident: MakeIncident) -> None:
+async def test_no_disruption_is_stated(site: Site, make_incident: MakeIncident) -> None:
     site.put("country:IR", [1.0] * 30, until=make_incident().at + timedelta(hours=1))
-    page = check_promises(await site.text("/"))
+    page = check_page(await site.text("/"))
     assert "No disruption is known now." in page.text
     assert "at ordinary levels" in page.text
     assert "learning" not in page.text
 
 
-async def test_old_data_are_warned_of(site: Site, make_incident: MakeIncident) -> None:
+async def test_pages_warn_of_old_data(site: Site, make_incident: MakeIncident) -> None:
     until = make_incident().at + timedelta(hours=1)
     site.put("country:IR", FALL, until=until)
     site.now = until + timedelta(minutes=30)
     assert "may have changed since" not in await site.text("/")
     site.now = until + timedelta(hours=5)
-    page = check_promises(await site.text("/"))
+    page = check_page(await site.text("/"))
     assert "Data to 2019-11-17 06:30 UTC, 5 hours old. What is shown may have changed" in page.text
 
 
-async def test_an_empty_observatory_says_so(site: Site) -> None:
-    page = check_promises(await site.text("/"))
+async def test_an_empty_observatory(site: Site) -> None:
+    page = check_page(await site.text("/"))
     assert "No measurements have arrived yet." in page.text
     assert "No disruption is known now." in page.text
     site.places = EntityTree()
     async with site.serve() as client:
-        page = check_promises((await client.get("/")).text)
+        page = check_page((await client.get("/")).text)
     assert "No place has been measured yet." in page.text
 
 
@@ -73,22 +73,22 @@ async def test_a_place_without_a_level_is_still_learning(
     key = SeriesKey("reachability", Entity.parse("country:IR"))
     bins = [Bin(until - timedelta(minutes=5), key, 90.0, 100.0)]
     site.store.put_bins(bins, closed_until=until)
-    page = check_promises(await site.text("/"))
+    page = check_page(await site.text("/"))
     assert "learning what is ordinary" in page.text
     assert "1 place is still learning" in page.text
 
 
-async def test_places_that_nobody_described_are_found_in_the_data(
+async def test_places_without_a_description_are_found_in_the_data(
     site: Site, make_incident: MakeIncident
 ) -> None:
     site.places = EntityTree()
     site.put("region:MM-07", [1.0] * 3, until=make_incident().at)
     async with site.serve() as client:
-        page = check_promises((await client.get("/")).text)
+        page = check_page((await client.get("/")).text)
     assert page.text.index("Myanmar") < page.text.index("MM-07")
 
 
-async def test_incident_page_tells_the_whole_record(
+async def test_incident_page_shows_the_whole_record(
     site: Site, make_incident: MakeIncident
 ) -> None:
     site.put("country:IR", FALL, until=make_incident().at + timedelta(hours=1))
@@ -103,7 +103,7 @@ async def test_incident_page_tells_the_whole_record(
     ]
     site.ledger.record(revisions, posts)
     text = await site.text("/i/NW-IR-2019-0042")
-    page = check_promises(text)
+    page = check_page(text)
     assert "CONFIRMED" in page.text
     assert "at 7% of ordinary levels after 12 hours of progressive disconnections." in page.text
     for fact in (
@@ -119,13 +119,11 @@ async def test_incident_page_tells_the_whole_record(
         "milestone",
     ):
         assert fact in page.text
-    assert "UNCONFIRMED · Iran" in page.text, "posts stand as sent"
+    assert "UNCONFIRMED · Iran" in page.text, "posts are shown as sent"
     assert len(gzip.compress(text.encode())) < 14_000
 
 
-async def test_zero_gap_and_ordinary_are_three_things(
-    site: Site, make_incident: MakeIncident
-) -> None:
+async def test_zero_gap_and_ordinary_differ(site: Site, make_incident: MakeIncident) -> None:
     until = make_incident().at + timedelta(hours=1)
     site.put("country:IR", [1.0] * 24 + [0.0] * 3 + [None] * 3, until=until)
     site.ledger.record([make_incident()], [])
@@ -156,9 +154,7 @@ async def test_incident_as_json_is_the_public_object(
     await site.text("/v1/incidents/NW-IR-2019-0042?revision=x", 400)
 
 
-async def test_the_list_leaves_out_what_is_not_public(
-    site: Site, make_incident: MakeIncident
-) -> None:
+async def test_the_list_has_public_incidents_only(site: Site, make_incident: MakeIncident) -> None:
     site.ledger.record(
         [
             make_incident(),
@@ -180,7 +176,7 @@ async def test_the_list_leaves_out_what_is_not_public(
     await site.text("/i/NW-IR-2019-0002", 404)
 
 
-async def test_a_merged_incident_leads_to_its_parent(
+async def test_a_merged_incident_redirects_to_the_wider_one(
     site: Site, make_incident: MakeIncident
 ) -> None:
     merged = make_incident(
@@ -192,19 +188,19 @@ async def test_a_merged_incident_leads_to_its_parent(
     assert answer.headers["location"] == "/i/NW-IR-2019-0042"
 
 
-async def test_hostile_names_stay_names(site: Site, make_incident: MakeIncident) -> None:
+async def test_hostile_names_are_escaped(site: Site, make_incident: MakeIncident) -> None:
     evil = "<script>alert(1)</script>\"'><img src=x onerror=y> ایران"
     site.places = EntityTree([EntityInfo(Entity.parse("country:IR"), evil, timezone="Asia/Tehran")])
     site.put("country:IR", FALL, until=make_incident().at + timedelta(hours=1))
     site.ledger.record([make_incident()], [])
     async with site.serve() as client:
         for path in ("/", "/i/NW-IR-2019-0042", "/p/country/IR"):
-            page = check_promises((await client.get(path)).text)
+            page = check_page((await client.get(path)).text)
             assert "<script>alert(1)</script>" in page.text
             assert not page.all("img")
 
 
-async def test_every_answer_carries_the_strict_policy(site: Site) -> None:
+async def test_every_response_has_the_content_security_policy(site: Site) -> None:
     for path in ("/", "/style.css", "/v1/incidents", "/v1/health", "/nowhere", "/v1/nowhere"):
         headers = (await site.client.get(path)).headers
         assert "default-src 'none'" in headers["content-security-policy"], path
@@ -214,7 +210,7 @@ async def test_every_answer_carries_the_strict_policy(site: Site) -> None:
         assert "set-cookie" not in headers
 
 
-async def test_nothing_is_sent_twice_to_who_has_it(site: Site) -> None:
+async def test_etags_avoid_repeated_transfers(site: Site) -> None:
     first = await site.client.get("/style.css")
     again = await site.client.get("/style.css", headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
@@ -240,7 +236,7 @@ async def test_nothing_is_sent_twice_to_who_has_it(site: Site) -> None:
         ("/v1/incidents/nope", 404),
     ],
 )
-async def test_what_cannot_be_answered_is_refused_in_one_line(
+async def test_invalid_requests_are_refused_in_one_line(
     site: Site, make_incident: MakeIncident, path: str, status: int
 ) -> None:
     site.put("country:IR", FALL, until=make_incident().at)
@@ -250,26 +246,26 @@ async def test_what_cannot_be_answered_is_refused_in_one_line(
         assert answer.headers["content-type"] == "application/problem+json"
         assert "\n" not in answer.json()["title"]
     else:
-        check_promises(answer.text)
+        check_page(answer.text)
 
 
-async def test_writing_is_not_possible(site: Site) -> None:
+async def test_the_site_is_read_only(site: Site) -> None:
     for path in ("/", "/v1/incidents"):
         assert (await site.client.post(path)).status_code == 405
         assert (await site.client.head(path)).status_code == 200
 
 
-async def test_a_broken_record_is_a_plain_sorry(site: Site) -> None:
+async def test_an_unreadable_record_is_503(site: Site) -> None:
     with site.ledger._engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE incident_revision")
     text = await site.text("/", 503)
-    assert "cannot be read just now" in check_promises(text).text
+    assert "cannot be read just now" in check_page(text).text
     answer = await site.client.get("/v1/incidents")
     assert answer.status_code == 503
     assert answer.json()["status"] == 503
 
 
-async def test_health_tells_the_age_of_the_data(site: Site, make_incident: MakeIncident) -> None:
+async def test_health_has_the_age_of_the_data(site: Site, make_incident: MakeIncident) -> None:
     assert json.loads(await site.text("/v1/health")) == {
         "data_until": None,
         "data_age_seconds": None,
@@ -280,19 +276,19 @@ async def test_health_tells_the_age_of_the_data(site: Site, make_incident: MakeI
     assert (health["data_age_seconds"], health["stale"]) == (300, False)
 
 
-async def test_a_drill_says_so_on_every_page(site: Site, make_incident: MakeIncident) -> None:
+async def test_every_page_of_a_drill_is_labelled(site: Site, make_incident: MakeIncident) -> None:
     site.put("country:IR", FALL, until=make_incident().at)
     site.ledger.record([make_incident()], [])
     site.options = WebOptions(test=True)
     async with site.serve() as client:
         for path in ("/", "/i/NW-IR-2019-0042", "/p/country/IR", "/nowhere"):
-            page = check_promises((await client.get(path)).text)
+            page = check_page((await client.get(path)).text)
             assert "TEST · This is a drill." in page.text
         answer = await client.get("/v1/incidents")
     assert answer.json()["data"][0]["test"] is True
 
 
-async def test_a_closed_incident_moves_to_the_resolved(
+async def test_a_closed_incident_is_listed_as_resolved(
     site: Site, make_incident: MakeIncident
 ) -> None:
     until = make_incident().at + timedelta(hours=1)
@@ -305,25 +301,25 @@ async def test_a_closed_incident_moves_to_the_resolved(
         trough=PublishedPercent(3.0, 2.0, 5.0, Precision.EXACT),
     )
     site.ledger.record([ended], [])
-    page = check_promises(await site.text("/"))
+    page = check_page(await site.text("/"))
     assert "No disruption is known now." in page.text
     assert page.text.index("Resolved in the last 30 days") < page.text.index("3%")
-    record = check_promises(await site.text("/i/NW-IR-2019-0042"))
+    record = check_page(await site.text("/i/NW-IR-2019-0042"))
     assert "RESTORED" in record.text
     assert "is at ordinary levels and stable for 6 hours." in record.text
 
 
-async def test_a_place_has_its_page_with_its_parts(site: Site, make_incident: MakeIncident) -> None:
+async def test_the_page_of_a_place_lists_its_parts(site: Site, make_incident: MakeIncident) -> None:
     until = make_incident().at
     site.put("country:IR", FALL, until=until)
     site.put("region:IR-23", [1.0] * 10 + [0.4], until=until)
-    page = check_promises(await site.text("/p/country/IR"))
+    page = check_page(await site.text("/p/country/IR"))
     assert "Iran: 7%" in page.text
     assert "Tehran" in page.text
     assert "40%" in page.text
 
 
-async def test_the_front_page_is_made_anew_when_the_record_or_the_data_change(
+async def test_the_front_page_is_rebuilt_when_record_or_data_change(
     site: Site, make_incident: MakeIncident, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = 0
@@ -350,7 +346,7 @@ async def test_the_front_page_is_made_anew_when_the_record_or_the_data_change(
     assert "No disruption is known now." in await site.text("/")
 
 
-async def test_pages_speak_the_language_of_the_site(
+async def test_pages_are_in_the_language_of_the_site(
     site: Site, make_incident: MakeIncident, tmp_path: Path
 ) -> None:
     english = (TEMPLATES / "en.txt").read_text("utf-8")

@@ -57,7 +57,7 @@ def test_a_measured_zero_is_marked_and_no_data_is_not() -> None:
     assert not _parts(chart_svg(_line(1.0, 0.001, 0.0001), label="x"), "zero")
 
 
-def test_the_scale_is_the_same_whatever_the_values() -> None:
+def test_the_scale_is_fixed() -> None:
     def height(value: float) -> float:
         points = _parts(sparkline_svg(_line(value, value), label="x"), "level")[0].get("points")
         assert points is not None
@@ -74,14 +74,14 @@ def test_a_wide_gap_says_no_data() -> None:
     assert "no data" not in chart_svg(_line(*[1.0] * 10), label="x")
 
 
-def test_the_onset_lies_where_it_was() -> None:
+def test_the_onset_is_at_its_time() -> None:
     svg = chart_svg(_line(*[1.0] * 10), label="x", onset=START + timedelta(hours=5))
     onset = _parts(svg, "onset")[0]
     assert float(onset.get("x1") or 0) == pytest.approx((50 + 712) / 2)
 
 
 @pytest.mark.parametrize("values", [(), (None,), (1.0,), (None, None)])
-def test_draws_whatever_there_is_and_names_it(values: tuple[float | None, ...]) -> None:
+def test_any_data_can_be_drawn_and_labelled(values: tuple[float | None, ...]) -> None:
     label = 'Iran <b> & "so" ایران'
     for svg in (
         chart_svg(_line(*values), label=label),
