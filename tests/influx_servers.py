@@ -26,7 +26,7 @@ import httpx
 import pytest
 from servers import free_port, need
 
-from netwatch.store.influx.client import InfluxServer
+from netwatch.store.influx.client import InfluxClient
 from netwatch.store.influx.dsn import InfluxDsn
 from netwatch.store.influx.store import InfluxStore
 from netwatch.store.influx.versions import Dialect
@@ -95,7 +95,7 @@ bind-address = "127.0.0.1:{free_port()}"
             f"{scheme}://127.0.0.1:{self.port}",
             database="",
             password="a 'pass\" word",
-            authority=str(self._tls or ""),
+            ca_file=str(self._tls or ""),
         )
 
     def _client(self) -> httpx.Client:
@@ -174,7 +174,7 @@ def named_login() -> Iterator[InfluxDsn]:
         password=os.environ.get("NETWATCH_TEST_INFLUX_TOKEN", ""),
         organization=os.environ.get("NETWATCH_TEST_INFLUX_ORG", ""),
     )
-    server = InfluxServer(login)
+    server = InfluxClient(login)
     version = server.dialect.version
     server.close()
     with _MAKERS[version[0]](login):
@@ -185,7 +185,7 @@ def open_store(
     login: InfluxDsn, *, dialect: Dialect | None = None, page: int = 100_000
 ) -> InfluxStore:
     """Return a store in the database of `login`."""
-    return InfluxStore(InfluxServer(login, patience=_PATIENCE, dialect=dialect), page=page)
+    return InfluxStore(InfluxClient(login, retry_for=_PATIENCE, dialect=dialect), page=page)
 
 
 @contextmanager

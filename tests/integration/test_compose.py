@@ -20,7 +20,7 @@ from servers import free_port, need
 
 from netwatch.config import read_config
 from netwatch.plugins import decode_section
-from netwatch.store.influx.dsn import InfluxDsn, InfluxOptions, dsn_of
+from netwatch.store.influx.dsn import InfluxDsn, InfluxOptions
 
 ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "compose.yaml", *sorted((ROOT / "deploy").glob("compose.*.yaml"))]
@@ -176,7 +176,7 @@ def test_the_configuration_fits_the_services(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv(name, value)
     config = read_config(ROOT / "deploy" / "netwatch.toml")
     assert config.broker.host in services()
-    login = dsn_of(decode_section(InfluxOptions, config.stores["influx"]))
+    login = InfluxDsn.from_options(decode_section(InfluxOptions, config.stores["influx"]))
     environment = services()["influxdb"]["environment"]
     assert login == InfluxDsn(
         services()["grafana"]["environment"]["NETWATCH_INFLUX_URL"],
@@ -274,7 +274,7 @@ def test_the_observatory_of_compose_runs_on_this_machine_s_parts(tmp_path: Path)
             for old, new in (
                 ('"/var/lib/netwatch"', f'"{tmp_path}/data"'),
                 ('host = "broker"', f'host = "127.0.0.1"\nport = {port}'),
-                ("http://influxdb:8086", server.login.url),
+                ("http://influxdb:8086", server.dsn.url),
                 ('host = "0.0.0.0"\nport = 8080', f'host = "127.0.0.1"\nport = {free_port()}'),
             ):
                 assert old in text
@@ -296,7 +296,7 @@ def test_the_observatory_of_compose_runs_on_this_machine_s_parts(tmp_path: Path)
                 ],
                 env=os.environ | SECRETS,
             )
-            store = open_store(InfluxDsn(server.login.url, "netwatch", password=token))
+            store = open_store(InfluxDsn(server.dsn.url, "netwatch", password=token))
             start = datetime.now(UTC) - timedelta(minutes=5)
             try:
 

@@ -131,7 +131,7 @@ def chosen_values(store: InfluxStore, board: dict) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
-            found = store.server.query(fill(variable["query"], values)).rows
+            found = store.client.query(fill(variable["query"], values)).rows
             values[variable["name"]] = [str(row[-1]) for row in found]
             assert values[variable["name"]], f"{variable['name']} offers nothing"
             if variable["name"] == "signal" and not variable["multi"]:

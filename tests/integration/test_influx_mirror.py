@@ -69,7 +69,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Observat
 
 def rows(opened: ObservatoryContext, statement: str) -> list[dict[str, object]]:
     assert isinstance(opened.store, InfluxStore)
-    table = opened.store.server.query(statement)
+    table = opened.store.client.query(statement)
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
@@ -127,7 +127,7 @@ def test_a_revision_replaces_what_was_shown_and_a_post_gives_its_delay(
 async def test_a_server_that_is_away_is_waited_for(opened: ObservatoryContext) -> None:
     assert isinstance(opened.store, InfluxStore)
     opened.ledger.record([INCIDENT], [])
-    database = opened.store.server.login.database
+    database = opened.store.client.login.database
     shared_influxd().execute(f'DROP DATABASE "{database}"')
     task = asyncio.create_task(run_exporter(opened, pause=0.05))
     await asyncio.sleep(0.3)

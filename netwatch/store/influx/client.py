@@ -1,7 +1,10 @@
-"""One InfluxDB server: asks and writes, waits patiently, and says plainly what is wrong."""
+"""HTTP client of one InfluxDB server: queries, writes, retries, and errors of one line."""
 
 import gzip
-from collections.abc import Callable, Mapping, Sequence
+import re
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NoReturn
 
@@ -9,171 +12,252 @@ import httpx
 import msgspec
 import stamina
 
-from netwatch.model.errors import InputError, StoreError
+from netwatch.model.errors import ConfigError, InputError, StoreError
 from netwatch.store.influx.dsn import InfluxDsn
 from netwatch.store.influx.parse import ReplyTable, parse_answer
 from netwatch.store.influx.versions import Dialect, read_dialect
-from netwatch.store.influx.write import (
-    AgainError,
-    ClientWriter,
-    HttpWriter,
-    Reply,
-    Writer,
-    plain_client,
-    read_reply,
-)
 
 _LINES_A_REQUEST = 5_000
-# Level 1 takes 70 bytes a row down to 11; higher levels cost more than they save.
+"""Points in a write; the batch size that InfluxDB's documentation recommends."""
 _GZIP_LEVEL = 1
-# Requests that may go into finding which lines of one batch are bad.
+"""Level 1 compresses 70 bytes a row to 11; higher levels cost more time than they save."""
 _SEARCHES = 200
+"""Requests that may be spent on isolating the bad lines of one batch."""
 _LONGEST_WAIT = 60.0
-_SHOWN_LINE = 160
+"""Seconds to which a server's `Retry-After` is limited."""
+_SHOWN_LINE, _SHOWN_ERROR = 160, 300
+"""Characters of a line and of a server's error in messages."""
+_DROPPED = re.compile(r"dropped=(\d+)")
+_REJECTIONS = {400, 413, 422}
+"""Statuses of a write that no retry can help."""
 
 
-class RefusedError(InputError):
-    """Raised when the server will never take some points; everything else is in."""
+class RejectedError(InputError):
+    """Raised when the server will never accept some points; all others are written."""
 
-    def __init__(self, complaints: Sequence[str]) -> None:
-        self.complaints = list(complaints)
-        super().__init__(f"{len(self.complaints)} points not stored: {self.complaints[0]}")
+    def __init__(self, messages: Sequence[str]) -> None:
+        self.messages = list(messages)
+        super().__init__(f"{len(self.messages)} points not stored: {self.messages[0]}")
 
 
-class InfluxServer:
+class _RetryableError(Exception):
+    """Raised when the same request may succeed later."""
+
+    def __init__(self, text: str, *, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class _ErrorBody(msgspec.Struct):
+    """An error as JSON: `error` in 1.x, `message` in 2.x and 3."""
+
+    error: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Reply to one request.
+
+    Attributes:
+        status: HTTP status.
+        text: its error in one line, empty for none.
+        body: its content.
+        headers: its headers, by names in lower case.
+    """
+
+    status: int
+    text: str = ""
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, status: int, body: bytes, headers: Mapping[str, str]) -> "Reply":
+        """Return a reply with the error text of any version."""
+        lower = {name.lower(): value for name, value in headers.items()}
+        if 200 <= status < 300:
+            return cls(status, body=body, headers=lower)
+        try:
+            error = msgspec.json.decode(body, type=_ErrorBody)
+            text = error.error or error.message
+        except msgspec.DecodeError:
+            text = ""
+        text = " ".join((text or body.decode("utf-8", "replace")).split())
+        if len(text) > _SHOWN_ERROR:
+            # Version 1 appends how many points it dropped.
+            text = f"{text[: _SHOWN_ERROR - 60]} … {text[-57:]}"
+        return cls(status, text, body, lower)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request succeeded."""
+        return 200 <= self.status < 300
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the server will not accept these bytes, however often it is asked."""
+        return self.status in _REJECTIONS
+
+    @property
+    def dropped(self) -> int:
+        """Points of the request that the server dropped; 0 if it does not say."""
+        found = _DROPPED.search(self.text)
+        return int(found[1]) if found else 0
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the server asks to wait; the form with a date is ignored."""
+        text = self.headers.get("retry-after", "")
+        return float(text) if text.isdigit() else None
+
+
+class InfluxClient:
     """A connection to one database of one server.
 
     Args:
-        login: where it is and who we are.
-        patience: how long one request is tried again while the server is away or busy.
-        dialect: what the server can do; None asks it when it is first needed.
+        dsn: address and credentials.
+        retry_for: how long one request is retried while the server is away or busy.
+        dialect: features of the server; None requests them when first needed.
     """
 
     def __init__(
         self,
-        login: InfluxDsn,
+        dsn: InfluxDsn,
         *,
-        patience: timedelta = timedelta(seconds=30),
+        retry_for: timedelta = timedelta(seconds=30),
         dialect: Dialect | None = None,
     ) -> None:
-        self.login = login
-        self._patience = patience
+        self.dsn = dsn
+        self._retry_for = retry_for
         self._dialect = dialect
-        self._client = plain_client(login)
-        self._carrier: Writer | None = None
+        # Basic with the token as password is the one login that all versions accept on /query.
+        self._http = httpx.Client(
+            base_url=dsn.url.rstrip("/"),
+            auth=(dsn.username, dsn.password),
+            timeout=dsn.timeout,
+            verify=_ssl_context(dsn.ca_file) if dsn.ca_file else True,
+            trust_env=False,
+        )
 
     @property
     def dialect(self) -> Dialect:
-        """What the server can do, asked once.
+        """Features of the server, requested once.
 
         Raises:
-            StoreError: unreachable, or no InfluxDB.
+            StoreError: unreachable, or not an InfluxDB.
         """
         if self._dialect is None:
-            reply = self._request("GET", "/ping")
+            reply = self._request(self._http.build_request("GET", "/ping"))
             if reply.status == 404:
-                raise StoreError(f"{self.login.place} has no /ping, so it is no InfluxDB")
-            self._judge(reply)
+                raise StoreError(f"{self.dsn.address} has no /ping, so it is not an InfluxDB")
+            self._raise_for_status(reply)
             self._dialect = read_dialect(reply.headers)
         return self._dialect
 
     def query(self, statement: str, values: Mapping[str, str] | None = None) -> ReplyTable:
-        """Return what an InfluxQL `statement` gives, as one table.
+        """Return the result of an InfluxQL `statement` as one table.
 
         Args:
-            statement: InfluxQL with `$name` where a text of `values` belongs.
-            values: texts by name; they are sent beside the statement, never inside it.
+            statement: InfluxQL with `$name` in place of each text of `values`.
+            values: texts by name; they are sent as parameters, never inside the statement.
 
         Raises:
             StoreError: unreachable, refused, or the statement is wrong.
         """
-        # In chunks no server cuts an answer short, whatever its limit of rows is.
-        parameters = {"db": self.login.database, "epoch": "ns", "chunked": "true", "q": statement}
+        # In chunks no server truncates a reply, whatever its limit of rows is.
+        parameters = {"db": self.dsn.database, "epoch": "ns", "chunked": "true", "q": statement}
         if values:
             parameters["params"] = msgspec.json.encode(values).decode()
-        reply = self._request("GET", "/query", params=parameters)
-        self._judge(reply)
+        reply = self._request(self._http.build_request("GET", "/query", params=parameters))
+        self._raise_for_status(reply)
         table = parse_answer(reply.body)
         if "database not found" in table.error:
-            self._no_database()
+            self._raise_no_database()
         if table.error:
-            raise StoreError(f"{self.login.place}: {table.error}")
+            raise StoreError(f"{self.dsn.address}: {table.error}")
         return table
 
     def write(self, lines: Sequence[str]) -> None:
         """Write `lines` of line protocol, in order, a few thousand a request.
 
         Raises:
-            RefusedError: some lines can never be stored; all others are in.
-            StoreError: the server could not be reached or did not let us; what was
-                written so far stays, and writing all of it again changes nothing.
+            RejectedError: some lines can never be stored; all others are written.
+            StoreError: the server cannot be reached or refused us; what was written so far
+                stays, and writing all of it again changes nothing.
         """
-        refused: list[tuple[str, str]] = []
+        rejected: list[tuple[str, str]] = []
         for first in range(0, len(lines), _LINES_A_REQUEST):
             part = lines[first : first + _LINES_A_REQUEST]
             reply = self._send(part)
-            if _is_refusal(reply):
-                refused += self._sift(part, reply)
-        if refused:
-            place = self.login.place
-            raise RefusedError([f"{_shown(line)}: {place} says {why}" for line, why in refused])
-
-    def create_database(self) -> None:
-        """Create the database on a 1.x server, where our user may.
-
-        Raises:
-            StoreError: not allowed, unreachable, or of another version; the text names
-                the command that does it there.
-        """
-        if not self.dialect.version.startswith("1."):
-            self._no_database()
-        name = self.login.database.replace("\\", "\\\\").replace('"', '\\"')
-        form = {"q": f'CREATE DATABASE "{name}"'}
-        reply = self._request("POST", "/query", data=form)
-        self._judge(reply)
-        error = parse_answer(reply.body).error
-        if error:
-            raise StoreError(f"{self.login.place}: {error}")
+            if reply.rejected:
+                rejected += self._isolate(part, reply)
+        if rejected:
+            address = self.dsn.address
+            raise RejectedError(
+                [f"{_shorten(line)}: {address} says {why}" for line, why in rejected]
+            )
 
     def close(self) -> None:
-        """Let go of connections."""
-        self._client.close()
-        if self._carrier is not None:
-            self._carrier.close()
+        """Close the connections."""
+        self._http.close()
 
     def _send(self, lines: Sequence[str]) -> Reply:
-        """Write one request; a refusal comes back, everything else that is wrong raises."""
-        body = gzip.compress("\n".join(lines).encode(), _GZIP_LEVEL, mtime=0)
-        carrier = self._carrier_for(self.dialect)
-        reply = self._patiently(lambda: carrier.send(body))
-        if not _is_refusal(reply):
-            self._judge(reply)
+        """Write one request; return its reply if it succeeded or was rejected."""
+        reply = self._request(self._write_request("\n".join(lines).encode()))
+        if not reply.rejected:
+            self._raise_for_status(reply)
         return reply
 
-    def _sift(self, lines: Sequence[str], reply: Reply) -> list[tuple[str, str]]:
-        """Write the good ones among `lines`; return the bad ones, each with its reason.
+    def _write_request(self, body: bytes) -> httpx.Request:
+        """Return a write in the form of the server's version.
 
-        Some versions keep the good lines of a refused request and some do not, and none
-        names all the bad ones; halving finds them on any, since writing twice is harmless.
+        Raises:
+            StoreError: 2.x needs an organization and none is set.
+        """
+        dsn, dialect = self.dsn, self.dialect
+        headers = {"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=utf-8"}
+        parameters = {"precision": "ns"}
+        if dialect.takes_v2_writes:
+            if dialect.version.startswith("2.") and not dsn.organization:
+                raise StoreError(f"{dsn.address} is InfluxDB 2, which needs an organization")
+            is_1 = dialect.version.startswith("1.")
+            token = f"{dsn.username}:{dsn.password}" if is_1 else dsn.password
+            headers["Authorization"] = f"Token {token}"
+            parameters |= {"org": dsn.organization or "-", "bucket": dsn.database}
+        else:
+            parameters["db"] = dsn.database
+        return self._http.build_request(
+            "POST",
+            "/api/v2/write" if dialect.takes_v2_writes else "/write",
+            params=parameters,
+            content=gzip.compress(body, _GZIP_LEVEL, mtime=0),
+            headers=headers,
+        )
+
+    def _isolate(self, lines: Sequence[str], reply: Reply) -> list[tuple[str, str]]:
+        """Write the good ones among rejected `lines`; return the bad ones with their errors.
+
+        Some versions store the good lines of a rejected request and some do not, and none
+        names all bad ones. Halving finds them on any version, since writing twice is harmless.
         """
         bad: list[tuple[str, str]] = []
         waiting = [(lines, reply)]
         searches = 0
         while waiting:
             part, answer = waiting.pop()
-            if not _is_refusal(answer):
+            if not answer.rejected:
                 continue
             if len(part) == 1 or answer.dropped == len(part):
                 bad += [(line, answer.text) for line in part]
                 continue
             searches += 1
             if searches > _SEARCHES and "partial write" in answer.text:
-                # The good ones are in; only the names of the others are left unsaid.
+                # The good ones are stored; only the names of the others stay unknown.
                 bad += [(part[0], answer.text)] * max(answer.dropped, 1)
                 continue
             if searches > _SEARCHES:
                 raise StoreError(
-                    f"{self.login.place} refuses more points than can be told apart, at least "
+                    f"{self.dsn.address} rejects too many points to find them all, at least "
                     f"{len(bad)} of {len(lines)}: {reply.text}"
                 )
             middle = len(part) // 2
@@ -181,104 +265,72 @@ class InfluxServer:
             waiting += reversed(halves)
         return bad
 
-    def _carrier_for(self, dialect: Dialect) -> Writer:
-        """Return what takes our bytes to a server of this dialect."""
-        if self._carrier is None:
-            self._carrier = make_writer(self.login, dialect)
-        return self._carrier
-
-    def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        data: Mapping[str, str] | None = None,
-    ) -> Reply:
-        """Send one request on the plain client, and again while that may help."""
-
-        def send() -> Reply:
-            try:
-                response = self._client.request(method, path, params=params, data=data)
-            except httpx.TransportError as error:
-                raise AgainError(f"{type(error).__name__}: {error}") from error
-            return read_reply(response.status_code, response.content, response.headers)
-
-        return self._patiently(send)
-
-    def _patiently(self, send: Callable[[], Reply]) -> Reply:
-        """Return the reply of `send`, tried again while the server is away or busy.
+    def _request(self, request: httpx.Request) -> Reply:
+        """Return the reply to `request`, retried while the server is away or busy.
 
         Raises:
             StoreError: it was so to the end.
         """
         try:
             for attempt in stamina.retry_context(
-                on=_pause, attempts=None, timeout=self._patience, wait_jitter=0.2
+                on=_retry_delay, attempts=None, timeout=self._retry_for, wait_jitter=0.2
             ):
                 with attempt:
-                    return _busy_raises(send())
-        except AgainError as error:
-            seconds = self._patience.total_seconds()
+                    return self._try(request)
+        except _RetryableError as error:
+            seconds = self._retry_for.total_seconds()
             raise StoreError(
-                f"{self.login.place} cannot be used, tried for {seconds:g} s: {error}"
+                f"{self.dsn.address} cannot be used, tried for {seconds:g} s: {error}"
             ) from error
         raise AssertionError("a retry ends with a return or an error")
 
-    def _judge(self, reply: Reply) -> None:
-        """Raise what an unsuccessful `reply` means."""
-        place, told = self.login.place, reply.text or f"status {reply.status}"
-        if reply.done:
-            return
-        if reply.status in {401, 403}:
-            raise StoreError(f"{place} does not let {self.login.username!r} in: {told}")
-        if reply.status == 404:
-            self._no_database(told)
-        raise StoreError(f"{place} answered {reply.status}: {told}")
+    def _try(self, request: httpx.Request) -> Reply:
+        has_token = "Authorization" in request.headers
+        try:
+            response = self._http.send(
+                request, auth=None if has_token else httpx.USE_CLIENT_DEFAULT
+            )
+        except httpx.TransportError as error:
+            raise _RetryableError(f"{type(error).__name__}: {error}") from error
+        reply = Reply.parse(response.status_code, response.content, response.headers)
+        if reply.status == 429 or reply.status >= 500:
+            text = f"status {reply.status}: {reply.text}"
+            raise _RetryableError(text, retry_after=reply.retry_after)
+        return reply
 
-    def _no_database(self, told: str = "database not found") -> NoReturn:
-        """Raise that the database is missing, with the command that makes one."""
-        name = self.login.database
+    def _raise_for_status(self, reply: Reply) -> None:
+        if reply.ok:
+            return
+        address, text = self.dsn.address, reply.text or f"status {reply.status}"
+        if reply.status in {401, 403}:
+            raise StoreError(f"{address} refuses the user {self.dsn.username!r}: {text}")
+        if reply.status == 404:
+            self._raise_no_database(text)
+        raise StoreError(f"{address} answered {reply.status}: {text}")
+
+    def _raise_no_database(self, text: str = "database not found") -> NoReturn:
+        name = self.dsn.database
         command = self.dialect.create.format(name=name)
         raise StoreError(
-            f"{self.login.place} has no database {name!r} ({told}); create it with: {command}"
+            f"{self.dsn.address} has no database {name!r} ({text}); create it with: {command}"
         )
 
 
-def make_writer(login: InfluxDsn, dialect: Dialect) -> Writer:
-    """Return what takes bytes to a server of this dialect.
-
-    Raises:
-        StoreError: 2.x needs an organization and none is set.
-    """
-    if not dialect.takes_v2_writes:
-        return HttpWriter(login)
-    if dialect.version.startswith("1."):
-        return ClientWriter(login, token=f"{login.username}:{login.password}")
-    if dialect.version.startswith("2.") and not login.organization:
-        raise StoreError(f"{login.place} is InfluxDB 2, which needs store.organization")
-    return ClientWriter(login, token=login.password)
+def _ssl_context(ca_file: str) -> ssl.SSLContext:
+    """Return a context that trusts the certificates in a file, and no others."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        reason = error.strerror or "it has no certificate"
+        raise ConfigError(f"ca_file: {ca_file}: cannot be used: {reason}") from error
 
 
-def _busy_raises(reply: Reply) -> Reply:
-    """Return `reply` unless it says that the server is busy or broken for the moment."""
-    if reply.status == 429 or reply.status >= 500:
-        raise AgainError(f"status {reply.status}: {reply.text}", wait=reply.wait)
-    return reply
-
-
-def _pause(error: Exception) -> bool | float:
-    """Tell stamina whether to try again, and for how long to wait where the server says."""
-    if not isinstance(error, AgainError):
+def _retry_delay(error: Exception) -> bool | float:
+    """Return whether stamina retries, or the seconds that the server asks to wait."""
+    if not isinstance(error, _RetryableError):
         return False
-    return True if error.wait is None else min(error.wait, _LONGEST_WAIT)
+    return True if error.retry_after is None else min(error.retry_after, _LONGEST_WAIT)
 
 
-def _is_refusal(reply: Reply) -> bool:
-    """Return whether the server will not take these bytes, however often it is asked."""
-    return reply.status in {400, 413, 422}
-
-
-def _shown(line: str) -> str:
-    """Return the head of a line for a message."""
+def _shorten(line: str) -> str:
     return line if len(line) <= _SHOWN_LINE else f"{line[:_SHOWN_LINE]}…"

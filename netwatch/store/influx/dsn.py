@@ -1,6 +1,7 @@
-"""Where an InfluxDB server is and who we are there, from configuration or from an address."""
+"""Address and credentials of an InfluxDB server, from configuration or from one URL."""
 
 from dataclasses import dataclass
+from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
@@ -31,15 +32,15 @@ class InfluxOptions(Section, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class InfluxDsn:
-    """Where a server is, and who we are there.
+    """Address and credentials of a server.
 
     Attributes:
         url: `http://host:8086` or `https://…`.
         database: the database; on 2.x the bucket.
-        username: any name will do where `password` is a token.
+        username: any name if `password` is a token.
         password: the password on 1.x, the API token on 2.x and 3.
         organization: needed by 2.x alone.
-        authority: file with the certificates that TLS trusts; empty for the usual ones.
+        ca_file: certificates that TLS trusts; empty for the system's.
         timeout: seconds that one request may take.
     """
 
@@ -48,53 +49,53 @@ class InfluxDsn:
     username: str = "netwatch"
     password: str = ""
     organization: str = ""
-    authority: str = ""
+    ca_file: str = ""
     timeout: float = 20.0
 
+    @classmethod
+    def from_options(cls, options: InfluxOptions) -> Self:
+        """Return the server of `[stores.influx]`; a password `$NAME` is read from the environment.
+
+        Raises:
+            ConfigError: the address is not an http(s) URL, or that variable is not set.
+        """
+        if not options.url.startswith(("http://", "https://")):
+            raise ConfigError(f"url: {options.url!r} is not an http:// or https:// address")
+        return cls(
+            url=options.url,
+            database=options.database,
+            username=options.username,
+            password=resolve_secret(options.password, key="password"),
+            organization=options.organization,
+            ca_file=options.ca_file,
+        )
+
+    @classmethod
+    def parse(cls, location: str) -> Self:
+        """Return the server at `http://user:password@host:8086/database?organization=…`.
+
+        The password may be `$NAME` for an environment variable, so that a command line need not
+        have a secret; `organization` and `ca_file` are parameters.
+
+        Raises:
+            ConfigError: not such an address, or that variable is not set.
+        """
+        parts = urlsplit(location)
+        database = unquote(parts.path.strip("/"))
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not database:
+            raise ConfigError("an InfluxDB's location is http://user:password@host:8086/database")
+        parameters = parse_qs(parts.query)
+        return cls(
+            url=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+            database=database,
+            username=unquote(parts.username or "netwatch"),
+            password=resolve_secret(unquote(parts.password or ""), key="the location's password"),
+            organization=parameters.get("organization", [""])[0],
+            ca_file=parameters.get("ca_file", [""])[0],
+        )
+
     @property
-    def place(self) -> str:
-        """The server's address for messages, without anything secret."""
+    def address(self) -> str:
+        """The server's address for messages, without credentials."""
         url = httpx.URL(self.url)
         return f"{url.scheme}://{url.netloc.decode('ascii')}"
-
-
-def dsn_of(options: InfluxOptions) -> InfluxDsn:
-    """Return what `[stores.influx]` says; a password `$NAME` is read from the environment.
-
-    Raises:
-        ConfigError: the address is no http(s) URL, or that variable is not set.
-    """
-    if not options.url.startswith(("http://", "https://")):
-        raise ConfigError(f"url: {options.url!r} is not an http:// or https:// address")
-    return InfluxDsn(
-        url=options.url,
-        database=options.database,
-        username=options.username,
-        password=resolve_secret(options.password, key="password"),
-        organization=options.organization,
-        authority=options.ca_file,
-    )
-
-
-def dsn_at(location: str) -> InfluxDsn:
-    """Return what `http://user:password@host:8086/database?organization=…` says.
-
-    The password may be `$NAME` for an environment variable, so that no secret has to stand
-    on a command line; `organization` and `authority` follow a question mark.
-
-    Raises:
-        ConfigError: no such address, or that variable is not set.
-    """
-    parts = urlsplit(location)
-    database = unquote(parts.path.strip("/"))
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not database:
-        raise ConfigError("an InfluxDB's location is http://user:password@host:8086/database")
-    further = parse_qs(parts.query)
-    return InfluxDsn(
-        url=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
-        database=database,
-        username=unquote(parts.username or "netwatch"),
-        password=resolve_secret(unquote(parts.password or ""), key="the location's password"),
-        organization=further.get("organization", [""])[0],
-        authority=further.get("authority", [""])[0],
-    )

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from netwatch.model.errors import StoreError
 from netwatch.model.series import SeriesKey
-from netwatch.store.influx.client import InfluxServer
+from netwatch.store.influx.client import InfluxClient
 from netwatch.store.influx.line_protocol import EARLIEST, LATEST, encode_tag, nanoseconds
 from netwatch.store.influx.parse import Row, columns_of, stamp_of
 
@@ -15,7 +15,7 @@ WEEK = 7 * 86_400 * 10**9
 
 
 def read_pages(
-    server: InfluxServer,
+    client: InfluxClient,
     measurement: str,
     span: tuple[datetime, datetime],
     *,
@@ -27,7 +27,7 @@ def read_pages(
     All rows of one instant are in one page. Within a page the order is the server's.
 
     Args:
-        server: what to ask.
+        client: the database.
         measurement: where; rows have the columns of `columns_of(measurement)`.
         span: first instant, and the first that is no longer asked for.
         series: these only; None for all.
@@ -39,17 +39,17 @@ def read_pages(
     start, end = (nanoseconds(min(max(time, EARLIEST), LATEST)) for time in span)
     if start >= end or (series is not None and not series):
         return
-    question = _Question(server, measurement, series)
-    for low, high in _stretches(server, measurement, start, end):
+    question = _Question(client, measurement, series)
+    for low, high in _stretches(client, measurement, start, end):
         yield from _read_stretch(question, low, high, limit)
 
 
-def weeks_present(server: InfluxServer, measurement: str) -> list[int]:
+def weeks_present(client: InfluxClient, measurement: str) -> list[int]:
     """Return the sorted numbers of the weeks that may hold rows of `measurement`.
 
     The week before a marked one counts as well: its own marker may have expired already.
     """
-    table = server.query(
+    table = client.query(
         'SELECT "present" FROM "calendar" WHERE "measurement" = $measurement',
         {"measurement": measurement},
     )
@@ -66,9 +66,9 @@ class _Question:
     """A SELECT that is asked again for one stretch of time after another."""
 
     def __init__(
-        self, server: InfluxServer, measurement: str, series: Sequence[SeriesKey] | None
+        self, client: InfluxClient, measurement: str, series: Sequence[SeriesKey] | None
     ) -> None:
-        self._server = server
+        self._client = client
         self._columns = columns_of(measurement)
         names = ",".join(f'"{name}"' for name in self._columns[1:])
         self._select = f'SELECT {names} FROM "{measurement}" WHERE '  # noqa: S608 - the schema's own names
@@ -79,7 +79,7 @@ class _Question:
         """Return rows with `low <= time < high` nanoseconds, and whether there may be more."""
         span = f"time >= {low} AND time < {high}"
         statement = f"{self._select}{span}{self._condition} LIMIT {limit}"
-        table = self._server.query(statement, self._values)
+        table = self._client.query(statement, self._values)
         if table.rows and table.columns != self._columns:
             raise StoreError(f"the server answered with columns {', '.join(table.columns)}")
         return table.rows, len(table.rows) >= limit
@@ -120,15 +120,15 @@ def _read_stretch(question: _Question, low: int, high: int, limit: int) -> Itera
 
 
 def _stretches(
-    server: InfluxServer, measurement: str, start: int, end: int
+    client: InfluxClient, measurement: str, start: int, end: int
 ) -> Iterator[tuple[int, int]]:
     """Yield the stretches to ask for: all at once, or what the server can answer at once."""
-    longest = server.dialect.longest_span
+    longest = client.dialect.longest_span
     if longest is None:
         yield start, end
         return
     step = longest // timedelta(microseconds=1) * 1000
-    for week in weeks_present(server, measurement):
+    for week in weeks_present(client, measurement):
         low, last = max(start, week * WEEK), min(end, (week + 1) * WEEK)
         while low < last:
             yield low, min(low + step, last)

@@ -22,8 +22,8 @@ from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.plugins import decode_section
 from netwatch.protocols import BinColumns, Clock, Maintenance, Services
 from netwatch.store.influx.annotations import render_incident, render_place
-from netwatch.store.influx.client import InfluxServer, RefusedError
-from netwatch.store.influx.dsn import InfluxOptions, dsn_at, dsn_of
+from netwatch.store.influx.client import InfluxClient, RejectedError
+from netwatch.store.influx.dsn import InfluxDsn, InfluxOptions
 from netwatch.store.influx.health import Health, fold_small_networks, render_health
 from netwatch.store.influx.line_protocol import moment, nanoseconds, render_tags
 from netwatch.store.influx.paging import WEEK, read_pages, week_of, weeks_present
@@ -76,7 +76,7 @@ class InfluxStore:
     then stays, nothing is promised, and giving the same again completes it.
 
     Args:
-        server: the server and the database.
+        client: the connection to the server and the database.
         clock: tells the present, long after which no bin can lie.
         page: rows that are held in memory at a time while reading.
         rollup: the database that `maintain` writes hourly bins to, None for none.
@@ -84,13 +84,13 @@ class InfluxStore:
 
     def __init__(
         self,
-        server: InfluxServer,
+        client: InfluxClient,
         *,
         clock: Clock = now_utc,
         page: int = 100_000,
-        rollup: InfluxServer | None = None,
+        rollup: InfluxClient | None = None,
     ) -> None:
-        self.server = server
+        self.client = client
         self._rollup = rollup
         self._clock = clock
         self._page = page
@@ -100,12 +100,12 @@ class InfluxStore:
     def from_config(cls, section: Mapping[str, object], services: Services) -> Self:
         """See `netwatch.protocols.Plugin`; nothing is requested from the server yet."""
         options = decode_section(InfluxOptions, section)
-        dsn, rollup = dsn_of(options), None
+        dsn, rollup = InfluxDsn.from_options(options), None
         if options.rollup_database:
             coarser = replace(dsn, database=options.rollup_database)
-            rollup = InfluxServer(coarser, patience=options.timeout)
-        server = InfluxServer(dsn, patience=options.timeout)
-        return cls(server, clock=services.clock, rollup=rollup)
+            rollup = InfluxClient(coarser, retry_for=options.timeout)
+        client = InfluxClient(dsn, retry_for=options.timeout)
+        return cls(client, clock=services.clock, rollup=rollup)
 
     @classmethod
     def at(cls, location: str) -> Self:
@@ -116,7 +116,7 @@ class InfluxStore:
         Raises:
             ConfigError: no such address, or that variable is not set.
         """
-        return cls(InfluxServer(dsn_at(location)))
+        return cls(InfluxClient(InfluxDsn.parse(location)))
 
     def maintain(self, now: datetime) -> list[Maintenance]:  # noqa: ARG002 - the server's retention drops
         """Write closed bins to the rollup database as hourly ones, if there is one.
@@ -135,8 +135,8 @@ class InfluxStore:
         Raises:
             StoreError: which of them is wrong, in one line.
         """
-        self.server.query('SELECT last("closed") FROM "watermark" WHERE time > now() - 1h')
-        return self.server.dialect.version
+        self.client.query('SELECT last("closed") FROM "watermark" WHERE time > now() - 1h')
+        return self.client.dialect.version
 
     def put_bins(self, bins: Sequence[Bin], *, closed_until: datetime | None = None) -> None:
         """See `SeriesStore`; `closed_until` goes out once the server has taken all bins."""
@@ -174,12 +174,12 @@ class InfluxStore:
 
     def closed_until(self) -> datetime | None:
         """See `SeriesStore`: the latest promise there is."""
-        if self.server.dialect.longest_span is None:
-            stamps = [stamp_of(row) for row in self.server.query(_LAST_PROMISE).rows]
+        if self.client.dialect.longest_span is None:
+            stamps = [stamp_of(row) for row in self.client.query(_LAST_PROMISE).rows]
             return moment(max(stamps)) if stamps else None
-        for week in reversed(weeks_present(self.server, "watermark")):
+        for week in reversed(weeks_present(self.client, "watermark")):
             span = moment(week * WEEK), moment((week + 1) * WEEK)
-            pages = read_pages(self.server, "watermark", span, limit=self._page)
+            pages = read_pages(self.client, "watermark", span, limit=self._page)
             stamps = [stamp_of(row) for page in pages for row in page]
             if stamps:
                 return moment(max(stamps))
@@ -227,19 +227,19 @@ class InfluxStore:
                 lines[place] = render(former, url=url, current=False)
             newest_of[one.id] = one
             lines[one.entity, one.started_at] = render(one, url=url)
-        self.server.write(list(lines.values()))
+        self.client.write(list(lines.values()))
 
     def put_places(self, atlas: EntityTree, *, at: datetime) -> None:
         """Write what is a part of what, for the dashboards to choose from, as of `at`."""
-        self.server.write([render_place(place, atlas=atlas, at=at) for place in atlas])
+        self.client.write([render_place(place, atlas=atlas, at=at) for place in atlas])
 
     def put_health(self, points: Iterable[Health]) -> None:
         """Write how netwatch itself is doing; networks with few vantages are folded first."""
-        self.server.write([render_health(point) for point in fold_small_networks(points)])
+        self.client.write([render_health(point) for point in fold_small_networks(points)])
 
     def close(self) -> None:
         """See `SeriesStore`."""
-        self.server.close()
+        self.client.close()
 
     def _put(self, noun: _Noun[_Item], items: Sequence[_Item]) -> list[str]:
         """Write `items`, the last of several about one (time, series); return complaints."""
@@ -269,14 +269,14 @@ class InfluxStore:
         head = render_tags("calendar", {"measurement": measurement})
         marks = [f"{head} present=true {stamp}" for stamp in weeks.values()]
         try:
-            self.server.write([*marks, *lines])
+            self.client.write([*marks, *lines])
         except StoreError:
             # The database may have been lost with what it knew: say it all again next time.
             self._marked.clear()
             raise
-        except RefusedError as error:
+        except RejectedError as error:
             # A week's mark that came too late for the server speaks of rows that are refused too.
-            return [told for told in error.complaints if not told.startswith("calendar,")]
+            return [told for told in error.messages if not told.startswith("calendar,")]
         self._marked.update((measurement, week) for week in weeks)
         return []
 
@@ -289,7 +289,7 @@ class InfluxStore:
         last = {(item.time, item.series): item for item in items}
         # By time, since what a server refuses for its age then stands together.
         ordered = sorted(last.values(), key=lambda item: item.time)
-        if not ordered or self.server.dialect.overwrites:
+        if not ordered or self.client.dialect.overwrites:
             return [(0, item) for item in ordered]
         span = ordered[0].time, ordered[-1].time + _MICROSECOND
         held: dict[tuple[datetime, SeriesKey], tuple[int, _Item]] = {}
@@ -316,13 +316,13 @@ class InfluxStore:
         With more series than one question can name, the order holds within each question;
         without `ordered` the order is the server's, which spares sorting.
         """
-        as_they_come = not ordered and self.server.dialect.overwrites
+        as_they_come = not ordered and self.client.dialect.overwrites
         named = None if series is None else list(series)
         groups: list[list[SeriesKey] | None] = [None]
         if named is not None:
             groups = [named[first : first + _NAMED] for first in range(0, len(named), _NAMED)]
         for group in groups:
-            pages = read_pages(self.server, measurement, span, series=group, limit=self._page)
+            pages = read_pages(self.client, measurement, span, series=group, limit=self._page)
             for page in pages:
                 yield from page if as_they_come else newest(page)
 

@@ -1,4 +1,4 @@
-"""The adapter against servers that are busy, broken, strict or no InfluxDB at all."""
+"""The client against servers that are busy, broken, strict or not an InfluxDB."""
 
 import gzip
 import threading
@@ -12,7 +12,7 @@ import pytest
 from servers import free_port
 
 from netwatch.model.errors import StoreError
-from netwatch.store.influx.client import InfluxServer, RefusedError
+from netwatch.store.influx.client import InfluxClient, RejectedError
 from netwatch.store.influx.dsn import InfluxDsn
 
 Judge = Callable[[list[str]], tuple[int, str]]
@@ -20,7 +20,7 @@ Judge = Callable[[list[str]], tuple[int, str]]
 
 @dataclass
 class Seen:
-    """What a fault server was sent."""
+    """Requests to a fault server."""
 
     bodies: list[bytes] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Seen:
 
 @contextmanager
 def fault_server(version: str, judge: Judge, *, wait: str = "") -> Iterator[tuple[str, Seen]]:
-    """Run a server that says it is `version` and answers writes as `judge` says."""
+    """Run a server of `version` that answers writes with what `judge` returns."""
     seen = Seen()
 
     class Handler(BaseHTTPRequestHandler):
@@ -76,9 +76,9 @@ def fault_server(version: str, judge: Judge, *, wait: str = "") -> Iterator[tupl
 
 
 @contextmanager
-def connected(url: str, *, patience: float = 10.0) -> Iterator[InfluxServer]:
+def connected(url: str, *, retry_for: float = 10.0) -> Iterator[InfluxClient]:
     login = InfluxDsn(url, organization="obs", password="token", timeout=2.0)
-    server = InfluxServer(login, patience=timedelta(seconds=patience))
+    server = InfluxClient(login, retry_for=timedelta(seconds=retry_for))
     try:
         yield server
     finally:
@@ -133,27 +133,29 @@ def test_the_server_says_how_long_to_wait() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_patience_ends_with_a_clear_error(version: str) -> None:
+def test_retries_end_with_a_clear_error(version: str) -> None:
     with (
         fault_server(version, lambda _: (503, '{"error":"starting up"}')) as (url, _),
-        connected(url, patience=0.3) as server,
-        pytest.raises(StoreError, match=r"cannot be used, tried for 0\.3 s: .*starting up") as told,
+        connected(url, retry_for=0.3) as server,
+        pytest.raises(
+            StoreError, match=r"cannot be used, tried for 0\.3 s: .*starting up"
+        ) as raised,
     ):
         server.write(["a v=1 1"])
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ((401, '{"error":"authorization failed"}'), "does not let 'netwatch' in: authorization"),
-        ((403, '{"message":"forbidden"}'), "does not let 'netwatch' in: forbidden"),
+        ((401, '{"error":"authorization failed"}'), "refuses the user 'netwatch': authorization"),
+        ((403, '{"message":"forbidden"}'), "refuses the user 'netwatch': forbidden"),
         ((404, '{"message":"bucket not found"}'), "has no database 'netwatch'.*create it with: "),
         ((302, ""), "answered 302"),
     ],
 )
-def test_what_waiting_cannot_mend_is_told_at_once(
+def test_a_permanent_error_is_raised_at_once(
     version: str, answer: tuple[int, str], said: str
 ) -> None:
     with (
@@ -189,12 +191,12 @@ def test_a_server_that_refuses_whole_requests_still_gets_every_good_line(
     with (
         fault_server(version, judge) as (url, _),
         connected(url) as server,
-        pytest.raises(RefusedError) as told,
+        pytest.raises(RejectedError) as raised,
     ):
         server.write(lines)
     assert kept == {line for line in lines if "v=x" not in line}
-    assert [text.split(": ")[0] for text in told.value.complaints] == ["a v=x 7", "a v=x 2500"]
-    assert "unable to parse" in str(told.value)
+    assert [text.split(": ")[0] for text in raised.value.messages] == ["a v=x 7", "a v=x 2500"]
+    assert "unable to parse" in str(raised.value)
 
 
 def test_a_request_that_is_too_large_is_halved() -> None:
@@ -213,7 +215,7 @@ def test_searching_for_bad_lines_is_bounded() -> None:
     with (
         fault_server("2.9.1", lambda _: (400, "no")) as (url, seen),
         connected(url) as server,
-        pytest.raises(StoreError, match="more points than can be told apart"),
+        pytest.raises(StoreError, match="too many points to find them all"),
     ):
         server.write([f"a v=1 {number}" for number in range(5000)])
     assert len(seen.bodies) < 500
@@ -228,7 +230,7 @@ def test_more_bad_lines_than_can_be_named_are_counted_where_the_good_ones_are_in
     with (
         fault_server("1.6.7", judge) as (url, seen),
         connected(url) as server,
-        pytest.raises(RefusedError, match="1667 points not stored: a v=x 0: "),
+        pytest.raises(RejectedError, match="1667 points not stored: a v=x 0: "),
     ):
         server.write(lines)
     assert len(seen.bodies) < 500
@@ -239,16 +241,16 @@ def test_points_that_are_all_dropped_are_not_searched_for() -> None:
     with (
         fault_server("1.6.7", judge) as (url, seen),
         connected(url) as server,
-        pytest.raises(RefusedError, match=r"3 points not stored: a v=1 0: .*retention policy"),
+        pytest.raises(RejectedError, match=r"3 points not stored: a v=1 0: .*retention policy"),
     ):
         server.write([f"a v=1 {number}" for number in range(3)])
     assert len(seen.bodies) == 1
 
 
-def test_nobody_there_is_a_clear_error() -> None:
+def test_an_unreachable_server_is_a_clear_error() -> None:
     port = free_port()
     with (
-        connected(f"http://127.0.0.1:{port}", patience=0.2) as server,
+        connected(f"http://127.0.0.1:{port}", retry_for=0.2) as server,
         pytest.raises(StoreError, match=f"http://127.0.0.1:{port} cannot be used"),
     ):
         server.query("SHOW DATABASES")
@@ -258,6 +260,6 @@ def test_another_kind_of_server_is_a_clear_error() -> None:
     with (
         fault_server("", in_turn()) as (url, _),
         connected(url) as server,
-        pytest.raises(StoreError, match="has no /ping, so it is no InfluxDB"),
+        pytest.raises(StoreError, match="has no /ping, so it is not an InfluxDB"),
     ):
         server.write(["a v=1 1"])

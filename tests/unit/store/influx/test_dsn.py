@@ -5,7 +5,7 @@ import pytest
 from netwatch.config import parse_config
 from netwatch.model.errors import ConfigError
 from netwatch.plugins import decode_section
-from netwatch.store.influx.dsn import InfluxDsn, InfluxOptions, dsn_at, dsn_of
+from netwatch.store.influx.dsn import InfluxDsn, InfluxOptions
 from netwatch.store.influx.store import InfluxStore
 
 
@@ -17,15 +17,15 @@ def test_the_configuration_says_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
         'ca_file = "ca.pem"\ntimeout = "5s"'
     )
     options = decode_section(InfluxOptions, config.stores["influx"])
-    assert dsn_of(options) == InfluxDsn(
+    assert InfluxDsn.from_options(options) == InfluxDsn(
         "https://db.example:8086", "nw", "n", "s3cret", "obs", "ca.pem"
     )
 
 
 def test_an_address_says_the_same() -> None:
-    told = dsn_at("http://u%40x:p%2Fw@[::1]:8086/my%20db?organization=obs&authority=ca.pem")
+    told = InfluxDsn.parse("http://u%40x:p%2Fw@[::1]:8086/my%20db?organization=obs&ca_file=ca.pem")
     assert told == InfluxDsn("http://[::1]:8086", "my db", "u@x", "p/w", "obs", "ca.pem")
-    assert dsn_at("https://h/db") == InfluxDsn("https://h", "db")
+    assert InfluxDsn.parse("https://h/db") == InfluxDsn("https://h", "db")
 
 
 @pytest.mark.parametrize("location", ["data", "ftp://h/db", "http://h", "http:///db", ""])
@@ -36,13 +36,13 @@ def test_what_is_no_address_is_refused(location: str) -> None:
 
 def test_a_missing_variable_is_named() -> None:
     with pytest.raises(ConfigError, match=r"\$NO_SUCH_TOKEN is not set"):
-        dsn_of(InfluxOptions(password="$NO_SUCH_TOKEN"))
+        InfluxDsn.from_options(InfluxOptions(password="$NO_SUCH_TOKEN"))
 
 
 def test_a_url_of_another_kind_is_named() -> None:
     with pytest.raises(ConfigError, match=r"^url: 'db:8086'"):
-        dsn_of(InfluxOptions(url="db:8086"))
+        InfluxDsn.from_options(InfluxOptions(url="db:8086"))
 
 
 def test_messages_never_show_a_secret() -> None:
-    assert InfluxDsn("http://user:secret@h:8086/x").place == "http://h:8086"
+    assert InfluxDsn("http://user:secret@h:8086/x").address == "http://h:8086"
