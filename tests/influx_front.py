@@ -1,7 +1,6 @@
-"""A front before a 1.6 server that speaks InfluxDB 2's way of writing, as its reference has it.
+"""A proxy that gives a 1.6 server the write path, token and version of InfluxDB 2.
 
-What it holds is real, and so is `influxdb-client`, which writes to it; the front stands in for
-the path, the token and the version alone.
+Paths and parameters are those of InfluxData's reference; storage and queries are the server's.
 """
 
 import threading
@@ -22,7 +21,7 @@ _ORGANIZATION = "observatory"
 
 @contextmanager
 def front_of_version_2(login: InfluxDsn) -> Iterator[InfluxDsn]:
-    """Yield a login to the same database through a front that is InfluxDB 2 to us."""
+    """Yield a DSN of the same database through a proxy that looks like InfluxDB 2."""
     behind = httpx.Client(
         base_url=login.url, auth=(login.username, login.password), trust_env=False
     )

@@ -127,7 +127,7 @@ def test_a_revision_replaces_what_was_shown_and_a_post_gives_its_delay(
 async def test_a_server_that_is_away_is_waited_for(opened: ObservatoryContext) -> None:
     assert isinstance(opened.store, InfluxStore)
     opened.ledger.record([INCIDENT], [])
-    database = opened.store.client.login.database
+    database = opened.store.client.dsn.database
     shared_influxd().execute(f'DROP DATABASE "{database}"')
     task = asyncio.create_task(run_exporter(opened, pause=0.05))
     await asyncio.sleep(0.3)
@@ -144,7 +144,7 @@ async def test_a_server_that_is_away_is_waited_for(opened: ObservatoryContext) -
 def test_who_keeps_series_elsewhere_never_loads_the_client() -> None:
     code = (
         "import sys, netwatch.app.observatory, netwatch.app.factories, netwatch.cli.main;"
-        "sys.exit('influxdb_client' in sys.modules)"
+        "sys.exit('netwatch.store.influx.client' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
 

@@ -246,7 +246,7 @@ def test_a_server_that_is_no_influxdb_is_told_apart(tmp_path: Path) -> None:
     with (
         victoria_metrics(tmp_path) as url,
         opened(InfluxDsn(url)) as store,
-        pytest.raises(StoreError, match=r"says no version; InfluxDB 1\.6 to 3 is needed"),
+        pytest.raises(StoreError, match=r"has no version; InfluxDB 1\.6 to 3 is needed"),
     ):
         store.check()
 

@@ -1,4 +1,4 @@
-"""The one place that knows how InfluxDB's versions differ.
+"""Differences between the versions of InfluxDB.
 
 Sources: the servers' own code and documentation for 1.6 to 1.12, 2.4 to 2.9 and 3 Core.
 """
@@ -9,18 +9,27 @@ from datetime import timedelta
 
 from netwatch.model.errors import StoreError
 
+_CREATE = {
+    "1": "influx -execute 'CREATE DATABASE \"{name}\"'",
+    "2": "influx bucket create --name {name}",
+    "3": "influxdb3 create database {name}",
+}
+"""By major version, the command that creates a database."""
+_LONGEST_SPAN = timedelta(hours=72)
+"""3 Core opens at most 432 files of ten minutes in a query by default."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What one server can do.
+    """Features of one server.
 
     Attributes:
-        version: as the server says it, without a leading v.
+        version: without a leading v.
         takes_v2_writes: `/api/v2/write` exists; else `/write` is used.
         overwrites: writing a point again replaces its fields. Where it does not (3 Core
             calls the outcome undefined), a changed value needs a point of its own.
         longest_span: one query may cover this much time; None for any.
-        create: the command that makes a missing database, with `{name}` for its name.
+        create: the command that creates a missing database, with `{name}` for its name.
     """
 
     version: str
@@ -34,32 +43,19 @@ def read_dialect(headers: Mapping[str, str]) -> Dialect:
     """Return the dialect of the server that answered `/ping` with `headers`.
 
     Raises:
-        StoreError: whatever answered is no InfluxDB of version 1.6 to 3.
+        StoreError: the server is not an InfluxDB of version 1.6 to 3.
     """
-    told = {name.lower(): value for name, value in headers.items()}
-    version = told.get("x-influxdb-version", "").removeprefix("v")
-    numbers = version.split(".")
-    major = numbers[0]
-    minor = int(numbers[1]) if len(numbers) > 1 and numbers[1].isdigit() else 0
-    if major == "1" and minor >= 6:
-        create = "influx -execute 'CREATE DATABASE \"{name}\"'"
-        return Dialect(
-            version, takes_v2_writes=minor >= 8, overwrites=True, longest_span=None, create=create
-        )
-    if major == "2":
-        create = "influx bucket create --name {name}"
-        return Dialect(
-            version, takes_v2_writes=True, overwrites=True, longest_span=None, create=create
-        )
-    if major == "3":
-        # 432 files of ten minutes each are what a query may open by default.
-        create = "influxdb3 create database {name}"
+    lower = {name.lower(): value for name, value in headers.items()}
+    version = lower.get("x-influxdb-version", "").removeprefix("v")
+    major, minor = (*version.split("."), "", "")[:2]
+    is_1 = major == "1" and minor.isdigit() and int(minor) >= 6
+    if is_1 or major in _CREATE.keys() - {"1"}:
         return Dialect(
             version,
-            takes_v2_writes=True,
-            overwrites=False,
-            longest_span=timedelta(hours=72),
-            create=create,
+            takes_v2_writes=not is_1 or int(minor) >= 8,
+            overwrites=major != "3",
+            longest_span=_LONGEST_SPAN if major == "3" else None,
+            create=_CREATE[major],
         )
-    said = f"version {version!r}" if version else "no version"
-    raise StoreError(f"the server says {said}; InfluxDB 1.6 to 3 is needed")
+    found = f"version {version!r}" if version else "no version"
+    raise StoreError(f"the server has {found}; InfluxDB 1.6 to 3 is needed")

@@ -218,7 +218,7 @@ async def test_the_page_is_served_until_it_is_cancelled(tmp_path: Path) -> None:
                 try:
                     reader, writer = await asyncio.open_connection("127.0.0.1", port)
                     break
-                except ConnectionRejectedError:
+                except ConnectionRefusedError:
                     await asyncio.sleep(0.02)
             writer.write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             answer = await reader.read()

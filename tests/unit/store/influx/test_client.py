@@ -106,7 +106,7 @@ def test_a_busy_server_gets_the_same_bytes_again(version: str, trouble: tuple[in
 @pytest.mark.parametrize(
     ("version", "path", "login"),
     [
-        ("1.6.7", "/write?db=netwatch&precision=ns", "Basic bmV0d2F0Y2g6dG9rZW4="),
+        ("1.6.7", "/write?precision=ns&db=netwatch", "Basic bmV0d2F0Y2g6dG9rZW4="),
         ("1.8.10", "/api/v2/write?", "Token netwatch:token"),
         ("2.9.1", "/api/v2/write?", "Token token"),
         ("3.11.2", "/api/v2/write?", "Token token"),

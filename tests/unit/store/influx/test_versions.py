@@ -1,14 +1,13 @@
-"""Which version can do what; the table is what servers and their documentation say."""
+"""Features of each version, as servers and their documentation have them."""
 
 from datetime import timedelta
 
 import pytest
 
 from netwatch.model.errors import StoreError
-from netwatch.store.influx.client import make_writer
+from netwatch.store.influx.client import InfluxClient, Reply
 from netwatch.store.influx.dsn import InfluxDsn
 from netwatch.store.influx.versions import read_dialect
-from netwatch.store.influx.write import ClientWriter, HttpWriter, read_reply
 
 
 @pytest.mark.parametrize(
@@ -36,10 +35,10 @@ def test_reads_what_a_version_can_do(
 @pytest.mark.parametrize(
     ("headers", "said"),
     [
-        ({}, "says no version"),
-        ({"X-Influxdb-Version": "unknown"}, "says version 'unknown'"),
-        ({"X-Influxdb-Version": "1.5.4"}, "says version '1.5.4'"),
-        ({"X-Influxdb-Version": "relay"}, "says version 'relay'"),
+        ({}, "has no version"),
+        ({"X-Influxdb-Version": "unknown"}, "has version 'unknown'"),
+        ({"X-Influxdb-Version": "1.5.4"}, "has version '1.5.4'"),
+        ({"X-Influxdb-Version": "relay"}, "has version 'relay'"),
     ],
 )
 def test_anything_else_is_refused_by_name(headers: dict[str, str], said: str) -> None:
@@ -47,21 +46,12 @@ def test_anything_else_is_refused_by_name(headers: dict[str, str], said: str) ->
         read_dialect(headers)
 
 
-@pytest.mark.parametrize(
-    ("version", "carrier"),
-    [("1.6.7", HttpWriter), ("1.8.10", ClientWriter), ("3.11.2", ClientWriter)],
-)
-def test_the_version_chooses_how_bytes_travel(version: str, carrier: type) -> None:
-    made = make_writer(
-        InfluxDsn("http://127.0.0.1:9"), read_dialect({"x-influxdb-version": version})
-    )
-    assert type(made) is carrier
-    made.close()
-
-
 def test_version_2_needs_an_organization() -> None:
-    with pytest.raises(StoreError, match=r"InfluxDB 2, which needs store\.organization"):
-        make_writer(InfluxDsn("http://127.0.0.1:9"), read_dialect({"x-influxdb-version": "2.9.1"}))
+    dialect = read_dialect({"x-influxdb-version": "2.9.1"})
+    client = InfluxClient(InfluxDsn("http://127.0.0.1:9"), dialect=dialect)
+    with pytest.raises(StoreError, match="InfluxDB 2, which needs an organization"):
+        client.write(["a v=1 1"])
+    client.close()
 
 
 @pytest.mark.parametrize(
@@ -74,12 +64,12 @@ def test_version_2_needs_an_organization() -> None:
     ],
 )
 def test_every_version_s_error_becomes_one_line(body: bytes, said: str) -> None:
-    assert read_reply(404, body, {}).text == said
+    assert Reply.parse(404, body, {}).text == said
 
 
 def test_a_long_error_keeps_its_count_of_dropped_points() -> None:
     text = "partial write: " + "unable to parse 'x' " * 400 + "dropped=17"
-    reply = read_reply(400, b'{"error":"' + text.encode() + b'"}', {"Retry-After": "3"})
+    reply = Reply.parse(400, b'{"error":"' + text.encode() + b'"}', {"Retry-After": "3"})
     assert reply.dropped == 17
-    assert reply.wait == 3.0
+    assert reply.retry_after == 3.0
     assert len(reply.text) < 320
