@@ -72,7 +72,7 @@ async def measure_recovery(spread: float, told: str) -> None:
                 way = rig.ways(f"mqtt://127.0.0.1:{between.port}")
                 await rig.measure(spool)
                 async with rig.uplink(spool, way) as uplink:
-                    await until(lambda: spool.get_meta("drain") is not None)
+                    await until(lambda: spool.get_meta("rate_advice") is not None)
                     took = [await recover(rig, between, spool, uplink) for _ in range(RUNS)]
     print(
         f"newest batch acknowledged after the network's return, agents spread over {told}:"

@@ -17,6 +17,8 @@ MAX_PRESENCE_BYTES = 1024
 """Bytes of the largest presence message."""
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=SEQUENCE_LIMIT)]
 _Word = Annotated[str, msgspec.Meta(max_length=64)]
+PresenceState = Literal["up", "lost", "stop"]
+"""Connected, lost (the will), or exited cleanly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class PresenceMessage:
         reason: of a `stop`: `shutdown`, `pause`, `update` or `sleep`.
     """
 
-    state: Literal["up", "lost", "stop"]
+    state: PresenceState
     boot: _Word = ""
     session: _Count = 0
     connection: _Count = 0

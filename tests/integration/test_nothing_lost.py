@@ -84,7 +84,7 @@ async def test_the_present_goes_first_and_the_past_at_the_rate_that_was_asked_fo
                 listening = asyncio.ensure_future(listen(watcher))
                 # The first acknowledgement shows whose word counts; from then on it is obeyed.
                 async with rig.uplink(spool, rig.ways(f"mqtt://127.0.0.1:{port}")):
-                    await until(lambda: spool.get_meta("drain") is not None)
+                    await until(lambda: spool.get_meta("rate_advice") is not None)
                 assert heard[0] == old[-1]
                 del heard[:]
                 new = await rig.measure(spool)

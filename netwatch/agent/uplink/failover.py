@@ -1,9 +1,8 @@
-"""The ladder of ways to the collector: which to try next, and what became of each.
+"""Failover between transports: which endpoint is tried next, and the status of each transport.
 
-A rung is a kind of way (MQTT over TLS, over a WebSocket, HTTPS …) with one host or several.
-They are tried from the top, a rung's hosts in random order with those first that worked last;
-when none works, we wait between nothing and a bound that doubles up to five minutes (full
-jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+A transport is a kind of connection (MQTT over TLS, over a WebSocket, HTTPS …) with one or several
+endpoints. Transports are tried in order of preference, the endpoints of one in random order that
+favours those that worked last. After a round without success follows an exponential back-off.
 """
 
 import asyncio
@@ -12,26 +11,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from netwatch.aio.backoff import backoff_delay
 from netwatch.model.errors import TransportError
 from netwatch.model.failure import classify_failure
 from netwatch.protocols import Message, Transport
 
 TransportFactory = Callable[[Message | None], Transport]
-"""Makes a link that has not connected yet, with a last will or without."""
+"""Makes a transport that has not connected yet, with a will or without."""
 
 _log = logging.getLogger("netwatch.agent.uplink.failover")
-_LONGEST_WAIT = 300.0
-_LONGEST_WAITS = 30
-"""The longest wait in paces, where that is less."""
-_BASE = 0.1
-"""The first bound in paces: one second at the usual ten."""
-_MOST_DOUBLINGS = 16
-_WORKED, _UNKNOWN, _FAILED = 8.0, 2.0, 1.0
+_BACKOFF_BASE = 0.1
+"""Base of the back-off in paces: one second at the usual ten."""
+_WORKED, _UNTRIED, _FAILED = 8.0, 2.0, 1.0
+"""Weights of an endpoint in the random order, by its last result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One host on one rung."""
+    """One host of one transport."""
 
     transport: str
     host: str
@@ -40,12 +37,12 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class TransportStatus:
-    """What became of a rung when it was tried last.
+    """The last result of a transport.
 
     Attributes:
         transport: its name.
-        failure: a failure word, None where it works.
-        reason: one line about it; may name our own hosts, so it stays on this machine.
+        failure: a failure word, None if it works.
+        reason: one line about the failure. It may name the agent's own hosts: never sent.
     """
 
     transport: str
@@ -54,14 +51,16 @@ class TransportStatus:
 
 
 class TransportFailover:
-    """Finds a way that works.
+    """Finds an endpoint that works.
 
     Args:
-        endpoints: in the order of preference of their rungs.
-        pace: seconds that waits are multiples of.
-        random: draws hosts and waits.
+        endpoints: by preference of their transports.
+        pace: the agent's flush interval in seconds, to which waits are proportional.
+        random: draws endpoints and delays.
 
     Attributes:
+        transports: names of the transports, preferred ones first.
+        statuses: the last status of each transport that was tried.
         on_status_change: called when a transport's status changes, except when the preferred
             transport works at the first attempt.
     """
@@ -71,81 +70,83 @@ class TransportFailover:
         self._pace = pace
         self._random = random
         self._worked: dict[Endpoint, bool] = {}
-        self._failures = 0
-        self._hint = asyncio.Event()
-        self.transports = tuple(dict.fromkeys(endpoint.transport for endpoint in endpoints))
+        self._failed_rounds = 0
+        self._wake = asyncio.Event()
+        self.transports = tuple(dict.fromkeys(one.transport for one in endpoints))
         self.statuses: dict[str, TransportStatus] = {}
         self.on_status_change: Callable[[TransportStatus], None] = lambda _: None
 
     def retry_now(self) -> None:
-        """Say that the network seems to be back: no use in waiting any longer."""
-        self._hint.set()
+        """End the current back-off: the network seems to be back."""
+        self._wake.set()
 
     def rank(self, endpoint: Endpoint) -> int:
-        """Return how far down a way's rung is; 0 is the best."""
+        """Return the rank of an endpoint's transport; 0 is preferred."""
         return self.transports.index(endpoint.transport)
 
     async def connect(
         self, will: Callable[[str], Message], *, below: int = -1, spread: float = 0.0
     ) -> tuple[Endpoint, Transport]:
-        """Return a connected link and its way, however long that takes.
+        """Return a connected transport and its endpoint, however long that takes.
 
         Args:
-            will: makes the last will for a rung.
-            below: in the first round, only rungs after this one are tried.
-            spread: seconds over which agents come back when the network does.
+            will: makes the will for a transport.
+            below: the first round tries only transports of a higher rank number.
+            spread: seconds over which agents reconnect when the network is back.
         """
         while True:
             found = await self.try_transports(self.transports[below + 1 :], will)
             if found is not None:
                 return found
             below = -1
-            self._failures += 1
-            await self._wait(spread)
+            self._failed_rounds += 1
+            await self._back_off(spread)
 
     async def try_transports(
         self, transports: Sequence[str], will: Callable[[str], Message]
     ) -> tuple[Endpoint, Transport] | None:
-        """Return a connected link on the first of `transports` that works, None where none does."""
-        for transport in transports:
-            for endpoint in self._order(transport):
-                link = endpoint.make_transport(will(transport))
+        """Return the first of `transports` that connects and its endpoint, None if none does."""
+        for name in transports:
+            for endpoint in self._shuffled(name):
+                transport = endpoint.make_transport(will(name))
                 try:
-                    await link.__aenter__()
+                    await transport.__aenter__()
                 except TransportError as error:
                     self.record_failure(endpoint, error)
                     continue
-                return endpoint, link
+                return endpoint, transport
         return None
 
     def record_success(self, endpoint: Endpoint) -> None:
-        """Take down that the collector answered on `endpoint`."""
+        """Record that the collector acknowledged something over `endpoint`."""
         self._worked[endpoint] = True
-        if self._failures:
+        if self._failed_rounds:
             _log.warning(
-                "connected by %s after %d failed rounds", endpoint.transport, self._failures
+                "connected by %s after %d failed rounds", endpoint.transport, self._failed_rounds
             )
-        self._failures = 0
-        self._note(TransportStatus(endpoint.transport, None))
+        self._failed_rounds = 0
+        self._set_status(TransportStatus(endpoint.transport, None))
 
     def record_failure(self, endpoint: Endpoint, error: TransportError) -> None:
-        """Take down that `endpoint` did not work, and say so once."""
+        """Record that `endpoint` failed; a repeated failure is not logged again."""
         self._worked[endpoint] = False
-        self._note(TransportStatus(endpoint.transport, _word(error), str(error)))
+        self._set_status(TransportStatus(endpoint.transport, _failure_word(error), str(error)))
 
-    def _note(self, status: TransportStatus) -> None:
+    def _set_status(self, status: TransportStatus) -> None:
         before = self.statuses.get(status.transport)
         self.statuses[status.transport] = status
-        usual = before is None and status.failure is None and status.transport == self.transports[0]
-        if usual or (before is not None and before.failure == status.failure):
+        is_preferred = status.transport == self.transports[0]
+        if before is None and status.failure is None and is_preferred:
+            return
+        if before is not None and before.failure == status.failure:
             return
         if status.failure is not None:
-            _log.warning("%s; trying again until it works", status.reason)
+            _log.warning("%s; retrying until it works", status.reason)
         self.on_status_change(status)
 
-    def _order(self, transport: str) -> list[Endpoint]:
-        """Return the ways of a rung, drawn one after another by what became of them."""
-        left = [endpoint for endpoint in self._endpoints if endpoint.transport == transport]
+    def _shuffled(self, transport: str) -> list[Endpoint]:
+        """Return a transport's endpoints in a random order weighted by their last results."""
+        left = [one for one in self._endpoints if one.transport == transport]
         drawn: list[Endpoint] = []
         while left:
             (endpoint,) = self._random.choices(left, [self._weight(one) for one in left])
@@ -154,27 +155,33 @@ class TransportFailover:
         return drawn
 
     def _weight(self, endpoint: Endpoint) -> float:
-        known = self._worked.get(endpoint)
-        return _UNKNOWN if known is None else _WORKED if known else _FAILED
+        worked = self._worked.get(endpoint)
+        if worked is None:
+            return _UNTRIED
+        return _WORKED if worked else _FAILED
 
-    async def _wait(self, spread: float) -> None:
-        """Wait for the next round, or until a hint comes, and then for our place among all."""
-        longest = min(_LONGEST_WAIT, _LONGEST_WAITS * self._pace)
-        bound = min(longest, self._pace * _BASE * 2.0 ** min(self._failures, _MOST_DOUBLINGS))
-        self._hint.clear()
+    async def _back_off(self, spread: float) -> None:
+        """Wait for the next round; after `retry_now` wait only for a random part of `spread`."""
+        delay = backoff_delay(
+            self._failed_rounds,
+            base=_BACKOFF_BASE * self._pace,
+            pace=self._pace,
+            random=self._random,
+        )
+        self._wake.clear()
         try:
-            async with asyncio.timeout(self._random.uniform(0, bound)):
-                await self._hint.wait()
+            async with asyncio.timeout(delay):
+                await self._wake.wait()
         except TimeoutError:
             return
         await asyncio.sleep(self._random.uniform(0, spread))
 
 
-def _word(error: BaseException) -> str:
-    """Return the failure word of what lies at the bottom of a broken link."""
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, OSError | EOFError | TimeoutError):
-            return classify_failure(found).word
-        found = found.__cause__ or found.__context__
-    return "unknown_failure: link"
+def _failure_word(error: BaseException) -> str:
+    """Return the failure word of the root cause of a broken connection."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError | EOFError | TimeoutError):
+            return classify_failure(cause).word
+        cause = cause.__cause__ or cause.__context__
+    return "unknown_failure: transport"

@@ -1,62 +1,65 @@
-"""The batches that were sent and are not acknowledged yet."""
+"""The batches in flight: sent, and neither acknowledged nor due to be resent."""
 
 from dataclasses import dataclass, field
 
 WINDOW_SIZE = 8
-"""Batches under way without an acknowledgement."""
+"""Batches in flight at once."""
 BACKLOG_SHARE = 0.25
 """Share of the allowed rate, and of the window, that the backlog may take."""
-_LONGEST_RESEND = 900.0
+_MAX_TIMEOUT = 900.0
+"""Seconds of the longest wait for an acknowledgement."""
 
 
 @dataclass(slots=True)
 class _Sent:
-    """A batch under way: when to send it again, and how long to wait after that."""
+    """A sent batch: when to resend it, and the timeout that led to that time."""
 
     resend_at: float
-    wait: float
+    timeout: float
 
 
 @dataclass(slots=True)
 class InFlightWindow:
-    """What is under way. Batches that waited in vain leave the window until their time comes.
+    """Tracks batches in flight; each resend doubles the timeout. Times are monotonic seconds.
 
     Attributes:
-        patience: seconds until a batch is sent again for the first time.
-        sent: sequences under way.
-        heard: monotonic time of the newest acknowledgement, or of when waiting for one began.
+        timeout: seconds until a batch is resent for the first time.
     """
 
-    patience: float
-    sent: dict[int, _Sent] = field(default_factory=dict)
-    heard: float = 0.0
+    timeout: float
+    _sent: dict[int, _Sent] = field(default_factory=dict)
+    _last_ack: float = 0.0
 
-    def begin(self, now: float) -> None:
-        """Start afresh on a new link: what was under way on the old one may be lost."""
-        self.sent.clear()
-        self.heard = now
+    def reset(self, now: float) -> None:
+        """Start on a new connection: what was sent over the old one may be lost."""
+        self._sent.clear()
+        self._last_ack = now
 
-    def note(self, sequence: int, now: float) -> None:
-        """Take down that `sequence` was sent; each time doubles the wait for its answer."""
-        if not self.sent:
-            self.heard = now
-        before = self.sent.get(sequence)
-        wait = min(before.wait * 2, _LONGEST_RESEND) if before else self.patience
-        self.sent[sequence] = _Sent(now + wait, wait)
+    def sent(self, sequence: int, now: float) -> None:
+        """Record that a batch was sent."""
+        if not self._sent:
+            self._last_ack = now
+        before = self._sent.get(sequence)
+        timeout = min(before.timeout * 2, _MAX_TIMEOUT) if before else self.timeout
+        self._sent[sequence] = _Sent(now + timeout, timeout)
 
-    def forget(self, low: int, high: int, now: float) -> None:
-        """Drop what was acknowledged or refused."""
-        self.heard = now
-        for sequence in [one for one in self.sent if low <= one <= high]:
-            del self.sent[sequence]
+    def ack(self, low: int, high: int, now: float) -> None:
+        """Record that an inclusive range was acknowledged or refused."""
+        self._last_ack = now
+        for sequence in [one for one in self._sent if low <= one <= high]:
+            del self._sent[sequence]
 
-    def waiting(self, now: float) -> set[int]:
-        """Return the sequences whose answer is still awaited."""
-        return {sequence for sequence, sent in self.sent.items() if sent.resend_at > now}
+    def is_empty(self) -> bool:
+        """Return whether every sent batch has been acknowledged or refused."""
+        return not self._sent
 
-    def silence(self, now: float) -> float:
-        """Return for how long batches have been under way and nothing was answered."""
-        return now - self.heard if self.sent else 0.0
+    def in_flight(self, now: float) -> set[int]:
+        """Return the sequences whose timeout has not passed."""
+        return {sequence for sequence, sent in self._sent.items() if sent.resend_at > now}
+
+    def time_since_ack(self, now: float) -> float:
+        """Return for how long batches have been waiting without any acknowledgement."""
+        return now - self._last_ack if self._sent else 0.0
 
 
 def backlog_rate(own: float, advised: float | None) -> float:

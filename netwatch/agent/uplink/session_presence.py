@@ -1,4 +1,7 @@
-"""What an agent says of its own being there, in an order that no clock can upset."""
+"""Builds MQTT birth, will and offline messages, ordered by session and connection counters.
+
+The order does not depend on the wall clock, which may be stepped at any time.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -7,10 +10,11 @@ from netwatch.agent.clock import boot_id, monotonic_seconds
 from netwatch.agent.spool.spool import Spool
 from netwatch.model.errors import StoreError
 from netwatch.protocols import Message
-from netwatch.wire.presence_message import PresenceMessage, pack_presence
+from netwatch.wire.presence_message import PresenceMessage, PresenceState, pack_presence
 from netwatch.wire.topics import presence_topic
 
-_LIFE = "life"
+_SESSION = "session"
+"""The spool's name for the number of the last session."""
 
 
 class AgentSession:
@@ -18,8 +22,8 @@ class AgentSession:
 
     Args:
         agent: the agent's id.
-        number: counts the runs; a later one is higher.
-        sign: turns a statement into a signed message.
+        number: counts the runs.
+        sign: signs a presence message.
     """
 
     def __init__(self, agent: str, number: int, sign: Callable[[bytes], bytes]) -> None:
@@ -29,44 +33,45 @@ class AgentSession:
         self._boot = boot_id(agent)
         self._connection = 0
 
-    def will(self, rung: str) -> Message:
-        """Return what is to be said when the next connection breaks, and begin to count it."""
+    def will(self, transport: str) -> Message:
+        """Return the will of the next connection, and count that connection."""
         self._connection += 1
-        return self._say("lost", rung)
+        return self._message("lost", transport)
 
-    def birth(self, rung: str) -> Message:
-        """Return what is said when the connection is up."""
-        return self._say("up", rung)
+    def birth(self, transport: str) -> Message:
+        """Return the message to publish once connected."""
+        return self._message("up", transport)
 
-    def clean_offline(self, rung: str, why: str) -> Message:
-        """Return what is said on leaving on purpose."""
-        return self._say("stop", rung, why)
+    def clean_offline(self, transport: str, reason: str) -> Message:
+        """Return the message to publish before a clean exit."""
+        return self._message("stop", transport, reason)
 
-    def _say(self, state: str, rung: str, why: str = "") -> Message:
-        said = PresenceMessage(
-            state,  # type: ignore[arg-type] # one of the three words of this file
-            self._boot,
-            self._number,
-            self._connection,
-            round(monotonic_seconds(), 1),
-            rung,
-            why,
+    def _message(self, state: PresenceState, transport: str, reason: str = "") -> Message:
+        presence = PresenceMessage(
+            state=state,
+            boot=self._boot,
+            session=self._number,
+            connection=self._connection,
+            uptime=round(monotonic_seconds(), 1),
+            transport=transport,
+            reason=reason,
         )
-        return Message(presence_topic(self.agent), self._sign(pack_presence(said)), retained=True)
+        payload = self._sign(pack_presence(presence))
+        return Message(presence_topic(self.agent), payload, retained=True)
 
 
 def start_session(
     agent: str, spool: Spool, now: datetime, sign: Callable[[bytes], bytes] = bytes
 ) -> AgentSession:
-    """Return this run's life, whose number is above all earlier ones; blocks.
+    """Return this run's session, with a higher number than every earlier one. Blocks.
 
-    The wall clock has a say too, so that a new spool in the place of a lost one goes on.
+    The number is at least the current time, so that numbers also grow after a spool was lost.
     """
     number = max(int(now.timestamp()), 1)
     try:
-        known = spool.get_meta(_LIFE)
-        number = max(number, int(known) + 1 if known else 1)
-        spool.set_meta(_LIFE, str(number).encode())
+        last = spool.get_meta(_SESSION)
+        number = max(number, int(last) + 1 if last else 1)
+        spool.set_meta(_SESSION, str(number).encode())
     except StoreError:
-        pass  # a sick disk is told of elsewhere, and the clock's number does as a rule
+        pass  # the failing disk is logged elsewhere, and the time usually suffices
     return AgentSession(agent, number, sign)

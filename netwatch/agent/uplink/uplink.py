@@ -1,9 +1,9 @@
-"""Sends sealed batches and forgets each only when the collector says that it is durable.
+"""Sends batches, and deletes each only when the collector acknowledges that it is durable.
 
-What was measured since the link came up goes at once, so that the present is known; the
-backlog follows, oldest first, at a quarter of the allowed rate at the most. A broker's
-receipt proves nothing: a way that takes batches and brings no acknowledgement has failed,
-and the next one is tried. From a lower rung we look for a better one now and then.
+Batches measured since the connection was made go first, so that the present is known. The
+backlog follows, oldest first, at up to a quarter of the allowed rate. A broker's PUBACK proves
+nothing: a transport that accepts batches without any acknowledgement has failed, and the next one
+is tried. While another than the preferred transport is used, better ones are retried.
 """
 
 import asyncio
@@ -42,38 +42,39 @@ from netwatch.wire.topics import (
 )
 
 STATUS_KEY = "uplink"
-"""Under this name the spool remembers, as JSON, which rung carries us and how all fared."""
-_DRAIN = "drain"
+"""The spool's name for the transport in use and the status of each, as JSON."""
+_RATE_ADVICE_KEY = "rate_advice"
+"""The spool's name for the last valid rate advice, as it was received."""
 _log = logging.getLogger("netwatch.agent.uplink.uplink")
-# In paces, ten seconds each as a rule:
-_PATIENCE = 6
-"""until a batch is sent again,"""
-_STALL = 12
-"""until a way without an acknowledgement has failed,"""
-_SPREAD = 6
-"""in which agents come back after they were cut off together, unless the collector says."""
-_BETTER = 30
-"""between two looks for a better rung; doubled each time that it failed after all."""
-_MOST_RELAPSES = 4
-_RATE = 160
-"""Batches that may be sent in a pace."""
+_ACK_TIMEOUT = 6
+"""Paces (flush intervals, usually ten seconds) until a batch is resent."""
+_STALLED = 12
+"""Paces without any acknowledgement after which a transport has failed."""
+_RECONNECT_SPREAD = 6
+"""Paces over which agents reconnect after all were disconnected, unless the collector advises."""
+_UPGRADE_PERIOD = 30
+"""Paces between attempts at a better transport; doubles each time that it fails after all."""
+_MAX_RELAPSES = 4
+"""Doublings of that period."""
+_BATCHES_PER_PACE = 160
+"""Batches that may be sent in one pace."""
+_FAREWELL_TIMEOUT = 1.0
+"""Seconds to publish the offline message on exit."""
 
 
 class Uplink:
-    """Keeps one link to the collector, through broken connections, until it is cancelled.
-
-    It may be run again after that.
+    """Keeps a connection to the collector until it is cancelled; `run` may be called again.
 
     Args:
-        session: who we are, and what we say of ourselves.
-        endpoints: how to get there, best rungs first.
-        spool, executor: the batches, and the thread that may touch them.
-        pace: seconds between seals; every patience is a multiple of it.
+        session: builds presence messages.
+        endpoints: the collector's endpoints, by preference.
+        spool, executor: the batches, and the thread in which the spool is used.
+        pace: the flush interval in seconds; every timeout is a multiple of it.
         clock_sync: learns the time from acknowledgements.
 
     Attributes:
-        on_target_list: takes a target list as it came; set it before `run`. Blocks.
-        noted: told of every change in how a rung fares.
+        on_target_list: called with a received target list; set it before `run`. Blocks.
+        on_status_change: called when a transport's status changes.
     """
 
     def __init__(  # noqa: PLR0913 - what it sends, where and how
@@ -87,235 +88,227 @@ class Uplink:
         clock_sync: AckClockSync | None = None,
     ) -> None:
         self._session = session
-        self._clock_sync = clock_sync
         self._spool = spool
         self._executor = executor
         self._pace = pace
-        self._random = Random()  # noqa: S311 - spreads reconnections, hides nothing
-        self._ladder = TransportFailover(endpoints, pace=pace, random=self._random)
-        self._ladder.on_status_change = self._take_note
-        self._flight = InFlightWindow(patience=_PATIENCE * pace)
-        self._pacer = TokenBucket(backlog_rate(_RATE / pace, None), BACKLOG_SHARE * WINDOW_SIZE)
-        self._nudged, self._changed = asyncio.Event(), asyncio.Event()
-        self._present = 0
-        self._answered, self._since = False, 0.0
-        self._way: Endpoint | None = None
+        self._clock_sync = clock_sync
+        self._random = Random()  # noqa: S311 - jitter
+        self._failover = TransportFailover(endpoints, pace=pace, random=self._random)
+        self._failover.on_status_change = self._publish_status_change
+        self._window = InFlightWindow(timeout=_ACK_TIMEOUT * pace)
+        own_rate = backlog_rate(_BATCHES_PER_PACE / pace, None)
+        self._backlog = TokenBucket(own_rate, BACKLOG_SHARE * WINDOW_SIZE)
+        self._new_batches, self._status_changed = asyncio.Event(), asyncio.Event()
+        self._first_fresh = 0
+        self._is_acknowledged, self._connected_at = False, 0.0
+        self._endpoint: Endpoint | None = None
         self._better: tuple[Endpoint, Transport] | None = None
         self._relapses = 0
-        self._drain: RateAdvice | None = None
-        self._unopened: bytes | None = None
+        self._advice: RateAdvice | None = None
+        self._unverified_advice: bytes | None = None
         self.on_target_list: Callable[[bytes], None] | None = None
         self.on_status_change: Callable[[TransportStatus], None] = lambda _: None
 
     def notify(self) -> None:
-        """Say that there is something new to send."""
-        self._nudged.set()
+        """Wake the sender: there are new batches."""
+        self._new_batches.set()
 
     def retry_now(self) -> None:
-        """Say that the network seems to be back."""
-        self._ladder.retry_now()
+        """Reconnect without waiting: the network seems to be back."""
+        self._failover.retry_now()
 
     async def run(self) -> None:
-        """Connect, send, and connect again; returns only by cancellation."""
+        """Connect, send, and reconnect until cancelled."""
         with suppress(StoreError):
-            await self._obey(await self._executor.run(self._spool.get_meta, _DRAIN))
+            stored = await self._executor.run(self._spool.get_meta, _RATE_ADVICE_KEY)
+            if stored is not None:
+                await self._apply_rate_advice(stored)
         try:
-            await run_until_first_exits(self._keep_linked(), self._keep_status())
+            await run_until_first_exits(self._stay_connected(), self._save_status())
         finally:
             if (better := self._take_better()) is not None:
                 await better[1].__aexit__(None, None, None)
 
-    async def _keep_linked(self) -> None:
-        """Hold one link after another."""
+    async def _stay_connected(self) -> None:
         below = -1
         while True:
-            way, link = self._take_better() or await self._ladder.connect(
+            endpoint, transport = self._take_better() or await self._failover.connect(
                 self._session.will, below=below, spread=self._spread
             )
-            self._way, self._answered, self._since = way, False, monotonic()
-            self._flight.begin(self._since)
-            below = await self._use(way, link)
-            if below < 0 and not self._has_better():
-                # Whoever was cut off together must not come back in the same moment.
+            self._endpoint, self._is_acknowledged = endpoint, False
+            self._connected_at = monotonic()
+            self._window.reset(self._connected_at)
+            below = await self._use(endpoint, transport)
+            if below < 0 and self._better is None:
+                # Agents that were disconnected together must not reconnect at once.
                 await asyncio.sleep(self._random.uniform(0, self._spread))
 
-    async def _use(self, way: Endpoint, link: Transport) -> int:
-        """Hold a link to its end; return the rung below which to look then, -1 for all."""
+    async def _use(self, endpoint: Endpoint, transport: Transport) -> int:
+        """Use a transport until it breaks; return the rank below which to continue, -1 for all."""
         try:
-            await self._hold(way, link)
+            await self._exchange(endpoint, transport)
         except StoreError as error:
             _log.error("spool: %s", error)
         except TransportError as error:
-            if not self._has_better():
+            if self._better is None:
                 _log.warning("uplink lost: %s", error)
-                return self._judge_loss(way, error)
+                return self._record_loss(endpoint, error)
         return -1
 
     def _take_better(self) -> tuple[Endpoint, Transport] | None:
-        """Return the connected link on a better rung, if one was found; it is used once."""
-        found, self._better = self._better, None
-        return found
+        """Return the connected better transport, if one was found, and forget it."""
+        better, self._better = self._better, None
+        return better
 
-    def _has_better(self) -> bool:
-        return self._better is not None
-
-    def _judge_loss(self, way: Endpoint, error: TransportError) -> int:
-        """Return the rung below which to look now: -1, or that of a way that never worked."""
-        self._way = None
-        self._changed.set()
-        # A link that had nothing to carry for a while has not failed us.
-        idle = not self._flight.sent and monotonic() - self._since > self._pace
-        if self._answered or idle:
+    def _record_loss(self, endpoint: Endpoint, error: TransportError) -> int:
+        """Return the rank below which to continue: -1, or that of a transport that never worked."""
+        self._endpoint = None
+        self._status_changed.set()
+        # A connection without anything to send has not failed.
+        is_idle = self._window.is_empty() and monotonic() - self._connected_at > self._pace
+        if self._is_acknowledged or is_idle:
             return -1
-        self._ladder.record_failure(way, error)
-        self._relapses = min(self._relapses + 1, _MOST_RELAPSES)
-        return self._ladder.rank(way)
+        self._failover.record_failure(endpoint, error)
+        self._relapses = min(self._relapses + 1, _MAX_RELAPSES)
+        return self._failover.rank(endpoint)
 
     @property
     def _spread(self) -> float:
-        return self._drain.reconnect_spread if self._drain else _SPREAD * self._pace
+        return self._advice.reconnect_spread if self._advice else _RECONNECT_SPREAD * self._pace
 
-    async def _hold(self, way: Endpoint, link: Transport) -> None:
-        """Use a link until it breaks, or a better one is found.
+    async def _exchange(self, endpoint: Endpoint, transport: Transport) -> None:
+        """Send and receive until the transport breaks or a better one is connected.
 
         Raises:
-            LinkError: it broke, or is of no use.
+            TransportError: it broke, or brings no acknowledgements.
         """
         try:
-            await self._subscribe(link)
-            birth = self._session.birth(way.transport)
-            await link.publish(birth.topic, birth.payload, retain=True)
-            _log.info("uplink of %s is up by %s", self._session.agent, way.transport)
+            await self._subscribe(transport)
+            birth = self._session.birth(endpoint.transport)
+            await transport.publish(birth.topic, birth.payload, retain=True)
+            _log.info("uplink of %s is up by %s", self._session.agent, endpoint.transport)
             newest = await self._executor.run(self._spool.newest, 1)
-            self._present = newest[0].sequence if newest else 0
+            self._first_fresh = newest[0].sequence if newest else 0
             await run_until_first_exits(
-                self._listen(link, way),
-                self._send(link),
-                self._watch_silence(way),
-                self._seek_better(way),
+                self._receive(transport, endpoint),
+                self._send(transport),
+                self._detect_stall(endpoint),
+                self._seek_better(endpoint),
             )
         except asyncio.CancelledError:
-            await self._part(way, link)
+            await self._send_offline(endpoint, transport)
             raise
         finally:
-            await link.__aexit__(None, None, None)
+            await transport.__aexit__(None, None, None)
 
-    async def _subscribe(self, link: Transport) -> None:
-        """Ask for what concerns us; a broker may keep the fleet's topics from us."""
-        await link.subscribe(ack_topic(self._session.agent))
+    async def _subscribe(self, transport: Transport) -> None:
+        await transport.subscribe(ack_topic(self._session.agent))
         if self.on_target_list is not None:
-            await link.subscribe(TARGET_LIST_TOPIC)
-        with suppress(TransportError):
-            await link.subscribe(RATE_ADVICE_TOPIC)
+            await transport.subscribe(TARGET_LIST_TOPIC)
+        with suppress(TransportError):  # the broker may not permit it
+            await transport.subscribe(RATE_ADVICE_TOPIC)
 
-    async def _part(self, way: Endpoint, link: Transport) -> None:
-        """Say that we stop on purpose, if that is quickly said."""
-        farewell = self._session.clean_offline(way.transport, "shutdown")
+    async def _send_offline(self, endpoint: Endpoint, transport: Transport) -> None:
+        offline = self._session.clean_offline(endpoint.transport, "shutdown")
         with suppress(TransportError, TimeoutError):
-            async with asyncio.timeout(1):
-                await link.publish(farewell.topic, farewell.payload, retain=True)
+            async with asyncio.timeout(_FAREWELL_TIMEOUT):
+                await transport.publish(offline.topic, offline.payload, retain=True)
 
-    async def _send(self, link: Transport) -> None:
-        """Send what waits, as window and rate allow."""
+    async def _send(self, transport: Transport) -> None:
+        """Send pending batches, as window and rate permit."""
         while True:
-            self._nudged.clear()
-            sent = False
-            async for batch in self._choose():
-                sent = True
+            self._new_batches.clear()
+            has_sent = False
+            async for batch in self._sendable():
+                has_sent = True
                 if self._clock_sync is not None:
                     self._clock_sync.sent(batch.sequence)
-                await link.publish(batch_topic(self._session.agent), batch.payload)
-                self._flight.note(batch.sequence, monotonic())
-            pause = self._pacer.delay(monotonic())
-            if pause <= 0 and not sent:
-                # More might go, but there is no more: whatever comes will nudge us.
-                pause = self._pace
+                await transport.publish(batch_topic(self._session.agent), batch.payload)
+                self._window.sent(batch.sequence, monotonic())
+            wait = self._backlog.delay(monotonic())
+            if wait <= 0 and not has_sent:
+                # Nothing is pending; a new batch ends the wait.
+                wait = self._pace
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), min(self._pace, pause))
+                await asyncio.wait_for(self._new_batches.wait(), min(self._pace, wait))
 
-    async def _choose(self) -> AsyncIterator[SealedBatch]:
-        """Yield the batches to send now: those of the present, then backlog."""
-        waiting = self._flight.waiting(monotonic())
-        room = WINDOW_SIZE - len(waiting)
+    async def _sendable(self) -> AsyncIterator[SealedBatch]:
+        """Yield the batches to send now: fresh ones, then backlog."""
+        in_flight = self._window.in_flight(monotonic())
+        room = WINDOW_SIZE - len(in_flight)
         if room <= 0:
             return
-        newest = await self._executor.run(self._spool.newest, room, exclude=waiting)
-        newest = [batch for batch in newest if batch.sequence >= self._present]
-        for batch in newest:
+        newest = await self._executor.run(self._spool.newest, room, exclude=in_flight)
+        fresh = [batch for batch in newest if batch.sequence >= self._first_fresh]
+        for batch in fresh:
             yield batch
-            waiting.add(batch.sequence)
-        share = min(room - len(newest), int(self._pacer.available(monotonic())))
-        if share <= 0:
+            in_flight.add(batch.sequence)
+        count = min(room - len(fresh), int(self._backlog.available(monotonic())))
+        if count <= 0:
             return
-        for batch in await self._executor.run(self._spool.oldest, share, exclude=waiting):
-            self._pacer.take()
+        for batch in await self._executor.run(self._spool.oldest, count, exclude=in_flight):
+            self._backlog.take()
             yield batch
 
-    async def _watch_silence(self, way: Endpoint) -> None:
-        """Watch whether what is sent is ever acknowledged, where there is another way.
-
-        Raises:
-            LinkError: it is not.
-        """
+    async def _detect_stall(self, endpoint: Endpoint) -> None:
+        """Raise TransportError if batches are never acknowledged and there is another transport."""
         while True:
             await asyncio.sleep(self._pace)
-            silence = self._flight.silence(monotonic())
-            if silence > _STALL * self._pace and len(self._ladder.transports) > 1:
-                self._answered = False
+            seconds = self._window.time_since_ack(monotonic())
+            if seconds > _STALLED * self._pace and len(self._failover.transports) > 1:
+                self._is_acknowledged = False
                 raise TransportError(
-                    f"{way.transport} takes batches, and for {silence:.0f} s none was kept"
+                    f"{endpoint.transport} accepts batches, but none was acknowledged"
+                    f" for {seconds:.0f} s"
                 )
 
-    async def _seek_better(self, way: Endpoint) -> None:
-        """Look for a better rung than that of `way`; return once one is connected."""
-        place = self._ladder.rank(way)
-        while True:
-            wait = _BETTER * self._pace * 2**self._relapses
-            await asyncio.sleep(self._random.uniform(0.5, 1.5) * wait)
-            if place:
-                self._better = await self._ladder.try_transports(
-                    self._ladder.transports[:place], self._session.will
-                )
-            if self._better is not None:
-                return
+    async def _seek_better(self, endpoint: Endpoint) -> None:
+        """Retry better transports than that of `endpoint`; return once one is connected."""
+        rank = self._failover.rank(endpoint)
+        while self._better is None:
+            period = _UPGRADE_PERIOD * self._pace * 2**self._relapses
+            await asyncio.sleep(self._random.uniform(0.5, 1.5) * period)
+            self._better = await self._failover.try_transports(
+                self._failover.transports[:rank], self._session.will
+            )
 
-    async def _listen(self, link: Transport, way: Endpoint) -> None:
-        """Take acknowledgements, target lists, and how fast we may send."""
-        async for message in link.messages():
+    async def _receive(self, transport: Transport, endpoint: Endpoint) -> None:
+        """Handle acknowledgements, target lists and rate advice."""
+        async for message in transport.messages():
             if message.topic == TARGET_LIST_TOPIC and self.on_target_list is not None:
                 await self._executor.run(self.on_target_list, message.payload)
             elif message.topic == RATE_ADVICE_TOPIC:
-                await self._obey(message.payload)
-            elif (answer := await self._open(message)) is not None:
-                if not self._answered:
-                    self._answered, self._relapses = True, 0
-                    self._ladder.record_success(way)
-                    self._changed.set()
+                await self._apply_rate_advice(message.payload)
+            elif (ack := await self._verify(message)) is not None:
+                if not self._is_acknowledged:
+                    self._is_acknowledged, self._relapses = True, 0
+                    self._failover.record_success(endpoint)
+                    self._status_changed.set()
                 try:
-                    await self._believe(answer)
+                    await self._apply_ack(ack)
                 except StoreError as error:
-                    # What could not be forgotten goes again and is forgotten then.
+                    # The batches stay pending, are sent and acknowledged again.
                     _log.error("spool: %s", error)
-                if self._unopened is not None:
-                    await self._obey(self._unopened)
+                if self._unverified_advice is not None:
+                    await self._apply_rate_advice(self._unverified_advice)
 
-    async def _believe(self, answer: Ack) -> None:
-        """Forget what is kept; keep back what is refused."""
+    async def _apply_ack(self, ack: Ack) -> None:
+        """Delete stored batches and mark refused ones."""
         now = monotonic()
         if self._clock_sync is not None:
-            self._clock_sync.acknowledged(answer)
-        for low, high in answer.stored:
-            self._flight.forget(low, high, now)
-        await self._executor.run(self._spool.acknowledge, answer.stored)
-        for sequence, reason in answer.refused:
+            self._clock_sync.acknowledged(ack)
+        for low, high in ack.stored:
+            self._window.ack(low, high, now)
+        await self._executor.run(self._spool.acknowledge, ack.stored)
+        for sequence, reason in ack.refused:
             _log.warning("the collector refused batch %d: %s", sequence, reason)
-            self._flight.forget(sequence, sequence, now)
-        if answer.refused:
-            await self._executor.run(self._spool.refuse, answer.refused)
+            self._window.ack(sequence, sequence, now)
+        if ack.refused:
+            await self._executor.run(self._spool.refuse, ack.refused)
         self.notify()
 
-    async def _open(self, message: Message) -> Ack | None:
-        """Return an acknowledgement that is the collector's and for us."""
+    async def _verify(self, message: Message) -> Ack | None:
+        """Return the collector's acknowledgement for this agent, None if it is not one."""
         try:
             return await self._executor.run(
                 verify_ack, message.payload, self._session.agent, self._spool
@@ -324,42 +317,40 @@ class Uplink:
             _log.warning("%s", error)
             return None
 
-    async def _obey(self, message: bytes | None) -> None:
-        """Send as fast as the collector says, if it is the collector who says so."""
-        if message is None:
-            return
-        known = await self._executor.run(self._spool.get_meta, COLLECTOR_KEY)
-        # Until an acknowledgement has shown the collector's key, nobody can say so.
-        self._unopened = message if known is None else None
-        if known is None:
+    async def _apply_rate_advice(self, payload: bytes) -> None:
+        """Send as fast as the collector advises; advice of others or older advice is ignored."""
+        pinned = await self._executor.run(self._spool.get_meta, COLLECTOR_KEY)
+        # It cannot be verified until an acknowledgement has shown the collector's key.
+        self._unverified_advice = payload if pinned is None else None
+        if pinned is None:
             return
         try:
-            plain, key = open_signed(message, RATE_ADVICE)
-            drain = unpack_rate_advice(plain)
+            plain, key = open_signed(payload, RATE_ADVICE)
+            advice = unpack_rate_advice(plain)
         except InputError as error:
             _log.warning("%s", error)
             return
-        if key != known or (self._drain and drain.time_ms < self._drain.time_ms):
-            _log.warning("a drain rate is not the collector's, or is older than what it said")
+        if key != pinned or (self._advice and advice.time_ms < self._advice.time_ms):
+            _log.warning("rate advice: not the collector's, or outdated")
             return
-        self._drain = drain
-        self._pacer.rate = backlog_rate(_RATE / self._pace, drain.rate)
-        await self._executor.run(self._spool.set_meta, _DRAIN, message)
+        self._advice = advice
+        self._backlog.rate = backlog_rate(_BATCHES_PER_PACE / self._pace, advice.rate)
+        await self._executor.run(self._spool.set_meta, _RATE_ADVICE_KEY, payload)
 
-    def _take_note(self, outcome: TransportStatus) -> None:
-        self._changed.set()
-        self.on_status_change(outcome)
+    def _publish_status_change(self, status: TransportStatus) -> None:
+        self._status_changed.set()
+        self.on_status_change(status)
 
-    async def _keep_status(self) -> None:
-        """Write down how the rungs fare, for who asks for the agent's status."""
+    async def _save_status(self) -> None:
+        """Store the transports' status whenever it changes, for `netwatch agent status`."""
         while True:
-            await self._changed.wait()
-            self._changed.clear()
-            collector_time = {
-                "transport": self._way.transport if self._way and self._answered else None,
-                "transports": list(self._ladder.statuses.values()),
+            await self._status_changed.wait()
+            self._status_changed.clear()
+            endpoint = self._endpoint if self._is_acknowledged else None
+            status = {
+                "transport": endpoint.transport if endpoint else None,
+                "transports": list(self._failover.statuses.values()),
             }
             with suppress(StoreError):
-                await self._executor.run(
-                    self._spool.set_meta, STATUS_KEY, msgspec.json.encode(collector_time)
-                )
+                encoded = msgspec.json.encode(status)
+                await self._executor.run(self._spool.set_meta, STATUS_KEY, encoded)

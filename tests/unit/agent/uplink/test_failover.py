@@ -1,4 +1,4 @@
-"""The ladder: which way is tried next, how patiently, and what is known of each rung."""
+"""Failover: the order of attempts, back-off, and the status of each transport."""
 
 import asyncio
 import ssl
@@ -16,8 +16,8 @@ from netwatch.protocols import Message, Transport
 from netwatch.wire.memory import MemoryBroker, MemoryTransport
 
 
-class Cut(MemoryTransport):
-    """A link that never comes up, for a reason of the test's choice."""
+class Broken(MemoryTransport):
+    """A transport that never connects, for a reason of the test's choice."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(MemoryBroker())
@@ -27,81 +27,81 @@ class Cut(MemoryTransport):
         raise TransportError("cannot reach it") from self._cause
 
 
-class Field:
-    """Ways that work or do not, as the test says, and the order in which they were tried."""
+class Rig:
+    """Endpoints that work or fail as the test says, and the order of attempts."""
 
     def __init__(self, *names: str, pace: float = 0.01) -> None:
         self.broker = MemoryBroker()
         self.broken: dict[str, Exception] = {}
         self.tried: list[str] = []
-        self.noted: list[TransportStatus] = []
-        self.ways = [Endpoint(name.split("/")[0], name, self._factory(name)) for name in names]
-        self.ladder = TransportFailover(self.ways, pace=pace, random=Random(1))
-        self.ladder.on_status_change = self.noted.append
+        self.changes: list[TransportStatus] = []
+        self.endpoints = [Endpoint(name.split("/")[0], name, self._factory(name)) for name in names]
+        self.failover = TransportFailover(self.endpoints, pace=pace, random=Random(1))
+        self.failover.on_status_change = self.changes.append
 
-    def _factory(self, name: str):  # noqa: ANN202 - a factory of links
+    def _factory(self, name: str):  # noqa: ANN202 - a factory of transports
         def connect(will: Message | None) -> Transport:
             self.tried.append(name)
             cause = self.broken.get(name)
-            return Cut(cause) if cause else MemoryTransport(self.broker, will=will)
+            return Broken(cause) if cause else MemoryTransport(self.broker, will=will)
 
         return connect
 
     async def connect(self, **more: float) -> str:
         async with asyncio.timeout(10):
-            way, link = await self.ladder.connect(will, **more)
-        await link.__aexit__(None, None, None)
-        return way.host
+            endpoint, transport = await self.failover.connect(will, **more)
+        await transport.__aexit__(None, None, None)
+        return endpoint.host
 
 
-def will(rung: str) -> Message:
-    return Message("nw/v1/a/a1/p", rung.encode(), retained=True)
+def will(transport: str) -> Message:
+    return Message("nw/v1/a/a1/p", transport.encode(), retained=True)
 
 
 def refused() -> OSError:
     return ConnectionRefusedError(111, "refused")
 
 
-async def test_the_best_rung_that_works_is_taken() -> None:
-    field = Field("mqtt", "websocket", "https")
-    field.broken = {"mqtt": refused()}
-    assert await field.connect() == "websocket"
-    assert field.tried == ["mqtt", "websocket"]
-    assert [(one.transport, one.failure) for one in field.noted] == [("mqtt", "connection_refused")]
+async def test_the_first_transport_that_works_is_used() -> None:
+    rig = Rig("mqtt", "websocket", "https")
+    rig.broken = {"mqtt": refused()}
+    assert await rig.connect() == "websocket"
+    assert rig.tried == ["mqtt", "websocket"]
+    assert [(one.transport, one.failure) for one in rig.changes] == [("mqtt", "connection_refused")]
 
 
-async def test_below_a_rung_that_did_not_serve_comes_first_once() -> None:
-    field = Field("mqtt", "websocket", "https")
-    field.broken = {"websocket": refused(), "https": refused()}
-    assert await field.connect(below=0) == "mqtt"
-    assert field.tried == ["websocket", "https", "mqtt"]
+async def test_lower_transports_are_tried_first_once_after_a_failure() -> None:
+    rig = Rig("mqtt", "websocket", "https")
+    rig.broken = {"websocket": refused(), "https": refused()}
+    assert await rig.connect(below=0) == "mqtt"
+    assert rig.tried == ["websocket", "https", "mqtt"]
 
 
-async def test_all_hosts_of_a_rung_are_tried_and_the_one_that_worked_first() -> None:
-    field = Field("mqtt/a", "mqtt/b", "mqtt/c")
-    field.broken = {"mqtt/a": refused(), "mqtt/c": refused()}
-    assert await field.connect() == "mqtt/b"
-    field.ladder.record_failure(field.ways[0], TransportError("no"))
-    field.ladder.record_failure(field.ways[2], TransportError("no"))
-    field.ladder.record_success(field.ways[1])
+async def test_all_endpoints_are_tried_and_the_one_that_worked_usually_first() -> None:
+    rig = Rig("mqtt/a", "mqtt/b", "mqtt/c")
+    rig.broken = {"mqtt/a": refused(), "mqtt/c": refused()}
+    assert await rig.connect() == "mqtt/b"
+    rig.failover.record_failure(rig.endpoints[0], TransportError("no"))
+    rig.failover.record_failure(rig.endpoints[2], TransportError("no"))
+    rig.failover.record_success(rig.endpoints[1])
     first: Counter[str] = Counter()
     for _ in range(200):
-        field.tried.clear()
-        await field.connect()
-        first[field.tried[0]] += 1
+        rig.tried.clear()
+        await rig.connect()
+        first[rig.tried[0]] += 1
     # 8 to 1 to 1: the one that worked in 160 of 200, the others now and then.
     assert 130 < first["mqtt/b"] < 190
     assert first["mqtt/a"] > 0 < first["mqtt/c"]
 
 
-async def test_an_outcome_is_told_when_it_changes() -> None:
-    field = Field("mqtt", "https")
-    way = field.ways[0]
+async def test_a_status_is_reported_when_it_changes() -> None:
+    rig = Rig("mqtt", "https")
+    endpoint = rig.endpoints[0]
     for _ in range(3):
-        field.ladder.record_failure(way, TransportError("x"))
-    field.ladder.record_success(way)
-    field.ladder.record_success(way)
-    assert [one.failure for one in field.noted] == ["unknown_failure: link", None]
+        rig.failover.record_failure(endpoint, TransportError("x"))
+    rig.failover.record_success(endpoint)
+    rig.failover.record_success(endpoint)
+    assert [one.failure for one in rig.changes] == ["unknown_failure: transport", None]
 
 
 @pytest.mark.parametrize(
@@ -112,26 +112,26 @@ async def test_an_outcome_is_told_when_it_changes() -> None:
         (OSError(113, "no route"), "host_unreachable"),
     ],
 )
-async def test_a_failure_has_the_word_of_its_cause(cause: Exception, word: str) -> None:
-    field = Field("mqtt", "https")
-    field.broken = {"mqtt": cause}
-    await field.connect()
-    assert field.noted[0].failure == word
+async def test_a_failure_word_names_the_root_cause(cause: Exception, word: str) -> None:
+    rig = Rig("mqtt", "https")
+    rig.broken = {"mqtt": cause}
+    await rig.connect()
+    assert rig.changes[0].failure == word
 
 
-async def test_a_hint_ends_the_wait() -> None:
-    field = Field("mqtt", pace=1000.0)
-    field.broken = {"mqtt": refused()}
-    climbing = asyncio.ensure_future(field.connect())
-    await until(lambda: bool(field.tried))
-    field.broken = {}
+async def test_retry_now_ends_the_back_off() -> None:
+    rig = Rig("mqtt", pace=1000.0)
+    rig.broken = {"mqtt": refused()}
+    connecting = asyncio.ensure_future(rig.connect())
+    await until(lambda: bool(rig.tried))
+    rig.broken = {}
     began = monotonic()
-    field.ladder.retry_now()
-    assert await climbing == "mqtt"
+    rig.failover.retry_now()
+    assert await connecting == "mqtt"
     assert monotonic() - began < 5
 
 
-async def test_waits_grow_to_a_bound_and_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_delays_grow_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     bounds: list[float] = []
 
     class Spy(Random):
@@ -139,12 +139,12 @@ async def test_waits_grow_to_a_bound_and_are_spread(monkeypatch: pytest.MonkeyPa
             bounds.append(high)
             return 0.0
 
-    field = Field("mqtt", pace=10.0)
-    field.ladder._random = Spy(1)
-    field.broken = {"mqtt": refused()}
-    climbing = asyncio.ensure_future(field.connect())
+    rig = Rig("mqtt", pace=10.0)
+    rig.failover._random = Spy(1)
+    rig.broken = {"mqtt": refused()}
+    connecting = asyncio.ensure_future(rig.connect())
     await until(lambda: len(bounds) >= 12)
-    climbing.cancel()
-    await asyncio.gather(climbing, return_exceptions=True)
+    connecting.cancel()
+    await asyncio.gather(connecting, return_exceptions=True)
     assert bounds[:5] == [2.0, 4.0, 8.0, 16.0, 32.0]
     assert set(bounds[8:]) == {300.0}

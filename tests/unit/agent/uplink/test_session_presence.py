@@ -1,4 +1,4 @@
-"""An agent's lives are numbered upwards, whatever clock and disk do."""
+"""Session numbers increase, whatever happens to the clock and the disk."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,40 +12,40 @@ from netwatch.wire.presence_message import PresenceMessage, unpack_presence
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 
 
-def said(message: Message) -> PresenceMessage:
+def decoded(message: Message) -> PresenceMessage:
     return unpack_presence(message.payload)
 
 
-def live(spool: Spool, now: datetime = NOW) -> AgentSession:
+def start(spool: Spool, now: datetime = NOW) -> AgentSession:
     return start_session("a1", spool, now)
 
 
-def test_each_life_is_above_the_one_before_even_if_the_clock_falls_back(tmp_path: Path) -> None:
-    moments = [NOW, NOW, NOW - timedelta(days=9000), NOW + timedelta(days=1)]
+def test_session_numbers_increase_even_if_the_clock_steps_back(tmp_path: Path) -> None:
+    times = [NOW, NOW, NOW - timedelta(days=9000), NOW + timedelta(days=1)]
     with Spool(tmp_path / "spool.sqlite", vantage=Vantage("a1"), created_at=NOW) as spool:
-        ranks = [said(live(spool, now).will("mqtt")).order for now in moments]
-    assert ranks == sorted(set(ranks))
-    # A new spool, in the place of one that was lost, goes on above it.
+        orders = [decoded(start(spool, now).will("mqtt")).order for now in times]
+    assert orders == sorted(set(orders))
+    # So do those of a new spool that replaces a lost one.
     with Spool(tmp_path / "other.sqlite", vantage=Vantage("a1"), created_at=NOW) as spool:
-        assert said(live(spool, NOW + timedelta(days=2)).will("mqtt")).order > ranks[-1]
+        assert decoded(start(spool, NOW + timedelta(days=2)).will("mqtt")).order > orders[-1]
 
 
-def test_a_birth_belongs_to_the_will_before_it(tmp_path: Path) -> None:
+def test_a_birth_has_the_order_of_its_will(tmp_path: Path) -> None:
     with Spool(tmp_path / "spool.sqlite", vantage=Vantage("a1"), created_at=NOW) as spool:
-        life = live(spool)
-    will, birth = said(life.will("wss-443")), said(life.birth("wss-443"))
+        session = start(spool)
+    will, birth = decoded(session.will("wss-443")), decoded(session.birth("wss-443"))
     assert (will.state, birth.state, birth.transport) == ("lost", "up", "wss-443")
-    assert will.order == birth.order < said(life.will("https-443")).order
+    assert will.order == birth.order < decoded(session.will("https-443")).order
     assert will.boot == birth.boot != ""
-    parting = life.clean_offline("https-443", "shutdown")
-    assert (said(parting).state, said(parting).reason, parting.retained) == (
+    offline = session.clean_offline("https-443", "shutdown")
+    assert (decoded(offline).state, decoded(offline).reason, offline.retained) == (
         "stop",
         "shutdown",
         True,
     )
 
 
-def test_what_is_said_is_signed(tmp_path: Path) -> None:
+def test_presence_messages_are_signed(tmp_path: Path) -> None:
     with Spool(tmp_path / "spool.sqlite", vantage=Vantage("a1"), created_at=NOW) as spool:
-        life = start_session("a1", spool, NOW, sign=lambda message: b"signed " + message)
-    assert life.birth("mqtt").payload.startswith(b"signed {")
+        session = start_session("a1", spool, NOW, sign=lambda message: b"signed " + message)
+    assert session.birth("mqtt").payload.startswith(b"signed {")

@@ -1,4 +1,4 @@
-"""The uplink on a memory broker: what leaves, in which order, and when it is forgotten."""
+"""The uplink on a memory broker: what is sent, in which order, and when it is deleted."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,20 +30,20 @@ BORN = datetime(2026, 1, 8, tzinfo=UTC)
 
 
 class Stage:
-    """An uplink, a spool, a broker, and a collector that says only what the test says."""
+    """An uplink, a spool, a broker, and a collector that the test controls."""
 
     def __init__(self, folder: Path) -> None:
         self.broker = MemoryBroker()
-        self.worker = SingleThreadExecutor("test")
+        self.executor = SingleThreadExecutor("test")
         self.spool = Spool(folder / "spool.sqlite", vantage=Vantage("a1"), created_at=BORN)
         self.uplink = Uplink(
             start_session("a1", self.spool, BORN),
             [Endpoint("memory", "", lambda will: MemoryTransport(self.broker, will=will))],
             spool=self.spool,
-            executor=self.worker,
+            executor=self.executor,
             pace=0.05,
         )
-        self.heard: list[int] = []
+        self.received: list[int] = []
         self.presence: list[bytes] = []
 
     def fill(self, count: int) -> list[int]:
@@ -52,15 +52,16 @@ class Stage:
             row = Measurement("one", "tcp", time, None, "", host_responded=True, seconds=0.1)
             self.spool.append([row])
             self.spool.flush()
-        return [sealed.sequence for sealed in self.spool.oldest(count)]
+        return [batch.sequence for batch in self.spool.oldest(count)]
 
     @asynccontextmanager
-    async def play(self) -> AsyncIterator[MemoryTransport]:
+    async def run(self) -> AsyncIterator[MemoryTransport]:
         async with MemoryTransport(self.broker) as collector:
             await collector.subscribe(ALL_BATCHES)
             await collector.subscribe(ALL_PRESENCE)
             tasks = [
-                asyncio.ensure_future(part) for part in (self._hear(collector), self.uplink.run())
+                asyncio.ensure_future(part)
+                for part in (self._receive(collector), self.uplink.run())
             ]
             try:
                 yield collector
@@ -69,10 +70,10 @@ class Stage:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _hear(self, collector: MemoryTransport) -> None:
+    async def _receive(self, collector: MemoryTransport) -> None:
         async for message in collector.messages():
             if message.topic.endswith("/b"):
-                self.heard.append(unpack_batch(message.payload).sequence)
+                self.received.append(unpack_batch(message.payload).sequence)
             else:
                 self.presence.append(message.payload)
 
@@ -80,8 +81,8 @@ class Stage:
         self, collector: MemoryTransport, *sequences: int, **more: object
     ) -> None:
         signer = more.pop("signer", None)
-        answer = Ack("a1", tuple((one, one) for one in sequences), **more)
-        message = pack_ack(answer)
+        ack = Ack("a1", tuple((one, one) for one in sequences), **more)
+        message = pack_ack(ack)
         if isinstance(signer, Signer):
             message = signer.sign(message, ACKNOWLEDGEMENT)
         await collector.publish(ack_topic("a1"), message)
@@ -92,59 +93,59 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-async def test_the_newest_goes_first_and_a_quarter_is_backlog(stage: Stage) -> None:
+async def test_the_newest_is_sent_first_and_a_quarter_is_backlog(stage: Stage) -> None:
     numbers = stage.fill(20)
-    async with stage.play():
-        await until(lambda: len(stage.heard) >= 3)
-        assert stage.heard[0] == numbers[-1]
-        assert stage.heard[1:3] == numbers[:2]
+    async with stage.run():
+        await until(lambda: len(stage.received) >= 3)
+        assert stage.received[0] == numbers[-1]
+        assert stage.received[1:3] == numbers[:2]
 
 
-async def test_the_window_is_kept(stage: Stage) -> None:
+async def test_the_window_limits_batches_in_flight(stage: Stage) -> None:
     stage.fill(30)
-    async with stage.play():
-        await until(lambda: len(stage.heard) >= 8)
-        assert len(set(stage.heard)) == 8
+    async with stage.run():
+        await until(lambda: len(stage.received) >= 8)
+        assert len(set(stage.received)) == 8
 
 
-async def test_only_an_acknowledgement_empties_the_spool(stage: Stage) -> None:
+async def test_only_an_acknowledgement_deletes_batches(stage: Stage) -> None:
     numbers = stage.fill(3)
-    async with stage.play() as collector:
-        await until(lambda: set(stage.heard) == set(numbers))
+    async with stage.run() as collector:
+        await until(lambda: set(stage.received) == set(numbers))
         assert stage.spool.count_pending() == 3
         await stage.acknowledge(collector, *numbers[:2])
         await until(lambda: stage.spool.count_pending() == 1)
 
 
-async def test_what_is_not_acknowledged_goes_again_and_again(stage: Stage) -> None:
+async def test_unacknowledged_batches_are_resent(stage: Stage) -> None:
     (number,) = stage.fill(1)
-    async with stage.play():
-        await until(lambda: stage.heard.count(number) >= 3)
+    async with stage.run():
+        await until(lambda: stage.received.count(number) >= 3)
 
 
-async def test_a_refused_batch_goes_no_more(stage: Stage) -> None:
+async def test_a_refused_batch_is_not_resent(stage: Stage) -> None:
     (number,) = stage.fill(1)
-    async with stage.play() as collector:
-        await until(lambda: number in stage.heard)
+    async with stage.run() as collector:
+        await until(lambda: number in stage.received)
         await stage.acknowledge(collector, refused=((number, "future"),))
         await until(lambda: stage.spool.state().refused == 1)
     assert stage.spool.count_pending() == 0
 
 
-async def test_a_lost_broker_is_found_again_and_everything_goes(stage: Stage) -> None:
+async def test_everything_is_sent_after_a_broker_outage(stage: Stage) -> None:
     (first,) = stage.fill(1)
-    async with stage.play():
-        await until(lambda: first in stage.heard)
+    async with stage.run():
+        await until(lambda: first in stage.received)
         stage.broker.stop()
-    stage.heard.clear()
+    stage.received.clear()
     stage.fill(3)
     stage.broker.start()
-    async with stage.play():
-        await until(lambda: len(set(stage.heard)) == 4)
+    async with stage.run():
+        await until(lambda: len(set(stage.received)) == 4)
 
 
-async def test_presence_tells_of_birth_and_of_leaving(stage: Stage) -> None:
-    async with stage.play():
+async def test_presence_is_published_on_connecting_and_on_exit(stage: Stage) -> None:
+    async with stage.run():
         await until(lambda: len(stage.presence) == 1)
     birth = unpack_presence(stage.presence[0])
     left = unpack_presence(stage.broker.retained(ALL_PRESENCE)[0].payload)
@@ -155,10 +156,10 @@ async def test_presence_tells_of_birth_and_of_leaving(stage: Stage) -> None:
 
 
 async def test_a_forged_acknowledgement_deletes_nothing(stage: Stage) -> None:
-    """Once the collector has signed, a broker that answers by itself is not believed."""
+    """Once the collector has signed, a broker cannot forge acknowledgements."""
     numbers = stage.fill(2)
     signer, forger = (Signer(Ed25519PrivateKey.generate()) for _ in range(2))
-    async with stage.play() as collector:
+    async with stage.run() as collector:
         await until(lambda: bool(stage.presence))
         await stage.acknowledge(collector, numbers[0], signer=signer)
         await until(lambda: stage.spool.count_pending() == 1)
@@ -171,44 +172,44 @@ async def test_a_forged_acknowledgement_deletes_nothing(stage: Stage) -> None:
         await until(lambda: stage.spool.count_pending() == 0)
 
 
-async def test_only_the_collector_says_how_fast_to_send(stage: Stage) -> None:
-    """A drain rate counts once an acknowledgement has shown the key, and no older one after."""
+async def test_only_the_collectors_rate_advice_is_applied(stage: Stage) -> None:
+    """Advice counts once an acknowledgement has shown the key; older advice is ignored."""
     (number,) = stage.fill(1)
     ours, forger = (Signer(Ed25519PrivateKey.generate()) for _ in range(2))
 
-    def drain(signer: Signer, milliseconds: int, rate: float = 1.0) -> bytes:
+    def advice(signer: Signer, milliseconds: int, rate: float = 1.0) -> bytes:
         return signer.sign(pack_rate_advice(RateAdvice(rate, 0.1, milliseconds)), RATE_ADVICE)
 
-    async with stage.play() as collector:
-        await collector.publish(RATE_ADVICE_TOPIC, drain(ours, 10), retain=True)
-        await until(lambda: number in stage.heard)
-        assert stage.spool.get_meta("drain") is None
+    async with stage.run() as collector:
+        await collector.publish(RATE_ADVICE_TOPIC, advice(ours, 10), retain=True)
+        await until(lambda: number in stage.received)
+        assert stage.spool.get_meta("rate_advice") is None
         await stage.acknowledge(collector, number, signer=ours)
-        await until(lambda: stage.spool.get_meta("drain") == drain(ours, 10))
+        await until(lambda: stage.spool.get_meta("rate_advice") == advice(ours, 10))
         for false in (
-            drain(forger, 99),
-            drain(ours, 9),
+            advice(forger, 99),
+            advice(ours, 9),
             pack_rate_advice(RateAdvice(9.0, 0, 99)),
             b"?",
         ):
             await collector.publish(RATE_ADVICE_TOPIC, false, retain=True)
-        await collector.publish(RATE_ADVICE_TOPIC, drain(ours, 11, rate=2.0), retain=True)
-        await until(lambda: stage.spool.get_meta("drain") == drain(ours, 11, rate=2.0))
-        assert stage.uplink._pacer.delay(monotonic()) <= 1 / (2.0 / 4)
+        await collector.publish(RATE_ADVICE_TOPIC, advice(ours, 11, rate=2.0), retain=True)
+        await until(lambda: stage.spool.get_meta("rate_advice") == advice(ours, 11, rate=2.0))
+        assert stage.uplink._backlog.delay(monotonic()) <= 1 / (2.0 / 4)
 
 
-async def test_a_sick_disk_stops_no_uplink(
+async def test_a_failing_disk_does_not_stop_the_uplink(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     numbers = stage.fill(2)
-    async with stage.play() as collector:
-        await until(lambda: set(stage.heard) == set(numbers))
-        with monkeypatch.context() as sick:
+    async with stage.run() as collector:
+        await until(lambda: set(stage.received) == set(numbers))
+        with monkeypatch.context() as failing:
 
             def fail(*_: object) -> int:
                 raise StoreError("disk is full")
 
-            sick.setattr(stage.spool, "acknowledge", fail)
+            failing.setattr(stage.spool, "acknowledge", fail)
             await stage.acknowledge(collector, *numbers)
             await until(lambda: "disk is full" in caplog.text)
         assert stage.spool.count_pending() == 2
