@@ -1,4 +1,4 @@
-"""Every installed probe keeps the promises of `netwatch.protocols.Probe`."""
+"""Every installed probe fulfils the contract of `netwatch.protocols.Probe`."""
 
 import asyncio
 import re
@@ -26,13 +26,13 @@ def probe(request: pytest.FixtureRequest) -> Probe:
 
 
 def check(steps: tuple[Observation, ...]) -> None:
-    assert steps, "a measurement without a step says nothing"
+    assert steps, "at least one step"
     assert all(step.failure is None for step in steps[:-1]), "only the last step may fail"
     assert all(step.seconds >= 0 for step in steps)
     assert all(step.operation and len(step.detail) <= 128 for step in steps)
 
 
-def test_ours_are_installed() -> None:
+def test_the_built_in_probes_are_installed() -> None:
     ours = {"dns", "http", "icmp", "quic", "tcp", "tls", "traceroute", "transfer"}
     assert ours <= set(NAMES)
 
@@ -61,8 +61,8 @@ async def test_a_failing_network_is_data(probe: Probe, host: str) -> None:
         assert lookup_failure(steps[-1].failure).scope is not FailureScope.UNKNOWN
 
 
-async def test_a_host_that_hangs_costs_its_time_and_no_more(probe: Probe) -> None:
-    """It accepts, reads and never says a word; over UDP it does not even read."""
+async def test_a_host_that_hangs_costs_the_timeout(probe: Probe) -> None:
+    """It accepts and reads but never answers; over UDP it does not even read."""
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(1000):
@@ -77,7 +77,7 @@ async def test_a_host_that_hangs_costs_its_time_and_no_more(probe: Probe) -> Non
     assert perf_counter() - since < 5
 
 
-async def test_many_at_once_do_not_disturb_each_other(probe: Probe) -> None:
+async def test_concurrent_measurements_are_independent(probe: Probe) -> None:
     async with tcp_server() as port:
         target = Target("one", probe.name, "127.0.0.1", port=port)
         found = await asyncio.gather(*(probe.measure(target, within=5) for _ in range(20)))
@@ -86,7 +86,7 @@ async def test_many_at_once_do_not_disturb_each_other(probe: Probe) -> None:
     assert len({tuple(step.operation for step in steps) for steps in found}) <= 2
 
 
-async def test_being_stopped_passes_through(probe: Probe) -> None:
+async def test_cancellation_passes_through(probe: Probe) -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(1000):
             pass
@@ -98,7 +98,7 @@ async def test_being_stopped_passes_through(probe: Probe) -> None:
             task = asyncio.ensure_future(probe.measure(target, within=30))
             await asyncio.sleep(0.1)
             if task.done():
-                pytest.skip("it was done before it could be stopped")
+                pytest.skip("it ended before it could be cancelled")
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

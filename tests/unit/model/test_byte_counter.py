@@ -1,4 +1,4 @@
-"""What is counted for the budget, by real probes on loopback."""
+"""Bytes that real probes count on loopback."""
 
 import asyncio
 
@@ -29,14 +29,14 @@ async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     ],
     ids=lambda one: getattr(one, "name", ""),
 )
-async def test_what_a_probe_moves_is_counted(probe: Probe, least: int, most: int) -> None:
+async def test_the_bytes_of_a_probe_are_counted(probe: Probe, least: int, most: int) -> None:
     async with tcp_server(page) as port:
         with ByteCounter() as counter:
             await probe.measure(Target("one", probe.name, "127.0.0.1", port=port), within=5)
     assert least <= counter.bytes <= most
 
 
-async def test_packets_are_counted_both_ways() -> None:
+async def test_packets_are_counted_in_both_directions() -> None:
     async with udp_server(lambda query: [(0.0, query)]) as port:
         with ByteCounter() as counter:
             target = Target("one", "dns", "127.0.0.1", port=port, path="example.org")
@@ -45,7 +45,7 @@ async def test_packets_are_counted_both_ways() -> None:
     assert counter.bytes == 2 * (40 + 36)
 
 
-async def test_each_measurement_has_its_own_count() -> None:
+async def test_each_measurement_has_its_own_counter() -> None:
     async def move(size: int) -> int:
         with ByteCounter() as counter:
             count_datagram(size)
@@ -56,7 +56,7 @@ async def test_each_measurement_has_its_own_count() -> None:
     assert await asyncio.gather(move(10), move(1000)) == [92, 2072]
 
 
-def test_nobody_need_count() -> None:
+def test_counting_without_a_counter_is_ignored() -> None:
     count_stream(10_000)
     with ByteCounter() as outer:
         with ByteCounter() as inner:

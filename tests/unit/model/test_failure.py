@@ -1,4 +1,4 @@
-"""The table of failures: every event that Python or the system can raise has its word."""
+"""The table of failures: every exception of Python or the system has its word."""
 
 import asyncio
 import errno
@@ -86,7 +86,7 @@ def test_the_table(error: BaseException, word: str, scope: str, *, host_responde
         ("a word of tomorrow", FailureScope.UNKNOWN, False),
     ],
 )
-def test_words_that_probes_find_themselves(
+def test_words_that_probes_raise_themselves(
     word: str, scope: FailureScope, *, host_responded: bool
 ) -> None:
     assert (lookup_failure(word).scope, lookup_failure(word).host_responded) == (

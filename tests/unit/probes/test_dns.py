@@ -17,7 +17,7 @@ PUBLIC = "9.9.9.9"
 
 
 def reply(query: bytes, *addresses: str, rcode: int = 0, number: int | None = None) -> bytes:
-    """An answer to `query`, with the given addresses, code and perhaps another number."""
+    """Return an answer to `query`, possibly with another query id."""
     return dns_answer(*addresses, rcode=rcode, number=number)(query)
 
 
@@ -56,14 +56,14 @@ async def test_answers(rcode: int, addresses: list[str], verdict: str | None) ->
         assert words(await measure(port)) == answered(verdict)
 
 
-async def test_private_networks_that_are_ours_are_no_bogons() -> None:
+async def test_configured_private_networks_are_not_bogons() -> None:
     probe = DnsProbe(private=[ip_network("127.0.0.0/8")], listen=0.05)
     async with udp_server(lambda query: [(0, reply(query, "127.0.0.9"))]) as port:
         assert words(await measure(port, probe=probe)) == answered(None)
 
 
 @pytest.mark.parametrize("path", ["", "."])
-async def test_an_empty_path_asks_for_the_root(path: str) -> None:
+async def test_an_empty_path_queries_the_root(path: str) -> None:
     seen: list[dns.message.Message] = []
 
     def root(query: bytes) -> list[tuple[float, bytes]]:
@@ -88,7 +88,7 @@ async def test_a_second_answer_is_flagged() -> None:
     assert steps[-1].detail == "second_answer"
 
 
-async def test_the_same_answer_twice_is_no_second_answer() -> None:
+async def test_a_repeated_answer_is_not_a_second_answer() -> None:
     async with udp_server(lambda q: [(0, reply(q, PUBLIC)), (0.02, reply(q, PUBLIC))]) as port:
         assert (await measure(port, probe=DnsProbe(listen=0.2)))[-1].detail == ""
 
@@ -102,13 +102,13 @@ async def test_a_rewritten_nxdomain_is_flagged() -> None:
         assert words(await measure(port, "surely-not.invalid")) == answered(None)
 
 
-async def test_a_wrong_number_only_is_not_an_answer() -> None:
+async def test_only_wrong_query_ids_are_a_failure() -> None:
     async with udp_server(lambda query: [(0, reply(query, PUBLIC, number=1))]) as port:
         steps = await measure(port, within=0.3)
     assert words(steps) == [("dns_round_trip", "dns_reply_with_wrong_query_id")]
 
 
-async def test_a_forged_number_before_the_answer_does_no_harm() -> None:
+async def test_a_wrong_query_id_before_the_answer_is_ignored() -> None:
     def forged(query: bytes) -> list[tuple[float, bytes]]:
         return [(0, reply(query, "8.7.198.46", number=1)), (0.05, reply(query, PUBLIC))]
 
@@ -116,7 +116,7 @@ async def test_a_forged_number_before_the_answer_does_no_harm() -> None:
         assert words(await measure(port)) == answered(None)
 
 
-async def test_noise_is_no_dns() -> None:
+async def test_noise_is_not_dns() -> None:
     async with udp_server(lambda query: [(0, b"noise")]) as port:
         assert words(await measure(port)) == [("dns_round_trip", "dns_server_misbehaving")]
 
@@ -127,11 +127,11 @@ async def test_silence_is_a_timeout() -> None:
     assert words(steps) == [("dns_round_trip", "generic_timeout_error")]
 
 
-async def test_nobody_there_is_refused() -> None:
+async def test_a_closed_port_is_refused() -> None:
     assert words(await measure(free_port())) == [("dns_round_trip", "connection_refused")]
 
 
-async def test_a_cut_answer_is_asked_for_again_over_tcp() -> None:
+async def test_a_truncated_answer_is_queried_again_over_tcp() -> None:
     def cut(query: bytes) -> list[tuple[float, bytes]]:
         answer = dns.message.from_wire(reply(query))
         answer.flags |= dns.flags.TC
@@ -147,14 +147,14 @@ async def test_a_cut_answer_is_asked_for_again_over_tcp() -> None:
         assert words(await measure(port)) == answered(None)
 
 
-async def test_the_systems_resolver_is_a_second_way() -> None:
+async def test_host_system_uses_the_systems_resolver() -> None:
     target = Target("one", "dns", "system", path="localhost")
     steps = await DnsProbe().measure(target, within=5)
     assert words(steps) == [("resolve", None), ("resolve", "dns_bogon_error")]
 
 
 @pytest.mark.parametrize("name", ["a..b", "x" * 64, ".".join(["x" * 60] * 5)])
-async def test_a_name_that_cannot_be_asked_for(name: str) -> None:
+async def test_a_name_that_dns_cannot_encode(name: str) -> None:
     async with udp_server(lambda query: []) as port:
         steps = await measure(port, name, within=0.5)
     assert steps[-1].failure == "dns_nxdomain_error"

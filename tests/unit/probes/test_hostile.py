@@ -1,8 +1,8 @@
-"""A hostile server costs at most its timeout and 64 kB, whatever kind of probe meets it.
+"""A hostile server costs any probe at most its timeout and 64 kB.
 
-What the line carried is read from the server's kernel: the bytes that ours acknowledged, which
-leaves out what the server's own buffers hold, and counts what ours took in unread. A transfer
-is there to take 128 KiB; its bound is that, and what the kernel holds.
+The bytes that the line carried are read from the server's kernel: those that our kernel
+acknowledged, including bytes that the probe never read. A transfer downloads 128 KiB; its limit is
+that, plus what the kernel buffers.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ Script = Callable[[], Iterator[bytes]]
 
 @dataclass
 class Carried:
-    """What the line carried to the probe."""
+    """The bytes that the line carried to the probe."""
 
     sockets: list[socket.socket] = field(default_factory=list)
     bytes: int = 0
@@ -62,7 +62,7 @@ class Carried:
 
 @asynccontextmanager
 async def hostile(script: Script, *, pause: float = 0.0) -> AsyncIterator[tuple[int, Carried]]:
-    """Send what the script says as fast as the line takes it, or piece by piece with a pause."""
+    """Send a script as fast as the line allows, or piece by piece with a pause."""
     loop = asyncio.get_running_loop()
     carried = Carried()
     with socket.socket() as listening:
@@ -137,17 +137,17 @@ PROBES: dict[str, Callable[[], Probe]] = {
 
 
 def most_of(name: str) -> int:
-    """Return what a probe may cost: a transfer is for taking in 128 KiB."""
+    """Return the limit of a probe in bytes."""
     return MOST if name != "transfer" else 320 * 1024
 
 
 def unread_of(name: str) -> int:
-    """Return what the kernel may take in for a probe beyond what is read."""
+    """Return how many bytes the kernel may receive beyond what is read."""
     return 24 * 1024 if name != "transfer" else 120 * 1024
 
 
 async def run(probe: Probe, port: int) -> tuple[tuple[Observation, ...], float, int]:
-    """Return what a probe saw, how long it took, and how many bytes of memory at the peak."""
+    """Return a probe's observations, its seconds, and its peak memory in bytes."""
     target = Target("one", probe.name, "127.0.0.1", port=port, domain="localhost")
     tracemalloc.start()
     since = perf_counter()
@@ -171,7 +171,7 @@ def check(steps: tuple[Observation, ...], seconds: float, memory: int) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _contexts() -> None:
-    """Load authorities beforehand: 20 ms and 0.8 MB that no server can make us spend twice."""
+    """Load the authorities first: 20 ms and 0.8 MB, once per process."""
 
     default_tls_context()
     tls._shared_context(tls._Check.ALL)
@@ -184,7 +184,7 @@ async def test_a_flood_is_cut_off(name: str, script: str) -> None:
         async with hostile(SCRIPTS[script]) as (port, carried):
             check(*await run(PROBES[name](), port))
     assert carried.bytes <= most_of(name)
-    # What is counted for the budget is what was carried, less what nobody read, and headers.
+    # The budget counts what was carried, without unread bytes, plus headers.
     assert carried.bytes - unread_of(name) <= counter.bytes
     assert counter.bytes <= 1.2 * most_of(name)
 
@@ -199,7 +199,7 @@ async def test_a_dripping_server_costs_its_timeout(name: str, script: str) -> No
     assert 0 < carried.bytes < 1000
 
 
-async def test_a_redirect_loop_is_not_entered() -> None:
+async def test_a_redirect_loop_is_not_followed() -> None:
     asked: list[bytes] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -218,7 +218,7 @@ async def test_a_redirect_loop_is_not_entered() -> None:
 
 
 async def test_an_endless_body_under_tls_is_cut_off(tmp_path: Path) -> None:
-    """The bomb is below TLS: what counts is what the line carried."""
+    """Bytes are limited below TLS."""
     authority = Authority(tmp_path)
     sent = 0
 
@@ -246,7 +246,7 @@ def flood_of(packet: bytes) -> list[tuple[float, bytes]]:
 
 
 def huge_answer(question: bytes) -> bytes:
-    """An answer with the right id, as long as a packet can be, of nothing but names."""
+    """Return the longest possible answer with the right id."""
     asked = dns.message.from_wire(question)
     reply = dns.message.make_response(asked)
     wire = bytearray(reply.to_wire())
@@ -268,7 +268,7 @@ ANSWERS: dict[str, Callable[[bytes], list[tuple[float, bytes]]]] = {
 
 @pytest.mark.parametrize("probe", [DnsProbe(listen=0.2), QuicProbe()], ids=lambda one: one.name)
 @pytest.mark.parametrize("answer", ANSWERS)
-async def test_a_flood_of_packets_is_not_read_to_its_end(probe: Probe, answer: str) -> None:
+async def test_a_flood_of_packets_is_cut_off(probe: Probe, answer: str) -> None:
     async with udp_server(ANSWERS[answer]) as port:
         steps, seconds, _ = await run(probe, port)
     assert steps[-1].failure is not None
@@ -276,8 +276,8 @@ async def test_a_flood_of_packets_is_not_read_to_its_end(probe: Probe, answer: s
     assert seconds < WITHIN + PATIENCE
 
 
-async def test_a_cut_answer_whose_rest_has_no_end() -> None:
-    """Over TCP a name server may announce 64 KiB; half of that is not taken in."""
+async def test_a_truncated_answer_with_an_endless_tcp_part() -> None:
+    """Over TCP a name server may announce 64 KiB, which are not received."""
 
     def cut(question: bytes) -> list[tuple[float, bytes]]:
         reply = bytearray(dns.message.make_response(dns.message.from_wire(question)).to_wire())

@@ -45,7 +45,7 @@ def last(word: str | None) -> list[tuple[str, str | None]]:
     return [("connect", None), ("http_round_trip", word)]
 
 
-async def test_an_answer_is_a_success_and_the_request_says_what_we_are() -> None:
+async def test_a_response_is_a_success_and_the_request_identifies_netwatch() -> None:
     seen: list[bytes] = []
     async with tcp_server(answering(OK, seen)) as port:
         assert await words(port, "localhost", path="/a?b=c") == [("resolve", None), *last(None)]
@@ -101,14 +101,14 @@ async def test_a_refused_connection_ends_at_connect() -> None:
     assert await words(free_port()) == [("connect", "connection_refused")]
 
 
-async def test_a_server_that_hangs_up() -> None:
+async def test_a_server_that_closes_early() -> None:
     async with tcp_server() as port:
         ((_, first), (operation, word)) = await words(port)
     assert (first, operation) == (None, "http_round_trip")
     assert word in {"eof_error", "connection_reset"}
 
 
-async def test_a_server_that_speaks_something_else() -> None:
+async def test_a_server_that_does_not_speak_http() -> None:
     async with tcp_server(answering(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")) as port:
         assert await words(port) == last("http_request_failed")
 
@@ -121,7 +121,7 @@ async def test_a_silent_server_is_a_timeout() -> None:
         assert await words(port, within=0.3) == last("generic_timeout_error")
 
 
-async def test_one_byte_a_second_costs_its_timeout() -> None:
+async def test_one_byte_a_second_costs_the_timeout() -> None:
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         for letter in OK.decode():
@@ -153,16 +153,16 @@ async def test_one_byte_a_second_costs_its_timeout() -> None:
         ),
     ],
 )
-async def test_a_canary_wants_this_answer_and_no_other(
+async def test_a_portal_check_accepts_only_the_expected_response(
     wanted: str, answer: bytes, word: str | None
 ) -> None:
     seen: list[bytes] = []
     async with tcp_server(answering(answer, seen)) as port:
-        assert await words(port, path=f"/canary#{wanted}") == last(word)
-    assert seen[0].startswith(b"GET /canary HTTP/1.1\r\n")
+        assert await words(port, path=f"/check#{wanted}") == last(word)
+    assert seen[0].startswith(b"GET /check HTTP/1.1\r\n")
 
 
-async def test_the_evidence_tells_pages_apart_and_knows_them_again() -> None:
+async def test_the_detail_distinguishes_and_recognises_pages() -> None:
     page = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: %d\r\n\r\n%s"
     text = b"the first page of many words " * 20
     same = await detail_of(page % (len(text), text))
@@ -176,15 +176,15 @@ async def test_the_evidence_tells_pages_apart_and_knows_them_again() -> None:
     assert names != (await detail_of(OK)).split(",")[3]
 
 
-async def test_a_path_that_http_cannot_carry_is_not_the_servers_fault() -> None:
+async def test_an_invalid_path_is_not_the_servers_fault() -> None:
     async with tcp_server(answering(OK)) as port:
         ((_, first), (_, word)) = await words(port, path="/a b")
     assert first is None
     assert lookup_failure(word or "").scope is FailureScope.LOCAL
 
 
-async def test_nothing_is_inflated() -> None:
-    """A bomb is counted as it travels: 20 kB, not 20 MB."""
+async def test_nothing_is_decompressed() -> None:
+    """A compression bomb counts as 20 kB, not 20 MB."""
     bomb = gzip.compress(bytes(20_000_000))
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
     detail = await detail_of(head % len(bomb) + bomb)

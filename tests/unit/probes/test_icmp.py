@@ -15,7 +15,7 @@ async def measure(host: str = "127.0.0.1", within: float = 2.0) -> Observation:
 
 
 def only(kinds: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the system allow these kinds of socket only."""
+    """Allow only these kinds of socket."""
     real = socket.socket
 
     def limited(family: int, kind: int, protocol: int) -> socket.socket:
@@ -27,14 +27,14 @@ def only(kinds: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1"])
-async def test_loopback_answers_where_we_may_ask(host: str) -> None:
+async def test_loopback_answers_if_echo_requests_are_allowed(host: str) -> None:
     step = await measure(host)
     if step.failure in {"unavailable", "address_not_available"}:
         pytest.skip("this machine allows no echo requests here")
     assert step.failure is None
 
 
-async def test_raw_where_datagrams_are_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_raw_sockets_are_the_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
     only({socket.SOCK_RAW}, monkeypatch)
     step = await measure()
     if step.failure == "unavailable":
@@ -42,7 +42,7 @@ async def test_raw_where_datagrams_are_not_allowed(monkeypatch: pytest.MonkeyPat
     assert step.failure is None
 
 
-async def test_neither_way_is_our_own_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_permission_it_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     only(set(), monkeypatch)
     assert (await measure()).failure == "unavailable"
     missing = IcmpProbe().missing_requirement()
@@ -58,7 +58,7 @@ def test_the_checksum_adds_up() -> None:
     assert total == 0xFFFF
 
 
-def test_only_our_own_reply_counts() -> None:
+def test_only_the_reply_with_the_nonce_counts() -> None:
     nonce = bytes(range(16))
     request = icmp._packet(8, 1, 0, nonce)
     reply = b"\0" + request[1:]

@@ -1,4 +1,4 @@
-"""A stream on a real connection: what it takes in is bounded, with TLS and without."""
+"""A stream on a real connection: its limit, with and without TLS."""
 
 import asyncio
 import socket
@@ -41,7 +41,7 @@ async def test_what_is_written_is_read_back(tmp_path: Path, *, secure: bool) -> 
 
 
 @pytest.mark.parametrize("secure", [False, True])
-async def test_an_end_is_an_end(tmp_path: Path, *, secure: bool) -> None:
+async def test_the_end_of_a_stream(tmp_path: Path, *, secure: bool) -> None:
     async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"bye")
 
@@ -55,7 +55,7 @@ async def test_an_end_is_an_end(tmp_path: Path, *, secure: bool) -> None:
         assert await stream.read(10) == b""
 
 
-async def test_more_than_the_limit_is_not_taken_in() -> None:
+async def test_more_than_the_limit_is_not_received() -> None:
     async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             writer.write(b"x" * 1000)
@@ -75,7 +75,7 @@ async def test_the_limit_holds_in_a_handshake(tmp_path: Path) -> None:
             await stream.start_tls(authority.trusting(), "localhost")
 
 
-async def test_an_end_in_the_handshake_does_not_hang(tmp_path: Path) -> None:
+async def test_an_end_during_the_handshake_does_not_hang(tmp_path: Path) -> None:
     async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10_000)
         writer.write(bytes([22, 3, 3, 0, 50, 2]))

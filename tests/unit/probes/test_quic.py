@@ -1,4 +1,4 @@
-"""The QUIC probe against a real QUIC server on loopback, and against what is none."""
+"""The QUIC probe against real and fake servers on loopback."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ async def quic_server(
     protocols: tuple[str, ...] = ("h3",),
     events: list[QuicEvent] | None = None,
 ) -> AsyncIterator[int]:
-    """Serve QUIC on loopback; yields the port. `events` takes what the server saw."""
+    """Serve QUIC on loopback and yield the port; `events` receives the server's events."""
 
     class Listening(QuicConnectionProtocol):
         def quic_event_received(self, event: QuicEvent) -> None:
@@ -52,7 +52,7 @@ async def measure(port: int, *, host: str = "127.0.0.1", within: float = 5.0) ->
     return (await QuicProbe().measure(target, within=within))[-1]
 
 
-async def test_a_handshake_tells_version_and_protocol_and_takes_leave(tmp_path: Path) -> None:
+async def test_a_handshake_records_version_and_protocol_and_closes(tmp_path: Path) -> None:
     events: list[QuicEvent] = []
     async with quic_server(tmp_path, events=events) as port:
         step = await measure(port)
@@ -61,13 +61,13 @@ async def test_a_handshake_tells_version_and_protocol_and_takes_leave(tmp_path: 
     assert 0 < step.seconds < 5
 
 
-async def test_another_version_is_taken_where_both_speak_it(tmp_path: Path) -> None:
+async def test_another_common_version_is_negotiated(tmp_path: Path) -> None:
     async with quic_server(tmp_path, versions=(0x6B3343CF,)) as port:
         step = await measure(port)
     assert (step.failure, step.detail) == (None, f"v{0x6B3343CF},h3")
 
 
-async def test_a_server_of_foreign_versions_only(tmp_path: Path) -> None:
+async def test_a_server_without_a_common_version(tmp_path: Path) -> None:
     async with quic_server(tmp_path, versions=(0xFF00001D,)) as port:
         step = await measure(port)
     assert step.failure == "quic_incompatible_version"
@@ -80,7 +80,7 @@ async def test_a_server_of_another_protocol(tmp_path: Path) -> None:
         assert (await measure(port)).failure == "ssl_failed_handshake"
 
 
-async def test_nobody_there() -> None:
+async def test_a_closed_port() -> None:
     assert (await measure(free_port())).failure == "connection_refused"
 
 
@@ -91,19 +91,19 @@ async def test_silence_is_a_timeout() -> None:
     assert step.seconds < 4
 
 
-async def test_five_seconds_are_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_timeout_is_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quic, "_MAX_SECONDS", 0.3)
     async with udp_server(lambda _: []) as port:
         assert (await measure(port, within=60)).seconds < 4
 
 
-async def test_noise_is_no_answer() -> None:
+async def test_noise_is_ignored() -> None:
     async with udp_server(lambda _: [(0.0, b"\xc0\x00\x00\x00\x01" + b"?" * 40)]) as port:
         assert (await measure(port, within=0.4)).failure == "generic_timeout_error"
 
 
-async def test_a_flood_ends_it_at_once() -> None:
-    """A hundred times what a handshake brings: most of it is never taken in."""
+async def test_a_flood_ends_the_handshake() -> None:
+    """A hundred times the bytes of a handshake: most of them are not read."""
     flood = [(0.0, b"\x40" + b"?" * 1400)] * 2000
     async with udp_server(lambda _: flood) as port:
         step = await measure(port)
@@ -117,7 +117,7 @@ async def test_an_address_is_not_sent_as_a_name(tmp_path: Path) -> None:
         assert (await QuicProbe().measure(target, within=5))[-1].failure is None
 
 
-async def test_without_the_extra_it_says_how_to_mend_it(
+async def test_without_aioquic_the_log_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(quic, "_INSTALLED", False)

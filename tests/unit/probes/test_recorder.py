@@ -1,4 +1,4 @@
-"""Where a name leads is looked at before anything connects there."""
+"""Addresses are checked before connecting."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ from netwatch_probes.tcp import TcpProbe
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    """Let the system's resolver say one address, whatever it is asked."""
+    """Make the system's resolver return one address for every name."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     row = (family, socket.SOCK_STREAM, 6, "", (address, 0))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [row])
@@ -24,7 +24,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
      "::1", "fd00::1", "fe80::1%lo", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::1",
      "2001:0:a00:1::1", "fec0::1", "::10.0.0.1", "224.0.0.1"],
 )  # fmt: skip
-async def test_a_public_name_that_leads_into_a_private_network_is_not_followed(
+async def test_a_public_name_with_a_private_address_is_not_connected_to(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     answer(monkeypatch, address)
@@ -34,7 +34,7 @@ async def test_a_public_name_that_leads_into_a_private_network_is_not_followed(
 
 
 @pytest.mark.parametrize("name", ["localhost", "router", "router.lan", "nas.local"])
-async def test_a_name_of_the_hosts_own_network_is(
+async def test_a_private_name_with_a_private_address_is(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     answer(monkeypatch, "127.0.0.1")
@@ -43,8 +43,8 @@ async def test_a_name_of_the_hosts_own_network_is(
     assert steps[0].failure is None
 
 
-async def test_a_look_up_that_never_began_is_our_own_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dead resolver takes every thread there is; who waits behind has not been answered."""
+async def test_a_look_up_without_a_thread_is_a_local_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead resolver blocks all threads; look-ups in the queue were never sent."""
     release = threading.Event()
 
     def hang(*_: object, **__: object) -> list[object]:

@@ -12,7 +12,7 @@ def page(seed: int, words: int = 300) -> list[bytes]:
     return [b"%x" % random.getrandbits(24) for _ in range(words)]
 
 
-def test_alike_pages_are_near_and_others_far() -> None:
+def test_similar_pages_have_similar_hashes() -> None:
     first = page(1)
     changed = [*first[:5], b"changed", *first[6:]]
     assert simhash(b" ".join(first)) == simhash(b"\n".join(first))
@@ -20,13 +20,13 @@ def test_alike_pages_are_near_and_others_far() -> None:
     assert distance(b" ".join(first), b" ".join(page(2))) > 16
 
 
-def test_nothing_and_bytes_that_are_no_text() -> None:
+def test_empty_and_binary_bodies() -> None:
     assert simhash(b"") == 0
     assert 0 <= simhash(bytes(range(256)) * 64) < 2**64
 
 
-def test_each_word_has_one_voice() -> None:
-    """With one word the likeness is its hash; the majority decides with three."""
+def test_each_bit_is_the_majority_of_the_words() -> None:
+    """The hash of one word is its own; of three, the majority decides."""
     one, two = simhash(b"one"), simhash(b"two")
     assert simhash(b"one one two") == one
     assert simhash(b"two one two") == two

@@ -51,7 +51,7 @@ async def test_a_closed_port_is_refused() -> None:
     assert await words(target(free_port())) == [("connect", "connection_refused")]
 
 
-async def test_a_full_backlog_is_a_timeout_in_time() -> None:
+async def test_a_full_backlog_is_a_timeout() -> None:
     with deaf_port() as port:
         since = perf_counter()
         found = await words(target(port), within=0.3)
@@ -59,7 +59,7 @@ async def test_a_full_backlog_is_a_timeout_in_time() -> None:
     assert perf_counter() - since < 3
 
 
-async def test_no_file_descriptors_left_is_our_own_fault() -> None:
+async def test_exhausted_file_descriptors_are_a_local_fault() -> None:
     async with tcp_server() as port:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         open_now = socket.socket()
@@ -72,7 +72,7 @@ async def test_no_file_descriptors_left_is_our_own_fault() -> None:
     assert found == [("connect", "unknown_failure: emfile")]
 
 
-async def test_being_stopped_is_no_measurement() -> None:
+async def test_cancellation_is_not_a_measurement() -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
@@ -88,7 +88,7 @@ async def test_being_stopped_is_no_measurement() -> None:
 
 
 @pytest.mark.parametrize("host", ["no-such-name.invalid", "x" * 70 + ".invalid", "a..b", "\ud800"])
-async def test_a_name_that_is_none_is_a_dns_failure(host: str) -> None:
+async def test_an_invalid_name_is_a_dns_failure(host: str) -> None:
     ((operation, word),) = await words(target(80, host), within=8)
     assert operation == "resolve"
     assert word is not None

@@ -39,8 +39,8 @@ def digest(data: bytes, digits: int = 16) -> str:
     return sha256(data).hexdigest()[:digits]
 
 
-async def test_a_good_certificate_and_what_was_shown(authority: Authority, tmp_path: Path) -> None:
-    """The hashes are those of the chain as the server sends it, its own certificate first."""
+async def test_a_good_certificate_and_its_hashes(authority: Authority, tmp_path: Path) -> None:
+    """The hashes are of the chain as the server sends it, its own certificate first."""
     serving = authority.serving()
     pair = tmp_path / "localhost-1.pem"
     leaf = load_pem_x509_certificate(pair.read_bytes()).public_bytes(Encoding.DER)
@@ -62,7 +62,7 @@ async def test_a_good_certificate_and_what_was_shown(authority: Authority, tmp_p
     ]
 
 
-async def test_the_protocol_that_both_agreed_on_is_told(authority: Authority) -> None:
+async def test_the_negotiated_protocol_is_recorded(authority: Authority) -> None:
     serving, asking = authority.serving(), authority.trusting()
     serving.set_alpn_protocols(["h2"])
     asking.set_alpn_protocols(["h2", "http/1.1"])
@@ -70,8 +70,8 @@ async def test_the_protocol_that_both_agreed_on_is_told(authority: Authority) ->
         assert (await measure(port, asking))[1].detail == "TLSv1.3,h2"
 
 
-async def test_a_control_without_a_name(authority: Authority) -> None:
-    """Who cuts connections by the name lets this one through, and its certificate is judged."""
+async def test_a_control_without_a_server_name(authority: Authority) -> None:
+    """A network that blocks by name lets it pass, and the certificate is judged."""
     names: list[str | None] = []
     serving = authority.serving()
     serving.sni_callback = lambda _, name, __: names.append(name)
@@ -86,10 +86,10 @@ async def test_a_control_without_a_name(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize("days", [(-1, 30), (-30, -2)])
-async def test_a_canary_is_known_by_its_key(
+async def test_a_portal_check_recognises_the_key(
     authority: Authority, tmp_path: Path, days: tuple[int, int]
 ) -> None:
-    """Neither its date nor its authority matters then, and nobody else's will do."""
+    """Dates and authority do not matter, and no other key is accepted."""
     serving = authority.serving(days=days)
     shown = load_pem_x509_certificate((tmp_path / f"localhost{days[0]}.pem").read_bytes())
     key = shown.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -104,8 +104,8 @@ async def test_a_canary_is_known_by_its_key(
             assert steps[1].detail == "TLSv1.3", "only at its end is the key proven"
 
 
-async def test_a_server_that_knows_no_such_name(authority: Authority) -> None:
-    """It answers with alert 112 instead of a certificate."""
+async def test_a_server_that_does_not_know_the_name(authority: Authority) -> None:
+    """It sends alert 112 instead of a certificate."""
 
     async def alert(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10_000)
@@ -128,7 +128,7 @@ async def test_a_server_that_knows_no_such_name(authority: Authority) -> None:
 async def test_bad_certificates(
     authority: Authority, tmp_path: Path, name: str, days: tuple[int, int], verdict: str
 ) -> None:
-    """The handshake works; the certificate is judged apart, and its hash is known."""
+    """The handshake works; the certificate is judged separately, with its hash."""
     serving = authority.serving(name, days)
     asked: list[str | None] = []
     serving.sni_callback = lambda _, name, __: asked.append(name)
@@ -138,7 +138,7 @@ async def test_bad_certificates(
     pair = (tmp_path / f"{name}{days[0]}.pem").read_bytes()
     leaf = load_pem_x509_certificate(pair).public_bytes(Encoding.DER)
     assert steps[-1].detail.startswith(f"leaf:{digest(leaf)},")
-    assert asked == ["localhost"], "one handshake tells the verdict and the certificate"
+    assert asked == ["localhost"], "one handshake gives both steps"
 
 
 async def test_an_unknown_authority(authority: Authority, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ async def test_an_unknown_authority(authority: Authority, tmp_path: Path) -> Non
     assert steps[-1].detail
 
 
-async def test_a_server_that_speaks_no_tls(authority: Authority) -> None:
+async def test_a_server_without_tls(authority: Authority) -> None:
     async def chatter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10)
         writer.write(b"SSH-2.0-OpenSSH_9.2\r\n" * 10)
@@ -159,7 +159,7 @@ async def test_a_server_that_speaks_no_tls(authority: Authority) -> None:
     assert words(steps) == [("connect", None), ("tls_handshake", "ssl_failed_handshake")]
 
 
-async def test_a_reset_in_the_handshake(authority: Authority) -> None:
+async def test_a_reset_during_the_handshake(authority: Authority) -> None:
     async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10)
         linger = struct.pack("ii", 1, 0)
@@ -171,7 +171,7 @@ async def test_a_reset_in_the_handshake(authority: Authority) -> None:
     assert words(steps) == [("connect", None), ("tls_handshake", "connection_reset")]
 
 
-async def test_an_end_in_the_handshake(authority: Authority) -> None:
+async def test_an_end_during_the_handshake(authority: Authority) -> None:
     async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100_000)
 
@@ -181,7 +181,7 @@ async def test_an_end_in_the_handshake(authority: Authority) -> None:
     assert word in {"eof_error", "connection_reset"}
 
 
-async def test_silence_in_the_handshake(authority: Authority) -> None:
+async def test_silence_during_the_handshake(authority: Authority) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(1000):
             pass
@@ -191,6 +191,6 @@ async def test_silence_in_the_handshake(authority: Authority) -> None:
     assert words(steps) == [("connect", None), ("tls_handshake", "generic_timeout_error")]
 
 
-async def test_nobody_there(authority: Authority) -> None:
+async def test_a_closed_port(authority: Authority) -> None:
     steps = await measure(free_port(), authority.trusting())
     assert words(steps) == [("connect", "connection_refused")]

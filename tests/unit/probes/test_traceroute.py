@@ -1,4 +1,4 @@
-"""Ways on loopback. `test_traceroute_hops.py` has longer ones."""
+"""Paths on loopback. `test_traceroute_hops.py` has longer ones."""
 
 from pathlib import Path
 
@@ -25,8 +25,8 @@ async def test_this_machine_is_one_hop_away(host: str) -> None:
     assert (step.operation, step.failure, step.detail) == ("traceroute", None, "private")
 
 
-async def test_a_host_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the port is open nothing comes back: silence, told as such and in time."""
+async def test_a_silent_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open port sends no ICMP error: the hop is silent."""
     monkeypatch.setattr(traceroute, "_MAX_HOPS", 1)
     async with udp_server(lambda _: [(0.0, b"hello")]) as port:
         monkeypatch.setattr(traceroute, "_BASE_PORT", port - 1)
@@ -35,26 +35,26 @@ async def test_a_host_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     assert step.seconds < 4
 
 
-async def test_elsewhere_than_on_linux_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_on_other_systems_it_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traceroute.sys, "platform", "darwin")
     step = await measure("127.0.0.1")
     assert step.failure == "unavailable"
     assert lookup_failure("unavailable").scope is FailureScope.LOCAL
 
 
-def test_no_address_is_told(tmp_path: Path) -> None:
-    """Private hops are private, public ones a network or just public, and runs are short."""
+def test_hops_are_described_without_addresses(tmp_path: Path) -> None:
+    """Public hops are an ASN or `public`, and equal hops are counted."""
     table = tmp_path / "table"
     table.write_text("8.0.0.0\t9\t64500\n8.8.0.0\t16\t64501_64502\n2001:4860::\t32\t64503\n")
     hops = ["192.168.1.1", "10.0.0.1", "", "8.1.1.1", "8.8.8.8", "8.8.4.4", "1.1.1.1", "", ""]
     probe = TracerouteProbe(networks=table)
-    told = probe._describe(hops)
-    assert told == "private*2,silent,AS64500,AS64501*2,public,silent*2"
+    path = probe._describe(hops)
+    assert path == "private*2,silent,AS64500,AS64501*2,public,silent*2"
     assert probe._describe(["2001:4860::1", "fd00::1"]) == "AS64503,private"
     assert TracerouteProbe()._describe(["8.8.8.8"]) == "public"
 
 
-def test_the_longest_way_still_fits() -> None:
+def test_the_longest_path_fits() -> None:
     hops = ["8.8.8.8", "192.168.0.1", ""] * 10
     assert len(TracerouteProbe()._describe(hops)) <= 128
 
@@ -62,13 +62,13 @@ def test_the_longest_way_still_fits() -> None:
 @pytest.mark.parametrize(
     "text", ["", "nonsense\n\n1.2.3\t8\t5\n", "1.0.0.0\t99\t5\n", "1.0.0.0\t8\tfive\n", "\xff\x00"]
 )
-def test_a_table_that_is_none_knows_nobody(tmp_path: Path, text: str) -> None:
+def test_a_malformed_table_covers_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "table").write_text(text, encoding="latin-1")
     assert lookup_asns(["1.1.1.1"], tmp_path / "table") == {}
     assert lookup_asns(["1.1.1.1"], tmp_path / "missing") == {}
 
 
-def test_the_narrowest_prefix_wins_in_any_order(tmp_path: Path) -> None:
+def test_the_longest_prefix_wins_in_any_order(tmp_path: Path) -> None:
     rows = ["1.0.0.0\t8\t1", "1.1.1.0\t24\t3", "1.1.0.0\t16\t2"]
     for number in range(3):
         (tmp_path / "table").write_text("\n".join(rows[number:] + rows[:number]))

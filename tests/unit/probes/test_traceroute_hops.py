@@ -1,4 +1,4 @@
-"""Ways through two routers to a host, all in namespaces of their own; nothing leaves them.
+"""Paths through two routers to a host, each in its own namespace.
 
 home --10.1.0/24-- near --8.1.0/24-- far --8.2.0/24-- host
 """
@@ -18,8 +18,8 @@ HOST = {4: "8.2.0.2", 6: "2a02::2"}
 TABLE = "8.1.0.0\t24\t64501\n8.2.0.0\t24\t64502\n2a01::\t32\t64501\n2a02::\t32\t64502\n"
 
 
-class Way:
-    """The four machines, wired."""
+class Network:
+    """Four machines and their cables."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.home, self.near, self.far, self.host = (
@@ -46,18 +46,18 @@ class Way:
         self.far.ip("route add 10.1.0.0/24 via 8.1.0.1", "route add fd01::/64 via 2a01::1")
         self.host.ip("route add default via 8.2.0.1", "route add default via 2a02::1")
 
-    def follow(self, host: str, table: Path, within: float = 5.0) -> Observation:
-        """Follow the way to a host from home."""
+    def trace(self, host: str, table: Path, within: float = 5.0) -> Observation:
+        """Trace the path to a host from home."""
         probe = TracerouteProbe(networks=table)
         target = Target("one", "traceroute", host)
         return self.home.do(lambda: asyncio.run(probe.measure(target, within=within)))[-1]
 
 
 @pytest.fixture
-def way() -> Iterator[Way]:
+def network() -> Iterator[Network]:
     need_namespaces()
     with ExitStack() as stack:
-        yield Way(stack)
+        yield Network(stack)
 
 
 @pytest.fixture
@@ -68,28 +68,28 @@ def table(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_each_hop_is_told_as_its_network(way: Way, table: Path, family: int) -> None:
-    step = way.follow(HOST[family], table)
+def test_each_hop_is_described_by_its_asn(network: Network, table: Path, family: int) -> None:
+    step = network.trace(HOST[family], table)
     assert (step.failure, step.detail) == (None, "private,AS64501,AS64502")
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_a_router_that_knows_no_way_ends_it(way: Way, table: Path, family: int) -> None:
+def test_a_router_without_a_route_ends_the_path(network: Network, table: Path, family: int) -> None:
     route = {4: "route replace unreachable 8.2.0.0/24", 6: "route add unreachable 2a02::/48"}
     drop = {4: "route del 8.2.0.0/24 via 8.1.0.2", 6: "route del 2a02::/64 via 2a01::2"}
-    way.near.ip(drop[family], route[family])
-    step = way.follow(HOST[family], table)
+    network.near.ip(drop[family], route[family])
+    step = network.trace(HOST[family], table)
     assert (step.failure, step.detail) == ("host_unreachable", "private")
 
 
-def test_where_it_falls_silent_is_told(way: Way, table: Path) -> None:
-    """A host that says nothing: the last that spoke is the router before it."""
-    way.host.ip("route del default")
-    step = way.follow(HOST[4], table, within=1.5)
+def test_silent_hops_are_counted(network: Network, table: Path) -> None:
+    """The host does not answer; the last answer is of the router before it."""
+    network.host.ip("route del default")
+    step = network.trace(HOST[4], table, within=1.5)
     assert step.failure == "generic_timeout_error"
     assert step.detail.startswith("private,AS64501,silent*")
 
 
-def test_without_a_way_out_it_is_ours(way: Way, table: Path) -> None:
-    way.home.ip("route del default")
-    assert way.follow(HOST[4], table).failure == "network_unreachable"
+def test_without_a_route_it_is_a_local_fault(network: Network, table: Path) -> None:
+    network.home.ip("route del default")
+    assert network.trace(HOST[4], table).failure == "network_unreachable"

@@ -29,7 +29,7 @@ async def measure(port: int, within: float = 5.0) -> tuple[Observation, ...]:
     return await TransferProbe().measure(target, within=within)
 
 
-async def test_the_bytes_that_came_are_told() -> None:
+async def test_the_received_bytes_are_recorded() -> None:
     async with tcp_server(body(50_000)) as port:
         steps = await measure(port)
     assert [(step.operation, step.failure) for step in steps] == [
@@ -40,26 +40,26 @@ async def test_the_bytes_that_came_are_told() -> None:
     assert steps[-1].seconds > 0
 
 
-async def test_no_more_than_the_budget_is_read() -> None:
+async def test_no_more_than_the_limit_is_read() -> None:
     async with tcp_server(body(1_000_000)) as port:
         assert (await measure(port))[-1].detail == str(128 * 1024)
 
 
-async def test_a_stall_after_some_bytes_tells_how_many() -> None:
+async def test_a_stall_records_the_bytes_before_it() -> None:
     async with tcp_server(body(16_384, declared=100_000, pause=30)) as port:
         last = (await measure(port, within=0.5))[-1]
     assert (last.operation, last.failure) == ("transfer", "generic_timeout_error")
     assert last.detail == "16384"
 
 
-async def test_an_early_end_is_told() -> None:
+async def test_an_early_end_is_a_failure() -> None:
     async with tcp_server(body(16_384, declared=100_000)) as port:
         last = (await measure(port))[-1]
     assert (last.failure, last.detail) == ("eof_error", "16384")
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "302 Found", "503 Busy"])
-async def test_only_a_success_is_a_transfer(status: str) -> None:
+async def test_other_statuses_are_failures(status: str) -> None:
     async with tcp_server(body(10, status=status)) as port:
         assert (await measure(port))[-1].failure == "http_unexpected_status_code"
 

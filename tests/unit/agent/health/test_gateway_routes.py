@@ -1,4 +1,4 @@
-"""Routes of this machine tell a remote "network unreachable" from a local one."""
+"""Routes of this machine distinguish remote and local "network unreachable" errors."""
 
 from datetime import UTC, datetime
 

@@ -51,8 +51,8 @@ def details(found: list[Measurement]) -> set[str]:
     return {step.detail for one in found if one.target == "site" for step in one.observations}
 
 
-def witness(rung: str, port: int) -> Target:
-    return Target(rung, "tcp", "127.0.0.1", port=port, group=f"witness-{rung}")
+def witness(tier: str, port: int) -> Target:
+    return Target(tier, "tcp", "127.0.0.1", port=port, group=f"witness-{tier}")
 
 
 async def test_a_national_shutdown_differs_from_a_dead_cable() -> None:
