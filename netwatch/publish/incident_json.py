@@ -37,7 +37,7 @@ def incident_object(
         "state": str(incident.state),
         "reason": str(incident.reason),
         "evidence_level": incident.evidence_level,
-        "scope": _scope(incident.entity, tree),
+        "scope": scope_object(incident.entity, tree),
         "affected": _plain(incident.affected, tree),
         "started_at": rfc3339(incident.started_at),
         "started_at_low": rfc3339(incident.started_low),
@@ -78,7 +78,7 @@ def _details(incident: Incident, tree: EntityTree) -> dict[str, object]:
 def _plain(value: object, tree: EntityTree) -> object:
     """Return a value as JSON has it: entities as scopes, shares with four decimals."""
     if isinstance(value, Entity):
-        return _scope(value, tree)
+        return scope_object(value, tree)
     if isinstance(value, datetime):
         return rfc3339(value)
     if isinstance(value, float):
@@ -93,7 +93,8 @@ def _plain(value: object, tree: EntityTree) -> object:
     return {**scope, **plain} if isinstance(scope, dict) else plain
 
 
-def _scope(entity: Entity, tree: EntityTree) -> dict[str, object]:
+def scope_object(entity: Entity, tree: EntityTree) -> dict[str, object]:
+    """Return an entity as plain values."""
     return {"type": str(entity.kind), "id": entity.code, "name": place_name(entity, tree)}
 
 

@@ -3,12 +3,17 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
 from netwatch.model.entities import Entity
+from netwatch.model.errors import InputError
+from netwatch.model.incident import Incident
 from netwatch.model.series import Level
-from netwatch.publish.display_names import place_name
-from netwatch.publish.incident_json import incident_object, rfc3339
+from netwatch.publish.incident_json import incident_object, rfc3339, scope_object
 from netwatch.publish.level_queries import lead_levels
 from netwatch.publish.plot_series import resample
+from netwatch.web.options import WebOptions
 from netwatch.web.views import PageBuilder
 
 _STEPS = {
@@ -30,104 +35,102 @@ class ApiProblem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
         self.status = status
 
 
-def health_object(pages: PageBuilder) -> dict[str, object]:
-    """Return the freshness of the data."""
-    health = pages.health()
-    return {
-        "data_until": None if health.until is None else rfc3339(health.until),
-        "data_age_seconds": None if health.age is None else round(health.age.total_seconds()),
-        "stale": health.stale,
-    }
-
-
-def incident_list(
-    pages: PageBuilder, query: Mapping[str, str], *, url: str, test: bool
-) -> dict[str, object]:
-    """Return public incidents, newest first.
-
-    `query` may filter by `country`, `since` and `min_level`, and `limit` their number.
+class JsonApi:
+    """Endpoints that return plain values for JSON; they block like `PageBuilder`.
 
     Raises:
-        ApiProblem: a parameter is invalid.
+        ApiProblem: from every endpoint: a parameter is missing or invalid, or nothing is found.
     """
-    min_level = _number(query, "min_level", default=2)
-    limit = min(_number(query, "limit", default=100), _MOST_INCIDENTS)
-    since = _instant(query, "since")
-    country = query.get("country")
-    found = []
-    for incident in pages.public_incidents():
-        scope = pages.tree.country(incident.entity)
-        if incident.evidence_level < min_level or (
-            country and (scope is None or scope.code != country)
-        ):
-            continue
-        if since is not None and incident.ended_at is not None and incident.ended_at < since:
-            continue
-        found.append(incident_object(incident, pages.tree, url=url, test=test))
-    return {"data": found[:limit], "next_cursor": None}
 
+    def __init__(self, pages: PageBuilder, options: WebOptions) -> None:
+        self._pages, self._options = pages, options
 
-def incident_record(
-    pages: PageBuilder, number: str, *, revision: str | None, url: str, test: bool
-) -> dict[str, object]:
-    """Return one incident: its newest revision, or `revision`.
+    def health(self, _request: Request) -> dict[str, object]:
+        """Return the freshness of the data."""
+        health = self._pages.health()
+        return {
+            "data_until": rfc3339(health.until),
+            "data_age_seconds": None if health.age is None else round(health.age.total_seconds()),
+            "stale": health.stale,
+        }
 
-    Raises:
-        ApiProblem: 404 if it is unknown or not public, 400 if `revision` is not a number.
-    """
-    revisions = pages.public_revisions(number)
-    if not revisions:
-        raise ApiProblem(404, "There is no such incident.")
-    if revision is not None:
-        wanted = _number({"revision": revision}, "revision", default=0)
-        revisions = [incident for incident in revisions if incident.revision == wanted]
+    def incidents(self, request: Request) -> dict[str, object]:
+        """Return public incidents, newest first.
+
+        The query may filter by `country`, `since` and `min_level`, and `limit` their number.
+        """
+        query, tree = request.query_params, self._pages.tree
+        min_level = _number(query, "min_level", default=2)
+        limit = min(_number(query, "limit", default=100), _MOST_INCIDENTS)
+        since, country = _instant(query, "since"), query.get("country")
+        found = []
+        for incident in self._pages.public_incidents():
+            scope = tree.country(incident.entity)
+            elsewhere = country and (scope is None or scope.code != country)
+            over = since and incident.ended_at and incident.ended_at < since
+            if incident.evidence_level >= min_level and not elsewhere and not over:
+                found.append(self._object(incident))
+        return {"data": found[:limit], "next_cursor": None}
+
+    def incident(self, request: Request) -> dict[str, object]:
+        """Return one incident: its newest revision, or the one that the query names."""
+        revisions = self._pages.public_revisions(request.path_params["number"])
         if not revisions:
-            raise ApiProblem(404, "There is no such revision.")
-    return incident_object(revisions[-1], pages.tree, url=url, test=test)
+            raise ApiProblem(404, "There is no such incident.")
+        if "revision" in request.query_params:
+            wanted = _number(request.query_params, "revision", default=0)
+            revisions = [incident for incident in revisions if incident.revision == wanted]
+            if not revisions:
+                raise ApiProblem(404, "There is no such revision.")
+        return self._object(revisions[-1])
+
+    def timeseries(self, request: Request) -> dict[str, object]:
+        """Return the levels of an entity in steps: percent of ordinary with its interval."""
+        entity, query = path_entity(request), request.query_params
+        since = _instant(query, "since")
+        if since is None:
+            raise ApiProblem(400, "since: give the first instant, such as 2019-11-16T00:00:00Z")
+        until = _instant(query, "until") or self._pages.health().until or since
+        step = _STEPS.get(query.get("step", "1h"))
+        if step is None:
+            raise ApiProblem(400, f"step: want one of {', '.join(_STEPS)}")
+        if not timedelta(0) <= (until - since) <= step * _MOST_POINTS:
+            raise ApiProblem(400, f"since and until: at most {_MOST_POINTS} steps, in this order")
+        levels = lead_levels(self._pages.store, entity, since, until)
+
+        def means(column: Callable[[Level], float | None]) -> list[float | None]:
+            values = resample(levels, since, until, step, column=column)
+            return [None if value is None else round(value, 2) for value in values]
+
+        networks = [0] * -((since - until) // step)
+        for level in levels:
+            if level.value is not None:
+                slot = (level.time - since) // step
+                networks[slot] = max(networks[slot], level.networks)
+        return {
+            "scope": scope_object(entity, self._pages.tree),
+            "signal": levels[0].series.signal if levels else None,
+            "step_seconds": round(step.total_seconds()),
+            "start": rfc3339(since),
+            "unit": "percent_of_ordinary",
+            "baseline_id": levels[-1].baseline.encode() if levels else None,
+            "pct": means(lambda level: level.value),
+            "low": means(lambda level: level.value if level.low is None else level.low),
+            "high": means(lambda level: level.value if level.high is None else level.high),
+            "n_networks": networks,
+        }
+
+    def _object(self, incident: Incident) -> dict[str, object]:
+        url, test = self._options.url, self._options.test
+        return incident_object(incident, self._pages.tree, url=url, test=test)
 
 
-def timeseries(pages: PageBuilder, entity: Entity, query: Mapping[str, str]) -> dict[str, object]:
-    """Return the levels of `entity` in steps: percent of ordinary with its interval.
-
-    Raises:
-        ApiProblem: a parameter is missing or invalid, or the span has too many steps.
-    """
-    since = _instant(query, "since")
-    if since is None:
-        raise ApiProblem(400, "since: give the first instant, such as 2019-11-16T00:00:00Z")
-    until = _instant(query, "until") or pages.health().until or since
-    step = _STEPS.get(query.get("step", "1h"))
-    if step is None:
-        raise ApiProblem(400, f"step: want one of {', '.join(_STEPS)}")
-    if not timedelta(0) <= (until - since) <= step * _MOST_POINTS:
-        raise ApiProblem(400, f"since and until: at most {_MOST_POINTS} steps, in this order")
-    levels = lead_levels(pages.store, entity, since, until)
-
-    def means(column: Callable[[Level], float | None]) -> list[float | None]:
-        values = resample(levels, since, until, step, column=column)
-        return [None if value is None else round(value, 2) for value in values]
-
-    networks = [0] * -((since - until) // step)
-    for level in levels:
-        if level.value is not None:
-            slot = (level.time - since) // step
-            networks[slot] = max(networks[slot], level.networks)
-    return {
-        "scope": {
-            "type": str(entity.kind),
-            "id": entity.code,
-            "name": place_name(entity, pages.tree),
-        },
-        "signal": levels[0].series.signal if levels else None,
-        "step_seconds": round(step.total_seconds()),
-        "start": rfc3339(since),
-        "unit": "percent_of_ordinary",
-        "baseline_id": levels[-1].baseline.encode() if levels else None,
-        "pct": means(lambda level: level.value),
-        "low": means(lambda level: level.value if level.low is None else level.low),
-        "high": means(lambda level: level.value if level.high is None else level.high),
-        "n_networks": networks,
-    }
+def path_entity(request: Request) -> Entity:
+    """Return the entity that the path names, 404 if its form is invalid."""
+    try:
+        return Entity.parse(f"{request.path_params['kind']}:{request.path_params['code']}")
+    except InputError as error:
+        raise HTTPException(404) from error
 
 
 def _number(query: Mapping[str, str], name: str, *, default: int) -> int:

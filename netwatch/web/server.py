@@ -1,6 +1,7 @@
 """The website and its JSON API as one Starlette application."""
 
 import hashlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from netwatch.model.entities import Entity, EntityTree
-from netwatch.model.errors import InputError, StoreError
+from netwatch.model.entities import EntityTree
+from netwatch.model.errors import StoreError
 from netwatch.protocols import Clock, Ledger, SeriesStore
 from netwatch.publish.time_format import utc_text
-from netwatch.web.api import ApiProblem, health_object, incident_list, incident_record, timeseries
+from netwatch.web.api import ApiProblem, JsonApi, path_entity
 from netwatch.web.options import WebOptions
 from netwatch.web.views import PageBuilder
 
@@ -48,18 +49,18 @@ def create_app(
     """
     options = options or WebOptions()
     pages = PageBuilder(store, ledger, tree=tree, clock=clock, options=options)
-    site = _Site(pages, options)
+    site, api = _Site(pages, options), JsonApi(pages, options)
     return Starlette(
         routes=[
             Route("/", site.front),
-            Route("/i/{number}.json", site.incident_json),
+            Route("/i/{number}.json", _as_json(api.incident)),
             Route("/i/{number}", site.incident),
             Route("/p/{kind}/{code}", site.place),
             Route("/style.css", site.style),
-            Route("/v1/incidents", site.incident_list),
-            Route("/v1/incidents/{number}", site.incident_json),
-            Route("/v1/timeseries/{kind}/{code}", site.timeseries),
-            Route("/v1/health", site.health),
+            Route("/v1/incidents", _as_json(api.incidents)),
+            Route("/v1/incidents/{number}", _as_json(api.incident)),
+            Route("/v1/timeseries/{kind}/{code}", _as_json(api.timeseries)),
+            Route("/v1/health", _as_json(api.health)),
             *options.extra_routes,
         ],
         middleware=[Middleware(GZipMiddleware, minimum_size=1000)],
@@ -111,34 +112,13 @@ class _Site:
         return self._page(request, "incident.html", page=self._pages.incident(revisions))
 
     def place(self, request: Request) -> Response:
-        page = self._pages.place(_entity(request))
+        page = self._pages.place(path_entity(request))
         if page is None:
             raise HTTPException(404)
         return self._page(request, "place.html", page=page)
 
     def style(self, request: Request) -> Response:
         return _reply(request, self._css, "text/css")
-
-    def incident_json(self, request: Request) -> Response:
-        record = incident_record(
-            self._pages,
-            request.path_params["number"],
-            revision=request.query_params.get("revision"),
-            url=self._options.url,
-            test=self._options.test,
-        )
-        return _json(request, record)
-
-    def incident_list(self, request: Request) -> Response:
-        query, options = dict(request.query_params), self._options
-        found = incident_list(self._pages, query, url=options.url, test=options.test)
-        return _json(request, found)
-
-    def timeseries(self, request: Request) -> Response:
-        return _json(request, timeseries(self._pages, _entity(request), dict(request.query_params)))
-
-    def health(self, request: Request) -> Response:
-        return _json(request, health_object(self._pages))
 
     def http_error(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
@@ -163,18 +143,15 @@ class _Site:
         return _reply(request, html.encode(), "text/html", status=status)
 
 
-def _entity(request: Request) -> Entity:
-    """Return the entity that the path names, 404 if its form is invalid."""
-    try:
-        return Entity.parse(f"{request.path_params['kind']}:{request.path_params['code']}")
-    except InputError as error:
-        raise HTTPException(404) from error
+def _as_json(endpoint: Callable[[Request], object]) -> Callable[[Request], Response]:
+    """Return an endpoint that responds with the values of `endpoint`, open to every origin."""
 
+    def respond(request: Request) -> Response:
+        response = _reply(request, msgspec.json.encode(endpoint(request)), "application/json")
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        return response
 
-def _json(request: Request, value: object) -> Response:
-    response = _reply(request, msgspec.json.encode(value), "application/json")
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    return response
+    return respond
 
 
 def _problem(status: int, title: str) -> Response:
