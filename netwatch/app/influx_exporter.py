@@ -24,13 +24,7 @@ from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.protocols import DashboardStore, OutboxState
 from netwatch.publish.language import ENGLISH
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
-from netwatch.store.influx.health import (
-    FleetHealth,
-    Health,
-    OutboxHealth,
-    PipelineHealth,
-    ReviewHealth,
-)
+from netwatch.store.influx.health import HealthPoint
 
 if TYPE_CHECKING:
     from netwatch.app.observatory import ObservatoryContext
@@ -100,44 +94,44 @@ class InfluxExporter:
 
     def _health(
         self, at: datetime, incidents: list[Incident], counts: Counter[str]
-    ) -> Iterator[Health]:
+    ) -> Iterator[HealthPoint]:
         """Yield the points; a count of zero is written as zero."""
         closed = self._context.store.closed_until()
-        yield PipelineHealth(
-            at,
-            "analysis",
-            delay_seconds=None if closed is None else (at - closed).total_seconds(),
-            detector_seconds=self._context.registry.get_sample_value(INTERVAL_SECONDS) or None,
-            pending=sum(one.state is IncidentState.PENDING for one in incidents),
-        )
+        delay = None if closed is None else (at - closed).total_seconds()
+        analysis = {
+            "delay_seconds": delay,
+            "detector_seconds": self._context.registry.get_sample_value(INTERVAL_SECONDS) or None,
+            "pending": sum(one.state is IncidentState.PENDING for one in incidents),
+        }
+        yield HealthPoint("pipeline", at, analysis, {"stage": "analysis"})
         yield from fleet_health(self._context.config, at)
         if any(counts.values()):
             new = counts - self._counts
-            yield PipelineHealth(
-                at,
-                "collector",
-                new["batches"],
-                write_errors=new["errors"],
-                refused=new["refused"],
-            )
+            collector = {
+                "messages": new["batches"],
+                "write_errors": new["errors"],
+                "refused": new["refused"],
+            }
+            yield HealthPoint("pipeline", at, collector, {"stage": "collector"})
         yield from self._outbox_health(at)
         waiting = self._context.ledger.in_state(OutboxState.NEEDS_REVIEW)
         oldest = min((entry.changed_at for entry in waiting), default=at)
-        yield ReviewHealth(
-            at,
-            waiting=len(waiting),
-            oldest_seconds=(at - oldest).total_seconds(),
-            onset_to_post_seconds=self._onset_to_post(incidents),
-        )
+        review = {
+            "waiting": len(waiting),
+            "oldest_seconds": (at - oldest).total_seconds(),
+            "onset_to_post_seconds": self._onset_to_post(incidents),
+        }
+        yield HealthPoint("review", at, review, {})
 
-    def _outbox_health(self, at: datetime) -> Iterator[Health]:
+    def _outbox_health(self, at: datetime) -> Iterator[HealthPoint]:
         """Yield number and age of the unsent posts of each channel, by state."""
         for state in _UNSENT_STATES:
             entries = self._context.ledger.in_state(state)
             for channel in self._context.config.publish.channels:
                 since = [one.changed_at for one in entries if one.post.channel == channel]
                 oldest = at - min(since, default=at)
-                yield OutboxHealth(at, channel, state, len(since), oldest / timedelta(seconds=1))
+                outbox = {"posts": len(since), "oldest_seconds": oldest / timedelta(seconds=1)}
+                yield HealthPoint("outbox", at, outbox, {"channel": channel, "state": state})
 
     def _onset_to_post(self, incidents: list[Incident]) -> float | None:
         """Return seconds from onset to first post, of the newest incident that has one."""
@@ -152,7 +146,7 @@ class InfluxExporter:
         return None
 
 
-def fleet_health(config: Config, at: datetime) -> list[FleetHealth]:
+def fleet_health(config: Config, at: datetime) -> list[HealthPoint]:
     """Return vantages online and expected, by network and software version.
 
     A vantage is expected if it was online in the last weeks and did not sign off. No row names
@@ -178,7 +172,12 @@ def fleet_health(config: Config, at: datetime) -> list[FleetHealth]:
         expected[key] += 1
         online[key] += session.end is None
     return [
-        FleetHealth(at, asn, version, online[asn, version], count)
+        HealthPoint(
+            "fleet",
+            at,
+            {"online": online[asn, version], "enrolled": count, "networks": 1},
+            {"asn": asn, "version": version},
+        )
         for (asn, version), count in sorted(expected.items())
     ]
 

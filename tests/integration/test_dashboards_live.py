@@ -14,14 +14,7 @@ from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
 from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.model.series import Bin, Level, SeriesKey
-from netwatch.store.influx.health import (
-    ChannelHealth,
-    FleetHealth,
-    Health,
-    OutboxHealth,
-    PipelineHealth,
-    ReviewHealth,
-)
+from netwatch.store.influx.health import HealthPoint
 from netwatch.store.influx.store import InfluxStore
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -61,21 +54,47 @@ def incident(number: int, **more: object) -> Incident:
     return Incident(**(parts | more))
 
 
-def health(time: datetime) -> list[Health]:
+def fleet(time: datetime, asn: str, **fields: float) -> HealthPoint:
+    return HealthPoint("fleet", time, {**fields, "networks": 1}, {"asn": asn, "version": "0.1.0"})
+
+
+def health(time: datetime) -> list[HealthPoint]:
+    collector, analysis = {"stage": "collector"}, {"stage": "analysis"}
+    first = {"messages": 30, "delay_seconds": 2.5, "backlog": 0, "write_errors": 0, "refused": 0}
+    judged = {
+        "messages": 75,
+        "detector_seconds": 0.2,
+        "pending": 1,
+        "suppressed": 0,
+        "breaker_open": 0,
+    }
+    review = {
+        "waiting": 2,
+        "oldest_seconds": 600.0,
+        "onset_to_post_seconds": 1800.0,
+        "corrections": 1,
+    }
+    big = {"online": 4, "enrolled": 5, "silent_seconds": 12.0, "queue": 3, "clock_offset_ms": -3.5}
+    small = {"online": 1, "enrolled": 2, "silent_seconds": 1.0, "queue": 0, "clock_offset_ms": 0.5}
     return [
-        PipelineHealth(time, "collector", 30, 2.5, 0, 0, 0),
-        PipelineHealth(
-            time, "analysis", 75, detector_seconds=0.2, pending=1, suppressed=0, breaker_open=0
+        HealthPoint("pipeline", time, first, collector),
+        HealthPoint("pipeline", time, judged, analysis),
+        HealthPoint(
+            "pipeline", time, first | {"backlog": 4, "write_errors": 1, "refused": 2}, collector
         ),
-        PipelineHealth(time, "collector", 30, 2.5, 4, 1, 2),
-        FleetHealth(time, "44244", "0.1.0", 4, 5, 12.0, 3, -3.5, 0),
-        FleetHealth(time, "9", "0.1.0", 1, 2, 1.0, 0, 0.5, 1),
+        fleet(time, "44244", **big, rejected=0),
+        fleet(time, "9", **small, rejected=1),
         *(
-            OutboxHealth(time, "file", state, 2, 9.0)
+            HealthPoint(
+                "outbox",
+                time,
+                {"posts": 2, "oldest_seconds": 9.0},
+                {"channel": "file", "state": state},
+            )
             for state in ("ready", "needs_review", "unknown")
         ),
-        ChannelHealth(time, "file", 0.75),
-        ReviewHealth(time, 2, 600.0, 1800.0, 1),
+        HealthPoint("channel", time, {"headroom": 0.75}, {"channel": "file"}),
+        HealthPoint("review", time, review, {}),
     ]
 
 

@@ -1,193 +1,87 @@
-"""How netwatch itself is doing, as points: what collector, analysis and publisher tell.
+"""Points about netwatch's own health, as the dashboards read them.
 
-Callers make these values and hand them to `InfluxStore.put_health`; the dashboards about
-our own health read exactly these. No value names a vantage or an address, and networks
-with few vantages are folded into one row before anything is written.
+No point names a vantage or an address, and networks with few vantages are merged before
+anything is written.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from netwatch.store.influx.line_protocol import FieldValue, nanoseconds, render_fields, render_tags
+from netwatch.store.influx.line_protocol import nanoseconds, render_fields, render_tags
 from netwatch.store.influx.schema import SCHEMA
 
-_FEWEST = 3
-_WITHHELD = "withheld"
+_MIN_VANTAGES = 3
+"""Vantages of a network that has points of its own; one or two volunteers could be recognized."""
+_MERGED = "withheld"
 
 
 @dataclass(frozen=True, slots=True)
-class PipelineHealth:
-    """What one stage, `collector` or `analysis`, did since its last point.
+class HealthPoint:
+    """A point of `pipeline`, `fleet`, `outbox`, `channel` or `review`.
 
     Attributes:
+        measurement: one of these, whose tags and fields `SCHEMA` lists.
         time: when it was counted.
-        stage: the stage.
-        messages: batches taken in, or bins judged.
-        delay_seconds: age of the newest measurement when it was stored.
-        backlog: batches that are kept but not yet stored.
-        write_errors: writes that the store could not take at the time.
-        refused: points that the store will never take.
-        detector_seconds: how long the newest interval took to judge.
-        pending: incidents that are held back until they are sure.
-        suppressed: incidents that a rule keeps from being published.
-        breaker_open: 1 while the circuit breaker stops automatic posts, else 0.
+        fields: values by name; one that is None or absent is unknown, not zero.
+        tags: texts by name.
     """
 
+    measurement: str
     time: datetime
-    stage: str
-    messages: int | None = None
-    delay_seconds: float | None = None
-    backlog: int | None = None
-    write_errors: int | None = None
-    refused: int | None = None
-    detector_seconds: float | None = None
-    pending: int | None = None
-    suppressed: int | None = None
-    breaker_open: int | None = None
+    fields: Mapping[str, float | None]
+    tags: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class FleetHealth:
-    """The vantages of one network that run one version of the agent, taken together.
-
-    Attributes:
-        time: when it was counted.
-        asn: the network's number in decimal.
-        version: version of the agent.
-        online: vantages that are connected.
-        enrolled: vantages that should be.
-        silent_seconds: how long the quietest of those online has said nothing.
-        queue: batches that wait in their spools.
-        clock_offset_ms: the furthest that one of their clocks is off, with its sign.
-        rejected: messages refused since the last point.
-            What is None is not known, and no zero.
-        networks: how many networks the row stands for.
-    """
-
-    time: datetime
-    asn: str
-    version: str
-    online: int
-    enrolled: int
-    silent_seconds: float | None = None
-    queue: int | None = None
-    clock_offset_ms: float | None = None
-    rejected: int | None = None
-    networks: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxHealth:
-    """How many posts of one channel are in one state, and how long the oldest has been."""
-
-    time: datetime
-    channel: str
-    state: str
-    posts: int
-    oldest_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelHealth:
-    """What is left of a channel's rate limit, as a share from 0 to 1."""
-
-    time: datetime
-    channel: str
-    headroom: float
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewHealth:
-    """The queue of people, and how fast and how right we were.
-
-    Attributes:
-        time: when it was counted.
-        waiting: claims that wait for a person.
-        oldest_seconds: how long the oldest has waited.
-        onset_to_post_seconds: from the onset to the first post, of the newest incident.
-        corrections: posts that corrected or withdrew another, since the last point.
-    """
-
-    time: datetime
-    waiting: int
-    oldest_seconds: float
-    onset_to_post_seconds: float | None = None
-    corrections: int | None = None
-
-
-Health = PipelineHealth | FleetHealth | OutboxHealth | ChannelHealth | ReviewHealth
-
-_MEASUREMENTS: dict[type[Health], str] = {
-    PipelineHealth: "pipeline",
-    FleetHealth: "fleet",
-    OutboxHealth: "outbox",
-    ChannelHealth: "channel",
-    ReviewHealth: "review",
-}
-
-
-def render_health(point: Health) -> str:
-    """Return the line of `point`.
+def render_health(point: HealthPoint) -> str:
+    """Return the line of `point`, with the types and the order of `SCHEMA`.
 
     Raises:
         InputError: a number or a time that InfluxDB cannot hold.
     """
-    measurement = _MEASUREMENTS[type(point)]
-    schema = SCHEMA[measurement]
-    values: dict[str, FieldValue | None] = {}
-    for name, kind in schema.fields.items():
-        value = getattr(point, name)
-        values[name] = None if value is None else kind(value)
-    head = render_tags(measurement, {name: getattr(point, name) for name in schema.tags})
-    return f"{head} {render_fields(values)} {nanoseconds(point.time)}"
+    schema = SCHEMA[point.measurement]
+    unknown = {*point.fields, *point.tags} - {*schema.fields, *schema.tags}
+    assert not unknown, f"{point.measurement} has no {', '.join(sorted(unknown))}"
+    values = {name: point.fields.get(name) for name in schema.fields}
+    fields = {
+        name: None if value is None else schema.fields[name](value)
+        for name, value in values.items()
+    }
+    head = render_tags(point.measurement, point.tags)
+    return f"{head} {render_fields(fields)} {nanoseconds(point.time)}"
 
 
-def fold_small_networks(points: Iterable[Health], *, fewest: int = _FEWEST) -> Sequence[Health]:
-    """Return `points` with the networks of fewer than `fewest` vantages as one row a version.
+def merge_small_networks(points: Iterable[HealthPoint]) -> Sequence[HealthPoint]:
+    """Return `points` with all fleets of small networks merged, one for each software version.
 
-    Two volunteers in a small network can be found by who is online when; a row about all
-    small networks together says how the fleet is and nothing about them. What is folded
-    is judged over all versions of a network, and the folded row has the name `withheld`.
+    A network is small if it has fewer than three vantages over all versions.
     """
-    known = list(points)
+    points = list(points)
     enrolled: Counter[tuple[datetime, str]] = Counter()
-    for point in known:
-        if isinstance(point, FleetHealth):
-            enrolled[point.time, point.asn] += point.enrolled
-    folded: dict[tuple[datetime, str], list[FleetHealth]] = {}
-    kept: list[Health] = []
-    for point in known:
-        if isinstance(point, FleetHealth) and enrolled[point.time, point.asn] < fewest:
-            folded.setdefault((point.time, point.version), []).append(point)
+    for point in points:
+        if point.measurement == "fleet":
+            enrolled[point.time, point.tags["asn"]] += int(point.fields["enrolled"] or 0)
+    small: dict[tuple[datetime, str], list[HealthPoint]] = {}
+    others: list[HealthPoint] = []
+    for point in points:
+        is_fleet = point.measurement == "fleet"
+        if is_fleet and enrolled[point.time, point.tags["asn"]] < _MIN_VANTAGES:
+            small.setdefault((point.time, point.tags["version"]), []).append(point)
         else:
-            kept.append(point)
-    return kept + [_merge(rows) for rows in folded.values()]
+            others.append(point)
+    return others + [_merge(group) for group in small.values()]
 
 
-def _merge(rows: Sequence[FleetHealth]) -> FleetHealth:
-    """Return one row for several small networks."""
-    return FleetHealth(
-        time=rows[0].time,
-        asn=_WITHHELD,
-        version=rows[0].version,
-        online=sum(row.online for row in rows),
-        enrolled=sum(row.enrolled for row in rows),
-        silent_seconds=max(_known(row.silent_seconds for row in rows), default=None),
-        queue=_sum(row.queue for row in rows),
-        clock_offset_ms=max(_known(row.clock_offset_ms for row in rows), key=abs, default=None),
-        rejected=_sum(row.rejected for row in rows),
-        networks=len({row.asn for row in rows}),
-    )
-
-
-def _known(values: Iterable[float | None]) -> list[float]:
-    """Return the values that are known."""
-    return [value for value in values if value is not None]
-
-
-def _sum(values: Iterable[int | None]) -> int | None:
-    """Return the sum of what is known, None where nothing is."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
+def _merge(points: Sequence[HealthPoint]) -> HealthPoint:
+    """Return one point for several small networks."""
+    fields: dict[str, float | None] = {}
+    for name in SCHEMA["fleet"].fields:
+        values = [value for point in points if (value := point.fields.get(name)) is not None]
+        if name in {"silent_seconds", "clock_offset_ms"}:
+            fields[name] = max(values, key=abs, default=None)
+        else:
+            fields[name] = sum(values) if values else None
+    fields["networks"] = len({point.tags["asn"] for point in points})
+    tags = {"asn": _MERGED, "version": points[0].tags["version"]}
+    return HealthPoint("fleet", points[0].time, fields, tags)

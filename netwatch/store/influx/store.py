@@ -24,7 +24,7 @@ from netwatch.protocols import BinColumns, Clock, Maintenance, Services
 from netwatch.store.influx.annotations import render_incident, render_place
 from netwatch.store.influx.client import InfluxClient, RejectedError
 from netwatch.store.influx.dsn import InfluxDsn, InfluxOptions
-from netwatch.store.influx.health import Health, fold_small_networks, render_health
+from netwatch.store.influx.health import HealthPoint, merge_small_networks, render_health
 from netwatch.store.influx.line_protocol import moment, nanoseconds, render_tags
 from netwatch.store.influx.paging import WEEK, read_pages, week_of, weeks_present
 from netwatch.store.influx.parse import (
@@ -233,9 +233,9 @@ class InfluxStore:
         """Write what is a part of what, for the dashboards to choose from, as of `at`."""
         self.client.write([render_place(place, atlas=atlas, at=at) for place in atlas])
 
-    def put_health(self, points: Iterable[Health]) -> None:
+    def put_health(self, points: Iterable[HealthPoint]) -> None:
         """Write how netwatch itself is doing; networks with few vantages are folded first."""
-        self.client.write([render_health(point) for point in fold_small_networks(points)])
+        self.client.write([render_health(point) for point in merge_small_networks(points)])
 
     def close(self) -> None:
         """See `SeriesStore`."""

@@ -7,7 +7,7 @@ from netwatch.app.influx_exporter import fleet_health
 from netwatch.config import Config
 from netwatch.model.measurement import Vantage
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog, PresenceState, Session
-from netwatch.store.influx.health import FleetHealth, fold_small_networks, render_health
+from netwatch.store.influx.health import merge_small_networks, render_health
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -24,16 +24,16 @@ def test_who_should_be_there_and_who_is(tmp_path: Path) -> None:
         log.closed(stay(0, 64500), PresenceState.LOST, at=START + HOUR)
         log.closed(stay(1, 64500), PresenceState.STOP, at=START + HOUR)
     found = fleet_health(Config(data=str(tmp_path)), START + 2 * HOUR)
-    assert found == [
-        FleetHealth(START + 2 * HOUR, "64500", "unknown", 2, 3),
-        FleetHealth(START + 2 * HOUR, "64501", "unknown", 1, 1),
+    assert [(one.tags, one.fields) for one in found] == [
+        ({"asn": asn, "version": "unknown"}, {"online": online, "enrolled": n, "networks": 1})
+        for asn, online, n in (("64500", 2, 3), ("64501", 1, 1))
     ]
     lines = "\n".join(map(render_health, found))
     assert "agent-" not in lines
     assert "silent_seconds" not in lines
-    [_, folded] = fold_small_networks(found)
-    assert isinstance(folded, FleetHealth)
-    assert (folded.asn, folded.online, folded.queue) == ("withheld", 1, None)
+    [_, merged] = merge_small_networks(found)
+    assert merged.tags["asn"] == "withheld"
+    assert (merged.fields["online"], merged.fields["queue"]) == (1, None)
 
 
 def test_where_nobody_was_watched_there_is_no_fleet(tmp_path: Path) -> None:
