@@ -10,6 +10,7 @@ from grafana_files import ROOT, by_file, load, statements
 from influx_servers import fresh_login, open_store
 
 from netwatch.app.influx_exporter import level_text
+from netwatch.model.baseline import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
 from netwatch.model.percent import Precision, PublishedPercent
@@ -44,12 +45,12 @@ def incident(number: int, **more: object) -> Incident:
         "trough": percent,
         "trough_at": T0,
         "progressive_hours": None,
-        "affected": 1,
-        "measured": 1,
-        "children": (),
+        "networks_lost": 1,
+        "networks_measured": 1,
+        "affected": (),
         "signals": (),
-        "evidence": number % 5,
-        "baseline": "how-median-8w",
+        "evidence_level": number % 5,
+        "baseline": Baseline(BaselineKind.HOUR_OF_WEEK, 56),
     }
     return Incident(**(parts | more))
 
@@ -116,7 +117,9 @@ def seeded() -> Iterator[InfluxStore]:
             store.put_levels([Level(time, key, value, value, value, 0.9, 1.0, 3) for key in keys])
             store.put_health(health(time))
         store.put_incidents(
-            [incident(number) for number in range(10)], link="https://nw.example/i/"
+            [incident(number) for number in range(10)],
+            link="https://nw.example/i/",
+            level_text=level_text,
         )
         places = [
             EntityInfo(IRAN, "Iran"),

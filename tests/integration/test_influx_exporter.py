@@ -1,4 +1,4 @@
-"""What dashboards need besides bins and levels gets to InfluxDB, once, and as it is now."""
+"""Incidents, places and health are exported to InfluxDB once, in their newest revision."""
 
 import asyncio
 import os
@@ -73,18 +73,18 @@ def rows(opened: ObservatoryContext, statement: str) -> list[dict[str, object]]:
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
-def mirror_of(opened: ObservatoryContext) -> InfluxExporter:
+def exporter_of(opened: ObservatoryContext) -> InfluxExporter:
     assert isinstance(opened.store, InfluxStore)
-    return InfluxExporter(opened, opened.store)
+    return InfluxExporter(opened)
 
 
 def test_incidents_places_and_health_are_as_in_the_ledger(opened: ObservatoryContext) -> None:
     opened.ledger.record([INCIDENT], [POST])
     opened.store.put_bins([], closed_until=T0)
-    mirror = mirror_of(opened)
+    exporter = exporter_of(opened)
     opened.metrics.batches.labels("stored").inc(7)
     opened.metrics.intervals.labels("refused").inc(2)
-    mirror.write(T0 + 2 * STEP)
+    exporter.export(T0 + 2 * STEP)
     (shown,) = rows(opened, 'SELECT * FROM "incident"')
     assert shown["id"] == INCIDENT.id
     assert shown["level"] == "too few measurements to say"
@@ -109,14 +109,14 @@ def test_a_revision_replaces_what_was_shown_and_a_post_gives_its_delay(
     opened: ObservatoryContext,
 ) -> None:
     opened.ledger.record([INCIDENT], [POST])
-    mirror = mirror_of(opened)
-    mirror.write(T0 + STEP)
+    exporter = exporter_of(opened)
+    exporter.export(T0 + STEP)
     assert opened.ledger.claim(POST.key, at=T0 + STEP)
     opened.ledger.mark(POST.key, OutboxState.SENT, at=T0 + 3 * STEP)
     moved = replace(INCIDENT, revision=2, state=IncidentState.CONFIRMED, started_at=T0 - STEP)
     opened.ledger.record([moved], [])
     opened.metrics.batches.labels("stored").inc(2)
-    mirror.write(T0 + 4 * STEP)
+    exporter.export(T0 + 4 * STEP)
     current = rows(opened, 'SELECT "state" FROM "incident" WHERE "current" = true')
     assert [row["state"] for row in current] == ["confirmed"]
     assert len(rows(opened, 'SELECT "state" FROM "incident"')) == 2
@@ -129,7 +129,7 @@ async def test_a_server_that_is_away_is_waited_for(opened: ObservatoryContext) -
     opened.ledger.record([INCIDENT], [])
     database = opened.store.client.dsn.database
     shared_influxd().execute(f'DROP DATABASE "{database}"')
-    task = asyncio.create_task(run_exporter(opened, pause=0.05))
+    task = asyncio.create_task(run_exporter(opened, interval=0.05))
     await asyncio.sleep(0.3)
     assert not task.done()
     shared_influxd().execute(f'CREATE DATABASE "{database}"')
@@ -151,5 +151,5 @@ def test_who_keeps_series_elsewhere_never_loads_the_client() -> None:
 
 def test_what_was_never_sure_is_counted_and_not_shown(opened: ObservatoryContext) -> None:
     opened.ledger.record([replace(INCIDENT, confirmed_at=None)], [])
-    mirror_of(opened).write(T0 + STEP)
+    exporter_of(opened).export(T0 + STEP)
     assert rows(opened, 'SELECT * FROM "incident"') == []
