@@ -148,7 +148,7 @@ class Rig:
         vantage = type(base.vantage)(id=agent, country="XX", asn=64501)
         return endpoints(
             type(base)(data=str(self.folder / "data"), uplink=rungs, vantage=vantage),
-            patience=self.patience,
+            timeout=self.patience,
         )
 
     def way(self, port: int, agent: str = "a1") -> tuple[Endpoint, ...]:

@@ -95,7 +95,7 @@ def states(operator: Path) -> dict[str, str]:
 async def test_from_the_invitation_to_being_forgotten(
     operator: Path, host: Path, port: int
 ) -> None:
-    assert "No agent yet" in netwatch(operator, "agents", "list").stdout
+    assert "No agents yet" in netwatch(operator, "agents", "list").stdout
     token = token_of(operator, "--country", "XX")
     async with observatory(operator, port):
         unasked = await run(host, "agent", "enroll", token)
@@ -107,7 +107,7 @@ async def test_from_the_invitation_to_being_forgotten(
         changed = await run(host, "agent", "change-key", "--json")
         assert len(json.loads(changed.stdout)["key"]) == 32
         gone = json.loads((await run(host, "agent", "purge", "--yes", "--json")).stdout)
-        assert gone["forgotten_by"] == f"http://127.0.0.1:{port}"
+        assert gone["erased_by"] == f"http://127.0.0.1:{port}"
     assert states(operator) == {}
     assert list((host.parent / "data").iterdir()) == []
 
