@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from series import COUNTRY, HOUR, START, country_atlas, key
 
-from netwatch.incidents.rules import Rules
+from netwatch.config import IncidentConfig
 from netwatch.incidents.tracker import Tracker
 from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity
 from netwatch.model.incident import Incident
 from netwatch.model.series import Level, SeriesKey
 
-RULES = Rules(reopen_window=Duration(hours=24))
+RULES = IncidentConfig(reopen_window=Duration(hours=24))
 NORTH, SOUTH = Entity.parse("region:XT-N"), Entity.parse("region:XT-S")
 NETWORKS = [Entity.parse(f"asn:{64496 + number}") for number in range(6)]
 IN_REGION = {NORTH: NETWORKS[::2], SOUTH: NETWORKS[1::2]}
@@ -47,9 +47,9 @@ def levels_of(hour: int, shape: Shape) -> list[Level]:
     return [*found, level(hour, key(str(COUNTRY)), national, networks=6)]
 
 
-def new_tracker(rules: Rules = RULES) -> Tracker:
+def new_tracker(config: IncidentConfig = RULES) -> Tracker:
     """Return a tracker of the made-up country."""
-    return Tracker(country_atlas(), width=HOUR, rules=rules)
+    return Tracker(country_atlas(), width=HOUR, config=config)
 
 
 def follow(shape: Shape, hours: int, *, tracker: Tracker | None = None) -> list[Incident]:

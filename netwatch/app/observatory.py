@@ -230,7 +230,7 @@ def make_pipeline(
     `disconnects` returns evidence from agents that vanish together.
     """
     detector = BayesFilterDetector(tree, width=width, min_history=config.analysis.min_history)
-    tracker = Tracker(tree, width=width, rules=config.incidents)
+    tracker = Tracker(tree, width=width, config=config.incidents)
 
     def compose(incident: Incident) -> list[Post]:
         return compose_posts(incident, tree, config.publish, test=config.drill)

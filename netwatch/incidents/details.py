@@ -1,97 +1,195 @@
-"""From what was noted of an incident to what its record says of it, at any time."""
+"""Analyses an open incident and writes the next revision of its record."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from netwatch.incidents.episodes import EpisodeHistory
-from netwatch.incidents.open_incident import OpenIncident, RevisionContext
+from netwatch.incidents.excursion import EpisodeHistory, Excursion, is_low
+from netwatch.incidents.open_incident import OpenIncident, seen_from
 from netwatch.incidents.patterns import (
     PatternContext,
     find_patterns,
     lead_pattern,
     partial_pattern,
+    progressive_hours,
     progressive_pattern,
 )
 from netwatch.incidents.timing_likelihood import TimingFeatures, shutdown_likelihood
-from netwatch.model.entities import Entity, EntityTree
+from netwatch.model.entities import Entity
+from netwatch.model.incident import OUTAGE, Incident, IncidentState, RevisionReason
 from netwatch.model.incident_details import IncidentDetails, Pattern, ShutdownLikelihood
+from netwatch.model.percent import PublishedPercent, make_percent
 from netwatch.model.series import Level
-from netwatch.model.signals import CONNECTIVITY
+from netwatch.model.signals import CONNECTIVITY, signal_spec
+from netwatch.model.thresholds import LOW
 
-_LEAST_SIGNALS = 3
+_PUBLISHABLE = 2
+"""Evidence level from which on an incident is published."""
+_MIN_NETWORKS = 3
+"""Lost networks that corroborate a loss seen by one signal: two may share a cable."""
+_MIN_NETWORKS_DOMAIN = 2
+"""Networks that corroborate the loss of a domain: its filters are their own."""
+_PROMOTED = (RevisionReason.MILESTONE, RevisionReason.MATERIAL)
+"""Reasons of a revision that becomes the first published one, once the evidence suffices."""
+_CONFIRMED = (IncidentState.CONFIRMED, IncidentState.PARTIALLY_RESTORED, IncidentState.RESOLVED)
+_AGREEMENT_MARGIN = 0.02
+"""How far below the edge of ordinary another signal must be to corroborate a loss."""
+_MIN_SIGNALS = 3
+"""Signals with data before their agreement is a feature of timing."""
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentContext:
-    """What is known around an incident.
+    """What surrounds an incident.
 
     Attributes:
-        atlas: which scope is a part of which.
-        log: the episodes of the incident's scope.
-        signals: newest level of each signal of the scope.
-        dead: what never answers, anywhere.
+        weights: weights of the networks of its entity.
+        excursions: excursions of those that are measured.
+        episodes: past losses of the entity.
+        signals: newest level of every signal of the entity.
+        unresponsive: entities of its scope that never answered.
+        timezone: IANA time zone of the entity.
         width: bin width.
     """
 
-    atlas: EntityTree
-    log: EpisodeHistory
+    weights: Mapping[Entity, float]
+    excursions: Mapping[Entity, Excursion]
+    episodes: EpisodeHistory
     signals: Mapping[str, Level]
-    dead: Collection[Entity]
+    unresponsive: Collection[Entity]
+    timezone: str
     width: timedelta
 
 
-def analyse(case: OpenIncident, scene: IncidentContext) -> RevisionContext:
-    """Return what can be told of `case` at its newest bin; nothing of it is a cause."""
-    atlas, width = scene.atlas, scene.width
-    now, zone = case.told.time + width, atlas.timezone(case.entity)
-    weights = atlas.leaf_weights(case.entity)
-    segments, falls = case.notes.segments(width), case.notes.falls(weights)
-    losses = [(fall.started_at, weights[fall.entity]) for fall in falls]
-    shapes: list[Pattern | None] = [
-        *find_patterns(scene.log.episodes, PatternContext(now, zone, width)),
-        progressive_pattern(losses, case.told.time, networks=len(weights)),
-        partial_pattern(segments) if case.ended_at is None else None,
+def analyse(incident: OpenIncident, context: IncidentContext) -> IncidentDetails:
+    """Return the details of an outage at its newest published bin; none states a cause."""
+    if incident.kind != OUTAGE:
+        return IncidentDetails()
+    width, weights = context.width, context.weights
+    segments, losses = incident.history.segments(width), incident.history.losses(weights)
+    onsets = [(loss.started_at, weights[loss.entity]) for loss in losses]
+    now = PatternContext(incident.published.time + width, context.timezone, width)
+    patterns: list[Pattern | None] = [
+        *find_patterns(context.episodes.episodes, now),
+        progressive_pattern(onsets, incident.published.time, networks=len(weights)),
+        partial_pattern(segments) if incident.ended_at is None else None,
     ]
-    lead = lead_pattern(shape for shape in shapes if shape is not None)
-    findings = IncidentDetails(
-        pattern=lead,
-        likelihood=_likelihood(case, scene, zone) if case.confirmed_at else None,
+    return IncidentDetails(
+        pattern=lead_pattern(one for one in patterns if one is not None),
+        likelihood=_likelihood(incident, context) if incident.confirmed_at else None,
         segments=segments,
-        losses=falls,
-        survivors=case.notes.access(weights),
-        unresponsive=tuple(
-            sorted(one for one in scene.dead if case.entity in atlas.ancestors(one))
-        ),
-        occurrences=tuple(case.nights),
-        forecast=case.expected,
+        losses=losses,
+        survivors=incident.history.survivors(weights),
+        unresponsive=tuple(sorted(context.unresponsive)),
+        occurrences=tuple(incident.occurrences),
+        forecast=incident.forecast,
     )
-    return RevisionContext(findings)
 
 
-def _likelihood(case: OpenIncident, scene: IncidentContext, zone: str) -> ShutdownLikelihood:
-    """Return how much the timing of the newest loss of a case resembles directed ones."""
-    started = case.nights[-1].started_at if case.nights else case.started_at
-    earlier = (one.started_at for one in scene.log.episodes if one.started_at < started)
-    clues = TimingFeatures(
-        started_at=started,
-        zone=zone,
-        width=scene.width,
-        earlier=tuple(earlier),
-        ended_at=case.ended_at,
-        all_signals=_all_show(case, scene.signals, case.told.time),
+def write_revision(
+    incident: OpenIncident, reason: RevisionReason, context: IncidentContext
+) -> Incident:
+    """Return the next revision of an incident; raises its revision number and evidence."""
+    incident.revision += 1
+    level = incident.published
+    current = [one.level for one in context.excursions.values() if one.level.time == level.time]
+    lost = sum(map(is_low, current))
+    onsets = [
+        (one.lost_since, context.weights[entity])
+        for entity, one in context.excursions.items()
+        if one.lost_since
+    ]
+    agreements = _agreements(context.signals)
+    shown_by = {name for name, agrees in agreements if agrees}
+    incident.shown_by = sorted({*incident.shown_by, *shown_by})
+    before = incident.evidence_level
+    # Networks that still filter a domain after its return corroborate nothing.
+    over = incident.kind != OUTAGE and incident.ended_at is not None
+    if incident.state in _CONFIRMED and not over:
+        incident.evidence_level = max(before, _evidence(incident, lost, len(shown_by)))
+    if reason in _PROMOTED and before < _PUBLISHABLE <= incident.evidence_level:
+        reason = RevisionReason.CONFIRMED
+    if incident.ended_at is not None:
+        # An ended incident names every signal that showed it while it lasted.
+        agreements = tuple((name, name in incident.shown_by or one) for name, one in agreements)
+    return Incident(
+        id=incident.id,
+        revision=incident.revision,
+        state=incident.state,
+        reason=reason,
+        entity=incident.entity,
+        started_at=incident.started_at,
+        started_low=incident.started_low,
+        started_high=incident.started_high,
+        ended_at=incident.ended_at,
+        provisional_at=incident.provisional_at,
+        confirmed_at=incident.confirmed_at,
+        at=level.time,
+        percent=_percent(incident, level),
+        trough=_percent(incident, incident.trough),
+        trough_at=incident.trough.time,
+        progressive_hours=progressive_hours(onsets, level.time),
+        networks_lost=lost if context.excursions else 1,
+        networks_measured=max(1, len(current)),
+        affected=tuple(sorted(incident.affected.values(), key=lambda one: one.started_at)),
+        signals=agreements,
+        evidence_level=incident.evidence_level,
+        baseline=level.baseline,
+        merged_into=incident.merged_into,
+        details=analyse(incident, context),
+        kind=incident.kind,
+        seen_from=seen_from(incident.signal),
     )
-    return shutdown_likelihood(clues)
 
 
-def _all_show(case: OpenIncident, signals: Mapping[str, Level], now: datetime) -> bool | None:
+def _percent(incident: OpenIncident, level: Level) -> PublishedPercent:
+    """Return a level as published; signals that open no incident get no number."""
+    value = level.value if level.value is not None else 0.0
+    low = level.low if level.low is not None else value
+    high = level.high if level.high is not None else value
+    networks = level.networks if signal_spec(incident.signal).trigger else 0
+    return make_percent(value, low, high, networks=networks, coverage=level.coverage)
+
+
+def _agreements(signals: Mapping[str, Level]) -> tuple[tuple[str, bool | None], ...]:
+    """Return for every signal whether it shows the loss, None without data."""
+    return tuple(
+        (name, None if level.value is None else level.value < LOW - _AGREEMENT_MARGIN)
+        for name, level in sorted(signals.items())
+        if name != CONNECTIVITY
+    )
+
+
+def _evidence(incident: OpenIncident, lost: int, signals: int) -> int:
+    """Return 2 if several networks or two signals show the loss, else 1; never more."""
+    enough = _MIN_NETWORKS if incident.kind == OUTAGE else _MIN_NETWORKS_DOMAIN
+    return _PUBLISHABLE if lost >= enough or signals >= 2 else 1
+
+
+def _likelihood(incident: OpenIncident, context: IncidentContext) -> ShutdownLikelihood:
+    occurrences = incident.occurrences
+    started_at = occurrences[-1].started_at if occurrences else incident.started_at
+    onsets = (one.started_at for one in context.episodes.episodes)
+    features = TimingFeatures(
+        started_at=started_at,
+        timezone=context.timezone,
+        width=context.width,
+        earlier=tuple(onset for onset in onsets if onset < started_at),
+        ended_at=incident.ended_at,
+        all_signals=_all_signals_show(incident, context.signals),
+    )
+    return shutdown_likelihood(features)
+
+
+def _all_signals_show(incident: OpenIncident, signals: Mapping[str, Level]) -> bool | None:
     """Return whether every signal with data showed the loss; None with fewer than three."""
+    now = incident.published.time
     names = [
         name
         for name, level in signals.items()
         if name != CONNECTIVITY
-        and (name in case.shown or (level.time == now and level.value is not None))
+        and (name in incident.shown_by or (level.time == now and level.value is not None))
     ]
-    if len(names) < _LEAST_SIGNALS:
+    if len(names) < _MIN_SIGNALS:
         return None
-    return all(name in case.shown for name in names)
+    return all(name in incident.shown_by for name in names)

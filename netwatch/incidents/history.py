@@ -1,6 +1,6 @@
-"""What is noted of an open incident bin by bin, so that its record can tell how it went.
+"""History of an open incident: levels over time, and which networks were lost or stayed up.
 
-The state is small whatever the length: levels are thinned to some hundreds, networks counted.
+Its size is bounded whatever the length: levels are averaged to some hundreds of points.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,18 +21,23 @@ from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import CONNECTIVITY
 from netwatch.model.thresholds import LOST, RETURNED
 
-_ANY = SeriesKey(CONNECTIVITY, Entity(EntityKind.COUNTRY, "XX"))
-_MOST_POINTS = 512
-_UP_BINS = 0.9
-"""One bin in ten may be anything: single low bins are common in any network."""
-_LEAST_MEASURED = 0.5
-_LEAST_CUT_BINS = 2
-_LEAST_NETWORKS = 2
-_MOST_NAMED = 100
+_ANY_SERIES = SeriesKey(CONNECTIVITY, Entity(EntityKind.COUNTRY, "XX"))
+_MAX_POINTS = 512
+"""Points kept of one incident; more are averaged in pairs."""
+_MIN_UP_SHARE = 0.9
+"""Share of bins in which a surviving network is up: single low bins are common in the field."""
+_MIN_MEASURED_SHARE = 0.5
+"""Share of bins with data below which nothing is known of a network."""
+_MIN_CUT_BINS = 2
+"""Bins below half of ordinary before survivors are named."""
+_MIN_NETWORKS = 2
+"""Networks of a scope before survivors are named: one is the scope itself."""
+_MAX_NAMED = 100
+"""Networks named in a record."""
 
 
 class _Point(msgspec.Struct):
-    """The mean of some bins of the scope."""
+    """Mean of some bins of the scope."""
 
     time: datetime
     value: float
@@ -40,17 +45,16 @@ class _Point(msgspec.Struct):
     high: float
     bins: int = 1
 
-    def take(self, other: "_Point") -> None:
-        """Become the mean of both."""
-        whole = self.bins + other.bins
+    def merge(self, other: "_Point") -> None:
+        total = self.bins + other.bins
         for name in ("value", "low", "high"):
-            mean = (getattr(self, name) * self.bins + getattr(other, name) * other.bins) / whole
+            mean = (getattr(self, name) * self.bins + getattr(other, name) * other.bins) / total
             setattr(self, name, mean)
-        self.bins = whole
+        self.bins = total
 
 
-class _Count(msgspec.Struct):
-    """What one network did while its scope was cut: bins with data, of these up, sums."""
+class _NetworkSums(msgspec.Struct):
+    """Bins of one network during a cut: measured, of these up, and sums of its level."""
 
     measured: int = 0
     up: int = 0
@@ -60,103 +64,104 @@ class _Count(msgspec.Struct):
 
 
 class IncidentHistory(msgspec.Struct):
-    """The notes of one incident.
+    """Levels of an incident's scope and its networks.
 
     Attributes:
         points: the scope's level, in means of `step` bins.
-        step: bins a point.
-        cut: bins in which the scope was below half of ordinary.
-        counts: what each network did in those.
-        fell: when each network that was lost was lost first.
+        step: bins per point.
+        cut_bins: bins in which the scope was below half of ordinary.
+        networks: each network's sums over those.
+        lost_at: first onset of every network that was lost.
     """
 
     points: list[_Point] = []
     step: int = 1
-    cut: int = 0
-    counts: dict[str, _Count] = {}
-    fell: dict[str, datetime] = {}
+    cut_bins: int = 0
+    networks: dict[str, _NetworkSums] = {}
+    lost_at: dict[str, datetime] = {}
 
-    def see(self, level: Level, networks: Mapping[Entity, Excursion]) -> None:
-        """Take in one bin: the scope's level, and the excursions of its networks."""
+    def observe(self, level: Level, networks: Mapping[Entity, Excursion]) -> None:
+        """Add one bin: the scope's level, and the excursions of its networks."""
         if level.value is None:
             return
-        self._keep(level, level.value)
-        for entity, watch in networks.items():
-            if watch.lost_from is not None:
-                self.fell.setdefault(str(entity), watch.lost_from)
+        self._add_point(_point(level, level.value))
+        for entity, excursion in networks.items():
+            if excursion.lost_since is not None:
+                self.lost_at.setdefault(str(entity), excursion.lost_since)
         if level.value >= LOST:
             return
-        self.cut += 1
-        for entity, watch in networks.items():
-            own = watch.level
+        self.cut_bins += 1
+        for entity, excursion in networks.items():
+            own = excursion.level
             if own.time == level.time and own.value is not None:
-                self._count(str(entity), own, own.value)
+                self._add_network(str(entity), _point(own, own.value))
 
-    def recall(
+    def backfill(
         self, recent: Iterable[tuple[datetime, float]], *, since: datetime, until: datetime
     ) -> None:
-        """Take in levels of the scope from before the incident was opened, oldest first."""
+        """Add levels of the scope from before the incident opened, oldest first."""
         self.points.extend(
             _Point(time, value, value, value) for time, value in recent if since <= time < until
         )
 
     def segments(self, width: timedelta) -> tuple[Segment, ...]:
-        """Return the incident as a staircase; see `segment_levels`."""
-        found = [Level(one.time, _ANY, one.value, one.low, one.high) for one in self.points]
-        return segment_levels(found, self.step * width)
+        """Return the levels over time; see `segment_levels`."""
+        levels = [Level(one.time, _ANY_SERIES, one.value, one.low, one.high) for one in self.points]
+        return segment_levels(levels, self.step * width)
 
-    def falls(self, weights: Mapping[Entity, float]) -> tuple[NetworkLoss, ...]:
-        """Return the networks in the order in which they fell, the first hundred."""
-        losses = {
-            entity: (self.fell[str(entity)], weight)
+    def losses(self, weights: Mapping[Entity, float]) -> tuple[NetworkLoss, ...]:
+        """Return the lost networks in the order of their onsets."""
+        lost = {
+            entity: (self.lost_at[str(entity)], weight)
             for entity, weight in weights.items()
-            if str(entity) in self.fell
+            if str(entity) in self.lost_at
         }
-        total = sum(weights.values())
-        return tuple(loss_order(losses, total)[:_MOST_NAMED]) if losses else ()
+        return tuple(loss_order(lost, sum(weights.values()))[:_MAX_NAMED]) if lost else ()
 
-    def access(self, weights: Mapping[Entity, float]) -> SurvivingNetworks | None:
-        """Return who kept access while the scope was below half; None where it hardly was.
+    def survivors(self, weights: Mapping[Entity, float]) -> SurvivingNetworks | None:
+        """Return the networks that stayed up while the scope was below half, None without a cut.
 
-        The rule is that of `who_kept_access`, with means for medians.
+        A network stayed up if 90 % or more of its measured bins are at 70 % of ordinary or
+        above, and half of the bins or more are measured.
         """
         total = sum(weights.values())
-        if self.cut < _LEAST_CUT_BINS or len(weights) < _LEAST_NETWORKS or total <= 0:
+        if self.cut_bins < _MIN_CUT_BINS or len(weights) < _MIN_NETWORKS or total <= 0:
             return None
         kept, unknown = [], 0.0
         for entity, weight in weights.items():
-            count = self.counts.get(str(entity), _Count())
-            if count.measured < _LEAST_MEASURED * self.cut:
+            sums = self.networks.get(str(entity), _NetworkSums())
+            if sums.measured < _MIN_MEASURED_SHARE * self.cut_bins:
                 unknown += weight / total
-            elif count.up >= _UP_BINS * count.measured:
-                means = (one / count.measured for one in (count.level, count.low, count.high))
+            elif sums.up >= _MIN_UP_SHARE * sums.measured:
+                means = (one / sums.measured for one in (sums.level, sums.low, sums.high))
                 kept.append(SurvivingNetwork(entity, weight / total, *means))
         kept.sort(key=lambda one: (-one.share, one.entity))
         share = sum(one.share for one in kept)
         return SurvivingNetworks(
-            tuple(kept[:_MOST_NAMED]), share, max(0.0, 1 - share - unknown), unknown
+            tuple(kept[:_MAX_NAMED]), share, max(0.0, 1 - share - unknown), unknown
         )
 
-    def _keep(self, level: Level, value: float) -> None:
-        """Keep the scope's level, in fewer and longer means where there are too many."""
-        low = value if level.low is None else level.low
-        high = value if level.high is None else level.high
-        point = _Point(level.time, value, low, high)
+    def _add_point(self, point: _Point) -> None:
         if self.points and self.points[-1].bins < self.step:
-            self.points[-1].take(point)
+            self.points[-1].merge(point)
         else:
             self.points.append(point)
-        if len(self.points) > _MOST_POINTS:
+        if len(self.points) > _MAX_POINTS:
             self.step *= 2
             for first, second in zip(self.points[::2], self.points[1::2], strict=False):
-                first.take(second)
+                first.merge(second)
             self.points = self.points[::2]
 
-    def _count(self, name: str, level: Level, value: float) -> None:
-        """Count one bin of a network."""
-        count = self.counts.setdefault(name, _Count())
-        count.measured += 1
-        count.up += value >= RETURNED
-        count.level += value
-        count.low += value if level.low is None else level.low
-        count.high += value if level.high is None else level.high
+    def _add_network(self, name: str, point: _Point) -> None:
+        sums = self.networks.setdefault(name, _NetworkSums())
+        sums.measured += 1
+        sums.up += point.value >= RETURNED
+        sums.level += point.value
+        sums.low += point.low
+        sums.high += point.high
+
+
+def _point(level: Level, value: float) -> _Point:
+    low = value if level.low is None else level.low
+    high = value if level.high is None else level.high
+    return _Point(level.time, value, low, high)

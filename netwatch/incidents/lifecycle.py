@@ -1,94 +1,114 @@
-"""What happens next in an open incident: a milestone, a change that matters, a return."""
+"""State changes of an open incident: milestones, material changes, returns and relapses."""
 
 from datetime import datetime
 
+from netwatch.config import IncidentConfig
 from netwatch.incidents.excursion import Excursion, is_low
 from netwatch.incidents.open_incident import OpenIncident
-from netwatch.incidents.rules import Rules
+from netwatch.incidents.patterns import RESTORED_LEVEL, is_partial
 from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level
 from netwatch.model.thresholds import EVEN_PROBABILITY, RETURNED
 
-GOOD = 0.85
-"""Good enough to close: after 19 days of cut Iran settled at 90 % of what it had been."""
-_PARTIAL_RISE = 0.15
-_PARTIAL_LEVEL = 0.30
-_PARTIAL_BINS = 3
-_REDROP = 0.10
-_MATERIAL = 0.10
+_RISING_BINS = 3
+"""Bins in a row clearly above the trough that make a partial restoration."""
+_RELAPSE_MARGIN = 0.10
+"""Level above the trough, up to which a partial restoration is over."""
+_MATERIAL_CHANGE = 0.10
+"""Change of the level since the newest revision that is published before the next milestone."""
+_MATERIAL_INTERVAL = 1 / 4
+"""Share of `update_every` between material changes."""
+_FIRST_MILESTONES = (1, 3, 6, 12, 24, 48, 72, 96, 120, 144, 168)
+"""Hours; later milestones are weekly."""
 
 
 def milestone_hours(count: int) -> int:
     """Return the hour of milestone `count`: 1, 3, 6, 12, 24, daily to day 7, then weekly."""
-    first = (1, 3, 6, 12, 24, 48, 72, 96, 120, 144, 168)
-    if count < len(first):
-        return first[count]
-    return 168 * (count - len(first) + 2)
+    if count < len(_FIRST_MILESTONES):
+        return _FIRST_MILESTONES[count]
+    return 168 * (count - len(_FIRST_MILESTONES) + 2)
 
 
-def pass_milestones(case: OpenIncident, now: datetime, rules: Rules) -> bool:
-    """Count the milestones that `now` has reached; return whether there was a new one."""
-    before = case.milestones
-    while now - case.started_at >= milestone_hours(case.milestones) * rules.milestone:
-        case.milestones += 1
-    return case.milestones > before
+def pass_milestones(incident: OpenIncident, now: datetime, config: IncidentConfig) -> bool:
+    """Count the milestones up to `now`; return whether there is a new one."""
+    before = incident.milestones
+    while now - incident.started_at >= milestone_hours(incident.milestones) * config.milestone:
+        incident.milestones += 1
+    return incident.milestones > before
 
 
 def advance(
-    case: OpenIncident, watch: Excursion | None, now: datetime, rules: Rules
+    incident: OpenIncident, excursion: Excursion | None, now: datetime, config: IncidentConfig
 ) -> RevisionReason | None:
-    """Move `case` on by one bin; return why a revision must be written, None if it need not be."""
-    if watch is None or watch.level.time != now or watch.level.value is None:
+    """Advance a confirmed incident by one bin; return the reason of a new revision, or None."""
+    level = newest_level(excursion, now)
+    if level is None or incident.state is IncidentState.RESOLVED:
         return None
-    level, value = watch.level, watch.level.value
-    if case.state is IncidentState.RESOLVED:
-        return None
-    if case.trough.value is None or value < case.trough.value:
-        case.trough = level
-    case.back_from = (case.back_from or now) if value >= RETURNED else None
-    case.good_from = (case.good_from or now) if _is_good(level) else None
-    if case.good_from is not None and now - case.good_from >= rules.resolve_after:
-        # One noisy bin since is no later return.
-        case.state = IncidentState.RESOLVED
-        case.ended_at = min(case.good_from, case.back_from or case.good_from)
+    value = deepen(incident, level)
+    incident.recovering_since = (incident.recovering_since or now) if value >= RETURNED else None
+    since = (incident.recovered_since or now) if _may_resolve(level, value) else None
+    incident.recovered_since = since
+    if since is not None and now - since >= config.resolve_after:
+        # A noisy bin after the return does not move the end.
+        incident.state = IncidentState.RESOLVED
+        incident.ended_at = min(since, incident.recovering_since or since)
         return RevisionReason.RESTORED
-    return _turn(case, level, value) or _told_again(case, level, now, rules)
+    turned = _partial_or_relapse(incident, level, value)
+    return turned or _update_due(incident, level, now, config)
 
 
-def _is_good(level: Level) -> bool:
-    """Return whether a level is good enough to close, or too noisy a one may be and seems so."""
-    value, high = level.value or 0.0, level.high or 0.0
-    return value >= GOOD or (high >= GOOD and level.probability < EVEN_PROBABILITY)
+def newest_level(excursion: Excursion | None, now: datetime) -> Level | None:
+    """Return the level of an excursion at `now`, None without data."""
+    if excursion is None or excursion.level.time != now or excursion.level.value is None:
+        return None
+    return excursion.level
 
 
-def _turn(case: OpenIncident, level: Level, value: float) -> RevisionReason | None:
-    """Return PARTIAL or REDROP where the level clearly left, or fell back to, the trough."""
-    trough = case.trough.value or 0.0
-    if case.state is IncidentState.PARTIALLY_RESTORED:
-        if value <= trough + _REDROP and is_low(level):
-            case.state, case.rising = IncidentState.CONFIRMED, 0
+def deepen(incident: OpenIncident, level: Level) -> float:
+    """Update the trough; return the level's value."""
+    value = level.value or 0.0
+    if incident.trough.value is None or value < incident.trough.value:
+        incident.trough = level
+    return value
+
+
+def _may_resolve(level: Level, value: float) -> bool:
+    """Return whether a level is restored, or its interval is too wide to say it is not."""
+    uncertain = (level.high or 0.0) >= RESTORED_LEVEL and level.probability < EVEN_PROBABILITY
+    return value >= RESTORED_LEVEL or uncertain
+
+
+def _partial_or_relapse(
+    incident: OpenIncident, level: Level, value: float
+) -> RevisionReason | None:
+    """Follow a level that clearly left its trough, or fell back to it."""
+    trough = incident.trough.value or 0.0
+    if incident.state is IncidentState.PARTIALLY_RESTORED:
+        if value <= trough + _RELAPSE_MARGIN and is_low(level):
+            incident.state, incident.rising_bins = IncidentState.CONFIRMED, 0
             return RevisionReason.RELAPSED
         return None
-    clear = (level.low or 0.0) > (case.trough.high or 0.0) or level.probability < EVEN_PROBABILITY
-    risen = clear and value > trough + _PARTIAL_RISE and value > _PARTIAL_LEVEL
-    case.rising = case.rising + 1 if risen else 0
-    if case.rising >= _PARTIAL_BINS:
-        case.state = IncidentState.PARTIALLY_RESTORED
+    separate = (level.low or 0.0) > (incident.trough.high or 0.0)
+    separate = separate or level.probability < EVEN_PROBABILITY
+    risen = separate and is_partial(value, trough)
+    incident.rising_bins = incident.rising_bins + 1 if risen else 0
+    if incident.rising_bins >= _RISING_BINS:
+        incident.state = IncidentState.PARTIALLY_RESTORED
         return RevisionReason.PARTIALLY_RESTORED
     return None
 
 
-def _told_again(
-    case: OpenIncident, level: Level, now: datetime, rules: Rules
+def _update_due(
+    incident: OpenIncident, level: Level, now: datetime, config: IncidentConfig
 ) -> RevisionReason | None:
-    """Return MILESTONE at its hour, MATERIAL where the level left what was last told."""
-    if pass_milestones(case, now, rules):
+    """Return MILESTONE at its hour, MATERIAL if the level left that of the newest revision."""
+    if pass_milestones(incident, now, config):
         return RevisionReason.MILESTONE
-    if now - case.told_at < rules.update_every / 4:
+    published = incident.published
+    if now - incident.published_at < _MATERIAL_INTERVAL * config.update_every:
         return None
-    low, high = case.told.low, case.told.high
-    if low is None or high is None or level.value is None or case.told.value is None:
+    if published.low is None or published.high is None or published.value is None:
         return None
-    outside = (level.low or 0.0) > high or (level.high or 0.0) < low
-    moved = abs(level.value - case.told.value) >= _MATERIAL
+    outside = (level.low or 0.0) > published.high or (level.high or 0.0) < published.low
+    moved = abs((level.value or 0.0) - published.value) >= _MATERIAL_CHANGE
     return RevisionReason.MATERIAL if outside and moved else None

@@ -1,68 +1,41 @@
-"""One open incident as the tracker holds it, and how it becomes a revision of the record."""
+"""State of one incident that may still change."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
-from netwatch.incidents.excursion import Excursion, is_low
 from netwatch.incidents.history import IncidentHistory
-from netwatch.incidents.progressive import progressive_hours
-from netwatch.model.entities import Entity
-from netwatch.model.incident import (
-    OUTAGE,
-    AffectedEntity,
-    Incident,
-    IncidentState,
-    RevisionReason,
-)
-from netwatch.model.incident_details import DailyOccurrence, Forecast, IncidentDetails
-from netwatch.model.percent import PublishedPercent, make_percent
+from netwatch.model.entities import Entity, EntityKind
+from netwatch.model.incident import OUTAGE, AffectedEntity, IncidentState
+from netwatch.model.incident_details import DailyOccurrence, Forecast
 from netwatch.model.series import Level, SeriesKey
-from netwatch.model.signals import CONNECTIVITY, signal_spec
-from netwatch.model.thresholds import LOW
+from netwatch.model.signals import signal_spec
 
-_TELLABLE = 2
-_SEPARATE = 3
-"""Networks that must show a loss when one signal alone does: two may share a cable."""
-_TOLD_LATER = (RevisionReason.MILESTONE, RevisionReason.MATERIAL)
-"""Revisions that are the first a post may speak of, when the evidence only now allows it."""
-_CONFIRMED = (IncidentState.CONFIRMED, IncidentState.PARTIALLY_RESTORED, IncidentState.RESOLVED)
-_COUNTED = 0.02
-"""A signal agrees when it, too, is at least this much below the edge of ordinary."""
-
-
-@dataclass(frozen=True, slots=True)
-class RevisionContext:
-    """What a record says besides levels: see `netwatch.model.incident.Incident`."""
-
-    findings: IncidentDetails = field(default_factory=IncidentDetails)
-    kind: str = OUTAGE
-    place: str = ""
+HOLDING_STATES = (IncidentState.CONFIRMED, IncidentState.PARTIALLY_RESTORED)
+"""States in which an incident contains the losses of narrower entities."""
 
 
 class OpenIncident(msgspec.Struct):
-    """An incident between its first word and the time when it can no longer reopen.
+    """An incident from its first revision until it can no longer reopen.
 
     Attributes:
-        id, entity, state, revision: as in the record.
+        id, entity, state, revision, ended_at, merged_into: as in the record.
         started_at, started_low, started_high, provisional_at, confirmed_at: as in the record.
+        signal: the signal whose level it follows.
         trough: deepest level so far.
-        lead: the signal whose level the incident follows.
-        children: when each narrower entity fell and came back.
-        back_from: first bin of the present run of returned levels (the end, if it lasts).
-        good_from: first bin of the present run of levels that are good enough to close.
-        rising: bins in a row that are clearly above the trough.
-        told_at, told: newest revision that a post may quote, and its level.
-        milestones: how many of them were told.
-        evidence: the most that the evidence ever was; it does not wane as networks return.
-        parent: the incident that this one was merged into.
-        shown: the signals that ever showed it.
-        notes: what was noted of it, bin by bin.
-        nights: the losses of a daily series that it stands for, oldest first.
-        expected: when the next of them is due, if it recurs.
-        series: whether one came as expected.
-        back: time and level of the bins since `back_from`, of a provisional incident.
+        published: level of the newest revision; published_at: its time.
+        affected: narrower entities that were lost, by name.
+        recovering_since: first bin of the present run of returned levels.
+        recovered_since: first bin of the present run of levels that may resolve it.
+        recovery: time and level of the bins since `recovering_since`, while pending.
+        rising_bins: bins in a row that are clearly above the trough.
+        milestones: number of milestones reached.
+        evidence_level: highest evidence so far; it stays when networks return.
+        shown_by: signals that ever showed the loss.
+        history: its levels and those of its networks.
+        occurrences: the losses of the daily series that it covers, oldest first.
+        forecast: when the next one is due.
+        is_recurring: whether one came as forecast.
     """
 
     id: str
@@ -73,122 +46,58 @@ class OpenIncident(msgspec.Struct):
     provisional_at: datetime
     confirmed_at: datetime | None
     trough: Level
-    told_at: datetime
-    told: Level
-    lead: str
+    published_at: datetime
+    published: Level
+    signal: str
     state: IncidentState = IncidentState.CONFIRMED
     revision: int = 0
     ended_at: datetime | None = None
-    children: dict[str, AffectedEntity] = {}
-    back_from: datetime | None = None
-    good_from: datetime | None = None
-    rising: int = 0
+    merged_into: str | None = None
+    affected: dict[str, AffectedEntity] = {}
+    recovering_since: datetime | None = None
+    recovered_since: datetime | None = None
+    recovery: list[tuple[datetime, float]] = []
+    rising_bins: int = 0
     milestones: int = 0
-    evidence: int = 0
-    parent: str | None = None
-    shown: list[str] = []
-    notes: IncidentHistory = msgspec.field(default_factory=IncidentHistory)
-    nights: list[DailyOccurrence] = []
-    expected: Forecast | None = None
-    series: bool = False
-    back: list[tuple[datetime, float]] = []
+    evidence_level: int = 0
+    shown_by: list[str] = []
+    history: IncidentHistory = msgspec.field(default_factory=IncidentHistory)
+    occurrences: list[DailyOccurrence] = []
+    forecast: Forecast | None = None
+    is_recurring: bool = False
 
     @property
-    def followed(self) -> SeriesKey:
+    def series(self) -> SeriesKey:
         """The series that the incident follows."""
-        return SeriesKey(self.lead, self.entity)
+        return SeriesKey(self.signal, self.entity)
+
+    @property
+    def kind(self) -> str:
+        """Kind of the loss, as in the record."""
+        return signal_spec(self.signal).incident_kind
+
+    @property
+    def is_followed_alone(self) -> bool:
+        """Whether it follows one series, not the leading signal of its entity."""
+        lead = signal_spec(self.signal).trigger or self.confirmed_at is not None
+        return self.kind != OUTAGE or not lead
 
 
-def write_revision(
-    case: OpenIncident,
-    reason: RevisionReason,
-    networks: dict[Entity, tuple[Excursion, float]],
-    signals: dict[str, Level],
-    *,
-    found: RevisionContext,
-) -> Incident:
-    """Return the next revision of `case`, counted up.
+def is_domain_series(series: SeriesKey) -> bool:
+    """Return whether a series is about access to a domain from one country or network."""
+    at_domain = series.entity.kind is EntityKind.DOMAIN and ":" in series.signal
+    return at_domain and signal_spec(series.signal).incident_kind != OUTAGE
 
-    Args:
-        case: the open incident; its revision number is raised.
-        reason: why the revision is written.
-        networks: the networks of its scope, with their weights.
-        signals: newest level of every signal of its entity; the lead signal is among them.
-        found: what the scope's losses make together, and what else was found out.
+
+def seen_from(signal: str) -> str:
+    """Return where a domain is measured from: `IR` of `blocking:IR`; empty for other signals."""
+    return signal.partition(":")[2]
+
+
+def origin_network(series: SeriesKey) -> Entity | None:
+    """Return the network that a domain is measured from; None for a country.
+
+    `AS` alone is a country, American Samoa.
     """
-    case.revision += 1
-    level = case.told
-    seen = [watch.level for watch, _ in networks.values() if watch.level.time == level.time]
-    affected, measured = sum(map(is_low, seen)), max(1, len(seen))
-    losses = [(watch.lost_from, weight) for watch, weight in networks.values() if watch.lost_from]
-    agreeing = _agreements(signals)
-    case.shown = sorted({*case.shown, *(name for name, agrees in agreeing if agrees)})
-    before = case.evidence
-    if case.state in _CONFIRMED:
-        case.evidence = max(before, _evidence(affected, agreeing))
-    if reason in _TOLD_LATER and before < _TELLABLE <= case.evidence:
-        reason = RevisionReason.CONFIRMED
-    return Incident(
-        id=case.id,
-        revision=case.revision,
-        state=case.state,
-        reason=reason,
-        entity=case.entity,
-        started_at=case.started_at,
-        started_low=case.started_low,
-        started_high=case.started_high,
-        ended_at=case.ended_at,
-        provisional_at=case.provisional_at,
-        confirmed_at=case.confirmed_at,
-        at=level.time,
-        percent=_percent(case, level),
-        trough=_percent(case, case.trough),
-        trough_at=case.trough.time,
-        progressive_hours=progressive_hours(losses, level.time),
-        networks_lost=affected if networks else 1,
-        networks_measured=measured,
-        affected=tuple(sorted(case.children.values(), key=lambda child: child.started_at)),
-        signals=agreeing if case.ended_at is None else _ever(case, agreeing),
-        evidence_level=case.evidence,
-        baseline=level.baseline,
-        merged_into=case.parent,
-        details=found.findings,
-        kind=found.kind,
-        seen_from=found.place,
-    )
-
-
-def _percent(case: OpenIncident, level: Level) -> PublishedPercent:
-    """Return the published form of a level; a number is published from active signals alone."""
-    networks = level.networks if signal_spec(case.lead).trigger else 0
-    return make_percent(*_shares(level), networks=networks, coverage=level.coverage)
-
-
-def _shares(level: Level) -> tuple[float, float, float]:
-    """Return value, low and high of a level that has them."""
-    value = level.value if level.value is not None else 0.0
-    low = level.low if level.low is not None else value
-    high = level.high if level.high is not None else value
-    return value, low, high
-
-
-def _agreements(signals: dict[str, Level]) -> tuple[tuple[str, bool | None], ...]:
-    """Return for every signal whether it shows the loss, None where it has no data."""
-    return tuple(
-        (name, None if level.value is None else level.value < LOW - _COUNTED)
-        for name, level in sorted(signals.items())
-        if name != CONNECTIVITY
-    )
-
-
-def _ever(
-    case: OpenIncident, agreeing: tuple[tuple[str, bool | None], ...]
-) -> tuple[tuple[str, bool | None], ...]:
-    """Return for every signal whether it showed the loss while that went on."""
-    return tuple((name, True if name in case.shown else agrees) for name, agrees in agreeing)
-
-
-def _evidence(affected: int, agreeing: tuple[tuple[str, bool | None], ...]) -> int:
-    """Return 2 where several networks or two signals show it, else 1; never more alone."""
-    families = sum(agrees is True for _, agrees in agreeing)
-    return 2 if affected >= _SEPARATE or families >= 2 else 1
+    number = seen_from(series.signal).removeprefix("AS")
+    return Entity(EntityKind.ASN, number) if number.isdigit() else None

@@ -1,51 +1,58 @@
-"""Losses that recur or have a shape: what was measured, in numbers, and never a cause.
+"""Patterns in the losses of an entity, as codes and numbers; none states a cause.
 
 Rules after the labelled outages of Bischof et al., "Destination Unreachable" (SIGCOMM 2023):
 directed shutdowns recur at the same minute of the day and have round starts and lengths.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from netwatch.incidents.progressive import progressive_hours, time_of_share
 from netwatch.incidents.recurrence import Recurrence, find_recurrence, next_at
 from netwatch.model.incident import Episode
 from netwatch.model.incident_details import Forecast, Pattern, PatternName, Segment
 
-_NIGHTS_TO_FORECAST = 4
+MIN_RISE, MIN_PARTIAL_LEVEL, RESTORED_LEVEL = 0.15, 0.30, 0.85
+"""Levels: a partial restoration is 15 points above the lowest and above 30 %. From 85 % on it is
+a full one: after 19 days of cut, Iran settled at 90 % of its former level."""
+
+_DAYS_TO_FORECAST = 4
+"""Days of a daily pattern before the next loss is forecast."""
 _MORNING = (3 * 60 + 30, 10 * 60)
+"""Local minutes between which shutdowns around exams start."""
 _MORNING_LENGTH = (timedelta(hours=1.5), timedelta(hours=5.7))
 """5 % to 95 % of the labelled shutdowns around exams last 1.55 to 5.73 h."""
-_REST_DAYS = ({5, 6}, {4, 5}, {4})
-"""Weekends of the world, Monday = 0: Saturday and Sunday, Friday and Saturday, Friday alone."""
+_WEEKENDS = ({5, 6}, {4, 5}, {4})
+"""Weekends, Monday = 0: Saturday and Sunday, Friday and Saturday, Friday alone."""
 _FLAPPING_SPAN = timedelta(hours=6)
-_FLAPPING_TURNS = 3
-_STEPS_SPREAD = timedelta(hours=3)
-_STEPS_NETWORKS = 3
-_PARTIAL_RISE, _PARTIAL_LEVEL, _BACK = 0.15, 0.30, 0.85
-_LEAST_MEASURED = 0.5
-_GRACE = timedelta(hours=1)
+_FLAPPING_REVERSALS = 3
+"""Reversals within the span: a loss and its end are two."""
+_PROGRESSIVE_SPREAD = timedelta(hours=3)
+"""Time between the first and the last losses of a progressive disconnection."""
+_PROGRESSIVE_RECENT = timedelta(hours=3)
+"""Age of the newest loss up to which a disconnection is called progressive."""
+_PROGRESSIVE_NETWORKS = 3
+"""Networks that a progressive disconnection takes: two may fail independently."""
 
 
 @dataclass(frozen=True, slots=True)
 class PatternContext:
-    """From where patterns are looked at.
+    """The time and place at which patterns are evaluated.
 
     Attributes:
-        now: the present; nothing later is used.
-        zone: IANA name of the entity's time zone.
-        width: bin width, the finest that starts and ends can be known.
+        now: the present; later episodes are ignored.
+        timezone: IANA name of the entity's time zone.
+        width: bin width, the resolution of starts and ends.
     """
 
     now: datetime
-    zone: str
+    timezone: str
     width: timedelta
 
 
-def find_patterns(episodes: Iterable[Episode], window: PatternContext) -> tuple[Pattern, ...]:
-    """Return the patterns in one entity's past losses, as they could be told at `window.now`.
+def find_patterns(episodes: Iterable[Episode], context: PatternContext) -> tuple[Pattern, ...]:
+    """Return the patterns in one entity's losses, as known at `context.now`.
 
     Daily: on 3 of the last 5 days, starts within 15 minutes (circular standard deviation),
     at least half of the lengths within 15 % of one of them, so that a changed end hour
@@ -53,68 +60,62 @@ def find_patterns(episodes: Iterable[Episode], window: PatternContext) -> tuple[
     on the hour or half hour, 1.5 to 5.7 hours long. Flapping: 3 reversals in 6 hours.
     """
     known = sorted(
-        (one for one in episodes if one.started_at <= window.now),
+        (_as_known_at(one, context.now) for one in episodes if one.started_at <= context.now),
         key=lambda one: one.started_at,
     )
-    ended = [_as_known_at(one, window.now) for one in known]
-    recurring = _recurring(ended, window)
-    found = (recurring, _flapping(ended, window))
-    return tuple(pattern for pattern in found if pattern is not None)
+    patterns = (_recurring(known, context), _flapping(known, context))
+    return tuple(pattern for pattern in patterns if pattern is not None)
 
 
 def lead_pattern(patterns: Iterable[Pattern]) -> Pattern | None:
-    """Return the pattern that stands for an incident where there is room for one.
-
-    What recurs by the clock comes first, then the shape of the loss, in the order of
-    `PatternName`.
-    """
+    """Return the pattern that comes first in `PatternName`."""
     order = list(PatternName)
     return min(patterns, key=lambda pattern: order.index(pattern.name), default=None)
 
 
-def is_missed(
-    forecast: Forecast, episodes: Iterable[Episode], now: datetime, *, measured: float
-) -> bool:
-    """Return whether the loss that was forecast did not come.
+def progressive_hours(losses: Sequence[tuple[datetime, float]], at: datetime) -> int | None:
+    """Return N of "after N hours of progressive disconnections" at `at`, None if not progressive.
 
     Args:
-        forecast: made before its window.
-        episodes: the entity's losses, as known at `now`.
-        now: the present; the expected start must lie an hour or more back.
-        measured: share of the bins since `forecast.start` that have data. Below one half
-            nothing is known, and nothing is missed.
+        losses: for each network that is lost at `at`, the onset of its present unbroken
+            loss below 50 % of ordinary, and its weight; in any order.
+        at: the time of the statement; later onsets are ignored.
+
+    Let t10 be the time by which 10 % of the weight lost so far had been lost, and t_last the
+    newest onset. The losses are progressive if t_last - t10 is 3 hours or more, 3 networks or
+    more are lost, and t_last is at most 3 hours ago. N is whole hours from t10 to `at`.
     """
-    if now < forecast.start + _GRACE or measured < _LEAST_MEASURED:
-        return False
-    return not any(
-        one.started_at < forecast.latest_end
-        and (one.ended_at is None or one.ended_at > forecast.earliest_start)
-        for one in episodes
-    )
+    known = _known_losses(losses, at)
+    if len(known) < _PROGRESSIVE_NETWORKS:
+        return None
+    first, newest = _time_of_share(known, 0.1), known[-1][0]
+    if newest - first < _PROGRESSIVE_SPREAD or at - newest > _PROGRESSIVE_RECENT:
+        return None
+    return (at - first) // timedelta(hours=1)
 
 
 def progressive_pattern(
     losses: Sequence[tuple[datetime, float]], at: datetime, *, networks: int
 ) -> Pattern | None:
-    """Return the pattern of networks that fell one after another, None where they did not.
+    """Return the pattern of networks lost one after another, None without it.
 
     Args:
         losses: (onset, weight) of every network lost at `at`, as for `progressive_hours`.
-        at: the time quoted; later onsets are left out.
+        at: the time of the statement; later onsets are ignored.
         networks: how many networks are measured.
 
     t10 and t90 are the times by which 10 % and 90 % of the weight lost so far was lost: three
-    or more networks, three hours or more apart. `steps_hours` is there only where "after N
-    hours of progressive disconnections" may be said.
+    or more networks, three hours or more apart. `steps_hours` is present only if
+    `progressive_hours` has a value.
     """
-    known = sorted((onset, weight) for onset, weight in losses if onset <= at and weight > 0)
-    if len(known) < _STEPS_NETWORKS:
+    known = _known_losses(losses, at)
+    if len(known) < _PROGRESSIVE_NETWORKS:
         return None
-    first, most = time_of_share(known, 0.1), time_of_share(known, 0.9)
+    first, most = _time_of_share(known, 0.1), _time_of_share(known, 0.9)
     hours = progressive_hours(known, at)
-    if hours is None and most - first < _STEPS_SPREAD:
+    if hours is None and most - first < _PROGRESSIVE_SPREAD:
         return None
-    evidence = [
+    measures = [
         ("networks", float(len(known))),
         ("networks_measured", float(networks)),
         ("t10_unix", first.timestamp()),
@@ -122,125 +123,126 @@ def progressive_pattern(
         ("t10_to_t90_hours", (most - first) / timedelta(hours=1)),
     ]
     if hours is not None:
-        evidence.append(("steps_hours", float(hours)))
-    return Pattern(PatternName.PROGRESSIVE, first, tuple(evidence))
+        measures.append(("steps_hours", float(hours)))
+    return Pattern(PatternName.PROGRESSIVE, first, tuple(measures))
 
 
 def partial_pattern(segments: Sequence[Segment]) -> Pattern | None:
-    """Return the newest partial return within an incident's segments, None without one.
-
-    A segment 15 points or more above the lowest one before it and above 30 %, but not back
-    at 85 %.
-    """
-    found, lowest = None, 1.0
+    """Return the newest partial restoration in an incident's segments, None without one."""
+    newest, lowest = None, 1.0
     for segment in segments:
-        risen = segment.level >= lowest + _PARTIAL_RISE and segment.level > _PARTIAL_LEVEL
-        if risen and segment.level < _BACK:
-            found = (segment, lowest)
+        if is_partial(segment.level, lowest) and segment.level < RESTORED_LEVEL:
+            newest = (segment, lowest)
         lowest = min(lowest, segment.level)
-    if found is None:
+    if newest is None:
         return None
-    segment, before = found
-    return Pattern(
-        PatternName.PARTIAL,
-        segment.start,
-        (
-            ("level", segment.level),
-            ("level_low", segment.low),
-            ("level_high", segment.high),
-            ("lowest_before", before),
-            ("hours", (segment.end - segment.start) / timedelta(hours=1)),
-        ),
+    segment, before = newest
+    measures = (
+        ("level", segment.level),
+        ("level_low", segment.low),
+        ("level_high", segment.high),
+        ("lowest_before", before),
+        ("hours", (segment.end - segment.start) / timedelta(hours=1)),
     )
+    return Pattern(PatternName.PARTIAL, segment.start, measures)
+
+
+def is_partial(level: float, lowest: float) -> bool:
+    """Return whether a level is far enough above the lowest one to be a partial restoration."""
+    return level >= lowest + MIN_RISE and level > MIN_PARTIAL_LEVEL
+
+
+def _known_losses(
+    losses: Sequence[tuple[datetime, float]], at: datetime
+) -> list[tuple[datetime, float]]:
+    return sorted((onset, weight) for onset, weight in losses if onset <= at and weight > 0)
+
+
+def _time_of_share(losses: Sequence[tuple[datetime, float]], share: float) -> datetime:
+    """Return the onset at which `share` of the weight of sorted `losses` is reached."""
+    wanted = share * sum(weight for _, weight in losses)
+    lost = 0.0
+    for onset, weight in losses:
+        lost += weight
+        # Rounding: the sum above adds the weights in another order.
+        if lost >= wanted * (1 - 1e-12):
+            return onset
+    return losses[-1][0]
 
 
 def _as_known_at(episode: Episode, now: datetime) -> Episode:
-    """Return an episode without an end that lies in the future of `now`."""
     if episode.ended_at is None or episode.ended_at <= now:
         return episode
-    return Episode(
-        episode.entity,
-        episode.started_at,
-        episode.started_low,
-        episode.started_high,
-        None,
-        episode.lowest,
+    return replace(episode, ended_at=None)
+
+
+def _recurring(episodes: Sequence[Episode], context: PatternContext) -> Pattern | None:
+    recurrence = find_recurrence(
+        episodes, now=context.now, timezone=context.timezone, width=context.width
     )
-
-
-def _recurring(episodes: Sequence[Episode], window: PatternContext) -> Pattern | None:
-    """Return the daily or the morning pattern, whichever the losses show."""
-    found = find_recurrence(episodes, now=window.now, zone=window.zone, width=window.width)
-    if found is None:
+    if recurrence is None:
         return None
-    if _is_mornings(found, window):
-        return _mornings(found, window)
-    return _daily(found, window) if found.regular else None
+    mornings = _is_mornings(recurrence, context)
+    if not mornings and not recurrence.regular:
+        return None
+    start = next_at(recurrence.minute, context.now, context.timezone)
+    end = start + recurrence.length
+    return Pattern(
+        PatternName.MORNINGS if mornings else PatternName.DAILY,
+        recurrence.since,
+        (
+            ("days_of_last_5", float(recurrence.recent_days)),
+            ("days", float(recurrence.days)),
+            ("start_local_minute", recurrence.minute),
+            ("start_deviation_minutes", recurrence.start_deviation / timedelta(minutes=1)),
+            ("length_hours", recurrence.length / timedelta(hours=1)),
+        ),
+        start,
+        end,
+        None if mornings else _forecast(recurrence, start, end, context.width),
+    )
 
 
-def _daily(found: Recurrence, window: PatternContext) -> Pattern:
-    """Put a daily recurrence into numbers and words, with a forecast from its fifth day on."""
-    start = next_at(found.minute, window.now, window.zone)
-    end = start + found.length
-    forecast = None
-    if found.days >= _NIGHTS_TO_FORECAST:
-        slack = max(2 * found.start_deviation, window.width)
-        longest = max(found.lengths)
-        forecast = Forecast(start, end, start - slack, start + longest + slack)
-    return Pattern(PatternName.DAILY, found.since, _measures(found), start, end, forecast)
+def _forecast(
+    recurrence: Recurrence, start: datetime, end: datetime, width: timedelta
+) -> Forecast | None:
+    if recurrence.days < _DAYS_TO_FORECAST:
+        return None
+    slack = max(2 * recurrence.start_deviation, width)
+    return Forecast(start, end, start - slack, start + max(recurrence.lengths) + slack)
 
 
-def _is_mornings(found: Recurrence, window: PatternContext) -> bool:
-    """Return whether all losses are on working mornings, round in start and short in length."""
+def _is_mornings(recurrence: Recurrence, context: PatternContext) -> bool:
+    """Return whether all losses start on working mornings at a round time and are short."""
     low, high = _MORNING_LENGTH
-    weekdays = {start.astimezone(ZoneInfo(window.zone)).weekday() for start in found.starts}
-    off = abs((found.minute + 15) % 30 - 15)
-    resolution = max(5.0, window.width / timedelta(minutes=2))
+    zone = ZoneInfo(context.timezone)
+    weekdays = {start.astimezone(zone).weekday() for start in recurrence.starts}
+    off_half_hour = abs((recurrence.minute + 15) % 30 - 15)
+    resolution = max(5.0, context.width / timedelta(minutes=2))
     return (
-        _MORNING[0] <= found.minute <= _MORNING[1]
-        and all(low <= length <= high for length in found.lengths)
-        and any(weekdays.isdisjoint(rest) for rest in _REST_DAYS)
-        and off <= resolution
+        _MORNING[0] <= recurrence.minute <= _MORNING[1]
+        and all(low <= length <= high for length in recurrence.lengths)
+        and any(weekdays.isdisjoint(weekend) for weekend in _WEEKENDS)
+        and off_half_hour <= resolution
     )
 
 
-def _mornings(found: Recurrence, window: PatternContext) -> Pattern:
-    """Put losses on working mornings into numbers and words."""
-    start = next_at(found.minute, window.now, window.zone)
-    end = start + found.length
-    return Pattern(PatternName.MORNINGS, found.since, _measures(found), start, end)
-
-
-def _measures(found: Recurrence) -> tuple[tuple[str, float], ...]:
-    """Return the numbers of a recurrence."""
-    return (
-        ("days_of_last_5", float(found.recent)),
-        ("days", float(found.days)),
-        ("start_local_minute", found.minute),
-        ("start_deviation_minutes", found.start_deviation / timedelta(minutes=1)),
-        ("length_hours", found.length / timedelta(hours=1)),
-    )
-
-
-def _flapping(episodes: Sequence[Episode], window: PatternContext) -> Pattern | None:
-    """Return flapping where the newest turns are three reversals or more in six hours."""
+def _flapping(episodes: Sequence[Episode], context: PatternContext) -> Pattern | None:
+    """Return flapping if the newest turns are three reversals or more in six hours."""
+    since = context.now - _FLAPPING_SPAN
     turns = sorted(
         turn
         for episode in episodes
         for turn in (episode.started_at, episode.ended_at)
-        if turn is not None and window.now - _FLAPPING_SPAN <= turn <= window.now
+        if turn is not None and since <= turn <= context.now
     )
-    # The first onset after quiet is no reversal; a return, and every later turn, is one.
+    # The first onset after a quiet time is not a reversal; every later turn is one.
     quiet = not any(
-        episode.started_at < window.now - _FLAPPING_SPAN
-        and (episode.ended_at is None or episode.ended_at >= window.now - _FLAPPING_SPAN)
+        episode.started_at < since and (episode.ended_at is None or episode.ended_at >= since)
         for episode in episodes
     )
     reversals = len(turns) - quiet
-    if not turns or reversals < _FLAPPING_TURNS:
+    if not turns or reversals < _FLAPPING_REVERSALS:
         return None
-    return Pattern(
-        PatternName.FLAPPING,
-        turns[0],
-        (("reversals", float(reversals)), ("hours", _FLAPPING_SPAN / timedelta(hours=1))),
-    )
+    measures = (("reversals", float(reversals)), ("hours", _FLAPPING_SPAN / timedelta(hours=1)))
+    return Pattern(PatternName.FLAPPING, turns[0], measures)

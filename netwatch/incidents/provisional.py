@@ -1,20 +1,21 @@
-"""Provisional incidents: what a passive signal says alone, and what nothing has confirmed yet.
+"""Provisional incidents: losses that a passive signal shows alone, or that nothing confirmed yet.
 
-A passive signal (routes, a telescope, traffic, agents) lies for long now and then, so that alone
-it is never believed; yet nobody may be the last to hear of a collapse. Below half of ordinary,
-surely and for two bins, it opens a provisional incident, which only operators see, unless an
-active signal answers as usual: then people stay away, and no network does.
+A passive signal (routes, a telescope, traffic, agents) is now and then wrong for long, so
+alone it confirms nothing. Two bins whose whole interval is below half of ordinary open a
+provisional incident, which only operators see; not while an active signal shows no loss, for
+then people rest and their networks are up.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from statistics import median
 
+from netwatch.config import IncidentConfig
 from netwatch.incidents.excursion import Excursion, is_low
-from netwatch.incidents.open_incident import OpenIncident
-from netwatch.incidents.rules import Rules
+from netwatch.incidents.lifecycle import deepen, newest_level
+from netwatch.incidents.open_incident import OpenIncident, is_domain_series, origin_network
 from netwatch.model.entities import Entity, EntityKind
-from netwatch.model.incident import IncidentState, RevisionReason
+from netwatch.model.incident import OUTAGE, IncidentState, RevisionReason
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import ACTIVE_SIGNALS, signal_spec
 from netwatch.model.thresholds import (
@@ -26,9 +27,10 @@ from netwatch.model.thresholds import (
 )
 
 _SETTLED = 0.01
+"""Distance from the final level within which a steady signal has settled."""
 
 
-def answers_as_usual(signals: Mapping[str, Level], now: datetime) -> bool:
+def shows_no_loss(signals: Mapping[str, Level], now: datetime) -> bool:
     """Return whether an active signal of an entity has data at `now` and shows no loss."""
     return any(
         name in signals
@@ -40,133 +42,135 @@ def answers_as_usual(signals: Mapping[str, Level], now: datetime) -> bool:
 
 
 def is_steady(series: SeriesKey) -> bool:
-    """Return whether a series is so steady that a partial loss of it says something alone."""
+    """Return whether a partial loss of a series is significant by itself."""
     return signal_spec(series.signal).steady and series.entity.kind is EntityKind.ASN
 
 
-def is_suspect(watch: Excursion) -> bool:
-    """Return whether a signal's excursion is enough for a provisional incident.
+def is_suspect(excursion: Excursion) -> bool:
+    """Return whether an excursion opens a provisional incident.
 
-    Routes of a single network are steady, and a lasting loss of some of them is one; of any
-    wider scope they say nothing before more than half of the visible space is gone.
+    Routes of a single network are steady: a lasting partial loss is enough. Routes of a wider
+    entity are not, until more than half of them are gone.
     """
-    if watch.sunk_bins >= CONFIRMING_BINS:
+    if excursion.below_half_bins >= CONFIRMING_BINS:
         return True
-    level = watch.level
+    level = excursion.level
     return (
         is_steady(level.series)
         and is_low(level)
         and level.probability > CONFIRMED_PROBABILITY
-        and watch.low_bins >= CONFIRMING_BINS
+        and excursion.low_bins >= CONFIRMING_BINS
     )
 
 
-class ProvisionalTracker:
-    """The excursions of passive signals, each by itself; what is ordinary is not kept."""
+class SeriesExcursions:
+    """Excursions of series that do not lead an entity: passive signals, and domains by origin.
 
-    def __init__(self, watches: Mapping[SeriesKey, Excursion] | None = None) -> None:
-        """Go on from `watches`."""
-        self.watches: dict[SeriesKey, Excursion] = dict(watches or {})
+    Ordinary ones are dropped, as there are many.
+    """
 
-    def see(self, levels: Iterable[Level], *, needed: set[SeriesKey], width: timedelta) -> None:
-        """Take in the levels of one bin; forget the quiet ones that no case in `needed` follows."""
+    def __init__(self, excursions: Iterable[Excursion] = ()) -> None:
+        """Start from saved `excursions`."""
+        self.by_series = {one.level.series: one for one in excursions}
+
+    def observe(self, levels: Iterable[Level], *, needed: set[SeriesKey], width: timedelta) -> None:
+        """Add the levels of one bin; drop quiet excursions other than those of `needed`."""
         for level in levels:
             if signal_spec(level.series.signal).trigger:
                 continue
-            watch = self.watches.get(level.series)
-            if watch is None:
+            excursion = self.by_series.get(level.series)
+            if excursion is None:
                 if level.value is None or level.value >= LOW:
                     continue
-                watch = self.watches[level.series] = Excursion(level)
-            watch.see(level, width)
-            quiet = watch.reduced_from is None and watch.under_from is None
-            if quiet and level.series not in needed:
-                del self.watches[level.series]
+                excursion = self.by_series[level.series] = Excursion(level)
+            excursion.observe(level, width)
+            if excursion.is_quiet and level.series not in needed:
+                del self.by_series[level.series]
 
-    def ripe(self, now: datetime) -> list[tuple[SeriesKey, Excursion]]:
-        """Return the excursions whose newest bin, `now`, is enough for a provisional incident."""
+    def suspects(self, now: datetime) -> list[tuple[SeriesKey, Excursion]]:
+        """Return the passive excursions whose newest bin, `now`, opens a provisional incident."""
         return [
-            (key, watch)
-            for key, watch in self.watches.items()
-            if watch.level.time == now and is_suspect(watch)
+            (series, excursion)
+            for series, excursion in self.by_series.items()
+            if excursion.level.time == now
+            and not is_domain_series(series)
+            and is_suspect(excursion)
         ]
 
-    def of(self, signal: str) -> dict[Entity, Excursion]:
-        """Return the excursions of one signal, by entity."""
-        return {key.entity: one for key, one in self.watches.items() if key.signal == signal}
+    def domains(self) -> dict[SeriesKey, Excursion]:
+        """Return the excursions of domains seen from one country or network."""
+        return {key: one for key, one in self.by_series.items() if is_domain_series(key)}
+
+    def related(self, series: SeriesKey) -> dict[Entity, Excursion]:
+        """Return, by entity, the excursions that describe an incident of `series`.
+
+        Of a passive signal: those of the same signal. Of a domain seen from a country: its
+        own, and those from networks by network.
+        """
+        kind = signal_spec(series.signal).incident_kind
+        if kind == OUTAGE:
+            return {
+                key.entity: one
+                for key, one in self.by_series.items()
+                if key.signal == series.signal
+            }
+        related = {
+            network: one
+            for key, one in self.by_series.items()
+            if key.entity == series.entity
+            and signal_spec(key.signal).incident_kind == kind
+            and (network := origin_network(key)) is not None
+            and origin_network(series) is None
+        }
+        own = self.by_series.get(series)
+        return related if own is None else related | {series.entity: own}
 
 
-def next_pending(
-    case: OpenIncident, watch: Excursion | None, now: datetime, rules: Rules, *, usual: bool
+def advance_provisional(
+    incident: OpenIncident,
+    excursion: Excursion | None,
+    now: datetime,
+    config: IncidentConfig,
+    *,
+    contradicted: bool,
 ) -> RevisionReason | None:
-    """Move a provisional `case` on by one bin; return why a revision must be written, if one must.
+    """Advance a provisional incident by one bin; return the reason of a new revision, or None.
 
-    Held for as long as its scope asks, it may be told as unconfirmed; back for
-    `rules.reopen_window`, or contradicted by an active signal that answers as usual, it expires.
+    After its minimum duration it may be published as unconfirmed. It expires once the level
+    is back, or an active signal contradicts it, for `reopen_window`.
 
     Args:
-        case: the provisional incident.
-        watch: the excursion of the signal that opened it.
+        incident: the provisional incident.
+        excursion: the excursion of the signal that opened it.
         now: the bin.
-        rules: how long things are held.
-        usual: whether an active signal answers as usual.
+        config: minimum durations and windows.
+        contradicted: whether an active signal shows no loss.
     """
-    if watch is None or watch.level.time != now or watch.level.value is None:
+    level = newest_level(excursion, now)
+    if level is None:
         return None
-    level, value = watch.level, watch.level.value
-    if case.trough.value is None or value < case.trough.value:
-        case.trough = level
-    back = usual or value >= _back(case) or level.probability < EVEN_PROBABILITY
-    case.back_from = (case.back_from or now) if back else None
-    case.back = [*case.back, (now, value)] if back else []
-    if case.back_from is not None and now - case.back_from >= rules.reopen_window:
-        case.state, case.ended_at = IncidentState.EXPIRED, _end(case)
+    value = deepen(incident, level)
+    # A loss of a fifth of a network's routes starts above the level that ends a collapse.
+    returned = max(RETURNED, (1 + (incident.trough.value or 0.0)) / 2)
+    back = contradicted or value >= returned or level.probability < EVEN_PROBABILITY
+    since = (incident.recovering_since or now) if back else None
+    incident.recovering_since = since
+    incident.recovery = [*incident.recovery, (now, value)] if back else []
+    if since is not None and now - since >= config.reopen_window:
+        incident.state, incident.ended_at = IncidentState.EXPIRED, _recovered_at(incident)
         return RevisionReason.EXPIRED
-    held = level.time - case.started_at >= rules.min_duration(case.entity.kind)
-    if case.evidence == 0 and not back and held:
-        case.evidence = 1
+    sustained = now - incident.started_at >= config.min_duration(incident.entity.kind)
+    if incident.evidence_level == 0 and not back and sustained:
+        incident.evidence_level = 1
         return RevisionReason.SUSTAINED
     return None
 
 
-def _back(case: OpenIncident) -> float:
-    """Return the level from which on a provisional loss counts as over: halfway up, or `RETURNED`.
-
-    A loss of a fifth of a network's routes begins above what ends a collapse.
-    """
-    trough = case.trough.value or 0.0
-    return max(RETURNED, (1 + trough) / 2)
-
-
-def _end(case: OpenIncident) -> datetime:
-    """Return the first bin of the return: of routes, the first from which they stay settled.
-
-    Routes come back one by one, and are so steady that the last of them can be seen.
-    """
-    first, _ = case.back[0]
-    if not signal_spec(case.lead).steady:
-        return first
-    settled = median(value for _, value in case.back[len(case.back) // 2 :]) - _SETTLED
-    below = [number for number, (_, value) in enumerate(case.back) if value < settled]
-    return case.back[min(below[-1] + 1 if below else 0, len(case.back) - 1)][0]
-
-
-def provisional_case(name: str, watch: Excursion, now: datetime, width: timedelta) -> OpenIncident:
-    """Return the case, called `name`, of a loss that is likely at the bin `now`."""
-    sunk, onset = watch.lost_from, watch.lost_from or watch.under_from or watch.onset
-    before = watch.half_at if sunk else None
-    return OpenIncident(
-        id=name,
-        entity=watch.level.entity,
-        started_at=onset,
-        started_low=before or onset - width,
-        started_high=sunk or watch.low_from or onset,
-        provisional_at=now + width,
-        confirmed_at=None,
-        trough=watch.lowest or watch.level,
-        told_at=now,
-        told=watch.level,
-        lead=watch.level.series.signal,
-        state=IncidentState.PENDING,
-        children={},
-    )
+def _recovered_at(incident: OpenIncident) -> datetime:
+    """Return the first bin of the return; of a steady signal, the first after which it settled."""
+    recovery = incident.recovery
+    if not signal_spec(incident.signal).steady:
+        return recovery[0][0]
+    settled = median(value for _, value in recovery[len(recovery) // 2 :]) - _SETTLED
+    below = [index for index, (_, value) in enumerate(recovery) if value < settled]
+    return recovery[min(below[-1] + 1 if below else 0, len(recovery) - 1)][0]

@@ -1,4 +1,4 @@
-"""Losses at the same time of day: how many days, how alike, and when the next one is due."""
+"""Recurrence of losses at one time of day: on how many days, and when the next one is due."""
 
 import cmath
 import math
@@ -12,13 +12,18 @@ from netwatch.model.incident import Episode
 
 _DAY = timedelta(days=1)
 _MINUTES = 24 * 60
-_SPAN_DAYS = 5
-_LEAST_DAYS = 3
-_NEAR = timedelta(minutes=45)
-"""Losses that start further than this from the usual minute are other losses."""
-_MOST_DEVIATION = timedelta(minutes=15)
-_ALIKE = 0.15
-_LONGEST = timedelta(hours=20)
+_RECENT_DAYS = 5
+"""Days looked back: a working week."""
+_MIN_DAYS = 3
+"""Days with a loss among those: two are common by chance."""
+MAX_START_OFFSET = timedelta(minutes=45)
+"""Losses that start further from the usual minute do not belong to the recurrence."""
+_MAX_DEVIATION = timedelta(minutes=15)
+"""Circular standard deviation of the starts; labelled directed shutdowns stay below it."""
+_LENGTH_TOLERANCE = 0.15
+"""Relative difference up to which two lengths are similar."""
+_MAX_LENGTH = timedelta(hours=20)
+"""A longer loss does not fit into a daily rhythm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +31,19 @@ class Recurrence:
     """Losses on several days at one local time.
 
     Attributes:
-        starts: onsets of the last five days' losses, oldest first, one a day at the most.
-        lengths: of those that have ended, oldest first.
-        recent: days of the last five that have one; days: of all that are known.
-        since: the first onset of all that are known.
+        starts: onsets in the last five days, oldest first, at most one a day.
+        lengths: of those losses that have ended, oldest first.
+        recent_days: days of the last five with a loss; days: of all known days.
+        since: the first known onset.
         minute: usual local start, minutes after midnight, to the nearest 5.
         start_deviation: circular standard deviation of the starts.
-        length: usual length: the median of those like the newest.
+        length: usual length, the median of those similar to the newest.
         regular: whether at least half of the lengths are within 15 % of one of them.
     """
 
     starts: tuple[datetime, ...]
     lengths: tuple[timedelta, ...]
-    recent: int
+    recent_days: int
     days: int
     since: datetime
     minute: float
@@ -48,44 +53,44 @@ class Recurrence:
 
 
 def find_recurrence(
-    episodes: Sequence[Episode], *, now: datetime, zone: str, width: timedelta
+    episodes: Sequence[Episode], *, now: datetime, timezone: str, width: timedelta
 ) -> Recurrence | None:
-    """Return the daily recurrence in `episodes` as seen at `now`, None where there is none.
+    """Return the daily recurrence in `episodes` as known at `now`, None without one.
 
     On 3 or more of the last 5 days a loss began near one local minute and has ended, and the
-    circular standard deviation of these starts is below 15 minutes (to which the variance
-    of rounding to bins of `width` is added, width squared over 12). A day counts as without
-    a loss only when half a day has passed since it was due.
+    circular standard deviation of these starts is below 15 minutes (plus the variance of
+    rounding to bins of `width`, width squared over 12). A day counts as one without a loss
+    once half a day has passed since the loss was due.
     """
-    local = ZoneInfo(zone)
-    usable = [one for one in episodes if (one.ended_at or now) - one.started_at <= _LONGEST]
-    recent = [one for one in usable if now - one.started_at < (_SPAN_DAYS + 1) * _DAY]
+    local = ZoneInfo(timezone)
+    usable = [one for one in episodes if (one.ended_at or now) - one.started_at <= _MAX_LENGTH]
+    recent = [one for one in usable if now - one.started_at < (_RECENT_DAYS + 1) * _DAY]
     minute = _usual_minute(recent, local)
     if minute is None:
         return None
-    every = _one_a_day(usable, minute, local)
-    newest = max(_due_day(now, minute, local) - 1, *every)
-    limit = math.hypot(_MOST_DEVIATION / _DAY, width / _DAY / math.sqrt(12)) * _DAY
-    last = [one for day, one in every.items() if day > newest - _SPAN_DAYS]
+    by_day = _one_per_day(usable, minute, local)
+    newest = max(_due_day(now, minute, local) - 1, *by_day)
+    limit = math.hypot(_MAX_DEVIATION / _DAY, width / _DAY / math.sqrt(12)) * _DAY
+    last = [one for day, one in by_day.items() if day > newest - _RECENT_DAYS]
     chosen = _tightest(last, local, limit)
     ended = [one for one in chosen if one.ended_at is not None]
-    if len(ended) < _LEAST_DAYS:
+    if len(ended) < _MIN_DAYS:
         return None
     minutes = [local_minute(one.started_at, local) for one in chosen]
     lengths = tuple(one.ended_at - one.started_at for one in ended if one.ended_at)
-    alike = max((_like(lengths, one) for one in lengths), key=len)
+    most_similar = max((_similar(lengths, one) for one in lengths), key=len)
     return Recurrence(
         starts=tuple(one.started_at for one in chosen),
         lengths=lengths,
-        recent=len(chosen),
-        days=len(every),
-        since=every[min(every)].started_at,
+        recent_days=len(chosen),
+        days=len(by_day),
+        since=by_day[min(by_day)].started_at,
         minute=round(_circular_median(minutes) / 5) * 5 % _MINUTES,
         start_deviation=circular_deviation(minutes),
         length=timedelta(
-            seconds=statistics.median(one.total_seconds() for one in _like(lengths, lengths[-1]))
+            seconds=statistics.median(one.total_seconds() for one in _similar(lengths, lengths[-1]))
         ),
-        regular=2 * len(alike) >= len(lengths),
+        regular=2 * len(most_similar) >= len(lengths),
     )
 
 
@@ -111,12 +116,12 @@ def circular_deviation(minutes: Sequence[float]) -> timedelta:
     return timedelta(minutes=min(math.sqrt(-2 * math.log(mean)) / turn, _MINUTES))
 
 
-def next_at(minute: float, now: datetime, zone: str) -> datetime:
+def next_at(minute: float, now: datetime, timezone: str) -> datetime:
     """Return the first time from `now` on that is `minute` after local midnight, in UTC.
 
-    Local clocks decide: a change of clocks moves the window in UTC, as it moves people's days.
+    A change to or from daylight saving time moves it in UTC.
     """
-    local = ZoneInfo(zone)
+    local = ZoneInfo(timezone)
     day = now.astimezone(local).replace(hour=0, minute=0, second=0, microsecond=0)
     for ahead in range(-1, 3):
         wall = day.replace(tzinfo=None) + timedelta(days=ahead, minutes=minute)
@@ -127,7 +132,7 @@ def next_at(minute: float, now: datetime, zone: str) -> datetime:
 
 
 def _distance(minute: float, other: float) -> float:
-    """Return the way from `other` to `minute` around the clock, -720 to 720."""
+    """Return the signed distance from `other` to `minute` around the clock, -720 to 720."""
     return (minute - other + _MINUTES / 2) % _MINUTES - _MINUTES / 2
 
 
@@ -138,35 +143,37 @@ def _circular_median(minutes: Sequence[float]) -> float:
 
 
 def _usual_minute(episodes: Sequence[Episode], zone: ZoneInfo) -> float | None:
-    """Return the local minute near which most days have a start, the newest on ties."""
+    """Return the local minute near which most days have a start; of several, the newest."""
     best, most = None, 0
     for one in reversed(episodes):
         minute = local_minute(one.started_at, zone)
-        near = _one_a_day(episodes, minute, zone)
+        near = _one_per_day(episodes, minute, zone)
         if len(near) > most:
             best, most = minute, len(near)
     return best
 
 
-def _one_a_day(episodes: Sequence[Episode], minute: float, zone: ZoneInfo) -> dict[int, Episode]:
-    """Return for each day the episode that starts nearest to `minute`, near ones only."""
+def _one_per_day(episodes: Sequence[Episode], minute: float, zone: ZoneInfo) -> dict[int, Episode]:
+    """Return for each day the episode that starts nearest to `minute`, within 45 minutes."""
     days: dict[int, tuple[float, Episode]] = {}
     for one in episodes:
         off = abs(_distance(local_minute(one.started_at, zone), minute))
         day = _due_day(one.started_at, minute, zone)
-        if off <= _NEAR / timedelta(minutes=1) and (day not in days or off < days[day][0]):
+        if off <= MAX_START_OFFSET / timedelta(minutes=1) and (
+            day not in days or off < days[day][0]
+        ):
             days[day] = (off, one)
     return {day: one for day, (_, one) in sorted(days.items(), key=lambda item: item[0])}
 
 
 def _due_day(time: datetime, minute: float, zone: ZoneInfo) -> int:
-    """Return the number of the day whose `minute` is nearest, so that midnight splits no night."""
+    """Return the number of the day whose `minute` is nearest: midnight does not split a night."""
     wall = time.astimezone(zone).replace(tzinfo=None)
     return (wall - timedelta(minutes=minute) + _DAY / 2).toordinal()
 
 
 def _tightest(episodes: Sequence[Episode], zone: ZoneInfo, limit: timedelta) -> list[Episode]:
-    """Return the episodes without those whose starts are furthest off, until they are alike."""
+    """Drop the episodes whose starts deviate most until the deviation is below `limit`."""
     kept = list(episodes)
     while kept:
         minutes = [local_minute(one.started_at, zone) for one in kept]
@@ -178,6 +185,5 @@ def _tightest(episodes: Sequence[Episode], zone: ZoneInfo, limit: timedelta) -> 
     return kept
 
 
-def _like(lengths: Sequence[timedelta], length: timedelta) -> list[timedelta]:
-    """Return the lengths within 15 % of `length`."""
-    return [one for one in lengths if abs(one - length) <= _ALIKE * length]
+def _similar(lengths: Sequence[timedelta], length: timedelta) -> list[timedelta]:
+    return [one for one in lengths if abs(one - length) <= _LENGTH_TOLERANCE * length]

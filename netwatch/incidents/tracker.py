@@ -1,397 +1,511 @@
-"""From levels to incidents: opens, follows, merges and closes them, one bin after another."""
+"""From levels to incidents: opens, follows, merges and resolves them, one bin after another."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
-from netwatch.incidents.affected import update_affected
-from netwatch.incidents.details import IncidentContext, analyse
-from netwatch.incidents.domain_incidents import DomainIncidents, is_path
-from netwatch.incidents.episodes import EpisodeHistory, follow_episodes
-from netwatch.incidents.excursion import Excursion, is_low, should_open
-from netwatch.incidents.lifecycle import GOOD, advance, pass_milestones
-from netwatch.incidents.nights import follows, is_missing, night_reason, rest
-from netwatch.incidents.open_incident import OpenIncident, write_revision
-from netwatch.incidents.patterns import PatternContext
-from netwatch.incidents.provisional import (
-    ProvisionalTracker,
-    answers_as_usual,
-    is_suspect,
-    next_pending,
-    provisional_case,
+from netwatch.config import IncidentConfig
+from netwatch.incidents.daily_series import (
+    is_forecast_missed,
+    matches_forecast,
+    on_resolved,
+    series_reason,
 )
-from netwatch.incidents.rules import Rules
+from netwatch.incidents.details import IncidentContext, write_revision
+from netwatch.incidents.excursion import EpisodeHistory, Excursion, is_low, should_open
+from netwatch.incidents.lifecycle import advance, pass_milestones
+from netwatch.incidents.open_incident import (
+    HOLDING_STATES,
+    OpenIncident,
+    is_domain_series,
+    origin_network,
+    seen_from,
+)
+from netwatch.incidents.patterns import RESTORED_LEVEL, PatternContext
+from netwatch.incidents.provisional import advance_provisional, is_suspect, shows_no_loss
 from netwatch.incidents.tracker_state import TrackerState, pack_tracker_state, unpack_tracker_state
 from netwatch.model.entities import Entity, EntityKind, EntityTree
-from netwatch.model.incident import Incident, IncidentState, RevisionReason
+from netwatch.model.incident import (
+    OUTAGE,
+    AffectedEntity,
+    Incident,
+    IncidentState,
+    RevisionReason,
+)
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import ACTIVE_SIGNALS, TRIGGER_SIGNALS, signal_spec
-from netwatch.model.thresholds import MIN_COVERAGE
+from netwatch.model.thresholds import CONFIRMED_PROBABILITY, MIN_COVERAGE
 
 _NEW_LOSS = 0.10
+"""Level below that at which the last incident ended, from which on a loss is a new one."""
+_DOMAIN_REASONS = (RevisionReason.CONFIRMED, RevisionReason.RESTORED, RevisionReason.MERGED)
+"""Reasons for which an incident of a domain gets a revision."""
 _KINDS = list(EntityKind)
-_UNDECIDED = (IncidentState.PENDING, IncidentState.RESOLVED)
-"""States in which an incident holds nothing: a sure loss in it is told anew."""
-_HOLDING = (IncidentState.CONFIRMED, IncidentState.PARTIALLY_RESTORED)
 
 
 class Tracker:
-    """Keeps one incident for each loss, whatever number of scopes and signals show it.
+    """Keeps one incident per loss, however many entities and signals show it.
 
-    Active signals, and several others that agree, open incidents; one of the others alone opens
-    provisional ones at most. The widest scope that is low holds the incident, narrower ones
-    become its children.
+    An incident is about an entity, or about a domain as seen from one country or network: both
+    open, advance and resolve by the same rules. The widest low entity holds the incident, and
+    narrower ones become parts of it; so do the networks of a country from which a domain is
+    lost. Active signals, or several others that agree, confirm an incident; another signal
+    alone opens a provisional one at most.
     """
 
-    def __init__(self, atlas: EntityTree, *, width: timedelta, rules: Rules) -> None:
+    def __init__(self, tree: EntityTree, *, width: timedelta, config: IncidentConfig) -> None:
         """Follow levels of bins of `width`."""
-        self._atlas = atlas
+        self._tree = tree
         self._width = width
-        self._rules = rules
-        self._watches: dict[Entity, Excursion] = {}
-        self._signals: dict[Entity, dict[str, Level]] = {}
-        self._logs: dict[Entity, EpisodeHistory] = {}
-        self._cases: list[OpenIncident] = []
-        self._numbers: dict[str, int] = {}
-        self._suspicions = ProvisionalTracker()
-        self._dead: set[Entity] = set()
-        self._paths = DomainIncidents(rules, width, name=self._number)
+        self._config = config
+        self._state = TrackerState()
 
     def step(self, levels: Sequence[Level]) -> list[Incident]:
-        """Take in all levels of one bin; return the revisions that they make."""
-        ways = [level for level in levels if is_path(level.series)]
-        if ways:
-            levels = [level for level in levels if not is_path(level.series)]
-        self._watch(levels)
-        now = max((level.time for level in (*levels, *ways)), default=None)
+        """Add all levels of one bin; return the new revisions."""
+        now = max((level.time for level in levels), default=None)
         if now is None:
             return []
-        revisions = self._paths.step(ways, now)
-        for case in self._cases:
-            self._follow(case, now)
-            if (reason := self._next(case, now)) is not None:
-                revisions.append(self._write(case, reason))
-        self._cases = [case for case in self._cases if not self._is_past(case, now)]
-        return [*revisions, *self._open(now), *self._suspect(now)]
+        self._observe(levels)
+        revisions = []
+        for incident in self._state.incidents:
+            self._update_parts(incident, now)
+            if (reason := self._advance(incident, now)) is not None:
+                revisions.append(self._write(incident, reason))
+        self._keep(one for one in self._state.incidents if not self._is_closed(one, now))
+        return [*revisions, *self._open(now), *self._open_provisional(now)]
 
     def frozen(self) -> set[SeriesKey]:
-        """Return the series of every scope that is in an incident, or may be in one."""
-        low, alone = self.low_scopes()
-        return alone | {
+        """Return the series of every entity that is, or may be, in an incident."""
+        low, series = self.low_scopes()
+        return series | {
             SeriesKey(signal, entity)
-            for entity, signals in self._signals.items()
-            for above in [(entity, *self._atlas.ancestors(entity))]
+            for entity, signals in self._state.signals.items()
+            for scopes in [self._scopes(entity)]
             for signal in signals
-            if not low.isdisjoint(above) or any(SeriesKey(signal, one) in alone for one in above)
+            if not low.isdisjoint(scopes) or any(SeriesKey(signal, one) in series for one in scopes)
         }
 
     def low_scopes(self) -> tuple[set[Entity], set[SeriesKey]]:
-        """Return the scopes that are, or may be, in an incident, and the series that alone are."""
-        low = {case.entity for case in self._cases if case.state not in _UNDECIDED}
-        low |= {entity for entity, watch in self._watches.items() if watch.low_from}
-        pending = {case.followed for case in self._cases if case.state is IncidentState.PENDING}
-        return low, pending | self._paths.frozen()
+        """Return the entities, and the single series, that are or may be in an incident."""
+        incidents = self._state.incidents
+        holding = [one for one in incidents if one.state in HOLDING_STATES]
+        low = {one.entity for one in holding if one.kind == OUTAGE}
+        low |= {entity for entity, one in self._state.excursions.items() if one.low_since}
+        series = {one.series for one in incidents if one.state is IncidentState.PENDING}
+        series |= {one.series for one in holding if one.kind != OUTAGE}
+        domains = self._state.series.domains()
+        return low, series | {key for key, one in domains.items() if one.low_since}
 
-    def recall(self, level: Level) -> None:
-        """Take in an ordinary level of a lead signal that was not shown when it came."""
-        self._logs[level.entity] = follow_episodes(self._log(level.entity), level, self._width)
+    def backfill(self, level: Level) -> None:
+        """Add an ordinary level of a leading signal that `step` did not receive."""
+        history = self._episodes(level.entity)
+        self._state.episodes[level.entity] = history.observe(level, self._width)
 
     def expected(self, time: datetime) -> set[SeriesKey]:
-        """Return the series of which a loss at `time` would be the next one of a daily series."""
+        """Return the series in which a loss at `time` is forecast."""
         return {
-            SeriesKey(signal, case.entity)
-            for case in self._cases
-            if case.expected is not None and case.expected.covers(time)
-            for signal in self._signals.get(case.entity, ())
+            SeriesKey(signal, incident.entity)
+            for incident in self._state.incidents
+            if matches_forecast(incident, time)
+            for signal in self._state.signals.get(incident.entity, ())
         }
 
     def drop_quiet(self) -> set[Entity]:
-        """Forget entities about which there is nothing to remember; return the others.
+        """Drop the excursions of ordinary entities; return the entities that remain.
 
-        Whoever shows only some levels, to save time, must show all of those that are returned.
+        A caller that passes only some levels to `step` must pass all of the returned entities.
         """
-        open_scopes = {case.entity for case in self._cases}
-        self._watches = {
-            entity: watch
-            for entity, watch in self._watches.items()
-            if (watch.reduced_from or watch.low_from) is not None
-            or not open_scopes.isdisjoint((entity, *self._atlas.ancestors(entity)))
+        open_scopes = {one.entity for one in self._state.incidents}
+        self._state.excursions = {
+            entity: one
+            for entity, one in self._state.excursions.items()
+            if (one.reduced_since or one.low_since) is not None
+            or not open_scopes.isdisjoint(self._scopes(entity))
         }
-        alone = (*self._suspicions.watches, *self._paths.watches)
-        return set(self._watches) | {key.entity for key in alone}
+        return set(self._state.excursions) | {key.entity for key in self._state.series.by_series}
 
     def snapshots(self) -> list[Incident]:
-        """Return what would be said of each open incident now; it is not part of the record."""
-        found = []
-        for case in sorted(self._cases, key=lambda one: _KINDS.index(one.entity.kind)):
-            if case.state not in _UNDECIDED:
-                now = msgspec.structs.replace(case, told=self._watches[case.entity].level)
-                found.append(self._revise(now, RevisionReason.MILESTONE))
-        return found
+        """Return every confirmed open incident as of now, without adding to the record."""
+        snapshots = []
+        for incident in sorted(
+            self._state.incidents, key=lambda one: _KINDS.index(one.entity.kind)
+        ):
+            if incident.state in HOLDING_STATES:
+                level = self._excursions(incident)[incident.entity].level
+                current = msgspec.structs.replace(incident, published=level)
+                snapshots.append(self._revise(current, RevisionReason.MILESTONE))
+        return snapshots
 
     def save(self) -> bytes:
         """Return the whole state."""
-        memory = TrackerState(
-            self._watches, self._signals, self._logs, self._cases, self._numbers,
-            self._suspicions.watches, self._dead, self._paths.watches, self._paths.cases,
-        )  # fmt: skip
-        return pack_tracker_state(memory)
+        return pack_tracker_state(self._state)
 
     def load(self, state: bytes) -> None:
-        """Take up a saved state.
+        """Restore a saved state.
 
         Raises:
             StoreError: it is damaged or of another version.
         """
-        memory = unpack_tracker_state(state)
-        self._watches, self._signals, self._logs = memory.watches, memory.signals, memory.logs
-        self._cases, self._numbers = memory.cases, memory.numbers
-        self._suspicions, self._dead = ProvisionalTracker(memory.suspicions), memory.dead
-        self._paths.watches, self._paths.cases = memory.paths, memory.path_cases
+        self._state = unpack_tracker_state(state)
 
-    def _watch(self, levels: Sequence[Level]) -> None:
-        """Show every level to its entity's watch; the lead signal alone moves it."""
-        pending = [case for case in self._cases if case.state is IncidentState.PENDING]
+    def _observe(self, levels: Sequence[Level]) -> None:
+        """Update excursions and episodes; only the leading signal moves an entity's."""
+        incidents = self._state.incidents
         needed = {
-            SeriesKey(case.lead, entity)
-            for case in pending
-            for entity in (case.entity, *(child.entity for child in case.children.values()))
+            self._part_series(one, entity)
+            for one in incidents
+            if one.is_followed_alone
+            for entity in (one.entity, *(part.entity for part in one.affected.values()))
         }
-        self._suspicions.see(levels, needed=needed, width=self._width)
-        leads = {case.entity: case.lead for case in self._cases if case not in pending}
+        self._state.series.observe(levels, needed=needed, width=self._width)
+        leads = {
+            one.entity: one.signal
+            for one in incidents
+            if one.kind == OUTAGE and one.state is not IncidentState.PENDING
+        }
         for level in levels:
-            signals = self._signals.setdefault(level.entity, {})
+            if is_domain_series(level.series):
+                continue
+            signals = self._state.signals.setdefault(level.entity, {})
             signals[level.series.signal] = level
-            self._note_dead(level)
-            usual = next((name for name in TRIGGER_SIGNALS if name in signals), "")
-            lead = leads.get(level.entity, usual)
+            self._note_unresponsive(level)
+            default = next((name for name in TRIGGER_SIGNALS if name in signals), "")
+            lead = leads.get(level.entity, default)
             if level.series.signal != lead or level.coverage < MIN_COVERAGE:
                 continue
-            self._watches.setdefault(level.entity, Excursion(level)).see(level, self._width)
-            self.recall(level)
+            excursion = self._state.excursions.setdefault(level.entity, Excursion(level))
+            excursion.observe(level, self._width)
+            self.backfill(level)
 
-    def _note_dead(self, level: Level) -> None:
-        """Note what never answered in ordinary times, as the detector says of its level."""
+    def _note_unresponsive(self, level: Level) -> None:
         if not level.usable and signal_spec(level.series.signal).active:
-            self._dead.add(level.entity)
+            self._state.unresponsive.add(level.entity)
         elif level.value is not None:
-            self._dead.discard(level.entity)
+            self._state.unresponsive.discard(level.entity)
+
+    def _update_parts(self, incident: OpenIncident, now: datetime) -> None:
+        """Update the history of an incident, and which narrower entities are lost in it."""
+        excursions = self._excursions(incident)
+        own = excursions.get(incident.entity)
+        active = incident.state in (*HOLDING_STATES, IncidentState.PENDING)
+        if incident.kind == OUTAGE and active and own is not None and own.level.time == now:
+            weights = self._weights(incident, excursions)
+            networks = {one: excursions[one] for one in weights if one in excursions}
+            incident.history.observe(own.level, networks)
+        for entity, excursion in excursions.items():
+            if self._is_part(incident, entity):
+                self._update_part(incident, entity, excursion, now)
+
+    def _update_part(
+        self, incident: OpenIncident, entity: Entity, excursion: Excursion, now: datetime
+    ) -> None:
+        name, known = str(entity), incident.affected.get(str(entity))
+        weight = self._tree.info(entity).weight if incident.kind == OUTAGE else 1.0
+        if excursion.low_since is not None and (known is None or known.ended_at is not None):
+            gap = excursion.onset - known.ended_at if known and known.ended_at else timedelta(0)
+            if known and gap > self._config.reopen_window:
+                # A second loss of the same entity: the first stays as it was.
+                incident.affected[f"{name} {known.started_at.isoformat()}"] = known
+                known = None
+            started_at = known.started_at if known else excursion.onset
+            incident.affected[name] = AffectedEntity(entity, started_at, None, weight)
+        elif excursion.low_since is None and known is not None and known.ended_at is None:
+            ended_at = excursion.level.time if excursion.level.value is not None else now
+            incident.affected[name] = AffectedEntity(entity, known.started_at, ended_at, weight)
+
+    def _advance(self, incident: OpenIncident, now: datetime) -> RevisionReason | None:
+        """Advance an incident by one bin; return the reason of a new revision, or None."""
+        excursion = self._excursions(incident).get(incident.entity)
+        if incident.state is IncidentState.PENDING:
+            signals = self._state.signals[incident.entity]
+            passive = not signal_spec(incident.signal).trigger
+            contradicted = passive and shows_no_loss(signals, now)
+            return advance_provisional(
+                incident, excursion, now, self._config, contradicted=contradicted
+            )
+        episodes, end = self._episodes(incident.entity).episodes, now + self._width
+        measured = excursion is not None and excursion.level.time == now
+        if is_forecast_missed(incident, episodes, end, measured=measured):
+            incident.forecast = None
+            return RevisionReason.RECURRENCE_ENDED if incident.is_recurring else None
+        reason = advance(incident, excursion, now, self._config)
+        if reason is None or (incident.kind != OUTAGE and reason not in _DOMAIN_REASONS):
+            return None
+        if reason is RevisionReason.RESTORED and incident.kind == OUTAGE:
+            timezone = self._tree.timezone(incident.entity)
+            on_resolved(incident, episodes, PatternContext(end, timezone, self._width))
+        return series_reason(incident, reason)
 
     def _open(self, now: datetime) -> list[Incident]:
-        """Open an incident for every scope that held long enough, the widest first."""
-        ripe = [entity for entity, watch in self._watches.items() if self._is_ripe(entity, watch)]
-        revisions = []
-        for entity in sorted(ripe, key=lambda one: (_KINDS.index(one.kind), one.code)):
-            if self._is_covered(entity):
-                continue
-            case, reason = self._reopened(entity, now), RevisionReason.RELAPSED
-            if case is None:
-                case, reason = self._new_case(entity, now), RevisionReason.CONFIRMED
-            elif follows(case, self._watches[entity].onset):
-                reason = RevisionReason.RECURRED if case.series else RevisionReason.RECURRING
-                case.series = True
-            pass_milestones(case, now, self._rules)
-            revisions.append(self._write(case, reason))
-            revisions.extend(self._absorb(case))
-        return revisions
-
-    def _is_ripe(self, entity: Entity, watch: Excursion) -> bool:
-        """Return whether a scope is in a loss that opens an incident, and in a new one."""
-        hold = self._rules.min_duration(entity.kind)
-        part = not self._watches.keys().isdisjoint(self._atlas.ancestors(entity))
-        return should_open(watch, hold, self._width, part=part) and not self._is_settled(
-            entity, watch.level
-        )
-
-    def _is_settled(self, entity: Entity, level: Level) -> bool:
-        """Return whether the level is where the last loss ended, rather than in a new one.
-
-        Some never come back in full: what settles at 88 % is neither still out nor out again.
-        """
-        return any(
-            case.entity == entity
-            and case.state is IncidentState.RESOLVED
-            and (level.value or 0.0) > max(case.told.value or 0.0, GOOD) - _NEW_LOSS
-            for case in self._cases
-        )
-
-    def _is_covered(self, entity: Entity, *, by: tuple[IncidentState, ...] = _HOLDING) -> bool:
-        """Return whether an open incident, or a wider scope that may open one, holds `entity`."""
-        scopes = (entity, *self._atlas.ancestors(entity))
-        if any(case.entity in scopes and case.state in by for case in self._cases):
-            return True
-        waiting = (self._watches.get(scope) for scope in scopes[1:])
-        return any(watch is not None and watch.low_from is not None for watch in waiting)
-
-    def _new_case(self, entity: Entity, now: datetime) -> OpenIncident:
-        """Make the case of a loss that is sure for the first time, the provisional one's if any."""
-        watch = self._watches[entity]
-        onset = watch.onset
-        before = next((case for case in self._cases if case.entity == entity), None)
-        first = watch.provisional_at or now
-        case = OpenIncident(
-            id=before.id if before else self._next_id(entity, onset),
-            entity=entity,
-            started_at=onset,
-            started_low=watch.ordinary_at or onset - self._width,
-            started_high=watch.low_from or onset,
-            provisional_at=min(first, before.provisional_at) if before else first,
-            confirmed_at=now + self._width,
-            trough=watch.lowest or watch.level,
-            told_at=now,
-            told=watch.level,
-            lead=self._lead(entity),
-            revision=before.revision if before else 0,
-            children={},
-        )
-        self._cases = [*(one for one in self._cases if one is not before), case]
-        case.notes.recall(self._log(entity).recent, since=onset, until=now)
-        self._follow(case, now)
-        return case
-
-    def _suspect(self, now: datetime) -> list[Incident]:
-        """Open a provisional incident for every loss that is likely and not yet sure."""
-        ripe = [
-            (SeriesKey("", entity), watch)
-            for entity, watch in self._watches.items()
-            if watch.level.time == now
-            and is_suspect(watch)
-            and watch.held(self._width) >= self._rules.min_duration(entity.kind)
+        """Confirm an incident for every loss that is certain and long enough, the widest first."""
+        domains = self._state.series.domains()
+        candidates = [(key, one) for key, one in domains.items() if one.level.time == now]
+        candidates += [
+            (SeriesKey("", entity), one)
+            for entity, one in self._state.excursions.items()
+            if one.level.probability > CONFIRMED_PROBABILITY
         ]
-        ripe += self._suspicions.ripe(now)
+        ready = [(key, one) for key, one in candidates if self._is_ready(key, one)]
         revisions = []
-        for key, watch in sorted(ripe, key=lambda one: (_KINDS.index(one[0].entity.kind), one[0])):
-            entity, signals = key.entity, self._signals[key.entity]
-            alone = key.signal and answers_as_usual(signals, now)
-            if alone or self._is_covered(entity, by=(*_HOLDING, IncidentState.PENDING)):
+        for key, excursion in sorted(ready, key=lambda one: _breadth(one[0])):
+            if self._is_covered(key, HOLDING_STATES):
                 continue
-            onset = watch.lost_from or watch.onset
-            case = provisional_case(self._next_id(entity, onset), watch, now, self._width)
-            self._cases.append(case)
-            self._follow(case, now)
-            revisions.append(self._write(case, RevisionReason.OPENED))
-            revisions.extend(self._absorb(case))
+            incident, reason = self._reopen(key, excursion, now), RevisionReason.RELAPSED
+            if incident is None:
+                incident = self._confirm(key, excursion, now)
+                reason = RevisionReason.CONFIRMED
+            elif matches_forecast(incident, excursion.onset):
+                recurred = incident.is_recurring
+                reason = RevisionReason.RECURRED if recurred else RevisionReason.RECURRING
+                incident.is_recurring = True
+            pass_milestones(incident, now, self._config)
+            revisions.append(self._write(incident, reason))
+            revisions.extend(self._merge_children(incident))
         return revisions
 
-    def _follow(self, case: OpenIncident, now: datetime) -> None:
-        """Note which narrower scopes of a case fell, and which came back, and how it goes."""
-        watches = self._excursions(case)
-        if case.entity in watches and case.state in (*_HOLDING, IncidentState.PENDING):
-            networks = self._atlas.leaf_weights(case.entity)
-            below = {entity: watches[entity] for entity in networks if entity in watches}
-            level = watches[case.entity].level
-            if level.time == now:
-                case.notes.see(level, below)
-        update_affected(case, watches, self._atlas, now=now, apart=self._rules.reopen_window)
+    def _is_ready(self, key: SeriesKey, excursion: Excursion) -> bool:
+        """Return whether an excursion confirms an incident and is a new loss."""
+        min_duration = self._config.min_duration(key.entity.kind)
+        ancestors = () if key.signal else self._tree.ancestors(key.entity)
+        has_parent = not self._state.excursions.keys().isdisjoint(ancestors)
+        ready = should_open(excursion, min_duration, self._width, has_parent=has_parent)
+        return ready and not self._is_plateau(key, excursion.level.value or 0.0)
 
-    def _next(self, case: OpenIncident, now: datetime) -> RevisionReason | None:
-        """Move a case on by one bin; return why a revision must be written, if one must."""
-        watch = self._excursions(case).get(case.entity)
-        if case.state is not IncidentState.PENDING:
-            return self._next_sure(case, watch, now)
-        passive = not signal_spec(case.lead).trigger
-        usual = passive and answers_as_usual(self._signals[case.entity], now)
-        return next_pending(case, watch, now, self._rules, usual=usual)
+    def _is_plateau(self, key: SeriesKey, value: float) -> bool:
+        """Return whether a level is where the last incident ended, rather than in a new loss.
 
-    def _next_sure(
-        self, case: OpenIncident, watch: Excursion | None, now: datetime
-    ) -> RevisionReason | None:
-        """Move a case on that is no provisional one: a loss, or a series between two of them."""
-        log, end = self._log(case.entity), now + self._width
-        measured = watch is not None and watch.level.time == now
-        if is_missing(case, log, end, measured=measured):
-            case.expected = None
-            return RevisionReason.RECURRENCE_ENDED if case.series else None
-        reason = advance(case, watch, now, self._rules)
-        if reason is RevisionReason.RESTORED:
-            rest(case, log, PatternContext(end, self._atlas.timezone(case.entity), self._width))
-        return None if reason is None else night_reason(case, reason)
+        Some losses never end in full: a level that settles at 88 % opens no new incident.
+        """
+        resolved = self._resolved(key)
+        if resolved is None:
+            return False
+        return value > max(resolved.published.value or 0.0, RESTORED_LEVEL) - _NEW_LOSS
 
-    def _excursions(self, case: OpenIncident) -> Mapping[Entity, Excursion]:
-        """Return the excursions by which a case is followed: those of its signal, if passive."""
-        if signal_spec(case.lead).trigger or case.confirmed_at is not None:
-            return self._watches
-        return self._suspicions.of(case.lead)
+    def _resolved(self, key: SeriesKey) -> OpenIncident | None:
+        """Return the resolved incident of a scope that may reopen."""
+        for incident in self._state.incidents:
+            if incident.entity == key.entity and incident.state is IncidentState.RESOLVED:
+                return None if is_domain_series(key) else incident
+        return None
+
+    def _is_covered(self, key: SeriesKey, states: Collection[IncidentState]) -> bool:
+        """Return whether an incident, or a wider entity that may open one, contains `key`."""
+        if any(self._contains(one, key) and one.state in states for one in self._state.incidents):
+            return True
+        if is_domain_series(key):
+            return False
+        wider = map(self._state.excursions.get, self._tree.ancestors(key.entity))
+        return any(one is not None and one.low_since is not None for one in wider)
+
+    def _contains(self, incident: OpenIncident, key: SeriesKey) -> bool:
+        """Return whether `key` is the scope of an incident, or a part of it."""
+        if not is_domain_series(key):
+            return incident.kind == OUTAGE and incident.entity in self._scopes(key.entity)
+        same_loss = incident.kind == signal_spec(key.signal).incident_kind
+        if not same_loss or incident.entity != key.entity:
+            return False
+        wider = origin_network(key) is not None and origin_network(incident.series) is None
+        return wider or incident.signal == key.signal
+
+    def _reopen(self, key: SeriesKey, excursion: Excursion, now: datetime) -> OpenIncident | None:
+        """Return the resolved incident that a new loss continues, reopened; drop an older one."""
+        incident = self._resolved(key)
+        if incident is None:
+            return None
+        recent = now - incident.published_at <= self._config.reopen_window
+        if not recent and not matches_forecast(incident, excursion.onset):
+            self._keep(one for one in self._state.incidents if one is not incident)
+            return None
+        incident.state, incident.ended_at = IncidentState.CONFIRMED, None
+        incident.published_at, incident.published = now, excursion.level
+        incident.recovering_since, incident.recovered_since = None, None
+        incident.rising_bins = 0
+        return incident
+
+    def _confirm(self, key: SeriesKey, excursion: Excursion, now: datetime) -> OpenIncident:
+        """Return a new confirmed incident; it replaces the provisional one of its entity."""
+        onset = excursion.onset
+        outages = [one for one in self._state.incidents if not key.signal and one.kind == OUTAGE]
+        before = next((one for one in outages if one.entity == key.entity), None)
+        provisional_at = excursion.provisional_at or now
+        incident = OpenIncident(
+            id=before.id if before else self._next_id(key, onset),
+            entity=key.entity,
+            started_at=onset,
+            started_low=excursion.ordinary_at or onset - self._width,
+            started_high=excursion.low_since or onset,
+            provisional_at=min(provisional_at, before.provisional_at) if before else provisional_at,
+            confirmed_at=now + self._width,
+            trough=excursion.lowest or excursion.level,
+            published_at=now,
+            published=excursion.level,
+            signal=key.signal or self._lead(key.entity),
+            revision=before.revision if before else 0,
+        )
+        self._keep([*(one for one in self._state.incidents if one is not before), incident])
+        recent = self._episodes(key.entity).recent
+        incident.history.backfill(recent, since=onset, until=now)
+        self._update_parts(incident, now)
+        return incident
+
+    def _open_provisional(self, now: datetime) -> list[Incident]:
+        """Open a provisional incident for every loss that is likely and not yet confirmed."""
+        candidates = [
+            (SeriesKey("", entity), excursion)
+            for entity, excursion in self._state.excursions.items()
+            if excursion.level.time == now
+            and is_suspect(excursion)
+            and excursion.duration(self._width) >= self._config.min_duration(entity.kind)
+        ]
+        candidates += self._state.series.suspects(now)
+        revisions = []
+        for key, excursion in sorted(candidates, key=lambda one: _breadth(one[0])):
+            passive, signals = bool(key.signal), self._state.signals[key.entity]
+            if passive and shows_no_loss(signals, now):
+                continue
+            if self._is_covered(key, (*HOLDING_STATES, IncidentState.PENDING)):
+                continue
+            incident = self._provisional(excursion, now)
+            self._state.incidents.append(incident)
+            self._update_parts(incident, now)
+            revisions.append(self._write(incident, RevisionReason.OPENED))
+            revisions.extend(self._merge_children(incident))
+        return revisions
+
+    def _provisional(self, excursion: Excursion, now: datetime) -> OpenIncident:
+        lost = excursion.lost_since
+        started_low = excursion.half_at if lost else None
+        onset = lost or excursion.below_since or excursion.onset
+        return OpenIncident(
+            id=self._next_id(SeriesKey("", excursion.level.entity), lost or excursion.onset),
+            entity=excursion.level.entity,
+            started_at=onset,
+            started_low=started_low or onset - self._width,
+            started_high=lost or excursion.low_since or onset,
+            provisional_at=now + self._width,
+            confirmed_at=None,
+            trough=excursion.lowest or excursion.level,
+            published_at=now,
+            published=excursion.level,
+            signal=excursion.level.series.signal,
+            state=IncidentState.PENDING,
+        )
+
+    def _merge_children(self, incident: OpenIncident) -> list[Incident]:
+        """Merge younger incidents of narrower scopes; return their last revisions."""
+        revisions = []
+        confirmed = incident.state is not IncidentState.PENDING
+        for other in self._state.incidents:
+            is_own = other.entity == incident.entity and incident.kind == OUTAGE
+            if other is incident or is_own or not self._contains(incident, other.series):
+                continue
+            near = abs(other.started_at - incident.started_at) <= self._config.merge_window
+            holds = confirmed and other.state in HOLDING_STATES
+            if near and (holds or other.confirmed_at is None):
+                other.state, other.merged_into = IncidentState.MERGED, incident.id
+                revisions.append(self._write(other, RevisionReason.MERGED))
+        self._keep(one for one in self._state.incidents if one.state is not IncidentState.MERGED)
+        return revisions
+
+    def _excursions(self, incident: OpenIncident) -> Mapping[Entity, Excursion]:
+        """Return the excursions, by entity, that describe an incident."""
+        if incident.is_followed_alone:
+            return self._state.series.related(incident.series)
+        return self._state.excursions
+
+    def _is_part(self, incident: OpenIncident, entity: Entity) -> bool:
+        if incident.kind != OUTAGE:
+            return entity != incident.entity
+        return incident.entity in self._tree.ancestors(entity)
+
+    def _part_series(self, incident: OpenIncident, entity: Entity) -> SeriesKey:
+        """Return the series of an incident's own entity, or of one that is affected by it."""
+        if incident.kind == OUTAGE:
+            return SeriesKey(incident.signal, entity)
+        if entity == incident.entity:
+            return incident.series
+        name = incident.signal.partition(":")[0]
+        return SeriesKey(f"{name}:AS{entity.code}", incident.entity)
+
+    def _weights(
+        self, incident: OpenIncident, excursions: Mapping[Entity, Excursion]
+    ) -> dict[Entity, float]:
+        """Return the weights of the networks of an incident's scope."""
+        if incident.kind == OUTAGE:
+            return self._tree.leaf_weights(incident.entity)
+        return {one: 1.0 for one in excursions if one != incident.entity}
 
     def _lead(self, entity: Entity) -> str:
-        """Return the signal that an incident follows: an active one, where it shows the loss.
+        """Return the signal that an incident follows: an active one if it shows the loss.
 
-        Others return days apart, and must not hold open what users have back.
+        Passive signals may return days later and must not hold an incident open.
         """
-        signals = self._signals[entity]
+        signals = self._state.signals[entity]
         for name in ACTIVE_SIGNALS:
             if name in signals and is_low(signals[name]):
                 return name
-        return self._watches[entity].level.series.signal
+        return self._state.excursions[entity].level.series.signal
 
-    def _reopened(self, entity: Entity, now: datetime) -> OpenIncident | None:
-        """Return the resolved case of `entity` that a new loss continues, opened again."""
-        resolved = [case for case in self._cases if case.state is IncidentState.RESOLVED]
-        for case in resolved:
-            soon = now - case.told_at <= self._rules.reopen_window
-            if case.entity == entity and (soon or follows(case, self._watches[entity].onset)):
-                case.state, case.ended_at = IncidentState.CONFIRMED, None
-                case.told_at, case.told = now, self._watches[entity].level
-                case.back_from, case.good_from, case.rising = None, None, 0
-                return case
-        self._cases = [
-            case for case in self._cases if case.entity != entity or case not in resolved
-        ]
-        return None
+    def _write(self, incident: OpenIncident, reason: RevisionReason) -> Incident:
+        """Return the next revision of an incident from the newest levels."""
+        incident.published = self._excursions(incident)[incident.entity].level
+        incident.published_at = incident.published.time
+        return self._revise(incident, reason)
 
-    def _absorb(self, case: OpenIncident) -> list[Incident]:
-        """Merge younger incidents of narrower scopes into `case`; return their last revisions."""
-        revisions = []
-        for other in self._cases:
-            below = case.entity in self._atlas.ancestors(other.entity)
-            near = abs(other.started_at - case.started_at) <= self._rules.merge_window
-            sure = case.state is not IncidentState.PENDING
-            holds = other.state in (_HOLDING if sure else ()) or other.confirmed_at is None
-            if below and near and holds:
-                other.state, other.parent = IncidentState.MERGED, case.id
-                revisions.append(self._write(other, RevisionReason.MERGED))
-        self._cases = [other for other in self._cases if other.state is not IncidentState.MERGED]
-        return revisions
-
-    def _write(self, case: OpenIncident, reason: RevisionReason) -> Incident:
-        """Write the next revision of a case from the newest levels."""
-        case.told = self._excursions(case)[case.entity].level
-        case.told_at = case.told.time
-        return self._revise(case, reason)
-
-    def _revise(self, case: OpenIncident, reason: RevisionReason) -> Incident:
-        """Return the revision of `case` that follows from the watches below it."""
-        weights = self._atlas.leaf_weights(case.entity)
-        watches = self._excursions(case)
-        networks = {one: (watches[one], weights[one]) for one in weights if one in watches}
-        signals = self._signals.get(case.entity, {})
-        scene = IncidentContext(
-            self._atlas, self._log(case.entity), signals, self._dead, self._width
+    def _revise(self, incident: OpenIncident, reason: RevisionReason) -> Incident:
+        entity, excursions = incident.entity, self._excursions(incident)
+        weights = self._weights(incident, excursions)
+        signals = self._state.signals.get(entity, {})
+        if incident.kind != OUTAGE:
+            signals = {incident.signal: excursions[entity].level}
+        context = IncidentContext(
+            weights=weights,
+            excursions={one: excursions[one] for one in weights if one in excursions},
+            episodes=self._episodes(entity),
+            signals=signals,
+            unresponsive=[
+                one for one in self._state.unresponsive if entity in self._tree.ancestors(one)
+            ],
+            timezone=self._tree.timezone(entity),
+            width=self._width,
         )
-        return write_revision(case, reason, networks, signals, found=analyse(case, scene))
+        return write_revision(incident, reason, context)
 
-    def _log(self, entity: Entity) -> EpisodeHistory:
-        """Return the losses of an entity."""
-        return self._logs.get(entity, EpisodeHistory())
-
-    def _is_past(self, case: OpenIncident, now: datetime) -> bool:
-        """Return whether a case can no longer reopen, nor says where the level has settled."""
-        if case.state is not IncidentState.RESOLVED:
-            return case.state is IncidentState.EXPIRED
-        if case.expected is not None:
+    def _is_closed(self, incident: OpenIncident, now: datetime) -> bool:
+        """Return whether an incident can no longer change."""
+        if incident.state is not IncidentState.RESOLVED:
+            return incident.state is IncidentState.EXPIRED
+        if incident.kind != OUTAGE:
+            return True
+        if incident.forecast is not None:
             return False
-        watch = self._watches.get(case.entity)
-        low = watch is not None and watch.low_from is not None
-        return not low and now - case.told_at > self._rules.reopen_window
+        excursion = self._state.excursions.get(incident.entity)
+        low = excursion is not None and excursion.low_since is not None
+        return not low and now - incident.published_at > self._config.reopen_window
 
-    def _next_id(self, entity: Entity, onset: datetime) -> str:
+    def _keep(self, incidents: Iterable[OpenIncident]) -> None:
+        self._state.incidents = list(incidents)
+
+    def _episodes(self, entity: Entity) -> EpisodeHistory:
+        return self._state.episodes.get(entity, EpisodeHistory())
+
+    def _scopes(self, entity: Entity) -> tuple[Entity, ...]:
+        return (entity, *self._tree.ancestors(entity))
+
+    def _next_id(self, key: SeriesKey, onset: datetime) -> str:
         """Return `NW-<country>-<year>-<number>`; XX stands for no country."""
-        country = self._atlas.country(entity)
-        return self._number(country.code if country else "", onset)
+        country = self._tree.country(key.entity)
+        code = country.code if country else ""
+        if is_domain_series(key):
+            code = seen_from(key.signal) if origin_network(key) is None else ""
+        prefix = f"NW-{code or 'XX'}-{onset.year}"
+        number = self._state.numbers[prefix] = self._state.numbers.get(prefix, 0) + 1
+        return f"{prefix}-{number:04d}"
 
-    def _number(self, country: str, onset: datetime) -> str:
-        """Return the next number of a country's year."""
-        prefix = f"NW-{country or 'XX'}-{onset.year}"
-        self._numbers[prefix] = self._numbers.get(prefix, 0) + 1
-        return f"{prefix}-{self._numbers[prefix]:04d}"
+
+def _breadth(key: SeriesKey) -> tuple[bool, int, bool, str, str]:
+    """Sort key of scopes: domains, then entities, each from the widest to the narrowest."""
+    kind = _KINDS.index(key.entity.kind)
+    network = origin_network(key) is not None
+    return not is_domain_series(key), kind, network, key.signal, key.entity.code

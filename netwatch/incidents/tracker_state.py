@@ -1,107 +1,106 @@
-"""What a tracker remembers between bins, as bytes and back."""
+"""State of a tracker between bins, as bytes and back."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import msgspec
 
-from netwatch.incidents.episodes import EpisodeHistory
-from netwatch.incidents.excursion import Excursion
+from netwatch.incidents.excursion import EpisodeHistory, Excursion
 from netwatch.incidents.open_incident import OpenIncident
+from netwatch.incidents.provisional import SeriesExcursions
 from netwatch.model.entities import Entity
 from netwatch.model.errors import StoreError
-from netwatch.model.series import Level, SeriesKey
+from netwatch.model.series import Level
+
+_VERSION = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TrackerState:
-    """What a tracker remembers.
+    """State of a tracker.
 
     Attributes:
-        watches: the present excursion of each entity.
+        excursions: the excursion of each entity's leading signal.
+        series: the excursions of single series.
         signals: newest level of every signal of an entity.
-        logs: the losses of each entity.
-        cases: incidents that may go on.
-        numbers: how many incidents were named with each prefix.
-        suspicions: the excursions of single passive signals.
-        dead: what never answers.
-        paths, path_cases: the excursions and incidents of ways to sites.
+        episodes: past losses of each entity.
+        incidents: incidents that may still change.
+        numbers: how many incidents have an id with each prefix.
+        unresponsive: entities that never answered.
     """
 
-    watches: dict[Entity, Excursion]
-    signals: dict[Entity, dict[str, Level]]
-    logs: dict[Entity, EpisodeHistory]
-    cases: list[OpenIncident]
-    numbers: dict[str, int]
-    suspicions: dict[SeriesKey, Excursion]
-    dead: set[Entity]
-    paths: dict[SeriesKey, Excursion]
-    path_cases: list[OpenIncident]
+    excursions: dict[Entity, Excursion] = field(default_factory=dict)
+    series: SeriesExcursions = field(default_factory=SeriesExcursions)
+    signals: dict[Entity, dict[str, Level]] = field(default_factory=dict)
+    episodes: dict[Entity, EpisodeHistory] = field(default_factory=dict)
+    incidents: list[OpenIncident] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+    unresponsive: set[Entity] = field(default_factory=set)
 
 
 class _Saved(msgspec.Struct):
     """The same in types that have an encoding."""
 
-    watches: dict[str, Excursion]
+    version: int
+    excursions: dict[str, Excursion]
+    series: list[Excursion]
     signals: dict[str, list[Level]]
-    logs: dict[str, EpisodeHistory]
-    cases: list[OpenIncident]
+    episodes: dict[str, EpisodeHistory]
+    incidents: list[OpenIncident]
     numbers: dict[str, int]
-    suspicions: list[Excursion] = []
-    dead: list[str] = []
-    paths: list[Excursion] = []
-    path_cases: list[OpenIncident] = []
+    unresponsive: list[str]
 
 
-def pack_tracker_state(memory: TrackerState) -> bytes:
-    """Return `memory` as bytes."""
+def pack_tracker_state(state: TrackerState) -> bytes:
+    """Return `state` as bytes."""
     saved = _Saved(
-        watches={str(entity): watch for entity, watch in memory.watches.items()},
+        version=_VERSION,
+        excursions={str(entity): one for entity, one in state.excursions.items()},
+        series=list(state.series.by_series.values()),
         signals={
-            str(entity): others for entity in memory.signals if (others := _beside(memory, entity))
+            str(entity): levels for entity in state.signals if (levels := _levels(state, entity))
         },
-        logs={str(entity): log for entity, log in memory.logs.items()},
-        cases=memory.cases,
-        numbers=memory.numbers,
-        suspicions=list(memory.suspicions.values()),
-        dead=sorted(str(entity) for entity in memory.dead),
-        paths=list(memory.paths.values()),
-        path_cases=memory.path_cases,
+        episodes={str(entity): one for entity, one in state.episodes.items()},
+        incidents=state.incidents,
+        numbers=state.numbers,
+        unresponsive=sorted(map(str, state.unresponsive)),
     )
     return msgspec.msgpack.encode(saved)
 
 
-def unpack_tracker_state(state: bytes) -> TrackerState:
-    """Return what `pack_tracker_state` packed.
+def unpack_tracker_state(packed: bytes) -> TrackerState:
+    """Return the state that `pack_tracker_state` packed.
 
     Raises:
         StoreError: it is damaged or of another version.
     """
     try:
-        saved = msgspec.msgpack.decode(state, type=_Saved)
+        saved = msgspec.msgpack.decode(packed, type=_Saved)
     except msgspec.DecodeError as error:
         raise StoreError(f"checkpoint: damaged: {error}") from error
-    watches = {Entity.parse(text): watch for text, watch in saved.watches.items()}
-    signals = {
-        entity: {watch.level.series.signal: watch.level} for entity, watch in watches.items()
-    }
-    for text, levels in saved.signals.items():
-        known = signals.setdefault(Entity.parse(text), {})
-        known.update({level.series.signal: level for level in levels})
+    if saved.version != _VERSION:
+        raise StoreError(f"checkpoint: version {saved.version}, want {_VERSION}")
+    excursions = {Entity.parse(name): one for name, one in saved.excursions.items()}
+    signals = {entity: _by_signal([one.level]) for entity, one in excursions.items()}
+    for name, levels in saved.signals.items():
+        signals.setdefault(Entity.parse(name), {}).update(_by_signal(levels))
     return TrackerState(
-        watches=watches,
+        excursions=excursions,
+        series=SeriesExcursions(saved.series),
         signals=signals,
-        logs={Entity.parse(text): log for text, log in saved.logs.items()},
-        cases=saved.cases,
+        episodes={Entity.parse(name): one for name, one in saved.episodes.items()},
+        incidents=saved.incidents,
         numbers=saved.numbers,
-        suspicions={one.level.series: one for one in saved.suspicions},
-        dead={Entity.parse(text) for text in saved.dead},
-        paths={one.level.series: one for one in saved.paths},
-        path_cases=saved.path_cases,
+        unresponsive=set(map(Entity.parse, saved.unresponsive)),
     )
 
 
-def _beside(memory: TrackerState, entity: Entity) -> list[Level]:
-    """Return the newest levels of an entity that its watch does not hold already."""
-    watch = memory.watches.get(entity)
-    held = watch.level if watch else None
-    return [level for level in memory.signals[entity].values() if level != held]
+def _levels(state: TrackerState, entity: Entity) -> list[Level]:
+    """Return the newest levels of an entity that its excursion does not hold already."""
+    excursion = state.excursions.get(entity)
+    held = excursion.level if excursion else None
+    return [level for level in state.signals[entity].values() if level != held]
+
+
+def _by_signal(levels: Iterable[Level]) -> dict[str, Level]:
+    return {level.series.signal: level for level in levels}

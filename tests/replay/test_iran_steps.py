@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from past_events import data_folder, longform, replay
 
-from netwatch.incidents.access import who_kept_access
 from netwatch.incidents.changepoints import loss_order, segment_levels
-from netwatch.incidents.episodes import EpisodeHistory, follow_episodes
+from netwatch.incidents.excursion import EpisodeHistory, Excursion
+from netwatch.incidents.history import IncidentHistory
 from netwatch.incidents.patterns import partial_pattern, progressive_pattern
 from netwatch.lab.sample_data.catalog import open_figures
 from netwatch.model.entities import Entity, EntityTree
@@ -50,10 +50,20 @@ def test_november_2019_fell_in_steps_and_nobody_kept_access() -> None:
     segments = segment_levels([one for one in national if one.time >= began], HOUR)
     assert segments[-1].start == began + 2 * HOUR
     assert segments[-1].low < 0.07 < segments[-1].high
-    end = national[-1].time + HOUR
-    access = who_kept_access(levels, weights, start=began + 2 * HOUR, end=end, width=HOUR)
-    assert access.networks == ()
-    assert access.lost_share == pytest.approx(1.0)
+    history = IncidentHistory()
+    for level in national:
+        if level.time >= began + 2 * HOUR:
+            own = {
+                entity: Excursion(one)
+                for entity, row in levels.items()
+                for one in row
+                if one.time == level.time
+            }
+            history.observe(level, own)
+    survivors = history.survivors(weights)
+    assert survivors is not None
+    assert survivors.networks == ()
+    assert survivors.lost_share == pytest.approx(1.0)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +83,7 @@ def january() -> list[Level]:
 def test_january_2026_is_one_episode_with_its_real_end(january: list[Level]) -> None:
     log = EpisodeHistory()
     for level in january:
-        log = follow_episodes(log, level, HOUR / 2)
+        log = log.observe(level, HOUR / 2)
     [episode] = log.episodes
     assert abs(episode.started_at - datetime(2026, 1, 8, 16, 30, tzinfo=UTC)) <= HOUR
     assert episode.ended_at is not None

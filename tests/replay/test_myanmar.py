@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from past_events import data_folder, longform, replay
 
-from netwatch.incidents.episodes import EpisodeHistory, follow_episodes
+from netwatch.incidents.daily_series import has_occurred
+from netwatch.incidents.excursion import EpisodeHistory
 from netwatch.incidents.patterns import (
     PatternContext,
     find_patterns,
-    is_missed,
 )
 from netwatch.model.entities import Entity
 from netwatch.model.incident import Episode
@@ -81,7 +81,7 @@ def levels() -> list[Level]:
 def record(levels: list[Level]) -> Record:
     found, log = Record(), EpisodeHistory()
     for level in levels:
-        log = follow_episodes(log, level, _WIDTH)
+        log = log.observe(level, _WIDTH)
         end = level.time + _WIDTH
         for one in log.episodes:
             found.opened.setdefault(one.started_at, end)
@@ -161,7 +161,7 @@ def test_the_end_is_told_on_the_first_night_without_loss(record: Record) -> None
         # By then the detector, which needs hours at seven replies an hour, would have spoken.
         now = start + timedelta(hours=5)
         episodes = record.logs[now].episodes
-        assert is_missed(forecast, episodes, now, measured=1.0) is missed
+        assert has_occurred(forecast, episodes) is not missed
 
 
 def test_the_pattern_lapses_within_four_days_of_its_end(record: Record) -> None:

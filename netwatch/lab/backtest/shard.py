@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from netwatch.arrays import Bools, Floats, RowArray
+from netwatch.config import IncidentConfig
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.detect.state import SeriesState
 from netwatch.detect.step import Residuals, StepResult
 from netwatch.incidents.provisional import is_steady
-from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident
@@ -154,7 +154,7 @@ class Shard:
         self._detector = BayesFilterDetector(
             tree, width=partition.width, min_history=partition.min_history
         )
-        self._tracker = Tracker(tree, width=partition.width, rules=Rules())
+        self._tracker = Tracker(tree, width=partition.width, config=IncidentConfig())
         self._detector.ensure_rows(partition.keys, partition.start)
         keys = list(self._detector.rows)
         is_share = np.zeros(len(keys), dtype=bool)
@@ -317,7 +317,9 @@ class Shard:
                 missed = missed[np.isfinite(level[missed, entity])]
                 values = level[missed, entity].tolist(), chance[missed, entity].tolist()
                 for past, value, likely in zip(missed.tolist(), *values, strict=True):
-                    self._tracker.recall(Level(self._time(past), key, value, value, value, likely))
+                    self._tracker.backfill(
+                        Level(self._time(past), key, value, value, value, likely)
+                    )
         self._last_shown[entities] = number
 
     def _time(self, number: int) -> datetime:

@@ -8,8 +8,8 @@ import pytest
 from series import COUNTRY, HOUR, Bins, country_atlas, hours, key, noisy
 
 from netwatch.analysis.pipeline import Pipeline, PipelineResult
+from netwatch.config import IncidentConfig
 from netwatch.detect.detector import BayesFilterDetector
-from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
 from netwatch.model.incident import RevisionReason
 from netwatch.model.series import Bin, SeriesKey
@@ -69,7 +69,7 @@ def new_detector() -> BayesFilterDetector:
 
 def new_pipeline(detector: BayesFilterDetector | None = None) -> Pipeline:
     """Return a pipeline as a new process creates it."""
-    tracker = Tracker(country_atlas(NETWORKS), width=HOUR, rules=Rules())
+    tracker = Tracker(country_atlas(NETWORKS), width=HOUR, config=IncidentConfig())
     return Pipeline(detector or new_detector(), tracker, lambda _: [], disconnects=disconnects)
 
 

@@ -86,14 +86,14 @@ def test_change_points_are_the_best_there_are() -> None:
         return float(sum(((part - part.mean()) ** 2).sum() for part in parts))
 
     pairs = [(a, b) for a in range(2, 21) for b in range(a + 2, 23)]
-    assert change_points(values, least=2, noise=0.05) == list(
+    assert change_points(values, min_bins=2, noise=0.05) == list(
         min(pairs, key=lambda pair: cost(*pair))
     )
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 def test_too_short_a_series_has_no_change(size: int) -> None:
-    assert change_points(np.ones(size), least=2, noise=0.1) == []
+    assert change_points(np.ones(size), min_bins=2, noise=0.1) == []
 
 
 def test_the_order_in_which_networks_fell() -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.incidents.episodes import MOST_PAST, EpisodeHistory, find_changepoint, follow_episodes
+from netwatch.incidents.changepoints import find_changepoint
+from netwatch.incidents.excursion import EpisodeHistory
 from netwatch.incidents.patterns import PatternContext, find_patterns
 from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey
@@ -29,7 +30,7 @@ def _follow(
     log = log or EpisodeHistory()
     for index, (value, chance) in enumerate(zip(values, chances, strict=True)):
         time = _START + (first + index) * _WIDTH
-        log = follow_episodes(log, Level(time, _KEY, value, probability=chance), _WIDTH)
+        log = log.observe(Level(time, _KEY, value, probability=chance), _WIDTH)
     return log
 
 
@@ -65,7 +66,7 @@ def test_one_calm_bin_is_no_end() -> None:
     assert log.past == ()
     log = _follow([0.1, 0.1], [0.97, 0.97], log, first=17)
     assert log.current is not None
-    assert log.over_bins == 0
+    assert log.ordinary_bins == 0
 
 
 def test_a_short_return_continues_the_episode_a_long_one_ends_it() -> None:
@@ -94,11 +95,11 @@ def test_low_levels_without_probability_open_nothing() -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     log, first = EpisodeHistory(), 0
-    for _ in range(MOST_PAST + 5):
+    for _ in range(16 + 5):
         log = _follow([1.0] * 10 + [0.0] * 6, [0.01] * 12 + [0.97] * 4, log, first)
         log = _follow([1.0] * 20, [0.01] * 20, log, first + 16)
         first += 36
-    assert len(log.past) == MOST_PAST
+    assert len(log.past) == 16
     assert len(log.recent) <= 7
     assert all(one.ended_at for one in log.past)
 

@@ -28,10 +28,10 @@ def level(
     )  # fmt: skip
 
 
-def watch(*levels: Level) -> Excursion:
+def excursion(*levels: Level) -> Excursion:
     found = Excursion(levels[0])
     for one in levels:
-        found.see(one, HOUR)
+        found.observe(one, HOUR)
     return found
 
 
@@ -54,50 +54,50 @@ def test_low_is_ten_points_and_surely_so(
 
 
 def test_the_onset_is_the_first_reduced_bin_even_if_it_was_not_sure() -> None:
-    found = watch(level(0, 1.0), level(1, 0.8, probability=0.3), level(2, 0.3), level(3, 0.1))
+    found = excursion(level(0, 1.0), level(1, 0.8, probability=0.3), level(2, 0.3), level(3, 0.1))
     assert found.onset == START + HOUR
     assert found.ordinary_at == START
-    assert found.low_from == START + 2 * HOUR
+    assert found.low_since == START + 2 * HOUR
     assert found.provisional_at == START + 3 * HOUR
-    assert found.lost_from == START + 2 * HOUR
+    assert found.lost_since == START + 2 * HOUR
     assert found.low_bins == 2
-    assert found.held(HOUR) == 2 * HOUR
+    assert found.duration(HOUR) == 2 * HOUR
     assert found.lowest == level(3, 0.1)
 
 
 def test_no_data_changes_nothing() -> None:
-    before = watch(level(0, 1.0), level(1, 0.2))
-    after = watch(level(0, 1.0), level(1, 0.2), level(2, None), level(3, None))
+    before = excursion(level(0, 1.0), level(1, 0.2))
+    after = excursion(level(0, 1.0), level(1, 0.2), level(2, None), level(3, None))
     assert after == before
 
 
 def test_one_ordinary_bin_ends_an_excursion() -> None:
-    found = watch(level(0, 0.2), level(1, 0.2), level(2, 1.0))
-    assert (found.low_from, found.low_bins, found.lost_from) == (None, 0, None)
-    assert (found.provisional_at, found.lowest, found.reduced_from) == (None, None, None)
-    assert found.held(HOUR) == timedelta(0)
+    found = excursion(level(0, 0.2), level(1, 0.2), level(2, 1.0))
+    assert (found.low_since, found.low_bins, found.lost_since) == (None, 0, None)
+    assert (found.provisional_at, found.lowest, found.reduced_since) == (None, None, None)
+    assert found.duration(HOUR) == timedelta(0)
 
 
 def test_a_bin_that_is_unsure_but_reduced_does_not_end_it() -> None:
-    found = watch(level(0, 0.2), level(1, 0.85, probability=0.7), level(2, 0.2))
-    assert found.low_from == START
+    found = excursion(level(0, 0.2), level(1, 0.85, probability=0.7), level(2, 0.2))
+    assert found.low_since == START
     assert found.onset == START
 
 
 def test_a_zero_is_the_deepest_of_all() -> None:
-    assert watch(level(0, 0.1), level(1, 0.0), level(2, 0.1)).lowest == level(1, 0.0)
+    assert excursion(level(0, 0.1), level(1, 0.0), level(2, 0.1)).lowest == level(1, 0.0)
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(0, 2)), min_size=1, max_size=40))
 def test_whatever_comes_the_times_stand_in_order(values: list[float | None]) -> None:
-    found = watch(*(level(hour, value) for hour, value in enumerate(values)))
-    if found.low_from is not None:
-        assert found.onset <= found.low_from <= found.level.time
+    found = excursion(*(level(hour, value) for hour, value in enumerate(values)))
+    if found.low_since is not None:
+        assert found.onset <= found.low_since <= found.level.time
         assert found.provisional_at is not None
-        assert found.low_from < found.provisional_at
+        assert found.low_since < found.provisional_at
         assert found.low_bins >= 1
         assert found.lowest is not None
     else:
         assert found.low_bins == 0
-    if found.ordinary_at is not None and found.reduced_from is not None:
-        assert found.ordinary_at < found.reduced_from
+    if found.ordinary_at is not None and found.reduced_since is not None:
+        assert found.ordinary_at < found.reduced_since

@@ -7,7 +7,6 @@ from labelled_outages import read_outages
 from netwatch.incidents.patterns import (
     PatternContext,
     find_patterns,
-    is_missed,
     lead_pattern,
     partial_pattern,
     progressive_pattern,
@@ -180,16 +179,6 @@ def test_flapping_needs_three_reversals_in_six_hours() -> None:
     assert PatternName.FLAPPING in _names(twice, _FIRST + 4 * _HOUR)
     assert _names(twice, _FIRST + 2.5 * _HOUR) == []
     assert _names(twice, _FIRST + 8 * _HOUR) == []
-
-
-def test_a_miss_is_announced_only_where_it_was_measured() -> None:
-    forecast = Forecast(_FIRST, _FIRST + 8 * _HOUR, _FIRST - _WIDTH, _FIRST + 9 * _HOUR)
-    later = _FIRST + 2 * _HOUR
-    assert is_missed(forecast, [], later, measured=1.0)
-    assert not is_missed(forecast, [], later, measured=0.2)
-    assert not is_missed(forecast, [], _FIRST + 0.5 * _HOUR, measured=1.0)
-    assert not is_missed(forecast, [_episode(_FIRST, None)], later, measured=1.0)
-    assert is_missed(forecast, [_episode(_FIRST - _DAY, 8)], later, measured=1.0)
 
 
 def test_networks_that_fall_one_after_another() -> None:

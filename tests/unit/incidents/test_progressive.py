@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from netwatch.incidents.progressive import progressive_hours
+from netwatch.incidents.patterns import progressive_hours
 
 # Iran, November 2019: when provinces fell below half of ordinary for good (UTC), and the weight of
 # each, which is its number of counties. Read from the hourly figures of the Monash IP Observatory.

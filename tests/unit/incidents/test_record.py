@@ -95,23 +95,23 @@ def test_nothing_is_found_out_of_what_is_only_provisional() -> None:
 
 
 def test_notes_of_weeks_stay_small_and_keep_the_steps() -> None:
-    notes, width = IncidentHistory(), timedelta(minutes=5)
+    history, width = IncidentHistory(), timedelta(minutes=5)
     for number in range(12 * 24 * 20):
         one = level(0, key(str(COUNTRY)), 0.05 if number < 12 * 24 * 10 else 0.4)
-        notes.see(replace(one, time=START + number * width), {})
-    assert len(notes.points) <= 512
-    segments = notes.segments(width)
+        history.observe(replace(one, time=START + number * width), {})
+    assert len(history.points) <= 512
+    segments = history.segments(width)
     assert [round(one.level, 2) for one in segments] == [0.05, 0.4]
     assert abs(segments[1].start - (START + timedelta(days=10))) <= timedelta(hours=3)
 
 
 def test_a_network_that_fell_twice_is_dated_by_its_first_fall() -> None:
-    notes = IncidentHistory()
-    watch = Excursion(level(0, key(str(SOUTH)), 1.0))
+    history = IncidentHistory()
+    excursion = Excursion(level(0, key(str(SOUTH)), 1.0))
     for hour, value in enumerate([1.0, 0.1, 1.0, 0.1]):
-        watch.see(level(hour, key(str(SOUTH)), value), HOUR)
-        notes.see(level(hour, key(str(COUNTRY)), 0.3), {SOUTH: watch})
-    assert [fall.started_at for fall in notes.falls({SOUTH: 1.0})] == [START + HOUR]
+        excursion.observe(level(hour, key(str(SOUTH)), value), HOUR)
+        history.observe(level(hour, key(str(COUNTRY)), 0.3), {SOUTH: excursion})
+    assert [fall.started_at for fall in history.losses({SOUTH: 1.0})] == [START + HOUR]
 
 
 def nightly(hour: int, *, nights: int, networks: int = 6) -> float:

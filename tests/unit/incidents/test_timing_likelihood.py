@@ -13,7 +13,7 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _NIGHT = datetime(2021, 2, 18, 18, 30, tzinfo=UTC)  # 01:00 in Yangon.
 _CURFEW = TimingFeatures(
     started_at=_NIGHT,
-    zone="Asia/Yangon",
+    timezone="Asia/Yangon",
     width=timedelta(minutes=5),
     earlier=(_NIGHT - _DAY,),
     all_signals=True,

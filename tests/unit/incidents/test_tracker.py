@@ -73,7 +73,7 @@ def test_one_very_sure_bin_of_an_hour_is_enough_where_most_is_lost() -> None:
 @pytest.mark.parametrize("minutes", [5, 30, 60])
 def test_a_collapse_is_sure_at_the_end_of_its_second_bin(minutes: int) -> None:
     width = timedelta(minutes=minutes)
-    tracker = Tracker(country_atlas(), width=width, rules=RULES)
+    tracker = Tracker(country_atlas(), width=width, config=RULES)
     told = []
     for number in range(8):
         values = [0.1 if number >= 5 else 1.0 for _ in NETWORKS]

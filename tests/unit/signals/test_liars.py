@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.detection.count_matrices import VantageTargetLabels, table_from_matrix
 from benchmarks.detection.fleet import FleetSize, make_fleet
+from netwatch.config import IncidentConfig
 from netwatch.detect.detector import BayesFilterDetector
-from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident
@@ -58,7 +58,7 @@ def incidents(seed: int, share: float, *, attributed: bool) -> list[Incident]:
     places += [EntityInfo(entity, str(entity), COUNTRY) for entity in NETWORKS]
     atlas = EntityTree(places)
     detector = BayesFilterDetector(atlas, width=WIDTH, min_history=WIDTH * 40)
-    tracker = Tracker(atlas, width=WIDTH, rules=Rules())
+    tracker = Tracker(atlas, width=WIDTH, config=IncidentConfig())
     found: list[Incident] = []
     for time, counted in bins(seed, share, attributed=attributed):
         levels = detector.step(time, counted, frozen=tracker.frozen())

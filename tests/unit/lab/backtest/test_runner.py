@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from netwatch.config import IncidentConfig
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.detect.state import SeriesState
-from netwatch.incidents.rules import Rules
 from netwatch.incidents.tracker import Tracker
 from netwatch.lab.backtest import executors
 from netwatch.lab.backtest.output import plain_incident, write_backtest
@@ -120,7 +120,7 @@ def test_a_live_system_finds_the_same_incidents(figures: LongForm) -> None:
     detector = BayesFilterDetector(
         atlas, width=figures.width, min_history=make_grid(figures, None).min_history
     )
-    tracker = Tracker(atlas, width=figures.width, rules=Rules())
+    tracker = Tracker(atlas, width=figures.width, config=IncidentConfig())
     bins = list(figures.bins())
     newest = {}
     for time_ in HOURS:

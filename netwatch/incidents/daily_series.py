@@ -1,0 +1,82 @@
+"""Daily losses as one incident: logs each occurrence, forecasts the next, notes a missed one."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from netwatch.incidents.open_incident import OpenIncident
+from netwatch.incidents.patterns import PatternContext, find_patterns
+from netwatch.incidents.recurrence import MAX_START_OFFSET
+from netwatch.model.incident import Episode, IncidentState, RevisionReason
+from netwatch.model.incident_details import DailyOccurrence, Forecast, PatternName
+
+MAX_OCCURRENCES = 400
+"""Occurrences in the log of one incident: a little over a year."""
+_DAY = timedelta(days=1)
+_MAX_SILENCE = timedelta(days=2)
+"""A series without data for so long after its window is no longer followed."""
+_DETECTION_DELAY = timedelta(hours=5)
+"""A detector of few counts needs hours to see a loss; an earlier miss may be wrong."""
+
+
+def on_resolved(
+    incident: OpenIncident, episodes: Iterable[Episode], context: PatternContext
+) -> None:
+    """Update the forecast and the log of an incident that has just been resolved."""
+    episodes = tuple(episodes)
+    daily = [one for one in find_patterns(episodes, context) if one.name is PatternName.DAILY]
+    incident.forecast = daily[0].forecast if daily else None
+    if incident.forecast is not None:
+        _log_occurrences(incident, incident.forecast, episodes)
+
+
+def series_reason(incident: OpenIncident, reason: RevisionReason) -> RevisionReason:
+    """Return the reason of a revision; in a series, later occurrences are not posted."""
+    return RevisionReason.RECURRED if incident.is_recurring else reason
+
+
+def matches_forecast(incident: OpenIncident, onset: datetime) -> bool:
+    """Return whether a loss that began at `onset` is the one that was forecast."""
+    return incident.forecast is not None and incident.forecast.covers(onset)
+
+
+def is_forecast_missed(
+    incident: OpenIncident, episodes: Iterable[Episode], now: datetime, *, measured: bool
+) -> bool:
+    """Return whether the loss that was forecast did not come, or is too long overdue.
+
+    Args:
+        incident: the incident; only a resolved one can miss its forecast.
+        episodes: the losses of its entity, as known at `now`.
+        now: the present.
+        measured: whether the newest bin has data; without it, nothing is known.
+    """
+    forecast = incident.forecast
+    if forecast is None or incident.state is not IncidentState.RESOLVED:
+        return False
+    if now < forecast.start + _DETECTION_DELAY:
+        return False
+    if now - forecast.latest_end > _MAX_SILENCE:
+        return True
+    return measured and not has_occurred(forecast, episodes)
+
+
+def has_occurred(forecast: Forecast, episodes: Iterable[Episode]) -> bool:
+    """Return whether a loss overlaps the window of a forecast."""
+    return any(
+        one.started_at < forecast.latest_end
+        and (one.ended_at is None or one.ended_at > forecast.earliest_start)
+        for one in episodes
+    )
+
+
+def _log_occurrences(
+    incident: OpenIncident, forecast: Forecast, episodes: Iterable[Episode]
+) -> None:
+    """Add the losses that began at the series' time of day to the log."""
+    logged = {one.started_at: one for one in incident.occurrences}
+    for one in episodes:
+        offset = (one.started_at - forecast.start + _DAY / 2) % _DAY - _DAY / 2
+        if abs(offset) <= MAX_START_OFFSET:
+            logged[one.started_at] = DailyOccurrence(one.started_at, one.ended_at, one.lowest)
+    occurrences = sorted(logged.values(), key=lambda one: one.started_at)
+    incident.occurrences = occurrences[-MAX_OCCURRENCES:]
