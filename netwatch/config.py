@@ -191,6 +191,7 @@ class Config(Section, frozen=True):
     stores: PluginSections = msgspec.field(default_factory=dict)
     channels: PluginSections = msgspec.field(default_factory=dict)
     probes: PluginSections = msgspec.field(default_factory=dict)
+    sources: PluginSections = msgspec.field(default_factory=dict)
 
     def places(self) -> list[EntityInfo]:
         """Return the `[[place]]` rows as values of the model.

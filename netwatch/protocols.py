@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
-from netwatch.model.entities import Entity, EntityTree
+from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident, Post
 from netwatch.model.measurement import Observation, Target
 from netwatch.model.percent import PublishedPercent
@@ -325,14 +325,35 @@ class Detector(Protocol):
         """
 
 
-class Source(Protocol):
-    """Series that somebody else measured: a file, or another observatory."""
+class RecordedSeries(Protocol):
+    """Series that were read from a file.
+
+    Attributes:
+        width: bin width.
+        places: the entities that the file describes.
+    """
+
+    width: timedelta
+    places: tuple[EntityInfo, ...]
 
     def bins(self) -> Iterator[Bin]:
-        """Yield bins in order of time.
+        """Yield bins in order of time."""
+
+
+class Source(Protocol):
+    """A reader of one file format, for replays and backtests.
+
+    Attributes:
+        suffixes: endings of the names of its files, such as `.csv.gz`.
+    """
+
+    suffixes: Collection[str]
+
+    def read(self, path: Path, *, width: timedelta | None = None) -> RecordedSeries:
+        """Return the series in a file, with bins of `width` or of the file's own width.
 
         Raises:
-            InputError: naming the file, the line and what is wrong with it.
+            InputError: naming the file, the line and what is invalid.
         """
 
 

@@ -23,7 +23,7 @@ _UNITS = (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 _SENTINEL = "required"
 _LISTS = {"uplink": UplinkConfig, "target": Target, "place": PlaceConfig}
 """Tables that may occur several times."""
-_GROUPS = ("probes", "stores", "channels")
+_GROUPS = ("probes", "stores", "channels", "sources")
 """Groups of plugins; the table of plugin x of group g is `[g.x]`."""
 
 MEANINGS = {

@@ -15,7 +15,7 @@ from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Level, SeriesKey
 from netwatch.publish.posts import sentence
-from netwatch.sources.long_table import LongForm, make_longform
+from netwatch.sources.long_table import SeriesTable, make_series_table
 
 
 def data_folder(name: str) -> Path:
@@ -26,9 +26,9 @@ def data_folder(name: str) -> Path:
     return folder
 
 
-def longform(frame: pd.DataFrame, **options: object) -> LongForm:
+def longform(frame: pd.DataFrame, **options: object) -> SeriesTable:
     """Return rows as a data file has them."""
-    return make_longform(frame.astype(str), Path("figures.csv"), **options)  # type: ignore[arg-type]
+    return make_series_table(frame.astype(str), Path("figures.csv"), **options)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -61,7 +61,7 @@ class ReplayResult:
         return next(level for level in series if level.time == time)
 
 
-def replay(figures: LongForm, *, at: Collection[datetime] = ()) -> ReplayResult:
+def replay(figures: SeriesTable, *, at: Collection[datetime] = ()) -> ReplayResult:
     """Replay data with the default configuration."""
     atlas = EntityTree(figures.places)
     config = Config(publish=PublishConfig(channels=("console",)))

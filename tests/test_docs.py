@@ -20,7 +20,7 @@ from netwatch.plugins import decode_section
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
-GROUPS = ("probes", "stores", "channels")
+GROUPS = ("probes", "stores", "channels", "sources")
 
 
 def keys() -> list[str]:

@@ -36,7 +36,7 @@ from netwatch.detect.detector import BayesFilterDetector
 from netwatch.lab.backtest.runner import BacktestOptions, backtest_figures
 from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.series import SeriesKey
-from netwatch.sources.long_table import LongForm, make_longform
+from netwatch.sources.long_table import SeriesTable, make_series_table
 
 __all__ = ["Row", "main", "make_atlas", "measure"]
 
@@ -150,14 +150,14 @@ def _sarima(refits: int) -> float | None:
     return 12 * refits / spent
 
 
-def _busy_world(countries: int) -> tuple[LongForm, datetime]:
+def _busy_world(countries: int) -> tuple[SeriesTable, datetime]:
     """Return the figures of a world in which one network in eight is out at any time."""
     size = WorldSize(countries=countries, regions=2, networks=10, scored_weeks=2, width=30)
     world = make_world(1, size, noise=Noise())
-    return make_longform(world.panel.frame(), Path("world")), world.training_until
+    return make_series_table(world.panel.frame(), Path("world")), world.training_until
 
 
-def _quiet_world(networks: int, days: int) -> tuple[LongForm, datetime]:
+def _quiet_world(networks: int, days: int) -> tuple[SeriesTable, datetime]:
     """Return 5-minute counts of four signals of many networks in which nothing happens.
 
     Routes are steadier than answers to probes, those than unsolicited packets.
@@ -182,16 +182,16 @@ def _quiet_world(networks: int, days: int) -> tuple[LongForm, datetime]:
         for code, size in enumerate((400, 4_000, 100, 150))
     ]
     frame = pd.concat(parts, ignore_index=True)
-    return LongForm(frame, tuple(atlas), _WIDTH), _START + timedelta(days=days / 2)
+    return SeriesTable(frame, tuple(atlas), _WIDTH), _START + timedelta(days=days / 2)
 
 
-def _backtest(world: tuple[LongForm, datetime]) -> float:
+def _backtest(world: tuple[SeriesTable, datetime]) -> float:
     """Return the series-bins a second of a whole backtest, from figures to incidents."""
     figures, until = world
     return len(figures.frame) / _spent(lambda: backtest_figures(figures, training_until=until))
 
 
-def _workers(world: tuple[LongForm, datetime]) -> tuple[float, float]:
+def _workers(world: tuple[SeriesTable, datetime]) -> tuple[float, float]:
     """Return how much faster two workers are than one, by the clock and by processor time.
 
     By processor time, what leads and the busier of the two count: on a machine that has others
@@ -229,8 +229,8 @@ def _reading(rows: int) -> tuple[float, float]:
                 )
         script = (
             "import sys, time; from pathlib import Path; "
-            "from netwatch.sources.long_table import read_longform; "
-            "t = time.process_time(); read_longform(Path(sys.argv[1])); "
+            "from netwatch.sources.long_table import read_long_table; "
+            "t = time.process_time(); read_long_table(Path(sys.argv[1])); "
             # The kernel counts the most memory of a process from its own start, not its parent's.
             "most = Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]; "
             "print(time.process_time() - t, most)"

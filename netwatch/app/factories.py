@@ -1,4 +1,4 @@
-"""Builds the store, the ledger, the channels and the probes that the configuration names."""
+"""Builds the store, the ledger, the channels, the probes and the sources of a configuration."""
 
 import sys
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from netwatch.config import Config, PluginSections
 from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.errors import PluginError, StoreError
 from netwatch.plugins import build_plugin, plugin_names
-from netwatch.protocols import Channel, Probe, Publish, SeriesStore, Services
+from netwatch.protocols import Channel, Probe, Publish, SeriesStore, Services, Source
 
 if TYPE_CHECKING:
     from netwatch.ledger.ledger import SqlLedger
@@ -92,6 +92,21 @@ def make_probes(config: Config, names: Iterable[str]) -> dict[str, Probe]:
     return {
         name: build_plugin("probes", name, config.probes.get(name, {}), services)
         for name in sorted(set(names))
+    }
+
+
+def make_sources(config: Config) -> dict[str, Source]:
+    """Return all installed sources by name.
+
+    Raises:
+        ConfigError: a source's section is invalid.
+        PluginError: a source cannot be imported.
+    """
+    _check_names("sources", config.sources)
+    services = make_services(config)
+    return {
+        name: build_plugin("sources", name, config.sources.get(name, {}), services)
+        for name in plugin_names("sources")
     }
 
 

@@ -1,1 +1,1 @@
-"""Series that somebody else measured."""
+"""Readers of series that others measured: files of several formats."""

@@ -1,9 +1,9 @@
-"""Routes of networks from announce and withdraw lines: how many were visible, bin after bin.
+"""Counts visible routes per network and bin, from a file of BGP announcements and withdrawals.
 
-One JSON object a line, as tools around RIPE's Routing Information Service write them: `pfx`,
+One JSON object per line, as written by tools of RIPE's Routing Information Service: `pfx`,
 `peer_ip`, `path` (the last is the origin), `ts` (Unix seconds) and `W: true` for a withdrawal.
-Lines without `ts` are the table that a day begins with. A route is what one peer tells of one
-prefix; where no line says otherwise it stays, so that silence is no loss.
+Lines without `ts` are the initial table. A route is one prefix announced by one peer. It stays
+visible until a line withdraws it.
 """
 
 from collections.abc import Iterable
@@ -17,18 +17,18 @@ import pandas as pd
 
 from netwatch.model.errors import InputError
 from netwatch.model.signals import BGP
-from netwatch.sources.long_table import LongForm
+from netwatch.plugins import NoOptions
+from netwatch.sources.long_table import SeriesTable
 
-ENDINGS = frozenset({".jsonl", ".jsonf", ".ndjson"})
-"""How the names of such files end."""
-_WIDTH = timedelta(minutes=5)
+_DEFAULT_WIDTH = timedelta(minutes=5)
 _DAY = timedelta(days=1)
-_MOST_DAYS = 400
+_MAX_DAYS = 400
+"""Days that a file may cover; more is a wrong time."""
 _LARGEST_ASN = 2**32 - 1
 
 
 class _Line(msgspec.Struct):
-    """One line: an announcement unless `withdrawn`; a row of the first table without `ts`."""
+    """One line: an announcement unless `withdrawn`; without `ts` a row of the initial table."""
 
     pfx: str
     peer_ip: str
@@ -39,23 +39,32 @@ class _Line(msgspec.Struct):
 
 _Route = tuple[str, str]
 _Change = tuple[float, int, int]
-"""Unix time (-inf for the first table), origin, and how many routes more it has."""
+"""Unix time (-inf for the initial table), origin AS, change of its number of routes."""
 
 
-def read_bgplines(path: Path, *, width: timedelta | None = None) -> LongForm:
-    """Return the visible routes of every origin in a file, as the signal `bgp` of its network.
+class BgpJsonlSource(NoOptions):
+    """BGP announcements and withdrawals, one JSON object per line."""
 
-    The value of a bin is the mean over its time, a plain count. The series reach over whole
-    days in UTC: from the first midnight, whose table comes first, to the last.
+    suffixes = frozenset({".jsonl", ".jsonf", ".ndjson"})
+
+    def read(self, path: Path, *, width: timedelta | None = None) -> SeriesTable:
+        """See `read_bgp_jsonl`."""
+        return read_bgp_jsonl(path, width=width)
+
+
+def read_bgp_jsonl(path: Path, *, width: timedelta | None = None) -> SeriesTable:
+    """Return the number of visible routes of every origin AS, as the signal `bgp`.
+
+    The value of a bin is the time-weighted mean count. The series cover whole days in UTC.
 
     Args:
         path: the file.
         width: bin width, five minutes if None.
 
     Raises:
-        InputError: the file or a line of it cannot be used; the text names the line.
+        InputError: the file or a line of it is invalid; the text names the line.
     """
-    width = width or _WIDTH
+    width = width or _DEFAULT_WIDTH
     if width <= timedelta(0) or _DAY % width:
         raise InputError(f"{path}: bins of {width} do not fill a day")
     changes = _changes(_read_lines(path), path)
@@ -64,7 +73,7 @@ def read_bgplines(path: Path, *, width: timedelta | None = None) -> LongForm:
         raise InputError(f"{path}: no line with a time")
     start = _midnight(min(times), path)
     end = _midnight(max(times), path) + _DAY
-    if end - start > _MOST_DAYS * _DAY:
+    if end - start > _MAX_DAYS * _DAY:
         raise InputError(f"{path}: from {start} to {end}; is the first or last time wrong?")
     grid = pd.date_range(start, end, freq=pd.Timedelta(width), inclusive="left")
     parts = [
@@ -80,11 +89,11 @@ def read_bgplines(path: Path, *, width: timedelta | None = None) -> LongForm:
         for origin in sorted({origin for _, origin, _ in changes})
     ]
     frame = pd.concat(parts).sort_values(["time", "entity"], ignore_index=True)
-    return LongForm(frame, (), width)
+    return SeriesTable(frame, (), width)
 
 
 def _read_lines(path: Path) -> list[_Line]:
-    """Return the lines: the first table, then changes in order of time, else of the file."""
+    """Return the lines in order of time, the initial table first."""
     decoder, found = msgspec.json.Decoder(_Line), []
     try:
         with path.open("rb") as file:
@@ -102,7 +111,7 @@ def _read_lines(path: Path) -> list[_Line]:
 
 
 def _changes(lines: Iterable[_Line], path: Path) -> list[_Change]:
-    """Return what the lines change: a route that comes, that goes, or that changes its origin."""
+    """Return the changes: routes that appear, disappear or change their origin."""
     origins: dict[_Route, int] = {}
     changes: list[_Change] = []
     for line in lines:
@@ -123,10 +132,10 @@ def _changes(lines: Iterable[_Line], path: Path) -> list[_Change]:
 
 
 def _origin(line: _Line, path: Path) -> int:
-    """Return the network that a route begins at.
+    """Return the origin AS of a route.
 
     Raises:
-        InputError: the path names none, or a set of them.
+        InputError: the path is empty or ends in an AS set.
     """
     last = line.path[-1] if line.path else ""
     if isinstance(last, str) and last.isascii() and last.isdecimal():
@@ -137,11 +146,10 @@ def _origin(line: _Line, path: Path) -> int:
 
 
 def _midnight(seconds: float, path: Path) -> datetime:
-    """Return the start of the day in UTC."""
     try:
         time = datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise InputError(f"{path}: {seconds!r} is no Unix time") from error
+        raise InputError(f"{path}: {seconds!r} is not a Unix time") from error
     return time.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
@@ -150,7 +158,7 @@ def _mean_counts(
 ) -> npt.NDArray[np.float64]:
     """Return the mean number of routes of `origin` in each bin of `grid`.
 
-    A change within a bin counts there for the part of the bin that is left, later in full.
+    A change within a bin counts for the remaining part of the bin.
     """
     own = [(time, step) for time, name, step in changes if name == origin]
     first = float(sum(step for time, step in own if not np.isfinite(time)))

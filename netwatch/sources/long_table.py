@@ -1,52 +1,57 @@
-"""Past figures in long form: a CSV or Parquet file with one value a row.
+"""Series in long form: a CSV or Parquet file with one value per row.
 
 Columns: `time`, `signal`, `entity`, `value`, and optionally `total` (trials), `parent`
-(an entity), `weight` (share in the parent), `name` and `zone`. Times are UTC unless they say
-otherwise. An absent row, an empty value or NaN is no data.
+(an entity), `weight` (share in the parent), `name` and `timezone`. Times without a zone are
+UTC. A missing row, an empty value and NaN mean no data.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from netwatch.model.entities import Entity, EntityInfo
 from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, SeriesKey
+from netwatch.plugins import NoOptions
+from netwatch.protocols import RecordedSeries
 from netwatch.sources.table_reader import line_of, read_parts
-from netwatch.sources.texts import Texts
 
-_NEEDED = ("time", "signal", "entity", "value")
+_REQUIRED = ("time", "signal", "entity", "value")
 _OPTIONAL: dict[str, str] = {
     "total": "",
     "parent": "",
     "weight": "1",
     "name": "",
-    "zone": "",
+    "timezone": "",
 }
 _KEY = ["time", "signal", "entity"]
-_TEXTS = ("signal", "entity", "parent", "name", "zone")
-_NO_NUMBERS = frozenset({"", "nan", "na", "n/a", "null", "none"})
+_TEXT_COLUMNS = ("signal", "entity", "parent", "name", "timezone")
+_NULLS = frozenset({"", "nan", "na", "n/a", "null", "none"})
 _WORDS = ("now", "today", "NOW", "TODAY", "Now", "Today")
-_MOST = 1e30
-"""Nobody counts more; squares and sums of it are still numbers."""
-_PART = 500_000
-_LEAST_REGULAR = 0.9
-_MOST_EMPTY, _MOST_EMPTY_SHARE = 100_000, 50
+_MAX_VALUE = 1e30
+"""Above any count; its squares and sums are still finite."""
+_PART_ROWS = 500_000
+"""Rows that are converted at a time."""
+_MIN_REGULAR_SHARE = 0.9
+"""Share of intervals that are multiples of the most frequent one."""
+_MAX_INTERVALS, _MAX_INTERVALS_PER_TIME = 100_000, 50
+"""Intervals in all and per time with a value; above both, a time must be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
-class LongForm:
-    """A file's bins in order of time, its places, and the width of its bins.
+class SeriesTable:
+    """Bins in order of time, their entities and their width.
 
     Attributes:
         frame: columns time, signal, entity, value, total; sorted, each series once a time.
-        places: what the file says of its entities.
+        places: the entities that the file describes.
         width: bin width.
-        dropped: rows that stood twice, word for word.
+        dropped: number of rows that were exact duplicates.
     """
 
     frame: pd.DataFrame
@@ -55,7 +60,7 @@ class LongForm:
     dropped: int = 0
 
     def bins(self) -> Iterator[Bin]:
-        """Yield the bins in order of time (`netwatch.protocols.Source`)."""
+        """Yield the bins in order of time."""
         keys: dict[tuple[str, str], SeriesKey] = {}
         columns = (self.frame[name] for name in ("time", "signal", "entity", "value", "total"))
         for time, signal, entity, value, total in zip(*columns, strict=True):
@@ -67,37 +72,64 @@ class LongForm:
             )
 
 
-def read_longform(path: Path, *, width: timedelta | None = None) -> LongForm:
-    """Return the figures in `path`.
+class LongTableSource(NoOptions):
+    """CSV or Parquet with the columns time, signal, entity, value and optionally total."""
+
+    suffixes = frozenset({".csv", ".csv.gz", ".parquet"})
+
+    def read(self, path: Path, *, width: timedelta | None = None) -> SeriesTable:
+        """See `read_long_table`."""
+        return read_long_table(path, width=width)
+
+
+def read_long_table(path: Path, *, width: timedelta | None = None) -> SeriesTable:
+    """Return the series in `path`.
 
     Args:
         path: a `.csv`, `.csv.gz` or `.parquet` file.
-        width: gather rows into bins of this width: counts are added, other values averaged.
-            Without it the file must have one width of its own.
+        width: aggregate rows into bins of this width: counts are summed, other values averaged.
+            Without it, the rows must have a regular interval.
 
     Raises:
-        InputError: the file or a row of it cannot be used; the text names the place.
+        InputError: the file or a row of it cannot be used; the text names file and line.
     """
     return _assemble(read_parts(path), path, width)
 
 
-def make_longform(frame: pd.DataFrame, path: Path, *, width: timedelta | None = None) -> LongForm:
-    """Return a table's rows as figures; see `read_longform`. Errors name `path`.
+def as_series_table(series: RecordedSeries) -> SeriesTable:
+    """Return recorded series of any source as a table."""
+    if isinstance(series, SeriesTable):
+        return series
+    rows = [
+        (bin_.time, bin_.series.signal, str(bin_.series.entity), bin_.value, bin_.total)
+        for bin_ in series.bins()
+    ]
+    frame = pd.DataFrame(rows, columns=["time", "signal", "entity", "value", "total"])
+    frame["total"] = frame["total"].astype(float)
+    return SeriesTable(frame, series.places, series.width)
+
+
+def make_series_table(
+    frame: pd.DataFrame, path: Path, *, width: timedelta | None = None
+) -> SeriesTable:
+    """Return a table's rows as series; see `read_long_table`. Errors name `path`.
 
     Raises:
         InputError: the table or a row of it cannot be used.
     """
     frame = frame.reset_index(drop=True)
-    starts = range(0, max(1, len(frame)), _PART)
-    return _assemble((frame.iloc[start : start + _PART] for start in starts), path, width)
+    starts = range(0, max(1, len(frame)), _PART_ROWS)
+    return _assemble((frame.iloc[start : start + _PART_ROWS] for start in starts), path, width)
 
 
-def _assemble(parts: Iterable[pd.DataFrame], path: Path, width: timedelta | None) -> LongForm:
-    """Return the figures of a table that comes a part at a time."""
-    texts = {name: Texts() for name in _TEXTS}
-    frame = pd.concat([_typed(part, path, texts) for part in parts], ignore_index=True)
-    for name, known in texts.items():
-        frame[name] = known.column(frame[name])
+def _assemble(parts: Iterable[pd.DataFrame], path: Path, width: timedelta | None) -> SeriesTable:
+    """Return the series of a table that is read in parts."""
+    typed = [_typed(part, path) for part in parts]
+    texts = {
+        name: union_categoricals([part.pop(name).array for part in typed], sort_categories=True)
+        for name in _TEXT_COLUMNS
+    }
+    frame = pd.concat(typed, ignore_index=True).assign(**texts)
     frame, dropped = _without_repeats(frame)
     places = _places(frame)
     frame = frame.loc[frame["value"].notna(), ["time", "signal", "entity", "value", "total"]]
@@ -111,11 +143,11 @@ def _assemble(parts: Iterable[pd.DataFrame], path: Path, width: timedelta | None
         frame = _gather(frame, width)
     frame = frame.sort_values(["time", "signal", "entity"], ignore_index=True)
     _refuse_emptiness(frame["time"], width, path)
-    return LongForm(frame, places, width, dropped)
+    return SeriesTable(frame, places, width, dropped)
 
 
 def _without_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Return the rows less those that stand twice, word for word, and how many those were."""
+    """Return the rows without exact duplicates, and the number of duplicates."""
     again = frame.duplicated(_KEY, keep=False)
     if not again.any():
         return frame, 0
@@ -123,9 +155,9 @@ def _without_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     return frame.drop(index=bad.index[bad]), int(bad.sum())
 
 
-def _typed(part: pd.DataFrame, path: Path, texts: dict[str, Texts]) -> pd.DataFrame:
-    """Return the columns as what they are, refusing the first row that is not."""
-    missing = [name for name in _NEEDED if name not in part.columns]
+def _typed(part: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return the columns with their types; raise InputError for the first invalid row."""
+    missing = [name for name in _REQUIRED if name not in part.columns]
     if missing:
         names = ", ".join(map(str, part.columns))
         raise InputError(f"{path}: no column {missing[0]!r}; found {names}")
@@ -138,47 +170,51 @@ def _typed(part: pd.DataFrame, path: Path, texts: dict[str, Texts]) -> pd.DataFr
     for name in ("value", "total", "weight"):
         typed[name] = _numbers(part[name], path)
     _refuse_rows(typed["value"] > typed["total"], part["value"], path, "is more than its total")
-    for name, known in texts.items():
-        typed[name] = known.codes(part[name], _check(name, part[name], path))
+    for name in _TEXT_COLUMNS:
+        typed[name] = _categories(part[name], name, path)
     return typed
 
 
+def _categories(column: "pd.Series[str]", name: str, path: Path) -> pd.Categorical:
+    """Return texts as categories, checking each distinct text once."""
+    codes, texts = pd.factorize(column.fillna("").astype(str))
+    for code, text in enumerate(texts):
+        try:
+            _check_text(name, text)
+        except InputError as error:
+            row = int((codes == code).argmax())
+            raise InputError(f"{_where(path, column, row)}: {error}") from error
+    return pd.Categorical.from_codes(codes, pd.Index(texts, dtype=object))
+
+
+def _check_text(name: str, text: str) -> None:
+    if name == "signal" and not text:
+        raise InputError("'' is not the name of a signal")
+    if name == "entity" or (name == "parent" and text):
+        Entity.parse(text)
+
+
 def _times(column: "pd.Series[str]", path: Path) -> "pd.Series[pd.Timestamp]":
-    """Return times in UTC; what names no zone is UTC."""
+    """Return times in UTC, which is also the zone of times without one."""
     times = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
-    # Some words are times to pandas, other ones at every run.
+    # pandas reads these words as the current time.
     bad = times.isna() | column.isin(_WORDS)
-    _refuse_rows(bad, column, path, "is no time (ISO 8601)")
+    _refuse_rows(bad, column, path, "is not a time (ISO 8601)")
     return times.dt.as_unit("us")
 
 
 def _numbers(column: "pd.Series[str]", path: Path) -> "pd.Series[float]":
-    """Return numbers, NaN where there are none."""
+    """Return numbers, NaN for empty cells."""
     name = column.name
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     if numbers.isna().any():
         text = column.astype(object).fillna("").astype(str).str.strip().str.casefold()
-        _refuse_rows(numbers.isna() & ~text.isin(_NO_NUMBERS), column, path, f"is no {name}")
-    _refuse_rows((numbers < np.inf) & (numbers > _MOST), column, path,
-                 f"is no {name}: more than {_MOST:g}")  # fmt: skip
+        _refuse_rows(numbers.isna() & ~text.isin(_NULLS), column, path, f"is not a {name}")
+    _refuse_rows((numbers < np.inf) & (numbers > _MAX_VALUE), column, path,
+                 f"is not a {name}: more than {_MAX_VALUE:g}")  # fmt: skip
     _refuse_rows((numbers == np.inf) | (numbers < 0), column, path,
-                 f"is no {name}: want a finite number, 0 or more")  # fmt: skip
+                 f"is not a {name}: want a finite number, 0 or more")  # fmt: skip
     return numbers
-
-
-def _check(name: str, column: "pd.Series[str]", path: Path) -> Callable[[str, int], None]:
-    """Return what refuses a new text of a column, given the number of its row in the part."""
-
-    def check(text: str, row: int) -> None:
-        if name == "signal" and not text:
-            raise InputError(f"{_place(path, column, row)}: '' names no signal")
-        if name == "entity" or (name == "parent" and text):
-            try:
-                Entity.parse(text)
-            except InputError as error:
-                raise InputError(f"{_place(path, column, row)}: {error}") from error
-
-    return check
 
 
 def _refuse_rows(bad: "pd.Series[bool]", column: "pd.Series[str]", path: Path, what: str) -> None:
@@ -188,11 +224,11 @@ def _refuse_rows(bad: "pd.Series[bool]", column: "pd.Series[str]", path: Path, w
         row = int(rows[0])
         value = str(column.iloc[row])[:40]
         more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-        raise InputError(f"{_place(path, column, row)}: {value!r} {what}{more}")
+        raise InputError(f"{_where(path, column, row)}: {value!r} {what}{more}")
 
 
-def _place(path: Path, column: "pd.Series[str]", row: int) -> str:
-    """Return where a row of a part stands in its file."""
+def _where(path: Path, column: "pd.Series[str]", row: int) -> str:
+    """Return file and line of a row of a part."""
     return f"{path}, line {line_of(path, int(str(column.index[row])))}"
 
 
@@ -225,18 +261,18 @@ def _bin_width(times: "pd.Series[pd.Timestamp]", path: Path) -> timedelta:
     instants = np.unique(naive.astype(np.int64))
     steps = np.diff(instants)
     if not len(steps):
-        raise InputError(f"{path}: one single time; that is no series")
+        raise InputError(f"{path}: a single time is not a series")
     values, counts = np.unique(steps, return_counts=True)
     width = int(values[counts.argmax()])
-    if ((instants - instants[0]) % width != 0).mean() > 1 - _LEAST_REGULAR:
+    if ((instants - instants[0]) % width != 0).mean() > 1 - _MIN_REGULAR_SHARE:
         raise InputError(f"{path}: times have no regular step; name a bin width")
     return timedelta(seconds=width)
 
 
 def _refuse_emptiness(times: "pd.Series[pd.Timestamp]", width: timedelta, path: Path) -> None:
-    """Raise InputError where one stray time would make hours of empty intervals to judge."""
+    """Raise InputError if a stray first or last time makes nearly all intervals empty."""
     intervals = (times.iloc[-1] - times.iloc[0]) / pd.Timedelta(width)
-    if intervals > _MOST_EMPTY and intervals > _MOST_EMPTY_SHARE * times.nunique():
+    if intervals > _MAX_INTERVALS and intervals > _MAX_INTERVALS_PER_TIME * times.nunique():
         raise InputError(
             f"{path}: {intervals:.0f} intervals of {width} from {times.iloc[0]} to "
             f"{times.iloc[-1]}, and hardly any has a value; is the first or last time wrong?"
@@ -254,11 +290,11 @@ def _gather(frame: pd.DataFrame, width: timedelta) -> pd.DataFrame:
 
 
 def _places(frame: pd.DataFrame) -> tuple[EntityInfo, ...]:
-    """Return the places that the file describes: each entity's first row says what it is."""
+    """Return the entities that the file describes, each by its first row."""
     first = frame.drop_duplicates("entity")
-    first = first.astype(dict.fromkeys(_TEXTS, object))
+    first = first.astype(dict.fromkeys(_TEXT_COLUMNS, object))
     first = first[(first["parent"] != "") | (first["name"] != "")]
-    names = ("entity", "name", "parent", "zone")
+    names = ("entity", "name", "parent", "timezone")
     texts = zip(*(first[name].tolist() for name in names), strict=True)
     return tuple(
         EntityInfo(
@@ -266,9 +302,9 @@ def _places(frame: pd.DataFrame) -> tuple[EntityInfo, ...]:
             name=name or Entity.parse(entity).code,
             parent=Entity.parse(parent) if parent else None,
             weight=float(weight),
-            timezone=zone,
+            timezone=timezone,
         )
-        for (entity, name, parent, zone), weight in zip(
+        for (entity, name, parent, timezone), weight in zip(
             texts, first["weight"].astype(float).tolist(), strict=True
         )
     )

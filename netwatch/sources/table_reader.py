@@ -1,4 +1,4 @@
-"""Tables of text from CSV and Parquet files, a part at a time, and the line of each row."""
+"""Reads CSV and Parquet files as tables of text, in parts, and finds the line of a row."""
 
 import gzip
 import zlib
@@ -10,17 +10,17 @@ import pandas as pd
 from netwatch.model.errors import InputError
 
 _ROWS = 200_000
-"""Rows a part: the text of so many takes some 100 MB."""
+"""Rows of a part; their text takes about 100 MB."""
 _VECTORS = 100
-"""The same in DuckDB's measure, 2,048 rows each."""
+"""Rows of a part of a Parquet file, in DuckDB's vectors of 2,048 rows."""
 _PARQUET = ".parquet"
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Return a file's columns as text, each row named by its line (`#` begins a comment).
+    """Return a file's columns as text, indexed by line number (`#` begins a comment).
 
     Raises:
-        InputError: no such file, or no table.
+        InputError: the file does not exist or is not a table.
     """
     table = pd.concat(list(read_parts(path)), ignore_index=True)
     lines = [] if path.suffix == _PARQUET else _lines(path)
@@ -30,12 +30,12 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def read_parts(path: Path) -> Iterator[pd.DataFrame]:
-    """Yield a file's columns as text, some rows at a time, numbered from 0 on.
+    """Yield a file's columns as text, in parts; rows are numbered from 0.
 
-    The file may be a CSV, compressed by gzip where its name ends in `.gz`, or Parquet.
+    The file is a CSV, compressed by gzip if its name ends in `.gz`, or Parquet.
 
     Raises:
-        InputError: no such file, or no table.
+        InputError: the file does not exist or is not a table.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file")
@@ -47,7 +47,7 @@ def read_parts(path: Path) -> Iterator[pd.DataFrame]:
 
 
 def line_of(path: Path, row: int) -> int:
-    """Return the line on which row `row`, from 0 on, of a file stands; comments count."""
+    """Return the line number of row `row` (from 0); comments and empty lines count."""
     if path.suffix != _PARQUET and path.is_file():
         lines = _lines(path)
         if row + 1 < len(lines):
@@ -56,14 +56,13 @@ def line_of(path: Path, row: int) -> int:
 
 
 def _lines(path: Path) -> list[int]:
-    """Return the numbers of the lines that hold something."""
+    """Return the numbers of lines that are neither empty nor comments."""
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     texts = data.decode("utf-8-sig").splitlines()
     return [number for number, text in enumerate(texts, 1) if text.partition("#")[0].strip()]
 
 
 def _csv_parts(path: Path) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a CSV."""
     some = False
     with pd.read_csv(
         path, dtype=str, comment="#", keep_default_na=False, chunksize=_ROWS
@@ -74,13 +73,12 @@ def _csv_parts(path: Path) -> Iterator[pd.DataFrame]:
             some = True
             yield part
     if not some:
-        # A header alone gives no part at all.
+        # pandas yields no part for a file with a header only.
         yield pd.read_csv(path, dtype=str, comment="#", keep_default_na=False)
 
 
 def _parquet_parts(path: Path) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a Parquet file as text, as a CSV has them."""
-    import duckdb  # noqa: PLC0415 - 130 ms that a CSV need not wait for
+    import duckdb  # noqa: PLC0415 - takes 130 ms, and a CSV needs it not
 
     first = 0
     try:
@@ -96,4 +94,4 @@ def _parquet_parts(path: Path) -> Iterator[pd.DataFrame]:
                 part = found.fetch_df_chunk(_VECTORS)
                 yield part.fillna("").set_axis(range(first, first + len(part)))
     except duckdb.Error as error:
-        raise InputError(f"{path}: no Parquet file: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from error

@@ -1,19 +1,19 @@
-"""Past figures as a wide table: a row a time, a column a region, places in a second file."""
+"""Series as a wide table: one row per time, one column per region, entities in a second file."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from netwatch.model.signals import PROBING
-from netwatch.sources.long_table import LongForm, make_longform
+from netwatch.sources.long_table import SeriesTable, make_series_table
 from netwatch.sources.table_reader import read_table
 
 
-def read_wide(figures: Path, places: Path, *, signal: str = PROBING) -> LongForm:
-    """Return the figures of a wide table, whose columns are region codes, as long form.
+def read_wide_table(figures: Path, places: Path, *, signal: str = PROBING) -> SeriesTable:
+    """Return the series of a wide table, whose columns are region codes.
 
     Raises:
-        InputError: either file cannot be used; the text names the place.
+        InputError: either file cannot be used; the text names file and line.
     """
     wide = read_table(figures)
     long = wide.melt(id_vars="time", var_name="entity", value_name="value")
@@ -21,11 +21,11 @@ def read_wide(figures: Path, places: Path, *, signal: str = PROBING) -> LongForm
     long["signal"] = signal
     known = read_table(places)
     long = pd.concat([long.merge(known, on="entity", how="left"), _rows_without_values(known)])
-    return make_longform(long.fillna(""), figures)
+    return make_series_table(long.fillna(""), figures)
 
 
 def _rows_without_values(known: pd.DataFrame) -> pd.DataFrame:
-    """Return rows that describe places without saying anything about their figures."""
+    """Return rows that describe entities and have no value."""
     rows = known.copy()
     rows["time"], rows["value"], rows["signal"] = "1970-01-01T00:00Z", "", "places"
     return rows

@@ -9,7 +9,7 @@ from past_events import ReplayResult, data_folder, longform, replay
 
 from netwatch.model.incident import IncidentState
 from netwatch.model.series import SeriesKey
-from netwatch.sources.long_table import LongForm
+from netwatch.sources.long_table import SeriesTable
 
 SIGNALS = {
     "probing": "Active Probing (#/24s Up)",
@@ -23,7 +23,7 @@ DAY_19 = datetime(2026, 1, 26, 12, 0, tzinfo=UTC)
 TWO_BINS = timedelta(hours=1)
 
 
-def january(*signals: str) -> LongForm:
+def january(*signals: str) -> SeriesTable:
     """Return the figures of some signals of the country."""
     wide = pd.read_csv(data_folder("iran-2026-01") / "ioda-IR-2026-01-normalized.csv")
     parts = [
@@ -111,7 +111,7 @@ def test_no_level_of_bgp_is_sure_of_a_blackout() -> None:
     assert [level.time for level in levels if level.value is not None and level.value < 0.8] == []
 
 
-def february(*, networks: bool) -> LongForm:
+def february(*, networks: bool) -> SeriesTable:
     """Return the probes of Iranian sites as domains, or each as a network of weight 1."""
     folder = data_folder("iran-2026-02-domain-probes") / "history"
     files = [

@@ -70,7 +70,7 @@ def levels() -> list[Level]:
             "signal": "probing",
             "entity": _ENTITY,
             "value": values.to_numpy(),
-            "zone": _ZONE,
+            "timezone": _ZONE,
         }
     )
     course = replay(longform(frame))

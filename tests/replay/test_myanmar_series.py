@@ -26,7 +26,7 @@ def course() -> ReplayResult:
             "signal": "probing",
             "entity": "region:MM-02",
             "value": values.to_numpy(),
-            "zone": "Asia/Yangon",
+            "timezone": "Asia/Yangon",
         }
     )
     return replay(longform(frame))

@@ -14,7 +14,7 @@ from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.errors import InputError
 from netwatch.model.series import SeriesKey
 from netwatch.model.signals import signal_spec
-from netwatch.sources.long_table import LongForm
+from netwatch.sources.long_table import SeriesTable
 
 MIN_HISTORY = timedelta(days=2)
 """History that a series needs if no training time is given: each hour of the day twice."""
@@ -34,7 +34,7 @@ class Grid:
     min_history: timedelta
 
 
-def make_grid(figures: LongForm, training_until: datetime | None) -> Grid:
+def make_grid(figures: SeriesTable, training_until: datetime | None) -> Grid:
     """Return the intervals from the first to the last of `figures`.
 
     Raises:
@@ -53,7 +53,9 @@ def make_grid(figures: LongForm, training_until: datetime | None) -> Grid:
     return Grid(start, width, bins, history)
 
 
-def cut_partitions(figures: LongForm, grid: Grid, *, series: int | None = None) -> list[Partition]:
+def cut_partitions(
+    figures: SeriesTable, grid: Grid, *, series: int | None = None
+) -> list[Partition]:
     """Return `figures` as partitions of about `series` series; a country is never cut.
 
     The cut follows from the table alone, so it does not depend on the number of workers, the

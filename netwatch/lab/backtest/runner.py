@@ -28,7 +28,7 @@ from netwatch.lab.backtest.shard import (
 )
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import Incident
-from netwatch.sources.long_table import LongForm, make_longform
+from netwatch.sources.long_table import SeriesTable, make_series_table
 
 _MAX_SPAN = 64
 """Bins that shards run without a barrier; all of them are run again after a signal's fault."""
@@ -85,7 +85,7 @@ def run_backtest(
         InputError: the table cannot be used.
         WorkerError: a worker is lost.
     """
-    figures = make_longform(frame, Path("table"))
+    figures = make_series_table(frame, Path("table"))
     found = backtest_figures(
         figures, training_until=training_until, options=BacktestOptions(workers)
     )
@@ -93,7 +93,7 @@ def run_backtest(
 
 
 def backtest_figures(
-    figures: LongForm,
+    figures: SeriesTable,
     *,
     training_until: datetime | None = None,
     options: BacktestOptions | None = None,
@@ -245,7 +245,9 @@ def _with_end(incident: Incident, parent: Incident | None) -> Incident:
     return replace(incident, ended_at=ends[-1]) if ends else incident
 
 
-def _unjudged(figures: LongForm, results: Sequence[ShardResult], grid: Grid) -> dict[Entity, str]:
+def _unjudged(
+    figures: SeriesTable, results: Sequence[ShardResult], grid: Grid
+) -> dict[Entity, str]:
     """Return the entities without any level, and why."""
     days = grid.min_history.total_seconds() / 86_400
     entities = figures.frame["entity"].astype("category").cat.categories

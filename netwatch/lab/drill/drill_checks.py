@@ -36,7 +36,7 @@ class Assertion:
     seen: str
 
 
-def judge_drill(
+def check_drill(
     course: GroundTruth,
     country: Country,
     incidents: Sequence[Incident],

@@ -25,7 +25,7 @@ from netwatch.app.observatory import (
 )
 from netwatch.app.vantage import run_vantage
 from netwatch.config import Config, PluginSections, StoreConfig, VantageConfig, write_config
-from netwatch.lab.drill.drill_checks import Assertion, GroundTruth, judge_drill
+from netwatch.lab.drill.drill_checks import Assertion, GroundTruth, check_drill
 from netwatch.lab.drill.scenario import Scenario, drill_config
 from netwatch.lab.drill.simulated_country import Country, make_country
 from netwatch.model.incident import Incident, IncidentState
@@ -104,7 +104,7 @@ async def run_drill(drill: Drill) -> Outcome:
             await _stop(running)
         incidents = opened.ledger.incidents()
         posts = [entry for one in incidents for entry in opened.ledger.posts(one.id)]
-        return Outcome(judge_drill(course, country, incidents, posts), incidents, posts)
+        return Outcome(check_drill(course, country, incidents, posts), incidents, posts)
 
 
 def _vantages(config: Config, count: int) -> list[Config]:

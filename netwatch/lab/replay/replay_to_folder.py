@@ -22,14 +22,14 @@ from netwatch.publish.channels.file import FileChannel
 from netwatch.publish.chart import ChartRequest, draw_chart
 from netwatch.publish.outbox import OutboxSender
 from netwatch.publish.posts import sentence
-from netwatch.sources.long_table import LongForm
+from netwatch.sources.long_table import SeriesTable
 from netwatch.store.sqlite import SqliteStore
 
 _LEAD_IN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class ReplayResult:
     """What a replay came to.
 
     Attributes:
@@ -47,12 +47,12 @@ class Past:
 
 def replay_into(
     folder: Path,
-    figures: LongForm,
+    figures: SeriesTable,
     *,
     at: datetime | None = None,
     progress: Callable[[float], None] = lambda _: None,
     source: str = "replayed figures",
-) -> Past:
+) -> ReplayResult:
     """Replay `figures` into `folder`; what an earlier replay left there is removed.
 
     Raises:
@@ -75,7 +75,7 @@ def replay_into(
         said = replay_figures(figures, Replay(pipeline, store, ledger, at, progress))
         asyncio.run(_send(ledger, folder))
         incidents = ledger.incidents()
-        return Past(
+        return ReplayResult(
             incidents=incidents,
             posts=[entry for one in incidents for entry in ledger.posts(one.id)],
             statements=[

@@ -8,7 +8,7 @@ from netwatch.analysis.pipeline import Pipeline, PipelineResult, PipelineRunner
 from netwatch.model.errors import InputError
 from netwatch.model.incident import Incident
 from netwatch.protocols import Ledger, SeriesStore
-from netwatch.sources.long_table import LongForm
+from netwatch.sources.long_table import SeriesTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Replay:
     progress: Callable[[float], None] = lambda _: None
 
 
-def replay_figures(figures: LongForm, replay: Replay) -> list[Incident]:
+def replay_figures(figures: SeriesTable, replay: Replay) -> list[Incident]:
     """Evaluate and record every bin of `figures`.
 
     Returns the open incidents as of `replay.at`, widest scope first.

@@ -1,37 +1,38 @@
-"""The past shutdowns that come with netwatch, by name."""
+"""Recorded series: the data sets that come with netwatch, by name, and files."""
 
 from datetime import timedelta
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from netwatch.app.factories import make_sources
+from netwatch.config import Config
 from netwatch.model.errors import InputError
-from netwatch.sources.bgp_jsonl import ENDINGS, read_bgplines
-from netwatch.sources.long_table import LongForm, read_longform
-from netwatch.sources.wide_table import read_wide
+from netwatch.sources.long_table import SeriesTable, as_series_table, read_long_table
+from netwatch.sources.wide_table import read_wide_table
 
 _FOLDER = "netwatch.lab.sample_data.figures"
-_SOURCES = {"iran-2019-11": "Monash IP Observatory (sodalabsio/shared_data)"}
+_CREDITS = {"iran-2019-11": "Monash IP Observatory (sodalabsio/shared_data)"}
 
 
 def figures_source(name: str) -> str:
-    """Return who measured a shipped table; for a file, its name."""
-    return _SOURCES.get(name, Path(name).name)
+    """Return who measured a data set; for a file, the file's name."""
+    return _CREDITS.get(name, Path(name).name)
 
 
 def shipped_names() -> list[str]:
-    """Return the names of the tables that come with netwatch."""
-    ending = ".places.csv"
+    """Return the names of the data sets that come with netwatch."""
+    suffix = ".places.csv"
     names = (entry.name for entry in files(_FOLDER).iterdir())
-    return sorted(name.removesuffix(ending) for name in names if name.endswith(ending))
+    return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))
 
 
-def open_figures(name: str, *, width: timedelta | None = None) -> LongForm:
-    """Return the shipped table called `name`, or the figures in the file at that path.
+def open_figures(name: str, *, width: timedelta | None = None) -> SeriesTable:
+    """Return the data set called `name`, or the series in the file at that path.
 
-    A file of announce and withdraw lines becomes the visible routes of its networks.
+    The suffix of a file selects the source that reads it; by default it is a CSV.
 
     Raises:
-        InputError: neither a shipped name nor a usable file.
+        InputError: `name` is neither a data set nor a readable file.
     """
     if name in shipped_names():
         folder = files(_FOLDER)
@@ -39,11 +40,12 @@ def open_figures(name: str, *, width: timedelta | None = None) -> LongForm:
             as_file(folder / f"{name}.csv") as figures,
             as_file(folder / f"{name}.places.csv") as places,
         ):
-            return read_wide(figures, places)
+            return read_wide_table(figures, places)
     path = Path(name)
     if not path.exists():
         shipped = ", ".join(shipped_names())
-        raise InputError(f"{name}: no such file; tables that come with netwatch: {shipped}")
-    if path.suffix in ENDINGS:
-        return read_bgplines(path, width=width)
-    return read_longform(path, width=width)
+        raise InputError(f"{name}: no such file; data sets that come with netwatch: {shipped}")
+    for source in make_sources(Config()).values():
+        if path.name.endswith(tuple(source.suffixes)):
+            return as_series_table(source.read(path, width=width))
+    return read_long_table(path, width=width)

@@ -21,7 +21,7 @@ from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Bin
 from netwatch.protocols import Checkpoint
-from netwatch.sources.long_table import LongForm
+from netwatch.sources.long_table import SeriesTable
 from netwatch.store.memory import MemoryStore
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -66,12 +66,12 @@ class CrashingLedger:
 
 
 @pytest.fixture(scope="module")
-def iran() -> LongForm:
+def iran() -> SeriesTable:
     return open_figures("iran-2019-11")
 
 
 def new_runner(
-    figures: LongForm, store: MemoryStore, ledger: SqlLedger | CrashingLedger
+    figures: SeriesTable, store: MemoryStore, ledger: SqlLedger | CrashingLedger
 ) -> PipelineRunner:
     """Return a runner as a new process creates it."""
     atlas = EntityTree(figures.places)
@@ -88,7 +88,7 @@ def record_of(ledger: SqlLedger) -> tuple[list[list[Incident]], list[Post]]:
 
 @pytest.fixture(scope="module")
 def undisturbed(
-    iran: LongForm, tmp_path_factory: pytest.TempPathFactory
+    iran: SeriesTable, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[MemoryStore, SqlLedger]:
     store = MemoryStore()
     bins = list(iran.bins())
@@ -111,7 +111,7 @@ def test_the_record_is_the_same_despite_crashes(
     seed: int,
     *,
     survives: bool,
-    iran: LongForm,
+    iran: SeriesTable,
     undisturbed: tuple[MemoryStore, SqlLedger],
     tmp_path: Path,
 ) -> None:
@@ -140,7 +140,7 @@ def test_the_record_is_the_same_despite_crashes(
     ledger.close()
 
 
-def test_open_bins_are_not_evaluated(iran: LongForm, tmp_path: Path) -> None:
+def test_open_bins_are_not_evaluated(iran: SeriesTable, tmp_path: Path) -> None:
     ledger, store = SqlLedger(ledger_url(tmp_path / "ledger.sqlite")), MemoryStore()
     bins = list(iran.bins())
     store.put_bins(bins)
@@ -158,7 +158,7 @@ def test_open_bins_are_not_evaluated(iran: LongForm, tmp_path: Path) -> None:
 
 
 def test_a_long_backlog_is_evaluated_in_parts(
-    iran: LongForm, undisturbed: tuple[MemoryStore, SqlLedger], tmp_path: Path
+    iran: SeriesTable, undisturbed: tuple[MemoryStore, SqlLedger], tmp_path: Path
 ) -> None:
     ledger, store = SqlLedger(ledger_url(tmp_path / "ledger.sqlite")), MemoryStore()
     bins = list(iran.bins())
@@ -173,7 +173,7 @@ def test_a_long_backlog_is_evaluated_in_parts(
     ledger.close()
 
 
-def test_a_damaged_checkpoint_is_refused(iran: LongForm, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_refused(iran: SeriesTable, tmp_path: Path) -> None:
     ledger = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
     ledger.record([], [], checkpoint=Checkpoint(EVER[0], b"nonsense"))
     with pytest.raises(StoreError, match="checkpoint: damaged"):
@@ -181,7 +181,9 @@ def test_a_damaged_checkpoint_is_refused(iran: LongForm, tmp_path: Path) -> None
     ledger.close()
 
 
-async def test_the_loop_evaluates_new_bins_until_cancelled(iran: LongForm, tmp_path: Path) -> None:
+async def test_the_loop_evaluates_new_bins_until_cancelled(
+    iran: SeriesTable, tmp_path: Path
+) -> None:
     ledger, store = SqlLedger(ledger_url(tmp_path / "ledger.sqlite")), MemoryStore()
     bins = list(iran.bins())
     runner = new_runner(iran, store, ledger)

@@ -83,7 +83,7 @@ def test_replay_again_gives_the_same(call: Call) -> None:
 
 
 REFUSED = {
-    ("replay", "absent.csv"): "absent.csv: no such file; tables that come with netwatch: iran",
+    ("replay", "absent.csv"): "absent.csv: no such file; data sets that come with netwatch: iran",
     ("replay", "iran-2019-11", "--at", "teatime"): "--at: 'teatime' is not a time; write 2019",
     ("replay", "iran-2019-11", "--at", "2020-01-01"): (
         "2020-01-01T00:00Z: no figures; they go from 2019-11-10T20:30Z to 2019-11-20T"

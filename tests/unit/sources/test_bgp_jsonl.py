@@ -8,7 +8,7 @@ import pytest
 
 from netwatch.lab.sample_data.catalog import open_figures
 from netwatch.model.errors import InputError
-from netwatch.sources.bgp_jsonl import read_bgplines
+from netwatch.sources.bgp_jsonl import read_bgp_jsonl
 
 MIDNIGHT = datetime(2022, 6, 21, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ def written(folder: Path, *lines: dict[str, object]) -> Path:
 
 def counts(path: Path, entity: str = "asn:64496") -> list[float]:
     """Return the values of one network, bin after bin."""
-    frame = read_bgplines(path, width=timedelta(hours=1)).frame
+    frame = read_bgp_jsonl(path, width=timedelta(hours=1)).frame
     return [float(value) for value in frame.loc[frame["entity"] == entity, "value"]]
 
 
@@ -71,7 +71,7 @@ def test_a_route_that_changes_its_origin_moves_to_the_other_network(tmp_path: Pa
 
 
 def test_nothing_tells_who_the_peers_are(tmp_path: Path) -> None:
-    figures = read_bgplines(written(tmp_path, line("192.0.2.0/24", "peer-7", at=0)))
+    figures = read_bgp_jsonl(written(tmp_path, line("192.0.2.0/24", "peer-7", at=0)))
     assert "peer-7" not in figures.frame.to_csv()
     assert figures.width == timedelta(minutes=5)
     assert figures.frame["total"].isna().all()
@@ -91,7 +91,7 @@ def test_the_door_for_figures_knows_such_files(tmp_path: Path) -> None:
         ('{"pfx": "192.0.2.0/24", "peer_ip": "a", "path": ["x"], "ts": 1}', "without an origin"),
         ('{"pfx": "192.0.2.0/24", "peer_ip": "a", "path": ["0"], "ts": 1}', "without an origin"),
         ('{"pfx": "192.0.2.0/24", "peer_ip": "a", "path": [["1", "2"]], "ts": 1}', "an origin"),
-        ('{"pfx": "192.0.2.0/24", "peer_ip": "a", "path": ["1"], "ts": 1e18}', "no Unix time"),
+        ('{"pfx": "192.0.2.0/24", "peer_ip": "a", "path": ["1"], "ts": 1e18}', "not a Unix time"),
         ('{"pfx": "192.0.2.0/24", "peer_ip": "a", "path": ["1"]}', "no line with a time"),
         ("", "no line with a time"),
     ],
@@ -100,21 +100,21 @@ def test_a_broken_file_is_one_clear_line(tmp_path: Path, text: str, words: str) 
     file = tmp_path / "routes.jsonl"
     file.write_text(text, "utf-8")
     with pytest.raises(InputError, match=words) as caught:
-        read_bgplines(file)
+        read_bgp_jsonl(file)
     assert "\n" not in str(caught.value)
 
 
 def test_a_stray_time_makes_no_years_of_bins(tmp_path: Path) -> None:
     lines = [line("192.0.2.0/24", "a", at=0), line("192.0.2.0/24", "b", at=86400 * 4000)]
     with pytest.raises(InputError, match="is the first or last time wrong"):
-        read_bgplines(written(tmp_path, *lines))
+        read_bgp_jsonl(written(tmp_path, *lines))
 
 
 def test_bins_must_fill_a_day(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="do not fill a day"):
-        read_bgplines(written(tmp_path, line("192.0.2.0/24", "a", at=0)), width=timedelta(hours=5))
+        read_bgp_jsonl(written(tmp_path, line("192.0.2.0/24", "a", at=0)), width=timedelta(hours=5))
 
 
 def test_no_file_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
-        read_bgplines(tmp_path / "none.jsonl")
+        read_bgp_jsonl(tmp_path / "none.jsonl")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from netwatch.model.entities import Entity, EntityInfo
 from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, SeriesKey
-from netwatch.sources.long_table import LongForm, read_longform
+from netwatch.sources.long_table import SeriesTable, read_long_table
 
 HEAD = "time,signal,entity,value\n"
 IRAN = SeriesKey("probing", Entity.parse("country:IR"))
@@ -38,13 +38,13 @@ def row(time: str, value: str = "1", *more: str) -> str:
     return ",".join([time, "probing", "country:IR", value, *more]) + "\n"
 
 
-def values(figures: LongForm) -> list[tuple[datetime, float]]:
+def values(figures: SeriesTable) -> list[tuple[datetime, float]]:
     return [(entry.time, entry.value) for entry in figures.bins()]
 
 
 def test_figures_come_in_order_of_time_whatever_their_order_was(write: Write) -> None:
     rows = [row(f"2019-11-16T{hour:02}:00Z", str(hour)) for hour in (3, 0, 2, 1)]
-    figures = read_longform(write(HEAD + "".join(rows)))
+    figures = read_long_table(write(HEAD + "".join(rows)))
     assert values(figures) == [(at(hour), float(hour)) for hour in range(4)]
     assert figures.width == timedelta(hours=1)
     assert figures.dropped == 0
@@ -53,18 +53,18 @@ def test_figures_come_in_order_of_time_whatever_their_order_was(write: Write) ->
 def test_a_time_says_its_zone_or_is_utc(write: Write) -> None:
     text = HEAD + row("2019-11-16 00:00", "1") + row("2019-11-16T04:30+03:30", "2")
     text += row("2019-11-16T02:00:00Z", "3")
-    assert values(read_longform(write(text))) == [(at(0), 1.0), (at(1), 2.0), (at(2), 3.0)]
+    assert values(read_long_table(write(text))) == [(at(0), 1.0), (at(1), 2.0), (at(2), 3.0)]
 
 
 def test_two_zones_for_one_time_are_one_time(write: Write) -> None:
     text = HEAD + row("2019-11-16T00:00Z", "1") + row("2019-11-16T03:30+03:30", "2")
     with pytest.raises(InputError, match=r"line 3: a second value of probing of country:IR"):
-        read_longform(write(text + row("2019-11-16T01:00Z")))
+        read_long_table(write(text + row("2019-11-16T01:00Z")))
 
 
 def test_a_row_that_stands_twice_is_taken_once(write: Write) -> None:
     rows = [row("2019-11-16T00:00Z"), row("2019-11-16T00:00Z"), row("2019-11-16T01:00Z")]
-    figures = read_longform(write(HEAD + "".join(rows)))
+    figures = read_long_table(write(HEAD + "".join(rows)))
     assert len(values(figures)) == 2
     assert figures.dropped == 1
 
@@ -72,35 +72,35 @@ def test_a_row_that_stands_twice_is_taken_once(write: Write) -> None:
 def test_no_value_is_no_data_and_zero_is_a_value(write: Write) -> None:
     text = HEAD + row("2019-11-16T00:00Z", "0") + row("2019-11-16T01:00Z", "")
     text += row("2019-11-16T02:00Z", "5") + row("2019-11-16T03:00Z", "NaN")
-    assert values(read_longform(write(text))) == [(at(0), 0.0), (at(2), 5.0)]
+    assert values(read_long_table(write(text))) == [(at(0), 0.0), (at(2), 5.0)]
 
 
 def test_a_gap_is_no_new_width(write: Write) -> None:
     hours = [0, 1, 2, 3, 9, 10, 11]
     rows = [row(f"2019-11-16T{hour:02}:00Z") for hour in hours]
-    figures = read_longform(write(HEAD + "".join(rows)))
+    figures = read_long_table(write(HEAD + "".join(rows)))
     assert figures.width == timedelta(hours=1)
     assert [time.hour for time, _ in values(figures)] == hours
 
 
 def test_three_points_are_figures_too(write: Write) -> None:
     rows = [row(f"2019-11-16T00:{minute:02}Z") for minute in (0, 5, 10)]
-    assert read_longform(write(HEAD + "".join(rows))).width == timedelta(minutes=5)
+    assert read_long_table(write(HEAD + "".join(rows))).width == timedelta(minutes=5)
 
 
 def test_comments_and_a_byte_order_mark_are_passed_over(write: Write) -> None:
     text = "\ufeff# measured by somebody\n" + HEAD
     text += row("2019-11-16T00:00Z") + row("2019-11-16T01:00Z")
-    assert len(values(read_longform(write(text)))) == 2
+    assert len(values(read_long_table(write(text)))) == 2
 
 
 def test_places_are_what_the_first_row_of_an_entity_says(write: Write) -> None:
     text = (
-        "time,signal,entity,value,parent,weight,name,zone\n"
+        "time,signal,entity,value,parent,weight,name,timezone\n"
         "2019-11-16T00:00Z,probing,region:IR-23,5,country:IR,12,Tehran,Asia/Tehran\n"
         "2019-11-16T01:00Z,probing,region:IR-23,5,,,,\n"
     )
-    [place] = read_longform(write(text)).places
+    [place] = read_long_table(write(text)).places
     assert place == EntityInfo(
         Entity.parse("region:IR-23"), "Tehran", Entity.parse("country:IR"), 12.0, "Asia/Tehran"
     )
@@ -110,13 +110,13 @@ def test_irregular_rows_are_gathered_into_bins(write: Write) -> None:
     text = "time,signal,entity,value,total\n"
     for time, value in (("00:01", 1), ("00:17", 0), ("00:59", 1), ("02:30", 1)):
         text += row(f"2019-11-16T{time}Z", str(value), "1")
-    figures = read_longform(write(text), width=timedelta(hours=1))
+    figures = read_long_table(write(text), width=timedelta(hours=1))
     assert list(figures.bins()) == [Bin(at(0), IRAN, 2.0, 3.0), Bin(at(2), IRAN, 1.0, 1.0)]
 
 
 def test_values_without_a_total_are_averaged(write: Write) -> None:
     text = HEAD + row("2019-11-16T00:01Z", "10") + row("2019-11-16T00:31Z", "20")
-    figures = read_longform(write(text), width=timedelta(hours=1))
+    figures = read_long_table(write(text), width=timedelta(hours=1))
     assert list(figures.bins()) == [Bin(at(0), IRAN, 15.0)]
 
 
@@ -132,19 +132,19 @@ REFUSED = {
     "no row": (HEAD, "no row with a value"),
     "no value at all": (HEAD + row("2019-11-16T00:00Z", ""), "no row with a value"),
     "empty file": ("", "cannot be read as a table: No columns to parse from file"),
-    "one time": (HEAD + row("2019-11-16T00:00Z"), "one single time; that is no series"),
-    "no time": (HEAD + row("yesterday"), "line 2: 'yesterday' is no time (ISO 8601)"),
+    "one time": (HEAD + row("2019-11-16T00:00Z"), "a single time is not a series"),
+    "no time": (HEAD + row("yesterday"), "line 2: 'yesterday' is not a time (ISO 8601)"),
     "no number": (
         HEAD + row("2019-11-16T00:00Z") + row("2019-11-16T01:00Z", "many"),
-        "line 3: 'many' is no value",
+        "line 3: 'many' is not a value",
     ),
     "infinite": (
         HEAD + row("2019-11-16T00:00Z", "inf"),
-        "line 2: 'inf' is no value: want a finite number, 0 or more",
+        "line 2: 'inf' is not a value: want a finite number, 0 or more",
     ),
     "negative": (
         HEAD + row("2019-11-16T00:00Z", "-1") + row("2019-11-16T01:00Z", "-2"),
-        "line 2: '-1' is no value: want a finite number, 0 or more (and 1 more)",
+        "line 2: '-1' is not a value: want a finite number, 0 or more (and 1 more)",
     ),
     "more than its total": (
         "time,signal,entity,value,total\n" + row("2019-11-16T00:00Z", "5", "4"),
@@ -158,7 +158,10 @@ REFUSED = {
         HEAD + "2019-11-16T00:00Z,probing,Iran,1\n",
         "line 2: entity 'Iran': want kind:code with a kind of country, region, asn, domain",
     ),
-    "no signal": (HEAD + "2019-11-16T00:00Z,,country:IR,1\n", "line 2: '' names no signal"),
+    "no signal": (
+        HEAD + "2019-11-16T00:00Z,,country:IR,1\n",
+        "line 2: '' is not the name of a signal",
+    ),
     "a second value in one bin": (
         HEAD + "".join(row(f"2019-11-16T00:{m:02}Z") for m in (*range(0, 60, 2), 31)),
         IN_ONE_BIN,
@@ -179,7 +182,7 @@ def test_what_cannot_be_used_is_one_clear_line(write: Write, name: str) -> None:
     text, message = REFUSED[name]
     path = write(text)
     with pytest.raises(InputError) as refused:
-        read_longform(path)
+        read_long_table(path)
     said = str(refused.value)
     assert said in {f"{path}: {message}", f"{path}, {message}"}
     assert len(said.splitlines()) == 1
@@ -189,21 +192,21 @@ def test_a_stray_year_is_one_clear_line_and_no_hour_of_waiting(write: Write) -> 
     rows = [row(f"2019-11-16T{hour:02}:{minute:02}Z") for hour in range(24) for minute in (0, 5)]
     path = write(HEAD + row("1970-01-01T00:00Z") + "".join(rows))
     with pytest.raises(InputError, match="is the first or last time wrong") as refused:
-        read_longform(path)
+        read_long_table(path)
     assert len(str(refused.value).splitlines()) == 1
 
 
 def test_a_comment_does_not_shift_the_line_that_is_named(write: Write) -> None:
     text = "# measured\n# by somebody\n" + HEAD + row("2019-11-16T00:00Z") + row("never")
-    with pytest.raises(InputError, match="line 5: 'never' is no time"):
-        read_longform(write(text))
+    with pytest.raises(InputError, match="line 5: 'never' is not a time"):
+        read_long_table(write(text))
 
 
 @pytest.mark.parametrize("name", ["figures.csv", "figures.parquet"])
 def test_garbage_is_one_clear_line(write: Write, name: str) -> None:
     path = write(bytes(range(256)) * 20, name)
     with pytest.raises(InputError) as refused:
-        read_longform(path)
+        read_long_table(path)
     assert str(refused.value).startswith(f"{path}")
     assert len(str(refused.value).splitlines()) == 1
 
@@ -211,13 +214,13 @@ def test_garbage_is_one_clear_line(write: Write, name: str) -> None:
 def test_a_compressed_file_says_the_same_and_names_the_same_line(write: Write) -> None:
     rows = [row(f"2019-11-16T{hour:02}:00Z", str(hour)) for hour in range(4)]
     packed = gzip.compress(("# measured\n" + HEAD + "".join(rows)).encode())
-    assert len(values(read_longform(write(packed, "figures.csv.gz")))) == 4
+    assert len(values(read_long_table(write(packed, "figures.csv.gz")))) == 4
     broken = gzip.compress(("# measured\n" + HEAD + "".join(rows) + row("never")).encode())
-    with pytest.raises(InputError, match="line 7: 'never' is no time"):
-        read_longform(write(broken, "figures.csv.gz"))
+    with pytest.raises(InputError, match="line 7: 'never' is not a time"):
+        read_long_table(write(broken, "figures.csv.gz"))
     for garbage in (packed[:40], b"no gzip", b""):
         with pytest.raises(InputError, match="cannot be read as a table") as refused:
-            read_longform(write(garbage, "figures.csv.gz"))
+            read_long_table(write(garbage, "figures.csv.gz"))
         assert len(str(refused.value).splitlines()) == 1
 
 
@@ -226,18 +229,18 @@ def test_a_long_file_comes_a_part_at_a_time(
 ) -> None:
     rows = [row(f"2019-11-{1 + hour // 24:02}T{hour % 24:02}:00Z", str(hour)) for hour in range(90)]
     path = write(HEAD + "".join(rows))
-    whole = read_longform(path)
+    whole = read_long_table(path)
     monkeypatch.setattr("netwatch.sources.table_reader._ROWS", 7)
-    parts = read_longform(path)
+    parts = read_long_table(path)
     assert parts.frame.equals(whole.frame)
-    with pytest.raises(InputError, match="line 92: 'never' is no time"):
-        read_longform(write(HEAD + "".join(rows) + row("never")))
+    with pytest.raises(InputError, match="line 92: 'never' is not a time"):
+        read_long_table(write(HEAD + "".join(rows) + row("never")))
     parquet = tmp_path / "long.parquet"
     with duckdb.connect() as connection:
         query = "select 'probing' as signal, 'asn:1' as entity, range as value, "
         query += "to_timestamp(range * 300) as time from range(300000)"
         connection.execute(f"copy ({query}) to '{parquet}' (format parquet)")
-    long = read_longform(parquet).frame
+    long = read_long_table(parquet).frame
     assert long["value"].tolist() == list(range(300_000))
     assert long["time"].diff().nunique() == 1
 
@@ -245,12 +248,12 @@ def test_a_long_file_comes_a_part_at_a_time(
 @pytest.mark.parametrize("name", ["absent.csv", "absent.parquet"])
 def test_no_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=f"{name}: no such file"):
-        read_longform(tmp_path / name)
+        read_long_table(tmp_path / name)
 
 
 def test_a_folder_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read as a table"):
-        read_longform(tmp_path)
+        read_long_table(tmp_path)
 
 
 def test_parquet_says_the_same_as_csv(write: Write, tmp_path: Path) -> None:
@@ -265,8 +268,8 @@ def test_parquet_says_the_same_as_csv(write: Write, tmp_path: Path) -> None:
         connection.execute("set timezone = 'UTC'")
         connection.execute(query)
     expected = [Bin(at(0), IRAN, 3.0, 4.0), Bin(at(1), IRAN, 0.0, 4.0)]
-    assert list(read_longform(path).bins()) == expected
-    assert list(read_longform(parquet).bins()) == expected
+    assert list(read_long_table(path).bins()) == expected
+    assert list(read_long_table(parquet).bins()) == expected
 
 
 def test_parquet_without_a_column_is_refused_by_name(tmp_path: Path) -> None:
@@ -274,7 +277,7 @@ def test_parquet_without_a_column_is_refused_by_name(tmp_path: Path) -> None:
     with duckdb.connect() as connection:
         connection.execute(f"copy (select 1 as time, 2 as value) to '{parquet}' (format parquet)")
     with pytest.raises(InputError, match="no column 'signal'; found time, value"):
-        read_longform(parquet)
+        read_long_table(parquet)
 
 
 CELL = st.sampled_from(
@@ -304,8 +307,23 @@ def test_whatever_the_cells_hold_it_is_figures_or_one_clear_line(
     path = write(HEAD + "".join(",".join(cells) + "\n" for cells in rows))
     said = "figures"
     try:
-        read_longform(path)
+        read_long_table(path)
     except InputError as error:
         said = str(error)
     assert said == "figures" or said.startswith(str(path))
     assert len(said.splitlines()) == 1
+
+
+def test_series_of_another_source_become_a_table() -> None:
+    class Recorded:
+        width = timedelta(hours=1)
+        places = ()
+
+        def bins(self) -> Iterator[Bin]:
+            key = SeriesKey("bgp", Entity.parse("asn:1"))
+            yield Bin(datetime(2026, 1, 1, tzinfo=UTC), key, 3.0)
+            yield Bin(datetime(2026, 1, 1, 1, tzinfo=UTC), key, 4.0, 8.0)
+
+    table = as_series_table(Recorded())
+    assert list(table.bins()) == list(Recorded().bins())
+    assert table.width == Recorded.width

@@ -22,7 +22,7 @@ from netwatch.lab.backtest.runner import BacktestOptions, backtest_figures, run_
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import InputError, WorkerError
 from netwatch.model.series import SeriesKey
-from netwatch.sources.long_table import LongForm, make_longform
+from netwatch.sources.long_table import SeriesTable, make_series_table
 
 COUNTRIES = ("XA", "XB", "XC", "XD", "XE", "XF")
 HOURS = pd.date_range("2024-01-01", periods=24 * 6, freq="h", tz="UTC")
@@ -54,12 +54,12 @@ def world() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def figures() -> LongForm:
-    return make_longform(world(), Path("world"))
+def figures() -> SeriesTable:
+    return make_series_table(world(), Path("world"))
 
 
 @pytest.fixture(scope="module")
-def alone(figures: LongForm, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def alone(figures: SeriesTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
     found = backtest_figures(figures)
     write_backtest(found.levels, found.incidents, folder)
@@ -82,7 +82,7 @@ def test_the_losses_are_found_and_the_signal_at_fault_is_none(alone: Path) -> No
 
 @pytest.mark.parametrize("series", [1, 7, 16])
 def test_the_size_of_partitions_changes_no_byte(
-    figures: LongForm, alone: Path, tmp_path: Path, series: int
+    figures: SeriesTable, alone: Path, tmp_path: Path, series: int
 ) -> None:
     found = backtest_figures(figures, options=BacktestOptions(partition_series=series))
     write_backtest(found.levels, found.incidents, tmp_path)
@@ -91,7 +91,7 @@ def test_the_size_of_partitions_changes_no_byte(
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_the_number_of_workers_changes_no_byte(
-    figures: LongForm, alone: Path, tmp_path: Path, workers: int
+    figures: SeriesTable, alone: Path, tmp_path: Path, workers: int
 ) -> None:
     found = backtest_figures(figures, options=BacktestOptions(workers, partition_series=4))
     write_backtest(found.levels, found.incidents, tmp_path)
@@ -99,7 +99,7 @@ def test_the_number_of_workers_changes_no_byte(
 
 
 def test_spans_change_nothing_against_two_phases_in_every_bin(
-    figures: LongForm, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    figures: SeriesTable, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("netwatch.lab.backtest.runner._MAX_SPAN", 1)
     found = backtest_figures(figures, options=BacktestOptions(partition_series=4))
@@ -109,12 +109,12 @@ def test_spans_change_nothing_against_two_phases_in_every_bin(
 
 def test_the_order_of_rows_changes_no_byte(alone: Path, tmp_path: Path) -> None:
     shuffled = world().sample(frac=1, random_state=3)
-    found = backtest_figures(make_longform(shuffled, Path("world")))
+    found = backtest_figures(make_series_table(shuffled, Path("world")))
     write_backtest(found.levels, found.incidents, tmp_path)
     assert same(alone, tmp_path)
 
 
-def test_a_live_system_finds_the_same_incidents(figures: LongForm) -> None:
+def test_a_live_system_finds_the_same_incidents(figures: SeriesTable) -> None:
     """Every level of every bin goes to the tracker there, and here those that may matter."""
     atlas = EntityTree(sorted(figures.places, key=lambda place: place.entity))
     detector = BayesFilterDetector(
@@ -136,7 +136,7 @@ def test_a_live_system_finds_the_same_incidents(figures: LongForm) -> None:
 
 
 def test_a_killed_worker_is_one_line_and_nothing_is_written(
-    figures: LongForm, monkeypatch: pytest.MonkeyPatch
+    figures: SeriesTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = []
     start = executors.ProcessExecutor.__init__
@@ -171,16 +171,16 @@ def test_a_series_of_three_points_is_named_and_makes_no_incident() -> None:
             "entity": "asn:64700", "value": [100.0, 0.0, 0.0],
         }
     )  # fmt: skip
-    found = backtest_figures(make_longform(pd.concat([world(), table]), Path("world")))
+    found = backtest_figures(make_series_table(pd.concat([world(), table]), Path("world")))
     [(entity, why)] = found.unjudged.items()
     assert str(entity) == "asn:64700"
     assert why.startswith("not enough data: 3 values")
     assert "asn:64700" not in {str(one.entity) for one in found.incidents}
 
 
-def test_an_entity_without_any_value_is_named(figures: LongForm) -> None:
+def test_an_entity_without_any_value_is_named(figures: SeriesTable) -> None:
     empty = world().assign(entity="asn:64999", value=np.nan)
-    found = backtest_figures(make_longform(pd.concat([world(), empty]), Path("world")))
+    found = backtest_figures(make_series_table(pd.concat([world(), empty]), Path("world")))
     assert [str(entity) for entity in found.unjudged] == ["asn:64999"]
     assert not backtest_figures(figures).unjudged
 
@@ -200,7 +200,7 @@ def test_a_copy_of_the_state_shares_no_array() -> None:
 
 
 def test_files_are_whole_or_not_there(
-    figures: LongForm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    figures: SeriesTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = backtest_figures(figures)
 

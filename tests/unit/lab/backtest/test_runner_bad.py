@@ -75,18 +75,18 @@ def test_two_zones_and_none_are_one_instant_each() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"value": [-1.0, *ordinary()[1:]]}, "is no value: want a finite number"),
-        ({"value": [np.inf, *ordinary()[1:]]}, "is no value: want a finite number"),
-        ({"value": 1e300}, "is no value: more than 1e"),
+        ({"value": [-1.0, *ordinary()[1:]]}, "is not a value: want a finite number"),
+        ({"value": [np.inf, *ordinary()[1:]]}, "is not a value: want a finite number"),
+        ({"value": 1e300}, "is not a value: more than 1e"),
         ({"entity": "Iran"}, "want kind:code"),
         ({"entity": None}, "want kind:code"),
         ({"signal": ""}, "names no signal"),
         ({"parent": "IR"}, "want kind:code"),
         ({"parent": "asn:64500"}, "is its own ancestor"),
-        ({"time": "now"}, "is no time"),
+        ({"time": "now"}, "is not a time"),
         ({"time": HOURS[0]}, "a second value"),
         ({"total": 1.0}, "is more than its total"),
-        ({"weight": "heavy"}, "is no weight"),
+        ({"weight": "heavy"}, "is not a weight"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(change: dict[str, object], message: str) -> None:

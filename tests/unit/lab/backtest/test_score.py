@@ -14,7 +14,7 @@ from netwatch.lab.backtest.runner import Backtest, backtest_figures
 from netwatch.lab.backtest.score import Score, score_backtest
 from netwatch.lab.backtest.truth import TrueEvent, Truth
 from netwatch.model.entities import Entity, EntityTree
-from netwatch.sources.long_table import make_longform
+from netwatch.sources.long_table import make_series_table
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 8
@@ -41,7 +41,7 @@ def played() -> tuple[Backtest, EntityTree]:
             values[24 * day + first : 24 * day + last] *= 0.1
         table = pd.DataFrame({"time": times, "signal": "probing", "value": values})
         tables.append(table.assign(entity=entity, parent=parent))
-    figures = make_longform(pd.concat(tables), Path("table"))
+    figures = make_series_table(pd.concat(tables), Path("table"))
     return backtest_figures(figures), EntityTree(figures.places)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from conftest import at
 
-from netwatch.lab.drill.drill_checks import GroundTruth, judge_drill
+from netwatch.lab.drill.drill_checks import GroundTruth, check_drill
 from netwatch.lab.drill.simulated_country import Country, make_country
 from netwatch.model.entities import Entity
 from netwatch.model.incident import AffectedEntity, Incident, IncidentState, Post
@@ -62,7 +62,7 @@ def missed(
     country: Country, course: GroundTruth, incidents: list[Incident], posts: list[OutboxEntry]
 ) -> list[str]:
     """Return the claims that do not hold."""
-    findings = judge_drill(course, country, incidents, posts)
+    findings = check_drill(course, country, incidents, posts)
     return [one.claim for one in findings if not one.holds]
 
 
@@ -71,7 +71,7 @@ def test_what_was_reported_as_it_was_passes(
 ) -> None:
     posts = sent(make_post, "confirmed_without_number", "restored")
     assert missed(country, course, [told], posts) == []
-    assert len(judge_drill(course, country, [told], posts)) >= 7
+    assert len(check_drill(course, country, [told], posts)) >= 7
 
 
 def test_the_true_level_is_what_was_not_cut(country: Country, course: GroundTruth) -> None:
