@@ -1,7 +1,7 @@
 """Past figures in long form: what is taken, and one clear line for what is not."""
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from netwatch.model.entities import Entity, EntityInfo
 from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, SeriesKey
-from netwatch.sources.long_table import SeriesTable, read_long_table
+from netwatch.sources.long_table import SeriesTable, as_series_table, read_long_table
 
 HEAD = "time,signal,entity,value\n"
 IRAN = SeriesKey("probing", Entity.parse("country:IR"))
