@@ -196,7 +196,7 @@ class DisciplinedClock:
     def _choose(
         self, wall: float, monotonic: float, kernel: KernelClock | None
     ) -> tuple[ClockSource, _Estimate | None]:
-        """Return the most certain estimate; one that contradicts the collector is ignored."""
+        """Return the most certain estimate that does not contradict the collector."""
         collector = _best(self._collector, monotonic)
         candidates = {
             ClockSource.COLLECTOR: collector,

@@ -1,13 +1,13 @@
 """The host's consent, and the pause that the host asked for: one file, read by a running agent."""
 
 from datetime import datetime
-from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
 
 from netwatch.agent.private_files import read_record, write_record
 from netwatch.agent.target_policy import ConsentScope
+from netwatch.model.addresses import is_loopback
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Target
 
@@ -114,7 +114,4 @@ class Consent:
 
 def needs_consent(target: Target) -> bool:
     """Return whether anyone but this machine can see a probe of `target`."""
-    try:
-        return not ip_address(target.host).is_loopback
-    except ValueError:
-        return target.host != "localhost"
+    return not is_loopback(target.host)

@@ -64,7 +64,7 @@ class PauseWatch:
         return self() is PauseReason.CONSENT
 
     def _read(self, now: datetime) -> PauseReason:
-        """Read the files; one that cannot be read counts as missing consent."""
+        """Read the files; an unreadable file counts as missing consent."""
         try:
             if self._consent_needed and self._consent.granted_at() is None:
                 return PauseReason.CONSENT
@@ -93,7 +93,7 @@ async def run_while_not(paused: Callable[[], bool], run: Callable[[], Awaitable[
 
 async def _wait_until(condition: Callable[[], bool], *, wanted: bool) -> None:
     # Files are polled, so there is no event to wait for.
-    while condition() is not wanted:  # noqa: ASYNC110
+    while condition() is not wanted:  # noqa: ASYNC110 - files have no event
         await asyncio.sleep(_POLL_INTERVAL)
 
 

@@ -31,7 +31,7 @@ _MAX_SECONDS = 4.0
 _MAX_PACKET = 4096
 """Bytes read per packet; a longer one is truncated."""
 _MAX_RECEIVED = 32 * 1024
-"""Bytes of packets read per query, whoever sends them."""
+"""Bytes of packets read per query, from any sender."""
 _LISTEN = 0.5
 """Seconds to wait for a second answer: an injected answer comes first, the real one follows."""
 _RCODES = {

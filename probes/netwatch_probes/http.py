@@ -26,7 +26,7 @@ class HttpProbe(NoOptions, Probe):
     TLS is used on the ports in `tls` (443 and 8443; 443 unless the target names another). No
     redirect is followed, no cookie kept, no proxy used, nothing decompressed. Any response but
     5xx and 451 is a success; a redirect to another site is `http_unexpected_redirect_url`. A
-    path that ends in `#204` expects that status, one that ends in `#` and the first digits of a
+    path ending in `#204` expects that status; a path ending in `#` and the first digits of a
     SHA-256 expects a body with that hash: so a portal check detects a captive portal.
 
     The detail of step `http_round_trip` is the status, the number of body bytes read, a 64-bit

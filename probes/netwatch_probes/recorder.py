@@ -7,7 +7,6 @@ import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
-from types import TracebackType
 from typing import Self
 
 from netwatch.model.addresses import is_public_address, is_public_name, parse_address
@@ -61,14 +60,9 @@ class StepRecorder:
         await self._timeout.__aenter__()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         try:
-            await self._timeout.__aexit__(kind, error, trace)
+            await self._timeout.__aexit__(None if error is None else type(error), error, None)
         except TimeoutError:
             return True
         return isinstance(error, StepError)
@@ -82,12 +76,7 @@ class StepRecorder:
     def __enter__(self) -> None:
         self._start = perf_counter()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         word = None
         if isinstance(error, asyncio.CancelledError):
             if not self._timeout.expired():

@@ -126,7 +126,7 @@ def _describe_session(session: ssl.SSLObject | None) -> str:
 
 
 def _describe_chain(chain: list[bytes]) -> str:
-    """Return the hashes of the presented certificates, empty if there are none."""
+    """Return the hashes of the presented certificates, empty without any."""
     if not chain:
         return ""
     try:

@@ -23,8 +23,8 @@ _BUFFER = 64 * 1024
 class TransferProbe(NoOptions, Probe):
     """Downloads at most 128 KiB of the target's path over one fresh connection.
 
-    The detail of step `transfer` is the number of body bytes, also if it failed: a transfer that
-    stalls after 16 KiB differs from one that never began.
+    The detail of step `transfer` is the number of body bytes, also if it failed: a stall after
+    16 KiB differs from a transfer that never began.
     """
 
     name = "transfer"

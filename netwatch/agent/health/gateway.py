@@ -94,7 +94,7 @@ def _parse_ipv6(text: str) -> Iterator[tuple[int, Gateway]]:
 
 
 def tunnel_name(gateways: Mapping[int, Gateway], interfaces: Path = _INTERFACES) -> str:
-    """Return the tunnel interface of a default route, empty if there is none.
+    """Return the tunnel interface of a default route, empty without one.
 
     A PPP interface is not a tunnel: it is the line to the provider.
     """

@@ -52,8 +52,8 @@ class VpnDetector:
     """Detects by round-trip times that something nearby accepts TCP in place of far hosts.
 
     An ICMP echo goes all the way; a connection that a proxy or VPN endpoint accepts does not. An
-    echo that takes 100 ms longer than a connect to the same far host shows that at once, one that
-    takes 60 ms longer when it happens twice in a row.
+    echo that takes 100 ms longer than a connect to the same far host shows that at once; 60 ms must
+    occur twice in a row.
     """
 
     def __init__(self) -> None:

@@ -83,7 +83,7 @@ class DailyBudget(msgspec.Struct):
         return fits
 
     def commit(self, cost: int, moved: int) -> None:
-        """Count what a probe moved; one that counted nothing is charged its whole cost."""
+        """Count what a probe moved; a probe that counted nothing is charged its whole cost."""
         self.release(cost)
         self.spent += moved or cost
 

@@ -22,7 +22,7 @@ _CONTROL_TTL = 2.0
 _PAUSE = (1.0, 3.0)
 """Least and most seconds before the retest."""
 _CONTROL_TIERS = (WitnessTier.INTERNATIONAL, WitnessTier.DOMESTIC, WitnessTier.ISP)
-"""Tiers that serve as controls; the first one that has witnesses is used."""
+"""Tiers that serve as controls; the first tier with witnesses is used."""
 
 
 class RetestOutcome(StrEnum):

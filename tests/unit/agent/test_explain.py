@@ -1,4 +1,4 @@
-"""The explanation of what an agent does besides its regular probes."""
+"""The explanation of what an agent does in addition to its regular probes."""
 
 from netwatch.agent.explain import explain
 from netwatch.config import AgentConfig
