@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
@@ -124,7 +123,7 @@ class Probe(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What travels over a link."""
+    """A message of a transport."""
 
     topic: str
     payload: bytes
@@ -134,34 +133,29 @@ class Message:
 class Transport(Protocol):
     """A connection to a broker; use it as an async context manager.
 
-    Guarantee: a message that `publish` returned for reached the broker, not necessarily
-    a subscriber, and may arrive more than once. Order holds within one topic. Whoever
-    must know that a message was kept waits for the receiver's own acknowledgement.
+    Guarantee: once `publish` returns, the message reached the broker, not necessarily a
+    subscriber, and may arrive more than once. Order holds within one topic. Only the receiver's
+    own acknowledgement proves that a message was stored.
 
     Raises:
-        LinkError: from entering, `publish`, `subscribe` and `messages` once the broker
-            cannot be reached or refused us. The link is then of no more use; make another.
+        TransportError: from entering, `publish`, `subscribe` and `messages` once the broker
+            cannot be reached, or refused the connection. Make a new transport then.
     """
 
     async def __aenter__(self) -> Self:
         """Connect."""
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Disconnect."""
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Hand a message to the broker (QoS 1); with `retain`, later subscribers get it too."""
+        """Publish at QoS 1; with `retain`, later subscribers receive the message too."""
 
     async def subscribe(self, pattern: str) -> None:
-        """Ask for messages of topics that match an MQTT `pattern` (`+` and `#`)."""
+        """Subscribe to topics that match an MQTT `pattern` (`+` and `#`)."""
 
     def messages(self) -> AsyncIterator[Message]:
-        """Yield what arrives, until the link closes or breaks."""
+        """Yield messages until the transport closes or breaks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from netwatch.collector.ingest import Ingest
 from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.config import Config
 from netwatch.wire.ack import pack_ack
-from netwatch.wire.export import write_receipts
+from netwatch.wire.export import FileKind, write_messages
 from netwatch.wire.signing import ACKNOWLEDGEMENT
 
 
@@ -72,7 +72,9 @@ def import_files(
     if receipts is not None:
         signer = collector_identity(config).signer
         acks = (pack_ack(answer) for _, result in results for answer in result.acks)
-        write_receipts(receipts, (signer.sign(ack, ACKNOWLEDGEMENT) for ack in acks))
+        write_messages(
+            receipts, (signer.sign(ack, ACKNOWLEDGEMENT) for ack in acks), FileKind.RECEIPTS
+        )
     return ImportResult(
         tuple(results), dict(by_label(metrics.batches)), by_label(metrics.measurements)["stored"]
     )

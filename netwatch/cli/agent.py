@@ -139,10 +139,12 @@ def export(
     """
     from netwatch.app.vantage import open_spool
     from netwatch.config import read_config
-    from netwatch.wire.export import write_export
+    from netwatch.wire.export import FileKind, write_messages
 
     with open_spool(read_config(config)) as spool:
-        count = write_export(file, (batch.payload for batch in spool.iterate_pending(100)))
+        count = write_messages(
+            file, (batch.payload for batch in spool.iterate_pending(100)), FileKind.EXPORT
+        )
     emit({"batches": count, "file": str(file)}, [f"{count} batches in {file}"], as_json=as_json)
 
 
@@ -162,11 +164,11 @@ def import_receipts(
     from netwatch.app.vantage import open_spool
     from netwatch.config import read_config
     from netwatch.model.errors import InputError
-    from netwatch.wire.export import read_receipts
+    from netwatch.wire.export import FileKind, read_messages
 
     loaded = read_config(config)
     with open_spool(loaded) as spool:
-        result = apply_receipts(read_receipts(file), loaded.vantage.id, spool)
+        result = apply_receipts(read_messages(file, FileKind.RECEIPTS), loaded.vantage.id, spool)
     lines = [f"{result.deleted} batches left the spool, {result.refused} were refused"]
     emit(msgspec.to_builtins(result), lines, as_json=as_json)
     if result.problem:

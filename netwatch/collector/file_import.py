@@ -11,7 +11,7 @@ from netwatch.model.errors import InputError
 from netwatch.protocols import Message
 from netwatch.wire.ack import Ack
 from netwatch.wire.batch_codec import unpack_batch
-from netwatch.wire.export import FRAME_HEADER_BYTES, read_export
+from netwatch.wire.export import FRAME_HEADER_BYTES, FileKind, read_messages
 from netwatch.wire.topics import batch_topic
 
 _BATCHES_PER_TRANSACTION = 100
@@ -75,7 +75,7 @@ class _Reader:
     def messages(self) -> Iterator[Message]:
         """Yield the batches of the file as messages of their senders."""
         try:
-            for payload in read_export(self._path):
+            for payload in read_messages(self._path, FileKind.EXPORT):
                 self.count += 1
                 self._bytes += len(payload) + FRAME_HEADER_BYTES
                 yield Message(batch_topic(_sender(payload)), payload)

@@ -3,7 +3,7 @@
     NetwatchError
     ├── ConfigError     the configuration cannot be used; names the file and the key
     ├── InputError      a file or a message from outside cannot be used; names the place
-    ├── LinkError       the broker cannot be reached, or refused us
+    ├── TransportError  the broker cannot be reached, or refused us
     ├── PluginError     no plugin of that name; says which names exist
     ├── StoreError      the store or the ledger cannot be read or written
     ├── WorkerError     a process or a machine that was to do a part of the work is gone

@@ -10,7 +10,6 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from time import monotonic
-from types import TracebackType
 from typing import Self
 
 from netwatch.model.errors import TransportError
@@ -82,12 +81,7 @@ class HttpsTransport:
             self._rate_advice = Message(RATE_ADVICE_TOPIC, body, retained=True)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         client, self._client = self._client, None
         self._received.put_nowait(None)
         if client is not None:

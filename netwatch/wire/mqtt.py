@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from traceback import walk_tb
-from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from netwatch.model.errors import TransportError
@@ -128,17 +127,12 @@ class MqttTransport:
         self._client = client
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         client, self._client = self._client, None
         if client is None:
             return
         try:
-            await client.__aexit__(kind, error, trace)
+            await client.__aexit__(None, None, None)
         except (aiomqtt.MqttError, OSError) as broken:
             _log.debug("disconnecting from %s: %s", self._broker, broken)
 

@@ -21,7 +21,7 @@ from netwatch.config import read_config
 from netwatch.model.errors import ConfigError, InputError
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.wire.batch_codec import unpack_batch
-from netwatch.wire.export import read_export
+from netwatch.wire.export import FileKind, read_messages
 from netwatch.wire.signing import BATCH, Signer, open_signed
 
 Command = Callable[..., Result]
@@ -188,7 +188,7 @@ def test_an_export_carries_what_waits_and_leaves_it(netwatch: Command, tmp_path:
     fill_spool(tmp_path, 250)
     file = tmp_path / "stick.nwx"
     assert json.loads(netwatch("export", str(file), "--json").stdout)["batches"] == 250
-    sequences = [unpack_batch(message).sequence for message in read_export(file)]
+    sequences = [unpack_batch(message).sequence for message in read_messages(file, FileKind.EXPORT)]
     assert len(set(sequences)) == 250
     assert json.loads(netwatch("status", "--json").stdout)["waiting_batches"] == 250
 
@@ -205,7 +205,7 @@ def test_a_damaged_export_is_one_clear_line(netwatch: Command, tmp_path: Path, h
         wrong = data[:18] + b"\xff" + data[19:]
         file.write_bytes({"cut": data[:-1], "text": b"hello", "length": wrong}[harm])
     with pytest.raises(InputError, match=r"stick\.nwx: "):
-        list(read_export(file))
+        list(read_messages(file, FileKind.EXPORT))
 
 
 def test_purge_leaves_nothing(netwatch: Command, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from netwatch.cli.main import run
 from netwatch.config import read_config
 from netwatch.model.measurement import Measurement
 from netwatch.wire.ack import Ack, pack_ack
-from netwatch.wire.export import write_receipts
+from netwatch.wire.export import FileKind, write_messages
 from netwatch.wire.signing import ACKNOWLEDGEMENT, Signer
 
 Call = Callable[..., tuple[int, str, str]]
@@ -79,7 +79,7 @@ def test_a_file_goes_there_and_its_receipts_come_back(call: Call) -> None:
     fill_spool(1)
     code, said, _ = call("agent", "import-receipts", "back", "-c", "far.toml", "--json")
     assert code == 0
-    told = {"forgotten": 120, "refused": 0, "foreign": 0, "problem": ""}
+    told = {"deleted": 120, "refused": 0, "foreign": 0, "problem": ""}
     assert json.loads(said) == told
     assert waiting() == 1
     assert (
@@ -112,7 +112,9 @@ def test_false_receipts_delete_nothing(call: Call, tmp_path: Path, harm: str) ->
     plain = pack_ack(Ack("far", ((0, 2**52),)))
     forger = Signer(Ed25519PrivateKey.generate())
     signed = forger.sign(plain, ACKNOWLEDGEMENT)
-    write_receipts(tmp_path / "false", [signed if harm == "foreign key" else plain])
+    write_messages(
+        tmp_path / "false", [signed if harm == "foreign key" else plain], FileKind.RECEIPTS
+    )
     if harm == "text":
         (tmp_path / "false").write_text("netwatch export 1\n")
     code, _, complaint = call("agent", "import-receipts", "false", "-c", "far.toml")
@@ -125,6 +127,6 @@ def test_receipts_for_another_agent_change_nothing(call: Call, tmp_path: Path) -
     fill_spool(2)
     signer = Signer(Ed25519PrivateKey.generate())
     plain = pack_ack(Ack("near", ((0, 2**52),)))
-    write_receipts(tmp_path / "back", [signer.sign(plain, ACKNOWLEDGEMENT)])
+    write_messages(tmp_path / "back", [signer.sign(plain, ACKNOWLEDGEMENT)], FileKind.RECEIPTS)
     code, said, _ = call("agent", "import-receipts", "back", "-c", "far.toml", "--json")
     assert (code, json.loads(said)["foreign"], waiting()) == (0, 1, 2)

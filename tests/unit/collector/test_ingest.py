@@ -14,7 +14,7 @@ from netwatch.model.measurement import Batch, Measurement, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
 from netwatch.wire.batch_codec import pack_batch
-from netwatch.wire.export import write_export
+from netwatch.wire.export import FileKind, write_messages
 from netwatch.wire.signing import BATCH, Signer
 from netwatch.wire.topics import batch_topic
 
@@ -181,7 +181,7 @@ def test_a_file_is_imported_with_the_same_checks(bench: Bench, tmp_path: Path) -
     ours = Signer(Ed25519PrivateKey.generate())
     path = tmp_path / "stick.nwx"
     messages = [signed(ours, number, 0).payload for number in range(250)]
-    assert write_export(path, [*messages, b"garbage"]) == 251
+    assert write_messages(path, [*messages, b"garbage"], FileKind.EXPORT) == 251
     shares: list[float] = []
     done = import_batches(path, bench.ingest, bench.closer, progress=shares.append)
     assert (done.read, done.problem, len(shares)) == (251, "", 3)
@@ -195,10 +195,10 @@ def test_a_file_is_imported_with_the_same_checks(bench: Bench, tmp_path: Path) -
 
 def test_batches_before_damage_are_stored(bench: Bench, tmp_path: Path) -> None:
     path = tmp_path / "stick.nwx"
-    write_export(path, [message(number, 0).payload for number in range(5)])
+    write_messages(path, [message(number, 0).payload for number in range(5)], FileKind.EXPORT)
     path.write_bytes(path.read_bytes()[:-3])
     done = import_batches(path, bench.ingest, bench.closer)
-    assert done.problem == f"{path}: ends in the middle of a batch"
+    assert done.problem == f"{path}: ends in the middle of a message"
     assert [answer.stored for answer in done.acks] == [((0, 3),)]
     for name, content in (("none", None), ("other", b"netwatch receipts 1\n")):
         bad = tmp_path / name
