@@ -100,7 +100,7 @@ MEANINGS = {
     "stores.influx.organization": "the organization, on InfluxDB 2",
     "stores.influx.ca_file": "file of the certificates that TLS trusts; empty is the system's",
     "stores.influx.timeout": "how long a request is retried",
-    "stores.influx.rollup_database": "second database or bucket, for hourly bins; empty is none",
+    "stores.influx.rollup_database": "second database or bucket, for hourly bins; empty: off",
     "stores.sqlite.raw_retention": "how long bins are kept as measured",
     "stores.sqlite.five_minute_retention": "how long bins of five minutes are kept",
     "channels.file.folder": "folder of the posts, relative to the data folder",

@@ -1,8 +1,8 @@
 """Real InfluxDB servers for tests: Debian's, started here, and any that the environment names.
 
-`NETWATCH_TEST_INFLUX_URL` names a server of any version, with `NETWATCH_TEST_INFLUX_TOKEN`
-(on 1.x the password), `NETWATCH_TEST_INFLUX_USER` and `NETWATCH_TEST_INFLUX_ORG` beside it.
-Every test gets a database of its own, which is dropped afterwards.
+`NETWATCH_TEST_INFLUX_URL` names a server of any version; `NETWATCH_TEST_INFLUX_TOKEN` (the
+password on 1.x), `NETWATCH_TEST_INFLUX_USER` and `NETWATCH_TEST_INFLUX_ORG` are its credentials.
+Every test gets its own database, which is dropped afterwards.
 """
 
 import atexit

@@ -1,4 +1,4 @@
-"""Network namespaces that vanish with the process that made them, however it ends.
+"""Network namespaces that end with the process that created them.
 
 They have no name: an open file keeps each alive. Sockets are made inside from a thread that
 enters for a moment and then serve the test's own event loop; whatever needs to live inside
@@ -28,7 +28,7 @@ _TOOLS = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 def need_namespaces() -> None:
-    """Skip where there are no namespaces to be had, by name; in CI that is a failure."""
+    """Skip the test if namespaces are not available; fail in CI."""
     missing = _what_is_missing()
     if missing and os.environ.get("CI"):
         pytest.fail(f"network namespaces: {missing}")
@@ -54,7 +54,7 @@ def _what_is_missing() -> str:
 
 
 def _call(name: str, *arguments: object) -> None:
-    """Call the C library; raises OSError as it does."""
+    """Call the C library; raise OSError on failure."""
     library = ctypes.CDLL(None, use_errno=True)
     if getattr(library, name)(*arguments) != 0:
         number = ctypes.get_errno()
@@ -62,7 +62,7 @@ def _call(name: str, *arguments: object) -> None:
 
 
 def enter(path: str) -> None:
-    """Bring the calling thread, and all that it starts from here on, into a namespace."""
+    """Move the calling thread, and what it starts, into a namespace."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         _call("setns", descriptor, _NEW_NETWORK)
@@ -71,19 +71,19 @@ def enter(path: str) -> None:
 
 
 def own_mounts() -> None:
-    """Give the calling process mounts of its own: what it mounts nobody else sees, and ends."""
+    """Give the calling process a private mount namespace, which ends with it."""
     _call("unshare", _NEW_MOUNTS)
     subprocess.run(["mount", "--make-rprivate", "/"], check=True, timeout=10)
 
 
 def drop_rights() -> None:
-    """Take from the calling process what root may do and others may not, for ever."""
+    """Drop the privileges of root from the calling process for good."""
     version_3 = struct.pack("=Ii", 0x20080522, 0)
     _call("capset", version_3, bytes(24))
 
 
 def _in_thread(call: Callable[[], _T]) -> _T:
-    """Run `call` in a thread that ends afterwards, so that no other work gets into a namespace."""
+    """Run `call` in a new thread, so that no other work enters the namespace."""
     results: list[_T] = []
     errors: list[BaseException] = []
 
@@ -103,7 +103,7 @@ def _in_thread(call: Callable[[], _T]) -> _T:
 
 @dataclass
 class Namespace:
-    """A network of its own, with loopback up and nothing else."""
+    """A network namespace with only loopback up."""
 
     _file: int = field(init=False)
 
@@ -122,16 +122,16 @@ class Namespace:
         self.close()
 
     def close(self) -> None:
-        """Let go; the kernel takes it away with the last process and socket inside."""
+        """Release it; the kernel removes it with the last process and socket inside."""
         os.close(self._file)
 
     @property
     def path(self) -> str:
-        """A name under which other processes can enter it, while this process lives."""
+        """Path by which other processes can enter it while this process lives."""
         return f"/proc/{os.getpid()}/fd/{self._file}"
 
     def do(self, call: Callable[[], _T]) -> _T:
-        """Return what `call` returns, run inside."""
+        """Run `call` inside and return its result."""
 
         def inside() -> _T:
             enter(self.path)
@@ -140,7 +140,7 @@ class Namespace:
         return _in_thread(inside)
 
     def run(self, *command: str, text: str = "") -> str:
-        """Run a program inside and return what it printed; raises with what it complained of."""
+        """Run a program inside and return its output; raise with its stderr on failure."""
         ended = self.do(
             lambda: subprocess.run(
                 command,
@@ -156,7 +156,7 @@ class Namespace:
         return ended.stdout
 
     def ip(self, *commands: str) -> None:
-        """Run `ip` commands, given without the word `ip`, one after another."""
+        """Run `ip` commands, each given without the word `ip`."""
         self.run("ip", "-batch", "-", text="\n".join(commands) + "\n")
 
     def set(self, **settings: object) -> None:
@@ -198,7 +198,7 @@ class Namespace:
 
 
 def join(one: Namespace, other: Namespace, names: tuple[str, str]) -> None:
-    """Lay a cable: `names` are those of its two ends. Both ends are up, without addresses."""
+    """Create a veth pair between two namespaces; both ends are up, without addresses."""
     one.ip(f"link add {names[0]} type veth peer name {names[1]} netns {other.path}")
     one.ip(f"link set {names[0]} up")
     other.ip(f"link set {names[1]} up")

@@ -1,4 +1,4 @@
-"""What servers do wrong, one function a fault: handlers for `servers.tcp_server` and packets.
+"""Faults of servers, one function each: handlers for `servers.tcp_server`, and packets.
 
 A handler gets a connection's two ends and may do with them what a broken, hostile or censored
 server does. Nothing here knows which probe will come.
@@ -34,14 +34,14 @@ __all__ = [
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Answer = Callable[[bytes], list[tuple[float, bytes]]]
-"""Makes of a packet the packets to send back, each with a delay in seconds."""
+"""Returns the packets to send back for a packet, each with a delay in seconds."""
 
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 @contextmanager
 def deaf_port(host: str = "127.0.0.1") -> Iterator[int]:
-    """A port that answers nothing to whoever comes, since its backlog is full; yields it."""
+    """Yield a port that accepts no connection, because its backlog is full."""
     with socket.socket() as deaf:
         deaf.bind((host, 0))
         deaf.listen(0)
@@ -57,31 +57,31 @@ def deaf_port(host: str = "127.0.0.1") -> Iterator[int]:
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Close with a reset: no lingering, whatever is unsent is thrown away."""
+    """Close with a reset; unsent data are discarded."""
     channel = writer.get_extra_info("socket")
     channel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
     writer.transport.abort()
 
 
 async def reset_after_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Reset the connection as soon as the client has said something."""
+    """Reset the connection as soon as the client has sent data."""
     await reader.read(1)
     reset(writer)
 
 
 async def end_after_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Hear what the client has to say, then hang up in good order."""
+    """Read what the client sends, then close in order."""
     await reader.read(100_000)
 
 
 async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Accept, listen, and never say a word."""
+    """Accept and read, but never respond."""
     while await reader.read(10_000):
         pass
 
 
 def say(*parts: bytes, pause: float = 0.0) -> Handler:
-    """Wait for the client, then say `parts` with a pause before each but the first."""
+    """Wait for the client, then send `parts` with a pause before each but the first."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10_000)
@@ -95,7 +95,7 @@ def say(*parts: bytes, pause: float = 0.0) -> Handler:
 
 
 def http_answer(status: str, *headers: str, body: bytes = b"") -> Handler:
-    """Answer each request alike, such as `http_answer("302 Found", "Location: http://a/")`."""
+    """Give every request the same response: `http_answer("302 Found", "Location: http://a/")`."""
     lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "Connection: close"]
     return say("\r\n".join([*lines, "", ""]).encode() + body)
 
@@ -113,7 +113,7 @@ def stall_after(sent: int, *, promised: int) -> Handler:
 
 
 async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send a good head at once and the body at five bytes a second."""
+    """Send valid headers at once and the body at five bytes a second."""
     await reader.read(10_000)
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n")
     while not writer.is_closing():
@@ -123,7 +123,7 @@ async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
 
 
 def stalling_broker(published: list[bytes]) -> Handler:
-    """Be an MQTT 3.1.1 broker that lets everybody in and takes up nothing.
+    """Act as an MQTT 3.1.1 broker that accepts connections and acknowledges no message.
 
     `published` gets the first bytes of what was sent in vain.
     """
@@ -145,7 +145,7 @@ def stalling_broker(published: list[bytes]) -> Handler:
 def dns_answer(
     *values: str, rcode: int = 0, number: int | None = None, kind: str = "A"
 ) -> Callable[[bytes], bytes]:
-    """Return what makes an answer of a query: records, code, perhaps another query's number."""
+    """Return a function that answers a DNS query with given records, code and query id."""
 
     def make(query: bytes) -> bytes:
         asked = dns.message.from_wire(query)
@@ -162,7 +162,7 @@ def dns_answer(
 
 
 def dns_cut_short(query: bytes) -> bytes:
-    """Answer that the answer does not fit, so that the client asks again over TCP."""
+    """Send a truncated response, so that the client asks again over TCP."""
     answer = dns.message.make_response(dns.message.from_wire(query))
     answer.flags |= dns.flags.TC
     return answer.to_wire()

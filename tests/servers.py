@@ -1,4 +1,4 @@
-"""Real servers on loopback for tests: each is a context manager, none needs a fixed port."""
+"""Real servers on loopback, each a context manager on a free port."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ PASSWORD = "swordfish"
 
 
 def need(program: str) -> str:
-    """Return the path of a program; without it the test fails in CI and is skipped elsewhere."""
+    """Return the path of a program; if it is missing, fail in CI and skip elsewhere."""
     found = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if found is None:
         if os.environ.get("CI"):
@@ -42,7 +42,7 @@ def need(program: str) -> str:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that nobody listens on right now."""
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
@@ -57,7 +57,7 @@ async def until(condition: Callable[[], bool], *, seconds: float = 15.0) -> None
 
 
 class _Replies(asyncio.DatagramProtocol):
-    """Answers each packet with what `answer` makes of it: packets and delays in seconds."""
+    """Responds to each packet with the packets and delays that `answer` returns."""
 
     def __init__(self, answer: Callable[[bytes], list[tuple[float, bytes]]]) -> None:
         self._answer = answer
@@ -128,7 +128,7 @@ def mosquitto(
 
 
 def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
-    """Wait until a program that was just started listens."""
+    """Wait until a started program listens."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         assert process.poll() is None, "mosquitto ended at once"
@@ -174,7 +174,7 @@ async def tcp_server(
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        # Whoever stands at the door comes in first: asyncio forgets one that it meets closing it.
+        # Pending connections are accepted first: asyncio drops those it finds while closing.
         for _ in range(5):
             await asyncio.sleep(0)
         server.close()

@@ -130,7 +130,7 @@ class Line:
 
 
 @pytest.mark.timeout(60)
-async def test_a_cut_country_is_told_and_so_is_its_return(tmp_path: Path) -> None:
+async def test_a_cut_country_and_its_return_are_published(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         country = await stack.enter_async_context(make_country(6))
         line = Line(tmp_path, settings(country))

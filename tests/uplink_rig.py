@@ -210,7 +210,7 @@ class Rig:
         with PresenceLog(self.folder / name / "presence.sqlite") as presence_log:
             return presence_log.events(now() - timedelta(hours=1), now() + timedelta(hours=1))
 
-    def told(self) -> list[tuple[str, str]]:
+    def presence_changes(self) -> list[tuple[str, str]]:
         return [(one.state.value, one.vantage.id) for one in self.events()]
 
     def _row(self) -> Measurement:

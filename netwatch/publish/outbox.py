@@ -57,7 +57,7 @@ class OutboxSender:
         """Deliver posts that are due until cancelled.
 
         Cancelling waits for deliveries in progress, up to `drain_timeout`. A delivery that takes
-        longer is recovered at the next start like one that a crash interrupted.
+        longer is recovered at the next start, as after a crash.
         """
         await self.recover_interrupted()
         while True:

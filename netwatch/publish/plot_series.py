@@ -32,7 +32,7 @@ class Trace:
         step: distance between neighbouring points.
         times: start of each interval, `step` apart.
         values: percent; None is no data, 0.0 a measured zero.
-        low, high: 95 % interval, None if there is none.
+        low, high: 95 % interval, None without an interval.
     """
 
     step: timedelta

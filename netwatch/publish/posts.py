@@ -50,9 +50,9 @@ def compose_posts(
 ) -> list[Post]:
     """Return the posts that this revision of `incident` calls for, one a channel and language.
 
-    There are none below evidence level 2 and for revisions that are not public. Below level 3
-    only local channels get posts, unless the configuration publishes automatically. Languages
-    without templates are left out. The same revision always gives the same posts.
+    Evidence below level 2 and internal revisions have no posts. Below level 3 only local channels
+    get posts, unless the configuration publishes automatically. Languages without templates are
+    left out. The same revision always gives the same posts.
 
     Raises:
         WordingError: a text breaks an editorial rule.

@@ -73,7 +73,7 @@ class JsonApi:
         return {"data": found[:limit], "next_cursor": None}
 
     def incident(self, request: Request) -> dict[str, object]:
-        """Return one incident: its newest revision, or the one that the query names."""
+        """Return one incident: its newest revision, or the revision in the query."""
         revisions = self._pages.public_revisions(request.path_params["number"])
         if not revisions:
             raise ApiProblem(404, "There is no such incident.")

@@ -98,7 +98,7 @@ class Scene:
         self.asked.append(datetime.now(UTC))
         writer.close()
 
-    def told(self) -> list[datetime]:
+    def presence_changes(self) -> list[datetime]:
         """Return the times that the batch log gives the measurements."""
         far = timedelta(days=9999)
         now = datetime.now(UTC)
@@ -121,8 +121,8 @@ async def test_times_are_true_whatever_the_wall_clock_does(
             await scene.measure(6)
             scene.wall.wrong += jump
         await scene.measure(6)
-        await until(lambda: len(scene.told()) >= 20)
-    told, asked = scene.told(), sorted(scene.asked)
+        await until(lambda: len(scene.presence_changes()) >= 20)
+    told, asked = scene.presence_changes(), sorted(scene.asked)
     worst = max(abs(one - other) for one, other in zip(told, asked, strict=False))
     assert worst < timedelta(seconds=1)
     # The schedule is not the wall clock's: nothing was skipped, and nothing hurried.

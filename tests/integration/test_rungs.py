@@ -43,7 +43,7 @@ async def test_batches_go_by_websocket(listeners: tuple[int, int], tmp_path: Pat
             async with rig.uplink(spool, rig.ways(f"ws://127.0.0.1:{listeners[1]}/mqtt")):
                 await empty(spool)
             assert count_batches(batch_log) == 30
-            await until(lambda: rig.told() == [("up", "a1"), ("stop", "a1")])
+            await until(lambda: rig.presence_changes() == [("up", "a1"), ("stop", "a1")])
 
 
 async def test_batches_go_by_https_while_mqtt_is_blocked(
@@ -66,7 +66,7 @@ async def test_batches_go_by_https_while_mqtt_is_blocked(
             assert fared == ["connection_refused", None]
             assert count_batches(batch_log) == 35
             assert by_label(rig.metrics.batches)["repeated"] == 0
-            await until(lambda: rig.told() == [("up", "a1"), ("stop", "a1")])
+            await until(lambda: rig.presence_changes() == [("up", "a1"), ("stop", "a1")])
     assert noted == ["connection_refused", None]
 
 
@@ -98,7 +98,7 @@ async def test_from_a_lower_rung_a_better_one_is_found_again(
                 await rig.measure(spool, 5)
                 await empty(spool)
             assert count_batches(batch_log) == made + 5
-            await until(lambda: rig.told() == [("up", "a1"), ("stop", "a1")])
+            await until(lambda: rig.presence_changes() == [("up", "a1"), ("stop", "a1")])
 
 
 async def test_a_way_that_takes_batches_and_brings_no_answer_has_failed(
