@@ -75,7 +75,9 @@ class Life:
 
 
 @asynccontextmanager
-async def place(targets: Sequence[Target], *, period: float, seal: float) -> AsyncIterator[Place]:
+async def place(
+    targets: Sequence[Target], *, period: float, flush_interval: float
+) -> AsyncIterator[Place]:
     """Run a broker and a collector; yields a configuration with which an agent finds them."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -84,7 +86,7 @@ async def place(targets: Sequence[Target], *, period: float, seal: float) -> Asy
                 "data": str(folder / "data"),
                 "broker": {"embedded": True, "port": broker.port, "password": PASSWORD},
                 "vantage": {"id": "stage", "country": "XX", "asn": 64500},
-                "agent": {"period": f"{period:g}s", "seal": f"{seal:g}s", "budget": "full"},
+                "agent": {"period": f"{period:g}s", "flush_interval": f"{flush_interval:g}s", "budget": "full"},
                 "target": [
                     {"id": one.id, "probe": one.probe, "host": one.host, "port": one.port,
                      "path": one.path, "asn": one.asn, "country": one.country}
@@ -166,7 +168,7 @@ async def start_once(number: int) -> float:
         targets = [
             Target(f"start-{number}-{one}", "tcp", "127.0.0.1", port=port) for one in range(TARGETS)
         ]
-        async with place(targets, period=TARGETS, seal=10) as found:
+        async with place(targets, period=TARGETS, flush_interval=10) as found:
             since = time.perf_counter()
             process = start(found)
             try:
@@ -192,10 +194,10 @@ async def measure(hours: float) -> dict[str, object]:
     with stage() as ports:
         starts = sorted([await start_once(number) for number in range(STARTS)])
         targets = mixed_targets(TARGETS, ports)
-        async with place(targets, period=TARGETS, seal=10) as found:
+        async with place(targets, period=TARGETS, flush_interval=10) as found:
             calm = await live(found, 45)
-        period, seal = TARGETS / SPEED, 10 / SPEED
-        async with place(targets, period=period, seal=seal) as found:
+        period, flush_interval = TARGETS / SPEED, 10 / SPEED
+        async with place(targets, period=period, flush_interval=flush_interval) as found:
             busy = await live(found, (hours + WARM_UP) * 3600 / SPEED)
     first = next(n for n, one in enumerate(busy.moments) if one > WARM_UP * 3600 / SPEED)
     worked = [moment * SPEED / 3600 for moment in busy.moments[first:]]

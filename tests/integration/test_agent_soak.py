@@ -15,7 +15,7 @@ async def soak(seconds: float, *, work: float) -> Life:
     """Let an agent work so many times faster than one probe a second."""
     with stage() as ports:
         targets = mixed_targets(TARGETS, ports)
-        async with place(targets, period=TARGETS / work, seal=10 / work) as found:
+        async with place(targets, period=TARGETS / work, flush_interval=10 / work) as found:
             return await live(found, seconds, every=0.25)
 
 
