@@ -22,7 +22,7 @@ WORDS = {
     r"thereof|therein|thereby|whereof|wherein|hitherto|henceforth": "repeat the noun",
     r"by and by": "gradually or later",
     r"and the like|or the like|their kin": "name the other cases",
-    r"(is|are|was) none": "is not one, or is missing",
+    r"(?-i:(is|are|was) none)": "is not one, or is missing",
     r"ones? that": "repeat the noun",
     r"went its own way": "diverged",
 }

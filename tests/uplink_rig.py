@@ -88,7 +88,7 @@ class Rig:
     shared: bool = False
     settle: timedelta = timedelta(seconds=1)
     will_delay: int = 0
-    patience: float = 2.0
+    timeout: float = 2.0
     mailbox: IngestQueue = field(default_factory=IngestQueue)
     store: MemoryStore = field(default_factory=MemoryStore)
     metrics: CollectorMetrics = field(default_factory=CollectorMetrics)
@@ -148,7 +148,7 @@ class Rig:
         vantage = type(base.vantage)(id=agent, country="XX", asn=64501)
         return endpoints(
             type(base)(data=str(self.folder / "data"), uplink=rungs, vantage=vantage),
-            timeout=self.patience,
+            timeout=self.timeout,
         )
 
     def way(self, port: int, agent: str = "a1") -> tuple[Endpoint, ...]:

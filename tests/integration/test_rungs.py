@@ -105,7 +105,7 @@ async def test_a_way_that_takes_batches_and_brings_no_answer_has_failed(
     listeners: tuple[int, int], tmp_path: Path
 ) -> None:
     """The handshake passes and the upload stalls: seen in the wild, and worse than a refusal."""
-    rig = Rig(tmp_path, listeners[0], pace=0.05, patience=0.7)
+    rig = Rig(tmp_path, listeners[0], pace=0.05, timeout=0.7)
     async with (
         rig.collector() as batch_log,
         rig.doors() as door,
