@@ -1,4 +1,4 @@
-"""Did the observatory tell what the drill did? One line for every claim, true or not."""
+"""Checks the published incidents and posts of a drill against its ground truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,14 @@ from netwatch.model.incident import Incident, IncidentState
 from netwatch.protocols import OutboxEntry
 
 _LEVEL_TOLERANCE = 5.0
+"""Percentage points; one of twelve networks is 1 to 15."""
 _TIME_TOLERANCE = timedelta(seconds=5)
+"""Bins of one second, two seconds of grace, and scheduling."""
 
 
 @dataclass(slots=True)
 class GroundTruth:
-    """What the drill did: which network was cut and let back when."""
+    """The networks that were cut and restored, and when."""
 
     cut: list[tuple[datetime, Network]]
     restored: list[tuple[datetime, Network]]
@@ -29,7 +31,7 @@ class GroundTruth:
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """One claim, whether it holds, and what was seen."""
+    """One claim about the published record, whether it holds, and the published value."""
 
     claim: str
     holds: bool
@@ -37,12 +39,12 @@ class Assertion:
 
 
 def check_drill(
-    course: GroundTruth,
+    truth: GroundTruth,
     country: Country,
     incidents: Sequence[Incident],
     posts: Sequence[OutboxEntry],
 ) -> list[Assertion]:
-    """Return the findings on one finished drill."""
+    """Return the assertions on one finished drill."""
     public = [
         incident
         for incident in incidents
@@ -53,45 +55,45 @@ def check_drill(
     national = next((one for one in public if one.entity == country.entity), None)
     if national is None:
         return [*found, Assertion("the incident is national", holds=False, seen=names)]
-    found.append(_judge_level(course, country, national))
-    found.append(_judge_order(course, national))
-    found.extend(_judge_times(course, national))
-    found.extend(_judge_posts(posts))
+    found.append(_check_level(truth, country, national))
+    found.append(_check_order(truth, national))
+    found.extend(_check_times(truth, national))
+    found.extend(_check_posts(posts))
     return found
 
 
-def _judge_level(course: GroundTruth, country: Country, incident: Incident) -> Assertion:
-    """Compare the lowest level told with the true one."""
-    true, told = course.level(country), incident.trough.value
-    holds = abs(true - told) <= _LEVEL_TOLERANCE
-    return Assertion(f"the level at its lowest is {true:.0f}% of ordinary", holds, f"{told:.1f}%")
+def _check_level(truth: GroundTruth, country: Country, incident: Incident) -> Assertion:
+    true, published = truth.level(country), incident.trough.value
+    holds = abs(true - published) <= _LEVEL_TOLERANCE
+    return Assertion(
+        f"the level at its lowest is {true:.0f}% of ordinary", holds, f"{published:.1f}%"
+    )
 
 
-def _judge_order(course: GroundTruth, incident: Incident) -> Assertion:
-    """Compare the order in which networks fell."""
-    true = [str(network.asn) for _, network in course.cut]
+def _check_order(truth: GroundTruth, incident: Incident) -> Assertion:
+    true = [str(network.asn) for _, network in truth.cut]
     networks = [child for child in incident.affected if child.entity.kind is EntityKind.ASN]
-    told = [child.entity.code for child in sorted(networks, key=lambda one: one.started_at)]
-    return Assertion(f"{len(true)} networks fell in their order", told == true, " ".join(told))
+    published = [child.entity.code for child in sorted(networks, key=lambda one: one.started_at)]
+    return Assertion(
+        f"{len(true)} networks fell in their order", published == true, " ".join(published)
+    )
 
 
-def _judge_times(course: GroundTruth, incident: Incident) -> list[Assertion]:
-    """Compare onset and end, and whether the end was told."""
-    began, ended = course.cut[0][0], course.restored[-1][0]
-    told = f"{incident.started_at:%H:%M:%S}"
+def _check_times(truth: GroundTruth, incident: Incident) -> list[Assertion]:
+    began, ended = truth.cut[0][0], truth.restored[-1][0]
+    published = f"{incident.started_at:%H:%M:%S}"
     onset = abs(incident.started_at - began) <= _TIME_TOLERANCE
     over = incident.state is IncidentState.RESOLVED and incident.ended_at is not None
     last = incident.ended_at or began
     end = f"{last:%H:%M:%S}" if over else str(incident.state)
     near = over and abs(last - ended) <= 2 * _TIME_TOLERANCE
     return [
-        Assertion(f"it began about {began:%H:%M:%S} UTC", onset, told),
+        Assertion(f"it began about {began:%H:%M:%S} UTC", onset, published),
         Assertion(f"it ended about {ended:%H:%M:%S} UTC", near, end),
     ]
 
 
-def _judge_posts(posts: Sequence[OutboxEntry]) -> list[Assertion]:
-    """Check that the beginning and the end were told, and nothing twice."""
+def _check_posts(posts: Sequence[OutboxEntry]) -> list[Assertion]:
     kinds = [entry.post.kind for entry in posts]
     keys = {entry.post.key for entry in posts}
     states = sorted({str(entry.state) for entry in posts})

@@ -1,4 +1,4 @@
-"""A live shutdown on this machine: real servers, agents, broker, collector, detector, posts."""
+"""Runs a live shutdown on loopback: real servers, agents, broker, collector, analysis, posts."""
 
 import asyncio
 import shutil
@@ -36,13 +36,14 @@ from netwatch.protocols import OutboxEntry, OutboxState
 Part = Callable[[ObservatoryContext], Coroutine[None, None, None]]
 """Runs the collector or the analysis of a drill until cancelled."""
 
-_MOST_STEPS = 4
-_LOOK = timedelta(milliseconds=200)
+_MAX_STEPS = 4
+"""Repetitions of a step on a machine that blocks."""
+_POLL = timedelta(milliseconds=200)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a drill came to."""
+    """Result of a drill."""
 
     findings: list[Assertion]
     incidents: list[Incident]
@@ -50,7 +51,7 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Whether every finding holds."""
+        """Whether all assertions hold."""
         return all(finding.holds for finding in self.findings)
 
 
@@ -59,12 +60,12 @@ class Drill:
     """How to run a drill.
 
     Attributes:
-        folder: where its files go; what an earlier drill left there is removed.
-        tell: told what happens, with its time.
-        script: the course.
-        store: which engine keeps the series.
-        collect, analyze, publish: what runs these parts; elsewhere than here, to be killed.
-        midway: done once the networks are dark.
+        folder: data folder; an earlier drill in it is removed.
+        tell: receives each event, with its time.
+        script: number of networks and agents, and timing.
+        store, stores: the store's configuration.
+        collect, analyze, publish: run these parts; tests run them in processes to kill.
+        midway: runs once the networks are dark.
     """
 
     folder: Path
@@ -79,9 +80,9 @@ class Drill:
 
 
 async def run_drill(drill: Drill) -> Outcome:
-    """Cut a made-up country off, let it back, and return whether that was told.
+    """Cut a simulated country off, restore it, and check what was published.
 
-    Ends by itself: every wait has a limit, after which the drill goes on and fails.
+    Every wait has a timeout, after which the drill continues and fails.
     """
     shutil.rmtree(drill.folder, ignore_errors=True)
     country = make_country(drill.script.networks)
@@ -108,7 +109,7 @@ async def run_drill(drill: Drill) -> Outcome:
 
 
 def _vantages(config: Config, count: int) -> list[Config]:
-    """Return the configuration of each agent: same targets, places of their own."""
+    """Return the configuration of each agent: same targets, own network."""
     return [
         msgspec.structs.replace(
             config, vantage=VantageConfig(id=f"agent-{number}", country="ZZ", asn=65000 + number)
@@ -118,11 +119,10 @@ def _vantages(config: Config, count: int) -> list[Config]:
 
 
 async def _play(drill: Drill, country: Country, opened: ObservatoryContext) -> GroundTruth:
-    """Let the course happen and tell of it."""
     script, course = drill.script, GroundTruth([], [])
     drill.tell(now(), f"{script.agents} agents probe {script.networks} networks")
     await _until(lambda: _is_learned(country, opened), script.patience)
-    drill.tell(now(), "what is ordinary is known")
+    drill.tell(now(), "the baseline is known")
     for network in country.networks[: script.cut]:
         course.cut.append((now(), network))
         drill.tell(now(), f"AS{network.asn} in {network.region} is cut")
@@ -142,28 +142,27 @@ async def _play(drill: Drill, country: Country, opened: ObservatoryContext) -> G
 
 
 async def _keep_time(step: timedelta, drill: Drill) -> None:
-    """Wait for `step`; again, if the machine stood still meanwhile and measured nothing."""
-    for _ in range(_MOST_STEPS):
+    """Wait for `step`; repeat if the event loop was blocked, so that nothing was measured."""
+    for _ in range(_MAX_STEPS):
         stalls, since = LoopLagMonitor(), perf_counter()
         ticking = asyncio.ensure_future(stalls.run())
         await asyncio.sleep(step.total_seconds())
         ticking.cancel()
         if not stalls.was_blocked(since, perf_counter()):
             return
-        drill.tell(now(), "this machine stood still for a moment; waiting a little longer")
+        drill.tell(now(), "this machine was blocked for a moment; waiting longer")
 
 
 async def _until(condition: Callable[[], bool], patience: timedelta) -> None:
-    """Wait for `condition`, but no longer than `patience`."""
-    looks = int(patience / _LOOK)
-    for _ in range(looks):
+    polls = int(patience / _POLL)
+    for _ in range(polls):
         if await asyncio.to_thread(condition):
             return
-        await asyncio.sleep(_LOOK.total_seconds())
+        await asyncio.sleep(_POLL.total_seconds())
 
 
 def _is_learned(country: Country, opened: ObservatoryContext) -> bool:
-    """Return whether the country has had an ordinary level for three bins."""
+    """Return whether the country has levels for three bins."""
     key = SeriesKey(REACHABILITY, country.entity)
     present = now()
     levels = opened.store.read_levels(present - timedelta(minutes=5), present, series=key)
@@ -171,18 +170,16 @@ def _is_learned(country: Country, opened: ObservatoryContext) -> bool:
 
 
 def _is_over(opened: ObservatoryContext) -> bool:
-    """Return whether an incident is resolved."""
     return any(one.state is IncidentState.RESOLVED for one in opened.ledger.incidents())
 
 
 def _all_sent(opened: ObservatoryContext) -> bool:
-    """Return whether no post waits."""
     waiting = (OutboxState.READY, OutboxState.SENDING)
     return not any(opened.ledger.in_state(state) for state in waiting)
 
 
 async def _stop(running: Sequence["asyncio.Future[None]"]) -> None:
-    """Cancel every part, wait for it, and raise what one of them died of."""
+    """Cancel all parts, and raise the exception of one that failed."""
     await cancel_and_wait(running)
     for part in running:
         if not part.cancelled() and (error := part.exception()):
@@ -190,7 +187,6 @@ async def _stop(running: Sequence["asyncio.Future[None]"]) -> None:
 
 
 def _free_port() -> int:
-    """Return a port on 127.0.0.1 that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

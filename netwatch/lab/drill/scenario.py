@@ -1,4 +1,4 @@
-"""What happens in a drill and when, in lengths of time that a test or a demonstration can wait."""
+"""Timing of a drill, short enough for a test or a demonstration."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,14 +18,14 @@ from netwatch.model.measurement import Target
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """The course of a drill.
+    """Numbers and timing of a drill.
 
     Attributes:
-        networks: how many there are; cut: how many of them, the largest first, are cut.
-        agents: how many probe them.
-        step: between the cut of one network and of the next.
-        dark: how long they stay dark.
-        patience: how long to wait for a thing that must happen.
+        networks: number of networks; cut: number of those that are cut, the largest first.
+        agents: number of agents that probe them.
+        step: time between two cuts.
+        dark: how long the networks stay dark.
+        patience: timeout of each condition.
     """
 
     networks: int = 12
@@ -37,7 +37,7 @@ class Scenario:
 
 
 def drill_config(folder: str, port: int, *, country: Country, targets: list[Target]) -> Config:
-    """Return the configuration of a drill: bins of a second, all else as in production."""
+    """Return the configuration of a drill: bins of one second, otherwise as in production."""
     return Config(
         data=folder,
         drill=True,

@@ -1,7 +1,7 @@
-"""A made-up country on this machine: real servers on loopback that can be cut off and let back.
+"""A simulated country: real servers on loopback whose networks can be cut and restored.
 
-A cut network is silent, as in the field: its sockets stay open, but the kernel drops whoever
-knocks, because the queue of connections that nobody accepts is full. No privilege is needed.
+A cut network drops packets, as in a real shutdown: its sockets stay open, but the kernel drops
+new connections because the accept queue is full. No privileges are needed.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from netwatch.model.measurement import Target
 _CODE = "XT"
 _NAME = "Testland"
 _REGIONS = ("North", "Centre", "South")
-# AS64496 to AS64511 are set aside for documentation (RFC 5398).
+# AS64496 to AS64511 are reserved for documentation (RFC 5398).
 _FIRST_ASN = 64496
 _ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n"
@@ -28,7 +28,7 @@ _FILLERS = 8
 
 
 class _Server:
-    """One listening socket that answers, or lets everybody wait in vain."""
+    """A listening socket that answers, or drops all connections."""
 
     def __init__(self, address: str, *, speaks_http: bool) -> None:
         self._socket = socket.socket()
@@ -42,13 +42,13 @@ class _Server:
         self.port: int = self._socket.getsockname()[1]
 
     def open(self) -> None:
-        """Answer from now on."""
+        """Answer connections."""
         self._hang_up()
         self._socket.listen(128)
         asyncio.get_running_loop().add_reader(self._socket, self._accept)
 
     def shut(self) -> None:
-        """Be silent from now on: shrink the queue, fill it, and accept nobody."""
+        """Drop connections: shrink the accept queue, fill it, and accept none."""
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.listen(0)
         for _ in range(_FILLERS):
@@ -59,7 +59,7 @@ class _Server:
             self._fillers.append(filler)
 
     async def close(self) -> None:
-        """Let go of every socket."""
+        """Close all sockets."""
         asyncio.get_running_loop().remove_reader(self._socket)
         for answer in self._answers:
             answer.cancel()
@@ -68,13 +68,13 @@ class _Server:
         self._socket.close()
 
     def _hang_up(self) -> None:
-        """Close the connections that kept the queue full."""
+        """Close the connections that fill the queue."""
         for filler in self._fillers:
             filler.close()
         self._fillers.clear()
 
     def _accept(self) -> None:
-        """Answer whoever knocked; each is over within a moment."""
+        """Accept and answer one connection."""
         with suppress(BlockingIOError, ConnectionAbortedError):
             caller, _ = self._socket.accept()
             caller.settimeout(0)
@@ -83,7 +83,7 @@ class _Server:
             answer.add_done_callback(self._answers.discard)
 
     async def _answer(self, caller: socket.socket) -> None:
-        """Say one thing, if HTTP is spoken here, and hang up."""
+        """Send one response if the server speaks HTTP, and close."""
         loop = asyncio.get_running_loop()
         with caller, suppress(OSError, TimeoutError):
             if self._speaks_http:
@@ -108,12 +108,12 @@ class Network:
             server.shut()
 
     def restore(self) -> None:
-        """Bring it back."""
+        """Connect the network again."""
         for server in self.servers.values():
             server.open()
 
     def targets(self) -> list[Target]:
-        """Return what agents probe here."""
+        """Return the targets in this network."""
         return [
             Target(
                 id=f"as{self.asn}-{probe}",
@@ -130,7 +130,7 @@ class Network:
 
 @dataclass(slots=True)
 class Country:
-    """The made-up country; its servers listen while its context is open."""
+    """The simulated country; its servers listen while the context is open."""
 
     networks: list[Network]
     entity: Entity = field(default_factory=lambda: Entity(EntityKind.COUNTRY, _CODE))
@@ -159,7 +159,7 @@ class Country:
         return [target for network in self.networks for target in network.targets()]
 
     def places(self) -> list[PlaceConfig]:
-        """Return the country, its regions and its networks, as a configuration says it."""
+        """Return the country, its regions and its networks as configuration rows."""
         country = str(self.entity)
         regions = [
             PlaceConfig(entity=f"region:{code}", name=name, parent=country)
@@ -178,7 +178,6 @@ class Country:
 
 
 def _region_codes() -> dict[str, str]:
-    """Return code and name of the regions."""
     return {f"{_CODE}-{name[0]}": name for name in _REGIONS}
 
 

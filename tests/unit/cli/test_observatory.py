@@ -89,7 +89,7 @@ REFUSED = {
         "2020-01-01T00:00Z: no figures; they go from 2019-11-10T20:30Z to 2019-11-20T"
     ),
     ("replay", "iran-2019-11", "--bin", "weekly"): "--bin: 'weekly' is not a duration; write 30s",
-    ("replay", "iran-2019-11", "--out", "full"): "full: holds something else; name an empty folder",
+    ("replay", "iran-2019-11", "--out", "full"): "full: holds other files; name an empty folder",
     ("replay", "broken.csv"): "broken.csv: no column 'entity'; found time, signal, value",
     ("collect", "--config", "absent.toml"): "absent.toml: cannot be read: No such file",
     ("agent", "run", "--config", "absent.toml"): "absent.toml: cannot be read: No such file",
