@@ -387,6 +387,9 @@ class Ledger(Protocol):
     def revisions(self, incident: str) -> list[Incident]:
         """Return all revisions of one incident, oldest first; empty where there is none."""
 
+    def verify_chain(self) -> list[tuple[str, int]]:
+        """Return (incident, revision) of every break in the chain of hashes, sorted."""
+
     def close(self) -> None:
         """Let go of connections."""
 

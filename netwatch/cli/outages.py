@@ -1,4 +1,4 @@
-"""`netwatch outages`: the incidents of the ledger, as a list or one in detail."""
+"""`netwatch outages`: lists, shows and verifies the incidents of the ledger."""
 
 import re
 import sys
@@ -106,6 +106,30 @@ def show(
         heading = f"{newest.id}  {newest.state}  {full_name(newest.entity, tree)}"
         for line in [heading, *table_lines(key_facts(newest, tree))]:
             sys.stdout.write(f"{line}\n")
+
+
+@app.command("verify")
+def verify(
+    as_json: JsonOption = False, data: DataOption = None, config: ConfigOption = None
+) -> None:
+    """Check that no recorded revision was changed, or is missing between others.
+
+    Each revision has a hash over the one before it. Exits with 1 and names the broken revisions.
+    Example: netwatch outages verify
+    """
+    with one_line_errors():
+        with open_data(data, config=config) as opened:
+            broken = opened.ledger.verify_chain()
+        if as_json:
+            rows = [{"incident": name, "revision": number} for name, number in broken]
+            _print_json({"intact": not broken, "broken": rows})
+        else:
+            for name, number in broken:
+                sys.stdout.write(f"{name} revision {number}: changed, or its predecessor is\n")
+            if not broken:
+                sys.stdout.write("All revisions are intact.\n")
+        if broken:
+            raise typer.Exit(1)
 
 
 def parse_scope(text: str) -> Entity:

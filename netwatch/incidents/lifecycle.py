@@ -101,11 +101,14 @@ def _partial_or_relapse(
 def _update_due(
     incident: OpenIncident, level: Level, now: datetime, config: IncidentConfig
 ) -> RevisionReason | None:
-    """Return MILESTONE at its hour, MATERIAL if the level left that of the newest revision."""
-    if pass_milestones(incident, now, config):
+    """Return MILESTONE from its hour on, MATERIAL if the level left that of the newest revision.
+
+    A milestone less than `update_every` after the newest revision waits until then.
+    """
+    published, since = incident.published, now - incident.published_at
+    if since >= config.update_every and pass_milestones(incident, now, config):
         return RevisionReason.MILESTONE
-    published = incident.published
-    if now - incident.published_at < _MATERIAL_INTERVAL * config.update_every:
+    if since < _MATERIAL_INTERVAL * config.update_every:
         return None
     if published.low is None or published.high is None or published.value is None:
         return None

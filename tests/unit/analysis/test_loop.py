@@ -135,7 +135,7 @@ def test_the_record_is_the_same_despite_crashes(
     assert crashing.crashes > 5
     whole_store, whole_ledger = undisturbed
     assert record_of(ledger) == record_of(whole_ledger)
-    assert ledger.broken_links() == []
+    assert ledger.verify_chain() == []
     assert list(store.read_levels(*EVER)) == list(whole_store.read_levels(*EVER))
     ledger.close()
 

@@ -1,4 +1,5 @@
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -236,3 +237,24 @@ def test_reads_a_place_as_people_write_it(text: str, expected: str) -> None:
 def test_refuses_what_is_no_place(text: str) -> None:
     with pytest.raises(InputError):
         parse_scope(text)
+
+
+def test_verify_names_a_changed_revision(folder: Path) -> None:
+    command = ["outages", "verify", "--data", str(folder)]
+    intact = CliRunner().invoke(app, command)
+    assert (intact.exit_code, intact.output) == (0, "All revisions are intact.\n")
+    with sqlite3.connect(folder / "ledger.sqlite") as connection:
+        connection.execute(
+            "UPDATE incident_revision SET document = document || ' ' "
+            "WHERE incident = 'NW-IR-2019-0042' AND revision = 1"
+        )
+    connection.close()
+    broken = CliRunner().invoke(app, command)
+    assert broken.exit_code == 1
+    assert broken.output.startswith("NW-IR-2019-0042 revision 1: changed")
+    as_json = CliRunner().invoke(app, [*command, "--json"])
+    assert as_json.exit_code == 1
+    assert json.loads(as_json.output) == {
+        "intact": False,
+        "broken": [{"incident": "NW-IR-2019-0042", "revision": 1}],
+    }

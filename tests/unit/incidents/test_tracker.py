@@ -1,5 +1,6 @@
 """From levels to incidents: which open, which are one, when they end, and what survives a crash."""
 
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,7 +21,9 @@ from incident_fixtures import (
 )
 from series import COUNTRY, HOUR, START, country_atlas, key
 
+from netwatch.config import IncidentConfig
 from netwatch.incidents.tracker import Tracker
+from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity
 from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level
@@ -216,6 +219,15 @@ def test_milestones_are_told_at_their_hours() -> None:
         if one.reason is RevisionReason.MILESTONE
     ]
     assert told == [3, 6, 12, 24, 48, 72, 96, 120, 144, 168, 336, 504]
+
+
+def test_milestones_wait_for_the_interval_between_updates() -> None:
+    config = IncidentConfig(update_every=Duration(hours=5))
+    revisions = follow(ALL, 24, tracker=new_tracker(config))
+    milestones = [one.at for one in revisions if one.reason is RevisionReason.MILESTONE]
+    assert milestones == [START + hour * HOUR for hour in (11, 17)]
+    times = [one.at for one in revisions]
+    assert all(later - earlier >= 5 * HOUR for earlier, later in itertools.pairwise(times))
 
 
 def test_a_change_that_matters_is_told_at_once() -> None:

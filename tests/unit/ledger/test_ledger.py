@@ -54,7 +54,7 @@ def test_a_changed_revision_shows_in_the_chain(
     ledger: SqlLedger, path: Path, make_incident: Callable[..., Incident]
 ) -> None:
     ledger.record([make_incident(revision=number) for number in (1, 2, 3)], [])
-    assert ledger.broken_links() == []
+    assert ledger.verify_chain() == []
     with sqlite3.connect(path) as connection:
         connection.execute(
             "UPDATE incident_revision SET document = CAST(replace(CAST(document AS TEXT), "
@@ -62,7 +62,7 @@ def test_a_changed_revision_shows_in_the_chain(
         )
     connection.close()
     assert ledger.revisions("NW-IR-2019-0042")[1].networks_lost == 1
-    assert ledger.broken_links() == [("NW-IR-2019-0042", 2)]
+    assert ledger.verify_chain() == [("NW-IR-2019-0042", 2)]
 
 
 def test_a_lost_revision_shows_in_the_chain(
@@ -72,7 +72,7 @@ def test_a_lost_revision_shows_in_the_chain(
     with sqlite3.connect(path) as connection:
         connection.execute("DELETE FROM incident_revision WHERE revision = 2")
     connection.close()
-    assert ledger.broken_links() == [("NW-IR-2019-0042", 3)]
+    assert ledger.verify_chain() == [("NW-IR-2019-0042", 3)]
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing_else(
@@ -140,7 +140,7 @@ def test_two_processes_write_one_new_file_while_a_third_reads(
         assert writer.returncode == 0
     assert [len(reader.revisions(name)) for name in names] == [15, 15]
     assert len(reader.due(make_post().created_at)) == 2, "one thread an incident at a time"
-    assert reader.broken_links() == []
+    assert reader.verify_chain() == []
     reader.close()
 
 
@@ -161,6 +161,6 @@ def test_a_killed_writer_leaves_whole_transactions(
     revisions = reader.revisions("NW-IR-2019-0001")
     assert [found.revision for found in revisions] == list(range(1, len(revisions) + 1))
     assert len(reader.posts("NW-IR-2019-0001")) == len(revisions), "post and revision, or neither"
-    assert reader.broken_links() == []
+    assert reader.verify_chain() == []
     reader.record([make_incident(id="NW-IR-2019-0001", revision=len(revisions) + 1)], [])
     reader.close()
