@@ -86,7 +86,8 @@ async def place(
                 "data": str(folder / "data"),
                 "broker": {"embedded": True, "port": broker.port, "password": PASSWORD},
                 "vantage": {"id": "stage", "country": "XX", "asn": 64500},
-                "agent": {"period": f"{period:g}s", "flush_interval": f"{flush_interval:g}s", "budget": "full"},
+                "agent": {"period": f"{period:g}s", "flush_interval": f"{flush_interval:g}s",
+                          "budget": "full"},
                 "target": [
                     {"id": one.id, "probe": one.probe, "host": one.host, "port": one.port,
                      "path": one.path, "asn": one.asn, "country": one.country}
