@@ -1,4 +1,4 @@
-"""The command `backtest`: a researcher's own series, judged as a live system would have."""
+"""The command `backtest`: runs the detector over past values."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ def backtest(
     figures: Annotated[str, typer.Argument(help="A shipped name, or a CSV or Parquet file.")],
     out: Annotated[Path, typer.Option(help="Folder for levels.parquet and incidents.json.")],
     training_until: Annotated[
-        str | None, typer.Option(help="Rows before this time only teach what is ordinary.")
+        str | None, typer.Option(help="Rows before this time only teach the ordinary level.")
     ] = None,
     truth: Annotated[
         Path | None, typer.Option(help="True events (CSV, Parquet, JSON): write a scored report.")
@@ -38,7 +38,7 @@ def backtest(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Judge your own series as a live system would have, and write levels and incidents.
+    """Judge your own series as a live system would, and write levels and incidents.
 
     Any number of workers gives the same bytes. Example: netwatch backtest series.csv --out
     result --training-until 2026-01-01
@@ -74,7 +74,7 @@ def backtest(
 
 
 def _require(dask: str | None) -> None:
-    """Refuse what is not installed, before anything is read."""
+    """Raise ConfigError for a package that is not installed, before anything is read."""
     if find_spec("numpy") is None:
         raise ConfigError("a backtest needs: pip install 'netwatch-observatory[observatory]'")
     if dask is not None and find_spec("distributed") is None:
@@ -82,7 +82,6 @@ def _require(dask: str | None) -> None:
 
 
 def _as_text(found: "Backtest", out: Path) -> str:
-    """Return what a person reads."""
     lines = []
     for incident in found.incidents:
         ended = f"{incident.ended_at:%Y-%m-%d %H:%M}" if incident.ended_at else "goes on"
@@ -96,7 +95,6 @@ def _as_text(found: "Backtest", out: Path) -> str:
 
 
 def _print_score(scores: "dict[str, Score]") -> None:
-    """Print the readable table of a scored backtest."""
     from rich.console import Console
     from rich.table import Table
 
@@ -109,7 +107,6 @@ def _print_score(scores: "dict[str, Score]") -> None:
 
 
 def _as_json(found: "Backtest", scores: "dict[str, Score]") -> str:
-    """Return what a program reads."""
     from netwatch.lab.backtest.output import plain_incident
 
     body: dict[str, object] = {
@@ -117,5 +114,5 @@ def _as_json(found: "Backtest", scores: "dict[str, Score]") -> str:
         "not_enough_data": {str(entity): why for entity, why in found.unjudged.items()},
     }
     if scores:
-        body["score"] = {tier: dict(score.figures) for tier, score in scores.items()}
+        body["score"] = {confidence: dict(score.figures) for confidence, score in scores.items()}
     return json.dumps(body, ensure_ascii=False, indent=2) + "\n"

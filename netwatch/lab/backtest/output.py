@@ -1,4 +1,4 @@
-"""What a backtest leaves: two files that other programs read, whole or not at all."""
+"""Output files of a backtest, written atomically."""
 
 import json
 import os
@@ -24,13 +24,15 @@ def write_backtest(levels: pd.DataFrame, incidents: Sequence[Incident], folder: 
         folder,
         {
             "levels.parquet": lambda path: _write_parquet(levels, path),
-            "incidents.json": lambda path: _write_text(text, path),
+            "incidents.json": text,
         },
     )
 
 
-def write_whole(folder: Path, files: dict[str, Callable[[Path], None]]) -> None:
-    """Write several files under names that nobody reads, then give them their own.
+def write_whole(folder: Path, files: dict[str, str | Callable[[Path], None]]) -> None:
+    """Write several files, texts or functions that write them, all or none.
+
+    They are written under temporary names and then renamed.
 
     Raises:
         InputError: the folder cannot be written.
@@ -38,8 +40,11 @@ def write_whole(folder: Path, files: dict[str, Callable[[Path], None]]) -> None:
     partial = {folder / name: folder / f".{name}.{os.getpid()}.partial" for name in files}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for (_, path), write in zip(partial.items(), files.values(), strict=True):
-            write(path)
+        for path, content in zip(partial.values(), files.values(), strict=True):
+            if isinstance(content, str):
+                path.write_text(content, "utf-8")
+            else:
+                content(path)
         for name, path in partial.items():
             path.replace(name)
     except OSError as error:
@@ -50,14 +55,8 @@ def write_whole(folder: Path, files: dict[str, Callable[[Path], None]]) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _write_text(text: str, path: Path) -> None:
-    """Write a text."""
-    path.write_text(text, "utf-8")
-
-
 def _write_parquet(levels: pd.DataFrame, path: Path) -> None:
-    """Write a table."""
-    import duckdb  # noqa: PLC0415 - only who writes Parquet waits for it
+    import duckdb  # noqa: PLC0415 - slow to import
 
     try:
         with duckdb.connect() as connection:

@@ -1,4 +1,4 @@
-"""A scored backtest to look at: levels with true and called losses, entity by entity."""
+"""Plot of a scored backtest: levels with true and called losses, entity by entity."""
 
 import textwrap
 import warnings
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 
 _LINE, _TRUE, _CALLED, _TEXT = "#0072B2", "#D55E00", "#009E73", "#595959"
-_MOST_ROWS = 24
+_MAX_ROWS = 24
+"""Entities in a plot: more would be too small to read."""
 _TOP = 1.3
+"""Share of ordinary at the top of a row: room for the bars of calls."""
 _DAY = 86_400
 
 
 def draw_score(found: Backtest, score: Score, path: Path) -> None:
-    """Draw the entities of which anything was true or called, 24 at the most, as a PNG."""
+    """Draw the entities with an event or a call, 24 at most, as a PNG."""
     entities = _shown(score)
     figure = Figure(figsize=(12, 1.2 + 0.9 * max(1, len(entities))), dpi=100)
     FigureCanvasAgg(figure)
@@ -51,8 +53,8 @@ def draw_score(found: Backtest, score: Score, path: Path) -> None:
         figure.savefig(path, format="png", metadata={"Software": ""})
 
 
-def picture_in_words(score: Score) -> str:
-    """Return what the picture shows, for those who cannot see it."""
+def describe_plot(score: Score) -> str:
+    """Return the text alternative of the plot."""
     shown = _shown(score)
     parts = [f"Levels of {len(shown)} entities."]
     parts += [
@@ -71,11 +73,10 @@ def _shown(score: Score) -> list[str]:
     for one in (*score.events, *score.calls):
         if one.verdict in rank:
             found[one.entity] = min(rank[one.verdict], found.get(one.entity, 9))
-    return sorted(sorted(found, key=lambda entity: (found[entity], entity))[:_MOST_ROWS])
+    return sorted(sorted(found, key=lambda entity: (found[entity], entity))[:_MAX_ROWS])
 
 
 def _draw_row(axes: Axes, entity: str, levels: "pd.DataFrame | None", score: Score) -> None:
-    """Draw one entity."""
     axes.set_ylim(0, _TOP)
     axes.set_yticks([0, 0.5, 1], ["0", "50%", "100%"], fontsize=7)
     axes.set_ylabel(entity, rotation=0, ha="right", va="center", fontsize=8)
@@ -87,35 +88,34 @@ def _draw_row(axes: Axes, entity: str, levels: "pd.DataFrame | None", score: Sco
         end = float(times[-1])
         for event in score.events:
             if event.entity == entity:
-                _draw_true(axes, event, end)
+                _draw_event(axes, event, end)
         called = [one for one in (*score.events, *score.calls) if one.entity == entity]
-        _draw_called(axes, called, end)
+        _draw_calls(axes, called, end)
 
 
-def _draw_true(axes: Axes, event: EntityScore, end: float) -> None:
-    """Shade a true event."""
-    start, until = _number(event.started_at), end
+def _draw_event(axes: Axes, event: EntityScore, end: float) -> None:
+    start, until = _days(event.started_at), end
     if event.ended_at is not None:
-        until = _number(event.ended_at)
+        until = _days(event.ended_at)
     axes.axvspan(start, until, facecolor="none", edgecolor=_TRUE, hatch="///", linewidth=0.4)
     if event.verdict == "missed":
         axes.text(start, 0.08, "missed", color=_TRUE, fontsize=7)
 
 
-def _draw_called(axes: Axes, called: Sequence[EntityScore], end: float) -> None:
+def _draw_calls(axes: Axes, called: Sequence[EntityScore], end: float) -> None:
     """Draw a bar for each call above the levels."""
     for one in called:
         start = one.called_at if one.verdict == "found" else one.started_at
         until = one.called_until if one.verdict == "found" else one.ended_at
         if one.verdict in {"missed", "not judged"} or start is None:
             continue
-        last = end if until is None else _number(until)
-        first = _number(start)
+        last = end if until is None else _days(until)
+        first = _days(start)
         axes.plot([first, last], [1.22, 1.22], color=_CALLED, linewidth=3, solid_capstyle="butt")
         if one.verdict == "false":
             axes.text(first, 1.06, "false", color=_TRUE, fontsize=7, va="top")
 
 
-def _number(time: datetime) -> float:
-    """Return a time as matplotlib counts it: days since 1970."""
+def _days(time: datetime) -> float:
+    """Return days since 1970, matplotlib's unit of time."""
     return time.timestamp() / _DAY

@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 
 from netwatch.lab.backtest.output import write_whole
-from netwatch.lab.backtest.plot import draw_score, picture_in_words
+from netwatch.lab.backtest.plot import describe_plot, draw_score
 from netwatch.lab.backtest.runner import Backtest
 from netwatch.lab.backtest.score import TOLERANCE, EntityScore, Score
 from netwatch.lab.backtest.truth import Truth
@@ -36,7 +36,7 @@ _PAGE = """<!doctype html>
 <style>body{font:15px sans-serif;max-width:80em;margin:2em auto;padding:0 1em}
 td,th{padding:.15em .8em;text-align:left}img{max-width:100%}</style>
 <h1>Scored backtest</h1>
-<table><tr><th></th>{% for tier in tiers %}<th>{{ tier }}</th>{% endfor %}</tr>
+<table><tr><th></th>{% for column in columns %}<th>{{ column }}</th>{% endfor %}</tr>
 {% for name, values in rows %}<tr><td>{{ name }}</td>
 {% for value in values %}<td>{{ value }}</td>{% endfor %}</tr>
 {% endfor %}</table>
@@ -49,7 +49,7 @@ td,th{padding:.15em .8em;text-align:left}img{max-width:100%}</style>
 <td>{{ one.ended_at | time }}</td><td>{{ one.verdict }}</td><td>{{ one.called_at | time }}</td>
 <td>{{ "" if one.delay is none else "%.0f" | format(one.delay) }}</td></tr>
 {% endfor %}</table>
-<h2>Calls that found none of them</h2>
+<h2>Calls without an event</h2>
 <table><tr><th>entity</th><th>from</th><th>to</th><th>verdict</th></tr>
 {% for one in calls %}<tr><td>{{ one.entity }}</td><td>{{ one.started_at | time }}</td>
 <td>{{ one.ended_at | time }}</td><td>{{ one.verdict }}</td></tr>
@@ -71,20 +71,20 @@ def write_score(scores: Mapping[str, Score], found: Backtest, truth: Truth, fold
     Raises:
         InputError: the folder cannot be written.
     """
-    sure = scores["confirmed"]
+    confirmed = scores["confirmed"]
     body = {
         "protocol": _PROTOCOL,
-        **{tier: score.figures for tier, score in scores.items()},
-        "events": [_plain(event) for event in sure.events],
-        "calls": [_plain(call) for call in sure.calls],
+        **{confidence: score.figures for confidence, score in scores.items()},
+        "events": [_plain(event) for event in confirmed.events],
+        "calls": [_plain(call) for call in confirmed.calls],
         "left_out": list(truth.left_out),
     }
     text = json.dumps(body, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
-    def page(path: Path) -> None:
+    def write_page(path: Path) -> None:
         picture = path.with_name(f"{path.name}.png")
         try:
-            draw_score(found, sure, picture)
+            draw_score(found, confirmed, picture)
             path.write_text(_page(scores, truth, picture.read_bytes()), "utf-8")
         finally:
             picture.unlink(missing_ok=True)
@@ -92,15 +92,15 @@ def write_score(scores: Mapping[str, Score], found: Backtest, truth: Truth, fold
     write_whole(
         folder,
         {
-            "score.json": lambda path: _write(text, path),
-            "score.png": lambda path: draw_score(found, sure, path),
-            "score.html": page,
+            "score.json": text,
+            "score.png": lambda path: draw_score(found, confirmed, path),
+            "score.html": write_page,
         },
     )
 
 
 def score_rows(scores: Mapping[str, Score]) -> list[tuple[str, list[str]]]:
-    """Return the readable table: a name and a cell for each tier."""
+    """Return the table of figures: a name, and a cell a confidence."""
     return [
         (title, [_cell(score.figures, names, factor, digits) for score in scores.values()])
         for title, names, factor, digits in _ROWS
@@ -110,36 +110,30 @@ def score_rows(scores: Mapping[str, Score]) -> list[tuple[str, list[str]]]:
 def _cell(
     figures: Mapping[str, float | None], names: tuple[str, ...], factor: int, digits: int
 ) -> str:
-    """Return one or several numbers, a dash for what nothing was measured of."""
+    """Return one or several numbers, a dash for what was not measured."""
     values = [figures[name] for name in names]
     return " / ".join("-" if one is None else f"{factor * one:.{digits}f}" for one in values)
 
 
 def _page(scores: Mapping[str, Score], truth: Truth, picture: bytes) -> str:
-    """Return the page."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["time"] = lambda time: f"{time:%Y-%m-%d %H:%M}" if time else "-"
-    sure = scores["confirmed"]
+    confirmed = scores["confirmed"]
     return environment.from_string(_PAGE).render(
-        tiers=list(scores),
+        columns=list(scores),
         rows=score_rows(scores),
         protocol=_PROTOCOL,
         picture=base64.b64encode(picture).decode(),
-        words=picture_in_words(sure),
-        events=sure.events,
-        calls=sure.calls,
+        words=describe_plot(confirmed),
+        events=confirmed.events,
+        calls=confirmed.calls,
         left_out=truth.left_out,
     )
 
 
-def _plain(judgement: EntityScore) -> dict[str, object]:
-    """Return a judgement as JSON has it."""
+def _plain(score: EntityScore) -> dict[str, object]:
+    """Return a score as in JSON."""
     return {
         name: value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
-        for name, value in asdict(judgement).items()
+        for name, value in asdict(score).items()
     }
-
-
-def _write(text: str, path: Path) -> None:
-    """Write a text."""
-    path.write_text(text, "utf-8")

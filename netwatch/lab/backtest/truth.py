@@ -1,11 +1,10 @@
-"""What truly happened, as researchers and curated lists write it down.
+"""Reads true events from researchers' tables and from curated lists.
 
-Columns: `entity`, `started_at`, `ended_at` and optionally `level` (what was left of ordinary,
-1.0 = ordinary). The columns of published lists are read by their own names: the curated outages
-of InetIntel (`Begin time`, `End time`, `Country`, `Scope …`) and the outage annotations of
-Cloudflare Radar (`startDate`, `endDate`, `locations`, `asns`). Rows that name no country or
-network, such as regions by their names, are left out and listed, as are rows of such lists whose
-times are none.
+Columns: `entity`, `started_at`, `ended_at` and optionally `level` (share of ordinary that was
+left). Columns of published lists are read by their own names: the curated outages of InetIntel
+(`Begin time`, `End time`, `Country`, `Scope …`) and the outage annotations of Cloudflare Radar
+(`startDate`, `endDate`, `locations`, `asns`). Rows of such lists without a known country or
+network, such as names of regions, or without a valid time are skipped and listed.
 """
 
 import json
@@ -29,7 +28,11 @@ _STARTS = ("started_at", "start", "Begin time", "startDate")
 _ENDS = ("ended_at", "end", "End time", "endDate")
 _NETWORKS = ("asn", "AS", "asns")
 _COUNTRIES = ("country", "Country", "locations")
-_SPOKEN = ("%A, %B %d, %Y, %I:%M:%S %p", "%A, %B %d, %Y, %I:%M %p", "%A, %B %d, %Y, %I:%M: %p")
+_TIME_FORMATS = (
+    "%A, %B %d, %Y, %I:%M:%S %p",
+    "%A, %B %d, %Y, %I:%M %p",
+    "%A, %B %d, %Y, %I:%M: %p",
+)
 _SCOPE = re.compile(r"AS\s*\(\s*(?:AS)?\s*(\d+)\s*\)")
 _BRACKETS = re.compile(r"\s*\(.*\)|/.*")
 _FORMER = {
@@ -45,9 +48,9 @@ class TrueEvent:
     """One loss of one entity.
 
     Attributes:
-        entity: what was low.
-        started_at, ended_at: when; None while it goes on.
-        level: what was left, 1.0 = ordinary; None where nobody says.
+        entity: the entity that was low.
+        started_at, ended_at: onset and end; None while it lasts.
+        level: share of ordinary that was left; None if unknown.
     """
 
     entity: Entity
@@ -68,22 +71,22 @@ def read_truth(path: Path) -> Truth:
     """Return the events in `path`, a CSV, Parquet or JSON file.
 
     Raises:
-        InputError: it has no events, or a row with a time or level that is none; the text names
-            the place.
+        InputError: it has no events, or a row with an invalid time or level; the text names the
+            line.
     """
     events: list[TrueEvent] = []
     left_out: list[str] = []
-    for place, row in _rows(path):
+    for where, row in _rows(path):
         try:
-            found = _events(row, place)
+            found = _events(row, where)
         except InputError as error:
             if row.get("entity"):
                 raise
-            # A list of thousands that others keep has a few slips, and nobody here can mend them.
+            # A published list of thousands has a few errors, which its readers cannot correct.
             left_out.append(str(error))
             continue
         if not found:
-            left_out.append(f"{place}: names no country or network that is known")
+            left_out.append(f"{where}: names no country or network that is known")
         events += found
     if not events:
         raise InputError(f"{path}: no event; {left_out[0] if left_out else 'it has no row'}")
@@ -92,7 +95,7 @@ def read_truth(path: Path) -> Truth:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Yield every row with its place in the file."""
+    """Yield every row with its location in the file."""
     if path.suffix == ".json":
         for number, row in enumerate(_json_rows(path), 1):
             yield f"{path}, event {number}", row
@@ -118,41 +121,41 @@ def _json_rows(path: Path) -> Sequence[Mapping[str, object]]:
     return body
 
 
-def _events(row: Mapping[str, object], place: str) -> list[TrueEvent]:
+def _events(row: Mapping[str, object], where: str) -> list[TrueEvent]:
     """Return the events of one row, one an entity."""
-    start = _time(row, _STARTS, place)
+    start = _time(row, _STARTS, where)
     if start is None:
-        raise InputError(f"{place}: no start; name it {' or '.join(map(repr, _STARTS))}")
-    end = _time(row, _ENDS, place)
+        raise InputError(f"{where}: no start; name it {' or '.join(map(repr, _STARTS))}")
+    end = _time(row, _ENDS, where)
     if end is not None and end <= start:
-        raise InputError(f"{place}: ends at {end:%Y-%m-%dT%H:%MZ}, before it begins")
-    level = _level(row.get("level"), place)
-    return [TrueEvent(entity, start, end, level) for entity in _entities(row, place)]
+        raise InputError(f"{where}: ends at {end:%Y-%m-%dT%H:%MZ}, before it begins")
+    level = _level(row.get("level"), where)
+    return [TrueEvent(entity, start, end, level) for entity in _entities(row, where)]
 
 
-def _time(row: Mapping[str, object], names: Sequence[str], place: str) -> datetime | None:
-    """Return the first of several columns as a time, None where all are empty."""
+def _time(row: Mapping[str, object], names: Sequence[str], where: str) -> datetime | None:
+    """Return the first of several columns as a time, None if all are empty."""
     text = next((str(row[name]).strip() for name in names if row.get(name)), "")
     if not text:
         return None
     found = _parsed(text)
     if found is None:
-        raise InputError(f"{place}: {text[:40]!r} is no time (ISO 8601)")
+        raise InputError(f"{where}: {text[:40]!r} is not a time (ISO 8601)")
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _parsed(text: str) -> datetime | None:
-    """Return the time that a text says in one of the ways in which lists write it."""
+    """Return a time in one of the formats of published lists, None if it has none of them."""
     with suppress(ValueError):
         return datetime.fromisoformat(text)
-    for form in _SPOKEN:
+    for form in _TIME_FORMATS:
         with suppress(ValueError):
             return datetime.strptime(text, form).replace(tzinfo=UTC)
     return None
 
 
-def _level(value: object, place: str) -> float | None:
-    """Return a level, None where there is none."""
+def _level(value: object, where: str) -> float | None:
+    """Return a level, None for an empty value."""
     if value is None or value == "":
         return None
     try:
@@ -160,17 +163,17 @@ def _level(value: object, place: str) -> float | None:
     except ValueError:
         level = math.nan
     if not 0 <= level <= 2:
-        raise InputError(f"{place}: {str(value)[:40]!r} is no level; 1.0 is ordinary")
+        raise InputError(f"{where}: {str(value)[:40]!r} is not a level; 1.0 is ordinary")
     return level
 
 
-def _entities(row: Mapping[str, object], place: str) -> list[Entity]:
-    """Return what an event is about: an entity, else networks, else countries."""
+def _entities(row: Mapping[str, object], where: str) -> list[Entity]:
+    """Return the entities of an event: the given one, else networks, else countries."""
     if text := row.get("entity"):
         try:
             return [Entity.parse(str(text))]
         except InputError as error:
-            raise InputError(f"{place}: {error}") from error
+            raise InputError(f"{where}: {error}") from error
     scope = next((str(row[name]) for name in row if name.startswith("Scope")), "")
     if network := _SCOPE.match(scope):
         return [Entity(EntityKind.ASN, str(int(network[1])))]
@@ -195,7 +198,7 @@ def _listed(row: Mapping[str, object], names: Sequence[str]) -> list[str]:
 
 
 def _country(name: str) -> str | None:
-    """Return the two letters of a country's code or English name."""
+    """Return the ISO code of a country's code or English name."""
     if re.fullmatch(r"[A-Z]{2}", name):
         return name
     known = _country_names()

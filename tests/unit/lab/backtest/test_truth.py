@@ -1,4 +1,4 @@
-"""What truly happened: our columns, those of published lists, and one line for what is none."""
+"""True events: our columns, those of published lists, and one line for each error."""
 
 import json
 from datetime import UTC, datetime
@@ -49,7 +49,7 @@ def test_the_columns_of_a_curated_list(tmp_path: Path) -> None:
     )
     region, slip = truth.left_out
     assert "line 4: names no country or network" in region
-    assert "line 5: '7/28/2020  17:00:00 PM' is no time" in slip
+    assert "line 5: '7/28/2020  17:00:00 PM' is not a time" in slip
 
 
 def test_the_annotations_of_radar(tmp_path: Path) -> None:
@@ -67,13 +67,13 @@ def test_the_annotations_of_radar(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "no time": (HEAD + "asn:1,yesterday,,\n", "line 2: 'yesterday' is no time"),
+    "no time": (HEAD + "asn:1,yesterday,,\n", "line 2: 'yesterday' is not a time"),
     "no start": (HEAD + "asn:1,,,\n", "line 2: no start"),
     "ends before it begins": (
         HEAD + "asn:1,2021-03-17T04:00Z,2021-03-17T03:00Z,\n",
         "line 2: ends at 2021-03-17T03:00Z, before it begins",
     ),
-    "no level": (HEAD + "asn:1,2021-03-17T04:00Z,,-3\n", "line 2: '-3' is no level"),
+    "no level": (HEAD + "asn:1,2021-03-17T04:00Z,,-3\n", "line 2: '-3' is not a level"),
     "no entity": (HEAD + "Iran,2021-03-17T04:00Z,,\n", "line 2: entity 'Iran'"),
     "nothing known": ("country,start\nAtlantis,2021-03-17\n", "no event; .*line 2: names no"),
     "no row": (HEAD, "no event; it has no row"),
