@@ -1,1 +1,1 @@
-"""What is ordinary, and how far below it a series is."""
+"""Detection: ordinary levels of series, and the probability of a loss."""

@@ -1,41 +1,22 @@
 """Rest days of the week and public holidays, by country.
 
-Dates and weekends are those of the package `holidays`, in the country's own time zone. Where
-it is not installed or does not know a country, the weekend is Saturday and Sunday and there are
-no holidays.
+Dates and weekends are those of the package `holidays`, in the country's own time zone. In a
+country that it does not know, the weekend is Saturday and Sunday and there are no holidays.
 """
 
-import importlib
-import importlib.util
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Protocol, cast
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from holidays import HolidayBase, country_holidays
 
 from netwatch.arrays import Bools, RowArray
 from netwatch.model.entities import Entity, EntityTree
 
 _DEFAULT_WEEKEND = frozenset({5, 6})
 """Weekdays, 0 = Monday."""
-
-
-class _CountryHolidays(Protocol):
-    """A country of the package, as used here."""
-
-    weekend: Container[int]
-
-    def __contains__(self, day: date) -> bool:
-        """Return whether `day` is a public holiday."""
-
-
-class _Package(Protocol):
-    """The package, as used here."""
-
-    def country_holidays(self, country: str) -> _CountryHolidays:
-        """Return a country's holidays; NotImplementedError for an unknown country."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +40,7 @@ class HolidayCalendar:
     def __init__(self, tree: EntityTree) -> None:
         """Create a calendar with the time zones of `tree`."""
         self._tree = tree
-        self._package: _Package | None = None
-        if importlib.util.find_spec("holidays") is not None:
-            self._package = cast("_Package", importlib.import_module("holidays"))
-        self._countries: dict[Entity, _CountryHolidays | None] = {}
+        self._countries: dict[Entity, HolidayBase | None] = {}
         self._days: dict[tuple[Entity, date], tuple[bool, bool, int]] = {}
 
     def day_types(self, time: datetime, countries: Sequence[Entity]) -> DayTypes:
@@ -78,19 +56,16 @@ class HolidayCalendar:
             self._days[country, day] = _day_type(day, self._country(country))
         return self._days[country, day]
 
-    def _country(self, country: Entity) -> _CountryHolidays | None:
+    def _country(self, country: Entity) -> HolidayBase | None:
         if country not in self._countries:
-            found = None
-            if self._package is not None:
-                try:
-                    found = self._package.country_holidays(country.code)
-                except NotImplementedError:
-                    found = None
-            self._countries[country] = found
+            try:
+                self._countries[country] = country_holidays(country.code)
+            except NotImplementedError:
+                self._countries[country] = None
         return self._countries[country]
 
 
-def _day_type(day: date, country: _CountryHolidays | None) -> tuple[bool, bool, int]:
+def _day_type(day: date, country: HolidayBase | None) -> tuple[bool, bool, int]:
     """Return holiday on a workday, rest, and hours to the same hour of the coming rest day."""
     weekend: Container[int] = _DEFAULT_WEEKEND if country is None else country.weekend
     rests = day.weekday() in weekend

@@ -19,8 +19,6 @@ from netwatch.model.errors import InputError, StoreError
 from netwatch.model.series import SeriesKey
 
 _VERSION = 8
-_UNKNOWN_TIME = np.uint32(2**32 - 1)
-"""Stands for an unknown time in a saved state."""
 
 
 class _Header(msgspec.Struct):
@@ -68,19 +66,6 @@ def _stack(bins: list[Floats], rows: RowArray) -> Floats:
     width = int(rows.max()) + 1 if len(rows) else 0
     padded = [np.pad(one, (0, max(0, width - len(one))), constant_values=np.nan) for one in bins]
     return np.array([one[rows] for one in padded]).reshape(len(bins), len(rows))
-
-
-def _pack_times(times: Floats) -> Floats | npt.NDArray[np.uint32]:
-    """Return Unix times in half the space if all of them are whole seconds."""
-    known = times[np.isfinite(times)]
-    if ((known != np.floor(known)) | (known < 0) | (known >= _UNKNOWN_TIME)).any():
-        return times
-    return np.where(np.isfinite(times), times, _UNKNOWN_TIME).astype(np.uint32)
-
-
-def _unpack_times(saved: npt.NDArray[np.generic]) -> Floats:
-    times = saved.astype(np.float64)
-    return np.where(times == _UNKNOWN_TIME, np.nan, times) if saved.dtype == np.uint32 else times
 
 
 @dataclass(slots=True)
@@ -168,7 +153,6 @@ class SeriesState:
             times=[time.timestamp() for time in self.training.times],
         )
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        arrays |= {name: _pack_times(arrays[name]) for name in _TIMES}
         arrays |= {f"baseline_{name}": getattr(self.baseline, name) for name in _BASELINE_ARRAYS}
         arrays |= {"training_values": values, "training_totals": totals}
         arrays["header"] = np.frombuffer(msgspec.json.encode(header), np.uint8)
@@ -194,8 +178,6 @@ class SeriesState:
             state = cls(width=width, first_interval=first, keys=keys)
             for name in _ARRAYS:
                 setattr(state, name, arrays[name])
-            for name in _TIMES:
-                setattr(state, name, _unpack_times(arrays[name]))
             for name in _BASELINE_ARRAYS:
                 setattr(state.baseline, name, arrays[f"baseline_{name}"])
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, InputError) as error:
@@ -215,5 +197,4 @@ _NEW_ROW: dict[str, float] = {
 }
 """Value of each array in the row of a new series."""
 _ARRAYS = (*_NEW_ROW, "posterior", "shift_scale")
-_TIMES = ("first_seen", "frozen_since", "low_since", "last_low")
 _BASELINE_ARRAYS = tuple(entry.name for entry in fields(SeasonalBaseline))
