@@ -18,11 +18,13 @@ from netwatch.lab.backtest.shard import (
     COLUMNS,
     Describe,
     Partition,
+    Predict,
     Reply,
     Rerun,
     Result,
     RunSpan,
     ShardResult,
+    Update,
 )
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import Incident
@@ -147,17 +149,25 @@ class _Coordinator:
         """Run all bins; return the results of the partitions."""
         first, span = 0, 1
         while first < self._grid.bins:
-            fault, first = self._run_span(first, min(first + span, self._grid.bins))
+            last = min(first + span, self._grid.bins)
+            if span == 1:
+                fault, first = self._run_bin(first), last
+            else:
+                fault, first = self._run_span(first, last)
             span = 1 if fault else min(2 * span, _MAX_SPAN)
             progress(0.98 * first / self._grid.bins)
         replies = self._executor.run([Result()] * self._partitions)
         return [reply.result for reply in replies if reply.result is not None]
 
-    def _run_span(self, first: int, last: int) -> tuple[bool, int]:
-        """Run bins as if no signal were at fault, and the first in which one was again.
+    def _run_bin(self, number: int) -> bool:
+        """Run one bin in two phases; return whether a signal was at fault in it."""
+        replies = self._executor.run([Predict(number)] * self._partitions)
+        faulty = self._filter.faulty_signals(self._all_shifts(replies)[0])
+        self._executor.run([Update(faulty[rows, columns]) for rows, columns in self._parts])
+        return bool(faulty.any())
 
-        Returns whether there was one, and the next bin.
-        """
+    def _run_span(self, first: int, last: int) -> tuple[bool, int]:
+        """Run bins without a barrier; return whether a signal was at fault, and the next bin."""
         replies = self._executor.run([RunSpan(first, last)] * self._partitions)
         for number, shifts in enumerate(self._all_shifts(replies), first):
             faulty = self._filter.faulty_signals(shifts)

@@ -78,11 +78,25 @@ class Rerun:
 
 
 @dataclass(frozen=True, slots=True)
+class Predict:
+    """Return the shifts of bin `number` and change nothing."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Run the bin of the last `Predict`; `faulty` has shape (signals, countries)."""
+
+    faulty: Bools
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Return the results of all bins."""
 
 
-Command = Describe | RunSpan | Rerun | Result
+Command = Describe | RunSpan | Rerun | Predict | Update | Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +184,7 @@ class Shard:
         self._low_scopes = _NOTHING
         self._held = np.zeros(len(keys), dtype=bool)
         self._snapshot: _Snapshot | None = None
+        self._predicted: tuple[int, Residuals] | None = None
 
     def run(self, command: Command) -> Reply:
         """Run a command."""
@@ -189,6 +204,13 @@ class Shard:
                 self._restore()
                 self._run_span(first, number)
                 self._update(number, self._predict(number), faulty)
+            case Predict(number):
+                residuals = self._predict(number)
+                self._predicted = number, residuals
+                return Reply(residuals.shifts[None])
+            case Update(faulty):
+                assert self._predicted is not None, "no prediction to update"
+                self._update(*self._predicted, faulty)
             case Result():
                 return Reply(result=self._result())
         return Reply()
