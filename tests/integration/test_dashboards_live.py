@@ -169,7 +169,7 @@ def test_every_query_runs_and_finds_what_was_written(seeded: InfluxStore, path: 
     values = chosen_values(seeded, board)
     asked = 0
     for where, query in statements(board):
-        table = seeded.server.query(fill(query, values))
+        table = seeded.client.query(fill(query, values))
         # The first column is the time, or, of SHOW TAG VALUES, the tag's name.
         said = [cell for row in table.rows for cell in row[1:] if cell is not None]
         assert said, f"{where} finds nothing: {fill(query, values)}"
@@ -189,7 +189,7 @@ def test_a_gap_stays_a_gap_and_a_zero_a_zero(seeded: InfluxStore) -> None:
     values = chosen_values(seeded, board)
     values["signal"] = ["reachability"]
     query = next(text for where, text in statements(board) if where.endswith("ordinary B"))
-    table = seeded.server.query(fill(query, values))
+    table = seeded.client.query(fill(query, values))
     drawn = {row[0]: row[1] for row in table.rows}
     nanoseconds = int(T0.timestamp()) * 10**9
     assert drawn[nanoseconds] == 0
@@ -206,7 +206,7 @@ def test_an_annotation_has_its_start_its_end_and_its_text(seeded: InfluxStore) -
         level_text=level_text,
     )
     target = load(ROOT / "observatory" / "country.json")["annotations"]["list"][0]["target"]
-    table = seeded.server.query(fill(target["query"], {"country": ["IR"]}))
+    table = seeded.client.query(fill(target["query"], {"country": ["IR"]}))
     rows = {row[1]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert len(table.rows) == len(rows) == 10
     row = rows["NW-IR-2026-0003 country:IR"]
