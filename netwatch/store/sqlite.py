@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pandas as pd
 
 from netwatch.model.baseline import Baseline
 from netwatch.model.duration import PositiveDuration
@@ -132,13 +133,10 @@ class SqliteStore:
         """See `SeriesStore`."""
         check_span(start, end)
         rows = self._reader.read(BINS, (to_micros(start), to_micros(end)), series)
-        ids = np.array(sorted(self._catalog.keys), np.int64)
-        index = np.searchsorted(ids, rows["series"])
-        present = np.bincount(index, minlength=len(ids)) > 0
-        position = np.cumsum(present) - 1
+        index, ids = pd.factorize(np.ascontiguousarray(rows["series"]))
         return BinColumns(
-            keys=tuple(self._catalog.keys[id_] for id_ in ids[present].tolist()),
-            index=position[index].data.toreadonly(),
+            keys=tuple(self._catalog.keys[id_] for id_ in ids.tolist()),
+            index=index.astype(np.int64, copy=False).data.toreadonly(),
             times=np.ascontiguousarray(rows["time"]).data.toreadonly(),
             values=np.ascontiguousarray(rows["value"]).data.toreadonly(),
             totals=np.ascontiguousarray(rows["total"]).data.toreadonly(),

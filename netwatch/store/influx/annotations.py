@@ -1,4 +1,4 @@
-"""Incidents as annotations, and places as a table that dashboards choose from."""
+"""Lines of incidents as annotations, and of places for the variables of dashboards."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -18,13 +18,13 @@ def render_incident(
     level_text: Callable[[PublishedPercent], str],
     current: bool = True,
 ) -> str:
-    """Return the line of an incident's revision; it stands where the incident began.
+    """Return the line of an incident's revision, at the incident's start.
 
     Args:
         incident: the revision.
         url: the page about the incident.
         level_text: returns a percentage in words.
-        current: False marks a beginning that a later revision has moved.
+        current: False if a later revision moved the start.
 
     Raises:
         InputError: a time that InfluxDB cannot hold.
@@ -52,7 +52,7 @@ def render_incident(
 
 
 def render_place(place: EntityInfo, *, atlas: EntityTree, at: datetime) -> str:
-    """Return the line that says what `place` is a part of, as of `at`.
+    """Return the line of `place` and its parents, as of `at`.
 
     Raises:
         InputError: a time or a weight that InfluxDB cannot hold.

@@ -1,8 +1,8 @@
-"""Line protocol, written by hand: forty times faster than building point objects.
+"""Line protocol, rendered directly: forty times faster than through point objects.
 
-Syntax: InfluxData's line protocol reference. Text goes in and comes back exactly, also
-where the protocol has no way to say it: a backslash or a control character in a tag is
-percent-encoded, and so is the percent sign itself.
+Syntax: InfluxData's line protocol reference. Text comes back exactly as it was
+written: a backslash or a control character, which a tag cannot have, is percent-encoded, and so is
+the percent sign.
 """
 
 import math
@@ -15,10 +15,10 @@ from netwatch.model.errors import InputError
 from netwatch.model.time import from_micros, to_micros
 
 FieldValue = float | int | bool | str
-"""What a field holds; its type never changes for as long as the database lives."""
+"""Value of a field, whose type is fixed in a database."""
 
-# What a tag cannot carry at all, and the percent sign, which then has to be told apart.
-_UNSAYABLE = re.compile(r"[%\\\x00-\x1f\x7f]")
+# Characters that a tag cannot have, and the percent sign that encodes them.
+_ENCODED = re.compile(r"[%\\\x00-\x1f\x7f]")
 _ESCAPED = re.compile(r"[,= ]")
 # Times are 64-bit nanoseconds.
 EARLIEST = datetime(1677, 9, 22, tzinfo=UTC)
@@ -53,12 +53,12 @@ def parse_tag(text: str | None) -> str:
 
 
 def encode_tag(text: str) -> str:
-    """Return `text` as the server will keep it, without the escapes of the wire."""
-    return _UNSAYABLE.sub(lambda found: f"%{ord(found[0]):02X}", text)
+    """Return `text` as the server stores it, without the escapes of the protocol."""
+    return _ENCODED.sub(lambda found: f"%{ord(found[0]):02X}", text)
 
 
 def render_tag(text: str) -> str:
-    """Return `text` as a tag's value on the wire."""
+    """Return `text` as a tag's value in a line."""
     return _ESCAPED.sub(lambda found: "\\" + found[0], encode_tag(text))
 
 
@@ -78,7 +78,7 @@ def render_float(value: float) -> str:
         InputError: NaN or infinite, which InfluxDB cannot hold.
     """
     if not math.isfinite(value):
-        raise InputError(f"the value {value} is no finite number")
+        raise InputError(f"the value {value} is not finite")
     return repr(float(value))
 
 
@@ -103,7 +103,7 @@ def _render_field(name: str, value: FieldValue) -> str:
         return f"{value}i"
     if isinstance(value, str):
         if any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise InputError(f"{name}: the text has half a character, which is no UTF-8")
+            raise InputError(f"{name}: the text has half a surrogate pair, which is not UTF-8")
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
     try:

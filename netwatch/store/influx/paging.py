@@ -1,4 +1,4 @@
-"""Long spans in pages, each small enough for any server and for our own memory."""
+"""Reads long spans in pages of bounded size."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -29,9 +29,9 @@ def read_pages(
     Args:
         client: the database.
         measurement: where; rows have the columns of `columns_of(measurement)`.
-        span: first instant, and the first that is no longer asked for.
+        span: start, and exclusive end.
         series: these only; None for all.
-        limit: rows that a page has at most, unless one instant has more.
+        limit: rows of a page, unless one instant has more.
 
     Raises:
         StoreError: the server cannot answer.
@@ -39,15 +39,15 @@ def read_pages(
     start, end = (nanoseconds(min(max(time, EARLIEST), LATEST)) for time in span)
     if start >= end or (series is not None and not series):
         return
-    question = _Question(client, measurement, series)
-    for low, high in _stretches(client, measurement, start, end):
-        yield from _read_stretch(question, low, high, limit)
+    query = _Query(client, measurement, series)
+    for low, high in _query_spans(client, measurement, start, end):
+        yield from _read_span(query, low, high, limit)
 
 
 def weeks_present(client: InfluxClient, measurement: str) -> list[int]:
     """Return the sorted numbers of the weeks that may hold rows of `measurement`.
 
-    The week before a marked one counts as well: its own marker may have expired already.
+    The week before one in the calendar counts as well: its own point may have expired.
     """
     table = client.query(
         'SELECT "present" FROM "calendar" WHERE "measurement" = $measurement',
@@ -62,8 +62,8 @@ def week_of(stamp: int) -> int:
     return stamp // WEEK
 
 
-class _Question:
-    """A SELECT that is asked again for one stretch of time after another."""
+class _Query:
+    """A SELECT that runs for one span of time after another."""
 
     def __init__(
         self, client: InfluxClient, measurement: str, series: Sequence[SeriesKey] | None
@@ -75,7 +75,7 @@ class _Question:
         self._values: dict[str, str] = {}
         self._condition = self._only(series) if series else ""
 
-    def ask(self, low: int, high: int, limit: int) -> tuple[Sequence[Row], bool]:
+    def run(self, low: int, high: int, limit: int) -> tuple[Sequence[Row], bool]:
         """Return rows with `low <= time < high` nanoseconds, and whether there may be more."""
         span = f"time >= {low} AND time < {high}"
         statement = f"{self._select}{span}{self._condition} LIMIT {limit}"
@@ -85,7 +85,7 @@ class _Question:
         return table.rows, len(table.rows) >= limit
 
     def _only(self, series: Sequence[SeriesKey]) -> str:
-        """Return the condition that a row is of one of `series`; texts go in as values."""
+        """Return the condition that a row is of one of `series`; names are parameters."""
         groups = []
         ordered = sorted(series, key=lambda key: (key.signal, key.entity))
         for (signal, kind), keys in groupby(ordered, lambda key: (key.signal, key.entity.kind)):
@@ -95,17 +95,17 @@ class _Question:
         return f" AND ({' OR '.join(groups)})"
 
     def _bind(self, text: str) -> str:
-        """Return the name under which `text` goes beside the statement."""
+        """Add a parameter; return its name in the statement."""
         name = f"v{len(self._values)}"
         self._values[name] = encode_tag(text)
         return f"${name}"
 
 
-def _read_stretch(question: _Question, low: int, high: int, limit: int) -> Iterator[Sequence[Row]]:
-    """Yield pages of one stretch; the last instant of a full page begins the next one."""
+def _read_span(query: _Query, low: int, high: int, limit: int) -> Iterator[Sequence[Row]]:
+    """Yield pages of one span; the last instant of a full page begins the next page."""
     size = limit
     while True:
-        rows, more = question.ask(low, high, size)
+        rows, more = query.run(low, high, size)
         if not more:
             if rows:
                 yield rows
@@ -119,10 +119,10 @@ def _read_stretch(question: _Question, low: int, high: int, limit: int) -> Itera
             size *= 4
 
 
-def _stretches(
+def _query_spans(
     client: InfluxClient, measurement: str, start: int, end: int
 ) -> Iterator[tuple[int, int]]:
-    """Yield the stretches to ask for: all at once, or what the server can answer at once."""
+    """Yield the spans of single queries: all at once, or as long as the server allows."""
     longest = client.dialect.longest_span
     if longest is None:
         yield start, end

@@ -1,4 +1,4 @@
-"""Rows that InfluxDB answers with, and the bins and levels that they were."""
+"""Parses InfluxDB's replies into rows, and rows into bins and levels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ Row = list[Cell]
 
 @dataclass(frozen=True, slots=True)
 class ReplyTable:
-    """What a statement gave: rows in the order of the server, the first column is time.
+    """Result of a statement: rows in the order of the server; the first column is the time.
 
     Attributes:
         columns: their names.
         rows: their cells; times are nanoseconds since 1970.
-        error: what it complains of, empty for nothing.
+        error: its error, empty for none.
     """
 
     columns: tuple[str, ...] = ()
@@ -33,21 +33,21 @@ class ReplyTable:
 
 
 class _Series(msgspec.Struct):
-    """One table of an answer."""
+    """One table of a reply."""
 
     columns: list[str] = msgspec.field(default_factory=list)
     values: list[Row] = msgspec.field(default_factory=list)
 
 
 class _Result(msgspec.Struct):
-    """What one statement gave."""
+    """Result of one statement."""
 
     series: list[_Series] = msgspec.field(default_factory=list)
     error: str = ""
 
 
 class _Answer(msgspec.Struct):
-    """The body of an answer on `/query`."""
+    """A reply of `/query`."""
 
     results: list[_Result] = msgspec.field(default_factory=list)
     error: str = ""
@@ -57,23 +57,23 @@ _DECODER = msgspec.json.Decoder(_Answer)
 
 
 def parse_answer(body: bytes) -> ReplyTable:
-    """Return what one statement gave, out of one JSON document or one a chunk.
+    """Return the result of one statement, from one JSON document or one per chunk.
 
     Raises:
-        StoreError: the body is not what an InfluxDB answers.
+        StoreError: the body is not a reply of InfluxDB.
     """
     try:
         answers = [_DECODER.decode(line) for line in body.splitlines() if line.strip()]
     except msgspec.DecodeError as error:
-        raise StoreError(f"the answer is not an InfluxDB's: {error}") from error
+        raise StoreError(f"the reply is not of InfluxDB: {error}") from error
     results = [result for answer in answers for result in answer.results]
-    told = [answer.error for answer in answers] + [result.error for result in results]
+    errors = [answer.error for answer in answers] + [result.error for result in results]
     series = [one for result in results for one in result.series]
     shapes = {tuple(one.columns) for one in series}
     if len(shapes) > 1:
-        raise StoreError("the answer has tables of different columns")
+        raise StoreError("the reply has tables of different columns")
     rows = [row for one in series for row in one.values]
-    return ReplyTable(next(iter(shapes), ()), rows, error=next(filter(None, told), ""))
+    return ReplyTable(next(iter(shapes), ()), rows, error=next(filter(None, errors), ""))
 
 
 def columns_of(measurement: str) -> tuple[str, ...]:
@@ -85,10 +85,10 @@ def columns_of(measurement: str) -> tuple[str, ...]:
 def newest(rows: Sequence[Row]) -> list[Row]:
     """Return the newest revision of each (time, series) among `rows`, by time, then series.
 
-    Rows end with the three tags of a series. A revision is told by the nanoseconds within
-    the microsecond: where all are zero, nothing was ever revised and sorting is enough.
+    Rows end with the three tags of a series. The nanoseconds within the microsecond are the
+    revision: if all are zero, nothing was revised and sorting is enough.
     """
-    ordered = sorted(rows, key=_place)
+    ordered = sorted(rows, key=_sort_key)
     if not any(stamp_of(row) % 1000 for row in ordered):
         return ordered
     last = {(stamp_of(row) // 1000, *row[-3:]): row for row in ordered}
@@ -99,7 +99,7 @@ def stamp_of(row: Row) -> int:
     """Return a row's time in nanoseconds since 1970."""
     stamp = row[0]
     if not isinstance(stamp, int):
-        raise StoreError(f"a row's time is {stamp!r}, no whole number")
+        raise StoreError(f"a row's time is {stamp!r}, not an integer")
     return stamp
 
 
@@ -109,19 +109,19 @@ def series_of(row: Row) -> SeriesKey:
 
 
 def parse_counts(row: Row) -> tuple[float, float | None]:
-    """Return the value and the total of the bin that a row was."""
+    """Return the value and the total of a row."""
     value, total, trials = row[1:4]
     return _number(value), _number(total) if trials else None
 
 
 def parse_bin(row: Row) -> Bin:
-    """Return the bin that a row was."""
+    """Return the bin of a row."""
     value, total = parse_counts(row)
     return Bin(moment(stamp_of(row)), series_of(row), value, total)
 
 
 def parse_level(row: Row) -> Level:
-    """Return the level that a row was."""
+    """Return the level of a row."""
     ratio, low, high, measured, bounds, probability, coverage, networks, baseline = row[4:13]
     known = int(_number(bounds))
     return Level(
@@ -137,25 +137,25 @@ def parse_level(row: Row) -> Level:
     )
 
 
-def _place(row: Row) -> tuple[int, str, str, str, int]:
-    """Return what orders rows: the microsecond, the series, the revision."""
+def _sort_key(row: Row) -> tuple[int, str, str, str, int]:
+    """Return the microsecond, the series and the revision."""
     stamp = stamp_of(row)
     return (stamp // 1000, *_name(*row[-3:])[1], stamp % 1000)
 
 
 @lru_cache(maxsize=262_144)
 def _name(scope_id: Cell, scope_type: Cell, signal: Cell) -> tuple[SeriesKey, tuple[str, str, str]]:
-    """Return the series that three tags name, and what sorts it as it sorts itself."""
+    """Return the series of three tags, and its sort key."""
     code, kind, word = (parse_tag(str(tag or "")) for tag in (scope_id, scope_type, signal))
     try:
         entity = Entity(EntityKind(kind), code)
     except ValueError:
-        raise StoreError(f"a row with scope_type {kind!r} was not written by us") from None
+        raise StoreError(f"a row with scope_type {kind!r} was not written by netwatch") from None
     return SeriesKey(word, entity), (word, kind, code)
 
 
 def _number(value: Cell) -> float:
-    """Return a number; JSON does not tell 1 from 1.0."""
+    """Return a number as float; in JSON, 1 and 1.0 are the same."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise StoreError(f"a row has {value!r} where a number belongs")
     return float(value)

@@ -1,15 +1,14 @@
-"""What stands in InfluxDB: measurements, tags and fields, and how values become lines.
+"""Measurements, tags and fields in InfluxDB, and lines of bins and levels.
 
-Tags are few: what is judged and by which signal. No vantage and no address is ever one.
+Tags are few: the entity and the signal, never a vantage or an address.
 
 A point that is written again merges its fields with the old ones on 1.x and 2.x, so a
-field that may be missing has a partner that is always there and says whether it counts:
-`trials` for `total`, `measured` and `bounds` for the three ratios. What the detector's
-baseline stands on changes between two judgements of the same bin, so it is a field: as a
-tag, both judgements would stand side by side.
+field that may be missing has a flag that is always present: `trials` for `total`, `measured`
+and `bounds` for the three ratios. The baseline is a field, since it may change between two
+levels of the same bin; as a tag it would make two points of them.
 
 `pct`, `low` and `high` are percent, rounded for people and charts; `ratio`, `ratio_low`
-and `ratio_high` are the same numbers as they were computed, bit for bit.
+and `ratio_high` are the same numbers as computed, bit for bit.
 """
 
 import math
@@ -31,7 +30,7 @@ _SERIES = ("scope_id", "scope_type", "signal")
 
 @dataclass(frozen=True, slots=True)
 class InfluxMeasurement:
-    """One measurement: the tags that name a row, and the fields with their types."""
+    """Tags of a measurement, and its fields with their types."""
 
     tags: tuple[str, ...]
     fields: Mapping[str, type]
@@ -60,9 +59,9 @@ SCHEMA: Mapping[str, InfluxMeasurement] = MappingProxyType(
                 "baseline": str,
             },
         ),
-        # Up to here bins are complete; the point's time says it, the field is a formality.
+        # Bins are complete up to the time of the newest point; a point needs a field.
         "watermark": InfluxMeasurement((), {"closed": bool}),
-        # Which weeks hold anything: a reader that may ask for little at once skips the rest.
+        # Weeks with points: readers of servers with short queries skip the others.
         "calendar": InfluxMeasurement(("measurement",), {"present": bool}),
         "incident": InfluxMeasurement(
             ("scope_id", "scope_type"),
@@ -126,7 +125,7 @@ SCHEMA: Mapping[str, InfluxMeasurement] = MappingProxyType(
 
 
 def series_tags(series: SeriesKey) -> dict[str, str]:
-    """Return the tags that name `series`."""
+    """Return the tags of `series`."""
     return {
         "scope_id": series.entity.code,
         "scope_type": str(series.entity.kind),
@@ -136,7 +135,7 @@ def series_tags(series: SeriesKey) -> dict[str, str]:
 
 @lru_cache(maxsize=262_144)
 def _head(measurement: str, series: SeriesKey) -> str:
-    """Return a line's head; the same few series come again in every bin."""
+    """Return a line's head; every bin repeats the same series."""
     return render_tags(measurement, series_tags(series))
 
 
@@ -177,10 +176,7 @@ def render_level(row: Level, *, revision: int = 0) -> str:
 
 
 def _percent(ratio: float | None) -> float | None:
-    """Return percent with four decimals, which is finer than any interval we state.
-
-    A ratio that is too large to be told in percent is told as a ratio alone.
-    """
+    """Return percent with four decimals, finer than any interval; None if it overflows."""
     if ratio is None or not math.isfinite(100.0 * ratio):
         return None
     return round(100.0 * ratio, 4)

@@ -1,9 +1,9 @@
-"""The store in InfluxDB 1.x, 2.x and 3 Core, through one adapter.
+"""A series store in InfluxDB 1.x, 2.x or 3 Core.
 
-Writes are line protocol, reads are InfluxQL, which all of them speak. Points are
-deterministic: writing a value again changes nothing, and a changed value replaces the old
-one. Where a server does not overwrite, the changed value becomes a point of its own, some
-nanoseconds later, which times of ours, whole microseconds, leave free.
+Writes are line protocol, reads are InfluxQL, which all versions accept. Points are deterministic:
+writing a value again changes nothing, and a changed value replaces the old one. On a server that
+does not overwrite, a changed value is a point of its own, some nanoseconds later; times of bins
+are whole microseconds.
 """
 
 from array import array
@@ -49,36 +49,37 @@ from netwatch.store.validation import (
 
 _Item = TypeVar("_Item", Bin, Level)
 _MICROSECOND = timedelta(microseconds=1)
-_MOST_REVISIONS = 999
-# Series that are named in one question; more of them are asked for in turn.
-_NAMED = 200
-_LAST_PROMISE = 'SELECT last("closed") FROM "watermark"'
+_MAX_REVISIONS = 999
+"""Nanoseconds between two microseconds."""
+_SERIES_A_QUERY = 200
+"""Series that one query names; more take several queries."""
+_LAST_WATERMARK = 'SELECT last("closed") FROM "watermark"'
 
 
 @dataclass(frozen=True, slots=True)
-class _Noun(Generic[_Item]):
-    """How one noun is written and read."""
+class _Codec(Generic[_Item]):
+    """Writes and reads the points of one measurement."""
 
     measurement: str
     render: Callable[..., str]
     parse: Callable[[Row], _Item]
 
 
-_BINS = _Noun(BIN, render_bin, parse_bin)
-_LEVELS = _Noun(LEVEL, render_level, parse_level)
+_BINS = _Codec(BIN, render_bin, parse_bin)
+_LEVELS = _Codec(LEVEL, render_level, parse_level)
 
 
 class InfluxStore:
     """Implements `SeriesStore` in one database of an InfluxDB server.
 
-    Nothing is asked of the server before the first call. A call during which the server
-    is away tries again for the server's patience, then raises StoreError; what it wrote by
-    then stays, nothing is promised, and giving the same again completes it.
+    Nothing is requested from the server before the first call. While the server is away, a call
+    retries for the client's `retry_for`, then raises StoreError. What it wrote by then stays, the
+    watermark does not move, and writing the same again completes it.
 
     Args:
         client: the connection to the server and the database.
-        clock: tells the present, long after which no bin can lie.
-        page: rows that are held in memory at a time while reading.
+        clock: returns the present; times more than a day after it are rejected.
+        page: rows in memory at a time while reading.
         rollup: the database that `maintain` writes hourly bins to, None for none.
     """
 
@@ -130,24 +131,24 @@ class InfluxStore:
             return [Maintenance("hourly", roll_up(self, hourly, timedelta(hours=1)), 0)]
 
     def check(self) -> str:
-        """Return the server's version once address, login and database are proved right.
+        """Return the server's version if address, credentials and database are right.
 
         Raises:
-            StoreError: which of them is wrong, in one line.
+            StoreError: one of them is wrong; names it.
         """
         self.client.query('SELECT last("closed") FROM "watermark" WHERE time > now() - 1h')
         return self.client.dialect.version
 
     def put_bins(self, bins: Sequence[Bin], *, closed_until: datetime | None = None) -> None:
-        """See `SeriesStore`; `closed_until` goes out once the server has taken all bins."""
+        """See `SeriesStore`; the watermark is written after all bins."""
         now = self._clock()
-        good, complaints = valid_bins(bins, now)
-        promise, more = valid_watermark(closed_until, now)
-        complaints = complaints + more + self._put(_BINS, good)
-        if promise is not None:
-            stamp = nanoseconds(promise)
-            complaints += self._write("watermark", [f"watermark closed=true {stamp}"], [stamp])
-        raise_rejected(complaints, of=len(bins))
+        good, rejected = valid_bins(bins, now)
+        watermark, more = valid_watermark(closed_until, now)
+        rejected = rejected + more + self._put(_BINS, good)
+        if watermark is not None:
+            stamp = nanoseconds(watermark)
+            rejected += self._write("watermark", [f"watermark closed=true {stamp}"], [stamp])
+        raise_rejected(rejected, of=len(bins))
 
     def read_bins(
         self, start: datetime, end: datetime, *, series: SeriesKey | None = None
@@ -161,21 +162,21 @@ class InfluxStore:
     ) -> BinColumns:
         """See `SeriesStore`."""
         check_span(start, end)
-        places: dict[SeriesKey, int] = {}
+        positions: dict[SeriesKey, int] = {}
         index, times, values, totals = array("q"), array("q"), array("d"), array("d")
         for row in self._rows(BIN, (start, end), series, ordered=False):
             value, total = parse_counts(row)
-            index.append(places.setdefault(series_of(row), len(places)))
+            index.append(positions.setdefault(series_of(row), len(positions)))
             times.append(stamp_of(row) // 1000)
             values.append(value)
             totals.append(float("nan") if total is None else total)
         views = (memoryview(column).toreadonly() for column in (index, times, values, totals))
-        return BinColumns(tuple(places), *views)
+        return BinColumns(tuple(positions), *views)
 
     def closed_until(self) -> datetime | None:
-        """See `SeriesStore`: the latest promise there is."""
+        """See `SeriesStore`."""
         if self.client.dialect.longest_span is None:
-            stamps = [stamp_of(row) for row in self.client.query(_LAST_PROMISE).rows]
+            stamps = [stamp_of(row) for row in self.client.query(_LAST_WATERMARK).rows]
             return moment(max(stamps)) if stamps else None
         for week in reversed(weeks_present(self.client, "watermark")):
             span = moment(week * WEEK), moment((week + 1) * WEEK)
@@ -187,8 +188,8 @@ class InfluxStore:
 
     def put_levels(self, levels: Sequence[Level]) -> None:
         """See `SeriesStore`."""
-        good, complaints = valid_levels(levels, self._clock())
-        raise_rejected(complaints + self._put(_LEVELS, good), of=len(levels))
+        good, rejected = valid_levels(levels, self._clock())
+        raise_rejected(rejected + self._put(_LEVELS, good), of=len(levels))
 
     def read_levels(
         self, start: datetime, end: datetime, *, series: SeriesKey | None = None
@@ -208,9 +209,9 @@ class InfluxStore:
         """Write the newest revision of each of `incidents` as an annotation.
 
         Args:
-            incidents: revisions; several of one incident go oldest first, so that a
-                beginning that has moved is marked as such where it was.
-            link: what stands before an incident's id in its page's address.
+            incidents: revisions; several of one incident oldest first, so that the point at a
+                superseded start is marked as such.
+            link: URL of an incident's page without its id.
             level_text: returns a percentage in words.
 
         Raises:
@@ -230,37 +231,37 @@ class InfluxStore:
         self.client.write(list(lines.values()))
 
     def put_places(self, atlas: EntityTree, *, at: datetime) -> None:
-        """Write what is a part of what, for the dashboards to choose from, as of `at`."""
+        """Write entities and their parents, for the dashboards' variables, as of `at`."""
         self.client.write([render_place(place, atlas=atlas, at=at) for place in atlas])
 
     def put_health(self, points: Iterable[HealthPoint]) -> None:
-        """Write how netwatch itself is doing; networks with few vantages are folded first."""
+        """Write points of netwatch's own health; small networks are merged first."""
         self.client.write([render_health(point) for point in merge_small_networks(points)])
 
     def close(self) -> None:
         """See `SeriesStore`."""
         self.client.close()
 
-    def _put(self, noun: _Noun[_Item], items: Sequence[_Item]) -> list[str]:
-        """Write `items`, the last of several about one (time, series); return complaints."""
+    def _put(self, codec: _Codec[_Item], items: Sequence[_Item]) -> list[str]:
+        """Write `items`, the last of several of one (time, series); return messages."""
         lines: list[str] = []
         stamps: list[int] = []
-        complaints: list[str] = []
+        rejected: list[str] = []
         try:
-            numbered = self._numbered(noun, items)
+            numbered = self._numbered(codec, items)
         except StoreError:
             self._marked.clear()
             raise
         for revision, item in numbered:
             try:
-                lines.append(noun.render(item, revision=revision))
+                lines.append(codec.render(item, revision=revision))
                 stamps.append(nanoseconds(item.time))
             except InputError as error:
-                complaints.append(f"{item.series.signal} {item.series.entity}: {error}")
-        return complaints + self._write(noun.measurement, lines, stamps)
+                rejected.append(f"{item.series.signal} {item.series.entity}: {error}")
+        return rejected + self._write(codec.measurement, lines, stamps)
 
     def _write(self, measurement: str, lines: Sequence[str], stamps: Sequence[int]) -> list[str]:
-        """Write `lines` of `stamps`, before them which weeks they are in; return complaints."""
+        """Write the calendar's points for new weeks, then `lines`; return messages."""
         weeks: dict[int, int] = {}
         for stamp in stamps:
             week = week_of(stamp)
@@ -271,37 +272,39 @@ class InfluxStore:
         try:
             self.client.write([*marks, *lines])
         except StoreError:
-            # The database may have been lost with what it knew: say it all again next time.
+            # The database may have been lost: write the calendar again next time.
             self._marked.clear()
             raise
         except RejectedError as error:
-            # A week's mark that came too late for the server speaks of rows that are refused too.
-            return [told for told in error.messages if not told.startswith("calendar,")]
+            # A week's point is older than the retention only if its rows are, too.
+            return [text for text in error.messages if not text.startswith("calendar,")]
         self._marked.update((measurement, week) for week in weeks)
         return []
 
-    def _numbered(self, noun: _Noun[_Item], items: Sequence[_Item]) -> Iterable[tuple[int, _Item]]:
+    def _numbered(
+        self, codec: _Codec[_Item], items: Sequence[_Item]
+    ) -> Iterable[tuple[int, _Item]]:
         """Return the items to write, each with its revision.
 
-        Where the server overwrites, that is all of them as revision 0. Where it does not,
-        what is there already is left out, and what differs from it follows as the next.
+        If the server overwrites, these are all items, as revision 0. Otherwise unchanged ones are
+        left out, and changed ones have the next revision.
         """
         last = {(item.time, item.series): item for item in items}
-        # By time, since what a server refuses for its age then stands together.
+        # By time: rows that are older than the retention are then adjacent.
         ordered = sorted(last.values(), key=lambda item: item.time)
         if not ordered or self.client.dialect.overwrites:
             return [(0, item) for item in ordered]
         span = ordered[0].time, ordered[-1].time + _MICROSECOND
-        held: dict[tuple[datetime, SeriesKey], tuple[int, _Item]] = {}
-        for row in self._rows(noun.measurement, span, None):
-            item = noun.parse(row)
-            held[item.time, item.series] = (stamp_of(row) % 1000, item)
-        fresh: list[tuple[int, _Item]] = []
+        stored: dict[tuple[datetime, SeriesKey], tuple[int, _Item]] = {}
+        for row in self._rows(codec.measurement, span, None):
+            item = codec.parse(row)
+            stored[item.time, item.series] = (stamp_of(row) % 1000, item)
+        changed: list[tuple[int, _Item]] = []
         for item in ordered:
-            number, old = held.get((item.time, item.series), (-1, None))
+            number, old = stored.get((item.time, item.series), (-1, None))
             if old != item:
-                fresh.append((_next_revision(number, item), item))
-        return fresh
+                changed.append((_next_revision(number, item), item))
+        return changed
 
     def _rows(
         self,
@@ -313,22 +316,25 @@ class InfluxStore:
     ) -> Iterator[Row]:
         """Yield the newest row of each (time, series), by time, then series.
 
-        With more series than one question can name, the order holds within each question;
-        without `ordered` the order is the server's, which spares sorting.
+        With more series than one query can name, the order holds within each query;
+        without `ordered` the order is the server's.
         """
-        as_they_come = not ordered and self.client.dialect.overwrites
+        keep_order = not ordered and self.client.dialect.overwrites
         named = None if series is None else list(series)
         groups: list[list[SeriesKey] | None] = [None]
         if named is not None:
-            groups = [named[first : first + _NAMED] for first in range(0, len(named), _NAMED)]
+            groups = [
+                named[first : first + _SERIES_A_QUERY]
+                for first in range(0, len(named), _SERIES_A_QUERY)
+            ]
         for group in groups:
             pages = read_pages(self.client, measurement, span, series=group, limit=self._page)
             for page in pages:
-                yield from page if as_they_come else newest(page)
+                yield from page if keep_order else newest(page)
 
 
 def _next_revision(number: int, item: Bin | Level) -> int:
     """Return the revision after `number`."""
-    if number >= _MOST_REVISIONS:
-        raise StoreError(f"{item.series.entity} at {item.time} was changed too often to keep")
+    if number >= _MAX_REVISIONS:
+        raise StoreError(f"{item.series.entity} at {item.time} was changed too often")
     return number + 1

@@ -47,7 +47,7 @@ def test_an_error_is_found_wherever_it_stands(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"<html>", b'{"results":[{"series":[{"values":[{}]}]}]}', b"[]"])
 def test_what_no_influxdb_says_is_an_error(body: bytes) -> None:
-    with pytest.raises(StoreError, match="the answer is not an InfluxDB's"):
+    with pytest.raises(StoreError, match="the reply is not of InfluxDB"):
         parse_answer(body)
 
 
@@ -96,7 +96,7 @@ def test_the_newest_revision_stands_and_rows_are_in_order() -> None:
         ([STAMP, None, 7, True, *TAGS], "None where a number belongs"),
         ([STAMP, True, 7, True, *TAGS], "True where a number belongs"),
         (["now", 3, 7, True, *TAGS], "a row's time is 'now'"),
-        ([STAMP, 3, 7, True, "x", "planet", "s"], "scope_type 'planet' was not written by us"),
+        ([STAMP, 3, 7, True, "x", "planet", "s"], "scope_type 'planet' was not written by netwatch"),
     ],
 )
 def test_a_row_that_is_not_ours_is_named(row: list[object], said: str) -> None:
