@@ -115,10 +115,10 @@ def _read_open_days(
 
 def _override(compacted: Rows, recent: Rows) -> Rows:
     """Return both; where both have a (time, series), the recent row."""
+    if not len(recent):
+        return compacted
     late_days = np.unique(recent["time"] // DAY)
     touched: Bools = np.isin(compacted["time"] // DAY, late_days)
-    if not len(recent) or not touched.any():
-        return np.concatenate([compacted, recent])
     rows = np.concatenate([compacted[touched], recent])
     order = np.lexsort((rows["series"], rows["time"]))  # stable: recent rows follow
     rows = rows[order]
