@@ -96,7 +96,10 @@ def test_the_newest_revision_stands_and_rows_are_in_order() -> None:
         ([STAMP, None, 7, True, *TAGS], "None where a number belongs"),
         ([STAMP, True, 7, True, *TAGS], "True where a number belongs"),
         (["now", 3, 7, True, *TAGS], "a row's time is 'now'"),
-        ([STAMP, 3, 7, True, "x", "planet", "s"], "scope_type 'planet' was not written by netwatch"),
+        (
+            [STAMP, 3, 7, True, "x", "planet", "s"],
+            "scope_type 'planet' was not written by netwatch",
+        ),
     ],
 )
 def test_a_row_that_is_not_ours_is_named(row: list[object], said: str) -> None:
