@@ -34,6 +34,8 @@ class SignalSpec:
         detection_probability: chance that the signal shows a loss that others show.
         max_bayes_factor: upper bound on what one interval of it says for a loss: one over the
             share of time for which the signal alone is wrong for long.
+        producer: `module:function` that counts it from a `ClosedInterval`; empty if it does not
+            come from the agents' measurements.
         incident_kind: kind of the incident that a loss of it is; other than an outage, it is
             about access to a domain from one place, which its name gives: `blocking:IR`.
     """
@@ -46,12 +48,19 @@ class SignalSpec:
     steady: bool = False
     detection_probability: float = 0.95
     max_bayes_factor: float = 1e5
+    producer: str = ""
     incident_kind: str = OUTAGE
 
 
 SIGNALS: dict[str, SignalSpec] = {
     CONNECTIVITY: SignalSpec(trigger=True),
-    REACHABILITY: SignalSpec(active=True, trigger=True, user_facing=True, human_driven=False),
+    REACHABILITY: SignalSpec(
+        active=True,
+        trigger=True,
+        user_facing=True,
+        human_driven=False,
+        producer="netwatch.signals.reachability:reachability_bins",
+    ),
     PROBING: SignalSpec(active=True, trigger=True, user_facing=True, human_driven=False),
     BGP: SignalSpec(
         human_driven=False, steady=True, detection_probability=0.75, max_bayes_factor=3e3
@@ -61,8 +70,12 @@ SIGNALS: dict[str, SignalSpec] = {
     AGENTS: SignalSpec(
         aggregated=False, user_facing=True, detection_probability=0.92, max_bayes_factor=2e4
     ),
-    BLOCKING: SignalSpec(incident_kind="blocking"),
-    SPEED: SignalSpec(incident_kind="throttling"),
+    BLOCKING: SignalSpec(
+        incident_kind="blocking", producer="netwatch.signals.blocking:count_blocking"
+    ),
+    SPEED: SignalSpec(
+        incident_kind="throttling", producer="netwatch.signals.relative_speed:speed_bins"
+    ),
 }
 """Every known signal, in order of preference where one of several is chosen.
 

@@ -1,8 +1,10 @@
 """Turns the measurements of an interval into bins, once failures are attributed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
+from pkgutil import resolve_name
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from netwatch.arrays import Bools, Floats, RowArray, number_keys
 from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin
+from netwatch.model.signals import SIGNALS
 from netwatch.model.time import floor_time
 from netwatch.signals.attribution.contingency import (
     CONTROL_GROUP,
@@ -19,10 +22,8 @@ from netwatch.signals.attribution.contingency import (
 )
 from netwatch.signals.attribution.model import Attribution, attribute
 from netwatch.signals.attribution.trust import countable_cells, trust_vantages
-from netwatch.signals.blocking import count_blocking
+from netwatch.signals.closed_interval import ClosedInterval
 from netwatch.signals.operator_alerts import OperatorAlerts
-from netwatch.signals.reachability import count_reachability
-from netwatch.signals.relative_speed import count_speed
 
 Row = tuple[Vantage, Measurement]
 """A measurement and the vantage it is from."""
@@ -65,13 +66,25 @@ def build_bins(
         if alerts is not None:
             alerts.report(time, counts, attribution)
         pairs = _countable_pairs(counts, attribution)
-        countable = [row for vantage, row in by_time[time] if (vantage, row.target) in pairs]
-        trusted = _trusted_vantages(counts, attribution)
-        # In the order of the signals' names.
-        bins += count_blocking(time, counts)
-        bins += count_reachability(countable, targets, width=width)
-        bins += count_speed(time, by_time[time], targets, trusted=trusted)
+        interval = ClosedInterval(
+            time=time,
+            width=width,
+            rows=by_time[time],
+            countable=[row for vantage, row in by_time[time] if (vantage, row.target) in pairs],
+            targets=targets,
+            counts=counts,
+            trusted=_trusted_vantages(counts, attribution),
+        )
+        for produce in _producers():
+            bins += produce(interval)
     return bins
+
+
+@cache
+def _producers() -> list[Callable[[ClosedInterval], list[Bin]]]:
+    """Return the producers that `SIGNALS` names, in the order of the signals' names."""
+    names = [spec.producer for _, spec in sorted(SIGNALS.items()) if spec.producer]
+    return [resolve_name(name) for name in names]
 
 
 def build_table(

@@ -1,16 +1,15 @@
 """Blocking: failures left once vantages, targets and target networks are ruled out."""
 
-from datetime import datetime
-
 import numpy as np
 
 from netwatch.arrays import Bools
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import BLOCKING
-from netwatch.signals.attribution.contingency import TargetCounts, VantageTargetTable
+from netwatch.signals.attribution.contingency import VantageTargetTable
 from netwatch.signals.attribution.model import LIKELY, Attribution, attribute
 from netwatch.signals.attribution.trust import trust_vantages
+from netwatch.signals.closed_interval import ClosedInterval
 
 
 def blocking_cells(table: VantageTargetTable, attribution: Attribution) -> Bools:
@@ -28,13 +27,14 @@ def blocking_cells(table: VantageTargetTable, attribution: Attribution) -> Bools
     return np.asarray(trusted & elsewhere & alive[cells.target])
 
 
-def count_blocking(time: datetime, counts: TargetCounts) -> list[Bin]:
-    """Return the blocking series of one bin, by domain and vantage country and network.
+def count_blocking(interval: ClosedInterval) -> list[Bin]:
+    """Return the blocking series of one interval, by domain and vantage country and network.
 
     The signal names the place that a domain is measured from: `blocking:IR`,
     `blocking:AS44244`. The value counts full successes only, since a reset is an answer too; a
     domain that is blocked everywhere in a country is at 0 of its total.
     """
+    counts = interval.counts
     table = counts.succeeded
     cells = table.cells
     chosen = np.flatnonzero(blocking_cells(table, attribute(table)))
@@ -54,6 +54,10 @@ def count_blocking(time: datetime, counts: TargetCounts) -> list[Bin]:
             total[0] += successes
             total[1] += trials
     return [
-        Bin(time, SeriesKey(f"{BLOCKING}:{seen_from}", Entity(EntityKind.DOMAIN, domain)), *total)
+        Bin(
+            interval.time,
+            SeriesKey(f"{BLOCKING}:{seen_from}", Entity(EntityKind.DOMAIN, domain)),
+            *total,
+        )
         for (seen_from, domain), total in sorted(sums.items())
     ]

@@ -9,6 +9,12 @@ from netwatch.model.measurement import Measurement, Target
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import REACHABILITY
 from netwatch.model.time import floor_time
+from netwatch.signals.closed_interval import ClosedInterval
+
+
+def reachability_bins(interval: ClosedInterval) -> list[Bin]:
+    """Return the reachability series of one interval."""
+    return count_reachability(interval.countable, interval.targets, width=interval.width)
 
 
 def count_reachability(
