@@ -47,11 +47,7 @@ class Publish(Protocol):
     """`Transport.publish` or an equivalent function."""
 
     async def __call__(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Hand a message to the broker.
-
-        Raises:
-            TransportError: the broker did not accept it.
-        """
+        """Hand a message to the broker; raises TransportError if it does not accept it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,6 @@ class Services:
 
     Attributes:
         folder: the data folder; it may not exist yet.
-        clock: the wall clock.
         write: writes text to the terminal and flushes it.
         area: country of an entity, by the configured entity tree.
         connect_publisher: returns a function that publishes to the configured broker; raises
@@ -168,7 +163,6 @@ class BinColumns:
         keys: the series that occur, in no promised order.
         index: format `q`; row by row, the place in `keys` of the row's series.
         times: format `q`; start of the interval, microseconds since 1970 UTC.
-        values: format `d`; the bin's value.
         totals: format `d`; the bin's total, NaN where it has none.
     """
 
@@ -226,17 +220,6 @@ class SeriesStore(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
-
-
-class StorePlugin(Plugin[SeriesStore], Protocol):
-    """A store's class, which `netwatch store copy` can also open by location."""
-
-    def at(self, location: str) -> SeriesStore:
-        """Return the store at `location`: a folder or a URL, as the engine defines.
-
-        Raises:
-            ConfigError: the location is invalid.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,20 +295,11 @@ class Detector(Protocol):
         """Return the whole state; `load` of it gives the same answers bit for bit."""
 
     def load(self, state: bytes) -> None:
-        """Take up a saved state.
-
-        Raises:
-            StoreError: the state is of another version or damaged.
-        """
+        """Take up a saved state; raises StoreError if it is of another version or damaged."""
 
 
 class RecordedSeries(Protocol):
-    """Series that were read from a file.
-
-    Attributes:
-        width: bin width.
-        places: the entities that the file describes.
-    """
+    """Series that were read from a file, in bins of `width`, and the entities it describes."""
 
     width: timedelta
     places: tuple[EntityInfo, ...]
@@ -335,11 +309,7 @@ class RecordedSeries(Protocol):
 
 
 class Source(Protocol):
-    """A reader of one file format, for replays and backtests.
-
-    Attributes:
-        suffixes: endings of the names of its files, such as `.csv.gz`.
-    """
+    """A reader of files with certain `suffixes`, such as `.csv.gz`, for replays and backtests."""
 
     suffixes: Collection[str]
 
@@ -362,8 +332,7 @@ class Checkpoint:
 class Ledger(Protocol):
     """The permanent record: incident revisions, the outbox, and how far analysis has come.
 
-    Raises:
-        StoreError: from every method when the database cannot be read or written.
+    Every method may raise StoreError.
     """
 
     def record(
@@ -415,9 +384,6 @@ class OutboxEntry:
     """A post and its delivery state.
 
     Attributes:
-        post: the post.
-        state: its delivery state.
-        attempts: number of attempts so far.
         next_at: earliest time of the next attempt.
         changed_at: when `state` last changed.
         reason: why the last attempt failed; empty if none did.
@@ -432,11 +398,7 @@ class OutboxEntry:
 
 
 class Outbox(Protocol):
-    """Queue of the ledger's posts. One process sends; any number read.
-
-    Raises:
-        StoreError: from every method when the database cannot be read or written.
-    """
+    """Queue of the ledger's posts. One process sends, any number read; all may raise StoreError."""
 
     def due(self, now: datetime, *, limit: int = 100) -> list[OutboxEntry]:
         """Return posts that are `ready` with `next_at <= now`, in the order they were written.

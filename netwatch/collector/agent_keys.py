@@ -70,17 +70,12 @@ class SenderStatus(StrEnum):
 def check_sender(
     file: sqlite3.Connection, vantage: Vantage, key: bytes | None, *, last: int
 ) -> SenderStatus:
-    """Return the status of a batch's sender.
+    """Return the status of the sender of a batch that `key` signed, None if unsigned.
 
     The first key that signs for a vantage is pinned to it. A former key stays valid for
-    measurements made before it was replaced. An enrolled agent whose country or network differs
-    from its enrollment is quarantined until the operator has looked at it.
-
-    Args:
-        file: the collector's file.
-        vantage: the sender named by the batch.
-        key: the key that signed it, None if unsigned.
-        last: time of its newest measurement, milliseconds since 1970.
+    measurements made before it was replaced; `last` is the time of the newest one, milliseconds
+    since 1970. An enrolled agent whose country or network differs from its enrollment is
+    quarantined until the operator has looked at it.
     """
     name = (vantage.id,)
     pinned = file.execute("SELECT key FROM vantage WHERE id = ?", name).fetchone()

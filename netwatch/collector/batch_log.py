@@ -111,7 +111,6 @@ class ReceivedBatch:
     """A batch as it was received.
 
     Attributes:
-        batch: the batch.
         payload: the message it was unpacked from.
         key: the public key that signed it, None if unsigned.
         received_at: when; None leaves its times uncorrected and its sender's age unchanged.
@@ -299,7 +298,6 @@ class BatchLog:
         return IngestResult.STORED
 
     def _compare(self, received: ReceivedBatch, digest: bytes, last: int) -> IngestResult:
-        """Return whether a batch with a known sequence is a repetition or an equivocation."""
         name = received.batch.vantage.id
         query = "SELECT digest FROM batch WHERE vantage = ? AND sequence = ?"
         (known,) = self._file.execute(query, (name, received.batch.sequence)).fetchone()
@@ -319,7 +317,7 @@ class BatchLog:
         return self._file.execute(query, (vantage, sequence, sequence)).fetchone() is not None
 
     def _supersede(self, batches: tuple[str, int, int], width: timedelta) -> list[int]:
-        """Stop counting a vantage's range of sequences; return the times at which it counted."""
+        """Stop counting a range of sequences; return the times at which it counted."""
         chosen = "vantage = ? AND sequence BETWEEN ? AND ? AND state = 0"
         query = f"SELECT payload, first, last FROM batch WHERE {chosen}"  # noqa: S608 - constants
         self._file.execute("INSERT OR IGNORE INTO superseded VALUES (?, ?, ?)", batches)
@@ -331,7 +329,6 @@ class BatchLog:
         ]
 
     def _mark_late(self, times: Sequence[int], bound: int, width: timedelta) -> None:
-        """Record the bins of those `times` that are before `bound` as late."""
         step = width // timedelta(milliseconds=1)
         late = {time - time % step for time in times if time < bound}
         self._file.executemany(
@@ -340,7 +337,6 @@ class BatchLog:
 
 
 def _times(batch: Batch, span: Sequence[int], width: timedelta) -> list[int]:
-    """Return a time in every bin that a stored batch counts in; `span` is its first and last."""
     if batch.clock_segments:
         return list(_steps(span, width))
     return [to_millis(row.time) for row in batch.measurements]

@@ -33,7 +33,6 @@ class BinCloser:
     """Counts batches into the store; used by one thread at a time.
 
     Attributes:
-        width: width of a bin.
         until: all bins before this are closed; None before the first.
         extra_counts: counts what does not come from batches. Called for an interval again up
             to `WILL_LATENESS` after it was closed, since wills arrive late.
@@ -110,7 +109,6 @@ class BinCloser:
             time += self.width
 
     def _count(self, start: datetime, end: datetime) -> list[Bin]:
-        """Count the batches of an interval, without broken vantages."""
         rows = list(self._batch_log.measurements(start, end))
         unknown = sum(row.target not in self._targets for _, row in rows)
         if unknown:

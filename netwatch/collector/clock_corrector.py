@@ -53,8 +53,7 @@ _BootRange = tuple[str, int, int]
 class ClockCorrector:
     """Dates batches, inside transactions of the batch log.
 
-    Args:
-        file: a connection to a file that has `CLOCK_TABLES` and the table `batch`.
+    `file` is a connection to a file that has `CLOCK_TABLES` and the table `batch`.
     """
 
     def __init__(self, file: sqlite3.Connection) -> None:
@@ -67,14 +66,10 @@ class ClockCorrector:
         self._anchors.clear()
 
     def add(self, batch: Batch, received_at: int) -> list[TimeRange]:
-        """Learn from a batch that was just stored; date it, and earlier ones it corrects.
+        """Learn from a stored batch; date it, and earlier ones that it corrects.
 
-        Args:
-            batch: the batch; already in the batch log.
-            received_at: when it was received, milliseconds since 1970.
-
-        Returns:
-            The time ranges in which counts changed, the batch's own included.
+        `received_at` is milliseconds since 1970. Returns the time ranges in which counts
+        changed, the batch's own included.
         """
         self._drop_stale_cache()
         vantage = batch.vantage.id
@@ -111,14 +106,12 @@ class ClockCorrector:
         self.clear_cache()
 
     def _drop_stale_cache(self) -> None:
-        """Clear the cache if another process has written to the file."""
         version = self._file.execute("PRAGMA data_version").fetchone()[0]
         if version != self._seen_version:
             self.clear_cache()
         self._seen_version = version
 
     def _add_spans(self, batch: Batch, received_at: int) -> list[_BootRange]:
-        """Store how the rows of each segment were dated; return what to estimate."""
         ranges: list[_BootRange] = []
         start = 0
         for number, segment in enumerate(batch.clock_segments):
@@ -166,7 +159,6 @@ class ClockCorrector:
         return [] if changed is None else [(boot, *changed)]
 
     def _keep_anchor(self, vantage: str, boot: str, anchor: Anchor) -> None:
-        """Store an anchor if it is the first of its slot or has less than half of its error."""
         slot = anchor.monotonic // _SLOT_MS
         known = [
             one
@@ -201,7 +193,6 @@ class ClockCorrector:
         return Estimate(anchors, Bounds(0) if anchors else self._bounds(vantage, boot))
 
     def _bounds(self, vantage: str, boot: str) -> Bounds:
-        """Return the bounds from the anchored boots before and after, and from receipts."""
         this = self._boot(vantage, "boot = ?", boot)
         if this is None:
             return Bounds(0)
@@ -222,7 +213,6 @@ class ClockCorrector:
         return Estimate(self._anchors_of(vantage, boot.boot), Bounds(0))
 
     def _boot(self, vantage: str, condition: str, value: str | int) -> Boot | None:
-        """Return the first boot of a vantage for which an SQL condition holds."""
         query = (
             f"SELECT {', '.join(Boot._fields)} FROM clock_boot"  # noqa: S608 - constants
             f" WHERE vantage = ? AND {condition}"
@@ -277,11 +267,9 @@ class ClockCorrector:
         return [one for one in (old, new) if one.last]
 
     def _spans_of(self, vantage: str, sequence: int) -> list[Span]:
-        """Return a batch's spans in order."""
         return self._spans(vantage, "sequence = ? ORDER BY segment", sequence)
 
     def _spans(self, vantage: str, condition: str, *values: str | int) -> list[Span]:
-        """Return the spans of a vantage for which an SQL condition holds."""
         columns = ", ".join(Span._fields)
         query = f"SELECT {columns} FROM clock_span WHERE vantage = ? AND {condition}"  # noqa: S608 - constants
         return [Span(*row) for row in self._file.execute(query, (vantage, *values))]
@@ -319,7 +307,6 @@ def _is_plausible(first: int, last: int, received_at: int) -> bool:
 
 
 def _difference(before: list[Anchor], after: list[Anchor]) -> tuple[int, int] | None:
-    """Return the range of monotonic times in which two lists of anchors differ."""
     if before == after:
         return None
     shorter = min(len(before), len(after))

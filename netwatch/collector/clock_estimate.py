@@ -94,7 +94,6 @@ def filter_anchors(anchors: Sequence[Anchor]) -> list[Anchor]:
 
 
 def _agrees(one: Anchor, trusted: Sequence[Anchor]) -> bool:
-    """Return whether an anchor is possible, given the nearest trusted one."""
     nearest = min(trusted, key=lambda other: abs(other.monotonic - one.monotonic))
     return abs(nearest.offset - one.offset) <= one.error + nearest.error_at(one.monotonic)
 

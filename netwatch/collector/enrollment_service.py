@@ -35,12 +35,8 @@ class EnrollmentGrant:
 class EnrollmentService:
     """Answers enrollments, key changes and erasures; each call opens the files anew.
 
-    Args:
-        open_registry: opens the collector's tables of agents.
-        erase: deletes everything about an agent, by its name.
-        signer: the collector's key.
-        grant: what enrolled agents receive.
-        clock: the wall clock.
+    `open_registry` opens the collector's tables of agents; `erase` deletes everything about an
+    agent, by its name.
 
     Raises:
         InputError: from every method, if the message is not a valid request.

@@ -22,8 +22,6 @@ class ImportedFile:
     """Result of importing a file.
 
     Attributes:
-        acks: acknowledgements for the agents.
-        read: number of batches in it.
         problem: one line if it could not be read to its end, else empty.
     """
 
@@ -69,11 +67,9 @@ class _Reader:
 
     @property
     def share(self) -> float:
-        """Share of the file that was read, 0 to 1."""
         return min(self._bytes / self._size, 1.0) if self._size else 1.0
 
     def messages(self) -> Iterator[Message]:
-        """Yield the batches of the file as messages of their senders."""
         try:
             for payload in read_messages(self._path, FileKind.EXPORT):
                 self.count += 1

@@ -28,8 +28,6 @@ _REFUSALS = {
 
 @dataclass(slots=True)
 class _Outcome:
-    """Sequences of one agent's batches that were stored or refused."""
-
     stored: list[int] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
 
@@ -60,7 +58,6 @@ class Ingest:
         ]
 
     def _record(self, batch: Batch, result: IngestResult, outcomes: dict[str, _Outcome]) -> None:
-        """Count the result and add it to the outcome of its agent."""
         agent = batch.vantage.id
         if result is IngestResult.WRONG_KEY:
             # No ack: the sender is not the agent that the batch names.
@@ -107,7 +104,6 @@ class Ingest:
         return ReceivedBatch(batch, message.payload, key, received_at=now)
 
     def _without_old(self, batch: Batch) -> Batch:
-        """Return a batch without measurements from a clock with a wrong year."""
         bound = self._clock() - _MAX_AGE
         recent = tuple(row for row in batch.measurements if row.time >= bound)
         old = len(batch.measurements) - len(recent)

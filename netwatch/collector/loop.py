@@ -50,9 +50,6 @@ class CollectorDeps:
         batch_log: the durable raw log; the caller closes it.
         store: receives bins; used from one thread that is not the caller's.
         targets: the target list, by id.
-        clock: the wall clock.
-        config: bin width and grace for late data.
-        metrics: the collector's counters.
         signer: signs acknowledgements; None leaves them unsigned.
         queue: receives messages, also from HTTP.
         presence_log: None to track no presence; the caller closes it.
@@ -97,8 +94,6 @@ async def run_collector(deps: CollectorDeps) -> None:
 
 
 class _Collector:
-    """The collector's tasks around one queue and a succession of connections."""
-
     def __init__(self, deps: CollectorDeps, executor: SingleThreadExecutor) -> None:
         self._deps = deps
         self._executor = executor
@@ -122,7 +117,6 @@ class _Collector:
                 await asyncio.sleep(_MAX_TICK_SECONDS)
 
     async def follow_broker(self) -> None:
-        """Stay connected to the broker."""
         pace = min(self._deps.config.late_data_grace.total_seconds(), _MAX_TICK_SECONDS)
         while True:
             link = await connect_with_backoff(
@@ -156,11 +150,7 @@ class _Collector:
                     await self._publish_ack(agent, payload)
 
     async def _use(self, link: Transport) -> None:
-        """Use a connection until it breaks.
-
-        Raises:
-            TransportError: it broke.
-        """
+        """Use a connection until it breaks, which raises TransportError."""
         self._publish_failed.clear()
         try:
             await link.subscribe(SHARED_BATCHES if self._deps.shared else ALL_BATCHES)
@@ -200,7 +190,6 @@ class _Collector:
                 self._publish_failed.set()
 
     async def _close_bins(self) -> None:
-        """Close bins when they are due."""
         assert self._closer is not None
         grace = self._deps.config.late_data_grace
         listening_since = self._deps.clock()
@@ -228,7 +217,6 @@ class _Collector:
             return None
 
     def _open(self) -> BinCloser:
-        """Create the parts that read from disk; blocks."""
         deps = self._deps
         closer = BinCloser(
             deps.batch_log,

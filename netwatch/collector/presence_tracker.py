@@ -31,8 +31,6 @@ _PRUNE_INTERVAL = timedelta(days=1)
 
 @dataclass(slots=True)
 class _Agent:
-    """The last session of an agent, and when it was last seen."""
-
     session: Session
     seen: datetime
     transport: str = ""
@@ -49,14 +47,8 @@ class _Agent:
 class PresenceTracker:
     """Turns presence messages and received batches into sessions of the presence log.
 
-    Every method may raise StoreError. Used by one thread at a time.
-
-    Args:
-        log: the presence log.
-        identify: looks up agents.
-        clock: the wall clock.
-        metrics: counts ignored messages.
-        settle_time: how long agents have to reconnect after the collector did.
+    Every method may raise StoreError. Used by one thread at a time. Agents have `settle_time` to
+    reconnect after the collector did.
     """
 
     def __init__(
@@ -204,7 +196,6 @@ class PresenceTracker:
         self._open(session, presence.transport or agent.transport, reason=reason)
 
     def _on_end(self, agent: _Agent, presence: PresenceMessage, *, retained: bool) -> None:
-        """Process a will or a goodbye."""
         now = self._clock()
         if presence.state == "stop":
             self._close(agent, PresenceState.STOP, at=now, reason=presence.reason)

@@ -51,7 +51,6 @@ class Agent:
     """Everything that is known of an agent.
 
     Attributes:
-        name: its name.
         state: `enrolled`, `open` (never enrolled), `retired` or `quarantine`.
         country, network, region: as enrolled; empty and 0 if it never was.
         consent, software: version of the consent text and of the program at enrollment.
@@ -162,11 +161,7 @@ class Registry:
         return bytes(rows[0][0]) if rows else None
 
     def retire(self, name: str, *, now: datetime) -> None:
-        """Refuse further batches of an agent; earlier ones still count.
-
-        Raises:
-            InputError: no agent has that name.
-        """
+        """Refuse further batches of an agent; raises InputError if no agent has that name."""
         with self._database.transaction():
             if self._file.execute(_KEY, (name,)).fetchone() is None:
                 raise InputError(f"{name!r}: no agent has that name; see: netwatch agents list")
@@ -198,7 +193,6 @@ class Registry:
         return self._file.execute(query, row).fetchone() is not None
 
     def _pin(self, request: EnrollmentRequest, key: bytes, replaces: str) -> None:
-        """Pin `key` to the requested name, inside a transaction."""
         pinned = self._file.execute(_KEY, (request.name,)).fetchone()
         if pinned is not None and pinned[0] != key and replaces != request.name:
             raise InputError(

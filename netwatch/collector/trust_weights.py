@@ -43,12 +43,10 @@ class FirstSeen:
 def trust_weights(
     agents: Iterable[FirstSeen], at: datetime, *, open_weight: float = 1.0
 ) -> Weights:
-    """Return the weight of each agent.
+    """Return the weight of each of the agents that were ever seen.
 
-    Args:
-        agents: every agent that was ever seen.
-        at: the time; an agent first seen after it counts as new.
-        open_weight: factor for agents that never enrolled.
+    An agent first seen after `at` counts as new. `open_weight` is a factor for agents that never
+    enrolled.
     """
     countries: dict[str, list[FirstSeen]] = {}
     for agent in sorted(agents, key=lambda agent: agent.at):
@@ -73,7 +71,7 @@ def _weight(agent: FirstSeen, at: datetime, *, in_burst: bool) -> float:
 
 
 def _signup_burst(seen: list[FirstSeen]) -> set[str]:
-    """Return the names of those of a country's agents, in order of time, that are in a burst."""
+    """Return the names that are in a burst; `seen` is one country's, in order of time."""
     names: set[str] = set()
     past = end = added = 0
     for start, first in enumerate(seen):

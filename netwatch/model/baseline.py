@@ -52,11 +52,7 @@ class Baseline:
     @classmethod
     @lru_cache(maxsize=_CODES_CACHED)
     def decode(cls, code: str) -> Self:
-        """Return the baseline that `encode` wrote.
-
-        Raises:
-            InputError: `code` is damaged.
-        """
+        """Return the baseline that `encode` wrote; raises InputError for any other code."""
         kind, *pairs = code.split(" ")
         try:
             values = dict(pair.split("=") for pair in pairs)

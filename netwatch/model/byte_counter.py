@@ -23,8 +23,7 @@ _LOOKUP = 400
 class ByteCounter:
     """Context manager: counts what this task and the tasks it starts move within the block.
 
-    Attributes:
-        bytes: bytes moved in both directions, headers included.
+    `bytes` are those of both directions, headers included.
     """
 
     __slots__ = ("_token", "bytes")

@@ -40,10 +40,8 @@ class ClockSample:
     """Both clocks of a vantage at one moment, and the estimated offset from true time.
 
     Attributes:
-        boot: identifies the boot.
         monotonic: milliseconds since boot, including sleep.
         wall: wall clock, milliseconds since 1970.
-        source: where `offset` comes from.
         synced: whether the kernel reports a synchronised clock; None if it cannot say.
         offset: milliseconds to add to `wall` to get the best estimate of the true time.
         error: maximum error of that estimate in milliseconds; None if there is no source.

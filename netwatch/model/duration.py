@@ -34,11 +34,7 @@ class PositiveDuration(Duration):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the duration written in `text`; see `Duration.parse`.
-
-        Raises:
-            ValueError: as there, or the duration is zero.
-        """
+        """Return the duration as `Duration.parse` does; raises ValueError for zero, too."""
         duration = super().parse(text)
         if not duration:
             raise ValueError("must be longer than zero")

@@ -57,8 +57,6 @@ class EntityInfo:
     """Description of an entity.
 
     Attributes:
-        entity: the entity.
-        name: English name.
         parent: the entity that contains it, None for a root.
         weight: its share of its parent's level, in any unit that siblings share
             (users, counties, /24s). Zero leaves it out of the parent's level.
@@ -77,14 +75,12 @@ class EntityTree:
 
     An entity without a description has its code as its name. A region without one belongs to
     the country that its code begins with; any other entity is a root.
+
+    Raises:
+        InputError: an entity occurs twice or is its own ancestor.
     """
 
     def __init__(self, entities: Iterable[EntityInfo] = ()) -> None:
-        """Index `entities`.
-
-        Raises:
-            InputError: an entity occurs twice or is its own ancestor.
-        """
         self._info: dict[Entity, EntityInfo] = {}
         self._children: dict[Entity, list[Entity]] = {}
         self._ancestors: dict[Entity, tuple[Entity, ...]] = {}
@@ -98,7 +94,6 @@ class EntityTree:
             self._check_acyclic(entity)
 
     def __iter__(self) -> Iterator[EntityInfo]:
-        """Yield every described entity, in the order given."""
         return iter(self._info.values())
 
     def info(self, entity: Entity) -> EntityInfo:

@@ -186,7 +186,6 @@ def _failure_word(error: BaseException) -> str:
 
 
 def _word_by_code(error: BaseException) -> str | None:
-    """Return the word for an error type with codes of its own, None for other types."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _WORD_BY_VERIFY_CODE.get(error.verify_code, "ssl_invalid_certificate")
     if isinstance(error, ssl.SSLError):

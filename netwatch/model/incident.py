@@ -50,7 +50,6 @@ class Episode:
     """A run of low bins in one series.
 
     Attributes:
-        entity: the entity of the series.
         started_at: first low bin.
         started_low, started_high: interval that contains the onset.
         ended_at: first bin back at ordinary, None while it lasts.
@@ -82,8 +81,6 @@ class Incident:
     Attributes:
         id: `NW-<country>-<year>-<number>`, never reused.
         revision: counts from 1.
-        state: state of the incident after this revision.
-        reason: why the revision was written.
         entity: the scope.
         started_at, started_low, started_high: onset, and the interval that contains it.
         ended_at: first bin of the lasting return, None while it lasts.
@@ -98,7 +95,6 @@ class Incident:
         evidence_level: 0 signal, 1 unconfirmed, 2 corroborated, 3 confirmed, 4 acknowledged.
         baseline: how the ordinary level was derived.
         merged_into: id of the wider incident that contains this one.
-        details: see `IncidentDetails`.
         kind: `OUTAGE`, or of a domain the kind that its signal names.
         seen_from: where a domain is lost from: a country's code, or `AS` and a number.
     """
@@ -138,11 +134,8 @@ class Post:
     Attributes:
         key: SHA-256 of incident, revision, channel and language, in hexadecimal; it makes
             delivery idempotent.
-        incident, revision, channel, language: source and destination.
         kind: the template that rendered it, `confirmed`, `update`, `restored` …
-        text: the published text.
         alternative: description of the picture.
-        created_at: when it was rendered.
     """
 
     key: str

@@ -32,8 +32,6 @@ class NetworkLoss:
     """One network's loss within an incident.
 
     Attributes:
-        entity: the network.
-        started_at: its onset.
         share: its share of the weight of all measured networks.
         cumulative_share: share lost with it and before it.
     """
@@ -49,7 +47,6 @@ class SurvivingNetwork:
     """A network that stayed up during a cut.
 
     Attributes:
-        entity: the network.
         share: its share of the weight of all networks of the scope.
         level: its mean level during the cut.
         low, high: means of the ends of its 95 % intervals.
@@ -150,7 +147,6 @@ class Pattern:
     """A pattern in an entity's losses.
 
     Attributes:
-        name: its name.
         since: onset of the first loss that it is read from.
         measures: (quantity, value) pairs; minutes, hours and counts as the quantity says.
         next_start, next_end: the usual time of day of a recurring pattern, at its next turn.
@@ -167,12 +163,7 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class DailyOccurrence:
-    """One loss of a series of daily ones.
-
-    Attributes:
-        started_at, ended_at: as measured; no end while it lasts.
-        lowest: deepest level, 1.0 = ordinary.
-    """
+    """One loss of a series of daily ones; `lowest` is its deepest level, 1.0 = ordinary."""
 
     started_at: datetime
     ended_at: datetime | None

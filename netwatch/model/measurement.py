@@ -12,8 +12,6 @@ class Target:
     """What is probed, under a stable id that is never an address.
 
     Attributes:
-        id: the stable id.
-        probe: name of the probe.
         host: name or address to probe.
         port: TCP or UDP port; 0 means the probe's default.
         path: for `http`, the path; for `dns`, the name to look up; for `tls`, `no-sni` or a pin.
@@ -74,8 +72,6 @@ class Measurement:
     """One run of one probe from one vantage at one target.
 
     Attributes:
-        target: the target's id.
-        probe: the probe's name.
         time: when it began, aware UTC.
         failure: the failure word of the step that failed, None for success.
         scope: a `netwatch.model.failure.FailureScope`, empty for success; `local` if the
@@ -104,9 +100,6 @@ class Batch:
     `(vantage.id, sequence)` identifies a batch for ever: it never carries other content.
 
     Attributes:
-        vantage: the sender.
-        sequence: increases with every batch of a vantage.
-        measurements: the content.
         supersedes: inclusive ranges of this vantage's sequences whose content was merged into
             this batch; those batches no longer count.
         clock_segments: how the measurements were dated; without any, their times are used as sent.

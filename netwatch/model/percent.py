@@ -76,17 +76,11 @@ class PublishedPercent:
 def make_percent(
     value: float, low: float, high: float, *, networks: int, coverage: float = 1.0
 ) -> PublishedPercent:
-    """Return the published form of a level.
-
-    Args:
-        value: current over ordinary, 1.0 is ordinary, as in `Level.value`.
-        low: lower end of its 95 % interval, the same unit.
-        high: upper end.
-        networks: how many networks were measured.
-        coverage: share of the ordinary weight that was measured, 0 to 1.
+    """Return the published form of a level, whose values are shares of ordinary, as in `Level`.
 
     The number is exact with a half-width up to 5 points and rough up to 15. There is none with
-    a wider interval, fewer than 5 networks, or less than 30 % of the weight measured.
+    a wider 95 % interval, fewer than 5 networks, or less than 30 % of the ordinary weight measured
+    (`coverage`).
     """
     percents = (value * 100, low * 100, high * 100)
     half_width = (percents[2] - percents[1]) / 2

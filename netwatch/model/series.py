@@ -23,7 +23,6 @@ class Bin:
 
     Attributes:
         time: start of the interval, aware UTC.
-        series: what was counted.
         value: successes, or a plain count or quantity where `total` is None.
         total: trials behind `value`.
     """
@@ -40,7 +39,6 @@ class Level:
 
     Attributes:
         time: start of the interval, aware UTC.
-        series: what was judged.
         value: current over ordinary; None is no data, 0.0 is a measured zero.
         low, high: 95 % interval of `value`, None where `value` is None.
         probability: that the series is below ordinary.

@@ -15,11 +15,7 @@ def to_millis(time: datetime) -> int:
 
 
 def from_millis(millis: int) -> datetime:
-    """Return the instant `millis` milliseconds after 1970, in UTC.
-
-    Raises:
-        OverflowError: it lies outside the years 1 to 9999.
-    """
+    """Return an instant in UTC; raises OverflowError outside the years 1 to 9999."""
     return EPOCH + millis * _MILLISECOND
 
 
@@ -29,11 +25,7 @@ def to_micros(time: datetime) -> int:
 
 
 def from_micros(micros: int) -> datetime:
-    """Return the instant `micros` microseconds after 1970, in UTC.
-
-    Raises:
-        OverflowError: it lies outside the years 1 to 9999.
-    """
+    """Return an instant in UTC; raises OverflowError outside the years 1 to 9999."""
     return EPOCH + micros * _MICROSECOND
 
 

@@ -43,14 +43,7 @@ def build_bins(
 
     Each bin depends on its rows alone, so counting it again gives the same result. Measurements
     of a broken vantage count neither as successes nor as trials; see
-    `netwatch.signals.attribution.trust`.
-
-    Args:
-        rows: the measurements.
-        targets: the target list, by id.
-        width: width of a bin.
-        weights: trust in each vantage; a vantage of weight 0 does not count.
-        alerts: receives the faults found, if given.
+    `netwatch.signals.attribution.trust`. `alerts` receives the faults found, if given.
     """
     weights = weights or {}
     by_time: dict[datetime, list[Row]] = {}
@@ -136,7 +129,6 @@ def build_table(
 
 
 def _countable_pairs(counts: TargetCounts, attribution: Attribution) -> set[tuple[Vantage, str]]:
-    """Return the pairs of vantage and target id that count towards reachability."""
     chosen = countable_cells(counts.responded, attribution)
     cells = counts.responded.cells
     return {
@@ -159,7 +151,6 @@ def _prior_trust(vantages: Sequence[Vantage], weights: Weights) -> Floats:
 
 
 def _widest_place(target: Target) -> str:
-    """Return the widest place that the target is known to lie in."""
     country = target.country or target.region[:2]
     return country or (f"AS{target.asn}" if target.asn else target.domain or target.id)
 

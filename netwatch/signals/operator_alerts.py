@@ -53,7 +53,6 @@ class OperatorAlerts:
 
 
 def _join(names: Iterable[str]) -> str:
-    """Return the first few distinct names, and how many more there are."""
     distinct = sorted(set(names))
     more = len(distinct) - _MAX_NAMES
     shown = ", ".join(distinct[:_MAX_NAMES])

@@ -35,7 +35,6 @@ def lookup_asns(addresses: Collection[str], table: Path) -> dict[str, int]:
 
 
 def _parse(line: str) -> _Row | None:
-    """Return the row of a line; None if it is malformed."""
     try:
         prefix_text, length_text, asn_text = line.split()
         prefix, length = ip_address(prefix_text), int(length_text)

@@ -89,7 +89,6 @@ class DnsProbe(NoOptions, Probe):
         return steps.observations
 
     def _judge(self, answer: dns.message.Message, *, must_not_exist: bool) -> None:
-        """Raise StepError unless the answer is the expected one."""
         if must_not_exist and answer.rcode() == dns.rcode.NXDOMAIN:
             return
         if answer.rcode() != dns.rcode.NOERROR:
@@ -112,20 +111,13 @@ class DnsProbe(NoOptions, Probe):
 
 
 class _Query:
-    """One query to one server, and the packets that follow."""
-
     def __init__(self, query: dns.message.Message, server: Address, port: int) -> None:
         self._query, self._server, self._port = query, server, port
         self._channel: socket.socket | None = None
         self._received = 0
 
     async def first_answer(self, steps: StepRecorder) -> dns.message.Message:
-        """Return the first answer to the query.
-
-        Raises:
-            StepError: a packet is not DNS.
-            OSError: the server's host refuses.
-        """
+        """Return the answer; raises StepError for a packet that is not DNS, OSError if refused."""
         wire = self._query.to_wire()
         self._channel = await open_connection(self._server, self._port, kind=socket.SOCK_DGRAM)
         try:
@@ -152,7 +144,6 @@ class _Query:
         return answer if self._query.is_response(answer) else None
 
     async def has_second(self, first: dns.message.Message, seconds: float) -> bool:
-        """Return whether another answer with other content comes within `seconds`."""
         if self._channel is None:
             return False
         with self._channel:
@@ -199,6 +190,5 @@ def _make_query(name: str) -> dns.message.Message:
 
 
 def _content(answer: dns.message.Message) -> tuple[int, frozenset[str]]:
-    """Return the content of an answer, without order and TTLs."""
     records = frozenset(str(record) for rrset in answer.answer for record in rrset)
     return answer.rcode(), records

@@ -73,7 +73,6 @@ def _describe(status: int, headers: httpx.Headers, body: bytes) -> str:
 
 
 def _judge(target: Target, status: int, location: str, body: bytes) -> None:
-    """Raise StepError for an unexpected response."""
     expected = target.path.partition("#")[2]
     if status // 100 == 3 and _is_foreign(location, target.host):
         raise StepError("http_unexpected_redirect_url")
@@ -90,7 +89,6 @@ def _judge(target: Target, status: int, location: str, body: bytes) -> None:
 
 
 def _is_foreign(location: str, host: str) -> bool:
-    """Return whether a redirect leads to another site."""
     try:
         other = httpx.URL(location).host if location else ""
     except httpx.InvalidURL:

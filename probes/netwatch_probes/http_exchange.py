@@ -38,7 +38,6 @@ class HttpConnector:
     """Connects to web servers.
 
     Attributes:
-        tls_ports: the ports that speak TLS.
         context: the TLS context, None for the default one.
         buffer: bytes of the receive buffer.
         limit: bytes to receive at most, TLS overhead included.
@@ -110,8 +109,6 @@ def _make_request(target: Target, headers: Mapping[str, str], *, secure: bool) -
 
 
 class _NetworkStream(httpcore.AsyncNetworkStream):
-    """Adapts a `LimitedStream` to httpcore."""
-
     def __init__(self, stream: LimitedStream) -> None:
         self._stream = stream
 

@@ -54,11 +54,6 @@ class IcmpProbe(NoOptions, Probe):
 
 
 def _open_socket(family: socket.AddressFamily) -> socket.socket:
-    """Return a socket for echo requests.
-
-    Raises:
-        StepError: neither kind is allowed.
-    """
     for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
         try:
             channel = socket.socket(family, kind, _PROTOCOLS[family])

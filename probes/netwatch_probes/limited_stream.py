@@ -33,17 +33,13 @@ def default_tls_context() -> ssl.SSLContext:
 class LimitedStream:
     """Reads and writes over a connected, non-blocking socket, and closes it at the end.
 
-    Args:
-        connection: the socket.
-        limit: bytes to receive at most.
+    Attributes:
+        received: bytes received so far, TLS overhead included; `limit` at most.
+        tls: the TLS session, None without TLS.
 
     Raises:
         LimitError: from reading and handshakes, when `limit` is exceeded.
         OSError: as the system raises it; `ssl.SSLError` is one.
-
-    Attributes:
-        received: bytes received so far, TLS overhead included.
-        tls: the TLS session, None without TLS.
     """
 
     def __init__(self, connection: socket.socket, *, limit: int = MAX_RECEIVED) -> None:
@@ -79,11 +75,7 @@ class LimitedStream:
             return b""
 
     async def read_exactly(self, size: int) -> bytes:
-        """Return `size` bytes.
-
-        Raises:
-            EOFError: the stream ended before.
-        """
+        """Return `size` bytes; raises EOFError if the stream ends before."""
         received = bytearray()
         while len(received) < size:
             part = await self.read(size - len(received))

@@ -80,8 +80,6 @@ class QuicProbe(NoOptions, Probe):
 
 
 class _Handshake:
-    """A QUIC connection until its handshake is complete."""
-
     def __init__(self, channel: socket.socket, name: str) -> None:
         self._channel = channel
         self._peer = channel.getpeername()

@@ -25,8 +25,6 @@ _DIGITS = {"leaf": 16, "chain": 12, "issuer": 8}
 
 
 class _Check(Enum):
-    """What is verified of a certificate."""
-
     ALL = "all"
     NO_NAME = "no name"
     NOTHING = "nothing"
@@ -126,7 +124,6 @@ def _describe_session(session: ssl.SSLObject | None) -> str:
 
 
 def _describe_chain(chain: list[bytes]) -> str:
-    """Return the hashes of the presented certificates, empty without any."""
     if not chain:
         return ""
     try:
@@ -142,7 +139,6 @@ def _describe_chain(chain: list[bytes]) -> str:
 
 
 def _has_key(chain: list[bytes], pin: str) -> bool:
-    """Return whether the certificate's public key has a hash that begins with `pin`."""
     if not chain:
         return False
     try:

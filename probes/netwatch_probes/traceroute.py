@@ -144,11 +144,7 @@ class _Trace:
         self._probed = 0
 
     async def run(self) -> None:
-        """Probe hop after hop.
-
-        Raises:
-            OSError: this machine has no route to the host.
-        """
+        """Probe hop after hop; raises OSError if this machine has no route to the host."""
         silent = 0
         while self._probed < _MAX_HOPS and silent < _MAX_SILENT_GROUPS:
             if self._loop.time() >= self._end:
@@ -170,18 +166,15 @@ class _Trace:
         ]
 
     def judge(self) -> None:
-        """Raise StepError unless the host answered."""
         if not any(answer.arrived for answer in self._answers.values()):
             refused = self._last_hop() is not None
             raise StepError("host_unreachable" if refused else "generic_timeout_error")
 
     def _last_hop(self) -> int | None:
-        """Return the hop at which the path ends, None if it goes on."""
         ends = (hop for hop, answer in self._answers.items() if answer.arrived or answer.refused)
         return min(ends, default=None)
 
     def _probe(self, hop: int) -> None:
-        """Send the packet that expires at a hop."""
         self._channel.setsockopt(*_TIME_TO_LIVE[self._family], hop)
         count_datagram(len(_PAYLOAD))
         destination = (self._address, _BASE_PORT + hop)
@@ -193,7 +186,6 @@ class _Trace:
             self._channel.sendto(_PAYLOAD, destination)
 
     async def _receive(self, group: Collection[int]) -> None:
-        """Wait until all hops of a group have answered, or its time is over."""
         readable = asyncio.Event()
         self._loop.add_reader(self._channel, readable.set)
         try:

@@ -71,7 +71,6 @@ def default_gateways(tables: Path = _PROC_NET) -> dict[int, Gateway]:
 
 
 def _parse_ipv4(text: str) -> Iterator[tuple[int, Gateway]]:
-    """Yield metric and gateway of every IPv4 default route."""
     for line in text.splitlines()[1:]:
         fields = line.split()
         flags = int(fields[3], 16)
@@ -83,7 +82,6 @@ def _parse_ipv4(text: str) -> Iterator[tuple[int, Gateway]]:
 
 
 def _parse_ipv6(text: str) -> Iterator[tuple[int, Gateway]]:
-    """Yield metric and gateway of every IPv6 default route."""
     for line in text.splitlines():
         fields = line.split()
         flags = int(fields[8], 16)
@@ -131,7 +129,6 @@ def neighbour_state(address: str) -> int | None:
 
 
 def _messages(netlink: socket.socket) -> Iterator[tuple[int, bytes]]:
-    """Yield type and body of each message of the kernel's answer."""
     while data := netlink.recv(65_536):
         while len(data) >= _HEADER.size:
             length, kind, *_ = _HEADER.unpack_from(data)
@@ -142,7 +139,6 @@ def _messages(netlink: socket.socket) -> Iterator[tuple[int, bytes]]:
 
 
 def _destination(body: bytes) -> bytes:
-    """Return the address in a neighbour message."""
     rest = body[_NEIGHBOUR.size :]
     while len(rest) >= _ATTRIBUTE.size:
         length, kind = _ATTRIBUTE.unpack_from(rest)
@@ -155,14 +151,9 @@ def _destination(body: bytes) -> bytes:
 class GatewayMonitor:
     """Probes the default gateways.
 
-    A gateway responds if it accepts or refuses a connection to port 53, 80 or 443, or if the
-    kernel has just seen it answer at the link layer. The port that responded last is tried first,
-    so that a poll ordinarily sends one packet.
-
-    Args:
-        routes: returns the default routes.
-        neighbour: returns the kernel's state of a neighbour.
-        ports: the ports to try.
+    A gateway responds if it accepts or refuses a connection to one of `ports`, or if the kernel has
+    just seen it answer at the link layer. The port that responded last is tried first, so that a
+    poll ordinarily sends one packet.
 
     Attributes:
         tunnel: the tunnel interface of a default route at the last look, empty if none.
@@ -216,8 +207,7 @@ class GatewayMonitor:
 async def _tcp_ping(gateway: Gateway, port: int) -> bool | None:
     """Return whether a connection is accepted or refused; None without an answer.
 
-    False means that the kernel has no route. Lack of resources, such as file descriptors, says
-    nothing about a gateway.
+    False means that the kernel has no route. A lack of resources says nothing about a gateway.
     """
     family = socket.AF_INET6 if ":" in gateway.address else socket.AF_INET
     try:

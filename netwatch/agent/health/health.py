@@ -1,8 +1,7 @@
 """Judges a vantage's own network from its witnesses, as pure functions.
 
-A witness is an ordinary target whose group names a tier: the gateway, the provider's resolver,
-controls in the country, controls abroad. The farthest tier that responds shows where the line is
-cut.
+A witness is an ordinary target whose group names a tier; the farthest tier that responds shows
+where the line is cut.
 """
 
 from collections.abc import Iterable, Mapping

@@ -52,11 +52,7 @@ _INTERVAL = 2.0
 
 
 class HealthMonitor:
-    """Tracks the health of a vantage, separately for IPv4 and IPv6.
-
-    Args:
-        targets: the witnesses among them count; others are ignored.
-    """
+    """Tracks the health of a vantage per address family, by the witnesses in `targets`."""
 
     def __init__(self, targets: Iterable[Target]) -> None:
         self._tiers = {one.id: tier for one in targets if (tier := tier_of(one)) is not None}
@@ -177,7 +173,6 @@ class HealthMonitor:
         self._set_flag(Flag.DNS_HIJACKED, raised=forged, time=measurement.time)
 
     def _far_responses(self, family: int) -> list[bool]:
-        """Return whether each witness beyond the gateway responds."""
         results = self._results[family].values()
         return [result.responds for result in results if result.tier in _FAR_TIERS]
 

@@ -76,7 +76,6 @@ class VpnDetector:
         self._compare(target.host)
 
     def _compare(self, host: str) -> None:
-        """Compare both round trips of a host, once each is known; each is used once."""
         latest = self._latest.get(host, {})
         if len(latest) < 2:
             return

@@ -32,16 +32,8 @@ _PROBED_WHEN_CAPTIVE = {WitnessTier.LAN, WitnessTier.CAPTIVE}
 class AdmissionControl:
     """Decides which probes run, and delays them as the rate limits require.
 
-    Args:
-        config: the quiet hours.
-        probes: by name; they say what a run costs.
-        budget: where a run's cost is reserved.
-        clock: the wall clock.
-        paused: whether nothing may be probed at present.
-
-    Attributes:
-        skips: number of skipped probes by reason: `paused`, `quiet_hours`, `captive`, `budget`
-            or `rate_limit`.
+    A run's cost, which `probes` state, is reserved in `budget`. `skips` counts skipped probes by
+    reason: `paused`, `quiet_hours`, `captive`, `budget` or `rate_limit`.
 
     Raises:
         ConfigError: the quiet hours cannot be parsed.
@@ -126,11 +118,7 @@ class QuietHours:
 
     @classmethod
     def parse(cls, text: str) -> "QuietHours":
-        """Return the hours of a text such as `22:00-06:00`.
-
-        Raises:
-            ConfigError: not of that form.
-        """
+        """Return the hours of a text such as `22:00-06:00`; raises ConfigError for any other."""
         start, _, end = text.partition("-")
         try:
             return cls(time.fromisoformat(start.strip()), time.fromisoformat(end.strip()))

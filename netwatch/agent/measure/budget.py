@@ -25,15 +25,13 @@ def describe_level(level: int) -> str:
 
 
 class DailyBudget(msgspec.Struct):
-    """What was used of one UTC day's budget.
+    """What was used of one UTC day's budget, since midnight.
 
     Attributes:
         limit: bytes per day.
-        spent: bytes moved since midnight.
+        spent: bytes moved.
         day: the day that all counts belong to, in days since 1970.
-        change_probes: on-change probes since midnight.
-        burst_seconds: seconds of burst mode since midnight.
-        reached: highest saving level since midnight.
+        reached: highest saving level.
         reserved: expected bytes of the probes in progress.
     """
 

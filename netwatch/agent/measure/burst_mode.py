@@ -20,10 +20,7 @@ _CHANGE_SPACING = 60.0
 class BurstMode:
     """Waits for changes of health, and for the begin and end of burst mode.
 
-    Args:
-        budget: limits the burst time per day.
-        clock: the wall clock.
-        enabled: whether the host allows burst mode.
+    `budget` limits the burst time per day; `enabled` is whether the host allows burst mode at all.
     """
 
     def __init__(self, budget: DailyBudget, *, clock: Clock, enabled: bool) -> None:

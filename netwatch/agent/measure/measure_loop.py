@@ -41,8 +41,6 @@ class MeasureLoop:
         paused: whether nothing may be probed at present.
 
     Attributes:
-        budget: what was used of today's budget.
-        health: the vantage's health.
         skips: number of skipped probes by reason.
 
     Raises:
@@ -131,10 +129,7 @@ class MeasureLoop:
         self._record(measurement)
 
     async def _probe_on_change(self) -> None:
-        """Run the on-change probes once whenever the vantage's health has changed.
-
-        Their results are events: where a path ends does not say whether a host works.
-        """
+        """Run these probes when health changes; their results are events, not evidence."""
         while True:
             await self._burst.wait_change()
             for target in self._on_change_targets:
@@ -158,7 +153,6 @@ class MeasureLoop:
                 await asyncio.wait([burst])
 
     async def _watch_environment(self) -> None:
-        """Watch the gateway, this machine and the budget, and record what changes."""
         while True:
             self._environment.update()
             event = self._admission.level_event()
@@ -188,7 +182,6 @@ class MeasureLoop:
             self._record(event)
 
     def _period(self, target: Target) -> float:
-        """Return the seconds between rounds of a target."""
         period = self._config.period
         if tier_of(target) is not None:
             period = min(period, self._config.witness_period)

@@ -29,7 +29,6 @@ class ProbeRunner:
 
     Attributes:
         probes: by name; a target whose probe is missing gets a local failure.
-        clock: the wall clock.
         timeout: seconds that a probe may take.
         loop_lag: a failure while the event loop was blocked counts as local.
         budget: where the bytes that a probe moves are committed.

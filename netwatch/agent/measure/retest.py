@@ -37,13 +37,8 @@ class RetestOutcome(StrEnum):
 class FailureRetester:
     """Retests first failures, if there is a control.
 
-    Args:
-        targets: all targets; the witnesses of the farthest tier serve as controls, and those of
-            the LAN show whether the fault is local.
-        admission: decides whether a retest may run now.
-        runner: runs it.
-        random: chooses controls and pauses.
-        pause: least and most seconds before the retest.
+    The witnesses of the farthest tier among `targets` serve as controls, and those of the LAN show
+    whether the fault is local. `pause` is the least and most seconds before the retest.
     """
 
     def __init__(
@@ -102,14 +97,12 @@ class FailureRetester:
         return await asyncio.shield(cached[1])
 
     async def _responds(self, target: Target) -> bool | None:
-        """Return whether a target responds now; None if the probe is not admitted."""
         if not await self._admission.wait_unscheduled(target):
             return None
         return (await self._runner.measure(target)).host_responded
 
 
 def _annotate(measurement: Measurement, outcome: RetestOutcome) -> Measurement:
-    """Return `measurement` with `outcome` in the detail of its last step."""
     if not measurement.observations:
         return measurement
     *others, last = measurement.observations

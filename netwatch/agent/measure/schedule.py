@@ -37,15 +37,8 @@ class _Due:
 class Schedule:
     """Yields due targets, on a monotonic clock that the caller reads.
 
-    Round k of a target is due at `start + (phase + k) * period`, plus or minus a tenth of the
-    period. Missed rounds (overload, a suspended machine) are counted in `missed` and skipped.
-
-    Args:
-        agent: the agent's id, which the phases depend on.
-        targets: what to probe.
-        period: returns the seconds between rounds of a target.
-        start: monotonic time of the first period, seconds.
-        random: source of the jitter.
+    Round k of a target is due at `start + (phase + k) * period` seconds, plus or minus a tenth of
+    the period. Missed rounds (overload, a suspended machine) are counted in `missed` and skipped.
     """
 
     def __init__(

@@ -35,7 +35,6 @@ class VantageTargetTable:
     """Vantages by targets in one interval; a pair without a cell is no data, not a failure.
 
     Attributes:
-        cells: the pairs that were measured.
         networks: number of each vantage's network, 0 to g - 1, (v,).
         prior_trust: trust in each vantage from its past, 0 to 1, (v,).
         controls: targets that nobody has a reason to cut, (t,).

@@ -45,11 +45,8 @@ def confirm_down(
 ) -> tuple[Bools, RowArray]:
     """Return which targets are confirmed down, (t,), and `failed_bins` for the next bin, (t,).
 
-    Args:
-        table: the bin.
-        attribution: its attribution.
-        failed_bins: in how many consecutive bins before this each target failed. A bin in which
-            nobody measures a target leaves its number as it is.
+    `failed_bins` is in how many consecutive bins before this each target failed. A bin in which
+    nobody measures a target leaves its number as it is.
     """
     trusted = trust_vantages(table, attribution)[table.cells.vantage]
     measured = table.sum_by_path(trusted) > 0

@@ -195,7 +195,6 @@ class MassDisconnectDetector:
     """
 
     def __init__(self, log: PresenceLog, *, width: timedelta) -> None:
-        """Read `log` for intervals of `width`."""
         self._log = log
         self._width = width
         self._monitor = DisconnectMonitor()
@@ -216,7 +215,6 @@ class MassDisconnectDetector:
         return evidence
 
     def _restart(self, time: datetime) -> None:
-        """Learn presence and loss rates from the log."""
         self._monitor, self._replayed = DisconnectMonitor(), set()
         self._last_fault, self._awaited = None, 0
         first, end = time - _HISTORY, time - _REPLAYED // self._width * self._width
@@ -265,7 +263,6 @@ class MassDisconnectDetector:
         return sum(session.end is None for session in self._log.sessions(at))
 
     def _if_new(self, at: datetime, alert: str) -> str:
-        """Return `alert` if there was none for a while, else an empty string."""
         is_new = self._last_fault is None or at - self._last_fault > _ALERT_PAUSE
         self._last_fault = at
         return alert if is_new else ""

@@ -105,11 +105,9 @@ class Session:
     """A time in which an agent was online.
 
     Attributes:
-        vantage, broker: as in `PresenceEvent`.
         boot: identifies the run of the agent's machine.
         run, connection: counters of the agent's starts, and of the connections of each; they
             order its presence messages.
-        start: when it came online.
         end: when it went offline, None while it is online.
         ending: `lost` or `stop`, empty while it is online.
     """
@@ -287,7 +285,6 @@ _Row = tuple[str, str, int, str, str, int, int, int, int | None, str]
 
 
 def _to_session(row: _Row, at: int) -> Session:
-    """Return a row as the session it was at `at`."""
     agent, country, asn, broker, boot, run, connection, start, end, ending = row
     if end is None or end > at:
         end, ending = None, ""
