@@ -25,7 +25,7 @@ demo: $(STAMP) ## Replay Iran 2019, run a live drill, leave posts and charts in 
 	$(BIN)/netwatch timeline XT --data demo/drill --by asn
 	@echo "Posts and charts: demo/iran-2019-11 and demo/drill"
 
-lint: $(STAMP) ## Check style, types and who imports whom
+lint: $(STAMP) ## Check style, types and imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

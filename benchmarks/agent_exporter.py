@@ -1,7 +1,7 @@
-"""Debian's prometheus-blackbox-exporter, started as our child and asked over its own door.
+"""Debian's prometheus-blackbox-exporter, started as a child process and queried over HTTP.
 
-What it costs is read from the kernel: its processor time and that of its children, and nothing
-of whoever asks it.
+The kernel reports its cost: the processor time of the process and its children, without that of
+the client.
 """
 
 import asyncio

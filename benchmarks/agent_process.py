@@ -1,9 +1,9 @@
 """The real command: how soon it measures, how much memory it takes, and whether that grows.
 
-`netwatch agent run` is started as our child with 400 targets of every kind at one probe a
-second, beside a broker and a collector that acknowledge; then again with an hour's work in
-every minute. Its memory is what the kernel says of it; the slope is that of a least-squares
-line through it after the warm-up, in MB an hour's work.
+`netwatch agent run` is started as a child process with 400 targets of every kind at one probe a
+second, with a broker and a collector that acknowledges; then again with an hour's work in
+every minute. The kernel reports its memory; the slope is that of a least-squares
+line through it after the warm-up, in MB per hour of work.
 
     python -m benchmarks.agent_process [--json] [--hours N]
 """

@@ -1,4 +1,4 @@
-"""How many series-bins a second the detector judges, beside the rule that the field runs.
+"""Series-bins a second that the detector judges, against the rule that IODA runs.
 
 Both judge the same made-up series in the same run: our filter bin after bin as live, and
 IODA's documented rule (current below 80 % of a 7-day median) in pandas rolling medians, which

@@ -28,12 +28,12 @@ BATCHES, ROWS = 60, 60
 """An hour of one measurement a second, sealed once a minute."""
 RUNS = 12
 PACE = 0.5
-"""A twentieth of the usual ten seconds; what is told is scaled back."""
+"""A twentieth of the usual ten seconds; printed times are scaled back."""
 USUAL = 10.0
 
 
 async def count_bytes(rig: Rig, between: Wall, scheme: str, agent: str) -> None:
-    """Send an hour of measurements over one way and tell what it took."""
+    """Send an hour of measurements over one transport and print their size."""
     with rig.spool(agent) as spool:
         await rig.measure(spool, BATCHES, rows=ROWS)
         url = f"{scheme}://127.0.0.1:{between.port}"
@@ -47,7 +47,7 @@ async def count_bytes(rig: Rig, between: Wall, scheme: str, agent: str) -> None:
 
 
 async def recover(rig: Rig, between: Wall, spool: Spool, uplink: Uplink) -> float:
-    """Cut the way for a while; return seconds from its return to the newest batch's receipt."""
+    """Cut the link for a while; return seconds from its return to the newest acknowledgement."""
     between.close()
     for _ in range(4):
         await rig.measure(spool)
@@ -56,15 +56,15 @@ async def recover(rig: Rig, between: Wall, spool: Spool, uplink: Uplink) -> floa
     newest = (await rig.measure(spool))[0]
     between.open()
     began = monotonic()
-    # The agent's own probes tell it that the network is back: one a second finds it at once.
+    # The agent's own probes detect that the network is back, at one probe a second.
     await asyncio.sleep(Random().uniform(0, 2 * PACE / USUAL))
     uplink.retry_now()
     await until(lambda: all(one.sequence != newest for one in spool.newest(9)), seconds=120)
     return (monotonic() - began) * USUAL / PACE
 
 
-async def measure_recovery(spread: float, told: str) -> None:
-    """Cut and return a number of times, and tell how long the present stayed unknown."""
+async def measure_recovery(spread: float, label: str) -> None:
+    """Cut the link a number of times and print how long the newest batch waited."""
     with TemporaryDirectory() as folder, mosquitto(Path(folder)) as port:
         rig = Rig(Path(folder), port, pace=PACE, drain=RateAdvice(1e6, spread * PACE / USUAL, 1))
         with rig.spool() as spool:
@@ -75,7 +75,7 @@ async def measure_recovery(spread: float, told: str) -> None:
                     await until(lambda: spool.get_meta("rate_advice") is not None)
                     took = [await recover(rig, between, spool, uplink) for _ in range(RUNS)]
     print(
-        f"newest batch acknowledged after the network's return, agents spread over {told}:"
+        f"newest batch acknowledged after the network's return, agents spread over {label}:"
         f" p50 {median(took):.0f} s, worst of {RUNS} {max(took):.0f} s"
     )
 

@@ -354,7 +354,7 @@ class Ledger(Protocol):
         """Return the newest revision of every incident, newest onset first."""
 
     def revisions(self, incident: str) -> list[Incident]:
-        """Return all revisions of one incident, oldest first; empty where there is none."""
+        """Return all revisions of one incident, oldest first; empty if it is unknown."""
 
     def verify_chain(self) -> list[tuple[str, int]]:
         """Return (incident, revision) of every break in the chain of hashes, sorted."""

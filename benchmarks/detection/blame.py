@@ -1,7 +1,7 @@
 """Who is to blame: the area under the curve of a blamer on synthetic fleets.
 
 A blamer reads one bin's table and says how suspicious each vantage, target and path is. The
-plain one below compares means; whoever claims to do better is judged beside it.
+plain one below compares means and is the baseline for others.
 """
 
 from collections.abc import Callable, Sequence
@@ -62,8 +62,8 @@ def score_blame(
 ) -> BlameScores:
     """Return the areas over all bins of the fleets of `seeds`.
 
-    Broken vantages and liars cannot be told from each other by what they report, so that liars
-    are left out of the question about vantages; they stay in the tables that are judged.
+    Broken vantages and liars report alike, so liars are left out of the score of vantages; they
+    stay in the tables that are judged.
     """
     scores: dict[str, list[Floats]] = {"vantage": [], "target": [], "path": []}
     truths: dict[str, list[Flags]] = {"vantage": [], "target": [], "path": []}

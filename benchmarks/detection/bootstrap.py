@@ -45,9 +45,9 @@ class Scores:
         figures: name -> value and interval.
         draws: name -> one value a bootstrap draw, for paired differences.
         recalls: table -> class -> (recall, events): by kind, by scope, by size.
-        faults: kind of fault -> false alarms that coincide with it; "" is none.
-        reliability: for each tenth of probability in use: what was said, how often it was
-            so, and in how many bins.
+        faults: kind of fault -> false alarms that coincide with it; "" for no fault.
+        reliability: for each tenth of probability in use: the mean prediction, the observed
+            frequency, and the number of bins.
     """
 
     figures: Mapping[str, Figure]

@@ -1,4 +1,4 @@
-"""What looks like an outage and is none: our own machinery, calendars and address plans."""
+"""Faults that look like outages: of our own machines, calendars and address plans."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -166,9 +166,9 @@ def apply_fault(random: np.random.Generator, counts: Counts, fault: Fault, *, wi
 
 
 def fault_truths(fault: Fault, number: int, population: Population) -> list[Truth]:
-    """Return rows of truth for a fault: whoever it touches, and that silence is right.
+    """Return rows of truth for a fault: the affected entities, where no call is correct.
 
-    A migration really takes addresses from one network and, where the network is a large
+    A migration does take addresses from one network and, where the network is a large
     part of it, from its region; there a call within the first 48 h and its tail is excused.
     """
     networks, regions, countries = population.names()

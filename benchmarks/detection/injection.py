@@ -71,7 +71,7 @@ def make_injected_world(seed: int, size: InjectionSize) -> World:
 
 
 def data_folder() -> Path | None:
-    """Return the folder that NETWATCH_DATA names, None where there is none."""
+    """Return the folder that NETWATCH_DATA names, None if unset or missing."""
     name = os.environ.get("NETWATCH_DATA", "")
     folder = Path(name)
     return folder if name and folder.is_dir() else None

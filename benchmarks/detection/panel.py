@@ -181,10 +181,10 @@ def _scatter(
 
 
 Detector = Callable[[Panel, datetime], Verdict]
-"""Judges a panel; what lies before the given time only teaches."""
+"""Judges a panel; bins before the given time are for training only."""
 
 FrameDetector = Callable[[pd.DataFrame, datetime], list[Detection]]
-"""The same over the long table, for whoever brings a detector of his own."""
+"""The same over the long table, for third-party detectors."""
 
 
 def from_frame_detector(detect: FrameDetector) -> Detector:

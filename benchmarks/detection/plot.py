@@ -14,7 +14,7 @@ _LEAST = 1e-4
 
 
 def draw_plot(path: Path, scores: Mapping[str, Scores], *, title: str) -> str:
-    """Write `path` as PNG and SVG, with a text alternative beside; return that text."""
+    """Write `path` as PNG and SVG with a text alternative, and return that text."""
     mpl.use("agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - the backend is chosen first
 

@@ -1,4 +1,4 @@
-"""Results as tables for the terminal and as JSON for whoever checks them."""
+"""Results as tables for the terminal and as JSON."""
 
 import json
 import math

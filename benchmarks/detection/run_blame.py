@@ -1,4 +1,4 @@
-"""Who is to blame, netwatch beside plain means: python -m benchmarks.detection.run_blame.
+"""Blame, netwatch against plain means: python -m benchmarks.detection.run_blame.
 
 Twenty agents, fifty targets, forty bins a seed; honest, and with 30 % of the agents lying.
 """

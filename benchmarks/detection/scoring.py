@@ -161,12 +161,12 @@ def _cluster_rows(world: World, levels: Levels | None) -> pd.DataFrame:
         known = inside & np.isfinite(error)
         sums["level_bins"] = known.sum(axis=1).astype(float)
         sums["level_error"] = np.where(known, error, 0).sum(axis=1)
-        # Few blocks scatter by more than any method could remove: the large ones also apart.
+        # Small entities scatter by more than any method could remove: score large ones separately.
         large = world.sizes > _LARGE
         sums["large_level_bins"] = sums["level_bins"] * large
         sums["large_level_error"] = sums["level_error"] * large
         if levels.low is not None and levels.high is not None:
-            # Shares are printed in whole per cent, so a hair beside the edge is inside.
+            # Shares are printed in whole per cent: half a point outside still counts as inside.
             slack = 0.005
             held = (levels.low - slack <= world.levels) & (world.levels <= levels.high + slack)
             known &= np.isfinite(levels.low) & np.isfinite(levels.high)

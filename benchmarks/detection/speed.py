@@ -1,4 +1,4 @@
-"""How fast the detector is, and beside what: python -m benchmarks.detection.speed [--quick].
+"""Speed of the detector against its peers: python -m benchmarks.detection.speed [--quick].
 
 Rows: one 5-minute step for 321,000 series (75,000 networks, 5,000 regions, 250 countries, four
 signals); series-bins a second on one core, of the detector's arithmetic and of a whole backtest,
@@ -301,7 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("benchmark-results"))
     options = parser.parse_args(arguments)
     if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
-        # The matrix library reads this when it is loaded, so that only a new start heeds it.
+        # The matrix library reads this when it is loaded: setting it now has no effect.
         print("set OPENBLAS_NUM_THREADS=1 and OMP_NUM_THREADS=1: one core is the question")
         return 2
     rows = _rows(quick=options.quick)

@@ -96,8 +96,8 @@ def truths_of_event(event: Event, number: int, population: Population) -> list[T
     """Return the rows of truth that `event` makes for networks, regions and countries.
 
     A row begins when at least 5 % of the entity's weight is lost and ends when less is.
-    Required is a country that the event is about, and whoever belongs to the event's scope
-    and loses at least 20 %; a wider place that merely feels it is excused.
+    Required are the country of a national event, and every entity that belongs to the event's
+    scope and loses at least 20 %; a wider entity that is affected is excused.
     """
     networks, regions, countries = population.names()
     touched = np.unique(np.concatenate([piece.networks for piece in event.pieces]))

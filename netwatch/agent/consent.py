@@ -104,7 +104,7 @@ class Consent:
         write_record(self._path, record)
 
     def paused_until(self, now: datetime) -> datetime | None:
-        """Return when the current pause ends, None if there is none."""
+        """Return when the current pause ends, None if not paused."""
         until = self._read().paused_until
         return until if until is not None and until > now else None
 

@@ -59,7 +59,7 @@ class EnrollmentFile:
         self._path = path
 
     def read(self) -> Enrollment | None:
-        """Return the enrollment, None if there is none yet."""
+        """Return the enrollment, None if the vantage is not enrolled."""
         return read_record(self._path, Enrollment)
 
     def write(self, enrolled: Enrollment) -> None:

@@ -53,9 +53,9 @@ class TargetListStore:
         self._cache: tuple[tuple[int, int], TargetList | None] | None = None
 
     def current(self) -> TargetList | None:
-        """Return the stored list, expired or not; None if there is none.
+        """Return the stored list, expired or not; None if missing.
 
-        A damaged file, and the list of another observatory, count as none.
+        A damaged file, and the list of another observatory, count as missing.
         """
         try:
             status = self._path.stat()

@@ -43,7 +43,7 @@ def list_contacts(
     find_gateways: Callable[[], dict[int, Gateway]] = default_gateways,
     resolv_conf: Path = _RESOLV_CONF,
 ) -> tuple[ContactedHost, ...]:
-    """Return the hosts that an agent contacts besides its targets. Contacts none of them.
+    """Return the hosts that an agent contacts in addition to its targets, without contacting them.
 
     Args:
         config: the configuration.

@@ -1,4 +1,4 @@
-"""Writes what dashboards need besides bins and levels, once a minute.
+"""Writes dashboard data other than bins and levels to InfluxDB, once a minute.
 
 Incidents become annotations, entities become choices of a menu, and the health of the
 observatory becomes points. All of it can be recreated from the ledger and the configuration.

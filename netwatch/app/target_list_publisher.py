@@ -75,7 +75,7 @@ def read_published(config: Config) -> bytes | None:
 
 
 def published_list(config: Config) -> TargetList | None:
-    """Return the published list, None if there is none.
+    """Return the published list, None before the first publication.
 
     Raises:
         InputError: the file is damaged.

@@ -24,7 +24,7 @@ class TargetSelection:
         own: targets of this machine's configuration.
         listed: selected targets of the observatory's list.
         skipped: other targets of the list, with the reason.
-        target_list: the list, None if there is none.
+        target_list: the list, None if the vantage has no list.
     """
 
     own: tuple[Target, ...]

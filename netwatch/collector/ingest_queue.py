@@ -12,7 +12,7 @@ _CAPACITY = 1_000
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """A message; for one that came over HTTP also the future of its response."""
+    """A message; if it came over HTTP, also the future of its response."""
 
     message: Message
     response: "asyncio.Future[bytes | None] | None" = None
@@ -27,7 +27,7 @@ class IngestQueue:
     """A queue in one process, filled by MQTT and HTTP, emptied by a collector.
 
     Attributes:
-        rate_advice: signed message for agents that ask how fast they may send, None for none.
+        rate_advice: signed rate advice for agents, None before the first.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class IngestQueue:
         await self._queue.put(QueuedMessage(message))
 
     async def deliver(self, message: Message, *, within: float) -> bytes | None:
-        """Add a message and return its signed acknowledgement, None if there is none.
+        """Add a message and return its signed acknowledgement, None if it is not acknowledged.
 
         Raises:
             TransportError: no collector runs, the queue is full, or `within` seconds passed.

@@ -156,7 +156,7 @@ class Registry:
             self._file.execute("UPDATE vantage SET key = ? WHERE id = ?", (new, name))
 
     def key_of(self, name: str) -> bytes | None:
-        """Return the key pinned to an agent, None if there is none."""
+        """Return the key pinned to an agent, None if no key is pinned."""
         rows = self._database.fetch(_KEY, (name,))
         return bytes(rows[0][0]) if rows else None
 

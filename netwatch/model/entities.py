@@ -97,7 +97,7 @@ class EntityTree:
         return iter(self._info.values())
 
     def info(self, entity: Entity) -> EntityInfo:
-        """Return the description of `entity`, a default one where there is none."""
+        """Return the description of `entity`, or a default one."""
         known = self._info.get(entity)
         if known is not None:
             return known

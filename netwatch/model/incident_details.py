@@ -1,4 +1,4 @@
-"""Details of an incident's record besides its level. None of them states a cause."""
+"""Details of an incident's record in addition to its level. None of them states a cause."""
 
 from dataclasses import dataclass
 from datetime import datetime

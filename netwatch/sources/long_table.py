@@ -245,11 +245,11 @@ def _refuse_contradictions(frame: pd.DataFrame, path: Path, where: str = "at") -
 
 
 def _on_grid(frame: pd.DataFrame, width: timedelta, path: Path) -> pd.DataFrame:
-    """Move the few rows that lie beside the grid onto it, and refuse two in one bin."""
+    """Round times that are off the grid down to it, and refuse two values in one bin."""
     first, step = frame["time"].min(), pd.Timedelta(width)
     since = frame["time"] - first
-    beside = since % step != pd.Timedelta(0)
-    if beside.any():
+    off_grid = since % step != pd.Timedelta(0)
+    if off_grid.any():
         frame = frame.assign(time=first + since // step * step)
         _refuse_contradictions(frame, path, "(name a bin width to gather them) in the bin of")
     return frame

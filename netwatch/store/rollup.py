@@ -120,7 +120,7 @@ def roll_up(finer: SeriesStore, coarser: SeriesStore, width: timedelta) -> int:
 
 
 def first_time(store: SeriesStore, start: datetime, end: datetime) -> datetime | None:
-    """Return the time of the first bin or level within a span, None if there is none."""
+    """Return the time of the first bin or level within a span, None if it is empty."""
     first = next(store.read_bins(start, end), None), next(store.read_levels(start, end), None)
     return min((item.time for item in first if item is not None), default=None)
 

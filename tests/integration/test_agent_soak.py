@@ -28,7 +28,7 @@ def judge(life: Life, *, warm: float, growth: float) -> None:
     def grown(values: list[float] | list[int]) -> float:
         return least_squares(moments, values[first:]) * (moments[-1] - moments[0])
 
-    # Probes under way have some sockets, now more, now fewer; one that leaks adds up.
+    # Running probes hold a varying number of sockets; leaked sockets add up.
     assert grown(life.files) < 12
     assert max(life.files[first:]) < 128
     assert max(life.log_bytes) <= LOG
@@ -39,13 +39,13 @@ def judge(life: Life, *, warm: float, growth: float) -> None:
 
 
 @pytest.mark.timeout(60)
-async def test_an_agent_that_works_hard_holds_on_to_nothing() -> None:
+async def test_a_busy_agent_leaks_nothing() -> None:
     judge(await soak(14, work=60), warm=6, growth=2.0)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(0)
-async def test_a_day_of_work_leaves_no_trace() -> None:
+async def test_a_day_of_work_leaks_nothing() -> None:
     """24 hours of work at 60 times the speed: 24 minutes."""
     life = await soak(24 * 60, work=60)
     judge(life, warm=120, growth=24 * 0.2)

@@ -103,17 +103,17 @@ def complaints(folder: Path, models: dict[str, dict]) -> str:
 
 
 @pytest.mark.timeout(200)
-def test_every_file_is_of_the_compose_specification(validator: Path) -> None:
+def test_every_file_follows_the_compose_specification(validator: Path) -> None:
     assert complaints(validator, {f"{path.stem}.json": load(path) for path in FILES}) == ""
     wrong = load(FILES[0])
     wrong["services"]["grafana"]["imagine"] = "x"
     wrong["services"]["broker"]["restart"] = 5
-    told = complaints(validator, {"wrong.json": wrong})
-    assert "imagine" in told
-    assert "restart" in told
+    found_problems = complaints(validator, {"wrong.json": wrong})
+    assert "imagine" in found_problems
+    assert "restart" in found_problems
 
 
-def test_every_part_is_there_and_says_how_it_is() -> None:
+def test_every_service_exists_and_has_a_health_check() -> None:
     parts = services()
     assert set(parts) == {"broker", "influxdb", "grafana", "netwatch"}
     for name, part in parts.items():
@@ -132,13 +132,13 @@ def test_images_are_pinned_and_never_the_latest() -> None:
         assert re.fullmatch(r"[a-z/-]+:(\d[\w.-]*|local)", image), image
 
 
-def test_nothing_listens_beyond_this_machine() -> None:
+def test_ports_are_published_on_loopback_only() -> None:
     for part in services().values():
         for port in part.get("ports", []):
             assert port.startswith("127.0.0.1:")
 
 
-def test_secrets_come_from_the_environment_file_alone() -> None:
+def test_secrets_come_only_from_the_environment_file() -> None:
     example = (ROOT / "deploy" / "env.example").read_text()
     asked = set(re.findall(r"^(\w+)=$", example, re.MULTILINE))
     assert asked == set(SECRETS)
@@ -154,7 +154,7 @@ def test_secrets_come_from_the_environment_file_alone() -> None:
                     assert value.startswith("${NETWATCH_"), name
 
 
-def test_what_is_mounted_and_copied_is_there() -> None:
+def test_mounted_and_copied_files_exist() -> None:
     for path in FILES:
         for part in load(path)["services"].values():
             for volume in part.get("volumes", []):
@@ -260,7 +260,7 @@ def broker_by_hand(folder: Path) -> Iterator[int]:
 
 
 @pytest.mark.timeout(90)
-def test_the_observatory_of_compose_runs_on_this_machine_s_parts(tmp_path: Path) -> None:
+def test_the_compose_observatory_runs_with_local_binaries(tmp_path: Path) -> None:
     influx_folder, target = tmp_path / "influx", free_port()
     influx_folder.mkdir()
     server = Influxd(influx_folder)

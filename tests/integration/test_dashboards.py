@@ -1,4 +1,4 @@
-"""The dashboards: of Grafana's own schema, about nothing that the store does not write, alive."""
+"""Dashboards follow Grafana's schema, query only what the store writes, and load."""
 
 import importlib.util
 import json
@@ -21,17 +21,17 @@ PROVISIONING = ROOT / "provisioning"
 NPM = ("@grafana/schema@13.2.3", "typescript@5.9.3")
 CHARTS = {"timeseries"}
 DRAWN = CHARTS | {"state-timeline", "status-history"}
-# A data source keeps keys of its own in an annotation's target; Grafana's schema has no word
-# for them, and its type admits no others.
+# A data source stores its own keys in an annotation's target. Grafana's schema lacks them, and
+# its type forbids unknown keys.
 ANNOTATION_KEYS = {"refId", "queryType"}
-# TypeScript takes an enumeration's member for a word, and no word beside it.
+# TypeScript accepts an enumeration's member, not its string value.
 WORDS = {
     '"mode": "thresholds"': '"mode": FieldColorModeId.Thresholds',
     '"mode": "absolute"': '"mode": ThresholdsMode.Absolute',
 }
 
 
-def test_there_are_seven_and_they_are_what_the_script_writes() -> None:
+def test_the_seven_dashboards_match_the_script_output() -> None:
     sys.path.insert(0, str(ROOT))
     try:
         spec = importlib.util.spec_from_file_location("netwatch_dashboards", ROOT / "build.py")
@@ -70,7 +70,7 @@ def test_panels_do_not_overlap_and_fit_the_grid(path: Path) -> None:
 
 
 @by_file
-def test_every_panel_says_its_unit_and_takes_the_data_source_from_the_variable(path: Path) -> None:
+def test_every_panel_has_a_unit_and_the_data_source_variable(path: Path) -> None:
     board = load(path)
     assert board["templating"]["list"][0]["name"] == "ds"
     assert board["templating"]["list"][0]["query"] == "influxdb"
@@ -102,22 +102,22 @@ def test_no_chart_connects_gaps_and_percent_goes_from_0_to_100(path: Path) -> No
 
 
 @by_file
-def test_beside_every_chart_stands_how_old_its_data_is(path: Path) -> None:
+def test_every_chart_has_a_data_age_panel_next_to_it(path: Path) -> None:
     panels = load(path)["panels"]
-    for place, panel in enumerate(panels):
+    for index, panel in enumerate(panels):
         if panel["type"] not in DRAWN:
             continue
-        beside, here = panels[place + 1], panel["gridPos"]
-        assert beside["title"] == "Minutes since last data", panel["title"]
-        assert beside["gridPos"]["y"] == here["y"]
-        assert beside["gridPos"]["x"] == here["x"] + here["w"]
-        assert beside["fieldConfig"]["defaults"]["unit"] == "dateTimeFromNow"
+        age_panel, here = panels[index + 1], panel["gridPos"]
+        assert age_panel["title"] == "Minutes since last data", panel["title"]
+        assert age_panel["gridPos"]["y"] == here["y"]
+        assert age_panel["gridPos"]["x"] == here["x"] + here["w"]
+        assert age_panel["fieldConfig"]["defaults"]["unit"] == "dateTimeFromNow"
         chart_from = re.findall(r'FROM "(\w+)"', panel["targets"][0]["query"])[-1]
-        assert f'FROM "{chart_from}"' in beside["targets"][0]["query"]
+        assert f'FROM "{chart_from}"' in age_panel["targets"][0]["query"]
 
 
 @by_file
-def test_queries_name_only_what_the_store_writes(path: Path) -> None:
+def test_queries_use_only_measurements_tags_and_fields_of_the_store(path: Path) -> None:
     named = re.compile(r'"([^"]*)"')
     for where, query in statements(load(path)):
         measurements = re.findall(r'FROM "(\w+)"', query)
@@ -134,8 +134,8 @@ def test_queries_name_only_what_the_store_writes(path: Path) -> None:
 
 
 @by_file
-def test_no_chart_averages_signals_or_places_with_each_other(path: Path) -> None:
-    """Each of them is named, or the row repeats for it, or the lines are told apart by it."""
+def test_no_chart_averages_across_signals_or_entities(path: Path) -> None:
+    """A query selects one by name, by a repeated row, or groups by it."""
     repeated = ""
     for panel in load(path)["panels"]:
         if panel["type"] == "row":
@@ -183,7 +183,7 @@ def typescript(name: str, board: dict) -> str:
 
 
 def compile_boards(folder: Path, text: str) -> str:
-    """Return what the compiler complains of."""
+    """Return the compiler's errors."""
     check = folder / "check.ts"
     check.write_text(
         "import { type Dashboard, FieldColorModeId, ThresholdsMode } from '@grafana/schema';\n"
@@ -202,18 +202,18 @@ def compile_boards(folder: Path, text: str) -> str:
 
 
 @pytest.mark.timeout(240)
-def test_grafana_s_own_types_accept_every_dashboard(pytestconfig: pytest.Config) -> None:
+def test_grafana_types_accept_every_dashboard(pytestconfig: pytest.Config) -> None:
     folder = grafana_schema(Path(pytestconfig.cache.mkdir("grafana-schema")))
     text = "".join(typescript(path.stem, load(path)) for path in FILES)
     assert compile_boards(folder, text) == ""
     wrong = load(FILES[0]) | {"refresh": 5}
     wrong["panels"][0]["gridPos"]["w"] = "24"
-    told = compile_boards(folder, typescript("wrong", wrong))
-    assert "'number' is not assignable" in told
-    assert "'string' is not assignable" in told
+    compiler_output = compile_boards(folder, typescript("wrong", wrong))
+    assert "'number' is not assignable" in compiler_output
+    assert "'string' is not assignable" in compiler_output
 
 
-def test_provisioning_gives_the_data_source_and_the_folders_that_there_are() -> None:
+def test_provisioning_names_the_data_source_and_existing_folders() -> None:
     (source,) = yaml.safe_load((PROVISIONING / "datasources/netwatch.yaml").read_text())[
         "datasources"
     ]

@@ -1,4 +1,4 @@
-"""The drill, whole: with every part in one process, and with parts killed in its middle."""
+"""A whole drill: with every part in one process, and with parts killed half-way."""
 
 import asyncio
 import os
@@ -26,11 +26,11 @@ SHORT = Scenario(networks=8, cut=6, dark=timedelta(seconds=4))
 
 
 async def idle(_: ObservatoryContext) -> None:
-    """Do nothing in the place of a part that runs elsewhere."""
+    """Do nothing, for a part that runs in another process."""
 
 
 class Killable:
-    """One part of a drill as a process of its own, that is killed and started again."""
+    """One part of a drill in its own process, which is killed and restarted."""
 
     def __init__(self, command: str) -> None:
         self.command = command
@@ -38,7 +38,7 @@ class Killable:
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self, opened: ObservatoryContext) -> None:
-        """Start the process, and another whenever it was killed."""
+        """Start the process, and restart it after each kill."""
         path = Path(opened.config.data) / f"{self.command}.toml"
         password = await asyncio.to_thread(broker_password, opened.config)
         broker = msgspec.structs.replace(opened.config.broker, embedded=False, password=password)
@@ -55,7 +55,7 @@ class Killable:
             await self._end()
 
     async def kill(self) -> None:
-        """Kill the process without a warning, three times, a moment apart."""
+        """Kill the process three times, a moment apart."""
         for _ in range(3):
             assert self._process is not None
             with suppress(ProcessLookupError):
@@ -64,14 +64,14 @@ class Killable:
             await asyncio.sleep(1.5)
 
     async def _end(self) -> None:
-        """Ask the process to end, as Ctrl-C would, and wait until it has."""
+        """Interrupt the process, as Ctrl-C would, and wait for its end."""
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
             await self._process.wait()
 
 
 def check(outcome: Outcome) -> None:
-    """Every finding holds; say which does not."""
+    """Assert that every finding holds."""
     missed = [f"{one.claim}: {one.seen}" for one in outcome.findings if not one.holds]
     assert not missed
 
@@ -86,7 +86,7 @@ async def test_the_drill_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["collect", pytest.param("analyze", marks=pytest.mark.long)])
 async def test_a_killed_part_changes_nothing(tmp_path: Path, command: str) -> None:
-    """Killed three times in the dark, it comes back to the same incident; no post twice."""
+    """Killed three times in the outage, it resumes the same incident and posts nothing twice."""
     part = Killable(command)
     drill = Drill(tmp_path / "drill", lambda *_: None, SHORT, midway=part.kill)
     if command == "collect":
@@ -97,6 +97,9 @@ async def test_a_killed_part_changes_nothing(tmp_path: Path, command: str) -> No
     outcome = await run_drill(drill)
     assert part.kills == 3
     check(outcome)
-    told = Counter((entry.post.incident, entry.post.kind) for entry in outcome.posts)
-    assert told[outcome.incidents[0].id, "restored"] == 1
-    assert sum(number for (_, kind), number in told.items() if kind.startswith("confirmed")) == 1
+    post_counts = Counter((entry.post.incident, entry.post.kind) for entry in outcome.posts)
+    assert post_counts[outcome.incidents[0].id, "restored"] == 1
+    assert (
+        sum(number for (_, kind), number in post_counts.items() if kind.startswith("confirmed"))
+        == 1
+    )

@@ -1,4 +1,4 @@
-"""Enrollment by command over HTTP on loopback, and what hostile servers get from it."""
+"""Enrollment by command over HTTP on loopback, and against hostile servers."""
 
 import asyncio
 import gzip
@@ -77,7 +77,7 @@ async def observatory(config: Path, port: int) -> AsyncIterator[None]:
 
 
 async def run(config: Path, *words: str) -> Result:
-    """Run a command beside the server; both wait for each other."""
+    """Run a command in a thread while the server runs."""
     return await asyncio.to_thread(netwatch, config, *words)
 
 
@@ -92,17 +92,15 @@ def states(operator: Path) -> dict[str, str]:
     return {one["name"]: one["state"] for one in found}
 
 
-async def test_from_the_invitation_to_being_forgotten(
-    operator: Path, host: Path, port: int
-) -> None:
+async def test_from_invitation_to_erasure(operator: Path, host: Path, port: int) -> None:
     assert "No agents yet" in netwatch(operator, "agents", "list").stdout
     token = token_of(operator, "--country", "XX")
     async with observatory(operator, port):
         unasked = await run(host, "agent", "enroll", token)
         assert isinstance(unasked.exception, ConfigError)  # first agree
         netwatch(host, "agent", "consent", "grant", "--accept-consent", "2")
-        told = json.loads((await run(host, "agent", "enroll", token, "--json")).stdout)
-        assert told["brokers"] == ["mqtts://broker.example:8883"]
+        enrolled = json.loads((await run(host, "agent", "enroll", token, "--json")).stdout)
+        assert enrolled["brokers"] == ["mqtts://broker.example:8883"]
         assert states(operator) == {"here": "enrolled"}
         changed = await run(host, "agent", "change-key", "--json")
         assert len(json.loads(changed.stdout)["key"]) == 32
@@ -112,7 +110,7 @@ async def test_from_the_invitation_to_being_forgotten(
     assert list((host.parent / "data").iterdir()) == []
 
 
-async def test_a_token_is_good_once(operator: Path, host: Path, port: int, tmp_path: Path) -> None:
+async def test_a_token_works_once(operator: Path, host: Path, port: int, tmp_path: Path) -> None:
     token = token_of(operator)
     second = write_config(tmp_path / "second", port, "there")
     async with observatory(operator, port):
@@ -137,7 +135,7 @@ async def test_another_observatory_at_that_address_is_refused(
     assert not list((host.parent / "data").glob("observatory-*"))
 
 
-async def test_nobody_there_is_one_line_and_the_token_stays_good(
+async def test_an_unreachable_server_is_one_line_and_the_token_stays_valid(
     operator: Path, host: Path, port: int
 ) -> None:
     token = token_of(operator)
@@ -159,7 +157,7 @@ Writer = Callable[[asyncio.StreamWriter], object]
 
 @asynccontextmanager
 async def hostile(misbehave: Callable[[asyncio.StreamWriter], object]) -> AsyncIterator[str]:
-    """Serve connections by a function that never does what HTTP wants."""
+    """Serve connections by a function that violates HTTP."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.CancelledError):
@@ -235,7 +233,7 @@ async def no_http(writer: asyncio.StreamWriter) -> None:
     [endless_body, a_byte_a_while, headers_without_end, a_header_a_while, redirect_to_itself,
      compression_bomb, nothing, no_http],
 )  # fmt: skip
-async def test_a_hostile_server_costs_its_time_limit_and_its_size(
+async def test_a_hostile_server_is_limited_in_time_and_size(
     misbehave: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetching, "TIMEOUT", 1.0)
@@ -248,9 +246,7 @@ async def test_a_hostile_server_costs_its_time_limit_and_its_size(
     assert len(str(caught.value)) < 400
 
 
-async def test_a_body_that_is_too_large_or_none_is_refused_at_the_door(
-    operator: Path, port: int
-) -> None:
+async def test_an_oversized_empty_or_garbage_body_is_refused(operator: Path, port: int) -> None:
     async with observatory(operator, port):
         for body, status in [(b"x" * 100_000, 413), (b"", 400), (b"x" * 100, 400)]:
             with pytest.raises(TransportError, match=f"status {status}"):
@@ -259,7 +255,7 @@ async def test_a_body_that_is_too_large_or_none_is_refused_at_the_door(
             await fetch(f"http://127.0.0.1:{port}/v1/erasures", None, 4096)
 
 
-async def test_who_knocks_without_end_is_told_to_wait(operator: Path) -> None:
+async def test_a_client_over_the_rate_limit_gets_429(operator: Path) -> None:
     desk = make_enrollment_service(read_config(operator))
     routes = enrollment_routes(desk, limit=TokenBucket(rate=0.001, burst=3))
     transport = httpx.ASGITransport(Starlette(routes=routes))

@@ -29,7 +29,7 @@ def server(tmp_path: Path) -> Iterator[Influxd]:
         made.kill()
 
 
-async def test_a_drill_is_told_right_though_its_store_goes_down_in_the_middle(
+async def test_a_drill_passes_though_its_store_goes_down_half_way(
     server: Influxd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NW_TOKEN", server.login.password)
@@ -38,7 +38,7 @@ async def test_a_drill_is_told_right_though_its_store_goes_down_in_the_middle(
         "password": "$NW_TOKEN",
         "timeout": "300ms",
     }
-    told: list[str] = []
+    progress: list[str] = []
 
     async def down_and_up() -> None:
         await asyncio.to_thread(server.kill)
@@ -47,7 +47,7 @@ async def test_a_drill_is_told_right_though_its_store_goes_down_in_the_middle(
 
     drill = Drill(
         tmp_path / "drill",
-        lambda _, text: told.append(text),
+        lambda _, text: progress.append(text),
         script=SHORT,
         store=StoreConfig(engine="influx"),
         stores={"influx": options},

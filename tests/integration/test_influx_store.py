@@ -67,7 +67,7 @@ def test_check_names_the_version(login: InfluxDsn) -> None:
         assert store.check().startswith("1.6")
 
 
-def test_a_wrong_password_is_said_by_every_call(login: InfluxDsn) -> None:
+def test_every_call_reports_a_wrong_password(login: InfluxDsn) -> None:
     with opened(replace(login, password="wrong")) as store:
         for call in (
             store.check,
@@ -79,14 +79,14 @@ def test_a_wrong_password_is_said_by_every_call(login: InfluxDsn) -> None:
                 call()
 
 
-def test_a_missing_database_comes_with_the_command_that_makes_it(login: InfluxDsn) -> None:
+def test_a_missing_database_is_reported_with_the_command_to_create_it(login: InfluxDsn) -> None:
     with opened(replace(login, database="no such")) as store:
         for call in (store.check, lambda: store.put_bins(bins_at(0))):
             with pytest.raises(StoreError, match=r"has no database 'no such'.*CREATE DATABASE"):
                 call()
 
 
-def test_a_database_that_vanishes_is_said_and_what_is_given_again_is_all_in(
+def test_a_dropped_database_is_reported_and_a_retry_stores_everything(
     login: InfluxDsn,
 ) -> None:
     with opened(login, dialect=AS_CORE) as store:
@@ -101,7 +101,9 @@ def test_a_database_that_vanishes_is_said_and_what_is_given_again_is_all_in(
         assert store.closed_until() == T0 + 2 * STEP
 
 
-def test_points_older_than_the_retention_are_named_and_the_others_kept(login: InfluxDsn) -> None:
+def test_points_older_than_the_retention_are_reported_and_the_others_stored(
+    login: InfluxDsn,
+) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     shared_influxd().execute(
         f'ALTER RETENTION POLICY "autogen" ON "{login.database}" DURATION 2d SHARD DURATION 1d'
@@ -116,7 +118,7 @@ def test_points_older_than_the_retention_are_named_and_the_others_kept(login: In
         assert store.closed_until() == now
 
 
-def test_a_field_that_somebody_else_wrote_differently_loses_its_own_points_alone(
+def test_a_field_type_conflict_loses_only_its_own_points(
     login: InfluxDsn,
 ) -> None:
     head = render_tags("counts", {"scope_id": "3", "scope_type": "asn", "signal": "reachability"})
@@ -127,7 +129,7 @@ def test_a_field_that_somebody_else_wrote_differently_loses_its_own_points_alone
             store.put_bins(bins_at(0), closed_until=T0 + STEP)
 
 
-def test_texts_cannot_break_out_of_a_question(login: InfluxDsn) -> None:
+def test_texts_cannot_break_out_of_a_query(login: InfluxDsn) -> None:
     series = SeriesKey("x' OR 1=1 --", Entity(EntityKind.DOMAIN, '" OR "signal" = \'y'))
     with opened(login) as store:
         store.put_bins([*bins_at(0), Bin(T0, series, 1.0)])
@@ -135,7 +137,7 @@ def test_texts_cannot_break_out_of_a_question(login: InfluxDsn) -> None:
 
 
 @pytest.mark.parametrize("dialect", [None, AS_CORE])
-def test_what_is_written_is_what_the_schema_says(login: InfluxDsn, dialect: object) -> None:
+def test_written_points_match_the_schema(login: InfluxDsn, dialect: object) -> None:
     with opened(login, dialect=dialect) as store:
         store.put_bins([*bins_at(0), Bin(T0, asn(9), 1.0)], closed_until=T0)
         store.put_levels([Level(T0, asn(1), 0.5, 0.4, 0.6), Level(T0, asn(2), None)])
@@ -147,7 +149,7 @@ def test_what_is_written_is_what_the_schema_says(login: InfluxDsn, dialect: obje
             assert sorted(str(row[0]) for row in tags) == sorted(SCHEMA[name].tags)
 
 
-def test_a_revised_value_takes_its_own_point_where_nothing_is_overwritten(login: InfluxDsn) -> None:
+def test_a_revision_is_a_new_point_where_points_are_not_overwritten(login: InfluxDsn) -> None:
     with opened(login, dialect=AS_CORE) as store:
         for value in (1.0, 2.0, 2.0, 3.0):
             store.put_bins([Bin(T0, asn(1), value)])
@@ -242,7 +244,7 @@ def test_version_2_writes_keep_every_special_character(tmp_path: Path) -> None:
     }
 
 
-def test_a_server_that_is_no_influxdb_is_told_apart(tmp_path: Path) -> None:
+def test_a_server_other_than_influxdb_is_refused(tmp_path: Path) -> None:
     with (
         victoria_metrics(tmp_path) as url,
         opened(InfluxDsn(url)) as store,
@@ -252,7 +254,7 @@ def test_a_server_that_is_no_influxdb_is_told_apart(tmp_path: Path) -> None:
 
 
 def certificate(folder: Path, name: str) -> Path:
-    """A key with a certificate that vouches for itself at 127.0.0.1, in one file."""
+    """Create a key with a self-signed certificate for 127.0.0.1, in one file."""
     file = folder / f"{name}.pem"
     subprocess.run(
         [
@@ -267,7 +269,7 @@ def certificate(folder: Path, name: str) -> Path:
     return file
 
 
-def test_tls_trusts_the_authority_that_is_named_and_no_other(tmp_path: Path) -> None:
+def test_tls_trusts_only_the_configured_authority(tmp_path: Path) -> None:
     server = Influxd(tmp_path, tls=certificate(tmp_path, "server"))
     server.start()
     try:
@@ -287,7 +289,7 @@ def test_tls_trusts_the_authority_that_is_named_and_no_other(tmp_path: Path) -> 
         server.kill()
 
 
-def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:
+def test_an_error_names_the_file_without_certificates(tmp_path: Path) -> None:
     empty = tmp_path / "empty.pem"
     empty.write_text("")
     for path in (empty, tmp_path / "none.pem"):
@@ -331,7 +333,7 @@ def wait_until(ingest: Ingest, condition: str, *, seconds: float = 15.0) -> None
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("dialect", [None, AS_CORE], ids=["overwrites", "like-core"])
-def test_a_server_killed_in_mid_ingest_loses_and_doubles_nothing(
+def test_a_server_killed_during_ingest_loses_and_duplicates_nothing(
     tmp_path: Path, dialect: object
 ) -> None:
     server = Influxd(tmp_path)

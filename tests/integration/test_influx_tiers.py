@@ -1,4 +1,4 @@
-"""Stores of other kinds beside InfluxDB: whole copies there and back, and rollups between two."""
+"""Copies between InfluxDB and other stores, and rollups between two databases."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -37,7 +37,7 @@ def two(request: pytest.FixtureRequest) -> Iterator[tuple[InfluxStore, InfluxSto
 
 
 def fill(store: SeriesStore) -> None:
-    """Two days with a hole of a week between them, trials beside plain quantities."""
+    """Store two days, a week apart, of bins with totals and of plain quantities."""
     keys = [SeriesKey("reachability", Entity(EntityKind.ASN, str(code))) for code in range(1, 4)]
     plain = SeriesKey("latency", Entity(EntityKind.COUNTRY, "IR"))
     for day in (0, 8):
@@ -63,7 +63,7 @@ def content(store: SeriesStore) -> tuple[list[Bin], list[Level], datetime | None
 
 
 @pytest.mark.timeout(60)
-def test_a_store_moves_to_influxdb_and_back_whole(
+def test_a_store_is_copied_to_influxdb_and_back_without_loss(
     two: tuple[InfluxStore, InfluxStore], tmp_path: Path
 ) -> None:
     embedded, back = SqliteStore(tmp_path / "series.sqlite"), MemoryStore()
@@ -78,7 +78,7 @@ def test_a_store_moves_to_influxdb_and_back_whole(
 
 
 @pytest.mark.timeout(60)
-def test_rollups_are_the_same_as_in_memory_however_often(
+def test_repeated_rollups_equal_those_in_memory(
     two: tuple[InfluxStore, InfluxStore],
 ) -> None:
     raw, hourly = MemoryStore(), MemoryStore()
@@ -92,8 +92,8 @@ def test_rollups_are_the_same_as_in_memory_however_often(
     assert len(content(hourly)[0]) == (2 * 24 - 1) * 4
 
 
-def test_the_observatory_rolls_up_into_the_database_it_is_told() -> None:
-    """With `rollup_database`, closed bins stand there as hours, however often it is done."""
+def test_the_observatory_rolls_up_into_the_configured_database() -> None:
+    """With `rollup_database`, closed bins are stored as hours; repeating it changes nothing."""
     with fresh_login() as fine, fresh_login() as coarse:
         config = Config(
             store=StoreConfig(engine="influx"),

@@ -1,4 +1,4 @@
-"""A whole agent on sockets while somebody sets its wall clock: what arrives is true.
+"""A whole agent on sockets while its wall clock changes: recorded times stay true.
 
 The server notes when it was really asked. Rows and questions correspond one to one, so every
 repaired time is held against the truth.
@@ -32,7 +32,7 @@ PERIOD = 0.1
 
 
 class Wall:
-    """A wall clock that anybody may set."""
+    """A wall clock that the test sets."""
 
     def __init__(self, wrong: timedelta) -> None:
         self.wrong = wrong
@@ -42,7 +42,7 @@ class Wall:
 
 
 class Scene:
-    """A server that notes who asks when, an agent with a clock of its own, and a collector."""
+    """A server that logs request times, an agent with its own clock, and a collector."""
 
     def __init__(self, folder: Path, wall: Wall) -> None:
         self.asked: list[datetime] = []
@@ -99,14 +99,14 @@ class Scene:
         writer.close()
 
     def presence_changes(self) -> list[datetime]:
-        """Return the times that the batch log gives the measurements."""
+        """Return the times of the measurements in the batch log."""
         far = timedelta(days=9999)
         now = datetime.now(UTC)
         rows = self.batch_log.measurements(now - far, now + far)
         return sorted(row.time for _, row in rows if row.target == "one")
 
     async def measure(self, count: int) -> None:
-        """Wait until so many more questions were asked."""
+        """Wait for `count` more requests."""
         goal = len(self.asked) + count
         await until(lambda: len(self.asked) >= goal)
 
@@ -122,10 +122,10 @@ async def test_times_are_true_whatever_the_wall_clock_does(
             scene.wall.wrong += jump
         await scene.measure(6)
         await until(lambda: len(scene.presence_changes()) >= 20)
-    told, asked = scene.presence_changes(), sorted(scene.asked)
-    worst = max(abs(one - other) for one, other in zip(told, asked, strict=False))
+    recorded, asked = scene.presence_changes(), sorted(scene.asked)
+    worst = max(abs(one - other) for one, other in zip(recorded, asked, strict=False))
     assert worst < timedelta(seconds=1)
-    # The schedule is not the wall clock's: nothing was skipped, and nothing hurried.
+    # The schedule ignores the wall clock: no probe was skipped or hurried.
     gaps = [(other - one).total_seconds() for one, other in pairwise(asked)]
     assert sorted(gaps)[len(gaps) // 2] == pytest.approx(PERIOD, rel=0.5)
     scene.batch_log.close()

@@ -27,7 +27,7 @@ def open_spool(folder: Path) -> Spool:
 
 
 def write_for_ever(folder: Path, first: int, pipe: int) -> None:
-    """The agent: append, tell what is committed, seal now and then, until it is killed."""
+    """The agent: append, report what is committed, sometimes seal, until it is killed."""
     spool = open_spool(folder)
     number = first
     while True:
@@ -46,7 +46,7 @@ def write_for_ever(folder: Path, first: int, pipe: int) -> None:
 
 
 def run_and_kill(folder: Path, first: int, dice: random.Random) -> int:
-    """Run an agent for a moment and kill it; return up to which number it had committed."""
+    """Run an agent for a moment and kill it; return the last committed number."""
     reading, writing = os.pipe()
     process = multiprocessing.get_context("fork").Process(
         target=write_for_ever, args=(folder, first, writing)
@@ -57,18 +57,18 @@ def run_and_kill(folder: Path, first: int, dice: random.Random) -> int:
     time.sleep(dice.uniform(0, 0.02))
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()
-    told = bytearray()
+    reported = bytearray()
     while part := os.read(reading, 65_536):
-        told += part
+        reported += part
     os.close(reading)
     process.close()
-    # The pipe's first number was read before; no later one means it still stands.
-    last = NUMBER.unpack(told[-NUMBER.size :])[0] if told else first + TOGETHER
+    # The first number was read above; if nothing follows, it is the last.
+    last = NUMBER.unpack(reported[-NUMBER.size :])[0] if reported else first + TOGETHER
     return int(last)
 
 
 def deliver(spool: Spool, batch_log: BatchLog, dice: random.Random, share: float) -> None:
-    """Send some of what waits; some acknowledgements get lost on their way."""
+    """Send a share of the pending batches; some acknowledgements get lost."""
     for sealed in spool.oldest(10_000):
         if dice.random() < share:
             received = ReceivedBatch(unpack_batch(sealed.payload), sealed.payload)
@@ -86,7 +86,7 @@ def survive(folder: Path, kills: int) -> None:
     for number in range(kills):
         last = run_and_kill(folder, first, dice)
         committed.update(range(first, last))
-        # What was appended but not yet told may be there too; the next numbers leave room.
+        # Rows that were appended but not yet reported may exist; the next numbers leave room.
         first = last + 100 * TOGETHER
         if number % 10 == 0:
             with open_spool(folder) as spool:

@@ -1,4 +1,4 @@
-"""A signed list from the operator's file to an agent's batches, and his word to pause."""
+"""A signed list from the operator's file to an agent's batches, and the operator's pause."""
 
 import asyncio
 import json
@@ -86,7 +86,7 @@ def netwatch(config: Path, *words: str) -> str:
 
 @pytest.fixture(autouse=True)
 def no_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no name lead anywhere but into a private network, where no probe follows."""
+    """Resolve every name to a private address, where no probe is sent."""
     ask = socket.getaddrinfo
 
     def answer(host: str, *rest: object, **more: object) -> object:
@@ -98,7 +98,7 @@ def no_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Heard:
-    """A collector that the agent trusts, and what it keeps."""
+    """A collector that the agent trusts, and its batches."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -123,7 +123,7 @@ class Heard:
             )
 
     def of(self, target: str) -> list[str | None]:
-        """Return how a target's measurements went, in order."""
+        """Return the outcomes of a target's measurements, in order."""
         hour = timedelta(hours=1)
         with BatchLog(self._path) as batch_log:
             rows = [row for _, row in batch_log.measurements(now() - hour, now() + hour)]
@@ -179,16 +179,16 @@ async def test_a_list_reaches_a_running_agent_and_so_does_a_pause(tmp_path: Path
             assert heard.of("paper") == []
             netwatch(operator, "agents", "pause", "2h", "--reason", "a fault in the list")
             await until(lambda: heard.of("@pause") == ["observatory"])
-            told = json.loads(netwatch(host, "agent", "status", "--json"))
-            assert told["observatory_pause_reason"] == "a fault in the list"
-            assert told["list_skipped"] == 1
+            status = json.loads(netwatch(host, "agent", "status", "--json"))
+            assert status["observatory_pause_reason"] == "a fault in the list"
+            assert status["list_skipped"] == 1
             measured = len(heard.of("own"))
             netwatch(operator, "agents", "pause", "0s")
             await until(lambda: heard.of("@pause") == ["observatory", None])
             await until(lambda: len(heard.of("own")) > measured + 1)
 
 
-async def test_another_key_on_the_same_broker_is_refused_and_told(tmp_path: Path) -> None:
+async def test_a_list_signed_with_another_key_is_refused_and_reported(tmp_path: Path) -> None:
     broker = EmbeddedBroker(users={USERNAME: PASSWORD})
     (tmp_path / "targets.toml").write_text(LIST)
     async with broker:
@@ -202,9 +202,9 @@ async def test_another_key_on_the_same_broker_is_refused_and_told(tmp_path: Path
             run_list_publisher(read_config(stranger)), run_vantage(read_config(host))
         ):
             await until(lambda: book.rejection() is not None)
-    told = json.loads(netwatch(host, "agent", "status", "--json"))
-    assert "not the observatory's" in told["list_rejected"]
-    assert (told["list_version"], told["targets"]) == (None, 1)
+    status = json.loads(netwatch(host, "agent", "status", "--json"))
+    assert "not the observatory's" in status["list_rejected"]
+    assert (status["list_version"], status["targets"]) == (None, 1)
 
 
 @asynccontextmanager
@@ -213,7 +213,7 @@ async def mirror(operator: Path, port: int) -> AsyncIterator[None]:
         yield
 
 
-async def test_the_mirror_gives_the_same_list(tmp_path: Path) -> None:
+async def test_the_mirror_serves_the_same_list(tmp_path: Path) -> None:
     port = free_port()
     operator, host = (write_config(tmp_path / name, 1) for name in ("operator", "host"))
     enrolled = make_member(operator, host, f"http://127.0.0.1:{port}")

@@ -1,4 +1,4 @@
-"""Presence over a real Mosquitto: wills that wait, agents that vanish, a broker that restarts."""
+"""Presence over a real Mosquitto: delayed wills, lost agents, a restarted broker."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -20,8 +20,8 @@ from netwatch.wire.topics import ALL_PRESENCE
 COUNTRY = Entity.parse("country:XX")
 
 
-async def test_a_will_waits_and_whoever_is_back_by_then_was_not_lost(tmp_path: Path) -> None:
-    """MQTT 5, 3.1.3.2.2; some brokers were known to forget such a will."""
+async def test_an_agent_back_within_the_will_delay_is_not_lost(tmp_path: Path) -> None:
+    """MQTT 5, 3.1.3.2.2; some brokers have dropped delayed wills."""
     will = Message("nw/v1/a/a1/p", b"lost", retained=True)
     heard: list[bytes] = []
 
@@ -62,7 +62,7 @@ async def test_a_will_waits_and_whoever_is_back_by_then_was_not_lost(tmp_path: P
                 await asyncio.gather(listening, return_exceptions=True)
 
 
-async def test_agents_that_are_cut_off_are_counted_and_come_back(tmp_path: Path) -> None:
+async def test_disconnected_agents_are_counted_and_return(tmp_path: Path) -> None:
     with mosquitto(tmp_path) as port:
         rig = Rig(tmp_path, port)
         async with AsyncExitStack() as stack:
@@ -99,10 +99,10 @@ def figures(rig: Rig) -> list[tuple[float, float | None]]:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("ends", [[15], pytest.param([9, 15, 9], marks=pytest.mark.long)])
-async def test_a_broker_that_restarts_loses_nobody(
+async def test_a_broker_restart_loses_no_agent(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, ends: list[int]
 ) -> None:
-    """One that is told to end sends all wills first; one that is killed sends none."""
+    """A terminated broker sends all wills first; a killed broker sends none."""
     with Broker(tmp_path) as broker:
         rig = Rig(tmp_path, broker.port, pace=0.05, settle=timedelta(seconds=8))
         async with AsyncExitStack() as stack:
@@ -121,6 +121,6 @@ async def test_a_broker_that_restarts_loses_nobody(
         assert set(figures(rig)) == {(3, 3)}
         assert not [one for one in rig.events() if one.state == "lost" and not one.masked]
     notices = [one.message for one in caplog.records if "do not count as lost" in one.message]
-    # One line a minute about the same thing, however often it happens.
+    # At most one line a minute about the same fault.
     assert len(notices) == 1
     assert "its 3 agents" in notices[0]

@@ -1,4 +1,4 @@
-"""The wheel, installed where nothing of the source tree can be reached, does its work."""
+"""The wheel works when installed without access to the source tree."""
 
 import json
 import os
@@ -44,13 +44,13 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Installed:
-    """A virtual environment that holds the wheel, and the wheel."""
+    """The wheel, and the virtual environment where it is installed."""
 
     folder: Path
     wheel: Path
 
     def run(self, *command: str) -> str:
-        """Run a program of the environment far from the source tree; return what it prints."""
+        """Run a program of the environment outside the source tree; return its output."""
         ended = subprocess.run(
             [str(self.folder / "bin" / command[0]), *command[1:]],
             cwd=self.folder,
@@ -105,7 +105,7 @@ def _lend_dependencies(home: Path) -> None:
     (packages / "lent.pth").write_text(f"{lent}\n")
 
 
-def test_it_says_its_version(installed: Installed) -> None:
+def test_it_prints_its_version(installed: Installed) -> None:
     version = installed.wheel.name.split("-")[1]
     assert installed.run("netwatch", "--version") == f"netwatch {version}\n"
 
@@ -127,13 +127,13 @@ def test_it_replays_iran(installed: Installed) -> None:
     said = installed.run(
         "netwatch", "replay", "iran-2019-11", "--json", "--at", moment, "--out", out
     )
-    told = json.loads(said)
-    [statement] = told["statements"]
+    report = json.loads(said)
+    [statement] = report["statements"]
     assert statement.endswith(
         "at 7% of ordinary levels after 12 hours of progressive disconnections."
     )
-    assert {Path(picture).suffix for picture in told["pictures"]} == {".png", ".svg"}
-    assert all(Path(picture).stat().st_size > 1000 for picture in told["pictures"])
+    assert {Path(picture).suffix for picture in report["pictures"]} == {".png", ".svg"}
+    assert all(Path(picture).stat().st_size > 1000 for picture in report["pictures"])
 
 
 def test_it_writes_a_configuration_and_refuses_a_broken_one(installed: Installed) -> None:
@@ -142,7 +142,7 @@ def test_it_writes_a_configuration_and_refuses_a_broken_one(installed: Installed
     assert "[vantage]" in path.read_text("utf-8")
 
 
-def test_it_holds_what_it_needs_and_nothing_else(installed: Installed) -> None:
+def test_it_contains_exactly_the_files_it_needs(installed: Installed) -> None:
     names = ZipFile(installed.wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
     info = {name for name in tops if name.endswith(".dist-info")}

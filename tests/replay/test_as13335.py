@@ -3,8 +3,8 @@
 The raw lines hold 4,306 routes, of which 3,277 (76.1 %) are left from 06:34 to 06:59 UTC; the
 first go at 06:28, and all are back at 07:48.
 
-What is told of the event elsewhere, 3,486 routes or 81 %, is no count of what was visible: for
-25 minutes nothing changes at all, so that a minimum, mean or median of any bin up to 20 minutes,
+The published figure, 3,486 routes or 81 %, is not a count of visible routes: for 25 minutes
+nothing changes at all, so that a minimum, mean or median of any bin up to 20 minutes,
 wherever it begins within them, is 3,277. Each peer alone has 76 % (1,091 to 1,093 of 1,434 to
 1,436 prefixes), and so have the prefixes that any peer sees; every route of the day is in the
 first table. Means over the whole event are 87 to 88 %. On the way back, 3,486 is passed at 07:05.
@@ -38,7 +38,7 @@ def test_the_raw_lines_give_the_routes_that_were_visible(lines: Path) -> None:
     assert len(frame) == 288
 
 
-def test_it_is_a_partial_incident_of_the_network_and_of_no_more(lines: Path) -> None:
+def test_it_is_a_partial_incident_of_the_network_only(lines: Path) -> None:
     levels, [incident] = run_backtest(read_bgp_jsonl(lines).frame)
     assert incident["entity"] == "asn:13335"
     began, ended = (

@@ -68,7 +68,7 @@ def counties(request: pytest.FixtureRequest) -> ReplayResult:
     return counties_in(provinces=request.param)
 
 
-def test_is_one_public_incident_of_the_country(provinces: ReplayResult) -> None:
+def test_it_is_one_public_incident_of_the_country(provinces: ReplayResult) -> None:
     [incident] = provinces.public()
     assert str(incident.entity) == "country:IR"
     assert incident.id.startswith("NW-IR-2019-")
@@ -82,19 +82,19 @@ def test_nothing_is_public_before_it_began(provinces: ReplayResult) -> None:
     assert all(one.entity.kind is not EntityKind.COUNTRY for one in early)
 
 
-def test_says_the_sentence(provinces: ReplayResult) -> None:
+def test_the_statement_of_the_fall(provinces: ReplayResult) -> None:
     assert provinces.said[MORNING] == [SENTENCE]
 
 
 @pytest.mark.parametrize("time", [EVENING, NOON], ids=["16 Nov 19:30", "17 Nov 12:30"])
-def test_says_no_progress_where_there_was_none(provinces: ReplayResult, time: datetime) -> None:
+def test_no_statement_of_progress_without_progress(provinces: ReplayResult, time: datetime) -> None:
     [said] = provinces.said[time]
     assert said.startswith("Iran: ")
     assert "since about" in said
     assert "progressive" not in said
 
 
-def test_lists_the_provinces_that_fell_in_their_order(provinces: ReplayResult) -> None:
+def test_fallen_provinces_are_listed_in_order(provinces: ReplayResult) -> None:
     [incident] = provinces.public()
     assert len(incident.affected) >= 28
     assert {child.entity.kind for child in incident.affected} == {EntityKind.REGION}
@@ -104,7 +104,7 @@ def test_lists_the_provinces_that_fell_in_their_order(provinces: ReplayResult) -
     assert incident.networks_lost >= 28
 
 
-def test_goes_on_at_the_end_of_the_figures(provinces: ReplayResult) -> None:
+def test_the_incident_is_open_at_the_end_of_the_data(provinces: ReplayResult) -> None:
     [incident] = provinces.public()
     assert incident.state is IncidentState.CONFIRMED
     assert incident.ended_at is None
@@ -119,7 +119,7 @@ def test_the_ordinary_level_is_frozen_at_the_onset(provinces: ReplayResult) -> N
     assert abs(frozen - incident.started_at) <= timedelta(hours=3)
 
 
-def test_no_revision_is_left_out_or_told_twice(provinces: ReplayResult) -> None:
+def test_no_revision_is_missing_or_published_twice(provinces: ReplayResult) -> None:
     for incident in provinces.newest():
         numbers = [one.revision for one in provinces.revisions if one.id == incident.id]
         assert numbers == list(range(1, incident.revision + 1))
@@ -127,7 +127,7 @@ def test_no_revision_is_left_out_or_told_twice(provinces: ReplayResult) -> None:
     assert len(keys) == len(set(keys))
 
 
-def test_the_public_percentage_stands_with_its_interval(provinces: ReplayResult) -> None:
+def test_the_public_percentage_has_an_interval(provinces: ReplayResult) -> None:
     level = provinces.level("probing", "country:IR", MORNING)
     assert level.value is not None
     assert level.value == pytest.approx(0.07, abs=0.005)
@@ -136,7 +136,7 @@ def test_the_public_percentage_stands_with_its_interval(provinces: ReplayResult)
     assert 0.03 <= level.low < level.value < level.high <= 0.12
 
 
-def test_counties_say_the_same_sentence(counties: ReplayResult) -> None:
+def test_counties_give_the_same_statement(counties: ReplayResult) -> None:
     assert counties.said[MORNING] == [SENTENCE]
     for time in (EVENING, NOON):
         [said] = counties.said[time]

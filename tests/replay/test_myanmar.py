@@ -104,7 +104,7 @@ def test_seventy_of_72_nights_begin_within_half_an_hour(record: Record) -> None:
     assert len(_nights(record)) >= 70
 
 
-def test_nothing_else_is_called(record: Record) -> None:
+def test_nothing_else_is_detected(record: Record) -> None:
     nights = range(_NIGHTS)
     others = [
         start
@@ -114,7 +114,7 @@ def test_nothing_else_is_called(record: Record) -> None:
     assert others == []
 
 
-def test_nights_end_when_they_ended(record: Record) -> None:
+def test_nights_end_on_time(record: Record) -> None:
     """09:00 local or, on the days listed, 06:00; to one hour, with seven replies an hour."""
     right = 0
     for night, episode in _nights(record).items():
@@ -125,12 +125,12 @@ def test_nights_end_when_they_ended(record: Record) -> None:
     assert right >= 68
 
 
-def test_it_is_told_while_the_night_goes_on(record: Record) -> None:
+def test_it_is_detected_during_the_night(record: Record) -> None:
     late = [record.opened[one.started_at] - one.started_at for one in _nights(record).values()]
     assert max(late) <= timedelta(hours=5)
 
 
-def test_it_is_called_nightly_by_the_fourth_night(record: Record) -> None:
+def test_it_is_described_as_nightly_by_the_fourth_night(record: Record) -> None:
     second, fourth = _FIRST + 1 * _DAY, _FIRST + 3 * _DAY
     assert record.daily(second) is None
     pattern = record.daily(fourth)
@@ -153,12 +153,12 @@ def test_every_night_from_the_fifth_on_is_forecast(record: Record) -> None:
     assert right == _NIGHTS - 4
 
 
-def test_the_end_is_told_on_the_first_night_without_loss(record: Record) -> None:
+def test_the_end_is_detected_on_the_first_night_without_loss(record: Record) -> None:
     last, first_free = _FIRST + (_NIGHTS - 1) * _DAY, _FIRST + _NIGHTS * _DAY
     for start, missed in ((last, False), (first_free, True)):
         forecast = record.forecast(round((start - _FIRST) / _DAY))
         assert forecast is not None
-        # By then the detector, which needs hours at seven replies an hour, would have spoken.
+        # By then the detector, which needs hours at seven replies an hour, has detected a loss.
         now = start + timedelta(hours=5)
         episodes = record.logs[now].episodes
         assert has_occurred(forecast, episodes) is not missed

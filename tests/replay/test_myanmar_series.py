@@ -57,7 +57,7 @@ def test_the_log_holds_the_nights(series: Incident) -> None:
     assert all(night.lowest < 0.5 for night in nights)
 
 
-def test_no_night_is_told_by_itself(course: ReplayResult, series: Incident) -> None:
+def test_no_night_is_reported_separately(course: ReplayResult, series: Incident) -> None:
     own = [one for one in course.revisions if one.id == series.id]
     first = next(number for number, one in enumerate(own) if one.reason is RevisionReason.RECURRING)
     assert {one.reason for one in own[first + 1 :]} == {
@@ -88,7 +88,7 @@ def test_the_missed_night_ends_it(series: Incident) -> None:
     assert abs(series.ended_at - (_LAST + timedelta(hours=8))) <= timedelta(hours=1)
 
 
-def test_its_timing_says_more_each_night_and_no_cause(
+def test_its_timing_evidence_grows_each_night_without_a_cause(
     course: ReplayResult, series: Incident
 ) -> None:
     likely = [one.details.likelihood for one in course.revisions if one.id == series.id]

@@ -1,4 +1,4 @@
-"""What the configuration accepts; what it refuses stands in `tests/configs`, with the message."""
+"""Valid and invalid configurations; `tests/configs` has invalid files with their messages."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def message(name: str) -> str:
     return (CONFIGS / f"{name}.txt").read_text("utf-8").rstrip("\n")
 
 
-def test_every_broken_file_stands_beside_its_message() -> None:
+def test_every_broken_file_has_an_expected_message() -> None:
     files_without = {path.stem for path in CONFIGS.glob("*.toml")} ^ set(BROKEN)
     assert files_without == {"missing"}
 
@@ -56,7 +56,7 @@ def test_every_command_that_reads_a_configuration_refuses_a_broken_one(
     assert capsys.readouterr().err == f"netwatch: {message('wrong-type')}\n"
 
 
-def test_the_process_says_the_same() -> None:
+def test_the_process_prints_the_same_message() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "netwatch", "collect", "--config", "unknown-key-in-table.toml"],
         cwd=CONFIGS,
@@ -70,7 +70,7 @@ def test_the_process_says_the_same() -> None:
     assert ended.stderr == f"netwatch: {message('unknown-key-in-table')}\n"
 
 
-def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         read_config(tmp_path)
 
@@ -79,11 +79,11 @@ def test_an_empty_file_is_the_default() -> None:
     assert parse_config("") == Config()
 
 
-def test_a_byte_order_mark_is_no_matter() -> None:
+def test_a_byte_order_mark_is_ignored() -> None:
     assert parse_config('\ufeffdata = "here"').data == "here"
 
 
-def test_the_starter_is_sound_and_says_the_defaults() -> None:
+def test_the_starter_is_valid_and_shows_the_defaults() -> None:
     starter = files("netwatch.app").joinpath("starter.toml").read_text("utf-8")
     config = parse_config(starter)
     assert len(config.target) == 3
@@ -91,7 +91,7 @@ def test_the_starter_is_sound_and_says_the_defaults() -> None:
     assert plain == Config()
 
 
-def test_places_carry_everything_that_is_said_of_them() -> None:
+def test_places_keep_all_their_attributes() -> None:
     config = parse_config(
         """
         [[place]]
@@ -119,20 +119,20 @@ def test_places_carry_everything_that_is_said_of_them() -> None:
         ("0s", timedelta(0)),
     ],
 )
-def test_durations_say_what_they_say(text: str, length: timedelta) -> None:
+def test_durations_are_parsed(text: str, length: timedelta) -> None:
     assert Duration.parse(text) == length
 
 
 @pytest.mark.parametrize(
     "text", ["", "5", "m", "5 m", "-5m", "1e3s", "5M", "5m3s", "\u0665m", "inf s"]
 )
-def test_other_texts_are_no_durations(text: str) -> None:
+def test_other_texts_are_refused_as_durations(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         Duration.parse(text)
 
 
 def what_is_said_of(text: str) -> str:
-    """Return the error of a configuration, a sound line where there is none."""
+    """Return the error of a configuration, a valid-looking line if it has no error."""
     try:
         parse_config(text, name="some.toml")
     except ConfigError as error:
@@ -141,7 +141,7 @@ def what_is_said_of(text: str) -> str:
 
 
 @given(st.text(max_size=300))
-def test_whatever_stands_there_is_a_configuration_or_one_clear_line(text: str) -> None:
+def test_any_text_is_a_configuration_or_one_clear_line(text: str) -> None:
     said = what_is_said_of(text)
     assert said.startswith("some.toml: ")
     assert len(said.splitlines()) == 1
@@ -152,7 +152,7 @@ VALUES = st.sampled_from(['"5m"', "1", "-1", "nan", "true", "[]", "{}", '["x"]',
 
 
 @given(st.lists(st.tuples(KEYS, VALUES), max_size=4), st.sampled_from(["", "[{}]", "[[{}]]"]), KEYS)
-def test_whatever_toml_holds_is_a_configuration_or_one_clear_line(
+def test_any_toml_is_a_configuration_or_one_clear_line(
     rows: list[tuple[str, str]], head: str, table: str
 ) -> None:
     lines = [head.format(table), *(f"{key} = {value}" for key, value in rows)]
@@ -161,7 +161,7 @@ def test_whatever_toml_holds_is_a_configuration_or_one_clear_line(
     assert len(said.splitlines()) == 1
 
 
-def test_a_secret_is_itself_or_what_a_variable_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_literal_or_from_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NW_TOKEN", "pa$$word")
     assert resolve_secret("plain", key="k") == "plain"
     assert resolve_secret("", key="k") == ""
@@ -169,7 +169,7 @@ def test_a_secret_is_itself_or_what_a_variable_holds(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", ["$NW_NOT_SET", "$NW_EMPTY"])
-def test_a_variable_that_holds_nothing_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_empty_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("NW_EMPTY", "")
     with pytest.raises(ConfigError, match=rf"store\.password: \{name} is not set"):
         resolve_secret(name, key="store.password")

@@ -26,7 +26,7 @@ _MIN_REACHED = 0.1
 """Share of successful measurements that shows that a vantage is online."""
 _ALMOST_SURE = 0.9
 _MAJORITY = 3
-"""Networks that reach a target for each one that does not, for a path to count as blocked."""
+"""Networks that reach a target per network that does not, for a path to count as blocked."""
 
 
 def trust_vantages(table: VantageTargetTable, attribution: Attribution) -> Bools:

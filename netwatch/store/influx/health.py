@@ -24,7 +24,7 @@ class HealthPoint:
     Attributes:
         measurement: one of these, whose tags and fields `SCHEMA` lists.
         time: when it was counted.
-        fields: values by name; one that is None or absent is unknown, not zero.
+        fields: values by name; a value that is None or absent is unknown, not zero.
         tags: texts by name.
     """
 

@@ -22,9 +22,9 @@ _ENCODED = re.compile(r"[%\\\x00-\x1f\x7f]")
 _ESCAPED = re.compile(r"[,= ]")
 # Times are 64-bit nanoseconds.
 EARLIEST = datetime(1677, 9, 22, tzinfo=UTC)
-"""The first day that InfluxDB can hold whole."""
+"""Start of the first whole day that InfluxDB can store."""
 LATEST = datetime(2262, 4, 11, tzinfo=UTC)
-"""The end of the last day that it can."""
+"""End of the last whole day that InfluxDB can store."""
 
 
 def nanoseconds(time: datetime) -> int:

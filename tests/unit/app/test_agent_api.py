@@ -68,7 +68,7 @@ async def test_a_batch_is_answered_with_its_signed_acknowledgement(rig: Rig) -> 
     assert by_label(rig.metrics.batches)["stored"] == 1
 
 
-async def test_what_is_not_signed_or_too_large_is_refused_without_being_kept(rig: Rig) -> None:
+async def test_an_unsigned_or_oversized_batch_is_refused_and_not_stored(rig: Rig) -> None:
     batch = one_batch(rig)
     plain = open_signed(batch, BATCH)[0]
     endless = b"x" * (64 * 1024 + 1)
@@ -85,13 +85,13 @@ async def test_what_is_not_signed_or_too_large_is_refused_without_being_kept(rig
             answer = await client.post(BATCHES_PATH, content=content, headers=headers)
             assert answer.status_code == status
         other = await client.post(BATCHES_PATH, content=batch, headers={AGENT_HEADER: "a2"})
-        # In a foreign name it is signed, and yet nobody is told that it is kept.
+        # Signed by another agent: accepted, but not acknowledged as stored.
         assert other.status_code == 202
     assert by_label(rig.metrics.batches)["stored"] == 0
     assert by_label(rig.metrics.batches)["wrong_sender"] == 1
 
 
-async def test_who_comes_too_often_waits(rig: Rig) -> None:
+async def test_an_agent_over_its_rate_limit_waits(rig: Rig) -> None:
     batch, other = one_batch(rig), one_batch(rig, "a2")
     async with client_of(rig.mailbox, KeyedRateLimit(rate=0.01, burst=3)) as client:
         found = [
@@ -103,7 +103,7 @@ async def test_who_comes_too_often_waits(rig: Rig) -> None:
         assert answer.status_code == 200
 
 
-async def test_without_a_collector_the_door_says_so() -> None:
+async def test_without_a_collector_the_api_is_unavailable() -> None:
     signer = Signer(Ed25519PrivateKey.generate())
     async with client_of(IngestQueue()) as client:
         message = signer.sign(b'{"state":"up"}', PRESENCE)
@@ -114,7 +114,7 @@ async def test_without_a_collector_the_door_says_so() -> None:
         assert (await client.get(BATCHES_PATH)).status_code == 405
 
 
-async def test_nobodys_address_is_written_down(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+async def test_client_addresses_are_not_logged(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     batch = one_batch(rig)
     async with rig.doors() as door, httpx.AsyncClient(trust_env=False) as client:
@@ -122,12 +122,12 @@ async def test_nobodys_address_is_written_down(rig: Rig, caplog: pytest.LogCaptu
         mine = {*caplog.messages}
         assert (await client.post(url, content=batch, headers=HEADERS)).status_code == 200
         assert (await client.post(url, content=b"?", headers=HEADERS)).status_code == 400
-    told = [
+    logged = [
         one.message
         for one in caplog.records
         if one.message not in mine and one.name.startswith(("netwatch", "uvicorn"))
     ]
-    assert not [line for line in told if "127.0.0.1" in line]
+    assert not [line for line in logged if "127.0.0.1" in line]
 
 
 @pytest.mark.parametrize(

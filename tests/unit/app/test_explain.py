@@ -1,4 +1,4 @@
-"""Whom an agent contacts beside its targets, each told by address before it is contacted."""
+"""Hosts that an agent contacts in addition to its targets, listed before any contact."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def read(folder: Path, text: str = "") -> Config:
     return parse_config(f'data = "{folder}"\n{text}')
 
 
-def told(config: Config, folder: Path, *targets: Target) -> list[tuple[str, str]]:
+def contacts(config: Config, folder: Path, *targets: Target) -> list[tuple[str, str]]:
     """Return purpose and address of all contacts of a machine with a router and a resolver."""
     resolvers = folder / "resolv.conf"
     resolvers.write_text("# ours\nnameserver 192.0.2.53\noptions edns0\nnameserver 2001:db8::53\n")
@@ -27,14 +27,14 @@ def told(config: Config, folder: Path, *targets: Target) -> list[tuple[str, str]
     return [(one.purpose, one.address) for one in found]
 
 
-def test_who_is_enrolled_is_told_every_way_mirror_canary_router_and_resolver(
+def test_an_enrolled_agent_lists_endpoints_list_time_router_and_resolvers(
     tmp_path: Path,
 ) -> None:
     config = read(tmp_path)
     brokers = ("mqtts://a.example", "wss://b.example")
     enrolled = Enrollment("https://c.example", "00" * 32, "22" * 32, "11" * 32, brokers)
     enrollment_file(config).write(enrolled)
-    assert told(config, tmp_path, FAR) == [
+    assert contacts(config, tmp_path, FAR) == [
         ("uplink", "a.example:8883"),
         ("uplink", "b.example:443"),
         ("uplink", "c.example:443"),
@@ -47,7 +47,7 @@ def test_who_is_enrolled_is_told_every_way_mirror_canary_router_and_resolver(
     ]
 
 
-def test_every_host_of_every_rung_is_told_without_a_look_at_secrets(tmp_path: Path) -> None:
+def test_every_host_of_every_uplink_is_listed_without_reading_secrets(tmp_path: Path) -> None:
     config = read(
         tmp_path,
         """
@@ -58,7 +58,7 @@ def test_every_host_of_every_rung_is_told_without_a_look_at_secrets(tmp_path: Pa
         urls = ["https://192.0.2.9/agents"]
         """,
     )
-    assert told(config, tmp_path, HERE) == [
+    assert contacts(config, tmp_path, HERE) == [
         ("uplink", "a.example:8883"),
         ("uplink", "b.example:8884"),
         ("uplink", "192.0.2.9:443"),
@@ -68,12 +68,12 @@ def test_every_host_of_every_rung_is_told_without_a_look_at_secrets(tmp_path: Pa
     ]
 
 
-def test_what_stays_on_this_machine_asks_neither_router_nor_resolver(tmp_path: Path) -> None:
-    assert told(read(tmp_path), tmp_path, HERE) == [("uplink", "127.0.0.1:1883")]
-    assert not list(tmp_path.glob("broker.password")), "telling makes nothing"
+def test_loopback_targets_need_neither_router_nor_resolver(tmp_path: Path) -> None:
+    assert contacts(read(tmp_path), tmp_path, HERE) == [("uplink", "127.0.0.1:1883")]
+    assert not list(tmp_path.glob("broker.password")), "listing contacts creates no file"
 
 
-def test_what_is_told_is_what_is_used(tmp_path: Path) -> None:
+def test_listed_addresses_are_those_in_use(tmp_path: Path) -> None:
     config = read(tmp_path, '[[uplink]]\nurls = ["ws://a.example", "wss://a.example"]')
     used = [(way.transport, way.host) for way in endpoints(config)]
     assert list(endpoint_addresses(config)) == used

@@ -1,4 +1,4 @@
-"""Whoever wishes it is forgotten, in every file that the observatory keeps."""
+"""Erasure of an agent from every file of the observatory."""
 
 import asyncio
 import sqlite3
@@ -28,7 +28,7 @@ NOW = datetime(2026, 1, 8, tzinfo=UTC)
 
 
 def leave_traces(folder: Path, name: str) -> None:
-    """Let an agent send a batch, and come and go."""
+    """Record a batch and a session of an agent."""
     vantage = Vantage(name, "XX", 64500)
     row = Measurement("one", "tcp", NOW, None, "", host_responded=True, seconds=0.1)
     batch = Batch(vantage, 1, (row,))
@@ -40,7 +40,7 @@ def leave_traces(folder: Path, name: str) -> None:
         presence_log.opened(Session(vantage, "broker", "boot", 1, 1, NOW))
 
 
-def test_no_file_holds_the_name_of_who_was_erased(tmp_path: Path) -> None:
+def test_no_file_holds_the_name_of_an_erased_agent(tmp_path: Path) -> None:
     config = parse_config(f'data = "{tmp_path}"')
     for name in ("volunteer-seven", "somebody-else"):
         leave_traces(tmp_path, name)
@@ -52,7 +52,7 @@ def test_no_file_holds_the_name_of_who_was_erased(tmp_path: Path) -> None:
         assert "somebody-else" in text, path.name
 
 
-async def test_the_broker_retains_nothing_of_who_was_erased(tmp_path: Path) -> None:
+async def test_the_broker_retains_nothing_of_an_erased_agent(tmp_path: Path) -> None:
     async with EmbeddedBroker(users={"netwatch": "secret"}) as broker:
         config = parse_config(
             f'data = "{tmp_path}"\n[broker]\nembedded = false\nport = {broker.port}\n'

@@ -1,4 +1,4 @@
-"""The HTTP service as strangers meet it."""
+"""The HTTP server facing unknown clients."""
 
 import asyncio
 import socket
@@ -10,7 +10,7 @@ from netwatch.app.http_server import serve
 
 
 async def ask(port: int) -> bytes:
-    """Return the first line that a fresh connection is answered with."""
+    """Return the status line of a request on a new connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
@@ -20,8 +20,8 @@ async def ask(port: int) -> bytes:
         await writer.wait_closed()
 
 
-async def test_idle_strangers_take_no_more_than_their_number() -> None:
-    """Who asks beyond it is told to come again; when they go, all is as before."""
+async def test_idle_connections_are_limited() -> None:
+    """A client over the limit gets 503; after the idle ones leave, requests succeed again."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     async with running(serve(Starlette(), listener, max_connections=4)):

@@ -1,4 +1,4 @@
-"""The ways that a configuration names: their order, and one clear line for what is none."""
+"""Uplink endpoints of a configuration: their order, and one clear line for a bad address."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def read(text: str, folder: Path) -> Config:
     return parse_config(f'data = "{folder}"\n{text}')
 
 
-def test_each_uplink_is_a_rung_and_each_of_its_addresses_a_way(tmp_path: Path) -> None:
+def test_each_url_of_each_uplink_is_an_endpoint_in_order(tmp_path: Path) -> None:
     config = read(
         """
         [[uplink]]
@@ -46,14 +46,14 @@ def test_each_uplink_is_a_rung_and_each_of_its_addresses_a_way(tmp_path: Path) -
     assert kinds == [MqttTransport, MqttTransport, MqttTransport, MqttTransport, HttpsTransport]
 
 
-def test_without_uplinks_the_broker_is_the_only_way(tmp_path: Path) -> None:
+def test_without_uplinks_the_broker_is_the_only_endpoint(tmp_path: Path) -> None:
     (way,) = endpoints(read("", tmp_path))
     assert way.transport == "mqtt-1883"
     (way,) = endpoints(read("[broker]\nembedded = false\ntls = true\nport = 8883\n", tmp_path))
     assert way.transport == "mqtts-8883"
 
 
-def test_what_enrollment_told_comes_before_the_broker_and_https_last(tmp_path: Path) -> None:
+def test_enrolled_brokers_replace_the_default_broker_and_https_is_last(tmp_path: Path) -> None:
     ways = endpoints(
         read("", tmp_path), brokers=["mqtts://a.example"], url="https://a.example:8443"
     )
@@ -87,17 +87,17 @@ def test_a_bad_broker_of_an_enrollment_is_skipped_in_one_line(
 
 
 @pytest.mark.parametrize("near", ["mqtt://127.0.0.1", "mqtt://mosquitto", "ws://10.0.0.5"])
-def test_a_broker_of_ones_own_network_may_be_in_the_clear(tmp_path: Path, near: str) -> None:
+def test_a_broker_on_the_local_network_may_use_plaintext(tmp_path: Path, near: str) -> None:
     assert len(endpoints(read("", tmp_path), brokers=[near], url="https://c.example")) == 2
 
 
-def test_an_enrollment_without_a_usable_broker_leaves_its_door(tmp_path: Path) -> None:
+def test_an_enrollment_without_a_usable_broker_falls_back_to_https(tmp_path: Path) -> None:
     (way,) = endpoints(read("", tmp_path), brokers=["x://y"], url="https://c.example")
     assert way.host == "c.example:443"
 
 
-def test_only_a_link_with_a_will_takes_up_the_session(tmp_path: Path) -> None:
-    """Whoever looks whether a broker answers must not throw the running agent out."""
+def test_only_a_link_with_a_will_resumes_the_session(tmp_path: Path) -> None:
+    """A connection check must not disconnect the running agent."""
     (way,) = endpoints(read('[[uplink]]\nurls = ["mqtts://a.example"]\npassword = "x"', tmp_path))
     guest, agent = way.make_transport(None), way.make_transport(WILL)
     assert isinstance(guest, MqttTransport)
@@ -108,7 +108,7 @@ def test_only_a_link_with_a_will_takes_up_the_session(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("a.example:8883", "is not scheme://host:port"),
         ("ftp://a.example", "is not scheme://host:port"),
@@ -118,9 +118,9 @@ def test_only_a_link_with_a_will_takes_up_the_session(tmp_path: Path) -> None:
         ("http://a.example", "in plaintext"),
     ],
 )
-def test_an_address_that_is_none_is_one_line(tmp_path: Path, url: str, told: str) -> None:
+def test_an_invalid_address_is_reported_in_one_line(tmp_path: Path, url: str, message: str) -> None:
     config = read(f'[[uplink]]\nurls = ["{url}"]\npassword = "x"', tmp_path)
-    with pytest.raises(ConfigError, match=told) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         endpoints(config)
     assert str(caught.value).startswith("uplink[0].urls: ")
 

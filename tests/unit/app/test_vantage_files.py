@@ -1,4 +1,4 @@
-"""What a vantage keeps on its machine is its host's alone, whatever the umask says."""
+"""Files of a vantage are readable by its owner only, whatever the umask."""
 
 import os
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ NOW = datetime(2026, 1, 8, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def _careless() -> Iterator[None]:
-    """Whoever runs this lets everybody read what he writes."""
+    """Set a umask that lets everybody read new files."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -34,7 +34,7 @@ def mode(path: Path) -> int:
     return S_IMODE(path.stat().st_mode)
 
 
-def test_folder_and_files_are_for_nobody_else(tmp_path: Path) -> None:
+def test_folder_and_files_of_a_vantage_are_private(tmp_path: Path) -> None:
     config = parse_config(f'data = "{tmp_path / "data"}"')
     open_consent(config).grant(NOW)
     enrollment_file(config).write(Enrollment("https://a.example", "00" * 32, "22" * 32, "11" * 32))
@@ -57,6 +57,6 @@ def test_folder_and_files_are_for_nobody_else(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}
 
 
-def test_the_observatorys_folder_is_too(tmp_path: Path) -> None:
+def test_folder_of_the_observatory_is_private(tmp_path: Path) -> None:
     broker_password(parse_config(f'data = "{tmp_path / "data"}"'))
     assert mode(tmp_path / "data") == 0o700

@@ -1,4 +1,4 @@
-"""What a vantage does when its host agrees no more: nothing that anybody else can see."""
+"""After consent is withdrawn, a vantage sends no traffic."""
 
 import asyncio
 from pathlib import Path
@@ -28,7 +28,7 @@ def enrolled_vantage(folder: Path) -> Config:
     return config
 
 
-def test_whoever_is_enrolled_needs_consent_whatever_is_probed(tmp_path: Path) -> None:
+def test_an_enrolled_vantage_needs_consent_even_for_loopback_targets(tmp_path: Path) -> None:
     config = enrolled_vantage(tmp_path)
     with pytest.raises(ConfigError, match="nobody has agreed"):
         demand_consent(config)

@@ -86,11 +86,11 @@ def test_explain_tells_everything_before_anything_is_sent(netwatch: Command) -> 
     assert "one" in plain.stdout
     assert "288 times a day" in plain.stdout
     assert "the country: XX" in plain.stdout
-    told = json.loads(netwatch("explain", "--json").stdout)
-    assert [row["daily_runs"] for row in told["targets"]] == [288, 2880]
-    assert told["daily_bytes"] <= told["budget_bytes"]
-    assert told["other_traffic"] == [], "what stays on this machine disturbs nobody"
-    assert [(one["purpose"], one["address"]) for one in told["contacts"]] == [
+    report = json.loads(netwatch("explain", "--json").stdout)
+    assert [row["daily_runs"] for row in report["targets"]] == [288, 2880]
+    assert report["daily_bytes"] <= report["budget_bytes"]
+    assert report["other_traffic"] == [], "what stays on this machine disturbs nobody"
+    assert [(one["purpose"], one["address"]) for one in report["contacts"]] == [
         ("uplink", "127.0.0.1:1")
     ]
     assert any(line.split()[:2] == ["uplink", "127.0.0.1:1"] for line in plain.stdout.splitlines())
@@ -102,8 +102,8 @@ def test_explain_tells_of_the_router_too(netwatch: Command, tmp_path: Path) -> N
 
 
 def test_once_measures_and_keeps_nothing(netwatch: Command, tmp_path: Path) -> None:
-    told = json.loads(netwatch("once", "--json").stdout)
-    assert {(one["target"], one["failure"]) for one in told} == {
+    report = json.loads(netwatch("once", "--json").stdout)
+    assert {(one["target"], one["failure"]) for one in report} == {
         ("one", "connection_refused"),
         ("gateway", "connection_refused"),
     }
@@ -150,10 +150,10 @@ def test_a_pause_begins_and_ends(netwatch: Command) -> None:
 
 def test_status_tells_what_waits(netwatch: Command, tmp_path: Path) -> None:
     fill_spool(tmp_path, 3)
-    told = json.loads(netwatch("status", "--json").stdout)
-    assert (told["vantage"], told["waiting_batches"]) == ("here", 3)
-    assert 0 < told["spool_bytes"] < told["spool_limit_bytes"]
-    assert (told["probed_bytes_today"], told["skipped_to_save"]) == (0, "nothing")
+    report = json.loads(netwatch("status", "--json").stdout)
+    assert (report["vantage"], report["waiting_batches"]) == ("here", 3)
+    assert 0 < report["spool_bytes"] < report["spool_limit_bytes"]
+    assert (report["probed_bytes_today"], report["skipped_to_save"]) == (0, "nothing")
     assert "waiting batches" in netwatch("status").stdout
 
 
@@ -165,22 +165,22 @@ def test_status_tells_what_the_budget_leaves_out(netwatch: Command, tmp_path: Pa
     config = read_config(write_config(tmp_path))
     with open_spool(config) as spool:
         spool.set_meta("today", budget.dump())
-    told = json.loads(netwatch("status", "--json").stdout)
-    assert told["skipped_to_save"] == "all but essential probes"
-    assert told["change_probes_today"] == 3
-    assert told["probed_bytes_today"] == budget.spent
+    report = json.loads(netwatch("status", "--json").stdout)
+    assert report["skipped_to_save"] == "all but essential probes"
+    assert report["change_probes_today"] == 3
+    assert report["probed_bytes_today"] == budget.spent
 
 
 def test_doctor_says_how_to_fix_failures(netwatch: Command) -> None:
     found = netwatch("doctor", "--json")
     assert found.exit_code == 1
-    told = {one["name"]: one for one in json.loads(found.stdout)}
+    report = {one["name"]: one for one in json.loads(found.stdout)}
     machine = {"consent", "disk", "spool", "key", "clock", "list", "probes", "ipv6"}
-    assert set(told) - {"line-v4"} == machine | {"portal", "names", "broker"}
-    assert told["consent"]["ok"]
-    assert told["key"]["ok"]
-    assert not told["broker"]["ok"]
-    assert all(one["fix"] for one in told.values() if not one["ok"])
+    assert set(report) - {"line-v4"} == machine | {"portal", "names", "broker"}
+    assert report["consent"]["ok"]
+    assert report["key"]["ok"]
+    assert not report["broker"]["ok"]
+    assert all(one["fix"] for one in report.values() if not one["ok"])
     assert "FAIL  broker" in netwatch("doctor").stdout
 
 
@@ -244,8 +244,8 @@ def test_a_signed_list_is_adopted_and_an_older_one_refused(
     file = tmp_path / "targets.signed"
     listed = TargetList(2, expires, (Target("root-f", "dns", "192.5.5.241", path="."),))
     file.write_bytes(sign_target_list(listed, signer))
-    told = json.loads(netwatch("adopt", str(file), "--key", signer.public.hex(), "--json").stdout)
-    assert told == {"version": 2, "targets": 1}
+    report = json.loads(netwatch("adopt", str(file), "--key", signer.public.hex(), "--json").stdout)
+    assert report == {"version": 2, "targets": 1}
     assert "root-f" in netwatch("explain").stdout
     assert isinstance(netwatch("run").exception, ConfigError)  # others can see that one
     file.write_bytes(sign_target_list(TargetList(1, expires, ()), signer))
@@ -276,9 +276,9 @@ def explained(netwatch: Command) -> set[str]:
 def test_each_tier_is_agreed_to_by_itself(netwatch: Command, tmp_path: Path) -> None:
     adopt_tiers(netwatch, tmp_path)
     assert explained(netwatch) == {"one", "gateway", "root-f"}
-    told = netwatch("explain").stdout
-    assert "that are skipped (2):" in told
-    assert "consent grant --tier B" in told
+    report = netwatch("explain").stdout
+    assert "that are skipped (2):" in report
+    assert "consent grant --tier B" in report
     asked = netwatch("consent", "grant", "--tier", "B", given="y\ny\ny\ny\n")
     assert "shop.example.org" in asked.stdout
     assert "news.example.org" not in asked.stdout
@@ -327,13 +327,13 @@ def test_where_it_may_be_dangerous_there_is_nothing_to_agree_to(
 
 
 def test_explain_shows_a_batch_as_it_would_be_sent(netwatch: Command) -> None:
-    told = json.loads(netwatch("explain", "--json").stdout)["example"]
-    assert told["header"]["vantage"] == {"id": "here", "country": "XX", "asn": 64500}
-    assert told["row"]["target"] == "one"
-    assert 0 < told["message_bytes"] < 2000
+    report = json.loads(netwatch("explain", "--json").stdout)["example"]
+    assert report["header"]["vantage"] == {"id": "here", "country": "XX", "asn": 64500}
+    assert report["row"]["target"] == "one"
+    assert 0 < report["message_bytes"] < 2000
     said = netwatch("explain").stdout
-    assert json.dumps(told["row"]) in said
-    assert "127.0.0.1" not in json.dumps(told)
+    assert json.dumps(report["row"]) in said
+    assert "127.0.0.1" not in json.dumps(report)
 
 
 def test_status_says_why_a_list_was_refused(netwatch: Command, tmp_path: Path) -> None:
@@ -341,11 +341,11 @@ def test_status_says_why_a_list_was_refused(netwatch: Command, tmp_path: Path) -
     bad = tmp_path / "bad.signed"
     bad.write_bytes(b"garbage")
     assert isinstance(netwatch("adopt", str(bad)).exception, InputError)
-    told = json.loads(netwatch("status", "--json").stdout)
-    assert (told["list_version"], told["list_expired"]) == (2, False)
-    assert "not signed" in told["list_rejected"]
-    assert told["targets"] == 3
-    assert told["list_skipped"] == 2
+    report = json.loads(netwatch("status", "--json").stdout)
+    assert (report["list_version"], report["list_expired"]) == (2, False)
+    assert "not signed" in report["list_rejected"]
+    assert report["targets"] == 3
+    assert report["list_skipped"] == 2
 
 
 def test_version_names_the_text_to_agree_to(netwatch: Command) -> None:
@@ -362,7 +362,7 @@ def test_status_tells_what_the_agent_takes_of_its_machine(
     )
     with open_spool(read_config(tmp_path / "netwatch.toml")) as spool:
         spool.set_meta("metrics", msgspec.json.encode(metrics.collect("2026-01-08T12:00:00+00:00")))
-    told = json.loads(netwatch("status", "--json").stdout)
-    assert told["probes"] == {"tcp": {"ok": 1}}
-    assert told["memory_megabytes"] > 5
+    report = json.loads(netwatch("status", "--json").stdout)
+    assert report["probes"] == {"tcp": {"ok": 1}}
+    assert report["memory_megabytes"] > 5
     assert "tcp: ok: 1" in netwatch("status").stdout

@@ -79,8 +79,8 @@ def test_a_file_goes_there_and_its_receipts_come_back(call: Call) -> None:
     fill_spool(1)
     code, said, _ = call("agent", "import-receipts", "back", "-c", "far.toml", "--json")
     assert code == 0
-    told = {"deleted": 120, "refused": 0, "foreign": 0, "problem": ""}
-    assert json.loads(said) == told
+    expected = {"deleted": 120, "refused": 0, "foreign": 0, "problem": ""}
+    assert json.loads(said) == expected
     assert waiting() == 1
     assert (
         json.loads(call("collect", "import", "stick.nwx", "--json")[1])["repeated_batches"] == 120

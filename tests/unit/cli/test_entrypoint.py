@@ -34,14 +34,14 @@ def test_a_wrong_configuration_is_one_line_either_way(tmp_path: Path) -> None:
     path = tmp_path / "netwatch.toml"
     path.write_text("[agent]\nperiot = 3\n")
     command = [sys.executable, "-m", "netwatch", "agent", "run"]
-    told = [
+    finished = [
         subprocess.run([*command, *words], check=False, capture_output=True, text=True)
         for words in (["-c", str(path)], [f"--config={path}"])
     ]
-    assert [one.returncode for one in told] == [2, 2]
-    assert told[0].stderr == told[1].stderr
-    assert told[0].stderr.count("\n") == 1
-    assert "periot" in told[0].stderr
+    assert [one.returncode for one in finished] == [2, 2]
+    assert finished[0].stderr == finished[1].stderr
+    assert finished[0].stderr.count("\n") == 1
+    assert "periot" in finished[0].stderr
 
 
 def test_a_vantage_loads_nothing_that_reads_commands() -> None:
@@ -49,7 +49,7 @@ def test_a_vantage_loads_nothing_that_reads_commands() -> None:
         "import sys, netwatch.cli.entrypoint, netwatch.app.vantage, netwatch.aio.tasks;"
         "print(sorted({'typer', 'rich', 'pydantic', 'numpy', 'click'} & set(sys.modules)))"
     )
-    told = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
-    assert told.stdout == "[]\n"
+    assert finished.stdout == "[]\n"

@@ -77,9 +77,9 @@ def test_replay_again_gives_the_same(call: Call) -> None:
     words = ("replay", "iran-2019-11", "--json", "--at", "2019-11-17T05:30Z")
     first, second = call(*words), call(*words)
     assert first == second
-    told = json.loads(first[1])
-    assert len(told["statements"]) == 1
-    assert told["posts"]
+    report = json.loads(first[1])
+    assert len(report["statements"]) == 1
+    assert report["posts"]
 
 
 REFUSED = {
@@ -120,6 +120,6 @@ def test_own_figures_are_replayed_and_gathered(call: Call, tmp_path: Path) -> No
     (tmp_path / "own.csv").write_text(HEAD + "".join(rows))
     code, said, complaint = call("replay", "own.csv", "--bin", "1h", "--json")
     assert (code, complaint) == (0, "")
-    told = json.loads(said)
-    assert told["incidents"] == ["NW-XT-2026-0001"]
-    assert told["posts"] == [], "one signal of one network is not told to the public"
+    report = json.loads(said)
+    assert report["incidents"] == ["NW-XT-2026-0001"]
+    assert report["posts"] == [], "one signal of one network is not published"

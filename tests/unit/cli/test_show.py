@@ -34,7 +34,7 @@ NETWORK = Entity.parse("asn:44244")
 
 
 @pytest.fixture
-def told(make_incident: Callable[..., Incident]) -> Incident:
+def recorded(make_incident: Callable[..., Incident]) -> Incident:
     """An incident of which everything was found out."""
     incident = make_incident()
     start, hour = incident.started_at, timedelta(hours=1)
@@ -69,18 +69,20 @@ def told(make_incident: Callable[..., Incident]) -> Incident:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, told: Incident, iran: EntityTree) -> Path:
+def folder(tmp_path: Path, recorded: Incident, iran: EntityTree) -> Path:
     SqliteStore(tmp_path / "series.sqlite").close()
     ledger = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
-    ledger.record([told], [])
+    ledger.record([recorded], [])
     ledger.close()
     write_places(tmp_path, iran)
     return tmp_path
 
 
-def test_the_record_comes_back_from_the_ledger_as_it_went_in(folder: Path, told: Incident) -> None:
+def test_the_record_comes_back_from_the_ledger_as_it_went_in(
+    folder: Path, recorded: Incident
+) -> None:
     ledger = SqlLedger(ledger_url(folder / "ledger.sqlite"))
-    assert ledger.incidents() == [told]
+    assert ledger.incidents() == [recorded]
     ledger.close()
 
 

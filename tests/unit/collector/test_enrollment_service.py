@@ -124,11 +124,11 @@ def office(tmp_path: Path) -> Office:
     return Office(tmp_path)
 
 
-async def test_a_token_enrolls_one_agent_and_tells_it_what_it_needs(office: Office) -> None:
+async def test_a_token_enrolls_one_agent_and_returns_its_settings(office: Office) -> None:
     ours = identity()
     invitation = office.invite()
-    told = await office.enroll(invitation, ours)
-    assert told == Enrollment(
+    enrolled = await office.enroll(invitation, ours)
+    assert enrolled == Enrollment(
         URL,
         office.key.signer.public.hex(),
         encryption_key(office.key.signer).hex(),
@@ -137,7 +137,7 @@ async def test_a_token_enrolls_one_agent_and_tells_it_what_it_needs(office: Offi
     )
     assert office.agents() == {"a1": "enrolled"}
     assert office.take(ours, 1) == ([1], [])
-    assert office.take(identity(), 2) == ([], [])  # nobody else speaks under its name
+    assert office.take(identity(), 2) == ([], [])  # another key cannot use its name
 
 
 async def test_only_a_hash_of_the_secret_is_kept_and_none_is_seen_on_the_way(
@@ -206,31 +206,33 @@ async def test_a_lost_key_is_retired_by_a_token_that_replaces_it(office: Office)
     assert office.take(lost, 2) == ([], [])
 
 
-async def test_a_key_changes_by_the_old_keys_word_alone(office: Office) -> None:
+async def test_a_key_change_must_be_signed_with_the_old_key(office: Office) -> None:
     old, new = identity(), identity()
-    told = await office.enroll(office.invite(), old)
+    enrolled = await office.enroll(office.invite(), old)
     with pytest.raises(InputError, match="not signed with the key that is known"):
-        await change_key(told, "a1", old=identity(), new=new, send=office.send)
-    await change_key(told, "a1", old=old, new=new, send=office.send)
-    await change_key(told, "a1", old=old, new=new, send=office.send)  # its answer was lost
+        await change_key(enrolled, "a1", old=identity(), new=new, send=office.send)
+    await change_key(enrolled, "a1", old=old, new=new, send=office.send)
+    await change_key(
+        enrolled, "a1", old=old, new=new, send=office.send
+    )  # retried after a lost reply
     assert office.take(new, 1) == ([1], [])
-    assert office.take(old, 2) == ([2], [])  # it waited in the spool
+    assert office.take(old, 2) == ([2], [])  # sent from the spool
     office.now += timedelta(days=2)
-    assert office.take(old, 3) == ([], [])  # but it speaks no more
+    assert office.take(old, 3) == ([], [])  # the old key has expired
     assert office.take(new, 4) == ([4], [])
 
 
-async def test_who_tells_another_place_is_set_aside(office: Office) -> None:
+async def test_a_batch_from_another_network_is_quarantined(office: Office) -> None:
     ours = identity()
     await office.enroll(office.invite(), ours)
     assert office.take(ours, 1, asn=64999) == ([1], [])
     assert by_label(office.metrics.batches)["quarantined"] == 1
-    await office.enroll(office.invite(), ours, network=64999)  # it moved, and says so
+    await office.enroll(office.invite(), ours, network=64999)  # it moved and enrolled again
     assert office.take(ours, 2, asn=64999) == ([2], [])
     assert by_label(office.metrics.batches)["quarantined"] == 1
 
 
-async def test_a_retired_agent_is_told_so(office: Office) -> None:
+async def test_a_retired_agent_is_notified(office: Office) -> None:
     ours = identity()
     await office.enroll(office.invite(), ours)
     with Registry(office.file) as registry:
@@ -241,21 +243,21 @@ async def test_a_retired_agent_is_told_so(office: Office) -> None:
     assert office.take(ours, 1) == ([], ["retired"])
 
 
-async def test_an_agent_can_have_itself_forgotten(office: Office) -> None:
+async def test_an_agent_can_erase_its_data(office: Office) -> None:
     ours = identity()
-    told = await office.enroll(office.invite(), ours)
+    enrolled = await office.enroll(office.invite(), ours)
     office.take(ours, 1)
     with pytest.raises(InputError, match="not signed with the key that is known"):
-        await erase(told, "a1", identity(), send=office.send)
+        await erase(enrolled, "a1", identity(), send=office.send)
     assert count_batches(office.batch_log) == 1
-    await erase(told, "a1", ours, send=office.send)
+    await erase(enrolled, "a1", ours, send=office.send)
     assert count_batches(office.batch_log) == 0
     assert office.agents() == {}
-    await erase(told, "a1", ours, send=office.send)  # its answer was lost
+    await erase(enrolled, "a1", ours, send=office.send)  # retried after a lost reply
 
 
 async def test_a_man_in_the_middle_is_refused_and_learns_nothing(office: Office) -> None:
-    """He has another key: he cannot read what is asked, nor answer it."""
+    """It has another key: it can neither read nor answer the request."""
     middle, token = Office(office.file.parent / "middle"), office.invite()
     sent: list[bytes] = []
 
@@ -270,7 +272,7 @@ async def test_a_man_in_the_middle_is_refused_and_learns_nothing(office: Office)
     assert token.secret not in sent[0]
 
 
-async def test_an_answer_to_somebody_else_is_refused(office: Office) -> None:
+async def test_a_reply_to_another_agent_is_refused(office: Office) -> None:
     first = await _recorded(office, office.invite(), "a1")
 
     async def replay(url: str, body: bytes | None, limit: int) -> bytes:
@@ -281,8 +283,8 @@ async def test_an_answer_to_somebody_else_is_refused(office: Office) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["signer", "request"])
-async def test_an_answer_is_signed_and_for_this_request(office: Office, wrong: str) -> None:
-    """Even whoever could read the request cannot answer it with other keys, or an old answer."""
+async def test_a_reply_must_be_signed_and_match_the_request(office: Office, wrong: str) -> None:
+    """A forger who can read the request cannot reply with other keys or an old reply."""
 
     async def forge(url: str, body: bytes | None, limit: int) -> bytes:
         _, reply_key = decrypt_request(body or b"", office.key.signer)

@@ -1,4 +1,4 @@
-"""What hostile agents, and who sits on the network, try on a collector."""
+"""Attacks on a collector by agents and from the network."""
 
 import secrets
 import sqlite3
@@ -34,7 +34,7 @@ def row(office: Office, after: timedelta) -> Measurement:
     )
 
 
-async def test_a_stranger_gets_no_refusal_signed_for_somebody_elses_batches(
+async def test_a_stranger_gets_no_signed_refusal_of_another_agents_batches(
     office: Office,
 ) -> None:
     ours, theirs = identity(), identity()
@@ -50,7 +50,7 @@ async def test_a_stranger_gets_no_refusal_signed_for_somebody_elses_batches(
 
 @pytest.mark.parametrize("shift", [2**42, -(2**42), 0])
 @pytest.mark.parametrize("after", [9 * DAY, -9000 * DAY])
-def test_no_timeline_brings_in_what_is_ages_away(
+def test_a_timeline_cannot_bring_in_times_far_away(
     office: Office, shift: int, after: timedelta
 ) -> None:
     lines = (ClockSegment("", shift, 0, 1),)
@@ -64,7 +64,7 @@ def test_no_timeline_brings_in_what_is_ages_away(
     )
 
 
-async def test_a_used_token_neither_brings_back_who_was_retired_nor_moves_anybody(
+async def test_a_used_token_neither_restores_a_retired_agent_nor_moves_one(
     office: Office,
 ) -> None:
     ours, invitation = identity(), office.invite()
@@ -81,28 +81,28 @@ async def test_a_used_token_neither_brings_back_who_was_retired_nor_moves_anybod
     assert office.agents() == {"a1": "enrolled"}
 
 
-async def test_an_enrollment_that_was_written_down_on_the_way_brings_no_old_key_back(
+async def test_a_replayed_enrollment_does_not_restore_an_old_key(
     office: Office,
 ) -> None:
     lost, stolen, ours = identity(), identity(), identity()
     await office.enroll(office.invite(), lost)
-    told = await office.enroll(office.invite(InvitationScope(replaces="a1")), stolen)
+    enrollment = await office.enroll(office.invite(InvitationScope(replaces="a1")), stolen)
     request = office.seen[-1]
-    await change_key(told, "a1", old=stolen, new=ours, send=office.send)
+    await change_key(enrollment, "a1", old=stolen, new=ours, send=office.send)
     office.desk.enroll(request)
     office.now += 2 * DAY
     assert office.take(ours, 1) == ([1], [])
     assert office.take(stolen, 2) == ([], [])
 
 
-async def test_who_was_erased_is_in_no_table_and_does_not_come_back(office: Office) -> None:
+async def test_an_erased_agent_is_in_no_table_and_stays_erased(office: Office) -> None:
     first, ours = identity(), identity()
-    told = await office.enroll(office.invite(), first, name="gone-1")
+    enrollment = await office.enroll(office.invite(), first, name="gone-1")
     request = office.seen[-1]
     await office.enroll(office.invite(InvitationScope(replaces="gone-1")), first, name="gone-1")
-    await change_key(told, "gone-1", old=first, new=ours, send=office.send)
+    await change_key(enrollment, "gone-1", old=first, new=ours, send=office.send)
     office.take(ours, 1, name="gone-1")
-    await erase(told, "gone-1", ours, send=office.send)
+    await erase(enrollment, "gone-1", ours, send=office.send)
     # What was still under way, or comes from an agent that nobody stopped yet, is not kept.
     assert office.take(ours, 2, name="gone-1") == ([], ["retired"])
     office.desk.enroll(request)
@@ -114,7 +114,7 @@ async def test_who_was_erased_is_in_no_table_and_does_not_come_back(office: Offi
     assert first.signer.public not in kept
 
 
-def test_the_trace_of_an_erasure_goes_after_a_day(office: Office) -> None:
+def test_the_record_of_an_erasure_expires_after_a_day(office: Office) -> None:
     ours = identity()
     office.take(ours, 1)
     office.batch_log.erase("a1")
@@ -127,7 +127,7 @@ def test_the_trace_of_an_erasure_goes_after_a_day(office: Office) -> None:
         assert file.execute("SELECT count(*) FROM erased").fetchone() == (0,)
 
 
-def test_what_another_process_brings_while_late_bins_are_counted_is_not_forgotten(
+def test_batches_added_while_late_bins_are_counted_are_not_lost(
     office: Office,
 ) -> None:
     office.closer.until = office.now + DAY

@@ -1,4 +1,4 @@
-"""What falls everywhere at once is a signal at fault; what falls beside its siblings is no site."""
+"""A fall everywhere at once is a fault of the signal; a fall of all sites is not a blocked site."""
 
 from datetime import timedelta
 
@@ -29,7 +29,7 @@ def faulty(test: CommonModeFilter, groups: Groups, ratio: Floats) -> Bools:
     return rows_at_fault(groups, test.faulty_signals(country_shifts(groups, ratio, normal)))
 
 
-def test_a_signal_that_falls_in_every_country_says_nothing() -> None:
+def test_a_signal_that_falls_in_every_country_is_no_evidence() -> None:
     ratio = np.full(30, 0.65)
     assert faulty(CommonModeFilter(WIDTH), NETWORKS, ratio).all()
 
@@ -46,7 +46,7 @@ def test_a_few_countries_are_no_control_group() -> None:
     assert not faulty(CommonModeFilter(WIDTH), few, ratio).any()
 
 
-def test_two_signals_are_judged_apart() -> None:
+def test_two_signals_are_judged_separately() -> None:
     both = Groups(np.repeat([0, 1], 30), np.tile(COUNTRIES, 2), np.zeros(60, bool))
     ratio = np.concatenate([np.full(30, 0.6), np.ones(30)])
     bad = faulty(CommonModeFilter(WIDTH), both, ratio)
@@ -54,7 +54,7 @@ def test_two_signals_are_judged_apart() -> None:
     assert not bad[30:].any()
 
 
-def test_the_usual_sway_is_learned() -> None:
+def test_the_usual_shift_is_learned() -> None:
     """A signal that always sways by 3 % is not at fault when it does so again."""
     test, ratio = CommonModeFilter(timedelta(days=1)), np.full(30, 0.985)
     for _ in range(40):
@@ -62,7 +62,7 @@ def test_the_usual_sway_is_learned() -> None:
     assert test.scale[0] < 0.02
 
 
-def test_countries_judged_apart_give_the_same_answer() -> None:
+def test_countries_judged_separately_give_the_same_levels() -> None:
     ratio = np.random.default_rng(1).normal(0.7, 0.05, 30)
     together = country_shifts(NETWORKS, ratio, NORMAL)
     parts = [COUNTRIES < 2, COUNTRIES >= 2]
@@ -80,7 +80,7 @@ def test_countries_judged_apart_give_the_same_answer() -> None:
     assert faulty(CommonModeFilter(WIDTH), NETWORKS, ratio).all()
 
 
-def test_what_is_in_no_country_is_never_at_fault() -> None:
+def test_an_entity_without_a_country_is_never_at_fault() -> None:
     somewhere = Groups(
         np.zeros(30, np.intp), np.where(COUNTRIES == 5, -1, COUNTRIES), NETWORKS.site
     )
@@ -99,11 +99,11 @@ def test_one_site_of_a_country_may_be_blocked_but_not_all() -> None:
     assert not bad[COUNTRIES != 0].any()
 
 
-def test_networks_are_never_taken_for_sites() -> None:
+def test_networks_are_not_treated_as_sites() -> None:
     assert not common_site_outage(NETWORKS, np.zeros(30), NORMAL).any()
 
 
-def test_how_much_a_signal_usually_shifts_outlasts_a_restart() -> None:
+def test_the_usual_shift_of_a_signal_survives_a_restart() -> None:
     """Five countries shake together for days: what is usual is learned, and is in the state."""
     noise, shake = noisy(3), noisy(4, spread=0.08)
     bins = []

@@ -47,7 +47,7 @@ def test_days_are_those_of_the_country(
     assert (bool(today.holiday[0]), bool(today.rest[0])) == (holiday, rest)
 
 
-def test_the_rest_day_is_the_country_s_own() -> None:
+def test_the_rest_day_depends_on_the_country() -> None:
     days = HolidayCalendar(atlas("IR", "Asia/Tehran"))
     sunday = days.day_types(datetime(2026, 3, 22, 9, tzinfo=UTC), [country("IR")])
     assert sunday.shift.tolist() == [5 * 24, 6 * 24 - 24 * 6]
@@ -76,7 +76,7 @@ def judged(code: str, bins: Bins, *, teach: int) -> list[Level]:
     return list(by_key(run(detector, bins), key(f"country:{code}", "traffic")))
 
 
-def test_a_holiday_is_none_where_nobody_knows_of_it_and_silent_where_one_does() -> None:
+def test_a_known_holiday_is_ordinary_and_an_unknown_one_is_a_loss() -> None:
     bins = year(34, rests=GOOD_FRIDAY, cut=None)
     stranger = judged("XT", bins, teach=29)
     assert max(level.probability for level in stranger) > 0.95
@@ -86,14 +86,14 @@ def test_a_holiday_is_none_where_nobody_knows_of_it_and_silent_where_one_does() 
     assert friday == pytest.approx([1.0] * 24, abs=0.08)
 
 
-def test_a_cut_on_a_holiday_is_told_at_once() -> None:
+def test_a_cut_on_a_holiday_is_detected_within_an_hour() -> None:
     cut = (GOOD_FRIDAY + 10 * HOUR, GOOD_FRIDAY + 16 * HOUR)
     found = judged("DE", year(34, rests=GOOD_FRIDAY, cut=cut), teach=29)
     sure = [level.time for level in found if level.probability > 0.95]
     assert cut[0] <= sure[0] <= cut[0] + HOUR
 
 
-def test_a_holiday_teaches_nothing() -> None:
+def test_a_holiday_does_not_change_the_baseline() -> None:
     """Easter Monday and Good Friday at a tenth leave the next Friday as it was."""
     bins = year(45, rests=GOOD_FRIDAY, cut=None)
     found = judged("DE", bins, teach=29)
@@ -118,7 +118,7 @@ def first_weekend(left: float, *, days: int = 4) -> list[Level]:
     return judged("XT", bins, teach=2)
 
 
-def test_a_first_weekend_is_no_outage() -> None:
+def test_a_first_weekend_is_not_an_outage() -> None:
     assert max(level.probability for level in first_weekend(0.65)) < 0.5
     assert max(level.probability for level in first_weekend(0.4)) < 0.8
 
@@ -129,7 +129,7 @@ def test_the_weekend_after_it_is_known() -> None:
     assert [level.value for level in found[-24:]] == pytest.approx([1.0] * 24, abs=0.15)
 
 
-def test_a_cut_on_a_first_weekend_is_one() -> None:
+def test_a_cut_on_a_first_weekend_is_an_outage() -> None:
     found = first_weekend(0.03)
     sure = [level.time for level in found if level.probability > 0.95]
     assert sure

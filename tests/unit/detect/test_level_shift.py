@@ -1,4 +1,4 @@
-"""What lasts is not learned, save where a network has changed for good; a human is told."""
+"""Lasting losses are not learned, except a permanent change of a network, which is flagged."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -69,7 +69,7 @@ def test_a_migration_is_ordinary_after_two_days() -> None:
 @pytest.mark.parametrize(
     ("signals", "ordinary"), [(("probing", "agents", "bgp"), True), (("agents", "bgp"), False)]
 )
-def test_volunteers_who_leave_hold_nothing_up_where_probing_answers(
+def test_leaving_volunteers_do_not_delay_a_shift_that_probing_confirms(
     signals: tuple[str, ...], *, ordinary: bool
 ) -> None:
     """Half of them are away each night; without other witnesses that speaks against it."""
@@ -84,7 +84,7 @@ def test_volunteers_who_leave_hold_nothing_up_where_probing_answers(
 
 
 @pytest.mark.parametrize("signal", ["probing", "bgp"])
-def test_what_users_lose_is_never_ordinary(signal: str) -> None:
+def test_a_loss_of_users_never_becomes_ordinary(signal: str) -> None:
     """Both routes and answers of a network fall: it is out, whatever its neighbours do."""
 
     def left(_: str, network: int, time: datetime) -> float:
@@ -97,7 +97,7 @@ def test_what_users_lose_is_never_ordinary(signal: str) -> None:
     assert last.baseline.shifted_to == 0.4
 
 
-def test_nobody_is_told_of_a_change_before_a_fortnight() -> None:
+def test_a_lasting_shift_is_flagged_after_14_days() -> None:
     def left(_: str, network: int, time: datetime) -> float:
         return 0.4 if network == 0 and time >= CHANGE else 1.0
 
@@ -123,12 +123,12 @@ def test_addresses_that_moved_are_ordinary_even_where_probing_counts_them() -> N
         assert last.probability < 0.5
 
 
-def test_routes_alone_are_never_taken_for_users() -> None:
+def test_routes_alone_do_not_count_as_users() -> None:
     steps = judge(national_bins(20, migration, signals=("bgp",)))
     assert list(by_key(steps, key(MOVED, "bgp")))[-1].value == pytest.approx(0.4, abs=0.02)
 
 
-def test_nothing_is_accepted_within_a_wider_loss() -> None:
+def test_no_shift_is_accepted_within_a_wider_loss() -> None:
     """Routes of the whole country fall while probing answers: no network of it is excused."""
 
     def left(signal: str, _: int, time: datetime) -> float:

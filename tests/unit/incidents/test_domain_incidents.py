@@ -1,4 +1,4 @@
-"""Sites lost from one place: an incident of the site, told as blocking, and of nothing else."""
+"""Sites lost from one place are incidents of kind `blocking` of the site only."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def lost(
     return revisions
 
 
-def test_a_blocked_site_is_an_incident_of_the_site_and_worded_so() -> None:
+def test_a_blocked_site_is_an_incident_of_the_site() -> None:
     revisions = lost("blocking:XT", "blocking:AS64496", "blocking:AS64497")
     [incident] = newest(revisions).values()
     assert incident.entity == Entity.parse(SITE)
@@ -49,7 +49,7 @@ def test_a_blocked_site_is_an_incident_of_the_site_and_worded_so() -> None:
     assert incident.percent.precision is Precision.NONE
 
 
-def test_one_network_that_blocks_is_an_incident_of_its_own_and_of_less_evidence() -> None:
+def test_blocking_by_one_network_has_less_evidence() -> None:
     [incident] = newest(lost("blocking:AS64496")).values()
     assert (incident.kind, incident.seen_from, incident.evidence_level) == (
         "blocking",
@@ -58,7 +58,7 @@ def test_one_network_that_blocks_is_an_incident_of_its_own_and_of_less_evidence(
     )
 
 
-def test_throttling_is_told_as_throttling() -> None:
+def test_a_slow_site_is_an_incident_of_kind_throttling() -> None:
     [incident] = newest(lost("speed:XT", depth=0.5)).values()
     assert (incident.kind, incident.seen_from) == ("throttling", "XT")
 
@@ -74,17 +74,17 @@ def test_a_network_that_was_first_is_merged_into_its_country() -> None:
     assert wide.seen_from == "XT"
 
 
-def test_a_country_is_not_out_because_a_site_is() -> None:
+def test_a_blocked_site_is_not_an_outage_of_the_country() -> None:
     found = newest(lost("blocking:XT", "speed:XT"))
     assert {str(one.entity) for one in found.values()} == {SITE}
     assert {one.kind for one in found.values()} == {"blocking", "throttling"}
 
 
-def test_one_bin_is_no_blocking() -> None:
+def test_one_bin_is_not_blocking() -> None:
     assert lost("blocking:XT", end=6) == []
 
 
-def test_a_saved_state_goes_on_the_same() -> None:
+def test_a_restored_state_gives_the_same_incidents() -> None:
     whole = lost("blocking:XT", "blocking:AS64496")
     tracker, found = new_tracker(), []
     for hour in range(40):
@@ -100,7 +100,7 @@ def test_a_saved_state_goes_on_the_same() -> None:
     assert found == whole
 
 
-def test_nothing_is_learned_of_a_blocked_path() -> None:
+def test_the_baseline_of_a_blocked_path_is_frozen() -> None:
     tracker = new_tracker()
     lost("blocking:XT", end=99, hours=12, tracker=tracker)
     assert tracker.frozen() == {key(SITE, "blocking:XT")}

@@ -50,7 +50,7 @@ def test_two_nights_are_no_pattern() -> None:
     assert _names(_nights(8, 8), _FIRST + 1.9 * _DAY) == []
 
 
-def test_three_nights_are_called_before_the_fourth() -> None:
+def test_three_nights_are_a_pattern_before_the_fourth() -> None:
     (pattern,) = _look(_nights(8, 8, 8), _FIRST + 2.9 * _DAY)
     assert pattern.name is PatternName.DAILY
     assert pattern.forecast is None
@@ -86,11 +86,11 @@ def test_a_changed_end_hour_does_not_end_it_and_moves_the_forecast() -> None:
     assert pattern.forecast.latest_end - pattern.forecast.start >= 8 * _HOUR
 
 
-def test_lengths_that_are_all_different_are_no_curfew() -> None:
+def test_different_lengths_are_not_a_curfew() -> None:
     assert _names(_nights(1, 2, 4, 8, 16), _FIRST + 4.9 * _DAY) == []
 
 
-def test_a_missing_night_is_borne_and_counted() -> None:
+def test_a_missing_night_is_tolerated_and_counted() -> None:
     (pattern,) = _look(_nights(8, 8, None, 8, 8), _FIRST + 4.9 * _DAY)
     assert dict(pattern.measures)["days_of_last_5"] == 4
 
@@ -167,7 +167,9 @@ def test_working_mornings() -> None:
     [(2, 17, 4.5), (2, 0, 9.0), (2, -240, 4.5)],
     ids=["odd minute", "too long", "midnight"],
 )
-def test_what_is_no_working_morning_is_a_daily_loss(first: int, minutes: int, hours: float) -> None:
+def test_other_daily_losses_are_not_working_mornings(
+    first: int, minutes: int, hours: float
+) -> None:
     monday = datetime(2021, 8, first, 4, 0, tzinfo=ZoneInfo("Asia/Damascus")).astimezone(UTC)
     start = monday + timedelta(minutes=minutes)
     episodes = [_episode(start + day * _DAY, hours) for day in range(3)]
@@ -197,7 +199,7 @@ def test_networks_that_fall_one_after_another() -> None:
     assert progressive_pattern(losses[:2], _FIRST + 7 * _HOUR, networks=11) is None
 
 
-def test_long_after_the_last_step_it_is_stepwise_but_no_hours_are_told() -> None:
+def test_long_after_the_last_step_the_hours_are_omitted() -> None:
     losses = [(_FIRST + hour * _HOUR, 1.0) for hour in range(7)]
     pattern = progressive_pattern(losses, _FIRST + 2 * _DAY, networks=11)
     assert pattern is not None
@@ -218,7 +220,7 @@ def test_partial_restoration(levels: tuple[float, ...], expected: float | None) 
     assert (dict(pattern.measures)["level"] if pattern else None) == expected
 
 
-def test_what_recurs_leads() -> None:
+def test_a_recurring_pattern_comes_first() -> None:
     both = [
         Pattern(name, _FIRST, ())
         for name in (PatternName.FLAPPING, PatternName.DAILY, PatternName.PARTIAL)
@@ -230,7 +232,7 @@ def test_what_recurs_leads() -> None:
 _OF_A_CAUSE = ("shutdown", "order", "exam", "curfew", "deliberate", "censor", "government")
 
 
-def test_no_published_words_name_a_cause() -> None:
+def test_no_published_text_names_a_cause() -> None:
     episodes = _nights(8, 8, 8, 8)
     said = [pattern_text(pattern, _ZONE) for pattern in _look(episodes, _FIRST + 3.9 * _DAY)]
     losses = [(_FIRST + hour * _HOUR, 1.0) for hour in range(7)]

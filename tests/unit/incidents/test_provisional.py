@@ -29,7 +29,7 @@ def lone(
 
 
 @pytest.mark.parametrize("signal", ["bgp", "telescope", "traffic", "agents"])
-def test_a_collapse_of_one_passive_signal_is_provisional_and_never_sure(signal: str) -> None:
+def test_a_collapse_of_one_passive_signal_stays_provisional(signal: str) -> None:
     revisions = lone(signal, depth=0.03)
     [incident] = newest(revisions).values()
     assert incident.state is IncidentState.PENDING
@@ -66,11 +66,11 @@ def test_it_expires_where_the_signal_came_back() -> None:
     assert revisions[-1].ended_at == START + 20 * HOUR
 
 
-def test_one_bin_is_no_collapse() -> None:
+def test_one_bin_is_not_a_collapse() -> None:
     assert lone("traffic", depth=0.03, end=6) == []
 
 
-def test_people_who_stay_away_are_no_outage() -> None:
+def test_lower_demand_is_not_an_outage() -> None:
     tracker = new_tracker()
     revisions = [
         one
@@ -99,7 +99,7 @@ def course(tracker: Tracker, *, probing_from: int, hours: int) -> list[Incident]
     ]
 
 
-def test_an_active_signal_makes_the_same_incident_sure() -> None:
+def test_an_active_signal_confirms_the_incident() -> None:
     revisions = course(new_tracker(), probing_from=9, hours=14)
     assert len(newest(revisions)) == 1
     sure = next(one for one in revisions if one.reason is RevisionReason.CONFIRMED)
@@ -109,7 +109,7 @@ def test_an_active_signal_makes_the_same_incident_sure() -> None:
     assert sure.percent.value == pytest.approx(5.0)
 
 
-def test_a_wider_provisional_incident_takes_narrower_ones_in() -> None:
+def test_narrower_incidents_merge_into_a_wider_provisional_one() -> None:
     tracker = new_tracker()
     revisions = []
     for hour in range(20):
@@ -122,7 +122,7 @@ def test_a_wider_provisional_incident_takes_narrower_ones_in() -> None:
     assert [child.entity for child in wide.affected] == [NETWORKS[0]]
 
 
-def test_only_the_series_that_is_doubted_is_frozen() -> None:
+def test_only_the_provisional_series_is_frozen() -> None:
     tracker = new_tracker()
     for hour in range(10):
         tracker.step(
@@ -134,7 +134,7 @@ def test_only_the_series_that_is_doubted_is_frozen() -> None:
     assert tracker.frozen() == {key(str(COUNTRY), "traffic")}
 
 
-def test_held_is_told_once() -> None:
+def test_a_sustained_revision_is_published_once() -> None:
     revisions = lone("traffic", depth=0.03)
     held = [one for one in revisions if one.reason is RevisionReason.SUSTAINED]
     assert len(held) == 1

@@ -1,4 +1,4 @@
-"""What a record says besides the level: steps, order, who kept access, timing, what is dead."""
+"""Details of a record: steps, order of losses, survivors, timing, unresponsive networks."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -28,7 +28,7 @@ def test_networks_are_named_in_the_order_in_which_they_fell() -> None:
     assert findings.losses[-1].cumulative_share == pytest.approx(4 / 6)
 
 
-def test_a_progressive_loss_is_called_so_and_has_steps() -> None:
+def test_a_progressive_loss_has_its_pattern_and_steps() -> None:
     shapes = [cut(number, start=5 + 3 * number) for number in range(6)]
     incident = last(follow(both(*shapes), 40))
     pattern = incident.details.pattern
@@ -40,7 +40,7 @@ def test_a_progressive_loss_is_called_so_and_has_steps() -> None:
     assert len(steps) >= 3
 
 
-def test_who_kept_access_is_named_where_the_country_was_cut() -> None:
+def test_networks_that_kept_access_are_listed() -> None:
     access = last(follow(cut(0, 1, 2, 3, 4, end=30), 60)).details.survivors
     assert access is not None
     assert [one.entity for one in access.networks] == [NETWORKS[5]]
@@ -49,7 +49,7 @@ def test_who_kept_access_is_named_where_the_country_was_cut() -> None:
     assert last(follow(cut(0), 60)).details.survivors is None
 
 
-def test_a_network_without_data_is_neither_kept_nor_lost() -> None:
+def test_a_network_without_data_neither_survives_nor_counts_as_lost() -> None:
     def shape(number: int, hour: int) -> float | None:
         return None if number == 5 and hour >= 5 else ALL(number, hour)
 
@@ -70,7 +70,7 @@ def test_the_timing_is_a_likelihood_and_no_cause() -> None:
     assert not likelihood.resembles_shutdown
 
 
-def test_the_dead_below_a_scope_are_named_and_are_no_loss() -> None:
+def test_unresponsive_networks_are_listed_and_not_counted_as_lost() -> None:
     tracker, revisions = new_tracker(), []
     for hour in range(12):
         found = levels_of(hour, ALL)
@@ -82,7 +82,7 @@ def test_the_dead_below_a_scope_are_named_and_are_no_loss() -> None:
     assert NETWORKS[0] not in {child.entity for child in last(revisions).affected}
 
 
-def test_nothing_is_found_out_of_what_is_only_provisional() -> None:
+def test_a_provisional_incident_has_no_details() -> None:
     tracker = new_tracker()
     revisions = [
         one
@@ -94,7 +94,7 @@ def test_nothing_is_found_out_of_what_is_only_provisional() -> None:
     assert last(revisions).details.likelihood is None
 
 
-def test_notes_of_weeks_stay_small_and_keep_the_steps() -> None:
+def test_details_of_weeks_stay_small_and_keep_the_steps() -> None:
     history, width = IncidentHistory(), timedelta(minutes=5)
     for number in range(12 * 24 * 20):
         one = level(0, key(str(COUNTRY)), 0.05 if number < 12 * 24 * 10 else 0.4)
@@ -120,7 +120,7 @@ def nightly(hour: int, *, nights: int, networks: int = 6) -> float:
     return 0.05 if 2 <= day < 2 + nights and 1 <= clock < 6 else 1.0
 
 
-def test_a_night_that_does_not_come_ends_the_series() -> None:
+def test_a_missing_night_ends_the_series() -> None:
     revisions = follow(lambda _, hour: nightly(hour, nights=9), 24 * 16)
     series = [one for one in revisions if one.id == revisions[-1].id]
     assert [one.reason for one in series].count(RevisionReason.RECURRING) == 1
@@ -130,7 +130,7 @@ def test_a_night_that_does_not_come_ends_the_series() -> None:
     assert series[-1].ended_at == START + (10 * 24 + 6) * HOUR
 
 
-def test_what_is_expected_is_so_in_its_window_alone() -> None:
+def test_a_loss_is_expected_only_within_its_window() -> None:
     tracker = new_tracker()
     follow(lambda _, hour: nightly(hour, nights=9), 24 * 8 + 20, tracker=tracker)
     night = START + (9 * 24 + 2) * HOUR

@@ -33,7 +33,7 @@ def test_a_nightly_loss_is_consistent_and_its_parts_add_up() -> None:
     assert _parts(found)[TimingFeature.NIGHT] == pytest.approx(math.log(1.5))
 
 
-def test_an_odd_moment_once_says_nothing() -> None:
+def test_a_single_odd_time_is_no_evidence() -> None:
     odd = replace(_CURFEW, started_at=_NIGHT + timedelta(hours=9, minutes=17), all_signals=False)
     found = shutdown_likelihood(odd)
     assert not found.resembles_shutdown
@@ -50,7 +50,7 @@ def test_an_odd_moment_once_says_nothing() -> None:
     assert _parts(found)[TimingFeature.RECURS] == pytest.approx(math.log(0.58), abs=0.01)
 
 
-def test_what_is_unknown_weighs_nothing() -> None:
+def test_unknown_features_have_no_weight() -> None:
     going_on = shutdown_likelihood(replace(_CURFEW, all_signals=None))
     assert {
         TimingFeature.ALL_SIGNALS,
@@ -104,7 +104,7 @@ def _weigh(outages: list[Outage], *, afterwards: bool) -> list[ShutdownLikelihoo
 @pytest.mark.parametrize(
     ("afterwards", "raw", "alike"), [(False, 0.91, 0.70), (True, 0.92, 0.72)], ids=["live", "after"]
 )
-def test_labelled_outages_are_told_apart(*, afterwards: bool, raw: float, alike: float) -> None:
+def test_labelled_outages_are_separated(*, afterwards: bool, raw: float, alike: float) -> None:
     outages = read_outages()
     scores = [one.log_ratio for one in _weigh(outages, afterwards=afterwards)]
     labels = [one.directed for one in outages]
@@ -113,7 +113,7 @@ def test_labelled_outages_are_told_apart(*, afterwards: bool, raw: float, alike:
     assert area_under_curve(scores, labels, country_weights(outages)) >= alike
 
 
-def test_the_words_are_rarely_wrong() -> None:
+def test_the_description_is_rarely_wrong() -> None:
     outages = read_outages()
     said = [one.resembles_shutdown for one in _weigh(outages, afterwards=False)]
     right = sum(one.directed for one, spoken in zip(outages, said, strict=True) if spoken)

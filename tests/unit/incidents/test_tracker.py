@@ -29,7 +29,7 @@ from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level
 
 
-def test_ordinary_times_are_no_incident() -> None:
+def test_ordinary_levels_open_no_incident() -> None:
     assert follow(cut(), 200) == []
 
 
@@ -44,11 +44,11 @@ def test_nested_scopes_are_one_incident_of_the_widest() -> None:
     assert {child.entity for child in incident.affected} == {NORTH, SOUTH, *NETWORKS}
 
 
-def test_one_low_bin_is_no_incident() -> None:
+def test_one_low_bin_opens_no_incident() -> None:
     assert follow(cut(*range(6), end=6), 30) == []
 
 
-def test_it_is_told_after_two_bins_that_held_long_enough() -> None:
+def test_it_is_confirmed_after_two_bins_that_last_long_enough() -> None:
     [first, *_] = follow(ALL, 12)
     assert first.reason is RevisionReason.CONFIRMED
     assert first.at == START + 6 * HOUR
@@ -69,15 +69,15 @@ def test_one_very_sure_bin_of_an_hour_is_enough_where_most_is_lost() -> None:
     tracker = new_tracker()
     steps = [tracker.step(levels_of(hour, ALL)) for hour in range(5)]
     assert steps == [[]] * 5
-    [told] = tracker.step(sure(5))
-    assert (told.entity, told.at) == (COUNTRY, START + 5 * HOUR)
+    [revision] = tracker.step(sure(5))
+    assert (revision.entity, revision.at) == (COUNTRY, START + 5 * HOUR)
 
 
 @pytest.mark.parametrize("minutes", [5, 30, 60])
 def test_a_collapse_is_sure_at_the_end_of_its_second_bin(minutes: int) -> None:
     width = timedelta(minutes=minutes)
     tracker = Tracker(country_atlas(), width=width, config=RULES)
-    told = []
+    revisions = []
     for number in range(8):
         values = [0.1 if number >= 5 else 1.0 for _ in NETWORKS]
         found = [
@@ -85,8 +85,8 @@ def test_a_collapse_is_sure_at_the_end_of_its_second_bin(minutes: int) -> None:
             for one, value in zip([*NETWORKS, COUNTRY], [*values, values[0]], strict=True)
         ]
         ordinary = [replace(one, probability=0.01) for one in found]
-        told += tracker.step(found if number >= 5 else ordinary)
-    first = next(one for one in told if one.reason is RevisionReason.CONFIRMED)
+        revisions += tracker.step(found if number >= 5 else ordinary)
+    first = next(one for one in revisions if one.reason is RevisionReason.CONFIRMED)
     assert first.entity == COUNTRY
     assert first.confirmed_at is not None
     assert first.confirmed_at <= START + 7 * width
@@ -151,7 +151,7 @@ def test_an_old_narrow_incident_is_not_merged_into_a_new_wide_one() -> None:
     assert len(newest(revisions)) == 2
 
 
-def test_a_return_that_lasts_is_told_and_ends_where_it_began() -> None:
+def test_a_lasting_return_ends_the_incident_at_its_beginning() -> None:
     revisions = follow(cut(*range(6), end=30), 60)
     last = revisions[-1]
     assert last.reason is RevisionReason.RESTORED
@@ -176,7 +176,7 @@ def test_a_short_return_is_partial_and_then_a_new_drop_of_the_same_incident() ->
     assert states[RevisionReason.RELAPSED] is IncidentState.CONFIRMED
 
 
-def test_a_rise_to_ten_percent_is_no_return() -> None:
+def test_a_rise_to_ten_percent_is_not_a_return() -> None:
     shape = both(cut(*range(6), end=30), cut(*range(6), start=30, depth=0.1))
     assert {one.reason for one in follow(shape, 60)} <= {
         RevisionReason.CONFIRMED,
@@ -211,14 +211,14 @@ def test_a_loss_long_after_the_end_is_another_incident() -> None:
     assert found["NW-XT-2026-0002"].started_at == START + 50 * HOUR
 
 
-def test_milestones_are_told_at_their_hours() -> None:
+def test_milestones_are_published_at_their_hours() -> None:
     revisions = follow(ALL, 24 * 23)
-    told = [
+    hours = [
         (one.at - one.started_at) // HOUR
         for one in revisions
         if one.reason is RevisionReason.MILESTONE
     ]
-    assert told == [3, 6, 12, 24, 48, 72, 96, 120, 144, 168, 336, 504]
+    assert hours == [3, 6, 12, 24, 48, 72, 96, 120, 144, 168, 336, 504]
 
 
 def test_milestones_wait_for_the_interval_between_updates() -> None:
@@ -230,7 +230,7 @@ def test_milestones_wait_for_the_interval_between_updates() -> None:
     assert all(later - earlier >= 5 * HOUR for earlier, later in itertools.pairwise(times))
 
 
-def test_a_change_that_matters_is_told_at_once() -> None:
+def test_a_material_change_is_published_at_once() -> None:
     shape = both(cut(*range(6), depth=0.6), cut(*range(6), start=16, depth=0.2))
     material = [one for one in follow(shape, 24) if one.reason is RevisionReason.MATERIAL]
     assert [one.at for one in material] == [START + 16 * HOUR]
@@ -256,7 +256,7 @@ def test_too_little_coverage_opens_nothing() -> None:
     assert [one for step in steps for one in step] == []
 
 
-def test_unsure_levels_open_nothing() -> None:
+def test_uncertain_levels_open_nothing() -> None:
     def unsure(hour: int) -> list[Level]:
         return [replace(one, probability=0.7) for one in levels_of(hour, ALL)]
 

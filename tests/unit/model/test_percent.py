@@ -26,7 +26,7 @@ def text_of(percent: PublishedPercent) -> str:
         ((0.021, 0.000, 0.140), "about 5%"),
     ],
 )
-def test_says_a_figure_as_exactly_as_it_is_known(
+def test_precision_of_the_text_follows_the_interval(
     figures: tuple[float, float, float], text: str | None
 ) -> None:
     percent = make_percent(*figures, networks=12)
@@ -47,7 +47,7 @@ def test_few_networks_or_little_coverage_give_words_only() -> None:
     above=st.floats(0, 0.5),
     networks=st.integers(0, 20),
 )
-def test_never_says_zero_percent_nor_more_than_ordinary(
+def test_never_prints_zero_percent_or_more_than_ordinary(
     value: float, below: float, above: float, networks: int
 ) -> None:
     percent = make_percent(value, max(0, value - below), value + above, networks=networks)
@@ -56,7 +56,7 @@ def test_never_says_zero_percent_nor_more_than_ordinary(
     digits = "".join(character for character in shown if character.isdigit())
     assert not digits or 1 <= int(digits) <= 95
     assert ("no successful measurements" in shown) == (percent.value <= 0), (
-        "zero and nearly zero are told apart"
+        "zero and nearly zero differ"
     )
 
 

@@ -1,4 +1,4 @@
-"""Batches come through the wire whole, and nothing else comes through at all."""
+"""Batches survive the wire format unchanged; anything else is refused."""
 
 import zlib
 from contextlib import suppress
@@ -61,7 +61,7 @@ def message(body: bytes) -> bytes:
 
 
 def columns(**changes: object) -> bytes:
-    """A message like that of two measurements, with some columns replaced."""
+    """Return a message of two measurements with some columns replaced."""
     names = _Table.__struct_fields__
     whole = pack_batch(Batch(VANTAGE, 7, (measurement(0), measurement(1, "two"))))
     values = msgspec.msgpack.decode(inflate(whole[3:], limit=10**6))
@@ -71,7 +71,7 @@ def columns(**changes: object) -> bytes:
 
 @settings(deadline=None)
 @given(some.lists(measurements, max_size=30), some.integers(0, 2**53 - 1))
-def test_a_batch_comes_back_as_it_was(rows: list[Measurement], sequence: int) -> None:
+def test_a_batch_round_trips(rows: list[Measurement], sequence: int) -> None:
     # A measurement takes at least as long as its steps together.
     rows = [
         replace(row, seconds=max(row.seconds, round(sum(o.seconds for o in row.observations), 4)))
@@ -91,7 +91,7 @@ def test_the_same_batch_gives_the_same_bytes() -> None:
     assert pack_batch(batch) == pack_batch(unpack_batch(pack_batch(batch)))
 
 
-def test_clocks_come_back_as_they_were() -> None:
+def test_clocks_round_trip() -> None:
     boot = "0123456789abcdef"
     lines = (ClockSegment(boot, -5, 7, 1), ClockSegment("", 0, 2**53 - 1, 1))
     readings = (
@@ -102,12 +102,12 @@ def test_clocks_come_back_as_they_were() -> None:
     assert unpack_batch(pack_batch(batch)) == batch
 
 
-def test_a_message_from_before_there_were_clocks_is_sound() -> None:
+def test_a_message_without_clocks_is_valid() -> None:
     values = msgspec.msgpack.decode(inflate(pack_batch(Batch(VANTAGE, 7, ()))[3:], limit=10**6))
     assert unpack_batch(message(msgspec.msgpack.encode(values[:-2]))) == Batch(VANTAGE, 7, ())
 
 
-def test_an_unchanged_message_is_sound() -> None:
+def test_an_unchanged_message_is_valid() -> None:
     assert unpack_batch(columns()).sequence == 7
 
 
@@ -201,23 +201,23 @@ def test_a_damaged_message_never_raises_anything_else(data: some.DataObject) -> 
         unpack_batch(message(bytes(plain)))
 
 
-def test_a_bomb_costs_its_limit_only() -> None:
+def test_decompression_is_limited() -> None:
     with pytest.raises(InputError, match="more than 1000 bytes"):
         inflate(zlib.compress(b"\0" * 50_000_000), limit=1000)
 
 
-def test_too_much_is_not_packed() -> None:
+def test_an_oversized_batch_is_not_packed() -> None:
     many = tuple(measurement(number) for number in range(MAX_MEASUREMENTS + 1))
     with pytest.raises(InputError, match="too many"):
         pack_batch(Batch(VANTAGE, 1, many))
 
 
-def test_the_words_that_both_ends_know_never_change() -> None:
-    """Whoever changes one breaks every batch that is on its way, or in a spool."""
+def test_the_shared_word_list_never_changes() -> None:
+    """A change breaks every batch in transit or in a spool."""
     assert sha256(DICTIONARY).hexdigest()[:16] == "500b9475c8ed2cb2"
 
 
-def test_a_row_a_target_takes_no_column() -> None:
+def test_one_row_per_target_needs_no_column() -> None:
     rows = tuple(measurement(number, f"target-{number}") for number in range(60))
     whole = pack_batch(Batch(VANTAGE, 7, rows))
     assert unpack_batch(whole).measurements == rows

@@ -1,4 +1,4 @@
-"""What the links of a vantage load, and what they leave alone."""
+"""Modules that the transports of a vantage import, and avoid."""
 
 import subprocess
 import sys
@@ -15,8 +15,8 @@ print(dns.resolver.Resolver.__name__, bool(zstandard.__version__))
 
 
 @pytest.mark.parametrize("link", ["mqtt", "https"])
-def test_what_is_of_no_use_is_not_loaded_and_not_lost(link: str) -> None:
+def test_unused_modules_are_not_imported_but_stay_available(link: str) -> None:
     pytest.importorskip("zstandard")
     command = [sys.executable, "-c", PROGRAM.format(link=link)]
-    told = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert told.stdout.splitlines() == ["[]", "Resolver True"], told.stderr
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert result.stdout.splitlines() == ["[]", "Resolver True"], result.stderr

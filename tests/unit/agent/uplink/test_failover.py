@@ -89,7 +89,7 @@ async def test_all_endpoints_are_tried_and_the_one_that_worked_usually_first() -
         rig.tried.clear()
         await rig.connect()
         first[rig.tried[0]] += 1
-    # 8 to 1 to 1: the one that worked in 160 of 200, the others now and then.
+    # Weights 8 to 1 to 1: the working endpoint in about 160 of 200, the others at times.
     assert 130 < first["mqtt/b"] < 190
     assert first["mqtt/a"] > 0 < first["mqtt/c"]
 

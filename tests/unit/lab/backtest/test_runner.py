@@ -1,4 +1,4 @@
-"""A backtest: the same bytes whoever judges, and nothing from nothing."""
+"""A backtest: the same bytes for any number of workers, and no incidents without data."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def same(left: Path, right: Path) -> bool:
     return all((left / name).read_bytes() == (right / name).read_bytes() for name in names)
 
 
-def test_the_losses_are_found_and_the_signal_at_fault_is_none(alone: Path) -> None:
+def test_losses_are_found_and_a_faulty_signal_opens_no_incident(alone: Path) -> None:
     incidents = json.loads((alone / "incidents.json").read_text())
     assert [(one["entity"], one["started_at"]) for one in incidents] == [
         ("country:XB", "2024-01-04T02:00:00Z"),
@@ -156,7 +156,7 @@ def test_a_killed_worker_is_one_line_and_nothing_is_written(
     assert not any(process.is_alive() for process in started[0]._processes)
 
 
-def test_times_that_leave_nothing_to_do_are_refused() -> None:
+def test_times_that_leave_no_data_are_refused() -> None:
     first, last = HOURS[0].to_pydatetime(), HOURS[-1].to_pydatetime()
     with pytest.raises(InputError, match="to learn from"):
         run_backtest(world(), training_until=first)
@@ -199,7 +199,7 @@ def test_a_copy_of_the_state_shares_no_array() -> None:
                 assert left is not right, name
 
 
-def test_files_are_whole_or_not_there(
+def test_files_are_complete_or_absent(
     figures: SeriesTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = backtest_figures(figures)

@@ -1,4 +1,4 @@
-"""How well a backtest found what truly happened, on events whose numbers can be told by hand."""
+"""Scores of a backtest against true events, on examples computed by hand."""
 
 import json
 from dataclasses import replace
@@ -60,7 +60,7 @@ ALL = (
 )
 
 
-def test_what_is_found_is_scored(played: tuple[Backtest, EntityTree]) -> None:
+def test_a_detected_event_is_scored(played: tuple[Backtest, EntityTree]) -> None:
     figures = judge(played, *ALL).figures
     assert (figures["precision"], figures["recall"], figures["f1"]) == (1, 1, 1)
     assert figures["onset_error_minutes_p90"] == 0
@@ -71,7 +71,7 @@ def test_what_is_found_is_scored(played: tuple[Backtest, EntityTree]) -> None:
     assert figures["entity_weeks"] == pytest.approx(4 * (DAYS - 2) / 7, rel=0.05)
 
 
-def test_a_call_that_nothing_explains_is_false(played: tuple[Backtest, EntityTree]) -> None:
+def test_a_call_without_an_event_is_a_false_alarm(played: tuple[Backtest, EntityTree]) -> None:
     score = judge(played, *ALL[:2])
     assert score.figures["precision"] == pytest.approx(2 / 3)
     [call] = [call for call in score.calls if call.verdict == "false"]
@@ -80,13 +80,15 @@ def test_a_call_that_nothing_explains_is_false(played: tuple[Backtest, EntityTre
     assert score.figures["false_per_entity_week"] == pytest.approx(1 / weeks)
 
 
-def test_an_event_that_nobody_called_is_missed(played: tuple[Backtest, EntityTree]) -> None:
+def test_an_event_without_a_call_is_missed(played: tuple[Backtest, EntityTree]) -> None:
     score = judge(played, *ALL, event(PLACES[1], hour(4, 0), hour(4, 5)))
     assert score.figures["recall"] == pytest.approx(3 / 4)
     assert [one.entity for one in score.events if one.verdict == "missed"] == [PLACES[1]]
 
 
-def test_a_call_long_before_the_event_is_no_detection(played: tuple[Backtest, EntityTree]) -> None:
+def test_a_call_long_before_the_event_is_not_a_detection(
+    played: tuple[Backtest, EntityTree],
+) -> None:
     score = judge(played, event(PLACES[2], hour(6, 2), hour(6, 10)))
     assert score.figures["found"] == 0
     assert score.figures["missed"] == 1
@@ -98,7 +100,7 @@ def test_a_network_within_a_national_event_is_excused(played: tuple[Backtest, En
     assert {call.entity for call in score.calls if call.verdict == "excused"} <= {PLACES[0]}
 
 
-def test_what_lies_before_the_first_level_is_not_judged(
+def test_events_before_the_first_level_are_not_judged(
     played: tuple[Backtest, EntityTree],
 ) -> None:
     score = judge(
@@ -124,7 +126,7 @@ def test_the_report_is_json_a_page_and_a_picture(
     assert "&lt;b&gt;no&lt;/b&gt;" in page
 
 
-def test_nothing_found_gives_no_numbers_rather_than_zeros(
+def test_without_detections_scores_are_null_rather_than_zero(
     played: tuple[Backtest, EntityTree],
 ) -> None:
     quiet = replace(played[0], incidents=[])

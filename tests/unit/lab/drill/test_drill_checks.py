@@ -31,8 +31,10 @@ def course(country: Country) -> GroundTruth:
 
 
 @pytest.fixture
-def told(country: Country, course: GroundTruth, make_incident: Callable[..., Incident]) -> Incident:
-    """The record of a drill that was reported as it was."""
+def reported(
+    country: Country, course: GroundTruth, make_incident: Callable[..., Incident]
+) -> Incident:
+    """The correct incident of the drill."""
     true = course.level(country)
     fallen = tuple(
         AffectedEntity(Entity.parse(f"asn:{one.asn}"), time + SECOND, None, one.weight)
@@ -66,15 +68,17 @@ def missed(
     return [one.claim for one in findings if not one.holds]
 
 
-def test_what_was_reported_as_it_was_passes(
-    country: Country, course: GroundTruth, told: Incident, make_post: Callable[..., Post]
+def test_a_correct_report_passes(
+    country: Country, course: GroundTruth, reported: Incident, make_post: Callable[..., Post]
 ) -> None:
     posts = sent(make_post, "confirmed_without_number", "restored")
-    assert missed(country, course, [told], posts) == []
-    assert len(check_drill(course, country, [told], posts)) >= 7
+    assert missed(country, course, [reported], posts) == []
+    assert len(check_drill(course, country, [reported], posts)) >= 7
 
 
-def test_the_true_level_is_what_was_not_cut(country: Country, course: GroundTruth) -> None:
+def test_the_true_level_is_the_share_that_was_not_cut(
+    country: Country, course: GroundTruth
+) -> None:
     assert course.level(country) == pytest.approx(100 * (1 + 2) / sum(range(1, 13)))
 
 
@@ -92,50 +96,50 @@ def test_the_true_level_is_what_was_not_cut(country: Country, course: GroundTrut
         ({"affected": ()}, "10 networks fell in their order"),
     ],
 )
-def test_what_was_reported_otherwise_fails(
+def test_a_wrong_report_fails(
     country: Country,
     course: GroundTruth,
-    told: Incident,
+    reported: Incident,
     make_post: Callable[..., Post],
     changes: dict[str, object],
     claim: str,
 ) -> None:
     posts = sent(make_post, "confirmed", "restored")
-    wrong = replace(told, **changes)
+    wrong = replace(reported, **changes)
     assert any(one.startswith(claim) for one in missed(country, course, [wrong], posts))
 
 
-def test_networks_told_in_another_order_fail(
-    country: Country, course: GroundTruth, told: Incident, make_post: Callable[..., Post]
+def test_networks_in_another_order_fail(
+    country: Country, course: GroundTruth, reported: Incident, make_post: Callable[..., Post]
 ) -> None:
-    first, second, *rest = told.affected
+    first, second, *rest = reported.affected
     swapped = (
         replace(first, started_at=second.started_at),
         replace(second, started_at=first.started_at),
         *rest,
     )
     posts = sent(make_post, "confirmed", "restored")
-    wrong = replace(told, affected=swapped)
+    wrong = replace(reported, affected=swapped)
     assert missed(country, course, [wrong], posts) == ["10 networks fell in their order"]
 
 
 def test_no_incident_and_two_incidents_fail(
-    country: Country, course: GroundTruth, told: Incident, make_post: Callable[..., Post]
+    country: Country, course: GroundTruth, reported: Incident, make_post: Callable[..., Post]
 ) -> None:
     posts = sent(make_post, "confirmed", "restored")
     assert "one public incident" in missed(country, course, [], posts)
-    other = replace(told, id="NW-XT-2019-0009", entity=Entity.parse("asn:64496"))
-    assert missed(country, course, [told, other], posts) == ["one public incident"]
+    other = replace(reported, id="NW-XT-2019-0009", entity=Entity.parse("asn:64496"))
+    assert missed(country, course, [reported, other], posts) == ["one public incident"]
 
 
-def test_posts_that_are_missing_doubled_or_waiting_fail(
-    country: Country, course: GroundTruth, told: Incident, make_post: Callable[..., Post]
+def test_missing_duplicate_or_pending_posts_fail(
+    country: Country, course: GroundTruth, reported: Incident, make_post: Callable[..., Post]
 ) -> None:
     whole = sent(make_post, "confirmed", "restored")
     posted, once = "the beginning and the end were posted", "every post went out, none twice"
-    assert missed(country, course, [told], []) == [posted, once]
-    assert missed(country, course, [told], whole[:1]) == [posted]
-    assert missed(country, course, [told], whole[1:]) == [posted]
-    assert missed(country, course, [told], [*whole, whole[0]]) == [once]
+    assert missed(country, course, [reported], []) == [posted, once]
+    assert missed(country, course, [reported], whole[:1]) == [posted]
+    assert missed(country, course, [reported], whole[1:]) == [posted]
+    assert missed(country, course, [reported], [*whole, whole[0]]) == [once]
     waiting = [whole[0], replace(whole[1], state=OutboxState.READY)]
-    assert missed(country, course, [told], waiting) == [once]
+    assert missed(country, course, [reported], waiting) == [once]

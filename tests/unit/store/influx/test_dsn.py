@@ -22,14 +22,16 @@ def test_the_configuration_says_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_an_address_says_the_same() -> None:
-    told = InfluxDsn.parse("http://u%40x:p%2Fw@[::1]:8086/my%20db?organization=obs&ca_file=ca.pem")
-    assert told == InfluxDsn("http://[::1]:8086", "my db", "u@x", "p/w", "obs", "ca.pem")
+def test_a_url_gives_the_same_dsn_as_options() -> None:
+    parsed = InfluxDsn.parse(
+        "http://u%40x:p%2Fw@[::1]:8086/my%20db?organization=obs&ca_file=ca.pem"
+    )
+    assert parsed == InfluxDsn("http://[::1]:8086", "my db", "u@x", "p/w", "obs", "ca.pem")
     assert InfluxDsn.parse("https://h/db") == InfluxDsn("https://h", "db")
 
 
 @pytest.mark.parametrize("location", ["data", "ftp://h/db", "http://h", "http:///db", ""])
-def test_what_is_no_address_is_refused(location: str) -> None:
+def test_an_invalid_location_is_refused(location: str) -> None:
     with pytest.raises(ConfigError, match="location is http://user:password@host:8086/database"):
         InfluxStore.at(location)
 

@@ -47,12 +47,12 @@ def test_a_tag_without_text_is_left_out() -> None:
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_a_float_is_told_by_its_shortest_exact_text(value: float) -> None:
+def test_a_float_is_written_without_loss(value: float) -> None:
     assert float(render_float(value)) == value
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_no_number_is_refused_with_its_field(value: float) -> None:
+def test_a_value_that_is_not_finite_is_refused_with_its_field(value: float) -> None:
     with pytest.raises(InputError, match=r"pct: the value (nan|inf|-inf) is not finite"):
         render_fields({"pct": value})
 

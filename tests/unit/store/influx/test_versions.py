@@ -11,7 +11,7 @@ from netwatch.store.influx.versions import read_dialect
 
 
 @pytest.mark.parametrize(
-    ("told", "version", "v2_writes", "overwrites", "span"),
+    ("header", "version", "v2_writes", "overwrites", "span"),
     [
         ("1.6.7~rc0", "1.6.7~rc0", False, True, None),
         ("1.7.11", "1.7.11", False, True, None),
@@ -23,9 +23,9 @@ from netwatch.store.influx.versions import read_dialect
     ],
 )
 def test_reads_what_a_version_can_do(
-    told: str, version: str, *, v2_writes: bool, overwrites: bool, span: timedelta | None
+    header: str, version: str, *, v2_writes: bool, overwrites: bool, span: timedelta | None
 ) -> None:
-    dialect = read_dialect({"X-Influxdb-Version": told})
+    dialect = read_dialect({"X-Influxdb-Version": header})
     assert dialect.version == version
     assert dialect.takes_v2_writes == v2_writes
     assert dialect.overwrites == overwrites
