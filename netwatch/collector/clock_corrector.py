@@ -66,7 +66,7 @@ class ClockCorrector:
         self._anchors.clear()
 
     def add(self, batch: Batch, received_at: int) -> list[TimeRange]:
-        """Learn from a stored batch; date it, and earlier ones that it corrects.
+        """Learn from a stored batch; date it, and earlier batches that it corrects.
 
         `received_at` is milliseconds since 1970. Returns the time ranges in which counts
         changed, the batch's own included.

@@ -78,7 +78,7 @@ def make_percent(
 ) -> PublishedPercent:
     """Return the published form of a level, whose values are shares of ordinary, as in `Level`.
 
-    The number is exact with a half-width up to 5 points and rough up to 15. There is none with
+    The number is exact with a half-width up to 5 points and rough up to 15. It is withheld with
     a wider 95 % interval, fewer than 5 networks, or less than 30 % of the ordinary weight measured
     (`coverage`).
     """

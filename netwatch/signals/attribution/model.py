@@ -141,7 +141,7 @@ def failure_rates(table: VantageTargetTable, weights: Floats) -> Floats:
     Estimated from the other networks in the same bin: with m the lower median over networks of
     the share of the target's measurements that failed, min(m, 1 - m), shrunk towards 3.5 % with
     the weight of eight measurements. A target that fails at 30 % for half of the networks is
-    unreliable; one that fails for all of them is dead. `weights` is the trust in each vantage.
+    unreliable; if it fails for all of them, it is dead. `weights` is the trust in each vantage.
     """
     cells = table.cells
     weight = weights[cells.vantage]

@@ -131,7 +131,7 @@ class DisconnectMonitor:
         agent.lost_at = None
 
     def on_lost(self, name: str, *, at: datetime) -> None:
-        """Process a will; ignored for an unknown agent and for one that is lost already."""
+        """Process a will; ignored if the agent is unknown or already lost."""
         agent = self._agents.get(name)
         if agent is not None and agent.lost_at is None and at >= agent.since:
             agent.lost_at = at
@@ -318,7 +318,7 @@ def own_fault(losses: Losses) -> str:
 
     Either the median country loses more than five times its ordinary rate; or one broker has
     over 80 % of the losses, and lost most agents in the median of its countries. A broker that
-    serves a single country must lose all of its agents, since it cannot be told from it.
+    serves a single country must lose all of its agents: otherwise the two look alike.
     """
     total = int(losses.lost.sum())
     if total < _MIN_LOSSES:
