@@ -235,7 +235,7 @@ def parse_config(text: str, *, name: str = "configuration") -> Config:
         # Some editors begin UTF-8 with a byte order mark.
         tables = tomllib.loads(text.removeprefix("\ufeff"))
         config = decode_section(Config, tables)
-        _check_target_keys(tables)
+        check_target_keys(tables, Target)
         _check_values(config)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: not TOML: {error}") from error
@@ -284,9 +284,9 @@ def _encode_duration(value: object) -> str:
     return f"{round(value / timedelta(milliseconds=1))}ms"
 
 
-def _check_target_keys(tables: Mapping[str, list[dict[str, object]]]) -> None:
-    """Raise ValueError for an unknown key of a `[[target]]`, which msgspec lets pass."""
-    known = {entry.name for entry in fields(Target)}
+def check_target_keys(tables: Mapping[str, list[dict[str, object]]], kind: type[Target]) -> None:
+    """Raise ValueError for a key of a `[[target]]` that `kind` lacks, which msgspec lets pass."""
+    known = {entry.name for entry in fields(kind)}
     for number, row in enumerate(tables.get("target", ())):
         for key in row:
             if key not in known:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = sorted([*ROOT.glob("netwatch/**/*.py"), *ROOT.glob("probes/**/*.py")])
+DECLARATIONS = ROOT / "netwatch/protocols.py"
+"""Signatures that the implementations must repeat; it holds no logic."""
+SOURCES = sorted({*ROOT.glob("netwatch/**/*.py"), *ROOT.glob("probes/**/*.py")} - {DECLARATIONS})
 RUN = 6
 """Lines of logic: statements' lines, without imports, docstrings, comments and lone brackets."""
 

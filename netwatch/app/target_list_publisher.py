@@ -4,6 +4,7 @@ import asyncio
 import logging
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,7 +23,7 @@ from netwatch.app.clock import now
 from netwatch.app.fleet_admin import targets_identity
 from netwatch.app.transports import broker_connector
 from netwatch.app.vantage_files import data_folder
-from netwatch.config import Config
+from netwatch.config import Config, check_target_keys
 from netwatch.model.errors import ConfigError, InputError, TransportError
 from netwatch.model.measurement import Target
 from netwatch.protocols import Transport
@@ -34,26 +35,15 @@ _POLL_SECONDS = 2.0
 """Between two checks of the published list, and before reconnecting to the broker."""
 
 
-class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+@dataclass(frozen=True, slots=True)
+class _Row(Target):
     """A `[[target]]` of the operator's file: a target, its consent tier and category."""
 
-    id: str
-    probe: str
-    host: str
-    port: int = 0
-    path: str = ""
-    domain: str = ""
-    asn: int = 0
-    region: str = ""
-    country: str = ""
-    group: str = ""
     tier: Literal["A", "B", "C"] = "A"
     category: str = ""
 
     def target(self) -> Target:
-        """Return the target without tier and category."""
-        plain = msgspec.structs.asdict(self)
-        return Target(**{name: plain[name] for name in Target.__slots__})
+        return Target(**{entry.name: getattr(self, entry.name) for entry in fields(Target)})
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -180,11 +170,14 @@ async def _publish_changes(transport: Transport, config: Config) -> None:
 
 def _read_file(path: Path) -> _File:
     try:
-        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File)
+        tables = tomllib.loads(path.read_text("utf-8"))
+        file = msgspec.convert(tables, _File)
+        check_target_keys(tables, _Row)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (ValueError, msgspec.ValidationError) as error:
         raise InputError(f"{path}: {error}") from error
+    return file
 
 
 def _next_version(previous: TargetList | None) -> int:

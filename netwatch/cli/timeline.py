@@ -42,11 +42,11 @@ def timeline(
     scope: Annotated[str, typer.Argument(help="IR, IR-23, AS44244 or a domain.")],
     since: SinceOption = None,
     until: UntilOption = None,
+    zone: ZoneOption = "UTC",
     step: Annotated[
         str | None, typer.Option(help="Duration of one character: 10m, 1h, 3h.")
     ] = None,
     by: Annotated[str | None, typer.Option(help="Also draw its parts: region or asn.")] = None,
-    zone: ZoneOption = "UTC",
     as_json: JsonOption = False,
     plain: AsciiOption = False,
     data: DataOption = None,
