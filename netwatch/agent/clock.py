@@ -105,11 +105,9 @@ class _Estimate:
     error: float
 
     def uncertainty(self, monotonic: float) -> float:
-        """Return the maximum error at a later reading."""
         return self.error + _DRIFT * abs(monotonic - self.monotonic)
 
     def agrees_with(self, other: "_Estimate", monotonic: float) -> bool:
-        """Return whether both can be true."""
         uncertainty = self.uncertainty(monotonic) + other.uncertainty(monotonic)
         return abs(self.offset - other.offset) <= uncertainty
 
@@ -117,13 +115,7 @@ class _Estimate:
 class DisciplinedClock:
     """Dates measurements monotonically, and estimates the error of these dates.
 
-    Calling it returns the present as measurements are dated. It may be read from any thread.
-
-    Args:
-        wall: the wall clock.
-        boot: the id of this boot.
-        monotonic: seconds since boot, including sleep.
-        kernel: returns the kernel's clock status.
+    It may be read from any thread. `monotonic` returns seconds since boot, including sleep.
     """
 
     def __init__(
@@ -156,10 +148,6 @@ class DisciplinedClock:
 
         It was that time at some moment between then and now (F. Cristian, "Probabilistic
         clock synchronization", 1989).
-
-        Args:
-            milliseconds: the collector's clock, since 1970.
-            since: the monotonic clock when the message left.
         """
         self._collector.append(_estimate(milliseconds / 1000, since, self.monotonic()))
 
@@ -223,7 +211,6 @@ def _estimate(true: float, start: float, end: float, *, error: float = 0.0) -> _
 
 
 def _best(estimates: Iterable[_Estimate], monotonic: float) -> _Estimate | None:
-    """Return the estimate with the least uncertainty."""
     # A copy, since another thread may append meanwhile.
     return min(tuple(estimates), key=lambda one: one.uncertainty(monotonic), default=None)
 
@@ -232,9 +219,6 @@ class AckClockSync:
     """Estimates clock offset from the round trip of batch acknowledgements.
 
     The collector reads its clock after it has received each batch that it acknowledges.
-
-    Args:
-        clock: receives the collector's time.
     """
 
     def __init__(self, clock: DisciplinedClock) -> None:

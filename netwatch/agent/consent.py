@@ -36,8 +36,6 @@ whether the Internet works in your area. `netwatch agent explain` prints that li
 
 
 class _Record(msgspec.Struct, forbid_unknown_fields=True):
-    """The content of the file."""
-
     granted_version: int = 0
     granted_at: datetime | None = None
     paused_until: datetime | None = None
@@ -50,11 +48,7 @@ class _Record(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Consent:
-    """Reads and changes the file.
-
-    Raises:
-        ConfigError: from every method: the file cannot be read or written.
-    """
+    """Reads and changes the file; every method may raise ConfigError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -45,7 +45,6 @@ class DoctorContext:
         folder: the data folder.
         vantage: the agent's id.
         targets: the targets it probes.
-        consent: the host's consent.
         connect: makes a transport to the broker.
         now: the wall clock.
         probes: the probes that the targets ask for, by name.
@@ -89,7 +88,6 @@ async def run_checks(context: DoctorContext) -> list[CheckResult]:
 
 
 def _check_machine(context: DoctorContext) -> list[CheckResult]:
-    """Run the checks that need no network."""
     return [
         _check_consent(context),
         _check_folder(context.folder),
@@ -201,7 +199,6 @@ def _check_ipv6() -> CheckResult:
 
 
 async def _check_endpoints(endpoints: Sequence[Endpoint]) -> list[CheckResult]:
-    """Try every endpoint; all pass if one works."""
     results = [
         replace(await _check_broker(partial(one.make_transport, None)), name=one.transport)
         for one in endpoints

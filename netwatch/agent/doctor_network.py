@@ -119,7 +119,6 @@ def _check_names(monitor: HealthMonitor, results: Sequence[WitnessResult]) -> Ch
 def _check_tiers(
     state: HealthState, family: int, results: Sequence[WitnessResult]
 ) -> CheckResult | None:
-    """Return how far the line of one address family reaches; None without witnesses."""
     states = {tier: judge_tier(results, tier) for tier in _TIERS}
     known = [f"{tier} {one}" for tier, one in states.items() if one is not TierState.UNKNOWN]
     if not known:

@@ -35,7 +35,7 @@ class Enrollment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         url: root of its HTTP service.
-        collector: the collector's key.
+        collector: the key that signs its responses.
         encryption_key: the key to which requests are encrypted.
         targets_key: the key of its target lists.
         brokers: where batches go, `mqtt[s]://host:port` or `ws[s]://…`, by preference.
@@ -49,11 +49,7 @@ class Enrollment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EnrollmentFile:
-    """The file that holds the enrollment.
-
-    Raises:
-        ConfigError: from every method: the file cannot be read or written.
-    """
+    """The file that holds the enrollment; every method may raise ConfigError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -117,7 +113,6 @@ async def erase(enrolled: Enrollment, name: str, identity: Identity, *, send: Fe
 async def _request(
     enrolled: Enrollment, path: str, message: bytes, send: Fetch
 ) -> EnrollmentResponse:
-    """Return the collector's response; raises as `enroll` does."""
     encrypted, reply_key = encrypt_request(message, bytes.fromhex(enrolled.encryption_key))
     reply = await send(enrolled.url + path, encrypted, MAX_REQUEST_BYTES)
     inner, key = open_signed(decrypt_reply(reply, reply_key), ENROLLED)

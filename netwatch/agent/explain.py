@@ -29,9 +29,7 @@ _EXAMPLE_TIME = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 class ExplainedTarget:
     """One target, and what probing it costs a day.
 
-    Attributes:
-        tier: A, B or C of the observatory's list, `own` for a target of the configuration.
-        category: the category in tier C.
+    `tier` is A, B or C of the observatory's list, or `own` for a target of the configuration.
     """
 
     target: str
@@ -72,13 +70,9 @@ class ExplainedSkip:
 
 @dataclass(frozen=True, slots=True)
 class ExampleBatch:
-    """A batch, packed and unpacked again.
+    """A batch, packed and unpacked again: its own fields, and one of its measurements.
 
-    Attributes:
-        header: the fields of the batch itself.
-        row: one of its measurements.
-        rows: the number of measurements.
-        message_bytes: size of the payload, without the 99 bytes of the signature.
+    `message_bytes` is the size of the payload, without the 99 bytes of the signature.
     """
 
     header: dict[str, object]
@@ -89,17 +83,15 @@ class ExampleBatch:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Everything that an agent does.
+    """Everything that an agent does; texts are in plain words.
 
     Attributes:
-        targets: the targets that it probes.
         skipped: the listed targets that it does not probe.
         daily_bytes: traffic of probing, at most `budget_bytes`.
         daily_sent_bytes: traffic of sending the results.
-        budget_bytes: the daily limit for probing.
         contacts: the hosts that it contacts in addition to its targets.
-        other_traffic: other probing, in plain words.
-        sent_fields: the content of a batch, in plain words.
+        other_traffic: other probing.
+        sent_fields: the content of a batch.
         example: a batch of an invented result.
         never_sent: what no batch contains.
     """
@@ -132,13 +124,8 @@ def explain(  # noqa: PLR0913 - a vantage and its targets
 ) -> Explanation:
     """Return what an agent does.
 
-    Args:
-        vantage: the agent's id and location.
-        targets: the targets of its own configuration.
-        config: the agent's settings.
-        probes: the probes by name, which state their cost.
-        listed: the targets of the observatory's list that are probed.
-        skipped: those that are not.
+    `targets` are those of its own configuration; `listed` and `skipped` are the targets of the
+    observatory's list that are probed and those that are not. `probes` state their cost.
     """
     rows = [_explain_target(target, config, probes) for target in targets]
     rows += [

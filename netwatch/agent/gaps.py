@@ -45,10 +45,8 @@ class GapDetector:
     ) -> Measurement | None:
         """Return the gap since the previous run of this agent.
 
-        Args:
-            last_seen: when it last ran, by the wall clock at that time.
-            now: the present.
-            exact: seconds since then by the monotonic clock, if known.
+        `last_seen` is when it last ran, by the wall clock at that time; `exact` is the seconds
+        since then by the monotonic clock, if known.
         """
         if exact is not None:
             last_seen = now - timedelta(seconds=exact)

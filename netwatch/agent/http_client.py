@@ -16,10 +16,7 @@ Fetch = Callable[[str, bytes | None, int], Awaitable[bytes]]
 async def fetch(url: str, body: bytes | None, limit: int) -> bytes:
     """Return the response of `url`; no redirects, no decompression.
 
-    Args:
-        url: the address.
-        body: sent with POST; None sends GET.
-        limit: bytes of the largest response.
+    Sends `body` with POST, or GET if it is None. `limit` is the bytes of the largest response.
 
     Raises:
         TransportError: no response in time, another status than 200, or a larger response.

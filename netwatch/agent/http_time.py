@@ -68,13 +68,10 @@ async def poll_time_sources(
     first_delay: float = _FIRST_DELAY,
     interval: float = _INTERVAL,
 ) -> None:
-    """Ask the sources for the time, about once an hour, while it is not known well enough.
+    """Ask the sources for the time while it is not known well enough.
 
-    Args:
-        clock: receives the dates.
-        sources: asked one after another; without any, this only sleeps.
-        first_delay: seconds after which the first is asked, if no acknowledgement came by then.
-        interval: seconds between two rounds, more or less.
+    The first round comes within `first_delay` seconds, if no acknowledgement gave the time by
+    then; later ones about every `interval` seconds.
     """
     random = Random()  # noqa: S311 - spreads the agents, hides nothing
     await asyncio.sleep(random.uniform(first_delay / 2, first_delay))

@@ -24,23 +24,14 @@ _ID_DIGITS = 32
 
 
 class Identity:
-    """A signer with an id.
-
-    Attributes:
-        signer: signs the agent's messages.
-        id: the first 16 bytes of the public key's SHA-256, in hexadecimal.
-    """
+    """A signer; `id` is the first 16 bytes of the public key's SHA-256, in hexadecimal."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self.signer = Signer(key)
         self.id = sha256(self.signer.public).hexdigest()[:_ID_DIGITS]
 
     def pack(self, batch: Batch) -> bytes:
-        """Return the signed payload of a batch.
-
-        Raises:
-            InputError: the batch is too large.
-        """
+        """Return the signed payload of a batch; raises InputError if it is too large."""
         return self.signer.sign(pack_batch(batch), BATCH)
 
 

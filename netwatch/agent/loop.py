@@ -46,13 +46,10 @@ class AgentDeps:
     """Everything that an agent consists of.
 
     Attributes:
-        vantage: its id, country and network.
-        targets: what it probes.
         probes: by name, for every name that a target refers to.
         endpoints: where the collector can be reached, best transports first.
         spool: where measurements wait; the caller closes it.
         clock: dates measurements and learns the true time.
-        config: how often and how patiently.
         pause_reason: why nothing may be measured at present.
         on_target_list: receives a target list as it came over the link; None ignores lists. Blocks.
         sign: signs presence messages; by default they are unsigned.
@@ -121,8 +118,6 @@ async def run_agent(deps: AgentDeps) -> None:
 
 
 class _SpoolWriter:
-    """Brings measurements from memory to the spool, and wakes the uplink."""
-
     def __init__(
         self,
         deps: AgentDeps,
@@ -150,7 +145,6 @@ class _SpoolWriter:
             self._uplink.retry_now()
 
     def add_uplink_status(self, status: TransportStatus) -> None:
-        """Record an event that a transport to the collector works or fails."""
         scope = "" if status.failure is None else lookup_failure(status.failure).scope.value
         name = f"uplink-{status.transport}"
         self._pending.append(agent_event(name, self._clock(), status.failure, scope=scope))
@@ -211,7 +205,6 @@ class _SpoolWriter:
             self._uplink.notify()
 
     def _seal(self, budget: bytes) -> int:
-        """Save the agent's own state and seal a batch; blocks."""
         now = self._clock().isoformat()
         state = {
             _LAST_SEEN: now.encode(),
@@ -224,7 +217,6 @@ class _SpoolWriter:
         return self._spool.flush()
 
     def _check_host(self) -> None:
-        """Record that the machine slept, that a pause began or ended, or a wrong clock."""
         gap = self._gaps.after_sleep(suspended_seconds(), self._clock())
         if gap is not None:
             self._measure_loop.on_resume()

@@ -32,11 +32,7 @@ class PauseReason(StrEnum):
 class PauseWatch:
     """Returns why a running agent must pause; reads the files once a second.
 
-    Args:
-        consent: what the host has agreed to.
-        clock: the wall clock.
-        consent_needed: whether any target needs consent.
-        target_list: returns the last good target list, which may ask for a pause.
+    `target_list` returns the last good target list, which may ask for a pause.
     """
 
     def __init__(

@@ -17,21 +17,13 @@ _T = TypeVar("_T")
 
 
 def create_private(path: Path) -> None:
-    """Create an empty file for its owner alone, if it does not exist.
-
-    Raises:
-        OSError: it cannot be created.
-    """
+    """Create an empty file for its owner alone, if missing; raises OSError if that fails."""
     if not path.exists():
         path.touch(_FILE_MODE)
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file for its owner alone, completely or not at all.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """Write a file for its owner alone, completely or not at all, or raise OSError."""
     part = path.with_name(path.name + ".part")
     # Another process may have left one, and others may be able to read it.
     part.unlink(missing_ok=True)

@@ -17,13 +17,10 @@ _STATM = Path("/proc/self/statm")
 
 
 class ProcessStats(msgspec.Struct, frozen=True):
-    """Figures since the process began, as of `counted_at`.
+    """Figures since the process began, as of `counted_at` (ISO 8601).
 
     Attributes:
-        counted_at: ISO 8601.
-        uptime_seconds: how long the process has run.
         memory_megabytes: resident memory; its maximum, if the system does not show the present.
-        cpu_seconds: processor time.
         open_files: file descriptors; None if the system does not show them.
         loop_lag_milliseconds: 99th percentile of the event loop's recent lateness.
         probes: runs by probe and outcome: `ok`, or the scope of the failure.

@@ -83,20 +83,12 @@ _DECODER = msgspec.json.Decoder(TargetList)
 
 
 def sign_target_list(listed: TargetList, signer: Signer) -> bytes:
-    """Return the signed message of a list.
-
-    Raises:
-        InputError: it has more than `MAX_LIST_BYTES`.
-    """
+    """Return a list's signed message; raises InputError beyond `MAX_LIST_BYTES`."""
     return signer.sign(msgspec.json.encode(listed), TARGETS, limit=MAX_LIST_BYTES)
 
 
 def decode_target_list(plain: bytes) -> TargetList:
-    """Return the list in an unsigned message.
-
-    Raises:
-        InputError: it is not a target list.
-    """
+    """Return the list in an unsigned message; raises InputError if there is none."""
     listed = decode(plain, _DECODER, what="target list", limit=MAX_LIST_BYTES)
     for name in ("expires", "not_before", "pause_until"):
         time = getattr(listed, name)
@@ -106,11 +98,7 @@ def decode_target_list(plain: bytes) -> TargetList:
 
 
 def validate_targets(listed: TargetList) -> None:
-    """Check that every target is public and well-formed.
-
-    Raises:
-        InputError: names the first target that is not.
-    """
+    """Raise InputError, naming the first target that is not public and well-formed."""
     seen: set[str] = set()
     for category in listed.sensitive:
         if category not in CATEGORIES:
@@ -135,11 +123,8 @@ async def poll_target_list(
 ) -> None:
     """Fetch the list forever, at random intervals of half to one and a half of `period` seconds.
 
-    Args:
-        fetch: fetches the list and returns whether it is new; may raise TransportError.
-        on_change: called if it is.
-        first: seconds within which it is fetched for the first time.
-        period: mean seconds between two fetches.
+    `fetch` returns whether the list is new, and may raise TransportError; `on_change` is called if
+    it is. The first fetch comes within `first` seconds.
     """
     random = Random()  # noqa: S311 - spreads the agents, hides nothing
     await asyncio.sleep(random.uniform(0, first))
@@ -154,7 +139,6 @@ async def poll_target_list(
 
 
 def _target_defect(target: Target) -> str:
-    """Return what is wrong with a target, empty for nothing."""
     if not 1 <= len(target.id) <= 128 or target.id.startswith("@"):
         return "is not a valid target id"
     if not 0 <= target.port <= 65_535:

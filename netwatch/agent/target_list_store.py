@@ -32,8 +32,6 @@ class Rejection(msgspec.Struct, frozen=True):
 
 
 class _Record(msgspec.Struct, frozen=True):
-    """The last valid list as it was received, the key that signed it, and the last rejection."""
-
     key: bytes = b""
     message: bytes = b""
     rejection: Rejection | None = None
@@ -42,9 +40,7 @@ class _Record(msgspec.Struct, frozen=True):
 class TargetListStore:
     """The last valid list, in a file that several processes may read.
 
-    Args:
-        path: the file.
-        key: the observatory's public key; without it, the key of the first adopted list.
+    `key` is the observatory's public key; without it, the key of the first adopted list.
     """
 
     def __init__(self, path: Path, *, key: bytes | None = None) -> None:
@@ -71,11 +67,7 @@ class TargetListStore:
         return self._read().rejection
 
     def adopt(self, message: bytes, now: datetime) -> TargetList:
-        """Verify a signed list and store it.
-
-        Raises:
-            InputError: it is refused; the stored list stays.
-        """
+        """Verify a signed list and store it; InputError refuses it, and the stored one stays."""
         record = self._read()
         try:
             listed, key = self._verify(message, record, now)
@@ -104,7 +96,6 @@ class TargetListStore:
         return True
 
     def _verify(self, message: bytes, record: _Record, now: datetime) -> tuple[TargetList, bytes]:
-        """Return a valid list and the key that signed it, or raise InputError."""
         check_size(message, what="target list", limit=MAX_LIST_BYTES)
         plain, key = open_signed(message, TARGETS)
         if key is None:

@@ -81,12 +81,8 @@ def select_targets(
 ) -> tuple[list[ListedTarget], list[SkippedTarget]]:
     """Return the listed targets that are probed, and those that are not.
 
-    Args:
-        listed: the targets of a list.
-        scope: the host's consent.
-        country: the host's country; an unknown one (empty) counts as high-risk.
-        in_consent_text: the probes that the consent text covers.
-        high_risk_countries: countries in addition to `HIGH_RISK_COUNTRIES`.
+    An unknown country (empty) counts as high-risk, as do `high_risk_countries`, in addition to
+    `HIGH_RISK_COUNTRIES`. `in_consent_text` are the probes that the consent text covers.
     """
     is_high_risk = not country or country in {*HIGH_RISK_COUNTRIES, *high_risk_countries}
     probes = {*in_consent_text, *scope.probes}
@@ -104,7 +100,6 @@ def select_targets(
 def _skip_reason(
     one: ListedTarget, scope: ConsentScope, probes: Collection[str], *, is_high_risk: bool
 ) -> str:
-    """Return why a target is not probed, empty if it is."""
     grant = "not agreed to; run: netwatch agent consent grant"
     if is_high_risk and one.tier is not ConsentTier.INFRASTRUCTURE:
         return "only infrastructure is probed in this country"

@@ -17,7 +17,6 @@ class ReceiptsResult:
     """The effect of a receipts file.
 
     Attributes:
-        deleted: batches that left the spool.
         refused: batches that the collector refuses; they stay and are no longer sent.
         foreign: acknowledgements for other agents, which have no effect.
         problem: why reading stopped early, empty if it did not.
@@ -35,13 +34,8 @@ def verify_ack(
     """Return the collector's acknowledgement, None if it is for another agent. Blocks.
 
     The key of the first signed acknowledgement is pinned: with forged ones, a broker could make
-    the agent delete batches that nobody stored.
-
-    Args:
-        message: the message.
-        agent: this agent's id.
-        spool: holds the collector's key.
-        allow_unsigned: whether an unsigned one is accepted while no key is known.
+    the agent delete batches that nobody stored. Without a known key, an unsigned one is accepted if
+    `allow_unsigned`.
 
     Raises:
         InputError: it is not an acknowledgement, or not the collector's.
@@ -57,11 +51,7 @@ def verify_ack(
 
 
 def apply_receipts(messages: Iterable[bytes], agent: str, spool: Spool) -> ReceiptsResult:
-    """Delete the batches that `messages` acknowledge. Blocks.
-
-    Raises:
-        StoreError: the spool cannot be written.
-    """
+    """Delete the acknowledged batches; raises StoreError if that fails. Blocks."""
     deleted = refused = foreign = 0
     problem = ""
     try:

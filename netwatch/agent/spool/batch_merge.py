@@ -96,7 +96,6 @@ def downsample(measurements: Iterable[Measurement], *, width: timedelta) -> list
 
 
 def _downsample_target(rows: Sequence[Measurement], width: timedelta) -> list[Measurement]:
-    """Downsample the measurements of one target, which are in order of time."""
     outcomes = [_outcome(row) for row in rows]
     result: list[Measurement] = []
     inner: dict[tuple[datetime, _Outcome], list[Measurement]] = {}
@@ -112,7 +111,6 @@ def _downsample_target(rows: Sequence[Measurement], width: timedelta) -> list[Me
 
 
 def _merge(alike: Sequence[Measurement]) -> Measurement:
-    """Return one measurement for several of one target and outcome."""
     if len(alike) == 1:
         return alike[0]
     return replace(

@@ -73,12 +73,8 @@ class SpoolState:
 class Spool:
     """The agent's queue on disk. A damaged file is moved out of the way and replaced.
 
-    Args:
-        path: the file, created if missing.
-        vantage: the agent's id and location.
-        created_at: the current time, from which a new file's first sequence is derived.
-        limit: bytes of the file and its log together, at least 1 MiB; a small disk allows less.
-        pack: turns a batch into its payload.
+    A new file's first sequence is derived from `created_at`. `limit` is the bytes of the file and
+    its log together, at least 1 MiB; a small disk allows less.
 
     Raises:
         StoreError: from every method; then nothing was changed.
@@ -228,7 +224,6 @@ class Spool:
         self._database.close()
 
     def _flush_one(self) -> bool:
-        """Turn the oldest measurements into one batch; return whether there were any."""
         # Durable before it is sent: after a power cut its sequence must not be used again.
         with self._database.transaction(durable=True):
             query = "SELECT id, row, segment FROM measurement ORDER BY id LIMIT ?"
@@ -241,7 +236,6 @@ class Spool:
         return True
 
     def _with_segments(self, found: Sequence[tuple[int, bytes, int | None]]) -> TimestampedRows:
-        """Return appended measurements with the clock segments that dated them."""
         segments: list[ClockSegment] = []
         query = "SELECT boot, shift, after_sequence, 0 FROM segment WHERE id = ?"
         for segment_id, rows in groupby(found, key=lambda row: row[2]):
@@ -306,7 +300,6 @@ class Spool:
         return False
 
     def _compactable(self, level: int, max_rows: int) -> list[Batch]:
-        """Return the oldest batches of a level, up to `max_rows` measurements of them."""
         query = (
             "SELECT payload, rows FROM batch WHERE level = ? AND refused IS NULL"
             " AND sequence <= (SELECT max(sequence) FROM batch) - ? ORDER BY sequence LIMIT ?"
@@ -348,7 +341,6 @@ class Spool:
             return [SealedBatch(*row) for row in rows]
 
     def _start_sequences(self, seconds: int) -> None:
-        """Set a new file's first sequence."""
         first = (max(seconds, 0) << _SEQUENCE_BITS) + Random().getrandbits(_SEQUENCE_BITS - 1)  # noqa: S311 - unique, not secret
         with self._database.transaction():
             if not self._database.read_number("SELECT count(*) FROM sqlite_sequence"):
@@ -357,10 +349,7 @@ class Spool:
                 )
 
     def _fit_disk(self) -> None:
-        """Apply the limit, or a lower one if the disk is small.
-
-        A log that fills the disk to its last byte could never be checkpointed.
-        """
+        """Apply the limit, or less on a small disk: a log that fills it cannot be checkpointed."""
         pages = min(self._limit, usable_bytes(self._database.path)) // self._page_bytes
         if pages == self._pages:
             return
@@ -373,7 +362,6 @@ class Spool:
             self._connection.execute(f"PRAGMA max_page_count = {pages - log_pages}")
 
     def _used_share(self) -> float:
-        """Return the used share of the file's part of the limit, 0 to 1."""
         return self._used_pages() / (self._pages * (1 - _LOG_SHARE))
 
     def _used_pages(self) -> int:

@@ -40,7 +40,6 @@ class TransportStatus:
     """The last result of a transport.
 
     Attributes:
-        transport: its name.
         failure: a failure word, None if it works.
         reason: one line about the failure. It may name the agent's own hosts: never sent.
     """
@@ -51,12 +50,9 @@ class TransportStatus:
 
 
 class TransportFailover:
-    """Finds an endpoint that works.
+    """Finds an endpoint that works, by preference of their transports.
 
-    Args:
-        endpoints: by preference of their transports.
-        pace: the agent's flush interval in seconds, to which waits are proportional.
-        random: draws endpoints and delays.
+    `pace` is the agent's flush interval in seconds, to which waits are proportional.
 
     Attributes:
         transports: names of the transports, preferred ones first.
@@ -89,10 +85,8 @@ class TransportFailover:
     ) -> tuple[Endpoint, Transport]:
         """Return a connected transport and its endpoint, however long that takes.
 
-        Args:
-            will: makes the will for a transport.
-            below: the first round tries only transports of a higher rank number.
-            spread: seconds over which agents reconnect when the network is back.
+        The first round tries only transports of a higher rank number than `below`. `spread` is the
+        seconds over which agents reconnect when the network is back.
         """
         while True:
             found = await self.try_transports(self.transports[below + 1 :], will)
@@ -145,7 +139,6 @@ class TransportFailover:
         self.on_status_change(status)
 
     def _shuffled(self, transport: str) -> list[Endpoint]:
-        """Return a transport's endpoints in a random order weighted by their last results."""
         left = [one for one in self._endpoints if one.transport == transport]
         drawn: list[Endpoint] = []
         while left:

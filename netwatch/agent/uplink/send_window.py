@@ -12,8 +12,6 @@ _MAX_TIMEOUT = 900.0
 
 @dataclass(slots=True)
 class _Sent:
-    """A sent batch: when to resend it, and the timeout that led to that time."""
-
     resend_at: float
     timeout: float
 
@@ -22,8 +20,7 @@ class _Sent:
 class InFlightWindow:
     """Tracks batches in flight; each resend doubles the timeout. Times are monotonic seconds.
 
-    Attributes:
-        timeout: seconds until a batch is resent for the first time.
+    `timeout` is the seconds until a batch is resent for the first time.
     """
 
     timeout: float

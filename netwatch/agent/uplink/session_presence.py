@@ -18,13 +18,7 @@ _SESSION = "session"
 
 
 class AgentSession:
-    """One run of an agent's process.
-
-    Args:
-        agent: the agent's id.
-        number: counts the runs.
-        sign: signs a presence message.
-    """
+    """One run of an agent's process; `number` counts the runs."""
 
     def __init__(self, agent: str, number: int, sign: Callable[[bytes], bytes]) -> None:
         self.agent = agent

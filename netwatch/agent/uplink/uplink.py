@@ -74,7 +74,6 @@ class Uplink:
 
     Attributes:
         on_target_list: called with a received target list; set it before `run`. Blocks.
-        on_status_change: called when a transport's status changes.
     """
 
     def __init__(  # noqa: PLR0913 - what it sends, where and how
@@ -156,7 +155,6 @@ class Uplink:
         return -1
 
     def _take_better(self) -> tuple[Endpoint, Transport] | None:
-        """Return the connected better transport, if one was found, and forget it."""
         better, self._better = self._better, None
         return better
 
@@ -177,11 +175,7 @@ class Uplink:
         return self._advice.reconnect_spread if self._advice else _RECONNECT_SPREAD * self._pace
 
     async def _exchange(self, endpoint: Endpoint, transport: Transport) -> None:
-        """Send and receive until the transport breaks or a better one is connected.
-
-        Raises:
-            TransportError: it broke, or brings no acknowledgements.
-        """
+        """Send and receive until the transport breaks or a better one is connected."""
         try:
             await self._subscribe(transport)
             birth = self._session.birth(endpoint.transport)
@@ -215,7 +209,6 @@ class Uplink:
                 await transport.publish(offline.topic, offline.payload, retain=True)
 
     async def _send(self, transport: Transport) -> None:
-        """Send pending batches, as window and rate permit."""
         while True:
             self._new_batches.clear()
             has_sent = False
@@ -233,7 +226,6 @@ class Uplink:
                 await asyncio.wait_for(self._new_batches.wait(), min(self._pace, wait))
 
     async def _sendable(self) -> AsyncIterator[SealedBatch]:
-        """Yield the batches to send now: fresh ones, then backlog."""
         in_flight = self._window.in_flight(monotonic())
         room = WINDOW_SIZE - len(in_flight)
         if room <= 0:
@@ -273,7 +265,6 @@ class Uplink:
             )
 
     async def _receive(self, transport: Transport, endpoint: Endpoint) -> None:
-        """Handle acknowledgements, target lists and rate advice."""
         async for message in transport.messages():
             if message.topic == TARGET_LIST_TOPIC and self.on_target_list is not None:
                 await self._executor.run(self.on_target_list, message.payload)
@@ -293,7 +284,6 @@ class Uplink:
                     await self._apply_rate_advice(self._unverified_advice)
 
     async def _apply_ack(self, ack: Ack) -> None:
-        """Delete stored batches and mark refused ones."""
         now = monotonic()
         if self._clock_sync is not None:
             self._clock_sync.acknowledged(ack)
@@ -308,7 +298,6 @@ class Uplink:
         self.notify()
 
     async def _verify(self, message: Message) -> Ack | None:
-        """Return the collector's acknowledgement for this agent, None if it is not one."""
         try:
             return await self._executor.run(
                 verify_ack, message.payload, self._session.agent, self._spool
