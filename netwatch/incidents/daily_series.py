@@ -35,7 +35,7 @@ def series_reason(incident: OpenIncident, reason: RevisionReason) -> RevisionRea
 
 
 def matches_forecast(incident: OpenIncident, onset: datetime) -> bool:
-    """Return whether a loss that began at `onset` is the one that was forecast."""
+    """Return whether a loss that began at `onset` is the forecast one."""
     return incident.forecast is not None and incident.forecast.covers(onset)
 
 

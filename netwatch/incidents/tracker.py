@@ -420,7 +420,7 @@ class Tracker:
         return incident.entity in self._tree.ancestors(entity)
 
     def _part_series(self, incident: OpenIncident, entity: Entity) -> SeriesKey:
-        """Return the series of an incident's own entity, or of one that is affected by it."""
+        """Return the series of an incident's own entity, or of an entity affected by it."""
         if incident.kind == OUTAGE:
             return SeriesKey(incident.signal, entity)
         if entity == incident.entity:

@@ -127,7 +127,7 @@ class SqlLedger:
         return self._read_incidents(query)
 
     def revisions(self, incident: str) -> list[Incident]:
-        """Return all revisions of one incident, oldest first; empty where there is none."""
+        """Return all revisions of one incident, oldest first; empty if it is unknown."""
         query = (
             sql.select(_REVISIONS.c.document)
             .where(_REVISIONS.c.incident == incident)
@@ -157,8 +157,8 @@ class SqlLedger:
     def due(self, now: datetime, *, limit: int = 100) -> list[OutboxEntry]:
         """Return posts that are `ready` with `next_at <= now`, in the order they were written.
 
-        A post waits for earlier ones of its incident, channel and language, so that no update
-        overtakes what it updates; one that ended in `failed` or `needs_review` holds nobody up.
+        A post waits for earlier ones of its incident, channel and language, so that updates
+        stay in order; it does not wait for posts that are `failed` or `needs_review`.
         """
         earlier = _POSTS.alias()
         waits = sql.exists().where(

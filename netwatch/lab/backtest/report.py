@@ -47,7 +47,7 @@ td,th{padding:.15em .8em;text-align:left}img{max-width:100%}</style>
 <th>delay, min</th></tr>
 {% for one in events %}<tr><td>{{ one.entity }}</td><td>{{ one.started_at | time }}</td>
 <td>{{ one.ended_at | time }}</td><td>{{ one.verdict }}</td><td>{{ one.called_at | time }}</td>
-<td>{{ "" if one.delay is none else "%.0f" | format(one.delay) }}</td></tr>
+<td>{{ "%.0f" | format(one.delay) if one.delay is not none else "" }}</td></tr>
 {% endfor %}</table>
 <h2>Calls without an event</h2>
 <table><tr><th>entity</th><th>from</th><th>to</th><th>verdict</th></tr>

@@ -179,7 +179,7 @@ def _all_sent(opened: ObservatoryContext) -> bool:
 
 
 async def _stop(running: Sequence["asyncio.Future[None]"]) -> None:
-    """Cancel all parts, and raise the exception of one that failed."""
+    """Cancel all parts, and raise the exception of the first failed part."""
     await cancel_and_wait(running)
     for part in running:
         if not part.cancelled() and (error := part.exception()):
