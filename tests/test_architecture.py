@@ -56,7 +56,7 @@ def imported(path: Path) -> Iterator[str]:
             yield node.module
 
 
-def test_the_nouns_stand_on_the_standard_library() -> None:
+def test_the_model_imports_only_the_standard_library() -> None:
     for path in ROOT.glob("netwatch/model/*.py"):
         for module in imported(path):
             top = module.partition(".")[0]
@@ -104,7 +104,7 @@ def test_nothing_speaks_of_the_machine_it_was_written_on() -> None:
             assert not secret.search(path.read_text("utf-8", "replace")), name
 
 
-def test_no_real_figures_stand_in_the_repository_but_the_shipped_ones() -> None:
+def test_only_the_shipped_data_sets_are_in_the_repository() -> None:
     large = [path for path in ROOT.glob("netwatch/**/*.csv") if path.stat().st_size > 100_000]
     assert names(large) == []
 
@@ -115,6 +115,6 @@ def test_every_extra_that_the_observatory_needs_is_declared_apart() -> None:
     assert not any(re.search(rf"\b{name}\b", light) for name in HEAVY)
 
 
-def test_every_package_says_what_it_is() -> None:
+def test_every_package_has_a_docstring() -> None:
     for path in ROOT.glob("netwatch/**/__init__.py"):
         assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), path

@@ -36,13 +36,13 @@ def test_every_key_has_a_meaning_and_every_meaning_a_key() -> None:
     ("name", "page"),
     [("configuration.md", configuration_page), ("commands.md", commands_page)],
 )
-def test_a_page_says_what_the_program_knows(name: str, page: object) -> None:
+def test_generated_pages_match_the_program(name: str, page: object) -> None:
     assert callable(page)
     stands = (ROOT / "docs" / name).read_text("utf-8")
     assert stands == page(), "call `make docs` and read what changed"
 
 
-def test_defaults_stand_in_the_page_as_toml_that_says_the_same() -> None:
+def test_documented_defaults_are_toml_with_the_same_values() -> None:
     for table, found in config_keys().items():
         if table in {"uplink", "target", "place"}:
             continue
@@ -57,7 +57,7 @@ def test_defaults_stand_in_the_page_as_toml_that_says_the_same() -> None:
         assert parse_config("\n".join([*head, *lines])) == parse_config("")
 
 
-def test_every_plugin_is_named_with_what_it_is() -> None:
+def test_every_plugin_is_documented() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     page = (ROOT / "docs" / "configuration.md").read_text("utf-8")
     for group in GROUPS:

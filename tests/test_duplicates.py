@@ -45,7 +45,7 @@ def repeated_runs(texts: dict[str, str]) -> Iterator[str]:
             yield " = ".join(where)
 
 
-def test_no_six_lines_of_logic_stand_twice() -> None:
+def test_no_six_lines_of_logic_are_duplicated() -> None:
     assert len(SOURCES) > 150
     texts = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in SOURCES}
     assert list(repeated_runs(texts)) == []

@@ -87,7 +87,7 @@ def test_prose_and_names_are_plain_english() -> None:
         "Old clocks are put right from steady ones.",
     ],
 )
-def test_the_word_list_finds_what_it_is_for(text: str) -> None:
+def test_the_word_list_finds_archaic_words(text: str) -> None:
     assert faults(text, is_page=False)
 
 

@@ -88,7 +88,7 @@ def ledger(url: str) -> Iterator[SqlLedger]:
     found.close()
 
 
-def test_returns_what_was_recorded_after_reopening(
+def test_recorded_incidents_are_there_after_reopening(
     url: str,
     ledger: SqlLedger,
     make_incident: Callable[..., Incident],
@@ -170,7 +170,7 @@ def test_a_post_is_due_once_it_is_written(
     assert (entry.post, entry.state, entry.attempts) == (post, OutboxState.READY, 0)
 
 
-def test_only_one_claims_a_post(ledger: SqlLedger, make_post: Callable[..., Post]) -> None:
+def test_a_post_is_claimed_once(ledger: SqlLedger, make_post: Callable[..., Post]) -> None:
     post = make_post()
     ledger.record([], [post])
     assert ledger.claim(post.key, at=post.created_at)

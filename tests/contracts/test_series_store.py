@@ -58,7 +58,7 @@ def test_writing_nothing_changes_nothing(store: SeriesStore) -> None:
     assert store.closed_until() is None
 
 
-def test_gives_back_what_was_written(store: SeriesStore) -> None:
+def test_bins_round_trip(store: SeriesStore) -> None:
     bins = [bin_at(0, value=3.0, total=7.0), bin_at(1, value=0.1 + 0.2, total=None)]
     store.put_bins(bins)
     assert all_bins(store) == bins
@@ -84,7 +84,7 @@ def test_writing_again_changes_nothing(store: SeriesStore) -> None:
     assert len(first) == 9
 
 
-def test_the_newest_value_of_a_bin_stands(store: SeriesStore) -> None:
+def test_the_newest_value_of_a_bin_wins(store: SeriesStore) -> None:
     store.put_bins([bin_at(0, value=1.0), bin_at(0, key("1"), value=1.0), bin_at(1, value=1.0)])
     store.put_bins([bin_at(0, value=2.0, total=None)])
     assert [bin_.value for bin_ in store.read_bins(T0, END, series=key())] == [2.0, 1.0]
@@ -93,7 +93,7 @@ def test_the_newest_value_of_a_bin_stands(store: SeriesStore) -> None:
     assert next(iter(store.read_bins(T0, END, series=key()))).total is None
 
 
-def test_of_one_bin_twice_in_a_write_the_last_stands(store: SeriesStore) -> None:
+def test_the_last_value_of_a_bin_in_a_write_wins(store: SeriesStore) -> None:
     store.put_bins([bin_at(0, value=1.0), bin_at(0, value=9.0)])
     (found,) = all_bins(store)
     assert found.value == 9.0
@@ -131,7 +131,7 @@ def test_reads_one_series_of_many(store: SeriesStore) -> None:
     assert list(store.read_bins(T0, END, series=key("999"))) == []
 
 
-def test_series_that_differ_in_one_part_are_apart(store: SeriesStore) -> None:
+def test_series_that_differ_in_one_part_are_separate(store: SeriesStore) -> None:
     keys = [key("IR", kind, signal) for kind in EntityKind for signal in ("presence", "latency")]
     store.put_bins([bin_at(0, series, value=place) for place, series in enumerate(keys)])
     for place, series in enumerate(keys):
@@ -248,7 +248,7 @@ def test_levels_come_back_whole(store: SeriesStore) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 0.0, 1.0, 1.37])
-def test_a_level_without_a_value_is_no_zero(store: SeriesStore, value: float | None) -> None:
+def test_a_level_without_a_value_is_not_zero(store: SeriesStore, value: float | None) -> None:
     store.put_levels([level_at(0, value=value), level_at(0, key("1"), value=1.0)])
     (found,) = store.read_levels(T0, END, series=key())
     assert found.value == value

@@ -177,7 +177,7 @@ async def test_a_closed_transport_raises(broker: BrokerRig) -> None:
         await transport.subscribe("nw/v1/a/+/b")
 
 
-async def test_a_closed_port_is_an_error_of_one_line() -> None:
+async def test_a_closed_port_gives_a_one_line_error() -> None:
     port = free_port()
     with pytest.raises(TransportError, match=f"cannot reach broker 127.0.0.1:{port}") as caught:
         async with mqtt_transport(port):

@@ -116,7 +116,7 @@ def backtest(
     )
 
 
-def test_a_cluster_gives_the_same_bytes_and_its_loss_one_line(
+def test_a_cluster_gives_the_same_bytes_and_its_loss_a_one_line_error(
     figures: Path, cluster: Cluster, tmp_path: Path
 ) -> None:
     alone, spread = tmp_path / "alone", tmp_path / "spread"
@@ -136,7 +136,7 @@ def test_a_cluster_gives_the_same_bytes_and_its_loss_one_line(
     assert not (tmp_path / "lost").exists()
 
 
-def test_a_worker_that_is_killed_at_work_is_one_line(
+def test_a_killed_worker_gives_a_one_line_error(
     figures: Path, cluster: Cluster, tmp_path: Path
 ) -> None:
     out, victim = tmp_path / "lost", cluster.processes[1].pid

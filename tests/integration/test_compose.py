@@ -190,7 +190,7 @@ def test_the_configuration_fits_the_services(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.timeout(120)
-def test_the_image_s_wheel_builds_from_what_is_copied(tmp_path: Path) -> None:
+def test_the_wheel_of_the_image_builds_from_the_copied_files(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):

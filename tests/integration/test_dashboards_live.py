@@ -164,7 +164,7 @@ def chosen_values(store: InfluxStore, board: dict) -> dict[str, list[str]]:
 
 
 @by_file
-def test_every_query_runs_and_finds_what_was_written(seeded: InfluxStore, path: Path) -> None:
+def test_every_query_runs_and_finds_data(seeded: InfluxStore, path: Path) -> None:
     board = load(path)
     values = chosen_values(seeded, board)
     asked = 0

@@ -105,7 +105,7 @@ def test_incidents_places_and_health_are_as_in_the_ledger(opened: ObservatoryCon
     assert stages["analysis"]["delay_seconds"] == 600
 
 
-def test_a_revision_replaces_what_was_shown_and_a_post_gives_its_delay(
+def test_a_revision_replaces_the_annotation_and_a_post_gives_its_delay(
     opened: ObservatoryContext,
 ) -> None:
     opened.ledger.record([INCIDENT], [POST])
@@ -141,7 +141,7 @@ async def test_a_server_that_is_away_is_waited_for(opened: ObservatoryContext) -
     assert len(rows(opened, 'SELECT * FROM "incident"')) == 1
 
 
-def test_who_keeps_series_elsewhere_never_loads_the_client() -> None:
+def test_other_stores_do_not_import_the_influxdb_client() -> None:
     code = (
         "import sys, netwatch.app.observatory, netwatch.app.factories, netwatch.cli.main;"
         "sys.exit('netwatch.store.influx.client' in sys.modules)"
@@ -149,7 +149,7 @@ def test_who_keeps_series_elsewhere_never_loads_the_client() -> None:
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
 
 
-def test_what_was_never_sure_is_counted_and_not_shown(opened: ObservatoryContext) -> None:
+def test_an_unconfirmed_incident_is_counted_but_not_exported(opened: ObservatoryContext) -> None:
     opened.ledger.record([replace(INCIDENT, confirmed_at=None)], [])
     exporter_of(opened).export(T0 + STEP)
     assert rows(opened, 'SELECT * FROM "incident"') == []

@@ -62,7 +62,9 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
     return judge(MemoryStore(), tmp_path_factory.mktemp("memory"))
 
 
-def test_the_embedded_store_says_the_same(expected: tuple[bytes, bytes], tmp_path: Path) -> None:
+def test_the_embedded_store_gives_the_same_incidents(
+    expected: tuple[bytes, bytes], tmp_path: Path
+) -> None:
     store = SqliteStore(tmp_path / "series.sqlite")
     assert judge(store, tmp_path) == expected
     store.close()
@@ -73,7 +75,7 @@ def test_the_embedded_store_says_the_same(expected: tuple[bytes, bytes], tmp_pat
     [pytest.param(influx, id="influx"), pytest.param(lambda: influx(AS_CORE), id="like-core")],
 )
 @pytest.mark.timeout(60)
-def test_influxdb_says_the_same(
+def test_influxdb_gives_the_same_incidents(
     expected: tuple[bytes, bytes], make: Callable[[], object], tmp_path: Path
 ) -> None:
     with make() as store:

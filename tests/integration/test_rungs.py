@@ -70,7 +70,7 @@ async def test_batches_go_by_https_while_mqtt_is_blocked(
     assert noted == ["connection_refused", None]
 
 
-async def test_from_a_lower_rung_a_better_one_is_found_again(
+async def test_a_lower_transport_returns_to_a_better_one(
     listeners: tuple[int, int], tmp_path: Path
 ) -> None:
     rig = Rig(tmp_path, listeners[0], pace=0.05)
@@ -153,7 +153,7 @@ async def test_tls_carries_batches_to_whom_we_trust(tmp_path: Path) -> None:
                 assert count_batches(batch_log) == 3
 
 
-async def test_a_foreign_authority_is_one_line_and_the_next_rung_is_taken(
+async def test_an_unknown_authority_is_reported_and_the_next_transport_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("tls", "other"):
@@ -199,7 +199,7 @@ async def test_alpn_is_offered_on_a_shared_port(tmp_path: Path) -> None:
         assert context.session_stats()["connect_good"] == 1
 
 
-async def test_a_wrong_path_to_a_websocket_is_one_line(
+async def test_a_wrong_path_to_a_websocket_gives_a_one_line_error(
     listeners: tuple[int, int], tmp_path: Path
 ) -> None:
     with pytest.raises(TransportError) as caught:

@@ -143,7 +143,7 @@ def test_counties_give_the_same_statement(counties: ReplayResult) -> None:
         assert "progressive" not in said
 
 
-def test_counties_are_one_incident_too(counties: ReplayResult) -> None:
+def test_counties_give_one_incident(counties: ReplayResult) -> None:
     [incident] = counties.public()
     assert str(incident.entity) == "country:IR"
     assert incident.started_at in ONSETS

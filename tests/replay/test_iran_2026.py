@@ -46,7 +46,7 @@ def blackout() -> ReplayResult:
     return replay(january(*SIGNALS))
 
 
-def test_is_one_incident_from_start_to_end(blackout: ReplayResult) -> None:
+def test_the_blackout_is_one_incident_from_start_to_end(blackout: ReplayResult) -> None:
     [incident] = blackout.newest()
     assert str(incident.entity) == "country:IR"
     assert abs(incident.started_at - BEGAN) <= TWO_BINS
@@ -147,19 +147,19 @@ def february(*, networks: bool) -> SeriesTable:
     return longform(table, width=timedelta(hours=1))
 
 
-def test_flapping_sites_are_no_incident_above_their_own_level() -> None:
+def test_flapping_sites_open_no_incident_of_a_wider_scope() -> None:
     course = replay(february(networks=False))
     assert {str(one.entity.kind) for one in course.revisions} <= {"domain"}
     assert course.levels, "nothing was judged"
 
 
-def test_flapping_networks_are_no_incident_of_the_country() -> None:
+def test_flapping_networks_open_no_incident_of_the_country() -> None:
     course = replay(february(networks=True))
     assert [one for one in course.revisions if str(one.entity) == "country:IR"] == []
     assert len(course.levels) > 80
 
 
-def test_what_is_always_unreachable_is_dead_and_tells_nothing() -> None:
+def test_always_unreachable_networks_are_dead_and_have_no_value() -> None:
     course = replay(february(networks=True))
     dead = [levels for levels in course.levels.values() if not levels[-1].usable]
     assert len(dead) > 20

@@ -27,7 +27,7 @@ def last_onset(levels: list[Level], until: datetime) -> datetime | None:
     return onset
 
 
-def test_november_2019_fell_in_steps_and_nobody_kept_access() -> None:
+def test_november_2019_fell_in_steps_without_survivors() -> None:
     figures = open_figures("iran-2019-11")
     course, atlas = replay(figures), EntityTree(figures.places)
     [signal] = {key.signal for key in course.levels}

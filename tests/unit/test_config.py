@@ -31,7 +31,7 @@ def test_every_broken_file_has_an_expected_message() -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_is_one_line_and_exit_code_2(
+def test_a_broken_file_gives_a_one_line_error_and_exit_code_2(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(CONFIGS)
@@ -141,7 +141,7 @@ def what_is_said_of(text: str) -> str:
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_a_configuration_or_one_clear_line(text: str) -> None:
+def test_any_text_gives_a_configuration_or_a_one_line_error(text: str) -> None:
     said = what_is_said_of(text)
     assert said.startswith("some.toml: ")
     assert len(said.splitlines()) == 1
@@ -152,7 +152,7 @@ VALUES = st.sampled_from(['"5m"', "1", "-1", "nan", "true", "[]", "{}", '["x"]',
 
 
 @given(st.lists(st.tuples(KEYS, VALUES), max_size=4), st.sampled_from(["", "[{}]", "[[{}]]"]), KEYS)
-def test_any_toml_is_a_configuration_or_one_clear_line(
+def test_any_toml_gives_a_configuration_or_a_one_line_error(
     rows: list[tuple[str, str]], head: str, table: str
 ) -> None:
     lines = [head.format(table), *(f"{key} = {value}" for key, value in rows)]

@@ -25,27 +25,27 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("stranger")
-def test_a_strangers_probe_comes_through_the_same_door() -> None:
+def test_a_third_party_probe_is_loaded_by_entry_point() -> None:
     assert {"sound", "tcp"} <= set(plugin_names("probes"))
     assert load_plugin("probes", "sound")().name == "sound"
 
 
 @pytest.mark.usefixtures("stranger")
 @pytest.mark.parametrize("name", ["hollow", "gone"])
-def test_a_broken_plugin_is_one_clear_line(name: str) -> None:
+def test_a_broken_plugin_gives_a_one_line_error(name: str) -> None:
     with pytest.raises(PluginError, match=f"probe '{name}' cannot be loaded: ") as refused:
         load_plugin("probes", name)
     assert len(str(refused.value).splitlines()) == 1
 
 
-def test_a_missing_plugin_says_which_there_are() -> None:
+def test_a_missing_plugin_error_lists_those_installed() -> None:
     with pytest.raises(PluginError, match=r"no probe named 'telepathy'; installed: dns, http, "):
         load_plugin("probes", "telepathy")
     with pytest.raises(PluginError, match="no nonesuch named 'x'; installed: none"):
         load_plugin("nonesuchs", "x")
 
 
-def test_names_are_sorted_and_stand_once() -> None:
+def test_names_are_sorted_and_unique() -> None:
     for group in ("probes", "stores", "channels"):
         names = plugin_names(group)
         assert names == sorted(set(names))

@@ -37,7 +37,7 @@ def test_a_new_text_needs_a_new_consent(tmp_path: Path, monkeypatch: pytest.Monk
     assert consent.granted_at() is None
 
 
-def test_a_damaged_file_is_an_error_of_one_line(tmp_path: Path) -> None:
+def test_a_damaged_file_gives_a_one_line_error(tmp_path: Path) -> None:
     path = tmp_path / "consent.json"
     path.write_bytes(b'{"categories":["\xff\xfe"]}')
     with pytest.raises(ConfigError, match=r"consent\.json: "):

@@ -49,7 +49,7 @@ async def checks(context: DoctorContext) -> dict[str, CheckResult]:
     return {one.name: one for one in findings}
 
 
-async def test_only_the_broker_fails_on_a_sound_vantage(context: DoctorContext) -> None:
+async def test_only_the_broker_fails_on_a_healthy_vantage(context: DoctorContext) -> None:
     found = await checks(context)
     failures = {name for name, one in found.items() if not one.ok}
     assert failures <= {"broker"}

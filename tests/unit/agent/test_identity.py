@@ -42,7 +42,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\n"])
-def test_a_file_that_is_not_a_key_is_an_error_of_one_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_key_gives_a_one_line_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "agent.key"
     path.write_bytes(content)
     path.chmod(0o600)

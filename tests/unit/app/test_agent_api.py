@@ -134,7 +134,7 @@ async def test_client_addresses_are_not_logged(rig: Rig, caplog: pytest.LogCaptu
     ("status", "body"),
     [("200 OK", b"<html>Please log in</html>"), ("302 Found", b""), ("200 OK", b"x" * 100_000)],
 )
-async def test_a_portal_is_no_observatory(status: str, body: bytes) -> None:
+async def test_a_captive_portal_is_not_the_observatory(status: str, body: bytes) -> None:
     """A captive portal answers everything; that is no way to the collector."""
     head = "Location: http://127.0.0.1/login"
     async with tcp_server(http_answer(status, head, body=body)) as port:
@@ -144,14 +144,14 @@ async def test_a_portal_is_no_observatory(status: str, body: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
-async def test_a_door_that_says_nothing_costs_the_timeout() -> None:
+async def test_a_silent_server_costs_the_timeout() -> None:
     async with tcp_server(answer_slowly) as port:
         with pytest.raises(TransportError, match="cannot reach"):
             async with HttpsTransport(f"http://127.0.0.1:{port}", "a1", timeout=0.5):
                 pass
 
 
-async def test_the_rate_limit_forgets_the_longest_unseen() -> None:
+async def test_the_rate_limit_evicts_the_least_recent_key() -> None:
     limit = KeyedRateLimit(rate=1.0, burst=1.0)
     assert limit.allows(b"a")
     assert not limit.allows(b"a")
@@ -160,7 +160,7 @@ async def test_the_rate_limit_forgets_the_longest_unseen() -> None:
     assert limit.allows(b"a")
 
 
-async def test_who_posts_under_anothers_name_does_not_keep_his_answer_from_him(rig: Rig) -> None:
+async def test_a_forged_batch_does_not_block_the_acknowledgement(rig: Rig) -> None:
     batch, link = one_batch(rig), rig.connect(None)
     async with link:
         await link.subscribe(ack_topic("a1"))

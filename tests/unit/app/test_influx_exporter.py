@@ -17,7 +17,7 @@ def stay(number: int, network: int) -> Session:
     return Session(Vantage(f"agent-{number}", "XT", network), "one", "boot", 1, 1, START)
 
 
-def test_who_should_be_there_and_who_is(tmp_path: Path) -> None:
+def test_fleet_health_counts_online_and_enrolled_agents(tmp_path: Path) -> None:
     with PresenceLog(tmp_path / PRESENCE_FILE) as log:
         for number in range(5):
             log.opened(stay(number, 64500 if number < 4 else 64501))
@@ -36,6 +36,6 @@ def test_who_should_be_there_and_who_is(tmp_path: Path) -> None:
     assert (merged.fields["online"], merged.fields["queue"]) == (1, None)
 
 
-def test_where_nobody_was_watched_there_is_no_fleet(tmp_path: Path) -> None:
+def test_without_presence_data_there_is_no_fleet_health(tmp_path: Path) -> None:
     assert fleet_health(Config(data=str(tmp_path)), START) == []
     assert not (tmp_path / PRESENCE_FILE).exists()

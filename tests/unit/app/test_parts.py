@@ -59,7 +59,7 @@ def changed(**changes: object) -> Config:
     return msgspec.structs.replace(Config(), **changes)
 
 
-def test_an_embedded_broker_has_a_password_that_nobody_else_can_read(tmp_path: Path) -> None:
+def test_the_password_of_the_embedded_broker_is_private(tmp_path: Path) -> None:
     config = changed(data=str(tmp_path / "data"))
     first = broker_password(config)
     assert len(first) >= 20
@@ -83,13 +83,13 @@ def test_processes_that_start_at_once_share_one_password(tmp_path: Path) -> None
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["broker.password"]
 
 
-def test_a_password_that_is_named_stands(tmp_path: Path) -> None:
+def test_a_configured_password_is_used(tmp_path: Path) -> None:
     broker = BrokerConfig(password="swordfish")
     assert broker_password(changed(data=str(tmp_path / "data"), broker=broker)) == "swordfish"
     assert not (tmp_path / "data").exists()
 
 
-def test_a_data_folder_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
+def test_an_unusable_data_folder_gives_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     config = changed(data=str(tmp_path / "file" / "data"))
     with pytest.raises(ConfigError, match="cannot be used: Not a directory"):
@@ -145,7 +145,7 @@ def test_parts_are_opened_together_and_closed_together(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_channel_that_cannot_be_is_one_clear_line(
+def test_an_unusable_channel_gives_a_one_line_error(
     config: Config, error: type[NetwatchError], message: str
 ) -> None:
     with pytest.raises(error) as refused:
@@ -171,7 +171,7 @@ def test_a_channel_that_cannot_be_is_one_clear_line(
         ),
     ],
 )
-def test_a_wrong_option_of_a_plugin_is_one_clear_line(table: str, message: str) -> None:
+def test_a_wrong_option_of_a_plugin_gives_a_one_line_error(table: str, message: str) -> None:
     config = parse_config(f'[publish]\nchannels = ["console", "webhook"]\n{table}')
     with pytest.raises(NetwatchError) as refused:
         make_channels(config)
@@ -187,7 +187,7 @@ def test_every_channel_that_comes_with_netwatch_can_be_made(tmp_path: Path) -> N
     assert all(channel.name == name for name, channel in made.items())
 
 
-def test_an_engine_or_a_probe_that_nobody_has_is_one_clear_line(tmp_path: Path) -> None:
+def test_an_unknown_engine_or_probe_gives_a_one_line_error(tmp_path: Path) -> None:
     config = changed(data=str(tmp_path), store=StoreConfig(engine="abacus"))
     with pytest.raises(PluginError, match=r"no store named 'abacus'; installed: .*sqlite"):
         open_store(config)
@@ -196,12 +196,12 @@ def test_an_engine_or_a_probe_that_nobody_has_is_one_clear_line(tmp_path: Path) 
     assert list(make_probes(config, ["tcp", "tcp", "dns"])) == ["dns", "tcp"]
 
 
-async def test_a_vantage_without_a_target_is_one_clear_line() -> None:
+async def test_a_vantage_without_a_target_gives_a_one_line_error() -> None:
     with pytest.raises(ConfigError, match="target: none is configured, so "):
         await run_vantage(Config())
 
 
-async def test_an_address_in_use_is_one_clear_line(tmp_path: Path) -> None:
+async def test_an_address_in_use_gives_a_one_line_error(tmp_path: Path) -> None:
     async with tcp_server() as port:
         config = changed(data=str(tmp_path), web=WebConfig(port=port))
         with open_context(config) as opened, pytest.raises(ConfigError) as refused:
@@ -274,7 +274,7 @@ def test_a_signal_cancels_the_work_which_cleans_up() -> None:
     assert done == ["clean"]
 
 
-def test_work_that_ends_or_fails_by_itself_says_so() -> None:
+def test_run_until_signal_returns_or_raises_with_its_work() -> None:
     async def works() -> None:
         await asyncio.sleep(0)
 

@@ -126,7 +126,9 @@ def test_an_invalid_address_is_reported_in_one_line(tmp_path: Path, url: str, me
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
-def test_a_bad_file_of_authorities_is_one_line(tmp_path: Path, content: str | None) -> None:
+def test_a_bad_file_of_authorities_gives_a_one_line_error(
+    tmp_path: Path, content: str | None
+) -> None:
     path = tmp_path / "authority.pem"
     if content is not None:
         path.write_text(content)

@@ -45,7 +45,7 @@ def test_ioda_takes_the_lower_median_without_the_present() -> None:
     assert ratio[3] == pytest.approx(0.9)
 
 
-def test_ioda_forgets_what_left_the_window() -> None:
+def test_ioda_uses_only_bins_within_the_window() -> None:
     ratio = median_ratio(np.array([100, 100, 150, 150, 150, 150.0]), window=2, longest=9, paint=0.8)
     # Two bins of history: [100, 100], [100, 150], then [150, 150].
     assert ratio[2:].tolist() == pytest.approx([1.5, 1.5, 1.0, 1.0])
@@ -59,7 +59,7 @@ def test_ioda_makes_the_extreme_the_new_normal() -> None:
     assert ratio[10:].tolist() == pytest.approx([1.0, 1.0])
 
 
-def test_ioda_says_nothing_about_fewer_than_twenty() -> None:
+def test_ioda_has_no_ratio_below_twenty() -> None:
     assert np.isnan(
         median_ratio(np.array([19.0] * 5 + [0.0]), window=9, longest=9, paint=0.8)
     ).all()
@@ -131,7 +131,7 @@ def test_richter_tracks_nothing_small() -> None:
     assert not disruptions(np.array([[39.0] * 6 + [0.0] * 3]), window=4).any()
 
 
-def test_nearest_days_forecast_what_followed_them() -> None:
+def test_nearest_days_forecast_the_days_after_them() -> None:
     days = np.array([[1, 10], [5, 50]] * 10, dtype=float)
     forecast = nearest_forecast(days.reshape(1, -1), day=2)
     # After a (5, 50) day always came a 1, and after (50, 1) a 10.

@@ -73,7 +73,7 @@ def test_a_constant_answer_is_worth_a_half() -> None:
     assert scores.vantage == scores.target == scores.path == 0.5
 
 
-def test_netwatch_tells_the_three_apart_better_than_means_do() -> None:
+def test_netwatch_separates_the_three_better_than_means() -> None:
     ours = score_blame(blame_with_netwatch, seeds=(1,))
     plain = score_blame(blame_plainly, seeds=(1,))
     assert ours.vantage >= 0.99

@@ -79,7 +79,7 @@ def test_a_match_starts_at_most_a_quarter_hour_early_and_before_the_end(
     assert (found.matches[0] is not None) == matched
 
 
-def test_a_run_that_was_already_open_is_no_detection() -> None:
+def test_a_run_that_was_already_open_is_not_a_detection() -> None:
     found = match_entity([truth(1000, 1100)], [Prediction(500, 1090, 505)], tolerance=15)
     assert found.matches == (None,)
     assert len(found.false) == 1
@@ -93,13 +93,13 @@ def test_pairs_are_one_to_one_by_largest_overlap() -> None:
     assert found.false == ()
 
 
-def test_runs_half_an_hour_apart_are_one() -> None:
+def test_runs_half_an_hour_apart_are_merged() -> None:
     runs = [detection(100, 120), detection(150, 160), detection(200, None)]
     found = predictions_of(runs, START, end=1000, confidence="confirmed")["asn:1"]
     assert [(one.start, one.end) for one in found] == [(100, 160), (200, 1000)]
 
 
-def test_the_confirmed_tier_leaves_out_what_was_never_sure() -> None:
+def test_the_confirmed_tier_excludes_unconfirmed_runs() -> None:
     runs = [detection(100, 120, confirmed=False)]
     assert predictions_of(runs, START, end=1000, confidence="confirmed") == {}
     assert len(predictions_of(runs, START, end=1000, confidence="provisional")["asn:1"]) == 1
@@ -154,7 +154,7 @@ def test_level_error_coverage_and_brier() -> None:
     assert found["brier"] == 1
 
 
-def test_reliability_says_how_often_it_was_so() -> None:
+def test_reliability_is_the_observed_frequency() -> None:
     world = small_world([truth(1000, 2000)])
     said = np.where(world.levels < 1, 0.93, 0.04)
     outcome = judge(world, Verdict((), Levels(world.levels, None, None, said)))

@@ -71,7 +71,7 @@ def test_values_stay_within_their_trials_and_are_sometimes_missing(world: World)
     assert 0 < np.isnan(world.panel.values["probing"]).mean() < 0.05
 
 
-def test_an_event_leaves_what_its_level_says_in_the_counts(world: World) -> None:
+def test_counts_of_an_event_match_its_level(world: World) -> None:
     """Over all national shutdowns, probing falls to about the true level."""
     rows = {entity: row for row, entity in enumerate(world.panel.entities)}
     values, errors = world.panel.values["probing"], []

@@ -80,7 +80,7 @@ def fill_spool(folder: Path, count: int) -> None:
             spool.flush()
 
 
-def test_explain_tells_everything_before_anything_is_sent(netwatch: Command) -> None:
+def test_explain_shows_all_traffic_before_anything_is_sent(netwatch: Command) -> None:
     plain = netwatch("explain")
     assert plain.exit_code == 0
     assert "one" in plain.stdout
@@ -96,12 +96,12 @@ def test_explain_tells_everything_before_anything_is_sent(netwatch: Command) -> 
     assert any(line.split()[:2] == ["uplink", "127.0.0.1:1"] for line in plain.stdout.splitlines())
 
 
-def test_explain_tells_of_the_router_too(netwatch: Command, tmp_path: Path) -> None:
+def test_explain_shows_the_router(netwatch: Command, tmp_path: Path) -> None:
     far = write_config(tmp_path, "192.0.2.1")
     assert "that your own router responds" in netwatch("explain", config=far).stdout
 
 
-def test_once_measures_and_keeps_nothing(netwatch: Command, tmp_path: Path) -> None:
+def test_once_measures_and_stores_nothing(netwatch: Command, tmp_path: Path) -> None:
     report = json.loads(netwatch("once", "--json").stdout)
     assert {(one["target"], one["failure"]) for one in report} == {
         ("one", "connection_refused"),
@@ -110,7 +110,7 @@ def test_once_measures_and_keeps_nothing(netwatch: Command, tmp_path: Path) -> N
     assert not list((tmp_path / "data").glob("spool*"))
 
 
-def test_what_others_can_see_needs_consent(netwatch: Command, tmp_path: Path) -> None:
+def test_traffic_beyond_this_machine_needs_consent(netwatch: Command, tmp_path: Path) -> None:
     far = write_config(tmp_path, "192.0.2.1")
     for command in ("run", "once"):
         found = netwatch(command, config=far)
@@ -148,7 +148,7 @@ def test_a_pause_begins_and_ends(netwatch: Command) -> None:
     assert isinstance(netwatch("pause", "a while").exception, InputError)
 
 
-def test_status_tells_what_waits(netwatch: Command, tmp_path: Path) -> None:
+def test_status_shows_pending_batches(netwatch: Command, tmp_path: Path) -> None:
     fill_spool(tmp_path, 3)
     report = json.loads(netwatch("status", "--json").stdout)
     assert (report["vantage"], report["waiting_batches"]) == ("here", 3)
@@ -157,7 +157,7 @@ def test_status_tells_what_waits(netwatch: Command, tmp_path: Path) -> None:
     assert "waiting batches" in netwatch("status").stdout
 
 
-def test_status_tells_what_the_budget_leaves_out(netwatch: Command, tmp_path: Path) -> None:
+def test_status_shows_probes_skipped_for_the_budget(netwatch: Command, tmp_path: Path) -> None:
     fill_spool(tmp_path, 1)
     budget = DailyBudget()
     budget.level(datetime.now(UTC))
@@ -171,7 +171,7 @@ def test_status_tells_what_the_budget_leaves_out(netwatch: Command, tmp_path: Pa
     assert report["probed_bytes_today"] == budget.spent
 
 
-def test_doctor_says_how_to_fix_failures(netwatch: Command) -> None:
+def test_doctor_shows_how_to_fix_failures(netwatch: Command) -> None:
     found = netwatch("doctor", "--json")
     assert found.exit_code == 1
     report = {one["name"]: one for one in json.loads(found.stdout)}
@@ -184,7 +184,9 @@ def test_doctor_says_how_to_fix_failures(netwatch: Command) -> None:
     assert "FAIL  broker" in netwatch("doctor").stdout
 
 
-def test_an_export_carries_what_waits_and_leaves_it(netwatch: Command, tmp_path: Path) -> None:
+def test_an_export_holds_pending_batches_and_deletes_none(
+    netwatch: Command, tmp_path: Path
+) -> None:
     fill_spool(tmp_path, 250)
     file = tmp_path / "stick.nwx"
     assert json.loads(netwatch("export", str(file), "--json").stdout)["batches"] == 250
@@ -194,7 +196,9 @@ def test_an_export_carries_what_waits_and_leaves_it(netwatch: Command, tmp_path:
 
 
 @pytest.mark.parametrize("harm", ["cut", "text", "length", "missing"])
-def test_a_damaged_export_is_one_clear_line(netwatch: Command, tmp_path: Path, harm: str) -> None:
+def test_a_damaged_export_gives_a_one_line_error(
+    netwatch: Command, tmp_path: Path, harm: str
+) -> None:
     fill_spool(tmp_path, 3)
     file = tmp_path / "stick.nwx"
     netwatch("export", str(file))
@@ -218,7 +222,7 @@ def test_purge_leaves_nothing(netwatch: Command, tmp_path: Path) -> None:
     assert list((tmp_path / "data").iterdir()) == []
 
 
-def test_what_a_vantage_packs_is_signed_with_its_key(tmp_path: Path) -> None:
+def test_batches_are_signed_with_the_key_of_the_vantage(tmp_path: Path) -> None:
     config = read_config(write_config(tmp_path))
     with open_spool(config) as spool:
         row = Measurement(
@@ -273,7 +277,7 @@ def explained(netwatch: Command) -> set[str]:
     return {row["target"] for row in json.loads(netwatch("explain", "--json").stdout)["targets"]}
 
 
-def test_each_tier_is_agreed_to_by_itself(netwatch: Command, tmp_path: Path) -> None:
+def test_each_tier_needs_its_own_consent(netwatch: Command, tmp_path: Path) -> None:
     adopt_tiers(netwatch, tmp_path)
     assert explained(netwatch) == {"one", "gateway", "root-f"}
     report = netwatch("explain").stdout
@@ -306,7 +310,7 @@ def test_each_tier_is_agreed_to_by_itself(netwatch: Command, tmp_path: Path) -> 
         (("--category", "NEWS", "--accept-consent", "2"), "confirmed interactively"),
     ],
 )
-def test_there_is_no_agreeing_in_bulk_or_unattended(
+def test_consent_in_bulk_or_unattended_is_refused(
     netwatch: Command, words: tuple[str, ...], reason: str
 ) -> None:
     found = netwatch("consent", "grant", *words, given="y\n" * 9)
@@ -316,7 +320,7 @@ def test_there_is_no_agreeing_in_bulk_or_unattended(
 
 
 @pytest.mark.parametrize(("country", "reason"), [("IR", "dangerous"), ("", "set the country")])
-def test_where_it_may_be_dangerous_there_is_nothing_to_agree_to(
+def test_dangerous_places_cannot_be_consented_to(
     netwatch: Command, tmp_path: Path, country: str, reason: str
 ) -> None:
     path = write_config(tmp_path)
@@ -336,7 +340,7 @@ def test_explain_shows_a_batch_as_it_would_be_sent(netwatch: Command) -> None:
     assert "127.0.0.1" not in json.dumps(report)
 
 
-def test_status_says_why_a_list_was_refused(netwatch: Command, tmp_path: Path) -> None:
+def test_status_shows_why_a_list_was_refused(netwatch: Command, tmp_path: Path) -> None:
     adopt_tiers(netwatch, tmp_path)
     bad = tmp_path / "bad.signed"
     bad.write_bytes(b"garbage")
@@ -348,14 +352,12 @@ def test_status_says_why_a_list_was_refused(netwatch: Command, tmp_path: Path) -
     assert report["list_skipped"] == 2
 
 
-def test_version_names_the_text_to_agree_to(netwatch: Command) -> None:
+def test_version_prints_the_consent_version(netwatch: Command) -> None:
     found = CliRunner().invoke(app, ["version", "--json"])
     assert json.loads(found.stdout)["consent_version"] == 2
 
 
-def test_status_tells_what_the_agent_takes_of_its_machine(
-    netwatch: Command, tmp_path: Path
-) -> None:
+def test_status_shows_the_resources_of_the_agent(netwatch: Command, tmp_path: Path) -> None:
     metrics = ProcessStatsCollector()
     metrics.count(
         Measurement("one", "tcp", datetime.now(UTC), None, "", host_responded=True, seconds=0.1)

@@ -70,7 +70,7 @@ def waiting() -> int:
         return spool.count_pending()
 
 
-def test_a_file_goes_there_and_its_receipts_come_back(call: Call) -> None:
+def test_an_export_is_imported_and_its_receipts_return(call: Call) -> None:
     fill_spool(120)
     assert call("agent", "export", "stick.nwx", "-c", "far.toml")[0] == 0
     code, said, complaint = call("collect", "import", "stick.nwx", "--receipts", "back")
@@ -87,7 +87,9 @@ def test_a_file_goes_there_and_its_receipts_come_back(call: Call) -> None:
     )
 
 
-def test_bad_files_are_one_line_each_and_cost_nothing_else(call: Call, tmp_path: Path) -> None:
+def test_each_bad_file_gives_one_line_and_the_others_are_imported(
+    call: Call, tmp_path: Path
+) -> None:
     fill_spool(3)
     call("agent", "export", "good.nwx", "-c", "far.toml")
     whole = (tmp_path / "good.nwx").read_bytes()

@@ -26,11 +26,11 @@ from netwatch.cli.entrypoint import parse_agent_run
         ("--version", None),
     ],
 )
-def test_what_is_plain_is_read_and_nothing_else(words: str, config: str | None) -> None:
+def test_only_the_plain_command_line_is_parsed(words: str, config: str | None) -> None:
     assert parse_agent_run(words.split()) == (config and Path(config))
 
 
-def test_a_wrong_configuration_is_one_line_either_way(tmp_path: Path) -> None:
+def test_a_wrong_configuration_gives_the_same_one_line_error(tmp_path: Path) -> None:
     path = tmp_path / "netwatch.toml"
     path.write_text("[agent]\nperiot = 3\n")
     command = [sys.executable, "-m", "netwatch", "agent", "run"]
@@ -44,7 +44,7 @@ def test_a_wrong_configuration_is_one_line_either_way(tmp_path: Path) -> None:
     assert "periot" in finished[0].stderr
 
 
-def test_a_vantage_loads_nothing_that_reads_commands() -> None:
+def test_a_vantage_does_not_import_the_command_line() -> None:
     program = (
         "import sys, netwatch.cli.entrypoint, netwatch.app.vantage, netwatch.aio.tasks;"
         "print(sorted({'typer', 'rich', 'pydantic', 'numpy', 'click'} & set(sys.modules)))"

@@ -57,7 +57,7 @@ def publish(agents: Command, folder: Path, text: str = LIST) -> Result:
     return agents("publish", str(path), "--json")
 
 
-def test_an_invitation_is_one_word_and_says_what_to_do_with_it(agents: Command) -> None:
+def test_an_invitation_is_one_word_with_the_command_to_run(agents: Command) -> None:
     said = agents("invite", "--for", "12h").stdout.splitlines()
     assert Invitation.parse(said[0]).url == "https://netwatch.example"
     assert said[-1] == f"  netwatch agent enroll {said[0]}"
@@ -66,7 +66,7 @@ def test_an_invitation_is_one_word_and_says_what_to_do_with_it(agents: Command) 
     assert Invitation.parse(other).key == Invitation.parse(said[0]).key
 
 
-def test_a_token_that_leads_to_this_machine_alone_says_so(agents: Command, config: Path) -> None:
+def test_a_token_for_loopback_prints_a_hint(agents: Command, config: Path) -> None:
     assert "fleet.url" not in agents("invite").stdout
     config.write_text(config.read_text().replace("https://netwatch.example/", ""))
     assert "set fleet.url for agents elsewhere" in agents("invite").stdout
@@ -81,7 +81,7 @@ def test_a_token_that_leads_to_this_machine_alone_says_so(agents: Command, confi
         (("pause", "a while"), InputError, "length"),
     ],
 )
-def test_what_cannot_be_is_one_clear_line(
+def test_an_impossible_request_gives_a_one_line_error(
     agents: Command, words: tuple[str, ...], kind: type[Exception], reason: str
 ) -> None:
     with pytest.raises(kind, match=reason) as caught:
@@ -89,7 +89,7 @@ def test_what_cannot_be_is_one_clear_line(
     assert "\n" not in str(caught.value)
 
 
-def test_who_is_not_there_is_nothing_to_release_or_erase(agents: Command) -> None:
+def test_an_unknown_agent_has_nothing_to_release_or_erase(agents: Command) -> None:
     assert json.loads(agents("release", "nobody", "--json").stdout)["batches"] == 0
     assert json.loads(agents("erase", "nobody", "--yes", "--json").stdout)["batches"] == 0
     assert agents("erase", "nobody", given="n\n").exit_code == 1
@@ -141,7 +141,7 @@ def test_a_pause_keeps_the_targets_and_a_list_keeps_the_pause(
         ("[[target", r"targets\.toml: "),
     ],
 )
-def test_what_no_agent_would_probe_is_not_published(
+def test_an_unprobeable_list_is_not_published(
     agents: Command, config: Path, tmp_path: Path, text: str, reason: str
 ) -> None:
     with pytest.raises(InputError, match=reason):

@@ -34,19 +34,19 @@ def call(
     return run_it
 
 
-def test_the_version_is_said_without_a_command(call: Call) -> None:
+def test_the_version_is_printed_without_a_command(call: Call) -> None:
     code, said, complaint = call("--version")
     assert (code, complaint) == (0, "")
     assert said.startswith("netwatch ")
 
 
-def test_without_a_command_it_says_what_there_is(call: Call) -> None:
+def test_without_a_command_it_lists_the_commands(call: Call) -> None:
     _, said, complaint = call()
     assert "replay" in said + complaint
     assert "outages" in said + complaint
 
 
-def test_init_writes_what_up_reads_and_overwrites_nothing(call: Call, tmp_path: Path) -> None:
+def test_init_writes_a_configuration_and_overwrites_nothing(call: Call, tmp_path: Path) -> None:
     code, said, _ = call("init")
     assert (code, said) == (0, "netwatch.toml written; `netwatch up` starts with it\n")
     assert read_config(tmp_path / "netwatch.toml").agent == Config().agent
@@ -56,7 +56,7 @@ def test_init_writes_what_up_reads_and_overwrites_nothing(call: Call, tmp_path: 
     assert (tmp_path / "netwatch.toml").read_text() == "mine"
 
 
-def test_replay_says_what_it_would_have_said(call: Call, tmp_path: Path) -> None:
+def test_replay_prints_the_statement(call: Call, tmp_path: Path) -> None:
     code, said, complaint = call("replay", "iran-2019-11", "--at", "2019-11-17T05:30Z")
     assert (code, complaint) == (0, "")
     assert (
@@ -68,7 +68,7 @@ def test_replay_says_what_it_would_have_said(call: Call, tmp_path: Path) -> None
     assert (tmp_path / "replay" / "ledger.sqlite").exists()
 
 
-def test_between_two_bins_it_says_what_the_earlier_one_said(call: Call) -> None:
+def test_between_two_bins_the_statement_is_that_of_the_earlier_bin(call: Call) -> None:
     _, said, _ = call("replay", "iran-2019-11", "--json", "--at", "2019-11-17T09:29+03:30")
     assert "at 7% of ordinary levels after 12 hours" in json.loads(said)["statements"][0]
 
@@ -97,7 +97,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("words", REFUSED, ids=" ".join)
-def test_what_cannot_be_done_is_one_line(
+def test_an_impossible_command_gives_a_one_line_error(
     call: Call, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     (tmp_path / "full").mkdir()
@@ -110,7 +110,7 @@ def test_what_cannot_be_done_is_one_line(
     assert (tmp_path / "full" / "diary.txt").read_text() == "precious"
 
 
-def test_own_figures_are_replayed_and_gathered(call: Call, tmp_path: Path) -> None:
+def test_data_files_are_replayed_and_aggregated(call: Call, tmp_path: Path) -> None:
     hours = [f"2026-03-{2 + hour // 24:02}T{hour % 24:02}" for hour in range(24 * 6)]
     rows = [
         f"{hour}:{minute:02}Z,probing,country:XT,{10 if number >= 120 else 1000 + minute}\n"

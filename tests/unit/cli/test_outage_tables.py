@@ -44,7 +44,7 @@ def test_plain_bars_are_digits() -> None:
         (timedelta(hours=82), "day 4 (h 82)"),
     ],
 )
-def test_says_how_long(length: timedelta, text: str) -> None:
+def test_duration_text(length: timedelta, text: str) -> None:
     assert lasted_text(length) == text
 
 
@@ -87,7 +87,7 @@ def test_a_plain_table_is_ascii(make_incident: Callable[..., Incident], iran: En
     assert "\n".join(_rendered([make_incident()], iran, plain=True)).isascii()
 
 
-def test_a_name_is_no_markup(make_incident: Callable[..., Incident]) -> None:
+def test_markup_in_names_is_escaped(make_incident: Callable[..., Incident]) -> None:
     places = EntityTree([EntityInfo(Entity.parse("country:IR"), "[red]Iran[/red] \x1b[31m:smile:")])
     line = _rendered([make_incident()], places)[2]
     assert "[red]Iran[/red] [31m:smile:" in line

@@ -69,7 +69,7 @@ def _ids(result: Result) -> list[str]:
     return [json.loads(line)["id"] for line in result.stdout.splitlines()]
 
 
-def test_lists_what_is_public_newest_first(folder: Path) -> None:
+def test_outages_lists_public_incidents_newest_first(folder: Path) -> None:
     result = _run(folder, "outages")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -100,19 +100,17 @@ def test_lists_what_is_public_newest_first(folder: Path) -> None:
         (("--since", "2019-11-08", "--until", "2019-11-10"), []),
     ],
 )
-def test_keeps_what_was_asked_for(
-    folder: Path, arguments: tuple[str, ...], kept: list[str]
-) -> None:
+def test_outages_filters(folder: Path, arguments: tuple[str, ...], kept: list[str]) -> None:
     assert _ids(_run(folder, "outages", "--json", *arguments)) == kept
 
 
-def test_says_how_an_instant_was_understood(folder: Path) -> None:
+def test_outages_prints_the_time_in_utc(folder: Path) -> None:
     result = _run(folder, "outages", "--since", "2019-11-15", "--tz", "Asia/Tehran")
     assert "2019-11-15 is 2019-11-14T20:30Z" in result.stderr
     assert "2019-11-14" not in result.stdout
 
 
-def test_draws_a_timeline_where_no_data_is_no_low_bar(folder: Path) -> None:
+def test_timeline_draws_missing_data_unlike_a_low_bar(folder: Path) -> None:
     result = _run(folder, "timeline", "IR")
     assert result.exit_code == 0, result.output
     line = result.stdout.splitlines()[1]
@@ -162,7 +160,7 @@ def test_parts_by_network_come_from_incidents_and_places(folder: Path) -> None:
         (("outages", "--tz", "../../etc/passwd", "--since", "now"), "is not a time zone"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_2(
+def test_a_mistake_gives_a_one_line_error_and_exit_code_2(
     folder: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     result = _run(folder, *arguments)
@@ -173,14 +171,14 @@ def test_a_mistake_is_one_line_and_exit_2(
     assert result.stdout == ""
 
 
-def test_a_folder_without_data_is_one_line_and_makes_no_files(tmp_path: Path) -> None:
+def test_a_folder_without_data_gives_a_one_line_error_and_no_files(tmp_path: Path) -> None:
     result = _run(tmp_path, "outages")
     assert result.exit_code == 2
     assert "is --data right?" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_garbled_list_of_places_is_one_line(folder: Path) -> None:
+def test_a_damaged_list_of_entities_gives_a_one_line_error(folder: Path) -> None:
     (folder / "places.json").write_text('{"not": "a list"}')
     result = _run(folder, "outages")
     assert result.exit_code == 2
@@ -208,7 +206,7 @@ def test_a_closed_pipe_gives_no_traceback(folder: Path) -> None:
     assert process.returncode == 0
 
 
-def test_opens_what_another_process_writes(
+def test_data_is_readable_while_another_process_writes(
     folder: Path, make_incident: Callable[..., Incident]
 ) -> None:
     with open_data(folder) as opened:
@@ -234,7 +232,7 @@ def test_reads_a_place_as_people_write_it(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Iran", "I1", "ASN", "AS0", "planet:IR", "no where.ir"])
-def test_refuses_what_is_no_place(text: str) -> None:
+def test_an_invalid_scope_is_refused(text: str) -> None:
     with pytest.raises(InputError):
         parse_scope(text)
 

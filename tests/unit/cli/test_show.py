@@ -78,15 +78,13 @@ def folder(tmp_path: Path, recorded: Incident, iran: EntityTree) -> Path:
     return tmp_path
 
 
-def test_the_record_comes_back_from_the_ledger_as_it_went_in(
-    folder: Path, recorded: Incident
-) -> None:
+def test_the_record_round_trips_through_the_ledger(folder: Path, recorded: Incident) -> None:
     ledger = SqlLedger(ledger_url(folder / "ledger.sqlite"))
     assert ledger.incidents() == [recorded]
     ledger.close()
 
 
-def test_json_has_all_of_it_and_no_cause(folder: Path) -> None:
+def test_json_has_all_details_and_no_cause(folder: Path) -> None:
     result = CliRunner().invoke(
         app, ["outages", "show", "NW-IR-2019-0042", "--json", "--data", str(folder)]
     )
@@ -105,7 +103,7 @@ def test_json_has_all_of_it_and_no_cause(folder: Path) -> None:
     assert details["forecast"]["start"].endswith("Z")
 
 
-def test_words_are_of_likelihood_only(folder: Path) -> None:
+def test_text_speaks_of_likelihood_only(folder: Path) -> None:
     result = CliRunner().invoke(app, ["outages", "show", "NW-IR-2019-0042", "--data", str(folder)])
     assert result.exit_code == 0, result.output
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines()[1:])
@@ -116,7 +114,7 @@ def test_words_are_of_likelihood_only(folder: Path) -> None:
     assert "Not exhaustive." in result.stdout
 
 
-def test_an_unknown_number_is_one_line(folder: Path) -> None:
+def test_an_unknown_number_gives_a_one_line_error(folder: Path) -> None:
     result = CliRunner().invoke(app, ["outages", "show", "NW-XX-1", "--data", str(folder)])
     assert result.exit_code == 2
     assert result.stderr.count("\n") == 1

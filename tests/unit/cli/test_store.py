@@ -66,7 +66,7 @@ def test_compact_then_stats_then_check(data: Path) -> None:
     assert json.loads(run("check", "--data", data, "--json")) == []
 
 
-def test_check_exits_with_one_where_something_is_damaged(data: Path) -> None:
+def test_check_exits_with_1_if_a_file_is_damaged(data: Path) -> None:
     run("compact", "--data", data)
     victim = next((data / "days").glob("*.bins.r1.parquet"))
     victim.write_bytes(victim.read_bytes()[:-5])
@@ -90,7 +90,7 @@ def test_prune_rolls_up_before_it_drops(data: Path) -> None:
     assert len(bins_in(data / "hourly")) == 20 * 24 * 3
 
 
-def test_prune_keeps_what_the_configuration_says(data: Path, tmp_path: Path) -> None:
+def test_prune_follows_the_configured_retention(data: Path, tmp_path: Path) -> None:
     config = tmp_path / "netwatch.toml"
     config.write_text(
         f'data = "{data}"\n[stores.sqlite]\nraw_retention = "5d"\nfive_minute_retention = "10d"\n'
@@ -103,7 +103,7 @@ def test_prune_keeps_what_the_configuration_says(data: Path, tmp_path: Path) -> 
     assert min(bin_.time for bin_ in bins_in(data / "hourly")) == START
 
 
-def test_export_writes_what_a_replay_reads(data: Path, tmp_path: Path) -> None:
+def test_export_writes_the_format_of_a_replay(data: Path, tmp_path: Path) -> None:
     csv = tmp_path / "out.csv"
     assert run("export", csv, "--data", data).endswith(f"{len(bins_in(data)):,} rows\n")
     lines = csv.read_text().splitlines()
@@ -148,7 +148,7 @@ def test_copy_moves_a_store_and_goes_on_where_it_stopped(data: Path, tmp_path: P
         (["copy", "oracle:x", "sqlite:x"], "no store named 'oracle'"),
     ],
 )
-def test_a_mistake_is_one_line(
+def test_a_mistake_gives_a_one_line_error(
     arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -158,7 +158,7 @@ def test_a_mistake_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_export_that_cannot_be_written_is_one_line(data: Path, tmp_path: Path) -> None:
+def test_an_unwritable_export_gives_a_one_line_error(data: Path, tmp_path: Path) -> None:
     with pytest.raises(NetwatchError, match="cannot be written"):
         run("export", tmp_path / "none" / "out.csv", "--data", data)
     with pytest.raises(InputError, match="entity"):

@@ -34,6 +34,6 @@ def test_names_an_instant_in_the_zone_asked_for(text: str, expected: str) -> Non
     "text",
     ["", "soon", "36h", "-36", "2019-13-01", "2019-11", "@", "@nan", "@1e99", "-9999999999w", "1"],
 )
-def test_refuses_what_names_no_instant(text: str) -> None:
+def test_text_that_is_not_a_time_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not a time; write"):
         parse_instant(text, now=NOW)

@@ -104,7 +104,7 @@ def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
         assert add(batch_log, *many) == [IngestResult.STORED] * 58
 
 
-def test_a_file_that_is_not_a_database_is_one_error_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_gives_a_one_line_error(tmp_path: Path) -> None:
     path = tmp_path / "batches.sqlite"
     path.write_bytes(b"this is no database, however long it may be" * 100)
     with pytest.raises(StoreError, match=r"batches\.sqlite: is not a database"):

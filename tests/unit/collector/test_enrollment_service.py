@@ -140,7 +140,7 @@ async def test_a_token_enrolls_one_agent_and_returns_its_settings(office: Office
     assert office.take(identity(), 2) == ([], [])  # another key cannot use its name
 
 
-async def test_only_a_hash_of_the_secret_is_kept_and_none_is_seen_on_the_way(
+async def test_only_a_hash_of_the_secret_is_stored_and_it_is_never_sent_in_plaintext(
     office: Office,
 ) -> None:
     invitation = office.invite()
@@ -160,7 +160,7 @@ async def test_only_a_hash_of_the_secret_is_kept_and_none_is_seen_on_the_way(
         (InvitationScope(replaces="a2"), {}, "for the agent 'a2'"),
     ],
 )
-async def test_a_token_is_good_for_what_it_was_made_for(
+async def test_a_token_is_limited_to_its_scope(
     office: Office, bounds: InvitationScope, change: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(InputError, match=f"the observatory refuses: .*{reason}"):
@@ -181,7 +181,7 @@ async def test_used_expired_and_forged_tokens_are_refused_in_one_line(office: Of
     assert office.agents() == {"a1": "enrolled"}
 
 
-async def test_an_answer_that_was_lost_can_be_asked_for_again(office: Office) -> None:
+async def test_a_lost_reply_can_be_requested_again(office: Office) -> None:
     ours, token = identity(), office.invite()
     first = await office.enroll(token, ours)
     office.now += timedelta(days=2)
@@ -312,7 +312,7 @@ def sealed_for(message: bytes, token: Invitation) -> bytes:
     return encrypt_request(message, token.encryption_key)[0]
 
 
-def test_what_is_no_request_is_no_request(office: Office) -> None:
+def test_invalid_requests_are_refused(office: Office) -> None:
     ours, token = identity(), office.invite()
     said = (token.secret, token.key, "a1", "XX", 64501, "", 1, "0.1")
     elsewhere = EnrollmentRequest(said[0], identity().signer.public, *said[2:])

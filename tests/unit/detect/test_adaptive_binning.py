@@ -40,7 +40,7 @@ def test_the_window_follows_the_rate(rate: float, bins: int) -> None:
     assert choose_bin_factor(values, FIVE).tolist() == [bins]
 
 
-def test_what_is_no_count_is_not_put_together() -> None:
+def test_fractions_and_zeros_are_not_rebinned() -> None:
     shares = np.random.default_rng(1).uniform(0.5, 1.0, (500, 1))
     assert choose_bin_factor(shares, FIVE).tolist() == [1]
     assert choose_bin_factor(np.zeros((500, 1)), FIVE).tolist() == [1]
@@ -53,7 +53,7 @@ def test_no_window_is_longer_than_an_hour_nor_splits_a_bin() -> None:
     assert choose_bin_factor(values, timedelta(hours=2)).tolist() == [1]
 
 
-def test_windows_keep_to_the_clock_and_leave_out_what_was_hardly_seen() -> None:
+def test_windows_follow_the_clock_and_mostly_missing_ones_are_empty() -> None:
     times = [START + number * FIVE for number in range(1, 9)]
     values = np.array([1.0, 2.0, np.nan, np.nan, 6.0, 1.0, 1.0, 1.0])[:, None]
     starts, means = rebin(times, values, bins=3, width=FIVE)
@@ -61,7 +61,7 @@ def test_windows_keep_to_the_clock_and_leave_out_what_was_hardly_seen() -> None:
     np.testing.assert_allclose(means[:, 0], [1.5, np.nan, 1.0])
 
 
-def test_hours_without_a_reply_are_a_loss_where_bins_without_one_are_not() -> None:
+def test_hours_without_replies_are_a_loss_though_empty_bins_are_ordinary() -> None:
     """Every second bin is empty in ordinary times; eight hours of them are not."""
     gone = (9 * PER_DAY, 9 * PER_DAY + 96)
     levels = judge(replies(0.6, 11, gone=gone))
@@ -98,7 +98,7 @@ def test_a_reply_an_hour_is_judged_by_the_hour() -> None:
     assert spoken[24 * 7 - 1].probability > 0.8
 
 
-def test_a_window_half_of_which_is_missing_still_speaks_and_an_empty_one_does_not() -> None:
+def test_a_half_missing_window_has_a_value_and_an_empty_one_does_not() -> None:
     counts = replies(0.6, 8)
     detector = BayesFilterDetector(EntityTree(), width=FIVE, min_history=timedelta(days=7))
     bins = []

@@ -37,7 +37,7 @@ def test_a_network_without_data_is_left_out_and_lowers_the_coverage() -> None:
     assert (found.coverage[0], found.count[0]) == (pytest.approx(0.4), 2)
 
 
-def test_a_network_that_tells_nothing_is_no_missing_coverage() -> None:
+def test_an_unusable_network_does_not_reduce_coverage() -> None:
     found = weigh([0, 1.0, 1.0], [6, 3, 1], usable=[False, True, True])
     assert (found.level[0], found.coverage[0], found.count[0]) == (1.0, 1.0, 2)
 
@@ -79,7 +79,7 @@ def test_wider_series_are_weighed_apart() -> None:
         max_size=30,
     )
 )
-def test_whatever_the_networks_show_a_level_lies_among_them(
+def test_a_level_lies_within_those_of_its_networks(
     networks: list[tuple[float, float]],
 ) -> None:
     ratio, weights = [value for value, _ in networks], [weight for _, weight in networks]

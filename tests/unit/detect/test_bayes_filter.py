@@ -60,7 +60,7 @@ def test_a_new_series_is_thought_ordinary() -> None:
     assert (ordinary_probability(belief) > 0.99).all()
 
 
-def test_silence_says_nothing_that_time_does_not() -> None:
+def test_missing_data_only_applies_the_transition() -> None:
     belief, matrix = start_posterior(1), transition_matrix(timedelta(minutes=5))
     silent = update_posterior(belief, matrix, np.zeros((1, len(DEPTHS))))
     # Beliefs are kept in single precision: a third of the memory of many series.
@@ -75,7 +75,7 @@ def test_evidence_of_a_depth_is_best_at_that_depth(depth: float) -> None:
     assert DEPTHS[shares.argmax()] == depth
 
 
-def test_one_wild_answer_of_one_trial_says_little() -> None:
+def test_one_failed_trial_is_weak_evidence() -> None:
     matrix = transition_matrix(timedelta(minutes=5))
     belief = update_posterior(
         start_posterior(1), matrix, binomial_log_likelihood(ONE * 0, ONE, ONE * 0.9)
@@ -115,7 +115,7 @@ def test_belief_stays_a_distribution_whatever_comes(
         np.testing.assert_allclose(belief.sum(), 1, rtol=1e-6)
 
 
-def test_an_empty_bin_says_more_of_small_counts_than_a_bell_curve_would() -> None:
+def test_an_empty_bin_is_stronger_evidence_by_counts_than_by_a_normal_curve() -> None:
     """Six are expected: none at all is e^-6 likely if all is well, and certain if all is cut."""
     found = count_log_likelihood(np.zeros(1), ONE * 6)[0]
     whole, cut = np.flatnonzero(DEPTHS == 1)[0], 0

@@ -34,7 +34,7 @@ def test_a_signal_that_falls_in_every_country_is_no_evidence() -> None:
     assert faulty(CommonModeFilter(WIDTH), NETWORKS, ratio).all()
 
 
-def test_a_country_that_falls_alone_is_believed() -> None:
+def test_a_fall_of_a_single_country_is_evidence() -> None:
     ratio = np.ones(30)
     ratio[COUNTRIES == 2] = 0.0
     assert not faulty(CommonModeFilter(WIDTH), NETWORKS, ratio).any()

@@ -65,7 +65,7 @@ def test_a_young_series_has_no_level() -> None:
     assert levels(steady(47)) == []
 
 
-def test_an_old_enough_series_has_one_in_every_bin() -> None:
+def test_a_series_with_history_has_a_level_in_every_bin() -> None:
     found = levels([*steady(48), 500.0, None, 1000.0])
     assert [level.time for level in found] == hours(51)[48:]
     assert found[0].value == pytest.approx(0.5, abs=0.02)
@@ -88,12 +88,12 @@ def test_a_loss_is_sure_within_two_hours() -> None:
     assert found[-1].high < 0.5
 
 
-def test_noise_is_no_loss() -> None:
+def test_noise_is_not_a_loss() -> None:
     found = levels(steady(24 * 28))
     assert max(level.probability for level in found) < 0.5
 
 
-def test_a_dip_is_called_by_what_is_usual_at_that_hour() -> None:
+def test_a_dip_is_judged_by_the_hour_of_the_day() -> None:
     values: list[float | None] = [1000 * day_shape(time) for time in hours(24 * 6)]
     noon, night = 24 * 5 + 12, 24 * 5
     for place in (noon, noon + 1):
@@ -160,7 +160,7 @@ def test_a_series_that_is_always_zero_is_dead() -> None:
     assert {level.baseline.kind for level in found} == {BaselineKind.DEAD}
 
 
-def test_no_data_is_no_loss_and_a_measured_zero_is() -> None:
+def test_missing_data_is_not_a_loss_but_a_measured_zero_is() -> None:
     silent = levels([*steady(96), *[None] * 24])
     assert silent[-1].value is None
     assert silent[-1].probability < 0.2
@@ -212,7 +212,7 @@ def test_a_network_without_data_lowers_the_coverage_alone() -> None:
     assert found[-1].probability < 0.1
 
 
-def test_too_little_coverage_is_no_data() -> None:
+def test_too_little_coverage_gives_no_value() -> None:
     bins = network_bins(
         hours(80), lambda network, time: None if network < 5 and time >= START + 72 * HOUR else 0.9
     )
@@ -220,13 +220,13 @@ def test_too_little_coverage_is_no_data() -> None:
     assert found[-1].value is None
 
 
-def test_bins_of_a_wider_scope_do_not_stand_in_for_its_networks() -> None:
+def test_bins_of_a_wider_scope_do_not_replace_those_of_networks() -> None:
     bins = network_bins(hours(60), lambda network, time: 1.0)
     doctored = [(time, [*row, Bin(time, NATION, 1.0)]) for time, row in bins]
     assert run(detector(country_atlas()), doctored) == run(detector(country_atlas()), bins)
 
 
-def test_the_order_of_bins_within_an_interval_is_no_matter() -> None:
+def test_the_order_of_bins_within_an_interval_does_not_matter() -> None:
     bins = network_bins(hours(90), lambda network, time: 0.2 if time > hours(80)[-1] else 1.0)
     turned = [(time, row[::-1]) for time, row in bins]
     plain = run(detector(country_atlas()), bins)
@@ -297,7 +297,9 @@ def test_a_state_of_another_width_or_kind_is_refused() -> None:
     ),
     st.sampled_from([None, 1e9]),
 )
-def test_whatever_comes_levels_make_sense(values: list[float | None], total: float | None) -> None:
+def test_levels_are_consistent_for_any_input(
+    values: list[float | None], total: float | None
+) -> None:
     for step in run(detector(), single(values, total=total)):
         for level in step:
             assert 0 <= level.probability <= 1

@@ -25,7 +25,7 @@ DAY = timedelta(days=1)
         for width in (5, 30, 60)
     ],
 )
-def test_a_drill_has_its_one_outcome(name: str, width: int) -> None:
+def test_a_drill_has_the_expected_outcome(name: str, width: int) -> None:
     drill = make_drill(name, width=width)
     verdict = judge_ours(drill.world.panel, drill.world.training_until)["netwatch"]
     assert complaints(drill, verdict) == []

@@ -27,13 +27,13 @@ def fuse(ratio: list[float], probability: list[float], observations: list[float]
     )
 
 
-def test_two_passive_signals_tell_what_the_active_one_does_not_see() -> None:
+def test_two_passive_signals_outweigh_the_active_one() -> None:
     found = fuse([1.0, 0.1, 0.1], [1e-4, 0.9999, 0.9999], MANY)
     assert found.probability[0] > 0.95
     assert SIGNALS[found.rows[0]] != "probing"
 
 
-def test_people_who_stay_away_are_no_loss() -> None:
+def test_lower_demand_is_not_a_loss() -> None:
     """A holiday takes a third of the traffic and some volunteers; the network answers as ever."""
     found = fuse([0.98, 0.68, 0.8], [1e-4, 0.9999, 0.9999], MANY)
     assert found.probability[0] <= 0.5
@@ -51,7 +51,7 @@ def test_a_silent_active_signal_explains_nothing() -> None:
 
 
 @pytest.mark.parametrize(("volunteers", "sure"), [(1.0, False), (2.0, False), (5.0, True)])
-def test_a_lone_volunteer_who_leaves_proves_little(volunteers: float, sure: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_one_leaving_volunteer_is_weak_evidence(volunteers: float, sure: bool) -> None:  # noqa: FBT001 - a parameter of the test
     found = fuse([1.0, 0.1, 0.0], [1e-4, 0.99, 1 - 1e-9], [np.inf, np.inf, volunteers])
     assert bool(found.probability[0] > 0.95) is sure
 

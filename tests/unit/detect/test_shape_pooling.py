@@ -54,7 +54,7 @@ def test_its_first_weekend_is_that_of_its_neighbours() -> None:
     assert max(level.probability for level in weekend) < 0.5
 
 
-def test_a_loss_on_its_first_weekend_is_one() -> None:
+def test_a_loss_on_a_first_weekend_is_detected() -> None:
     saturday = ARRIVES + 4 * DAY + 10 * HOUR
     levels = judge(world(6, lost=(saturday, saturday + 8 * HOUR)))
     sure = [level.time for level in levels if level.probability > 0.95]

@@ -50,7 +50,7 @@ def test_a_flat_noisy_loss_is_one_segment() -> None:
     assert counts.count(1) >= 16
 
 
-def test_a_gap_belongs_to_no_segment_but_may_lie_in_one() -> None:
+def test_a_gap_adds_no_bins_but_may_lie_in_a_segment() -> None:
     values = [0.1] * 10 + [None] * 5 + [0.1] * 10
     (segment,) = segment_levels(_levels(values), _HALF_HOUR)
     assert segment.bins == 20
@@ -59,7 +59,7 @@ def test_a_gap_belongs_to_no_segment_but_may_lie_in_one() -> None:
     assert segment_levels([], _HALF_HOUR) == ()
 
 
-def test_a_single_wild_bin_is_no_segment() -> None:
+def test_a_single_outlier_is_not_a_segment() -> None:
     values: list[float | None] = [0.1] * 30
     values[12] = 0.9
     assert len(segment_levels(_levels(values), _HALF_HOUR)) == 1

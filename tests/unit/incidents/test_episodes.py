@@ -60,7 +60,7 @@ def test_no_data_changes_nothing() -> None:
     assert _follow([None] * 50, [0.0] * 50, log, first=16) == log
 
 
-def test_one_calm_bin_is_no_end() -> None:
+def test_one_ordinary_bin_does_not_end_an_episode() -> None:
     log = _follow([1.0] * 10 + [0.1] * 6, [0.01] * 12 + [0.97] * 4)
     log = _follow([0.9], [0.4], log, first=16)
     assert log.past == ()
@@ -93,7 +93,7 @@ def test_low_levels_without_probability_open_nothing() -> None:
     assert _follow([0.1] * 20, [0.9] * 20).episodes == ()
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_history_is_bounded() -> None:
     log, first = EpisodeHistory(), 0
     for _ in range(16 + 5):
         log = _follow([1.0] * 10 + [0.0] * 6, [0.01] * 12 + [0.97] * 4, log, first)
@@ -144,7 +144,7 @@ def test_an_episode_at_the_edge_of_memory_still_opens() -> None:
         max_size=80,
     )
 )
-def test_whatever_the_levels_episodes_are_in_order_and_do_not_overlap(
+def test_episodes_are_ordered_and_disjoint_for_any_levels(
     bins: list[tuple[float | None, float]],
 ) -> None:
     log = _follow([value for value, _ in bins], [chance for _, chance in bins])

@@ -89,7 +89,7 @@ def test_a_zero_is_the_deepest_of_all() -> None:
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(0, 2)), min_size=1, max_size=40))
-def test_whatever_comes_the_times_stand_in_order(values: list[float | None]) -> None:
+def test_times_are_ordered_for_any_input(values: list[float | None]) -> None:
     found = excursion(*(level(hour, value) for hour, value in enumerate(values)))
     if found.low_since is not None:
         assert found.onset <= found.low_since <= found.level.time

@@ -46,7 +46,7 @@ def _names(episodes: list[Episode], now: datetime, zone: str = _ZONE) -> list[Pa
     return [pattern.name for pattern in _look(episodes, now, zone)]
 
 
-def test_two_nights_are_no_pattern() -> None:
+def test_two_nights_are_not_a_pattern() -> None:
     assert _names(_nights(8, 8), _FIRST + 1.9 * _DAY) == []
 
 
@@ -105,7 +105,7 @@ def test_it_lapses_when_nights_pass_without_loss() -> None:
     assert _names(_nights(*[8] * 10), _FIRST + 13 * _DAY) == []
 
 
-def test_starts_spread_over_an_hour_are_no_pattern() -> None:
+def test_starts_spread_over_an_hour_are_not_a_pattern() -> None:
     offsets = (0, 40, -30, 25, -45)
     episodes = [
         _episode(_FIRST + night * _DAY + timedelta(minutes=off), 8)
@@ -183,7 +183,7 @@ def test_flapping_needs_three_reversals_in_six_hours() -> None:
     assert _names(twice, _FIRST + 8 * _HOUR) == []
 
 
-def test_networks_that_fall_one_after_another() -> None:
+def test_networks_lost_one_after_another_are_a_stepwise_pattern() -> None:
     losses = [(_FIRST + hour * _HOUR, 1.0) for hour in range(7)]
     pattern = progressive_pattern(losses, _FIRST + 7 * _HOUR, networks=11)
     assert pattern is not None

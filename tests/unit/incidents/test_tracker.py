@@ -33,7 +33,7 @@ def test_ordinary_levels_open_no_incident() -> None:
     assert follow(cut(), 200) == []
 
 
-def test_nested_scopes_are_one_incident_of_the_widest() -> None:
+def test_nested_scopes_give_one_incident_of_the_widest() -> None:
     [incident] = newest(follow(ALL, 12)).values()
     assert incident.entity == COUNTRY
     assert incident.id == "NW-XT-2026-0001"
@@ -56,13 +56,13 @@ def test_it_is_confirmed_after_two_bins_that_last_long_enough() -> None:
     assert first.confirmed_at == START + 7 * HOUR
 
 
-def test_one_network_that_shows_in_the_country_is_an_incident_of_the_country() -> None:
+def test_a_network_large_enough_opens_an_incident_of_the_country() -> None:
     [incident] = newest(follow(cut(0), 12)).values()
     assert incident.entity == COUNTRY
     assert (incident.networks_lost, incident.evidence_level) == (1, 1)
 
 
-def test_one_very_sure_bin_of_an_hour_is_enough_where_most_is_lost() -> None:
+def test_one_certain_bin_of_an_hour_is_enough_for_a_collapse() -> None:
     def sure(hour: int) -> list[Level]:
         return [replace(one, probability=0.999) for one in levels_of(hour, ALL)]
 
@@ -92,7 +92,7 @@ def test_a_collapse_is_sure_at_the_end_of_its_second_bin(minutes: int) -> None:
     assert first.confirmed_at <= START + 7 * width
 
 
-def test_two_separate_losses_in_one_country_stay_two() -> None:
+def test_two_separate_losses_in_one_country_stay_separate() -> None:
     wide = [Entity.parse(f"asn:{64496 + number}") for number in (0, 1)]
 
     def step(hour: int) -> list[Level]:

@@ -14,7 +14,7 @@ from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level
 
 
-def test_what_is_lost_is_frozen_and_nothing_else() -> None:
+def test_only_the_baselines_of_lost_series_are_frozen() -> None:
     tracker = new_tracker()
     follow(cut(0, 2, 4, end=999), 8, tracker=tracker)
     frozen = tracker.frozen()
@@ -24,7 +24,7 @@ def test_what_is_lost_is_frozen_and_nothing_else() -> None:
     assert calm.frozen() == set()
 
 
-def test_a_snapshot_is_no_revision() -> None:
+def test_a_snapshot_is_not_a_revision() -> None:
     tracker = new_tracker()
     before = follow(ALL, 9, tracker=tracker)
     state = tracker.save()
@@ -73,7 +73,7 @@ def test_a_saved_state_gives_the_same_revisions_at_every_bin() -> None:
         assert tracker.step(with_other_signals(hour)) == wanted, f"in hour {hour}"
 
 
-def test_the_order_of_levels_is_no_matter() -> None:
+def test_the_order_of_levels_does_not_matter() -> None:
     plain, turned = new_tracker(), new_tracker()
     for hour in range(110):
         levels = with_other_signals(hour)
@@ -96,7 +96,7 @@ SHARES = st.sampled_from([None, 0.0, 0.05, 0.3, 0.45, 0.6, 0.8, 0.89, 0.95, 1.0,
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(SHARES, min_size=6, max_size=6), min_size=1, max_size=60))
-def test_whatever_comes_the_record_makes_sense(course: list[list[float | None]]) -> None:
+def test_records_are_consistent_for_any_input(course: list[list[float | None]]) -> None:
     revisions = follow(lambda number, hour: course[hour][number], len(course))
     for name in {one.id for one in revisions}:
         own = [one for one in revisions if one.id == name]

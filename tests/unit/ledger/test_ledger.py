@@ -75,7 +75,7 @@ def test_a_lost_revision_shows_in_the_chain(
     assert ledger.verify_chain() == [("NW-IR-2019-0042", 3)]
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing_else(
+def test_a_full_disk_gives_a_one_line_error_and_loses_nothing_else(
     ledger: SqlLedger, make_incident: Callable[..., Incident]
 ) -> None:
     ledger.record([make_incident()], [])
@@ -100,7 +100,7 @@ def test_a_checkpoint_of_megabytes_is_replaced_not_piled_up(
     assert path.stat().st_size < 6_000_000
 
 
-def test_what_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"this is no database" * 100)
     with pytest.raises(StoreError, match="ledger: cannot open: file is not a database"):

@@ -28,7 +28,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 @pytest.mark.parametrize("secure", [False, True])
-async def test_what_is_written_is_read_back(tmp_path: Path, *, secure: bool) -> None:
+async def test_written_bytes_are_read_back(tmp_path: Path, *, secure: bool) -> None:
     authority = Authority(tmp_path)
     tls = authority.serving() if secure else None
     async with tcp_server(echo, tls=tls) as port, connected(port) as stream:

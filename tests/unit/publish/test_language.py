@@ -45,7 +45,7 @@ LABELS = "CONFIRMÉ|MISE À JOUR|RÉTABLISSEMENT PARTIEL|RÉTABLI"
 
 
 @pytest.mark.parametrize("changes", [*OUTAGES, IN_WORDS, *SITES], ids=str)
-def test_one_file_is_enough_for_every_kind_of_post(
+def test_one_template_file_covers_every_kind_of_post(
     make_incident: MakeIncident, iran: EntityTree, changes: dict[str, object]
 ) -> None:
     incident = make_incident(**changes)

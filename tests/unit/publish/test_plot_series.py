@@ -26,7 +26,7 @@ def test_a_missing_level_is_a_gap() -> None:
     ]
 
 
-def test_adjacent_gaps_are_one_gap() -> None:
+def test_adjacent_gaps_are_merged() -> None:
     line = trace(_levels(1.0, None, None, None, 1.0))
     assert gaps(line) == [(START + HOUR, START + 4 * HOUR)]
 

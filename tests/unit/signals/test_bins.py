@@ -99,7 +99,7 @@ def test_a_dead_site_is_not_blocked() -> None:
     assert found["reachability", "domain:site3.example"].total == 36
 
 
-def test_a_fleet_that_lost_its_uplink_is_no_data() -> None:
+def test_a_fleet_without_its_uplink_gives_no_data() -> None:
     assert build_bins(rows(lambda *_: "generic_timeout_error"), BOOK, width=WIDTH) == []
 
 

@@ -54,7 +54,7 @@ def test_each_peer_counts_and_saying_it_again_does_not(tmp_path: Path) -> None:
     assert counts(written(tmp_path, *lines))[:3] == pytest.approx([2, 3, 3])
 
 
-def test_lines_may_stand_in_any_order(tmp_path: Path) -> None:
+def test_lines_may_be_in_any_order(tmp_path: Path) -> None:
     lines = [
         line("192.0.2.0/24", "a", at=7200, gone=True),
         line("192.0.2.0/24", "a"),
@@ -70,14 +70,14 @@ def test_a_route_that_changes_its_origin_moves_to_the_other_network(tmp_path: Pa
     assert counts(path, "asn:64511")[:2] == pytest.approx([0, 1])
 
 
-def test_nothing_tells_who_the_peers_are(tmp_path: Path) -> None:
+def test_the_output_does_not_name_peers(tmp_path: Path) -> None:
     figures = read_bgp_jsonl(written(tmp_path, line("192.0.2.0/24", "peer-7", at=0)))
     assert "peer-7" not in figures.frame.to_csv()
     assert figures.width == timedelta(minutes=5)
     assert figures.frame["total"].isna().all()
 
 
-def test_the_door_for_figures_knows_such_files(tmp_path: Path) -> None:
+def test_open_figures_reads_route_files(tmp_path: Path) -> None:
     opened = open_figures(str(written(tmp_path, line("192.0.2.0/24", "a", at=5))))
     assert set(opened.frame["signal"]) == {"bgp"}
 
@@ -96,7 +96,7 @@ def test_the_door_for_figures_knows_such_files(tmp_path: Path) -> None:
         ("", "no line with a time"),
     ],
 )
-def test_a_broken_file_is_one_clear_line(tmp_path: Path, text: str, words: str) -> None:
+def test_a_broken_file_gives_a_one_line_error(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "routes.jsonl"
     file.write_text(text, "utf-8")
     with pytest.raises(InputError, match=words) as caught:
@@ -115,6 +115,6 @@ def test_bins_must_fill_a_day(tmp_path: Path) -> None:
         read_bgp_jsonl(written(tmp_path, line("192.0.2.0/24", "a", at=0)), width=timedelta(hours=5))
 
 
-def test_no_file_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_missing_file_gives_a_one_line_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_bgp_jsonl(tmp_path / "none.jsonl")

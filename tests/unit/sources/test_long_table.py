@@ -50,32 +50,32 @@ def test_figures_come_in_order_of_time_whatever_their_order_was(write: Write) ->
     assert figures.dropped == 0
 
 
-def test_a_time_says_its_zone_or_is_utc(write: Write) -> None:
+def test_a_time_without_zone_is_utc(write: Write) -> None:
     text = HEAD + row("2019-11-16 00:00", "1") + row("2019-11-16T04:30+03:30", "2")
     text += row("2019-11-16T02:00:00Z", "3")
     assert values(read_long_table(write(text))) == [(at(0), 1.0), (at(1), 2.0), (at(2), 3.0)]
 
 
-def test_two_zones_for_one_time_are_one_time(write: Write) -> None:
+def test_the_same_time_in_two_zones_is_a_duplicate(write: Write) -> None:
     text = HEAD + row("2019-11-16T00:00Z", "1") + row("2019-11-16T03:30+03:30", "2")
     with pytest.raises(InputError, match=r"line 3: a second value of probing of country:IR"):
         read_long_table(write(text + row("2019-11-16T01:00Z")))
 
 
-def test_a_row_that_stands_twice_is_taken_once(write: Write) -> None:
+def test_a_duplicate_row_counts_once(write: Write) -> None:
     rows = [row("2019-11-16T00:00Z"), row("2019-11-16T00:00Z"), row("2019-11-16T01:00Z")]
     figures = read_long_table(write(HEAD + "".join(rows)))
     assert len(values(figures)) == 2
     assert figures.dropped == 1
 
 
-def test_no_value_is_no_data_and_zero_is_a_value(write: Write) -> None:
+def test_an_empty_value_is_missing_and_zero_is_a_value(write: Write) -> None:
     text = HEAD + row("2019-11-16T00:00Z", "0") + row("2019-11-16T01:00Z", "")
     text += row("2019-11-16T02:00Z", "5") + row("2019-11-16T03:00Z", "NaN")
     assert values(read_long_table(write(text))) == [(at(0), 0.0), (at(2), 5.0)]
 
 
-def test_a_gap_is_no_new_width(write: Write) -> None:
+def test_a_gap_does_not_change_the_width(write: Write) -> None:
     hours = [0, 1, 2, 3, 9, 10, 11]
     rows = [row(f"2019-11-16T{hour:02}:00Z") for hour in hours]
     figures = read_long_table(write(HEAD + "".join(rows)))
@@ -94,7 +94,7 @@ def test_comments_and_a_byte_order_mark_are_passed_over(write: Write) -> None:
     assert len(values(read_long_table(write(text)))) == 2
 
 
-def test_places_are_what_the_first_row_of_an_entity_says(write: Write) -> None:
+def test_entities_are_described_by_their_first_row(write: Write) -> None:
     text = (
         "time,signal,entity,value,parent,weight,name,timezone\n"
         "2019-11-16T00:00Z,probing,region:IR-23,5,country:IR,12,Tehran,Asia/Tehran\n"
@@ -178,7 +178,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_used_is_one_clear_line(write: Write, name: str) -> None:
+def test_an_invalid_table_gives_a_one_line_error(write: Write, name: str) -> None:
     text, message = REFUSED[name]
     path = write(text)
     with pytest.raises(InputError) as refused:
@@ -188,7 +188,7 @@ def test_what_cannot_be_used_is_one_clear_line(write: Write, name: str) -> None:
     assert len(said.splitlines()) == 1
 
 
-def test_a_stray_year_is_one_clear_line_and_no_hour_of_waiting(write: Write) -> None:
+def test_a_stray_year_gives_a_one_line_error_at_once(write: Write) -> None:
     rows = [row(f"2019-11-16T{hour:02}:{minute:02}Z") for hour in range(24) for minute in (0, 5)]
     path = write(HEAD + row("1970-01-01T00:00Z") + "".join(rows))
     with pytest.raises(InputError, match="is the first or last time wrong") as refused:
@@ -203,7 +203,7 @@ def test_a_comment_does_not_shift_the_line_that_is_named(write: Write) -> None:
 
 
 @pytest.mark.parametrize("name", ["figures.csv", "figures.parquet"])
-def test_garbage_is_one_clear_line(write: Write, name: str) -> None:
+def test_garbage_gives_a_one_line_error(write: Write, name: str) -> None:
     path = write(bytes(range(256)) * 20, name)
     with pytest.raises(InputError) as refused:
         read_long_table(path)
@@ -211,7 +211,7 @@ def test_garbage_is_one_clear_line(write: Write, name: str) -> None:
     assert len(str(refused.value).splitlines()) == 1
 
 
-def test_a_compressed_file_says_the_same_and_names_the_same_line(write: Write) -> None:
+def test_a_compressed_file_gives_the_same_values_and_line_numbers(write: Write) -> None:
     rows = [row(f"2019-11-16T{hour:02}:00Z", str(hour)) for hour in range(4)]
     packed = gzip.compress(("# measured\n" + HEAD + "".join(rows)).encode())
     assert len(values(read_long_table(write(packed, "figures.csv.gz")))) == 4
@@ -246,17 +246,17 @@ def test_a_long_file_comes_a_part_at_a_time(
 
 
 @pytest.mark.parametrize("name", ["absent.csv", "absent.parquet"])
-def test_no_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
+def test_a_missing_file_gives_a_one_line_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=f"{name}: no such file"):
         read_long_table(tmp_path / name)
 
 
-def test_a_folder_is_no_table(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_table(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read as a table"):
         read_long_table(tmp_path)
 
 
-def test_parquet_says_the_same_as_csv(write: Write, tmp_path: Path) -> None:
+def test_parquet_gives_the_same_values_as_csv(write: Write, tmp_path: Path) -> None:
     text = "time,signal,entity,value,total\n"
     text += row("2019-11-16T00:00Z", "3", "4") + row("2019-11-16T01:00Z", "0", "4")
     path, parquet = write(text), tmp_path / "figures.parquet"
@@ -301,9 +301,7 @@ CELL = st.sampled_from(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(st.lists(CELL, min_size=3, max_size=5), max_size=5))
-def test_whatever_the_cells_hold_it_is_figures_or_one_clear_line(
-    write: Write, rows: list[list[str]]
-) -> None:
+def test_any_cells_give_values_or_a_one_line_error(write: Write, rows: list[list[str]]) -> None:
     path = write(HEAD + "".join(",".join(cells) + "\n" for cells in rows))
     said = "figures"
     try:

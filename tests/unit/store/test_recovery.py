@@ -216,7 +216,7 @@ def fill(place: Path, *, leave: int) -> Path:
     return filler
 
 
-def test_a_disk_that_is_full_keeps_what_was_committed(small_disk: Path) -> None:
+def test_a_full_disk_keeps_committed_bins(small_disk: Path) -> None:
     store = open_store(small_disk)
     store.put_bins(bins_at(0), closed_until=T0 + STEP)
     filler = fill(small_disk, leave=300_000)

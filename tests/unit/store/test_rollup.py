@@ -62,7 +62,7 @@ def test_trials_are_summed_quantities_averaged_and_gaps_left_out(
     ]
 
 
-def test_the_lowest_level_stands_and_no_data_only_where_there_is_none(
+def test_a_rollup_keeps_the_lowest_level_and_skips_missing_ones(
     pair: tuple[SeriesStore, SeriesStore],
 ) -> None:
     fine, coarse = pair

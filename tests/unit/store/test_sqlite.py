@@ -48,7 +48,7 @@ def read_until(path: Path, steps: int, results: Queue) -> None:
     results.put(wrong)
 
 
-def test_another_process_reads_whole_writes_while_this_one_writes(tmp_path: Path) -> None:
+def test_another_process_reads_only_whole_writes(tmp_path: Path) -> None:
     path = tmp_path / "series.sqlite"
     store = SqliteStore(path)
     results = SPAWN.Queue()
@@ -141,7 +141,7 @@ def fill(store: SqliteStore) -> None:
         store.put_bins(bins_at(step), closed_until=T0 + step * timedelta(minutes=5))
 
 
-def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
+def test_a_full_disk_keeps_stored_bins(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "series.sqlite")
     store.put_bins(bins_at(0))
     with store._database.snapshot() as connection:

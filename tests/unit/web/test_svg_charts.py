@@ -69,7 +69,7 @@ def test_the_scale_is_fixed() -> None:
     assert height(7.0) == height(1.0), "more than ordinary stays inside"
 
 
-def test_a_wide_gap_says_no_data() -> None:
+def test_a_wide_gap_is_labelled_no_data() -> None:
     assert "no data" in chart_svg(_line(*[1.0] * 5, *[None] * 5), label="x")
     assert "no data" not in chart_svg(_line(*[1.0] * 10), label="x")
 

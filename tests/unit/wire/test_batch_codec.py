@@ -183,7 +183,7 @@ def test_columns_that_no_agent_writes_are_refused(changes: dict[str, object]) ->
     ],
     ids=range(15),
 )
-def test_garbage_is_one_clear_line(garbage: bytes) -> None:
+def test_garbage_gives_a_one_line_error(garbage: bytes) -> None:
     with pytest.raises(InputError) as caught:
         unpack_batch(garbage)
     assert "\n" not in str(caught.value)

@@ -19,7 +19,7 @@ INVITATION = Invitation(
 )
 
 
-def test_a_token_says_what_it_was_made_from() -> None:
+def test_a_token_round_trips() -> None:
     text = INVITATION.text()
     assert Invitation.parse(text) == INVITATION
     assert Invitation.parse(f"  {text[:40]}\n   {text[40:]} ") == INVITATION
@@ -28,7 +28,7 @@ def test_a_token_says_what_it_was_made_from() -> None:
 
 
 @given(st.data())
-def test_one_wrong_letter_is_noticed(data: st.DataObject) -> None:
+def test_one_wrong_letter_is_detected(data: st.DataObject) -> None:
     text = INVITATION.text()
     place = data.draw(st.integers(11, len(text) - 1))
     wrong = data.draw(st.sampled_from("abcXYZ059-_").filter(lambda one: one != text[place]))
@@ -44,7 +44,7 @@ def test_one_wrong_letter_is_noticed(data: st.DataObject) -> None:
     ["", "hello", "netwatch-2-", "netwatch-2-????", "netwatch-2-" + "A" * 2000, "netwatch-3-AAAA",
      INVITATION.text()[:-5], INVITATION.text() + "AAAA", "netwatch-2-é"],
 )  # fmt: skip
-def test_what_is_no_token(text: str) -> None:
+def test_invalid_tokens_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="token") as caught:
         Invitation.parse(text)
     assert "\n" not in str(caught.value)
@@ -55,7 +55,7 @@ def test_what_is_no_token(text: str) -> None:
     "message",
     [b"", b"\xc0", b"\x93" * 4000, b"\xdd\xff\xff\xff\xff", b"x" * 5000, pack(INVITATION)],
 )
-def test_what_is_no_request(message: bytes) -> None:
+def test_invalid_messages_are_refused(message: bytes) -> None:
     with pytest.raises(InputError):
         unpack(message, EnrollmentRequest)
     with pytest.raises(InputError):
@@ -81,6 +81,6 @@ def test_every_field_is_looked_at(field: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("url", ["", "netwatch.example", "ftp://x", "https://", "http://[::1"])
-def test_what_is_no_address(url: str) -> None:
+def test_invalid_urls_are_refused(url: str) -> None:
     with pytest.raises(InputError, match="not an address"):
         check_url(url)

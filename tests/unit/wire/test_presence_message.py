@@ -34,7 +34,7 @@ def test_a_statement_comes_out_as_it_went_in() -> None:
         b'{"state":"up","reason":"' + b"x" * 2000 + b'"}',
     ],
 )
-def test_what_is_no_statement_is_refused(message: bytes) -> None:
+def test_an_invalid_presence_message_is_refused(message: bytes) -> None:
     with pytest.raises(InputError, match=r"^presence: "):
         unpack_presence(message)
 
@@ -49,7 +49,7 @@ def test_what_is_no_statement_is_refused(message: bytes) -> None:
         b'{"rate":1,"reconnect_spread":86400}',
     ],
 )
-def test_what_is_no_drain_rate_is_refused(message: bytes) -> None:
+def test_an_invalid_rate_advice_is_refused(message: bytes) -> None:
     with pytest.raises(InputError, match=r"^rate advice: "):
         unpack_rate_advice(message)
 

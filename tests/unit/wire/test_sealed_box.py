@@ -36,7 +36,7 @@ def test_a_request_and_its_reply_arrive(message: bytes, answer: bytes) -> None:
     assert decrypt_reply(encrypt_reply(answer, reply_to), reply_key) == answer
 
 
-def test_nobody_else_reads_a_request_or_can_reply() -> None:
+def test_only_the_addressee_reads_a_request_or_a_reply() -> None:
     collector, other = signer(), signer()
     request, reply_key = encrypt_request(b"secret of sixteen", encryption_key(collector))
     assert b"secret" not in request

@@ -14,7 +14,7 @@ def signer() -> Signer:
     return Signer(Ed25519PrivateKey.generate())
 
 
-def test_a_signed_message_opens_to_what_it_was(signer: Signer) -> None:
+def test_a_signed_message_round_trips(signer: Signer) -> None:
     assert open_signed(signer.sign(PLAIN, BATCH), BATCH) == (PLAIN, signer.public)
     assert unpack_batch(signer.sign(PLAIN, BATCH)).sequence == 7
 
@@ -43,6 +43,6 @@ def test_a_cut_message(signer: Signer, length: int) -> None:
         open_signed(signer.sign(PLAIN, BATCH)[:length], BATCH)
 
 
-def test_what_is_too_large_is_not_signed(signer: Signer) -> None:
+def test_an_oversized_message_is_not_signed(signer: Signer) -> None:
     with pytest.raises(InputError, match="too many to sign"):
         signer.sign(b"x" * (MAX_MESSAGE_BYTES - 50), BATCH)

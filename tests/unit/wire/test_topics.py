@@ -28,7 +28,7 @@ def test_patterns(pattern: str, topic: str, *, matches: bool) -> None:
     assert topic_matches(pattern, topic) is matches
 
 
-def test_a_topic_tells_its_agent() -> None:
+def test_the_agent_of_a_topic() -> None:
     assert topic_agent(batch_topic("one")) == "one"
     assert topic_agent(ack_topic("one")) == "one"
     assert topic_agent("nw/v1/fleet/cfg") == ""
@@ -36,9 +36,9 @@ def test_a_topic_tells_its_agent() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "+", "#", "a b", "ä", "-a", "a" * 65, "a\n"])
-def test_what_cannot_be_an_agent(name: str) -> None:
+def test_invalid_agent_ids(name: str) -> None:
     assert not is_agent_id(name)
 
 
-def test_what_can_be_an_agent() -> None:
+def test_valid_agent_ids() -> None:
     assert is_agent_id("vantage-1.home_2")

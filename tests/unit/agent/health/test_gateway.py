@@ -98,7 +98,7 @@ async def test_a_silent_gateway_responds_if_the_kernel_has_seen_it(
         assert (await poll(here, port, near=0x20))[4] is False
 
 
-async def test_lack_of_file_descriptors_says_nothing_about_the_gateway(
+async def test_lack_of_file_descriptors_is_not_a_gateway_state(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def no_files(*_: object) -> socket.socket:

@@ -11,7 +11,7 @@ from netwatch.store.validation import now_utc
 from netwatch_probes.tcp import TcpProbe
 
 
-async def test_a_blocked_interval_counts_for_what_overlaps_it() -> None:
+async def test_an_interval_that_overlaps_a_block_is_blocked() -> None:
     monitor = LoopLagMonitor()
     ticking = asyncio.ensure_future(monitor.run())
     await asyncio.sleep(0.12)

@@ -71,7 +71,7 @@ async def test_each_saving_level_and_its_end_is_an_event() -> None:
         (1.0, set()),
     ],
 )
-async def test_what_each_saving_level_admits(share: float, admitted: set[str]) -> None:
+async def test_admitted_probes_by_saving_level(share: float, admitted: set[str]) -> None:
     for probe in PROBES:
         vantage = Vantage(budget="full")
         await vantage.admits(SITE)

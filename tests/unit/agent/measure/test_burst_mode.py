@@ -31,7 +31,7 @@ async def returns(wait: Awaitable[None]) -> bool:
     return bool(done)
 
 
-async def test_the_first_state_of_each_family_is_no_change() -> None:
+async def test_the_first_state_of_each_family_is_not_a_change() -> None:
     burst = burst_mode()
     add(burst, None)
     add(burst, "lan_down", name="health-v6")

@@ -121,7 +121,7 @@ def test_a_batch_always_fits_one_message(tmp_path: Path) -> None:
     assert sum(len(unpack_batch(found.payload).measurements) for found in sealed) == 1200
 
 
-def test_a_full_file_is_an_error_of_one_line_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_full_file_gives_a_one_line_error_and_changes_nothing(tmp_path: Path) -> None:
     with spool(tmp_path) as opened:
         opened.append([measurement(0)])
         opened._connection.execute("PRAGMA max_page_count = 1")

@@ -135,7 +135,7 @@ def test_a_live_system_finds_the_same_incidents(figures: SeriesTable) -> None:
         assert played == live
 
 
-def test_a_killed_worker_is_one_line_and_nothing_is_written(
+def test_a_killed_worker_gives_a_one_line_error_and_writes_nothing(
     figures: SeriesTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = []

@@ -42,7 +42,7 @@ QUIET = {
 
 
 @pytest.mark.parametrize("name", QUIET)
-def test_odd_figures_are_no_incident(name: str) -> None:
+def test_odd_values_open_no_incident(name: str) -> None:
     levels, incidents = run_backtest(QUIET[name])
     assert incidents == []
     assert not np.isinf(levels[["level", "low", "high", "probability"]]).to_numpy().any()
@@ -50,7 +50,7 @@ def test_odd_figures_are_no_incident(name: str) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31), st.integers(0, 40), st.floats(0, 0.4))
-def test_shuffled_doubled_and_gapped_rows_are_no_incident(
+def test_shuffled_duplicate_and_missing_rows_open_no_incident(
     seed: int, again: int, gone: float
 ) -> None:
     whole = table(ordinary())
@@ -60,7 +60,7 @@ def test_shuffled_doubled_and_gapped_rows_are_no_incident(
     assert incidents == []
 
 
-def test_two_zones_and_none_are_one_instant_each() -> None:
+def test_times_with_and_without_zone_give_the_same_levels() -> None:
     rows = table(ordinary())
     texts = [
         (time.strftime("%Y-%m-%dT%H:%M"), time.tz_convert("Asia/Tehran").isoformat())[number % 2]
@@ -89,13 +89,13 @@ def test_two_zones_and_none_are_one_instant_each() -> None:
         ({"weight": "heavy"}, "is not a weight"),
     ],
 )
-def test_what_makes_no_sense_is_one_line(change: dict[str, object], message: str) -> None:
+def test_invalid_data_gives_a_one_line_error(change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message) as refused:
         run_backtest(table(ordinary()).assign(**change))
     assert len(str(refused.value).splitlines()) == 1
 
 
-def test_the_command_lists_what_it_has_too_little_of(tmp_path: Path) -> None:
+def test_the_command_lists_entities_with_too_little_data(tmp_path: Path) -> None:
     path, out = tmp_path / "figures.csv", tmp_path / "out"
     few = table(ordinary(), entity="asn:64501").iloc[[0, 50, 100]]
     pd.concat([table(ordinary()), few]).to_csv(path, index=False)

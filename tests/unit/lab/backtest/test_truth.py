@@ -81,7 +81,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_used_is_one_line(tmp_path: Path, name: str) -> None:
+def test_invalid_files_give_a_one_line_error(tmp_path: Path, name: str) -> None:
     text, message = REFUSED[name]
     with pytest.raises(InputError, match=message) as refused:
         read_truth(write(tmp_path, text))
@@ -89,7 +89,7 @@ def test_what_cannot_be_used_is_one_line(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "3", '{"result": {}}', "[1]"])
-def test_other_json_is_one_line(tmp_path: Path, text: str) -> None:
+def test_other_json_gives_a_one_line_error(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError) as refused:
         read_truth(write(tmp_path, text, "truth.json"))
     assert len(str(refused.value).splitlines()) == 1

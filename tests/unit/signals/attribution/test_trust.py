@@ -64,12 +64,12 @@ def test_a_broken_vantage_is_recognised_in_a_shutdown_too() -> None:
     assert counted(one).any(axis=1).tolist() == [True, True, False, True, True, True]
 
 
-def test_a_single_vantage_that_reaches_nothing_is_no_data() -> None:
+def test_a_single_vantage_that_reaches_nothing_gives_no_data() -> None:
     assert not counted(table(np.ones((1, 20), bool))).any()
     assert not counted(table(np.ones((1, 1), bool))).any()
 
 
-def test_two_vantages_in_one_network_are_a_single_vantage() -> None:
+def test_two_vantages_in_one_network_count_as_one() -> None:
     assert not counted(table(np.ones((2, 20), bool), networks=[0, 0])).any()
 
 
@@ -84,13 +84,13 @@ def test_a_single_vantage_with_working_controls_counts() -> None:
     assert counted(table(failing, labels=VantageTargetLabels(controls=controls))).all()
 
 
-def test_a_single_vantage_without_its_controls_is_no_data() -> None:
+def test_a_single_vantage_with_failing_controls_gives_no_data() -> None:
     controls = np.arange(20) < 5
     failing = (np.arange(20) < 12)[None, :]
     assert not counted(table(failing, labels=VantageTargetLabels(controls=controls))).any()
 
 
-def test_failing_targets_in_several_countries_are_no_data() -> None:
+def test_failing_targets_in_several_countries_give_no_data() -> None:
     """All targets in three countries fail from everywhere: the vantages lost the Internet."""
     places = np.arange(24) % 3
     assert not counted(
@@ -98,7 +98,7 @@ def test_failing_targets_in_several_countries_are_no_data() -> None:
     ).any()
 
 
-def test_failing_controls_from_everywhere_are_no_data() -> None:
+def test_failing_controls_from_everywhere_give_no_data() -> None:
     controls = np.arange(24) < 5
     assert not counted(
         table(np.ones((6, 24), bool), labels=VantageTargetLabels(controls=controls))

@@ -78,13 +78,13 @@ def test_losing_a_whole_country_is_not_a_fault_of_the_only_broker() -> None:
 
 
 @pytest.mark.parametrize("countries", [1, 2, 5])
-def test_losing_every_agent_at_one_broker_is_an_own_fault(countries: int) -> None:
+def test_losing_every_agent_at_one_broker_is_our_fault(countries: int) -> None:
     agents = fleet(countries, 20)
     agents["lost"][:] = True
     assert own_fault(Losses(**agents))
 
 
-def test_losing_every_agent_of_one_of_two_brokers_is_an_own_fault() -> None:
+def test_losing_every_agent_of_one_of_two_brokers_is_our_fault() -> None:
     agents = fleet(5, 20, brokers=2)
     agents["lost"] = agents["brokers"] == 1
     assert own_fault(Losses(**agents))

@@ -87,7 +87,7 @@ def test_a_monitor_counts_losses_but_not_masked_ones(log: PresenceLog) -> None:
     assert masked.evaluate(START).log_likelihoods == {}
 
 
-def test_another_process_reads_what_one_writes(log: PresenceLog, tmp_path: Path) -> None:
+def test_another_process_reads_the_log(log: PresenceLog, tmp_path: Path) -> None:
     log.opened(session(1), reason="network")
     with PresenceLog(tmp_path / "presence.sqlite") as reader:
         (event,) = reader.events(START, START + MINUTE)

@@ -123,7 +123,7 @@ def test_each_version_is_written_to_in_its_own_way(version: str, path: str, logi
         assert "precision=ns" in seen.paths[0]
 
 
-def test_the_server_says_how_long_to_wait() -> None:
+def test_the_server_sets_the_retry_delay() -> None:
     with (
         fault_server("1.6.7", in_turn((429, "{}")), wait="1") as (url, seen),
         connected(url) as server,
@@ -221,7 +221,7 @@ def test_searching_for_bad_lines_is_bounded() -> None:
     assert len(seen.bodies) < 500
 
 
-def test_more_bad_lines_than_can_be_named_are_counted_where_the_good_ones_are_in() -> None:
+def test_many_bad_lines_are_counted_and_good_lines_stored() -> None:
     def judge(part: list[str]) -> tuple[int, str]:
         bad = sum("v=x" in line for line in part)
         return (400, f'{{"error":"partial write: no dropped={bad}"}}') if bad else (204, "")

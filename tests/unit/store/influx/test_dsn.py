@@ -9,7 +9,7 @@ from netwatch.store.influx.dsn import InfluxDsn, InfluxOptions
 from netwatch.store.influx.store import InfluxStore
 
 
-def test_the_configuration_says_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dsn_from_configuration_options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFLUX_TOKEN", "s3cret")
     config = parse_config(
         '[store]\nengine = "influx"\n[stores.influx]\nurl = "https://db.example:8086"\n'

@@ -24,7 +24,7 @@ SERIES = SeriesKey("reachability", Entity(EntityKind.ASN, "44244"))
 BASELINE = Baseline(BaselineKind.HOUR_OF_WEEK, 56)
 
 
-def test_chunks_are_one_table() -> None:
+def test_chunks_are_joined_to_one_table() -> None:
     one = '{"results":[{"series":[{"name":"m","columns":["time","v"],"values":[[%d,1]],'
     body = "\n".join(one % number + '"partial":true}]}]}' for number in range(3))
     table = parse_answer(body.encode())
@@ -41,12 +41,12 @@ def test_nothing_is_an_empty_table() -> None:
     "body",
     [b'{"error":"shut"}', b'{"results":[{"error":"shut"}]}', b'{"results":[]}\n{"error":"shut"}'],
 )
-def test_an_error_is_found_wherever_it_stands(body: bytes) -> None:
+def test_an_error_is_found_anywhere_in_the_answer(body: bytes) -> None:
     assert parse_answer(body).error == "shut"
 
 
 @pytest.mark.parametrize("body", [b"<html>", b'{"results":[{"series":[{"values":[{}]}]}]}', b"[]"])
-def test_what_no_influxdb_says_is_an_error(body: bytes) -> None:
+def test_an_answer_not_of_influxdb_is_an_error(body: bytes) -> None:
     with pytest.raises(StoreError, match="the reply is not of InfluxDB"):
         parse_answer(body)
 
@@ -73,7 +73,7 @@ def test_a_row_becomes_the_level_that_it_was_and_stale_numbers_do_not_count() ->
     assert parse_level(row) == Level(T0, SERIES, None, None, None, 0.99, 0.5, 12, BASELINE)
 
 
-def test_the_newest_revision_stands_and_rows_are_in_order() -> None:
+def test_only_newest_revisions_are_returned_in_order() -> None:
     other = ["9", "asn", "presence"]
     rows = [
         [STAMP + 1000, 1.0, None, False, *TAGS],

@@ -22,7 +22,7 @@ from netwatch.store.influx.versions import read_dialect
         ("3.11.2", "3.11.2", True, False, timedelta(hours=72)),
     ],
 )
-def test_reads_what_a_version_can_do(
+def test_features_by_version(
     header: str, version: str, *, v2_writes: bool, overwrites: bool, span: timedelta | None
 ) -> None:
     dialect = read_dialect({"X-Influxdb-Version": header})
