@@ -124,7 +124,7 @@ class Line:
 
     async def publish(self) -> None:
         channels = {"file": FileChannel(self.folder / "posts")}
-        sender = OutboxSender(self.ledger, channels, now)
+        sender = OutboxSender(self.ledger.outbox, channels, now)
         while await sender.send_due():
             pass
 
@@ -161,8 +161,8 @@ async def test_a_cut_country_and_its_return_are_published(tmp_path: Path) -> Non
         assert incident.trough.value < 30
         await line.publish()
         posts = [path.read_text("utf-8") for path in sorted((tmp_path / "posts").rglob("*.txt"))]
-        assert len(posts) == len(line.ledger.posts(incident.id)) >= 2
+        assert len(posts) == len(line.ledger.outbox.posts(incident.id)) >= 2
         assert all("Testland" in text and text.startswith("TEST · ") for text in posts)
-        kinds = [entry.post.kind for entry in line.ledger.posts(incident.id)]
+        kinds = [entry.post.kind for entry in line.ledger.outbox.posts(incident.id)]
         assert kinds[0].startswith("confirmed")
         assert "restored" in kinds

@@ -114,7 +114,7 @@ class InfluxExporter:
             }
             yield HealthPoint("pipeline", at, collector, {"stage": "collector"})
         yield from self._outbox_health(at)
-        waiting = self._context.ledger.in_state(OutboxState.NEEDS_REVIEW)
+        waiting = self._context.ledger.outbox.in_state(OutboxState.NEEDS_REVIEW)
         oldest = min((entry.changed_at for entry in waiting), default=at)
         review = {
             "waiting": len(waiting),
@@ -126,7 +126,7 @@ class InfluxExporter:
     def _outbox_health(self, at: datetime) -> Iterator[HealthPoint]:
         """Yield number and age of the unsent posts of each channel, by state."""
         for state in _UNSENT_STATES:
-            entries = self._context.ledger.in_state(state)
+            entries = self._context.ledger.outbox.in_state(state)
             for channel in self._context.config.publish.channels:
                 since = [one.changed_at for one in entries if one.post.channel == channel]
                 oldest = at - min(since, default=at)
@@ -138,7 +138,7 @@ class InfluxExporter:
         for incident in incidents:
             sent = [
                 entry.changed_at
-                for entry in self._context.ledger.posts(incident.id)
+                for entry in self._context.ledger.outbox.posts(incident.id)
                 if entry.state is OutboxState.SENT
             ]
             if sent:

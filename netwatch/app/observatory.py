@@ -240,7 +240,7 @@ def make_pipeline(
 
 async def run_publish(context: ObservatoryContext) -> None:
     """Send the posts of the outbox through the configured channels, until cancelled."""
-    await OutboxSender(context.ledger, make_channels(context.config), now).run()
+    await OutboxSender(context.ledger.outbox, make_channels(context.config), now).run()
 
 
 async def run_pages(context: ObservatoryContext) -> None:
@@ -256,7 +256,7 @@ async def run_pages(context: ObservatoryContext) -> None:
     if is_loopback(config.web.host):
         routes = (*routes, metrics_route(context.registry))
     options = WebOptions(
-        url=config.publish.url, test=config.drill, outbox=context.ledger, extra_routes=routes
+        url=config.publish.url, test=config.drill, outbox=context.ledger.outbox, extra_routes=routes
     )
     app = create_app(context.store, context.ledger, tree=context.tree, clock=now, options=options)
     await serve(app, listen("web", config.web.host, config.web.port))

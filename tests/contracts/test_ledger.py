@@ -101,7 +101,7 @@ def test_recorded_incidents_are_there_after_reopening(
     assert again.revisions(first.id) == [first, second]
     assert again.incidents() == [second]
     assert again.checkpoint() == checkpoint
-    assert [entry.post for entry in again.posts(first.id)] == [make_post()]
+    assert [entry.post for entry in again.outbox.posts(first.id)] == [make_post()]
     again.close()
 
 
@@ -117,7 +117,9 @@ def test_recording_again_changes_nothing(
     ledger.record([make_incident()], [make_post()])
     ledger.record([make_incident(networks_lost=1)], [make_post(text="other")])
     assert ledger.incidents() == [make_incident()]
-    assert [entry.post.text for entry in ledger.posts("NW-IR-2019-0042")] == [make_post().text]
+    assert [entry.post.text for entry in ledger.outbox.posts("NW-IR-2019-0042")] == [
+        make_post().text
+    ]
 
 
 def test_writes_all_or_nothing(
@@ -131,7 +133,7 @@ def test_writes_all_or_nothing(
             [make_incident(), torn], [make_post()], checkpoint=replace(good, state=b"bad")
         )
     assert ledger.incidents() == []
-    assert ledger.posts("NW-IR-2019-0042") == []
+    assert ledger.outbox.posts("NW-IR-2019-0042") == []
     assert ledger.checkpoint() == good
 
 
@@ -165,29 +167,29 @@ def test_a_post_is_due_once_it_is_written(
 ) -> None:
     post = make_post()
     ledger.record([], [post])
-    assert ledger.due(post.created_at - timedelta(seconds=1)) == []
-    entry = ledger.due(post.created_at)[0]
+    assert ledger.outbox.due(post.created_at - timedelta(seconds=1)) == []
+    entry = ledger.outbox.due(post.created_at)[0]
     assert (entry.post, entry.state, entry.attempts) == (post, OutboxState.READY, 0)
 
 
 def test_a_post_is_claimed_once(ledger: SqlLedger, make_post: Callable[..., Post]) -> None:
     post = make_post()
     ledger.record([], [post])
-    assert ledger.claim(post.key, at=post.created_at)
-    assert not ledger.claim(post.key, at=post.created_at)
-    assert not ledger.claim("nonesuch", at=post.created_at)
-    assert ledger.due(post.created_at) == []
-    assert [entry.attempts for entry in ledger.in_state(OutboxState.SENDING)] == [1]
+    assert ledger.outbox.claim(post.key, at=post.created_at)
+    assert not ledger.outbox.claim(post.key, at=post.created_at)
+    assert not ledger.outbox.claim("nonesuch", at=post.created_at)
+    assert ledger.outbox.due(post.created_at) == []
+    assert [entry.attempts for entry in ledger.outbox.in_state(OutboxState.SENDING)] == [1]
 
 
 def test_sent_is_for_ever(ledger: SqlLedger, make_post: Callable[..., Post]) -> None:
     post = make_post()
     ledger.record([], [post])
-    ledger.mark(post.key, OutboxState.SENT, at=post.created_at)
-    ledger.mark(post.key, OutboxState.READY, at=post.created_at, reason="too late")
-    assert [entry.reason for entry in ledger.in_state(OutboxState.SENT)] == [""]
+    ledger.outbox.mark(post.key, OutboxState.SENT, at=post.created_at)
+    ledger.outbox.mark(post.key, OutboxState.READY, at=post.created_at, reason="too late")
+    assert [entry.reason for entry in ledger.outbox.in_state(OutboxState.SENT)] == [""]
     ledger.record([], [post])
-    assert ledger.due(post.created_at) == []
+    assert ledger.outbox.due(post.created_at) == []
 
 
 def test_a_failed_post_waits_for_its_next_try(
@@ -196,10 +198,12 @@ def test_a_failed_post_waits_for_its_next_try(
     post = make_post()
     later = post.created_at + timedelta(minutes=5)
     ledger.record([], [post])
-    ledger.mark(post.key, OutboxState.READY, at=post.created_at, reason="away" * 200, next_at=later)
-    assert ledger.due(later - timedelta(seconds=1)) == []
-    assert ledger.due(later)[0].next_at == later
-    assert ledger.due(later)[0].reason.startswith("away")
+    ledger.outbox.mark(
+        post.key, OutboxState.READY, at=post.created_at, reason="away" * 200, next_at=later
+    )
+    assert ledger.outbox.due(later - timedelta(seconds=1)) == []
+    assert ledger.outbox.due(later)[0].next_at == later
+    assert ledger.outbox.due(later)[0].reason.startswith("away")
 
 
 def test_an_update_never_overtakes_the_post_that_it_updates(
@@ -209,8 +213,8 @@ def test_an_update_never_overtakes_the_post_that_it_updates(
     other = make_post(key="3", revision=2, channel="file")
     now = first.created_at
     ledger.record([], [first, second, other])
-    assert [entry.post.key for entry in ledger.due(now)] == ["1", "3"]
-    ledger.mark("1", OutboxState.READY, at=now, next_at=now + timedelta(hours=1))
-    assert [entry.post.key for entry in ledger.due(now)] == ["3"]
-    ledger.mark("1", OutboxState.FAILED, at=now)
-    assert [entry.post.key for entry in ledger.due(now)] == ["2", "3"]
+    assert [entry.post.key for entry in ledger.outbox.due(now)] == ["1", "3"]
+    ledger.outbox.mark("1", OutboxState.READY, at=now, next_at=now + timedelta(hours=1))
+    assert [entry.post.key for entry in ledger.outbox.due(now)] == ["3"]
+    ledger.outbox.mark("1", OutboxState.FAILED, at=now)
+    assert [entry.post.key for entry in ledger.outbox.due(now)] == ["2", "3"]

@@ -45,7 +45,7 @@ def judge(store: SeriesStore, folder: Path) -> tuple[bytes, bytes]:
         while analysis.catch_up():
             pass
         record = [
-            (ledger.revisions(incident.id), ledger.posts(incident.id))
+            (ledger.revisions(incident.id), ledger.outbox.posts(incident.id))
             for incident in ledger.incidents()
         ]
     finally:

@@ -104,7 +104,7 @@ async def run_drill(drill: Drill) -> Outcome:
         finally:
             await _stop(running)
         incidents = opened.ledger.incidents()
-        posts = [entry for one in incidents for entry in opened.ledger.posts(one.id)]
+        posts = [entry for one in incidents for entry in opened.ledger.outbox.posts(one.id)]
         return Outcome(check_drill(course, country, incidents, posts), incidents, posts)
 
 
@@ -175,7 +175,7 @@ def _is_over(opened: ObservatoryContext) -> bool:
 
 def _all_sent(opened: ObservatoryContext) -> bool:
     waiting = (OutboxState.READY, OutboxState.SENDING)
-    return not any(opened.ledger.in_state(state) for state in waiting)
+    return not any(opened.ledger.outbox.in_state(state) for state in waiting)
 
 
 async def _stop(running: Sequence["asyncio.Future[None]"]) -> None:

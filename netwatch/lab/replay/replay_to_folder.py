@@ -73,7 +73,7 @@ def replay_into(
         incidents = ledger.incidents()
         return ReplayResult(
             incidents=incidents,
-            posts=[entry for one in incidents for entry in ledger.posts(one.id)],
+            posts=[entry for one in incidents for entry in ledger.outbox.posts(one.id)],
             statements=[sentence(one, tree) for one in snapshots if one.evidence_level >= 2],
             pictures=_draw(folder, store, incidents, tree=tree, source=source),
         )
@@ -97,7 +97,7 @@ def _clear(folder: Path) -> None:
 
 
 async def _send(config: Config, ledger: SqlLedger) -> None:
-    sender = OutboxSender(ledger, make_channels(config), now)
+    sender = OutboxSender(ledger.outbox, make_channels(config), now)
     while await sender.send_due():
         pass
 

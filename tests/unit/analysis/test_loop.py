@@ -82,7 +82,7 @@ def new_runner(
 def record_of(ledger: SqlLedger) -> tuple[list[list[Incident]], list[Post]]:
     """Return all revisions and posts of a ledger."""
     incidents = sorted(one.id for one in ledger.incidents())
-    posts = [entry.post for name in incidents for entry in ledger.posts(name)]
+    posts = [entry.post for name in incidents for entry in ledger.outbox.posts(name)]
     return [ledger.revisions(name) for name in incidents], posts
 
 

@@ -79,7 +79,7 @@ def test_a_full_disk_gives_a_one_line_error_and_loses_nothing_else(
     ledger: SqlLedger, make_incident: Callable[..., Incident]
 ) -> None:
     ledger.record([make_incident()], [])
-    with ledger._engine.connect() as connection:
+    with ledger._database.engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 1}")
     big = Checkpoint(make_incident().at, b"x" * 1_000_000)
@@ -139,7 +139,7 @@ def test_two_processes_write_one_new_file_while_a_third_reads(
         assert writer.communicate()[1] == b""
         assert writer.returncode == 0
     assert [len(reader.revisions(name)) for name in names] == [15, 15]
-    assert len(reader.due(make_post().created_at)) == 2, "one thread an incident at a time"
+    assert len(reader.outbox.due(make_post().created_at)) == 2, "one thread an incident at a time"
     assert reader.verify_chain() == []
     reader.close()
 
@@ -160,7 +160,9 @@ def test_a_killed_writer_leaves_whole_transactions(
         writer.kill()
     revisions = reader.revisions("NW-IR-2019-0001")
     assert [found.revision for found in revisions] == list(range(1, len(revisions) + 1))
-    assert len(reader.posts("NW-IR-2019-0001")) == len(revisions), "post and revision, or neither"
+    assert len(reader.outbox.posts("NW-IR-2019-0001")) == len(revisions), (
+        "post and revision, or neither"
+    )
     assert reader.verify_chain() == []
     reader.record([make_incident(id="NW-IR-2019-0001", revision=len(revisions) + 1)], [])
     reader.close()

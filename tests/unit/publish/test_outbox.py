@@ -72,10 +72,10 @@ async def test_a_backlog_is_sent_in_order_and_once(
 ) -> None:
     ledger.record([], [make_post(key=str(number), revision=number) for number in range(1, 6)])
     channel = Scripted()
-    while await OutboxSender(ledger, {"console": channel}, _clock).send_due():
+    while await OutboxSender(ledger.outbox, {"console": channel}, _clock).send_due():
         pass
     assert channel.shown == ["1", "2", "3", "4", "5"]
-    assert len(ledger.in_state(OutboxState.SENT)) == 5
+    assert len(ledger.outbox.in_state(OutboxState.SENT)) == 5
 
 
 async def test_delays_double_and_respect_retry_after(
@@ -91,13 +91,13 @@ async def test_delays_double_and_respect_retry_after(
         return now
 
     for _ in range(3):
-        assert await OutboxSender(ledger, {"console": channel}, clock).send_due() == 1
-        entry = ledger.in_state(OutboxState.READY)[0]
+        assert await OutboxSender(ledger.outbox, {"console": channel}, clock).send_due() == 1
+        entry = ledger.outbox.in_state(OutboxState.READY)[0]
         waits.append(entry.next_at - now)
         now = entry.next_at
     assert waits == [timedelta(seconds=5), timedelta(seconds=10), timedelta(minutes=9)]
-    await OutboxSender(ledger, {"console": channel}, clock).send_due()
-    assert [entry.attempts for entry in ledger.in_state(OutboxState.SENT)] == [4]
+    await OutboxSender(ledger.outbox, {"console": channel}, clock).send_due()
+    assert [entry.attempts for entry in ledger.outbox.in_state(OutboxState.SENT)] == [4]
 
 
 async def test_permanent_failures_and_too_many_attempts_fail(
@@ -107,8 +107,10 @@ async def test_permanent_failures_and_too_many_attempts_fail(
     gone = Delivery(sent=False, reason="answered 410")
     busy = Delivery(sent=False, reason="busy", retryable=True)
     policy = RetryPolicy(max_attempts=1)
-    await OutboxSender(ledger, {"console": Scripted(gone, busy)}, _clock, policy=policy).send_due()
-    reasons = {entry.reason for entry in ledger.in_state(OutboxState.FAILED)}
+    await OutboxSender(
+        ledger.outbox, {"console": Scripted(gone, busy)}, _clock, policy=policy
+    ).send_due()
+    reasons = {entry.reason for entry in ledger.outbox.in_state(OutboxState.FAILED)}
     assert reasons == {"answered 410", "busy"}
 
 
@@ -117,9 +119,9 @@ async def test_a_channel_that_is_not_configured_blocks_nothing(
 ) -> None:
     ledger.record([], [make_post(key="1", channel="pigeon"), make_post(key="2")])
     channel = Scripted()
-    await OutboxSender(ledger, {"console": channel}, _clock).send_due()
+    await OutboxSender(ledger.outbox, {"console": channel}, _clock).send_due()
     assert channel.shown == ["2"]
-    waiting = ledger.in_state(OutboxState.READY)[0]
+    waiting = ledger.outbox.in_state(OutboxState.READY)[0]
     assert "pigeon" in waiting.reason
     assert waiting.attempts == 0
 
@@ -135,12 +137,15 @@ async def test_after_a_crash_only_idempotent_channels_send_again(
     ]
     ledger.record([], posts)
     for post in posts:
-        assert ledger.claim(post.key, at=NOW)
-        ledger.mark(post.key, state, at=NOW)
+        assert ledger.outbox.claim(post.key, at=NOW)
+        ledger.outbox.mark(post.key, state, at=NOW)
     channels = {"console": Scripted(), "file": Scripted(idempotent=True)}
-    await OutboxSender(ledger, channels, _clock).recover_interrupted()
-    assert [entry.post.key for entry in ledger.in_state(OutboxState.READY)] == ["2"]
-    assert [entry.post.key for entry in ledger.in_state(OutboxState.NEEDS_REVIEW)] == ["1", "3"]
+    await OutboxSender(ledger.outbox, channels, _clock).recover_interrupted()
+    assert [entry.post.key for entry in ledger.outbox.in_state(OutboxState.READY)] == ["2"]
+    assert [entry.post.key for entry in ledger.outbox.in_state(OutboxState.NEEDS_REVIEW)] == [
+        "1",
+        "3",
+    ]
 
 
 @pytest.mark.parametrize("idempotent", [True, False])
@@ -160,9 +165,11 @@ def test_no_post_is_lost_or_sent_twice_by_crashes(
 
     async def live() -> None:
         nonlocal now
-        await OutboxSender(ledger, {"console": channel}, clock).recover_interrupted()
-        while any(ledger.in_state(state) for state in (OutboxState.READY, OutboxState.SENDING)):
-            await OutboxSender(ledger, {"console": channel}, clock).send_due()
+        await OutboxSender(ledger.outbox, {"console": channel}, clock).recover_interrupted()
+        while any(
+            ledger.outbox.in_state(state) for state in (OutboxState.READY, OutboxState.SENDING)
+        ):
+            await OutboxSender(ledger.outbox, {"console": channel}, clock).send_due()
             now += timedelta(minutes=11)
 
     for _ in range(500):
@@ -172,8 +179,8 @@ def test_no_post_is_lost_or_sent_twice_by_crashes(
         except CrashError:
             ledger.close()
             ledger = SqlLedger(url)
-    sent = {entry.post.key for entry in ledger.in_state(OutboxState.SENT)}
-    needs_review = {entry.post.key for entry in ledger.in_state(OutboxState.NEEDS_REVIEW)}
+    sent = {entry.post.key for entry in ledger.outbox.in_state(OutboxState.SENT)}
+    needs_review = {entry.post.key for entry in ledger.outbox.in_state(OutboxState.NEEDS_REVIEW)}
     ledger.close()
     assert sent | needs_review == keys
     assert sent <= set(channel.shown)
@@ -196,13 +203,13 @@ async def test_cancelling_waits_for_a_delivery(
             return await super().deliver(post)
 
     channel = Slow()
-    loop = asyncio.create_task(OutboxSender(ledger, {"console": channel}, _clock).run())
+    loop = asyncio.create_task(OutboxSender(ledger.outbox, {"console": channel}, _clock).run())
     await begun.wait()
     loop.cancel()
     asyncio.get_running_loop().call_later(0.05, go.set)
     with pytest.raises(asyncio.CancelledError):
         await loop
-    assert len(ledger.in_state(OutboxState.SENT)) == 1
+    assert len(ledger.outbox.in_state(OutboxState.SENT)) == 1
 
 
 async def test_posts_of_another_process_are_sent(
@@ -217,7 +224,7 @@ async def test_posts_of_another_process_are_sent(
 
     policy = RetryPolicy(poll_interval=timedelta(milliseconds=10))
     channels = {"console": ConsoleChannel(write)}
-    loop = asyncio.create_task(OutboxSender(ledger, channels, _clock, policy=policy).run())
+    loop = asyncio.create_task(OutboxSender(ledger.outbox, channels, _clock, policy=policy).run())
     other = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
     other.record([], [make_post()])
     await asyncio.wait_for(arrived.wait(), 10)
@@ -225,7 +232,7 @@ async def test_posts_of_another_process_are_sent(
     with pytest.raises(asyncio.CancelledError):
         await loop
     assert written == [f"{make_post().text}\n\n"]
-    assert len(other.in_state(OutboxState.SENT)) == 1
+    assert len(other.outbox.in_state(OutboxState.SENT)) == 1
     other.close()
 
 
@@ -233,7 +240,7 @@ async def test_a_broken_outbox_ends_the_loop_with_its_own_error(
     ledger: SqlLedger, make_post: Callable[..., Post]
 ) -> None:
     ledger.record([], [make_post()])
-    with ledger._engine.begin() as connection:
+    with ledger._database.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE post RENAME COLUMN attempts TO tries")
     with pytest.raises(StoreError, match="ledger: cannot"):
-        await OutboxSender(ledger, {"console": Scripted()}, _clock).run()
+        await OutboxSender(ledger.outbox, {"console": Scripted()}, _clock).run()

@@ -25,7 +25,7 @@ async def site(
         ledger=ledger,
         now=until + timedelta(minutes=10),
         places=iran,
-        options=WebOptions(url="https://netwatch.example", outbox=ledger),
+        options=WebOptions(url="https://netwatch.example", outbox=ledger.outbox),
     )
     made.client = made.serve()
     yield made

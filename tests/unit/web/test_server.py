@@ -256,7 +256,7 @@ async def test_the_site_is_read_only(site: Site) -> None:
 
 
 async def test_an_unreadable_record_is_503(site: Site) -> None:
-    with site.ledger._engine.begin() as connection:
+    with site.ledger._database.engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE incident_revision")
     text = await site.text("/", 503)
     assert "cannot be read just now" in check_page(text).text
