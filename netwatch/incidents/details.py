@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from netwatch.incidents.excursion import EpisodeHistory, Excursion, is_low
+from netwatch.incidents.episode_history import EpisodeHistory
+from netwatch.incidents.excursion import Excursion, is_low
 from netwatch.incidents.open_incident import OpenIncident, seen_from
 from netwatch.incidents.patterns import (
     PatternContext,

@@ -13,7 +13,8 @@ from netwatch.incidents.daily_series import (
     series_reason,
 )
 from netwatch.incidents.details import IncidentContext, write_revision
-from netwatch.incidents.excursion import EpisodeHistory, Excursion, is_low, should_open
+from netwatch.incidents.episode_history import EpisodeHistory
+from netwatch.incidents.excursion import Excursion, is_low, should_open
 from netwatch.incidents.lifecycle import advance, pass_milestones
 from netwatch.incidents.open_incident import (
     HOLDING_STATES,

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from netwatch.incidents.excursion import EpisodeHistory, Excursion
+from netwatch.incidents.episode_history import EpisodeHistory
+from netwatch.incidents.excursion import Excursion
 from netwatch.incidents.open_incident import OpenIncident
 from netwatch.incidents.provisional import SeriesExcursions
 from netwatch.model.entities import Entity

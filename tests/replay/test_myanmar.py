@@ -13,7 +13,7 @@ import pytest
 from past_events import data_folder, longform, replay
 
 from netwatch.incidents.daily_series import has_occurred
-from netwatch.incidents.excursion import EpisodeHistory
+from netwatch.incidents.episode_history import EpisodeHistory
 from netwatch.incidents.patterns import (
     PatternContext,
     find_patterns,

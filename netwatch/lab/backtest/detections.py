@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 
 from netwatch.arrays import Bools, Floats
+from netwatch.incidents.episode_history import is_same_loss
 from netwatch.model.thresholds import (
     CONFIRMED_PROBABILITY,
     CONFIRMING_BINS,
     EVEN_PROBABILITY,
     LIKELY_PROBABILITY,
-    MERGE_GAP_MAX,
-    MERGE_GAP_MIN,
 )
 
 
@@ -205,9 +204,8 @@ def split_by_levels(
 def low_runs(probability: Floats, *, width: timedelta) -> list[tuple[int, int]]:
     """Return the runs of bins in which an entity is low, as (first, after the last).
 
-    A run ends with two bins in a row that are likelier ordinary than not. Runs are one if the
-    gap between them is at most half of the first, within `MERGE_GAP_MIN` and `MERGE_GAP_MAX`. A
-    bin without data keeps the state before it.
+    A run ends with two bins in a row that are likelier ordinary than not; runs that are the same
+    loss (`is_same_loss`) are merged. A bin without data keeps the state before it.
     """
     low, runs = False, []
     for index, value in enumerate([*probability.tolist(), 0.0]):
@@ -221,8 +219,8 @@ def low_runs(probability: Floats, *, width: timedelta) -> list[tuple[int, int]]:
     for begin, end in runs:
         if merged:
             first, last = merged[-1]
-            merge_gap = min(max(MERGE_GAP_MIN, (last - first) * width / 2), MERGE_GAP_MAX)
-            if begin - last < CONFIRMING_BINS or (begin - last) * width <= merge_gap:
+            length, gap = (last - first) * width, (begin - last) * width
+            if begin - last < CONFIRMING_BINS or is_same_loss(length, gap):
                 merged[-1] = (first, end)
                 continue
         merged.append((begin, end))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.incidents.changepoints import find_changepoint
-from netwatch.incidents.excursion import EpisodeHistory
+from netwatch.incidents.episode_history import EpisodeHistory
 from netwatch.incidents.patterns import PatternContext, find_patterns
 from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey

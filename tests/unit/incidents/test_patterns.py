@@ -9,6 +9,7 @@ from netwatch.incidents.patterns import (
     find_patterns,
     lead_pattern,
     partial_pattern,
+    progressive_hours,
     progressive_pattern,
 )
 from netwatch.incidents.recurrence import circular_deviation, next_at
@@ -22,6 +23,10 @@ _ZONE = "Asia/Yangon"
 _WIDTH = timedelta(minutes=5)
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _FIRST = datetime(2021, 2, 14, 18, 30, tzinfo=UTC)
+# Iran, November 2019: when provinces fell below half of ordinary for good (UTC), and the weight of
+# each, which is its number of counties. Read from the hourly figures of the Monash IP Observatory.
+_TOGETHER = (*[1.0] * 12, *[2.0] * 8, 3.0, *[4.0] * 4, 6.0, 10.0)
+_FALLS = (((16, 16), (7.0,)), ((16, 17), (2.0,)), ((16, 18), _TOGETHER), ((17, 4), (1.0,)))
 
 
 def _episode(start: datetime, hours: float | None, entity: Entity = _ENTITY) -> Episode:
@@ -255,3 +260,56 @@ def test_labelled_outages_that_recur_are_those_labelled_directed() -> None:
             called[outage.directed] += 1
     assert called[True] >= 75
     assert called[False] <= 2
+
+
+def _iran_time(day: int, hour: int) -> datetime:
+    return datetime(2019, 11, day, hour, 30, tzinfo=UTC)
+
+
+def _iran_losses() -> list[tuple[datetime, float]]:
+    return [(_iran_time(*moment), weight) for moment, weights in _FALLS for weight in weights]
+
+
+def test_iran_is_not_progressive_while_all_fell_within_two_hours() -> None:
+    assert progressive_hours(_iran_losses(), _iran_time(16, 19)) is None
+
+
+def test_iran_is_progressive_for_twelve_hours() -> None:
+    assert progressive_hours(_iran_losses(), _iran_time(17, 5)) == 12
+
+
+def test_iran_is_not_progressive_once_nothing_new_is_lost() -> None:
+    assert progressive_hours(_iran_losses(), _iran_time(17, 12)) is None
+
+
+def test_the_future_is_not_known() -> None:
+    start = _iran_time(16, 12)
+    losses = [(start + timedelta(hours=hour), 1.0) for hour in range(12)]
+    assert progressive_hours(losses, start + timedelta(hours=5)) == 5
+    assert progressive_hours(losses, start + timedelta(hours=2)) is None
+
+
+def test_needs_three_networks_and_three_hours_and_a_recent_loss() -> None:
+    start = _iran_time(16, 12)
+    losses = [(start, 1.0), (start + timedelta(hours=3), 1.0)]
+    end = start + timedelta(hours=4)
+    assert progressive_hours(losses, end) is None, "two networks"
+    losses.append((start + timedelta(hours=1), 1.0))
+    assert progressive_hours(losses, end) == 4
+    assert progressive_hours(losses, start + timedelta(hours=6)) == 6, "exactly 3 h ago"
+    assert progressive_hours(losses, start + timedelta(hours=6, seconds=1)) is None
+    losses[1] = (start + timedelta(hours=2, minutes=59), 1.0)
+    assert progressive_hours(losses, end) is None, "less than 3 h apart"
+
+
+def test_a_light_forerunner_does_not_start_the_count() -> None:
+    start = _iran_time(16, 12)
+    losses = [(start, 0.5), *((start + timedelta(hours=hour), 10.0) for hour in (10, 12, 14))]
+    assert progressive_hours(losses, start + timedelta(hours=15)) == 5
+
+
+def test_networks_without_weight_do_not_count() -> None:
+    start = _iran_time(16, 12)
+    losses = [(start + timedelta(hours=2 * hour), 0.0) for hour in range(3)]
+    assert progressive_hours(losses, start + timedelta(hours=5)) is None
+    assert progressive_hours([], start) is None
