@@ -135,7 +135,6 @@ def _country_medians(groups: Groups, ratio: Floats, use: Bools) -> Floats:
 
 
 def _others_median(medians: Floats) -> Floats:
-    """Return for every country the median over the other countries."""
     known = np.isfinite(medians)
     values = np.sort(medians[known])
     count = len(values)

@@ -226,7 +226,6 @@ class BayesFilterDetector:
         )
 
     def _new_composites(self, keys: list[SeriesKey]) -> list[SeriesKey]:
-        """Return the composites that `keys` are the first networks of."""
         composites = (
             SeriesKey(key.signal, scope)
             for key in keys

@@ -108,7 +108,6 @@ class Fusion:
         return np.asarray(np.minimum(factors, bound))
 
     def _any(self, rows: Bools) -> Bools:
-        """Return which entities have any of `rows`."""
         return np.asarray(np.bincount(self._entity, rows, self.size) > 0)
 
     def _median_rows(self, ratio: Floats, eligible: Bools) -> RowArray:

@@ -191,7 +191,6 @@ class SeasonalBaseline:
         self._fit_noise(rows, hours, np.where(used, ratio, np.nan), robust=totals is None)
 
     def _shape(self, rows: RowArray, hours: Hours) -> Floats:
-        """Return the logarithmic shape of `rows` at each of `hours`, shape (time, series)."""
         return np.asarray(self.day[rows][:, hours % DAY].T + self.week[rows][:, hours].T)
 
     def fit_composite(self, row: int, times: Sequence[datetime], ratio: Floats) -> None:
@@ -229,7 +228,6 @@ class SeasonalBaseline:
         self.day[rows], self.week[rows] = day, week
 
     def _fit_noise(self, rows: RowArray, hours: Hours, ratio: Floats, *, robust: bool) -> None:
-        """Set spread, autocorrelation and the hours seen."""
         weekly, daily = _visits(hours), _visits(hours % DAY)
         per_hour = max(1.0, float(np.bincount(hours).max()) / weekly)
         finite = np.isfinite(ratio)
@@ -300,7 +298,6 @@ def _quantile_deviation(residual: Floats) -> Floats:
 
 
 def _visits(slots: Hours) -> float:
-    """Return how often the most visited slot was entered."""
     entered = np.flatnonzero(np.diff(slots, prepend=-1))
     return float(np.bincount(slots[entered]).max())
 

@@ -76,5 +76,4 @@ def _donors(index: RowIndex, mature: Bools, row: int) -> RowArray:
 
 
 def _scatter(values: Floats) -> float:
-    """Return the median absolute deviation as a standard deviation."""
     return float(_MAD_TO_DEVIATION * np.median(np.abs(values - np.median(values))))

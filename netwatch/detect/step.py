@@ -118,8 +118,6 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class _Noise:
-    """Noise of the ratios: spread and its degrees of freedom; trials behind a share."""
-
     spread: Floats
     degrees: Floats
     trials: Floats
@@ -336,7 +334,6 @@ class StepEngine:
         return answers
 
     def _intervals(self, ratio: Floats, noise: _Noise) -> tuple[Floats, Floats]:
-        """Return the 95 % interval of every ratio from its own noise."""
         share = self.state.is_share
         low, high = ratio_interval(ratio, noise.spread, noise.degrees)
         if share.any():
@@ -348,7 +345,6 @@ class StepEngine:
     def _aggregate(
         self, ratio: Floats, low: Floats, high: Floats, usable: Bools
     ) -> AggregateLevels:
-        """Write the ratios and intervals of composites into `ratio`, `low` and `high`."""
         rows = self._composites.rows
         variance = ((high - low) / (2 * _INTERVAL_Z)) ** 2
         found = aggregate(self._composites, ratio, usable, variance)

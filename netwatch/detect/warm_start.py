@@ -91,7 +91,6 @@ def _fit(state: SeriesState, index: RowIndex, rows: RowArray, *, share: bool) ->
 def _fit_counts(
     state: SeriesState, index: RowIndex, rows: RowArray, *, values: Floats, bins: int
 ) -> None:
-    """Fit counts that are evaluated in wide bins of `bins` bins."""
     times = state.training.times
     if bins > 1:
         width = timedelta(seconds=state.width)

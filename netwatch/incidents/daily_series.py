@@ -72,7 +72,6 @@ def has_occurred(forecast: Forecast, episodes: Iterable[Episode]) -> bool:
 def _log_occurrences(
     incident: OpenIncident, forecast: Forecast, episodes: Iterable[Episode]
 ) -> None:
-    """Add the losses that began at the series' time of day to the log."""
     logged = {one.started_at: one for one in incident.occurrences}
     for one in episodes:
         offset = (one.started_at - forecast.start + _DAY / 2) % _DAY - _DAY / 2

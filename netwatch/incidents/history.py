@@ -37,8 +37,6 @@ _MAX_NAMED = 100
 
 
 class _Point(msgspec.Struct):
-    """Mean of some bins of the scope."""
-
     time: datetime
     value: float
     low: float

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from netwatch.config import IncidentConfig
+from netwatch.incidents.affected import network_weights, part_series, update_affected
 from netwatch.incidents.daily_series import (
     is_forecast_missed,
     matches_forecast,
@@ -21,15 +22,21 @@ from netwatch.incidents.open_incident import (
     OpenIncident,
     is_domain_series,
     origin_network,
-    seen_from,
+)
+from netwatch.incidents.opening import (
+    KIND_ORDER,
+    breadth,
+    confirmed_incident,
+    next_id,
+    provisional_incident,
+    reopen,
 )
 from netwatch.incidents.patterns import RESTORED_LEVEL, PatternContext
 from netwatch.incidents.provisional import advance_provisional, is_suspect, shows_no_loss
 from netwatch.incidents.tracker_state import TrackerState, pack_tracker_state, unpack_tracker_state
-from netwatch.model.entities import Entity, EntityKind, EntityTree
+from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import (
     OUTAGE,
-    AffectedEntity,
     Incident,
     IncidentState,
     RevisionReason,
@@ -42,7 +49,6 @@ _NEW_LOSS = 0.10
 """Level below that at which the last incident ended, from which on a loss is a new one."""
 _DOMAIN_REASONS = (RevisionReason.CONFIRMED, RevisionReason.RESTORED, RevisionReason.MERGED)
 """Reasons for which an incident of a domain gets a revision."""
-_KINDS = list(EntityKind)
 
 
 class Tracker:
@@ -70,7 +76,7 @@ class Tracker:
         self._observe(levels)
         revisions = []
         for incident in self._state.incidents:
-            self._update_parts(incident, now)
+            self._update_affected(incident, now)
             if (reason := self._advance(incident, now)) is not None:
                 revisions.append(self._write(incident, reason))
         self._keep(one for one in self._state.incidents if not self._is_closed(one, now))
@@ -130,7 +136,7 @@ class Tracker:
         """Return every confirmed open incident as of now, without adding to the record."""
         snapshots = []
         for incident in sorted(
-            self._state.incidents, key=lambda one: _KINDS.index(one.entity.kind)
+            self._state.incidents, key=lambda one: KIND_ORDER.index(one.entity.kind)
         ):
             if incident.state in HOLDING_STATES:
                 level = self._excursions(incident)[incident.entity].level
@@ -154,7 +160,7 @@ class Tracker:
         """Update excursions and episodes; only the leading signal moves an entity's."""
         incidents = self._state.incidents
         needed = {
-            self._part_series(one, entity)
+            part_series(one, entity)
             for one in incidents
             if one.is_followed_alone
             for entity in (one.entity, *(part.entity for part in one.affected.values()))
@@ -185,38 +191,12 @@ class Tracker:
         elif level.value is not None:
             self._state.unresponsive.discard(level.entity)
 
-    def _update_parts(self, incident: OpenIncident, now: datetime) -> None:
-        """Update the history of an incident, and which narrower entities are lost in it."""
+    def _update_affected(self, incident: OpenIncident, now: datetime) -> None:
+        window = self._config.reopen_window
         excursions = self._excursions(incident)
-        own = excursions.get(incident.entity)
-        active = incident.state in (*HOLDING_STATES, IncidentState.PENDING)
-        if incident.kind == OUTAGE and active and own is not None and own.level.time == now:
-            weights = self._weights(incident, excursions)
-            networks = {one: excursions[one] for one in weights if one in excursions}
-            incident.history.observe(own.level, networks)
-        for entity, excursion in excursions.items():
-            if self._is_part(incident, entity):
-                self._update_part(incident, entity, excursion, now)
-
-    def _update_part(
-        self, incident: OpenIncident, entity: Entity, excursion: Excursion, now: datetime
-    ) -> None:
-        name, known = str(entity), incident.affected.get(str(entity))
-        weight = self._tree.info(entity).weight if incident.kind == OUTAGE else 1.0
-        if excursion.low_since is not None and (known is None or known.ended_at is not None):
-            gap = excursion.onset - known.ended_at if known and known.ended_at else timedelta(0)
-            if known and gap > self._config.reopen_window:
-                # A second loss of the same entity: the first stays as it was.
-                incident.affected[f"{name} {known.started_at.isoformat()}"] = known
-                known = None
-            started_at = known.started_at if known else excursion.onset
-            incident.affected[name] = AffectedEntity(entity, started_at, None, weight)
-        elif excursion.low_since is None and known is not None and known.ended_at is None:
-            ended_at = excursion.level.time if excursion.level.value is not None else now
-            incident.affected[name] = AffectedEntity(entity, known.started_at, ended_at, weight)
+        update_affected(incident, excursions, now, tree=self._tree, reopen_window=window)
 
     def _advance(self, incident: OpenIncident, now: datetime) -> RevisionReason | None:
-        """Advance an incident by one bin; return the reason of a new revision, or None."""
         excursion = self._excursions(incident).get(incident.entity)
         if incident.state is IncidentState.PENDING:
             signals = self._state.signals[incident.entity]
@@ -249,7 +229,7 @@ class Tracker:
         ]
         ready = [(key, one) for key, one in candidates if self._is_ready(key, one)]
         revisions = []
-        for key, excursion in sorted(ready, key=lambda one: _breadth(one[0])):
+        for key, excursion in sorted(ready, key=lambda one: breadth(one[0])):
             if self._is_covered(key, HOLDING_STATES):
                 continue
             incident, reason = self._reopen(key, excursion, now), RevisionReason.RELAPSED
@@ -284,7 +264,6 @@ class Tracker:
         return value > max(resolved.published.value or 0.0, RESTORED_LEVEL) - _NEW_LOSS
 
     def _resolved(self, key: SeriesKey) -> OpenIncident | None:
-        """Return the resolved incident of a scope that may reopen."""
         for incident in self._state.incidents:
             if incident.entity == key.entity and incident.state is IncidentState.RESOLVED:
                 return None if is_domain_series(key) else incident
@@ -318,40 +297,30 @@ class Tracker:
         if not recent and not matches_forecast(incident, excursion.onset):
             self._keep(one for one in self._state.incidents if one is not incident)
             return None
-        incident.state, incident.ended_at = IncidentState.CONFIRMED, None
-        incident.published_at, incident.published = now, excursion.level
-        incident.recovering_since, incident.recovered_since = None, None
-        incident.rising_bins = 0
+        reopen(incident, excursion, now)
         return incident
 
     def _confirm(self, key: SeriesKey, excursion: Excursion, now: datetime) -> OpenIncident:
-        """Return a new confirmed incident; it replaces the provisional one of its entity."""
         onset = excursion.onset
         outages = [one for one in self._state.incidents if not key.signal and one.kind == OUTAGE]
         before = next((one for one in outages if one.entity == key.entity), None)
-        provisional_at = excursion.provisional_at or now
-        incident = OpenIncident(
-            id=before.id if before else self._next_id(key, onset),
-            entity=key.entity,
-            started_at=onset,
-            started_low=excursion.ordinary_at or onset - self._width,
-            started_high=excursion.low_since or onset,
-            provisional_at=min(provisional_at, before.provisional_at) if before else provisional_at,
-            confirmed_at=now + self._width,
-            trough=excursion.lowest or excursion.level,
-            published_at=now,
-            published=excursion.level,
-            signal=key.signal or self._lead(key.entity),
-            revision=before.revision if before else 0,
+        incident = confirmed_incident(
+            key if key.signal else SeriesKey(self._lead(key.entity), key.entity),
+            excursion,
+            now,
+            incident_id=before.id if before else self._next_id(key, onset),
+            width=self._width,
         )
+        if before is not None:
+            incident.provisional_at = min(incident.provisional_at, before.provisional_at)
+            incident.revision = before.revision
         self._keep([*(one for one in self._state.incidents if one is not before), incident])
         recent = self._episodes(key.entity).recent
         incident.history.backfill(recent, since=onset, until=now)
-        self._update_parts(incident, now)
+        self._update_affected(incident, now)
         return incident
 
     def _open_provisional(self, now: datetime) -> list[Incident]:
-        """Open a provisional incident for every loss that is likely and not yet confirmed."""
         candidates = [
             (SeriesKey("", entity), excursion)
             for entity, excursion in self._state.excursions.items()
@@ -361,37 +330,21 @@ class Tracker:
         ]
         candidates += self._state.series.suspects(now)
         revisions = []
-        for key, excursion in sorted(candidates, key=lambda one: _breadth(one[0])):
+        for key, excursion in sorted(candidates, key=lambda one: breadth(one[0])):
             passive, signals = bool(key.signal), self._state.signals[key.entity]
             if passive and shows_no_loss(signals, now):
                 continue
             if self._is_covered(key, (*HOLDING_STATES, IncidentState.PENDING)):
                 continue
-            incident = self._provisional(excursion, now)
+            onset = excursion.lost_since or excursion.onset
+            incident = provisional_incident(
+                excursion, now, incident_id=self._next_id(key, onset), width=self._width
+            )
             self._state.incidents.append(incident)
-            self._update_parts(incident, now)
+            self._update_affected(incident, now)
             revisions.append(self._write(incident, RevisionReason.OPENED))
             revisions.extend(self._merge_children(incident))
         return revisions
-
-    def _provisional(self, excursion: Excursion, now: datetime) -> OpenIncident:
-        lost = excursion.lost_since
-        started_low = excursion.half_at if lost else None
-        onset = lost or excursion.below_since or excursion.onset
-        return OpenIncident(
-            id=self._next_id(SeriesKey("", excursion.level.entity), lost or excursion.onset),
-            entity=excursion.level.entity,
-            started_at=onset,
-            started_low=started_low or onset - self._width,
-            started_high=lost or excursion.low_since or onset,
-            provisional_at=now + self._width,
-            confirmed_at=None,
-            trough=excursion.lowest or excursion.level,
-            published_at=now,
-            published=excursion.level,
-            signal=excursion.level.series.signal,
-            state=IncidentState.PENDING,
-        )
 
     def _merge_children(self, incident: OpenIncident) -> list[Incident]:
         """Merge younger incidents of narrower scopes; return their last revisions."""
@@ -410,32 +363,9 @@ class Tracker:
         return revisions
 
     def _excursions(self, incident: OpenIncident) -> Mapping[Entity, Excursion]:
-        """Return the excursions, by entity, that describe an incident."""
         if incident.is_followed_alone:
             return self._state.series.related(incident.series)
         return self._state.excursions
-
-    def _is_part(self, incident: OpenIncident, entity: Entity) -> bool:
-        if incident.kind != OUTAGE:
-            return entity != incident.entity
-        return incident.entity in self._tree.ancestors(entity)
-
-    def _part_series(self, incident: OpenIncident, entity: Entity) -> SeriesKey:
-        """Return the series of an incident's own entity, or of an entity affected by it."""
-        if incident.kind == OUTAGE:
-            return SeriesKey(incident.signal, entity)
-        if entity == incident.entity:
-            return incident.series
-        name = incident.signal.partition(":")[0]
-        return SeriesKey(f"{name}:AS{entity.code}", incident.entity)
-
-    def _weights(
-        self, incident: OpenIncident, excursions: Mapping[Entity, Excursion]
-    ) -> dict[Entity, float]:
-        """Return the weights of the networks of an incident's scope."""
-        if incident.kind == OUTAGE:
-            return self._tree.leaf_weights(incident.entity)
-        return {one: 1.0 for one in excursions if one != incident.entity}
 
     def _lead(self, entity: Entity) -> str:
         """Return the signal that an incident follows: an active one if it shows the loss.
@@ -449,14 +379,13 @@ class Tracker:
         return self._state.excursions[entity].level.series.signal
 
     def _write(self, incident: OpenIncident, reason: RevisionReason) -> Incident:
-        """Return the next revision of an incident from the newest levels."""
         incident.published = self._excursions(incident)[incident.entity].level
         incident.published_at = incident.published.time
         return self._revise(incident, reason)
 
     def _revise(self, incident: OpenIncident, reason: RevisionReason) -> Incident:
         entity, excursions = incident.entity, self._excursions(incident)
-        weights = self._weights(incident, excursions)
+        weights = network_weights(incident, excursions, self._tree)
         signals = self._state.signals.get(entity, {})
         if incident.kind != OUTAGE:
             signals = {incident.signal: excursions[entity].level}
@@ -474,7 +403,6 @@ class Tracker:
         return write_revision(incident, reason, context)
 
     def _is_closed(self, incident: OpenIncident, now: datetime) -> bool:
-        """Return whether an incident can no longer change."""
         if incident.state is not IncidentState.RESOLVED:
             return incident.state is IncidentState.EXPIRED
         if incident.kind != OUTAGE:
@@ -495,18 +423,4 @@ class Tracker:
         return (entity, *self._tree.ancestors(entity))
 
     def _next_id(self, key: SeriesKey, onset: datetime) -> str:
-        """Return `NW-<country>-<year>-<number>`; XX stands for no country."""
-        country = self._tree.country(key.entity)
-        code = country.code if country else ""
-        if is_domain_series(key):
-            code = seen_from(key.signal) if origin_network(key) is None else ""
-        prefix = f"NW-{code or 'XX'}-{onset.year}"
-        number = self._state.numbers[prefix] = self._state.numbers.get(prefix, 0) + 1
-        return f"{prefix}-{number:04d}"
-
-
-def _breadth(key: SeriesKey) -> tuple[bool, int, bool, str, str]:
-    """Sort key of scopes: domains, then entities, each from the widest to the narrowest."""
-    kind = _KINDS.index(key.entity.kind)
-    network = origin_network(key) is not None
-    return not is_domain_series(key), kind, network, key.signal, key.entity.code
+        return next_id(self._state.numbers, key, onset, self._tree)

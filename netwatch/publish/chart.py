@@ -108,7 +108,6 @@ def _compose(request: ChartRequest, line: Trace) -> Figure:
 
 
 def _draw_line(axes: Axes, request: ChartRequest, line: Trace) -> None:
-    """Draw level, interval, ordinary band, gaps, phases and onset."""
     text = request.language.text
     axes.set_ylim(0, _TOP)
     axes.set_yticks(range(0, 101, 25), [f"{share}%" for share in range(0, 101, 25)])
@@ -149,7 +148,6 @@ def _draw_lone_points(axes: Axes, line: Trace) -> None:
 
 
 def _draw_gaps(axes: Axes, line: Trace, no_data: str) -> None:
-    """Hatch missing data and name it."""
     whole = len(line.times) * line.step
     for start, end in gaps(line):
         left, right = start.timestamp(), end.timestamp()
@@ -206,7 +204,6 @@ def _draw_onset(axes: Axes, incident: Incident, request: ChartRequest) -> None:
 
 
 def _rows(request: ChartRequest) -> list[tuple[str, Trace]]:
-    """Return the heaviest networks that have levels, with their names."""
     weights = request.tree.leaf_weights(request.entity) or {
         entity: request.tree.info(entity).weight
         for entity in request.levels
@@ -241,7 +238,6 @@ def _draw_rows(axes: Axes, request: ChartRequest, rows: list[tuple[str, Trace]])
 
 
 def _draw_time_axis(axes: Axes, request: ChartRequest, line: Trace) -> None:
-    """Write UTC, and the local time below it."""
     zone = load_zone(request.tree.timezone(request.entity))
     whole = len(line.times) * line.step
     clock = "HH:mm:ss" if whole < timedelta(minutes=10) else "HH:mm"
@@ -257,7 +253,6 @@ def _draw_time_axis(axes: Axes, request: ChartRequest, line: Trace) -> None:
 
 
 def _title(request: ChartRequest) -> str:
-    """Return the title sentence, in lines that fit."""
     language = request.language
     if request.incident is not None:
         text = sentence(request.incident, request.tree, language)
@@ -269,7 +264,6 @@ def _title(request: ChartRequest) -> str:
 
 
 def _footer(request: ChartRequest, line: Trace) -> str:
-    """Return scope, span, networks and key, and below them the record."""
     language, incident = request.language, request.incident
     text = language.text
     networks = request.tree.leaf_weights(request.entity)
@@ -291,7 +285,6 @@ def _footer(request: ChartRequest, line: Trace) -> str:
 
 
 def _alternative(request: ChartRequest, line: Trace) -> str:
-    """Return the chart in words."""
     language = request.language
     if request.incident is not None:
         return alternative_text(request.incident, request.tree, language)

@@ -47,7 +47,6 @@ def check_post(
 
 
 def _refused_words(language: Language) -> Iterator[tuple[str, str, int]]:
-    """Yield (pattern, word, evidence level from which on it is allowed)."""
     rules = language.constant("refused_words")
     if not isinstance(rules, list):
         raise WordingError(f"templates of {language.code}: refused_words is not a list")

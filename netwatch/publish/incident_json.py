@@ -66,7 +66,6 @@ def incident_object(
 
 
 def _details(incident: Incident, tree: EntityTree) -> dict[str, object]:
-    """Return the details of an incident, and their text."""
     details, zone = incident.details, tree.timezone(incident.entity)
     return {field.name: _plain(getattr(details, field.name), tree) for field in fields(details)} | {
         "pattern_text": pattern_text(details.pattern, zone) if details.pattern else None,

@@ -104,7 +104,6 @@ class OutboxSender:
         return len(due)
 
     async def _send(self, entry: OutboxEntry) -> None:
-        """Make one attempt to deliver a post."""
         post = entry.post
         channel = self._channels.get(post.channel)
         if channel is None:
@@ -137,7 +136,6 @@ class OutboxSender:
         )
 
     def _next_state(self, delivery: Delivery, attempts: int) -> tuple[OutboxState, timedelta]:
-        """Return the state of a post after a delivery, and the delay before the next attempt."""
         if delivery.sent:
             return OutboxState.SENT, timedelta(0)
         if not delivery.retryable or attempts >= self._policy.max_attempts:

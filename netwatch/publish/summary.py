@@ -23,7 +23,6 @@ def key_facts(
 
 
 def _state(incident: Incident, tree: EntityTree, language: Language) -> Iterator[tuple[str, str]]:
-    """Yield level, times, reach and evidence."""
     text, zone = language.text, tree.timezone(incident.entity)
     lasted = (incident.ended_at or incident.at) - incident.started_at
     onset = (utc_text(time, language) for time in (incident.started_low, incident.started_high))
@@ -47,7 +46,6 @@ def _state(incident: Incident, tree: EntityTree, language: Language) -> Iterator
 
 
 def _details(incident: Incident, tree: EntityTree, language: Language) -> Iterator[tuple[str, str]]:
-    """Yield timing, pattern, steps, survivors and the ordinary level."""
     text, zone, details = language.text, tree.timezone(incident.entity), incident.details
     if details.likelihood is not None:
         consistent = details.likelihood.resembles_shutdown
@@ -91,7 +89,6 @@ def access_text(access: SurvivingNetworks, tree: EntityTree, language: Language 
 
 
 def _steps(incident: Incident, language: Language) -> str:
-    """Return the levels of an incident one after another."""
     steps = []
     for segment in incident.details.segments:
         percent = make_percent(
@@ -103,6 +100,5 @@ def _steps(incident: Incident, language: Language) -> str:
 
 
 def _names(entities: Iterable[Entity], tree: EntityTree, language: Language) -> str:
-    """Return the first few names, and how many more there are."""
     names = [place_name(entity, tree, language) for entity in entities]
     return language.text("and_more", names[:_MOST_NAMED], len(names) - _MOST_NAMED)

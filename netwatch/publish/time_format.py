@@ -122,5 +122,4 @@ def interval_is_wide(low: datetime, high: datetime) -> bool:
 
 
 def _days(time: datetime, zone: str) -> tuple[date, date]:
-    """Return the local and the UTC date of `time`."""
     return time.astimezone(load_zone(zone)).date(), time.astimezone(UTC).date()

@@ -155,7 +155,6 @@ def _as_json(endpoint: Callable[[Request], object]) -> Callable[[Request], Respo
 
 
 def _problem(status: int, title: str) -> Response:
-    """Return an error as RFC 9457 problem details."""
     body = {"type": "about:blank", "status": status, "title": title}
     return Response(
         msgspec.json.encode(body), status, _HEADERS, media_type="application/problem+json"

@@ -215,7 +215,6 @@ class PageBuilder:
         }
 
     def _children(self, entity: Entity) -> list[Entity]:
-        """Return the entities directly in `entity`, by name."""
         children = [info for info in self.tree if info.parent == entity]
         children.sort(key=lambda info: info.name)
         return [info.entity for info in children[:_MOST_PLACES]]
@@ -223,7 +222,6 @@ class PageBuilder:
     def _sparkline(
         self, entity: Entity, until: datetime, name: str
     ) -> tuple[SvgChart, Level | None]:
-        """Return the sparkline of the last two days, and the newest level."""
         levels = lead_levels(self.store, entity, until - _SPARKLINE_SPAN, until)
         newest = levels[-1] if levels else None
         label = self.language.text("alt_two_days", name, level_text(newest, self.language))
