@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netwatch.incidents.changepoints import find_changepoint
@@ -135,6 +135,7 @@ def test_an_episode_at_the_edge_of_memory_still_opens() -> None:
     assert [_bin(one.started_at) for one in log.episodes] == [0]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
