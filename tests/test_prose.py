@@ -9,31 +9,28 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 WORDS = {
-    r"whoever|whomever|whosoever": "name the actor: the caller, an agent, the operator",
-    r"whom": "start a second sentence",
-    r"told": "published, logged, returned, acknowledged or known: say which",
-    r"(set|sets|setting|put|left|leave|leaves) aside": "quarantine, skip or discard",
-    r"aside": "apart from, or quarantined",
-    r"beside|besides": "next to, in addition to, or and",
-    r"(put|puts|set|sets) right": "correct or repair",
-    r"kin": "the word of the field: related series, row index",
-    r"heed|heeds|heeded": "follow or respect",
-    r"lest": "so that ... does not",
-    r"thereof|therein|thereby|whereof|wherein|hitherto|henceforth": "repeat the noun",
-    r"by and by": "gradually or later",
-    r"and the like|or the like|their kin": "name the other cases",
-    r"(?-i:(is|are|was) none)": "is not one, or is missing",
-    r"ones? that": "repeat the noun",
-    r"went its own way": "diverged",
+    ("whoever", "whomever", "whosoever"): "name the actor: the caller, an agent, the operator",
+    ("whom",): "start a second sentence",
+    ("told",): "published, logged, returned, acknowledged or known: say which",
+    ("aside",): "quarantine, skip, discard, or apart from",
+    ("beside", "besides"): "next to, in addition to, or and",
+    ("put right", "puts right", "set right", "sets right"): "correct or repair",
+    ("kin",): "the word of the field: related series, row index",
+    ("heed", "heeds", "heeded"): "follow or respect",
+    ("lest",): "so that ... does not",
+    ("thereof", "therein", "thereby", "whereof", "wherein", "hitherto", "henceforth"): (
+        "repeat the noun"
+    ),
+    ("by and by",): "gradually or later",
+    ("and the like", "or the like"): "name the other cases",
+    ("is none", "are none", "was none"): "is not one, or is missing",
+    ("went its own way",): "diverged",
 }
-"""Regular expression and what to write in its place."""
+"""Phrases in lower case, and what to write in their place."""
 
 _TEXTS = (".py", ".md", ".toml", ".yaml", ".yml", ".j2", ".txt", ".conf", ".service", "Makefile")
 _EXEMPT = {"tests/test_prose.py", "requirements.lock", "LICENSE"}
-_PATTERN = re.compile(rf"(?<![\w-])({'|'.join(WORDS)})(?![\w-])", re.IGNORECASE)
-_NAME_WORDS = re.compile(
-    r"(?:\b|_)(whoever|told|aside|beside|kin|heed|lest)(?:\b|_)", re.IGNORECASE
-)
+_CODE_SPAN = re.compile(r"`[^`\n]*`")
 
 
 def texts() -> list[Path]:
@@ -53,16 +50,18 @@ def texts() -> list[Path]:
 
 
 def faults(text: str, *, is_page: bool) -> list[str]:
-    """Return `line: word: what to write`; code spans of a page may quote an old name."""
+    """Return `line: phrase: what to write`; code spans of a page may quote an old name."""
+    plain = _CODE_SPAN.sub("", text) if is_page else text
+    # `x is None` is code, not prose.
+    lower = plain.replace("None", "").lower()
     found = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        plain = re.sub(r"`[^`]*`", "", line) if is_page else line
-        for match in (*_PATTERN.finditer(plain), *_NAME_WORDS.finditer(plain)):
-            word = match[1]
-            advice = next(
-                (say for rule, say in WORDS.items() if re.fullmatch(rule, word, re.IGNORECASE)), ""
-            )
-            found.append(f"{number}: {word!r}: {advice}")
+    for phrases, advice in WORDS.items():
+        for phrase in phrases:
+            if phrase not in lower:
+                continue
+            for match in re.finditer(rf"(?<![^\W_]){phrase}(?![^\W_])", lower):
+                line = lower.count("\n", 0, match.start()) + 1
+                found.append(f"{line}: {phrase!r}: {advice}")
     return found
 
 
