@@ -88,7 +88,7 @@ def sign_target_list(listed: TargetList, signer: Signer) -> bytes:
 
 
 def decode_target_list(plain: bytes) -> TargetList:
-    """Return the list in an unsigned message; raises InputError if there is none."""
+    """Return the list in an unsigned message; raises InputError if it is invalid."""
     listed = decode(plain, _DECODER, what="target list", limit=MAX_LIST_BYTES)
     for name in ("expires", "not_before", "pause_until"):
         time = getattr(listed, name)
