@@ -90,7 +90,7 @@ def test_every_suppressed_rule_has_its_reason() -> None:
             assert not ignored.search(line), f"{path}:{number}"
 
 
-def test_nothing_speaks_of_the_machine_it_was_written_on() -> None:
+def test_no_file_has_a_path_of_the_build_machine() -> None:
     secret = re.compile(r"(?<![\w.])/(?:work|tmp)/|/home/\w|/root/")
     suffixes = {".py", ".md", ".toml", ".yaml", ".yml", ".json", ".csv", ".txt", ".html"}
     listed = subprocess.run(
@@ -109,7 +109,7 @@ def test_only_the_shipped_data_sets_are_in_the_repository() -> None:
     assert names(large) == []
 
 
-def test_every_extra_that_the_observatory_needs_is_declared_apart() -> None:
+def test_heavy_libraries_are_not_core_dependencies() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     light = " ".join(project["dependencies"])
     assert not any(re.search(rf"\b{name}\b", light) for name in HEAVY)

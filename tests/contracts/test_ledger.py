@@ -105,7 +105,7 @@ def test_recorded_incidents_are_there_after_reopening(
     again.close()
 
 
-def test_an_empty_ledger_knows_nothing(ledger: SqlLedger) -> None:
+def test_an_empty_ledger_has_no_incidents(ledger: SqlLedger) -> None:
     assert ledger.incidents() == []
     assert ledger.revisions("NW-IR-2019-0042") == []
     assert ledger.checkpoint() is None

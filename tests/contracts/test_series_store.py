@@ -66,7 +66,7 @@ def test_bins_round_trip(store: SeriesStore) -> None:
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 100.0, -2.5, 1e-300, 1e300, 2.0**53 + 2])
 @pytest.mark.parametrize("total", [None, 0.0, 100.0])
-def test_zero_none_and_hundred_stay_apart(
+def test_zero_none_and_hundred_are_distinct(
     store: SeriesStore, value: float, total: float | None
 ) -> None:
     store.put_bins([bin_at(0, value=value, total=total)])
@@ -99,7 +99,7 @@ def test_the_last_value_of_a_bin_in_a_write_wins(store: SeriesStore) -> None:
     assert found.value == 9.0
 
 
-def test_reads_by_time_then_series_whatever_the_order_of_writing(store: SeriesStore) -> None:
+def test_reads_are_ordered_by_time_then_series(store: SeriesStore) -> None:
     keys = [
         key("9", signal="presence"),
         key("10"),
@@ -178,7 +178,7 @@ def test_a_time_in_another_zone_is_the_same_instant(store: SeriesStore) -> None:
     assert found.time.utcoffset() == timedelta(0)
 
 
-def test_the_promise_goes_with_the_bins_and_never_back(store: SeriesStore) -> None:
+def test_the_closing_time_is_stored_with_the_bins_and_never_decreases(store: SeriesStore) -> None:
     store.put_bins([bin_at(0)], closed_until=T0 + STEP)
     assert store.closed_until() == T0 + STEP
     store.put_bins([bin_at(1)])
@@ -209,7 +209,7 @@ def test_late_bins_before_the_promise_are_still_taken(store: SeriesStore) -> Non
         (bin_at(0, key("half \ud83d")), "cannot be printed"),
     ],
 )
-def test_an_impossible_bin_is_named_and_nothing_else_is_lost(
+def test_an_invalid_bin_is_reported_and_others_are_stored(
     store: SeriesStore, bad: Bin, said: str
 ) -> None:
     good = [bin_at(1), bin_at(2, key("7"))]
@@ -220,7 +220,7 @@ def test_an_impossible_bin_is_named_and_nothing_else_is_lost(
     assert store.closed_until() == T0 + 3 * STEP
 
 
-def test_an_impossible_promise_is_refused_and_the_bins_are_kept(store: SeriesStore) -> None:
+def test_an_invalid_closing_time_is_refused_and_the_bins_are_stored(store: SeriesStore) -> None:
     with pytest.raises(InputError, match="closed_until"):
         store.put_bins([bin_at(0)], closed_until=datetime.now(UTC) + timedelta(days=365))
     assert all_bins(store) == [bin_at(0)]
@@ -239,7 +239,7 @@ def level_at(
     return Level(T0 + step * STEP, series or key(), value, **more)
 
 
-def test_levels_come_back_whole(store: SeriesStore) -> None:
+def test_levels_round_trip(store: SeriesStore) -> None:
     level = level_at(
         0, low=0.045, high=0.1, probability=0.999, coverage=0.5, networks=12, baseline=FROZEN
     )
@@ -291,7 +291,7 @@ def test_levels_and_bins_do_not_mix(store: SeriesStore) -> None:
         (Level(T0.replace(tzinfo=None), key(), 1.0), "no zone"),
     ],
 )
-def test_an_impossible_level_is_named_and_nothing_else_is_lost(
+def test_an_invalid_level_is_reported_and_others_are_stored(
     store: SeriesStore, bad: Level, said: str
 ) -> None:
     with pytest.raises(InputError, match=said):
@@ -352,7 +352,7 @@ def test_long_reads_see_every_row_once(store: SeriesStore) -> None:
     assert found == sorted(bins, key=lambda bin_: (bin_.time, bin_.series))
 
 
-def test_writing_in_mid_read_breaks_nothing(store: SeriesStore) -> None:
+def test_writes_during_a_read_are_safe(store: SeriesStore) -> None:
     store.put_bins([bin_at(step) for step in range(50)])
     reading = store.read_bins(T0, END, series=key())
     first = next(reading)

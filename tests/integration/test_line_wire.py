@@ -155,7 +155,7 @@ async def test_a_dark_network_is_a_zero_and_a_refusing_host_is_alive(
     assert all(count.value == count.total for count in line.bins())
 
 
-async def test_restarts_lose_nothing_and_count_nothing_twice(port: int, tmp_path: Path) -> None:
+async def test_restarts_lose_and_duplicate_nothing(port: int, tmp_path: Path) -> None:
     """The collector goes and comes on the same files, three times, while an agent measures."""
     async with tcp_server() as server:
         line = Line(tmp_path, port, [target(server, "one"), target(server, "two")])

@@ -18,7 +18,7 @@ from netwatch.wire.topics import ALL_BATCHES, SHARED_BATCHES
 
 
 @pytest.mark.timeout(40)
-async def test_a_broker_killed_in_full_flight_costs_nothing(tmp_path: Path) -> None:
+async def test_a_broker_killed_under_load_loses_no_batch(tmp_path: Path) -> None:
     """It keeps nothing on disk: what it had taken and not passed on is gone, and sent again."""
     with Broker(tmp_path) as broker:
         rig = Rig(tmp_path, broker.port, pace=0.05)
@@ -38,7 +38,7 @@ async def test_a_broker_killed_in_full_flight_costs_nothing(tmp_path: Path) -> N
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("expiry", [1, pytest.param(3600, marks=pytest.mark.long)])
-async def test_a_worker_that_dies_on_a_shared_subscription_costs_nothing(
+async def test_a_killed_worker_of_a_shared_subscription_loses_no_batch(
     tmp_path: Path, expiry: int
 ) -> None:
     """The broker goes on handing half of all batches to the session of the dead one."""
@@ -62,7 +62,7 @@ async def test_a_worker_that_dies_on_a_shared_subscription_costs_nothing(
                     assert count_batches(batch_log) == 50
 
 
-async def test_the_present_goes_first_and_the_past_at_the_rate_that_was_asked_for(
+async def test_new_batches_are_sent_first_and_old_ones_at_the_advised_rate(
     tmp_path: Path,
 ) -> None:
     with mosquitto(tmp_path) as port:

@@ -35,7 +35,7 @@ def status(spool: Spool) -> dict[str, object]:
     return msgspec.json.decode(spool.get_meta(STATUS_KEY) or b"{}")
 
 
-async def test_batches_go_by_websocket(listeners: tuple[int, int], tmp_path: Path) -> None:
+async def test_batches_are_sent_by_websocket(listeners: tuple[int, int], tmp_path: Path) -> None:
     rig = Rig(tmp_path, listeners[0])
     with rig.spool() as spool:
         await rig.measure(spool, 30, rows=50)
@@ -46,7 +46,7 @@ async def test_batches_go_by_websocket(listeners: tuple[int, int], tmp_path: Pat
             await until(lambda: rig.presence_changes() == [("up", "a1"), ("stop", "a1")])
 
 
-async def test_batches_go_by_https_while_mqtt_is_blocked(
+async def test_batches_are_sent_by_https_while_mqtt_is_blocked(
     listeners: tuple[int, int], tmp_path: Path
 ) -> None:
     rig = Rig(tmp_path, listeners[0])
@@ -101,7 +101,7 @@ async def test_a_lower_transport_returns_to_a_better_one(
             await until(lambda: rig.presence_changes() == [("up", "a1"), ("stop", "a1")])
 
 
-async def test_a_way_that_takes_batches_and_brings_no_answer_has_failed(
+async def test_a_transport_without_acknowledgements_has_failed(
     listeners: tuple[int, int], tmp_path: Path
 ) -> None:
     """The handshake passes and the upload stalls: seen in the wild, and worse than a refusal."""

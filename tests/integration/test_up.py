@@ -61,7 +61,7 @@ async def run_up(config: Config, path: Path, needle: str) -> tuple[int, str]:
     return process.returncode or 0, errors.decode()
 
 
-async def test_comes_up_shows_a_place_and_ends_cleanly(tmp_path: Path) -> None:
+async def test_observatory_starts_serves_a_page_and_ends_cleanly(tmp_path: Path) -> None:
     """Ctrl-C ends it with 0; what was acknowledged is kept, and it goes on where it was."""
     async with make_country(3) as country:
         drill = drill_config(

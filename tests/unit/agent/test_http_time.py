@@ -56,7 +56,7 @@ async def test_a_wrong_name_or_a_missing_date_is_an_error(tmp_path: Path) -> Non
         await fetch_date(HttpTimeSource(f"https://localhost:{free_port()}/"))
 
 
-async def test_a_wrong_clock_learns_from_the_first_source_that_responds(
+async def test_a_wrong_clock_is_set_by_the_first_source_that_responds(
     tmp_path: Path,
 ) -> None:
     wrong = TIME - timedelta(days=730)

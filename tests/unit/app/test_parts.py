@@ -98,7 +98,7 @@ def test_an_unusable_data_folder_gives_a_one_line_error(tmp_path: Path) -> None:
         pass
 
 
-def test_targets_imply_places_and_the_configuration_has_the_last_word() -> None:
+def test_targets_imply_entities_and_the_configuration_overrides_them() -> None:
     text = '[[place]]\nentity = "asn:64496"\nname = "Example"\nparent = "country:XT"\nweight = 7'
     said = parse_config(text)
     atlas = make_entity_tree(msgspec.structs.replace(said, target=(TARGET,)))

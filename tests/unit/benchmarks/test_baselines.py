@@ -127,7 +127,7 @@ def test_richter_begins_below_half_and_ends_at_four_fifths_of_the_minimum() -> N
     assert disruptions(row, window=4)[0].tolist() == [False] * 4 + [True] * 3 + [False] * 2
 
 
-def test_richter_tracks_nothing_small() -> None:
+def test_richter_ignores_small_series() -> None:
     assert not disruptions(np.array([[39.0] * 6 + [0.0] * 3]), window=4).any()
 
 
@@ -214,7 +214,7 @@ def test_focus_prunes_nothing_that_could_win() -> None:
     assert longest < 30
 
 
-def test_focus_alarms_on_a_drop_and_ends_after_three_good_bins() -> None:
+def test_focus_alarms_on_a_drop_and_ends_after_three_ordinary_bins() -> None:
     counts = np.full(400, 50.0)
     counts[300:320] = 10
     flags, share = watch(counts, np.full(400, 50.0), first=200, per_day=24)

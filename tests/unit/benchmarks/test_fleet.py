@@ -19,7 +19,7 @@ def test_the_area_counts_pairs() -> None:
     assert np.isnan(area_under_curve(scores, np.ones(4, dtype=bool)))
 
 
-def test_everything_that_goes_wrong_shows_in_the_table() -> None:
+def test_every_simulated_fault_is_visible_in_the_table() -> None:
     fleet = make_fleet(1, FleetSize(bins=200))
     share = fleet.successes / np.maximum(fleet.trials, 1)
     seen = fleet.trials > 0
@@ -55,7 +55,7 @@ def test_a_fleet_is_its_seed() -> None:
     assert (make_fleet(4).successes != first.successes).any()
 
 
-def test_the_plain_blamer_knows_a_vantage_and_confuses_the_rest() -> None:
+def test_the_plain_blamer_finds_vantages_better_than_paths() -> None:
     """Means find broken vantages; a block is hidden in them, which leaves room to do better."""
     scores = score_blame(blame_plainly, seeds=(1,))
     assert scores.vantage > 0.97

@@ -29,7 +29,7 @@ from netwatch.lab.backtest.detections import (
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-def test_tuning_and_held_out_seeds_are_apart() -> None:
+def test_tuning_and_held_out_seeds_are_disjoint() -> None:
     tuning, held_out = read_parameters("tuning"), read_parameters("held-out")
     assert not {seed for seed, _ in tuning.worlds} & {seed for seed, _ in held_out.worlds}
     assert tuning.domains[0] != held_out.domains[0]
@@ -85,7 +85,7 @@ def test_an_incident_and_its_children_become_detections() -> None:
     assert (region.entity, region.started_at) == ("region:AA-1", country.started_at)
 
 
-def test_levels_find_their_place_on_the_grid() -> None:
+def test_levels_are_placed_on_the_grid() -> None:
     panel = Panel(START, 5, ("asn:1", "asn:2"), ("", ""), np.ones(2), {"bgp": np.ones((2, 3))}, {})
     frame = pd.DataFrame(
         {

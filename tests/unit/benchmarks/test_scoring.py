@@ -120,7 +120,7 @@ def test_rates_delays_and_errors_add_up() -> None:
     assert (found["onset_error_p90"], found["end_error_p90"]) == (5, 10)
 
 
-def test_an_excused_row_counts_neither_way() -> None:
+def test_an_excused_row_is_neither_a_hit_nor_a_miss() -> None:
     world = small_world([truth(1000, 1100), truth(3000, 3100, required=False)])
     with_it = figures(world, [detection(1000, 1100), detection(3000, 3100)])
     without = figures(world, [detection(1000, 1100)])
@@ -188,7 +188,7 @@ def test_an_oracle_is_perfect_and_silence_is_not() -> None:
     assert np.isnan(silent["precision"])
 
 
-def test_intervals_come_from_countries_and_differences_are_paired() -> None:
+def test_intervals_are_drawn_by_country_and_differences_are_paired() -> None:
     size = WorldSize(countries=6, regions=2, networks=4, scored_weeks=4, width=60)
     world = make_world(6, size)
     rows = [one for one in world.truths if one.required]

@@ -149,7 +149,7 @@ def test_an_unprobeable_list_is_not_published(
     assert published_list(read_config(config)) is None
 
 
-def test_the_signing_key_may_be_kept_elsewhere(
+def test_the_signing_key_may_be_stored_elsewhere(
     agents: Command, config: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "targets.toml"

@@ -48,7 +48,7 @@ def test_duration_text(length: timedelta, text: str) -> None:
     assert lasted_text(length) == text
 
 
-def test_a_figure_is_its_published_text_or_words() -> None:
+def test_percent_text() -> None:
     assert percent_text(PublishedPercent(7.0, 4.0, 10.0, Precision.EXACT)) == "7%"
     assert percent_text(PublishedPercent(40.0, 10.0, 70.0, Precision.NONE)) == "severely reduced"
     assert percent_text(PublishedPercent(0.0, 0.0, 1.0, Precision.EXACT)) == "no success"

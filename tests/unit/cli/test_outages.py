@@ -124,7 +124,7 @@ def test_timeline_draws_missing_data_unlike_a_low_bar(folder: Path) -> None:
     ]
 
 
-def test_draws_parts_known_or_seen(folder: Path) -> None:
+def test_timeline_by_region_draws_known_and_measured_parts(folder: Path) -> None:
     result = _run(folder, "timeline", "IR", "--by", "region", "--step", "5h", "--ascii")
     assert result.exit_code == 0, result.output
     assert result.stdout.isascii()
@@ -134,7 +134,7 @@ def test_draws_parts_known_or_seen(folder: Path) -> None:
     assert bars == ["999910", "999999", ".....4"]
 
 
-def test_a_timeline_as_json_keeps_null_and_zero_apart(folder: Path) -> None:
+def test_a_timeline_as_json_distinguishes_null_from_zero(folder: Path) -> None:
     result = _run(folder, "timeline", "IR", "--json")
     series = json.loads(result.stdout)
     assert series["pct"][-4:] == [7.0, None, None, 0.0]
@@ -227,7 +227,7 @@ def test_data_is_readable_while_another_process_writes(
         ("country:IR", "country:IR"),
     ],
 )
-def test_reads_a_place_as_people_write_it(text: str, expected: str) -> None:
+def test_scopes_are_parsed_in_common_spellings(text: str, expected: str) -> None:
     assert str(parse_scope(text)) == expected
 
 

@@ -123,7 +123,7 @@ def test_export_of_one_series_as_parquet(data: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.parquet"]
 
 
-def test_copy_moves_a_store_and_goes_on_where_it_stopped(data: Path, tmp_path: Path) -> None:
+def test_copy_resumes_where_it_stopped(data: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     copied = json.loads(run("copy", f"sqlite:{data}", f"sqlite:{other}", "--json"))
     assert copied == {"bins": 20 * 24 * 3, "levels": 20 * 24}

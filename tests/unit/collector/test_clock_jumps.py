@@ -177,7 +177,7 @@ def test_a_kernel_that_reports_its_wrong_clock_as_synchronised(tmp_path: Path) -
     assert world.worst() < 1
 
 
-def test_batches_before_any_ack_are_dated_when_one_comes(tmp_path: Path) -> None:
+def test_batches_before_any_acknowledgement_are_dated_later(tmp_path: Path) -> None:
     """Years off, and no acknowledgement gets through at first: nothing can be dated."""
     world = World(tmp_path, wrong=YEARS)
     world.linked = False
@@ -264,7 +264,7 @@ deeds = some.one_of(
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(some.lists(deeds, max_size=15), seconds)
-def test_counted_times_are_true_whatever_the_clocks_do(
+def test_counted_times_are_true_for_any_clock(
     story: list[tuple[str, object]], wrong: timedelta
 ) -> None:
     with TemporaryDirectory() as folder:

@@ -48,7 +48,7 @@ def test_the_operator_sets_the_weight_of_agents_that_never_enrolled() -> None:
     assert trust_weights(agents, START, open_weight=0)["open", "XX"] == 0
 
 
-def test_a_burst_weighs_nothing_and_earlier_agents_keep_their_weight() -> None:
+def test_a_burst_has_no_weight_and_earlier_agents_keep_theirs() -> None:
     agents = [*burst(5, START - 30 * DAY), *burst(100, START)]
     weights = trust_weights(agents, START + DAY)
     assert sorted(weights.values()) == pytest.approx([0.0] * 100 + [1.0] * 5)

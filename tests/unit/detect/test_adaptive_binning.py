@@ -112,7 +112,7 @@ def test_a_half_missing_window_has_a_value_and_an_empty_one_does_not() -> None:
     assert levels[16].value is None
 
 
-def test_a_saved_state_goes_on_in_the_middle_of_a_window() -> None:
+def test_a_restored_state_continues_within_a_window() -> None:
     counts = replies(0.6, 8)
     bins = [
         (START + number * FIVE, [Bin(START + number * FIVE, NAME, count)])

@@ -64,7 +64,7 @@ def test_noise_of_equal_networks_falls_with_their_root() -> None:
     assert weigh([1.0] * 25, [2] * 25).noise[0] == pytest.approx(0.1 / 5)
 
 
-def test_wider_series_are_weighed_apart() -> None:
+def test_wider_series_are_weighed_separately() -> None:
     composites = make_composites([(4, {0: 1, 1: 1}), (5, {1: 1, 2: 1, 3: 2})])
     ratio = np.array([1.0, 0.0, 1.0, 1.0, np.nan, np.nan])
     found = aggregate(composites, ratio, np.ones(6, dtype=bool), np.zeros(6))

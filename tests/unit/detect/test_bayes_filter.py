@@ -83,7 +83,7 @@ def test_one_failed_trial_is_weak_evidence() -> None:
     assert ordinary_probability(belief)[0] > 0.9
 
 
-def test_silent_trials_add_up_to_certainty_and_answers_take_it_back() -> None:
+def test_failed_trials_add_up_to_certainty_and_answers_revert_it() -> None:
     matrix = transition_matrix(timedelta(minutes=5))
     belief = start_posterior(1)
     for _ in range(6):
@@ -103,7 +103,7 @@ def test_silent_trials_add_up_to_certainty_and_answers_take_it_back() -> None:
     st.floats(0.02, 3),
     st.sampled_from(WIDTHS),
 )
-def test_belief_stays_a_distribution_whatever_comes(
+def test_belief_stays_a_distribution_for_any_input(
     ratios: list[float], spread: float, width: timedelta
 ) -> None:
     belief, matrix = start_posterior(1), transition_matrix(width)
@@ -130,7 +130,7 @@ def test_counts_are_most_likely_at_their_own_depth(depth: float) -> None:
     assert DEPTHS[found.argmax()] == pytest.approx(depth)
 
 
-def test_no_probability_is_below_nothing() -> None:
+def test_no_probability_is_negative() -> None:
     belief = np.full((1, len(DEPTHS)), 1e-12, np.float32)
     belief[0, IS_ORDINARY] = np.float32(0.2) + np.float32(1e-8)
     assert ordinary_probability(belief)[0] <= 1

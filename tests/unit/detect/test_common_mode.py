@@ -40,7 +40,7 @@ def test_a_fall_of_a_single_country_is_evidence() -> None:
     assert not faulty(CommonModeFilter(WIDTH), NETWORKS, ratio).any()
 
 
-def test_a_few_countries_are_no_control_group() -> None:
+def test_a_few_countries_are_not_a_control_group() -> None:
     few = Groups(np.zeros(15, np.intp), COUNTRIES[:15], np.zeros(15, bool))
     ratio = np.full(15, 0.1)
     assert not faulty(CommonModeFilter(WIDTH), few, ratio).any()

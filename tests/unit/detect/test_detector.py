@@ -119,7 +119,7 @@ def test_quiet_weekends_are_ordinary_after_four_weeks_of_history() -> None:
     assert found[-1].baseline.kind is BaselineKind.HOUR_OF_WEEK
 
 
-def test_a_slightly_quieter_weekend_is_learned_as_it_comes() -> None:
+def test_a_slightly_quieter_weekend_is_learned() -> None:
     noise = noisy(3)
     values: list[float | None] = [
         (960.0 if time.weekday() >= 5 else 1000.0) * noise() for time in hours(24 * 7 * 8)
@@ -169,7 +169,7 @@ def test_missing_data_is_not_a_loss_but_a_measured_zero_is() -> None:
     assert zero[-1].probability > 0.99
 
 
-def test_missing_bins_leave_the_ordinary_level_as_it_was() -> None:
+def test_missing_bins_do_not_change_the_ordinary_level() -> None:
     gap: list[float | None] = [None] * 30
     found = levels([*steady(96), *gap, 1000.0])
     assert found[-1].value == pytest.approx(1.0, abs=0.03)
@@ -254,7 +254,7 @@ def course() -> Bins:
     return network_bins(hours(120), level)
 
 
-def test_a_saved_state_goes_on_bit_for_bit_at_any_time() -> None:
+def test_a_restored_state_continues_bit_for_bit_at_any_time() -> None:
     bins, atlas = course(), country_atlas()
     held: set[SeriesKey] = {NATION, ONE}
     whole = run(detector(atlas), bins, frozen=held)
@@ -267,7 +267,7 @@ def test_a_saved_state_goes_on_bit_for_bit_at_any_time() -> None:
         assert run(second, bins[stop:], frozen=held) == whole[stop:], f"stopped at {stop}"
 
 
-def test_a_used_detector_can_take_up_another_state() -> None:
+def test_a_used_detector_can_restore_another_state() -> None:
     bins, atlas = course(), country_atlas()
     other = detector(atlas)
     run(other, [(time, row[::-1]) for time, row in bins[:90]], frozen={ONE})

@@ -45,7 +45,7 @@ def test_an_active_signal_that_is_unsure_does_not_explain_it_away(unsure: float)
     assert found.probability[0] > 0.95
 
 
-def test_a_silent_active_signal_explains_nothing() -> None:
+def test_a_missing_active_signal_explains_nothing() -> None:
     found = fuse([np.nan, 0.68, 0.8], [1e-4, 0.9999, 0.9999], MANY)
     assert found.probability[0] > 0.95
 
@@ -56,7 +56,7 @@ def test_one_leaving_volunteer_is_weak_evidence(volunteers: float, sure: bool) -
     assert bool(found.probability[0] > 0.95) is sure
 
 
-def test_a_day_off_opens_nothing_in_a_country() -> None:
+def test_a_day_off_opens_no_incident_of_a_country() -> None:
     """Traffic falls by a third and a tenth of the volunteers is away, while probing is steady."""
     noise, bins = noisy(7), Bins()
     per_day = timedelta(days=1) // HALF_HOUR

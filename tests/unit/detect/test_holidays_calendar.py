@@ -123,7 +123,7 @@ def test_a_first_weekend_is_not_an_outage() -> None:
     assert max(level.probability for level in first_weekend(0.4)) < 0.8
 
 
-def test_the_weekend_after_it_is_known() -> None:
+def test_the_weekend_after_it_is_ordinary() -> None:
     found = first_weekend(0.65, days=11)
     assert max(level.probability for level in found) < 0.5
     assert [level.value for level in found[-24:]] == pytest.approx([1.0] * 24, abs=0.15)

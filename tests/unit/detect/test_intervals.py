@@ -21,7 +21,7 @@ def test_few_days_widen_it_as_students_t_does() -> None:
     assert (high[0] - low[0]) / 2 == pytest.approx(2.776 * 0.05, rel=0.02)
 
 
-def test_an_interval_never_reaches_below_nothing() -> None:
+def test_an_interval_is_never_negative() -> None:
     low, _ = ratio_interval(ONE * 0.01, ONE * 0.3, ONE * 5)
     assert low[0] == 0
 

@@ -107,7 +107,7 @@ def test_the_baseline_of_a_blocked_path_is_frozen() -> None:
 
 
 @pytest.mark.parametrize("signal", ["blocking:XT", "speed:XT"])
-def test_a_path_that_is_unsure_opens_nothing(signal: str) -> None:
+def test_an_uncertain_path_opens_no_incident(signal: str) -> None:
     tracker = new_tracker()
     steps = [
         tracker.step([replace(path(hour, signal, 0.4), probability=0.6)]) for hour in range(20)

@@ -47,7 +47,7 @@ def excursion(*levels: Level) -> Excursion:
         (None, 0.0, 0.99, False),
     ],
 )
-def test_low_is_ten_points_and_surely_so(
+def test_low_means_ten_points_below_with_high_probability(
     value: float | None, half: float, probability: float, *, low: bool
 ) -> None:
     assert is_low(level(0, value, half=half, probability=probability)) is low

@@ -282,7 +282,7 @@ def test_iran_is_not_progressive_once_nothing_new_is_lost() -> None:
     assert progressive_hours(_iran_losses(), _iran_time(17, 12)) is None
 
 
-def test_the_future_is_not_known() -> None:
+def test_later_losses_are_ignored() -> None:
     start = _iran_time(16, 12)
     losses = [(start + timedelta(hours=hour), 1.0) for hour in range(12)]
     assert progressive_hours(losses, start + timedelta(hours=5)) == 5

@@ -42,7 +42,7 @@ def test_a_collapse_of_one_passive_signal_stays_provisional(signal: str) -> None
 
 
 @pytest.mark.parametrize("signal", ["bgp", "telescope", "traffic"])
-def test_less_than_a_collapse_of_a_country_is_nothing(signal: str) -> None:
+def test_less_than_a_collapse_of_a_country_opens_nothing(signal: str) -> None:
     assert lone(signal, depth=0.6) == []
 
 

@@ -63,7 +63,7 @@ def test_unknown_features_have_no_weight() -> None:
     assert TimingFeature.USUAL_LENGTH in _parts(coarse)
 
 
-def test_a_length_counts_once_it_is_known() -> None:
+def test_a_duration_counts_once_it_is_known() -> None:
     ended = shutdown_likelihood(replace(_CURFEW, ended_at=_NIGHT + 8 * _HOUR))
     assert _parts(ended)[TimingFeature.ROUND_LENGTH] > 0
     assert _parts(ended)[TimingFeature.USUAL_LENGTH] > 0

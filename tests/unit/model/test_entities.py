@@ -57,7 +57,7 @@ def test_parse_accepts_only_what_str_returns(text: str) -> None:
     assert Entity.parse(str(entity)) == entity
 
 
-def test_ancestors_come_nearest_first() -> None:
+def test_ancestors_are_ordered_nearest_first() -> None:
     tree = EntityTree(INFO)
     assert tree.ancestors(SITE) == (CELL, TEHRAN, IRAN)
     assert tree.ancestors(IRAN) == ()

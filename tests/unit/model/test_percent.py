@@ -34,7 +34,7 @@ def test_precision_of_the_text_follows_the_interval(
     assert shown == text
 
 
-def test_few_networks_or_little_coverage_give_words_only() -> None:
+def test_few_networks_or_little_coverage_give_no_number() -> None:
     assert make_percent(0.07, 0.05, 0.09, networks=4).precision is Precision.NONE
     assert make_percent(0.07, 0.05, 0.09, networks=5).number == 7
     assert make_percent(0.07, 0.05, 0.09, networks=9, coverage=0.29).precision is Precision.NONE
@@ -73,7 +73,7 @@ def test_never_prints_zero_percent_or_more_than_ordinary(
         (0.0, "no successful measurements"),
     ],
 )
-def test_words_by_depth(percent: float, words: str) -> None:
+def test_wording_by_depth(percent: float, words: str) -> None:
     assert ENGLISH.text("depth", depth_form(percent)) == words
 
 

@@ -125,7 +125,7 @@ def test_a_partial_restoration_has_a_number_or_words(
     )
 
 
-def test_an_update_keeps_the_progressive_sentence_while_it_holds(
+def test_an_update_keeps_the_progressive_statement_while_it_holds(
     make_incident: MakeIncident, iran: EntityTree
 ) -> None:
     text = _posts(make_incident(reason=RevisionReason.MILESTONE), iran)[0].text
@@ -251,7 +251,7 @@ def test_names_cannot_inject_lines_or_bidirectional_overrides(make_incident: Mak
     assert len(text.splitlines()) == 5
 
 
-def test_a_place_may_be_called_down_or_zero_percent(make_incident: MakeIncident) -> None:
+def test_an_entity_name_may_contain_down_or_zero_percent(make_incident: MakeIncident) -> None:
     places = EntityTree([EntityInfo(Entity.parse("country:IR"), "County Down 0%")])
     assert _posts(make_incident(), places)[0].text.startswith("CONFIRMED · County Down 0%:")
 

@@ -47,7 +47,7 @@ def test_any_answer_counts_for_a_network_and_only_success_for_a_domain() -> None
     }
 
 
-def test_local_failures_and_unknown_targets_count_for_nothing() -> None:
+def test_local_failures_and_unknown_targets_are_ignored() -> None:
     assert (
         counts(
             measurement("site", "network_down", host_responded=False, scope="local"),
@@ -65,7 +65,7 @@ def test_a_measured_zero_is_a_bin_and_no_data_is_none() -> None:
     assert all(place == 2 for _, place in counts(dark))
 
 
-def test_bins_come_by_time_then_series() -> None:
+def test_bins_are_ordered_by_time_then_series() -> None:
     bins = count_reachability(
         [measurement("site", after=301), measurement("site"), measurement("router")],
         BOOK,

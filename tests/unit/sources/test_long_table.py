@@ -42,7 +42,7 @@ def values(figures: SeriesTable) -> list[tuple[datetime, float]]:
     return [(entry.time, entry.value) for entry in figures.bins()]
 
 
-def test_figures_come_in_order_of_time_whatever_their_order_was(write: Write) -> None:
+def test_values_are_ordered_by_time_for_any_input_order(write: Write) -> None:
     rows = [row(f"2019-11-16T{hour:02}:00Z", str(hour)) for hour in (3, 0, 2, 1)]
     figures = read_long_table(write(HEAD + "".join(rows)))
     assert values(figures) == [(at(hour), float(hour)) for hour in range(4)]
@@ -224,7 +224,7 @@ def test_a_compressed_file_gives_the_same_values_and_line_numbers(write: Write) 
         assert len(str(refused.value).splitlines()) == 1
 
 
-def test_a_long_file_comes_a_part_at_a_time(
+def test_a_long_file_is_read_in_chunks(
     write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     rows = [row(f"2019-11-{1 + hour // 24:02}T{hour % 24:02}:00Z", str(hour)) for hour in range(90)]

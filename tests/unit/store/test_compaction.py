@@ -40,7 +40,7 @@ def everything(store: SqliteStore) -> list[Bin]:
     return list(store.read_bins(T0 - timedelta(days=5), NOW))
 
 
-def test_a_compacted_store_reads_as_before(tmp_path: Path) -> None:
+def test_compaction_does_not_change_reads(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     for day in range(5):
         store.put_bins(day_of_bins(day))

@@ -129,7 +129,7 @@ def test_a_store_of_format_1_is_converted_whole(
     store.close()
 
 
-def test_a_converted_store_registers_and_compacts_series_anew(tmp_path: Path) -> None:
+def test_a_converted_store_registers_and_compacts_series_again(tmp_path: Path) -> None:
     write_format_1(tmp_path)
     migrate(tmp_path / "series.sqlite")
     store = SqliteStore(tmp_path / "series.sqlite")

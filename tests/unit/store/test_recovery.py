@@ -113,7 +113,7 @@ def test_a_lost_database_costs_the_open_days_only(folder: Path) -> None:
     store.close()
 
 
-def test_two_stores_in_a_folder_keep_their_days_apart(folder: Path) -> None:
+def test_two_stores_in_a_folder_have_separate_days(folder: Path) -> None:
     other = SqliteStore(folder / "other.sqlite", clock=lambda: NOW)
     assert everything(other) == []
     other.put_bins(bins_at(0, KEYS[:2]))

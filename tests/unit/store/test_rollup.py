@@ -84,7 +84,7 @@ def test_a_rollup_keeps_the_lowest_level_and_skips_missing_ones(
     ]
 
 
-def test_late_data_is_taken_in_and_again_changes_nothing(
+def test_late_data_is_included_and_a_repeat_changes_nothing(
     pair: tuple[SeriesStore, SeriesStore],
 ) -> None:
     fine, coarse = pair
@@ -123,7 +123,7 @@ def test_an_hour_of_five_minutes_is_an_hour_of_minutes(
     ]
 
 
-def test_nothing_is_dropped_before_it_is_rolled_up(tmp_path: Path) -> None:
+def test_bins_are_rolled_up_before_they_are_dropped(tmp_path: Path) -> None:
     now = T0 + timedelta(days=30)
     raw, five, hourly = (MemoryStore() for _ in range(3))
     days = [Bin(T0 + timedelta(days=day), ASN, 1.0, 1.0) for day in range(30)]
@@ -143,7 +143,7 @@ def test_nothing_is_dropped_before_it_is_rolled_up(tmp_path: Path) -> None:
     assert list(hourly.read_bins(T0, END)) == days
 
 
-def test_a_copy_between_engines_is_the_same_and_goes_on(tmp_path: Path) -> None:
+def test_a_copy_between_engines_is_equal_and_resumes(tmp_path: Path) -> None:
     source = SqliteStore(tmp_path / "series.sqlite")
     target = MemoryStore()
     bins = [Bin(T0 + step * 17 * HOUR, key, 1.0) for step in range(60) for key in (PLAIN, ASN)]

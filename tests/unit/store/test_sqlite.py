@@ -62,7 +62,7 @@ def test_another_process_reads_only_whole_writes(tmp_path: Path) -> None:
     assert wrong == []
 
 
-def test_keeps_everything_when_closed_and_opened(tmp_path: Path) -> None:
+def test_content_survives_reopening(tmp_path: Path) -> None:
     store = SqliteStore.at(str(tmp_path))
     store.put_bins(bins_at(0), closed_until=T0)
     store.close()
@@ -159,7 +159,7 @@ def test_a_full_disk_keeps_stored_bins(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_lock_that_is_never_let_go_is_named(
+def test_a_lock_that_is_never_released_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("netwatch.storage.sqlite_file.BUSY_TIMEOUT", 0.1)

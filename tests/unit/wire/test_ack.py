@@ -10,7 +10,7 @@ from netwatch.wire.ack import (
 )
 
 
-def test_an_answer_comes_back_as_it_was() -> None:
+def test_an_acknowledgement_round_trips() -> None:
     answer = Ack("a1", ((1, 3), (7, 7)), ((9, "future"),), 1_700_000_000_000)
     assert unpack_ack(pack_ack(answer)) == answer
 

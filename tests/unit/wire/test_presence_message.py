@@ -12,7 +12,7 @@ from netwatch.wire.presence_message import PresenceMessage, pack_presence, unpac
 from netwatch.wire.rate_advice import RateAdvice, pack_rate_advice, unpack_rate_advice
 
 
-def test_a_statement_comes_out_as_it_went_in() -> None:
+def test_a_presence_message_round_trips() -> None:
     said = PresenceMessage("stop", "5f" * 8, 1767890000, 3, 86400.5, "wss-443", "shutdown")
     assert unpack_presence(pack_presence(said)) == said
     assert said.order == (1767890000, 3)

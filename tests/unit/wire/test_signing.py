@@ -32,7 +32,7 @@ def test_every_changed_byte_is_noticed(signer: Signer) -> None:
             open_signed(bytes(damaged), BATCH)
 
 
-def test_a_signature_is_worth_nothing_for_another_purpose(signer: Signer) -> None:
+def test_a_signature_is_invalid_for_another_purpose(signer: Signer) -> None:
     with pytest.raises(InputError):
         open_signed(signer.sign(PLAIN, BATCH), ACKNOWLEDGEMENT)
 

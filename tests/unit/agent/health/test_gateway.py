@@ -163,7 +163,7 @@ def test_a_pulled_cable_is_detected(cable: tuple[Namespace, Namespace]) -> None:
     assert poll_from(home)[4] is False
 
 
-def test_a_gateway_that_drops_everything_is_seen_at_the_link_layer(
+def test_a_gateway_that_drops_packets_is_detected_at_the_link_layer(
     cable: tuple[Namespace, Namespace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its address still resolves to a link-layer address."""

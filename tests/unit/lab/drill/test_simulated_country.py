@@ -64,7 +64,7 @@ async def test_the_real_probes_see_it() -> None:
             assert seen[-1].failure == "generic_timeout_error"
 
 
-async def test_a_network_that_is_cut_when_the_country_closes_lets_go() -> None:
+async def test_closing_the_country_closes_cut_networks() -> None:
     country = make_country(2)
     async with country:
         ports = [server.port for server in country.networks[0].servers.values()]

@@ -31,7 +31,7 @@ def attribute_all(fleet: Fleet) -> list[tuple[VantageTargetTable, Attribution]]:
     return [(table, attribute(table)) for table in tables]
 
 
-def test_a_broken_vantage_takes_no_target_with_it() -> None:
+def test_a_broken_vantage_does_not_make_targets_dead() -> None:
     found = attribute(even(6, 20, broken=np.s_[2, :]))
     assert found.broken[2] > 0.99
     assert np.delete(found.broken, 2).max() < 0.01
@@ -39,7 +39,7 @@ def test_a_broken_vantage_takes_no_target_with_it() -> None:
     assert found.trust[2] < 0.01
 
 
-def test_a_dead_target_takes_no_vantage_with_it() -> None:
+def test_a_dead_target_does_not_make_vantages_broken() -> None:
     found = attribute(even(6, 20, dead=np.s_[:, 4]))
     assert found.dead[4] > 0.99
     assert np.delete(found.dead, 4).max() < 0.01
@@ -69,7 +69,7 @@ def test_a_cut_network_differs_from_single_dead_targets() -> None:
     assert found.dead[::4].min() > 0.99
 
 
-def test_a_network_whose_vantages_all_fail_takes_no_target_with_it() -> None:
+def test_a_failing_network_does_not_make_targets_dead() -> None:
     successes = np.full((9, 20), 2.0)
     successes[3:6] = 0
     networks = np.repeat(np.arange(3), 3)

@@ -46,7 +46,7 @@ def test_a_shutdown_that_begins_within_the_bin_counts_in_full() -> None:
     assert counted(table(early, labels=labels)).all()
 
 
-def test_a_broken_vantage_counts_for_nothing_while_others_count() -> None:
+def test_a_broken_vantage_is_ignored_while_others_count() -> None:
     failing, labels = drill(0)
     failing = failing.copy()
     failing[2] = True
@@ -105,7 +105,7 @@ def test_failing_controls_from_everywhere_give_no_data() -> None:
     ).any()
 
 
-def test_a_country_goes_dark_while_controls_answer() -> None:
+def test_a_country_is_lost_while_controls_answer() -> None:
     controls = np.arange(24) < 5
     failing = np.broadcast_to(~controls, (6, 24))
     assert counted(table(failing, labels=VantageTargetLabels(controls=controls))).all()

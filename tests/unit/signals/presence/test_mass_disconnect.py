@@ -81,7 +81,7 @@ def test_a_lost_country_is_evidence_for_it_alone(log: PresenceLog) -> None:
     assert not any(result.masked or result.operator_alert for result in found)
 
 
-def test_evidence_comes_within_the_interval_after_the_loss(log: PresenceLog) -> None:
+def test_evidence_is_available_within_the_interval_after_the_loss(log: PresenceLog) -> None:
     log.mark_listening(START, START + 5 * DAY)
     lose(log, "XA")
     call = MassDisconnectDetector(log, width=WIDTH)

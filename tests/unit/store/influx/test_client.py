@@ -112,7 +112,7 @@ def test_a_busy_server_gets_the_same_bytes_again(version: str, trouble: tuple[in
         ("3.11.2", "/api/v2/write?", "Token token"),
     ],
 )
-def test_each_version_is_written_to_in_its_own_way(version: str, path: str, login: str) -> None:
+def test_each_version_has_its_own_write_path(version: str, path: str, login: str) -> None:
     with fault_server(version, in_turn()) as (url, seen), connected(url) as server:
         server.write(["a v=1 1"])
     assert seen.paths[0].startswith(path)
@@ -167,7 +167,7 @@ def test_a_permanent_error_is_raised_at_once(
     assert len(seen.bodies) == 1
 
 
-def test_many_lines_go_in_several_requests_and_in_order() -> None:
+def test_many_lines_are_sent_in_several_requests_in_order() -> None:
     lines = [f"a v=1 {number}" for number in range(12_001)]
     with fault_server("2.9.1", in_turn()) as (url, seen), connected(url) as server:
         server.write(lines)

@@ -33,7 +33,7 @@ def test_chunks_are_joined_to_one_table() -> None:
     assert table.error == ""
 
 
-def test_nothing_is_an_empty_table() -> None:
+def test_no_data_is_an_empty_table() -> None:
     assert parse_answer(b'{"results":[{"statement_id":0}]}\n').rows == []
 
 
