@@ -55,7 +55,6 @@ class Services:
     """The shared parts of the process that a plugin may use.
 
     Attributes:
-        folder: the data folder; it may not exist yet.
         write: writes text to the terminal and flushes it.
         area: country of an entity, by the configured entity tree.
         connect_publisher: returns a function that publishes to the configured broker; raises
@@ -236,11 +235,7 @@ class MaintainedStore(Protocol):
     """A store that compacts, rolls up or drops old data when asked to."""
 
     def maintain(self, now: datetime) -> Sequence[Maintenance]:
-        """Do what is due at `now`; return what was done.
-
-        Raises:
-            StoreError: a file or server cannot be used; the next call continues.
-        """
+        """Do what is due at `now` and return it; after a StoreError, the next call continues."""
 
 
 @runtime_checkable
@@ -254,10 +249,7 @@ class DashboardStore(Protocol):
         link: str,
         level_text: Callable[[PublishedPercent], str],
     ) -> None:
-        """Write incident revisions as annotations.
-
-        `link` plus an id is an incident's page; `level_text` formats a level.
-        """
+        """Write annotations: `link` plus an id is a page, `level_text` formats a level."""
 
     def put_places(self, places: EntityTree, *, at: datetime) -> None:
         """Write the entities and their names, as of `at`."""
@@ -316,8 +308,7 @@ class Source(Protocol):
     def read(self, path: Path, *, width: timedelta | None = None) -> RecordedSeries:
         """Return the series in a file, with bins of `width` or of the file's own width.
 
-        Raises:
-            InputError: naming the file, the line and what is invalid.
+        Raises InputError that names the file, the line and what is invalid.
         """
 
 
@@ -433,11 +424,9 @@ class Outbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Result of one delivery.
+    """Result of one delivery, with the reason of a failure in one line.
 
     Attributes:
-        sent: whether the channel accepted the post.
-        reason: why it failed, in one line.
         retryable: whether a later attempt may succeed.
         retry_after: shortest wait that the receiver asked for, None if it named none.
     """

@@ -144,10 +144,9 @@ class DisciplinedClock:
         return round(self._shift * 1000)
 
     def add_collector_time(self, milliseconds: int, *, since: float) -> None:
-        """Add the collector's time, which answers a message that was sent at `since`.
+        """Add the collector's time, read at some moment since a message was sent at `since`.
 
-        It was that time at some moment between then and now (F. Cristian, "Probabilistic
-        clock synchronization", 1989).
+        F. Cristian, "Probabilistic clock synchronization", 1989.
         """
         self._collector.append(_estimate(milliseconds / 1000, since, self.monotonic()))
 

@@ -74,11 +74,7 @@ class Consent:
         write_record(self._path, record)
 
     def extend(self, *, popular: bool = False, category: str = "", probe: str = "") -> None:
-        """Record consent to tier B, one category of tier C, or one more kind of probe.
-
-        Raises:
-            ConfigError: the current text was not agreed to.
-        """
+        """Record consent beyond the text; raises ConfigError if the text was not agreed to."""
         record = self._read()
         if not record.is_granted():
             raise ConfigError("first agree to the text: netwatch agent consent grant")

@@ -42,12 +42,7 @@ class DoctorContext:
     """The vantage that is checked.
 
     Attributes:
-        folder: the data folder.
-        vantage: the agent's id.
-        targets: the targets it probes.
         connect: makes a transport to the broker.
-        now: the wall clock.
-        probes: the probes that the targets ask for, by name.
         run_probe: runs a probe; None skips the witnesses.
         gateway: checks the default gateway; None skips it.
         spool: the spool's state, None if it cannot be opened.

@@ -87,24 +87,14 @@ async def enroll(
 async def change_key(
     enrolled: Enrollment, name: str, *, old: Identity, new: Identity, send: Fetch
 ) -> None:
-    """Replace the key by which the observatory knows this agent.
-
-    Raises:
-        InputError: it refuses, or the response is not its own.
-        TransportError: it does not respond.
-    """
+    """Replace the key by which the observatory knows this agent; raises as `enroll` does."""
     change = KeyChange(bytes.fromhex(enrolled.collector), name)
     signed = old.signer.sign(new.signer.sign(pack(change), KEY_CHANGE), KEY_CHANGE)
     await _request(enrolled, KEY_CHANGE_PATH, signed, send)
 
 
 async def erase(enrolled: Enrollment, name: str, identity: Identity, *, send: Fetch) -> None:
-    """Make the observatory erase this agent: its key, its registration and its batches.
-
-    Raises:
-        InputError: it refuses, or the response is not its own.
-        TransportError: it does not respond.
-    """
+    """Make the observatory erase this agent's key, registration and batches; raises as `enroll`."""
     erasure = Erasure(bytes.fromhex(enrolled.collector), name)
     signed = identity.signer.sign(pack(erasure), ERASURE)
     await _request(enrolled, ERASURE_PATH, signed, send)

@@ -45,12 +45,9 @@ class ExplainedTarget:
 
 @dataclass(frozen=True, slots=True)
 class ContactedHost:
-    """A host other than a target that the agent contacts.
+    """A host other than a target that the agent contacts; `when` is in plain words.
 
-    Attributes:
-        purpose: `uplink`, `list`, `time`, `router`, `resolver` or `membership`.
-        address: `host:port`, a URL, or an address of the local network.
-        when: how often, in plain words.
+    `purpose` is `uplink`, `list`, `time`, `router`, `resolver` or `membership`.
     """
 
     purpose: str
@@ -86,14 +83,10 @@ class Explanation:
     """Everything that an agent does; texts are in plain words.
 
     Attributes:
-        skipped: the listed targets that it does not probe.
         daily_bytes: traffic of probing, at most `budget_bytes`.
         daily_sent_bytes: traffic of sending the results.
         contacts: the hosts that it contacts in addition to its targets.
-        other_traffic: other probing.
         sent_fields: the content of a batch.
-        example: a batch of an invented result.
-        never_sent: what no batch contains.
     """
 
     targets: tuple[ExplainedTarget, ...]

@@ -37,11 +37,7 @@ class HttpTimeSource:
 
 
 async def fetch_date(source: HttpTimeSource) -> datetime:
-    """Return the `Date` header of a source's response, whatever its status.
-
-    Raises:
-        TransportError: no verified server responds in time, or without a valid date.
-    """
+    """Return a source's `Date` header; raises TransportError without a verified, valid one."""
     try:
         context = ssl.create_default_context(cafile=source.ca_file or None)
         context.verify_flags |= _NO_CHECK_TIME

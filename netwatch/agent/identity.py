@@ -38,8 +38,7 @@ class Identity:
 def load_or_create_identity(path: Path) -> Identity:
     """Return the identity in `path`; a missing file is created, readable by its owner alone.
 
-    Raises:
-        ConfigError: the file cannot be read or created, is not a key, or others may read it.
+    Raises ConfigError if that fails, if the file is not a key, or if others may read it.
     """
     try:
         if not path.exists():

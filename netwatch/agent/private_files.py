@@ -38,11 +38,7 @@ def is_accessible_to_others(path: Path) -> bool:
 
 
 def read_record(path: Path, kind: type[_T]) -> _T | None:
-    """Return the record in a JSON file, None if there is no file.
-
-    Raises:
-        ConfigError: the file cannot be read, or does not hold such a record.
-    """
+    """Return the record in a JSON file, None without a file; raises ConfigError if unreadable."""
     try:
         decoder = msgspec.json.Decoder(kind)
         return decode(path.read_bytes(), decoder, what=str(path), limit=_MAX_RECORD_BYTES)
@@ -55,11 +51,7 @@ def read_record(path: Path, kind: type[_T]) -> _T | None:
 
 
 def write_record(path: Path, record: object) -> None:
-    """Write a record as JSON, completely or not at all, in a folder that is created if missing.
-
-    Raises:
-        ConfigError: the file cannot be written.
-    """
+    """Write JSON, completely or not at all, and its folder; raises ConfigError if that fails."""
     try:
         path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         write_private(path, msgspec.json.encode(record))

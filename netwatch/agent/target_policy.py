@@ -50,13 +50,7 @@ class ListedTarget:
 
 @dataclass(frozen=True, slots=True)
 class ConsentScope:
-    """What a host has agreed to beyond the consent text.
-
-    Attributes:
-        popular: tier B.
-        categories: categories of tier C.
-        probes: kinds of probe that the consent text does not cover.
-    """
+    """What a host has agreed to beyond the consent text: tier B, categories of C, more probes."""
 
     popular: bool = False
     categories: frozenset[str] = frozenset()

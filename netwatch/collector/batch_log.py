@@ -10,26 +10,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
-from typing import Self
 
-from netwatch.collector.agent_keys import (
-    AGENT_TABLES,
-    BATCH_LOG_VERSION,
-    SenderStatus,
-    check_sender,
-    erase_agent,
-    owns_name,
-    quarantine,
-    read_first_seen,
-    record_first_seen,
-)
+from netwatch.collector import agent_keys
+from netwatch.collector.agent_keys import AGENT_TABLES, BATCH_LOG_VERSION, SenderStatus
 from netwatch.collector.clock_corrector import ClockCorrector
 from netwatch.collector.clock_store import CLOCK_TABLES, WIDE_MS
 from netwatch.collector.trust_weights import FirstSeen
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.model.time import from_millis, to_millis
-from netwatch.storage.sqlite_file import Schema, SqliteFile
+from netwatch.storage.sqlite_file import Schema, SqliteFile, SqliteStore
 from netwatch.wire.batch_codec import unpack_batch
 
 BATCH_LOG_FILE = "batches.sqlite"
@@ -129,7 +119,7 @@ class ReceivedBatch:
         return to_millis(self.received_at)
 
 
-class BatchLog:
+class BatchLog(SqliteStore):
     """The collector's durable log; used by one thread at a time.
 
     Every method may raise StoreError, naming the file; then nothing was changed.
@@ -137,16 +127,10 @@ class BatchLog:
 
     def __init__(self, path: Path) -> None:
         tables = _BATCH_TABLES + AGENT_TABLES + CLOCK_TABLES
-        self._database = SqliteFile(path, Schema(tables, version=BATCH_LOG_VERSION), durable=True)
-        self._file = self._database.connection
+        schema = Schema(tables, version=BATCH_LOG_VERSION)
+        super().__init__(SqliteFile(path, schema, durable=True))
         self._clocks = ClockCorrector(self._file)
         self._seen_version = self._data_version()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def add(
         self, received: Sequence[ReceivedBatch], *, closed_until: datetime | None, width: timedelta
@@ -196,7 +180,7 @@ class BatchLog:
             self._file.execute("DELETE FROM superseded WHERE vantage = ?", (vantage,))
             self._file.execute("DELETE FROM location WHERE id = ?", (vantage,))
             self._clocks.erase(vantage)
-            erase_agent(self._file, vantage)
+            agent_keys.erase_agent(self._file, vantage)
         return erased
 
     def measurements(self, start: datetime, end: datetime) -> Iterator[tuple[Vantage, Measurement]]:
@@ -221,7 +205,7 @@ class BatchLog:
     def first_seen(self) -> list[FirstSeen]:
         """Return when each agent was first seen."""
         with self._database.translate_errors():
-            return read_first_seen(self._file)
+            return agent_keys.read_first_seen(self._file)
 
     def late_bins(self) -> list[datetime]:
         """Return the starts of closed bins that got new data since."""
@@ -257,11 +241,7 @@ class BatchLog:
     def owns_name(self, agent: str, key: bytes | None) -> bool:
         """Return whether `key` is pinned to an agent, or no key is."""
         with self._database.translate_errors():
-            return owns_name(self._file, agent, key)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
+            return agent_keys.owns_name(self._file, agent, key)
 
     def _add_one(
         self, received: ReceivedBatch, closed_until: datetime | None, width: timedelta
@@ -270,7 +250,7 @@ class BatchLog:
         vantage, clock_bound = batch.vantage, received.clock_bound
         times = [to_millis(row.time) for row in batch.measurements] or [0]
         first, last = min(times), max(times)
-        status = check_sender(self._file, vantage, received.key, last=last)
+        status = agent_keys.check_sender(self._file, vantage, received.key, last=last)
         if status in {SenderStatus.WRONG_KEY, SenderStatus.RETIRED}:
             return IngestResult(status.value)
         if self._is_superseded(vantage.id, batch.sequence):
@@ -287,7 +267,7 @@ class BatchLog:
             changed = self._clocks.add(batch, clock_bound)
             times = [time for one in changed for time in _steps(one, width)]
         if received.received_at is not None:
-            record_first_seen(self._file, vantage, received.received_at)
+            agent_keys.record_first_seen(self._file, vantage, received.received_at)
         if not is_counted:
             return IngestResult.QUARANTINED
         self._file.execute(_LOCATE, (vantage.id, vantage.country, vantage.asn, batch.sequence))
@@ -305,7 +285,9 @@ class BatchLog:
             return IngestResult.REPEATED
         # Anyone may have sent an unsigned batch, so it is no reason to doubt the agent.
         if received.key is not None:
-            quarantine(self._file, name, since=last, reason=IngestResult.EQUIVOCATION.value)
+            agent_keys.quarantine(
+                self._file, name, since=last, reason=IngestResult.EQUIVOCATION.value
+            )
         return IngestResult.EQUIVOCATION
 
     def _data_version(self) -> int:

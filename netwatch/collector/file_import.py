@@ -19,11 +19,7 @@ _BATCHES_PER_TRANSACTION = 100
 
 @dataclass(frozen=True, slots=True)
 class ImportedFile:
-    """Result of importing a file.
-
-    Attributes:
-        problem: one line if it could not be read to its end, else empty.
-    """
+    """Result of an import; `problem` is why the file was not read to its end, empty if it was."""
 
     acks: tuple[Ack, ...]
     read: int
@@ -37,14 +33,11 @@ def import_batches(
     *,
     progress: Callable[[float], object] = lambda _: None,
 ) -> ImportedFile:
-    """Store the valid batches of an export. Blocks.
+    """Store the valid batches of an export; raises StoreError if that fails. Blocks.
 
     A batch is stored if it would be over the network, whatever the origin of the file. Importing
     a file twice changes nothing. Batches before damage are stored. `progress` is called with the
     share done, 0 to 1.
-
-    Raises:
-        StoreError: the batch log cannot be written.
     """
     reader = _Reader(path)
     messages = reader.messages()

@@ -43,8 +43,7 @@ class Ingest:
     def ingest(self, messages: Sequence[Message], closer: BinCloser) -> list[Ack]:
         """Store the valid batches in one durable transaction; return the acks. Blocks.
 
-        Raises:
-            StoreError: nothing was stored, and nothing may be acknowledged.
+        After a StoreError, nothing was stored, and nothing may be acknowledged.
         """
         outcomes: dict[str, _Outcome] = {}
         received = [batch for message in messages if (batch := self._open(message, outcomes))]

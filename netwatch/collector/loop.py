@@ -24,18 +24,10 @@ from netwatch.model.errors import StoreError, TransportError
 from netwatch.model.measurement import Target
 from netwatch.protocols import Clock, Message, SeriesStore, Transport
 from netwatch.signals.presence.log import PresenceLog, count_agents
+from netwatch.wire import topics
 from netwatch.wire.ack import pack_ack
 from netwatch.wire.rate_advice import RateAdvice, pack_rate_advice
 from netwatch.wire.signing import ACKNOWLEDGEMENT, RATE_ADVICE, Signer
-from netwatch.wire.topics import (
-    ALL_BATCHES,
-    ALL_PRESENCE,
-    RATE_ADVICE_TOPIC,
-    SHARED_BATCHES,
-    ack_topic,
-    topic_agent,
-    topic_matches,
-)
 
 _MESSAGES_PER_TRANSACTION = 256
 _MAX_TICK_SECONDS = 1.0
@@ -49,14 +41,11 @@ class CollectorDeps:
         connect: makes a connection to the broker, with the given last will or none.
         batch_log: the durable raw log; the caller closes it.
         store: receives bins; used from one thread that is not the caller's.
-        targets: the target list, by id.
         signer: signs acknowledgements; None leaves them unsigned.
-        queue: receives messages, also from HTTP.
         presence_log: None to track no presence; the caller closes it.
         settle_time: how long agents have to reconnect after the collector did.
         rate_advice: how fast agents may send, None for no advice.
         broker: name of the broker in the presence log.
-        shared: whether several collectors share the batches.
         open_weight: trust in agents that never enrolled, 0 to 1.
     """
 
@@ -142,9 +131,11 @@ class _Collector:
                 self._warn("batch_log", f"nothing can be stored: {error}")
                 acks = {}
             # Also publish over MQTT: an HTTP client may have used another agent's id.
-            over_mqtt = {topic_agent(one.message.topic) for one in queued if one.response is None}
+            over_mqtt = {
+                topics.topic_agent(one.message.topic) for one in queued if one.response is None
+            }
             for one in queued:
-                one.respond(acks.get(topic_agent(one.message.topic)))
+                one.respond(acks.get(topics.topic_agent(one.message.topic)))
             for agent, payload in acks.items():
                 if agent in over_mqtt:
                     await self._publish_ack(agent, payload)
@@ -153,11 +144,11 @@ class _Collector:
         """Use a connection until it breaks, which raises TransportError."""
         self._publish_failed.clear()
         try:
-            await link.subscribe(SHARED_BATCHES if self._deps.shared else ALL_BATCHES)
+            await link.subscribe(topics.SHARED_BATCHES if self._deps.shared else topics.ALL_BATCHES)
             if self._tracker is not None:
-                await link.subscribe(ALL_PRESENCE)
+                await link.subscribe(topics.ALL_PRESENCE)
             if self._rate_advice is not None:
-                await link.publish(RATE_ADVICE_TOPIC, self._rate_advice, retain=True)
+                await link.publish(topics.RATE_ADVICE_TOPIC, self._rate_advice, retain=True)
             self._link = link
             await self._track(lambda tracker: tracker.on_broker_up(self._deps.broker))
             await run_until_first_exits(
@@ -174,7 +165,7 @@ class _Collector:
     async def _receive(self, link: Transport) -> None:
         """Queue messages; a retained batch is an old one and is ignored."""
         async for message in link.messages():
-            if not message.retained or not topic_matches(ALL_BATCHES, message.topic):
+            if not message.retained or not topics.topic_matches(topics.ALL_BATCHES, message.topic):
                 await self._deps.queue.put(message)
 
     async def _publish_ack(self, agent: str, payload: bytes) -> None:
@@ -183,7 +174,7 @@ class _Collector:
         if link is None:
             return
         try:
-            await link.publish(ack_topic(agent), payload)
+            await link.publish(topics.ack_topic(agent), payload)
         except TransportError:
             if link is self._link:
                 self._link = None
@@ -241,14 +232,14 @@ class _Collector:
         """Store messages and return the signed acknowledgement of each agent; blocks."""
         assert self._closer is not None
         messages = [one.message for one in queued]
-        batches = [one for one in messages if topic_matches(ALL_BATCHES, one.topic)]
+        batches = [one for one in messages if topics.topic_matches(topics.ALL_BATCHES, one.topic)]
         acks = self._ingest.ingest(batches, self._closer) if batches else []
         if self._tracker is not None:
             try:
                 # A will ends what was sent before it, such as the batches of this load.
                 self._tracker.on_batch(ack.agent for ack in acks)
                 for message in messages:
-                    if topic_matches(ALL_PRESENCE, message.topic):
+                    if topics.topic_matches(topics.ALL_PRESENCE, message.topic):
                         self._tracker.on_message(message)
             except StoreError as error:
                 self._warn("presence_log", str(error))

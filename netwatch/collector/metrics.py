@@ -15,7 +15,6 @@ class CollectorMetrics:
     """Counters of one collector; each has one label.
 
     Attributes:
-        registry: where they are registered.
         batches: by `result`; see `netwatch.collector.batch_log.IngestResult`, and `too_large`,
             `garbled`, `wrong_sender`, `future`.
         measurements: by `result`: `stored`, `too_old`, `unknown_target`.

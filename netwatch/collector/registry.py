@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Self
 
 from netwatch.collector.agent_keys import AGENT_TABLES, BATCH_LOG_VERSION, read_first_seen
 from netwatch.collector.trust_weights import trust_weights
 from netwatch.model.errors import InputError
 from netwatch.model.time import from_millis, to_millis
-from netwatch.storage.sqlite_file import Schema, SqliteFile
+from netwatch.storage.sqlite_file import Schema, SqliteFile, SqliteStore
 from netwatch.wire.enrollment import EnrollmentRequest
 
 _AGENTS = """
@@ -36,9 +35,7 @@ _KEY = "SELECT key FROM vantage WHERE id = ?"
 class InvitationScope:
     """What an invitation is valid for; empty and 0 are no restriction.
 
-    Attributes:
-        country, network: the location that the agent must give.
-        replaces: the agent, with a lost key, whose name the new one takes.
+    `replaces` is the agent, with a lost key, whose name the new one takes.
     """
 
     country: str = ""
@@ -71,19 +68,12 @@ class Agent:
     weight: float = 1.0
 
 
-class Registry:
+class Registry(SqliteStore):
     """Invitations and agents. Every method may raise StoreError; then nothing was changed."""
 
     def __init__(self, path: Path) -> None:
         schema = Schema(AGENT_TABLES, version=BATCH_LOG_VERSION)
-        self._database = SqliteFile(path, schema, durable=True)
-        self._file = self._database.connection
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._database.close()
+        super().__init__(SqliteFile(path, schema, durable=True))
 
     def invite(
         self, digest: bytes, scope: InvitationScope, *, now: datetime, length: timedelta
@@ -140,10 +130,9 @@ class Registry:
             self._file.execute("UPDATE invitation SET key = ? WHERE digest = ?", (key, digest))
 
     def change_key(self, name: str, old: bytes, new: bytes, *, now: datetime) -> None:
-        """Replace the key of an agent; earlier measurements signed with `old` still count.
+        """Replace an agent's key, or raise InputError if `old` is not its key.
 
-        Raises:
-            InputError: `old` is not the agent's key.
+        Earlier measurements signed with `old` still count.
         """
         with self._database.transaction():
             pinned = self._file.execute(_KEY, (name,)).fetchone()

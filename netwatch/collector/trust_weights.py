@@ -24,13 +24,9 @@ _BURST_RATIO = 3
 
 @dataclass(frozen=True, slots=True)
 class FirstSeen:
-    """When an agent was first seen in a country.
+    """When an agent was first seen in a country, by the collector's time.
 
-    Attributes:
-        name, country: as the agent says.
-        at: the collector's time.
-        enrolled: whether it came by an invitation.
-        vetted: whether the operator has looked at it and released it.
+    `enrolled` is whether it came by an invitation, `vetted` whether the operator has released it.
     """
 
     name: str

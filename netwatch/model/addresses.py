@@ -39,10 +39,9 @@ def is_loopback(host: str) -> bool:
 
 
 def is_public_address(text: str) -> bool:
-    """Return whether `text` is a public unicast address; embedded IPv4 addresses are checked too.
+    """Return whether a public unicast address; embedded IPv4 addresses are checked too.
 
-    Raises:
-        ValueError: not an address.
+    Raises ValueError for what is not an address.
     """
     address = ip_address(text)
     if isinstance(address, IPv6Address) and address in _NAT64:

@@ -15,11 +15,7 @@ class Duration(timedelta):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the duration written in `text`.
-
-        Raises:
-            ValueError: not a number followed by a unit, or longer than ten years.
-        """
+        """Return a number followed by a unit; ValueError for any other, or for over ten years."""
         match = _PATTERN.fullmatch(text.strip())
         if match is None:
             raise ValueError(f"{text!r} is not a duration; write 30s, 5m, 12h, 2d or 8w")

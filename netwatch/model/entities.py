@@ -34,11 +34,7 @@ class Entity:
 
     @classmethod
     def parse(cls, text: str) -> "Entity":
-        """Return the entity that `kind:code` names.
-
-        Raises:
-            InputError: the kind is unknown, or the code does not have the form of its kind.
-        """
+        """Return the entity `kind:code`; raises InputError for another kind or form of code."""
         kind, colon, code = text.partition(":")
         if not colon or kind not in set(EntityKind):
             kinds = ", ".join(EntityKind)

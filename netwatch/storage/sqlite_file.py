@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, Self
 
 from netwatch.model.errors import StoreError
 
@@ -203,3 +203,21 @@ class SqliteFile:
     def _set_synchronous(self, *, durable: bool) -> None:
         with self.translate_errors():
             self.connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+
+
+class SqliteStore:
+    """Base of the classes that keep one SQLite file; closes it at the end of a `with` block."""
+
+    def __init__(self, database: SqliteFile) -> None:
+        self._database = database
+        self._file = database.connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()

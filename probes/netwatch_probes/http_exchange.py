@@ -35,13 +35,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class HttpConnector:
-    """Connects to web servers.
-
-    Attributes:
-        context: the TLS context, None for the default one.
-        buffer: bytes of the receive buffer.
-        limit: bytes to receive at most, TLS overhead included.
-    """
+    """Connects to web servers; receives at most `limit` bytes, TLS overhead included."""
 
     tls_ports: Collection[int]
     context: ssl.SSLContext | None = None

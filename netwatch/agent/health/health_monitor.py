@@ -215,15 +215,8 @@ class HealthMonitor:
 class EnvironmentMonitor:
     """Reports the gateway, VPN and load of this machine to a health monitor.
 
-    Args:
-        health: receives the results.
-        loop_lag: knows when the event loop was blocked.
-        clock: the wall clock.
-        gateway: probes the default gateway; None probes nothing and reads no routes.
-        period: seconds between probes of the gateway.
-
-    Attributes:
-        interval: seconds between calls of `update` and `poll_gateway`.
+    Without `gateway` it probes nothing and reads no routes; with it, it probes every `period`
+    seconds. Call `update` and `poll_gateway` every `interval` seconds.
     """
 
     def __init__(

@@ -31,17 +31,9 @@ _BURST_FACTOR = 5.0
 class MeasureLoop:
     """Measures targets until cancelled.
 
-    Args:
-        agent: the agent's id.
-        targets: what to probe. Witnesses among them show the vantage's own health.
-        probes: by name; those with `on_change_only` run when that health changes.
-        clock: the wall clock.
-        config: periods, timeout, concurrency and limits.
-        gateway: probes the default gateway; None if no target is outside this machine.
-        paused: whether nothing may be probed at present.
-
-    Attributes:
-        skips: number of skipped probes by reason.
+    Witnesses among the targets show the vantage's own health; probes with `on_change_only` run when
+    that changes. Without `gateway`, which is for loopback targets only, the default gateway is not
+    probed. `skips` counts skipped probes by reason.
 
     Raises:
         ConfigError: the quiet hours cannot be parsed.

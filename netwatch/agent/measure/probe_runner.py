@@ -74,11 +74,7 @@ class ProbeRunner:
 def _summarise(
     target: Target, time: datetime, seconds: float, observations: tuple[Observation, ...]
 ) -> Measurement:
-    """Return a measurement that fails as its last observation does.
-
-    The host responded if the failure itself is its response, or if an earlier step that needs
-    a response succeeded.
-    """
+    """Fail as the last step does; a step other than `resolve` needs the host's response."""
     word = observations[-1].failure if observations else _PROBE_ERROR
     scope, host_responded = "", True
     if word is not None:

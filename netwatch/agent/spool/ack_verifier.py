@@ -14,12 +14,9 @@ COLLECTOR_KEY = "collector"
 
 @dataclass(frozen=True, slots=True)
 class ReceiptsResult:
-    """The effect of a receipts file.
+    """The effect of a receipts file, in batches; refused ones stay and are no longer sent.
 
-    Attributes:
-        refused: batches that the collector refuses; they stay and are no longer sent.
-        foreign: acknowledgements for other agents, which have no effect.
-        problem: why reading stopped early, empty if it did not.
+    `foreign` acknowledgements are for other agents. `problem` is why reading stopped early, if so.
     """
 
     deleted: int

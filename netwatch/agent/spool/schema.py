@@ -47,8 +47,7 @@ _SCHEMA = Schema(_TABLES, application_id=0x4E575350, version=1)  # "NWSP"
 def open_or_quarantine(path: Path, now: datetime) -> SqliteFile:
     """Open the spool; move a damaged file out of the way and start a new one.
 
-    Raises:
-        StoreError: the disk is full, the file is locked, or it cannot be created.
+    Raises StoreError if the disk is full, or the file is locked or cannot be created.
     """
     try:
         create_private(path)
@@ -78,11 +77,7 @@ def open_or_quarantine(path: Path, now: datetime) -> SqliteFile:
 
 
 def usable_bytes(path: Path) -> int:
-    """Return how many bytes of the disk the spool may use, what it uses now included.
-
-    Raises:
-        StoreError: the disk's usage cannot be read.
-    """
+    """Return the bytes of the disk that the spool may use, those it uses now included."""
     try:
         disk = shutil.disk_usage(path.parent)
         pieces = [path.with_name(path.name + suffix) for suffix in _SUFFIXES]

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from random import Random
-from typing import Self
 
 import msgspec
 
@@ -22,6 +21,7 @@ from netwatch.agent.spool.schema import open_or_quarantine, usable_bytes
 from netwatch.model.clock_samples import ClockSegment
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Vantage
+from netwatch.storage.sqlite_file import SqliteStore
 from netwatch.wire.ack import merge_ranges
 from netwatch.wire.batch_codec import pack_batch, unpack_batch
 
@@ -70,14 +70,12 @@ class SpoolState:
     levels: tuple[int, ...]
 
 
-class Spool:
+class Spool(SqliteStore):
     """The agent's queue on disk. A damaged file is moved out of the way and replaced.
 
     A new file's first sequence is derived from `created_at`. `limit` is the bytes of the file and
-    its log together, at least 1 MiB; a small disk allows less.
-
-    Raises:
-        StoreError: from every method; then nothing was changed.
+    its log together, at least 1 MiB; a small disk allows less. Every method may raise StoreError;
+    then nothing was changed.
     """
 
     def __init__(
@@ -89,24 +87,17 @@ class Spool:
         limit: int = 64 * 1024 * 1024,
         pack: Callable[[Batch], bytes] = pack_batch,
     ) -> None:
+        super().__init__(open_or_quarantine(path, created_at))
         self._vantage = vantage
         self._pack_batch = pack
         self._clock: DisciplinedClock | None = None
         self._segment_id: int | None = None
         self._encode: Callable[[Measurement], bytes] = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Measurement).decode
-        self._database = open_or_quarantine(path, created_at)
-        self._connection = self._database.connection
         self._page_bytes = self._database.read_number("PRAGMA page_size")
         self._limit, self._pages = max(limit, _MIN_LIMIT), 0
         self._fit_disk()
         self._start_sequences(int(created_at.timestamp()))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def use_clock(self, clock: DisciplinedClock) -> None:
         """Record that `clock` dates the measurements appended from now on."""
@@ -114,18 +105,18 @@ class Spool:
         after_sequence = self._database.read_number(f"{query} FROM sqlite_sequence")
         key = (clock.boot, clock.shift)
         with self._database.transaction():
-            self._connection.execute(
+            self._file.execute(
                 "INSERT OR IGNORE INTO segment (boot, shift, after_sequence) VALUES (?, ?, ?)",
                 (*key, after_sequence),
             )
             query = "SELECT id FROM segment WHERE boot = ? AND shift = ?"
-            self._segment_id = self._connection.execute(query, key).fetchone()[0]
+            self._segment_id = self._file.execute(query, key).fetchone()[0]
         self._clock = clock
 
     def append(self, measurements: Sequence[Measurement]) -> None:
         """Store measurements; from then on they survive a crash of the process."""
         with self._database.transaction():
-            self._connection.executemany(
+            self._file.executemany(
                 "INSERT INTO measurement (row, segment) VALUES (?, ?)",
                 [(self._encode(measurement), self._segment_id) for measurement in measurements],
             )
@@ -156,9 +147,7 @@ class Spool:
         )
         while True:
             with self._database.translate_errors():
-                batches = [
-                    SealedBatch(*row) for row in self._connection.execute(query, (after, page))
-                ]
+                batches = [SealedBatch(*row) for row in self._file.execute(query, (after, page))]
             yield from batches
             if len(batches) < page:
                 return
@@ -167,14 +156,14 @@ class Spool:
     def acknowledge(self, ranges: Sequence[tuple[int, int]]) -> int:
         """Delete the batches in inclusive `ranges`; return how many there were."""
         with self._database.transaction():
-            before = self._connection.total_changes
-            self._connection.executemany("DELETE FROM batch WHERE sequence BETWEEN ? AND ?", ranges)
-            return self._connection.total_changes - before
+            before = self._file.total_changes
+            self._file.executemany("DELETE FROM batch WHERE sequence BETWEEN ? AND ?", ranges)
+            return self._file.total_changes - before
 
     def refuse(self, refusals: Sequence[tuple[int, str]]) -> None:
         """Mark batches as refused, each with its reason: they are kept and no longer pending."""
         with self._database.transaction():
-            self._connection.executemany(
+            self._file.executemany(
                 "UPDATE batch SET refused = ? WHERE sequence = ?",
                 [(reason, sequence) for sequence, reason in refusals],
             )
@@ -183,19 +172,16 @@ class Spool:
         """Return a named value, None if it is not set."""
         with self._database.translate_errors():
             query = "SELECT value FROM meta WHERE name = ?"
-            row = self._connection.execute(query, (name,)).fetchone()
+            row = self._file.execute(query, (name,)).fetchone()
         return None if row is None else bytes(row[0])
 
     def set_meta(self, name: str, value: bytes) -> None:
         """Set a named value."""
         with self._database.transaction():
-            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+            self._file.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
     def pin_key(self, name: str, key: bytes | None) -> bool:
-        """Pin `key` under `name` if none is pinned; return whether it is the pinned one.
-
-        None matches as long as no key is pinned.
-        """
+        """Pin `key` unless another is pinned; return whether it matches. None matches no key."""
         pinned = self.get_meta(name)
         if pinned is None and key is not None:
             self.set_meta(name, key)
@@ -209,7 +195,7 @@ class Spool:
         """Return how full the spool is."""
         with self._database.translate_errors():
             query = "SELECT level, count(*) FROM batch GROUP BY level"
-            counts = dict(self._connection.execute(query).fetchall())
+            counts = dict(self._file.execute(query).fetchall())
         refused = "SELECT count(*) FROM batch WHERE refused IS NOT NULL"
         return SpoolState(
             pending=self.count_pending(),
@@ -219,27 +205,23 @@ class Spool:
             levels=tuple(counts.get(level, 0) for level in range(len(_WIDTHS) + 1)),
         )
 
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
-
     def _flush_one(self) -> bool:
         # Durable before it is sent: after a power cut its sequence must not be used again.
         with self._database.transaction(durable=True):
             query = "SELECT id, row, segment FROM measurement ORDER BY id LIMIT ?"
-            found = self._connection.execute(query, (_BATCH_ROWS,)).fetchall()
+            found = self._file.execute(query, (_BATCH_ROWS,)).fetchall()
             if not found:
                 return False
             rest = self._write_batch(self._with_segments(found), level=0)
             last_id = found[len(found) - len(rest.rows) - 1][0]
-            self._connection.execute("DELETE FROM measurement WHERE id <= ?", (last_id,))
+            self._file.execute("DELETE FROM measurement WHERE id <= ?", (last_id,))
         return True
 
     def _with_segments(self, found: Sequence[tuple[int, bytes, int | None]]) -> TimestampedRows:
         segments: list[ClockSegment] = []
         query = "SELECT boot, shift, after_sequence, 0 FROM segment WHERE id = ?"
         for segment_id, rows in groupby(found, key=lambda row: row[2]):
-            row = self._connection.execute(query, (segment_id,)).fetchone()
+            row = self._file.execute(query, (segment_id,)).fetchone()
             segment = UNKNOWN_SEGMENT if row is None else ClockSegment(*row)
             segments.append(replace(segment, rows=sum(1 for _ in rows)))
         return TimestampedRows(
@@ -257,7 +239,7 @@ class Spool:
     ) -> TimestampedRows:
         """Write as many of the first rows as fit one message; return the others."""
         # The payload contains the sequence, so the row comes first and is completed below.
-        cursor = self._connection.execute("INSERT INTO batch (payload, rows) VALUES (x'', 0)")
+        cursor = self._file.execute("INSERT INTO batch (payload, rows) VALUES (x'', 0)")
         sequence = int(cursor.lastrowid or 0)
         count = sum(segment.rows for segment in dated.segments[:_MAX_SEGMENTS])
         while True:
@@ -272,7 +254,7 @@ class Spool:
                 if count == 1:
                     raise
                 count //= 2
-        self._connection.execute(
+        self._file.execute(
             "UPDATE batch SET payload = ?, rows = ?, level = ? WHERE sequence = ?",
             (payload, count, level, sequence),
         )
@@ -308,7 +290,7 @@ class Spool:
         total = 0
         with self._database.translate_errors():
             parameters = (level, _FRESH_BATCHES, _COMPACT_BATCHES)
-            for payload, rows in self._connection.execute(query, parameters):
+            for payload, rows in self._file.execute(query, parameters):
                 total += rows
                 if total > max_rows and len(batches) > 1:
                     break
@@ -324,7 +306,7 @@ class Spool:
             [*ranges, *(pair for batch in batches for pair in batch.supersedes)]
         )
         with self._database.transaction(durable=True):
-            self._connection.executemany(
+            self._file.executemany(
                 "DELETE FROM batch WHERE sequence = ?", [(sequence,) for sequence in sequences]
             )
             while dated.rows:
@@ -337,14 +319,14 @@ class Spool:
             f"AND sequence NOT IN ({marks}) ORDER BY sequence {order} LIMIT ?"
         )
         with self._database.translate_errors():
-            rows = self._connection.execute(query, (*exclude, limit))
+            rows = self._file.execute(query, (*exclude, limit))
             return [SealedBatch(*row) for row in rows]
 
     def _start_sequences(self, seconds: int) -> None:
         first = (max(seconds, 0) << _SEQUENCE_BITS) + Random().getrandbits(_SEQUENCE_BITS - 1)  # noqa: S311 - unique, not secret
         with self._database.transaction():
             if not self._database.read_number("SELECT count(*) FROM sqlite_sequence"):
-                self._connection.execute(
+                self._file.execute(
                     "INSERT INTO sqlite_sequence (name, seq) VALUES ('batch', ?)", (first,)
                 )
 
@@ -357,9 +339,9 @@ class Spool:
         log_pages = int(pages * _LOG_SHARE)
         checkpoint_pages = min(_MAX_AUTOCHECKPOINT, log_pages // 2)
         with self._database.translate_errors():
-            self._connection.execute(f"PRAGMA journal_size_limit = {log_pages * self._page_bytes}")
-            self._connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
-            self._connection.execute(f"PRAGMA max_page_count = {pages - log_pages}")
+            self._file.execute(f"PRAGMA journal_size_limit = {log_pages * self._page_bytes}")
+            self._file.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
+            self._file.execute(f"PRAGMA max_page_count = {pages - log_pages}")
 
     def _used_share(self) -> float:
         return self._used_pages() / (self._pages * (1 - _LOG_SHARE))

@@ -31,15 +31,10 @@ from netwatch.aio.tasks import run_until_first_exits
 from netwatch.aio.token_bucket import TokenBucket
 from netwatch.model.errors import InputError, StoreError, TransportError
 from netwatch.protocols import Message, Transport
+from netwatch.wire import topics
 from netwatch.wire.ack import Ack
 from netwatch.wire.rate_advice import RateAdvice, unpack_rate_advice
 from netwatch.wire.signing import RATE_ADVICE, open_signed
-from netwatch.wire.topics import (
-    RATE_ADVICE_TOPIC,
-    TARGET_LIST_TOPIC,
-    ack_topic,
-    batch_topic,
-)
 
 STATUS_KEY = "uplink"
 """The spool's name for the transport in use and the status of each, as JSON."""
@@ -65,15 +60,9 @@ _FAREWELL_TIMEOUT = 1.0
 class Uplink:
     """Keeps a connection to the collector until it is cancelled; `run` may be called again.
 
-    Args:
-        session: builds presence messages.
-        endpoints: the collector's endpoints, by preference.
-        spool, executor: the batches, and the thread in which the spool is used.
-        pace: the flush interval in seconds; every timeout is a multiple of it.
-        clock_sync: learns the time from acknowledgements.
-
-    Attributes:
-        on_target_list: called with a received target list; set it before `run`. Blocks.
+    The spool is used in the thread of `executor`. `pace` is the flush interval in seconds; every
+    timeout is a multiple of it. `on_target_list` is called with a received target list, and may
+    block; set it before `run`.
     """
 
     def __init__(  # noqa: PLR0913 - what it sends, where and how
@@ -196,11 +185,11 @@ class Uplink:
             await transport.__aexit__(None, None, None)
 
     async def _subscribe(self, transport: Transport) -> None:
-        await transport.subscribe(ack_topic(self._session.agent))
+        await transport.subscribe(topics.ack_topic(self._session.agent))
         if self.on_target_list is not None:
-            await transport.subscribe(TARGET_LIST_TOPIC)
+            await transport.subscribe(topics.TARGET_LIST_TOPIC)
         with suppress(TransportError):  # the broker may not permit it
-            await transport.subscribe(RATE_ADVICE_TOPIC)
+            await transport.subscribe(topics.RATE_ADVICE_TOPIC)
 
     async def _send_offline(self, endpoint: Endpoint, transport: Transport) -> None:
         offline = self._session.clean_offline(endpoint.transport, "shutdown")
@@ -216,7 +205,7 @@ class Uplink:
                 has_sent = True
                 if self._clock_sync is not None:
                     self._clock_sync.sent(batch.sequence)
-                await transport.publish(batch_topic(self._session.agent), batch.payload)
+                await transport.publish(topics.batch_topic(self._session.agent), batch.payload)
                 self._window.sent(batch.sequence, monotonic())
             wait = self._backlog.delay(monotonic())
             if wait <= 0 and not has_sent:
@@ -266,9 +255,9 @@ class Uplink:
 
     async def _receive(self, transport: Transport, endpoint: Endpoint) -> None:
         async for message in transport.messages():
-            if message.topic == TARGET_LIST_TOPIC and self.on_target_list is not None:
+            if message.topic == topics.TARGET_LIST_TOPIC and self.on_target_list is not None:
                 await self._executor.run(self.on_target_list, message.payload)
-            elif message.topic == RATE_ADVICE_TOPIC:
+            elif message.topic == topics.RATE_ADVICE_TOPIC:
                 await self._apply_rate_advice(message.payload)
             elif (ack := await self._verify(message)) is not None:
                 if not self._is_acknowledged:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
 
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.measurement import Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import AGENTS
 from netwatch.model.time import from_millis, to_millis
-from netwatch.storage.sqlite_file import Schema, SqliteFile
+from netwatch.storage.sqlite_file import Schema, SqliteFile, SqliteStore
 
 PRESENCE_FILE = "presence.sqlite"
 """Name of the log in the data folder."""
@@ -122,21 +121,14 @@ class Session:
     ending: str = ""
 
 
-class PresenceLog:
+class PresenceLog(SqliteStore):
     """The log. One process writes, any number read; each instance is used by one thread.
 
     Every method may raise StoreError, naming the file; then nothing was changed.
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = SqliteFile(path, _SCHEMA, durable=False)
-        self._file = self._database.connection
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().__init__(SqliteFile(path, _SCHEMA, durable=False))
 
     def opened(self, session: Session, *, reason: str = "") -> None:
         """Record the start of a session; an open session of the agent ends without an event."""
@@ -238,10 +230,6 @@ class PresenceLog:
         with self._database.secure_delete() as file:
             file.execute("DELETE FROM event WHERE agent = ?", (agent,))
             file.execute("DELETE FROM session WHERE agent = ?", (agent,))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
 
     def _add_event(
         self, state: PresenceState, session: Session, moment: int, *, reason: str, masked: bool
