@@ -68,8 +68,6 @@ def boot_id(agent: str, source: Path = _BOOT_ID) -> str:
 
 
 class _Timex(ctypes.Structure):
-    """The C library's `struct timex`, as adjtimex(2) has it, with room to spare."""
-
     _fields_ = (
         ("modes", ctypes.c_uint),
         ("offset", ctypes.c_long),

@@ -150,7 +150,6 @@ class _SpoolWriter:
         self._pending.append(agent_event(name, self._clock(), status.failure, scope=scope))
 
     async def restore(self) -> None:
-        """Continue from the state of the previous run, and record the gap since then."""
         try:
             await self._executor.run(self._spool.use_clock, self._clock)
             budget = await self._executor.run(self._spool.get_meta, _BUDGET)
@@ -167,7 +166,6 @@ class _SpoolWriter:
             self.add(gap)
 
     async def run(self, interval: float) -> None:
-        """Commit at least every second, and seal a batch every `interval` seconds."""
         sealed_at = monotonic()
         nap = min(interval, _COMMIT_INTERVAL)
         while True:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from netwatch.agent.measure.budget import BUDGETS, DailyBudget, describe_level
+from netwatch.agent.measure.budget import BUDGETS, SKIPPED_AT_LEVEL, DailyBudget
 from netwatch.agent.uplink.uplink import STATUS_KEY
 from netwatch.app.clock import now
 from netwatch.app.targets import choose_targets, open_target_list_store
@@ -59,7 +59,7 @@ def _budget_status(config: Config, saved: bytes | None) -> dict[str, object]:
     return {
         "probed_bytes_today": budget.spent,
         "probe_bytes_a_day": budget.limit,
-        "skipped_to_save": describe_level(level),
+        "skipped_to_save": SKIPPED_AT_LEVEL[level],
         "change_probes_today": budget.change_probes,
     }
 

@@ -80,7 +80,8 @@ def check_sender(
     name = (vantage.id,)
     pinned = file.execute("SELECT key FROM vantage WHERE id = ?", name).fetchone()
     if pinned is None and key is not None:
-        if _was_erased(file, key):
+        query = "SELECT 1 FROM erased WHERE digest = ? AND until > unixepoch()"
+        if file.execute(query, (sha256(key).digest(),)).fetchone() is not None:
             return SenderStatus.RETIRED
         file.execute("INSERT INTO vantage VALUES (?, ?)", (vantage.id, key))
     if pinned is not None and pinned[0] != key and not _was_key(file, vantage.id, key, last):
@@ -133,11 +134,6 @@ def read_first_seen(file: sqlite3.Connection) -> list[FirstSeen]:
         FirstSeen(name, country, from_millis(at), bool(enrolled), bool(vetted))
         for name, country, at, enrolled, vetted in file.execute(_FIRST_SEEN)
     ]
-
-
-def _was_erased(file: sqlite3.Connection, key: bytes) -> bool:
-    query = "SELECT 1 FROM erased WHERE digest = ? AND until > unixepoch()"
-    return file.execute(query, (sha256(key).digest(),)).fetchone() is not None
 
 
 def _was_key(file: sqlite3.Connection, name: str, key: bytes | None, last: int) -> bool:

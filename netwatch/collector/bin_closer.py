@@ -102,7 +102,7 @@ class BinCloser:
             self._metrics.warn(self._metrics.intervals, "refused", str(error))
 
     def _count_extra(self, start: datetime, end: datetime) -> Iterator[Bin]:
-        """Yield the extra counts, including the intervals just before `start`."""
+        """Yield extra counts, also of the intervals just before `start`: wills arrive late."""
         time = start + (-WILL_LATENESS // self.width) * self.width
         while time < end:
             yield from self.extra_counts(time, time + self.width)

@@ -11,13 +11,7 @@ from dataclasses import replace
 from itertools import islice
 
 from netwatch.collector.clock_estimate import MAX_ERROR_MS, UNBOUNDED, Anchor, Bounds, Estimate
-from netwatch.collector.clock_store import (
-    SIGNIFICANT_CHANGE_MS,
-    WIDE_MS,
-    Boot,
-    Span,
-    TimeRange,
-)
+from netwatch.collector.clock_store import SIGNIFICANT_CHANGE_MS, WIDE_MS, Boot, Span, TimeRange
 from netwatch.model.clock_samples import ClockSample, ClockSource
 from netwatch.model.measurement import Batch, Measurement
 from netwatch.model.time import from_millis, to_millis
@@ -239,7 +233,6 @@ class ClockCorrector:
         return ranges
 
     def _redate(self, vantage: str, boot_range: _BootRange, received_at: int) -> set[int]:
-        """Estimate the spans of a boot in a range again; return the changed batches."""
         boot, low, high = boot_range
         estimate = self._estimate(vantage, boot)
         changed = set()

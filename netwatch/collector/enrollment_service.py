@@ -32,40 +32,35 @@ class EnrollmentGrant:
     brokers: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
 class EnrollmentService:
     """Answers enrollments, key changes and erasures; each call opens the files anew.
 
-    `open_registry` opens the collector's tables of agents; `erase` deletes everything about an
-    agent, by its name.
+    `open_registry` opens the collector's tables of agents; `erase_agent` deletes everything about
+    an agent, by its name.
 
     Raises:
         InputError: from every method, if the message is not a valid request.
         StoreError: from every method, if the tables cannot be used; nothing was changed.
     """
 
-    def __init__(
-        self,
-        open_registry: Callable[[], Registry],
-        erase: Callable[[str], object],
-        *,
-        signer: Signer,
-        grant: EnrollmentGrant,
-        clock: Clock,
-    ) -> None:
-        self._open_registry, self._erase = open_registry, erase
-        self._signer, self._grant, self._clock = signer, grant, clock
+    open_registry: Callable[[], Registry]
+    erase_agent: Callable[[str], object]
+    signer: Signer
+    grant: EnrollmentGrant
+    clock: Clock
 
     def enroll(self, encrypted: bytes) -> bytes:
         """Return the response to an enrollment request."""
         plain, reply_key = self._decrypt(encrypted)
         inner, key = open_signed(plain, ENROLLMENT)
         request = unpack(inner, EnrollmentRequest)
-        if key is None or request.collector != self._signer.public:
+        if key is None or request.collector != self.signer.public:
             raise InputError("enrollment: not signed by its sender, or for another collector")
         digest = sha256(request.secret).digest()
 
         def enroll(registry: Registry) -> None:
-            registry.enroll(digest, request, key=key, now=self._clock())
+            registry.enroll(digest, request, key=key, now=self.clock())
 
         return self._respond(encrypted, request.name, enroll, reply_key)
 
@@ -75,11 +70,11 @@ class EnrollmentService:
         inner, old = open_signed(plain, KEY_CHANGE)
         innermost, new = open_signed(inner, KEY_CHANGE)
         change = unpack(innermost, KeyChange)
-        if old is None or new is None or change.collector != self._signer.public:
+        if old is None or new is None or change.collector != self.signer.public:
             raise InputError("key change: not signed with both keys, or for another collector")
 
         def change_key(registry: Registry) -> None:
-            registry.change_key(change.name, old, new, now=self._clock())
+            registry.change_key(change.name, old, new, now=self.clock())
 
         return self._respond(encrypted, change.name, change_key, reply_key)
 
@@ -91,13 +86,13 @@ class EnrollmentService:
         plain, reply_key = self._decrypt(encrypted)
         inner, key = open_signed(plain, ERASURE)
         erasure = unpack(inner, Erasure)
-        if key is None or erasure.collector != self._signer.public:
+        if key is None or erasure.collector != self.signer.public:
             raise InputError("erasure: not signed by its sender, or for another collector")
 
         def erase(registry: Registry) -> None:
             pinned = registry.key_of(erasure.name)
             if pinned == key:
-                self._erase(erasure.name)
+                self.erase_agent(erasure.name)
             elif pinned is not None:
                 raise InputError("this is not signed with the key that is known here")
 
@@ -106,18 +101,18 @@ class EnrollmentService:
     def _decrypt(self, message: bytes) -> tuple[bytes, bytes]:
         if len(message) > MAX_REQUEST_BYTES:
             raise InputError(f"message: {len(message)} bytes are too many")
-        return decrypt_request(message, self._signer)
+        return decrypt_request(message, self.signer)
 
     def _respond(
         self, encrypted: bytes, name: str, action: Callable[[Registry], None], reply_key: bytes
     ) -> bytes:
         """Perform `action`; return a signed response, valid for this request only."""
-        refused, grant = "", self._grant
-        with self._open_registry() as registry:
+        refused, grant = "", self.grant
+        with self.open_registry() as registry:
             try:
                 action(registry)
             except InputError as error:
                 refused, grant = str(error), EnrollmentGrant(b"")
         request = sha256(encrypted).digest()
         response = EnrollmentResponse(refused, name, grant.targets_key, grant.brokers, request)
-        return encrypt_reply(self._signer.sign(pack(response), ENROLLED), reply_key)
+        return encrypt_reply(self.signer.sign(pack(response), ENROLLED), reply_key)

@@ -75,7 +75,6 @@ class Ingest:
             self._metrics.measurements.labels("stored").inc(len(batch.measurements))
 
     def _open(self, message: Message, outcomes: dict[str, _Outcome]) -> ReceivedBatch | None:
-        """Return the batch of a valid message; count and log an invalid one."""
         sender, where = topic_agent(message.topic), message.topic[:100]
         if len(message.payload) > MAX_MESSAGE_BYTES:
             self._refuse("too_large", f"{where}: {len(message.payload)} bytes are too many")

@@ -108,10 +108,7 @@ class _Collector:
     async def follow_broker(self) -> None:
         pace = min(self._deps.config.late_data_grace.total_seconds(), _MAX_TICK_SECONDS)
         while True:
-            link = await connect_with_backoff(
-                lambda: self._deps.connect(None),
-                pace=pace,
-            )
+            link = await connect_with_backoff(lambda: self._deps.connect(None), pace=pace)
             try:
                 await self._use(link)
             except TransportError as error:
@@ -121,7 +118,6 @@ class _Collector:
             await asyncio.sleep(pace / 10)
 
     async def empty_queue(self) -> None:
-        """Store queued messages, as many at once as there are, then acknowledge them."""
         while True:
             queued = await self._deps.queue.take(_MESSAGES_PER_TRANSACTION)
             try:
@@ -141,7 +137,6 @@ class _Collector:
                     await self._publish_ack(agent, payload)
 
     async def _use(self, link: Transport) -> None:
-        """Use a connection until it breaks, which raises TransportError."""
         self._publish_failed.clear()
         try:
             await link.subscribe(topics.SHARED_BATCHES if self._deps.shared else topics.ALL_BATCHES)

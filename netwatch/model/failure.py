@@ -93,12 +93,7 @@ _TABLE: dict[FailureScope, dict[str, bool]] = {
         True,
     ),
     FailureScope.HTTP: dict.fromkeys(
-        (
-            "http_unexpected_status_code",
-            "http_unexpected_redirect_url",
-            "http_request_failed",
-        ),
-        True,
+        ("http_unexpected_status_code", "http_unexpected_redirect_url", "http_request_failed"), True
     ),
     FailureScope.QUIC: {"quic_incompatible_version": True, "unknown_failure: quic": True},
 }

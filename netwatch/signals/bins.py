@@ -59,6 +59,7 @@ def build_bins(
         if alerts is not None:
             alerts.report(time, counts, attribution)
         pairs = _countable_pairs(counts, attribution)
+        trusted = np.flatnonzero(trust_vantages(counts.responded, attribution))
         interval = ClosedInterval(
             time=time,
             width=width,
@@ -66,7 +67,7 @@ def build_bins(
             countable=[row for vantage, row in by_time[time] if (vantage, row.target) in pairs],
             targets=targets,
             counts=counts,
-            trusted=_trusted_vantages(counts, attribution),
+            trusted={counts.vantages[row] for row in trusted.tolist()},
         )
         for produce in _producers():
             bins += produce(interval)
@@ -75,7 +76,6 @@ def build_bins(
 
 @cache
 def _producers() -> list[Callable[[ClosedInterval], list[Bin]]]:
-    """Return the producers that `SIGNALS` names, in the order of the signals' names."""
     names = [spec.producer for _, spec in sorted(SIGNALS.items()) if spec.producer]
     return [resolve_name(name) for name in names]
 
@@ -137,11 +137,6 @@ def _countable_pairs(counts: TargetCounts, attribution: Attribution) -> set[tupl
             cells.vantage[chosen].tolist(), cells.target[chosen].tolist(), strict=True
         )
     }
-
-
-def _trusted_vantages(counts: TargetCounts, attribution: Attribution) -> set[Vantage]:
-    trusted = np.flatnonzero(trust_vantages(counts.responded, attribution))
-    return {counts.vantages[row] for row in trusted.tolist()}
 
 
 def _prior_trust(vantages: Sequence[Vantage], weights: Weights) -> Floats:

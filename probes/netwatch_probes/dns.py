@@ -103,7 +103,6 @@ class DnsProbe(NoOptions, Probe):
             self._check_addresses([str(record) for record in records])
 
     def _check_addresses(self, addresses: Sequence[str]) -> None:
-        """Raise StepError for an address that is not on the public Internet."""
         for text in addresses:
             address = ip_address(text)
             if not address.is_global and not any(address in net for net in self._private):
@@ -117,7 +116,6 @@ class _Query:
         self._received = 0
 
     async def first_answer(self, steps: StepRecorder) -> dns.message.Message:
-        """Return the answer; raises StepError for a packet that is not DNS, OSError if refused."""
         wire = self._query.to_wire()
         self._channel = await open_connection(self._server, self._port, kind=socket.SOCK_DGRAM)
         try:

@@ -20,11 +20,7 @@ from netwatch_probes.recorder import StepError, StepRecorder, open_connection, r
 try:
     from aioquic.quic.configuration import QuicConfiguration
     from aioquic.quic.connection import QuicConnection
-    from aioquic.quic.events import (
-        ConnectionTerminated,
-        HandshakeCompleted,
-        ProtocolNegotiated,
-    )
+    from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, ProtocolNegotiated
 except ImportError:
     _INSTALLED = False
 else:
@@ -98,13 +94,6 @@ class _Handshake:
         )
 
     async def run(self) -> str:
-        """Return version and protocol once the handshake is complete.
-
-        Raises:
-            QuicCloseError: the server closed the connection.
-            StepError: the server supports none of our versions, or sends too much.
-            OSError: the server's host refuses.
-        """
         self._connection.connect(self._peer, now=self._loop.time())
         while True:
             await self._send()
@@ -135,7 +124,6 @@ class _Handshake:
             await self._loop.sock_sendall(self._channel, packet)
 
     async def _receive(self) -> None:
-        """Receive one packet, or let the connection's timer expire."""
         try:
             async with asyncio.timeout_at(self._connection.get_timer()):
                 packet = await self._loop.sock_recv(self._channel, _MAX_PACKET)

@@ -1,14 +1,12 @@
 """TCP: does the host accept a connection?"""
 
-import asyncio
 import socket
 import struct
 
-from netwatch.model.byte_counter import count_connection
 from netwatch.model.measurement import Observation, Target
 from netwatch.plugins import NoOptions
 from netwatch.protocols import Probe
-from netwatch_probes.recorder import BUFFER, StepRecorder, resolve
+from netwatch_probes.recorder import StepRecorder, open_connection, resolve
 
 _DEFAULT_PORT = 443
 # On, zero seconds: closing sends a reset, which leaves no TIME_WAIT on either side.
@@ -27,14 +25,8 @@ class TcpProbe(NoOptions, Probe):
         """Connect once; see `netwatch.protocols.Probe`."""
         steps = StepRecorder(within=within)
         async with steps:
-            family, address = await resolve(target.host, steps)
-            with steps.step("connect"), socket.socket(family, socket.SOCK_STREAM) as connection:
-                count_connection()
-                connection.settimeout(0)
-                # Limits what a server can send before the connection is closed.
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-                port = target.port or _DEFAULT_PORT
-                # The socket alone: an asyncio transport costs twice as much.
-                await asyncio.get_running_loop().sock_connect(connection, (address, port))
+            address, port = await resolve(target.host, steps), target.port or _DEFAULT_PORT
+            # The socket alone: an asyncio transport costs twice as much.
+            with steps.step("connect"), await open_connection(address, port) as connection:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         return steps.observations

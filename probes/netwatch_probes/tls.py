@@ -100,12 +100,7 @@ class TlsProbe(NoOptions, Probe):
 
 
 async def _do_handshake(stream: LimitedStream, context: ssl.SSLContext, name: str | None) -> str:
-    """Return the failure word of the certificate, empty if it is good.
-
-    Raises:
-        StepError: the server sends more than a handshake needs.
-        OSError: TLS does not work.
-    """
+    """Return the failure word of the certificate, empty if it is good."""
     try:
         await stream.start_tls(context, name)
     except ssl.SSLCertVerificationError as error:

@@ -114,7 +114,6 @@ def _describe_hop(hop: str, asns: Mapping[str, int]) -> str:
 
 
 def _open_socket(family: socket.AddressFamily) -> socket.socket:
-    """Return a socket that receives the ICMP errors about its packets."""
     channel = socket.socket(family, socket.SOCK_DGRAM)
     channel.settimeout(0)
     channel.setsockopt(*_RECEIVE_ERRORS[family], 1)
@@ -124,8 +123,6 @@ def _open_socket(family: socket.AddressFamily) -> socket.socket:
 
 @dataclass(frozen=True, slots=True)
 class _Hop:
-    """The answer of one router or of the host: `arrived` or `refused` ends the path."""
-
     address: str
     arrived: bool
     refused: bool
@@ -144,7 +141,6 @@ class _Trace:
         self._probed = 0
 
     async def run(self) -> None:
-        """Probe hop after hop; raises OSError if this machine has no route to the host."""
         silent = 0
         while self._probed < _MAX_HOPS and silent < _MAX_SILENT_GROUPS:
             if self._loop.time() >= self._end:

@@ -205,10 +205,7 @@ class GatewayMonitor:
 
 
 async def _tcp_ping(gateway: Gateway, port: int) -> bool | None:
-    """Return whether a connection is accepted or refused; None without an answer.
-
-    False means that the kernel has no route. A lack of resources says nothing about a gateway.
-    """
+    """Return whether a connection is accepted or refused, False without a route, else None."""
     family = socket.AF_INET6 if ":" in gateway.address else socket.AF_INET
     try:
         address: tuple[str | int, ...] = (gateway.address, port)

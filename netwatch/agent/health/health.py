@@ -112,7 +112,6 @@ def judge_health(results: Iterable[WitnessResult], flags: Iterable[Flag] = ()) -
 
 
 def _judge_connected(tiers: Mapping[WitnessTier, TierState]) -> HealthState:
-    """Judge a vantage that reaches the farthest tier it has."""
     if tiers[WitnessTier.NAMES] is TierState.DOWN:
         return HealthState.DNS_ONLY
     # The gateway and the provider's resolver may be silent on purpose.

@@ -148,10 +148,7 @@ class HealthMonitor:
         self._judge(measurement.time)
 
     def _add_portal_check(self, measurement: Measurement) -> None:
-        """Raise `captive` if every portal check was answered by something else.
-
-        A single correct answer outweighs the others: a portal would answer all of them.
-        """
+        """Raise `captive` unless a check passed: a portal answers all of them."""
         self._portal_checks.pop(measurement.target, None)
         if measurement.failure is None or measurement.failure in _PORTAL_FAILURES:
             self._portal_checks[measurement.target] = measurement.failure is not None

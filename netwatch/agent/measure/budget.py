@@ -16,12 +16,8 @@ MAX_CHANGE_PROBES = 20
 """On-change probes per day."""
 _MAX_BURST = 30 * 60.0
 """Seconds per day of burst mode."""
-_SKIPPED_AT_LEVEL = ("nothing", "costly probes", "all but essential probes", "all but witnesses")
-
-
-def describe_level(level: int) -> str:
-    """Return what a saving level skips, as text."""
-    return _SKIPPED_AT_LEVEL[level]
+SKIPPED_AT_LEVEL = ("nothing", "costly probes", "all but essential probes", "all but witnesses")
+"""What each saving level skips, as text."""
 
 
 class DailyBudget(msgspec.Struct):

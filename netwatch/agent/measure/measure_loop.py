@@ -106,7 +106,6 @@ class MeasureLoop:
                 group.create_task(self._measure(target))
 
     async def _measure(self, target: Target) -> None:
-        """Take a target that is due all the way to `record`; releases a concurrency slot."""
         try:
             period, captive = self._period(target), Flag.CAPTIVE in self.health.flags
             if not await self._admission.wait(target, period=period, captive=captive):
@@ -133,7 +132,6 @@ class MeasureLoop:
                     self._record(replace(measurement, target=name))
 
     async def _run_bursts(self, group: asyncio.TaskGroup) -> None:
-        """Run a second, faster schedule of ordinary targets while burst mode is active."""
         targets = [target for target in self._targets if tier_of(target) is None]
         while True:
             await self._burst.wait_active()

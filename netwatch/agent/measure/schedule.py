@@ -25,8 +25,6 @@ def phase(agent: str, target: Target) -> float:
 
 @dataclass(order=True, slots=True)
 class _Due:
-    """The next round of one target, ordered by time."""
-
     due_at: float
     round: int = field(compare=False)
     offset: float = field(compare=False)

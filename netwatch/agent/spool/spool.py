@@ -231,11 +231,7 @@ class Spool(SqliteStore):
         )
 
     def _write_batch(
-        self,
-        dated: TimestampedRows,
-        *,
-        level: int,
-        supersedes: tuple[tuple[int, int], ...] = (),
+        self, dated: TimestampedRows, *, level: int, supersedes: tuple[tuple[int, int], ...] = ()
     ) -> TimestampedRows:
         """Write as many of the first rows as fit one message; return the others."""
         # The payload contains the sequence, so the row comes first and is completed below.
@@ -270,7 +266,6 @@ class Spool(SqliteStore):
             _log.info("spool: freed space in %d compactions", steps)
 
     def _compact(self) -> bool:
-        """Move the oldest batches of the lowest level up one level; return whether any were."""
         for level, (width, max_rows) in enumerate(zip(_WIDTHS, _COMPACT_ROWS, strict=True)):
             batches = self._compactable(level, max_rows)
             if len(batches) > 1:
@@ -298,7 +293,6 @@ class Spool(SqliteStore):
         return batches
 
     def _replace(self, batches: Sequence[Batch], level: int, width: timedelta | None) -> None:
-        """Replace batches by fewer, which name the sequences that they supersede."""
         dated = merge_batches(batches, width)
         sequences = [batch.sequence for batch in batches]
         ranges = [(sequence, sequence) for sequence in sequences]

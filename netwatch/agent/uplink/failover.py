@@ -171,7 +171,6 @@ class TransportFailover:
 
 
 def _failure_word(error: BaseException) -> str:
-    """Return the failure word of the root cause of a broken connection."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError | EOFError | TimeoutError):

@@ -164,7 +164,6 @@ class Uplink:
         return self._advice.reconnect_spread if self._advice else _RECONNECT_SPREAD * self._pace
 
     async def _exchange(self, endpoint: Endpoint, transport: Transport) -> None:
-        """Send and receive until the transport breaks or a better one is connected."""
         try:
             await self._subscribe(transport)
             birth = self._session.birth(endpoint.transport)
@@ -244,7 +243,6 @@ class Uplink:
                 )
 
     async def _seek_better(self, endpoint: Endpoint) -> None:
-        """Retry better transports than that of `endpoint`; return once one is connected."""
         rank = self._failover.rank(endpoint)
         while self._better is None:
             period = _UPGRADE_PERIOD * self._pace * 2**self._relapses
@@ -320,7 +318,6 @@ class Uplink:
         self.on_status_change(status)
 
     async def _save_status(self) -> None:
-        """Store the transports' status whenever it changes, for `netwatch agent status`."""
         while True:
             await self._status_changed.wait()
             self._status_changed.clear()

@@ -192,7 +192,6 @@ def _initial_trust(table: VantageTargetTable) -> Floats:
 
 
 def _sweep(table: VantageTargetTable, counts: CellEvidence, weights: Floats) -> Floats:
-    """Return the states of every vantage after one more EM sweep, (v, 5)."""
     cells = table.cells
     rates = failure_rates(table, weights)
     cut = counts.cut_vs_healthy(rates)

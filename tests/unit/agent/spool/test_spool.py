@@ -124,9 +124,9 @@ def test_a_batch_always_fits_one_message(tmp_path: Path) -> None:
 def test_a_full_file_gives_a_one_line_error_and_changes_nothing(tmp_path: Path) -> None:
     with spool(tmp_path) as opened:
         opened.append([measurement(0)])
-        opened._connection.execute("PRAGMA max_page_count = 1")
+        opened._file.execute("PRAGMA max_page_count = 1")
         with pytest.raises(StoreError, match=r"spool\.sqlite: database or disk is full"):
             opened.append([measurement(number) for number in range(2000)])
-        opened._connection.execute("PRAGMA max_page_count = 100000")
+        opened._file.execute("PRAGMA max_page_count = 100000")
         assert opened.flush() == 1
         assert len(unpack_batch(opened.newest(1)[0].payload).measurements) == 1

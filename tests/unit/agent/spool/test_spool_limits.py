@@ -189,10 +189,10 @@ def test_a_full_disk_is_an_error_and_the_spool_continues_afterwards(tmp_path: Pa
     with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=BORN) as spool:
         spool.append(simulate(0.01))
         before = spool.state().used_bytes
-        spool._connection.execute("PRAGMA max_page_count = 1")
+        spool._file.execute("PRAGMA max_page_count = 1")
         with pytest.raises(StoreError, match="full"):
             spool.append(simulate(2))
-        spool._connection.execute("PRAGMA max_page_count = 100000")
+        spool._file.execute("PRAGMA max_page_count = 100000")
         assert spool.state().used_bytes == before
         spool.append(simulate(0.01))
         assert spool.flush() == 1
