@@ -162,7 +162,7 @@ class BinColumns:
         keys: the series that occur, in no promised order.
         index: format `q`; row by row, the place in `keys` of the row's series.
         times: format `q`; start of the interval, microseconds since 1970 UTC.
-        totals: format `d`; the bin's total, NaN where it has none.
+        values, totals: format `d`; a total is NaN where the bin has none.
     """
 
     keys: tuple[SeriesKey, ...]
