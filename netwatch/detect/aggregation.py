@@ -68,11 +68,7 @@ def aggregate(
     Vantages within one network are not independent, networks more nearly are: the error is the
     linear form of the bootstrap over networks, sum(w^2 (r - level)^2) / sum(w)^2.
 
-    Args:
-        composites: the composites.
-        ratio: current over ordinary of every series, NaN for no data.
-        usable: series with an ordinary level.
-        variance: variance of each series' own ratio.
+    `ratio` (NaN for no data), `usable` and `variance` of the ratio have a value for every series.
     """
     size = len(composites.rows)
     values = np.minimum(ratio[composites.networks], _MAX_RATIO)

@@ -38,7 +38,6 @@ class HolidayCalendar:
     """Kind of day in every country at any time."""
 
     def __init__(self, tree: EntityTree) -> None:
-        """Create a calendar with the time zones of `tree`."""
         self._tree = tree
         self._countries: dict[Entity, HolidayBase | None] = {}
         self._days: dict[tuple[Entity, date], tuple[bool, bool, int]] = {}

@@ -49,12 +49,7 @@ def track_level_shifts(
 ) -> None:
     """Update the shifted level of every low series with one bin.
 
-    Args:
-        state: the series; their posteriors include the bin.
-        time: start of the bin.
-        ratio: current over ordinary, NaN for no data.
-        values: counts of the bin.
-        ordinary: their ordinary values.
+    The posteriors of `state` include the bin. `ratio` is current over ordinary, NaN for no data.
     """
     now, known = time.timestamp(), np.isfinite(ratio)
     decay = np.float32(1 - 0.5 ** (state.width / _HALF_LIFE.total_seconds()))

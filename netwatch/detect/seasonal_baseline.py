@@ -149,7 +149,6 @@ class SeasonalBaseline:
         self.week[use, hour_of_week(time)] += share * np.log(ratio[use]) * ~self.composite[use]
 
     def _learn_shapes(self, time: datetime, width: timedelta, use: Bools, residual: Floats) -> None:
-        """Move level, hour of day and hour of week towards the residual, each a little."""
         hour, share = hour_of_week(time), min(1.0, width / timedelta(hours=1))
         seen = self.hours_seen[use]
         day_gain = np.maximum(1 / (seen / DAY + _DAY_PRIOR), _MIN_GAIN) * share
@@ -212,7 +211,6 @@ class SeasonalBaseline:
             self.level[rows] = np.log(divide(values.sum(axis=0), totals.sum(axis=0), empty=0))
 
     def _fit_shapes(self, rows: RowArray, hours: Hours, values: Floats) -> None:
-        """Set level and shapes to medians of the slots that were seen often enough."""
         with np.errstate(divide="ignore"):
             logs = np.log(values)
         level = _median(logs)

@@ -22,8 +22,6 @@ _VERSION = 8
 
 
 class _Header(msgspec.Struct):
-    """The parts of a saved state that are not arrays."""
-
     version: int
     width: float
     first_interval: float | None

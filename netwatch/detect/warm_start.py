@@ -36,14 +36,9 @@ def warm_start(
     composites: Composites,
     index: RowIndex,
 ) -> None:
-    """Fit the ordinary level of series that are old enough at the end of a bin.
+    """Fit the ordinary level of series that are old enough at the end of the bin at `time`.
 
-    Args:
-        state: the series.
-        time: start of the bin.
-        min_history: history of the whole state before which nothing is fitted.
-        composites: rows that are means of others.
-        index: properties of the rows.
+    Nothing is fitted before the whole state has `min_history`.
     """
     now = time.timestamp()
     ages = now + state.width - state.first_seen
@@ -109,7 +104,6 @@ def _fit_counts(
 
 
 def _fit_composites(state: SeriesState, composites: Composites) -> None:
-    """Fit the composites whose networks are ready to the past of those."""
     usable = usable_rows(state)
     known = np.bincount(composites.groups, state.ready[composites.networks], len(composites.rows))
     waiting = np.flatnonzero(~state.ready[composites.rows] & (known > 0))

@@ -40,12 +40,8 @@ def update_affected(
 ) -> None:
     """Add the bin `now` to the history of an incident and to its affected entities.
 
-    Args:
-        incident: the incident.
-        excursions: the excursions that describe it, by entity.
-        now: the bin.
-        tree: entities and weights.
-        reopen_window: a later loss of an affected entity is an entry of its own.
+    `excursions` describe the incident, by entity. A loss of an affected entity that starts later
+    than `reopen_window` after its last one is an entry of its own.
     """
     own = excursions.get(incident.entity)
     active = incident.state in (*HOLDING_STATES, IncidentState.PENDING)

@@ -38,9 +38,7 @@ _LIKELIHOOD_DROP = 1.92
 def segment_levels(levels: Sequence[Level], width: timedelta) -> tuple[Segment, ...]:
     """Return the segments of one series, oldest first; empty if no bin has a value.
 
-    Args:
-        levels: bins of `width` in order of time; a segment may span bins without a value.
-        width: bin width.
+    `levels` are in order of time, of bins of `width`; a segment may span bins without a value.
 
     Change points of the mean of the square root of the level (the noise of a count grows with
     its root, so the root has the same noise at any depth), found exactly, with the penalty of
@@ -116,9 +114,7 @@ def find_changepoint(values: Sequence[float] | Floats, *, falling: bool) -> tupl
 def loss_order(losses: Mapping[Entity, tuple[datetime, float]], total: float) -> list[NetworkLoss]:
     """Return the lost networks in the order of their onsets, then of their names.
 
-    Args:
-        losses: onset and weight of every network that was lost.
-        total: weight of all measured networks.
+    `losses` are onset and weight of each; `total` is the weight of all measured networks.
 
     Raises:
         ValueError: `total` is not positive, or less than the weight lost.

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from netwatch.incidents.open_incident import OpenIncident
 from netwatch.incidents.patterns import PatternContext, find_patterns
 from netwatch.incidents.recurrence import MAX_START_OFFSET
-from netwatch.model.incident import Episode, IncidentState, RevisionReason
+from netwatch.model.incident import Episode, IncidentState
 from netwatch.model.incident_details import DailyOccurrence, Forecast, PatternName
 
 MAX_OCCURRENCES = 400
@@ -29,11 +29,6 @@ def on_resolved(
         _log_occurrences(incident, incident.forecast, episodes)
 
 
-def series_reason(incident: OpenIncident, reason: RevisionReason) -> RevisionReason:
-    """Return the reason of a revision; in a series, later occurrences are not posted."""
-    return RevisionReason.RECURRED if incident.is_recurring else reason
-
-
 def matches_forecast(incident: OpenIncident, onset: datetime) -> bool:
     """Return whether a loss that began at `onset` is the forecast one."""
     return incident.forecast is not None and incident.forecast.covers(onset)
@@ -42,13 +37,9 @@ def matches_forecast(incident: OpenIncident, onset: datetime) -> bool:
 def is_forecast_missed(
     incident: OpenIncident, episodes: Iterable[Episode], now: datetime, *, measured: bool
 ) -> bool:
-    """Return whether the loss that was forecast did not come, or is too long overdue.
+    """Return whether the forecast loss of a resolved incident did not occur, as known at `now`.
 
-    Args:
-        incident: the incident; only a resolved one can miss its forecast.
-        episodes: the losses of its entity, as known at `now`.
-        now: the present.
-        measured: whether the newest bin has data; without it, nothing is known.
+    Unless the newest bin is `measured`, this is unknown; after two days without, it is missed.
     """
     forecast = incident.forecast
     if forecast is None or incident.state is not IncidentState.RESOLVED:

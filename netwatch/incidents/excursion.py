@@ -131,12 +131,8 @@ def should_open(
 ) -> bool:
     """Return whether an excursion is low, certain and long enough to open an incident.
 
-    Args:
-        excursion: the excursion.
-        min_duration: how long it must last. A collapse below a fifth of ordinary needs two bins.
-        width: bin width.
-        has_parent: whether a wider entity is followed, of whose loss this may be the start; a
-            collapse must then last as long as any other loss.
+    A collapse below a fifth of ordinary needs two bins, any other loss `min_duration`. If a wider
+    entity is monitored (`has_parent`), a collapse may be the start of its loss and waits as well.
     """
     level = excursion.level
     if level.value is None or level.probability <= CONFIRMED_PROBABILITY:

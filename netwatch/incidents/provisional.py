@@ -1,9 +1,8 @@
-"""Provisional incidents: losses that a passive signal shows alone, or that nothing confirmed yet.
+"""Provisional incidents: likely losses that are unconfirmed or shown by one passive signal alone.
 
-A passive signal (routes, a telescope, traffic, agents) is now and then wrong for long, so
-alone it confirms nothing. Two bins whose whole interval is below half of ordinary open a
-provisional incident, which only operators see; not while an active signal shows no loss, for
-then people rest and their networks are up.
+A passive signal (routes, a telescope, traffic, agents) is sometimes wrong for days, so alone it
+confirms nothing. Two bins whose whole interval is below half of ordinary open a provisional
+incident, which only operators see, unless an active signal shows no loss: then demand has fallen.
 """
 
 from collections.abc import Iterable, Mapping
@@ -70,7 +69,6 @@ class SeriesExcursions:
     """
 
     def __init__(self, excursions: Iterable[Excursion] = ()) -> None:
-        """Start from saved `excursions`."""
         self.by_series = {one.level.series: one for one in excursions}
 
     def observe(self, levels: Iterable[Level], *, needed: set[SeriesKey], width: timedelta) -> None:
@@ -138,13 +136,6 @@ def advance_provisional(
 
     After its minimum duration it may be published as unconfirmed. It expires once the level
     is back, or an active signal contradicts it, for `reopen_window`.
-
-    Args:
-        incident: the provisional incident.
-        excursion: the excursion of the signal that opened it.
-        now: the bin.
-        config: minimum durations and windows.
-        contradicted: whether an active signal shows no loss.
     """
     level = newest_level(excursion, now)
     if level is None:

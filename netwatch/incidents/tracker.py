@@ -11,7 +11,6 @@ from netwatch.incidents.daily_series import (
     is_forecast_missed,
     matches_forecast,
     on_resolved,
-    series_reason,
 )
 from netwatch.incidents.details import IncidentContext, write_revision
 from netwatch.incidents.episode_history import EpisodeHistory
@@ -62,7 +61,6 @@ class Tracker:
     """
 
     def __init__(self, tree: EntityTree, *, width: timedelta, config: IncidentConfig) -> None:
-        """Follow levels of bins of `width`."""
         self._tree = tree
         self._width = width
         self._config = config
@@ -216,7 +214,8 @@ class Tracker:
         if reason is RevisionReason.RESTORED and incident.kind == OUTAGE:
             timezone = self._tree.timezone(incident.entity)
             on_resolved(incident, episodes, PatternContext(end, timezone, self._width))
-        return series_reason(incident, reason)
+        # Later occurrences of a daily series are recorded but not posted.
+        return RevisionReason.RECURRED if incident.is_recurring else reason
 
     def _open(self, now: datetime) -> list[Incident]:
         """Confirm an incident for every loss that is certain and long enough, the widest first."""

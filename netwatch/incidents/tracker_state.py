@@ -40,8 +40,6 @@ class TrackerState:
 
 
 class _Saved(msgspec.Struct):
-    """The same in types that have an encoding."""
-
     version: int
     excursions: dict[str, Excursion]
     series: list[Excursion]

@@ -24,11 +24,7 @@ def incident_object(
 ) -> dict[str, object]:
     """Return `incident` as plain values for JSON; times are RFC 3339 in UTC.
 
-    Args:
-        incident: the revision.
-        tree: names of entities.
-        url: root of the site, without a slash at its end.
-        test: whether this observatory runs a drill.
+    `url` is the root of the site, without a slash at its end; `test` marks a drill.
     """
     return {
         "id": incident.id,

@@ -19,7 +19,7 @@ class Language:
     Args:
         code: language code, such as `en` or `pt-BR`; CLDR gives month and country names, those
             of English where it does not know the language.
-        folder: where the file of templates is.
+        folder: folder of the template files.
     """
 
     def __init__(self, code: str, folder: Path = TEMPLATES) -> None:

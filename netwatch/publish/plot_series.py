@@ -45,9 +45,7 @@ class Trace:
 def trace(levels: Sequence[Level], *, step: timedelta | None = None) -> Trace:
     """Return `levels` of one series on a regular grid; an interval without a level is a gap.
 
-    Args:
-        levels: in order of time.
-        step: width of an interval; None takes the commonest distance between levels.
+    `levels` are in order of time. Without `step`, it is the commonest distance between them.
     """
     if not levels:
         return Trace(step or timedelta(hours=1), (), (), (), ())

@@ -74,7 +74,6 @@ class SvgChart:
         return found
 
     def _add_stretch(self, stretch: range) -> None:
-        """Add a stretch with data: a line with its interval, or a single point."""
         line = self._line
         if len(stretch) == 1:
             self.lone.append(

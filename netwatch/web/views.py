@@ -104,15 +104,7 @@ class _PageCache:
 
 
 class PageBuilder:
-    """Builds pages. Its methods block: call them off the event loop.
-
-    Args:
-        store: levels and bins.
-        ledger: incidents.
-        tree: names, time zones and weights.
-        clock: the present.
-        options: outbox and language of the site.
-    """
+    """Builds pages. Its methods block: call them off the event loop."""
 
     def __init__(
         self,

@@ -33,9 +33,7 @@ class WebhookChannel:
     A 2xx status is success. 408, 425, 429, 5xx and network failures are retryable, not before
     `Retry-After`. Redirects are not followed, so that posts go only where the operator said.
 
-    Args:
-        url: receiver of the posts.
-        timeout: seconds for connecting, and for each read and write.
+    `timeout` is in seconds, for connecting and for each read and write.
     """
 
     name = "webhook"
