@@ -10,20 +10,7 @@ from netwatch.agent.http_client import Fetch
 from netwatch.agent.identity import Identity
 from netwatch.agent.private_files import read_record, write_record
 from netwatch.model.errors import InputError
-from netwatch.wire.enrollment import (
-    ENROLLMENT_PATH,
-    ERASURE_PATH,
-    KEY_CHANGE_PATH,
-    MAX_REQUEST_BYTES,
-    EnrollmentRequest,
-    EnrollmentResponse,
-    Erasure,
-    Invitation,
-    KeyChange,
-    check_url,
-    pack,
-    unpack,
-)
+from netwatch.wire import enrollment
 from netwatch.wire.sealed_box import decrypt_reply, encrypt_request
 from netwatch.wire.signing import ENROLLED, ENROLLMENT, ERASURE, KEY_CHANGE, open_signed
 
@@ -35,9 +22,7 @@ class Enrollment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         url: root of its HTTP service.
-        collector: the key that signs its responses.
         encryption_key: the key to which requests are encrypted.
-        targets_key: the key of its target lists.
         brokers: where batches go, `mqtt[s]://host:port` or `ws[s]://…`, by preference.
     """
 
@@ -64,7 +49,11 @@ class EnrollmentFile:
 
 
 async def enroll(
-    invitation: Invitation, request: EnrollmentRequest, identity: Identity, *, send: Fetch
+    invitation: enrollment.Invitation,
+    request: enrollment.EnrollmentRequest,
+    identity: Identity,
+    *,
+    send: Fetch,
 ) -> Enrollment:
     """Enroll with the observatory of an invitation.
 
@@ -73,10 +62,13 @@ async def enroll(
         TransportError: it does not respond.
     """
     enrolled = Enrollment(
-        check_url(invitation.url), invitation.key.hex(), invitation.encryption_key.hex(), ""
+        enrollment.check_url(invitation.url),
+        invitation.key.hex(),
+        invitation.encryption_key.hex(),
+        "",
     )
-    signed = identity.signer.sign(pack(request), ENROLLMENT)
-    response = await _request(enrolled, ENROLLMENT_PATH, signed, send)
+    signed = identity.signer.sign(enrollment.pack(request), ENROLLMENT)
+    response = await _request(enrolled, enrollment.ENROLLMENT_PATH, signed, send)
     if response.name != request.name:
         raise InputError("enrollment: the response is for another agent")
     return msgspec.structs.replace(
@@ -88,25 +80,25 @@ async def change_key(
     enrolled: Enrollment, name: str, *, old: Identity, new: Identity, send: Fetch
 ) -> None:
     """Replace the key by which the observatory knows this agent; raises as `enroll` does."""
-    change = KeyChange(bytes.fromhex(enrolled.collector), name)
-    signed = old.signer.sign(new.signer.sign(pack(change), KEY_CHANGE), KEY_CHANGE)
-    await _request(enrolled, KEY_CHANGE_PATH, signed, send)
+    change = enrollment.KeyChange(bytes.fromhex(enrolled.collector), name)
+    signed = old.signer.sign(new.signer.sign(enrollment.pack(change), KEY_CHANGE), KEY_CHANGE)
+    await _request(enrolled, enrollment.KEY_CHANGE_PATH, signed, send)
 
 
 async def erase(enrolled: Enrollment, name: str, identity: Identity, *, send: Fetch) -> None:
     """Make the observatory erase this agent's key, registration and batches; raises as `enroll`."""
-    erasure = Erasure(bytes.fromhex(enrolled.collector), name)
-    signed = identity.signer.sign(pack(erasure), ERASURE)
-    await _request(enrolled, ERASURE_PATH, signed, send)
+    erasure = enrollment.Erasure(bytes.fromhex(enrolled.collector), name)
+    signed = identity.signer.sign(enrollment.pack(erasure), ERASURE)
+    await _request(enrolled, enrollment.ERASURE_PATH, signed, send)
 
 
 async def _request(
     enrolled: Enrollment, path: str, message: bytes, send: Fetch
-) -> EnrollmentResponse:
+) -> enrollment.EnrollmentResponse:
     encrypted, reply_key = encrypt_request(message, bytes.fromhex(enrolled.encryption_key))
-    reply = await send(enrolled.url + path, encrypted, MAX_REQUEST_BYTES)
+    reply = await send(enrolled.url + path, encrypted, enrollment.MAX_REQUEST_BYTES)
     inner, key = open_signed(decrypt_reply(reply, reply_key), ENROLLED)
-    response = unpack(inner, EnrollmentResponse)
+    response = enrollment.unpack(inner, enrollment.EnrollmentResponse)
     if key != bytes.fromhex(enrolled.collector) or response.request != sha256(encrypted).digest():
         raise InputError("reply: not the collector's reply to this request")
     if response.refused:

@@ -4,13 +4,8 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
 from netwatch.agent.private_files import FOLDER_MODE, is_accessible_to_others
 from netwatch.model.errors import ConfigError
@@ -45,7 +40,7 @@ def load_or_create_identity(path: Path) -> Identity:
             _create(path)
         if is_accessible_to_others(path):
             raise ConfigError(f"{path}: others may read this key; run: chmod 600 {path}")
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (ValueError, TypeError) as error:
@@ -59,7 +54,7 @@ def _create(path: Path) -> None:
     """Write a new key, completely or not at all, and never over another."""
     path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     pem = Ed25519PrivateKey.generate().private_bytes(
-        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     part = path.with_name(f"{path.name}.{os.getpid()}")
     # A killed start may have left one; in a container every start has the same process id.

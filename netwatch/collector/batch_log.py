@@ -26,14 +26,9 @@ BATCH_LOG_FILE = "batches.sqlite"
 """Name of the log in the data folder; it also holds the tables of agents."""
 _BATCH_TABLES = """
 CREATE TABLE IF NOT EXISTS batch (
-    vantage TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    first INTEGER NOT NULL,
-    last INTEGER NOT NULL,
-    wide INTEGER NOT NULL,
-    state INTEGER NOT NULL,
-    digest BLOB NOT NULL,
-    payload BLOB NOT NULL
+    vantage TEXT NOT NULL, sequence INTEGER NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL, wide INTEGER NOT NULL,
+    state INTEGER NOT NULL, digest BLOB NOT NULL, payload BLOB NOT NULL
 );
 CREATE UNIQUE INDEX IF NOT EXISTS once ON batch (vantage, sequence);
 CREATE INDEX IF NOT EXISTS narrow ON batch (first, last) WHERE wide = 0;
@@ -215,10 +210,9 @@ class BatchLog(SqliteStore):
         return [from_millis(time) for (time,) in rows]
 
     def clear_late(self, times: Sequence[datetime]) -> None:
-        """Record that late bins were counted and written again.
+        """Record that late bins were counted again.
 
-        If another process has written since `late_bins`, they stay late: it may have added data
-        that was not counted.
+        If another process has written since `late_bins`, they stay late: its data was not counted.
         """
         with self._database.transaction():
             if self._data_version() != self._seen_version:

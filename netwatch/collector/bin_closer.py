@@ -1,7 +1,6 @@
 """Closes bins: counts an interval once its data is due, and again when late data arrives.
 
-Everything is computed from the batch log, so counting twice, or again after a crash, gives the
-same bins.
+Counting twice, or again after a crash, gives the same bins: all comes from the batch log.
 """
 
 from collections.abc import Callable, Iterator, Mapping

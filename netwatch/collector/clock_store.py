@@ -6,40 +6,23 @@ from netwatch.collector.clock_estimate import MAX_ERROR_MS
 
 CLOCK_TABLES = """
 CREATE TABLE IF NOT EXISTS clock_boot (
-    vantage TEXT NOT NULL,
-    boot TEXT NOT NULL,
-    after_sequence INTEGER NOT NULL,
-    first INTEGER NOT NULL,
-    last INTEGER NOT NULL,
-    max_offset INTEGER,
-    wall_offset INTEGER NOT NULL,
-    anchored INTEGER NOT NULL,
+    vantage TEXT NOT NULL, boot TEXT NOT NULL, after_sequence INTEGER NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL,
+    max_offset INTEGER, wall_offset INTEGER NOT NULL, anchored INTEGER NOT NULL,
     PRIMARY KEY (vantage, boot)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS clock_order ON clock_boot (vantage, after_sequence);
 CREATE TABLE IF NOT EXISTS clock_anchor (
-    vantage TEXT NOT NULL,
-    boot TEXT NOT NULL,
-    trusted INTEGER NOT NULL,
-    slot INTEGER NOT NULL,
-    monotonic INTEGER NOT NULL,
-    offset INTEGER NOT NULL,
-    error INTEGER NOT NULL,
+    vantage TEXT NOT NULL, boot TEXT NOT NULL, trusted INTEGER NOT NULL, slot INTEGER NOT NULL,
+    monotonic INTEGER NOT NULL, offset INTEGER NOT NULL, error INTEGER NOT NULL,
     PRIMARY KEY (vantage, boot, trusted, slot)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS clock_span (
-    vantage TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    segment INTEGER NOT NULL,
-    boot TEXT NOT NULL,
-    shift INTEGER NOT NULL,
-    rows INTEGER NOT NULL,
-    low INTEGER NOT NULL,
-    high INTEGER NOT NULL,
-    offset_low INTEGER NOT NULL,
-    offset_high INTEGER NOT NULL,
-    error INTEGER NOT NULL,
-    uncorrected INTEGER NOT NULL,
+    vantage TEXT NOT NULL, sequence INTEGER NOT NULL, segment INTEGER NOT NULL,
+    boot TEXT NOT NULL, shift INTEGER NOT NULL, rows INTEGER NOT NULL,
+    low INTEGER NOT NULL, high INTEGER NOT NULL,
+    offset_low INTEGER NOT NULL, offset_high INTEGER NOT NULL,
+    error INTEGER NOT NULL, uncorrected INTEGER NOT NULL,
     PRIMARY KEY (vantage, sequence, segment)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS clock_spans ON clock_span (vantage, boot, high);

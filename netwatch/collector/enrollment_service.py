@@ -11,15 +11,7 @@ from hashlib import sha256
 from netwatch.collector.registry import Registry
 from netwatch.model.errors import InputError
 from netwatch.protocols import Clock
-from netwatch.wire.enrollment import (
-    MAX_REQUEST_BYTES,
-    EnrollmentRequest,
-    EnrollmentResponse,
-    Erasure,
-    KeyChange,
-    pack,
-    unpack,
-)
+from netwatch.wire import enrollment
 from netwatch.wire.sealed_box import decrypt_request, encrypt_reply
 from netwatch.wire.signing import ENROLLED, ENROLLMENT, ERASURE, KEY_CHANGE, Signer, open_signed
 
@@ -54,7 +46,7 @@ class EnrollmentService:
         """Return the response to an enrollment request."""
         plain, reply_key = self._decrypt(encrypted)
         inner, key = open_signed(plain, ENROLLMENT)
-        request = unpack(inner, EnrollmentRequest)
+        request = enrollment.unpack(inner, enrollment.EnrollmentRequest)
         if key is None or request.collector != self.signer.public:
             raise InputError("enrollment: not signed by its sender, or for another collector")
         digest = sha256(request.secret).digest()
@@ -69,7 +61,7 @@ class EnrollmentService:
         plain, reply_key = self._decrypt(encrypted)
         inner, old = open_signed(plain, KEY_CHANGE)
         innermost, new = open_signed(inner, KEY_CHANGE)
-        change = unpack(innermost, KeyChange)
+        change = enrollment.unpack(innermost, enrollment.KeyChange)
         if old is None or new is None or change.collector != self.signer.public:
             raise InputError("key change: not signed with both keys, or for another collector")
 
@@ -85,7 +77,7 @@ class EnrollmentService:
         """
         plain, reply_key = self._decrypt(encrypted)
         inner, key = open_signed(plain, ERASURE)
-        erasure = unpack(inner, Erasure)
+        erasure = enrollment.unpack(inner, enrollment.Erasure)
         if key is None or erasure.collector != self.signer.public:
             raise InputError("erasure: not signed by its sender, or for another collector")
 
@@ -99,7 +91,7 @@ class EnrollmentService:
         return self._respond(encrypted, erasure.name, erase, reply_key)
 
     def _decrypt(self, message: bytes) -> tuple[bytes, bytes]:
-        if len(message) > MAX_REQUEST_BYTES:
+        if len(message) > enrollment.MAX_REQUEST_BYTES:
             raise InputError(f"message: {len(message)} bytes are too many")
         return decrypt_request(message, self.signer)
 
@@ -114,5 +106,7 @@ class EnrollmentService:
             except InputError as error:
                 refused, grant = str(error), EnrollmentGrant(b"")
         request = sha256(encrypted).digest()
-        response = EnrollmentResponse(refused, name, grant.targets_key, grant.brokers, request)
-        return encrypt_reply(self.signer.sign(pack(response), ENROLLED), reply_key)
+        response = enrollment.EnrollmentResponse(
+            refused, name, grant.targets_key, grant.brokers, request
+        )
+        return encrypt_reply(self.signer.sign(enrollment.pack(response), ENROLLED), reply_key)

@@ -42,8 +42,7 @@ class IngestQueue:
     async def deliver(self, message: Message, *, within: float) -> bytes | None:
         """Add a message and return its signed acknowledgement, None if it is not acknowledged.
 
-        Raises:
-            TransportError: no collector runs, the queue is full, or `within` seconds passed.
+        Raises TransportError without a collector, with a full queue, or after `within` seconds.
         """
         if not self._is_accepting or self._queue.full():
             raise TransportError("the collector accepts nothing right now")

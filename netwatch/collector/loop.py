@@ -1,7 +1,6 @@
 """The collector: receives, stores and acknowledges batches, and closes bins.
 
-Batches arrive over MQTT and over HTTP; both go into one queue, which one task empties, so that
-HTTP works while the broker is unavailable.
+One queue takes batches from MQTT and HTTP, so that HTTP works without the broker.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
 """Invitations and agents: who may enroll, who has enrolled, who was retired. Stores no address.
 
-The tables are in the file of the batch log; several processes may use them, each with its own
-object.
+The tables are in the batch log's file; several processes may use them.
 """
 
 from dataclasses import dataclass, replace

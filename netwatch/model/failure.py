@@ -45,62 +45,44 @@ class Failure:
     host_responded: bool = False
 
 
-_TABLE: dict[FailureScope, dict[str, bool]] = {
-    # The value is `host_responded`.
-    FailureScope.TIMEOUT: {"generic_timeout_error": False},
-    FailureScope.REFUSED: {"connection_refused": True},
-    FailureScope.RESET: {"connection_reset": True, "connection_aborted": False, "eof_error": True},
-    FailureScope.UNREACHABLE: {"host_unreachable": False},
-    FailureScope.LOCAL: dict.fromkeys(
-        (
-            "network_unreachable",
-            "network_down",
-            "network_reset",
-            "permission_denied",
-            "invalid_argument",
-            "address_not_available",
-            "no_buffer_space",
-            "interrupted",
-            "unavailable",
-            "unknown_failure: emfile",
-            "unknown_failure: enfile",
-            "unknown_failure: resolvers",
-            "unknown_failure: probe",
-        ),
-        False,
+_WORDS = {
+    FailureScope.TIMEOUT: "generic_timeout_error",
+    FailureScope.REFUSED: "connection_refused",
+    FailureScope.RESET: "connection_reset, connection_aborted, eof_error",
+    FailureScope.UNREACHABLE: "host_unreachable",
+    FailureScope.LOCAL: (
+        "network_unreachable, network_down, network_reset, permission_denied, invalid_argument, "
+        "address_not_available, no_buffer_space, interrupted, unavailable, "
+        "unknown_failure: emfile, unknown_failure: enfile, unknown_failure: resolvers, "
+        "unknown_failure: probe"
     ),
-    FailureScope.DNS: dict.fromkeys(
-        (
-            "dns_nxdomain_error",
-            "dns_servfail_error",
-            "dns_refused_error",
-            "dns_server_misbehaving",
-            "dns_no_answer",
-            "dns_temporary_failure",
-            "dns_non_recoverable_failure",
-            "dns_bogon_error",
-            "dns_reply_with_wrong_query_id",
-        ),
-        False,
+    FailureScope.DNS: (
+        "dns_nxdomain_error, dns_servfail_error, dns_refused_error, dns_server_misbehaving, "
+        "dns_no_answer, dns_temporary_failure, dns_non_recoverable_failure, dns_bogon_error, "
+        "dns_reply_with_wrong_query_id"
     ),
-    FailureScope.TLS: dict.fromkeys(
-        (
-            "ssl_invalid_hostname",
-            "ssl_unknown_authority",
-            "ssl_invalid_certificate",
-            "ssl_failed_handshake",
-        ),
-        True,
+    FailureScope.TLS: (
+        "ssl_invalid_hostname, ssl_unknown_authority, ssl_invalid_certificate, ssl_failed_handshake"
     ),
-    FailureScope.HTTP: dict.fromkeys(
-        ("http_unexpected_status_code", "http_unexpected_redirect_url", "http_request_failed"), True
+    FailureScope.HTTP: (
+        "http_unexpected_status_code, http_unexpected_redirect_url, http_request_failed"
     ),
-    FailureScope.QUIC: {"quic_incompatible_version": True, "unknown_failure: quic": True},
+    FailureScope.QUIC: "quic_incompatible_version, unknown_failure: quic",
 }
+_ANSWER_SCOPES = {
+    FailureScope.REFUSED,
+    FailureScope.RESET,
+    FailureScope.TLS,
+    FailureScope.HTTP,
+    FailureScope.QUIC,
+}
+"""Scopes whose failures are themselves responses of the target's host."""
+_NO_ANSWER = "connection_aborted"
+"""The exception: this machine aborts the connection."""
 _FAILURES = {
-    word: Failure(word, scope, host_responded=host_responded)
-    for scope, words in _TABLE.items()
-    for word, host_responded in words.items()
+    word: Failure(word, scope, host_responded=scope in _ANSWER_SCOPES and word != _NO_ANSWER)
+    for scope, words in _WORDS.items()
+    for word in words.split(", ")
 }
 _WORD_BY_ERRNO = {
     errno.ECONNREFUSED: "connection_refused",

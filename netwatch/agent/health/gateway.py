@@ -153,10 +153,7 @@ class GatewayMonitor:
 
     A gateway responds if it accepts or refuses a connection to one of `ports`, or if the kernel has
     just seen it answer at the link layer. The port that responded last is tried first, so that a
-    poll ordinarily sends one packet.
-
-    Attributes:
-        tunnel: the tunnel interface of a default route at the last look, empty if none.
+    poll ordinarily sends one packet. `tunnel` is the tunnel interface of a default route, or empty.
     """
 
     def __init__(

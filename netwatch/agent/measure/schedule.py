@@ -15,8 +15,7 @@ _JITTER = 0.1
 def phase(agent: str, target: Target) -> float:
     """Return the point in its period, 0 to 1, at which `agent` probes `target`.
 
-    A hash spreads agents and targets evenly and does not change over restarts: ten thousand
-    agents with one target and a period of 300 s send 33 probes a second.
+    A hash spreads agents and targets evenly, and does not change over restarts.
     """
     text = f"{agent}|{target.id}|{target.probe}"
     digest = blake2b(text.encode(), digest_size=8).digest()

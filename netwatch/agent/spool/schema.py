@@ -19,23 +19,16 @@ _SUFFIXES = ("", "-wal", "-shm")
 """Endings of the files that SQLite writes."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS measurement (
-    id INTEGER PRIMARY KEY,
-    row BLOB NOT NULL,
-    segment INTEGER
+    id INTEGER PRIMARY KEY, row BLOB NOT NULL, segment INTEGER
 );
 CREATE TABLE IF NOT EXISTS segment (
     id INTEGER PRIMARY KEY,
-    boot TEXT NOT NULL,
-    shift INTEGER NOT NULL,
-    after_sequence INTEGER NOT NULL,
+    boot TEXT NOT NULL, shift INTEGER NOT NULL, after_sequence INTEGER NOT NULL,
     UNIQUE (boot, shift)
 );
 CREATE TABLE IF NOT EXISTS batch (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    payload BLOB NOT NULL,
-    rows INTEGER NOT NULL,
-    level INTEGER NOT NULL DEFAULT 0,
-    refused TEXT
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, payload BLOB NOT NULL, rows INTEGER NOT NULL,
+    level INTEGER NOT NULL DEFAULT 0, refused TEXT
 );
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS pending ON batch (sequence) WHERE refused IS NULL;

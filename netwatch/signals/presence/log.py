@@ -30,28 +30,15 @@ _RETENTION = timedelta(days=60)
 _SCHEMA = Schema(
     """
 CREATE TABLE IF NOT EXISTS event (
-    number INTEGER PRIMARY KEY,
-    state TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    agent TEXT NOT NULL,
-    country TEXT NOT NULL,
-    asn INTEGER NOT NULL,
-    broker TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    masked INTEGER NOT NULL
+    number INTEGER PRIMARY KEY, state TEXT NOT NULL, at INTEGER NOT NULL,
+    agent TEXT NOT NULL, country TEXT NOT NULL, asn INTEGER NOT NULL,
+    broker TEXT NOT NULL, reason TEXT NOT NULL, masked INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS event_time ON event (at);
 CREATE TABLE IF NOT EXISTS session (
-    agent TEXT NOT NULL,
-    started INTEGER NOT NULL,
-    country TEXT NOT NULL,
-    asn INTEGER NOT NULL,
-    broker TEXT NOT NULL,
-    boot TEXT NOT NULL,
-    run INTEGER NOT NULL,
-    connection INTEGER NOT NULL,
-    ended INTEGER,
-    ending TEXT NOT NULL DEFAULT '',
+    agent TEXT NOT NULL, started INTEGER NOT NULL, country TEXT NOT NULL, asn INTEGER NOT NULL,
+    broker TEXT NOT NULL, boot TEXT NOT NULL, run INTEGER NOT NULL, connection INTEGER NOT NULL,
+    ended INTEGER, ending TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (agent, started)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS session_end ON session (ended);
