@@ -136,7 +136,7 @@ def trust(folder: Path, authority: Authority) -> str:
     return str(path)
 
 
-async def test_tls_carries_batches_to_whom_we_trust(tmp_path: Path) -> None:
+async def test_tls_carries_batches_to_a_trusted_broker(tmp_path: Path) -> None:
     (tmp_path / "tls").mkdir()
     ours = Authority(tmp_path / "tls")
     settings = secure(tmp_path / "tls", ours)
