@@ -64,7 +64,11 @@ def build_bins(
             time=time,
             width=width,
             rows=by_time[time],
-            countable=[row for vantage, row in by_time[time] if (vantage, row.target) in pairs],
+            countable=[
+                row
+                for vantage, row in by_time[time]
+                if row.scope != FailureScope.LOCAL and (vantage, row.target) in pairs
+            ],
             targets=targets,
             counts=counts,
             trusted={counts.vantages[row] for row in trusted.tolist()},

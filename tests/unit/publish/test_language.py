@@ -57,6 +57,18 @@ def test_one_template_file_covers_every_kind_of_post(
     assert post.alternative.startswith("Courbe :")
 
 
+@pytest.mark.parametrize("code", sorted(languages()))
+@pytest.mark.parametrize("changes", [*OUTAGES, IN_WORDS, *SITES], ids=str)
+def test_every_shipped_language_renders_every_kind_of_post(
+    make_incident: MakeIncident, iran: EntityTree, changes: dict[str, object], code: str
+) -> None:
+    incident = make_incident(**changes)
+    config = PublishConfig(languages=(code,), channels=("console",))
+    [post] = compose_posts(incident, iran, config, test=False)
+    assert (post.language, post.kind) == (code, post_kind(incident))
+    assert post.text.strip()
+
+
 def test_names_and_months_come_from_the_language(
     make_incident: MakeIncident, iran: EntityTree
 ) -> None:
