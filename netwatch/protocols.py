@@ -89,7 +89,6 @@ class Probe(Protocol):
     A class that derives from this one inherits the defaults below, which are the cautious ones.
 
     Attributes:
-        name: the name that targets refer to.
         cost_bytes: bytes that one run ordinarily moves at most, headers included.
         essential: whether it still runs when most of the daily budget is spent.
         on_change_only: whether it runs after a change of the vantage's health instead of
@@ -278,10 +277,7 @@ class Detector(Protocol):
         """
 
     def add_log_likelihoods(self, evidence: Mapping[SeriesKey, float]) -> None:
-        """Take log likelihood ratios of a loss in some series, before the next interval.
-
-        What is not yet known of is left out.
-        """
+        """Take log likelihood ratios of a loss in some known series, before the next interval."""
 
     def save(self) -> bytes:
         """Return the whole state; `load` of it gives the same answers bit for bit."""

@@ -244,7 +244,6 @@ class ClockCorrector:
         return changed
 
     def _update_batch(self, vantage: str, sequence: int) -> list[TimeRange]:
-        """Update the times of a batch in the log; return its old and new time range."""
         name = (vantage, sequence)
         query = "SELECT first, last FROM batch WHERE vantage = ? AND sequence = ?"
         old = TimeRange(*self._file.execute(query, name).fetchone())

@@ -96,7 +96,6 @@ class _Collector:
         deps.queue.rate_advice = self._rate_advice
 
     async def open(self) -> None:
-        """Read from the store which bins are closed; retries until the store answers."""
         while self._closer is None:
             try:
                 self._closer = await self._executor.run(self._open)

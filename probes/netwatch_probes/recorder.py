@@ -118,8 +118,7 @@ async def resolve(host: str, steps: StepRecorder) -> Address:
 def _look_up(host: str) -> Address:
     """Ask the system's resolver; blocks.
 
-    A public name with a private address is a forged answer, or a trap that leads into the
-    network of the vantage: it is reported and never connected to.
+    A public name with a private address is forged, or a trap: it is never connected to.
     """
     family, _, _, _, sockaddr = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
     address = str(sockaddr[0])

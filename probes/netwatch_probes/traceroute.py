@@ -129,8 +129,6 @@ class _Hop:
 
 
 class _Trace:
-    """One path, probed in groups of hops until the host answers or no router does."""
-
     def __init__(self, channel: socket.socket, address: Address, within: float) -> None:
         self._channel = channel
         self._family, self._address = address

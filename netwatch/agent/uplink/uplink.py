@@ -231,7 +231,6 @@ class Uplink:
             yield batch
 
     async def _detect_stall(self, endpoint: Endpoint) -> None:
-        """Raise TransportError if batches are never acknowledged and there is another transport."""
         while True:
             await asyncio.sleep(self._pace)
             seconds = self._window.time_since_ack(monotonic())

@@ -228,7 +228,6 @@ class MassDisconnectDetector:
             self._evaluate_until(end)
 
     def _evaluate_until(self, end: datetime) -> DisconnectEvidence:
-        """Evaluate the windows whose wills have arrived by `end`."""
         start = self._next_window
         self._replay(start, end)
         log_likelihoods: dict[SeriesKey, float] = {}
