@@ -1,6 +1,7 @@
 """A proxy that gives a 1.6 server the write path, token and version of InfluxDB 2.
 
-Paths and parameters are those of InfluxData's reference; storage and queries are the server's.
+`influxdb-client` writes to it. Paths and parameters are those of InfluxData's reference; storage
+and queries are the server's.
 """
 
 import threading

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from influx_servers import fresh_login, shared_influxd
@@ -144,9 +145,22 @@ async def test_a_server_that_is_away_is_waited_for(opened: ObservatoryContext) -
 def test_other_stores_do_not_import_the_influxdb_client() -> None:
     code = (
         "import sys, netwatch.app.observatory, netwatch.app.factories, netwatch.cli.main;"
-        "sys.exit('netwatch.store.influx.client' in sys.modules)"
+        "sys.exit(bool({'netwatch.store.influx.client', 'influxdb_client'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
+
+
+def test_version_1_6_is_written_to_without_loading_influxdb_client() -> None:
+    code = (
+        "import sys; from netwatch.store.influx.store import InfluxStore;"
+        "store = InfluxStore.at(sys.argv[1]); store.client.write(['a v=1 1']); store.close();"
+        "sys.exit('influxdb_client' in sys.modules)"
+    )
+    with fresh_login() as dsn:
+        login = f"{quote(dsn.username)}:{quote(dsn.password)}"
+        location = f"{dsn.url.replace('://', f'://{login}@')}/{dsn.database}"
+        command = [sys.executable, "-c", code, location]
+        assert subprocess.run(command, env=os.environ, check=False).returncode == 0
 
 
 def test_an_unconfirmed_incident_is_counted_but_not_exported(opened: ObservatoryContext) -> None:

@@ -31,8 +31,11 @@ from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.influx.client import InfluxClient
 from netwatch.store.influx.dsn import InfluxDsn
 from netwatch.store.influx.line_protocol import render_tags
+from netwatch.store.influx.reply import RetryableError
 from netwatch.store.influx.schema import SCHEMA
 from netwatch.store.influx.store import InfluxStore
+from netwatch.store.influx.v2_writer import V2Writer
+from netwatch.store.influx.versions import read_dialect
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)
@@ -218,7 +221,7 @@ def test_everything_comes_back_bit_for_bit(rows: list[Bin], levels: list[Level])
 
 
 def test_version_2_writes_keep_every_special_character(tmp_path: Path) -> None:
-    """`/api/v2/write` of another vendor's server."""
+    """`influxdb-client` on `/api/v2/write` of another vendor's server."""
     texts = ["plain", "a b", "a,b", "a=b", "back\\slash\\", 'quo"te', "تهران", "%41"]
     with victoria_metrics(tmp_path) as url:
         login = InfluxDsn(url, organization="any", password="any")
@@ -285,6 +288,23 @@ def test_tls_trusts_only_the_configured_authority(tmp_path: Path) -> None:
             with pytest.raises(StoreError, match=r"cannot be used.*CERTIFICATE_VERIFY_FAILED"):
                 server_of_others.query("SHOW DATABASES")
             server_of_others.close()
+    finally:
+        server.kill()
+
+
+def test_version_2_writes_trust_only_the_configured_authority(tmp_path: Path) -> None:
+    server = Influxd(tmp_path, tls=certificate(tmp_path, "server"))
+    server.start()
+    try:
+        dialect = read_dialect({"X-Influxdb-Version": "1.8.10"})
+        writer = V2Writer(replace(server.login, database="nw"), dialect)
+        # 1.6 has no such path: its answer proves that TLS was established.
+        assert writer.write(b"").status == 404
+        writer.close()
+        writer = V2Writer(replace(server.login, ca_file=""), dialect)
+        with pytest.raises(RetryableError, match="CERTIFICATE_VERIFY_FAILED"):
+            writer.write(b"")
+        writer.close()
     finally:
         server.kill()
 

@@ -1,12 +1,11 @@
 """HTTP client of one InfluxDB server: queries, writes, retries, and errors of one line."""
 
 import gzip
-import re
 import ssl
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
 import httpx
 import msgspec
@@ -15,7 +14,11 @@ import stamina
 from netwatch.model.errors import ConfigError, InputError, StoreError
 from netwatch.store.influx.dsn import InfluxDsn
 from netwatch.store.influx.parse import ReplyTable, parse_answer
+from netwatch.store.influx.reply import Reply, RetryableError
 from netwatch.store.influx.versions import Dialect, read_dialect
+
+if TYPE_CHECKING:
+    from netwatch.store.influx.v2_writer import V2Writer
 
 _LINES_A_REQUEST = 5_000
 """Points in a write; the batch size that InfluxDB's documentation recommends."""
@@ -25,11 +28,8 @@ _SEARCHES = 200
 """Requests that may be spent on isolating the bad lines of one batch."""
 _LONGEST_WAIT = 60.0
 """Seconds to which a server's `Retry-After` is limited."""
-_SHOWN_LINE, _SHOWN_ERROR = 160, 300
-"""Characters of a line and of a server's error in messages."""
-_DROPPED = re.compile(r"dropped=(\d+)")
-_REJECTIONS = {400, 413, 422}
-"""Statuses of a write that no retry can help."""
+_SHOWN_LINE = 160
+"""Characters of a line in messages."""
 
 
 class RejectedError(InputError):
@@ -38,77 +38,6 @@ class RejectedError(InputError):
     def __init__(self, messages: Sequence[str]) -> None:
         self.messages = list(messages)
         super().__init__(f"{len(self.messages)} points not stored: {self.messages[0]}")
-
-
-class _RetryableError(Exception):
-    """Raised when the same request may succeed later."""
-
-    def __init__(self, text: str, *, retry_after: float | None = None) -> None:
-        super().__init__(text)
-        self.retry_after = retry_after
-
-
-class _ErrorBody(msgspec.Struct):
-    """An error as JSON: `error` in 1.x, `message` in 2.x and 3."""
-
-    error: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Reply to one request.
-
-    Attributes:
-        status: HTTP status.
-        text: its error in one line, empty for none.
-        body: its content.
-        headers: its headers, by names in lower case.
-    """
-
-    status: int
-    text: str = ""
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, status: int, body: bytes, headers: Mapping[str, str]) -> "Reply":
-        """Return a reply with the error text of any version."""
-        lower = {name.lower(): value for name, value in headers.items()}
-        if 200 <= status < 300:
-            return cls(status, body=body, headers=lower)
-        try:
-            error = msgspec.json.decode(body, type=_ErrorBody)
-            text = error.error or error.message
-        except msgspec.DecodeError:
-            text = ""
-        text = " ".join((text or body.decode("utf-8", "replace")).split())
-        if len(text) > _SHOWN_ERROR:
-            # Version 1 appends how many points it dropped.
-            text = f"{text[: _SHOWN_ERROR - 60]} … {text[-57:]}"
-        return cls(status, text, body, lower)
-
-    @property
-    def ok(self) -> bool:
-        """Whether the request succeeded."""
-        return 200 <= self.status < 300
-
-    @property
-    def rejected(self) -> bool:
-        """Whether the server will not accept these bytes, however often it is asked."""
-        return self.status in _REJECTIONS
-
-    @property
-    def dropped(self) -> int:
-        """Points of the request that the server dropped; 0 if it does not say."""
-        found = _DROPPED.search(self.text)
-        return int(found[1]) if found else 0
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds that the server asks to wait; the form with a date is ignored."""
-        text = self.headers.get("retry-after", "")
-        return float(text) if text.isdigit() else None
 
 
 class InfluxClient:
@@ -130,6 +59,7 @@ class InfluxClient:
         self.dsn = dsn
         self._retry_for = retry_for
         self._dialect = dialect
+        self._v2_writer: V2Writer | None = None
         # Basic with the token as password is the one login that all versions accept on /query.
         self._http = httpx.Client(
             base_url=dsn.url.rstrip("/"),
@@ -147,7 +77,7 @@ class InfluxClient:
             StoreError: unreachable, or not an InfluxDB.
         """
         if self._dialect is None:
-            reply = self._request(self._http.build_request("GET", "/ping"))
+            reply = self._request(partial(self._get, "/ping"))
             if reply.status == 404:
                 raise StoreError(f"{self.dsn.address} has no /ping, so it is not an InfluxDB")
             self._raise_for_status(reply)
@@ -168,7 +98,7 @@ class InfluxClient:
         parameters = {"db": self.dsn.database, "epoch": "ns", "chunked": "true", "q": statement}
         if values:
             parameters["params"] = msgspec.json.encode(values).decode()
-        reply = self._request(self._http.build_request("GET", "/query", params=parameters))
+        reply = self._request(partial(self._get, "/query", parameters))
         self._raise_for_status(reply)
         table = parse_answer(reply.body)
         if "database not found" in table.error:
@@ -200,39 +130,43 @@ class InfluxClient:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+        if self._v2_writer is not None:
+            self._v2_writer.close()
 
     def _send(self, lines: Sequence[str]) -> Reply:
         """Write one request; return its reply if it succeeded or was rejected."""
-        reply = self._request(self._write_request("\n".join(lines).encode()))
+        body = gzip.compress("\n".join(lines).encode(), _GZIP_LEVEL, mtime=0)
+        write = self._open_v2_writer().write if self.dialect.takes_v2_writes else self._post
+        reply = self._request(partial(write, body))
         if not reply.rejected:
             self._raise_for_status(reply)
         return reply
 
-    def _write_request(self, body: bytes) -> httpx.Request:
-        """Return a write in the form of the server's version.
+    def _open_v2_writer(self) -> "V2Writer":
+        if self._v2_writer is None:
+            try:
+                from netwatch.store.influx.v2_writer import V2Writer  # noqa: PLC0415 - an extra
+            except ModuleNotFoundError as error:
+                raise StoreError(
+                    f"writing to InfluxDB {self.dialect.version} needs {error.name}: "
+                    "pip install 'netwatch-observatory[influx]'"
+                ) from error
+            self._v2_writer = V2Writer(self.dsn, self.dialect)
+        return self._v2_writer
 
-        Raises:
-            StoreError: 2.x needs an organization and none is set.
-        """
-        dsn, dialect = self.dsn, self.dialect
-        headers = {"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=utf-8"}
-        parameters = {"precision": "ns"}
-        if dialect.takes_v2_writes:
-            if dialect.version.startswith("2.") and not dsn.organization:
-                raise StoreError(f"{dsn.address} is InfluxDB 2, which needs an organization")
-            is_1 = dialect.version.startswith("1.")
-            token = f"{dsn.username}:{dsn.password}" if is_1 else dsn.password
-            headers["Authorization"] = f"Token {token}"
-            parameters |= {"org": dsn.organization or "-", "bucket": dsn.database}
-        else:
-            parameters["db"] = dsn.database
-        return self._http.build_request(
+    def _get(self, path: str, parameters: Mapping[str, str] | None = None) -> Reply:
+        return self._try(self._http.build_request("GET", path, params=parameters))
+
+    def _post(self, body: bytes) -> Reply:
+        """Write as 1.6 and 1.7 need it."""
+        request = self._http.build_request(
             "POST",
-            "/api/v2/write" if dialect.takes_v2_writes else "/write",
-            params=parameters,
-            content=gzip.compress(body, _GZIP_LEVEL, mtime=0),
-            headers=headers,
+            "/write",
+            params={"db": self.dsn.database, "precision": "ns"},
+            content=body,
+            headers={"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=utf-8"},
         )
+        return self._try(request)
 
     def _isolate(self, lines: Sequence[str], reply: Reply) -> list[tuple[str, str]]:
         """Write the good ones among rejected `lines`; return the bad ones with their errors.
@@ -265,8 +199,8 @@ class InfluxClient:
             waiting += reversed(halves)
         return bad
 
-    def _request(self, request: httpx.Request) -> Reply:
-        """Return the reply to `request`, retried while the server is away or busy.
+    def _request(self, send: Callable[[], Reply]) -> Reply:
+        """Return the reply that `send` returns, retried while the server is away or busy.
 
         Raises:
             StoreError: it was so to the end.
@@ -276,8 +210,10 @@ class InfluxClient:
                 on=_retry_delay, attempts=None, timeout=self._retry_for, wait_jitter=0.2
             ):
                 with attempt:
-                    return self._try(request)
-        except _RetryableError as error:
+                    reply = send()
+                    reply.raise_if_busy()
+                    return reply
+        except RetryableError as error:
             seconds = self._retry_for.total_seconds()
             raise StoreError(
                 f"{self.dsn.address} cannot be used, tried for {seconds:g} s: {error}"
@@ -285,18 +221,11 @@ class InfluxClient:
         raise AssertionError("a retry ends with a return or an error")
 
     def _try(self, request: httpx.Request) -> Reply:
-        has_token = "Authorization" in request.headers
         try:
-            response = self._http.send(
-                request, auth=None if has_token else httpx.USE_CLIENT_DEFAULT
-            )
+            response = self._http.send(request)
         except httpx.TransportError as error:
-            raise _RetryableError(f"{type(error).__name__}: {error}") from error
-        reply = Reply.parse(response.status_code, response.content, response.headers)
-        if reply.status == 429 or reply.status >= 500:
-            text = f"status {reply.status}: {reply.text}"
-            raise _RetryableError(text, retry_after=reply.retry_after)
-        return reply
+            raise RetryableError(f"{type(error).__name__}: {error}") from error
+        return Reply.parse(response.status_code, response.content, response.headers)
 
     def _raise_for_status(self, reply: Reply) -> None:
         if reply.ok:
@@ -327,7 +256,7 @@ def _ssl_context(ca_file: str) -> ssl.SSLContext:
 
 def _retry_delay(error: Exception) -> bool | float:
     """Return whether stamina retries, or the seconds that the server asks to wait."""
-    if not isinstance(error, _RetryableError):
+    if not isinstance(error, RetryableError):
         return False
     return True if error.retry_after is None else min(error.retry_after, _LONGEST_WAIT)
 

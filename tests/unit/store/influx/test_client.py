@@ -1,12 +1,14 @@
 """The client against servers that are busy, broken, strict or not an InfluxDB."""
 
 import gzip
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from servers import free_port
@@ -14,6 +16,7 @@ from servers import free_port
 from netwatch.model.errors import StoreError
 from netwatch.store.influx.client import InfluxClient, RejectedError
 from netwatch.store.influx.dsn import InfluxDsn
+from netwatch.store.influx.versions import read_dialect
 
 Judge = Callable[[list[str]], tuple[int, str]]
 
@@ -25,6 +28,7 @@ class Seen:
     bodies: list[bytes] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     logins: list[str] = field(default_factory=list)
+    agents: list[str] = field(default_factory=list)
 
     def lines(self) -> list[list[str]]:
         return [gzip.decompress(body).decode().split("\n") for body in self.bodies]
@@ -60,6 +64,7 @@ def fault_server(version: str, judge: Judge, *, wait: str = "") -> Iterator[tupl
             seen.bodies.append(body)
             seen.paths.append(self.path)
             seen.logins.append(self.headers.get("Authorization", ""))
+            seen.agents.append(self.headers.get("User-Agent", "").split("/")[0])
             status, text = judge(gzip.decompress(body).decode().split("\n"))
             self.answer(status, text.encode())
 
@@ -104,23 +109,60 @@ def test_a_busy_server_gets_the_same_bytes_again(version: str, trouble: tuple[in
 
 
 @pytest.mark.parametrize(
-    ("version", "path", "login"),
+    ("version", "path", "login", "agent"),
     [
-        ("1.6.7", "/write?precision=ns&db=netwatch", "Basic bmV0d2F0Y2g6dG9rZW4="),
-        ("1.8.10", "/api/v2/write?", "Token netwatch:token"),
-        ("2.9.1", "/api/v2/write?", "Token token"),
-        ("3.11.2", "/api/v2/write?", "Token token"),
+        ("1.6.7", "/write?", "Basic bmV0d2F0Y2g6dG9rZW4=", "python-httpx"),
+        ("1.8.10", "/api/v2/write?", "Token netwatch:token", "influxdb-client-python"),
+        ("2.9.1", "/api/v2/write?", "Token token", "influxdb-client-python"),
+        ("3.11.2", "/api/v2/write?", "Token token", "influxdb-client-python"),
     ],
 )
-def test_each_version_has_its_own_write_path(version: str, path: str, login: str) -> None:
+def test_each_version_has_its_own_write_path(
+    version: str, path: str, login: str, agent: str
+) -> None:
     with fault_server(version, in_turn()) as (url, seen), connected(url) as server:
         server.write(["a v=1 1"])
     assert seen.paths[0].startswith(path)
     assert seen.logins == [login]
-    if "v2" in path:
-        assert "bucket=netwatch" in seen.paths[0]
-        assert "org=obs" in seen.paths[0]
-        assert "precision=ns" in seen.paths[0]
+    assert seen.agents == [agent]
+    parameters = dict(parse_qsl(urlsplit(seen.paths[0]).query))
+    database = {"bucket": "netwatch", "org": "obs"} if "v2" in path else {"db": "netwatch"}
+    assert parameters == {"precision": "ns", **database}
+
+
+@pytest.mark.parametrize("version", ["1.8.10", "2.9.1", "3.11.2"])
+def test_an_error_names_the_extra_that_is_not_installed(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "netwatch.store.influx.v2_writer", raising=False)
+    monkeypatch.setitem(sys.modules, "influxdb_client", None)
+    with (
+        fault_server(version, in_turn()) as (url, seen),
+        connected(url) as server,
+        pytest.raises(StoreError, match=r"pip install 'netwatch-observatory\[influx\]'") as raised,
+    ):
+        server.write(["a v=1 1"])
+    assert "\n" not in str(raised.value)
+    assert seen.bodies == []
+
+
+def test_version_1_6_is_written_to_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "netwatch.store.influx.v2_writer", raising=False)
+    monkeypatch.setitem(sys.modules, "influxdb_client", None)
+    with fault_server("1.6.7", in_turn()) as (url, seen), connected(url) as server:
+        server.write(["a v=1 1"])
+    assert seen.lines() == [["a v=1 1"]]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_writing_to_an_unreachable_server_is_a_clear_error(version: str) -> None:
+    dsn = InfluxDsn(f"http://127.0.0.1:{free_port()}", organization="obs", timeout=2.0)
+    dialect = read_dialect({"X-Influxdb-Version": version})
+    client = InfluxClient(dsn, retry_for=timedelta(seconds=0.2), dialect=dialect)
+    with pytest.raises(StoreError, match=f"{dsn.url} cannot be used, tried for 0.2 s") as raised:
+        client.write(["a v=1 1"])
+    assert "\n" not in str(raised.value)
+    client.close()
 
 
 def test_the_server_sets_the_retry_delay() -> None:

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from netwatch.model.errors import StoreError
-from netwatch.store.influx.client import InfluxClient, Reply
+from netwatch.store.influx.client import InfluxClient
 from netwatch.store.influx.dsn import InfluxDsn
+from netwatch.store.influx.reply import Reply
 from netwatch.store.influx.versions import read_dialect
 
 
