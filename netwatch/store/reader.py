@@ -87,8 +87,8 @@ class SeriesReader:
         self._catalog.refresh(connection)
         ids = None
         if series is not None:
-            known = self._catalog.ids
-            ids = np.array(sorted({known[key] for key in series if key in known}), np.int64)
+            known = {self._catalog.ids.get(key) for key in series} - {None}
+            ids = np.unique(np.fromiter(known, np.int64))
         recent = _read_open_days(connection, table, span, ids)
         entries = current_entries(connection, table.name, span)
         if not entries:
@@ -101,16 +101,24 @@ def _read_open_days(
 ) -> Rows:
     if ids is None:
         statement = table.select("time >= ? AND time < ? ORDER BY time, series")
-        return np.array(connection.execute(statement, span).fetchall(), table.dtype)
+        return _fetch(connection, statement, span, table)
     columns = ", ".join(f"{table.name}.{column}" for column in table.columns)
     statement = _EACH_TIME.replace("@", table.name).replace("COLUMNS", columns)
     parts = [table.empty()]
     for area in np.unique(ids // AREA_IDS):
         of_area = ids[ids // AREA_IDS == area]
         bounds = int(of_area[0]), int(of_area[-1])
-        rows = np.array(connection.execute(statement, (*span, *bounds)).fetchall(), table.dtype)
-        parts.append(rows[np.isin(rows["series"], of_area)])
+        rows = _fetch(connection, statement, (*span, *bounds), table)
+        has_all = bounds[1] - bounds[0] < len(of_area)
+        parts.append(rows if has_all else rows[np.isin(rows["series"], of_area)])
     return np.concatenate(parts)
+
+
+def _fetch(
+    connection: sqlite3.Connection, statement: str, parameters: tuple[int, ...], table: Table
+) -> Rows:
+    """Return the rows of a query; no list of all of them is ever in memory."""
+    return np.fromiter(connection.execute(statement, parameters), table.dtype)
 
 
 def _override(compacted: Rows, recent: Rows) -> Rows:
