@@ -263,10 +263,6 @@ def write_config(config: Config, path: Path) -> None:
 def resolve_secret(text: str, *, key: str) -> str:
     """Return a secret: `text` itself, or for `$NAME` the value of that environment variable.
 
-    Args:
-        text: the value in the configuration.
-        key: its key, for the error.
-
     Raises:
         ConfigError: the variable is unset or empty.
     """
@@ -294,7 +290,6 @@ def check_target_keys(tables: Mapping[str, list[dict[str, object]]], kind: type[
 
 
 def _check_values(config: Config) -> None:
-    """Raise ValueError or InputError for values of the right type that are invalid."""
     config.places()
     ids = Counter(target.id for target in config.target)
     for target_id, count in sorted(ids.items()):

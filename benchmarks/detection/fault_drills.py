@@ -143,7 +143,7 @@ def make_drill(name: str, *, seed: int = 1, width: int = 10) -> Drill:
 
 
 def complaints(drill: Drill, verdict: Verdict) -> list[str]:
-    """Return what is wrong with `verdict` at the confirmed tier; empty where all is well."""
+    """Return what is wrong with `verdict` of confirmed detections; empty where all is well."""
     world = drill.world
     end = world.panel.bins * world.panel.width
     found = predictions_of(verdict.detections, world.panel.start, end=end, confidence="confirmed")

@@ -206,7 +206,7 @@ def detections_of_flags(
 ) -> tuple[Detection, ...]:
     """Return one detection for every run of set flags (entities x bins).
 
-    Such a detector has one tier: it says it at the end of the run's first bin and is sure
+    Such a detector has one confidence: it says it at the end of the run's first bin and is sure
     at once. Flags before `training_until` are dropped.
     """
     flags = flags.copy()

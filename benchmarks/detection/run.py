@@ -53,8 +53,8 @@ def compare(answers: Iterable[Answer], parameters: Parameters) -> dict[str, Scor
     """Return the scores of every detector over all worlds, with the same bootstrap draws."""
     outcomes = defaultdict(list)
     for answer in answers:
-        for (name, tier), outcome in answer.outcomes.items():
-            label = f"{name}, {tier}" if name == OURS else name
+        for (name, confidence), outcome in answer.outcomes.items():
+            label = f"{name}, {confidence}" if name == OURS else name
             outcomes[label].append(outcome)
     if not outcomes:
         return {}

@@ -20,7 +20,7 @@ _LARGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a detector did in one world, at one tier.
+    """What a detector did in one world, at one confidence.
 
     Attributes:
         truths: a row a required event and entity: cluster, kind, scope, size, found, delay
@@ -42,14 +42,16 @@ class Outcome:
     reliability: Floats
 
 
-def judge(world: World, verdict: Verdict, *, tier: str = "confirmed") -> Outcome:
-    """Score `verdict` against the truth about `world` at `tier`.
+def judge(world: World, verdict: Verdict, *, confidence: str = "confirmed") -> Outcome:
+    """Score `verdict` against the truth about `world` at `confidence`.
 
     The tolerance before an onset is 15 minutes or one bin, whichever is more: a run starts
     with the bin that holds its onset.
     """
     end = world.panel.bins * world.panel.width
-    predictions = predictions_of(verdict.detections, world.panel.start, end=end, confidence=tier)
+    predictions = predictions_of(
+        verdict.detections, world.panel.start, end=end, confidence=confidence
+    )
     events: dict[str, list[Truth]] = defaultdict(list)
     faults: dict[str, list[Truth]] = defaultdict(list)
     for truth in world.truths:

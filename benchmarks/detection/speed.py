@@ -33,7 +33,7 @@ from rich.table import Table
 from benchmarks.detection.signals import Noise
 from benchmarks.detection.world import WorldSize, make_world
 from netwatch.detect.detector import BayesFilterDetector
-from netwatch.lab.backtest.runner import BacktestOptions, backtest_figures
+from netwatch.lab.backtest.runner import BacktestOptions, backtest_series
 from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.series import SeriesKey
 from netwatch.sources.long_table import SeriesTable, make_series_table
@@ -188,7 +188,7 @@ def _quiet_world(networks: int, days: int) -> tuple[SeriesTable, datetime]:
 def _backtest(world: tuple[SeriesTable, datetime]) -> float:
     """Return the series-bins a second of a whole backtest, from figures to incidents."""
     figures, until = world
-    return len(figures.frame) / _spent(lambda: backtest_figures(figures, training_until=until))
+    return len(figures.frame) / _spent(lambda: backtest_series(figures, training_until=until))
 
 
 def _workers(world: tuple[SeriesTable, datetime]) -> tuple[float, float]:
@@ -204,7 +204,7 @@ def _workers(world: tuple[SeriesTable, datetime]) -> tuple[float, float]:
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         began, lead = time.perf_counter(), time.process_time()
         options = BacktestOptions(workers=workers, partition_series=series)
-        backtest_figures(figures, training_until=until, options=options)
+        backtest_series(figures, training_until=until, options=options)
         clock, lead = time.perf_counter() - began, time.process_time() - lead
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         both = after.ru_utime + after.ru_stime - children.ru_utime - children.ru_stime

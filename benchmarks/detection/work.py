@@ -12,10 +12,10 @@ from benchmarks.detection.scoring import Outcome, judge
 from benchmarks.detection.signals import Noise
 from benchmarks.detection.world import World, WorldSize, make_world
 
-__all__ = ["OURS", "TIERS", "Answer", "AnySize", "Task", "do_task", "family_of"]
+__all__ = ["CONFIDENCES", "OURS", "Answer", "AnySize", "Task", "do_task", "family_of"]
 
 OURS = "netwatch"
-TIERS = ("confirmed", "provisional")
+CONFIDENCES = ("confirmed", "provisional")
 
 
 AnySize = WorldSize | DomainSize | InjectionSize
@@ -33,11 +33,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The outcomes of a task: (detector, tier) -> outcome, and what it cost.
+    """The outcomes of a task: (detector, confidence) -> outcome, and what it cost.
 
     Attributes:
         task: what was done.
-        outcomes: a detector with one tier answers for `confirmed` alone.
+        outcomes: a detector with one confidence answers for `confirmed` alone.
         seconds: of processor time, of the detector alone.
         bins: entity bins of the world.
     """
@@ -62,11 +62,11 @@ def do_task(task: Task) -> Answer:
     began = process_time()
     verdicts = family(world.panel, world.training_until)
     seconds = process_time() - began
-    tiers = TIERS if task.family == OURS else TIERS[:1]
+    confidences = CONFIDENCES if task.family == OURS else CONFIDENCES[:1]
     outcomes = {
-        (name, tier): judge(world, verdict, tier=tier)
+        (name, confidence): judge(world, verdict, confidence=confidence)
         for name, verdict in verdicts.items()
-        for tier in tiers
+        for confidence in confidences
     }
     return Answer(task, outcomes, seconds, world.levels.size)
 

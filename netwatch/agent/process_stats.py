@@ -53,7 +53,7 @@ class ProcessStatsCollector:
         self._lags.append(max(0.0, seconds))
 
     def collect(self, now: str) -> ProcessStats:
-        """Return the figures as of `now`."""
+        """Return the values as of `now`."""
         lags = sorted(self._lags) or [0.0]
         return ProcessStats(
             counted_at=now,

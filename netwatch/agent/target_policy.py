@@ -102,5 +102,5 @@ def _skip_reason(
     if one.tier is ConsentTier.SENSITIVE and one.category not in scope.categories:
         return f"category {one.category} was {grant} --category {one.category}"
     if one.target.probe not in probes:
-        return f"probe {one.target.probe} was {grant} --kind {one.target.probe}"
+        return f"probe {one.target.probe} was {grant} --probe {one.target.probe}"
     return ""

@@ -1,1 +1,4 @@
-"""The composition root: builds what the configuration names, and reads the clock."""
+"""The composition root: builds what the configuration names, and reads the clock.
+
+Errors of the parts pass through it as they are; each is a `NetwatchError`.
+"""

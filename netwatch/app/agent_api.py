@@ -69,11 +69,7 @@ class KeyedRateLimit:
 
 
 def agent_routes(config: Config, queue: IngestQueue) -> tuple[BaseRoute, ...]:
-    """Return all routes for agents; their paths begin with `/v1/`.
-
-    Raises:
-        ConfigError: a key cannot be read or made.
-    """
+    """Return all routes for agents; their paths begin with `/v1/`."""
     return (
         *enrollment_routes(make_enrollment_service(config)),
         target_list_route(lambda: read_published(config)),
@@ -118,7 +114,6 @@ def enrollment_routes(
 async def _enrollment_response(
     request: Request, handle: Callable[[bytes], bytes], bucket: TokenBucket
 ) -> Response:
-    """Pass a body to `handle`, which blocks."""
     if not bucket.try_take(monotonic()):
         return _error(429, "Too many requests. Try again in a minute.")
     body = await _read_body(request, limit=MAX_REQUEST_BYTES)
@@ -135,61 +130,55 @@ async def _enrollment_response(
 
 def ingest_routes(queue: IngestQueue, limit: KeyedRateLimit | None = None) -> tuple[BaseRoute, ...]:
     """Return the routes for batches, presence and rate advice, which feed `queue`."""
-    limit = limit or KeyedRateLimit(rate=_INGEST_RATE, burst=_INGEST_BURST)
-    ingest = _IngestEndpoints(queue, limit)
+    bucket = limit or KeyedRateLimit(rate=_INGEST_RATE, burst=_INGEST_BURST)
+
+    async def batches(request: Request) -> Response:
+        return await _deliver(queue, bucket, request, BATCH)
+
+    async def presence(request: Request) -> Response:
+        return await _deliver(queue, bucket, request, PRESENCE)
+
+    async def rate_advice(_: Request) -> Response:
+        advice = queue.rate_advice
+        return Response(status_code=204, headers=_HEADERS) if advice is None else _message(advice)
+
     return (
-        Route(BATCHES_PATH, ingest.batches, methods=["POST"]),
-        Route(PRESENCE_PATH, ingest.presence, methods=["POST"]),
-        Route(RATE_ADVICE_PATH, ingest.rate_advice, methods=["GET"]),
+        Route(BATCHES_PATH, batches, methods=["POST"]),
+        Route(PRESENCE_PATH, presence, methods=["POST"]),
+        Route(RATE_ADVICE_PATH, rate_advice, methods=["GET"]),
     )
 
 
-class _IngestEndpoints:
-    def __init__(self, queue: IngestQueue, limit: KeyedRateLimit) -> None:
-        self._queue = queue
-        self._limit = limit
-
-    async def batches(self, request: Request) -> Response:
-        """Accept a signed batch and return its signed acknowledgement."""
-        return await self._accept(request, BATCH, MAX_MESSAGE_BYTES, batch_topic)
-
-    async def presence(self, request: Request) -> Response:
-        """Accept a presence message."""
-        return await self._accept(request, PRESENCE, _MAX_PRESENCE_BYTES, presence_topic)
-
-    async def rate_advice(self, _: Request) -> Response:
-        """Return the rate that agents should keep, if there is one."""
-        advice = self._queue.rate_advice
-        return Response(status_code=204, headers=_HEADERS) if advice is None else _message(advice)
-
-    async def _accept(
-        self, request: Request, purpose: bytes, max_bytes: int, topic: Callable[[str], str]
-    ) -> Response:
-        """Check a signed message and pass it to the collector."""
-        agent = request.headers.get(AGENT_HEADER, "")
-        body = await _read_body(request, limit=max_bytes)
-        if body is None:
-            return _error(413, f"The limit is {max_bytes} bytes in {_BODY_TIMEOUT:.0f} s.")
-        try:
-            _, key = open_signed(body, purpose)
-        except InputError:
-            key = None
-        if key is None or not is_agent_id(agent):
-            return _error(400, "Not signed by an agent.")
-        if not self._limit.allows(key):
-            return _error(429, "Too many requests.", retry_after=5)
-        try:
-            ack = await self._queue.deliver(Message(topic(agent), body), within=_ACK_TIMEOUT)
-        except TransportError:
-            return _error(503, "The collector is unavailable.", retry_after=5)
-        if ack is None:
-            # An unacknowledged batch may be sent again; presence is never acknowledged.
-            return Response(status_code=202 if purpose == BATCH else 204, headers=_HEADERS)
-        return _message(ack)
+async def _deliver(
+    queue: IngestQueue, limit: KeyedRateLimit, request: Request, purpose: bytes
+) -> Response:
+    """Check a signed message, pass it to the collector, and return the acknowledgement."""
+    agent = request.headers.get(AGENT_HEADER, "")
+    is_batch = purpose == BATCH
+    max_bytes = MAX_MESSAGE_BYTES if is_batch else _MAX_PRESENCE_BYTES
+    body = await _read_body(request, limit=max_bytes)
+    if body is None:
+        return _error(413, f"The limit is {max_bytes} bytes in {_BODY_TIMEOUT:.0f} s.")
+    try:
+        _, key = open_signed(body, purpose)
+    except InputError:
+        key = None
+    if key is None or not is_agent_id(agent):
+        return _error(400, "Not signed by an agent.")
+    if not limit.allows(key):
+        return _error(429, "Too many requests.", retry_after=5)
+    topic = batch_topic(agent) if is_batch else presence_topic(agent)
+    try:
+        ack = await queue.deliver(Message(topic, body), within=_ACK_TIMEOUT)
+    except TransportError:
+        return _error(503, "The collector is unavailable.", retry_after=5)
+    if ack is None:
+        # An unacknowledged batch may be sent again; presence is never acknowledged.
+        return Response(status_code=202 if is_batch else 204, headers=_HEADERS)
+    return _message(ack)
 
 
 async def _read_body(request: Request, *, limit: int) -> bytes | None:
-    """Return a request's body, None if it is larger than `limit` or times out."""
     body = bytearray()
     try:
         async with asyncio.timeout(_BODY_TIMEOUT):

@@ -22,13 +22,7 @@ from netwatch.wire.signing import ACKNOWLEDGEMENT
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """Result of importing some files.
-
-    Attributes:
-        files: result of each file, in the order given.
-        batches: number of batches, by result.
-        measurements: number of measurements stored.
-    """
+    """Results of files in the order given, batches by result, and measurements stored."""
 
     files: tuple[tuple[Path, ImportedFile], ...]
     batches: dict[str, int]

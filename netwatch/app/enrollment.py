@@ -22,11 +22,7 @@ def enroll_vantage(
 ) -> client.Enrollment:
     """Enroll this vantage with the observatory that the token names.
 
-    Args:
-        config: the configuration.
-        token: the invitation from the operator.
-        url: the observatory's HTTP service, if it is not at the token's address.
-        region: the vantage's region, if the host wants to disclose it.
+    `url` replaces the address in the token; `region` is sent if the host wants to disclose it.
 
     Raises:
         ConfigError: consent is missing, or a file cannot be written.

@@ -45,14 +45,7 @@ def list_contacts(
 ) -> tuple[ContactedHost, ...]:
     """Return the hosts that an agent contacts in addition to its targets, without contacting them.
 
-    Args:
-        config: the configuration.
-        targets: the targets that it probes.
-        find_gateways: returns the default gateways.
-        resolv_conf: the file that names the system's resolvers.
-
-    Raises:
-        ConfigError: an address of the observatory is invalid.
+    Gateways and the resolvers named in `resolv_conf` are among them.
     """
     enrollment = read_enrollment(config)
     brokers, url = (enrollment.brokers, enrollment.url) if enrollment else ((), "")

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
 
 def make_services(config: Config) -> Services:
-    """Return the shared parts of the process that plugins may use.
-
-    Raises:
-        InputError: the configured entities do not form a tree.
-    """
+    """Return the shared parts of the process that plugins may use."""
     entities = make_entity_tree(config)
 
     def area(entity: Entity) -> str:
@@ -48,66 +44,30 @@ def open_store(config: Config) -> SeriesStore:
         ConfigError: its section is invalid.
         StoreError: it cannot be opened.
     """
-    _check_names("stores", config.stores)
     engine = config.store.engine
-    section = config.stores.get(engine, {})
-    return cast("SeriesStore", build_plugin("stores", engine, section, make_services(config)))
+    return cast("SeriesStore", _build_plugins(config, "stores", config.stores, [engine])[engine])
 
 
 def open_ledger(config: Config) -> "SqlLedger":
-    """Return the ledger: one SQLite file in the data folder.
-
-    Raises:
-        StoreError: it cannot be opened.
-    """
+    """Return the ledger: one SQLite file in the data folder."""
     from netwatch.ledger.ledger import SqlLedger, ledger_url  # noqa: PLC0415 - an agent has none
 
     return SqlLedger(ledger_url(Path(config.data) / "ledger.sqlite"))
 
 
 def make_channels(config: Config) -> dict[str, Channel]:
-    """Return the channels of `[publish]` by name.
-
-    Raises:
-        ConfigError: a channel's section is invalid.
-        PluginError: there is no channel of that name.
-    """
-    _check_names("channels", config.channels)
-    services = make_services(config)
-    return {
-        name: build_plugin("channels", name, config.channels.get(name, {}), services)
-        for name in config.publish.channels
-    }
+    """Return the channels of `[publish]` by name."""
+    return _build_plugins(config, "channels", config.channels, config.publish.channels)
 
 
 def make_probes(config: Config, names: Iterable[str]) -> dict[str, Probe]:
-    """Return the probes of these names.
-
-    Raises:
-        ConfigError: a probe's section is invalid.
-        PluginError: there is no probe of that name.
-    """
-    _check_names("probes", config.probes)
-    services = make_services(config)
-    return {
-        name: build_plugin("probes", name, config.probes.get(name, {}), services)
-        for name in sorted(set(names))
-    }
+    """Return the probes of these names."""
+    return _build_plugins(config, "probes", config.probes, sorted(set(names)))
 
 
 def make_sources(config: Config) -> dict[str, Source]:
-    """Return all installed sources by name.
-
-    Raises:
-        ConfigError: a source's section is invalid.
-        PluginError: a source cannot be imported.
-    """
-    _check_names("sources", config.sources)
-    services = make_services(config)
-    return {
-        name: build_plugin("sources", name, config.sources.get(name, {}), services)
-        for name in plugin_names("sources")
-    }
+    """Return all installed sources by name."""
+    return _build_plugins(config, "sources", config.sources, plugin_names("sources"))
 
 
 def make_entity_tree(config: Config) -> EntityTree:
@@ -145,15 +105,18 @@ def write_places(folder: Path, places: Iterable[EntityInfo]) -> None:
         raise StoreError(f"{folder}: cannot be written: {error.strerror}") from error
 
 
-def _check_names(group: str, sections: PluginSections) -> None:
-    """Raise PluginError for a section of a plugin that is not installed."""
-    names = plugin_names(group)
+def _build_plugins(
+    config: Config, group: str, sections: PluginSections, names: Iterable[str]
+) -> dict[str, Any]:
+    installed = plugin_names(group)
     for name in sections:
-        if name not in names:
+        if name not in installed:
             raise PluginError(
                 f"[{group}.{name}]: no {group.removesuffix('s')} named {name!r}; installed: "
-                + ", ".join(names)
+                + ", ".join(installed)
             )
+    services = make_services(config)
+    return {name: build_plugin(group, name, sections.get(name, {}), services) for name in names}
 
 
 def _write_terminal(text: str) -> None:
@@ -163,7 +126,6 @@ def _write_terminal(text: str) -> None:
 
 
 def _connect_publisher(config: Config) -> Publish:
-    """Return a function that publishes over a connection of its own; posts are rare."""
     connect = broker_connector(config)
 
     async def publish(topic: str, payload: bytes, *, retain: bool = False) -> None:

@@ -29,20 +29,12 @@ _log = logging.getLogger("netwatch.app.fleet_admin")
 
 
 def collector_identity(config: Config) -> Identity:
-    """Return the collector's key, which tokens pin; it is created on first use.
-
-    Raises:
-        ConfigError: it cannot be read or created.
-    """
+    """Return the collector's key, which tokens pin; it is created on first use."""
     return load_or_create_identity(Path(config.data) / "collector.key")
 
 
 def targets_identity(config: Config, path: Path | None = None) -> Identity:
-    """Return the key that signs target lists, from `path` if it is kept elsewhere.
-
-    Raises:
-        ConfigError: it cannot be read or created.
-    """
+    """Return the key that signs target lists, from `path` if it is kept elsewhere."""
     return load_or_create_identity(path or Path(config.data) / "targets.key")
 
 
@@ -85,11 +77,7 @@ def fleet_is_public(config: Config) -> bool:
 
 
 def list_agents(config: Config) -> list[Agent]:
-    """Return all known agents.
-
-    Raises:
-        StoreError: the tables cannot be read.
-    """
+    """Return all known agents."""
     with Registry(_batch_log_path(config)) as registry:
         return registry.agents(now(), open_weight=config.fleet.open_weight)
 
@@ -106,11 +94,7 @@ def retire_agent(config: Config, name: str) -> None:
 
 
 def release_quarantine(config: Config, name: str) -> int:
-    """End an agent's quarantine; return how many batches count from now on.
-
-    Raises:
-        StoreError: the tables cannot be written.
-    """
+    """End an agent's quarantine; return how many batches count from now on."""
     with BatchLog(_batch_log_path(config)) as batch_log:
         return batch_log.release(name, width=config.analysis.bin)
 
@@ -119,9 +103,6 @@ def erase_agent(config: Config, name: str) -> int:
     """Erase an agent, its batches and its sessions; return the number of batches.
 
     Blocks, and must not be called in an event loop. An unreachable broker is logged.
-
-    Raises:
-        StoreError: the tables cannot be written.
     """
     with PresenceLog(Path(config.data) / PRESENCE_FILE) as presence_log:
         presence_log.erase(name)
@@ -135,7 +116,6 @@ def erase_agent(config: Config, name: str) -> int:
 
 
 async def _remove_retained(config: Config, name: str) -> None:
-    """Remove the agent's retained presence message from the broker."""
     transport = broker_connector(config)(None)
     async with asyncio.timeout(_BROKER_TIMEOUT), transport:
         await transport.publish(presence_topic(name), b"", retain=True)

@@ -66,11 +66,7 @@ class InfluxExporter:
         self._counts: Counter[str] = Counter()
 
     def export(self, at: datetime) -> None:
-        """Write everything as of `at`.
-
-        Raises:
-            StoreError: the store or the ledger is unavailable.
-        """
+        """Write everything as of `at`."""
         ledger = self._context.ledger
         incidents = ledger.incidents()
         changed = [one for one in incidents if self._revisions.get(one.id) != one.revision]
@@ -124,7 +120,6 @@ class InfluxExporter:
         yield HealthPoint("review", at, review, {})
 
     def _outbox_health(self, at: datetime) -> Iterator[HealthPoint]:
-        """Yield number and age of the unsent posts of each channel, by state."""
         for state in _UNSENT_STATES:
             entries = self._context.ledger.outbox.in_state(state)
             for channel in self._context.config.publish.channels:
@@ -151,9 +146,6 @@ def fleet_health(config: Config, at: datetime) -> list[HealthPoint]:
 
     A vantage is expected if it was online in the last weeks and did not sign off. No row names
     a vantage, and the store merges networks with few of them.
-
-    Raises:
-        StoreError: the tables cannot be read.
     """
     folder = Path(config.data)
     if not (folder / PRESENCE_FILE).exists():

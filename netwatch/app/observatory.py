@@ -89,11 +89,7 @@ class ObservatoryContext:
 
 @contextmanager
 def open_context(config: Config) -> Iterator[ObservatoryContext]:
-    """Open the configured store and ledger, and close them on exit.
-
-    Raises:
-        StoreError: one of them cannot be opened.
-    """
+    """Open the configured store and ledger, and close them on exit."""
     tree = make_entity_tree(config)
     write_places(Path(config.data), tree)
     registry = CollectorRegistry()
@@ -110,11 +106,7 @@ async def run_up(config: Config) -> None:
     """
     with open_context(config) as context:
         async with run_broker(config):
-            parts = [
-                *_collector_parts(context),
-                *_analysis_parts(context),
-                run_pages(context),
-            ]
+            parts = [*_collector_parts(context), *_analysis_parts(context), run_pages(context)]
             if config.target:
                 parts.append(run_vantage(config))
             await run_until_first_exits(*parts)
@@ -183,7 +175,6 @@ async def run_collect(context: ObservatoryContext) -> None:
 
 
 def _rate_advice(config: CollectorConfig) -> RateAdvice | None:
-    """Return the rate that agents are advised to keep, None if none is configured."""
     default = CollectorConfig()
     if (config.rate, config.reconnect_spread) == (default.rate, default.reconnect_spread):
         return None
@@ -233,7 +224,7 @@ def make_pipeline(
     tracker = Tracker(tree, width=width, config=config.incidents)
 
     def compose(incident: Incident) -> list[Post]:
-        return compose_posts(incident, tree, config.publish, test=config.drill)
+        return compose_posts(incident, tree, config.publish, drill=config.drill)
 
     return Pipeline(detector, tracker, compose, disconnects=disconnects)
 
@@ -247,16 +238,16 @@ async def run_pages(context: ObservatoryContext) -> None:
     """Serve the pages and the API for agents, until cancelled.
 
     On a loopback address, the metrics of the process are served too, at `/metrics`.
-
-    Raises:
-        ConfigError: the address is in use or not of this machine.
     """
     config = context.config
     routes = agent_routes(config, context.queue)
     if is_loopback(config.web.host):
         routes = (*routes, metrics_route(context.registry))
     options = WebOptions(
-        url=config.publish.url, test=config.drill, outbox=context.ledger.outbox, extra_routes=routes
+        url=config.publish.url,
+        drill=config.drill,
+        outbox=context.ledger.outbox,
+        extra_routes=routes,
     )
     app = create_app(context.store, context.ledger, tree=context.tree, clock=now, options=options)
     await serve(app, listen("web", config.web.host, config.web.port))
@@ -272,11 +263,7 @@ def metrics_route(registry: CollectorRegistry) -> BaseRoute:
 
 
 async def run_agent_api(context: ObservatoryContext) -> None:
-    """Serve the API for agents if `[collector]` names a port, until cancelled.
-
-    Raises:
-        ConfigError: the address is in use or not of this machine.
-    """
+    """Serve the API for agents if `[collector]` names a port, until cancelled."""
     config = context.config.collector
     if not config.port:
         await asyncio.Event().wait()

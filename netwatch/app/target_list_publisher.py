@@ -65,11 +65,7 @@ def read_published(config: Config) -> bytes | None:
 
 
 def published_list(config: Config) -> TargetList | None:
-    """Return the published list, None before the first publication.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """Return the published list, None before the first publication."""
     message = read_published(config)
     return None if message is None else decode_target_list(open_signed(message, TARGETS)[0])
 
@@ -79,12 +75,9 @@ def publish_list(
 ) -> TargetList:
     """Sign and publish the targets in a TOML file.
 
-    Args:
-        config: the configuration.
-        path: `[[target]]` as in the configuration, each with a `tier`, and tier C with a
-            `category`; in `high_risk_countries` only tier A is probed.
-        length: validity of the list.
-        key: path of the signing key, if it is kept elsewhere.
+    The file has `[[target]]` as in the configuration, each with a `tier`, and tier C with a
+    `category`; in `high_risk_countries` only tier A is probed. `key` is the path of the signing
+    key, if it is kept elsewhere.
 
     Raises:
         InputError: the file cannot be read, or names a target that no agent may probe.
@@ -115,12 +108,7 @@ def publish_list(
 def pause_fleet(
     config: Config, until: datetime | None, *, reason: str, key: Path | None = None
 ) -> TargetList:
-    """Ask all agents to stop probing until a time; None ends a pause. The targets stay.
-
-    Raises:
-        ConfigError: the key cannot be read, or the list cannot be written.
-        InputError: the published list is damaged.
-    """
+    """Ask all agents to stop probing until a time; None ends a pause. The targets stay."""
     previous = published_list(config) or TargetList(1, now() + timedelta(days=90))
     target_list = msgspec.structs.replace(
         previous,
@@ -137,10 +125,7 @@ async def run_list_publisher(config: Config) -> None:
     """Keep the published list as a retained message on the broker, until cancelled."""
     connect = broker_connector(config)
     while True:
-        transport = await connect_with_backoff(
-            lambda: connect(None),
-            pace=_POLL_SECONDS,
-        )
+        transport = await connect_with_backoff(lambda: connect(None), pace=_POLL_SECONDS)
         try:
             await run_until_first_exits(
                 _wait_until_broken(transport), _publish_changes(transport, config)
@@ -186,7 +171,6 @@ def _next_version(previous: TargetList | None) -> int:
 
 
 def _sign_and_write(config: Config, target_list: TargetList, key: Path | None) -> None:
-    """Validate a list as agents do, sign it and publish it."""
     validate_targets(target_list)
     message = sign_target_list(target_list, targets_identity(config, key).signer)
     path = published_path(config)

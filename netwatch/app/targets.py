@@ -20,11 +20,7 @@ from netwatch.wire.enrollment import TARGET_LIST_PATH
 class TargetSelection:
     """Which targets a vantage probes, and which it skips.
 
-    Attributes:
-        own: targets of this machine's configuration.
-        listed: selected targets of the observatory's list.
-        skipped: other targets of the list, with the reason.
-        target_list: the list, None if the vantage has no list.
+    `own` targets are configured here; `listed` and `skipped` ones are in the observatory's list.
     """
 
     own: tuple[Target, ...]
@@ -41,10 +37,7 @@ class TargetSelection:
 def open_target_list_store(config: Config, *, key: bytes | None = None) -> TargetListStore:
     """Return the store of the observatory's newest valid target list.
 
-    Args:
-        config: the configuration.
-        key: the key that signs lists; by default the one received on enrollment, and without
-            enrollment the key of the first list.
+    The default `key` is the one received on enrollment, else that of the first list.
     """
     enrollment = read_enrollment(config)
     if key is None and enrollment is not None:

@@ -10,7 +10,6 @@ import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -64,11 +63,7 @@ def _write_secret(path: Path, secret: str) -> None:
 
 
 def broker_connector(config: Config) -> Callable[[Message | None], Transport]:
-    """Return a function that makes a transport to the broker, with the given last will.
-
-    Raises:
-        ConfigError: the broker's password is not available.
-    """
+    """Return a function that makes a transport to the broker, with the given last will."""
     broker, password = config.broker, broker_password(config)
 
     def connect(will: Message | None) -> Transport:
@@ -102,20 +97,7 @@ class _Uplink:
 
     @property
     def name(self) -> str:
-        """Scheme and port of the first address."""
         return f"{self.addresses[0].scheme}-{_port(self.addresses[0])}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Account:
-    """Credentials and TLS settings of an agent at one uplink."""
-
-    agent: str
-    username: str
-    password: str
-    context: ssl.SSLContext | None
-    has_sessions: bool
-    timeout: float
 
 
 def endpoints(
@@ -127,30 +109,22 @@ def endpoints(
     enrollment: its `brokers`, then its HTTP service at `url` if that is encrypted or local.
     Otherwise, or if the host configured `[broker]` and no named broker can be used, the broker
     is the only endpoint. `timeout` is in seconds, per request.
-
-    Raises:
-        ConfigError: an address, a secret or a file of certificates is invalid.
     """
-    found: list[Endpoint] = []
-    for uplink in _uplinks(config, brokers, url):
-        account = _account(config, uplink, timeout)
-        found += [
-            Endpoint(
-                uplink.name, f"{address.hostname}:{_port(address)}", _connector(address, account)
-            )
-            for address in uplink.addresses
-        ]
-    return tuple(found)
+    return tuple(
+        Endpoint(
+            uplink.name,
+            f"{address.hostname}:{_port(address)}",
+            _connector(address, uplink, config, timeout),
+        )
+        for uplink in _uplinks(config, brokers, url)
+        for address in uplink.addresses
+    )
 
 
 def endpoint_addresses(
     config: Config, *, brokers: Sequence[str] = (), url: str = ""
 ) -> tuple[tuple[str, str], ...]:
-    """Return name and `host:port` of each of `endpoints`, without reading secrets.
-
-    Raises:
-        ConfigError: an address is invalid.
-    """
+    """Return name and `host:port` of each of `endpoints`, without reading secrets."""
     return tuple(
         (uplink.name, f"{address.hostname}:{_port(address)}")
         for uplink in _uplinks(config, brokers, url)
@@ -221,21 +195,8 @@ def _is_public(host: str) -> bool:
 
 
 def _may_send_to(url: str) -> bool:
-    """Return whether an HTTP service is encrypted or on this machine."""
     address = urlsplit(url)
     return address.scheme == "https" or address.hostname in _LOCAL_HOSTS
-
-
-def _account(config: Config, uplink: _Uplink, timeout: float) -> _Account:
-    password = resolve_secret(uplink.config.password, key=f"{uplink.where}.password")
-    return _Account(
-        agent=config.vantage.id,
-        username=uplink.config.username or config.broker.username,
-        password=password or broker_password(config),
-        context=_tls_context(uplink),
-        has_sessions=uplink.has_sessions,
-        timeout=timeout,
-    )
 
 
 def _port(address: SplitResult) -> int:
@@ -261,34 +222,33 @@ def _parse_address(text: str, where: str) -> SplitResult:
     return address
 
 
-def _connector(address: SplitResult, account: _Account) -> Callable[[Message | None], Transport]:
+def _connector(
+    address: SplitResult, uplink: _Uplink, config: Config, timeout: float
+) -> Callable[[Message | None], Transport]:
+    """Return a function that makes a transport; only one with a will resumes the MQTT session."""
+    agent, context = config.vantage.id, _tls_context(uplink)
+    password = resolve_secret(uplink.config.password, key=f"{uplink.where}.password")
+    password = password or broker_password(config)
     if address.scheme in {"http", "https"}:
         host = f"[{address.hostname}]" if ":" in (address.hostname or "") else address.hostname
         root = f"{address.scheme}://{host}:{_port(address)}{address.path}"
-        return partial(_https, root, account)
-    return partial(_mqtt, address, account)
+        return lambda _will: HttpsTransport(root, agent, tls=context or True, timeout=timeout)
+    is_websocket = address.scheme in {"ws", "wss"}
 
+    def connect(will: Message | None) -> Transport:
+        return MqttTransport(
+            host=address.hostname or "",
+            port=_port(address),
+            username=uplink.config.username or config.broker.username,
+            password=password,
+            tls=address.scheme in {"mqtts", "wss"} and (context or True),
+            path=(address.path or _WEBSOCKET_PATH) if is_websocket else "",
+            session=MqttSession(agent) if will and uplink.has_sessions else None,
+            will=will,
+            timeout=timeout,
+        )
 
-def _https(root: str, account: _Account, _will: Message | None) -> Transport:
-    """Make a transport over HTTPS, which has no last will."""
-    return HttpsTransport(root, account.agent, tls=account.context or True, timeout=account.timeout)
-
-
-def _mqtt(address: SplitResult, account: _Account, will: Message | None) -> Transport:
-    """Make a transport over MQTT; only one with a will resumes the agent's session."""
-    tls = address.scheme in {"mqtts", "wss"}
-    websocket = address.scheme in {"ws", "wss"}
-    return MqttTransport(
-        host=address.hostname or "",
-        port=_port(address),
-        username=account.username,
-        password=account.password,
-        tls=(account.context or True) if tls else False,
-        path=(address.path or _WEBSOCKET_PATH) if websocket else "",
-        session=MqttSession(account.agent) if will and account.has_sessions else None,
-        will=will,
-        timeout=account.timeout,
-    )
+    return connect
 
 
 def _tls_context(uplink: _Uplink) -> ssl.SSLContext | None:

@@ -53,9 +53,7 @@ def describe_vantage(config: Config) -> Vantage:
 async def run_vantage(config: Config, *, with_consent: bool = False) -> None:
     """Measure and send until cancelled; restart whenever the targets change.
 
-    Args:
-        config: the configuration.
-        with_consent: measure nothing before the host has consented.
+    With `with_consent`, nothing is measured before the host has consented.
 
     Raises:
         ConfigError: there are no targets, or a target's probe is not installed.
@@ -232,7 +230,6 @@ def demand_consent(config: Config) -> None:
 
 
 def _needs_consent(config: Config) -> bool:
-    """Return whether a target, selected or skipped, or an enrollment is visible outside."""
     selection = choose_targets(config)
     skipped = (one.listed.target for one in selection.skipped)
     return read_enrollment(config) is not None or any(

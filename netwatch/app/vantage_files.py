@@ -71,9 +71,5 @@ def enrollment_file(config: Config) -> EnrollmentFile:
 
 
 def read_enrollment(config: Config) -> Enrollment | None:
-    """Return the observatory that this vantage is enrolled with, None if it is not.
-
-    Raises:
-        ConfigError: the file is damaged.
-    """
+    """Return the observatory that this vantage is enrolled with, None if it is not."""
     return enrollment_file(config).read()

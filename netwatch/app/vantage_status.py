@@ -14,12 +14,7 @@ from netwatch.config import Config
 
 
 def vantage_status(config: Config) -> dict[str, object]:
-    """Return the status of this vantage by name; times are ISO 8601 text.
-
-    Raises:
-        ConfigError: a file of the vantage cannot be used.
-        StoreError: the spool cannot be read.
-    """
+    """Return the status of this vantage by name; times are ISO 8601 text."""
     with open_spool(config) as spool:
         state, seen, today = spool.state(), spool.get_meta("seen"), spool.get_meta("today")
         uplink, metrics = spool.get_meta(STATUS_KEY), spool.get_meta("metrics")
@@ -42,7 +37,6 @@ def vantage_status(config: Config) -> dict[str, object]:
 
 
 def _uplink_status(saved: bytes | None) -> dict[str, object]:
-    """Return the transport in use, and the result of each transport that was tried."""
     status = msgspec.json.decode(saved) if saved else {"transport": None, "transports": []}
     return {
         "transport": status["transport"],

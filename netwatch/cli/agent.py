@@ -1,13 +1,35 @@
 """`netwatch agent`: the commands of a vantage."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
+from netwatch import __version__
+from netwatch.agent.consent import CONSENT_VERSION
+from netwatch.agent.spool.ack_verifier import apply_receipts
+from netwatch.app.clock import now
+from netwatch.app.explain import explain_vantage
+from netwatch.app.vantage import demand_consent, examine_vantage, open_spool, run_once
+from netwatch.app.vantage_files import open_consent
+from netwatch.app.vantage_status import vantage_status
 from netwatch.cli import consent, enroll
-from netwatch.cli.output import DEFAULT, ConfigOption, JsonOption, emit, iso, table_lines
+from netwatch.cli.entrypoint import run_agent
+from netwatch.cli.output import (
+    DEFAULT,
+    ConfigOption,
+    JsonOption,
+    emit,
+    explanation_lines,
+    iso,
+    table_lines,
+)
 from netwatch.cli.time_parsing import parse_duration
+from netwatch.config import read_config
+from netwatch.model.errors import InputError
+from netwatch.wire.export import FileKind, read_messages, write_messages
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(consent.app, name="consent", help="Show, grant and withdraw consent to probing.")
@@ -24,8 +46,6 @@ def run(config: ConfigOption = DEFAULT) -> None:
 
     Example: netwatch agent run --config vantage.toml
     """
-    from netwatch.cli.entrypoint import run_agent
-
     run_agent(config)
 
 
@@ -35,13 +55,6 @@ def once(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
 
     Example: netwatch agent once --json
     """
-    import asyncio
-
-    import msgspec
-
-    from netwatch.app.vantage import demand_consent, run_once
-    from netwatch.config import read_config
-
     loaded = read_config(config)
     demand_consent(loaded)
     measurements = asyncio.run(run_once(loaded))
@@ -58,12 +71,6 @@ def explain(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None
 
     Example: netwatch agent explain
     """
-    import msgspec
-
-    from netwatch.app.explain import explain_vantage
-    from netwatch.cli.output import explanation_lines
-    from netwatch.config import read_config
-
     explanation = explain_vantage(read_config(config))
     emit(msgspec.to_builtins(explanation), explanation_lines(explanation), as_json=as_json)
 
@@ -74,9 +81,6 @@ def status(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
 
     Example: netwatch agent status --json
     """
-    from netwatch.app.vantage_status import vantage_status
-    from netwatch.config import read_config
-
     values = vantage_status(read_config(config))
     rows = ((name.replace("_", " "), _cell(value)) for name, value in values.items())
     emit(values, table_lines(rows), as_json=as_json)
@@ -88,13 +92,6 @@ def doctor(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
 
     Example: netwatch agent doctor
     """
-    import asyncio
-
-    import msgspec
-
-    from netwatch.app.vantage import examine_vantage
-    from netwatch.config import read_config
-
     results = asyncio.run(examine_vantage(read_config(config)))
     rows = []
     for result in results:
@@ -116,10 +113,6 @@ def pause(
 
     Example: netwatch agent pause 2h
     """
-    from netwatch.app.clock import now
-    from netwatch.app.vantage_files import open_consent
-    from netwatch.config import read_config
-
     duration = parse_duration(length, "length")
     until = now() + duration if duration else None
     open_consent(read_config(config)).pause(until)
@@ -137,10 +130,6 @@ def export(
 
     Example: netwatch agent export /media/stick/vantage.nwx
     """
-    from netwatch.app.vantage import open_spool
-    from netwatch.config import read_config
-    from netwatch.wire.export import FileKind, write_messages
-
     with open_spool(read_config(config)) as spool:
         count = write_messages(
             file, (batch.payload for batch in spool.iterate_pending(100)), FileKind.EXPORT
@@ -158,14 +147,6 @@ def import_receipts(
 
     Example: netwatch agent import-receipts /media/stick/vantage.receipts
     """
-    import msgspec
-
-    from netwatch.agent.spool.ack_verifier import apply_receipts
-    from netwatch.app.vantage import open_spool
-    from netwatch.config import read_config
-    from netwatch.model.errors import InputError
-    from netwatch.wire.export import FileKind, read_messages
-
     loaded = read_config(config)
     with open_spool(loaded) as spool:
         result = apply_receipts(read_messages(file, FileKind.RECEIPTS), loaded.vantage.id, spool)
@@ -182,16 +163,12 @@ def version(as_json: JsonOption = False) -> None:
 
     Example: netwatch agent version --json
     """
-    from netwatch import __version__
-    from netwatch.agent.consent import CONSENT_VERSION
-
     versions = {"version": __version__, "consent_version": CONSENT_VERSION}
     line = f"netwatch {__version__}, consent text {CONSENT_VERSION}"
     emit(versions, [line], as_json=as_json)
 
 
 def _cell(value: object) -> str:
-    """Return a status value as text."""
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "-"
     if isinstance(value, dict):

@@ -21,7 +21,7 @@ app = typer.Typer()
 
 @app.command()
 def backtest(
-    figures: Annotated[str, typer.Argument(help="A shipped name, or a CSV or Parquet file.")],
+    series: Annotated[str, typer.Argument(help="A shipped name, or a CSV or Parquet file.")],
     out: Annotated[Path, typer.Option(help="Folder for levels.parquet and incidents.json.")],
     training_until: Annotated[
         str | None, typer.Option(help="Rows before this time only teach the ordinary level.")
@@ -46,8 +46,8 @@ def backtest(
     _require(dask)
     from netwatch.cli.output import progress_bar
     from netwatch.lab.backtest.output import write_backtest
-    from netwatch.lab.backtest.runner import BacktestOptions, backtest_figures
-    from netwatch.lab.sample_data.catalog import open_figures
+    from netwatch.lab.backtest.runner import BacktestOptions, backtest_series
+    from netwatch.lab.sample_data.catalog import open_series
 
     until = parse_option(training_until, "--training-until")
     known = None
@@ -55,10 +55,10 @@ def backtest(
         from netwatch.lab.backtest.truth import read_truth
 
         known = read_truth(truth)
-    opened = open_figures(figures, width=parse_width(width))
-    with progress_bar("Judging", quiet=as_json) as progress:
+    opened = open_series(series, width=parse_width(width))
+    with progress_bar("Analysing", quiet=as_json) as progress:
         options = BacktestOptions(workers=workers, dask=dask, progress=progress)
-        found = backtest_figures(opened, training_until=until, options=options)
+        found = backtest_series(opened, training_until=until, options=options)
     write_backtest(found.levels, found.incidents, out)
     scores: dict[str, Score] = {}
     if known is not None:
@@ -74,7 +74,6 @@ def backtest(
 
 
 def _require(dask: str | None) -> None:
-    """Raise ConfigError for a package that is not installed, before anything is read."""
     if find_spec("numpy") is None:
         raise ConfigError("a backtest needs: pip install 'netwatch-observatory[observatory]'")
     if dask is not None and find_spec("distributed") is None:
@@ -114,5 +113,5 @@ def _as_json(found: "Backtest", scores: "dict[str, Score]") -> str:
         "not_enough_data": {str(entity): why for entity, why in found.unjudged.items()},
     }
     if scores:
-        body["score"] = {confidence: dict(score.figures) for confidence, score in scores.items()}
+        body["score"] = {confidence: dict(score.metrics) for confidence, score in scores.items()}
     return json.dumps(body, ensure_ascii=False, indent=2) + "\n"

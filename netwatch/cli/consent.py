@@ -1,15 +1,18 @@
 """`netwatch agent consent`: show, grant and withdraw the host's consent to probing."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from netwatch.agent.consent import CONSENT_TEXT, CONSENT_VERSION
+from netwatch.agent.target_policy import CATEGORIES, HIGH_RISK_COUNTRIES
+from netwatch.app.clock import now
+from netwatch.app.targets import open_target_list_store
+from netwatch.app.vantage_files import open_consent
 from netwatch.cli.output import DEFAULT, ConfigOption, JsonOption, emit, iso
-
-if TYPE_CHECKING:
-    from netwatch.config import Config
-
+from netwatch.config import Config, read_config
+from netwatch.model.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True)
 _QUESTIONS = (
@@ -24,10 +27,6 @@ def show(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
 
     Example: netwatch agent consent show
     """
-    from netwatch.agent.consent import CONSENT_TEXT, CONSENT_VERSION
-    from netwatch.app.vantage_files import open_consent
-    from netwatch.config import read_config
-
     since = iso(open_consent(read_config(config)).granted_at())
     status = {"version": CONSENT_VERSION, "text": CONSENT_TEXT, "granted_at": since}
     line = f"Granted on {since}." if since else "Not granted yet."
@@ -46,7 +45,7 @@ def grant(
     category: Annotated[
         str, typer.Option(help="Also probe one category of sensitive sites, such as NEWS.")
     ] = "",
-    kind: Annotated[
+    probe: Annotated[
         str, typer.Option(help="Also run this probe, which the text does not cover.")
     ] = "",
     as_json: JsonOption = False,
@@ -55,17 +54,11 @@ def grant(
 
     Example: netwatch agent consent grant --tier B
     """
-    from netwatch.agent.consent import CONSENT_VERSION
-    from netwatch.app.clock import now
-    from netwatch.app.vantage_files import open_consent
-    from netwatch.config import read_config
-    from netwatch.model.errors import ConfigError
-
     found = read_config(config)
     consent = open_consent(found)
     if accept not in {0, CONSENT_VERSION}:
         raise ConfigError(f"--accept-consent {accept}: the current version is {CONSENT_VERSION}")
-    more = _check_more(tier, category, kind, country=found.vantage.country)
+    more = _check_more(tier, category, probe, country=found.vantage.country)
     if more and accept:
         raise ConfigError("--accept-consent: more than tier A has to be confirmed interactively")
     if consent.granted_at() is None or not more:
@@ -74,8 +67,8 @@ def grant(
         consent.grant(now())
     if more:
         _ask_about_more(found, tier, category)
-        consent.extend(popular=tier == "B", category=category, probe=kind)
-    granted = {"granted": CONSENT_VERSION, "tier": tier, "category": category, "kind": kind}
+        consent.extend(popular=tier == "B", category=category, probe=probe)
+    granted = {"granted": CONSENT_VERSION, "tier": tier, "category": category, "probe": probe}
     line = "Thank you. This applies from now on." if more else "Thank you. Nothing runs yet."
     emit(granted, [line], as_json=as_json)
 
@@ -86,17 +79,11 @@ def withdraw(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> Non
 
     Example: netwatch agent consent withdraw
     """
-    from netwatch.app.vantage_files import open_consent
-    from netwatch.config import read_config
-
     open_consent(read_config(config)).revoke()
     emit({"granted": None}, ["Withdrawn."], as_json=as_json)
 
 
-def _check_more(tier: str, category: str, kind: str, *, country: str) -> bool:
-    """Return whether consent beyond the text is requested; ConfigError if it is not possible."""
-    from netwatch.agent.target_policy import CATEGORIES, HIGH_RISK_COUNTRIES
-    from netwatch.model.errors import ConfigError
+def _check_more(tier: str, category: str, probe: str, *, country: str) -> bool:
 
     if tier not in {"A", "B"}:
         raise ConfigError(f"--tier {tier}: must be A or B; for tier C name a --category")
@@ -108,11 +95,10 @@ def _check_more(tier: str, category: str, kind: str, *, country: str) -> bool:
         )
     if (tier == "B" or category) and not country:
         raise ConfigError('first set the country in [vantage]: country = "XX"')
-    return tier == "B" or bool(category) or bool(kind)
+    return tier == "B" or bool(category) or bool(probe)
 
 
 def _ask_about_text() -> None:
-    from netwatch.agent.consent import CONSENT_TEXT
 
     sys.stdout.write(CONSENT_TEXT + "\n")
     for question in _QUESTIONS:
@@ -121,8 +107,7 @@ def _ask_about_text() -> None:
     typer.confirm("Do you agree?", abort=True)
 
 
-def _ask_about_more(config: "Config", tier: str, category: str) -> None:
-    from netwatch.app.targets import open_target_list_store
+def _ask_about_more(config: Config, tier: str, category: str) -> None:
 
     target_list = open_target_list_store(config).current()
     hosts = [

@@ -3,9 +3,18 @@
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
+from netwatch.app.clock import now
+from netwatch.app.enrollment import change_key as change
+from netwatch.app.enrollment import enroll_vantage, erase_vantage
+from netwatch.app.targets import open_target_list_store
+from netwatch.app.vantage import purge_vantage
+from netwatch.app.vantage_files import read_enrollment
 from netwatch.cli.output import DEFAULT, ConfigOption, JsonOption, emit
+from netwatch.config import read_config
+from netwatch.model.errors import ConfigError, InputError, TransportError
 
 app = typer.Typer()
 _MAX_LIST_BYTES = 1024 * 1024
@@ -25,11 +34,6 @@ def adopt(
     It applies from the next start, within the consent of this machine's host.
     Example: netwatch agent adopt targets.signed
     """
-    from netwatch.app.clock import now
-    from netwatch.app.targets import open_target_list_store
-    from netwatch.config import read_config
-    from netwatch.model.errors import ConfigError, InputError
-
     try:
         store = open_target_list_store(read_config(config), key=bytes.fromhex(key) or None)
         with file.open("rb") as opened:
@@ -61,11 +65,6 @@ def enroll(
     in the token before anything is sent.
     Example: netwatch agent enroll netwatch-1-…
     """
-    import msgspec
-
-    from netwatch.app.enrollment import enroll_vantage
-    from netwatch.config import read_config
-
     loaded = read_config(config)
     enrollment = enroll_vantage(loaded, token, url=url, region=region)
     lines = [f"Enrolled as {loaded.vantage.id} with {enrollment.url}."]
@@ -80,9 +79,6 @@ def change_key(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> N
     If the old key is lost, ask the operator for a token that replaces this agent.
     Example: netwatch agent change-key
     """
-    from netwatch.app.enrollment import change_key as change
-    from netwatch.config import read_config
-
     name = change(read_config(config))
     lines = [f"The new key is {name}. Restart a running agent within a day."]
     emit({"key": name}, lines, as_json=as_json)
@@ -105,12 +101,6 @@ def purge(
     If it is enrolled, the observatory erases its data first.
     Example: netwatch agent purge --yes
     """
-    from netwatch.app.enrollment import erase_vantage
-    from netwatch.app.vantage import purge_vantage
-    from netwatch.app.vantage_files import read_enrollment
-    from netwatch.config import read_config
-    from netwatch.model.errors import TransportError
-
     found = read_config(config)
     if not yes:
         typer.confirm("Erase results that were not sent, the key, and the consent?", abort=True)

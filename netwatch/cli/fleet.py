@@ -3,10 +3,23 @@
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
+from netwatch.app.clock import now
+from netwatch.app.fleet_admin import (
+    erase_agent,
+    fleet_is_public,
+    list_agents,
+    release_quarantine,
+    retire_agent,
+)
+from netwatch.app.fleet_admin import invite as create_token
+from netwatch.app.target_list_publisher import pause_fleet, publish_list
 from netwatch.cli.output import DEFAULT, ConfigOption, JsonOption, emit, iso, table_lines
 from netwatch.cli.time_parsing import parse_duration
+from netwatch.collector.registry import InvitationScope
+from netwatch.config import read_config
 from netwatch.model.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True)
@@ -39,11 +52,6 @@ def invite(
     Send it over a channel that you both trust: anyone who has it can enroll with it.
     Example: netwatch agents invite --country IR
     """
-    from netwatch.app.fleet_admin import fleet_is_public
-    from netwatch.app.fleet_admin import invite as create_token
-    from netwatch.collector.registry import InvitationScope
-    from netwatch.config import read_config
-
     if country and not (len(country) == 2 and country.isascii() and country.isalpha()):
         raise ConfigError(f"--country {country}: must be two letters, such as IR")
     invitation_scope = InvitationScope(country.upper(), asn, replaces)
@@ -64,11 +72,6 @@ def show(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
     New agents have a weight below 1. Weight 0 marks a burst of sign-ups: review it, then
     `netwatch agents release` it. Addresses are not stored. Example: netwatch agents list --json
     """
-    import msgspec
-
-    from netwatch.app.fleet_admin import list_agents
-    from netwatch.config import read_config
-
     agents = list_agents(read_config(config))
     rows = [
         (
@@ -93,9 +96,6 @@ def retire(name: NameArgument, config: ConfigOption = DEFAULT, as_json: JsonOpti
 
     Example: netwatch agents retire vantage-7
     """
-    from netwatch.app.fleet_admin import retire_agent
-    from netwatch.config import read_config
-
     retire_agent(read_config(config), name)
     emit({"retired": name}, [f"{name} is retired"], as_json=as_json)
 
@@ -108,9 +108,6 @@ def release(
 
     Example: netwatch agents release vantage-7
     """
-    from netwatch.app.fleet_admin import release_quarantine
-    from netwatch.config import read_config
-
     count = release_quarantine(read_config(config), name)
     line = f"{name}: {count} quarantined batches count from now on"
     emit({"released": name, "batches": count}, [line], as_json=as_json)
@@ -127,9 +124,6 @@ def erase(
 
     Example: netwatch agents erase vantage-7
     """
-    from netwatch.app.fleet_admin import erase_agent
-    from netwatch.config import read_config
-
     loaded = read_config(config)
     if not yes:
         typer.confirm(f"Erase all batches of {name}?", abort=True)
@@ -150,9 +144,6 @@ def publish(
 
     Example: netwatch agents publish targets.toml
     """
-    from netwatch.app.target_list_publisher import publish_list
-    from netwatch.config import read_config
-
     valid_for = parse_duration(length, "--for")
     target_list = publish_list(read_config(config), file, length=valid_for, key=key)
     version, expires = target_list.version, target_list.expires
@@ -176,10 +167,6 @@ def pause(
 
     Example: netwatch agents pause 2h --reason "a fault in the list"
     """
-    from netwatch.app.clock import now
-    from netwatch.app.target_list_publisher import pause_fleet
-    from netwatch.config import read_config
-
     duration = parse_duration(length, "length")
     until = now() + duration if duration else None
     target_list = pause_fleet(read_config(config), until, reason=reason, key=key)

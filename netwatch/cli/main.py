@@ -21,7 +21,6 @@ app = typer.Typer(
 
 
 def _mount() -> None:
-    """Mount the commands that this installation can run."""
     app.add_typer(agent.app, name="agent", help="Probe from this machine and send the results.")
     app.registered_commands.extend(observatory.app.registered_commands)
     app.registered_commands.extend(backtest.app.registered_commands)

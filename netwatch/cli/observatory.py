@@ -45,9 +45,7 @@ def _starter() -> str:
 
 
 @app.command()
-def init(
-    path: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT,
-) -> None:
+def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT) -> None:
     """Write a commented example configuration.
 
     Example: netwatch init && netwatch up
@@ -101,7 +99,7 @@ def serve(config: ConfigOption = DEFAULT) -> None:
 
 @app.command()
 def replay(
-    figures: Annotated[
+    series: Annotated[
         str, typer.Argument(help="A data set that comes with netwatch, or a CSV or Parquet file.")
     ],
     out: Annotated[Path, typer.Option(help="Data folder to write.")] = Path("replay"),
@@ -118,13 +116,13 @@ def replay(
     Columns of a file: time, signal, entity, value[, total, parent, weight, name, timezone].
     Example: netwatch replay iran-2019-11 --at 2019-11-17T05:30Z
     """
-    from netwatch.lab.replay.replay_to_folder import replay_into
-    from netwatch.lab.sample_data.catalog import figures_source, open_figures
+    from netwatch.lab.replay import replay_into
+    from netwatch.lab.sample_data.catalog import open_series, series_source
 
     time = parse_option(at, "--at")
-    table = open_figures(figures, width=parse_width(width))
+    table = open_series(series, width=parse_width(width))
     with progress_bar("Replaying", quiet=as_json) as progress:
-        result = replay_into(out, table, at=time, progress=progress, source=figures_source(figures))
+        result = replay_into(out, table, at=time, progress=progress, source=series_source(series))
     if as_json:
         print_json(
             {

@@ -17,17 +17,7 @@ from netwatch.publish.time_format import elapsed
 
 _BARS = "▁▂▃▄▅▆▇█"
 _DIGITS = "0123456789"
-_HEADINGS = (
-    "ID",
-    "STATE",
-    "SCOPE",
-    "BEGAN (UTC)",
-    "LASTED",
-    "LOWEST",
-    "NOW",
-    "NETWORKS",
-    "LEVEL",
-)
+_HEADINGS = ("ID", "STATE", "SCOPE", "BEGAN (UTC)", "LASTED", "LOWEST", "NOW", "NETWORKS", "LEVEL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +111,7 @@ def day_ruler(start: datetime, step: timedelta, count: int) -> str:
 
 
 def timeline_lines(
-    rows: Sequence[TimelineRow],
-    start: datetime,
-    step: timedelta,
-    *,
-    plain: bool = False,
+    rows: Sequence[TimelineRow], start: datetime, step: timedelta, *, plain: bool = False
 ) -> list[str]:
     """Return a timeline as lines: a ruler, a bar line a row with its lowest and newest, a key."""
     name_width = min(max((len(row.name) for row in rows), default=0), 32) + 2
@@ -143,7 +129,6 @@ def timeline_lines(
 
 
 def _began_text(incident: Incident, *, plain: bool) -> str:
-    """Return the onset with half the width of its interval."""
     half = (incident.started_high - incident.started_low) / 2
     time = incident.started_at.astimezone(UTC)
     sign = "+-" if plain else "±"

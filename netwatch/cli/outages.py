@@ -153,7 +153,6 @@ def parse_scope(text: str) -> Entity:
 
 
 def _overlaps(incident: Incident, first: datetime | None, last: datetime | None) -> bool:
-    """Return whether an incident was ongoing between two times; None is no limit."""
     if last is not None and incident.started_at >= last:
         return False
     return first is None or incident.ended_at is None or incident.ended_at >= first

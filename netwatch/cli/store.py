@@ -1,29 +1,30 @@
 """`netwatch store`: maintain the stored series."""
 
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from netwatch.app.factories import open_store
 from netwatch.cli.observatory import load_config
 from netwatch.cli.output import DEFAULT, ConfigOption, JsonOption, emit
-from netwatch.cli.time_parsing import parse_instant
-from netwatch.model.duration import Duration
+from netwatch.cli.time_parsing import parse_duration, parse_instant
 from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError
 from netwatch.model.series import SeriesKey
 from netwatch.plugins import load_plugin
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from netwatch.protocols import SeriesStore
-    from netwatch.store.copy import CopyProgress
-    from netwatch.store.maintenance import Stats
-    from netwatch.store.sqlite import SqliteStore
+from netwatch.protocols import MaintainedStore, SeriesStore
+from netwatch.store.copy import CopyProgress, copy_store, export_bins
+from netwatch.store.maintenance import Stats
+from netwatch.store.migration import migrate as migrate_store
+from netwatch.store.rollup import RESOLUTIONS
+from netwatch.store.sqlite import SqliteStore
 
 app = typer.Typer(help="Maintain the stored series.", no_args_is_help=True)
 
@@ -64,7 +65,7 @@ def compact(
 
     Example: netwatch store compact --keep 2d
     """
-    rows, lines, keep_open = [], [], _duration(keep)
+    rows, lines, keep_open = [], [], parse_duration(keep, "--keep")
     for name, store in _stores(data):
         for entry in store.compact(keep=keep_open):
             rows.append({"resolution": name, **msgspec.to_builtins(entry)})
@@ -95,9 +96,6 @@ def prune(
 
     Example: netwatch store prune --config netwatch.toml
     """
-    from netwatch.app.factories import open_store
-    from netwatch.protocols import MaintainedStore
-
     found = load_config(config)
     if data is not None:
         found = msgspec.structs.replace(found, data=str(data))
@@ -126,9 +124,6 @@ def export(
 
     Example: netwatch store export iran.csv --series "reachability country:IR" --from -7d
     """
-    from netwatch.store.copy import export_bins
-    from netwatch.store.sqlite import SqliteStore
-
     now = datetime.now(UTC)
     span = (parse_instant(since, now=now), parse_instant(until, now=now))
     with closing(SqliteStore(_path(data))) as store:
@@ -149,8 +144,6 @@ def copy(
 
     Example: netwatch store copy sqlite:data influx:http://netwatch:$TOKEN@127.0.0.1:8086/netwatch
     """
-    from netwatch.store.copy import copy_store
-
     now = datetime.now(UTC)
     start = parse_instant(since, now=now) if since else None
     with (
@@ -170,24 +163,19 @@ def migrate(data: DataOption = _DATA, as_json: JsonOption = False) -> None:
 
     Example: netwatch store migrate --data data
     """
-    from netwatch.store.migration import migrate as migrate_store
-
     rows = {name: migrate_store(path) for name, path in _paths(data)}
     lines = [f"{name}: {count:,} open rows converted" for name, count in rows.items()]
     emit(rows, lines, as_json=as_json)
 
 
 def _path(data: Path) -> Path:
-    """Return the file of the bins as measured."""
     path = data / "series.sqlite"
     if not path.exists():
         raise InputError(f"{path}: no store there; name the data folder with --data")
     return path
 
 
-def _paths(data: Path) -> "Iterator[tuple[str, Path]]":
-    """Yield the file of each resolution that exists."""
-    from netwatch.store.rollup import RESOLUTIONS
+def _paths(data: Path) -> Iterator[tuple[str, Path]]:
 
     raw = _path(data)
     for resolution in RESOLUTIONS:
@@ -196,16 +184,14 @@ def _paths(data: Path) -> "Iterator[tuple[str, Path]]":
             yield resolution.name, path
 
 
-def _stores(data: Path) -> "Iterator[tuple[str, SqliteStore]]":
-    """Yield the store of each resolution that exists, open until the next one."""
-    from netwatch.store.sqlite import SqliteStore
+def _stores(data: Path) -> Iterator[tuple[str, SqliteStore]]:
 
     for name, path in _paths(data):
         with closing(SqliteStore(path)) as store:
             yield name, store
 
 
-def _describe_stats(name: str, found: "Stats") -> "Iterator[str]":
+def _describe_stats(name: str, found: Stats) -> Iterator[str]:
     closed = f"{found.closed_until:%Y-%m-%d %H:%M} UTC" if found.closed_until else "never"
     size = f"open days {found.file_bytes:,} bytes"
     yield f"{name}: {found.series:,} series, complete until {closed}, {size}"
@@ -217,7 +203,7 @@ def _describe_stats(name: str, found: "Stats") -> "Iterator[str]":
         )
 
 
-def _open_address(address: str) -> "SeriesStore":
+def _open_address(address: str) -> SeriesStore:
     engine, colon, location = address.partition(":")
     if not colon:
         raise InputError(f"{address!r} is not a store; write engine:location, such as sqlite:data")
@@ -232,25 +218,15 @@ def _series(text: str) -> SeriesKey | None:
     return SeriesKey(signal, Entity.parse(entity.strip()))
 
 
-def _duration(text: str) -> Duration:
-    try:
-        return Duration.parse(text)
-    except ValueError as error:
-        raise InputError(str(error)) from error
-
-
 @contextmanager
-def _progress(last: datetime, *, quiet: bool) -> "Iterator[Callable[[CopyProgress], None]]":
+def _progress(last: datetime, *, quiet: bool) -> Iterator[Callable[[CopyProgress], None]]:
     """Show on stderr how far a copy is, by time: rows are not counted ahead."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
     begun: list[datetime] = []
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
         task = bar.add_task("copying", total=None)
 
-        def report(copied: "CopyProgress") -> None:
+        def report(copied: CopyProgress) -> None:
             begun[:] = begun or [copied.until - timedelta(hours=1)]
             bar.update(
                 task,

@@ -105,7 +105,6 @@ def _window(
 
 
 def _fitting_step(span: timedelta) -> timedelta:
-    """Return the shortest step for which `span` fits in one line."""
     for seconds in _STEPS:
         if span / timedelta(seconds=seconds) <= _MAX_COLUMNS:
             return timedelta(seconds=seconds)
@@ -113,7 +112,6 @@ def _fitting_step(span: timedelta) -> timedelta:
 
 
 def _parts(opened: ObservatoryData, entity: Entity, kind: EntityKind) -> list[Entity]:
-    """Return the parts of `entity` of one kind: described, seen in the store or in incidents."""
     tree = opened.tree
     known = {info.entity for info in tree}
     closed = opened.store.closed_until()

@@ -1,1 +1,1 @@
-"""Shutdowns on demand: past figures, and a live one on loopback."""
+"""Shutdowns on demand: recorded series, and a live shutdown on loopback."""

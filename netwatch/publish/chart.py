@@ -51,7 +51,7 @@ class ChartRequest:
         incident: the revision that the chart belongs to, None for a chart without an incident.
         source: origin of the data, printed in the chart.
         link: address of the record, printed in the chart.
-        test: whether this is a drill, which the title then says.
+        drill: whether this is a drill, which the title then says.
         language: language of every text.
     """
 
@@ -61,7 +61,7 @@ class ChartRequest:
     incident: Incident | None = None
     source: str = "netwatch"
     link: str = ""
-    test: bool = False
+    drill: bool = False
     language: Language = ENGLISH
 
 
@@ -258,7 +258,7 @@ def _title(request: ChartRequest) -> str:
         text = sentence(request.incident, request.tree, language)
     else:
         text = language.text("chart_title", full_name(request.entity, request.tree, language))
-    text = language.text("labelled", "test", text) if request.test else text
+    text = language.text("labelled", "test", text) if request.drill else text
     lines = -(-len(text) // _TITLE_WIDTH)
     return textwrap.fill(text, min(_TITLE_WIDTH, len(text) // lines + 12))
 

@@ -20,11 +20,11 @@ def is_open(incident: Incident) -> bool:
 
 
 def incident_object(
-    incident: Incident, tree: EntityTree, *, url: str = "", test: bool = False
+    incident: Incident, tree: EntityTree, *, url: str = "", drill: bool = False
 ) -> dict[str, object]:
     """Return `incident` as plain values for JSON; times are RFC 3339 in UTC.
 
-    `url` is the root of the site, without a slash at its end; `test` marks a drill.
+    `url` is the root of the site, without a slash at its end; `drill` marks a drill.
     """
     return {
         "id": incident.id,
@@ -56,7 +56,7 @@ def incident_object(
         "pattern": incident.details.pattern.name if incident.details.pattern else None,
         "details": _details(incident, tree),
         "merged_into": incident.merged_into,
-        "test": test,
+        "test": drill,
         "updated_at": rfc3339(incident.at),
     }
 

@@ -45,7 +45,7 @@ def compose_posts(
     tree: EntityTree,
     config: PublishConfig,
     *,
-    test: bool,
+    drill: bool,
     templates: Path = TEMPLATES,
 ) -> list[Post]:
     """Return the posts that this revision of `incident` calls for, one a channel and language.
@@ -73,7 +73,7 @@ def compose_posts(
         if code not in languages(templates):
             continue
         language = load_language(code, templates)
-        text = render_post(incident, tree, language, link=link, test=test)
+        text = render_post(incident, tree, language, link=link, drill=drill)
         alternative = alternative_text(incident, tree, language)
         names = _names(incident, tree, language)
         check_post(text, alternative, incident.evidence_level, language=language, ignore=names)
@@ -117,7 +117,7 @@ def render_post(
     language: Language = ENGLISH,
     *,
     link: str,
-    test: bool = False,
+    drill: bool = False,
 ) -> str:
     """Return the text of the post that this revision calls for.
 
@@ -128,7 +128,7 @@ def render_post(
     if kind is None:
         raise WordingError(f"{incident.id} revision {incident.revision} calls for no post")
     text = language.text(kind, _facts(incident, tree, language, link=link))
-    return language.text("test_post", text) if test else text
+    return language.text("test_post", text) if drill else text
 
 
 def sentence(incident: Incident, tree: EntityTree, language: Language = ENGLISH) -> str:

@@ -55,11 +55,8 @@ class BgpJsonlSource(NoOptions):
 def read_bgp_jsonl(path: Path, *, width: timedelta | None = None) -> SeriesTable:
     """Return the number of visible routes of every origin AS, as the signal `bgp`.
 
-    The value of a bin is the time-weighted mean count. The series cover whole days in UTC.
-
-    Args:
-        path: the file.
-        width: bin width, five minutes if None.
+    The value of a bin is the time-weighted mean count. The series cover whole days in UTC. The
+    default `width` is five minutes.
 
     Raises:
         InputError: the file or a line of it is invalid; the text names the line.
@@ -93,7 +90,6 @@ def read_bgp_jsonl(path: Path, *, width: timedelta | None = None) -> SeriesTable
 
 
 def _read_lines(path: Path) -> list[_Line]:
-    """Return the lines in order of time, the initial table first."""
     decoder, found = msgspec.json.Decoder(_Line), []
     try:
         with path.open("rb") as file:
@@ -111,7 +107,6 @@ def _read_lines(path: Path) -> list[_Line]:
 
 
 def _changes(lines: Iterable[_Line], path: Path) -> list[_Change]:
-    """Return the changes: routes that appear, disappear or change their origin."""
     origins: dict[_Route, int] = {}
     changes: list[_Change] = []
     for line in lines:

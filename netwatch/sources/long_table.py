@@ -22,13 +22,7 @@ from netwatch.protocols import RecordedSeries
 from netwatch.sources.table_reader import line_of, read_parts
 
 _REQUIRED = ("time", "signal", "entity", "value")
-_OPTIONAL: dict[str, str] = {
-    "total": "",
-    "parent": "",
-    "weight": "1",
-    "name": "",
-    "timezone": "",
-}
+_OPTIONAL: dict[str, str] = {"total": "", "parent": "", "weight": "1", "name": "", "timezone": ""}
 _KEY = ["time", "signal", "entity"]
 _TEXT_COLUMNS = ("signal", "entity", "parent", "name", "timezone")
 _NULLS = frozenset({"", "nan", "na", "n/a", "null", "none"})
@@ -48,9 +42,8 @@ class SeriesTable:
     """Bins in order of time, their entities and their width.
 
     Attributes:
-        frame: columns time, signal, entity, value, total; sorted, each series once a time.
+        frame: columns time, signal, entity, value, total; sorted, each series once per time.
         places: the entities that the file describes.
-        width: bin width.
         dropped: number of rows that were exact duplicates.
     """
 
@@ -123,7 +116,6 @@ def make_series_table(
 
 
 def _assemble(parts: Iterable[pd.DataFrame], path: Path, width: timedelta | None) -> SeriesTable:
-    """Return the series of a table that is read in parts."""
     typed = [_typed(part, path) for part in parts]
     texts = {
         name: union_categoricals([part.pop(name).array for part in typed], sort_categories=True)
@@ -147,7 +139,6 @@ def _assemble(parts: Iterable[pd.DataFrame], path: Path, width: timedelta | None
 
 
 def _without_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Return the rows without exact duplicates, and the number of duplicates."""
     again = frame.duplicated(_KEY, keep=False)
     if not again.any():
         return frame, 0
@@ -156,7 +147,6 @@ def _without_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 
 
 def _typed(part: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return the columns with their types; raise InputError for the first invalid row."""
     missing = [name for name in _REQUIRED if name not in part.columns]
     if missing:
         names = ", ".join(map(str, part.columns))
@@ -176,7 +166,6 @@ def _typed(part: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _categories(column: "pd.Series[str]", name: str, path: Path) -> pd.Categorical:
-    """Return texts as categories, checking each distinct text once."""
     codes, texts = pd.factorize(column.fillna("").astype(str))
     for code, text in enumerate(texts):
         try:
@@ -204,7 +193,6 @@ def _times(column: "pd.Series[str]", path: Path) -> "pd.Series[pd.Timestamp]":
 
 
 def _numbers(column: "pd.Series[str]", path: Path) -> "pd.Series[float]":
-    """Return numbers, NaN for empty cells."""
     name = column.name
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     if numbers.isna().any():
@@ -218,7 +206,6 @@ def _numbers(column: "pd.Series[str]", path: Path) -> "pd.Series[float]":
 
 
 def _refuse_rows(bad: "pd.Series[bool]", column: "pd.Series[str]", path: Path, what: str) -> None:
-    """Raise InputError naming the first row where `bad` is true."""
     rows = np.flatnonzero(bad.to_numpy())
     if len(rows):
         row = int(rows[0])
@@ -228,12 +215,10 @@ def _refuse_rows(bad: "pd.Series[bool]", column: "pd.Series[str]", path: Path, w
 
 
 def _where(path: Path, column: "pd.Series[str]", row: int) -> str:
-    """Return file and line of a row of a part."""
     return f"{path}, line {line_of(path, int(str(column.index[row])))}"
 
 
 def _refuse_contradictions(frame: pd.DataFrame, path: Path, where: str = "at") -> None:
-    """Raise InputError where one series has two values at one time."""
     twice = frame.duplicated(_KEY)
     if twice.any():
         row = frame[twice].iloc[0]
@@ -290,7 +275,6 @@ def _gather(frame: pd.DataFrame, width: timedelta) -> pd.DataFrame:
 
 
 def _places(frame: pd.DataFrame) -> tuple[EntityInfo, ...]:
-    """Return the entities that the file describes, each by its first row."""
     first = frame.drop_duplicates("entity")
     first = first.astype(dict.fromkeys(_TEXT_COLUMNS, object))
     first = first[(first["parent"] != "") | (first["name"] != "")]

@@ -56,7 +56,6 @@ def line_of(path: Path, row: int) -> int:
 
 
 def _lines(path: Path) -> list[int]:
-    """Return the numbers of lines that are neither empty nor comments."""
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     texts = data.decode("utf-8-sig").splitlines()
     return [number for number, text in enumerate(texts, 1) if text.partition("#")[0].strip()]

@@ -9,23 +9,22 @@ from netwatch.sources.long_table import SeriesTable, make_series_table
 from netwatch.sources.table_reader import read_table
 
 
-def read_wide_table(figures: Path, places: Path, *, signal: str = PROBING) -> SeriesTable:
+def read_wide_table(path: Path, places: Path, *, signal: str = PROBING) -> SeriesTable:
     """Return the series of a wide table, whose columns are region codes.
 
     Raises:
         InputError: either file cannot be used; the text names file and line.
     """
-    wide = read_table(figures)
+    wide = read_table(path)
     long = wide.melt(id_vars="time", var_name="entity", value_name="value")
     long["entity"] = "region:" + long["entity"].astype(str)
     long["signal"] = signal
     known = read_table(places)
     long = pd.concat([long.merge(known, on="entity", how="left"), _rows_without_values(known)])
-    return make_series_table(long.fillna(""), figures)
+    return make_series_table(long.fillna(""), path)
 
 
 def _rows_without_values(known: pd.DataFrame) -> pd.DataFrame:
-    """Return rows that describe entities and have no value."""
     rows = known.copy()
     rows["time"], rows["value"], rows["signal"] = "1970-01-01T00:00Z", "", "places"
     return rows

@@ -121,8 +121,8 @@ class JsonApi:
         }
 
     def _object(self, incident: Incident) -> dict[str, object]:
-        url, test = self._options.url, self._options.test
-        return incident_object(incident, self._pages.tree, url=url, test=test)
+        url, drill = self._options.url, self._options.drill
+        return incident_object(incident, self._pages.tree, url=url, drill=drill)
 
 
 def path_entity(request: Request) -> Entity:

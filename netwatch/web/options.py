@@ -14,14 +14,14 @@ class WebOptions:
 
     Attributes:
         url: public root of the site, for links in JSON.
-        test: whether this is a drill; every page then says so first.
+        drill: whether this is a drill; every page then says so first.
         outbox: where posts are read from, None to leave them out.
         extra_routes: routes added to the site's own, such as those for agents.
         language: language of the pages.
     """
 
     url: str = ""
-    test: bool = False
+    drill: bool = False
     outbox: Outbox | None = None
     extra_routes: tuple[BaseRoute, ...] = ()
     language: Language = ENGLISH

@@ -84,7 +84,7 @@ def make_environment(options: WebOptions) -> Environment:
     environment.globals |= {
         "t": options.language.text,
         "language": options.language,
-        "test": options.test,
+        "drill": options.drill,
         "utc": partial(utc_text, language=options.language),
     }
     return environment

@@ -21,7 +21,7 @@ from netwatch.lab.drill.scenario import Scenario
 
 pytestmark = pytest.mark.timeout(110)
 
-# Eight networks, six of them cut: the same course in less time than the full drill.
+# Eight networks, six of them cut: the same truth in less time than the full drill.
 SHORT = Scenario(networks=8, cut=6, dark=timedelta(seconds=4))
 
 

@@ -48,7 +48,7 @@ async def test_a_drill_passes_though_its_store_goes_down_half_way(
     drill = Drill(
         tmp_path / "drill",
         lambda _, text: progress.append(text),
-        script=SHORT,
+        scenario=SHORT,
         store=StoreConfig(engine="influx"),
         stores={"influx": options},
         midway=down_and_up,

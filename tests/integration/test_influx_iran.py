@@ -11,7 +11,7 @@ from influx_servers import AS_CORE, fresh_login, open_store
 from netwatch.analysis.pipeline import PipelineRunner
 from netwatch.app.observatory import make_pipeline
 from netwatch.config import Config, PublishConfig
-from netwatch.lab.sample_data.catalog import open_figures
+from netwatch.lab.sample_data.catalog import open_series
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entities import EntityTree
 from netwatch.protocols import SeriesStore
@@ -31,7 +31,7 @@ def influx(dialect: object = None) -> Iterator[SeriesStore]:
 
 def judge(store: SeriesStore, folder: Path) -> tuple[bytes, bytes]:
     """Judge the figures as a live analysis does: from what the store gives back."""
-    figures = open_figures("iran-2019-11")
+    figures = open_series("iran-2019-11")
     atlas = EntityTree(figures.places)
     config = Config(publish=PublishConfig(channels=("file",)))
     bins = list(figures.bins())

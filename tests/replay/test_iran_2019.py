@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from past_events import ReplayResult, data_folder, longform, replay
 
-from netwatch.lab.sample_data.catalog import open_figures
+from netwatch.lab.sample_data.catalog import open_series
 from netwatch.model.entities import EntityKind
 from netwatch.model.incident import IncidentState
 
@@ -27,7 +27,7 @@ ONSETS = {november(16, 16), november(16, 17)}
 
 @pytest.fixture(scope="module")
 def provinces() -> ReplayResult:
-    return replay(open_figures("iran-2019-11"), at={EVENING, MORNING, NOON})
+    return replay(open_series("iran-2019-11"), at={EVENING, MORNING, NOON})
 
 
 def county_file() -> Path:

@@ -11,7 +11,7 @@ from netwatch.incidents.episode_history import EpisodeHistory
 from netwatch.incidents.excursion import Excursion
 from netwatch.incidents.history import IncidentHistory
 from netwatch.incidents.patterns import partial_pattern, progressive_pattern
-from netwatch.lab.sample_data.catalog import open_figures
+from netwatch.lab.sample_data.catalog import open_series
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.series import Level, SeriesKey
 
@@ -29,7 +29,7 @@ def last_onset(levels: list[Level], until: datetime) -> datetime | None:
 
 
 def test_november_2019_fell_in_steps_without_survivors() -> None:
-    figures = open_figures("iran-2019-11")
+    figures = open_series("iran-2019-11")
     course, atlas = replay(figures), EntityTree(figures.places)
     [signal] = {key.signal for key in course.levels}
     weights = atlas.leaf_weights(IRAN)

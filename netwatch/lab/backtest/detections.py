@@ -62,14 +62,7 @@ class Levels:
 
 @dataclass(frozen=True, slots=True)
 class LevelGrid:
-    """Grid of levels: a row an entity, a column a bin.
-
-    Attributes:
-        entities: the entities, `kind:code`.
-        start: start of the first bin.
-        width: bin width.
-        bins: number of bins.
-    """
+    """Grid of levels: a row per entity (`kind:code`), a column per bin of `width`."""
 
     entities: tuple[str, ...]
     start: datetime

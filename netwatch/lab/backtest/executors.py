@@ -31,7 +31,6 @@ class ShardGroup:
     """The shards of one worker."""
 
     def __init__(self, partitions: Sequence[Partition]) -> None:
-        """Create a shard for each partition."""
         self._shards = [Shard(partition) for partition in partitions]
 
     def run(self, commands: Sequence[Command]) -> list[Reply]:
@@ -149,7 +148,6 @@ class ProcessExecutor:
 
 
 def _serve(pipe: Connection) -> None:
-    """Run the commands that come through `pipe`, until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         shards = ShardGroup(pipe.recv())

@@ -40,13 +40,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class MatchResult:
-    """Matches of the predictions and truths of one entity.
-
-    Attributes:
-        matches: for each truth its prediction, or None.
-        false: predictions without an event.
-        fragments: further predictions inside a matched event.
-    """
+    """The prediction of each truth or None, false predictions, and fragments of matched events."""
 
     matches: tuple[Prediction | None, ...]
     false: tuple[Prediction, ...]

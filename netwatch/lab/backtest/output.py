@@ -22,10 +22,7 @@ def write_backtest(levels: pd.DataFrame, incidents: Sequence[Incident], folder: 
     text = json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
     write_whole(
         folder,
-        {
-            "levels.parquet": lambda path: _write_parquet(levels, path),
-            "incidents.json": text,
-        },
+        {"levels.parquet": lambda path: _write_parquet(levels, path), "incidents.json": text},
     )
 
 
@@ -100,5 +97,4 @@ def plain_incident(incident: Incident) -> dict[str, object]:
 
 
 def _text(time: datetime | None) -> str | None:
-    """Return a time as ISO 8601 with a Z."""
     return None if time is None else time.isoformat().replace("+00:00", "Z")

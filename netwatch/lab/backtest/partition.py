@@ -34,14 +34,14 @@ class Grid:
     min_history: timedelta
 
 
-def make_grid(figures: SeriesTable, training_until: datetime | None) -> Grid:
-    """Return the intervals from the first to the last of `figures`.
+def make_grid(table: SeriesTable, training_until: datetime | None) -> Grid:
+    """Return the intervals from the first to the last of `table`.
 
     Raises:
         InputError: `training_until` leaves nothing to learn from, or nothing to judge.
     """
-    first, last = figures.frame["time"].iloc[0], figures.frame["time"].iloc[-1]
-    start, width = first.to_pydatetime(), figures.width
+    first, last = table.frame["time"].iloc[0], table.frame["time"].iloc[-1]
+    start, width = first.to_pydatetime(), table.width
     bins = int((last - first) // pd.Timedelta(width)) + 1
     history = min(MIN_HISTORY, bins * width / _TRAINING_SHARE)
     if training_until is not None:
@@ -53,21 +53,19 @@ def make_grid(figures: SeriesTable, training_until: datetime | None) -> Grid:
     return Grid(start, width, bins, history)
 
 
-def cut_partitions(
-    figures: SeriesTable, grid: Grid, *, series: int | None = None
-) -> list[Partition]:
-    """Return `figures` as partitions of about `series` series; a country is never cut.
+def cut_partitions(table: SeriesTable, grid: Grid, *, series: int | None = None) -> list[Partition]:
+    """Return `table` as partitions of about `series` series; a country is never cut.
 
     The cut follows from the table alone, so it does not depend on the number of workers, the
     order of rows or that of entities.
     """
-    infos = sorted(figures.places, key=lambda info: info.entity)
+    infos = sorted(table.places, key=lambda info: info.entity)
     tree = EntityTree(infos)
-    keys, codes = _series(figures.frame, tree)
-    since = figures.frame["time"] - grid.start
+    keys, codes = _series(table.frame, tree)
+    since = table.frame["time"] - grid.start
     lines: RowArray = (since // pd.Timedelta(grid.width)).to_numpy().astype(np.intp)
-    values = figures.frame["value"].to_numpy(dtype=float)
-    totals = figures.frame["total"].to_numpy(dtype=float)
+    values = table.frame["value"].to_numpy(dtype=float)
+    totals = table.frame["total"].to_numpy(dtype=float)
     partitions = []
     for parts in _groups(_country_parts(keys, infos, tree), series or PARTITION_SERIES):
         columns = np.full(len(keys) + 1, -1)
@@ -94,14 +92,11 @@ def cut_partitions(
 
 @dataclass(slots=True)
 class _CountryPart:
-    """Series and entities of a country, or of an entity in none."""
-
     series: list[int] = field(default_factory=list)
     infos: list[EntityInfo] = field(default_factory=list)
 
 
 def _dense(shape: tuple[int, int], cells: tuple[RowArray, RowArray], values: Floats) -> Floats:
-    """Return a table of NaN with `values` in its `cells`."""
     table = np.full(shape, np.nan)
     table[cells] = values
     return table
@@ -139,8 +134,6 @@ def _series(frame: pd.DataFrame, tree: EntityTree) -> tuple[list[SeriesKey], Row
 def _country_parts(
     keys: Sequence[SeriesKey], infos: Sequence[EntityInfo], tree: EntityTree
 ) -> list[_CountryPart]:
-    """Return the countries that have series, the largest first."""
-
     def root(entity: Entity) -> Entity:
         return (entity, *tree.ancestors(entity))[-1]
 

@@ -103,7 +103,6 @@ def _draw_event(axes: Axes, event: EntityScore, end: float) -> None:
 
 
 def _draw_calls(axes: Axes, called: Sequence[EntityScore], end: float) -> None:
-    """Draw a bar for each call above the levels."""
     for one in called:
         start = one.called_at if one.verdict == "found" else one.started_at
         until = one.called_until if one.verdict == "found" else one.ended_at

@@ -54,8 +54,8 @@ td,th{padding:.15em .8em;text-align:left}img{max-width:100%}</style>
 {% for one in calls %}<tr><td>{{ one.entity }}</td><td>{{ one.started_at | time }}</td>
 <td>{{ one.ended_at | time }}</td><td>{{ one.verdict }}</td></tr>
 {% endfor %}</table>
-{% if left_out %}<h2>Rows of the truth that were left out</h2>
-<ul>{% for line in left_out %}<li>{{ line }}</li>{% endfor %}</ul>{% endif %}
+{% if skipped %}<h2>Rows of the truth that were skipped</h2>
+<ul>{% for line in skipped %}<li>{{ line }}</li>{% endfor %}</ul>{% endif %}
 </html>
 """
 _PROTOCOL = (
@@ -74,10 +74,10 @@ def write_score(scores: Mapping[str, Score], found: Backtest, truth: Truth, fold
     confirmed = scores["confirmed"]
     body = {
         "protocol": _PROTOCOL,
-        **{confidence: score.figures for confidence, score in scores.items()},
+        **{confidence: score.metrics for confidence, score in scores.items()},
         "events": [_plain(event) for event in confirmed.events],
         "calls": [_plain(call) for call in confirmed.calls],
-        "left_out": list(truth.left_out),
+        "skipped": list(truth.skipped),
     }
     text = json.dumps(body, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -100,18 +100,17 @@ def write_score(scores: Mapping[str, Score], found: Backtest, truth: Truth, fold
 
 
 def score_rows(scores: Mapping[str, Score]) -> list[tuple[str, list[str]]]:
-    """Return the table of figures: a name, and a cell a confidence."""
+    """Return the table of metrics: a name, and a cell a confidence."""
     return [
-        (title, [_cell(score.figures, names, factor, digits) for score in scores.values()])
+        (title, [_cell(score.metrics, names, factor, digits) for score in scores.values()])
         for title, names, factor, digits in _ROWS
     ]
 
 
 def _cell(
-    figures: Mapping[str, float | None], names: tuple[str, ...], factor: int, digits: int
+    metrics: Mapping[str, float | None], names: tuple[str, ...], factor: int, digits: int
 ) -> str:
-    """Return one or several numbers, a dash for what was not measured."""
-    values = [figures[name] for name in names]
+    values = [metrics[name] for name in names]
     return " / ".join("-" if one is None else f"{factor * one:.{digits}f}" for one in values)
 
 
@@ -127,12 +126,11 @@ def _page(scores: Mapping[str, Score], truth: Truth, picture: bytes) -> str:
         words=describe_plot(confirmed),
         events=confirmed.events,
         calls=confirmed.calls,
-        left_out=truth.left_out,
+        skipped=truth.skipped,
     )
 
 
 def _plain(score: EntityScore) -> dict[str, object]:
-    """Return a score as in JSON."""
     return {
         name: value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
         for name, value in asdict(score).items()

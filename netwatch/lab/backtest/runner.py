@@ -63,7 +63,7 @@ class BacktestOptions:
         workers: processes of this machine; 1 is this one alone.
         dask: address of a Dask scheduler whose workers are used instead.
         progress: called with the share done, 0 to 1.
-        partition_series: series a partition, about.
+        partition_series: about how many series a partition has.
     """
 
     workers: int = 1
@@ -85,28 +85,26 @@ def run_backtest(
         InputError: the table cannot be used.
         WorkerError: a worker is lost.
     """
-    figures = make_series_table(frame, Path("table"))
-    found = backtest_figures(
-        figures, training_until=training_until, options=BacktestOptions(workers)
-    )
+    table = make_series_table(frame, Path("table"))
+    found = backtest_series(table, training_until=training_until, options=BacktestOptions(workers))
     return found.levels, [plain_incident(incident) for incident in found.incidents]
 
 
-def backtest_figures(
-    figures: SeriesTable,
+def backtest_series(
+    table: SeriesTable,
     *,
     training_until: datetime | None = None,
     options: BacktestOptions | None = None,
 ) -> Backtest:
-    """Judge every bin of `figures` in order, as a live system would.
+    """Judge every bin of `table` in order, as a live system would.
 
     Raises:
         InputError: `training_until` leaves nothing to learn from, or nothing to judge.
         WorkerError: a worker is lost.
     """
     options = options or BacktestOptions()
-    grid = make_grid(figures, training_until)
-    partitions = cut_partitions(figures, grid, series=options.partition_series)
+    grid = make_grid(table, training_until)
+    partitions = cut_partitions(table, grid, series=options.partition_series)
     executor = _make_executor(partitions, options)
     try:
         results = _Coordinator(executor, grid, len(partitions)).run(options.progress)
@@ -114,7 +112,7 @@ def backtest_figures(
         executor.close()
     options.progress(1.0)
     return Backtest(
-        _levels(results, grid), _incidents(results), _unjudged(figures, results, grid), grid
+        _levels(results, grid), _incidents(results), _unjudged(table, results, grid), grid
     )
 
 
@@ -146,7 +144,6 @@ class _Coordinator:
         self._shape = len(names), first
 
     def run(self, progress: Callable[[float], None]) -> list[ShardResult]:
-        """Run all bins; return the results of the partitions."""
         first, span = 0, 1
         while first < self._grid.bins:
             last = min(first + span, self._grid.bins)
@@ -188,7 +185,6 @@ class _Coordinator:
 
 
 def _levels(results: Sequence[ShardResult], grid: Grid) -> pd.DataFrame:
-    """Return the levels as a table, in order of time and entity, without empty rows."""
     entities = [entity for result in results for entity in result.entities]
     order = np.array(sorted(range(len(entities)), key=lambda number: entities[number]), np.intp)
     names = pd.Index([str(entities[number]) for number in order])
@@ -245,12 +241,9 @@ def _with_end(incident: Incident, parent: Incident | None) -> Incident:
     return replace(incident, ended_at=ends[-1]) if ends else incident
 
 
-def _unjudged(
-    figures: SeriesTable, results: Sequence[ShardResult], grid: Grid
-) -> dict[Entity, str]:
-    """Return the entities without any level, and why."""
+def _unjudged(table: SeriesTable, results: Sequence[ShardResult], grid: Grid) -> dict[Entity, str]:
     days = grid.min_history.total_seconds() / 86_400
-    entities = figures.frame["entity"].astype("category").cat.categories
+    entities = table.frame["entity"].astype("category").cat.categories
     counts = dict.fromkeys(map(Entity.parse, entities), 0)
     for result in results:
         counts |= zip(result.entities, result.counts.tolist(), strict=True)

@@ -70,11 +70,11 @@ class Score:
     """Score of the detections of one confidence.
 
     Attributes:
-        figures: name to number, None where nothing was measured.
+        metrics: name to number, None where nothing was measured.
         events: every true event; calls: every detection without an event.
     """
 
-    figures: Mapping[str, float | None]
+    metrics: Mapping[str, float | None]
     events: tuple[EntityScore, ...]
     calls: tuple[EntityScore, ...]
 
@@ -108,8 +108,6 @@ def score_backtest(found: Backtest, truth: Truth, tree: EntityTree) -> dict[str,
 
 
 class _Scorer:
-    """Compares detections with the truth."""
-
     def __init__(self, grid: LevelGrid, levels: Levels, truth: Truth, tree: EntityTree) -> None:
         self._grid, self._levels, self._tree = grid, levels, tree
         self._width = max(1, grid.width // _MINUTE)
@@ -126,7 +124,6 @@ class _Scorer:
             self._add(event)
 
     def score(self, detections: Sequence[Detection], confidence: str) -> Score:
-        """Return the score of the detections of one confidence."""
         predictions = predictions_of(
             detections, self._grid.start, end=self._end, confidence=confidence
         )
@@ -140,7 +137,7 @@ class _Scorer:
             ]
             calls += [self._call(entity, one, "fragment") for one in result.fragments]
             calls += [self._call(entity, one, self._verdict(entity, one)) for one in result.false]
-        return Score(self._figures(events, calls), (*events, *self._not_judged), tuple(calls))
+        return Score(self._metrics(events, calls), (*events, *self._not_judged), tuple(calls))
 
     def _add(self, event: TrueEvent) -> None:
         entity = str(event.entity)
@@ -213,7 +210,7 @@ class _Scorer:
         held = (low - _ROUNDING <= truth) & (truth <= high + _ROUNDING)
         return abs(float(level[known].mean()) - truth), float(held.mean())
 
-    def _figures(
+    def _metrics(
         self, events: Sequence[EntityScore], calls: Sequence[EntityScore]
     ) -> dict[str, float | None]:
         found = [event for event in events if event.verdict == "found"]
@@ -221,7 +218,7 @@ class _Scorer:
         precision = len(found) / (len(found) + false) if found or false else None
         recall = len(found) / len(events) if events else None
         both = (precision or 0) + (recall or 0)
-        figures: dict[str, float | None] = {
+        metrics: dict[str, float | None] = {
             "precision": precision,
             "recall": recall,
             "f1": 2 * (precision or 0) * (recall or 0) / both if both else None,
@@ -242,11 +239,11 @@ class _Scorer:
 
         for name in ("delay", "onset_error", "end_error"):
             for label, share in (("p50", 0.5), ("p90", 0.9)):
-                figures[f"{name}_minutes_{label}"] = _quantile(measured(name), share)
+                metrics[f"{name}_minutes_{label}"] = _quantile(measured(name), share)
         for name, field in (("level_error", "level_error"), ("interval_coverage", "held")):
             values = measured(field)
-            figures[name] = float(np.mean(values)) if values else None
-        return figures
+            metrics[name] = float(np.mean(values)) if values else None
+        return metrics
 
 
 def _quantile(values: Sequence[float], share: float) -> float | None:

@@ -38,7 +38,7 @@ class Partition:
 
     Attributes:
         infos: descriptions of the entities.
-        keys: the series, a column each.
+        keys: the series, one column each.
         start, width, bins: the grid of time.
         min_history: history of a series that only teaches.
         values: shape (bins, keys), NaN is no data.
@@ -104,10 +104,9 @@ class ShardResult:
     """Results of a partition.
 
     Attributes:
-        entities: the entities, in order.
         columns: level, low, high and probability, each of shape (bins, entities).
-        counts: number of values of each entity's fullest series, shape (entities,).
-        ready: entities that ever had an ordinary level, shape (entities,).
+        counts: number of values of each entity's fullest series.
+        ready: entities that ever had an ordinary level.
         incidents: newest revision of each incident, and the bin of its first one.
     """
 
@@ -136,8 +135,6 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """State at the start of a span."""
-
     detector: SeriesState
     tracker: bytes
     incidents: dict[str, tuple[int, Incident]]
@@ -148,7 +145,6 @@ class Shard:
     """Runs commands on one partition."""
 
     def __init__(self, partition: Partition) -> None:
-        """Create the rows of `partition`."""
         tree = EntityTree(partition.infos)
         self._partition = partition
         self._detector = BayesFilterDetector(
@@ -227,7 +223,6 @@ class Shard:
         return shifts
 
     def _restore(self) -> None:
-        """Return to the start of the last span."""
         assert self._snapshot is not None, "no span to undo"
         self._detector.restore(self._snapshot.detector)
         self._tracker.load(self._snapshot.tracker)
@@ -245,7 +240,6 @@ class Shard:
         return self._detector.predict(self._time(number), values, totals)
 
     def _update(self, number: int, residuals: Residuals, faulty: Bools) -> None:
-        """Evaluate one bin, and show the tracker the levels that may matter to an incident."""
         self._detector.expect_losses(self._tracker.expected(self._time(number)))
         result = self._detector.update(residuals, faulty, self._held_rows())
         if not result.ready.any():
@@ -272,7 +266,6 @@ class Shard:
         return self._held
 
     def _record(self, number: int, result: StepResult) -> None:
-        """Record the levels of one bin, the fused ones if there are any."""
         rows = self._lead_rows.copy()
         fused = result.fused.rows >= 0
         rows[self._fused[fused]] = result.fused.rows[fused]
@@ -347,7 +340,6 @@ def _lead_rows(keys: list[SeriesKey], entities: tuple[Entity, ...]) -> RowArray:
 
 
 def _rows_in(keys: list[SeriesKey], tree: EntityTree) -> dict[Entity, RowArray]:
-    """Return for every entity the rows about it or a part of it."""
     rows: dict[Entity, list[int]] = {}
     for row, key in enumerate(keys):
         for scope in (key.entity, *tree.ancestors(key.entity)):

@@ -45,13 +45,7 @@ _FORMER = {
 
 @dataclass(frozen=True, slots=True)
 class TrueEvent:
-    """One loss of one entity.
-
-    Attributes:
-        entity: the entity that was low.
-        started_at, ended_at: onset and end; None while it lasts.
-        level: share of ordinary that was left; None if unknown.
-    """
+    """One loss of one entity; `level` is the share of ordinary that was left, None if unknown."""
 
     entity: Entity
     started_at: datetime
@@ -64,7 +58,7 @@ class Truth:
     """The events of a file, in order of time, and the rows that could not be used, with reasons."""
 
     events: tuple[TrueEvent, ...]
-    left_out: tuple[str, ...]
+    skipped: tuple[str, ...]
 
 
 def read_truth(path: Path) -> Truth:
@@ -75,7 +69,7 @@ def read_truth(path: Path) -> Truth:
             line.
     """
     events: list[TrueEvent] = []
-    left_out: list[str] = []
+    skipped: list[str] = []
     for where, row in _rows(path):
         try:
             found = _events(row, where)
@@ -83,19 +77,18 @@ def read_truth(path: Path) -> Truth:
             if row.get("entity"):
                 raise
             # A published list of thousands has a few errors, which its readers cannot correct.
-            left_out.append(str(error))
+            skipped.append(str(error))
             continue
         if not found:
-            left_out.append(f"{where}: names no country or network that is known")
+            skipped.append(f"{where}: names no country or network that is known")
         events += found
     if not events:
-        raise InputError(f"{path}: no event; {left_out[0] if left_out else 'it has no row'}")
+        raise InputError(f"{path}: no event; {skipped[0] if skipped else 'it has no row'}")
     events.sort(key=lambda one: (one.started_at, one.entity))
-    return Truth(tuple(events), tuple(left_out))
+    return Truth(tuple(events), tuple(skipped))
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Yield every row with its location in the file."""
     if path.suffix == ".json":
         for number, row in enumerate(_json_rows(path), 1):
             yield f"{path}, event {number}", row
@@ -122,7 +115,6 @@ def _json_rows(path: Path) -> Sequence[Mapping[str, object]]:
 
 
 def _events(row: Mapping[str, object], where: str) -> list[TrueEvent]:
-    """Return the events of one row, one an entity."""
     start = _time(row, _STARTS, where)
     if start is None:
         raise InputError(f"{where}: no start; name it {' or '.join(map(repr, _STARTS))}")
@@ -134,7 +126,6 @@ def _events(row: Mapping[str, object], where: str) -> list[TrueEvent]:
 
 
 def _time(row: Mapping[str, object], names: Sequence[str], where: str) -> datetime | None:
-    """Return the first of several columns as a time, None if all are empty."""
     text = next((str(row[name]).strip() for name in names if row.get(name)), "")
     if not text:
         return None
@@ -145,7 +136,6 @@ def _time(row: Mapping[str, object], names: Sequence[str], where: str) -> dateti
 
 
 def _parsed(text: str) -> datetime | None:
-    """Return a time in one of the formats of published lists, None if it has none of them."""
     with suppress(ValueError):
         return datetime.fromisoformat(text)
     for form in _TIME_FORMATS:
@@ -155,7 +145,6 @@ def _parsed(text: str) -> datetime | None:
 
 
 def _level(value: object, where: str) -> float | None:
-    """Return a level, None for an empty value."""
     if value is None or value == "":
         return None
     try:
@@ -198,7 +187,6 @@ def _listed(row: Mapping[str, object], names: Sequence[str]) -> list[str]:
 
 
 def _country(name: str) -> str | None:
-    """Return the ISO code of a country's code or English name."""
     if re.fullmatch(r"[A-Z]{2}", name):
         return name
     known = _country_names()
@@ -208,6 +196,5 @@ def _country(name: str) -> str | None:
 
 @cache
 def _country_names() -> dict[str, str]:
-    """Return the codes of the English names of countries."""
     names = Locale("en").territories.items()
     return {name.casefold(): code for code, name in names if re.fullmatch(r"[A-Z]{2}", code)}

@@ -61,16 +61,16 @@ class Drill:
 
     Attributes:
         folder: data folder; an earlier drill in it is removed.
-        tell: receives each event, with its time.
-        script: number of networks and agents, and timing.
+        on_event: called with the time and text of each event.
+        scenario: number of networks and agents, and timing.
         store, stores: the store's configuration.
         collect, analyze, publish: run these parts; tests run them in processes to kill.
         midway: runs once the networks are dark.
     """
 
     folder: Path
-    tell: Callable[[datetime, str], None]
-    script: Scenario = field(default_factory=Scenario)
+    on_event: Callable[[datetime, str], None]
+    scenario: Scenario = field(default_factory=Scenario)
     store: StoreConfig = field(default_factory=StoreConfig)
     stores: PluginSections = field(default_factory=dict)
     collect: Part = run_collect
@@ -85,7 +85,7 @@ async def run_drill(drill: Drill) -> Outcome:
     Every wait has a timeout, after which the drill continues and fails.
     """
     shutil.rmtree(drill.folder, ignore_errors=True)
-    country = make_country(drill.script.networks)
+    country = make_country(drill.scenario.networks)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(country)
         config = drill_config(
@@ -93,23 +93,22 @@ async def run_drill(drill: Drill) -> Outcome:
         )
         config = msgspec.structs.replace(config, store=drill.store, stores=drill.stores)
         await asyncio.to_thread(write_config, config, drill.folder / "netwatch.toml")
-        opened = stack.enter_context(open_context(config))
+        context = stack.enter_context(open_context(config))
         await stack.enter_async_context(run_broker(config))
-        parts = [drill.collect(opened), drill.analyze(opened), drill.publish(opened)]
-        parts += [run_vantage(one) for one in _vantages(config, drill.script.agents)]
+        parts = [drill.collect(context), drill.analyze(context), drill.publish(context)]
+        parts += [run_vantage(one) for one in _vantages(config, drill.scenario.agents)]
         running = [asyncio.ensure_future(part) for part in parts]
         try:
-            course = await _play(drill, country, opened)
-            await _until(lambda: _all_sent(opened), drill.script.patience)
+            truth = await _play(drill, country, context)
+            await _wait_for(lambda: _all_sent(context), drill.scenario.timeout)
         finally:
             await _stop(running)
-        incidents = opened.ledger.incidents()
-        posts = [entry for one in incidents for entry in opened.ledger.outbox.posts(one.id)]
-        return Outcome(check_drill(course, country, incidents, posts), incidents, posts)
+        incidents = context.ledger.incidents()
+        posts = [entry for one in incidents for entry in context.ledger.outbox.posts(one.id)]
+        return Outcome(check_drill(truth, country, incidents, posts), incidents, posts)
 
 
 def _vantages(config: Config, count: int) -> list[Config]:
-    """Return the configuration of each agent: same targets, own network."""
     return [
         msgspec.structs.replace(
             config, vantage=VantageConfig(id=f"agent-{number}", country="ZZ", asn=65000 + number)
@@ -118,64 +117,63 @@ def _vantages(config: Config, count: int) -> list[Config]:
     ]
 
 
-async def _play(drill: Drill, country: Country, opened: ObservatoryContext) -> GroundTruth:
-    script, course = drill.script, GroundTruth([], [])
-    drill.tell(now(), f"{script.agents} agents probe {script.networks} networks")
-    await _until(lambda: _is_learned(country, opened), script.patience)
-    drill.tell(now(), "the baseline is known")
-    for network in country.networks[: script.cut]:
-        course.cut.append((now(), network))
-        drill.tell(now(), f"AS{network.asn} in {network.region} is cut")
+async def _play(drill: Drill, country: Country, context: ObservatoryContext) -> GroundTruth:
+    scenario, truth = drill.scenario, GroundTruth([], [])
+    drill.on_event(now(), f"{scenario.agents} agents probe {scenario.networks} networks")
+    await _wait_for(lambda: _is_learned(country, context), scenario.timeout)
+    drill.on_event(now(), "the baseline is known")
+    for network in country.networks[: scenario.cut]:
+        truth.cut.append((now(), network))
+        drill.on_event(now(), f"AS{network.asn} in {network.region} is cut")
         network.cut()
-        await _keep_time(script.step, drill)
-    drill.tell(now(), f"{script.cut} of {script.networks} networks are dark")
+        await _wait_step(scenario.step, drill)
+    drill.on_event(now(), f"{scenario.cut} of {scenario.networks} networks are dark")
     if drill.midway is not None:
         await drill.midway()
-    await asyncio.sleep(script.dark.total_seconds())
-    for network in reversed(country.networks[: script.cut]):
-        course.restored.append((now(), network))
-        drill.tell(now(), f"AS{network.asn} in {network.region} is back")
+    await asyncio.sleep(scenario.dark.total_seconds())
+    for network in reversed(country.networks[: scenario.cut]):
+        truth.restored.append((now(), network))
+        drill.on_event(now(), f"AS{network.asn} in {network.region} is back")
         network.restore()
-        await asyncio.sleep(script.step.total_seconds() / 4)
-    await _until(lambda: _is_over(opened), script.patience)
-    return course
+        await asyncio.sleep(scenario.step.total_seconds() / 4)
+    await _wait_for(lambda: _is_over(context), scenario.timeout)
+    return truth
 
 
-async def _keep_time(step: timedelta, drill: Drill) -> None:
+async def _wait_step(step: timedelta, drill: Drill) -> None:
     """Wait for `step`; repeat if the event loop was blocked, so that nothing was measured."""
     for _ in range(_MAX_STEPS):
-        stalls, since = LoopLagMonitor(), perf_counter()
-        ticking = asyncio.ensure_future(stalls.run())
+        lag, since = LoopLagMonitor(), perf_counter()
+        ticking = asyncio.ensure_future(lag.run())
         await asyncio.sleep(step.total_seconds())
         ticking.cancel()
-        if not stalls.was_blocked(since, perf_counter()):
+        if not lag.was_blocked(since, perf_counter()):
             return
-        drill.tell(now(), "this machine was blocked for a moment; waiting longer")
+        drill.on_event(now(), "this machine was blocked for a moment; waiting longer")
 
 
-async def _until(condition: Callable[[], bool], patience: timedelta) -> None:
-    polls = int(patience / _POLL)
+async def _wait_for(condition: Callable[[], bool], limit: timedelta) -> None:
+    polls = int(limit / _POLL)
     for _ in range(polls):
         if await asyncio.to_thread(condition):
             return
         await asyncio.sleep(_POLL.total_seconds())
 
 
-def _is_learned(country: Country, opened: ObservatoryContext) -> bool:
-    """Return whether the country has levels for three bins."""
+def _is_learned(country: Country, context: ObservatoryContext) -> bool:
     key = SeriesKey(REACHABILITY, country.entity)
     present = now()
-    levels = opened.store.read_levels(present - timedelta(minutes=5), present, series=key)
+    levels = context.store.read_levels(present - timedelta(minutes=5), present, series=key)
     return sum(level.value is not None for level in levels) >= 3
 
 
-def _is_over(opened: ObservatoryContext) -> bool:
-    return any(one.state is IncidentState.RESOLVED for one in opened.ledger.incidents())
+def _is_over(context: ObservatoryContext) -> bool:
+    return any(one.state is IncidentState.RESOLVED for one in context.ledger.incidents())
 
 
-def _all_sent(opened: ObservatoryContext) -> bool:
+def _all_sent(context: ObservatoryContext) -> bool:
     waiting = (OutboxState.READY, OutboxState.SENDING)
-    return not any(opened.ledger.outbox.in_state(state) for state in waiting)
+    return not any(context.ledger.outbox.in_state(state) for state in waiting)
 
 
 async def _stop(running: Sequence["asyncio.Future[None]"]) -> None:

@@ -21,11 +21,10 @@ class Scenario:
     """Numbers and timing of a drill.
 
     Attributes:
-        networks: number of networks; cut: number of those that are cut, the largest first.
-        agents: number of agents that probe them.
+        cut: number of networks that are cut, the largest first.
         step: time between two cuts.
         dark: how long the networks stay dark.
-        patience: timeout of each condition.
+        timeout: of each condition.
     """
 
     networks: int = 12
@@ -33,7 +32,7 @@ class Scenario:
     agents: int = 6
     step: timedelta = timedelta(seconds=2)
     dark: timedelta = timedelta(seconds=6)
-    patience: timedelta = timedelta(seconds=25)
+    timeout: timedelta = timedelta(seconds=25)
 
 
 def drill_config(folder: str, port: int, *, country: Country, targets: list[Target]) -> Config:

@@ -28,8 +28,6 @@ _FILLERS = 8
 
 
 class _Server:
-    """A listening socket that answers, or drops all connections."""
-
     def __init__(self, address: str, *, speaks_http: bool) -> None:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -42,7 +40,6 @@ class _Server:
         self.port: int = self._socket.getsockname()[1]
 
     def open(self) -> None:
-        """Answer connections."""
         self._hang_up()
         self._socket.listen(128)
         asyncio.get_running_loop().add_reader(self._socket, self._accept)
@@ -59,7 +56,6 @@ class _Server:
             self._fillers.append(filler)
 
     async def close(self) -> None:
-        """Close all sockets."""
         asyncio.get_running_loop().remove_reader(self._socket)
         for answer in self._answers:
             answer.cancel()
@@ -68,13 +64,11 @@ class _Server:
         self._socket.close()
 
     def _hang_up(self) -> None:
-        """Close the connections that fill the queue."""
         for filler in self._fillers:
             filler.close()
         self._fillers.clear()
 
     def _accept(self) -> None:
-        """Accept and answer one connection."""
         with suppress(BlockingIOError, ConnectionAbortedError):
             caller, _ = self._socket.accept()
             caller.settimeout(0)
@@ -83,7 +77,6 @@ class _Server:
             answer.add_done_callback(self._answers.discard)
 
     async def _answer(self, caller: socket.socket) -> None:
-        """Send one response if the server speaks HTTP, and close."""
         loop = asyncio.get_running_loop()
         with caller, suppress(OSError, TimeoutError):
             if self._speaks_http:

@@ -1,1 +1,1 @@
-"""Figures of past shutdowns that ship with the package."""
+"""Recorded series of past shutdowns that ship with the package."""

@@ -10,11 +10,11 @@ from netwatch.model.errors import InputError
 from netwatch.sources.long_table import SeriesTable, as_series_table, read_long_table
 from netwatch.sources.wide_table import read_wide_table
 
-_FOLDER = "netwatch.lab.sample_data.figures"
+_FOLDER = "netwatch.lab.sample_data"
 _CREDITS = {"iran-2019-11": "Monash IP Observatory (sodalabsio/shared_data)"}
 
 
-def figures_source(name: str) -> str:
+def series_source(name: str) -> str:
     """Return who measured a data set; for a file, the file's name."""
     return _CREDITS.get(name, Path(name).name)
 
@@ -26,7 +26,7 @@ def shipped_names() -> list[str]:
     return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))
 
 
-def open_figures(name: str, *, width: timedelta | None = None) -> SeriesTable:
+def open_series(name: str, *, width: timedelta | None = None) -> SeriesTable:
     """Return the data set called `name`, or the series in the file at that path.
 
     The suffix of a file selects the source that reads it; by default it is a CSV.
@@ -37,10 +37,10 @@ def open_figures(name: str, *, width: timedelta | None = None) -> SeriesTable:
     if name in shipped_names():
         folder = files(_FOLDER)
         with (
-            as_file(folder / f"{name}.csv") as figures,
+            as_file(folder / f"{name}.csv") as series,
             as_file(folder / f"{name}.places.csv") as places,
         ):
-            return read_wide_table(figures, places)
+            return read_wide_table(series, places)
     path = Path(name)
     if not path.exists():
         shipped = ", ".join(shipped_names())

@@ -67,7 +67,7 @@ def test_the_reason_for_a_skip_names_the_command_that_grants_it() -> None:
     reasons = {one.listed.target.id: one.reason for one in skipped}
     assert "consent grant --tier B" in reasons["shop"]
     assert "consent grant --category LGBT" in reasons["club"]
-    assert "consent grant --kind trace" in reasons["hops"]
+    assert "consent grant --probe trace" in reasons["hops"]
 
 
 def test_consent_is_stored_and_ends_with_a_new_text(

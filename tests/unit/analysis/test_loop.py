@@ -14,7 +14,7 @@ from netwatch.analysis.loop import run_analysis
 from netwatch.analysis.pipeline import PipelineRunner
 from netwatch.app.observatory import make_pipeline
 from netwatch.config import Config, PublishConfig
-from netwatch.lab.sample_data.catalog import open_figures
+from netwatch.lab.sample_data.catalog import open_series
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entities import EntityTree
 from netwatch.model.errors import StoreError
@@ -67,7 +67,7 @@ class CrashingLedger:
 
 @pytest.fixture(scope="module")
 def iran() -> SeriesTable:
-    return open_figures("iran-2019-11")
+    return open_series("iran-2019-11")
 
 
 def new_runner(

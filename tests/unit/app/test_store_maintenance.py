@@ -14,7 +14,7 @@ KEY = SeriesKey("reachability", Entity.parse("asn:64496"))
 
 
 def test_past_days_are_sealed_rolled_up_and_dropped(tmp_path: Path) -> None:
-    """Bins of three weeks ago go to the wider tiers; those of last week stay as measured."""
+    """Bins of three weeks ago are rolled up; those of last week stay as measured."""
     config = parse_config(f'data = "{tmp_path}"\n[stores.sqlite]\nraw_retention = "14d"\n')
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     old, recent = today - timedelta(days=21), today - timedelta(days=7)

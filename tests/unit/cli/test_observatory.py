@@ -86,7 +86,7 @@ REFUSED = {
     ("replay", "absent.csv"): "absent.csv: no such file; data sets that come with netwatch: iran",
     ("replay", "iran-2019-11", "--at", "teatime"): "--at: 'teatime' is not a time; write 2019",
     ("replay", "iran-2019-11", "--at", "2020-01-01"): (
-        "2020-01-01T00:00Z: no figures; they go from 2019-11-10T20:30Z to 2019-11-20T"
+        "2020-01-01T00:00Z: no series; they go from 2019-11-10T20:30Z to 2019-11-20T"
     ),
     ("replay", "iran-2019-11", "--bin", "weekly"): "--bin: 'weekly' is not a duration; write 30s",
     ("replay", "iran-2019-11", "--out", "full"): "full: holds other files; name an empty folder",

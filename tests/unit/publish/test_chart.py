@@ -111,7 +111,7 @@ def test_a_drill_is_labelled_and_names_are_not_parsed_as_math(
     places = EntityTree(
         [EntityInfo(IRAN, r"$\frac{a}$ <b> မြန်မာ"), EntityInfo(NETWORK, r"$x_$", parent=IRAN)]
     )
-    draw_chart(request_for(FALL, tree=places, test=True), tmp_path / "chart")
+    draw_chart(request_for(FALL, tree=places, drill=True), tmp_path / "chart")
     text = _svg_text(tmp_path / "chart")
     assert "<!-- TEST" in text
     ET.fromstring(text)

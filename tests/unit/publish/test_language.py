@@ -50,7 +50,7 @@ def test_one_template_file_covers_every_kind_of_post(
 ) -> None:
     incident = make_incident(**changes)
     config = PublishConfig(languages=("fr",), channels=("console",))
-    [post] = compose_posts(incident, iran, config, test=False, templates=FRENCH)
+    [post] = compose_posts(incident, iran, config, drill=False, templates=FRENCH)
     assert (post.language, post.kind) == ("fr", post_kind(incident))
     assert re.match(rf"({LABELS}) · ", post.text)
     assert not re.search(r"\b(internet connectivity|networks|since|ordinary)\b", post.text)
@@ -73,7 +73,7 @@ def test_names_and_months_come_from_the_language(
     make_incident: MakeIncident, iran: EntityTree
 ) -> None:
     config = PublishConfig(languages=("fr", "en"), channels=("console",))
-    [post] = compose_posts(make_incident(), iran, config, test=True, templates=FRENCH)
+    [post] = compose_posts(make_incident(), iran, config, drill=True, templates=FRENCH)
     first, second = post.text.splitlines()[:2]
     assert first == (
         "TEST · CONFIRMÉ · Iran : la connectivité Internet est à 7 % de son niveau habituel "

@@ -44,7 +44,7 @@ PERCENTS = [
 
 def _posts(incident: Incident, places: EntityTree, **options: object) -> list[Post]:
     config = PublishConfig(url="https://netwatch.example", **options)
-    return compose_posts(incident, places, config, test=False)
+    return compose_posts(incident, places, config, drill=False)
 
 
 def test_the_text_of_a_confirmed_post(make_incident: MakeIncident, iran: EntityTree) -> None:
@@ -187,7 +187,7 @@ def test_an_unreviewed_update_is_labelled(make_incident: MakeIncident, iran: Ent
 def test_a_drill_post_starts_and_ends_with_test(
     make_incident: MakeIncident, iran: EntityTree
 ) -> None:
-    post = compose_posts(make_incident(), iran, PublishConfig(), test=True)[0]
+    post = compose_posts(make_incident(), iran, PublishConfig(), drill=True)[0]
     lines = post.text.splitlines()
     assert lines[0].startswith("TEST · CONFIRMED · Iran: ")
     assert lines[-1] == "TEST"

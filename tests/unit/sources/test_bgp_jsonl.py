@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.lab.sample_data.catalog import open_figures
+from netwatch.lab.sample_data.catalog import open_series
 from netwatch.model.errors import InputError
 from netwatch.sources.bgp_jsonl import read_bgp_jsonl
 
@@ -77,8 +77,8 @@ def test_the_output_does_not_name_peers(tmp_path: Path) -> None:
     assert figures.frame["total"].isna().all()
 
 
-def test_open_figures_reads_route_files(tmp_path: Path) -> None:
-    opened = open_figures(str(written(tmp_path, line("192.0.2.0/24", "a", at=5))))
+def test_open_series_reads_route_files(tmp_path: Path) -> None:
+    opened = open_series(str(written(tmp_path, line("192.0.2.0/24", "a", at=5))))
     assert set(opened.frame["signal"]) == {"bgp"}
 
 

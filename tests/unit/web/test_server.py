@@ -99,7 +99,7 @@ async def test_incident_page_shows_the_whole_record(
     posts = [
         post
         for incident in revisions
-        for post in compose_posts(incident, site.places, PublishConfig(), test=False)
+        for post in compose_posts(incident, site.places, PublishConfig(), drill=False)
     ]
     site.ledger.record(revisions, posts)
     text = await site.text("/i/NW-IR-2019-0042")
@@ -279,7 +279,7 @@ async def test_health_has_the_age_of_the_data(site: Site, make_incident: MakeInc
 async def test_every_page_of_a_drill_is_labelled(site: Site, make_incident: MakeIncident) -> None:
     site.put("country:IR", FALL, until=make_incident().at)
     site.ledger.record([make_incident()], [])
-    site.options = WebOptions(test=True)
+    site.options = WebOptions(drill=True)
     async with site.serve() as client:
         for path in ("/", "/i/NW-IR-2019-0042", "/p/country/IR", "/nowhere"):
             page = check_page((await client.get(path)).text)

@@ -18,7 +18,7 @@ from netwatch.incidents.tracker import Tracker
 from netwatch.lab.backtest import executors
 from netwatch.lab.backtest.output import plain_incident, write_backtest
 from netwatch.lab.backtest.partition import make_grid
-from netwatch.lab.backtest.runner import BacktestOptions, backtest_figures, run_backtest
+from netwatch.lab.backtest.runner import BacktestOptions, backtest_series, run_backtest
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import InputError, WorkerError
 from netwatch.model.series import SeriesKey
@@ -54,14 +54,14 @@ def world() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def figures() -> SeriesTable:
+def table() -> SeriesTable:
     return make_series_table(world(), Path("world"))
 
 
 @pytest.fixture(scope="module")
-def alone(figures: SeriesTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def alone(table: SeriesTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
-    found = backtest_figures(figures)
+    found = backtest_series(table)
     write_backtest(found.levels, found.incidents, folder)
     return folder
 
@@ -82,53 +82,53 @@ def test_losses_are_found_and_a_faulty_signal_opens_no_incident(alone: Path) -> 
 
 @pytest.mark.parametrize("series", [1, 7, 16])
 def test_the_size_of_partitions_changes_no_byte(
-    figures: SeriesTable, alone: Path, tmp_path: Path, series: int
+    table: SeriesTable, alone: Path, tmp_path: Path, series: int
 ) -> None:
-    found = backtest_figures(figures, options=BacktestOptions(partition_series=series))
+    found = backtest_series(table, options=BacktestOptions(partition_series=series))
     write_backtest(found.levels, found.incidents, tmp_path)
     assert same(alone, tmp_path)
 
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_the_number_of_workers_changes_no_byte(
-    figures: SeriesTable, alone: Path, tmp_path: Path, workers: int
+    table: SeriesTable, alone: Path, tmp_path: Path, workers: int
 ) -> None:
-    found = backtest_figures(figures, options=BacktestOptions(workers, partition_series=4))
+    found = backtest_series(table, options=BacktestOptions(workers, partition_series=4))
     write_backtest(found.levels, found.incidents, tmp_path)
     assert same(alone, tmp_path)
 
 
 def test_spans_change_nothing_against_two_phases_in_every_bin(
-    figures: SeriesTable, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    table: SeriesTable, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("netwatch.lab.backtest.runner._MAX_SPAN", 1)
-    found = backtest_figures(figures, options=BacktestOptions(partition_series=4))
+    found = backtest_series(table, options=BacktestOptions(partition_series=4))
     write_backtest(found.levels, found.incidents, tmp_path)
     assert same(alone, tmp_path)
 
 
 def test_the_order_of_rows_changes_no_byte(alone: Path, tmp_path: Path) -> None:
     shuffled = world().sample(frac=1, random_state=3)
-    found = backtest_figures(make_series_table(shuffled, Path("world")))
+    found = backtest_series(make_series_table(shuffled, Path("world")))
     write_backtest(found.levels, found.incidents, tmp_path)
     assert same(alone, tmp_path)
 
 
-def test_a_live_system_finds_the_same_incidents(figures: SeriesTable) -> None:
+def test_a_live_system_finds_the_same_incidents(table: SeriesTable) -> None:
     """Every level of every bin goes to the tracker there, and here those that may matter."""
-    atlas = EntityTree(sorted(figures.places, key=lambda place: place.entity))
+    atlas = EntityTree(sorted(table.places, key=lambda place: place.entity))
     detector = BayesFilterDetector(
-        atlas, width=figures.width, min_history=make_grid(figures, None).min_history
+        atlas, width=table.width, min_history=make_grid(table, None).min_history
     )
-    tracker = Tracker(atlas, width=figures.width, config=IncidentConfig())
-    bins = list(figures.bins())
+    tracker = Tracker(atlas, width=table.width, config=IncidentConfig())
+    bins = list(table.bins())
     newest = {}
     for time_ in HOURS:
         now = time_.to_pydatetime()
         due = [one for one in bins if one.time == now]
         levels = detector.step(now, due, frozen=tracker.frozen(), expected=tracker.expected(now))
         newest |= {revision.id: revision for revision in tracker.step(levels)}
-    ours = backtest_figures(figures).incidents
+    ours = backtest_series(table).incidents
     assert {one.id for one in ours} == set(newest)
     for one in ours:
         live, played = plain_incident(newest[one.id]), plain_incident(one)
@@ -136,7 +136,7 @@ def test_a_live_system_finds_the_same_incidents(figures: SeriesTable) -> None:
 
 
 def test_a_killed_worker_gives_a_one_line_error_and_writes_nothing(
-    figures: SeriesTable, monkeypatch: pytest.MonkeyPatch
+    table: SeriesTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = []
     start = executors.ProcessExecutor.__init__
@@ -152,7 +152,7 @@ def test_a_killed_worker_gives_a_one_line_error_and_writes_nothing(
 
     monkeypatch.setattr(executors.ProcessExecutor, "__init__", watched)
     with pytest.raises(WorkerError, match=r"worker 2 of 2 .* was killed by SIGKILL; nothing"):
-        backtest_figures(figures, options=BacktestOptions(2, progress=kill, partition_series=4))
+        backtest_series(table, options=BacktestOptions(2, progress=kill, partition_series=4))
     assert not any(process.is_alive() for process in started[0]._processes)
 
 
@@ -171,18 +171,18 @@ def test_a_series_of_three_points_is_named_and_makes_no_incident() -> None:
             "entity": "asn:64700", "value": [100.0, 0.0, 0.0],
         }
     )  # fmt: skip
-    found = backtest_figures(make_series_table(pd.concat([world(), table]), Path("world")))
+    found = backtest_series(make_series_table(pd.concat([world(), table]), Path("world")))
     [(entity, why)] = found.unjudged.items()
     assert str(entity) == "asn:64700"
     assert why.startswith("not enough data: 3 values")
     assert "asn:64700" not in {str(one.entity) for one in found.incidents}
 
 
-def test_an_entity_without_any_value_is_named(figures: SeriesTable) -> None:
+def test_an_entity_without_any_value_is_named(table: SeriesTable) -> None:
     empty = world().assign(entity="asn:64999", value=np.nan)
-    found = backtest_figures(make_series_table(pd.concat([world(), empty]), Path("world")))
+    found = backtest_series(make_series_table(pd.concat([world(), empty]), Path("world")))
     assert [str(entity) for entity in found.unjudged] == ["asn:64999"]
-    assert not backtest_figures(figures).unjudged
+    assert not backtest_series(table).unjudged
 
 
 def test_a_copy_of_the_state_shares_no_array() -> None:
@@ -200,9 +200,9 @@ def test_a_copy_of_the_state_shares_no_array() -> None:
 
 
 def test_files_are_complete_or_absent(
-    figures: SeriesTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    table: SeriesTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = backtest_figures(figures)
+    found = backtest_series(table)
 
     def full(_levels: pd.DataFrame, path: Path) -> None:
         path.write_bytes(b"PAR")

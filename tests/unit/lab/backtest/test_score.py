@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from netwatch.lab.backtest.report import write_score
-from netwatch.lab.backtest.runner import Backtest, backtest_figures
+from netwatch.lab.backtest.runner import Backtest, backtest_series
 from netwatch.lab.backtest.score import Score, score_backtest
 from netwatch.lab.backtest.truth import TrueEvent, Truth
 from netwatch.model.entities import Entity, EntityTree
@@ -41,8 +41,8 @@ def played() -> tuple[Backtest, EntityTree]:
             values[24 * day + first : 24 * day + last] *= 0.1
         table = pd.DataFrame({"time": times, "signal": "probing", "value": values})
         tables.append(table.assign(entity=entity, parent=parent))
-    figures = make_series_table(pd.concat(tables), Path("table"))
-    return backtest_figures(figures), EntityTree(figures.places)
+    metrics = make_series_table(pd.concat(tables), Path("table"))
+    return backtest_series(metrics), EntityTree(metrics.places)
 
 
 def event(entity: str, start: datetime, end: datetime | None, level: float = 0.1) -> TrueEvent:
@@ -61,28 +61,28 @@ ALL = (
 
 
 def test_a_detected_event_is_scored(played: tuple[Backtest, EntityTree]) -> None:
-    figures = judge(played, *ALL).figures
-    assert (figures["precision"], figures["recall"], figures["f1"]) == (1, 1, 1)
-    assert figures["onset_error_minutes_p90"] == 0
-    assert figures["end_error_minutes_p90"] == 0
-    assert 60 <= (figures["delay_minutes_p50"] or 0) <= 120
-    assert (figures["level_error"] or 1) < 0.03
-    assert (figures["interval_coverage"] or 0) > 0.8
-    assert figures["entity_weeks"] == pytest.approx(4 * (DAYS - 2) / 7, rel=0.05)
+    metrics = judge(played, *ALL).metrics
+    assert (metrics["precision"], metrics["recall"], metrics["f1"]) == (1, 1, 1)
+    assert metrics["onset_error_minutes_p90"] == 0
+    assert metrics["end_error_minutes_p90"] == 0
+    assert 60 <= (metrics["delay_minutes_p50"] or 0) <= 120
+    assert (metrics["level_error"] or 1) < 0.03
+    assert (metrics["interval_coverage"] or 0) > 0.8
+    assert metrics["entity_weeks"] == pytest.approx(4 * (DAYS - 2) / 7, rel=0.05)
 
 
 def test_a_call_without_an_event_is_a_false_alarm(played: tuple[Backtest, EntityTree]) -> None:
     score = judge(played, *ALL[:2])
-    assert score.figures["precision"] == pytest.approx(2 / 3)
+    assert score.metrics["precision"] == pytest.approx(2 / 3)
     [call] = [call for call in score.calls if call.verdict == "false"]
     assert (call.entity, call.started_at) == (PLACES[2], hour(6, 0))
-    weeks = score.figures["entity_weeks"] or 0
-    assert score.figures["false_per_entity_week"] == pytest.approx(1 / weeks)
+    weeks = score.metrics["entity_weeks"] or 0
+    assert score.metrics["false_per_entity_week"] == pytest.approx(1 / weeks)
 
 
 def test_an_event_without_a_call_is_missed(played: tuple[Backtest, EntityTree]) -> None:
     score = judge(played, *ALL, event(PLACES[1], hour(4, 0), hour(4, 5)))
-    assert score.figures["recall"] == pytest.approx(3 / 4)
+    assert score.metrics["recall"] == pytest.approx(3 / 4)
     assert [one.entity for one in score.events if one.verdict == "missed"] == [PLACES[1]]
 
 
@@ -90,13 +90,13 @@ def test_a_call_long_before_the_event_is_not_a_detection(
     played: tuple[Backtest, EntityTree],
 ) -> None:
     score = judge(played, event(PLACES[2], hour(6, 2), hour(6, 10)))
-    assert score.figures["found"] == 0
-    assert score.figures["missed"] == 1
+    assert score.metrics["found"] == 0
+    assert score.metrics["missed"] == 1
 
 
 def test_a_network_within_a_national_event_is_excused(played: tuple[Backtest, EntityTree]) -> None:
     score = judge(played, event("country:XA", hour(3, 4), hour(3, 12), 0.5), *ALL[1:])
-    assert score.figures["false"] == 0
+    assert score.metrics["false"] == 0
     assert {call.entity for call in score.calls if call.verdict == "excused"} <= {PLACES[0]}
 
 
@@ -106,8 +106,8 @@ def test_events_before_the_first_level_are_not_judged(
     score = judge(
         played, *ALL, event(PLACES[0], hour(0, 4), hour(0, 6)), event("asn:1", hour(4, 0), None)
     )
-    assert score.figures["not_judged"] == 2
-    assert score.figures["recall"] == 1
+    assert score.metrics["not_judged"] == 2
+    assert score.metrics["recall"] == 1
 
 
 def test_the_report_is_json_a_page_and_a_picture(
@@ -131,7 +131,7 @@ def test_without_detections_scores_are_null_rather_than_zero(
 ) -> None:
     quiet = replace(played[0], incidents=[])
     truth = Truth((event(PLACES[1], hour(4, 0), hour(4, 5)),), ())
-    figures = score_backtest(quiet, truth, played[1])["confirmed"].figures
-    assert figures["precision"] is None
-    assert figures["recall"] == 0
-    assert figures["delay_minutes_p50"] is None
+    metrics = score_backtest(quiet, truth, played[1])["confirmed"].metrics
+    assert metrics["precision"] is None
+    assert metrics["recall"] == 0
+    assert metrics["delay_minutes_p50"] is None

@@ -47,7 +47,7 @@ def test_the_columns_of_a_curated_list(tmp_path: Path) -> None:
         TrueEvent(Entity.parse("asn:2514"), at(2), at(3)),
         TrueEvent(Entity.parse("country:MM"), at(16), at(17)),
     )
-    region, slip = truth.left_out
+    region, slip = truth.skipped
     assert "line 4: names no country or network" in region
     assert "line 5: '7/28/2020  17:00:00 PM' is not a time" in slip
 

@@ -1,4 +1,4 @@
-"""Replays series into a data folder, with the posts and charts of a live observatory."""
+"""Replays recorded series into a data folder, with the posts and charts of a live observatory."""
 
 import asyncio
 import shutil
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from netwatch.analysis.pipeline import PipelineResult, PipelineRunner
 from netwatch.app.clock import now
 from netwatch.app.factories import make_channels
-from netwatch.app.observatory import make_pipeline, open_context
+from netwatch.app.observatory import ObservatoryContext, make_pipeline, open_context
 from netwatch.config import Config, PlaceConfig, PublishConfig, write_config
-from netwatch.lab.replay.runner import Replay, replay_figures
 from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.errors import InputError
@@ -46,13 +46,13 @@ class ReplayResult:
 
 def replay_into(
     folder: Path,
-    figures: SeriesTable,
+    table: SeriesTable,
     *,
     at: datetime | None = None,
     progress: Callable[[float], None] = lambda _: None,
-    source: str = "replayed figures",
+    source: str = "replayed series",
 ) -> ReplayResult:
-    """Replay `figures` into `folder`, replacing an earlier replay.
+    """Replay `table` into `folder`, replacing an earlier replay.
 
     Raises:
         InputError: the folder holds other files than a replay, or no series cover `at`.
@@ -62,13 +62,12 @@ def replay_into(
     config = Config(
         data=str(folder),
         publish=PublishConfig(channels=("file",)),
-        place=tuple(_place_row(info) for info in figures.places),
+        place=tuple(_place_row(info) for info in table.places),
     )
     write_config(config, folder / "netwatch.toml")
     with open_context(config) as context:
         store, ledger, tree = context.store, context.ledger, context.tree
-        pipeline = make_pipeline(config, tree, width=figures.width)
-        snapshots = replay_figures(figures, Replay(pipeline, store, ledger, at, progress))
+        snapshots = _replay(context, table, at, progress)
         asyncio.run(_send(config, ledger))
         incidents = ledger.incidents()
         return ReplayResult(
@@ -96,6 +95,37 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
+def _replay(
+    context: ObservatoryContext,
+    table: SeriesTable,
+    at: datetime | None,
+    progress: Callable[[float], None],
+) -> list[Incident]:
+    """Evaluate and record every bin; return the incidents open as of `at`, widest scope first."""
+    bins = list(table.bins())
+    start, end = bins[0].time, bins[-1].time + table.width
+    if at is not None and not start <= at < end:
+        raise InputError(
+            f"{at:%Y-%m-%dT%H:%MZ}: no series; they go from "
+            f"{start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
+        )
+    pipeline = make_pipeline(context.config, context.tree, width=table.width)
+    snapshots: list[Incident] = []
+
+    def on_step(result: PipelineResult) -> None:
+        if at is not None and result.time <= at < result.time + table.width:
+            snapshots.extend(pipeline.tracker.snapshots())
+        progress((result.time + table.width - start) / (end - start))
+
+    context.store.put_bins(bins, closed_until=end)
+    runner = PipelineRunner(
+        pipeline, context.store, context.ledger, width=table.width, on_step=on_step
+    )
+    while runner.catch_up():
+        pass
+    return snapshots
+
+
 async def _send(config: Config, ledger: SqlLedger) -> None:
     sender = OutboxSender(ledger.outbox, make_channels(config), now)
     while await sender.send_due():
@@ -105,7 +135,6 @@ async def _send(config: Config, ledger: SqlLedger) -> None:
 def _draw(
     folder: Path, store: SeriesStore, incidents: list[Incident], *, tree: EntityTree, source: str
 ) -> list[Path]:
-    """Draw one chart for every public incident of a region or country."""
     wide = (EntityKind.COUNTRY, EntityKind.REGION)
     pictures = []
     for incident in incidents:
@@ -124,7 +153,6 @@ def _draw(
 
 
 def _levels(store: SeriesStore, incident: Incident, tree: EntityTree) -> dict[Entity, list[Level]]:
-    """Return the levels of the incident's entity and of its networks, from `_LEAD_IN` on."""
     signal = incident.signals[0][0]
     start, end = incident.started_low - _LEAD_IN, incident.at + timedelta(days=7)
     entities = [incident.entity, *tree.leaf_weights(incident.entity)]

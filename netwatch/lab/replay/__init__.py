@@ -1,1 +1,0 @@
-"""Replays recorded figures through the pipeline into a data folder."""

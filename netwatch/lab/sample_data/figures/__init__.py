@@ -1,1 +1,0 @@
-"""Tables of past figures that come with netwatch, each with its source in its first lines."""
