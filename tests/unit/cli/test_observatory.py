@@ -63,7 +63,7 @@ def test_replay_prints_the_statement(call: Call, tmp_path: Path) -> None:
         "Iran: internet connectivity is at 7% of ordinary levels "
         "after 12 hours of progressive disconnections."
     ) in said.splitlines()
-    drawn = [line for line in said.splitlines() if line.startswith("drawn: ")]
+    drawn = [line for line in said.splitlines() if line.startswith("chart: ")]
     assert len(drawn) == 2
     assert (tmp_path / "replay" / "ledger.sqlite").exists()
 
