@@ -254,7 +254,7 @@ class DashboardStore(Protocol):
         """Write the entities and their names, as of `at`."""
 
     def put_health(self, points: Iterable[Any]) -> None:
-        """Write points of `netwatch.store.influx.health`."""
+        """Write points of `netwatch.store.influx.health_points`."""
 
 
 class Detector(Protocol):

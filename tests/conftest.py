@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from netwatch.model.baseline import Baseline, BaselineKind
+from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import (
     AffectedEntity,

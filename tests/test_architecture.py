@@ -72,7 +72,7 @@ def test_only_the_command_prints_and_nothing_sleeps_in_the_loop() -> None:
 
 def test_only_the_composition_root_reads_the_clock() -> None:
     # Each exception stands where a promise of its own module asks for the present.
-    allowed = {"netwatch/app/clock.py", "netwatch/store/validation.py", "netwatch/cli"}
+    allowed = {"netwatch/app/wall_clock.py", "netwatch/store/validation.py", "netwatch/cli"}
     clock = re.compile(r"datetime\.now\(|\btime\.time\(")
     found = {
         str(path.relative_to(ROOT)) for path in SOURCES if clock.search(path.read_text("utf-8"))

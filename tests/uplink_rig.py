@@ -26,7 +26,7 @@ from netwatch.agent.uplink.session_presence import start_session
 from netwatch.agent.uplink.uplink import Uplink
 from netwatch.aio.executor import SingleThreadExecutor
 from netwatch.aio.tasks import cancel_and_wait
-from netwatch.app.agent_api import ingest_routes
+from netwatch.app.http_agent_routes import ingest_routes
 from netwatch.app.http_server import serve
 from netwatch.app.transports import endpoints
 from netwatch.collector.batch_log import BatchLog

@@ -7,7 +7,7 @@ from datetime import datetime
 import pandas as pd
 
 from benchmarks.detection.panel import Panel, Verdict
-from netwatch.lab.backtest.detections import (
+from netwatch.lab.backtest.split_detections import (
     detections_of_incidents,
     levels_of_frame,
     split_by_levels,

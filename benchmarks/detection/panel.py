@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from netwatch.lab.backtest.detections import Detection, LevelGrid, Levels
+from netwatch.lab.backtest.split_detections import Detection, LevelGrid, Levels
 
 __all__ = [
     "Detection",

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from netwatch.agent.health.gateway import GatewayMonitor
-from netwatch.agent.health.health import (
+from netwatch.agent.health.health_monitor import HealthMonitor
+from netwatch.agent.health.judge_health import (
     Flag,
     HealthState,
     TierState,
@@ -14,7 +15,6 @@ from netwatch.agent.health.health import (
     judge_tier,
     tier_of,
 )
-from netwatch.agent.health.health_monitor import HealthMonitor
 from netwatch.model.addresses import address_family
 from netwatch.model.measurement import Measurement, Target
 

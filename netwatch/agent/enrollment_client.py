@@ -11,7 +11,7 @@ from netwatch.agent.identity import Identity
 from netwatch.agent.private_files import read_record, write_record
 from netwatch.model.errors import InputError
 from netwatch.wire import enrollment
-from netwatch.wire.sealed_box import decrypt_reply, encrypt_request
+from netwatch.wire.request_encryption import decrypt_reply, encrypt_request
 from netwatch.wire.signing import ENROLLED, ENROLLMENT, ERASURE, KEY_CHANGE, open_signed
 
 _Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from netwatch.agent.health.health import tier_of
+from netwatch.agent.health.judge_health import tier_of
 from netwatch.agent.measure.budget import BUDGETS, MAX_CHANGE_PROBES
 from netwatch.agent.target_policy import ListedTarget, SkippedTarget
 from netwatch.config import AgentConfig

@@ -4,7 +4,7 @@ import time
 from datetime import datetime, timedelta
 
 from netwatch.agent.clock import DisciplinedClock
-from netwatch.agent.events import agent_event
+from netwatch.agent.event_rows import agent_event
 from netwatch.model.measurement import Measurement
 
 _MIN_GAP = 10.0

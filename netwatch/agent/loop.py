@@ -11,7 +11,7 @@ from time import monotonic
 import msgspec
 
 from netwatch.agent.clock import AckClockSync, DisciplinedClock
-from netwatch.agent.events import agent_event
+from netwatch.agent.event_rows import agent_event
 from netwatch.agent.gaps import GapDetector, seconds_since, suspended_seconds, write_heartbeat
 from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.measure.measure_loop import MeasureLoop

@@ -8,7 +8,7 @@ from enum import StrEnum
 from time import monotonic
 
 from netwatch.agent.consent import Consent
-from netwatch.agent.events import agent_event
+from netwatch.agent.event_rows import agent_event
 from netwatch.agent.target_list import TargetList
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.model.errors import ConfigError

@@ -5,10 +5,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.app.clock import now
 from netwatch.app.factories import open_store
 from netwatch.app.fleet_admin import collector_identity
 from netwatch.app.vantage_files import data_folder
+from netwatch.app.wall_clock import now
 from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
 from netwatch.collector.bin_closer import BinCloser
 from netwatch.collector.file_import import ImportedFile, import_batches

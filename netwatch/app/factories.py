@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from netwatch.app.clock import now
 from netwatch.app.transports import broker_connector
+from netwatch.app.wall_clock import now
 from netwatch.config import Config, PluginSections
 from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.errors import PluginError, StoreError

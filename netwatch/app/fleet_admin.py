@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from netwatch.agent.identity import Identity, load_or_create_identity
-from netwatch.app.clock import now
 from netwatch.app.transports import broker_connector
 from netwatch.app.vantage_files import data_folder
+from netwatch.app.wall_clock import now
 from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
 from netwatch.collector.enrollment_service import EnrollmentGrant, EnrollmentService
 from netwatch.collector.registry import Agent, InvitationScope, Registry
@@ -19,7 +19,7 @@ from netwatch.config import Config
 from netwatch.model.errors import ConfigError, TransportError
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
 from netwatch.wire.enrollment import Invitation, check_url
-from netwatch.wire.sealed_box import encryption_key
+from netwatch.wire.request_encryption import encryption_key
 from netwatch.wire.topics import presence_topic
 
 _SECRET_BYTES = 16

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwatch.analysis.loop import INTERVAL_SECONDS
-from netwatch.app.clock import now
+from netwatch.app.wall_clock import now
 from netwatch.collector.batch_log import BATCH_LOG_FILE
 from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.collector.registry import Registry
@@ -24,7 +24,7 @@ from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.protocols import DashboardStore, OutboxState
 from netwatch.publish.language import ENGLISH
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
-from netwatch.store.influx.health import HealthPoint
+from netwatch.store.influx.health_points import HealthPoint
 
 if TYPE_CHECKING:
     from netwatch.app.observatory import ObservatoryContext

@@ -18,8 +18,6 @@ from starlette.routing import BaseRoute, Route
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.analysis.loop import run_analysis
 from netwatch.analysis.pipeline import Pipeline, PipelineRunner
-from netwatch.app.agent_api import agent_routes
-from netwatch.app.clock import now
 from netwatch.app.factories import (
     make_channels,
     make_entity_tree,
@@ -28,11 +26,13 @@ from netwatch.app.factories import (
     write_places,
 )
 from netwatch.app.fleet_admin import collector_identity
+from netwatch.app.http_agent_routes import agent_routes
 from netwatch.app.http_server import listen, serve
 from netwatch.app.influx_exporter import run_exporter
 from netwatch.app.target_list_publisher import ReloadingTargets, run_list_publisher
 from netwatch.app.transports import broker_connector, broker_password
 from netwatch.app.vantage import run_vantage
+from netwatch.app.wall_clock import now
 from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.collector.loop import CollectorDeps, run_collector

@@ -19,10 +19,10 @@ from netwatch.agent.target_list import (
 )
 from netwatch.aio.backoff import connect_with_backoff
 from netwatch.aio.tasks import run_until_first_exits
-from netwatch.app.clock import now
 from netwatch.app.fleet_admin import targets_identity
 from netwatch.app.transports import broker_connector
 from netwatch.app.vantage_files import data_folder
+from netwatch.app.wall_clock import now
 from netwatch.config import Config, check_target_keys
 from netwatch.model.errors import ConfigError, InputError, TransportError
 from netwatch.model.measurement import Target

@@ -8,8 +8,8 @@ from netwatch.agent.http_client import fetch
 from netwatch.agent.target_list import MAX_LIST_BYTES, TargetList
 from netwatch.agent.target_list_store import TargetListStore
 from netwatch.agent.target_policy import ListedTarget, SkippedTarget, select_targets
-from netwatch.app.clock import now
 from netwatch.app.vantage_files import list_path, open_consent, read_enrollment
+from netwatch.app.wall_clock import now
 from netwatch.config import Config
 from netwatch.model.measurement import Target
 from netwatch.plugins import load_plugin, plugin_names

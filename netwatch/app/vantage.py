@@ -21,7 +21,6 @@ from netwatch.agent.spool.spool import Spool, SpoolState
 from netwatch.agent.target_list import poll_target_list
 from netwatch.agent.uplink.failover import Endpoint
 from netwatch.aio.tasks import run_until_first_exits
-from netwatch.app.clock import now
 from netwatch.app.factories import make_probes
 from netwatch.app.targets import choose_targets, fetch_target_list, open_target_list_store
 from netwatch.app.transports import endpoints, time_sources
@@ -33,6 +32,7 @@ from netwatch.app.vantage_files import (
     read_enrollment,
     spool_path,
 )
+from netwatch.app.wall_clock import now
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError, NetwatchError
 from netwatch.model.measurement import Measurement, Target, Vantage

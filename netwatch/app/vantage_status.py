@@ -6,10 +6,10 @@ import msgspec
 
 from netwatch.agent.measure.budget import BUDGETS, SKIPPED_AT_LEVEL, DailyBudget
 from netwatch.agent.uplink.uplink import STATUS_KEY
-from netwatch.app.clock import now
 from netwatch.app.targets import choose_targets, open_target_list_store
 from netwatch.app.vantage import open_spool
 from netwatch.app.vantage_files import open_consent, read_enrollment
+from netwatch.app.wall_clock import now
 from netwatch.config import Config
 
 

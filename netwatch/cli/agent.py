@@ -10,11 +10,11 @@ import typer
 from netwatch import __version__
 from netwatch.agent.consent import CONSENT_VERSION
 from netwatch.agent.spool.ack_verifier import apply_receipts
-from netwatch.app.clock import now
-from netwatch.app.explain import explain_vantage
 from netwatch.app.vantage import demand_consent, examine_vantage, open_spool, run_once
+from netwatch.app.vantage_contacts import explain_vantage
 from netwatch.app.vantage_files import open_consent
 from netwatch.app.vantage_status import vantage_status
+from netwatch.app.wall_clock import now
 from netwatch.cli import consent, enroll
 from netwatch.cli.entrypoint import run_agent
 from netwatch.cli.output import (

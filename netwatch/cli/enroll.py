@@ -6,12 +6,12 @@ from typing import Annotated
 import msgspec
 import typer
 
-from netwatch.app.clock import now
-from netwatch.app.enrollment import change_key as change
-from netwatch.app.enrollment import enroll_vantage, erase_vantage
 from netwatch.app.targets import open_target_list_store
 from netwatch.app.vantage import purge_vantage
+from netwatch.app.vantage_enrollment import change_key as change
+from netwatch.app.vantage_enrollment import enroll_vantage, erase_vantage
 from netwatch.app.vantage_files import read_enrollment
+from netwatch.app.wall_clock import now
 from netwatch.cli.output import DEFAULT, ConfigOption, JsonOption, emit
 from netwatch.config import read_config
 from netwatch.model.errors import ConfigError, InputError, TransportError

@@ -6,7 +6,6 @@ from typing import Annotated
 import msgspec
 import typer
 
-from netwatch.app.clock import now
 from netwatch.app.fleet_admin import (
     erase_agent,
     fleet_is_public,
@@ -16,6 +15,7 @@ from netwatch.app.fleet_admin import (
 )
 from netwatch.app.fleet_admin import invite as create_token
 from netwatch.app.target_list_publisher import pause_fleet, publish_list
+from netwatch.app.wall_clock import now
 from netwatch.cli.output import DEFAULT, ConfigOption, JsonOption, emit, iso, table_lines
 from netwatch.cli.time_parsing import parse_duration
 from netwatch.collector.registry import InvitationScope

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from netwatch.cli.entrypoint import one_line_errors
-from netwatch.cli.observatory_data import (
+from netwatch.cli.open_data import (
     AsciiOption,
     ConfigOption,
     DataOption,

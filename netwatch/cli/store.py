@@ -20,8 +20,8 @@ from netwatch.model.errors import InputError
 from netwatch.model.series import SeriesKey
 from netwatch.plugins import load_plugin
 from netwatch.protocols import MaintainedStore, SeriesStore
+from netwatch.store.check_and_prune import Stats
 from netwatch.store.copy import CopyProgress, copy_store, export_bins
-from netwatch.store.maintenance import Stats
 from netwatch.store.migration import migrate as migrate_store
 from netwatch.store.rollup import RESOLUTIONS
 from netwatch.store.sqlite import SqliteStore

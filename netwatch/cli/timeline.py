@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from netwatch.app.clock import now
+from netwatch.app.wall_clock import now
 from netwatch.cli.entrypoint import one_line_errors
-from netwatch.cli.observatory_data import (
+from netwatch.cli.open_data import (
     AsciiOption,
     ConfigOption,
     DataOption,

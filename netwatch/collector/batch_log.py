@@ -11,10 +11,10 @@ from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
 
-from netwatch.collector import agent_keys
-from netwatch.collector.agent_keys import AGENT_TABLES, BATCH_LOG_VERSION, SenderStatus
+from netwatch.collector import sender_check
 from netwatch.collector.clock_corrector import ClockCorrector
 from netwatch.collector.clock_store import CLOCK_TABLES, WIDE_MS
+from netwatch.collector.sender_check import AGENT_TABLES, BATCH_LOG_VERSION, SenderStatus
 from netwatch.collector.trust_weights import FirstSeen
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
@@ -135,7 +135,7 @@ class BatchLog(SqliteStore):
         A repeated batch is stored once. A sequence that was used for other content is an
         equivocation: the second batch is not stored, and if it is signed, the agent is
         quarantined. A superseded batch does not count, whether it is stored already or arrives
-        later. `netwatch.collector.agent_keys` decides about senders. Bins of `width` before
+        later. `netwatch.collector.sender_check` decides about senders. Bins of `width` before
         `closed_until` that get new data are recorded as late in the same transaction.
         """
         try:
@@ -175,7 +175,7 @@ class BatchLog(SqliteStore):
             self._file.execute("DELETE FROM superseded WHERE vantage = ?", (vantage,))
             self._file.execute("DELETE FROM location WHERE id = ?", (vantage,))
             self._clocks.erase(vantage)
-            agent_keys.erase_agent(self._file, vantage)
+            sender_check.erase_agent(self._file, vantage)
         return erased
 
     def measurements(self, start: datetime, end: datetime) -> Iterator[tuple[Vantage, Measurement]]:
@@ -200,7 +200,7 @@ class BatchLog(SqliteStore):
     def first_seen(self) -> list[FirstSeen]:
         """Return when each agent was first seen."""
         with self._database.translate_errors():
-            return agent_keys.read_first_seen(self._file)
+            return sender_check.read_first_seen(self._file)
 
     def late_bins(self) -> list[datetime]:
         """Return the starts of closed bins that got new data since."""
@@ -235,7 +235,7 @@ class BatchLog(SqliteStore):
     def owns_name(self, agent: str, key: bytes | None) -> bool:
         """Return whether `key` is pinned to an agent, or no key is."""
         with self._database.translate_errors():
-            return agent_keys.owns_name(self._file, agent, key)
+            return sender_check.owns_name(self._file, agent, key)
 
     def _add_one(
         self, received: ReceivedBatch, closed_until: datetime | None, width: timedelta
@@ -244,7 +244,7 @@ class BatchLog(SqliteStore):
         vantage, clock_bound = batch.vantage, received.clock_bound
         times = [to_millis(row.time) for row in batch.measurements] or [0]
         first, last = min(times), max(times)
-        status = agent_keys.check_sender(self._file, vantage, received.key, last=last)
+        status = sender_check.check_sender(self._file, vantage, received.key, last=last)
         if status in {SenderStatus.WRONG_KEY, SenderStatus.RETIRED}:
             return IngestResult(status.value)
         if self._is_superseded(vantage.id, batch.sequence):
@@ -261,7 +261,7 @@ class BatchLog(SqliteStore):
             changed = self._clocks.add(batch, clock_bound)
             times = [time for one in changed for time in _steps(one, width)]
         if received.received_at is not None:
-            agent_keys.record_first_seen(self._file, vantage, received.received_at)
+            sender_check.record_first_seen(self._file, vantage, received.received_at)
         if not is_counted:
             return IngestResult.QUARANTINED
         self._file.execute(_LOCATE, (vantage.id, vantage.country, vantage.asn, batch.sequence))
@@ -279,7 +279,7 @@ class BatchLog(SqliteStore):
             return IngestResult.REPEATED
         # Anyone may have sent an unsigned batch, so it is no reason to doubt the agent.
         if received.key is not None:
-            agent_keys.quarantine(
+            sender_check.quarantine(
                 self._file, name, since=last, reason=IngestResult.EQUIVOCATION.value
             )
         return IngestResult.EQUIVOCATION

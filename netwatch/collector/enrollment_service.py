@@ -12,7 +12,7 @@ from netwatch.collector.registry import Registry
 from netwatch.model.errors import InputError
 from netwatch.protocols import Clock
 from netwatch.wire import enrollment
-from netwatch.wire.sealed_box import decrypt_request, encrypt_reply
+from netwatch.wire.request_encryption import decrypt_request, encrypt_reply
 from netwatch.wire.signing import ENROLLED, ENROLLMENT, ERASURE, KEY_CHANGE, Signer, open_signed
 
 

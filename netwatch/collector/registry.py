@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from netwatch.collector.agent_keys import AGENT_TABLES, BATCH_LOG_VERSION, read_first_seen
+from netwatch.collector.sender_check import AGENT_TABLES, BATCH_LOG_VERSION, read_first_seen
 from netwatch.collector.trust_weights import trust_weights
 from netwatch.model.errors import InputError
 from netwatch.model.time import from_millis, to_millis

@@ -16,7 +16,7 @@ from netwatch.detect.level_shift import lasting_shifts
 from netwatch.detect.row_index import build_row_index
 from netwatch.detect.state import SeriesState
 from netwatch.detect.step import Residuals, StepEngine, StepResult
-from netwatch.model.baseline import Baseline, BaselineKind
+from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import OUTAGE
 from netwatch.model.series import Bin, Level, SeriesKey

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netwatch.arrays import Bools, Float32, Floats, RowArray, divide
-from netwatch.model.baseline import BaselineKind
+from netwatch.model.baseline_basis import BaselineKind
 
 Shapes = npt.NDArray[np.float32]
 Hours = npt.NDArray[np.int_]

@@ -27,9 +27,9 @@ from netwatch.detect.common_mode import (
     country_shifts,
     rows_at_fault,
 )
+from netwatch.detect.confidence_intervals import independent_trials, ratio_interval, share_interval
 from netwatch.detect.fusion import Fused, Fusion
 from netwatch.detect.holidays_calendar import DayTypes, HolidayCalendar
-from netwatch.detect.intervals import independent_trials, ratio_interval, share_interval
 from netwatch.detect.level_shift import accept_level_shifts, track_level_shifts
 from netwatch.detect.row_index import EMPTY, RowIndex
 from netwatch.detect.seasonal_baseline import DAY

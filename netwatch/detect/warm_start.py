@@ -7,7 +7,7 @@ import numpy as np
 from netwatch.arrays import Bools, Floats, RowArray, divide
 from netwatch.detect.adaptive_binning import choose_bin_factor, rebin, whole_numbers
 from netwatch.detect.aggregation import Composites, aggregate
-from netwatch.detect.low_counts import LOW_COUNT, fit_poisson_baseline
+from netwatch.detect.poisson_baseline import LOW_COUNT, fit_poisson_baseline
 from netwatch.detect.row_index import RowIndex
 from netwatch.detect.shape_pooling import borrow_seasonality
 from netwatch.detect.state import SeriesState

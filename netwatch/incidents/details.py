@@ -15,7 +15,7 @@ from netwatch.incidents.patterns import (
     progressive_hours,
     progressive_pattern,
 )
-from netwatch.incidents.timing_likelihood import TimingFeatures, shutdown_likelihood
+from netwatch.incidents.shutdown_likelihood import TimingFeatures, shutdown_likelihood
 from netwatch.model.entities import Entity
 from netwatch.model.incident import OUTAGE, Incident, IncidentState, RevisionReason
 from netwatch.model.incident_details import IncidentDetails, Pattern, ShutdownLikelihood

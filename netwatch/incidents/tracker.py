@@ -7,7 +7,7 @@ import msgspec
 
 from netwatch.config import IncidentConfig
 from netwatch.incidents.affected import network_weights, part_series, update_affected
-from netwatch.incidents.daily_series import (
+from netwatch.incidents.daily_occurrences import (
     is_forecast_missed,
     matches_forecast,
     on_resolved,

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from netwatch.analysis.pipeline import PipelineResult, PipelineRunner
-from netwatch.app.clock import now
 from netwatch.app.factories import make_channels
 from netwatch.app.observatory import ObservatoryContext, make_pipeline, open_context
+from netwatch.app.wall_clock import now
 from netwatch.config import Config, PlaceConfig, PublishConfig, write_config
 from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from netwatch.model.baseline import Baseline
+from netwatch.model.baseline_basis import Baseline
 from netwatch.model.entities import Entity
 from netwatch.model.incident_details import IncidentDetails
 from netwatch.model.percent import PublishedPercent

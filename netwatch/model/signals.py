@@ -34,7 +34,7 @@ class SignalSpec:
         detection_probability: chance that the signal shows a loss that others show.
         max_bayes_factor: upper bound on what one interval of it says for a loss: one over the
             share of time for which the signal alone is wrong for long.
-        producer: `module:function` that counts it from a `ClosedInterval`; empty if it does not
+        producer: `module:function` that counts it from a `ClosedBin`; empty if it does not
             come from the agents' measurements.
         incident_kind: kind of the incident that a loss of it is; other than an outage, it is
             about access to a domain from one place, which its name gives: `blocking:IR`.

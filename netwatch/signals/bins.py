@@ -20,9 +20,9 @@ from netwatch.signals.attribution.contingency import (
     VantageTargetCells,
     VantageTargetTable,
 )
+from netwatch.signals.attribution.countable import countable_cells, trust_vantages
 from netwatch.signals.attribution.model import Attribution, attribute
-from netwatch.signals.attribution.trust import countable_cells, trust_vantages
-from netwatch.signals.closed_interval import ClosedInterval
+from netwatch.signals.closed_bin import ClosedBin
 from netwatch.signals.operator_alerts import OperatorAlerts
 
 Row = tuple[Vantage, Measurement]
@@ -43,7 +43,7 @@ def build_bins(
 
     Each bin depends on its rows alone, so counting it again gives the same result. Measurements
     of a broken vantage count neither as successes nor as trials; see
-    `netwatch.signals.attribution.trust`. `alerts` receives the faults found, if given.
+    `netwatch.signals.attribution.countable`. `alerts` receives the faults found, if given.
     """
     weights = weights or {}
     by_time: dict[datetime, list[Row]] = {}
@@ -60,7 +60,7 @@ def build_bins(
             alerts.report(time, counts, attribution)
         pairs = _countable_pairs(counts, attribution)
         trusted = np.flatnonzero(trust_vantages(counts.responded, attribution))
-        interval = ClosedInterval(
+        interval = ClosedBin(
             time=time,
             width=width,
             rows=by_time[time],
@@ -79,7 +79,7 @@ def build_bins(
 
 
 @cache
-def _producers() -> list[Callable[[ClosedInterval], list[Bin]]]:
+def _producers() -> list[Callable[[ClosedBin], list[Bin]]]:
     names = [spec.producer for _, spec in sorted(SIGNALS.items()) if spec.producer]
     return [resolve_name(name) for name in names]
 

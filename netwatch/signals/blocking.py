@@ -7,9 +7,9 @@ from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import BLOCKING
 from netwatch.signals.attribution.contingency import VantageTargetTable
+from netwatch.signals.attribution.countable import trust_vantages
 from netwatch.signals.attribution.model import LIKELY, Attribution, attribute
-from netwatch.signals.attribution.trust import trust_vantages
-from netwatch.signals.closed_interval import ClosedInterval
+from netwatch.signals.closed_bin import ClosedBin
 
 
 def blocking_cells(table: VantageTargetTable, attribution: Attribution) -> Bools:
@@ -27,7 +27,7 @@ def blocking_cells(table: VantageTargetTable, attribution: Attribution) -> Bools
     return np.asarray(trusted & elsewhere & alive[cells.target])
 
 
-def count_blocking(interval: ClosedInterval) -> list[Bin]:
+def count_blocking(interval: ClosedBin) -> list[Bin]:
     """Return the blocking series of one interval, by domain and vantage country and network.
 
     The signal names the place that a domain is measured from: `blocking:IR`,

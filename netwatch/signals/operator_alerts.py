@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from netwatch.signals.attribution.contingency import TargetCounts
-from netwatch.signals.attribution.faults import FaultKind, confirm_down, list_faults
+from netwatch.signals.attribution.list_faults import FaultKind, confirm_down, list_faults
 from netwatch.signals.attribution.model import Attribution
 
 _MAX_NAMES = 5

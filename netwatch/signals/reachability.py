@@ -9,10 +9,10 @@ from netwatch.model.measurement import Measurement, Target
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import REACHABILITY
 from netwatch.model.time import floor_time
-from netwatch.signals.closed_interval import ClosedInterval
+from netwatch.signals.closed_bin import ClosedBin
 
 
-def reachability_bins(interval: ClosedInterval) -> list[Bin]:
+def reachability_bins(interval: ClosedBin) -> list[Bin]:
     """Return the reachability series of one interval."""
     return count_reachability(interval.countable, interval.targets, width=interval.width)
 

@@ -20,7 +20,7 @@ from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import SPEED
 from netwatch.signals.attribution.contingency import CONTROL_GROUP
-from netwatch.signals.closed_interval import ClosedInterval
+from netwatch.signals.closed_bin import ClosedBin
 
 _STEPS = frozenset({"connect", "tls_handshake", "http_round_trip", "dns_round_trip", "echo"})
 """Steps whose duration is a few round trips rather than the server's work alone."""
@@ -39,7 +39,7 @@ def slowness(measurement: Measurement) -> float | None:
     return None
 
 
-def speed_bins(interval: ClosedInterval) -> list[Bin]:
+def speed_bins(interval: ClosedBin) -> list[Bin]:
     """Return the speed series of one interval."""
     return count_speed(interval.time, interval.rows, interval.targets, trusted=interval.trusted)
 

@@ -14,16 +14,16 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from netwatch.model.baseline import Baseline
+from netwatch.model.baseline_basis import Baseline
 from netwatch.model.duration import PositiveDuration
 from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.model.time import from_micros, to_micros
 from netwatch.plugins import Section, decode_section
 from netwatch.protocols import Area, BinColumns, Clock, Maintenance, SeriesStore, Services
-from netwatch.store import maintenance
+from netwatch.store import check_and_prune as maintenance
+from netwatch.store.check_and_prune import Damage, Stats
 from netwatch.store.compaction import Compactor
-from netwatch.store.maintenance import Damage, Stats
 from netwatch.store.manifest import Entry
 from netwatch.store.parquet_days import ParquetDays
 from netwatch.store.reader import SeriesReader

@@ -6,10 +6,10 @@ from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.series import Level
 from netwatch.publish.display_names import full_name
-from netwatch.publish.editorial_rules import CONFIRMED_EVIDENCE
 from netwatch.publish.incident_json import is_open
 from netwatch.publish.language import Language
 from netwatch.publish.level_queries import newest_percent
+from netwatch.publish.post_check import CONFIRMED_EVIDENCE
 
 _MOST_NAMED = 3
 _ORDINARY, _REDUCED = 90, 50

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from contracts.stores import STORES
 
-from netwatch.model.baseline import Baseline, BaselineKind
+from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, Level, SeriesKey

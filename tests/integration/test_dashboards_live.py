@@ -10,12 +10,12 @@ from grafana_files import ROOT, by_file, load, statements
 from influx_servers import fresh_login, open_store
 
 from netwatch.app.influx_exporter import level_text
-from netwatch.model.baseline import Baseline, BaselineKind
+from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
 from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.model.series import Bin, Level, SeriesKey
-from netwatch.store.influx.health import HealthPoint
+from netwatch.store.influx.health_points import HealthPoint
 from netwatch.store.influx.store import InfluxStore
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)

@@ -19,8 +19,8 @@ from uplink_rig import serving
 from netwatch.agent import http_client as fetching
 from netwatch.agent.http_client import fetch
 from netwatch.aio.token_bucket import TokenBucket
-from netwatch.app.agent_api import enrollment_routes
 from netwatch.app.fleet_admin import make_enrollment_service
+from netwatch.app.http_agent_routes import enrollment_routes
 from netwatch.cli.main import app
 from netwatch.config import read_config
 from netwatch.model.errors import ConfigError, InputError, TransportError

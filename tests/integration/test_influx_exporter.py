@@ -16,7 +16,7 @@ from influx_servers import fresh_login, shared_influxd
 from netwatch.app.influx_exporter import InfluxExporter, run_exporter
 from netwatch.app.observatory import ObservatoryContext, open_context
 from netwatch.config import parse_config
-from netwatch.model.baseline import Baseline, BaselineKind
+from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import Incident, IncidentState, Post, RevisionReason
 from netwatch.model.percent import Precision, PublishedPercent

@@ -24,7 +24,7 @@ from influx_servers import (
 )
 from servers import need
 
-from netwatch.model.baseline import Baseline, BaselineKind
+from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import ConfigError, InputError, StoreError
 from netwatch.model.series import Bin, Level, SeriesKey

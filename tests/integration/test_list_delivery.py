@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from uplink_rig import serving
 
 from netwatch.agent.enrollment_client import Enrollment
-from netwatch.app.agent_api import target_list_route
 from netwatch.app.fleet_admin import collector_identity, targets_identity
+from netwatch.app.http_agent_routes import target_list_route
 from netwatch.app.target_list_publisher import read_published, run_list_publisher
 from netwatch.app.targets import fetch_target_list, open_target_list_store
 from netwatch.app.transports import broker_connector
@@ -29,7 +29,7 @@ from netwatch.model.duration import Duration
 from netwatch.model.errors import TransportError
 from netwatch.store.memory import MemoryStore
 from netwatch.wire.embedded_broker import EmbeddedBroker
-from netwatch.wire.sealed_box import encryption_key
+from netwatch.wire.request_encryption import encryption_key
 
 LIST = """
 [[target]]

@@ -20,7 +20,7 @@ from qa.vantage import SUBJECT, Job, VantageReport, run_vantage
 from server_faults import Answer, Handler
 from servers import tcp_server, udp_server
 
-from netwatch.agent.health.health import HealthState
+from netwatch.agent.health.judge_health import HealthState
 from netwatch.model.measurement import Measurement, Target
 
 __all__ = ["Bench", "Watch", "prepare"]

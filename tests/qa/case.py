@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from qa.bench import Bench, Watch
 from qa.vantage import SUBJECT, Job
 
-from netwatch.agent.health.health import HealthState
+from netwatch.agent.health.judge_health import HealthState
 
 __all__ = ["Actions", "Case", "Outcome", "Scenario", "failure", "success"]
 

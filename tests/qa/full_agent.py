@@ -10,8 +10,8 @@ import namespaces
 from servers import PASSWORD, USERNAME
 
 from netwatch.agent.clock import DisciplinedClock, boot_id
-from netwatch.agent.events import EVENT_PREFIX
-from netwatch.agent.health.health import HealthState
+from netwatch.agent.event_rows import EVENT_PREFIX
+from netwatch.agent.health.judge_health import HealthState
 from netwatch.agent.loop import AgentDeps, run_agent
 from netwatch.agent.pause import PauseReason
 from netwatch.agent.spool.spool import Spool

@@ -9,7 +9,7 @@ from datetime import timedelta
 from namespaces import drop_rights
 
 from netwatch.agent import loop
-from netwatch.agent.health.health import HealthState
+from netwatch.agent.health.judge_health import HealthState
 from netwatch.agent.measure.measure_loop import MeasureLoop
 
 __all__ = ["HOST_FAULTS", "JUMP", "HostFault"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from qa.case import Case
 from qa.table import CASES
 
-from netwatch.agent.health.health import HealthState
+from netwatch.agent.health.judge_health import HealthState
 
 __all__ = ["PAGE", "markdown", "with_table"]
 

@@ -11,7 +11,7 @@ from qa.host_faults import JUMP
 from qa.observatory import Observatory
 from qa.vantage import SUBJECT, Job
 
-from netwatch.agent.health.health import HealthState
+from netwatch.agent.health.judge_health import HealthState
 
 __all__ = ["broker_stalls", "clock_set_on", "clock_slow", "machine_sleeps", "not_yet_valid"]
 

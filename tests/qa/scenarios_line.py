@@ -9,7 +9,7 @@ from qa.case import Actions, Scenario
 from qa.country import ABROAD, DOMESTIC, PORTAL, SITE, UNUSED, Country, answer_truly
 from qa.vantage import SUBJECT, Job
 
-from netwatch.agent.health.health import HealthState
+from netwatch.agent.health.judge_health import HealthState
 from netwatch.model.measurement import Target
 
 __all__ = [

@@ -3,7 +3,7 @@
 from qa import scenarios_agent as agent
 from qa.case import Case, failure, success
 
-from netwatch.agent.health.health import HealthState
+from netwatch.agent.health.judge_health import HealthState
 
 __all__ = ["CASES"]
 

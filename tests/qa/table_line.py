@@ -4,7 +4,7 @@ from qa import scenarios_line as line
 from qa.case import Case, failure, success
 from qa.country import ABROAD, DOMESTIC, GATEWAY, OTHER_RESOLVER, Country
 
-from netwatch.agent.health.health import HealthState
+from netwatch.agent.health.judge_health import HealthState
 
 __all__ = ["CASES"]
 

@@ -14,7 +14,7 @@ from qa.observatory import Observatory, count, relay
 from qa.vantage import SUBJECT
 from servers import until
 
-from netwatch.agent.health.health import HealthState
+from netwatch.agent.health.judge_health import HealthState
 from netwatch.model.measurement import Measurement
 
 pytestmark = pytest.mark.timeout(120)

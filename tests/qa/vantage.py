@@ -18,7 +18,7 @@ from qa import host_faults
 from qa.full_agent import AgentSetup, Report, run_full_agent
 
 from netwatch.agent.health.gateway import GatewayMonitor
-from netwatch.agent.health.health import HealthState
+from netwatch.agent.health.judge_health import HealthState
 from netwatch.agent.measure import rate_limits
 from netwatch.agent.measure.measure_loop import MeasureLoop
 from netwatch.config import AgentConfig, Duration

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from past_events import data_folder, longform, replay
 
-from netwatch.incidents.daily_series import has_occurred
+from netwatch.incidents.daily_occurrences import has_occurred
 from netwatch.incidents.episode_history import EpisodeHistory
 from netwatch.incidents.patterns import (
     PatternContext,

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 from time import monotonic
 
-from netwatch.agent.events import agent_event
+from netwatch.agent.event_rows import agent_event
 from netwatch.agent.health.gateway import GatewayMonitor
-from netwatch.agent.health.health import (
+from netwatch.agent.health.judge_health import (
     Flag,
     HealthState,
     WitnessResult,

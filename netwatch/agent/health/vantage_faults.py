@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from netwatch.agent.health.health import WitnessTier, tier_of
+from netwatch.agent.health.judge_health import WitnessTier, tier_of
 from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.model.addresses import address_family
 from netwatch.model.measurement import Measurement, Target

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from time import monotonic
 
-from netwatch.agent.events import agent_event
-from netwatch.agent.health.health import WitnessTier, tier_of
+from netwatch.agent.event_rows import agent_event
+from netwatch.agent.health.judge_health import WitnessTier, tier_of
 from netwatch.agent.measure.budget import LEVELS, DailyBudget
 from netwatch.agent.measure.rate_limits import ProbeRateLimiter
 from netwatch.config import AgentConfig

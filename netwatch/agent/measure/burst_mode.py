@@ -3,7 +3,7 @@
 import asyncio
 from time import monotonic
 
-from netwatch.agent.events import EVENT_PREFIX
+from netwatch.agent.event_rows import EVENT_PREFIX
 from netwatch.agent.measure.budget import DailyBudget
 from netwatch.model.measurement import Measurement
 from netwatch.protocols import Clock

@@ -6,10 +6,10 @@ from dataclasses import replace
 from random import Random
 from time import monotonic
 
-from netwatch.agent.events import EVENT_PREFIX
+from netwatch.agent.event_rows import EVENT_PREFIX
 from netwatch.agent.health.gateway import GatewayMonitor
-from netwatch.agent.health.health import Flag, tier_of
 from netwatch.agent.health.health_monitor import EnvironmentMonitor, HealthMonitor
+from netwatch.agent.health.judge_health import Flag, tier_of
 from netwatch.agent.measure.admission import AdmissionControl
 from netwatch.agent.measure.budget import BUDGETS, DailyBudget
 from netwatch.agent.measure.burst_mode import BurstMode

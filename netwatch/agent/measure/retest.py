@@ -11,7 +11,7 @@ from enum import StrEnum
 from random import Random
 from time import monotonic
 
-from netwatch.agent.health.health import WitnessTier, tier_of
+from netwatch.agent.health.judge_health import WitnessTier, tier_of
 from netwatch.agent.measure.admission import AdmissionControl
 from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.model.failure import FailureScope

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median
 
-from netwatch.agent.events import EVENT_PREFIX
+from netwatch.agent.event_rows import EVENT_PREFIX
 from netwatch.model.clock_samples import ClockSample, ClockSegment
 from netwatch.model.measurement import Batch, Measurement
 from netwatch.model.time import floor_time

@@ -13,7 +13,10 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from netwatch.lab.backtest.detections import (
+from netwatch.lab.backtest.matching import Prediction, match_entity, predictions_of
+from netwatch.lab.backtest.output import plain_incident
+from netwatch.lab.backtest.runner import Backtest
+from netwatch.lab.backtest.split_detections import (
     Detection,
     LevelGrid,
     Levels,
@@ -21,9 +24,6 @@ from netwatch.lab.backtest.detections import (
     levels_of_frame,
     split_by_levels,
 )
-from netwatch.lab.backtest.matching import Prediction, match_entity, predictions_of
-from netwatch.lab.backtest.output import plain_incident
-from netwatch.lab.backtest.runner import Backtest
 from netwatch.lab.backtest.truth import TrueEvent, Truth
 from netwatch.model.entities import Entity, EntityTree
 

@@ -14,7 +14,6 @@ import msgspec
 
 from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.aio.tasks import cancel_and_wait
-from netwatch.app.clock import now
 from netwatch.app.observatory import (
     ObservatoryContext,
     open_context,
@@ -24,6 +23,7 @@ from netwatch.app.observatory import (
     run_publish,
 )
 from netwatch.app.vantage import run_vantage
+from netwatch.app.wall_clock import now
 from netwatch.config import Config, PluginSections, StoreConfig, VantageConfig, write_config
 from netwatch.lab.drill.drill_checks import Assertion, GroundTruth, check_drill
 from netwatch.lab.drill.scenario import Scenario, drill_config

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import msgspec
 
-from netwatch.model.baseline import Baseline
+from netwatch.model.baseline_basis import Baseline
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey

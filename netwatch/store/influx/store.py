@@ -24,7 +24,7 @@ from netwatch.protocols import BinColumns, Clock, Maintenance, Services
 from netwatch.store.influx.annotations import render_incident, render_place
 from netwatch.store.influx.client import InfluxClient, RejectedError
 from netwatch.store.influx.dsn import InfluxDsn, InfluxOptions
-from netwatch.store.influx.health import HealthPoint, merge_small_networks, render_health
+from netwatch.store.influx.health_points import HealthPoint, merge_small_networks, render_health
 from netwatch.store.influx.line_protocol import moment, nanoseconds, render_tags
 from netwatch.store.influx.paging import WEEK, read_pages, week_of, weeks_present
 from netwatch.store.influx.parse import (

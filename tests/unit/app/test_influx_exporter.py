@@ -7,7 +7,7 @@ from netwatch.app.influx_exporter import fleet_health
 from netwatch.config import Config
 from netwatch.model.measurement import Vantage
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog, PresenceState, Session
-from netwatch.store.influx.health import merge_small_networks, render_health
+from netwatch.store.influx.health_points import merge_small_networks, render_health
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)

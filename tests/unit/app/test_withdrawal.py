@@ -9,9 +9,9 @@ from servers import until
 from netwatch.agent import pause as pausing
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.app import vantage as module
-from netwatch.app.clock import now
 from netwatch.app.vantage import demand_consent, run_vantage
 from netwatch.app.vantage_files import enrollment_file, open_consent
+from netwatch.app.wall_clock import now
 from netwatch.config import Config, parse_config
 from netwatch.model.errors import ConfigError
 

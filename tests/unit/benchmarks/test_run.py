@@ -19,7 +19,7 @@ from benchmarks.detection.injection import (
 from benchmarks.detection.panel import Detection, Levels, Panel
 from benchmarks.detection.parameters import read_parameters
 from benchmarks.detection.run import main
-from netwatch.lab.backtest.detections import (
+from netwatch.lab.backtest.split_detections import (
     detections_of_incidents,
     levels_of_frame,
     low_runs,

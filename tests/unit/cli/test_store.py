@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from netwatch.cli.store import app
-from netwatch.model.baseline import Baseline, BaselineKind
+from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import InputError, NetwatchError
 from netwatch.model.series import Bin, Level, SeriesKey

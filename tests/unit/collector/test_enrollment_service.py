@@ -32,7 +32,12 @@ from netwatch.wire.enrollment import (
     Invitation,
     pack,
 )
-from netwatch.wire.sealed_box import decrypt_request, encrypt_reply, encrypt_request, encryption_key
+from netwatch.wire.request_encryption import (
+    decrypt_request,
+    encrypt_reply,
+    encrypt_request,
+    encryption_key,
+)
 from netwatch.wire.signing import BATCH, ENROLLED, ENROLLMENT
 from netwatch.wire.topics import batch_topic
 

@@ -22,7 +22,7 @@ from series import (
 )
 
 from netwatch.detect.detector import BayesFilterDetector
-from netwatch.model.baseline import BaselineKind
+from netwatch.model.baseline_basis import BaselineKind
 from netwatch.model.entities import EntityTree
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey

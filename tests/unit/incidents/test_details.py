@@ -8,8 +8,8 @@ from incident_fixtures import ALL, NETWORKS, SOUTH, both, cut, follow, level, le
 from series import COUNTRY, HOUR, START, key
 
 from netwatch.incidents.excursion import Excursion
-from netwatch.incidents.history import IncidentHistory
-from netwatch.model.baseline import Baseline, BaselineKind
+from netwatch.incidents.incident_course import IncidentHistory
+from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.incident import Incident, RevisionReason
 from netwatch.model.incident_details import PatternName, TimingFeature
 

@@ -14,8 +14,8 @@ from netwatch.incidents.tracker import Tracker
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.series import Bin, SeriesKey
+from netwatch.signals.attribution.countable import countable_cells
 from netwatch.signals.attribution.model import attribute
-from netwatch.signals.attribution.trust import countable_cells
 
 START = datetime(2026, 1, 8, tzinfo=UTC)
 WIDTH = timedelta(minutes=5)

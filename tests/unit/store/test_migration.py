@@ -9,7 +9,7 @@ from zlib import crc32
 import duckdb
 import pytest
 
-from netwatch.model.baseline import Baseline
+from netwatch.model.baseline_basis import Baseline
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey

@@ -6,8 +6,8 @@ import pytest
 from namespaces import Namespace, need_namespaces
 
 from netwatch.agent.health.gateway import has_route
-from netwatch.agent.health.health import HealthState
 from netwatch.agent.health.health_monitor import HealthMonitor
+from netwatch.agent.health.judge_health import HealthState
 from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.model.measurement import Measurement, Observation, Target
 from netwatch.protocols import Probe

@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from netwatch.agent.events import agent_event
+from netwatch.agent.event_rows import agent_event
 from netwatch.agent.measure import burst_mode as module
 from netwatch.agent.measure.budget import DailyBudget
 from netwatch.agent.measure.burst_mode import BurstMode

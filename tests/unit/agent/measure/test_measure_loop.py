@@ -10,7 +10,7 @@ from servers import free_port, tcp_server, until
 
 from netwatch.agent.gaps import GapDetector
 from netwatch.agent.health.gateway import Gateway, GatewayMonitor
-from netwatch.agent.health.health import Flag, HealthState
+from netwatch.agent.health.judge_health import Flag, HealthState
 from netwatch.agent.measure.measure_loop import MeasureLoop
 from netwatch.config import AgentConfig, Duration
 from netwatch.model.measurement import Measurement, Observation, Target

@@ -6,9 +6,9 @@ import pytest
 from benchmarks.detection.count_matrices import VantageTargetLabels, matrix, table_from_matrix
 from benchmarks.detection.fleet import Fleet, FleetSize, area_under_curve, make_fleet
 from netwatch.signals.attribution.contingency import VantageTargetTable
+from netwatch.signals.attribution.countable import countable_cells, trust_vantages
 from netwatch.signals.attribution.likelihoods import CellEvidence, cap_weights
 from netwatch.signals.attribution.model import Attribution, attribute, controls_fail
-from netwatch.signals.attribution.trust import countable_cells, trust_vantages
 
 SEEDS = (101, 102, 103)
 

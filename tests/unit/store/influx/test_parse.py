@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from netwatch.model.baseline import Baseline, BaselineKind
+from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey

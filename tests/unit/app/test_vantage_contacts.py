@@ -4,8 +4,8 @@ from pathlib import Path
 
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.agent.health.gateway import Gateway
-from netwatch.app.explain import list_contacts
 from netwatch.app.transports import endpoint_addresses, endpoints
+from netwatch.app.vantage_contacts import list_contacts
 from netwatch.app.vantage_files import enrollment_file
 from netwatch.config import Config, parse_config
 from netwatch.model.measurement import Target

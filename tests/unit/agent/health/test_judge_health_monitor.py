@@ -2,8 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from netwatch.agent.health.health import Flag, HealthState
 from netwatch.agent.health.health_monitor import HealthMonitor
+from netwatch.agent.health.judge_health import Flag, HealthState
 from netwatch.model.measurement import Measurement, Observation, Target
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)

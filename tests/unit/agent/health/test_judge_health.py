@@ -2,7 +2,7 @@
 
 import pytest
 
-from netwatch.agent.health.health import (
+from netwatch.agent.health.judge_health import (
     Flag,
     HealthState,
     WitnessResult,

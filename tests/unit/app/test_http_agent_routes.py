@@ -13,7 +13,7 @@ from servers import tcp_server, until
 from starlette.applications import Starlette
 from uplink_rig import Rig
 
-from netwatch.app.agent_api import KeyedRateLimit, ingest_routes
+from netwatch.app.http_agent_routes import KeyedRateLimit, ingest_routes
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.collector.metrics import by_label
 from netwatch.model.errors import TransportError

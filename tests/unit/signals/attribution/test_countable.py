@@ -5,8 +5,8 @@ import pytest
 
 from benchmarks.detection.count_matrices import VantageTargetLabels, matrix, table_from_matrix
 from netwatch.signals.attribution.contingency import VantageTargetTable
+from netwatch.signals.attribution.countable import countable_cells, trust_vantages
 from netwatch.signals.attribution.model import attribute
-from netwatch.signals.attribution.trust import countable_cells, trust_vantages
 
 
 def table(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.detect.intervals import ratio_interval, share_interval
+from netwatch.detect.confidence_intervals import ratio_interval, share_interval
 
 ONE = np.array([1.0])
 

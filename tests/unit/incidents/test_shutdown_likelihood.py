@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from labelled_outages import Outage, area_under_curve, country_weights, read_outages
 
-from netwatch.incidents.timing_likelihood import TimingFeatures, shutdown_likelihood
+from netwatch.incidents.shutdown_likelihood import TimingFeatures, shutdown_likelihood
 from netwatch.model.incident_details import ShutdownLikelihood, TimingFeature
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)

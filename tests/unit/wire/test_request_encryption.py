@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.model.errors import InputError
-from netwatch.wire.sealed_box import (
+from netwatch.wire.request_encryption import (
     decrypt_reply,
     decrypt_request,
     encrypt_reply,

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from netwatch.incidents.daily_series import has_occurred, is_forecast_missed
+from netwatch.incidents.daily_occurrences import has_occurred, is_forecast_missed
 from netwatch.incidents.open_incident import OpenIncident
 from netwatch.model.entities import Entity
 from netwatch.model.incident import Episode, IncidentState

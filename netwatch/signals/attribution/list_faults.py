@@ -10,8 +10,8 @@ import numpy as np
 
 from netwatch.arrays import Bools, RowArray
 from netwatch.signals.attribution.contingency import VantageTargetTable
+from netwatch.signals.attribution.countable import trust_vantages
 from netwatch.signals.attribution.model import LIKELY, Attribution
-from netwatch.signals.attribution.trust import trust_vantages
 
 _MIN_NETWORKS = 2
 _MIN_CONSECUTIVE_BINS = 3

@@ -10,7 +10,7 @@ from netwatch.signals.attribution.contingency import TargetCounts
 
 
 @dataclass(frozen=True, slots=True)
-class ClosedInterval:
+class ClosedBin:
     """The argument of every producer of bins (`SignalSpec.producer`).
 
     Attributes:

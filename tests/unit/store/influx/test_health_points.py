@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from netwatch.store.influx.health import HealthPoint, merge_small_networks, render_health
+from netwatch.store.influx.health_points import HealthPoint, merge_small_networks, render_health
 from netwatch.store.influx.schema import SCHEMA
 
 T0 = datetime(2019, 11, 16, 16, 30, tzinfo=UTC)

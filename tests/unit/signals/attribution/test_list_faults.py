@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.detection.count_matrices import VantageTargetLabels, table_from_matrix
 from netwatch.signals.attribution.contingency import VantageTargetTable
-from netwatch.signals.attribution.faults import FaultKind, confirm_down, list_faults
+from netwatch.signals.attribution.list_faults import FaultKind, confirm_down, list_faults
 from netwatch.signals.attribution.model import attribute
 
 

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 import typer
 
-from netwatch.app.clock import now
 from netwatch.app.factories import make_entity_tree, open_ledger, open_store
+from netwatch.app.wall_clock import now
 from netwatch.cli.time_parsing import parse_instant
 from netwatch.config import Config, read_config
 from netwatch.model.entities import EntityInfo, EntityTree
