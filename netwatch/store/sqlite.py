@@ -21,7 +21,7 @@ from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.model.time import from_micros, to_micros
 from netwatch.plugins import Section, decode_section
 from netwatch.protocols import Area, BinColumns, Clock, Maintenance, SeriesStore, Services
-from netwatch.store import check_and_prune as maintenance
+from netwatch.store import check_and_prune
 from netwatch.store.check_and_prune import Damage, Stats
 from netwatch.store.compaction import Compactor
 from netwatch.store.manifest import Entry
@@ -195,22 +195,22 @@ class SqliteStore:
         """
         compactor = Compactor(self._database, self.folder, self._catalog)
         yield from compactor.compact_before(to_micros(self._clock() - keep))
-        maintenance.delete_superseded(self._database, self.folder, self._clock())
+        check_and_prune.delete_superseded(self._database, self.folder, self._clock())
 
     def drop_before(self, time: datetime) -> int:
         """Delete bins and levels before `time`, compacted days whole; return how many."""
         check_span(time, time)
-        count = maintenance.drop_before(self._database, self.folder, to_micros(time))
-        maintenance.delete_superseded(self._database, self.folder, self._clock())
+        count = check_and_prune.drop_before(self._database, self.folder, to_micros(time))
+        check_and_prune.delete_superseded(self._database, self.folder, self._clock())
         return count
 
     def check(self, *, quarantine: bool = False) -> list[Damage]:
         """Return all damage; `quarantine` renames damaged files of compacted days."""
-        return maintenance.check(self._database, self.folder, quarantine=quarantine)
+        return check_and_prune.check(self._database, self.folder, quarantine=quarantine)
 
     def stats(self) -> Stats:
         """Return what the store holds."""
-        return maintenance.stats(self._database)
+        return check_and_prune.stats(self._database)
 
     def _bins(self, span: tuple[int, int], series: SeriesKey | None) -> Iterator[Bin]:
         keys = self._catalog.keys
