@@ -6,9 +6,7 @@ import msgspec
 
 from netwatch.model.series import Level
 from netwatch.model.thresholds import (
-    CERTAIN_PROBABILITY,
     CONFIRMED_PROBABILITY,
-    CONFIRMING_BINS,
     EVEN_PROBABILITY,
     LIKELY_PROBABILITY,
     LOST,
@@ -17,9 +15,6 @@ from netwatch.model.thresholds import (
     NOISE_PROBABILITY,
     ORDINARY,
 )
-
-_COLLAPSE = 0.2
-"""Level below which a certain loss need not last: a fifth of ordinary."""
 
 
 def is_low(level: Level) -> bool:
@@ -124,23 +119,3 @@ class Excursion(msgspec.Struct):
         if self.low_since is None:
             return timedelta(0)
         return self.level.time + width - self.low_since
-
-
-def should_open(
-    excursion: Excursion, min_duration: timedelta, width: timedelta, *, has_parent: bool = False
-) -> bool:
-    """Return whether an excursion is low, certain and long enough to open an incident.
-
-    A collapse below a fifth of ordinary needs two bins, any other loss `min_duration`. If a wider
-    entity is monitored (`has_parent`), a collapse may be the start of its loss and waits as well.
-    """
-    level = excursion.level
-    if level.value is None or level.probability <= CONFIRMED_PROBABILITY:
-        return False
-    certain = level.probability > CERTAIN_PROBABILITY
-    if certain and level.value < _COLLAPSE and excursion.lost_since and not has_parent:
-        lost = level.time + width - excursion.lost_since
-        if lost >= min(min_duration, CONFIRMING_BINS * width):
-            return True
-    min_bins = 1 if certain and level.value < LOST else CONFIRMING_BINS
-    return excursion.low_bins >= min_bins and excursion.duration(width) >= min_duration

@@ -1,4 +1,4 @@
-"""New incidents: their ids, and their first state from the excursion that opens them."""
+"""Opens incidents: which excursions open one, its id and its first state."""
 
 from collections.abc import MutableMapping
 from datetime import datetime, timedelta
@@ -13,9 +13,37 @@ from netwatch.incidents.open_incident import (
 from netwatch.model.entities import EntityKind, EntityTree
 from netwatch.model.incident import IncidentState
 from netwatch.model.series import SeriesKey
+from netwatch.model.thresholds import (
+    CERTAIN_PROBABILITY,
+    CONFIRMED_PROBABILITY,
+    CONFIRMING_BINS,
+    LOST,
+)
 
 KIND_ORDER = tuple(EntityKind)
 """Kinds of entities from the widest to the narrowest."""
+_COLLAPSE = 0.2
+"""Level below which a certain loss need not last: a fifth of ordinary."""
+
+
+def should_open(
+    excursion: Excursion, min_duration: timedelta, width: timedelta, *, has_parent: bool = False
+) -> bool:
+    """Return whether an excursion is low, certain and long enough to open an incident.
+
+    A collapse below a fifth of ordinary needs two bins, any other loss `min_duration`. If a wider
+    entity is monitored (`has_parent`), a collapse may be the start of its loss and waits as well.
+    """
+    level = excursion.level
+    if level.value is None or level.probability <= CONFIRMED_PROBABILITY:
+        return False
+    certain = level.probability > CERTAIN_PROBABILITY
+    if certain and level.value < _COLLAPSE and excursion.lost_since and not has_parent:
+        lost = level.time + width - excursion.lost_since
+        if lost >= min(min_duration, CONFIRMING_BINS * width):
+            return True
+    min_bins = 1 if certain and level.value < LOST else CONFIRMING_BINS
+    return excursion.low_bins >= min_bins and excursion.duration(width) >= min_duration
 
 
 def confirmed_incident(

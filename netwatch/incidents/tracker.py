@@ -14,7 +14,7 @@ from netwatch.incidents.daily_occurrences import (
 )
 from netwatch.incidents.details import IncidentContext, write_revision
 from netwatch.incidents.episode_history import EpisodeHistory
-from netwatch.incidents.excursion import Excursion, is_low, should_open
+from netwatch.incidents.excursion import Excursion, is_low
 from netwatch.incidents.lifecycle import advance, pass_milestones
 from netwatch.incidents.open_incident import (
     HOLDING_STATES,
@@ -29,6 +29,7 @@ from netwatch.incidents.opening import (
     next_id,
     provisional_incident,
     reopen,
+    should_open,
 )
 from netwatch.incidents.patterns import RESTORED_LEVEL, PatternContext
 from netwatch.incidents.provisional import advance_provisional, is_suspect, shows_no_loss
