@@ -64,7 +64,7 @@ def test_every_shipped_language_renders_every_kind_of_post(
 ) -> None:
     incident = make_incident(**changes)
     config = PublishConfig(languages=(code,), channels=("console",))
-    [post] = compose_posts(incident, iran, config, test=False)
+    [post] = compose_posts(incident, iran, config, drill=False)
     assert (post.language, post.kind) == (code, post_kind(incident))
     assert post.text.strip()
 

@@ -80,7 +80,7 @@ def test_times_with_and_without_zone_give_the_same_levels() -> None:
         ({"value": 1e300}, "is not a value: more than 1e"),
         ({"entity": "Iran"}, "want kind:code"),
         ({"entity": None}, "want kind:code"),
-        ({"signal": ""}, "names no signal"),
+        ({"signal": ""}, "is not the name of a signal"),
         ({"parent": "IR"}, "want kind:code"),
         ({"parent": "asn:64500"}, "is its own ancestor"),
         ({"time": "now"}, "is not a time"),
