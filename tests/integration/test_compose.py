@@ -274,7 +274,7 @@ def test_the_compose_observatory_runs_with_local_binaries(tmp_path: Path) -> Non
             for old, new in (
                 ('"/var/lib/netwatch"', f'"{tmp_path}/data"'),
                 ('host = "broker"', f'host = "127.0.0.1"\nport = {port}'),
-                ("http://influxdb:8086", server.dsn.url),
+                ("http://influxdb:8086", server.login.url),
                 ('host = "0.0.0.0"\nport = 8080', f'host = "127.0.0.1"\nport = {free_port()}'),
             ):
                 assert old in text
@@ -296,7 +296,7 @@ def test_the_compose_observatory_runs_with_local_binaries(tmp_path: Path) -> Non
                 ],
                 env=os.environ | SECRETS,
             )
-            store = open_store(InfluxDsn(server.dsn.url, "netwatch", password=token))
+            store = open_store(InfluxDsn(server.login.url, "netwatch", password=token))
             start = datetime.now(UTC) - timedelta(minutes=5)
             try:
 
