@@ -8,7 +8,6 @@ are whole microseconds.
 
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -80,7 +79,8 @@ class InfluxStore:
         client: the connection to the server and the database.
         clock: returns the present; times more than a day after it are rejected.
         page: rows in memory at a time while reading.
-        rollup: the database that `maintain` writes hourly bins to, None for none.
+        rollup: the database that `maintain` writes hourly bins to, None for none; `close` closes
+            it, too.
     """
 
     def __init__(
@@ -127,8 +127,8 @@ class InfluxStore:
         """
         if self._rollup is None:
             return []
-        with closing(InfluxStore(self._rollup, clock=self._clock)) as hourly:
-            return [Maintenance("hourly", roll_up(self, hourly, timedelta(hours=1)), 0)]
+        hourly = InfluxStore(self._rollup, clock=self._clock)
+        return [Maintenance("hourly", roll_up(self, hourly, timedelta(hours=1)), 0)]
 
     def check(self) -> str:
         """Return the server's version if address, credentials and database are right.
@@ -241,6 +241,8 @@ class InfluxStore:
     def close(self) -> None:
         """See `SeriesStore`."""
         self.client.close()
+        if self._rollup is not None:
+            self._rollup.close()
 
     def _put(self, codec: _Codec[_Item], items: Sequence[_Item]) -> list[str]:
         """Write `items`, the last of several of one (time, series); return messages."""
