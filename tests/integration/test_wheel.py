@@ -149,6 +149,6 @@ def test_it_contains_exactly_the_files_it_needs(installed: Installed) -> None:
     assert len(info) == 1
     assert tops - info == {"netwatch", "netwatch_probes"}
     assert {"netwatch/app/starter.toml", "netwatch/publish/templates/en.txt"} <= set(names)
-    assert any(name.startswith("netwatch/lab/figures/iran-2019-11") for name in names)
+    assert any(name.startswith("netwatch/lab/sample_data/iran-2019-11") for name in names)
     assert any(name.endswith("/LICENSE") for name in names)
     assert not [name for name in names if "__pycache__" in name or "/test" in name]
