@@ -31,8 +31,8 @@ lint: $(STAMP) ## Check style, types and imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 
-check: lint ## Lint, types, unit and contract tests on embedded parts, in under 90 seconds
-	$(BIN)/pytest -n auto -m 'not long and not slow' tests/unit tests/contracts
+check: lint ## Lint, types and quick unit tests, in under 90 seconds
+	$(BIN)/pytest -n auto -m 'not long and not slow' tests/unit
 
 test: lint ## Everything that must hold, in under 10 minutes on two cores
 	$(BIN)/pytest -n auto -m 'not long'

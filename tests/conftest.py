@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,42 @@ from netwatch.model.incident import (
 )
 from netwatch.model.percent import Precision, PublishedPercent
 
+SLOW = {
+    "unit/agent/measure/test_measure_loop.py",
+    "unit/agent/spool/test_spool_disk.py",
+    "unit/agent/spool/test_spool_limits.py",
+    "unit/agent/test_loop.py",
+    "unit/analysis/test_loop.py",
+    "unit/analysis/test_restart.py",
+    "unit/benchmarks/test_run.py",
+    "unit/cli/test_observatory.py",
+    "unit/cli/test_outages.py",
+    "unit/cli/test_store.py",
+    "unit/collector/test_clock_jumps.py",
+    "unit/detect/test_adaptive_binning.py",
+    "unit/detect/test_detector.py",
+    "unit/detect/test_drills.py",
+    "unit/detect/test_fusion.py",
+    "unit/detect/test_holidays_calendar.py",
+    "unit/detect/test_level_shift.py",
+    "unit/detect/test_shape_pooling.py",
+    "unit/lab/backtest/test_runner.py",
+    "unit/lab/backtest/test_runner_bad.py",
+    "unit/lab/backtest/test_runner_page.py",
+    "unit/probes/test_hostile.py",
+    "unit/probes/test_quic.py",
+    "unit/probes/test_traceroute_hops.py",
+    "unit/signals/attribution/test_model.py",
+    "unit/signals/presence/test_mass_disconnect.py",
+    "unit/signals/test_liars.py",
+    "unit/sources/test_long_table.py",
+    "unit/store/test_compaction.py",
+    "unit/store/test_recovery.py",
+    "unit/store/test_rollup.py",
+    "unit/test_config.py",
+}
+"""Test files that take over one and a half seconds: `make test` runs them, `make check` does not."""
+
 IRAN = Entity.parse("country:IR")
 TEHRAN = Entity.parse("region:IR-23")
 
@@ -24,6 +61,13 @@ TEHRAN = Entity.parse("region:IR-23")
 def at(day: int, hour: int, minute: int = 30) -> datetime:
     """Return an instant of November 2019, UTC."""
     return datetime(2019, 11, day, hour, minute, tzinfo=UTC)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the files in `SLOW`."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix() in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture
