@@ -52,7 +52,7 @@ SLOW = {
     "unit/store/test_rollup.py",
     "unit/test_config.py",
 }
-"""Test files that take over one and a half seconds: `make test` runs them, `make check` does not."""
+"""Test files that take over 1.5 seconds: `make test` runs them, `make check` does not."""
 
 IRAN = Entity.parse("country:IR")
 TEHRAN = Entity.parse("region:IR-23")
