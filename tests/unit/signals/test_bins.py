@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from netwatch.model.entities import Entity
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin, SeriesKey
+from netwatch.signals import bins
 from netwatch.signals.bins import Row, build_bins
+from netwatch.signals.closed_bin import ClosedBin
 from netwatch.signals.operator_alerts import OperatorAlerts
 
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
@@ -120,6 +124,24 @@ def test_local_failures_and_unknown_targets_do_not_count() -> None:
     )
     stranger = Measurement("nobody", "http", START, None, "", host_responded=True, seconds=0)
     assert build_bins([(FLEET[0], local), (FLEET[0], stranger)], BOOK, width=WIDTH) == []
+
+
+def test_producers_get_no_local_failure_among_the_countable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Measurement] = []
+
+    def produce(interval: ClosedBin) -> list[Bin]:
+        seen.extend(interval.countable)
+        return []
+
+    monkeypatch.setattr(bins, "_producers", lambda: [produce])
+    local = Measurement(
+        "site1", "http", START, "network_down", "local", host_responded=False, seconds=0
+    )
+    build_bins([*rows(), (FLEET[0], local)], BOOK, width=WIDTH)
+    assert seen
+    assert local not in seen
 
 
 def alerts(failing: object = None) -> dict[str, str]:
