@@ -42,7 +42,7 @@ class BayesFilterDetector:
         self._fused: list[SeriesKey] = []
         self._baselines: dict[tuple[BaselineKind, float, float, float], Baseline] = {}
         self._frozen: frozenset[SeriesKey] = frozenset()
-        self._held = np.zeros(0, dtype=bool)
+        self._frozen_rows = np.zeros(0, dtype=bool)
 
     def step(
         self,
@@ -100,10 +100,10 @@ class BayesFilterDetector:
         """
         frozen = frozenset(frozen)
         keys = self._engine.state.keys
-        if frozen != self._frozen or len(self._held) != len(keys):
+        if frozen != self._frozen or len(self._frozen_rows) != len(keys):
             self._frozen = frozen
-            self._held = np.fromiter((key in frozen for key in keys), bool, len(keys))
-        return self._engine.step(time, values, totals, self._held)
+            self._frozen_rows = np.fromiter((key in frozen for key in keys), bool, len(keys))
+        return self._engine.step(time, values, totals, self._frozen_rows)
 
     def predict(self, time: datetime, values: Floats, totals: Floats) -> Residuals:
         """Compare one interval with ordinary: the first half of `step_arrays`.
@@ -114,12 +114,12 @@ class BayesFilterDetector:
         """
         return self._engine.predict(time, values, totals)
 
-    def update(self, residuals: Residuals, faulty: Bools, held: Bools) -> StepResult:
+    def update(self, residuals: Residuals, faulty: Bools, frozen: Bools) -> StepResult:
         """Update the filter with `residuals`: the second half of `step_arrays`.
 
-        `faulty` are the `signals` at fault in each of `countries`; rows `held` learn nothing.
+        `faulty` are the `signals` at fault in each of `countries`; rows `frozen` learn nothing.
         """
-        return self._engine.update(residuals, faulty, held)
+        return self._engine.update(residuals, faulty, frozen)
 
     def expect_losses(self, keys: Collection[SeriesKey]) -> None:
         """Set the series in which a loss is forecast in the next interval."""
@@ -215,7 +215,7 @@ class BayesFilterDetector:
         width = self._width.total_seconds()
         self._engine = self._make_engine(SeriesState.load(state, width=width))
         self._set_layout()
-        self._frozen, self._held = frozenset(), np.zeros(0, dtype=bool)
+        self._frozen, self._frozen_rows = frozenset(), np.zeros(0, dtype=bool)
 
     def _rows_of(self, keys: Iterable[SeriesKey]) -> RowArray:
         return np.array([self.rows[key] for key in keys], np.intp)

@@ -164,13 +164,13 @@ class StepEngine:
         """Add external log likelihood ratios of a loss in `rows` to the next interval."""
         self._log_likelihoods = rows, ratios
 
-    def step(self, time: datetime, values: Floats, totals: Floats, held: Bools) -> StepResult:
-        """Evaluate the interval that starts at `time`; rows `held` learn nothing."""
+    def step(self, time: datetime, values: Floats, totals: Floats, frozen: Bools) -> StepResult:
+        """Evaluate the interval that starts at `time`; rows `frozen` learn nothing."""
         residuals = self.predict(time, values, totals)
         self._common_mode.scale = self.state.shift_scale
         faulty = self._common_mode.faulty_signals(residuals.shifts)
         self.state.shift_scale = self._common_mode.scale
-        return self.update(residuals, faulty, held)
+        return self.update(residuals, faulty, frozen)
 
     def predict(self, time: datetime, values: Floats, totals: Floats) -> Residuals:
         """Compare the interval that starts at `time` with ordinary; changes nothing."""
@@ -200,8 +200,8 @@ class StepEngine:
             shifts=country_shifts(self._groups, ratio, normal),
         )
 
-    def update(self, residuals: Residuals, faulty: Bools, held: Bools) -> StepResult:
-        """Update the posterior with `residuals`, and learn where not `held`.
+    def update(self, residuals: Residuals, faulty: Bools, frozen: Bools) -> StepResult:
+        """Update the posterior with `residuals`, and learn where not `frozen`.
 
         `faulty` are the signals at fault by country, (signals, countries): the result of
         `CommonModeFilter.faulty_signals` on the shifts of all countries, of which these rows
@@ -220,7 +220,7 @@ class StepEngine:
         ratio[composites.rows] = lasting[composites.rows]
         log_likelihood = self._log_likelihood(residuals, ratio, noise)
         self._update_posterior(ratio, log_likelihood)
-        self._learn(residuals, ratio, held)
+        self._learn(residuals, ratio, frozen)
         self._count_rest_hours(residuals)
         self._follow_level_shifts(residuals, ratio)
         if not state.ready.all():
@@ -397,14 +397,14 @@ class StepEngine:
         state.ratio = np.where(np.isfinite(ratio), ratio, state.ratio)
         self._expected = _NO_ROWS
 
-    def _learn(self, residuals: Residuals, ratio: Floats, held: Bools) -> None:
-        """Learn in proportion to P(ordinary)^4, and nothing in held series or on holidays."""
+    def _learn(self, residuals: Residuals, ratio: Floats, frozen: Bools) -> None:
+        """Learn in proportion to P(ordinary)^4, and nothing in frozen series or on holidays."""
         state, time = self.state, residuals.time
         weight = ordinary_probability(state.posterior) ** _LEARNING_POWER
         known = np.isfinite(state.frozen_since)
         since = np.where(known, state.frozen_since, time.timestamp())
-        state.frozen_since = np.where(held, since, np.nan)
-        weight[held | ~state.ready | self._on_holiday(residuals.day_types)] = 0
+        state.frozen_since = np.where(frozen, since, np.nan)
+        weight[frozen | ~state.ready | self._on_holiday(residuals.day_types)] = 0
         # Noise of a series that scatters much would be taken for a shape.
         first = self._first_rest(residuals) & (state.baseline.spread < _LOW_COUNT_SPREAD)
         state.baseline.learn(time, self._width, ratio, weight * state.bin_factor, first=first)

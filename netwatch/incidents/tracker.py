@@ -82,17 +82,18 @@ class Tracker:
         return [*revisions, *self._open(now), *self._open_provisional(now)]
 
     def frozen(self) -> set[SeriesKey]:
-        """Return the series of every entity that is, or may be, in an incident."""
-        low, series = self.low_scopes()
+        """Return the series whose baselines learn nothing: all of a frozen scope."""
+        frozen, series = self.frozen_scopes()
         return series | {
             SeriesKey(signal, entity)
             for entity, signals in self._state.signals.items()
             for scopes in [self._scopes(entity)]
             for signal in signals
-            if not low.isdisjoint(scopes) or any(SeriesKey(signal, one) in series for one in scopes)
+            if not frozen.isdisjoint(scopes)
+            or any(SeriesKey(signal, one) in series for one in scopes)
         }
 
-    def low_scopes(self) -> tuple[set[Entity], set[SeriesKey]]:
+    def frozen_scopes(self) -> tuple[set[Entity], set[SeriesKey]]:
         """Return the entities, and the single series, that are or may be in an incident."""
         incidents = self._state.incidents
         holding = [one for one in incidents if one.state in HOLDING_STATES]

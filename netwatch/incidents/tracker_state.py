@@ -97,8 +97,8 @@ def unpack_tracker_state(packed: bytes) -> TrackerState:
 def _levels(state: TrackerState, entity: Entity) -> list[Level]:
     """Return the newest levels of an entity that its excursion does not hold already."""
     excursion = state.excursions.get(entity)
-    held = excursion.level if excursion else None
-    return [level for level in state.signals[entity].values() if level != held]
+    own = excursion.level if excursion else None
+    return [level for level in state.signals[entity].values() if level != own]
 
 
 def _by_signal(levels: Iterable[Level]) -> dict[str, Level]:

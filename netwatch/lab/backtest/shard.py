@@ -177,8 +177,8 @@ class Shard:
         shape = (partition.bins, len(self._entities))
         self._columns = {name: np.full(shape, np.nan) for name in COLUMNS}
         self._incidents: dict[str, tuple[int, Incident]] = {}
-        self._low_scopes = _NOTHING
-        self._held = np.zeros(len(keys), dtype=bool)
+        self._frozen_scopes = _NOTHING
+        self._frozen_rows = np.zeros(len(keys), dtype=bool)
         self._snapshot: _Snapshot | None = None
         self._predicted: tuple[int, Residuals] | None = None
 
@@ -228,8 +228,8 @@ class Shard:
         self._tracker.load(self._snapshot.tracker)
         self._incidents = self._snapshot.incidents.copy()
         self._last_shown = self._snapshot.last_shown.copy()
-        self._low_scopes = _NOTHING
-        self._held = np.zeros(len(self._detector.rows), dtype=bool)
+        self._frozen_scopes = _NOTHING
+        self._frozen_rows = np.zeros(len(self._detector.rows), dtype=bool)
 
     def _predict(self, number: int) -> Residuals:
         partition, size = self._partition, len(self._detector.rows)
@@ -241,7 +241,7 @@ class Shard:
 
     def _update(self, number: int, residuals: Residuals, faulty: Bools) -> None:
         self._detector.expect_losses(self._tracker.expected(self._time(number)))
-        result = self._detector.update(residuals, faulty, self._held_rows())
+        result = self._detector.update(residuals, faulty, self._find_frozen_rows())
         if not result.ready.any():
             return
         self._record(number, result)
@@ -251,19 +251,19 @@ class Shard:
                 first, _ = self._incidents.get(revision.id, (number, revision))
                 self._incidents[revision.id] = first, revision
 
-    def _held_rows(self) -> Bools:
-        """Return the rows that learn nothing: all of a scope that is low."""
-        scopes, series = self._tracker.low_scopes()
-        low = frozenset(scopes), frozenset(series)
-        if low != self._low_scopes:
-            self._low_scopes = low
-            self._held = np.zeros(len(self._detector.rows), dtype=bool)
+    def _find_frozen_rows(self) -> Bools:
+        """Return the rows that learn nothing: all of a frozen scope."""
+        scopes, series = self._tracker.frozen_scopes()
+        frozen = frozenset(scopes), frozenset(series)
+        if frozen != self._frozen_scopes:
+            self._frozen_scopes = frozen
+            self._frozen_rows = np.zeros(len(self._detector.rows), dtype=bool)
             for scope in scopes:
-                self._held[self._rows_in[scope]] = True
+                self._frozen_rows[self._rows_in[scope]] = True
             for key in series:
                 rows = self._rows_in[key.entity]
-                self._held[rows[self._signal_of_row[rows] == key.signal]] = True
-        return self._held
+                self._frozen_rows[rows[self._signal_of_row[rows] == key.signal]] = True
+        return self._frozen_rows
 
     def _record(self, number: int, result: StepResult) -> None:
         rows = self._lead_rows.copy()

@@ -256,15 +256,15 @@ def course() -> Bins:
 
 def test_a_restored_state_continues_bit_for_bit_at_any_time() -> None:
     bins, atlas = course(), country_atlas()
-    held: set[SeriesKey] = {NATION, ONE}
-    whole = run(detector(atlas), bins, frozen=held)
+    frozen: set[SeriesKey] = {NATION, ONE}
+    whole = run(detector(atlas), bins, frozen=frozen)
     for stop in (1, 20, 47, 48, 60, 81, 90, 101, 110):
         first = detector(atlas)
-        run(first, bins[:stop], frozen=held)
+        run(first, bins[:stop], frozen=frozen)
         second = detector(atlas)
         second.load(first.save())
         assert second.save() == first.save()
-        assert run(second, bins[stop:], frozen=held) == whole[stop:], f"stopped at {stop}"
+        assert run(second, bins[stop:], frozen=frozen) == whole[stop:], f"stopped at {stop}"
 
 
 def test_a_used_detector_can_restore_another_state() -> None:
