@@ -40,8 +40,8 @@ from netwatch.protocols import Message, Transport
 from netwatch.signals.presence.log import PresenceEvent, PresenceLog
 from netwatch.store.memory import MemoryStore
 from netwatch.wire.mqtt import MqttSession, MqttTransport
+from netwatch.wire.presence_message import PRESENCE
 from netwatch.wire.rate_advice import RateAdvice
-from netwatch.wire.signing import PRESENCE
 
 
 def now() -> datetime:
@@ -179,7 +179,9 @@ class Rig:
     async def uplink(
         self, spool: Spool, ways: Sequence[Endpoint], agent: str = "a1"
     ) -> AsyncIterator[Uplink]:
-        sign: Callable[[bytes], bytes] = partial(self.agents[agent].signer.sign, purpose=PRESENCE)
+        sign: Callable[[bytes], bytes] = partial(
+            self.agents[agent].signer.sign, purpose=PRESENCE.purpose
+        )
         with SingleThreadExecutor("test") as worker:
             life = await worker.run(start_session, agent, spool, now(), sign)
             made = Uplink(life, ways, spool=spool, executor=worker, pace=self.pace)

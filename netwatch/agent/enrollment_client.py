@@ -12,7 +12,6 @@ from netwatch.agent.private_files import read_record, write_record
 from netwatch.model.errors import InputError
 from netwatch.wire import enrollment
 from netwatch.wire.request_encryption import decrypt_reply, encrypt_request
-from netwatch.wire.signing import ENROLLED, ENROLLMENT, ERASURE, KEY_CHANGE, open_signed
 
 _Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
@@ -67,7 +66,7 @@ async def enroll(
         invitation.encryption_key.hex(),
         "",
     )
-    signed = identity.signer.sign(enrollment.pack(request), ENROLLMENT)
+    signed = enrollment.ENROLLMENT.pack(request, identity.signer)
     response = await _request(enrolled, enrollment.ENROLLMENT_PATH, signed, send)
     if response.name != request.name:
         raise InputError("enrollment: the response is for another agent")
@@ -81,14 +80,15 @@ async def change_key(
 ) -> None:
     """Replace the key by which the observatory knows this agent; raises as `enroll` does."""
     change = enrollment.KeyChange(bytes.fromhex(enrolled.collector), name)
-    signed = old.signer.sign(new.signer.sign(enrollment.pack(change), KEY_CHANGE), KEY_CHANGE)
-    await _request(enrolled, enrollment.KEY_CHANGE_PATH, signed, send)
+    signed = enrollment.KEY_CHANGE.pack(change, new.signer)
+    by_both = old.signer.sign(signed, enrollment.KEY_CHANGE.purpose)
+    await _request(enrolled, enrollment.KEY_CHANGE_PATH, by_both, send)
 
 
 async def erase(enrolled: Enrollment, name: str, identity: Identity, *, send: Fetch) -> None:
     """Make the observatory erase this agent's key, registration and batches; raises as `enroll`."""
     erasure = enrollment.Erasure(bytes.fromhex(enrolled.collector), name)
-    signed = identity.signer.sign(enrollment.pack(erasure), ERASURE)
+    signed = enrollment.ERASURE.pack(erasure, identity.signer)
     await _request(enrolled, enrollment.ERASURE_PATH, signed, send)
 
 
@@ -97,8 +97,7 @@ async def _request(
 ) -> enrollment.EnrollmentResponse:
     encrypted, reply_key = encrypt_request(message, bytes.fromhex(enrolled.encryption_key))
     reply = await send(enrolled.url + path, encrypted, enrollment.MAX_REQUEST_BYTES)
-    inner, key = open_signed(decrypt_reply(reply, reply_key), ENROLLED)
-    response = enrollment.unpack(inner, enrollment.EnrollmentResponse)
+    response, key = enrollment.ENROLLED.unpack(decrypt_reply(reply, reply_key))
     if key != bytes.fromhex(enrolled.collector) or response.request != sha256(encrypted).digest():
         raise InputError("reply: not the collector's reply to this request")
     if response.refused:

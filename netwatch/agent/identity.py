@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from netwatch.agent.private_files import FOLDER_MODE, is_accessible_to_others
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Batch
-from netwatch.wire.batch_codec import pack_batch
-from netwatch.wire.signing import BATCH, Signer
+from netwatch.wire.batch_codec import BATCH
+from netwatch.wire.signing import Signer
 
 _MODE = 0o600
 _ID_DIGITS = 32
@@ -27,7 +27,7 @@ class Identity:
 
     def pack(self, batch: Batch) -> bytes:
         """Return the signed payload of a batch; raises InputError if it is too large."""
-        return self.signer.sign(pack_batch(batch), BATCH)
+        return BATCH.pack(batch, self.signer)
 
 
 def load_or_create_identity(path: Path) -> Identity:

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from netwatch.model.errors import ConfigError, InputError
-from netwatch.wire.decode import decode
+from netwatch.wire.message_format import decode
 
 FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
@@ -40,7 +40,7 @@ def is_accessible_to_others(path: Path) -> bool:
 def read_record(path: Path, kind: type[_T]) -> _T | None:
     """Return the record in a JSON file, None without a file; raises ConfigError if unreadable."""
     try:
-        decoder = msgspec.json.Decoder(kind)
+        decoder = msgspec.json.Decoder(kind).decode
         return decode(path.read_bytes(), decoder, what=str(path), limit=_MAX_RECORD_BYTES)
     except FileNotFoundError:
         return None

@@ -20,8 +20,7 @@ from netwatch.model.addresses import is_public_address, is_public_name
 from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError, TransportError
 from netwatch.model.measurement import Target
-from netwatch.wire.decode import decode
-from netwatch.wire.signing import TARGETS, Signer
+from netwatch.wire.message_format import MessageFormat
 
 MAX_LIST_BYTES = 256 * 1024
 """Bytes of the largest list, with its signature."""
@@ -82,19 +81,18 @@ class TargetList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 _DECODER = msgspec.json.Decoder(TargetList)
 
 
-def sign_target_list(listed: TargetList, signer: Signer) -> bytes:
-    """Return a list's signed message; raises InputError beyond `MAX_LIST_BYTES`."""
-    return signer.sign(msgspec.json.encode(listed), TARGETS, limit=MAX_LIST_BYTES)
-
-
-def decode_target_list(plain: bytes) -> TargetList:
-    """Return the list in an unsigned message; raises InputError if it is invalid."""
-    listed = decode(plain, _DECODER, what="target list", limit=MAX_LIST_BYTES)
+def _decode(plain: bytes) -> TargetList:
+    listed = _DECODER.decode(plain)
     for name in ("expires", "not_before", "pause_until"):
         time = getattr(listed, name)
         if time is not None and time.tzinfo is None:
-            raise InputError(f"target list: `{name}` has no time zone")
+            raise ValueError(f"`{name}` has no time zone")
     return listed
+
+
+TARGET_LIST: MessageFormat[TargetList] = MessageFormat(
+    "target list", b"netwatch-targets-v1\0", msgspec.json.encode, _decode, limit=MAX_LIST_BYTES
+)
 
 
 def validate_targets(listed: TargetList) -> None:

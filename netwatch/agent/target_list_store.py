@@ -12,14 +12,11 @@ import msgspec
 
 from netwatch.agent.private_files import read_record, write_record
 from netwatch.agent.target_list import (
-    MAX_LIST_BYTES,
+    TARGET_LIST,
     TargetList,
-    decode_target_list,
     validate_targets,
 )
 from netwatch.model.errors import ConfigError, InputError
-from netwatch.wire.decode import check_size
-from netwatch.wire.signing import TARGETS, open_signed
 
 _log = logging.getLogger("netwatch.agent.target_list")
 
@@ -96,13 +93,12 @@ class TargetListStore:
         return True
 
     def _verify(self, message: bytes, record: _Record, now: datetime) -> tuple[TargetList, bytes]:
-        check_size(message, what="target list", limit=MAX_LIST_BYTES)
-        plain, key = open_signed(message, TARGETS)
+        plain, key = TARGET_LIST.verify(message)
         if key is None:
             raise InputError("target list: not signed")
         if key != (self._key or record.key or key):
             raise InputError("target list: signed with a key that is not the observatory's")
-        listed = decode_target_list(plain)
+        listed = TARGET_LIST.decode(plain)
         stored = self._stored_list(record)
         if stored is not None and listed.version <= stored.version:
             raise InputError(
@@ -123,7 +119,7 @@ class TargetListStore:
         if is_foreign or not record.message:
             return None
         try:
-            return decode_target_list(open_signed(record.message, TARGETS)[0])
+            return TARGET_LIST.unpack(record.message)[0]
         except InputError as error:
             _log.warning("%s: damaged: %s", self._path, error)
             return None

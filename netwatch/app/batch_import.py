@@ -15,9 +15,8 @@ from netwatch.collector.file_import import ImportedFile, import_batches
 from netwatch.collector.ingest import Ingest
 from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.config import Config
-from netwatch.wire.ack import pack_ack
+from netwatch.wire.ack import ACKNOWLEDGEMENT
 from netwatch.wire.export import FileKind, write_messages
-from netwatch.wire.signing import ACKNOWLEDGEMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +64,9 @@ def import_files(
             results.append((path, import_batches(path, ingest, closer, progress=report)))
     if receipts is not None:
         signer = collector_identity(config).signer
-        acks = (pack_ack(answer) for _, result in results for answer in result.acks)
-        write_messages(
-            receipts, (signer.sign(ack, ACKNOWLEDGEMENT) for ack in acks), FileKind.RECEIPTS
-        )
+        acks = [ack for _, result in results for ack in result.acks]
+        messages = (ACKNOWLEDGEMENT.pack(ack, signer) for ack in acks)
+        write_messages(receipts, messages, FileKind.RECEIPTS)
     return ImportResult(
         tuple(results), dict(by_label(metrics.batches)), by_label(metrics.measurements)["stored"]
     )

@@ -13,7 +13,7 @@ from netwatch.app.transports import broker_connector
 from netwatch.app.vantage_files import data_folder
 from netwatch.app.wall_clock import now
 from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
-from netwatch.collector.enrollment_service import EnrollmentGrant, EnrollmentService
+from netwatch.collector.enrollment_service import EnrollmentService
 from netwatch.collector.registry import Agent, InvitationScope, Registry
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError, TransportError
@@ -48,7 +48,8 @@ def make_enrollment_service(config: Config) -> EnrollmentService:
         lambda: Registry(_batch_log_path(config)),
         partial(erase_agent, config),
         signer=collector_identity(config).signer,
-        grant=EnrollmentGrant(targets_identity(config).signer.public, brokers),
+        targets_key=targets_identity(config).signer.public,
+        brokers=brokers,
         clock=now,
     )
 

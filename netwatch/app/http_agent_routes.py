@@ -19,8 +19,9 @@ from netwatch.collector.enrollment_service import EnrollmentService
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.config import Config
 from netwatch.model.errors import InputError, StoreError, TransportError
+from netwatch.model.measurement import Batch
 from netwatch.protocols import Message
-from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES
+from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.enrollment import (
     ENROLLMENT_PATH,
     ERASURE_PATH,
@@ -35,11 +36,11 @@ from netwatch.wire.https import (
     PRESENCE_PATH,
     RATE_ADVICE_PATH,
 )
-from netwatch.wire.signing import BATCH, PRESENCE, open_signed
+from netwatch.wire.message_format import MessageFormat
+from netwatch.wire.presence_message import PRESENCE, PresenceMessage
 from netwatch.wire.topics import batch_topic, is_agent_id, presence_topic
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_MAX_PRESENCE_BYTES = 1024
 _BODY_TIMEOUT = 20.0
 """Seconds in which a body must arrive; an agent's is a few packets."""
 _ACK_TIMEOUT = 10.0
@@ -150,17 +151,19 @@ def ingest_routes(queue: IngestQueue, limit: KeyedRateLimit | None = None) -> tu
 
 
 async def _deliver(
-    queue: IngestQueue, limit: KeyedRateLimit, request: Request, purpose: bytes
+    queue: IngestQueue,
+    limit: KeyedRateLimit,
+    request: Request,
+    kind: MessageFormat[Batch] | MessageFormat[PresenceMessage],
 ) -> Response:
     """Check a signed message, pass it to the collector, and return the acknowledgement."""
     agent = request.headers.get(AGENT_HEADER, "")
-    is_batch = purpose == BATCH
-    max_bytes = MAX_MESSAGE_BYTES if is_batch else _MAX_PRESENCE_BYTES
-    body = await _read_body(request, limit=max_bytes)
+    is_batch = kind is BATCH
+    body = await _read_body(request, limit=kind.limit)
     if body is None:
-        return _error(413, f"The limit is {max_bytes} bytes in {_BODY_TIMEOUT:.0f} s.")
+        return _error(413, f"The limit is {kind.limit} bytes in {_BODY_TIMEOUT:.0f} s.")
     try:
-        _, key = open_signed(body, purpose)
+        _, key = kind.verify(body)
     except InputError:
         key = None
     if key is None or not is_agent_id(agent):

@@ -12,9 +12,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from netwatch.agent.target_list import (
+    TARGET_LIST,
     TargetList,
-    decode_target_list,
-    sign_target_list,
     validate_targets,
 )
 from netwatch.aio.backoff import connect_with_backoff
@@ -27,7 +26,6 @@ from netwatch.config import Config, check_target_keys
 from netwatch.model.errors import ConfigError, InputError, TransportError
 from netwatch.model.measurement import Target
 from netwatch.protocols import Transport
-from netwatch.wire.signing import TARGETS, open_signed
 from netwatch.wire.topics import TARGET_LIST_TOPIC
 
 _log = logging.getLogger("netwatch.app.targets")
@@ -67,7 +65,7 @@ def read_published(config: Config) -> bytes | None:
 def published_list(config: Config) -> TargetList | None:
     """Return the published list, None before the first publication."""
     message = read_published(config)
-    return None if message is None else decode_target_list(open_signed(message, TARGETS)[0])
+    return None if message is None else TARGET_LIST.unpack(message)[0]
 
 
 def publish_list(
@@ -172,7 +170,7 @@ def _next_version(previous: TargetList | None) -> int:
 
 def _sign_and_write(config: Config, target_list: TargetList, key: Path | None) -> None:
     validate_targets(target_list)
-    message = sign_target_list(target_list, targets_identity(config, key).signer)
+    message = TARGET_LIST.pack(target_list, targets_identity(config, key).signer)
     path = published_path(config)
     part = path.with_name(path.name + ".part")
     try:

@@ -37,7 +37,7 @@ from netwatch.config import Config
 from netwatch.model.errors import ConfigError, NetwatchError
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.protocols import Probe
-from netwatch.wire.signing import PRESENCE
+from netwatch.wire.presence_message import PRESENCE
 
 _RESTART_SPREAD = 6
 """Flush intervals over which agents restart after a new list, which reaches all at once."""
@@ -85,7 +85,7 @@ async def _run_until_changed(
 
     def sign(message: bytes) -> bytes:
         # After erasure, an empty message removes the retained one from the broker.
-        return identity.signer.sign(message, PRESENCE) if key_path(config).exists() else b""
+        return identity.signer.sign(message, PRESENCE.purpose) if key_path(config).exists() else b""
 
     def receive_list(message: bytes) -> None:
         if list_store.receive(message, now()):

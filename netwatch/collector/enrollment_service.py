@@ -12,16 +12,9 @@ from netwatch.collector.registry import Registry
 from netwatch.model.errors import InputError
 from netwatch.protocols import Clock
 from netwatch.wire import enrollment
+from netwatch.wire.message_format import check_size
 from netwatch.wire.request_encryption import decrypt_request, encrypt_reply
-from netwatch.wire.signing import ENROLLED, ENROLLMENT, ERASURE, KEY_CHANGE, Signer, open_signed
-
-
-@dataclass(frozen=True, slots=True)
-class EnrollmentGrant:
-    """What an enrolled agent receives; see `netwatch.wire.enrollment.EnrollmentResponse`."""
-
-    targets_key: bytes
-    brokers: tuple[str, ...] = ()
+from netwatch.wire.signing import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +22,8 @@ class EnrollmentService:
     """Answers enrollments, key changes and erasures; each call opens the files anew.
 
     `open_registry` opens the collector's tables of agents; `erase_agent` deletes everything about
-    an agent, by its name.
+    an agent, by its name. `targets_key` and `brokers` are what an enrolled agent receives; see
+    `netwatch.wire.enrollment.EnrollmentResponse`.
 
     Raises:
         InputError: from every method, if the message is not a valid request.
@@ -39,14 +33,14 @@ class EnrollmentService:
     open_registry: Callable[[], Registry]
     erase_agent: Callable[[str], object]
     signer: Signer
-    grant: EnrollmentGrant
+    targets_key: bytes
+    brokers: tuple[str, ...]
     clock: Clock
 
     def enroll(self, encrypted: bytes) -> bytes:
         """Return the response to an enrollment request."""
-        plain, reply_key = self._decrypt(encrypted)
-        inner, key = open_signed(plain, ENROLLMENT)
-        request = enrollment.unpack(inner, enrollment.EnrollmentRequest)
+        message, reply_key = self._decrypt(encrypted)
+        request, key = enrollment.ENROLLMENT.unpack(message)
         if key is None or request.collector != self.signer.public:
             raise InputError("enrollment: not signed by its sender, or for another collector")
         digest = sha256(request.secret).digest()
@@ -58,10 +52,9 @@ class EnrollmentService:
 
     def change_key(self, encrypted: bytes) -> bytes:
         """Return the response to a key change."""
-        plain, reply_key = self._decrypt(encrypted)
-        inner, old = open_signed(plain, KEY_CHANGE)
-        innermost, new = open_signed(inner, KEY_CHANGE)
-        change = enrollment.unpack(innermost, enrollment.KeyChange)
+        message, reply_key = self._decrypt(encrypted)
+        inner, old = enrollment.KEY_CHANGE.verify(message)
+        change, new = enrollment.KEY_CHANGE.unpack(inner)
         if old is None or new is None or change.collector != self.signer.public:
             raise InputError("key change: not signed with both keys, or for another collector")
 
@@ -75,9 +68,8 @@ class EnrollmentService:
 
         Bins that its measurements were counted in stay: they are sums over many agents.
         """
-        plain, reply_key = self._decrypt(encrypted)
-        inner, key = open_signed(plain, ERASURE)
-        erasure = enrollment.unpack(inner, enrollment.Erasure)
+        message, reply_key = self._decrypt(encrypted)
+        erasure, key = enrollment.ERASURE.unpack(message)
         if key is None or erasure.collector != self.signer.public:
             raise InputError("erasure: not signed by its sender, or for another collector")
 
@@ -90,23 +82,19 @@ class EnrollmentService:
 
         return self._respond(encrypted, erasure.name, erase, reply_key)
 
-    def _decrypt(self, message: bytes) -> tuple[bytes, bytes]:
-        if len(message) > enrollment.MAX_REQUEST_BYTES:
-            raise InputError(f"message: {len(message)} bytes are too many")
-        return decrypt_request(message, self.signer)
+    def _decrypt(self, encrypted: bytes) -> tuple[bytes, bytes]:
+        check_size(encrypted, what="message", limit=enrollment.MAX_REQUEST_BYTES)
+        return decrypt_request(encrypted, self.signer)
 
     def _respond(
         self, encrypted: bytes, name: str, action: Callable[[Registry], None], reply_key: bytes
     ) -> bytes:
         """Perform `action`; return a signed response, valid for this request only."""
-        refused, grant = "", self.grant
+        request = sha256(encrypted).digest()
+        response = enrollment.EnrollmentResponse("", name, self.targets_key, self.brokers, request)
         with self.open_registry() as registry:
             try:
                 action(registry)
             except InputError as error:
-                refused, grant = str(error), EnrollmentGrant(b"")
-        request = sha256(encrypted).digest()
-        response = enrollment.EnrollmentResponse(
-            refused, name, grant.targets_key, grant.brokers, request
-        )
-        return encrypt_reply(self.signer.sign(enrollment.pack(response), ENROLLED), reply_key)
+                response = enrollment.EnrollmentResponse(str(error), name, b"", (), request)
+        return encrypt_reply(enrollment.ENROLLED.pack(response, self.signer), reply_key)

@@ -12,8 +12,7 @@ from netwatch.model.measurement import Batch
 from netwatch.model.time import to_millis
 from netwatch.protocols import Clock, Message
 from netwatch.wire.ack import Ack, to_ranges
-from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES, unpack_batch
-from netwatch.wire.signing import BATCH, open_signed
+from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.topics import topic_agent
 
 _MAX_AHEAD = timedelta(minutes=5)
@@ -76,12 +75,11 @@ class Ingest:
 
     def _open(self, message: Message, outcomes: dict[str, _Outcome]) -> ReceivedBatch | None:
         sender, where = topic_agent(message.topic), message.topic[:100]
-        if len(message.payload) > MAX_MESSAGE_BYTES:
+        if len(message.payload) > BATCH.limit:
             self._refuse("too_large", f"{where}: {len(message.payload)} bytes are too many")
             return None
         try:
-            plain, key = open_signed(message.payload, BATCH)
-            batch = unpack_batch(plain)
+            batch, key = BATCH.unpack(message.payload)
         except InputError as error:
             self._refuse("garbled", f"{where}: {error}")
             return None

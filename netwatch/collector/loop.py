@@ -24,9 +24,9 @@ from netwatch.model.measurement import Target
 from netwatch.protocols import Clock, Message, SeriesStore, Transport
 from netwatch.signals.presence.log import PresenceLog, count_agents
 from netwatch.wire import topics
-from netwatch.wire.ack import pack_ack
-from netwatch.wire.rate_advice import RateAdvice, pack_rate_advice
-from netwatch.wire.signing import ACKNOWLEDGEMENT, RATE_ADVICE, Signer
+from netwatch.wire.ack import ACKNOWLEDGEMENT
+from netwatch.wire.rate_advice import RATE_ADVICE, RateAdvice
+from netwatch.wire.signing import Signer
 
 _MESSAGES_PER_TRANSACTION = 256
 _MAX_TICK_SECONDS = 1.0
@@ -92,7 +92,7 @@ class _Collector:
         self._publish_failed = asyncio.Event()
         self._rate_advice: bytes | None = None
         if deps.rate_advice is not None:
-            self._rate_advice = self._sign(pack_rate_advice(deps.rate_advice), RATE_ADVICE)
+            self._rate_advice = RATE_ADVICE.pack(deps.rate_advice, deps.signer)
         deps.queue.rate_advice = self._rate_advice
 
     async def open(self) -> None:
@@ -236,11 +236,7 @@ class _Collector:
                         self._tracker.on_message(message)
             except StoreError as error:
                 self._warn("presence_log", str(error))
-        return {ack.agent: self._sign(pack_ack(ack), ACKNOWLEDGEMENT) for ack in acks}
-
-    def _sign(self, message: bytes, purpose: bytes) -> bytes:
-        signer = self._deps.signer
-        return message if signer is None else signer.sign(message, purpose)
+        return {ack.agent: ACKNOWLEDGEMENT.pack(ack, self._deps.signer) for ack in acks}
 
     def _warn(self, component: str, text: str) -> None:
         self._deps.metrics.warn(self._deps.metrics.errors, component, text)

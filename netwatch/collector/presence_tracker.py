@@ -15,8 +15,7 @@ from netwatch.model.errors import InputError
 from netwatch.model.measurement import Vantage
 from netwatch.protocols import Clock, Message
 from netwatch.signals.presence.log import WILL_LATENESS, PresenceLog, PresenceState, Session
-from netwatch.wire.presence_message import PresenceMessage, unpack_presence
-from netwatch.wire.signing import PRESENCE, open_signed
+from netwatch.wire.presence_message import PRESENCE, PresenceMessage
 from netwatch.wire.topics import topic_agent
 
 Identify = Callable[[str], tuple[Vantage, bytes | None] | None]
@@ -141,8 +140,7 @@ class PresenceTracker:
         """Process one presence message of an agent, or of a broker on its behalf."""
         name = topic_agent(message.topic)
         try:
-            plain, key = open_signed(message.payload, PRESENCE)
-            presence = unpack_presence(plain)
+            presence, key = PRESENCE.unpack(message.payload)
         except InputError as error:
             if message.payload:
                 text = f"{message.topic[:100]}: {error}"

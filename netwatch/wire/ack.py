@@ -6,8 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES, SEQUENCE_LIMIT
-from netwatch.wire.decode import decode
+from netwatch.wire.batch_codec import SEQUENCE_LIMIT
+from netwatch.wire.message_format import MessageFormat
 
 _Sequence = Annotated[int, msgspec.Meta(ge=0, lt=SEQUENCE_LIMIT)]
 
@@ -29,21 +29,12 @@ class Ack:
     time_ms: int = 0
 
 
-_DECODER = msgspec.msgpack.Decoder(Ack)
-
-
-def pack_ack(ack: Ack) -> bytes:
-    """Return the payload of `ack`, unsigned."""
-    return msgspec.msgpack.encode(ack)
-
-
-def unpack_ack(payload: bytes) -> Ack:
-    """Return the acknowledgement in an unsigned payload.
-
-    Raises:
-        InputError: it is not an acknowledgement.
-    """
-    return decode(payload, _DECODER, what="acknowledgement", limit=MAX_MESSAGE_BYTES)
+ACKNOWLEDGEMENT: MessageFormat[Ack] = MessageFormat(
+    "acknowledgement",
+    b"netwatch-acknowledgement-v1\0",
+    msgspec.msgpack.encode,
+    msgspec.msgpack.Decoder(Ack).decode,
+)
 
 
 def to_ranges(sequences: Iterable[int]) -> tuple[tuple[int, int], ...]:

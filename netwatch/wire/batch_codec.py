@@ -2,7 +2,7 @@
 
 The rows of a batch have few distinct values, so a row is four small indices and a few durations.
 Times have millisecond resolution, durations a tenth of that. Payloads are untrusted: sizes, ranges
-and indices are checked, and every defect is an `InputError`.
+and indices are checked.
 """
 
 import zlib
@@ -16,21 +16,15 @@ from netwatch.model.clock_samples import ClockSample, ClockSegment, ClockSource
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Observation, Vantage
 from netwatch.model.time import from_millis, to_millis
-from netwatch.wire.decode import check_size, decode
+from netwatch.wire.message_format import MessageFormat, check_size
+from netwatch.wire.signing import MAX_MESSAGE_BYTES, SIGNED, SIGNED_HEADER
 from netwatch.wire.topics import is_agent_id
 from netwatch.wire.zlib_dictionary import DICTIONARY
 
-MAX_MESSAGE_BYTES = 64 * 1024
-"""Bytes of the largest message that is sent or accepted."""
 SEQUENCE_LIMIT = 2**53
 """Sequences are below this, so that a float can hold them exactly."""
 MAX_MEASUREMENTS = 5_000
 """Measurements in the largest batch."""
-
-SIGNED = b"NW\x02"
-"""The magic number of a signed message; see `netwatch.wire.signing`."""
-SIGNED_HEADER = len(SIGNED) + 32 + 64
-"""Bytes before the plain message: magic number, public key and signature."""
 
 _MAGIC = b"NW\x01"
 _MAX_CLOCK_ENTRIES = 1_000
@@ -93,7 +87,7 @@ _DECODER = msgspec.msgpack.Decoder(_Table)
 
 
 def pack_batch(batch: Batch) -> bytes:
-    """Return the payload of `batch`; equal batches give equal bytes.
+    """Return the unsigned payload of `batch`; equal batches give equal bytes.
 
     Raises:
         InputError: it has more than `MAX_MEASUREMENTS` or `MAX_MESSAGE_BYTES`.
@@ -113,35 +107,31 @@ def unpack_batch(payload: bytes) -> Batch:
     Raises:
         InputError: it is not a payload that `pack_batch` can make.
     """
-    check_size(payload, what="batch", limit=MAX_MESSAGE_BYTES)
-    if payload.startswith(SIGNED):
-        payload = payload[SIGNED_HEADER:]
-    if not payload.startswith(_MAGIC):
-        raise InputError("batch: not a message of this version of netwatch")
-    encoded = inflate(payload[len(_MAGIC) :], limit=_MAX_INFLATED)
-    table = decode(encoded, _DECODER, what="batch", limit=_MAX_INFLATED)
-    try:
-        return _from_table(table)
-    except (IndexError, OverflowError, ValueError) as error:
-        raise InputError("batch: its columns are inconsistent") from error
+    return BATCH.decode(payload[SIGNED_HEADER:] if payload.startswith(SIGNED) else payload)
 
 
 def inflate(compressed: bytes, *, limit: int) -> bytes:
     """Return the decompressed bytes.
 
     Raises:
-        InputError: damaged, truncated, with trailing bytes, or larger than `limit`.
+        ValueError, zlib.error: damaged, truncated, with trailing bytes, or larger than `limit`.
     """
     stream = zlib.decompressobj(zdict=DICTIONARY)
-    try:
-        plain = stream.decompress(compressed, limit + 1)
-    except zlib.error as error:
-        raise InputError("batch: damaged compression") from error
+    plain = stream.decompress(compressed, limit + 1)
     if len(plain) > limit:
-        raise InputError(f"batch: decompresses to more than {limit} bytes")
+        raise ValueError(f"decompresses to more than {limit} bytes")
     if not stream.eof or stream.unused_data:
-        raise InputError("batch: truncated, or followed by other bytes")
+        raise ValueError("truncated, or followed by other bytes")
     return plain
+
+
+def _decode(plain: bytes) -> Batch:
+    if not plain.startswith(_MAGIC):
+        raise ValueError("not a message of this version of netwatch")
+    return _from_table(_DECODER.decode(inflate(plain[len(_MAGIC) :], limit=_MAX_INFLATED)))
+
+
+BATCH = MessageFormat("batch", b"netwatch-batch-v1\0", pack_batch, _decode)
 
 
 def _to_table(batch: Batch) -> _Table:
@@ -192,7 +182,7 @@ def _to_table(batch: Batch) -> _Table:
 def _from_table(table: _Table) -> Batch:
     """Return the rows of a table; raises IndexError or ValueError if columns are inconsistent."""
     if not is_agent_id(table.vantage):
-        raise InputError("batch: the vantage's id is invalid")
+        raise ValueError("the vantage's id is invalid")
     ticks = iter(table.durations)
     time = table.start
     rows = []

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from netwatch.model.errors import InputError
-from netwatch.wire.decode import decode
+from netwatch.wire.message_format import MessageFormat, decode
 
 ENROLLMENT_PATH = "/v1/enrollments"
 KEY_CHANGE_PATH = "/v1/keys"
@@ -40,6 +40,9 @@ _Address = Annotated[str, msgspec.Meta(max_length=300)]
 _Words = Annotated[str, msgspec.Meta(max_length=300)]
 
 
+_Kind = TypeVar("_Kind")
+
+
 class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     pass
 
@@ -61,7 +64,7 @@ class Invitation(_Message, frozen=True):
 
     def text(self) -> str:
         """Return the token: one word, with a checksum that catches copying errors."""
-        packed = pack(self)
+        packed = msgspec.msgpack.encode(self)
         whole = packed + sha256(packed).digest()[:_CHECKSUM_BYTES]
         return _PREFIX + urlsafe_b64encode(whole).decode().rstrip("=")
 
@@ -83,7 +86,8 @@ class Invitation(_Message, frozen=True):
         packed, checksum = whole[:-_CHECKSUM_BYTES], whole[-_CHECKSUM_BYTES:]
         if sha256(packed).digest()[:_CHECKSUM_BYTES] != checksum:
             raise InputError("token: not copied completely")
-        return unpack(packed, cls)
+        decoder = msgspec.msgpack.Decoder(cls).decode
+        return decode(packed, decoder, what="token", limit=MAX_REQUEST_BYTES)
 
     @property
     def digest(self) -> bytes:
@@ -146,22 +150,17 @@ class Erasure(_Message, frozen=True):
     name: Name
 
 
-_Kind = TypeVar("_Kind", bound=_Message)
+def _format(kind: type[_Kind], purpose: bytes) -> MessageFormat[_Kind]:
+    decoder = msgspec.msgpack.Decoder(kind).decode
+    return MessageFormat(
+        kind.__name__, purpose, msgspec.msgpack.encode, decoder, limit=MAX_REQUEST_BYTES
+    )
 
 
-def pack(message: _Message) -> bytes:
-    """Return the payload of one of these messages."""
-    return msgspec.msgpack.encode(message)
-
-
-def unpack(payload: bytes, kind: type[_Kind]) -> _Kind:
-    """Return the message of one kind in a payload.
-
-    Raises:
-        InputError: it is not a message of this kind.
-    """
-    decoder = msgspec.msgpack.Decoder(kind)
-    return decode(payload, decoder, what=kind.__name__, limit=MAX_REQUEST_BYTES)
+ENROLLMENT = _format(EnrollmentRequest, b"netwatch-enrollment-v1\0")
+ENROLLED = _format(EnrollmentResponse, b"netwatch-enrolled-v1\0")
+KEY_CHANGE = _format(KeyChange, b"netwatch-key-change-v1\0")
+ERASURE = _format(Erasure, b"netwatch-erasure-v1\0")
 
 
 def check_url(url: str) -> str:

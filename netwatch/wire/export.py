@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 
 from netwatch.model.errors import InputError
-from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES
+from netwatch.wire.signing import MAX_MESSAGE_BYTES
 
 _LENGTH = struct.Struct("!I")
 FRAME_HEADER_BYTES = _LENGTH.size

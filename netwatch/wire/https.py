@@ -15,7 +15,7 @@ from typing import Self
 from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
 from netwatch.wire._light_imports import httpx
-from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES
+from netwatch.wire.signing import MAX_MESSAGE_BYTES
 from netwatch.wire.topics import (
     RATE_ADVICE_TOPIC,
     ack_topic,

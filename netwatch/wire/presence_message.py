@@ -11,10 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from netwatch.wire.batch_codec import SEQUENCE_LIMIT
-from netwatch.wire.decode import decode
+from netwatch.wire.message_format import MessageFormat
 
-MAX_PRESENCE_BYTES = 1024
-"""Bytes of the largest presence message."""
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=SEQUENCE_LIMIT)]
 _Word = Annotated[str, msgspec.Meta(max_length=64)]
 PresenceState = Literal["up", "lost", "stop"]
@@ -49,18 +47,10 @@ class PresenceMessage:
         return self.session, self.connection
 
 
-_DECODER = msgspec.json.Decoder(PresenceMessage)
-
-
-def pack_presence(presence: PresenceMessage) -> bytes:
-    """Return the payload of `presence`, unsigned."""
-    return msgspec.json.encode(presence)
-
-
-def unpack_presence(payload: bytes) -> PresenceMessage:
-    """Return the message in an unsigned payload.
-
-    Raises:
-        InputError: it is not a presence message.
-    """
-    return decode(payload, _DECODER, what="presence", limit=MAX_PRESENCE_BYTES)
+PRESENCE: MessageFormat[PresenceMessage] = MessageFormat(
+    "presence",
+    b"netwatch-presence-v1\0",
+    msgspec.json.encode,
+    msgspec.json.Decoder(PresenceMessage).decode,
+    limit=1024,
+)

@@ -8,9 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from netwatch.wire.decode import decode
-
-_MAX_BYTES = 1024
+from netwatch.wire.message_format import MessageFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +26,10 @@ class RateAdvice:
     time_ms: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
 
 
-_DECODER = msgspec.json.Decoder(RateAdvice)
-
-
-def pack_rate_advice(advice: RateAdvice) -> bytes:
-    """Return the payload of `advice`, unsigned."""
-    return msgspec.json.encode(advice)
-
-
-def unpack_rate_advice(payload: bytes) -> RateAdvice:
-    """Return the advice in an unsigned payload.
-
-    Raises:
-        InputError: it is not rate advice.
-    """
-    return decode(payload, _DECODER, what="rate advice", limit=_MAX_BYTES)
+RATE_ADVICE: MessageFormat[RateAdvice] = MessageFormat(
+    "rate advice",
+    b"netwatch-rate-advice-v1\0",
+    msgspec.json.encode,
+    msgspec.json.Decoder(RateAdvice).decode,
+    limit=1024,
+)

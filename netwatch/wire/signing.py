@@ -8,17 +8,13 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from netwatch.model.errors import InputError
-from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES, SIGNED, SIGNED_HEADER
 
-BATCH = b"netwatch-batch-v1\0"
-ACKNOWLEDGEMENT = b"netwatch-acknowledgement-v1\0"
-TARGETS = b"netwatch-targets-v1\0"
-PRESENCE = b"netwatch-presence-v1\0"
-RATE_ADVICE = b"netwatch-rate-advice-v1\0"
-ENROLLMENT = b"netwatch-enrollment-v1\0"
-ENROLLED = b"netwatch-enrolled-v1\0"
-KEY_CHANGE = b"netwatch-key-change-v1\0"
-ERASURE = b"netwatch-erasure-v1\0"
+MAX_MESSAGE_BYTES = 64 * 1024
+"""Bytes of the largest message that is sent or accepted, unless its format says otherwise."""
+SIGNED = b"NW\x02"
+"""The magic number of a signed message."""
+SIGNED_HEADER = len(SIGNED) + 32 + 64
+"""Bytes before the plain message: magic number, public key and signature."""
 _KEY_BYTES = 32
 
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from netwatch.agent.spool.spool import Spool
 from netwatch.model.errors import InputError
-from netwatch.wire.ack import Ack, unpack_ack
-from netwatch.wire.signing import ACKNOWLEDGEMENT, open_signed
+from netwatch.wire.ack import ACKNOWLEDGEMENT, Ack
 
 COLLECTOR_KEY = "collector"
 """The spool's name for the collector's public key."""
@@ -38,8 +37,7 @@ def verify_ack(
         InputError: it is not an acknowledgement, or not the collector's.
         StoreError: the spool cannot be read.
     """
-    plain, key = open_signed(message, ACKNOWLEDGEMENT)
-    ack = unpack_ack(plain)
+    ack, key = ACKNOWLEDGEMENT.unpack(message)
     if ack.agent != agent:
         return None
     if (key is None and not allow_unsigned) or not spool.pin_key(COLLECTOR_KEY, key):

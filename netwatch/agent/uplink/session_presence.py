@@ -10,7 +10,7 @@ from netwatch.agent.clock import boot_id, monotonic_seconds
 from netwatch.agent.spool.spool import Spool
 from netwatch.model.errors import StoreError
 from netwatch.protocols import Message
-from netwatch.wire.presence_message import PresenceMessage, PresenceState, pack_presence
+from netwatch.wire.presence_message import PRESENCE, PresenceMessage, PresenceState
 from netwatch.wire.topics import presence_topic
 
 _SESSION = "session"
@@ -50,7 +50,7 @@ class AgentSession:
             transport=transport,
             reason=reason,
         )
-        payload = self._sign(pack_presence(presence))
+        payload = self._sign(PRESENCE.pack(presence))
         return Message(presence_topic(self.agent), payload, retained=True)
 
 

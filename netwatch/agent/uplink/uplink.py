@@ -33,8 +33,7 @@ from netwatch.model.errors import InputError, StoreError, TransportError
 from netwatch.protocols import Message, Transport
 from netwatch.wire import topics
 from netwatch.wire.ack import Ack
-from netwatch.wire.rate_advice import RateAdvice, unpack_rate_advice
-from netwatch.wire.signing import RATE_ADVICE, open_signed
+from netwatch.wire.rate_advice import RATE_ADVICE, RateAdvice
 
 STATUS_KEY = "uplink"
 """The spool's name for the transport in use and the status of each, as JSON."""
@@ -300,8 +299,7 @@ class Uplink:
         if pinned is None:
             return
         try:
-            plain, key = open_signed(payload, RATE_ADVICE)
-            advice = unpack_rate_advice(plain)
+            advice, key = RATE_ADVICE.unpack(payload)
         except InputError as error:
             _log.warning("%s", error)
             return

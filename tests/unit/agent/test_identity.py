@@ -8,8 +8,7 @@ import pytest
 from netwatch.agent.identity import load_or_create_identity
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Batch, Vantage
-from netwatch.wire.batch_codec import unpack_batch
-from netwatch.wire.signing import BATCH, open_signed
+from netwatch.wire.batch_codec import BATCH, unpack_batch
 
 
 def test_the_first_start_creates_a_key_that_only_its_owner_can_read(tmp_path: Path) -> None:
@@ -29,7 +28,7 @@ def test_two_agents_have_different_ids(tmp_path: Path) -> None:
 def test_an_identity_signs_batches(tmp_path: Path) -> None:
     identity = load_or_create_identity(tmp_path / "agent.key")
     message = identity.pack(Batch(Vantage("a1"), 7, ()))
-    assert open_signed(message, BATCH)[1] == identity.signer.public
+    assert BATCH.verify(message)[1] == identity.signer.public
     assert unpack_batch(message).sequence == 7
 
 

@@ -12,15 +12,15 @@ from servers import until
 
 from netwatch.agent.target_list import (
     MAX_LIST_BYTES,
+    TARGET_LIST,
     TargetList,
     poll_target_list,
-    sign_target_list,
 )
 from netwatch.agent.target_list_store import TargetListStore
 from netwatch.model.errors import InputError, TransportError
 from netwatch.model.measurement import Target
-from netwatch.wire.batch_codec import SIGNED
-from netwatch.wire.signing import BATCH, TARGETS, Signer
+from netwatch.wire.batch_codec import BATCH
+from netwatch.wire.signing import SIGNED, Signer
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 LATER = NOW + timedelta(days=7)
@@ -35,7 +35,7 @@ def signer() -> Signer:
 @pytest.fixture
 def store(tmp_path: Path, signer: Signer) -> TargetListStore:
     made = TargetListStore(tmp_path / "targets")
-    made.adopt(sign_target_list(TargetList(5, LATER, (GOOD,)), signer), NOW)
+    made.adopt(TARGET_LIST.pack(TargetList(5, LATER, (GOOD,)), signer), NOW)
     return made
 
 
@@ -53,7 +53,7 @@ def test_a_newer_list_is_adopted_and_persists(
     store: TargetListStore, signer: Signer, tmp_path: Path
 ) -> None:
     more = (GOOD, Target("site", "http", "example.org", country="XX", asn=64500))
-    store.adopt(sign_target_list(TargetList(6, LATER, more), signer), NOW)
+    store.adopt(TARGET_LIST.pack(TargetList(6, LATER, more), signer), NOW)
     found = TargetListStore(tmp_path / "targets").current()
     assert found is not None
     assert found.targets == more
@@ -74,7 +74,7 @@ def test_a_stored_list_that_expires_stays_in_use(store: TargetListStore) -> None
 )  # fmt: skip
 def test_private_and_special_ranges(store: TargetListStore, signer: Signer, host: str) -> None:
     bad = TargetList(6, LATER, (GOOD, replace(GOOD, id="bad", host=host)))
-    refused(store, sign_target_list(bad, signer), "'bad': an address of a private or special range")
+    refused(store, TARGET_LIST.pack(bad, signer), "'bad': an address of a private or special range")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_invalid_targets(
     store: TargetListStore, signer: Signer, change: dict[str, object], reason: str
 ) -> None:
     bad = replace(GOOD, **({"id": "bad"} | change))
-    refused(store, sign_target_list(TargetList(6, LATER, (GOOD, bad)), signer), reason)
+    refused(store, TARGET_LIST.pack(TargetList(6, LATER, (GOOD, bad)), signer), reason)
 
 
 def test_a_million_entries(store: TargetListStore, signer: Signer) -> None:
@@ -116,28 +116,28 @@ def test_a_million_entries(store: TargetListStore, signer: Signer) -> None:
     refused(store, message, "bytes are more than")
     compact = b'{"version":6,"expires":"2027-01-01T00:00:00Z","targets":[' + b"0," * 20_000 + b"0]}"
     assert len(compact) < MAX_LIST_BYTES
-    refused(store, signer.sign(compact, TARGETS), "target list: ")
+    refused(store, signer.sign(compact, TARGET_LIST.purpose), "target list: ")
 
 
 def test_signatures(store: TargetListStore, signer: Signer) -> None:
     newer = TargetList(6, LATER, (GOOD,))
     plain = msgspec.json.encode(newer)
     refused(store, plain, "not signed")
-    refused(store, signer.sign(plain, BATCH), "signature is invalid")
-    refused(store, sign_target_list(newer, signer)[:-1] + b" ", "signature is invalid")
+    refused(store, signer.sign(plain, BATCH.purpose), "signature is invalid")
+    refused(store, TARGET_LIST.pack(newer, signer)[:-1] + b" ", "signature is invalid")
     stranger = Signer(Ed25519PrivateKey.generate())
-    refused(store, sign_target_list(newer, stranger), "not the observatory's")
+    refused(store, TARGET_LIST.pack(newer, stranger), "not the observatory's")
 
 
 @pytest.mark.parametrize("version", [1, 4, 5])
 def test_an_older_list_cannot_be_brought_back(
     store: TargetListStore, signer: Signer, version: int
 ) -> None:
-    refused(store, sign_target_list(TargetList(version, LATER, ()), signer), "is not newer than 5")
+    refused(store, TARGET_LIST.pack(TargetList(version, LATER, ()), signer), "is not newer than 5")
 
 
 def test_an_expired_list_is_not_adopted(store: TargetListStore, signer: Signer) -> None:
-    refused(store, sign_target_list(TargetList(6, NOW, (GOOD,)), signer), "expired on 2026-01-08")
+    refused(store, TARGET_LIST.pack(TargetList(6, NOW, (GOOD,)), signer), "expired on 2026-01-08")
 
 
 @pytest.mark.parametrize(
@@ -145,36 +145,36 @@ def test_an_expired_list_is_not_adopted(store: TargetListStore, signer: Signer) 
     [b"", b"[]", b"{}", b'{"version":"6"}', b"\xff\xfe", b'{"version":6,"code":"import os"}'],
 )
 def test_invalid_lists(store: TargetListStore, signer: Signer, plain: bytes) -> None:
-    refused(store, signer.sign(plain, TARGETS), "target list: ")
+    refused(store, signer.sign(plain, TARGET_LIST.purpose), "target list: ")
 
 
 def test_the_key_may_be_known_beforehand(tmp_path: Path, signer: Signer) -> None:
     other = Signer(Ed25519PrivateKey.generate())
     store = TargetListStore(tmp_path / "targets", key=signer.public)
     with pytest.raises(InputError, match="not the observatory's"):
-        store.adopt(sign_target_list(TargetList(1, LATER, (GOOD,)), other), NOW)
+        store.adopt(TARGET_LIST.pack(TargetList(1, LATER, (GOOD,)), other), NOW)
     assert store.current() is None
 
 
 def test_a_list_is_refused_before_its_start(store: TargetListStore, signer: Signer) -> None:
     early = TargetList(6, LATER, (GOOD,), not_before=NOW + timedelta(hours=1))
-    refused(store, sign_target_list(early, signer), "not valid before 2026-01-08 01:00 UTC")
-    store.adopt(sign_target_list(early, signer), NOW + timedelta(hours=2))
+    refused(store, TARGET_LIST.pack(early, signer), "not valid before 2026-01-08 01:00 UTC")
+    store.adopt(TARGET_LIST.pack(early, signer), NOW + timedelta(hours=2))
 
 
 def test_a_list_with_an_unknown_category_is_refused(store: TargetListStore, signer: Signer) -> None:
     bad = TargetList(6, LATER, (GOOD,), sensitive={"MALWARE": (replace(GOOD, id="bad"),)})
-    refused(store, sign_target_list(bad, signer), "not a category that is probed")
+    refused(store, TARGET_LIST.pack(bad, signer), "not a category that is probed")
 
 
 @pytest.mark.parametrize("tier", ["popular", "sensitive"])
 def test_every_tier_is_validated(store: TargetListStore, signer: Signer, tier: str) -> None:
     inside = (replace(GOOD, id="bad", host="10.0.0.1"),)
     change = {"popular": inside} if tier == "popular" else {"sensitive": {"NEWS": inside}}
-    refused(store, sign_target_list(TargetList(6, LATER, (GOOD,), **change), signer), "private")
+    refused(store, TARGET_LIST.pack(TargetList(6, LATER, (GOOD,), **change), signer), "private")
     twice = {"popular": (GOOD,)} if tier == "popular" else {"sensitive": {"NEWS": (GOOD,)}}
     refused(
-        store, sign_target_list(TargetList(6, LATER, (GOOD,), **twice), signer), "is listed twice"
+        store, TARGET_LIST.pack(TargetList(6, LATER, (GOOD,), **twice), signer), "is listed twice"
     )
 
 
@@ -186,19 +186,19 @@ def test_the_largest_list_is_adopted_and_one_byte_more_is_not(
 
     room = MAX_LIST_BYTES - 99 - len(listed(0))
     assert MAX_LIST_BYTES == 256 * 1024
-    large = signer.sign(listed(room), TARGETS, limit=MAX_LIST_BYTES)
+    large = signer.sign(listed(room), TARGET_LIST.purpose, limit=MAX_LIST_BYTES)
     assert len(large) == MAX_LIST_BYTES
     refused(store, large + b" ", "bytes are more than")
     store.adopt(large, NOW)
     with pytest.raises(InputError, match="too many to sign"):
-        signer.sign(listed(room + 1), TARGETS, limit=MAX_LIST_BYTES)
+        signer.sign(listed(room + 1), TARGET_LIST.purpose, limit=MAX_LIST_BYTES)
 
 
 def test_too_many_targets_in_total(store: TargetListStore, signer: Signer) -> None:
     many = tuple(Target(f"t{number}", "dns", "192.5.5.241") for number in range(3000))
     more = tuple(replace(one, id=f"{one.id}b") for one in many)
     bad = TargetList(6, LATER, many, popular=more)
-    message = signer.sign(msgspec.json.encode(bad), TARGETS, limit=2**20)
+    message = signer.sign(msgspec.json.encode(bad), TARGET_LIST.purpose, limit=2**20)
     if len(message) <= MAX_LIST_BYTES:
         refused(store, message, "targets are too many")
     else:
@@ -209,16 +209,16 @@ def test_a_rejection_is_stored_until_the_next_valid_list(
     store: TargetListStore, signer: Signer
 ) -> None:
     assert store.rejection() is None
-    refused(store, sign_target_list(TargetList(1, LATER, ()), signer), "not newer")
+    refused(store, TARGET_LIST.pack(TargetList(1, LATER, ()), signer), "not newer")
     refusal = store.rejection()
     assert refusal is not None
     assert (refusal.at, "not newer than 5" in refusal.reason) == (NOW, True)
-    store.adopt(sign_target_list(TargetList(6, LATER, (GOOD,)), signer), NOW)
+    store.adopt(TARGET_LIST.pack(TargetList(6, LATER, (GOOD,)), signer), NOW)
     assert store.rejection() is None
 
 
 def test_a_repeated_list_is_neither_new_nor_refused(store: TargetListStore, signer: Signer) -> None:
-    message = sign_target_list(TargetList(6, LATER, (GOOD,)), signer)
+    message = TARGET_LIST.pack(TargetList(6, LATER, (GOOD,)), signer)
     assert store.receive(message, NOW)
     assert not store.receive(message, NOW)
     assert store.rejection() is None
@@ -227,7 +227,7 @@ def test_a_repeated_list_is_neither_new_nor_refused(store: TargetListStore, sign
 
 
 def test_a_received_list_is_ignored_without_a_known_key(tmp_path: Path, signer: Signer) -> None:
-    message = sign_target_list(TargetList(6, LATER, (GOOD,)), signer)
+    message = TARGET_LIST.pack(TargetList(6, LATER, (GOOD,)), signer)
     stranger = TargetListStore(tmp_path / "new")
     assert not stranger.receive(message, NOW)
     assert stranger.current() is None
@@ -242,7 +242,7 @@ def test_a_damaged_file_counts_as_none_and_the_next_list_replaces_it(
     (tmp_path / "targets").write_bytes(damage)
     fresh = TargetListStore(tmp_path / "targets", key=signer.public)
     assert fresh.current() is None
-    fresh.adopt(sign_target_list(TargetList(6, LATER, (GOOD,)), signer), NOW)
+    fresh.adopt(TARGET_LIST.pack(TargetList(6, LATER, (GOOD,)), signer), NOW)
     assert fresh.current() is not None
 
 
@@ -251,7 +251,7 @@ def test_a_list_that_another_process_adopts_is_seen(
 ) -> None:
     running = TargetListStore(tmp_path / "targets")
     assert running.current().version == 5
-    store.adopt(sign_target_list(TargetList(6, LATER, (GOOD, replace(GOOD, id="x"))), signer), NOW)
+    store.adopt(TARGET_LIST.pack(TargetList(6, LATER, (GOOD, replace(GOOD, id="x"))), signer), NOW)
     assert running.current().version == 6
 
 
@@ -259,11 +259,11 @@ def test_the_list_of_a_former_observatory_is_ignored(
     store: TargetListStore, signer: Signer, tmp_path: Path
 ) -> None:
     last = TargetList(2**53 - 1, LATER, (GOOD,), pause_until=LATER)
-    store.adopt(sign_target_list(last, signer), NOW)
+    store.adopt(TARGET_LIST.pack(last, signer), NOW)
     other = Signer(Ed25519PrivateKey.generate())
     moved = TargetListStore(tmp_path / "targets", key=other.public)
     assert moved.current() is None
-    assert moved.receive(sign_target_list(TargetList(6, LATER, (GOOD,)), other), NOW)
+    assert moved.receive(TARGET_LIST.pack(TargetList(6, LATER, (GOOD,)), other), NOW)
     found = moved.current()
     assert found is not None
     assert (found.version, found.pause_until) == (6, None)

@@ -19,9 +19,9 @@ from netwatch.config import parse_config
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog, Session
-from netwatch.wire.batch_codec import pack_batch
+from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.embedded_broker import EmbeddedBroker
-from netwatch.wire.signing import BATCH, Signer
+from netwatch.wire.signing import Signer
 from netwatch.wire.topics import ALL_PRESENCE, presence_topic
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
@@ -33,7 +33,7 @@ def leave_traces(folder: Path, name: str) -> None:
     row = Measurement("one", "tcp", NOW, None, "", host_responded=True, seconds=0.1)
     batch = Batch(vantage, 1, (row,))
     signer = Signer(Ed25519PrivateKey.generate())
-    received = ReceivedBatch(batch, signer.sign(pack_batch(batch), BATCH), signer.public)
+    received = ReceivedBatch(batch, BATCH.pack(batch, signer), signer.public)
     with BatchLog(folder / "batches.sqlite") as batch_log:
         batch_log.add([received], closed_until=None, width=timedelta(minutes=5))
     with PresenceLog(folder / PRESENCE_FILE) as presence_log:

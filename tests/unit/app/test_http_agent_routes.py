@@ -18,7 +18,8 @@ from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.collector.metrics import by_label
 from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
-from netwatch.wire.ack import unpack_ack
+from netwatch.wire.ack import ACKNOWLEDGEMENT
+from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.embedded_broker import EmbeddedBroker
 from netwatch.wire.https import (
     AGENT_HEADER,
@@ -27,7 +28,8 @@ from netwatch.wire.https import (
     RATE_ADVICE_PATH,
     HttpsTransport,
 )
-from netwatch.wire.signing import ACKNOWLEDGEMENT, BATCH, PRESENCE, Signer, open_signed
+from netwatch.wire.presence_message import PRESENCE
+from netwatch.wire.signing import Signer
 from netwatch.wire.topics import ack_topic, batch_topic
 
 HEADERS = {AGENT_HEADER: "a1"}
@@ -62,15 +64,15 @@ async def test_a_batch_is_answered_with_its_signed_acknowledgement(rig: Rig) -> 
         ]
     for answer in answers:
         assert answer.status_code == 200
-        plain, key = open_signed(answer.content, ACKNOWLEDGEMENT)
+        ack, key = ACKNOWLEDGEMENT.unpack(answer.content)
         assert key == rig.collector_key.signer.public
-        assert unpack_ack(plain).agent == "a1"
+        assert ack.agent == "a1"
     assert by_label(rig.metrics.batches)["stored"] == 1
 
 
 async def test_an_unsigned_or_oversized_batch_is_refused_and_not_stored(rig: Rig) -> None:
     batch = one_batch(rig)
-    plain = open_signed(batch, BATCH)[0]
+    plain = BATCH.verify(batch)[0]
     endless = b"x" * (64 * 1024 + 1)
     async with client_of(rig.mailbox) as client:
         cases = [
@@ -106,7 +108,7 @@ async def test_an_agent_over_its_rate_limit_waits(rig: Rig) -> None:
 async def test_without_a_collector_the_api_is_unavailable() -> None:
     signer = Signer(Ed25519PrivateKey.generate())
     async with client_of(IngestQueue()) as client:
-        message = signer.sign(b'{"state":"up"}', PRESENCE)
+        message = signer.sign(b'{"state":"up"}', PRESENCE.purpose)
         answer = await client.post(PRESENCE_PATH, content=message, headers=HEADERS)
         assert answer.status_code == 503
         assert answer.headers["Retry-After"] == "5"
@@ -168,4 +170,4 @@ async def test_a_forged_batch_does_not_block_the_acknowledgement(rig: Rig) -> No
         await rig.mailbox.deliver(Message(batch_topic("a1"), b"nothing"), within=9)
         async with asyncio.timeout(9):
             answer = await anext(aiter(link.messages()))
-    assert unpack_ack(open_signed(answer.payload, ACKNOWLEDGEMENT)[0]).stored
+    assert ACKNOWLEDGEMENT.unpack(answer.payload)[0].stored

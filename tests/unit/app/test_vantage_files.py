@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netwatch.agent.enrollment_client import Enrollment
-from netwatch.agent.target_list import TargetList, sign_target_list
+from netwatch.agent.target_list import TARGET_LIST, TargetList
 from netwatch.app.targets import open_target_list_store
 from netwatch.app.transports import broker_password
 from netwatch.app.vantage import open_spool
@@ -40,7 +40,7 @@ def test_folder_and_files_of_a_vantage_are_private(tmp_path: Path) -> None:
     enrollment_file(config).write(Enrollment("https://a.example", "00" * 32, "22" * 32, "11" * 32))
     signer = Signer(Ed25519PrivateKey.generate())
     listed = TargetList(1, NOW.replace(year=2027))
-    open_target_list_store(config, key=signer.public).adopt(sign_target_list(listed, signer), NOW)
+    open_target_list_store(config, key=signer.public).adopt(TARGET_LIST.pack(listed, signer), NOW)
     with open_spool(config) as spool:
         spool.append([Measurement("one", "tcp", NOW, None, "", host_responded=True, seconds=0.1)])
         modes = {path.name: mode(path) for path in list_files(config)}

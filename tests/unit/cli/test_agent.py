@@ -14,15 +14,15 @@ from typer.testing import CliRunner
 from netwatch.agent.measure.budget import DailyBudget
 from netwatch.agent.process_stats import ProcessStatsCollector
 from netwatch.agent.spool.spool import Spool
-from netwatch.agent.target_list import TargetList, sign_target_list
+from netwatch.agent.target_list import TARGET_LIST, TargetList
 from netwatch.app.vantage import open_spool
 from netwatch.cli.agent import app
 from netwatch.config import read_config
 from netwatch.model.errors import ConfigError, InputError
 from netwatch.model.measurement import Measurement, Target, Vantage
-from netwatch.wire.batch_codec import unpack_batch
+from netwatch.wire.batch_codec import BATCH, unpack_batch
 from netwatch.wire.export import FileKind, read_messages
-from netwatch.wire.signing import BATCH, Signer, open_signed
+from netwatch.wire.signing import Signer
 
 Command = Callable[..., Result]
 
@@ -237,7 +237,7 @@ def test_batches_are_signed_with_the_key_of_the_vantage(tmp_path: Path) -> None:
         spool.append([row])
         spool.flush()
         message = spool.newest(1)[0].payload
-    assert open_signed(message, BATCH)[1] is not None
+    assert BATCH.verify(message)[1] is not None
 
 
 def test_a_signed_list_is_adopted_and_an_older_one_refused(
@@ -247,12 +247,12 @@ def test_a_signed_list_is_adopted_and_an_older_one_refused(
     expires = datetime.now(UTC) + timedelta(days=7)
     file = tmp_path / "targets.signed"
     listed = TargetList(2, expires, (Target("root-f", "dns", "192.5.5.241", path="."),))
-    file.write_bytes(sign_target_list(listed, signer))
+    file.write_bytes(TARGET_LIST.pack(listed, signer))
     report = json.loads(netwatch("adopt", str(file), "--key", signer.public.hex(), "--json").stdout)
     assert report == {"version": 2, "targets": 1}
     assert "root-f" in netwatch("explain").stdout
     assert isinstance(netwatch("run").exception, ConfigError)  # others can see that one
-    file.write_bytes(sign_target_list(TargetList(1, expires, ()), signer))
+    file.write_bytes(TARGET_LIST.pack(TargetList(1, expires, ()), signer))
     assert "not newer" in str(netwatch("adopt", str(file)).exception)
     assert isinstance(netwatch("adopt", str(file), "--key", "xyz").exception, ConfigError)
     assert "root-f" in netwatch("explain").stdout
@@ -269,7 +269,7 @@ TIERED = TargetList(
 
 def adopt_tiers(netwatch: Command, folder: Path) -> None:
     file = folder / "targets.signed"
-    file.write_bytes(sign_target_list(TIERED, Signer(Ed25519PrivateKey.generate())))
+    file.write_bytes(TARGET_LIST.pack(TIERED, Signer(Ed25519PrivateKey.generate())))
     assert netwatch("adopt", str(file)).exit_code == 0
 
 

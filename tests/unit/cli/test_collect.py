@@ -13,9 +13,9 @@ from netwatch.app.vantage import open_spool
 from netwatch.cli.main import run
 from netwatch.config import read_config
 from netwatch.model.measurement import Measurement
-from netwatch.wire.ack import Ack, pack_ack
+from netwatch.wire.ack import ACKNOWLEDGEMENT, Ack
 from netwatch.wire.export import FileKind, write_messages
-from netwatch.wire.signing import ACKNOWLEDGEMENT, Signer
+from netwatch.wire.signing import Signer
 
 Call = Callable[..., tuple[int, str, str]]
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
@@ -111,12 +111,9 @@ def test_false_receipts_delete_nothing(call: Call, tmp_path: Path, harm: str) ->
     if harm == "foreign key":
         call("agent", "import-receipts", "back", "-c", "far.toml")
         fill_spool(2)
-    plain = pack_ack(Ack("far", ((0, 2**52),)))
-    forger = Signer(Ed25519PrivateKey.generate())
-    signed = forger.sign(plain, ACKNOWLEDGEMENT)
-    write_messages(
-        tmp_path / "false", [signed if harm == "foreign key" else plain], FileKind.RECEIPTS
-    )
+    forger = Signer(Ed25519PrivateKey.generate()) if harm == "foreign key" else None
+    receipt = ACKNOWLEDGEMENT.pack(Ack("far", ((0, 2**52),)), forger)
+    write_messages(tmp_path / "false", [receipt], FileKind.RECEIPTS)
     if harm == "text":
         (tmp_path / "false").write_text("netwatch export 1\n")
     code, _, complaint = call("agent", "import-receipts", "false", "-c", "far.toml")
@@ -128,7 +125,7 @@ def test_false_receipts_delete_nothing(call: Call, tmp_path: Path, harm: str) ->
 def test_receipts_for_another_agent_change_nothing(call: Call, tmp_path: Path) -> None:
     fill_spool(2)
     signer = Signer(Ed25519PrivateKey.generate())
-    plain = pack_ack(Ack("near", ((0, 2**52),)))
-    write_messages(tmp_path / "back", [signer.sign(plain, ACKNOWLEDGEMENT)], FileKind.RECEIPTS)
+    ack = Ack("near", ((0, 2**52),))
+    write_messages(tmp_path / "back", [ACKNOWLEDGEMENT.pack(ack, signer)], FileKind.RECEIPTS)
     code, said, _ = call("agent", "import-receipts", "back", "-c", "far.toml", "--json")
     assert (code, json.loads(said)["foreign"], waiting()) == (0, 1, 2)

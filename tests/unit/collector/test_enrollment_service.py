@@ -15,7 +15,7 @@ from netwatch.agent.enrollment_client import Enrollment, change_key, enroll, era
 from netwatch.agent.identity import Identity
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.bin_closer import BinCloser
-from netwatch.collector.enrollment_service import EnrollmentGrant, EnrollmentService
+from netwatch.collector.enrollment_service import EnrollmentService
 from netwatch.collector.ingest import Ingest
 from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.collector.registry import InvitationScope, Registry
@@ -23,14 +23,15 @@ from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
-from netwatch.wire.batch_codec import pack_batch
+from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.enrollment import (
+    ENROLLED,
+    ENROLLMENT,
     ENROLLMENT_PATH,
     ERASURE_PATH,
     EnrollmentRequest,
     EnrollmentResponse,
     Invitation,
-    pack,
 )
 from netwatch.wire.request_encryption import (
     decrypt_request,
@@ -38,7 +39,6 @@ from netwatch.wire.request_encryption import (
     encrypt_request,
     encryption_key,
 )
-from netwatch.wire.signing import BATCH, ENROLLED, ENROLLMENT
 from netwatch.wire.topics import batch_topic
 
 NOW = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
@@ -72,7 +72,8 @@ class Office:
             lambda: Registry(self.file),
             self.batch_log.erase,
             signer=self.key.signer,
-            grant=EnrollmentGrant(self.lists.signer.public, ("mqtts://broker.example:8883",)),
+            targets_key=self.lists.signer.public,
+            brokers=("mqtts://broker.example:8883",),
             clock=lambda: self.now,
         )
         self.seen: list[bytes] = []
@@ -115,8 +116,8 @@ class Office:
     ) -> tuple[list[int], list[str]]:
         time = self.now - timedelta(minutes=1)
         row = Measurement("one", "tcp", time, None, "", host_responded=True, seconds=0.01)
-        plain = pack_batch(Batch(Vantage(name, "XX", asn), sequence, (row,)))
-        message = Message(batch_topic(name), who.signer.sign(plain, BATCH))
+        batch = Batch(Vantage(name, "XX", asn), sequence, (row,))
+        message = Message(batch_topic(name), BATCH.pack(batch, who.signer))
         kept, refused = [], []
         for answer in self.ingest.ingest([message], self.closer):
             kept += [low for low, _ in answer.stored]
@@ -268,7 +269,7 @@ async def test_a_man_in_the_middle_is_refused_and_learns_nothing(office: Office)
 
     async def own_answer(url: str, body: bytes | None, limit: int) -> bytes:
         sent.append(body or b"")
-        return middle.key.signer.sign(b"welcome", ENROLLED)
+        return middle.key.signer.sign(b"welcome", ENROLLED.purpose)
 
     with pytest.raises(InputError, match="reply: damaged"):
         await office.enroll(token, identity(), own_answer)
@@ -296,7 +297,7 @@ async def test_a_reply_must_be_signed_and_match_the_request(office: Office, wron
         asked = b"\0" * 32 if wrong == "request" else sha256(body or b"").digest()
         signer = identity().signer if wrong == "signer" else office.key.signer
         answer = EnrollmentResponse("", "a1", office.lists.signer.public, (), asked)
-        return encrypt_reply(signer.sign(pack(answer), ENROLLED), reply_key)
+        return encrypt_reply(ENROLLED.pack(answer, signer), reply_key)
 
     with pytest.raises(InputError, match="not the collector's reply"):
         await office.enroll(office.invite(), identity(), forge)
@@ -319,16 +320,16 @@ def sealed_for(message: bytes, token: Invitation) -> bytes:
 
 def test_invalid_requests_are_refused(office: Office) -> None:
     ours, token = identity(), office.invite()
-    said = (token.secret, token.key, "a1", "XX", 64501, "", 1, "0.1")
-    elsewhere = EnrollmentRequest(said[0], identity().signer.public, *said[2:])
+    request = EnrollmentRequest(token.secret, token.key, "a1", "XX", 64501, "", 1, "0.1")
+    elsewhere = msgspec.structs.replace(request, collector=identity().signer.public)
     messages = [
         b"", b"x" * 100, b"x" * 10_000,
         sealed_for(b"", token),
-        sealed_for(pack(EnrollmentRequest(*said)), token),  # nobody signed it
+        sealed_for(ENROLLMENT.pack(request), token),  # nobody signed it
         # for another purpose
-        sealed_for(ours.signer.sign(pack(EnrollmentRequest(*said)), BATCH), token),
-        sealed_for(ours.signer.sign(pack(elsewhere), ENROLLMENT), token),  # for another collector
-        sealed_for(ours.signer.sign(b"\xc0", ENROLLMENT), token),
+        sealed_for(ours.signer.sign(ENROLLMENT.pack(request), BATCH.purpose), token),
+        sealed_for(ENROLLMENT.pack(elsewhere, ours.signer), token),  # for another collector
+        sealed_for(ours.signer.sign(b"\xc0", ENROLLMENT.purpose), token),
     ]  # fmt: skip
     for message in messages:
         for door in (office.desk.enroll, office.desk.change_key, office.desk.erase):

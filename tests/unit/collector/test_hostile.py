@@ -15,8 +15,7 @@ from netwatch.model.clock_samples import ClockSegment
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.protocols import Message
-from netwatch.wire.batch_codec import pack_batch
-from netwatch.wire.signing import BATCH
+from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.topics import batch_topic
 from tests.unit.collector.test_enrollment_service import WIDTH, Office, identity
 
@@ -40,10 +39,9 @@ async def test_a_stranger_gets_no_signed_refusal_of_another_agents_batches(
     ours, theirs = identity(), identity()
     await office.enroll(office.invite(), ours)
     batch = Batch(Vantage("a1", "XX", 64501), 7, (row(office, DAY),))
-    plain = pack_batch(batch)
-    for message in (plain, theirs.signer.sign(plain, BATCH)):
+    for message in (BATCH.pack(batch), BATCH.pack(batch, theirs.signer)):
         assert office.ingest.ingest([Message(batch_topic("a1"), message)], office.closer) == []
-    own = Message(batch_topic("a1"), ours.signer.sign(plain, BATCH))
+    own = Message(batch_topic("a1"), BATCH.pack(batch, ours.signer))
     (answer,) = office.ingest.ingest([own], office.closer)
     assert answer.refused == ((7, "future"),)
 
@@ -56,7 +54,7 @@ def test_a_timeline_cannot_bring_in_times_far_away(
     lines = (ClockSegment("", shift, 0, 1),)
     batch = Batch(Vantage("a1", "XX", 64501), 1, (row(office, after),), clock_segments=lines)
     office.closer.until = office.now
-    message = Message(batch_topic("a1"), identity().signer.sign(pack_batch(batch), BATCH))
+    message = Message(batch_topic("a1"), BATCH.pack(batch, identity().signer))
     office.ingest.ingest([message], office.closer)
     assert office.batch_log.late_bins() == []
     assert (

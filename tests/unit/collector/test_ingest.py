@@ -13,9 +13,9 @@ from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.model.measurement import Batch, Measurement, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
-from netwatch.wire.batch_codec import pack_batch
+from netwatch.wire.batch_codec import BATCH, pack_batch
 from netwatch.wire.export import FileKind, write_messages
-from netwatch.wire.signing import BATCH, Signer
+from netwatch.wire.signing import Signer
 from netwatch.wire.topics import batch_topic
 
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
@@ -151,7 +151,7 @@ def test_an_interval_without_data_closes_without_bins(bench: Bench) -> None:
 
 def signed(signer: Signer, sequence: int, *minutes: float) -> Message:
     plain = message(sequence, *minutes)
-    return Message(plain.topic, signer.sign(plain.payload, BATCH))
+    return Message(plain.topic, signer.sign(plain.payload, BATCH.purpose))
 
 
 def test_the_first_key_is_pinned(bench: Bench) -> None:

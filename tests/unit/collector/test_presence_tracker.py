@@ -18,8 +18,8 @@ from netwatch.signals.presence.log import (
     PresenceLog,
     count_agents,
 )
-from netwatch.wire.presence_message import PresenceMessage, pack_presence
-from netwatch.wire.signing import PRESENCE, Signer
+from netwatch.wire.presence_message import PRESENCE, PresenceMessage
+from netwatch.wire.signing import Signer
 from netwatch.wire.topics import presence_topic
 
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
@@ -59,9 +59,8 @@ class Bench:
         self, agent: str, state: str, life: int = 1, connection: int = 1, *, retained: bool = False,
         signer: Signer | None = None, **more: object,
     ) -> None:  # fmt: skip
-        payload = pack_presence(PresenceMessage(state, "boot", life, connection, **more))
-        if signer:
-            payload = signer.sign(payload, PRESENCE)
+        presence = PresenceMessage(state, "boot", life, connection, **more)
+        payload = PRESENCE.pack(presence, signer)
         self.tracker.on_message(Message(presence_topic(agent), payload, retained=retained))
 
     def events(self) -> list[PresenceEvent]:

@@ -14,8 +14,8 @@ from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.model.measurement import Batch, Measurement, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
-from netwatch.wire.batch_codec import pack_batch
-from netwatch.wire.signing import BATCH, Signer
+from netwatch.wire.batch_codec import BATCH
+from netwatch.wire.signing import Signer
 from netwatch.wire.topics import batch_topic
 
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
@@ -55,8 +55,8 @@ class Bench:
             )
             for after in minutes
         )
-        plain = pack_batch(Batch(Vantage(name, "XX", 64501), sequence, rows, supersedes))
-        payload = self.signer.sign(plain, BATCH) if signed else plain
+        batch = Batch(Vantage(name, "XX", 64501), sequence, rows, supersedes)
+        payload = BATCH.pack(batch, self.signer if signed else None)
         return Message(batch_topic(name), payload)
 
     def send(self, *messages: Message) -> tuple[list[int], list[str]]:

@@ -16,8 +16,8 @@ from netwatch.model.entities import Entity
 from netwatch.model.measurement import Batch, Measurement, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
-from netwatch.wire.batch_codec import pack_batch
-from netwatch.wire.signing import BATCH, Signer
+from netwatch.wire.batch_codec import BATCH
+from netwatch.wire.signing import Signer
 from netwatch.wire.topics import batch_topic
 
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
@@ -111,8 +111,8 @@ class Fleet:
             )
         signer = self.signers.setdefault(name, Signer(Ed25519PrivateKey.generate()))
         sequence = int(self.now.timestamp())
-        plain = pack_batch(Batch(Vantage(name, "XX", asn), sequence, tuple(rows)))
-        message = Message(batch_topic(name), signer.sign(plain, BATCH))
+        batch = Batch(Vantage(name, "XX", asn), sequence, tuple(rows))
+        message = Message(batch_topic(name), BATCH.pack(batch, signer))
         (answer,) = self.ingest.ingest([message], self.closer)
         assert answer.stored
 

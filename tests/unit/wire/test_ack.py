@@ -1,24 +1,18 @@
 import pytest
 
 from netwatch.model.errors import InputError
-from netwatch.wire.ack import (
-    Ack,
-    merge_ranges,
-    pack_ack,
-    to_ranges,
-    unpack_ack,
-)
+from netwatch.wire.ack import ACKNOWLEDGEMENT, Ack, merge_ranges, to_ranges
 
 
 def test_an_acknowledgement_round_trips() -> None:
-    answer = Ack("a1", ((1, 3), (7, 7)), ((9, "future"),), 1_700_000_000_000)
-    assert unpack_ack(pack_ack(answer)) == answer
+    ack = Ack("a1", ((1, 3), (7, 7)), ((9, "future"),), 1_700_000_000_000)
+    assert ACKNOWLEDGEMENT.unpack(ACKNOWLEDGEMENT.pack(ack)) == (ack, None)
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x80", b"x" * 70_000])
 def test_garbage_is_an_input_error(garbage: bytes) -> None:
     with pytest.raises(InputError):
-        unpack_ack(garbage)
+        ACKNOWLEDGEMENT.unpack(garbage)
 
 
 def test_ranges_are_inclusive_and_in_order() -> None:

@@ -1,17 +1,21 @@
-"""Tokens: what was not copied whole is noticed before anything is sent."""
+"""Tokens that were not copied whole, and invalid messages, are refused."""
+
+from base64 import urlsafe_b64encode
+from contextlib import suppress
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.msgpack import encode
 
 from netwatch.model.errors import InputError
 from netwatch.wire.enrollment import (
+    ENROLLED,
+    ENROLLMENT,
     EnrollmentRequest,
-    EnrollmentResponse,
     Invitation,
     check_url,
-    pack,
-    unpack,
 )
 
 INVITATION = Invitation(
@@ -30,13 +34,13 @@ def test_a_token_round_trips() -> None:
 @given(st.data())
 def test_one_wrong_letter_is_detected(data: st.DataObject) -> None:
     text = INVITATION.text()
-    place = data.draw(st.integers(11, len(text) - 1))
-    wrong = data.draw(st.sampled_from("abcXYZ059-_").filter(lambda one: one != text[place]))
+    index = data.draw(st.integers(11, len(text) - 1))
+    wrong = data.draw(st.sampled_from("abcXYZ059-_").filter(lambda one: one != text[index]))
     try:
-        found = Invitation.parse(text[:place] + wrong + text[place + 1 :])
+        invitation = Invitation.parse(text[:index] + wrong + text[index + 1 :])
     except InputError:
         return
-    assert found == INVITATION  # the last letter's unused bits
+    assert invitation == INVITATION  # the last letter's unused bits
 
 
 @pytest.mark.parametrize(
@@ -51,15 +55,22 @@ def test_invalid_tokens_are_refused(text: str) -> None:
     assert len(str(caught.value)) < 200
 
 
+@given(st.binary(max_size=200))
+def test_a_token_of_random_bytes_raises_nothing_else(content: bytes) -> None:
+    whole = content + sha256(content).digest()[:4]
+    with suppress(InputError):
+        Invitation.parse("netwatch-2-" + urlsafe_b64encode(whole).decode().rstrip("="))
+
+
 @pytest.mark.parametrize(
     "message",
-    [b"", b"\xc0", b"\x93" * 4000, b"\xdd\xff\xff\xff\xff", b"x" * 5000, pack(INVITATION)],
+    [b"", b"\xc0", b"\x93" * 4000, b"\xdd\xff\xff\xff\xff", b"x" * 5000, encode(INVITATION)],
 )
 def test_invalid_messages_are_refused(message: bytes) -> None:
     with pytest.raises(InputError):
-        unpack(message, EnrollmentRequest)
+        ENROLLMENT.unpack(message)
     with pytest.raises(InputError):
-        unpack(message, EnrollmentResponse)
+        ENROLLED.unpack(message)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +86,10 @@ def test_every_field_is_looked_at(field: str, value: object) -> None:
         "secret": bytes(16), "collector": bytes(32), "name": "a1", "country": "XX",
         "network": 64500, "region": "XX-1", "consent": 1, "software": "0.1",
     }  # fmt: skip
-    assert unpack(pack(EnrollmentRequest(**good)), EnrollmentRequest) == EnrollmentRequest(**good)
+    request = EnrollmentRequest(**good)
+    assert ENROLLMENT.unpack(ENROLLMENT.pack(request)) == (request, None)
     with pytest.raises(InputError, match="EnrollmentRequest"):
-        unpack(pack(EnrollmentRequest(**(good | {field: value}))), EnrollmentRequest)
+        ENROLLMENT.unpack(ENROLLMENT.pack(EnrollmentRequest(**(good | {field: value}))))
 
 
 @pytest.mark.parametrize("url", ["", "netwatch.example", "ftp://x", "https://", "http://[::1"])

@@ -8,7 +8,8 @@ import pytest
 from netwatch.agent.spool.spool import Spool
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Measurement, Observation, Vantage
-from netwatch.wire.batch_codec import MAX_MESSAGE_BYTES, unpack_batch
+from netwatch.wire.batch_codec import unpack_batch
+from netwatch.wire.signing import MAX_MESSAGE_BYTES
 
 BORN = datetime(2026, 1, 8, tzinfo=UTC)
 VANTAGE = Vantage("a1", "IR", 44244)

@@ -7,13 +7,13 @@ from netwatch.agent.spool.spool import Spool
 from netwatch.agent.uplink.session_presence import AgentSession, start_session
 from netwatch.model.measurement import Vantage
 from netwatch.protocols import Message
-from netwatch.wire.presence_message import PresenceMessage, unpack_presence
+from netwatch.wire.presence_message import PRESENCE, PresenceMessage
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 
 
 def decoded(message: Message) -> PresenceMessage:
-    return unpack_presence(message.payload)
+    return PRESENCE.unpack(message.payload)[0]
 
 
 def start(spool: Spool, now: datetime = NOW) -> AgentSession:

@@ -18,12 +18,12 @@ from netwatch.agent.uplink.uplink import Uplink
 from netwatch.aio.executor import SingleThreadExecutor
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Measurement, Vantage
-from netwatch.wire.ack import Ack, pack_ack
+from netwatch.wire.ack import ACKNOWLEDGEMENT, Ack
 from netwatch.wire.batch_codec import unpack_batch
 from netwatch.wire.memory import MemoryBroker, MemoryTransport
-from netwatch.wire.presence_message import unpack_presence
-from netwatch.wire.rate_advice import RateAdvice, pack_rate_advice
-from netwatch.wire.signing import ACKNOWLEDGEMENT, RATE_ADVICE, Signer
+from netwatch.wire.presence_message import PRESENCE
+from netwatch.wire.rate_advice import RATE_ADVICE, RateAdvice
+from netwatch.wire.signing import Signer
 from netwatch.wire.topics import ALL_BATCHES, ALL_PRESENCE, RATE_ADVICE_TOPIC, ack_topic
 
 BORN = datetime(2026, 1, 8, tzinfo=UTC)
@@ -82,9 +82,7 @@ class Stage:
     ) -> None:
         signer = more.pop("signer", None)
         ack = Ack("a1", tuple((one, one) for one in sequences), **more)
-        message = pack_ack(ack)
-        if isinstance(signer, Signer):
-            message = signer.sign(message, ACKNOWLEDGEMENT)
+        message = ACKNOWLEDGEMENT.pack(ack, signer)
         await collector.publish(ack_topic("a1"), message)
 
 
@@ -147,8 +145,8 @@ async def test_everything_is_sent_after_a_broker_outage(stage: Stage) -> None:
 async def test_presence_is_published_on_connecting_and_on_exit(stage: Stage) -> None:
     async with stage.run():
         await until(lambda: len(stage.presence) == 1)
-    birth = unpack_presence(stage.presence[0])
-    left = unpack_presence(stage.broker.retained(ALL_PRESENCE)[0].payload)
+    birth = PRESENCE.unpack(stage.presence[0])[0]
+    left = PRESENCE.unpack(stage.broker.retained(ALL_PRESENCE)[0].payload)[0]
     assert (birth.state, left.state, left.reason) == ("up", "stop", "shutdown")
     assert birth.order == left.order
     assert birth.transport == "memory"
@@ -178,7 +176,7 @@ async def test_only_the_collectors_rate_advice_is_applied(stage: Stage) -> None:
     ours, forger = (Signer(Ed25519PrivateKey.generate()) for _ in range(2))
 
     def advice(signer: Signer, milliseconds: int, rate: float = 1.0) -> bytes:
-        return signer.sign(pack_rate_advice(RateAdvice(rate, 0.1, milliseconds)), RATE_ADVICE)
+        return RATE_ADVICE.pack(RateAdvice(rate, 0.1, milliseconds), signer)
 
     async with stage.run() as collector:
         await collector.publish(RATE_ADVICE_TOPIC, advice(ours, 10), retain=True)
@@ -189,7 +187,7 @@ async def test_only_the_collectors_rate_advice_is_applied(stage: Stage) -> None:
         for false in (
             advice(forger, 99),
             advice(ours, 9),
-            pack_rate_advice(RateAdvice(9.0, 0, 99)),
+            RATE_ADVICE.pack(RateAdvice(9.0, 0, 99)),
             b"?",
         ):
             await collector.publish(RATE_ADVICE_TOPIC, false, retain=True)
