@@ -28,7 +28,7 @@ class NoOptions:
     """Mixin for plugins that have no options: an empty section, a constructor without arguments."""
 
     @classmethod
-    def from_config(cls, section: Mapping[str, object], services: Services) -> Self:  # noqa: ARG003 - unused
+    def from_config(cls, section: Mapping[str, object], services: Services) -> Self:  # noqa: ARG003 - without options, none is needed
         """See `netwatch.protocols.Plugin`."""
         decode_section(Section, section)
         return cls()

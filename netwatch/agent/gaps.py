@@ -1,7 +1,9 @@
-"""Reports gaps: times in which nothing was measured because the agent or its machine was off."""
+"""Gaps: times in which nothing was measured because the agent or its machine was off."""
 
 import time
 from datetime import datetime, timedelta
+
+import msgspec
 
 from netwatch.agent.clock import DisciplinedClock
 from netwatch.agent.event_rows import agent_event
@@ -9,6 +11,29 @@ from netwatch.model.measurement import Measurement
 
 _MIN_GAP = 10.0
 """Seconds below which a gap is not reported."""
+
+
+class Heartbeat(msgspec.Struct, frozen=True):
+    """A moment at which the agent ran, by its own clock and by the seconds since a boot."""
+
+    time: datetime
+    boot: str
+    monotonic: float
+
+    @classmethod
+    def read(cls, clock: DisciplinedClock) -> "Heartbeat":
+        """Return the present."""
+        return cls(clock(), clock.boot, clock.monotonic())
+
+    def gap_since(self, clock: DisciplinedClock) -> Measurement | None:
+        """Return the gap from this heartbeat of an earlier run to the present.
+
+        Within one boot the monotonic clock measures it, otherwise the wall clock.
+        """
+        now, seconds = clock(), clock.monotonic() - self.monotonic
+        if self.boot != clock.boot or seconds < 0:
+            seconds = (now - self.time).total_seconds()
+        return make_gap(seconds, now)
 
 
 def suspended_seconds() -> float:
@@ -19,46 +44,8 @@ def suspended_seconds() -> float:
     return time.clock_gettime(boot) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
-def write_heartbeat(clock: DisciplinedClock) -> bytes:
-    """Return a mark of the present, for `seconds_since` after a restart of the agent."""
-    return f"{clock.boot} {clock.monotonic():.3f}".encode()
-
-
-def seconds_since(heartbeat: bytes | None, clock: DisciplinedClock) -> float | None:
-    """Return the seconds since a heartbeat was written; None if it is of another boot."""
-    boot, _, then = (heartbeat or b"").decode(errors="replace").partition(" ")
-    try:
-        passed = clock.monotonic() - float(then)
-    except ValueError:
+def make_gap(seconds: float, end: datetime) -> Measurement | None:
+    """Return the event of a gap that ends at `end`, None if it is too short to be reported."""
+    if seconds < _MIN_GAP:
         return None
-    return passed if boot == clock.boot and passed >= 0 else None
-
-
-class GapDetector:
-    """Finds a gap at the start, since the last heartbeat, and after every sleep."""
-
-    def __init__(self, suspended: float = 0.0) -> None:
-        self._suspended = suspended
-
-    def at_start(
-        self, last_seen: datetime | None, now: datetime, *, exact: float | None = None
-    ) -> Measurement | None:
-        """Return the gap since the previous run of this agent.
-
-        `last_seen` is when it last ran, by the wall clock at that time; `exact` is the seconds
-        since then by the monotonic clock, if known.
-        """
-        if exact is not None:
-            last_seen = now - timedelta(seconds=exact)
-        return None if last_seen is None else _gap(last_seen, (now - last_seen).total_seconds())
-
-    def after_sleep(self, suspended: float, now: datetime) -> Measurement | None:
-        """Return the gap that the machine slept through since the last call."""
-        seconds, self._suspended = suspended - self._suspended, suspended
-        return _gap(now - timedelta(seconds=seconds), seconds)
-
-
-def _gap(start: datetime, seconds: float) -> Measurement | None:
-    return (
-        agent_event("gap", start, "interrupted", seconds=seconds) if seconds >= _MIN_GAP else None
-    )
+    return agent_event("gap", end - timedelta(seconds=seconds), "interrupted", seconds=seconds)

@@ -5,21 +5,19 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from time import monotonic
-
-import msgspec
 
 from netwatch.agent.clock import AckClockSync, DisciplinedClock
 from netwatch.agent.event_rows import agent_event
-from netwatch.agent.gaps import GapDetector, seconds_since, suspended_seconds, write_heartbeat
+from netwatch.agent.gaps import Heartbeat, make_gap, suspended_seconds
 from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.measure.measure_loop import MeasureLoop
 from netwatch.agent.pause import PauseReason, pause_event, run_while_not
 from netwatch.agent.process_stats import ProcessStatsCollector
+from netwatch.agent.saved_state import SavedState, load_state, save_state
 from netwatch.agent.spool.spool import Spool
 from netwatch.agent.uplink.failover import Endpoint, TransportStatus
-from netwatch.agent.uplink.session_presence import start_session
+from netwatch.agent.uplink.session_presence import AgentSession, start_session
 from netwatch.agent.uplink.uplink import Uplink
 from netwatch.aio.executor import SingleThreadExecutor
 from netwatch.aio.tasks import run_until_first_exits
@@ -37,8 +35,6 @@ _MAX_PENDING = 10_000
 """Measurements held in memory while the spool cannot be written."""
 _SEAL_EARLY = 0.9
 """Share of the seal interval after which a batch is sealed, so that waking late skips none."""
-_LAST_SEEN, _HEARTBEAT, _STATS, _BUDGET = "seen", "mark", "metrics", "today"
-"""Keys of the agent's own state in the spool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +76,49 @@ async def run_agent(deps: AgentDeps) -> None:
 
     A dead network, a refusing collector or a full disk do not end it.
     """
-    interval = deps.config.flush_interval.total_seconds()
     with SingleThreadExecutor("spool") as executor:
         session = await executor.run(
             start_session, deps.vantage.id, deps.spool, deps.clock(), deps.sign
         )
-        uplink = Uplink(
+        agent = _Agent(deps, executor, session)
+        await agent.restore()
+        try:
+            await run_until_first_exits(
+                agent.measure_loop.run(agent.add),
+                agent.write(),
+                run_while_not(deps.is_withdrawn, agent.uplink.run),
+            )
+        finally:
+            await agent.flush(seal=True)
+
+
+class _Agent:
+    """The measuring loop and the uplink, and between them the writing to the spool."""
+
+    def __init__(
+        self, deps: AgentDeps, executor: SingleThreadExecutor, session: AgentSession
+    ) -> None:
+        self._deps, self._spool, self._clock = deps, deps.spool, deps.clock
+        self._executor = executor
+        self._interval = deps.config.flush_interval.total_seconds()
+        self._suspended = suspended_seconds()
+        self._stats = ProcessStatsCollector()
+        self._pending: deque[Measurement] = deque(maxlen=_MAX_PENDING)
+        self._is_failing = False
+        self._pause_reason = PauseReason.NONE
+        self._silent_targets: set[str] = set()
+        self.uplink = Uplink(
             session,
             deps.endpoints,
             spool=deps.spool,
             executor=executor,
-            pace=interval,
+            pace=self._interval,
             clock_sync=AckClockSync(deps.clock),
         )
+        self.uplink.on_target_list = deps.on_target_list
+        self.uplink.on_status_change = self._add_uplink_status
         loopback_only = all(is_loopback(target.host) for target in deps.targets)
-        measure_loop = MeasureLoop(
+        self.measure_loop = MeasureLoop(
             deps.vantage.id,
             deps.targets,
             probes=deps.probes,
@@ -103,36 +127,6 @@ async def run_agent(deps: AgentDeps) -> None:
             gateway=None if loopback_only else GatewayMonitor(),
             paused=deps.is_paused,
         )
-        writer = _SpoolWriter(deps, executor, uplink, measure_loop)
-        uplink.on_target_list = deps.on_target_list
-        uplink.on_status_change = writer.add_uplink_status
-        await writer.restore()
-        try:
-            await run_until_first_exits(
-                measure_loop.run(writer.add),
-                writer.run(interval),
-                run_while_not(deps.is_withdrawn, uplink.run),
-            )
-        finally:
-            await writer.flush(seal=True)
-
-
-class _SpoolWriter:
-    def __init__(
-        self,
-        deps: AgentDeps,
-        executor: SingleThreadExecutor,
-        uplink: Uplink,
-        measure_loop: MeasureLoop,
-    ) -> None:
-        self._deps, self._spool, self._clock = deps, deps.spool, deps.clock
-        self._executor, self._uplink, self._measure_loop = executor, uplink, measure_loop
-        self._gaps = GapDetector(suspended_seconds())
-        self._stats = ProcessStatsCollector()
-        self._pending: deque[Measurement] = deque(maxlen=_MAX_PENDING)
-        self._is_failing = False
-        self._pause_reason = PauseReason.NONE
-        self._silent_targets: set[str] = set()
 
     def add(self, measurement: Measurement) -> None:
         """Hold a measurement until the next commit; a recovered target wakes the uplink."""
@@ -142,38 +136,31 @@ class _SpoolWriter:
             self._silent_targets.add(measurement.target)
         elif measurement.target in self._silent_targets:
             self._silent_targets.discard(measurement.target)
-            self._uplink.retry_now()
-
-    def add_uplink_status(self, status: TransportStatus) -> None:
-        scope = "" if status.failure is None else lookup_failure(status.failure).scope.value
-        name = f"uplink-{status.transport}"
-        self._pending.append(agent_event(name, self._clock(), status.failure, scope=scope))
+            self.uplink.retry_now()
 
     async def restore(self) -> None:
         try:
             await self._executor.run(self._spool.use_clock, self._clock)
-            budget = await self._executor.run(self._spool.get_meta, _BUDGET)
-            last_seen = await self._executor.run(self._spool.get_meta, _LAST_SEEN)
-            heartbeat = await self._executor.run(self._spool.get_meta, _HEARTBEAT)
+            state = await self._executor.run(load_state, self._spool)
         except StoreError as error:
             _log.error("spool: %s; times are sent uncorrected", error)
             return
-        self._measure_loop.budget.restore(budget)
-        seen = None if last_seen is None else datetime.fromisoformat(last_seen.decode())
-        exact = seconds_since(heartbeat, self._clock)
-        gap = self._gaps.at_start(seen, self._clock(), exact=exact)
-        if gap is not None:
-            self.add(gap)
+        if state is not None:
+            self.measure_loop.budget.restore(state.budget)
+            gap = state.heartbeat.gap_since(self._clock)
+            if gap is not None:
+                self.add(gap)
 
-    async def run(self, interval: float) -> None:
+    async def write(self) -> None:
+        """Commit what was measured every second, and seal it at the end of each interval."""
         sealed_at = monotonic()
-        nap = min(interval, _COMMIT_INTERVAL)
+        nap = min(self._interval, _COMMIT_INTERVAL)
         while True:
             start = monotonic()
             await asyncio.sleep(nap)
             self._stats.add_lag(monotonic() - start - nap)
             self._check_host()
-            seal = monotonic() - sealed_at >= interval * _SEAL_EARLY
+            seal = monotonic() - sealed_at >= self._interval * _SEAL_EARLY
             if seal:
                 sealed_at = monotonic()
             await self.flush(seal=seal)
@@ -188,7 +175,7 @@ class _SpoolWriter:
                 await self._executor.run(self._spool.append, pending)
                 pending = []
             if seal:
-                sealed = await self._executor.run(self._seal, self._measure_loop.budget.dump())
+                sealed = await self._executor.run(self._seal)
         except StoreError as error:
             # The newest survive if not all fit: the present is worth more than the past.
             self._pending.extendleft(reversed(pending[: _MAX_PENDING - len(self._pending)]))
@@ -200,27 +187,28 @@ class _SpoolWriter:
             _log.warning("spool: writes succeed again")
         self._is_failing = False
         if sealed:
-            self._uplink.notify()
+            self.uplink.notify()
 
-    def _seal(self, budget: bytes) -> int:
-        now = self._clock().isoformat()
-        state = {
-            _LAST_SEEN: now.encode(),
-            _HEARTBEAT: write_heartbeat(self._clock),
-            _STATS: msgspec.json.encode(self._stats.collect(now)),
-            _BUDGET: budget,
-        }
-        for key, value in state.items():
-            self._spool.set_meta(key, value)
+    def _seal(self) -> int:
+        heartbeat = Heartbeat.read(self._clock)
+        stats = self._stats.collect(heartbeat.time.isoformat())
+        save_state(self._spool, SavedState(heartbeat, self.measure_loop.budget, stats))
         return self._spool.flush()
 
+    def _add_uplink_status(self, status: TransportStatus) -> None:
+        scope = "" if status.failure is None else lookup_failure(status.failure).scope.value
+        name = f"uplink-{status.transport}"
+        self._pending.append(agent_event(name, self._clock(), status.failure, scope=scope))
+
     def _check_host(self) -> None:
-        gap = self._gaps.after_sleep(suspended_seconds(), self._clock())
+        suspended = suspended_seconds()
+        gap = make_gap(suspended - self._suspended, self._clock())
+        self._suspended = suspended
         if gap is not None:
-            self._measure_loop.on_resume()
+            self.measure_loop.on_resume()
             self.add(gap)
         reason = self._deps.pause_reason()
         if reason is not self._pause_reason:
             self._pause_reason = reason
             self.add(pause_event(reason, self._clock()))
-        self._measure_loop.set_clock_offset(self._clock.offset_error())
+        self.measure_loop.set_clock_offset(self._clock.offset_error())

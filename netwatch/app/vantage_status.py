@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from netwatch.agent.measure.budget import BUDGETS, SKIPPED_AT_LEVEL, DailyBudget
+from netwatch.agent.saved_state import SavedState, load_state
 from netwatch.agent.uplink.uplink import STATUS_KEY
 from netwatch.app.targets import choose_targets, open_target_list_store
 from netwatch.app.vantage import open_spool
@@ -16,21 +17,21 @@ from netwatch.config import Config
 def vantage_status(config: Config) -> dict[str, object]:
     """Return the status of this vantage by name; times are ISO 8601 text."""
     with open_spool(config) as spool:
-        state, seen, today = spool.state(), spool.get_meta("seen"), spool.get_meta("today")
-        uplink, metrics = spool.get_meta(STATUS_KEY), spool.get_meta("metrics")
+        state, saved = spool.state(), load_state(spool)
+        uplink = spool.get_meta(STATUS_KEY)
     enrollment = read_enrollment(config)
     return {
         "vantage": config.vantage.id,
         "observatory": None if enrollment is None else enrollment.url,
-        "last_measured": seen.decode() if seen else None,
+        "last_measured": _iso(saved.heartbeat.time) if saved else None,
         "waiting_batches": state.pending,
         "refused_batches": state.refused,
         "spool_bytes": state.used_bytes,
         "spool_limit_bytes": state.limit_bytes,
         "downsampled_batches": sum(state.levels[2:]),
-        **(msgspec.json.decode(metrics) if metrics else {}),
+        **(msgspec.to_builtins(saved.stats) if saved else {}),
         **_uplink_status(uplink),
-        **_budget_status(config, today),
+        **_budget_status(config, saved),
         **_consent_status(config),
         **_list_status(config),
     }
@@ -46,9 +47,10 @@ def _uplink_status(saved: bytes | None) -> dict[str, object]:
     }
 
 
-def _budget_status(config: Config, saved: bytes | None) -> dict[str, object]:
+def _budget_status(config: Config, saved: SavedState | None) -> dict[str, object]:
     budget = DailyBudget(BUDGETS[config.agent.budget])
-    budget.restore(saved)
+    if saved is not None:
+        budget.restore(saved.budget)
     level = budget.level(now())
     return {
         "probed_bytes_today": budget.spent,

@@ -1,7 +1,7 @@
 """Failure words of OONI's data format df-007.
 
-One table gives the scope of each word and whether it implies a response from the target's host;
-`classify_failure` maps exceptions to words.
+One table gives the scope of each word, whether it implies a response from the target's host, and
+when it is the vantage's own fault; `classify_failure` maps exceptions to words.
 Words: https://github.com/ooni/spec/blob/master/data-formats/df-007-errors.md
 """
 
@@ -36,13 +36,25 @@ class FailureScope(StrEnum):
     UNKNOWN = "unknown"
 
 
+class LocalCondition(StrEnum):
+    """What must hold for a failure to be the vantage's own fault, whatever its network does."""
+
+    ALWAYS = "always"
+    WITHOUT_ROUTE = "without_route"
+    WRONG_CLOCK = "wrong_clock"
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failure word, its scope, and whether the target's host responded."""
+    """A failure word, its scope, and whether the target's host responded.
+
+    `local_if` is when it is the vantage's own fault; None if only its network can make it so.
+    """
 
     word: str
     scope: FailureScope
     host_responded: bool = False
+    local_if: LocalCondition | None = None
 
 
 _WORDS = {
@@ -79,8 +91,20 @@ _ANSWER_SCOPES = {
 """Scopes whose failures are themselves responses of the target's host."""
 _NO_ANSWER = "connection_aborted"
 """The exception: this machine aborts the connection."""
+_LOCAL_IF = {
+    "network_unreachable": LocalCondition.WITHOUT_ROUTE,
+    "ssl_invalid_certificate": LocalCondition.WRONG_CLOCK,
+}
+"""Words that are local under a condition; those of the scope `local` without one are so always."""
 _FAILURES = {
-    word: Failure(word, scope, host_responded=scope in _ANSWER_SCOPES and word != _NO_ANSWER)
+    word: Failure(
+        word,
+        scope,
+        host_responded=scope in _ANSWER_SCOPES and word != _NO_ANSWER,
+        local_if=_LOCAL_IF.get(
+            word, LocalCondition.ALWAYS if scope is FailureScope.LOCAL else None
+        ),
+    )
     for scope, words in _WORDS.items()
     for word in words.split(", ")
 }

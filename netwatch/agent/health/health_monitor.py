@@ -1,10 +1,9 @@
-"""Tracks a vantage's health and labels measurements that fail because of its own network.
+"""Tracks a vantage's health, and labels measurements that fail because of its own network.
 
 It never stops a measurement. A change of state or flag is an agent event.
 """
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from time import monotonic
 
@@ -18,6 +17,7 @@ from netwatch.agent.health.judge_health import (
     judge_health,
     tier_of,
 )
+from netwatch.agent.health.local_fault import label_local_fault
 from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.agent.health.vantage_faults import OverloadDetector, VpnDetector
 from netwatch.model.addresses import address_family
@@ -25,15 +25,12 @@ from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target
 from netwatch.protocols import Clock
 
-_LOCAL_STATES = {HealthState.LAN_DOWN, HealthState.OVERLOADED, HealthState.ASLEEP}
-"""States in which a failure says nothing about a target."""
 _CUT_NEARBY = {HealthState.ISP_CUT, HealthState.LAN_DOWN}
 """States in which no target can respond."""
 _NO_NETWORK = {"network_unreachable", "network_down"}
 """Local failures that still count for a witness: this machine has no route."""
 _FORGED_ANSWER = {"second_answer", "nxdomain_rewritten"}
 """Details of DNS observations that show a forged answer."""
-_EXPIRED_CERTIFICATE = "ssl_invalid_certificate"
 _PORTAL_FAILURES = {
     "http_unexpected_redirect_url",
     "http_unexpected_status_code",
@@ -52,14 +49,19 @@ _INTERVAL = 2.0
 
 
 class HealthMonitor:
-    """Tracks the health of a vantage per address family, by the witnesses in `targets`."""
+    """Tracks the health of a vantage per address family, by the witnesses in `targets`.
 
-    def __init__(self, targets: Iterable[Target]) -> None:
+    `on_event` receives every change of a state or flag.
+    """
+
+    def __init__(
+        self, targets: Iterable[Target], on_event: Callable[[Measurement], None] = lambda _: None
+    ) -> None:
+        self._on_event = on_event
         self._tiers = {one.id: tier for one in targets if (tier := tier_of(one)) is not None}
         self._results: dict[int, dict[str, WitnessResult]] = {4: {}, 6: {}}
         self._states: dict[int, HealthState] = {}
         self._flags: set[Flag] = set()
-        self._events: list[Measurement] = []
         self._portal_checks: dict[str, bool] = {}
         self._forged: dict[str, bool] = {}
         self._working_families: set[int] = set()
@@ -74,11 +76,6 @@ class HealthMonitor:
     def state(self, family: int = 4) -> HealthState:
         """Return the state for IPv4 or IPv6."""
         return self._states.get(family, HealthState.UNKNOWN)
-
-    def take_events(self) -> list[Measurement]:
-        """Return the events since the last call."""
-        events, self._events = self._events, []
-        return events
 
     def set_flag(self, flag: Flag, *, raised: bool, time: datetime) -> None:
         """Raise or lower a flag, and judge the states anew if that changes it."""
@@ -108,21 +105,10 @@ class HealthMonitor:
             self._add_ordinary(measurement, address_family(target.host))
         elif measurement.scope != FailureScope.LOCAL or measurement.failure in _NO_NETWORK:
             self._add_witness(measurement, target, tier)
-        if self._is_local_fault(measurement, target):
-            return replace(measurement, scope=FailureScope.LOCAL.value)
-        return measurement
-
-    def _is_local_fault(self, measurement: Measurement, target: Target) -> bool:
-        if Flag.CAPTIVE in self._flags:
-            # A portal answers for every host: neither success nor failure is the target's.
-            return self._tiers.get(target.id) is not WitnessTier.CAPTIVE
-        if measurement.failure is None:
-            return False
-        if measurement.failure == _EXPIRED_CERTIFICATE and Flag.CLOCK_BAD in self._flags:
-            return True
         family = address_family(target.host)
-        local = self.state(family) in _LOCAL_STATES or self._ipv6_never_worked(family)
-        return local and not measurement.host_responded
+        # An IPv6 line that never worked is as good as none.
+        state = HealthState.LAN_DOWN if self._ipv6_never_worked(family) else self.state(family)
+        return label_local_fault(measurement, target, state=state, flags=self._flags)
 
     def _add_witness(self, measurement: Measurement, target: Target, tier: WitnessTier) -> None:
         family = address_family(target.host)
@@ -197,7 +183,7 @@ class HealthMonitor:
         if state is not self._states.get(family):
             self._states[family] = state
             failure = None if state is HealthState.OK else state.value
-            self._events.append(agent_event(f"health-v{family}", time, failure))
+            self._on_event(agent_event(f"health-v{family}", time, failure))
 
     def _set_flag(self, flag: Flag, *, raised: bool, time: datetime) -> None:
         if raised == (flag in self._flags):
@@ -206,7 +192,7 @@ class HealthMonitor:
             self._flags.add(flag)
         else:
             self._flags.discard(flag)
-        self._events.append(agent_event(f"flag-{flag}", time, flag.value if raised else None))
+        self._on_event(agent_event(f"flag-{flag}", time, flag.value if raised else None))
 
 
 class EnvironmentMonitor:

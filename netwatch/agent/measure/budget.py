@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
@@ -18,6 +19,7 @@ _MAX_BURST = 30 * 60.0
 """Seconds per day of burst mode."""
 SKIPPED_AT_LEVEL = ("nothing", "costly probes", "all but essential probes", "all but witnesses")
 """What each saving level skips, as text."""
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class DailyBudget(msgspec.Struct):
@@ -32,26 +34,17 @@ class DailyBudget(msgspec.Struct):
     """
 
     limit: int = BUDGETS["standard"]
-    spent: int = 0
+    spent: _Count = 0
     day: int = 0
-    change_probes: int = 0
-    burst_seconds: float = 0.0
+    change_probes: _Count = 0
+    burst_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     reached: int = 0
     reserved: int = 0
 
-    def dump(self) -> bytes:
-        """Return the counts, for `restore` after a restart."""
-        return msgspec.json.encode(self)
-
-    def restore(self, dumped: bytes | None) -> None:
-        """Continue from dumped counts; damaged ones are ignored."""
-        try:
-            before = msgspec.json.decode(dumped or b"", type=DailyBudget)
-        except msgspec.DecodeError:
-            return
-        self.day, self.spent = before.day, max(before.spent, 0)
-        self.change_probes = max(before.change_probes, 0)
-        self.burst_seconds = max(before.burst_seconds, 0.0)
+    def restore(self, before: "DailyBudget") -> None:
+        """Continue from the counts of an earlier run; the limit stays."""
+        self.day, self.spent = before.day, before.spent
+        self.change_probes, self.burst_seconds = before.change_probes, before.burst_seconds
 
     def level(self, now: datetime) -> int:
         """Return the saving level, 0 to 3. It does not fall before midnight UTC."""

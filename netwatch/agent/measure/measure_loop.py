@@ -57,7 +57,7 @@ class MeasureLoop:
         self._random = Random()  # noqa: S311 - jitter
         self._slots = asyncio.Semaphore(config.concurrency)
         self.budget = DailyBudget(BUDGETS[config.budget])
-        self.health = HealthMonitor(targets)
+        self.health = HealthMonitor(targets, self._add_event)
         self._runner = ProbeRunner(
             probes, clock, config.timeout.total_seconds(), budget=self.budget
         )
@@ -86,15 +86,15 @@ class MeasureLoop:
             group.create_task(self._watch_environment())
             group.create_task(self._probe_on_change())
             group.create_task(self._run_bursts(group))
-            await self._run_schedule(group)
+            await self._run_schedule(group, self._targets)
 
     async def _run_schedule(
-        self, group: asyncio.TaskGroup, targets: Sequence[Target] | None = None, factor: float = 1.0
+        self, group: asyncio.TaskGroup, targets: Sequence[Target], factor: float = 1.0
     ) -> None:
         """Start `_measure` for each target when it is due, `factor` times as often as usual."""
         schedule = Schedule(
             self._agent,
-            self._targets if targets is None else targets,
+            targets,
             period=lambda target: self._period(target) / factor,
             start=monotonic(),
             random=self._random,
@@ -115,7 +115,6 @@ class MeasureLoop:
             self._slots.release()
         self._environment.add_measurement(measurement, target)
         measurement = self.health.update(measurement, target)
-        self._record_events()
         measurement = await self._retester.retest(measurement, target)
         self._record(measurement)
 
@@ -148,10 +147,8 @@ class MeasureLoop:
             event = self._admission.level_event()
             if event is not None:
                 self._record(event)
-            self._record_events()
             if not self._paused():
                 await self._environment.poll_gateway()
-                self._record_events()
             await asyncio.sleep(self._environment.interval)
 
     def set_clock_offset(self, seconds: float | None) -> None:
@@ -159,17 +156,14 @@ class MeasureLoop:
         if seconds is not None:
             bad = abs(seconds) > _MAX_CLOCK_OFFSET
             self.health.set_flag(Flag.CLOCK_BAD, raised=bad, time=self._clock())
-            self._record_events()
 
     def on_resume(self) -> None:
         """Forget the vantage's health: the machine was asleep."""
         self.health.reset(self._clock())
-        self._record_events()
 
-    def _record_events(self) -> None:
-        for event in self.health.take_events():
-            self._burst.add_event(event)
-            self._record(event)
+    def _add_event(self, event: Measurement) -> None:
+        self._burst.add_event(event)
+        self._record(event)
 
     def _period(self, target: Target) -> float:
         period = self._config.period

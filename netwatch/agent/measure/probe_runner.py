@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
 
-from netwatch.agent.health.gateway import has_route
+from netwatch.agent.health.local_fault import label_local_fault
 from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.agent.measure.budget import DailyBudget
 from netwatch.model.addresses import is_loopback
@@ -20,7 +20,6 @@ _log = logging.getLogger("netwatch.agent.measure.probe_runner")
 _GRACE = 1.0
 """Seconds beyond its timeout after which a probe is cancelled."""
 _PROBE_ERROR = "unknown_failure: probe"
-_NETWORK_UNREACHABLE = "network_unreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +49,8 @@ class ProbeRunner:
         if not is_loopback(target.host):
             self.budget.commit((probe or Probe).cost_bytes, counter.bytes)
         measurement = _summarise(target, time, end - start, observations)
-        if measurement.failure == _NETWORK_UNREACHABLE and has_route(target.host):
-            # A router on the path reported it, not this machine.
-            measurement = replace(measurement, scope=FailureScope.UNREACHABLE.value)
-        if measurement.failure is not None and self.loop_lag.was_blocked(start, end):
-            local = FailureScope.LOCAL.value
-            measurement = replace(measurement, scope=local, host_responded=False)
-        return measurement
+        blocked = self.loop_lag.was_blocked(start, end)
+        return label_local_fault(measurement, target, loop_blocked=blocked)
 
     async def _observe(self, probe: Probe | None, target: Target) -> tuple[Observation, ...]:
         """Call the probe; an error in it becomes a local failure."""

@@ -5,7 +5,7 @@ are the state changes and the evidence of failures. Agent events, such as gaps, 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from statistics import median
 
@@ -13,6 +13,7 @@ from netwatch.agent.event_rows import EVENT_PREFIX
 from netwatch.model.clock_samples import ClockSample, ClockSegment
 from netwatch.model.measurement import Batch, Measurement
 from netwatch.model.time import floor_time
+from netwatch.wire.ack import merge_ranges
 
 UNKNOWN_SEGMENT = ClockSegment("", 0, 0, 0)
 """The segment of measurements that no disciplined clock dated."""
@@ -20,40 +21,36 @@ UNKNOWN_SEGMENT = ClockSegment("", 0, 0, 0)
 _Outcome = tuple[str, str, str | None, str, bool]
 
 
-@dataclass(frozen=True, slots=True)
-class TimestampedRows:
-    """Measurements, the clock segments that dated them, in order, and samples of these clocks."""
+def split_batch(batch: Batch, count: int) -> tuple[Batch, Batch]:
+    """Return a batch of the first `count` measurements, and one of the others.
 
-    rows: tuple[Measurement, ...]
-    segments: tuple[ClockSegment, ...]
-    samples: tuple[ClockSample, ...]
-
-    def split(self, count: int) -> tuple["TimestampedRows", "TimestampedRows"]:
-        """Return the first `count` rows, and the others."""
-        first: list[ClockSegment] = []
-        rest: list[ClockSegment] = []
-        left = count
-        for segment in self.segments:
-            taken = max(0, min(left, segment.rows))
-            left -= taken
-            if taken:
-                first.append(replace(segment, rows=taken))
-            if taken < segment.rows:
-                rest.append(replace(segment, rows=segment.rows - taken))
-        return self._part(self.rows[:count], first), self._part(self.rows[count:], rest)
-
-    def _part(
-        self, rows: tuple[Measurement, ...], segments: Sequence[ClockSegment]
-    ) -> "TimestampedRows":
-        boots = {segment.boot for segment in segments}
-        samples = tuple(sample for sample in self.samples if sample.boot in boots)
-        return TimestampedRows(rows, tuple(segments), samples)
+    Clock segments must cover all measurements.
+    """
+    first: list[ClockSegment] = []
+    rest: list[ClockSegment] = []
+    left = count
+    for segment in batch.clock_segments:
+        taken = max(0, min(left, segment.rows))
+        left -= taken
+        if taken:
+            first.append(replace(segment, rows=taken))
+        if taken < segment.rows:
+            rest.append(replace(segment, rows=segment.rows - taken))
+    rows = batch.measurements
+    return _part(batch, rows[:count], first), _part(batch, rows[count:], rest)
 
 
-def merge_batches(batches: Sequence[Batch], width: timedelta | None) -> TimestampedRows:
-    """Return the rows of all batches by clock segment, downsampled to `width` if given.
+def _part(batch: Batch, rows: tuple[Measurement, ...], segments: Sequence[ClockSegment]) -> Batch:
+    boots = {segment.boot for segment in segments}
+    samples = tuple(sample for sample in batch.clock_samples if sample.boot in boots)
+    return replace(batch, measurements=rows, clock_segments=tuple(segments), clock_samples=samples)
 
-    Rows of different segments are never merged, since different clocks dated them.
+
+def merge_batches(batches: Sequence[Batch], width: timedelta | None) -> Batch:
+    """Return one batch that supersedes all, downsampled to `width` if given, with sequence 0.
+
+    Its rows are ordered by clock segment. Those of different segments are never merged, since
+    different clocks dated them.
     """
     rows: dict[tuple[str, int], list[Measurement]] = {}
     segments: dict[tuple[str, int], ClockSegment] = {}
@@ -68,12 +65,17 @@ def merge_batches(batches: Sequence[Batch], width: timedelta | None) -> Timestam
             rows.setdefault(key, []).extend(batch.measurements[start : start + segment.rows])
             start += segment.rows
     if width is not None:
-        rows = {key: downsample(found, width=width) for key, found in rows.items()}
+        rows = {key: downsample(full, width=width) for key, full in rows.items()}
     order = sorted(rows, key=lambda key: segments[key].after_sequence)
-    return TimestampedRows(
-        rows=tuple(row for key in order for row in rows[key]),
-        segments=tuple(replace(segments[key], rows=len(rows[key])) for key in order),
-        samples=_key_samples(sample for batch in batches for sample in batch.clock_samples),
+    ranges = [(batch.sequence, batch.sequence) for batch in batches]
+    earlier = [pair for batch in batches for pair in batch.supersedes]
+    return Batch(
+        batches[0].vantage,
+        sequence=0,
+        measurements=tuple(row for key in order for row in rows[key]),
+        supersedes=merge_ranges([*ranges, *earlier]),
+        clock_segments=tuple(replace(segments[key], rows=len(rows[key])) for key in order),
+        clock_samples=_key_samples(sample for batch in batches for sample in batch.clock_samples),
     )
 
 
@@ -131,10 +133,10 @@ def _key_samples(samples: Iterable[ClockSample]) -> tuple[ClockSample, ...]:
     for sample in samples:
         by_boot.setdefault(sample.boot, []).append(sample)
     result: list[ClockSample] = []
-    for found in by_boot.values():
-        found.sort(key=lambda sample: sample.monotonic)
-        accurate = [sample for sample in found if sample.error is not None]
-        chosen = {found[0], found[-1], *accurate[:1], *accurate[-1:]}
+    for own in by_boot.values():
+        own.sort(key=lambda sample: sample.monotonic)
+        accurate = [sample for sample in own if sample.error is not None]
+        chosen = {own[0], own[-1], *accurate[:1], *accurate[-1:]}
         if accurate:
             chosen.add(min(accurate, key=lambda sample: sample.error or 0))
         result.extend(sorted(chosen, key=lambda sample: sample.monotonic))

@@ -16,13 +16,12 @@ from random import Random
 import msgspec
 
 from netwatch.agent.clock import DisciplinedClock
-from netwatch.agent.spool.batch_merge import UNKNOWN_SEGMENT, TimestampedRows, merge_batches
+from netwatch.agent.spool.batch_merge import UNKNOWN_SEGMENT, merge_batches, split_batch
 from netwatch.agent.spool.schema import open_or_quarantine, usable_bytes
 from netwatch.model.clock_samples import ClockSegment
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.storage.sqlite_file import SqliteStore
-from netwatch.wire.ack import merge_ranges
 from netwatch.wire.batch_codec import pack_batch, unpack_batch
 
 _log = logging.getLogger("netwatch.agent.spool.spool")
@@ -110,7 +109,7 @@ class Spool(SqliteStore):
                 (*key, after_sequence),
             )
             query = "SELECT id FROM segment WHERE boot = ? AND shift = ?"
-            self._segment_id = self._file.execute(query, key).fetchone()[0]
+            self._segment_id = self._database.fetch(query, key)[0][0]
         self._clock = clock
 
     def append(self, measurements: Sequence[Measurement]) -> None:
@@ -141,16 +140,8 @@ class Spool(SqliteStore):
     def iterate_pending(self, page: int) -> Iterator[SealedBatch]:
         """Yield every pending batch, oldest first; read `page` of them at once."""
         after = -1
-        query = (
-            "SELECT sequence, payload FROM batch WHERE refused IS NULL AND sequence > ?"
-            " ORDER BY sequence LIMIT ?"
-        )
-        while True:
-            with self._database.translate_errors():
-                batches = [SealedBatch(*row) for row in self._file.execute(query, (after, page))]
+        while batches := self._pending("ASC", page, after=after):
             yield from batches
-            if len(batches) < page:
-                return
             after = batches[-1].sequence
 
     def acknowledge(self, ranges: Sequence[tuple[int, int]]) -> int:
@@ -170,10 +161,8 @@ class Spool(SqliteStore):
 
     def get_meta(self, name: str) -> bytes | None:
         """Return a named value, None if it is not set."""
-        with self._database.translate_errors():
-            query = "SELECT value FROM meta WHERE name = ?"
-            row = self._file.execute(query, (name,)).fetchone()
-        return None if row is None else bytes(row[0])
+        rows = self._database.fetch("SELECT value FROM meta WHERE name = ?", (name,))
+        return bytes(rows[0][0]) if rows else None
 
     def set_meta(self, name: str, value: bytes) -> None:
         """Set a named value."""
@@ -193,9 +182,7 @@ class Spool(SqliteStore):
 
     def state(self) -> SpoolState:
         """Return how full the spool is."""
-        with self._database.translate_errors():
-            query = "SELECT level, count(*) FROM batch GROUP BY level"
-            counts = dict(self._file.execute(query).fetchall())
+        counts = dict(self._database.fetch("SELECT level, count(*) FROM batch GROUP BY level"))
         refused = "SELECT count(*) FROM batch WHERE refused IS NOT NULL"
         return SpoolState(
             pending=self.count_pending(),
@@ -209,42 +196,41 @@ class Spool(SqliteStore):
         # Durable before it is sent: after a power cut its sequence must not be used again.
         with self._database.transaction(durable=True):
             query = "SELECT id, row, segment FROM measurement ORDER BY id LIMIT ?"
-            found = self._file.execute(query, (_BATCH_ROWS,)).fetchall()
-            if not found:
+            rows = self._database.fetch(query, (_BATCH_ROWS,))
+            if not rows:
                 return False
-            rest = self._write_batch(self._with_segments(found), level=0)
-            last_id = found[len(found) - len(rest.rows) - 1][0]
+            rest = self._write_batch(self._unsealed_batch(rows), level=0)
+            last_id = rows[len(rows) - len(rest.measurements) - 1][0]
             self._file.execute("DELETE FROM measurement WHERE id <= ?", (last_id,))
         return True
 
-    def _with_segments(self, found: Sequence[tuple[int, bytes, int | None]]) -> TimestampedRows:
+    def _unsealed_batch(self, rows: Sequence[tuple[int, bytes, int | None]]) -> Batch:
         segments: list[ClockSegment] = []
         query = "SELECT boot, shift, after_sequence, 0 FROM segment WHERE id = ?"
-        for segment_id, rows in groupby(found, key=lambda row: row[2]):
-            row = self._file.execute(query, (segment_id,)).fetchone()
-            segment = UNKNOWN_SEGMENT if row is None else ClockSegment(*row)
-            segments.append(replace(segment, rows=sum(1 for _ in rows)))
-        return TimestampedRows(
-            rows=tuple(self._decode(row) for _, row, _ in found),
-            segments=tuple(segments),
-            samples=() if self._clock is None else (self._clock.sample(),),
+        for segment_id, group in groupby(rows, key=lambda row: row[2]):
+            known = self._database.fetch(query, (segment_id,))
+            segment = ClockSegment(*known[0]) if known else UNKNOWN_SEGMENT
+            segments.append(replace(segment, rows=sum(1 for _ in group)))
+        return Batch(
+            self._vantage,
+            sequence=0,
+            measurements=tuple(self._decode(row) for _, row, _ in rows),
+            clock_segments=tuple(segments),
+            clock_samples=() if self._clock is None else (self._clock.sample(),),
         )
 
-    def _write_batch(
-        self, dated: TimestampedRows, *, level: int, supersedes: tuple[tuple[int, int], ...] = ()
-    ) -> TimestampedRows:
-        """Write as many of the first rows as fit one message; return the others."""
+    def _write_batch(self, batch: Batch, *, level: int) -> Batch:
+        """Write as many of the first measurements as fit one message; return the others."""
         # The payload contains the sequence, so the row comes first and is completed below.
         cursor = self._file.execute("INSERT INTO batch (payload, rows) VALUES (x'', 0)")
         sequence = int(cursor.lastrowid or 0)
-        count = sum(segment.rows for segment in dated.segments[:_MAX_SEGMENTS])
+        count = sum(segment.rows for segment in batch.clock_segments[:_MAX_SEGMENTS])
         while True:
-            first, rest = dated.split(count)
-            is_dated = any(segment.boot for segment in first.segments)
-            segments = first.segments if is_dated else ()
-            batch = Batch(self._vantage, sequence, first.rows, supersedes, segments, first.samples)
+            first, rest = split_batch(batch, count)
+            if not any(segment.boot for segment in first.clock_segments):
+                first = replace(first, clock_segments=())
             try:
-                payload = self._pack_batch(batch)
+                payload = self._pack_batch(replace(first, sequence=sequence))
                 break
             except InputError:
                 if count == 1:
@@ -293,28 +279,23 @@ class Spool(SqliteStore):
         return batches
 
     def _replace(self, batches: Sequence[Batch], level: int, width: timedelta | None) -> None:
-        dated = merge_batches(batches, width)
-        sequences = [batch.sequence for batch in batches]
-        ranges = [(sequence, sequence) for sequence in sequences]
-        supersedes = merge_ranges(
-            [*ranges, *(pair for batch in batches for pair in batch.supersedes)]
-        )
+        merged = replace(merge_batches(batches, width), vantage=self._vantage)
         with self._database.transaction(durable=True):
             self._file.executemany(
-                "DELETE FROM batch WHERE sequence = ?", [(sequence,) for sequence in sequences]
+                "DELETE FROM batch WHERE sequence = ?", [(batch.sequence,) for batch in batches]
             )
-            while dated.rows:
-                dated = self._write_batch(dated, level=level, supersedes=supersedes)
+            while merged.measurements:
+                merged = self._write_batch(merged, level=level)
 
-    def _pending(self, order: str, limit: int, exclude: Collection[int]) -> list[SealedBatch]:
+    def _pending(
+        self, order: str, limit: int, exclude: Collection[int] = (), *, after: int = -1
+    ) -> list[SealedBatch]:
         marks = ",".join("?" * len(exclude))
         query = (
-            "SELECT sequence, payload FROM batch WHERE refused IS NULL "  # noqa: S608 - marks and an order, no values
+            "SELECT sequence, payload FROM batch WHERE refused IS NULL AND sequence > ? "  # noqa: S608 - marks and an order, no values
             f"AND sequence NOT IN ({marks}) ORDER BY sequence {order} LIMIT ?"
         )
-        with self._database.translate_errors():
-            rows = self._file.execute(query, (*exclude, limit))
-            return [SealedBatch(*row) for row in rows]
+        return [SealedBatch(*row) for row in self._database.fetch(query, (after, *exclude, limit))]
 
     def _start_sequences(self, seconds: int) -> None:
         first = (max(seconds, 0) << _SEQUENCE_BITS) + Random().getrandbits(_SEQUENCE_BITS - 1)  # noqa: S311 - unique, not secret

@@ -46,7 +46,7 @@ class WebhookChannel:
         self._context = ssl.create_default_context()
 
     @classmethod
-    def from_config(cls, section: Mapping[str, object], services: Services) -> Self:  # noqa: ARG003 - unused
+    def from_config(cls, section: Mapping[str, object], services: Services) -> Self:  # noqa: ARG003 - it posts by itself
         """See `netwatch.protocols.Plugin`."""
         options = decode_section(_Options, section)
         return cls(options.url, timeout=options.timeout.total_seconds())

@@ -1,7 +1,7 @@
 """A whole agent: its budget survives a restart, and withdrawn consent stops the uplink."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,9 @@ from netwatch.agent import pause as pause_module
 from netwatch.agent.clock import DisciplinedClock
 from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.loop import AgentDeps, run_agent
-from netwatch.agent.measure.budget import BUDGETS, DailyBudget
+from netwatch.agent.measure.budget import BUDGETS
 from netwatch.agent.pause import PauseReason
+from netwatch.agent.saved_state import STATE_KEY, SavedState, load_state, save_state
 from netwatch.agent.spool.spool import Spool
 from netwatch.agent.uplink.failover import Endpoint
 from netwatch.config import AgentConfig, Duration
@@ -55,6 +56,13 @@ def _no_route(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "GatewayMonitor", lambda: GatewayMonitor(routes=dict))
 
 
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    path = tmp_path / "a1.sqlite"
+    with Spool(path, vantage=Vantage("a1"), created_at=datetime.now(UTC)) as opened:
+        yield opened
+
+
 @asynccontextmanager
 async def running(
     spool: Spool, probe: Outside, *, broker: MemoryBroker | None = None, pause: Pause | None = None
@@ -79,74 +87,64 @@ async def running(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def today(spool: Spool) -> DailyBudget:
-    budget = DailyBudget()
-    budget.restore(spool.get_meta("today"))
-    return budget
+def saved(spool: Spool) -> SavedState:
+    state = load_state(spool)
+    assert state is not None
+    return state
 
 
-async def test_the_daily_budget_survives_a_restart(tmp_path: Path) -> None:
-    with Spool(
-        tmp_path / "a1.sqlite", vantage=Vantage("a1"), created_at=datetime.now(UTC)
-    ) as spool:
-        first = Outside()
-        async with running(spool, first):
-            await until(lambda: first.runs == 1)
-        spent = today(spool).spent
-        assert spent == 20_000
-        # Above 80 % no page is fetched.
-        written = today(spool)
-        written.spent = int(0.81 * BUDGETS["low"])
-        spool.set_meta("today", written.dump())
-        second = Outside()
-        async with running(spool, second):
-            await asyncio.sleep(0.5)
-        assert second.runs == 0
-        assert today(spool).spent == written.spent
+async def test_the_daily_budget_survives_a_restart(spool: Spool) -> None:
+    first = Outside()
+    async with running(spool, first):
+        await until(lambda: first.runs == 1)
+    state = saved(spool)
+    assert state.budget.spent == 20_000
+    # Above 80 % no page is fetched.
+    state.budget.spent = int(0.81 * BUDGETS["low"])
+    save_state(spool, state)
+    second = Outside()
+    async with running(spool, second):
+        await asyncio.sleep(0.5)
+    assert second.runs == 0
+    assert saved(spool).budget.spent == state.budget.spent
 
 
-async def test_damaged_counts_do_not_stop_the_agent(tmp_path: Path) -> None:
-    with Spool(
-        tmp_path / "a1.sqlite", vantage=Vantage("a1"), created_at=datetime.now(UTC)
-    ) as spool:
-        spool.set_meta("today", b"\xff\x00 nonsense")
-        probe = Outside()
-        async with running(spool, probe):
-            await until(lambda: probe.runs == 1)
-        assert today(spool).spent == 20_000
+async def test_a_damaged_state_does_not_stop_the_agent(spool: Spool) -> None:
+    spool.set_meta(STATE_KEY, b"\xff\x00 nonsense")
+    probe = Outside()
+    async with running(spool, probe):
+        await until(lambda: probe.runs == 1)
+    assert saved(spool).budget.spent == 20_000
 
 
 async def test_withdrawn_consent_stops_sending_and_a_pause_does_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pause_module, "_POLL_INTERVAL", 0.02)
     broker, pause, probe = MemoryBroker(), Pause(), Outside()
-    heard = 0
+    received = 0
 
-    async def listen() -> None:
-        nonlocal heard
-        async with MemoryTransport(broker) as link:
-            await link.subscribe(ALL_BATCHES)
-            async for _ in link.messages():
-                heard += 1
+    async def receive() -> None:
+        nonlocal received
+        async with MemoryTransport(broker) as transport:
+            await transport.subscribe(ALL_BATCHES)
+            async for _ in transport.messages():
+                received += 1
 
-    listening = asyncio.ensure_future(listen())
-    with Spool(
-        tmp_path / "a1.sqlite", vantage=Vantage("a1"), created_at=datetime.now(UTC)
-    ) as spool:
-        async with running(spool, probe, broker=broker, pause=pause):
-            await until(lambda: heard > 1)
-            pause.reason = PauseReason.HOST
-            before = heard
-            await until(lambda: heard > before)  # the pause event, at least
-            pause.reason = PauseReason.CONSENT
-            await asyncio.sleep(0.5)
-            silent, waiting = heard, spool.count_pending()
-            assert waiting > 0
-            await asyncio.sleep(0.6)
-            assert heard == silent, "nothing is sent"
-            assert spool.count_pending() >= waiting, "nothing is discarded"
-            pause.reason = PauseReason.NONE
-            await until(lambda: heard > silent)
-    listening.cancel()
-    await asyncio.gather(listening, return_exceptions=True)
+    receiving = asyncio.ensure_future(receive())
+    async with running(spool, probe, broker=broker, pause=pause):
+        await until(lambda: received > 1)
+        pause.reason = PauseReason.HOST
+        before = received
+        await until(lambda: received > before)  # the pause event, at least
+        pause.reason = PauseReason.CONSENT
+        await asyncio.sleep(0.5)
+        until_withdrawal, pending = received, spool.count_pending()
+        assert pending > 0
+        await asyncio.sleep(0.6)
+        assert received == until_withdrawal, "nothing is sent"
+        assert spool.count_pending() >= pending, "nothing is discarded"
+        pause.reason = PauseReason.NONE
+        await until(lambda: received > until_withdrawal)
+    receiving.cancel()
+    await asyncio.gather(receiving, return_exceptions=True)

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import pytest
 from click.testing import Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
+from netwatch.agent.gaps import Heartbeat
 from netwatch.agent.measure.budget import DailyBudget
 from netwatch.agent.process_stats import ProcessStatsCollector
+from netwatch.agent.saved_state import SavedState, save_state
 from netwatch.agent.spool.spool import Spool
 from netwatch.agent.target_list import TARGET_LIST, TargetList
 from netwatch.app.vantage import open_spool
@@ -66,6 +67,15 @@ def netwatch(tmp_path: Path) -> Command:
         return CliRunner().invoke(app, [*words, "--config", str(config)], input=given)
 
     return call
+
+
+def saved_state(
+    *, budget: DailyBudget | None = None, stats: ProcessStatsCollector | None = None
+) -> SavedState:
+    """Return the state that an agent leaves in its spool."""
+    now = datetime.now(UTC)
+    collected = (stats or ProcessStatsCollector()).collect(now.isoformat())
+    return SavedState(Heartbeat(now, "ab" * 8, 1.0), budget or DailyBudget(), collected)
 
 
 def fill_spool(folder: Path, count: int) -> None:
@@ -164,7 +174,7 @@ def test_status_shows_probes_skipped_for_the_budget(netwatch: Command, tmp_path:
     budget.spent, budget.change_probes = int(0.95 * budget.limit), 3
     config = read_config(write_config(tmp_path))
     with open_spool(config) as spool:
-        spool.set_meta("today", budget.dump())
+        save_state(spool, saved_state(budget=budget))
     report = json.loads(netwatch("status", "--json").stdout)
     assert report["skipped_to_save"] == "all but essential probes"
     assert report["change_probes_today"] == 3
@@ -358,12 +368,12 @@ def test_version_prints_the_consent_version(netwatch: Command) -> None:
 
 
 def test_status_shows_the_resources_of_the_agent(netwatch: Command, tmp_path: Path) -> None:
-    metrics = ProcessStatsCollector()
-    metrics.count(
+    stats = ProcessStatsCollector()
+    stats.count(
         Measurement("one", "tcp", datetime.now(UTC), None, "", host_responded=True, seconds=0.1)
     )
     with open_spool(read_config(tmp_path / "netwatch.toml")) as spool:
-        spool.set_meta("metrics", msgspec.json.encode(metrics.collect("2026-01-08T12:00:00+00:00")))
+        save_state(spool, saved_state(stats=stats))
     report = json.loads(netwatch("status", "--json").stdout)
     assert report["probes"] == {"tcp": {"ok": 1}}
     assert report["memory_megabytes"] > 5

@@ -34,13 +34,8 @@ def result(
 
 class Vantage:
     def __init__(self, *names: str) -> None:
-        self._events: list[Measurement] = []
-        self.health = HealthMonitor([WITNESSES[name] for name in names])
-
-    @property
-    def events(self) -> list[Measurement]:
-        self._events += self.health.take_events()
-        return self._events
+        self.events: list[Measurement] = []
+        self.health = HealthMonitor([WITNESSES[name] for name in names], self.events.append)
 
     def set(self, **responds: bool) -> None:
         for name, up in responds.items():

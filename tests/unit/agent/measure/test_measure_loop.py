@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from server_faults import deaf_port
 from servers import free_port, tcp_server, until
 
-from netwatch.agent.gaps import GapDetector
 from netwatch.agent.health.gateway import Gateway, GatewayMonitor
 from netwatch.agent.health.judge_health import Flag, HealthState
 from netwatch.agent.measure.measure_loop import MeasureLoop
@@ -200,17 +199,3 @@ async def test_a_clock_that_is_far_off_is_flagged() -> None:
     assert Flag.CLOCK_BAD in loop.health.flags
     loop.set_clock_offset(2.0)
     assert Flag.CLOCK_BAD not in loop.health.flags
-
-
-def test_gaps_at_the_start_and_after_a_sleep() -> None:
-    gaps = GapDetector(5.0)
-    assert gaps.at_start(None, NOON) is None
-    assert gaps.at_start(NOON - timedelta(seconds=5), NOON) is None
-    gap = gaps.at_start(NOON - timedelta(hours=3), NOON)
-    assert gap is not None
-    assert (gap.target, gap.seconds, gap.scope) == ("@gap", 3 * 3600, "local")
-    assert gaps.after_sleep(5.5, NOON) is None
-    gap = gaps.after_sleep(7205.5, NOON)
-    assert gap is not None
-    assert (gap.time, gap.seconds) == (NOON - timedelta(seconds=7200), 7200)
-    assert gaps.after_sleep(7205.5, NOON) is None
