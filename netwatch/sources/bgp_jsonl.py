@@ -155,15 +155,10 @@ def _mean_counts(
 
     A change within a bin counts for the remaining part of the bin.
     """
-    own = [(time, step) for time, name, step in changes if name == origin]
-    first = float(sum(step for time, step in own if not np.isfinite(time)))
-    counts = np.full(len(grid), first)
-    later = [(time, step) for time, step in own if np.isfinite(time)]
-    if not later:
-        return counts
-    times, steps = np.array(later).T
-    width = (grid[1] - grid[0]).total_seconds()
-    offset = (times - grid[0].timestamp()) / width
+    times, steps = np.array([(time, step) for time, name, step in changes if name == origin]).T
+    # The initial table counts from the first bin on.
+    offset = np.maximum((times - grid[0].timestamp()) / (grid[1] - grid[0]).total_seconds(), 0.0)
     bins = offset.astype(np.intp)
-    gone = np.bincount(bins, steps * (offset - bins), len(grid))
-    return counts + np.cumsum(np.bincount(bins, steps, len(grid))) - gone
+    missed = np.bincount(bins, steps * (offset - bins), len(grid))
+    counts = np.cumsum(np.bincount(bins, steps, len(grid))) - missed
+    return counts.astype(np.float64)

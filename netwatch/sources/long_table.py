@@ -275,20 +275,15 @@ def _gather(frame: pd.DataFrame, width: timedelta) -> pd.DataFrame:
 
 
 def _places(frame: pd.DataFrame) -> tuple[EntityInfo, ...]:
-    first = frame.drop_duplicates("entity")
-    first = first.astype(dict.fromkeys(_TEXT_COLUMNS, object))
+    first = frame.drop_duplicates("entity").astype(dict.fromkeys(_TEXT_COLUMNS, object))
     first = first[(first["parent"] != "") | (first["name"] != "")]
-    names = ("entity", "name", "parent", "timezone")
-    texts = zip(*(first[name].tolist() for name in names), strict=True)
     return tuple(
         EntityInfo(
-            entity=Entity.parse(entity),
-            name=name or Entity.parse(entity).code,
-            parent=Entity.parse(parent) if parent else None,
-            weight=float(weight),
-            timezone=timezone,
+            entity=Entity.parse(row["entity"]),
+            name=row["name"] or Entity.parse(row["entity"]).code,
+            parent=Entity.parse(row["parent"]) if row["parent"] else None,
+            weight=float(row["weight"]),
+            timezone=row["timezone"],
         )
-        for (entity, name, parent, timezone), weight in zip(
-            texts, first["weight"].astype(float).tolist(), strict=True
-        )
+        for row in first.to_dict("records")
     )
