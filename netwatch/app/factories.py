@@ -21,17 +21,11 @@ if TYPE_CHECKING:
 
 def make_services(config: Config) -> Services:
     """Return the shared parts of the process that plugins may use."""
-    entities = make_entity_tree(config)
-
-    def area(entity: Entity) -> str:
-        country = entities.country(entity)
-        return country.code if country else ""
-
     return Services(
         folder=Path(config.data),
         clock=now,
         write=_write_terminal,
-        area=area,
+        area=make_entity_tree(config).country_code,
         connect_publisher=lambda: _connect_publisher(config),
     )
 

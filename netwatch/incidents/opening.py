@@ -101,8 +101,7 @@ def next_id(
     numbers: MutableMapping[str, int], key: SeriesKey, onset: datetime, tree: EntityTree
 ) -> str:
     """Return `NW-<country>-<year>-<number>` and count it in `numbers`; XX is no country."""
-    country = tree.country(key.entity)
-    code = country.code if country else ""
+    code = tree.country_code(key.entity)
     if is_domain_series(key):
         code = seen_from(key.signal) if origin_network(key) is None else ""
     prefix = f"NW-{code or 'XX'}-{onset.year}"

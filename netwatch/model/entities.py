@@ -87,7 +87,8 @@ class EntityTree:
             if info.parent is not None:
                 self._children.setdefault(info.parent, []).append(info.entity)
         for entity in self._info:
-            self._check_acyclic(entity)
+            if entity in self.ancestors(entity):
+                raise InputError(f"entity {entity}: is its own ancestor")
 
     def __iter__(self) -> Iterator[EntityInfo]:
         return iter(self._info.values())
@@ -113,7 +114,7 @@ class EntityTree:
         if known is None:
             chain = []
             parent = self.info(entity).parent
-            while parent is not None:
+            while parent is not None and parent not in chain:
                 chain.append(parent)
                 parent = self.info(parent).parent
             known = self._ancestors[entity] = tuple(chain)
@@ -125,6 +126,11 @@ class EntityTree:
             if scope.kind is EntityKind.COUNTRY:
                 return scope
         return None
+
+    def country_code(self, entity: Entity) -> str:
+        """Return the code of the country that contains or is `entity`; empty if unknown."""
+        country = self.country(entity)
+        return country.code if country else ""
 
     def leaf_weights(self, entity: Entity) -> dict[Entity, float]:
         """Return the networks in `entity` with their weights, without those of weight 0.
@@ -151,13 +157,3 @@ class EntityTree:
             if timezone:
                 return timezone
         return "UTC"
-
-    def _check_acyclic(self, entity: Entity) -> None:
-        seen = {entity}
-        parent = self._info[entity].parent
-        while parent is not None:
-            if parent in seen:
-                raise InputError(f"entity {entity}: is its own ancestor")
-            seen.add(parent)
-            known = self._info.get(parent)
-            parent = known.parent if known else None

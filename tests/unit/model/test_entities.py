@@ -106,6 +106,11 @@ def test_a_cycle_is_refused(length: int) -> None:
         EntityTree(info)
 
 
+def test_a_country_inside_its_own_region_is_refused() -> None:
+    with pytest.raises(InputError, match="entity country:IR: is its own ancestor"):
+        EntityTree([EntityInfo(IRAN, "Iran", TEHRAN)])
+
+
 @given(st.dictionaries(ENTITIES, st.one_of(st.none(), ENTITIES), max_size=12))
 def test_every_accepted_tree_can_be_walked(parents: dict[Entity, Entity | None]) -> None:
     try:
