@@ -25,13 +25,12 @@ from netwatch.cli.outage_tables import outages_table
 from netwatch.cli.output import table_lines
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import InputError
-from netwatch.model.incident import Incident, IncidentState
+from netwatch.model.incident import PUBLIC_STATES, Incident, IncidentState
 from netwatch.publish.display_names import full_name
 from netwatch.publish.incident_json import incident_object
 from netwatch.publish.summary import key_facts
 
 app = typer.Typer(invoke_without_command=True)
-_HIDDEN_STATES = frozenset({IncidentState.PENDING, IncidentState.EXPIRED, IncidentState.MERGED})
 _WIDTH = 160
 """Columns of a table that does not go to a terminal; no cell is cut."""
 
@@ -68,9 +67,9 @@ def outages(
                 incident
                 for incident in opened.ledger.incidents()
                 if _overlaps(incident, first, last)
-                and (country is None or _country(incident, tree) == country.upper())
+                and (country is None or tree.country_code(incident.entity) == country.upper())
                 and (wanted is None or incident.entity == wanted)
-                and (incident.state == state if state else incident.state not in _HIDDEN_STATES)
+                and (incident.state == state if state else incident.state in PUBLIC_STATES)
             ]
         shown = [incident for incident in found if incident.evidence_level >= min_level]
         if as_json:
@@ -156,11 +155,6 @@ def _overlaps(incident: Incident, first: datetime | None, last: datetime | None)
     if last is not None and incident.started_at >= last:
         return False
     return first is None or incident.ended_at is None or incident.ended_at >= first
-
-
-def _country(incident: Incident, tree: EntityTree) -> str | None:
-    country = tree.country(incident.entity)
-    return country.code if country else None
 
 
 def _print_json(value: object) -> None:

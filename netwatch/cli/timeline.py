@@ -27,14 +27,13 @@ from netwatch.cli.time_parsing import parse_duration
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import InputError
 from netwatch.publish.display_names import place_name
+from netwatch.publish.incident_json import rfc3339
 from netwatch.publish.level_queries import lead_levels, newest_percent, seen_entities
-from netwatch.publish.plot_series import resample
+from netwatch.publish.plot_series import fitting_step, resample
 
 app = typer.Typer()
 _MAX_COLUMNS = 56
 """Characters of a line that leave room for name, lowest and newest level in 100 columns."""
-_STEPS = [1, 2, 5, 10, 15, 30, 60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400]
-"""Seconds that one character may stand for."""
 
 
 @app.command()
@@ -63,7 +62,7 @@ def timeline(
         wanted_step = _parse_step(step)
         with open_data(data, config=config) as opened:
             window = _window(opened, entity, first, last)
-            width = wanted_step or _fitting_step(window[1] - window[0])
+            width = wanted_step or fitting_step(window[1] - window[0], _MAX_COLUMNS)
             entities = [entity, *(_parts(opened, entity, kind) if kind else ())]
             rows = [_timeline_row(opened, part, window, width) for part in entities]
         if as_json:
@@ -104,13 +103,6 @@ def _window(
     return start, end
 
 
-def _fitting_step(span: timedelta) -> timedelta:
-    for seconds in _STEPS:
-        if span / timedelta(seconds=seconds) <= _MAX_COLUMNS:
-            return timedelta(seconds=seconds)
-    return timedelta(days=-(-span // timedelta(days=_MAX_COLUMNS)))
-
-
 def _parts(opened: ObservatoryData, entity: Entity, kind: EntityKind) -> list[Entity]:
     tree = opened.tree
     known = {info.entity for info in tree}
@@ -145,7 +137,7 @@ def _print_series(
     for entity, row in zip(entities, rows, strict=True):
         series = {
             "scope": {"type": str(entity.kind), "id": entity.code, "name": row.name},
-            "start": start.isoformat().replace("+00:00", "Z"),
+            "start": rfc3339(start),
             "step_seconds": step.total_seconds(),
             "unit": "percent_of_ordinary",
             "pct": [None if value is None else round(value, 2) for value in row.values],

@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from netwatch.incidents.excursion import Excursion
-from netwatch.incidents.open_incident import HOLDING_STATES, OpenIncident
+from netwatch.incidents.open_incident import OpenIncident
 from netwatch.model.entities import Entity, EntityTree
-from netwatch.model.incident import OUTAGE, AffectedEntity, IncidentState
+from netwatch.model.incident import OPEN_STATES, OUTAGE, AffectedEntity, IncidentState
 from netwatch.model.series import SeriesKey
 
 
@@ -44,7 +44,7 @@ def update_affected(
     than `reopen_window` after its last one is an entry of its own.
     """
     own = excursions.get(incident.entity)
-    active = incident.state in (*HOLDING_STATES, IncidentState.PENDING)
+    active = incident.state in (*OPEN_STATES, IncidentState.PENDING)
     if incident.kind == OUTAGE and active and own is not None and own.level.time == now:
         weights = tree.leaf_weights(incident.entity)
         networks = {one: excursions[one] for one in weights if one in excursions}

@@ -17,7 +17,7 @@ from netwatch.incidents.patterns import (
 )
 from netwatch.incidents.shutdown_likelihood import TimingFeatures, shutdown_likelihood
 from netwatch.model.entities import Entity
-from netwatch.model.incident import OUTAGE, Incident, IncidentState, RevisionReason
+from netwatch.model.incident import OUTAGE, PUBLIC_STATES, Incident, RevisionReason
 from netwatch.model.incident_details import IncidentDetails, Pattern, ShutdownLikelihood
 from netwatch.model.percent import PublishedPercent, make_percent
 from netwatch.model.series import Level
@@ -32,7 +32,6 @@ _MIN_NETWORKS_DOMAIN = 2
 """Networks that corroborate the loss of a domain: its filters are their own."""
 _PROMOTED = (RevisionReason.MILESTONE, RevisionReason.MATERIAL)
 """Reasons of a revision that becomes the first published one, once the evidence suffices."""
-_CONFIRMED = (IncidentState.CONFIRMED, IncidentState.PARTIALLY_RESTORED, IncidentState.RESOLVED)
 _AGREEMENT_MARGIN = 0.02
 """How far below the edge of ordinary another signal must be to corroborate a loss."""
 _MIN_SIGNALS = 3
@@ -106,7 +105,7 @@ def write_revision(
     before = incident.evidence_level
     # Networks that still filter a domain after its return corroborate nothing.
     over = incident.kind != OUTAGE and incident.ended_at is not None
-    if incident.state in _CONFIRMED and not over:
+    if incident.state in PUBLIC_STATES and not over:
         incident.evidence_level = max(before, _evidence(incident, lost, len(shown_by)))
     if reason in _PROMOTED and before < _PUBLISHABLE <= incident.evidence_level:
         reason = RevisionReason.CONFIRMED

@@ -11,9 +11,6 @@ from netwatch.model.incident_details import DailyOccurrence, Forecast
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import signal_spec
 
-HOLDING_STATES = (IncidentState.CONFIRMED, IncidentState.PARTIALLY_RESTORED)
-"""States in which an incident contains the losses of narrower entities."""
-
 
 class OpenIncident(msgspec.Struct):
     """An incident from its first revision until it can no longer reopen.

@@ -17,7 +17,6 @@ from netwatch.incidents.episode_history import EpisodeHistory
 from netwatch.incidents.excursion import Excursion, is_low
 from netwatch.incidents.lifecycle import advance, pass_milestones
 from netwatch.incidents.open_incident import (
-    HOLDING_STATES,
     OpenIncident,
     is_domain_series,
     origin_network,
@@ -36,6 +35,7 @@ from netwatch.incidents.provisional import advance_provisional, is_suspect, show
 from netwatch.incidents.tracker_state import TrackerState, pack_tracker_state, unpack_tracker_state
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import (
+    OPEN_STATES,
     OUTAGE,
     Incident,
     IncidentState,
@@ -96,7 +96,7 @@ class Tracker:
     def frozen_scopes(self) -> tuple[set[Entity], set[SeriesKey]]:
         """Return the entities, and the single series, that are or may be in an incident."""
         incidents = self._state.incidents
-        holding = [one for one in incidents if one.state in HOLDING_STATES]
+        holding = [one for one in incidents if one.state in OPEN_STATES]
         low = {one.entity for one in holding if one.kind == OUTAGE}
         low |= {entity for entity, one in self._state.excursions.items() if one.low_since}
         series = {one.series for one in incidents if one.state is IncidentState.PENDING}
@@ -138,7 +138,7 @@ class Tracker:
         for incident in sorted(
             self._state.incidents, key=lambda one: KIND_ORDER.index(one.entity.kind)
         ):
-            if incident.state in HOLDING_STATES:
+            if incident.state in OPEN_STATES:
                 level = self._excursions(incident)[incident.entity].level
                 current = msgspec.structs.replace(incident, published=level)
                 snapshots.append(self._revise(current, RevisionReason.MILESTONE))
@@ -231,7 +231,7 @@ class Tracker:
         ready = [(key, one) for key, one in candidates if self._is_ready(key, one)]
         revisions = []
         for key, excursion in sorted(ready, key=lambda one: breadth(one[0])):
-            if self._is_covered(key, HOLDING_STATES):
+            if self._is_covered(key, OPEN_STATES):
                 continue
             incident, reason = self._reopen(key, excursion, now), RevisionReason.RELAPSED
             if incident is None:
@@ -335,7 +335,7 @@ class Tracker:
             passive, signals = bool(key.signal), self._state.signals[key.entity]
             if passive and shows_no_loss(signals, now):
                 continue
-            if self._is_covered(key, (*HOLDING_STATES, IncidentState.PENDING)):
+            if self._is_covered(key, (*OPEN_STATES, IncidentState.PENDING)):
                 continue
             onset = excursion.lost_since or excursion.onset
             incident = provisional_incident(
@@ -356,7 +356,7 @@ class Tracker:
             if other is incident or is_own or not self._contains(incident, other.series):
                 continue
             near = abs(other.started_at - incident.started_at) <= self._config.merge_window
-            holds = confirmed and other.state in HOLDING_STATES
+            holds = confirmed and other.state in OPEN_STATES
             if near and (holds or other.confirmed_at is None):
                 other.state, other.merged_into = IncidentState.MERGED, incident.id
                 revisions.append(self._write(other, RevisionReason.MERGED))

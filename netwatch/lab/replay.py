@@ -140,13 +140,7 @@ def _draw(
     for incident in incidents:
         if incident.evidence_level < 2 or incident.merged_into or incident.entity.kind not in wide:
             continue
-        request = ChartRequest(
-            entity=incident.entity,
-            levels=_levels(store, incident, tree),
-            tree=tree,
-            incident=incident,
-            source=source,
-        )
+        request = ChartRequest(incident, _levels(store, incident, tree), tree, source=source)
         draw_chart(request, folder / incident.id)
         pictures += [folder / f"{incident.id}.png", folder / f"{incident.id}.svg"]
     return pictures

@@ -24,6 +24,12 @@ class IncidentState(StrEnum):
     MERGED = "merged"
 
 
+OPEN_STATES = frozenset({IncidentState.CONFIRMED, IncidentState.PARTIALLY_RESTORED})
+"""States of a confirmed incident that lasts; it contains the losses of narrower entities."""
+PUBLIC_STATES = OPEN_STATES | {IncidentState.RESOLVED}
+"""States of the incidents that lists show."""
+
+
 class RevisionReason(StrEnum):
     """Why a revision was written."""
 

@@ -5,12 +5,14 @@ The same data give the same bytes, so that the hash of a chart can be evidence.
 
 import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
@@ -18,11 +20,18 @@ from matplotlib.figure import Figure
 
 from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import Incident
-from netwatch.model.percent import depth_form
 from netwatch.model.series import Level
 from netwatch.publish.display_names import full_name, place_name
 from netwatch.publish.language import ENGLISH, Language
-from netwatch.publish.plot_series import Trace, gaps, ordinary_band, phases, round_marks, trace
+from netwatch.publish.plot_series import (
+    Trace,
+    gaps,
+    ordinary_band,
+    phases,
+    round_marks,
+    runs,
+    trace,
+)
 from netwatch.publish.posts import alternative_text, sentence
 from netwatch.publish.time_format import interval_is_wide, load_zone, moment, utc_text
 
@@ -45,20 +54,18 @@ class ChartRequest:
     """What a chart shows.
 
     Attributes:
-        entity: the entity whose level is the line.
-        levels: levels by entity, each in order of time: the entity's and its networks'.
+        incident: the revision that the chart belongs to; the line is the level of its scope.
+        levels: levels by entity, each in order of time: the scope's and its networks'.
         tree: names, time zones and weights.
-        incident: the revision that the chart belongs to, None for a chart without an incident.
         source: origin of the data, printed in the chart.
         link: address of the record, printed in the chart.
         drill: whether this is a drill, which the title then says.
         language: language of every text.
     """
 
-    entity: Entity
+    incident: Incident
     levels: Mapping[Entity, Sequence[Level]]
     tree: EntityTree
-    incident: Incident | None = None
     source: str = "netwatch"
     link: str = ""
     drill: bool = False
@@ -71,8 +78,8 @@ def draw_chart(request: ChartRequest, stem: Path) -> str:
     Raises:
         OSError: the files cannot be written.
     """
-    line = trace(request.levels.get(request.entity, ()))
-    alternative = _alternative(request, line)
+    line = trace(request.levels.get(request.incident.entity, ()))
+    alternative = alternative_text(request.incident, request.tree, request.language)
     stem.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings(), mpl.rc_context(fname=_STYLE):
         # A script that the font lacks shows as boxes; words and table carry the name.
@@ -116,43 +123,36 @@ def _draw_line(axes: Axes, request: ChartRequest, line: Trace) -> None:
     if not line.times:
         axes.text(0.5, 0.5, text("no_data"), transform=axes.transAxes, ha="center", color=TEXT)
         return
-    onset = request.incident.started_at if request.incident else None
-    low, high = ordinary_band(line, onset)
+    low, high = ordinary_band(line, request.incident.started_at)
     axes.axhspan(low, min(high, _TOP), color=_BAND, linewidth=0, zorder=0.5)
-    times = [time.timestamp() for time in line.times]
-    low_ends, high_ends = _nan(line.low), _nan(line.high)
+    times = _timestamps(line.times)
+    low_ends, high_ends = _with_nan(line.low), _with_nan(line.high)
     axes.fill_between(times, low_ends, high_ends, color=LINE, alpha=0.18, linewidth=0, zorder=2)
     axes.plot(
-        times, _nan(line.values), color=LINE, linewidth=2.2, zorder=3, solid_joinstyle="round"
+        times, _with_nan(line.values), color=LINE, linewidth=2.2, zorder=3, solid_joinstyle="round"
     )
     _draw_lone_points(axes, line)
     _draw_gaps(axes, line, text("no_data"))
-    axes.set_xlim(times[0], (line.times[-1] + line.step).timestamp())
-    if request.incident is not None:
-        _draw_phases(axes, line, request.incident.started_at, request.language)
-        _draw_onset(axes, request.incident, request)
+    axes.set_xlim(times[0], line.end.timestamp())
+    _draw_phases(axes, line, request)
+    _draw_onset(axes, line, request)
 
 
 def _draw_lone_points(axes: Axes, line: Trace) -> None:
     """Mark points between gaps, which a line does not show, and measured zeros on the axis."""
-    around = zip((None, *line.values), line.values, (*line.values[1:], None), strict=False)
-    lone = [
-        (time.timestamp(), value)
-        for time, (before, value, after) in zip(line.times, around, strict=True)
-        if value is not None and before is None and after is None
-    ]
-    zeros = [t.timestamp() for t, v in zip(line.times, line.values, strict=True) if v == 0]
-    lone_times, lone_values = [time for time, _ in lone], [value for _, value in lone]
-    axes.plot(lone_times, lone_values, ".", color=LINE, markersize=5)
-    axes.plot(zeros, [0.0] * len(zeros), "o", color=LOSS, markersize=4, clip_on=False, zorder=5)
+    times, values = _timestamps(line.times), _with_nan(line.values)
+    known = runs(value is not None for value in line.values)
+    lone = [first for is_known, first, stop in known if is_known and stop - first == 1]
+    axes.plot(times[lone], values[lone], ".", color=LINE, markersize=5)
+    zero = values == 0
+    axes.plot(times[zero], values[zero], "o", color=LOSS, markersize=4, clip_on=False, zorder=5)
 
 
 def _draw_gaps(axes: Axes, line: Trace, no_data: str) -> None:
-    whole = len(line.times) * line.step
     for start, end in gaps(line):
         left, right = start.timestamp(), end.timestamp()
         axes.axvspan(left, right, facecolor="white", hatch="////", linewidth=0, zorder=1.5)
-        narrow = (end - start) / whole < 0.07
+        narrow = (end - start) / line.span < 0.07
         axes.text(
             (left + right) / 2,
             50,
@@ -167,23 +167,22 @@ def _draw_gaps(axes: Axes, line: Trace, no_data: str) -> None:
         )
 
 
-def _draw_phases(axes: Axes, line: Trace, onset: datetime, language: Language) -> None:
+def _draw_phases(axes: Axes, line: Trace, request: ChartRequest) -> None:
     """Name the depths along the top, where a phase is wide enough for its name."""
-    whole = len(line.times) * line.step
     for depth, start, end in phases(line):
-        name = language.text("depth", depth)
+        name = request.language.text("depth", depth)
         # Before the onset every depth is ordinary variation.
-        if start < onset or (end - start) / whole < 0.011 * len(name):
-            continue
-        middle = (start + (end - start) / 2).timestamp()
-        axes.text(middle, _TOP * 1.025, name, ha="center", fontsize=10, color=TEXT)
+        is_wide = (end - start) / line.span >= 0.011 * len(name)
+        if start >= request.incident.started_at and is_wide:
+            middle = (start + (end - start) / 2).timestamp()
+            axes.text(middle, _TOP * 1.025, name, ha="center", fontsize=10, color=TEXT)
 
 
-def _draw_onset(axes: Axes, incident: Incident, request: ChartRequest) -> None:
+def _draw_onset(axes: Axes, line: Trace, request: ChartRequest) -> None:
+    incident = request.incident
     at = incident.started_at.timestamp()
     axes.axvline(at, color=LOSS, linewidth=1.4, linestyle=(0, (5, 3)), zorder=2.5)
-    left, right = axes.get_xlim()
-    on_left = (at - left) / (right - left) > 0.3
+    on_left = (incident.started_at - line.times[0]) / line.span > 0.3
     zone = request.tree.timezone(incident.entity)
     axes.annotate(
         request.language.text(
@@ -204,10 +203,9 @@ def _draw_onset(axes: Axes, incident: Incident, request: ChartRequest) -> None:
 
 
 def _rows(request: ChartRequest) -> list[tuple[str, Trace]]:
-    weights = request.tree.leaf_weights(request.entity) or {
-        entity: request.tree.info(entity).weight
-        for entity in request.levels
-        if entity != request.entity
+    scope = request.incident.entity
+    weights = request.tree.leaf_weights(scope) or {
+        entity: request.tree.info(entity).weight for entity in request.levels if entity != scope
     }
     measured = [entity for entity in weights if request.levels.get(entity)]
     measured.sort(key=lambda entity: (-weights[entity], entity))
@@ -221,8 +219,8 @@ def _draw_rows(axes: Axes, request: ChartRequest, rows: list[tuple[str, Trace]])
     """Draw one thin row per network: pale is ordinary, dark is lost, hatched is no data."""
     for number, (_, line) in enumerate(rows):
         low, high = number + 0.06, number + 0.94
-        edges = [time.timestamp() for time in (*line.times, line.times[-1] + line.step)]
-        shades = [[min(value, 100.0) for value in _nan(line.values)]]
+        edges = _timestamps([*line.times, line.end])
+        shades = [_with_nan(line.values)]
         axes.axhspan(low, high, facecolor="white", hatch="////", linewidth=0)
         axes.pcolormesh(edges, [low, high], shades, cmap=_STRIP, vmin=0, vmax=100, zorder=2)
     names = [textwrap.shorten(name, 20, placeholder="…") for name, _ in rows]
@@ -230,7 +228,7 @@ def _draw_rows(axes: Axes, request: ChartRequest, rows: list[tuple[str, Trace]])
     axes.set_yticks([number + 0.5 for number in range(len(rows))], names, fontsize=9)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    whole = len(request.tree.leaf_weights(request.entity))
+    whole = len(request.tree.leaf_weights(request.incident.entity))
     note = request.language.text("chart_rows", len(rows), whole)
     axes.text(
         1.0, 1.02, note, transform=axes.transAxes, ha="right", va="bottom", fontsize=8.5, color=TEXT
@@ -238,10 +236,9 @@ def _draw_rows(axes: Axes, request: ChartRequest, rows: list[tuple[str, Trace]])
 
 
 def _draw_time_axis(axes: Axes, request: ChartRequest, line: Trace) -> None:
-    zone = load_zone(request.tree.timezone(request.entity))
-    whole = len(line.times) * line.step
-    clock = "HH:mm:ss" if whole < timedelta(minutes=10) else "HH:mm"
-    dated = clock if whole < timedelta(hours=12) else f"d MMM {clock}"
+    zone = load_zone(request.tree.timezone(request.incident.entity))
+    clock = "HH:mm:ss" if line.span < timedelta(minutes=10) else "HH:mm"
+    dated = clock if line.span < timedelta(hours=12) else f"d MMM {clock}"
 
     def label(time: datetime) -> str:
         local = time.astimezone(zone)
@@ -249,16 +246,12 @@ def _draw_time_axis(axes: Axes, request: ChartRequest, line: Trace) -> None:
         return request.language.text("chart_time", request.language.clock(time, dated), text)
 
     marks = round_marks(line)
-    axes.set_xticks([mark.timestamp() for mark in marks], [label(mark) for mark in marks])
+    axes.set_xticks(_timestamps(marks), [label(mark) for mark in marks])
 
 
 def _title(request: ChartRequest) -> str:
-    language = request.language
-    if request.incident is not None:
-        text = sentence(request.incident, request.tree, language)
-    else:
-        text = language.text("chart_title", full_name(request.entity, request.tree, language))
-    text = language.text("labelled", "test", text) if request.drill else text
+    text = sentence(request.incident, request.tree, request.language)
+    text = request.language.text("labelled", "test", text) if request.drill else text
     lines = -(-len(text) // _TITLE_WIDTH)
     return textwrap.fill(text, min(_TITLE_WIDTH, len(text) // lines + 12))
 
@@ -266,40 +259,31 @@ def _title(request: ChartRequest) -> str:
 def _footer(request: ChartRequest, line: Trace) -> str:
     language, incident = request.language, request.incident
     text = language.text
-    networks = request.tree.leaf_weights(request.entity)
+    networks = request.tree.leaf_weights(incident.entity)
     regions = {entity.kind for entity in networks} == {EntityKind.REGION}
     unit = "region" if regions else "network"
+    span = text("no_data")
+    if line.times:
+        span = text("span", utc_text(line.times[0], language), utc_text(line.end, language))
     parts = [
-        full_name(request.entity, request.tree, language),
-        text("span", *_span(line, language)) if line.times else text("no_data"),
+        full_name(incident.entity, request.tree, language),
+        span,
         text("plural", len(networks), unit) if networks else "",
         text("bands"),
     ]
     record = [
         text("source", request.source),
-        text("revision_of", incident.id, incident.revision) if incident else "",
+        text("revision_of", incident.id, incident.revision),
         request.link,
         "CC BY 4.0",
     ]
     return "\n".join(" · ".join(part for part in row if part) for row in (parts, record))
 
 
-def _alternative(request: ChartRequest, line: Trace) -> str:
-    language = request.language
-    if request.incident is not None:
-        return alternative_text(request.incident, request.tree, language)
-    name = full_name(request.entity, request.tree, language)
-    known = [value for value in line.values if value is not None]
-    if not known:
-        return language.text("alt_empty", name)
-    depths = (depth_form(min(known)), depth_form(known[-1]))
-    start, end = utc_text(line.times[0], language), utc_text(line.times[-1], language)
-    return language.text("alt_plain", name, start, end, *depths)
+def _with_nan(values: Sequence[float | None]) -> npt.NDArray[np.float64]:
+    """Return `values` with NaN for no data."""
+    return np.array(values, dtype=float)
 
 
-def _span(line: Trace, language: Language) -> tuple[str, str]:
-    return utc_text(line.times[0], language), utc_text(line.times[-1] + line.step, language)
-
-
-def _nan(values: Sequence[float | None]) -> list[float]:
-    return [float("nan") if value is None else value for value in values]
+def _timestamps(times: Iterable[datetime]) -> npt.NDArray[np.float64]:
+    return np.array([time.timestamp() for time in times])

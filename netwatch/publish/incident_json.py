@@ -4,19 +4,12 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 
 from netwatch.model.entities import Entity, EntityTree
-from netwatch.model.incident import Incident, IncidentState
+from netwatch.model.incident import Incident
 from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.model.signals import signal_spec
 from netwatch.publish.display_names import place_name
 from netwatch.publish.language import ENGLISH
 from netwatch.publish.summary import pattern_text
-
-_OPEN = frozenset({IncidentState.CONFIRMED, IncidentState.PARTIALLY_RESTORED})
-
-
-def is_open(incident: Incident) -> bool:
-    """Return whether `incident` is public and has not ended."""
-    return incident.state in _OPEN
 
 
 def incident_object(

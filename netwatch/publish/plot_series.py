@@ -13,10 +13,9 @@ from netwatch.model.series import Level
 from netwatch.model.time import floor_time
 
 _MOST_POINTS = 100_000
-_TICK_SECONDS = (
-    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200,
-)  # fmt: skip
-_WIDEST_TICK = timedelta(days=1)
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+"""Round steps of an axis or a timeline, in seconds."""
+
 _LEAST_FOR_BAND = 12
 """Values before an onset below which their percentiles are no band."""
 
@@ -41,37 +40,40 @@ class Trace:
     low: tuple[float | None, ...]
     high: tuple[float | None, ...]
 
+    @property
+    def span(self) -> timedelta:
+        """Length of the whole line."""
+        return len(self.times) * self.step
 
-def trace(levels: Sequence[Level], *, step: timedelta | None = None) -> Trace:
+    @property
+    def end(self) -> datetime:
+        """End of the last interval of a line that is not empty."""
+        return self.times[0] + self.span
+
+
+def trace(
+    levels: Sequence[Level], *, step: timedelta | None = None, most: int = _MOST_POINTS
+) -> Trace:
     """Return `levels` of one series on a regular grid; an interval without a level is a gap.
 
-    `levels` are in order of time. Without `step`, it is the commonest distance between them.
+    `levels` are in order of time. Without `step`, it is the commonest distance between them. A
+    line of more than `most` points becomes means over several steps, without intervals.
     """
     if not levels:
         return Trace(step or timedelta(hours=1), (), (), (), ())
     step = step or _commonest_step(levels)
-    start = levels[0].time
-    by_slot = {round((level.time - start) / step): level for level in levels}
-    slots = [by_slot.get(slot) for slot in range(min(max(by_slot) + 1, _MOST_POINTS))]
+    start, end = levels[0].time, levels[-1].time + step
+    merged = -((start - end) // (step * most))
+    step *= merged
 
     def percents(column: str) -> tuple[float | None, ...]:
-        return tuple(_percent(getattr(level, column)) if level else None for level in slots)
+        return tuple(resample(levels, start, end, step, column=attrgetter(column)))
 
-    times = tuple(start + slot * step for slot in range(len(slots)))
-    return Trace(step, times, percents("value"), percents("low"), percents("high"))
-
-
-def thin(levels: Sequence[Level], most: int) -> Trace:
-    """Return `levels` as a line of at most `most` points: means, without intervals, if needed."""
-    line = trace(levels)
-    if len(line.times) <= most:
-        return line
-    step = line.step * -(-len(line.times) // most)
-    start = line.times[0]
-    values = resample(levels, start, line.times[-1] + line.step, step)
-    times = tuple(start + step * slot for slot in range(len(values)))
+    values = percents("value")
+    times = tuple(start + slot * step for slot in range(len(values)))
     nothing = (None,) * len(values)
-    return Trace(step, times, tuple(values), nothing, nothing)
+    low, high = (percents("low"), percents("high")) if merged == 1 else (nothing, nothing)
+    return Trace(step, times, values, low, high)
 
 
 def runs(keys: Iterable[_Key]) -> list[tuple[_Key, int, int]]:
@@ -137,18 +139,21 @@ def resample(
     return [sum(values) / len(values) if values else None for values in slots]
 
 
+def fitting_step(span: timedelta, most: int) -> timedelta:
+    """Return the shortest round step of which at most `most` fill `span`; over a day, in days."""
+    steps = (timedelta(seconds=seconds) for seconds in _STEPS)
+    days = timedelta(days=-(-span // timedelta(days=most)))
+    return next((step for step in steps if span / step <= most), days)
+
+
 def round_marks(line: Trace, *, most: int = 7) -> list[datetime]:
     """Return up to `most` round UTC instants within `line` for an axis, none at its very end."""
     if not line.times:
         return []
-    start, end = line.times[0], line.times[-1] + line.step
-    ticks = (timedelta(seconds=seconds) for seconds in _TICK_SECONDS)
-    tick = next((tick for tick in ticks if (end - start) / tick <= most), _WIDEST_TICK)
-    while (end - start) / tick > most:
-        tick *= 2
-    first = floor_time(start, tick)
+    tick = fitting_step(line.span, most)
+    first = floor_time(line.times[0], tick)
     marks = (first + number * tick for number in range(most + 2))
-    return [mark for mark in marks if start <= mark < end - (end - start) * 0.04]
+    return [mark for mark in marks if line.times[0] <= mark < line.end - line.span * 0.04]
 
 
 def _commonest_step(levels: Sequence[Level]) -> timedelta:
@@ -156,7 +161,3 @@ def _commonest_step(levels: Sequence[Level]) -> timedelta:
     steps = Counter(later.time - earlier.time for earlier, later in pairwise(levels))
     del steps[timedelta(0)]
     return min(steps, key=lambda step: (-steps[step], step)) if steps else timedelta(hours=1)
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else share * 100

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from netwatch.config import PublishConfig
 from netwatch.model.entities import EntityKind, EntityTree
-from netwatch.model.errors import WordingError
 from netwatch.model.incident import OUTAGE, Incident, Post, RevisionReason
 from netwatch.model.percent import Precision
 from netwatch.publish.display_names import full_name, hashtag, origin_name, place_name
@@ -73,7 +72,8 @@ def compose_posts(
         if code not in languages(templates):
             continue
         language = load_language(code, templates)
-        text = render_post(incident, tree, language, link=link, drill=drill)
+        text = language.text(kind, _facts(incident, tree, language, link=link))
+        text = language.text("test_post", text) if drill else text
         alternative = alternative_text(incident, tree, language)
         names = _names(incident, tree, language)
         check_post(text, alternative, incident.evidence_level, language=language, ignore=names)
@@ -109,26 +109,6 @@ def post_key(incident: Incident, channel: str, language: str) -> str:
     """Return the idempotency key of a post: the same at every attempt."""
     name = f"{incident.id}|{incident.revision}|{channel}|{language}"
     return hashlib.sha256(name.encode()).hexdigest()
-
-
-def render_post(
-    incident: Incident,
-    tree: EntityTree,
-    language: Language = ENGLISH,
-    *,
-    link: str,
-    drill: bool = False,
-) -> str:
-    """Return the text of the post that this revision calls for.
-
-    Raises:
-        WordingError: the revision calls for no post.
-    """
-    kind = post_kind(incident)
-    if kind is None:
-        raise WordingError(f"{incident.id} revision {incident.revision} calls for no post")
-    text = language.text(kind, _facts(incident, tree, language, link=link))
-    return language.text("test_post", text) if drill else text
 
 
 def sentence(incident: Incident, tree: EntityTree, language: Language = ENGLISH) -> str:

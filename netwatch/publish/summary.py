@@ -61,7 +61,7 @@ def _details(incident: Incident, tree: EntityTree, language: Language) -> Iterat
     if len(details.segments) > 1:
         yield "steps", _steps(incident, language)
     if details.survivors is not None:
-        yield "access", access_text(details.survivors, tree, language)
+        yield "access", _access_text(details.survivors, tree, language)
     if details.unresponsive:
         names = _names(details.unresponsive, tree, language)
         yield "never_answer", text("never_answer", len(details.unresponsive), names)
@@ -81,8 +81,7 @@ def pattern_text(pattern: Pattern, zone: str, language: Language = ENGLISH) -> s
     return language.text("pattern", str(pattern.name), measures, clock(pattern.since), window)
 
 
-def access_text(access: SurvivingNetworks, tree: EntityTree, language: Language = ENGLISH) -> str:
-    """Return who kept access, and the shares of the weight that were lost or not measured."""
+def _access_text(access: SurvivingNetworks, tree: EntityTree, language: Language) -> str:
     names = _names([one.entity for one in access.networks], tree, language)
     shares = (access.kept_share, access.lost_share, access.unknown_share)
     return language.text("access", names, *shares)

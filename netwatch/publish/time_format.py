@@ -94,16 +94,16 @@ def moment(
     UTC has its day only if it differs from the local day. With `since`, a time on the same
     local and UTC day as `since` has no day at all.
     """
+
+    def text(clock: datetime, *, dated: bool) -> str:
+        return language.clock(clock) if dated else language.clock(clock, _CLOCK)
+
     local, utc = time.astimezone(load_zone(zone)), time.astimezone(UTC)
-    same_day = since is not None and _days(time, zone) == _days(since, zone)
-    if local.utcoffset() == timedelta(0):
-        return Moment(None, language.clock(utc, _CLOCK) if same_day else language.clock(utc))
-    if same_day:
-        return Moment(language.clock(local, _CLOCK), language.clock(utc, _CLOCK))
+    dated = since is None or _days(time, zone) != _days(since, zone)
+    if not local.utcoffset():
+        return Moment(None, text(utc, dated=dated))
     other_day = local.date() != utc.date()
-    return Moment(
-        language.clock(local), language.clock(utc) if other_day else language.clock(utc, _CLOCK)
-    )
+    return Moment(text(local, dated=dated), text(utc, dated=dated and other_day))
 
 
 def moment_text(time: datetime, zone: str, language: Language = ENGLISH) -> str:

@@ -27,12 +27,8 @@ _MOST_POINTS = 20_000
 _MOST_INCIDENTS = 500
 
 
-class ApiProblem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
-    """An invalid request; the message says why, in one line."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+class ApiProblem(HTTPException):
+    """An invalid request; `detail` says why, in one line."""
 
 
 class JsonApi:
@@ -65,8 +61,7 @@ class JsonApi:
         since, country = _instant(query, "since"), query.get("country")
         found = []
         for incident in self._pages.public_incidents():
-            scope = tree.country(incident.entity)
-            elsewhere = country and (scope is None or scope.code != country)
+            elsewhere = country and tree.country_code(incident.entity) != country
             over = since and incident.ended_at and incident.ended_at < since
             if incident.evidence_level >= min_level and not elsewhere and not over:
                 found.append(self._object(incident))
@@ -75,13 +70,11 @@ class JsonApi:
     def incident(self, request: Request) -> dict[str, object]:
         """Return one incident: its newest revision, or the revision in the query."""
         revisions = self._pages.public_revisions(request.path_params["number"])
-        if not revisions:
-            raise ApiProblem(404, "There is no such incident.")
         if "revision" in request.query_params:
             wanted = _number(request.query_params, "revision", default=0)
             revisions = [incident for incident in revisions if incident.revision == wanted]
-            if not revisions:
-                raise ApiProblem(404, "There is no such revision.")
+        if not revisions:
+            raise ApiProblem(404, "There is no such incident or revision.")
         return self._object(revisions[-1])
 
     def timeseries(self, request: Request) -> dict[str, object]:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from netwatch.model.entities import EntityTree
-from netwatch.model.incident import Incident, IncidentState
+from netwatch.model.incident import OPEN_STATES, Incident, IncidentState
 from netwatch.model.series import Level
 from netwatch.publish.display_names import full_name
-from netwatch.publish.incident_json import is_open
 from netwatch.publish.language import Language
 from netwatch.publish.level_queries import newest_percent
 from netwatch.publish.post_check import CONFIRMED_EVIDENCE
@@ -29,7 +28,7 @@ def incident_status(incident: Incident) -> str:
     """Return the code of an incident's label: merged, restored, confirmed or unconfirmed."""
     if incident.state is IncidentState.MERGED:
         return "merged"
-    if not is_open(incident):
+    if incident.state not in OPEN_STATES:
         return "restored"
     return "confirmed" if incident.evidence_level >= CONFIRMED_EVIDENCE else "unconfirmed"
 

@@ -128,7 +128,8 @@ class _Site:
         return self._error(request, 503, "unreadable")
 
     def api_problem(self, _request: Request, error: Exception) -> Response:
-        return _problem(error.status if isinstance(error, ApiProblem) else 500, str(error))
+        assert isinstance(error, ApiProblem), "the handler of this class"
+        return _problem(error.status_code, error.detail)
 
     def _error(self, request: Request, status: int, name: str) -> Response:
         text = self._options.language.text(name)

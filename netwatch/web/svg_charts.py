@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from netwatch.model.time import EPOCH
 from netwatch.publish.language import Language
 from netwatch.publish.plot_series import Trace, gaps, ordinary_band, round_marks, runs
 
@@ -76,9 +75,8 @@ class SvgChart:
     def _add_stretch(self, stretch: range) -> None:
         line = self._line
         if len(stretch) == 1:
-            self.lone.append(
-                (self._x(line.times[stretch[0]]), self.area.y(line.values[stretch[0]]))
-            )
+            [at] = stretch
+            self.lone.append((self._x(line.times[at]), self.area.y(line.values[at])))
         else:
             self.levels.append(" ".join(self._point(at, line.values) for at in stretch))
         known = [at for at in stretch if line.low[at] is not None]
@@ -88,9 +86,8 @@ class SvgChart:
             self.intervals.append(" ".join(outline))
 
     def _x(self, time: datetime) -> float:
-        times = self._line.times
-        start = times[0] if times else EPOCH
-        share = (time - start) / (self._line.step * max(len(times), 1))
+        line = self._line
+        share = (time - line.times[0]) / line.span if line.times else 0.0
         return self.area.left + min(max(share, 0.0), 1.0) * (self.area.right - self.area.left)
 
     def _point(self, at: int, values: tuple[float | None, ...]) -> str:

@@ -7,15 +7,20 @@ from threading import Lock
 from time import perf_counter
 
 from netwatch.model.entities import Entity, EntityKind, EntityTree
-from netwatch.model.incident import AffectedEntity, Incident, IncidentState
+from netwatch.model.incident import (
+    OPEN_STATES,
+    PUBLIC_STATES,
+    AffectedEntity,
+    Incident,
+    IncidentState,
+)
 from netwatch.model.series import Level
 from netwatch.model.time import floor_time
 from netwatch.protocols import Clock, Ledger, SeriesStore
 from netwatch.publish.display_names import full_name, place_name
-from netwatch.publish.incident_json import is_open
 from netwatch.publish.language import Language
 from netwatch.publish.level_queries import has_bins, lead_levels, listed_places
-from netwatch.publish.plot_series import resample, thin, trace
+from netwatch.publish.plot_series import resample, trace
 from netwatch.publish.posts import alternative_text, sentence
 from netwatch.publish.summary import key_facts
 from netwatch.publish.time_format import age, moment_text, utc_text
@@ -31,7 +36,6 @@ _CHART_POINTS = 480
 _RECENT = timedelta(days=30)
 _MOST_PLACES = 300
 _MOST_HOURS = 1000
-_HIDDEN = frozenset({IncidentState.PENDING, IncidentState.EXPIRED, IncidentState.MERGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class PageBuilder:
 
     def public_incidents(self) -> list[Incident]:
         """Return the newest revision of every public incident, merged ones left out."""
-        return [incident for incident in self.ledger.incidents() if incident.state not in _HIDDEN]
+        return [incident for incident in self.ledger.incidents() if incident.state in PUBLIC_STATES]
 
     def front(self) -> Page:
         """Return the front page, from a cache if bins and record have not changed."""
@@ -151,7 +155,7 @@ class PageBuilder:
         return {
             "name": name,
             "headline": text("place_now", name, now),
-            "chart": SvgChart(thin(levels, _CHART_POINTS), CHART, alternative),
+            "chart": SvgChart(trace(levels, most=_CHART_POINTS), CHART, alternative),
             "alternative": alternative,
             "children": [self._place_row(child, until) for child in self._children(entity)],
             "hours": self._hours(levels),
@@ -172,7 +176,7 @@ class PageBuilder:
             end = min(end, incident.ended_at + _DAY)
         levels = lead_levels(self.store, incident.entity, incident.started_at - _DAY, end)
         alternative = alternative_text(incident, self.tree, self.language)
-        line, onset = thin(levels, _CHART_POINTS), incident.started_at
+        line, onset = trace(levels, most=_CHART_POINTS), incident.started_at
         return {
             "incident": incident,
             "status": incident_status(incident),
@@ -189,11 +193,12 @@ class PageBuilder:
 
     def _build_front(self, health: Health, incidents: list[Incident]) -> Page:
         until = health.until or self._clock()
-        now_open = [incident for incident in incidents if is_open(incident)]
+        now_open = [incident for incident in incidents if incident.state in OPEN_STATES]
         recent = [
             incident
             for incident in incidents
-            if not is_open(incident) and (incident.ended_at or incident.at) > until - _RECENT
+            if incident.state not in OPEN_STATES
+            and (incident.ended_at or incident.at) > until - _RECENT
         ]
         entities = listed_places(self.store, self.tree, health.until)[:_MOST_PLACES]
         rows = [self._place_row(entity, until) for entity in entities]
@@ -217,7 +222,7 @@ class PageBuilder:
         levels = lead_levels(self.store, entity, until - _SPARKLINE_SPAN, until)
         newest = levels[-1] if levels else None
         label = self.language.text("alt_two_days", name, level_text(newest, self.language))
-        return SvgChart(thin(levels, _SPARKLINE_POINTS), SPARKLINE, label), newest
+        return SvgChart(trace(levels, most=_SPARKLINE_POINTS), SPARKLINE, label), newest
 
     def _place_row(self, entity: Entity, until: datetime) -> Row:
         name = place_name(entity, self.tree, self.language)
@@ -250,7 +255,7 @@ class PageBuilder:
         name = full_name(incident.entity, self.tree, self.language)
         end = min(until, incident.ended_at + _DAY) if incident.ended_at else until
         spark, _ = self._sparkline(incident.entity, max(end, incident.at), name)
-        shown = incident.percent if is_open(incident) else incident.trough
+        shown = incident.percent if incident.state in OPEN_STATES else incident.trough
         networks = text("count_of", incident.networks_lost, incident.networks_measured)
         return Row(
             name=name,
@@ -290,7 +295,7 @@ def _is_public(incident: Incident) -> bool:
     """Return whether an incident may be shown; a merged one if it was ever confirmed."""
     if incident.state is IncidentState.MERGED:
         return incident.confirmed_at is not None
-    return incident.state not in _HIDDEN
+    return incident.state in PUBLIC_STATES
 
 
 def _level_colour(level: Level | None) -> str:
