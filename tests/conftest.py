@@ -1,5 +1,6 @@
 """Records that many tests share."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -54,6 +55,9 @@ SLOW = {
 }
 """Test files that take over 1.5 seconds: `make test` runs them, `make check` does not."""
 
+REAL_TIME = {"integration", "qa"}
+"""Folders of tests with real servers and clocks: one worker runs them, one at a time."""
+
 IRAN = Entity.parse("country:IR")
 TEHRAN = Entity.parse("region:IR-23")
 
@@ -64,10 +68,20 @@ def at(day: int, hour: int, minute: int = 30) -> datetime:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the files in `SLOW`."""
+    """Mark the tests of the files in `SLOW`, and group those of the folders in `REAL_TIME`."""
     for item in items:
-        if item.path.relative_to(Path(__file__).parent).as_posix() in SLOW:
+        path = item.path.relative_to(Path(__file__).parent)
+        if path.as_posix() in SLOW:
             item.add_marker(pytest.mark.slow)
+        if path.parts[0] in REAL_TIME:
+            item.add_marker(pytest.mark.xdist_group("real time"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let a worker without real-time tests yield the processor to the one that has them."""
+    in_parallel = "PYTEST_XDIST_WORKER" in os.environ
+    if in_parallel and not item.get_closest_marker("xdist_group") and os.nice(0) < 10:
+        os.nice(10)
 
 
 @pytest.fixture
