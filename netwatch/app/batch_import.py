@@ -1,16 +1,13 @@
 """Imports batches that were carried in files into the configured observatory."""
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.app.factories import open_store
 from netwatch.app.fleet_admin import collector_identity
 from netwatch.app.vantage_files import data_folder
 from netwatch.app.wall_clock import now
 from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
-from netwatch.collector.bin_closer import BinCloser
 from netwatch.collector.file_import import ImportedFile, import_batches
 from netwatch.collector.ingest import Ingest
 from netwatch.collector.metrics import CollectorMetrics, by_label
@@ -45,23 +42,18 @@ def import_files(
     """
     metrics = CollectorMetrics()
     results: list[tuple[Path, ImportedFile]] = []
-    with (
-        BatchLog(data_folder(config) / BATCH_LOG_FILE) as batch_log,
-        closing(open_store(config)) as store,
-    ):
-        targets = {target.id: target for target in config.target}
-        closer = BinCloser(
-            batch_log, store, targets=targets, width=config.analysis.bin, metrics=metrics
-        )
+    with BatchLog(data_folder(config) / BATCH_LOG_FILE) as batch_log:
         # A collector may close bins meanwhile, so all measurements up to now count as late.
-        closer.until = now()
-        ingest = Ingest(batch_log, clock=now, metrics=metrics)
+        closed_until = now()
+        ingest = Ingest(batch_log, width=config.analysis.bin, clock=now, metrics=metrics)
         for number, path in enumerate(paths):
 
             def report(share: float, number: int = number) -> None:
                 progress((number + share) / len(paths))
 
-            results.append((path, import_batches(path, ingest, closer, progress=report)))
+            results.append(
+                (path, import_batches(path, ingest, closed_until=closed_until, progress=report))
+            )
     if receipts is not None:
         signer = collector_identity(config).signer
         acks = [ack for _, result in results for ack in result.acks]

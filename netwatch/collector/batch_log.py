@@ -4,22 +4,18 @@ One SQLite file in WAL mode. A batch is stored as its own compact bytes (about t
 measurement); an index on its times finds those of an interval.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
 
-from netwatch.collector import sender_check
+from netwatch.collector.agent_tables import AgentTables, IngestResult
 from netwatch.collector.clock_corrector import ClockCorrector
-from netwatch.collector.clock_store import CLOCK_TABLES, WIDE_MS
-from netwatch.collector.sender_check import AGENT_TABLES, BATCH_LOG_VERSION, SenderStatus
-from netwatch.collector.trust_weights import FirstSeen
+from netwatch.collector.clock_store import CLOCK_TABLES, WIDE_MS, TimeRange
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.model.time import from_millis, to_millis
-from netwatch.storage.sqlite_file import Schema, SqliteFile, SqliteStore
 from netwatch.wire.batch_codec import unpack_batch
 
 BATCH_LOG_FILE = "batches.sqlite"
@@ -80,17 +76,6 @@ SELECT min(first) FROM (
 _FOREVER = 2**62
 
 
-class IngestResult(StrEnum):
-    """Result of adding a batch."""
-
-    STORED = "stored"
-    REPEATED = "repeated"
-    EQUIVOCATION = "equivocation"
-    WRONG_KEY = "wrong_key"
-    RETIRED = "retired"
-    QUARANTINED = "quarantined"
-
-
 @dataclass(frozen=True, slots=True)
 class ReceivedBatch:
     """A batch as it was received.
@@ -98,32 +83,19 @@ class ReceivedBatch:
     Attributes:
         payload: the message it was unpacked from.
         key: the public key that signed it, None if unsigned.
-        received_at: when; None leaves its times uncorrected and its sender's age unchanged.
     """
 
     batch: Batch
     payload: bytes
-    key: bytes | None = None
-    received_at: datetime | None = None
-
-    @property
-    def clock_bound(self) -> int | None:
-        """Milliseconds since 1970 when it was received, None if its times need no correction."""
-        if not self.batch.clock_segments or self.received_at is None:
-            return None
-        return to_millis(self.received_at)
+    key: bytes | None
+    received_at: datetime
 
 
-class BatchLog(SqliteStore):
-    """The collector's durable log; used by one thread at a time.
-
-    Every method may raise StoreError, naming the file; then nothing was changed.
-    """
+class BatchLog(AgentTables):
+    """The collector's durable log; used by one thread at a time."""
 
     def __init__(self, path: Path) -> None:
-        tables = _BATCH_TABLES + AGENT_TABLES + CLOCK_TABLES
-        schema = Schema(tables, version=BATCH_LOG_VERSION)
-        super().__init__(SqliteFile(path, schema, durable=True))
+        super().__init__(path, more_tables=_BATCH_TABLES + CLOCK_TABLES)
         self._clocks = ClockCorrector(self._file)
         self._seen_version = self._data_version()
 
@@ -135,7 +107,7 @@ class BatchLog(SqliteStore):
         A repeated batch is stored once. A sequence that was used for other content is an
         equivocation: the second batch is not stored, and if it is signed, the agent is
         quarantined. A superseded batch does not count, whether it is stored already or arrives
-        later. `netwatch.collector.sender_check` decides about senders. Bins of `width` before
+        later. `netwatch.collector.agent_tables` decides about senders. Bins of `width` before
         `closed_until` that get new data are recorded as late in the same transaction.
         """
         try:
@@ -160,12 +132,11 @@ class BatchLog(SqliteStore):
             self._file.execute(
                 "UPDATE batch SET state = 0 WHERE vantage = ? AND state = 2", (vantage,)
             )
-            for payload, *span in rows:
-                batch = unpack_batch(payload)
-                times = _times(batch, span, width)
-                for low, high in batch.supersedes:
-                    times += self._supersede((vantage, low, high), width)
-                self._mark_late(times, _FOREVER, width)
+            for payload, first, last in rows:
+                late = [TimeRange(first, last)]
+                for low, high in unpack_batch(payload).supersedes:
+                    late += self._supersede(vantage, low, high)
+                self._mark_late(late, _FOREVER, width)
         return len(rows)
 
     def erase(self, vantage: str) -> int:
@@ -175,7 +146,7 @@ class BatchLog(SqliteStore):
             self._file.execute("DELETE FROM superseded WHERE vantage = ?", (vantage,))
             self._file.execute("DELETE FROM location WHERE id = ?", (vantage,))
             self._clocks.erase(vantage)
-            sender_check.erase_agent(self._file, vantage)
+            self._erase_agent(vantage)
         return erased
 
     def measurements(self, start: datetime, end: datetime) -> Iterator[tuple[Vantage, Measurement]]:
@@ -196,11 +167,6 @@ class BatchLog(SqliteStore):
         """Return the time of the oldest measurement, None without any."""
         ((first,),) = self._database.fetch(_FIRST_TIME)
         return None if first is None else from_millis(first)
-
-    def first_seen(self) -> list[FirstSeen]:
-        """Return when each agent was first seen."""
-        with self._database.translate_errors():
-            return sender_check.read_first_seen(self._file)
 
     def late_bins(self) -> list[datetime]:
         """Return the starts of closed bins that got new data since."""
@@ -232,43 +198,35 @@ class BatchLog(SqliteStore):
         country, asn, key = rows[0]
         return Vantage(agent, country, asn), key
 
-    def owns_name(self, agent: str, key: bytes | None) -> bool:
-        """Return whether `key` is pinned to an agent, or no key is."""
-        with self._database.translate_errors():
-            return sender_check.owns_name(self._file, agent, key)
-
     def _add_one(
         self, received: ReceivedBatch, closed_until: datetime | None, width: timedelta
     ) -> IngestResult:
-        batch = received.batch
-        vantage, clock_bound = batch.vantage, received.clock_bound
+        batch, vantage = received.batch, received.batch.vantage
         times = [to_millis(row.time) for row in batch.measurements] or [0]
         first, last = min(times), max(times)
-        status = sender_check.check_sender(self._file, vantage, received.key, last=last)
-        if status in {SenderStatus.WRONG_KEY, SenderStatus.RETIRED}:
-            return IngestResult(status.value)
+        objection = self._check_sender(vantage, received.key, last=last)
+        if objection in {IngestResult.WRONG_KEY, IngestResult.RETIRED}:
+            return objection
         if self._is_superseded(vantage.id, batch.sequence):
             return IngestResult.REPEATED
         digest = blake2b(received.payload, digest_size=16).digest()
         # A batch that needs clock correction is in no interval before it is corrected.
-        span = (first, last) if clock_bound is None else (0, 0)
-        row = (vantage.id, batch.sequence, *span, span[1] - span[0] > WIDE_MS)
-        is_counted = status is SenderStatus.ACCEPTED
-        state = _COUNTED if is_counted else _QUARANTINED
+        span = TimeRange(0, 0) if batch.clock_segments else TimeRange(first, last)
+        row = (vantage.id, batch.sequence, *span, span.last - span.first > WIDE_MS)
+        state = _QUARANTINED if objection else _COUNTED
         if not self._file.execute(_INSERT, (*row, state, digest, received.payload)).rowcount:
             return self._compare(received, digest, last)
-        if clock_bound is not None:
-            changed = self._clocks.add(batch, clock_bound)
-            times = [time for one in changed for time in _steps(one, width)]
-        if received.received_at is not None:
-            sender_check.record_first_seen(self._file, vantage, received.received_at)
-        if not is_counted:
-            return IngestResult.QUARANTINED
+        late = [TimeRange(time, time) for time in times]
+        if batch.clock_segments:
+            late = self._clocks.add(batch, to_millis(received.received_at))
+        self._record_first_seen(vantage, received.received_at)
+        if objection:
+            return objection
         self._file.execute(_LOCATE, (vantage.id, vantage.country, vantage.asn, batch.sequence))
         for low, high in batch.supersedes:
-            times += self._supersede((vantage.id, low, high), width)
+            late += self._supersede(vantage.id, low, high)
         if closed_until is not None:
-            self._mark_late(times, to_millis(closed_until), width)
+            self._mark_late(late, to_millis(closed_until), width)
         return IngestResult.STORED
 
     def _compare(self, received: ReceivedBatch, digest: bytes, last: int) -> IngestResult:
@@ -279,9 +237,7 @@ class BatchLog(SqliteStore):
             return IngestResult.REPEATED
         # Anyone may have sent an unsigned batch, so it is no reason to doubt the agent.
         if received.key is not None:
-            sender_check.quarantine(
-                self._file, name, since=last, reason=IngestResult.EQUIVOCATION.value
-            )
+            self._quarantine(name, since=last, reason=IngestResult.EQUIVOCATION.value)
         return IngestResult.EQUIVOCATION
 
     def _data_version(self) -> int:
@@ -290,35 +246,26 @@ class BatchLog(SqliteStore):
 
     def _is_superseded(self, vantage: str, sequence: int) -> bool:
         query = "SELECT 1 FROM superseded WHERE vantage = ? AND high >= ? AND low <= ? LIMIT 1"
-        return self._file.execute(query, (vantage, sequence, sequence)).fetchone() is not None
+        return self._exists(query, vantage, sequence, sequence)
 
-    def _supersede(self, batches: tuple[str, int, int], width: timedelta) -> list[int]:
-        """Stop counting a range of sequences; return the times at which it counted."""
+    def _supersede(self, vantage: str, low: int, high: int) -> list[TimeRange]:
+        """Stop counting a vantage's range of sequences; return the times at which it counted."""
+        batches = (vantage, low, high)
         chosen = "vantage = ? AND sequence BETWEEN ? AND ? AND state = 0"
-        query = f"SELECT payload, first, last FROM batch WHERE {chosen}"  # noqa: S608 - constants
+        query = f"SELECT first, last FROM batch WHERE {chosen}"  # noqa: S608 - constants
         self._file.execute("INSERT OR IGNORE INTO superseded VALUES (?, ?, ?)", batches)
-        rows = self._file.execute(query, batches).fetchall()
+        late = [TimeRange(*row) for row in self._file.execute(query, batches)]
         self._file.execute(f"UPDATE batch SET state = {_SUPERSEDED} WHERE {chosen}", batches)  # noqa: S608 - constants
         self._clocks.drop(*batches)
-        return [
-            time for payload, *span in rows for time in _times(unpack_batch(payload), span, width)
-        ]
+        return late
 
-    def _mark_late(self, times: Sequence[int], bound: int, width: timedelta) -> None:
+    def _mark_late(self, ranges: Iterable[TimeRange], bound: int, width: timedelta) -> None:
+        """Record that the bins of `width` in time ranges, and before `bound`, got new data."""
         step = width // timedelta(milliseconds=1)
-        late = {time - time % step for time in times if time < bound}
-        self._file.executemany(
-            "INSERT OR IGNORE INTO late VALUES (?)", [(time,) for time in sorted(late)]
-        )
-
-
-def _times(batch: Batch, span: Sequence[int], width: timedelta) -> list[int]:
-    if batch.clock_segments:
-        return list(_steps(span, width))
-    return [to_millis(row.time) for row in batch.measurements]
-
-
-def _steps(span: Sequence[int], width: timedelta) -> range:
-    """Return a time in every bin between two times; none for a batch without measurements."""
-    step = width // timedelta(milliseconds=1)
-    return range(span[0] - span[0] % step, span[1] + 1, step) if span[1] else range(0)
+        late = {
+            (start,)
+            for first, last in ranges
+            if last
+            for start in range(first - first % step, min(last + 1, bound), step)
+        }
+        self._file.executemany("INSERT OR IGNORE INTO late VALUES (?)", sorted(late))

@@ -3,7 +3,7 @@
 Counting twice, or again after a crash, gives the same bins: all comes from the batch log.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -17,15 +17,12 @@ from netwatch.model.time import floor_time
 from netwatch.protocols import SeriesStore
 from netwatch.signals.bins import build_bins
 from netwatch.signals.operator_alerts import OperatorAlerts
-from netwatch.signals.presence.log import WILL_LATENESS
+from netwatch.signals.presence.log import WILL_LATENESS, PresenceLog, count_agents
 
 _SPAN = timedelta(minutes=15)
 """Time counted at once when there is a backlog."""
 _MAX_LATE = 200
 """Late intervals counted in one call."""
-
-ExtraCounts = Callable[[datetime, datetime], list[Bin]]
-"""Returns the bins of one interval that are not counted from batches."""
 
 
 class BinCloser:
@@ -33,8 +30,7 @@ class BinCloser:
 
     Attributes:
         until: all bins before this are closed; None before the first.
-        extra_counts: counts what does not come from batches. Called for an interval again up
-            to `WILL_LATENESS` after it was closed, since wills arrive late.
+        presence_log: counts the agents online; None counts none.
         open_weight: trust in agents that never enrolled, 0 to 1.
 
     Raises:
@@ -52,7 +48,7 @@ class BinCloser:
     ) -> None:
         self.width = width
         self.until = store.closed_until()
-        self.extra_counts: ExtraCounts = lambda _start, _end: []
+        self.presence_log: PresenceLog | None = None
         self.open_weight = 1.0
         self._batch_log = batch_log
         self._store = store
@@ -94,17 +90,17 @@ class BinCloser:
         try:
             bins = self._count(start, end)
             if closed_until is not None:
-                # Late batches do not change the extra counts.
-                bins = [*self._count_extra(start, end), *bins]
+                # Late batches do not change the number of agents online.
+                bins = [*self._count_agents(start, end), *bins]
             self._store.put_bins(bins, closed_until=closed_until)
         except InputError as error:
             self._metrics.warn(self._metrics.intervals, "refused", str(error))
 
-    def _count_extra(self, start: datetime, end: datetime) -> Iterator[Bin]:
-        """Yield extra counts, also of the intervals just before `start`: wills arrive late."""
+    def _count_agents(self, start: datetime, end: datetime) -> Iterator[Bin]:
+        """Yield agents online, also in the intervals just before `start`: wills arrive late."""
         time = start + (-WILL_LATENESS // self.width) * self.width
-        while time < end:
-            yield from self.extra_counts(time, time + self.width)
+        while self.presence_log is not None and time < end:
+            yield from count_agents(self.presence_log, time, time + self.width)
             time += self.width
 
     def _count(self, start: datetime, end: datetime) -> list[Bin]:

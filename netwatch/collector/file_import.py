@@ -1,11 +1,11 @@
 """Imports batches from an export file, with the same checks as for received ones."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
-from netwatch.collector.bin_closer import BinCloser
 from netwatch.collector.ingest import Ingest
 from netwatch.model.errors import InputError
 from netwatch.protocols import Message
@@ -29,47 +29,34 @@ class ImportedFile:
 def import_batches(
     path: Path,
     ingest: Ingest,
-    closer: BinCloser,
     *,
+    closed_until: datetime,
     progress: Callable[[float], object] = lambda _: None,
 ) -> ImportedFile:
     """Store the valid batches of an export; raises StoreError if that fails. Blocks.
 
     A batch is stored if it would be over the network, whatever the origin of the file. Importing
-    a file twice changes nothing. Batches before damage are stored. `progress` is called with the
-    share done, 0 to 1.
+    a file twice changes nothing. Batches before damage are stored. Bins before `closed_until` are
+    counted again. `progress` is called with the share done, 0 to 1.
     """
-    reader = _Reader(path)
-    messages = reader.messages()
+    payloads = read_messages(path, FileKind.EXPORT)
     acks: list[Ack] = []
-    while chunk := list(islice(messages, _BATCHES_PER_TRANSACTION)):
-        acks.extend(ingest.ingest(chunk, closer))
-        progress(reader.share)
-    return ImportedFile(tuple(acks), reader.count, reader.problem)
-
-
-class _Reader:
-    """Reads a file; damage ends it early and is stored in `problem`."""
-
-    def __init__(self, path: Path) -> None:
-        self.count = 0
-        self.problem = ""
-        self._path = path
-        self._bytes = 0
-        self._size = path.stat().st_size if path.is_file() else 0
-
-    @property
-    def share(self) -> float:
-        return min(self._bytes / self._size, 1.0) if self._size else 1.0
-
-    def messages(self) -> Iterator[Message]:
+    read = consumed = 0
+    problem, is_ended = "", False
+    while not is_ended:
+        messages: list[Message] = []
         try:
-            for payload in read_messages(self._path, FileKind.EXPORT):
-                self.count += 1
-                self._bytes += len(payload) + FRAME_HEADER_BYTES
-                yield Message(batch_topic(_sender(payload)), payload)
+            for payload in islice(payloads, _BATCHES_PER_TRANSACTION):
+                messages.append(Message(batch_topic(_sender(payload)), payload))
+                consumed += FRAME_HEADER_BYTES + len(payload)
         except InputError as error:
-            self.problem = str(error)
+            problem = str(error)
+        is_ended = len(messages) < _BATCHES_PER_TRANSACTION
+        if messages:
+            acks += ingest.ingest(messages, closed_until)
+            read += len(messages)
+            progress(min(consumed / path.stat().st_size, 1.0))
+    return ImportedFile(tuple(acks), read, problem)
 
 
 def _sender(payload: bytes) -> str:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from netwatch.collector.batch_log import BatchLog, IngestResult, ReceivedBatch
-from netwatch.collector.bin_closer import BinCloser
+from netwatch.collector.agent_tables import IngestResult
+from netwatch.collector.batch_log import BatchLog, ReceivedBatch
 from netwatch.collector.metrics import CollectorMetrics
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch
@@ -34,19 +34,23 @@ class _Outcome:
 class Ingest:
     """Turns messages into stored batches and their acknowledgements."""
 
-    def __init__(self, batch_log: BatchLog, *, clock: Clock, metrics: CollectorMetrics) -> None:
+    def __init__(
+        self, batch_log: BatchLog, *, width: timedelta, clock: Clock, metrics: CollectorMetrics
+    ) -> None:
+        self._width = width
         self._batch_log = batch_log
         self._clock = clock
         self._metrics = metrics
 
-    def ingest(self, messages: Sequence[Message], closer: BinCloser) -> list[Ack]:
+    def ingest(self, messages: Sequence[Message], closed_until: datetime | None) -> list[Ack]:
         """Store the valid batches in one durable transaction; return the acks. Blocks.
 
+        Bins of `width` before `closed_until` that get new data are recorded as late.
         After a StoreError, nothing was stored, and nothing may be acknowledged.
         """
         outcomes: dict[str, _Outcome] = {}
         received = [batch for message in messages if (batch := self._open(message, outcomes))]
-        results = self._batch_log.add(received, closed_until=closer.until, width=closer.width)
+        results = self._batch_log.add(received, closed_until=closed_until, width=self._width)
         for one, result in zip(received, results, strict=True):
             self._record(one.batch, result, outcomes)
         now = to_millis(self._clock())
@@ -92,7 +96,7 @@ class Ingest:
             if any(row.time > now + _MAX_AHEAD for row in batch.measurements):
                 self._refuse("future", f"batch {batch.sequence} of {sender} is in the future")
                 # Only the owner of the name may learn that its batch is refused.
-                if self._batch_log.owns_name(sender, key):
+                if self._batch_log.key_of(sender) in {None, key}:
                     refused = outcomes.setdefault(sender, _Outcome()).refused
                     refused.append((batch.sequence, "future"))
                 return None

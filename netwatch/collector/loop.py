@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 
 from netwatch.aio.backoff import connect_with_backoff
 from netwatch.aio.executor import SingleThreadExecutor
@@ -22,7 +21,7 @@ from netwatch.config import AnalysisConfig
 from netwatch.model.errors import StoreError, TransportError
 from netwatch.model.measurement import Target
 from netwatch.protocols import Clock, Message, SeriesStore, Transport
-from netwatch.signals.presence.log import PresenceLog, count_agents
+from netwatch.signals.presence.log import PresenceLog
 from netwatch.wire import topics
 from netwatch.wire.ack import ACKNOWLEDGEMENT
 from netwatch.wire.rate_advice import RATE_ADVICE, RateAdvice
@@ -85,7 +84,9 @@ class _Collector:
     def __init__(self, deps: CollectorDeps, executor: SingleThreadExecutor) -> None:
         self._deps = deps
         self._executor = executor
-        self._ingest = Ingest(deps.batch_log, clock=deps.clock, metrics=deps.metrics)
+        self._ingest = Ingest(
+            deps.batch_log, width=deps.config.bin, clock=deps.clock, metrics=deps.metrics
+        )
         self._closer: BinCloser | None = None
         self._tracker: PresenceTracker | None = None
         self._link: Transport | None = None
@@ -209,9 +210,8 @@ class _Collector:
             width=deps.config.bin,
             metrics=deps.metrics,
         )
-        closer.open_weight = deps.open_weight
+        closer.presence_log, closer.open_weight = deps.presence_log, deps.open_weight
         if deps.presence_log is not None:
-            closer.extra_counts = partial(count_agents, deps.presence_log)
             self._tracker = PresenceTracker(
                 deps.presence_log,
                 identify=deps.batch_log.identify,
@@ -226,7 +226,7 @@ class _Collector:
         assert self._closer is not None
         messages = [one.message for one in queued]
         batches = [one for one in messages if topics.topic_matches(topics.ALL_BATCHES, one.topic)]
-        acks = self._ingest.ingest(batches, self._closer) if batches else []
+        acks = self._ingest.ingest(batches, self._closer.until) if batches else []
         if self._tracker is not None:
             try:
                 # A will ends what was sent before it, such as the batches of this load.

@@ -108,12 +108,15 @@ class PresenceTracker:
         for agent in list(self._agents.values()):
             is_silent = now - agent.seen > WILL_LATENESS
             if agent.is_online and is_silent and agent.transport.startswith(HTTP_TRANSPORT):
-                self._lose(agent, at=agent.seen, masked=self._listening_since is None)
+                self._close(
+                    agent, PresenceState.LOST, at=agent.seen, masked=self._listening_since is None
+                )
         if self._listening_since is None:
             if self._unconfirmed and now < self._connected_at + self._settle_time:
                 return
+            end = self._disconnected_at or now
             for name in sorted(self._unconfirmed):
-                self._lose(self._agents[name], at=self._disconnected_at or now, masked=True)
+                self._close(self._agents[name], PresenceState.LOST, at=end, masked=True)
             self._listening_since = now
         self._log.mark_listening(self._listening_since, now)
         if now - self._pruned_at > _PRUNE_INTERVAL:
@@ -202,15 +205,14 @@ class PresenceTracker:
             self._unconfirmed.add(agent.session.vantage.id)
         else:
             masked = retained or presence.order > agent.order
-            self._lose(agent, at=max(agent.seen, now - WILL_LATENESS), masked=masked)
+            self._close(
+                agent, PresenceState.LOST, at=max(agent.seen, now - WILL_LATENESS), masked=masked
+            )
 
     def _open(self, session: Session, transport: str, *, reason: str = "") -> None:
         self._log.opened(session, reason=reason)
         self._doubtful.discard(session.vantage.id)
         self._agents[session.vantage.id] = _Agent(session, session.start, transport)
-
-    def _lose(self, agent: _Agent, *, at: datetime, masked: bool) -> None:
-        self._close(agent, PresenceState.LOST, at=at, masked=masked)
 
     def _close(
         self,

@@ -3,16 +3,14 @@
 The tables are in the batch log's file; several processes may use them.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 
-from netwatch.collector.sender_check import AGENT_TABLES, BATCH_LOG_VERSION, read_first_seen
+from netwatch.collector.agent_tables import AgentTables
 from netwatch.collector.trust_weights import trust_weights
 from netwatch.model.errors import InputError
 from netwatch.model.time import from_millis, to_millis
-from netwatch.storage.sqlite_file import Schema, SqliteFile, SqliteStore
 from netwatch.wire.enrollment import EnrollmentRequest
 
 _AGENTS = """
@@ -27,7 +25,6 @@ _EXPIRED_RETENTION = timedelta(days=30)
 _COUNTED_STATES = {"enrolled", "open"}
 _KEY_OVERLAP = timedelta(days=1)
 """How long a running agent may use its former key."""
-_KEY = "SELECT key FROM vantage WHERE id = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +64,8 @@ class Agent:
     weight: float = 1.0
 
 
-class Registry(SqliteStore):
-    """Invitations and agents. Every method may raise StoreError; then nothing was changed."""
-
-    def __init__(self, path: Path) -> None:
-        schema = Schema(AGENT_TABLES, version=BATCH_LOG_VERSION)
-        super().__init__(SqliteFile(path, schema, durable=True))
+class Registry(AgentTables):
+    """Invitations and agents."""
 
     def invite(
         self, digest: bytes, scope: InvitationScope, *, now: datetime, length: timedelta
@@ -82,17 +75,8 @@ class Registry(SqliteStore):
         with self._database.transaction():
             bound = (to_millis(now - _EXPIRED_RETENTION),)
             self._file.execute("DELETE FROM invitation WHERE expires < ?", bound)
-            self._file.execute(
-                "INSERT INTO invitation VALUES (?, ?, ?, ?, ?, ?, NULL)",
-                (
-                    digest,
-                    to_millis(now),
-                    to_millis(expires),
-                    scope.country,
-                    scope.network,
-                    scope.replaces,
-                ),
-            )
+            row = (digest, to_millis(now), to_millis(expires), *astuple(scope))
+            self._file.execute("INSERT INTO invitation VALUES (?, ?, ?, ?, ?, ?, NULL)", row)
         return expires
 
     def enroll(
@@ -134,24 +118,19 @@ class Registry(SqliteStore):
         Earlier measurements signed with `old` still count.
         """
         with self._database.transaction():
-            pinned = self._file.execute(_KEY, (name,)).fetchone()
-            if pinned is not None and pinned[0] == new:
+            pinned = self.key_of(name)
+            if pinned == new:
                 return
-            if pinned is None or pinned[0] != old:
+            if pinned != old:
                 raise InputError("this is not signed with the key that is known here")
             former = (name, old, to_millis(now + _KEY_OVERLAP))
             self._file.execute("INSERT OR REPLACE INTO former_key VALUES (?, ?, ?)", former)
             self._file.execute("UPDATE vantage SET key = ? WHERE id = ?", (new, name))
 
-    def key_of(self, name: str) -> bytes | None:
-        """Return the key pinned to an agent, None if no key is pinned."""
-        rows = self._database.fetch(_KEY, (name,))
-        return bytes(rows[0][0]) if rows else None
-
     def retire(self, name: str, *, now: datetime) -> None:
         """Refuse further batches of an agent; raises InputError if no agent has that name."""
         with self._database.transaction():
-            if self._file.execute(_KEY, (name,)).fetchone() is None:
+            if self.key_of(name) is None:
                 raise InputError(f"{name!r}: no agent has that name; see: netwatch agents list")
             row = (name, to_millis(now))
             self._file.execute(
@@ -161,11 +140,10 @@ class Registry(SqliteStore):
 
     def agents(self, now: datetime, *, open_weight: float = 1.0) -> list[Agent]:
         """Return every agent with a pinned key, by name, with its present trust weight."""
-        with self._database.translate_errors():
-            agents = [_to_agent(row) for row in self._file.execute(_AGENTS)]
-            first_seen = read_first_seen(self._file)
+        agents = [_to_agent(row) for row in self._database.fetch(_AGENTS)]
+        by_country = trust_weights(self.first_seen(), now, open_weight=open_weight)
         weights: dict[str, float] = {}
-        for (name, _), weight in trust_weights(first_seen, now, open_weight=open_weight).items():
+        for (name, _), weight in by_country.items():
             weights[name] = min(weight, weights.get(name, 1.0))
         return [
             replace(agent, weight=weights.get(agent.name, 1.0) * (agent.state in _COUNTED_STATES))
@@ -177,12 +155,10 @@ class Registry(SqliteStore):
             "SELECT 1 FROM agent JOIN vantage USING (id) WHERE id = ? AND key = ?"
             " AND country = ? AND network = ? AND retired IS NULL"
         )
-        row = (request.name, key, request.country, request.network)
-        return self._file.execute(query, row).fetchone() is not None
+        return self._exists(query, request.name, key, request.country, request.network)
 
     def _pin(self, request: EnrollmentRequest, key: bytes, replaces: str) -> None:
-        pinned = self._file.execute(_KEY, (request.name,)).fetchone()
-        if pinned is not None and pinned[0] != key and replaces != request.name:
+        if self.key_of(request.name) not in {None, key} and replaces != request.name:
             raise InputError(
                 f"the name {request.name!r} is taken; choose another `id` under [vantage], or,"
                 " if it is yours and the key is lost, ask for a token that replaces it"

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from netwatch.agent.spool.spool import Spool
-from netwatch.collector.batch_log import BatchLog, IngestResult, ReceivedBatch
+from netwatch.collector.agent_tables import IngestResult
+from netwatch.collector.batch_log import BatchLog, ReceivedBatch
 from netwatch.model.measurement import Measurement, Vantage
 from netwatch.wire.batch_codec import unpack_batch
 
@@ -71,7 +72,7 @@ def deliver(spool: Spool, batch_log: BatchLog, dice: random.Random, share: float
     """Send a share of the pending batches; some acknowledgements get lost."""
     for sealed in spool.oldest(10_000):
         if dice.random() < share:
-            received = ReceivedBatch(unpack_batch(sealed.payload), sealed.payload)
+            received = ReceivedBatch(unpack_batch(sealed.payload), sealed.payload, None, START)
             (result,) = batch_log.add([received], closed_until=None, width=timedelta(minutes=5))
             assert result in {IngestResult.STORED, IngestResult.REPEATED}
             if dice.random() < 0.7:

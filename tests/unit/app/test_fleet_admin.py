@@ -33,7 +33,7 @@ def leave_traces(folder: Path, name: str) -> None:
     row = Measurement("one", "tcp", NOW, None, "", host_responded=True, seconds=0.1)
     batch = Batch(vantage, 1, (row,))
     signer = Signer(Ed25519PrivateKey.generate())
-    received = ReceivedBatch(batch, BATCH.pack(batch, signer), signer.public)
+    received = ReceivedBatch(batch, BATCH.pack(batch, signer), signer.public, NOW)
     with BatchLog(folder / "batches.sqlite") as batch_log:
         batch_log.add([received], closed_until=None, width=timedelta(minutes=5))
     with PresenceLog(folder / PRESENCE_FILE) as presence_log:

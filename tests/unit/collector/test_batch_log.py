@@ -5,7 +5,8 @@ from sqlite3 import connect
 import pytest
 from batch_counts import count_batches
 
-from netwatch.collector.batch_log import BatchLog, IngestResult, ReceivedBatch
+from netwatch.collector.agent_tables import IngestResult
+from netwatch.collector.batch_log import BatchLog, ReceivedBatch
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.wire.batch_codec import pack_batch
@@ -29,7 +30,7 @@ def received(sequence: int, *seconds: float, vantage: str = "a1") -> ReceivedBat
         for after in seconds
     )
     batch = Batch(Vantage(vantage, "IR", 44244), sequence, rows)
-    return ReceivedBatch(batch, pack_batch(batch))
+    return ReceivedBatch(batch, pack_batch(batch), None, START)
 
 
 def add(
@@ -114,7 +115,7 @@ def test_a_file_that_is_not_a_database_gives_a_one_line_error(tmp_path: Path) ->
 def test_an_agent_is_identified_by_its_newest_batch_and_its_enrollment(tmp_path: Path) -> None:
     def of(sequence: int, country: str, asn: int) -> ReceivedBatch:
         batch = Batch(Vantage("a1", country, asn), sequence, ())
-        return ReceivedBatch(batch, pack_batch(batch), b"k" * 32)
+        return ReceivedBatch(batch, pack_batch(batch), b"k" * 32, START)
 
     path = tmp_path / "batches.sqlite"
     with BatchLog(path) as batch_log:

@@ -28,6 +28,7 @@ from netwatch.wire.topics import batch_topic
 
 START = datetime(2026, 1, 8, tzinfo=UTC)
 YEARS, HOURS = timedelta(days=-730), timedelta(hours=6)
+WIDTH = timedelta(minutes=5)
 VANTAGE = Vantage("a1", "IR", 44244)
 BOOK = {"one": Target("one", "tcp", "192.0.2.1", asn=64500, country="IR")}
 FAST = 40e-6
@@ -51,12 +52,14 @@ class World:
     def __post_init__(self) -> None:
         self.batch_log = BatchLog(self.folder / "batches.sqlite")
         self.metrics, self.store = CollectorMetrics(), MemoryStore()
-        self.ingest = Ingest(self.batch_log, clock=lambda: self.true, metrics=self.metrics)
+        self.ingest = Ingest(
+            self.batch_log, width=WIDTH, clock=lambda: self.true, metrics=self.metrics
+        )
         self.closer = BinCloser(
             self.batch_log,
             self.store,
             targets=BOOK,
-            width=timedelta(minutes=5),
+            width=WIDTH,
             metrics=self.metrics,
         )
         self.boot()
@@ -117,7 +120,7 @@ class World:
             self.asking.sent(sealed.sequence)
         self.true += timedelta(seconds=0.2)
         messages = [Message(batch_topic("a1"), sealed.payload) for sealed in waiting]
-        answers = self.ingest.ingest(messages, self.closer)
+        answers = self.ingest.ingest(messages, self.closer.until)
         self.true += timedelta(seconds=0.1)
         for answer in () if lose else answers:
             assert not answer.refused

@@ -63,7 +63,9 @@ class Office:
         self.lists = identity()
         self.batch_log = BatchLog(self.file)
         self.metrics = CollectorMetrics()
-        self.ingest = Ingest(self.batch_log, clock=lambda: self.now, metrics=self.metrics)
+        self.ingest = Ingest(
+            self.batch_log, width=WIDTH, clock=lambda: self.now, metrics=self.metrics
+        )
         store = MemoryStore()
         self.closer = BinCloser(
             self.batch_log, store, targets={}, width=WIDTH, metrics=self.metrics
@@ -119,7 +121,7 @@ class Office:
         batch = Batch(Vantage(name, "XX", asn), sequence, (row,))
         message = Message(batch_topic(name), BATCH.pack(batch, who.signer))
         kept, refused = [], []
-        for answer in self.ingest.ingest([message], self.closer):
+        for answer in self.ingest.ingest([message], self.closer.until):
             kept += [low for low, _ in answer.stored]
             refused += [reason for _, reason in answer.refused]
         return kept, refused

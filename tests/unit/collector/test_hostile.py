@@ -40,9 +40,11 @@ async def test_a_stranger_gets_no_signed_refusal_of_another_agents_batches(
     await office.enroll(office.invite(), ours)
     batch = Batch(Vantage("a1", "XX", 64501), 7, (row(office, DAY),))
     for message in (BATCH.pack(batch), BATCH.pack(batch, theirs.signer)):
-        assert office.ingest.ingest([Message(batch_topic("a1"), message)], office.closer) == []
+        assert (
+            office.ingest.ingest([Message(batch_topic("a1"), message)], office.closer.until) == []
+        )
     own = Message(batch_topic("a1"), BATCH.pack(batch, ours.signer))
-    (answer,) = office.ingest.ingest([own], office.closer)
+    (answer,) = office.ingest.ingest([own], office.closer.until)
     assert answer.refused == ((7, "future"),)
 
 
@@ -55,7 +57,7 @@ def test_a_timeline_cannot_bring_in_times_far_away(
     batch = Batch(Vantage("a1", "XX", 64501), 1, (row(office, after),), clock_segments=lines)
     office.closer.until = office.now
     message = Message(batch_topic("a1"), BATCH.pack(batch, identity().signer))
-    office.ingest.ingest([message], office.closer)
+    office.ingest.ingest([message], office.closer.until)
     assert office.batch_log.late_bins() == []
     assert (
         list(office.batch_log.measurements(office.now - 10_000 * DAY, office.now + 10 * DAY)) == []
@@ -135,7 +137,7 @@ def test_batches_added_while_late_bins_are_counted_are_not_lost(
     with BatchLog(office.file) as other:
         batch = Batch(Vantage("a2"), 1, (row(office, -timedelta(minutes=1)),))
         other.add(
-            [ReceivedBatch(batch, secrets.token_bytes(9))],
+            [ReceivedBatch(batch, secrets.token_bytes(9), None, office.now)],
             closed_until=office.closer.until,
             width=WIDTH,
         )

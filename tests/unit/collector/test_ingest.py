@@ -29,7 +29,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.metrics, self.store = CollectorMetrics(), MemoryStore()
         self.batch_log = BatchLog(folder / "batches.sqlite")
-        self.ingest = Ingest(self.batch_log, clock=lambda: START, metrics=self.metrics)
+        self.ingest = Ingest(self.batch_log, width=WIDTH, clock=lambda: START, metrics=self.metrics)
         self.reopen()
 
     def reopen(self) -> None:
@@ -38,7 +38,7 @@ class Bench:
         )
 
     def send(self, *messages: Message) -> list[object]:
-        return list(self.ingest.ingest(messages, self.closer))
+        return list(self.ingest.ingest(messages, self.closer.until))
 
     def totals(self) -> list[float | None]:
         span = (START - timedelta(days=9), START + timedelta(days=9))
@@ -183,12 +183,12 @@ def test_a_file_is_imported_with_the_same_checks(bench: Bench, tmp_path: Path) -
     messages = [signed(ours, number, 0).payload for number in range(250)]
     assert write_messages(path, [*messages, b"garbage"], FileKind.EXPORT) == 251
     shares: list[float] = []
-    done = import_batches(path, bench.ingest, bench.closer, progress=shares.append)
+    done = import_batches(path, bench.ingest, closed_until=START, progress=shares.append)
     assert (done.read, done.problem, len(shares)) == (251, "", 3)
     assert 0 < shares[0] < shares[1] < shares[2] <= 1
     assert [answer.stored for answer in done.acks] == [((0, 99),), ((100, 199),), ((200, 249),)]
     assert by_label(bench.metrics.batches)["garbled"] == 1
-    import_batches(path, bench.ingest, bench.closer)
+    import_batches(path, bench.ingest, closed_until=START)
     assert count_batches(bench.batch_log) == 250
     assert by_label(bench.metrics.batches)["repeated"] == 250
 
@@ -197,13 +197,13 @@ def test_batches_before_damage_are_stored(bench: Bench, tmp_path: Path) -> None:
     path = tmp_path / "stick.nwx"
     write_messages(path, [message(number, 0).payload for number in range(5)], FileKind.EXPORT)
     path.write_bytes(path.read_bytes()[:-3])
-    done = import_batches(path, bench.ingest, bench.closer)
+    done = import_batches(path, bench.ingest, closed_until=START)
     assert done.problem == f"{path}: ends in the middle of a message"
     assert [answer.stored for answer in done.acks] == [((0, 3),)]
     for name, content in (("none", None), ("other", b"netwatch receipts 1\n")):
         bad = tmp_path / name
         if content is not None:
             bad.write_bytes(content)
-        done = import_batches(bad, bench.ingest, bench.closer)
+        done = import_batches(bad, bench.ingest, closed_until=START)
         assert done.read == 0
         assert str(bad) in done.problem

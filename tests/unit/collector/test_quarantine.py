@@ -30,7 +30,7 @@ class Bench:
         self.signer = Signer(Ed25519PrivateKey.generate())
         self.metrics, self.store = CollectorMetrics(), MemoryStore()
         self.batch_log = BatchLog(folder / "batches.sqlite")
-        self.ingest = Ingest(self.batch_log, clock=lambda: START, metrics=self.metrics)
+        self.ingest = Ingest(self.batch_log, width=WIDTH, clock=lambda: START, metrics=self.metrics)
         self.closer = BinCloser(
             self.batch_log, self.store, targets=BOOK, width=WIDTH, metrics=self.metrics
         )
@@ -62,7 +62,7 @@ class Bench:
     def send(self, *messages: Message) -> tuple[list[int], list[str]]:
         """Return the sequences that were acknowledged, and the reasons of refusals."""
         stored, refused = [], []
-        for answer in self.ingest.ingest(messages, self.closer):
+        for answer in self.ingest.ingest(messages, self.closer.until):
             stored += [one for low, high in answer.stored for one in range(low, high + 1)]
             refused += [reason for _, reason in answer.refused]
         return stored, refused

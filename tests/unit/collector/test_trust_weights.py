@@ -94,7 +94,9 @@ class Fleet:
         self.signers: dict[str, Signer] = {}
         self.batch_log = BatchLog(folder / "batches.sqlite")
         self.metrics, self.store = CollectorMetrics(), MemoryStore()
-        self.ingest = Ingest(self.batch_log, clock=lambda: self.now, metrics=self.metrics)
+        self.ingest = Ingest(
+            self.batch_log, width=WIDTH, clock=lambda: self.now, metrics=self.metrics
+        )
         self.closer = BinCloser(
             self.batch_log, self.store, targets=BOOK, width=WIDTH, metrics=self.metrics
         )
@@ -113,7 +115,7 @@ class Fleet:
         sequence = int(self.now.timestamp())
         batch = Batch(Vantage(name, "XX", asn), sequence, tuple(rows))
         message = Message(batch_topic(name), BATCH.pack(batch, signer))
-        (answer,) = self.ingest.ingest([message], self.closer)
+        (answer,) = self.ingest.ingest([message], self.closer.until)
         assert answer.stored
 
     def level(self) -> float:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from netwatch.agent.spool.spool import Spool
-from netwatch.collector.batch_log import BatchLog, IngestResult, ReceivedBatch
+from netwatch.collector.agent_tables import IngestResult
+from netwatch.collector.batch_log import BatchLog, ReceivedBatch
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Measurement, Observation, Vantage
 from netwatch.model.time import floor_time
@@ -115,7 +116,7 @@ def test_a_downsampled_batch_supersedes_its_sources(tmp_path: Path) -> None:
         early, late = raw[:20], raw[20:40]
 
         def store(payloads: list[bytes]) -> list[IngestResult]:
-            received = [ReceivedBatch(unpack_batch(payload), payload) for payload in payloads]
+            received = [ReceivedBatch(unpack_batch(one), one, None, BORN) for one in payloads]
             return batch_log.add(received, closed_until=BORN + timedelta(hours=1), width=WIDTH)
 
         def inside() -> Counter[object]:

@@ -1,0 +1,138 @@
+"""Tables of agents: keys, enrollment and quarantine, which decide how a batch is accepted.
+
+They are in the same file as the batches, so that a batch and the status of its sender are
+evaluated in one transaction.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+
+from netwatch.collector.trust_weights import FirstSeen
+from netwatch.model.measurement import Vantage
+from netwatch.model.time import from_millis, to_millis
+from netwatch.storage.sqlite_file import Schema, SqliteFile, SqliteStore
+
+_VERSION = 1
+"""Version of the schema of the file that holds batches, clocks and agents."""
+_AGENT_TABLES = """
+CREATE TABLE IF NOT EXISTS vantage (id TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS former_key (
+    id TEXT NOT NULL, key BLOB NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (id, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS agent (
+    id TEXT PRIMARY KEY, country TEXT NOT NULL, network INTEGER NOT NULL, region TEXT NOT NULL,
+    consent INTEGER NOT NULL, software TEXT NOT NULL, enrolled INTEGER NOT NULL, retired INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS quarantine (
+    id TEXT PRIMARY KEY, since INTEGER NOT NULL, reason TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS invitation (
+    digest BLOB PRIMARY KEY, made INTEGER NOT NULL, expires INTEGER NOT NULL,
+    country TEXT NOT NULL, network INTEGER NOT NULL, replaces TEXT NOT NULL, key BLOB
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS erased (digest BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS first_seen (
+    id TEXT NOT NULL, country TEXT NOT NULL, at INTEGER NOT NULL,
+    vetted INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (id, country)
+) WITHOUT ROWID;
+"""
+"""Tables by agent; times are milliseconds since 1970. `former_key` holds keys that were replaced
+in order, and until when a measurement signed with one may have been made; a lost key is in no
+table. `erased` holds hashes of erased keys for a day, so that batches still on their way do not
+create the agent again."""
+_KEY = "SELECT key FROM vantage WHERE id = ?"
+_FIRST_SEEN = """
+SELECT first_seen.id, first_seen.country, at, agent.id IS NOT NULL, vetted FROM first_seen
+LEFT JOIN agent ON agent.id = first_seen.id AND agent.country <> ''
+"""
+
+
+class IngestResult(StrEnum):
+    """Result of adding a batch."""
+
+    STORED = "stored"
+    REPEATED = "repeated"
+    EQUIVOCATION = "equivocation"
+    WRONG_KEY = "wrong_key"
+    RETIRED = "retired"
+    QUARANTINED = "quarantined"
+
+
+class AgentTables(SqliteStore):
+    """Base of the classes that use the file of agents and batches.
+
+    Every method may raise StoreError, naming the file; then nothing was changed. Methods that
+    write run inside a transaction of the caller.
+    """
+
+    def __init__(self, path: Path, *, more_tables: str = "") -> None:
+        schema = Schema(_AGENT_TABLES + more_tables, version=_VERSION)
+        super().__init__(SqliteFile(path, schema, durable=True))
+
+    def key_of(self, name: str) -> bytes | None:
+        """Return the key pinned to an agent, None if no key is pinned."""
+        rows = self._database.fetch(_KEY, (name,))
+        return bytes(rows[0][0]) if rows else None
+
+    def first_seen(self) -> list[FirstSeen]:
+        """Return when each agent was first seen in each country."""
+        return [
+            FirstSeen(name, country, from_millis(at), bool(enrolled), bool(vetted))
+            for name, country, at, enrolled, vetted in self._database.fetch(_FIRST_SEEN)
+        ]
+
+    def _check_sender(
+        self, vantage: Vantage, key: bytes | None, *, last: int
+    ) -> IngestResult | None:
+        """Return why a batch that `key` signed does not count, None if it does.
+
+        The first key that signs for a vantage is pinned to it. A former key stays valid for
+        measurements made before it was replaced; `last` is the time of the newest one,
+        milliseconds since 1970. An enrolled agent whose country or network differs from its
+        enrollment is quarantined until the operator has looked at it.
+        """
+        pinned = self.key_of(vantage.id)
+        if pinned is None and key is not None:
+            query = "SELECT 1 FROM erased WHERE digest = ? AND until > unixepoch()"
+            if self._exists(query, sha256(key).digest()):
+                return IngestResult.RETIRED
+            self._file.execute("INSERT INTO vantage VALUES (?, ?)", (vantage.id, key))
+        was_key = "SELECT 1 FROM former_key WHERE id = ? AND key = ? AND until >= ?"
+        if pinned not in {None, key} and not self._exists(was_key, vantage.id, key, last):
+            return IngestResult.WRONG_KEY
+        query = "SELECT country, network, retired FROM agent WHERE id = ?"
+        enrolled = self._file.execute(query, (vantage.id,)).fetchone()
+        if enrolled is not None and enrolled[2] is not None:
+            return IngestResult.RETIRED
+        is_elsewhere = enrolled is not None and enrolled[:2] != (vantage.country, vantage.asn)
+        if is_elsewhere or self._exists("SELECT 1 FROM quarantine WHERE id = ?", vantage.id):
+            return IngestResult.QUARANTINED
+        return None
+
+    def _quarantine(self, name: str, *, since: int, reason: str) -> None:
+        """Stop counting an agent's batches; the first reason stays."""
+        self._file.execute(
+            "INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)", (name, since, reason)
+        )
+
+    def _record_first_seen(self, vantage: Vantage, at: datetime) -> None:
+        """Record when an agent was first seen in a country; later times change nothing."""
+        row = (vantage.id, vantage.country, to_millis(at))
+        self._file.execute("INSERT OR IGNORE INTO first_seen VALUES (?, ?, ?, 0)", row)
+
+    def _erase_agent(self, name: str) -> None:
+        """Delete everything these tables hold about an agent."""
+        query = "SELECT key FROM vantage WHERE id = ? UNION SELECT key FROM former_key WHERE id = ?"
+        for (key,) in self._file.execute(query, (name, name)).fetchall():
+            self._file.execute("DELETE FROM invitation WHERE key = ?", (key,))
+            forget = "INSERT OR REPLACE INTO erased VALUES (?, unixepoch() + 86400)"
+            self._file.execute(forget, (sha256(key).digest(),))
+        self._file.execute("DELETE FROM erased WHERE until < unixepoch()")
+        self._file.execute("DELETE FROM invitation WHERE replaces = ?", (name,))
+        for table in ("vantage", "former_key", "agent", "quarantine", "first_seen"):
+            self._file.execute(f"DELETE FROM {table} WHERE id = ?", (name,))  # noqa: S608 - constants
+
+    def _exists(self, query: str, *values: object) -> bool:
+        return self._file.execute(query, values).fetchone() is not None
