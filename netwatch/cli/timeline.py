@@ -26,8 +26,8 @@ from netwatch.cli.outages import parse_scope
 from netwatch.cli.time_parsing import parse_duration
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import InputError
+from netwatch.model.time import rfc3339
 from netwatch.publish.display_names import place_name
-from netwatch.publish.incident_json import rfc3339
 from netwatch.publish.level_queries import lead_levels, newest_percent, seen_entities
 from netwatch.publish.plot_series import fitting_step, resample
 

@@ -29,6 +29,11 @@ def from_micros(micros: int) -> datetime:
     return EPOCH + micros * _MICROSECOND
 
 
+def rfc3339(time: datetime | None) -> str | None:
+    """Return an aware UTC time as RFC 3339, such as `2019-11-16T16:30:00Z`; None for None."""
+    return None if time is None else time.isoformat().replace("+00:00", "Z")
+
+
 def floor_time(time: datetime, width: timedelta) -> datetime:
     """Return the start of the interval of `width`, counted from 1970, in which `time` lies."""
     return time - (time - EPOCH) % width

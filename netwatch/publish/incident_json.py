@@ -1,7 +1,6 @@
 """The public JSON object of an incident, the same on the web and on the command line."""
 
 from dataclasses import fields, is_dataclass
-from datetime import datetime
 
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident
@@ -15,7 +14,7 @@ from netwatch.publish.summary import pattern_text
 def incident_object(
     incident: Incident, tree: EntityTree, *, url: str = "", drill: bool = False
 ) -> dict[str, object]:
-    """Return `incident` as plain values for JSON; times are RFC 3339 in UTC.
+    """Return `incident` as values for msgspec's JSON, which writes times as RFC 3339.
 
     `url` is the root of the site, without a slash at its end; `drill` marks a drill.
     """
@@ -28,14 +27,14 @@ def incident_object(
         "evidence_level": incident.evidence_level,
         "scope": scope_object(incident.entity, tree),
         "affected": _plain(incident.affected, tree),
-        "started_at": rfc3339(incident.started_at),
-        "started_at_low": rfc3339(incident.started_low),
-        "started_at_high": rfc3339(incident.started_high),
-        "ended_at": rfc3339(incident.ended_at),
+        "started_at": incident.started_at,
+        "started_at_low": incident.started_low,
+        "started_at_high": incident.started_high,
+        "ended_at": incident.ended_at,
         "progressive_hours": incident.progressive_hours,
         "percent": _percent(incident.percent),
         "trough": _percent(incident.trough),
-        "trough_at": rfc3339(incident.trough_at),
+        "trough_at": incident.trough_at,
         "networks": {"lost": incident.networks_lost, "measured": incident.networks_measured},
         "baseline": {"id": incident.baseline.encode()},
         "signals": [
@@ -50,7 +49,7 @@ def incident_object(
         "details": _details(incident, tree),
         "merged_into": incident.merged_into,
         "test": drill,
-        "updated_at": rfc3339(incident.at),
+        "updated_at": incident.at,
     }
 
 
@@ -67,8 +66,6 @@ def _plain(value: object, tree: EntityTree) -> object:
     """Return a value as JSON has it: entities as scopes, shares with four decimals."""
     if isinstance(value, Entity):
         return scope_object(value, tree)
-    if isinstance(value, datetime):
-        return rfc3339(value)
     if isinstance(value, float):
         return round(value, 4)
     if isinstance(value, tuple):
@@ -96,8 +93,3 @@ def _percent(percent: PublishedPercent) -> dict[str, object] | None:
         "high": round(percent.high, 1),
         "text": ENGLISH.text("percent", percent),
     }
-
-
-def rfc3339(time: datetime | None) -> str | None:
-    """Return an aware UTC time as RFC 3339, None for None."""
-    return None if time is None else time.isoformat().replace("+00:00", "Z")

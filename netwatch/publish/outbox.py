@@ -3,37 +3,21 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 from netwatch.protocols import Channel, Clock, Delivery, Outbox, OutboxEntry, OutboxState
 
 _LOG = logging.getLogger(__name__)
+_POLL_SECONDS = 1.0
+"""Wait between polls of the outbox when nothing is due."""
+_DRAIN_SECONDS = 15.0
+"""How long a stop waits for deliveries in progress."""
 _UNCONFIGURED_DELAY = timedelta(minutes=1)
 """Delay before a post whose channel is not configured is looked at again."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """When deliveries are attempted.
-
-    Attributes:
-        poll_interval: wait between polls of the outbox when nothing is due.
-        first_delay, longest_delay: the delay after the first failure doubles up to the longest.
-        max_attempts: attempts after which a post is `failed`.
-        drain_timeout: how long a stop waits for deliveries in progress.
-    """
-
-    poll_interval: timedelta = timedelta(seconds=1)
-    first_delay: timedelta = timedelta(seconds=5)
-    longest_delay: timedelta = timedelta(minutes=10)
-    max_attempts: int = 100
-    drain_timeout: timedelta = timedelta(seconds=15)
-
-    def delay(self, attempts: int) -> timedelta:
-        """Return the delay after `attempts` failures."""
-        doublings = min(max(attempts - 1, 0), 20)
-        return min(self.first_delay * (1 << doublings), self.longest_delay)
+_FIRST_DELAY, _LONGEST_DELAY = timedelta(seconds=5), timedelta(minutes=10)
+"""The delay after the first failed attempt doubles up to the longest."""
+_MAX_ATTEMPTS = 100
+"""Attempts after which a post is `failed`."""
 
 
 class OutboxSender:
@@ -43,26 +27,19 @@ class OutboxSender:
         StoreError: from every method when the outbox cannot be read or written.
     """
 
-    def __init__(
-        self,
-        outbox: Outbox,
-        channels: Mapping[str, Channel],
-        clock: Clock,
-        policy: RetryPolicy | None = None,
-    ) -> None:
+    def __init__(self, outbox: Outbox, channels: Mapping[str, Channel], clock: Clock) -> None:
         self._outbox, self._channels, self._clock = outbox, channels, clock
-        self._policy = policy or RetryPolicy()
 
     async def run(self) -> None:
         """Deliver posts that are due until cancelled.
 
-        Cancelling waits for deliveries in progress, up to `drain_timeout`. A delivery that takes
-        longer is recovered at the next start, as after a crash.
+        Cancelling waits 15 seconds for deliveries in progress. A delivery that takes longer is
+        recovered at the next start, as after a crash.
         """
         await self.recover_interrupted()
         while True:
             if not await self.send_due():
-                await asyncio.sleep(self._policy.poll_interval.total_seconds())
+                await asyncio.sleep(_POLL_SECONDS)
 
     async def recover_interrupted(self) -> None:
         """Decide about posts whose delivery was interrupted, so that their outcome is unknown.
@@ -88,7 +65,7 @@ class OutboxSender:
             return await asyncio.shield(sending)
         except asyncio.CancelledError:
             # A post that is sent but not yet marked would be sent again, or wait for a person.
-            await asyncio.wait({sending}, timeout=self._policy.drain_timeout.total_seconds())
+            await asyncio.wait({sending}, timeout=_DRAIN_SECONDS)
             sending.cancel()
             raise
 
@@ -114,7 +91,7 @@ class OutboxSender:
         if not await asyncio.to_thread(self._outbox.claim, post.key, at=self._clock()):
             return
         delivery = await channel.deliver(post)
-        state, delay = self._next_state(delivery, entry.attempts + 1)
+        state, delay = _next_state(delivery, entry.attempts + 1)
         if not delivery.sent:
             _LOG.warning(
                 "post %s to %s: %s: %s", post.key[:8], post.channel, state, delivery.reason
@@ -135,10 +112,13 @@ class OutboxSender:
             self._outbox.mark, key, state, at=now, reason=reason, next_at=next_at
         )
 
-    def _next_state(self, delivery: Delivery, attempts: int) -> tuple[OutboxState, timedelta]:
-        if delivery.sent:
-            return OutboxState.SENT, timedelta(0)
-        if not delivery.retryable or attempts >= self._policy.max_attempts:
-            return OutboxState.FAILED, timedelta(0)
-        delay = self._policy.delay(attempts)
-        return OutboxState.READY, max(delay, delivery.retry_after or timedelta(0))
+
+def _next_state(delivery: Delivery, attempts: int) -> tuple[OutboxState, timedelta]:
+    """Return the state of a post after `attempts`, and the delay before the next one."""
+    if delivery.sent:
+        return OutboxState.SENT, timedelta(0)
+    if not delivery.retryable or attempts >= _MAX_ATTEMPTS:
+        return OutboxState.FAILED, timedelta(0)
+    doublings = min(attempts - 1, 20)  # a hundred overflow
+    delay = min(_FIRST_DELAY * 2**doublings, _LONGEST_DELAY)
+    return OutboxState.READY, max(delay, delivery.retry_after or timedelta(0))

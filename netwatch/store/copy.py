@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
-from netwatch.model.time import EPOCH, floor_time
+from netwatch.model.time import EPOCH, floor_time, rfc3339
 from netwatch.protocols import SeriesStore
 from netwatch.store.parquet_days import convert_csv
 from netwatch.store.rollup import first_time
@@ -110,7 +110,7 @@ def _write_csv(path: Path, bins: Iterable[Bin]) -> int:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         for bin_ in bins:
-            time = bin_.time.isoformat().replace("+00:00", "Z")
+            time = rfc3339(bin_.time)
             total = "" if bin_.total is None else repr(bin_.total)
             key = bin_.series
             writer.writerow((time, key.signal, str(key.entity), repr(bin_.value), total))

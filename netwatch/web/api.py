@@ -10,7 +10,7 @@ from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError
 from netwatch.model.incident import Incident
 from netwatch.model.series import Level
-from netwatch.publish.incident_json import incident_object, rfc3339, scope_object
+from netwatch.publish.incident_json import incident_object, scope_object
 from netwatch.publish.level_queries import lead_levels
 from netwatch.publish.plot_series import resample
 from netwatch.web.options import WebOptions
@@ -45,7 +45,7 @@ class JsonApi:
         """Return the freshness of the data."""
         health = self._pages.health()
         return {
-            "data_until": rfc3339(health.until),
+            "data_until": health.until,
             "data_age_seconds": None if health.age is None else round(health.age.total_seconds()),
             "stale": health.stale,
         }
@@ -104,7 +104,7 @@ class JsonApi:
             "scope": scope_object(entity, self._pages.tree),
             "signal": levels[0].series.signal if levels else None,
             "step_seconds": round(step.total_seconds()),
-            "start": rfc3339(since),
+            "start": since,
             "unit": "percent_of_ordinary",
             "baseline_id": levels[-1].baseline.encode() if levels else None,
             "pct": means(lambda level: level.value),

@@ -3,13 +3,13 @@
 import json
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
 from netwatch.model.errors import InputError
 from netwatch.model.incident import Incident
+from netwatch.model.time import rfc3339
 
 
 def write_backtest(levels: pd.DataFrame, incidents: Sequence[Incident], folder: Path) -> None:
@@ -70,17 +70,17 @@ def plain_incident(incident: Incident) -> dict[str, object]:
     return {
         "id": incident.id,
         "entity": str(incident.entity),
-        "started_at": _text(incident.started_at),
-        "started_low": _text(incident.started_low),
-        "started_high": _text(incident.started_high),
-        "ended_at": _text(incident.ended_at),
-        "provisional_at": _text(incident.provisional_at),
-        "confirmed_at": _text(incident.confirmed_at),
+        "started_at": rfc3339(incident.started_at),
+        "started_low": rfc3339(incident.started_low),
+        "started_high": rfc3339(incident.started_high),
+        "ended_at": rfc3339(incident.ended_at),
+        "provisional_at": rfc3339(incident.provisional_at),
+        "confirmed_at": rfc3339(incident.confirmed_at),
         "trough": {
             "level": trough.value / 100,
             "low": trough.low / 100,
             "high": trough.high / 100,
-            "at": _text(incident.trough_at),
+            "at": rfc3339(incident.trough_at),
         },
         "signals": [name for name, agrees in incident.signals if agrees],
         "pattern": incident.details.pattern.name if incident.details.pattern else None,
@@ -88,13 +88,9 @@ def plain_incident(incident: Incident) -> dict[str, object]:
         "children": [
             {
                 "entity": str(child.entity),
-                "started_at": _text(child.started_at),
-                "ended_at": _text(child.ended_at),
+                "started_at": rfc3339(child.started_at),
+                "ended_at": rfc3339(child.ended_at),
             }
             for child in sorted(incident.affected, key=lambda one: (one.started_at, one.entity))
         ],
     }
-
-
-def _text(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat().replace("+00:00", "Z")

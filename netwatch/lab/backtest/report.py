@@ -14,6 +14,7 @@ from netwatch.lab.backtest.plot import describe_plot, draw_score
 from netwatch.lab.backtest.runner import Backtest
 from netwatch.lab.backtest.score import TOLERANCE, EntityScore, Score
 from netwatch.lab.backtest.truth import Truth
+from netwatch.model.time import rfc3339
 
 _ROWS = (
     ("precision", ("precision",), 1, 3),
@@ -132,6 +133,6 @@ def _page(scores: Mapping[str, Score], truth: Truth, picture: bytes) -> str:
 
 def _plain(score: EntityScore) -> dict[str, object]:
     return {
-        name: value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+        name: rfc3339(value) if isinstance(value, datetime) else value
         for name, value in asdict(score).items()
     }

@@ -11,7 +11,7 @@ from netwatch.model.errors import StoreError
 from netwatch.model.incident import Post
 from netwatch.protocols import Delivery, OutboxState
 from netwatch.publish.channels.console import ConsoleChannel
-from netwatch.publish.outbox import OutboxSender, RetryPolicy
+from netwatch.publish.outbox import OutboxSender
 
 NOW = datetime(2019, 11, 17, 6, 30, tzinfo=UTC)
 
@@ -101,17 +101,33 @@ async def test_delays_double_and_respect_retry_after(
 
 
 async def test_permanent_failures_and_too_many_attempts_fail(
-    ledger: SqlLedger, make_post: Callable[..., Post]
+    ledger: SqlLedger, make_post: Callable[..., Post], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("netwatch.publish.outbox._MAX_ATTEMPTS", 1)
     ledger.record([], [make_post(key="gone"), make_post(key="busy", language="fr")])
     gone = Delivery(sent=False, reason="answered 410")
     busy = Delivery(sent=False, reason="busy", retryable=True)
-    policy = RetryPolicy(max_attempts=1)
-    await OutboxSender(
-        ledger.outbox, {"console": Scripted(gone, busy)}, _clock, policy=policy
-    ).send_due()
+    await OutboxSender(ledger.outbox, {"console": Scripted(gone, busy)}, _clock).send_due()
     reasons = {entry.reason for entry in ledger.outbox.in_state(OutboxState.FAILED)}
     assert reasons == {"answered 410", "busy"}
+
+
+async def test_delays_grow_to_ten_minutes_until_the_attempts_end(
+    ledger: SqlLedger, make_post: Callable[..., Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netwatch.publish.outbox._MAX_ATTEMPTS", 40)
+    ledger.record([], [make_post()])
+    channel, now = Scripted(*[Delivery(sent=False, reason="busy", retryable=True)] * 40), NOW
+    sender = OutboxSender(ledger.outbox, {"console": channel}, lambda: now)
+    delays = []
+    for _ in range(39):
+        await sender.send_due()
+        [entry] = ledger.outbox.in_state(OutboxState.READY)
+        delays.append(entry.next_at - now)
+        now = entry.next_at
+    assert delays[-1] == max(delays) == timedelta(minutes=10)
+    await sender.send_due()
+    assert [entry.attempts for entry in ledger.outbox.in_state(OutboxState.FAILED)] == [40]
 
 
 async def test_a_channel_that_is_not_configured_blocks_nothing(
@@ -213,7 +229,10 @@ async def test_cancelling_waits_for_a_delivery(
 
 
 async def test_posts_of_another_process_are_sent(
-    ledger: SqlLedger, tmp_path: Path, make_post: Callable[..., Post]
+    ledger: SqlLedger,
+    tmp_path: Path,
+    make_post: Callable[..., Post],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     written: list[str] = []
     arrived = asyncio.Event()
@@ -222,9 +241,9 @@ async def test_posts_of_another_process_are_sent(
         written.append(text)
         arrived.set()
 
-    policy = RetryPolicy(poll_interval=timedelta(milliseconds=10))
+    monkeypatch.setattr("netwatch.publish.outbox._POLL_SECONDS", 0.01)
     channels = {"console": ConsoleChannel(write)}
-    loop = asyncio.create_task(OutboxSender(ledger.outbox, channels, _clock, policy=policy).run())
+    loop = asyncio.create_task(OutboxSender(ledger.outbox, channels, _clock).run())
     other = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
     other.record([], [make_post()])
     await asyncio.wait_for(arrived.wait(), 10)
