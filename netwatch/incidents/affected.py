@@ -53,7 +53,7 @@ def update_affected(
         if _is_part(incident, entity, tree):
             weight = tree.info(entity).weight if incident.kind == OUTAGE else 1.0
             ended_at = excursion.level.time if excursion.level.value is not None else now
-            if excursion.low_since is not None:
+            if excursion.low.since is not None:
                 _add_loss(
                     incident, AffectedEntity(entity, excursion.onset, None, weight), reopen_window
                 )

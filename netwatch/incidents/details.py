@@ -95,9 +95,9 @@ def write_revision(
     current = [one.level for one in context.excursions.values() if one.level.time == level.time]
     lost = sum(map(is_low, current))
     onsets = [
-        (one.lost_since, context.weights[entity])
+        (one.lost.since, context.weights[entity])
         for entity, one in context.excursions.items()
-        if one.lost_since
+        if one.lost.since
     ]
     agreements = _agreements(context.signals)
     shown_by = {name for name, agrees in agreements if agrees}

@@ -4,18 +4,20 @@ The detector's probability reports some bins late that a loss began or ended; a 
 the levels gives the time.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+import msgspec
+
 from netwatch.incidents.changepoints import find_changepoint
+from netwatch.incidents.excursion import BinRun, is_same_loss
+from netwatch.model.entities import Entity
 from netwatch.model.incident import Episode
 from netwatch.model.series import Level
 from netwatch.model.thresholds import (
     CONFIRMED_PROBABILITY,
     CONFIRMING_BINS,
     EVEN_PROBABILITY,
-    MERGE_GAP_MAX,
-    MERGE_GAP_MIN,
     RETURNED,
 )
 
@@ -31,26 +33,23 @@ _ACTIVE_PROBABILITY = 0.02
 """Probability of a loss above which more of the past is kept, in case an episode opens."""
 
 
-@dataclass(frozen=True, slots=True)
-class EpisodeHistory:
+class EpisodeHistory(msgspec.Struct, frozen=True):
     """The dated losses of one entity.
 
     Attributes:
         recent: (start of bin, level) of the newest bins with data, oldest first.
-        current: the episode that lasts, None in ordinary times.
-        ordinary_bins: bins in a row that speak for its end.
-        past: ended episodes, oldest first.
+        ordinary: run of bins that are likelier ordinary than not.
+        episodes: the losses, oldest first; the last one may last.
     """
 
     recent: tuple[tuple[datetime, float], ...] = ()
-    current: Episode | None = None
-    ordinary_bins: int = 0
-    past: tuple[Episode, ...] = ()
+    ordinary: BinRun = BinRun()
+    episodes: tuple[Episode, ...] = ()
 
     @property
-    def episodes(self) -> tuple[Episode, ...]:
-        """Past episodes and the current one, oldest first."""
-        return self.past if self.current is None else (*self.past, self.current)
+    def current(self) -> Episode | None:
+        """The episode that lasts, None in ordinary times."""
+        return self.episodes[-1] if self.episodes and self.episodes[-1].ended_at is None else None
 
     def observe(self, level: Level, width: timedelta) -> "EpisodeHistory":
         """Return the history after one more bin. A bin without a value changes nothing.
@@ -61,12 +60,17 @@ class EpisodeHistory:
         if level.value is None:
             return self
         recent = (*self._keep_recent(level, width), (level.time, level.value))
-        history = replace(self, recent=recent)
-        if history.current is not None:
-            return _extend(history, history.current, level.probability, level.value)
-        if level.probability > CONFIRMED_PROBABILITY:
-            return _open(history, level, level.value, width)
-        return history
+        ordinary = self.ordinary.extend(level.time, holds=level.probability < EVEN_PROBABILITY)
+        history, current = (
+            msgspec.structs.replace(self, recent=recent, ordinary=ordinary),
+            self.current,
+        )
+        if current is None:
+            certain = level.probability > CONFIRMED_PROBABILITY
+            return _open(history, level.entity, width) if certain else history
+        if ordinary.since is None:
+            return _change_last(history, _lowered(current, level.value))
+        return _close(history, current) if ordinary.bins >= CONFIRMING_BINS else history
 
     def _keep_recent(self, level: Level, width: timedelta) -> tuple[tuple[datetime, float], ...]:
         active = self.current is not None or level.probability > _ACTIVE_PROBABILITY
@@ -78,53 +82,37 @@ class EpisodeHistory:
         return tuple(entry for entry in self.recent if level.time - entry[0] <= span)
 
 
-def _open(history: EpisodeHistory, level: Level, value: float, width: timedelta) -> EpisodeHistory:
-    before = history.past[-1] if history.past else None
-    rows = [
-        row
-        for row in history.recent
-        if before is None or before.ended_at is None or row[0] >= before.ended_at
-    ]
+def _open(history: EpisodeHistory, entity: Entity, width: timedelta) -> EpisodeHistory:
+    before = history.episodes[-1] if history.episodes else None
+    ended_at = before.ended_at if before else None
+    rows = [row for row in history.recent if ended_at is None or row[0] >= ended_at]
     best, first, last = find_changepoint([row[1] for row in rows], falling=True)
     started_at = rows[best][0]
-    if before is not None and _continues(before, started_at):
-        current = replace(before, ended_at=None, lowest=min(before.lowest, value))
-        return replace(history, current=current, ordinary_bins=0, past=history.past[:-1])
-    current = Episode(
-        entity=level.entity,
+    if before and ended_at and is_same_loss(ended_at - before.started_at, started_at - ended_at):
+        return _change_last(history, replace(_lowered(before, rows[-1][1]), ended_at=None))
+    episode = Episode(
+        entity=entity,
         started_at=started_at,
         started_low=rows[first][0] - width,
         started_high=rows[last][0],
         ended_at=None,
         lowest=min(row[1] for row in rows[best:]),
     )
-    return replace(history, current=current, ordinary_bins=0)
+    return msgspec.structs.replace(history, episodes=(*history.episodes, episode))
 
 
-def _extend(
-    history: EpisodeHistory, current: Episode, probability: float, value: float
-) -> EpisodeHistory:
-    if probability >= EVEN_PROBABILITY:
-        current = replace(current, lowest=min(current.lowest, value))
-        return replace(history, current=current, ordinary_bins=0)
-    if history.ordinary_bins + 1 < CONFIRMING_BINS:
-        return replace(history, ordinary_bins=history.ordinary_bins + 1)
+def _close(history: EpisodeHistory, current: Episode) -> EpisodeHistory:
     rows = [row for row in history.recent if row[0] >= current.started_at]
     best, _, _ = find_changepoint([row[1] for row in rows], falling=False)
     ended = replace(current, ended_at=rows[min(best, len(rows) - 1)][0])
-    past = (*history.past, ended)[-_MAX_EPISODES:]
-    return replace(history, current=None, ordinary_bins=0, past=past)
+    return msgspec.structs.replace(
+        history, episodes=(*history.episodes[:-1], ended)[-_MAX_EPISODES:]
+    )
 
 
-def _continues(before: Episode, started_at: datetime) -> bool:
-    if before.ended_at is None:
-        return True
-    return is_same_loss(before.ended_at - before.started_at, started_at - before.ended_at)
+def _change_last(history: EpisodeHistory, episode: Episode) -> EpisodeHistory:
+    return msgspec.structs.replace(history, episodes=(*history.episodes[:-1], episode))
 
 
-def is_same_loss(length: timedelta, gap: timedelta) -> bool:
-    """Return whether low bins continue a loss of `length` that ended `gap` before.
-
-    The gap may be half as long as the loss, within `MERGE_GAP_MIN` and `MERGE_GAP_MAX`.
-    """
-    return gap <= min(max(MERGE_GAP_MIN, length / 2), MERGE_GAP_MAX)
+def _lowered(episode: Episode, value: float) -> Episode:
+    return replace(episode, lowest=min(episode.lowest, value))

@@ -1,4 +1,4 @@
-"""Excursions: runs of low bins of a series, which decide when an incident opens."""
+"""Runs of low bins: the rules by which they start, pause and end, and those of one series now."""
 
 from datetime import datetime, timedelta
 
@@ -11,6 +11,8 @@ from netwatch.model.thresholds import (
     LIKELY_PROBABILITY,
     LOST,
     LOW,
+    MERGE_GAP_MAX,
+    MERGE_GAP_MIN,
     MIN_NETWORKS,
     NOISE_PROBABILITY,
     ORDINARY,
@@ -43,79 +45,88 @@ def is_below_half(level: Level) -> bool:
     return max(level.value, level.high) < LOST and level.probability > LIKELY_PROBABILITY
 
 
+def is_same_loss(length: timedelta, gap: timedelta) -> bool:
+    """Return whether low bins continue a loss of `length` that ended `gap` before.
+
+    The gap may be half as long as the loss, within `MERGE_GAP_MIN` and `MERGE_GAP_MAX`.
+    """
+    return gap <= min(max(MERGE_GAP_MIN, length / 2), MERGE_GAP_MAX)
+
+
+def deeper(trough: Level | None, level: Level) -> Level:
+    """Return the lower of two levels, of equal ones the first; `level` has a value."""
+    if trough is None or trough.value is None or level.value is None:
+        return level
+    return level if level.value < trough.value else trough
+
+
+class BinRun(msgspec.Struct, frozen=True, array_like=True):
+    """Bins in a row for which a condition holds.
+
+    Attributes:
+        since: the first of them, None if the condition does not hold now.
+        bins: how many they are.
+        outside_at: newest bin for which it did not hold.
+    """
+
+    since: datetime | None = None
+    bins: int = 0
+    outside_at: datetime | None = None
+
+    def extend(self, time: datetime, *, holds: bool) -> "BinRun":
+        """Return the run after one more bin."""
+        if not holds:
+            return BinRun(outside_at=time)
+        return BinRun(self.since or time, self.bins + 1, self.outside_at)
+
+    def length(self, until: datetime) -> timedelta:
+        """Return its length up to `until`, the end of its newest bin."""
+        return until - self.since if self.since else timedelta(0)
+
+
 class Excursion(msgspec.Struct):
-    """The present run of low bins in one series.
+    """The present runs of low bins in one series.
 
     Attributes:
         level: newest level with a value.
-        ordinary_at: newest bin that was not reduced.
-        reduced_since: first bin of the present run of reduced levels.
-        low_since: first bin of the present run of low levels.
-        low_bins: number of bins in that run.
-        provisional_at: end of that run's first bin, when a live system first holds it likely.
-        lowest: deepest level of that run.
-        lost_since: first bin of the present run below half of ordinary.
-        half_at: newest bin at half of ordinary or above.
-        below_since: first bin of the present run below 90 %, significant or not.
-        below_half_bins: bins with data in a row whose whole interval is below half.
+        reduced, low: runs of reduced and of low levels. A better bin within a loss that is
+            still probable does not end them.
+        trough: deepest level of the low run.
+        lost: run of levels below half of ordinary.
+        below: run of levels below 90 %, significant or not.
+        below_half: run of levels whose whole interval is below half.
     """
 
     level: Level
-    ordinary_at: datetime | None = None
-    reduced_since: datetime | None = None
-    low_since: datetime | None = None
-    low_bins: int = 0
-    provisional_at: datetime | None = None
-    lowest: Level | None = None
-    lost_since: datetime | None = None
-    half_at: datetime | None = None
-    below_since: datetime | None = None
-    below_half_bins: int = 0
+    reduced: BinRun = BinRun()
+    low: BinRun = BinRun()
+    trough: Level | None = None
+    lost: BinRun = BinRun()
+    below: BinRun = BinRun()
+    below_half: BinRun = BinRun()
 
-    def observe(self, level: Level, width: timedelta) -> None:
+    def observe(self, level: Level) -> None:
         """Add the level of one bin. A bin without a value changes nothing."""
-        if level.value is None:
+        time, value = level.time, level.value
+        if value is None:
             return
         self.level = level
-        reduced, ended = is_reduced(level), level.probability < EVEN_PROBABILITY
-        if reduced:
-            self.reduced_since = self.reduced_since or level.time
-        elif self.reduced_since is None or ended:
-            # One better bin within a loss that is still probable does not restart it.
-            self.reduced_since, self.ordinary_at = None, level.time
-        self._observe_depth(level, level.value)
-        if is_low(level):
-            self._extend_low_run(level, level.value, width)
-        elif ended or not reduced:
-            self.low_since, self.low_bins, self.provisional_at, self.lowest = None, 0, None, None
-
-    def _observe_depth(self, level: Level, value: float) -> None:
-        self.below_since = (self.below_since or level.time) if value < LOW else None
-        if value < LOST:
-            self.lost_since = self.lost_since or level.time
-        else:
-            self.lost_since, self.half_at = None, level.time
-        self.below_half_bins = self.below_half_bins + 1 if is_below_half(level) else 0
-
-    def _extend_low_run(self, level: Level, value: float, width: timedelta) -> None:
-        self.low_since = self.low_since or level.time
-        self.provisional_at = self.provisional_at or level.time + width
-        self.low_bins += 1
-        if self.lowest is None or self.lowest.value is None or value < self.lowest.value:
-            self.lowest = level
+        reduced, low, over = is_reduced(level), is_low(level), level.probability < EVEN_PROBABILITY
+        if reduced or over or self.reduced.since is None:
+            self.reduced = self.reduced.extend(time, holds=reduced)
+        if low or over or not reduced:
+            self.low = self.low.extend(time, holds=low)
+            self.trough = deeper(self.trough, level) if low else None
+        self.lost = self.lost.extend(time, holds=value < LOST)
+        self.below = self.below.extend(time, holds=value < LOW)
+        self.below_half = self.below_half.extend(time, holds=is_below_half(level))
 
     @property
     def onset(self) -> datetime:
         """First bin of the excursion that contains the low run."""
-        return self.reduced_since or self.low_since or self.level.time
+        return self.reduced.since or self.low.since or self.level.time
 
     @property
     def is_quiet(self) -> bool:
         """Whether the newest level is neither reduced nor below 90 %."""
-        return self.reduced_since is None and self.below_since is None
-
-    def duration(self, width: timedelta) -> timedelta:
-        """Return the length of the low run, with its newest bin."""
-        if self.low_since is None:
-            return timedelta(0)
-        return self.level.time + width - self.low_since
+        return self.reduced.since is None and self.below.since is None

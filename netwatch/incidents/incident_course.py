@@ -84,8 +84,8 @@ class IncidentHistory(msgspec.Struct):
             return
         self._add_point(_point(level, level.value))
         for entity, excursion in networks.items():
-            if excursion.lost_since is not None:
-                self.lost_at.setdefault(str(entity), excursion.lost_since)
+            if excursion.lost.since is not None:
+                self.lost_at.setdefault(str(entity), excursion.lost.since)
         if level.value >= LOST:
             return
         self.cut_bins += 1

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from netwatch.config import IncidentConfig
-from netwatch.incidents.excursion import Excursion, is_low
+from netwatch.incidents.excursion import BinRun, Excursion, deeper, is_low
 from netwatch.incidents.open_incident import OpenIncident
 from netwatch.incidents.patterns import RESTORED_LEVEL, is_partial
 from netwatch.model.incident import IncidentState, RevisionReason
@@ -44,14 +44,15 @@ def advance(
     level = newest_level(excursion, now)
     if level is None or incident.state is IncidentState.RESOLVED:
         return None
-    value = deepen(incident, level)
-    incident.recovering_since = (incident.recovering_since or now) if value >= RETURNED else None
-    since = (incident.recovered_since or now) if _may_resolve(level, value) else None
-    incident.recovered_since = since
+    value = level.value or 0.0
+    incident.trough = deeper(incident.trough, level)
+    incident.recovering = incident.recovering.extend(now, holds=value >= RETURNED)
+    incident.recovered = incident.recovered.extend(now, holds=_may_resolve(level, value))
+    since = incident.recovered.since
     if since is not None and now - since >= config.resolve_after:
         # A noisy bin after the return does not move the end.
         incident.state = IncidentState.RESOLVED
-        incident.ended_at = min(since, incident.recovering_since or since)
+        incident.ended_at = min(since, incident.recovering.since or since)
         return RevisionReason.RESTORED
     turned = _partial_or_relapse(incident, level, value)
     return turned or _update_due(incident, level, now, config)
@@ -62,14 +63,6 @@ def newest_level(excursion: Excursion | None, now: datetime) -> Level | None:
     if excursion is None or excursion.level.time != now or excursion.level.value is None:
         return None
     return excursion.level
-
-
-def deepen(incident: OpenIncident, level: Level) -> float:
-    """Update the trough; return the level's value."""
-    value = level.value or 0.0
-    if incident.trough.value is None or value < incident.trough.value:
-        incident.trough = level
-    return value
 
 
 def _may_resolve(level: Level, value: float) -> bool:
@@ -85,14 +78,14 @@ def _partial_or_relapse(
     trough = incident.trough.value or 0.0
     if incident.state is IncidentState.PARTIALLY_RESTORED:
         if value <= trough + _RELAPSE_MARGIN and is_low(level):
-            incident.state, incident.rising_bins = IncidentState.CONFIRMED, 0
+            incident.state, incident.rising = IncidentState.CONFIRMED, BinRun()
             return RevisionReason.RELAPSED
         return None
     separate = (level.low or 0.0) > (incident.trough.high or 0.0)
     separate = separate or level.probability < EVEN_PROBABILITY
     risen = separate and is_partial(value, trough)
-    incident.rising_bins = incident.rising_bins + 1 if risen else 0
-    if incident.rising_bins >= _RISING_BINS:
+    incident.rising = incident.rising.extend(level.time, holds=risen)
+    if incident.rising.bins >= _RISING_BINS:
         incident.state = IncidentState.PARTIALLY_RESTORED
         return RevisionReason.PARTIALLY_RESTORED
     return None

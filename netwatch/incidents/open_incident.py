@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from netwatch.incidents.excursion import BinRun
 from netwatch.incidents.incident_course import IncidentHistory
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import OUTAGE, AffectedEntity, IncidentState
@@ -16,16 +17,17 @@ class OpenIncident(msgspec.Struct):
     """An incident from its first revision until it can no longer reopen.
 
     Attributes:
-        id, entity, state, revision, ended_at, merged_into: as in the record.
+        id, entity, state, revision, ended_at, merged_into: as in the record. The tracker
+            assigns the id.
         started_at, started_low, started_high, provisional_at, confirmed_at: as in the record.
         signal: the signal whose level it follows.
         trough: deepest level so far.
         published: level of the newest revision; published_at: its time.
         affected: narrower entities that were lost, by name.
-        recovering_since: first bin of the present run of returned levels.
-        recovered_since: first bin of the present run of levels that may resolve it.
-        recovery: time and level of the bins since `recovering_since`, while pending.
-        rising_bins: bins in a row that are clearly above the trough.
+        recovering: run of returned levels.
+        recovered: run of levels that may resolve it.
+        rising: run of levels clearly above the trough.
+        recovery: while pending, time and level of the bins that speak for its end.
         milestones: number of milestones reached.
         evidence_level: highest evidence so far; it stays when networks return.
         shown_by: signals that ever showed the loss.
@@ -35,7 +37,6 @@ class OpenIncident(msgspec.Struct):
         is_recurring: whether one came as forecast.
     """
 
-    id: str
     entity: Entity
     started_at: datetime
     started_low: datetime
@@ -46,15 +47,16 @@ class OpenIncident(msgspec.Struct):
     published_at: datetime
     published: Level
     signal: str
+    id: str = ""
     state: IncidentState = IncidentState.CONFIRMED
     revision: int = 0
     ended_at: datetime | None = None
     merged_into: str | None = None
     affected: dict[str, AffectedEntity] = {}
-    recovering_since: datetime | None = None
-    recovered_since: datetime | None = None
+    recovering: BinRun = BinRun()
+    recovered: BinRun = BinRun()
+    rising: BinRun = BinRun()
     recovery: list[tuple[datetime, float]] = []
-    rising_bins: int = 0
     milestones: int = 0
     evidence_level: int = 0
     shown_by: list[str] = []

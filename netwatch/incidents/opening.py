@@ -3,7 +3,7 @@
 from collections.abc import MutableMapping
 from datetime import datetime, timedelta
 
-from netwatch.incidents.excursion import Excursion
+from netwatch.incidents.excursion import BinRun, Excursion
 from netwatch.incidents.open_incident import (
     OpenIncident,
     is_domain_series,
@@ -11,7 +11,7 @@ from netwatch.incidents.open_incident import (
     seen_from,
 )
 from netwatch.model.entities import EntityKind, EntityTree
-from netwatch.model.incident import IncidentState
+from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import SeriesKey
 from netwatch.model.thresholds import (
     CERTAIN_PROBABILITY,
@@ -34,67 +34,62 @@ def should_open(
     A collapse below a fifth of ordinary needs two bins, any other loss `min_duration`. If a wider
     entity is monitored (`has_parent`), a collapse may be the start of its loss and waits as well.
     """
-    level = excursion.level
+    level, end = excursion.level, excursion.level.time + width
     if level.value is None or level.probability <= CONFIRMED_PROBABILITY:
         return False
     certain = level.probability > CERTAIN_PROBABILITY
-    if certain and level.value < _COLLAPSE and excursion.lost_since and not has_parent:
-        lost = level.time + width - excursion.lost_since
-        if lost >= min(min_duration, CONFIRMING_BINS * width):
+    if certain and level.value < _COLLAPSE and not has_parent:
+        needed = min(min_duration, CONFIRMING_BINS * width)
+        if excursion.lost.length(end) >= needed:
             return True
     min_bins = 1 if certain and level.value < LOST else CONFIRMING_BINS
-    return excursion.low_bins >= min_bins and excursion.duration(width) >= min_duration
+    return excursion.low.bins >= min_bins and excursion.low.length(end) >= min_duration
 
 
-def confirmed_incident(
-    series: SeriesKey, excursion: Excursion, now: datetime, *, incident_id: str, width: timedelta
+def new_incident(
+    series: SeriesKey,
+    excursion: Excursion,
+    now: datetime,
+    *,
+    width: timedelta,
+    confirmed: bool,
 ) -> OpenIncident:
-    """Return a confirmed incident that follows `series`."""
-    onset = excursion.onset
+    """Return an incident that follows `series`, confirmed or provisional, without an id.
+
+    A confirmed loss starts where its level is first reduced; a provisional one, which a passive
+    signal may show alone, where it is below half of ordinary.
+    """
+    low, first = excursion.low, excursion.reduced
+    if not confirmed:
+        first = excursion.lost if excursion.lost.since else excursion.below
+    onset = first.since or excursion.onset
+    likely_at = low.since + width if low.since else now
     return OpenIncident(
-        id=incident_id,
         entity=series.entity,
         started_at=onset,
-        started_low=excursion.ordinary_at or onset - width,
-        started_high=excursion.low_since or onset,
-        provisional_at=excursion.provisional_at or now,
-        confirmed_at=now + width,
-        trough=excursion.lowest or excursion.level,
+        started_low=first.outside_at or onset - width,
+        started_high=onset if first is excursion.lost else low.since or onset,
+        provisional_at=likely_at if confirmed else now + width,
+        confirmed_at=now + width if confirmed else None,
+        trough=excursion.trough or excursion.level,
         published_at=now,
         published=excursion.level,
         signal=series.signal,
+        state=IncidentState.CONFIRMED if confirmed else IncidentState.PENDING,
     )
 
 
-def provisional_incident(
-    excursion: Excursion, now: datetime, *, incident_id: str, width: timedelta
-) -> OpenIncident:
-    """Return a provisional incident of the series of `excursion`."""
-    lost = excursion.lost_since
-    started_low = excursion.half_at if lost else None
-    onset = lost or excursion.below_since or excursion.onset
-    return OpenIncident(
-        id=incident_id,
-        entity=excursion.level.entity,
-        started_at=onset,
-        started_low=started_low or onset - width,
-        started_high=lost or excursion.low_since or onset,
-        provisional_at=now + width,
-        confirmed_at=None,
-        trough=excursion.lowest or excursion.level,
-        published_at=now,
-        published=excursion.level,
-        signal=excursion.level.series.signal,
-        state=IncidentState.PENDING,
-    )
+def reopen(incident: OpenIncident, *, forecast: bool) -> RevisionReason:
+    """Return a resolved incident to `confirmed`, and the reason of its next revision.
 
-
-def reopen(incident: OpenIncident, excursion: Excursion, now: datetime) -> None:
-    """Return a resolved incident to `confirmed`."""
+    The loss may be the one that was `forecast`.
+    """
     incident.state, incident.ended_at = IncidentState.CONFIRMED, None
-    incident.published_at, incident.published = now, excursion.level
-    incident.recovering_since, incident.recovered_since = None, None
-    incident.rising_bins = 0
+    incident.recovering, incident.recovered, incident.rising = BinRun(), BinRun(), BinRun()
+    if not forecast:
+        return RevisionReason.RELAPSED
+    recurred, incident.is_recurring = incident.is_recurring, True
+    return RevisionReason.RECURRED if recurred else RevisionReason.RECURRING
 
 
 def next_id(

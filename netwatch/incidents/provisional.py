@@ -6,12 +6,12 @@ incident, which only operators see, unless an active signal shows no loss: then 
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from statistics import median
 
 from netwatch.config import IncidentConfig
-from netwatch.incidents.excursion import Excursion, is_low
-from netwatch.incidents.lifecycle import deepen, newest_level
+from netwatch.incidents.excursion import Excursion, deeper, is_low
+from netwatch.incidents.lifecycle import newest_level
 from netwatch.incidents.open_incident import OpenIncident, is_domain_series, origin_network
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import OUTAGE, IncidentState, RevisionReason
@@ -51,14 +51,14 @@ def is_suspect(excursion: Excursion) -> bool:
     Routes of a single network are steady: a lasting partial loss is enough. Routes of a wider
     entity are not, until more than half of them are gone.
     """
-    if excursion.below_half_bins >= CONFIRMING_BINS:
+    if excursion.below_half.bins >= CONFIRMING_BINS:
         return True
     level = excursion.level
     return (
         is_steady(level.series)
         and is_low(level)
         and level.probability > CONFIRMED_PROBABILITY
-        and excursion.low_bins >= CONFIRMING_BINS
+        and excursion.low.bins >= CONFIRMING_BINS
     )
 
 
@@ -71,7 +71,7 @@ class SeriesExcursions:
     def __init__(self, excursions: Iterable[Excursion] = ()) -> None:
         self.by_series = {one.level.series: one for one in excursions}
 
-    def observe(self, levels: Iterable[Level], *, needed: set[SeriesKey], width: timedelta) -> None:
+    def observe(self, levels: Iterable[Level], *, needed: set[SeriesKey]) -> None:
         """Add the levels of one bin; drop quiet excursions other than those of `needed`."""
         for level in levels:
             if signal_spec(level.series.signal).trigger:
@@ -81,7 +81,7 @@ class SeriesExcursions:
                 if level.value is None or level.value >= LOW:
                     continue
                 excursion = self.by_series[level.series] = Excursion(level)
-            excursion.observe(level, width)
+            excursion.observe(level)
             if excursion.is_quiet and level.series not in needed:
                 del self.by_series[level.series]
 
@@ -140,14 +140,13 @@ def advance_provisional(
     level = newest_level(excursion, now)
     if level is None:
         return None
-    value = deepen(incident, level)
+    value = level.value or 0.0
+    incident.trough = deeper(incident.trough, level)
     # A loss of a fifth of a network's routes starts above the level that ends a collapse.
     returned = max(RETURNED, (1 + (incident.trough.value or 0.0)) / 2)
     back = contradicted or value >= returned or level.probability < EVEN_PROBABILITY
-    since = (incident.recovering_since or now) if back else None
-    incident.recovering_since = since
     incident.recovery = [*incident.recovery, (now, value)] if back else []
-    if since is not None and now - since >= config.reopen_window:
+    if back and now - incident.recovery[0][0] >= config.reopen_window:
         incident.state, incident.ended_at = IncidentState.EXPIRED, _recovered_at(incident)
         return RevisionReason.EXPIRED
     sustained = now - incident.started_at >= config.min_duration(incident.entity.kind)

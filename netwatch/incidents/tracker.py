@@ -24,9 +24,8 @@ from netwatch.incidents.open_incident import (
 from netwatch.incidents.opening import (
     KIND_ORDER,
     breadth,
-    confirmed_incident,
+    new_incident,
     next_id,
-    provisional_incident,
     reopen,
     should_open,
 )
@@ -79,7 +78,7 @@ class Tracker:
             if (reason := self._advance(incident, now)) is not None:
                 revisions.append(self._write(incident, reason))
         self._keep(one for one in self._state.incidents if not self._is_closed(one, now))
-        return [*revisions, *self._open(now), *self._open_provisional(now)]
+        return [*revisions, *self._open(now)]
 
     def frozen(self) -> set[SeriesKey]:
         """Return the series whose baselines learn nothing: all of a frozen scope."""
@@ -98,11 +97,11 @@ class Tracker:
         incidents = self._state.incidents
         holding = [one for one in incidents if one.state in OPEN_STATES]
         low = {one.entity for one in holding if one.kind == OUTAGE}
-        low |= {entity for entity, one in self._state.excursions.items() if one.low_since}
+        low |= {entity for entity, one in self._state.excursions.items() if one.low.since}
         series = {one.series for one in incidents if one.state is IncidentState.PENDING}
         series |= {one.series for one in holding if one.kind != OUTAGE}
         domains = self._state.series.domains()
-        return low, series | {key for key, one in domains.items() if one.low_since}
+        return low, series | {key for key, one in domains.items() if one.low.since}
 
     def backfill(self, level: Level) -> None:
         """Add an ordinary level of a leading signal that `step` did not receive."""
@@ -127,7 +126,7 @@ class Tracker:
         self._state.excursions = {
             entity: one
             for entity, one in self._state.excursions.items()
-            if (one.reduced_since or one.low_since) is not None
+            if (one.reduced.since or one.low.since) is not None
             or not open_scopes.isdisjoint(self._scopes(entity))
         }
         return set(self._state.excursions) | {key.entity for key in self._state.series.by_series}
@@ -165,7 +164,7 @@ class Tracker:
             if one.is_followed_alone
             for entity in (one.entity, *(part.entity for part in one.affected.values()))
         }
-        self._state.series.observe(levels, needed=needed, width=self._width)
+        self._state.series.observe(levels, needed=needed)
         leads = {
             one.entity: one.signal
             for one in incidents
@@ -182,7 +181,7 @@ class Tracker:
             if level.series.signal != lead or level.coverage < MIN_COVERAGE:
                 continue
             excursion = self._state.excursions.setdefault(level.entity, Excursion(level))
-            excursion.observe(level, self._width)
+            excursion.observe(level)
             self.backfill(level)
 
     def _note_unresponsive(self, level: Level) -> None:
@@ -220,7 +219,24 @@ class Tracker:
         return RevisionReason.RECURRED if incident.is_recurring else reason
 
     def _open(self, now: datetime) -> list[Incident]:
-        """Confirm an incident for every loss that is certain and long enough, the widest first."""
+        """Open an incident for every loss that lasts long enough, the widest first."""
+        revisions = []
+        for key, excursion in self._certain_losses(now):
+            if not self._is_covered(key, OPEN_STATES):
+                incident, reason = self._confirm(key, excursion, now)
+                pass_milestones(incident, now, self._config)
+                revisions += [self._write(incident, reason), *self._merge_children(incident)]
+        for key, excursion in self._suspected_losses(now):
+            if not self._is_covered(key, (*OPEN_STATES, IncidentState.PENDING)):
+                incident = self._new_incident(key, excursion, now, confirmed=False)
+                revisions += [
+                    self._write(incident, RevisionReason.OPENED),
+                    *self._merge_children(incident),
+                ]
+        return revisions
+
+    def _certain_losses(self, now: datetime) -> list[tuple[SeriesKey, Excursion]]:
+        """Return the excursions that confirm an incident, the widest first."""
         domains = self._state.series.domains()
         candidates = [(key, one) for key, one in domains.items() if one.level.time == now]
         candidates += [
@@ -228,31 +244,32 @@ class Tracker:
             for entity, one in self._state.excursions.items()
             if one.level.probability > CONFIRMED_PROBABILITY
         ]
-        ready = [(key, one) for key, one in candidates if self._is_ready(key, one)]
-        revisions = []
-        for key, excursion in sorted(ready, key=lambda one: breadth(one[0])):
-            if self._is_covered(key, OPEN_STATES):
-                continue
-            incident, reason = self._reopen(key, excursion, now), RevisionReason.RELAPSED
-            if incident is None:
-                incident = self._confirm(key, excursion, now)
-                reason = RevisionReason.CONFIRMED
-            elif matches_forecast(incident, excursion.onset):
-                recurred = incident.is_recurring
-                reason = RevisionReason.RECURRED if recurred else RevisionReason.RECURRING
-                incident.is_recurring = True
-            pass_milestones(incident, now, self._config)
-            revisions.append(self._write(incident, reason))
-            revisions.extend(self._merge_children(incident))
-        return revisions
+        certain = [(key, one) for key, one in candidates if self._is_certain(key, one)]
+        return sorted(certain, key=lambda one: breadth(one[0]))
 
-    def _is_ready(self, key: SeriesKey, excursion: Excursion) -> bool:
+    def _suspected_losses(self, now: datetime) -> list[tuple[SeriesKey, Excursion]]:
+        """Return the excursions that open a provisional incident, the widest first."""
+        candidates = [
+            (SeriesKey("", entity), one)
+            for entity, one in self._state.excursions.items()
+            if one.level.time == now
+            and is_suspect(one)
+            and one.low.length(now + self._width) >= self._config.min_duration(entity.kind)
+        ]
+        candidates += [
+            (key, one)
+            for key, one in self._state.series.suspects(now)
+            if not shows_no_loss(self._state.signals[key.entity], now)
+        ]
+        return sorted(candidates, key=lambda one: breadth(one[0]))
+
+    def _is_certain(self, key: SeriesKey, excursion: Excursion) -> bool:
         """Return whether an excursion confirms an incident and is a new loss."""
         min_duration = self._config.min_duration(key.entity.kind)
         ancestors = () if key.signal else self._tree.ancestors(key.entity)
         has_parent = not self._state.excursions.keys().isdisjoint(ancestors)
-        ready = should_open(excursion, min_duration, self._width, has_parent=has_parent)
-        return ready and not self._is_plateau(key, excursion.level.value or 0.0)
+        certain = should_open(excursion, min_duration, self._width, has_parent=has_parent)
+        return certain and not self._is_plateau(key, excursion.level.value or 0.0)
 
     def _is_plateau(self, key: SeriesKey, value: float) -> bool:
         """Return whether a level is where the last incident ended, rather than in a new loss.
@@ -277,7 +294,7 @@ class Tracker:
         if is_domain_series(key):
             return False
         wider = map(self._state.excursions.get, self._tree.ancestors(key.entity))
-        return any(one is not None and one.low_since is not None for one in wider)
+        return any(one is not None and one.low.since is not None for one in wider)
 
     def _contains(self, incident: OpenIncident, key: SeriesKey) -> bool:
         """Return whether `key` is the scope of an incident, or a part of it."""
@@ -289,63 +306,48 @@ class Tracker:
         wider = origin_network(key) is not None and origin_network(incident.series) is None
         return wider or incident.signal == key.signal
 
-    def _reopen(self, key: SeriesKey, excursion: Excursion, now: datetime) -> OpenIncident | None:
-        """Return the resolved incident that a new loss continues, reopened; drop an older one."""
-        incident = self._resolved(key)
-        if incident is None:
-            return None
-        recent = now - incident.published_at <= self._config.reopen_window
-        if not recent and not matches_forecast(incident, excursion.onset):
-            self._keep(one for one in self._state.incidents if one is not incident)
-            return None
-        reopen(incident, excursion, now)
-        return incident
+    def _confirm(
+        self, key: SeriesKey, excursion: Excursion, now: datetime
+    ) -> tuple[OpenIncident, RevisionReason]:
+        """Return the resolved incident that a loss continues, or a new one; drop an older one."""
+        resolved = self._resolved(key)
+        if resolved is not None:
+            forecast = matches_forecast(resolved, excursion.onset)
+            if forecast or now - resolved.published_at <= self._config.reopen_window:
+                return resolved, reopen(resolved, forecast=forecast)
+            self._drop(resolved)
+        return self._new_incident(key, excursion, now, confirmed=True), RevisionReason.CONFIRMED
 
-    def _confirm(self, key: SeriesKey, excursion: Excursion, now: datetime) -> OpenIncident:
-        onset = excursion.onset
-        outages = [one for one in self._state.incidents if not key.signal and one.kind == OUTAGE]
-        before = next((one for one in outages if one.entity == key.entity), None)
-        incident = confirmed_incident(
-            key if key.signal else SeriesKey(self._lead(key.entity), key.entity),
-            excursion,
-            now,
-            incident_id=before.id if before else self._next_id(key, onset),
-            width=self._width,
-        )
-        if before is not None:
-            incident.provisional_at = min(incident.provisional_at, before.provisional_at)
-            incident.revision = before.revision
-        self._keep([*(one for one in self._state.incidents if one is not before), incident])
-        recent = self._episodes(key.entity).recent
-        incident.history.backfill(recent, since=onset, until=now)
+    def _new_incident(
+        self, key: SeriesKey, excursion: Excursion, now: datetime, *, confirmed: bool
+    ) -> OpenIncident:
+        """Return a new incident, confirmed or provisional; a provisional one is confirmed."""
+        signal = key.signal
+        if not signal:
+            signal = self._lead(key.entity) if confirmed else excursion.level.series.signal
+        series = SeriesKey(signal, key.entity)
+        incident = new_incident(series, excursion, now, width=self._width, confirmed=confirmed)
+        pending = self._pending(incident)
+        if pending is None:
+            incident.id = next_id(self._state.numbers, key, incident.started_at, self._tree)
+        else:
+            self._drop(pending)
+            incident.id, incident.revision = pending.id, pending.revision
+            incident.provisional_at = min(incident.provisional_at, pending.provisional_at)
+        if confirmed:
+            recent = self._episodes(key.entity).recent
+            incident.history.backfill(recent, since=incident.started_at, until=now)
+        self._state.incidents.append(incident)
         self._update_affected(incident, now)
         return incident
 
-    def _open_provisional(self, now: datetime) -> list[Incident]:
-        candidates = [
-            (SeriesKey("", entity), excursion)
-            for entity, excursion in self._state.excursions.items()
-            if excursion.level.time == now
-            and is_suspect(excursion)
-            and excursion.duration(self._width) >= self._config.min_duration(entity.kind)
-        ]
-        candidates += self._state.series.suspects(now)
-        revisions = []
-        for key, excursion in sorted(candidates, key=lambda one: breadth(one[0])):
-            passive, signals = bool(key.signal), self._state.signals[key.entity]
-            if passive and shows_no_loss(signals, now):
-                continue
-            if self._is_covered(key, (*OPEN_STATES, IncidentState.PENDING)):
-                continue
-            onset = excursion.lost_since or excursion.onset
-            incident = provisional_incident(
-                excursion, now, incident_id=self._next_id(key, onset), width=self._width
-            )
-            self._state.incidents.append(incident)
-            self._update_affected(incident, now)
-            revisions.append(self._write(incident, RevisionReason.OPENED))
-            revisions.extend(self._merge_children(incident))
-        return revisions
+    def _pending(self, incident: OpenIncident) -> OpenIncident | None:
+        """Return the provisional incident of the same loss."""
+        for one in self._state.incidents:
+            same = one.kind == incident.kind and one.entity == incident.entity
+            if same and one.state is IncidentState.PENDING:
+                return one
+        return None
 
     def _merge_children(self, incident: OpenIncident) -> list[Incident]:
         """Merge younger incidents of narrower scopes; return their last revisions."""
@@ -411,17 +413,17 @@ class Tracker:
         if incident.forecast is not None:
             return False
         excursion = self._state.excursions.get(incident.entity)
-        low = excursion is not None and excursion.low_since is not None
+        low = excursion is not None and excursion.low.since is not None
         return not low and now - incident.published_at > self._config.reopen_window
 
     def _keep(self, incidents: Iterable[OpenIncident]) -> None:
         self._state.incidents = list(incidents)
+
+    def _drop(self, incident: OpenIncident) -> None:
+        self._keep(one for one in self._state.incidents if one is not incident)
 
     def _episodes(self, entity: Entity) -> EpisodeHistory:
         return self._state.episodes.get(entity, EpisodeHistory())
 
     def _scopes(self, entity: Entity) -> tuple[Entity, ...]:
         return (entity, *self._tree.ancestors(entity))
-
-    def _next_id(self, key: SeriesKey, onset: datetime) -> str:
-        return next_id(self._state.numbers, key, onset, self._tree)

@@ -13,7 +13,7 @@ from netwatch.model.entities import Entity
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Level
 
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(slots=True)

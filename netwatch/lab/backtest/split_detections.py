@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from netwatch.arrays import Bools, Floats
-from netwatch.incidents.episode_history import is_same_loss
+from netwatch.incidents.excursion import is_same_loss
 from netwatch.model.thresholds import (
     CONFIRMED_PROBABILITY,
     CONFIRMING_BINS,

@@ -109,7 +109,7 @@ def test_a_network_that_fell_twice_is_dated_by_its_first_fall() -> None:
     history = IncidentHistory()
     excursion = Excursion(level(0, key(str(SOUTH)), 1.0))
     for hour, value in enumerate([1.0, 0.1, 1.0, 0.1]):
-        excursion.observe(level(hour, key(str(SOUTH)), value), HOUR)
+        excursion.observe(level(hour, key(str(SOUTH)), value))
         history.observe(level(hour, key(str(COUNTRY)), 0.3), {SOUTH: excursion})
     assert [fall.started_at for fall in history.losses({SOUTH: 1.0})] == [START + HOUR]
 

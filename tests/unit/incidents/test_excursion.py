@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.incidents.excursion import Excursion, is_low
+from netwatch.incidents.excursion import BinRun, Excursion, is_low
+from netwatch.incidents.opening import new_incident
 from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey
 
@@ -28,11 +29,11 @@ def level(
     )  # fmt: skip
 
 
-def excursion(*levels: Level) -> Excursion:
-    found = Excursion(levels[0])
+def follow(*levels: Level) -> Excursion:
+    excursion = Excursion(levels[0])
     for one in levels:
-        found.observe(one, HOUR)
-    return found
+        excursion.observe(one)
+    return excursion
 
 
 @pytest.mark.parametrize(
@@ -54,50 +55,51 @@ def test_low_means_ten_points_below_with_high_probability(
 
 
 def test_the_onset_is_the_first_reduced_bin_even_if_it_was_not_sure() -> None:
-    found = excursion(level(0, 1.0), level(1, 0.8, probability=0.3), level(2, 0.3), level(3, 0.1))
-    assert found.onset == START + HOUR
-    assert found.ordinary_at == START
-    assert found.low_since == START + 2 * HOUR
-    assert found.provisional_at == START + 3 * HOUR
-    assert found.lost_since == START + 2 * HOUR
-    assert found.low_bins == 2
-    assert found.duration(HOUR) == 2 * HOUR
-    assert found.lowest == level(3, 0.1)
+    excursion = follow(level(0, 1.0), level(1, 0.8, probability=0.3), level(2, 0.3), level(3, 0.1))
+    assert excursion.onset == START + HOUR
+    assert excursion.reduced.outside_at == START
+    assert excursion.low.since == START + 2 * HOUR
+    assert excursion.lost.since == START + 2 * HOUR
+    assert excursion.low.bins == 2
+    assert excursion.low.length(START + 4 * HOUR) == 2 * HOUR
+    assert excursion.trough == level(3, 0.1)
+    incident = new_incident(KEY, excursion, START + 3 * HOUR, width=HOUR, confirmed=True)
+    assert incident.provisional_at == START + 3 * HOUR
 
 
 def test_no_data_changes_nothing() -> None:
-    before = excursion(level(0, 1.0), level(1, 0.2))
-    after = excursion(level(0, 1.0), level(1, 0.2), level(2, None), level(3, None))
+    before = follow(level(0, 1.0), level(1, 0.2))
+    after = follow(level(0, 1.0), level(1, 0.2), level(2, None), level(3, None))
     assert after == before
 
 
 def test_one_ordinary_bin_ends_an_excursion() -> None:
-    found = excursion(level(0, 0.2), level(1, 0.2), level(2, 1.0))
-    assert (found.low_since, found.low_bins, found.lost_since) == (None, 0, None)
-    assert (found.provisional_at, found.lowest, found.reduced_since) == (None, None, None)
-    assert found.duration(HOUR) == timedelta(0)
+    excursion = follow(level(0, 0.2), level(1, 0.2), level(2, 1.0))
+    over = BinRun(outside_at=START + 2 * HOUR)
+    assert (excursion.low, excursion.lost, excursion.reduced) == (over, over, over)
+    assert excursion.trough is None
+    assert excursion.low.length(START + 3 * HOUR) == timedelta(0)
 
 
 def test_a_bin_that_is_unsure_but_reduced_does_not_end_it() -> None:
-    found = excursion(level(0, 0.2), level(1, 0.85, probability=0.7), level(2, 0.2))
-    assert found.low_since == START
-    assert found.onset == START
+    excursion = follow(level(0, 0.2), level(1, 0.85, probability=0.7), level(2, 0.2))
+    assert excursion.low.since == START
+    assert excursion.onset == START
 
 
 def test_a_zero_is_the_deepest_of_all() -> None:
-    assert excursion(level(0, 0.1), level(1, 0.0), level(2, 0.1)).lowest == level(1, 0.0)
+    assert follow(level(0, 0.1), level(1, 0.0), level(2, 0.1)).trough == level(1, 0.0)
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(0, 2)), min_size=1, max_size=40))
 def test_times_are_ordered_for_any_input(values: list[float | None]) -> None:
-    found = excursion(*(level(hour, value) for hour, value in enumerate(values)))
-    if found.low_since is not None:
-        assert found.onset <= found.low_since <= found.level.time
-        assert found.provisional_at is not None
-        assert found.low_since < found.provisional_at
-        assert found.low_bins >= 1
-        assert found.lowest is not None
+    excursion = follow(*(level(hour, value) for hour, value in enumerate(values)))
+    if excursion.low.since is not None:
+        assert excursion.onset <= excursion.low.since <= excursion.level.time
+        assert excursion.low.bins >= 1
+        assert excursion.trough is not None
     else:
-        assert found.low_bins == 0
-    if found.ordinary_at is not None and found.reduced_since is not None:
-        assert found.ordinary_at < found.reduced_since
+        assert excursion.low.bins == 0
+    for run in (excursion.reduced, excursion.low, excursion.lost, excursion.below):
+        if run.since is not None and run.outside_at is not None:
+            assert run.outside_at < run.since
