@@ -3,10 +3,9 @@
 import asyncio
 import shutil
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from netwatch.agent.clock import read_kernel_clock
@@ -27,7 +26,7 @@ from netwatch.agent.target_list import TargetList
 from netwatch.agent.uplink.failover import Endpoint
 from netwatch.model.errors import NetwatchError, TransportError
 from netwatch.model.measurement import Target
-from netwatch.protocols import Probe, Transport
+from netwatch.protocols import Probe
 
 _MIN_FREE_BYTES = 200 * 1024 * 1024
 """Free disk below which the agent may soon have to downsample."""
@@ -42,20 +41,19 @@ class DoctorContext:
     """The vantage that is checked.
 
     Attributes:
-        connect: makes a transport to the broker.
         run_probe: runs a probe; None skips the witnesses.
         gateway: checks the default gateway; None skips it.
         spool: the spool's state, None if it cannot be opened.
         target_list: the observatory's target list, None without one.
         rejection: why a newer list was refused, empty if none was.
-        endpoints: all endpoints of the observatory, if there are several.
+        endpoints: where the observatory can be reached.
     """
 
     folder: Path
     vantage: str
     targets: Sequence[Target]
     consent: Consent
-    connect: Callable[[], Transport]
+    endpoints: Sequence[Endpoint]
     now: datetime
     probes: Mapping[str, Probe] = field(default_factory=dict)
     run_probe: RunProbe | None = None
@@ -63,7 +61,6 @@ class DoctorContext:
     spool: SpoolState | None = None
     target_list: TargetList | None = None
     rejection: str = ""
-    endpoints: Sequence[Endpoint] = ()
 
 
 async def run_checks(context: DoctorContext) -> list[CheckResult]:
@@ -77,9 +74,7 @@ async def run_checks(context: DoctorContext) -> list[CheckResult]:
         results.append(await check_gateway(context.gateway))
     if context.run_probe is not None:
         results += await check_line(context.targets, context.run_probe)
-    if len(context.endpoints) > 1:
-        return [*results, *await _check_endpoints(context.endpoints)]
-    return [*results, await _check_broker(context.connect)]
+    return [*results, *await _check_endpoints(context.endpoints)]
 
 
 def _check_machine(context: DoctorContext) -> list[CheckResult]:
@@ -194,20 +189,18 @@ def _check_ipv6() -> CheckResult:
 
 
 async def _check_endpoints(endpoints: Sequence[Endpoint]) -> list[CheckResult]:
-    results = [
-        replace(await _check_broker(partial(one.make_transport, None)), name=one.transport)
-        for one in endpoints
-    ]
+    """Connect to each; one that responds is enough."""
+    is_only = len(endpoints) == 1
+    section = "[broker]" if is_only else "[[uplink]]"
+    results: list[CheckResult] = []
+    for endpoint in endpoints:
+        name = "broker" if is_only else endpoint.transport
+        try:
+            async with endpoint.make_transport(None):
+                results.append(passed(name, "connected"))
+        except TransportError as error:
+            fix = f"check {section} in the configuration; measuring continues"
+            results.append(failed(name, str(error), fix))
     if any(result.ok for result in results):
         return [replace(result, ok=True, fix="") for result in results]
-    fix = "check [[uplink]] in the configuration; measuring continues"
-    return [replace(result, fix=fix) for result in results]
-
-
-async def _check_broker(connect: Callable[[], Transport]) -> CheckResult:
-    try:
-        async with connect():
-            return passed("broker", "connected")
-    except TransportError as error:
-        fix = "check [broker] in the configuration; measuring continues"
-        return failed("broker", str(error), fix)
+    return results

@@ -15,7 +15,6 @@ from netwatch.agent.health.judge_health import (
     judge_tier,
     tier_of,
 )
-from netwatch.model.addresses import address_family
 from netwatch.model.measurement import Measurement, Target
 
 RunProbe = Callable[[Target], Awaitable[Measurement]]
@@ -76,19 +75,16 @@ async def check_line(targets: Sequence[Target], run_probe: RunProbe) -> list[Che
     witnesses = [target for target in targets if tier_of(target) is not None][:_MAX_WITNESSES]
     monitor = HealthMonitor(witnesses)
     measurements = await asyncio.gather(*(run_probe(target) for target in witnesses))
-    results: dict[int, list[WitnessResult]] = {}
     for measurement, target in zip(measurements, witnesses, strict=True):
         monitor.update(measurement, target)
-        if (tier := tier_of(target)) is not None:
-            family = address_family(target.host)
-            results.setdefault(family, []).append(WitnessResult(tier, measurement.host_responded))
-    everything = [result for found in results.values() for result in found]
+    results = {family: monitor.results(family) for family in (4, 6)}
+    everything = [*results[4], *results[6]]
     return [
         _check_portal(monitor, everything),
         _check_names(monitor, everything),
         *(
             result
-            for family in sorted(results)
+            for family in results
             if (result := _check_tiers(monitor.state(family), family, results[family])) is not None
         ),
     ]

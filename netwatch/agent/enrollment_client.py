@@ -1,14 +1,12 @@
 """The agent's side of enrollment: sends requests, and stores what the observatory returned."""
 
 from hashlib import sha256
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from netwatch.agent.http_client import Fetch
 from netwatch.agent.identity import Identity
-from netwatch.agent.private_files import read_record, write_record
 from netwatch.model.errors import InputError
 from netwatch.wire import enrollment
 from netwatch.wire.request_encryption import decrypt_reply, encrypt_request
@@ -32,26 +30,11 @@ class Enrollment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     brokers: tuple[str, ...] = ()
 
 
-class EnrollmentFile:
-    """The file that holds the enrollment; every method may raise ConfigError."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self) -> Enrollment | None:
-        """Return the enrollment, None if the vantage is not enrolled."""
-        return read_record(self._path, Enrollment)
-
-    def write(self, enrolled: Enrollment) -> None:
-        """Store the enrollment."""
-        write_record(self._path, enrolled)
-
-
 async def enroll(
     invitation: enrollment.Invitation,
     request: enrollment.EnrollmentRequest,
-    identity: Identity,
     *,
+    identity: Identity,
     send: Fetch,
 ) -> Enrollment:
     """Enroll with the observatory of an invitation.
@@ -85,7 +68,7 @@ async def change_key(
     await _request(enrolled, enrollment.KEY_CHANGE_PATH, by_both, send)
 
 
-async def erase(enrolled: Enrollment, name: str, identity: Identity, *, send: Fetch) -> None:
+async def erase(enrolled: Enrollment, name: str, *, identity: Identity, send: Fetch) -> None:
     """Make the observatory erase this agent's key, registration and batches; raises as `enroll`."""
     erasure = enrollment.Erasure(bytes.fromhex(enrolled.collector), name)
     signed = enrollment.ERASURE.pack(erasure, identity.signer)

@@ -1,7 +1,9 @@
 """A small HTTP client for the observatory, bounded in time and response size."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from netwatch.model.errors import TransportError
 from netwatch.wire._light_imports import httpx
@@ -11,6 +13,28 @@ TIMEOUT = 20.0
 
 Fetch = Callable[[str, bytes | None, int], Awaitable[bytes]]
 """The signature of `fetch`."""
+
+
+@asynccontextmanager
+async def open_client(
+    server: str, *, within: float, verify: ssl.SSLContext | bool = True
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client without redirects and proxies, for `within` seconds.
+
+    Raises:
+        TransportError: from the block; `server` is named first.
+    """
+    try:
+        async with (
+            asyncio.timeout(within),
+            httpx.AsyncClient(verify=verify, trust_env=False, follow_redirects=False) as client,
+        ):
+            yield client
+    except TimeoutError as error:
+        raise TransportError(f"{server} does not answer within {within:.0f} s") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise TransportError(f"{server} cannot be reached: {reason}") from error
 
 
 async def fetch(url: str, body: bytes | None, limit: int) -> bytes:
@@ -24,22 +48,15 @@ async def fetch(url: str, body: bytes | None, limit: int) -> bytes:
     headers = {"User-Agent": "netwatch", "Accept-Encoding": "identity"}
     method = "GET" if body is None else "POST"
     shown = url.partition("?")[0][:120]
-    try:
-        async with (
-            asyncio.timeout(TIMEOUT),
-            httpx.AsyncClient(trust_env=False, follow_redirects=False) as client,
-            client.stream(method, url, content=body, headers=headers) as response,
-        ):
-            if response.status_code != httpx.codes.OK:
-                raise TransportError(f"{shown} answers with status {response.status_code}")
-            received = bytearray()
-            async for part in response.aiter_raw():
-                received += part
-                if len(received) > limit:
-                    raise TransportError(f"{shown} sends more than {limit} bytes")
-            return bytes(received)
-    except TimeoutError as error:
-        raise TransportError(f"{shown} does not answer within {TIMEOUT:.0f} s") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise TransportError(f"{shown} cannot be reached: {reason}") from error
+    async with (
+        open_client(shown, within=TIMEOUT) as client,
+        client.stream(method, url, content=body, headers=headers) as response,
+    ):
+        if response.status_code != httpx.codes.OK:
+            raise TransportError(f"{shown} answers with status {response.status_code}")
+        received = bytearray()
+        async for part in response.aiter_raw():
+            received += part
+            if len(received) > limit:
+                raise TransportError(f"{shown} sends more than {limit} bytes")
+        return bytes(received)

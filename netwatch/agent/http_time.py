@@ -15,8 +15,8 @@ from email.utils import parsedate_to_datetime
 from random import Random
 
 from netwatch.agent.clock import DisciplinedClock
+from netwatch.agent.http_client import open_client
 from netwatch.model.errors import TransportError
-from netwatch.wire._light_imports import httpx
 
 _log = logging.getLogger("netwatch.agent.http_time")
 _NO_CHECK_TIME = 0x200000
@@ -38,22 +38,17 @@ class HttpTimeSource:
 
 async def fetch_date(source: HttpTimeSource) -> datetime:
     """Return a source's `Date` header; raises TransportError without a verified, valid one."""
+    server = f"time source {source.url}"
     try:
         context = ssl.create_default_context(cafile=source.ca_file or None)
         context.verify_flags |= _NO_CHECK_TIME
-        async with (
-            asyncio.timeout(_TIMEOUT),
-            httpx.AsyncClient(verify=context, trust_env=False, follow_redirects=False) as client,
-        ):
+        async with open_client(server, within=_TIMEOUT, verify=context) as client:
             response = await client.head(source.url, headers={"User-Agent": "netwatch"})
-            date = parsedate_to_datetime(response.headers.get("date", ""))
-    except TimeoutError as error:
-        reason = f"no answer within {_TIMEOUT:.0f} s"
-        raise TransportError(f"time source {source.url}: {reason}") from error
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise TransportError(f"time source {source.url}: cannot be reached") from error
+        date = parsedate_to_datetime(response.headers.get("date", ""))
+    except OSError as error:
+        raise TransportError(f"{server}: {source.ca_file}: cannot be read") from error
     except ValueError as error:
-        raise TransportError(f"time source {source.url}: no valid Date header") from error
+        raise TransportError(f"{server}: no valid Date header") from error
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 

@@ -1,19 +1,17 @@
 """An agent's identity: an Ed25519 key that its first start creates; nothing about its machine."""
 
-import os
 from hashlib import sha256
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from netwatch.agent.private_files import FOLDER_MODE, is_accessible_to_others
+from netwatch.agent.private_files import FOLDER_MODE, is_accessible_to_others, write_private
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Batch
 from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.signing import Signer
 
-_MODE = 0o600
 _ID_DIGITS = 32
 """Hexadecimal digits of an id: 128 bits."""
 
@@ -51,21 +49,8 @@ def load_or_create_identity(path: Path) -> Identity:
 
 
 def _create(path: Path) -> None:
-    """Write a new key, completely or not at all, and never over another."""
     path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    # A killed start may have left one; in a container every start has the same process id.
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        pass  # another process created the key first
-    finally:
-        part.unlink()
+    write_private(path, pem, overwrite=False)

@@ -1,6 +1,7 @@
 """Files of a vantage that other users of the machine may not read, and records kept in them."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,14 +23,24 @@ def create_private(path: Path) -> None:
         path.touch(_FILE_MODE)
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file for its owner alone, completely or not at all, or raise OSError."""
-    part = path.with_name(path.name + ".part")
-    # Another process may have left one, and others may be able to read it.
+def write_private(path: Path, content: bytes, *, overwrite: bool = True) -> None:
+    """Write a file for its owner alone, completely or not at all, or raise OSError.
+
+    Without `overwrite`, the file that another process wrote first stays.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    # A killed process may have left one; in a container every start has the same process id.
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE), "wb") as file:
         file.write(content)
-    part.replace(path)
+        file.flush()
+        os.fsync(file.fileno())
+    if overwrite:
+        part.replace(path)
+        return
+    with suppress(FileExistsError):
+        os.link(part, path)
+    part.unlink()
 
 
 def is_accessible_to_others(path: Path) -> bool:

@@ -182,7 +182,6 @@ async def examine_vantage(config: Config) -> list[CheckResult]:
         vantage=config.vantage.id,
         targets=targets,
         consent=open_consent(config),
-        connect=partial(uplinks[0].make_transport, None),
         endpoints=uplinks,
         now=now(),
         probes=probes,

@@ -10,8 +10,9 @@ from netwatch.agent import enrollment_client as client
 from netwatch.agent.consent import CONSENT_VERSION
 from netwatch.agent.http_client import fetch
 from netwatch.agent.identity import load_or_create_identity
+from netwatch.agent.private_files import write_record
 from netwatch.app.targets import fetch_target_list, open_target_list_store
-from netwatch.app.vantage_files import enrollment_file, key_path, open_consent, read_enrollment
+from netwatch.app.vantage_files import enrollment_path, key_path, open_consent, read_enrollment
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError, TransportError
 from netwatch.wire.enrollment import EnrollmentRequest, Invitation, check_url
@@ -45,8 +46,8 @@ def enroll_vantage(
         software=__version__,
     )
     identity = load_or_create_identity(key_path(config))
-    enrollment = asyncio.run(client.enroll(invitation, request, identity, send=fetch))
-    enrollment_file(config).write(enrollment)
+    enrollment = asyncio.run(client.enroll(invitation, request, identity=identity, send=fetch))
+    write_record(enrollment_path(config), enrollment)
     # For `explain` right after enrollment; without a list now, a running agent fetches it later.
     with suppress(TransportError):
         asyncio.run(fetch_target_list(enrollment, open_target_list_store(config)))
@@ -86,7 +87,7 @@ def erase_vantage(config: Config) -> None:
     """
     enrollment = _require_enrollment(config)
     identity = load_or_create_identity(key_path(config))
-    asyncio.run(client.erase(enrollment, config.vantage.id, identity, send=fetch))
+    asyncio.run(client.erase(enrollment, config.vantage.id, identity=identity, send=fetch))
 
 
 def _require_enrollment(config: Config) -> client.Enrollment:

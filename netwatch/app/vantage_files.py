@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from netwatch.agent.consent import Consent
-from netwatch.agent.enrollment_client import Enrollment, EnrollmentFile
-from netwatch.agent.private_files import FOLDER_MODE
+from netwatch.agent.enrollment_client import Enrollment
+from netwatch.agent.private_files import FOLDER_MODE, read_record
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError
 
@@ -15,9 +15,9 @@ _PATTERNS = (
     "targets-{}",
     "observatory-{}.json",
     # Left behind by interrupted writes.
-    "consent-{}.json.part",
-    "targets-{}.part",
-    "observatory-{}.json.part",
+    "consent-{}.json.*.part",
+    "targets-{}.*.part",
+    "observatory-{}.json.*.part",
 )
 
 
@@ -65,11 +65,11 @@ def open_consent(config: Config) -> Consent:
     return Consent(data_folder(config) / f"consent-{config.vantage.id}.json")
 
 
-def enrollment_file(config: Config) -> EnrollmentFile:
-    """Return the file that keeps the result of enrollment."""
-    return EnrollmentFile(data_folder(config) / f"observatory-{config.vantage.id}.json")
+def enrollment_path(config: Config) -> Path:
+    """Return the path of the result of enrollment."""
+    return data_folder(config) / f"observatory-{config.vantage.id}.json"
 
 
 def read_enrollment(config: Config) -> Enrollment | None:
     """Return the observatory that this vantage is enrolled with, None if it is not."""
-    return enrollment_file(config).read()
+    return read_record(enrollment_path(config), Enrollment)

@@ -14,13 +14,14 @@ from typer.testing import CliRunner
 from uplink_rig import serving
 
 from netwatch.agent.enrollment_client import Enrollment
+from netwatch.agent.private_files import write_record
 from netwatch.app.fleet_admin import collector_identity, targets_identity
 from netwatch.app.http_agent_routes import target_list_route
 from netwatch.app.target_list_publisher import read_published, run_list_publisher
 from netwatch.app.targets import fetch_target_list, open_target_list_store
 from netwatch.app.transports import broker_connector
 from netwatch.app.vantage import run_vantage
-from netwatch.app.vantage_files import enrollment_file
+from netwatch.app.vantage_files import enrollment_path
 from netwatch.cli.main import app
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.loop import CollectorDeps, run_collector
@@ -153,7 +154,7 @@ def make_member(operator: Path, host: Path, url: str = "http://127.0.0.1:1") -> 
         encryption_key(collector_identity(config).signer).hex(),
         targets_identity(config).signer.public.hex(),
     )
-    enrollment_file(read_config(host)).write(enrolled)
+    write_record(enrollment_path(read_config(host)), enrolled)
     return enrolled
 
 

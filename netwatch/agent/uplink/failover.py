@@ -66,7 +66,7 @@ class TransportFailover:
         self._pace = pace
         self._random = random
         self._worked: dict[Endpoint, bool] = {}
-        self._failed_rounds = 0
+        self._failed_rounds = self._next_rank = 0
         self._wake = asyncio.Event()
         self.transports = tuple(dict.fromkeys(one.transport for one in endpoints))
         self.statuses: dict[str, TransportStatus] = {}
@@ -81,18 +81,18 @@ class TransportFailover:
         return self.transports.index(endpoint.transport)
 
     async def connect(
-        self, will: Callable[[str], Message], *, below: int = -1, spread: float = 0.0
+        self, will: Callable[[str], Message], *, spread: float = 0.0
     ) -> tuple[Endpoint, Transport]:
         """Return a connected transport and its endpoint, however long that takes.
 
-        The first round tries only transports of a higher rank number than `below`. `spread` is the
+        The first round after `demote` tries only the transports after that one. `spread` is the
         seconds over which agents reconnect when the network is back.
         """
         while True:
-            found = await self.try_transports(self.transports[below + 1 :], will)
-            if found is not None:
-                return found
-            below = -1
+            transports, self._next_rank = self.transports[self._next_rank :], 0
+            connected = await self.try_transports(transports, will)
+            if connected is not None:
+                return connected
             self._failed_rounds += 1
             await self._back_off(spread)
 
@@ -125,6 +125,11 @@ class TransportFailover:
         """Record that `endpoint` failed; a repeated failure is not logged again."""
         self._worked[endpoint] = False
         self._set_status(TransportStatus(endpoint.transport, _failure_word(error), str(error)))
+
+    def demote(self, endpoint: Endpoint, error: TransportError) -> None:
+        """Record that `endpoint` connected and yet failed, so that less preferred ones are next."""
+        self.record_failure(endpoint, error)
+        self._next_rank = self.rank(endpoint) + 1
 
     def _set_status(self, status: TransportStatus) -> None:
         before = self.statuses.get(status.transport)

@@ -117,46 +117,40 @@ class Uplink:
                 await better[1].__aexit__(None, None, None)
 
     async def _stay_connected(self) -> None:
-        below = -1
         while True:
             endpoint, transport = self._take_better() or await self._failover.connect(
-                self._session.will, below=below, spread=self._spread
+                self._session.will, spread=self._spread
             )
             self._endpoint, self._is_acknowledged = endpoint, False
             self._connected_at = monotonic()
             self._window.reset(self._connected_at)
-            below = await self._use(endpoint, transport)
-            if below < 0 and self._better is None:
+            try:
+                await self._exchange(endpoint, transport)
+            except StoreError as error:
+                _log.error("spool: %s", error)
+            except TransportError as error:
+                if self._better is None and not self._end_connection(endpoint, error):
+                    continue
+            if self._better is None:
                 # Agents that were disconnected together must not reconnect at once.
                 await asyncio.sleep(self._random.uniform(0, self._spread))
-
-    async def _use(self, endpoint: Endpoint, transport: Transport) -> int:
-        """Use a transport until it breaks; return the rank below which to continue, -1 for all."""
-        try:
-            await self._exchange(endpoint, transport)
-        except StoreError as error:
-            _log.error("spool: %s", error)
-        except TransportError as error:
-            if self._better is None:
-                _log.warning("uplink lost: %s", error)
-                return self._record_loss(endpoint, error)
-        return -1
 
     def _take_better(self) -> tuple[Endpoint, Transport] | None:
         better, self._better = self._better, None
         return better
 
-    def _record_loss(self, endpoint: Endpoint, error: TransportError) -> int:
-        """Return the rank below which to continue: -1, or that of a transport that never worked."""
+    def _end_connection(self, endpoint: Endpoint, error: TransportError) -> bool:
+        """Record the end of a connection; return whether it had worked."""
+        _log.warning("uplink lost: %s", error)
         self._endpoint = None
         self._status_changed.set()
         # A connection without anything to send has not failed.
         is_idle = self._window.is_empty() and monotonic() - self._connected_at > self._pace
         if self._is_acknowledged or is_idle:
-            return -1
-        self._failover.record_failure(endpoint, error)
+            return True
+        self._failover.demote(endpoint, error)
         self._relapses = min(self._relapses + 1, _MAX_RELAPSES)
-        return self._failover.rank(endpoint)
+        return False
 
     @property
     def _spread(self) -> float:

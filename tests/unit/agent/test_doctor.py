@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 import pytest
 from servers import free_port
@@ -16,18 +17,26 @@ from netwatch.agent.doctor_network import CheckResult, check_gateway, check_line
 from netwatch.agent.health.gateway import Gateway, GatewayMonitor
 from netwatch.agent.spool.spool import SpoolState
 from netwatch.agent.target_list import TargetList
+from netwatch.agent.uplink.failover import Endpoint
 from netwatch.model.errors import TransportError
 from netwatch.model.failure import lookup_failure
 from netwatch.model.measurement import Measurement, Observation, Target
-from netwatch.protocols import Transport
+from netwatch.wire.memory import MemoryBroker, MemoryTransport
 from netwatch_probes import quic
 
 NOW = datetime(2026, 3, 8, tzinfo=UTC)
 FAR = Target("far", "tcp", "192.0.2.1")
 
 
-def no_broker() -> Transport:
-    raise TransportError("broker: refused")
+class Unreachable(MemoryTransport):
+    """A transport to a broker that refuses."""
+
+    async def __aenter__(self) -> Self:
+        raise TransportError("broker: refused")
+
+
+def make_endpoint(name: str, transport: type[MemoryTransport]) -> Endpoint:
+    return Endpoint(name, "", lambda _: transport(MemoryBroker()))
 
 
 @pytest.fixture
@@ -37,24 +46,24 @@ def context(tmp_path: Path) -> DoctorContext:
         vantage="a1",
         targets=[Target("near", "tcp", "127.0.0.1")],
         consent=Consent(tmp_path / "consent.json"),
-        connect=no_broker,
+        endpoints=[make_endpoint("mqtt", Unreachable)],
         now=NOW,
         spool=SpoolState(3, 0, 1_000_000, 64 * 2**20, (3, 0)),
     )
 
 
 async def checks(context: DoctorContext) -> dict[str, CheckResult]:
-    findings = await run_checks(context)
-    assert all(one.fix for one in findings if not one.ok), "every failure has a fix"
-    return {one.name: one for one in findings}
+    results = await run_checks(context)
+    assert all(one.fix for one in results if not one.ok), "every failure has a fix"
+    return {one.name: one for one in results}
 
 
 async def test_only_the_broker_fails_on_a_healthy_vantage(context: DoctorContext) -> None:
-    found = await checks(context)
-    failures = {name for name, one in found.items() if not one.ok}
+    results = await checks(context)
+    failures = {name for name, one in results.items() if not one.ok}
     assert failures <= {"broker"}
     assert "broker" in failures
-    assert found["spool"].text == "1% of 64 MiB; 3 batches pending"
+    assert results["spool"].text == "1% of 64 MiB; 3 batches pending"
 
 
 async def test_nothing_visible_from_outside_runs_without_consent(context: DoctorContext) -> None:
@@ -64,15 +73,31 @@ async def test_nothing_visible_from_outside_runs_without_consent(context: Doctor
     def look() -> dict[int, Gateway]:
         raise AssertionError("visible from outside")
 
-    def connect() -> Transport:
-        raise AssertionError("visible from outside")
+    class Visible(MemoryTransport):
+        async def __aenter__(self) -> Self:
+            raise AssertionError("visible from outside")
 
-    watch = GatewayMonitor(routes=look)
-    asked = replace(context, targets=[FAR], run_probe=run_probe, gateway=watch, connect=connect)
-    found = await checks(asked)
-    assert not found["consent"].ok
-    assert "without consent" in found["line"].text
-    assert "without consent" in found["broker"].text
+    monitor = GatewayMonitor(routes=look)
+    endpoints = [make_endpoint("mqtt", Visible)]
+    changed = replace(
+        context, targets=[FAR], run_probe=run_probe, gateway=monitor, endpoints=endpoints
+    )
+    results = await checks(changed)
+    assert not results["consent"].ok
+    assert "without consent" in results["line"].text
+    assert "without consent" in results["broker"].text
+
+
+async def test_one_endpoint_that_responds_is_enough(context: DoctorContext) -> None:
+    unreachable = [make_endpoint(name, Unreachable) for name in ("mqtt", "websocket")]
+    none_responds = await checks(replace(context, endpoints=unreachable))
+    for name in ("mqtt", "websocket"):
+        assert not none_responds[name].ok
+        assert "[[uplink]]" in none_responds[name].fix
+    reachable = [*unreachable, make_endpoint("https", MemoryTransport)]
+    one_responds = await checks(replace(context, endpoints=reachable))
+    assert all(one_responds[name].ok for name in ("mqtt", "websocket", "https"))
+    assert one_responds["mqtt"].text == "broker: refused"
 
 
 @pytest.mark.parametrize(
@@ -86,9 +111,9 @@ async def test_nothing_visible_from_outside_runs_without_consent(context: Doctor
 async def test_spools_that_fail(
     context: DoctorContext, state: SpoolState | None, words: str
 ) -> None:
-    found = (await checks(replace(context, spool=state)))["spool"]
-    assert not found.ok
-    assert words in found.text
+    result = (await checks(replace(context, spool=state)))["spool"]
+    assert not result.ok
+    assert words in result.text
 
 
 @pytest.mark.parametrize(
@@ -110,9 +135,9 @@ async def test_clocks(
     well: bool,
 ) -> None:
     monkeypatch.setattr(doctor, "read_kernel_clock", lambda: kernel)
-    found = (await checks(replace(context, now=NOW.replace(year=year))))["clock"]
-    assert (found.ok, found.text) == (well, text)
-    assert bool(found.fix) == (kernel is not None and (not kernel.synced or not well))
+    result = (await checks(replace(context, now=NOW.replace(year=year))))["clock"]
+    assert (result.ok, result.text) == (well, text)
+    assert bool(result.fix) == (kernel is not None and (not kernel.synced or not well))
 
 
 @pytest.mark.parametrize(
@@ -127,20 +152,20 @@ async def test_lists(
     context: DoctorContext, age: int, refused: str, words: str, *, well: bool
 ) -> None:
     listed = TargetList(version=7, expires=NOW - timedelta(days=age))
-    found = (await checks(replace(context, target_list=listed, rejection=refused)))["list"]
-    assert found.ok is well
-    assert words in found.text
+    result = (await checks(replace(context, target_list=listed, rejection=refused)))["list"]
+    assert result.ok is well
+    assert words in result.text
 
 
 async def test_a_probe_that_is_not_installed(
     context: DoctorContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = replace(context, probes={"quic": quic.QuicProbe()})
+    changed = replace(context, probes={"quic": quic.QuicProbe()})
     monkeypatch.setattr(quic, "_INSTALLED", True)
-    assert (await checks(asked))["probes"].ok
+    assert (await checks(changed))["probes"].ok
     monkeypatch.setattr(quic, "_INSTALLED", False)
-    found = (await checks(asked))["probes"]
-    assert (found.ok, found.fix) == (False, "pip install 'netwatch-observatory[quic]'")
+    result = (await checks(changed))["probes"]
+    assert (result.ok, result.fix) == (False, "pip install 'netwatch-observatory[quic]'")
     assert (await checks(context))["probes"].ok, "a probe that no target asks for is not needed"
 
 
@@ -160,10 +185,10 @@ async def test_gateways(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         return None if gateway.address == "0.0.0.0" else True
 
     monkeypatch.setattr("netwatch.agent.health.gateway._tcp_ping", knock)
-    watch = GatewayMonitor(routes=lambda: routes, neighbour=lambda _: 0, ports=(free_port(),))
-    found = await check_gateway(watch)
-    assert (found.ok, found.text) == (well, text)
-    assert bool(found.fix) != well
+    monitor = GatewayMonitor(routes=lambda: routes, neighbour=lambda _: 0, ports=(free_port(),))
+    result = await check_gateway(monitor)
+    assert (result.ok, result.text) == (well, text)
+    assert bool(result.fix) != well
 
 
 WITNESSES = {
@@ -221,26 +246,26 @@ LINES = {
 @pytest.mark.parametrize("name", LINES)
 async def test_lines(name: str) -> None:
     failures, fixes, text = LINES[name]
-    found = {
+    results = {
         one.name: one for one in await check_line(list(WITNESSES.values()), probing(**failures))
     }
-    assert {name for name, one in found.items() if one.fix} == set(fixes)
+    assert {name for name, one in results.items() if one.fix} == set(fixes)
     for what, word in fixes.items():
-        assert word in found[what].fix
-        assert not found[what].ok
-    assert found["line-v4"].text.startswith(text)
+        assert word in results[what].fix
+        assert not results[what].ok
+    assert results["line-v4"].text.startswith(text)
 
 
 async def test_without_witnesses_nothing_is_checked() -> None:
-    found = await check_line([FAR], probing())
-    assert [(one.name, one.ok) for one in found] == [("portal", True), ("names", True)]
-    assert all("not checked" in one.text for one in found)
+    results = await check_line([FAR], probing())
+    assert [(one.name, one.ok) for one in results] == [("portal", True), ("names", True)]
+    assert all("not checked" in one.text for one in results)
 
 
 async def test_a_folder_that_others_can_access_fails(context: DoctorContext) -> None:
     context.folder.chmod(0o755)
-    found = (await checks(context))["disk"]
-    assert not found.ok
-    assert found.fix == f"run: chmod 700 {context.folder}"
+    result = (await checks(context))["disk"]
+    assert not result.ok
+    assert result.fix == f"run: chmod 700 {context.folder}"
     context.folder.chmod(0o700)
     assert (await checks(context))["disk"].ok

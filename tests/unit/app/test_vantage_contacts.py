@@ -4,9 +4,10 @@ from pathlib import Path
 
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.agent.health.gateway import Gateway
+from netwatch.agent.private_files import write_record
 from netwatch.app.transports import endpoint_addresses, endpoints
 from netwatch.app.vantage_contacts import list_contacts
-from netwatch.app.vantage_files import enrollment_file
+from netwatch.app.vantage_files import enrollment_path
 from netwatch.config import Config, parse_config
 from netwatch.model.measurement import Target
 
@@ -33,7 +34,7 @@ def test_an_enrolled_agent_lists_endpoints_list_time_router_and_resolvers(
     config = read(tmp_path)
     brokers = ("mqtts://a.example", "wss://b.example")
     enrolled = Enrollment("https://c.example", "00" * 32, "22" * 32, "11" * 32, brokers)
-    enrollment_file(config).write(enrolled)
+    write_record(enrollment_path(config), enrolled)
     assert contacts(config, tmp_path, FAR) == [
         ("uplink", "a.example:8883"),
         ("uplink", "b.example:443"),

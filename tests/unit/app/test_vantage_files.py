@@ -10,11 +10,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netwatch.agent.enrollment_client import Enrollment
+from netwatch.agent.private_files import write_record
 from netwatch.agent.target_list import TARGET_LIST, TargetList
 from netwatch.app.targets import open_target_list_store
 from netwatch.app.transports import broker_password
 from netwatch.app.vantage import open_spool
-from netwatch.app.vantage_files import enrollment_file, list_files, open_consent
+from netwatch.app.vantage_files import enrollment_path, list_files, open_consent
 from netwatch.config import parse_config
 from netwatch.model.measurement import Measurement
 from netwatch.wire.signing import Signer
@@ -37,7 +38,9 @@ def mode(path: Path) -> int:
 def test_folder_and_files_of_a_vantage_are_private(tmp_path: Path) -> None:
     config = parse_config(f'data = "{tmp_path / "data"}"')
     open_consent(config).grant(NOW)
-    enrollment_file(config).write(Enrollment("https://a.example", "00" * 32, "22" * 32, "11" * 32))
+    write_record(
+        enrollment_path(config), Enrollment("https://a.example", "00" * 32, "22" * 32, "11" * 32)
+    )
     signer = Signer(Ed25519PrivateKey.generate())
     listed = TargetList(1, NOW.replace(year=2027))
     open_target_list_store(config, key=signer.public).adopt(TARGET_LIST.pack(listed, signer), NOW)

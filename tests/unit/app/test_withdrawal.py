@@ -8,9 +8,10 @@ from servers import until
 
 from netwatch.agent import pause as pausing
 from netwatch.agent.enrollment_client import Enrollment
+from netwatch.agent.private_files import write_record
 from netwatch.app import vantage as module
 from netwatch.app.vantage import demand_consent, run_vantage
-from netwatch.app.vantage_files import enrollment_file, open_consent
+from netwatch.app.vantage_files import enrollment_path, open_consent
 from netwatch.app.wall_clock import now
 from netwatch.config import Config, parse_config
 from netwatch.model.errors import ConfigError
@@ -22,8 +23,8 @@ def enrolled_vantage(folder: Path) -> Config:
         f'data = "{folder}"\n[vantage]\nid = "v1"\n[broker]\nembedded = false\nport = 1\n'
         '[[target]]\nid = "one"\nprobe = "tcp"\nhost = "127.0.0.1"\nport = 9\n'
     )
-    enrollment_file(config).write(
-        Enrollment("https://127.0.0.1:1", "00" * 32, "22" * 32, "11" * 32)
+    write_record(
+        enrollment_path(config), Enrollment("https://127.0.0.1:1", "00" * 32, "22" * 32, "11" * 32)
     )
     return config
 

@@ -107,7 +107,7 @@ class Office:
             "country": "XX", "network": 64501, "region": "", "consent": 1, "software": "0.1",
         }  # fmt: skip
         request = EnrollmentRequest(**(said | change))
-        return await enroll(invitation, request, who, send=send or self.send)
+        return await enroll(invitation, request, identity=who, send=send or self.send)
 
     def agents(self) -> dict[str, str]:
         with Registry(self.file) as registry:
@@ -256,12 +256,12 @@ async def test_an_agent_can_erase_its_data(office: Office) -> None:
     enrolled = await office.enroll(office.invite(), ours)
     office.take(ours, 1)
     with pytest.raises(InputError, match="not signed with the key that is known"):
-        await erase(enrolled, "a1", identity(), send=office.send)
+        await erase(enrolled, "a1", identity=identity(), send=office.send)
     assert count_batches(office.batch_log) == 1
-    await erase(enrolled, "a1", ours, send=office.send)
+    await erase(enrolled, "a1", identity=ours, send=office.send)
     assert count_batches(office.batch_log) == 0
     assert office.agents() == {}
-    await erase(enrolled, "a1", ours, send=office.send)  # retried after a lost reply
+    await erase(enrolled, "a1", identity=ours, send=office.send)  # retried after a lost reply
 
 
 async def test_a_man_in_the_middle_is_refused_and_learns_nothing(office: Office) -> None:

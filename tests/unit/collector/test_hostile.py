@@ -102,7 +102,7 @@ async def test_an_erased_agent_is_in_no_table_and_stays_erased(office: Office) -
     await office.enroll(office.invite(InvitationScope(replaces="gone-1")), first, name="gone-1")
     await change_key(enrollment, "gone-1", old=first, new=ours, send=office.send)
     office.take(ours, 1, name="gone-1")
-    await erase(enrollment, "gone-1", ours, send=office.send)
+    await erase(enrollment, "gone-1", identity=ours, send=office.send)
     # What was still under way, or comes from an agent that nobody stopped yet, is not kept.
     assert office.take(ours, 2, name="gone-1") == ([], ["retired"])
     office.desk.enroll(request)

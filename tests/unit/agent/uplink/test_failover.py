@@ -47,9 +47,9 @@ class Rig:
 
         return connect
 
-    async def connect(self, **more: float) -> str:
+    async def connect(self) -> str:
         async with asyncio.timeout(10):
-            endpoint, transport = await self.failover.connect(will, **more)
+            endpoint, transport = await self.failover.connect(will)
         await transport.__aexit__(None, None, None)
         return endpoint.host
 
@@ -73,7 +73,8 @@ async def test_the_first_transport_that_works_is_used() -> None:
 async def test_lower_transports_are_tried_first_once_after_a_failure() -> None:
     rig = Rig("mqtt", "websocket", "https")
     rig.broken = {"websocket": refused(), "https": refused()}
-    assert await rig.connect(below=0) == "mqtt"
+    rig.failover.demote(rig.endpoints[0], TransportError("accepts, and acknowledges nothing"))
+    assert await rig.connect() == "mqtt"
     assert rig.tried == ["websocket", "https", "mqtt"]
 
 
