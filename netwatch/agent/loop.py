@@ -12,7 +12,7 @@ from netwatch.agent.event_rows import agent_event
 from netwatch.agent.gaps import Heartbeat, make_gap, suspended_seconds
 from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.measure.measure_loop import MeasureLoop
-from netwatch.agent.pause import PauseReason, pause_event, run_while_not
+from netwatch.agent.pause import PauseReason, pause_event, run_with_consent
 from netwatch.agent.process_stats import ProcessStatsCollector
 from netwatch.agent.saved_state import SavedState, load_state, save_state
 from netwatch.agent.spool.spool import Spool
@@ -62,14 +62,6 @@ class AgentDeps:
     on_target_list: Callable[[bytes], None] | None = None
     sign: Callable[[bytes], bytes] = bytes
 
-    def is_paused(self) -> bool:
-        """Return whether nothing may be measured."""
-        return self.pause_reason() is not PauseReason.NONE
-
-    def is_withdrawn(self) -> bool:
-        """Return whether consent is missing, so that nothing may be sent either."""
-        return self.pause_reason() is PauseReason.CONSENT
-
 
 async def run_agent(deps: AgentDeps) -> None:
     """Measure until cancelled; then write and seal what is in memory.
@@ -86,7 +78,7 @@ async def run_agent(deps: AgentDeps) -> None:
             await run_until_first_exits(
                 agent.measure_loop.run(agent.add),
                 agent.write(),
-                run_while_not(deps.is_withdrawn, agent.uplink.run),
+                run_with_consent(deps.pause_reason, agent.uplink.run),
             )
         finally:
             await agent.flush(seal=True)
@@ -125,7 +117,7 @@ class _Agent:
             clock=deps.clock,
             config=deps.config,
             gateway=None if loopback_only else GatewayMonitor(),
-            paused=deps.is_paused,
+            paused=lambda: deps.pause_reason() is not PauseReason.NONE,
         )
 
     def add(self, measurement: Measurement) -> None:

@@ -21,7 +21,7 @@ _POLL_INTERVAL = 1.0
 
 
 class PauseReason(StrEnum):
-    """Why nothing is measured at present."""
+    """Why nothing is measured at present; without consent nothing is sent either."""
 
     NONE = ""
     CONSENT = "consent"
@@ -55,10 +55,6 @@ class PauseWatch:
             self._reason = self._read(self._clock())
         return self._reason
 
-    def is_withdrawn(self) -> bool:
-        """Return whether consent is missing: then nothing may be sent either."""
-        return self() is PauseReason.CONSENT
-
     def _read(self, now: datetime) -> PauseReason:
         """Read the files; an unreadable file counts as missing consent."""
         try:
@@ -77,19 +73,21 @@ class PauseWatch:
         return PauseReason.NONE
 
 
-async def run_while_not(paused: Callable[[], bool], run: Callable[[], Awaitable[None]]) -> None:
-    """Run `run`, which never returns, whenever `paused` is false; cancel it while it is true.
+async def run_with_consent(
+    pause_reason: Callable[[], PauseReason], run: Callable[[], Awaitable[None]]
+) -> None:
+    """Run `run`, which never returns, and cancel it while consent is missing.
 
     An exception of `run` ends this too.
     """
     while True:
-        await _wait_until(paused, wanted=False)
-        await run_until_first_exits(run(), _wait_until(paused, wanted=True))
+        await _wait_for_consent(pause_reason, missing=False)
+        await run_until_first_exits(run(), _wait_for_consent(pause_reason, missing=True))
 
 
-async def _wait_until(condition: Callable[[], bool], *, wanted: bool) -> None:
+async def _wait_for_consent(pause_reason: Callable[[], PauseReason], *, missing: bool) -> None:
     # Files are polled, so there is no event to wait for.
-    while condition() is not wanted:  # noqa: ASYNC110 - files have no event
+    while (pause_reason() is PauseReason.CONSENT) is not missing:  # noqa: ASYNC110 - no event
         await asyncio.sleep(_POLL_INTERVAL)
 
 

@@ -16,7 +16,7 @@ from netwatch.agent.http_time import poll_time_sources
 from netwatch.agent.identity import load_or_create_identity
 from netwatch.agent.loop import AgentDeps, run_agent
 from netwatch.agent.measure.probe_runner import ProbeRunner
-from netwatch.agent.pause import PauseWatch, run_while_not
+from netwatch.agent.pause import PauseWatch, run_with_consent
 from netwatch.agent.spool.ack_verifier import COLLECTOR_KEY
 from netwatch.agent.spool.spool import Spool, SpoolState
 from netwatch.agent.target_list import poll_target_list
@@ -110,11 +110,11 @@ async def _run_until_changed(
         )
         sources = time_sources(config, enrollment.url if enrollment else "")
         poll_time = partial(poll_time_sources, clock, sources)
-        work = [run_agent(deps), changes.wait(), run_while_not(pause.is_withdrawn, poll_time)]
+        work = [run_agent(deps), changes.wait(), run_with_consent(pause, poll_time)]
         if enrollment is not None:
             fetch = partial(fetch_target_list, enrollment, list_store)
             poll_list = partial(poll_target_list, fetch, changes.notify)
-            work.append(run_while_not(pause.is_withdrawn, poll_list))
+            work.append(run_with_consent(pause, poll_list))
         await run_until_first_exits(*work)
 
 

@@ -7,6 +7,7 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Sequence
+from contextlib import ExitStack
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import dns.exception
@@ -15,12 +16,18 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from netwatch.model.byte_counter import count_datagram
 from netwatch.model.measurement import Observation, Target
 from netwatch.plugins import NoOptions
 from netwatch.protocols import Probe
 from netwatch_probes.limited_stream import LimitedStream, LimitError
-from netwatch_probes.recorder import Address, StepError, StepRecorder, open_connection, resolve
+from netwatch_probes.recorder import (
+    Address,
+    LimitedDatagrams,
+    StepError,
+    StepRecorder,
+    open_connection,
+    resolve,
+)
 
 _DEFAULT_PORT = 53
 _SYSTEM = "system"
@@ -28,10 +35,8 @@ _SYSTEM = "system"
 _EDNS_BUFFER = 1232
 """Bytes of the largest UDP answer: it passes everywhere unfragmented (DNS Flag Day 2020)."""
 _MAX_SECONDS = 4.0
-_MAX_PACKET = 4096
-"""Bytes read per packet; a longer one is truncated."""
-_MAX_RECEIVED = 32 * 1024
-"""Bytes of packets read per query, from any sender."""
+_MAX_TCP = 32 * 1024
+"""Bytes of the largest answer over TCP."""
 _LISTEN = 0.5
 """Seconds to wait for a second answer: an injected answer comes first, the real one follows."""
 _RCODES = {
@@ -77,10 +82,16 @@ class DnsProbe(NoOptions, Probe):
                     self._check_addresses([address])
                 return steps.observations
             server = await resolve(target.host, steps)
-            with steps.step("dns_round_trip"):
-                query = _Query(_make_query(target.path), server, target.port or _DEFAULT_PORT)
-                answer = await query.first_answer(steps)
-            has_second = await query.has_second(answer, self._listen)
+            with ExitStack() as channels:
+                with steps.step("dns_round_trip"):
+                    query = _make_query(target.path)
+                    port = target.port or _DEFAULT_PORT
+                    channel = await open_connection(server, port, kind=socket.SOCK_DGRAM)
+                    exchange = _UdpExchange(query, channels.enter_context(channel), steps)
+                    answer = await exchange.first_answer()
+                    if answer.flags & dns.flags.TC:
+                        answer = await _query_over_tcp(query, server, port) or answer
+                has_second = await exchange.has_second(answer, self._listen)
             with steps.step("resolve"):
                 must_not_exist = target.path.endswith(".invalid")
                 rewritten = must_not_exist and answer.rcode() == dns.rcode.NOERROR and answer.answer
@@ -109,61 +120,31 @@ class DnsProbe(NoOptions, Probe):
                 raise StepError("dns_bogon_error")
 
 
-class _Query:
-    def __init__(self, query: dns.message.Message, server: Address, port: int) -> None:
-        self._query, self._server, self._port = query, server, port
-        self._channel: socket.socket | None = None
-        self._received = 0
+class _UdpExchange:
+    def __init__(
+        self, query: dns.message.Message, channel: socket.socket, steps: StepRecorder
+    ) -> None:
+        self._query, self._steps = query, steps
+        self._datagrams = LimitedDatagrams(channel, overflow="dns_server_misbehaving")
 
-    async def first_answer(self, steps: StepRecorder) -> dns.message.Message:
-        wire = self._query.to_wire()
-        self._channel = await open_connection(self._server, self._port, kind=socket.SOCK_DGRAM)
-        try:
-            count_datagram(len(wire))
-            await asyncio.get_running_loop().sock_sendall(self._channel, wire)
-            answer = await self._next_answer(self._channel, steps)
-        except BaseException:
-            self._channel.close()
-            raise
-        if answer.flags & dns.flags.TC:
-            return await self._query_over_tcp(wire) or answer
-        return answer
-
-    async def _query_over_tcp(self, wire: bytes) -> dns.message.Message | None:
-        """Return the whole of a truncated answer, None if it does not come."""
-        try:
-            connection = await open_connection(self._server, self._port)
-            with LimitedStream(connection, limit=_MAX_RECEIVED) as stream:
-                await stream.write(len(wire).to_bytes(2, "big") + wire)
-                length = int.from_bytes(await stream.read_exactly(2), "big")
-                answer = dns.message.from_wire(await stream.read_exactly(length))
-        except (OSError, EOFError, LimitError, dns.exception.DNSException, ValueError):
-            return None
-        return answer if self._query.is_response(answer) else None
+    async def first_answer(self) -> dns.message.Message:
+        await self._datagrams.send(self._query.to_wire())
+        return await self._next_answer()
 
     async def has_second(self, first: dns.message.Message, seconds: float) -> bool:
-        if self._channel is None:
+        """Return whether another answer comes within `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                while _content(await self._next_answer()) == _content(first):
+                    pass
+        except (TimeoutError, OSError, StepError):
             return False
-        with self._channel:
-            try:
-                async with asyncio.timeout(seconds):
-                    while _content(await self._next_answer(self._channel)) == _content(first):
-                        pass
-            except (TimeoutError, OSError, StepError):
-                return False
         return True
 
-    async def _next_answer(
-        self, channel: socket.socket, steps: StepRecorder | None = None
-    ) -> dns.message.Message:
-        """Return the next packet that answers the query; others are only noted in `steps`."""
-        loop = asyncio.get_running_loop()
+    async def _next_answer(self) -> dns.message.Message:
+        """Return the next packet that answers the query; others change the word of a timeout."""
         while True:
-            packet = await loop.sock_recv(channel, _MAX_PACKET)
-            self._received += len(packet)
-            count_datagram(len(packet))
-            if self._received > _MAX_RECEIVED:
-                raise StepError("dns_server_misbehaving")
+            packet = await self._datagrams.receive()
             try:
                 answer = dns.message.from_wire(packet, ignore_trailing=True)
             except dns.message.Truncated as error:
@@ -172,8 +153,22 @@ class _Query:
                 raise StepError("dns_server_misbehaving") from error
             if self._query.is_response(answer):
                 return answer
-            if steps is not None:
-                steps.timeout_word = "dns_reply_with_wrong_query_id"
+            self._steps.timeout_word = "dns_reply_with_wrong_query_id"
+
+
+async def _query_over_tcp(
+    query: dns.message.Message, server: Address, port: int
+) -> dns.message.Message | None:
+    """Return the whole of a truncated answer, None if it does not come."""
+    wire = query.to_wire()
+    try:
+        with LimitedStream(await open_connection(server, port), limit=_MAX_TCP) as stream:
+            await stream.write(len(wire).to_bytes(2, "big") + wire)
+            length = int.from_bytes(await stream.read_exactly(2), "big")
+            answer = dns.message.from_wire(await stream.read_exactly(length))
+    except (OSError, EOFError, LimitError, dns.exception.DNSException, ValueError):
+        return None
+    return answer if query.is_response(answer) else None
 
 
 def _make_query(name: str) -> dns.message.Message:

@@ -20,11 +20,10 @@ from netwatch_probes.limited_stream import (
     LimitError,
     default_tls_context,
 )
-from netwatch_probes.recorder import BUFFER, StepError, StepRecorder, open_connection, resolve
+from netwatch_probes.recorder import BUFFER, DEFAULT_PORT, StepError, StepRecorder, open_stream
 
 TLS_PORTS = frozenset({443, 8443})
 """The ports that speak TLS by default."""
-_DEFAULT_PORT = 443
 _HEADERS = {
     "User-Agent": "netwatch (Internet reachability measurement)",
     "Accept": "*/*",
@@ -47,17 +46,10 @@ class HttpConnector:
         self, target: Target, steps: StepRecorder, *, server_name: str
     ) -> AsyncIterator[LimitedStream]:
         """Yield a stream to the target, after steps `resolve`, `connect` and `tls_handshake`."""
-        address = await resolve(target.host, steps)
-        port = target.port or _DEFAULT_PORT
-        with steps.step("connect"):
-            connection = await open_connection(address, port, buffer=self.buffer)
-        with LimitedStream(connection, limit=self.limit) as stream:
-            if port in self.tls_ports:
+        with await open_stream(target, steps, buffer=self.buffer, limit=self.limit) as stream:
+            if (target.port or DEFAULT_PORT) in self.tls_ports:
                 with steps.step("tls_handshake"):
-                    try:
-                        await stream.start_tls(self.context or default_tls_context(), server_name)
-                    except LimitError as error:
-                        raise StepError("ssl_failed_handshake") from error
+                    await stream.start_tls(self.context or default_tls_context(), server_name)
             yield stream
 
 
@@ -89,7 +81,7 @@ async def send_request(
 
 def _make_request(target: Target, headers: Mapping[str, str], *, secure: bool) -> httpcore.Request:
     """Return the request; its `Host` is the target's host, whatever address it is sent to."""
-    port = target.port or _DEFAULT_PORT
+    port = target.port or DEFAULT_PORT
     host = f"[{target.host}]" if address_family(target.host) == 6 else target.host
     if port != (443 if secure else 80):
         host = f"{host}:{port}"

@@ -5,17 +5,21 @@ import secrets
 import socket
 import struct
 
-from netwatch.model.byte_counter import count_datagram
 from netwatch.model.measurement import Observation, Target
 from netwatch.plugins import NoOptions
 from netwatch.protocols import MissingRequirement, Probe
-from netwatch_probes.recorder import BUFFER, Address, StepError, StepRecorder, resolve
+from netwatch_probes.recorder import (
+    BUFFER,
+    Address,
+    LimitedDatagrams,
+    StepError,
+    StepRecorder,
+    resolve,
+)
 
 _ATTEMPTS = 2
 _NONCE_BYTES = 16
 _MAX_SECONDS = 4.0
-_MAX_RECEIVED = 32 * 1024
-"""Bytes of packets that are read; a raw socket also receives replies to other processes."""
 _HEADER = struct.Struct("!BBHHH")
 # Echo request and reply (RFC 792; RFC 4443, 4.1 and 4.2).
 _TYPES = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
@@ -67,25 +71,20 @@ def _open_socket(family: socket.AddressFamily) -> socket.socket:
 
 async def _ping(channel: socket.socket, address: Address, within: float) -> None:
     """Return once the host has replied; raises OSError for the ICMP errors of routers."""
-    loop = asyncio.get_running_loop()
+    # A raw socket also receives the replies to other processes.
+    datagrams = LimitedDatagrams(channel, overflow="generic_timeout_error")
     # Not the loop's own sock_connect: it resolves the address, and does not know ICMP.
     channel.connect((address[1], 0))
     request_type, reply_type = _TYPES[address[0]]
     nonce, identifier = secrets.token_bytes(_NONCE_BYTES), secrets.randbits(16)
-    received = 0
     for sequence in range(_ATTEMPTS):
-        request = _packet(request_type, identifier, sequence, nonce)
-        count_datagram(len(request))
-        await loop.sock_sendall(channel, request)
+        await datagrams.send(_packet(request_type, identifier, sequence, nonce))
         is_last = sequence + 1 == _ATTEMPTS
         try:
             async with asyncio.timeout(within / _ATTEMPTS * (2 if is_last else 0.9)):
-                while received < _MAX_RECEIVED:
-                    packet = await loop.sock_recv(channel, 2048)
-                    count_datagram(len(packet))
-                    if _is_reply(packet, reply_type, nonce):
-                        return
-                    received += len(packet)
+                while not _is_reply(await datagrams.receive(), reply_type, nonce):
+                    pass
+                return
         except TimeoutError:
             continue
     raise TimeoutError

@@ -38,7 +38,7 @@ class LimitedStream:
         tls: the TLS session, None without TLS.
 
     Raises:
-        LimitError: from reading and handshakes, when `limit` is exceeded.
+        LimitError: from reading, when `limit` is exceeded.
         OSError: as the system raises it; `ssl.SSLError` is one.
     """
 
@@ -59,10 +59,14 @@ class LimitedStream:
     async def start_tls(self, context: ssl.SSLContext, name: str | None) -> None:
         """Do a TLS handshake with server name `name`, or without one.
 
-        If it fails, `tls` still has the certificates that were presented.
+        If it fails, `tls` still has the certificates that were presented. A handshake beyond the
+        limit raises `ssl.SSLError`.
         """
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
-        await self._drive(self.tls.do_handshake)
+        try:
+            await self._drive(self.tls.do_handshake)
+        except LimitError as error:
+            raise ssl.SSLError("the handshake exceeds the limit") from error
 
     async def read(self, size: int) -> bytes:
         """Return up to `size` bytes; empty only at the end of the stream."""

@@ -10,12 +10,18 @@ import socket
 import ssl
 
 from netwatch.model.addresses import parse_address
-from netwatch.model.byte_counter import count_datagram
 from netwatch.model.failure import QuicCloseError
 from netwatch.model.measurement import Observation, Target
 from netwatch.plugins import NoOptions
 from netwatch.protocols import MissingRequirement, Probe
-from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
+from netwatch_probes.recorder import (
+    DEFAULT_PORT,
+    LimitedDatagrams,
+    StepError,
+    StepRecorder,
+    open_connection,
+    resolve,
+)
 
 try:
     from aioquic.quic.configuration import QuicConfiguration
@@ -33,11 +39,7 @@ _log = logging.getLogger("netwatch_probes.quic")
 _MISSING = MissingRequirement(
     "aioquic is not installed", "pip install 'netwatch-observatory[quic]'"
 )
-_DEFAULT_PORT = 443
 _MAX_SECONDS = 5.0
-_MAX_PACKET = 2048
-_MAX_RECEIVED = 32 * 1024
-"""Bytes that a handshake may receive; ordinary ones receive 3 to 8 thousand."""
 
 
 class QuicProbe(NoOptions, Probe):
@@ -64,7 +66,7 @@ class QuicProbe(NoOptions, Probe):
         async with steps:
             address = await resolve(target.host, steps)
             with steps.step("quic_handshake"):
-                port = target.port or _DEFAULT_PORT
+                port = target.port or DEFAULT_PORT
                 with await open_connection(address, port, kind=socket.SOCK_DGRAM) as channel:
                     handshake = _Handshake(channel, target.domain or target.host)
                     steps.detail = await handshake.run()
@@ -77,10 +79,10 @@ class QuicProbe(NoOptions, Probe):
 
 class _Handshake:
     def __init__(self, channel: socket.socket, name: str) -> None:
-        self._channel = channel
+        # Ordinary handshakes receive 3 to 8 thousand bytes.
+        self._datagrams = LimitedDatagrams(channel, overflow="unknown_failure: quic")
         self._peer = channel.getpeername()
         self._loop = asyncio.get_running_loop()
-        self._received = 0
         self._version = 0
         self._version_refused = False
         self._connection = QuicConnection(
@@ -120,20 +122,15 @@ class _Handshake:
 
     async def _send(self) -> None:
         for packet, _ in self._connection.datagrams_to_send(now=self._loop.time()):
-            count_datagram(len(packet))
-            await self._loop.sock_sendall(self._channel, packet)
+            await self._datagrams.send(packet)
 
     async def _receive(self) -> None:
         try:
             async with asyncio.timeout_at(self._connection.get_timer()):
-                packet = await self._loop.sock_recv(self._channel, _MAX_PACKET)
+                packet = await self._datagrams.receive()
         except TimeoutError:
             self._connection.handle_timer(now=self._loop.time())
             return
-        self._received += len(packet)
-        count_datagram(len(packet))
-        if self._received > _MAX_RECEIVED:
-            raise StepError("unknown_failure: quic")
         if packet[:1] >= b"\x80":
             # Long headers carry the version; 0 means that ours is refused (RFC 8999).
             version = int.from_bytes(packet[1:5], "big")

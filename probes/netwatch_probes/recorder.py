@@ -10,12 +10,20 @@ from time import perf_counter
 from typing import Self
 
 from netwatch.model.addresses import is_public_address, is_public_name, parse_address
-from netwatch.model.byte_counter import count_connection, count_lookup
+from netwatch.model.byte_counter import count_connection, count_datagram, count_lookup
 from netwatch.model.failure import classify_failure
-from netwatch.model.measurement import Observation
+from netwatch.model.measurement import Observation, Target
+from netwatch_probes.limited_stream import MAX_RECEIVED, LimitedStream
 
+DEFAULT_PORT = 443
+"""Port of a target that names none; probe `dns` has its own."""
 BUFFER = 8 * 1024
 """Bytes of a socket's receive buffer: a server that floods us fills it and must stop."""
+
+_MAX_PACKET = 4096
+"""Bytes of a datagram that are read; a longer one is truncated."""
+_MAX_DATAGRAMS = 32 * 1024
+"""Bytes of datagrams that are read, from any sender."""
 
 Address = tuple[socket.AddressFamily, str]
 """An address family and a literal address of it."""
@@ -150,3 +158,44 @@ async def open_connection(
         connection.close()
         raise
     return connection
+
+
+async def open_stream(
+    target: Target, steps: StepRecorder, *, buffer: int = BUFFER, limit: int = MAX_RECEIVED
+) -> LimitedStream:
+    """Return a TCP stream to the target, recorded as steps `resolve` and `connect`.
+
+    It receives at most `limit` bytes; `buffer` is as in `open_connection`.
+
+    Raises:
+        StepError: a step failed.
+    """
+    address = await resolve(target.host, steps)
+    with steps.step("connect"):
+        connection = await open_connection(address, target.port or DEFAULT_PORT, buffer=buffer)
+    return LimitedStream(connection, limit=limit)
+
+
+class LimitedDatagrams:
+    """Sends and receives datagrams over a connected socket, and counts their bytes.
+
+    `overflow` is the failure word of the StepError that `receive` raises after 32 KiB.
+    """
+
+    def __init__(self, channel: socket.socket, *, overflow: str) -> None:
+        self._channel, self._overflow = channel, overflow
+        self._room = _MAX_DATAGRAMS
+
+    async def send(self, packet: bytes) -> None:
+        """Send one datagram."""
+        count_datagram(len(packet))
+        await asyncio.get_running_loop().sock_sendall(self._channel, packet)
+
+    async def receive(self) -> bytes:
+        """Return the next datagram."""
+        packet = await asyncio.get_running_loop().sock_recv(self._channel, _MAX_PACKET)
+        count_datagram(len(packet))
+        self._room -= len(packet)
+        if self._room < 0:
+            raise StepError(self._overflow)
+        return packet

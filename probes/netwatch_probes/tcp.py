@@ -6,9 +6,8 @@ import struct
 from netwatch.model.measurement import Observation, Target
 from netwatch.plugins import NoOptions
 from netwatch.protocols import Probe
-from netwatch_probes.recorder import StepRecorder, open_connection, resolve
+from netwatch_probes.recorder import DEFAULT_PORT, StepRecorder, open_connection, resolve
 
-_DEFAULT_PORT = 443
 # On, zero seconds: closing sends a reset, which leaves no TIME_WAIT on either side.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -25,7 +24,7 @@ class TcpProbe(NoOptions, Probe):
         """Connect once; see `netwatch.protocols.Probe`."""
         steps = StepRecorder(within=within)
         async with steps:
-            address, port = await resolve(target.host, steps), target.port or _DEFAULT_PORT
+            address, port = await resolve(target.host, steps), target.port or DEFAULT_PORT
             # The socket alone: an asyncio transport costs twice as much.
             with steps.step("connect"), await open_connection(address, port) as connection:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -13,12 +13,11 @@ from netwatch.model.failure import classify_failure
 from netwatch.model.measurement import Observation, Target
 from netwatch.plugins import NoOptions
 from netwatch.protocols import Probe
-from netwatch_probes.limited_stream import LimitedStream, LimitError, presented_chain
-from netwatch_probes.recorder import StepError, StepRecorder, open_connection, resolve
+from netwatch_probes.limited_stream import LimitedStream, presented_chain
+from netwatch_probes.recorder import StepError, StepRecorder, open_stream
 
 _NO_SNI = "no-sni"
 """The path of a target that is probed without a server name."""
-_DEFAULT_PORT = 443
 _PROTOCOLS = ["h2", "http/1.1"]
 _DIGITS = {"leaf": 16, "chain": 12, "issuer": 8}
 """Hexadecimal digits kept of each SHA-256: enough to detect a change, in every batch."""
@@ -72,10 +71,7 @@ class TlsProbe(NoOptions, Probe):
         option, _, pin = target.path.partition("#")
         name = None if option == _NO_SNI else target.domain or target.host
         async with steps:
-            address = await resolve(target.host, steps)
-            with steps.step("connect"):
-                connection = await open_connection(address, target.port or _DEFAULT_PORT)
-            with LimitedStream(connection) as stream:
+            with await open_stream(target, steps) as stream:
                 with steps.step("tls_handshake"):
                     certificate_failure = await _do_handshake(
                         stream, self._choose_context(name, pin), name
@@ -105,8 +101,6 @@ async def _do_handshake(stream: LimitedStream, context: ssl.SSLContext, name: st
         await stream.start_tls(context, name)
     except ssl.SSLCertVerificationError as error:
         return classify_failure(error).word
-    except LimitError as error:
-        raise StepError("ssl_failed_handshake") from error
     return ""
 
 

@@ -65,7 +65,7 @@ class TransportFailover:
         self._endpoints = endpoints
         self._pace = pace
         self._random = random
-        self._worked: dict[Endpoint, bool] = {}
+        self._weights: dict[Endpoint, float] = {}
         self._failed_rounds = self._next_rank = 0
         self._wake = asyncio.Event()
         self.transports = tuple(dict.fromkeys(one.transport for one in endpoints))
@@ -113,7 +113,7 @@ class TransportFailover:
 
     def record_success(self, endpoint: Endpoint) -> None:
         """Record that the collector acknowledged something over `endpoint`."""
-        self._worked[endpoint] = True
+        self._weights[endpoint] = _WORKED
         if self._failed_rounds:
             _log.warning(
                 "connected by %s after %d failed rounds", endpoint.transport, self._failed_rounds
@@ -123,7 +123,7 @@ class TransportFailover:
 
     def record_failure(self, endpoint: Endpoint, error: TransportError) -> None:
         """Record that `endpoint` failed; a repeated failure is not logged again."""
-        self._worked[endpoint] = False
+        self._weights[endpoint] = _FAILED
         self._set_status(TransportStatus(endpoint.transport, _failure_word(error), str(error)))
 
     def demote(self, endpoint: Endpoint, error: TransportError) -> None:
@@ -144,19 +144,12 @@ class TransportFailover:
         self.on_status_change(status)
 
     def _shuffled(self, transport: str) -> list[Endpoint]:
-        left = [one for one in self._endpoints if one.transport == transport]
-        drawn: list[Endpoint] = []
-        while left:
-            (endpoint,) = self._random.choices(left, [self._weight(one) for one in left])
-            left.remove(endpoint)
-            drawn.append(endpoint)
-        return drawn
-
-    def _weight(self, endpoint: Endpoint) -> float:
-        worked = self._worked.get(endpoint)
-        if worked is None:
-            return _UNTRIED
-        return _WORKED if worked else _FAILED
+        """Return the endpoints of a transport, drawn one after another by their weights."""
+        alike = [one for one in self._endpoints if one.transport == transport]
+        # The smallest of exponential variates belongs to each with a chance as its rate.
+        return sorted(
+            alike, key=lambda one: self._random.expovariate(self._weights.get(one, _UNTRIED))
+        )
 
     async def _back_off(self, spread: float) -> None:
         """Wait for the next round; after `retry_now` wait only for a random part of `spread`."""

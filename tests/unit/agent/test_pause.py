@@ -9,7 +9,7 @@ from servers import until
 
 from netwatch.agent import pause as module
 from netwatch.agent.consent import Consent
-from netwatch.agent.pause import PauseReason, PauseWatch, pause_event, run_while_not
+from netwatch.agent.pause import PauseReason, PauseWatch, pause_event, run_with_consent
 from netwatch.agent.target_list import TargetList
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
@@ -83,38 +83,31 @@ def test_a_pause_event_carries_its_reason() -> None:
     assert (begun.failure, ended.failure) == ("observatory", None)
 
 
-def test_only_withdrawn_consent_stops_sending(watched: Watched) -> None:
-    watched.consent.grant(NOW)
-    watched.consent.pause(NOW + HOUR)
-    assert watched.reason() is PauseReason.HOST
-    assert not watched.watch.is_withdrawn()
-    watched.consent.revoke()
-    watched.seconds += 2
-    assert watched.watch.is_withdrawn()
-
-
-async def test_a_paused_part_is_cancelled_and_started_again(
+async def test_only_missing_consent_cancels_and_its_return_starts_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "_POLL_INTERVAL", 0.01)
-    paused, log = True, list[str]()
+    reason, log = PauseReason.CONSENT, list[str]()
 
     async def part() -> None:
-        log.append("begun")
+        log.append("started")
         try:
             await asyncio.Event().wait()
         finally:
-            log.append("stopped")
+            log.append("cancelled")
 
-    running = asyncio.ensure_future(run_while_not(lambda: paused, part))
+    running = asyncio.ensure_future(run_with_consent(lambda: reason, part))
     await asyncio.sleep(0.05)
     assert log == []
-    paused = False
-    await until(lambda: log == ["begun"])
-    paused = True
-    await until(lambda: log == ["begun", "stopped"])
-    paused = False
-    await until(lambda: log == ["begun", "stopped", "begun"])
+    reason = PauseReason.HOST
+    await until(lambda: log == ["started"])
+    reason = PauseReason.OBSERVATORY
+    await asyncio.sleep(0.05)
+    assert log == ["started"]
+    reason = PauseReason.CONSENT
+    await until(lambda: log == ["started", "cancelled"])
+    reason = PauseReason.NONE
+    await until(lambda: log == ["started", "cancelled", "started"])
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
@@ -124,4 +117,4 @@ async def test_an_exception_of_the_part_is_raised() -> None:
         raise OSError("broken")
 
     with pytest.raises(OSError, match="broken"):
-        await run_while_not(lambda: False, part)
+        await run_with_consent(lambda: PauseReason.NONE, part)
