@@ -257,35 +257,6 @@ class DashboardStore(Protocol):
         """Write points of `netwatch.store.influx.health_points`."""
 
 
-class Detector(Protocol):
-    """Reads levels from bins, one interval after another, and learns what is ordinary."""
-
-    def step(
-        self,
-        time: datetime,
-        bins: Sequence[Bin],
-        *,
-        frozen: Collection[SeriesKey],
-        expected: Collection[SeriesKey] = (),
-    ) -> list[Level]:
-        """Judge the interval that starts at `time`; learn from it, but not in `frozen` series.
-
-        In `expected` ones a loss is due, as on the days before: that makes one likelier, and
-        nothing else.
-        A series without a bin gets a level without a value. Series that are still too
-        young to have an ordinary level get none at all.
-        """
-
-    def add_log_likelihoods(self, evidence: Mapping[SeriesKey, float]) -> None:
-        """Take log likelihood ratios of a loss in some known series, before the next interval."""
-
-    def save(self) -> bytes:
-        """Return the whole state; `load` of it gives the same answers bit for bit."""
-
-    def load(self, state: bytes) -> None:
-        """Take up a saved state; raises StoreError if it is of another version or damaged."""
-
-
 class RecordedSeries(Protocol):
     """Series that were read from a file, in bins of `width`, and the entities it describes."""
 
@@ -314,40 +285,6 @@ class Checkpoint:
 
     until: datetime
     state: bytes
-
-
-class Ledger(Protocol):
-    """The permanent record: incident revisions, the outbox, and how far analysis has come.
-
-    Every method may raise StoreError.
-    """
-
-    def record(
-        self,
-        revisions: Sequence[Incident],
-        posts: Sequence[Post],
-        *,
-        checkpoint: Checkpoint | None = None,
-    ) -> None:
-        """Write all of it in one transaction, or none.
-
-        A revision or post that is there already is left as it is: nothing is ever changed.
-        """
-
-    def checkpoint(self) -> Checkpoint | None:
-        """Return the newest checkpoint."""
-
-    def incidents(self) -> list[Incident]:
-        """Return the newest revision of every incident, newest onset first."""
-
-    def revisions(self, incident: str) -> list[Incident]:
-        """Return all revisions of one incident, oldest first; empty if it is unknown."""
-
-    def verify_chain(self) -> list[tuple[str, int]]:
-        """Return (incident, revision) of every break in the chain of hashes, sorted."""
-
-    def close(self) -> None:
-        """Let go of connections."""
 
 
 class OutboxState(StrEnum):

@@ -11,13 +11,15 @@ from itertools import groupby
 
 import msgspec
 
+from netwatch.detect.detector import BayesFilterDetector
 from netwatch.incidents.tracker import Tracker
+from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Bin, Level
 from netwatch.model.signals import AGENTS
 from netwatch.model.time import EPOCH
-from netwatch.protocols import Checkpoint, Detector, Ledger, SeriesStore
+from netwatch.protocols import Checkpoint, SeriesStore
 from netwatch.signals.presence.disconnects import DisconnectEvidence
 
 _LOG = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ class Pipeline:
 
     def __init__(
         self,
-        detector: Detector,
+        detector: BayesFilterDetector,
         tracker: Tracker,
         compose: Callable[[Incident], list[Post]],
         *,
@@ -107,7 +109,7 @@ class PipelineRunner:
         self,
         pipeline: Pipeline,
         store: SeriesStore,
-        ledger: Ledger,
+        ledger: SqlLedger,
         *,
         width: timedelta,
         on_step: Callable[[PipelineResult], None] = lambda _: None,

@@ -6,36 +6,18 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-import typer
 
 from netwatch.app.factories import make_entity_tree, open_ledger, open_store
 from netwatch.app.wall_clock import now
 from netwatch.cli.time_parsing import parse_instant
 from netwatch.config import Config, read_config
+from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.entities import EntityInfo, EntityTree
 from netwatch.model.errors import InputError, StoreError
-from netwatch.protocols import Ledger, SeriesStore
-
-DataOption = Annotated[
-    Path | None, typer.Option("--data", help="The data folder; default: as configured.")
-]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", help="The configuration that names the store and the entities."),
-]
-SinceOption = Annotated[
-    str | None, typer.Option("--since", help="2019-11-15, 2019-11-15T20:00, -36h, yesterday, @…")
-]
-UntilOption = Annotated[str | None, typer.Option("--until", help="Like --since.")]
-ZoneOption = Annotated[
-    str, typer.Option("--tz", help="Time zone of --since and --until: UTC or Area/City.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
-AsciiOption = Annotated[bool, typer.Option("--ascii", help="Print ASCII characters only.")]
+from netwatch.protocols import SeriesStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +25,7 @@ class ObservatoryData:
     """An observatory's store, ledger and entities."""
 
     store: SeriesStore
-    ledger: Ledger
+    ledger: SqlLedger
     tree: EntityTree
 
 

@@ -24,7 +24,7 @@ from netwatch.model.signals import CONNECTIVITY, signal_spec
 
 
 class BayesFilterDetector:
-    """Computes levels from bins (`netwatch.protocols.Detector`).
+    """Computes levels from bins, one interval after another, and learns what is ordinary.
 
     A network is compared with its own ordinary level. An entity with networks in the tree is a
     composite: the weighted mean of their levels, compared with its own ordinary noise. Any
@@ -52,7 +52,12 @@ class BayesFilterDetector:
         frozen: Collection[SeriesKey] = (),
         expected: Collection[SeriesKey] = (),
     ) -> list[Level]:
-        """Evaluate the interval that starts at `time`; see `netwatch.protocols.Detector`."""
+        """Evaluate the interval that starts at `time`, and learn from it except in `frozen` series.
+
+        In `expected` ones a loss is due, as on the days before, which makes one likelier and
+        nothing else. A series without a bin gets a level without a value; a series that is too
+        young to have an ordinary level gets none.
+        """
         bins = [entry for entry in bins if not self._is_composite(entry.series)]
         self.ensure_rows([entry.series for entry in bins], time)
         state = self._engine.state
@@ -203,7 +208,7 @@ class BayesFilterDetector:
         self._engine.state = snapshot.copy()
 
     def save(self) -> bytes:
-        """Return the whole state."""
+        """Return the whole state; after `load`, the same bins give the same levels bit for bit."""
         return self._engine.state.save()
 
     def load(self, state: bytes) -> None:

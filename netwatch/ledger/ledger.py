@@ -45,7 +45,9 @@ def ledger_url(path: Path) -> str:
 
 
 class SqlLedger:
-    """`Ledger` in one database, named by an SQLAlchemy URL. Recorded data survives a power cut.
+    """The permanent record: incident revisions, the outbox, and how far analysis has come.
+
+    It is one database, named by an SQLAlchemy URL. Recorded data survives a power cut.
 
     Attributes:
         outbox: the posts of the ledger and their delivery states.

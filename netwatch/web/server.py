@@ -15,9 +15,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.entities import EntityTree
 from netwatch.model.errors import StoreError
-from netwatch.protocols import Clock, Ledger, SeriesStore
+from netwatch.protocols import Clock, SeriesStore
 from netwatch.publish.time_format import utc_text
 from netwatch.web.api import ApiProblem, JsonApi, path_entity
 from netwatch.web.options import WebOptions
@@ -37,7 +38,7 @@ _STYLE = Path(__file__).parent / "static" / "style.css"
 
 def create_app(
     store: SeriesStore,
-    ledger: Ledger,
+    ledger: SqlLedger,
     *,
     tree: EntityTree,
     clock: Clock,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from time import perf_counter
 
+from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import (
     OPEN_STATES,
@@ -16,7 +17,7 @@ from netwatch.model.incident import (
 )
 from netwatch.model.series import Level
 from netwatch.model.time import floor_time
-from netwatch.protocols import Clock, Ledger, SeriesStore
+from netwatch.protocols import Clock, SeriesStore
 from netwatch.publish.display_names import full_name, place_name
 from netwatch.publish.language import Language
 from netwatch.publish.level_queries import has_bins, lead_levels, listed_places
@@ -113,7 +114,7 @@ class PageBuilder:
     def __init__(
         self,
         store: SeriesStore,
-        ledger: Ledger,
+        ledger: SqlLedger,
         *,
         tree: EntityTree,
         clock: Clock,

@@ -1,4 +1,4 @@
-"""What every `Ledger` and `Outbox` promises: SQLite, and PostgreSQL where a server is installed."""
+"""What `SqlLedger` and its outbox promise, on SQLite and on an installed PostgreSQL."""
 
 import os
 import shutil
