@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from netwatch import __version__
@@ -16,16 +15,9 @@ from netwatch.app.vantage_files import open_consent
 from netwatch.app.vantage_status import vantage_status
 from netwatch.app.wall_clock import now
 from netwatch.cli import consent, enroll
-from netwatch.cli.entrypoint import run_agent
-from netwatch.cli.output import (
-    DEFAULT,
-    ConfigOption,
-    JsonOption,
-    emit,
-    explanation_lines,
-    iso,
-    table_lines,
-)
+from netwatch.cli.entrypoint import DEFAULT_CONFIG, run_agent
+from netwatch.cli.options import ConfigOption, JsonOption, PauseArgument
+from netwatch.cli.output import emit, explanation_lines, table_lines
 from netwatch.cli.time_parsing import parse_duration
 from netwatch.config import read_config
 from netwatch.model.errors import InputError
@@ -41,7 +33,7 @@ def main() -> None:
 
 
 @app.command()
-def run(config: ConfigOption = DEFAULT) -> None:
+def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Measure and send until Ctrl-C; unacknowledged results are sent after the next start.
 
     Example: netwatch agent run --config vantage.toml
@@ -50,7 +42,7 @@ def run(config: ConfigOption = DEFAULT) -> None:
 
 
 @app.command()
-def once(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
+def once(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Measure every target once and print the results; nothing is stored or sent.
 
     Example: netwatch agent once --json
@@ -62,21 +54,21 @@ def once(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
         (one.target, one.probe, f"{one.seconds * 1000:.1f} ms", one.failure or "ok")
         for one in measurements
     )
-    emit(msgspec.to_builtins(measurements), table_lines(rows), as_json=as_json)
+    emit(measurements, table_lines(rows), as_json=as_json)
 
 
 @app.command()
-def explain(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
+def explain(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Print every host that will be contacted and everything that will be sent.
 
     Example: netwatch agent explain
     """
     explanation = explain_vantage(read_config(config))
-    emit(msgspec.to_builtins(explanation), explanation_lines(explanation), as_json=as_json)
+    emit(explanation, explanation_lines(explanation), as_json=as_json)
 
 
 @app.command()
-def status(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
+def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Print spool backlog, budget, consent and target list of this vantage.
 
     Example: netwatch agent status --json
@@ -87,7 +79,7 @@ def status(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def doctor(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
+def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Check everything that this vantage needs, and print how to fix it; exit 1 on a failure.
 
     Example: netwatch agent doctor
@@ -98,15 +90,15 @@ def doctor(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
         rows.append(("ok" if result.ok else "FAIL", result.name, result.text))
         if result.fix:
             rows.append(("", "", result.fix))
-    emit(msgspec.to_builtins(results), table_lines(rows), as_json=as_json)
+    emit(results, table_lines(rows), as_json=as_json)
     if not all(result.ok for result in results):
         raise typer.Exit(1)
 
 
 @app.command()
 def pause(
-    length: Annotated[str, typer.Argument(help="How long: 2h, 1d; 0s ends a pause.")],
-    config: ConfigOption = DEFAULT,
+    length: PauseArgument,
+    config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
     """Stop measuring for a while; a running agent stops within a second.
@@ -117,13 +109,13 @@ def pause(
     until = now() + duration if duration else None
     open_consent(read_config(config)).pause(until)
     line = f"paused until {until:%Y-%m-%d %H:%M} UTC" if until else "not paused"
-    emit({"paused_until": iso(until)}, [line], as_json=as_json)
+    emit({"paused_until": until}, [line], as_json=as_json)
 
 
 @app.command()
 def export(
     file: Annotated[Path, typer.Argument(help="The file to write.")],
-    config: ConfigOption = DEFAULT,
+    config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
     """Write the unacknowledged batches to a file that can be carried; they stay in the spool.
@@ -140,7 +132,7 @@ def export(
 @app.command("import-receipts")
 def import_receipts(
     file: Annotated[Path, typer.Argument(help="The receipts of `netwatch collect import`.")],
-    config: ConfigOption = DEFAULT,
+    config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
     """Remove batches from the spool that an observatory acknowledged; the agent may be running.
@@ -151,7 +143,7 @@ def import_receipts(
     with open_spool(loaded) as spool:
         result = apply_receipts(read_messages(file, FileKind.RECEIPTS), loaded.vantage.id, spool)
     lines = [f"{result.deleted} batches left the spool, {result.refused} were refused"]
-    emit(msgspec.to_builtins(result), lines, as_json=as_json)
+    emit(result, lines, as_json=as_json)
     if result.problem:
         problem = result.problem
         raise InputError(problem if problem.startswith(str(file)) else f"{file}: {problem}")

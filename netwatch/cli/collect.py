@@ -7,14 +7,16 @@ from typing import Annotated
 import typer
 
 from netwatch.aio.tasks import run_until_signal
+from netwatch.cli.entrypoint import DEFAULT_CONFIG
 from netwatch.cli.observatory import load_config
-from netwatch.cli.output import DEFAULT, ConfigOption, JsonOption, emit, progress_bar
+from netwatch.cli.options import ConfigOption, JsonOption, OptionalConfigOption
+from netwatch.cli.output import emit, progress_bar
 
 app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback()
-def collect(context: typer.Context, config: ConfigOption = DEFAULT) -> None:
+def collect(context: typer.Context, config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Receive, store and count measurements, until Ctrl-C.
 
     Runs the embedded broker if it is configured. Example: netwatch collect -c netwatch.toml
@@ -36,10 +38,7 @@ def import_exports(
         Path | None,
         typer.Option(help="Write receipts to this file, for `netwatch agent import-receipts`."),
     ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", "-c", help="The configuration file; see `netwatch init`."),
-    ] = None,
+    config: OptionalConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Import batches from files; a collector may run at the same time.
@@ -48,7 +47,7 @@ def import_exports(
     batches before the damage, and of other files, are stored.
     Example: netwatch collect import stick/vantage.nwx --receipts stick/vantage.receipts
     """
-    loaded = load_config(config or context.obj or DEFAULT)
+    loaded = load_config(config or context.obj or DEFAULT_CONFIG)
     from netwatch.app.batch_import import import_files
 
     with progress_bar("Importing", quiet=as_json) as progress:

@@ -10,7 +10,9 @@ from netwatch.agent.target_policy import CATEGORIES, HIGH_RISK_COUNTRIES
 from netwatch.app.targets import open_target_list_store
 from netwatch.app.vantage_files import open_consent
 from netwatch.app.wall_clock import now
-from netwatch.cli.output import DEFAULT, ConfigOption, JsonOption, emit, iso
+from netwatch.cli.entrypoint import DEFAULT_CONFIG
+from netwatch.cli.options import ConfigOption, JsonOption
+from netwatch.cli.output import emit
 from netwatch.config import Config, read_config
 from netwatch.model.errors import ConfigError
 
@@ -22,20 +24,20 @@ _QUESTIONS = (
 
 
 @app.command("show")
-def show(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
+def show(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Print the consent text, and whether consent was granted.
 
     Example: netwatch agent consent show
     """
-    since = iso(open_consent(read_config(config)).granted_at())
+    since = open_consent(read_config(config)).granted_at()
     status = {"version": CONSENT_VERSION, "text": CONSENT_TEXT, "granted_at": since}
-    line = f"Granted on {since}." if since else "Not granted yet."
+    line = f"Granted on {since.isoformat()}." if since else "Not granted yet."
     emit(status, [CONSENT_TEXT, line], as_json=as_json)
 
 
 @app.command("grant")
 def grant(
-    config: ConfigOption = DEFAULT,
+    config: ConfigOption = DEFAULT_CONFIG,
     accept: Annotated[
         int, typer.Option("--accept-consent", help="Accept this version without questions.")
     ] = 0,
@@ -74,7 +76,7 @@ def grant(
 
 
 @app.command("withdraw")
-def withdraw(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
+def withdraw(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Withdraw consent; a running agent stops all traffic within two seconds.
 
     Example: netwatch agent consent withdraw
@@ -84,7 +86,6 @@ def withdraw(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> Non
 
 
 def _check_more(tier: str, category: str, probe: str, *, country: str) -> bool:
-
     if tier not in {"A", "B"}:
         raise ConfigError(f"--tier {tier}: must be A or B; for tier C name a --category")
     if category and category not in CATEGORIES:
@@ -99,7 +100,6 @@ def _check_more(tier: str, category: str, probe: str, *, country: str) -> bool:
 
 
 def _ask_about_text() -> None:
-
     sys.stdout.write(CONSENT_TEXT + "\n")
     for question in _QUESTIONS:
         while not typer.confirm(question, default=None):
@@ -108,7 +108,6 @@ def _ask_about_text() -> None:
 
 
 def _ask_about_more(config: Config, tier: str, category: str) -> None:
-
     target_list = open_target_list_store(config).current()
     hosts = [
         one.target.host

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from netwatch.app.targets import open_target_list_store
@@ -12,7 +11,9 @@ from netwatch.app.vantage_enrollment import change_key as change
 from netwatch.app.vantage_enrollment import enroll_vantage, erase_vantage
 from netwatch.app.vantage_files import read_enrollment
 from netwatch.app.wall_clock import now
-from netwatch.cli.output import DEFAULT, ConfigOption, JsonOption, emit
+from netwatch.cli.entrypoint import DEFAULT_CONFIG
+from netwatch.cli.options import ConfigOption, JsonOption, YesOption
+from netwatch.cli.output import emit
 from netwatch.config import read_config
 from netwatch.model.errors import ConfigError, InputError, TransportError
 
@@ -23,7 +24,7 @@ _MAX_LIST_BYTES = 1024 * 1024
 @app.command()
 def adopt(
     file: Annotated[Path, typer.Argument(help="The signed list.")],
-    config: ConfigOption = DEFAULT,
+    config: ConfigOption = DEFAULT_CONFIG,
     key: Annotated[
         str, typer.Option("--key", help="The observatory's public key, 64 hexadecimal digits.")
     ] = "",
@@ -50,7 +51,7 @@ def adopt(
 @app.command()
 def enroll(
     token: Annotated[str, typer.Argument(help="The token from the operator; valid once.")],
-    config: ConfigOption = DEFAULT,
+    config: ConfigOption = DEFAULT_CONFIG,
     url: Annotated[
         str, typer.Option(help="The observatory's address, if the one in the token does not work.")
     ] = "",
@@ -69,11 +70,11 @@ def enroll(
     enrollment = enroll_vantage(loaded, token, url=url, region=region)
     lines = [f"Enrolled as {loaded.vantage.id} with {enrollment.url}."]
     lines += ["Now: netwatch agent explain, then: netwatch agent run"]
-    emit(msgspec.to_builtins(enrollment), lines, as_json=as_json)
+    emit(enrollment, lines, as_json=as_json)
 
 
 @app.command("change-key")
-def change_key(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
+def change_key(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Replace the vantage's key, here and at the observatory; then restart the agent.
 
     If the old key is lost, ask the operator for a token that replaces this agent.
@@ -86,8 +87,8 @@ def change_key(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> N
 
 @app.command()
 def purge(
-    config: ConfigOption = DEFAULT,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    yes: YesOption = False,
     local: Annotated[
         bool,
         typer.Option(

@@ -15,7 +15,7 @@ from netwatch.model.errors import NetwatchError
 
 _VERBOSE = ("-v", "--verbose")
 _CONFIG = ("-c", "--config")
-_DEFAULT = "netwatch.toml"
+DEFAULT_CONFIG = Path("netwatch.toml")
 
 
 def run() -> None:
@@ -49,7 +49,7 @@ def parse_agent_run(words: Sequence[str]) -> Path | None:
         return None
     match rest[2:]:
         case []:
-            return Path(_DEFAULT)
+            return DEFAULT_CONFIG
         case [option, path] if option in _CONFIG and not path.startswith("-"):
             return Path(path)
         case _:

@@ -3,22 +3,18 @@
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
-from netwatch.app.fleet_admin import (
-    erase_agent,
-    fleet_is_public,
-    list_agents,
-    release_quarantine,
-    retire_agent,
-)
+from netwatch.app.fleet_admin import batch_log_path, erase_agent, fleet_is_public
 from netwatch.app.fleet_admin import invite as create_token
 from netwatch.app.target_list_publisher import pause_fleet, publish_list
 from netwatch.app.wall_clock import now
-from netwatch.cli.output import DEFAULT, ConfigOption, JsonOption, emit, iso, table_lines
+from netwatch.cli.entrypoint import DEFAULT_CONFIG
+from netwatch.cli.options import ConfigOption, JsonOption, PauseArgument, YesOption
+from netwatch.cli.output import emit, table_lines
 from netwatch.cli.time_parsing import parse_duration
-from netwatch.collector.registry import InvitationScope
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.registry import InvitationScope, Registry
 from netwatch.config import read_config
 from netwatch.model.errors import ConfigError
 
@@ -36,7 +32,7 @@ def main() -> None:
 
 @app.command()
 def invite(
-    config: ConfigOption = DEFAULT,
+    config: ConfigOption = DEFAULT_CONFIG,
     country: Annotated[
         str, typer.Option(help="Valid for agents in this country, two letters.")
     ] = "",
@@ -62,17 +58,19 @@ def invite(
     lines += ["  netwatch agent consent grant", f"  netwatch agent enroll {token}"]
     if not fleet_is_public(loaded):
         lines.append("It works on this machine only: set fleet.url for agents elsewhere.")
-    emit({"token": token, "expires": iso(expires)}, lines, as_json=as_json)
+    emit({"token": token, "expires": expires}, lines, as_json=as_json)
 
 
 @app.command("list")
-def show(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
+def show(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """List agents: name, state, country, network, enrollment date, trust weight and its reason.
 
     New agents have a weight below 1. Weight 0 marks a burst of sign-ups: review it, then
     `netwatch agents release` it. Addresses are not stored. Example: netwatch agents list --json
     """
-    agents = list_agents(read_config(config))
+    loaded = read_config(config)
+    with Registry(batch_log_path(loaded)) as registry:
+        agents = registry.agents(now(), open_weight=loaded.fleet.open_weight)
     rows = [
         (
             one.name,
@@ -87,28 +85,33 @@ def show(config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
     ]
     headings = ("NAME", "STATE", "COUNTRY", "NETWORK", "ENROLLED", "WEIGHT", "REASON")
     lines = table_lines(rows, *headings) if rows else ["No agents yet."]
-    emit(msgspec.to_builtins(agents), lines, as_json=as_json)
+    emit(agents, lines, as_json=as_json)
 
 
 @app.command()
-def retire(name: NameArgument, config: ConfigOption = DEFAULT, as_json: JsonOption = False) -> None:
+def retire(
+    name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
+) -> None:
     """Accept no more batches from an agent; earlier ones still count.
 
     Example: netwatch agents retire vantage-7
     """
-    retire_agent(read_config(config), name)
+    with Registry(batch_log_path(read_config(config))) as registry:
+        registry.retire(name, now=now())
     emit({"retired": name}, [f"{name} is retired"], as_json=as_json)
 
 
 @app.command()
 def release(
-    name: NameArgument, config: ConfigOption = DEFAULT, as_json: JsonOption = False
+    name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
 ) -> None:
     """Count an agent in full: end its quarantine, and count its quarantined batches.
 
     Example: netwatch agents release vantage-7
     """
-    count = release_quarantine(read_config(config), name)
+    loaded = read_config(config)
+    with BatchLog(batch_log_path(loaded)) as batch_log:
+        count = batch_log.release(name, width=loaded.analysis.bin)
     line = f"{name}: {count} quarantined batches count from now on"
     emit({"released": name, "batches": count}, [line], as_json=as_json)
 
@@ -116,8 +119,8 @@ def release(
 @app.command()
 def erase(
     name: NameArgument,
-    config: ConfigOption = DEFAULT,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Erase an agent: key, location and all batches. Published totals stay.
@@ -135,7 +138,7 @@ def erase(
 @app.command()
 def publish(
     file: Annotated[Path, typer.Argument(help="TOML file of targets with their consent tiers.")],
-    config: ConfigOption = DEFAULT,
+    config: ConfigOption = DEFAULT_CONFIG,
     length: Annotated[str, typer.Option("--for", help="How long it is valid: 7d, 4w.")] = "4w",
     key: KeyOption = None,
     as_json: JsonOption = False,
@@ -149,7 +152,7 @@ def publish(
     version, expires = target_list.version, target_list.expires
     tiers = {"A": len(target_list.targets), "B": len(target_list.popular)}
     tiers["C"] = sum(map(len, target_list.sensitive.values()))
-    summary = {"version": version, "expires": iso(expires), "targets": tiers}
+    summary = {"version": version, "expires": expires, "targets": tiers}
     counts = ", ".join(f"{count} of tier {tier}" for tier, count in tiers.items())
     line = f"version {version}: {counts}; valid until {expires:%Y-%m-%d}"
     emit(summary, [line], as_json=as_json)
@@ -157,8 +160,8 @@ def publish(
 
 @app.command()
 def pause(
-    length: Annotated[str, typer.Argument(help="How long: 2h, 1d; 0s ends a pause.")],
-    config: ConfigOption = DEFAULT,
+    length: PauseArgument,
+    config: ConfigOption = DEFAULT_CONFIG,
     reason: Annotated[str, typer.Option(help="The reason, as shown to hosts.")] = "",
     key: KeyOption = None,
     as_json: JsonOption = False,
@@ -171,5 +174,5 @@ def pause(
     until = now() + duration if duration else None
     target_list = pause_fleet(read_config(config), until, reason=reason, key=key)
     line = f"agents pause until {until:%Y-%m-%d %H:%M} UTC" if until else "agents are not paused"
-    summary = {"version": target_list.version, "pause_until": iso(until)}
+    summary = {"version": target_list.version, "pause_until": until}
     emit(summary, [line], as_json=as_json)

@@ -2,17 +2,27 @@
 
 import sys
 from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from netwatch import __version__
 from netwatch.cli import agent, backtest, observatory
 from netwatch.cli import collect as collecting
 from netwatch.cli.entrypoint import begin_logging, one_line_errors
 
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> object:  # noqa: ANN401 - Typer's class of contexts is private
+        """Run the command; click itself would exit with 1 if the pipe closes."""
+        with one_line_errors():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
     name="netwatch",
+    cls=_Commands,
     help="An Internet-shutdown monitor, from a probe to a published, checkable alert.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -57,8 +67,7 @@ def main(
 
 def run() -> None:
     """Run the command line."""
-    with one_line_errors():
-        app()
+    app()
 
 
 _mount()

@@ -10,20 +10,24 @@ from typing import Annotated
 import typer
 
 from netwatch.aio.tasks import run_until_signal
-from netwatch.cli.output import (
-    DEFAULT,
-    ConfigOption,
-    JsonOption,
-    drill_lines,
-    emit,
-    print_json,
-    progress_bar,
-)
-from netwatch.cli.time_parsing import parse_option, parse_width
+from netwatch.cli.entrypoint import DEFAULT_CONFIG
+from netwatch.cli.options import ConfigOption, JsonOption, WidthOption
+from netwatch.cli.output import drill_lines, emit, progress_bar
+from netwatch.cli.time_parsing import parse_duration, parse_option
 from netwatch.config import Config, parse_config, read_config
 from netwatch.model.errors import ConfigError
 
 app = typer.Typer()
+
+
+def require_package(name: str, purpose: str, *, extra: str) -> None:
+    """Check that a package of an optional extra is installed.
+
+    Raises:
+        ConfigError: it is not; the message says how to install the extra.
+    """
+    if find_spec(name) is None:
+        raise ConfigError(f"{purpose} needs: pip install 'netwatch-observatory[{extra}]'")
 
 
 def load_config(path: Path) -> Config:
@@ -32,9 +36,8 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: the file is invalid, or the observatory's dependencies are not installed.
     """
-    if find_spec("numpy") is None:
-        raise ConfigError("an observatory needs: pip install 'netwatch-observatory[observatory]'")
-    if path == DEFAULT and not path.exists():
+    require_package("numpy", "an observatory", extra="observatory")
+    if path == DEFAULT_CONFIG and not path.exists():
         sys.stderr.write("no netwatch.toml here: using what `netwatch init` would write\n")
         return parse_config(_starter(), name="starter configuration")
     return read_config(path)
@@ -45,7 +48,7 @@ def _starter() -> str:
 
 
 @app.command()
-def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT) -> None:
+def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT_CONFIG) -> None:
     """Write a commented example configuration.
 
     Example: netwatch init && netwatch up
@@ -59,7 +62,7 @@ def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = DEFA
 
 
 @app.command()
-def up(config: ConfigOption = DEFAULT) -> None:
+def up(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Run a whole observatory in one process, until Ctrl-C.
 
     It runs broker, collector, store, analysis, page server and one vantage. Example: netwatch up
@@ -74,7 +77,7 @@ def up(config: ConfigOption = DEFAULT) -> None:
 
 
 @app.command()
-def analyze(config: ConfigOption = DEFAULT) -> None:
+def analyze(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Analyse collected bins, track incidents and send posts, until Ctrl-C.
 
     Example: netwatch analyze --config netwatch.toml
@@ -86,7 +89,7 @@ def analyze(config: ConfigOption = DEFAULT) -> None:
 
 
 @app.command()
-def serve(config: ConfigOption = DEFAULT) -> None:
+def serve(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Serve the observatory's pages at the address of the table web, until Ctrl-C.
 
     Example: netwatch serve --config netwatch.toml
@@ -106,9 +109,7 @@ def replay(
     at: Annotated[
         str | None, typer.Option(help="Also print the statement that was due at this time.")
     ] = None,
-    width: Annotated[
-        str | None, typer.Option("--bin", help="Aggregate rows into bins of 5m, 1h …")
-    ] = None,
+    width: WidthOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Replay recorded series through the live pipeline.
@@ -120,25 +121,23 @@ def replay(
     from netwatch.lab.sample_data.catalog import open_series, series_source
 
     time = parse_option(at, "--at")
-    table = open_series(series, width=parse_width(width))
+    table = open_series(series, width=parse_duration(width, "--bin") if width else None)
     with progress_bar("Replaying", quiet=as_json) as progress:
         result = replay_into(out, table, at=time, progress=progress, source=series_source(series))
-    if as_json:
-        print_json(
-            {
-                "incidents": [incident.id for incident in result.incidents],
-                "statements": result.statements,
-                "posts": [entry.post.text for entry in result.posts],
-                "pictures": [str(path) for path in result.pictures],
-            }
-        )
-        return
-    for entry in result.posts:
-        sys.stdout.write(f"[{entry.post.created_at:%Y-%m-%d %H:%M} UTC]\n{entry.post.text}\n\n")
+    summary = {
+        "incidents": [incident.id for incident in result.incidents],
+        "statements": result.statements,
+        "posts": [entry.post.text for entry in result.posts],
+        "pictures": result.pictures,
+    }
+    lines = [
+        f"[{entry.post.created_at:%Y-%m-%d %H:%M} UTC]\n{entry.post.text}\n"
+        for entry in result.posts
+    ]
     if time is not None:
-        sys.stdout.write(f"Statement at {time:%d %b %Y %H:%M} UTC:\n")
-        sys.stdout.writelines(f"{line}\n" for line in result.statements or ["none"])
-    sys.stdout.writelines(f"chart: {path}\n" for path in result.pictures)
+        lines += [f"Statement at {time:%d %b %Y %H:%M} UTC:", *(result.statements or ["none"])]
+    lines += [f"chart: {path}" for path in result.pictures]
+    emit(summary, lines, as_json=as_json)
 
 
 @app.command()

@@ -5,24 +5,20 @@ import sys
 from datetime import datetime
 from typing import Annotated
 
-import msgspec
 import typer
-from rich.console import Console
 
-from netwatch.cli.entrypoint import one_line_errors
-from netwatch.cli.open_data import (
+from netwatch.cli.open_data import open_data, parse_time
+from netwatch.cli.options import (
     AsciiOption,
-    ConfigOption,
     DataOption,
-    JsonOption,
+    JsonLinesOption,
+    OptionalConfigOption,
     SinceOption,
     UntilOption,
     ZoneOption,
-    open_data,
-    parse_time,
 )
 from netwatch.cli.outage_tables import outages_table
-from netwatch.cli.output import table_lines
+from netwatch.cli.output import emit_each, render, table_lines
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import InputError
 from netwatch.model.incident import PUBLIC_STATES, Incident, IncidentState
@@ -47,10 +43,10 @@ def outages(
     since: SinceOption = None,
     until: UntilOption = None,
     zone: ZoneOption = "UTC",
-    as_json: JsonOption = False,
+    as_json: JsonLinesOption = False,
     plain: AsciiOption = False,
     data: DataOption = None,
-    config: ConfigOption = None,
+    config: OptionalConfigOption = None,
 ) -> None:
     """List incidents, newest first, including those that began before --since and continued.
 
@@ -58,77 +54,65 @@ def outages(
     """
     if context.invoked_subcommand is not None:
         return
-    with one_line_errors():
-        first, last = parse_time(since, zone), parse_time(until, zone)
-        wanted = parse_scope(scope) if scope else None
-        with open_data(data, config=config) as opened:
-            tree = opened.tree
-            found = [
-                incident
-                for incident in opened.ledger.incidents()
-                if _overlaps(incident, first, last)
-                and (country is None or tree.country_code(incident.entity) == country.upper())
-                and (wanted is None or incident.entity == wanted)
-                and (incident.state == state if state else incident.state in PUBLIC_STATES)
-            ]
-        shown = [incident for incident in found if incident.evidence_level >= min_level]
-        if as_json:
-            for incident in shown:
-                _print_json(incident_object(incident, tree))
-            return
-        _print_table(shown, tree, plain=plain)
-        sys.stderr.write(_count_note(len(shown), len(found) - len(shown)))
+    first, last = parse_time(since, zone), parse_time(until, zone)
+    wanted = parse_scope(scope) if scope else None
+    with open_data(data, config=config) as opened:
+        tree = opened.tree
+        selected = [
+            incident
+            for incident in opened.ledger.incidents()
+            if _overlaps(incident, first, last)
+            and (country is None or tree.country_code(incident.entity) == country.upper())
+            and (wanted is None or incident.entity == wanted)
+            and (incident.state == state if state else incident.state in PUBLIC_STATES)
+        ]
+    shown = [incident for incident in selected if incident.evidence_level >= min_level]
+    objects = [incident_object(incident, tree) for incident in shown]
+    emit_each(objects, _table_lines(shown, tree, plain=plain), as_json=as_json)
+    if not as_json:
+        sys.stderr.write(_count_note(len(shown), len(selected) - len(shown)))
 
 
 @app.command("show")
 def show(
     incident: Annotated[str, typer.Argument(help="The incident, such as NW-IR-2019-0042.")],
-    as_json: JsonOption = False,
+    as_json: JsonLinesOption = False,
     data: DataOption = None,
-    config: ConfigOption = None,
+    config: OptionalConfigOption = None,
 ) -> None:
     """Show one incident: its course, order of loss, surviving networks and timing features.
 
     Provisional incidents are shown too. No field states a cause.
     Example: netwatch outages show NW-IR-2019-0042 --json
     """
-    with one_line_errors():
-        with open_data(data, config=config) as opened:
-            revisions = opened.ledger.revisions(incident)
-            tree = opened.tree
-        if not revisions:
-            raise InputError(f"{incident[:60]!r}: no such incident; see `netwatch outages`")
-        newest = revisions[-1]
-        if as_json:
-            _print_json(incident_object(newest, tree))
-            return
-        heading = f"{newest.id}  {newest.state}  {full_name(newest.entity, tree)}"
-        for line in [heading, *table_lines(key_facts(newest, tree))]:
-            sys.stdout.write(f"{line}\n")
+    with open_data(data, config=config) as opened:
+        revisions = opened.ledger.revisions(incident)
+        tree = opened.tree
+    if not revisions:
+        raise InputError(f"{incident[:60]!r}: no such incident; see `netwatch outages`")
+    newest = revisions[-1]
+    heading = f"{newest.id}  {newest.state}  {full_name(newest.entity, tree)}"
+    lines = [heading, *table_lines(key_facts(newest, tree))]
+    emit_each([incident_object(newest, tree)], lines, as_json=as_json)
 
 
 @app.command("verify")
 def verify(
-    as_json: JsonOption = False, data: DataOption = None, config: ConfigOption = None
+    as_json: JsonLinesOption = False, data: DataOption = None, config: OptionalConfigOption = None
 ) -> None:
     """Check that no recorded revision was changed, or is missing between others.
 
     Each revision has a hash over the one before it. Exits with 1 and names the broken revisions.
     Example: netwatch outages verify
     """
-    with one_line_errors():
-        with open_data(data, config=config) as opened:
-            broken = opened.ledger.verify_chain()
-        if as_json:
-            rows = [{"incident": name, "revision": number} for name, number in broken]
-            _print_json({"intact": not broken, "broken": rows})
-        else:
-            for name, number in broken:
-                sys.stdout.write(f"{name} revision {number}: changed, or its predecessor is\n")
-            if not broken:
-                sys.stdout.write("All revisions are intact.\n")
-        if broken:
-            raise typer.Exit(1)
+    with open_data(data, config=config) as opened:
+        broken = opened.ledger.verify_chain()
+    rows = [{"incident": name, "revision": number} for name, number in broken]
+    lines = [f"{name} revision {number}: changed, or its predecessor is" for name, number in broken]
+    report = {"intact": not broken, "broken": rows}
+    emit_each([report], lines or ["All revisions are intact."], as_json=as_json)
+    if broken:
+        raise typer.Exit(1)
 
 
 def parse_scope(text: str) -> Entity:
@@ -157,15 +141,9 @@ def _overlaps(incident: Incident, first: datetime | None, last: datetime | None)
     return first is None or incident.ended_at is None or incident.ended_at >= first
 
 
-def _print_json(value: object) -> None:
-    sys.stdout.write(f"{msgspec.json.encode(value).decode()}\n")
-
-
-def _print_table(incidents: list[Incident], tree: EntityTree, *, plain: bool) -> None:
+def _table_lines(incidents: list[Incident], tree: EntityTree, *, plain: bool) -> list[str]:
     width = None if sys.stdout.isatty() else _WIDTH
-    console = Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
-    if incidents:
-        console.print(outages_table(incidents, tree, plain=plain))
+    return render(outages_table(incidents, tree, plain=plain), width=width) if incidents else []
 
 
 def _count_note(shown: int, hidden: int) -> str:

@@ -1,50 +1,42 @@
-"""What the commands share: options, tables, progress bars, and printing as text or JSON."""
+"""Prints results as text or JSON; tables and progress bars."""
 
-import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import msgspec
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from netwatch.agent.explain import Explanation
     from netwatch.lab.drill.runner import Outcome
 
-ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", help="The configuration file; see `netwatch init`.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DEFAULT = Path("netwatch.toml")
 _MAX_SKIPPED = 20
 """Skipped targets listed as text; one screen."""
 
 
 def emit(value: object, lines: Iterable[str], *, as_json: bool) -> None:
-    """Print `value` as JSON, or `lines`."""
+    """Print `value` as indented JSON, or `lines`."""
+    _print([value], lines, as_json=as_json, indent=2)
+
+
+def emit_each(values: Iterable[object], lines: Iterable[str], *, as_json: bool) -> None:
+    """Print each of `values` as one line of JSON, or `lines`."""
+    _print(values, lines, as_json=as_json, indent=-1)
+
+
+def _print(values: Iterable[object], lines: Iterable[str], *, as_json: bool, indent: int) -> None:
     if as_json:
-        print_json(value)
-    else:
-        sys.stdout.writelines(f"{line}\n" for line in lines)
-
-
-def print_json(value: object) -> None:
-    """Print a value as indented JSON."""
-    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False, indent=2) + "\n")
-
-
-def iso(time: datetime | None) -> str | None:
-    """Return a time as ISO 8601 text."""
-    return None if time is None else time.isoformat()
+        encoded = (msgspec.json.encode(value, enc_hook=str) for value in values)
+        lines = (msgspec.json.format(one, indent=indent).decode() for one in encoded)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
 def table_lines(rows: Iterable[Sequence[object]], *headings: str) -> list[str]:
     """Return rows as aligned columns, without wrapping."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -52,15 +44,25 @@ def table_lines(rows: Iterable[Sequence[object]], *headings: str) -> list[str]:
     for row in rows:
         # Text, not markup: a name may be "[red]".
         table.add_row(*(Text(str(cell)) for cell in row))
-    console = Console(width=1_000, file=io.StringIO())
+    return render(table)
+
+
+def render(table: "Table", *, width: int | None = 1_000) -> list[str]:
+    """Return the lines of a table of `width` columns, None for the terminal's."""
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
     with console.capture() as capture:
         console.print(table)
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
 @contextmanager
-def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Callable[[float], None]]:
-    """Yield a function that takes the share done, 0 to 1; silent unless stderr is a terminal."""
+def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Callable[..., None]]:
+    """Yield a function that takes the share done, 0 to 1, and optionally a text to show.
+
+    It is silent unless stderr is a terminal.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
@@ -68,8 +70,8 @@ def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Callable[[float
     with Progress(console=console, disable=quiet or not console.is_terminal) as progress:
         task = progress.add_task(title, total=1.0)
 
-        def show(share: float) -> None:
-            progress.update(task, completed=share)
+        def show(share: float, text: str = title) -> None:
+            progress.update(task, completed=share, description=text)
 
         yield show
 

@@ -1,19 +1,20 @@
 """`netwatch store`: maintain the stored series."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from netwatch.app.factories import open_store
+from netwatch.app.wall_clock import now
+from netwatch.cli.entrypoint import DEFAULT_CONFIG
 from netwatch.cli.observatory import load_config
-from netwatch.cli.output import DEFAULT, ConfigOption, JsonOption, emit
+from netwatch.cli.options import ConfigOption, DataOption, JsonOption
+from netwatch.cli.output import emit, progress_bar
 from netwatch.cli.time_parsing import parse_duration, parse_instant
 from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError
@@ -28,13 +29,13 @@ from netwatch.store.sqlite import SqliteStore
 
 app = typer.Typer(help="Maintain the stored series.", no_args_is_help=True)
 
-DataOption = Annotated[Path, typer.Option("--data", "-d", help="The data folder.")]
+FolderOption = Annotated[Path, typer.Option("--data", "-d", help="The data folder.")]
 _DATA = Path("data")
 
 
 @app.command()
 def check(
-    data: DataOption = _DATA,
+    data: FolderOption = _DATA,
     quarantine: Annotated[
         bool, typer.Option("--quarantine", help="Rename damaged files, and log it.")
     ] = False,
@@ -57,7 +58,7 @@ def check(
 
 @app.command()
 def compact(
-    data: DataOption = _DATA,
+    data: FolderOption = _DATA,
     keep: Annotated[str, typer.Option(help="How long days stay open after they end.")] = "2d",
     as_json: JsonOption = False,
 ) -> None:
@@ -74,22 +75,20 @@ def compact(
 
 
 @app.command()
-def stats(data: DataOption = _DATA, as_json: JsonOption = False) -> None:
+def stats(data: FolderOption = _DATA, as_json: JsonOption = False) -> None:
     """Print what is stored, for which time, and its size on disk.
 
     Example: netwatch store stats
     """
     found = {name: store.stats() for name, store in _stores(data)}
     lines = [line for name, one in found.items() for line in _describe_stats(name, one)]
-    emit(msgspec.to_builtins(found), lines, as_json=as_json)
+    emit(found, lines, as_json=as_json)
 
 
 @app.command()
 def prune(
-    config: ConfigOption = DEFAULT,
-    data: Annotated[
-        Path | None, typer.Option("--data", "-d", help="Another data folder than configured.")
-    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compact past days, roll old bins up, and drop what is past its configured retention.
@@ -102,17 +101,17 @@ def prune(
     if found.store.engine == "sqlite":
         _path(Path(found.data))
     with closing(open_store(found)) as store:
-        done = store.maintain(datetime.now(UTC)) if isinstance(store, MaintainedStore) else []
+        done = store.maintain(now()) if isinstance(store, MaintainedStore) else []
     lines = [
         f"{one.resolution}: {one.written:,} rows written, {one.dropped:,} dropped" for one in done
     ]
-    emit(msgspec.to_builtins(done), lines, as_json=as_json)
+    emit(done, lines, as_json=as_json)
 
 
 @app.command()
 def export(
     out: Annotated[Path, typer.Argument(help="The file; its suffix says Parquet or CSV.")],
-    data: DataOption = _DATA,
+    data: FolderOption = _DATA,
     since: Annotated[str, typer.Option("--from", help="Start of the span.")] = "1970-01-01",
     until: Annotated[str, typer.Option("--to", help="End of the span, exclusive.")] = "now",
     series: Annotated[
@@ -124,8 +123,8 @@ def export(
 
     Example: netwatch store export iran.csv --series "reachability country:IR" --from -7d
     """
-    now = datetime.now(UTC)
-    span = (parse_instant(since, now=now), parse_instant(until, now=now))
+    present = now()
+    span = (parse_instant(since, now=present), parse_instant(until, now=present))
     with closing(SqliteStore(_path(data))) as store:
         rows = export_bins(store, out, span, series=_series(series))
     emit({"file": str(out), "rows": rows}, [f"{out}: {rows:,} rows"], as_json=as_json)
@@ -144,21 +143,30 @@ def copy(
 
     Example: netwatch store copy sqlite:data influx:http://netwatch:$TOKEN@127.0.0.1:8086/netwatch
     """
-    now = datetime.now(UTC)
-    start = parse_instant(since, now=now) if since else None
+    present, begun = now(), list[datetime]()
+    start = parse_instant(since, now=present) if since else None
     with (
         closing(_open_address(source)) as from_store,
         closing(_open_address(target)) as to_store,
-        _progress(from_store.closed_until() or now, quiet=as_json) as report,
+        progress_bar("Copying", quiet=as_json) as show,
     ):
-        end = now + timedelta(days=1)
+        closed = from_store.closed_until() or present
+
+        def report(copied: CopyProgress) -> None:
+            """Show how far the copy is by time, since rows are not counted ahead."""
+            begun[:] = begun or [copied.until - timedelta(hours=1)]
+            share = (copied.until - begun[0]) / (max(closed, copied.until) - begun[0])
+            rows = copied.bins + copied.levels
+            show(share, f"{copied.until:%Y-%m-%d %H:%M}  {rows:,} rows")
+
+        end = present + timedelta(days=1)
         copied = copy_store(from_store, to_store, start=start, end=end, report=report)
     lines = [f"{copied.bins:,} bins and {copied.levels:,} levels copied"]
     emit({"bins": copied.bins, "levels": copied.levels}, lines, as_json=as_json)
 
 
 @app.command()
-def migrate(data: DataOption = _DATA, as_json: JsonOption = False) -> None:
+def migrate(data: FolderOption = _DATA, as_json: JsonOption = False) -> None:
     """Convert stores of format 1, with blocks of series, to the present format.
 
     Example: netwatch store migrate --data data
@@ -176,7 +184,6 @@ def _path(data: Path) -> Path:
 
 
 def _paths(data: Path) -> Iterator[tuple[str, Path]]:
-
     raw = _path(data)
     for resolution in RESOLUTIONS:
         path = raw if resolution.width is None else data / resolution.name / raw.name
@@ -185,7 +192,6 @@ def _paths(data: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _stores(data: Path) -> Iterator[tuple[str, SqliteStore]]:
-
     for name, path in _paths(data):
         with closing(SqliteStore(path)) as store:
             yield name, store
@@ -216,23 +222,3 @@ def _series(text: str) -> SeriesKey | None:
         return None
     signal, _, entity = text.partition(" ")
     return SeriesKey(signal, Entity.parse(entity.strip()))
-
-
-@contextmanager
-def _progress(last: datetime, *, quiet: bool) -> Iterator[Callable[[CopyProgress], None]]:
-    """Show on stderr how far a copy is, by time: rows are not counted ahead."""
-    begun: list[datetime] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
-        task = bar.add_task("copying", total=None)
-
-        def report(copied: CopyProgress) -> None:
-            begun[:] = begun or [copied.until - timedelta(hours=1)]
-            bar.update(
-                task,
-                total=max((max(last, copied.until) - begun[0]).total_seconds(), 1.0),
-                completed=(copied.until - begun[0]).total_seconds(),
-                description=f"{copied.until:%Y-%m-%d %H:%M}  {copied.bins + copied.levels:,} rows",
-            )
-
-        yield report

@@ -66,12 +66,3 @@ def parse_duration(text: str, option: str) -> Duration:
         return Duration.parse(text)
     except ValueError as error:
         raise InputError(f"{option}: {error}") from error
-
-
-def parse_width(text: str | None) -> Duration | None:
-    """Return the bin width that `--bin` names, None if it is not given.
-
-    Raises:
-        InputError: the value is invalid.
-    """
-    return None if text is None else parse_duration(text, "--bin")

@@ -1,28 +1,24 @@
 """`netwatch timeline`: levels of an entity and its parts, as one line of characters each."""
 
-import json
-import sys
 from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
 
 from netwatch.app.wall_clock import now
-from netwatch.cli.entrypoint import one_line_errors
-from netwatch.cli.open_data import (
+from netwatch.cli.open_data import ObservatoryData, open_data, parse_time
+from netwatch.cli.options import (
     AsciiOption,
-    ConfigOption,
     DataOption,
-    JsonOption,
-    ObservatoryData,
+    JsonLinesOption,
+    OptionalConfigOption,
     SinceOption,
     UntilOption,
     ZoneOption,
-    open_data,
-    parse_time,
 )
 from netwatch.cli.outage_tables import TimelineRow, percent_text, timeline_lines
 from netwatch.cli.outages import parse_scope
+from netwatch.cli.output import emit_each
 from netwatch.cli.time_parsing import parse_duration
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import InputError
@@ -46,30 +42,36 @@ def timeline(
         str | None, typer.Option(help="Duration of one character: 10m, 1h, 3h.")
     ] = None,
     by: Annotated[str | None, typer.Option(help="Also draw its parts: region or asn.")] = None,
-    as_json: JsonOption = False,
+    as_json: JsonLinesOption = False,
     plain: AsciiOption = False,
     data: DataOption = None,
-    config: ConfigOption = None,
+    config: OptionalConfigOption = None,
 ) -> None:
     """Draw the level of a place, from 0 to ordinary; `·` is no data.
 
     Example: netwatch timeline IR --since 2019-11-15 --step 3h --by region
     """
-    with one_line_errors():
-        entity = parse_scope(scope)
-        kind = _part_kind(by)
-        first, last = parse_time(since, zone), parse_time(until, zone)
-        wanted_step = _parse_step(step)
-        with open_data(data, config=config) as opened:
-            window = _window(opened, entity, first, last)
-            width = wanted_step or fitting_step(window[1] - window[0], _MAX_COLUMNS)
-            entities = [entity, *(_parts(opened, entity, kind) if kind else ())]
-            rows = [_timeline_row(opened, part, window, width) for part in entities]
-        if as_json:
-            _print_series(entities, rows, window[0], width)
-            return
-        for line in timeline_lines(rows, window[0], width, plain=plain):
-            sys.stdout.write(f"{line.rstrip()}\n")
+    entity = parse_scope(scope)
+    kind = _part_kind(by)
+    first, last = parse_time(since, zone), parse_time(until, zone)
+    wanted_step = _parse_step(step)
+    with open_data(data, config=config) as opened:
+        window = _window(opened, entity, first, last)
+        width = wanted_step or fitting_step(window[1] - window[0], _MAX_COLUMNS)
+        entities = [entity, *(_parts(opened, entity, kind) if kind else ())]
+        rows = [_timeline_row(opened, part, window, width) for part in entities]
+    objects = [
+        {
+            "scope": {"type": part.kind, "id": part.code, "name": row.name},
+            "start": window[0],
+            "step_seconds": width.total_seconds(),
+            "unit": "percent_of_ordinary",
+            "pct": [None if value is None else round(value, 2) for value in row.values],
+        }
+        for part, row in zip(entities, rows, strict=True)
+    ]
+    lines = timeline_lines(rows, window[0], width, plain=plain)
+    emit_each(objects, (line.rstrip() for line in lines), as_json=as_json)
 
 
 def _parse_step(text: str | None) -> timedelta | None:
@@ -78,7 +80,7 @@ def _parse_step(text: str | None) -> timedelta | None:
     step = parse_duration(text, "--step")
     if not step:
         raise InputError("--step: must be longer than zero")
-    return timedelta(seconds=step.total_seconds())
+    return step
 
 
 def _part_kind(by: str | None) -> EntityKind | None:
@@ -129,17 +131,3 @@ def _timeline_row(
         lowest=percent_text(newest_percent(lowest) if lowest else None),
         now=percent_text(newest_percent(levels[-1]) if levels else None),
     )
-
-
-def _print_series(
-    entities: list[Entity], rows: list[TimelineRow], start: datetime, step: timedelta
-) -> None:
-    for entity, row in zip(entities, rows, strict=True):
-        series = {
-            "scope": {"type": str(entity.kind), "id": entity.code, "name": row.name},
-            "start": rfc3339(start),
-            "step_seconds": step.total_seconds(),
-            "unit": "percent_of_ordinary",
-            "pct": [None if value is None else round(value, 2) for value in row.values],
-        }
-        sys.stdout.write(f"{json.dumps(series, ensure_ascii=False)}\n")

@@ -23,7 +23,7 @@ from netwatch.app.fleet_admin import make_enrollment_service
 from netwatch.app.http_agent_routes import enrollment_routes
 from netwatch.cli.main import app
 from netwatch.config import read_config
-from netwatch.model.errors import ConfigError, InputError, TransportError
+from netwatch.model.errors import TransportError
 
 Command = Callable[..., Result]
 
@@ -81,6 +81,13 @@ async def run(config: Path, *words: str) -> Result:
     return await asyncio.to_thread(netwatch, config, *words)
 
 
+def refusal(result: Result) -> str:
+    """Return the one line of an error."""
+    assert result.exit_code == 2
+    [line] = result.stderr.splitlines()
+    return line
+
+
 def token_of(operator: Path, *words: str) -> str:
     found = netwatch(operator, "agents", "invite", "--json", *words)
     assert found.exit_code == 0, found.exception
@@ -97,7 +104,7 @@ async def test_from_invitation_to_erasure(operator: Path, host: Path, port: int)
     token = token_of(operator, "--country", "XX")
     async with observatory(operator, port):
         unasked = await run(host, "agent", "enroll", token)
-        assert isinstance(unasked.exception, ConfigError)  # first agree
+        assert "first read and agree" in refusal(unasked)
         netwatch(host, "agent", "consent", "grant", "--accept-consent", "2")
         enrolled = json.loads((await run(host, "agent", "enroll", token, "--json")).stdout)
         assert enrolled["brokers"] == ["mqtts://broker.example:8883"]
@@ -118,8 +125,7 @@ async def test_a_token_works_once(operator: Path, host: Path, port: int, tmp_pat
             netwatch(config, "agent", "consent", "grant", "--accept-consent", "2")
         assert (await run(host, "agent", "enroll", token)).exit_code == 0
         found = await run(second, "agent", "enroll", token)
-    assert isinstance(found.exception, InputError)
-    assert "used already" in str(found.exception)
+    assert "used already" in refusal(found)
     assert states(operator) == {"here": "enrolled"}
 
 
@@ -130,8 +136,7 @@ async def test_another_observatory_at_that_address_is_refused(
     netwatch(host, "agent", "consent", "grant", "--accept-consent", "2")
     async with observatory(write_config(tmp_path / "middle", port), port):
         found = await run(host, "agent", "enroll", token)
-    assert isinstance(found.exception, TransportError)
-    assert "answers with status 400" in str(found.exception)
+    assert "answers with status 400" in refusal(found)
     assert not list((host.parent / "data").glob("observatory-*"))
 
 
@@ -141,12 +146,11 @@ async def test_an_unreachable_server_is_one_line_and_the_token_stays_valid(
     token = token_of(operator)
     netwatch(host, "agent", "consent", "grant", "--accept-consent", "2")
     found = await run(host, "agent", "enroll", token)
-    assert isinstance(found.exception, TransportError)
-    assert "\n" not in str(found.exception)
+    assert "cannot reach" in refusal(found)
     async with observatory(operator, port):
         assert (await run(host, "agent", "enroll", token)).exit_code == 0
     # Purging without anybody to ask erases nothing, unless that is wanted.
-    assert isinstance((await run(host, "agent", "purge", "--yes")).exception, TransportError)
+    assert "nothing was erased" in refusal(await run(host, "agent", "purge", "--yes"))
     assert list((host.parent / "data").glob("agent-*.key"))
     assert netwatch(host, "agent", "purge", "--yes", "--local").exit_code == 0
     assert list((host.parent / "data").iterdir()) == []
