@@ -9,12 +9,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from netwatch.agent.identity import Identity, load_or_create_identity
-from netwatch.app.transports import broker_connector
+from netwatch.app.transports import broker_connector, broker_url
 from netwatch.app.vantage_files import data_folder
 from netwatch.app.wall_clock import now
 from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
 from netwatch.collector.enrollment_service import EnrollmentService
-from netwatch.collector.registry import Agent, InvitationScope, Registry
+from netwatch.collector.registry import InvitationScope, Registry
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError, TransportError
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
@@ -42,10 +42,9 @@ def make_enrollment_service(config: Config) -> EnrollmentService:
     """Return the service for enrollment, key change and erasure."""
     brokers = config.fleet.brokers
     if not brokers and not config.broker.embedded:
-        scheme = "mqtts" if config.broker.tls else "mqtt"
-        brokers = (f"{scheme}://{config.broker.host}:{config.broker.port}",)
+        brokers = (broker_url(config.broker),)
     return EnrollmentService(
-        lambda: Registry(_batch_log_path(config)),
+        lambda: Registry(batch_log_path(config)),
         partial(erase_agent, config),
         signer=collector_identity(config).signer,
         targets_key=targets_identity(config).signer.public,
@@ -66,7 +65,7 @@ def invite(config: Config, scope: InvitationScope, *, length: timedelta) -> tupl
     invitation = Invitation(
         secrets.token_bytes(_SECRET_BYTES), signer.public, encryption_key(signer), url
     )
-    with Registry(_batch_log_path(config)) as registry:
+    with Registry(batch_log_path(config)) as registry:
         expires = registry.invite(invitation.digest, scope, now=now(), length=length)
     return invitation.text(), expires
 
@@ -77,29 +76,6 @@ def fleet_is_public(config: Config) -> bool:
     return host not in {"127.0.0.1", "::1", "localhost"}
 
 
-def list_agents(config: Config) -> list[Agent]:
-    """Return all known agents."""
-    with Registry(_batch_log_path(config)) as registry:
-        return registry.agents(now(), open_weight=config.fleet.open_weight)
-
-
-def retire_agent(config: Config, name: str) -> None:
-    """Accept no more batches from an agent.
-
-    Raises:
-        InputError: there is no such agent.
-        StoreError: the tables cannot be written.
-    """
-    with Registry(_batch_log_path(config)) as registry:
-        registry.retire(name, now=now())
-
-
-def release_quarantine(config: Config, name: str) -> int:
-    """End an agent's quarantine; return how many batches count from now on."""
-    with BatchLog(_batch_log_path(config)) as batch_log:
-        return batch_log.release(name, width=config.analysis.bin)
-
-
 def erase_agent(config: Config, name: str) -> int:
     """Erase an agent, its batches and its sessions; return the number of batches.
 
@@ -107,7 +83,7 @@ def erase_agent(config: Config, name: str) -> int:
     """
     with PresenceLog(Path(config.data) / PRESENCE_FILE) as presence_log:
         presence_log.erase(name)
-    with BatchLog(_batch_log_path(config)) as batch_log:
+    with BatchLog(batch_log_path(config)) as batch_log:
         erased = batch_log.erase(name)
     try:
         asyncio.run(_remove_retained(config, name))
@@ -122,5 +98,6 @@ async def _remove_retained(config: Config, name: str) -> None:
         await transport.publish(presence_topic(name), b"", retain=True)
 
 
-def _batch_log_path(config: Config) -> Path:
+def batch_log_path(config: Config) -> Path:
+    """Return the path of the batch log and of the registry of agents."""
     return data_folder(config) / BATCH_LOG_FILE

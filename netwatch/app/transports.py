@@ -7,12 +7,13 @@ import logging
 import os
 import secrets
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from netwatch.agent.enrollment_client import Enrollment
 from netwatch.agent.http_time import HttpTimeSource
 from netwatch.agent.private_files import FOLDER_MODE
 from netwatch.agent.uplink.failover import Endpoint
@@ -80,95 +81,96 @@ def broker_connector(config: Config) -> Callable[[Message | None], Transport]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Uplink:
-    """One entry of the list of preferences: where it is configured, and its addresses.
+class UplinkAddress:
+    """One address of the observatory.
 
     Attributes:
-        where: its key in the configuration, for errors.
-        config: its options; the first URL names the entry.
-        addresses: its URLs, parsed.
-        has_sessions: whether the broker keeps sessions; the embedded one does not.
+        name: names its entry in the list of preferences, after the entry's first address.
+        url: the address, parsed.
+        where: the entry's key in the configuration, for errors.
+        config: the entry's options.
     """
 
+    name: str
+    url: SplitResult
     where: str
     config: UplinkConfig
-    addresses: tuple[SplitResult, ...]
-    has_sessions: bool = True
 
     @property
-    def name(self) -> str:
-        return f"{self.addresses[0].scheme}-{_port(self.addresses[0])}"
+    def host(self) -> str:
+        """The address as `host:port`."""
+        return f"{self.url.hostname}:{_port(self.url)}"
 
 
 def endpoints(
-    config: Config, *, brokers: Sequence[str] = (), url: str = "", timeout: float = 10.0
+    config: Config, enrollment: Enrollment | None = None, *, timeout: float = 10.0
 ) -> tuple[Endpoint, ...]:
-    """Return the endpoints of the observatory in order of preference.
+    """Return the endpoints at `uplink_addresses`; `timeout` is in seconds, per request.
+
+    Raises:
+        ConfigError: an address, a password or a file of certificates cannot be used.
+    """
+    return tuple(
+        Endpoint(address.name, address.host, _connector(address, config, timeout))
+        for address in uplink_addresses(config, enrollment)
+    )
+
+
+def uplink_addresses(config: Config, enrollment: Enrollment | None) -> list[UplinkAddress]:
+    """Return the addresses of the observatory in order of preference, without reading secrets.
 
     They are those of `[[uplink]]`. Without any, they are what the observatory named on
-    enrollment: its `brokers`, then its HTTP service at `url` if that is encrypted or local.
-    Otherwise, or if the host configured `[broker]` and no named broker can be used, the broker
-    is the only endpoint. `timeout` is in seconds, per request.
+    enrollment: its brokers, then its HTTP service if that is encrypted or local. Otherwise, or
+    if the host configured `[broker]` and no named broker can be used, the broker is the only one.
+
+    Raises:
+        ConfigError: an address is invalid.
     """
-    return tuple(
-        Endpoint(
-            uplink.name,
-            f"{address.hostname}:{_port(address)}",
-            _connector(address, uplink, config, timeout),
-        )
-        for uplink in _uplinks(config, brokers, url)
-        for address in uplink.addresses
-    )
+    broker = config.broker
+    if config.uplink:
+        entries = [(f"uplink[{number}]", one) for number, one in enumerate(config.uplink)]
+    elif urls := _enrolled_urls(config, enrollment):
+        entries = [("enrollment", UplinkConfig((url,), broker.username)) for url in urls]
+    else:
+        entries = [("broker", UplinkConfig((broker_url(broker),), broker.username))]
+    addresses = []
+    for where, entry in entries:
+        parsed = [_parse_address(text, where) for text in entry.urls]
+        name = f"{parsed[0].scheme}-{_port(parsed[0])}"
+        addresses += [UplinkAddress(name, url, where, entry) for url in parsed]
+    return addresses
 
 
-def endpoint_addresses(
-    config: Config, *, brokers: Sequence[str] = (), url: str = ""
-) -> tuple[tuple[str, str], ...]:
-    """Return name and `host:port` of each of `endpoints`, without reading secrets."""
-    return tuple(
-        (uplink.name, f"{address.hostname}:{_port(address)}")
-        for uplink in _uplinks(config, brokers, url)
-        for address in uplink.addresses
-    )
+def broker_url(broker: BrokerConfig) -> str:
+    """Return the URL of the configured broker."""
+    scheme = "mqtts" if broker.tls else "mqtt"
+    host = f"[{broker.host}]" if ":" in broker.host else broker.host
+    return f"{scheme}://{host}:{broker.port}"
 
 
-def time_sources(config: Config, url: str = "") -> tuple[HttpTimeSource, ...]:
+def time_sources(config: Config, enrollment: Enrollment | None) -> tuple[HttpTimeSource, ...]:
     """Return the observatory's own https servers, whose `Date` header is trusted.
 
-    They are the https addresses of `[[uplink]]`, and the HTTP service at `url`.
+    They are the https addresses of `[[uplink]]`, and the HTTP service named on enrollment.
     """
-    found = [
+    sources = [
         HttpTimeSource(address, uplink.ca_file)
         for uplink in config.uplink
         for address in uplink.urls
         if address.startswith("https://")
     ]
-    if url.startswith("https://"):
-        found.append(HttpTimeSource(url))
-    return tuple(found)
+    if enrollment and enrollment.url.startswith("https://"):
+        sources.append(HttpTimeSource(enrollment.url))
+    return tuple(sources)
 
 
-def _uplinks(config: Config, brokers: Sequence[str], url: str) -> list[_Uplink]:
-    if config.uplink:
-        return [_parse(f"uplink[{number}]", one) for number, one in enumerate(config.uplink)]
-    broker = config.broker
-    named = [text for text in brokers if _is_usable(text)]
-    if named or (url and _may_send_to(url) and broker == BrokerConfig()):
-        if url and _may_send_to(url):
-            named.append(url)
-        return [
-            _parse("enrollment", UplinkConfig(urls=(text,), username=broker.username))
-            for text in named
-        ]
-    scheme = "mqtts" if broker.tls else "mqtt"
-    host = f"[{broker.host}]" if ":" in broker.host else broker.host
-    only = UplinkConfig(urls=(f"{scheme}://{host}:{broker.port}",), username=broker.username)
-    return [_parse("broker", only, has_sessions=not broker.embedded)]
-
-
-def _parse(where: str, config: UplinkConfig, *, has_sessions: bool = True) -> _Uplink:
-    addresses = tuple(_parse_address(text, where) for text in config.urls)
-    return _Uplink(where, config, addresses, has_sessions)
+def _enrolled_urls(config: Config, enrollment: Enrollment | None) -> list[str]:
+    if enrollment is None:
+        return []
+    urls = [url for url in enrollment.brokers if _is_usable(url)]
+    if _may_send_to(enrollment.url) and (urls or config.broker == BrokerConfig()):
+        urls.append(enrollment.url)
+    return urls
 
 
 def _is_usable(text: str) -> bool:
@@ -223,27 +225,29 @@ def _parse_address(text: str, where: str) -> SplitResult:
 
 
 def _connector(
-    address: SplitResult, uplink: _Uplink, config: Config, timeout: float
+    address: UplinkAddress, config: Config, timeout: float
 ) -> Callable[[Message | None], Transport]:
     """Return a function that makes a transport; only one with a will resumes the MQTT session."""
-    agent, context = config.vantage.id, _tls_context(uplink)
-    password = resolve_secret(uplink.config.password, key=f"{uplink.where}.password")
+    agent, context, url = config.vantage.id, _tls_context(address), address.url
+    password = resolve_secret(address.config.password, key=f"{address.where}.password")
     password = password or broker_password(config)
-    if address.scheme in {"http", "https"}:
-        host = f"[{address.hostname}]" if ":" in (address.hostname or "") else address.hostname
-        root = f"{address.scheme}://{host}:{_port(address)}{address.path}"
+    if url.scheme in {"http", "https"}:
+        host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+        root = f"{url.scheme}://{host}:{_port(url)}{url.path}"
         return lambda _will: HttpsTransport(root, agent, tls=context or True, timeout=timeout)
-    is_websocket = address.scheme in {"ws", "wss"}
+    is_websocket = url.scheme in {"ws", "wss"}
+    # The embedded broker keeps no sessions.
+    has_sessions = address.where != "broker" or not config.broker.embedded
 
     def connect(will: Message | None) -> Transport:
         return MqttTransport(
-            host=address.hostname or "",
-            port=_port(address),
-            username=uplink.config.username or config.broker.username,
+            host=url.hostname or "",
+            port=_port(url),
+            username=address.config.username or config.broker.username,
             password=password,
-            tls=address.scheme in {"mqtts", "wss"} and (context or True),
-            path=(address.path or _WEBSOCKET_PATH) if is_websocket else "",
-            session=MqttSession(agent) if will and uplink.has_sessions else None,
+            tls=url.scheme in {"mqtts", "wss"} and (context or True),
+            path=(url.path or _WEBSOCKET_PATH) if is_websocket else "",
+            session=MqttSession(agent) if will and has_sessions else None,
             will=will,
             timeout=timeout,
         )
@@ -251,20 +255,20 @@ def _connector(
     return connect
 
 
-def _tls_context(uplink: _Uplink) -> ssl.SSLContext | None:
+def _tls_context(address: UplinkAddress) -> ssl.SSLContext | None:
     """Return the TLS context of an uplink, None for the default one.
 
     Raises:
         ConfigError: the file of certificates cannot be read, or holds none.
     """
-    ca_file, alpn = uplink.config.ca_file, uplink.config.alpn
+    ca_file, alpn = address.config.ca_file, address.config.alpn
     if not ca_file and not alpn:
         return None
     try:
         context = ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:
         reason = error.strerror or "holds no certificate"
-        raise ConfigError(f"{uplink.where}.ca_file: {ca_file}: {reason}") from error
+        raise ConfigError(f"{address.where}.ca_file: {ca_file}: {reason}") from error
     if alpn:
         context.set_alpn_protocols([alpn])
     return context

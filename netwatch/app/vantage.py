@@ -20,7 +20,6 @@ from netwatch.agent.pause import PauseWatch, run_with_consent
 from netwatch.agent.spool.ack_verifier import COLLECTOR_KEY
 from netwatch.agent.spool.spool import Spool, SpoolState
 from netwatch.agent.target_list import poll_target_list
-from netwatch.agent.uplink.failover import Endpoint
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.app.factories import make_probes
 from netwatch.app.targets import choose_targets, fetch_target_list, open_target_list_store
@@ -82,7 +81,7 @@ async def _run_until_changed(
     )
     changes = TargetChangeWatcher(config, targets)
     identity = load_or_create_identity(key_path(config))
-    uplinks = _endpoints(config)
+    uplinks = endpoints(config, enrollment)
 
     def sign(message: bytes) -> bytes:
         # After erasure, an empty message removes the retained one from the broker.
@@ -108,7 +107,7 @@ async def _run_until_changed(
             pause_reason=pause,
             on_target_list=receive_list,
         )
-        sources = time_sources(config, enrollment.url if enrollment else "")
+        sources = time_sources(config, enrollment)
         poll_time = partial(poll_time_sources, clock, sources)
         work = [run_agent(deps), changes.wait(), run_with_consent(pause, poll_time)]
         if enrollment is not None:
@@ -116,13 +115,6 @@ async def _run_until_changed(
             poll_list = partial(poll_target_list, fetch, changes.notify)
             work.append(run_with_consent(pause, poll_list))
         await run_until_first_exits(*work)
-
-
-def _endpoints(config: Config) -> tuple[Endpoint, ...]:
-    enrollment = read_enrollment(config)
-    if enrollment is None:
-        return endpoints(config)
-    return endpoints(config, brokers=enrollment.brokers, url=enrollment.url)
 
 
 def _probes(config: Config, targets: Iterable[Target]) -> dict[str, Probe]:
@@ -172,7 +164,7 @@ async def run_once(config: Config) -> list[Measurement]:
 
 async def examine_vantage(config: Config) -> list[CheckResult]:
     """Check everything that this vantage needs in order to work."""
-    uplinks = _endpoints(config)
+    uplinks = endpoints(config, read_enrollment(config))
     targets, list_store = choose_targets(config).targets, open_target_list_store(config)
     probes = _probes(config, targets)
     runner = ProbeRunner(probes, now, config.agent.timeout.total_seconds())

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,11 +10,11 @@ from netwatch.agent.explain import ContactedHost, Explanation, explain
 from netwatch.agent.health.gateway import Gateway, default_gateways
 from netwatch.app.factories import make_probes
 from netwatch.app.targets import choose_targets
-from netwatch.app.transports import endpoint_addresses, time_sources
+from netwatch.app.transports import time_sources, uplink_addresses
 from netwatch.app.vantage import describe_vantage
 from netwatch.app.vantage_files import read_enrollment
 from netwatch.config import Config
-from netwatch.model.addresses import is_loopback
+from netwatch.model.addresses import is_loopback, parse_address
 from netwatch.model.measurement import Target
 from netwatch.wire.enrollment import TARGET_LIST_PATH
 
@@ -48,17 +47,17 @@ def list_contacts(
     Gateways and the resolvers named in `resolv_conf` are among them.
     """
     enrollment = read_enrollment(config)
-    brokers, url = (enrollment.brokers, enrollment.url) if enrollment else ((), "")
+    url = enrollment.url if enrollment else ""
+    uplinks, sources = uplink_addresses(config, enrollment), time_sources(config, enrollment)
     contacts: list[ContactedHost] = []
-    addresses = endpoint_addresses(config, brokers=brokers, url=url)
-    for number, (transport, address) in enumerate(addresses):
+    for number, address in enumerate(uplinks):
         when = "to send results" if number == 0 else "to send results if the above fail"
-        contacts.append(ContactedHost("uplink", address, f"{when} ({transport})"))
+        contacts.append(ContactedHost("uplink", address.host, f"{when} ({address.name})"))
     if url:
         when = "within a minute of the start and every three to nine hours, for the target list"
         contacts.append(ContactedHost("list", url + TARGET_LIST_PATH, when))
     when = "about once an hour while the clock is not set by acknowledgements"
-    contacts += [ContactedHost("time", one.url, when) for one in time_sources(config, url)]
+    contacts += [ContactedHost("time", one.url, when) for one in sources]
     if url:
         when = "only for `change-key` and `purge`"
         contacts.append(ContactedHost("enrollment", url, when))
@@ -66,8 +65,9 @@ def list_contacts(
     if not all(is_loopback(target.host) for target in targets):
         interval = config.agent.witness_period.total_seconds()
         contacts += _gateways(find_gateways(), interval)
-    hosts = [target.host for target in targets] + [_host(one.address) for one in contacts]
-    if any(_needs_resolving(host) for host in hosts):
+    hosts = [target.host for target in targets] + [address.url.hostname for address in uplinks]
+    hosts += [urlsplit(address).hostname for address in (url, *(one.url for one in sources))]
+    if any(_needs_resolving(host or "") for host in hosts):
         contacts += _resolvers(resolv_conf)
     return tuple(contacts)
 
@@ -89,16 +89,5 @@ def _resolvers(path: Path) -> Iterator[ContactedHost]:
         yield ContactedHost("resolver", address, when)
 
 
-def _host(address: str) -> str:
-    if "://" in address:
-        return urlsplit(address).hostname or ""
-    host, colon, port = address.rpartition(":")
-    return host if colon and port.isdigit() and ":" not in host else address
-
-
 def _needs_resolving(host: str) -> bool:
-    try:
-        ip_address(host.strip("[]"))
-    except ValueError:
-        return host not in {"", "localhost"} and " " not in host
-    return False
+    return parse_address(host.strip("[]")) is None and host not in {"", "localhost"}

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.app.transports import endpoints
-from netwatch.config import Config, parse_config
+from netwatch.agent.enrollment_client import Enrollment
+from netwatch.app.transports import broker_url, endpoints
+from netwatch.config import BrokerConfig, Config, parse_config
 from netwatch.model.errors import ConfigError
 from netwatch.protocols import Message
 from netwatch.wire.https import HttpsTransport
@@ -16,6 +17,10 @@ WILL = Message("nw/v1/a/local/p", b"lost", retained=True)
 
 def read(text: str, folder: Path) -> Config:
     return parse_config(f'data = "{folder}"\n{text}')
+
+
+def enrolled(*brokers: str, url: str = "https://c.example") -> Enrollment:
+    return Enrollment(url, "00" * 32, "22" * 32, "11" * 32, brokers)
 
 
 def test_each_url_of_each_uplink_is_an_endpoint_in_order(tmp_path: Path) -> None:
@@ -34,30 +39,29 @@ def test_each_url_of_each_uplink_is_an_endpoint_in_order(tmp_path: Path) -> None
         """,
         tmp_path,
     )
-    ways = endpoints(config)
-    assert [(way.transport, way.host) for way in ways] == [
+    uplinks = endpoints(config)
+    assert [(uplink.transport, uplink.host) for uplink in uplinks] == [
         ("mqtts-8883", "a.example:8883"),
         ("mqtts-8883", "b.example:8884"),
         ("mqtts-443", "a.example:443"),
         ("wss-443", "a.example:443"),
         ("https-443", "a.example:443"),
     ]
-    kinds = [type(way.make_transport(WILL)) for way in ways]
+    kinds = [type(uplink.make_transport(WILL)) for uplink in uplinks]
     assert kinds == [MqttTransport, MqttTransport, MqttTransport, MqttTransport, HttpsTransport]
 
 
 def test_without_uplinks_the_broker_is_the_only_endpoint(tmp_path: Path) -> None:
-    (way,) = endpoints(read("", tmp_path))
-    assert way.transport == "mqtt-1883"
-    (way,) = endpoints(read("[broker]\nembedded = false\ntls = true\nport = 8883\n", tmp_path))
-    assert way.transport == "mqtts-8883"
+    (uplink,) = endpoints(read("", tmp_path))
+    assert uplink.transport == "mqtt-1883"
+    (uplink,) = endpoints(read("[broker]\nembedded = false\ntls = true\nport = 8883\n", tmp_path))
+    assert uplink.transport == "mqtts-8883"
 
 
 def test_enrolled_brokers_replace_the_default_broker_and_https_is_last(tmp_path: Path) -> None:
-    ways = endpoints(
-        read("", tmp_path), brokers=["mqtts://a.example"], url="https://a.example:8443"
-    )
-    assert [way.transport for way in ways] == ["mqtts-8883", "https-8443"]
+    enrollment = enrolled("mqtts://a.example", url="https://a.example:8443")
+    uplinks = endpoints(read("", tmp_path), enrollment)
+    assert [uplink.transport for uplink in uplinks] == ["mqtts-8883", "https-8443"]
 
 
 @pytest.mark.parametrize(
@@ -77,10 +81,8 @@ def test_enrolled_brokers_replace_the_default_broker_and_https_is_last(tmp_path:
 def test_a_bad_broker_of_an_enrollment_is_skipped_in_one_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, bad: str
 ) -> None:
-    ways = endpoints(
-        read("", tmp_path), brokers=[bad, "mqtts://b.example"], url="https://c.example"
-    )
-    assert [way.transport for way in ways] == ["mqtts-8883", "https-443"]
+    uplinks = endpoints(read("", tmp_path), enrolled(bad, "mqtts://b.example"))
+    assert [uplink.transport for uplink in uplinks] == ["mqtts-8883", "https-443"]
     (line,) = caplog.messages
     assert bad in line
     assert line.endswith("; skipped")
@@ -88,18 +90,20 @@ def test_a_bad_broker_of_an_enrollment_is_skipped_in_one_line(
 
 @pytest.mark.parametrize("near", ["mqtt://127.0.0.1", "mqtt://mosquitto", "ws://10.0.0.5"])
 def test_a_broker_on_the_local_network_may_use_plaintext(tmp_path: Path, near: str) -> None:
-    assert len(endpoints(read("", tmp_path), brokers=[near], url="https://c.example")) == 2
+    assert len(endpoints(read("", tmp_path), enrolled(near))) == 2
 
 
 def test_an_enrollment_without_a_usable_broker_falls_back_to_https(tmp_path: Path) -> None:
-    (way,) = endpoints(read("", tmp_path), brokers=["x://y"], url="https://c.example")
-    assert way.host == "c.example:443"
+    (uplink,) = endpoints(read("", tmp_path), enrolled("x://y"))
+    assert uplink.host == "c.example:443"
 
 
 def test_only_a_link_with_a_will_resumes_the_session(tmp_path: Path) -> None:
     """A connection check must not disconnect the running agent."""
-    (way,) = endpoints(read('[[uplink]]\nurls = ["mqtts://a.example"]\npassword = "x"', tmp_path))
-    guest, agent = way.make_transport(None), way.make_transport(WILL)
+    (uplink,) = endpoints(
+        read('[[uplink]]\nurls = ["mqtts://a.example"]\npassword = "x"', tmp_path)
+    )
+    guest, agent = uplink.make_transport(None), uplink.make_transport(WILL)
     assert isinstance(guest, MqttTransport)
     assert isinstance(agent, MqttTransport)
     assert guest._session is None
@@ -141,3 +145,11 @@ def test_a_bad_file_of_authorities_gives_a_one_line_error(
 def test_an_uplink_without_addresses_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"uplink\[0\]\.urls"):
         read("[[uplink]]\nurls = []", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("host", "tls", "url"),
+    [("broker.example", True, "mqtts://broker.example:1883"), ("::1", False, "mqtt://[::1]:1883")],
+)
+def test_the_url_of_the_broker_is_valid_for_every_host(host: str, *, tls: bool, url: str) -> None:
+    assert broker_url(BrokerConfig(host=host, tls=tls)) == url

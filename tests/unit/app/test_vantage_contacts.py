@@ -5,7 +5,7 @@ from pathlib import Path
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.agent.health.gateway import Gateway
 from netwatch.agent.private_files import write_record
-from netwatch.app.transports import endpoint_addresses, endpoints
+from netwatch.app.transports import endpoints, uplink_addresses
 from netwatch.app.vantage_contacts import list_contacts
 from netwatch.app.vantage_files import enrollment_path
 from netwatch.config import Config, parse_config
@@ -76,5 +76,5 @@ def test_loopback_targets_need_neither_router_nor_resolver(tmp_path: Path) -> No
 
 def test_listed_addresses_are_those_in_use(tmp_path: Path) -> None:
     config = read(tmp_path, '[[uplink]]\nurls = ["ws://a.example", "wss://a.example"]')
-    used = [(way.transport, way.host) for way in endpoints(config)]
-    assert list(endpoint_addresses(config)) == used
+    used = [(endpoint.transport, endpoint.host) for endpoint in endpoints(config)]
+    assert [(one.name, one.host) for one in uplink_addresses(config, None)] == used
