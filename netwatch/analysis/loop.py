@@ -11,8 +11,6 @@ from prometheus_client import CollectorRegistry, Gauge
 from netwatch.analysis.pipeline import PipelineResult, PipelineRunner
 from netwatch.model.errors import StoreError
 
-INTERVAL_SECONDS = "netwatch_interval_seconds"
-"""Metric: seconds per interval in the latest run of the pipeline, 0 before the first."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -22,16 +20,21 @@ async def run_analysis(
     """Evaluate closed bins until cancelled; poll the store every `pause`.
 
     Retries while the store or the ledger is unavailable; logs the first failure of a run.
-    Exports `INTERVAL_SECONDS` to `registry`.
+    Exports the seconds per interval of the latest run to `registry`.
     """
-    seconds = Gauge(INTERVAL_SECONDS, "Time to evaluate an interval, latest.", registry=registry)
+    seconds = Gauge(
+        "netwatch_pipeline_detector_seconds",
+        "Time to evaluate an interval, latest.",
+        ["stage"],
+        registry=registry,
+    )
     failing, results = False, list[PipelineResult]()
     while True:
         try:
             started = monotonic()
             results = await asyncio.to_thread(runner.catch_up)
             if results:
-                seconds.set((monotonic() - started) / len(results))
+                seconds.labels("analysis").set((monotonic() - started) / len(results))
         except StoreError as error:
             if not failing:
                 _LOG.warning("analysis is paused: %s", error)

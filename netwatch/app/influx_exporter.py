@@ -8,22 +8,16 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from netwatch.analysis.loop import INTERVAL_SECONDS
+from netwatch.app.health_metrics import health_points
 from netwatch.app.wall_clock import now
-from netwatch.collector.batch_log import BATCH_LOG_FILE
 from netwatch.collector.metrics import CollectorMetrics, by_label
-from netwatch.collector.registry import Registry
-from netwatch.config import Config
 from netwatch.model.errors import NetwatchError
-from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.percent import Precision, PublishedPercent
-from netwatch.protocols import DashboardStore, OutboxState
+from netwatch.protocols import DashboardStore
 from netwatch.publish.language import ENGLISH
-from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
 from netwatch.store.influx.health_points import HealthPoint
 
 if TYPE_CHECKING:
@@ -32,8 +26,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _INTERVAL = 60.0
 """Seconds between two exports, the shortest refresh of the dashboards."""
-_UNSENT_STATES = [state for state in OutboxState if state is not OutboxState.SENT]
-_UNKNOWN = "unknown"
 
 
 async def run_exporter(context: "ObservatoryContext", *, interval: float = _INTERVAL) -> None:
@@ -84,101 +76,23 @@ class InfluxExporter:
         if hour != self._hour:
             self._store.put_places(self._context.tree, at=hour)
             self._hour = hour
+        points = health_points(self._context.registry, at)
+        self._store.put_health([*points, *self._collector_health(at)])
+
+    def _collector_health(self, at: datetime) -> Iterator[HealthPoint]:
+        """Yield what the collector counted since the last export, if it runs in this process."""
         counts = _collector_counts(self._context.metrics)
-        self._store.put_health(self._health(at, incidents, counts))
-        self._counts = counts
-
-    def _health(
-        self, at: datetime, incidents: list[Incident], counts: Counter[str]
-    ) -> Iterator[HealthPoint]:
-        """Yield the points; a count of zero is written as zero."""
-        closed = self._context.store.closed_until()
-        delay = None if closed is None else (at - closed).total_seconds()
-        analysis = {
-            "delay_seconds": delay,
-            "detector_seconds": self._context.registry.get_sample_value(INTERVAL_SECONDS) or None,
-            "pending": sum(one.state is IncidentState.PENDING for one in incidents),
-        }
-        yield HealthPoint("pipeline", at, analysis, {"stage": "analysis"})
-        yield from fleet_health(self._context.config, at)
         if any(counts.values()):
-            new = counts - self._counts
-            collector = {
-                "messages": new["batches"],
-                "write_errors": new["errors"],
-                "refused": new["refused"],
-            }
-            yield HealthPoint("pipeline", at, collector, {"stage": "collector"})
-        yield from self._outbox_health(at)
-        waiting = self._context.ledger.outbox.in_state(OutboxState.NEEDS_REVIEW)
-        oldest = min((entry.changed_at for entry in waiting), default=at)
-        review = {
-            "waiting": len(waiting),
-            "oldest_seconds": (at - oldest).total_seconds(),
-            "onset_to_post_seconds": self._onset_to_post(incidents),
-        }
-        yield HealthPoint("review", at, review, {})
-
-    def _outbox_health(self, at: datetime) -> Iterator[HealthPoint]:
-        for state in _UNSENT_STATES:
-            entries = self._context.ledger.outbox.in_state(state)
-            for channel in self._context.config.publish.channels:
-                since = [one.changed_at for one in entries if one.post.channel == channel]
-                oldest = at - min(since, default=at)
-                outbox = {"posts": len(since), "oldest_seconds": oldest / timedelta(seconds=1)}
-                yield HealthPoint("outbox", at, outbox, {"channel": channel, "state": state})
-
-    def _onset_to_post(self, incidents: list[Incident]) -> float | None:
-        """Return seconds from onset to first post, of the newest incident that has one."""
-        for incident in incidents:
-            sent = [
-                entry.changed_at
-                for entry in self._context.ledger.outbox.posts(incident.id)
-                if entry.state is OutboxState.SENT
-            ]
-            if sent:
-                return (min(sent) - incident.started_at).total_seconds()
-        return None
-
-
-def fleet_health(config: Config, at: datetime) -> list[HealthPoint]:
-    """Return vantages online and expected, by network and software version.
-
-    A vantage is expected if it was online in the last weeks and did not sign off. No row names
-    a vantage, and the store merges networks with few of them.
-    """
-    folder = Path(config.data)
-    if not (folder / PRESENCE_FILE).exists():
-        return []
-    with (
-        PresenceLog(folder / PRESENCE_FILE) as presence_log,
-        Registry(folder / BATCH_LOG_FILE) as registry,
-    ):
-        sessions = [one for one in presence_log.sessions(at) if one.ending != "stop"]
-        versions = {agent.name: agent.software for agent in registry.agents(at)}
-    online: Counter[tuple[str, str]] = Counter()
-    expected: Counter[tuple[str, str]] = Counter()
-    for session in sessions:
-        vantage = session.vantage
-        key = str(vantage.asn or _UNKNOWN), versions.get(vantage.id) or _UNKNOWN
-        expected[key] += 1
-        online[key] += session.end is None
-    return [
-        HealthPoint(
-            "fleet",
-            at,
-            {"online": online[asn, version], "enrolled": count, "networks": 1},
-            {"asn": asn, "version": version},
-        )
-        for (asn, version), count in sorted(expected.items())
-    ]
+            new = {name: count - self._counts[name] for name, count in counts.items()}
+            yield HealthPoint("pipeline", at, new, {"stage": "collector"})
+        self._counts = counts
 
 
 def _collector_counts(metrics: CollectorMetrics) -> Counter[str]:
     errors = by_label(metrics.errors)
     return Counter(
-        batches=by_label(metrics.batches)["stored"],
-        errors=errors["store"] + errors["batch_log"],
+        messages=by_label(metrics.batches)["stored"],
+        write_errors=errors["store"] + errors["batch_log"],
         refused=by_label(metrics.intervals)["refused"],
     )
 

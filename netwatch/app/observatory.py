@@ -26,6 +26,7 @@ from netwatch.app.factories import (
     write_places,
 )
 from netwatch.app.fleet_admin import collector_identity
+from netwatch.app.health_metrics import HealthMetrics
 from netwatch.app.http_agent_routes import agent_routes
 from netwatch.app.http_server import listen, serve
 from netwatch.app.influx_exporter import run_exporter
@@ -43,10 +44,11 @@ from netwatch.incidents.tracker import Tracker
 from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.addresses import is_loopback
 from netwatch.model.entities import EntityTree
-from netwatch.model.errors import StoreError
+from netwatch.model.errors import ConfigError, StoreError
 from netwatch.model.incident import Incident, Post
 from netwatch.model.time import to_millis
 from netwatch.protocols import DashboardStore, MaintainedStore, SeriesStore
+from netwatch.publish.language import languages
 from netwatch.publish.outbox import OutboxSender
 from netwatch.publish.posts import compose_posts
 from netwatch.signals.presence.disconnects import DisconnectEvidence, MassDisconnectDetector
@@ -95,6 +97,7 @@ def open_context(config: Config) -> Iterator[ObservatoryContext]:
     registry = CollectorRegistry()
     with closing(open_store(config)) as store, closing(open_ledger(config)) as ledger:
         metrics = CollectorMetrics(registry)
+        registry.register(HealthMetrics(config, store, ledger))
         yield ObservatoryContext(config, tree, store, ledger, registry, metrics)
 
 
@@ -219,7 +222,15 @@ def make_pipeline(
     """Return a pipeline for bins of `width` with the configured rules, channels and languages.
 
     `disconnects` returns evidence from agents that vanish together.
+
+    Raises:
+        ConfigError: a configured language has no templates.
     """
+    if unknown := set(config.publish.languages) - languages():
+        raise ConfigError(
+            f"publish.languages: no templates for {', '.join(sorted(unknown))}; installed: "
+            + ", ".join(sorted(languages()))
+        )
     detector = BayesFilterDetector(tree, width=width, min_history=config.analysis.min_history)
     tracker = Tracker(tree, width=width, config=config.incidents)
 

@@ -82,6 +82,5 @@ def _merge(points: Sequence[HealthPoint]) -> HealthPoint:
             fields[name] = max(values, key=abs, default=None)
         else:
             fields[name] = sum(values) if values else None
-    fields["networks"] = len({point.tags["asn"] for point in points})
     tags = {"asn": _MERGED, "version": points[0].tags["version"]}
     return HealthPoint("fleet", points[0].time, fields, tags)

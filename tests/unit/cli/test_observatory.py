@@ -91,6 +91,7 @@ REFUSED = {
     ("replay", "iran-2019-11", "--bin", "weekly"): "--bin: 'weekly' is not a duration; write 30s",
     ("replay", "iran-2019-11", "--out", "full"): "full: holds other files; name an empty folder",
     ("replay", "broken.csv"): "broken.csv: no column 'entity'; found time, signal, value",
+    ("analyze", "--config", "klingon.toml"): "publish.languages: no templates for tlh; installed",
     ("collect", "--config", "absent.toml"): "absent.toml: cannot be read: No such file",
     ("agent", "run", "--config", "absent.toml"): "absent.toml: cannot be read: No such file",
 }
@@ -102,6 +103,7 @@ def test_an_impossible_command_gives_a_one_line_error(
 ) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "diary.txt").write_text("precious")
+    (tmp_path / "klingon.toml").write_text('[publish]\nlanguages = ["tlh"]\n')
     (tmp_path / "broken.csv").write_text("time,signal,value\n2019-11-16T00:00Z,probing,1\n")
     code, said, complaint = call(*words)
     assert (code, said) == (2, "")

@@ -1,0 +1,147 @@
+"""Gauges of the observatory's own health, read from its store, ledger and fleet when collected."""
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from netwatch.app.wall_clock import now
+from netwatch.collector.batch_log import BATCH_LOG_FILE
+from netwatch.collector.registry import Registry
+from netwatch.config import Config
+from netwatch.ledger.ledger import SqlLedger
+from netwatch.model.errors import StoreError
+from netwatch.model.incident import Incident, IncidentState
+from netwatch.protocols import Clock, OutboxState, SeriesStore
+from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
+from netwatch.store.influx.health_points import HealthPoint, merge_small_networks
+from netwatch.store.influx.schema import SCHEMA
+
+_log = logging.getLogger(__name__)
+_PREFIX = "netwatch_"
+_UNSENT_STATES = [state for state in OutboxState if state is not OutboxState.SENT]
+_UNKNOWN = "unknown"
+
+
+class HealthMetrics(Collector):
+    """Health of analysis, fleet, outbox and review, as gauges `netwatch_<measurement>_<field>`.
+
+    Measurements, their fields and their labels are those of `netwatch.store.influx.schema`. An
+    unknown value has no gauge; a count of zero is zero. No gauge names a vantage, and networks
+    with few of them are merged.
+    """
+
+    def __init__(
+        self, config: Config, store: SeriesStore, ledger: SqlLedger, *, clock: Clock = now
+    ) -> None:
+        self._config, self._store, self._ledger, self._clock = config, store, ledger, clock
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Return the gauges; none, and a line in the log, if a file cannot be read."""
+        families: dict[str, GaugeMetricFamily] = {}
+        try:
+            points = list(self._points(self._clock()))
+        except StoreError as error:
+            _log.warning("health cannot be measured: %s", error)
+            points = []
+        for point in merge_small_networks(points):
+            for field, value in point.fields.items():
+                name = f"{_PREFIX}{point.measurement}_{field}"
+                family = families.setdefault(
+                    name, GaugeMetricFamily(name, "Own health.", labels=list(point.tags))
+                )
+                if value is not None:
+                    family.add_metric(list(point.tags.values()), value)
+        yield from families.values()
+
+    def _points(self, at: datetime) -> Iterator[HealthPoint]:
+        incidents = self._ledger.incidents()
+        closed = self._store.closed_until()
+        analysis = {
+            "delay_seconds": None if closed is None else (at - closed).total_seconds(),
+            "pending": sum(one.state is IncidentState.PENDING for one in incidents),
+        }
+        yield HealthPoint("pipeline", at, analysis, {"stage": "analysis"})
+        yield from fleet_health(self._config, at)
+        yield from self._outbox_health(at)
+        waiting = self._ledger.outbox.in_state(OutboxState.NEEDS_REVIEW)
+        review = {
+            "waiting": len(waiting),
+            "oldest_seconds": _oldest_seconds(at, (entry.changed_at for entry in waiting)),
+            "onset_to_post_seconds": self._onset_to_post(incidents),
+        }
+        yield HealthPoint("review", at, review, {})
+
+    def _outbox_health(self, at: datetime) -> Iterator[HealthPoint]:
+        for state in _UNSENT_STATES:
+            entries = self._ledger.outbox.in_state(state)
+            for channel in self._config.publish.channels:
+                since = [one.changed_at for one in entries if one.post.channel == channel]
+                outbox = {"posts": len(since), "oldest_seconds": _oldest_seconds(at, since)}
+                yield HealthPoint("outbox", at, outbox, {"channel": channel, "state": state})
+
+    def _onset_to_post(self, incidents: list[Incident]) -> float | None:
+        """Return seconds from onset to first post, of the newest incident that has one."""
+        for incident in incidents:
+            sent = [
+                entry.changed_at
+                for entry in self._ledger.outbox.posts(incident.id)
+                if entry.state is OutboxState.SENT
+            ]
+            if sent:
+                return (min(sent) - incident.started_at).total_seconds()
+        return None
+
+
+def health_points(registry: CollectorRegistry, at: datetime) -> list[HealthPoint]:
+    """Return the gauges of `registry` that have a field in the schema, as points of time `at`."""
+    fields = defaultdict[tuple[str, tuple[tuple[str, str], ...]], dict[str, float | None]](dict)
+    for metric in registry.collect():
+        for sample in metric.samples:
+            measurement, _, field = sample.name.removeprefix(_PREFIX).partition("_")
+            if measurement in SCHEMA and field in SCHEMA[measurement].fields:
+                fields[measurement, tuple(sample.labels.items())][field] = sample.value
+    return [
+        HealthPoint(measurement, at, values, dict(tags))
+        for (measurement, tags), values in fields.items()
+    ]
+
+
+def fleet_health(config: Config, at: datetime) -> list[HealthPoint]:
+    """Return vantages online and expected, by network and software version.
+
+    A vantage is expected if it was online in the last weeks and did not sign off.
+    """
+    folder = Path(config.data)
+    if not (folder / PRESENCE_FILE).exists():
+        return []
+    with (
+        PresenceLog(folder / PRESENCE_FILE) as presence_log,
+        Registry(folder / BATCH_LOG_FILE) as registry,
+    ):
+        sessions = [one for one in presence_log.sessions(at) if one.ending != "stop"]
+        versions = {agent.name: agent.software for agent in registry.agents(at)}
+    online: Counter[tuple[str, str]] = Counter()
+    expected: Counter[tuple[str, str]] = Counter()
+    for session in sessions:
+        vantage = session.vantage
+        key = str(vantage.asn or _UNKNOWN), versions.get(vantage.id) or _UNKNOWN
+        expected[key] += 1
+        online[key] += session.end is None
+    return [
+        HealthPoint(
+            "fleet",
+            at,
+            {"online": online[asn, version], "enrolled": count, "networks": 1},
+            {"asn": asn, "version": version},
+        )
+        for (asn, version), count in sorted(expected.items())
+    ]
+
+
+def _oldest_seconds(at: datetime, times: Iterable[datetime]) -> float:
+    return (at - min(times, default=at)).total_seconds()
