@@ -9,7 +9,6 @@ from pathlib import Path
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from netwatch.app.wall_clock import now
 from netwatch.collector.batch_log import BATCH_LOG_FILE
 from netwatch.collector.registry import Registry
 from netwatch.config import Config
@@ -36,7 +35,7 @@ class HealthMetrics(Collector):
     """
 
     def __init__(
-        self, config: Config, store: SeriesStore, ledger: SqlLedger, *, clock: Clock = now
+        self, config: Config, store: SeriesStore, ledger: SqlLedger, *, clock: Clock
     ) -> None:
         self._config, self._store, self._ledger, self._clock = config, store, ledger, clock
 

@@ -4,8 +4,8 @@ No address of a client is read, stored or logged: rate limits of ingest are per 
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache, partial
 from time import monotonic
 
 from starlette.requests import ClientDisconnect, Request
@@ -57,16 +57,11 @@ class KeyedRateLimit:
     """One token bucket per key; the least recently used is dropped beyond `_MAX_KEYS`."""
 
     def __init__(self, *, rate: float, burst: float) -> None:
-        self._rate, self._burst = rate, burst
-        self._buckets: OrderedDict[bytes, TokenBucket] = OrderedDict()
+        self._bucket = lru_cache(_MAX_KEYS)(lambda _key: TokenBucket(rate, burst))
 
     def allows(self, key: bytes) -> bool:
         """Take a token from the bucket of `key`; False if it has none."""
-        bucket = self._buckets.setdefault(key, TokenBucket(self._rate, self._burst))
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > _MAX_KEYS:
-            self._buckets.popitem(last=False)
-        return bucket.try_take(monotonic())
+        return self._bucket(key).try_take(monotonic())
 
 
 def agent_routes(config: Config, queue: IngestQueue) -> tuple[BaseRoute, ...]:
@@ -98,22 +93,19 @@ def enrollment_routes(
     They share one rate limit, because their clients have no verified key yet.
     """
     bucket = limit or TokenBucket(_ENROLLMENT_RATE, _ENROLLMENT_BURST)
-
-    def route(path: str, handle: Callable[[bytes], bytes]) -> Route:
-        async def endpoint(request: Request) -> Response:
-            return await _enrollment_response(request, handle, bucket)
-
-        return Route(path, endpoint, methods=["POST"])
-
-    return (
-        route(ENROLLMENT_PATH, service.enroll),
-        route(KEY_CHANGE_PATH, service.change_key),
-        route(ERASURE_PATH, service.erase),
+    handlers = {
+        ENROLLMENT_PATH: service.enroll,
+        KEY_CHANGE_PATH: service.change_key,
+        ERASURE_PATH: service.erase,
+    }
+    return tuple(
+        Route(path, partial(_enrollment_response, handle, bucket), methods=["POST"])
+        for path, handle in handlers.items()
     )
 
 
 async def _enrollment_response(
-    request: Request, handle: Callable[[bytes], bytes], bucket: TokenBucket
+    handle: Callable[[bytes], bytes], bucket: TokenBucket, request: Request
 ) -> Response:
     if not bucket.try_take(monotonic()):
         return _error(429, "Too many requests. Try again in a minute.")
@@ -131,21 +123,16 @@ async def _enrollment_response(
 
 def ingest_routes(queue: IngestQueue, limit: KeyedRateLimit | None = None) -> tuple[BaseRoute, ...]:
     """Return the routes for batches, presence and rate advice, which feed `queue`."""
-    bucket = limit or KeyedRateLimit(rate=_INGEST_RATE, burst=_INGEST_BURST)
-
-    async def batches(request: Request) -> Response:
-        return await _deliver(queue, bucket, request, BATCH)
-
-    async def presence(request: Request) -> Response:
-        return await _deliver(queue, bucket, request, PRESENCE)
+    limit = limit or KeyedRateLimit(rate=_INGEST_RATE, burst=_INGEST_BURST)
+    deliver = partial(_deliver, queue, limit)
 
     async def rate_advice(_: Request) -> Response:
         advice = queue.rate_advice
         return Response(status_code=204, headers=_HEADERS) if advice is None else _message(advice)
 
     return (
-        Route(BATCHES_PATH, batches, methods=["POST"]),
-        Route(PRESENCE_PATH, presence, methods=["POST"]),
+        Route(BATCHES_PATH, partial(deliver, BATCH), methods=["POST"]),
+        Route(PRESENCE_PATH, partial(deliver, PRESENCE), methods=["POST"]),
         Route(RATE_ADVICE_PATH, rate_advice, methods=["GET"]),
     )
 
@@ -153,8 +140,8 @@ def ingest_routes(queue: IngestQueue, limit: KeyedRateLimit | None = None) -> tu
 async def _deliver(
     queue: IngestQueue,
     limit: KeyedRateLimit,
-    request: Request,
     kind: MessageFormat[Batch] | MessageFormat[PresenceMessage],
+    request: Request,
 ) -> Response:
     """Check a signed message, pass it to the collector, and return the acknowledgement."""
     agent = request.headers.get(AGENT_HEADER, "")

@@ -47,7 +47,7 @@ from netwatch.model.entities import EntityTree
 from netwatch.model.errors import ConfigError, StoreError
 from netwatch.model.incident import Incident, Post
 from netwatch.model.time import to_millis
-from netwatch.protocols import DashboardStore, MaintainedStore, SeriesStore
+from netwatch.protocols import Clock, DashboardStore, MaintainedStore, SeriesStore
 from netwatch.publish.language import languages
 from netwatch.publish.outbox import OutboxSender
 from netwatch.publish.posts import compose_posts
@@ -90,14 +90,14 @@ class ObservatoryContext:
 
 
 @contextmanager
-def open_context(config: Config) -> Iterator[ObservatoryContext]:
-    """Open the configured store and ledger, and close them on exit."""
+def open_context(config: Config, *, clock: Clock = now) -> Iterator[ObservatoryContext]:
+    """Open the configured store and ledger, and close them on exit; `clock` is that of health."""
     tree = make_entity_tree(config)
     write_places(Path(config.data), tree)
     registry = CollectorRegistry()
     with closing(open_store(config)) as store, closing(open_ledger(config)) as ledger:
         metrics = CollectorMetrics(registry)
-        registry.register(HealthMetrics(config, store, ledger))
+        registry.register(HealthMetrics(config, store, ledger, clock=clock))
         yield ObservatoryContext(config, tree, store, ledger, registry, metrics)
 
 

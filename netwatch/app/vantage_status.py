@@ -1,11 +1,10 @@
 """Status report of a vantage: spool backlog, budget, consent, pauses, target list."""
 
-from datetime import datetime
-
 import msgspec
 
 from netwatch.agent.measure.budget import BUDGETS, SKIPPED_AT_LEVEL, DailyBudget
 from netwatch.agent.saved_state import SavedState, load_state
+from netwatch.agent.target_list import TargetList
 from netwatch.agent.uplink.uplink import STATUS_KEY
 from netwatch.app.targets import choose_targets, open_target_list_store
 from netwatch.app.vantage import open_spool
@@ -20,10 +19,11 @@ def vantage_status(config: Config) -> dict[str, object]:
         state, saved = spool.state(), load_state(spool)
         uplink = spool.get_meta(STATUS_KEY)
     enrollment = read_enrollment(config)
-    return {
+    target_list = open_target_list_store(config).current()
+    values = {
         "vantage": config.vantage.id,
         "observatory": None if enrollment is None else enrollment.url,
-        "last_measured": _iso(saved.heartbeat.time) if saved else None,
+        "last_measured": saved.heartbeat.time if saved else None,
         "waiting_batches": state.pending,
         "refused_batches": state.refused,
         "spool_bytes": state.used_bytes,
@@ -32,9 +32,11 @@ def vantage_status(config: Config) -> dict[str, object]:
         **(msgspec.to_builtins(saved.stats) if saved else {}),
         **_uplink_status(uplink),
         **_budget_status(config, saved),
-        **_consent_status(config),
-        **_list_status(config),
+        **_consent_status(config, target_list),
+        **_list_status(config, target_list),
     }
+    status: dict[str, object] = msgspec.to_builtins(values)
+    return status
 
 
 def _uplink_status(saved: bytes | None) -> dict[str, object]:
@@ -60,38 +62,31 @@ def _budget_status(config: Config, saved: SavedState | None) -> dict[str, object
     }
 
 
-def _consent_status(config: Config) -> dict[str, object]:
+def _consent_status(config: Config, target_list: TargetList | None) -> dict[str, object]:
     consent, present = open_consent(config), now()
     scope = consent.scope()
-    target_list = open_target_list_store(config).current()
-    pause_until = None if target_list is None else target_list.pause_until
-    if pause_until is not None and pause_until <= present:
-        pause_until = None
+    pause_until = target_list.pause_until if target_list else None
+    is_paused = pause_until is not None and pause_until > present
     tiers = ["A"] if consent.granted_at() is not None else []
     tiers += ["B"] if scope.popular else []
     tiers += [f"C:{category}" for category in sorted(scope.categories)]
     return {
-        "consent_since": _iso(consent.granted_at()),
+        "consent_since": consent.granted_at(),
         "consent_tiers": tiers,
-        "paused_until": _iso(consent.paused_until(present)),
-        "observatory_pauses_until": _iso(pause_until),
-        "observatory_pause_reason": target_list.pause_reason if target_list and pause_until else "",
+        "paused_until": consent.paused_until(present),
+        "observatory_pauses_until": pause_until if is_paused else None,
+        "observatory_pause_reason": target_list.pause_reason if target_list and is_paused else "",
     }
 
 
-def _list_status(config: Config) -> dict[str, object]:
+def _list_status(config: Config, target_list: TargetList | None) -> dict[str, object]:
     selection, rejection = choose_targets(config), open_target_list_store(config).rejection()
-    target_list = selection.target_list
     return {
         "targets": len(selection.targets),
-        "list_version": None if target_list is None else target_list.version,
-        "list_expires": None if target_list is None else _iso(target_list.expires),
+        "list_version": target_list.version if target_list else None,
+        "list_expires": target_list.expires if target_list else None,
         "list_expired": target_list is not None and target_list.expires <= now(),
         "list_skipped": len(selection.skipped),
-        "list_rejected": None if rejection is None else rejection.reason,
-        "list_rejected_at": None if rejection is None else _iso(rejection.at),
+        "list_rejected": rejection.reason if rejection else None,
+        "list_rejected_at": rejection.at if rejection else None,
     }
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()

@@ -64,7 +64,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Observat
             '[[place]]\nentity = "country:IR"\nname = "Iran"\n'
             '[[place]]\nentity = "asn:44244"\nname = "IranCell"\nparent = "country:IR"\n'
         )
-        with open_context(config) as parts:
+        with open_context(config, clock=lambda: T0 + 2 * STEP) as parts:
             yield parts
 
 
