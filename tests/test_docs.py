@@ -24,7 +24,7 @@ GROUPS = ("probes", "stores", "channels", "sources")
 
 
 def keys() -> list[str]:
-    return [f"{table}.{key}".lstrip(".") for table, found in config_keys().items() for key in found]
+    return [f"{table}.{key}".lstrip(".") for table, rows in config_keys().items() for key in rows]
 
 
 def test_every_key_has_a_meaning_and_every_meaning_a_key() -> None:
@@ -43,13 +43,13 @@ def test_generated_pages_match_the_program(name: str, page: object) -> None:
 
 
 def test_documented_defaults_are_toml_with_the_same_values() -> None:
-    for table, found in config_keys().items():
+    for table, rows in config_keys().items():
         if table in {"uplink", "target", "place"}:
             continue
-        lines = [f"{key} = {value}" for key, value in found.items() if value != "required"]
+        lines = [f"{key} = {value}" for key, value in rows.items() if value != "required"]
         options = plugin_options().get(table)
         if options is not None:
-            needed = {key: "x" for key, value in found.items() if value == "required"}
+            needed = {key: "x" for key, value in rows.items() if value == "required"}
             section = needed | tomllib.loads("\n".join(lines))
             assert decode_section(options, section) == decode_section(options, needed)
             continue

@@ -79,7 +79,7 @@ class Line:
     store: MemoryStore = field(default_factory=MemoryStore)
 
     def __post_init__(self) -> None:
-        self.atlas = make_entity_tree(self.config)
+        self.tree = make_entity_tree(self.config)
         self.ledger = SqlLedger(ledger_url(self.folder / "ledger.sqlite"))
 
     def connect(self, will: Message | None) -> MemoryTransport:
@@ -111,7 +111,7 @@ class Line:
         )
 
     def analysis(self) -> Coroutine[None, None, None]:
-        pipeline = make_pipeline(self.config, self.atlas, width=WIDTH)
+        pipeline = make_pipeline(self.config, self.tree, width=WIDTH)
         analysis = PipelineRunner(pipeline, self.store, self.ledger, width=WIDTH)
         return run_analysis(analysis, pause=timedelta(milliseconds=50))
 
@@ -119,8 +119,10 @@ class Line:
         return any(level.entity == country.entity for level in self.store.read_levels(*EVER))
 
     def national(self, country: Country) -> list[Incident]:
-        found = self.ledger.incidents()
-        return [one for one in found if one.entity == country.entity and one.evidence_level >= 2]
+        incidents = self.ledger.incidents()
+        return [
+            one for one in incidents if one.entity == country.entity and one.evidence_level >= 2
+        ]
 
     async def publish(self) -> None:
         channels = {"file": FileChannel(self.folder / "posts")}

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from influx_servers import Influxd, open_store
+from npm_packages import install_npm
 from servers import free_port, need
 
 from netwatch.config import read_config
@@ -69,21 +70,8 @@ for (const name of process.argv.slice(2)) {
 @pytest.fixture(scope="module")
 def validator(pytestconfig: pytest.Config) -> Path:
     """A folder where the specification's schema and a validator are installed."""
-    npm, folder = need("npm"), Path(pytestconfig.cache.mkdir("compose-schema"))
-    if not (folder / "node_modules" / "ajv").is_dir():
-        (folder / "package.json").write_text('{"private": true, "type": "module"}')
-        done = subprocess.run(
-            [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", *NPM],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=150,
-            check=False,
-        )
-        if done.returncode != 0:
-            if os.environ.get("CI"):
-                pytest.fail(f"npm install: {done.stderr[-500:]}")
-            pytest.skip("npm cannot install the Compose specification's schema here")
+    folder = Path(pytestconfig.cache.mkdir("compose-schema"))
+    install_npm(folder, *NPM)
     (folder / "check.js").write_text(CHECK)
     return folder
 

@@ -2,17 +2,15 @@
 
 import importlib.util
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 from grafana_files import FILES, ROOT, by_file, load, statements
+from npm_packages import install_npm
 from servers import need
 
 from netwatch.store.influx.schema import SCHEMA
@@ -150,29 +148,6 @@ def test_no_chart_averages_across_signals_or_entities(path: Path) -> None:
                 assert named or repeated in variables or f'"{tag}"' in grouped, panel["title"]
 
 
-@cache
-def grafana_schema(folder: Path) -> Path:
-    """Install Grafana's schema and TypeScript into `folder`, once."""
-    npm = need("npm")
-    if not (folder / "node_modules" / "typescript").is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text('{"private": true, "type": "module"}')
-        done = subprocess.run(
-            [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", *NPM],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=150,
-            check=False,
-        )
-        if done.returncode != 0:
-            shutil.rmtree(folder, ignore_errors=True)
-            if os.environ.get("CI"):
-                pytest.fail(f"npm install: {done.stderr[-500:]}")
-            pytest.skip("npm cannot install Grafana's schema here")
-    return folder
-
-
 def typescript(name: str, board: dict) -> str:
     for note in board["annotations"]["list"]:
         note["target"] = {key: note["target"][key] for key in ANNOTATION_KEYS}
@@ -203,7 +178,8 @@ def compile_boards(folder: Path, text: str) -> str:
 
 @pytest.mark.timeout(240)
 def test_grafana_types_accept_every_dashboard(pytestconfig: pytest.Config) -> None:
-    folder = grafana_schema(Path(pytestconfig.cache.mkdir("grafana-schema")))
+    folder = Path(pytestconfig.cache.mkdir("grafana-schema"))
+    install_npm(folder, *NPM)
     text = "".join(typescript(path.stem, load(path)) for path in FILES)
     assert compile_boards(folder, text) == ""
     wrong = load(FILES[0]) | {"refresh": 5}

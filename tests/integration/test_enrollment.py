@@ -146,7 +146,7 @@ async def test_an_unreachable_server_is_one_line_and_the_token_stays_valid(
     token = token_of(operator)
     netwatch(host, "agent", "consent", "grant", "--accept-consent", "2")
     found = await run(host, "agent", "enroll", token)
-    assert "cannot reach" in refusal(found)
+    assert "cannot be reached" in refusal(found)
     async with observatory(operator, port):
         assert (await run(host, "agent", "enroll", token)).exit_code == 0
     # Purging without anybody to ask erases nothing, unless that is wanted.

@@ -131,7 +131,7 @@ def test_other_texts_are_refused_as_durations(text: str) -> None:
         Duration.parse(text)
 
 
-def what_is_said_of(text: str) -> str:
+def error_of(text: str) -> str:
     """Return the error of a configuration, a valid-looking line if it has no error."""
     try:
         parse_config(text, name="some.toml")
@@ -142,9 +142,9 @@ def what_is_said_of(text: str) -> str:
 
 @given(st.text(max_size=300))
 def test_any_text_gives_a_configuration_or_a_one_line_error(text: str) -> None:
-    said = what_is_said_of(text)
-    assert said.startswith("some.toml: ")
-    assert len(said.splitlines()) == 1
+    error = error_of(text)
+    assert error.startswith("some.toml: ")
+    assert len(error.splitlines()) == 1
 
 
 KEYS = st.sampled_from(["data", "target", "place", "agent", "web", "publish", "port", "period"])
@@ -156,9 +156,9 @@ def test_any_toml_gives_a_configuration_or_a_one_line_error(
     rows: list[tuple[str, str]], head: str, table: str
 ) -> None:
     lines = [head.format(table), *(f"{key} = {value}" for key, value in rows)]
-    said = what_is_said_of("\n".join(lines))
-    assert said.startswith("some.toml: ")
-    assert len(said.splitlines()) == 1
+    error = error_of("\n".join(lines))
+    assert error.startswith("some.toml: ")
+    assert len(error.splitlines()) == 1
 
 
 def test_a_secret_is_literal_or_from_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:

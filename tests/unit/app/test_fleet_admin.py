@@ -59,13 +59,13 @@ async def test_the_broker_retains_nothing_of_an_erased_agent(tmp_path: Path) -> 
             'username = "netwatch"\npassword = "secret"\n'
         )
         connect = broker_connector(config)
-        async with connect(None) as link:
+        async with connect(None) as transport:
             for name in ("volunteer-seven", "somebody-else"):
-                await link.publish(presence_topic(name), b"here", retain=True)
+                await transport.publish(presence_topic(name), b"here", retain=True)
         await asyncio.to_thread(erase_agent, config, "volunteer-seven")
-        async with connect(None) as link:
-            await link.subscribe(ALL_PRESENCE)
-            first = await anext(aiter(link.messages()))
+        async with connect(None) as transport:
+            await transport.subscribe(ALL_PRESENCE)
+            first = await anext(aiter(transport.messages()))
     assert first.topic == presence_topic("somebody-else")
 
 

@@ -26,15 +26,15 @@ def test_fleet_health_counts_online_and_enrolled_agents(tmp_path: Path) -> None:
             log.opened(stay(number, 64500 if number < 4 else 64501))
         log.closed(stay(0, 64500), PresenceState.LOST, at=START + HOUR)
         log.closed(stay(1, 64500), PresenceState.STOP, at=START + HOUR)
-    found = fleet_health(Config(data=str(tmp_path)), START + 2 * HOUR)
-    assert [(one.tags, one.fields) for one in found] == [
+    points = fleet_health(Config(data=str(tmp_path)), START + 2 * HOUR)
+    assert [(one.tags, one.fields) for one in points] == [
         ({"asn": asn, "version": "unknown"}, {"online": online, "enrolled": n, "networks": 1})
         for asn, online, n in (("64500", 2, 3), ("64501", 1, 1))
     ]
-    lines = "\n".join(map(render_health, found))
+    lines = "\n".join(map(render_health, points))
     assert "agent-" not in lines
     assert "silent_seconds" not in lines
-    [_, merged] = merge_small_networks(found)
+    [_, merged] = merge_small_networks(points)
     assert merged.tags["asn"] == "withheld"
     assert (merged.fields["online"], merged.fields["queue"]) == (1, None)
 

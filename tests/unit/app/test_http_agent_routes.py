@@ -96,11 +96,11 @@ async def test_an_unsigned_or_oversized_batch_is_refused_and_not_stored(rig: Rig
 async def test_an_agent_over_its_rate_limit_waits(rig: Rig) -> None:
     batch, other = one_batch(rig), one_batch(rig, "a2")
     async with client_of(rig.mailbox, KeyedRateLimit(rate=0.01, burst=3)) as client:
-        found = [
+        answers = [
             (await client.post(BATCHES_PATH, content=batch, headers=HEADERS)) for _ in range(5)
         ]
-        assert [one.status_code for one in found] == [200, 200, 200, 429, 429]
-        assert int(found[-1].headers["Retry-After"]) > 0
+        assert [one.status_code for one in answers] == [200, 200, 200, 429, 429]
+        assert int(answers[-1].headers["Retry-After"]) > 0
         answer = await client.post(BATCHES_PATH, content=other, headers={AGENT_HEADER: "a2"})
         assert answer.status_code == 200
 
@@ -119,15 +119,15 @@ async def test_without_a_collector_the_api_is_unavailable() -> None:
 async def test_client_addresses_are_not_logged(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     batch = one_batch(rig)
-    async with rig.doors() as door, httpx.AsyncClient(trust_env=False) as client:
-        url = f"http://127.0.0.1:{door}{BATCHES_PATH}"
-        mine = {*caplog.messages}
+    async with rig.doors() as port, httpx.AsyncClient(trust_env=False) as client:
+        url = f"http://127.0.0.1:{port}{BATCHES_PATH}"
+        earlier = {*caplog.messages}
         assert (await client.post(url, content=batch, headers=HEADERS)).status_code == 200
         assert (await client.post(url, content=b"?", headers=HEADERS)).status_code == 400
     logged = [
         one.message
         for one in caplog.records
-        if one.message not in mine and one.name.startswith(("netwatch", "uvicorn"))
+        if one.message not in earlier and one.name.startswith(("netwatch", "uvicorn"))
     ]
     assert not [line for line in logged if "127.0.0.1" in line]
 
@@ -163,11 +163,11 @@ async def test_the_rate_limit_evicts_the_least_recent_key() -> None:
 
 
 async def test_a_forged_batch_does_not_block_the_acknowledgement(rig: Rig) -> None:
-    batch, link = one_batch(rig), rig.connect(None)
-    async with link:
-        await link.subscribe(ack_topic("a1"))
+    batch, transport = one_batch(rig), rig.connect(None)
+    async with transport:
+        await transport.subscribe(ack_topic("a1"))
         await rig.mailbox.put(Message(batch_topic("a1"), batch))
         await rig.mailbox.deliver(Message(batch_topic("a1"), b"nothing"), within=9)
         async with asyncio.timeout(9):
-            answer = await anext(aiter(link.messages()))
+            answer = await anext(aiter(transport.messages()))
     assert ACKNOWLEDGEMENT.unpack(answer.payload)[0].stored

@@ -79,8 +79,8 @@ def test_processes_that_start_at_once_share_one_password(tmp_path: Path) -> None
     )
     command = [sys.executable, "-c", program, str(tmp_path / "data")]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    said = {process.communicate(timeout=18)[0].strip() for process in started}
-    assert said == {broker_password(config)}
+    passwords = {process.communicate(timeout=18)[0].strip() for process in started}
+    assert passwords == {broker_password(config)}
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["broker.password"]
 
 
@@ -101,23 +101,23 @@ def test_an_unusable_data_folder_gives_a_one_line_error(tmp_path: Path) -> None:
 
 def test_targets_imply_entities_and_the_configuration_overrides_them() -> None:
     text = '[[place]]\nentity = "asn:64496"\nname = "Example"\nparent = "country:XT"\nweight = 7'
-    said = parse_config(text)
-    atlas = make_entity_tree(msgspec.structs.replace(said, target=(TARGET,)))
-    network = atlas.info(Entity.parse("asn:64496"))
+    config = parse_config(text)
+    tree = make_entity_tree(msgspec.structs.replace(config, target=(TARGET,)))
+    network = tree.info(Entity.parse("asn:64496"))
     assert (network.name, network.weight, network.parent) == (
         "Example",
         7.0,
         Entity.parse("country:XT"),
     )
     site = Entity.parse("domain:x.test")
-    assert atlas.ancestors(site) == (network.entity, Entity.parse("country:XT"))
+    assert tree.ancestors(site) == (network.entity, Entity.parse("country:XT"))
     implied = make_entity_tree(changed(target=(replace(TARGET, asn=0),)))
     assert implied.ancestors(site) == (Entity.parse("region:XT-N"), Entity.parse("country:XT"))
 
 
 def test_places_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    atlas = make_entity_tree(changed(target=(TARGET,)))
-    write_places(tmp_path / "data", atlas)
+    tree = make_entity_tree(changed(target=(TARGET,)))
+    write_places(tmp_path / "data", tree)
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["places.json"]
     assert b"64496" in (tmp_path / "data" / "places.json").read_bytes()
 

@@ -29,7 +29,7 @@ def test_past_days_are_sealed_rolled_up_and_dropped(tmp_path: Path) -> None:
         store.close()
     wider = SqliteStore(tmp_path / "five-minutes" / "series.sqlite")
     try:
-        found = list(wider.read_bins(old, today))
+        rolled_up = list(wider.read_bins(old, today))
     finally:
         wider.close()
-    assert [(one.time, one.value, one.total) for one in found] == [(old, 6, 8), (recent, 6, 8)]
+    assert [(one.time, one.value, one.total) for one in rolled_up] == [(old, 6, 8), (recent, 6, 8)]

@@ -23,9 +23,9 @@ def contacts(config: Config, folder: Path, *targets: Target) -> list[tuple[str, 
     resolvers = folder / "resolv.conf"
     resolvers.write_text("# ours\nnameserver 192.0.2.53\noptions edns0\nnameserver 2001:db8::53\n")
     gateways = {4: Gateway("eth0", "192.0.2.254"), 6: Gateway("ppp0")}
-    found = list_contacts(config, targets, find_gateways=lambda: gateways, resolv_conf=resolvers)
-    assert all(one.when for one in found)
-    return [(one.purpose, one.address) for one in found]
+    listed = list_contacts(config, targets, find_gateways=lambda: gateways, resolv_conf=resolvers)
+    assert all(one.when for one in listed)
+    return [(one.purpose, one.address) for one in listed]
 
 
 def test_an_enrolled_agent_lists_endpoints_list_time_router_and_resolvers(

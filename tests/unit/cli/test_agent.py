@@ -123,9 +123,9 @@ def test_once_measures_and_stores_nothing(netwatch: Command, tmp_path: Path) -> 
 def test_traffic_beyond_this_machine_needs_consent(netwatch: Command, tmp_path: Path) -> None:
     far = write_config(tmp_path, "192.0.2.1")
     for command in ("run", "once"):
-        found = netwatch(command, config=far)
-        assert isinstance(found.exception, ConfigError)
-        assert "netwatch agent consent grant" in str(found.exception)
+        result = netwatch(command, config=far)
+        assert isinstance(result.exception, ConfigError)
+        assert "netwatch agent consent grant" in str(result.exception)
 
 
 def test_consent_is_asked_for_twice_and_can_be_withdrawn(netwatch: Command) -> None:
@@ -182,9 +182,9 @@ def test_status_shows_probes_skipped_for_the_budget(netwatch: Command, tmp_path:
 
 
 def test_doctor_shows_how_to_fix_failures(netwatch: Command) -> None:
-    found = netwatch("doctor", "--json")
-    assert found.exit_code == 1
-    report = {one["name"]: one for one in json.loads(found.stdout)}
+    result = netwatch("doctor", "--json")
+    assert result.exit_code == 1
+    report = {one["name"]: one for one in json.loads(result.stdout)}
     machine = {"consent", "disk", "spool", "key", "clock", "list", "probes", "ipv6"}
     assert set(report) - {"line-v4"} == machine | {"portal", "names", "broker"}
     assert report["consent"]["ok"]
@@ -323,9 +323,9 @@ def test_each_tier_needs_its_own_consent(netwatch: Command, tmp_path: Path) -> N
 def test_consent_in_bulk_or_unattended_is_refused(
     netwatch: Command, words: tuple[str, ...], reason: str
 ) -> None:
-    found = netwatch("consent", "grant", *words, given="y\n" * 9)
-    assert isinstance(found.exception, ConfigError)
-    assert reason in str(found.exception)
+    result = netwatch("consent", "grant", *words, given="y\n" * 9)
+    assert isinstance(result.exception, ConfigError)
+    assert reason in str(result.exception)
     assert json.loads(netwatch("status", "--json").stdout)["consent_tiers"] == []
 
 
@@ -335,9 +335,9 @@ def test_dangerous_places_cannot_be_consented_to(
 ) -> None:
     path = write_config(tmp_path)
     path.write_text(path.read_text().replace('country = "XX"', f'country = "{country}"'))
-    found = netwatch("consent", "grant", "--tier", "B", given="y\n" * 9)
-    assert isinstance(found.exception, ConfigError)
-    assert reason in str(found.exception)
+    result = netwatch("consent", "grant", "--tier", "B", given="y\n" * 9)
+    assert isinstance(result.exception, ConfigError)
+    assert reason in str(result.exception)
 
 
 def test_explain_shows_a_batch_as_it_would_be_sent(netwatch: Command) -> None:
@@ -345,8 +345,8 @@ def test_explain_shows_a_batch_as_it_would_be_sent(netwatch: Command) -> None:
     assert report["header"]["vantage"] == {"id": "here", "country": "XX", "asn": 64500}
     assert report["row"]["target"] == "one"
     assert 0 < report["message_bytes"] < 2000
-    said = netwatch("explain").stdout
-    assert json.dumps(report["row"]) in said
+    output = netwatch("explain").stdout
+    assert json.dumps(report["row"]) in output
     assert "127.0.0.1" not in json.dumps(report)
 
 
@@ -363,8 +363,8 @@ def test_status_shows_why_a_list_was_refused(netwatch: Command, tmp_path: Path) 
 
 
 def test_version_prints_the_consent_version(netwatch: Command) -> None:
-    found = CliRunner().invoke(app, ["version", "--json"])
-    assert json.loads(found.stdout)["consent_version"] == 2
+    result = CliRunner().invoke(app, ["version", "--json"])
+    assert json.loads(result.stdout)["consent_version"] == 2
 
 
 def test_status_shows_the_resources_of_the_agent(netwatch: Command, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Batches that travel in files: from a spool, to a collector, and its receipts back."""
 
 import json
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +9,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netwatch.app.vantage import open_spool
-from netwatch.cli.main import run
 from netwatch.config import read_config
 from netwatch.model.measurement import Measurement
 from netwatch.wire.ack import ACKNOWLEDGEMENT, Ack
@@ -33,26 +31,11 @@ port = 9
 """
 
 
-@pytest.fixture
-def call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Call:
-    """Run the command line in a folder with `far.toml` (an agent) and `netwatch.toml`."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+@pytest.fixture(autouse=True)
+def _configurations(tmp_path: Path) -> None:
+    """Write the configuration of an agent, `far.toml`, and of an observatory."""
     for name in ("far", "netwatch"):
         (tmp_path / f"{name}.toml").write_text(CONFIG.format(tmp_path / f"{name}-data"))
-
-    def run_it(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["netwatch", *words])
-        code = 0
-        try:
-            run()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        return code, *capsys.readouterr()
-
-    return run_it
 
 
 def fill_spool(count: int) -> None:
@@ -73,14 +56,14 @@ def waiting() -> int:
 def test_an_export_is_imported_and_its_receipts_return(call: Call) -> None:
     fill_spool(120)
     assert call("agent", "export", "stick.nwx", "-c", "far.toml")[0] == 0
-    code, said, complaint = call("collect", "import", "stick.nwx", "--receipts", "back")
-    assert (code, complaint) == (0, "")
-    assert said == "120 batches with 120 measurements stored, 0 were stored before\n"
+    code, output, error = call("collect", "import", "stick.nwx", "--receipts", "back")
+    assert (code, error) == (0, "")
+    assert output == "120 batches with 120 measurements stored, 0 were stored before\n"
     fill_spool(1)
-    code, said, _ = call("agent", "import-receipts", "back", "-c", "far.toml", "--json")
+    code, output, _ = call("agent", "import-receipts", "back", "-c", "far.toml", "--json")
     assert code == 0
     expected = {"deleted": 120, "refused": 0, "foreign": 0, "problem": ""}
-    assert json.loads(said) == expected
+    assert json.loads(output) == expected
     assert waiting() == 1
     assert (
         json.loads(call("collect", "import", "stick.nwx", "--json")[1])["repeated_batches"] == 120
@@ -95,10 +78,10 @@ def test_each_bad_file_gives_one_line_and_the_others_are_imported(
     whole = (tmp_path / "good.nwx").read_bytes()
     (tmp_path / "cut.nwx").write_bytes(whole[:-1])
     (tmp_path / "text.nwx").write_text("hello")
-    code, said, complaint = call("collect", "import", "text.nwx", "cut.nwx", "no.nwx", "good.nwx")
+    code, output, error = call("collect", "import", "text.nwx", "cut.nwx", "no.nwx", "good.nwx")
     assert code == 2
-    assert said == "3 batches with 3 measurements stored, 2 were stored before\n"
-    lines = complaint.splitlines()
+    assert output == "3 batches with 3 measurements stored, 2 were stored before\n"
+    lines = error.splitlines()
     assert [line.split(":")[1].strip() for line in lines] == ["text.nwx", "cut.nwx", "no.nwx"]
     assert all(line.startswith("netwatch: ") for line in lines)
 
@@ -116,9 +99,9 @@ def test_false_receipts_delete_nothing(call: Call, tmp_path: Path, harm: str) ->
     write_messages(tmp_path / "false", [receipt], FileKind.RECEIPTS)
     if harm == "text":
         (tmp_path / "false").write_text("netwatch export 1\n")
-    code, _, complaint = call("agent", "import-receipts", "false", "-c", "far.toml")
+    code, _, error = call("agent", "import-receipts", "false", "-c", "far.toml")
     assert code == 2
-    assert complaint.startswith("netwatch: false: ")
+    assert error.startswith("netwatch: false: ")
     assert waiting() == 2
 
 
@@ -127,5 +110,5 @@ def test_receipts_for_another_agent_change_nothing(call: Call, tmp_path: Path) -
     signer = Signer(Ed25519PrivateKey.generate())
     ack = Ack("near", ((0, 2**52),))
     write_messages(tmp_path / "back", [ACKNOWLEDGEMENT.pack(ack, signer)], FileKind.RECEIPTS)
-    code, said, _ = call("agent", "import-receipts", "back", "-c", "far.toml", "--json")
-    assert (code, json.loads(said)["foreign"], waiting()) == (0, 1, 2)
+    code, output, _ = call("agent", "import-receipts", "back", "-c", "far.toml", "--json")
+    assert (code, json.loads(output)["foreign"], waiting()) == (0, 1, 2)

@@ -58,12 +58,12 @@ def publish(agents: Command, folder: Path, text: str = LIST) -> Result:
 
 
 def test_an_invitation_is_one_word_with_the_command_to_run(agents: Command) -> None:
-    said = agents("invite", "--for", "12h").stdout.splitlines()
-    assert Invitation.parse(said[0]).url == "https://netwatch.example"
-    assert said[-1] == f"  netwatch agent enroll {said[0]}"
+    lines = agents("invite", "--for", "12h").stdout.splitlines()
+    assert Invitation.parse(lines[0]).url == "https://netwatch.example"
+    assert lines[-1] == f"  netwatch agent enroll {lines[0]}"
     other = json.loads(agents("invite", "--json").stdout)["token"]
-    assert Invitation.parse(other).secret != Invitation.parse(said[0]).secret
-    assert Invitation.parse(other).key == Invitation.parse(said[0]).key
+    assert Invitation.parse(other).secret != Invitation.parse(lines[0]).secret
+    assert Invitation.parse(other).key == Invitation.parse(lines[0]).key
 
 
 def test_a_token_for_loopback_prints_a_hint(agents: Command, config: Path) -> None:

@@ -1,76 +1,54 @@
 """The observatory's commands: what they print, and one line and exit code 2 where they cannot."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from netwatch.cli.main import run
 from netwatch.config import Config, read_config
 
 Call = Callable[..., tuple[int, str, str]]
 HEAD = "time,signal,entity,value\n"
 
 
-@pytest.fixture
-def call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Call:
-    """Run the command line in an empty folder; returns exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def run_it(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["netwatch", *words])
-        code = 0
-        try:
-            run()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        return code, *capsys.readouterr()
-
-    return run_it
-
-
 def test_the_version_is_printed_without_a_command(call: Call) -> None:
-    code, said, complaint = call("--version")
-    assert (code, complaint) == (0, "")
-    assert said.startswith("netwatch ")
+    code, output, error = call("--version")
+    assert (code, error) == (0, "")
+    assert output.startswith("netwatch ")
 
 
 def test_without_a_command_it_lists_the_commands(call: Call) -> None:
-    _, said, complaint = call()
-    assert "replay" in said + complaint
-    assert "outages" in said + complaint
+    _, output, error = call()
+    assert "replay" in output + error
+    assert "outages" in output + error
 
 
 def test_init_writes_a_configuration_and_overwrites_nothing(call: Call, tmp_path: Path) -> None:
-    code, said, _ = call("init")
-    assert (code, said) == (0, "netwatch.toml written; `netwatch up` starts with it\n")
+    code, output, _ = call("init")
+    assert (code, output) == (0, "netwatch.toml written; `netwatch up` starts with it\n")
     assert read_config(tmp_path / "netwatch.toml").agent == Config().agent
     (tmp_path / "netwatch.toml").write_text("mine")
-    code, _, complaint = call("init")
-    assert (code, complaint) == (2, "netwatch: netwatch.toml: not written: File exists\n")
+    code, _, error = call("init")
+    assert (code, error) == (2, "netwatch: netwatch.toml: not written: File exists\n")
     assert (tmp_path / "netwatch.toml").read_text() == "mine"
 
 
 def test_replay_prints_the_statement(call: Call, tmp_path: Path) -> None:
-    code, said, complaint = call("replay", "iran-2019-11", "--at", "2019-11-17T05:30Z")
-    assert (code, complaint) == (0, "")
+    code, output, error = call("replay", "iran-2019-11", "--at", "2019-11-17T05:30Z")
+    assert (code, error) == (0, "")
     assert (
         "Iran: internet connectivity is at 7% of ordinary levels "
         "after 12 hours of progressive disconnections."
-    ) in said.splitlines()
-    drawn = [line for line in said.splitlines() if line.startswith("chart: ")]
+    ) in output.splitlines()
+    drawn = [line for line in output.splitlines() if line.startswith("chart: ")]
     assert len(drawn) == 2
     assert (tmp_path / "replay" / "ledger.sqlite").exists()
 
 
 def test_between_two_bins_the_statement_is_that_of_the_earlier_bin(call: Call) -> None:
-    _, said, _ = call("replay", "iran-2019-11", "--json", "--at", "2019-11-17T09:29+03:30")
-    assert "at 7% of ordinary levels after 12 hours" in json.loads(said)["statements"][0]
+    _, output, _ = call("replay", "iran-2019-11", "--json", "--at", "2019-11-17T09:29+03:30")
+    assert "at 7% of ordinary levels after 12 hours" in json.loads(output)["statements"][0]
 
 
 def test_replay_again_gives_the_same(call: Call) -> None:
@@ -105,10 +83,10 @@ def test_an_impossible_command_gives_a_one_line_error(
     (tmp_path / "full" / "diary.txt").write_text("precious")
     (tmp_path / "klingon.toml").write_text('[publish]\nlanguages = ["tlh"]\n')
     (tmp_path / "broken.csv").write_text("time,signal,value\n2019-11-16T00:00Z,probing,1\n")
-    code, said, complaint = call(*words)
-    assert (code, said) == (2, "")
-    assert complaint.startswith(f"netwatch: {REFUSED[words]}")
-    assert len(complaint.splitlines()) == 1
+    code, output, error = call(*words)
+    assert (code, output) == (2, "")
+    assert error.startswith(f"netwatch: {REFUSED[words]}")
+    assert len(error.splitlines()) == 1
     assert (tmp_path / "full" / "diary.txt").read_text() == "precious"
 
 
@@ -120,8 +98,8 @@ def test_data_files_are_replayed_and_aggregated(call: Call, tmp_path: Path) -> N
         for minute in (1, 17, 44)
     ]
     (tmp_path / "own.csv").write_text(HEAD + "".join(rows))
-    code, said, complaint = call("replay", "own.csv", "--bin", "1h", "--json")
-    assert (code, complaint) == (0, "")
-    report = json.loads(said)
+    code, output, error = call("replay", "own.csv", "--bin", "1h", "--json")
+    assert (code, error) == (0, "")
+    report = json.loads(output)
     assert report["incidents"] == ["NW-XT-2026-0001"]
     assert report["posts"] == [], "one signal of one network is not published"

@@ -83,7 +83,7 @@ def test_outages_lists_public_incidents_newest_first(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "kept"),
+    ("arguments", "expected"),
     [
         (("--min-level", "1"), ["NW-IR-2019-0042", "NW-MM-2019-0001"]),
         (("--country", "ir"), ["NW-IR-2019-0042"]),
@@ -100,8 +100,8 @@ def test_outages_lists_public_incidents_newest_first(folder: Path) -> None:
         (("--since", "2019-11-08", "--until", "2019-11-10"), []),
     ],
 )
-def test_outages_filters(folder: Path, arguments: tuple[str, ...], kept: list[str]) -> None:
-    assert _ids(_run(folder, "outages", "--json", *arguments)) == kept
+def test_outages_filters(folder: Path, arguments: tuple[str, ...], expected: list[str]) -> None:
+    assert _ids(_run(folder, "outages", "--json", *arguments)) == expected
 
 
 def test_outages_prints_the_time_in_utc(folder: Path) -> None:
@@ -212,7 +212,7 @@ def test_data_is_readable_while_another_process_writes(
     with open_data(folder) as opened:
         writer = SqlLedger(ledger_url(folder / "ledger.sqlite"))
         writer.record([make_incident(revision=2, networks_lost=12)], [])
-        assert {found.networks_lost for found in opened.ledger.incidents()} >= {12}
+        assert {one.networks_lost for one in opened.ledger.incidents()} >= {12}
         writer.close()
 
 

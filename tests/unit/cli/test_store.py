@@ -46,19 +46,19 @@ def run(*arguments: object) -> str:
 
 def bins_in(folder: Path) -> list[Bin]:
     store = SqliteStore(folder / "series.sqlite")
-    found = list(store.read_bins(START - HOUR, END))
+    bins = list(store.read_bins(START - HOUR, END))
     store.close()
-    return found
+    return bins
 
 
 def test_compact_then_stats_then_check(data: Path) -> None:
     before = bins_in(data)
     compacted = json.loads(run("compact", "--data", data, "--keep", "10d", "--json"))
     assert {entry["kind"] for entry in compacted} == {"bins", "levels"}
-    found = json.loads(run("stats", "--data", data, "--json"))["raw"]
-    assert found["series"] == 3
-    assert found["bins"]["open_rows"] + found["bins"]["compacted_rows"] == len(before)
-    assert min(found["bins"]["compacted_rows"], found["bins"]["open_rows"]) > 600
+    stats = json.loads(run("stats", "--data", data, "--json"))["raw"]
+    assert stats["series"] == 3
+    assert stats["bins"]["open_rows"] + stats["bins"]["compacted_rows"] == len(before)
+    assert min(stats["bins"]["compacted_rows"], stats["bins"]["open_rows"]) > 600
     assert "3 series" in run("stats", "--data", data)
     assert bins_in(data) == before
     assert run("compact", "--data", data, "--keep", "10d") == "nothing to compact\n"
@@ -114,11 +114,11 @@ def test_export_writes_the_format_of_a_replay(data: Path, tmp_path: Path) -> Non
 
 def test_export_of_one_series_as_parquet(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
-    found = run(
+    output = run(
         "export", out, "--data", data, "--series", "reachability asn:7", "--from", "-2d", "--json"
     )
     rows = duckdb.execute("select entity, value, total from read_parquet(?)", [str(out)]).fetchall()
-    assert len(rows) == json.loads(found)["rows"] > 40
+    assert len(rows) == json.loads(output)["rows"] > 40
     assert set(rows) == {("asn:7", 3.0, None)}
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.parquet"]
 
@@ -137,7 +137,7 @@ def test_copy_resumes_where_it_stopped(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["stats", "--data", "nowhere"], "no store there"),
         (["compact", "--data", "nowhere"], "no store there"),
@@ -149,10 +149,10 @@ def test_copy_resumes_where_it_stopped(data: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_gives_a_one_line_error(
-    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(NetwatchError, match=said) as raised:
+    with pytest.raises(NetwatchError, match=message) as raised:
         run(*arguments)
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
