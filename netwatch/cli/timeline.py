@@ -22,7 +22,6 @@ from netwatch.cli.output import emit_each
 from netwatch.cli.time_parsing import parse_duration
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import InputError
-from netwatch.model.time import rfc3339
 from netwatch.publish.display_names import place_name
 from netwatch.publish.level_queries import lead_levels, newest_percent, seen_entities
 from netwatch.publish.plot_series import fitting_step, resample
