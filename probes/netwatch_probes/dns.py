@@ -16,14 +16,13 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from netwatch.model.measurement import Observation, Target
-from netwatch.plugins import NoOptions
-from netwatch.protocols import Probe
+from netwatch.model.measurement import Target
 from netwatch_probes.limited_stream import LimitedStream, LimitError
 from netwatch_probes.recorder import (
     Address,
     LimitedDatagrams,
     StepError,
+    StepProbe,
     StepRecorder,
     open_connection,
     resolve,
@@ -34,7 +33,6 @@ _SYSTEM = "system"
 """A host that stands for the system's resolver."""
 _EDNS_BUFFER = 1232
 """Bytes of the largest UDP answer: it passes everywhere unfragmented (DNS Flag Day 2020)."""
-_MAX_SECONDS = 4.0
 _MAX_TCP = 32 * 1024
 """Bytes of the largest answer over TCP."""
 _LISTEN = 0.5
@@ -48,7 +46,7 @@ _SECOND_ANSWER = "second_answer"
 _REWRITTEN = "nxdomain_rewritten"
 
 
-class DnsProbe(NoOptions, Probe):
+class DnsProbe(StepProbe):
     """Queries the A record of the target's path at the target's host.
 
     Over UDP, then TCP if the answer is truncated; host `system` uses the system's resolver. An
@@ -63,6 +61,7 @@ class DnsProbe(NoOptions, Probe):
 
     name = "dns"
     cost_bytes = 300
+    max_seconds = 4.0
     essential = True
     in_consent_text = True
 
@@ -72,32 +71,29 @@ class DnsProbe(NoOptions, Probe):
         self._private = tuple(private)
         self._listen = listen
 
-    async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
-        """Query once; see `netwatch.protocols.Probe`."""
-        steps = StepRecorder(within=min(within, _MAX_SECONDS))
-        async with steps:
-            if target.host == _SYSTEM:
-                _, address = await resolve(target.path or "localhost", steps)
-                with steps.step("resolve"):
-                    self._check_addresses([address])
-                return steps.observations
-            server = await resolve(target.host, steps)
-            with ExitStack() as channels:
-                with steps.step("dns_round_trip"):
-                    query = _make_query(target.path)
-                    port = target.port or _DEFAULT_PORT
-                    channel = await open_connection(server, port, kind=socket.SOCK_DGRAM)
-                    exchange = _UdpExchange(query, channels.enter_context(channel), steps)
-                    answer = await exchange.first_answer()
-                    if answer.flags & dns.flags.TC:
-                        answer = await _query_over_tcp(query, server, port) or answer
-                has_second = await exchange.has_second(answer, self._listen)
+    async def run_steps(self, target: Target, steps: StepRecorder) -> None:
+        """Query once."""
+        if target.host == _SYSTEM:
+            _, address = await resolve(target.path or "localhost", steps)
             with steps.step("resolve"):
-                must_not_exist = target.path.endswith(".invalid")
-                rewritten = must_not_exist and answer.rcode() == dns.rcode.NOERROR and answer.answer
-                steps.detail = _SECOND_ANSWER if has_second else _REWRITTEN if rewritten else ""
-                self._judge(answer, must_not_exist=must_not_exist)
-        return steps.observations
+                self._check_addresses([address])
+            return
+        server = await resolve(target.host, steps)
+        with ExitStack() as channels:
+            with steps.step("dns_round_trip"):
+                query = _make_query(target.path)
+                port = target.port or _DEFAULT_PORT
+                channel = await open_connection(server, port, kind=socket.SOCK_DGRAM)
+                exchange = _UdpExchange(query, channels.enter_context(channel), steps)
+                answer = await exchange.first_answer()
+                if answer.flags & dns.flags.TC:
+                    answer = await _query_over_tcp(query, server, port) or answer
+            has_second = await exchange.has_second(answer, self._listen)
+        with steps.step("resolve"):
+            must_not_exist = target.path.endswith(".invalid")
+            rewritten = must_not_exist and answer.rcode() == dns.rcode.NOERROR and answer.answer
+            steps.detail = _SECOND_ANSWER if has_second else _REWRITTEN if rewritten else ""
+            self._judge(answer, must_not_exist=must_not_exist)
 
     def _judge(self, answer: dns.message.Message, *, must_not_exist: bool) -> None:
         if must_not_exist and answer.rcode() == dns.rcode.NXDOMAIN:

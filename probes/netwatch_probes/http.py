@@ -7,11 +7,9 @@ from hashlib import blake2b, sha256
 import httpcore
 import httpx
 
-from netwatch.model.measurement import Observation, Target
-from netwatch.plugins import NoOptions
-from netwatch.protocols import Probe
+from netwatch.model.measurement import Target
 from netwatch_probes.http_exchange import TLS_PORTS, HttpConnector, send_request
-from netwatch_probes.recorder import StepError, StepRecorder
+from netwatch_probes.recorder import StepError, StepProbe, StepRecorder
 from netwatch_probes.simhash import simhash
 
 _MAX_BODY = 16 * 1024
@@ -20,7 +18,7 @@ _RANGE = {"Range": "bytes=0-1023"}
 _LEGAL_REASONS = 451
 
 
-class HttpProbe(NoOptions, Probe):
+class HttpProbe(StepProbe):
     """Requests the first kilobyte of one page over one fresh connection.
 
     TLS is used on the ports in `tls` (443 and 8443; 443 unless the target names another). No
@@ -42,18 +40,15 @@ class HttpProbe(NoOptions, Probe):
     ) -> None:
         self._connector = HttpConnector(tls, context)
 
-    async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
-        """Send one request; see `netwatch.protocols.Probe`."""
-        steps = StepRecorder(within=within)
-        connection = self._connector.connect(target, steps, server_name=target.host)
-        async with steps, connection as stream:
+    async def run_steps(self, target: Target, steps: StepRecorder) -> None:
+        """Send one request."""
+        async with self._connector.connect(target, steps, server_name=target.host) as stream:
             with steps.step("http_round_trip"):
                 async with send_request(target, stream, _RANGE) as response:
                     body = await _read_body(response)
                 headers = httpx.Headers(response.headers)
                 steps.detail = _describe(response.status, headers, body)
                 _judge(target, response.status, headers.get("location", ""), body)
-        return steps.observations
 
 
 async def _read_body(response: httpcore.Response) -> bytes:

@@ -5,28 +5,27 @@ import secrets
 import socket
 import struct
 
-from netwatch.model.measurement import Observation, Target
-from netwatch.plugins import NoOptions
-from netwatch.protocols import MissingRequirement, Probe
+from netwatch.model.measurement import Target
+from netwatch.protocols import MissingRequirement
 from netwatch_probes.recorder import (
     BUFFER,
     Address,
     LimitedDatagrams,
     StepError,
+    StepProbe,
     StepRecorder,
     resolve,
 )
 
 _ATTEMPTS = 2
 _NONCE_BYTES = 16
-_MAX_SECONDS = 4.0
 _HEADER = struct.Struct("!BBHHH")
 # Echo request and reply (RFC 792; RFC 4443, 4.1 and 4.2).
 _TYPES = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
 _PROTOCOLS = {socket.AF_INET: socket.IPPROTO_ICMP, socket.AF_INET6: socket.IPPROTO_ICMPV6}
 
 
-class IcmpProbe(NoOptions, Probe):
+class IcmpProbe(StepProbe):
     """Sends up to two echo requests and accepts the reply that carries its nonce.
 
     It works without privileges if the system allows that (`net.ipv4.ping_group_range`), else
@@ -35,17 +34,14 @@ class IcmpProbe(NoOptions, Probe):
 
     name = "icmp"
     cost_bytes = 200
+    max_seconds = 4.0
     in_consent_text = True
 
-    async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
-        """Ping once; see `netwatch.protocols.Probe`."""
-        within = min(within, _MAX_SECONDS)
-        steps = StepRecorder(within=within)
-        async with steps:
-            address = await resolve(target.host, steps)
-            with steps.step("echo"), _open_socket(address[0]) as channel:
-                await _ping(channel, address, within)
-        return steps.observations
+    async def run_steps(self, target: Target, steps: StepRecorder) -> None:
+        """Ping once."""
+        address = await resolve(target.host, steps)
+        with steps.step("echo"), _open_socket(address[0]) as channel:
+            await _ping(channel, address, steps.within)
 
     def missing_requirement(self) -> MissingRequirement | None:
         """Return that this user may not open a socket for echo requests, if so."""

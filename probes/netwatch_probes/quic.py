@@ -11,13 +11,13 @@ import ssl
 
 from netwatch.model.addresses import parse_address
 from netwatch.model.failure import QuicCloseError
-from netwatch.model.measurement import Observation, Target
-from netwatch.plugins import NoOptions
-from netwatch.protocols import MissingRequirement, Probe
+from netwatch.model.measurement import Target
+from netwatch.protocols import MissingRequirement
 from netwatch_probes.recorder import (
     DEFAULT_PORT,
     LimitedDatagrams,
     StepError,
+    StepProbe,
     StepRecorder,
     open_connection,
     resolve,
@@ -42,7 +42,7 @@ _MISSING = MissingRequirement(
 _MAX_SECONDS = 5.0
 
 
-class QuicProbe(NoOptions, Probe):
+class QuicProbe(StepProbe):
     """Does a QUIC handshake for HTTP/3 and closes, within 5 s.
 
     Any certificate is accepted: the probe `tls` judges certificates. The detail of step
@@ -52,25 +52,24 @@ class QuicProbe(NoOptions, Probe):
 
     name = "quic"
     cost_bytes = 8_000
+    max_seconds = _MAX_SECONDS
     in_consent_text = True
 
     def __init__(self) -> None:
         if not _INSTALLED:
             _log.warning("quic targets do not count: %s; %s", _MISSING.text, _MISSING.fix)
 
-    async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
-        """Do one handshake; see `netwatch.protocols.Probe`."""
+    async def run_steps(self, target: Target, steps: StepRecorder) -> None:
+        """Do one handshake."""
         if not _INSTALLED:
-            return (Observation("quic_handshake", "unavailable", 0.0),)
-        steps = StepRecorder(within=min(within, _MAX_SECONDS))
-        async with steps:
-            address = await resolve(target.host, steps)
             with steps.step("quic_handshake"):
-                port = target.port or DEFAULT_PORT
-                with await open_connection(address, port, kind=socket.SOCK_DGRAM) as channel:
-                    handshake = _Handshake(channel, target.domain or target.host)
-                    steps.detail = await handshake.run()
-        return steps.observations
+                raise StepError("unavailable")
+        address = await resolve(target.host, steps)
+        with steps.step("quic_handshake"):
+            port = target.port or DEFAULT_PORT
+            with await open_connection(address, port, kind=socket.SOCK_DGRAM) as channel:
+                handshake = _Handshake(channel, target.domain or target.host)
+                steps.detail = await handshake.run()
 
     def missing_requirement(self) -> MissingRequirement | None:
         """Return that aioquic is not installed, if so."""

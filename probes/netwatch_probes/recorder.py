@@ -13,6 +13,8 @@ from netwatch.model.addresses import is_public_address, is_public_name, parse_ad
 from netwatch.model.byte_counter import count_connection, count_datagram, count_lookup
 from netwatch.model.failure import classify_failure
 from netwatch.model.measurement import Observation, Target
+from netwatch.plugins import NoOptions
+from netwatch.protocols import Probe
 from netwatch_probes.limited_stream import MAX_RECEIVED, LimitedStream
 
 DEFAULT_PORT = 443
@@ -51,17 +53,26 @@ class StepRecorder:
     passes through.
 
     Attributes:
+        within: seconds for all steps together.
         observations: the steps so far; the last one has the failure, if any.
         detail: the detail of the current step; set it inside the step.
         timeout_word: the failure word of the current step if it times out.
     """
 
-    __slots__ = ("_operation", "_start", "_timeout", "detail", "observations", "timeout_word")
+    __slots__ = (
+        "_operation",
+        "_start",
+        "_timeout",
+        "detail",
+        "observations",
+        "timeout_word",
+        "within",
+    )
 
     def __init__(self, *, within: float) -> None:
         self.observations: tuple[Observation, ...] = ()
         self.detail, self.timeout_word = "", _TIMEOUT_WORD
-        self._timeout = asyncio.timeout(within)
+        self.within, self._timeout = within, asyncio.timeout(within)
         self._operation, self._start = "", 0.0
 
     async def __aenter__(self) -> Self:
@@ -98,6 +109,23 @@ class StepRecorder:
         self.observations += (Observation(self._operation, word, seconds, self.detail),)
         if word is not None and isinstance(error, Exception) and not isinstance(error, StepError):
             raise StepError(word) from error
+
+
+class StepProbe(NoOptions, Probe):
+    """Base of the probes here: a probe is a run of steps, within `max_seconds` at most."""
+
+    max_seconds = float("inf")
+
+    async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
+        """Run the steps once; see `netwatch.protocols.Probe`."""
+        steps = StepRecorder(within=min(within, self.max_seconds))
+        async with steps:
+            await self.run_steps(target, steps)
+        return steps.observations
+
+    async def run_steps(self, target: Target, steps: StepRecorder) -> None:
+        """Record one step per layer; a failed step, or the timeout, ends them."""
+        raise NotImplementedError
 
 
 async def resolve(host: str, steps: StepRecorder) -> Address:

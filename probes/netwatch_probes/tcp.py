@@ -3,16 +3,14 @@
 import socket
 import struct
 
-from netwatch.model.measurement import Observation, Target
-from netwatch.plugins import NoOptions
-from netwatch.protocols import Probe
-from netwatch_probes.recorder import DEFAULT_PORT, StepRecorder, open_connection, resolve
+from netwatch.model.measurement import Target
+from netwatch_probes.recorder import DEFAULT_PORT, StepProbe, StepRecorder, open_connection, resolve
 
 # On, zero seconds: closing sends a reset, which leaves no TIME_WAIT on either side.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class TcpProbe(NoOptions, Probe):
+class TcpProbe(StepProbe):
     """Connects and closes. Port 443 unless the target names another."""
 
     name = "tcp"
@@ -20,12 +18,9 @@ class TcpProbe(NoOptions, Probe):
     essential = True
     in_consent_text = True
 
-    async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
-        """Connect once; see `netwatch.protocols.Probe`."""
-        steps = StepRecorder(within=within)
-        async with steps:
-            address, port = await resolve(target.host, steps), target.port or DEFAULT_PORT
-            # The socket alone: an asyncio transport costs twice as much.
-            with steps.step("connect"), await open_connection(address, port) as connection:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        return steps.observations
+    async def run_steps(self, target: Target, steps: StepRecorder) -> None:
+        """Connect once."""
+        address, port = await resolve(target.host, steps), target.port or DEFAULT_PORT
+        # The socket alone: an asyncio transport costs twice as much.
+        with steps.step("connect"), await open_connection(address, port) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -10,11 +10,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from netwatch.model.failure import classify_failure
-from netwatch.model.measurement import Observation, Target
-from netwatch.plugins import NoOptions
-from netwatch.protocols import Probe
+from netwatch.model.measurement import Target
 from netwatch_probes.limited_stream import LimitedStream, presented_chain
-from netwatch_probes.recorder import StepError, StepRecorder, open_stream
+from netwatch_probes.recorder import StepError, StepProbe, StepRecorder, open_stream
 
 _NO_SNI = "no-sni"
 """The path of a target that is probed without a server name."""
@@ -43,7 +41,7 @@ def _shared_context(check: _Check) -> ssl.SSLContext:
     return context
 
 
-class TlsProbe(NoOptions, Probe):
+class TlsProbe(StepProbe):
     """Does a handshake, and judges the certificate separately.
 
     Step `tls_handshake` shows whether TLS works; its detail is the version and the application
@@ -65,26 +63,23 @@ class TlsProbe(NoOptions, Probe):
     def __init__(self, *, context: ssl.SSLContext | None = None) -> None:
         self._context = context
 
-    async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
-        """Do one handshake; see `netwatch.protocols.Probe`."""
-        steps = StepRecorder(within=within)
+    async def run_steps(self, target: Target, steps: StepRecorder) -> None:
+        """Do one handshake."""
         option, _, pin = target.path.partition("#")
         name = None if option == _NO_SNI else target.domain or target.host
-        async with steps:
-            with await open_stream(target, steps) as stream:
-                with steps.step("tls_handshake"):
-                    certificate_failure = await _do_handshake(
-                        stream, self._choose_context(name, pin), name
-                    )
-                    steps.detail = _describe_session(stream.tls)
-                chain = presented_chain(stream.tls)
-            with steps.step("certificate"):
-                steps.detail = _describe_chain(chain)
-                if pin:
-                    certificate_failure = "" if _has_key(chain, pin) else "ssl_unknown_authority"
-                if certificate_failure:
-                    raise StepError(certificate_failure)
-        return steps.observations
+        with await open_stream(target, steps) as stream:
+            with steps.step("tls_handshake"):
+                certificate_failure = await _do_handshake(
+                    stream, self._choose_context(name, pin), name
+                )
+                steps.detail = _describe_session(stream.tls)
+            chain = presented_chain(stream.tls)
+        with steps.step("certificate"):
+            steps.detail = _describe_chain(chain)
+            if pin:
+                certificate_failure = "" if _has_key(chain, pin) else "ssl_unknown_authority"
+            if certificate_failure:
+                raise StepError(certificate_failure)
 
     def _choose_context(self, name: str | None, pin: str) -> ssl.SSLContext:
         if pin:

@@ -18,13 +18,11 @@ from itertools import groupby
 from pathlib import Path
 
 from netwatch.model.byte_counter import count_datagram
-from netwatch.model.measurement import Observation, Target
-from netwatch.plugins import NoOptions
-from netwatch.protocols import MissingRequirement, Probe
+from netwatch.model.measurement import Target
+from netwatch.protocols import MissingRequirement
 from netwatch_probes.asn_lookup import lookup_asns
-from netwatch_probes.recorder import BUFFER, Address, StepError, StepRecorder, resolve
+from netwatch_probes.recorder import BUFFER, Address, StepError, StepProbe, StepRecorder, resolve
 
-_MAX_SECONDS = 10.0
 _MAX_HOPS = 30
 _GROUP = 6
 """Hops that are probed at once."""
@@ -53,7 +51,7 @@ _PORT_UNREACHABLE = {socket.AF_INET: (3, 3), socket.AF_INET6: (1, 4)}
 _UNREACHABLE = {socket.AF_INET: 3, socket.AF_INET6: 1}
 
 
-class TracerouteProbe(NoOptions, Probe):
+class TracerouteProbe(StepProbe):
     """Follows the path to the host, up to 30 hops, and reports in which network it ends.
 
     The detail of step `traceroute` is the path as runs of equal hops, such as
@@ -66,26 +64,24 @@ class TracerouteProbe(NoOptions, Probe):
 
     name = "traceroute"
     cost_bytes = 5_000
+    max_seconds = 10.0
     on_change_only = True
 
     def __init__(self, *, networks: Path | None = None) -> None:
         configured = os.environ.get("NETWATCH_NETWORKS", "")
         self._networks = networks or (Path(configured) if configured else None)
 
-    async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
-        """Follow the path once; see `netwatch.protocols.Probe`."""
+    async def run_steps(self, target: Target, steps: StepRecorder) -> None:
+        """Follow the path once."""
         if self.missing_requirement() is not None:
-            return (Observation("traceroute", "unavailable", 0.0),)
-        within = min(within, _MAX_SECONDS)
-        steps = StepRecorder(within=within)
-        async with steps:
-            address = await resolve(target.host, steps)
-            with steps.step("traceroute"), _open_socket(address[0]) as channel:
-                trace = _Trace(channel, address, within)
-                await trace.run()
-                steps.detail = await asyncio.to_thread(self._describe, trace.hops())
-                trace.judge()
-        return steps.observations
+            with steps.step("traceroute"):
+                raise StepError("unavailable")
+        address = await resolve(target.host, steps)
+        with steps.step("traceroute"), _open_socket(address[0]) as channel:
+            trace = _Trace(channel, address, steps.within)
+            await trace.run()
+            steps.detail = await asyncio.to_thread(self._describe, trace.hops())
+            trace.judge()
 
     def missing_requirement(self) -> MissingRequirement | None:
         """Return that this is not Linux, if so."""

@@ -7,11 +7,9 @@ crawls, or stops after the first bytes. The duration and the number of bytes are
 import ssl
 from collections.abc import Collection
 
-from netwatch.model.measurement import Observation, Target
-from netwatch.plugins import NoOptions
-from netwatch.protocols import Probe
+from netwatch.model.measurement import Target
 from netwatch_probes.http_exchange import TLS_PORTS, HttpConnector, send_request
-from netwatch_probes.recorder import StepError, StepRecorder
+from netwatch_probes.recorder import StepError, StepProbe, StepRecorder
 
 _MAX_BODY = 128 * 1024
 _MAX_OVERHEAD = 32 * 1024
@@ -20,7 +18,7 @@ _BUFFER = 64 * 1024
 """Receive buffer: large enough that the line, and not the buffer, limits the rate."""
 
 
-class TransferProbe(NoOptions, Probe):
+class TransferProbe(StepProbe):
     """Downloads at most 128 KiB of the target's path over one fresh connection.
 
     The detail of step `transfer` is the number of body bytes, also if it failed: a stall after
@@ -36,13 +34,11 @@ class TransferProbe(NoOptions, Probe):
     ) -> None:
         self._connector = HttpConnector(tls, context, _BUFFER, _MAX_BODY + _MAX_OVERHEAD)
 
-    async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
-        """Download once; see `netwatch.protocols.Probe`."""
-        steps = StepRecorder(within=within)
+    async def run_steps(self, target: Target, steps: StepRecorder) -> None:
+        """Download once."""
         server_name = target.domain or target.host
-        connection = self._connector.connect(target, steps, server_name=server_name)
         headers = {"Range": f"bytes=0-{_MAX_BODY - 1}"}
-        async with steps, connection as stream:
+        async with self._connector.connect(target, steps, server_name=server_name) as stream:
             received = 0
             with steps.step("transfer"):
                 steps.detail = "0"
@@ -54,4 +50,3 @@ class TransferProbe(NoOptions, Probe):
                         steps.detail = str(received)
                         if received == _MAX_BODY:
                             break
-        return steps.observations
