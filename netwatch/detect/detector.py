@@ -1,6 +1,6 @@
 """The detector: bins in, levels out, one interval after another."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,13 +9,13 @@ import numpy as np
 
 from netwatch.arrays import Bools, Floats, RowArray, number_keys
 from netwatch.detect.aggregation import Composites, make_composites
-from netwatch.detect.common_mode import Groups
+from netwatch.detect.common_mode import CommonModeFilter, Groups
 from netwatch.detect.fusion import Fusion
 from netwatch.detect.holidays_calendar import HolidayCalendar
 from netwatch.detect.level_shift import lasting_shifts
 from netwatch.detect.row_index import build_row_index
 from netwatch.detect.state import SeriesState
-from netwatch.detect.step import Residuals, StepEngine, StepResult
+from netwatch.detect.step import StepEngine, StepResult
 from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import OUTAGE
@@ -37,12 +37,14 @@ class BayesFilterDetector:
         self._width = width
         self._min_history = min_history
         self._calendar = HolidayCalendar(tree)
+        self._common_mode = CommonModeFilter(width)
         self._networks = {parent: tree.leaf_weights(parent) for parent in tree.parents()}
         self._engine = self._make_engine(SeriesState(width=width.total_seconds()))
         self._fused: list[SeriesKey] = []
         self._baselines: dict[tuple[BaselineKind, float, float, float], Baseline] = {}
         self._frozen: frozenset[SeriesKey] = frozenset()
         self._frozen_rows = np.zeros(0, dtype=bool)
+        self._rows_within: dict[Entity, list[int]] = {}
 
     def step(
         self,
@@ -69,8 +71,7 @@ class BayesFilterDetector:
             if entry.total is not None:
                 totals[row] = entry.total
                 state.is_share[row] = True
-        self.expect_losses(expected)
-        result = self.step_arrays(time, values, totals, frozen=frozen)
+        result = self.step_arrays(time, values, totals, frozen=frozen, expected=expected)
         single = self.levels(result, np.flatnonzero(result.ready).tolist(), time)
         return single + self.fused_levels(result, time)
 
@@ -97,38 +98,39 @@ class BayesFilterDetector:
         totals: Floats,
         *,
         frozen: Collection[SeriesKey] = (),
+        expected: Collection[SeriesKey] = (),
     ) -> StepResult:
         """Evaluate one interval given as arrays, a value and a total a row (NaN: none).
 
         Rows are those of `rows`; `ensure_rows` adds them. This is `step` without its objects,
         for long histories.
         """
-        frozen = frozenset(frozen)
-        keys = self._engine.state.keys
+        self._engine.expect_losses(self._rows_of(key for key in expected if key in self.rows))
+        return self._engine.step(time, values, totals, self._find_frozen_rows(frozen))
+
+    def faulty_signals(self, shifts: Floats) -> Bools:
+        """Return which of `signals` are at fault in `countries`: by the common-mode filter.
+
+        Countries may be evaluated in different processes: their detectors override this, and
+        one filter works on the shifts of all of them.
+        """
+        state = self._engine.state
+        self._common_mode.scale = state.shift_scale
+        faulty = self._common_mode.faulty_signals(shifts)
+        state.shift_scale = self._common_mode.scale
+        return faulty
+
+    def _find_frozen_rows(self, frozen: Collection[SeriesKey]) -> Bools:
+        """Return the rows of `frozen` series and of what lies within their entities."""
+        keys, frozen = self._engine.state.keys, frozenset(frozen)
         if frozen != self._frozen or len(self._frozen_rows) != len(keys):
             self._frozen = frozen
-            self._frozen_rows = np.fromiter((key in frozen for key in keys), bool, len(keys))
-        return self._engine.step(time, values, totals, self._frozen_rows)
-
-    def predict(self, time: datetime, values: Floats, totals: Floats) -> Residuals:
-        """Compare one interval with ordinary: the first half of `step_arrays`.
-
-        Countries may be evaluated in different processes: a `CommonModeFilter` over the
-        `Residuals.shifts` of all of them, by `signals` and `countries`, gives the signals at
-        fault, and `update` takes each process's part of that.
-        """
-        return self._engine.predict(time, values, totals)
-
-    def update(self, residuals: Residuals, faulty: Bools, frozen: Bools) -> StepResult:
-        """Update the filter with `residuals`: the second half of `step_arrays`.
-
-        `faulty` are the `signals` at fault in each of `countries`; rows `frozen` learn nothing.
-        """
-        return self._engine.update(residuals, faulty, frozen)
-
-    def expect_losses(self, keys: Collection[SeriesKey]) -> None:
-        """Set the series in which a loss is forecast in the next interval."""
-        self._engine.expect_losses(self._rows_of(key for key in keys if key in self.rows))
+            self._frozen_rows = np.zeros(len(keys), dtype=bool)
+            for scope in frozen:
+                rows = self._rows_within.get(scope.entity, [])
+                mine = [row for row in rows if scope.signal in {"", keys[row].signal}]
+                self._frozen_rows[mine] = True
+        return self._frozen_rows
 
     def set_shares(self, is_share: Bools) -> None:
         """Set which rows are successes out of a total, for values given as arrays."""
@@ -227,7 +229,11 @@ class BayesFilterDetector:
 
     def _make_engine(self, state: SeriesState) -> StepEngine:
         return StepEngine(
-            state, width=self._width, min_history=self._min_history, calendar=self._calendar
+            state,
+            width=self._width,
+            min_history=self._min_history,
+            calendar=self._calendar,
+            faulty_signals=self.faulty_signals,
         )
 
     def _new_composites(self, keys: list[SeriesKey]) -> list[SeriesKey]:
@@ -244,6 +250,11 @@ class BayesFilterDetector:
         keys = self._engine.state.keys
         index = build_row_index(keys, self._tree, self._networks)
         self._engine.set_layout(self._composites(), self._groups(), self._make_fusion(), index)
+        rows_within = defaultdict(list)
+        for row, key in enumerate(keys):
+            for scope in (key.entity, *self._tree.ancestors(key.entity)):
+                rows_within[scope].append(row)
+        self._rows_within = rows_within
 
     def _composites(self) -> Composites:
         members = []

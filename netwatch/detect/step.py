@@ -1,5 +1,6 @@
 """One interval of the detector: arrays in, arrays out, one row a series."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -21,7 +22,6 @@ from netwatch.detect.bayes_filter import (
     update_posterior,
 )
 from netwatch.detect.common_mode import (
-    CommonModeFilter,
     Groups,
     common_site_outage,
     country_shifts,
@@ -133,8 +133,12 @@ class StepEngine:
         width: timedelta,
         min_history: timedelta,
         calendar: HolidayCalendar,
+        faulty_signals: Callable[[Floats], Bools],
     ) -> None:
-        """Work on `state`, whose rows may grow between intervals (then call `set_layout`)."""
+        """Work on `state`, whose rows may grow between intervals (then call `set_layout`).
+
+        `faulty_signals` takes `Residuals.shifts` and returns the signals at fault.
+        """
         self.state = state
         self._calendar = calendar
         self._width = width
@@ -143,7 +147,7 @@ class StepEngine:
         self._forecast_matrix = transition_matrix(width, expected=True)
         self._expected = _NO_ROWS
         self._log_likelihoods = _NO_LIKELIHOODS
-        self._common_mode = CommonModeFilter(width)
+        self._faulty_signals = faulty_signals
         self._composites = make_composites([])
         self._groups = Groups(_NO_ROWS, _NO_ROWS, np.zeros(0, dtype=bool))
         self._index = EMPTY
@@ -166,13 +170,10 @@ class StepEngine:
 
     def step(self, time: datetime, values: Floats, totals: Floats, frozen: Bools) -> StepResult:
         """Evaluate the interval that starts at `time`; rows `frozen` learn nothing."""
-        residuals = self.predict(time, values, totals)
-        self._common_mode.scale = self.state.shift_scale
-        faulty = self._common_mode.faulty_signals(residuals.shifts)
-        self.state.shift_scale = self._common_mode.scale
-        return self.update(residuals, faulty, frozen)
+        residuals = self._predict(time, values, totals)
+        return self._update(residuals, self._faulty_signals(residuals.shifts), frozen)
 
-    def predict(self, time: datetime, values: Floats, totals: Floats) -> Residuals:
+    def _predict(self, time: datetime, values: Floats, totals: Floats) -> Residuals:
         """Compare the interval that starts at `time` with ordinary; changes nothing."""
         state = self.state
         usable = usable_rows(state)
@@ -200,12 +201,10 @@ class StepEngine:
             shifts=country_shifts(self._groups, ratio, normal),
         )
 
-    def update(self, residuals: Residuals, faulty: Bools, frozen: Bools) -> StepResult:
+    def _update(self, residuals: Residuals, faulty: Bools, frozen: Bools) -> StepResult:
         """Update the posterior with `residuals`, and learn where not `frozen`.
 
-        `faulty` are the signals at fault by country, (signals, countries): the result of
-        `CommonModeFilter.faulty_signals` on the shifts of all countries, of which these rows
-        may be a part.
+        `faulty` are the signals at fault by country, (signals, countries).
         """
         state, composites = self.state, self._composites
         ratio = residuals.ratio.copy()

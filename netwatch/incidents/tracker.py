@@ -81,19 +81,7 @@ class Tracker:
         return [*revisions, *self._open(now)]
 
     def frozen(self) -> set[SeriesKey]:
-        """Return the series whose baselines learn nothing: all of a frozen scope."""
-        frozen, series = self.frozen_scopes()
-        return series | {
-            SeriesKey(signal, entity)
-            for entity, signals in self._state.signals.items()
-            for scopes in [self._scopes(entity)]
-            for signal in signals
-            if not frozen.isdisjoint(scopes)
-            or any(SeriesKey(signal, one) in series for one in scopes)
-        }
-
-    def frozen_scopes(self) -> tuple[set[Entity], set[SeriesKey]]:
-        """Return the entities, and the single series, that are or may be in an incident."""
+        """Return the scopes that are, or may be, in an incident, for `Detector.step`."""
         incidents = self._state.incidents
         holding = [one for one in incidents if one.state in OPEN_STATES]
         low = {one.entity for one in holding if one.kind == OUTAGE}
@@ -101,7 +89,8 @@ class Tracker:
         series = {one.series for one in incidents if one.state is IncidentState.PENDING}
         series |= {one.series for one in holding if one.kind != OUTAGE}
         domains = self._state.series.domains()
-        return low, series | {key for key, one in domains.items() if one.low.since}
+        series |= {key for key, one in domains.items() if one.low.since}
+        return series | {SeriesKey("", entity) for entity in low}
 
     def backfill(self, level: Level) -> None:
         """Add an ordinary level of a leading signal that `step` did not receive."""

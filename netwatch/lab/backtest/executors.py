@@ -2,29 +2,19 @@
 
 import multiprocessing
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from typing import Protocol
+from typing import TypeVar
 
-from netwatch.lab.backtest.shard import Command, Partition, Reply, Shard
+from netwatch.lab.backtest.partition import Partition, assign
+from netwatch.lab.backtest.shard import Shard
 from netwatch.model.errors import WorkerError
 
 _EXIT_SECONDS = 2
 """Seconds that a worker may take to end, before it is killed."""
 
-
-class ShardExecutor(Protocol):
-    """Runs commands on the shards of all partitions."""
-
-    def run(self, commands: Sequence[Command]) -> list[Reply]:
-        """Run one command a partition; return the replies in the order of the partitions.
-
-        Raises:
-            WorkerError: a worker is lost, and its shards with it.
-        """
-
-    def close(self) -> None:
-        """Stop the workers."""
+T = TypeVar("T")
 
 
 class ShardGroup:
@@ -33,79 +23,87 @@ class ShardGroup:
     def __init__(self, partitions: Sequence[Partition]) -> None:
         self._shards = [Shard(partition) for partition in partitions]
 
-    def run(self, commands: Sequence[Command]) -> list[Reply]:
-        """Run one command a shard."""
-        return [shard.run(command) for shard, command in zip(self._shards, commands, strict=True)]
+    def run(self, calls: Sequence[Callable[[Shard], T]]) -> list[T]:
+        """Make one call a shard."""
+        return [call(shard) for shard, call in zip(self._shards, calls, strict=True)]
 
 
-def assign(sizes: Sequence[int], workers: int) -> list[list[int]]:
-    """Return the numbers of the items that each of `workers` gets, about evenly by size."""
-    assigned: list[list[int]] = [[] for _ in range(max(1, min(workers, len(sizes))))]
-    totals = [0] * len(assigned)
-    for number in sorted(range(len(sizes)), key=lambda number: -sizes[number]):
-        least = totals.index(min(totals))
-        assigned[least].append(number)
-        totals[least] += sizes[number]
-    return assigned
+class ShardExecutor(ABC):
+    """Makes calls to the shards of all partitions, each on the worker that keeps it."""
+
+    def __init__(self, partitions: Sequence[Partition], workers: int) -> None:
+        """Assign the partitions to workers, about evenly by their number of series."""
+        self._assigned = assign([len(one.keys) for one in partitions], workers)
+        self._parts = [[partitions[number] for number in numbers] for numbers in self._assigned]
+
+    def run(self, calls: Sequence[Callable[[Shard], T]]) -> list[T]:
+        """Make one call a partition; return the results in the order of the partitions.
+
+        A call goes to another process: it is a method of `Shard`, or a `partial` of one.
+
+        Raises:
+            WorkerError: a worker is lost, and its shards with it.
+        """
+        waits = [
+            self._start(worker, [calls[number] for number in numbers])
+            for worker, numbers in enumerate(self._assigned)
+        ]
+        results: dict[int, T] = {}
+        for numbers, wait in zip(self._assigned, waits, strict=True):
+            results |= dict(zip(numbers, wait(), strict=True))
+        return [results[number] for number in range(len(calls))]
+
+    @abstractmethod
+    def _start(self, worker: int, calls: Sequence[Callable[[Shard], T]]) -> Callable[[], list[T]]:
+        """Start the calls to the shards of a worker; return a function that waits for results."""
+
+    def close(self) -> None:  # noqa: B027 - most executors have nothing to stop
+        """Stop the workers."""
 
 
-def run_assigned(
-    assigned: Sequence[Sequence[int]],
-    commands: Sequence[Command],
-    start: Callable[[int, list[Command]], Callable[[], list[Reply]]],
-) -> list[Reply]:
-    """Start every worker's commands, then wait for the replies; return them in order.
-
-    `start` takes the number of a worker and its commands, and returns how to wait for it.
-    """
-    waits = [
-        start(worker, [commands[number] for number in numbers])
-        for worker, numbers in enumerate(assigned)
-    ]
-    replies: dict[int, Reply] = {}
-    for numbers, wait in zip(assigned, waits, strict=True):
-        replies |= dict(zip(numbers, wait(), strict=True))
-    return [replies[number] for number in range(len(commands))]
-
-
-class LocalExecutor(ShardGroup):
+class LocalExecutor(ShardExecutor):
     """All shards in this process."""
 
-    def close(self) -> None:
-        """Do nothing."""
+    def __init__(self, partitions: Sequence[Partition]) -> None:
+        super().__init__(partitions, 1)
+        [part] = self._parts
+        self._group = ShardGroup(part)
+
+    def _start(
+        self,
+        worker: int,  # noqa: ARG002 - there is one
+        calls: Sequence[Callable[[Shard], T]],
+    ) -> Callable[[], list[T]]:
+        return lambda: self._group.run(calls)
 
 
-class ProcessExecutor:
+class ProcessExecutor(ShardExecutor):
     """Shards in processes of this machine, which end with this one.
 
-    A pipe a worker, not `concurrent.futures`: a worker keeps its shards between commands, and
+    A pipe a worker, not `concurrent.futures`: a worker keeps its shards between calls, and
     the end of this process closes the pipe, which ends the worker.
     """
 
     def __init__(self, partitions: Sequence[Partition], workers: int) -> None:
         """Start `workers` processes, or fewer if there are fewer partitions."""
+        super().__init__(partitions, workers)
         context = multiprocessing.get_context("spawn")
-        self._assigned = assign([len(one.keys) for one in partitions], workers)
         self._pipes: list[Connection] = []
         self._processes: list[multiprocessing.process.BaseProcess] = []
-        for number in range(len(self._assigned)):
+        for number in range(1, len(self._parts) + 1):
             ours, theirs = context.Pipe()
-            name = f"backtest worker {number + 1}"
+            name = f"backtest worker {number}"
             process = context.Process(target=_serve, args=(theirs,), daemon=True, name=name)
             process.start()
             theirs.close()
             self._pipes.append(ours)
             self._processes.append(process)
         try:
-            for worker, numbers in enumerate(self._assigned):
-                self._send(worker, [partitions[number] for number in numbers])
+            for worker, part in enumerate(self._parts):
+                self._send(worker, part)
         except WorkerError:
             self.close()
             raise
-
-    def run(self, commands: Sequence[Command]) -> list[Reply]:
-        """Run one command a partition."""
-        return run_assigned(self._assigned, commands, self._start)
 
     def close(self) -> None:
         """Stop the workers, which end when their pipe is closed."""
@@ -117,22 +115,23 @@ class ProcessExecutor:
                 process.kill()
                 process.join()
 
-    def _start(self, worker: int, commands: list[Command]) -> Callable[[], list[Reply]]:
-        self._send(worker, commands)
-        return lambda: self._receive(worker)
+    def _start(self, worker: int, calls: Sequence[Callable[[Shard], T]]) -> Callable[[], list[T]]:
+        self._send(worker, calls)
+
+        def receive() -> list[T]:
+            try:
+                results: list[T] = self._pipes[worker].recv()
+            except (OSError, EOFError) as error:
+                raise self._lost(worker) from error
+            return results
+
+        return receive
 
     def _send(self, worker: int, message: object) -> None:
         try:
             self._pipes[worker].send(message)
         except OSError as error:
             raise self._lost(worker) from error
-
-    def _receive(self, worker: int) -> list[Reply]:
-        try:
-            replies: list[Reply] = self._pipes[worker].recv()
-        except (OSError, EOFError) as error:
-            raise self._lost(worker) from error
-        return replies
 
     def _lost(self, worker: int) -> WorkerError:
         process = self._processes[worker]
@@ -142,7 +141,7 @@ class ProcessExecutor:
         if code is not None and code < 0:
             how = f"was killed by {signal.Signals(-code).name}"
         return WorkerError(
-            f"worker {worker + 1} of {len(self._assigned)} (process {process.pid}) {how}; "
+            f"worker {worker + 1} of {len(self._parts)} (process {process.pid}) {how}; "
             "nothing was written"
         )
 

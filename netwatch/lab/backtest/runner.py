@@ -4,34 +4,25 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from netwatch.arrays import Floats
+from netwatch.arrays import Bools, Floats
 from netwatch.detect.common_mode import CommonModeFilter
 from netwatch.lab.backtest.executors import LocalExecutor, ProcessExecutor, ShardExecutor
 from netwatch.lab.backtest.output import plain_incident
-from netwatch.lab.backtest.partition import Grid, cut_partitions, make_grid
-from netwatch.lab.backtest.shard import (
-    COLUMNS,
-    Describe,
-    Partition,
-    Predict,
-    Reply,
-    Rerun,
-    Result,
-    RunSpan,
-    ShardResult,
-    Update,
-)
+from netwatch.lab.backtest.partition import Grid, Partition, cut_partitions, make_grid
+from netwatch.lab.backtest.relevant_levels import COLUMNS
+from netwatch.lab.backtest.shard import Shard, ShardResult
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import Incident
 from netwatch.sources.long_table import SeriesTable, make_series_table
 
 _MAX_SPAN = 64
-"""Bins that shards run without a barrier; all of them are run again after a signal's fault."""
+"""Bins that shards run without a barrier; they run again up to an unexpected fault."""
 _KINDS = list(EntityKind)
 _NO_COUNTRY = "NW-XX-"
 """Start of the ids of incidents without a country."""
@@ -112,7 +103,7 @@ def backtest_series(
         executor.close()
     options.progress(1.0)
     return Backtest(
-        _levels(results, grid), _incidents(results), _unjudged(table, results, grid), grid
+        _levels(results, grid), _incidents(results), _unjudged(table, partitions, results), grid
     )
 
 
@@ -130,57 +121,55 @@ class _Coordinator:
     """Runs all shards through all bins; needs only the shifts of their signals."""
 
     def __init__(self, executor: ShardExecutor, grid: Grid, partitions: int) -> None:
-        self._executor, self._grid, self._partitions = executor, grid, partitions
+        self._executor, self._grid = executor, grid
         self._filter = CommonModeFilter(grid.width)
-        replies = executor.run([Describe()] * partitions)
-        names = sorted({name for reply in replies for name in reply.signals})
+        layouts = executor.run([Shard.layout] * partitions)
+        names = sorted({name for signals, _ in layouts for name in signals})
         rows = {name: row for row, name in enumerate(names)}
         first, self._parts = 0, []
-        for reply in replies:
-            last = first + len(reply.countries)
-            mine = np.array([rows[name] for name in reply.signals], np.intp)
+        for signals, countries in layouts:
+            last = first + len(countries)
+            mine = np.array([rows[name] for name in signals], np.intp)
             self._parts.append((mine, slice(first, last)))
             first = last
         self._shape = len(names), first
 
     def run(self, progress: Callable[[float], None]) -> list[ShardResult]:
         first, span = 0, 1
+        faulty = np.zeros(self._shape, dtype=bool)
         while first < self._grid.bins:
             last = min(first + span, self._grid.bins)
-            if span == 1:
-                fault, first = self._run_bin(first), last
-            else:
-                fault, first = self._run_span(first, last)
-            span = 1 if fault else min(2 * span, _MAX_SPAN)
+            expected = np.tile(faulty, (last - first, 1, 1))
+            faults = self._run_span(first, expected)
+            first, faulty = first + len(faults), faults[-1]
+            span = min(2 * span, _MAX_SPAN) if faults is expected else 1
             progress(0.98 * first / self._grid.bins)
-        replies = self._executor.run([Result()] * self._partitions)
-        return [reply.result for reply in replies if reply.result is not None]
+        return self._executor.run([Shard.result] * len(self._parts))
 
-    def _run_bin(self, number: int) -> bool:
-        """Run one bin in two phases; return whether a signal was at fault in it."""
-        replies = self._executor.run([Predict(number)] * self._partitions)
-        faulty = self._filter.faulty_signals(self._all_shifts(replies)[0])
-        self._executor.run([Update(faulty[rows, columns]) for rows, columns in self._parts])
-        return bool(faulty.any())
+    def _run_span(self, first: int, expected: Bools) -> Bools:
+        """Run bins with `expected` faults; return the faults of those that are complete.
 
-    def _run_span(self, first: int, last: int) -> tuple[bool, int]:
-        """Run bins without a barrier; return whether a signal was at fault, and the next bin."""
-        replies = self._executor.run([RunSpan(first, last)] * self._partitions)
-        for number, shifts in enumerate(self._all_shifts(replies), first):
+        These are all bins, or those up to the first in which other signals were at fault.
+        """
+        for number, shifts in enumerate(self._run_shards(first, expected)):
             faulty = self._filter.faulty_signals(shifts)
-            if faulty.any():
-                self._executor.run(
-                    [Rerun(first, number, faulty[rows, columns]) for rows, columns in self._parts]
-                )
-                return True, number + 1
-        return False, last
+            if (faulty != expected[number]).any():
+                faults = np.concatenate([expected[:number], faulty[None]])
+                self._run_shards(first, faults, undo=True)
+                return faults
+        return expected
 
-    def _all_shifts(self, replies: Sequence[Reply]) -> Floats:
+    def _run_shards(self, first: int, faults: Bools, *, undo: bool = False) -> Floats:
         """Return the shifts of all partitions, shape (bins, signals, countries)."""
-        bins = max(len(reply.shifts) for reply in replies)
-        shifts = np.full((bins, *self._shape), np.nan)
-        for (rows, columns), reply in zip(self._parts, replies, strict=True):
-            shifts[:, rows, columns] = reply.shifts
+        results = self._executor.run(
+            [
+                partial(Shard.run_span, first=first, faults=faults[:, rows, columns], undo=undo)
+                for rows, columns in self._parts
+            ]
+        )
+        shifts = np.full(faults.shape, np.nan)
+        for (rows, columns), result in zip(self._parts, results, strict=True):
+            shifts[:, rows, columns] = result
         return shifts
 
 
@@ -241,18 +230,24 @@ def _with_end(incident: Incident, parent: Incident | None) -> Incident:
     return replace(incident, ended_at=ends[-1]) if ends else incident
 
 
-def _unjudged(table: SeriesTable, results: Sequence[ShardResult], grid: Grid) -> dict[Entity, str]:
-    days = grid.min_history.total_seconds() / 86_400
+def _unjudged(
+    table: SeriesTable, partitions: Sequence[Partition], results: Sequence[ShardResult]
+) -> dict[Entity, str]:
+    """Return why entities have no level, which needs values in their fullest series."""
     entities = table.frame["entity"].astype("category").cat.categories
     counts = dict.fromkeys(map(Entity.parse, entities), 0)
+    ready: set[Entity] = set()
     for result in results:
-        counts |= zip(result.entities, result.counts.tolist(), strict=True)
-    ready = {
-        entity
-        for result in results
-        for entity, judged in zip(result.entities, result.ready, strict=True)
-        if judged
-    }
+        counts |= dict.fromkeys(result.entities, 0)
+    for partition, result in zip(partitions, results, strict=True):
+        values = np.isfinite(partition.values).sum(axis=0).tolist()
+        for key, count in zip(partition.keys, values, strict=True):
+            counts[key.entity] = max(count, counts[key.entity])
+        known: Bools = np.isfinite(result.columns["probability"])
+        ready |= {
+            entity for entity, bins in zip(result.entities, known.T, strict=True) if bins.any()
+        }
+    days = partitions[0].grid.min_history.total_seconds() / 86_400
     return {
         entity: f"not enough data: {count} values; a level takes eight, and {days:.3g} days"
         for entity, count in sorted(counts.items())
