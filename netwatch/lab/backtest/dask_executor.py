@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from distributed import Actor, Client
 
 from netwatch.lab.backtest.executors import ShardExecutor, ShardGroup, T
-from netwatch.lab.backtest.partition import Partition
+from netwatch.lab.backtest.grid import Partition
 from netwatch.lab.backtest.shard import Shard
 from netwatch.model.errors import WorkerError
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
-from netwatch.lab.backtest.partition import Partition, assign
+from netwatch.lab.backtest.grid import Partition
 from netwatch.lab.backtest.shard import Shard
 from netwatch.model.errors import WorkerError
 
@@ -26,6 +26,17 @@ class ShardGroup:
     def run(self, calls: Sequence[Callable[[Shard], T]]) -> list[T]:
         """Make one call a shard."""
         return [call(shard) for shard, call in zip(self._shards, calls, strict=True)]
+
+
+def assign(sizes: Sequence[int], workers: int) -> list[list[int]]:
+    """Return the numbers of the items that each of `workers` gets, about evenly by size."""
+    assigned: list[list[int]] = [[] for _ in range(max(1, min(workers, len(sizes))))]
+    totals = [0] * len(assigned)
+    for number in sorted(range(len(sizes)), key=lambda number: -sizes[number]):
+        least = totals.index(min(totals))
+        assigned[least].append(number)
+        totals[least] += sizes[number]
+    return assigned
 
 
 class ShardExecutor(ABC):

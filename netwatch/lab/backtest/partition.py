@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from netwatch.arrays import Floats, RowArray
+from netwatch.lab.backtest.executors import assign
+from netwatch.lab.backtest.grid import Grid, Partition
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.errors import InputError
 from netwatch.model.series import SeriesKey
@@ -20,39 +22,6 @@ PARTITION_SERIES = 2_000
 """Series a partition: their state fits the processor's cache, and fixed costs are negligible."""
 _TRAINING_SHARE = 4
 """A table shorter than eight days teaches with a quarter of its length."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The intervals of a backtest, and the history that only teaches."""
-
-    start: datetime
-    width: timedelta
-    bins: int
-    min_history: timedelta
-
-    def time(self, number: int) -> datetime:
-        """Return the start of a bin."""
-        return self.start + number * self.width
-
-
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """Whole countries and their values, as sent to a worker.
-
-    Attributes:
-        infos: descriptions of the entities.
-        keys: the series, one column each.
-        grid: the intervals.
-        values: shape (bins, keys), NaN is no data.
-        totals: the same, None if no series has trials.
-    """
-
-    infos: tuple[EntityInfo, ...]
-    keys: tuple[SeriesKey, ...]
-    grid: Grid
-    values: Floats
-    totals: Floats | None
 
 
 def make_grid(table: SeriesTable, training_until: datetime | None) -> Grid:
@@ -170,14 +139,3 @@ def _groups(parts: Sequence[_CountryPart], series: int) -> list[list[_CountryPar
     sizes = [len(part.series) for part in parts]
     groups = assign(sizes, round(sum(sizes) / series))
     return [[parts[number] for number in group] for group in groups if group]
-
-
-def assign(sizes: Sequence[int], workers: int) -> list[list[int]]:
-    """Return the numbers of the items that each of `workers` gets, about evenly by size."""
-    assigned: list[list[int]] = [[] for _ in range(max(1, min(workers, len(sizes))))]
-    totals = [0] * len(assigned)
-    for number in sorted(range(len(sizes)), key=lambda number: -sizes[number]):
-        least = totals.index(min(totals))
-        assigned[least].append(number)
-        totals[least] += sizes[number]
-    return assigned

@@ -13,8 +13,9 @@ import pandas as pd
 from netwatch.arrays import Bools, Floats
 from netwatch.detect.common_mode import CommonModeFilter
 from netwatch.lab.backtest.executors import LocalExecutor, ProcessExecutor, ShardExecutor
+from netwatch.lab.backtest.grid import Grid, Partition
 from netwatch.lab.backtest.output import plain_incident
-from netwatch.lab.backtest.partition import Grid, Partition, cut_partitions, make_grid
+from netwatch.lab.backtest.partition import cut_partitions, make_grid
 from netwatch.lab.backtest.relevant_levels import COLUMNS
 from netwatch.lab.backtest.shard import Shard, ShardResult
 from netwatch.model.entities import Entity, EntityKind

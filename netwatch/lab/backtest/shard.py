@@ -15,7 +15,7 @@ from netwatch.arrays import Bools, Floats, RowArray
 from netwatch.config import IncidentConfig
 from netwatch.detect.state import SeriesState
 from netwatch.incidents.tracker import Tracker
-from netwatch.lab.backtest.partition import Partition
+from netwatch.lab.backtest.grid import Partition
 from netwatch.lab.backtest.relevant_levels import PartitionDetector
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident
