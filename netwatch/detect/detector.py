@@ -56,6 +56,7 @@ class BayesFilterDetector:
     ) -> list[Level]:
         """Evaluate the interval that starts at `time`, and learn from it except in `frozen` series.
 
+        A frozen series includes those of entities within its own; an empty signal, all signals.
         In `expected` ones a loss is due, as on the days before, which makes one likelier and
         nothing else. A series without a bin gets a level without a value; a series that is too
         young to have an ordinary level gets none.

@@ -81,7 +81,7 @@ class Tracker:
         return [*revisions, *self._open(now)]
 
     def frozen(self) -> set[SeriesKey]:
-        """Return the scopes that are, or may be, in an incident, for `Detector.step`."""
+        """Return the scopes that are, or may be, in an incident; an empty signal is all signals."""
         incidents = self._state.incidents
         holding = [one for one in incidents if one.state in OPEN_STATES]
         low = {one.entity for one in holding if one.kind == OUTAGE}
