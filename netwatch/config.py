@@ -18,7 +18,7 @@ import msgspec
 
 from netwatch.model.duration import Duration, PositiveDuration
 from netwatch.model.entities import Entity, EntityInfo, EntityKind
-from netwatch.model.errors import ConfigError, InputError, StoreError
+from netwatch.model.errors import ConfigError, InputError, StoreError, os_errors_as
 from netwatch.model.measurement import Target
 from netwatch.plugins import Section, decode_section
 
@@ -253,11 +253,9 @@ def write_config(config: Config, path: Path) -> None:
     import tomli_w  # noqa: PLC0415 - an agent only reads
 
     text = tomli_w.dumps(msgspec.to_builtins(config, enc_hook=_encode_duration))
-    try:
+    with os_errors_as(StoreError, f"{path}: cannot be written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def resolve_secret(text: str, *, key: str) -> str:

@@ -5,8 +5,9 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from netwatch.model.errors import TransportError
+from netwatch.model.errors import TransportError, one_line
 from netwatch.wire._light_imports import httpx
+from netwatch.wire.https import read_body
 
 TIMEOUT = 20.0
 """Seconds that one request may take in all."""
@@ -33,8 +34,7 @@ async def open_client(
     except TimeoutError as error:
         raise TransportError(f"{server} does not answer within {within:.0f} s") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise TransportError(f"{server} cannot be reached: {reason}") from error
+        raise TransportError(f"{server} cannot be reached: {one_line(error)}") from error
 
 
 async def fetch(url: str, body: bytes | None, limit: int) -> bytes:
@@ -54,9 +54,4 @@ async def fetch(url: str, body: bytes | None, limit: int) -> bytes:
     ):
         if response.status_code != httpx.codes.OK:
             raise TransportError(f"{shown} answers with status {response.status_code}")
-        received = bytearray()
-        async for part in response.aiter_raw():
-            received += part
-            if len(received) > limit:
-                raise TransportError(f"{shown} sends more than {limit} bytes")
-        return bytes(received)
+        return await read_body(response, limit=limit, sender=shown)

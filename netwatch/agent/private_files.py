@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from netwatch.model.errors import ConfigError, InputError
+from netwatch.model.errors import ConfigError, InputError, os_errors_as
 from netwatch.wire.message_format import decode
 
 FOLDER_MODE = 0o700
@@ -63,8 +63,6 @@ def read_record(path: Path, kind: type[_T]) -> _T | None:
 
 def write_record(path: Path, record: object) -> None:
     """Write JSON, completely or not at all, and its folder; raises ConfigError if that fails."""
-    try:
+    with os_errors_as(ConfigError, f"{path}: cannot be written"):
         path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         write_private(path, msgspec.json.encode(record))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error

@@ -11,7 +11,7 @@ from netwatch.app.transports import broker_connector
 from netwatch.app.wall_clock import now
 from netwatch.config import Config, PluginSections
 from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
-from netwatch.model.errors import PluginError, StoreError
+from netwatch.model.errors import PluginError, StoreError, os_errors_as
 from netwatch.plugins import build_plugin, plugin_names
 from netwatch.protocols import Channel, Probe, Publish, SeriesStore, Services, Source
 
@@ -91,12 +91,10 @@ def write_places(folder: Path, places: Iterable[EntityInfo]) -> None:
         StoreError: the folder cannot be written.
     """
     draft = folder / "places.json.part"
-    try:
+    with os_errors_as(StoreError, f"{folder}: cannot be written"):
         folder.mkdir(parents=True, exist_ok=True)
         draft.write_bytes(msgspec.json.encode(list(places)))
         draft.replace(folder / "places.json")
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be written: {error.strerror}") from error
 
 
 def _build_plugins(

@@ -23,7 +23,7 @@ from netwatch.app.transports import broker_connector
 from netwatch.app.vantage_files import data_folder
 from netwatch.app.wall_clock import now
 from netwatch.config import Config, check_target_keys
-from netwatch.model.errors import ConfigError, InputError, TransportError
+from netwatch.model.errors import ConfigError, InputError, TransportError, os_errors_as
 from netwatch.model.measurement import Target
 from netwatch.protocols import Transport
 from netwatch.wire.topics import TARGET_LIST_TOPIC
@@ -173,11 +173,9 @@ def _sign_and_write(config: Config, target_list: TargetList, key: Path | None) -
     message = TARGET_LIST.pack(target_list, targets_identity(config, key).signer)
     path = published_path(config)
     part = path.with_name(path.name + ".part")
-    try:
+    with os_errors_as(ConfigError, f"{path}: cannot be written"):
         part.write_bytes(message)
         part.replace(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 class ReloadingTargets(Mapping[str, Target]):

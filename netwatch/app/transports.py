@@ -19,7 +19,7 @@ from netwatch.agent.private_files import FOLDER_MODE
 from netwatch.agent.uplink.failover import Endpoint
 from netwatch.config import BrokerConfig, Config, UplinkConfig, resolve_secret
 from netwatch.model.addresses import is_public_address, is_public_name
-from netwatch.model.errors import ConfigError
+from netwatch.model.errors import ConfigError, os_errors_as
 from netwatch.protocols import Message, Transport
 from netwatch.wire.https import HttpsTransport
 from netwatch.wire.mqtt import MqttSession, MqttTransport
@@ -44,13 +44,11 @@ def broker_password(config: Config) -> str:
     if config.broker.password or not config.broker.embedded:
         return resolve_secret(config.broker.password, key="broker.password")
     path = Path(config.data) / _PASSWORD_FILE
-    try:
+    with os_errors_as(ConfigError, f"data = {config.data!r}: cannot be used"):
         path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         if not path.exists():
             _write_secret(path, secrets.token_urlsafe(24))
         return path.read_text("ascii")
-    except OSError as error:
-        raise ConfigError(f"data = {config.data!r}: cannot be used: {error.strerror}") from error
 
 
 def _write_secret(path: Path, secret: str) -> None:

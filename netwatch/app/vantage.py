@@ -34,7 +34,7 @@ from netwatch.app.vantage_files import (
 )
 from netwatch.app.wall_clock import now
 from netwatch.config import Config
-from netwatch.model.errors import ConfigError, NetwatchError
+from netwatch.model.errors import ConfigError, NetwatchError, os_errors_as
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.protocols import Probe
 from netwatch.wire.presence_message import PRESENCE
@@ -237,8 +237,6 @@ def purge_vantage(config: Config) -> list[Path]:
     """
     paths = list_files(config)
     for path in paths:
-        try:
+        with os_errors_as(ConfigError, f"{path}: cannot be erased"):
             path.unlink(missing_ok=True)
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be erased: {error.strerror}") from error
     return paths

@@ -14,7 +14,7 @@ from netwatch.agent.private_files import write_record
 from netwatch.app.targets import fetch_target_list, open_target_list_store
 from netwatch.app.vantage_files import enrollment_path, key_path, open_consent, read_enrollment
 from netwatch.config import Config
-from netwatch.model.errors import ConfigError, TransportError
+from netwatch.model.errors import ConfigError, TransportError, os_errors_as
 from netwatch.wire.enrollment import EnrollmentRequest, Invitation, check_url
 
 
@@ -70,10 +70,8 @@ def change_key(config: Config) -> str:
     old, new = load_or_create_identity(path), load_or_create_identity(new_path)
     request = client.change_key(enrollment, config.vantage.id, old=old, new=new, send=fetch)
     asyncio.run(request)
-    try:
+    with os_errors_as(ConfigError, f"{path}: cannot be written"):
         new_path.replace(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
     return new.id
 
 

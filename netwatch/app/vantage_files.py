@@ -6,7 +6,7 @@ from netwatch.agent.consent import Consent
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.agent.private_files import FOLDER_MODE, read_record
 from netwatch.config import Config
-from netwatch.model.errors import ConfigError
+from netwatch.model.errors import ConfigError, os_errors_as
 
 _PATTERNS = (
     "spool-{}.sqlite*",
@@ -28,10 +28,8 @@ def data_folder(config: Config) -> Path:
         ConfigError: it cannot be created.
     """
     folder = Path(config.data)
-    try:
+    with os_errors_as(ConfigError, f"data = {config.data!r}: cannot be used"):
         folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"data = {config.data!r}: cannot be used: {error.strerror}") from error
     return folder
 
 

@@ -15,7 +15,7 @@ from netwatch.cli.options import ConfigOption, JsonOption, WidthOption
 from netwatch.cli.output import drill_lines, emit, progress_bar
 from netwatch.cli.time_parsing import parse_duration, parse_option
 from netwatch.config import Config, parse_config, read_config
-from netwatch.model.errors import ConfigError
+from netwatch.model.errors import ConfigError, os_errors_as
 
 app = typer.Typer()
 
@@ -53,11 +53,9 @@ def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = DEFA
 
     Example: netwatch init && netwatch up
     """
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(_starter())
-    except OSError as error:
-        raise ConfigError(f"{path}: not written: {error.strerror}") from error
+    failed = f"{path}: not written"
+    with os_errors_as(ConfigError, failed), path.open("x", encoding="utf-8") as file:
+        file.write(_starter())
     sys.stdout.write(f"{path} written; `netwatch up` starts with it\n")
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sql
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
-from netwatch.model.errors import StoreError
+from netwatch.model.errors import StoreError, one_line
 
 METADATA = sql.MetaData()
 """The tables of the ledger; each is defined in the file that uses it."""
@@ -57,8 +57,7 @@ def _one_line_errors(verb: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, msgspec.MsgspecError, ImportError, OSError) as error:
         cause = getattr(error, "orig", None) or error
-        line = " ".join(str(cause).split())[:300]
-        raise StoreError(f"ledger: cannot {verb}: {line}") from error
+        raise StoreError(f"ledger: cannot {verb}: {one_line(cause)}") from error
 
 
 def _open_engine(url: str) -> sql.Engine:

@@ -4,6 +4,9 @@ A failing network is not an error but data: see `netwatch.model.failure`. The co
 an error's text as one line and exits with 2.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class NetwatchError(Exception):
     """Base of every error that netwatch raises on purpose; its text is one line."""
@@ -35,3 +38,17 @@ class WordingError(NetwatchError):
 
 class WorkerError(NetwatchError):
     """A worker process or a machine stopped before its part of the work was done."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the text of `error` on one line, at most 300 characters; its class if it has none."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+@contextmanager
+def os_errors_as(kind: type[NetwatchError], what: str) -> Iterator[None]:
+    """Raise an OSError of the block as `kind`; `what` names the file and what was not possible."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{what}: {error.strerror}") from error

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from netwatch.model.errors import InputError
+from netwatch.model.errors import InputError, os_errors_as
 from netwatch.model.signals import BGP
 from netwatch.plugins import NoOptions
 from netwatch.sources.long_table import SeriesTable
@@ -91,17 +91,14 @@ def read_bgp_jsonl(path: Path, *, width: timedelta | None = None) -> SeriesTable
 
 def _read_lines(path: Path) -> list[_Line]:
     decoder, found = msgspec.json.Decoder(_Line), []
-    try:
-        with path.open("rb") as file:
-            for number, text in enumerate(file, 1):
-                if not text.strip():
-                    continue
-                try:
-                    found.append(decoder.decode(text))
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    raise InputError(f"{path}, line {number}: {error}") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    with os_errors_as(InputError, f"{path}: cannot be read"), path.open("rb") as file:
+        for number, text in enumerate(file, 1):
+            if not text.strip():
+                continue
+            try:
+                found.append(decoder.decode(text))
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise InputError(f"{path}, line {number}: {error}") from error
     found.sort(key=lambda line: -np.inf if line.ts is None else line.ts)
     return found
 

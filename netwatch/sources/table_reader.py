@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from netwatch.model.errors import InputError
+from netwatch.model.errors import InputError, one_line
 
 _ROWS = 200_000
 """Rows of a part; their text takes about 100 MB."""
@@ -42,8 +42,7 @@ def read_parts(path: Path) -> Iterator[pd.DataFrame]:
     try:
         yield from _parquet_parts(path) if path.suffix == _PARQUET else _csv_parts(path)
     except (OSError, EOFError, zlib.error, ValueError, pd.errors.ParserError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "empty"
-        raise InputError(f"{path}: cannot be read as a table: {reason}") from error
+        raise InputError(f"{path}: cannot be read as a table: {one_line(error)}") from error
 
 
 def line_of(path: Path, row: int) -> int:
@@ -93,4 +92,4 @@ def _parquet_parts(path: Path) -> Iterator[pd.DataFrame]:
                 part = found.fetch_df_chunk(_VECTORS)
                 yield part.fillna("").set_axis(range(first, first + len(part)))
     except duckdb.Error as error:
-        raise InputError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: not a Parquet file: {one_line(error)}") from error

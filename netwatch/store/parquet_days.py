@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 
 from netwatch.arrays import Ints
-from netwatch.model.errors import StoreError
+from netwatch.model.errors import StoreError, one_line
 from netwatch.model.series import SeriesKey
 from netwatch.store.manifest import Entry, file_damage
 from netwatch.store.schema import Rows, Table
@@ -248,4 +248,4 @@ def _translate_errors() -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, OSError) as error:
-        raise StoreError(" ".join(str(error).split())[:300]) from error
+        raise StoreError(one_line(error)) from error

@@ -16,7 +16,7 @@ from typing import IO
 import msgspec
 
 from netwatch.model.entities import Entity, EntityKind
-from netwatch.model.errors import StoreError
+from netwatch.model.errors import StoreError, os_errors_as
 from netwatch.protocols import Area, Clock
 from netwatch.storage.sqlite_file import DamagedError, SqliteFile
 from netwatch.store.manifest import MANIFEST, Entry, file_damage, insert_entry, read_manifest
@@ -46,10 +46,8 @@ def open_or_recover(
     Raises:
         StoreError: it cannot be opened, or it is damaged and another process has it open.
     """
-    try:
+    with os_errors_as(StoreError, f"{path.parent}: cannot be created"):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{path.parent}: cannot be created: {error.strerror}") from error
     try:
         database, users = _open(path)
     except DamagedError as error:
@@ -81,10 +79,8 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 def mark_in_use(path: Path) -> IO[str]:
     """Hold a shared lock on the file at `path` until the returned lock file is closed."""
     lock = path.with_name(f"{path.name}.users")
-    try:
+    with os_errors_as(StoreError, f"{lock}: cannot be opened"):
         users = lock.open("a")
-    except OSError as error:
-        raise StoreError(f"{lock}: cannot be opened: {error.strerror}") from error
     fcntl.flock(users, fcntl.LOCK_SH)
     return users
 
@@ -108,11 +104,8 @@ def _check_length(path: Path) -> None:
     """
     if not path.exists():
         return
-    try:
-        with path.open("rb") as file:
-            header = file.read(18)
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
+    with os_errors_as(StoreError, str(path)), path.open("rb") as file:
+        header = file.read(18)
     page = int.from_bytes(header[16:18], "big") or 1
     page = 65_536 if page == 1 else page  # the header's code for the largest size
     if header[:16] == _MAGIC and path.stat().st_size % page:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 
-from netwatch.model.errors import InputError
+from netwatch.model.errors import InputError, os_errors_as
 from netwatch.wire.signing import MAX_MESSAGE_BYTES
 
 _LENGTH = struct.Struct("!I")
@@ -32,15 +32,13 @@ def write_messages(path: Path, messages: Iterable[bytes], kind: FileKind) -> int
     """
     count = 0
     part = path.with_name(path.name + ".part")
-    try:
+    with os_errors_as(InputError, f"{path}: cannot be written"):
         with part.open("wb") as file:
             file.write(kind.value)
             for message in messages:
                 file.write(_LENGTH.pack(len(message)) + message)
                 count += 1
         part.rename(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
     return count
 
 
@@ -50,17 +48,14 @@ def read_messages(path: Path, kind: FileKind) -> Iterator[bytes]:
     Raises:
         InputError: the file cannot be read, is of another kind, or is damaged.
     """
-    try:
-        with path.open("rb") as file:
-            if file.read(len(kind.value)) != kind.value:
-                raise InputError(f"{path}: is not a netwatch {kind.name.lower()} file")
-            while header := file.read(_LENGTH.size):
-                length = _LENGTH.unpack(header)[0] if len(header) == _LENGTH.size else 0
-                if not 0 < length <= MAX_MESSAGE_BYTES:
-                    raise InputError(f"{path}: damaged at byte {file.tell()}")
-                message = file.read(length)
-                if len(message) < length:
-                    raise InputError(f"{path}: ends in the middle of a message")
-                yield message
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    with os_errors_as(InputError, f"{path}: cannot be read"), path.open("rb") as file:
+        if file.read(len(kind.value)) != kind.value:
+            raise InputError(f"{path}: is not a netwatch {kind.name.lower()} file")
+        while header := file.read(_LENGTH.size):
+            length = _LENGTH.unpack(header)[0] if len(header) == _LENGTH.size else 0
+            if not 0 < length <= MAX_MESSAGE_BYTES:
+                raise InputError(f"{path}: damaged at byte {file.tell()}")
+            message = file.read(length)
+            if len(message) < length:
+                raise InputError(f"{path}: ends in the middle of a message")
+            yield message

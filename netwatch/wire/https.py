@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from time import monotonic
 from typing import Self
 
-from netwatch.model.errors import TransportError
+from netwatch.model.errors import TransportError, one_line
 from netwatch.protocols import Message
 from netwatch.wire._light_imports import httpx
 from netwatch.wire.signing import MAX_MESSAGE_BYTES
@@ -158,10 +158,9 @@ class HttpsTransport:
                 asyncio.timeout(self._timeout),
                 client.stream(method, path, content=content) as response,
             ):
-                body = await self._read_body(response)
+                body = await read_body(response, limit=MAX_MESSAGE_BYTES, sender=self._url)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise TransportError(f"cannot reach {self._url}: {reason}") from error
+            raise TransportError(f"cannot reach {self._url}: {one_line(error)}") from error
         status = response.status_code
         if status in _BUSY:
             self._busy_until = monotonic() + _retry_after(response)
@@ -171,13 +170,15 @@ class HttpsTransport:
             raise TransportError(f"{self._url}{path} is refused: HTTP {status}")
         return status, body
 
-    async def _read_body(self, response: httpx.Response) -> bytes:
-        body = bytearray()
-        async for part in response.aiter_raw():
-            body += part
-            if len(body) > MAX_MESSAGE_BYTES:
-                raise TransportError(f"{self._url} sends more than {MAX_MESSAGE_BYTES} bytes")
-        return bytes(body)
+
+async def read_body(response: httpx.Response, *, limit: int, sender: str) -> bytes:
+    """Return the body as it was sent; raises TransportError if it is longer than `limit` bytes."""
+    body = bytearray()
+    async for part in response.aiter_raw():
+        body += part
+        if len(body) > limit:
+            raise TransportError(f"{sender} sends more than {limit} bytes")
+    return bytes(body)
 
 
 def _retry_after(response: httpx.Response) -> float:

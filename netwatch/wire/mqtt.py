@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from traceback import walk_tb
 from typing import Literal, Self, TypeVar
 
-from netwatch.model.errors import TransportError
+from netwatch.model.errors import TransportError, one_line
 from netwatch.protocols import Message
 from netwatch.wire._light_imports import PacketTypes, Properties, ReasonCode, aiomqtt, paho
 
@@ -203,8 +203,8 @@ class MqttTransport:
         try:
             yield
         except (aiomqtt.MqttError, OSError, ValueError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise TransportError(f"cannot {verb} broker {self._broker}: {reason}") from error
+            text = f"cannot {verb} broker {self._broker}: {one_line(error)}"
+            raise TransportError(text) from error
 
 
 def _close_sockets(error: BaseException) -> None:

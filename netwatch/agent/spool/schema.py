@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from netwatch.agent.private_files import create_private
-from netwatch.model.errors import StoreError
+from netwatch.model.errors import StoreError, os_errors_as
 from netwatch.storage.sqlite_file import Schema, SqliteFile, UnavailableError
 
 _log = logging.getLogger("netwatch.agent.spool.spool")
@@ -42,10 +42,8 @@ def open_or_quarantine(path: Path, now: datetime) -> SqliteFile:
 
     Raises StoreError if the disk is full, or the file is locked or cannot be created.
     """
-    try:
+    with os_errors_as(StoreError, str(path)):
         create_private(path)
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
     try:
         database = SqliteFile(path, _SCHEMA, durable=False)
         with database.translate_errors():
@@ -71,11 +69,9 @@ def open_or_quarantine(path: Path, now: datetime) -> SqliteFile:
 
 def usable_bytes(path: Path) -> int:
     """Return the bytes of the disk that the spool may use, those it uses now included."""
-    try:
+    with os_errors_as(StoreError, str(path)):
         disk = shutil.disk_usage(path.parent)
         pieces = [path.with_name(path.name + suffix) for suffix in _SUFFIXES]
         own = sum(piece.stat().st_size for piece in pieces if piece.exists())
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
     reserved = min(disk.total // _RESERVED_DIVISOR, _RESERVED_BYTES)
     return max(own + disk.free - reserved, own, _MIN_BYTES)

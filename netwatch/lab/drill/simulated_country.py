@@ -8,7 +8,6 @@ import asyncio
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Self
 
 from netwatch.config import PlaceConfig
@@ -137,12 +136,7 @@ class Country:
             network.restore()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for network in self.networks:
             for server in network.servers.values():
                 await server.close()
