@@ -183,8 +183,8 @@ class Rig:
             self.agents[agent].signer.sign, purpose=PRESENCE.purpose
         )
         with SingleThreadExecutor("test") as worker:
-            life = await worker.run(start_session, agent, spool, now(), sign)
-            made = Uplink(life, ways, spool=spool, executor=worker, pace=self.pace)
+            session = await worker.run(start_session, agent, spool, now(), sign)
+            made = Uplink(session, ways, spool=spool, executor=worker, pace=self.pace)
             self.workers[spool] = worker
             try:
                 async with running(made.run()):

@@ -141,6 +141,6 @@ def test_a_boot_has_one_id_per_agent(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 def test_the_linux_kernel_clock_is_read() -> None:
-    found = read_kernel_clock()
-    assert found is not None
-    assert 0 <= found.error < 60
+    kernel = read_kernel_clock()
+    assert kernel is not None
+    assert 0 <= kernel.error < 60

@@ -70,14 +70,14 @@ async def test_nothing_visible_from_outside_runs_without_consent(context: Doctor
     async def run_probe(target: Target) -> Measurement:
         raise AssertionError("visible from outside")
 
-    def look() -> dict[int, Gateway]:
+    def read_routes() -> dict[int, Gateway]:
         raise AssertionError("visible from outside")
 
     class Visible(MemoryTransport):
         async def __aenter__(self) -> Self:
             raise AssertionError("visible from outside")
 
-    monitor = GatewayMonitor(routes=look)
+    monitor = GatewayMonitor(routes=read_routes)
     endpoints = [make_endpoint("mqtt", Visible)]
     changed = replace(
         context, targets=[FAR], run_probe=run_probe, gateway=monitor, endpoints=endpoints
@@ -181,10 +181,10 @@ GATEWAYS: dict[str, tuple[dict[int, Gateway], bool, str]] = {
 async def test_gateways(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     routes, well, text = GATEWAYS[name]
 
-    async def knock(gateway: Gateway, port: int) -> bool | None:
+    async def tcp_ping(gateway: Gateway, port: int) -> bool | None:
         return None if gateway.address == "0.0.0.0" else True
 
-    monkeypatch.setattr("netwatch.agent.health.gateway._tcp_ping", knock)
+    monkeypatch.setattr("netwatch.agent.health.gateway._tcp_ping", tcp_ping)
     monitor = GatewayMonitor(routes=lambda: routes, neighbour=lambda _: 0, ports=(free_port(),))
     result = await check_gateway(monitor)
     assert (result.ok, result.text) == (well, text)

@@ -13,8 +13,8 @@ PROBES = {"tcp": TcpProbe(), "traceroute": TracerouteProbe()}
 
 
 def test_on_change_probes_run_twenty_times_a_day_at_most() -> None:
-    found = explain(Vantage("a1"), [FAR, PATH], AgentConfig(), probes=PROBES)
-    assert [row.daily_runs for row in found.targets] == [288, 20]
+    explanation = explain(Vantage("a1"), [FAR, PATH], AgentConfig(), probes=PROBES)
+    assert [row.daily_runs for row in explanation.targets] == [288, 20]
 
 
 def test_gateway_polls_retests_and_burst_mode_are_explained() -> None:

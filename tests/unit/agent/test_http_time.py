@@ -38,20 +38,20 @@ async def time_source(
 async def test_the_dates_of_a_certificate_are_not_checked(
     tmp_path: Path, days: tuple[int, int]
 ) -> None:
-    async with time_source(tmp_path, days=days) as found:
-        assert await fetch_date(found) == TIME
+    async with time_source(tmp_path, days=days) as source:
+        assert await fetch_date(source) == TIME
 
 
 async def test_a_wrong_name_or_a_missing_date_is_an_error(tmp_path: Path) -> None:
-    async with time_source(tmp_path, name="elsewhere") as found:
+    async with time_source(tmp_path, name="elsewhere") as source:
         with pytest.raises(TransportError, match="cannot be reached"):
-            await fetch_date(found)
+            await fetch_date(source)
         with pytest.raises(TransportError, match="cannot be reached"):
-            await fetch_date(HttpTimeSource(found.url))
+            await fetch_date(HttpTimeSource(source.url))
     for header in ("Date: yesterday", "X-Nothing: 1"):
-        async with time_source(tmp_path, header=header) as found:
+        async with time_source(tmp_path, header=header) as source:
             with pytest.raises(TransportError, match="no valid Date header"):
-                await fetch_date(found)
+                await fetch_date(source)
     with pytest.raises(TransportError, match="cannot be reached"):
         await fetch_date(HttpTimeSource(f"https://localhost:{free_port()}/"))
 
@@ -64,8 +64,8 @@ async def test_a_wrong_clock_is_set_by_the_first_source_that_responds(
         lambda: wrong, boot="ab" * 8, monotonic=lambda: 5.0, kernel=lambda: None
     )
     dead = HttpTimeSource(f"https://localhost:{free_port()}/")
-    async with time_source(tmp_path) as found:
-        work = poll_time_sources(clock, [dead, found], first_delay=0.01, interval=0.01)
+    async with time_source(tmp_path) as source:
+        work = poll_time_sources(clock, [dead, source], first_delay=0.01, interval=0.01)
         task = asyncio.ensure_future(work)
         await until(lambda: clock.uncertainty() < 2)
         task.cancel()

@@ -16,7 +16,7 @@ NOW = datetime(2026, 1, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-class Watched:
+class PausableVantage:
     """A watch with both clocks set by hand."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,7 +24,7 @@ class Watched:
         self.listed: TargetList | None = None
         self.now, self.seconds = NOW, 0.0
         monkeypatch.setattr(module, "monotonic", lambda: self.seconds)
-        self.watch = PauseWatch(
+        self.pause_watch = PauseWatch(
             self.consent,
             clock=lambda: self.now,
             consent_needed=True,
@@ -33,47 +33,47 @@ class Watched:
 
     def reason(self) -> PauseReason:
         self.seconds += 2
-        return self.watch()
+        return self.pause_watch()
 
 
 @pytest.fixture
-def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    return Watched(tmp_path, monkeypatch)
+def vantage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PausableVantage:
+    return PausableVantage(tmp_path, monkeypatch)
 
 
-def test_the_host_can_pause_and_resume(watched: Watched) -> None:
-    assert watched.reason() is PauseReason.CONSENT
-    watched.consent.grant(NOW)
-    assert watched.watch(), "the files are read once a second"
-    assert watched.reason() is PauseReason.NONE
-    watched.consent.pause(NOW + HOUR)
-    assert watched.reason() is PauseReason.HOST
-    watched.now += HOUR
-    assert watched.reason() is PauseReason.NONE
+def test_the_host_can_pause_and_resume(vantage: PausableVantage) -> None:
+    assert vantage.reason() is PauseReason.CONSENT
+    vantage.consent.grant(NOW)
+    assert vantage.pause_watch(), "the files are read once a second"
+    assert vantage.reason() is PauseReason.NONE
+    vantage.consent.pause(NOW + HOUR)
+    assert vantage.reason() is PauseReason.HOST
+    vantage.now += HOUR
+    assert vantage.reason() is PauseReason.NONE
 
 
-def test_the_observatory_can_pause_but_not_resume(watched: Watched) -> None:
-    watched.consent.grant(NOW)
-    watched.listed = TargetList(1, NOW - HOUR, pause_until=NOW + HOUR)  # expired, and still good
-    assert watched.reason() is PauseReason.OBSERVATORY
-    watched.consent.pause(NOW + 3 * HOUR)
-    assert watched.reason() is PauseReason.HOST
-    watched.now += 2 * HOUR
-    assert watched.reason() is PauseReason.HOST
-    watched.now += 2 * HOUR
-    assert watched.reason() is PauseReason.NONE
-    watched.consent.revoke()
-    assert watched.reason() is PauseReason.CONSENT
+def test_the_observatory_can_pause_but_not_resume(vantage: PausableVantage) -> None:
+    vantage.consent.grant(NOW)
+    vantage.listed = TargetList(1, NOW - HOUR, pause_until=NOW + HOUR)  # expired, and still good
+    assert vantage.reason() is PauseReason.OBSERVATORY
+    vantage.consent.pause(NOW + 3 * HOUR)
+    assert vantage.reason() is PauseReason.HOST
+    vantage.now += 2 * HOUR
+    assert vantage.reason() is PauseReason.HOST
+    vantage.now += 2 * HOUR
+    assert vantage.reason() is PauseReason.NONE
+    vantage.consent.revoke()
+    assert vantage.reason() is PauseReason.CONSENT
 
 
 def test_a_damaged_consent_file_pauses_and_does_not_end_the_agent(
-    watched: Watched, caplog: pytest.LogCaptureFixture
+    vantage: PausableVantage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    watched.consent.grant(NOW)
-    assert watched.reason() is PauseReason.NONE
-    watched.consent._path.write_text("yes, please")
-    assert watched.reason() is PauseReason.CONSENT
-    assert watched.reason() is PauseReason.CONSENT
+    vantage.consent.grant(NOW)
+    assert vantage.reason() is PauseReason.NONE
+    vantage.consent._path.write_text("yes, please")
+    assert vantage.reason() is PauseReason.CONSENT
+    assert vantage.reason() is PauseReason.CONSENT
     assert len(caplog.records) == 1
 
 

@@ -54,9 +54,9 @@ def test_a_newer_list_is_adopted_and_persists(
 ) -> None:
     more = (GOOD, Target("site", "http", "example.org", country="XX", asn=64500))
     store.adopt(TARGET_LIST.pack(TargetList(6, LATER, more), signer), NOW)
-    found = TargetListStore(tmp_path / "targets").current()
-    assert found is not None
-    assert found.targets == more
+    current = TargetListStore(tmp_path / "targets").current()
+    assert current is not None
+    assert current.targets == more
 
 
 def test_a_stored_list_that_expires_stays_in_use(store: TargetListStore) -> None:
@@ -264,9 +264,9 @@ def test_the_list_of_a_former_observatory_is_ignored(
     moved = TargetListStore(tmp_path / "targets", key=other.public)
     assert moved.current() is None
     assert moved.receive(TARGET_LIST.pack(TargetList(6, LATER, (GOOD,)), other), NOW)
-    found = moved.current()
-    assert found is not None
-    assert (found.version, found.pause_until) == (6, None)
+    current = moved.current()
+    assert current is not None
+    assert (current.version, current.pause_until) == (6, None)
 
 
 async def test_polling_reports_a_new_list_and_continues_after_a_failure() -> None:

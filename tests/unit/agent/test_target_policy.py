@@ -33,12 +33,12 @@ ALL = ConsentScope(popular=True, categories=frozenset(CATEGORIES), probes=frozen
 def selected(
     scope: ConsentScope, country: str = "DE", countries: tuple[str, ...] = ()
 ) -> list[str]:
-    found, skipped = select_targets(
+    selected, skipped = select_targets(
         LISTED, scope, country=country, in_consent_text=TEXT, high_risk_countries=countries
     )
-    assert len(found) + len(skipped) == len(LISTED)
+    assert len(selected) + len(skipped) == len(LISTED)
     assert all(one.reason for one in skipped)
-    return [one.target.id for one in found]
+    return [one.target.id for one in selected]
 
 
 def test_without_more_consent_only_infrastructure_is_probed() -> None:

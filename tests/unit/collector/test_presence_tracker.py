@@ -56,10 +56,10 @@ class Bench:
         self.tracker.tick()
 
     def say(
-        self, agent: str, state: str, life: int = 1, connection: int = 1, *, retained: bool = False,
-        signer: Signer | None = None, **more: object,
+        self, agent: str, state: str, session: int = 1, connection: int = 1, *,
+        retained: bool = False, signer: Signer | None = None, **more: object,
     ) -> None:  # fmt: skip
-        presence = PresenceMessage(state, "boot", life, connection, **more)
+        presence = PresenceMessage(state, "boot", session, connection, **more)
         payload = PRESENCE.pack(presence, signer)
         self.tracker.on_message(Message(presence_topic(agent), payload, retained=retained))
 

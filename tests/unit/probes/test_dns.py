@@ -64,18 +64,18 @@ async def test_configured_private_networks_are_not_bogons() -> None:
 
 @pytest.mark.parametrize("path", ["", "."])
 async def test_an_empty_path_queries_the_root(path: str) -> None:
-    seen: list[dns.message.Message] = []
+    queries: list[dns.message.Message] = []
 
     def root(query: bytes) -> list[tuple[float, bytes]]:
-        asked = dns.message.from_wire(query)
-        seen.append(asked)
-        answer = dns.message.make_response(asked)
+        request = dns.message.from_wire(query)
+        queries.append(request)
+        answer = dns.message.make_response(request)
         answer.answer.append(dns.rrset.from_text(".", 60, "IN", "NS", "a.root-servers.net."))
         return [(0, answer.to_wire())]
 
     async with udp_server(root) as port:
         assert words(await measure(port, path)) == answered(None)
-    assert str(seen[0].question[0]) == ". IN NS"
+    assert str(queries[0].question[0]) == ". IN NS"
 
 
 async def test_a_second_answer_is_flagged() -> None:

@@ -200,12 +200,12 @@ async def test_a_dripping_server_costs_its_timeout(name: str, script: str) -> No
 
 
 async def test_a_redirect_loop_is_not_followed() -> None:
-    asked: list[bytes] = []
+    requests: list[bytes] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
         port = writer.get_extra_info("sockname")[1]
-        place = f"http://127.0.0.1:{port}/{len(asked)}"
+        place = f"http://127.0.0.1:{port}/{len(requests)}"
         writer.write(f"HTTP/1.1 301 Go\r\nLocation: {place}\r\n\r\n".encode())
         writer.close()
 
@@ -214,7 +214,7 @@ async def test_a_redirect_loop_is_not_followed() -> None:
         port = server.sockets[0].getsockname()[1]
         for probe in (HttpProbe(), TransferProbe()):
             check(*await run(probe, port))
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 async def test_an_endless_body_under_tls_is_cut_off(tmp_path: Path) -> None:
@@ -247,8 +247,8 @@ def flood_of(packet: bytes) -> list[tuple[float, bytes]]:
 
 def huge_answer(question: bytes) -> bytes:
     """Return the longest possible answer with the right id."""
-    asked = dns.message.from_wire(question)
-    reply = dns.message.make_response(asked)
+    query = dns.message.from_wire(question)
+    reply = dns.message.make_response(query)
     wire = bytearray(reply.to_wire())
     wire[6:8] = (5000).to_bytes(2, "big")
     return bytes(wire) + b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x01\x00\x04\x7f\x00\x00\x01" * 3000

@@ -15,11 +15,11 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-def answering(answer: bytes, seen: list[bytes] | None = None) -> Handler:
+def answering(answer: bytes, requests: list[bytes] | None = None) -> Handler:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
-        if seen is not None:
-            seen.append(request)
+        if requests is not None:
+            requests.append(request)
         writer.write(answer)
         await writer.drain()
 
@@ -46,10 +46,10 @@ def last(word: str | None) -> list[tuple[str, str | None]]:
 
 
 async def test_a_response_is_a_success_and_the_request_identifies_netwatch() -> None:
-    seen: list[bytes] = []
-    async with tcp_server(answering(OK, seen)) as port:
+    requests: list[bytes] = []
+    async with tcp_server(answering(OK, requests)) as port:
         assert await words(port, "localhost", path="/a?b=c") == [("resolve", None), *last(None)]
-    request = seen[0].decode()
+    request = requests[0].decode()
     assert request.startswith("GET /a?b=c HTTP/1.1\r\n")
     assert f"Host: localhost:{port}\r\n" in request
     assert "Range: bytes=0-1023\r\n" in request
@@ -90,11 +90,11 @@ async def test_redirects_are_judged_and_never_followed(
 ) -> None:
     monkeypatch.setattr("netwatch_probes.recorder._look_up", lambda host: (2, "127.0.0.1"))
     answer = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
-    seen: list[bytes] = []
-    async with tcp_server(answering(answer, seen)) as port:
-        found = await words(port, "example.org")
-    assert found == [("resolve", None), *last(word)]
-    assert len(seen) == 1
+    requests: list[bytes] = []
+    async with tcp_server(answering(answer, requests)) as port:
+        outcomes = await words(port, "example.org")
+    assert outcomes == [("resolve", None), *last(word)]
+    assert len(requests) == 1
 
 
 async def test_a_refused_connection_ends_at_connect() -> None:
@@ -156,10 +156,10 @@ async def test_one_byte_a_second_costs_the_timeout() -> None:
 async def test_a_portal_check_accepts_only_the_expected_response(
     wanted: str, answer: bytes, word: str | None
 ) -> None:
-    seen: list[bytes] = []
-    async with tcp_server(answering(answer, seen)) as port:
+    requests: list[bytes] = []
+    async with tcp_server(answering(answer, requests)) as port:
         assert await words(port, path=f"/check#{wanted}") == last(word)
-    assert seen[0].startswith(b"GET /check HTTP/1.1\r\n")
+    assert requests[0].startswith(b"GET /check HTTP/1.1\r\n")
 
 
 async def test_the_detail_distinguishes_and_recognises_pages() -> None:

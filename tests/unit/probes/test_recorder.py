@@ -54,12 +54,12 @@ async def test_a_look_up_without_a_thread_is_a_local_fault(monkeypatch: pytest.M
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     targets = [Target(f"site-{n}", "tcp", f"site-{n}.example.org") for n in range(6)]
     try:
-        found = await asyncio.gather(
+        measured = await asyncio.gather(
             *(TcpProbe().measure(target, within=0.3) for target in targets)
         )
     finally:
         release.set()
-    words = [steps[-1].failure for steps in found]
+    words = [steps[-1].failure for steps in measured]
     assert words.count("generic_timeout_error") == 4
     assert words.count("unknown_failure: resolvers") == 2
     assert lookup_failure("unknown_failure: resolvers").scope is FailureScope.LOCAL

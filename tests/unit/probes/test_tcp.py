@@ -35,8 +35,8 @@ async def test_a_connection_is_one_step_without_a_name_to_resolve() -> None:
 
 async def test_a_name_is_resolved_first() -> None:
     async with tcp_server() as port:
-        found = await words(target(port, "localhost"))
-    assert found == [("resolve", None), ("connect", None)]
+        outcomes = await words(target(port, "localhost"))
+    assert outcomes == [("resolve", None), ("connect", None)]
 
 
 async def test_ipv6() -> None:
@@ -54,8 +54,8 @@ async def test_a_closed_port_is_refused() -> None:
 async def test_a_full_backlog_is_a_timeout() -> None:
     with deaf_port() as port:
         since = perf_counter()
-        found = await words(target(port), within=0.3)
-    assert found == [("connect", "generic_timeout_error")]
+        outcomes = await words(target(port), within=0.3)
+    assert outcomes == [("connect", "generic_timeout_error")]
     assert perf_counter() - since < 3
 
 
@@ -65,11 +65,11 @@ async def test_exhausted_file_descriptors_are_a_local_fault() -> None:
         open_now = socket.socket()
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (open_now.fileno() + 1, hard))
-            found = await words(target(port))
+            outcomes = await words(target(port))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             open_now.close()
-    assert found == [("connect", "unknown_failure: emfile")]
+    assert outcomes == [("connect", "unknown_failure: emfile")]
 
 
 async def test_cancellation_is_not_a_measurement() -> None:

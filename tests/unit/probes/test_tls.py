@@ -48,15 +48,15 @@ async def test_a_good_certificate_and_its_hashes(authority: Authority, tmp_path:
     pair.write_bytes(pair.read_bytes() + authority.certificate.public_bytes(Encoding.PEM))
     longer = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     longer.load_cert_chain(pair)
-    found = []
+    chains = []
     for context in (serving, longer):
         async with tcp_server(tls=context) as port:
             steps = await measure(port, authority.trusting())
         assert words(steps) == full(None)
         assert steps[1].detail == "TLSv1.3"
-        found.append(dict(part.split(":") for part in steps[-1].detail.split(",")))
+        chains.append(dict(part.split(":") for part in steps[-1].detail.split(",")))
     issuer = digest(authority.name.public_bytes(), 8)
-    assert found == [
+    assert chains == [
         {"leaf": digest(leaf), "chain": digest(leaf, 12), "issuer": issuer},
         {"leaf": digest(leaf), "chain": digest(leaf + root, 12), "issuer": issuer},
     ]
@@ -130,15 +130,15 @@ async def test_bad_certificates(
 ) -> None:
     """The handshake works; the certificate is judged separately, with its hash."""
     serving = authority.serving(name, days)
-    asked: list[str | None] = []
-    serving.sni_callback = lambda _, name, __: asked.append(name)
+    server_names: list[str | None] = []
+    serving.sni_callback = lambda _, name, __: server_names.append(name)
     async with tcp_server(tls=serving) as port:
         steps = await measure(port, authority.trusting())
     assert words(steps) == full(verdict)
     pair = (tmp_path / f"{name}{days[0]}.pem").read_bytes()
     leaf = load_pem_x509_certificate(pair).public_bytes(Encoding.DER)
     assert steps[-1].detail.startswith(f"leaf:{digest(leaf)},")
-    assert asked == ["localhost"], "one handshake gives both steps"
+    assert server_names == ["localhost"], "one handshake gives both steps"
 
 
 async def test_an_unknown_authority(authority: Authority, tmp_path: Path) -> None:

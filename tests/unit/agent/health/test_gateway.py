@@ -59,21 +59,21 @@ def test_a_tunnel_is_recognised_by_its_device_or_name(tmp_path: Path) -> None:
     (tmp_path / "home" / "uevent").write_text("DEVTYPE=wireguard\nINTERFACE=home\n")
     (tmp_path / "cable" / "uevent").write_text("INTERFACE=cable\n")
 
-    def found(*names: str) -> str:
+    def detected_tunnel(*names: str) -> str:
         return tunnel_name({number: Gateway(name) for number, name in enumerate(names)}, tmp_path)
 
-    assert found("office") == "office"
-    assert found("cable", "home") == "home"
-    assert found("wg7") == "wg7"
-    assert found("cable", "ppp0") == ""
-    assert found() == ""
+    assert detected_tunnel("office") == "office"
+    assert detected_tunnel("cable", "home") == "home"
+    assert detected_tunnel("wg7") == "wg7"
+    assert detected_tunnel("cable", "ppp0") == ""
+    assert detected_tunnel() == ""
 
 
 async def poll(
     routes: dict[int, Gateway], *ports: int, near: int | None = 0
 ) -> dict[int, bool | None]:
-    watch = GatewayMonitor(routes=lambda: routes, neighbour=lambda _: near, ports=ports)
-    return await watch.poll()
+    monitor = GatewayMonitor(routes=lambda: routes, neighbour=lambda _: near, ports=ports)
+    return await monitor.poll()
 
 
 async def test_accepting_and_refusing_are_responses() -> None:
@@ -105,8 +105,8 @@ async def test_lack_of_file_descriptors_is_not_a_gateway_state(
         raise OSError(errno.EMFILE, "")
 
     monkeypatch.setattr("netwatch.agent.health.gateway.socket.socket", no_files)
-    watch = GatewayMonitor(routes=lambda: {4: Gateway("lo", "127.0.0.1")}, ports=(9,))
-    assert await watch.poll() == {4: None, 6: None}
+    monitor = GatewayMonitor(routes=lambda: {4: Gateway("lo", "127.0.0.1")}, ports=(9,))
+    assert await monitor.poll() == {4: None, 6: None}
 
 
 async def test_without_an_ipv4_route_the_line_is_down() -> None:
@@ -117,18 +117,18 @@ async def test_without_an_ipv4_route_the_line_is_down() -> None:
 
 
 async def test_the_port_that_responded_is_tried_first() -> None:
-    asked: list[int] = []
+    probed_ports: list[int] = []
 
     async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(writer.get_extra_info("sockname")[1])
+        probed_ports.append(writer.get_extra_info("sockname")[1])
 
     async with tcp_server(note) as port:
-        watch = GatewayMonitor(
+        monitor = GatewayMonitor(
             routes=lambda: {4: Gateway("lo", "127.0.0.1")}, ports=(port, free_port())
         )
         for _ in range(3):
-            assert (await watch.poll())[4] is True
-        assert watch._ports[0] == port
+            assert (await monitor.poll())[4] is True
+        assert monitor._ports[0] == port
 
 
 @pytest.fixture
@@ -146,8 +146,8 @@ def cable() -> Iterator[tuple[Namespace, Namespace]]:
 
 
 def poll_from(home: Namespace) -> dict[int, bool | None]:
-    watch = GatewayMonitor(routes=lambda: default_gateways(TABLES))
-    return home.do(lambda: asyncio.run(watch.poll()))
+    monitor = GatewayMonitor(routes=lambda: default_gateways(TABLES))
+    return home.do(lambda: asyncio.run(monitor.poll()))
 
 
 def test_a_pulled_cable_is_detected(cable: tuple[Namespace, Namespace]) -> None:

@@ -38,8 +38,8 @@ async def test_a_machine_without_a_route_has_a_local_fault() -> None:
     need_namespaces()
     with Namespace() as alone:
         assert alone.do(lambda: has_route("127.0.0.1"))
-        found = [alone.do(lambda host=host: has_route(host)) for host in ("9.9.9.9", "2620:fe::9")]
-        assert not any(found)
+        routes = [alone.do(lambda host=host: has_route(host)) for host in ("9.9.9.9", "2620:fe::9")]
+        assert not any(routes)
         assert not alone.do(lambda: has_route("site.example"))
         alone.ip(
             "link add out type veth peer name far",

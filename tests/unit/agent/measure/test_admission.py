@@ -55,10 +55,10 @@ async def test_each_saving_level_and_its_end_is_an_event() -> None:
     vantage.now += timedelta(days=1)
     assert await vantage.admits(SITE)
     events.append(admission.level_event())
-    found = [event for event in events if event is not None]
-    assert {event.target for event in found} == {"@budget"}
-    assert [event.failure for event in found] == ["budget_80", "budget_90", "budget_100", None]
-    assert [event.scope for event in found] == ["local"] * 3 + [""]
+    raised = [event for event in events if event is not None]
+    assert {event.target for event in raised} == {"@budget"}
+    assert [event.failure for event in raised] == ["budget_80", "budget_90", "budget_100", None]
+    assert [event.scope for event in raised] == ["local"] * 3 + [""]
     assert admission.skips["budget"] == 1
 
 

@@ -29,7 +29,7 @@ FAST = AgentConfig(
 async def measuring(
     *targets: Target, config: AgentConfig = FAST, gateway: GatewayMonitor | None = None
 ) -> AsyncIterator[tuple[MeasureLoop, list[Measurement]]]:
-    found: list[Measurement] = []
+    measurements: list[Measurement] = []
     loop = MeasureLoop(
         "a1",
         targets,
@@ -38,16 +38,18 @@ async def measuring(
         config=config,
         gateway=gateway,
     )
-    task = asyncio.ensure_future(loop.run(found.append))
+    task = asyncio.ensure_future(loop.run(measurements.append))
     try:
-        yield loop, found
+        yield loop, measurements
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
-def details(found: list[Measurement]) -> set[str]:
-    return {step.detail for one in found if one.target == "site" for step in one.observations}
+def details(measurements: list[Measurement]) -> set[str]:
+    return {
+        step.detail for one in measurements if one.target == "site" for step in one.observations
+    }
 
 
 def witness(tier: str, port: int) -> Target:
@@ -64,19 +66,21 @@ async def test_a_national_shutdown_differs_from_a_dead_cable() -> None:
                 witness("international", deaf),
                 Target("site", "tcp", "127.0.0.1", port=deaf),
             ]
-            async with measuring(*targets) as (loop, found):
+            async with measuring(*targets) as (loop, measurements):
                 await until(lambda: loop.health.state() is HealthState.INTL_CUT)
-                await until(lambda: "controls_failed" in details(found))
-            assert {one.scope for one in found if one.target == "site"} == {"timeout"}
+                await until(lambda: "controls_failed" in details(measurements))
+            assert {one.scope for one in measurements if one.target == "site"} == {"timeout"}
             targets = [
                 witness("lan", deaf),
                 witness("domestic", deaf),
                 witness("international", deaf),
                 Target("site", "tcp", "127.0.0.1", port=deaf),
             ]
-            async with measuring(*targets) as (loop, found):
+            async with measuring(*targets) as (loop, measurements):
                 await until(lambda: loop.health.state() is HealthState.LAN_DOWN)
-                await until(lambda: ("site", "local") in {(one.target, one.scope) for one in found})
+                await until(
+                    lambda: ("site", "local") in {(one.target, one.scope) for one in measurements}
+                )
 
 
 async def test_a_refusing_gateway_responds() -> None:
@@ -90,29 +94,31 @@ async def test_a_refusing_gateway_responds() -> None:
 async def test_the_default_gateway_is_a_witness_without_configuration() -> None:
     """It responds, then the cable is out; no measurement names it."""
     routes = {4: Gateway("lo", "127.0.0.1")}
-    watch = GatewayMonitor(routes=lambda: routes, neighbour=lambda _: 0, ports=(free_port(),))
+    monitor = GatewayMonitor(routes=lambda: routes, neighbour=lambda _: 0, ports=(free_port(),))
     with deaf_port() as deaf:
         targets = [witness("international", deaf), Target("site", "tcp", "127.0.0.1", port=deaf)]
-        async with measuring(*targets, gateway=watch) as (loop, found):
+        async with measuring(*targets, gateway=monitor) as (loop, measurements):
             await until(lambda: loop.health.state() is HealthState.ISP_CUT)
             routes.clear()
             await until(lambda: loop.health.state() is HealthState.LAN_DOWN)
-            await until(lambda: ("site", "local") in {(one.target, one.scope) for one in found})
-    assert {one.target for one in found} == {"international", "site", "@health-v4"}
+            await until(
+                lambda: ("site", "local") in {(one.target, one.scope) for one in measurements}
+            )
+    assert {one.target for one in measurements} == {"international", "site", "@health-v4"}
 
 
 async def test_a_default_route_into_a_tunnel_only_raises_a_flag() -> None:
     routes = {4: Gateway("wg0")}
-    watch = GatewayMonitor(routes=lambda: routes, neighbour=lambda _: 0)
+    monitor = GatewayMonitor(routes=lambda: routes, neighbour=lambda _: 0)
     async with (
         tcp_server() as port,
-        measuring(witness("international", port), gateway=watch) as (loop, found),
+        measuring(witness("international", port), gateway=monitor) as (loop, measurements),
     ):
         await until(lambda: Flag.VPN in loop.health.flags)
         assert loop.health.state() in {HealthState.OK, HealthState.UNKNOWN}
         routes[4] = Gateway("eth0")
         await until(lambda: Flag.VPN not in loop.health.flags)
-    flags = [(one.target, one.failure) for one in found if one.target.startswith("@flag")]
+    flags = [(one.target, one.failure) for one in measurements if one.target.startswith("@flag")]
     assert flags == [("@flag-vpn", "vpn"), ("@flag-vpn", None)]
 
 
@@ -120,15 +126,15 @@ async def test_on_change_probes_run_when_health_changes_and_only_then() -> None:
     path = Target("path", "traceroute", "127.0.0.1")
     async with (
         tcp_server() as port,
-        measuring(witness("international", port), path) as (loop, found),
+        measuring(witness("international", port), path) as (loop, measurements),
     ):
         await until(lambda: loop.health.state() is HealthState.OK)
-        await until(lambda: len(found) > 5)
-        assert not any("path" in one.target for one in found)
+        await until(lambda: len(measurements) > 5)
+        assert not any("path" in one.target for one in measurements)
         loop.health.set_flag(Flag.OVERLOADED, raised=True, time=NOON)
-        await until(lambda: any(one.target == "@traceroute-path" for one in found))
+        await until(lambda: any(one.target == "@traceroute-path" for one in measurements))
     assert loop.budget.change_probes == 1
-    (event,) = [one for one in found if one.target == "@traceroute-path"]
+    (event,) = [one for one in measurements if one.target == "@traceroute-path"]
     assert [step.operation for step in event.observations] == ["traceroute"]
 
 
@@ -138,16 +144,16 @@ async def test_a_change_starts_burst_mode_if_the_host_allows_it() -> None:
     )
     async with tcp_server() as port:
         targets = [witness("international", port), Target("site", "tcp", "127.0.0.1", port=port)]
-        async with measuring(*targets, config=config) as (loop, found):
+        async with measuring(*targets, config=config) as (loop, measurements):
             await until(lambda: loop.health.state() is HealthState.OK)
             loop.health.set_flag(Flag.OVERLOADED, raised=True, time=NOON)
-            await until(lambda: sum(one.target == "site" for one in found) >= 2)
+            await until(lambda: sum(one.target == "site" for one in measurements) >= 2)
     assert loop.budget.burst_seconds > 0
 
 
 async def test_retests_are_charged_to_the_daily_budget() -> None:
     """One failure, its retest and two probes of a control: four probes are charged."""
-    asked: list[str] = []
+    probed: list[str] = []
 
     class Outside(Probe):
         """Responds as a machine elsewhere would, without a packet."""
@@ -155,7 +161,7 @@ async def test_retests_are_charged_to_the_daily_budget() -> None:
         name = "tcp"
 
         async def measure(self, target: Target, *, within: float) -> tuple[Observation, ...]:
-            asked.append(target.id)
+            probed.append(target.id)
             failure = "generic_timeout_error" if target.id == "site" else None
             return (Observation("connect", failure, 0.01),)
 
@@ -169,15 +175,15 @@ async def test_retests_are_charged_to_the_daily_budget() -> None:
         config=AgentConfig(period=Duration(hours=1), witness_period=Duration(hours=1)),
     )
     assert await loop._admission.wait(site, period=3600.0)
-    found = await loop._runner.measure(site)
+    measurements = await loop._runner.measure(site)
     first = loop.budget.spent
-    retested = await loop._retester.retest(found, site)
+    retested = await loop._retester.retest(measurements, site)
     assert retested.observations[-1].detail == "confirmed"
     # A control's result is valid for two seconds; on a slow machine it is probed again.
-    assert asked[:3] == ["site", "abroad", "site"]
-    assert asked[3:] in ([], ["abroad"])
+    assert probed[:3] == ["site", "abroad", "site"]
+    assert probed[3:] in ([], ["abroad"])
     assert first == Outside.cost_bytes
-    assert loop.budget.spent == first * len(asked)
+    assert loop.budget.spent == first * len(probed)
 
 
 async def test_in_quiet_hours_only_witnesses_are_probed() -> None:
@@ -188,9 +194,9 @@ async def test_in_quiet_hours_only_witnesses_are_probed() -> None:
     )
     async with tcp_server() as port:
         targets = [witness("lan", port), Target("site", "tcp", "127.0.0.1", port=port)]
-        async with measuring(*targets, config=config) as (loop, found):
-            await until(lambda: loop.skips["quiet_hours"] > 2 and len(found) > 2)
-    assert {one.target for one in found if not one.target.startswith("@")} == {"lan"}
+        async with measuring(*targets, config=config) as (loop, measurements):
+            await until(lambda: loop.skips["quiet_hours"] > 2 and len(measurements) > 2)
+    assert {one.target for one in measurements if not one.target.startswith("@")} == {"lan"}
 
 
 async def test_a_clock_that_is_far_off_is_flagged() -> None:

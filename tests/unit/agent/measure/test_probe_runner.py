@@ -34,7 +34,7 @@ def runner(probe: FakeProbe, timeout: float = 1.0) -> ProbeRunner:
 
 
 @pytest.mark.parametrize(
-    ("said", "failure", "scope", "host_responded"),
+    ("outcomes", "failure", "scope", "host_responded"),
     [
         ([("connect", None)], None, "", True),
         ([("connect", "connection_refused")], "connection_refused", "refused", True),
@@ -67,20 +67,24 @@ def runner(probe: FakeProbe, timeout: float = 1.0) -> ProbeRunner:
     ],
 )
 async def test_the_last_step_decides(
-    said: list[tuple[str, str | None]], failure: str | None, scope: str, *, host_responded: bool
+    outcomes: list[tuple[str, str | None]], failure: str | None, scope: str, *, host_responded: bool
 ) -> None:
-    steps = [Observation(operation, word, 0.1) for operation, word in said]
-    found = await runner(FakeProbe(*steps)).measure(TARGET)
-    assert (found.failure, found.scope, found.host_responded) == (failure, scope, host_responded)
-    assert (found.target, found.probe, found.time) == ("one", "made-up", NOW)
-    assert found.observations == tuple(steps)
+    steps = [Observation(operation, word, 0.1) for operation, word in outcomes]
+    measurement = await runner(FakeProbe(*steps)).measure(TARGET)
+    assert (measurement.failure, measurement.scope, measurement.host_responded) == (
+        failure,
+        scope,
+        host_responded,
+    )
+    assert (measurement.target, measurement.probe, measurement.time) == ("one", "made-up", NOW)
+    assert measurement.observations == tuple(steps)
 
 
 async def test_a_broken_probe_never_counts_against_a_target(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    found = await runner(FakeProbe(error=RuntimeError("oops"))).measure(TARGET)
-    assert (found.failure, found.scope, found.host_responded) == (
+    measurement = await runner(FakeProbe(error=RuntimeError("oops"))).measure(TARGET)
+    assert (measurement.failure, measurement.scope, measurement.host_responded) == (
         "unknown_failure: probe",
         "local",
         False,
@@ -90,10 +94,10 @@ async def test_a_broken_probe_never_counts_against_a_target(
 
 async def test_a_probe_that_hangs_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netwatch.agent.measure.probe_runner._GRACE", 0.01)
-    found = await runner(FakeProbe(hang=True), timeout=0.05).measure(TARGET)
-    assert found.scope == "local"
+    measurement = await runner(FakeProbe(hang=True), timeout=0.05).measure(TARGET)
+    assert measurement.scope == "local"
 
 
 async def test_a_probe_that_is_not_installed_is_a_local_failure() -> None:
-    found = await ProbeRunner({}, lambda: NOW, 1.0).measure(TARGET)
-    assert (found.failure, found.scope) == ("unavailable", "local")
+    measurement = await ProbeRunner({}, lambda: NOW, 1.0).measure(TARGET)
+    assert (measurement.failure, measurement.scope) == ("unavailable", "local")

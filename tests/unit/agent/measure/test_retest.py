@@ -75,8 +75,8 @@ def detail(measurement: Measurement) -> str:
 )
 async def test_a_first_failure_is_retested(responding: list[str], outcome: str, scope: str) -> None:
     probe = FakeProbe(*responding)
-    found = await retester(probe, SITE, DOMESTIC, ABROAD, GATEWAY).retest(failed(SITE), SITE)
-    assert (detail(found), found.scope) == (outcome, scope)
+    retested = await retester(probe, SITE, DOMESTIC, ABROAD, GATEWAY).retest(failed(SITE), SITE)
+    assert (detail(retested), retested.scope) == (outcome, scope)
     assert probe.runs["site"] == 1
     assert probe.runs["domestic"] == 0, "the farthest tier serves as control"
 
@@ -92,8 +92,8 @@ async def test_only_the_first_failure_is_retested() -> None:
 
 async def test_a_retest_that_is_not_admitted_is_recorded_as_such() -> None:
     probe = FakeProbe("abroad")
-    found = await retester(probe, SITE, ABROAD, paused=True).retest(failed(SITE), SITE)
-    assert (detail(found), found.scope) == ("not_retested", "timeout")
+    retested = await retester(probe, SITE, ABROAD, paused=True).retest(failed(SITE), SITE)
+    assert (detail(retested), retested.scope) == ("not_retested", "timeout")
     assert not probe.runs
 
 
@@ -115,6 +115,6 @@ async def test_a_hundred_targets_that_fail_together_probe_a_control_once() -> No
     sites = [Target(f"site-{number}", "tcp", "127.0.0.1") for number in range(100)]
     control = Target("abroad", "tcp", "127.0.0.2", group="witness-international")
     retest = retester(probe, *sites, control).retest
-    found = await asyncio.gather(*(retest(failed(site), site) for site in sites))
-    assert {detail(one) for one in found} == {"confirmed"}
+    retested = await asyncio.gather(*(retest(failed(site), site) for site in sites))
+    assert {detail(one) for one in retested} == {"confirmed"}
     assert probe.runs["abroad"] <= 3

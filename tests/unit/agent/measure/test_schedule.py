@@ -18,13 +18,13 @@ def schedule(count: int, *, period: float = 300.0, start: float = 1000.0) -> Sch
 
 def test_each_target_runs_once_a_period() -> None:
     plan = schedule(20)
-    seen: Counter[str] = Counter()
+    rounds: Counter[str] = Counter()
     now = 1000.0
     while plan.next_due() < 1000.0 + 300.0 * 10:
         now = plan.next_due()
-        seen.update(found.id for found in plan.pop_due(now))
-    assert set(seen) == {f"t{number}" for number in range(20)}
-    assert all(9 <= count <= 11 for count in seen.values())
+        rounds.update(target.id for target in plan.pop_due(now))
+    assert set(rounds) == {f"t{number}" for number in range(20)}
+    assert all(9 <= count <= 11 for count in rounds.values())
     assert plan.missed == 0
 
 

@@ -49,9 +49,9 @@ def test_counts_and_state_changes_are_preserved(drawn: list[tuple[str | None, bo
     reduced = downsample(rows, width=WIDTH)
     again = downsample(reduced, width=timedelta(hours=1))
 
-    def counts(found: list[Measurement], width: timedelta) -> Counter[object]:
+    def counts(measurements: list[Measurement], width: timedelta) -> Counter[object]:
         total: Counter[object] = Counter()
-        for one in found:
+        for one in measurements:
             total[one.target, one.failure, floor_time(one.time, width)] += one.weight
         return total
 
@@ -60,8 +60,8 @@ def test_counts_and_state_changes_are_preserved(drawn: list[tuple[str | None, bo
     for target in ("one", "two"):
         mine = [one for one in rows if one.target == target]
         if mine:
-            for found in (reduced, again):
-                assert outcomes([one for one in found if one.target == target]) == outcomes(mine)
+            for fewer in (reduced, again):
+                assert outcomes([one for one in fewer if one.target == target]) == outcomes(mine)
 
 
 def test_agent_events_are_never_downsampled() -> None:

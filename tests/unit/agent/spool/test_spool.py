@@ -11,20 +11,20 @@ from netwatch.model.measurement import Measurement, Observation, Vantage
 from netwatch.wire.batch_codec import unpack_batch
 from netwatch.wire.signing import MAX_MESSAGE_BYTES
 
-BORN = datetime(2026, 1, 8, tzinfo=UTC)
+CREATED_AT = datetime(2026, 1, 8, tzinfo=UTC)
 VANTAGE = Vantage("a1", "IR", 44244)
 
 
 def measurement(number: int, target: str = "one") -> Measurement:
     step = Observation("connect", None, 0.01)
-    time = BORN + timedelta(seconds=number)
+    time = CREATED_AT + timedelta(seconds=number)
     return Measurement(
         target, "tcp", time, None, "", host_responded=True, seconds=0.01, observations=(step,)
     )
 
 
-def spool(path: Path, born: datetime = BORN) -> Spool:
-    return Spool(path / "spool.sqlite", vantage=VANTAGE, created_at=born)
+def spool(path: Path, created_at: datetime = CREATED_AT) -> Spool:
+    return Spool(path / "spool.sqlite", vantage=VANTAGE, created_at=created_at)
 
 
 def test_appended_measurements_are_flushed_once_in_order(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_appended_measurements_are_flushed_once_in_order(tmp_path: Path) -> None
     batch = unpack_batch(sealed.payload)
     assert batch.sequence == sealed.sequence
     assert batch.vantage == VANTAGE
-    assert [found.time for found in batch.measurements] == [measurement(n).time for n in range(4)]
+    assert [row.time for row in batch.measurements] == [measurement(n).time for n in range(4)]
 
 
 def test_rows_and_batches_survive_reopening(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_new_file_does_not_reuse_a_lost_files_sequences(tmp_path: Path) -> Non
         before = opened.newest(1)[0].sequence
     for name in tmp_path.iterdir():
         name.unlink()
-    with spool(tmp_path, BORN + timedelta(seconds=2)) as opened:
+    with spool(tmp_path, CREATED_AT + timedelta(seconds=2)) as opened:
         opened.append([measurement(0)])
         opened.flush()
         assert opened.newest(1)[0].sequence > before
@@ -81,11 +81,11 @@ def test_newest_and_oldest_exclude_batches_in_flight(tmp_path: Path) -> None:
         for number in range(5):
             opened.append([measurement(number)])
             opened.flush()
-        numbers = [found.sequence for found in opened.oldest(9)]
+        numbers = [batch.sequence for batch in opened.oldest(9)]
         assert numbers == sorted(numbers)
-        newest = [found.sequence for found in opened.newest(2, exclude={numbers[4]})]
+        newest = [batch.sequence for batch in opened.newest(2, exclude={numbers[4]})]
         assert newest == [numbers[3], numbers[2]]
-        oldest = [found.sequence for found in opened.oldest(2, exclude={numbers[0], 1})]
+        oldest = [batch.sequence for batch in opened.oldest(2, exclude={numbers[0], 1})]
         assert oldest == [numbers[1], numbers[2]]
 
 
@@ -94,7 +94,7 @@ def test_only_acknowledged_batches_are_deleted(tmp_path: Path) -> None:
         for number in range(4):
             opened.append([measurement(number)])
             opened.flush()
-        first, *_, last = [found.sequence for found in opened.oldest(9)]
+        first, *_, last = [batch.sequence for batch in opened.oldest(9)]
         assert opened.acknowledge([(first, first + 1), (last + 5, last + 9)]) == 2
         assert opened.count_pending() == 2
 
@@ -118,8 +118,8 @@ def test_a_batch_always_fits_one_message(tmp_path: Path) -> None:
         opened.append([measurement(number, name[:128]) for number, name in enumerate(names)])
         assert opened.flush() >= 3
         sealed = opened.oldest(99)
-    assert all(len(found.payload) <= MAX_MESSAGE_BYTES for found in sealed)
-    assert sum(len(unpack_batch(found.payload).measurements) for found in sealed) == 1200
+    assert all(len(batch.payload) <= MAX_MESSAGE_BYTES for batch in sealed)
+    assert sum(len(unpack_batch(batch.payload).measurements) for batch in sealed) == 1200
 
 
 def test_a_full_file_gives_a_one_line_error_and_changes_nothing(tmp_path: Path) -> None:

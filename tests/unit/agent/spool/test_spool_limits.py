@@ -16,7 +16,7 @@ from netwatch.model.measurement import Measurement, Observation, Vantage
 from netwatch.model.time import floor_time
 from netwatch.wire.batch_codec import unpack_batch
 
-BORN = datetime(2026, 1, 8, tzinfo=UTC)
+CREATED_AT = datetime(2026, 1, 8, tzinfo=UTC)
 VANTAGE = Vantage("a1", "IR", 44244)
 MIB = 1024 * 1024
 WIDTH = timedelta(minutes=5)
@@ -29,26 +29,26 @@ def size(folder: Path) -> int:
 def row(second: float, target: str, failure: str | None, seconds: float) -> Measurement:
     step = Observation("connect", failure, seconds)
     scope = "timeout" if failure else ""
-    return Measurement(
-        target, "tcp", BORN + timedelta(seconds=second), failure, scope, failure is None, seconds,
-        (step,),
-    )  # fmt: skip
+    time = CREATED_AT + timedelta(seconds=second)
+    return Measurement(target, "tcp", time, failure, scope, failure is None, seconds, (step,))
 
 
 def simulate(hours: float, seed: int = 7) -> list[Measurement]:
     """One measurement a second of 60 targets: mostly successful, with a cut in the middle."""
-    dice = random.Random(seed)
+    random_source = random.Random(seed)
     rows = []
     for second in range(int(hours * 3600)):
         cut = hours / 3 < second / 3600 < hours * 2 / 3
-        failure = "generic_timeout_error" if cut or dice.random() < 0.002 else None
-        rows.append(row(second, f"target-{second % 60}", failure, dice.lognormvariate(-3.5, 0.8)))
+        failure = "generic_timeout_error" if cut or random_source.random() < 0.002 else None
+        rows.append(
+            row(second, f"target-{second % 60}", failure, random_source.lognormvariate(-3.5, 0.8))
+        )
     return rows
 
 
 def contents(spool: Spool) -> list[Measurement]:
     sealed = spool.oldest(1_000_000)
-    return [found for one in sealed for found in unpack_batch(one.payload).measurements]
+    return [row for batch in sealed for row in unpack_batch(batch.payload).measurements]
 
 
 def five_minutes(rows: list[Measurement]) -> Counter[object]:
@@ -60,13 +60,13 @@ def five_minutes(rows: list[Measurement]) -> Counter[object]:
 
 def changes(rows: list[Measurement]) -> set[object]:
     """The times at which each target's outcome changed."""
-    found: set[object] = set()
+    changed: set[object] = set()
     last: dict[str, str | None] = {}
     for one in sorted(rows, key=lambda one: one.time):
         if one.target not in last or last[one.target] != one.failure:
-            found.add((one.target, one.failure, one.time))
+            changed.add((one.target, one.failure, one.time))
         last[one.target] = one.failure
-    return found
+    return changed
 
 
 def fill(spool: Spool, rows: list[Measurement], folder: Path, limit: int, every: int = 60) -> None:
@@ -81,32 +81,36 @@ def test_a_full_spool_downsamples_and_keeps_every_change_and_five_minute_count(
     tmp_path: Path,
 ) -> None:
     rows = simulate(24)
-    with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=BORN, limit=MIB) as spool:
+    with Spool(
+        tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=CREATED_AT, limit=MIB
+    ) as spool:
         fill(spool, rows, tmp_path, MIB)
-        kept = contents(spool)
+        remaining = contents(spool)
         state = spool.state()
     assert state.used_bytes <= state.limit_bytes
     assert sum(state.levels[1:]) > 0, "nothing was downsampled: the test shows nothing"
-    assert five_minutes(kept) == five_minutes(rows)
-    assert changes(kept) == changes(rows)
+    assert five_minutes(remaining) == five_minutes(rows)
+    assert changes(remaining) == changes(rows)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_three_days_cut_off_within_four_mebibytes(tmp_path: Path) -> None:
     rows = simulate(72)
-    with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=BORN, limit=4 * MIB) as spool:
+    with Spool(
+        tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=CREATED_AT, limit=4 * MIB
+    ) as spool:
         fill(spool, rows, tmp_path, 4 * MIB, every=10)
-        kept = contents(spool)
-    assert five_minutes(kept) == five_minutes(rows)
-    assert changes(kept) == changes(rows)
+        remaining = contents(spool)
+    assert five_minutes(remaining) == five_minutes(rows)
+    assert changes(remaining) == changes(rows)
 
 
 def test_a_downsampled_batch_supersedes_its_sources(tmp_path: Path) -> None:
     """The collector may have, or later receive, some of the sources: no count is doubled."""
     rows = simulate(1)
     with (
-        Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=BORN) as spool,
+        Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=CREATED_AT) as spool,
         BatchLog(tmp_path / "batches.sqlite") as batch_log,
     ):
         for first in range(0, len(rows), 60):
@@ -116,12 +120,14 @@ def test_a_downsampled_batch_supersedes_its_sources(tmp_path: Path) -> None:
         early, late = raw[:20], raw[20:40]
 
         def store(payloads: list[bytes]) -> list[IngestResult]:
-            received = [ReceivedBatch(unpack_batch(one), one, None, BORN) for one in payloads]
-            return batch_log.add(received, closed_until=BORN + timedelta(hours=1), width=WIDTH)
+            received = [ReceivedBatch(unpack_batch(one), one, None, CREATED_AT) for one in payloads]
+            return batch_log.add(
+                received, closed_until=CREATED_AT + timedelta(hours=1), width=WIDTH
+            )
 
         def inside() -> Counter[object]:
-            end = BORN + timedelta(days=1)
-            return five_minutes([one for _, one in batch_log.measurements(BORN, end)])
+            end = CREATED_AT + timedelta(days=1)
+            return five_minutes([one for _, one in batch_log.measurements(CREATED_AT, end)])
 
         assert set(store([one.payload for one in early])) == {IngestResult.STORED}
         for _ in range(2):
@@ -133,7 +139,7 @@ def test_a_downsampled_batch_supersedes_its_sources(tmp_path: Path) -> None:
         assert inside() == five_minutes(rows)
         assert set(store([one.payload for one in late])) == {IngestResult.REPEATED}
         assert inside() == five_minutes(rows)
-        assert batch_log.late_bins()[0] == BORN
+        assert batch_log.late_bins()[0] == CREATED_AT
 
 
 @pytest.mark.parametrize("damage", ["header", "middle", "empty", "text"])
@@ -141,7 +147,7 @@ def test_a_damaged_file_is_moved_and_refolderd(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "spool.sqlite"
-    with Spool(path, vantage=VANTAGE, created_at=BORN) as spool:
+    with Spool(path, vantage=VANTAGE, created_at=CREATED_AT) as spool:
         fill(spool, simulate(0.5), tmp_path, 64 * MIB)
     data = bytearray(path.read_bytes())
     if damage == "header":
@@ -150,7 +156,7 @@ def test_a_damaged_file_is_moved_and_refolderd(
         for folder in range(4096, len(data), 4096):
             data[folder : folder + 2000] = random.Random(1).randbytes(2000)
     path.write_bytes({"empty": b"", "text": b"hello" * 999}.get(damage, bytes(data)))
-    with Spool(path, vantage=VANTAGE, created_at=BORN + timedelta(days=1)) as spool:
+    with Spool(path, vantage=VANTAGE, created_at=CREATED_AT + timedelta(days=1)) as spool:
         spool.append(simulate(0.01))
         assert spool.flush() == 1
     if damage != "empty":  # an empty file is a new one
@@ -162,7 +168,7 @@ def test_a_truncated_log_loses_only_the_last_commits(tmp_path: Path) -> None:
     """After a power loss the write-ahead log ends anywhere; 200 such files open, with no gap."""
     home = tmp_path / "home"
     home.mkdir()
-    spool = Spool(home / "spool.sqlite", vantage=VANTAGE, created_at=BORN)
+    spool = Spool(home / "spool.sqlite", vantage=VANTAGE, created_at=CREATED_AT)
     for number in range(40):
         spool.append([row(number, "one", None, 0.01)])
         if number % 7 == 0:
@@ -170,16 +176,16 @@ def test_a_truncated_log_loses_only_the_last_commits(tmp_path: Path) -> None:
     whole = {path.name: path.read_bytes() for path in home.iterdir()}
     spool.close()
     log = whole["spool.sqlite-wal"]
-    dice = random.Random(7)
+    random_source = random.Random(7)
     counts = []
     for number in range(200):
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "spool.sqlite").write_bytes(whole["spool.sqlite"])
-        (folder / "spool.sqlite-wal").write_bytes(log[: dice.randrange(len(log) + 1)])
-        with Spool(folder / "spool.sqlite", vantage=VANTAGE, created_at=BORN) as opened:
+        (folder / "spool.sqlite-wal").write_bytes(log[: random_source.randrange(len(log) + 1)])
+        with Spool(folder / "spool.sqlite", vantage=VANTAGE, created_at=CREATED_AT) as opened:
             opened.flush()
-            seconds = sorted((one.time - BORN).total_seconds() for one in contents(opened))
+            seconds = sorted((one.time - CREATED_AT).total_seconds() for one in contents(opened))
         assert seconds == list(range(len(seconds))), "a gap or a duplicate"
         counts.append(len(seconds))
         shutil.rmtree(folder)
@@ -187,7 +193,7 @@ def test_a_truncated_log_loses_only_the_last_commits(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_an_error_and_the_spool_continues_afterwards(tmp_path: Path) -> None:
-    with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=BORN) as spool:
+    with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=CREATED_AT) as spool:
         spool.append(simulate(0.01))
         before = spool.state().used_bytes
         spool._file.execute("PRAGMA max_page_count = 1")

@@ -26,18 +26,18 @@ from netwatch.wire.rate_advice import RATE_ADVICE, RateAdvice
 from netwatch.wire.signing import Signer
 from netwatch.wire.topics import ALL_BATCHES, ALL_PRESENCE, RATE_ADVICE_TOPIC, ack_topic
 
-BORN = datetime(2026, 1, 8, tzinfo=UTC)
+CREATED_AT = datetime(2026, 1, 8, tzinfo=UTC)
 
 
-class Stage:
+class UplinkRig:
     """An uplink, a spool, a broker, and a collector that the test controls."""
 
     def __init__(self, folder: Path) -> None:
         self.broker = MemoryBroker()
         self.executor = SingleThreadExecutor("test")
-        self.spool = Spool(folder / "spool.sqlite", vantage=Vantage("a1"), created_at=BORN)
+        self.spool = Spool(folder / "spool.sqlite", vantage=Vantage("a1"), created_at=CREATED_AT)
         self.uplink = Uplink(
-            start_session("a1", self.spool, BORN),
+            start_session("a1", self.spool, CREATED_AT),
             [Endpoint("memory", "", lambda will: MemoryTransport(self.broker, will=will))],
             spool=self.spool,
             executor=self.executor,
@@ -48,7 +48,7 @@ class Stage:
 
     def fill(self, count: int) -> list[int]:
         for number in range(count):
-            time = BORN + timedelta(seconds=number)
+            time = CREATED_AT + timedelta(seconds=number)
             row = Measurement("one", "tcp", time, None, "", host_responded=True, seconds=0.1)
             self.spool.append([row])
             self.spool.flush()
@@ -87,103 +87,103 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
+def rig(tmp_path: Path) -> UplinkRig:
+    return UplinkRig(tmp_path)
 
 
-async def test_the_newest_is_sent_first_and_a_quarter_is_backlog(stage: Stage) -> None:
-    numbers = stage.fill(20)
-    async with stage.run():
-        await until(lambda: len(stage.received) >= 3)
-        assert stage.received[0] == numbers[-1]
-        assert stage.received[1:3] == numbers[:2]
+async def test_the_newest_is_sent_first_and_a_quarter_is_backlog(rig: UplinkRig) -> None:
+    numbers = rig.fill(20)
+    async with rig.run():
+        await until(lambda: len(rig.received) >= 3)
+        assert rig.received[0] == numbers[-1]
+        assert rig.received[1:3] == numbers[:2]
 
 
-async def test_the_window_limits_batches_in_flight(stage: Stage) -> None:
-    stage.fill(30)
-    async with stage.run():
-        await until(lambda: len(stage.received) >= 8)
-        assert len(set(stage.received)) == 8
+async def test_the_window_limits_batches_in_flight(rig: UplinkRig) -> None:
+    rig.fill(30)
+    async with rig.run():
+        await until(lambda: len(rig.received) >= 8)
+        assert len(set(rig.received)) == 8
 
 
-async def test_only_an_acknowledgement_deletes_batches(stage: Stage) -> None:
-    numbers = stage.fill(3)
-    async with stage.run() as collector:
-        await until(lambda: set(stage.received) == set(numbers))
-        assert stage.spool.count_pending() == 3
-        await stage.acknowledge(collector, *numbers[:2])
-        await until(lambda: stage.spool.count_pending() == 1)
+async def test_only_an_acknowledgement_deletes_batches(rig: UplinkRig) -> None:
+    numbers = rig.fill(3)
+    async with rig.run() as collector:
+        await until(lambda: set(rig.received) == set(numbers))
+        assert rig.spool.count_pending() == 3
+        await rig.acknowledge(collector, *numbers[:2])
+        await until(lambda: rig.spool.count_pending() == 1)
 
 
-async def test_unacknowledged_batches_are_resent(stage: Stage) -> None:
-    (number,) = stage.fill(1)
-    async with stage.run():
-        await until(lambda: stage.received.count(number) >= 3)
+async def test_unacknowledged_batches_are_resent(rig: UplinkRig) -> None:
+    (number,) = rig.fill(1)
+    async with rig.run():
+        await until(lambda: rig.received.count(number) >= 3)
 
 
-async def test_a_refused_batch_is_not_resent(stage: Stage) -> None:
-    (number,) = stage.fill(1)
-    async with stage.run() as collector:
-        await until(lambda: number in stage.received)
-        await stage.acknowledge(collector, refused=((number, "future"),))
-        await until(lambda: stage.spool.state().refused == 1)
-    assert stage.spool.count_pending() == 0
+async def test_a_refused_batch_is_not_resent(rig: UplinkRig) -> None:
+    (number,) = rig.fill(1)
+    async with rig.run() as collector:
+        await until(lambda: number in rig.received)
+        await rig.acknowledge(collector, refused=((number, "future"),))
+        await until(lambda: rig.spool.state().refused == 1)
+    assert rig.spool.count_pending() == 0
 
 
-async def test_everything_is_sent_after_a_broker_outage(stage: Stage) -> None:
-    (first,) = stage.fill(1)
-    async with stage.run():
-        await until(lambda: first in stage.received)
-        stage.broker.stop()
-    stage.received.clear()
-    stage.fill(3)
-    stage.broker.start()
-    async with stage.run():
-        await until(lambda: len(set(stage.received)) == 4)
+async def test_everything_is_sent_after_a_broker_outage(rig: UplinkRig) -> None:
+    (first,) = rig.fill(1)
+    async with rig.run():
+        await until(lambda: first in rig.received)
+        rig.broker.stop()
+    rig.received.clear()
+    rig.fill(3)
+    rig.broker.start()
+    async with rig.run():
+        await until(lambda: len(set(rig.received)) == 4)
 
 
-async def test_presence_is_published_on_connecting_and_on_exit(stage: Stage) -> None:
-    async with stage.run():
-        await until(lambda: len(stage.presence) == 1)
-    birth = PRESENCE.unpack(stage.presence[0])[0]
-    left = PRESENCE.unpack(stage.broker.retained(ALL_PRESENCE)[0].payload)[0]
+async def test_presence_is_published_on_connecting_and_on_exit(rig: UplinkRig) -> None:
+    async with rig.run():
+        await until(lambda: len(rig.presence) == 1)
+    birth = PRESENCE.unpack(rig.presence[0])[0]
+    left = PRESENCE.unpack(rig.broker.retained(ALL_PRESENCE)[0].payload)[0]
     assert (birth.state, left.state, left.reason) == ("up", "stop", "shutdown")
     assert birth.order == left.order
     assert birth.transport == "memory"
     assert birth.uptime > 0
 
 
-async def test_a_forged_acknowledgement_deletes_nothing(stage: Stage) -> None:
+async def test_a_forged_acknowledgement_deletes_nothing(rig: UplinkRig) -> None:
     """Once the collector has signed, a broker cannot forge acknowledgements."""
-    numbers = stage.fill(2)
+    numbers = rig.fill(2)
     signer, forger = (Signer(Ed25519PrivateKey.generate()) for _ in range(2))
-    async with stage.run() as collector:
-        await until(lambda: bool(stage.presence))
-        await stage.acknowledge(collector, numbers[0], signer=signer)
-        await until(lambda: stage.spool.count_pending() == 1)
-        await stage.acknowledge(collector, numbers[1])
-        await stage.acknowledge(collector, numbers[1], signer=forger)
+    async with rig.run() as collector:
+        await until(lambda: bool(rig.presence))
+        await rig.acknowledge(collector, numbers[0], signer=signer)
+        await until(lambda: rig.spool.count_pending() == 1)
+        await rig.acknowledge(collector, numbers[1])
+        await rig.acknowledge(collector, numbers[1], signer=forger)
         await collector.publish(ack_topic("a1"), b"garbage")
         await asyncio.sleep(0.2)
-        assert stage.spool.count_pending() == 1
-        await stage.acknowledge(collector, numbers[1], signer=signer)
-        await until(lambda: stage.spool.count_pending() == 0)
+        assert rig.spool.count_pending() == 1
+        await rig.acknowledge(collector, numbers[1], signer=signer)
+        await until(lambda: rig.spool.count_pending() == 0)
 
 
-async def test_only_the_collectors_rate_advice_is_applied(stage: Stage) -> None:
+async def test_only_the_collectors_rate_advice_is_applied(rig: UplinkRig) -> None:
     """Advice counts once an acknowledgement has shown the key; older advice is ignored."""
-    (number,) = stage.fill(1)
+    (number,) = rig.fill(1)
     ours, forger = (Signer(Ed25519PrivateKey.generate()) for _ in range(2))
 
     def advice(signer: Signer, milliseconds: int, rate: float = 1.0) -> bytes:
         return RATE_ADVICE.pack(RateAdvice(rate, 0.1, milliseconds), signer)
 
-    async with stage.run() as collector:
+    async with rig.run() as collector:
         await collector.publish(RATE_ADVICE_TOPIC, advice(ours, 10), retain=True)
-        await until(lambda: number in stage.received)
-        assert stage.spool.get_meta("rate_advice") is None
-        await stage.acknowledge(collector, number, signer=ours)
-        await until(lambda: stage.spool.get_meta("rate_advice") == advice(ours, 10))
+        await until(lambda: number in rig.received)
+        assert rig.spool.get_meta("rate_advice") is None
+        await rig.acknowledge(collector, number, signer=ours)
+        await until(lambda: rig.spool.get_meta("rate_advice") == advice(ours, 10))
         for false in (
             advice(forger, 99),
             advice(ours, 9),
@@ -192,24 +192,24 @@ async def test_only_the_collectors_rate_advice_is_applied(stage: Stage) -> None:
         ):
             await collector.publish(RATE_ADVICE_TOPIC, false, retain=True)
         await collector.publish(RATE_ADVICE_TOPIC, advice(ours, 11, rate=2.0), retain=True)
-        await until(lambda: stage.spool.get_meta("rate_advice") == advice(ours, 11, rate=2.0))
-        assert stage.uplink._backlog.delay(monotonic()) <= 1 / (2.0 / 4)
+        await until(lambda: rig.spool.get_meta("rate_advice") == advice(ours, 11, rate=2.0))
+        assert rig.uplink._backlog.delay(monotonic()) <= 1 / (2.0 / 4)
 
 
 async def test_a_failing_disk_does_not_stop_the_uplink(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    rig: UplinkRig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    numbers = stage.fill(2)
-    async with stage.run() as collector:
-        await until(lambda: set(stage.received) == set(numbers))
+    numbers = rig.fill(2)
+    async with rig.run() as collector:
+        await until(lambda: set(rig.received) == set(numbers))
         with monkeypatch.context() as failing:
 
             def fail(*_: object) -> int:
                 raise StoreError("disk is full")
 
-            failing.setattr(stage.spool, "acknowledge", fail)
-            await stage.acknowledge(collector, *numbers)
+            failing.setattr(rig.spool, "acknowledge", fail)
+            await rig.acknowledge(collector, *numbers)
             await until(lambda: "disk is full" in caplog.text)
-        assert stage.spool.count_pending() == 2
-        await stage.acknowledge(collector, *numbers)
-        await until(lambda: stage.spool.count_pending() == 0)
+        assert rig.spool.count_pending() == 2
+        await rig.acknowledge(collector, *numbers)
+        await until(lambda: rig.spool.count_pending() == 0)
