@@ -17,7 +17,7 @@ from netwatch.incidents.patterns import (
 )
 from netwatch.incidents.shutdown_likelihood import TimingFeatures, shutdown_likelihood
 from netwatch.model.entities import Entity
-from netwatch.model.incident import OUTAGE, PUBLIC_STATES, Incident, RevisionReason
+from netwatch.model.incident import OPEN_STATES, OUTAGE, Incident, RevisionReason
 from netwatch.model.incident_details import IncidentDetails, Pattern, ShutdownLikelihood
 from netwatch.model.percent import PublishedPercent, make_percent
 from netwatch.model.series import Level
@@ -30,8 +30,15 @@ _MIN_NETWORKS = 3
 """Lost networks that corroborate a loss seen by one signal: two may share a cable."""
 _MIN_NETWORKS_DOMAIN = 2
 """Networks that corroborate the loss of a domain: its filters are their own."""
-_PROMOTED = (RevisionReason.MILESTONE, RevisionReason.MATERIAL)
-"""Reasons of a revision that becomes the first published one, once the evidence suffices."""
+_FIRST_PUBLISHED = {
+    RevisionReason.MILESTONE: RevisionReason.CONFIRMED,
+    RevisionReason.MATERIAL: RevisionReason.CONFIRMED,
+    RevisionReason.PARTIALLY_RESTORED: RevisionReason.CONFIRMED,
+    RevisionReason.RELAPSED: RevisionReason.CONFIRMED,
+    RevisionReason.RECURRED: RevisionReason.RECURRING,
+}
+"""Reason of a revision to the one it has if it is the first that is published: the first post of an
+incident is about its beginning."""
 _AGREEMENT_MARGIN = 0.02
 """How far below the edge of ordinary another signal must be to corroborate a loss."""
 _MIN_SIGNALS = 3
@@ -103,12 +110,11 @@ def write_revision(
     shown_by = {name for name, agrees in agreements if agrees}
     incident.shown_by = sorted({*incident.shown_by, *shown_by})
     before = incident.evidence_level
-    # Networks that still filter a domain after its return corroborate nothing.
-    over = incident.kind != OUTAGE and incident.ended_at is not None
-    if incident.state in PUBLIC_STATES and not over:
+    # What is low after the end does not corroborate the loss.
+    if incident.state in OPEN_STATES:
         incident.evidence_level = max(before, _evidence(incident, lost, len(shown_by)))
-    if reason in _PROMOTED and before < _PUBLISHABLE <= incident.evidence_level:
-        reason = RevisionReason.CONFIRMED
+    if before < _PUBLISHABLE <= incident.evidence_level:
+        reason = _FIRST_PUBLISHED.get(reason, reason)
     if incident.ended_at is not None:
         # An ended incident names every signal that showed it while it lasted.
         agreements = tuple((name, name in incident.shown_by or one) for name, one in agreements)

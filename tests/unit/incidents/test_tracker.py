@@ -11,6 +11,7 @@ from incident_fixtures import (
     NORTH,
     RULES,
     SOUTH,
+    Shape,
     both,
     cut,
     follow,
@@ -27,6 +28,7 @@ from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity
 from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level
+from netwatch.publish.posts import post_kind
 
 
 def test_ordinary_levels_open_no_incident() -> None:
@@ -161,6 +163,32 @@ def test_a_lasting_return_ends_the_incident_at_its_beginning() -> None:
     assert all(child.ended_at == START + 30 * HOUR for child in last.affected)
     assert last.trough.value == pytest.approx(5.0)
     assert last.evidence_level == 2
+
+
+def test_an_end_whose_beginning_was_not_posted_is_not_posted() -> None:
+    """Networks that are low after the end say nothing of the loss."""
+    revisions = follow(both(cut(0, end=18), cut(1, 2, 3, start=18, depth=0.88)), 25)
+    end = next(one for one in revisions if one.reason is RevisionReason.RESTORED)
+    assert end.networks_lost == 3
+    assert end.evidence_level == 1
+    assert [post_kind(one) for one in revisions if one.id == end.id and post_kind(one)] == []
+
+
+@pytest.mark.parametrize(
+    ("later", "state"),
+    [
+        (both(cut(0, 1, start=18), cut(2, start=18)), IncidentState.CONFIRMED),
+        (cut(2, start=14, depth=0.85), IncidentState.PARTIALLY_RESTORED),
+    ],
+)
+def test_the_first_post_is_about_the_beginning(later: Shape, state: IncidentState) -> None:
+    """More networks are lost with a new drop, or while the first ones return in part."""
+    partial = cut(0, 1, start=12, end=18, depth=0.6)
+    revisions = follow(both(cut(0, 1, end=12), partial, later), 19)
+    first = next(one for one in revisions if one.evidence_level == 2)
+    assert first.state is state
+    assert first.reason is RevisionReason.CONFIRMED
+    assert post_kind(first) == "confirmed"
 
 
 def test_a_short_return_is_partial_and_then_a_new_drop_of_the_same_incident() -> None:
