@@ -5,16 +5,16 @@ confirms nothing. Two bins whose whole interval is below half of ordinary open a
 incident, which only operators see, unless an active signal shows no loss: then demand has fallen.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from statistics import median
 
 from netwatch.config import IncidentConfig
 from netwatch.incidents.excursion import Excursion, deeper, is_low
 from netwatch.incidents.lifecycle import newest_level
-from netwatch.incidents.open_incident import OpenIncident, is_domain_series, origin_network
-from netwatch.model.entities import Entity, EntityKind
-from netwatch.model.incident import OUTAGE, IncidentState, RevisionReason
+from netwatch.incidents.open_incident import OpenIncident
+from netwatch.model.entities import EntityKind
+from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import ACTIVE_SIGNALS, signal_spec
 from netwatch.model.thresholds import (
@@ -60,68 +60,6 @@ def is_suspect(excursion: Excursion) -> bool:
         and level.probability > CONFIRMED_PROBABILITY
         and excursion.low.bins >= CONFIRMING_BINS
     )
-
-
-class SeriesExcursions:
-    """Excursions of series that do not lead an entity: passive signals, and domains by origin.
-
-    Ordinary ones are dropped, as there are many.
-    """
-
-    def __init__(self, excursions: Iterable[Excursion] = ()) -> None:
-        self.by_series = {one.level.series: one for one in excursions}
-
-    def observe(self, levels: Iterable[Level], *, needed: set[SeriesKey]) -> None:
-        """Add the levels of one bin; drop quiet excursions other than those of `needed`."""
-        for level in levels:
-            if signal_spec(level.series.signal).trigger:
-                continue
-            excursion = self.by_series.get(level.series)
-            if excursion is None:
-                if level.value is None or level.value >= LOW:
-                    continue
-                excursion = self.by_series[level.series] = Excursion(level)
-            excursion.observe(level)
-            if excursion.is_quiet and level.series not in needed:
-                del self.by_series[level.series]
-
-    def suspects(self, now: datetime) -> list[tuple[SeriesKey, Excursion]]:
-        """Return the passive excursions whose newest bin, `now`, opens a provisional incident."""
-        return [
-            (series, excursion)
-            for series, excursion in self.by_series.items()
-            if excursion.level.time == now
-            and not is_domain_series(series)
-            and is_suspect(excursion)
-        ]
-
-    def domains(self) -> dict[SeriesKey, Excursion]:
-        """Return the excursions of domains seen from one country or network."""
-        return {key: one for key, one in self.by_series.items() if is_domain_series(key)}
-
-    def related(self, series: SeriesKey) -> dict[Entity, Excursion]:
-        """Return, by entity, the excursions that describe an incident of `series`.
-
-        Of a passive signal: those of the same signal. Of a domain seen from a country: its
-        own, and those from networks by network.
-        """
-        kind = signal_spec(series.signal).incident_kind
-        if kind == OUTAGE:
-            return {
-                key.entity: one
-                for key, one in self.by_series.items()
-                if key.signal == series.signal
-            }
-        related = {
-            network: one
-            for key, one in self.by_series.items()
-            if key.entity == series.entity
-            and signal_spec(key.signal).incident_kind == kind
-            and (network := origin_network(key)) is not None
-            and origin_network(series) is None
-        }
-        own = self.by_series.get(series)
-        return related if own is None else related | {series.entity: own}
 
 
 def advance_provisional(

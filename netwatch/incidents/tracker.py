@@ -31,7 +31,7 @@ from netwatch.incidents.opening import (
 )
 from netwatch.incidents.patterns import RESTORED_LEVEL, PatternContext
 from netwatch.incidents.provisional import advance_provisional, is_suspect, shows_no_loss
-from netwatch.incidents.tracker_state import TrackerState, pack_tracker_state, unpack_tracker_state
+from netwatch.incidents.tracker_state import TrackerState, unpack_tracker_state
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import (
     OPEN_STATES,
@@ -134,7 +134,7 @@ class Tracker:
 
     def save(self) -> bytes:
         """Return the whole state."""
-        return pack_tracker_state(self._state)
+        return msgspec.msgpack.encode(self._state)
 
     def load(self, state: bytes) -> None:
         """Restore a saved state.
@@ -175,9 +175,9 @@ class Tracker:
 
     def _note_unresponsive(self, level: Level) -> None:
         if not level.usable and signal_spec(level.series.signal).active:
-            self._state.unresponsive.add(level.entity)
+            self._state.unresponsive[level.entity] = None
         elif level.value is not None:
-            self._state.unresponsive.discard(level.entity)
+            self._state.unresponsive.pop(level.entity, None)
 
     def _update_affected(self, incident: OpenIncident, now: datetime) -> None:
         window = self._config.reopen_window

@@ -1,105 +1,119 @@
-"""State of a tracker between bins, as bytes and back."""
+"""State of a tracker between bins; msgspec encodes it as it is."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 
 from netwatch.incidents.episode_history import EpisodeHistory
 from netwatch.incidents.excursion import Excursion
-from netwatch.incidents.open_incident import OpenIncident
-from netwatch.incidents.provisional import SeriesExcursions
+from netwatch.incidents.open_incident import OpenIncident, is_domain_series, origin_network
+from netwatch.incidents.provisional import is_suspect
 from netwatch.model.entities import Entity
 from netwatch.model.errors import StoreError
-from netwatch.model.series import Level
+from netwatch.model.incident import OUTAGE
+from netwatch.model.series import Level, SeriesKey
+from netwatch.model.signals import signal_spec
+from netwatch.model.thresholds import LOW
 
 _VERSION = 3
 
 
-@dataclass(slots=True)
-class TrackerState:
+class SeriesExcursions(msgspec.Struct):
+    """Excursions of series that do not lead an entity: passive signals, and domains by origin.
+
+    Ordinary ones are dropped, as there are many.
+    """
+
+    by_series: dict[SeriesKey, Excursion] = {}
+
+    def observe(self, levels: Iterable[Level], *, needed: set[SeriesKey]) -> None:
+        """Add the levels of one bin; drop quiet excursions other than those of `needed`."""
+        for level in levels:
+            if signal_spec(level.series.signal).trigger:
+                continue
+            excursion = self.by_series.get(level.series)
+            if excursion is None:
+                if level.value is None or level.value >= LOW:
+                    continue
+                excursion = self.by_series[level.series] = Excursion(level)
+            excursion.observe(level)
+            if excursion.is_quiet and level.series not in needed:
+                del self.by_series[level.series]
+
+    def suspects(self, now: datetime) -> list[tuple[SeriesKey, Excursion]]:
+        """Return the passive excursions whose newest bin, `now`, opens a provisional incident."""
+        return [
+            (series, excursion)
+            for series, excursion in self.by_series.items()
+            if excursion.level.time == now
+            and not is_domain_series(series)
+            and is_suspect(excursion)
+        ]
+
+    def domains(self) -> dict[SeriesKey, Excursion]:
+        """Return the excursions of domains seen from one country or network."""
+        return {key: one for key, one in self.by_series.items() if is_domain_series(key)}
+
+    def related(self, series: SeriesKey) -> dict[Entity, Excursion]:
+        """Return, by entity, the excursions that describe an incident of `series`.
+
+        Of a passive signal: those of the same signal. Of a domain seen from a country: its
+        own, and those from networks by network.
+        """
+        kind = signal_spec(series.signal).incident_kind
+        if kind == OUTAGE:
+            return {
+                key.entity: one
+                for key, one in self.by_series.items()
+                if key.signal == series.signal
+            }
+        related = {
+            network: one
+            for key, one in self.by_series.items()
+            if key.entity == series.entity
+            and signal_spec(key.signal).incident_kind == kind
+            and (network := origin_network(key)) is not None
+            and origin_network(series) is None
+        }
+        own = self.by_series.get(series)
+        return related if own is None else related | {series.entity: own}
+
+
+class TrackerState(msgspec.Struct):
     """State of a tracker.
 
     Attributes:
+        version: version of its layout.
         excursions: the excursion of each entity's leading signal.
         series: the excursions of single series.
         signals: newest level of every signal of an entity.
         episodes: past losses of each entity.
         incidents: incidents that may still change.
         numbers: how many incidents have an id with each prefix.
-        unresponsive: entities that never answered.
+        unresponsive: entities that never answered, as keys: a set has no order to encode.
     """
 
-    excursions: dict[Entity, Excursion] = field(default_factory=dict)
-    series: SeriesExcursions = field(default_factory=SeriesExcursions)
-    signals: dict[Entity, dict[str, Level]] = field(default_factory=dict)
-    episodes: dict[Entity, EpisodeHistory] = field(default_factory=dict)
-    incidents: list[OpenIncident] = field(default_factory=list)
-    numbers: dict[str, int] = field(default_factory=dict)
-    unresponsive: set[Entity] = field(default_factory=set)
-
-
-class _Saved(msgspec.Struct):
-    version: int
-    excursions: dict[str, Excursion]
-    series: list[Excursion]
-    signals: dict[str, list[Level]]
-    episodes: dict[str, EpisodeHistory]
-    incidents: list[OpenIncident]
-    numbers: dict[str, int]
-    unresponsive: list[str]
-
-
-def pack_tracker_state(state: TrackerState) -> bytes:
-    """Return `state` as bytes."""
-    saved = _Saved(
-        version=_VERSION,
-        excursions={str(entity): one for entity, one in state.excursions.items()},
-        series=list(state.series.by_series.values()),
-        signals={
-            str(entity): levels for entity in state.signals if (levels := _levels(state, entity))
-        },
-        episodes={str(entity): one for entity, one in state.episodes.items()},
-        incidents=state.incidents,
-        numbers=state.numbers,
-        unresponsive=sorted(map(str, state.unresponsive)),
-    )
-    return msgspec.msgpack.encode(saved)
+    version: int = _VERSION
+    excursions: dict[Entity, Excursion] = {}
+    series: SeriesExcursions = msgspec.field(default_factory=SeriesExcursions)
+    signals: dict[Entity, dict[str, Level]] = {}
+    episodes: dict[Entity, EpisodeHistory] = {}
+    incidents: list[OpenIncident] = []
+    numbers: dict[str, int] = {}
+    unresponsive: dict[Entity, None] = {}
 
 
 def unpack_tracker_state(packed: bytes) -> TrackerState:
-    """Return the state that `pack_tracker_state` packed.
+    """Return the state that msgspec encoded as MessagePack.
 
     Raises:
         StoreError: it is damaged or of another version.
     """
     try:
-        saved = msgspec.msgpack.decode(packed, type=_Saved)
+        state = msgspec.msgpack.decode(packed, type=TrackerState)
     except msgspec.DecodeError as error:
         raise StoreError(f"checkpoint: damaged: {error}") from error
-    if saved.version != _VERSION:
-        raise StoreError(f"checkpoint: version {saved.version}, want {_VERSION}")
-    excursions = {Entity.parse(name): one for name, one in saved.excursions.items()}
-    signals = {entity: _by_signal([one.level]) for entity, one in excursions.items()}
-    for name, levels in saved.signals.items():
-        signals.setdefault(Entity.parse(name), {}).update(_by_signal(levels))
-    return TrackerState(
-        excursions=excursions,
-        series=SeriesExcursions(saved.series),
-        signals=signals,
-        episodes={Entity.parse(name): one for name, one in saved.episodes.items()},
-        incidents=saved.incidents,
-        numbers=saved.numbers,
-        unresponsive=set(map(Entity.parse, saved.unresponsive)),
-    )
-
-
-def _levels(state: TrackerState, entity: Entity) -> list[Level]:
-    """Return the newest levels of an entity that its excursion does not hold already."""
-    excursion = state.excursions.get(entity)
-    own = excursion.level if excursion else None
-    return [level for level in state.signals[entity].values() if level != own]
-
-
-def _by_signal(levels: Iterable[Level]) -> dict[str, Level]:
-    return {level.series.signal: level for level in levels}
+    if state.version != _VERSION:
+        raise StoreError(f"checkpoint: version {state.version}, want {_VERSION}")
+    return state
