@@ -5,14 +5,13 @@ The package `ruptures` has no noise model that fits levels.
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
 import numpy as np
 
 from netwatch.arrays import Floats
-from netwatch.model.entities import Entity
-from netwatch.model.incident_details import NetworkLoss, Segment
+from netwatch.model.incident_details import Segment
 from netwatch.model.series import Level
 from netwatch.model.thresholds import RETURNED
 
@@ -109,24 +108,6 @@ def find_changepoint(values: Sequence[float] | Floats, *, falling: bool) -> tupl
     best = int(gain.argmax())
     near = np.flatnonzero(_counts(series[:best]) * (gain[best] - gain) <= _LIKELIHOOD_DROP)
     return best, int(near[0]), int(near[-1])
-
-
-def loss_order(losses: Mapping[Entity, tuple[datetime, float]], total: float) -> list[NetworkLoss]:
-    """Return the lost networks in the order of their onsets, then of their names.
-
-    `losses` are onset and weight of each; `total` is the weight of all measured networks.
-
-    Raises:
-        ValueError: `total` is not positive, or less than the weight lost.
-    """
-    lost = sum(weight for _, weight in losses.values())
-    if total <= 0 or lost > total * (1 + 1e-9):
-        raise ValueError(f"total weight {total} with {lost} lost")
-    ordered, cumulative = [], 0.0
-    for entity, (at, weight) in sorted(losses.items(), key=lambda one: (one[1][0], one[0])):
-        cumulative += weight
-        ordered.append(NetworkLoss(entity, at, weight / total, min(1.0, cumulative / total)))
-    return ordered
 
 
 def _prefix_likelihood(series: Floats, means: tuple[float, float]) -> Floats:

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from past_events import data_folder, longform, replay
 
-from netwatch.incidents.changepoints import loss_order, segment_levels
+from netwatch.incidents.changepoints import segment_levels
 from netwatch.incidents.episode_history import EpisodeHistory
 from netwatch.incidents.excursion import Excursion
-from netwatch.incidents.incident_course import IncidentHistory
+from netwatch.incidents.incident_history import IncidentHistory, loss_order
 from netwatch.incidents.patterns import partial_pattern, progressive_pattern
 from netwatch.lab.sample_data.catalog import open_series
 from netwatch.model.entities import Entity, EntityTree

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from netwatch.incidents.changepoints import change_points, loss_order, segment_levels
+from netwatch.incidents.changepoints import change_points, segment_levels
 from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey
 
@@ -94,18 +94,3 @@ def test_change_points_are_the_best_there_are() -> None:
 @pytest.mark.parametrize("size", [0, 1, 3])
 def test_too_short_a_series_has_no_change(size: int) -> None:
     assert change_points(np.ones(size), min_bins=2, noise=0.1) == []
-
-
-def test_the_order_in_which_networks_fell() -> None:
-    first, second, third = (Entity.parse(f"asn:{number}") for number in (64500, 64501, 64502))
-    losses = {
-        third: (_START + 4 * _HALF_HOUR, 2.0),
-        second: (_START, 1.0),
-        first: (_START, 3.0),
-    }
-    falls = loss_order(losses, 8.0)
-    assert [fall.entity for fall in falls] == [first, second, third]
-    assert [fall.cumulative_share for fall in falls] == [0.375, 0.5, 0.75]
-    assert falls[2].share == 0.25
-    with pytest.raises(ValueError, match="total weight"):
-        loss_order(losses, 5.0)

@@ -1,14 +1,11 @@
 """Details of a record: steps, order of losses, survivors, timing, unresponsive networks."""
 
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
-from incident_fixtures import ALL, NETWORKS, SOUTH, both, cut, follow, level, levels_of, new_tracker
+from incident_fixtures import ALL, NETWORKS, both, cut, follow, level, levels_of, new_tracker
 from series import COUNTRY, HOUR, START, key
 
-from netwatch.incidents.excursion import Excursion
-from netwatch.incidents.incident_course import IncidentHistory
 from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.incident import Incident, RevisionReason
 from netwatch.model.incident_details import PatternName, TimingFeature
@@ -92,26 +89,6 @@ def test_a_provisional_incident_has_no_details() -> None:
         )
     ]
     assert last(revisions).details.likelihood is None
-
-
-def test_details_of_weeks_stay_small_and_keep_the_steps() -> None:
-    history, width = IncidentHistory(), timedelta(minutes=5)
-    for number in range(12 * 24 * 20):
-        one = level(0, key(str(COUNTRY)), 0.05 if number < 12 * 24 * 10 else 0.4)
-        history.observe(replace(one, time=START + number * width), {})
-    assert len(history.points) <= 512
-    segments = history.segments(width)
-    assert [round(one.level, 2) for one in segments] == [0.05, 0.4]
-    assert abs(segments[1].start - (START + timedelta(days=10))) <= timedelta(hours=3)
-
-
-def test_a_network_that_fell_twice_is_dated_by_its_first_fall() -> None:
-    history = IncidentHistory()
-    excursion = Excursion(level(0, key(str(SOUTH)), 1.0))
-    for hour, value in enumerate([1.0, 0.1, 1.0, 0.1]):
-        excursion.observe(level(hour, key(str(SOUTH)), value))
-        history.observe(level(hour, key(str(COUNTRY)), 0.3), {SOUTH: excursion})
-    assert [fall.started_at for fall in history.losses({SOUTH: 1.0})] == [START + HOUR]
 
 
 def nightly(hour: int, *, nights: int, networks: int = 6) -> float:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from netwatch.incidents.changepoints import loss_order, segment_levels
+from netwatch.incidents.changepoints import segment_levels
 from netwatch.incidents.excursion import Excursion
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident_details import (
@@ -36,53 +36,55 @@ _MAX_NAMED = 100
 """Networks named in a record."""
 
 
-class _Point(msgspec.Struct):
+class _Sums(msgspec.Struct):
+    """Levels of some bins, summed.
+
+    Attributes:
+        time: the first of them.
+        value, low, high: sums of the levels and of their intervals.
+        bins: how many they are; up: how many are at 70 % of ordinary or above.
+    """
+
     time: datetime
     value: float
     low: float
     high: float
     bins: int = 1
-
-    def merge(self, other: "_Point") -> None:
-        total = self.bins + other.bins
-        for name in ("value", "low", "high"):
-            mean = (getattr(self, name) * self.bins + getattr(other, name) * other.bins) / total
-            setattr(self, name, mean)
-        self.bins = total
-
-
-class _NetworkSums(msgspec.Struct):
-    """Bins of one network during a cut: measured, of these up, and sums of its level."""
-
-    measured: int = 0
     up: int = 0
-    level: float = 0.0
-    low: float = 0.0
-    high: float = 0.0
+
+    def add(self, other: "_Sums") -> None:
+        self.value += other.value
+        self.low += other.low
+        self.high += other.high
+        self.bins += other.bins
+        self.up += other.up
+
+    def means(self) -> tuple[float, float, float]:
+        return self.value / self.bins, self.low / self.bins, self.high / self.bins
 
 
 class IncidentHistory(msgspec.Struct):
     """Levels of an incident's scope and its networks.
 
     Attributes:
-        points: the scope's level, in means of `step` bins.
+        points: the scope's level, `step` bins each.
         step: bins per point.
         cut_bins: bins in which the scope was below half of ordinary.
         networks: each network's sums over those.
         lost_at: first onset of every network that was lost.
     """
 
-    points: list[_Point] = []
+    points: list[_Sums] = []
     step: int = 1
     cut_bins: int = 0
-    networks: dict[str, _NetworkSums] = {}
+    networks: dict[str, _Sums] = {}
     lost_at: dict[str, datetime] = {}
 
     def observe(self, level: Level, networks: Mapping[Entity, Excursion]) -> None:
         """Add one bin: the scope's level, and the excursions of its networks."""
         if level.value is None:
             return
-        self._add_point(_point(level, level.value))
+        self._add_point(_sums(level, level.value))
         for entity, excursion in networks.items():
             if excursion.lost.since is not None:
                 self.lost_at.setdefault(str(entity), excursion.lost.since)
@@ -92,19 +94,23 @@ class IncidentHistory(msgspec.Struct):
         for entity, excursion in networks.items():
             own = excursion.level
             if own.time == level.time and own.value is not None:
-                self._add_network(str(entity), _point(own, own.value))
+                sums, known = _sums(own, own.value), self.networks.get(str(entity))
+                if known is None:
+                    self.networks[str(entity)] = sums
+                else:
+                    known.add(sums)
 
     def backfill(
         self, recent: Iterable[tuple[datetime, float]], *, since: datetime, until: datetime
     ) -> None:
         """Add levels of the scope from before the incident opened, oldest first."""
         self.points.extend(
-            _Point(time, value, value, value) for time, value in recent if since <= time < until
+            _Sums(time, value, value, value) for time, value in recent if since <= time < until
         )
 
     def segments(self, width: timedelta) -> tuple[Segment, ...]:
         """Return the levels over time; see `segment_levels`."""
-        levels = [Level(one.time, _ANY_SERIES, one.value, one.low, one.high) for one in self.points]
+        levels = [Level(one.time, _ANY_SERIES, *one.means()) for one in self.points]
         return segment_levels(levels, self.step * width)
 
     def losses(self, weights: Mapping[Entity, float]) -> tuple[NetworkLoss, ...]:
@@ -127,39 +133,48 @@ class IncidentHistory(msgspec.Struct):
             return None
         kept, unknown = [], 0.0
         for entity, weight in weights.items():
-            sums = self.networks.get(str(entity), _NetworkSums())
-            if sums.measured < _MIN_MEASURED_SHARE * self.cut_bins:
+            sums = self.networks.get(str(entity))
+            if sums is None or sums.bins < _MIN_MEASURED_SHARE * self.cut_bins:
                 unknown += weight / total
-            elif sums.up >= _MIN_UP_SHARE * sums.measured:
-                means = (one / sums.measured for one in (sums.level, sums.low, sums.high))
-                kept.append(SurvivingNetwork(entity, weight / total, *means))
+            elif sums.up >= _MIN_UP_SHARE * sums.bins:
+                kept.append(SurvivingNetwork(entity, weight / total, *sums.means()))
         kept.sort(key=lambda one: (-one.share, one.entity))
         share = sum(one.share for one in kept)
         return SurvivingNetworks(
             tuple(kept[:_MAX_NAMED]), share, max(0.0, 1 - share - unknown), unknown
         )
 
-    def _add_point(self, point: _Point) -> None:
+    def _add_point(self, point: _Sums) -> None:
         if self.points and self.points[-1].bins < self.step:
-            self.points[-1].merge(point)
+            self.points[-1].add(point)
         else:
             self.points.append(point)
         if len(self.points) > _MAX_POINTS:
             self.step *= 2
             for first, second in zip(self.points[::2], self.points[1::2], strict=False):
-                first.merge(second)
+                first.add(second)
             self.points = self.points[::2]
 
-    def _add_network(self, name: str, point: _Point) -> None:
-        sums = self.networks.setdefault(name, _NetworkSums())
-        sums.measured += 1
-        sums.up += point.value >= RETURNED
-        sums.level += point.value
-        sums.low += point.low
-        sums.high += point.high
+
+def loss_order(losses: Mapping[Entity, tuple[datetime, float]], total: float) -> list[NetworkLoss]:
+    """Return the lost networks in the order of their onsets, then of their names.
+
+    `losses` are onset and weight of each; `total` is the weight of all measured networks.
+
+    Raises:
+        ValueError: `total` is not positive, or less than the weight lost.
+    """
+    lost = sum(weight for _, weight in losses.values())
+    if total <= 0 or lost > total * (1 + 1e-9):
+        raise ValueError(f"total weight {total} with {lost} lost")
+    ordered, cumulative = [], 0.0
+    for entity, (at, weight) in sorted(losses.items(), key=lambda one: (one[1][0], one[0])):
+        cumulative += weight
+        ordered.append(NetworkLoss(entity, at, weight / total, min(1.0, cumulative / total)))
+    return ordered
 
 
-def _point(level: Level, value: float) -> _Point:
+def _sums(level: Level, value: float) -> _Sums:
     low = value if level.low is None else level.low
     high = value if level.high is None else level.high
-    return _Point(level.time, value, low, high)
+    return _Sums(level.time, value, low, high, up=int(value >= RETURNED))
