@@ -12,8 +12,8 @@ from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.memory import MemoryStore
-from netwatch.web.options import WebOptions
 from netwatch.web.server import create_app
+from netwatch.web.site_context import SiteContext
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -84,17 +84,14 @@ class Site:
     ledger: SqlLedger
     now: datetime
     places: EntityTree
-    options: WebOptions
+    options: dict[str, object]
     client: httpx.AsyncClient = field(init=False)
 
     def serve(self) -> httpx.AsyncClient:
-        app = create_app(
-            self.store,
-            self.ledger,
-            tree=self.places,
-            clock=lambda: self.now,
-            options=self.options,
+        context = SiteContext(
+            self.store, self.ledger, self.places, lambda: self.now, **self.options
         )
+        app = create_app(context)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://site")
 

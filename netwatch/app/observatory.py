@@ -53,8 +53,8 @@ from netwatch.publish.outbox import OutboxSender
 from netwatch.publish.posts import compose_posts
 from netwatch.signals.presence.disconnects import DisconnectEvidence, MassDisconnectDetector
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
-from netwatch.web.options import WebOptions
 from netwatch.web.server import create_app
+from netwatch.web.site_context import SiteContext
 from netwatch.wire.embedded_broker import EmbeddedBroker
 from netwatch.wire.rate_advice import RateAdvice
 
@@ -254,13 +254,15 @@ async def run_pages(context: ObservatoryContext) -> None:
     routes = agent_routes(config, context.queue)
     if is_loopback(config.web.host):
         routes = (*routes, metrics_route(context.registry))
-    options = WebOptions(
+    site = SiteContext(
+        context.store,
+        context.ledger,
+        context.tree,
+        now,
         url=config.publish.url,
         drill=config.drill,
-        outbox=context.ledger.outbox,
-        extra_routes=routes,
     )
-    app = create_app(context.store, context.ledger, tree=context.tree, clock=now, options=options)
+    app = create_app(site, routes)
     await serve(app, listen("web", config.web.host, config.web.port))
 
 

@@ -13,7 +13,6 @@ from netwatch.model.series import Level
 from netwatch.publish.incident_json import incident_object, scope_object
 from netwatch.publish.level_queries import lead_levels
 from netwatch.publish.plot_series import resample
-from netwatch.web.options import WebOptions
 from netwatch.web.views import PageBuilder
 
 _STEPS = {
@@ -38,8 +37,8 @@ class JsonApi:
         ApiProblem: from every endpoint: a parameter is missing or invalid, or nothing is found.
     """
 
-    def __init__(self, pages: PageBuilder, options: WebOptions) -> None:
-        self._pages, self._options = pages, options
+    def __init__(self, pages: PageBuilder) -> None:
+        self._pages = pages
 
     def health(self, _request: Request) -> dict[str, object]:
         """Return the freshness of the data."""
@@ -114,8 +113,8 @@ class JsonApi:
         }
 
     def _object(self, incident: Incident) -> dict[str, object]:
-        url, drill = self._options.url, self._options.drill
-        return incident_object(incident, self._pages.tree, url=url, drill=drill)
+        site = self._pages.context
+        return incident_object(incident, site.tree, url=site.url, drill=site.drill)
 
 
 def path_entity(request: Request) -> Entity:

@@ -1,7 +1,7 @@
 """The website and its JSON API as one Starlette application."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,15 +13,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
-from netwatch.ledger.ledger import SqlLedger
-from netwatch.model.entities import EntityTree
 from netwatch.model.errors import StoreError
-from netwatch.protocols import Clock, SeriesStore
+from netwatch.publish.language import Language
 from netwatch.publish.time_format import utc_text
 from netwatch.web.api import ApiProblem, JsonApi, path_entity
-from netwatch.web.options import WebOptions
+from netwatch.web.site_context import SiteContext
 from netwatch.web.views import PageBuilder
 
 _HEADERS = {
@@ -36,21 +34,13 @@ _HEADERS = {
 _STYLE = Path(__file__).parent / "static" / "style.css"
 
 
-def create_app(
-    store: SeriesStore,
-    ledger: SqlLedger,
-    *,
-    tree: EntityTree,
-    clock: Clock,
-    options: WebOptions | None = None,
-) -> Starlette:
-    """Return the site over `store` and `ledger`, which it only reads.
+def create_app(context: SiteContext, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
+    """Return the site; `extra_routes`, such as those for agents, are added to its own.
 
     No page needs JavaScript or anything from another host.
     """
-    options = options or WebOptions()
-    pages = PageBuilder(store, ledger, tree=tree, clock=clock, options=options)
-    site, api = _Site(pages, options), JsonApi(pages, options)
+    pages = PageBuilder(context)
+    site, api = _Site(pages), JsonApi(pages)
     return Starlette(
         routes=[
             Route("/", site.front),
@@ -62,7 +52,7 @@ def create_app(
             Route("/v1/incidents/{number}", _as_json(api.incident)),
             Route("/v1/timeseries/{kind}/{code}", _as_json(api.timeseries)),
             Route("/v1/health", _as_json(api.health)),
-            *options.extra_routes,
+            *extra_routes,
         ],
         middleware=[Middleware(GZipMiddleware, minimum_size=1000)],
         exception_handlers={
@@ -73,7 +63,7 @@ def create_app(
     )
 
 
-def make_environment(options: WebOptions) -> Environment:
+def make_environment(language: Language, *, drill: bool = False) -> Environment:
     """Return the templates of pages; `t` in them is a text of the site's language."""
     environment = Environment(
         loader=PackageLoader("netwatch.web", "templates"),
@@ -83,10 +73,10 @@ def make_environment(options: WebOptions) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {
-        "t": options.language.text,
-        "language": options.language,
-        "drill": options.drill,
-        "utc": partial(utc_text, language=options.language),
+        "t": language.text,
+        "language": language,
+        "drill": drill,
+        "utc": partial(utc_text, language=language),
     }
     return environment
 
@@ -94,10 +84,9 @@ def make_environment(options: WebOptions) -> Environment:
 class _Site:
     """The endpoints: plain functions, so that Starlette runs them off the event loop."""
 
-    def __init__(self, pages: PageBuilder, options: WebOptions) -> None:
+    def __init__(self, pages: PageBuilder) -> None:
         self._pages = pages
-        self._options = options
-        self._templates = make_environment(options)
+        self._templates = make_environment(pages.language, drill=pages.context.drill)
         self._css = _STYLE.read_bytes()
 
     def front(self, request: Request) -> Response:
@@ -133,7 +122,7 @@ class _Site:
         return _problem(error.status_code, error.detail)
 
     def _error(self, request: Request, status: int, name: str) -> Response:
-        text = self._options.language.text(name)
+        text = self._pages.language.text(name)
         if request.url.path.startswith("/v1/"):
             return _problem(status, text)
         return self._page(request, "error.html", status=status, text=text)

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from time import perf_counter
 
-from netwatch.ledger.ledger import SqlLedger
-from netwatch.model.entities import Entity, EntityKind, EntityTree
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import (
     OPEN_STATES,
     PUBLIC_STATES,
@@ -17,7 +16,6 @@ from netwatch.model.incident import (
 )
 from netwatch.model.series import Level
 from netwatch.model.time import floor_time
-from netwatch.protocols import Clock, SeriesStore
 from netwatch.publish.display_names import full_name, place_name
 from netwatch.publish.language import Language
 from netwatch.publish.level_queries import has_bins, lead_levels, listed_places
@@ -26,7 +24,7 @@ from netwatch.publish.posts import alternative_text, sentence
 from netwatch.publish.summary import key_facts
 from netwatch.publish.time_format import age, moment_text, utc_text
 from netwatch.web.labels import colour_class, headline, incident_status, level_text
-from netwatch.web.options import WebOptions
+from netwatch.web.site_context import SiteContext
 from netwatch.web.svg_charts import CHART, SPARKLINE, SvgChart
 
 _STALE = timedelta(minutes=30)
@@ -111,23 +109,16 @@ class _PageCache:
 class PageBuilder:
     """Builds pages. Its methods block: call them off the event loop."""
 
-    def __init__(
-        self,
-        store: SeriesStore,
-        ledger: SqlLedger,
-        *,
-        tree: EntityTree,
-        clock: Clock,
-        options: WebOptions,
-    ) -> None:
-        self.store, self.ledger, self.tree, self._clock = store, ledger, tree, clock
-        self.language, self._outbox = options.language, options.outbox
+    def __init__(self, context: SiteContext) -> None:
+        self.context = context
+        self.store, self.ledger, self.tree = context.store, context.ledger, context.tree
+        self.language = context.language
         self._front = _PageCache()
 
     def health(self) -> Health:
         """Return the freshness of the data."""
         until = self.store.closed_until()
-        length = None if until is None else max(self._clock() - until, timedelta(0))
+        length = None if until is None else max(self.context.clock() - until, timedelta(0))
         return Health(until, length, stale=length is None or length > _STALE)
 
     def public_incidents(self) -> list[Incident]:
@@ -145,7 +136,7 @@ class PageBuilder:
     def place(self, entity: Entity) -> Page | None:
         """Return the page of `entity`, None if it is unknown."""
         health = self.health()
-        until = health.until or self._clock()
+        until = health.until or self.context.clock()
         levels = lead_levels(self.store, entity, until - 7 * _DAY, until)
         if not levels and entity not in {info.entity for info in self.tree}:
             return None
@@ -187,13 +178,13 @@ class PageBuilder:
             "facts": key_facts(incident, self.tree, self.language),
             "children": [self._affected_row(child, end) for child in incident.affected],
             "revisions": revisions[::-1],
-            "posts": self._outbox.posts(incident.id) if self._outbox else [],
+            "posts": self.ledger.outbox.posts(incident.id),
             "hours": self._hours(levels),
             "health": health,
         }
 
     def _build_front(self, health: Health, incidents: list[Incident]) -> Page:
-        until = health.until or self._clock()
+        until = health.until or self.context.clock()
         now_open = [incident for incident in incidents if incident.state in OPEN_STATES]
         recent = [
             incident

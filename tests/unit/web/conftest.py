@@ -11,7 +11,6 @@ from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident
 from netwatch.store.memory import MemoryStore
-from netwatch.web.options import WebOptions
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ async def site(
         ledger=ledger,
         now=until + timedelta(minutes=10),
         places=iran,
-        options=WebOptions(url="https://netwatch.example", outbox=ledger.outbox),
+        options={"url": "https://netwatch.example"},
     )
     made.client = made.serve()
     yield made

@@ -15,7 +15,6 @@ from netwatch.model.percent import Precision, PublishedPercent
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.publish.language import TEMPLATES, Language
 from netwatch.publish.posts import compose_posts
-from netwatch.web.options import WebOptions
 
 FALL: list[float | None] = [1.0] * 36 + [0.9, 0.69, 0.16] + [0.07] * 10
 MakeIncident = Callable[..., Incident]
@@ -279,7 +278,7 @@ async def test_health_has_the_age_of_the_data(site: Site, make_incident: MakeInc
 async def test_every_page_of_a_drill_is_labelled(site: Site, make_incident: MakeIncident) -> None:
     site.put("country:IR", FALL, until=make_incident().at)
     site.ledger.record([make_incident()], [])
-    site.options = WebOptions(drill=True)
+    site.options = {"drill": True}
     async with site.serve() as client:
         for path in ("/", "/i/NW-IR-2019-0042", "/p/country/IR", "/nowhere"):
             page = check_page((await client.get(path)).text)
@@ -356,7 +355,7 @@ async def test_pages_are_in_the_language_of_the_site(
     )
     site.put("country:IR", FALL, until=make_incident().at)
     site.ledger.record([make_incident()], [])
-    site.options = WebOptions(language=Language("ar", tmp_path))
+    site.options = {"language": Language("ar", tmp_path)}
     async with site.serve() as client:
         text = (await client.get("/i/NW-IR-2019-0042")).text
     assert '<html lang="ar" dir="rtl">' in text

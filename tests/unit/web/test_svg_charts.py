@@ -5,8 +5,8 @@ import pytest
 
 from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey
+from netwatch.publish.language import ENGLISH
 from netwatch.publish.plot_series import Trace, trace
-from netwatch.web.options import WebOptions
 from netwatch.web.server import make_environment
 from netwatch.web.svg_charts import CHART, SPARKLINE, SvgChart
 
@@ -24,7 +24,7 @@ def _line(*values: float | None) -> Trace:
     )
 
 
-_CHARTS = make_environment(WebOptions()).get_template("charts.html").module
+_CHARTS = make_environment(ENGLISH).get_template("charts.html").module
 
 
 def chart_svg(line: Trace, *, label: str, onset: datetime | None = None) -> str:

@@ -1,27 +1,27 @@
-"""Options of a site."""
+"""What the pages and the API of a site share."""
 
 from dataclasses import dataclass
 
-from starlette.routing import BaseRoute
-
-from netwatch.protocols import Outbox
+from netwatch.ledger.ledger import SqlLedger
+from netwatch.model.entities import EntityTree
+from netwatch.protocols import Clock, SeriesStore
 from netwatch.publish.language import ENGLISH, Language
 
 
 @dataclass(frozen=True, slots=True)
-class WebOptions:
-    """Options of a site.
+class SiteContext:
+    """The data of a site, which it only reads, and its options.
 
     Attributes:
         url: public root of the site, for links in JSON.
         drill: whether this is a drill; every page then says so first.
-        outbox: where posts are read from, None to leave them out.
-        extra_routes: routes added to the site's own, such as those for agents.
         language: language of the pages.
     """
 
+    store: SeriesStore
+    ledger: SqlLedger
+    tree: EntityTree
+    clock: Clock
     url: str = ""
     drill: bool = False
-    outbox: Outbox | None = None
-    extra_routes: tuple[BaseRoute, ...] = ()
     language: Language = ENGLISH
