@@ -13,7 +13,6 @@ from pathlib import Path
 from netwatch.collector.agent_tables import AgentTables, IngestResult
 from netwatch.collector.clock_corrector import ClockCorrector
 from netwatch.collector.clock_store import CLOCK_TABLES, WIDE_MS, TimeRange
-from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.model.time import from_millis, to_millis
 from netwatch.wire.batch_codec import unpack_batch
@@ -110,12 +109,8 @@ class BatchLog(AgentTables):
         later. `netwatch.collector.agent_tables` decides about senders. Bins of `width` before
         `closed_until` that get new data are recorded as late in the same transaction.
         """
-        try:
-            with self._database.transaction():
-                return [self._add_one(one, closed_until, width) for one in received]
-        except StoreError:
-            self._clocks.clear_cache()
-            raise
+        with self._database.transaction():
+            return [self._add_one(one, closed_until, width) for one in received]
 
     def release(self, vantage: str, *, width: timedelta) -> int:
         """End an agent's quarantine and count its batches; return how many.

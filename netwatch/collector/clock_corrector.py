@@ -8,10 +8,10 @@ well enough.
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, takewhile
 
-from netwatch.collector.clock_estimate import MAX_ERROR_MS, UNBOUNDED, Anchor, Bounds, Estimate
-from netwatch.collector.clock_store import SIGNIFICANT_CHANGE_MS, WIDE_MS, Boot, Span, TimeRange
+from netwatch.collector.clock_estimate import UNBOUNDED, UNLIMITED, Anchor, Bounds, Estimate
+from netwatch.collector.clock_store import WIDE_MS, Boot, Span, TimeRange
 from netwatch.model.clock_samples import ClockSample, ClockSource
 from netwatch.model.measurement import Batch, Measurement
 from netwatch.model.time import from_millis, to_millis
@@ -36,9 +36,6 @@ _PROMPT_MS, _PROMPT_ERROR_MS = 5_000, 100_000
 """A wall clock within 5 s of the collector's at receipt is taken to be correct to 100 s: a wrong
 clock would need a message delayed by just its error. Replaced by the first acknowledged sample,
 one batch later."""
-_MAX_CACHED_BOOTS = 5_000
-_UNLIMITED = 2**53
-"""Later than any monotonic time, and greater than any sequence."""
 
 _BootRange = tuple[str, int, int]
 """A boot and a range of its monotonic times."""
@@ -52,12 +49,6 @@ class ClockCorrector:
 
     def __init__(self, file: sqlite3.Connection) -> None:
         self._file = file
-        self._anchors: dict[tuple[str, str], list[Anchor]] = {}
-        self._seen_version = 0
-
-    def clear_cache(self) -> None:
-        """Forget cached anchors, after a transaction that was rolled back."""
-        self._anchors.clear()
 
     def add(self, batch: Batch, received_at: int) -> list[TimeRange]:
         """Learn from a stored batch; date it, and earlier batches that it corrects.
@@ -65,7 +56,6 @@ class ClockCorrector:
         `received_at` is milliseconds since 1970. Returns the time ranges in which counts
         changed, the batch's own included.
         """
-        self._drop_stale_cache()
         vantage = batch.vantage.id
         ranges = self._add_spans(batch, received_at)
         for sample in batch.clock_samples:
@@ -97,13 +87,6 @@ class ClockCorrector:
         """Delete everything about a vantage."""
         for table in ("clock_boot", "clock_anchor", "clock_span"):
             self._file.execute(f"DELETE FROM {table} WHERE vantage = ?", (vantage,))  # noqa: S608 - constants
-        self.clear_cache()
-
-    def _drop_stale_cache(self) -> None:
-        version = self._file.execute("PRAGMA data_version").fetchone()[0]
-        if version != self._seen_version:
-            self.clear_cache()
-        self._seen_version = version
 
     def _add_spans(self, batch: Batch, received_at: int) -> list[_BootRange]:
         ranges: list[_BootRange] = []
@@ -129,108 +112,96 @@ class ClockCorrector:
     def _learn(self, vantage: str, sample: ClockSample, received_at: int) -> list[_BootRange]:
         """Add one clock sample; return the ranges of boots whose estimate it changes."""
         boot, monotonic = sample.boot, sample.monotonic
-        before = self._estimate(vantage, boot)
+        known = self._boot(vantage, boot)
+        anchor = _to_anchor(sample, received_at)
+        is_kept = anchor is not None and self._is_best(vantage, boot, anchor)
+        is_needless = known is not None and known.anchored and not is_kept
+        before = None if is_needless else self._estimate(vantage, boot)
         row = Boot(
-            boot, _UNLIMITED, monotonic, monotonic, received_at - monotonic,
+            boot, UNLIMITED, monotonic, monotonic, received_at - monotonic,
             sample.wall - monotonic, 0,
         )  # fmt: skip
         self._file.execute(_UPDATE_BOOT, (vantage, *row[:-1]))
-        anchor = _to_anchor(sample, received_at)
-        if anchor is not None:
+        if before is None:
+            return []
+        if anchor is not None and is_kept:
             self._keep_anchor(vantage, boot, anchor)
         after = self._estimate(vantage, boot)
-        whole = (boot, -_UNLIMITED, _UNLIMITED)
+        changed = after.changed_range(before)
+        if changed is None:
+            return []
+        ranges = [(boot, *changed)]
         if after.anchors and not before.anchors:
             query = "UPDATE clock_boot SET anchored = 1 WHERE vantage = ? AND boot = ?"
             self._file.execute(query, (vantage, boot))
-            return [whole, *self._boots_bounded_by(vantage, boot)]
-        if not after.anchors:
-            (old, old_error), (new, new_error) = before.at(0), after.at(0)
-            changed_certainty = (old_error > MAX_ERROR_MS) != (new_error > MAX_ERROR_MS)
-            is_changed = changed_certainty or abs(old - new) > SIGNIFICANT_CHANGE_MS
-            return [whole] if is_changed else []
-        changed = _difference(before.anchors, after.anchors)
-        return [] if changed is None else [(boot, *changed)]
+            ranges += self._bounded_by(vantage, boot)
+        return ranges
+
+    def _is_best(self, vantage: str, boot: str, anchor: Anchor) -> bool:
+        """Return whether an anchor is much better than the one of its slot."""
+        query = "SELECT error FROM clock_anchor WHERE (vantage, boot, trusted, slot) = (?, ?, ?, ?)"
+        name = (vantage, boot, anchor.trusted, anchor.monotonic // _SLOT_MS)
+        known = self._file.execute(query, name).fetchone()
+        return known is None or anchor.error * 2 <= known[0]
 
     def _keep_anchor(self, vantage: str, boot: str, anchor: Anchor) -> None:
-        slot = anchor.monotonic // _SLOT_MS
-        known = [
-            one
-            for one in self._anchors_of(vantage, boot)
-            if one.trusted == anchor.trusted and one.monotonic // _SLOT_MS == slot
-        ]
-        if known and anchor.error * 2 > known[0].error:
-            return
         query = "INSERT OR REPLACE INTO clock_anchor VALUES (?, ?, ?, ?, ?, ?, ?)"
+        slot = anchor.monotonic // _SLOT_MS
         row = (vantage, boot, anchor.trusted, slot, anchor.monotonic, anchor.offset, anchor.error)
         self._file.execute(query, row)
-        self._anchors.pop((vantage, boot), None)
-
-    def _anchors_of(self, vantage: str, boot: str) -> list[Anchor]:
-        anchors = self._anchors.get((vantage, boot))
-        if anchors is None:
-            query = (
-                "SELECT monotonic, offset, error, trusted FROM clock_anchor"
-                " WHERE vantage = ? AND boot = ?"
-            )
-            anchors = [
-                Anchor(monotonic, offset, error, trusted=bool(trusted))
-                for monotonic, offset, error, trusted in self._file.execute(query, (vantage, boot))
-            ]
-            if len(self._anchors) >= _MAX_CACHED_BOOTS:
-                self._anchors.clear()
-            self._anchors[vantage, boot] = anchors
-        return anchors
 
     def _estimate(self, vantage: str, boot: str) -> Estimate:
-        anchors = self._anchors_of(vantage, boot)
+        columns = "monotonic, offset, error, trusted"
+        query = f"SELECT {columns} FROM clock_anchor WHERE vantage = ? AND boot = ?"  # noqa: S608 - constants
+        anchors = [
+            Anchor(monotonic, offset, error, bool(trusted))
+            for monotonic, offset, error, trusted in self._file.execute(query, (vantage, boot))
+        ]
         return Estimate(anchors, Bounds(0) if anchors else self._bounds(vantage, boot))
 
     def _bounds(self, vantage: str, boot: str) -> Bounds:
-        this = self._boot(vantage, "boot = ?", boot)
+        this = self._boot(vantage, boot)
         if this is None:
             return Bounds(0)
-        nearest = "anchored = 1 AND after_sequence {} ? ORDER BY after_sequence {} LIMIT 1"
-        past = self._boot(vantage, nearest.format("<", "DESC"), this.after_sequence)
-        future = self._boot(vantage, nearest.format(">", "ASC"), this.after_sequence)
+        past, future = (
+            next((one for one in boots if one.anchored), None)
+            for boots in self._neighbours(vantage, this)
+        )
         low, high = None, this.max_offset
         if past is not None:
-            offset, error = self._anchored(vantage, past).at(past.last)
+            offset, error = self._estimate(vantage, past.boot).at(past.last)
             low = past.last + offset - error - this.first
         if future is not None:
-            offset, error = self._anchored(vantage, future).at(future.first)
+            offset, error = self._estimate(vantage, future.boot).at(future.first)
             bound = future.first + offset + error - this.last
             high = bound if high is None else min(high, bound)
         return Bounds(this.wall_offset, low, high)
 
-    def _anchored(self, vantage: str, boot: Boot) -> Estimate:
-        return Estimate(self._anchors_of(vantage, boot.boot), Bounds(0))
-
-    def _boot(self, vantage: str, condition: str, value: str | int) -> Boot | None:
-        query = (
-            f"SELECT {', '.join(Boot._fields)} FROM clock_boot"  # noqa: S608 - constants
-            f" WHERE vantage = ? AND {condition}"
-        )
-        row = self._file.execute(query, (vantage, value)).fetchone()
-        return None if row is None else Boot(*row)
-
-    def _boots_bounded_by(self, vantage: str, boot: str) -> list[_BootRange]:
+    def _bounded_by(self, vantage: str, boot: str) -> list[_BootRange]:
         """Return the neighbouring boots without anchors, which a newly anchored one bounds."""
-        this = self._boot(vantage, "boot = ?", boot)
-        if this is None:
-            return []
-        ranges: list[_BootRange] = []
-        for sign, order in (("<", "DESC"), (">", "ASC")):
-            query = (
-                "SELECT boot, anchored FROM clock_boot WHERE vantage = ?"  # noqa: S608 - constants
-                f" AND after_sequence {sign} ? ORDER BY after_sequence {order}"
-            )
-            rows = self._file.execute(query, (vantage, this.after_sequence)).fetchall()
-            for other, anchored in rows:
-                if anchored:
-                    break
-                ranges.append((other, -_UNLIMITED, _UNLIMITED))
-        return ranges
+        this = self._boot(vantage, boot)
+        return [
+            (one.boot, -UNLIMITED, UNLIMITED)
+            for boots in (self._neighbours(vantage, this) if this else ())
+            for one in takewhile(lambda one: not one.anchored, boots)
+        ]
+
+    def _neighbours(self, vantage: str, this: Boot) -> tuple[Iterator[Boot], Iterator[Boot]]:
+        """Return the boots before this one, the latest first, and those after it, in order."""
+        past = "after_sequence < ? ORDER BY after_sequence DESC"
+        future = "after_sequence > ? ORDER BY after_sequence"
+        return (
+            self._boots(vantage, past, this.after_sequence),
+            self._boots(vantage, future, this.after_sequence),
+        )
+
+    def _boot(self, vantage: str, boot: str) -> Boot | None:
+        return next(self._boots(vantage, "boot = ?", boot), None)
+
+    def _boots(self, vantage: str, condition: str, value: str | int) -> Iterator[Boot]:
+        columns = ", ".join(Boot._fields)
+        query = f"SELECT {columns} FROM clock_boot WHERE vantage = ? AND {condition}"  # noqa: S608 - constants
+        return map(Boot._make, self._file.execute(query, (vantage, value)))
 
     def _redate(self, vantage: str, boot_range: _BootRange, received_at: int) -> set[int]:
         boot, low, high = boot_range
@@ -264,7 +235,7 @@ class ClockCorrector:
     def _spans(self, vantage: str, condition: str, *values: str | int) -> list[Span]:
         columns = ", ".join(Span._fields)
         query = f"SELECT {columns} FROM clock_span WHERE vantage = ? AND {condition}"  # noqa: S608 - constants
-        return [Span(*row) for row in self._file.execute(query, (vantage, *values))]
+        return [*map(Span._make, self._file.execute(query, (vantage, *values)))]
 
     def _write_span(self, vantage: str, span: Span) -> None:
         query = "INSERT OR REPLACE INTO clock_span VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -296,18 +267,3 @@ def _date(span: Span, estimate: Estimate, received_at: int) -> Span:
 
 def _is_plausible(first: int, last: int, received_at: int) -> bool:
     return received_at - _MAX_AGE_MS <= first and last <= received_at + _MAX_AHEAD_MS
-
-
-def _difference(before: list[Anchor], after: list[Anchor]) -> tuple[int, int] | None:
-    if before == after:
-        return None
-    shorter = min(len(before), len(after))
-    head = 0
-    while head < shorter and before[head] == after[head]:
-        head += 1
-    tail = 0
-    while tail < shorter - head and before[-1 - tail] == after[-1 - tail]:
-        tail += 1
-    low = after[head - 1].monotonic if head else -_UNLIMITED
-    high = after[-tail].monotonic if tail else _UNLIMITED
-    return low, high

@@ -9,9 +9,14 @@ next boot, and before its messages were received.
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 MAX_ERROR_MS = 150_000
 """Error beyond which a time is useless: half of the default bin of five minutes."""
+SIGNIFICANT_CHANGE_MS = 250
+"""Change of an offset for which a batch is dated again."""
+UNLIMITED = 2**53
+"""Later than any monotonic time, and greater than any sequence."""
 UNBOUNDED = 2**52
 """Error of a time about which nothing is known."""
 _DRIFT = 10_000
@@ -78,6 +83,31 @@ class Estimate:
         part, whole = monotonic - left.monotonic, max(1, right.monotonic - left.monotonic)
         offset = left.offset + (right.offset - left.offset) * part // whole
         return offset, max(left.error, right.error)
+
+    def changed_range(self, before: "Estimate") -> tuple[int, int] | None:
+        """Return the monotonic times at which this differs from an earlier estimate, None if none.
+
+        Small changes of estimates without anchors do not count.
+        """
+        if not self.anchors:
+            (old, old_error), (new, new_error) = before.at(0), self.at(0)
+            is_changed = (old_error > MAX_ERROR_MS) != (new_error > MAX_ERROR_MS)
+            is_changed |= abs(old - new) > SIGNIFICANT_CHANGE_MS
+            return (-UNLIMITED, UNLIMITED) if is_changed else None
+        old_anchors, anchors = before.anchors, self.anchors
+        if old_anchors == anchors:
+            return None
+        head = _common_length(old_anchors, anchors)
+        tail = _common_length(old_anchors[head:][::-1], anchors[head:][::-1])
+        low = anchors[head - 1].monotonic if head else -UNLIMITED
+        high = anchors[-tail].monotonic if tail else UNLIMITED
+        return low, high
+
+
+def _common_length(anchors: Sequence[Anchor], others: Sequence[Anchor]) -> int:
+    """Return how many anchors at the start are the same."""
+    pairs = zip(anchors, others, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def filter_anchors(anchors: Sequence[Anchor]) -> list[Anchor]:

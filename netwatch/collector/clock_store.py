@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from netwatch.collector.clock_estimate import MAX_ERROR_MS
+from netwatch.collector.clock_estimate import MAX_ERROR_MS, SIGNIFICANT_CHANGE_MS
 
 CLOCK_TABLES = """
 CREATE TABLE IF NOT EXISTS clock_boot (
@@ -33,8 +33,6 @@ boot's offset; `uncorrected` is 1 where the vantage's own times stand."""
 
 WIDE_MS = 3_600_000
 """Batches that span more time than this are indexed separately."""
-SIGNIFICANT_CHANGE_MS = 250
-"""Change of an offset for which a batch is dated again."""
 _NEGLIGIBLE_MS = 100
 """Largest correction that is not made."""
 

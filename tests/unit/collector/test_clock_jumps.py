@@ -21,6 +21,7 @@ from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.bin_closer import BinCloser
 from netwatch.collector.ingest import Ingest
 from netwatch.collector.metrics import CollectorMetrics
+from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Measurement, Observation, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
@@ -242,13 +243,18 @@ def test_a_boot_between_distant_neighbours_is_stored_and_not_counted(world: Worl
     assert count_undated(world.batch_log) == 6
 
 
-def test_a_rolled_back_transaction_leaves_no_anchor_in_the_cache(world: World) -> None:
+def test_a_rolled_back_transaction_changes_no_estimate(world: World) -> None:
     world.measure(2)
-    anchors = world.batch_log._clocks._anchors
-    assert anchors
-    world.batch_log._clocks.clear_cache()
-    assert not anchors
+    world.boot(off=60, wrong=YEARS)
+    file = world.batch_log._file
+    file.execute(
+        "CREATE TEMP TRIGGER failing BEFORE UPDATE ON batch BEGIN SELECT RAISE(ABORT, 'full'); END"
+    )
+    with pytest.raises(StoreError):
+        world.measure(1)
+    file.execute("DROP TRIGGER failing")
     assert world.worst() < 1
+    assert count_undated(world.batch_log) == 0
 
 
 seconds = some.one_of(
