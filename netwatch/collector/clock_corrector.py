@@ -222,7 +222,7 @@ class ClockCorrector:
             time
             for span in self._spans_of(vantage, sequence)
             if span.is_certain and span.rows
-            for time in (span.low + span.offset_low, span.high + span.offset_high)
+            for time in (span.correct(span.low + span.shift), span.correct(span.high + span.shift))
         ]
         new = TimeRange(min(ends, default=0), max(ends, default=0))
         query = "UPDATE batch SET first = ?, last = ?, wide = ? WHERE vantage = ? AND sequence = ?"

@@ -90,6 +90,8 @@ class Span(NamedTuple):
 
     def correct(self, time: int) -> int:
         """Return the true time of a measurement that the vantage dated `time`."""
+        if self.is_uncorrected:
+            return time
         monotonic = time - self.shift
         part, whole = monotonic - self.low, max(1, self.high - self.low)
         return monotonic + self.offset_low + (self.offset_high - self.offset_low) * part // whole

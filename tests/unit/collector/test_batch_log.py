@@ -7,13 +7,16 @@ from batch_counts import count_batches
 
 from netwatch.collector.agent_tables import IngestResult
 from netwatch.collector.batch_log import BatchLog, ReceivedBatch
+from netwatch.model.clock_samples import ClockSample, ClockSegment, ClockSource
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
+from netwatch.model.time import to_millis
 from netwatch.wire.batch_codec import pack_batch
 
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 WIDTH = timedelta(minutes=5)
 HOUR = timedelta(hours=1)
+END = START + 24 * HOUR
 
 
 def received(sequence: int, *seconds: float, vantage: str = "a1") -> ReceivedBatch:
@@ -85,6 +88,21 @@ def test_data_for_closed_bins_is_recorded_as_late(tmp_path: Path) -> None:
         assert batch_log.late_bins() == [START + WIDTH]
     with BatchLog(tmp_path / "batches.sqlite") as batch_log:
         assert batch_log.late_bins() == [START + WIDTH]
+
+
+@pytest.mark.parametrize("offset", [-60, -20, 0, 20, 60])
+def test_a_time_that_needs_no_correction_is_in_its_own_bin(tmp_path: Path, offset: int) -> None:
+    """The estimated time, some milliseconds off, may lie in a neighbouring bin."""
+    boot, shift = "ab" * 8, to_millis(START)
+    sample = ClockSample(boot, 0, shift, ClockSource.COLLECTOR, synced=True, offset=offset, error=9)
+    for number, after in enumerate((0, 299.999)):
+        rows = received(1, after).batch.measurements
+        segments = (ClockSegment(boot, shift, 0, 1),)
+        batch = Batch(Vantage("a1"), 1, rows, (), segments, (sample,))
+        with BatchLog(tmp_path / f"{number}.sqlite") as batch_log:
+            add(batch_log, ReceivedBatch(batch, pack_batch(batch), None, START + HOUR), closed=END)
+            assert times(batch_log, START, START + WIDTH) == [after]
+            assert batch_log.late_bins() == [START]
 
 
 def test_an_empty_log_has_no_first_time(tmp_path: Path) -> None:
