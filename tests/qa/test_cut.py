@@ -17,9 +17,11 @@ from servers import until
 from netwatch.agent.health.judge_health import HealthState
 from netwatch.model.measurement import Measurement
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(400)
 TIMEOUT = timedelta(seconds=2)
 _BROKER = 1883
+_LIMIT = 120.0
+"""Seconds to wait for any condition, on a machine however busy."""
 
 
 def now() -> datetime:
@@ -30,12 +32,8 @@ def within(watch: Watch, start: datetime, end: datetime) -> list[Measurement]:
     return [one.measurement for one in watch.reports if start < one.measurement.time < end]
 
 
-def committed(watch: Watch) -> list[Measurement]:
-    return [one.measurement for one in watch.reports]
-
-
 async def wait(watch: Watch, condition: Callable[[], bool]) -> datetime:
-    assert await watch.until(condition, seconds=60)
+    assert await watch.until(condition, seconds=_LIMIT)
     return now()
 
 
@@ -53,22 +51,23 @@ async def test_an_agent_measures_through_a_cut_and_loses_nothing(tmp_path: Path)
         setup = AgentSetup(str(folder), (ABROAD[4][0], _BROKER))
         async with Watch(job.at(setup=setup, period=1.0, timeout=TIMEOUT.total_seconds())) as watch:
             await wait(watch, lambda: watch.state() is watch.state(6) is HealthState.OK)
-            await wait(watch, lambda: len(observatory.kept()) > 20)
+            await wait(watch, lambda: observatory.stored() > 20)
             cut = now()
             country.pull_border()
             detected = await wait(watch, lambda: watch.state() is HealthState.INTL_CUT)
             # Long enough for another round of all targets, while batches accumulate.
             await wait(watch, lambda: len(within(watch, detected, now())) > 100)
-            arrived = len(observatory.kept())
+            arrived = observatory.stored()
             last = now()
             country.plug_in_border()
             await wait(watch, lambda: watch.state() is watch.state(6) is HealthState.OK)
             (folder / PAUSE).touch()
             # Everything that was committed arrives, exactly once, and nothing else.
-            await until(lambda: observatory.counted() == count(committed(watch)), seconds=60)
-            kept = observatory.kept()
+            await until(lambda: observatory.stored() == len(watch.reports), seconds=_LIMIT)
+            received = observatory.measurements()
+            assert count(received) == count(one.measurement for one in watch.reports)
 
-    assert arrived < len(kept) - 60, "batches arrived during the cut"
+    assert arrived < len(received) - 60, "batches arrived during the cut"
     # Probes in progress when the cable came back may have succeeded.
     in_cut = within(watch, detected, last - 2 * TIMEOUT)
     near = [one for one in in_cut if one.target.startswith(("lan", "domestic", "isp"))]
@@ -81,7 +80,7 @@ async def test_an_agent_measures_through_a_cut_and_loses_nothing(tmp_path: Path)
     assert sum(one.scope != "local" for one in far) > 0.9 * len(far)
     # The collector has the state changes of both families.
     for family in (4, 6):
-        events = [one for one in kept if one.target == f"@health-v{family}" and one.time > cut]
+        events = [one for one in received if one.target == f"@health-v{family}" and one.time > cut]
         words = [one.failure for one in sorted(events, key=lambda one: one.time)]
         assert "intl_cut" in words
         assert not {"isp_cut", "lan_down", "captive"} & set(words)

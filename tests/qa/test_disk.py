@@ -76,10 +76,9 @@ async def test_an_agent_measures_through_a_full_disk(tmp_path: Path) -> None:
             channel = socket.create_server((host, broker_port))
             await bench.stack.enter_async_context(relay(channel, observatory.port))
             (watch.root / folder.relative_to("/") / PAUSE).touch()
-            await until(
-                lambda: observatory.counted() == count(one.measurement for one in watch.reports),
-                seconds=40,
-            )
+            await until(lambda: observatory.stored() == len(watch.reports), seconds=40)
+            received = count(observatory.measurements())
+            assert received == count(one.measurement for one in watch.reports)
     # Everything that was measured while the disk was full is there.
     measured = [one.measurement for one in watch.reports if one.measurement.probe == "tcp"]
     assert sum(one.time > full for one in measured) >= 110
