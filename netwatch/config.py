@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import timedelta
-from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -24,7 +23,8 @@ from netwatch.plugins import Section, decode_section
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
-Weight = Annotated[float, msgspec.Meta(ge=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+"""Infinity is refused; no count of people or messages reaches a trillion."""
 PluginSections = dict[str, dict[str, Any]]
 """Tables of plugins by name; each plugin checks its own."""
 
@@ -55,7 +55,7 @@ class CollectorConfig(Section, frozen=True):
 
     host: str = "127.0.0.1"
     port: Port = 0
-    rate: Weight = 0.0
+    rate: Amount = 0.0
     reconnect_spread: Duration = Duration(seconds=60)
     shared: bool = False
 
@@ -144,18 +144,16 @@ class PlaceConfig(Section, frozen=True):
     entity: str
     name: str
     parent: str = ""
-    weight: Weight = 1.0
+    weight: Amount = 1.0
     timezone: str = ""
 
     def info(self) -> EntityInfo:
         """Return the row as a value of the model.
 
         Raises:
-            ValueError: the weight or the time zone is invalid.
+            ValueError: the time zone is invalid.
             InputError: an entity is not of the form `kind:code`.
         """
-        if not isfinite(self.weight):
-            raise ValueError("weight: must be a finite number")
         if self.timezone:
             try:
                 ZoneInfo(self.timezone)

@@ -16,7 +16,7 @@ from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.protocols import Clock, OutboxState, SeriesStore
-from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
+from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog, Session
 from netwatch.store.influx.health_points import HealthPoint, merge_small_networks
 from netwatch.store.influx.schema import SCHEMA
 
@@ -124,13 +124,13 @@ def fleet_health(config: Config, at: datetime) -> list[HealthPoint]:
     ):
         sessions = [one for one in presence_log.sessions(at) if one.ending != "stop"]
         versions = {agent.name: agent.software for agent in registry.agents(at)}
-    online: Counter[tuple[str, str]] = Counter()
-    expected: Counter[tuple[str, str]] = Counter()
-    for session in sessions:
+
+    def tags(session: Session) -> tuple[str, str]:
         vantage = session.vantage
-        key = str(vantage.asn or _UNKNOWN), versions.get(vantage.id) or _UNKNOWN
-        expected[key] += 1
-        online[key] += session.end is None
+        return str(vantage.asn or _UNKNOWN), versions.get(vantage.id) or _UNKNOWN
+
+    expected = Counter(map(tags, sessions))
+    online = Counter(tags(session) for session in sessions if session.end is None)
     return [
         HealthPoint(
             "fleet",

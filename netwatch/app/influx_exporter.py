@@ -76,7 +76,7 @@ class InfluxExporter:
         if hour != self._hour:
             self._store.put_places(self._context.tree, at=hour)
             self._hour = hour
-        points = health_points(self._context.registry, at)
+        points = health_points(self._context.metrics.registry, at)
         self._store.put_health([*points, *self._collector_health(at)])
 
     def _collector_health(self, at: datetime) -> Iterator[HealthPoint]:

@@ -75,8 +75,7 @@ class ObservatoryContext:
         config: the configuration.
         tree: its entities.
         store, ledger: open; `open_context` closes them.
-        registry: metrics of the process.
-        metrics: those of the collector, if it runs in this process.
+        metrics: those of the collector; their registry has all metrics of the process.
         queue: messages from the HTTP API to the collector of this process.
     """
 
@@ -84,7 +83,6 @@ class ObservatoryContext:
     tree: EntityTree
     store: SeriesStore
     ledger: SqlLedger
-    registry: CollectorRegistry
     metrics: CollectorMetrics
     queue: IngestQueue = field(default_factory=IngestQueue)
 
@@ -94,11 +92,10 @@ def open_context(config: Config, *, clock: Clock = now) -> Iterator[ObservatoryC
     """Open the configured store and ledger, and close them on exit; `clock` is that of health."""
     tree = make_entity_tree(config)
     write_places(Path(config.data), tree)
-    registry = CollectorRegistry()
+    metrics = CollectorMetrics()
     with closing(open_store(config)) as store, closing(open_ledger(config)) as ledger:
-        metrics = CollectorMetrics(registry)
-        registry.register(HealthMetrics(config, store, ledger, clock=clock))
-        yield ObservatoryContext(config, tree, store, ledger, registry, metrics)
+        metrics.registry.register(HealthMetrics(config, store, ledger, clock=clock))
+        yield ObservatoryContext(config, tree, store, ledger, metrics)
 
 
 async def run_up(config: Config) -> None:
@@ -209,7 +206,7 @@ async def run_analyze(context: ObservatoryContext) -> None:
         runner = await asyncio.to_thread(
             PipelineRunner, pipeline, context.store, context.ledger, width=width
         )
-        await run_analysis(runner, pause=width / _POLLS_PER_BIN, registry=context.registry)
+        await run_analysis(runner, pause=width / _POLLS_PER_BIN, registry=context.metrics.registry)
 
 
 def make_pipeline(
@@ -253,7 +250,7 @@ async def run_pages(context: ObservatoryContext) -> None:
     config = context.config
     routes = agent_routes(config, context.queue)
     if is_loopback(config.web.host):
-        routes = (*routes, metrics_route(context.registry))
+        routes = (*routes, metrics_route(context.metrics.registry))
     site = SiteContext(
         context.store,
         context.ledger,

@@ -4,19 +4,17 @@ An address is a URL such as `mqtts://host:8883`, `wss://host/mqtt` or `https://h
 """
 
 import logging
-import os
 import secrets
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.agent.http_time import HttpTimeSource
-from netwatch.agent.private_files import FOLDER_MODE
+from netwatch.agent.private_files import write_private
 from netwatch.agent.uplink.failover import Endpoint
+from netwatch.app.vantage_files import data_folder
 from netwatch.config import BrokerConfig, Config, UplinkConfig, resolve_secret
 from netwatch.model.addresses import is_public_address, is_public_name
 from netwatch.model.errors import ConfigError, os_errors_as
@@ -43,22 +41,11 @@ def broker_password(config: Config) -> str:
     """
     if config.broker.password or not config.broker.embedded:
         return resolve_secret(config.broker.password, key="broker.password")
-    path = Path(config.data) / _PASSWORD_FILE
-    with os_errors_as(ConfigError, f"data = {config.data!r}: cannot be used"):
-        path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+    path = data_folder(config) / _PASSWORD_FILE
+    with os_errors_as(ConfigError, f"{path}: cannot be used"):
         if not path.exists():
-            _write_secret(path, secrets.token_urlsafe(24))
+            write_private(path, secrets.token_urlsafe(24).encode(), overwrite=False)
         return path.read_text("ascii")
-
-
-def _write_secret(path: Path, secret: str) -> None:
-    """Write `secret` atomically; if two processes do so at once, the first one's is kept."""
-    part = path.with_suffix(f".{os.getpid()}")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(secret)
-    with suppress(FileExistsError):
-        path.hardlink_to(part)
-    part.unlink()
 
 
 def broker_connector(config: Config) -> Callable[[Message | None], Transport]:

@@ -71,6 +71,6 @@ def test_health_that_cannot_be_read_is_absent(tmp_path: Path) -> None:
     config = Config(data=str(tmp_path))
     with open_context(config) as context:
         (tmp_path / PRESENCE_FILE).write_text("not a database")
-        lines = generate_latest(context.registry).decode()
+        lines = generate_latest(context.metrics.registry).decode()
     assert "netwatch_batches_total" in lines
     assert "netwatch_review_waiting" not in lines
