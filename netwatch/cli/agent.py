@@ -20,6 +20,7 @@ from netwatch.cli.options import ConfigOption, JsonOption, PauseArgument
 from netwatch.cli.output import emit, explanation_lines, table_lines
 from netwatch.cli.time_parsing import parse_duration
 from netwatch.config import read_config
+from netwatch.model.duration import Duration
 from netwatch.model.errors import InputError
 from netwatch.wire.export import FileKind, read_messages, write_messages
 
@@ -105,7 +106,7 @@ def pause(
 
     Example: netwatch agent pause 2h
     """
-    duration = parse_duration(length, "length")
+    duration = parse_duration(length, "length", Duration)
     until = now() + duration if duration else None
     open_consent(read_config(config)).pause(until)
     line = f"paused until {until:%Y-%m-%d %H:%M} UTC" if until else "not paused"

@@ -52,7 +52,7 @@ def backtest(
         from netwatch.lab.backtest.truth import read_truth
 
         known = read_truth(truth)
-    opened = open_series(series, width=parse_duration(width, "--bin") if width else None)
+    opened = open_series(series, width=None if width is None else parse_duration(width, "--bin"))
     with progress_bar("Analysing", quiet=as_json) as progress:
         options = BacktestOptions(workers=workers, dask=dask, progress=progress)
         result = backtest_series(opened, training_until=until, options=options)

@@ -16,6 +16,7 @@ from netwatch.cli.time_parsing import parse_duration
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.registry import InvitationScope, Registry
 from netwatch.config import read_config
+from netwatch.model.duration import Duration
 from netwatch.model.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True)
@@ -170,7 +171,7 @@ def pause(
 
     Example: netwatch agents pause 2h --reason "a fault in the list"
     """
-    duration = parse_duration(length, "length")
+    duration = parse_duration(length, "length", Duration)
     until = now() + duration if duration else None
     target_list = pause_fleet(read_config(config), until, reason=reason, key=key)
     line = f"agents pause until {until:%Y-%m-%d %H:%M} UTC" if until else "agents are not paused"

@@ -119,7 +119,7 @@ def replay(
     from netwatch.lab.sample_data.catalog import open_series, series_source
 
     time = parse_option(at, "--at")
-    table = open_series(series, width=parse_duration(width, "--bin") if width else None)
+    table = open_series(series, width=None if width is None else parse_duration(width, "--bin"))
     with progress_bar("Replaying", quiet=as_json) as progress:
         result = replay_into(out, table, at=time, progress=progress, source=series_source(series))
     summary = {
@@ -159,9 +159,7 @@ def drill(
     outcome = asyncio.run(run_drill(Drill(out, report)))
     summary = {
         "passed": outcome.passed,
-        "findings": [
-            {"claim": one.claim, "holds": one.holds, "seen": one.seen} for one in outcome.findings
-        ],
+        "findings": outcome.findings,
         "posts": [entry.post.text for entry in outcome.posts],
     }
     emit(summary, drill_lines(outcome), as_json=as_json)

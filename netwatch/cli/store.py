@@ -16,6 +16,7 @@ from netwatch.cli.observatory import load_config
 from netwatch.cli.options import ConfigOption, DataOption, JsonOption
 from netwatch.cli.output import emit, progress_bar
 from netwatch.cli.time_parsing import parse_duration, parse_instant
+from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError
 from netwatch.model.series import SeriesKey
@@ -66,7 +67,7 @@ def compact(
 
     Example: netwatch store compact --keep 2d
     """
-    rows, lines, keep_open = [], [], parse_duration(keep, "--keep")
+    rows, lines, keep_open = [], [], parse_duration(keep, "--keep", Duration)
     for name, store in _stores(data):
         for entry in store.compact(keep=keep_open):
             rows.append({"resolution": name, **msgspec.to_builtins(entry)})

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from netwatch.model.duration import Duration
+from netwatch.model.duration import Duration, PositiveDuration
 from netwatch.model.errors import InputError
 
 _AGO = re.compile(r"-(\d+(?:\.\d+)?(?:ms|s|m|h|d|w))")
@@ -56,13 +56,13 @@ def parse_option(text: str | None, option: str) -> datetime | None:
         raise InputError(f"{option}: {error}") from error
 
 
-def parse_duration(text: str, option: str) -> Duration:
-    """Return the duration that an option names.
+def parse_duration(text: str, option: str, kind: type[Duration] = PositiveDuration) -> Duration:
+    """Return the duration that an option names; `Duration` as `kind` allows zero.
 
     Raises:
         InputError: the value is invalid; the message begins with the option.
     """
     try:
-        return Duration.parse(text)
+        return kind.parse(text)
     except ValueError as error:
         raise InputError(f"{option}: {error}") from error

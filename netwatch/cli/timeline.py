@@ -53,7 +53,7 @@ def timeline(
     entity = parse_scope(scope)
     kind = _part_kind(by)
     first, last = parse_time(since, zone), parse_time(until, zone)
-    wanted_step = _parse_step(step)
+    wanted_step = None if step is None else parse_duration(step, "--step")
     with open_data(data, config=config) as opened:
         window = _window(opened, entity, first, last)
         width = wanted_step or fitting_step(window[1] - window[0], _MAX_COLUMNS)
@@ -71,15 +71,6 @@ def timeline(
     ]
     lines = timeline_lines(rows, window[0], width, plain=plain)
     emit_each(objects, (line.rstrip() for line in lines), as_json=as_json)
-
-
-def _parse_step(text: str | None) -> timedelta | None:
-    if text is None:
-        return None
-    step = parse_duration(text, "--step")
-    if not step:
-        raise InputError("--step: must be longer than zero")
-    return step
 
 
 def _part_kind(by: str | None) -> EntityKind | None:

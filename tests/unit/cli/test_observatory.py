@@ -67,6 +67,7 @@ REFUSED = {
         "2020-01-01T00:00Z: no series; they go from 2019-11-10T20:30Z to 2019-11-20T"
     ),
     ("replay", "iran-2019-11", "--bin", "weekly"): "--bin: 'weekly' is not a duration; write 30s",
+    ("replay", "iran-2019-11", "--bin", "0s"): "--bin: must be longer than zero",
     ("replay", "iran-2019-11", "--out", "full"): "full: holds other files; name an empty folder",
     ("replay", "broken.csv"): "broken.csv: no column 'entity'; found time, signal, value",
     ("analyze", "--config", "klingon.toml"): "publish.languages: no templates for tlh; installed",
