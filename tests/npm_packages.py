@@ -1,4 +1,4 @@
-"""Installs npm packages that tests compare files of the repository with."""
+"""Installs npm packages that check files of the repository, and runs them."""
 
 import json
 import os
@@ -20,16 +20,22 @@ def install_npm(folder: Path, *packages: str) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     manifest.write_text(json.dumps({"private": True, "type": "module"}))
-    finished = subprocess.run(
-        [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", *packages],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
+    options = ("--no-audit", "--no-fund", "--ignore-scripts")
+    finished = _run(folder, npm, "install", *options, *packages)
     if finished.returncode != 0:
         shutil.rmtree(folder, ignore_errors=True)
         if os.environ.get("CI"):
             pytest.fail(f"npm install: {finished.stderr[-500:]}")
         pytest.skip(f"npm cannot install {', '.join(packages)} here")
+
+
+def run_node(folder: Path, *words: str) -> str:
+    """Return what a script in `folder` prints."""
+    finished = _run(folder, need("node"), *words)
+    return finished.stdout + finished.stderr
+
+
+def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=150, check=False
+    )

@@ -8,21 +8,32 @@ from netwatch.app.fleet_admin import collector_identity
 from netwatch.app.vantage_files import data_folder
 from netwatch.app.wall_clock import now
 from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
-from netwatch.collector.file_import import ImportedFile, import_batches
+from netwatch.collector.file_import import import_batches
 from netwatch.collector.ingest import Ingest
 from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.config import Config
-from netwatch.wire.ack import ACKNOWLEDGEMENT
+from netwatch.wire.ack import ACKNOWLEDGEMENT, Ack
 from netwatch.wire.export import FileKind, write_messages
 
 
 @dataclass(frozen=True, slots=True)
-class ImportResult:
-    """Results of files in the order given, batches by result, and measurements stored."""
+class FileResult:
+    """How many batches of a file were read; `problem` is why not all, None if all were."""
 
-    files: tuple[tuple[Path, ImportedFile], ...]
+    file: Path
+    read: int
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What an import stored, batches by result, and the files in the order given."""
+
+    stored_batches: int
+    stored_measurements: int
+    repeated_batches: int
     batches: dict[str, int]
-    measurements: int
+    files: list[FileResult]
 
 
 def import_files(
@@ -41,7 +52,7 @@ def import_files(
         StoreError: the observatory's files cannot be read or written.
     """
     metrics = CollectorMetrics()
-    results: list[tuple[Path, ImportedFile]] = []
+    files, acks = list[FileResult](), list[Ack]()
     with BatchLog(data_folder(config) / BATCH_LOG_FILE) as batch_log:
         # A collector may close bins meanwhile, so all measurements up to now count as late.
         closed_until = now()
@@ -51,14 +62,15 @@ def import_files(
             def report(share: float, number: int = number) -> None:
                 progress((number + share) / len(paths))
 
-            results.append(
-                (path, import_batches(path, ingest, closed_until=closed_until, progress=report))
-            )
+            imported = import_batches(path, ingest, closed_until=closed_until, progress=report)
+            files.append(FileResult(path, imported.read, imported.problem or None))
+            acks += imported.acks
     if receipts is not None:
         signer = collector_identity(config).signer
-        acks = [ack for _, result in results for ack in result.acks]
         messages = (ACKNOWLEDGEMENT.pack(ack, signer) for ack in acks)
         write_messages(receipts, messages, FileKind.RECEIPTS)
+    batches = by_label(metrics.batches)
+    measurements = by_label(metrics.measurements)
     return ImportResult(
-        tuple(results), dict(by_label(metrics.batches)), by_label(metrics.measurements)["stored"]
+        batches["stored"], measurements["stored"], batches["repeated"], dict(batches), files
     )

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections import UserDict
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -178,7 +179,7 @@ def _sign_and_write(config: Config, target_list: TargetList, key: Path | None) -
         part.replace(path)
 
 
-class ReloadingTargets(Mapping[str, Target]):
+class ReloadingTargets(UserDict[str, Target]):
     """A collector's targets by id: the configured ones and those of the published list.
 
     Iterating reloads the published list if it changed. A target that left the list stays known
@@ -187,23 +188,17 @@ class ReloadingTargets(Mapping[str, Target]):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._path = published_path(config)
+        self._own = {target.id: target for target in config.target}
         self._stamp = (0, 0)
-        self._targets = {target.id: target for target in config.target}
-
-    def __getitem__(self, name: str) -> Target:
-        return self._targets[name]
+        super().__init__(self._own)
 
     def __iter__(self) -> Iterator[str]:
         self._reload()
-        return iter(self._targets)
-
-    def __len__(self) -> int:
-        return len(self._targets)
+        return super().__iter__()
 
     def _reload(self) -> None:
         try:
-            status = self._path.stat()
+            status = published_path(self._config).stat()
         except OSError:
             return
         stamp = (status.st_mtime_ns, status.st_size)
@@ -215,6 +210,5 @@ class ReloadingTargets(Mapping[str, Target]):
         except InputError:
             return
         offered = target_list.listed_targets() if target_list else ()
-        own = {target.id: target for target in self._config.target}
         # A new mapping each time: an iteration over the old one goes on.
-        self._targets = {**self._targets, **{one.target.id: one.target for one in offered}, **own}
+        self.data = {**self.data, **{one.target.id: one.target for one in offered}, **self._own}

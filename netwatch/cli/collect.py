@@ -52,25 +52,12 @@ def import_exports(
 
     with progress_bar("Importing", quiet=as_json) as progress:
         result = import_files(loaded, files, receipts=receipts, progress=progress)
-    stored = result.batches.get("stored", 0)
-    repeated = result.batches.get("repeated", 0)
-    problems = [file.problem for _, file in result.files if file.problem]
-    summary = {
-        "stored_batches": stored,
-        "stored_measurements": result.measurements,
-        "repeated_batches": repeated,
-        "batches": result.batches,
-        "files": [
-            {"file": str(path), "read": file.read, "problem": file.problem or None}
-            for path, file in result.files
-        ],
-    }
     line = (
-        f"{stored} batches with {result.measurements} measurements stored,"
-        f" {repeated} were stored before"
+        f"{result.stored_batches} batches with {result.stored_measurements} measurements stored,"
+        f" {result.repeated_batches} were stored before"
     )
-    emit(summary, [line], as_json=as_json)
-    for problem in problems:
-        sys.stderr.write(f"netwatch: {problem}\n")
+    emit(result, [line], as_json=as_json)
+    problems = [file.problem for file in result.files if file.problem]
+    sys.stderr.writelines(f"netwatch: {problem}\n" for problem in problems)
     if problems:
         raise typer.Exit(2)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from influx_servers import Influxd, open_store
-from npm_packages import install_npm
+from npm_packages import install_npm, run_node
 from servers import free_port, need
 
 from netwatch.config import read_config
@@ -76,27 +76,19 @@ def validator(pytestconfig: pytest.Config) -> Path:
     return folder
 
 
-def complaints(folder: Path, models: dict[str, dict]) -> str:
+def schema_errors(folder: Path, models: dict[str, dict]) -> str:
     for name, model in models.items():
         (folder / name).write_text(json.dumps(model))
-    done = subprocess.run(
-        [need("node"), "check.js", *models],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    return done.stdout + done.stderr
+    return run_node(folder, "check.js", *models)
 
 
 @pytest.mark.timeout(200)
 def test_every_file_follows_the_compose_specification(validator: Path) -> None:
-    assert complaints(validator, {f"{path.stem}.json": load(path) for path in FILES}) == ""
+    assert schema_errors(validator, {f"{path.stem}.json": load(path) for path in FILES}) == ""
     wrong = load(FILES[0])
     wrong["services"]["grafana"]["imagine"] = "x"
     wrong["services"]["broker"]["restart"] = 5
-    found_problems = complaints(validator, {"wrong.json": wrong})
+    found_problems = schema_errors(validator, {"wrong.json": wrong})
     assert "imagine" in found_problems
     assert "restart" in found_problems
 

@@ -3,15 +3,13 @@
 import importlib.util
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from grafana_files import FILES, ROOT, by_file, load, statements
-from npm_packages import install_npm
-from servers import need
+from npm_packages import install_npm, run_node
 
 from netwatch.store.influx.schema import SCHEMA
 
@@ -165,15 +163,8 @@ def compile_boards(folder: Path, text: str) -> str:
         + text
     )
     settings = "--noEmit --strict --skipLibCheck --module esnext --moduleResolution bundler"
-    done = subprocess.run(
-        [need("node"), "node_modules/typescript/bin/tsc", *settings.split(), check.name],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.stdout + done.stderr
+    compiler = "node_modules/typescript/bin/tsc"
+    return run_node(folder, compiler, *settings.split(), check.name)
 
 
 @pytest.mark.timeout(240)

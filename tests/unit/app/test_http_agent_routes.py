@@ -1,4 +1,4 @@
-"""The doors for batches: what passes, what is refused and how, and what is written down of it."""
+"""The HTTP API for agents: which messages it accepts, which it refuses, and what it logs."""
 
 import asyncio
 import logging

@@ -19,7 +19,7 @@ def test_a_published_target_is_known_and_stays_known(tmp_path: Path) -> None:
         file.write_text(LISTED.format(name=name) + LISTED.format(name="own"))
         publish_list(config, file, length=Duration(days=1))
         assert name in list(targets)
-    # What agents kept of an earlier list still comes; and what the host says of his own stands.
+    # Measurements of an earlier list may still arrive; configured targets override listed ones.
     assert {name: target.host for name, target in targets.items()} == {
         "own": "127.0.0.1",
         "first": "192.5.5.241",
