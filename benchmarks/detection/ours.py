@@ -1,31 +1,30 @@
 """netwatch's own detector in the harness, through the library's backtest."""
 
-import importlib
-from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from benchmarks.detection.panel import Panel, Verdict
-from netwatch.lab.backtest.split_detections import (
-    detections_of_incidents,
-    levels_of_frame,
-    split_by_levels,
-)
+from benchmarks.detection.panel import Floats, Levels, Panel, Verdict
+from netwatch.lab.backtest.grid import COLUMNS
+from netwatch.lab.backtest.runner import backtest_series
+from netwatch.lab.backtest.split_detections import detections_of_incidents, split_by_levels
+from netwatch.sources.long_table import make_series_table
 
 __all__ = ["judge_ours"]
 
-Backtest = Callable[..., tuple[pd.DataFrame, Sequence[Mapping[str, object]]]]
-
 
 def judge_ours(panel: Panel, training_until: datetime) -> dict[str, Verdict]:
-    """Return netwatch's verdict.
+    """Return netwatch's verdict."""
+    table = make_series_table(panel.frame(), Path("panel"))
+    found = backtest_series(table, training_until=training_until)
+    rows = pd.Index(map(str, found.entities)).get_indexer(list(panel.entities))
 
-    Raises:
-        ImportError: this netwatch has no `netwatch.lab.backtest.runner.run_backtest`.
-    """
-    run_backtest: Backtest = importlib.import_module("netwatch.lab.backtest.runner").run_backtest
-    levels, incidents = run_backtest(panel.frame(), training_until=training_until)
-    detections = detections_of_incidents(incidents, width=panel.grid.width)
-    ours = levels_of_frame(levels, panel.grid)
-    return {"netwatch": Verdict(split_by_levels(detections, ours, panel.grid), ours)}
+    def of_panel(levels: Floats) -> Floats:
+        return np.where(rows[:, None] >= 0, levels[rows], np.nan)
+
+    levels = Levels(*(of_panel(getattr(found.levels, name)) for name in COLUMNS))
+    detections = detections_of_incidents(found.incidents, width=found.grid.width)
+    detections = split_by_levels(detections, levels, found.grid, entities=panel.entities)
+    return {"netwatch": Verdict(detections, levels)}

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from netwatch.lab.backtest.split_detections import Detection, LevelGrid, Levels
+from netwatch.lab.backtest.grid import Grid, Levels
+from netwatch.lab.backtest.split_detections import Detection
 
 __all__ = [
     "Detection",
@@ -79,9 +80,9 @@ class Panel:
         return 1440 // self.width
 
     @property
-    def grid(self) -> LevelGrid:
+    def grid(self) -> Grid:
         """The grid of the panel's levels."""
-        return LevelGrid(self.entities, self.start, timedelta(minutes=self.width), self.bins)
+        return Grid(self.start, timedelta(minutes=self.width), self.bins)
 
     def times(self) -> pd.DatetimeIndex:
         """Return the start of every bin."""

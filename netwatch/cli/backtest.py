@@ -56,12 +56,16 @@ def backtest(
     with progress_bar("Analysing", quiet=as_json) as progress:
         options = BacktestOptions(workers=workers, dask=dask, progress=progress)
         result = backtest_series(opened, training_until=until, options=options)
-    write_backtest(result.levels, result.incidents, out)
+    levels = result.long_levels()
+    write_backtest(levels, result.incidents, out)
     summary: dict[str, object] = {
         "incidents": [plain_incident(incident) for incident in result.incidents],
         "not_enough_data": {str(entity): why for entity, why in result.unjudged.items()},
     }
-    lines = _describe(result, out)
+    lines = [
+        *_describe(result),
+        f"{len(result.incidents)} incidents, {len(levels)} levels: {out}",
+    ]
     if known is not None:
         from netwatch.lab.backtest.report import score_rows, write_score
         from netwatch.lab.backtest.score import score_backtest
@@ -74,7 +78,7 @@ def backtest(
     emit(summary, lines, as_json=as_json)
 
 
-def _describe(result: "Backtest", out: Path) -> list[str]:
+def _describe(result: "Backtest") -> list[str]:
     lines = []
     for incident in result.incidents:
         ended = f"{incident.ended_at:%Y-%m-%d %H:%M}" if incident.ended_at else "goes on"
@@ -82,5 +86,4 @@ def _describe(result: "Backtest", out: Path) -> list[str]:
             f"{incident.id}  {incident.entity}  {incident.started_at:%Y-%m-%d %H:%M} to {ended}"
             f"  lowest {incident.trough.value:.0f}%"
         )
-    lines += [f"{entity}: {why}" for entity, why in result.unjudged.items()]
-    return [*lines, f"{len(result.incidents)} incidents, {len(result.levels)} levels: {out}"]
+    return [*lines, *(f"{entity}: {why}" for entity, why in result.unjudged.items())]

@@ -12,12 +12,11 @@ from netwatch.app.factories import make_channels
 from netwatch.app.observatory import ObservatoryContext, make_pipeline, open_context
 from netwatch.app.wall_clock import now
 from netwatch.config import Config, PlaceConfig, PublishConfig, write_config
-from netwatch.ledger.ledger import SqlLedger
-from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
+from netwatch.model.entities import EntityInfo, EntityKind
 from netwatch.model.errors import InputError
 from netwatch.model.incident import Incident
-from netwatch.model.series import Level, SeriesKey
-from netwatch.protocols import OutboxEntry, SeriesStore
+from netwatch.model.series import SeriesKey
+from netwatch.protocols import OutboxEntry
 from netwatch.publish.chart import ChartRequest, draw_chart
 from netwatch.publish.outbox import OutboxSender
 from netwatch.publish.posts import sentence
@@ -66,15 +65,16 @@ def replay_into(
     )
     write_config(config, folder / "netwatch.toml")
     with open_context(config) as context:
-        store, ledger, tree = context.store, context.ledger, context.tree
-        snapshots = _replay(context, table, at, progress)
-        asyncio.run(_send(config, ledger))
-        incidents = ledger.incidents()
+        snapshots = [
+            one for one in _replay(context, table, at, progress) if one.evidence_level >= 2
+        ]
+        asyncio.run(_send(context))
+        incidents = context.ledger.incidents()
         return ReplayResult(
             incidents=incidents,
-            posts=[entry for one in incidents for entry in ledger.outbox.posts(one.id)],
-            statements=[sentence(one, tree) for one in snapshots if one.evidence_level >= 2],
-            pictures=_draw(folder, store, incidents, tree=tree, source=source),
+            posts=[entry for one in incidents for entry in context.ledger.outbox.posts(one.id)],
+            statements=[sentence(one, context.tree) for one in snapshots],
+            pictures=_draw(context, incidents, folder, source),
         )
 
 
@@ -102,55 +102,51 @@ def _replay(
     progress: Callable[[float], None],
 ) -> list[Incident]:
     """Evaluate and record every bin; return the incidents open as of `at`, widest scope first."""
-    bins = list(table.bins())
-    start, end = bins[0].time, bins[-1].time + table.width
+    bins, width = list(table.bins()), table.width
+    start, end = bins[0].time, bins[-1].time + width
     if at is not None and not start <= at < end:
         raise InputError(
             f"{at:%Y-%m-%dT%H:%MZ}: no series; they go from "
             f"{start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
         )
-    pipeline = make_pipeline(context.config, context.tree, width=table.width)
+    pipeline = make_pipeline(context.config, context.tree, width=width)
     snapshots: list[Incident] = []
 
     def on_step(result: PipelineResult) -> None:
-        if at is not None and result.time <= at < result.time + table.width:
+        if at is not None and result.time <= at < result.time + width:
             snapshots.extend(pipeline.tracker.snapshots())
-        progress((result.time + table.width - start) / (end - start))
+        progress((result.time + width - start) / (end - start))
 
     context.store.put_bins(bins, closed_until=end)
-    runner = PipelineRunner(
-        pipeline, context.store, context.ledger, width=table.width, on_step=on_step
-    )
+    runner = PipelineRunner(pipeline, context.store, context.ledger, width=width, on_step=on_step)
     while runner.catch_up():
         pass
     return snapshots
 
 
-async def _send(config: Config, ledger: SqlLedger) -> None:
-    sender = OutboxSender(ledger.outbox, make_channels(config), now)
+async def _send(context: ObservatoryContext) -> None:
+    sender = OutboxSender(context.ledger.outbox, make_channels(context.config), now)
     while await sender.send_due():
         pass
 
 
 def _draw(
-    folder: Path, store: SeriesStore, incidents: list[Incident], *, tree: EntityTree, source: str
+    context: ObservatoryContext, incidents: list[Incident], folder: Path, source: str
 ) -> list[Path]:
-    wide = (EntityKind.COUNTRY, EntityKind.REGION)
+    """Draw the public incidents of countries and regions."""
     pictures = []
     for incident in incidents:
-        if incident.evidence_level < 2 or incident.merged_into or incident.entity.kind not in wide:
-            continue
-        request = ChartRequest(incident, _levels(store, incident, tree), tree, source=source)
-        draw_chart(request, folder / incident.id)
-        pictures += [folder / f"{incident.id}.png", folder / f"{incident.id}.svg"]
+        public = incident.evidence_level >= 2 and not incident.merged_into
+        if public and incident.entity.kind in {EntityKind.COUNTRY, EntityKind.REGION}:
+            start, end = incident.started_low - _LEAD_IN, incident.at + timedelta(days=7)
+            signal = incident.signals[0][0]
+            levels = {
+                entity: list(
+                    context.store.read_levels(start, end, series=SeriesKey(signal, entity))
+                )
+                for entity in (incident.entity, *context.tree.leaf_weights(incident.entity))
+            }
+            request = ChartRequest(incident, levels, context.tree, source=source)
+            draw_chart(request, folder / incident.id)
+            pictures += [folder / f"{incident.id}.png", folder / f"{incident.id}.svg"]
     return pictures
-
-
-def _levels(store: SeriesStore, incident: Incident, tree: EntityTree) -> dict[Entity, list[Level]]:
-    signal = incident.signals[0][0]
-    start, end = incident.started_low - _LEAD_IN, incident.at + timedelta(days=7)
-    entities = [incident.entity, *tree.leaf_weights(incident.entity)]
-    return {
-        entity: list(store.read_levels(start, end, series=SeriesKey(signal, entity)))
-        for entity in entities
-    }

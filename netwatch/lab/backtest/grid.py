@@ -1,4 +1,4 @@
-"""The intervals of a backtest, and the part of its values that one shard gets."""
+"""The intervals of a backtest, levels on them, and the values that one shard gets."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,16 +10,39 @@ from netwatch.model.series import SeriesKey
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The intervals of a backtest, and the history that only teaches."""
+    """Intervals of one width in a row."""
 
     start: datetime
     width: timedelta
     bins: int
-    min_history: timedelta
 
-    def time(self, number: int) -> datetime:
+    def time(self, index: int) -> datetime:
         """Return the start of a bin."""
-        return self.start + number * self.width
+        return self.start + index * self.width
+
+    def index(self, time: datetime) -> int:
+        """Return the bin that holds `time`."""
+        return (time - self.start) // self.width
+
+
+COLUMNS = ("level", "low", "high", "probability")
+"""Columns of the table of levels, the fields of `Levels`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Levels of a detector, entities x bins, NaN for no level.
+
+    Attributes:
+        level: 1.0 = ordinary.
+        low, high: its 95 % interval, None if the detector has none.
+        probability: that the entity is below ordinary, None if the detector has none.
+    """
+
+    level: Floats
+    low: Floats | None = None
+    high: Floats | None = None
+    probability: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +53,7 @@ class Partition:
         infos: descriptions of the entities.
         keys: the series, one column each.
         grid: the intervals.
+        min_history: history of a series that only teaches.
         values: shape (bins, keys), NaN is no data.
         totals: the same, None if no series has trials.
     """
@@ -37,5 +61,6 @@ class Partition:
     infos: tuple[EntityInfo, ...]
     keys: tuple[SeriesKey, ...]
     grid: Grid
+    min_history: timedelta
     values: Floats
     totals: Floats | None

@@ -2,11 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from netwatch.lab.backtest.grid import COLUMNS, Grid, Levels
+from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError
 from netwatch.model.incident import Incident
 from netwatch.model.time import rfc3339
@@ -22,12 +25,24 @@ def write_backtest(levels: pd.DataFrame, incidents: Sequence[Incident], folder: 
     text = json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
     write_whole(
         folder,
-        {"levels.parquet": lambda path: _write_parquet(levels, path), "incidents.json": text},
+        {
+            "levels.parquet": lambda path: _write_parquet(levels, path),
+            "incidents.json": text.encode(),
+        },
     )
 
 
-def write_whole(folder: Path, files: dict[str, str | Callable[[Path], None]]) -> None:
-    """Write several files, texts or functions that write them, all or none.
+def long_levels(levels: Levels, grid: Grid, entities: Sequence[Entity]) -> pd.DataFrame:
+    """Return the known levels, by time: columns time, entity, level, low, high, probability."""
+    bins, rows = np.nonzero(np.isfinite(levels.level.T))
+    times = pd.date_range(grid.start, periods=grid.bins, freq=pd.Timedelta(grid.width))
+    names = pd.Index([str(entity) for entity in entities])
+    columns = {name: getattr(levels, name)[rows, bins] for name in COLUMNS}
+    return pd.DataFrame({"time": times[bins], "entity": names[rows]} | columns)
+
+
+def write_whole(folder: Path, files: Mapping[str, bytes | Callable[[Path], None]]) -> None:
+    """Write several files, their content or a function that writes it, all or none.
 
     They are written under temporary names and then renamed.
 
@@ -38,8 +53,8 @@ def write_whole(folder: Path, files: dict[str, str | Callable[[Path], None]]) ->
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, content in zip(partial.values(), files.values(), strict=True):
-            if isinstance(content, str):
-                path.write_text(content, "utf-8")
+            if isinstance(content, bytes):
+                path.write_bytes(content)
             else:
                 content(path)
         for name, path in partial.items():

@@ -1,7 +1,7 @@
 """Cuts a table into partitions of whole countries, the same ones for any executor."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -24,26 +24,31 @@ _TRAINING_SHARE = 4
 """A table shorter than eight days teaches with a quarter of its length."""
 
 
-def make_grid(table: SeriesTable, training_until: datetime | None) -> Grid:
-    """Return the intervals from the first to the last of `table`.
+def make_grid(table: SeriesTable) -> Grid:
+    """Return the intervals from the first to the last of `table`."""
+    first, last = table.frame["time"].iloc[0], table.frame["time"].iloc[-1]
+    bins = int((last - first) // pd.Timedelta(table.width)) + 1
+    return Grid(first.to_pydatetime(), table.width, bins)
+
+
+def min_history(grid: Grid, training_until: datetime | None) -> timedelta:
+    """Return the history of a series that only teaches.
 
     Raises:
         InputError: `training_until` leaves nothing to learn from, or nothing to judge.
     """
-    first, last = table.frame["time"].iloc[0], table.frame["time"].iloc[-1]
-    start, width = first.to_pydatetime(), table.width
-    bins = int((last - first) // pd.Timedelta(width)) + 1
-    history = min(MIN_HISTORY, bins * width / _TRAINING_SHARE)
-    if training_until is not None:
-        history = training_until - start
-        if history <= timedelta(0):
-            raise InputError(f"nothing before {training_until} to learn from")
-        if training_until > start + (bins - 1) * width:
-            raise InputError(f"nothing from {training_until} on to judge")
-    return Grid(start, width, bins, history)
+    if training_until is None:
+        return min(MIN_HISTORY, grid.bins * grid.width / _TRAINING_SHARE)
+    if training_until <= grid.start:
+        raise InputError(f"nothing before {training_until} to learn from")
+    if training_until > grid.time(grid.bins - 1):
+        raise InputError(f"nothing from {training_until} on to judge")
+    return training_until - grid.start
 
 
-def cut_partitions(table: SeriesTable, grid: Grid, *, series: int | None = None) -> list[Partition]:
+def cut_partitions(
+    table: SeriesTable, grid: Grid, *, history: timedelta, series: int | None = None
+) -> list[Partition]:
     """Return `table` as partitions of about `series` series; a country is never cut.
 
     The cut follows from the table alone, so it does not depend on the number of workers, the
@@ -56,10 +61,15 @@ def cut_partitions(table: SeriesTable, grid: Grid, *, series: int | None = None)
     lines: RowArray = (since // pd.Timedelta(grid.width)).to_numpy().astype(np.intp)
     values = table.frame["value"].to_numpy(dtype=float)
     totals = table.frame["total"].to_numpy(dtype=float)
+    groups = _country_groups(keys, tree, series or PARTITION_SERIES)
+    group_of_key = np.array([groups[_root(key.entity, tree)] for key in keys], np.intp)
+    infos_of_group: dict[int, list[EntityInfo]] = defaultdict(list)
+    for info in infos:
+        infos_of_group[groups.get(_root(info.entity, tree), -1)].append(info)
     partitions = []
-    for parts in _groups(_country_parts(keys, infos, tree), series or PARTITION_SERIES):
+    for group in range(max(groups.values(), default=-1) + 1):
         columns = np.full(len(keys) + 1, -1)
-        mine = sorted(number for part in parts for number in part.series)
+        mine = np.flatnonzero(group_of_key == group)
         columns[mine] = np.arange(len(mine))
         here = columns[codes]
         use = np.flatnonzero(here >= 0)
@@ -67,20 +77,15 @@ def cut_partitions(table: SeriesTable, grid: Grid, *, series: int | None = None)
         has_totals = np.isfinite(totals[use]).any()
         partitions.append(
             Partition(
-                infos=tuple(info for part in parts for info in part.infos),
-                keys=tuple(keys[number] for number in mine),
+                infos=tuple(infos_of_group[group]),
+                keys=tuple(keys[number] for number in mine.tolist()),
                 grid=grid,
+                min_history=history,
                 values=_dense(shape, cells, values[use]),
                 totals=_dense(shape, cells, totals[use]) if has_totals else None,
             )
         )
     return partitions
-
-
-@dataclass(slots=True)
-class _CountryPart:
-    series: list[int] = field(default_factory=list)
-    infos: list[EntityInfo] = field(default_factory=list)
 
 
 def _dense(shape: tuple[int, int], cells: tuple[RowArray, RowArray], values: Floats) -> Floats:
@@ -94,48 +99,30 @@ def _series(frame: pd.DataFrame, tree: EntityTree) -> tuple[list[SeriesKey], Row
 
     Composites do not use values of their own, except of signals without networks.
     """
-    signals, entities = frame["signal"].astype("category"), frame["entity"].astype("category")
-    names = list(signals.cat.categories)
+    groups = frame.groupby(["signal", "entity"], observed=True, sort=False)
     # One object an entity: millions of look-ups compare by identity.
-    same = {info.entity: info.entity for info in tree}
-    known = [same.get(entity, entity) for entity in map(Entity.parse, entities.cat.categories)]
+    entities = {str(info.entity): info.entity for info in tree}
+    for name in map(str, frame["entity"].unique()):
+        entities.setdefault(name, Entity.parse(name))
+    all_keys = [SeriesKey(str(signal), entities[str(name)]) for signal, name in groups.size().index]
     composites = set(tree.parents())
-    pairs = signals.cat.codes.to_numpy().astype(np.int64) * len(known)
-    pairs += entities.cat.codes.to_numpy()
-    seen = np.zeros(len(names) * len(known), dtype=bool)
-    seen[pairs] = True
-    present = np.flatnonzero(seen)
-    all_keys = [SeriesKey(names[pair // len(known)], known[pair % len(known)])
-                for pair in present.tolist()]  # fmt: skip
     keys = sorted(
         key
         for key in all_keys
         if key.entity not in composites or not signal_spec(key.signal).aggregated
     )
     number = {key: number for number, key in enumerate(keys)}
-    numbers = np.full(len(seen), -1)
-    numbers[present] = [number.get(key, -1) for key in all_keys]
-    return keys, numbers[pairs]
+    numbers = np.array([number.get(key, -1) for key in all_keys], np.intp)
+    return keys, numbers[groups.ngroup().to_numpy()]
 
 
-def _country_parts(
-    keys: Sequence[SeriesKey], infos: Sequence[EntityInfo], tree: EntityTree
-) -> list[_CountryPart]:
-    def root(entity: Entity) -> Entity:
-        return (entity, *tree.ancestors(entity))[-1]
-
-    parts: dict[Entity, _CountryPart] = {}
-    for number, key in enumerate(keys):
-        parts.setdefault(root(key.entity), _CountryPart()).series.append(number)
-    for info in infos:
-        part = parts.get(root(info.entity))
-        if part is not None:
-            part.infos.append(info)
-    return [parts[one] for one in sorted(parts, key=lambda one: (-len(parts[one].series), one))]
+def _country_groups(keys: Sequence[SeriesKey], tree: EntityTree, series: int) -> dict[Entity, int]:
+    """Return the group of each country, or other root; a group has about `series` series."""
+    sizes = Counter(_root(key.entity, tree) for key in keys)
+    roots = sorted(sizes, key=lambda root: (-sizes[root], root))
+    groups = assign([sizes[root] for root in roots], round(len(keys) / series))
+    return {roots[number]: group for group, numbers in enumerate(groups) for number in numbers}
 
 
-def _groups(parts: Sequence[_CountryPart], series: int) -> list[list[_CountryPart]]:
-    """Return the parts in groups of about `series` series."""
-    sizes = [len(part.series) for part in parts]
-    groups = assign(sizes, round(sum(sizes) / series))
-    return [[parts[number] for number in group] for group in groups if group]
+def _root(entity: Entity, tree: EntityTree) -> Entity:
+    return (entity, *tree.ancestors(entity))[-1]

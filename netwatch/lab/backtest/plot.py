@@ -1,42 +1,45 @@
 """Plot of a scored backtest: levels with true and called losses, entity by entity."""
 
+import io
 import textwrap
 import warnings
 from collections.abc import Sequence
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from netwatch.lab.backtest.runner import Backtest
 from netwatch.lab.backtest.score import EntityScore, Score
-
-if TYPE_CHECKING:
-    import pandas as pd
-
+from netwatch.model.time import EPOCH
 
 _LINE, _TRUE, _CALLED, _TEXT = "#0072B2", "#D55E00", "#009E73", "#595959"
 _MAX_ROWS = 24
 """Entities in a plot: more would be too small to read."""
 _TOP = 1.3
 """Share of ordinary at the top of a row: room for the bars of calls."""
-_DAY = 86_400
+_DAY = timedelta(days=1)
 
 
-def draw_score(found: Backtest, score: Score, path: Path) -> None:
-    """Draw the entities with an event or a call, 24 at most, as a PNG."""
+def draw_score(found: Backtest, score: Score) -> bytes:
+    """Return a PNG of the entities with an event or a call, 24 at most."""
     entities = _shown(score)
     figure = Figure(figsize=(12, 1.2 + 0.9 * max(1, len(entities))), dpi=100)
     FigureCanvasAgg(figure)
     grid = figure.subplots(max(1, len(entities)), 1, sharex=True, squeeze=False)
-    levels = found.levels.assign(entity=found.levels["entity"].astype(str))
-    parts = dict(iter(levels[levels["entity"].isin(entities)].groupby("entity")))
+    levels = dict(zip(map(str, found.entities), found.levels.level, strict=True))
+    times = _days(found.grid.start) + np.arange(found.grid.bins) * (found.grid.width / _DAY)
+    no_levels = np.full(found.grid.bins, np.nan)
     for axes, entity in zip(grid[:, 0], entities, strict=False):
-        _draw_row(axes, entity, parts.get(entity), score)
+        _set_axes(axes, entity)
+        level = levels.get(entity, no_levels)
+        known = np.isfinite(level)
+        if known.any():
+            axes.plot(times[known], level[known], color=_LINE, linewidth=0.7)
+            _draw_losses(axes, entity, float(times[known][-1]), score)
     last = grid[-1, 0]
     last.xaxis_date()
     last.tick_params(axis="x", labelsize=8, labelrotation=20)
@@ -50,7 +53,9 @@ def draw_score(found: Backtest, score: Score, path: Path) -> None:
     with warnings.catch_warnings(), mpl.rc_context({"savefig.bbox": "tight"}):
         # A backtest of one instant has no span to scale by.
         warnings.simplefilter("ignore", UserWarning)
-        figure.savefig(path, format="png", metadata={"Software": ""})
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", metadata={"Software": ""})
+    return picture.getvalue()
 
 
 def describe_plot(score: Score) -> str:
@@ -76,21 +81,19 @@ def _shown(score: Score) -> list[str]:
     return sorted(sorted(found, key=lambda entity: (found[entity], entity))[:_MAX_ROWS])
 
 
-def _draw_row(axes: Axes, entity: str, levels: "pd.DataFrame | None", score: Score) -> None:
+def _set_axes(axes: Axes, entity: str) -> None:
     axes.set_ylim(0, _TOP)
     axes.set_yticks([0, 0.5, 1], ["0", "50%", "100%"], fontsize=7)
     axes.set_ylabel(entity, rotation=0, ha="right", va="center", fontsize=8)
     axes.grid(visible=True, color="#E8E8E8", linewidth=0.6)
-    if levels is not None and len(levels):
-        times = levels["time"].dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(float)
-        times /= _DAY
-        axes.plot(times, levels["level"].to_numpy(), color=_LINE, linewidth=0.7)
-        end = float(times[-1])
-        for event in score.events:
-            if event.entity == entity:
-                _draw_event(axes, event, end)
-        called = [one for one in (*score.events, *score.calls) if one.entity == entity]
-        _draw_calls(axes, called, end)
+
+
+def _draw_losses(axes: Axes, entity: str, end: float, score: Score) -> None:
+    for event in score.events:
+        if event.entity == entity:
+            _draw_event(axes, event, end)
+    called = [one for one in (*score.events, *score.calls) if one.entity == entity]
+    _draw_calls(axes, called, end)
 
 
 def _draw_event(axes: Axes, event: EntityScore, end: float) -> None:
@@ -117,4 +120,4 @@ def _draw_calls(axes: Axes, called: Sequence[EntityScore], end: float) -> None:
 
 def _days(time: datetime) -> float:
     """Return days since 1970, matplotlib's unit of time."""
-    return time.timestamp() / _DAY
+    return (time - EPOCH) / _DAY

@@ -14,13 +14,11 @@ from netwatch.detect.detector import BayesFilterDetector
 from netwatch.detect.step import StepResult
 from netwatch.incidents.provisional import is_steady
 from netwatch.incidents.tracker import Tracker
-from netwatch.lab.backtest.grid import Partition
+from netwatch.lab.backtest.grid import COLUMNS, Partition
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.model.signals import ACTIVE_SIGNALS, signal_spec
 from netwatch.model.thresholds import EVEN_PROBABILITY, LOST, LOW, MIN_NETWORKS, NOISE_PROBABILITY
-
-COLUMNS = ("level", "low", "high", "probability")
 
 _TRACKER_PAST, _MIN_TRACKER_PAST = timedelta(hours=8), 6
 """Past of an entity that the tracker keeps: time, and bins at least."""
@@ -39,7 +37,7 @@ class PartitionDetector(BayesFilterDetector):
 
     def __init__(self, partition: Partition, tree: EntityTree, tracker: Tracker) -> None:
         grid = partition.grid
-        super().__init__(tree, width=grid.width, min_history=grid.min_history)
+        super().__init__(tree, width=grid.width, min_history=partition.min_history)
         self._partition = partition
         self._tracker = tracker
         self.ensure_rows(partition.keys, grid.start)

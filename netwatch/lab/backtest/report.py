@@ -1,20 +1,17 @@
 """The report of a scored backtest: `score.json`, `score.png`, and `score.html` with both."""
 
 import base64
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 
 import jinja2
+import msgspec
 
 from netwatch.lab.backtest.output import write_whole
 from netwatch.lab.backtest.plot import describe_plot, draw_score
 from netwatch.lab.backtest.runner import Backtest
-from netwatch.lab.backtest.score import TOLERANCE, EntityScore, Score
+from netwatch.lab.backtest.score import TOLERANCE, Score
 from netwatch.lab.backtest.truth import Truth
-from netwatch.model.time import rfc3339
 
 _ROWS = (
     ("precision", ("precision",), 1, 3),
@@ -76,26 +73,17 @@ def write_score(scores: Mapping[str, Score], found: Backtest, truth: Truth, fold
     body = {
         "protocol": _PROTOCOL,
         **{confidence: score.metrics for confidence, score in scores.items()},
-        "events": [_plain(event) for event in confirmed.events],
-        "calls": [_plain(call) for call in confirmed.calls],
-        "skipped": list(truth.skipped),
+        "events": confirmed.events,
+        "calls": confirmed.calls,
+        "skipped": truth.skipped,
     }
-    text = json.dumps(body, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-    def write_page(path: Path) -> None:
-        picture = path.with_name(f"{path.name}.png")
-        try:
-            draw_score(found, confirmed, picture)
-            path.write_text(_page(scores, truth, picture.read_bytes()), "utf-8")
-        finally:
-            picture.unlink(missing_ok=True)
-
+    picture = draw_score(found, confirmed)
     write_whole(
         folder,
         {
-            "score.json": text,
-            "score.png": lambda path: draw_score(found, confirmed, path),
-            "score.html": write_page,
+            "score.json": msgspec.json.format(msgspec.json.encode(body)) + b"\n",
+            "score.png": picture,
+            "score.html": _page(scores, truth, picture).encode(),
         },
     )
 
@@ -129,10 +117,3 @@ def _page(scores: Mapping[str, Score], truth: Truth, picture: bytes) -> str:
         calls=confirmed.calls,
         skipped=truth.skipped,
     )
-
-
-def _plain(score: EntityScore) -> dict[str, object]:
-    return {
-        name: rfc3339(value) if isinstance(value, datetime) else value
-        for name, value in asdict(score).items()
-    }

@@ -13,10 +13,9 @@ import pandas as pd
 from netwatch.arrays import Bools, Floats
 from netwatch.detect.common_mode import CommonModeFilter
 from netwatch.lab.backtest.executors import LocalExecutor, ProcessExecutor, ShardExecutor
-from netwatch.lab.backtest.grid import Grid, Partition
-from netwatch.lab.backtest.output import plain_incident
-from netwatch.lab.backtest.partition import cut_partitions, make_grid
-from netwatch.lab.backtest.relevant_levels import COLUMNS
+from netwatch.lab.backtest.grid import COLUMNS, Grid, Levels, Partition
+from netwatch.lab.backtest.output import long_levels, plain_incident
+from netwatch.lab.backtest.partition import cut_partitions, make_grid, min_history
 from netwatch.lab.backtest.shard import Shard, ShardResult
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import Incident
@@ -34,17 +33,23 @@ class Backtest:
     """Results of a backtest.
 
     Attributes:
-        levels: columns time, entity, level, low, high, probability; level 1.0 = ordinary.
+        entities: the entities, in order.
+        levels: their levels.
         incidents: newest revision of each incident, oldest onset first. A merged one has the
             end that its parent records; a live record leaves that to the parent.
         unjudged: entities that never had enough data, and why.
         grid: the intervals.
     """
 
-    levels: pd.DataFrame
+    entities: tuple[Entity, ...]
+    levels: Levels
     incidents: list[Incident]
     unjudged: dict[Entity, str]
     grid: Grid
+
+    def long_levels(self) -> pd.DataFrame:
+        """Return the table of `levels.parquet`."""
+        return long_levels(self.levels, self.grid, self.entities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def run_backtest(
     """
     table = make_series_table(frame, Path("table"))
     found = backtest_series(table, training_until=training_until, options=BacktestOptions(workers))
-    return found.levels, [plain_incident(incident) for incident in found.incidents]
+    return found.long_levels(), [plain_incident(incident) for incident in found.incidents]
 
 
 def backtest_series(
@@ -95,17 +100,18 @@ def backtest_series(
         WorkerError: a worker is lost.
     """
     options = options or BacktestOptions()
-    grid = make_grid(table, training_until)
-    partitions = cut_partitions(table, grid, series=options.partition_series)
+    grid = make_grid(table)
+    history = min_history(grid, training_until)
+    partitions = cut_partitions(table, grid, history=history, series=options.partition_series)
     executor = _make_executor(partitions, options)
     try:
         results = _Coordinator(executor, grid, len(partitions)).run(options.progress)
     finally:
         executor.close()
     options.progress(1.0)
-    return Backtest(
-        _levels(results, grid), _incidents(results), _unjudged(table, partitions, results), grid
-    )
+    entities, levels = _join_levels(results)
+    unjudged = _unjudged(table, partitions, results)
+    return Backtest(entities, levels, _incidents(results), unjudged, grid)
 
 
 def _make_executor(partitions: Sequence[Partition], options: BacktestOptions) -> ShardExecutor:
@@ -174,19 +180,13 @@ class _Coordinator:
         return shifts
 
 
-def _levels(results: Sequence[ShardResult], grid: Grid) -> pd.DataFrame:
+def _join_levels(results: Sequence[ShardResult]) -> tuple[tuple[Entity, ...], Levels]:
     entities = [entity for result in results for entity in result.entities]
-    order = np.array(sorted(range(len(entities)), key=lambda number: entities[number]), np.intp)
-    names = pd.Index([str(entities[number]) for number in order])
+    order = sorted(range(len(entities)), key=lambda number: entities[number])
     columns = {
-        name: np.hstack([result.columns[name] for result in results])[:, order] for name in COLUMNS
+        name: np.hstack([result.columns[name] for result in results]).T[order] for name in COLUMNS
     }
-    known = np.isfinite(columns["level"])
-    bins, places = np.nonzero(known)
-    start, width = pd.Timestamp(grid.start), pd.Timedelta(grid.width)
-    times = pd.date_range(start, periods=grid.bins, freq=width)
-    table = {"time": times[bins], "entity": names[places]}
-    return pd.DataFrame(table | {name: column[known] for name, column in columns.items()})
+    return tuple(entities[number] for number in order), Levels(**columns)
 
 
 def _incidents(results: Sequence[ShardResult]) -> list[Incident]:
@@ -248,7 +248,7 @@ def _unjudged(
         ready |= {
             entity for entity, bins in zip(result.entities, known.T, strict=True) if bins.any()
         }
-    days = partitions[0].grid.min_history.total_seconds() / 86_400
+    days = partitions[0].min_history.total_seconds() / 86_400
     return {
         entity: f"not enough data: {count} values; a level takes eight, and {days:.3g} days"
         for entity, count in sorted(counts.items())

@@ -14,14 +14,10 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from netwatch.lab.backtest.matching import Prediction, match_entity, predictions_of
-from netwatch.lab.backtest.output import plain_incident
 from netwatch.lab.backtest.runner import Backtest
 from netwatch.lab.backtest.split_detections import (
     Detection,
-    LevelGrid,
-    Levels,
     detections_of_incidents,
-    levels_of_frame,
     split_by_levels,
 )
 from netwatch.lab.backtest.truth import TrueEvent, Truth
@@ -94,13 +90,10 @@ def score_backtest(found: Backtest, truth: Truth, tree: EntityTree) -> dict[str,
     Events before the first level of their entity, and of entities without levels, are listed as
     not judged and do not count.
     """
-    entities = tuple(sorted(found.levels["entity"].astype(str).unique()))
-    grid = LevelGrid(entities, found.grid.start, found.grid.width, found.grid.bins)
-    levels = levels_of_frame(found.levels, grid)
-    incidents = [plain_incident(incident) for incident in found.incidents]
-    detections = detections_of_incidents(incidents, width=grid.width)
-    detections = split_by_levels(detections, levels, grid)
-    scorer = _Scorer(grid, levels, truth, tree)
+    entities = [str(entity) for entity in found.entities]
+    detections = detections_of_incidents(found.incidents, width=found.grid.width)
+    detections = split_by_levels(detections, found.levels, found.grid, entities=entities)
+    scorer = _Scorer(found, truth, tree)
     return {
         confidence: scorer.score(detections, confidence)
         for confidence in ("confirmed", "provisional")
@@ -108,14 +101,16 @@ def score_backtest(found: Backtest, truth: Truth, tree: EntityTree) -> dict[str,
 
 
 class _Scorer:
-    def __init__(self, grid: LevelGrid, levels: Levels, truth: Truth, tree: EntityTree) -> None:
-        self._grid, self._levels, self._tree = grid, levels, tree
-        self._width = max(1, grid.width // _MINUTE)
-        self._end = grid.bins * self._width
-        self._rows = {entity: row for row, entity in enumerate(grid.entities)}
-        known = np.isfinite(levels.level)
+    def __init__(self, found: Backtest, truth: Truth, tree: EntityTree) -> None:
+        self._grid, self._levels, self._tree = found.grid, found.levels, tree
+        self._width = max(1, self._grid.width // _MINUTE)
+        self._end = self._grid.bins * self._width
+        self._rows = {str(entity): row for row, entity in enumerate(found.entities)}
+        known = np.isfinite(found.levels.level)
         self._first = {
-            entity: int(known[row].argmax()) * self._width for entity, row in self._rows.items()
+            entity: int(known[row].argmax()) * self._width
+            for entity, row in self._rows.items()
+            if known[row].any()
         }
         self._weeks = float(known.sum()) * self._width / _WEEK
         self._events: dict[str, list[_Period]] = defaultdict(list)
@@ -143,7 +138,7 @@ class _Scorer:
         entity = str(event.entity)
         start = self._minute(event.started_at)
         end = self._end if event.ended_at is None else min(self._end, self._minute(event.ended_at))
-        if entity in self._rows and self._first[entity] <= start < end:
+        if entity in self._first and self._first[entity] <= start < end:
             self._events[entity].append(_Period(start, end, event))
         else:
             self._not_judged.append(

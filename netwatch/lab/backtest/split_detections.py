@@ -6,15 +6,16 @@ detection of its own, known no earlier than the incident. One incident may cover
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
-import pandas as pd
 
 from netwatch.arrays import Bools, Floats
 from netwatch.incidents.excursion import is_same_loss
+from netwatch.lab.backtest.grid import Grid, Levels
+from netwatch.model.incident import Incident
 from netwatch.model.thresholds import (
     CONFIRMED_PROBABILITY,
     CONFIRMING_BINS,
@@ -44,127 +45,49 @@ class Detection:
     trough_level: float
 
 
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """Levels of a detector, entities x bins, NaN for no level.
-
-    Attributes:
-        level: 1.0 = ordinary.
-        low, high: its 95 % interval, None if the detector has none.
-        probability: that the entity is below ordinary, None if the detector has none.
-    """
-
-    level: Floats
-    low: Floats | None = None
-    high: Floats | None = None
-    probability: Floats | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LevelGrid:
-    """Grid of levels: a row per entity (`kind:code`), a column per bin of `width`."""
-
-    entities: tuple[str, ...]
-    start: datetime
-    width: timedelta
-    bins: int
-
-    def times(self) -> pd.DatetimeIndex:
-        """Return the start of every bin."""
-        return pd.date_range(self.start, periods=self.bins, freq=pd.Timedelta(self.width))
-
-    def time(self, index: int) -> datetime:
-        """Return the start of a bin."""
-        return self.start + index * self.width
-
-    def index(self, time: datetime) -> int:
-        """Return the bin that holds `time`."""
-        return int((time - self.start) // self.width)
-
-
 def detections_of_incidents(
-    incidents: Sequence[Mapping[str, object]], *, width: timedelta
+    incidents: Sequence[Incident], *, width: timedelta
 ) -> tuple[Detection, ...]:
-    """Return detections of incidents as in `incidents.json`, and of their children."""
-    ids = {str(incident["id"]) for incident in incidents}
+    """Return a detection of each incident and of every entity that it affects.
+
+    An affected entity is known at the end of its own first bin, and no earlier than the incident.
+    """
     detections = []
     for incident in incidents:
-        whole = _detection(incident)
+        whole = Detection(
+            entity=str(incident.entity),
+            started_at=incident.started_at,
+            ended_at=incident.ended_at,
+            provisional_at=incident.provisional_at,
+            confirmed_at=incident.confirmed_at,
+            trough_level=incident.trough.value / 100,
+        )
         detections.append(whole)
-        children = incident.get("children") or []
-        if not isinstance(children, Sequence):
-            raise TypeError("children: want an array")
-        for child in children:
-            if isinstance(child, Mapping):
-                detections.append(_child(child, whole, width))
-            elif str(child) not in ids:
-                detections.append(_child({"entity": child}, whole, width))
+        for part in incident.affected:
+            known = part.started_at + width
+            detections.append(
+                Detection(
+                    entity=str(part.entity),
+                    started_at=part.started_at,
+                    ended_at=part.ended_at or whole.ended_at,
+                    provisional_at=max(whole.provisional_at, known),
+                    confirmed_at=max(whole.confirmed_at, known) if whole.confirmed_at else None,
+                    trough_level=float("nan"),
+                )
+            )
     return tuple(detections)
 
 
-def _detection(incident: Mapping[str, object]) -> Detection:
-    trough = incident.get("trough")
-    level = trough.get("level") if isinstance(trough, Mapping) else None
-    confirmed = _time(incident.get("confirmed_at"))
-    provisional = _time(incident["provisional_at"]) or confirmed
-    started = _time(incident["started_at"])
-    if started is None or provisional is None:
-        raise TypeError("incident: want started_at and provisional_at")
-    return Detection(
-        str(incident["entity"]),
-        started,
-        _time(incident.get("ended_at")),
-        provisional,
-        confirmed,
-        float("nan") if level is None else float(str(level)),
-    )
-
-
-def _child(child: Mapping[str, object], whole: Detection, width: timedelta) -> Detection:
-    """A child is known at the end of its own first bin, and no earlier than the incident."""
-    started = _time(child.get("started_at")) or whole.started_at
-    known = started + width
-    confirmed = max(whole.confirmed_at, known) if whole.confirmed_at else None
-    return Detection(
-        str(child["entity"]),
-        started,
-        _time(child.get("ended_at")) or whole.ended_at,
-        max(whole.provisional_at, known),
-        _time(child.get("confirmed_at")) or confirmed,
-        float("nan"),
-    )
-
-
-def _time(value: object) -> datetime | None:
-    if isinstance(value, datetime):
-        return value
-    return datetime.fromisoformat(str(value)) if value else None
-
-
-def levels_of_frame(frame: pd.DataFrame, grid: LevelGrid) -> Levels:
-    """Return the columns time, entity, level, low, high, probability on a grid."""
-    rows = pd.Index(grid.entities).get_indexer(pd.Index(frame["entity"].astype(str)))
-    columns = grid.times().get_indexer(pd.DatetimeIndex(frame["time"]))
-    inside = (rows >= 0) & (columns >= 0)
-
-    def dense(name: str) -> Floats:
-        table = np.full((len(grid.entities), grid.bins), np.nan)
-        table[rows[inside], columns[inside]] = frame[name].to_numpy(dtype=float)[inside]
-        return table
-
-    return Levels(dense("level"), dense("low"), dense("high"), dense("probability"))
-
-
 def split_by_levels(
-    detections: Sequence[Detection], levels: Levels, grid: LevelGrid
+    detections: Sequence[Detection], levels: Levels, grid: Grid, *, entities: Sequence[str]
 ) -> tuple[Detection, ...]:
-    """Return detections split into the separate losses that their levels show.
+    """Return detections split into the separate losses that the levels of `entities` show.
 
     The first loss keeps the onset and times of the detection; a later one begins with its first
     bin that is more than halfway down, and is provisional and confirmed at the ends of its
     first bins above the thresholds of probability.
     """
-    rows = {entity: row for row, entity in enumerate(grid.entities)}
+    rows = {entity: row for row, entity in enumerate(entities)}
     found: list[Detection] = []
     for detection in detections:
         row = rows.get(detection.entity)
@@ -230,7 +153,7 @@ def _onset(level: Floats, begin: int, end: int, *, earliest: int) -> int:
 
 
 def _later_loss(
-    detection: Detection, grid: LevelGrid, onset: int, *, level: Floats, probability: Floats
+    detection: Detection, grid: Grid, onset: int, *, level: Floats, probability: Floats
 ) -> Detection:
     """Return a loss after the first; `level` and `probability` are those from its onset on."""
 

@@ -16,7 +16,7 @@ from netwatch.model.measurement import Target
 
 _CODE = "XT"
 _NAME = "Testland"
-_REGIONS = ("North", "Centre", "South")
+_REGIONS = {f"{_CODE}-N": "North", f"{_CODE}-C": "Centre", f"{_CODE}-S": "South"}
 # AS64496 to AS64511 are reserved for documentation (RFC 5398).
 _FIRST_ASN = 64496
 _ANSWER = (
@@ -120,12 +120,13 @@ class Network:
         ]
 
 
-@dataclass(slots=True)
 class Country:
     """The simulated country; its servers listen while the context is open."""
 
-    networks: list[Network]
-    entity: Entity = field(default_factory=lambda: Entity(EntityKind.COUNTRY, _CODE))
+    entity = Entity(EntityKind.COUNTRY, _CODE)
+
+    def __init__(self, networks: list[Network]) -> None:
+        self.networks = networks
 
     async def __aenter__(self) -> Self:
         for network in self.networks:
@@ -150,7 +151,7 @@ class Country:
         country = str(self.entity)
         regions = [
             PlaceConfig(entity=f"region:{code}", name=name, parent=country)
-            for code, name in _region_codes().items()
+            for code, name in _REGIONS.items()
         ]
         networks = [
             PlaceConfig(
@@ -164,16 +165,12 @@ class Country:
         return [PlaceConfig(entity=country, name=_NAME, timezone="UTC"), *regions, *networks]
 
 
-def _region_codes() -> dict[str, str]:
-    return {f"{_CODE}-{name[0]}": name for name in _REGIONS}
-
-
 def make_country(count: int = 12) -> Country:
     """Return a country of `count` networks, 16 at the most, in three regions.
 
     Weights fall from the largest network to the smallest, as users do in the field.
     """
-    codes = list(_region_codes())
+    codes = list(_REGIONS)
     return Country(
         [
             Network(

@@ -1,11 +1,11 @@
 """The one command, and the seam through which netwatch's own detector is judged."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from benchmarks.detection.injection import (
@@ -16,15 +16,17 @@ from benchmarks.detection.injection import (
     repeat_weeks,
     thin,
 )
+from benchmarks.detection.ours import judge_ours
 from benchmarks.detection.panel import Detection, Levels, Panel
 from benchmarks.detection.parameters import read_parameters
 from benchmarks.detection.run import main
 from netwatch.lab.backtest.split_detections import (
     detections_of_incidents,
-    levels_of_frame,
     low_runs,
     split_by_levels,
 )
+from netwatch.model.entities import Entity
+from netwatch.model.incident import AffectedEntity, Incident
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -54,55 +56,41 @@ def test_the_command_writes_figures_and_a_picture(
     assert "Richter .5/.8 (telescope): F1 0." in words
 
 
-def test_an_incident_and_its_children_become_detections() -> None:
-    incident = {
-        "id": "NW-AA-2024-0001",
-        "entity": "country:AA",
-        "started_at": "2024-01-01T10:00:00Z",
-        "ended_at": None,
-        "provisional_at": "2024-01-01T10:10:00Z",
-        "confirmed_at": "2024-01-01T10:15:00Z",
-        "trough": {"level": 0.07, "low": 0.05, "high": 0.09, "at": "2024-01-01T12:00:00Z"},
-        "children": [
-            {"entity": "asn:1", "started_at": "2024-01-01T10:00:00Z", "ended_at": None},
-            {
-                "entity": "asn:2",
-                "started_at": "2024-01-01T14:00:00Z",
-                "ended_at": "2024-01-01T16:00:00Z",
-            },
-            "region:AA-1",
-            "NW-AA-2024-0001",
-        ],
-    }
-    found = detections_of_incidents([incident], width=timedelta(minutes=5))
-    country, first, second, region = found
-    assert country.entity == "country:AA"
-    assert country.trough_level == 0.07
-    assert country.confirmed_at == datetime(2024, 1, 1, 10, 15, tzinfo=UTC)
-    assert (first.entity, first.confirmed_at) == ("asn:1", country.confirmed_at)
-    assert second.confirmed_at == datetime(2024, 1, 1, 14, 5, tzinfo=UTC)
-    assert second.ended_at == datetime(2024, 1, 1, 16, 0, tzinfo=UTC)
-    assert (region.entity, region.started_at) == ("region:AA-1", country.started_at)
+def test_an_incident_and_its_affected_entities_become_detections(
+    make_incident: Callable[..., Incident],
+) -> None:
+    def at(hour: int, minute: int = 0) -> datetime:
+        return START + timedelta(hours=hour, minutes=minute)
 
-
-def test_levels_are_placed_on_the_grid() -> None:
-    panel = Panel(START, 5, ("asn:1", "asn:2"), ("", ""), np.ones(2), {"bgp": np.ones((2, 3))}, {})
-    frame = pd.DataFrame(
-        {
-            "time": [START, START + timedelta(minutes=10), START],
-            "entity": ["asn:2", "asn:1", "asn:9"],
-            "level": [0.5, 0.7, 0.1],
-            "low": [0.4, 0.6, 0.1],
-            "high": [0.6, 0.8, 0.1],
-            "probability": [0.9, 0.2, 0.1],
-        }
+    incident = make_incident(
+        entity=Entity.parse("country:AA"),
+        started_at=at(10),
+        provisional_at=at(10, 10),
+        confirmed_at=at(10, 15),
+        affected=(
+            AffectedEntity(Entity.parse("asn:1"), at(10), None, 1.0),
+            AffectedEntity(Entity.parse("asn:2"), at(14), at(16), 1.0),
+        ),
     )
-    levels = levels_of_frame(frame, panel.grid)
-    assert levels.level[1, 0] == 0.5
-    assert levels.level[0, 2] == 0.7
-    assert np.isfinite(levels.level).sum() == 2
-    assert levels.probability is not None
-    assert levels.probability[1, 0] == 0.9
+    country, first, second = detections_of_incidents([incident], width=timedelta(minutes=5))
+    assert country.entity == "country:AA"
+    assert country.trough_level == pytest.approx(0.07)
+    assert country.confirmed_at == at(10, 15)
+    assert (first.entity, first.confirmed_at) == ("asn:1", country.confirmed_at)
+    assert second.confirmed_at == at(14, 5)
+    assert second.ended_at == at(16)
+
+
+def test_levels_of_the_backtest_are_in_the_order_of_the_panel() -> None:
+    values = np.full((2, 24 * 4), 100.0)
+    values[0, 80:90] = 10
+    panel = Panel(START, 60, ("asn:2", "asn:1"), ("", ""), np.ones(2), {"probing": values}, {})
+    verdict = judge_ours(panel, START + timedelta(days=2))["netwatch"]
+    assert verdict.levels is not None
+    assert verdict.levels.level.shape == values.shape
+    assert verdict.levels.level[0, 85] == pytest.approx(0.1, abs=0.02)
+    assert verdict.levels.level[1, 85] == pytest.approx(1.0, abs=0.02)
+    assert {one.entity for one in verdict.detections} == {"asn:2"}
 
 
 def test_thinning_keeps_the_noise_that_counts_have() -> None:
@@ -161,7 +149,7 @@ def test_an_incident_of_two_nights_is_two_detections() -> None:
     at = START + timedelta(hours=11)
     whole = Detection("country:AA", at, START + timedelta(hours=42), at, at, 0.1)
     levels = Levels(level, None, None, probability)
-    first, second = split_by_levels([whole], levels, panel.grid)
+    first, second = split_by_levels([whole], levels, panel.grid, entities=panel.entities)
     assert first.ended_at == START + timedelta(hours=18)
     assert (second.started_at, second.ended_at) == (
         START + timedelta(hours=34),

@@ -17,7 +17,7 @@ from netwatch.detect.state import SeriesState
 from netwatch.incidents.tracker import Tracker
 from netwatch.lab.backtest import executors
 from netwatch.lab.backtest.output import plain_incident, write_backtest
-from netwatch.lab.backtest.partition import make_grid
+from netwatch.lab.backtest.partition import make_grid, min_history
 from netwatch.lab.backtest.runner import BacktestOptions, backtest_series, run_backtest
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import InputError, WorkerError
@@ -62,7 +62,7 @@ def table() -> SeriesTable:
 def alone(table: SeriesTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
     found = backtest_series(table)
-    write_backtest(found.levels, found.incidents, folder)
+    write_backtest(found.long_levels(), found.incidents, folder)
     return folder
 
 
@@ -85,7 +85,7 @@ def test_the_size_of_partitions_changes_no_byte(
     table: SeriesTable, alone: Path, tmp_path: Path, series: int
 ) -> None:
     found = backtest_series(table, options=BacktestOptions(partition_series=series))
-    write_backtest(found.levels, found.incidents, tmp_path)
+    write_backtest(found.long_levels(), found.incidents, tmp_path)
     assert same(alone, tmp_path)
 
 
@@ -94,23 +94,23 @@ def test_the_number_of_workers_changes_no_byte(
     table: SeriesTable, alone: Path, tmp_path: Path, workers: int
 ) -> None:
     found = backtest_series(table, options=BacktestOptions(workers, partition_series=4))
-    write_backtest(found.levels, found.incidents, tmp_path)
+    write_backtest(found.long_levels(), found.incidents, tmp_path)
     assert same(alone, tmp_path)
 
 
-def test_spans_change_nothing_against_two_phases_in_every_bin(
+def test_spans_change_nothing_against_one_bin_at_a_time(
     table: SeriesTable, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("netwatch.lab.backtest.runner._MAX_SPAN", 1)
     found = backtest_series(table, options=BacktestOptions(partition_series=4))
-    write_backtest(found.levels, found.incidents, tmp_path)
+    write_backtest(found.long_levels(), found.incidents, tmp_path)
     assert same(alone, tmp_path)
 
 
 def test_the_order_of_rows_changes_no_byte(alone: Path, tmp_path: Path) -> None:
     shuffled = world().sample(frac=1, random_state=3)
     found = backtest_series(make_series_table(shuffled, Path("world")))
-    write_backtest(found.levels, found.incidents, tmp_path)
+    write_backtest(found.long_levels(), found.incidents, tmp_path)
     assert same(alone, tmp_path)
 
 
@@ -118,7 +118,7 @@ def test_a_live_system_finds_the_same_incidents(table: SeriesTable) -> None:
     """Every level of every bin goes to the tracker there, and here those that may matter."""
     atlas = EntityTree(sorted(table.places, key=lambda place: place.entity))
     detector = BayesFilterDetector(
-        atlas, width=table.width, min_history=make_grid(table, None).min_history
+        atlas, width=table.width, min_history=min_history(make_grid(table), None)
     )
     tracker = Tracker(atlas, width=table.width, config=IncidentConfig())
     bins = list(table.bins())
@@ -210,5 +210,5 @@ def test_files_are_complete_or_absent(
 
     monkeypatch.setattr("netwatch.lab.backtest.output._write_parquet", full)
     with pytest.raises(InputError, match="No space left"):
-        write_backtest(found.levels, found.incidents, tmp_path)
+        write_backtest(found.long_levels(), found.incidents, tmp_path)
     assert list(tmp_path.iterdir()) == []
