@@ -38,13 +38,13 @@ class ReplayResult:
     Attributes:
         revisions: all revisions, in the order written.
         posts: all posts, in the order written.
-        said: at each requested time, the sentence of each open incident.
+        sentences: at each requested time, the sentence of each open incident.
         levels: all levels by series.
     """
 
     revisions: list[Incident] = field(default_factory=list)
     posts: list[Post] = field(default_factory=list)
-    said: dict[datetime, list[str]] = field(default_factory=dict)
+    sentences: dict[datetime, list[str]] = field(default_factory=dict)
     levels: dict[SeriesKey, list[Level]] = field(default_factory=dict)
 
     def newest(self) -> list[Incident]:
@@ -61,19 +61,19 @@ class ReplayResult:
         return next(level for level in series if level.time == time)
 
 
-def replay(figures: SeriesTable, *, at: Collection[datetime] = ()) -> ReplayResult:
+def replay(table: SeriesTable, *, at: Collection[datetime] = ()) -> ReplayResult:
     """Replay data with the default configuration."""
-    atlas = EntityTree(figures.places)
+    tree = EntityTree(table.places)
     config = Config(publish=PublishConfig(channels=("console",)))
-    pipeline = make_pipeline(config, atlas, width=figures.width)
+    pipeline = make_pipeline(config, tree, width=table.width)
     result = ReplayResult()
-    for time, bins in by_interval(figures.bins(), figures.width):
+    for time, bins in by_interval(table.bins(), table.width):
         step = pipeline.step(time, bins)
         result.revisions += step.revisions
         result.posts += step.posts
         for level in step.levels:
             result.levels.setdefault(level.series, []).append(level)
         if time in at:
-            said = [one for one in pipeline.tracker.snapshots() if one.evidence_level >= 2]
-            result.said[time] = [sentence(one, atlas) for one in said]
+            snapshots = [one for one in pipeline.tracker.snapshots() if one.evidence_level >= 2]
+            result.sentences[time] = [sentence(one, tree) for one in snapshots]
     return result

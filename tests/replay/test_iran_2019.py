@@ -83,15 +83,15 @@ def test_nothing_is_public_before_it_began(provinces: ReplayResult) -> None:
 
 
 def test_the_statement_of_the_fall(provinces: ReplayResult) -> None:
-    assert provinces.said[MORNING] == [SENTENCE]
+    assert provinces.sentences[MORNING] == [SENTENCE]
 
 
 @pytest.mark.parametrize("time", [EVENING, NOON], ids=["16 Nov 19:30", "17 Nov 12:30"])
 def test_no_statement_of_progress_without_progress(provinces: ReplayResult, time: datetime) -> None:
-    [said] = provinces.said[time]
-    assert said.startswith("Iran: ")
-    assert "since about" in said
-    assert "progressive" not in said
+    [sentence] = provinces.sentences[time]
+    assert sentence.startswith("Iran: ")
+    assert "since about" in sentence
+    assert "progressive" not in sentence
 
 
 def test_fallen_provinces_are_listed_in_order(provinces: ReplayResult) -> None:
@@ -137,10 +137,10 @@ def test_the_public_percentage_has_an_interval(provinces: ReplayResult) -> None:
 
 
 def test_counties_give_the_same_statement(counties: ReplayResult) -> None:
-    assert counties.said[MORNING] == [SENTENCE]
+    assert counties.sentences[MORNING] == [SENTENCE]
     for time in (EVENING, NOON):
-        [said] = counties.said[time]
-        assert "progressive" not in said
+        [sentence] = counties.sentences[time]
+        assert "progressive" not in sentence
 
 
 def test_counties_give_one_incident(counties: ReplayResult) -> None:

@@ -24,7 +24,7 @@ TWO_BINS = timedelta(hours=1)
 
 
 def january(*signals: str) -> SeriesTable:
-    """Return the figures of some signals of the country."""
+    """Return the values of some signals of the country."""
     wide = pd.read_csv(data_folder("iran-2026-01") / "ioda-IR-2026-01-normalized.csv")
     parts = [
         pd.DataFrame(
@@ -56,9 +56,9 @@ def test_the_blackout_is_one_incident_from_start_to_end(blackout: ReplayResult) 
 
 
 def test_on_day_19_the_outage_is_not_ordinary(blackout: ReplayResult) -> None:
-    figures = january("probing").frame
-    day, december = figures["time"] == DAY_19, figures["time"] < "2026-01-01"
-    true = float(figures.loc[day, "value"].iloc[0] / figures.loc[december, "value"].median())
+    table = january("probing").frame
+    day, december = table["time"] == DAY_19, table["time"] < "2026-01-01"
+    true = float(table.loc[day, "value"].iloc[0] / table.loc[december, "value"].median())
     level = blackout.level("probing", "country:IR", DAY_19)
     assert level.value is not None
     assert abs(level.value - true) <= 0.02
@@ -88,17 +88,17 @@ def test_the_percentage_is_of_active_probing_alone(blackout: ReplayResult) -> No
 
 @pytest.mark.parametrize(("signal", "hour"), [("telescope", 18), ("traffic", 18.5)])
 def test_a_passive_signal_alone_is_provisional_and_never_sure(signal: str, hour: float) -> None:
-    course = replay(january(signal))
-    [incident] = course.newest()
+    result = replay(january(signal))
+    [incident] = result.newest()
     fell = datetime(2026, 1, 8, tzinfo=UTC) + timedelta(hours=hour)
     assert abs(incident.started_at - fell) <= TWO_BINS
     assert incident.provisional_at <= fell + 2 * TWO_BINS
-    assert all(one.confirmed_at is None for one in course.revisions)
+    assert all(one.confirmed_at is None for one in result.revisions)
     assert incident.state is IncidentState.EXPIRED
     assert incident.ended_at is not None
     assert incident.ended_at.day >= 18
-    assert course.public() == []
-    assert course.posts == []
+    assert result.public() == []
+    assert result.posts == []
 
 
 def test_routes_alone_open_nothing() -> None:
@@ -106,8 +106,8 @@ def test_routes_alone_open_nothing() -> None:
 
 
 def test_no_level_of_bgp_is_sure_of_a_blackout() -> None:
-    course = replay(january("bgp"))
-    [levels] = course.levels.values()
+    result = replay(january("bgp"))
+    [levels] = result.levels.values()
     assert [level.time for level in levels if level.value is not None and level.value < 0.8] == []
 
 
@@ -117,7 +117,7 @@ def february(*, networks: bool) -> SeriesTable:
     files = [
         path
         for path in sorted(folder.glob("*.csv"))
-        # The others are figures of other observatories, not probes.
+        # The others are series of other observatories, not probes.
         if path.stem.startswith(("ir-", "isp-")) or path.stem[0].isupper() or path.stem.isdigit()
     ]
     assert len(files) > 80
@@ -148,32 +148,32 @@ def february(*, networks: bool) -> SeriesTable:
 
 
 def test_flapping_sites_open_no_incident_of_a_wider_scope() -> None:
-    course = replay(february(networks=False))
-    assert {str(one.entity.kind) for one in course.revisions} <= {"domain"}
-    assert course.levels, "nothing was judged"
+    result = replay(february(networks=False))
+    assert {str(one.entity.kind) for one in result.revisions} <= {"domain"}
+    assert result.levels, "nothing was judged"
 
 
 def test_flapping_networks_open_no_incident_of_the_country() -> None:
-    course = replay(february(networks=True))
-    assert [one for one in course.revisions if str(one.entity) == "country:IR"] == []
-    assert len(course.levels) > 80
+    result = replay(february(networks=True))
+    assert [one for one in result.revisions if str(one.entity) == "country:IR"] == []
+    assert len(result.levels) > 80
 
 
 def test_always_unreachable_networks_are_dead_and_have_no_value() -> None:
-    course = replay(february(networks=True))
-    dead = [levels for levels in course.levels.values() if not levels[-1].usable]
+    result = replay(february(networks=True))
+    dead = [levels for levels in result.levels.values() if not levels[-1].usable]
     assert len(dead) > 20
     assert all(level.value is None for levels in dead for level in levels)
 
 
 def test_the_targets_that_are_always_down_are_named_as_dead() -> None:
-    figures = february(networks=True)
-    counts = figures.frame[figures.frame["signal"] == "reachability"].groupby("entity")
+    table = february(networks=True)
+    counts = table.frame[table.frame["signal"] == "reachability"].groupby("entity")
     share = counts["value"].sum() / counts["total"].sum()
     always_down = {str(entity) for entity in share.index[share == 0]}
     assert len(always_down) > 20
-    course = replay(figures)
-    dead = {str(key.entity) for key, levels in course.levels.items() if not levels[-1].usable}
+    result = replay(table)
+    dead = {str(key.entity) for key, levels in result.levels.items() if not levels[-1].usable}
     assert always_down <= dead
     assert max(share[entity] for entity in dead) < 0.2
     alive = {str(entity) for entity in share.index[share > 0.5]}
@@ -181,12 +181,12 @@ def test_the_targets_that_are_always_down_are_named_as_dead() -> None:
 
 
 def test_probes_are_counted_in_the_hour_they_came_in() -> None:
-    figures = february(networks=True)
-    assert figures.width == timedelta(hours=1)
-    counts = figures.frame
+    table = february(networks=True)
+    assert table.width == timedelta(hours=1)
+    counts = table.frame
     assert (counts["value"] <= counts["total"]).all()
     assert (counts["total"] > 1).any()
     assert counts["time"].dt.minute.eq(0).all()
-    keys = {(entry.series, entry.time) for entry in figures.bins()}
+    keys = {(entry.series, entry.time) for entry in table.bins()}
     assert len(keys) == len(counts)
     assert all(isinstance(key, SeriesKey) for key, _ in keys)

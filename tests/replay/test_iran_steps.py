@@ -29,11 +29,11 @@ def last_onset(levels: list[Level], until: datetime) -> datetime | None:
 
 
 def test_november_2019_fell_in_steps_without_survivors() -> None:
-    figures = open_series("iran-2019-11")
-    course, atlas = replay(figures), EntityTree(figures.places)
-    [signal] = {key.signal for key in course.levels}
-    weights = atlas.leaf_weights(IRAN)
-    levels = {entity: course.levels[SeriesKey(signal, entity)] for entity in weights}
+    table = open_series("iran-2019-11")
+    result, tree = replay(table), EntityTree(table.places)
+    [signal] = {key.signal for key in result.levels}
+    weights = tree.leaf_weights(IRAN)
+    levels = {entity: result.levels[SeriesKey(signal, entity)] for entity in weights}
     morning = datetime(2019, 11, 17, 5, 30, tzinfo=UTC)
     onsets = {entity: last_onset(row, morning) for entity, row in levels.items()}
     losses = {entity: (at, weights[entity]) for entity, at in onsets.items() if at}
@@ -46,7 +46,7 @@ def test_november_2019_fell_in_steps_without_survivors() -> None:
     assert pattern is not None
     assert dict(pattern.measures)["steps_hours"] == 12
 
-    national = course.levels[SeriesKey(signal, IRAN)]
+    national = result.levels[SeriesKey(signal, IRAN)]
     began = datetime(2019, 11, 16, 16, 30, tzinfo=UTC)
     segments = segment_levels([one for one in national if one.time >= began], HOUR)
     assert segments[-1].start == began + 2 * HOUR

@@ -73,8 +73,8 @@ def levels() -> list[Level]:
             "timezone": _ZONE,
         }
     )
-    course = replay(longform(frame))
-    return course.levels[SeriesKey("probing", Entity.parse(_ENTITY))]
+    result = replay(longform(frame))
+    return result.levels[SeriesKey("probing", Entity.parse(_ENTITY))]
 
 
 @pytest.fixture(scope="module")

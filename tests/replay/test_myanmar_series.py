@@ -14,7 +14,7 @@ _DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
-def course() -> ReplayResult:
+def result() -> ReplayResult:
     table = pd.read_csv(data_folder("myanmar-2021-curfews") / "mmr-2021-04-09_Bago.csv")
     times = pd.to_datetime(table["time_local_str"]) - pd.Timedelta(hours=6, minutes=30)
     counts = times.dt.floor("30min").value_counts()
@@ -33,15 +33,15 @@ def course() -> ReplayResult:
 
 
 @pytest.fixture(scope="module")
-def series(course: ReplayResult) -> Incident:
-    return course.newest()[-1]
+def series(result: ReplayResult) -> Incident:
+    return result.newest()[-1]
 
 
 def test_the_nights_are_one_incident_from_the_fifth_on(
-    course: ReplayResult, series: Incident
+    result: ReplayResult, series: Incident
 ) -> None:
-    assert len(course.newest()) <= 4
-    begun = [one for one in course.revisions if one.reason is RevisionReason.RECURRING]
+    assert len(result.newest()) <= 4
+    begun = [one for one in result.revisions if one.reason is RevisionReason.RECURRING]
     assert [one.id for one in begun] == [series.id]
     assert begun[0].at <= _FIRST + 5 * _DAY
 
@@ -57,8 +57,8 @@ def test_the_log_holds_the_nights(series: Incident) -> None:
     assert all(night.lowest < 0.5 for night in nights)
 
 
-def test_no_night_is_reported_separately(course: ReplayResult, series: Incident) -> None:
-    own = [one for one in course.revisions if one.id == series.id]
+def test_no_night_is_reported_separately(result: ReplayResult, series: Incident) -> None:
+    own = [one for one in result.revisions if one.id == series.id]
     first = next(number for number, one in enumerate(own) if one.reason is RevisionReason.RECURRING)
     assert {one.reason for one in own[first + 1 :]} == {
         RevisionReason.RECURRED,
@@ -67,9 +67,9 @@ def test_no_night_is_reported_separately(course: ReplayResult, series: Incident)
 
 
 def test_tonight_is_forecast_while_the_day_is_ordinary(
-    course: ReplayResult, series: Incident
+    result: ReplayResult, series: Incident
 ) -> None:
-    days = [one for one in course.revisions if one.id == series.id and one.ended_at is not None]
+    days = [one for one in result.revisions if one.id == series.id and one.ended_at is not None]
     right = 0
     for one in days[:-1]:
         forecast = one.details.forecast
@@ -89,8 +89,8 @@ def test_the_missed_night_ends_it(series: Incident) -> None:
 
 
 def test_its_timing_evidence_grows_each_night_without_a_cause(
-    course: ReplayResult, series: Incident
+    result: ReplayResult, series: Incident
 ) -> None:
-    likely = [one.details.likelihood for one in course.revisions if one.id == series.id]
+    likely = [one.details.likelihood for one in result.revisions if one.id == series.id]
     ratios = [one.log_ratio for one in likely if one is not None]
     assert ratios[0] < 0 < ratios[-1]

@@ -71,12 +71,12 @@ def iran() -> SeriesTable:
 
 
 def new_runner(
-    figures: SeriesTable, store: MemoryStore, ledger: SqlLedger | CrashingLedger
+    table: SeriesTable, store: MemoryStore, ledger: SqlLedger | CrashingLedger
 ) -> PipelineRunner:
     """Return a runner as a new process creates it."""
-    atlas = EntityTree(figures.places)
-    pipeline = make_pipeline(Config(publish=PUBLISH), atlas, width=figures.width)
-    return PipelineRunner(pipeline, store, ledger, width=figures.width)
+    tree = EntityTree(table.places)
+    pipeline = make_pipeline(Config(publish=PUBLISH), tree, width=table.width)
+    return PipelineRunner(pipeline, store, ledger, width=table.width)
 
 
 def record_of(ledger: SqlLedger) -> tuple[list[list[Incident]], list[Post]]:
@@ -191,7 +191,7 @@ async def test_the_loop_evaluates_new_bins_until_cancelled(
 
     async def evaluated(until: datetime) -> None:
         async with asyncio.timeout(15):
-            while (found := ledger.checkpoint()) is None or found.until < until:  # noqa: ASYNC110 - another thread writes it
+            while (checkpoint := ledger.checkpoint()) is None or checkpoint.until < until:  # noqa: ASYNC110 - another thread writes it
                 await asyncio.sleep(0.01)
 
     for hours in (2, 5, 60):

@@ -20,21 +20,21 @@ def entry(hour: int) -> Bin:
 
 
 def test_empty_intervals_are_included() -> None:
-    found = list(by_interval([entry(0), entry(0), entry(3)], HOUR))
-    assert [(time - START) // HOUR for time, _ in found] == [0, 1, 2, 3]
-    assert [len(bins) for _, bins in found] == [2, 0, 0, 1]
+    intervals = list(by_interval([entry(0), entry(0), entry(3)], HOUR))
+    assert [(time - START) // HOUR for time, _ in intervals] == [0, 1, 2, 3]
+    assert [len(bins) for _, bins in intervals] == [2, 0, 0, 1]
 
 
 def test_bounds_are_filled_with_empty_intervals() -> None:
-    found = list(by_interval([entry(2)], HOUR, start=START, end=START + 5 * HOUR))
-    assert [(time - START) // HOUR for time, _ in found] == [0, 1, 2, 3, 4]
-    assert [len(bins) for _, bins in found] == [0, 0, 1, 0, 0]
+    intervals = list(by_interval([entry(2)], HOUR, start=START, end=START + 5 * HOUR))
+    assert [(time - START) // HOUR for time, _ in intervals] == [0, 1, 2, 3, 4]
+    assert [len(bins) for _, bins in intervals] == [0, 0, 1, 0, 0]
 
 
 def test_without_bins_there_are_intervals_only_between_bounds() -> None:
     assert list(by_interval([], HOUR)) == []
-    found = list(by_interval([], HOUR, start=START, end=START + 2 * HOUR))
-    assert found == [(START, []), (START + HOUR, [])]
+    intervals = list(by_interval([], HOUR, start=START, end=START + 2 * HOUR))
+    assert intervals == [(START, []), (START + HOUR, [])]
 
 
 @pytest.mark.parametrize("damaged", [b"", b"\xc1", b"\x82nonsense"])

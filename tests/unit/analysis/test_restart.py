@@ -77,11 +77,11 @@ def new_pipeline(detector: BayesFilterDetector | None = None) -> Pipeline:
 def undisturbed() -> tuple[list[PipelineResult], list[bytes]]:
     """Return the results of one run, and the state after every bin."""
     pipeline = new_pipeline()
-    found, states = [], []
+    results, states = [], []
     for time, bins in world():
-        found.append(pipeline.step(time, bins))
+        results.append(pipeline.step(time, bins))
         states.append(pipeline.save())
-    return found, states
+    return results, states
 
 
 def detector_part(state: bytes) -> bytes:
@@ -91,14 +91,14 @@ def detector_part(state: bytes) -> bytes:
 
 def levels(series: SeriesKey) -> list[float]:
     """Return the known levels of one series."""
-    found, _ = undisturbed()
-    every = (level for step in found for level in step.levels if level.series == series)
+    results, _ = undisturbed()
+    every = (level for step in results for level in step.levels if level.series == series)
     return [level.value for level in every if level.value is not None]
 
 
 def test_the_bins_cause_every_kind_of_revision() -> None:
-    found, _ = undisturbed()
-    revisions = [revision for step in found for revision in step.revisions]
+    results, _ = undisturbed()
+    revisions = [revision for step in results for revision in step.revisions]
     reasons = {revision.reason for revision in revisions}
     assert reasons >= {
         RevisionReason.CONFIRMED,
@@ -112,7 +112,7 @@ def test_the_bins_cause_every_kind_of_revision() -> None:
     moved = levels(MOVED)
     assert min(moved) == pytest.approx(0.5, abs=0.05)
     assert moved[-1] == pytest.approx(1.0, abs=0.05)
-    assert any(step.operator_alert for step in found)
+    assert any(step.operator_alert for step in results)
 
 
 def probabilities(*, evidence: float = 0.0, expected: bool = False) -> dict[SeriesKey, float]:
@@ -139,9 +139,9 @@ def test_external_evidence_affects_its_own_series_only() -> None:
 
 
 def test_a_restart_before_any_bin_changes_nothing() -> None:
-    found, states = undisturbed()
+    results, states = undisturbed()
     pipeline = new_pipeline()
-    for (time, bins), wanted, state in zip(world(), found, states, strict=True):
+    for (time, bins), wanted, state in zip(world(), results, states, strict=True):
         again = new_pipeline()
         again.load(pipeline.save())
         assert again.tracker.frozen() == pipeline.tracker.frozen(), time

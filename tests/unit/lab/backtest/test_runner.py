@@ -18,7 +18,7 @@ from netwatch.incidents.tracker import Tracker
 from netwatch.lab.backtest import executors
 from netwatch.lab.backtest.output import plain_incident, write_backtest
 from netwatch.lab.backtest.partition import make_grid, min_history
-from netwatch.lab.backtest.runner import BacktestOptions, backtest_series, run_backtest
+from netwatch.lab.backtest.runner import Backtest, BacktestOptions, backtest_series, run_backtest
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import InputError, WorkerError
 from netwatch.model.series import SeriesKey
@@ -59,20 +59,24 @@ def table() -> SeriesTable:
 
 
 @pytest.fixture(scope="module")
-def alone(table: SeriesTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("alone")
-    found = backtest_series(table)
-    write_backtest(found.long_levels(), found.incidents, folder)
+def one_process(table: SeriesTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("expected")
+    write(backtest_series(table), folder)
     return folder
 
 
-def same(left: Path, right: Path) -> bool:
-    names = ("levels.parquet", "incidents.json")
-    return all((left / name).read_bytes() == (right / name).read_bytes() for name in names)
+def write(result: Backtest, folder: Path) -> None:
+    write_backtest(result.long_levels(), result.incidents, folder)
 
 
-def test_losses_are_found_and_a_faulty_signal_opens_no_incident(alone: Path) -> None:
-    incidents = json.loads((alone / "incidents.json").read_text())
+def assert_same_bytes(result: Backtest, expected: Path, folder: Path) -> None:
+    write(result, folder)
+    for name in ("levels.parquet", "incidents.json"):
+        assert (folder / name).read_bytes() == (expected / name).read_bytes(), name
+
+
+def test_losses_are_found_and_a_faulty_signal_opens_no_incident(one_process: Path) -> None:
+    incidents = json.loads((one_process / "incidents.json").read_text())
     assert [(one["entity"], one["started_at"]) for one in incidents] == [
         ("country:XB", "2024-01-04T02:00:00Z"),
         ("asn:64561", "2024-01-05T00:00:00Z"),
@@ -82,45 +86,41 @@ def test_losses_are_found_and_a_faulty_signal_opens_no_incident(alone: Path) -> 
 
 @pytest.mark.parametrize("series", [1, 7, 16])
 def test_the_size_of_partitions_changes_no_byte(
-    table: SeriesTable, alone: Path, tmp_path: Path, series: int
+    table: SeriesTable, one_process: Path, tmp_path: Path, series: int
 ) -> None:
-    found = backtest_series(table, options=BacktestOptions(partition_series=series))
-    write_backtest(found.long_levels(), found.incidents, tmp_path)
-    assert same(alone, tmp_path)
+    result = backtest_series(table, options=BacktestOptions(partition_series=series))
+    assert_same_bytes(result, one_process, tmp_path)
 
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_the_number_of_workers_changes_no_byte(
-    table: SeriesTable, alone: Path, tmp_path: Path, workers: int
+    table: SeriesTable, one_process: Path, tmp_path: Path, workers: int
 ) -> None:
-    found = backtest_series(table, options=BacktestOptions(workers, partition_series=4))
-    write_backtest(found.long_levels(), found.incidents, tmp_path)
-    assert same(alone, tmp_path)
+    result = backtest_series(table, options=BacktestOptions(workers, partition_series=4))
+    assert_same_bytes(result, one_process, tmp_path)
 
 
 def test_spans_change_nothing_against_one_bin_at_a_time(
-    table: SeriesTable, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    table: SeriesTable, one_process: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("netwatch.lab.backtest.runner._MAX_SPAN", 1)
-    found = backtest_series(table, options=BacktestOptions(partition_series=4))
-    write_backtest(found.long_levels(), found.incidents, tmp_path)
-    assert same(alone, tmp_path)
+    result = backtest_series(table, options=BacktestOptions(partition_series=4))
+    assert_same_bytes(result, one_process, tmp_path)
 
 
-def test_the_order_of_rows_changes_no_byte(alone: Path, tmp_path: Path) -> None:
+def test_the_order_of_rows_changes_no_byte(one_process: Path, tmp_path: Path) -> None:
     shuffled = world().sample(frac=1, random_state=3)
-    found = backtest_series(make_series_table(shuffled, Path("world")))
-    write_backtest(found.long_levels(), found.incidents, tmp_path)
-    assert same(alone, tmp_path)
+    result = backtest_series(make_series_table(shuffled, Path("world")))
+    assert_same_bytes(result, one_process, tmp_path)
 
 
 def test_a_live_system_finds_the_same_incidents(table: SeriesTable) -> None:
     """Every level of every bin goes to the tracker there, and here those that may matter."""
-    atlas = EntityTree(sorted(table.places, key=lambda place: place.entity))
+    tree = EntityTree(sorted(table.places, key=lambda place: place.entity))
     detector = BayesFilterDetector(
-        atlas, width=table.width, min_history=min_history(make_grid(table), None)
+        tree, width=table.width, min_history=min_history(make_grid(table), None)
     )
-    tracker = Tracker(atlas, width=table.width, config=IncidentConfig())
+    tracker = Tracker(tree, width=table.width, config=IncidentConfig())
     bins = list(table.bins())
     newest = {}
     for time_ in HOURS:
@@ -171,17 +171,17 @@ def test_a_series_of_three_points_is_named_and_makes_no_incident() -> None:
             "entity": "asn:64700", "value": [100.0, 0.0, 0.0],
         }
     )  # fmt: skip
-    found = backtest_series(make_series_table(pd.concat([world(), table]), Path("world")))
-    [(entity, why)] = found.unjudged.items()
+    result = backtest_series(make_series_table(pd.concat([world(), table]), Path("world")))
+    [(entity, why)] = result.unjudged.items()
     assert str(entity) == "asn:64700"
     assert why.startswith("not enough data: 3 values")
-    assert "asn:64700" not in {str(one.entity) for one in found.incidents}
+    assert "asn:64700" not in {str(one.entity) for one in result.incidents}
 
 
 def test_an_entity_without_any_value_is_named(table: SeriesTable) -> None:
     empty = world().assign(entity="asn:64999", value=np.nan)
-    found = backtest_series(make_series_table(pd.concat([world(), empty]), Path("world")))
-    assert [str(entity) for entity in found.unjudged] == ["asn:64999"]
+    result = backtest_series(make_series_table(pd.concat([world(), empty]), Path("world")))
+    assert [str(entity) for entity in result.unjudged] == ["asn:64999"]
     assert not backtest_series(table).unjudged
 
 
@@ -202,7 +202,7 @@ def test_a_copy_of_the_state_shares_no_array() -> None:
 def test_files_are_complete_or_absent(
     table: SeriesTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = backtest_series(table)
+    result = backtest_series(table)
 
     def full(_levels: pd.DataFrame, path: Path) -> None:
         path.write_bytes(b"PAR")
@@ -210,5 +210,5 @@ def test_files_are_complete_or_absent(
 
     monkeypatch.setattr("netwatch.lab.backtest.output._write_parquet", full)
     with pytest.raises(InputError, match="No space left"):
-        write_backtest(found.long_levels(), found.incidents, tmp_path)
+        write(result, tmp_path)
     assert list(tmp_path.iterdir()) == []

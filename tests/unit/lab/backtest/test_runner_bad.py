@@ -54,8 +54,8 @@ def test_shuffled_duplicate_and_missing_rows_open_no_incident(
     seed: int, again: int, gone: float
 ) -> None:
     whole = table(ordinary())
-    kept = whole.sample(frac=1 - gone, random_state=seed)
-    rows = pd.concat([kept, kept.head(again)]).sample(frac=1, random_state=seed + 1)
+    sample = whole.sample(frac=1 - gone, random_state=seed)
+    rows = pd.concat([sample, sample.head(again)]).sample(frac=1, random_state=seed + 1)
     _, incidents = run_backtest(rows)
     assert incidents == []
 
@@ -90,20 +90,20 @@ def test_times_with_and_without_zone_give_the_same_levels() -> None:
     ],
 )
 def test_invalid_data_gives_a_one_line_error(change: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message) as refused:
+    with pytest.raises(InputError, match=message) as raised:
         run_backtest(table(ordinary()).assign(**change))
-    assert len(str(refused.value).splitlines()) == 1
+    assert len(str(raised.value).splitlines()) == 1
 
 
 def test_the_command_lists_entities_with_too_little_data(tmp_path: Path) -> None:
     path, out = tmp_path / "figures.csv", tmp_path / "out"
     few = table(ordinary(), entity="asn:64501").iloc[[0, 50, 100]]
     pd.concat([table(ordinary()), few]).to_csv(path, index=False)
-    asked = ["backtest", str(path), "--out", str(out)]
-    said = CliRunner().invoke(app, asked)
-    assert said.exit_code == 0
-    assert "asn:64501: not enough data: 3 values" in said.stdout
-    body = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
+    arguments = ["backtest", str(path), "--out", str(out)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0
+    assert "asn:64501: not enough data: 3 values" in result.stdout
+    body = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert list(body["not_enough_data"]) == ["asn:64501"]
     assert body["incidents"] == []
     assert json.loads((out / "incidents.json").read_text()) == []
@@ -112,7 +112,7 @@ def test_the_command_lists_entities_with_too_little_data(tmp_path: Path) -> None
 def test_three_points_alone_are_not_enough_data(tmp_path: Path) -> None:
     path = tmp_path / "figures.csv"
     table(ordinary()).head(3).to_csv(path, index=False)
-    said = CliRunner().invoke(app, ["backtest", str(path), "--out", str(tmp_path / "out")])
-    assert said.exit_code == 0
-    assert "asn:64500: not enough data: 3 values" in said.stdout
-    assert "0 incidents, 0 levels" in said.stdout
+    result = CliRunner().invoke(app, ["backtest", str(path), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0
+    assert "asn:64500: not enough data: 3 values" in result.stdout
+    assert "0 incidents, 0 levels" in result.stdout

@@ -19,9 +19,9 @@ PAGE = (Path(__file__).parents[4] / "docs" / "backtest.md").read_text("utf-8")
 
 
 def block(language: str) -> str:
-    found = re.search(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert found is not None, language
-    return found[1]
+    match = re.search(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert match is not None, language
+    return match[1]
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for line in block("console").splitlines():
             words = line.removeprefix("$ ").split()
             assert words[:2] == ["netwatch", "backtest"]
-            said = CliRunner().invoke(app, words[1:])
-            assert said.exit_code == 0, said.output
+            result = CliRunner().invoke(app, words[1:])
+            assert result.exit_code == 0, result.output
     return path
 
 

@@ -26,7 +26,7 @@ def hour(day: int, number: int) -> datetime:
 
 
 @pytest.fixture(scope="module")
-def played() -> tuple[Backtest, EntityTree]:
+def backtest() -> tuple[Backtest, EntityTree]:
     """Two networks of one country and a lone one; the first is out twice, the last once."""
     random = np.random.default_rng(3)
     times = pd.date_range(START, periods=24 * DAYS, freq="h")
@@ -41,16 +41,16 @@ def played() -> tuple[Backtest, EntityTree]:
             values[24 * day + first : 24 * day + last] *= 0.1
         table = pd.DataFrame({"time": times, "signal": "probing", "value": values})
         tables.append(table.assign(entity=entity, parent=parent))
-    metrics = make_series_table(pd.concat(tables), Path("table"))
-    return backtest_series(metrics), EntityTree(metrics.places)
+    table = make_series_table(pd.concat(tables), Path("table"))
+    return backtest_series(table), EntityTree(table.places)
 
 
 def event(entity: str, start: datetime, end: datetime | None, level: float = 0.1) -> TrueEvent:
     return TrueEvent(Entity.parse(entity), start, end, level)
 
 
-def judge(played: tuple[Backtest, EntityTree], *events: TrueEvent) -> Score:
-    return score_backtest(played[0], Truth(events, ()), played[1])["confirmed"]
+def judge(backtest: tuple[Backtest, EntityTree], *events: TrueEvent) -> Score:
+    return score_backtest(backtest[0], Truth(events, ()), backtest[1])["confirmed"]
 
 
 ALL = (
@@ -60,8 +60,8 @@ ALL = (
 )
 
 
-def test_a_detected_event_is_scored(played: tuple[Backtest, EntityTree]) -> None:
-    metrics = judge(played, *ALL).metrics
+def test_a_detected_event_is_scored(backtest: tuple[Backtest, EntityTree]) -> None:
+    metrics = judge(backtest, *ALL).metrics
     assert (metrics["precision"], metrics["recall"], metrics["f1"]) == (1, 1, 1)
     assert metrics["onset_error_minutes_p90"] == 0
     assert metrics["end_error_minutes_p90"] == 0
@@ -71,8 +71,8 @@ def test_a_detected_event_is_scored(played: tuple[Backtest, EntityTree]) -> None
     assert metrics["entity_weeks"] == pytest.approx(4 * (DAYS - 2) / 7, rel=0.05)
 
 
-def test_a_call_without_an_event_is_a_false_alarm(played: tuple[Backtest, EntityTree]) -> None:
-    score = judge(played, *ALL[:2])
+def test_a_call_without_an_event_is_a_false_alarm(backtest: tuple[Backtest, EntityTree]) -> None:
+    score = judge(backtest, *ALL[:2])
     assert score.metrics["precision"] == pytest.approx(2 / 3)
     [call] = [call for call in score.calls if call.verdict == "false"]
     assert (call.entity, call.started_at) == (PLACES[2], hour(6, 0))
@@ -80,42 +80,44 @@ def test_a_call_without_an_event_is_a_false_alarm(played: tuple[Backtest, Entity
     assert score.metrics["false_per_entity_week"] == pytest.approx(1 / weeks)
 
 
-def test_an_event_without_a_call_is_missed(played: tuple[Backtest, EntityTree]) -> None:
-    score = judge(played, *ALL, event(PLACES[1], hour(4, 0), hour(4, 5)))
+def test_an_event_without_a_call_is_missed(backtest: tuple[Backtest, EntityTree]) -> None:
+    score = judge(backtest, *ALL, event(PLACES[1], hour(4, 0), hour(4, 5)))
     assert score.metrics["recall"] == pytest.approx(3 / 4)
     assert [one.entity for one in score.events if one.verdict == "missed"] == [PLACES[1]]
 
 
 def test_a_call_long_before_the_event_is_not_a_detection(
-    played: tuple[Backtest, EntityTree],
+    backtest: tuple[Backtest, EntityTree],
 ) -> None:
-    score = judge(played, event(PLACES[2], hour(6, 2), hour(6, 10)))
+    score = judge(backtest, event(PLACES[2], hour(6, 2), hour(6, 10)))
     assert score.metrics["found"] == 0
     assert score.metrics["missed"] == 1
 
 
-def test_a_network_within_a_national_event_is_excused(played: tuple[Backtest, EntityTree]) -> None:
-    score = judge(played, event("country:XA", hour(3, 4), hour(3, 12), 0.5), *ALL[1:])
+def test_a_network_within_a_national_event_is_excused(
+    backtest: tuple[Backtest, EntityTree],
+) -> None:
+    score = judge(backtest, event("country:XA", hour(3, 4), hour(3, 12), 0.5), *ALL[1:])
     assert score.metrics["false"] == 0
     assert {call.entity for call in score.calls if call.verdict == "excused"} <= {PLACES[0]}
 
 
 def test_events_before_the_first_level_are_not_judged(
-    played: tuple[Backtest, EntityTree],
+    backtest: tuple[Backtest, EntityTree],
 ) -> None:
     score = judge(
-        played, *ALL, event(PLACES[0], hour(0, 4), hour(0, 6)), event("asn:1", hour(4, 0), None)
+        backtest, *ALL, event(PLACES[0], hour(0, 4), hour(0, 6)), event("asn:1", hour(4, 0), None)
     )
     assert score.metrics["not_judged"] == 2
     assert score.metrics["recall"] == 1
 
 
 def test_the_report_is_json_a_page_and_a_picture(
-    played: tuple[Backtest, EntityTree], tmp_path: Path
+    backtest: tuple[Backtest, EntityTree], tmp_path: Path
 ) -> None:
     truth = Truth((*ALL, event(PLACES[1], hour(4, 0), None)), ("truth.csv, line 9: <b>no</b>",))
-    scores = score_backtest(played[0], truth, played[1])
-    write_score(scores, played[0], truth, tmp_path)
+    scores = score_backtest(backtest[0], truth, backtest[1])
+    write_score(scores, backtest[0], truth, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"score.json", "score.png", "score.html"}
     body = json.loads((tmp_path / "score.json").read_text())
     assert body["confirmed"]["recall"] == 0.75
@@ -127,11 +129,11 @@ def test_the_report_is_json_a_page_and_a_picture(
 
 
 def test_without_detections_scores_are_null_rather_than_zero(
-    played: tuple[Backtest, EntityTree],
+    backtest: tuple[Backtest, EntityTree],
 ) -> None:
-    quiet = replace(played[0], incidents=[])
+    quiet = replace(backtest[0], incidents=[])
     truth = Truth((event(PLACES[1], hour(4, 0), hour(4, 5)),), ())
-    metrics = score_backtest(quiet, truth, played[1])["confirmed"].metrics
+    metrics = score_backtest(quiet, truth, backtest[1])["confirmed"].metrics
     assert metrics["precision"] is None
     assert metrics["recall"] == 0
     assert metrics["delay_minutes_p50"] is None

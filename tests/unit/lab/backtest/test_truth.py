@@ -83,13 +83,13 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_invalid_files_give_a_one_line_error(tmp_path: Path, name: str) -> None:
     text, message = REFUSED[name]
-    with pytest.raises(InputError, match=message) as refused:
+    with pytest.raises(InputError, match=message) as raised:
         read_truth(write(tmp_path, text))
-    assert len(str(refused.value).splitlines()) == 1
+    assert len(str(raised.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("text", ["{", "3", '{"result": {}}', "[1]"])
 def test_other_json_gives_a_one_line_error(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as raised:
         read_truth(write(tmp_path, text, "truth.json"))
-    assert len(str(refused.value).splitlines()) == 1
+    assert len(str(raised.value).splitlines()) == 1

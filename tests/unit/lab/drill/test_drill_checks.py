@@ -24,29 +24,29 @@ def country() -> Country:
 
 
 @pytest.fixture
-def course(country: Country) -> GroundTruth:
+def truth(country: Country) -> GroundTruth:
     cut = [(BEGAN + 2 * number * SECOND, one) for number, one in enumerate(country.networks[:10])]
     back = [(BEGAN + (60 + number) * SECOND, one) for number, (_, one) in enumerate(cut)]
     return GroundTruth(cut, back)
 
 
 @pytest.fixture
-def reported(
-    country: Country, course: GroundTruth, make_incident: Callable[..., Incident]
+def incident(
+    country: Country, truth: GroundTruth, make_incident: Callable[..., Incident]
 ) -> Incident:
     """The correct incident of the drill."""
-    true = course.level(country)
-    fallen = tuple(
+    true = truth.level(country)
+    affected = tuple(
         AffectedEntity(Entity.parse(f"asn:{one.asn}"), time + SECOND, None, one.weight)
-        for time, one in course.cut
+        for time, one in truth.cut
     )
     return make_incident(
         entity=country.entity,
         state=IncidentState.RESOLVED,
         started_at=BEGAN + SECOND,
-        ended_at=course.restored[-1][0] + SECOND,
+        ended_at=truth.restored[-1][0] + SECOND,
         trough=PublishedPercent(true, true, true, Precision.NONE),
-        affected=fallen,
+        affected=affected,
         evidence_level=2,
     )
 
@@ -60,26 +60,24 @@ def entry(post: Post, state: OutboxState) -> OutboxEntry:
     return OutboxEntry(post, state, 1, moment, moment)
 
 
-def missed(
-    country: Country, course: GroundTruth, incidents: list[Incident], posts: list[OutboxEntry]
+def failed_claims(
+    country: Country, truth: GroundTruth, incidents: list[Incident], posts: list[OutboxEntry]
 ) -> list[str]:
     """Return the claims that do not hold."""
-    findings = check_drill(course, country, incidents, posts)
+    findings = check_drill(truth, country, incidents, posts)
     return [one.claim for one in findings if not one.holds]
 
 
 def test_a_correct_report_passes(
-    country: Country, course: GroundTruth, reported: Incident, make_post: Callable[..., Post]
+    country: Country, truth: GroundTruth, incident: Incident, make_post: Callable[..., Post]
 ) -> None:
     posts = sent(make_post, "confirmed_without_number", "restored")
-    assert missed(country, course, [reported], posts) == []
-    assert len(check_drill(course, country, [reported], posts)) >= 7
+    assert failed_claims(country, truth, [incident], posts) == []
+    assert len(check_drill(truth, country, [incident], posts)) >= 7
 
 
-def test_the_true_level_is_the_share_that_was_not_cut(
-    country: Country, course: GroundTruth
-) -> None:
-    assert course.level(country) == pytest.approx(100 * (1 + 2) / sum(range(1, 13)))
+def test_the_true_level_is_the_share_that_was_not_cut(country: Country, truth: GroundTruth) -> None:
+    assert truth.level(country) == pytest.approx(100 * (1 + 2) / sum(range(1, 13)))
 
 
 @pytest.mark.parametrize(
@@ -98,48 +96,48 @@ def test_the_true_level_is_the_share_that_was_not_cut(
 )
 def test_a_wrong_report_fails(
     country: Country,
-    course: GroundTruth,
-    reported: Incident,
+    truth: GroundTruth,
+    incident: Incident,
     make_post: Callable[..., Post],
     changes: dict[str, object],
     claim: str,
 ) -> None:
     posts = sent(make_post, "confirmed", "restored")
-    wrong = replace(reported, **changes)
-    assert any(one.startswith(claim) for one in missed(country, course, [wrong], posts))
+    wrong = replace(incident, **changes)
+    assert any(one.startswith(claim) for one in failed_claims(country, truth, [wrong], posts))
 
 
 def test_networks_in_another_order_fail(
-    country: Country, course: GroundTruth, reported: Incident, make_post: Callable[..., Post]
+    country: Country, truth: GroundTruth, incident: Incident, make_post: Callable[..., Post]
 ) -> None:
-    first, second, *rest = reported.affected
+    first, second, *rest = incident.affected
     swapped = (
         replace(first, started_at=second.started_at),
         replace(second, started_at=first.started_at),
         *rest,
     )
     posts = sent(make_post, "confirmed", "restored")
-    wrong = replace(reported, affected=swapped)
-    assert missed(country, course, [wrong], posts) == ["10 networks fell in their order"]
+    wrong = replace(incident, affected=swapped)
+    assert failed_claims(country, truth, [wrong], posts) == ["10 networks fell in their order"]
 
 
 def test_no_incident_and_two_incidents_fail(
-    country: Country, course: GroundTruth, reported: Incident, make_post: Callable[..., Post]
+    country: Country, truth: GroundTruth, incident: Incident, make_post: Callable[..., Post]
 ) -> None:
     posts = sent(make_post, "confirmed", "restored")
-    assert "one public incident" in missed(country, course, [], posts)
-    other = replace(reported, id="NW-XT-2019-0009", entity=Entity.parse("asn:64496"))
-    assert missed(country, course, [reported, other], posts) == ["one public incident"]
+    assert "one public incident" in failed_claims(country, truth, [], posts)
+    other = replace(incident, id="NW-XT-2019-0009", entity=Entity.parse("asn:64496"))
+    assert failed_claims(country, truth, [incident, other], posts) == ["one public incident"]
 
 
 def test_missing_duplicate_or_pending_posts_fail(
-    country: Country, course: GroundTruth, reported: Incident, make_post: Callable[..., Post]
+    country: Country, truth: GroundTruth, incident: Incident, make_post: Callable[..., Post]
 ) -> None:
     whole = sent(make_post, "confirmed", "restored")
-    posted, once = "the beginning and the end were posted", "every post went out, none twice"
-    assert missed(country, course, [reported], []) == [posted, once]
-    assert missed(country, course, [reported], whole[:1]) == [posted]
-    assert missed(country, course, [reported], whole[1:]) == [posted]
-    assert missed(country, course, [reported], [*whole, whole[0]]) == [once]
+    published, once = "the beginning and the end were published", "every post went out, none twice"
+    assert failed_claims(country, truth, [incident], []) == [published, once]
+    assert failed_claims(country, truth, [incident], whole[:1]) == [published]
+    assert failed_claims(country, truth, [incident], whole[1:]) == [published]
+    assert failed_claims(country, truth, [incident], [*whole, whole[0]]) == [once]
     waiting = [whole[0], replace(whole[1], state=OutboxState.READY)]
-    assert missed(country, course, [reported], waiting) == [once]
+    assert failed_claims(country, truth, [incident], waiting) == [once]

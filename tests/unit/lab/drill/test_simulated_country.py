@@ -10,14 +10,14 @@ from netwatch.model.entities import EntityKind
 from netwatch_probes.http import HttpProbe
 from netwatch_probes.tcp import TcpProbe
 
-PATIENCE = 0.4
+TIMEOUT = 0.4
 
 
 async def reach(network: Network, probe: str) -> str:
     """Return `answers` or `silent` as a real connection finds it."""
     port = network.servers[probe].port
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             _, writer = await asyncio.open_connection(network.address, port)
     except TimeoutError:
         return "silent"
@@ -60,7 +60,7 @@ async def test_the_real_probes_see_it() -> None:
             assert [one.failure for one in seen] == [None] * len(seen)
         network.cut()
         for target in network.targets():
-            seen = await probes[target.probe].measure(target, within=PATIENCE)
+            seen = await probes[target.probe].measure(target, within=TIMEOUT)
             assert seen[-1].failure == "generic_timeout_error"
 
 
