@@ -11,7 +11,7 @@ import ctypes
 import sys
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -28,6 +28,8 @@ _DRIFT = 1e-4
 _MAX_ESTIMATES = 8
 """Estimates kept per source; the one with the least uncertainty counts, as in NTP's clock filter
 (RFC 5905, section 10)."""
+_REMOTE = (ClockSource.COLLECTOR, ClockSource.HTTP)
+"""Sources that answer over the network; the collector comes first, and none may contradict it."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _EARLIEST, _LATEST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2090, 1, 1, tzinfo=UTC)
 """Bounds of the first date: a machine without a battery wakes up in 1970, and a batch can hold
@@ -98,6 +100,7 @@ def read_kernel_clock() -> KernelClock | None:
 class _Estimate:
     """At `monotonic`, the true time was `monotonic + offset`, plus or minus `error`; seconds."""
 
+    source: ClockSource
     monotonic: float
     offset: float
     error: float
@@ -129,8 +132,9 @@ class DisciplinedClock:
         self._wall, self._kernel = wall, kernel
         first = min(max(wall(), _EARLIEST), _LATEST)
         self._shift = (first - EPOCH).total_seconds() - monotonic()
-        self._collector: deque[_Estimate] = deque(maxlen=_MAX_ESTIMATES)
-        self._http: deque[_Estimate] = deque(maxlen=_MAX_ESTIMATES)
+        self._estimates: dict[ClockSource, deque[_Estimate]] = {
+            source: deque(maxlen=_MAX_ESTIMATES) for source in _REMOTE
+        }
 
     def __call__(self) -> datetime:
         """Return the present as measurements are dated, aware UTC."""
@@ -146,22 +150,27 @@ class DisciplinedClock:
 
         F. Cristian, "Probabilistic clock synchronization", 1989.
         """
-        self._collector.append(_estimate(milliseconds / 1000, since, self.monotonic()))
+        self._add(ClockSource.COLLECTOR, milliseconds / 1000, since)
 
     def add_http_date(self, date: datetime, *, since: float) -> None:
         """Add the `Date` header of a request made at `since`; it is truncated to the second."""
-        middle = (date - EPOCH).total_seconds() + 0.5
-        self._http.append(_estimate(middle, since, self.monotonic(), error=0.5))
+        self._add(ClockSource.HTTP, (date - EPOCH).total_seconds() + 0.5, since, error=0.5)
+
+    def _add(self, source: ClockSource, true: float, since: float, *, error: float = 0.0) -> None:
+        """Add a time that was true at some moment between `since` and the present."""
+        now = self.monotonic()
+        middle, half = (since + now) / 2, max(0.0, (now - since) / 2)
+        self._estimates[source].append(_Estimate(source, middle, true - middle, half + error))
 
     def offset_error(self) -> float | None:
         """Return by how many seconds measurements are dated too early; None if unknown."""
-        best = _best((*self._collector, *self._http), self.monotonic())
+        best = self._best(self.monotonic(), *_REMOTE)
         return None if best is None else best.offset - self._shift
 
     def uncertainty(self) -> float:
         """Return the maximum error of the estimated time in seconds; infinity if unknown."""
         monotonic = self.monotonic()
-        best = _best((*self._collector, *self._http), monotonic)
+        best = self._best(monotonic, *_REMOTE)
         return float("inf") if best is None else best.uncertainty(monotonic)
 
     def sample(self) -> ClockSample:
@@ -169,47 +178,35 @@ class DisciplinedClock:
         wall, monotonic = (self._wall() - EPOCH).total_seconds(), self.monotonic()
         kernel = self._kernel()
         synced = None if kernel is None else kernel.synced
-        source, best = self._choose(wall, monotonic, kernel)
+        best = self._choose(wall, monotonic, kernel)
         millis, wall_millis = round(monotonic * 1000), round(wall * 1000)
         wall_millis = min(max(wall_millis, -_MAX_MILLIS), _MAX_MILLIS)
         offset = 0 if best is None else round((monotonic + best.offset) * 1000) - wall_millis
         if best is None or abs(offset) > _MAX_MILLIS:
             return ClockSample(self.boot, millis, wall_millis, synced=synced)
         error = max(1, round(best.uncertainty(monotonic) * 1000))
-        return ClockSample(self.boot, millis, wall_millis, source, synced, offset, error)
+        return ClockSample(self.boot, millis, wall_millis, best.source, synced, offset, error)
 
     def _choose(
         self, wall: float, monotonic: float, kernel: KernelClock | None
-    ) -> tuple[ClockSource, _Estimate | None]:
+    ) -> _Estimate | None:
         """Return the most certain estimate that does not contradict the collector."""
-        collector = _best(self._collector, monotonic)
-        candidates = {
-            ClockSource.COLLECTOR: collector,
-            ClockSource.HTTP: _best(self._http, monotonic),
-        }
+        candidates = [self._best(monotonic, source) for source in _REMOTE]
+        collector = candidates[0]
         if kernel is not None and kernel.synced:
-            candidates[ClockSource.KERNEL] = _Estimate(monotonic, wall - monotonic, kernel.error)
+            offset = wall - monotonic
+            candidates.append(_Estimate(ClockSource.KERNEL, monotonic, offset, kernel.error))
         usable = [
-            (estimate.uncertainty(monotonic), source, estimate)
-            for source, estimate in candidates.items()
-            if estimate is not None
-            and (collector is None or collector.agrees_with(estimate, monotonic))
+            one
+            for one in candidates
+            if one is not None and (collector is None or collector.agrees_with(one, monotonic))
         ]
-        if not usable:
-            return ClockSource.UNKNOWN, None
-        _, source, best = min(usable, key=lambda row: row[0])
-        return source, best
+        return min(usable, key=lambda one: one.uncertainty(monotonic), default=None)
 
-
-def _estimate(true: float, start: float, end: float, *, error: float = 0.0) -> _Estimate:
-    """Return the estimate from a time that was `true` at some moment from `start` to `end`."""
-    middle = (start + end) / 2
-    return _Estimate(middle, true - middle, max(0.0, (end - start) / 2) + error)
-
-
-def _best(estimates: Iterable[_Estimate], monotonic: float) -> _Estimate | None:
-    # A copy, since another thread may append meanwhile.
-    return min(tuple(estimates), key=lambda one: one.uncertainty(monotonic), default=None)
+    def _best(self, monotonic: float, *sources: ClockSource) -> _Estimate | None:
+        # Copies, since another thread may append meanwhile.
+        estimates = [one for source in sources for one in tuple(self._estimates[source])]
+        return min(estimates, key=lambda one: one.uncertainty(monotonic), default=None)
 
 
 class AckClockSync:

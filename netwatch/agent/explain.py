@@ -1,7 +1,7 @@
 """Explains what an agent probes, contacts and sends, before it does so."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -202,25 +202,17 @@ def _example(vantage: Vantage, row: ExplainedTarget | None) -> ExampleBatch:
         seconds=10.0,
         observations=(Observation("connect", "generic_timeout_error", 10.0),),
     )
-    wall = to_millis(_EXAMPLE_TIME)
-    segment = ClockSegment(
-        _EXAMPLE_BOOT, wall - _EXAMPLE_UPTIME_MS, after_sequence=1, rows=_EXAMPLE_ROWS
+    boot, uptime, wall = _EXAMPLE_BOOT, _EXAMPLE_UPTIME_MS, to_millis(_EXAMPLE_TIME)
+    batch = Batch(
+        vantage,
+        sequence=1,
+        measurements=(measurement,) * _EXAMPLE_ROWS,
+        clock_segments=(ClockSegment(boot, wall - uptime, after_sequence=1, rows=_EXAMPLE_ROWS),),
+        clock_samples=(ClockSample(boot, uptime, wall, ClockSource.KERNEL, synced=True, error=20),),
     )
-    sample = ClockSample(
-        _EXAMPLE_BOOT, _EXAMPLE_UPTIME_MS, wall, ClockSource.KERNEL, synced=True, error=20
-    )
-    payload = pack_batch(
-        Batch(
-            vantage,
-            1,
-            (measurement,) * _EXAMPLE_ROWS,
-            clock_segments=(segment,),
-            clock_samples=(sample,),
-        )
-    )
-    batch = unpack_batch(payload)
-    header: dict[str, object] = msgspec.to_builtins(replace(batch, measurements=()))
+    payload = pack_batch(batch)
+    received = unpack_batch(payload)
+    header: dict[str, object] = msgspec.to_builtins(received)
     del header["measurements"]
-    return ExampleBatch(
-        header, msgspec.to_builtins(batch.measurements[0]), _EXAMPLE_ROWS, len(payload)
-    )
+    row_sent = msgspec.to_builtins(received.measurements[0])
+    return ExampleBatch(header, row_sent, _EXAMPLE_ROWS, len(payload))

@@ -94,7 +94,6 @@ class _Agent:
         self._executor = executor
         self._interval = deps.config.flush_interval.total_seconds()
         self._suspended = suspended_seconds()
-        self._stats = ProcessStatsCollector()
         self._pending: deque[Measurement] = deque(maxlen=_MAX_PENDING)
         self._is_failing = False
         self._pause_reason = PauseReason.NONE
@@ -119,6 +118,7 @@ class _Agent:
             gateway=None if loopback_only else GatewayMonitor(),
             paused=lambda: deps.pause_reason() is not PauseReason.NONE,
         )
+        self._stats = ProcessStatsCollector(self.measure_loop.loop_lag)
 
     def add(self, measurement: Measurement) -> None:
         """Hold a measurement until the next commit; a recovered target wakes the uplink."""
@@ -148,9 +148,7 @@ class _Agent:
         sealed_at = monotonic()
         nap = min(self._interval, _COMMIT_INTERVAL)
         while True:
-            start = monotonic()
             await asyncio.sleep(nap)
-            self._stats.add_lag(monotonic() - start - nap)
             self._check_host()
             seal = monotonic() - sealed_at >= self._interval * _SEAL_EARLY
             if seal:

@@ -3,15 +3,14 @@
 import os
 import resource
 import time
-from collections import Counter, deque
+from collections import Counter
 from pathlib import Path
 
 import msgspec
 
+from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.model.measurement import Measurement
 
-_MAX_LAGS = 600
-"""Samples of the event loop's lateness: ten minutes at one a second."""
 _OPEN_FILES = Path("/proc/self/fd")
 _STATM = Path("/proc/self/statm")
 
@@ -36,11 +35,11 @@ class ProcessStats(msgspec.Struct, frozen=True):
 
 
 class ProcessStatsCollector:
-    """Counts measurements and event loop lateness while the agent runs."""
+    """Counts measurements while the agent runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop_lag: LoopLagMonitor) -> None:
+        self._loop_lag = loop_lag
         self._started = time.monotonic()
-        self._lags: deque[float] = deque(maxlen=_MAX_LAGS)
         self._probes: dict[str, Counter[str]] = {}
 
     def count(self, measurement: Measurement) -> None:
@@ -48,20 +47,15 @@ class ProcessStatsCollector:
         outcome = measurement.scope or "ok"
         self._probes.setdefault(measurement.probe, Counter())[outcome] += 1
 
-    def add_lag(self, seconds: float) -> None:
-        """Add by how much a sleep was longer than asked for."""
-        self._lags.append(max(0.0, seconds))
-
     def collect(self, now: str) -> ProcessStats:
         """Return the values as of `now`."""
-        lags = sorted(self._lags) or [0.0]
         return ProcessStats(
             counted_at=now,
             uptime_seconds=round(time.monotonic() - self._started, 1),
             memory_megabytes=round(_resident_bytes() / 2**20, 1),
             cpu_seconds=round(time.process_time(), 2),
             open_files=len(os.listdir(_OPEN_FILES)) - 1 if _OPEN_FILES.exists() else None,  # noqa: PTH208 - names are enough
-            loop_lag_milliseconds=round(1000 * lags[len(lags) * 99 // 100], 1),
+            loop_lag_milliseconds=round(1000 * self._loop_lag.percentile(99), 1),
             probes={probe: dict(outcomes) for probe, outcomes in sorted(self._probes.items())},
         )
 

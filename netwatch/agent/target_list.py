@@ -36,6 +36,7 @@ _HOST_NAME = re.compile(
 _PATH = re.compile(r"[!-~]{0,1024}")
 _Version = Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
 _Targets = Annotated[tuple[Target, ...], msgspec.Meta(max_length=MAX_TARGETS)]
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
 _Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z")]
 _log = logging.getLogger("netwatch.agent.target_list")
 
@@ -56,15 +57,15 @@ class TargetList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     """
 
     version: _Version
-    expires: datetime
+    expires: _Time
     targets: _Targets = ()
     popular: _Targets = ()
     sensitive: Annotated[dict[str, _Targets], msgspec.Meta(max_length=64)] = {}
-    not_before: datetime | None = None
+    not_before: _Time | None = None
     high_risk_countries: Annotated[
         tuple[_Country, ...], msgspec.Meta(max_length=_MAX_COUNTRIES)
     ] = ()
-    pause_until: datetime | None = None
+    pause_until: _Time | None = None
     pause_reason: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
     def listed_targets(self) -> Iterator[ListedTarget]:
@@ -78,20 +79,12 @@ class TargetList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
                 yield ListedTarget(target, ConsentTier.SENSITIVE, category)
 
 
-_DECODER = msgspec.json.Decoder(TargetList)
-
-
-def _decode(plain: bytes) -> TargetList:
-    listed = _DECODER.decode(plain)
-    for name in ("expires", "not_before", "pause_until"):
-        time = getattr(listed, name)
-        if time is not None and time.tzinfo is None:
-            raise ValueError(f"`{name}` has no time zone")
-    return listed
-
-
 TARGET_LIST: MessageFormat[TargetList] = MessageFormat(
-    "target list", b"netwatch-targets-v1\0", msgspec.json.encode, _decode, limit=MAX_LIST_BYTES
+    "target list",
+    b"netwatch-targets-v1\0",
+    msgspec.json.encode,
+    msgspec.json.Decoder(TargetList).decode,
+    limit=MAX_LIST_BYTES,
 )
 
 

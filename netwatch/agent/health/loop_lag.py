@@ -8,6 +8,8 @@ _TICK = 0.05
 _BLOCKED = 0.25
 """Seconds of lateness that invalidate a probe's timing."""
 _MAX_KEPT = 64
+_MAX_LAGS = 1200
+"""Ticks whose lateness is kept: a minute."""
 
 
 class LoopLagMonitor:
@@ -17,6 +19,7 @@ class LoopLagMonitor:
         # Before the first tick nothing is known, so nothing counts as blocked.
         self._last_tick = float("inf")
         self._blocked: deque[tuple[float, float]] = deque(maxlen=_MAX_KEPT)
+        self._lags: deque[float] = deque(maxlen=_MAX_LAGS)
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -24,6 +27,7 @@ class LoopLagMonitor:
         while True:
             await asyncio.sleep(_TICK)
             now = perf_counter()
+            self._lags.append(max(0.0, now - self._last_tick - _TICK))
             if now - self._last_tick > _TICK + _BLOCKED:
                 self._blocked.append((self._last_tick, now))
             self._last_tick = now
@@ -36,6 +40,11 @@ class LoopLagMonitor:
         if end - self._last_tick > _TICK + _BLOCKED:
             return True
         return any(begin < end and stop > start for begin, stop in self._blocked)
+
+    def percentile(self, percent: int) -> float:
+        """Return a percentile of the lateness of the last minute's ticks, in seconds."""
+        lags = sorted(self._lags) or [0.0]
+        return lags[len(lags) * percent // 100]
 
     def blocked_seconds(self, window: float) -> float:
         """Return for how many of the last `window` seconds the loop was blocked."""

@@ -64,10 +64,10 @@ class MeasureLoop:
         self._admission = AdmissionControl(
             config, probes=probes, budget=self.budget, clock=clock, paused=paused
         )
-        self.skips = self._admission.skips
+        self.skips, self.loop_lag = self._admission.skips, self._runner.loop_lag
         self._environment = EnvironmentMonitor(
             self.health,
-            self._runner.loop_lag,
+            self.loop_lag,
             clock=clock,
             gateway=gateway,
             period=config.witness_period.total_seconds(),
@@ -82,7 +82,7 @@ class MeasureLoop:
         """Pass every measurement and event to `record`, until cancelled."""
         self._record = record
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._runner.loop_lag.run())
+            group.create_task(self.loop_lag.run())
             group.create_task(self._watch_environment())
             group.create_task(self._probe_on_change())
             group.create_task(self._run_bursts(group))

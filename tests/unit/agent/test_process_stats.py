@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.agent.process_stats import ProcessStats, ProcessStatsCollector
 from netwatch.model.measurement import Measurement
 
@@ -18,7 +19,7 @@ def run(probe: str, scope: str) -> Measurement:
 
 
 def test_runs_are_counted_by_probe_and_outcome() -> None:
-    stats = ProcessStatsCollector()
+    stats = ProcessStatsCollector(LoopLagMonitor())
     for probe, scope in (("tcp", ""), ("tcp", ""), ("tcp", "timeout"), ("dns", "local")):
         stats.count(run(probe, scope))
     collected = stats.collect(NOON.isoformat())
@@ -26,14 +27,3 @@ def test_runs_are_counted_by_probe_and_outcome() -> None:
     assert 5 < collected.memory_megabytes < 5000
     assert collected.open_files is None or collected.open_files >= 3
     assert msgspec.json.decode(msgspec.json.encode(collected), type=ProcessStats) == collected
-
-
-def test_loop_lag_is_the_99th_percentile() -> None:
-    stats = ProcessStatsCollector()
-    assert stats.collect("").loop_lag_milliseconds == 0
-    for number in range(200):
-        stats.add_lag(0.5 if number in {3, 7, 9} else -0.001)
-    assert stats.collect("").loop_lag_milliseconds == 500
-    for _ in range(600):
-        stats.add_lag(0.01)
-    assert stats.collect("").loop_lag_milliseconds == 10

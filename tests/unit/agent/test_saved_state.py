@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from netwatch.agent.gaps import Heartbeat
+from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.agent.measure.budget import DailyBudget
 from netwatch.agent.process_stats import ProcessStatsCollector
 from netwatch.agent.saved_state import STATE_KEY, SavedState, load_state, save_state
@@ -18,7 +19,7 @@ NOON = datetime(2026, 1, 8, 12, tzinfo=UTC)
 STATE = SavedState(
     Heartbeat(NOON, "ab" * 8, 100.0),
     DailyBudget(spent=100_000, change_probes=1, burst_seconds=60.0),
-    ProcessStatsCollector().collect(NOON.isoformat()),
+    ProcessStatsCollector(LoopLagMonitor()).collect(NOON.isoformat()),
 )
 
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from netwatch.agent.gaps import Heartbeat
+from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.agent.measure.budget import DailyBudget
 from netwatch.agent.process_stats import ProcessStatsCollector
 from netwatch.agent.saved_state import SavedState, save_state
@@ -74,7 +75,7 @@ def saved_state(
 ) -> SavedState:
     """Return the state that an agent leaves in its spool."""
     now = datetime.now(UTC)
-    collected = (stats or ProcessStatsCollector()).collect(now.isoformat())
+    collected = (stats or ProcessStatsCollector(LoopLagMonitor())).collect(now.isoformat())
     return SavedState(Heartbeat(now, "ab" * 8, 1.0), budget or DailyBudget(), collected)
 
 
@@ -368,7 +369,7 @@ def test_version_prints_the_consent_version(netwatch: Command) -> None:
 
 
 def test_status_shows_the_resources_of_the_agent(netwatch: Command, tmp_path: Path) -> None:
-    stats = ProcessStatsCollector()
+    stats = ProcessStatsCollector(LoopLagMonitor())
     stats.count(
         Measurement("one", "tcp", datetime.now(UTC), None, "", host_responded=True, seconds=0.1)
     )

@@ -26,6 +26,18 @@ async def test_an_interval_that_overlaps_a_block_is_blocked() -> None:
     ticking.cancel()
 
 
+async def test_the_lateness_of_ticks_is_a_percentile() -> None:
+    monitor = LoopLagMonitor()
+    assert monitor.percentile(99) == 0
+    ticking = asyncio.ensure_future(monitor.run())
+    await asyncio.sleep(0.12)
+    time.sleep(0.5)  # noqa: ASYNC251 - the fault under test
+    await asyncio.sleep(0.12)
+    assert 0.4 < monitor.percentile(99) < 5
+    assert monitor.percentile(0) < 0.4
+    ticking.cancel()
+
+
 async def test_a_failure_while_the_loop_is_blocked_is_local() -> None:
     """A dead network times out, which counts unless the event loop was blocked."""
     async with make_country(1) as country:
