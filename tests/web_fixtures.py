@@ -60,12 +60,12 @@ def check_page(text: str) -> Page:
     assert page.all("html")[0]["dir"] == "ltr"
     assert not page.all("script")
     assert not any("style" in attributes for _, attributes in page.tags)
-    assert not any(name.startswith("on") for _, found in page.tags for name in found)
-    links = [found.get("href") or found.get("src") for _, found in page.tags]
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    links = [tag.get("href") or tag.get("src") for _, tag in page.tags]
     assert all(link[0] in "/#" and not link.startswith("//") for link in links if link)
-    pictures = [found for found in page.all("svg") if found.get("aria-hidden") != "true"]
-    assert all(found["role"] == "img" and found["aria-label"] for found in pictures)
-    names = [found["id"] for _, found in page.tags if "id" in found]
+    pictures = [svg for svg in page.all("svg") if svg.get("aria-hidden") != "true"]
+    assert all(svg["role"] == "img" and svg["aria-label"] for svg in pictures)
+    names = [tag["id"] for _, tag in page.tags if "id" in tag]
     assert len(names) == len(set(names)), "ids are unique"
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
@@ -96,9 +96,9 @@ class Site:
         return httpx.AsyncClient(transport=transport, base_url="http://site")
 
     async def text(self, path: str, status: int = 200) -> str:
-        answer = await self.client.get(path)
-        assert answer.status_code == status
-        return answer.text
+        response = await self.client.get(path)
+        assert response.status_code == status
+        return response.text
 
     def put(self, entity: str, values: list[float | None], *, until: datetime) -> None:
         """Write hourly levels whose newest interval ends at `until`."""

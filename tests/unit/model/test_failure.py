@@ -65,9 +65,9 @@ TABLE = [
 
 @pytest.mark.parametrize(("error", "word", "scope", "host_responded"), TABLE, ids=repr)
 def test_the_table(error: BaseException, word: str, scope: str, *, host_responded: bool) -> None:
-    found = classify_failure(error)
-    assert (found.word, found.scope, found.host_responded) == (word, scope, host_responded)
-    assert lookup_failure(found.word) == found
+    failure = classify_failure(error)
+    assert (failure.word, failure.scope, failure.host_responded) == (word, scope, host_responded)
+    assert lookup_failure(failure.word) == failure
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ def text_of(percent: PublishedPercent) -> str:
 
 
 @pytest.mark.parametrize(
-    ("figures", "text"),
+    ("shares", "text"),
     [
         ((0.070, 0.045, 0.100), "7%"),
         ((0.674, 0.596, 0.750), "about 65%"),
@@ -27,9 +27,9 @@ def text_of(percent: PublishedPercent) -> str:
     ],
 )
 def test_precision_of_the_text_follows_the_interval(
-    figures: tuple[float, float, float], text: str | None
+    shares: tuple[float, float, float], text: str | None
 ) -> None:
-    percent = make_percent(*figures, networks=12)
+    percent = make_percent(*shares, networks=12)
     shown = None if percent.precision is Precision.NONE else text_of(percent)
     assert shown == text
 

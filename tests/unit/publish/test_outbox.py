@@ -21,16 +21,16 @@ class Scripted:
 
     name = "console"
 
-    def __init__(self, *answers: Delivery, idempotent: bool = False) -> None:
-        self.answers = list(answers)
+    def __init__(self, *deliveries: Delivery, idempotent: bool = False) -> None:
+        self.deliveries = list(deliveries)
         self.idempotent = idempotent
         self.shown: list[str] = []
 
     async def deliver(self, post: Post) -> Delivery:
-        answer = self.answers.pop(0) if self.answers else Delivery(sent=True)
-        if answer.sent:
+        delivery = self.deliveries.pop(0) if self.deliveries else Delivery(sent=True)
+        if delivery.sent:
             self.shown.append(post.key)
-        return answer
+        return delivery
 
 
 class CrashError(Exception):
@@ -58,9 +58,9 @@ class Crashing(Scripted):
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[SqlLedger]:
-    found = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
-    yield found
-    found.close()
+    opened = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
+    yield opened
+    opened.close()
 
 
 def _clock() -> datetime:

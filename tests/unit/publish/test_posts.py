@@ -42,9 +42,9 @@ PERCENTS = [
 ]
 
 
-def _posts(incident: Incident, places: EntityTree, **options: object) -> list[Post]:
+def _posts(incident: Incident, tree: EntityTree, **options: object) -> list[Post]:
     config = PublishConfig(url="https://netwatch.example", **options)
-    return compose_posts(incident, places, config, drill=False)
+    return compose_posts(incident, tree, config, drill=False)
 
 
 def test_the_text_of_a_confirmed_post(make_incident: MakeIncident, iran: EntityTree) -> None:
@@ -164,10 +164,10 @@ def test_evidence_decides_label_and_channels(make_incident: MakeIncident, iran: 
     channels = ("console", "file", "webhook")
 
     def labels(level: int, *, auto_publish: bool = False) -> list[tuple[str, str]]:
-        found = _posts(
+        posts = _posts(
             make_incident(evidence_level=level), iran, channels=channels, auto_publish=auto_publish
         )
-        return [(post.channel, post.text.split(" ")[0]) for post in found]
+        return [(post.channel, post.text.split(" ")[0]) for post in posts]
 
     assert labels(0) == labels(1) == labels(1, auto_publish=True) == []
     assert labels(2) == [("console", "UNCONFIRMED"), ("file", "UNCONFIRMED")]
@@ -220,9 +220,7 @@ def test_every_kind_of_post_with_every_percentage_is_valid(
     make_incident: MakeIncident, reason: RevisionReason, percent: PublishedPercent, evidence: int
 ) -> None:
     longest = max(Locale("en").territories.values(), key=len)
-    places = EntityTree(
-        [EntityInfo(Entity.parse("country:IR"), longest, timezone="Asia/Kathmandu")]
-    )
+    tree = EntityTree([EntityInfo(Entity.parse("country:IR"), longest, timezone="Asia/Kathmandu")])
     for progressive in (None, 12):
         incident = make_incident(
             reason=reason,
@@ -232,7 +230,7 @@ def test_every_kind_of_post_with_every_percentage_is_valid(
             progressive_hours=progressive,
             ended_at=make_incident().at if reason is RevisionReason.RESTORED else None,
         )
-        for post in _posts(incident, places):
+        for post in _posts(incident, tree):
             assert 0 < len(post.alternative) <= 300
             assert longest in post.text
             assert "None" not in post.text
@@ -245,15 +243,15 @@ def test_every_kind_of_post_with_every_percentage_is_valid(
 
 def test_names_cannot_inject_lines_or_bidirectional_overrides(make_incident: MakeIncident) -> None:
     hostile = "I\u202er\x1b[31man\n\nCONFIRMED\x00 {{ link }}"
-    places = EntityTree([EntityInfo(Entity.parse("country:IR"), hostile)])
-    text = _posts(make_incident(), places)[0].text
+    tree = EntityTree([EntityInfo(Entity.parse("country:IR"), hostile)])
+    text = _posts(make_incident(), tree)[0].text
     assert text.startswith("CONFIRMED · I r [31man CONFIRMED {{ link }}: internet")
     assert len(text.splitlines()) == 5
 
 
 def test_an_entity_name_may_contain_down_or_zero_percent(make_incident: MakeIncident) -> None:
-    places = EntityTree([EntityInfo(Entity.parse("country:IR"), "County Down 0%")])
-    assert _posts(make_incident(), places)[0].text.startswith("CONFIRMED · County Down 0%:")
+    tree = EntityTree([EntityInfo(Entity.parse("country:IR"), "County Down 0%")])
+    assert _posts(make_incident(), tree)[0].text.startswith("CONFIRMED · County Down 0%:")
 
 
 def test_narrower_scopes_are_named_with_their_country(
@@ -330,13 +328,13 @@ def test_a_daily_series_has_a_first_and_a_last_post(
         start,
         start + timedelta(hours=8),
     )
-    findings = IncidentDetails(pattern, occurrences=(night,) * 72)
-    [post, *_] = _posts(make_incident(reason=RevisionReason.RECURRING, details=findings), iran)
+    details = IncidentDetails(pattern, occurrences=(night,) * 72)
+    [post, *_] = _posts(make_incident(reason=RevisionReason.RECURRING, details=details), iran)
     assert f"It {words}." in post.text
     assert "Cause not established." in post.text
     over = make_incident(
         reason=RevisionReason.RECURRENCE_ENDED,
-        details=findings,
+        details=details,
         percent=PublishedPercent(99.0, 97.0, 100.0, Precision.EXACT),
     )
     [post, *_] = _posts(over, iran)

@@ -1,4 +1,4 @@
-"""Announce and withdraw lines: what is visible when, and one clear line for what cannot be read."""
+"""Announcements and withdrawals: which routes are visible when, and the error of a bad line."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -14,15 +14,15 @@ MIDNIGHT = datetime(2022, 6, 21, tzinfo=UTC)
 
 
 def line(prefix: str, peer: str, *, at: float | None = None, path: object = ("174", "64496"),
-         gone: bool = False) -> dict[str, object]:  # fmt: skip
+         withdrawn: bool = False) -> dict[str, object]:  # fmt: skip
     """Return one line, at so many seconds after midnight or of the first table."""
-    found: dict[str, object] = {"pfx": prefix, "peer_ip": peer, "comm": "", "idx": 0}
+    fields: dict[str, object] = {"pfx": prefix, "peer_ip": peer, "comm": "", "idx": 0}
     if at is not None:
-        found["ts"] = MIDNIGHT.timestamp() + at
-    return found | ({"W": True, "path": []} if gone else {"path": path})
+        fields["ts"] = MIDNIGHT.timestamp() + at
+    return fields | ({"W": True, "path": []} if withdrawn else {"path": path})
 
 
-def written(folder: Path, *lines: dict[str, object]) -> Path:
+def write_lines(folder: Path, *lines: dict[str, object]) -> Path:
     """Return a file of these lines."""
     file = folder / "routes.jsonf"
     file.write_text("".join(f"{json.dumps(one)}\n" for one in lines), "utf-8")
@@ -37,10 +37,12 @@ def counts(path: Path, entity: str = "asn:64496") -> list[float]:
 
 def test_a_route_counts_from_its_table_until_it_is_withdrawn(tmp_path: Path) -> None:
     first = line("192.0.2.0/24", "a")
-    found = counts(written(tmp_path, first, line("192.0.2.0/24", "a", at=3600 * 2.25, gone=True)))
-    assert len(found) == 24
-    assert found[:4] == pytest.approx([1, 1, 0.25, 0])
-    assert found[-1] == pytest.approx(0)
+    values = counts(
+        write_lines(tmp_path, first, line("192.0.2.0/24", "a", at=3600 * 2.25, withdrawn=True))
+    )
+    assert len(values) == 24
+    assert values[:4] == pytest.approx([1, 1, 0.25, 0])
+    assert values[-1] == pytest.approx(0)
 
 
 def test_each_peer_counts_and_saying_it_again_does_not(tmp_path: Path) -> None:
@@ -49,36 +51,36 @@ def test_each_peer_counts_and_saying_it_again_does_not(tmp_path: Path) -> None:
         line("192.0.2.0/24", "b"),
         line("192.0.2.0/24", "a", at=60, path=["3356", "64496"]),
         line("198.51.100.0/24", "a", at=3600),
-        line("203.0.113.0/24", "a", at=7200, gone=True),
+        line("203.0.113.0/24", "a", at=7200, withdrawn=True),
     ]
-    assert counts(written(tmp_path, *lines))[:3] == pytest.approx([2, 3, 3])
+    assert counts(write_lines(tmp_path, *lines))[:3] == pytest.approx([2, 3, 3])
 
 
 def test_lines_may_be_in_any_order(tmp_path: Path) -> None:
     lines = [
-        line("192.0.2.0/24", "a", at=7200, gone=True),
+        line("192.0.2.0/24", "a", at=7200, withdrawn=True),
         line("192.0.2.0/24", "a"),
         line("192.0.2.0/24", "a", at=3600 * 4),
     ]
-    assert counts(written(tmp_path, *lines))[:5] == pytest.approx([1, 1, 0, 0, 1])
+    assert counts(write_lines(tmp_path, *lines))[:5] == pytest.approx([1, 1, 0, 0, 1])
 
 
 def test_a_route_that_changes_its_origin_moves_to_the_other_network(tmp_path: Path) -> None:
     lines = [line("192.0.2.0/24", "a"), line("192.0.2.0/24", "a", at=3600, path=["64511"])]
-    path = written(tmp_path, *lines)
+    path = write_lines(tmp_path, *lines)
     assert counts(path)[:2] == pytest.approx([1, 0])
     assert counts(path, "asn:64511")[:2] == pytest.approx([0, 1])
 
 
 def test_the_output_does_not_name_peers(tmp_path: Path) -> None:
-    figures = read_bgp_jsonl(written(tmp_path, line("192.0.2.0/24", "peer-7", at=0)))
-    assert "peer-7" not in figures.frame.to_csv()
-    assert figures.width == timedelta(minutes=5)
-    assert figures.frame["total"].isna().all()
+    table = read_bgp_jsonl(write_lines(tmp_path, line("192.0.2.0/24", "peer-7", at=0)))
+    assert "peer-7" not in table.frame.to_csv()
+    assert table.width == timedelta(minutes=5)
+    assert table.frame["total"].isna().all()
 
 
 def test_open_series_reads_route_files(tmp_path: Path) -> None:
-    opened = open_series(str(written(tmp_path, line("192.0.2.0/24", "a", at=5))))
+    opened = open_series(str(write_lines(tmp_path, line("192.0.2.0/24", "a", at=5))))
     assert set(opened.frame["signal"]) == {"bgp"}
 
 
@@ -107,12 +109,14 @@ def test_a_broken_file_gives_a_one_line_error(tmp_path: Path, text: str, words: 
 def test_a_stray_time_makes_no_years_of_bins(tmp_path: Path) -> None:
     lines = [line("192.0.2.0/24", "a", at=0), line("192.0.2.0/24", "b", at=86400 * 4000)]
     with pytest.raises(InputError, match="is the first or last time wrong"):
-        read_bgp_jsonl(written(tmp_path, *lines))
+        read_bgp_jsonl(write_lines(tmp_path, *lines))
 
 
 def test_bins_must_fill_a_day(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="do not fill a day"):
-        read_bgp_jsonl(written(tmp_path, line("192.0.2.0/24", "a", at=0)), width=timedelta(hours=5))
+        read_bgp_jsonl(
+            write_lines(tmp_path, line("192.0.2.0/24", "a", at=0)), width=timedelta(hours=5)
+        )
 
 
 def test_a_missing_file_gives_a_one_line_error(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Past figures in long form: what is taken, and one clear line for what is not."""
+"""Series in long form: which tables are read, and the one-line error of any other."""
 
 import gzip
 from collections.abc import Callable, Iterator
@@ -38,16 +38,16 @@ def row(time: str, value: str = "1", *more: str) -> str:
     return ",".join([time, "probing", "country:IR", value, *more]) + "\n"
 
 
-def values(figures: SeriesTable) -> list[tuple[datetime, float]]:
-    return [(entry.time, entry.value) for entry in figures.bins()]
+def values(table: SeriesTable) -> list[tuple[datetime, float]]:
+    return [(entry.time, entry.value) for entry in table.bins()]
 
 
 def test_values_are_ordered_by_time_for_any_input_order(write: Write) -> None:
     rows = [row(f"2019-11-16T{hour:02}:00Z", str(hour)) for hour in (3, 0, 2, 1)]
-    figures = read_long_table(write(HEAD + "".join(rows)))
-    assert values(figures) == [(at(hour), float(hour)) for hour in range(4)]
-    assert figures.width == timedelta(hours=1)
-    assert figures.dropped == 0
+    table = read_long_table(write(HEAD + "".join(rows)))
+    assert values(table) == [(at(hour), float(hour)) for hour in range(4)]
+    assert table.width == timedelta(hours=1)
+    assert table.dropped == 0
 
 
 def test_a_time_without_zone_is_utc(write: Write) -> None:
@@ -64,9 +64,9 @@ def test_the_same_time_in_two_zones_is_a_duplicate(write: Write) -> None:
 
 def test_a_duplicate_row_counts_once(write: Write) -> None:
     rows = [row("2019-11-16T00:00Z"), row("2019-11-16T00:00Z"), row("2019-11-16T01:00Z")]
-    figures = read_long_table(write(HEAD + "".join(rows)))
-    assert len(values(figures)) == 2
-    assert figures.dropped == 1
+    table = read_long_table(write(HEAD + "".join(rows)))
+    assert len(values(table)) == 2
+    assert table.dropped == 1
 
 
 def test_an_empty_value_is_missing_and_zero_is_a_value(write: Write) -> None:
@@ -78,12 +78,12 @@ def test_an_empty_value_is_missing_and_zero_is_a_value(write: Write) -> None:
 def test_a_gap_does_not_change_the_width(write: Write) -> None:
     hours = [0, 1, 2, 3, 9, 10, 11]
     rows = [row(f"2019-11-16T{hour:02}:00Z") for hour in hours]
-    figures = read_long_table(write(HEAD + "".join(rows)))
-    assert figures.width == timedelta(hours=1)
-    assert [time.hour for time, _ in values(figures)] == hours
+    table = read_long_table(write(HEAD + "".join(rows)))
+    assert table.width == timedelta(hours=1)
+    assert [time.hour for time, _ in values(table)] == hours
 
 
-def test_three_points_are_figures_too(write: Write) -> None:
+def test_three_points_are_a_series(write: Write) -> None:
     rows = [row(f"2019-11-16T00:{minute:02}Z") for minute in (0, 5, 10)]
     assert read_long_table(write(HEAD + "".join(rows))).width == timedelta(minutes=5)
 
@@ -110,14 +110,14 @@ def test_irregular_rows_are_gathered_into_bins(write: Write) -> None:
     text = "time,signal,entity,value,total\n"
     for time, value in (("00:01", 1), ("00:17", 0), ("00:59", 1), ("02:30", 1)):
         text += row(f"2019-11-16T{time}Z", str(value), "1")
-    figures = read_long_table(write(text), width=timedelta(hours=1))
-    assert list(figures.bins()) == [Bin(at(0), IRAN, 2.0, 3.0), Bin(at(2), IRAN, 1.0, 1.0)]
+    table = read_long_table(write(text), width=timedelta(hours=1))
+    assert list(table.bins()) == [Bin(at(0), IRAN, 2.0, 3.0), Bin(at(2), IRAN, 1.0, 1.0)]
 
 
 def test_values_without_a_total_are_averaged(write: Write) -> None:
     text = HEAD + row("2019-11-16T00:01Z", "10") + row("2019-11-16T00:31Z", "20")
-    figures = read_long_table(write(text), width=timedelta(hours=1))
-    assert list(figures.bins()) == [Bin(at(0), IRAN, 15.0)]
+    table = read_long_table(write(text), width=timedelta(hours=1))
+    assert list(table.bins()) == [Bin(at(0), IRAN, 15.0)]
 
 
 IN_ONE_BIN = (
@@ -183,9 +183,9 @@ def test_an_invalid_table_gives_a_one_line_error(write: Write, name: str) -> Non
     path = write(text)
     with pytest.raises(InputError) as refused:
         read_long_table(path)
-    said = str(refused.value)
-    assert said in {f"{path}: {message}", f"{path}, {message}"}
-    assert len(said.splitlines()) == 1
+    error_text = str(refused.value)
+    assert error_text in {f"{path}: {message}", f"{path}, {message}"}
+    assert len(error_text.splitlines()) == 1
 
 
 def test_a_stray_year_gives_a_one_line_error_at_once(write: Write) -> None:
@@ -303,13 +303,13 @@ CELL = st.sampled_from(
 @given(st.lists(st.lists(CELL, min_size=3, max_size=5), max_size=5))
 def test_any_cells_give_values_or_a_one_line_error(write: Write, rows: list[list[str]]) -> None:
     path = write(HEAD + "".join(",".join(cells) + "\n" for cells in rows))
-    said = "figures"
+    error_text = str(path)
     try:
         read_long_table(path)
     except InputError as error:
-        said = str(error)
-    assert said == "figures" or said.startswith(str(path))
-    assert len(said.splitlines()) == 1
+        error_text = str(error)
+    assert error_text.startswith(str(path))
+    assert len(error_text.splitlines()) == 1
 
 
 def test_series_of_another_source_become_a_table() -> None:

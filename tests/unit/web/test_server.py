@@ -165,8 +165,8 @@ async def test_the_list_has_public_incidents_only(site: Site, make_incident: Mak
     )
 
     async def ids(query: str) -> list[str]:
-        answer = json.loads(await site.text(f"/v1/incidents{query}"))
-        return sorted(found["id"][3:] for found in answer["data"])
+        response = json.loads(await site.text(f"/v1/incidents{query}"))
+        return sorted(incident["id"][3:] for incident in response["data"])
 
     assert await ids("") == ["IR-2019-0042", "MM-2019-0004"]
     assert await ids("?min_level=1") == ["IR-2019-0003", "IR-2019-0042", "MM-2019-0004"]
@@ -182,9 +182,9 @@ async def test_a_merged_incident_redirects_to_the_wider_one(
         id="NW-IR-2019-0041", state=IncidentState.MERGED, merged_into="NW-IR-2019-0042"
     )
     site.ledger.record([merged, make_incident()], [])
-    answer = await site.client.get("/i/NW-IR-2019-0041")
-    assert answer.status_code == 301
-    assert answer.headers["location"] == "/i/NW-IR-2019-0042"
+    response = await site.client.get("/i/NW-IR-2019-0041")
+    assert response.status_code == 301
+    assert response.headers["location"] == "/i/NW-IR-2019-0042"
 
 
 async def test_hostile_names_are_escaped(site: Site, make_incident: MakeIncident) -> None:
@@ -239,13 +239,13 @@ async def test_invalid_requests_are_refused_in_one_line(
     site: Site, make_incident: MakeIncident, path: str, status: int
 ) -> None:
     site.put("country:IR", FALL, until=make_incident().at)
-    answer = await site.client.get(path)
-    assert answer.status_code == status
+    response = await site.client.get(path)
+    assert response.status_code == status
     if path.startswith("/v1/"):
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert "\n" not in answer.json()["title"]
+        assert response.headers["content-type"] == "application/problem+json"
+        assert "\n" not in response.json()["title"]
     else:
-        check_page(answer.text)
+        check_page(response.text)
 
 
 async def test_the_site_is_read_only(site: Site) -> None:
@@ -259,9 +259,9 @@ async def test_an_unreadable_record_is_503(site: Site) -> None:
         connection.exec_driver_sql("DROP TABLE incident_revision")
     text = await site.text("/", 503)
     assert "cannot be read just now" in check_page(text).text
-    answer = await site.client.get("/v1/incidents")
-    assert answer.status_code == 503
-    assert answer.json()["status"] == 503
+    response = await site.client.get("/v1/incidents")
+    assert response.status_code == 503
+    assert response.json()["status"] == 503
 
 
 async def test_health_has_the_age_of_the_data(site: Site, make_incident: MakeIncident) -> None:
@@ -283,8 +283,8 @@ async def test_every_page_of_a_drill_is_labelled(site: Site, make_incident: Make
         for path in ("/", "/i/NW-IR-2019-0042", "/p/country/IR", "/nowhere"):
             page = check_page((await client.get(path)).text)
             assert "TEST · This is a drill." in page.text
-        answer = await client.get("/v1/incidents")
-    assert answer.json()["data"][0]["test"] is True
+        response = await client.get("/v1/incidents")
+    assert response.json()["data"][0]["test"] is True
 
 
 async def test_a_closed_incident_is_listed_as_resolved(

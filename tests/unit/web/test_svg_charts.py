@@ -36,7 +36,7 @@ def sparkline_svg(line: Trace, *, label: str) -> str:
 
 
 def _parts(svg: str, kind: str) -> list[ET.Element]:
-    return [found for found in ET.fromstring(svg).iter() if found.get("class") == kind]
+    return [element for element in ET.fromstring(svg).iter() if element.get("class") == kind]
 
 
 def test_a_line_breaks_at_a_gap() -> None:
