@@ -7,10 +7,11 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import httpx
+from hourly_levels import hourly_levels
 
 from netwatch.ledger.ledger import SqlLedger
-from netwatch.model.entities import Entity, EntityTree
-from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.model.entities import EntityTree
+from netwatch.model.series import Bin
 from netwatch.store.memory import MemoryStore
 from netwatch.web.server import create_app
 from netwatch.web.site_context import SiteContext
@@ -102,25 +103,12 @@ class Site:
 
     def put(self, entity: str, values: list[float | None], *, until: datetime) -> None:
         """Write hourly levels whose newest interval ends at `until`."""
-        key = SeriesKey("reachability", Entity.parse(entity))
         start = until - timedelta(hours=len(values))
-        times = [start + timedelta(hours=at) for at in range(len(values))]
-        self.store.put_levels(
-            [
-                Level(
-                    time,
-                    key,
-                    value,
-                    None if value is None else max(0.0, value - 0.03),
-                    None if value is None else value + 0.03,
-                    networks=12,
-                )
-                for time, value in zip(times, values, strict=True)
-            ]
-        )
+        levels = hourly_levels(entity, start, values, margin=0.03, networks=12)
+        self.store.put_levels(levels)
         bins = [
-            Bin(time, key, value * 100, 100.0)
-            for time, value in zip(times, values, strict=True)
-            if value is not None
+            Bin(level.time, level.series, level.value * 100, 100.0)
+            for level in levels
+            if level.value is not None
         ]
         self.store.put_bins(bins, closed_until=until)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hourly_levels import hourly_levels
 from typer.testing import CliRunner, Result
 
 from netwatch.app.factories import write_places
@@ -24,12 +25,7 @@ FALL: list[float | None] = [1.0] * 20 + [0.6] + [0.07] * 6 + [None] * 2 + [0.0]
 
 
 def _levels(entity: str, values: list[float | None], until: datetime) -> list[Level]:
-    key = SeriesKey("reachability", Entity.parse(entity))
-    start = until - timedelta(hours=len(values))
-    return [
-        Level(start + timedelta(hours=at), key, value, value, value, networks=9)
-        for at, value in enumerate(values)
-    ]
+    return hourly_levels(entity, until - timedelta(hours=len(values)), values, networks=9)
 
 
 @pytest.fixture

@@ -1,32 +1,19 @@
 import hashlib
 import struct
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from hourly_levels import hourly_levels
 
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident
-from netwatch.model.series import Level, SeriesKey
 from netwatch.publish.chart import ChartRequest, draw_chart
 
 IRAN, TEHRAN = Entity.parse("country:IR"), Entity.parse("region:IR-23")
 NETWORK = Entity.parse("asn:44244")
-
-
-def _levels(entity: Entity, start: datetime, values: list[float | None]) -> list[Level]:
-    return [
-        Level(
-            start + timedelta(hours=at),
-            SeriesKey("reachability", entity),
-            value,
-            None if value is None else max(0.0, value - 0.03),
-            None if value is None else value + 0.03,
-        )
-        for at, value in enumerate(values)
-    ]
 
 
 @pytest.fixture
@@ -35,7 +22,10 @@ def request_for(
 ) -> Callable[..., ChartRequest]:
     def make(values: list[float | None], **changes: object) -> ChartRequest:
         start = make_incident().started_at - timedelta(hours=24)
-        levels = {entity: _levels(entity, start, values) for entity in (IRAN, NETWORK)}
+        levels = {
+            entity: hourly_levels(str(entity), start, values, margin=0.03)
+            for entity in (IRAN, NETWORK)
+        }
         return ChartRequest(make_incident(), levels, **({"tree": iran} | changes))
 
     return make

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hourly_levels import hourly_levels
 
 from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey
@@ -12,9 +13,8 @@ KEY = SeriesKey("reachability", Entity.parse("country:IR"))
 
 
 def _levels(*values: float | None, skip: tuple[int, ...] = ()) -> list[Level]:
-    return [
-        Level(START + at * HOUR, KEY, value) for at, value in enumerate(values) if at not in skip
-    ]
+    levels = hourly_levels("country:IR", START, values)
+    return [level for at, level in enumerate(levels) if at not in skip]
 
 
 def test_a_missing_level_is_a_gap() -> None:

@@ -2,26 +2,18 @@ from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
 
 import pytest
+from hourly_levels import hourly_levels
 
-from netwatch.model.entities import Entity
-from netwatch.model.series import Level, SeriesKey
 from netwatch.publish.language import ENGLISH
 from netwatch.publish.plot_series import Trace, trace
 from netwatch.web.server import make_environment
 from netwatch.web.svg_charts import CHART, SPARKLINE, SvgChart
 
 START = datetime(2019, 11, 16, 0, 0, tzinfo=UTC)
-KEY = SeriesKey("reachability", Entity.parse("country:IR"))
 
 
 def _line(*values: float | None) -> Trace:
-    return trace(
-        [
-            Level(START + timedelta(hours=at), KEY, value, value, value)
-            for at, value in enumerate(values)
-        ],
-        step=timedelta(hours=1),
-    )
+    return trace(hourly_levels("country:IR", START, values), step=timedelta(hours=1))
 
 
 _CHARTS = make_environment(ENGLISH).get_template("charts.html").module
