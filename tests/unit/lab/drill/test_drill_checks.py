@@ -134,7 +134,7 @@ def test_missing_duplicate_or_pending_posts_fail(
     country: Country, truth: GroundTruth, incident: Incident, make_post: Callable[..., Post]
 ) -> None:
     whole = sent(make_post, "confirmed", "restored")
-    published, once = "the beginning and the end were published", "every post went out, none twice"
+    published, once = "the beginning and the end were posted", "every post went out, none twice"
     assert failed_claims(country, truth, [incident], []) == [published, once]
     assert failed_claims(country, truth, [incident], whole[:1]) == [published]
     assert failed_claims(country, truth, [incident], whole[1:]) == [published]
