@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from netwatch.signals.attribution.contingency import VantageTargetCells, VantageTargetTable
+from netwatch.signals.attribution.contingency import VantageTargetTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +42,15 @@ def table_from_matrix(
     if got.shape != tried.shape or len(np.asarray(networks)) != len(tried):
         raise ValueError("networks: want one a row of trials, and successes of the same shape")
     vantage, target = np.nonzero(tried)
-    cells = VantageTargetCells(
+    if (got > tried).any():
+        raise ValueError("successes: more than trials")
+    labels, (vantages, targets) = labels or VantageTargetLabels(), tried.shape
+    return VantageTargetTable(
         vantage=vantage,
         target=target,
         trials=tried[vantage, target],
         successes=got[vantage, target],
         abroad=np.broadcast_to(np.asarray(abroad, bool), tried.shape)[vantage, target],
-    )
-    if (cells.successes > cells.trials).any():
-        raise ValueError("successes: more than trials")
-    labels, (vantages, targets) = labels or VantageTargetLabels(), tried.shape
-    return VantageTargetTable(
-        cells=cells,
         networks=np.asarray(networks).astype(np.intp),
         prior_trust=_column(labels.prior_trust, 1.0, vantages).astype(float),
         controls=_column(labels.controls, 0, targets).astype(bool),
@@ -65,7 +62,7 @@ def table_from_matrix(
 def matrix(table: VantageTargetTable, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     """Return cell values as a matrix, zero where nothing was measured, (v, t)."""
     found = np.zeros((len(table.networks), len(table.controls)), values.dtype)
-    found[table.cells.vantage, table.cells.target] = values
+    found[table.vantage, table.target] = values
     return found
 
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
-import numpy.typing as npt
 
-from netwatch.arrays import Bools, Floats, RowArray, divide
+from netwatch.arrays import Bools, Float32, Floats, RowArray, divide
 from netwatch.detect.state import SeriesState
 
 MIN_COUNT = 3.0
@@ -34,17 +33,24 @@ class AdaptiveBin:
         complete: rows whose wide bin ends here.
         observed, expected: counts in the wide bin so far, and ordinary ones of its bins with
             data.
+        ratio: current over ordinary of complete wide bins that are half measured, else NaN.
     """
 
     wide: Bools
     complete: Bools
     observed: Floats
     expected: Floats
+    ratio: Floats
 
-    def ratio(self, ordinary: Floats, bin_factor: npt.NDArray[np.int8]) -> Floats:
-        """Return current over ordinary of complete wide bins that are half measured, else NaN."""
-        measured = _HALF_MEASURED * self.expected >= ordinary * bin_factor
-        return np.where(self.complete & measured, divide(self.observed, self.expected), np.nan)
+    def close(self, state: SeriesState, fault: Bools) -> tuple[Float32, Float32]:
+        """Return the counts `observed` and `expected` to go on from; rows at `fault` add none."""
+        trusted = self.wide & ~fault
+        counts = []
+        for after, before in ((self.observed, state.observed), (self.expected, state.expected)):
+            count = np.where(trusted, after, before).astype(np.float32)
+            count[self.complete] = 0
+            counts.append(count)
+        return counts[0], counts[1]
 
 
 def choose_bin_factor(values: Floats, width: timedelta) -> RowArray:
@@ -83,18 +89,14 @@ def rebin(
     return [times[start] for start in starts.tolist()], means
 
 
-def update_bin(
-    state: SeriesState, time: datetime, values: Floats, ordinary: Floats
-) -> AdaptiveBin | None:
-    """Return the wide bins with one more bin in them, None if no series has them."""
+def update_bin(state: SeriesState, time: datetime, values: Floats, ordinary: Floats) -> AdaptiveBin:
+    """Return the wide bins with one more bin in them; `state` is not changed."""
     wide = state.bin_factor > 1
-    if not wide.any():
-        return None
     number = np.int64(time.timestamp() // state.width)
+    complete = wide & ((number + 1) % state.bin_factor == 0)
     known = wide & np.isfinite(values)
-    return AdaptiveBin(
-        wide,
-        wide & ((number + 1) % state.bin_factor == 0),
-        state.observed.astype(float) + np.where(known, values, 0.0),
-        state.expected.astype(float) + np.where(known, ordinary, 0.0),
-    )
+    observed = state.observed.astype(float) + np.where(known, values, 0.0)
+    expected = state.expected.astype(float) + np.where(known, ordinary, 0.0)
+    measured = complete & (_HALF_MEASURED * expected >= ordinary * state.bin_factor)
+    ratio = np.where(measured, divide(observed, expected), np.nan)
+    return AdaptiveBin(wide, complete, observed, expected, ratio)

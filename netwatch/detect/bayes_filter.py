@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from netwatch.arrays import Bools, Floats
+from netwatch.arrays import Bools, Floats, RowArray
 from netwatch.model.thresholds import ORDINARY
 
 Posterior = npt.NDArray[np.float32]
@@ -39,18 +39,13 @@ _DRIFT_SECONDS = timedelta(hours=3).total_seconds()
 """Mean time between changes of depth during a loss: progressive losses are common."""
 _SWAY_SECONDS = timedelta(minutes=30).total_seconds()
 """Mean time between moves among the ordinary depths: their noise has no longer memory."""
-_CONTAMINATION = 0.01
-"""Share of answers that are wrong whatever the truth (`l` of Trinocular, SIGCOMM 2013)."""
-_MIN_NOISE_DEPTH = 0.05
-"""Depth at which noise stops shrinking with theta."""
-_MIN_RATE = 0.02
-"""Share of ordinary counts that arrive in a full loss: strays, late answers, spoofed sources."""
-_REST_DAY_EVIDENCE = timedelta(hours=12)
-"""Bins of a first rest day that share one unknown factor and count as one observation."""
-UNKNOWN_REST = 0.35
-"""Standard deviation, in logarithms, of a first rest day from the workdays before it."""
 _START_SPREAD, _START_LOSS = 0.05, 1e-4
 """A new series: standard deviation of theta around 1, and weight of each depth of loss."""
+_START_WEIGHTS = np.where(
+    IS_ORDINARY, np.exp(-(((DEPTHS - 1) / _START_SPREAD) ** 2) / 2), _START_LOSS
+)
+NEW_SERIES: Posterior = (_START_WEIGHTS / _START_WEIGHTS.sum()).astype(np.float32)
+"""The posterior of a new series: ordinary, shape (G,)."""
 _MIN_POSTERIOR = 1e-12
 """Keeps a depth that was ruled out for weeks reachable within one bin."""
 _DOUBLINGS = 24
@@ -99,62 +94,26 @@ def multiply_rows(rows: _Reals, matrix: _Reals) -> _Reals:
     return product
 
 
-def start_posterior(count: int) -> Posterior:
-    """Return the posterior of `count` new series: ordinary, shape (count, G)."""
-    ordinary = np.exp(-(((DEPTHS - 1) / _START_SPREAD) ** 2) / 2)
-    weights = np.where(IS_ORDINARY, ordinary, _START_LOSS)
-    return np.tile((weights / weights.sum()).astype(np.float32), (count, 1))
+class LossChain:
+    """How losses begin, change depth and end between two bins: the model of their duration."""
+
+    def __init__(self, width: timedelta) -> None:
+        self._matrix = transition_matrix(width).astype(np.float32)
+        self._forecast_matrix = transition_matrix(width, expected=True).astype(np.float32)
+
+    def advance(self, posterior: Posterior, forecast: RowArray) -> Posterior:
+        """Return the prior of the next bin; in the rows `forecast`, a loss is expected in it."""
+        prior = multiply_rows(posterior, self._matrix)
+        prior[forecast] = multiply_rows(posterior[forecast], self._forecast_matrix)
+        return prior
 
 
-def ratio_log_likelihood(ratio: Floats, spread: Floats, degrees: Floats) -> Floats:
-    """Return log likelihoods of `ratio` (current over ordinary) for each theta, shape (n, G).
-
-    Student's t with a variance that shrinks with theta as counting noise does; `spread` is
-    the standard deviation of the ratio in ordinary times, `degrees` its degrees of freedom.
-    """
-    variance = spread[:, None] ** 2 * np.maximum(DEPTHS, _MIN_NOISE_DEPTH)
-    square = (ratio[:, None] - DEPTHS) ** 2 / variance
-    degrees = degrees[:, None]
-    return np.asarray(-0.5 * np.log(variance) - (degrees + 1) / 2 * np.log1p(square / degrees))
-
-
-def binomial_log_likelihood(share: Floats, trials: Floats, ordinary: Floats) -> Floats:
-    """Return log likelihoods of a success `share` in `trials` for each theta, shape (n, G).
-
-    `ordinary` is the share in ordinary times. Contamination bounds the weight of one answer.
-    """
-    chance = np.clip(ordinary[:, None] * DEPTHS, _CONTAMINATION, 1 - _CONTAMINATION)
-    share = share[:, None]
-    return np.asarray(trials[:, None] * (share * np.log(chance) + (1 - share) * np.log1p(-chance)))
-
-
-def count_log_likelihood(ratio: Floats, counts: Floats) -> Floats:
-    """Return log likelihoods of `ratio` of about `counts` ordinary counts, shape (n, G).
-
-    Poisson with mean `counts * theta`, for `ratio * counts` observed: small counts are skewed,
-    and an empty bin is stronger evidence than under a normal distribution of their width.
-    """
-    rate = np.maximum(DEPTHS, _MIN_RATE)
-    return np.asarray(counts[:, None] * (ratio[:, None] * np.log(rate) - rate))
-
-
-def rest_log_likelihood(ratio: Floats, width: timedelta) -> Floats:
-    """Return log likelihoods of `ratio` on the first rest day of a series, shape (n, G).
-
-    Its level that day is ordinary times an unknown factor, lognormal with `UNKNOWN_REST`. All
-    bins of half a day share that factor and count as one observation.
-    """
-    distance = np.log(np.maximum(ratio, _MIN_RATE))[:, None] - np.log(np.maximum(DEPTHS, _MIN_RATE))
-    return np.asarray(-((distance / UNKNOWN_REST) ** 2) / 2 * (width / _REST_DAY_EVIDENCE))
-
-
-def update_posterior(posterior: Posterior, matrix: Floats, log_likelihood: Floats) -> Posterior:
-    """Move the posterior on by one bin and apply its evidence; zero rows carry none."""
-    moved = multiply_rows(posterior, matrix.astype(np.float32))
+def apply_evidence(prior: Posterior, log_likelihood: Floats) -> Posterior:
+    """Return the posterior of a bin; rows of zeros carry no evidence. Both have shape (n, G)."""
     largest = log_likelihood.max(axis=1, keepdims=True)
-    moved *= np.exp((log_likelihood - largest).astype(np.float32))
-    moved = np.maximum(moved, _MIN_POSTERIOR)
-    return np.asarray(moved / moved.sum(axis=1, keepdims=True))
+    weighed = prior * np.exp((log_likelihood - largest).astype(np.float32))
+    weighed = np.maximum(weighed, _MIN_POSTERIOR)
+    return np.asarray(weighed / weighed.sum(axis=1, keepdims=True))
 
 
 def loss_depth(posterior: Posterior) -> Floats:

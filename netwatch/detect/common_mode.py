@@ -73,36 +73,30 @@ def rows_at_fault(groups: Groups, faulty: Bools) -> Bools:
     return np.asarray(np.hstack([faulty, no_country])[groups.signal, groups.country])
 
 
-class CommonModeFilter:
-    """Leave-one-country-out test of each signal, with a running scale.
+def faulty_signals(shifts: Floats, scale: Floats, width: timedelta) -> tuple[Bools, Floats]:
+    """Return the countries in which each signal is at fault, and its usual shift after this bin.
 
-    Attributes:
-        scale: usual size of the median shift of each signal, shape (signals,).
+    A leave-one-country-out test of each signal, with a running scale.
+
+    Args:
+        shifts: `country_shifts` of all countries, (signals, countries), in the same order in
+            every interval; new ones come last.
+        scale: usual size of the median shift of each signal known so far, (signals,).
+        width: of the bin.
     """
-
-    def __init__(self, width: timedelta) -> None:
-        self.scale: Floats = np.zeros(0)
-        self._decay = float(1 - 0.5 ** (width / _HALF_LIFE))
-
-    def faulty_signals(self, shifts: Floats) -> Bools:
-        """Return the countries in which each signal is at fault, and update the scale.
-
-        Args:
-            shifts: `country_shifts` of all countries, (signals, countries), in the same order
-                in every interval; new ones come last.
-        """
-        missing = len(shifts) - len(self.scale)
-        self.scale = np.concatenate([self.scale, np.full(max(missing, 0), _MIN_SHIFT)])
-        faulty = np.zeros(shifts.shape, dtype=bool)
-        for signal, medians in enumerate(shifts):
-            if np.isfinite(medians).sum() <= _MIN_OTHERS:
-                continue
-            shift = np.abs(_others_median(medians))
-            bound = max(_MAX_SCALES * self.scale[signal], _MIN_SHIFT)
-            faulty[signal] = shift > bound
-            usual = min(float(np.nanmedian(shift)), bound)
-            self.scale[signal] += self._decay * (usual - self.scale[signal])
-        return faulty
+    missing = max(len(shifts) - len(scale), 0)
+    scale = np.concatenate([scale, np.full(missing, _MIN_SHIFT)])
+    decay = float(1 - 0.5 ** (width / _HALF_LIFE))
+    faulty = np.zeros(shifts.shape, dtype=bool)
+    for signal, medians in enumerate(shifts):
+        if np.isfinite(medians).sum() <= _MIN_OTHERS:
+            continue
+        shift = np.abs(_others_median(medians))
+        bound = max(_MAX_SCALES * scale[signal], _MIN_SHIFT)
+        faulty[signal] = shift > bound
+        usual = min(float(np.nanmedian(shift)), bound)
+        scale[signal] += decay * (usual - scale[signal])
+    return faulty, scale
 
 
 def common_site_outage(groups: Groups, ratio: Floats, normal: Bools) -> Bools:

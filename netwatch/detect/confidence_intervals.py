@@ -1,21 +1,57 @@
-"""95 % intervals of the levels of single series."""
+"""Noise of the ratios of one interval, and their 95 % intervals."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from netwatch.arrays import Floats
+from netwatch.arrays import Bools, Floats
 from netwatch.detect.seasonal_baseline import SeasonalBaseline
 
+UNKNOWN_REST = 0.35
+"""Standard deviation, in logarithms, of a first rest day from the workdays before it."""
+LOW_COUNT_SPREAD = 0.15
+"""Spread above which a plain series is evaluated as a Poisson count, about 40 a bin."""
+_HOLIDAY_SPREAD = 2.0
+"""Factor by which a public holiday widens the spread."""
+_MAX_TRIALS = 200.0
+"""Independent trials that answers of one network within one bin are worth at most."""
 _Z = 1.959964
 """97.5 % quantile of the normal distribution."""
 _MIN_NOISE_LEVEL = 0.05
 """Level at which noise stops shrinking."""
 _ZERO_COUNT_BOUND = 2.995732
 """-log(.05): no count in so many expected ones has a chance of 5 % (the rule of three)."""
-_MAX_TRIALS = 200.0
-"""Independent trials that answers of one network within one bin are worth at most."""
 
 
-def independent_trials(baseline: SeasonalBaseline, totals: Floats, spread: Floats) -> Floats:
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Noise of the ratio of each row, in ordinary times.
+
+    Attributes:
+        spread: standard deviation.
+        degrees: its degrees of freedom.
+        trials: independent trials that the answers of a share are worth.
+    """
+
+    spread: Floats
+    degrees: Floats
+    trials: Floats
+
+
+def predict_noise(
+    baseline: SeasonalBaseline, totals: Floats, *, holiday: Bools, first_rest: Bools
+) -> Noise:
+    """Return the noise of the ratios of an interval with so many `totals`.
+
+    It is twice as wide on a `holiday`, and wide for a series without a rest day so far.
+    """
+    spread, degrees = baseline.predictive_spread()
+    spread = np.where(holiday, _HOLIDAY_SPREAD * spread, spread)
+    spread = np.where(first_rest, np.hypot(spread, UNKNOWN_REST), spread)
+    return Noise(spread, degrees, _independent_trials(baseline, totals, spread))
+
+
+def _independent_trials(baseline: SeasonalBaseline, totals: Floats, spread: Floats) -> Floats:
     """Return how many independent trials `totals` are worth, given each series' own `spread`.
 
     Beta-binomial: n / (1 + (n - 1) r), with r from the spread in ordinary times.

@@ -20,9 +20,8 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from netwatch.arrays import Bools, Floats
-from netwatch.detect.aggregation import Composites
-from netwatch.detect.bayes_filter import ordinary_probability, start_posterior
-from netwatch.detect.row_index import RowIndex
+from netwatch.detect.bayes_filter import NEW_SERIES, ordinary_probability
+from netwatch.detect.layout import Layout
 from netwatch.detect.state import SeriesState
 from netwatch.model.thresholds import EVEN_PROBABILITY
 
@@ -69,26 +68,26 @@ def track_level_shifts(
 
 
 def accept_level_shifts(
-    state: SeriesState, time: datetime, *, ratio: Floats, index: RowIndex, composites: Composites
+    state: SeriesState, time: datetime, *, ratio: Floats, layout: Layout
 ) -> None:
     """Make the shifted levels of networks that changed for good their ordinary ones."""
     now = time.timestamp()
     with np.errstate(invalid="ignore"):
         settled = now - state.low_since >= _ACCEPT_AFTER
         settled &= state.shifted_level > _MIN_SHIFTED_LEVEL
-    settled &= index.network & np.isfinite(ratio)
+    settled &= layout.network & np.isfinite(ratio)
     if not settled.any():
         return
-    moved = _moved_to_neighbours(state, index, settled)
+    moved = _moved_to_neighbours(state, layout, settled)
     measured = np.isfinite(ratio) & state.ready
-    served = _users_served(state, now, measured=measured, index=index, moved=moved)
-    rows = np.flatnonzero(settled & (moved | ~index.user_facing) & served)
-    rows = rows[~_share_a_loss(state, index, composites)[rows]]
+    served = _users_served(state, now, measured=measured, layout=layout, moved=moved)
+    rows = np.flatnonzero(settled & (moved | ~layout.user_facing) & served)
+    rows = rows[~_share_a_loss(state, layout)[rows]]
     level = state.shifted_level[rows].astype(float)
     state.baseline.level[rows] += np.log(level)
     # Fewer counts scatter by more.
     state.baseline.spread[rows] *= np.clip(level**-0.5, 1, _MAX_SPREAD_FACTOR)
-    state.posterior[rows] = start_posterior(len(rows))
+    state.posterior[rows] = NEW_SERIES
     state.ratio[rows] /= level
     for times in (state.low_since, state.last_low, state.shifted_level):
         times[rows] = np.nan
@@ -102,43 +101,43 @@ def lasting_shifts(state: SeriesState, rows: Sequence[int], time: datetime) -> F
 
 
 def _users_served(
-    state: SeriesState, now: float, *, measured: Bools, index: RowIndex, moved: Bools
+    state: SeriesState, now: float, *, measured: Bools, layout: Layout, moved: Bools
 ) -> Bools:
     """Return rows of entities whose user-facing signals were ordinary for the last 48 hours."""
     with np.errstate(invalid="ignore"):
         disturbed = now - state.last_low < _ACCEPT_AFTER
-    size = int(index.entity.max(initial=-1)) + 1
+    size = int(layout.entity.max(initial=-1)) + 1
     fine, low = measured & (moved | ~disturbed), disturbed & ~moved
-    has_active = np.bincount(index.entity, index.active & (fine | low), size) > 0
-    witness = index.user_facing & (index.active | ~has_active[index.entity])
-    ordinary = np.bincount(index.entity, witness & fine, size)
-    lost = np.bincount(index.entity, witness & low, size)
-    return np.asarray(((ordinary > 0) & (lost == 0))[index.entity])
+    has_active = np.bincount(layout.entity, layout.active & (fine | low), size) > 0
+    witness = layout.user_facing & (layout.active | ~has_active[layout.entity])
+    ordinary = np.bincount(layout.entity, witness & fine, size)
+    lost = np.bincount(layout.entity, witness & low, size)
+    return np.asarray(((ordinary > 0) & (lost == 0))[layout.entity])
 
 
-def _moved_to_neighbours(state: SeriesState, index: RowIndex, settled: Bools) -> Bools:
+def _moved_to_neighbours(state: SeriesState, layout: Layout, settled: Bools) -> Bools:
     """Return the `settled` rows whose loss other rows of the signal and country have gained."""
     moved = np.zeros(len(settled), dtype=bool)
     usual = np.exp(state.baseline.level)
-    gains = np.where(index.network & (state.excess > _MIN_GAIN * usual), state.excess, 0.0)
-    for row in np.flatnonzero(settled & (state.excess < 0) & (index.country >= 0)).tolist():
-        near = (index.country == index.country[row]) & (index.signal == index.signal[row])
+    gains = np.where(layout.network & (state.excess > _MIN_GAIN * usual), state.excess, 0.0)
+    for row in np.flatnonzero(settled & (state.excess < 0) & (layout.country >= 0)).tolist():
+        near = (layout.country == layout.country[row]) & (layout.signal == layout.signal[row])
         moved[row] = gains[near].sum() >= _MIN_MOVED * -state.excess[row]
     return moved
 
 
-def _share_a_loss(state: SeriesState, index: RowIndex, composites: Composites) -> Bools:
+def _share_a_loss(state: SeriesState, layout: Layout) -> Bools:
     """Return rows whose loss users of the country, or most of its networks, have too.
 
     A mean of routes or of a region is not evidence: it falls when a network's addresses move to
     another, whose gain is capped at a quarter.
     """
     low = ordinary_probability(state.posterior) < EVEN_PROBABILITY
-    rows = composites.rows
-    national = low[rows] & index.user_facing[rows] & (index.parent[rows] < 0)
-    size = int(index.entity.max(initial=-1)) + 1
-    count = np.bincount(index.entity[composites.networks], national[composites.groups], size)
-    group = index.signal * (len(index.countries) + 1) + index.country + 1
-    networks = index.network & state.ready
+    composites, rows = layout.composites, layout.composites.rows
+    national = low[rows] & layout.user_facing[rows] & (layout.parent[rows] < 0)
+    size = int(layout.entity.max(initial=-1)) + 1
+    count = np.bincount(layout.entity[composites.networks], national[composites.groups], size)
+    group = layout.signal * (len(layout.countries) + 1) + layout.country + 1
+    networks = layout.network & state.ready
     most = 2 * np.bincount(group, low & networks) > np.bincount(group, networks)
-    return np.asarray((count > 0)[index.entity] | most[group] & (index.country >= 0))
+    return np.asarray((count > 0)[layout.entity] | most[group] & (layout.country >= 0))

@@ -6,16 +6,16 @@ shape is used as far as it has been seen, so that one passes into the next.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 
 from netwatch.arrays import Bools, Float32, Floats, RowArray, divide
+from netwatch.detect.row_table import RowTable, array_field
 from netwatch.model.baseline_basis import BaselineKind
 
-Shapes = npt.NDArray[np.float32]
 Hours = npt.NDArray[np.int_]
 
 DAY, WEEK = 24, 168
@@ -68,11 +68,11 @@ def _decay(width: timedelta, half_life: timedelta) -> float:
 
 
 @dataclass(slots=True)
-class SeasonalBaseline:
+class SeasonalBaseline(RowTable):
     """The ordinary level of many series: one array a quantity, one row a series.
 
     Attributes:
-        level: logarithm of the ordinary value; -inf for a series that is always zero.
+        level: logarithm of the ordinary value; -inf for a series that is new or always zero.
         day, week: logarithmic shapes, (n, 24) and (n, 168).
         spread: standard deviation of the ratio to ordinary.
         lag1_autocorrelation: of the ratio, 0 to 1.
@@ -80,22 +80,13 @@ class SeasonalBaseline:
         composite: whether the series is a ratio already, with ordinary 1 by construction.
     """
 
-    level: Floats = field(default_factory=lambda: np.zeros(0))
-    day: Shapes = field(default_factory=lambda: np.zeros((0, DAY), np.float32))
-    week: Shapes = field(default_factory=lambda: np.zeros((0, WEEK), np.float32))
-    spread: Floats = field(default_factory=lambda: np.zeros(0))
-    lag1_autocorrelation: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
-    hours_seen: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
-    composite: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
-
-    def grow(self, count: int) -> None:
-        """Add `count` series without history."""
-        for name in (entry.name for entry in fields(self)):
-            old = getattr(self, name)
-            new = np.zeros((count, *old.shape[1:]), dtype=old.dtype)
-            setattr(self, name, np.concatenate([old, new]))
-        if count:
-            self.level[-count:] = -np.inf
+    level: Floats = array_field(np.float64, new_row=-np.inf)
+    day: Float32 = array_field(np.float32, DAY)
+    week: Float32 = array_field(np.float32, WEEK)
+    spread: Floats = array_field(np.float64)
+    lag1_autocorrelation: Float32 = array_field(np.float32)
+    hours_seen: Float32 = array_field(np.float32)
+    composite: Bools = array_field(np.bool_)
 
     def expect(self, time: datetime) -> Floats:
         """Return the ordinary value of every series at `time`; 0 where it is unknown."""

@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from netwatch.arrays import Bools, Floats, RowArray
-from netwatch.detect.row_index import RowIndex
+from netwatch.detect.layout import Layout
 from netwatch.detect.seasonal_baseline import DAY, WEEK, hour_of_week
 from netwatch.detect.state import SeriesState
 
@@ -28,7 +28,7 @@ _MAD_TO_DEVIATION = 1.4826
 
 def borrow_seasonality(
     state: SeriesState,
-    index: RowIndex,
+    layout: Layout,
     rows: RowArray,
     *,
     times: Sequence[datetime],
@@ -51,7 +51,7 @@ def borrow_seasonality(
         known = np.isfinite(logs[:, column])
         if baseline.hours_seen[row] >= _MATURE_HOURS or not known.any():
             continue
-        donors = _donors(index, mature & (index.signal == index.signal[row]), row)
+        donors = _donors(layout, mature & (layout.signal == layout.signal[row]), row)
         if len(donors) < _MIN_DONORS:
             continue
         day, week = baseline.day[donors].mean(axis=0), baseline.week[donors].mean(axis=0)
@@ -65,9 +65,9 @@ def borrow_seasonality(
         baseline.spread[row] = spread
 
 
-def _donors(index: RowIndex, mature: Bools, row: int) -> RowArray:
+def _donors(layout: Layout, mature: Bools, row: int) -> RowArray:
     """Return the mature series of the region of `row`, else of its country."""
-    for scope in (index.parent, index.country):
+    for scope in (layout.parent, layout.country):
         if scope[row] >= 0:
             donors = np.flatnonzero(mature & (scope == scope[row]))
             if len(donors) >= _MIN_DONORS:

@@ -4,7 +4,8 @@ import io
 import math
 import zipfile
 from bisect import bisect_left
-from dataclasses import dataclass, field, fields, replace
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -12,13 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from netwatch.arrays import Bools, Float32, Floats, RowArray
-from netwatch.detect.bayes_filter import DEPTHS, Posterior, start_posterior
+from netwatch.detect.bayes_filter import DEPTHS, NEW_SERIES, Posterior
+from netwatch.detect.row_table import RowTable, array_field
 from netwatch.detect.seasonal_baseline import SeasonalBaseline
 from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.series import SeriesKey
 
 _VERSION = 8
+_BASELINE = "baseline_"
+"""Prefix of the arrays of the baseline in a saved state."""
 
 
 class _Header(msgspec.Struct):
@@ -53,11 +57,6 @@ class TrainingBins:
         for column in (self.times, self.values, self.totals):
             del column[:first]
 
-    def clear(self) -> None:
-        """Discard all bins."""
-        for column in (self.times, self.values, self.totals):
-            column.clear()
-
 
 def _stack(bins: list[Floats], rows: RowArray) -> Floats:
     """Stack bins of different numbers of rows; a row that did not exist yet is NaN."""
@@ -67,7 +66,7 @@ def _stack(bins: list[Floats], rows: RowArray) -> Floats:
 
 
 @dataclass(slots=True)
-class SeriesState:
+class SeriesState(RowTable):
     """The rows of a detector. Times are Unix times; NaN is unknown or none.
 
     Attributes:
@@ -75,6 +74,7 @@ class SeriesState:
         first_interval: start of the first interval with any series.
         keys: the series in order of first appearance; `rows` is the inverse.
         baseline: ordinary level of each.
+        training: bins of series without an ordinary level.
         posterior: probability of each depth, (n, G).
         ratio: current over ordinary at the last bin with data; NaN before the first.
         first_seen: time of the first bin with data.
@@ -88,8 +88,7 @@ class SeriesState:
         bin_factor: bins that are evaluated together; `observed` and `expected` are counts so
             far in the present group.
         rest_hours: hours of rest days seen.
-        shift_scale: usual shift of each signal (`CommonModeFilter`); not one value a row.
-        training: bins of series without an ordinary level.
+        shift_scale: usual shift of each signal (`common_mode`); not one value a row.
     """
 
     width: float
@@ -97,22 +96,22 @@ class SeriesState:
     keys: list[SeriesKey] = field(default_factory=list)
     rows: dict[SeriesKey, int] = field(default_factory=dict)
     baseline: SeasonalBaseline = field(default_factory=SeasonalBaseline)
-    posterior: Posterior = field(default_factory=lambda: np.zeros((0, len(DEPTHS)), np.float32))
-    ratio: Floats = field(default_factory=lambda: np.zeros(0))
-    first_seen: Floats = field(default_factory=lambda: np.zeros(0))
-    ready: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
-    is_share: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
-    frozen_since: Floats = field(default_factory=lambda: np.zeros(0))
-    low_since: Floats = field(default_factory=lambda: np.zeros(0))
-    last_low: Floats = field(default_factory=lambda: np.zeros(0))
-    shifted_level: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
-    excess: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
-    bin_factor: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
-    observed: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
-    expected: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
-    rest_hours: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
-    shift_scale: Floats = field(default_factory=lambda: np.zeros(0))
     training: TrainingBins = field(default_factory=TrainingBins)
+    posterior: Posterior = array_field(np.float32, len(DEPTHS), new_row=NEW_SERIES)
+    ratio: Floats = array_field(np.float64, new_row=np.nan)
+    first_seen: Floats = array_field(np.float64, new_row=np.nan)
+    ready: Bools = array_field(np.bool_)
+    is_share: Bools = array_field(np.bool_)
+    frozen_since: Floats = array_field(np.float64, new_row=np.nan)
+    low_since: Floats = array_field(np.float64, new_row=np.nan)
+    last_low: Floats = array_field(np.float64, new_row=np.nan)
+    shifted_level: Float32 = array_field(np.float32, new_row=np.nan)
+    excess: Float32 = array_field(np.float32)
+    bin_factor: npt.NDArray[np.int8] = array_field(np.int8, new_row=1)
+    observed: Float32 = array_field(np.float32)
+    expected: Float32 = array_field(np.float32)
+    rest_hours: Float32 = array_field(np.float32)
+    shift_scale: Floats = array_field(np.float64, new_row=None)
 
     def add(self, keys: list[SeriesKey], time: datetime) -> None:
         """Add rows for new series."""
@@ -121,23 +120,16 @@ class SeriesState:
             self.rows[key] = len(self.keys)
             self.keys.append(key)
         self.baseline.grow(len(keys))
-        self.posterior = np.concatenate([self.posterior, start_posterior(len(keys))])
-        for name, value in _NEW_ROW.items():
-            old = getattr(self, name)
-            setattr(self, name, np.concatenate([old, np.full(len(keys), value, old.dtype)]))
+        self.grow(len(keys))
 
     def copy(self) -> "SeriesState":
-        """Return an independent copy; the lists of series stay shared."""
-        learned = {name: getattr(self.baseline, name).copy() for name in _BASELINE_ARRAYS}
-        training = self.training
-        return replace(
-            self,
-            baseline=SeasonalBaseline(**learned),
-            training=TrainingBins(
-                training.times.copy(), training.values.copy(), training.totals.copy()
-            ),
-            **{name: getattr(self, name).copy() for name in _ARRAYS},
+        """Return an independent copy; the lists of series and the training bins stay shared."""
+        training = TrainingBins(
+            self.training.times.copy(), self.training.values.copy(), self.training.totals.copy()
         )
+        copied = replace(self, baseline=deepcopy(self.baseline), training=training)
+        copied.set_arrays(deepcopy(self.arrays()))
+        return copied
 
     def save(self) -> bytes:
         """Return the state as one block of bytes."""
@@ -150,12 +142,16 @@ class SeriesState:
             keys=[(key.signal, str(key.entity)) for key in self.keys],
             times=[time.timestamp() for time in self.training.times],
         )
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        arrays |= {f"baseline_{name}": getattr(self.baseline, name) for name in _BASELINE_ARRAYS}
-        arrays |= {"training_values": values, "training_totals": totals}
-        arrays["header"] = np.frombuffer(msgspec.json.encode(header), np.uint8)
         buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)
+        np.savez(
+            buffer,
+            allow_pickle=False,
+            **self.arrays(),
+            **{_BASELINE + name: learned for name, learned in self.baseline.arrays().items()},
+            training_values=values,
+            training_totals=totals,
+            header=np.frombuffer(msgspec.json.encode(header), np.uint8),
+        )
         return buffer.getvalue()
 
     @classmethod
@@ -174,10 +170,14 @@ class SeriesState:
             keys = [SeriesKey(signal, Entity.parse(entity)) for signal, entity in header.keys]
             first = math.inf if header.first_interval is None else header.first_interval
             state = cls(width=width, first_interval=first, keys=keys)
-            for name in _ARRAYS:
-                setattr(state, name, arrays[name])
-            for name in _BASELINE_ARRAYS:
-                setattr(state.baseline, name, arrays[f"baseline_{name}"])
+            state.set_arrays(arrays)
+            state.baseline.set_arrays(
+                {
+                    name.removeprefix(_BASELINE): learned
+                    for name, learned in arrays.items()
+                    if name.startswith(_BASELINE)
+                }
+            )
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, InputError) as error:
             raise StoreError(f"checkpoint: damaged: {error}") from error
         state.rows = {key: row for row, key in enumerate(state.keys)}
@@ -185,14 +185,3 @@ class SeriesState:
         values, totals = list(arrays["training_values"]), list(arrays["training_totals"])
         state.training = TrainingBins(times, values, totals)
         return state
-
-
-_NEW_ROW: dict[str, float] = {
-    **dict.fromkeys(("ratio", "first_seen", "frozen_since"), math.nan),
-    **dict.fromkeys(("low_since", "last_low", "shifted_level"), math.nan),
-    **dict.fromkeys(("ready", "is_share", "excess", "observed", "expected", "rest_hours"), 0),
-    "bin_factor": 1,
-}
-"""Value of each array in the row of a new series."""
-_ARRAYS = (*_NEW_ROW, "posterior", "shift_scale")
-_BASELINE_ARRAYS = tuple(entry.name for entry in fields(SeasonalBaseline))

@@ -7,10 +7,10 @@ import numpy as np
 from netwatch.arrays import Bools, Floats, RowArray, divide
 from netwatch.detect.adaptive_binning import choose_bin_factor, rebin, whole_numbers
 from netwatch.detect.aggregation import Composites, aggregate
+from netwatch.detect.layout import Layout
 from netwatch.detect.poisson_baseline import LOW_COUNT, fit_poisson_baseline
-from netwatch.detect.row_index import RowIndex
 from netwatch.detect.shape_pooling import borrow_seasonality
-from netwatch.detect.state import SeriesState
+from netwatch.detect.state import SeriesState, TrainingBins
 
 _MIN_BINS = 8
 """Bins with data that an ordinary level needs; fewer give no spread."""
@@ -29,18 +29,13 @@ def keep_training_bin(state: SeriesState, time: datetime, values: Floats, totals
 
 
 def warm_start(
-    state: SeriesState,
-    time: datetime,
-    *,
-    min_history: timedelta,
-    composites: Composites,
-    index: RowIndex,
+    state: SeriesState, layout: Layout, time: datetime, *, min_history: timedelta
 ) -> None:
     """Fit the ordinary level of series that are old enough at the end of the bin at `time`.
 
     Nothing is fitted before the whole state has `min_history`.
     """
-    now = time.timestamp()
+    now, composites = time.timestamp(), layout.composites
     ages = now + state.width - state.first_seen
     min_age = min(min_history, _LATE_HISTORY).total_seconds()
     if now + state.width - state.first_interval >= min_history.total_seconds():
@@ -49,11 +44,11 @@ def warm_start(
         for share in (False, True):
             rows = np.flatnonzero(old & (state.is_share == share))
             if len(rows):
-                _fit(state, index, rows, share=share)
+                _fit(state, layout, rows, share=share)
         if not state.ready[composites.rows].all():
             _fit_composites(state, composites)
     if state.ready.all():
-        state.training.clear()
+        state.training = TrainingBins()
     else:
         state.training.discard_before(time - max(min_history, _LATE_HISTORY))
 
@@ -65,7 +60,7 @@ def usable_rows(state: SeriesState) -> Bools:
     return np.asarray(state.ready & ~dead)
 
 
-def _fit(state: SeriesState, index: RowIndex, rows: RowArray, *, share: bool) -> None:
+def _fit(state: SeriesState, layout: Layout, rows: RowArray, *, share: bool) -> None:
     """Fit `rows` to the training bins; those with too few bins wait."""
     times = state.training.times
     values, totals = state.training.matrix(rows)
@@ -79,12 +74,12 @@ def _fit(state: SeriesState, index: RowIndex, rows: RowArray, *, share: bool) ->
         factors = choose_bin_factor(values, timedelta(seconds=state.width))
         for bins in np.unique(factors).tolist():
             mine = factors == bins
-            _fit_counts(state, index, rows[mine], values=values[:, mine], bins=bins)
+            _fit_counts(state, layout, rows[mine], values=values[:, mine], bins=bins)
     state.ready[rows] = True
 
 
 def _fit_counts(
-    state: SeriesState, index: RowIndex, rows: RowArray, *, values: Floats, bins: int
+    state: SeriesState, layout: Layout, rows: RowArray, *, values: Floats, bins: int
 ) -> None:
     times = state.training.times
     if bins > 1:
@@ -100,12 +95,12 @@ def _fit_counts(
         fit_poisson_baseline(state.baseline, rows[low], times, means=values[:, low], bins=bins)
     if not low.all():
         state.baseline.fit(rows[~low], times, values[:, ~low])
-    borrow_seasonality(state, index, rows, times=times, values=values)
+    borrow_seasonality(state, layout, rows, times=times, values=values)
 
 
 def _fit_composites(state: SeriesState, composites: Composites) -> None:
     usable = usable_rows(state)
-    known = np.bincount(composites.groups, state.ready[composites.networks], len(composites.rows))
+    known = composites.sum(state.ready[composites.networks])
     waiting = np.flatnonzero(~state.ready[composites.rows] & (known > 0))
     if not len(waiting):
         return

@@ -166,17 +166,17 @@ def _merge_similar(values: Floats, bounds: list[int]) -> list[int]:
 
 
 def _segment(levels: Sequence[Level], width: timedelta) -> Segment:
-    lows = [one.value if one.low is None else one.low for one in levels]
-    highs = [one.value if one.high is None else one.high for one in levels]
+    intervals = [level.interval for level in levels if level.interval is not None]
+    level, low, high = (_mean(column) for column in zip(*intervals, strict=True))
     return Segment(
         start=levels[0].time,
         end=levels[-1].time + width,
-        level=_mean([one.value for one in levels]),
-        low=_mean(lows),
-        high=_mean(highs),
+        level=level,
+        low=low,
+        high=high,
         bins=len(levels),
     )
 
 
-def _mean(values: Sequence[float | None]) -> float:
+def _mean(values: Sequence[float]) -> float:
     return float(np.mean(np.array(values, dtype=float)))

@@ -150,9 +150,7 @@ def write_revision(
 
 def _percent(incident: OpenIncident, level: Level) -> PublishedPercent:
     """Return a level as published; signals that open no incident get no number."""
-    value = level.value if level.value is not None else 0.0
-    low = level.low if level.low is not None else value
-    high = level.high if level.high is not None else value
+    value, low, high = level.interval or (0.0, 0.0, 0.0)
     networks = level.networks if signal_spec(incident.signal).trigger else 0
     return make_percent(value, low, high, networks=networks, coverage=level.coverage)
 

@@ -82,9 +82,9 @@ class IncidentHistory(msgspec.Struct):
 
     def observe(self, level: Level, networks: Mapping[Entity, Excursion]) -> None:
         """Add one bin: the scope's level, and the excursions of its networks."""
-        if level.value is None:
+        if level.value is None or level.interval is None:
             return
-        self._add_point(_sums(level, level.value))
+        self._add_point(_sums(level.time, *level.interval))
         for entity, excursion in networks.items():
             if excursion.lost.since is not None:
                 self.lost_at.setdefault(str(entity), excursion.lost.since)
@@ -93,8 +93,8 @@ class IncidentHistory(msgspec.Struct):
         self.cut_bins += 1
         for entity, excursion in networks.items():
             own = excursion.level
-            if own.time == level.time and own.value is not None:
-                sums, known = _sums(own, own.value), self.networks.get(str(entity))
+            if own.time == level.time and own.interval is not None:
+                sums, known = _sums(own.time, *own.interval), self.networks.get(str(entity))
                 if known is None:
                     self.networks[str(entity)] = sums
                 else:
@@ -174,7 +174,5 @@ def loss_order(losses: Mapping[Entity, tuple[datetime, float]], total: float) ->
     return ordered
 
 
-def _sums(level: Level, value: float) -> _Sums:
-    low = value if level.low is None else level.low
-    high = value if level.high is None else level.high
-    return _Sums(level.time, value, low, high, up=int(value >= RETURNED))
+def _sums(time: datetime, value: float, low: float, high: float) -> _Sums:
+    return _Sums(time, value, low, high, up=int(value >= RETURNED))

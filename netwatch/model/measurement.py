@@ -49,6 +49,14 @@ class Vantage:
     country: str = ""
     asn: int = 0
 
+    def entities(self) -> tuple[Entity, ...]:
+        """Return its country and its network, as far as they are known."""
+        codes = (
+            (EntityKind.COUNTRY, self.country),
+            (EntityKind.ASN, str(self.asn) if self.asn else ""),
+        )
+        return tuple(Entity(kind, code) for kind, code in codes if code)
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:

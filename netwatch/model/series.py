@@ -63,6 +63,15 @@ class Level:
         return self.baseline.kind is not BaselineKind.DEAD
 
     @property
+    def interval(self) -> tuple[float, float, float] | None:
+        """Value, low and high; both bounds are the value where none is known. None for no data."""
+        if self.value is None:
+            return None
+        low = self.value if self.low is None else self.low
+        high = self.value if self.high is None else self.high
+        return self.value, low, high
+
+    @property
     def entity(self) -> Entity:
         """The entity that the level is about."""
         return self.series.entity

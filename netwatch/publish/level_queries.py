@@ -26,11 +26,9 @@ def lead_levels(store: SeriesStore, entity: Entity, start: datetime, end: dateti
 
 def newest_percent(level: Level) -> PublishedPercent | None:
     """Return `level` as a published percentage, None if it has no data."""
-    if level.value is None:
+    if level.interval is None:
         return None
-    low = level.value if level.low is None else level.low
-    high = level.value if level.high is None else level.high
-    return make_percent(level.value, low, high, networks=level.networks, coverage=level.coverage)
+    return make_percent(*level.interval, networks=level.networks, coverage=level.coverage)
 
 
 def has_bins(store: SeriesStore, entity: Entity, until: datetime) -> bool:

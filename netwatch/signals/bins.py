@@ -17,7 +17,6 @@ from netwatch.model.time import floor_time
 from netwatch.signals.attribution.contingency import (
     CONTROL_GROUP,
     TargetCounts,
-    VantageTargetCells,
     VantageTargetTable,
 )
 from netwatch.signals.attribution.countable import countable_cells, trust_vantages
@@ -41,20 +40,22 @@ def build_bins(
 ) -> list[Bin]:
     """Return every series of `rows` in bins of `width`, by time, then series.
 
-    Each bin depends on its rows alone, so counting it again gives the same result. Measurements
-    of a broken vantage count neither as successes nor as trials; see
-    `netwatch.signals.attribution.countable`. `alerts` receives the faults found, if given.
+    Each bin depends on its rows alone, so counting it again gives the same result. Local
+    failures and targets that are not in `targets` do not count. Measurements of a broken vantage
+    count neither as successes nor as trials; see `netwatch.signals.attribution.countable`.
+    `alerts` receives the faults found, if given.
     """
     weights = weights or {}
     by_time: dict[datetime, list[Row]] = {}
-    for row in rows:
-        if weights.get((row[0].id, row[0].country), 1.0) > 0:
-            by_time.setdefault(floor_time(row[1].time, width), []).append(row)
+    for vantage, measurement in rows:
+        # A local scope includes a captive portal, which answers for every target.
+        usable = measurement.scope != FailureScope.LOCAL and measurement.target in targets
+        if usable and weights.get((vantage.id, vantage.country), 1.0) > 0:
+            time = floor_time(measurement.time, width)
+            by_time.setdefault(time, []).append((vantage, measurement))
     bins: list[Bin] = []
     for time in sorted(by_time):
-        counts = build_table(by_time[time], targets, weights=weights)
-        if counts is None:
-            continue
+        counts = _build_table(by_time[time], targets, weights=weights)
         attribution = attribute(counts.responded)
         if alerts is not None:
             alerts.report(time, counts, attribution)
@@ -64,11 +65,7 @@ def build_bins(
             time=time,
             width=width,
             rows=by_time[time],
-            countable=[
-                row
-                for vantage, row in by_time[time]
-                if row.scope != FailureScope.LOCAL and (vantage, row.target) in pairs
-            ],
+            countable=[row for vantage, row in by_time[time] if (vantage, row.target) in pairs],
             targets=targets,
             counts=counts,
             trusted={counts.vantages[row] for row in trusted.tolist()},
@@ -84,25 +81,20 @@ def _producers() -> list[Callable[[ClosedBin], list[Bin]]]:
     return [resolve_name(name) for name in names]
 
 
-def build_table(
+def _build_table(
     rows: Iterable[Row], targets: Mapping[str, Target], *, weights: Weights
-) -> TargetCounts | None:
-    """Return the tables of one bin's `rows`, None if no row counts.
+) -> TargetCounts:
+    """Return the tables of one bin's `rows`.
 
-    Local failures and unknown targets do not count. Vantages with unknown ASN in one country
-    count as one network. Only the ratios of `weights` matter: if all vantages are new, all are
-    fully trusted.
+    Vantages with unknown ASN in one country count as one network. Only the ratios of `weights`
+    matter: if all vantages are new, all are fully trusted.
     """
     counts: dict[tuple[Vantage, str], list[int]] = {}
     for vantage, measurement in rows:
-        if measurement.scope == FailureScope.LOCAL or measurement.target not in targets:
-            continue
         count = counts.setdefault((vantage, measurement.target), [0, 0, 0])
         count[0] += 1
         count[1] += measurement.host_responded
         count[2] += measurement.failure is None
-    if not counts:
-        return None
     vantages = sorted(
         {vantage for vantage, _ in counts}, key=lambda one: (one.id, one.country, one.asn)
     )
@@ -113,32 +105,28 @@ def build_table(
     target_index = np.array([column_of[name] for _, name in counts], np.intp)
     trials, responded, succeeded = np.array(list(counts.values()), float).T
     columns = [targets[name] for name in names]
-    cells = VantageTargetCells(
+    table = VantageTargetTable(
         vantage=vantage_index,
         target=target_index,
         trials=trials,
         successes=responded,
         abroad=_abroad(vantages, vantage_index, columns, target_index),
-    )
-    table = VantageTargetTable(
-        cells=cells,
         networks=number_keys([(vantage.country, vantage.asn) for vantage in vantages]),
         prior_trust=_prior_trust(vantages, weights),
         controls=np.array([target.group == CONTROL_GROUP for target in columns]),
         target_asn=number_keys([target.asn or None for target in columns]),
         target_country=number_keys([_widest_place(target) for target in columns]),
     )
-    by_success = replace(table, cells=replace(cells, successes=succeeded))
-    return TargetCounts(table, by_success, vantages, columns)
+    return TargetCounts(table, replace(table, successes=succeeded), vantages, columns)
 
 
 def _countable_pairs(counts: TargetCounts, attribution: Attribution) -> set[tuple[Vantage, str]]:
     chosen = countable_cells(counts.responded, attribution)
-    cells = counts.responded.cells
+    table = counts.responded
     return {
         (counts.vantages[row], counts.targets[column].id)
         for row, column in zip(
-            cells.vantage[chosen].tolist(), cells.target[chosen].tolist(), strict=True
+            table.vantage[chosen].tolist(), table.target[chosen].tolist(), strict=True
         )
     }
 

@@ -3,13 +3,12 @@
 import numpy as np
 
 from netwatch.arrays import Bools
-from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import BLOCKING
 from netwatch.signals.attribution.contingency import VantageTargetTable
 from netwatch.signals.attribution.countable import trust_vantages
 from netwatch.signals.attribution.model import LIKELY, Attribution, attribute
-from netwatch.signals.closed_bin import ClosedBin
+from netwatch.signals.closed_bin import ClosedBin, domain_series
 
 
 def blocking_cells(table: VantageTargetTable, attribution: Attribution) -> Bools:
@@ -18,13 +17,12 @@ def blocking_cells(table: VantageTargetTable, attribution: Attribution) -> Bools
     The vantage is trusted, the target is neither a control nor down, and another network
     reaches it: a site that fails from everywhere may be dead.
     """
-    cells = table.cells
-    trusted = trust_vantages(table, attribution)[cells.vantage]
-    reached = table.sum_by_path(trusted & (cells.successes > 0)) > 0
+    trusted = trust_vantages(table, attribution)[table.vantage]
+    reached = table.sum_by_path(trusted & (table.successes > 0)) > 0
     reached &= attribution.evidence < 0
-    elsewhere = reached.sum(axis=0)[cells.target] - reached[table.cell_network, cells.target] > 0
+    elsewhere = reached.sum(axis=0)[table.target] - reached[table.cell_network, table.target] > 0
     alive = (attribution.dead < LIKELY) & ~table.controls
-    return np.asarray(trusted & elsewhere & alive[cells.target])
+    return np.asarray(trusted & elsewhere & alive[table.target])
 
 
 def count_blocking(interval: ClosedBin) -> list[Bin]:
@@ -36,28 +34,20 @@ def count_blocking(interval: ClosedBin) -> list[Bin]:
     """
     counts = interval.counts
     table = counts.succeeded
-    cells = table.cells
     chosen = np.flatnonzero(blocking_cells(table, attribute(table)))
-    sums: dict[tuple[str, str], list[float]] = {}
+    sums: dict[SeriesKey, list[float]] = {}
     for row, column, successes, trials in zip(
-        cells.vantage[chosen].tolist(),
-        cells.target[chosen].tolist(),
-        cells.successes[chosen].tolist(),
-        cells.trials[chosen].tolist(),
+        table.vantage[chosen].tolist(),
+        table.target[chosen].tolist(),
+        table.successes[chosen].tolist(),
+        table.trials[chosen].tolist(),
         strict=True,
     ):
         target, vantage = counts.targets[column], counts.vantages[row]
-        if not target.domain:
-            continue
-        for seen_from in filter(None, (vantage.country, f"AS{vantage.asn}" if vantage.asn else "")):
-            total = sums.setdefault((seen_from, target.domain), [0.0, 0.0])
-            total[0] += successes
-            total[1] += trials
-    return [
-        Bin(
-            interval.time,
-            SeriesKey(f"{BLOCKING}:{seen_from}", Entity(EntityKind.DOMAIN, domain)),
-            *total,
-        )
-        for (seen_from, domain), total in sorted(sums.items())
-    ]
+        if target.domain:
+            for seen_from in vantage.entities():
+                series = domain_series(BLOCKING, seen_from, target.domain)
+                total = sums.setdefault(series, [0.0, 0.0])
+                total[0] += successes
+                total[1] += trials
+    return [Bin(interval.time, series, *total) for series, total in sorted(sums.items())]

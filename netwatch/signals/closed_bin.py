@@ -5,7 +5,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.measurement import Measurement, Target, Vantage
+from netwatch.model.series import SeriesKey
 from netwatch.signals.attribution.contingency import TargetCounts
 
 
@@ -15,9 +17,9 @@ class ClosedBin:
 
     Attributes:
         time, width: start and width of the interval.
-        rows: every measurement, with the vantage it is from.
-        countable: measurements that count towards reachability: neither their vantage nor a
-            local failure explains them.
+        rows: every measurement of a listed target, with the vantage it is from; none is local.
+        countable: those of `rows` that count towards reachability, since their vantage does not
+            explain them.
         targets: the target list, by id.
         counts: trials and successes by vantage and target.
         trusted: vantages that are not broken.
@@ -30,3 +32,9 @@ class ClosedBin:
     targets: Mapping[str, Target]
     counts: TargetCounts
     trusted: AbstractSet[Vantage]
+
+
+def domain_series(signal: str, seen_from: Entity, domain: str) -> SeriesKey:
+    """Return the series of a domain seen from a place: `blocking:IR`, `speed:AS44244`."""
+    network = "AS" if seen_from.kind is EntityKind.ASN else ""
+    return SeriesKey(f"{signal}:{network}{seen_from.code}", Entity(EntityKind.DOMAIN, domain))

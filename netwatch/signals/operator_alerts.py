@@ -2,18 +2,36 @@
 
 A dead target or a broken vantage is not an outage, so no incident reports it. What is cut or
 blocked becomes a series and an incident.
+
+A target is confirmed down only if trusted vantages in two networks find it down, or, if a single
+network measures it, if that network fails in three consecutive bins (`detection.md` 5.1).
 """
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from enum import StrEnum
 
 import numpy as np
 
-from netwatch.signals.attribution.contingency import TargetCounts
-from netwatch.signals.attribution.list_faults import FaultKind, confirm_down, list_faults
-from netwatch.signals.attribution.model import Attribution
+from netwatch.arrays import Bools, RowArray
+from netwatch.signals.attribution.contingency import TargetCounts, VantageTargetTable
+from netwatch.signals.attribution.countable import trust_vantages
+from netwatch.signals.attribution.model import LIKELY, Attribution
 
 _MAX_NAMES = 5
+_MIN_NETWORKS = 2
+_MIN_CONSECUTIVE_BINS = 3
+
+
+class FaultKind(StrEnum):
+    """What is faulty."""
+
+    DEAD_TARGET = "dead_target"
+    BROKEN_VANTAGE = "broken_vantage"
+    NOISY_VANTAGE = "noisy_vantage"
+    BLOCKED_PATH = "blocked_path"
+
+
 _TEXTS = {
     FaultKind.DEAD_TARGET: "answer no vantage: dead, or their network is out",
     FaultKind.BROKEN_VANTAGE: "lose what others reach, and do not count",
@@ -50,6 +68,45 @@ class OperatorAlerts:
             if len(numbers):
                 listed = _join(subjects[number].id for number in numbers.tolist())
                 self._warn(kind.value, f"{listed} {_TEXTS[kind]}")
+
+
+def list_faults(attribution: Attribution, down: Bools) -> dict[FaultKind, RowArray]:
+    """Return the numbers of faulty vantages and targets by kind.
+
+    Vantages for `BROKEN_VANTAGE` and `NOISY_VANTAGE`, else targets; a target that is down with
+    its network is not listed. `down` is the first value of `confirm_down`.
+    """
+    return {
+        FaultKind.DEAD_TARGET: np.flatnonzero(down & ~attribution.with_network),
+        FaultKind.BROKEN_VANTAGE: np.flatnonzero(attribution.broken > LIKELY),
+        FaultKind.NOISY_VANTAGE: np.flatnonzero(attribution.noise > LIKELY),
+        FaultKind.BLOCKED_PATH: np.flatnonzero((attribution.blocked > LIKELY).any(axis=0)),
+    }
+
+
+def confirm_down(
+    table: VantageTargetTable, attribution: Attribution, failed_bins: RowArray
+) -> tuple[Bools, RowArray]:
+    """Return which targets are confirmed down, (t,), and `failed_bins` for the next bin, (t,).
+
+    `failed_bins` is in how many consecutive bins before this each target failed. A bin in which
+    nobody measures a target leaves its number as it is.
+    """
+    trusted = trust_vantages(table, attribution)[table.vantage]
+    measured = table.sum_by_path(trusted) > 0
+    failing = measured & (table.sum_by_path(trusted * table.successes) == 0)
+    networks, failing_networks = measured.sum(axis=0), failing.sum(axis=0)
+    by_several = (
+        (networks >= _MIN_NETWORKS)
+        & (failing_networks >= _MIN_NETWORKS)
+        & (attribution.dead > LIKELY)
+    )
+    by_one = (networks == 1) & (failing_networks == 1)
+    failed_bins = np.where(
+        by_several | by_one, failed_bins + 1, np.where(networks > 0, 0, failed_bins)
+    )
+    down = by_several | (by_one & (failed_bins >= _MIN_CONSECUTIVE_BINS))
+    return np.asarray(down), failed_bins.astype(np.intp)
 
 
 def _join(names: Iterable[str]) -> str:

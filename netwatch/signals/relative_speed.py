@@ -10,17 +10,14 @@ seconds per byte of a transfer, else the seconds of the last successful step. Wi
 in the target list, the numerator is 1.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from statistics import median
 
-from netwatch.model.entities import Entity, EntityKind
-from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import SPEED
 from netwatch.signals.attribution.contingency import CONTROL_GROUP
-from netwatch.signals.closed_bin import ClosedBin
+from netwatch.signals.closed_bin import ClosedBin, domain_series
 
 _STEPS = frozenset({"connect", "tls_handshake", "http_round_trip", "dns_round_trip", "echo"})
 """Steps whose duration is a few round trips rather than the server's work alone."""
@@ -40,44 +37,22 @@ def slowness(measurement: Measurement) -> float | None:
 
 
 def speed_bins(interval: ClosedBin) -> list[Bin]:
-    """Return the speed series of one interval."""
-    return count_speed(interval.time, interval.rows, interval.targets, trusted=interval.trusted)
-
-
-def count_speed(
-    time: datetime,
-    rows: Iterable[tuple[Vantage, Measurement]],
-    targets: Mapping[str, Target],
-    *,
-    trusted: Collection[Vantage],
-) -> list[Bin]:
-    """Return the speed series of one bin, from the trusted vantages."""
+    """Return the speed series of one interval, from the trusted vantages."""
     samples: dict[tuple[Vantage, str], list[float]] = {}
-    for vantage, measurement in rows:
-        # A local scope includes a captive portal, whose speed is that of the portal.
-        is_local = measurement.scope == FailureScope.LOCAL
-        if vantage not in trusted or measurement.target not in targets or is_local:
-            continue
-        slow = slowness(measurement)
+    for vantage, measurement in interval.rows:
+        slow = slowness(measurement) if vantage in interval.trusted else None
         if slow is not None:
             samples.setdefault((vantage, measurement.target), []).append(slow)
     medians = {pair: median(values) for pair, values in samples.items()}
-    reference = _control_slowness(medians, targets)
-    speeds: dict[tuple[str, str], list[float]] = {}
+    reference = _control_slowness(medians, interval.targets)
+    speeds: dict[SeriesKey, list[float]] = {}
     for (vantage, name), value in medians.items():
-        target = targets[name]
-        if vantage not in reference or not target.domain or target.group == CONTROL_GROUP:
-            continue
-        for seen_from in filter(None, (vantage.country, f"AS{vantage.asn}" if vantage.asn else "")):
-            speeds.setdefault((seen_from, target.domain), []).append(reference[vantage] / value)
-    return [
-        Bin(
-            time,
-            SeriesKey(f"{SPEED}:{seen_from}", Entity(EntityKind.DOMAIN, domain)),
-            median(values),
-        )
-        for (seen_from, domain), values in sorted(speeds.items())
-    ]
+        target = interval.targets[name]
+        if vantage in reference and target.domain and target.group != CONTROL_GROUP:
+            for seen_from in vantage.entities():
+                series = domain_series(SPEED, seen_from, target.domain)
+                speeds.setdefault(series, []).append(reference[vantage] / value)
+    return [Bin(interval.time, series, median(values)) for series, values in sorted(speeds.items())]
 
 
 def _control_slowness(

@@ -1,6 +1,6 @@
 """The JSON API: the same record as the pages. null is no data, 0 a measured zero."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from starlette.exceptions import HTTPException
@@ -90,8 +90,11 @@ class JsonApi:
             raise ApiProblem(400, f"since and until: at most {_MOST_POINTS} steps, in this order")
         levels = lead_levels(self._pages.store, entity, since, until)
 
-        def means(column: Callable[[Level], float | None]) -> list[float | None]:
-            values = resample(levels, since, until, step, column=column)
+        def means(column: int) -> list[float | None]:
+            def share(level: Level) -> float | None:
+                return None if level.interval is None else level.interval[column]
+
+            values = resample(levels, since, until, step, column=share)
             return [None if value is None else round(value, 2) for value in values]
 
         networks = [0] * -((since - until) // step)
@@ -106,9 +109,9 @@ class JsonApi:
             "start": since,
             "unit": "percent_of_ordinary",
             "baseline_id": levels[-1].baseline.encode() if levels else None,
-            "pct": means(lambda level: level.value),
-            "low": means(lambda level: level.value if level.low is None else level.low),
-            "high": means(lambda level: level.value if level.high is None else level.high),
+            "pct": means(0),
+            "low": means(1),
+            "high": means(2),
             "n_networks": networks,
         }
 

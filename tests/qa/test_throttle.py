@@ -7,6 +7,7 @@ from statistics import median
 import pytest
 import server_faults
 from certificates import Authority
+from closed_bins import closed_bin
 from namespaces import need_namespaces
 from qa.bench import Bench, Watch, prepare
 from qa.country import DOMESTIC, SITE, Country
@@ -15,7 +16,7 @@ from qa.vantage import SUBJECT, Job
 
 from netwatch.model.measurement import Measurement, Target
 from netwatch.signals.attribution.contingency import CONTROL_GROUP
-from netwatch.signals.relative_speed import count_speed, slowness
+from netwatch.signals.relative_speed import slowness, speed_bins
 
 pytestmark = pytest.mark.timeout(90)
 BODY = b"x" * 16_384
@@ -37,7 +38,7 @@ def rates(rows: list[Measurement], target: str) -> list[float]:
 def speed(rows: list[Measurement]) -> float:
     """Return the speed signal of the site, relative to the control."""
     targets = {target.id: target for target in TARGETS}
-    found = count_speed(NOON, [(VANTAGE, one) for one in rows], targets, trusted=[VANTAGE])
+    found = speed_bins(closed_bin(NOON, [(VANTAGE, one) for one in rows], targets))
     (only,) = [one for one in found if one.series.signal == "speed:XX"]
     return only.value
 

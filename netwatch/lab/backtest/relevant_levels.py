@@ -45,24 +45,26 @@ class PartitionDetector(BayesFilterDetector):
         is_share = np.zeros(len(keys), dtype=bool)
         if partition.totals is not None:
             is_share[: len(partition.keys)] = np.isfinite(partition.totals).any(axis=0)
-        self.set_shares(is_share)
+        self.engine.state.is_share = is_share
+        layout = self.engine.layout
         self.entities = tuple(sorted({key.entity for key in keys}))
         self._numbers = {entity: number for number, entity in enumerate(self.entities)}
         self._entity_of_row = np.array([self._numbers[key.entity] for key in keys], np.intp)
         self._steady = np.array([is_steady(key) for key in keys], dtype=bool)
         self._lead_rows = _lead_rows(keys, self.entities)
-        self._fused_entities = np.array([self._numbers[key.entity] for key in self.fused], np.intp)
+        fused = [self._numbers[key.entity] for key in layout.fused]
+        self._fused_entities = np.array(fused, np.intp)
         self._trigger_keys: list[SeriesKey | None] = [
             keys[row] if signal_spec(keys[row].signal).trigger else None for row in self._lead_rows
         ]
-        for entity, key in zip(self._fused_entities.tolist(), self.fused, strict=True):
+        for entity, key in zip(fused, layout.fused, strict=True):
             self._trigger_keys[entity] = key
         past = max(int(_TRACKER_PAST / grid.width), _MIN_TRACKER_PAST)
         self._recalled_bins = past + 1
         self.last_shown = np.full(len(self.entities), -1, np.intp)
         shape = (grid.bins, len(self.entities))
         self.columns = {name: np.full(shape, np.nan) for name in COLUMNS}
-        self.shifts = np.zeros((len(self.signals), len(self.countries)))
+        self.shifts = np.zeros((len(layout.shift_signals), len(layout.shift_countries)))
         self.faulty = np.zeros(self.shifts.shape, dtype=bool)
 
     def step(
@@ -110,7 +112,8 @@ class PartitionDetector(BayesFilterDetector):
         fused = result.fused.rows >= 0
         rows[self._fused_entities[fused]] = result.fused.rows[fused]
         ready = result.ready[rows]
-        columns = (result.ratio, result.low, result.high, result.probability)
+        levels = result.levels
+        columns = (levels.ratio, levels.low, levels.high, result.probability)
         for name, values in zip(COLUMNS, columns, strict=True):
             self.columns[name][number] = np.where(ready, values[rows], np.nan)
         self.columns["probability"][number, self._fused_entities[fused]] = result.fused.probability[
@@ -119,10 +122,10 @@ class PartitionDetector(BayesFilterDetector):
 
     def _relevant_entities(self, result: StepResult) -> Bools:
         """Return the entities whose levels may matter to an incident, unlike ordinary ones."""
-        ratio, chance = result.ratio, result.probability
+        ratio, chance = result.levels.ratio, result.probability
         with np.errstate(invalid="ignore"):
             # As `incidents.excursion.is_low`; steady series count from the first low bin.
-            credible = (chance > NOISE_PROBABILITY) | (result.networks >= MIN_NETWORKS)
+            credible = (chance > NOISE_PROBABILITY) | (result.levels.networks >= MIN_NETWORKS)
             low = (ratio < LOW) & (credible | self._steady)
             suspect = low | (chance > EVEN_PROBABILITY) | (ratio < LOST)
         relevant = np.zeros(len(self.entities), dtype=bool)

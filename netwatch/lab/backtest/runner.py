@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from netwatch.arrays import Bools, Floats
-from netwatch.detect.common_mode import CommonModeFilter
+from netwatch.detect.common_mode import faulty_signals
 from netwatch.lab.backtest.executors import LocalExecutor, ProcessExecutor, ShardExecutor
 from netwatch.lab.backtest.grid import COLUMNS, Grid, Levels, Partition
 from netwatch.lab.backtest.output import long_levels, plain_incident
@@ -129,7 +129,7 @@ class _Coordinator:
 
     def __init__(self, executor: ShardExecutor, grid: Grid, partitions: int) -> None:
         self._executor, self._grid = executor, grid
-        self._filter = CommonModeFilter(grid.width)
+        self._shift_scale: Floats = np.zeros(0)
         layouts = executor.run([Shard.layout] * partitions)
         names = sorted({name for signals, _ in layouts for name in signals})
         rows = {name: row for row, name in enumerate(names)}
@@ -159,7 +159,7 @@ class _Coordinator:
         These are all bins, or those up to the first in which other signals were at fault.
         """
         for number, shifts in enumerate(self._run_shards(first, expected)):
-            faulty = self._filter.faulty_signals(shifts)
+            faulty, self._shift_scale = faulty_signals(shifts, self._shift_scale, self._grid.width)
             if (faulty != expected[number]).any():
                 faults = np.concatenate([expected[:number], faulty[None]])
                 self._run_shards(first, faults, undo=True)

@@ -57,7 +57,8 @@ class Shard:
 
     def layout(self) -> tuple[tuple[str, ...], tuple[Entity, ...]]:
         """Return the signals and the countries, in the order of faults and shifts."""
-        return tuple(self._detector.signals), tuple(self._detector.countries)
+        layout = self._detector.engine.layout
+        return layout.shift_signals, layout.shift_countries
 
     def run_span(self, first: int, faults: Bools, *, undo: bool) -> Floats:
         """Run the bins from `first` on, one for each of `faults`, (bins, signals, countries).
@@ -86,7 +87,7 @@ class Shard:
 
     def _take_snapshot(self) -> _Snapshot:
         return _Snapshot(
-            self._detector.snapshot(),
+            self._detector.engine.state.copy(),
             self._tracker.save(),
             self._incidents.copy(),
             self._detector.last_shown.copy(),
@@ -94,7 +95,7 @@ class Shard:
 
     def _restore(self) -> None:
         snapshot = self._snapshot
-        self._detector.restore(snapshot.detector)
+        self._detector.engine.state = snapshot.detector.copy()
         self._detector.last_shown = snapshot.last_shown
         self._tracker.load(snapshot.tracker)
         self._incidents = snapshot.incidents

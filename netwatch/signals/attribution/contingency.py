@@ -1,6 +1,6 @@
 """Counts of one bin by vantage and target: how often each pair was measured and succeeded."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +13,22 @@ CONTROL_GROUP = "control"
 
 
 @dataclass(frozen=True, slots=True)
-class VantageTargetCells:
-    """The n pairs that were measured; sparse, since a vantage measures few of many targets.
+class VantageTargetTable:
+    """Vantages by targets in one interval, of which n pairs, the cells, were measured.
+
+    It is sparse, since a vantage measures few of many targets. A pair without a cell is no data,
+    not a failure.
 
     Attributes:
-        vantage, target: row and column of each pair, every pair once, (n,).
+        vantage, target: row and column of each cell, every pair once, (n,).
         trials: more than 0, (n,).
         successes: 0 to trials, (n,).
         abroad: whether vantage and target are known to be in different countries, (n,).
+        networks: number of each vantage's network, 0 to g - 1, (v,).
+        prior_trust: trust in each vantage from its past, 0 to 1, (v,).
+        controls: targets that nobody has a reason to cut, (t,).
+        target_asn: number of each target's network, -1 if unknown, (t,).
+        target_country: number of each target's country, (t,).
     """
 
     vantage: RowArray
@@ -28,31 +36,16 @@ class VantageTargetCells:
     trials: Floats
     successes: Floats
     abroad: Bools
-
-
-@dataclass(frozen=True, slots=True)
-class VantageTargetTable:
-    """Vantages by targets in one interval; a pair without a cell is no data, not a failure.
-
-    Attributes:
-        networks: number of each vantage's network, 0 to g - 1, (v,).
-        prior_trust: trust in each vantage from its past, 0 to 1, (v,).
-        controls: targets that nobody has a reason to cut, (t,).
-        target_asn: number of each target's network, -1 if unknown, (t,).
-        target_country: number of each target's country, (t,).
-        cell_network: network of each cell's vantage, (n,).
-    """
-
-    cells: VantageTargetCells
     networks: RowArray
     prior_trust: Floats
     controls: Bools
     target_asn: RowArray
     target_country: RowArray
-    cell_network: RowArray = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "cell_network", self.networks[self.cells.vantage])
+    @property
+    def cell_network(self) -> RowArray:
+        """Network of each cell's vantage, (n,)."""
+        return np.asarray(self.networks[self.vantage])
 
     @property
     def network_count(self) -> int:
@@ -61,16 +54,16 @@ class VantageTargetTable:
 
     def sum_by_vantage(self, values: npt.NDArray[np.generic]) -> Floats:
         """Return the sums of cell values over each vantage, (v,)."""
-        return np.bincount(self.cells.vantage, values, len(self.networks)).astype(float)
+        return np.bincount(self.vantage, values, len(self.networks)).astype(float)
 
     def sum_by_target(self, values: npt.NDArray[np.generic]) -> Floats:
         """Return the sums of cell values over each target, (t,)."""
-        return np.bincount(self.cells.target, values, len(self.controls)).astype(float)
+        return np.bincount(self.target, values, len(self.controls)).astype(float)
 
     def sum_by_path(self, values: npt.NDArray[np.generic]) -> Floats:
         """Return the sums of cell values over each vantage network and target, (g, t)."""
         shape = self.network_count, len(self.controls)
-        paths = self.cell_network * shape[1] + self.cells.target
+        paths = self.cell_network * shape[1] + self.target
         return np.bincount(paths, values, shape[0] * shape[1]).astype(float).reshape(shape)
 
 
@@ -98,8 +91,7 @@ def split_by_side(table: VantageTargetTable) -> VantageTargetTable:
     neither side may count as evidence against the other. Foreign views are appended as new
     columns, for targets measured from both sides.
     """
-    cells = table.cells
-    foreign, domestic = table.sum_by_target(cells.abroad), table.sum_by_target(~cells.abroad)
+    foreign, domestic = table.sum_by_target(table.abroad), table.sum_by_target(~table.abroad)
     both = np.flatnonzero((foreign > 0) & (domestic > 0) & ~table.controls)
     size = len(table.controls)
     columns = np.concatenate([np.arange(size), both]).astype(np.intp)
@@ -107,9 +99,7 @@ def split_by_side(table: VantageTargetTable) -> VantageTargetTable:
     foreign_column[both] = size + np.arange(len(both))
     return replace(
         table,
-        cells=replace(
-            cells, target=np.where(cells.abroad, foreign_column[cells.target], cells.target)
-        ),
+        target=np.where(table.abroad, foreign_column[table.target], table.target),
         controls=table.controls[columns],
         target_asn=table.target_asn[columns],
         target_country=table.target_country[columns],

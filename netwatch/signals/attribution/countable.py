@@ -31,19 +31,18 @@ _MAJORITY = 3
 
 def trust_vantages(table: VantageTargetTable, attribution: Attribution) -> Bools:
     """Return which vantages count in this bin, (v,); see rules 1 to 4."""
-    cells = table.cells
-    is_control = table.controls[cells.target]
+    is_control = table.controls[table.target]
     has_peers = _has_peers(split_by_side(table))
-    trials = table.sum_by_vantage(np.where(is_control, 0, cells.trials))
-    successes = table.sum_by_vantage(np.where(is_control, 0, cells.successes))
+    trials = table.sum_by_vantage(np.where(is_control, 0, table.trials))
+    successes = table.sum_by_vantage(np.where(is_control, 0, table.successes))
     online = successes / np.maximum(trials, 1) >= _MIN_REACHED
     has_controls = table.sum_by_vantage(is_control) > 0
-    controls_answer = table.sum_by_vantage(is_control & (cells.successes > 0)) > 0
+    controls_answer = table.sum_by_vantage(is_control & (table.successes > 0)) > 0
     suspect = attribution.broken + attribution.noise > LIKELY
     if 2 * (suspect & has_peers & online).sum() > (has_peers & online).sum():
         has_peers = np.zeros_like(has_peers)
     trusted = np.where(has_peers, ~suspect, has_controls | online) & ~controls_fail(table)
-    trusted &= np.bincount(cells.vantage, minlength=len(trusted)) > 0
+    trusted &= np.bincount(table.vantage, minlength=len(trusted)) > 0
     if not (trusted & (online | controls_answer)).any():
         trusted &= _targets_are_cut(table, trusted)
     return np.asarray(trusted)
@@ -53,28 +52,28 @@ def countable_cells(table: VantageTargetTable, attribution: Attribution) -> Bool
     """Return which cells count towards the reachability of targets, (n,)."""
     trusted = trust_vantages(table, attribution)
     blocked = _blocked_paths(table, attribution, trusted)
-    on_blocked_path = blocked[table.cell_network, table.cells.target]
-    return np.asarray(trusted[table.cells.vantage] & ~on_blocked_path)
+    on_blocked_path = blocked[table.cell_network, table.target]
+    return np.asarray(trusted[table.vantage] & ~on_blocked_path)
 
 
 def _has_peers(table: VantageTargetTable) -> Bools:
     """Return which vantages had most of their targets measured from other networks too, (v,)."""
-    networks = table.sum_by_path(np.ones(len(table.cells.target))) > 0
-    shared = table.sum_by_vantage((networks.sum(axis=0) > 1)[table.cells.target])
-    return np.asarray(shared * 2 > np.bincount(table.cells.vantage, minlength=len(shared)))
+    networks = table.sum_by_path(np.ones(len(table.target))) > 0
+    shared = table.sum_by_vantage((networks.sum(axis=0) > 1)[table.target])
+    return np.asarray(shared * 2 > np.bincount(table.vantage, minlength=len(shared)))
 
 
 def _targets_are_cut(table: VantageTargetTable, trusted: Bools) -> bool:
     """Return whether the targets rather than the vantages lost the Internet: rule 4."""
-    counted = trusted[table.cells.vantage] & ~table.controls[table.cells.target]
-    countries = np.unique(table.target_country[table.cells.target[counted]])
+    counted = trusted[table.vantage] & ~table.controls[table.target]
+    countries = np.unique(table.target_country[table.target[counted]])
     return len(np.unique(table.networks[trusted])) > 1 and len(countries) == 1
 
 
 def _blocked_paths(table: VantageTargetTable, attribution: Attribution, trusted: Bools) -> Bools:
     """Return which paths fail while most other networks reach the target, (g, t): rule 5."""
-    counted = trusted[table.cells.vantage]
-    abroad = table.sum_by_path(counted & table.cells.abroad) > 0
+    counted = trusted[table.vantage]
+    abroad = table.sum_by_path(counted & table.abroad) > 0
     measured = table.sum_by_path(counted) > 0
     failing = attribution.blocked > _ALMOST_SURE
     working = measured & (attribution.evidence < 0)

@@ -94,11 +94,11 @@ class Attribution:
 
 def attribute(table: VantageTargetTable) -> Attribution:
     """Attribute the failures of one bin; see the module for the model."""
-    counts = CellEvidence(table.cells.trials, table.cells.successes)
+    counts = CellEvidence(table.trials, table.successes)
     states = _vantage_states(split_by_side(table), counts)
     weights = cap_weights(states[:, 0] * table.prior_trust)
     cut_evidence = counts.cut_vs_healthy(failure_rates(table, weights))
-    evidence = _bounded(table.sum_by_path(cut_evidence * weights[table.cells.vantage]))
+    evidence = _bounded(table.sum_by_path(cut_evidence * weights[table.vantage]))
     dead_prior, blocked_prior = _target_priors(table)
     down = (evidence - log_mixture(evidence, blocked_prior)).sum(axis=0)
     cut = _networks_cut(table, down, dead_prior)
@@ -123,14 +123,13 @@ def controls_fail(table: VantageTargetTable) -> Bools:
     A control that fails for most of the vantages that reach another control is faulty and does
     not count. If nobody reaches any control, all vantages fail.
     """
-    cells = table.cells
-    is_control = table.controls[cells.target]
-    successes = np.where(is_control, cells.successes, 0)
-    reaches_other = is_control & (table.sum_by_vantage(successes)[cells.vantage] - successes > 0)
+    is_control = table.controls[table.target]
+    successes = np.where(is_control, table.successes, 0)
+    reaches_other = is_control & (table.sum_by_vantage(successes)[table.vantage] - successes > 0)
     failures = table.sum_by_target(reaches_other & (successes == 0))
     faulty = failures * 2 > table.sum_by_target(reaches_other)
-    counts = is_control & ~faulty[cells.target]
-    trials = table.sum_by_vantage(np.where(counts, cells.trials, 0))
+    counts = is_control & ~faulty[table.target]
+    trials = table.sum_by_vantage(np.where(counts, table.trials, 0))
     lost = trials - table.sum_by_vantage(np.where(counts, successes, 0))
     return np.asarray((trials > 0) & (lost >= _CONTROLS_LOST * trials))
 
@@ -143,10 +142,9 @@ def failure_rates(table: VantageTargetTable, weights: Floats) -> Floats:
     the weight of eight measurements. A target that fails at 30 % for half of the networks is
     unreliable; if it fails for all of them, it is dead. `weights` is the trust in each vantage.
     """
-    cells = table.cells
-    weight = weights[cells.vantage]
-    trials = table.sum_by_path(cells.trials * weight)
-    failures = table.sum_by_path((cells.trials - cells.successes) * weight)
+    weight = weights[table.vantage]
+    trials = table.sum_by_path(table.trials * weight)
+    failures = table.sum_by_path((table.trials - table.successes) * weight)
     known = trials > _MIN_TRIALS
     share = np.divide(failures, trials, out=np.full_like(trials, np.inf), where=known)
     networks = known.sum(axis=0)
@@ -155,7 +153,7 @@ def failure_rates(table: VantageTargetTable, weights: Floats) -> Floats:
     count = trials.sum(axis=0)
     mean = np.minimum(middle, 1 - middle) * count + _ORDINARY_FAILURE * _SHRINKAGE
     rates = np.clip(mean / (count + _SHRINKAGE), *_FAILURE_BOUNDS)
-    return np.asarray(rates[cells.target])
+    return np.asarray(rates[table.target])
 
 
 def _vantage_states(table: VantageTargetTable, counts: CellEvidence) -> Floats:
@@ -176,32 +174,30 @@ def _initial_trust(table: VantageTargetTable) -> Floats:
     Compares its failure share with that of the median vantage at the same targets: a difference
     of a tenth costs nothing, each further tenth a factor e.
     """
-    cells = table.cells
-    failures = cells.trials - cells.successes
-    share = failures / cells.trials
-    order = np.lexsort((share, cells.target))
-    count = np.bincount(cells.target, minlength=len(table.controls))
+    failures = table.trials - table.successes
+    share = failures / table.trials
+    order = np.lexsort((share, table.target))
+    count = np.bincount(table.target, minlength=len(table.controls))
     first = np.cumsum(count) - count
     median = np.zeros(len(table.controls))
     measured = count > 0
     median[measured] = share[order][(first + (count - 1) // 2)[measured]]
-    excess = np.abs(table.sum_by_vantage(failures - cells.trials * median[cells.target]))
-    excess /= np.maximum(table.sum_by_vantage(cells.trials), 1)
+    excess = np.abs(table.sum_by_vantage(failures - table.trials * median[table.target]))
+    excess /= np.maximum(table.sum_by_vantage(table.trials), 1)
     tolerated = _TOLERATED_DIFFERENCE
     return np.asarray(np.exp(-np.maximum(excess - tolerated, 0) / tolerated))
 
 
 def _sweep(table: VantageTargetTable, counts: CellEvidence, weights: Floats) -> Floats:
-    cells = table.cells
     rates = failure_rates(table, weights)
     cut = counts.cut_vs_healthy(rates)
-    dead, blocked = _known_from_peers(table, cut * weights[cells.vantage])
+    dead, blocked = _known_from_peers(table, cut * weights[table.vantage])
     by_state = (
         log_mixture(cut, dead + (1 - dead) * _BLOCK_REACH * blocked),
         cut,
         cut + counts.random_vs_cut,
         counts.flawless_vs_healthy(rates),
-        np.where(table.controls[cells.target], 0.0, cut),
+        np.where(table.controls[table.target], 0.0, cut),
     )
     odds = np.stack([table.sum_by_vantage(part) for part in by_state], axis=1) + _STATE_PRIORS
     if not table.controls.any():
@@ -218,16 +214,16 @@ def _known_from_peers(table: VantageTargetTable, own: Floats) -> tuple[Floats, F
 
     `own` is the weighted evidence of each cell, (n,), which is taken out of the sums.
     """
-    path = table.cell_network, table.cells.target
+    path = table.cell_network, table.target
     dead_prior, blocked_prior = _target_priors(table)
-    prior = blocked_prior[table.cells.target]
+    prior = blocked_prior[table.target]
     total = table.sum_by_path(own)
     evidence = _bounded(total)
     others = _bounded(total[path] - own)
     down = evidence - log_mixture(evidence, blocked_prior)
-    without = down.sum(axis=0)[table.cells.target] - down[path]
+    without = down.sum(axis=0)[table.target] - down[path]
     without += others - log_mixture(others, prior)
-    return posterior(without, dead_prior[table.cells.target]), posterior(others, prior)
+    return posterior(without, dead_prior[table.target]), posterior(others, prior)
 
 
 def _target_priors(table: VantageTargetTable) -> tuple[Floats, Floats]:

@@ -71,16 +71,18 @@ class Losses:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowResult:
-    """Result of one window.
+class DisconnectEvidence:
+    """Evidence from vanished agents, for one window or one interval.
 
     Attributes:
-        log_likelihoods: log likelihood ratio of an event, by country or network with losses;
-            empty if our own side failed.
-        operator_alert: one line for the operator if our own side failed, else empty.
+        log_likelihoods: log likelihood ratio of an event, by series `agents` of a country or
+            network with losses; empty if our own side failed.
+        masked: whether our own side failed, so that counts of agents say nothing.
+        operator_alert: one line for the operator, if our own side failed and that is new.
     """
 
-    log_likelihoods: dict[Entity, float] = field(default_factory=dict)
+    log_likelihoods: Mapping[SeriesKey, float] = field(default_factory=dict)
+    masked: bool = False
     operator_alert: str = ""
 
 
@@ -140,18 +142,16 @@ class DisconnectMonitor:
         """Process a goodbye: not evidence, and the agent is no longer expected."""
         self._agents.pop(name, None)
 
-    def evaluate(self, start: datetime) -> WindowResult:
+    def evaluate(self, start: datetime) -> DisconnectEvidence:
         """Evaluate the window that begins at `start`, for the agents online by then."""
         online = [
             agent
             for agent in self._agents.values()
             if agent.since <= start and (agent.lost_at is None or agent.lost_at >= start)
         ]
-        if not online:
-            return WindowResult()
-        log_likelihoods: dict[Entity, float] = {}
-        for entity_of in (_country, _network):
-            entities = [entity_of(agent.vantage) for agent in online]
+        log_likelihoods: dict[SeriesKey, float] = {}
+        for kind in (EntityKind.COUNTRY, EntityKind.ASN) if online else ():
+            entities = [_entity(agent.vantage, kind) for agent in online]
             losses = Losses(
                 lost=np.array(
                     [one.lost_at is not None and one.lost_at < start + WINDOW for one in online]
@@ -163,27 +163,12 @@ class DisconnectMonitor:
             )
             alert = own_fault(losses)
             if alert:
-                return WindowResult(operator_alert=alert)
+                return DisconnectEvidence(masked=True, operator_alert=alert)
             evidence = evaluate_losses(losses)
             for number, entity in enumerate(dict.fromkeys(entities)):
                 if entity is not None and losses.lost[losses.entities == number].any():
-                    log_likelihoods[entity] = float(evidence[number])
-        return WindowResult(log_likelihoods)
-
-
-@dataclass(frozen=True, slots=True)
-class DisconnectEvidence:
-    """Evidence from vanished agents for one interval.
-
-    Attributes:
-        log_likelihoods: log likelihood ratio of an event, by series `agents` of an entity.
-        masked: whether our own side failed, so that counts of agents say nothing.
-        operator_alert: one line for the operator, if new.
-    """
-
-    log_likelihoods: Mapping[SeriesKey, float] = field(default_factory=dict)
-    masked: bool = False
-    operator_alert: str = ""
+                    log_likelihoods[SeriesKey(AGENTS, entity)] = float(evidence[number])
+        return DisconnectEvidence(log_likelihoods)
 
 
 class MassDisconnectDetector:
@@ -236,11 +221,10 @@ class MassDisconnectDetector:
             # A window in which the collector was not listening says nothing.
             if self._log.was_listening(start, start + WINDOW):
                 result = self._monitor.evaluate(start)
-                if result.operator_alert:
+                if result.masked:
                     self._awaited = self._awaited or self._count_online(start)
                     masked, alert = True, alert or self._if_new(start, result.operator_alert)
-                for entity, value in result.log_likelihoods.items():
-                    key = SeriesKey(AGENTS, entity)
+                for key, value in result.log_likelihoods.items():
                     log_likelihoods[key] = max(log_likelihoods.get(key, 0.0), value)
             start += WINDOW
         self._next_window = start
@@ -338,9 +322,5 @@ def own_fault(losses: Losses) -> str:
     return ""
 
 
-def _country(vantage: Vantage) -> Entity | None:
-    return Entity(EntityKind.COUNTRY, vantage.country) if vantage.country else None
-
-
-def _network(vantage: Vantage) -> Entity | None:
-    return Entity(EntityKind.ASN, str(vantage.asn)) if vantage.asn else None
+def _entity(vantage: Vantage, kind: EntityKind) -> Entity | None:
+    return next((entity for entity in vantage.entities() if entity.kind is kind), None)

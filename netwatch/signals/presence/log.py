@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.measurement import Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import AGENTS
@@ -240,19 +239,17 @@ def count_agents(log: PresenceLog, start: datetime, end: datetime) -> list[Bin]:
     """
     if not log.was_listening(start, end):
         return []
-    counts: dict[Entity, list[int]] = {}
+    counts: dict[SeriesKey, list[int]] = {}
     for session in log.sessions(end):
         if session.ending == PresenceState.STOP:
             continue
-        country, asn = session.vantage.country, session.vantage.asn
-        for kind, code in ((EntityKind.COUNTRY, country), (EntityKind.ASN, asn)):
-            if code:
-                count = counts.setdefault(Entity(kind, str(code)), [0, 0])
-                count[0] += session.end is None
-                count[1] += 1
+        for entity in session.vantage.entities():
+            count = counts.setdefault(SeriesKey(AGENTS, entity), [0, 0])
+            count[0] += session.end is None
+            count[1] += 1
     return [
-        Bin(start, SeriesKey(AGENTS, entity), float(online), float(expected))
-        for entity, (online, expected) in sorted(counts.items())
+        Bin(start, series, float(online), float(expected))
+        for series, (online, expected) in sorted(counts.items())
     ]
 
 

@@ -11,6 +11,8 @@ from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.collector.presence_tracker import HTTP_TRANSPORT, PresenceTracker
 from netwatch.model.entities import Entity
 from netwatch.model.measurement import Vantage
+from netwatch.model.series import SeriesKey
+from netwatch.model.signals import AGENTS
 from netwatch.protocols import Message
 from netwatch.signals.presence.disconnects import DisconnectMonitor
 from netwatch.signals.presence.log import (
@@ -178,7 +180,7 @@ def test_a_broker_restart_is_not_a_shutdown(bench: Bench) -> None:
     assert bench.count() == (2, 8)
     monitor.replay(bench.events()[-4:])
     result = monitor.evaluate(bench.now - timedelta(seconds=90))
-    assert result.log_likelihoods[IRAN] > 15
+    assert result.log_likelihoods[SeriesKey(AGENTS, IRAN)] > 15
 
 
 def test_a_restarted_collector_continues_from_the_log(bench: Bench) -> None:

@@ -7,22 +7,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netwatch.arrays import Floats
 from netwatch.detect.bayes_filter import (
     DEPTHS,
     IS_ORDINARY,
-    binomial_log_likelihood,
-    count_log_likelihood,
+    NEW_SERIES,
+    LossChain,
+    Posterior,
+    apply_evidence,
     loss_depth,
     multiply_rows,
     ordinary_probability,
-    ratio_log_likelihood,
-    start_posterior,
     transition_matrix,
-    update_posterior,
 )
+from netwatch.detect.bin_likelihoods import binomial_log_likelihood, ratio_log_likelihood
 
 WIDTHS = [timedelta(seconds=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=1)]
 ONE = np.array([1.0])
+NO_ROWS = np.zeros(0, np.intp)
+FIVE_MINUTES = LossChain(timedelta(minutes=5))
+
+
+def update(chain: LossChain, posterior: Posterior, evidence: Floats) -> Posterior:
+    """Return the posterior after one more bin, without a forecast."""
+    return apply_evidence(chain.advance(posterior, NO_ROWS), evidence)
 
 
 @pytest.mark.parametrize("width", WIDTHS, ids=str)
@@ -55,46 +63,33 @@ def test_losses_begin_once_a_month_and_last_some_hours() -> None:
 
 
 def test_a_new_series_is_thought_ordinary() -> None:
-    belief = start_posterior(3)
+    belief = np.tile(NEW_SERIES, (3, 1))
     np.testing.assert_allclose(belief.sum(axis=1), 1)
     assert (ordinary_probability(belief) > 0.99).all()
 
 
 def test_missing_data_only_applies_the_transition() -> None:
-    belief, matrix = start_posterior(1), transition_matrix(timedelta(minutes=5))
-    silent = update_posterior(belief, matrix, np.zeros((1, len(DEPTHS))))
+    belief, matrix = NEW_SERIES[None], transition_matrix(timedelta(minutes=5))
+    silent = update(FIVE_MINUTES, belief, np.zeros((1, len(DEPTHS))))
     # Beliefs are kept in single precision: a third of the memory of many series.
     np.testing.assert_allclose(silent, belief @ matrix, rtol=1e-6)
 
 
-@pytest.mark.parametrize("depth", [0.03, 0.28, 0.56])
-def test_evidence_of_a_depth_is_best_at_that_depth(depth: float) -> None:
-    found = ratio_log_likelihood(np.array([depth]), ONE * 0.05, ONE * 4)[0]
-    assert DEPTHS[found.argmax()] == depth
-    shares = binomial_log_likelihood(np.array([0.8 * depth]), ONE * 200, ONE * 0.8)[0]
-    assert DEPTHS[shares.argmax()] == depth
-
-
 def test_one_failed_trial_is_weak_evidence() -> None:
-    matrix = transition_matrix(timedelta(minutes=5))
-    belief = update_posterior(
-        start_posterior(1), matrix, binomial_log_likelihood(ONE * 0, ONE, ONE * 0.9)
-    )
+    evidence = binomial_log_likelihood(ONE * 0, ONE, ONE * 0.9)
+    belief = update(FIVE_MINUTES, NEW_SERIES[None], evidence)
     assert ordinary_probability(belief)[0] > 0.9
 
 
 def test_failed_trials_add_up_to_certainty_and_answers_revert_it() -> None:
-    matrix = transition_matrix(timedelta(minutes=5))
-    belief = start_posterior(1)
+    failed = binomial_log_likelihood(ONE * 0, ONE * 10, ONE * 0.9)
+    answered = binomial_log_likelihood(ONE * 0.9, ONE * 10, ONE * 0.9)
+    belief = NEW_SERIES[None]
     for _ in range(6):
-        belief = update_posterior(
-            belief, matrix, binomial_log_likelihood(ONE * 0, ONE * 10, ONE * 0.9)
-        )
+        belief = update(FIVE_MINUTES, belief, failed)
     assert ordinary_probability(belief)[0] < 0.001
     for _ in range(6):
-        belief = update_posterior(
-            belief, matrix, binomial_log_likelihood(ONE * 0.9, ONE * 10, ONE * 0.9)
-        )
+        belief = update(FIVE_MINUTES, belief, answered)
     assert ordinary_probability(belief)[0] > 0.99
 
 
@@ -106,28 +101,13 @@ def test_failed_trials_add_up_to_certainty_and_answers_revert_it() -> None:
 def test_belief_stays_a_distribution_for_any_input(
     ratios: list[float], spread: float, width: timedelta
 ) -> None:
-    belief, matrix = start_posterior(1), transition_matrix(width)
+    belief, chain = NEW_SERIES[None], LossChain(width)
     for ratio in ratios:
         evidence = ratio_log_likelihood(ONE * ratio, ONE * spread, ONE * 4)
-        belief = update_posterior(belief, matrix, evidence)
+        belief = update(chain, belief, evidence)
         assert np.isfinite(belief).all()
         assert (belief > 0).all()
         np.testing.assert_allclose(belief.sum(), 1, rtol=1e-6)
-
-
-def test_an_empty_bin_is_stronger_evidence_by_counts_than_by_a_normal_curve() -> None:
-    """Six are expected: none at all is e^-6 likely if all is well, and certain if all is cut."""
-    found = count_log_likelihood(np.zeros(1), ONE * 6)[0]
-    whole, cut = np.flatnonzero(DEPTHS == 1)[0], 0
-    assert found[cut] - found[whole] == pytest.approx(6, abs=0.2)
-    bell = ratio_log_likelihood(np.zeros(1), ONE / np.sqrt(6), ONE * 4)[0]
-    assert bell[cut] - bell[whole] < 4.5
-
-
-@pytest.mark.parametrize("depth", [0.03, 0.28, 0.56, 1.0])
-def test_counts_are_most_likely_at_their_own_depth(depth: float) -> None:
-    found = count_log_likelihood(np.array([depth]), ONE * 8)[0]
-    assert DEPTHS[found.argmax()] == pytest.approx(depth)
 
 
 def test_no_probability_is_negative() -> None:
@@ -139,12 +119,11 @@ def test_no_probability_is_negative() -> None:
 def test_a_row_does_not_depend_on_the_rows_it_is_updated_with() -> None:
     random = np.random.default_rng(4)
     belief = random.random((9000, len(DEPTHS))).astype(np.float32)
-    matrix = transition_matrix(timedelta(minutes=5))
     evidence = random.normal(size=belief.shape)
-    together = update_posterior(belief, matrix, evidence)
+    together = update(FIVE_MINUTES, belief, evidence)
     depths = loss_depth(together)
     for rows in (slice(0, 1), slice(3, 5), slice(4090, 4105), slice(8999, 9000)):
-        alone = update_posterior(belief[rows].copy(), matrix, evidence[rows].copy())
+        alone = update(FIVE_MINUTES, belief[rows].copy(), evidence[rows].copy())
         assert alone.tobytes() == together[rows].tobytes()
         assert loss_depth(alone).tobytes() == depths[rows].tobytes()
 
@@ -153,3 +132,11 @@ def test_rows_are_multiplied_as_by_a_matrix_product() -> None:
     random = np.random.default_rng(5)
     rows, matrix = random.random((4097, 15)), random.random((15, 7))
     np.testing.assert_allclose(multiply_rows(rows, matrix), rows @ matrix, rtol=1e-13)
+
+
+def test_a_forecast_makes_a_loss_likelier_in_its_rows_alone() -> None:
+    posterior = np.tile(NEW_SERIES, (3, 1))
+    plain = FIVE_MINUTES.advance(posterior, NO_ROWS)
+    prior = FIVE_MINUTES.advance(posterior, np.array([1]))
+    assert (prior[[0, 2]] == plain[[0, 2]]).all()
+    assert ordinary_probability(prior)[1] < ordinary_probability(plain)[1]

@@ -7,10 +7,10 @@ from series import HOUR, hours, key, noisy, run
 
 from netwatch.arrays import Bools, Floats
 from netwatch.detect.common_mode import (
-    CommonModeFilter,
     Groups,
     common_site_outage,
     country_shifts,
+    faulty_signals,
     rows_at_fault,
 )
 from netwatch.detect.detector import BayesFilterDetector
@@ -22,44 +22,48 @@ COUNTRIES = np.repeat(np.arange(6), 5)
 NETWORKS = Groups(np.zeros(30, np.intp), COUNTRIES, np.zeros(30, bool))
 SITES = Groups(np.zeros(30, np.intp), COUNTRIES, np.ones(30, bool))
 NORMAL = np.ones(30, bool)
+NO_SCALE = np.zeros(0)
 
 
-def faulty(test: CommonModeFilter, groups: Groups, ratio: Floats) -> Bools:
-    normal = np.ones(len(ratio), bool)
-    return rows_at_fault(groups, test.faulty_signals(country_shifts(groups, ratio, normal)))
+def faulty_rows(groups: Groups, ratio: Floats) -> Bools:
+    """Return the rows at fault in the first bin of all."""
+    shifts = country_shifts(groups, ratio, np.ones(len(ratio), bool))
+    faulty, _ = faulty_signals(shifts, NO_SCALE, WIDTH)
+    return rows_at_fault(groups, faulty)
 
 
 def test_a_signal_that_falls_in_every_country_is_no_evidence() -> None:
     ratio = np.full(30, 0.65)
-    assert faulty(CommonModeFilter(WIDTH), NETWORKS, ratio).all()
+    assert faulty_rows(NETWORKS, ratio).all()
 
 
 def test_a_fall_of_a_single_country_is_evidence() -> None:
     ratio = np.ones(30)
     ratio[COUNTRIES == 2] = 0.0
-    assert not faulty(CommonModeFilter(WIDTH), NETWORKS, ratio).any()
+    assert not faulty_rows(NETWORKS, ratio).any()
 
 
 def test_a_few_countries_are_not_a_control_group() -> None:
     few = Groups(np.zeros(15, np.intp), COUNTRIES[:15], np.zeros(15, bool))
     ratio = np.full(15, 0.1)
-    assert not faulty(CommonModeFilter(WIDTH), few, ratio).any()
+    assert not faulty_rows(few, ratio).any()
 
 
 def test_two_signals_are_judged_separately() -> None:
     both = Groups(np.repeat([0, 1], 30), np.tile(COUNTRIES, 2), np.zeros(60, bool))
     ratio = np.concatenate([np.full(30, 0.6), np.ones(30)])
-    bad = faulty(CommonModeFilter(WIDTH), both, ratio)
+    bad = faulty_rows(both, ratio)
     assert bad[:30].all()
     assert not bad[30:].any()
 
 
 def test_the_usual_shift_is_learned() -> None:
     """A signal that always sways by 3 % is not at fault when it does so again."""
-    test, ratio = CommonModeFilter(timedelta(days=1)), np.full(30, 0.985)
+    scale, shifts = NO_SCALE, country_shifts(NETWORKS, np.full(30, 0.985), NORMAL)
     for _ in range(40):
-        assert not faulty(test, NETWORKS, ratio).any()
-    assert test.scale[0] < 0.02
+        faulty, scale = faulty_signals(shifts, scale, timedelta(days=1))
+        assert not faulty.any()
+    assert scale[0] < 0.02
 
 
 def test_countries_judged_separately_give_the_same_levels() -> None:
@@ -75,16 +79,16 @@ def test_countries_judged_separately_give_the_same_levels() -> None:
         for part in parts
     ]  # fmt: skip
     assert np.array_equal(np.hstack(apart), together)
-    far = CommonModeFilter(WIDTH).faulty_signals(np.hstack(apart))
-    assert far.all()
-    assert faulty(CommonModeFilter(WIDTH), NETWORKS, ratio).all()
+    faulty, _ = faulty_signals(np.hstack(apart), NO_SCALE, WIDTH)
+    assert faulty.all()
+    assert faulty_rows(NETWORKS, ratio).all()
 
 
 def test_an_entity_without_a_country_is_never_at_fault() -> None:
     somewhere = Groups(
         np.zeros(30, np.intp), np.where(COUNTRIES == 5, -1, COUNTRIES), NETWORKS.site
     )
-    bad = faulty(CommonModeFilter(WIDTH), somewhere, np.full(30, 0.5))
+    bad = faulty_rows(somewhere, np.full(30, 0.5))
     assert bad[COUNTRIES < 5].all()
     assert not bad[COUNTRIES == 5].any()
 

@@ -37,12 +37,10 @@ def bins(seed: int, share: float, *, attributed: bool) -> Iterator[tuple[datetim
             got[liars, :5] = tried[liars, :5]  # their controls are always well
         table = table_from_matrix(tried, got, fleet.network, labels)
         counts = (
-            countable_cells(table, attribute(table))
-            if attributed
-            else np.ones(len(table.cells.trials))
+            countable_cells(table, attribute(table)) if attributed else np.ones(len(table.trials))
         )
-        value = table.sum_by_target(table.cells.successes * counts)
-        total = table.sum_by_target(table.cells.trials * counts)
+        value = table.sum_by_target(table.successes * counts)
+        total = table.sum_by_target(table.trials * counts)
         time = START + number * WIDTH
         yield (
             time,

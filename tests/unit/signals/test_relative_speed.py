@@ -1,12 +1,14 @@
 """Speed of a domain relative to the vantage's controls."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from closed_bins import closed_bin
 
 from netwatch.model.measurement import Measurement, Observation, Target, Vantage
-from netwatch.signals.relative_speed import count_speed, slowness
+from netwatch.signals.bins import build_bins
+from netwatch.signals.relative_speed import slowness, speed_bins
 
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 VANTAGES = [Vantage(f"v{number}", "IR", 64500 + number % 2) for number in range(4)]
@@ -29,8 +31,8 @@ def test_a_halved_rate_halves_the_series_and_a_slow_uplink_does_not() -> None:
         for vantage in VANTAGES:
             rows.append((vantage, measured("site", "transfer", uplink * throttle, "1000")))
             rows.append((vantage, measured("control", "connect", uplink)))
-        found = count_speed(START, rows, BOOK, trusted=set(VANTAGES))
-        return {one.series.signal: one.value for one in found}
+        bins = speed_bins(closed_bin(START, rows, BOOK))
+        return {one.series.signal: one.value for one in bins}
 
     assert value(1, 1) == {
         "speed:AS64500": pytest.approx(1000),
@@ -50,12 +52,18 @@ def test_measurements_without_a_speed_do_not_count() -> None:
     assert slowness(measured("site", "resolve", 1.0)) is None
     assert slowness(measured("site", "tls_handshake", 0.2)) == 0.2
     rows = [(VANTAGES[0], measured("site", "transfer", 1.0, "1000"))]
-    assert (
-        count_speed(START, rows, BOOK, trusted=set(VANTAGES)) == []
-    )  # no measurement of its controls
-    assert count_speed(START, rows, {"site": BOOK["site"]}, trusted=set()) == []
-    alone = count_speed(START, rows, {"site": BOOK["site"]}, trusted=set(VANTAGES))
+    without_controls = {"site": BOOK["site"]}
+    assert speed_bins(closed_bin(START, rows, BOOK)) == []  # no measurement of its controls
+    assert speed_bins(closed_bin(START, rows, without_controls, trusted=())) == []
+    alone = speed_bins(closed_bin(START, rows, without_controls))
     assert alone[0].value == 1000
     assert alone[0].total is None
+
+
+def test_a_portal_has_no_speed() -> None:
+    targets = {"site": BOOK["site"]}
+    rows = [(vantage, measured("site", "transfer", 1.0, "1000")) for vantage in VANTAGES]
     portal = [(vantage, replace(row, scope="local")) for vantage, row in rows]
-    assert count_speed(START, portal, {"site": BOOK["site"]}, trusted=set(VANTAGES)) == []
+    for measured_rows, has_speed in ((rows, True), (portal, False)):
+        bins = build_bins(measured_rows, targets, width=timedelta(minutes=5))
+        assert any(one.series.signal.startswith("speed") for one in bins) is has_speed

@@ -107,9 +107,8 @@ def test_areas_under_the_curve_on_synthetic_fleets() -> None:
 def _levels(table: VantageTargetTable) -> np.ndarray:
     """Return the level of ten networks of five targets, and of all of them."""
     counted = countable_cells(table, attribute(table))
-    cells = table.cells
-    got = matrix(table, np.where(counted, cells.successes, 0))
-    tried = matrix(table, np.where(counted, cells.trials, 0))
+    got = matrix(table, np.where(counted, table.successes, 0))
+    tried = matrix(table, np.where(counted, table.trials, 0))
     parts = [np.s_[:, start : start + 5] for start in range(0, 50, 5)] + [np.s_[:, :]]
     return np.array([got[part].sum() / tried[part].sum() for part in parts])
 

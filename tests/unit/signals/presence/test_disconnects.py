@@ -51,8 +51,8 @@ def test_more_losses_are_more_evidence_and_none_is_evidence_against() -> None:
 def test_evidence_is_a_ratio_of_binomials(lost: int, online: int) -> None:
     event = np.log(np.mean([binom.pmf(lost, online, share) for share in (0.3, 0.6, 0.9)]))
     wanted = event - binom.logpmf(lost, online, 0.001)
-    found = disconnect_evidence(np.array([lost]), np.array([online]), np.array([0.001]))
-    assert found[0] == pytest.approx(wanted)
+    evidence = disconnect_evidence(np.array([lost]), np.array([online]), np.array([0.001]))
+    assert evidence[0] == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(("online", "lost"), [(3, 3), (5, 4), (8, 4), (10, 4), (20, 5), (50, 6)])
@@ -120,14 +120,15 @@ def stream(lost: int, *, broker: str = "b1") -> DisconnectMonitor:
     return monitor
 
 
-def found(monitor: DisconnectMonitor, at: datetime = START) -> dict[str, float]:
+def evidence_in(monitor: DisconnectMonitor, at: datetime = START) -> dict[str, float]:
+    """Return the evidence of one window by entity."""
     result = monitor.evaluate(at)
-    return {str(entity): value for entity, value in result.log_likelihoods.items()}
+    return {str(key.entity): value for key, value in result.log_likelihoods.items()}
 
 
 def test_a_disconnect_is_found_for_country_and_network() -> None:
     wanted = pytest.approx(evidence_of(8, 20))
-    assert found(stream(8)) == {"country:IR": wanted, "asn:64500": wanted}
+    assert evidence_in(stream(8)) == {"country:IR": wanted, "asn:64500": wanted}
     assert not stream(8).evaluate(START).operator_alert
 
 
@@ -139,14 +140,14 @@ def test_agents_that_reconnect_say_goodbye_or_are_unknown_are_not_lost() -> None
         monitor.on_stopped(f"IR{one + 3}")
     monitor.on_lost("nobody", at=START)
     wanted = pytest.approx(evidence_of(2, 17))
-    assert found(monitor) == {"country:IR": wanted, "asn:64500": wanted}
+    assert evidence_in(monitor) == {"country:IR": wanted, "asn:64500": wanted}
 
 
 def test_a_window_counts_its_own_losses_only() -> None:
     monitor = stream(8)
-    assert found(monitor, START - WINDOW) == {}
-    assert found(monitor, START + WINDOW) == {}
-    assert found(DisconnectMonitor()) == {}
+    assert evidence_in(monitor, START - WINDOW) == {}
+    assert evidence_in(monitor, START + WINDOW) == {}
+    assert evidence_in(DisconnectMonitor()) == {}
 
 
 def test_losing_every_agent_is_an_alert_and_not_a_disconnect() -> None:
@@ -156,6 +157,7 @@ def test_losing_every_agent_is_an_alert_and_not_a_disconnect() -> None:
             monitor.on_lost(f"{country}{one}", at=START + timedelta(seconds=5))
     result = monitor.evaluate(START)
     assert result.log_likelihoods == {}
+    assert result.masked
     assert "60" in result.operator_alert
 
 
@@ -171,4 +173,4 @@ def test_an_agent_that_is_lost_often_is_weaker_evidence() -> None:
         time += timedelta(minutes=40)
     for one in range(5):
         monitor.on_lost(f"IR{one}", at=time)
-    assert found(monitor, time)["country:IR"] < found(stream(5))["country:IR"] - 10
+    assert evidence_in(monitor, time)["country:IR"] < evidence_in(stream(5))["country:IR"] - 10

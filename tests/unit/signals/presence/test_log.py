@@ -8,6 +8,8 @@ import pytest
 
 from netwatch.model.entities import Entity
 from netwatch.model.measurement import Vantage
+from netwatch.model.series import SeriesKey
+from netwatch.model.signals import AGENTS
 from netwatch.signals.presence.disconnects import DisconnectMonitor
 from netwatch.signals.presence.log import (
     PresenceLog,
@@ -33,8 +35,8 @@ def session(number: int, minute: float = 0.0, **more: object) -> Session:
 
 
 def counts(log: PresenceLog, minute: float) -> dict[Entity, tuple[float, float | None]]:
-    found = count_agents(log, START + (minute - 1) * MINUTE, START + minute * MINUTE)
-    return {one.series.entity: (one.value, one.total) for one in found}
+    bins = count_agents(log, START + (minute - 1) * MINUTE, START + minute * MINUTE)
+    return {one.series.entity: (one.value, one.total) for one in bins}
 
 
 def test_present_and_expected_are_counted_by_country_and_network(log: PresenceLog) -> None:
@@ -78,7 +80,7 @@ def test_a_monitor_counts_losses_but_not_masked_ones(log: PresenceLog) -> None:
         log.closed(session(number, -60), PresenceState.LOST, at=START + timedelta(seconds=number))
     monitor = DisconnectMonitor()
     monitor.replay(log.events(START - 61 * MINUTE, START + MINUTE))
-    assert monitor.evaluate(START).log_likelihoods[IRAN] > 30
+    assert monitor.evaluate(START).log_likelihoods[SeriesKey(AGENTS, IRAN)] > 30
     log.mask(START)
     log.mark_listening(START - 61 * MINUTE, START + MINUTE)
     assert counts(log, 0.9)[IRAN] == (12, 12)
