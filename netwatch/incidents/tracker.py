@@ -1,6 +1,7 @@
 """From levels to incidents: opens, follows, merges and resolves them, one bin after another."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from datetime import datetime, timedelta
 
 import msgspec
@@ -77,7 +78,9 @@ class Tracker:
             self._update_affected(incident, now)
             if (reason := self._advance(incident, now)) is not None:
                 revisions.append(self._write(incident, reason))
-        self._keep(one for one in self._state.incidents if not self._is_closed(one, now))
+        self._state.incidents = [
+            one for one in self._state.incidents if not self._is_closed(one, now)
+        ]
         return [*revisions, *self._open(now)]
 
     def frozen(self) -> set[SeriesKey]:
@@ -122,15 +125,9 @@ class Tracker:
 
     def snapshots(self) -> list[Incident]:
         """Return every confirmed open incident as of now, without adding to the record."""
-        snapshots = []
-        for incident in sorted(
-            self._state.incidents, key=lambda one: KIND_ORDER.index(one.entity.kind)
-        ):
-            if incident.state in OPEN_STATES:
-                level = self._excursions(incident)[incident.entity].level
-                current = msgspec.structs.replace(incident, published=level)
-                snapshots.append(self._revise(current, RevisionReason.MILESTONE))
-        return snapshots
+        current = [copy(one) for one in self._state.incidents if one.state in OPEN_STATES]
+        current.sort(key=lambda one: KIND_ORDER.index(one.entity.kind))
+        return [self._write(one, RevisionReason.MILESTONE) for one in current]
 
     def save(self) -> bytes:
         """Return the whole state."""
@@ -257,24 +254,20 @@ class Tracker:
         min_duration = self._config.min_duration(key.entity.kind)
         ancestors = () if key.signal else self._tree.ancestors(key.entity)
         has_parent = not self._state.excursions.keys().isdisjoint(ancestors)
-        certain = should_open(excursion, min_duration, self._width, has_parent=has_parent)
-        return certain and not self._is_plateau(key, excursion.level.value or 0.0)
-
-    def _is_plateau(self, key: SeriesKey, value: float) -> bool:
-        """Return whether a level is where the last incident ended, rather than in a new loss.
-
-        Some losses never end in full: a level that settles at 88 % opens no new incident.
-        """
-        resolved = self._resolved(key)
-        if resolved is None:
+        if not should_open(excursion, min_duration, self._width, has_parent=has_parent):
             return False
-        return value > max(resolved.published.value or 0.0, RESTORED_LEVEL) - _NEW_LOSS
+        resolved = self._find(key, IncidentState.RESOLVED)
+        if resolved is None:
+            return True
+        # Some losses never end in full: a level that settles at 88 % opens no new incident.
+        restored = max(resolved.published.value or 0.0, RESTORED_LEVEL)
+        return (excursion.level.value or 0.0) <= restored - _NEW_LOSS
 
-    def _resolved(self, key: SeriesKey) -> OpenIncident | None:
-        for incident in self._state.incidents:
-            if incident.entity == key.entity and incident.state is IncidentState.RESOLVED:
-                return None if is_domain_series(key) else incident
-        return None
+    def _find(self, key: SeriesKey, state: IncidentState) -> OpenIncident | None:
+        """Return the incident of this entity and kind of loss that is in `state`."""
+        kind = signal_spec(key.signal).incident_kind
+        own = (one for one in self._state.incidents if one.entity == key.entity)
+        return next((one for one in own if one.kind == kind and one.state is state), None)
 
     def _is_covered(self, key: SeriesKey, states: Collection[IncidentState]) -> bool:
         """Return whether an incident, or a wider entity that may open one, contains `key`."""
@@ -299,7 +292,7 @@ class Tracker:
         self, key: SeriesKey, excursion: Excursion, now: datetime
     ) -> tuple[OpenIncident, RevisionReason]:
         """Return the resolved incident that a loss continues, or a new one; drop an older one."""
-        resolved = self._resolved(key)
+        resolved = self._find(key, IncidentState.RESOLVED)
         if resolved is not None:
             forecast = matches_forecast(resolved, excursion.onset)
             if forecast or now - resolved.published_at <= self._config.reopen_window:
@@ -316,7 +309,7 @@ class Tracker:
             signal = self._lead(key.entity) if confirmed else excursion.level.series.signal
         series = SeriesKey(signal, key.entity)
         incident = new_incident(series, excursion, now, width=self._width, confirmed=confirmed)
-        pending = self._pending(incident)
+        pending = self._find(key, IncidentState.PENDING)
         if pending is None:
             incident.id = next_id(self._state.numbers, key, incident.started_at, self._tree)
         else:
@@ -330,19 +323,11 @@ class Tracker:
         self._update_affected(incident, now)
         return incident
 
-    def _pending(self, incident: OpenIncident) -> OpenIncident | None:
-        """Return the provisional incident of the same loss."""
-        for one in self._state.incidents:
-            same = one.kind == incident.kind and one.entity == incident.entity
-            if same and one.state is IncidentState.PENDING:
-                return one
-        return None
-
     def _merge_children(self, incident: OpenIncident) -> list[Incident]:
         """Merge younger incidents of narrower scopes; return their last revisions."""
         revisions = []
         confirmed = incident.state is not IncidentState.PENDING
-        for other in self._state.incidents:
+        for other in tuple(self._state.incidents):
             is_own = other.entity == incident.entity and incident.kind == OUTAGE
             if other is incident or is_own or not self._contains(incident, other.series):
                 continue
@@ -351,7 +336,7 @@ class Tracker:
             if near and (holds or other.confirmed_at is None):
                 other.state, other.merged_into = IncidentState.MERGED, incident.id
                 revisions.append(self._write(other, RevisionReason.MERGED))
-        self._keep(one for one in self._state.incidents if one.state is not IncidentState.MERGED)
+                self._drop(other)
         return revisions
 
     def _excursions(self, incident: OpenIncident) -> Mapping[Entity, Excursion]:
@@ -371,16 +356,13 @@ class Tracker:
         return self._state.excursions[entity].level.series.signal
 
     def _write(self, incident: OpenIncident, reason: RevisionReason) -> Incident:
-        incident.published = self._excursions(incident)[incident.entity].level
-        incident.published_at = incident.published.time
-        return self._revise(incident, reason)
-
-    def _revise(self, incident: OpenIncident, reason: RevisionReason) -> Incident:
         entity, excursions = incident.entity, self._excursions(incident)
+        incident.published = excursions[entity].level
+        incident.published_at = incident.published.time
         weights = network_weights(incident, excursions, self._tree)
         signals = self._state.signals.get(entity, {})
         if incident.kind != OUTAGE:
-            signals = {incident.signal: excursions[entity].level}
+            signals = {incident.signal: incident.published}
         context = IncidentContext(
             weights=weights,
             excursions={one: excursions[one] for one in weights if one in excursions},
@@ -405,11 +387,8 @@ class Tracker:
         low = excursion is not None and excursion.low.since is not None
         return not low and now - incident.published_at > self._config.reopen_window
 
-    def _keep(self, incidents: Iterable[OpenIncident]) -> None:
-        self._state.incidents = list(incidents)
-
     def _drop(self, incident: OpenIncident) -> None:
-        self._keep(one for one in self._state.incidents if one is not incident)
+        self._state.incidents = [one for one in self._state.incidents if one is not incident]
 
     def _episodes(self, entity: Entity) -> EpisodeHistory:
         return self._state.episodes.get(entity, EpisodeHistory())

@@ -88,21 +88,14 @@ class SqlLedger:
 
     def incidents(self) -> list[Incident]:
         """Return the newest revision of every incident, newest onset first."""
-        newest = (
-            sql.select(_REVISIONS.c.incident, sql.func.max(_REVISIONS.c.revision).label("revision"))
-            .group_by(_REVISIONS.c.incident)
-            .subquery()
+        later = _REVISIONS.alias()
+        has_later = sql.exists().where(
+            (later.c.incident == _REVISIONS.c.incident) & (later.c.revision > _REVISIONS.c.revision)
         )
-        query = (
-            sql.select(_REVISIONS.c.document)
-            .join(
-                newest,
-                (_REVISIONS.c.incident == newest.c.incident)
-                & (_REVISIONS.c.revision == newest.c.revision),
-            )
-            .order_by(_REVISIONS.c.started_at.desc(), _REVISIONS.c.incident.desc())
+        order = _REVISIONS.c.started_at.desc(), _REVISIONS.c.incident.desc()
+        return self._read_incidents(
+            sql.select(_REVISIONS.c.document).where(~has_later).order_by(*order)
         )
-        return self._read_incidents(query)
 
     def revisions(self, incident: str) -> list[Incident]:
         """Return all revisions of one incident, oldest first; empty if it is unknown."""
