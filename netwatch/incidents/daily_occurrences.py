@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from netwatch.incidents.open_incident import OpenIncident
-from netwatch.incidents.patterns import PatternContext, find_patterns
-from netwatch.incidents.recurrence import MAX_START_OFFSET
+from netwatch.incidents.patterns import find_patterns
+from netwatch.incidents.recurrence import MAX_START_OFFSET, PatternContext
 from netwatch.model.incident import Episode, IncidentState
 from netwatch.model.incident_details import DailyOccurrence, Forecast, PatternName
 

@@ -8,13 +8,13 @@ from netwatch.incidents.episode_history import EpisodeHistory
 from netwatch.incidents.excursion import Excursion, is_low
 from netwatch.incidents.open_incident import OpenIncident, seen_from
 from netwatch.incidents.patterns import (
-    PatternContext,
     find_patterns,
     lead_pattern,
     partial_pattern,
     progressive_hours,
     progressive_pattern,
 )
+from netwatch.incidents.recurrence import PatternContext
 from netwatch.incidents.shutdown_likelihood import TimingFeatures, shutdown_likelihood
 from netwatch.model.entities import Entity
 from netwatch.model.incident import OPEN_STATES, OUTAGE, Incident, RevisionReason

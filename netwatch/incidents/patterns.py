@@ -5,11 +5,11 @@ directed shutdowns recur at the same minute of the day and have round starts and
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from netwatch.incidents.recurrence import Recurrence, find_recurrence, next_at
+from netwatch.incidents.recurrence import PatternContext, Recurrence, find_recurrence, next_at
 from netwatch.model.incident import Episode
 from netwatch.model.incident_details import Forecast, Pattern, PatternName, Segment
 
@@ -34,21 +34,6 @@ _PROGRESSIVE_RECENT = timedelta(hours=3)
 """Age of the newest loss up to which a disconnection is called progressive."""
 _PROGRESSIVE_NETWORKS = 3
 """Networks that a progressive disconnection takes: two may fail independently."""
-
-
-@dataclass(frozen=True, slots=True)
-class PatternContext:
-    """The time and place at which patterns are evaluated.
-
-    Attributes:
-        now: the present; later episodes are ignored.
-        timezone: IANA name of the entity's time zone.
-        width: bin width, the resolution of starts and ends.
-    """
-
-    now: datetime
-    timezone: str
-    width: timedelta
 
 
 def find_patterns(episodes: Iterable[Episode], context: PatternContext) -> tuple[Pattern, ...]:
@@ -177,9 +162,7 @@ def _as_known_at(episode: Episode, now: datetime) -> Episode:
 
 
 def _recurring(episodes: Sequence[Episode], context: PatternContext) -> Pattern | None:
-    recurrence = find_recurrence(
-        episodes, now=context.now, timezone=context.timezone, width=context.width
-    )
+    recurrence = find_recurrence(episodes, context)
     if recurrence is None:
         return None
     mornings = _is_mornings(recurrence, context)

@@ -27,6 +27,21 @@ _MAX_LENGTH = timedelta(hours=20)
 
 
 @dataclass(frozen=True, slots=True)
+class PatternContext:
+    """The time and place at which patterns are evaluated.
+
+    Attributes:
+        now: the present; later episodes are ignored.
+        timezone: IANA name of the entity's time zone.
+        width: bin width, the resolution of starts and ends.
+    """
+
+    now: datetime
+    timezone: str
+    width: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Recurrence:
     """Losses on several days at one local time.
 
@@ -52,17 +67,15 @@ class Recurrence:
     regular: bool
 
 
-def find_recurrence(
-    episodes: Sequence[Episode], *, now: datetime, timezone: str, width: timedelta
-) -> Recurrence | None:
-    """Return the daily recurrence in `episodes` as known at `now`, None without one.
+def find_recurrence(episodes: Sequence[Episode], context: PatternContext) -> Recurrence | None:
+    """Return the daily recurrence in `episodes` as known at `context.now`, None without one.
 
     On 3 or more of the last 5 days a loss began near one local minute and has ended, and the
     circular standard deviation of these starts is below 15 minutes (plus the variance of
-    rounding to bins of `width`, width squared over 12). A day counts as one without a loss
+    rounding to bins of a width, its square over 12). A day counts as one without a loss
     once half a day has passed since the loss was due.
     """
-    local = ZoneInfo(timezone)
+    now, local = context.now, ZoneInfo(context.timezone)
     usable = [one for one in episodes if (one.ended_at or now) - one.started_at <= _MAX_LENGTH]
     recent = [one for one in usable if now - one.started_at < (_RECENT_DAYS + 1) * _DAY]
     minute = _usual_minute(recent, local)
@@ -70,7 +83,7 @@ def find_recurrence(
         return None
     by_day = _one_per_day(usable, minute, local)
     newest = max(_due_day(now, minute, local) - 1, *by_day)
-    limit = math.hypot(_MAX_DEVIATION / _DAY, width / _DAY / math.sqrt(12)) * _DAY
+    limit = math.hypot(_MAX_DEVIATION / _DAY, context.width / _DAY / math.sqrt(12)) * _DAY
     last = [one for day, one in by_day.items() if day > newest - _RECENT_DAYS]
     chosen = _tightest(last, local, limit)
     ended = [one for one in chosen if one.ended_at is not None]

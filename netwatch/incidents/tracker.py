@@ -30,8 +30,9 @@ from netwatch.incidents.opening import (
     reopen,
     should_open,
 )
-from netwatch.incidents.patterns import RESTORED_LEVEL, PatternContext
+from netwatch.incidents.patterns import RESTORED_LEVEL
 from netwatch.incidents.provisional import advance_provisional, is_suspect, shows_no_loss
+from netwatch.incidents.recurrence import PatternContext
 from netwatch.incidents.tracker_state import TrackerState, unpack_tracker_state
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import (

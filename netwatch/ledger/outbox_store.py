@@ -1,6 +1,6 @@
 """Posts and their delivery states, in a table of the ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -63,29 +63,24 @@ class SqlOutbox:
             & earlier.c.state.in_(_UNDECIDED)
         )
         ready = (_POSTS.c.state == OutboxState.READY) & (_POSTS.c.next_at <= to_micros(now))
-        return self._read(sql.select(_POSTS).where(ready & ~waits).limit(limit))
+        return self._read(ready & ~waits, limit)
 
     def in_state(self, state: OutboxState) -> list[OutboxEntry]:
         """Return every post in `state`, in the order they were written."""
-        return self._read(sql.select(_POSTS).where(_POSTS.c.state == state))
+        return self._read(_POSTS.c.state == state)
 
     def posts(self, incident: str) -> list[OutboxEntry]:
         """Return every post about `incident`, in the order they were written."""
-        return self._read(sql.select(_POSTS).where(_POSTS.c.incident == incident))
+        return self._read(_POSTS.c.incident == incident)
 
     def claim(self, key: str, *, at: datetime) -> bool:
         """Move a `ready` post to `sending` and count the attempt; False if it was not `ready`."""
-        change = (
-            sql.update(_POSTS)
-            .where((_POSTS.c.key == key) & (_POSTS.c.state == OutboxState.READY))
-            .values(
-                state=OutboxState.SENDING,
-                attempts=_POSTS.c.attempts + 1,
-                changed_at=to_micros(at),
-            )
+        return self._update(
+            (_POSTS.c.key == key) & (_POSTS.c.state == OutboxState.READY),
+            state=OutboxState.SENDING,
+            attempts=_POSTS.c.attempts + 1,
+            changed_at=to_micros(at),
         )
-        with self._database.writing() as connection:
-            return connection.execute(change).rowcount == 1
 
     def mark(
         self,
@@ -97,23 +92,26 @@ class SqlOutbox:
         next_at: datetime | None = None,
     ) -> None:
         """Set the state of a post. A `sent` post stays `sent`."""
-        change = (
-            sql.update(_POSTS)
-            .where((_POSTS.c.key == key) & (_POSTS.c.state != OutboxState.SENT))
-            .values(
-                state=state,
-                reason=reason[:_MAX_REASON],
-                next_at=to_micros(next_at or at),
-                changed_at=to_micros(at),
-            )
+        self._update(
+            (_POSTS.c.key == key) & (_POSTS.c.state != OutboxState.SENT),
+            state=state,
+            reason=reason[:_MAX_REASON],
+            next_at=to_micros(next_at or at),
+            changed_at=to_micros(at),
         )
-        with self._database.writing() as connection:
-            connection.execute(change)
 
-    def _read(self, query: sql.Select[tuple[object, ...]]) -> list[OutboxEntry]:
+    def _update(self, condition: sql.ColumnElement[bool], **values: object) -> bool:
+        """Change the post that meets a condition; return whether one did."""
+        with self._database.writing() as connection:
+            change = sql.update(_POSTS).where(condition).values(values)
+            return connection.execute(change).rowcount == 1
+
+    def _read(
+        self, condition: sql.ColumnElement[bool], limit: int | None = None
+    ) -> list[OutboxEntry]:
+        query = sql.select(_POSTS).where(condition).order_by(_POSTS.c.number).limit(limit)
         with self._database.reading() as connection:
-            rows = connection.execute(query.order_by(_POSTS.c.number)).mappings().all()
-            return [_outbox_entry({str(name): row[name] for name in row}) for row in rows]
+            return [_outbox_entry(row) for row in connection.execute(query).mappings()]
 
 
 def add_posts(connection: sql.Connection, posts: Sequence[Post]) -> None:
@@ -139,7 +137,7 @@ def add_posts(connection: sql.Connection, posts: Sequence[Post]) -> None:
         )
 
 
-def _outbox_entry(row: Mapping[str, object]) -> OutboxEntry:
+def _outbox_entry(row: sql.RowMapping) -> OutboxEntry:
     values = msgspec.convert(row, _PostRow)
     return OutboxEntry(
         post=_POST_DECODER.decode(values.document),

@@ -15,9 +15,9 @@ from past_events import data_folder, longform, replay
 from netwatch.incidents.daily_occurrences import has_occurred
 from netwatch.incidents.episode_history import EpisodeHistory
 from netwatch.incidents.patterns import (
-    PatternContext,
     find_patterns,
 )
+from netwatch.incidents.recurrence import PatternContext
 from netwatch.model.entities import Entity
 from netwatch.model.incident import Episode
 from netwatch.model.incident_details import Forecast, Pattern, PatternName

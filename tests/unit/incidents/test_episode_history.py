@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from netwatch.incidents.changepoints import find_changepoint
 from netwatch.incidents.episode_history import EpisodeHistory
-from netwatch.incidents.patterns import PatternContext, find_patterns
+from netwatch.incidents.patterns import find_patterns
+from netwatch.incidents.recurrence import PatternContext
 from netwatch.model.entities import Entity
 from netwatch.model.series import Level, SeriesKey
 from netwatch.publish.summary import pattern_text

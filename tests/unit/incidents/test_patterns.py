@@ -5,14 +5,13 @@ import pytest
 from labelled_outages import read_outages
 
 from netwatch.incidents.patterns import (
-    PatternContext,
     find_patterns,
     lead_pattern,
     partial_pattern,
     progressive_hours,
     progressive_pattern,
 )
-from netwatch.incidents.recurrence import circular_deviation, next_at
+from netwatch.incidents.recurrence import PatternContext, circular_deviation, next_at
 from netwatch.model.entities import Entity
 from netwatch.model.incident import Episode
 from netwatch.model.incident_details import Forecast, Pattern, PatternName, Segment
