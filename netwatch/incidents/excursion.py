@@ -121,6 +121,10 @@ class Excursion(msgspec.Struct):
         self.below = self.below.extend(time, holds=value < LOW)
         self.below_half = self.below_half.extend(time, holds=is_below_half(level))
 
+    def level_at(self, time: datetime) -> Level | None:
+        """Return its level in the bin `time`, None without data."""
+        return self.level if self.level.time == time and self.level.value is not None else None
+
     @property
     def onset(self) -> datetime:
         """First bin of the excursion that contains the low run."""

@@ -1,13 +1,15 @@
-"""State changes of an open incident: milestones, material changes, returns and relapses."""
+"""State changes of an open incident: milestones, material changes, returns, relapses, expiry."""
 
 from datetime import datetime
+from statistics import median
 
 from netwatch.config import IncidentConfig
-from netwatch.incidents.excursion import BinRun, Excursion, deeper, is_low
+from netwatch.incidents.excursion import BinRun, deeper, is_low
 from netwatch.incidents.open_incident import OpenIncident
 from netwatch.incidents.patterns import RESTORED_LEVEL, is_partial
 from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level
+from netwatch.model.signals import signal_spec
 from netwatch.model.thresholds import EVEN_PROBABILITY, RETURNED
 
 _RISING_BINS = 3
@@ -18,6 +20,8 @@ _MATERIAL_CHANGE = 0.10
 """Change of the level since the newest revision that is published before the next milestone."""
 _MATERIAL_INTERVAL = 1 / 4
 """Share of `update_every` between material changes."""
+_SETTLED = 0.01
+"""Distance from the final level within which a steady signal has settled."""
 _FIRST_MILESTONES = (1, 3, 6, 12, 24, 48, 72, 96, 120, 144, 168)
 """Hours; later milestones are weekly."""
 
@@ -37,14 +41,14 @@ def pass_milestones(incident: OpenIncident, now: datetime, config: IncidentConfi
     return incident.milestones > before
 
 
-def advance(
-    incident: OpenIncident, excursion: Excursion | None, now: datetime, config: IncidentConfig
-) -> RevisionReason | None:
-    """Advance a confirmed incident by one bin; return the reason of a new revision, or None."""
-    level = newest_level(excursion, now)
-    if level is None or incident.state is IncidentState.RESOLVED:
+def advance(incident: OpenIncident, level: Level, config: IncidentConfig) -> RevisionReason | None:
+    """Advance a confirmed incident by one bin; return the reason of a new revision, or None.
+
+    `level` is that of its series, with a value.
+    """
+    if incident.state is IncidentState.RESOLVED:
         return None
-    value = level.value or 0.0
+    now, value = level.time, level.value or 0.0
     incident.trough = deeper(incident.trough, level)
     incident.recovering = incident.recovering.extend(now, holds=value >= RETURNED)
     incident.recovered = incident.recovered.extend(now, holds=_may_resolve(level, value))
@@ -55,14 +59,31 @@ def advance(
         incident.ended_at = min(since, incident.recovering.since or since)
         return RevisionReason.RESTORED
     turned = _partial_or_relapse(incident, level, value)
-    return turned or _update_due(incident, level, now, config)
+    return turned or _update_due(incident, level, config)
 
 
-def newest_level(excursion: Excursion | None, now: datetime) -> Level | None:
-    """Return the level of an excursion at `now`, None without data."""
-    if excursion is None or excursion.level.time != now or excursion.level.value is None:
-        return None
-    return excursion.level
+def advance_provisional(
+    incident: OpenIncident, level: Level, config: IncidentConfig, *, contradicted: bool
+) -> RevisionReason | None:
+    """Advance a provisional incident as `advance` does a confirmed one.
+
+    After its minimum duration it may be published as unconfirmed. It expires once the level
+    is back, or an active signal contradicts it, for `reopen_window`.
+    """
+    now, value = level.time, level.value or 0.0
+    incident.trough = deeper(incident.trough, level)
+    # A loss of a fifth of a network's routes starts above the level that ends a collapse.
+    returned = max(RETURNED, (1 + (incident.trough.value or 0.0)) / 2)
+    back = contradicted or value >= returned or level.probability < EVEN_PROBABILITY
+    incident.recovery = [*incident.recovery, (now, value)] if back else []
+    if back and now - incident.recovery[0][0] >= config.reopen_window:
+        incident.state, incident.ended_at = IncidentState.EXPIRED, _recovered_at(incident)
+        return RevisionReason.EXPIRED
+    sustained = now - incident.started_at >= config.min_duration(incident.entity.kind)
+    if incident.evidence_level == 0 and not back and sustained:
+        incident.evidence_level = 1
+        return RevisionReason.SUSTAINED
+    return None
 
 
 def _may_resolve(level: Level, value: float) -> bool:
@@ -92,14 +113,14 @@ def _partial_or_relapse(
 
 
 def _update_due(
-    incident: OpenIncident, level: Level, now: datetime, config: IncidentConfig
+    incident: OpenIncident, level: Level, config: IncidentConfig
 ) -> RevisionReason | None:
     """Return MILESTONE from its hour on, MATERIAL if the level left that of the newest revision.
 
     A milestone less than `update_every` after the newest revision waits until then.
     """
-    published, since = incident.published, now - incident.published_at
-    if since >= config.update_every and pass_milestones(incident, now, config):
+    published, since = incident.published, level.time - incident.published_at
+    if since >= config.update_every and pass_milestones(incident, level.time, config):
         return RevisionReason.MILESTONE
     if since < _MATERIAL_INTERVAL * config.update_every:
         return None
@@ -108,3 +129,13 @@ def _update_due(
     outside = (level.low or 0.0) > published.high or (level.high or 0.0) < published.low
     moved = abs((level.value or 0.0) - published.value) >= _MATERIAL_CHANGE
     return RevisionReason.MATERIAL if outside and moved else None
+
+
+def _recovered_at(incident: OpenIncident) -> datetime:
+    """Return the first bin of the return; of a steady signal, the first after which it settled."""
+    recovery = incident.recovery
+    if not signal_spec(incident.signal).steady:
+        return recovery[0][0]
+    settled = median(value for _, value in recovery[len(recovery) // 2 :]) - _SETTLED
+    below = [index for index, (_, value) in enumerate(recovery) if value < settled]
+    return recovery[min(below[-1] + 1 if below else 0, len(recovery) - 1)][0]

@@ -1,9 +1,9 @@
 """Opens incidents: which excursions open one, its id and its first state."""
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from datetime import datetime, timedelta
 
-from netwatch.incidents.excursion import BinRun, Excursion
+from netwatch.incidents.excursion import BinRun, Excursion, is_low
 from netwatch.incidents.open_incident import (
     OpenIncident,
     is_domain_series,
@@ -12,12 +12,15 @@ from netwatch.incidents.open_incident import (
 )
 from netwatch.model.entities import EntityKind, EntityTree
 from netwatch.model.incident import IncidentState, RevisionReason
-from netwatch.model.series import SeriesKey
+from netwatch.model.series import Level, SeriesKey
+from netwatch.model.signals import ACTIVE_SIGNALS, signal_spec
 from netwatch.model.thresholds import (
     CERTAIN_PROBABILITY,
     CONFIRMED_PROBABILITY,
     CONFIRMING_BINS,
+    EVEN_PROBABILITY,
     LOST,
+    LOW,
 )
 
 KIND_ORDER = tuple(EntityKind)
@@ -44,6 +47,41 @@ def should_open(
             return True
     min_bins = 1 if certain and level.value < LOST else CONFIRMING_BINS
     return excursion.low.bins >= min_bins and excursion.low.length(end) >= min_duration
+
+
+def is_suspect(excursion: Excursion) -> bool:
+    """Return whether an excursion opens a provisional incident, which only operators see.
+
+    A passive signal (routes, a telescope, traffic, agents) is sometimes wrong for days, so alone
+    it confirms nothing. Two bins whose whole interval is below half of ordinary suffice here,
+    unless an active signal shows no loss: then demand has fallen. Routes of a single network are
+    steady: a lasting partial loss is enough.
+    """
+    if excursion.below_half.bins >= CONFIRMING_BINS:
+        return True
+    level = excursion.level
+    return (
+        is_steady(level.series)
+        and is_low(level)
+        and level.probability > CONFIRMED_PROBABILITY
+        and excursion.low.bins >= CONFIRMING_BINS
+    )
+
+
+def is_steady(series: SeriesKey) -> bool:
+    """Return whether a partial loss of a series is significant by itself."""
+    return signal_spec(series.signal).steady and series.entity.kind is EntityKind.ASN
+
+
+def shows_no_loss(signals: Mapping[str, Level], now: datetime) -> bool:
+    """Return whether an active signal of an entity has data at `now` and shows no loss."""
+    return any(
+        name in signals
+        and signals[name].time == now
+        and (value := signals[name].value) is not None
+        and (value >= LOW or signals[name].probability < EVEN_PROBABILITY)
+        for name in ACTIVE_SIGNALS
+    )
 
 
 def new_incident(

@@ -16,7 +16,7 @@ from netwatch.incidents.daily_occurrences import (
 from netwatch.incidents.details import IncidentContext, write_revision
 from netwatch.incidents.episode_history import EpisodeHistory
 from netwatch.incidents.excursion import Excursion, is_low
-from netwatch.incidents.lifecycle import advance, pass_milestones
+from netwatch.incidents.lifecycle import advance, advance_provisional, pass_milestones
 from netwatch.incidents.open_incident import (
     OpenIncident,
     is_domain_series,
@@ -25,13 +25,14 @@ from netwatch.incidents.open_incident import (
 from netwatch.incidents.opening import (
     KIND_ORDER,
     breadth,
+    is_suspect,
     new_incident,
     next_id,
     reopen,
     should_open,
+    shows_no_loss,
 )
 from netwatch.incidents.patterns import RESTORED_LEVEL
-from netwatch.incidents.provisional import advance_provisional, is_suspect, shows_no_loss
 from netwatch.incidents.recurrence import PatternContext
 from netwatch.incidents.tracker_state import TrackerState, unpack_tracker_state
 from netwatch.model.entities import Entity, EntityTree
@@ -184,19 +185,18 @@ class Tracker:
 
     def _advance(self, incident: OpenIncident, now: datetime) -> RevisionReason | None:
         excursion = self._excursions(incident).get(incident.entity)
+        level = excursion.level_at(now) if excursion else None
         if incident.state is IncidentState.PENDING:
-            signals = self._state.signals[incident.entity]
+            if level is None:
+                return None
             passive = not signal_spec(incident.signal).trigger
-            contradicted = passive and shows_no_loss(signals, now)
-            return advance_provisional(
-                incident, excursion, now, self._config, contradicted=contradicted
-            )
+            contradicted = passive and shows_no_loss(self._state.signals[incident.entity], now)
+            return advance_provisional(incident, level, self._config, contradicted=contradicted)
         episodes, end = self._episodes(incident.entity).episodes, now + self._width
-        measured = excursion is not None and excursion.level.time == now
-        if is_forecast_missed(incident, episodes, end, measured=measured):
+        if is_forecast_missed(incident, episodes, end, measured=level is not None):
             incident.forecast = None
             return RevisionReason.RECURRENCE_ENDED if incident.is_recurring else None
-        reason = advance(incident, excursion, now, self._config)
+        reason = advance(incident, level, self._config) if level else None
         if reason is None or (incident.kind != OUTAGE and reason not in _DOMAIN_REASONS):
             return None
         if reason is RevisionReason.RESTORED and incident.kind == OUTAGE:

@@ -8,7 +8,7 @@ import msgspec
 from netwatch.incidents.episode_history import EpisodeHistory
 from netwatch.incidents.excursion import Excursion
 from netwatch.incidents.open_incident import OpenIncident, is_domain_series, origin_network
-from netwatch.incidents.provisional import is_suspect
+from netwatch.incidents.opening import is_suspect
 from netwatch.model.entities import Entity
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import OUTAGE

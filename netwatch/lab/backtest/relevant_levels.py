@@ -12,7 +12,7 @@ import numpy as np
 from netwatch.arrays import Bools, Floats, RowArray
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.detect.step import StepResult
-from netwatch.incidents.provisional import is_steady
+from netwatch.incidents.opening import is_steady
 from netwatch.incidents.tracker import Tracker
 from netwatch.lab.backtest.grid import COLUMNS, Partition
 from netwatch.model.entities import Entity, EntityTree
