@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from threading import RLock
 from typing import Any, Self
@@ -203,6 +204,20 @@ class SqliteFile:
     def _set_synchronous(self, *, durable: bool) -> None:
         with self.translate_errors():
             self.connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+
+
+def database_files(path: Path) -> list[Path]:
+    """Return the existing files of the database at `path`: itself, its log and the log's index."""
+    pieces = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
+    return [piece for piece in pieces if piece.exists()]
+
+
+def rename_damaged(path: Path, now: datetime) -> Path:
+    """Rename the files of a damaged database; return the new path."""
+    damaged = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%S}")
+    for piece in database_files(path):
+        piece.rename(damaged.with_name(piece.name.replace(path.name, damaged.name, 1)))
+    return damaged
 
 
 class SqliteStore:

@@ -8,12 +8,13 @@ import msgspec
 
 from netwatch.model.errors import StoreError
 from netwatch.model.time import from_micros
-from netwatch.storage.sqlite_file import SqliteFile
+from netwatch.storage.sqlite_file import SqliteFile, database_files
 from netwatch.store.compaction import mark_superseded, quarantine_file
 from netwatch.store.manifest import (
     MANIFEST,
     Entry,
     append_entry,
+    change_manifest,
     current_entries,
     file_damage,
     read_manifest,
@@ -62,8 +63,7 @@ def stats(database: SqliteFile) -> Stats:
         watermark = connection.execute("SELECT closed_until FROM watermark").fetchone()
         bins, levels = (_table_stats(connection, table) for table in TABLES)
     closed_until = None if watermark is None else from_micros(watermark[0])
-    files = (database.path, database.path.with_name(f"{database.path.name}-wal"))
-    size = sum(path.stat().st_size for path in files if path.exists())
+    size = sum(path.stat().st_size for path in database_files(database.path))
     return Stats(series, closed_until, size, bins, levels)
 
 
@@ -117,10 +117,8 @@ def delete_superseded(database: SqliteFile, folder: Path, now: datetime) -> None
 
 def _remove_day(database: SqliteFile, folder: Path, entry: Entry, *, reason: str) -> None:
     removal = msgspec.structs.replace(entry, file="", rows=0, bytes=0, sha256="", reason=reason)
-    with database.transaction(durable=True) as connection:
+    with change_manifest(database, folder) as connection:
         append_entry(connection, removal)
-    with database.snapshot() as connection:
-        write_manifest(connection, folder)
 
 
 def _table_stats(connection: sqlite3.Connection, table: Table) -> TableStats:

@@ -5,37 +5,30 @@ SQLite and enters the file. A reader's snapshot is before or after that transact
 before it leaves a file that nothing reads and the next compaction replaces.
 """
 
-import fcntl
-import logging
 import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import mkdtemp
 
-import numpy as np
-
-from netwatch.model.errors import StoreError
+from netwatch.model.errors import StoreError, os_errors_as
+from netwatch.storage.file_lock import lock_file
 from netwatch.storage.sqlite_file import SqliteFile
 from netwatch.store.manifest import (
     Entry,
     append_entry,
+    change_manifest,
     file_damage,
     file_sha256,
     iso_date,
-    newest_entry,
-    write_manifest,
+    newest_entries,
 )
 from netwatch.store.parquet_days import write_day
-from netwatch.store.schema import DAY, TABLES, Rows, Table
+from netwatch.store.reader import SeriesReader
+from netwatch.store.schema import DAY, TABLES, Table
 from netwatch.store.series_catalog import SeriesCatalog
 
-_LOG = logging.getLogger(__name__)
-
-_CHUNK = 200_000
-"""Rows read in one snapshot; writers of this process wait for about half a second."""
 _ATTEMPTS = 3
 """How often late data may interrupt the compaction of one day."""
 _SCRATCH = ".compacting-"
@@ -44,10 +37,13 @@ _SCRATCH = ".compacting-"
 class Compactor:
     """Compacts days of the store on `database` into files in `folder`."""
 
-    def __init__(self, database: SqliteFile, folder: Path, catalog: SeriesCatalog) -> None:
+    def __init__(
+        self, database: SqliteFile, folder: Path, catalog: SeriesCatalog, reader: SeriesReader
+    ) -> None:
         self._database = database
         self._folder = folder
         self._catalog = catalog
+        self._reader = reader
 
     def compact_before(self, time: int) -> Iterator[Entry]:
         """Compact every open day that ended by `time`, yielding each new entry.
@@ -56,7 +52,10 @@ class Compactor:
             StoreError: another process is compacting, the disk is full, or a file cannot be
                 written. Days compacted before stay so.
         """
-        with _exclusive(self._folder):
+        with os_errors_as(StoreError, str(self._folder)):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        busy = f"{self._folder}: another process is compacting"
+        with lock_file(self._folder / ".lock", busy=busy):
             for table in TABLES:
                 for day in self._open_days(table, time // DAY):
                     yield self._compact(table, day)
@@ -64,12 +63,11 @@ class Compactor:
 
     def _open_days(self, table: Table, end: int) -> list[int]:
         days: list[int] = []
-        statement = f"SELECT min(time) / {DAY} FROM {table.name} WHERE time >= ?"  # noqa: S608 - the schema's own names
         with self._database.snapshot() as connection:
-            day = connection.execute(statement, (0,)).fetchone()[0]
-            while day is not None and day < end:
-                days.append(day)
-                day = connection.execute(statement, ((day + 1) * DAY,)).fetchone()[0]
+            time = table.next_time(connection, 0)
+            while time is not None and time < end * DAY:
+                days.append(time // DAY)
+                time = table.next_time(connection, (days[-1] + 1) * DAY)
         return days
 
     def _compact(self, table: Table, day: int) -> Entry:
@@ -81,24 +79,18 @@ class Compactor:
 
     def _try_to_compact(self, table: Table, day: int) -> Entry | None:
         """Return the day's new entry, None if late data arrived meanwhile."""
+        span = day * DAY, (day + 1) * DAY
         with self._database.snapshot() as connection:
             version = _day_version(connection, day)
-            newest = newest_entry(connection, table.name, day)
-            self._catalog.refresh(connection)
+            newest = next(iter(newest_entries(connection, table.name, span)), None)
         revision = 1 if newest is None else newest.revision + 1
-        name = f"{iso_date(day)}.{table.name}.r{revision}.parquet"
-        earlier = newest if newest is not None and newest.file else None
-        with _translate_errors(self._folder), _scratch_folder(self._folder) as scratch:
-            if earlier is not None and file_damage(self._folder, earlier):
-                quarantine_file(self._folder / earlier.file)
-                earlier = None
-            made = scratch / name
+        earlier = self._folder / newest.file if newest is not None and newest.file else None
+        with os_errors_as(StoreError, str(self._folder)), _scratch_folder(self._folder) as scratch:
+            if newest is not None and earlier is not None and file_damage(self._folder, newest):
+                quarantine_file(earlier)
+            made = scratch / f"{iso_date(day)}.{table.name}.r{revision}.parquet"
             rows = write_day(
-                table,
-                made,
-                self._read_chunks(table, day),
-                keys=self._catalog.keys.copy(),  # other threads may add to it
-                earlier=None if earlier is None else self._folder / earlier.file,
+                table, made, self._reader.read_ordered(table, span, None), keys=self._catalog.keys
             )
             entry = Entry(
                 line=0,
@@ -106,46 +98,23 @@ class Compactor:
                 date=iso_date(day),
                 kind=table.name,
                 revision=revision,
-                file=name,
+                file=made.name,
                 rows=rows,
                 bytes=made.stat().st_size,
                 sha256=file_sha256(made),
             )
-            _publish(made, self._folder / name)
-        return self._commit(table, entry, earlier=earlier, version=version)
-
-    def _commit(
-        self, table: Table, entry: Entry, *, earlier: Entry | None, version: int
-    ) -> Entry | None:
-        """Replace the day's rows by its file in one transaction, unless late data arrived."""
-        with self._database.transaction(durable=True) as connection:
-            if _day_version(connection, entry.day) != version:
-                return None
-            connection.execute(
-                f"DELETE FROM {table.name} WHERE time >= ? AND time < ?",  # noqa: S608 - the schema's own names
-                entry.span,
-            )
-            entry = append_entry(connection, entry)
-        with self._database.snapshot() as connection, _translate_errors(self._folder):
-            if not write_manifest(connection, self._folder):
-                _LOG.error("%s: the manifest was changed; run netwatch store check", self._folder)
+            _publish(made, self._folder / made.name)
+            with change_manifest(self._database, self._folder) as connection:
+                if _day_version(connection, day) != version:
+                    return None
+                connection.execute(
+                    f"DELETE FROM {table.name} WHERE time >= ? AND time < ?",  # noqa: S608 - the schema's own names
+                    span,
+                )
+                entry = append_entry(connection, entry)
         if earlier is not None:
-            mark_superseded(self._folder / earlier.file)
+            mark_superseded(earlier)
         return entry
-
-    def _read_chunks(self, table: Table, day: int) -> Iterator[Rows]:
-        """Yield the rows of a day by time, then series, each chunk in one short snapshot."""
-        statement = table.select(
-            "(time, series) > (?, ?) AND time < ? ORDER BY time, series LIMIT ?"
-        )
-        last = (day * DAY, -1)
-        while True:
-            with self._database.snapshot() as connection:
-                rows = connection.execute(statement, (*last, (day + 1) * DAY, _CHUNK)).fetchall()
-            if not rows:
-                return
-            yield np.array(rows, table.dtype)
-            last = rows[-1][:2]
 
 
 def quarantine_file(path: Path) -> None:
@@ -179,33 +148,16 @@ def _publish(made: Path, path: Path) -> None:
 
 @contextmanager
 def _scratch_folder(folder: Path) -> Iterator[Path]:
-    scratch = Path(mkdtemp(prefix=_SCRATCH, dir=folder))
+    """Yield an empty folder; a crash may leave it to the next compaction."""
+    scratch = folder / f"{_SCRATCH}day"
+    _delete_scratch(folder)
+    scratch.mkdir()
     try:
         yield scratch
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        _delete_scratch(folder)
 
 
-@contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, and delete what a crash left."""
-    with _translate_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError(f"{folder}: another process is compacting") from error
-        for left in folder.glob(f"{_SCRATCH}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        yield
-
-
-@contextmanager
-def _translate_errors(folder: Path) -> Iterator[None]:
-    """Raise every `OSError` as a StoreError of one line."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(f"{error.filename or folder}: {error.strerror}") from error
+def _delete_scratch(folder: Path) -> None:
+    for path in folder.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(path, ignore_errors=True)

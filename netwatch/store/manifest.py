@@ -6,9 +6,11 @@ Each line has the hash of the line before: who notes the last line's hash detect
 """
 
 import hashlib
+import logging
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +18,10 @@ import msgspec
 
 from netwatch.model.errors import StoreError
 from netwatch.model.time import EPOCH
-from netwatch.store.schema import DAY
+from netwatch.storage.sqlite_file import SqliteFile
+from netwatch.store.schema import DAY, Span
+
+_LOG = logging.getLogger(__name__)
 
 MANIFEST = "manifest.jsonl"
 
@@ -53,7 +58,7 @@ class Entry(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self).decode()
 
     @property
-    def span(self) -> tuple[int, int]:
+    def span(self) -> Span:
         """The start of the day and of the next, in microseconds since 1970."""
         return self.day * DAY, (self.day + 1) * DAY
 
@@ -83,6 +88,16 @@ def file_damage(folder: Path, entry: Entry) -> str:
     return ""
 
 
+@contextmanager
+def change_manifest(database: SqliteFile, folder: Path) -> Iterator[sqlite3.Connection]:
+    """Run a durable transaction that may append entries, then complete the file."""
+    with database.transaction(durable=True) as connection:
+        yield connection
+    with database.snapshot() as connection:
+        if not write_manifest(connection, folder):
+            _LOG.error("%s: the manifest was changed; run netwatch store check", folder)
+
+
 def append_entry(connection: sqlite3.Connection, entry: Entry) -> Entry:
     """Write `entry` as the next line of the chain; return it as written."""
     last = connection.execute("SELECT line, entry FROM compacted ORDER BY line DESC LIMIT 1")
@@ -101,25 +116,23 @@ def insert_entry(connection: sqlite3.Connection, entry: Entry) -> None:
     )
 
 
-def newest_entry(connection: sqlite3.Connection, kind: str, day: int) -> Entry | None:
-    """Return the newest line of a day, None if it was never compacted."""
-    row = connection.execute(
-        "SELECT entry FROM compacted WHERE kind = ? AND day = ? ORDER BY line DESC LIMIT 1",
-        (kind, day),
-    ).fetchone()
-    return None if row is None else msgspec.json.decode(row[0], type=Entry)
-
-
-def current_entries(
-    connection: sqlite3.Connection, kind: str, span: tuple[int, int] = (0, 1 << 62)
+def newest_entries(
+    connection: sqlite3.Connection, kind: str, span: Span = (0, 1 << 62)
 ) -> list[Entry]:
-    """Return the newest line of every day that overlaps `span` and has a file, by day."""
+    """Return the newest line of every day that overlaps `span`, by day."""
     rows = connection.execute(
-        "SELECT file, entry, max(line) FROM compacted"
+        "SELECT entry, max(line) FROM compacted"
         " WHERE kind = ? AND day BETWEEN ? AND ? GROUP BY day ORDER BY day",
         (kind, span[0] // DAY, (span[1] - 1) // DAY),
     )
-    return [msgspec.json.decode(entry, type=Entry) for file, entry, _ in rows if file]
+    return [msgspec.json.decode(entry, type=Entry) for entry, _ in rows]
+
+
+def current_entries(
+    connection: sqlite3.Connection, kind: str, span: Span = (0, 1 << 62)
+) -> list[Entry]:
+    """Return the newest line of every day that overlaps `span` and has a file, by day."""
+    return [entry for entry in newest_entries(connection, kind, span) if entry.file]
 
 
 def write_manifest(connection: sqlite3.Connection, folder: Path) -> bool:
@@ -140,12 +153,14 @@ def write_manifest(connection: sqlite3.Connection, folder: Path) -> bool:
 
 
 def read_manifest(path: Path) -> list[Entry]:
-    """Return the entries of a manifest; a partial last line is ignored.
+    """Return the entries of a manifest, none if it is missing; a partial last line is ignored.
 
     Raises:
         StoreError: a line is not valid; names it.
     """
-    entries = []
+    entries: list[Entry] = []
+    if not path.exists():
+        return entries
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         try:
             entries.append(msgspec.json.decode(line, type=Entry))

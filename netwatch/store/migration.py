@@ -80,7 +80,7 @@ def _convert(old: sqlite3.Connection, draft: Path) -> int:
 
 def _rows(old: sqlite3.Connection, table: Table) -> Iterator[tuple[object, ...]]:
     """Yield the rows in the sound blocks of a table."""
-    width = len(table.measures)
+    width = len(table.columns) - 2
     texts = dict(old.execute("SELECT id, text FROM text"))
     query = f"SELECT time, block, data FROM {table.name}"  # noqa: S608 - the schema's own names
     for time, block, data in old.execute(query):

@@ -5,46 +5,39 @@ store's id) and the table's own columns.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import duckdb
 import numpy as np
+import pandas as pd
 
 from netwatch.arrays import Ints
 from netwatch.model.errors import StoreError, one_line
 from netwatch.model.series import SeriesKey
 from netwatch.store.manifest import Entry, file_damage
-from netwatch.store.schema import Rows, Table
+from netwatch.store.schema import Span, Table
 
 _LOG = logging.getLogger(__name__)
 
 _MEMORY = "1GB"
 """Memory that DuckDB may use before it sorts on disk: a day of 75,000 series needs twice that."""
 
-_READ = "SELECT COLUMNS FROM read_parquet($files) WHERE true"
-_DURING = " AND time >= make_timestamptz($start) AND time < make_timestamptz($end)"
-_WRITE = """
-COPY (
-    SELECT make_timestamptz(time) AS time, signal, kind, code, series::INTEGER AS series, MEASURES
-    FROM (ROWS) JOIN names USING (series) ORDER BY series, time
-)
-TO 'PATH' (FORMAT parquet, COMPRESSION zstd)
+_TYPES = {"i8": "BIGINT", "f8": "DOUBLE", "O": "VARCHAR"}
+_READ = """
+SELECT epoch_us(time) AS time, series::BIGINT AS series, MEASURES FROM read_parquet($files)
+WHERE time >= make_timestamptz($start) AND time < make_timestamptz($end)
 """
-_MERGE = """
-SELECT * FROM open UNION ALL
-SELECT epoch_us(time) AS time, series, MEASURES FROM read_parquet('OLD') AS old
-ANTI JOIN open ON open.time = epoch_us(old.time) AND open.series = old.series
+_DAY = """
+SELECT make_timestamptz(time) AS time, signal, kind, code, series::INTEGER AS series, MEASURES
+FROM day JOIN names USING (series) ORDER BY series, time
 """
-_CONVERT = """
-COPY (
-    SELECT * FROM read_csv($csv, header = true, columns = {
-        'time': 'timestamptz', 'signal': 'varchar', 'entity': 'varchar',
-        'value': 'double', 'total': 'double'
-    })
-)
-TO 'PATH' (FORMAT parquet, COMPRESSION zstd)
+_CSV = """
+SELECT * FROM read_csv('CSV', header = true, columns = {
+    'time': 'timestamptz', 'signal': 'varchar', 'entity': 'varchar',
+    'value': 'double', 'total': 'double'
+})
 """
 
 
@@ -63,9 +56,9 @@ class ParquetDays:
         self,
         table: Table,
         entries: Sequence[Entry],
-        span: tuple[int, int],
+        span: Span,
         ids: Ints | None,
-    ) -> Rows:
+    ) -> pd.DataFrame:
         """Return the rows of `entries` within `span`, of the series `ids` or of all, unordered.
 
         Raises:
@@ -73,14 +66,13 @@ class ParquetDays:
         """
         sound = [entry for entry in entries if entry.file not in self._damaged]
         if not sound or (ids is not None and not len(ids)):
-            return table.empty()
-        statement = _READ.replace("COLUMNS", ", ".join(table.columns)) + _among(ids)
-        values: dict[str, object] = {"files": [str(self.folder / entry.file) for entry in sound]}
-        if span[0] > sound[0].span[0] or span[1] < sound[-1].span[1]:
-            statement += _DURING
-            values |= {"start": span[0], "end": span[1]}
+            return pd.DataFrame(np.empty(0, [*table.types.items()]))
+        statement = _READ.replace("MEASURES", table.measures) + _among(ids)
+        files = [str(self.folder / entry.file) for entry in sound]
+        values = {"files": files, "start": span[0], "end": span[1]}
         try:
-            return _fetch(self._cursor(), table, statement, values)
+            with _translate_errors():
+                return self._cursor().execute(statement, values).df()
         except StoreError:
             if not self._find_damage(sound):
                 raise
@@ -117,10 +109,9 @@ class ParquetDays:
 def write_day(
     table: Table,
     path: Path,
-    chunks: Iterable[Rows],
+    chunks: Iterable[pd.DataFrame],
     *,
-    keys: Mapping[int, SeriesKey],
-    earlier: Path | None,
+    keys: dict[int, SeriesKey],
 ) -> int:
     """Write a Parquet file from `chunks` of rows in any order; return its rows.
 
@@ -128,29 +119,24 @@ def write_day(
         table: the kind of rows.
         path: the file; DuckDB sorts on disk in its folder.
         chunks: rows of one day, each (time, series) once.
-        keys: series by id.
-        earlier: an earlier file of the day; `chunks` override its rows.
+        keys: series by id, complete when `chunks` end.
 
     Raises:
-        StoreError: the disk is full, or `earlier` cannot be read.
+        StoreError: the disk is full.
     """
-    connection = _connect(path.parent)
-    try:
-        with _translate_errors():
-            _load(connection, "open", table, chunks)
-            _load_names(connection, keys)
-            source = _MERGE.replace("OLD", _quote(earlier)) if earlier else "SELECT * FROM open"
-            statement = _WRITE.replace("ROWS", source).replace(
-                "MEASURES", ", ".join(table.measures)
-            )
-            statement = statement.replace("PATH", _quote(path))
-            connection.execute(statement)
-            (count,) = connection.execute(
-                "SELECT count(*) FROM read_parquet($file)", {"file": str(path)}
-            ).fetchall()[0]
-            return int(count)
-    finally:
-        connection.close()
+    types = ", ".join(f"{name} {_TYPES[type_]}" for name, type_ in table.types.items())
+    with closing(_connect(path.parent)) as connection, _translate_errors():
+        connection.execute(f"CREATE TABLE day ({types})")
+        for chunk in chunks:
+            connection.register("chunk", chunk)  # NaN is read as NULL
+            connection.execute("INSERT INTO day SELECT * FROM chunk")
+        names = [
+            (id_, key.signal, key.entity.kind.value, key.entity.code)
+            for id_, key in keys.copy().items()  # other threads may add to it
+        ]
+        columns = ["series", "signal", "kind", "code"]
+        connection.register("names", pd.DataFrame(names, columns=columns))
+        return _copy(connection, _DAY.replace("MEASURES", table.measures), path)
 
 
 def convert_csv(csv: Path, path: Path) -> None:
@@ -159,12 +145,8 @@ def convert_csv(csv: Path, path: Path) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    connection = _connect()
-    try:
-        with _translate_errors():
-            connection.execute(_CONVERT.replace("PATH", _quote(path)), {"csv": str(csv)})
-    finally:
-        connection.close()
+    with closing(_connect()) as connection, _translate_errors():
+        _copy(connection, _CSV.replace("CSV", _quote(csv)), path)
 
 
 def _connect(scratch: Path | None = None) -> duckdb.DuckDBPyConnection:
@@ -179,52 +161,11 @@ def _connect(scratch: Path | None = None) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _fetch(
-    connection: duckdb.DuckDBPyConnection, table: Table, statement: str, values: dict[str, object]
-) -> Rows:
-    with _translate_errors():
-        found = connection.execute(statement, values).fetchnumpy()
-    rows = np.empty(len(found["time"]), table.dtype)
-    for name in table.columns:
-        column = found[name]
-        if name == "time":
-            column = np.ma.getdata(column).view(np.int64)
-        elif np.ma.isMaskedArray(column):
-            column = np.ma.filled(column, np.nan)
-        rows[name] = column
-    return rows
-
-
-def _load(
-    connection: duckdb.DuckDBPyConnection, name: str, table: Table, chunks: Iterable[Rows]
-) -> None:
-    types = {"i": "BIGINT", "f": "DOUBLE", "O": "VARCHAR"}
-    columns = (f"{column} {types[table.dtype[column].kind]}" for column in table.columns)
-    connection.execute(f"CREATE TABLE {name} ({', '.join(columns)})")
-    for chunk in chunks:
-        _insert(connection, name, {name: chunk[name] for name in table.columns})
-
-
-def _load_names(connection: duckdb.DuckDBPyConnection, keys: Mapping[int, SeriesKey]) -> None:
-    connection.execute(
-        "CREATE TABLE names (series BIGINT, signal VARCHAR, kind VARCHAR, code VARCHAR)"
-    )
-    columns = {
-        "series": np.array(list(keys), np.int64),
-        "signal": np.array([key.signal for key in keys.values()], np.object_),
-        "kind": np.array([key.entity.kind.value for key in keys.values()], np.object_),
-        "code": np.array([key.entity.code for key in keys.values()], np.object_),
-    }
-    _insert(connection, "names", columns)
-
-
-def _insert(
-    connection: duckdb.DuckDBPyConnection, name: str, columns: Mapping[str, np.ndarray]
-) -> None:
-    """Append columns of one length; DuckDB reads NaN as NULL."""
-    connection.register("chunk", {key: np.ascontiguousarray(c) for key, c in columns.items()})
-    connection.execute(f"INSERT INTO {name} SELECT * FROM chunk")  # noqa: S608 - the caller's own name
-    connection.unregister("chunk")
+def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
+    """Write what `query` yields as a Parquet file; return its rows."""
+    copy = f"COPY ({query}) TO '{_quote(path)}' (FORMAT parquet, COMPRESSION zstd)"
+    ((count,),) = connection.execute(copy).fetchall()
+    return int(count)
 
 
 def _among(ids: Ints | None) -> str:

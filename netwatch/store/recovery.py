@@ -4,35 +4,36 @@ Compacted days do not depend on the SQLite file: their files and the manifest na
 hold, so that even a lost `series.sqlite` costs the open days only.
 """
 
-import fcntl
 import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import closing
 from pathlib import Path
 from typing import IO
-
-import msgspec
 
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError, os_errors_as
 from netwatch.protocols import Area, Clock
-from netwatch.storage.sqlite_file import DamagedError, SqliteFile
-from netwatch.store.manifest import MANIFEST, Entry, file_damage, insert_entry, read_manifest
+from netwatch.storage.file_lock import lock_file
+from netwatch.storage.sqlite_file import DamagedError, SqliteFile, rename_damaged
+from netwatch.store.manifest import (
+    MANIFEST,
+    current_entries,
+    file_damage,
+    insert_entry,
+    read_manifest,
+)
 from netwatch.store.parquet_days import ParquetDays
-from netwatch.store.schema import TABLES, open_file
+from netwatch.store.schema import TABLES, Table, open_file
 
 _LOG = logging.getLogger(__name__)
 
 _MAGIC = b"SQLite format 3\0"
-_COLUMNS = {
+_CATALOG = {
     "series": ("id", "area", "signal", "kind", "code"),
     "compacted": ("line", "day", "kind", "file", "entry"),
     "watermark": ("one", "closed_until"),
-    **{table.name: table.columns for table in TABLES},
 }
-_KEYS = dict.fromkeys(_COLUMNS, ("rowid",)) | {table.name: ("time", "series") for table in TABLES}
 
 
 def open_or_recover(
@@ -52,42 +53,32 @@ def open_or_recover(
         database, users = _open(path)
     except DamagedError as error:
         with exclusive_lock(path):
-            damaged = _rename_damaged(path, clock())
+            damaged = rename_damaged(path, clock())
         database, users = _open(path)
-        _import_compacted_days(database, folder, area)
-        count = _salvage(damaged, database, folder, area)
+        count = _restore(database, folder, area, damaged)
         _LOG.error("%s; renamed to %s, %d open rows recovered", error, damaged.name, count)
-    _import_compacted_days(database, folder, area)
+    else:
+        if (folder / MANIFEST).exists() and not _has_compacted_days(database):
+            _restore(database, folder, area)
     return database, users
 
 
-@contextmanager
-def exclusive_lock(path: Path) -> Iterator[None]:
-    """Keep other processes from opening the file at `path` meanwhile.
+def exclusive_lock(path: Path) -> IO[str]:
+    """Keep other processes from opening the file at `path` until the returned file is closed.
 
     Raises:
         StoreError: another process has it open.
     """
-    with mark_in_use(path) as users:
-        try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError(f"{path}: is still in use; stop netwatch first") from error
-        yield
+    return lock_file(_users_file(path), busy=f"{path}: is still in use; stop netwatch first")
 
 
-def mark_in_use(path: Path) -> IO[str]:
-    """Hold a shared lock on the file at `path` until the returned lock file is closed."""
-    lock = path.with_name(f"{path.name}.users")
-    with os_errors_as(StoreError, f"{lock}: cannot be opened"):
-        users = lock.open("a")
-    fcntl.flock(users, fcntl.LOCK_SH)
-    return users
+def _users_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.users")
 
 
 def _open(path: Path) -> tuple[SqliteFile, IO[str]]:
     _check_length(path)
-    users = mark_in_use(path)
+    users = lock_file(_users_file(path), busy="", shared=True)
     try:
         return open_file(path), users
     except StoreError:
@@ -112,104 +103,83 @@ def _check_length(path: Path) -> None:
         raise DamagedError(f"{path}: is damaged: its end is missing")
 
 
-def _rename_damaged(path: Path, now: datetime) -> Path:
-    """Rename the file at `path` and its log; return the new name."""
-    damaged = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%S}")
-    for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(damaged.with_name(damaged.name + suffix))
-    return damaged
+def _has_compacted_days(database: SqliteFile) -> bool:
+    return bool(database.fetch("SELECT 1 FROM compacted LIMIT 1"))
 
 
-def _import_compacted_days(database: SqliteFile, folder: Path, area: Area) -> None:
-    """Enter the compacted days of `folder` in a database that has none.
-
-    Raises:
-        StoreError: the manifest or a file cannot be read.
-    """
-    if not (folder / MANIFEST).exists():
-        return
-    with database.snapshot() as connection:
-        if connection.execute("SELECT 1 FROM compacted LIMIT 1").fetchone():
-            return
-    entries = read_manifest(folder / MANIFEST)
-    with database.transaction(durable=True) as connection:
-        for entry in entries:
-            insert_entry(connection, entry)
-        _import_series(connection, folder, entries, area)
-
-
-def _salvage(damaged: Path, database: SqliteFile, folder: Path, area: Area) -> int:
-    """Copy what can be read of `damaged`; return the rows of bins and levels.
+def _restore(database: SqliteFile, folder: Path, area: Area, damaged: Path | None = None) -> int:
+    """Fill a new database from the manifest, the compacted days and a damaged file.
 
     Rows of series whose names cannot be read are left out.
+
+    Returns:
+        The open rows that could be read of `damaged`.
+
+    Raises:
+        StoreError: the manifest or a compacted file cannot be read.
     """
-    source = sqlite3.connect(damaged, isolation_level=None)
-    try:
-        source.execute("PRAGMA writable_schema = ON")  # otherwise a short file is not read at all
-        with database.transaction(durable=True) as connection:
-            last = connection.execute("SELECT coalesce(max(line), 0) FROM compacted").fetchone()[0]
-            for name in ("series", "compacted", "watermark"):
-                _copy_table(source, connection, name)
-            found = connection.execute(
-                "SELECT entry FROM compacted WHERE line > ? ORDER BY line", (last,)
+    with database.transaction(durable=True) as connection:
+        for entry in read_manifest(folder / MANIFEST):
+            insert_entry(connection, entry)
+        if damaged is None:
+            _import_series(connection, folder, area)
+            return 0
+        with closing(sqlite3.connect(damaged, isolation_level=None)) as source:
+            source.execute("PRAGMA writable_schema = ON")  # else a short file is not read at all
+            for name, columns in _CATALOG.items():
+                _copy_table(source, connection, name, columns, key=("rowid",))
+            _import_series(connection, folder, area)
+            return sum(_copy_rows(source, connection, table) for table in TABLES)
+
+
+def _import_series(connection: sqlite3.Connection, folder: Path, area: Area) -> None:
+    """Register the series of the current files, with their ids there."""
+    with closing(ParquetDays(folder)) as days:
+        for entry in (one for table in TABLES for one in current_entries(connection, table.name)):
+            found = [] if file_damage(folder, entry) else days.series(entry)
+            connection.executemany(
+                "INSERT OR IGNORE INTO series (id, area, signal, kind, code)"
+                " VALUES (?, ?, ?, ?, ?)",
+                [
+                    (id_, area(Entity(EntityKind(kind), code)), signal, kind, code)
+                    for id_, signal, kind, code in found
+                ],
             )
-            entries = [msgspec.json.decode(text, type=Entry) for (text,) in found.fetchall()]
-            _import_series(connection, folder, entries, area)
-            return sum(_copy_rows(source, connection, table.name) for table in TABLES)
-    except sqlite3.DatabaseError as error:
-        _LOG.warning("%s: nothing could be recovered: %s", damaged, error)
-        return 0
-    finally:
-        source.close()
 
 
-def _import_series(
-    connection: sqlite3.Connection, folder: Path, entries: Sequence[Entry], area: Area
-) -> None:
-    """Register the series of the newest files among `entries`, with their ids there."""
-    days = ParquetDays(folder)
-    newest = {(entry.kind, entry.day): entry for entry in entries}
-    try:
-        for entry in newest.values():
-            if entry.file and not file_damage(folder, entry):
-                connection.executemany(
-                    "INSERT OR IGNORE INTO series (id, area, signal, kind, code)"
-                    " VALUES (?, ?, ?, ?, ?)",
-                    [
-                        (id_, area(Entity(EntityKind(kind), code)), signal, kind, code)
-                        for id_, signal, kind, code in days.series(entry)
-                    ],
-                )
-    finally:
-        days.close()
-
-
-def _copy_rows(source: sqlite3.Connection, connection: sqlite3.Connection, name: str) -> int:
+def _copy_rows(source: sqlite3.Connection, connection: sqlite3.Connection, table: Table) -> int:
     """Copy the readable rows of known series; return how many."""
-    _copy_table(source, connection, name)
-    connection.execute(f"DELETE FROM {name} WHERE series NOT IN (SELECT id FROM series)")  # noqa: S608 - the schema's own names
-    count: int = connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]  # noqa: S608 - the schema's own names
+    _copy_table(source, connection, table.name, table.columns, key=("time", "series"))
+    connection.execute(f"DELETE FROM {table.name} WHERE series NOT IN (SELECT id FROM series)")  # noqa: S608 - the schema's own names
+    count: int = connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]  # noqa: S608 - the schema's own names
     return count
 
 
-def _copy_table(source: sqlite3.Connection, connection: sqlite3.Connection, name: str) -> None:
+def _copy_table(
+    source: sqlite3.Connection,
+    connection: sqlite3.Connection,
+    name: str,
+    columns: Sequence[str],
+    *,
+    key: Sequence[str],
+) -> None:
     """Copy the readable rows of a table; existing rows and impossible ones are left out."""
-    columns = _COLUMNS[name]
-    insert = f"INSERT OR IGNORE INTO {name} ({', '.join(columns)}) VALUES "  # noqa: S608 - the schema's own names
-    insert += f"({', '.join('?' * len(columns))})"
-    connection.executemany(insert, _readable_rows(source, name))
+    names = ", ".join(columns)
+    insert = f"INSERT OR IGNORE INTO {name} ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - the schema's own names
+    query = f"SELECT {names} FROM {name}"  # noqa: S608 - the schema's own names
+    orders = (", ".join(f"{column} {way}" for column in key) for way in ("ASC", "DESC"))
+    queries = [f"{query} ORDER BY {order}" for order in orders]
+    connection.executemany(insert, _readable_rows(source, queries))
 
 
-def _readable_rows(source: sqlite3.Connection, name: str) -> Iterator[tuple[object, ...]]:
-    """Yield the rows of a table up to the damage, then those from its end back to the damage."""
-    columns = ", ".join(_COLUMNS[name])
-    for direction in ("", " DESC"):
-        order = ", ".join(column + direction for column in _KEYS[name])
+def _readable_rows(
+    source: sqlite3.Connection, queries: Sequence[str]
+) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of the first query; if damage ends it, those of the next one as well."""
+    for query in queries:
         try:
-            yield from source.execute(f"SELECT {columns} FROM {name} ORDER BY {order}")  # noqa: S608 - the schema's own names
+            yield from source.execute(query)
         except sqlite3.DatabaseError as error:
-            _LOG.warning("table %s: %s", name, error)
+            _LOG.warning("%s: %s", query, error)
         else:
             return

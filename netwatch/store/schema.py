@@ -1,10 +1,9 @@
 """Tables of the embedded store: one row a bin or level of an open day, keyed by time and series."""
 
+import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from netwatch.storage.sqlite_file import Schema, SqliteFile
 
@@ -17,8 +16,8 @@ VERSION = 2
 DAY = 86_400_000_000
 """Microseconds in a day; day 0 is 1970-01-01."""
 
-Rows = NDArray[np.void]
-"""A structured array with the fields of `Table.dtype`; NaN stands for NULL."""
+Span = tuple[int, int]
+"""From the first to before the second, in microseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +26,22 @@ class Table:
 
     Attributes:
         name: its name in SQLite and in the names of Parquet files.
-        dtype: fields of a row; the first two are `time` (microseconds since 1970) and `series`.
+        types: numpy's type of each column; the first two are `time` (microseconds since 1970)
+            and `series`.
     """
 
     name: str
-    dtype: np.dtype[np.void]
+    types: Mapping[str, str]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of all fields."""
-        return self.dtype.names or ()
+        """The names of all columns."""
+        return tuple(self.types)
 
     @property
-    def measures(self) -> tuple[str, ...]:
-        """The names of the fields after `time` and `series`."""
-        return self.columns[2:]
+    def measures(self) -> str:
+        """The columns after `time` and `series`, for a statement."""
+        return ", ".join(self.columns[2:])
 
     def upsert(self, rows: int = 1) -> str:
         """Return the statement that writes so many rows in place of earlier ones."""
@@ -49,32 +49,27 @@ class Table:
         values = ", ".join([places] * rows)
         return f"INSERT OR REPLACE INTO {self.name} ({', '.join(self.columns)}) VALUES {values}"  # noqa: S608 - the schema's own names
 
-    def select(self, condition: str) -> str:
-        """Return a query for whole rows."""
-        columns = ", ".join(f"{self.name}.{column}" for column in self.columns)
-        return f"SELECT {columns} FROM {self.name} WHERE {condition}"  # noqa: S608 - the schema's own names
-
-    def empty(self) -> Rows:
-        """Return no rows."""
-        return np.empty(0, self.dtype)
+    def next_time(self, connection: sqlite3.Connection, start: int) -> int | None:
+        """Return the time of the first row at or after `start`, None after the last."""
+        query = f"SELECT min(time) FROM {self.name} WHERE time >= ?"  # noqa: S608 - the schema's own names
+        time: int | None = connection.execute(query, (start,)).fetchone()[0]
+        return time
 
 
-BINS = Table("bins", np.dtype([("time", "i8"), ("series", "i8"), ("value", "f8"), ("total", "f8")]))
+BINS = Table("bins", {"time": "i8", "series": "i8", "value": "f8", "total": "f8"})
 LEVELS = Table(
     "levels",
-    np.dtype(
-        [
-            ("time", "i8"),
-            ("series", "i8"),
-            ("value", "f8"),
-            ("low", "f8"),
-            ("high", "f8"),
-            ("probability", "f8"),
-            ("coverage", "f8"),
-            ("networks", "i8"),
-            ("baseline", "O"),
-        ]
-    ),
+    {
+        "time": "i8",
+        "series": "i8",
+        "value": "f8",
+        "low": "f8",
+        "high": "f8",
+        "probability": "f8",
+        "coverage": "f8",
+        "networks": "i8",
+        "baseline": "O",
+    },
 )
 TABLES = (BINS, LEVELS)
 

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from netwatch.agent.private_files import create_private
 from netwatch.model.errors import StoreError, os_errors_as
-from netwatch.storage.sqlite_file import Schema, SqliteFile, UnavailableError
+from netwatch.storage.sqlite_file import (
+    Schema,
+    SqliteFile,
+    UnavailableError,
+    database_files,
+    rename_damaged,
+)
 
 _log = logging.getLogger("netwatch.agent.spool.spool")
 _RESERVED_BYTES = 200 * 1024 * 1024
@@ -15,8 +21,6 @@ _RESERVED_DIVISOR = 10
 """The spool leaves a tenth of the disk free, but at most 200 MiB."""
 _MIN_BYTES = 512 * 1024
 """Bytes that the spool may use on any disk."""
-_SUFFIXES = ("", "-wal", "-shm")
-"""Endings of the files that SQLite writes."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS measurement (
     id INTEGER PRIMARY KEY, row BLOB NOT NULL, segment INTEGER
@@ -57,12 +61,8 @@ def open_or_quarantine(path: Path, now: datetime) -> SqliteFile:
         if not path.exists():
             raise
         reason = str(error)
-    moved = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%S}")
+    moved = rename_damaged(path, now)
     _log.error("spool: %s is damaged (%s); moved to %s, starting anew", path, reason, moved.name)
-    for suffix in _SUFFIXES:
-        piece = path.with_name(path.name + suffix)
-        if piece.exists():
-            piece.rename(moved.with_name(moved.name + suffix))
     create_private(path)
     return SqliteFile(path, _SCHEMA, durable=False)
 
@@ -71,7 +71,6 @@ def usable_bytes(path: Path) -> int:
     """Return the bytes of the disk that the spool may use, those it uses now included."""
     with os_errors_as(StoreError, str(path)):
         disk = shutil.disk_usage(path.parent)
-        pieces = [path.with_name(path.name + suffix) for suffix in _SUFFIXES]
-        own = sum(piece.stat().st_size for piece in pieces if piece.exists())
+        own = sum(piece.stat().st_size for piece in database_files(path))
     reserved = min(disk.total // _RESERVED_DIVISOR, _RESERVED_BYTES)
     return max(own + disk.free - reserved, own, _MIN_BYTES)

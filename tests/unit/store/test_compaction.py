@@ -255,8 +255,8 @@ def test_a_vanished_file_is_named_and_the_others_served(
 
 
 def test_big_days_are_compacted_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A day of 7,200 rows, read 1,000 at a time, is the same."""
-    monkeypatch.setattr("netwatch.store.compaction._CHUNK", 1_000)
+    """A day of 24 hours, read hour by hour, is the same."""
+    monkeypatch.setattr("netwatch.store.reader._FEW", 0)
     store = open_store(tmp_path)
     store.put_bins(day_of_bins(0))
     list(store.compact())
