@@ -19,7 +19,7 @@ def test_shared_locks_exclude_an_exclusive_one_until_all_are_closed(tmp_path: Pa
 
 
 def test_an_exclusive_lock_excludes_another(tmp_path: Path) -> None:
-    with lock_file(tmp_path / "lock", busy=""), pytest.raises(StoreError, match="^busy$"):
+    with lock_file(tmp_path / "lock", busy=""), pytest.raises(StoreError, match="busy"):
         lock_file(tmp_path / "lock", busy="busy")
 
 
