@@ -5,10 +5,8 @@ It never stops a measurement. A change of state or flag is an agent event.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from time import monotonic
 
 from netwatch.agent.event_rows import agent_event
-from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.health.judge_health import (
     Flag,
     HealthState,
@@ -18,12 +16,9 @@ from netwatch.agent.health.judge_health import (
     tier_of,
 )
 from netwatch.agent.health.local_fault import label_local_fault
-from netwatch.agent.health.loop_lag import LoopLagMonitor
-from netwatch.agent.health.vantage_faults import OverloadDetector, VpnDetector
 from netwatch.model.addresses import address_family
 from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target
-from netwatch.protocols import Clock
 
 _CUT_NEARBY = {HealthState.ISP_CUT, HealthState.LAN_DOWN}
 """States in which no target can respond."""
@@ -44,8 +39,6 @@ _FAR_TIERS = {WitnessTier.ISP, WitnessTier.DOMESTIC, WitnessTier.INTERNATIONAL}
 _MIN_RESPONSES = 2
 """Far witnesses, if there are as many, that must respond before IPv6 counts as working."""
 _GATEWAY = "@gateway"
-_INTERVAL = 2.0
-"""Seconds between checks of this machine itself, which send nothing."""
 
 
 class HealthMonitor:
@@ -196,48 +189,3 @@ class HealthMonitor:
         else:
             self._flags.discard(flag)
         self._on_event(agent_event(f"flag-{flag}", time, flag.value if raised else None))
-
-
-class EnvironmentMonitor:
-    """Reports the gateway, VPN and load of this machine to a health monitor.
-
-    Without `gateway` it probes nothing and reads no routes; with it, it probes every `period`
-    seconds. Call `update` and `poll_gateway` every `interval` seconds.
-    """
-
-    def __init__(
-        self,
-        health: HealthMonitor,
-        loop_lag: LoopLagMonitor,
-        *,
-        clock: Clock,
-        gateway: GatewayMonitor | None,
-        period: float,
-    ) -> None:
-        self.interval = min(_INTERVAL, period)
-        self._health, self._clock = health, clock
-        self._gateway, self._period = gateway, period
-        self._polled_at = float("-inf")
-        self._overload = OverloadDetector(loop_lag)
-        self._vpn = VpnDetector()
-
-    def add_measurement(self, measurement: Measurement, target: Target) -> None:
-        """Process a measurement as it was made."""
-        now = monotonic()
-        self._overload.add_measurement(measurement, target, now)
-        self._vpn.add_measurement(measurement, target, now)
-
-    def update(self) -> None:
-        """Set the flags of this machine; sends nothing."""
-        now, time = monotonic(), self._clock()
-        self._health.set_flag(Flag.OVERLOADED, raised=self._overload.is_overloaded(now), time=time)
-        tunnel = self._gateway is not None and bool(self._gateway.tunnel)
-        self._health.set_flag(Flag.VPN, raised=tunnel or self._vpn.is_detected, time=time)
-
-    async def poll_gateway(self) -> None:
-        """Probe the gateway, once per period."""
-        if self._gateway is None or monotonic() - self._polled_at < self._period:
-            return
-        self._polled_at = monotonic()
-        for family, responds in (await self._gateway.poll()).items():
-            self._health.set_gateway(family, responds=responds, time=self._clock())

@@ -7,8 +7,9 @@ from random import Random
 from time import monotonic
 
 from netwatch.agent.event_rows import EVENT_PREFIX
+from netwatch.agent.health.environment_monitor import EnvironmentMonitor
 from netwatch.agent.health.gateway import GatewayMonitor
-from netwatch.agent.health.health_monitor import EnvironmentMonitor, HealthMonitor
+from netwatch.agent.health.health_monitor import HealthMonitor
 from netwatch.agent.health.judge_health import Flag, tier_of
 from netwatch.agent.measure.admission import AdmissionControl
 from netwatch.agent.measure.budget import BUDGETS, DailyBudget

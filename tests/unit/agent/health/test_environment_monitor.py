@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from netwatch.agent.health.environment_monitor import OverloadDetector, VpnDetector
 from netwatch.agent.health.loop_lag import LoopLagMonitor
-from netwatch.agent.health.vantage_faults import OverloadDetector, VpnDetector
 from netwatch.model.measurement import Measurement, Observation, Target
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)

@@ -1,11 +1,15 @@
-"""Detects what makes this machine a bad vantage: overload, and a VPN or proxy."""
+"""Detects what makes this machine a bad vantage: overload, a VPN or proxy, a dead gateway."""
 
 from collections import deque
+from time import monotonic
 
-from netwatch.agent.health.judge_health import WitnessTier, tier_of
+from netwatch.agent.health.gateway import GatewayMonitor
+from netwatch.agent.health.health_monitor import HealthMonitor
+from netwatch.agent.health.judge_health import Flag, WitnessTier, tier_of
 from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.model.addresses import address_family
 from netwatch.model.measurement import Measurement, Target
+from netwatch.protocols import Clock
 
 _EXHAUSTED = {"unknown_failure: emfile", "unknown_failure: enfile", "no_buffer_space"}
 """Failures of a machine that lacks resources.
@@ -23,6 +27,8 @@ _FAR, _FARTHER = 0.060, 0.100
 """Seconds by which an echo takes longer than a TCP connect: twice in a row, or once."""
 _PAIRED = 120.0
 """Seconds between an echo and a connect that can be compared."""
+_INTERVAL = 2.0
+"""Seconds between checks of this machine itself, which send nothing."""
 _ECHO, _CONNECT = "echo", "connect"
 
 
@@ -87,3 +93,48 @@ class VpnDetector:
         twice = longer >= _FAR and self._was_longer.get(host, False)
         self._was_longer[host] = longer >= _FAR
         self._detected[host] = longer >= _FARTHER or twice
+
+
+class EnvironmentMonitor:
+    """Reports the gateway, VPN and load of this machine to a health monitor.
+
+    Without `gateway` it probes nothing and reads no routes; with it, it probes every `period`
+    seconds. Call `update` and `poll_gateway` every `interval` seconds.
+    """
+
+    def __init__(
+        self,
+        health: HealthMonitor,
+        loop_lag: LoopLagMonitor,
+        *,
+        clock: Clock,
+        gateway: GatewayMonitor | None,
+        period: float,
+    ) -> None:
+        self.interval = min(_INTERVAL, period)
+        self._health, self._clock = health, clock
+        self._gateway, self._period = gateway, period
+        self._polled_at = float("-inf")
+        self._overload = OverloadDetector(loop_lag)
+        self._vpn = VpnDetector()
+
+    def add_measurement(self, measurement: Measurement, target: Target) -> None:
+        """Process a measurement as it was made."""
+        now = monotonic()
+        self._overload.add_measurement(measurement, target, now)
+        self._vpn.add_measurement(measurement, target, now)
+
+    def update(self) -> None:
+        """Set the flags of this machine; sends nothing."""
+        now, time = monotonic(), self._clock()
+        self._health.set_flag(Flag.OVERLOADED, raised=self._overload.is_overloaded(now), time=time)
+        tunnel = self._gateway is not None and bool(self._gateway.tunnel)
+        self._health.set_flag(Flag.VPN, raised=tunnel or self._vpn.is_detected, time=time)
+
+    async def poll_gateway(self) -> None:
+        """Probe the gateway, once per period."""
+        if self._gateway is None or monotonic() - self._polled_at < self._period:
+            return
+        self._polled_at = monotonic()
+        for family, responds in (await self._gateway.poll()).items():
+            self._health.set_gateway(family, responds=responds, time=self._clock())
