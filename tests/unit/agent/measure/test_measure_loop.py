@@ -58,25 +58,19 @@ def witness(tier: str, port: int) -> Target:
 
 async def test_a_national_shutdown_differs_from_a_dead_cable() -> None:
     """First only abroad is silent; then home and the gateway too."""
+
+    def line(lan: int, domestic: int) -> list[Target]:
+        tiers = {"lan": lan, "domestic": domestic, "international": deaf}
+        witnesses = [witness(tier, port) for tier, port in tiers.items()]
+        return [*witnesses, Target("site", "tcp", "127.0.0.1", port=deaf)]
+
     with deaf_port() as deaf:
         async with tcp_server() as home, tcp_server() as gateway:
-            targets = [
-                witness("lan", gateway),
-                witness("domestic", home),
-                witness("international", deaf),
-                Target("site", "tcp", "127.0.0.1", port=deaf),
-            ]
-            async with measuring(*targets) as (loop, measurements):
+            async with measuring(*line(gateway, home)) as (loop, measurements):
                 await until(lambda: loop.health.state() is HealthState.INTL_CUT)
                 await until(lambda: "controls_failed" in details(measurements))
             assert {one.scope for one in measurements if one.target == "site"} == {"timeout"}
-            targets = [
-                witness("lan", deaf),
-                witness("domestic", deaf),
-                witness("international", deaf),
-                Target("site", "tcp", "127.0.0.1", port=deaf),
-            ]
-            async with measuring(*targets) as (loop, measurements):
+            async with measuring(*line(deaf, deaf)) as (loop, measurements):
                 await until(lambda: loop.health.state() is HealthState.LAN_DOWN)
                 await until(
                     lambda: ("site", "local") in {(one.target, one.scope) for one in measurements}
