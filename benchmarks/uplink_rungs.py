@@ -37,7 +37,7 @@ async def count_bytes(rig: Rig, between: Wall, scheme: str, agent: str) -> None:
     with rig.spool(agent) as spool:
         await rig.measure(spool, BATCHES, rows=ROWS)
         url = f"{scheme}://127.0.0.1:{between.port}"
-        async with rig.uplink(spool, rig.ways(url, agent=agent), agent):
+        async with rig.uplink(spool, rig.endpoints(url, agent=agent), agent):
             await until(lambda: spool.count_pending() == 0, seconds=60)
     rows = BATCHES * ROWS
     print(
@@ -66,10 +66,12 @@ async def recover(rig: Rig, between: Wall, spool: Spool, uplink: Uplink) -> floa
 async def measure_recovery(spread: float, label: str) -> None:
     """Cut the link a number of times and print how long the newest batch waited."""
     with TemporaryDirectory() as folder, mosquitto(Path(folder)) as port:
-        rig = Rig(Path(folder), port, pace=PACE, drain=RateAdvice(1e6, spread * PACE / USUAL, 1))
+        rig = Rig(
+            Path(folder), port, pace=PACE, rate_advice=RateAdvice(1e6, spread * PACE / USUAL, 1)
+        )
         with rig.spool() as spool:
             async with rig.collector(), wall(port) as between:
-                way = rig.ways(f"mqtt://127.0.0.1:{between.port}")
+                way = rig.endpoints(f"mqtt://127.0.0.1:{between.port}")
                 await rig.measure(spool)
                 async with rig.uplink(spool, way) as uplink:
                     await until(lambda: spool.get_meta("rate_advice") is not None)
@@ -89,7 +91,7 @@ async def main() -> None:
             rig = Rig(folder, plain, pace=PACE)
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(rig.collector())
-                door = await stack.enter_async_context(rig.doors())
+                door = await stack.enter_async_context(rig.agent_api())
                 ways = {"mqtt": plain, "ws": web, "http": door}
                 for number, (scheme, behind) in enumerate(ways.items()):
                     between = await stack.enter_async_context(wall(behind))

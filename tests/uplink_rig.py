@@ -84,12 +84,12 @@ class Rig:
     folder: Path
     port: int
     pace: float = 0.1
-    drain: RateAdvice | None = None
+    rate_advice: RateAdvice | None = None
     shared: bool = False
-    settle: timedelta = timedelta(seconds=1)
+    settle_time: timedelta = timedelta(seconds=1)
     will_delay: int = 0
     timeout: float = 2.0
-    mailbox: IngestQueue = field(default_factory=IngestQueue)
+    queue: IngestQueue = field(default_factory=IngestQueue)
     store: MemoryStore = field(default_factory=MemoryStore)
     metrics: CollectorMetrics = field(default_factory=CollectorMetrics)
     agents: dict[str, Identity] = field(default_factory=dict)
@@ -123,10 +123,10 @@ class Rig:
                 ),
                 metrics=self.metrics,
                 signer=self.collector_key.signer,
-                queue=self.mailbox,
+                queue=self.queue,
                 presence_log=presence_log,
-                settle_time=self.settle,
-                rate_advice=self.drain,
+                settle_time=self.settle_time,
+                rate_advice=self.rate_advice,
                 broker="b1",
                 shared=self.shared,
             )
@@ -134,24 +134,24 @@ class Rig:
                 yield batch_log
 
     @asynccontextmanager
-    async def doors(self) -> AsyncIterator[int]:
+    async def agent_api(self) -> AsyncIterator[int]:
         """Serve the doors for agents; yields the port."""
-        async with serving(ingest_routes(self.mailbox)) as port:
+        async with serving(ingest_routes(self.queue)) as port:
             yield port
 
-    def ways(self, *urls: str, agent: str = "a1", authority: str = "") -> tuple[Endpoint, ...]:
-        rungs = tuple(
-            UplinkConfig((url,), USERNAME, PASSWORD, authority if "s://" in url else "")
+    def endpoints(self, *urls: str, agent: str = "a1", ca_file: str = "") -> tuple[Endpoint, ...]:
+        uplinks = tuple(
+            UplinkConfig((url,), USERNAME, PASSWORD, ca_file if "s://" in url else "")
             for url in urls
         )
         base = Config()
         vantage = type(base.vantage)(id=agent, country="XX", asn=64501)
         return endpoints(
-            type(base)(data=str(self.folder / "data"), uplink=rungs, vantage=vantage),
+            type(base)(data=str(self.folder / "data"), uplink=uplinks, vantage=vantage),
             timeout=self.timeout,
         )
 
-    def way(self, port: int, agent: str = "a1") -> tuple[Endpoint, ...]:
+    def mqtt_endpoint(self, port: int, agent: str = "a1") -> tuple[Endpoint, ...]:
         """Return the way through a port to the broker, with the session of an agent."""
 
         def connect(will: Message | None) -> Transport:
@@ -177,18 +177,18 @@ class Rig:
 
     @asynccontextmanager
     async def uplink(
-        self, spool: Spool, ways: Sequence[Endpoint], agent: str = "a1"
+        self, spool: Spool, endpoints: Sequence[Endpoint], agent: str = "a1"
     ) -> AsyncIterator[Uplink]:
         sign: Callable[[bytes], bytes] = partial(
             self.agents[agent].signer.sign, purpose=PRESENCE.purpose
         )
         with SingleThreadExecutor("test") as worker:
             session = await worker.run(start_session, agent, spool, now(), sign)
-            made = Uplink(session, ways, spool=spool, executor=worker, pace=self.pace)
+            uplink = Uplink(session, endpoints, spool=spool, executor=worker, pace=self.pace)
             self.workers[spool] = worker
             try:
-                async with running(made.run()):
-                    yield made
+                async with running(uplink.run()):
+                    yield uplink
             finally:
                 del self.workers[spool]
 

@@ -24,7 +24,10 @@ async def test_a_broker_killed_under_load_loses_no_batch(tmp_path: Path) -> None
         rig = Rig(tmp_path, broker.port, pace=0.05)
         with rig.spool() as spool:
             made = set(await rig.measure(spool, 200, rows=5))
-            async with rig.collector() as batch_log, rig.uplink(spool, rig.way(broker.port)):
+            async with (
+                rig.collector() as batch_log,
+                rig.uplink(spool, rig.mqtt_endpoint(broker.port)),
+            ):
                 for left in (150, 80):
                     await until(lambda left=left: spool.count_pending() < left, seconds=20)
                     await asyncio.to_thread(broker.end)
@@ -53,7 +56,7 @@ async def test_a_killed_worker_of_a_shared_subscription_loses_no_batch(
             await dead.subscribe(SHARED_BATCHES)
             with rig.spool() as spool:
                 await rig.measure(spool, 40)
-                async with rig.collector() as batch_log, rig.uplink(spool, rig.way(port)):
+                async with rig.collector() as batch_log, rig.uplink(spool, rig.mqtt_endpoint(port)):
                     await until(lambda: spool.count_pending() < 30)
                     between.close()
                     await dead.__aexit__(None, None, None)
@@ -67,7 +70,7 @@ async def test_new_batches_are_sent_first_and_old_ones_at_the_advised_rate(
 ) -> None:
     with mosquitto(tmp_path) as port:
         drain = RateAdvice(rate=16, reconnect_spread=0.2, time_ms=1)
-        rig = Rig(tmp_path, port, drain=drain)
+        rig = Rig(tmp_path, port, rate_advice=drain)
         heard: list[int] = []
 
         async def listen(link: MqttTransport) -> None:
@@ -83,12 +86,12 @@ async def test_new_batches_are_sent_first_and_old_ones_at_the_advised_rate(
                 await watcher.subscribe(ALL_BATCHES)
                 listening = asyncio.ensure_future(listen(watcher))
                 # The first acknowledgement shows whose word counts; from then on it is obeyed.
-                async with rig.uplink(spool, rig.ways(f"mqtt://127.0.0.1:{port}")):
+                async with rig.uplink(spool, rig.endpoints(f"mqtt://127.0.0.1:{port}")):
                     await until(lambda: spool.get_meta("rate_advice") is not None)
                 assert heard[0] == old[-1]
                 del heard[:]
                 new = await rig.measure(spool)
-                async with rig.uplink(spool, rig.ways(f"mqtt://127.0.0.1:{port}")) as uplink:
+                async with rig.uplink(spool, rig.endpoints(f"mqtt://127.0.0.1:{port}")) as uplink:
                     began = monotonic()
                     await until(lambda: len(heard) >= 10)
                     took = monotonic() - began

@@ -72,7 +72,7 @@ async def test_disconnected_agents_are_counted_and_return(tmp_path: Path) -> Non
                 name = f"a{number}"
                 spool = stack.enter_context(rig.spool(name))
                 await rig.measure(spool)
-                way = rig.way(between.port if number < 3 else port, name)
+                way = rig.mqtt_endpoint(between.port if number < 3 else port, name)
                 await stack.enter_async_context(rig.uplink(spool, way, name))
             await until(lambda: figures(rig)[-1:] == [(4, 4)])
             between.close()
@@ -104,13 +104,15 @@ async def test_a_broker_restart_loses_no_agent(
 ) -> None:
     """A terminated broker sends all wills first; a killed broker sends none."""
     with Broker(tmp_path) as broker:
-        rig = Rig(tmp_path, broker.port, pace=0.05, settle=timedelta(seconds=8))
+        rig = Rig(tmp_path, broker.port, pace=0.05, settle_time=timedelta(seconds=8))
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(rig.collector())
             for name in ("a0", "a1", "a2"):
                 spool = stack.enter_context(rig.spool(name))
                 await rig.measure(spool)
-                await stack.enter_async_context(rig.uplink(spool, rig.way(broker.port, name), name))
+                await stack.enter_async_context(
+                    rig.uplink(spool, rig.mqtt_endpoint(broker.port, name), name)
+                )
             await until(lambda: figures(rig)[-1:] == [(3, 3)])
             for number in ends:
                 await asyncio.to_thread(broker.end, number)

@@ -40,7 +40,7 @@ async def test_batches_are_sent_by_websocket(listeners: tuple[int, int], tmp_pat
     with rig.spool() as spool:
         await rig.measure(spool, 30, rows=50)
         async with rig.collector() as batch_log:
-            async with rig.uplink(spool, rig.ways(f"ws://127.0.0.1:{listeners[1]}/mqtt")):
+            async with rig.uplink(spool, rig.endpoints(f"ws://127.0.0.1:{listeners[1]}/mqtt")):
                 await empty(spool)
             assert count_batches(batch_log) == 30
             await until(lambda: rig.presence_changes() == [("up", "a1"), ("stop", "a1")])
@@ -50,11 +50,11 @@ async def test_batches_are_sent_by_https_while_mqtt_is_blocked(
     listeners: tuple[int, int], tmp_path: Path
 ) -> None:
     rig = Rig(tmp_path, listeners[0])
-    async with rig.collector() as batch_log, rig.doors() as door:
+    async with rig.collector() as batch_log, rig.agent_api() as door:
         with rig.spool() as spool:
             await rig.measure(spool, 30)
             blocked = f"mqtt://127.0.0.1:{free_port()}"
-            ways = rig.ways(blocked, f"http://127.0.0.1:{door}")
+            ways = rig.endpoints(blocked, f"http://127.0.0.1:{door}")
             noted: list[str | None] = []
             async with rig.uplink(spool, ways) as uplink:
                 uplink.on_status_change = lambda outcome: noted.append(outcome.failure)
@@ -76,11 +76,11 @@ async def test_a_lower_transport_returns_to_a_better_one(
     rig = Rig(tmp_path, listeners[0], pace=0.05)
     async with (
         rig.collector() as batch_log,
-        rig.doors() as door,
+        rig.agent_api() as door,
         tcp_blocker(listeners[0]) as between,
     ):
         between.close()
-        ways = rig.ways(f"mqtt://127.0.0.1:{between.port}", f"http://127.0.0.1:{door}")
+        ways = rig.endpoints(f"mqtt://127.0.0.1:{between.port}", f"http://127.0.0.1:{door}")
         with rig.spool() as spool:
             await rig.measure(spool, 5)
             async with rig.uplink(spool, ways):
@@ -108,10 +108,10 @@ async def test_a_transport_without_acknowledgements_has_failed(
     rig = Rig(tmp_path, listeners[0], pace=0.05, timeout=0.7)
     async with (
         rig.collector() as batch_log,
-        rig.doors() as door,
+        rig.agent_api() as door,
         tcp_blocker(listeners[0]) as between,
     ):
-        ways = rig.ways(f"mqtt://127.0.0.1:{between.port}", f"http://127.0.0.1:{door}")
+        ways = rig.endpoints(f"mqtt://127.0.0.1:{between.port}", f"http://127.0.0.1:{door}")
         with rig.spool() as spool:
             async with rig.uplink(spool, ways):
                 await rig.measure(spool)
@@ -147,7 +147,7 @@ async def test_tls_carries_batches_to_a_trusted_broker(tmp_path: Path) -> None:
         async with rig.collector() as batch_log:
             with rig.spool() as spool:
                 await rig.measure(spool, 3)
-                ways = rig.ways(f"wss://localhost:{web}/mqtt", authority=authority)
+                ways = rig.endpoints(f"wss://localhost:{web}/mqtt", ca_file=authority)
                 async with rig.uplink(spool, ways):
                     await empty(spool)
                 assert count_batches(batch_log) == 3
@@ -164,10 +164,10 @@ async def test_an_unknown_authority_is_reported_and_the_next_transport_used(
     secured = f"listener {port} 127.0.0.1\n{settings}"
     with mosquitto(tmp_path, extra=secured, also=(port,)) as plain:
         rig = Rig(tmp_path, plain)
-        async with rig.collector() as batch_log, rig.doors() as door:
+        async with rig.collector() as batch_log, rig.agent_api() as door:
             authority = trust(tmp_path, foreign)
-            ways = rig.ways(
-                f"mqtts://localhost:{port}", f"http://127.0.0.1:{door}", authority=authority
+            ways = rig.endpoints(
+                f"mqtts://localhost:{port}", f"http://127.0.0.1:{door}", ca_file=authority
             )
             with rig.spool() as spool:
                 await rig.measure(spool, 3)

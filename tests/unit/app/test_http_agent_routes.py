@@ -41,7 +41,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with EmbeddedBroker(users={"netwatch": "swordfish"}) as broker:
         made = Rig(tmp_path, broker.port)
         async with made.collector():
-            await until(lambda: made.mailbox._is_accepting)
+            await until(lambda: made.queue._is_accepting)
             yield made
 
 
@@ -58,7 +58,7 @@ def client_of(mailbox: IngestQueue, limit: KeyedRateLimit | None = None) -> http
 
 async def test_a_batch_is_answered_with_its_signed_acknowledgement(rig: Rig) -> None:
     batch = one_batch(rig)
-    async with client_of(rig.mailbox) as client:
+    async with client_of(rig.queue) as client:
         answers = [
             await client.post(BATCHES_PATH, content=batch, headers=HEADERS) for _ in range(2)
         ]
@@ -74,7 +74,7 @@ async def test_an_unsigned_or_oversized_batch_is_refused_and_not_stored(rig: Rig
     batch = one_batch(rig)
     plain = BATCH.verify(batch)[0]
     endless = b"x" * (64 * 1024 + 1)
-    async with client_of(rig.mailbox) as client:
+    async with client_of(rig.queue) as client:
         cases = [
             (plain, HEADERS, 400),
             (batch[:-1] + b"?", HEADERS, 400),
@@ -95,7 +95,7 @@ async def test_an_unsigned_or_oversized_batch_is_refused_and_not_stored(rig: Rig
 
 async def test_an_agent_over_its_rate_limit_waits(rig: Rig) -> None:
     batch, other = one_batch(rig), one_batch(rig, "a2")
-    async with client_of(rig.mailbox, KeyedRateLimit(rate=0.01, burst=3)) as client:
+    async with client_of(rig.queue, KeyedRateLimit(rate=0.01, burst=3)) as client:
         answers = [
             (await client.post(BATCHES_PATH, content=batch, headers=HEADERS)) for _ in range(5)
         ]
@@ -119,7 +119,7 @@ async def test_without_a_collector_the_api_is_unavailable() -> None:
 async def test_client_addresses_are_not_logged(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     batch = one_batch(rig)
-    async with rig.doors() as port, httpx.AsyncClient(trust_env=False) as client:
+    async with rig.agent_api() as port, httpx.AsyncClient(trust_env=False) as client:
         url = f"http://127.0.0.1:{port}{BATCHES_PATH}"
         earlier = {*caplog.messages}
         assert (await client.post(url, content=batch, headers=HEADERS)).status_code == 200
@@ -166,8 +166,8 @@ async def test_a_forged_batch_does_not_block_the_acknowledgement(rig: Rig) -> No
     batch, transport = one_batch(rig), rig.connect(None)
     async with transport:
         await transport.subscribe(ack_topic("a1"))
-        await rig.mailbox.put(Message(batch_topic("a1"), batch))
-        await rig.mailbox.deliver(Message(batch_topic("a1"), b"nothing"), within=9)
+        await rig.queue.put(Message(batch_topic("a1"), batch))
+        await rig.queue.deliver(Message(batch_topic("a1"), b"nothing"), within=9)
         async with asyncio.timeout(9):
             answer = await anext(aiter(transport.messages()))
     assert ACKNOWLEDGEMENT.unpack(answer.payload)[0].stored
