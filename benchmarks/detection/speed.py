@@ -229,8 +229,8 @@ def _reading(rows: int) -> tuple[float, float]:
                 )
         script = (
             "import sys, time; from pathlib import Path; "
-            "from netwatch.sources.long_table import read_long_table; "
-            "t = time.process_time(); read_long_table(Path(sys.argv[1])); "
+            "from netwatch.sources.long_table import LongTableSource; "
+            "t = time.process_time(); LongTableSource().read(Path(sys.argv[1])); "
             # The kernel counts the most memory of a process from its own start, not its parent's.
             "most = Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]; "
             "print(time.process_time() - t, most)"

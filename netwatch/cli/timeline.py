@@ -23,7 +23,7 @@ from netwatch.cli.time_parsing import parse_duration
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import InputError
 from netwatch.publish.display_names import place_name
-from netwatch.publish.level_queries import lead_levels, newest_percent, seen_entities
+from netwatch.publish.level_queries import lead_levels, level_percent, seen_entities
 from netwatch.publish.plot_series import fitting_step, resample
 
 app = typer.Typer()
@@ -118,6 +118,6 @@ def _timeline_row(
     return TimelineRow(
         name=place_name(entity, opened.tree),
         values=tuple(resample(levels, window[0], window[1], step)),
-        lowest=percent_text(newest_percent(lowest) if lowest else None),
-        now=percent_text(newest_percent(levels[-1]) if levels else None),
+        lowest=percent_text(level_percent(lowest) if lowest else None),
+        now=percent_text(level_percent(levels[-1]) if levels else None),
     )

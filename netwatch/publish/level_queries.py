@@ -24,7 +24,7 @@ def lead_levels(store: SeriesStore, entity: Entity, start: datetime, end: dateti
     return []
 
 
-def newest_percent(level: Level) -> PublishedPercent | None:
+def level_percent(level: Level) -> PublishedPercent | None:
     """Return `level` as a published percentage, None if it has no data."""
     if level.interval is None:
         return None

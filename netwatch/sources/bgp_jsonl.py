@@ -48,45 +48,37 @@ class BgpJsonlSource(NoOptions):
     suffixes = frozenset({".jsonl", ".jsonf", ".ndjson"})
 
     def read(self, path: Path, *, width: timedelta | None = None) -> SeriesTable:
-        """See `read_bgp_jsonl`."""
-        return read_bgp_jsonl(path, width=width)
+        """Return the number of visible routes of every origin AS, as the signal `bgp`.
 
-
-def read_bgp_jsonl(path: Path, *, width: timedelta | None = None) -> SeriesTable:
-    """Return the number of visible routes of every origin AS, as the signal `bgp`.
-
-    The value of a bin is the time-weighted mean count. The series cover whole days in UTC. The
-    default `width` is five minutes.
-
-    Raises:
-        InputError: the file or a line of it is invalid; the text names the line.
-    """
-    width = width or _DEFAULT_WIDTH
-    if width <= timedelta(0) or _DAY % width:
-        raise InputError(f"{path}: bins of {width} do not fill a day")
-    changes = _changes(_read_lines(path), path)
-    times = [time for time, _, _ in changes if np.isfinite(time)]
-    if not times:
-        raise InputError(f"{path}: no line with a time")
-    start = _midnight(min(times), path)
-    end = _midnight(max(times), path) + _DAY
-    if end - start > _MAX_DAYS * _DAY:
-        raise InputError(f"{path}: from {start} to {end}; is the first or last time wrong?")
-    grid = pd.date_range(start, end, freq=pd.Timedelta(width), inclusive="left")
-    parts = [
-        pd.DataFrame(
-            {
-                "time": grid,
-                "signal": BGP,
-                "entity": f"asn:{origin}",
-                "value": _mean_counts(changes, origin, grid=grid),
-                "total": np.nan,
-            }
-        )
-        for origin in sorted({origin for _, origin, _ in changes})
-    ]
-    frame = pd.concat(parts).sort_values(["time", "entity"], ignore_index=True)
-    return SeriesTable(frame, (), width)
+        The value of a bin is the time-weighted mean count. The series cover whole days in UTC.
+        The default `width` is five minutes.
+        """
+        width = width or _DEFAULT_WIDTH
+        if width <= timedelta(0) or _DAY % width:
+            raise InputError(f"{path}: bins of {width} do not fill a day")
+        changes = _changes(_read_lines(path), path)
+        times = [time for time, _, _ in changes if np.isfinite(time)]
+        if not times:
+            raise InputError(f"{path}: no line with a time")
+        start = _midnight(min(times), path)
+        end = _midnight(max(times), path) + _DAY
+        if end - start > _MAX_DAYS * _DAY:
+            raise InputError(f"{path}: from {start} to {end}; is the first or last time wrong?")
+        grid = pd.date_range(start, end, freq=pd.Timedelta(width), inclusive="left")
+        parts = [
+            pd.DataFrame(
+                {
+                    "time": grid,
+                    "signal": BGP,
+                    "entity": f"asn:{origin}",
+                    "value": _mean_counts(changes, origin, grid=grid),
+                    "total": np.nan,
+                }
+            )
+            for origin in sorted({origin for _, origin, _ in changes})
+        ]
+        frame = pd.concat(parts).sort_values(["time", "entity"], ignore_index=True)
+        return SeriesTable(frame, (), width)
 
 
 def _read_lines(path: Path) -> list[_Line]:

@@ -71,22 +71,12 @@ class LongTableSource(NoOptions):
     suffixes = frozenset({".csv", ".csv.gz", ".parquet"})
 
     def read(self, path: Path, *, width: timedelta | None = None) -> SeriesTable:
-        """See `read_long_table`."""
-        return read_long_table(path, width=width)
+        """Return the series in a file; see `netwatch.protocols.Source`.
 
-
-def read_long_table(path: Path, *, width: timedelta | None = None) -> SeriesTable:
-    """Return the series in `path`.
-
-    Args:
-        path: a `.csv`, `.csv.gz` or `.parquet` file.
-        width: aggregate rows into bins of this width: counts are summed, other values averaged.
-            Without it, the rows must have a regular interval.
-
-    Raises:
-        InputError: the file or a row of it cannot be used; the text names file and line.
-    """
-    return _assemble(read_parts(path), path, width)
+        With `width`, counts are summed and other values averaged. Without it, the rows must have
+        a regular interval.
+        """
+        return _assemble(read_parts(path), path, width)
 
 
 def as_series_table(series: RecordedSeries) -> SeriesTable:
@@ -105,7 +95,7 @@ def as_series_table(series: RecordedSeries) -> SeriesTable:
 def make_series_table(
     frame: pd.DataFrame, path: Path, *, width: timedelta | None = None
 ) -> SeriesTable:
-    """Return a table's rows as series; see `read_long_table`. Errors name `path`.
+    """Return a table's rows as series; see `LongTableSource.read`. Errors name `path`.
 
     Raises:
         InputError: the table or a row of it cannot be used.

@@ -7,7 +7,7 @@ from netwatch.model.incident import OPEN_STATES, Incident, IncidentState
 from netwatch.model.series import Level
 from netwatch.publish.display_names import full_name
 from netwatch.publish.language import Language
-from netwatch.publish.level_queries import newest_percent
+from netwatch.publish.level_queries import level_percent
 from netwatch.publish.post_check import CONFIRMED_EVIDENCE
 
 _MOST_NAMED = 3
@@ -35,7 +35,7 @@ def incident_status(incident: Incident) -> str:
 
 def level_text(level: Level | None, language: Language) -> str:
     """Return a level as tables show it: "7%", or words."""
-    percent = newest_percent(level) if level else None
+    percent = level_percent(level) if level else None
     return language.text("percent", percent) if percent else language.text("no_data")
 
 

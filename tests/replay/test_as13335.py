@@ -17,7 +17,7 @@ import pytest
 from past_events import data_folder
 
 from netwatch.lab.backtest.runner import run_backtest
-from netwatch.sources.bgp_jsonl import read_bgp_jsonl
+from netwatch.sources.bgp_jsonl import BgpJsonlSource
 
 WIDTH = timedelta(minutes=5)
 BEGAN = datetime(2022, 6, 21, 6, 25, tzinfo=UTC)
@@ -31,7 +31,7 @@ def lines() -> Path:
 
 
 def test_the_raw_lines_give_the_routes_that_were_visible(lines: Path) -> None:
-    frame = read_bgp_jsonl(lines).frame
+    frame = BgpJsonlSource().read(lines).frame
     assert set(frame["entity"]) == {"asn:13335"}
     assert frame["value"].iloc[0] == 4306
     assert frame["value"].min() == pytest.approx(3277)
@@ -39,7 +39,7 @@ def test_the_raw_lines_give_the_routes_that_were_visible(lines: Path) -> None:
 
 
 def test_it_is_a_partial_incident_of_the_network_only(lines: Path) -> None:
-    levels, [incident] = run_backtest(read_bgp_jsonl(lines).frame)
+    levels, [incident] = run_backtest(BgpJsonlSource().read(lines).frame)
     assert incident["entity"] == "asn:13335"
     began, ended = (
         datetime.fromisoformat(str(incident[name])) for name in ("started_at", "ended_at")

@@ -7,7 +7,7 @@ from pathlib import Path
 from netwatch.app.factories import make_sources
 from netwatch.config import Config
 from netwatch.model.errors import InputError
-from netwatch.sources.long_table import SeriesTable, as_series_table, read_long_table
+from netwatch.sources.long_table import LongTableSource, SeriesTable, as_series_table
 from netwatch.sources.wide_table import read_wide_table
 
 _FOLDER = "netwatch.lab.sample_data"
@@ -48,4 +48,4 @@ def open_series(name: str, *, width: timedelta | None = None) -> SeriesTable:
     for source in make_sources(Config()).values():
         if path.name.endswith(tuple(source.suffixes)):
             return as_series_table(source.read(path, width=width))
-    return read_long_table(path, width=width)
+    return LongTableSource().read(path, width=width)

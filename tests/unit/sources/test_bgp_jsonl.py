@@ -8,9 +8,10 @@ import pytest
 
 from netwatch.lab.sample_data.catalog import open_series
 from netwatch.model.errors import InputError
-from netwatch.sources.bgp_jsonl import read_bgp_jsonl
+from netwatch.sources.bgp_jsonl import BgpJsonlSource
 
 MIDNIGHT = datetime(2022, 6, 21, tzinfo=UTC)
+read_bgp_jsonl = BgpJsonlSource().read
 
 
 def line(prefix: str, peer: str, *, at: float | None = None, path: object = ("174", "64496"),

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from netwatch.model.entities import Entity, EntityInfo
 from netwatch.model.errors import InputError
 from netwatch.model.series import Bin, SeriesKey
-from netwatch.sources.long_table import SeriesTable, as_series_table, read_long_table
+from netwatch.sources.long_table import LongTableSource, SeriesTable, as_series_table
 
 HEAD = "time,signal,entity,value\n"
 IRAN = SeriesKey("probing", Entity.parse("country:IR"))
 Write = Callable[..., Path]
+read_long_table = LongTableSource().read
 
 
 @pytest.fixture
