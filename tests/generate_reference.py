@@ -232,7 +232,7 @@ def _parameter(parameter: click.Parameter) -> str:
         return ""
     isargument = parameter.param_type_name == "argument"
     name = (parameter.name or "").upper() if isargument else " ".join(parameter.opts)
-    default = parameter.default
+    default = parameter.default() if callable(parameter.default) else parameter.default
     shown = _SENTINEL if parameter.required else "" if default in {None, False} else str(default)
     code = f"`{shown}`" if shown and shown != _SENTINEL else shown
     return f"| `{name}` | {code} | {getattr(parameter, 'help', None) or ''} |"

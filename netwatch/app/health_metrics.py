@@ -66,22 +66,19 @@ class HealthMetrics(Collector):
         }
         yield HealthPoint("pipeline", at, analysis, {"stage": "analysis"})
         yield from fleet_health(self._config, at)
-        yield from self._outbox_health(at)
-        waiting = self._ledger.outbox.in_state(OutboxState.NEEDS_REVIEW)
-        review = {
-            "waiting": len(waiting),
-            "oldest_seconds": _oldest_seconds(at, (entry.changed_at for entry in waiting)),
-            "onset_to_post_seconds": self._onset_to_post(incidents),
-        }
-        yield HealthPoint("review", at, review, {})
-
-    def _outbox_health(self, at: datetime) -> Iterator[HealthPoint]:
-        for state in _UNSENT_STATES:
-            entries = self._ledger.outbox.in_state(state)
+        unsent = {state: self._ledger.outbox.in_state(state) for state in _UNSENT_STATES}
+        for state, entries in unsent.items():
             for channel in self._config.publish.channels:
                 since = [one.changed_at for one in entries if one.post.channel == channel]
                 outbox = {"posts": len(since), "oldest_seconds": _oldest_seconds(at, since)}
                 yield HealthPoint("outbox", at, outbox, {"channel": channel, "state": state})
+        waiting = [entry.changed_at for entry in unsent[OutboxState.NEEDS_REVIEW]]
+        review = {
+            "waiting": len(waiting),
+            "oldest_seconds": _oldest_seconds(at, waiting),
+            "onset_to_post_seconds": self._onset_to_post(incidents),
+        }
+        yield HealthPoint("review", at, review, {})
 
     def _onset_to_post(self, incidents: list[Incident]) -> float | None:
         """Return seconds from onset to first post, of the newest incident that has one."""

@@ -15,11 +15,10 @@ from netwatch.app.vantage_files import open_consent
 from netwatch.app.vantage_status import vantage_status
 from netwatch.app.wall_clock import now
 from netwatch.cli import consent, enroll
-from netwatch.cli.entrypoint import DEFAULT_CONFIG, run_agent
+from netwatch.cli.entrypoint import run_agent
 from netwatch.cli.options import ConfigOption, JsonOption, PauseArgument
 from netwatch.cli.output import emit, explanation_lines, table_lines
 from netwatch.cli.time_parsing import parse_duration
-from netwatch.config import read_config
 from netwatch.model.duration import Duration
 from netwatch.model.errors import InputError
 from netwatch.wire.export import FileKind, read_messages, write_messages
@@ -34,7 +33,7 @@ def main() -> None:
 
 
 @app.command()
-def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def run(config: ConfigOption) -> None:
     """Measure and send until Ctrl-C; unacknowledged results are sent after the next start.
 
     Example: netwatch agent run --config vantage.toml
@@ -43,14 +42,13 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 
 @app.command()
-def once(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def once(config: ConfigOption, as_json: JsonOption = False) -> None:
     """Measure every target once and print the results; nothing is stored or sent.
 
     Example: netwatch agent once --json
     """
-    loaded = read_config(config)
-    demand_consent(loaded)
-    measurements = asyncio.run(run_once(loaded))
+    demand_consent(config)
+    measurements = asyncio.run(run_once(config))
     rows = (
         (one.target, one.probe, f"{one.seconds * 1000:.1f} ms", one.failure or "ok")
         for one in measurements
@@ -59,33 +57,33 @@ def once(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
 
 
 @app.command()
-def explain(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def explain(config: ConfigOption, as_json: JsonOption = False) -> None:
     """Print every host that will be contacted and everything that will be sent.
 
     Example: netwatch agent explain
     """
-    explanation = explain_vantage(read_config(config))
+    explanation = explain_vantage(config)
     emit(explanation, explanation_lines(explanation), as_json=as_json)
 
 
 @app.command()
-def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def status(config: ConfigOption, as_json: JsonOption = False) -> None:
     """Print spool backlog, budget, consent and target list of this vantage.
 
     Example: netwatch agent status --json
     """
-    values = vantage_status(read_config(config))
+    values = vantage_status(config)
     rows = ((name.replace("_", " "), _cell(value)) for name, value in values.items())
     emit(values, table_lines(rows), as_json=as_json)
 
 
 @app.command()
-def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def doctor(config: ConfigOption, as_json: JsonOption = False) -> None:
     """Check everything that this vantage needs, and print how to fix it; exit 1 on a failure.
 
     Example: netwatch agent doctor
     """
-    results = asyncio.run(examine_vantage(read_config(config)))
+    results = asyncio.run(examine_vantage(config))
     rows = []
     for result in results:
         rows.append(("ok" if result.ok else "FAIL", result.name, result.text))
@@ -99,7 +97,7 @@ def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
 @app.command()
 def pause(
     length: PauseArgument,
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: ConfigOption,
     as_json: JsonOption = False,
 ) -> None:
     """Stop measuring for a while; a running agent stops within a second.
@@ -108,7 +106,7 @@ def pause(
     """
     duration = parse_duration(length, "length", Duration)
     until = now() + duration if duration else None
-    open_consent(read_config(config)).pause(until)
+    open_consent(config).pause(until)
     line = f"paused until {until:%Y-%m-%d %H:%M} UTC" if until else "not paused"
     emit({"paused_until": until}, [line], as_json=as_json)
 
@@ -116,14 +114,14 @@ def pause(
 @app.command()
 def export(
     file: Annotated[Path, typer.Argument(help="The file to write.")],
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: ConfigOption,
     as_json: JsonOption = False,
 ) -> None:
     """Write the unacknowledged batches to a file that can be carried; they stay in the spool.
 
     Example: netwatch agent export /media/stick/vantage.nwx
     """
-    with open_spool(read_config(config)) as spool:
+    with open_spool(config) as spool:
         count = write_messages(
             file, (batch.payload for batch in spool.iterate_pending(100)), FileKind.EXPORT
         )
@@ -133,16 +131,15 @@ def export(
 @app.command("import-receipts")
 def import_receipts(
     file: Annotated[Path, typer.Argument(help="The receipts of `netwatch collect import`.")],
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: ConfigOption,
     as_json: JsonOption = False,
 ) -> None:
     """Remove batches from the spool that an observatory acknowledged; the agent may be running.
 
     Example: netwatch agent import-receipts /media/stick/vantage.receipts
     """
-    loaded = read_config(config)
-    with open_spool(loaded) as spool:
-        result = apply_receipts(read_messages(file, FileKind.RECEIPTS), loaded.vantage.id, spool)
+    with open_spool(config) as spool:
+        result = apply_receipts(read_messages(file, FileKind.RECEIPTS), config.vantage.id, spool)
     lines = [f"{result.deleted} batches left the spool, {result.refused} were refused"]
     emit(result, lines, as_json=as_json)
     if result.problem:

@@ -9,14 +9,14 @@ import typer
 from netwatch.aio.tasks import run_until_signal
 from netwatch.cli.entrypoint import DEFAULT_CONFIG
 from netwatch.cli.observatory import load_config
-from netwatch.cli.options import ConfigOption, JsonOption, OptionalConfigOption
+from netwatch.cli.options import ConfigPathOption, JsonOption
 from netwatch.cli.output import emit, progress_bar
 
 app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback()
-def collect(context: typer.Context, config: ConfigOption = DEFAULT_CONFIG) -> None:
+def collect(context: typer.Context, config: ConfigPathOption = DEFAULT_CONFIG) -> None:
     """Receive, store and count measurements, until Ctrl-C.
 
     Runs the embedded broker if it is configured. Example: netwatch collect -c netwatch.toml
@@ -24,7 +24,7 @@ def collect(context: typer.Context, config: ConfigOption = DEFAULT_CONFIG) -> No
     if context.invoked_subcommand is not None:
         context.obj = config
         return
-    loaded = load_config(config)
+    loaded = load_config(config or DEFAULT_CONFIG)
     from netwatch.app.observatory import run_collecting
 
     run_until_signal(run_collecting(loaded))
@@ -38,7 +38,7 @@ def import_exports(
         Path | None,
         typer.Option(help="Write receipts to this file, for `netwatch agent import-receipts`."),
     ] = None,
-    config: OptionalConfigOption = None,
+    config: ConfigPathOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Import batches from files; a collector may run at the same time.

@@ -10,10 +10,9 @@ from netwatch.agent.target_policy import CATEGORIES, HIGH_RISK_COUNTRIES
 from netwatch.app.targets import open_target_list_store
 from netwatch.app.vantage_files import open_consent
 from netwatch.app.wall_clock import now
-from netwatch.cli.entrypoint import DEFAULT_CONFIG
 from netwatch.cli.options import ConfigOption, JsonOption
 from netwatch.cli.output import emit
-from netwatch.config import Config, read_config
+from netwatch.config import Config
 from netwatch.model.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True)
@@ -24,12 +23,12 @@ _QUESTIONS = (
 
 
 @app.command("show")
-def show(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def show(config: ConfigOption, as_json: JsonOption = False) -> None:
     """Print the consent text, and whether consent was granted.
 
     Example: netwatch agent consent show
     """
-    since = open_consent(read_config(config)).granted_at()
+    since = open_consent(config).granted_at()
     status = {"version": CONSENT_VERSION, "text": CONSENT_TEXT, "granted_at": since}
     line = f"Granted on {since.isoformat()}." if since else "Not granted yet."
     emit(status, [CONSENT_TEXT, line], as_json=as_json)
@@ -37,7 +36,7 @@ def show(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
 
 @app.command("grant")
 def grant(
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: ConfigOption,
     accept: Annotated[
         int, typer.Option("--accept-consent", help="Accept this version without questions.")
     ] = 0,
@@ -56,11 +55,10 @@ def grant(
 
     Example: netwatch agent consent grant --tier B
     """
-    found = read_config(config)
-    consent = open_consent(found)
+    consent = open_consent(config)
     if accept not in {0, CONSENT_VERSION}:
         raise ConfigError(f"--accept-consent {accept}: the current version is {CONSENT_VERSION}")
-    more = _check_more(tier, category, probe, country=found.vantage.country)
+    more = _check_more(tier, category, probe, country=config.vantage.country)
     if more and accept:
         raise ConfigError("--accept-consent: more than tier A has to be confirmed interactively")
     if consent.granted_at() is None or not more:
@@ -68,7 +66,7 @@ def grant(
             _ask_about_text()
         consent.grant(now())
     if more:
-        _ask_about_more(found, tier, category)
+        _ask_about_more(config, tier, category)
         consent.extend(popular=tier == "B", category=category, probe=probe)
     granted = {"granted": CONSENT_VERSION, "tier": tier, "category": category, "probe": probe}
     line = "Thank you. This applies from now on." if more else "Thank you. Nothing runs yet."
@@ -76,12 +74,12 @@ def grant(
 
 
 @app.command("withdraw")
-def withdraw(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def withdraw(config: ConfigOption, as_json: JsonOption = False) -> None:
     """Withdraw consent; a running agent stops all traffic within two seconds.
 
     Example: netwatch agent consent withdraw
     """
-    open_consent(read_config(config)).revoke()
+    open_consent(config).revoke()
     emit({"granted": None}, ["Withdrawn."], as_json=as_json)
 
 

@@ -11,10 +11,8 @@ from netwatch.app.vantage_enrollment import change_key as change
 from netwatch.app.vantage_enrollment import enroll_vantage, erase_vantage
 from netwatch.app.vantage_files import read_enrollment
 from netwatch.app.wall_clock import now
-from netwatch.cli.entrypoint import DEFAULT_CONFIG
 from netwatch.cli.options import ConfigOption, JsonOption, YesOption
 from netwatch.cli.output import emit
-from netwatch.config import read_config
 from netwatch.model.errors import ConfigError, InputError, TransportError
 
 app = typer.Typer()
@@ -24,7 +22,7 @@ _MAX_LIST_BYTES = 1024 * 1024
 @app.command()
 def adopt(
     file: Annotated[Path, typer.Argument(help="The signed list.")],
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: ConfigOption,
     key: Annotated[
         str, typer.Option("--key", help="The observatory's public key, 64 hexadecimal digits.")
     ] = "",
@@ -36,7 +34,7 @@ def adopt(
     Example: netwatch agent adopt targets.signed
     """
     try:
-        store = open_target_list_store(read_config(config), key=bytes.fromhex(key) or None)
+        store = open_target_list_store(config, key=bytes.fromhex(key) or None)
         with file.open("rb") as opened:
             target_list = store.adopt(opened.read(_MAX_LIST_BYTES), now())
     except ValueError as error:
@@ -51,7 +49,7 @@ def adopt(
 @app.command()
 def enroll(
     token: Annotated[str, typer.Argument(help="The token from the operator; valid once.")],
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: ConfigOption,
     url: Annotated[
         str, typer.Option(help="The observatory's address, if the one in the token does not work.")
     ] = "",
@@ -66,28 +64,27 @@ def enroll(
     in the token before anything is sent.
     Example: netwatch agent enroll netwatch-1-…
     """
-    loaded = read_config(config)
-    enrollment = enroll_vantage(loaded, token, url=url, region=region)
-    lines = [f"Enrolled as {loaded.vantage.id} with {enrollment.url}."]
+    enrollment = enroll_vantage(config, token, url=url, region=region)
+    lines = [f"Enrolled as {config.vantage.id} with {enrollment.url}."]
     lines += ["Now: netwatch agent explain, then: netwatch agent run"]
     emit(enrollment, lines, as_json=as_json)
 
 
 @app.command("change-key")
-def change_key(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def change_key(config: ConfigOption, as_json: JsonOption = False) -> None:
     """Replace the vantage's key, here and at the observatory; then restart the agent.
 
     If the old key is lost, ask the operator for a token that replaces this agent.
     Example: netwatch agent change-key
     """
-    name = change(read_config(config))
+    name = change(config)
     lines = [f"The new key is {name}. Restart a running agent within a day."]
     emit({"key": name}, lines, as_json=as_json)
 
 
 @app.command()
 def purge(
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: ConfigOption,
     yes: YesOption = False,
     local: Annotated[
         bool,
@@ -102,18 +99,17 @@ def purge(
     If it is enrolled, the observatory erases its data first.
     Example: netwatch agent purge --yes
     """
-    found = read_config(config)
     if not yes:
         typer.confirm("Erase results that were not sent, the key, and the consent?", abort=True)
-    enrollment = None if local else read_enrollment(found)
+    enrollment = None if local else read_enrollment(config)
     if enrollment is not None:
         try:
-            erase_vantage(found)
+            erase_vantage(config)
         except TransportError as error:
             raise TransportError(
                 f"{error}; nothing was erased: try later, or add --local"
             ) from error
-    erased = [str(path) for path in purge_vantage(found)]
+    erased = [str(path) for path in purge_vantage(config)]
     lines = [f"erased {path}" for path in erased]
     if enrollment is not None:
         lines.insert(0, f"{enrollment.url} has erased this vantage")

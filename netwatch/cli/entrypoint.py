@@ -10,8 +10,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netwatch.model.errors import NetwatchError
+
+if TYPE_CHECKING:
+    from netwatch.config import Config
 
 _VERBOSE = ("-v", "--verbose")
 _CONFIG = ("-c", "--config")
@@ -28,18 +32,18 @@ def run() -> None:
         return
     begin_logging(verbose=sys.argv[1] in _VERBOSE)
     with one_line_errors():
-        run_agent(config)
+        from netwatch.config import read_config
+
+        run_agent(read_config(config))
 
 
-def run_agent(config: Path) -> None:
+def run_agent(config: "Config") -> None:
     """Run the agent until a signal stops it."""
     from netwatch.aio.tasks import run_until_signal
     from netwatch.app.vantage import demand_consent, run_vantage
-    from netwatch.config import read_config
 
-    loaded = read_config(config)
-    demand_consent(loaded)
-    run_until_signal(run_vantage(loaded, with_consent=True))
+    demand_consent(config)
+    run_until_signal(run_vantage(config, with_consent=True))
 
 
 def parse_agent_run(words: Sequence[str]) -> Path | None:

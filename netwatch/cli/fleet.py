@@ -9,13 +9,11 @@ from netwatch.app.fleet_admin import batch_log_path, erase_agent, fleet_is_publi
 from netwatch.app.fleet_admin import invite as create_token
 from netwatch.app.target_list_publisher import pause_fleet, publish_list
 from netwatch.app.wall_clock import now
-from netwatch.cli.entrypoint import DEFAULT_CONFIG
 from netwatch.cli.options import ConfigOption, JsonOption, PauseArgument, YesOption
 from netwatch.cli.output import emit, table_lines
 from netwatch.cli.time_parsing import parse_duration
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.registry import InvitationScope, Registry
-from netwatch.config import read_config
 from netwatch.model.duration import Duration
 from netwatch.model.errors import ConfigError
 
@@ -33,7 +31,7 @@ def main() -> None:
 
 @app.command()
 def invite(
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: ConfigOption,
     country: Annotated[
         str, typer.Option(help="Valid for agents in this country, two letters.")
     ] = "",
@@ -52,26 +50,24 @@ def invite(
     if country and not (len(country) == 2 and country.isascii() and country.isalpha()):
         raise ConfigError(f"--country {country}: must be two letters, such as IR")
     invitation_scope = InvitationScope(country.upper(), asn, replaces)
-    loaded = read_config(config)
     valid_for = parse_duration(length, "--for")
-    token, expires = create_token(loaded, invitation_scope, length=valid_for)
+    token, expires = create_token(config, invitation_scope, length=valid_for)
     lines = [token, f"Valid once, until {expires:%Y-%m-%d %H:%M} UTC. On the agent's machine, run:"]
     lines += ["  netwatch agent consent grant", f"  netwatch agent enroll {token}"]
-    if not fleet_is_public(loaded):
+    if not fleet_is_public(config):
         lines.append("It works on this machine only: set fleet.url for agents elsewhere.")
     emit({"token": token, "expires": expires}, lines, as_json=as_json)
 
 
 @app.command("list")
-def show(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def show(config: ConfigOption, as_json: JsonOption = False) -> None:
     """List agents: name, state, country, network, enrollment date, trust weight and its reason.
 
     New agents have a weight below 1. Weight 0 marks a burst of sign-ups: review it, then
     `netwatch agents release` it. Addresses are not stored. Example: netwatch agents list --json
     """
-    loaded = read_config(config)
-    with Registry(batch_log_path(loaded)) as registry:
-        agents = registry.agents(now(), open_weight=loaded.fleet.open_weight)
+    with Registry(batch_log_path(config)) as registry:
+        agents = registry.agents(now(), open_weight=config.fleet.open_weight)
     rows = [
         (
             one.name,
@@ -90,29 +86,24 @@ def show(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
 
 
 @app.command()
-def retire(
-    name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
-) -> None:
+def retire(name: NameArgument, config: ConfigOption, as_json: JsonOption = False) -> None:
     """Accept no more batches from an agent; earlier ones still count.
 
     Example: netwatch agents retire vantage-7
     """
-    with Registry(batch_log_path(read_config(config))) as registry:
+    with Registry(batch_log_path(config)) as registry:
         registry.retire(name, now=now())
     emit({"retired": name}, [f"{name} is retired"], as_json=as_json)
 
 
 @app.command()
-def release(
-    name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
-) -> None:
+def release(name: NameArgument, config: ConfigOption, as_json: JsonOption = False) -> None:
     """Count an agent in full: end its quarantine, and count its quarantined batches.
 
     Example: netwatch agents release vantage-7
     """
-    loaded = read_config(config)
-    with BatchLog(batch_log_path(loaded)) as batch_log:
-        count = batch_log.release(name, width=loaded.analysis.bin)
+    with BatchLog(batch_log_path(config)) as batch_log:
+        count = batch_log.release(name, width=config.analysis.bin)
     line = f"{name}: {count} quarantined batches count from now on"
     emit({"released": name, "batches": count}, [line], as_json=as_json)
 
@@ -120,7 +111,7 @@ def release(
 @app.command()
 def erase(
     name: NameArgument,
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: ConfigOption,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -128,10 +119,9 @@ def erase(
 
     Example: netwatch agents erase vantage-7
     """
-    loaded = read_config(config)
     if not yes:
         typer.confirm(f"Erase all batches of {name}?", abort=True)
-    count = erase_agent(loaded, name)
+    count = erase_agent(config, name)
     line = f"{name} and {count} batches were erased"
     emit({"erased": name, "batches": count}, [line], as_json=as_json)
 
@@ -139,7 +129,7 @@ def erase(
 @app.command()
 def publish(
     file: Annotated[Path, typer.Argument(help="TOML file of targets with their consent tiers.")],
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: ConfigOption,
     length: Annotated[str, typer.Option("--for", help="How long it is valid: 7d, 4w.")] = "4w",
     key: KeyOption = None,
     as_json: JsonOption = False,
@@ -149,7 +139,7 @@ def publish(
     Example: netwatch agents publish targets.toml
     """
     valid_for = parse_duration(length, "--for")
-    target_list = publish_list(read_config(config), file, length=valid_for, key=key)
+    target_list = publish_list(config, file, length=valid_for, key=key)
     version, expires = target_list.version, target_list.expires
     tiers = {"A": len(target_list.targets), "B": len(target_list.popular)}
     tiers["C"] = sum(map(len, target_list.sensitive.values()))
@@ -162,7 +152,7 @@ def publish(
 @app.command()
 def pause(
     length: PauseArgument,
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: ConfigOption,
     reason: Annotated[str, typer.Option(help="The reason, as shown to hosts.")] = "",
     key: KeyOption = None,
     as_json: JsonOption = False,
@@ -173,7 +163,7 @@ def pause(
     """
     duration = parse_duration(length, "length", Duration)
     until = now() + duration if duration else None
-    target_list = pause_fleet(read_config(config), until, reason=reason, key=key)
+    target_list = pause_fleet(config, until, reason=reason, key=key)
     line = f"agents pause until {until:%Y-%m-%d %H:%M} UTC" if until else "agents are not paused"
     summary = {"version": target_list.version, "pause_until": until}
     emit(summary, [line], as_json=as_json)

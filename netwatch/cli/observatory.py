@@ -11,7 +11,7 @@ import typer
 
 from netwatch.aio.tasks import run_until_signal
 from netwatch.cli.entrypoint import DEFAULT_CONFIG
-from netwatch.cli.options import ConfigOption, JsonOption, WidthOption
+from netwatch.cli.options import JsonOption, WidthOption, config_option
 from netwatch.cli.output import drill_lines, emit, progress_bar
 from netwatch.cli.time_parsing import parse_duration, parse_option
 from netwatch.config import Config, parse_config, read_config
@@ -47,6 +47,9 @@ def _starter() -> str:
     return files("netwatch.app").joinpath("starter.toml").read_text("utf-8")
 
 
+ObservatoryOption = Annotated[Config, config_option(load_config)]
+
+
 @app.command()
 def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT_CONFIG) -> None:
     """Write a commented example configuration.
@@ -60,42 +63,39 @@ def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = DEFA
 
 
 @app.command()
-def up(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def up(config: ObservatoryOption) -> None:
     """Run a whole observatory in one process, until Ctrl-C.
 
     It runs broker, collector, store, analysis, page server and one vantage. Example: netwatch up
     """
-    loaded = load_config(config)
     from netwatch.app.observatory import run_up
 
     sys.stderr.write(
-        f"netwatch is up: http://{loaded.web.host}:{loaded.web.port} (Ctrl-C stops it)\n"
+        f"netwatch is up: http://{config.web.host}:{config.web.port} (Ctrl-C stops it)\n"
     )
-    run_until_signal(run_up(loaded))
+    run_until_signal(run_up(config))
 
 
 @app.command()
-def analyze(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def analyze(config: ObservatoryOption) -> None:
     """Analyse collected bins, track incidents and send posts, until Ctrl-C.
 
     Example: netwatch analyze --config netwatch.toml
     """
-    loaded = load_config(config)
     from netwatch.app.observatory import run_analyzing
 
-    run_until_signal(run_analyzing(loaded))
+    run_until_signal(run_analyzing(config))
 
 
 @app.command()
-def serve(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def serve(config: ObservatoryOption) -> None:
     """Serve the observatory's pages at the address of the table web, until Ctrl-C.
 
     Example: netwatch serve --config netwatch.toml
     """
-    loaded = load_config(config)
     from netwatch.app.observatory import run_serving
 
-    run_until_signal(run_serving(loaded))
+    run_until_signal(run_serving(config))
 
 
 @app.command()

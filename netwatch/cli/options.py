@@ -1,13 +1,32 @@
 """Options and arguments that several commands have, each declared once."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-_CONFIG = typer.Option("--config", "-c", help="The configuration file; see `netwatch init`.")
-ConfigOption = Annotated[Path, _CONFIG]
-OptionalConfigOption = Annotated[Path | None, _CONFIG]
+from netwatch.cli.entrypoint import DEFAULT_CONFIG
+from netwatch.config import Config, read_config
+
+_CONFIG_HELP = "The configuration file; see `netwatch init`."
+
+
+def config_option(read: Callable[[Path], Config]) -> Any:  # noqa: ANN401 - as Typer declares it
+    """Return the option that names the configuration; the command receives what `read` returns."""
+    return typer.Option(
+        "--config",
+        "-c",
+        help=_CONFIG_HELP,
+        parser=lambda path: read(Path(path)),
+        metavar="FILE",
+        default_factory=lambda: str(DEFAULT_CONFIG),
+        show_default=str(DEFAULT_CONFIG),
+    )
+
+
+ConfigOption = Annotated[Config, config_option(read_config)]
+ConfigPathOption = Annotated[Path | None, typer.Option("--config", "-c", help=_CONFIG_HELP)]
 DataOption = Annotated[
     Path | None, typer.Option("--data", "-d", help="Another data folder than configured.")
 ]

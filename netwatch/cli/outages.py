@@ -10,9 +10,9 @@ import typer
 from netwatch.cli.open_data import open_data, parse_time
 from netwatch.cli.options import (
     AsciiOption,
+    ConfigPathOption,
     DataOption,
     JsonLinesOption,
-    OptionalConfigOption,
     SinceOption,
     UntilOption,
     ZoneOption,
@@ -46,7 +46,7 @@ def outages(
     as_json: JsonLinesOption = False,
     plain: AsciiOption = False,
     data: DataOption = None,
-    config: OptionalConfigOption = None,
+    config: ConfigPathOption = None,
 ) -> None:
     """List incidents, newest first, including those that began before --since and continued.
 
@@ -78,7 +78,7 @@ def show(
     incident: Annotated[str, typer.Argument(help="The incident, such as NW-IR-2019-0042.")],
     as_json: JsonLinesOption = False,
     data: DataOption = None,
-    config: OptionalConfigOption = None,
+    config: ConfigPathOption = None,
 ) -> None:
     """Show one incident: its course, order of loss, surviving networks and timing features.
 
@@ -98,7 +98,7 @@ def show(
 
 @app.command("verify")
 def verify(
-    as_json: JsonLinesOption = False, data: DataOption = None, config: OptionalConfigOption = None
+    as_json: JsonLinesOption = False, data: DataOption = None, config: ConfigPathOption = None
 ) -> None:
     """Check that no recorded revision was changed, or is missing between others.
 

@@ -11,9 +11,8 @@ import typer
 
 from netwatch.app.factories import open_store
 from netwatch.app.wall_clock import now
-from netwatch.cli.entrypoint import DEFAULT_CONFIG
-from netwatch.cli.observatory import load_config
-from netwatch.cli.options import ConfigOption, DataOption, JsonOption
+from netwatch.cli.observatory import ObservatoryOption
+from netwatch.cli.options import DataOption, JsonOption
 from netwatch.cli.output import emit, progress_bar
 from netwatch.cli.time_parsing import parse_duration, parse_instant
 from netwatch.model.duration import Duration
@@ -88,7 +87,7 @@ def stats(data: FolderOption = _DATA, as_json: JsonOption = False) -> None:
 
 @app.command()
 def prune(
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: ObservatoryOption,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -96,12 +95,11 @@ def prune(
 
     Example: netwatch store prune --config netwatch.toml
     """
-    found = load_config(config)
     if data is not None:
-        found = msgspec.structs.replace(found, data=str(data))
-    if found.store.engine == "sqlite":
-        _path(Path(found.data))
-    with closing(open_store(found)) as store:
+        config = msgspec.structs.replace(config, data=str(data))
+    if config.store.engine == "sqlite":
+        _path(Path(config.data))
+    with closing(open_store(config)) as store:
         done = store.maintain(now()) if isinstance(store, MaintainedStore) else []
     lines = [
         f"{one.resolution}: {one.written:,} rows written, {one.dropped:,} dropped" for one in done

@@ -9,9 +9,9 @@ from netwatch.app.wall_clock import now
 from netwatch.cli.open_data import ObservatoryData, open_data, parse_time
 from netwatch.cli.options import (
     AsciiOption,
+    ConfigPathOption,
     DataOption,
     JsonLinesOption,
-    OptionalConfigOption,
     SinceOption,
     UntilOption,
     ZoneOption,
@@ -44,7 +44,7 @@ def timeline(
     as_json: JsonLinesOption = False,
     plain: AsciiOption = False,
     data: DataOption = None,
-    config: OptionalConfigOption = None,
+    config: ConfigPathOption = None,
 ) -> None:
     """Draw the level of a place, from 0 to ordinary; `·` is no data.
 
