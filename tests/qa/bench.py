@@ -88,6 +88,10 @@ class Watch:
             await asyncio.sleep(0.02)
         return True
 
+    def measurements(self) -> list[Measurement]:
+        """Return everything it measured, in order."""
+        return [one.measurement for one in self.reports]
+
     def of(self, target: str) -> list[VantageReport]:
         """Return the reports about one target."""
         return [one for one in self.reports if one.measurement.target == target]

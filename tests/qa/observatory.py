@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from netwatch.store.memory import MemoryStore
 from netwatch.wire.embedded_broker import EmbeddedBroker
 from netwatch.wire.mqtt import MqttTransport
 
-__all__ = ["Observatory", "count", "relay"]
+__all__ = ["Observatory", "relay"]
 
 _WIDE = timedelta(days=3000)
 
@@ -77,9 +77,15 @@ class Observatory:
         """Return how many measurements have arrived; cheap, so that waiting starves no one."""
         return by_label(self._metrics.measurements)["stored"]
 
+    def has_exactly(self, rows: Collection[Measurement]) -> bool:
+        """Return whether `rows` have arrived, each once, and nothing else.
 
-def count(rows: Iterable[Measurement]) -> Counter[object]:
-    """Count rows by target and outcome; the collector may have corrected their times."""
+        They are compared by target and outcome; the collector may have corrected their times.
+        """
+        return self.stored() == len(rows) and _count(self.measurements()) == _count(rows)
+
+
+def _count(rows: Iterable[Measurement]) -> Counter[object]:
     return Counter((one.target, one.failure) for one in rows)
 
 

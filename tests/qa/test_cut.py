@@ -10,7 +10,7 @@ from namespaces import need_namespaces
 from qa.bench import Bench, Watch, prepare
 from qa.country import ABROAD, Country
 from qa.full_agent import PAUSE, AgentSetup
-from qa.observatory import Observatory, count, relay
+from qa.observatory import Observatory, relay
 from qa.vantage import SUBJECT
 from servers import until
 
@@ -29,7 +29,7 @@ def now() -> datetime:
 
 
 def within(watch: Watch, start: datetime, end: datetime) -> list[Measurement]:
-    return [one.measurement for one in watch.reports if start < one.measurement.time < end]
+    return [one for one in watch.measurements() if start < one.time < end]
 
 
 async def wait(watch: Watch, condition: Callable[[], bool]) -> datetime:
@@ -63,9 +63,8 @@ async def test_an_agent_measures_through_a_cut_and_loses_nothing(tmp_path: Path)
             await wait(watch, lambda: watch.state() is watch.state(6) is HealthState.OK)
             (folder / PAUSE).touch()
             # Everything that was committed arrives, exactly once, and nothing else.
-            await until(lambda: observatory.stored() == len(watch.reports), seconds=_LIMIT)
+            await until(lambda: observatory.has_exactly(watch.measurements()), seconds=_LIMIT)
             received = observatory.measurements()
-            assert count(received) == count(one.measurement for one in watch.reports)
 
     assert arrived < len(received) - 60, "batches arrived during the cut"
     # Probes in progress when the cable came back may have succeeded.
@@ -84,4 +83,5 @@ async def test_an_agent_measures_through_a_cut_and_loses_nothing(tmp_path: Path)
         words = [one.failure for one in sorted(events, key=lambda one: one.time)]
         assert "intl_cut" in words
         assert not {"isp_cut", "lan_down", "captive"} & set(words)
-        assert words[-1] is None
+        # Healthy again; a busy machine may be degraded once more before it pauses.
+        assert None in words[words.index("intl_cut") :]

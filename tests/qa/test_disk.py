@@ -11,7 +11,7 @@ from certificates import Authority
 from namespaces import need_namespaces
 from qa.bench import Bench, Watch, prepare
 from qa.full_agent import PAUSE, AgentSetup
-from qa.observatory import Observatory, count, relay
+from qa.observatory import Observatory, relay
 from qa.vantage import SUBJECT, Job
 from servers import free_port, until
 
@@ -76,11 +76,9 @@ async def test_an_agent_measures_through_a_full_disk(tmp_path: Path) -> None:
             channel = socket.create_server((host, broker_port))
             await bench.stack.enter_async_context(relay(channel, observatory.port))
             (watch.root / folder.relative_to("/") / PAUSE).touch()
-            await until(lambda: observatory.stored() == len(watch.reports), seconds=40)
-            received = count(observatory.measurements())
-            assert received == count(one.measurement for one in watch.reports)
+            await until(lambda: observatory.has_exactly(watch.measurements()), seconds=40)
     # Everything that was measured while the disk was full is there.
-    measured = [one.measurement for one in watch.reports if one.measurement.probe == "tcp"]
+    measured = [one for one in watch.measurements() if one.probe == "tcp"]
     assert sum(one.time > full for one in measured) >= 110
 
 
