@@ -62,7 +62,7 @@ async def change_key(
     enrolled: Enrollment, name: str, *, old: Identity, new: Identity, send: Fetch
 ) -> None:
     """Replace the key by which the observatory knows this agent; raises as `enroll` does."""
-    change = enrollment.KeyChange(bytes.fromhex(enrolled.collector), name)
+    change = enrollment.AgentRequest(bytes.fromhex(enrolled.collector), name)
     signed = enrollment.KEY_CHANGE.pack(change, new.signer)
     by_both = old.signer.sign(signed, enrollment.KEY_CHANGE.purpose)
     await _request(enrolled, enrollment.KEY_CHANGE_PATH, by_both, send)
@@ -70,7 +70,7 @@ async def change_key(
 
 async def erase(enrolled: Enrollment, name: str, *, identity: Identity, send: Fetch) -> None:
     """Make the observatory erase this agent's key, registration and batches; raises as `enroll`."""
-    erasure = enrollment.Erasure(bytes.fromhex(enrolled.collector), name)
+    erasure = enrollment.AgentRequest(bytes.fromhex(enrolled.collector), name)
     signed = enrollment.ERASURE.pack(erasure, identity.signer)
     await _request(enrolled, enrollment.ERASURE_PATH, signed, send)
 

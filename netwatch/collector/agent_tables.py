@@ -111,12 +111,6 @@ class AgentTables(SqliteStore):
             return IngestResult.QUARANTINED
         return None
 
-    def _quarantine(self, name: str, *, since: int, reason: str) -> None:
-        """Stop counting an agent's batches; the first reason stays."""
-        self._file.execute(
-            "INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)", (name, since, reason)
-        )
-
     def _record_first_seen(self, vantage: Vantage, at: datetime) -> None:
         """Record when an agent was first seen in a country; later times change nothing."""
         row = (vantage.id, vantage.country, to_millis(at))

@@ -230,9 +230,11 @@ class BatchLog(AgentTables):
         (known,) = self._file.execute(query, (name, received.batch.sequence)).fetchone()
         if known == digest:
             return IngestResult.REPEATED
-        # Anyone may have sent an unsigned batch, so it is no reason to doubt the agent.
+        # Anyone may have sent an unsigned batch, so it is no reason to doubt the agent. The first
+        # reason stays.
         if received.key is not None:
-            self._quarantine(name, since=last, reason=IngestResult.EQUIVOCATION.value)
+            row = (name, last, IngestResult.EQUIVOCATION.value)
+            self._file.execute("INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)", row)
         return IngestResult.EQUIVOCATION
 
     def _data_version(self) -> int:

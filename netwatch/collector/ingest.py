@@ -11,7 +11,7 @@ from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch
 from netwatch.model.time import to_millis
 from netwatch.protocols import Clock, Message
-from netwatch.wire.ack import Ack, to_ranges
+from netwatch.wire.ack import Ack, merge_ranges
 from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.topics import topic_agent
 
@@ -27,7 +27,7 @@ _REFUSALS = {
 
 @dataclass(slots=True)
 class _Outcome:
-    stored: list[int] = field(default_factory=list)
+    stored: list[tuple[int, int]] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -55,7 +55,7 @@ class Ingest:
             self._record(one.batch, result, outcomes)
         now = to_millis(self._clock())
         return [
-            Ack(agent, to_ranges(outcome.stored), tuple(outcome.refused), now)
+            Ack(agent, merge_ranges(outcome.stored), tuple(outcome.refused), now)
             for agent, outcome in outcomes.items()
         ]
 
@@ -72,7 +72,7 @@ class Ingest:
             text = f"batch {batch.sequence} of {agent} {_REFUSALS[result]}"
             self._metrics.warn(self._metrics.batches, result.value, text)
             return
-        outcome.stored.append(batch.sequence)
+        outcome.stored.append((batch.sequence, batch.sequence))
         self._metrics.batches.labels(result.value).inc()
         if result is IngestResult.STORED:
             self._metrics.measurements.labels("stored").inc(len(batch.measurements))

@@ -91,10 +91,8 @@ class _Collector:
         self._tracker: PresenceTracker | None = None
         self._link: Transport | None = None
         self._publish_failed = asyncio.Event()
-        self._rate_advice: bytes | None = None
         if deps.rate_advice is not None:
-            self._rate_advice = RATE_ADVICE.pack(deps.rate_advice, deps.signer)
-        deps.queue.rate_advice = self._rate_advice
+            deps.queue.rate_advice = RATE_ADVICE.pack(deps.rate_advice, deps.signer)
 
     async def open(self) -> None:
         while self._closer is None:
@@ -141,8 +139,9 @@ class _Collector:
             await link.subscribe(topics.SHARED_BATCHES if self._deps.shared else topics.ALL_BATCHES)
             if self._tracker is not None:
                 await link.subscribe(topics.ALL_PRESENCE)
-            if self._rate_advice is not None:
-                await link.publish(topics.RATE_ADVICE_TOPIC, self._rate_advice, retain=True)
+            if self._deps.queue.rate_advice is not None:
+                advice = self._deps.queue.rate_advice
+                await link.publish(topics.RATE_ADVICE_TOPIC, advice, retain=True)
             self._link = link
             await self._track(lambda tracker: tracker.on_broker_up(self._deps.broker))
             await run_until_first_exits(

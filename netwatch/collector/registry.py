@@ -3,7 +3,7 @@
 The tables are in the batch log's file; several processes may use them.
 """
 
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -14,8 +14,10 @@ from netwatch.model.time import from_millis, to_millis
 from netwatch.wire.enrollment import EnrollmentRequest
 
 _AGENTS = """
-SELECT name, coalesce(country, ''), coalesce(network, 0), coalesce(region, ''),
-    coalesce(consent, 0), coalesce(software, ''), enrolled, retired, since, coalesce(reason, '')
+SELECT name, CASE WHEN retired IS NOT NULL THEN 'retired' WHEN since IS NOT NULL THEN 'quarantine'
+    WHEN enrolled IS NOT NULL THEN 'enrolled' ELSE 'open' END,
+    coalesce(country, ''), coalesce(network, 0), coalesce(region, ''), coalesce(consent, 0),
+    coalesce(software, ''), enrolled, coalesce(reason, '')
 FROM (SELECT id AS name FROM vantage UNION SELECT id FROM agent UNION SELECT id FROM quarantine)
 LEFT JOIN agent ON agent.id = name LEFT JOIN quarantine ON quarantine.id = name ORDER BY name
 """
@@ -61,7 +63,7 @@ class Agent:
     software: str
     enrolled: datetime | None
     reason: str
-    weight: float = 1.0
+    weight: float
 
 
 class Registry(AgentTables):
@@ -140,15 +142,17 @@ class Registry(AgentTables):
 
     def agents(self, now: datetime, *, open_weight: float = 1.0) -> list[Agent]:
         """Return every agent with a pinned key, by name, with its present trust weight."""
-        agents = [_to_agent(row) for row in self._database.fetch(_AGENTS)]
         by_country = trust_weights(self.first_seen(), now, open_weight=open_weight)
         weights: dict[str, float] = {}
         for (name, _), weight in by_country.items():
             weights[name] = min(weight, weights.get(name, 1.0))
-        return [
-            replace(agent, weight=weights.get(agent.name, 1.0) * (agent.state in _COUNTED_STATES))
-            for agent in agents
-        ]
+        agents = []
+        for name, state, *scope, millis, reason in self._database.fetch(_AGENTS):
+            enrolled = None if millis is None else from_millis(millis)
+            weight = weights.get(name, 1.0) if state in _COUNTED_STATES else 0.0
+            values = (name, state, *scope, enrolled, reason, weight)
+            agents.append(Agent(*values))
+        return agents
 
     def _is_enrolled(self, request: EnrollmentRequest, key: bytes) -> bool:
         query = (
@@ -166,14 +170,3 @@ class Registry(AgentTables):
         if replaces not in {"", request.name}:
             raise InputError(f"this token is for the agent {replaces!r}")
         self._file.execute("INSERT OR REPLACE INTO vantage VALUES (?, ?)", (request.name, key))
-
-
-def _to_agent(row: tuple[str, str, int, str, int, str, int | None, int | None, int, str]) -> Agent:
-    name, country, network, region, consent, software, enrolled, retired, since, reason = row
-    state = "open" if enrolled is None else "enrolled"
-    if since is not None:
-        state = "quarantine"
-    if retired is not None:
-        state = "retired"
-    since_when = None if enrolled is None else from_millis(enrolled)
-    return Agent(name, state, country, network, region, consent, software, since_when, reason)

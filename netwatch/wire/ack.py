@@ -37,11 +37,6 @@ ACKNOWLEDGEMENT: MessageFormat[Ack] = MessageFormat(
 )
 
 
-def to_ranges(sequences: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """Return `sequences` as inclusive ranges, in order."""
-    return merge_ranges((sequence, sequence) for sequence in sequences)
-
-
 def merge_ranges(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """Return inclusive ranges in order, with overlapping and adjacent ones merged."""
     merged: list[tuple[int, int]] = []

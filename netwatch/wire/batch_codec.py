@@ -7,7 +7,7 @@ and indices are checked.
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Annotated
 
 import msgspec
@@ -165,14 +165,11 @@ def _to_table(batch: Batch) -> _Table:
         table.target_of = []
     table.supersedes = list(batch.supersedes)
     table.clock_segments = [
-        (bytes.fromhex(one.boot), one.shift, one.after_sequence, one.rows)
-        for one in batch.clock_segments
+        (bytes.fromhex(boot), *more) for boot, *more in map(astuple, batch.clock_segments)
     ]
     table.clock_samples = [
-        (bytes.fromhex(one.boot), one.monotonic, one.wall, one.source, one.synced, one.offset,
-         one.error)
-        for one in batch.clock_samples
-    ]  # fmt: skip
+        (bytes.fromhex(boot), *more) for boot, *more in map(astuple, batch.clock_samples)
+    ]
     table.targets = list(targets)
     table.patterns = [list(pattern) for pattern in patterns]
     table.outcomes = list(outcomes)

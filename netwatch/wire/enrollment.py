@@ -136,31 +136,27 @@ class EnrollmentResponse(_Message, frozen=True):
     request: Key
 
 
-class KeyChange(_Message, frozen=True):
-    """A new key for an agent: signed with the new key, and that with the old one."""
+class AgentRequest(_Message, frozen=True):
+    """A request of an enrolled agent about itself.
+
+    A key change is signed with the new key, and that with the old one; an erasure, of everything
+    about the agent, with its key.
+    """
 
     collector: Key
     name: Name
 
 
-class Erasure(_Message, frozen=True):
-    """A request to erase everything about an agent, signed with its key."""
-
-    collector: Key
-    name: Name
-
-
-def _format(kind: type[_Kind], purpose: bytes) -> MessageFormat[_Kind]:
+def _format(name: str, kind: type[_Kind]) -> MessageFormat[_Kind]:
+    purpose = f"netwatch-{name}-v1\0".encode()
     decoder = msgspec.msgpack.Decoder(kind).decode
-    return MessageFormat(
-        kind.__name__, purpose, msgspec.msgpack.encode, decoder, limit=MAX_REQUEST_BYTES
-    )
+    return MessageFormat(name, purpose, msgspec.msgpack.encode, decoder, limit=MAX_REQUEST_BYTES)
 
 
-ENROLLMENT = _format(EnrollmentRequest, b"netwatch-enrollment-v1\0")
-ENROLLED = _format(EnrollmentResponse, b"netwatch-enrolled-v1\0")
-KEY_CHANGE = _format(KeyChange, b"netwatch-key-change-v1\0")
-ERASURE = _format(Erasure, b"netwatch-erasure-v1\0")
+ENROLLMENT = _format("enrollment", EnrollmentRequest)
+ENROLLED = _format("enrolled", EnrollmentResponse)
+KEY_CHANGE = _format("key-change", AgentRequest)
+ERASURE = _format("erasure", AgentRequest)
 
 
 def check_url(url: str) -> str:

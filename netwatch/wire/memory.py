@@ -10,39 +10,27 @@ from netwatch.wire.topics import topic_matches
 
 
 class MemoryBroker:
-    """Passes messages between `MemoryTransport`s; `stop` and `start` simulate an outage."""
+    """Passes messages between `MemoryTransport`s; `stop` and `start` simulate an outage.
+
+    Attributes:
+        transports: those that are connected.
+    """
 
     def __init__(self) -> None:
-        self._running = True
-        self._transports: list[MemoryTransport] = []
+        self.transports: list[MemoryTransport] = []
+        self.is_running = True
         self._retained: dict[str, bytes] = {}
 
     def stop(self) -> None:
         """Disconnect every transport and refuse new ones."""
-        self._running = False
-        for transport in self._transports.copy():
-            transport.disconnect()
+        self.is_running = False
+        broken, self.transports = self.transports, []
+        for transport in broken:
+            transport.on_disconnect()
 
     def start(self) -> None:
         """Accept transports again; retained messages are still there."""
-        self._running = True
-
-    def attach(self, transport: "MemoryTransport") -> None:
-        """Add a transport.
-
-        Raises:
-            TransportError: the broker is stopped.
-        """
-        if not self._running:
-            raise TransportError("the memory broker is stopped")
-        self._transports.append(transport)
-
-    def detach(self, transport: "MemoryTransport", will: Message | None = None) -> None:
-        """Remove a transport and deliver its `will`, if any."""
-        if transport in self._transports:
-            self._transports.remove(transport)
-            if will is not None:
-                self.deliver(will)
+        self.is_running = True
 
     def deliver(self, message: Message) -> None:
         """Pass a message to every subscriber; an empty retained one clears its topic."""
@@ -50,7 +38,7 @@ class MemoryBroker:
             self._retained[message.topic] = message.payload
         elif message.retained:
             self._retained.pop(message.topic, None)
-        for transport in self._transports:
+        for transport in self.transports:
             transport.receive(Message(message.topic, message.payload))
 
     def retained(self, pattern: str) -> list[Message]:
@@ -70,16 +58,16 @@ class MemoryTransport:
         self._will = will
         self._patterns: list[str] = []
         self._received: asyncio.Queue[Message | None] = asyncio.Queue()
-        self._connected = False
 
     async def __aenter__(self) -> Self:
-        self._broker.attach(self)
-        self._connected = True
+        if not self._broker.is_running:
+            raise TransportError("the memory broker is stopped")
+        self._broker.transports.append(self)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._connected = False
-        self._broker.detach(self)
+        if self in self._broker.transports:
+            self._broker.transports.remove(self)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Deliver at once, then yield to the receivers."""
@@ -108,12 +96,12 @@ class MemoryTransport:
         if any(topic_matches(pattern, message.topic) for pattern in self._patterns):
             self._received.put_nowait(message)
 
-    def disconnect(self) -> None:
-        """Break the connection, so that the broker delivers the will. Called by the broker."""
-        self._connected = False
+    def on_disconnect(self) -> None:
+        """End `messages` and deliver the will. Called by the broker."""
         self._received.put_nowait(None)
-        self._broker.detach(self, self._will)
+        if self._will is not None:
+            self._broker.deliver(self._will)
 
     def _check_connected(self) -> None:
-        if not self._connected:
+        if self not in self._broker.transports:
             raise TransportError("the memory transport is closed")

@@ -12,8 +12,9 @@ import ssl
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from traceback import walk_tb
-from typing import Literal, Self, TypeVar
+from typing import Self, TypeVar
 
 from netwatch.model.errors import TransportError, one_line
 from netwatch.protocols import Message
@@ -109,12 +110,27 @@ class MqttTransport:
         keepalive: int = 30,
     ) -> None:
         self._broker = f"{host}:{port}"
-        self._context = ssl.create_default_context() if tls is True else tls or None
-        self._address, self._account = (host, port), (username or None, password or None)
-        self._path, self._session = path, session
-        self._will = will
-        self._timeout, self._keepalive = timeout, keepalive
         self._client: _Client | None = None
+        # Called on connecting: aiomqtt's client binds itself to the running loop.
+        self._make_client = partial(
+            _Client,
+            host,
+            port,
+            username=username or None,
+            password=password or None,
+            tls_context=ssl.create_default_context() if tls is True else tls or None,
+            transport="websockets" if path else "tcp",
+            websocket_path=path or None,
+            identifier=session.client_id if session else None,
+            protocol=aiomqtt.ProtocolVersion.V5 if session else aiomqtt.ProtocolVersion.V311,
+            clean_start=False if session else paho.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=_connect_properties(session) if session else None,
+            will=_make_will(will, session) if will else None,
+            timeout=timeout,
+            keepalive=keepalive,
+            max_queued_incoming_messages=_MAX_QUEUED,
+            logger=_client_log,
+        )
 
     async def __aenter__(self) -> Self:
         with self._translate_errors("reach"):
@@ -159,39 +175,6 @@ class MqttTransport:
                 if isinstance(payload, bytes | bytearray):
                     yield Message(str(message.topic), bytes(payload), retained=message.retain)
 
-    def _make_client(self) -> _Client:
-        """Build the client; it binds itself to the running loop."""
-        username, password = self._account
-        session = self._session
-        transport: Literal["tcp", "websockets"] = "websockets" if self._path else "tcp"
-        return _Client(
-            *self._address,
-            username=username,
-            password=password,
-            tls_context=self._context,
-            transport=transport,
-            websocket_path=self._path or None,
-            identifier=session.client_id if session else None,
-            protocol=aiomqtt.ProtocolVersion.V5 if session else aiomqtt.ProtocolVersion.V311,
-            clean_start=False if session else paho.MQTT_CLEAN_START_FIRST_ONLY,
-            properties=_connect_properties(session) if session else None,
-            will=self._make_will(),
-            timeout=self._timeout,
-            keepalive=self._keepalive,
-            max_queued_incoming_messages=_MAX_QUEUED,
-            logger=_client_log,
-        )
-
-    def _make_will(self) -> aiomqtt.Will | None:
-        will = self._will
-        if will is None:
-            return None
-        delay = None
-        if self._session is not None:
-            delay = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call] # paho's
-            delay.WillDelayInterval = self._session.will_delay
-        return aiomqtt.Will(will.topic, will.payload, 1, will.retained, delay)
-
     def _connected(self) -> _Client:
         if self._client is None:
             raise TransportError(f"not connected to broker {self._broker}")
@@ -216,6 +199,14 @@ def _close_sockets(error: BaseException) -> None:
                 if isinstance(value, socket.socket):
                     value.close()
         cause = cause.__context__
+
+
+def _make_will(will: Message, session: MqttSession | None) -> aiomqtt.Will:
+    delay = None
+    if session is not None:
+        delay = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call] # paho's
+        delay.WillDelayInterval = session.will_delay
+    return aiomqtt.Will(will.topic, will.payload, 1, will.retained, delay)
 
 
 def _connect_properties(session: MqttSession) -> Properties:
