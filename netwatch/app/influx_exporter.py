@@ -100,5 +100,5 @@ def _collector_counts(metrics: CollectorMetrics) -> Counter[str]:
 def level_text(percent: PublishedPercent) -> str:
     """Return a percentage as dashboards show it."""
     if percent.precision is Precision.NONE:
-        return "too few measurements to say"
+        return ENGLISH.text("too_few_measurements")
     return ENGLISH.text("percent", percent)
