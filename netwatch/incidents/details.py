@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 from netwatch.incidents.episode_history import EpisodeHistory
 from netwatch.incidents.excursion import Excursion, is_low
@@ -15,7 +16,7 @@ from netwatch.incidents.patterns import (
     progressive_pattern,
 )
 from netwatch.incidents.recurrence import PatternContext
-from netwatch.incidents.shutdown_likelihood import TimingFeatures, shutdown_likelihood
+from netwatch.incidents.shutdown_likelihood import shutdown_likelihood
 from netwatch.model.entities import Entity
 from netwatch.model.incident import OPEN_STATES, OUTAGE, Incident, RevisionReason
 from netwatch.model.incident_details import IncidentDetails, Pattern, ShutdownLikelihood
@@ -174,15 +175,13 @@ def _likelihood(incident: OpenIncident, context: IncidentContext) -> ShutdownLik
     occurrences = incident.occurrences
     started_at = occurrences[-1].started_at if occurrences else incident.started_at
     onsets = (one.started_at for one in context.episodes.episodes)
-    features = TimingFeatures(
-        started_at=started_at,
-        timezone=context.timezone,
+    return shutdown_likelihood(
+        started_at.astimezone(ZoneInfo(context.timezone)),
         width=context.width,
         earlier=tuple(onset for onset in onsets if onset < started_at),
         ended_at=incident.ended_at,
         all_signals=_all_signals_show(incident, context.signals),
     )
-    return shutdown_likelihood(features)
 
 
 def _all_signals_show(incident: OpenIncident, signals: Mapping[str, Level]) -> bool | None:

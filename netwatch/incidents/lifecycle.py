@@ -119,7 +119,7 @@ def _update_due(
 
     A milestone less than `update_every` after the newest revision waits until then.
     """
-    published, since = incident.published, level.time - incident.published_at
+    published, since = incident.published, level.time - incident.published.time
     if since >= config.update_every and pass_milestones(incident, level.time, config):
         return RevisionReason.MILESTONE
     if since < _MATERIAL_INTERVAL * config.update_every:

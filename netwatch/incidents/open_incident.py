@@ -22,7 +22,7 @@ class OpenIncident(msgspec.Struct):
         started_at, started_low, started_high, provisional_at, confirmed_at: as in the record.
         signal: the signal whose level it follows.
         trough: deepest level so far.
-        published: level of the newest revision; published_at: its time.
+        published: level of the newest revision.
         affected: narrower entities that were lost, by name.
         recovering: run of returned levels.
         recovered: run of levels that may resolve it.
@@ -44,7 +44,6 @@ class OpenIncident(msgspec.Struct):
     provisional_at: datetime
     confirmed_at: datetime | None
     trough: Level
-    published_at: datetime
     published: Level
     signal: str
     id: str = ""

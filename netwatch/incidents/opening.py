@@ -110,7 +110,6 @@ def new_incident(
         provisional_at=likely_at if confirmed else now + width,
         confirmed_at=now + width if confirmed else None,
         trough=excursion.trough or excursion.level,
-        published_at=now,
         published=excursion.level,
         signal=series.signal,
         state=IncidentState.CONFIRMED if confirmed else IncidentState.PENDING,

@@ -174,7 +174,7 @@ def _recurring(episodes: Sequence[Episode], context: PatternContext) -> Pattern 
         PatternName.MORNINGS if mornings else PatternName.DAILY,
         recurrence.since,
         (
-            ("days_of_last_5", float(recurrence.recent_days)),
+            ("days_of_last_5", float(len(recurrence.starts))),
             ("days", float(recurrence.days)),
             ("start_local_minute", recurrence.minute),
             ("start_deviation_minutes", recurrence.start_deviation / timedelta(minutes=1)),

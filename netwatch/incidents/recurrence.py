@@ -48,7 +48,7 @@ class Recurrence:
     Attributes:
         starts: onsets in the last five days, oldest first, at most one a day.
         lengths: of those losses that have ended, oldest first.
-        recent_days: days of the last five with a loss; days: of all known days.
+        days: how many of all known days have a loss.
         since: the first known onset.
         minute: usual local start, minutes after midnight, to the nearest 5.
         start_deviation: circular standard deviation of the starts.
@@ -58,7 +58,6 @@ class Recurrence:
 
     starts: tuple[datetime, ...]
     lengths: tuple[timedelta, ...]
-    recent_days: int
     days: int
     since: datetime
     minute: float
@@ -95,7 +94,6 @@ def find_recurrence(episodes: Sequence[Episode], context: PatternContext) -> Rec
     return Recurrence(
         starts=tuple(one.started_at for one in chosen),
         lengths=lengths,
-        recent_days=len(chosen),
         days=len(by_day),
         since=by_day[min(by_day)].started_at,
         minute=round(_circular_median(minutes) / 5) * 5 % _MINUTES,

@@ -21,9 +21,8 @@ the labels are of few countries.
 """
 
 import math
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from netwatch.model.incident_details import FeatureEvidence, ShutdownLikelihood, TimingFeature
 
@@ -50,54 +49,44 @@ _PROBABILITIES: dict[TimingFeature, tuple[float, float]] = {
 """P(feature | directed), P(feature | other); .0112 has four digits because the ratio is 38.5."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimingFeatures:
-    """Timing of one loss, without hindsight.
+def shutdown_likelihood(
+    local_start: datetime,
+    *,
+    width: timedelta,
+    earlier: Sequence[datetime] = (),
+    ended_at: datetime | None = None,
+    all_signals: bool | None = None,
+) -> ShutdownLikelihood:
+    """Return the log likelihood ratio of a loss's timing: directed shutdowns over other outages.
 
-    Attributes:
-        started_at: its onset.
-        timezone: IANA name of the entity's time zone.
+    Naive Bayes: the features' log ratios are added as if they were independent, which they are
+    only roughly. There is no prior: it differs too much between places and times.
+
+    Args:
+        local_start: the onset of the loss, in the entity's time zone.
         width: resolution of onset and end, usually the bin width. Above 10 minutes, features of
             five minutes are left out.
         earlier: onsets of earlier losses of the same entity.
         ended_at: its end, None while it lasts; features of its length are then left out.
         all_signals: whether every signal with data shows it, None with fewer than three.
     """
-
-    started_at: datetime
-    timezone: str
-    width: timedelta
-    earlier: tuple[datetime, ...] = ()
-    ended_at: datetime | None = None
-    all_signals: bool | None = None
-
-    @property
-    def local_start(self) -> datetime:
-        """The onset in local time."""
-        return self.started_at.astimezone(ZoneInfo(self.timezone))
-
-    @property
-    def length(self) -> timedelta | None:
-        """How long it lasted, None while it lasts."""
-        return self.ended_at - self.started_at if self.ended_at else None
-
-
-def shutdown_likelihood(features: TimingFeatures) -> ShutdownLikelihood:
-    """Return the log likelihood ratio of the timing: directed shutdowns over other outages.
-
-    Naive Bayes: the features' log ratios are added as if they were independent, which they are
-    only roughly. There is no prior: it differs too much between places and times.
-    """
+    # Differences within one time zone would be of clock times.
+    started_at = local_start.astimezone(UTC)
     present = {
-        TimingFeature.RECURS: _recurs(features),
-        TimingFeature.NIGHT: features.local_start.hour in _NIGHT_HOURS,
-        **_round_features(features),
+        TimingFeature.RECURS: _recurs(started_at, earlier),
+        TimingFeature.NIGHT: local_start.hour in _NIGHT_HOURS,
     }
-    if features.all_signals is not None:
-        present[TimingFeature.ALL_SIGNALS] = features.all_signals
-    if features.length is not None:
-        low, high = _LENGTHS
-        present[TimingFeature.USUAL_LENGTH] = low <= features.length <= high
+    is_fine = width <= 2 * _ROUND
+    if is_fine:
+        past_hour = timedelta(minutes=local_start.minute, seconds=local_start.second)
+        present[TimingFeature.ON_THE_HOUR] = _is_round(past_hour, timedelta(hours=1))
+    if all_signals is not None:
+        present[TimingFeature.ALL_SIGNALS] = all_signals
+    if ended_at is not None:
+        length, (low, high) = ended_at - started_at, _LENGTHS
+        present[TimingFeature.USUAL_LENGTH] = low <= length <= high
+        if is_fine:
+            present[TimingFeature.ROUND_LENGTH] = _is_round(length, _HALF_HOUR)
     evidence = tuple(
         FeatureEvidence(one, present[one], _log_ratio(one, present=present[one]))
         for one in TimingFeature
@@ -107,22 +96,10 @@ def shutdown_likelihood(features: TimingFeatures) -> ShutdownLikelihood:
     return ShutdownLikelihood(total, evidence, resembles_shutdown=total > _MIN_LOG_RATIO)
 
 
-def _round_features(features: TimingFeatures) -> dict[TimingFeature, bool]:
-    """Return the features that need onset and end to within five minutes."""
-    if features.width > 2 * _ROUND:
-        return {}
-    start = features.local_start
-    past_hour = timedelta(minutes=start.minute, seconds=start.second)
-    present = {TimingFeature.ON_THE_HOUR: _is_round(past_hour, timedelta(hours=1))}
-    if features.length is not None:
-        present[TimingFeature.ROUND_LENGTH] = _is_round(features.length, _HALF_HOUR)
-    return present
-
-
-def _recurs(features: TimingFeatures) -> bool:
+def _recurs(started_at: datetime, earlier: Sequence[datetime]) -> bool:
     """Return whether an earlier loss began 1 to 4 whole days before, to 20 minutes."""
-    due = [features.started_at - days * _DAY for days in _RECURS_DAYS]
-    return any(abs(time - one) <= _RECURS_OFF for time in features.earlier for one in due)
+    due = [started_at - days * _DAY for days in _RECURS_DAYS]
+    return any(abs(time - one) <= _RECURS_OFF for time in earlier for one in due)
 
 
 def _is_round(length: timedelta, unit: timedelta) -> bool:

@@ -245,8 +245,11 @@ class Tracker:
         ]
         candidates += [
             (key, one)
-            for key, one in self._state.series.suspects(now)
-            if not shows_no_loss(self._state.signals[key.entity], now)
+            for key, one in self._state.series.by_series.items()
+            if one.level.time == now
+            and is_suspect(one)
+            and not is_domain_series(key)
+            and not shows_no_loss(self._state.signals[key.entity], now)
         ]
         return sorted(candidates, key=lambda one: breadth(one[0]))
 
@@ -296,7 +299,7 @@ class Tracker:
         resolved = self._find(key, IncidentState.RESOLVED)
         if resolved is not None:
             forecast = matches_forecast(resolved, excursion.onset)
-            if forecast or now - resolved.published_at <= self._config.reopen_window:
+            if forecast or now - resolved.published.time <= self._config.reopen_window:
                 return resolved, reopen(resolved, forecast=forecast)
             self._drop(resolved)
         return self._new_incident(key, excursion, now, confirmed=True), RevisionReason.CONFIRMED
@@ -359,7 +362,6 @@ class Tracker:
     def _write(self, incident: OpenIncident, reason: RevisionReason) -> Incident:
         entity, excursions = incident.entity, self._excursions(incident)
         incident.published = excursions[entity].level
-        incident.published_at = incident.published.time
         weights = network_weights(incident, excursions, self._tree)
         signals = self._state.signals.get(entity, {})
         if incident.kind != OUTAGE:
@@ -386,7 +388,7 @@ class Tracker:
             return False
         excursion = self._state.excursions.get(incident.entity)
         low = excursion is not None and excursion.low.since is not None
-        return not low and now - incident.published_at > self._config.reopen_window
+        return not low and now - incident.published.time > self._config.reopen_window
 
     def _drop(self, incident: OpenIncident) -> None:
         self._state.incidents = [one for one in self._state.incidents if one is not incident]

@@ -1,14 +1,12 @@
 """State of a tracker between bins; msgspec encodes it as it is."""
 
 from collections.abc import Iterable
-from datetime import datetime
 
 import msgspec
 
 from netwatch.incidents.episode_history import EpisodeHistory
 from netwatch.incidents.excursion import Excursion
 from netwatch.incidents.open_incident import OpenIncident, is_domain_series, origin_network
-from netwatch.incidents.opening import is_suspect
 from netwatch.model.entities import Entity
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import OUTAGE
@@ -40,16 +38,6 @@ class SeriesExcursions(msgspec.Struct):
             excursion.observe(level)
             if excursion.is_quiet and level.series not in needed:
                 del self.by_series[level.series]
-
-    def suspects(self, now: datetime) -> list[tuple[SeriesKey, Excursion]]:
-        """Return the passive excursions whose newest bin, `now`, opens a provisional incident."""
-        return [
-            (series, excursion)
-            for series, excursion in self.by_series.items()
-            if excursion.level.time == now
-            and not is_domain_series(series)
-            and is_suspect(excursion)
-        ]
 
     def domains(self) -> dict[SeriesKey, Excursion]:
         """Return the excursions of domains seen from one country or network."""

@@ -23,7 +23,6 @@ INCIDENT = OpenIncident(
     provisional_at=START,
     confirmed_at=START,
     trough=LEVEL,
-    published_at=START,
     published=LEVEL,
     signal="probing",
     state=IncidentState.RESOLVED,
