@@ -39,12 +39,12 @@ def _mean(values: list[float | None]) -> float | None:
 def levels_of(hour: int, shape: Shape) -> list[Level]:
     """Return the levels of every network, both regions and the country in one hour."""
     shares = {entity: shape(number, hour) for number, entity in enumerate(NETWORKS)}
-    found = [level(hour, key(str(entity)), value) for entity, value in shares.items()]
+    levels = [level(hour, key(str(entity)), value) for entity, value in shares.items()]
     for region, parts in IN_REGION.items():
         value = _mean([shares[entity] for entity in parts])
-        found.append(level(hour, key(str(region)), value, networks=3))
+        levels.append(level(hour, key(str(region)), value, networks=3))
     national = _mean(list(shares.values()))
-    return [*found, level(hour, key(str(COUNTRY)), national, networks=6)]
+    return [*levels, level(hour, key(str(COUNTRY)), national, networks=6)]
 
 
 def new_tracker(config: IncidentConfig = RULES) -> Tracker:

@@ -22,9 +22,9 @@ from netwatch.protocols import Checkpoint, OutboxState
 
 
 def _postgres_programs() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if found:
-        return found[-1].parent
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if programs:
+        return programs[-1].parent
     initdb = shutil.which("initdb")
     return Path(initdb).parent if initdb else None
 
@@ -83,9 +83,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def ledger(url: str) -> Iterator[SqlLedger]:
-    found = SqlLedger(url)
-    yield found
-    found.close()
+    ledger = SqlLedger(url)
+    yield ledger
+    ledger.close()
 
 
 def test_recorded_incidents_are_there_after_reopening(

@@ -24,12 +24,12 @@ def _levels(values: list[float | None], width: timedelta = _HALF_HOUR) -> list[L
 def _noisy(steps: list[tuple[float, int]], noise: float, memory: float, seed: int) -> list[float]:
     """Steps (level, bins) with noise that grows with the root of the level."""
     draws = np.random.default_rng(seed)
-    slow, found = 0.0, []
+    slow, values = 0.0, []
     for level, bins in steps:
         for _ in range(bins):
             slow = memory * slow + draws.normal(0, noise * np.sqrt(1 - memory**2))
-            found.append(max(0.0, level + slow * np.sqrt(level)))
-    return found
+            values.append(max(0.0, level + slow * np.sqrt(level)))
+    return values
 
 
 def test_steps_of_a_progressive_loss_and_a_partial_return() -> None:

@@ -15,14 +15,14 @@ def last(revisions: list[Incident]) -> Incident:
     return revisions[-1]
 
 
-def test_networks_are_named_in_the_order_in_which_they_fell() -> None:
+def test_networks_are_named_in_the_order_of_their_losses() -> None:
     shapes = [cut(number, start=5 + 3 * number) for number in range(4)]
-    findings = last(follow(both(*shapes), 40)).details
-    assert [fall.entity for fall in findings.losses] == NETWORKS[:4]
-    assert [fall.started_at for fall in findings.losses] == [
+    details = last(follow(both(*shapes), 40)).details
+    assert [loss.entity for loss in details.losses] == NETWORKS[:4]
+    assert [loss.started_at for loss in details.losses] == [
         START + (5 + 3 * n) * HOUR for n in range(4)
     ]
-    assert findings.losses[-1].cumulative_share == pytest.approx(4 / 6)
+    assert details.losses[-1].cumulative_share == pytest.approx(4 / 6)
 
 
 def test_a_progressive_loss_has_its_pattern_and_steps() -> None:
@@ -70,11 +70,11 @@ def test_the_timing_is_a_likelihood_and_no_cause() -> None:
 def test_unresponsive_networks_are_listed_and_not_counted_as_lost() -> None:
     tracker, revisions = new_tracker(), []
     for hour in range(12):
-        found = levels_of(hour, ALL)
-        found[0] = replace(
-            found[0], value=None, low=None, high=None, baseline=Baseline(BaselineKind.DEAD)
+        levels = levels_of(hour, ALL)
+        levels[0] = replace(
+            levels[0], value=None, low=None, high=None, baseline=Baseline(BaselineKind.DEAD)
         )
-        revisions += tracker.step(found)
+        revisions += tracker.step(levels)
     assert last(revisions).details.unresponsive == (NETWORKS[0],)
     assert NETWORKS[0] not in {child.entity for child in last(revisions).affected}
 

@@ -75,9 +75,9 @@ def test_a_network_that_was_first_is_merged_into_its_country() -> None:
 
 
 def test_a_blocked_site_is_not_an_outage_of_the_country() -> None:
-    found = newest(lost("blocking:XT", "speed:XT"))
-    assert {str(one.entity) for one in found.values()} == {SITE}
-    assert {one.kind for one in found.values()} == {"blocking", "throttling"}
+    incidents = newest(lost("blocking:XT", "speed:XT"))
+    assert {str(one.entity) for one in incidents.values()} == {SITE}
+    assert {one.kind for one in incidents.values()} == {"blocking", "throttling"}
 
 
 def test_one_bin_is_not_blocking() -> None:
@@ -86,7 +86,7 @@ def test_one_bin_is_not_blocking() -> None:
 
 def test_a_restored_state_gives_the_same_incidents() -> None:
     whole = lost("blocking:XT", "blocking:AS64496")
-    tracker, found = new_tracker(), []
+    tracker, revisions = new_tracker(), []
     for hour in range(40):
         again = new_tracker()
         again.load(tracker.save())
@@ -96,8 +96,8 @@ def test_a_restored_state_gives_the_same_incidents() -> None:
             path(hour, name, 0.02 if down and name != "blocking:AS64497" else 1.0)
             for name in ("blocking:XT", *(f"blocking:{one}" for one in NETWORKS))
         ]
-        found += tracker.step([*levels_of(hour, cut()), *ways])
-    assert found == whole
+        revisions += tracker.step([*levels_of(hour, cut()), *ways])
+    assert revisions == whole
 
 
 def test_the_baseline_of_a_blocked_path_is_frozen() -> None:

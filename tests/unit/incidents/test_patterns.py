@@ -238,11 +238,11 @@ _OF_A_CAUSE = ("shutdown", "order", "exam", "curfew", "deliberate", "censor", "g
 
 def test_no_published_text_names_a_cause() -> None:
     episodes = _nights(8, 8, 8, 8)
-    said = [pattern_text(pattern, _ZONE) for pattern in _look(episodes, _FIRST + 3.9 * _DAY)]
+    texts = [pattern_text(pattern, _ZONE) for pattern in _look(episodes, _FIRST + 3.9 * _DAY)]
     losses = [(_FIRST + hour * _HOUR, 1.0) for hour in range(7)]
     stepwise = progressive_pattern(losses, _FIRST + 7 * _HOUR, networks=11)
     assert stepwise is not None
-    for words in (*said, pattern_text(stepwise, _ZONE)):
+    for words in (*texts, pattern_text(stepwise, _ZONE)):
         assert not any(cause in words for cause in _OF_A_CAUSE)
 
 

@@ -113,9 +113,9 @@ def test_narrower_incidents_merge_into_a_wider_provisional_one() -> None:
     tracker = new_tracker()
     revisions = []
     for hour in range(20):
-        found = [level(hour, key(str(NETWORKS[0]), "traffic"), 0.03 if hour >= 5 else 1.0)]
-        found += [level(hour, key(str(COUNTRY), "traffic"), 0.03 if hour >= 8 else 1.0)]
-        revisions += tracker.step(found)
+        levels = [level(hour, key(str(NETWORKS[0]), "traffic"), 0.03 if hour >= 5 else 1.0)]
+        levels += [level(hour, key(str(COUNTRY), "traffic"), 0.03 if hour >= 8 else 1.0)]
+        revisions += tracker.step(levels)
     narrow, wide = sorted(newest(revisions).values(), key=lambda one: one.started_at)
     assert narrow.state is IncidentState.MERGED
     assert narrow.merged_into == wide.id
@@ -136,8 +136,8 @@ def test_only_the_provisional_series_is_frozen() -> None:
 
 def test_a_sustained_revision_is_published_once() -> None:
     revisions = lone("traffic", depth=0.03)
-    held = [one for one in revisions if one.reason is RevisionReason.SUSTAINED]
-    assert len(held) == 1
-    assert held[0].evidence_level == 1
-    assert held[0].at - held[0].started_at >= RULES.min_duration_country
+    sustained = [one for one in revisions if one.reason is RevisionReason.SUSTAINED]
+    assert len(sustained) == 1
+    assert sustained[0].evidence_level == 1
+    assert sustained[0].at - sustained[0].started_at >= RULES.min_duration_country
     assert timedelta(0) < RULES.min_duration_country

@@ -82,12 +82,12 @@ def test_a_collapse_is_sure_at_the_end_of_its_second_bin(minutes: int) -> None:
     revisions = []
     for number in range(8):
         values = [0.1 if number >= 5 else 1.0 for _ in NETWORKS]
-        found = [
+        levels = [
             replace(level(0, key(str(one)), value), time=START + number * width, probability=0.999)
             for one, value in zip([*NETWORKS, COUNTRY], [*values, values[0]], strict=True)
         ]
-        ordinary = [replace(one, probability=0.01) for one in found]
-        revisions += tracker.step(found if number >= 5 else ordinary)
+        ordinary = [replace(one, probability=0.01) for one in levels]
+        revisions += tracker.step(levels if number >= 5 else ordinary)
     first = next(one for one in revisions if one.reason is RevisionReason.CONFIRMED)
     assert first.entity == COUNTRY
     assert first.confirmed_at is not None
@@ -98,18 +98,18 @@ def test_two_separate_losses_in_one_country_stay_separate() -> None:
     wide = [Entity.parse(f"asn:{64496 + number}") for number in (0, 1)]
 
     def step(hour: int) -> list[Level]:
-        found = [level(hour, key(str(COUNTRY)), 0.97, networks=6)]
+        levels = [level(hour, key(str(COUNTRY)), 0.97, networks=6)]
         for number, entity in enumerate(wide):
             lost = 5 + 10 * number <= hour < 40
-            found.append(level(hour, key(str(entity)), 0.1 if lost else 1.0))
-        return found
+            levels.append(level(hour, key(str(entity)), 0.1 if lost else 1.0))
+        return levels
 
     tracker = new_tracker()
     revisions = [revision for hour in range(60) for revision in tracker.step(step(hour))]
-    found = newest(revisions)
-    assert sorted(str(one.entity) for one in found.values()) == ["asn:64496", "asn:64497"]
-    assert all(one.merged_into is None for one in found.values())
-    assert all(one.state is IncidentState.RESOLVED for one in found.values())
+    incidents = newest(revisions)
+    assert sorted(str(one.entity) for one in incidents.values()) == ["asn:64496", "asn:64497"]
+    assert all(one.merged_into is None for one in incidents.values())
+    assert all(one.state is IncidentState.RESOLVED for one in incidents.values())
 
 
 def step_of_forerunner(hour: int) -> list[Level]:
@@ -123,9 +123,9 @@ def step_of_forerunner(hour: int) -> list[Level]:
 def test_a_forerunner_is_merged_into_the_wider_incident() -> None:
     tracker = new_tracker()
     revisions = [one for hour in range(20) for one in tracker.step(step_of_forerunner(hour))]
-    found = newest(revisions)
-    assert len(found) == 2
-    forerunner, national = sorted(found.values(), key=lambda one: one.started_at)
+    incidents = newest(revisions)
+    assert len(incidents) == 2
+    forerunner, national = sorted(incidents.values(), key=lambda one: one.started_at)
     assert forerunner.state is IncidentState.MERGED
     assert forerunner.reason is RevisionReason.MERGED
     assert forerunner.merged_into == national.id
@@ -234,9 +234,9 @@ def test_a_loss_soon_after_the_end_continues_the_incident() -> None:
 
 def test_a_loss_long_after_the_end_is_another_incident() -> None:
     shape = both(cut(*range(6), end=10), cut(*range(6), start=50, end=55))
-    found = newest(follow(shape, 80))
-    assert sorted(found) == ["NW-XT-2026-0001", "NW-XT-2026-0002"]
-    assert found["NW-XT-2026-0002"].started_at == START + 50 * HOUR
+    incidents = newest(follow(shape, 80))
+    assert sorted(incidents) == ["NW-XT-2026-0001", "NW-XT-2026-0002"]
+    assert incidents["NW-XT-2026-0002"].started_at == START + 50 * HOUR
 
 
 def test_milestones_are_published_at_their_hours() -> None:
@@ -301,8 +301,8 @@ def test_other_signals_are_named_as_agreeing_or_not() -> None:
         ]
 
     tracker = new_tracker()
-    found = [one for hour in range(10) for one in tracker.step(step(hour))]
-    first = next(one for one in found if one.reason is RevisionReason.CONFIRMED)
+    revisions = [one for hour in range(10) for one in tracker.step(step(hour))]
+    first = next(one for one in revisions if one.reason is RevisionReason.CONFIRMED)
     assert first.signals == (
         ("bgp", False), ("probing", True), ("telescope", None), ("traffic", True),
     )  # fmt: skip

@@ -39,9 +39,9 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ledger(path: Path) -> Iterator[SqlLedger]:
-    found = SqlLedger(ledger_url(path))
-    yield found
-    found.close()
+    ledger = SqlLedger(ledger_url(path))
+    yield ledger
+    ledger.close()
 
 
 def test_runs_in_wal_mode_in_a_folder_that_it_makes(ledger: SqlLedger, path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_full_disk_gives_a_one_line_error_and_loses_nothing_else(
     big = Checkpoint(make_incident().at, b"x" * 1_000_000)
     with pytest.raises(StoreError, match="ledger: cannot write: database or disk is full"):
         ledger.record([make_incident(revision=2)], [], checkpoint=big)
-    assert [found.revision for found in ledger.revisions("NW-IR-2019-0042")] == [1]
+    assert [one.revision for one in ledger.revisions("NW-IR-2019-0042")] == [1]
     assert ledger.checkpoint() is None
 
 
@@ -159,7 +159,7 @@ def test_a_killed_writer_leaves_whole_transactions(
             assert writer.poll() is None
         writer.kill()
     revisions = reader.revisions("NW-IR-2019-0001")
-    assert [found.revision for found in revisions] == list(range(1, len(revisions) + 1))
+    assert [one.revision for one in revisions] == list(range(1, len(revisions) + 1))
     assert len(reader.outbox.posts("NW-IR-2019-0001")) == len(revisions), (
         "post and revision, or neither"
     )
