@@ -67,8 +67,10 @@ def replay(table: SeriesTable, *, at: Collection[datetime] = ()) -> ReplayResult
     config = Config(publish=PublishConfig(channels=("console",)))
     pipeline = make_pipeline(config, tree, width=table.width)
     result = ReplayResult()
-    for time, bins in by_interval(table.bins(), table.width):
-        step = pipeline.step(time, bins)
+    bins = list(table.bins())
+    start, end = bins[0].time, bins[-1].time + table.width
+    for time, interval in by_interval(bins, table.width, start=start, end=end):
+        step = pipeline.step(time, interval)
         result.revisions += step.revisions
         result.posts += step.posts
         for level in step.levels:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.detection.fleet import Fleet, FleetSize, Integers, area_under_curve, make_fleet
-from benchmarks.detection.panel import Flags, Floats
+from benchmarks.detection.fleet import Fleet, FleetSize, area_under_curve, make_fleet
+from netwatch.arrays import Bools, Floats, Ints
 
 __all__ = ["Blame", "BlameScores", "Blamer", "Table", "blame_plainly", "score_blame"]
 
@@ -25,10 +25,10 @@ class Table:
         controls: targets that nobody blocks.
     """
 
-    trials: Integers
-    successes: Integers
-    network: Integers
-    controls: Flags
+    trials: Ints
+    successes: Ints
+    network: Ints
+    controls: Bools
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def score_blame(
     stay in the tables that are judged.
     """
     scores: dict[str, list[Floats]] = {"vantage": [], "target": [], "path": []}
-    truths: dict[str, list[Flags]] = {"vantage": [], "target": [], "path": []}
+    truths: dict[str, list[Bools]] = {"vantage": [], "target": [], "path": []}
     for seed in seeds:
         fleet = make_fleet(seed, size)
         networks = np.unique(fleet.network).size
@@ -110,5 +110,5 @@ def blame_plainly(table: Table) -> Blame:
     return Blame(vantage, target, path)
 
 
-def _share(part: Floats, whole: Integers) -> Floats:
+def _share(part: Floats, whole: Ints) -> Floats:
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmarks.detection.panel import Floats
 from benchmarks.detection.scoring import Outcome
+from netwatch.arrays import Floats
 
 __all__ = ["Figure", "Scores", "differences", "draw_weights", "score"]
 

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from benchmarks.detection.panel import Floats, Panel
+from benchmarks.detection.panel import Panel
 from benchmarks.detection.truth import Truth
 from benchmarks.detection.world import World
+from netwatch.arrays import Floats
 
 __all__ = ["DomainSize", "make_domain_world"]
 
@@ -62,7 +63,17 @@ def make_domain_world(seed: int, size: DomainSize | None = None) -> World:
             true[row, start:end] = left
         kind = "vantages_failed" if fault else "domain_block"
         rows.append(
-            Truth(number, kind, fault, names[row], start * 60, end * 60, left, not fault, 1)
+            Truth(
+                event=number,
+                kind=kind,
+                fault=fault,
+                entity=names[row],
+                start=start * 60,
+                end=end * 60,
+                level=left,
+                required=not fault,
+                size=1,
+            )
         )
     parents = tuple(f"country:{codes[home]}" for home in homes.tolist())
     panel = Panel(

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.detection.population import Integers
 from benchmarks.detection.truth import Piece
+from netwatch.arrays import Ints
 
 __all__ = ["LOCAL", "NATIONAL", "Draw", "Series"]
 
@@ -33,12 +33,12 @@ class Draw:
     """
 
     random: np.random.Generator
-    networks: Integers
-    sizes: Integers
+    networks: Ints
+    sizes: Ints
     width: int
     offset: int
 
-    def piece(self, start: int, end: int, level: float, *, chosen: Integers | None = None) -> Piece:
+    def piece(self, start: int, end: int, level: float, *, chosen: Ints | None = None) -> Piece:
         """Return one piece of `chosen` networks (all by default), a little uneven in depth."""
         networks = self.networks if chosen is None else chosen
         spread = self.random.uniform(-0.03, 0.03, networks.size) * (0.05 <= level <= 0.9)
@@ -88,7 +88,7 @@ def _partial(draw: Draw, day: int) -> Series:
     return [[draw.piece(start, end, 0.03, chosen=_share(draw, draw.random.uniform(0.3, 0.7)))]]
 
 
-def _share(draw: Draw, share: float) -> Integers:
+def _share(draw: Draw, share: float) -> Ints:
     """Return networks, in random order, that hold at least about `share` of the blocks."""
     order = draw.random.permutation(draw.networks.size)
     held = np.cumsum(draw.sizes[order]) / draw.sizes.sum()

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.detection.panel import Floats
-from benchmarks.detection.population import Integers, Population
+from benchmarks.detection.population import Population
 from benchmarks.detection.schedule import Calendar
 from benchmarks.detection.signals import Counts
 from benchmarks.detection.truth import Truth
+from netwatch.arrays import Floats, Ints
 
 __all__ = ["FAULTS", "Fault", "apply_fault", "fault_truths", "plan_faults"]
 
@@ -28,7 +28,7 @@ class Fault:
     """
 
     kind: str
-    networks: Integers
+    networks: Ints
     start: int
     end: int
     partner: int = -1
@@ -131,7 +131,7 @@ def _national(
     random: np.random.Generator,
     population: Population,
     calendar: Calendar,
-    members: Integers,
+    members: Ints,
     *,
     first: int,
 ) -> list[Fault]:

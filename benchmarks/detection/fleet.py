@@ -8,13 +8,10 @@ site (a block), or with nothing but the speed (throttling); and an agent may lie
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from benchmarks.detection.panel import Flags, Floats
+from netwatch.arrays import Bools, Floats, Ints
 
 __all__ = ["Fleet", "FleetSize", "area_under_curve", "make_fleet"]
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +55,18 @@ class Fleet:
             targets; lying: vantages.
     """
 
-    trials: Integers
-    successes: Integers
+    trials: Ints
+    successes: Ints
     seconds: Floats
     rate: Floats
     usual_seconds: Floats
-    network: Integers
-    controls: Flags
-    broken: Flags
-    dead: Flags
-    blocked: Flags
-    slowed: Flags
-    lying: Flags = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    network: Ints
+    controls: Bools
+    broken: Bools
+    dead: Bools
+    blocked: Bools
+    slowed: Bools
+    lying: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
 
 def make_fleet(seed: int, size: FleetSize | None = None) -> Fleet:
@@ -129,7 +126,7 @@ def make_fleet(seed: int, size: FleetSize | None = None) -> Fleet:
     )
 
 
-def _lies(random: np.random.Generator, fail: Floats, lying: Flags, controls: Flags) -> Floats:
+def _lies(random: np.random.Generator, fail: Floats, lying: Bools, controls: Bools) -> Floats:
     """Half of the liars claim an outage, and half that all is well."""
     alarmist = lying & (random.random(lying.size) < 0.5)
     fail = fail.copy()
@@ -138,7 +135,7 @@ def _lies(random: np.random.Generator, fail: Floats, lying: Flags, controls: Fla
     return fail
 
 
-def area_under_curve(scores: Floats, truth: Flags) -> float:
+def area_under_curve(scores: Floats, truth: Bools) -> float:
     """Return the area under the ROC curve: P(score of a true one > score of a false one).
 
     Ties count half (Mann and Whitney 1947). Entries whose score is NaN are left out; NaN

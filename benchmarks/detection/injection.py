@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmarks.detection.panel import Floats, Panel
+from benchmarks.detection.panel import Panel
 from benchmarks.detection.truth import Truth
 from benchmarks.detection.world import World, apply_piece
+from netwatch.arrays import Floats
 
 __all__ = [
     "InjectionSize",

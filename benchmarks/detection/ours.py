@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.detection.panel import Floats, Levels, Panel, Verdict
+from benchmarks.detection.panel import Levels, Panel, Verdict
+from netwatch.arrays import Floats
 from netwatch.lab.backtest.grid import COLUMNS
 from netwatch.lab.backtest.runner import backtest_series
 from netwatch.lab.backtest.split_detections import detections_of_incidents, split_by_levels

@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from netwatch.arrays import Bools, Floats
 from netwatch.lab.backtest.grid import Grid, Levels
 from netwatch.lab.backtest.split_detections import Detection
 
 __all__ = [
     "Detection",
     "Detector",
-    "Flags",
-    "Floats",
     "FrameDetector",
     "Levels",
     "Panel",
@@ -29,9 +28,6 @@ __all__ = [
     "from_frame_detector",
     "scope_of",
 ]
-
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +199,12 @@ def scope_of(entity: str) -> str:
 
 
 def detections_of_flags(
-    panel: Panel, flags: Flags, training_until: datetime, *, level: Floats | None = None
+    panel: Panel, flags: Bools, training_until: datetime, *, level: Floats | None = None
 ) -> tuple[Detection, ...]:
     """Return one detection for every run of set flags (entities x bins).
 
     Such a detector has one confidence: it says it at the end of the run's first bin and is sure
-    at once. Flags before `training_until` are dropped.
+    at once. Bools before `training_until` are dropped.
     """
     flags = flags.copy()
     first = max(0, panel.index(training_until))

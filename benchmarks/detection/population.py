@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from benchmarks.detection.panel import Floats
+from netwatch.arrays import Floats, Ints
 
-__all__ = ["Integers", "Population", "make_population"]
-
-Integers = npt.NDArray[np.int64]
+__all__ = ["Population", "make_population"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +21,10 @@ class Population:
         offset: hours that local time is ahead of UTC, a country.
     """
 
-    size: Integers
-    region: Integers
-    country: Integers
-    region_country: Integers
+    size: Ints
+    region: Ints
+    country: Ints
+    region_country: Ints
     offset: Floats
 
     @property

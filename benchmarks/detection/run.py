@@ -8,7 +8,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -121,16 +120,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parameters = read_parameters(options.seeds, quick=options.quick)
     options.out.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
-    ours = find_spec("netwatch.lab.backtest.runner") is not None
-    if not ours:
-        console.print("netwatch.lab.backtest.runner is absent: the baselines alone are judged")
     data = options.data or data_folder()
     if data is None:
         console.print("NETWATCH_DATA names no folder: nothing is injected into real series")
     about = {"seeds": options.seeds, "quick": options.quick, "parameters": parameters.digest}
     for name, (worlds, families) in _groups(parameters, data).items():
         wanted = [one for one in families if not options.only or one in options.only]
-        tasks = tasks_of(worlds, parameters, [one for one in wanted if ours or one != OURS])
+        tasks = tasks_of(worlds, parameters, wanted)
         answers = _work(tasks, options.workers, console)
         scores = compare(answers, parameters)
         if not scores:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.detection.episodes import LOCAL, NATIONAL, Draw, Series
-from benchmarks.detection.population import Integers, Population
+from benchmarks.detection.population import Population
 from benchmarks.detection.truth import Event
+from netwatch.arrays import Ints
 
 __all__ = ["VISIBILITY", "Calendar", "plan_events"]
 
@@ -36,7 +37,7 @@ class Calendar:
     busy: dict[int, list[tuple[int, int]]]
     end: int
 
-    def free(self, networks: Integers, start: int, end: int, *, gap: int = _DAY) -> bool:
+    def free(self, networks: Ints, start: int, end: int, *, gap: int = _DAY) -> bool:
         """Return whether nothing happens to `networks` from `gap` before to `gap` after."""
         return end + gap // 4 < self.end and not any(
             start < other_end + gap and other_start < end + gap
@@ -44,7 +45,7 @@ class Calendar:
             for other_start, other_end in self.busy.get(network, [])
         )
 
-    def take(self, networks: Integers, start: int, end: int) -> None:
+    def take(self, networks: Ints, start: int, end: int) -> None:
         """Mark the span as taken for `networks`."""
         for network in networks.tolist():
             self.busy.setdefault(network, []).append((start, end))
@@ -108,9 +109,7 @@ def _local_wishes(
     return wishes
 
 
-def _draw(
-    random: np.random.Generator, population: Population, members: Integers, width: int
-) -> Draw:
+def _draw(random: np.random.Generator, population: Population, members: Ints, width: int) -> Draw:
     offset = float(population.offset[population.country[members[0]]])
     return Draw(random, members, population.size[members], width, round(60 * offset))
 
@@ -119,7 +118,7 @@ def _end(series: Series) -> int:
     return max(int(piece.ends.max()) for pieces in series for piece in pieces)
 
 
-def _placed(calendar: Calendar, members: Integers, series: Series) -> bool:
+def _placed(calendar: Calendar, members: Ints, series: Series) -> bool:
     start = min(int(piece.starts.min()) for pieces in series for piece in pieces)
     end = _end(series)
     if not calendar.free(members, start, end):

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmarks.detection.panel import Floats, Levels, Verdict, scope_of
+from benchmarks.detection.panel import Levels, Verdict, scope_of
 from benchmarks.detection.truth import Truth
 from benchmarks.detection.world import World
+from netwatch.arrays import Floats
 from netwatch.lab.backtest.matching import MatchResult, Prediction, match_entity, predictions_of
 
 __all__ = ["LOW", "Outcome", "judge"]
@@ -90,11 +91,11 @@ def _truth_rows(
             deep = _first_deep(world.levels[row], truth, width)
             first_close = truth.start // width * width + width
             line |= {
-                "delay": max(0, match.reported - truth.start),
+                "delay": match.delay(truth),
                 "late": max(0, -(-(match.reported - first_close) // width)),
                 "deep_delay": max(0, match.reported - deep),
-                "onset_error": abs(match.start - truth.start),
-                "end_error": abs(match.end - truth.end),
+                "onset_error": match.onset_error(truth),
+                "end_error": match.end_error(truth),
             }
         rows.append(line)
     return rows

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.detection.panel import Floats
 from benchmarks.detection.population import Population
+from netwatch.arrays import Floats
 
 __all__ = ["SIGNALS", "Counts", "Noise", "autoregressive", "make_counts"]
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.detection.panel import Flags, Floats
-from benchmarks.detection.population import Integers, Population
+from benchmarks.detection.population import Population
+from netwatch.arrays import Bools, Floats, Ints
+from netwatch.lab.backtest.matching import Span
 
 __all__ = ["NOTICEABLE", "Event", "Piece", "Truth", "truths_of_event"]
 
@@ -27,9 +28,9 @@ class Piece:
         levels: what is left of each while its piece lasts, 0 to 1.
     """
 
-    networks: Integers
-    starts: Integers
-    ends: Integers
+    networks: Ints
+    starts: Ints
+    ends: Ints
     levels: Floats
 
 
@@ -65,15 +66,14 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
-    """One event as one entity sees it, or one fault.
+class Truth(Span):
+    """One event as one entity sees it, or one fault, in minutes since the world began.
 
     Attributes:
         event: number of the event, shared by the entities that it touches.
         kind: the event's or fault's kind.
         fault: whether nothing happened to the entity and silence is the right answer.
         entity: `kind:code`.
-        start, end: minutes since the world began.
         level: lowest true level, 1.0 = ordinary.
         required: whether missing it counts; a false one is excused when called, too.
         size: /24 blocks of the entity.
@@ -84,8 +84,6 @@ class Truth:
     kind: str
     fault: bool
     entity: str
-    start: int
-    end: int
     level: float
     required: bool
     size: int
@@ -132,12 +130,12 @@ def truths_of_event(event: Event, number: int, population: Population) -> list[T
     return rows
 
 
-def _share(population: Population, part: Flags, whole: Flags) -> float:
+def _share(population: Population, part: Bools, whole: Bools) -> float:
     return float(population.size[part].sum() / population.size[whole].sum())
 
 
 def _span(
-    event: Event, population: Population, members: Flags, *, threshold: float
+    event: Event, population: Population, members: Bools, *, threshold: float
 ) -> tuple[int, int, float]:
     """Return first and last minute with at least `threshold` lost among `members`, and the most."""
     weight = population.size / population.size[members].sum()

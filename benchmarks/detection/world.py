@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from benchmarks.detection.faults import Fault, apply_fault, fault_truths, plan_faults
-from benchmarks.detection.panel import Floats, Panel
-from benchmarks.detection.population import Integers, Population, make_population
+from benchmarks.detection.panel import Panel
+from benchmarks.detection.population import Population, make_population
 from benchmarks.detection.schedule import Calendar, plan_events
 from benchmarks.detection.signals import SIGNALS, Counts, Noise, make_counts
 from benchmarks.detection.truth import Event, Piece, Truth, truths_of_event
+from netwatch.arrays import Floats, Ints
 
 __all__ = [
     "Plan",
@@ -66,7 +67,7 @@ class World:
     truths: tuple[Truth, ...]
     levels: Floats
     countries: tuple[str, ...]
-    sizes: Integers
+    sizes: Ints
     name: str = ""
 
     def time(self, minute: int) -> datetime:
@@ -172,7 +173,7 @@ def apply_piece(row: Floats, start: int, end: int, level: float, *, width: int) 
     row[first:last] *= 1 - part / width * (1 - level)
 
 
-def aggregate(rows: Floats, membership: Integers, count: int) -> Floats:
+def aggregate(rows: Floats, membership: Ints, count: int) -> Floats:
     """Return sums of rows by membership; NaN only where every part is NaN."""
     total = np.zeros((count, rows.shape[1]))
     known = np.zeros((count, rows.shape[1]), dtype=bool)
@@ -198,12 +199,12 @@ def _old_events(
     return events
 
 
-def _plain(members: Integers, starts: Integers, ends: Integers, network: int) -> Event:
+def _plain(members: Ints, starts: Ints, ends: Ints, network: int) -> Event:
     piece = Piece(members, starts, ends, np.full(members.size, 0.1))
     return Event("history", "asn", network, (piece,), frozenset(SIGNALS))
 
 
-def _lose(random: np.random.Generator, panel: Panel, homes: Integers, events: list[Event]) -> None:
+def _lose(random: np.random.Generator, panel: Panel, homes: Ints, events: list[Event]) -> None:
     """Take data away: single bins, hours of one series, and the telescope during shutdowns.
 
     Each entity's series is lost by itself: a place is measured, not added up afterwards.

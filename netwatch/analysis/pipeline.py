@@ -182,23 +182,19 @@ class PipelineRunner:
 
 
 def by_interval(
-    bins: Iterable[Bin],
-    width: timedelta,
-    *,
-    start: datetime | None = None,
-    end: datetime | None = None,
+    bins: Iterable[Bin], width: timedelta, *, start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, list[Bin]]]:
     """Yield (time, bins) for every interval from `start` to `end`, empty ones included.
 
-    `bins` are in order of time; without bounds, the first and last bin are the bounds.
+    `bins` are in order of time.
     """
     due = start
     for time, group in groupby(bins, key=lambda entry: entry.time):
-        while due is not None and due < time:
+        while due < time:
             yield due, []
             due += width
         yield time, list(group)
         due = time + width
-    while due is not None and end is not None and due < end:
+    while due < end:
         yield due, []
         due += width

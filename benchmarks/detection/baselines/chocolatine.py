@@ -14,7 +14,8 @@ from datetime import datetime
 import numpy as np
 
 from benchmarks.detection.baselines.common import filled
-from benchmarks.detection.panel import Flags, Floats, Levels, Panel, Verdict, detections_of_flags
+from benchmarks.detection.panel import Levels, Panel, Verdict, detections_of_flags
+from netwatch.arrays import Bools, Floats
 
 __all__ = ["Model", "fit", "forecast_flags", "judge_chocolatine"]
 
@@ -72,7 +73,7 @@ def fit(rows: Floats, *, week: int, step: int) -> Model:
     return Model(mean, np.clip(keep, -0.98, 0.98), np.clip(echo, -0.98, 0.98), week, step)
 
 
-def forecast_flags(rows: Floats, *, first: int, week: int, step: int) -> tuple[Flags, Floats]:
+def forecast_flags(rows: Floats, *, first: int, week: int, step: int) -> tuple[Bools, Floats]:
     """Return alarms and value / forecast; bins before `first` teach.
 
     `week` is in bins; `step` bins are forecast at once.

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.detection.panel import Flags, Floats, Panel
+from benchmarks.detection.panel import Panel
+from netwatch.arrays import Bools, Floats
 
 __all__ = ["coarser", "filled", "finer", "hold", "hours_of_week", "weekly_profile"]
 
@@ -48,7 +49,7 @@ def filled(rows: Floats) -> Floats:
     return np.where(last >= 0, carried, middle[:, None])
 
 
-def hold(flags: Flags, known: Flags) -> Flags:
+def hold(flags: Bools, known: Bools) -> Bools:
     """Return flags in which a bin without data keeps the state before it."""
     last = np.maximum.accumulate(np.where(known, np.arange(flags.shape[1]), -1), axis=1)
     held = np.take_along_axis(flags, np.maximum(last, 0), axis=1)

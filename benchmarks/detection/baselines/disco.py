@@ -13,7 +13,8 @@ from datetime import datetime
 import numpy as np
 
 from benchmarks.detection.baselines.common import filled
-from benchmarks.detection.panel import Flags, Floats, Panel, Verdict, detections_of_flags
+from benchmarks.detection.panel import Panel, Verdict, detections_of_flags
+from netwatch.arrays import Bools, Floats
 
 __all__ = ["bursts", "judge_disco"]
 
@@ -36,7 +37,7 @@ def judge_disco(panel: Panel, training_until: datetime) -> dict[str, Verdict]:
     return {"Disco (agents)": Verdict(detections_of_flags(panel, flags, training_until))}
 
 
-def bursts(connected: Floats, *, width: int) -> Flags:
+def bursts(connected: Floats, *, width: int) -> Bools:
     """Return the bins of a burst: from its alarm until half of the lost are back."""
     agents = max(1.0, float(np.median(connected)))
     base = agents / 1440

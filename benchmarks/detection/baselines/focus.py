@@ -18,7 +18,8 @@ from math import log
 import numpy as np
 
 from benchmarks.detection.baselines.common import weekly_profile
-from benchmarks.detection.panel import Flags, Floats, Levels, Panel, Verdict, detections_of_flags
+from benchmarks.detection.panel import Levels, Panel, Verdict, detections_of_flags
+from netwatch.arrays import Bools, Floats
 
 __all__ = ["Hull", "judge_focus", "watch"]
 
@@ -85,7 +86,7 @@ def judge_focus(panel: Panel, training_until: datetime) -> dict[str, Verdict]:
     return {"FOCuS-Poisson (probing)": Verdict(found, Levels(level))}
 
 
-def watch(counts: Floats, mean: Floats, *, first: int, per_day: int) -> tuple[Flags, Floats]:
+def watch(counts: Floats, mean: Floats, *, first: int, per_day: int) -> tuple[Bools, Floats]:
     """Return alarms and count / mean of one series; bins before `first` set the threshold."""
     gain = log(2) / (_FOLLOW_DAYS * per_day)
     hull, scale = Hull(), 1.0

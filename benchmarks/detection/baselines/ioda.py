@@ -18,7 +18,8 @@ from datetime import datetime
 import numpy as np
 
 from benchmarks.detection.baselines.common import hold
-from benchmarks.detection.panel import Floats, Levels, Panel, Verdict, detections_of_flags
+from benchmarks.detection.panel import Levels, Panel, Verdict, detections_of_flags
+from netwatch.arrays import Floats
 
 __all__ = ["RULES", "Rule", "judge_ioda", "median_ratio"]
 

@@ -11,7 +11,8 @@ from datetime import datetime
 import numpy as np
 
 from benchmarks.detection.baselines.common import coarser
-from benchmarks.detection.panel import Flags, Floats, Panel, Verdict, detections_of_flags
+from benchmarks.detection.panel import Panel, Verdict, detections_of_flags
+from netwatch.arrays import Bools, Floats
 
 __all__ = ["blocked_hours", "judge_ooni"]
 
@@ -33,7 +34,7 @@ def judge_ooni(panel: Panel, training_until: datetime) -> dict[str, Verdict]:
     return {"OONI CUSUM": Verdict(found)}
 
 
-def blocked_hours(score: Floats) -> Flags:
+def blocked_hours(score: Floats) -> Bools:
     """Return the hours in which the domain counts as blocked, from one score an hour."""
     flags = np.zeros(score.size, dtype=bool)
     blocked, total, last = False, 0.0, -1

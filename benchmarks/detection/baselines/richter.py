@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.detection.baselines.common import coarser
-from benchmarks.detection.panel import Flags, Floats, Panel, Verdict, detections_of_flags
+from benchmarks.detection.panel import Panel, Verdict, detections_of_flags
+from netwatch.arrays import Bools, Floats
 
 __all__ = ["disruptions", "judge_richter"]
 
@@ -34,7 +35,7 @@ def judge_richter(panel: Panel, training_until: datetime) -> dict[str, Verdict]:
     }
 
 
-def disruptions(rows: Floats, *, window: int) -> Flags:
+def disruptions(rows: Floats, *, window: int) -> Bools:
     """Return the bins in disruption; `window` bins make the baseline."""
     quietest = (
         pd.DataFrame(rows.T).rolling(window, min_periods=window // 2).min().shift(1).to_numpy().T

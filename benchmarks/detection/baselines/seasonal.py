@@ -11,7 +11,8 @@ from datetime import datetime
 import numpy as np
 
 from benchmarks.detection.baselines.common import hold
-from benchmarks.detection.panel import Floats, Levels, Panel, Verdict, detections_of_flags
+from benchmarks.detection.panel import Levels, Panel, Verdict, detections_of_flags
+from netwatch.arrays import Floats
 
 __all__ = ["judge_seasonal", "weekly_share"]
 

@@ -3,7 +3,8 @@
 import multiprocessing
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
@@ -111,7 +112,8 @@ class ProcessExecutor(ShardExecutor):
             self._processes.append(process)
         try:
             for worker, part in enumerate(self._parts):
-                self._send(worker, part)
+                with self._translate_errors(worker):
+                    self._pipes[worker].send(part)
         except WorkerError:
             self.close()
             raise
@@ -127,21 +129,22 @@ class ProcessExecutor(ShardExecutor):
                 process.join()
 
     def _start(self, worker: int, calls: Sequence[Callable[[Shard], T]]) -> Callable[[], list[T]]:
-        self._send(worker, calls)
+        pipe = self._pipes[worker]
+        with self._translate_errors(worker):
+            pipe.send(calls)
 
         def receive() -> list[T]:
-            try:
-                results: list[T] = self._pipes[worker].recv()
-            except (OSError, EOFError) as error:
-                raise self._lost(worker) from error
+            with self._translate_errors(worker):
+                results: list[T] = pipe.recv()
             return results
 
         return receive
 
-    def _send(self, worker: int, message: object) -> None:
+    @contextmanager
+    def _translate_errors(self, worker: int) -> Iterator[None]:
         try:
-            self._pipes[worker].send(message)
-        except OSError as error:
+            yield
+        except (OSError, EOFError) as error:
             raise self._lost(worker) from error
 
     def _lost(self, worker: int) -> WorkerError:

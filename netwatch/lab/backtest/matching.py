@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from netwatch.lab.backtest.split_detections import Detection
 
@@ -17,25 +16,31 @@ MERGE_MINUTES = 30
 """Detections of one entity with a smaller gap are one: a flapping level is one loss."""
 
 
-class Event(Protocol):
-    """A true event of one entity, in minutes."""
-
-    @property
-    def start(self) -> int:
-        """First minute."""
-
-    @property
-    def end(self) -> int:
-        """Minute after the last."""
-
-
 @dataclass(frozen=True, slots=True)
-class Prediction:
-    """A detection in minutes; `end` is the end of the grid while it lasts."""
+class Span:
+    """A period of one entity in minutes: the first one, and the one after the last."""
 
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction(Span):
+    """A detection in minutes; `end` is the end of the grid while it lasts."""
+
     reported: int
+
+    def delay(self, event: Span) -> int:
+        """Return the minutes from the start of an event to the report."""
+        return max(0, self.reported - event.start)
+
+    def onset_error(self, event: Span) -> int:
+        """Return the distance of the starts in minutes."""
+        return abs(self.start - event.start)
+
+    def end_error(self, event: Span) -> int:
+        """Return the distance of the ends in minutes."""
+        return abs(self.end - event.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ def _merged(predictions: list[Prediction]) -> list[Prediction]:
 
 
 def match_entity(
-    truths: Sequence[Event], predictions: Sequence[Prediction], *, tolerance: int
+    truths: Sequence[Span], predictions: Sequence[Prediction], *, tolerance: int
 ) -> MatchResult:
     """Match the events (not faults) of one entity with its predictions; all in minutes."""
     candidates = [

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from netwatch.lab.backtest.matching import Prediction, match_entity, predictions_of
+from netwatch.lab.backtest.matching import Prediction, Span, match_entity, predictions_of
 from netwatch.lab.backtest.runner import Backtest
 from netwatch.lab.backtest.split_detections import (
     Detection,
@@ -76,11 +76,9 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class _Period:
+class _Period(Span):
     """A true event in minutes since the first bin."""
 
-    start: int
-    end: int
     event: TrueEvent
 
 
@@ -182,9 +180,9 @@ class _Scorer:
             verdict="found",
             called_at=self._time(match.start),
             called_until=None if match.end >= self._end else self._time(match.end),
-            delay=max(0, match.reported - period.start),
-            onset_error=abs(match.start - period.start),
-            end_error=None if event.ended_at is None else abs(match.end - period.end),
+            delay=match.delay(period),
+            onset_error=match.onset_error(period),
+            end_error=None if event.ended_at is None else match.end_error(period),
         )
 
     def _call(self, entity: str, call: Prediction, verdict: str) -> EntityScore:

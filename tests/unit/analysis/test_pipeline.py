@@ -20,7 +20,9 @@ def entry(hour: int) -> Bin:
 
 
 def test_empty_intervals_are_included() -> None:
-    intervals = list(by_interval([entry(0), entry(0), entry(3)], HOUR))
+    intervals = list(
+        by_interval([entry(0), entry(0), entry(3)], HOUR, start=START, end=START + 4 * HOUR)
+    )
     assert [(time - START) // HOUR for time, _ in intervals] == [0, 1, 2, 3]
     assert [len(bins) for _, bins in intervals] == [2, 0, 0, 1]
 
@@ -32,7 +34,7 @@ def test_bounds_are_filled_with_empty_intervals() -> None:
 
 
 def test_without_bins_there_are_intervals_only_between_bounds() -> None:
-    assert list(by_interval([], HOUR)) == []
+    assert list(by_interval([], HOUR, start=START, end=START)) == []
     intervals = list(by_interval([], HOUR, start=START, end=START + 2 * HOUR))
     assert intervals == [(START, []), (START + HOUR, [])]
 

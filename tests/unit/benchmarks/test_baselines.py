@@ -16,7 +16,8 @@ from benchmarks.detection.baselines.neighbours import judge_neighbours, nearest_
 from benchmarks.detection.baselines.ooni import blocked_hours, judge_ooni
 from benchmarks.detection.baselines.richter import disruptions
 from benchmarks.detection.baselines.seasonal import judge_seasonal
-from benchmarks.detection.panel import Floats, Panel, Verdict
+from benchmarks.detection.panel import Panel, Verdict
+from netwatch.arrays import Floats
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NAN = float("nan")
