@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -79,3 +80,48 @@ def replay(table: SeriesTable, *, at: Collection[datetime] = ()) -> ReplayResult
             snapshots = [one for one in pipeline.tracker.snapshots() if one.evidence_level >= 2]
             result.sentences[time] = [sentence(one, tree) for one in snapshots]
     return result
+
+
+def iran_january_2026(*signals: str) -> SeriesTable:
+    """Return signals of Iran in the blackout of January 2026, in half hours."""
+    columns = {
+        "probing": "Active Probing (#/24s Up)",
+        "bgp": "BGP (#Visible /24s)",
+        "telescope": "Telescope (# Unique Source IPs)",
+        "traffic": "Google (Search)",
+    }
+    wide = pd.read_csv(data_folder("iran-2026-01") / "ioda-IR-2026-01-normalized.csv")
+    parts = [
+        pd.DataFrame(
+            {
+                "time": wide["Time (UTC)"],
+                "signal": signal,
+                "entity": "country:IR",
+                "value": wide[columns[signal]],
+                "name": "Iran",
+            }
+        )
+        for signal in signals
+    ]
+    return longform(pd.concat(parts).dropna(subset="value"))
+
+
+@cache
+def replay_bago() -> ReplayResult:
+    """Replay the replies from Bago, Myanmar, in the curfews of 2021, in half hours."""
+    table = pd.read_csv(data_folder("myanmar-2021-curfews") / "mmr-2021-04-09_Bago.csv")
+    times = pd.to_datetime(table["time_local_str"]) - pd.Timedelta(hours=6, minutes=30)
+    counts = times.dt.floor("30min").value_counts()
+    grid = pd.date_range(counts.index.min(), counts.index.max(), freq="30min")
+    # The first and the last half hour were not measured whole.
+    values = counts.reindex(grid, fill_value=0).iloc[1:-1]
+    frame = pd.DataFrame(
+        {
+            "time": values.index.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "signal": "probing",
+            "entity": "region:MM-02",
+            "value": values.to_numpy(),
+            "timezone": "Asia/Yangon",
+        }
+    )
+    return replay(longform(frame))

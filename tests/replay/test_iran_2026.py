@@ -5,45 +5,22 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from past_events import ReplayResult, data_folder, longform, replay
+from past_events import ReplayResult, data_folder, iran_january_2026, longform, replay
 
 from netwatch.model.incident import IncidentState
 from netwatch.model.series import SeriesKey
 from netwatch.sources.long_table import SeriesTable
 
-SIGNALS = {
-    "probing": "Active Probing (#/24s Up)",
-    "bgp": "BGP (#Visible /24s)",
-    "telescope": "Telescope (# Unique Source IPs)",
-    "traffic": "Google (Search)",
-}
+SIGNALS = ("probing", "bgp", "telescope", "traffic")
 BEGAN = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 ENDED = datetime(2026, 1, 27, 7, 30, tzinfo=UTC)
 DAY_19 = datetime(2026, 1, 26, 12, 0, tzinfo=UTC)
 TWO_BINS = timedelta(hours=1)
 
 
-def january(*signals: str) -> SeriesTable:
-    """Return the values of some signals of the country."""
-    wide = pd.read_csv(data_folder("iran-2026-01") / "ioda-IR-2026-01-normalized.csv")
-    parts = [
-        pd.DataFrame(
-            {
-                "time": wide["Time (UTC)"],
-                "signal": signal,
-                "entity": "country:IR",
-                "value": wide[SIGNALS[signal]],
-                "name": "Iran",
-            }
-        )
-        for signal in signals
-    ]
-    return longform(pd.concat(parts).dropna(subset="value"))
-
-
 @pytest.fixture(scope="module")
 def blackout() -> ReplayResult:
-    return replay(january(*SIGNALS))
+    return replay(iran_january_2026(*SIGNALS))
 
 
 def test_the_blackout_is_one_incident_from_start_to_end(blackout: ReplayResult) -> None:
@@ -56,7 +33,7 @@ def test_the_blackout_is_one_incident_from_start_to_end(blackout: ReplayResult) 
 
 
 def test_on_day_19_the_outage_is_not_ordinary(blackout: ReplayResult) -> None:
-    table = january("probing").frame
+    table = iran_january_2026("probing").frame
     day, december = table["time"] == DAY_19, table["time"] < "2026-01-01"
     true = float(table.loc[day, "value"].iloc[0] / table.loc[december, "value"].median())
     level = blackout.level("probing", "country:IR", DAY_19)
@@ -88,7 +65,7 @@ def test_the_percentage_is_of_active_probing_alone(blackout: ReplayResult) -> No
 
 @pytest.mark.parametrize(("signal", "hour"), [("telescope", 18), ("traffic", 18.5)])
 def test_a_passive_signal_alone_is_provisional_and_never_sure(signal: str, hour: float) -> None:
-    result = replay(january(signal))
+    result = replay(iran_january_2026(signal))
     [incident] = result.newest()
     fell = datetime(2026, 1, 8, tzinfo=UTC) + timedelta(hours=hour)
     assert abs(incident.started_at - fell) <= TWO_BINS
@@ -102,11 +79,11 @@ def test_a_passive_signal_alone_is_provisional_and_never_sure(signal: str, hour:
 
 
 def test_routes_alone_open_nothing() -> None:
-    assert replay(january("bgp")).revisions == []
+    assert replay(iran_january_2026("bgp")).revisions == []
 
 
 def test_no_level_of_bgp_is_sure_of_a_blackout() -> None:
-    result = replay(january("bgp"))
+    result = replay(iran_january_2026("bgp"))
     [levels] = result.levels.values()
     assert [level.time for level in levels if level.value is not None and level.value < 0.8] == []
 

@@ -2,9 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pandas as pd
 import pytest
-from past_events import data_folder, longform, replay
+from past_events import iran_january_2026, replay
 
 from netwatch.incidents.changepoints import segment_levels
 from netwatch.incidents.episode_history import EpisodeHistory
@@ -69,16 +68,7 @@ def test_november_2019_fell_in_steps_without_survivors() -> None:
 
 @pytest.fixture(scope="module")
 def january() -> list[Level]:
-    wide = pd.read_csv(data_folder("iran-2026-01") / "ioda-IR-2026-01-normalized.csv")
-    frame = pd.DataFrame(
-        {
-            "time": wide["Time (UTC)"],
-            "signal": "probing",
-            "entity": "country:IR",
-            "value": wide["Active Probing (#/24s Up)"],
-        }
-    )
-    return replay(longform(frame.dropna(subset="value"))).levels[SeriesKey("probing", IRAN)]
+    return replay(iran_january_2026("probing")).levels[SeriesKey("probing", IRAN)]
 
 
 def test_january_2026_is_one_episode_with_its_real_end(january: list[Level]) -> None:

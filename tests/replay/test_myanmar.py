@@ -8,9 +8,8 @@ ordinary times), and a bin without a reply within the span of the file is a meas
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import pandas as pd
 import pytest
-from past_events import data_folder, longform, replay
+from past_events import replay_bago
 
 from netwatch.incidents.daily_occurrences import has_occurred
 from netwatch.incidents.episode_history import EpisodeHistory
@@ -24,7 +23,6 @@ from netwatch.model.incident_details import Forecast, Pattern, PatternName
 from netwatch.model.series import Level, SeriesKey
 from netwatch.publish.summary import pattern_text
 
-_TABLE = "mmr-2021-04-09_Bago.csv"
 _ENTITY, _ZONE = "region:MM-02", "Asia/Yangon"
 _WIDTH = timedelta(minutes=30)
 _DAY = timedelta(days=1)
@@ -47,8 +45,8 @@ class Record:
     logs: dict[datetime, EpisodeHistory] = field(default_factory=dict)
 
     def daily(self, time: datetime) -> Pattern | None:
-        found = find_patterns(self.logs[time].episodes, PatternContext(time, _ZONE, _WIDTH))
-        return next((one for one in found if one.name is PatternName.DAILY), None)
+        patterns = find_patterns(self.logs[time].episodes, PatternContext(time, _ZONE, _WIDTH))
+        return next((one for one in patterns if one.name is PatternName.DAILY), None)
 
     def forecast(self, night: int) -> Forecast | None:
         """What was forecast for a night by half an hour before it."""
@@ -58,46 +56,30 @@ class Record:
 
 @pytest.fixture(scope="module")
 def levels() -> list[Level]:
-    table = pd.read_csv(data_folder("myanmar-2021-curfews") / _TABLE)
-    times = pd.to_datetime(table["time_local_str"]) - pd.Timedelta(hours=6, minutes=30)
-    counts = times.dt.floor("30min").value_counts()
-    grid = pd.date_range(counts.index.min(), counts.index.max(), freq="30min")
-    # The first and the last half hour were not measured whole.
-    values = counts.reindex(grid, fill_value=0).iloc[1:-1]
-    frame = pd.DataFrame(
-        {
-            "time": values.index.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "signal": "probing",
-            "entity": _ENTITY,
-            "value": values.to_numpy(),
-            "timezone": _ZONE,
-        }
-    )
-    result = replay(longform(frame))
-    return result.levels[SeriesKey("probing", Entity.parse(_ENTITY))]
+    return replay_bago().levels[SeriesKey("probing", Entity.parse(_ENTITY))]
 
 
 @pytest.fixture(scope="module")
 def record(levels: list[Level]) -> Record:
-    found, log = Record(), EpisodeHistory()
+    record, log = Record(), EpisodeHistory()
     for level in levels:
         log = log.observe(level, _WIDTH)
         end = level.time + _WIDTH
         for one in log.episodes:
-            found.opened.setdefault(one.started_at, end)
-            found.episodes[one.started_at] = one
-        found.logs[end] = log
-    return found
+            record.opened.setdefault(one.started_at, end)
+            record.episodes[one.started_at] = one
+        record.logs[end] = log
+    return record
 
 
 def _nights(record: Record) -> dict[int, Episode]:
     """Return the episodes that began within 30 minutes of a night's start, by night."""
-    found = {}
+    nights = {}
     for start, episode in record.episodes.items():
         night = round((start - _FIRST) / _DAY)
         if abs(start - _FIRST - night * _DAY) <= timedelta(minutes=30) and 0 <= night < _NIGHTS:
-            found[night] = episode
-    return found
+            nights[night] = episode
+    return nights
 
 
 def test_seventy_of_72_nights_begin_within_half_an_hour(record: Record) -> None:

@@ -2,9 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pandas as pd
 import pytest
-from past_events import ReplayResult, data_folder, longform, replay
+from past_events import ReplayResult, replay_bago
 
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
 
@@ -15,21 +14,7 @@ _DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def result() -> ReplayResult:
-    table = pd.read_csv(data_folder("myanmar-2021-curfews") / "mmr-2021-04-09_Bago.csv")
-    times = pd.to_datetime(table["time_local_str"]) - pd.Timedelta(hours=6, minutes=30)
-    counts = times.dt.floor("30min").value_counts()
-    grid = pd.date_range(counts.index.min(), counts.index.max(), freq="30min")
-    values = counts.reindex(grid, fill_value=0).iloc[1:-1]
-    frame = pd.DataFrame(
-        {
-            "time": values.index.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "signal": "probing",
-            "entity": "region:MM-02",
-            "value": values.to_numpy(),
-            "timezone": "Asia/Yangon",
-        }
-    )
-    return replay(longform(frame))
+    return replay_bago()
 
 
 @pytest.fixture(scope="module")
