@@ -51,7 +51,10 @@ class HealthMetrics(Collector):
             for field, value in point.fields.items():
                 name = f"{_PREFIX}{point.measurement}_{field}"
                 family = families.setdefault(
-                    name, GaugeMetricFamily(name, "Own health.", labels=list(point.tags))
+                    name,
+                    GaugeMetricFamily(
+                        name, f"{point.measurement}: {field}", labels=list(point.tags)
+                    ),
                 )
                 if value is not None:
                     family.add_metric(list(point.tags.values()), value)

@@ -1,8 +1,8 @@
 """A vantage: an agent built from the configuration. Needs the light installation only."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -194,18 +194,15 @@ def _spool_state(config: Config) -> SpoolState | None:
         return None
 
 
-@contextmanager
-def open_spool(config: Config) -> Iterator[Spool]:
+def open_spool(config: Config) -> Spool:
     """Open the vantage's spool, which signs batches with the vantage's key."""
-    identity = load_or_create_identity(key_path(config))
-    with Spool(
+    return Spool(
         spool_path(config),
         vantage=describe_vantage(config),
         created_at=now(),
         limit=config.agent.spool_bytes,
-        pack=identity.pack,
-    ) as spool:
-        yield spool
+        pack=load_or_create_identity(key_path(config)).pack,
+    )
 
 
 def demand_consent(config: Config) -> None:

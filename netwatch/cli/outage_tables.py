@@ -53,10 +53,10 @@ def percent_text(percent: PublishedPercent | None) -> str:
 
 def lasted_text(length: timedelta) -> str:
     """Return how long something lasts: "45 min", "12 h", "day 4 (h 82)"."""
-    found = elapsed(length)
-    if found.minutes is not None:
-        return f"{found.minutes} min"
-    return f"{found.hours} h" if found.day is None else f"day {found.day} (h {found.hours})"
+    steps = elapsed(length)
+    if steps.minutes is not None:
+        return f"{steps.minutes} min"
+    return f"{steps.hours} h" if steps.day is None else f"day {steps.day} (h {steps.hours})"
 
 
 def outages_table(

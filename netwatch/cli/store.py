@@ -80,9 +80,11 @@ def stats(data: FolderOption = _DATA, as_json: JsonOption = False) -> None:
 
     Example: netwatch store stats
     """
-    found = {name: store.stats() for name, store in _stores(data)}
-    lines = [line for name, one in found.items() for line in _describe_stats(name, one)]
-    emit(found, lines, as_json=as_json)
+    stats_by_resolution = {name: store.stats() for name, store in _stores(data)}
+    lines = [
+        line for name, one in stats_by_resolution.items() for line in _describe_stats(name, one)
+    ]
+    emit(stats_by_resolution, lines, as_json=as_json)
 
 
 @app.command()
@@ -196,11 +198,11 @@ def _stores(data: Path) -> Iterator[tuple[str, SqliteStore]]:
             yield name, store
 
 
-def _describe_stats(name: str, found: Stats) -> Iterator[str]:
-    closed = f"{found.closed_until:%Y-%m-%d %H:%M} UTC" if found.closed_until else "never"
-    size = f"open days {found.file_bytes:,} bytes"
-    yield f"{name}: {found.series:,} series, complete until {closed}, {size}"
-    for kind, table in (("bins", found.bins), ("levels", found.levels)):
+def _describe_stats(name: str, stored: Stats) -> Iterator[str]:
+    closed = f"{stored.closed_until:%Y-%m-%d %H:%M} UTC" if stored.closed_until else "never"
+    size = f"open days {stored.file_bytes:,} bytes"
+    yield f"{name}: {stored.series:,} series, complete until {closed}, {size}"
+    for kind, table in (("bins", stored.bins), ("levels", stored.levels)):
         span = f"{table.first:%Y-%m-%d} to {table.last:%Y-%m-%d}" if table.first else "none"
         yield (
             f"  {kind}: {span}; open {table.open_rows:,} rows; compacted {table.compacted_days} "
