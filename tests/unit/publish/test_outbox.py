@@ -9,7 +9,7 @@ import pytest
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Post
-from netwatch.protocols import Delivery, OutboxState
+from netwatch.protocols import Channel, Delivery, OutboxState
 from netwatch.publish.channels.console import ConsoleChannel
 from netwatch.publish.outbox import OutboxSender
 
@@ -63,8 +63,11 @@ def ledger(tmp_path: Path) -> Iterator[SqlLedger]:
     opened.close()
 
 
-def _clock() -> datetime:
-    return NOW
+def _sender(
+    ledger: SqlLedger, channel: Channel, clock: Callable[[], datetime] = lambda: NOW
+) -> OutboxSender:
+    """Return the sender of a ledger with one channel, the console."""
+    return OutboxSender(ledger.outbox, {"console": channel}, clock)
 
 
 async def test_a_backlog_is_sent_in_order_and_once(
@@ -72,7 +75,7 @@ async def test_a_backlog_is_sent_in_order_and_once(
 ) -> None:
     ledger.record([], [make_post(key=str(number), revision=number) for number in range(1, 6)])
     channel = Scripted()
-    while await OutboxSender(ledger.outbox, {"console": channel}, _clock).send_due():
+    while await _sender(ledger, channel).send_due():
         pass
     assert channel.shown == ["1", "2", "3", "4", "5"]
     assert len(ledger.outbox.in_state(OutboxState.SENT)) == 5
@@ -91,12 +94,12 @@ async def test_delays_double_and_respect_retry_after(
         return now
 
     for _ in range(3):
-        assert await OutboxSender(ledger.outbox, {"console": channel}, clock).send_due() == 1
+        assert await _sender(ledger, channel, clock).send_due() == 1
         entry = ledger.outbox.in_state(OutboxState.READY)[0]
         waits.append(entry.next_at - now)
         now = entry.next_at
     assert waits == [timedelta(seconds=5), timedelta(seconds=10), timedelta(minutes=9)]
-    await OutboxSender(ledger.outbox, {"console": channel}, clock).send_due()
+    await _sender(ledger, channel, clock).send_due()
     assert [entry.attempts for entry in ledger.outbox.in_state(OutboxState.SENT)] == [4]
 
 
@@ -107,7 +110,7 @@ async def test_permanent_failures_and_too_many_attempts_fail(
     ledger.record([], [make_post(key="gone"), make_post(key="busy", language="fr")])
     gone = Delivery(sent=False, reason="answered 410")
     busy = Delivery(sent=False, reason="busy", retryable=True)
-    await OutboxSender(ledger.outbox, {"console": Scripted(gone, busy)}, _clock).send_due()
+    await _sender(ledger, Scripted(gone, busy)).send_due()
     reasons = {entry.reason for entry in ledger.outbox.in_state(OutboxState.FAILED)}
     assert reasons == {"answered 410", "busy"}
 
@@ -118,7 +121,7 @@ async def test_delays_grow_to_ten_minutes_until_the_attempts_end(
     monkeypatch.setattr("netwatch.publish.outbox._MAX_ATTEMPTS", 40)
     ledger.record([], [make_post()])
     channel, now = Scripted(*[Delivery(sent=False, reason="busy", retryable=True)] * 40), NOW
-    sender = OutboxSender(ledger.outbox, {"console": channel}, lambda: now)
+    sender = _sender(ledger, channel, lambda: now)
     delays = []
     for _ in range(39):
         await sender.send_due()
@@ -135,7 +138,7 @@ async def test_a_channel_that_is_not_configured_blocks_nothing(
 ) -> None:
     ledger.record([], [make_post(key="1", channel="pigeon"), make_post(key="2")])
     channel = Scripted()
-    await OutboxSender(ledger.outbox, {"console": channel}, _clock).send_due()
+    await _sender(ledger, channel).send_due()
     assert channel.shown == ["2"]
     waiting = ledger.outbox.in_state(OutboxState.READY)[0]
     assert "pigeon" in waiting.reason
@@ -156,7 +159,7 @@ async def test_after_a_crash_only_idempotent_channels_send_again(
         assert ledger.outbox.claim(post.key, at=NOW)
         ledger.outbox.mark(post.key, state, at=NOW)
     channels = {"console": Scripted(), "file": Scripted(idempotent=True)}
-    await OutboxSender(ledger.outbox, channels, _clock).recover_interrupted()
+    await OutboxSender(ledger.outbox, channels, lambda: NOW).recover_interrupted()
     assert [entry.post.key for entry in ledger.outbox.in_state(OutboxState.READY)] == ["2"]
     assert [entry.post.key for entry in ledger.outbox.in_state(OutboxState.NEEDS_REVIEW)] == [
         "1",
@@ -181,11 +184,11 @@ def test_no_post_is_lost_or_sent_twice_by_crashes(
 
     async def live() -> None:
         nonlocal now
-        await OutboxSender(ledger.outbox, {"console": channel}, clock).recover_interrupted()
+        await _sender(ledger, channel, clock).recover_interrupted()
         while any(
             ledger.outbox.in_state(state) for state in (OutboxState.READY, OutboxState.SENDING)
         ):
-            await OutboxSender(ledger.outbox, {"console": channel}, clock).send_due()
+            await _sender(ledger, channel, clock).send_due()
             now += timedelta(minutes=11)
 
     for _ in range(500):
@@ -219,7 +222,7 @@ async def test_cancelling_waits_for_a_delivery(
             return await super().deliver(post)
 
     channel = Slow()
-    loop = asyncio.create_task(OutboxSender(ledger.outbox, {"console": channel}, _clock).run())
+    loop = asyncio.create_task(_sender(ledger, channel).run())
     await begun.wait()
     loop.cancel()
     asyncio.get_running_loop().call_later(0.05, go.set)
@@ -242,8 +245,7 @@ async def test_posts_of_another_process_are_sent(
         arrived.set()
 
     monkeypatch.setattr("netwatch.publish.outbox._POLL_SECONDS", 0.01)
-    channels = {"console": ConsoleChannel(write)}
-    loop = asyncio.create_task(OutboxSender(ledger.outbox, channels, _clock).run())
+    loop = asyncio.create_task(_sender(ledger, ConsoleChannel(write)).run())
     other = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
     other.record([], [make_post()])
     await asyncio.wait_for(arrived.wait(), 10)
@@ -262,4 +264,4 @@ async def test_a_broken_outbox_ends_the_loop_with_its_own_error(
     with ledger._database.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE post RENAME COLUMN attempts TO tries")
     with pytest.raises(StoreError, match="ledger: cannot"):
-        await OutboxSender(ledger.outbox, {"console": Scripted()}, _clock).run()
+        await _sender(ledger, Scripted()).run()
