@@ -8,7 +8,7 @@ from qa.vantage import SUBJECT, Job
 
 from netwatch.agent.health.judge_health import HealthState
 
-__all__ = ["Actions", "Case", "Outcome", "Scenario", "failure", "success"]
+__all__ = ["Actions", "Case", "Outcome", "Scenario"]
 
 Actions = Callable[[Watch], Awaitable[None]]
 Scenario = Callable[[Bench], Awaitable[Job | tuple[Job, Actions]]]
@@ -52,13 +52,3 @@ class Case:
     detail: str = ""
     row: str = SUBJECT
     namespaces: bool = False
-
-
-def failure(failure: str, operation: str, scope: str, *, host_responded: bool = False) -> Outcome:
-    """Return the outcome of a failed measurement."""
-    return Outcome(failure, operation, scope, host_responded)
-
-
-def success(operation: str) -> Outcome:
-    """Return the outcome of a success whose last step is `operation`."""
-    return Outcome(None, operation, "", host_responded=True)

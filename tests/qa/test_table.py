@@ -13,10 +13,20 @@ from certificates import Authority
 from namespaces import need_namespaces
 from qa.bench import Bench, Watch, prepare
 from qa.case import Case, Outcome
-from qa.table import CASES
+from qa.table import CASES, SCENARIOS
 from qa.vantage import SUBJECT, Job, VantageReport
 
 pytestmark = pytest.mark.timeout(180)
+# Usual names of faults, after the failure modes of other measurement tools.
+NAMED = """
+    dnsNXDOMAIN dnsBogon dnsTimeout dnsServfail dnsInjectedSecondReply dnsTransparentProxy
+    dnsHijackToPortal tcpTimeout tcpRefused tcpReset hostUnreachable netUnreachableV6 noRoute
+    tlsReset tlsEOF tlsTimeout certExpired certNotYetValidClockWrong certWrongName certUnknownCA
+    httpReset http451 httpPortalRedirect httpSlowBody quicBlocked icmpBlockedTcpOk gatewayDown
+    cableOut intlCut ispResolverDead vpnUp clockMinus2y clockJumpPlus6h suspend2h loopOverload
+    fdExhaustion controlHostDown allControlsDownButTargetsUp brokerBlockedTlsOkUploadStalls
+    lanDownThenUp
+"""
 _CONCURRENCY = 20
 _TIMEOUT = 20.0
 
@@ -89,8 +99,8 @@ async def run_all(cases: list[Case], folder: Path) -> dict[str, list[VantageRepo
             except Exception as error:  # noqa: BLE001 - raised by its own row
                 return error
 
-    found = await asyncio.gather(*(one(number, case) for number, case in enumerate(cases)))
-    return {case.name: result for case, result in zip(cases, found, strict=True)}
+    outcomes = await asyncio.gather(*(one(number, case) for number, case in enumerate(cases)))
+    return {case.name: outcome for case, outcome in zip(cases, outcomes, strict=True)}
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +126,17 @@ def results(
 def test_case(case: Case, results: dict[str, list[VantageReport] | Exception]) -> None:
     if case.namespaces:
         need_namespaces()
-    found = results[case.name]
-    if isinstance(found, Exception):
-        raise found
-    assert len(found) == (2 if case.row == SUBJECT else 1), "too few measurements"
-    for report in found:
+    reports = results[case.name]
+    if isinstance(reports, Exception):
+        raise reports
+    assert len(reports) == (2 if case.row == SUBJECT else 1), "too few measurements"
+    for report in reports:
         assert actual(report) == expected(case)
         assert case.detail in detail(report)
+
+
+def test_every_named_fault_has_its_row_and_every_row_its_own_scenario() -> None:
+    names = [case.name for case in CASES]
+    assert set(NAMED.split()) <= set(names)
+    assert len(names) >= 60
+    assert sorted(names) == sorted(SCENARIOS)
