@@ -17,7 +17,7 @@ from netwatch.agent.identity import load_or_create_identity
 from netwatch.agent.loop import AgentDeps, run_agent
 from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.agent.pause import PauseWatch, run_with_consent
-from netwatch.agent.spool.ack_verifier import COLLECTOR_KEY
+from netwatch.agent.spool.schema import MetaKey
 from netwatch.agent.spool.spool import Spool, SpoolState
 from netwatch.agent.target_list import poll_target_list
 from netwatch.aio.tasks import run_until_first_exits
@@ -94,7 +94,7 @@ async def _run_until_changed(
     with open_spool(config) as spool:
         if enrollment is not None:
             # Only this collector's acknowledgements may remove batches from now on.
-            spool.set_meta(COLLECTOR_KEY, bytes.fromhex(enrollment.collector))
+            spool.set_meta(MetaKey.COLLECTOR, bytes.fromhex(enrollment.collector))
         deps = AgentDeps(
             vantage=describe_vantage(config),
             targets=targets,

@@ -4,8 +4,8 @@ import msgspec
 
 from netwatch.agent.measure.budget import BUDGETS, SKIPPED_AT_LEVEL, DailyBudget
 from netwatch.agent.saved_state import SavedState, load_state
+from netwatch.agent.spool.schema import MetaKey
 from netwatch.agent.target_list import TargetList
-from netwatch.agent.uplink.uplink import STATUS_KEY
 from netwatch.app.targets import choose_targets, open_target_list_store
 from netwatch.app.vantage import open_spool
 from netwatch.app.vantage_files import open_consent, read_enrollment
@@ -17,7 +17,7 @@ def vantage_status(config: Config) -> dict[str, object]:
     """Return the status of this vantage by name; times are ISO 8601 text."""
     with open_spool(config) as spool:
         state, saved = spool.state(), load_state(spool)
-        uplink = spool.get_meta(STATUS_KEY)
+        uplink = spool.get_meta(MetaKey.UPLINK)
     enrollment = read_enrollment(config)
     target_list = open_target_list_store(config).current()
     values = {

@@ -13,8 +13,8 @@ from servers import PASSWORD, USERNAME, free_port, mosquitto, until
 from tcp_blocker import tcp_blocker
 from uplink_rig import Rig, two_listeners
 
+from netwatch.agent.spool.schema import MetaKey
 from netwatch.agent.spool.spool import Spool
-from netwatch.agent.uplink.uplink import STATUS_KEY
 from netwatch.collector.metrics import by_label
 from netwatch.model.errors import TransportError
 from netwatch.wire.mqtt import MqttTransport
@@ -32,7 +32,7 @@ async def empty(spool: Spool) -> None:
 
 
 def status(spool: Spool) -> dict[str, object]:
-    return msgspec.json.decode(spool.get_meta(STATUS_KEY) or b"{}")
+    return msgspec.json.decode(spool.get_meta(MetaKey.UPLINK) or b"{}")
 
 
 async def test_batches_are_sent_by_websocket(listeners: tuple[int, int], tmp_path: Path) -> None:

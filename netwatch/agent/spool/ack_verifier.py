@@ -3,12 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from netwatch.agent.spool.schema import MetaKey
 from netwatch.agent.spool.spool import Spool
 from netwatch.model.errors import InputError
 from netwatch.wire.ack import ACKNOWLEDGEMENT, Ack
-
-COLLECTOR_KEY = "collector"
-"""The spool's name for the collector's public key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ def verify_ack(
     ack, key = ACKNOWLEDGEMENT.unpack(message)
     if ack.agent != agent:
         return None
-    if (key is None and not allow_unsigned) or not spool.pin_key(COLLECTOR_KEY, key):
+    if (key is None and not allow_unsigned) or not spool.pin_key(MetaKey.COLLECTOR, key):
         raise InputError("acknowledgement: not signed with the collector's key")
     return ack
 

@@ -3,6 +3,7 @@
 import logging
 import shutil
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 
 from netwatch.agent.private_files import create_private
@@ -39,6 +40,16 @@ CREATE INDEX IF NOT EXISTS pending ON batch (sequence) WHERE refused IS NULL;
 CREATE INDEX IF NOT EXISTS levels ON batch (level, sequence);
 """
 _SCHEMA = Schema(_TABLES, application_id=0x4E575350, version=1)  # "NWSP"
+
+
+class MetaKey(StrEnum):
+    """Names of the values in the spool's table `meta`; JSON, if nothing else is said."""
+
+    AGENT_STATE = "agent_state"
+    COLLECTOR = "collector"  # the collector's public key
+    RATE_ADVICE = "rate_advice"  # the last valid message
+    SESSION = "session"  # the number of the last session
+    UPLINK = "uplink"  # the transport in use, and the status of each
 
 
 def open_or_quarantine(path: Path, now: datetime) -> SqliteFile:

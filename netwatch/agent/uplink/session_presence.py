@@ -7,14 +7,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from netwatch.agent.clock import boot_id, monotonic_seconds
+from netwatch.agent.spool.schema import MetaKey
 from netwatch.agent.spool.spool import Spool
 from netwatch.model.errors import StoreError
 from netwatch.protocols import Message
 from netwatch.wire.presence_message import PRESENCE, PresenceMessage, PresenceState
 from netwatch.wire.topics import presence_topic
-
-_SESSION = "session"
-"""The spool's name for the number of the last session."""
 
 
 class AgentSession:
@@ -63,9 +61,9 @@ def start_session(
     """
     number = max(int(now.timestamp()), 1)
     try:
-        last = spool.get_meta(_SESSION)
+        last = spool.get_meta(MetaKey.SESSION)
         number = max(number, int(last) + 1 if last else 1)
-        spool.set_meta(_SESSION, str(number).encode())
+        spool.set_meta(MetaKey.SESSION, str(number).encode())
     except StoreError:
         pass  # the failing disk is logged elsewhere, and the time usually suffices
     return AgentSession(agent, number, sign)

@@ -16,7 +16,8 @@ from time import monotonic
 import msgspec
 
 from netwatch.agent.clock import AckClockSync
-from netwatch.agent.spool.ack_verifier import COLLECTOR_KEY, verify_ack
+from netwatch.agent.spool.ack_verifier import verify_ack
+from netwatch.agent.spool.schema import MetaKey
 from netwatch.agent.spool.spool import SealedBatch, Spool
 from netwatch.agent.uplink.failover import Endpoint, TransportFailover, TransportStatus
 from netwatch.agent.uplink.send_window import (
@@ -35,10 +36,6 @@ from netwatch.wire import topics
 from netwatch.wire.ack import Ack
 from netwatch.wire.rate_advice import RATE_ADVICE, RateAdvice
 
-STATUS_KEY = "uplink"
-"""The spool's name for the transport in use and the status of each, as JSON."""
-_RATE_ADVICE_KEY = "rate_advice"
-"""The spool's name for the last valid rate advice, as it was received."""
 _log = logging.getLogger("netwatch.agent.uplink.uplink")
 _ACK_TIMEOUT = 6
 """Paces (flush intervals, usually ten seconds) until a batch is resent."""
@@ -107,7 +104,7 @@ class Uplink:
     async def run(self) -> None:
         """Connect, send, and reconnect until cancelled."""
         with suppress(StoreError):
-            stored = await self._executor.run(self._spool.get_meta, _RATE_ADVICE_KEY)
+            stored = await self._executor.run(self._spool.get_meta, MetaKey.RATE_ADVICE)
             if stored is not None:
                 await self._apply_rate_advice(stored)
         try:
@@ -287,7 +284,7 @@ class Uplink:
 
     async def _apply_rate_advice(self, payload: bytes) -> None:
         """Send as fast as the collector advises; advice of others or older advice is ignored."""
-        pinned = await self._executor.run(self._spool.get_meta, COLLECTOR_KEY)
+        pinned = await self._executor.run(self._spool.get_meta, MetaKey.COLLECTOR)
         # It cannot be verified until an acknowledgement has shown the collector's key.
         self._unverified_advice = payload if pinned is None else None
         if pinned is None:
@@ -302,7 +299,7 @@ class Uplink:
             return
         self._advice = advice
         self._backlog.rate = backlog_rate(_BATCHES_PER_PACE / self._pace, advice.rate)
-        await self._executor.run(self._spool.set_meta, _RATE_ADVICE_KEY, payload)
+        await self._executor.run(self._spool.set_meta, MetaKey.RATE_ADVICE, payload)
 
     def _publish_status_change(self, status: TransportStatus) -> None:
         self._status_changed.set()
@@ -319,4 +316,4 @@ class Uplink:
             }
             with suppress(StoreError):
                 encoded = msgspec.json.encode(status)
-                await self._executor.run(self._spool.set_meta, STATUS_KEY, encoded)
+                await self._executor.run(self._spool.set_meta, MetaKey.UPLINK, encoded)

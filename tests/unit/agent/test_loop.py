@@ -16,7 +16,8 @@ from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.loop import AgentDeps, run_agent
 from netwatch.agent.measure.budget import BUDGETS
 from netwatch.agent.pause import PauseReason
-from netwatch.agent.saved_state import STATE_KEY, SavedState, load_state, save_state
+from netwatch.agent.saved_state import SavedState, load_state, save_state
+from netwatch.agent.spool.schema import MetaKey
 from netwatch.agent.spool.spool import Spool
 from netwatch.agent.uplink.failover import Endpoint
 from netwatch.config import AgentConfig, Duration
@@ -110,7 +111,7 @@ async def test_the_daily_budget_survives_a_restart(spool: Spool) -> None:
 
 
 async def test_a_damaged_state_does_not_stop_the_agent(spool: Spool) -> None:
-    spool.set_meta(STATE_KEY, b"\xff\x00 nonsense")
+    spool.set_meta(MetaKey.AGENT_STATE, b"\xff\x00 nonsense")
     probe = Outside()
     async with running(spool, probe):
         await until(lambda: probe.runs == 1)

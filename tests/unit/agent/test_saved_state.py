@@ -11,7 +11,8 @@ from netwatch.agent.gaps import Heartbeat
 from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.agent.measure.budget import DailyBudget
 from netwatch.agent.process_stats import ProcessStatsCollector
-from netwatch.agent.saved_state import STATE_KEY, SavedState, load_state, save_state
+from netwatch.agent.saved_state import SavedState, load_state, save_state
+from netwatch.agent.spool.schema import MetaKey
 from netwatch.agent.spool.spool import Spool
 from netwatch.model.measurement import Vantage
 
@@ -41,11 +42,11 @@ def test_what_is_saved_is_loaded(spool: Spool) -> None:
 def test_damaged_counts_are_ignored(spool: Spool, change: dict[str, object]) -> None:
     state = msgspec.to_builtins(STATE)
     state["budget"].update(change)
-    spool.set_meta(STATE_KEY, msgspec.json.encode(state))
+    spool.set_meta(MetaKey.AGENT_STATE, msgspec.json.encode(state))
     assert load_state(spool) is None
 
 
 @pytest.mark.parametrize("damaged", [b"", b"{", b'"x"', b"\xff\x00 nonsense"])
 def test_a_damaged_state_is_ignored(spool: Spool, damaged: bytes) -> None:
-    spool.set_meta(STATE_KEY, damaged)
+    spool.set_meta(MetaKey.AGENT_STATE, damaged)
     assert load_state(spool) is None
