@@ -21,7 +21,7 @@ from netwatch.cli.outage_tables import outages_table
 from netwatch.cli.output import emit_each, render, table_lines
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import InputError
-from netwatch.model.incident import PUBLIC_STATES, Incident, IncidentState
+from netwatch.model.incident import CORROBORATED, PUBLIC_STATES, Incident, IncidentState
 from netwatch.publish.display_names import full_name
 from netwatch.publish.incident_json import incident_object
 from netwatch.publish.summary import key_facts
@@ -39,7 +39,9 @@ def outages(
     state: Annotated[
         IncidentState | None, typer.Option(help="Only incidents in this state.")
     ] = None,
-    min_level: Annotated[int, typer.Option(min=0, max=4, help="Lowest evidence level.")] = 2,
+    min_level: Annotated[
+        int, typer.Option(min=0, max=4, help="Lowest evidence level.")
+    ] = CORROBORATED,
     since: SinceOption = None,
     until: UntilOption = None,
     zone: ZoneOption = "UTC",

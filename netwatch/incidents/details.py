@@ -18,15 +18,13 @@ from netwatch.incidents.patterns import (
 from netwatch.incidents.recurrence import PatternContext
 from netwatch.incidents.shutdown_likelihood import shutdown_likelihood
 from netwatch.model.entities import Entity
-from netwatch.model.incident import OPEN_STATES, OUTAGE, Incident, RevisionReason
+from netwatch.model.incident import CORROBORATED, OPEN_STATES, OUTAGE, Incident, RevisionReason
 from netwatch.model.incident_details import IncidentDetails, Pattern, ShutdownLikelihood
 from netwatch.model.percent import PublishedPercent, make_percent
 from netwatch.model.series import Level
 from netwatch.model.signals import CONNECTIVITY, signal_spec
 from netwatch.model.thresholds import LOW
 
-_PUBLISHABLE = 2
-"""Evidence level from which on an incident is published."""
 _MIN_NETWORKS = 3
 """Lost networks that corroborate a loss seen by one signal: two may share a cable."""
 _MIN_NETWORKS_DOMAIN = 2
@@ -114,7 +112,7 @@ def write_revision(
     # What is low after the end does not corroborate the loss.
     if incident.state in OPEN_STATES:
         incident.evidence_level = max(before, _evidence(incident, lost, len(shown_by)))
-    if before < _PUBLISHABLE <= incident.evidence_level:
+    if before < CORROBORATED <= incident.evidence_level:
         reason = _FIRST_PUBLISHED.get(reason, reason)
     if incident.ended_at is not None:
         # An ended incident names every signal that showed it while it lasted.
@@ -166,9 +164,9 @@ def _agreements(signals: Mapping[str, Level]) -> tuple[tuple[str, bool | None], 
 
 
 def _evidence(incident: OpenIncident, lost: int, signals: int) -> int:
-    """Return 2 if several networks or two signals show the loss, else 1; never more."""
+    """Return `CORROBORATED` if several networks or two signals show the loss, else 1."""
     enough = _MIN_NETWORKS if incident.kind == OUTAGE else _MIN_NETWORKS_DOMAIN
-    return _PUBLISHABLE if lost >= enough or signals >= 2 else 1
+    return CORROBORATED if lost >= enough or signals >= 2 else 1
 
 
 def _likelihood(incident: OpenIncident, context: IncidentContext) -> ShutdownLikelihood:

@@ -14,7 +14,7 @@ from netwatch.app.wall_clock import now
 from netwatch.config import Config, PlaceConfig, PublishConfig, write_config
 from netwatch.model.entities import EntityInfo, EntityKind
 from netwatch.model.errors import InputError
-from netwatch.model.incident import Incident
+from netwatch.model.incident import CORROBORATED, Incident
 from netwatch.model.series import SeriesKey
 from netwatch.protocols import OutboxEntry
 from netwatch.publish.chart import ChartRequest, draw_chart
@@ -66,7 +66,9 @@ def replay_into(
     write_config(config, folder / "netwatch.toml")
     with open_context(config) as context:
         snapshots = [
-            one for one in _replay(context, table, at, progress) if one.evidence_level >= 2
+            one
+            for one in _replay(context, table, at, progress)
+            if one.evidence_level >= CORROBORATED
         ]
         asyncio.run(_send(context))
         incidents = context.ledger.incidents()
@@ -136,7 +138,7 @@ def _draw(
     """Draw the public incidents of countries and regions."""
     pictures = []
     for incident in incidents:
-        public = incident.evidence_level >= 2 and not incident.merged_into
+        public = incident.evidence_level >= CORROBORATED and not incident.merged_into
         if public and incident.entity.kind in {EntityKind.COUNTRY, EntityKind.REGION}:
             start, end = incident.started_low - _LEAD_IN, incident.at + timedelta(days=7)
             signal = incident.signals[0][0]

@@ -28,6 +28,8 @@ OPEN_STATES = frozenset({IncidentState.CONFIRMED, IncidentState.PARTIALLY_RESTOR
 """States of a confirmed incident that lasts; it contains the losses of narrower entities."""
 PUBLIC_STATES = OPEN_STATES | {IncidentState.RESOLVED}
 """States of the incidents that lists show."""
+CORROBORATED = 2
+"""Evidence level from which on an incident is published."""
 
 
 class RevisionReason(StrEnum):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from netwatch.config import PublishConfig
 from netwatch.model.entities import EntityKind, EntityTree
-from netwatch.model.incident import OUTAGE, Incident, Post, RevisionReason
+from netwatch.model.incident import CORROBORATED, OUTAGE, Incident, Post, RevisionReason
 from netwatch.model.percent import Precision
 from netwatch.publish.display_names import full_name, hashtag, origin_name, place_name
 from netwatch.publish.language import ENGLISH, TEMPLATES, Language, languages, load_language
@@ -17,7 +17,6 @@ from netwatch.publish.time_format import elapsed, interval_is_wide, moment
 LOCAL_CHANNELS = frozenset({"console", "file"})
 """Channels that only the operator sees; they also get posts that nobody has reviewed."""
 
-_CORROBORATED = 2
 _OUTAGE_POSTS = {
     RevisionReason.CONFIRMED: "confirmed",
     RevisionReason.MILESTONE: "update",
@@ -98,7 +97,7 @@ def post_kind(incident: Incident) -> str | None:
     """Return the template that this revision calls for, None if it is not published."""
     kinds = _OUTAGE_POSTS if incident.kind == OUTAGE else _DOMAIN_POSTS
     kind = kinds.get(incident.reason)
-    if kind is None or incident.evidence_level < _CORROBORATED:
+    if kind is None or incident.evidence_level < CORROBORATED:
         return None
     if kind == "confirmed" and incident.percent.precision is Precision.NONE:
         return "confirmed_without_number"

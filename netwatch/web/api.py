@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError
-from netwatch.model.incident import Incident
+from netwatch.model.incident import CORROBORATED, Incident
 from netwatch.model.series import Level
 from netwatch.publish.incident_json import incident_object, scope_object
 from netwatch.publish.level_queries import lead_levels
@@ -55,7 +55,7 @@ class JsonApi:
         The query may filter by `country`, `since` and `min_level`, and `limit` their number.
         """
         query, tree = request.query_params, self._pages.tree
-        min_level = _number(query, "min_level", default=2)
+        min_level = _number(query, "min_level", default=CORROBORATED)
         limit = min(_number(query, "limit", default=100), _MOST_INCIDENTS)
         since, country = _instant(query, "since"), query.get("country")
         found = []

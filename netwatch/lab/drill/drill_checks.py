@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from netwatch.lab.drill.simulated_country import Country, Network
 from netwatch.model.entities import EntityKind
-from netwatch.model.incident import Incident, IncidentState
+from netwatch.model.incident import CORROBORATED, Incident, IncidentState
 from netwatch.protocols import OutboxEntry
 
 _LEVEL_TOLERANCE = 5.0
@@ -48,7 +48,7 @@ def check_drill(
     public = [
         incident
         for incident in incidents
-        if incident.evidence_level >= 2 and not incident.merged_into
+        if incident.evidence_level >= CORROBORATED and not incident.merged_into
     ]
     names = ", ".join(f"{incident.id} ({incident.entity})" for incident in public) or "none"
     found = [Assertion("one public incident", len(public) == 1, names)]
