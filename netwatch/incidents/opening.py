@@ -85,12 +85,7 @@ def shows_no_loss(signals: Mapping[str, Level], now: datetime) -> bool:
 
 
 def new_incident(
-    series: SeriesKey,
-    excursion: Excursion,
-    now: datetime,
-    *,
-    width: timedelta,
-    confirmed: bool,
+    series: SeriesKey, excursion: Excursion, now: datetime, *, width: timedelta, confirmed: bool
 ) -> OpenIncident:
     """Return an incident that follows `series`, confirmed or provisional, without an id.
 

@@ -9,6 +9,7 @@ from series import COUNTRY, HOUR, START, key
 from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.incident import Incident, RevisionReason
 from netwatch.model.incident_details import PatternName, TimingFeature
+from netwatch.publish.posts import post_kind
 
 
 def last(revisions: list[Incident]) -> Incident:
@@ -91,7 +92,7 @@ def test_a_provisional_incident_has_no_details() -> None:
     assert last(revisions).details.likelihood is None
 
 
-def nightly(hour: int, *, nights: int, networks: int = 6) -> float:
+def nightly(hour: int, *, nights: int) -> float:
     """Return the level of a country that is cut from 01 to 06 on so many nights."""
     day, clock = divmod(hour, 24)
     return 0.05 if 2 <= day < 2 + nights and 1 <= clock < 6 else 1.0
@@ -105,6 +106,20 @@ def test_a_missing_night_ends_the_series() -> None:
     assert series[-1].at == START + 11 * 24 * HOUR + 5 * HOUR
     assert len(series[-1].details.occurrences) == 9
     assert series[-1].ended_at == START + (10 * 24 + 6) * HOUR
+
+
+def test_the_first_post_about_a_daily_series_says_that_it_recurs() -> None:
+    """A third network is lost only after the series is known."""
+
+    def shape(number: int, hour: int) -> float:
+        lost = 2 if hour < 24 * 8 else 3
+        return nightly(hour, nights=9) if number < lost else 1.0
+
+    revisions = follow(shape, 24 * 9)
+    first = next(one for one in revisions if one.evidence_level == 2)
+    assert first.reason is RevisionReason.RECURRING
+    assert post_kind(first) == "recurring"
+    assert [one.evidence_level for one in revisions if one.reason is first.reason] == [1, 2]
 
 
 def test_a_loss_is_expected_only_within_its_window() -> None:
