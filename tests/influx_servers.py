@@ -17,13 +17,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from servers import free_port, need
 
 from netwatch.store.influx.client import InfluxClient

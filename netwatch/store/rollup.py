@@ -12,6 +12,7 @@ from itertools import groupby, pairwise
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import pandas as pd
 
 from netwatch.model.series import Bin, Level
 from netwatch.model.time import EPOCH, floor_time
@@ -39,21 +40,18 @@ class Resolution:
     retention: timedelta | None
 
 
-RESOLUTIONS = (
-    Resolution("raw", None, timedelta(days=14)),
-    Resolution("five-minutes", timedelta(minutes=5), timedelta(days=731)),
-    Resolution("hourly", timedelta(hours=1), None),
-)
-"""Bins as measured for two weeks, of five minutes for two years, of an hour for ever."""
+def resolutions(
+    *, raw: timedelta = timedelta(days=14), five_minutes: timedelta = timedelta(days=731)
+) -> tuple[Resolution, ...]:
+    """Return the resolutions with their retention: bins of an hour are kept for ever."""
+    return (
+        Resolution("raw", None, raw),
+        Resolution("five-minutes", timedelta(minutes=5), five_minutes),
+        Resolution("hourly", timedelta(hours=1), None),
+    )
 
 
-def with_retention(*, raw: timedelta, five_minutes: timedelta) -> list[Resolution]:
-    """Return the resolutions with other retention times."""
-    retention = {"raw": raw, "five-minutes": five_minutes}
-    return [
-        replace(resolution, retention=retention.get(resolution.name, resolution.retention))
-        for resolution in RESOLUTIONS
-    ]
+RESOLUTIONS = resolutions()
 
 
 @runtime_checkable
@@ -127,31 +125,26 @@ def first_time(store: SeriesStore, start: datetime, end: datetime) -> datetime |
 
 def merge_bins(columns: BinColumns, width: timedelta) -> Iterator[Bin]:
     """Yield the bins of `columns` merged into intervals of `width`, by time, then series."""
-    if not len(columns.values):
-        return
-    times, index = np.asarray(columns.times), np.asarray(columns.index)
+    by_key = sorted(range(len(columns.keys)), key=columns.keys.__getitem__)
+    totals = np.asarray(columns.totals)
+    rows = pd.DataFrame(
+        {
+            "time": np.asarray(columns.times),
+            "interval": np.asarray(columns.times) // (width // timedelta(microseconds=1)),
+            "rank": np.argsort(by_key)[np.asarray(columns.index)],
+            "has_trials": ~np.isnan(totals),
+            "value": np.asarray(columns.values),
+            "total": totals,
+        }
+    )
     # Sums of fractions depend on their order, which must not be that of the engine.
-    order = np.lexsort((times, index))
-    times, index = times[order], index[order]
-    values, totals = np.asarray(columns.values)[order], np.asarray(columns.totals)[order]
-    starts, interval = np.unique(times // (width // timedelta(microseconds=1)), return_inverse=True)
-    cell = interval * len(columns.keys) + index
-    size = len(starts) * len(columns.keys)
-    tried = ~np.isnan(totals)
-    trials = np.bincount(cell[tried], minlength=size)
-    sums = np.bincount(cell[tried], values[tried], size)
-    total_sums = np.bincount(cell[tried], totals[tried], size)
-    plain = np.bincount(cell[~tried], minlength=size)
-    means = np.bincount(cell[~tried], values[~tried], size) / np.maximum(plain, 1)
-    ranks = sorted(range(len(columns.keys)), key=columns.keys.__getitem__)
-    for at, start in enumerate(starts.tolist()):
-        time = EPOCH + start * width
-        for rank in ranks:
-            row = at * len(columns.keys) + rank
-            if trials[row]:
-                yield Bin(time, columns.keys[rank], float(sums[row]), float(total_sums[row]))
-            elif plain[row]:
-                yield Bin(time, columns.keys[rank], float(means[row]))
+    cells = rows.sort_values("time").groupby(["interval", "rank", "has_trials"])
+    merged = cells[["value", "total"]].sum().assign(mean=cells["value"].mean()).reset_index()
+    # Where only some rows of a cell have trials, these count.
+    merged = merged.drop_duplicates(["interval", "rank"], keep="last")
+    for interval, rank, has_trials, value, total, mean in merged.itertuples(index=False):
+        time, key = EPOCH + interval * width, columns.keys[by_key[rank]]
+        yield Bin(time, key, value, total) if has_trials else Bin(time, key, mean)
 
 
 def _lowest_levels(levels: Iterator[Level], width: timedelta) -> Iterator[Level]:

@@ -32,7 +32,7 @@ from netwatch.store.rollup import (
     RESOLUTIONS,
     Resolution,
     apply_retention,
-    with_retention,
+    resolutions,
 )
 from netwatch.store.schema import BINS, DAY, LEVELS, Span, Table
 from netwatch.store.series_catalog import SeriesCatalog, country_in_code
@@ -92,11 +92,9 @@ class SqliteStore:
     def from_config(cls, section: Mapping[str, object], services: Services) -> Self:
         """See `netwatch.protocols.Plugin`; the file is in the data folder."""
         options = decode_section(_Options, section)
-        resolutions = with_retention(
-            raw=options.raw_retention, five_minutes=options.five_minute_retention
-        )
+        kept = resolutions(raw=options.raw_retention, five_minutes=options.five_minute_retention)
         path = services.folder / "series.sqlite"
-        return cls(path, clock=services.clock, area=services.area, resolutions=resolutions)
+        return cls(path, clock=services.clock, area=services.area, resolutions=kept)
 
     @classmethod
     def at(cls, location: str) -> Self:

@@ -5,7 +5,7 @@ absence, so they are rejected; so are times that no correct clock can have given
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -28,12 +28,12 @@ def valid_bins(bins: Sequence[Bin], now: datetime) -> tuple[Sequence[Bin], list[
     """Return the valid bins, and a message for each other one."""
     if _all_valid(bins, now):
         return bins, []
-    return _partition(bins, [_bin_fault(bin_, now) for bin_ in bins])
+    return _partition(bins, ("value", "total"), now)
 
 
 def valid_levels(levels: Sequence[Level], now: datetime) -> tuple[Sequence[Level], list[str]]:
     """Return the valid levels, and a message for each other one."""
-    return _partition(levels, [_level_fault(level, now) for level in levels])
+    return _partition(levels, ("value", "low", "high", "probability", "coverage"), now)
 
 
 def valid_watermark(
@@ -97,32 +97,25 @@ def _all_valid(bins: Sequence[Bin], now: datetime) -> bool:
     return all(names) and "".join(names).isprintable()
 
 
-def _partition(items: Sequence[_Item], faults: Sequence[str]) -> tuple[Sequence[_Item], list[str]]:
-    if not any(faults):
-        return items, []
-    good = [item for item, fault in zip(items, faults, strict=True) if not fault]
-    pairs = zip(items, faults, strict=True)
+def _partition(
+    items: Sequence[_Item], numbers: Sequence[str], now: datetime
+) -> tuple[Sequence[_Item], list[str]]:
+    """Return the items whose time, series and attributes `numbers` are valid, and messages."""
+    faults = [_fault(item, numbers, now) for item in items]
+    pairs = list(zip(items, faults, strict=True))
+    good = [item for item, fault in pairs if not fault]
     return good, [_message(item, fault) for item, fault in pairs if fault]
+
+
+def _fault(item: Bin | Level, numbers: Sequence[str], now: datetime) -> str:
+    fault = _time_fault(item.time, now) or _key_fault(item.series)
+    for name in () if fault else numbers:
+        number = getattr(item, name)
+        if number is not None and not math.isfinite(number):
+            return f"the {name} is {number}; it must be finite"
+    return fault
 
 
 def _message(item: Bin | Level, fault: str) -> str:
     name = f"{item.series.signal} {item.series.entity}"
     return ascii(f"{name} at {item.time.isoformat()}: {fault}")[1:-1]
-
-
-def _bin_fault(bin_: Bin, now: datetime) -> str:
-    numbers = (("value", bin_.value), ("total", bin_.total))
-    return _time_fault(bin_.time, now) or _key_fault(bin_.series) or _number_fault(numbers)
-
-
-def _level_fault(level: Level, now: datetime) -> str:
-    names = ("value", "low", "high", "probability", "coverage")
-    numbers = [(name, getattr(level, name)) for name in names]
-    return _time_fault(level.time, now) or _key_fault(level.series) or _number_fault(numbers)
-
-
-def _number_fault(numbers: Iterable[tuple[str, float | None]]) -> str:
-    for name, number in numbers:
-        if number is not None and not math.isfinite(number):
-            return f"the {name} is {number}; it must be finite"
-    return ""

@@ -21,7 +21,7 @@ from servers import free_port, need
 
 from netwatch.config import read_config
 from netwatch.plugins import decode_section
-from netwatch.store.influx.dsn import InfluxDsn, InfluxOptions
+from netwatch.store.influx.dsn import InfluxDsn
 
 ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "compose.yaml", *sorted((ROOT / "deploy").glob("compose.*.yaml"))]
@@ -156,7 +156,7 @@ def test_the_configuration_fits_the_services(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv(name, value)
     config = read_config(ROOT / "deploy" / "netwatch.toml")
     assert config.broker.host in services()
-    login = InfluxDsn.from_options(decode_section(InfluxOptions, config.stores["influx"]))
+    login = decode_section(InfluxDsn, config.stores["influx"]).resolve()
     environment = services()["influxdb"]["environment"]
     assert login == InfluxDsn(
         services()["grafana"]["environment"]["NETWATCH_INFLUX_URL"],

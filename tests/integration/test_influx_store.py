@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from influx_servers import (
     shared_influxd,
     victoria_metrics,
 )
+from msgspec.structs import replace
 from servers import need
 
 from netwatch.model.baseline_basis import Baseline, BaselineKind
@@ -360,7 +360,7 @@ def test_a_server_killed_during_ingest_loses_and_duplicates_nothing(
     server.start()
     try:
         server.execute("CREATE DATABASE nw")
-        login = replace(server.login, database="nw", timeout=5.0)
+        login = replace(server.login, database="nw")
         ingest = Ingest(login, 60, dialect=dialect)
         ingest.start()
         for at in (5, 20, 35):

@@ -20,6 +20,8 @@ from netwatch.store.influx.versions import Dialect, read_dialect
 if TYPE_CHECKING:
     from netwatch.store.influx.v2_writer import V2Writer
 
+REQUEST_TIMEOUT = 20.0
+"""Seconds that the server may take to answer one request."""
 _LINES_A_REQUEST = 5_000
 """Points in a write; the batch size that InfluxDB's documentation recommends."""
 _GZIP_LEVEL = 1
@@ -64,7 +66,7 @@ class InfluxClient:
         self._http = httpx.Client(
             base_url=dsn.url.rstrip("/"),
             auth=(dsn.username, dsn.password),
-            timeout=dsn.timeout,
+            timeout=REQUEST_TIMEOUT,
             verify=_ssl_context(dsn.ca_file) if dsn.ca_file else True,
             trust_env=False,
         )

@@ -1,10 +1,10 @@
 """Address and credentials of an InfluxDB server, from configuration or from one URL."""
 
-from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
+import msgspec
 
 from netwatch.config import resolve_secret
 from netwatch.model.duration import PositiveDuration
@@ -12,12 +12,18 @@ from netwatch.model.errors import ConfigError
 from netwatch.plugins import Section
 
 
-class InfluxOptions(Section, frozen=True):
-    """`[stores.influx]`.
+class InfluxDsn(Section, frozen=True):
+    """`[stores.influx]`: address and credentials of a server.
 
-    On InfluxDB 2 `database` is the bucket; on 2 and 3 `password` is the API token. A password
-    that begins with `$` names an environment variable. `ca_file` holds the certificates that
-    TLS trusts in place of the system's. Hourly bins are written to `rollup_database`, if set.
+    Attributes:
+        url: `http://host:8086` or `https://…`.
+        database: the database; on 2.x the bucket.
+        username: any name if `password` is a token.
+        password: the password on 1.x, the API token on 2.x and 3.
+        organization: needed by 2.x alone.
+        ca_file: certificates that TLS trusts in place of the system's.
+        timeout: how long the observatory retries one request.
+        rollup_database: where hourly bins are written; empty for nowhere.
     """
 
     url: str = "http://127.0.0.1:8086"
@@ -29,46 +35,16 @@ class InfluxOptions(Section, frozen=True):
     timeout: PositiveDuration = PositiveDuration(seconds=5)
     rollup_database: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class InfluxDsn:
-    """Address and credentials of a server.
-
-    Attributes:
-        url: `http://host:8086` or `https://…`.
-        database: the database; on 2.x the bucket.
-        username: any name if `password` is a token.
-        password: the password on 1.x, the API token on 2.x and 3.
-        organization: needed by 2.x alone.
-        ca_file: certificates that TLS trusts; empty for the system's.
-        timeout: seconds that one request may take.
-    """
-
-    url: str
-    database: str = "netwatch"
-    username: str = "netwatch"
-    password: str = ""
-    organization: str = ""
-    ca_file: str = ""
-    timeout: float = 20.0
-
-    @classmethod
-    def from_options(cls, options: InfluxOptions) -> Self:
-        """Return the server of `[stores.influx]`; a password `$NAME` is read from the environment.
+    def resolve(self) -> Self:
+        """Return the same with a password `$NAME` read from the environment.
 
         Raises:
             ConfigError: the address is not an http(s) URL, or that variable is not set.
         """
-        if not options.url.startswith(("http://", "https://")):
-            raise ConfigError(f"url: {options.url!r} is not an http:// or https:// address")
-        return cls(
-            url=options.url,
-            database=options.database,
-            username=options.username,
-            password=resolve_secret(options.password, key="password"),
-            organization=options.organization,
-            ca_file=options.ca_file,
-        )
+        if not self.url.startswith(("http://", "https://")):
+            raise ConfigError(f"url: {self.url!r} is not an http:// or https:// address")
+        password = resolve_secret(self.password, key="password")
+        return msgspec.structs.replace(self, password=password)
 
     @classmethod
     def parse(cls, location: str) -> Self:

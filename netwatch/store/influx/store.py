@@ -8,10 +8,12 @@ are whole microseconds.
 
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Generic, Self, TypeVar
+
+import msgspec
 
 from netwatch.model.entities import EntityTree
 from netwatch.model.errors import InputError, StoreError
@@ -22,7 +24,7 @@ from netwatch.plugins import decode_section
 from netwatch.protocols import BinColumns, Clock, Maintenance, Services
 from netwatch.store.influx.annotations import render_incident, render_place
 from netwatch.store.influx.client import InfluxClient, RejectedError
-from netwatch.store.influx.dsn import InfluxDsn, InfluxOptions
+from netwatch.store.influx.dsn import InfluxDsn
 from netwatch.store.influx.health_points import HealthPoint, merge_small_networks, render_health
 from netwatch.store.influx.line_protocol import moment, nanoseconds, render_tags
 from netwatch.store.influx.paging import WEEK, read_pages, week_of, weeks_present
@@ -100,12 +102,11 @@ class InfluxStore:
     @classmethod
     def from_config(cls, section: Mapping[str, object], services: Services) -> Self:
         """See `netwatch.protocols.Plugin`; nothing is requested from the server yet."""
-        options = decode_section(InfluxOptions, section)
-        dsn, rollup = InfluxDsn.from_options(options), None
-        if options.rollup_database:
-            coarser = replace(dsn, database=options.rollup_database)
-            rollup = InfluxClient(coarser, retry_for=options.timeout)
-        client = InfluxClient(dsn, retry_for=options.timeout)
+        dsn, rollup = decode_section(InfluxDsn, section).resolve(), None
+        if dsn.rollup_database:
+            coarser = msgspec.structs.replace(dsn, database=dsn.rollup_database)
+            rollup = InfluxClient(coarser, retry_for=dsn.timeout)
+        client = InfluxClient(dsn, retry_for=dsn.timeout)
         return cls(client, clock=services.clock, rollup=rollup)
 
     @classmethod
@@ -304,8 +305,11 @@ class InfluxStore:
         changed: list[tuple[int, _Item]] = []
         for item in ordered:
             number, old = stored.get((item.time, item.series), (-1, None))
-            if old != item:
-                changed.append((_next_revision(number, item), item))
+            if old == item:
+                continue
+            if number >= _MAX_REVISIONS:
+                raise StoreError(f"{item.series.entity} at {item.time} was changed too often")
+            changed.append((number + 1, item))
         return changed
 
     def _rows(
@@ -333,10 +337,3 @@ class InfluxStore:
             pages = read_pages(self.client, measurement, span, series=group, limit=self._page)
             for page in pages:
                 yield from page if keep_order else newest(page)
-
-
-def _next_revision(number: int, item: Bin | Level) -> int:
-    """Return the revision after `number`."""
-    if number >= _MAX_REVISIONS:
-        raise StoreError(f"{item.series.entity} at {item.time} was changed too often")
-    return number + 1

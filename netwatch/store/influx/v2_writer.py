@@ -5,6 +5,7 @@ from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
 from netwatch.model.errors import StoreError
+from netwatch.store.influx.client import REQUEST_TIMEOUT
 from netwatch.store.influx.dsn import InfluxDsn
 from netwatch.store.influx.reply import Reply, RetryableError
 from netwatch.store.influx.versions import Dialect
@@ -27,7 +28,7 @@ class V2Writer:
             url=dsn.url.rstrip("/"),
             token=f"{dsn.username}:{dsn.password}" if is_1 else dsn.password,
             org=self._organization,
-            timeout=int(dsn.timeout * 1000),
+            timeout=int(REQUEST_TIMEOUT * 1000),
             ssl_ca_cert=dsn.ca_file or None,
         )
         self._service = WriteService(self._client.api_client)

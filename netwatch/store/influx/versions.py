@@ -4,8 +4,9 @@ Sources: the servers' own code and documentation for 1.6 to 1.12, 2.4 to 2.9 and
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
+
+import msgspec
 
 from netwatch.model.errors import StoreError
 
@@ -19,8 +20,7 @@ _LONGEST_SPAN = timedelta(hours=72)
 """3 Core opens at most 432 files of ten minutes in a query by default."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(msgspec.Struct, frozen=True):
     """Features of one server.
 
     Attributes:

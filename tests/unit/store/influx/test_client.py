@@ -82,7 +82,7 @@ def fault_server(version: str, judge: Judge, *, wait: str = "") -> Iterator[tupl
 
 @contextmanager
 def connected(url: str, *, retry_for: float = 10.0) -> Iterator[InfluxClient]:
-    login = InfluxDsn(url, organization="obs", password="token", timeout=2.0)
+    login = InfluxDsn(url, organization="obs", password="token")
     server = InfluxClient(login, retry_for=timedelta(seconds=retry_for))
     try:
         yield server
@@ -156,7 +156,7 @@ def test_version_1_6_is_written_to_without_the_extra(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_writing_to_an_unreachable_server_is_a_clear_error(version: str) -> None:
-    dsn = InfluxDsn(f"http://127.0.0.1:{free_port()}", organization="obs", timeout=2.0)
+    dsn = InfluxDsn(f"http://127.0.0.1:{free_port()}", organization="obs")
     dialect = read_dialect({"X-Influxdb-Version": version})
     client = InfluxClient(dsn, retry_for=timedelta(seconds=0.2), dialect=dialect)
     with pytest.raises(StoreError, match=f"{dsn.url} cannot be used, tried for 0.2 s") as raised:

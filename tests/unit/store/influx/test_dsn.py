@@ -5,7 +5,7 @@ import pytest
 from netwatch.config import parse_config
 from netwatch.model.errors import ConfigError
 from netwatch.plugins import decode_section
-from netwatch.store.influx.dsn import InfluxDsn, InfluxOptions
+from netwatch.store.influx.dsn import InfluxDsn
 from netwatch.store.influx.store import InfluxStore
 
 
@@ -16,10 +16,8 @@ def test_a_dsn_from_configuration_options(monkeypatch: pytest.MonkeyPatch) -> No
         'database = "nw"\nusername = "n"\npassword = "$INFLUX_TOKEN"\norganization = "obs"\n'
         'ca_file = "ca.pem"\ntimeout = "5s"'
     )
-    options = decode_section(InfluxOptions, config.stores["influx"])
-    assert InfluxDsn.from_options(options) == InfluxDsn(
-        "https://db.example:8086", "nw", "n", "s3cret", "obs", "ca.pem"
-    )
+    dsn = decode_section(InfluxDsn, config.stores["influx"]).resolve()
+    assert dsn == InfluxDsn("https://db.example:8086", "nw", "n", "s3cret", "obs", "ca.pem")
 
 
 def test_a_url_gives_the_same_dsn_as_options() -> None:
@@ -38,12 +36,12 @@ def test_an_invalid_location_is_refused(location: str) -> None:
 
 def test_a_missing_variable_is_named() -> None:
     with pytest.raises(ConfigError, match=r"\$NO_SUCH_TOKEN is not set"):
-        InfluxDsn.from_options(InfluxOptions(password="$NO_SUCH_TOKEN"))
+        InfluxDsn(password="$NO_SUCH_TOKEN").resolve()
 
 
 def test_a_url_of_another_kind_is_named() -> None:
     with pytest.raises(ConfigError, match=r"^url: 'db:8086'"):
-        InfluxDsn.from_options(InfluxOptions(url="db:8086"))
+        InfluxDsn(url="db:8086").resolve()
 
 
 def test_messages_never_show_a_secret() -> None:
