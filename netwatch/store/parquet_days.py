@@ -72,7 +72,7 @@ class ParquetDays:
         values = {"files": files, "start": span[0], "end": span[1]}
         try:
             with _translate_errors():
-                return self._cursor().execute(statement, values).df()
+                return pd.DataFrame(self._cursor().execute(statement, values).fetchnumpy())
         except StoreError:
             if not self._find_damage(sound):
                 raise

@@ -76,10 +76,12 @@ class SeriesReader:
         if not entries:
             return recent
         compacted = self._days.read(table, entries, span, ids)
+        if recent.empty:
+            return compacted
         both = pd.concat([compacted, recent])
-        if recent["time"].min() <= compacted["time"].max():
-            return both.drop_duplicates(["time", "series"], keep="last")
-        return both
+        if recent["time"].min() > compacted["time"].max():
+            return both
+        return both.drop_duplicates(["time", "series"], keep="last")
 
 
 def read_open_days(

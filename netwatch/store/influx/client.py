@@ -79,7 +79,7 @@ class InfluxClient:
             StoreError: unreachable, or not an InfluxDB.
         """
         if self._dialect is None:
-            reply = self._request(partial(self._get, "/ping"))
+            reply = self._request(partial(self._call, "GET", "/ping"))
             if reply.status == 404:
                 raise StoreError(f"{self.dsn.address} has no /ping, so it is not an InfluxDB")
             self._raise_for_status(reply)
@@ -100,7 +100,7 @@ class InfluxClient:
         parameters = {"db": self.dsn.database, "epoch": "ns", "chunked": "true", "q": statement}
         if values:
             parameters["params"] = msgspec.json.encode(values).decode()
-        reply = self._request(partial(self._get, "/query", parameters))
+        reply = self._request(partial(self._call, "GET", "/query", parameters))
         self._raise_for_status(reply)
         table = parse_answer(reply.body)
         if "database not found" in table.error:
@@ -138,8 +138,12 @@ class InfluxClient:
     def _send(self, lines: Sequence[str]) -> Reply:
         """Write one request; return its reply if it succeeded or was rejected."""
         body = gzip.compress("\n".join(lines).encode(), _GZIP_LEVEL, mtime=0)
-        write = self._open_v2_writer().write if self.dialect.takes_v2_writes else self._post
-        reply = self._request(partial(write, body))
+        if self.dialect.takes_v2_writes:
+            write = partial(self._open_v2_writer().write, body)
+        else:
+            parameters = {"db": self.dsn.database, "precision": "ns"}
+            write = partial(self._call, "POST", "/write", parameters, body)
+        reply = self._request(write)
         if not reply.rejected:
             self._raise_for_status(reply)
         return reply
@@ -155,20 +159,6 @@ class InfluxClient:
                 ) from error
             self._v2_writer = V2Writer(self.dsn, self.dialect)
         return self._v2_writer
-
-    def _get(self, path: str, parameters: Mapping[str, str] | None = None) -> Reply:
-        return self._try(self._http.build_request("GET", path, params=parameters))
-
-    def _post(self, body: bytes) -> Reply:
-        """Write as 1.6 and 1.7 need it."""
-        request = self._http.build_request(
-            "POST",
-            "/write",
-            params={"db": self.dsn.database, "precision": "ns"},
-            content=body,
-            headers={"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=utf-8"},
-        )
-        return self._try(request)
 
     def _isolate(self, lines: Sequence[str], reply: Reply) -> list[tuple[str, str]]:
         """Write the good ones among rejected `lines`; return the bad ones with their errors.
@@ -222,9 +212,19 @@ class InfluxClient:
             ) from error
         raise AssertionError("a retry ends with a return or an error")
 
-    def _try(self, request: httpx.Request) -> Reply:
+    def _call(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Reply:
+        """Send one request; `body` is gzipped line protocol."""
+        headers = {"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=utf-8"}
         try:
-            response = self._http.send(request)
+            response = self._http.request(
+                method, path, params=parameters, content=body, headers=headers if body else None
+            )
         except httpx.TransportError as error:
             raise RetryableError(f"{type(error).__name__}: {error}") from error
         return Reply.parse(response.status_code, response.content, response.headers)
