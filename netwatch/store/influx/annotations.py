@@ -4,11 +4,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from netwatch.model.entities import EntityInfo, EntityKind, EntityTree
-from netwatch.model.incident import Incident, IncidentState
+from netwatch.model.incident import OPEN_STATES, Incident
 from netwatch.model.percent import PublishedPercent
 from netwatch.store.influx.line_protocol import nanoseconds, render_fields, render_tags
-
-_OVER = {IncidentState.RESOLVED, IncidentState.EXPIRED, IncidentState.MERGED}
 
 
 def render_incident(
@@ -36,7 +34,7 @@ def render_incident(
             "id": incident.id,
             "revision": incident.revision,
             "state": str(incident.state),
-            "open": incident.state not in _OVER,
+            "open": incident.state in OPEN_STATES,
             "current": current,
             "evidence": incident.evidence_level,
             "level": level,
