@@ -1,5 +1,6 @@
 """Builds the store, the ledger, the channels, the probes and the sources of a configuration."""
 
+import secrets
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -90,7 +91,8 @@ def write_places(folder: Path, places: Iterable[EntityInfo]) -> None:
     Raises:
         StoreError: the folder cannot be written.
     """
-    draft = folder / "places.json.part"
+    # Processes of one observatory may start at once.
+    draft = folder / f"places.json.{secrets.token_hex(4)}.part"
     with os_errors_as(StoreError, f"{folder}: cannot be written"):
         folder.mkdir(parents=True, exist_ok=True)
         draft.write_bytes(msgspec.json.encode(list(places)))

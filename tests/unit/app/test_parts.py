@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -120,6 +121,13 @@ def test_places_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     write_places(tmp_path / "data", tree)
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["places.json"]
     assert b"64496" in (tmp_path / "data" / "places.json").read_bytes()
+
+
+def test_processes_that_start_at_once_write_places_without_an_error(tmp_path: Path) -> None:
+    tree = make_entity_tree(changed(target=(TARGET,)))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: write_places(tmp_path, tree), range(200)))
+    assert [path.name for path in tmp_path.iterdir()] == ["places.json"]
 
 
 def test_parts_are_opened_together_and_closed_together(tmp_path: Path) -> None:
