@@ -69,7 +69,8 @@ def ratio_interval(ratio: Floats, spread: Floats, degrees: Floats) -> tuple[Floa
 
     Noise shrinks with the root of the level, as counting noise does. A spread known from few
     days (`degrees` of freedom) widens the interval as Student's t does; the quantile is the
-    expansion of Fisher and Cornish (1960). A zero has no lower side: its upper bound is the
+    expansion of Fisher and Cornish (1960), since the exact one of scipy would change the bytes
+    of every recorded level. A zero has no lower side: its upper bound is the
     exact one of Poisson counts whose noise is `spread`, so that 0 of 40 means 0 to 8 %.
     """
     first = (_Z**3 + _Z) / 4

@@ -3,12 +3,13 @@
     predict:  rest days -> ordinary -> ratio -> wide bins -> shifts of the signals
     update:   faulty signals -> noise -> levels -> log likelihood -> posterior -> fusion -> learning
 
-Each step before learning computes named arrays and changes nothing; only `update` and what it
-calls for learning write to the state.
+Each step before learning computes named arrays and changes nothing; only `_update` and what it
+calls for learning write to the state, whose arrays are declared in `state.py`. How long losses
+last is in `bayes_filter.LossChain`, what several signals say together in `fusion.py`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -43,7 +44,6 @@ _MAX_RATIO = 100.0
 """Bound on current over ordinary: rows near zero in ordinary times would overflow."""
 _LEARNING_POWER = 4
 """A bin is learned in proportion to P(ordinary) to this power, so that doubt learns little."""
-_NO_ROWS: RowArray = np.zeros(0, np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,9 @@ class External:
     """
 
     frozen: Bools
-    forecast: RowArray = field(default_factory=_NO_ROWS.copy)
-    evidence_rows: RowArray = field(default_factory=_NO_ROWS.copy)
-    evidence: Floats = field(default_factory=lambda: np.zeros(0))
+    forecast: RowArray
+    evidence_rows: RowArray
+    evidence: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class StepResult:
 
     Attributes:
         ready: rows with an ordinary level; usable: those that are not dead.
-        levels: current over ordinary.
+        levels: current over ordinary; between the ends of a wide bin there is none.
         probability: that the series is below ordinary.
         fused: fusion of the signals of each entity, a value an entity.
     """

@@ -58,14 +58,12 @@ class Losses:
     Attributes:
         lost: whether the agent was lost in the window; clean goodbyes do not count.
         rates: expected losses per day of each.
-        entities: number of each agent's entity, a country or a network.
         countries: number of each agent's country; other countries are the control group.
         brokers: number of each agent's broker.
     """
 
     lost: Bools
     rates: Floats
-    entities: RowArray
     countries: RowArray
     brokers: RowArray
 
@@ -149,24 +147,23 @@ class DisconnectMonitor:
             for agent in self._agents.values()
             if agent.since <= start and (agent.lost_at is None or agent.lost_at >= start)
         ]
+        end = start + WINDOW
+        losses = Losses(
+            lost=np.array([one.lost_at is not None and one.lost_at < end for one in online], bool),
+            rates=np.array([one.losses / one.days for one in online]),
+            countries=number_keys(one.vantage.country for one in online),
+            brokers=number_keys(one.broker for one in online),
+        )
+        alert = own_fault(losses)
+        if alert:
+            return DisconnectEvidence(masked=True, operator_alert=alert)
         log_likelihoods: dict[SeriesKey, float] = {}
         for kind in (EntityKind.COUNTRY, EntityKind.ASN) if online else ():
             entities = [_entity(agent.vantage, kind) for agent in online]
-            losses = Losses(
-                lost=np.array(
-                    [one.lost_at is not None and one.lost_at < start + WINDOW for one in online]
-                ),
-                rates=np.array([one.losses / one.days for one in online]),
-                entities=number_keys([str(entity) for entity in entities]),
-                countries=number_keys([one.vantage.country for one in online]),
-                brokers=number_keys([one.broker for one in online]),
-            )
-            alert = own_fault(losses)
-            if alert:
-                return DisconnectEvidence(masked=True, operator_alert=alert)
-            evidence = evaluate_losses(losses)
+            numbers = number_keys(str(entity) for entity in entities)
+            evidence = evaluate_losses(losses, numbers)
             for number, entity in enumerate(dict.fromkeys(entities)):
-                if entity is not None and losses.lost[losses.entities == number].any():
+                if entity is not None and losses.lost[numbers == number].any():
                     log_likelihoods[SeriesKey(AGENTS, entity)] = float(evidence[number])
         return DisconnectEvidence(log_likelihoods)
 
@@ -251,12 +248,15 @@ class MassDisconnectDetector:
         return alert if is_new else ""
 
 
-def evaluate_losses(losses: Losses) -> Floats:
-    """Return the log likelihood ratio of an event for every entity, (e,)."""
-    online = np.bincount(losses.entities)
-    lost = np.bincount(losses.entities[losses.lost], minlength=len(online))
-    expected = np.bincount(losses.entities, losses.rates) * (WINDOW / _DAY)
-    expected *= np.maximum(_unrest_elsewhere(losses), 1)
+def evaluate_losses(losses: Losses, entities: RowArray) -> Floats:
+    """Return the log likelihood ratio of an event for every entity, (e,).
+
+    `entities` are the numbers of each agent's entity, a country or a network.
+    """
+    online = np.bincount(entities)
+    lost = np.bincount(entities[losses.lost], minlength=len(online))
+    expected = np.bincount(entities, losses.rates) * (WINDOW / _DAY)
+    expected *= np.maximum(_unrest_elsewhere(losses, entities), 1)
     ordinary = -np.expm1(-expected / np.maximum(online, 1))
     return disconnect_evidence(lost, online, ordinary)
 
@@ -280,15 +280,15 @@ def _country_ratios(losses: Losses) -> Floats:
     return np.where(np.bincount(losses.countries), (lost + 1) / (expected + 1), np.nan)
 
 
-def _unrest_elsewhere(losses: Losses) -> Floats:
+def _unrest_elsewhere(losses: Losses, entities: RowArray) -> Floats:
     """Return g for each entity, (e,): the median ratio over the other countries.
 
     An entity lies in the country of its first agent; without two others, g is 1.
     """
     ratios = _country_ratios(losses)
-    entities, first = np.unique(losses.entities, return_index=True)
-    unrest = np.ones(int(losses.entities.max(initial=-1)) + 1)
-    for entity, country in zip(entities, losses.countries[first], strict=True):
+    numbers, first = np.unique(entities, return_index=True)
+    unrest = np.ones(len(numbers))
+    for entity, country in zip(numbers, losses.countries[first], strict=True):
         others = np.delete(ratios, country)
         others = others[np.isfinite(others)]
         if len(others) > 1:

@@ -25,24 +25,28 @@ def fleet(countries: int, each: int, *, brokers: int = 1) -> dict[str, np.ndarra
     return {
         "lost": np.zeros(countries * each, bool),
         "rates": np.ones(countries * each),
-        "entities": country,
         "countries": country,
         "brokers": np.arange(countries * each) % brokers,
     }
+
+
+def evaluate(agents: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the evidence by country."""
+    return evaluate_losses(Losses(**agents), agents["countries"])
 
 
 def evidence_of(lost: int, online: int) -> float:
     """Return the evidence of so many lost agents in one country, at one loss a day."""
     agents = fleet(1, online)
     agents["lost"][:lost] = True
-    return float(evaluate_losses(Losses(**agents))[0])
+    return float(evaluate(agents)[0])
 
 
 def test_more_losses_are_more_evidence_and_none_is_evidence_against() -> None:
     agents = fleet(5, 20)
     agents["lost"][:5] = True
     agents["lost"][20:24] = True
-    evidence = evaluate_losses(Losses(**agents))
+    evidence = evaluate(agents)
     assert evidence[0] > evidence[1] > 0 > evidence[2]
     assert not own_fault(Losses(**agents))
 
@@ -73,7 +77,7 @@ def test_a_small_share_of_a_large_fleet_is_evidence_against_an_event() -> None:
 def test_losing_a_whole_country_is_not_a_fault_of_the_only_broker() -> None:
     agents = fleet(5, 20)
     agents["lost"][:20] = True
-    assert evaluate_losses(Losses(**agents))[0] > 100
+    assert evaluate(agents)[0] > 100
     assert not own_fault(Losses(**agents))
 
 
@@ -94,7 +98,7 @@ def test_a_country_lost_at_two_brokers_is_lost() -> None:
     agents = fleet(5, 20, brokers=2)
     agents["lost"][:18] = True
     assert not own_fault(Losses(**agents))
-    evidence = evaluate_losses(Losses(**agents))
+    evidence = evaluate(agents)
     assert evidence[0] > 50
     assert evidence[1:].max() < 0
 
@@ -103,9 +107,9 @@ def test_losses_elsewhere_raise_the_ordinary_rate() -> None:
     """Losses everywhere, too few in each place for a fault, weaken the evidence of one."""
     agents = fleet(5, 20)
     agents["lost"][:5] = True
-    alone = evaluate_losses(Losses(**agents))[0]
+    alone = evaluate(agents)[0]
     agents["lost"][[20, 21, 40, 41, 60, 80]] = True
-    assert evaluate_losses(Losses(**agents))[0] < alone
+    assert evaluate(agents)[0] < alone
 
 
 def stream(lost: int, *, broker: str = "b1") -> DisconnectMonitor:
