@@ -23,7 +23,7 @@ def replies(rate: float, days: int, *, gone: tuple[int, int] = (0, 0), seed: int
     return [int(count) for count in counts]
 
 
-def judge(counts: list[int], *, teach: int = 7) -> list[Level]:
+def evaluate(counts: list[int], *, teach: int = 7) -> list[Level]:
     detector = BayesFilterDetector(EntityTree(), width=FIVE, min_history=timedelta(days=teach))
     bins = [
         (START + number * FIVE, [Bin(START + number * FIVE, NAME, count)])
@@ -64,22 +64,22 @@ def test_windows_follow_the_clock_and_mostly_missing_ones_are_empty() -> None:
 def test_hours_without_replies_are_a_loss_though_empty_bins_are_ordinary() -> None:
     """Every second bin is empty in ordinary times; eight hours of them are not."""
     gone = (9 * PER_DAY, 9 * PER_DAY + 96)
-    levels = judge(replies(0.6, 11, gone=gone))
-    spoken = [level for level in levels if level.value is not None]
-    assert len(spoken) == len(levels) // 6
+    levels = evaluate(replies(0.6, 11, gone=gone))
+    valued = [level for level in levels if level.value is not None]
+    assert len(valued) == len(levels) // 6
     start = START + 9 * timedelta(days=1)
-    sure = [level.time for level in spoken if level.probability > 0.95]
+    sure = [level.time for level in valued if level.probability > 0.95]
     assert sure
     assert start <= sure[0] <= start + timedelta(hours=4)
     assert sure[-1] <= start + timedelta(hours=10)
-    during = [level for level in spoken if start <= level.time < start + timedelta(hours=8)]
+    during = [level for level in valued if start <= level.time < start + timedelta(hours=8)]
     assert [level.value for level in during] == [0.0] * 16
     assert all(level.high is not None and level.high < 1.2 for level in during)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_few_counts_give_no_alarm_by_themselves(seed: int) -> None:
-    levels = judge(replies(0.6, 13, seed=seed))
+    levels = evaluate(replies(0.6, 13, seed=seed))
     assert max(level.probability for level in levels) < 0.9
     values = [level.value for level in levels if level.value is not None]
     assert np.mean(values) == pytest.approx(1.0, abs=0.1)
@@ -87,15 +87,15 @@ def test_few_counts_give_no_alarm_by_themselves(seed: int) -> None:
 
 def test_a_reply_an_hour_is_judged_by_the_hour() -> None:
     gone = (20 * PER_DAY, 21 * PER_DAY)
-    levels = judge(replies(1 / 12, 22, gone=gone), teach=14)
-    spoken = [level for level in levels if level.value is not None]
-    assert len(spoken) == len(levels) // 12
-    ordinary = [level.value for level in spoken[:120] if level.value is not None]
+    levels = evaluate(replies(1 / 12, 22, gone=gone), teach=14)
+    valued = [level for level in levels if level.value is not None]
+    assert len(valued) == len(levels) // 12
+    ordinary = [level.value for level in valued[:120] if level.value is not None]
     assert np.mean(ordinary) == pytest.approx(1.0, abs=0.3)
-    before = [level.probability for level in spoken if level.time < START + timedelta(days=20)]
+    before = [level.probability for level in valued if level.time < START + timedelta(days=20)]
     assert max(before) < 0.9
     # A chain that returns every six hours cannot be surer of one count an hour.
-    assert spoken[24 * 7 - 1].probability > 0.8
+    assert valued[24 * 7 - 1].probability > 0.8
 
 
 def test_a_half_missing_window_has_a_value_and_an_empty_one_does_not() -> None:
@@ -119,10 +119,10 @@ def test_a_restored_state_continues_within_a_window() -> None:
         for number, count in enumerate(counts)
     ]
     whole = BayesFilterDetector(EntityTree(), width=FIVE, min_history=timedelta(days=7))
-    wanted = run(whole, bins)
+    expected = run(whole, bins)
     stop = 7 * PER_DAY + 100
     first = BayesFilterDetector(EntityTree(), width=FIVE, min_history=timedelta(days=7))
     run(first, bins[:stop])
     second = BayesFilterDetector(EntityTree(), width=FIVE, min_history=timedelta(days=7))
     second.load(first.save())
-    assert run(second, bins[stop:]) == wanted[stop:]
+    assert run(second, bins[stop:]) == expected[stop:]

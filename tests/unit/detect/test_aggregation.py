@@ -27,25 +27,25 @@ def weigh(
 
 
 def test_a_level_is_the_weighted_mean() -> None:
-    found = weigh([1.0, 0.0, 0.5], [6, 3, 1])
-    assert (found.level[0], found.coverage[0], found.count[0]) == (pytest.approx(0.65), 1.0, 3)
+    means = weigh([1.0, 0.0, 0.5], [6, 3, 1])
+    assert (means.level[0], means.coverage[0], means.count[0]) == (pytest.approx(0.65), 1.0, 3)
 
 
 def test_a_network_without_data_is_left_out_and_lowers_the_coverage() -> None:
-    found = weigh([np.nan, 0.0, 0.5], [6, 3, 1])
-    assert found.level[0] == pytest.approx(0.125)
-    assert (found.coverage[0], found.count[0]) == (pytest.approx(0.4), 2)
+    means = weigh([np.nan, 0.0, 0.5], [6, 3, 1])
+    assert means.level[0] == pytest.approx(0.125)
+    assert (means.coverage[0], means.count[0]) == (pytest.approx(0.4), 2)
 
 
 def test_an_unusable_network_does_not_reduce_coverage() -> None:
-    found = weigh([0, 1.0, 1.0], [6, 3, 1], usable=[False, True, True])
-    assert (found.level[0], found.coverage[0], found.count[0]) == (1.0, 1.0, 2)
+    means = weigh([0, 1.0, 1.0], [6, 3, 1], usable=[False, True, True])
+    assert (means.level[0], means.coverage[0], means.count[0]) == (1.0, 1.0, 2)
 
 
 def test_without_any_data_there_is_no_level() -> None:
-    found = weigh([np.nan] * 3, [6, 3, 1])
-    assert np.isnan(found.level[0])
-    assert (found.coverage[0], found.count[0]) == (0.0, 0)
+    means = weigh([np.nan] * 3, [6, 3, 1])
+    assert np.isnan(means.level[0])
+    assert (means.coverage[0], means.count[0]) == (0.0, 0)
 
 
 def test_a_network_far_above_ordinary_hides_no_loss() -> None:
@@ -67,9 +67,9 @@ def test_noise_of_equal_networks_falls_with_their_root() -> None:
 def test_wider_series_are_weighed_separately() -> None:
     composites = make_composites([(4, {0: 1, 1: 1}), (5, {1: 1, 2: 1, 3: 2})])
     ratio = np.array([1.0, 0.0, 1.0, 1.0, np.nan, np.nan])
-    found = aggregate(composites, ratio, np.ones(6, dtype=bool), np.zeros(6))
-    np.testing.assert_allclose(found.level, [0.5, 0.75])
-    np.testing.assert_array_equal(found.count, [2, 3])
+    means = aggregate(composites, ratio, np.ones(6, dtype=bool), np.zeros(6))
+    np.testing.assert_allclose(means.level, [0.5, 0.75])
+    np.testing.assert_array_equal(means.count, [2, 3])
 
 
 @given(
@@ -83,9 +83,9 @@ def test_a_level_lies_within_those_of_its_networks(
     networks: list[tuple[float, float]],
 ) -> None:
     ratio, weights = [value for value, _ in networks], [weight for _, weight in networks]
-    found, seen = weigh(ratio, weights), np.clip([r for r in ratio if not np.isnan(r)], 0, 1.25)
-    assert found.count[0] == len(seen)
-    assert 0 <= found.coverage[0] <= 1 + 1e-12
+    means, seen = weigh(ratio, weights), np.clip([r for r in ratio if not np.isnan(r)], 0, 1.25)
+    assert means.count[0] == len(seen)
+    assert 0 <= means.coverage[0] <= 1 + 1e-12
     if len(seen):
-        assert seen.min() - 1e-9 <= found.level[0] <= seen.max() + 1e-9
-        assert found.error[0] >= 0
+        assert seen.min() - 1e-9 <= means.level[0] <= seen.max() + 1e-9
+        assert means.error[0] >= 0

@@ -119,11 +119,11 @@ def test_the_usual_shift_of_a_signal_survives_a_restart() -> None:
         ]
         bins.append((time, row))
     whole = BayesFilterDetector(EntityTree(), width=HOUR, min_history=timedelta(days=2))
-    wanted = run(whole, bins)
+    expected = run(whole, bins)
     first, second = (
         BayesFilterDetector(EntityTree(), width=HOUR, min_history=timedelta(days=2))
         for _ in range(2)
     )
     run(first, bins[:100])
     second.load(first.save())
-    assert run(second, bins[100:]) == wanted[100:]
+    assert run(second, bins[100:]) == expected[100:]

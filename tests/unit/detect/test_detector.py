@@ -56,41 +56,41 @@ def day_shape(time: datetime) -> float:
     return 0.6 - 0.4 * float(np.cos(2 * np.pi * time.hour / 24))
 
 
-def levels(values: list[float | None]) -> list[Level]:
+def levels_of(values: list[float | None]) -> list[Level]:
     return list(by_key(run(detector(), single(values)), ONE))
 
 
 def test_a_young_series_has_no_level() -> None:
     assert run(detector(), single(steady(3))) == [[], [], []]
-    assert levels(steady(47)) == []
+    assert levels_of(steady(47)) == []
 
 
 def test_a_series_with_history_has_a_level_in_every_bin() -> None:
-    found = levels([*steady(48), 500.0, None, 1000.0])
-    assert [level.time for level in found] == hours(51)[48:]
-    assert found[0].value == pytest.approx(0.5, abs=0.02)
-    assert found[1].value is None
-    assert found[2].value == pytest.approx(1.0, abs=0.02)
+    levels = levels_of([*steady(48), 500.0, None, 1000.0])
+    assert [level.time for level in levels] == hours(51)[48:]
+    assert levels[0].value == pytest.approx(0.5, abs=0.02)
+    assert levels[1].value is None
+    assert levels[2].value == pytest.approx(1.0, abs=0.02)
 
 
 def test_eight_bins_are_the_least_that_makes_an_ordinary_level() -> None:
     sparse: list[float | None] = [None] * 96
     for number in range(0, 96, 16):
         sparse[number] = 1000.0
-    assert levels(sparse) == []
+    assert levels_of(sparse) == []
 
 
 def test_a_loss_is_sure_within_two_hours() -> None:
-    found = levels([*steady(96), 20.0, 20.0, 20.0])
-    assert all(level.probability < 0.1 for level in found[:-3])
-    assert found[-2].probability > 0.95
-    assert found[-1].high is not None
-    assert found[-1].high < 0.5
+    levels = levels_of([*steady(96), 20.0, 20.0, 20.0])
+    assert all(level.probability < 0.1 for level in levels[:-3])
+    assert levels[-2].probability > 0.95
+    assert levels[-1].high is not None
+    assert levels[-1].high < 0.5
 
 
 def test_noise_is_not_a_loss() -> None:
-    found = levels(steady(24 * 28))
-    assert max(level.probability for level in found) < 0.5
+    levels = levels_of(steady(24 * 28))
+    assert max(level.probability for level in levels) < 0.5
 
 
 def test_a_dip_is_judged_by_the_hour_of_the_day() -> None:
@@ -98,9 +98,9 @@ def test_a_dip_is_judged_by_the_hour_of_the_day() -> None:
     noon, night = 24 * 5 + 12, 24 * 5
     for place in (noon, noon + 1):
         values[place] = 200.0
-    found = {level.time: level for level in levels(values)}
+    levels = {level.time: level for level in levels_of(values)}
     times = hours(24 * 6)
-    night_level, noon_level = found[times[night]], found[times[noon + 1]]
+    night_level, noon_level = levels[times[night]], levels[times[noon + 1]]
     assert night_level.value == pytest.approx(1.0, abs=0.1)
     assert night_level.probability < 0.2
     assert noon_level.value == pytest.approx(0.2, abs=0.05)
@@ -113,10 +113,10 @@ def test_quiet_weekends_are_ordinary_after_four_weeks_of_history() -> None:
         400.0 if time.weekday() >= 5 else 1000.0 for time in hours(24 * 7 * 6)
     ]
     history = detector(history=timedelta(weeks=5))
-    found = list(by_key(run(history, single(values)), ONE))
-    assert [level.value for level in found] == pytest.approx([1.0] * len(found), abs=0.1)
-    assert max(level.probability for level in found) < 0.3
-    assert found[-1].baseline.kind is BaselineKind.HOUR_OF_WEEK
+    levels = list(by_key(run(history, single(values)), ONE))
+    assert [level.value for level in levels] == pytest.approx([1.0] * len(levels), abs=0.1)
+    assert max(level.probability for level in levels) < 0.3
+    assert levels[-1].baseline.kind is BaselineKind.HOUR_OF_WEEK
 
 
 def test_a_slightly_quieter_weekend_is_learned() -> None:
@@ -124,55 +124,55 @@ def test_a_slightly_quieter_weekend_is_learned() -> None:
     values: list[float | None] = [
         (960.0 if time.weekday() >= 5 else 1000.0) * noise() for time in hours(24 * 7 * 8)
     ]
-    found = levels(values)
-    weekend = [level.value for level in found[-24 * 2 :]]
+    levels = levels_of(values)
+    weekend = [level.value for level in levels[-24 * 2 :]]
     assert np.mean([value for value in weekend if value is not None]) == pytest.approx(1, abs=0.02)
-    assert max(level.probability for level in found) < 0.8
+    assert max(level.probability for level in levels) < 0.8
 
 
 def test_an_outage_in_the_training_span_is_left_out() -> None:
     history = BayesFilterDetector(EntityTree(), width=HOUR, min_history=timedelta(days=6))
     values = steady(24 * 6)
     values[60:84] = [20.0] * 24
-    found = list(by_key(run(history, single([*values, 1000.0, 1000.0])), ONE))
-    assert [level.value for level in found] == pytest.approx([1.0, 1.0], abs=0.05)
+    levels = list(by_key(run(history, single([*values, 1000.0, 1000.0])), ONE))
+    assert [level.value for level in levels] == pytest.approx([1.0, 1.0], abs=0.05)
 
 
 def test_nineteen_days_of_outage_are_not_learned() -> None:
     history, outage = steady(24 * 14), [40.0] * (24 * 19)
-    judge = detector()
-    run(judge, single(history))
+    trained = detector()
+    run(trained, single(history))
     later = [(time + 14 * 24 * HOUR, row) for time, row in single(outage)]
     moved = [(time, [replace(entry, time=time) for entry in row]) for time, row in later]
-    found = list(by_key(run(judge, moved, frozen={ONE}), ONE))
-    assert found[-1].value == pytest.approx(0.04, abs=0.005)
-    assert found[-1].baseline.frozen_since == datetime(2026, 3, 16, tzinfo=UTC)
+    levels = list(by_key(run(trained, moved, frozen={ONE}), ONE))
+    assert levels[-1].value == pytest.approx(0.04, abs=0.005)
+    assert levels[-1].baseline.frozen_since == datetime(2026, 3, 16, tzinfo=UTC)
 
 
 def test_even_unfrozen_a_deep_loss_is_hardly_learned() -> None:
-    found = levels([*steady(24 * 14), *[40.0] * (24 * 19)])
-    assert found[-1].value == pytest.approx(0.04, abs=0.01)
+    levels = levels_of([*steady(24 * 14), *[40.0] * (24 * 19)])
+    assert levels[-1].value == pytest.approx(0.04, abs=0.01)
 
 
 def test_a_series_that_is_always_zero_is_dead() -> None:
-    found = levels([0.0] * 60)
-    assert {level.value for level in found} == {None}
-    assert {level.baseline.kind for level in found} == {BaselineKind.DEAD}
+    levels = levels_of([0.0] * 60)
+    assert {level.value for level in levels} == {None}
+    assert {level.baseline.kind for level in levels} == {BaselineKind.DEAD}
 
 
 def test_missing_data_is_not_a_loss_but_a_measured_zero_is() -> None:
-    silent = levels([*steady(96), *[None] * 24])
+    silent = levels_of([*steady(96), *[None] * 24])
     assert silent[-1].value is None
     assert silent[-1].probability < 0.2
-    zero = levels([*steady(96), 0.0, 0.0, 0.0])
+    zero = levels_of([*steady(96), 0.0, 0.0, 0.0])
     assert zero[-1].value == 0.0
     assert zero[-1].probability > 0.99
 
 
 def test_missing_bins_do_not_change_the_ordinary_level() -> None:
     gap: list[float | None] = [None] * 30
-    found = levels([*steady(96), *gap, 1000.0])
-    assert found[-1].value == pytest.approx(1.0, abs=0.03)
+    levels = levels_of([*steady(96), *gap, 1000.0])
+    assert levels[-1].value == pytest.approx(1.0, abs=0.03)
 
 
 def test_shares_need_answers_enough_to_be_sure() -> None:
@@ -195,29 +195,29 @@ def test_a_country_is_the_mean_of_its_networks() -> None:
         [START + number * HOUR for number in (72, 73, 74)],
         lambda network, time: 0.0 if network < 2 else 1.0,
     )
-    found = list(by_key(run(detector(country_atlas()), bins + cut), NATION))
-    assert found[-1].value == pytest.approx(4 / 6, abs=0.02)
-    assert (found[-1].networks, found[-1].coverage) == (6, 1.0)
-    assert found[-1].probability > 0.95
-    assert found[0].probability < 0.05
+    levels = list(by_key(run(detector(country_atlas()), bins + cut), NATION))
+    assert levels[-1].value == pytest.approx(4 / 6, abs=0.02)
+    assert (levels[-1].networks, levels[-1].coverage) == (6, 1.0)
+    assert levels[-1].probability > 0.95
+    assert levels[0].probability < 0.05
 
 
 def test_a_network_without_data_lowers_the_coverage_alone() -> None:
     bins = network_bins(
         hours(80), lambda network, time: None if network < 2 and time >= START + 72 * HOUR else 1.0
     )
-    found = list(by_key(run(detector(country_atlas()), bins), NATION))
-    assert found[-1].coverage == pytest.approx(4 / 6)
-    assert found[-1].value == pytest.approx(1.0, abs=0.02)
-    assert found[-1].probability < 0.1
+    levels = list(by_key(run(detector(country_atlas()), bins), NATION))
+    assert levels[-1].coverage == pytest.approx(4 / 6)
+    assert levels[-1].value == pytest.approx(1.0, abs=0.02)
+    assert levels[-1].probability < 0.1
 
 
 def test_too_little_coverage_gives_no_value() -> None:
     bins = network_bins(
         hours(80), lambda network, time: None if network < 5 and time >= START + 72 * HOUR else 0.9
     )
-    found = list(by_key(run(detector(country_atlas()), bins), NATION))
-    assert found[-1].value is None
+    levels = list(by_key(run(detector(country_atlas()), bins), NATION))
+    assert levels[-1].value is None
 
 
 def test_bins_of_a_wider_scope_do_not_replace_those_of_networks() -> None:
@@ -278,9 +278,9 @@ def test_a_used_detector_can_restore_another_state() -> None:
 
 
 def test_a_state_of_another_width_or_kind_is_refused() -> None:
-    judge = detector()
-    run(judge, single(steady(5)))
-    saved = judge.save()
+    trained = detector()
+    run(trained, single(steady(5)))
+    saved = trained.save()
     with pytest.raises(StoreError, match="another version or bin width"):
         detector(width=timedelta(minutes=5)).load(saved)
     for damaged in (b"", b"nonsense", saved[:-40], saved[: len(saved) // 2]):

@@ -28,32 +28,32 @@ def fuse(ratio: list[float], probability: list[float], observations: list[float]
 
 
 def test_two_passive_signals_outweigh_the_active_one() -> None:
-    found = fuse([1.0, 0.1, 0.1], [1e-4, 0.9999, 0.9999], MANY)
-    assert found.probability[0] > 0.95
-    assert SIGNALS[found.rows[0]] != "probing"
+    fused = fuse([1.0, 0.1, 0.1], [1e-4, 0.9999, 0.9999], MANY)
+    assert fused.probability[0] > 0.95
+    assert SIGNALS[fused.rows[0]] != "probing"
 
 
 def test_lower_demand_is_not_a_loss() -> None:
     """A holiday takes a third of the traffic and some volunteers; the network answers as ever."""
-    found = fuse([0.98, 0.68, 0.8], [1e-4, 0.9999, 0.9999], MANY)
-    assert found.probability[0] <= 0.5
+    fused = fuse([0.98, 0.68, 0.8], [1e-4, 0.9999, 0.9999], MANY)
+    assert fused.probability[0] <= 0.5
 
 
 @pytest.mark.parametrize("unsure", [0.3, 0.01])
 def test_an_active_signal_that_is_unsure_does_not_explain_it_away(unsure: float) -> None:
-    found = fuse([0.9, 0.68, 0.8], [unsure, 0.9999, 0.9999], MANY)
-    assert found.probability[0] > 0.95
+    fused = fuse([0.9, 0.68, 0.8], [unsure, 0.9999, 0.9999], MANY)
+    assert fused.probability[0] > 0.95
 
 
 def test_a_missing_active_signal_explains_nothing() -> None:
-    found = fuse([np.nan, 0.68, 0.8], [1e-4, 0.9999, 0.9999], MANY)
-    assert found.probability[0] > 0.95
+    fused = fuse([np.nan, 0.68, 0.8], [1e-4, 0.9999, 0.9999], MANY)
+    assert fused.probability[0] > 0.95
 
 
 @pytest.mark.parametrize(("volunteers", "sure"), [(1.0, False), (2.0, False), (5.0, True)])
 def test_one_leaving_volunteer_is_weak_evidence(volunteers: float, sure: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    found = fuse([1.0, 0.1, 0.0], [1e-4, 0.99, 1 - 1e-9], [np.inf, np.inf, volunteers])
-    assert bool(found.probability[0] > 0.95) is sure
+    fused = fuse([1.0, 0.1, 0.0], [1e-4, 0.99, 1 - 1e-9], [np.inf, np.inf, volunteers])
+    assert bool(fused.probability[0] > 0.95) is sure
 
 
 def test_a_day_off_opens_no_incident_of_a_country() -> None:

@@ -71,16 +71,16 @@ def year(days: int, *, rests: datetime | None, cut: tuple[datetime, datetime] | 
     return bins
 
 
-def judged(code: str, bins: Bins, *, teach: int) -> list[Level]:
+def country_levels(code: str, bins: Bins, *, teach: int) -> list[Level]:
     detector = BayesFilterDetector(atlas(code), width=HOUR, min_history=timedelta(days=teach))
     return list(by_key(run(detector, bins), key(f"country:{code}", "traffic")))
 
 
 def test_a_known_holiday_is_ordinary_and_an_unknown_one_is_a_loss() -> None:
     bins = year(34, rests=GOOD_FRIDAY, cut=None)
-    stranger = judged("XT", bins, teach=29)
+    stranger = country_levels("XT", bins, teach=29)
     assert max(level.probability for level in stranger) > 0.95
-    known = judged("DE", bins, teach=29)
+    known = country_levels("DE", bins, teach=29)
     assert max(level.probability for level in known) < 0.5
     friday = [level.value for level in known if level.time >= GOOD_FRIDAY][:24]
     assert friday == pytest.approx([1.0] * 24, abs=0.08)
@@ -88,18 +88,18 @@ def test_a_known_holiday_is_ordinary_and_an_unknown_one_is_a_loss() -> None:
 
 def test_a_cut_on_a_holiday_is_detected_within_an_hour() -> None:
     cut = (GOOD_FRIDAY + 10 * HOUR, GOOD_FRIDAY + 16 * HOUR)
-    found = judged("DE", year(34, rests=GOOD_FRIDAY, cut=cut), teach=29)
-    sure = [level.time for level in found if level.probability > 0.95]
+    levels = country_levels("DE", year(34, rests=GOOD_FRIDAY, cut=cut), teach=29)
+    sure = [level.time for level in levels if level.probability > 0.95]
     assert cut[0] <= sure[0] <= cut[0] + HOUR
 
 
 def test_a_holiday_does_not_change_the_baseline() -> None:
     """Easter Monday and Good Friday at a tenth leave the next Friday as it was."""
     bins = year(45, rests=GOOD_FRIDAY, cut=None)
-    found = judged("DE", bins, teach=29)
+    levels = country_levels("DE", bins, teach=29)
     next_friday = [
         level.value
-        for level in found
+        for level in levels
         if GOOD_FRIDAY + 7 * DAY <= level.time < GOOD_FRIDAY + 8 * DAY
     ]
     assert next_friday == pytest.approx([1.0] * 24, abs=0.1)
@@ -115,7 +115,7 @@ def first_weekend(left: float, *, days: int = 4) -> list[Level]:
             Bin(time, key(f"asn:{64496 + n}", "traffic"), 1000 * level * noise()) for n in range(4)
         ]
         bins.append((time, row))
-    return judged("XT", bins, teach=2)
+    return country_levels("XT", bins, teach=2)
 
 
 def test_a_first_weekend_is_not_an_outage() -> None:
@@ -124,13 +124,13 @@ def test_a_first_weekend_is_not_an_outage() -> None:
 
 
 def test_the_weekend_after_it_is_ordinary() -> None:
-    found = first_weekend(0.65, days=11)
-    assert max(level.probability for level in found) < 0.5
-    assert [level.value for level in found[-24:]] == pytest.approx([1.0] * 24, abs=0.15)
+    levels = first_weekend(0.65, days=11)
+    assert max(level.probability for level in levels) < 0.5
+    assert [level.value for level in levels[-24:]] == pytest.approx([1.0] * 24, abs=0.15)
 
 
 def test_a_cut_on_a_first_weekend_is_an_outage() -> None:
-    found = first_weekend(0.03)
-    sure = [level.time for level in found if level.probability > 0.95]
+    levels = first_weekend(0.03)
+    sure = [level.time for level in levels if level.probability > 0.95]
     assert sure
     assert sure[0] <= START + 5 * DAY + 6 * HOUR

@@ -36,7 +36,7 @@ def national_bins(days: int, left: Share, *, signals: tuple[str, ...]) -> Bins:
     return bins
 
 
-def judge(bins: Bins, atlas: EntityTree | None = None) -> list[list[Level]]:
+def evaluate(bins: Bins, atlas: EntityTree | None = None) -> list[list[Level]]:
     detector = BayesFilterDetector(atlas or country_atlas(), width=HOUR, min_history=10 * DAY)
     return run(detector, bins)
 
@@ -53,7 +53,7 @@ def at(levels: list[Level], time: datetime) -> Level:
 
 
 def test_a_migration_is_ordinary_after_two_days() -> None:
-    steps = judge(national_bins(20, migration, signals=("probing", "bgp")))
+    steps = evaluate(national_bins(20, migration, signals=("probing", "bgp")))
     moved = list(by_key(steps, key(MOVED, "bgp")))
     assert at(moved, CHANGE + 47 * HOUR).value == pytest.approx(0.4, abs=0.02)
     assert at(moved, CHANGE + 47 * HOUR).probability > 0.95
@@ -78,7 +78,7 @@ def test_leaving_volunteers_do_not_delay_a_shift_that_probing_confirms(
         away = signal == "agents" and network == 0 and time >= CHANGE and time.hour < 4
         return 0.5 if away else migration(signal, network, time)
 
-    steps = judge(national_bins(20, left, signals=signals))
+    steps = evaluate(national_bins(20, left, signals=signals))
     level = at(list(by_key(steps, key(MOVED, "bgp"))), CHANGE + 60 * HOUR)
     assert (level.value > 0.9) is ordinary
 
@@ -90,7 +90,7 @@ def test_a_loss_of_users_never_becomes_ordinary(signal: str) -> None:
     def left(_: str, network: int, time: datetime) -> float:
         return 0.4 if network == 0 and time >= CHANGE else 1.0
 
-    steps = judge(national_bins(30, left, signals=("probing", "bgp")))
+    steps = evaluate(national_bins(30, left, signals=("probing", "bgp")))
     last = list(by_key(steps, key(MOVED, signal)))[-1]
     assert last.value == pytest.approx(0.4, abs=0.02)
     assert last.probability > 0.95
@@ -101,7 +101,7 @@ def test_a_lasting_shift_is_flagged_after_14_days() -> None:
     def left(_: str, network: int, time: datetime) -> float:
         return 0.4 if network == 0 and time >= CHANGE else 1.0
 
-    steps = judge(national_bins(29, left, signals=("probing",)))
+    steps = evaluate(national_bins(29, left, signals=("probing",)))
     lost = list(by_key(steps, key(MOVED)))
     assert at(lost, CHANGE + 13 * DAY).baseline.shifted_to is None
     assert at(lost, CHANGE + 14 * DAY + HOUR).baseline.shifted_to is not None
@@ -113,10 +113,10 @@ def test_addresses_that_moved_are_ordinary_even_where_probing_counts_them() -> N
     def left(_: str, network: int, time: datetime) -> float:
         return {0: 0.4, 2: 1.6}.get(network, 1.0) if time >= CHANGE else 1.0
 
-    steps = judge(national_bins(20, left, signals=("telescope", "bgp")))
+    steps = evaluate(national_bins(20, left, signals=("telescope", "bgp")))
     assert list(by_key(steps, key(MOVED, "bgp")))[-1].value == pytest.approx(0.4, abs=0.02)
     counted = national_bins(20, left, signals=("traffic", "bgp"))
-    steps = judge(counted)
+    steps = evaluate(counted)
     for name in ("traffic", "bgp"):
         last = list(by_key(steps, key(MOVED, name)))[-1]
         assert last.value == pytest.approx(1.0, abs=0.04)
@@ -124,7 +124,7 @@ def test_addresses_that_moved_are_ordinary_even_where_probing_counts_them() -> N
 
 
 def test_routes_alone_do_not_count_as_users() -> None:
-    steps = judge(national_bins(20, migration, signals=("bgp",)))
+    steps = evaluate(national_bins(20, migration, signals=("bgp",)))
     assert list(by_key(steps, key(MOVED, "bgp")))[-1].value == pytest.approx(0.4, abs=0.02)
 
 
@@ -134,7 +134,7 @@ def test_no_shift_is_accepted_within_a_wider_loss() -> None:
     def left(signal: str, _: int, time: datetime) -> float:
         return 0.4 if signal == "bgp" and time >= CHANGE else 1.0
 
-    steps = judge(national_bins(20, left, signals=("probing", "bgp")))
+    steps = evaluate(national_bins(20, left, signals=("probing", "bgp")))
     for entity in (MOVED, TAKER, str(COUNTRY)):
         last = list(by_key(steps, key(entity, "bgp")))[-1]
         assert last.value == pytest.approx(0.4, abs=0.02)
@@ -171,11 +171,11 @@ def test_an_outage_of_31_days_is_not_learned(minutes: int) -> None:
     levels, incidents = run_backtest(frame, training_until=START + teach)
     end = START + teach + 31 * DAY
     for entity in ("asn:64496", "region:XT-01", "country:XT"):
-        found = levels[levels["entity"] == entity].set_index("time")["level"]
-        last = found[end - 2 * HOUR : end - timedelta(minutes=minutes)]  # type: ignore[misc]
+        entity_levels = levels[levels["entity"] == entity].set_index("time")["level"]
+        last = entity_levels[end - 2 * HOUR : end - timedelta(minutes=minutes)]  # type: ignore[misc]
         assert len(last) > 1
         assert last.mean() == pytest.approx(0.07, abs=0.02)
-        after = found[end:]  # type: ignore[misc]
+        after = entity_levels[end:]  # type: ignore[misc]
         assert after.mean() == pytest.approx(1.0, abs=0.02)
     (incident,) = [one for one in incidents if one["entity"] == "country:XT"]
     assert incident["ended_at"] is not None

@@ -37,18 +37,18 @@ def world(weeks: int, *, lost: tuple[datetime, datetime] | None = None) -> Bins:
     return bins
 
 
-def judge(bins: Bins) -> list[Level]:
+def evaluate(bins: Bins) -> list[Level]:
     detector = BayesFilterDetector(country_atlas(), width=HOUR, min_history=28 * DAY)
     return list(by_key(run(detector, bins), key(LATE, "traffic")))
 
 
 def test_a_late_series_is_judged_after_two_days() -> None:
-    levels = judge(world(5))
+    levels = evaluate(world(5))
     assert levels[0].time == ARRIVES + 2 * DAY
 
 
 def test_its_first_weekend_is_that_of_its_neighbours() -> None:
-    levels = judge(world(6))
+    levels = evaluate(world(6))
     weekend = [level for level in levels if level.time.weekday() >= 5][:48]
     assert [level.value for level in weekend] == pytest.approx([1.0] * 48, abs=0.15)
     assert max(level.probability for level in weekend) < 0.5
@@ -56,7 +56,7 @@ def test_its_first_weekend_is_that_of_its_neighbours() -> None:
 
 def test_a_loss_on_a_first_weekend_is_detected() -> None:
     saturday = ARRIVES + 4 * DAY + 10 * HOUR
-    levels = judge(world(6, lost=(saturday, saturday + 8 * HOUR)))
+    levels = evaluate(world(6, lost=(saturday, saturday + 8 * HOUR)))
     sure = [level.time for level in levels if level.probability > 0.95]
     assert sure
     assert saturday <= sure[0] <= saturday + 2 * HOUR

@@ -52,23 +52,23 @@ def by_key(bins: list[Bin]) -> dict[tuple[str, str], Bin]:
 
 
 def test_without_failures_every_bin_is_full() -> None:
-    found = by_key(build_bins(rows(), BOOK, width=WIDTH))
-    assert all(one.value == one.total for one in found.values())
-    assert found["reachability", "domain:site3.example"].total == 36
-    assert found["blocking:IR", "domain:site3.example"].total == 12
-    assert found["blocking:AS64501", "domain:site3.example"].total == 6
+    counts = by_key(build_bins(rows(), BOOK, width=WIDTH))
+    assert all(one.value == one.total for one in counts.values())
+    assert counts["reachability", "domain:site3.example"].total == 36
+    assert counts["blocking:IR", "domain:site3.example"].total == 12
+    assert counts["blocking:AS64501", "domain:site3.example"].total == 6
 
 
 def test_a_broken_vantage_adds_no_trials() -> None:
     broken = FLEET[5]
-    found = by_key(
+    counts = by_key(
         build_bins(
             rows(lambda vantage, _: "generic_timeout_error" if vantage == broken else None),
             BOOK,
             width=WIDTH,
         )
     )
-    whole = found["reachability", "country:US"]
+    whole = counts["reachability", "country:US"]
     assert whole.value == whole.total == 11 * 3 * SITES
 
 
@@ -79,16 +79,16 @@ def test_a_reset_is_blocking_and_not_a_loss_of_the_network() -> None:
         hit = vantage.country == "IR" and target.id == "site3"
         return "connection_reset" if hit else None
 
-    found = by_key(build_bins(rows(censor), BOOK, width=WIDTH))
-    assert (found["blocking:IR", "domain:site3.example"].value) == 0
-    assert found["blocking:IR", "domain:site3.example"].total == 12
-    assert found["blocking:IR", "domain:site4.example"].value == 12
-    assert found["blocking:DE", "domain:site3.example"].value == 12
-    assert found["reachability", "country:US"].value == 36 * SITES
+    counts = by_key(build_bins(rows(censor), BOOK, width=WIDTH))
+    assert (counts["blocking:IR", "domain:site3.example"].value) == 0
+    assert counts["blocking:IR", "domain:site3.example"].total == 12
+    assert counts["blocking:IR", "domain:site4.example"].value == 12
+    assert counts["blocking:DE", "domain:site3.example"].value == 12
+    assert counts["reachability", "country:US"].value == 36 * SITES
 
 
 def test_a_dead_site_is_not_blocked() -> None:
-    found = by_key(
+    counts = by_key(
         build_bins(
             rows(lambda _, target: "generic_timeout_error" if target.id == "site3" else None),
             BOOK,
@@ -97,10 +97,10 @@ def test_a_dead_site_is_not_blocked() -> None:
     )
     assert not any(
         signal.startswith("blocking") and entity == "domain:site3.example"
-        for signal, entity in found
+        for signal, entity in counts
     )
-    assert found["reachability", "domain:site3.example"].value == 0
-    assert found["reachability", "domain:site3.example"].total == 36
+    assert counts["reachability", "domain:site3.example"].value == 0
+    assert counts["reachability", "domain:site3.example"].total == 36
 
 
 def test_a_fleet_without_its_uplink_gives_no_data() -> None:
@@ -110,10 +110,10 @@ def test_a_fleet_without_its_uplink_gives_no_data() -> None:
 def test_bins_are_independent_and_in_order() -> None:
     broken = FLEET[0]
     later = rows(lambda one, _: "generic_timeout_error" if one == broken else None, after=1)
-    found = build_bins([*later, *rows()], BOOK, width=WIDTH)
+    counts = build_bins([*later, *rows()], BOOK, width=WIDTH)
     key = SeriesKey("reachability", Entity.parse("country:US"))
-    assert [one.total for one in found if one.series == key] == [432, 396]
-    assert found == sorted(found, key=lambda one: (one.time, one.series))
+    assert [one.total for one in counts if one.series == key] == [432, 396]
+    assert counts == sorted(counts, key=lambda one: (one.time, one.series))
     again = build_bins([*rows(), *rows(lambda *_: None, after=1)], BOOK, width=WIDTH)
     assert [one.total for one in again if one.series == key] == [432, 432]
 
@@ -146,9 +146,9 @@ def test_producers_get_no_local_failure_among_the_countable(
 
 def alerts(failing: object = None) -> dict[str, str]:
     """Return the alerts of one bin."""
-    found: dict[str, str] = {}
-    build_bins(rows(failing), BOOK, width=WIDTH, alerts=OperatorAlerts(found.__setitem__))
-    return found
+    lines: dict[str, str] = {}
+    build_bins(rows(failing), BOOK, width=WIDTH, alerts=OperatorAlerts(lines.__setitem__))
+    return lines
 
 
 def test_there_is_no_alert_without_failures() -> None:
@@ -156,21 +156,21 @@ def test_there_is_no_alert_without_failures() -> None:
 
 
 def test_a_dead_target_is_named() -> None:
-    found = alerts(lambda _, target: "generic_timeout_error" if target.id == "site3" else None)
-    assert found == {"dead_target": "site3 answer no vantage: dead, or their network is out"}
+    lines = alerts(lambda _, target: "generic_timeout_error" if target.id == "site3" else None)
+    assert lines == {"dead_target": "site3 answer no vantage: dead, or their network is out"}
 
 
 def test_a_broken_vantage_is_named() -> None:
-    found = alerts(lambda vantage, _: "generic_timeout_error" if vantage.id == "IR1" else None)
-    assert list(found) == ["broken_vantage"]
-    assert found["broken_vantage"].startswith("IR1 ")
+    lines = alerts(lambda vantage, _: "generic_timeout_error" if vantage.id == "IR1" else None)
+    assert list(lines) == ["broken_vantage"]
+    assert lines["broken_vantage"].startswith("IR1 ")
 
 
 def test_a_site_that_fails_from_one_network_is_a_blocked_path() -> None:
-    found = alerts(
+    lines = alerts(
         lambda vantage, target: (
             "generic_timeout_error" if vantage.asn == 64500 and target.id == "site3" else None
         )
     )
-    assert list(found) == ["blocked_path"]
-    assert "site3" in found["blocked_path"]
+    assert list(lines) == ["blocked_path"]
+    assert "site3" in lines["blocked_path"]

@@ -57,11 +57,11 @@ def incidents(seed: int, share: float, *, attributed: bool) -> list[Incident]:
     atlas = EntityTree(places)
     detector = BayesFilterDetector(atlas, width=WIDTH, min_history=WIDTH * 40)
     tracker = Tracker(atlas, width=WIDTH, config=IncidentConfig())
-    found: list[Incident] = []
+    revisions: list[Incident] = []
     for time, counted in bins(seed, share, attributed=attributed):
         levels = detector.step(time, counted, frozen=tracker.frozen())
-        found += tracker.step(levels)
-    return found
+        revisions += tracker.step(levels)
+    return revisions
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])

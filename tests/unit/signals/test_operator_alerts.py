@@ -29,12 +29,12 @@ class Bench:
     """One vantage, whose bins are counted one after another."""
 
     def __init__(self) -> None:
-        self.found: list[tuple[str, str]] = []
-        self.alerts = OperatorAlerts(lambda kind, line: self.found.append((kind, line)))
+        self.published: list[tuple[str, str]] = []
+        self.alerts = OperatorAlerts(lambda kind, line: self.published.append((kind, line)))
 
     def count(self, number: int, *failing: str, measured: tuple[str, ...] = tuple(TARGETS)) -> bool:
         """Count one bin; return whether it made an alert."""
-        before = len(self.found)
+        before = len(self.published)
         rows = []
         for name in measured:
             failure = "generic_timeout_error" if name in failing else None
@@ -46,13 +46,13 @@ class Bench:
                 ),
             ))  # fmt: skip
         build_bins(rows, TARGETS, width=WIDTH, alerts=self.alerts)
-        return len(self.found) > before
+        return len(self.published) > before
 
 
 def test_a_single_network_reports_a_dead_target_in_the_third_bin() -> None:
     bench = Bench()
     assert [bench.count(number, DEAD) for number in range(4)] == [False, False, True, True]
-    assert bench.found[0] == (
+    assert bench.published[0] == (
         "dead_target", f"{DEAD} answer no vantage: dead, or their network is out"
     )  # fmt: skip
 
@@ -87,11 +87,11 @@ def table(
 
 def confirmed(tables: list[VantageTargetTable]) -> list[list[int]]:
     """Return the targets confirmed down in each of consecutive bins."""
-    failed_bins, found = np.zeros(len(tables[0].controls), np.intp), []
+    failed_bins, confirmed_down = np.zeros(len(tables[0].controls), np.intp), []
     for one in tables:
         down, failed_bins = confirm_down(one, attribute(one), failed_bins)
-        found.append(np.flatnonzero(down).tolist())
-    return found
+        confirmed_down.append(np.flatnonzero(down).tolist())
+    return confirmed_down
 
 
 def test_two_networks_confirm_a_target_down_at_once() -> None:

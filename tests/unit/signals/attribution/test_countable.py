@@ -50,8 +50,8 @@ def test_a_broken_vantage_is_ignored_while_others_count() -> None:
     failing, labels = drill(0)
     failing = failing.copy()
     failing[2] = True
-    found = counted(table(failing, labels=labels))
-    assert found.any(axis=1).tolist() == [True, True, False, True, True, True]
+    counts = counted(table(failing, labels=labels))
+    assert counts.any(axis=1).tolist() == [True, True, False, True, True, True]
 
 
 def test_a_broken_vantage_is_recognised_in_a_shutdown_too() -> None:
@@ -130,10 +130,10 @@ def test_a_site_blocked_in_one_network_is_not_lost() -> None:
     one = table_from_matrix(
         np.full((12, 20), 3.0), np.where(failing, 0.0, 3.0), np.repeat(np.arange(4), 3)
     )
-    found = counted(one)
-    assert not found[:3, 7].any()
-    found[:3, 7] = True
-    assert found.all()
+    counts = counted(one)
+    assert not counts[:3, 7].any()
+    counts[:3, 7] = True
+    assert counts.all()
 
 
 def test_a_vantage_without_measurements_is_not_trusted() -> None:

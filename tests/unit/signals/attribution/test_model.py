@@ -32,41 +32,41 @@ def attribute_all(fleet: Fleet) -> list[tuple[VantageTargetTable, Attribution]]:
 
 
 def test_a_broken_vantage_does_not_make_targets_dead() -> None:
-    found = attribute(even(6, 20, broken=np.s_[2, :]))
-    assert found.broken[2] > 0.99
-    assert np.delete(found.broken, 2).max() < 0.01
-    assert max(found.dead.max(), found.blocked.max()) < 0.05
-    assert found.trust[2] < 0.01
+    attribution = attribute(even(6, 20, broken=np.s_[2, :]))
+    assert attribution.broken[2] > 0.99
+    assert np.delete(attribution.broken, 2).max() < 0.01
+    assert max(attribution.dead.max(), attribution.blocked.max()) < 0.05
+    assert attribution.trust[2] < 0.01
 
 
 def test_a_dead_target_does_not_make_vantages_broken() -> None:
-    found = attribute(even(6, 20, dead=np.s_[:, 4]))
-    assert found.dead[4] > 0.99
-    assert np.delete(found.dead, 4).max() < 0.01
-    assert max(found.broken.max(), found.blocked.max(), found.noise.max()) < 0.1
+    attribution = attribute(even(6, 20, dead=np.s_[:, 4]))
+    assert attribution.dead[4] > 0.99
+    assert np.delete(attribution.dead, 4).max() < 0.01
+    assert max(attribution.broken.max(), attribution.blocked.max(), attribution.noise.max()) < 0.1
 
 
 def test_a_blocked_site_is_a_blocked_path_only() -> None:
     successes = np.full((8, 20), 2.0)
     successes[4:, 7] = 0
     table = table_from_matrix(np.full((8, 20), 2.0), successes, [0, 0, 1, 1, 2, 2, 2, 2])
-    found = attribute(table)
-    assert found.blocked[2, 7] > 0.95
-    found.blocked[2, 7] = 0
-    assert found.blocked.max() < 0.05
-    assert max(found.dead.max(), found.broken.max()) < 0.1
+    attribution = attribute(table)
+    assert attribution.blocked[2, 7] > 0.95
+    attribution.blocked[2, 7] = 0
+    assert attribution.blocked.max() < 0.05
+    assert max(attribution.dead.max(), attribution.broken.max()) < 0.1
 
 
 def test_a_cut_network_differs_from_single_dead_targets() -> None:
     homes = np.repeat(np.arange(5), 4)
     labels = VantageTargetLabels(target_asn=homes)
-    found = attribute(even(6, 20, labels, cut=np.s_[:, 8:12]))
-    assert found.cut.argmax() == 2
-    assert found.cut[2] > 0.99
-    assert found.dead[8:12].min() > 0.99
-    found = attribute(even(6, 20, labels, dead=np.s_[:, ::4]))
-    assert found.cut.max() < 0.2
-    assert found.dead[::4].min() > 0.99
+    attribution = attribute(even(6, 20, labels, cut=np.s_[:, 8:12]))
+    assert attribution.cut.argmax() == 2
+    assert attribution.cut[2] > 0.99
+    assert attribution.dead[8:12].min() > 0.99
+    attribution = attribute(even(6, 20, labels, dead=np.s_[:, ::4]))
+    assert attribution.cut.max() < 0.2
+    assert attribution.dead[::4].min() > 0.99
 
 
 def test_a_failing_network_does_not_make_targets_dead() -> None:
@@ -180,6 +180,6 @@ def test_impossible_counts_are_refused() -> None:
 
 
 def test_on_a_day_without_failures_no_vantage_is_suspect() -> None:
-    found = attribute(even(6, 800))
-    assert found.trust.min() > 0.8
-    assert found.noise.max() < 0.2
+    attribution = attribute(even(6, 800))
+    assert attribution.trust.min() > 0.8
+    assert attribution.noise.max() < 0.2

@@ -54,9 +54,9 @@ def test_more_losses_are_more_evidence_and_none_is_evidence_against() -> None:
 @pytest.mark.parametrize(("lost", "online"), [(0, 20), (5, 20), (20, 20), (3, 200), (1, 1)])
 def test_evidence_is_a_ratio_of_binomials(lost: int, online: int) -> None:
     event = np.log(np.mean([binom.pmf(lost, online, share) for share in (0.3, 0.6, 0.9)]))
-    wanted = event - binom.logpmf(lost, online, 0.001)
+    expected = event - binom.logpmf(lost, online, 0.001)
     evidence = disconnect_evidence(np.array([lost]), np.array([online]), np.array([0.001]))
-    assert evidence[0] == pytest.approx(wanted)
+    assert evidence[0] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("online", "lost"), [(3, 3), (5, 4), (8, 4), (10, 4), (20, 5), (50, 6)])
@@ -131,8 +131,8 @@ def evidence_in(monitor: DisconnectMonitor, at: datetime = START) -> dict[str, f
 
 
 def test_a_disconnect_is_found_for_country_and_network() -> None:
-    wanted = pytest.approx(evidence_of(8, 20))
-    assert evidence_in(stream(8)) == {"country:IR": wanted, "asn:64500": wanted}
+    expected = pytest.approx(evidence_of(8, 20))
+    assert evidence_in(stream(8)) == {"country:IR": expected, "asn:64500": expected}
     assert not stream(8).evaluate(START).operator_alert
 
 
@@ -143,8 +143,8 @@ def test_agents_that_reconnect_say_goodbye_or_are_unknown_are_not_lost() -> None
         monitor.on_up(back, broker="b1", at=START + timedelta(seconds=30))
         monitor.on_stopped(f"IR{one + 3}")
     monitor.on_lost("nobody", at=START)
-    wanted = pytest.approx(evidence_of(2, 17))
-    assert evidence_in(monitor) == {"country:IR": wanted, "asn:64500": wanted}
+    expected = pytest.approx(evidence_of(2, 17))
+    assert evidence_in(monitor) == {"country:IR": expected, "asn:64500": expected}
 
 
 def test_a_window_counts_its_own_losses_only() -> None:

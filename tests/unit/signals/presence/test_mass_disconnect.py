@@ -71,14 +71,14 @@ def results(log: PresenceLog, *, hours: int = 2) -> list[DisconnectEvidence]:
 def test_a_lost_country_is_evidence_for_it_alone(log: PresenceLog) -> None:
     log.mark_listening(START, START + 5 * DAY)
     lose(log, "XA")
-    found = results(log)
-    said = [result for result in found if result.log_likelihoods]
-    assert len(said) == 1
-    assert said[0].log_likelihoods[SeriesKey(AGENTS, XA)] > 50
+    evidence = results(log)
+    disconnects = [result for result in evidence if result.log_likelihoods]
+    assert len(disconnects) == 1
+    assert disconnects[0].log_likelihoods[SeriesKey(AGENTS, XA)] > 50
     assert not any(
-        str(key.entity) in {"country:XB", "country:XC"} for key in said[0].log_likelihoods
+        str(key.entity) in {"country:XB", "country:XC"} for key in disconnects[0].log_likelihoods
     )
-    assert not any(result.masked or result.operator_alert for result in found)
+    assert not any(result.masked or result.operator_alert for result in evidence)
 
 
 def test_evidence_is_available_within_the_interval_after_the_loss(log: PresenceLog) -> None:
@@ -93,10 +93,10 @@ def test_evidence_is_available_within_the_interval_after_the_loss(log: PresenceL
 def test_losing_every_agent_is_an_own_fault_and_alerted_once(log: PresenceLog) -> None:
     log.mark_listening(START, START + 5 * DAY)
     lose(log, *COUNTRIES)
-    found = results(log)
-    assert [bool(result.operator_alert) for result in found].count(True) == 1
-    assert any(result.masked for result in found)
-    assert not any(result.log_likelihoods for result in found)
+    evidence = results(log)
+    assert [bool(result.operator_alert) for result in evidence].count(True) == 1
+    assert any(result.masked for result in evidence)
+    assert not any(result.log_likelihoods for result in evidence)
 
 
 def test_losses_without_listening_are_no_evidence(log: PresenceLog) -> None:
@@ -130,11 +130,11 @@ def test_a_restart_and_a_second_try_change_nothing(
     lose(log, *lost, at=FALL + timedelta(minutes=minutes))
     times = [FALL - timedelta(minutes=6) + number * WIDTH for number in range(6)]
     whole = MassDisconnectDetector(log, width=WIDTH)
-    wanted = [whole(time) for time in times]
-    assert any(result.log_likelihoods or result.operator_alert for result in wanted)
-    assert [MassDisconnectDetector(log, width=WIDTH)(time) for time in times] == wanted
+    expected = [whole(time) for time in times]
+    assert any(result.log_likelihoods or result.operator_alert for result in expected)
+    assert [MassDisconnectDetector(log, width=WIDTH)(time) for time in times] == expected
     again = MassDisconnectDetector(log, width=WIDTH)
-    assert [again(time) for time in times for _ in range(2)][1::2] == wanted
+    assert [again(time) for time in times for _ in range(2)][1::2] == expected
 
 
 class Observatory:
