@@ -73,7 +73,7 @@ async def check_gateway(monitor: GatewayMonitor) -> CheckResult:
 async def check_line(targets: Sequence[Target], run_probe: RunProbe) -> list[CheckResult]:
     """Probe every witness once and judge the results as a running agent does."""
     witnesses = [target for target in targets if tier_of(target) is not None][:_MAX_WITNESSES]
-    monitor = HealthMonitor(witnesses)
+    monitor = HealthMonitor()
     measurements = await asyncio.gather(*(run_probe(target) for target in witnesses))
     for measurement, target in zip(measurements, witnesses, strict=True):
         monitor.update(measurement, target)

@@ -3,7 +3,7 @@
 It never stops a measurement. A change of state or flag is an agent event.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 
 from netwatch.agent.event_rows import agent_event
@@ -42,16 +42,13 @@ _GATEWAY = "@gateway"
 
 
 class HealthMonitor:
-    """Tracks the health of a vantage per address family, by the witnesses in `targets`.
+    """Tracks the health of a vantage per address family, by its witnesses.
 
     `on_event` receives every change of a state or flag.
     """
 
-    def __init__(
-        self, targets: Iterable[Target], on_event: Callable[[Measurement], None] = lambda _: None
-    ) -> None:
+    def __init__(self, on_event: Callable[[Measurement], None] = lambda _: None) -> None:
         self._on_event = on_event
-        self._tiers = {one.id: tier for one in targets if (tier := tier_of(one)) is not None}
         self._results: dict[int, dict[str, WitnessResult]] = {4: {}, 6: {}}
         self._states: dict[int, HealthState] = {}
         self._flags: set[Flag] = set()
@@ -97,7 +94,7 @@ class HealthMonitor:
 
     def update(self, measurement: Measurement, target: Target) -> Measurement:
         """Learn from a measurement; return it, with the scope `local` if the fault is local."""
-        tier = self._tiers.get(target.id)
+        tier = tier_of(target)
         if tier is None:
             self._add_ordinary(measurement, address_family(target.host))
         elif measurement.scope != FailureScope.LOCAL or measurement.failure in _NO_NETWORK:

@@ -58,7 +58,7 @@ class MeasureLoop:
         self._random = Random()  # noqa: S311 - jitter
         self._slots = asyncio.Semaphore(config.concurrency)
         self.budget = DailyBudget(BUDGETS[config.budget])
-        self.health = HealthMonitor(targets, self._add_event)
+        self.health = HealthMonitor(self._add_event)
         self._runner = ProbeRunner(
             probes, clock, config.timeout.total_seconds(), budget=self.budget
         )

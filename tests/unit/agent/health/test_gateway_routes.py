@@ -55,7 +55,7 @@ async def test_a_machine_without_a_route_has_a_local_fault() -> None:
 def test_witnesses_without_a_route_show_that_the_line_is_down(failure: str) -> None:
     gateway = Target("gateway", "tcp", "192.168.0.1", group="witness-lan")
     abroad = Target("abroad", "tcp", "10.9.0.1", group="witness-international")
-    monitor = HealthMonitor([gateway, abroad])
+    monitor = HealthMonitor()
     for one in (gateway, abroad):
         lost = Measurement(one.id, "tcp", NOW, failure, "local", host_responded=False, seconds=0.1)
         monitor.update(lost, one)
@@ -64,7 +64,7 @@ def test_witnesses_without_a_route_show_that_the_line_is_down(failure: str) -> N
 
 def test_a_witness_that_fails_for_lack_of_buffers_is_ignored() -> None:
     gateway = Target("gateway", "tcp", "192.168.0.1", group="witness-lan")
-    monitor = HealthMonitor([gateway])
+    monitor = HealthMonitor()
     ours = Measurement(
         "gateway", "tcp", NOW, "no_buffer_space", "local", host_responded=False, seconds=0.1
     )

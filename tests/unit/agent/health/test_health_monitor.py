@@ -33,9 +33,9 @@ def result(
 
 
 class Vantage:
-    def __init__(self, *names: str) -> None:
+    def __init__(self) -> None:
         self.events: list[Measurement] = []
-        self.health = HealthMonitor([WITNESSES[name] for name in names], self.events.append)
+        self.health = HealthMonitor(self.events.append)
 
     def set(self, **responds: bool) -> None:
         for name, up in responds.items():
@@ -44,7 +44,7 @@ class Vantage:
 
 
 def test_a_change_of_state_is_one_event() -> None:
-    vantage = Vantage("gateway", "home", "abroad")
+    vantage = Vantage()
     for _ in range(3):
         vantage.set(gateway=True, home=True, abroad=True)
     for _ in range(3):
@@ -61,7 +61,7 @@ def test_a_change_of_state_is_one_event() -> None:
     ("gateway", "scope"), [(True, "timeout"), (False, "local")], ids=["provider", "cable"]
 )
 def test_only_a_local_fault_makes_a_failure_local(*, gateway: bool, scope: str) -> None:
-    vantage = Vantage("gateway", "home", "abroad")
+    vantage = Vantage()
     vantage.set(gateway=gateway, home=False, abroad=False)
     failed = vantage.health.update(result(SITE, "generic_timeout_error"), SITE)
     assert failed.scope == scope
@@ -69,7 +69,7 @@ def test_only_a_local_fault_makes_a_failure_local(*, gateway: bool, scope: str) 
 
 
 def test_a_success_is_never_relabelled_by_the_state() -> None:
-    vantage = Vantage("gateway")
+    vantage = Vantage()
     vantage.set(gateway=False)
     assert vantage.health.update(result(SITE), SITE) == result(SITE)
     refused = result(SITE, "connection_refused", host_responded=True)
@@ -77,7 +77,7 @@ def test_a_success_is_never_relabelled_by_the_state() -> None:
 
 
 def test_ipv6_that_never_worked_is_a_local_fault() -> None:
-    vantage = Vantage("gateway", "abroad", "abroad6")
+    vantage = Vantage()
     vantage.set(gateway=True, abroad=True, abroad6=False)
     failure = "generic_timeout_error"
     assert vantage.health.update(result(SITE6, failure), SITE6).scope == "local"
@@ -88,7 +88,7 @@ def test_ipv6_that_never_worked_is_a_local_fault() -> None:
 
 def test_ipv6_that_worked_before_is_an_observation() -> None:
     """If only IPv6 is cut, its failures are the evidence."""
-    vantage = Vantage("gateway", "abroad", "abroad6")
+    vantage = Vantage()
     vantage.set(gateway=True, abroad=True, abroad6=True)
     vantage.set(abroad6=False)
     failure = "generic_timeout_error"
@@ -99,7 +99,7 @@ def test_ipv6_that_worked_before_is_an_observation() -> None:
 
 
 def test_the_gateway_alone_proves_no_ipv6() -> None:
-    vantage = Vantage("abroad6")
+    vantage = Vantage()
     vantage.health.set_gateway(6, responds=True, time=NOW)
     vantage.set(abroad6=False)
     assert vantage.health.update(result(SITE6, "generic_timeout_error"), SITE6).scope == "local"
@@ -109,7 +109,7 @@ def test_the_gateway_alone_proves_no_ipv6() -> None:
     "word", ["http_unexpected_redirect_url", "http_unexpected_status_code", "http_request_failed"]
 )
 def test_a_captive_portal_raises_and_lowers_its_flag(word: str) -> None:
-    vantage = Vantage("abroad", "portal")
+    vantage = Vantage()
     portal = WITNESSES["portal"]
     vantage.set(abroad=True)
     vantage.health.update(result(portal, word, host_responded=True), portal)
@@ -122,7 +122,7 @@ def test_a_captive_portal_raises_and_lowers_its_flag(word: str) -> None:
 
 def test_behind_a_portal_only_the_portal_check_counts() -> None:
     """The portal accepts every connection: neither a success nor a failure is the target's."""
-    vantage = Vantage("abroad", "portal")
+    vantage = Vantage()
     portal, abroad = WITNESSES["portal"], WITNESSES["abroad"]
     checked = vantage.health.update(
         result(portal, "http_unexpected_status_code", host_responded=True), portal
@@ -136,7 +136,7 @@ def test_behind_a_portal_only_the_portal_check_counts() -> None:
 
 def test_one_correct_portal_check_outweighs_a_broken_one() -> None:
     other = Target("portal2", "http", "192.0.2.44", group="witness-captive")
-    monitor = HealthMonitor([WITNESSES["portal"], other])
+    monitor = HealthMonitor()
     monitor.update(result(other), other)
     monitor.update(
         result(WITNESSES["portal"], "http_unexpected_status_code", host_responded=True),
@@ -147,7 +147,7 @@ def test_one_correct_portal_check_outweighs_a_broken_one() -> None:
 
 def test_a_portal_check_without_an_answer_shows_no_portal() -> None:
     """A shutdown that begins behind a portal must not look like the portal for ever."""
-    vantage = Vantage("gateway", "home", "abroad", "portal")
+    vantage = Vantage()
     portal = WITNESSES["portal"]
     vantage.health.update(
         result(portal, "http_unexpected_status_code", host_responded=True), portal
@@ -158,7 +158,7 @@ def test_a_portal_check_without_an_answer_shows_no_portal() -> None:
 
 
 def test_a_bad_certificate_date_is_local_while_the_clock_is_wrong() -> None:
-    vantage = Vantage("abroad")
+    vantage = Vantage()
     vantage.set(abroad=True)
     dated = result(SITE, "ssl_invalid_certificate", host_responded=True)
     assert vantage.health.update(dated, SITE).scope != "local"
@@ -171,7 +171,7 @@ def test_a_bad_certificate_date_is_local_while_the_clock_is_wrong() -> None:
 
 
 def test_the_default_gateway_is_a_witness() -> None:
-    vantage = Vantage("abroad")
+    vantage = Vantage()
     vantage.set(abroad=False)
     assert vantage.health.state() is HealthState.UNKNOWN
     vantage.health.set_gateway(4, responds=True, time=NOW)
@@ -185,7 +185,7 @@ def test_the_default_gateway_is_a_witness() -> None:
 
 
 def test_after_sleep_the_health_is_unknown_until_a_witness_responds() -> None:
-    vantage = Vantage("abroad")
+    vantage = Vantage()
     vantage.set(abroad=True)
     vantage.health.reset(NOW)
     assert vantage.health.state() is HealthState.ASLEEP
@@ -198,7 +198,7 @@ def test_after_sleep_the_health_is_unknown_until_a_witness_responds() -> None:
 
 
 def test_failures_of_an_overloaded_machine_are_local() -> None:
-    vantage = Vantage("abroad")
+    vantage = Vantage()
     vantage.set(abroad=True)
     vantage.health.set_flag(Flag.OVERLOADED, raised=True, time=NOW)
     assert vantage.health.state() is HealthState.OVERLOADED
@@ -207,7 +207,7 @@ def test_failures_of_an_overloaded_machine_are_local() -> None:
 
 @pytest.mark.parametrize("detail", ["second_answer", "nxdomain_rewritten"])
 def test_forged_dns_answers_are_a_flag(detail: str) -> None:
-    vantage = Vantage("names")
+    vantage = Vantage()
     names = WITNESSES["names"]
     forged = result(names, "dns_server_misbehaving", detail=detail, host_responded=True)
     vantage.health.update(forged, names)
@@ -217,7 +217,7 @@ def test_forged_dns_answers_are_a_flag(detail: str) -> None:
 
 
 def test_a_local_failure_of_a_witness_is_ignored() -> None:
-    vantage = Vantage("abroad")
+    vantage = Vantage()
     local = Measurement(
         "abroad", "tcp", NOW, "network_down", "local", host_responded=False, seconds=0.1
     )

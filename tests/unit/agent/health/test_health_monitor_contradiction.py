@@ -22,7 +22,7 @@ def result(target: Target, failure: str | None, seconds: float) -> Measurement:
 
 
 def cut_monitor() -> HealthMonitor:
-    monitor = HealthMonitor([GATEWAY, HOME, ABROAD, SITE])
+    monitor = HealthMonitor()
     monitor.update(result(GATEWAY, None, 0), GATEWAY)
     for witness in (HOME, ABROAD):
         monitor.update(result(witness, "generic_timeout_error", 1), witness)
@@ -63,7 +63,7 @@ def test_a_contradiction_ends_with_its_cut() -> None:
 
 
 def test_a_portal_check_with_a_private_address_shows_a_portal() -> None:
-    monitor = HealthMonitor([PORTAL_CHECK])
+    monitor = HealthMonitor()
     monitor.update(result(PORTAL_CHECK, "dns_bogon_error", 0), PORTAL_CHECK)
     assert Flag.CAPTIVE in monitor.flags
 
@@ -71,7 +71,7 @@ def test_a_portal_check_with_a_private_address_shows_a_portal() -> None:
 def test_a_dns_answer_from_a_host_without_a_server_shows_a_proxy() -> None:
     silent = Target("silent", "dns", "10.9.0.9", group="witness-silent")
     names = Target("names", "dns", "10.1.0.53", path="a.invalid", group="witness-names")
-    monitor = HealthMonitor([silent, names])
+    monitor = HealthMonitor()
     answered = replace(
         result(silent, "dns_no_answer", 0), observations=(Observation("dns_round_trip", None, 0.1),)
     )
