@@ -68,6 +68,10 @@ class SeriesExcursions(msgspec.Struct):
         return related if own is None else related | {series.entity: own}
 
 
+class _AnyVersion(msgspec.Struct):
+    version: int
+
+
 class TrackerState(msgspec.Struct):
     """State of a tracker.
 
@@ -99,9 +103,9 @@ def unpack_tracker_state(packed: bytes) -> TrackerState:
         StoreError: it is damaged or of another version.
     """
     try:
-        state = msgspec.msgpack.decode(packed, type=TrackerState)
+        version = msgspec.msgpack.decode(packed, type=_AnyVersion).version
+        if version != _VERSION:
+            raise StoreError(f"checkpoint: version {version}, want {_VERSION}")
+        return msgspec.msgpack.decode(packed, type=TrackerState)
     except msgspec.DecodeError as error:
         raise StoreError(f"checkpoint: damaged: {error}") from error
-    if state.version != _VERSION:
-        raise StoreError(f"checkpoint: version {state.version}, want {_VERSION}")
-    return state

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,6 +89,12 @@ def test_a_damaged_state_is_refused() -> None:
     for damaged in (b"", b"\xc1", tracker.save()[:-9]):
         with pytest.raises(StoreError, match="checkpoint: damaged"):
             new_tracker().load(damaged)
+
+
+def test_a_state_of_another_version_is_refused_as_such() -> None:
+    state = msgspec.msgpack.encode({"version": 1, "excursions": ["of another layout"]})
+    with pytest.raises(StoreError, match="checkpoint: version 1, want"):
+        new_tracker().load(state)
 
 
 OVER = {IncidentState.RESOLVED, IncidentState.EXPIRED}

@@ -1,6 +1,7 @@
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,8 +14,11 @@ from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, Post
 from netwatch.protocols import Checkpoint
 
+_READ_EVERY = 0.01
+"""Seconds between reads: a reader without pause takes a processor from the writers."""
 _WRITER = """
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 import msgspec
@@ -135,6 +139,7 @@ def test_two_processes_write_one_new_file_while_a_third_reads(
         now = sum(len(reader.revisions(name)) for name in names)
         assert now >= seen
         seen = now
+        time.sleep(_READ_EVERY)
     for writer in writers:
         assert writer.communicate()[1] == b""
         assert writer.returncode == 0
@@ -157,6 +162,7 @@ def test_a_killed_writer_leaves_whole_transactions(
         reader = SqlLedger(ledger_url(path))
         while len(reader.revisions("NW-IR-2019-0001")) < 20:
             assert writer.poll() is None
+            time.sleep(_READ_EVERY)
         writer.kill()
     revisions = reader.revisions("NW-IR-2019-0001")
     assert [one.revision for one in revisions] == list(range(1, len(revisions) + 1))
