@@ -15,7 +15,7 @@ class CollectorMetrics:
     """Counters of one collector; each has one label.
 
     Attributes:
-        batches: by `result`; see `netwatch.collector.batch_log.IngestResult`, and `too_large`,
+        batches: by `result`; see `netwatch.collector.agent_tables.IngestResult`, and `too_large`,
             `garbled`, `wrong_sender`, `future`.
         measurements: by `result`: `stored`, `too_old`, `unknown_target`.
         intervals: by `result`: `closed`, `recounted` (late data), `refused` (by the store).

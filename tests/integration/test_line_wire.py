@@ -91,11 +91,11 @@ class Line:
 
     def bins(self) -> list[Bin]:
         return [
-            found
-            for found in self.store.read_bins(
+            one
+            for one in self.store.read_bins(
                 datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
             )
-            if found.series.entity == NETWORK
+            if one.series.entity == NETWORK
         ]
 
 
@@ -130,9 +130,9 @@ async def test_measurements_become_bins(port: int, tmp_path: Path) -> None:
         line = Line(tmp_path, port, [target(server, host="127.66.0.1")])
         async with line.collector(), line.agent("a1"), line.agent("a2"):
             await until(lambda: len(line.bins()) >= 3)
-        found = line.bins()
-    assert all(count.value == count.total for count in found)
-    assert sum(count.total or 0 for count in found) >= 5
+        bins = line.bins()
+    assert all(one.value == one.total for one in bins)
+    assert sum(one.total or 0 for one in bins) >= 5
 
 
 async def test_the_store_has_a_measurement_soon_after_its_bin(port: int, tmp_path: Path) -> None:
@@ -162,13 +162,15 @@ async def test_restarts_lose_and_duplicate_nothing(port: int, tmp_path: Path) ->
         async with line.agent("a1") as spool:
             for _ in range(3):
                 async with line.collector():
-                    kept = by_label(line.metrics.measurements)["stored"]
+                    before = by_label(line.metrics.measurements)["stored"]
                     await until(
-                        lambda kept=kept: by_label(line.metrics.measurements)["stored"] > kept + 3
+                        lambda before=before: (
+                            by_label(line.metrics.measurements)["stored"] > before + 3
+                        )
                     )
                 await asyncio.sleep(Random().uniform(0.1, 0.6))
         async with line.collector() as batch_log, line.agent("a1") as spool:
-            await until(lambda: by_label(line.metrics.measurements)["stored"] > kept + 10)
+            await until(lambda: by_label(line.metrics.measurements)["stored"] > before + 10)
         async with line.collector() as batch_log:
             # Nothing is measured any more; batches under way may still arrive.
             def stored() -> list[tuple[str, str, datetime]]:
@@ -207,8 +209,8 @@ async def test_garbage_is_counted_and_costs_nothing_else(
             size = 10 if request.node.callspec.params["port"] == "mosquitto" else 1
             await stranger.publish("nw/v1/a/evil/b", b"NW\x01" + b"x" * (size * 1024 * 1024))
             await until(lambda: by_label(line.metrics.batches)["too_large"] == 1)
-            kept = by_label(line.metrics.measurements)["stored"]
-            await until(lambda: by_label(line.metrics.measurements)["stored"] > kept)
+            before = by_label(line.metrics.measurements)["stored"]
+            await until(lambda: by_label(line.metrics.measurements)["stored"] > before)
     assert by_label(line.metrics.batches)["garbled"] == 1
 
 
@@ -239,9 +241,9 @@ async def test_a_full_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
             pages = "PRAGMA max_page_count"
             await asyncio.to_thread(batch_log._file.execute, f"{pages} = 1")
             await until(lambda: by_label(line.metrics.errors)["batch_log"] > 0)
-            kept = by_label(line.metrics.measurements)["stored"]
+            before = by_label(line.metrics.measurements)["stored"]
             await asyncio.to_thread(batch_log._file.execute, f"{pages} = 1000000")
-            await until(lambda: by_label(line.metrics.measurements)["stored"] > kept + 3)
+            await until(lambda: by_label(line.metrics.measurements)["stored"] > before + 3)
             start = now() - timedelta(hours=1)
             times = sorted(one.time for _, one in batch_log.measurements(start, now()))
     gaps = [later - earlier for earlier, later in pairwise(times)]

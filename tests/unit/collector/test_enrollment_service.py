@@ -10,19 +10,16 @@ import msgspec
 import pytest
 from batch_counts import count_batches
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from ingest_rig import IngestRig, answered
 
 from netwatch.agent.enrollment_client import Enrollment, change_key, enroll, erase
 from netwatch.agent.identity import Identity
-from netwatch.collector.batch_log import BatchLog
-from netwatch.collector.bin_closer import BinCloser
 from netwatch.collector.enrollment_service import EnrollmentService
-from netwatch.collector.ingest import Ingest
-from netwatch.collector.metrics import CollectorMetrics, by_label
+from netwatch.collector.metrics import by_label
 from netwatch.collector.registry import InvitationScope, Registry
 from netwatch.model.errors import InputError
-from netwatch.model.measurement import Batch, Measurement, Vantage
+from netwatch.model.measurement import Batch, Vantage
 from netwatch.protocols import Message
-from netwatch.store.memory import MemoryStore
 from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.enrollment import (
     ENROLLED,
@@ -42,7 +39,6 @@ from netwatch.wire.request_encryption import (
 from netwatch.wire.topics import batch_topic
 
 NOW = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
-WIDTH = timedelta(minutes=5)
 ANYBODY = InvitationScope()
 URL = "https://netwatch.example"
 Send = Callable[[str, bytes | None, int], Awaitable[bytes]]
@@ -52,24 +48,15 @@ def identity() -> Identity:
     return Identity(Ed25519PrivateKey.generate())
 
 
-class Office:
+class Office(IngestRig):
     """A collector with its key, and a clock that is set by hand."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
+        super().__init__(folder, NOW, {})
         self.file = folder / "batches.sqlite"
-        self.now = NOW
         self.key = identity()
         self.lists = identity()
-        self.batch_log = BatchLog(self.file)
-        self.metrics = CollectorMetrics()
-        self.ingest = Ingest(
-            self.batch_log, width=WIDTH, clock=lambda: self.now, metrics=self.metrics
-        )
-        store = MemoryStore()
-        self.closer = BinCloser(
-            self.batch_log, store, targets={}, width=WIDTH, metrics=self.metrics
-        )
         self.desk = EnrollmentService(
             lambda: Registry(self.file),
             self.batch_log.erase,
@@ -102,11 +89,11 @@ class Office:
     async def enroll(
         self, invitation: Invitation, who: Identity, send: Send | None = None, **change: object
     ) -> Enrollment:
-        said = {
+        fields = {
             "secret": invitation.secret, "collector": invitation.key, "name": "a1",
             "country": "XX", "network": 64501, "region": "", "consent": 1, "software": "0.1",
         }  # fmt: skip
-        request = EnrollmentRequest(**(said | change))
+        request = EnrollmentRequest(**(fields | change))
         return await enroll(invitation, request, identity=who, send=send or self.send)
 
     def agents(self) -> dict[str, str]:
@@ -116,15 +103,9 @@ class Office:
     def take(
         self, who: Identity, sequence: int, *, name: str = "a1", asn: int = 64501
     ) -> tuple[list[int], list[str]]:
-        time = self.now - timedelta(minutes=1)
-        row = Measurement("one", "tcp", time, None, "", host_responded=True, seconds=0.01)
+        row = answered(self.now - timedelta(minutes=1))
         batch = Batch(Vantage(name, "XX", asn), sequence, (row,))
-        message = Message(batch_topic(name), BATCH.pack(batch, who.signer))
-        kept, refused = [], []
-        for answer in self.ingest.ingest([message], self.closer.until):
-            kept += [low for low, _ in answer.stored]
-            refused += [reason for _, reason in answer.refused]
-        return kept, refused
+        return self.receive_flat(Message(batch_topic(name), BATCH.pack(batch, who.signer)))
 
 
 @pytest.fixture
@@ -154,8 +135,8 @@ async def test_only_a_hash_of_the_secret_is_stored_and_it_is_never_sent_in_plain
     invitation = office.invite()
     await office.enroll(invitation, identity(), country="IR")
     office.batch_log.close()
-    kept = b"".join(path.read_bytes() for path in office.file.parent.iterdir())
-    assert invitation.secret not in kept
+    stored = b"".join(path.read_bytes() for path in office.file.parent.iterdir())
+    assert invitation.secret not in stored
     assert invitation.secret not in b"".join(office.seen)
     assert b"IR" not in b"".join(office.seen)[:40]
 

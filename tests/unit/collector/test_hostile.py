@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from ingest_rig import WIDTH, answered
 
 from netwatch.agent.enrollment_client import change_key, erase
 from netwatch.collector.batch_log import BatchLog, ReceivedBatch
@@ -17,7 +18,7 @@ from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.protocols import Message
 from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.topics import batch_topic
-from tests.unit.collector.test_enrollment_service import WIDTH, Office, identity
+from tests.unit.collector.test_enrollment_service import Office, identity
 
 DAY = timedelta(days=1)
 
@@ -28,9 +29,7 @@ def office(tmp_path: Path) -> Office:
 
 
 def row(office: Office, after: timedelta) -> Measurement:
-    return Measurement(
-        "one", "tcp", office.now + after, None, "", host_responded=True, seconds=0.01
-    )
+    return answered(office.now + after)
 
 
 async def test_a_stranger_gets_no_signed_refusal_of_another_agents_batches(
@@ -40,12 +39,10 @@ async def test_a_stranger_gets_no_signed_refusal_of_another_agents_batches(
     await office.enroll(office.invite(), ours)
     batch = Batch(Vantage("a1", "XX", 64501), 7, (row(office, DAY),))
     for message in (BATCH.pack(batch), BATCH.pack(batch, theirs.signer)):
-        assert (
-            office.ingest.ingest([Message(batch_topic("a1"), message)], office.closer.until) == []
-        )
+        assert office.receive(Message(batch_topic("a1"), message)) == []
     own = Message(batch_topic("a1"), BATCH.pack(batch, ours.signer))
-    (answer,) = office.ingest.ingest([own], office.closer.until)
-    assert answer.refused == ((7, "future"),)
+    (ack,) = office.receive(own)
+    assert ack.refused == ((7, "future"),)
 
 
 @pytest.mark.parametrize("shift", [2**42, -(2**42), 0])
@@ -57,7 +54,7 @@ def test_a_timeline_cannot_bring_in_times_far_away(
     batch = Batch(Vantage("a1", "XX", 64501), 1, (row(office, after),), clock_segments=lines)
     office.closer.until = office.now
     message = Message(batch_topic("a1"), BATCH.pack(batch, identity().signer))
-    office.ingest.ingest([message], office.closer.until)
+    office.receive(message)
     assert office.batch_log.late_bins() == []
     assert (
         list(office.batch_log.measurements(office.now - 10_000 * DAY, office.now + 10 * DAY)) == []
@@ -108,10 +105,10 @@ async def test_an_erased_agent_is_in_no_table_and_stays_erased(office: Office) -
     office.desk.enroll(request)
     assert office.agents() == {}
     office.batch_log.close()
-    kept = b"".join(path.read_bytes() for path in office.file.parent.iterdir())
-    assert b"gone-1" not in kept
-    assert ours.signer.public not in kept
-    assert first.signer.public not in kept
+    stored = b"".join(path.read_bytes() for path in office.file.parent.iterdir())
+    assert b"gone-1" not in stored
+    assert ours.signer.public not in stored
+    assert first.signer.public not in stored
 
 
 def test_the_record_of_an_erasure_expires_after_a_day(office: Office) -> None:

@@ -5,24 +5,20 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from ingest_rig import WIDTH, IngestRig
 
-from netwatch.collector.batch_log import BatchLog
-from netwatch.collector.bin_closer import BinCloser
-from netwatch.collector.ingest import Ingest
-from netwatch.collector.metrics import CollectorMetrics, by_label
+from netwatch.collector.metrics import by_label
 from netwatch.collector.registry import Registry
 from netwatch.collector.trust_weights import FirstSeen, trust_weights
 from netwatch.model.entities import Entity
 from netwatch.model.measurement import Batch, Measurement, Target, Vantage
 from netwatch.protocols import Message
-from netwatch.store.memory import MemoryStore
 from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.signing import Signer
 from netwatch.wire.topics import batch_topic
 
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
-WIDTH = timedelta(minutes=5)
 COUNTRY = Entity.parse("country:XX")
 BOOK = {
     f"t{number}": Target(f"t{number}", "tcp", "192.0.2.1", asn=64600 + number % 5, country="XX")
@@ -86,20 +82,12 @@ def test_bursts_are_found_per_country() -> None:
     assert {country for (_, country), weight in weights.items() if not weight} == {"XX"}
 
 
-class Fleet:
+class Fleet(IngestRig):
     """Established honest agents and a swarm of new ones, on one clock."""
 
     def __init__(self, folder: Path) -> None:
-        self.now = START
+        super().__init__(folder, START, BOOK)
         self.signers: dict[str, Signer] = {}
-        self.batch_log = BatchLog(folder / "batches.sqlite")
-        self.metrics, self.store = CollectorMetrics(), MemoryStore()
-        self.ingest = Ingest(
-            self.batch_log, width=WIDTH, clock=lambda: self.now, metrics=self.metrics
-        )
-        self.closer = BinCloser(
-            self.batch_log, self.store, targets=BOOK, width=WIDTH, metrics=self.metrics
-        )
 
     def send(self, name: str, asn: int, *, alive: float) -> None:
         """Send one measurement of every target, of which a share answers; controls all do."""
@@ -115,8 +103,8 @@ class Fleet:
         sequence = int(self.now.timestamp())
         batch = Batch(Vantage(name, "XX", asn), sequence, tuple(rows))
         message = Message(batch_topic(name), BATCH.pack(batch, signer))
-        (answer,) = self.ingest.ingest([message], self.closer.until)
-        assert answer.stored
+        (ack,) = self.receive(message)
+        assert ack.stored
 
     def level(self) -> float:
         """Close all bins and return the share of the country that answers, in percent."""
