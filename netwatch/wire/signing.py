@@ -54,15 +54,8 @@ def open_signed(message: bytes, purpose: bytes) -> tuple[bytes, bytes | None]:
         return message, None
     head, plain = message[len(SIGNED) : SIGNED_HEADER], message[SIGNED_HEADER:]
     key, signature = head[:_KEY_BYTES], head[_KEY_BYTES:]
-    if not verify(plain, purpose, key=key, signature=signature):
-        raise InputError("message: the signature is invalid")
-    return plain, key
-
-
-def verify(message: bytes, purpose: bytes, *, key: bytes, signature: bytes) -> bool:
-    """Return whether `signature` is that of the public `key` for `message` and `purpose`."""
     try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, purpose + message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, purpose + plain)
+    except (InvalidSignature, ValueError) as error:
+        raise InputError("message: the signature is invalid") from error
+    return plain, key
