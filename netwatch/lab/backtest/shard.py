@@ -16,7 +16,7 @@ from netwatch.config import IncidentConfig
 from netwatch.detect.state import SeriesState
 from netwatch.incidents.tracker import Tracker
 from netwatch.lab.backtest.grid import Partition
-from netwatch.lab.backtest.relevant_levels import PartitionDetector
+from netwatch.lab.backtest.partition_detector import PartitionDetector
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident
 

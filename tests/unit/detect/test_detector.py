@@ -267,6 +267,17 @@ def test_a_restored_state_continues_bit_for_bit_at_any_time() -> None:
         assert run(second, bins[stop:], frozen=frozen) == whole[stop:], f"stopped at {stop}"
 
 
+def test_a_frozen_country_freezes_what_lies_within_it() -> None:
+    bins, country = course(), NATION.entity
+    every = {NATION, *(entry.series for _, row in bins for entry in row)}
+    frozen = run(detector(country_atlas()), bins, frozen=every)
+    assert run(detector(country_atlas()), bins, frozen={NATION}) == frozen
+    assert run(detector(country_atlas()), bins, frozen={SeriesKey("", country)}) == frozen
+    free = run(detector(country_atlas()), bins)
+    assert free != frozen
+    assert run(detector(country_atlas()), bins, frozen={SeriesKey("bgp", country)}) == free
+
+
 def test_a_used_detector_can_restore_another_state() -> None:
     bins, atlas = course(), country_atlas()
     other = detector(atlas)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from netwatch.analysis.pipeline import Pipeline
 from netwatch.config import IncidentConfig
 from netwatch.detect.detector import BayesFilterDetector
 from netwatch.detect.state import SeriesState
@@ -121,13 +122,13 @@ def test_a_live_system_finds_the_same_incidents(table: SeriesTable) -> None:
         tree, width=table.width, min_history=min_history(make_grid(table), None)
     )
     tracker = Tracker(tree, width=table.width, config=IncidentConfig())
+    pipeline = Pipeline(detector, tracker, lambda _: [])
     bins = list(table.bins())
     newest = {}
     for time_ in HOURS:
         now = time_.to_pydatetime()
-        due = [one for one in bins if one.time == now]
-        levels = detector.step(now, due, frozen=tracker.frozen(), expected=tracker.expected(now))
-        newest |= {revision.id: revision for revision in tracker.step(levels)}
+        result = pipeline.step(now, [one for one in bins if one.time == now])
+        newest |= {revision.id: revision for revision in result.revisions}
     ours = backtest_series(table).incidents
     assert {one.id for one in ours} == set(newest)
     for one in ours:
