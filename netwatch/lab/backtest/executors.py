@@ -78,15 +78,10 @@ class LocalExecutor(ShardExecutor):
 
     def __init__(self, partitions: Sequence[Partition]) -> None:
         super().__init__(partitions, 1)
-        [part] = self._parts
-        self._group = ShardGroup(part)
+        self._groups = [ShardGroup(part) for part in self._parts]
 
-    def _start(
-        self,
-        worker: int,  # noqa: ARG002 - there is one
-        calls: Sequence[Callable[[Shard], T]],
-    ) -> Callable[[], list[T]]:
-        return lambda: self._group.run(calls)
+    def _start(self, worker: int, calls: Sequence[Callable[[Shard], T]]) -> Callable[[], list[T]]:
+        return lambda: self._groups[worker].run(calls)
 
 
 class ProcessExecutor(ShardExecutor):
