@@ -19,7 +19,7 @@ _QUIET = os.environ | {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "error"}
 
 _SCRIPT = """
 import contextlib, os, signal, sys
-from netwatch.cli import output
+from netwatch.cli import backtest
 from netwatch.cli.main import run
 from netwatch.lab.backtest import partition
 
@@ -31,7 +31,7 @@ def kill(share):
     if victim and 0.3 < share < 0.9:
         os.kill(victim, signal.SIGKILL)
 
-output.progress_bar = lambda *_, **__: contextlib.nullcontext(kill)
+backtest.progress_bar = lambda *_, **__: contextlib.nullcontext(kill)
 run()
 """
 
