@@ -36,35 +36,32 @@ class SeriesCatalog:
         self._area = area
         self._registering: dict[SeriesKey, SeriesKey] = {}
         self._last_ordinal = 0
-        self._next_in_area: dict[str, int] = {}
-        self._next_range = AREA_IDS
         self._ranks: tuple[Ints, Ints] | None = None
 
     def refresh(self, connection: sqlite3.Connection) -> None:
         """Read the series that were registered since."""
         rows = connection.execute(
-            "SELECT ordinal, id, area, signal, kind, code FROM series WHERE ordinal > ?"
-            " ORDER BY ordinal",
+            "SELECT ordinal, id, signal, kind, code FROM series WHERE ordinal > ? ORDER BY ordinal",
             (self._last_ordinal,),
         )
-        for ordinal, id_, area, signal, kind, code in rows:
+        for ordinal, id_, signal, kind, code in rows:
             key = SeriesKey(signal, Entity(EntityKind(kind), code))
             # The writer's own objects are found by identity, which spares half of each lookup.
             key = self._registering.pop(key, key)
             self.ids[key] = id_
             self.keys[id_] = key
-            if id_ >= AREA_IDS:
-                self._next_in_area[area] = max(self._next_in_area.get(area, 0), id_ + 1)
-                self._next_range = max(self._next_range, (id_ // AREA_IDS + 1) * AREA_IDS)
             self._last_ordinal = ordinal
             self._ranks = None
 
     def register(self, connection: sqlite3.Connection, keys: Iterable[SeriesKey]) -> None:
         """Give new series among `keys` their ids; call `refresh` after the commit."""
         self.refresh(connection)
-        following, free = dict(self._next_in_area), self._next_range
-        new = sorted({key for key in keys if key not in self.ids})
-        for ordinal, key in enumerate(new, self._last_ordinal + 1):
+        rows = connection.execute(
+            "SELECT area, max(id) + 1 FROM series WHERE id >= ? GROUP BY area", (AREA_IDS,)
+        )
+        following: dict[str, int] = dict(rows.fetchall())
+        free = -(-max(following.values(), default=AREA_IDS) // AREA_IDS) * AREA_IDS
+        for key in sorted({key for key in keys if key not in self.ids}):
             area = self._area(key.entity)
             id_ = following.get(area, 0)
             if id_ % AREA_IDS == 0:
@@ -72,9 +69,8 @@ class SeriesCatalog:
             following[area] = id_ + 1
             self._registering[key] = key
             connection.execute(
-                "INSERT INTO series (ordinal, id, area, signal, kind, code)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (ordinal, id_, area, key.signal, key.entity.kind.value, key.entity.code),
+                "INSERT INTO series (id, area, signal, kind, code) VALUES (?, ?, ?, ?, ?)",
+                (id_, area, key.signal, key.entity.kind.value, key.entity.code),
             )
 
     def ranks(self, ids: Ints) -> Ints:

@@ -196,7 +196,7 @@ def test_late_bins_before_the_promise_are_still_taken(store: SeriesStore) -> Non
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("bad", "message"),
     [
         (bin_at(0, value=math.nan), "value is nan"),
         (bin_at(0, value=math.inf), "value is inf"),
@@ -210,10 +210,10 @@ def test_late_bins_before_the_promise_are_still_taken(store: SeriesStore) -> Non
     ],
 )
 def test_an_invalid_bin_is_reported_and_others_are_stored(
-    store: SeriesStore, bad: Bin, said: str
+    store: SeriesStore, bad: Bin, message: str
 ) -> None:
     good = [bin_at(1), bin_at(2, key("7"))]
-    with pytest.raises(InputError, match=said) as raised:
+    with pytest.raises(InputError, match=message) as raised:
         store.put_bins([good[0], bad, good[1]], closed_until=T0 + 3 * STEP)
     assert "\n" not in str(raised.value)
     assert all_bins(store) == good
@@ -282,7 +282,7 @@ def test_levels_and_bins_do_not_mix(store: SeriesStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("bad", "message"),
     [
         (level_at(0, value=math.nan), "value is nan"),
         (level_at(0, low=math.inf), "low is inf"),
@@ -292,9 +292,9 @@ def test_levels_and_bins_do_not_mix(store: SeriesStore) -> None:
     ],
 )
 def test_an_invalid_level_is_reported_and_others_are_stored(
-    store: SeriesStore, bad: Level, said: str
+    store: SeriesStore, bad: Level, message: str
 ) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         store.put_levels([bad, level_at(1)])
     assert list(store.read_levels(T0, END)) == [level_at(1)]
 

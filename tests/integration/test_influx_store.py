@@ -1,4 +1,4 @@
-"""The InfluxDB store on real servers: what goes wrong is said, and nothing else is lost."""
+"""The InfluxDB store on real servers: each failure has a clear error and loses nothing else."""
 
 import subprocess
 import threading
@@ -371,12 +371,12 @@ def test_a_server_killed_during_ingest_loses_and_duplicates_nothing(
             done = ingest.done
             server.start()
             with opened(login, dialect=dialect) as reader:
-                promised = reader.closed_until()
-                assert promised is not None
-                assert promised >= T0 + done * STEP
-                kept = list(reader.read_bins(T0, promised))
-                steps = (promised - T0) // STEP
-                assert kept == sorted(
+                watermark = reader.closed_until()
+                assert watermark is not None
+                assert watermark >= T0 + done * STEP
+                stored = list(reader.read_bins(T0, watermark))
+                steps = (watermark - T0) // STEP
+                assert stored == sorted(
                     (row for step in range(steps) for row in bins_at(step, 400)),
                     key=lambda row: (row.time, row.series),
                 )

@@ -233,15 +233,15 @@ def test_a_full_disk_keeps_committed_bins(small_disk: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize(("leave", "said"), [(4_096, "No space left"), (24_576, "disk is full")])
+@pytest.mark.parametrize(("leave", "message"), [(4_096, "No space left"), (24_576, "disk is full")])
 def test_a_disk_that_fills_during_compaction_leaves_the_day_open(
-    small_disk: Path, leave: int, said: str
+    small_disk: Path, leave: int, message: str
 ) -> None:
     store = open_store(small_disk)
     bins = [bin_ for step in range(60) for bin_ in bins_at(step)]
     store.put_bins(bins)
     filler = fill(small_disk, leave=leave)
-    with pytest.raises(StoreError, match=said) as raised:
+    with pytest.raises(StoreError, match=message) as raised:
         list(store.compact())
     assert "\n" not in str(raised.value)
     assert everything(store) == bins

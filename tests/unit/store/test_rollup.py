@@ -128,12 +128,12 @@ def test_bins_are_rolled_up_before_they_are_dropped(tmp_path: Path) -> None:
     raw, five, hourly = (MemoryStore() for _ in range(3))
     days = [Bin(T0 + timedelta(days=day), ASN, 1.0, 1.0) for day in range(30)]
     raw.put_bins(days, closed_until=T0 + timedelta(days=5))
-    kept = apply_retention(list(zip(RESOLUTIONS, (raw, five, hourly), strict=True)), now)
-    assert [row.dropped for row in kept] == [5, 0, 0]
+    maintained = apply_retention(list(zip(RESOLUTIONS, (raw, five, hourly), strict=True)), now)
+    assert [row.dropped for row in maintained] == [5, 0, 0]
     assert list(raw.read_bins(T0, END)) == days[5:]
     raw.put_bins([], closed_until=now)
-    kept = apply_retention(list(zip(RESOLUTIONS, (raw, five, hourly), strict=True)), now)
-    assert [row.dropped for row in kept] == [11, 0, 0]
+    maintained = apply_retention(list(zip(RESOLUTIONS, (raw, five, hourly), strict=True)), now)
+    assert [row.dropped for row in maintained] == [11, 0, 0]
     assert list(hourly.read_bins(T0, END)) == days
     assert list(five.read_bins(T0, END)) == days
     later = T0 + timedelta(days=740)

@@ -30,15 +30,15 @@ def bins_at(step: int, count: int = 5) -> list[Bin]:
 
 
 def read_until(path: Path, steps: int, results: Queue) -> None:
-    """Read over and over until the promise covers `steps`; tell what was seen that must not be."""
+    """Read over and over until the watermark covers `steps`; report wrong reads."""
     store = SqliteStore(path)
     wrong = []
     while True:
-        promise = store.closed_until()
+        watermark = store.closed_until()
         found = list(store.read_bins(T0, END))
-        if promise is not None:
-            done = (promise - T0) // timedelta(minutes=5)
-            if len([bin_ for bin_ in found if bin_.time < promise]) != 5 * done:
+        if watermark is not None:
+            done = (watermark - T0) // timedelta(minutes=5)
+            if len([bin_ for bin_ in found if bin_.time < watermark]) != 5 * done:
                 wrong.append((done, len(found)))
             if done == steps:
                 break
@@ -150,9 +150,9 @@ def test_a_full_disk_keeps_stored_bins(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="disk is full") as raised:
         fill(store)
     assert "\n" not in str(raised.value)
-    kept = list(store.read_bins(T0, END))
-    assert kept[:5] == bins_at(0)
-    assert len(kept) % 5 == 0
+    bins = list(store.read_bins(T0, END))
+    assert bins[:5] == bins_at(0)
+    assert len(bins) % 5 == 0
     store._database.connection.execute("pragma max_page_count = 1000000")
     store.put_bins(bins_at(3000))
     assert list(store.read_bins(T0, END))[-5:] == bins_at(3000)

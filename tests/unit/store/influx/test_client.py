@@ -189,7 +189,7 @@ def test_retries_end_with_a_clear_error(version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         ((401, '{"error":"authorization failed"}'), "refuses the user 'netwatch': authorization"),
         ((403, '{"message":"forbidden"}'), "refuses the user 'netwatch': forbidden"),
@@ -198,12 +198,12 @@ def test_retries_end_with_a_clear_error(version: str) -> None:
     ],
 )
 def test_a_permanent_error_is_raised_at_once(
-    version: str, answer: tuple[int, str], said: str
+    version: str, answer: tuple[int, str], message: str
 ) -> None:
     with (
         fault_server(version, lambda _: answer) as (url, seen),
         connected(url) as server,
-        pytest.raises(StoreError, match=said),
+        pytest.raises(StoreError, match=message),
     ):
         server.write(["a v=1 1"])
     assert len(seen.bodies) == 1
@@ -222,12 +222,12 @@ def test_a_server_that_refuses_whole_requests_still_gets_every_good_line(
     version: str, status: int
 ) -> None:
     lines = [f"a v={'x' if number in {7, 2500} else 1} {number}" for number in range(3000)]
-    kept: set[str] = set()
+    stored_lines: set[str] = set()
 
     def judge(part: list[str]) -> tuple[int, str]:
         if any("v=x" in line for line in part):
             return status, '{"message":"unable to parse"}'
-        kept.update(part)
+        stored_lines.update(part)
         return 204, ""
 
     with (
@@ -236,7 +236,7 @@ def test_a_server_that_refuses_whole_requests_still_gets_every_good_line(
         pytest.raises(RejectedError) as raised,
     ):
         server.write(lines)
-    assert kept == {line for line in lines if "v=x" not in line}
+    assert stored_lines == {line for line in lines if "v=x" not in line}
     assert [text.split(": ")[0] for text in raised.value.messages] == ["a v=x 7", "a v=x 2500"]
     assert "unable to parse" in str(raised.value)
 

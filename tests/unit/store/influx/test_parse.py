@@ -1,4 +1,4 @@
-"""Answers become rows, and what is no answer of ours is said to be none."""
+"""Replies become rows, and a reply that is not of InfluxDB is an error."""
 
 from datetime import UTC, datetime
 
@@ -90,7 +90,7 @@ def test_only_newest_revisions_are_returned_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ([STAMP, "3", 7, True, *TAGS], "'3' where a number belongs"),
         ([STAMP, None, 7, True, *TAGS], "None where a number belongs"),
@@ -102,8 +102,8 @@ def test_only_newest_revisions_are_returned_in_order() -> None:
         ),
     ],
 )
-def test_a_row_that_is_not_ours_is_named(row: list[object], said: str) -> None:
-    with pytest.raises(StoreError, match=said):
+def test_a_row_that_is_not_ours_is_named(row: list[object], message: str) -> None:
+    with pytest.raises(StoreError, match=message):
         parse_bin(row)
 
 

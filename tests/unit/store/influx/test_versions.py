@@ -34,7 +34,7 @@ def test_features_by_version(
 
 
 @pytest.mark.parametrize(
-    ("headers", "said"),
+    ("headers", "message"),
     [
         ({}, "has no version"),
         ({"X-Influxdb-Version": "unknown"}, "has version 'unknown'"),
@@ -42,8 +42,8 @@ def test_features_by_version(
         ({"X-Influxdb-Version": "relay"}, "has version 'relay'"),
     ],
 )
-def test_anything_else_is_refused_by_name(headers: dict[str, str], said: str) -> None:
-    with pytest.raises(StoreError, match=said):
+def test_anything_else_is_refused_by_name(headers: dict[str, str], message: str) -> None:
+    with pytest.raises(StoreError, match=message):
         read_dialect(headers)
 
 
@@ -56,7 +56,7 @@ def test_version_2_needs_an_organization() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b'{"error":"database not found: \\"x\\""}', 'database not found: "x"'),
         (b'{"code":"not found","message":"bucket \\"x\\" not found"}', 'bucket "x" not found'),
@@ -64,8 +64,8 @@ def test_version_2_needs_an_organization() -> None:
         (b"", ""),
     ],
 )
-def test_every_version_s_error_becomes_one_line(body: bytes, said: str) -> None:
-    assert Reply.parse(404, body, {}).text == said
+def test_every_version_s_error_becomes_one_line(body: bytes, message: str) -> None:
+    assert Reply.parse(404, body, {}).text == message
 
 
 def test_a_long_error_keeps_its_count_of_dropped_points() -> None:
