@@ -95,7 +95,7 @@ class StepResult:
 
     Attributes:
         ready: rows with an ordinary level; usable: those that are not dead.
-        levels: current over ordinary; between the ends of a wide bin there is none.
+        levels: current over ordinary; NaN until a wide bin ends.
         probability: that the series is below ordinary.
         fused: fusion of the signals of each entity, a value an entity.
     """
