@@ -58,6 +58,15 @@ SLOW = {
 REAL_TIME = {"integration", "qa"}
 """Folders of tests with real servers and clocks: one worker runs them, one at a time."""
 
+PROCESSOR_BOUND = {
+    "integration/test_backtest_dask.py",
+    "integration/test_compose.py",
+    "integration/test_dashboards.py",
+    "integration/test_influx_iran.py",
+    "integration/test_wheel.py",
+}
+"""Test files of those folders whose results do not depend on how busy the machine is."""
+
 IRAN = Entity.parse("country:IR")
 TEHRAN = Entity.parse("region:IR-23")
 
@@ -67,13 +76,14 @@ def at(day: int, hour: int, minute: int = 30) -> datetime:
     return datetime(2019, 11, day, hour, minute, tzinfo=UTC)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of the files in `SLOW`, and group those of the folders in `REAL_TIME`."""
     for item in items:
         path = item.path.relative_to(Path(__file__).parent)
         if path.as_posix() in SLOW:
             item.add_marker(pytest.mark.slow)
-        if path.parts[0] in REAL_TIME:
+        if path.parts[0] in REAL_TIME and path.as_posix() not in PROCESSOR_BOUND:
             item.add_marker(pytest.mark.xdist_group("real time"))
 
 

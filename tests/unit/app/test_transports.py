@@ -106,9 +106,9 @@ def test_only_a_link_with_a_will_resumes_the_session(tmp_path: Path) -> None:
     guest, agent = uplink.make_transport(None), uplink.make_transport(WILL)
     assert isinstance(guest, MqttTransport)
     assert isinstance(agent, MqttTransport)
-    assert guest._session is None
-    assert agent._session is not None
-    assert agent._session.client_id == "local"
+    settings = agent._make_client.keywords
+    assert guest._make_client.keywords["identifier"] is None
+    assert (settings["identifier"], settings["clean_start"]) == ("local", False)
 
 
 @pytest.mark.parametrize(
