@@ -76,6 +76,12 @@ def at(day: int, hour: int, minute: int = 30) -> datetime:
     return datetime(2019, 11, day, hour, minute, tzinfo=UTC)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Start one worker more than processors: that of the real-time tests mostly waits."""
+    processors = os.cpu_count()
+    return processors + 1 if processors and config.option.dist == "loadgroup" else None
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of the files in `SLOW`, and group those of the folders in `REAL_TIME`."""

@@ -27,7 +27,7 @@ from netwatch.config import (
     IncidentConfig,
     PublishConfig,
 )
-from netwatch.lab.drill.simulated_country import Country, make_country
+from netwatch.lab.drill.loopback_country import Country, make_country
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.duration import Duration
 from netwatch.model.incident import Incident

@@ -8,9 +8,9 @@ import pandas as pd
 
 from benchmarks.detection.panel import Levels, Panel, Verdict
 from netwatch.arrays import Floats
-from netwatch.lab.backtest.grid import COLUMNS
+from netwatch.lab.backtest.detections import detections_of_incidents, split_by_levels
 from netwatch.lab.backtest.runner import backtest_series
-from netwatch.lab.backtest.split_detections import detections_of_incidents, split_by_levels
+from netwatch.lab.backtest.time_grid import COLUMNS
 from netwatch.sources.long_table import make_series_table
 
 __all__ = ["judge_ours"]

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from netwatch.arrays import Bools, Floats
-from netwatch.lab.backtest.grid import Grid, Levels
-from netwatch.lab.backtest.split_detections import Detection
+from netwatch.lab.backtest.detections import Detection
+from netwatch.lab.backtest.time_grid import Grid, Levels
 
 __all__ = [
     "Detection",

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.analysis.loop import run_analysis
 from netwatch.analysis.pipeline import Pipeline, PipelineRunner
+from netwatch.app.dashboard_exporter import run_exporter
 from netwatch.app.factories import (
     make_channels,
     make_entity_tree,
@@ -29,7 +30,6 @@ from netwatch.app.fleet_admin import collector_identity
 from netwatch.app.health_metrics import HealthMetrics
 from netwatch.app.http_agent_routes import agent_routes
 from netwatch.app.http_server import listen, serve
-from netwatch.app.influx_exporter import run_exporter
 from netwatch.app.target_list_publisher import ReloadingTargets, run_list_publisher
 from netwatch.app.transports import broker_connector, broker_password
 from netwatch.app.vantage import run_vantage

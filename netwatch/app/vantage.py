@@ -22,7 +22,7 @@ from netwatch.agent.spool.spool import Spool, SpoolState
 from netwatch.agent.target_list import poll_target_list
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.app.factories import make_probes
-from netwatch.app.targets import choose_targets, fetch_target_list, open_target_list_store
+from netwatch.app.target_selection import choose_targets, fetch_target_list, open_target_list_store
 from netwatch.app.transports import endpoints, time_sources
 from netwatch.app.vantage_files import (
     data_folder,

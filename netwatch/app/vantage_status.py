@@ -6,7 +6,7 @@ from netwatch.agent.measure.budget import BUDGETS, SKIPPED_AT_LEVEL, DailyBudget
 from netwatch.agent.saved_state import SavedState, load_state
 from netwatch.agent.spool.schema import MetaKey
 from netwatch.agent.target_list import TargetList
-from netwatch.app.targets import choose_targets, open_target_list_store
+from netwatch.app.target_selection import choose_targets, open_target_list_store
 from netwatch.app.vantage import open_spool
 from netwatch.app.vantage_files import open_consent, read_enrollment
 from netwatch.app.wall_clock import now

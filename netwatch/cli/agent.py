@@ -10,7 +10,7 @@ from netwatch import __version__
 from netwatch.agent.consent import CONSENT_VERSION
 from netwatch.agent.spool.ack_verifier import apply_receipts
 from netwatch.app.vantage import demand_consent, examine_vantage, open_spool, run_once
-from netwatch.app.vantage_contacts import explain_vantage
+from netwatch.app.vantage_explain import explain_vantage
 from netwatch.app.vantage_files import open_consent
 from netwatch.app.vantage_status import vantage_status
 from netwatch.app.wall_clock import now

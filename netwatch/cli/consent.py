@@ -7,7 +7,7 @@ import typer
 
 from netwatch.agent.consent import CONSENT_TEXT, CONSENT_VERSION
 from netwatch.agent.target_policy import CATEGORIES, HIGH_RISK_COUNTRIES
-from netwatch.app.targets import open_target_list_store
+from netwatch.app.target_selection import open_target_list_store
 from netwatch.app.vantage_files import open_consent
 from netwatch.app.wall_clock import now
 from netwatch.cli.options import ConfigOption, JsonOption

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from netwatch.app.targets import open_target_list_store
+from netwatch.app.target_selection import open_target_list_store
 from netwatch.app.vantage import purge_vantage
 from netwatch.app.vantage_enrollment import change_key as change
 from netwatch.app.vantage_enrollment import enroll_vantage, erase_vantage

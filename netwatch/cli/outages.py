@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from netwatch.cli.open_data import open_data, parse_time
+from netwatch.cli.data_access import open_data, parse_time
 from netwatch.cli.options import (
     AsciiOption,
     ConfigPathOption,

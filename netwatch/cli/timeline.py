@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from netwatch.app.wall_clock import now
-from netwatch.cli.open_data import ObservatoryData, open_data, parse_time
+from netwatch.cli.data_access import ObservatoryData, open_data, parse_time
 from netwatch.cli.options import (
     AsciiOption,
     ConfigPathOption,

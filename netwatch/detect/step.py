@@ -25,6 +25,7 @@ from netwatch.detect.bayes_filter import (
     ordinary_probability,
 )
 from netwatch.detect.bin_likelihoods import log_likelihood
+from netwatch.detect.calendar_effects import RestDays, count_rest_hours, ordinary_values, rest_days
 from netwatch.detect.common_mode import (
     common_site_outage,
     country_shifts,
@@ -33,11 +34,10 @@ from netwatch.detect.common_mode import (
 from netwatch.detect.confidence_intervals import LOW_COUNT_SPREAD, predict_noise
 from netwatch.detect.fusion import Fused
 from netwatch.detect.holidays_calendar import HolidayCalendar
+from netwatch.detect.initial_fit import fit_initial_state, keep_training_bin, usable_rows
 from netwatch.detect.layout import Layout
 from netwatch.detect.level_shift import accept_level_shifts, track_level_shifts
-from netwatch.detect.rest_days import RestDays, count_rest_hours, ordinary_values, rest_days
 from netwatch.detect.state import SeriesState
-from netwatch.detect.warm_start import keep_training_bin, usable_rows, warm_start
 from netwatch.model.thresholds import EVEN_PROBABILITY
 
 _MAX_RATIO = 100.0
@@ -228,7 +228,7 @@ class StepEngine:
             accept_level_shifts(state, time, ratio=ratio, layout=layout)
         if not state.ready.all():
             keep_training_bin(state, time, residuals.values, residuals.totals)
-            warm_start(state, layout, time, min_history=self._min_history)
+            fit_initial_state(state, layout, time, min_history=self._min_history)
 
     def _learn_ordinary(self, residuals: Residuals, ratio: Floats, frozen: Bools) -> None:
         """Learn in proportion to P(ordinary)^4, and nothing in frozen rows or on holidays."""

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from netwatch.incidents.excursion import BinRun
-from netwatch.incidents.incident_history import IncidentHistory
+from netwatch.incidents.level_history import IncidentHistory
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import OUTAGE, AffectedEntity, IncidentState
 from netwatch.model.incident_details import DailyOccurrence, Forecast

@@ -9,8 +9,8 @@ from netwatch.model.entities import EntityKind, EntityTree
 from netwatch.model.incident import CORROBORATED, OUTAGE, Incident, Post, RevisionReason
 from netwatch.model.percent import Precision
 from netwatch.publish.display_names import full_name, hashtag, origin_name, place_name
+from netwatch.publish.editorial_rules import CONFIRMED_EVIDENCE, check_post
 from netwatch.publish.language import ENGLISH, TEMPLATES, Language, languages, load_language
-from netwatch.publish.post_check import CONFIRMED_EVIDENCE, check_post
 from netwatch.publish.summary import pattern_text
 from netwatch.publish.time_format import elapsed, interval_is_wide, moment
 

@@ -13,7 +13,7 @@ from netwatch.model.series import Level
 from netwatch.publish.incident_json import incident_object, scope_object
 from netwatch.publish.level_queries import lead_levels
 from netwatch.publish.plot_series import resample
-from netwatch.web.views import PageBuilder
+from netwatch.web.view_models import PageBuilder
 
 _STEPS = {
     "5m": timedelta(minutes=5),

@@ -6,9 +6,9 @@ from netwatch.model.entities import EntityTree
 from netwatch.model.incident import OPEN_STATES, Incident, IncidentState
 from netwatch.model.series import Level
 from netwatch.publish.display_names import full_name
+from netwatch.publish.editorial_rules import CONFIRMED_EVIDENCE
 from netwatch.publish.language import Language
 from netwatch.publish.level_queries import level_percent
-from netwatch.publish.post_check import CONFIRMED_EVIDENCE
 
 _MOST_NAMED = 3
 _ORDINARY, _REDUCED = 90, 50

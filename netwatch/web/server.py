@@ -20,7 +20,7 @@ from netwatch.publish.language import Language
 from netwatch.publish.time_format import utc_text
 from netwatch.web.api import ApiProblem, JsonApi, path_entity
 from netwatch.web.site_context import SiteContext
-from netwatch.web.views import PageBuilder
+from netwatch.web.view_models import PageBuilder
 
 _HEADERS = {
     "Content-Security-Policy": (

@@ -9,7 +9,7 @@ import pytest
 from grafana_files import ROOT, by_file, load, statements
 from influx_servers import fresh_login, open_store
 
-from netwatch.app.influx_exporter import level_text
+from netwatch.app.dashboard_exporter import level_text
 from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.incident import Incident, IncidentState, RevisionReason

@@ -18,7 +18,7 @@ from netwatch.agent.private_files import write_record
 from netwatch.app.fleet_admin import collector_identity, targets_identity
 from netwatch.app.http_agent_routes import target_list_route
 from netwatch.app.target_list_publisher import read_published, run_list_publisher
-from netwatch.app.targets import fetch_target_list, open_target_list_store
+from netwatch.app.target_selection import fetch_target_list, open_target_list_store
 from netwatch.app.transports import broker_connector
 from netwatch.app.vantage import run_vantage
 from netwatch.app.vantage_files import enrollment_path

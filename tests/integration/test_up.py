@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from netwatch.config import Config, WebConfig, write_config
+from netwatch.lab.drill.loopback_country import make_country
 from netwatch.lab.drill.scenario import drill_config
-from netwatch.lab.drill.simulated_country import make_country
 from netwatch.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.timeout(60)

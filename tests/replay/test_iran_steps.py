@@ -8,7 +8,7 @@ from past_events import iran_january_2026, replay
 from netwatch.incidents.changepoints import segment_levels
 from netwatch.incidents.episode_history import EpisodeHistory
 from netwatch.incidents.excursion import Excursion
-from netwatch.incidents.incident_history import IncidentHistory, loss_order
+from netwatch.incidents.level_history import IncidentHistory, loss_order
 from netwatch.incidents.patterns import partial_pattern, progressive_pattern
 from netwatch.lab.sample_data.catalog import open_series
 from netwatch.model.entities import Entity, EntityTree

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from distributed import Actor, Client
 
 from netwatch.lab.backtest.executors import ShardExecutor, ShardGroup, T
-from netwatch.lab.backtest.grid import Partition
 from netwatch.lab.backtest.shard import Shard
+from netwatch.lab.backtest.time_grid import Partition
 from netwatch.model.errors import WorkerError
 
 _CONNECT_SECONDS = 15.0

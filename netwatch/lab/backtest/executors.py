@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
-from netwatch.lab.backtest.grid import Partition
 from netwatch.lab.backtest.shard import Shard
+from netwatch.lab.backtest.time_grid import Partition
 from netwatch.model.errors import WorkerError
 
 _EXIT_SECONDS = 2

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from netwatch.lab.backtest.split_detections import Detection
+from netwatch.lab.backtest.detections import Detection
 
 MERGE_MINUTES = 30
 """Detections of one entity with a smaller gap are one: a flapping level is one loss."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from netwatch.lab.backtest.grid import COLUMNS, Grid, Levels
+from netwatch.lab.backtest.time_grid import COLUMNS, Grid, Levels
 from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError
 from netwatch.model.incident import Incident

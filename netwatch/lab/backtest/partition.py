@@ -9,7 +9,7 @@ import pandas as pd
 
 from netwatch.arrays import Floats, RowArray
 from netwatch.lab.backtest.executors import assign
-from netwatch.lab.backtest.grid import Grid, Partition
+from netwatch.lab.backtest.time_grid import Grid, Partition
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.errors import InputError
 from netwatch.model.series import SeriesKey

@@ -14,7 +14,7 @@ from netwatch.detect.detector import BayesFilterDetector
 from netwatch.detect.step import StepResult
 from netwatch.incidents.opening import is_steady
 from netwatch.incidents.tracker import Tracker
-from netwatch.lab.backtest.grid import COLUMNS, Partition
+from netwatch.lab.backtest.time_grid import COLUMNS, Partition
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.model.signals import ACTIVE_SIGNALS, signal_spec

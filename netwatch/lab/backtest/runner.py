@@ -13,10 +13,10 @@ import pandas as pd
 from netwatch.arrays import Bools, Floats
 from netwatch.detect.common_mode import faulty_signals
 from netwatch.lab.backtest.executors import LocalExecutor, ProcessExecutor, ShardExecutor
-from netwatch.lab.backtest.grid import COLUMNS, Grid, Levels, Partition
 from netwatch.lab.backtest.output import long_levels, plain_incident
 from netwatch.lab.backtest.partition import cut_partitions, make_grid, min_history
 from netwatch.lab.backtest.shard import Shard, ShardResult
+from netwatch.lab.backtest.time_grid import COLUMNS, Grid, Levels, Partition
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import Incident
 from netwatch.sources.long_table import SeriesTable, make_series_table

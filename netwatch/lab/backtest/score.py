@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from netwatch.lab.backtest.matching import Prediction, Span, match_entity, predictions_of
-from netwatch.lab.backtest.runner import Backtest
-from netwatch.lab.backtest.split_detections import (
+from netwatch.lab.backtest.detections import (
     Detection,
     detections_of_incidents,
     split_by_levels,
 )
+from netwatch.lab.backtest.matching import Prediction, Span, match_entity, predictions_of
+from netwatch.lab.backtest.runner import Backtest
 from netwatch.lab.backtest.truth import TrueEvent, Truth
 from netwatch.model.entities import Entity, EntityTree
 

@@ -15,8 +15,8 @@ from netwatch.arrays import Bools, Floats, RowArray
 from netwatch.config import IncidentConfig
 from netwatch.detect.state import SeriesState
 from netwatch.incidents.tracker import Tracker
-from netwatch.lab.backtest.grid import Partition
 from netwatch.lab.backtest.partition_detector import PartitionDetector
+from netwatch.lab.backtest.time_grid import Partition
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import Incident
 

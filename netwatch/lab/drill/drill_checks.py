@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from netwatch.lab.drill.simulated_country import Country, Network
+from netwatch.lab.drill.loopback_country import Country, Network
 from netwatch.model.entities import EntityKind
 from netwatch.model.incident import CORROBORATED, Incident, IncidentState
 from netwatch.protocols import OutboxEntry

@@ -26,8 +26,8 @@ from netwatch.app.vantage import run_vantage
 from netwatch.app.wall_clock import now
 from netwatch.config import Config, PluginSections, StoreConfig, VantageConfig, write_config
 from netwatch.lab.drill.drill_checks import Assertion, GroundTruth, check_drill
+from netwatch.lab.drill.loopback_country import Country, make_country
 from netwatch.lab.drill.scenario import Scenario, drill_config
-from netwatch.lab.drill.simulated_country import Country, make_country
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.series import SeriesKey
 from netwatch.model.signals import REACHABILITY

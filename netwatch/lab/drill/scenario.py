@@ -11,7 +11,7 @@ from netwatch.config import (
     IncidentConfig,
     PublishConfig,
 )
-from netwatch.lab.drill.simulated_country import Country
+from netwatch.lab.drill.loopback_country import Country
 from netwatch.model.duration import Duration, PositiveDuration
 from netwatch.model.measurement import Target
 

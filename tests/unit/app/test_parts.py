@@ -47,8 +47,8 @@ from netwatch.config import (
     read_config,
     write_config,
 )
+from netwatch.lab.drill.loopback_country import make_country
 from netwatch.lab.drill.scenario import drill_config
-from netwatch.lab.drill.simulated_country import make_country
 from netwatch.model.duration import PositiveDuration
 from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import ConfigError, NetwatchError, PluginError, StoreError

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.agent.private_files import write_record
 from netwatch.agent.target_list import TARGET_LIST, TargetList
-from netwatch.app.targets import open_target_list_store
+from netwatch.app.target_selection import open_target_list_store
 from netwatch.app.transports import broker_password
 from netwatch.app.vantage import open_spool
 from netwatch.app.vantage_files import enrollment_path, list_files, open_consent

@@ -20,7 +20,7 @@ from benchmarks.detection.ours import judge_ours
 from benchmarks.detection.panel import Detection, Levels, Panel
 from benchmarks.detection.parameters import read_parameters
 from benchmarks.detection.run import main
-from netwatch.lab.backtest.split_detections import (
+from netwatch.lab.backtest.detections import (
     detections_of_incidents,
     low_runs,
     split_by_levels,

@@ -11,8 +11,8 @@ from hourly_levels import hourly_levels
 from typer.testing import CliRunner, Result
 
 from netwatch.app.factories import write_places
+from netwatch.cli.data_access import open_data
 from netwatch.cli.main import app
-from netwatch.cli.open_data import open_data
 from netwatch.cli.outages import parse_scope
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entities import Entity, EntityTree

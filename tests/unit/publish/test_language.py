@@ -11,8 +11,8 @@ from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.errors import WordingError
 from netwatch.model.incident import Incident, RevisionReason
 from netwatch.model.percent import Precision, PublishedPercent
+from netwatch.publish.editorial_rules import check_post
 from netwatch.publish.language import ENGLISH, TEMPLATES, Language, languages, load_language
-from netwatch.publish.post_check import check_post
 from netwatch.publish.posts import compose_posts, post_kind
 
 MakeIncident = Callable[..., Incident]

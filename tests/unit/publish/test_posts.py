@@ -10,8 +10,8 @@ from netwatch.model.errors import WordingError
 from netwatch.model.incident import Incident, IncidentState, Post, RevisionReason
 from netwatch.model.incident_details import DailyOccurrence, IncidentDetails, Pattern, PatternName
 from netwatch.model.percent import Precision, PublishedPercent
+from netwatch.publish.editorial_rules import check_post
 from netwatch.publish.language import ENGLISH, languages
-from netwatch.publish.post_check import check_post
 from netwatch.publish.posts import (
     alternative_text,
     compose_posts,

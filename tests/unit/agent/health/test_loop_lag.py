@@ -6,7 +6,7 @@ from time import perf_counter
 
 from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.agent.measure.probe_runner import ProbeRunner
-from netwatch.lab.drill.simulated_country import make_country
+from netwatch.lab.drill.loopback_country import make_country
 from netwatch.store.validation import now_utc
 from netwatch_probes.tcp import TcpProbe
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import at
 
 from netwatch.lab.drill.drill_checks import GroundTruth, check_drill
-from netwatch.lab.drill.simulated_country import Country, make_country
+from netwatch.lab.drill.loopback_country import Country, make_country
 from netwatch.model.entities import Entity
 from netwatch.model.incident import AffectedEntity, Incident, IncidentState, Post
 from netwatch.model.percent import Precision, PublishedPercent

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from netwatch.agent.explain import ContactedHost, Explanation, explain
 from netwatch.agent.health.gateway import Gateway, default_gateways
 from netwatch.app.factories import make_probes
-from netwatch.app.targets import choose_targets
+from netwatch.app.target_selection import choose_targets
 from netwatch.app.transports import time_sources, uplink_addresses
 from netwatch.app.vantage import describe_vantage
 from netwatch.app.vantage_files import read_enrollment

@@ -14,7 +14,7 @@ import numpy as np
 
 from netwatch.arrays import Bools, Floats
 from netwatch.incidents.excursion import is_same_loss
-from netwatch.lab.backtest.grid import Grid, Levels
+from netwatch.lab.backtest.time_grid import Grid, Levels
 from netwatch.model.incident import Incident
 from netwatch.model.thresholds import (
     CONFIRMED_PROBABILITY,

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from influx_servers import fresh_login, shared_influxd
 
-from netwatch.app.influx_exporter import InfluxExporter, run_exporter
+from netwatch.app.dashboard_exporter import InfluxExporter, run_exporter
 from netwatch.app.observatory import ObservatoryContext, open_context
 from netwatch.config import parse_config
 from netwatch.model.baseline_basis import Baseline, BaselineKind

@@ -8,7 +8,7 @@ from incident_fixtures import SOUTH, level
 from series import COUNTRY, HOUR, START, key
 
 from netwatch.incidents.excursion import Excursion
-from netwatch.incidents.incident_history import IncidentHistory, loss_order
+from netwatch.incidents.level_history import IncidentHistory, loss_order
 from netwatch.model.entities import Entity
 
 

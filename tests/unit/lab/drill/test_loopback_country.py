@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from netwatch.lab.drill.simulated_country import Network, make_country
+from netwatch.lab.drill.loopback_country import Network, make_country
 from netwatch.model.entities import EntityKind
 from netwatch_probes.http import HttpProbe
 from netwatch_probes.tcp import TcpProbe

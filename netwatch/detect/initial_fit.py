@@ -28,7 +28,7 @@ def keep_training_bin(state: SeriesState, time: datetime, values: Floats, totals
     state.first_seen = np.where(first, time.timestamp(), state.first_seen)
 
 
-def warm_start(
+def fit_initial_state(
     state: SeriesState, layout: Layout, time: datetime, *, min_history: timedelta
 ) -> None:
     """Fit the ordinary level of series that are old enough at the end of the bin at `time`.
