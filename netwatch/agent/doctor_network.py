@@ -15,6 +15,7 @@ from netwatch.agent.health.judge_health import (
     judge_tier,
     tier_of,
 )
+from netwatch.model.addresses import address_family
 from netwatch.model.measurement import Measurement, Target
 
 RunProbe = Callable[[Target], Awaitable[Measurement]]
@@ -75,17 +76,21 @@ async def check_line(targets: Sequence[Target], run_probe: RunProbe) -> list[Che
     witnesses = [target for target in targets if tier_of(target) is not None][:_MAX_WITNESSES]
     monitor = HealthMonitor()
     measurements = await asyncio.gather(*(run_probe(target) for target in witnesses))
+    results: dict[int, list[WitnessResult]] = {4: [], 6: []}
     for measurement, target in zip(measurements, witnesses, strict=True):
         monitor.update(measurement, target)
-    results = {family: monitor.results(family) for family in (4, 6)}
+        if (tier := tier_of(target)) is not None:
+            # Local failures too, which the monitor ignores: a firewall here may forbid everything.
+            result = WitnessResult(tier, measurement.host_responded)
+            results[address_family(target.host)].append(result)
     everything = [*results[4], *results[6]]
     return [
         _check_portal(monitor, everything),
         _check_names(monitor, everything),
         *(
-            result
+            check
             for family in results
-            if (result := _check_tiers(monitor.state(family), family, results[family])) is not None
+            if (check := _check_tiers(monitor.state(family), family, results[family])) is not None
         ),
     ]
 

@@ -67,10 +67,6 @@ class HealthMonitor:
         """Return the state for IPv4 or IPv6."""
         return self._states.get(family, HealthState.UNKNOWN)
 
-    def results(self, family: int) -> list[WitnessResult]:
-        """Return the last result of each witness of IPv4 or IPv6."""
-        return list(self._results[family].values())
-
     def set_flag(self, flag: Flag, *, raised: bool, time: datetime) -> None:
         """Raise or lower a flag, and judge the states anew if that changes it."""
         if raised != (flag in self._flags):
@@ -150,7 +146,8 @@ class HealthMonitor:
         self._set_flag(Flag.DNS_HIJACKED, raised=forged, time=measurement.time)
 
     def _far_responses(self, family: int) -> list[bool]:
-        return [one.responds for one in self.results(family) if one.tier in _FAR_TIERS]
+        results = self._results[family].values()
+        return [one.responds for one in results if one.tier in _FAR_TIERS]
 
     def _ipv6_never_worked(self, family: int) -> bool:
         """Return whether this machine has IPv6 addresses but has never reached anything."""

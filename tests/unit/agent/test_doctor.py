@@ -240,6 +240,11 @@ LINES = {
         {"names": "another resolver"},
         "",
     ),
+    "firewall": (
+        dict.fromkeys(WITNESSES, "permission_denied"),
+        {"line-v4": "nothing responds", "names": "resolv.conf"},
+        "unknown: lan down",
+    ),
 }
 
 
