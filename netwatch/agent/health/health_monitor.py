@@ -15,7 +15,7 @@ from netwatch.agent.health.judge_health import (
     judge_health,
     tier_of,
 )
-from netwatch.agent.health.local_fault import label_local_fault
+from netwatch.agent.health.local_fault import label_network_fault
 from netwatch.model.addresses import address_family
 from netwatch.model.failure import FailureScope
 from netwatch.model.measurement import Measurement, Target
@@ -96,9 +96,13 @@ class HealthMonitor:
         elif measurement.scope != FailureScope.LOCAL or measurement.failure in _NO_NETWORK:
             self._add_witness(measurement, target, tier)
         family = address_family(target.host)
-        # An IPv6 line that never worked is as good as none.
-        state = HealthState.LAN_DOWN if self._ipv6_never_worked(family) else self.state(family)
-        return label_local_fault(measurement, target, state=state, flags=self._flags)
+        return label_network_fault(
+            measurement,
+            target,
+            state=self.state(family),
+            flags=self._flags,
+            line_is_dead=self._ipv6_never_worked(family),
+        )
 
     def _add_witness(self, measurement: Measurement, target: Target, tier: WitnessTier) -> None:
         family = address_family(target.host)

@@ -1,7 +1,9 @@
 """Decides whether a failure is the vantage's own fault, and so says nothing about its target.
 
 `netwatch.model.failure` has the words that are always local, and the conditions of those that may
-be; everything else that makes a failure local is here.
+be; everything else that makes a failure local is here. There are two decisions: as the probe ends,
+by this machine's routes and load at that moment, and afterwards, by the health of its network. The
+second adds local faults and withdraws none.
 """
 
 from collections.abc import Collection
@@ -16,45 +18,55 @@ _LINE_DOWN = {HealthState.LAN_DOWN, HealthState.OVERLOADED, HealthState.ASLEEP}
 """States in which a failure without a response says nothing about a target."""
 
 
-def label_local_fault(
+def label_machine_fault(
+    measurement: Measurement, target: Target, *, loop_blocked: bool = False
+) -> Measurement:
+    """Return `measurement` as its probe has ended, with the scope `local` if this machine failed.
+
+    `loop_blocked` is whether the event loop was blocked meanwhile, so that any timeout may be
+    false.
+    """
+    if loop_blocked and measurement.failure is not None:
+        return replace(measurement, scope=FailureScope.LOCAL.value, host_responded=False)
+    condition = _condition(measurement)
+    if condition is LocalCondition.WITHOUT_ROUTE and has_route(target.host):
+        # A router on the path reported it, not this machine.
+        return replace(measurement, scope=FailureScope.UNREACHABLE.value)
+    if condition in {LocalCondition.ALWAYS, LocalCondition.WITHOUT_ROUTE}:
+        return replace(measurement, scope=FailureScope.LOCAL.value)
+    return measurement
+
+
+def label_network_fault(
     measurement: Measurement,
     target: Target,
     *,
     state: HealthState = HealthState.UNKNOWN,
     flags: Collection[Flag] = (),
-    loop_blocked: bool = False,
+    line_is_dead: bool = False,
 ) -> Measurement:
-    """Return `measurement`, with the scope `local` if its outcome is the vantage's own fault.
+    """Return `measurement`, with the scope `local` if the vantage's network or clock explains it.
 
-    `state` and `flags` are the vantage's health; `loop_blocked` is whether the event loop was
-    blocked meanwhile, so that any timeout may be false.
+    `state` and `flags` are the vantage's health. `line_is_dead` is whether nothing can respond,
+    whatever the state: nothing ever did over the target's address family, or the LAN is silent now.
     """
-    if loop_blocked and measurement.failure is not None:
-        return replace(measurement, scope=FailureScope.LOCAL.value, host_responded=False)
-    if _is_local(measurement, target, state, flags):
+    is_line_down = line_is_dead or state in _LINE_DOWN
+    if _is_network_fault(measurement, target, flags, is_line_down=is_line_down):
         return replace(measurement, scope=FailureScope.LOCAL.value)
-    if _condition(measurement) is LocalCondition.WITHOUT_ROUTE:
-        # A router on the path reported it, not this machine.
-        return replace(measurement, scope=FailureScope.UNREACHABLE.value)
     return measurement
 
 
-def _is_local(
-    measurement: Measurement, target: Target, state: HealthState, flags: Collection[Flag]
+def _is_network_fault(
+    measurement: Measurement, target: Target, flags: Collection[Flag], *, is_line_down: bool
 ) -> bool:
     if Flag.CAPTIVE in flags:
         # A portal answers for every host: neither success nor failure is the target's.
         return tier_of(target) is not WitnessTier.CAPTIVE
     if measurement.failure is None:
         return False
-    if state in _LINE_DOWN and not measurement.host_responded:
+    if is_line_down and not measurement.host_responded:
         return True
-    condition = _condition(measurement)
-    return (
-        condition is LocalCondition.ALWAYS
-        or (condition is LocalCondition.WITHOUT_ROUTE and not has_route(target.host))
-        or (condition is LocalCondition.WRONG_CLOCK and Flag.CLOCK_BAD in flags)
-    )
+    return _condition(measurement) is LocalCondition.WRONG_CLOCK and Flag.CLOCK_BAD in flags
 
 
 def _condition(measurement: Measurement) -> LocalCondition | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
 
-from netwatch.agent.health.local_fault import label_local_fault
+from netwatch.agent.health.local_fault import label_machine_fault
 from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.agent.measure.budget import DailyBudget
 from netwatch.model.addresses import is_loopback
@@ -50,7 +50,7 @@ class ProbeRunner:
             self.budget.commit((probe or Probe).cost_bytes, counter.bytes)
         measurement = _summarise(target, time, end - start, observations)
         blocked = self.loop_lag.was_blocked(start, end)
-        return label_local_fault(measurement, target, loop_blocked=blocked)
+        return label_machine_fault(measurement, target, loop_blocked=blocked)
 
     async def _observe(self, probe: Probe | None, target: Target) -> tuple[Observation, ...]:
         """Call the probe; an error in it becomes a local failure."""

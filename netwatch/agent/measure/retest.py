@@ -11,8 +11,8 @@ from enum import StrEnum
 from random import Random
 from time import monotonic
 
-from netwatch.agent.health.judge_health import HealthState, WitnessTier, tier_of
-from netwatch.agent.health.local_fault import label_local_fault
+from netwatch.agent.health.judge_health import WitnessTier, tier_of
+from netwatch.agent.health.local_fault import label_network_fault
 from netwatch.agent.measure.admission import AdmissionControl
 from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.model.failure import FailureScope
@@ -84,7 +84,7 @@ class FailureRetester:
             return _annotate(measurement, outcome)
         measurement = _annotate(measurement, RetestOutcome.CONTROLS_FAILED)
         if self._lan and await self._any_responds(self._lan) is False:
-            return label_local_fault(measurement, target, state=HealthState.LAN_DOWN)
+            return label_network_fault(measurement, target, line_is_dead=True)
         return measurement
 
     async def _any_responds(self, controls: Sequence[Target]) -> bool | None:
