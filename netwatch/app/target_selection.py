@@ -1,5 +1,6 @@
 """The targets of a vantage: its own ones, and those of the observatory's list that it may probe."""
 
+import asyncio
 from dataclasses import dataclass
 from functools import cache
 
@@ -82,4 +83,5 @@ async def fetch_target_list(enrollment: Enrollment, store: TargetListStore) -> b
         TransportError: the service cannot be reached, or has no list.
     """
     message = await fetch(enrollment.url + TARGET_LIST_PATH, None, MAX_LIST_BYTES)
-    return store.receive(message, now())
+    # A slow disk must not stop the event loop, which times the probes.
+    return await asyncio.to_thread(store.receive, message, now())
