@@ -7,6 +7,7 @@ never expires: an observatory that goes silent stops no agent.
 import logging
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 
 import msgspec
 
@@ -35,7 +36,7 @@ class _Record(msgspec.Struct, frozen=True):
 
 
 class TargetListStore:
-    """The last valid list, in a file that several processes may read.
+    """The last valid list, in a file that several processes may read; threads may share it.
 
     `key` is the observatory's public key; without it, the key of the first adopted list.
     """
@@ -44,6 +45,8 @@ class TargetListStore:
         self._path = path
         self._key = key
         self._cache: tuple[tuple[int, int], TargetList | None] | None = None
+        # MQTT and HTTP deliver lists in different threads.
+        self._writing = Lock()
 
     def current(self) -> TargetList | None:
         """Return the stored list, expired or not; None if missing.
@@ -65,15 +68,16 @@ class TargetListStore:
 
     def adopt(self, message: bytes, now: datetime) -> TargetList:
         """Verify a signed list and store it; InputError refuses it, and the stored one stays."""
-        record = self._read()
-        try:
-            listed, key = self._verify(message, record, now)
-        except InputError as error:
-            if message != record.message:
-                self._write(_Record(record.key, record.message, Rejection(now, str(error))))
-            raise
-        self._write(_Record(key, message))
-        return listed
+        with self._writing:
+            record = self._read()
+            try:
+                listed, key = self._verify(message, record, now)
+            except InputError as error:
+                if message != record.message:
+                    self._write(_Record(record.key, record.message, Rejection(now, str(error))))
+                raise
+            self._write(_Record(key, message))
+            return listed
 
     def receive(self, message: bytes, now: datetime) -> bool:
         """Adopt a list that a transport delivered; return whether it is new.

@@ -1,15 +1,19 @@
 """Target lists: invalid ones are refused with a reason and the stored one stays; polling."""
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event, Thread
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from servers import until
 
+from netwatch.agent import target_list_store
+from netwatch.agent.private_files import write_record
 from netwatch.agent.target_list import (
     MAX_LIST_BYTES,
     TARGET_LIST,
@@ -287,3 +291,26 @@ async def test_polling_reports_a_new_list_and_continues_after_a_failure() -> Non
     polling.cancel()
     await asyncio.gather(polling, return_exceptions=True)
     assert changed == [1]
+
+
+def test_a_list_never_replaces_a_newer_one_that_another_thread_stores(
+    store: TargetListStore, signer: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_writing = Event()
+
+    def write_slowly(path: Path, record: object) -> None:
+        if not is_writing.is_set():
+            is_writing.set()
+            time.sleep(0.2)
+        write_record(path, record)
+
+    monkeypatch.setattr(target_list_store, "write_record", write_slowly)
+    older, newer = (TARGET_LIST.pack(TargetList(n, LATER, (GOOD,)), signer) for n in (6, 7))
+    slow = Thread(target=store.receive, args=(older, NOW))
+    slow.start()
+    assert is_writing.wait(5)
+    assert store.receive(newer, NOW)
+    slow.join()
+    current = store.current()
+    assert current is not None
+    assert current.version == 7
