@@ -31,16 +31,22 @@ def write_private(path: Path, content: bytes, *, overwrite: bool = True) -> None
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     # A killed process may have left one; in a container every start has the same process id.
     part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE), "wb") as file:
+    try:
+        _write_new(part, content)
+        if overwrite:
+            part.replace(path)
+        else:
+            with suppress(FileExistsError):
+                os.link(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    if overwrite:
-        part.replace(path)
-        return
-    with suppress(FileExistsError):
-        os.link(part, path)
-    part.unlink()
 
 
 def is_accessible_to_others(path: Path) -> bool:
