@@ -14,7 +14,7 @@ from netwatch.agent.health.gateway import GatewayMonitor
 from netwatch.agent.measure.measure_loop import MeasureLoop
 from netwatch.agent.pause import PauseReason, pause_event, run_with_consent
 from netwatch.agent.process_stats import ProcessStatsCollector
-from netwatch.agent.saved_state import SavedState, load_state, save_state
+from netwatch.agent.saved_state import RunState, SavedState, load_state, save_state
 from netwatch.agent.spool.spool import Spool
 from netwatch.agent.uplink.failover import Endpoint, TransportStatus
 from netwatch.agent.uplink.session_presence import AgentSession, start_session
@@ -133,7 +133,7 @@ class _Agent:
     async def restore(self) -> None:
         try:
             await self._executor.run(self._spool.use_clock, self._clock)
-            state = await self._executor.run(load_state, self._spool)
+            state = await self._executor.run(load_state, self._spool, RunState)
         except StoreError as error:
             _log.error("spool: %s; times are sent uncorrected", error)
             return

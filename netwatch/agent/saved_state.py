@@ -1,5 +1,7 @@
 """What a run of the agent leaves for the next one and for `netwatch agent status`."""
 
+from typing import TypeVar
+
 import msgspec
 
 from netwatch.agent.gaps import Heartbeat
@@ -9,18 +11,30 @@ from netwatch.agent.spool.schema import MetaKey
 from netwatch.agent.spool.spool import Spool
 
 
-class SavedState(msgspec.Struct, frozen=True):
-    """The agent's state when it last sealed a batch."""
+class RunState(msgspec.Struct, frozen=True):
+    """What the next run continues from."""
 
     heartbeat: Heartbeat
     budget: DailyBudget
+
+
+class SavedState(RunState, frozen=True):
+    """The agent's state when it last sealed a batch."""
+
     stats: ProcessStats
 
 
-def load_state(spool: Spool) -> SavedState | None:
-    """Return the state, None if it is missing or damaged; raises StoreError."""
+_T = TypeVar("_T", bound=RunState)
+
+
+def load_state(spool: Spool, kind: type[_T]) -> _T | None:
+    """Return the state, None if it is missing or damaged; raises StoreError.
+
+    As `RunState` it is loaded whatever its statistics are: those of another version of netwatch
+    must not cost today's budget.
+    """
     try:
-        return msgspec.json.decode(spool.get_meta(MetaKey.AGENT_STATE) or b"", type=SavedState)
+        return msgspec.json.decode(spool.get_meta(MetaKey.AGENT_STATE) or b"", type=kind)
     except (msgspec.DecodeError, ValueError):
         return None
 

@@ -16,7 +16,7 @@ from netwatch.config import Config
 def vantage_status(config: Config) -> dict[str, object]:
     """Return the status of this vantage by name; times are ISO 8601 text."""
     with open_spool(config) as spool:
-        state, saved = spool.state(), load_state(spool)
+        state, saved = spool.state(), load_state(spool, SavedState)
         uplink = spool.get_meta(MetaKey.UPLINK)
     enrollment = read_enrollment(config)
     target_list = open_target_list_store(config).current()

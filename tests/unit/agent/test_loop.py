@@ -89,7 +89,7 @@ async def running(
 
 
 def saved(spool: Spool) -> SavedState:
-    state = load_state(spool)
+    state = load_state(spool, SavedState)
     assert state is not None
     return state
 
