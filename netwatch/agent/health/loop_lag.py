@@ -8,8 +8,10 @@ _TICK = 0.05
 _BLOCKED = 0.25
 """Seconds of lateness that invalidate a probe's timing."""
 _MAX_KEPT = 64
-_MAX_LAGS = 1200
-"""Ticks whose lateness is kept: a minute."""
+_LAG_PERIOD = 1.0
+"""Seconds of which the worst lateness is kept; among all ticks a rare stall would not show."""
+_MAX_LAGS = 600
+"""Periods whose worst lateness is kept: ten minutes."""
 
 
 class LoopLagMonitor:
@@ -23,11 +25,15 @@ class LoopLagMonitor:
 
     async def run(self) -> None:
         """Tick until cancelled."""
-        self._last_tick = perf_counter()
+        self._last_tick = period_start = perf_counter()
+        worst = 0.0
         while True:
             await asyncio.sleep(_TICK)
             now = perf_counter()
-            self._lags.append(max(0.0, now - self._last_tick - _TICK))
+            worst = max(worst, now - self._last_tick - _TICK)
+            if now - period_start >= _LAG_PERIOD:
+                self._lags.append(worst)
+                period_start, worst = now, 0.0
             if now - self._last_tick > _TICK + _BLOCKED:
                 self._blocked.append((self._last_tick, now))
             self._last_tick = now
@@ -42,7 +48,7 @@ class LoopLagMonitor:
         return any(begin < end and stop > start for begin, stop in self._blocked)
 
     def percentile(self, percent: int) -> float:
-        """Return a percentile of the lateness of the last minute's ticks, in seconds."""
+        """Return a percentile of the worst lateness in each second of ten minutes, in seconds."""
         lags = sorted(self._lags) or [0.0]
         return lags[len(lags) * percent // 100]
 

@@ -4,6 +4,9 @@ import asyncio
 import time
 from time import perf_counter
 
+import pytest
+
+from netwatch.agent.health import loop_lag
 from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.agent.measure.probe_runner import ProbeRunner
 from netwatch.lab.drill.loopback_country import make_country
@@ -26,16 +29,27 @@ async def test_an_interval_that_overlaps_a_block_is_blocked() -> None:
     ticking.cancel()
 
 
-async def test_the_lateness_of_ticks_is_a_percentile() -> None:
+async def test_a_stall_in_each_half_minute_shows_in_the_percentile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = next_stall = 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now, next_stall
+        if now > 600:
+            raise asyncio.CancelledError
+        now += seconds + 0.001
+        if now > next_stall:
+            now, next_stall = now + 2.0, now + 30.0
+
+    monkeypatch.setattr(loop_lag, "perf_counter", lambda: now)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     monitor = LoopLagMonitor()
     assert monitor.percentile(99) == 0
-    ticking = asyncio.ensure_future(monitor.run())
-    await asyncio.sleep(0.12)
-    time.sleep(0.5)  # noqa: ASYNC251 - the fault under test
-    await asyncio.sleep(0.12)
-    assert 0.4 < monitor.percentile(99) < 5
-    assert monitor.percentile(0) < 0.4
-    ticking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await monitor.run()
+    assert monitor.percentile(99) == pytest.approx(2.001)
+    assert monitor.percentile(50) == pytest.approx(0.001)
 
 
 async def test_a_failure_while_the_loop_is_blocked_is_local() -> None:
