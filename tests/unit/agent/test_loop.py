@@ -23,6 +23,7 @@ from netwatch.agent.uplink.failover import Endpoint
 from netwatch.config import AgentConfig, Duration
 from netwatch.model.measurement import Observation, Target, Vantage
 from netwatch.protocols import Probe
+from netwatch.wire.batch_codec import unpack_batch
 from netwatch.wire.memory import MemoryBroker, MemoryTransport
 from netwatch.wire.topics import ALL_BATCHES
 
@@ -116,6 +117,25 @@ async def test_a_damaged_state_does_not_stop_the_agent(spool: Spool) -> None:
     async with running(spool, probe):
         await until(lambda: probe.runs == 1)
     assert saved(spool).budget.spent == 20_000
+
+
+async def test_a_sleep_of_the_machine_is_one_gap(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asleep = 5.0
+    monkeypatch.setattr(loop, "suspended_seconds", lambda: asleep)
+
+    def gaps() -> list[float]:
+        batches = [unpack_batch(one.payload) for one in spool.oldest(100)]
+        rows = [one for batch in batches for one in batch.measurements]
+        return [one.seconds for one in rows if one.target == "@gap"]
+
+    async with running(spool, Outside()):
+        await asyncio.sleep(0.2)
+        asleep += 7200.0
+        await until(lambda: bool(gaps()))
+        await asyncio.sleep(0.5)
+    assert gaps() == [7200.0]
 
 
 async def test_withdrawn_consent_stops_sending_and_a_pause_does_not(
