@@ -7,7 +7,6 @@ observatory becomes points. All of it can be recreated from the ledger and the c
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -77,14 +76,12 @@ class InfluxExporter:
             self._store.put_places(self._context.tree, at=hour)
             self._hour = hour
         points = health_points(self._context.metrics.registry, at)
-        self._store.put_health([*points, *self._collector_health(at)])
-
-    def _collector_health(self, at: datetime) -> Iterator[HealthPoint]:
-        """Yield what the collector counted since the last export, if it runs in this process."""
         counts = _collector_counts(self._context.metrics)
         if any(counts.values()):
+            # The collector runs in this process.
             new = {name: count - self._counts[name] for name, count in counts.items()}
-            yield HealthPoint("pipeline", at, new, {"stage": "collector"})
+            points.append(HealthPoint("pipeline", at, new, {"stage": "collector"}))
+        self._store.put_health(points)
         self._counts = counts
 
 
