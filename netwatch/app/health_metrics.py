@@ -38,15 +38,19 @@ class HealthMetrics(Collector):
         self, config: Config, store: SeriesStore, ledger: SqlLedger, *, clock: Clock
     ) -> None:
         self._config, self._store, self._ledger, self._clock = config, store, ledger, clock
+        self._is_failing = False
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Return the gauges; none, and a line in the log, if a file cannot be read."""
+        """Return the gauges; none while a file cannot be read. The first failure is logged."""
         families: dict[str, GaugeMetricFamily] = {}
+        points: list[HealthPoint] = []
         try:
             points = list(self._points(self._clock()))
+            self._is_failing = False
         except StoreError as error:
-            _log.warning("health cannot be measured: %s", error)
-            points = []
+            if not self._is_failing:
+                _log.warning("health cannot be measured: %s", error)
+            self._is_failing = True
         for point in merge_small_networks(points):
             for field, value in point.fields.items():
                 name = f"{_PREFIX}{point.measurement}_{field}"

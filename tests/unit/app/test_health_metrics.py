@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from netwatch.app.health_metrics import HealthMetrics, fleet_health, health_points
@@ -67,10 +68,16 @@ def test_one_registry_has_the_health_of_every_part(tmp_path: Path) -> None:
     assert merge_small_networks([fleet])[0].fields["networks"] == 2
 
 
-def test_health_that_cannot_be_read_is_absent(tmp_path: Path) -> None:
+def test_health_that_cannot_be_read_is_absent_and_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     config = Config(data=str(tmp_path))
     with open_context(config) as context:
         (tmp_path / PRESENCE_FILE).write_text("not a database")
-        lines = generate_latest(context.metrics.registry).decode()
+        for _ in range(3):
+            lines = generate_latest(context.metrics.registry).decode()
+        assert len(caplog.messages) == 1
+        (tmp_path / PRESENCE_FILE).unlink()
+        assert "netwatch_review_waiting" in generate_latest(context.metrics.registry).decode()
     assert "netwatch_batches_total" in lines
     assert "netwatch_review_waiting" not in lines
