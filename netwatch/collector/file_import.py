@@ -40,6 +40,8 @@ def import_batches(
     counted again. `progress` is called with the share done, 0 to 1.
     """
     payloads = read_messages(path, FileKind.EXPORT)
+    # A pipe has no size.
+    size = path.stat().st_size if path.is_file() else 0
     acks: list[Ack] = []
     read = consumed = 0
     problem, is_ended = "", False
@@ -55,7 +57,7 @@ def import_batches(
         if messages:
             acks += ingest.ingest(messages, closed_until)
             read += len(messages)
-            progress(min(consumed / path.stat().st_size, 1.0))
+            progress(min(consumed / size, 1.0) if size else 1.0)
     return ImportedFile(tuple(acks), read, problem)
 
 

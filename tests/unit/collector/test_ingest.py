@@ -1,3 +1,4 @@
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -152,6 +153,19 @@ def test_a_file_is_imported_with_the_same_checks(rig: IngestRig, tmp_path: Path)
     import_batches(path, rig.ingest, closed_until=START)
     assert count_batches(rig.batch_log) == 250
     assert by_label(rig.metrics.batches)["repeated"] == 250
+
+
+def test_a_pipe_is_imported_as_a_file(rig: IngestRig, tmp_path: Path) -> None:
+    path = tmp_path / "stick.nwx"
+    write_messages(path, [message(number, 0).payload for number in range(5)], FileKind.EXPORT)
+    reader, writer = os.pipe()
+    os.write(writer, path.read_bytes())
+    os.close(writer)
+    shares: list[float] = []
+    pipe = Path(f"/dev/fd/{reader}")
+    imported = import_batches(pipe, rig.ingest, closed_until=START, progress=shares.append)
+    os.close(reader)
+    assert (imported.read, imported.problem, shares) == (5, "", [1.0])
 
 
 def test_batches_before_damage_are_stored(rig: IngestRig, tmp_path: Path) -> None:
