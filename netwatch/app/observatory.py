@@ -89,7 +89,16 @@ class ObservatoryContext:
 
 @contextmanager
 def open_context(config: Config, *, clock: Clock = now) -> Iterator[ObservatoryContext]:
-    """Open the configured store and ledger, and close them on exit; `clock` is that of health."""
+    """Open the configured store and ledger, and close them on exit; `clock` is that of health.
+
+    Raises:
+        ConfigError: a configured language has no templates.
+    """
+    if unknown := set(config.publish.languages) - languages():
+        raise ConfigError(
+            f"publish.languages: no templates for {', '.join(sorted(unknown))}; installed: "
+            + ", ".join(sorted(languages()))
+        )
     tree = make_entity_tree(config)
     write_places(Path(config.data), tree)
     metrics = CollectorMetrics()
@@ -219,15 +228,7 @@ def make_pipeline(
     """Return a pipeline for bins of `width` with the configured rules, channels and languages.
 
     `disconnects` returns evidence from agents that vanish together.
-
-    Raises:
-        ConfigError: a configured language has no templates.
     """
-    if unknown := set(config.publish.languages) - languages():
-        raise ConfigError(
-            f"publish.languages: no templates for {', '.join(sorted(unknown))}; installed: "
-            + ", ".join(sorted(languages()))
-        )
     detector = BayesFilterDetector(tree, width=width, min_history=config.analysis.min_history)
     tracker = Tracker(tree, width=width, config=config.incidents)
 

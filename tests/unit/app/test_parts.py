@@ -28,7 +28,6 @@ from netwatch.app.factories import (
 )
 from netwatch.app.observatory import (
     ObservatoryContext,
-    make_pipeline,
     metrics_route,
     open_context,
     run_pages,
@@ -50,7 +49,7 @@ from netwatch.config import (
 from netwatch.lab.drill.loopback_country import make_country
 from netwatch.lab.drill.scenario import drill_config
 from netwatch.model.duration import PositiveDuration
-from netwatch.model.entities import Entity, EntityTree
+from netwatch.model.entities import Entity
 from netwatch.model.errors import ConfigError, NetwatchError, PluginError, StoreError
 from netwatch.model.measurement import Target
 
@@ -187,11 +186,12 @@ def test_a_wrong_option_of_a_plugin_gives_a_one_line_error(table: str, message: 
     assert str(refused.value) == message
 
 
-def test_a_language_without_templates_gives_a_one_line_error() -> None:
-    config = parse_config('[publish]\nlanguages = ["en", "tlh"]')
-    with pytest.raises(ConfigError) as refused:
-        make_pipeline(config, EntityTree(), width=timedelta(minutes=5))
+def test_a_language_without_templates_gives_a_one_line_error(tmp_path: Path) -> None:
+    text = f'data = "{tmp_path / "new"}"\n[publish]\nlanguages = ["en", "tlh"]'
+    with pytest.raises(ConfigError) as refused, open_context(parse_config(text)):
+        pass
     assert str(refused.value).startswith("publish.languages: no templates for tlh; installed: ")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_channel_that_comes_with_netwatch_can_be_made(tmp_path: Path) -> None:

@@ -71,6 +71,8 @@ REFUSED = {
     ("replay", "iran-2019-11", "--out", "full"): "full: holds other files; name an empty folder",
     ("replay", "broken.csv"): "broken.csv: no column 'entity'; found time, signal, value",
     ("analyze", "--config", "klingon.toml"): "publish.languages: no templates for tlh; installed",
+    ("collect", "--config", "klingon.toml"): "publish.languages: no templates for tlh; installed",
+    ("serve", "--config", "klingon.toml"): "publish.languages: no templates for tlh; installed",
     ("collect", "--config", "absent.toml"): "absent.toml: cannot be read: No such file",
     ("agent", "run", "--config", "absent.toml"): "absent.toml: cannot be read: No such file",
 }
