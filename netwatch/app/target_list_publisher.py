@@ -29,7 +29,7 @@ from netwatch.model.measurement import Target
 from netwatch.protocols import Transport
 from netwatch.wire.topics import TARGET_LIST_TOPIC
 
-_log = logging.getLogger("netwatch.app.target_selection")
+_log = logging.getLogger(__name__)
 _POLL_SECONDS = 2.0
 """Between two checks of the published list, and before reconnecting to the broker."""
 
