@@ -58,7 +58,7 @@ def pipeline() -> Board:
         ("Failed writes to the store", "write_errors", "sum", "short"),
         ("Points rejected by the store", "refused", "sum", "short"),
         ("Time to analyse the newest interval", "detector_seconds", "max", "s"),
-        ("Pending incidents", "pending", "last", "short"),
+        ("Provisional incidents", "provisional", "last", "short"),
         ("Suppressed incidents", "suppressed", "last", "short"),
         ("Circuit breaker of automatic posts (1 = open)", "breaker_open", "max", "short"),
     ):

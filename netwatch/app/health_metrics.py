@@ -69,7 +69,7 @@ class HealthMetrics(Collector):
         closed = self._store.closed_until()
         analysis = {
             "delay_seconds": None if closed is None else (at - closed).total_seconds(),
-            "pending": sum(one.state is IncidentState.PENDING for one in incidents),
+            "provisional": sum(one.state is IncidentState.PROVISIONAL for one in incidents),
         }
         yield HealthPoint("pipeline", at, analysis, {"stage": "analysis"})
         yield from fleet_health(self._config, at)

@@ -44,7 +44,7 @@ def update_affected(
     than `reopen_window` after its last one is an entry of its own.
     """
     own = excursions.get(incident.entity)
-    active = incident.state in (*OPEN_STATES, IncidentState.PENDING)
+    active = incident.state in (*OPEN_STATES, IncidentState.PROVISIONAL)
     if incident.kind == OUTAGE and active and own is not None and own.level.time == now:
         weights = tree.leaf_weights(incident.entity)
         networks = {one: excursions[one] for one in weights if one in excursions}

@@ -27,7 +27,7 @@ class OpenIncident(msgspec.Struct):
         recovering: run of returned levels.
         recovered: run of levels that may resolve it.
         rising: run of levels clearly above the trough.
-        recovery: while pending, time and level of the bins that speak for its end.
+        recovery: while provisional, time and level of the bins that speak for its end.
         milestones: number of milestones reached.
         evidence_level: highest evidence so far; it stays when networks return.
         shown_by: signals that ever showed the loss.

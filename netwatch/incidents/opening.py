@@ -107,7 +107,7 @@ def new_incident(
         trough=excursion.trough or excursion.level,
         published=excursion.level,
         signal=series.signal,
-        state=IncidentState.CONFIRMED if confirmed else IncidentState.PENDING,
+        state=IncidentState.CONFIRMED if confirmed else IncidentState.PROVISIONAL,
     )
 
 

@@ -91,7 +91,7 @@ class Tracker:
         holding = [one for one in incidents if one.state in OPEN_STATES]
         low = {one.entity for one in holding if one.kind == OUTAGE}
         low |= {entity for entity, one in self._state.excursions.items() if one.low.since}
-        series = {one.series for one in incidents if one.state is IncidentState.PENDING}
+        series = {one.series for one in incidents if one.state is IncidentState.PROVISIONAL}
         series |= {one.series for one in holding if one.kind != OUTAGE}
         domains = self._state.series.domains()
         series |= {key for key, one in domains.items() if one.low.since}
@@ -156,7 +156,7 @@ class Tracker:
         leads = {
             one.entity: one.signal
             for one in incidents
-            if one.kind == OUTAGE and one.state is not IncidentState.PENDING
+            if one.kind == OUTAGE and one.state is not IncidentState.PROVISIONAL
         }
         for level in levels:
             if is_domain_series(level.series):
@@ -186,7 +186,7 @@ class Tracker:
     def _advance(self, incident: OpenIncident, now: datetime) -> RevisionReason | None:
         excursion = self._excursions(incident).get(incident.entity)
         level = excursion.level_at(now) if excursion else None
-        if incident.state is IncidentState.PENDING:
+        if incident.state is IncidentState.PROVISIONAL:
             if level is None:
                 return None
             passive = not signal_spec(incident.signal).trigger
@@ -214,7 +214,7 @@ class Tracker:
                 pass_milestones(incident, now, self._config)
                 revisions += [self._write(incident, reason), *self._merge_children(incident)]
         for key, excursion in self._suspected_losses(now):
-            if not self._is_covered(key, (*OPEN_STATES, IncidentState.PENDING)):
+            if not self._is_covered(key, (*OPEN_STATES, IncidentState.PROVISIONAL)):
                 incident = self._new_incident(key, excursion, now, confirmed=False)
                 revisions += [
                     self._write(incident, RevisionReason.OPENED),
@@ -313,13 +313,13 @@ class Tracker:
             signal = self._lead(key.entity) if confirmed else excursion.level.series.signal
         series = SeriesKey(signal, key.entity)
         incident = new_incident(series, excursion, now, width=self._width, confirmed=confirmed)
-        pending = self._find(key, IncidentState.PENDING)
-        if pending is None:
+        provisional = self._find(key, IncidentState.PROVISIONAL)
+        if provisional is None:
             incident.id = next_id(self._state.numbers, key, incident.started_at, self._tree)
         else:
-            self._drop(pending)
-            incident.id, incident.revision = pending.id, pending.revision
-            incident.provisional_at = min(incident.provisional_at, pending.provisional_at)
+            self._drop(provisional)
+            incident.id, incident.revision = provisional.id, provisional.revision
+            incident.provisional_at = min(incident.provisional_at, provisional.provisional_at)
         if confirmed:
             recent = self._episodes(key.entity).recent
             incident.history.backfill(recent, since=incident.started_at, until=now)
@@ -330,7 +330,7 @@ class Tracker:
     def _merge_children(self, incident: OpenIncident) -> list[Incident]:
         """Merge younger incidents of narrower scopes; return their last revisions."""
         revisions = []
-        confirmed = incident.state is not IncidentState.PENDING
+        confirmed = incident.state is not IncidentState.PROVISIONAL
         for other in tuple(self._state.incidents):
             is_own = other.entity == incident.entity and incident.kind == OUTAGE
             if other is incident or is_own or not self._contains(incident, other.series):

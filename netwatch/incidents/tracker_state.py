@@ -14,7 +14,7 @@ from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import signal_spec
 from netwatch.model.thresholds import LOW
 
-_VERSION = 3
+_VERSION = 4
 
 
 class SeriesExcursions(msgspec.Struct):

@@ -16,7 +16,7 @@ OUTAGE = "outage"
 class IncidentState(StrEnum):
     """State of an incident."""
 
-    PENDING = "pending"
+    PROVISIONAL = "provisional"
     CONFIRMED = "confirmed"
     PARTIALLY_RESTORED = "partially-restored"
     RESOLVED = "resolved"

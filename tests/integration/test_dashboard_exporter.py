@@ -28,7 +28,7 @@ STEP = timedelta(minutes=5)
 INCIDENT = Incident(
     id="NW-IR-2026-0001",
     revision=1,
-    state=IncidentState.PENDING,
+    state=IncidentState.PROVISIONAL,
     reason=RevisionReason.OPENED,
     entity=Entity(EntityKind.COUNTRY, "IR"),
     started_at=T0,
@@ -102,7 +102,7 @@ def test_incidents_places_and_health_are_as_in_the_ledger(opened: ObservatoryCon
     stages = {row["stage"]: row for row in rows(opened, 'SELECT * FROM "pipeline"')}
     assert stages["collector"]["messages"] == 7
     assert stages["collector"]["refused"] == 2
-    assert stages["analysis"]["pending"] == 1
+    assert stages["analysis"]["provisional"] == 1
     assert stages["analysis"]["delay_seconds"] == 600
 
 

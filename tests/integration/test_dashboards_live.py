@@ -65,7 +65,7 @@ def health(time: datetime) -> list[HealthPoint]:
     judged = {
         "messages": 75,
         "detector_seconds": 0.2,
-        "pending": 1,
+        "provisional": 1,
         "suppressed": 0,
         "breaker_open": 0,
     }

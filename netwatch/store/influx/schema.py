@@ -104,7 +104,7 @@ SCHEMA: Mapping[str, InfluxMeasurement] = MappingProxyType(
                 "write_errors": int,
                 "refused": int,
                 "detector_seconds": float,
-                "pending": int,
+                "provisional": int,
                 "suppressed": int,
                 "breaker_open": int,
             },

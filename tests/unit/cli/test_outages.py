@@ -49,8 +49,10 @@ def folder(tmp_path: Path, make_incident: Callable[..., Incident], iran: EntityT
         ended_at=early + timedelta(hours=5),
         evidence_level=1,
     )
-    pending = make_incident(id="NW-IR-2019-0043", state=IncidentState.PENDING, evidence_level=0)
-    ledger.record([ended, make_incident(), pending], [])
+    provisional = make_incident(
+        id="NW-IR-2019-0043", state=IncidentState.PROVISIONAL, evidence_level=0
+    )
+    ledger.record([ended, make_incident(), provisional], [])
     ledger.close()
     write_places(tmp_path, iran)
     return tmp_path
@@ -85,7 +87,7 @@ def test_outages_lists_public_incidents_newest_first(folder: Path) -> None:
         (("--country", "ir"), ["NW-IR-2019-0042"]),
         ((), ["NW-IR-2019-0042"]),
         (("--state", "resolved", "--min-level", "1"), ["NW-MM-2019-0001"]),
-        (("--state", "pending", "--min-level", "0"), ["NW-IR-2019-0043"]),
+        (("--state", "provisional", "--min-level", "0"), ["NW-IR-2019-0043"]),
         (("--scope", "MM", "--min-level", "1"), ["NW-MM-2019-0001"]),
         (
             ("--since", "2019-11-06T21:30", "--min-level", "1"),

@@ -32,7 +32,7 @@ def lone(
 def test_a_collapse_of_one_passive_signal_stays_provisional(signal: str) -> None:
     revisions = lone(signal, depth=0.03)
     [incident] = newest(revisions).values()
-    assert incident.state is IncidentState.PENDING
+    assert incident.state is IncidentState.PROVISIONAL
     assert incident.confirmed_at is None
     assert incident.provisional_at <= START + (5 + 4) * HOUR
     assert incident.started_at == START + 5 * HOUR

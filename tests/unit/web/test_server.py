@@ -157,7 +157,7 @@ async def test_the_list_has_public_incidents_only(site: Site, make_incident: Mak
     site.ledger.record(
         [
             make_incident(),
-            make_incident(id="NW-IR-2019-0002", state=IncidentState.PENDING),
+            make_incident(id="NW-IR-2019-0002", state=IncidentState.PROVISIONAL),
             make_incident(id="NW-IR-2019-0003", evidence_level=1),
             make_incident(id="NW-MM-2019-0004", entity=Entity.parse("country:MM")),
         ],
