@@ -6,11 +6,11 @@ from statistics import median
 from netwatch.config import IncidentConfig
 from netwatch.incidents.excursion import BinRun, deeper, is_low
 from netwatch.incidents.open_incident import OpenIncident
-from netwatch.incidents.patterns import RESTORED_LEVEL, is_partial
+from netwatch.incidents.patterns import is_partial
 from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level
 from netwatch.model.signals import signal_spec
-from netwatch.model.thresholds import EVEN_PROBABILITY, RETURNED
+from netwatch.model.thresholds import EVEN_PROBABILITY, RESTORED, RETURNED
 
 _RISING_BINS = 3
 """Bins in a row clearly above the trough that make a partial restoration."""
@@ -88,8 +88,8 @@ def advance_provisional(
 
 def _may_resolve(level: Level, value: float) -> bool:
     """Return whether a level is restored, or its interval is too wide to say it is not."""
-    uncertain = (level.high or 0.0) >= RESTORED_LEVEL and level.probability < EVEN_PROBABILITY
-    return value >= RESTORED_LEVEL or uncertain
+    uncertain = (level.high or 0.0) >= RESTORED and level.probability < EVEN_PROBABILITY
+    return value >= RESTORED or uncertain
 
 
 def _partial_or_relapse(

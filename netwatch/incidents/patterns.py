@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 from netwatch.incidents.recurrence import PatternContext, Recurrence, find_recurrence, next_at
 from netwatch.model.incident import Episode
 from netwatch.model.incident_details import Forecast, Pattern, PatternName, Segment
+from netwatch.model.thresholds import RESTORED
 
-MIN_RISE, MIN_PARTIAL_LEVEL, RESTORED_LEVEL = 0.15, 0.30, 0.85
-"""Levels: a partial restoration is 15 points above the lowest and above 30 %. From 85 % on it is
-a full one: after 19 days of cut, Iran settled at 90 % of its former level."""
+_MIN_RISE, _MIN_PARTIAL_LEVEL = 0.15, 0.30
+"""Levels: a partial restoration is 15 points above the lowest and above 30 %."""
 
 _DAYS_TO_FORECAST = 4
 """Days of a daily pattern before the next loss is forecast."""
@@ -116,7 +116,7 @@ def partial_pattern(segments: Sequence[Segment]) -> Pattern | None:
     """Return the newest partial restoration in an incident's segments, None without one."""
     newest, lowest = None, 1.0
     for segment in segments:
-        if is_partial(segment.level, lowest) and segment.level < RESTORED_LEVEL:
+        if is_partial(segment.level, lowest) and segment.level < RESTORED:
             newest = (segment, lowest)
         lowest = min(lowest, segment.level)
     if newest is None:
@@ -134,7 +134,7 @@ def partial_pattern(segments: Sequence[Segment]) -> Pattern | None:
 
 def is_partial(level: float, lowest: float) -> bool:
     """Return whether a level is far enough above the lowest one to be a partial restoration."""
-    return level >= lowest + MIN_RISE and level > MIN_PARTIAL_LEVEL
+    return level >= lowest + _MIN_RISE and level > _MIN_PARTIAL_LEVEL
 
 
 def _known_losses(

@@ -32,7 +32,6 @@ from netwatch.incidents.opening import (
     should_open,
     shows_no_loss,
 )
-from netwatch.incidents.patterns import RESTORED_LEVEL
 from netwatch.incidents.recurrence import PatternContext
 from netwatch.incidents.tracker_state import TrackerState, unpack_tracker_state
 from netwatch.model.entities import Entity, EntityTree
@@ -45,7 +44,7 @@ from netwatch.model.incident import (
 )
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import ACTIVE_SIGNALS, TRIGGER_SIGNALS, signal_spec
-from netwatch.model.thresholds import CONFIRMED_PROBABILITY, MIN_COVERAGE
+from netwatch.model.thresholds import CONFIRMED_PROBABILITY, MIN_COVERAGE, RESTORED
 
 _NEW_LOSS = 0.10
 """Level below that at which the last incident ended, from which on a loss is a new one."""
@@ -264,7 +263,7 @@ class Tracker:
         if resolved is None:
             return True
         # Some losses never end in full: a level that settles at 88 % opens no new incident.
-        restored = max(resolved.published.value or 0.0, RESTORED_LEVEL)
+        restored = max(resolved.published.value or 0.0, RESTORED)
         return (excursion.level.value or 0.0) <= restored - _NEW_LOSS
 
     def _find(self, key: SeriesKey, state: IncidentState) -> OpenIncident | None:

@@ -1,7 +1,8 @@
 """Numbers that detector, incidents, publication and backtests must agree on.
 
 A level is a share of ordinary (1.0 is ordinary); a probability is that of being below ordinary.
-A number that only one method uses stands in that method's file.
+A number that only one method uses stands in that method's file. Each text says what the number
+decides; an incident opens, advances and ends in `netwatch.incidents.opening` and `lifecycle`.
 """
 
 from datetime import timedelta
@@ -13,8 +14,13 @@ LOST = 0.5
 """Level below which a network is lost: less than half of it is left."""
 
 RETURNED = 0.7
-"""Level from which on a lasting return ends a loss: far enough above `LOST` that noise around
-half of ordinary neither ends nor restarts a loss."""
+"""Level from which on a network is up, and a loss begins to return: far enough above `LOST` that
+noise around half of ordinary is neither a loss nor a return. It dates the end of a confirmed
+incident, which `RESTORED` decides; a provisional one expires after a lasting return."""
+
+RESTORED = 0.85
+"""Level from which on a lasting return ends a confirmed incident, and below which it is a partial
+restoration: after 19 days of cut, Iran settled at 90 % of its former level."""
 
 ORDINARY = 0.95
 """Level from which on a series is ordinary: the lowest ordinary depth of the Bayes filter."""
@@ -26,7 +32,8 @@ EVEN_PROBABILITY = 0.5
 """Probability below which a series is likelier ordinary than not; a loss may be over."""
 
 LIKELY_PROBABILITY = 0.8
-"""Probability above which a loss is provisional: precision 0.94 on simulated outages."""
+"""Probability above which a bin belongs to a loss, which is provisional at first: precision 0.94 on
+simulated outages. Partial losses of routes need `CONFIRMED_PROBABILITY` even for that."""
 
 CONFIRMED_PROBABILITY = 0.95
 """Probability above which a loss is confirmed: precision 0.975 on simulated outages."""

@@ -12,7 +12,7 @@ from netwatch.publish.level_queries import level_percent
 
 _MOST_NAMED = 3
 _ORDINARY, _REDUCED = 90, 50
-"""PublishedPercent of ordinary from which on the colour is that of an ordinary, a reduced level."""
+"""Percent of ordinary from which on the colour is that of an ordinary, a reduced level."""
 
 
 def headline(now_open: Sequence[Incident], tree: EntityTree, language: Language) -> str:
