@@ -62,7 +62,8 @@ def trace(
     if not levels:
         return Trace(step or timedelta(hours=1), (), (), (), ())
     step = step or _commonest_step(levels)
-    start, end = levels[0].time, levels[-1].time + step
+    start = levels[0].time
+    end = levels[-1].time - (levels[-1].time - start) % step + step
     merged = -((start - end) // (step * most))
     step *= merged
 

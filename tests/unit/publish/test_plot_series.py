@@ -31,6 +31,15 @@ def test_adjacent_gaps_are_merged() -> None:
     assert gaps(line) == [(START + HOUR, START + 4 * HOUR)]
 
 
+def test_a_line_ends_with_its_last_level_where_bins_have_become_shorter() -> None:
+    levels = _levels(1.0, 1.0, 1.0) + [
+        Level(START + 3 * HOUR + half, KEY, 0.5) for half in (timedelta(0), HOUR / 2)
+    ]
+    line = trace(levels)
+    assert line.values == (100.0, 100.0, 100.0, 50.0)
+    assert gaps(line) == []
+
+
 def test_no_levels_give_an_empty_line() -> None:
     line = trace([])
     assert (line.values, gaps(line), phases(line), round_marks(line)) == ((), [], [], [])
