@@ -1,7 +1,10 @@
-"""Published percentages: the only place where a published number is rounded.
+"""Published percentages: the only place where a published statement of a level is rounded.
 
-Every page, post, table and chart reads `PublishedPercent.form` and `number`, so that no two
-outputs disagree about a level. The words are in the templates of `netwatch.publish`.
+Every sentence, post and table of places and incidents reads `PublishedPercent.form` and `number`,
+so that no two of them disagree about a level. The words are in the templates of `netwatch.publish`.
+
+Measured values are shown as they are, to a fixed number of decimals: the estimate and its interval
+next to the text in an incident's JSON, and the series of charts, hourly tables and JSON.
 """
 
 from dataclasses import dataclass

@@ -84,7 +84,10 @@ def scope_object(entity: Entity, tree: EntityTree) -> dict[str, object]:
 
 
 def _percent(percent: PublishedPercent) -> dict[str, object] | None:
-    """Return the percentage, None if there are too few measurements for a number."""
+    """Return the published text, and the estimate with its 95 % interval that it is read from.
+
+    None if there are too few measurements for a number.
+    """
     if percent.precision is Precision.NONE:
         return None
     return {

@@ -77,7 +77,11 @@ class JsonApi:
         return self._object(revisions[-1])
 
     def timeseries(self, request: Request) -> dict[str, object]:
-        """Return the levels of an entity in steps: percent of ordinary with its interval."""
+        """Return the levels of an entity in steps: percent of ordinary with its interval.
+
+        They are means of what was measured, to two decimals, however few the networks
+        (`n_networks`) and wide the interval; a published percentage may have no number there.
+        """
         entity, query = path_entity(request), request.query_params
         since = _instant(query, "since")
         if since is None:
