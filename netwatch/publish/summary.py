@@ -7,6 +7,7 @@ from netwatch.model.entities import Entity, EntityTree
 from netwatch.model.incident import OUTAGE, Incident
 from netwatch.model.incident_details import Pattern, SurvivingNetworks
 from netwatch.model.percent import make_percent
+from netwatch.model.signals import signal_spec
 from netwatch.publish.display_names import origin_name, place_name
 from netwatch.publish.language import ENGLISH, Language
 from netwatch.publish.time_format import Moment, age, moment, moment_text, utc_text
@@ -88,11 +89,12 @@ def _access_text(access: SurvivingNetworks, tree: EntityTree, language: Language
 
 
 def _steps(incident: Incident, language: Language) -> str:
-    steps = []
+    measured = (name for name, agrees in incident.signals if agrees is not None)
+    # Only active signals carry a published percentage.
+    is_active = any(signal_spec(name).active for name in measured)
+    networks, steps = incident.networks_measured if is_active else 0, []
     for segment in incident.details.segments:
-        percent = make_percent(
-            segment.level, segment.low, segment.high, networks=incident.networks_measured
-        )
+        percent = make_percent(segment.level, segment.low, segment.high, networks=networks)
         start = utc_text(segment.start, language)
         steps.append(language.text("step", percent, start))
     return "; ".join(steps)
