@@ -4,7 +4,7 @@ A dead target or a broken vantage is not an outage, so no incident reports it. W
 blocked becomes a series and an incident.
 
 A target is confirmed down only if trusted vantages in two networks find it down, or, if a single
-network measures it, if that network fails in three consecutive bins (`detection.md` 5.1).
+network measures it, if that network fails in three consecutive bins.
 """
 
 from collections.abc import Callable, Iterable

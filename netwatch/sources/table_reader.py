@@ -76,7 +76,7 @@ def _csv_parts(path: Path) -> Iterator[pd.DataFrame]:
 
 
 def _parquet_parts(path: Path) -> Iterator[pd.DataFrame]:
-    import duckdb  # noqa: PLC0415 - takes 130 ms, and a CSV needs it not
+    import duckdb  # noqa: PLC0415 - takes 130 ms, and a CSV does not need it
 
     first = 0
     try:

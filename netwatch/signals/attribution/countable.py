@@ -1,6 +1,6 @@
 """Selects the vantages and cells that count in a bin.
 
-Rules, in order of certainty (`detection.md` 5.1):
+Rules, in order of certainty:
 
 1. A vantage that loses 60 % or more of its control measurements does not count.
 2. A vantage whose targets were mostly measured from other networks too does not count if it is

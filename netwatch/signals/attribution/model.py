@@ -7,7 +7,7 @@ A target fails from a vantage when any of four causes holds, each with its own p
     the path of v's network to it is blocked  b_gt
     ordinary failure                          3.5 %
 
-This is a noisy-or model, fitted by two-way EM (`detection.md` 5.1): each cause explains a
+This is a noisy-or model, fitted by two-way EM: each cause explains a
 failure as far as the others do not. Given the trust in each vantage, the posterior of targets
 and paths is exact. With S_gt the trusted evidence of network g that t fails, p_b and p_d the
 priors, and mix(S, p) = log(1 - p + p e^S):
@@ -54,7 +54,7 @@ _STATE_PRIORS = np.log([0.93, 0.04, 0.01, 0.01, 0.01])
 """Log priors of vantage states: healthy, broken, random, always success, all but controls down."""
 _HEALTHY, _BROKEN = np.eye(len(_STATE_PRIORS))[:2]
 _CONTROLS_LOST = 0.6
-"""Share of failed control measurements that marks a vantage as broken (`detection.md` 5.1)."""
+"""Share of failed control measurements that marks a vantage as broken."""
 _ORDINARY_FAILURE = 0.035
 """Share of measurements of a healthy pair that fails."""
 _SHRINKAGE = 8

@@ -7,7 +7,7 @@ elsewhere right now. Losing d of n is evidence for an event by
 
     LLR = log mean_p1 Bin(d; n, p1) - log Bin(d; n, p0),    p1 in {.3, .6, .9}
 
-(`detection.md` 5.2, after Disco, TMA 2017). When losses are everywhere, or at one broker, our
+(after Disco, TMA 2017). When losses are everywhere, or at one broker, our
 own side failed: no evidence, and an alert to the operator.
 """
 
