@@ -33,7 +33,7 @@ async def open_client(
             yield client
     except TimeoutError as error:
         raise TransportError(f"{server} does not answer within {within:.0f} s") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise TransportError(f"{server} cannot be reached: {one_line(error)}") from error
 
 
