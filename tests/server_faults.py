@@ -5,6 +5,7 @@ server does. Nothing here knows which probe will come.
 """
 
 import asyncio
+import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,6 +24,7 @@ __all__ = [
     "dns_answer",
     "dns_cut_short",
     "end_after_request",
+    "forge_tls_record",
     "http_answer",
     "keep_silent",
     "reset",
@@ -72,6 +74,12 @@ async def reset_after_request(reader: asyncio.StreamReader, writer: asyncio.Stre
 async def end_after_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Read what the client sends, then close in order."""
     await reader.read(100_000)
+
+
+async def forge_tls_record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer a request over TLS with a record of a wrong key, as anybody on the path can."""
+    await reader.readuntil(b"\r\n\r\n")
+    os.write(writer.get_extra_info("socket").fileno(), b"\x17\x03\x03\x00\x40" + bytes(64))
 
 
 async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,6 +1,7 @@
 """What every `Channel` promises, on real places: a terminal, a folder, a broker, an HTTP server."""
 
 import json
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -9,6 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from certificates import Authority
+from server_faults import forge_tls_record
+from servers import tcp_server
 
 from netwatch.model.incident import Post
 from netwatch.plugins import load_plugin, plugin_names
@@ -213,6 +217,18 @@ async def test_an_unreachable_webhook_is_retryable(receiver: Receiver, make_post
     delivery = await WebhookChannel(receiver.url, timeout=2).deliver(make_post())
     assert (delivery.sent, delivery.retryable) == (False, True)
     assert "127.0.0.1" not in delivery.reason
+
+
+async def test_a_forged_tls_record_of_a_webhook_is_retryable(
+    tmp_path: Path, make_post: MakePost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    trusting = authority.trusting()
+    monkeypatch.setattr(ssl, "create_default_context", lambda: trusting)
+    async with tcp_server(forge_tls_record, tls=authority.serving()) as port:
+        delivery = await WebhookChannel(f"https://localhost:{port}/").deliver(make_post())
+    assert (delivery.sent, delivery.retryable) == (False, True)
+    assert delivery.reason == "webhook: SSLError"
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "nonsense", "http://[::1"])

@@ -63,7 +63,7 @@ class WebhookChannel:
             return Delivery(sent=False, reason=f"webhook: {error}")
         except httpx.UnsupportedProtocol:
             return Delivery(sent=False, reason="webhook: the URL is neither http nor https")
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError) as error:
             # The text of a network error may contain an address, so only its class is named.
             return Delivery(sent=False, reason=f"webhook: {type(error).__name__}", retryable=True)
         if response.is_success:
