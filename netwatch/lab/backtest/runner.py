@@ -186,6 +186,8 @@ def _join_levels(results: Sequence[ShardResult]) -> tuple[tuple[Entity, ...], Le
     columns = {
         name: np.hstack([result.columns[name] for result in results]).T[order] for name in COLUMNS
     }
+    # Without data the detector still has a probability, which only decays.
+    columns["probability"][np.isnan(columns["level"])] = np.nan
     return tuple(entities[number] for number in order), Levels(**columns)
 
 

@@ -186,6 +186,21 @@ def test_an_entity_without_any_value_is_named(table: SeriesTable) -> None:
     assert not backtest_series(table).unjudged
 
 
+def test_without_a_level_there_is_no_probability() -> None:
+    """Within a loss, ten hours without data are not a return to ordinary."""
+    random = np.random.default_rng(1)
+    values = random.poisson(400, len(HOURS)).astype(float)
+    values[4 * DAY : 4 * DAY + 16] *= 0.04
+    values[4 * DAY + 3 : 4 * DAY + 13] = np.nan
+    frame = pd.DataFrame(
+        {"time": HOURS, "signal": "probing", "entity": "asn:64500", "value": values}
+    )
+    levels = backtest_series(make_series_table(frame, Path("gap"))).levels
+    assert levels.probability is not None
+    np.testing.assert_array_equal(np.isnan(levels.probability), np.isnan(levels.level))
+    assert np.isnan(levels.level[0, 4 * DAY + 3 : 4 * DAY + 13]).all()
+
+
 def test_a_copy_of_the_state_shares_no_array() -> None:
     state = SeriesState(width=300)
     state.add([SeriesKey("probing", Entity.parse("asn:1"))], HOURS[0].to_pydatetime())
