@@ -18,7 +18,19 @@ _FEW, _MANY = 50_000, 500_000
 """Rows in a read: after fewer, the next one covers a longer span; after more, a shorter one."""
 _FIRST_SPAN = DAY // 24
 _LONGEST_SPAN = 64 * DAY
-_ALL_IDS = (0, 1 << 62)
+
+_EACH_TIME = """
+WITH RECURSIVE moment (time) AS (
+    SELECT min(time) FROM @ WHERE time >= ?1
+    UNION ALL
+    SELECT (SELECT min(later.time) FROM @ AS later WHERE later.time > moment.time)
+    FROM moment WHERE moment.time < ?2
+)
+SELECT COLUMNS FROM moment
+CROSS JOIN @ ON @.time = moment.time AND @.series BETWEEN ?3 AND ?4
+WHERE moment.time < ?2
+"""
+"""Seeks a range of series at each time there is, instead of reading all rows between."""
 
 
 class SeriesReader:
@@ -71,7 +83,7 @@ class SeriesReader:
         if series is not None:
             known = {self._catalog.ids.get(key) for key in series} - {None}
             ids = np.unique(np.fromiter(known, np.int64))
-        recent = read_open_days(connection, table, span, ids)
+        recent = _read_open_days(connection, table, span, ids)
         entries = current_entries(connection, table.name, span)
         if not entries:
             return recent
@@ -84,31 +96,23 @@ class SeriesReader:
         return both.drop_duplicates(["time", "series"], keep="last")
 
 
-def read_open_days(
-    connection: sqlite3.Connection, table: Table, span: Span, ids: Ints | None = None
+def _read_open_days(
+    connection: sqlite3.Connection, table: Table, span: Span, ids: Ints | None
 ) -> pd.DataFrame:
     """Return the rows of the series `ids`, or of all, that SQLite has within `span`."""
-    # A range of ids at each time there is, so that the rows between are not read.
-    ranges = [_ALL_IDS]
-    if ids is not None:
+    columns = ", ".join(f"{table.name}.{column}" for column in table.columns)
+    if ids is None:
+        query = f"SELECT {columns} FROM {table.name} WHERE time >= ? AND time < ?"  # noqa: S608 - the schema's own names
+        ranges: list[tuple[int, ...]] = [span]
+    else:
+        query = _EACH_TIME.replace("@", table.name).replace("COLUMNS", columns)
         areas = np.split(ids, np.flatnonzero(np.diff(ids // AREA_IDS)) + 1)
-        ranges = [(int(area[0]), int(area[-1])) for area in areas if len(area)]
-    query = (
-        f"SELECT series, {table.measures} FROM {table.name}"  # noqa: S608 - the schema's own names
-        " WHERE time = ? AND series BETWEEN ? AND ?"
-    )
-    of_series = np.dtype([*table.types.items()][1:])
-    times, parts = [np.empty(0, np.int64)], [np.empty(0, of_series)]
-    time = table.next_time(connection, span[0])
-    while time is not None and time < span[1]:
-        for bounds in ranges:
-            # Without a list of all rows, whose many tuples Python would search for garbage.
-            parts.append(np.fromiter(connection.execute(query, (time, *bounds)), of_series))
-            times.append(np.full(len(parts[-1]), time))
-        time = table.next_time(connection, time + 1)
-    rows = pd.DataFrame(np.concatenate(parts))
-    rows.insert(0, "time", np.concatenate(times))
-    return rows if ids is None else rows[rows["series"].isin(ids)]
+        ranges = [(*span, int(area[0]), int(area[-1])) for area in areas if len(area)]
+    # Without a list of all rows, whose many tuples Python would search for garbage.
+    dtype = np.dtype([*table.types.items()])
+    parts = [np.fromiter(connection.execute(query, values), dtype) for values in ranges]
+    rows = np.concatenate([np.empty(0, dtype), *parts])
+    return pd.DataFrame(rows if ids is None else rows[np.isin(rows["series"], ids)])
 
 
 def _next_time(connection: sqlite3.Connection, table: Table, start: int) -> int | None:
