@@ -204,7 +204,7 @@ def detections_of_flags(
     """Return one detection for every run of set flags (entities x bins).
 
     Such a detector has one confidence: it says it at the end of the run's first bin and is sure
-    at once. Bools before `training_until` are dropped.
+    at once. Flags before `training_until` are dropped.
     """
     flags = flags.copy()
     first = max(0, panel.index(training_until))
