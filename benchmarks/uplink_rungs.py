@@ -17,7 +17,7 @@ from time import monotonic
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from servers import mosquitto, until
-from tcp_blocker import Wall, wall
+from tcp_blocker import TcpBlocker, tcp_blocker
 from uplink_rig import Rig, two_listeners
 
 from netwatch.agent.spool.spool import Spool
@@ -32,7 +32,7 @@ PACE = 0.5
 USUAL = 10.0
 
 
-async def count_bytes(rig: Rig, between: Wall, scheme: str, agent: str) -> None:
+async def count_bytes(rig: Rig, between: TcpBlocker, scheme: str, agent: str) -> None:
     """Send an hour of measurements over one transport and print their size."""
     with rig.spool(agent) as spool:
         await rig.measure(spool, BATCHES, rows=ROWS)
@@ -46,7 +46,7 @@ async def count_bytes(rig: Rig, between: Wall, scheme: str, agent: str) -> None:
     )
 
 
-async def recover(rig: Rig, between: Wall, spool: Spool, uplink: Uplink) -> float:
+async def recover(rig: Rig, between: TcpBlocker, spool: Spool, uplink: Uplink) -> float:
     """Cut the link for a while; return seconds from its return to the newest acknowledgement."""
     between.close()
     for _ in range(4):
@@ -70,7 +70,7 @@ async def measure_recovery(spread: float, label: str) -> None:
             Path(folder), port, pace=PACE, rate_advice=RateAdvice(1e6, spread * PACE / USUAL, 1)
         )
         with rig.spool() as spool:
-            async with rig.collector(), wall(port) as between:
+            async with rig.collector(), tcp_blocker(port) as between:
                 way = rig.endpoints(f"mqtt://127.0.0.1:{between.port}")
                 await rig.measure(spool)
                 async with rig.uplink(spool, way) as uplink:
@@ -94,7 +94,7 @@ async def main() -> None:
                 door = await stack.enter_async_context(rig.agent_api())
                 ways = {"mqtt": plain, "ws": web, "http": door}
                 for number, (scheme, behind) in enumerate(ways.items()):
-                    between = await stack.enter_async_context(wall(behind))
+                    between = await stack.enter_async_context(tcp_blocker(behind))
                     await count_bytes(rig, between, scheme, f"a{number}")
         await measure_recovery(60, "60 s (the default)")
         await measure_recovery(10, "10 s (a fleet of hundreds)")
