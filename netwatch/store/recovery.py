@@ -58,7 +58,9 @@ def open_or_recover(
         count = _restore(database, folder, area, damaged)
         _LOG.error("%s; renamed to %s, %d open rows recovered", error, damaged.name, count)
     else:
-        if (folder / MANIFEST).exists() and not _has_compacted_days(database):
+        with database.snapshot() as connection:
+            lost = not _has_compacted_days(connection) and (folder / MANIFEST).exists()
+        if lost:
             _restore(database, folder, area)
     return database, users
 
@@ -103,8 +105,8 @@ def _check_length(path: Path) -> None:
         raise DamagedError(f"{path}: is damaged: its end is missing")
 
 
-def _has_compacted_days(database: SqliteFile) -> bool:
-    return bool(database.fetch("SELECT 1 FROM compacted LIMIT 1"))
+def _has_compacted_days(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM compacted LIMIT 1").fetchone() is not None
 
 
 def _restore(database: SqliteFile, folder: Path, area: Area, damaged: Path | None = None) -> int:
@@ -119,8 +121,10 @@ def _restore(database: SqliteFile, folder: Path, area: Area, damaged: Path | Non
         StoreError: the manifest or a compacted file cannot be read.
     """
     with database.transaction(durable=True) as connection:
-        for entry in read_manifest(folder / MANIFEST):
-            insert_entry(connection, entry)
+        # Another process that opened the new database may have restored it by now.
+        if not _has_compacted_days(connection):
+            for entry in read_manifest(folder / MANIFEST):
+                insert_entry(connection, entry)
         if damaged is None:
             _import_series(connection, folder, area)
             return 0

@@ -17,6 +17,7 @@ from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
 from netwatch.model.series import Bin, Level, SeriesKey
+from netwatch.store import recovery
 from netwatch.store.sqlite import SqliteStore
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -111,6 +112,29 @@ def test_a_lost_database_costs_the_open_days_only(folder: Path) -> None:
     assert list(store.read_bins(T0, NOW, series=newcomer)) == [Bin(T0, newcomer, 5.0)]
     assert store.check() == []
     store.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database"], ids=["lost", "damaged"])
+def test_a_database_that_another_process_restores_meanwhile_is_opened(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    for path in folder.glob("series.sqlite*"):
+        path.unlink()
+    (folder / "series.sqlite").write_bytes(content)
+    stores = []
+
+    def restore_second(*arguments: object) -> int:
+        monkeypatch.undo()
+        stores.append(open_store(folder))
+        return recovery._restore(*arguments)
+
+    monkeypatch.setattr(recovery, "_restore", restore_second)
+    stores.append(open_store(folder))
+    assert len(stores) == 2
+    for store in stores:
+        assert everything(store) == [bin_ for step in range(288) for bin_ in bins_at(step)]
+        assert store.check() == []
+        store.close()
 
 
 def test_two_stores_in_a_folder_have_separate_days(folder: Path) -> None:
