@@ -67,7 +67,10 @@ class MessageFormat(Generic[_T]):
     def pack(self, value: _T, signer: Signer | None = None) -> bytes:
         """Return the message of `value`, signed if there is a signer."""
         plain = self.encoder(value)
-        return plain if signer is None else signer.sign(plain, self.purpose, limit=self.limit)
+        if signer is not None:
+            return signer.sign(plain, self.purpose, limit=self.limit)
+        check_size(plain, what=self.name, limit=self.limit)
+        return plain
 
     def unpack(self, message: bytes) -> tuple[_T, bytes | None]:
         """Return a message's value and the public key that signed it, None if unsigned."""

@@ -14,7 +14,7 @@ from netwatch.wire.ack import ACKNOWLEDGEMENT
 from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.enrollment import ENROLLED, ENROLLMENT, ERASURE, KEY_CHANGE
 from netwatch.wire.message_format import MessageFormat, decode
-from netwatch.wire.presence_message import PRESENCE
+from netwatch.wire.presence_message import PRESENCE, PresenceMessage
 from netwatch.wire.rate_advice import RATE_ADVICE
 from netwatch.wire.signing import Signer
 
@@ -83,3 +83,9 @@ def test_nothing_is_decoded_before_its_signature_is_verified(kind: MessageFormat
     with pytest.raises(InputError, match=f"^{kind.name}: .* bytes are more than {kind.limit}$"):
         watched.unpack(message + bytes(kind.limit))
     assert decoded == [b"content"]
+
+
+@pytest.mark.parametrize("signer", [None, Signer(Ed25519PrivateKey.generate())])
+def test_a_message_that_no_receiver_accepts_is_not_made(signer: Signer | None) -> None:
+    with pytest.raises(InputError, match="bytes are"):
+        PRESENCE.pack(PresenceMessage("up", "x" * PRESENCE.limit, 1, 1), signer)
