@@ -76,6 +76,7 @@ def at(day: int, hour: int, minute: int = 30) -> datetime:
     return datetime(2019, 11, day, hour, minute, tzinfo=UTC)
 
 
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is no such hook
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Start one worker more than processors: that of the real-time tests mostly waits."""
     processors = os.cpu_count()
