@@ -26,7 +26,7 @@ _MEMORY = "1GB"
 
 _TYPES = {"i8": "BIGINT", "f8": "DOUBLE", "O": "VARCHAR"}
 _READ = """
-SELECT epoch_us(time) AS time, series::BIGINT AS series, MEASURES FROM read_parquet($files)
+SELECT epoch_us(time) AS time, COLUMNS FROM read_parquet($files)
 WHERE time >= make_timestamptz($start) AND time < make_timestamptz($end)
 """
 _DAY = """
@@ -67,7 +67,9 @@ class ParquetDays:
         sound = [entry for entry in entries if entry.file not in self._damaged]
         if not sound or (ids is not None and not len(ids)):
             return pd.DataFrame(np.empty(0, [*table.types.items()]))
-        statement = _READ.replace("MEASURES", table.measures) + _among(ids)
+        # In files of format 1 every number is a double.
+        columns = (f"{name}::{_TYPES[table.types[name]]} AS {name}" for name in table.columns[1:])
+        statement = _READ.replace("COLUMNS", ", ".join(columns)) + _among(ids)
         files = [str(self.folder / entry.file) for entry in sound]
         values = {"files": files, "start": span[0], "end": span[1]}
         try:

@@ -155,3 +155,21 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     migrate(path)
     assert migrate(path) == 0
     assert path.with_name("series.sqlite.format-1").exists()
+
+
+def test_compacted_levels_of_format_1_have_whole_numbers_of_networks(tmp_path: Path) -> None:
+    """Format 1 wrote every number as a double."""
+    store = SqliteStore(tmp_path / "series.sqlite")
+    store.put_levels([Level(T0, KEYS[0], 0.5, networks=3)])
+    (entry,) = store.compact()
+    store.close()
+    file = tmp_path / "days" / entry.file
+    doubles = f"select * replace (networks::double as networks) from '{file}'"
+    duckdb.execute(f"copy ({doubles}) to '{file}.new' (format parquet)")
+    Path(f"{file}.new").replace(file)
+    store = SqliteStore(tmp_path / "series.sqlite")
+    store.put_levels([Level(T0 + timedelta(hours=1), KEYS[0], 0.5, networks=4)])
+    networks = [level.networks for level in store.read_levels(T0, T0 + DAY)]
+    assert networks == [3, 4]
+    assert all(isinstance(number, int) for number in networks)
+    store.close()
