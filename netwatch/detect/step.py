@@ -215,7 +215,8 @@ class StepEngine:
         """Learn the ordinary level of the rows, and follow lasting changes of it."""
         state, layout, time = self.state, self.layout, residuals.time
         since = np.where(np.isfinite(state.frozen_since), state.frozen_since, time.timestamp())
-        state.frozen_since = np.where(frozen, since, np.nan)
+        # The bins of a young series are still learned, for its first fit.
+        state.frozen_since = np.where(frozen & state.ready, since, np.nan)
         self._learn_ordinary(residuals, ratio, frozen)
         state.rest_hours = count_rest_hours(
             state, layout, values=residuals.values, rest=residuals.days.rest

@@ -278,6 +278,13 @@ def test_a_frozen_country_freezes_what_lies_within_it() -> None:
     assert run(detector(country_atlas()), bins, frozen={SeriesKey("bgp", country)}) == free
 
 
+def test_a_series_that_is_fitted_during_an_incident_is_frozen_from_then_on() -> None:
+    first, second = run(detector(), single(steady(50)), frozen={ONE})[-2:]
+    assert first[0].time == hours(50)[48]
+    assert first[0].baseline.frozen_since == first[0].time
+    assert second[0].baseline.frozen_since == first[0].time
+
+
 def test_a_used_detector_can_restore_another_state() -> None:
     bins, atlas = course(), country_atlas()
     other = detector(atlas)
