@@ -28,8 +28,7 @@ NAMED = """
     lanDownThenUp
 """
 _CONCURRENCY = 20
-_TIMEOUT = 60.0
-"""Seconds until a case must match; behind a portal, where one round in ten is kept, it takes 25."""
+_TIMEOUT = 20.0
 
 
 @dataclass(frozen=True)
