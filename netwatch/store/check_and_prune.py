@@ -39,7 +39,7 @@ class TableStats(msgspec.Struct, frozen=True):
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """Content of a store; `file_bytes` is the size of the SQLite file, its log and the log's index."""
+    """Content of a store; `file_bytes` is the size of all files of SQLite, its logs included."""
 
     series: int
     closed_until: datetime | None
