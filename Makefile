@@ -35,7 +35,7 @@ check: lint ## Lint, types and quick unit tests, in under 90 seconds
 	$(BIN)/pytest -n auto -m 'not long and not slow' tests/unit
 
 test: lint ## Everything that must hold; real servers and clocks run one test at a time
-	$(BIN)/pytest -n auto --dist loadgroup -m 'not long'
+	$(BIN)/pytest -n auto --dist loadscope -m 'not long'
 
 test-long: $(STAMP) ## Soak and chaos runs of hours
 	$(BIN)/pytest -m long --timeout 0

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from real_time import is_real_time
 
 from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
@@ -55,18 +56,6 @@ SLOW = {
 }
 """Test files that take over 1.5 seconds: `make test` runs them, `make check` does not."""
 
-REAL_TIME = {"integration", "qa"}
-"""Folders of tests with real servers and clocks: one worker runs them, one at a time."""
-
-PROCESSOR_BOUND = {
-    "integration/test_backtest_dask.py",
-    "integration/test_compose.py",
-    "integration/test_dashboards.py",
-    "integration/test_influx_iran.py",
-    "integration/test_wheel.py",
-}
-"""Test files of those folders whose results do not depend on how busy the machine is."""
-
 IRAN = Entity.parse("country:IR")
 TEHRAN = Entity.parse("region:IR-23")
 
@@ -77,28 +66,39 @@ def at(day: int, hour: int, minute: int = 30) -> datetime:
 
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is no such hook
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Schedule by file with `--dist loadscope`."""
+    if config.option.dist != "loadscope":
+        return None
+    from scheduling import RealTimeScheduling  # noqa: PLC0415 - it needs pytest-xdist
+
+    return RealTimeScheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Start one worker more than processors: that of the real-time tests mostly waits."""
     processors = os.cpu_count()
-    return processors + 1 if processors and config.option.dist == "loadgroup" else None
+    return processors + 1 if processors and config.option.dist == "loadscope" else None
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the files in `SLOW`, and group those of the folders in `REAL_TIME`."""
+    """Mark the tests of the files in `SLOW`."""
     for item in items:
-        path = item.path.relative_to(Path(__file__).parent)
-        if path.as_posix() in SLOW:
+        if relative_path(item) in SLOW:
             item.add_marker(pytest.mark.slow)
-        if path.parts[0] in REAL_TIME and path.as_posix() not in PROCESSOR_BOUND:
-            item.add_marker(pytest.mark.xdist_group("real time"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let a worker without real-time tests yield the processor to the one that has them."""
     in_parallel = "PYTEST_XDIST_WORKER" in os.environ
-    if in_parallel and not item.get_closest_marker("xdist_group") and os.nice(0) < 10:
+    if in_parallel and not is_real_time(relative_path(item)) and os.nice(0) < 10:
         os.nice(10)
+
+
+def relative_path(item: pytest.Item) -> str:
+    """Return the path of a test's file, relative to this folder."""
+    return item.path.relative_to(Path(__file__).parent).as_posix()
 
 
 @pytest.fixture

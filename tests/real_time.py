@@ -1,0 +1,15 @@
+"""Which tests need a worker of their own: those with real servers and clocks."""
+
+PROCESSOR_BOUND = {
+    "integration/test_backtest_dask.py",
+    "integration/test_compose.py",
+    "integration/test_dashboards.py",
+    "integration/test_influx_iran.py",
+    "integration/test_wheel.py",
+}
+"""Files of integration tests whose results do not depend on how busy the machine is."""
+
+
+def is_real_time(path: str) -> bool:
+    """Return whether a test file, relative to this folder, needs a worker of its own."""
+    return path.startswith(("integration/", "qa/")) and path not in PROCESSOR_BOUND
