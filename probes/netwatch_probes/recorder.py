@@ -5,6 +5,7 @@ A step that fails ends the measurement; its exception becomes a failure word.
 
 import asyncio
 import socket
+from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Self
@@ -123,9 +124,9 @@ class StepProbe(NoOptions, Probe):
             await self.run_steps(target, steps)
         return steps.observations
 
+    @abstractmethod
     async def run_steps(self, target: Target, steps: StepRecorder) -> None:
         """Record one step per layer; a failed step, or the timeout, ends them."""
-        raise NotImplementedError
 
 
 async def resolve(host: str, steps: StepRecorder) -> Address:
