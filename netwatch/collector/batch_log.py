@@ -128,8 +128,9 @@ class BatchLog(AgentTables):
                 "UPDATE batch SET state = 0 WHERE vantage = ? AND state = 2", (vantage,)
             )
             for payload, first, last in rows:
-                late = [TimeRange(first, last)]
-                for low, high in unpack_batch(payload).supersedes:
+                batch = unpack_batch(payload)
+                late = _row_ranges(batch, TimeRange(first, last))
+                for low, high in batch.supersedes:
                     late += self._supersede(vantage, low, high)
                 self._mark_late(late, _FOREVER, width)
         return len(rows)
@@ -249,9 +250,13 @@ class BatchLog(AgentTables):
         """Stop counting a vantage's range of sequences; return the times at which it counted."""
         batches = (vantage, low, high)
         chosen = "vantage = ? AND sequence BETWEEN ? AND ? AND state = 0"
-        query = f"SELECT first, last FROM batch WHERE {chosen}"  # noqa: S608 - constants
+        query = f"SELECT payload, first, last FROM batch WHERE {chosen}"  # noqa: S608 - constants
         self._file.execute("INSERT OR IGNORE INTO superseded VALUES (?, ?, ?)", batches)
-        late = [TimeRange(*row) for row in self._file.execute(query, batches)]
+        late = [
+            times
+            for payload, first, last in self._file.execute(query, batches)
+            for times in _row_ranges(unpack_batch(payload), TimeRange(first, last))
+        ]
         self._file.execute(f"UPDATE batch SET state = {_SUPERSEDED} WHERE {chosen}", batches)  # noqa: S608 - constants
         self._clocks.drop(*batches)
         return late
@@ -266,3 +271,14 @@ class BatchLog(AgentTables):
             for start in range(first - first % step, min(last + 1, bound), step)
         }
         self._file.executemany("INSERT OR IGNORE INTO late VALUES (?)", sorted(late))
+
+
+def _row_ranges(batch: Batch, span: TimeRange) -> list[TimeRange]:
+    """Return the times at which a batch counted: of its rows, or `span` if they are corrected.
+
+    Every bin of a span over months would be counted again for a few rows.
+    """
+    if batch.clock_segments:
+        return [span]
+    times = (to_millis(row.time) for row in batch.measurements)
+    return [TimeRange(time, time) for time in times]

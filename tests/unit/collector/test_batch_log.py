@@ -90,6 +90,26 @@ def test_data_for_closed_bins_is_recorded_as_late(tmp_path: Path) -> None:
         assert batch_log.late_bins() == [START + WIDTH]
 
 
+def test_a_superseded_batch_marks_only_the_bins_of_its_rows(tmp_path: Path) -> None:
+    """A batch over months must not make the collector count every bin between its rows."""
+    rows = received(2, 10).batch.measurements
+    newer = Batch(Vantage("a1", "IR", 44244), 2, rows, supersedes=((1, 1),))
+    with BatchLog(tmp_path / "batches.sqlite") as batch_log:
+        add(batch_log, received(1, 10, 86_400))
+        add(batch_log, ReceivedBatch(newer, pack_batch(newer), None, START), closed=END + 24 * HOUR)
+        assert batch_log.late_bins() == [START, START + 24 * HOUR]
+
+
+def test_a_released_batch_marks_only_the_bins_of_its_rows(tmp_path: Path) -> None:
+    with BatchLog(tmp_path / "batches.sqlite") as batch_log:
+        with connect(tmp_path / "batches.sqlite") as file:
+            file.execute("INSERT INTO quarantine VALUES ('a1', 0, 'equivocation')")
+        file.close()
+        add(batch_log, received(2, 10, 86_400), closed=END + 24 * HOUR)
+        assert batch_log.release("a1", width=WIDTH) == 1
+        assert batch_log.late_bins() == [START, START + 24 * HOUR]
+
+
 @pytest.mark.parametrize("offset", [-60, -20, 0, 20, 60])
 def test_a_time_that_needs_no_correction_is_in_its_own_bin(tmp_path: Path, offset: int) -> None:
     """The estimated time, some milliseconds off, may lie in a neighbouring bin."""
