@@ -1,5 +1,6 @@
 """`netwatch agents`: administration of the fleet by the observatory's operator."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,9 @@ from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.registry import InvitationScope, Registry
 from netwatch.model.duration import Duration
 from netwatch.model.errors import ConfigError
+from netwatch.model.vantage_trust import OPEN_OWNER
 
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 app = typer.Typer(no_args_is_help=True)
 KeyOption = Annotated[
     Path | None, typer.Option("--key", help="The signing key, if it is not in the data folder.")
@@ -39,6 +42,9 @@ def invite(
     replaces: Annotated[
         str, typer.Option(help="The agent whose key is lost; its old key is retired.")
     ] = "",
+    owner: Annotated[
+        str, typer.Option(help="Who answers for the agent: one label for all of one person's.")
+    ] = "",
     length: Annotated[str, typer.Option("--for", help="How long it is valid: 12h, 2d.")] = "24h",
     as_json: JsonOption = False,
 ) -> None:
@@ -49,7 +55,7 @@ def invite(
     """
     if country and not (len(country) == 2 and country.isascii() and country.isalpha()):
         raise ConfigError(f"--country {country}: must be two letters, such as IR")
-    invitation_scope = InvitationScope(country.upper(), asn, replaces)
+    invitation_scope = InvitationScope(country.upper(), asn, replaces, _checked_owner(owner))
     valid_for = parse_duration(length, "--for")
     token, expires = create_token(config, invitation_scope, length=valid_for)
     lines = [token, f"Valid once, until {expires:%Y-%m-%d %H:%M} UTC. On the agent's machine, run:"]
@@ -59,11 +65,20 @@ def invite(
     emit({"token": token, "expires": expires}, lines, as_json=as_json)
 
 
+def _checked_owner(label: str) -> str:
+    if label and (label == OPEN_OWNER or not _LABEL.fullmatch(label)):
+        raise ConfigError(
+            f"--owner {label}: up to 64 letters, digits, dots and dashes, and not {OPEN_OWNER!r}"
+        )
+    return label
+
+
 @app.command("list")
 def show(config: ConfigOption, as_json: JsonOption = False) -> None:
     """List agents: name, state, country, network, enrollment date, trust weight and its reason.
 
-    New agents have a weight below 1. Weight 0 marks a burst of sign-ups: review it, then
+    The owner answers for it: `@` and its name where no label was given. New agents have a weight
+    below 1. Weight 0 marks a burst of sign-ups: review it, then
     `netwatch agents release` it. Addresses are not stored. Example: netwatch agents list --json
     """
     with Registry(batch_log_path(config)) as registry:
@@ -75,12 +90,13 @@ def show(config: ConfigOption, as_json: JsonOption = False) -> None:
             one.country or "-",
             f"AS{one.network or '-'}",
             one.enrolled.date() if one.enrolled else "-",
+            one.owner,
             f"{one.weight:.2f}",
             one.reason,
         )
         for one in agents
     ]
-    headings = ("NAME", "STATE", "COUNTRY", "NETWORK", "ENROLLED", "WEIGHT", "REASON")
+    headings = ("NAME", "STATE", "COUNTRY", "NETWORK", "ENROLLED", "OWNER", "WEIGHT", "REASON")
     lines = table_lines(rows, *headings) if rows else ["No agents yet."]
     emit(agents, lines, as_json=as_json)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from netwatch.collector.trust_weights import FirstSeen
 from netwatch.model.measurement import Vantage
 from netwatch.model.time import from_millis, to_millis
+from netwatch.model.vantage_trust import OPEN_OWNER
 from netwatch.storage.sqlite_file import Schema, SqliteFile, SqliteStore
 
 _VERSION = 1
@@ -23,14 +24,16 @@ CREATE TABLE IF NOT EXISTS former_key (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS agent (
     id TEXT PRIMARY KEY, country TEXT NOT NULL, network INTEGER NOT NULL, region TEXT NOT NULL,
-    consent INTEGER NOT NULL, software TEXT NOT NULL, enrolled INTEGER NOT NULL, retired INTEGER
+    consent INTEGER NOT NULL, software TEXT NOT NULL, enrolled INTEGER NOT NULL, retired INTEGER,
+    owner TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS quarantine (
     id TEXT PRIMARY KEY, since INTEGER NOT NULL, reason TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS invitation (
     digest BLOB PRIMARY KEY, made INTEGER NOT NULL, expires INTEGER NOT NULL,
-    country TEXT NOT NULL, network INTEGER NOT NULL, replaces TEXT NOT NULL, key BLOB
+    country TEXT NOT NULL, network INTEGER NOT NULL, replaces TEXT NOT NULL, key BLOB,
+    owner TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS erased (digest BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS first_seen (
@@ -44,9 +47,14 @@ table. `erased` holds hashes of erased keys for a day, so that batches still on 
 create the agent again."""
 _KEY = "SELECT key FROM vantage WHERE id = ?"
 _FIRST_SEEN = """
-SELECT first_seen.id, first_seen.country, at, agent.id IS NOT NULL, vetted FROM first_seen
+SELECT first_seen.id, first_seen.country, at,
+    CASE WHEN agent.id IS NULL THEN ? ELSE coalesce(nullif(owner, ''), '@' || agent.id) END, vetted
+FROM first_seen
 LEFT JOIN agent ON agent.id = first_seen.id AND agent.country <> ''
 """
+_OWNED_TABLES = ("agent", "invitation")
+"""Tables whose column `owner` is missing in files of earlier versions; the owner answers for the
+agent and is empty if the operator named none."""
 
 
 class IngestResult(StrEnum):
@@ -70,6 +78,8 @@ class AgentTables(SqliteStore):
     def __init__(self, path: Path, *, more_tables: str = "") -> None:
         schema = Schema(_AGENT_TABLES + more_tables, version=_VERSION)
         super().__init__(SqliteFile(path, schema, durable=True))
+        if any(self._lacks_owner(table) for table in _OWNED_TABLES):
+            self._add_owners()
 
     def key_of(self, name: str) -> bytes | None:
         """Return the key pinned to an agent, None if no key is pinned."""
@@ -79,8 +89,8 @@ class AgentTables(SqliteStore):
     def first_seen(self) -> list[FirstSeen]:
         """Return when each agent was first seen in each country."""
         return [
-            FirstSeen(name, country, from_millis(at), bool(enrolled), bool(vetted))
-            for name, country, at, enrolled, vetted in self._database.fetch(_FIRST_SEEN)
+            FirstSeen(name, country, from_millis(at), owner, bool(vetted))
+            for name, country, at, owner, vetted in self._database.fetch(_FIRST_SEEN, (OPEN_OWNER,))
         ]
 
     def _check_sender(
@@ -127,6 +137,16 @@ class AgentTables(SqliteStore):
         self._file.execute("DELETE FROM invitation WHERE replaces = ?", (name,))
         for table in ("vantage", "former_key", "agent", "quarantine", "first_seen"):
             self._file.execute(f"DELETE FROM {table} WHERE id = ?", (name,))  # noqa: S608 - constants
+
+    def _lacks_owner(self, table: str) -> bool:
+        query = "SELECT count(*) FROM pragma_table_info(?) WHERE name = 'owner'"
+        return self._database.fetch(query, (table,)) == [(0,)]
+
+    def _add_owners(self) -> None:
+        with self._database.transaction():
+            for table in filter(self._lacks_owner, _OWNED_TABLES):
+                column = "owner TEXT NOT NULL DEFAULT ''"
+                self._file.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
 
     def _exists(self, query: str, *values: object) -> bool:
         return self._file.execute(query, values).fetchone() is not None

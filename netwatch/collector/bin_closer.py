@@ -109,7 +109,7 @@ class BinCloser:
         if unknown:
             self._metrics.measurements.labels("unknown_target").inc(unknown)
         weights = trust_weights(self._batch_log.first_seen(), end, open_weight=self.open_weight)
-        untrusted = {name for (name, _), weight in weights.items() if not weight}
+        untrusted = {name for (name, _), trust in weights.items() if not trust.weight}
         if untrusted:
             text = f"{len(untrusted)} agents do not count yet; look at: netwatch agents list"
             self._metrics.warn(self._metrics.alerts, "untrusted_agents", text)

@@ -11,17 +11,19 @@ from netwatch.collector.agent_tables import AgentTables
 from netwatch.collector.trust_weights import trust_weights
 from netwatch.model.errors import InputError
 from netwatch.model.time import from_millis, to_millis
+from netwatch.model.vantage_trust import OPEN_OWNER
 from netwatch.wire.enrollment import EnrollmentRequest
 
 _AGENTS = """
 SELECT name, CASE WHEN retired IS NOT NULL THEN 'retired' WHEN since IS NOT NULL THEN 'quarantine'
     WHEN enrolled IS NOT NULL THEN 'enrolled' ELSE 'open' END,
     coalesce(country, ''), coalesce(network, 0), coalesce(region, ''), coalesce(consent, 0),
-    coalesce(software, ''), enrolled, coalesce(reason, '')
+    coalesce(software, ''), enrolled, coalesce(reason, ''), coalesce(nullif(owner, ''),
+    CASE WHEN agent.id IS NULL OR country = '' THEN :open ELSE '@' || name END)
 FROM (SELECT id AS name FROM vantage UNION SELECT id FROM agent UNION SELECT id FROM quarantine)
 LEFT JOIN agent ON agent.id = name LEFT JOIN quarantine ON quarantine.id = name ORDER BY name
 """
-_ENROLL = "INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, NULL)"
+_ENROLL = "INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)"
 _EXPIRED_RETENTION = timedelta(days=30)
 """How long an expired invitation is kept, so that its refusal can name the reason."""
 _COUNTED_STATES = {"enrolled", "open"}
@@ -33,12 +35,14 @@ _KEY_OVERLAP = timedelta(days=1)
 class InvitationScope:
     """What an invitation is valid for; empty and 0 are no restriction.
 
-    `replaces` is the agent, with a lost key, whose name the new one takes.
+    `replaces` is the agent, with a lost key, whose name the new one takes. `owner` is the label of
+    who answers for the agent; an empty one is the agent itself.
     """
 
     country: str = ""
     network: int = 0
     replaces: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Agent:
         consent, software: version of the consent text and of the program at enrollment.
         enrolled: when, None for an open agent.
         reason: why it is quarantined.
+        owner: who answers for it; see `netwatch.model.vantage_trust`.
         weight: trust weight, 0 to 1; see `netwatch.collector.trust_weights`.
     """
 
@@ -63,6 +68,7 @@ class Agent:
     software: str
     enrolled: datetime | None
     reason: str
+    owner: str
     weight: float
 
 
@@ -78,7 +84,7 @@ class Registry(AgentTables):
             bound = (to_millis(now - _EXPIRED_RETENTION),)
             self._file.execute("DELETE FROM invitation WHERE expires < ?", bound)
             row = (digest, to_millis(now), to_millis(expires), *astuple(scope))
-            self._file.execute("INSERT INTO invitation VALUES (?, ?, ?, ?, ?, ?, NULL)", row)
+            self._file.execute("INSERT INTO invitation VALUES (?, ?, ?, ?, ?, ?, NULL, ?)", row)
         return expires
 
     def enroll(
@@ -93,11 +99,11 @@ class Registry(AgentTables):
             InputError: the request is refused; the text is for the host.
         """
         with self._database.transaction():
-            query = "SELECT expires, country, network, replaces, key FROM invitation"
+            query = "SELECT expires, country, network, replaces, key, owner FROM invitation"
             invitation = self._file.execute(f"{query} WHERE digest = ?", (digest,)).fetchone()
             if invitation is None:
                 raise InputError("this token is not known here")
-            expires, country, network, replaces, used = invitation
+            expires, country, network, replaces, used, owner = invitation
             if used == key and self._is_enrolled(request, key):
                 return
             if used is not None:
@@ -110,7 +116,9 @@ class Registry(AgentTables):
                 raise InputError(f"this token is for an agent in {place}")
             self._pin(request, key, replaces)
             row = (request.name, request.country, request.network, request.region)
-            self._file.execute(_ENROLL, (*row, request.consent, request.software, to_millis(now)))
+            owner = owner or self._owner_of(request.name)
+            terms = (request.consent, request.software, to_millis(now), owner)
+            self._file.execute(_ENROLL, (*row, *terms))
             self._file.execute("DELETE FROM erased WHERE digest = ?", (sha256(key).digest(),))
             self._file.execute("UPDATE invitation SET key = ? WHERE digest = ?", (key, digest))
 
@@ -136,7 +144,7 @@ class Registry(AgentTables):
                 raise InputError(f"{name!r}: no agent has that name; see: netwatch agents list")
             row = (name, to_millis(now))
             self._file.execute(
-                "INSERT OR IGNORE INTO agent VALUES (?, '', 0, '', 0, '', ?, NULL)", row
+                "INSERT OR IGNORE INTO agent VALUES (?, '', 0, '', 0, '', ?, NULL, '')", row
             )
             self._file.execute("UPDATE agent SET retired = ? WHERE id = ?", (to_millis(now), name))
 
@@ -144,15 +152,21 @@ class Registry(AgentTables):
         """Return every agent with a pinned key, by name, with its present trust weight."""
         by_country = trust_weights(self.first_seen(), now, open_weight=open_weight)
         weights: dict[str, float] = {}
-        for (name, _), weight in by_country.items():
-            weights[name] = min(weight, weights.get(name, 1.0))
+        for (name, _), trust in by_country.items():
+            weights[name] = min(trust.weight, weights.get(name, 1.0))
         agents = []
-        for name, state, *scope, millis, reason in self._database.fetch(_AGENTS):
+        rows = self._database.fetch(_AGENTS, {"open": OPEN_OWNER})
+        for name, state, *scope, millis, reason, owner in rows:
             enrolled = None if millis is None else from_millis(millis)
             weight = weights.get(name, 1.0) if state in _COUNTED_STATES else 0.0
-            values = (name, state, *scope, enrolled, reason, weight)
+            values = (name, state, *scope, enrolled, reason, owner, weight)
             agents.append(Agent(*values))
         return agents
+
+    def _owner_of(self, name: str) -> str:
+        """Return the label of an enrolled agent's owner: a new key does not change it."""
+        row = self._file.execute("SELECT owner FROM agent WHERE id = ?", (name,)).fetchone()
+        return "" if row is None else str(row[0])
 
     def _is_enrolled(self, request: EnrollmentRequest, key: bytes) -> bool:
         query = (

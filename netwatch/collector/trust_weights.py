@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-Weights = dict[tuple[str, str], float]
-"""Weight, 0 to 1, by name and country; a missing agent weighs 1."""
+from netwatch.model.vantage_trust import OPEN_OWNER, VantageTrust, Weights
 
 _DAY = timedelta(days=1)
 _FULL_TRUST_AGE = timedelta(days=14)
@@ -26,20 +25,20 @@ _BURST_RATIO = 3
 class FirstSeen:
     """When an agent was first seen in a country, by the collector's time.
 
-    `enrolled` is whether it came by an invitation, `vetted` whether the operator has released it.
+    `owner` answers for it, `vetted` is whether the operator has released it.
     """
 
     name: str
     country: str
     at: datetime
-    enrolled: bool = False
+    owner: str = OPEN_OWNER
     vetted: bool = False
 
 
 def trust_weights(
     agents: Iterable[FirstSeen], at: datetime, *, open_weight: float = 1.0
 ) -> Weights:
-    """Return the weight of each of the agents that were ever seen.
+    """Return the trust in each of the agents that were ever seen.
 
     An agent first seen after `at` counts as new. `open_weight` is a factor for agents that never
     enrolled.
@@ -47,13 +46,13 @@ def trust_weights(
     countries: dict[str, list[FirstSeen]] = {}
     for agent in sorted(agents, key=lambda agent: agent.at):
         countries.setdefault(agent.country, []).append(agent)
-    weights: Weights = {}
+    weights: dict[tuple[str, str], VantageTrust] = {}
     for seen in countries.values():
         burst = _signup_burst(seen)
         for agent in seen:
-            factor = 1.0 if agent.enrolled or agent.vetted else open_weight
+            factor = open_weight if agent.owner == OPEN_OWNER and not agent.vetted else 1.0
             weight = _weight(agent, at, in_burst=agent.name in burst)
-            weights[agent.name, agent.country] = weight * factor
+            weights[agent.name, agent.country] = VantageTrust(weight * factor, agent.owner)
     return weights
 
 

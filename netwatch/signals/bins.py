@@ -14,6 +14,7 @@ from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin
 from netwatch.model.signals import SIGNALS
 from netwatch.model.time import floor_time
+from netwatch.model.vantage_trust import OWN_VANTAGE, Weights
 from netwatch.signals.attribution.contingency import (
     CONTROL_GROUP,
     TargetCounts,
@@ -26,8 +27,6 @@ from netwatch.signals.operator_alerts import OperatorAlerts
 
 Row = tuple[Vantage, Measurement]
 """A measurement and the vantage it is from."""
-Weights = Mapping[tuple[str, str], float]
-"""Trust in a vantage from its past, 0 to 1, by its id and country; 1 if missing."""
 
 
 def build_bins(
@@ -50,7 +49,7 @@ def build_bins(
     for vantage, measurement in rows:
         # A local scope includes a captive portal, which answers for every target.
         usable = measurement.scope != FailureScope.LOCAL and measurement.target in targets
-        if usable and weights.get((vantage.id, vantage.country), 1.0) > 0:
+        if usable and weights.get((vantage.id, vantage.country), OWN_VANTAGE).weight > 0:
             time = floor_time(measurement.time, width)
             by_time.setdefault(time, []).append((vantage, measurement))
     bins: list[Bin] = []
@@ -133,7 +132,8 @@ def _countable_pairs(counts: TargetCounts, attribution: Attribution) -> set[tupl
 
 def _prior_trust(vantages: Sequence[Vantage], weights: Weights) -> Floats:
     """Return the weight of each row relative to the largest, (v,)."""
-    trust = np.array([weights.get((one.id, one.country), 1.0) for one in vantages])
+    keys = [(one.id, one.country) for one in vantages]
+    trust = np.array([weights.get(key, OWN_VANTAGE).weight for key in keys])
     return np.asarray(trust / trust.max()) if trust.max() > 0 else np.ones_like(trust)
 
 

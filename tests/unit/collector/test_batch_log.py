@@ -164,7 +164,7 @@ def test_an_agent_is_identified_by_its_newest_batch_and_its_enrollment(tmp_path:
         assert batch_log.identify("a1") == (Vantage("a1", "TR", 9121), b"k" * 32)
         with connect(path) as other:
             row = ("a1", "IQ", 0, "", 1, "1.0", 0)
-            other.execute("INSERT INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", row)
+            other.execute("INSERT INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, NULL, '')", row)
         other.close()
         assert batch_log.identify("a1") == (Vantage("a1", "IQ", 9121), b"k" * 32)
         with connect(path) as other:

@@ -9,7 +9,8 @@ from ingest_rig import WIDTH, IngestRig
 
 from netwatch.collector.metrics import by_label
 from netwatch.collector.registry import Registry
-from netwatch.collector.trust_weights import FirstSeen, trust_weights
+from netwatch.collector.trust_weights import FirstSeen
+from netwatch.collector.trust_weights import trust_weights as trust_in
 from netwatch.model.entities import Entity
 from netwatch.model.measurement import Batch, Measurement, Target, Vantage
 from netwatch.protocols import Message
@@ -26,6 +27,13 @@ BOOK = {
 } | {f"c{number}": Target(f"c{number}", "tcp", "192.0.2.1", group="control") for number in range(4)}
 
 
+def trust_weights(
+    agents: list[FirstSeen], at: datetime, *, open_weight: float = 1.0
+) -> dict[tuple[str, str], float]:
+    found = trust_in(agents, at, open_weight=open_weight)
+    return {key: trust.weight for key, trust in found.items()}
+
+
 def burst(count: int, at: datetime, country: str = "XX") -> list[FirstSeen]:
     return [FirstSeen(f"{country}{at}{number}", country, at) for number in range(count)]
 
@@ -38,7 +46,7 @@ def test_the_weight_of_a_new_agent_grows_with_age() -> None:
 
 
 def test_the_operator_sets_the_weight_of_agents_that_never_enrolled() -> None:
-    agents = [FirstSeen("open", "XX", START), FirstSeen("in", "XX", START, enrolled=True)]
+    agents = [FirstSeen("open", "XX", START), FirstSeen("in", "XX", START, owner="@in")]
     weights = trust_weights(agents, START + 20 * DAY, open_weight=0.5)
     assert weights == {("open", "XX"): 0.5, ("in", "XX"): 1}
     assert trust_weights(agents, START, open_weight=0)["open", "XX"] == 0
