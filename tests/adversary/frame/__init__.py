@@ -1,0 +1,1 @@
+"""What attacks run in: the observatory, honest agents, the checks and the table."""
