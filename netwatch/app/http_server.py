@@ -3,16 +3,31 @@
 import asyncio
 import contextlib
 import os
+import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import cast
 
 import uvicorn
 from starlette.applications import Starlette
 
+from netwatch.app.connection_shares import SHARES, ConnectionShares, Door
+from netwatch.app.http_connection import HttpConnection
+from netwatch.app.request_checks import MAX_HEAD_BYTES
 from netwatch.model.errors import ConfigError
 
-_MAX_CONNECTIONS = 512
-"""Open connections; the collector in the same process needs the other file descriptors."""
+_BACKLOG = 128
+"""Connections that are accepted at once, before any other work, and that wait to be accepted."""
+_KEEP_ALIVE = 5
+"""Seconds between two requests of a connection."""
+_SEND_BUFFER = 64 * 1024
+"""Bytes of a response in the kernel's buffer; a slow reader cannot make it grow to megabytes."""
+_DESCRIPTORS = 8192
+"""File descriptors that the process asks for; twice what HTTP, broker and probes need together."""
+_HTTP_PART = 0.4
+"""The part of the process's file descriptors that HTTP may use; the broker, the disk, probes and
+the publisher need the others."""
 
 
 class _Server(uvicorn.Server):
@@ -23,19 +38,35 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: Starlette, listener: socket.socket, *, max_connections: int = _MAX_CONNECTIONS
+    app: Starlette,
+    listener: socket.socket,
+    *,
+    shares: Mapping[Door, int] | None = None,
+    count: Callable[[str], None] = lambda _reason: None,
 ) -> None:
     """Serve on a socket until cancelled, then close it. Requests are not logged.
 
-    Beyond `max_connections` the response is 503.
+    `shares` are the connections by door; by default they fit the process's file descriptors.
+    `count` is called with the reason of each refusal and of each connection that is closed early.
     """
+    # A redirect for a missing or additional slash would lead to the host that the client names.
+    app.router.redirect_slashes = False
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+    places = ConnectionShares(shares or affordable_shares(), partial(count, "crowded"))
+    connection = partial(HttpConnection, shares=places, count=count)
     options = uvicorn.Config(
         app,
-        log_level="warning",
+        # uvicorn calls it to make a protocol; its own type asks for a class.
+        http=cast("type[asyncio.Protocol]", connection),
+        ws="none",
+        proxy_headers=False,
+        log_level="error",
         access_log=False,
         server_header=False,
         lifespan="off",
-        limit_concurrency=max_connections,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
     server = _Server(options)
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
@@ -48,6 +79,20 @@ async def serve(
             await task
         finally:
             listener.close()
+
+
+def affordable_shares() -> dict[Door, int]:
+    """Return the connections by door that the process has file descriptors for.
+
+    The soft limit of descriptors is raised to the hard one first.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft < wanted:
+        soft = wanted
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    part = min(soft * _HTTP_PART / sum(SHARES.values()), 1.0)
+    return {door: max(int(share * part), 1) for door, share in SHARES.items()}
 
 
 def listen(section: str, host: str, port: int) -> socket.socket:

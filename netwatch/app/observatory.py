@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
@@ -261,7 +262,7 @@ async def run_pages(context: ObservatoryContext) -> None:
         drill=config.drill,
     )
     app = create_app(site, routes)
-    await serve(app, listen("web", config.web.host, config.web.port))
+    await _serve(context, app, listen("web", config.web.host, config.web.port))
 
 
 def metrics_route(registry: CollectorRegistry) -> BaseRoute:
@@ -279,7 +280,17 @@ async def run_agent_api(context: ObservatoryContext) -> None:
     if not config.port:
         await asyncio.Event().wait()
     app = Starlette(routes=agent_routes(context.config, context.queue))
-    await serve(app, listen("collector", config.host, config.port))
+    await _serve(context, app, listen("collector", config.host, config.port))
+
+
+async def _serve(context: ObservatoryContext, app: Starlette, listener: socket.socket) -> None:
+    """Serve until cancelled; count what is refused, and log each reason at most once a minute."""
+    metrics = context.metrics
+
+    def count(reason: str) -> None:
+        metrics.warn(metrics.connections, reason, "HTTP requests or connections are refused")
+
+    await serve(app, listener, count=count)
 
 
 @asynccontextmanager

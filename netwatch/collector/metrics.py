@@ -21,6 +21,8 @@ class CollectorMetrics:
         intervals: by `result`: `closed`, `recounted` (late data), `refused` (by the store).
         presence_messages: ignored ones, by `reason`: `garbled`, `wrong_key`, `outdated`.
         errors: by `component`: `store`, `batch_log`, `presence_log`, `broker`.
+        connections: refused requests and connections closed early, by `reason`; see
+            `netwatch.app.http_connection`, `netwatch.app.request_checks`.
         alerts: by `kind`; see `netwatch.signals.operator_alerts`, and `untrusted_agents`.
     """
 
@@ -33,6 +35,9 @@ class CollectorMetrics:
             "presence_messages_ignored", "Presence messages ignored.", "reason"
         )
         self.errors = self._counter("collector_errors", "Failures of a component.", "component")
+        self.connections = self._counter(
+            "connections_refused", "HTTP requests and connections refused.", "reason"
+        )
         self.alerts = self._counter("alerts", "Findings for the operator.", "kind")
         self._logged_at: dict[tuple[Counter, str], float] = {}
 

@@ -123,7 +123,8 @@ class _Site:
 
     def _error(self, request: Request, status: int, name: str) -> Response:
         text = self._pages.language.text(name)
-        if request.url.path.startswith("/v1/"):
+        # `request.url` would be built from the Host header.
+        if request.scope["path"].startswith("/v1/"):
             return _problem(status, text)
         return self._page(request, "error.html", status=status, text=text)
 
