@@ -1,0 +1,1 @@
+"""What liars can do to the record: the judge of attribution, trust and late data."""
