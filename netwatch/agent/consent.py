@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from netwatch.agent.private_files import read_record, write_record
+from netwatch.agent.record_file import read_record, write_record
 from netwatch.agent.target_policy import ConsentScope
 from netwatch.model.addresses import is_loopback
 from netwatch.model.errors import ConfigError

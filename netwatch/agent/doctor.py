@@ -19,13 +19,13 @@ from netwatch.agent.doctor_network import (
 )
 from netwatch.agent.health.gateway import GatewayMonitor, has_route
 from netwatch.agent.identity import load_or_create_identity
-from netwatch.agent.private_files import FOLDER_MODE, is_accessible_to_others
 from netwatch.agent.spool.spool import SpoolState
 from netwatch.agent.target_list import TargetList
 from netwatch.agent.uplink.failover import Endpoint
 from netwatch.model.errors import NetwatchError, TransportError
 from netwatch.model.measurement import Target
 from netwatch.protocols import Probe
+from netwatch.storage.private_files import FOLDER_MODE, is_accessible_to_others
 
 _MIN_FREE_BYTES = 200 * 1024 * 1024
 """Free disk below which the agent may soon have to downsample."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from netwatch.agent.private_files import FOLDER_MODE, is_accessible_to_others, write_private
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Batch
+from netwatch.storage.private_files import FOLDER_MODE, is_accessible_to_others, write_private
 from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.signing import Signer
 

@@ -11,7 +11,7 @@ from threading import Lock
 
 import msgspec
 
-from netwatch.agent.private_files import read_record, write_record
+from netwatch.agent.record_file import read_record, write_record
 from netwatch.agent.target_list import (
     TARGET_LIST,
     TargetList,

@@ -1,6 +1,5 @@
 """Builds the store, the ledger, the channels, the probes and the sources of a configuration."""
 
-import secrets
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,7 @@ from netwatch.model.entities import Entity, EntityInfo, EntityKind, EntityTree
 from netwatch.model.errors import PluginError, StoreError, os_errors_as
 from netwatch.plugins import build_plugin, plugin_names
 from netwatch.protocols import Channel, Probe, Publish, SeriesStore, Services, Source
+from netwatch.storage.private_files import FOLDER_MODE, write_private
 
 if TYPE_CHECKING:
     from netwatch.ledger.ledger import SqlLedger
@@ -91,12 +91,9 @@ def write_places(folder: Path, places: Iterable[EntityInfo]) -> None:
     Raises:
         StoreError: the folder cannot be written.
     """
-    # Processes of one observatory may start at once.
-    draft = folder / f"places.json.{secrets.token_hex(4)}.part"
     with os_errors_as(StoreError, f"{folder}: cannot be written"):
-        folder.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(msgspec.json.encode(list(places)))
-        draft.replace(folder / "places.json")
+        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+        write_private(folder / "places.json", msgspec.json.encode(list(places)))
 
 
 def _build_plugins(

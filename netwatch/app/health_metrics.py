@@ -4,6 +4,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from prometheus_client.core import GaugeMetricFamily
@@ -41,16 +42,20 @@ class HealthMetrics(Collector):
         self._is_failing = False
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Return the gauges; none while a file cannot be read. The first failure is logged."""
+        """Return the gauges, without those of an unreadable file; the first failure is logged."""
         families: dict[str, GaugeMetricFamily] = {}
         points: list[HealthPoint] = []
-        try:
-            points = list(self._points(self._clock()))
-            self._is_failing = False
-        except StoreError as error:
-            if not self._is_failing:
-                _log.warning("health cannot be measured: %s", error)
-            self._is_failing = True
+        failures = list[str]()
+        at = self._clock()
+        parts = (self._analysis, partial(fleet_health, self._config), self._publishing)
+        for part in parts:
+            try:
+                points += part(at)
+            except StoreError as error:
+                failures.append(str(error))
+        for failure in () if self._is_failing else failures:
+            _log.warning("health cannot be measured: %s", failure)
+        self._is_failing = bool(failures)
         for point in merge_small_networks(points):
             for field, value in point.fields.items():
                 name = f"{_PREFIX}{point.measurement}_{field}"
@@ -64,7 +69,7 @@ class HealthMetrics(Collector):
                     family.add_metric(list(point.tags.values()), value)
         yield from families.values()
 
-    def _points(self, at: datetime) -> Iterator[HealthPoint]:
+    def _analysis(self, at: datetime) -> Iterator[HealthPoint]:
         incidents = self._ledger.incidents()
         closed = self._store.closed_until()
         analysis = {
@@ -72,7 +77,8 @@ class HealthMetrics(Collector):
             "provisional": sum(one.state is IncidentState.PROVISIONAL for one in incidents),
         }
         yield HealthPoint("pipeline", at, analysis, {"stage": "analysis"})
-        yield from fleet_health(self._config, at)
+
+    def _publishing(self, at: datetime) -> Iterator[HealthPoint]:
         unsent = {state: self._ledger.outbox.in_state(state) for state in _UNSENT_STATES}
         for state, entries in unsent.items():
             for channel in self._config.publish.channels:
@@ -83,7 +89,7 @@ class HealthMetrics(Collector):
         review = {
             "waiting": len(waiting),
             "oldest_seconds": _oldest_seconds(at, waiting),
-            "onset_to_post_seconds": self._onset_to_post(incidents),
+            "onset_to_post_seconds": self._onset_to_post(self._ledger.incidents()),
         }
         yield HealthPoint("review", at, review, {})
 

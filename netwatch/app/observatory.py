@@ -32,7 +32,7 @@ from netwatch.app.health_metrics import HealthMetrics
 from netwatch.app.http_agent_routes import agent_routes
 from netwatch.app.http_server import listen, serve
 from netwatch.app.target_list_publisher import ReloadingTargets, run_list_publisher
-from netwatch.app.transports import broker_connector, broker_password
+from netwatch.app.transports import broker_connector, broker_password, renew_damaged_password
 from netwatch.app.vantage import run_vantage
 from netwatch.app.wall_clock import now
 from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
@@ -52,7 +52,8 @@ from netwatch.protocols import Clock, DashboardStore, MaintainedStore, SeriesSto
 from netwatch.publish.language import languages
 from netwatch.publish.outbox import OutboxSender
 from netwatch.publish.posts import compose_posts
-from netwatch.signals.presence.disconnects import DisconnectEvidence, MassDisconnectDetector
+from netwatch.signals.presence.disconnects import DisconnectEvidence
+from netwatch.signals.presence.evidence import PresenceEvidence
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
 from netwatch.web.server import create_app
 from netwatch.web.site_context import SiteContext
@@ -162,7 +163,7 @@ async def run_collect(context: ObservatoryContext) -> None:
     folder = Path(config.data)
     with (
         BatchLog(folder / BATCH_LOG_FILE) as batch_log,
-        PresenceLog(folder / PRESENCE_FILE) as presence_log,
+        PresenceLog(folder / PRESENCE_FILE, replace_at=now()) as presence_log,
     ):
         await run_collector(
             CollectorDeps(
@@ -206,13 +207,8 @@ async def run_maintenance(store: SeriesStore) -> None:
 async def run_analyze(context: ObservatoryContext) -> None:
     """Analyse closed bins, track incidents and write posts, until cancelled."""
     config, width = context.config, context.config.analysis.bin
-    with PresenceLog(Path(config.data) / PRESENCE_FILE) as presence_log:
-        pipeline = make_pipeline(
-            config,
-            context.tree,
-            width=width,
-            disconnects=MassDisconnectDetector(presence_log, width=width),
-        )
+    with PresenceEvidence(Path(config.data) / PRESENCE_FILE, width=width) as evidence:
+        pipeline = make_pipeline(config, context.tree, width=width, disconnects=evidence)
         runner = await asyncio.to_thread(
             PipelineRunner, pipeline, context.store, context.ledger, width=width
         )
@@ -299,6 +295,7 @@ async def run_broker(config: Config) -> AsyncIterator[None]:
     if not config.broker.embedded:
         yield
         return
+    await asyncio.to_thread(renew_damaged_password, config)
     users = {config.broker.username: broker_password(config)}
     async with EmbeddedBroker(users=users, port=config.broker.port):
         yield

@@ -27,6 +27,7 @@ from netwatch.config import Config, check_target_keys
 from netwatch.model.errors import ConfigError, InputError, TransportError, os_errors_as
 from netwatch.model.measurement import Target
 from netwatch.protocols import Transport
+from netwatch.storage.private_files import write_private
 from netwatch.wire.topics import TARGET_LIST_TOPIC
 
 _log = logging.getLogger(__name__)
@@ -173,10 +174,8 @@ def _sign_and_write(config: Config, target_list: TargetList, key: Path | None) -
     validate_targets(target_list)
     message = TARGET_LIST.pack(target_list, targets_identity(config, key).signer)
     path = published_path(config)
-    part = path.with_name(path.name + ".part")
     with os_errors_as(ConfigError, f"{path}: cannot be written"):
-        part.write_bytes(message)
-        part.replace(path)
+        write_private(path, message)
 
 
 class ReloadingTargets(UserDict[str, Target]):

@@ -4,6 +4,7 @@ An address is a URL such as `mqtts://host:8883`, `wss://host/mqtt` or `https://h
 """
 
 import logging
+import re
 import secrets
 import ssl
 from collections.abc import Callable
@@ -12,18 +13,20 @@ from urllib.parse import SplitResult, urlsplit
 
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.agent.http_time import HttpTimeSource
-from netwatch.agent.private_files import write_private
 from netwatch.agent.uplink.failover import Endpoint
 from netwatch.app.vantage_files import data_folder
 from netwatch.config import BrokerConfig, Config, UplinkConfig, resolve_secret
 from netwatch.model.addresses import is_public_address, is_public_name
 from netwatch.model.errors import ConfigError, os_errors_as
 from netwatch.protocols import Message, Transport
+from netwatch.storage.private_files import write_private
 from netwatch.wire.https import HttpsTransport
 from netwatch.wire.mqtt import MqttSession, MqttTransport
 
 _log = logging.getLogger("netwatch.app.transports")
 _PASSWORD_FILE = "broker.password"  # noqa: S105 - the file's name
+_PASSWORD = re.compile(rb"[A-Za-z0-9_-]{20,}")
+"""What a password of ours looks like; a shorter one is what is left of it."""
 _DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443, "http": 80, "https": 443}
 _PLAINTEXT_SCHEMES = frozenset({"mqtt", "ws"})
 _WEBSOCKET_PATH = "/mqtt"
@@ -37,15 +40,39 @@ def broker_password(config: Config) -> str:
     only the user of the observatory's processes can read it.
 
     Raises:
-        ConfigError: the data folder cannot be written, or the variable is not set.
+        ConfigError: the data folder cannot be written, the file is damaged, or the variable is
+            not set.
     """
     if config.broker.password or not config.broker.embedded:
         return resolve_secret(config.broker.password, key="broker.password")
     path = data_folder(config) / _PASSWORD_FILE
     with os_errors_as(ConfigError, f"{path}: cannot be used"):
         if not path.exists():
-            write_private(path, secrets.token_urlsafe(24).encode(), overwrite=False)
-        return path.read_text("ascii")
+            write_private(path, _new_password(), overwrite=False)
+        password = path.read_bytes()
+    if not _PASSWORD.fullmatch(password):
+        raise ConfigError(f"{path}: is damaged; restart the process of the embedded broker")
+    return password.decode()
+
+
+def renew_damaged_password(config: Config) -> None:
+    """Replace a damaged password file of the embedded broker; for the broker's process alone.
+
+    Raises:
+        ConfigError: it cannot be replaced.
+    """
+    path = data_folder(config) / _PASSWORD_FILE
+    if config.broker.password or not path.exists():
+        return
+    with os_errors_as(ConfigError, f"{path}: cannot be used"):
+        if _PASSWORD.fullmatch(path.read_bytes()):
+            return
+        write_private(path, _new_password())
+    _log.warning("%s: was damaged, has a new password; restart the processes that use it", path)
+
+
+def _new_password() -> bytes:
+    return secrets.token_urlsafe(24).encode()
 
 
 def broker_connector(config: Config) -> Callable[[Message | None], Transport]:

@@ -10,7 +10,7 @@ from netwatch.agent import enrollment_client as client
 from netwatch.agent.consent import CONSENT_VERSION
 from netwatch.agent.http_client import fetch
 from netwatch.agent.identity import load_or_create_identity
-from netwatch.agent.private_files import write_record
+from netwatch.agent.record_file import write_record
 from netwatch.app.target_selection import fetch_target_list, open_target_list_store
 from netwatch.app.vantage_files import enrollment_path, key_path, open_consent, read_enrollment
 from netwatch.config import Config

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from netwatch.agent.consent import Consent
 from netwatch.agent.enrollment_client import Enrollment
-from netwatch.agent.private_files import FOLDER_MODE, read_record
+from netwatch.agent.record_file import read_record
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError, os_errors_as
+from netwatch.storage.private_files import FOLDER_MODE
 
 _PATTERNS = (
     "spool-{}.sqlite*",

@@ -10,7 +10,7 @@ from functools import partial
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.metrics import CollectorMetrics
 from netwatch.collector.trust_weights import trust_weights
-from netwatch.model.errors import InputError
+from netwatch.model.errors import InputError, StoreError
 from netwatch.model.measurement import Target
 from netwatch.model.series import Bin
 from netwatch.model.time import floor_time
@@ -18,6 +18,7 @@ from netwatch.protocols import SeriesStore
 from netwatch.signals.bins import build_bins
 from netwatch.signals.operator_alerts import OperatorAlerts
 from netwatch.signals.presence.log import WILL_LATENESS, PresenceLog, count_agents
+from netwatch.storage.sqlite_file import UnavailableError
 
 _SPAN = timedelta(minutes=15)
 """Time counted at once when there is a backlog."""
@@ -91,10 +92,20 @@ class BinCloser:
             bins = self._count(start, end)
             if closed_until is not None:
                 # Late batches do not change the number of agents online.
-                bins = [*self._count_agents(start, end), *bins]
+                bins = [*self._agents_if_known(start, end), *bins]
             self._store.put_bins(bins, closed_until=closed_until)
         except InputError as error:
             self._metrics.warn(self._metrics.intervals, "refused", str(error))
+
+    def _agents_if_known(self, start: datetime, end: datetime) -> list[Bin]:
+        """Return the agents online; none if the presence log is damaged, which stops nothing."""
+        try:
+            return list(self._count_agents(start, end))
+        except UnavailableError:
+            raise
+        except StoreError as error:
+            self._metrics.warn(self._metrics.errors, "presence_log", str(error))
+            return []
 
     def _count_agents(self, start: datetime, end: datetime) -> Iterator[Bin]:
         """Yield agents online, also in the intervals just before `start`: wills arrive late."""

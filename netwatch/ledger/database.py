@@ -10,6 +10,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
 from netwatch.model.errors import StoreError, one_line
+from netwatch.storage.private_files import FOLDER_MODE
+from netwatch.storage.sqlite_file import prepare_database
 
 METADATA = sql.MetaData()
 """The tables of the ledger; each is defined in the file that uses it."""
@@ -65,7 +67,9 @@ def _open_engine(url: str) -> sql.Engine:
     if parsed.get_backend_name() != "sqlite":
         return sql.create_engine(parsed, pool_pre_ping=True)
     if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(parsed.database)
+        path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+        prepare_database(path)
     engine = sql.create_engine(parsed, connect_args={"timeout": _BUSY_TIMEOUT})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

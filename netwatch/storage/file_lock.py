@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import IO
 
 from netwatch.model.errors import StoreError, os_errors_as
+from netwatch.storage.private_files import create_private
 
 
 def lock_file(path: Path, *, busy: str, shared: bool = False) -> IO[str]:
@@ -19,6 +20,7 @@ def lock_file(path: Path, *, busy: str, shared: bool = False) -> IO[str]:
         StoreError: another process has the lock, or the file cannot be opened.
     """
     with os_errors_as(StoreError, f"{path}: cannot be opened"):
+        create_private(path)
         file = path.open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,5 +1,6 @@
 """One SQLite file in WAL mode: opening, transactions, and one-line errors that name the file."""
 
+import logging
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,16 +10,23 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Self
 
-from netwatch.model.errors import StoreError
+from netwatch.model.errors import StoreError, os_errors_as
+from netwatch.storage.private_files import create_private
 
+_LOG = logging.getLogger(__name__)
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another process's transaction."""
 _LOG_BYTES = 1024 * 1024
 """Size to which SQLite truncates the write-ahead log after a checkpoint."""
+_MAGIC = b"SQLite format 3\0"
 
 
 class DamagedError(StoreError):
     """Raised when the file is not a database, or is corrupt."""
+
+
+class ForeignError(StoreError):
+    """Raised when the file is sound, but of another program or of another version of netwatch."""
 
 
 class UnavailableError(StoreError):
@@ -56,7 +64,7 @@ class SqliteFile:
     """One connection without implicit transactions; threads may share it.
 
     Args:
-        path: the file, created if missing. Its folder must exist.
+        path: the file, created for its owner alone if missing. Its folder must exist.
         schema: what the file holds.
         durable: whether every commit waits for the disk (`synchronous=FULL`). Without, a power
             cut may lose the last commits; a crash of the process loses none.
@@ -82,6 +90,7 @@ class SqliteFile:
         self.path = path
         self._durable = durable
         self._lock = RLock()
+        prepare_database(path)
         with self.translate_errors():
             self.connection = sqlite3.connect(
                 path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
@@ -183,11 +192,11 @@ class SqliteFile:
         if self.read_number("SELECT count(*) FROM sqlite_master") == 0:
             return
         if self.read_number("PRAGMA application_id") != schema.application_id:
-            raise StoreError(f"{self.path}: is a database of another program")
+            raise ForeignError(f"{self.path}: is a database of another program")
         version = self.read_number("PRAGMA user_version")
         if version != schema.version:
             age = "a newer" if version > schema.version else "an older"
-            raise StoreError(f"{self.path}: was written by {age} version of netwatch")
+            raise ForeignError(f"{self.path}: was written by {age} version of netwatch")
 
     def _mark_format(self, pragma: str, value: int) -> None:
         # Setting a number writes to the file, and waits for other writers, even if it is the same.
@@ -206,6 +215,28 @@ class SqliteFile:
             self.connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
 
 
+def prepare_database(path: Path) -> None:
+    """Create a missing database file for its owner alone; its log gets the same permissions.
+
+    Raises:
+        DamagedError: SQLite would use the file in silence, although a part of it is lost.
+        StoreError: it cannot be opened.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    with os_errors_as(StoreError, f"{path}: cannot be opened"):
+        create_private(path)
+        size, has_log = path.stat().st_size, log.exists() and log.stat().st_size > 0
+        with path.open("rb") as file:
+            header = file.read(18)
+    if not size and has_log:
+        raise DamagedError(f"{path}: is missing or empty, only its log {log.name} is there")
+    page = int.from_bytes(header[16:18], "big")
+    page = 65_536 if page == 1 else page  # the header's code for the largest size
+    # With a log, a checkpoint may have been interrupted, and the next one continues it.
+    if header[:16] == _MAGIC and not has_log and page and size % page:
+        raise DamagedError(f"{path}: is damaged: its end is missing")
+
+
 def database_files(path: Path) -> list[Path]:
     """Return the existing files of the database at `path`: itself, its log and the log's index."""
     pieces = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
@@ -213,11 +244,41 @@ def database_files(path: Path) -> list[Path]:
 
 
 def rename_damaged(path: Path, now: datetime) -> Path:
-    """Rename the files of a damaged database; return the new path."""
+    """Rename the files of a damaged database; return the new path.
+
+    Raises:
+        StoreError: they cannot be renamed.
+    """
     damaged = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%S}")
-    for piece in database_files(path):
-        piece.rename(damaged.with_name(piece.name.replace(path.name, damaged.name, 1)))
+    with os_errors_as(StoreError, f"{path}: is damaged, and cannot be renamed"):
+        for piece in database_files(path):
+            piece.rename(damaged.with_name(piece.name.replace(path.name, damaged.name, 1)))
     return damaged
+
+
+def open_or_replace(path: Path, schema: Schema, now: datetime) -> SqliteFile:
+    """Open a database that can be done without; rename a damaged or foreign one and start anew.
+
+    It is read once for damage, and not durable: a power cut may lose the last commits.
+
+    Raises:
+        StoreError: it cannot be opened or created, which is not its own fault.
+    """
+    try:
+        database = SqliteFile(path, schema, durable=False)
+        try:
+            reason = str(database.fetch("PRAGMA quick_check(1)")[0][0])
+        except StoreError:
+            database.close()
+            raise
+        if reason == "ok":
+            return database
+        database.close()
+    except (DamagedError, ForeignError) as error:
+        reason = str(error)
+    moved = rename_damaged(path, now)
+    _LOG.error("%s is damaged (%s); renamed to %s, starting anew", path, reason, moved.name)
+    return SqliteFile(path, schema, durable=False)
 
 
 class SqliteStore:

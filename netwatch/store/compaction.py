@@ -14,6 +14,7 @@ from pathlib import Path
 
 from netwatch.model.errors import StoreError, os_errors_as
 from netwatch.storage.file_lock import lock_file
+from netwatch.storage.private_files import FILE_MODE, FOLDER_MODE
 from netwatch.storage.sqlite_file import SqliteFile
 from netwatch.store.manifest import (
     Entry,
@@ -53,7 +54,7 @@ class Compactor:
                 written. Days compacted before stay so.
         """
         with os_errors_as(StoreError, str(self._folder)):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         busy = f"{self._folder}: another process is compacting"
         with lock_file(self._folder / ".lock", busy=busy):
             for table in TABLES:
@@ -135,7 +136,8 @@ def _day_version(connection: sqlite3.Connection, day: int) -> int:
 
 
 def _publish(made: Path, path: Path) -> None:
-    """Rename a finished file; file and name are on the disk when this returns."""
+    """Rename a finished file, private now; file and name are on the disk when this returns."""
+    made.chmod(FILE_MODE)
     with made.open("rb") as file:
         os.fsync(file.fileno())
     made.replace(path)
@@ -151,7 +153,7 @@ def _scratch_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder; a crash may leave it to the next compaction."""
     scratch = folder / f"{_SCRATCH}day"
     _delete_scratch(folder)
-    scratch.mkdir()
+    scratch.mkdir(FOLDER_MODE)
     try:
         yield scratch
     finally:

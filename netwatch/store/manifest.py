@@ -18,6 +18,7 @@ import msgspec
 
 from netwatch.model.errors import StoreError
 from netwatch.model.time import EPOCH
+from netwatch.storage.private_files import FOLDER_MODE, create_private
 from netwatch.storage.sqlite_file import SqliteFile
 from netwatch.store.schema import DAY, Span
 
@@ -144,7 +145,8 @@ def write_manifest(connection: sqlite3.Connection, folder: Path) -> bool:
     if not text.startswith(written):
         return False
     if text != written:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+        create_private(path)
         with path.open("ab") as file:
             file.write(text[len(written) :])
             file.flush()

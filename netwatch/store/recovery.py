@@ -15,6 +15,7 @@ from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError, os_errors_as
 from netwatch.protocols import Area, Clock
 from netwatch.storage.file_lock import lock_file
+from netwatch.storage.private_files import FOLDER_MODE
 from netwatch.storage.sqlite_file import DamagedError, SqliteFile, rename_damaged
 from netwatch.store.manifest import (
     MANIFEST,
@@ -28,7 +29,6 @@ from netwatch.store.schema import TABLES, Table, open_file
 
 _LOG = logging.getLogger(__name__)
 
-_MAGIC = b"SQLite format 3\0"
 _CATALOG = {
     "series": ("id", "area", "signal", "kind", "code"),
     "compacted": ("line", "day", "kind", "file", "entry"),
@@ -48,7 +48,7 @@ def open_or_recover(
         StoreError: it cannot be opened, or it is damaged and another process has it open.
     """
     with os_errors_as(StoreError, f"{path.parent}: cannot be created"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     try:
         database, users = _open(path)
     except DamagedError as error:
@@ -79,30 +79,20 @@ def _users_file(path: Path) -> Path:
 
 
 def _open(path: Path) -> tuple[SqliteFile, IO[str]]:
-    _check_length(path)
     users = lock_file(_users_file(path), busy="", shared=True)
     try:
-        return open_file(path), users
+        database = open_file(path)
     except StoreError:
         users.close()
         raise
-
-
-def _check_length(path: Path) -> None:
-    """Refuse a file that ends within a page; SQLite would read zeros there.
-
-    Raises:
-        DamagedError: the file was truncated.
-        StoreError: it may not be read.
-    """
-    if not path.exists():
-        return
-    with os_errors_as(StoreError, str(path)), path.open("rb") as file:
-        header = file.read(18)
-    page = int.from_bytes(header[16:18], "big") or 1
-    page = 65_536 if page == 1 else page  # the header's code for the largest size
-    if header[:16] == _MAGIC and path.stat().st_size % page:
-        raise DamagedError(f"{path}: is damaged: its end is missing")
+    try:
+        # Damage that the log hid from a look at the file's length shows at the first read.
+        database.read_number("SELECT count(*) FROM compacted")
+    except StoreError:
+        database.close()
+        users.close()
+        raise
+    return database, users
 
 
 def _has_compacted_days(connection: sqlite3.Connection) -> bool:

@@ -28,11 +28,13 @@ class PasswordPlugin(BaseAuthPlugin):  # type: ignore[misc] # amqtt ships no typ
     """Authenticates users by the passwords in the broker's configuration."""
 
     async def authenticate(self, *, session: Session) -> bool:
-        """Compare in constant time; anonymous sessions are refused."""
+        """Compare in constant time; anonymous sessions and empty passwords are refused."""
         users: Mapping[str, str] = self._get_config_option("users", {})
         expected = users.get(session.username or "")
         given = session.password or ""
-        return expected is not None and hmac.compare_digest(expected.encode(), given.encode())
+        if not expected or not given:
+            return False
+        return hmac.compare_digest(expected.encode(), given.encode())
 
     @dataclass
     class Config:
@@ -62,7 +64,7 @@ class EmbeddedBroker:
     """Listens on 127.0.0.1 while its context is open.
 
     Args:
-        users: passwords by user name.
+        users: passwords by user name; nobody gets in with an empty one.
         port: the port; 0 takes a free one, which the attribute `port` then holds.
     """
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from uplink_rig import serving
 
 from netwatch.agent.enrollment_client import Enrollment
-from netwatch.agent.private_files import write_record
+from netwatch.agent.record_file import write_record
 from netwatch.app.fleet_admin import collector_identity, targets_identity
 from netwatch.app.http_agent_routes import target_list_route
 from netwatch.app.target_list_publisher import read_published, run_list_publisher

@@ -1,22 +1,13 @@
 """Opens the spool's file: its tables, its share of the disk, and what happens to a damaged one."""
 
-import logging
 import shutil
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from netwatch.agent.private_files import create_private
 from netwatch.model.errors import StoreError, os_errors_as
-from netwatch.storage.sqlite_file import (
-    Schema,
-    SqliteFile,
-    UnavailableError,
-    database_files,
-    rename_damaged,
-)
+from netwatch.storage.sqlite_file import Schema, SqliteFile, database_files, open_or_replace
 
-_log = logging.getLogger("netwatch.agent.spool.spool")
 _RESERVED_BYTES = 200 * 1024 * 1024
 _RESERVED_DIVISOR = 10
 """The spool leaves a tenth of the disk free, but at most 200 MiB."""
@@ -52,30 +43,12 @@ class MetaKey(StrEnum):
     UPLINK = "uplink"  # the transport in use, and the status of each
 
 
-def open_or_quarantine(path: Path, now: datetime) -> SqliteFile:
-    """Open the spool; move a damaged file out of the way and start a new one.
+def open_spool_file(path: Path, now: datetime) -> SqliteFile:
+    """Open the spool; a damaged file is moved out of the way, and a new one started.
 
     Raises StoreError if the disk is full, or the file is locked or cannot be created.
     """
-    with os_errors_as(StoreError, str(path)):
-        create_private(path)
-    try:
-        database = SqliteFile(path, _SCHEMA, durable=False)
-        with database.translate_errors():
-            reason = str(database.connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-        if reason == "ok":
-            return database
-        database.close()
-    except UnavailableError:
-        raise
-    except StoreError as error:
-        if not path.exists():
-            raise
-        reason = str(error)
-    moved = rename_damaged(path, now)
-    _log.error("spool: %s is damaged (%s); moved to %s, starting anew", path, reason, moved.name)
-    create_private(path)
-    return SqliteFile(path, _SCHEMA, durable=False)
+    return open_or_replace(path, _SCHEMA, now)
 
 
 def usable_bytes(path: Path) -> int:

@@ -17,7 +17,7 @@ import msgspec
 
 from netwatch.agent.clock import DisciplinedClock
 from netwatch.agent.spool.batch_merge import UNKNOWN_SEGMENT, merge_batches, split_batch
-from netwatch.agent.spool.schema import open_or_quarantine, usable_bytes
+from netwatch.agent.spool.schema import open_spool_file, usable_bytes
 from netwatch.model.clock_samples import ClockSegment
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Vantage
@@ -86,7 +86,7 @@ class Spool(SqliteStore):
         limit: int = 64 * 1024 * 1024,
         pack: Callable[[Batch], bytes] = pack_batch,
     ) -> None:
-        super().__init__(open_or_quarantine(path, created_at))
+        super().__init__(open_spool_file(path, created_at))
         self._vantage = vantage
         self._pack_batch = pack
         self._clock: DisciplinedClock | None = None

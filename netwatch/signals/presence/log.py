@@ -15,7 +15,7 @@ from netwatch.model.measurement import Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import AGENTS
 from netwatch.model.time import from_millis, to_millis
-from netwatch.storage.sqlite_file import Schema, SqliteFile, SqliteStore
+from netwatch.storage.sqlite_file import Schema, SqliteFile, SqliteStore, open_or_replace
 
 PRESENCE_FILE = "presence.sqlite"
 """Name of the log in the data folder."""
@@ -110,11 +110,16 @@ class Session:
 class PresenceLog(SqliteStore):
     """The log. One process writes, any number read; each instance is used by one thread.
 
-    Every method may raise StoreError, naming the file; then nothing was changed.
+    Every method may raise StoreError, naming the file; then nothing was changed. With `replace_at`,
+    the present, a damaged file is renamed and a new one started.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(SqliteFile(path, _SCHEMA, durable=False))
+    def __init__(self, path: Path, *, replace_at: datetime | None = None) -> None:
+        super().__init__(
+            SqliteFile(path, _SCHEMA, durable=False)
+            if replace_at is None
+            else open_or_replace(path, _SCHEMA, replace_at)
+        )
 
     def opened(self, session: Session, *, reason: str = "") -> None:
         """Record the start of a session; an open session of the agent ends without an event."""

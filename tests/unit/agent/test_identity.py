@@ -50,6 +50,8 @@ def test_a_file_that_is_not_a_key_gives_a_one_line_error(tmp_path: Path, content
 
 
 def test_the_leftovers_of_a_killed_start_are_replaced(tmp_path: Path) -> None:
-    (tmp_path / f"agent.key.{os.getpid()}.part").write_bytes(b"half a k")
+    part = tmp_path / "agent.key.1a2b3c4d.part"
+    part.write_bytes(b"half a k")
+    os.utime(part, (0, 0))
     load_or_create_identity(tmp_path / "agent.key")
     assert [one.name for one in tmp_path.iterdir()] == ["agent.key"]

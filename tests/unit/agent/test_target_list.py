@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from servers import until
 
 from netwatch.agent import target_list_store
-from netwatch.agent.private_files import write_record
+from netwatch.agent.record_file import write_record
 from netwatch.agent.target_list import (
     MAX_LIST_BYTES,
     TARGET_LIST,

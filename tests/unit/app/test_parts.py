@@ -32,7 +32,7 @@ from netwatch.app.observatory import (
     open_context,
     run_pages,
 )
-from netwatch.app.transports import broker_password
+from netwatch.app.transports import broker_password, renew_damaged_password
 from netwatch.app.vantage import run_vantage
 from netwatch.collector.metrics import CollectorMetrics
 from netwatch.config import (
@@ -82,6 +82,21 @@ def test_processes_that_start_at_once_share_one_password(tmp_path: Path) -> None
     passwords = {process.communicate(timeout=18)[0].strip() for process in started}
     assert passwords == {broker_password(config)}
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["broker.password"]
+
+
+@pytest.mark.parametrize("left", [b"", b"\n", b"\0" * 32, b"\xff\xfe" * 16, b"short"])
+def test_a_damaged_password_is_refused_until_the_broker_renews_it(
+    tmp_path: Path, left: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = changed(data=str(tmp_path))
+    path = tmp_path / "broker.password"
+    path.write_bytes(left)
+    with pytest.raises(ConfigError, match="is damaged; restart the process of the embedded broker"):
+        broker_password(config)
+    renew_damaged_password(config)
+    assert len(broker_password(config)) >= 20
+    renew_damaged_password(config)
+    assert len(caplog.records) == 1
 
 
 def test_a_configured_password_is_used(tmp_path: Path) -> None:

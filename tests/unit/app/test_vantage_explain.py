@@ -4,7 +4,7 @@ from pathlib import Path
 
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.agent.health.gateway import Gateway
-from netwatch.agent.private_files import write_record
+from netwatch.agent.record_file import write_record
 from netwatch.app.transports import endpoints, uplink_addresses
 from netwatch.app.vantage_explain import list_contacts
 from netwatch.app.vantage_files import enrollment_path

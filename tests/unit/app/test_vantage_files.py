@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netwatch.agent.enrollment_client import Enrollment
-from netwatch.agent.private_files import write_record
+from netwatch.agent.record_file import write_record
 from netwatch.agent.target_list import TARGET_LIST, TargetList
 from netwatch.app.target_selection import open_target_list_store
 from netwatch.app.transports import broker_password

@@ -8,7 +8,7 @@ from servers import until
 
 from netwatch.agent import pause as pausing
 from netwatch.agent.enrollment_client import Enrollment
-from netwatch.agent.private_files import write_record
+from netwatch.agent.record_file import write_record
 from netwatch.app import vantage as module
 from netwatch.app.vantage import demand_consent, run_vantage
 from netwatch.app.vantage_files import enrollment_path, open_consent

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.agent.private_files import write_private
+from netwatch.storage.private_files import write_private
 
 
 @pytest.mark.parametrize(
