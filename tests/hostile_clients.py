@@ -9,7 +9,7 @@ __all__ = ["SLOW_CLIENTS", "exchange", "holding", "mute", "slow_body", "slow_hea
 
 _TRICKLE = 0.5
 """Seconds between two bytes of a slow client."""
-_AGAIN = 0.5
+_AGAIN = 1.0
 """Seconds before a client connects again."""
 _RECEIVE_BUFFER = 4096
 Client = Callable[[int], Coroutine[None, None, None]]

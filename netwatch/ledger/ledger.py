@@ -106,6 +106,12 @@ class SqlLedger:
         )
         return self._read_incidents(query)
 
+    def count_revisions(self) -> int:
+        """Return the number of revisions of all incidents; it grows with every change."""
+        with self._database.reading() as connection:
+            query = sql.select(sql.func.count()).select_from(_REVISIONS)
+            return int(connection.execute(query).scalar_one())
+
     def verify_chain(self) -> list[tuple[str, int]]:
         """Return (incident, revision) of every break in the chain of hashes, sorted.
 

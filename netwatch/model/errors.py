@@ -32,6 +32,10 @@ class StoreError(NetwatchError):
     """The store or the ledger cannot be read or written."""
 
 
+class BusyError(NetwatchError):
+    """A limit is reached; the same request may succeed later."""
+
+
 class WordingError(NetwatchError):
     """A text breaks a wording rule, which it names, and must not be published."""
 

@@ -22,6 +22,10 @@ _STEPS = {
     "3h": timedelta(hours=3),
     "1d": timedelta(days=1),
 }
+INCIDENT_QUERY = ("revision",)
+INCIDENTS_QUERY = ("country", "limit", "min_level", "since")
+LEVELS_QUERY = ("since", "step", "until")
+"""The parameters of the query that each endpoint reads."""
 _MOST_POINTS = 20_000
 _MOST_INCIDENTS = 500
 

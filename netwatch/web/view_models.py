@@ -1,10 +1,8 @@
 """Pages as values, read from the record and the store; independent of HTTP and HTML."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from threading import Lock
-from time import perf_counter
 
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import (
@@ -81,31 +79,6 @@ Page = dict[str, object]
 """Values of a page, by the names under which its template reads them."""
 
 
-class _PageCache:
-    """The newest front page; threads share it.
-
-    It is built again when its version changes, and otherwise so rarely that building takes a
-    tenth of one core at most, however many readers there are.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._page: Page | None = None
-        self._version: tuple[object, ...] = ()
-        self._expires = 0.0
-
-    def get(self, version: tuple[object, ...], build: Callable[[], Page]) -> Page:
-        """Return the page of `version`; other threads wait while one builds it."""
-        with self._lock:
-            started = perf_counter()
-            fresh = version == self._version and started < self._expires
-            if self._page is None or not fresh:
-                self._page, self._version = build(), version
-                ended = perf_counter()
-                self._expires = ended + max(1.0, 10 * (ended - started))
-            return self._page
-
-
 class PageBuilder:
     """Builds pages. Its methods block: call them off the event loop."""
 
@@ -113,7 +86,6 @@ class PageBuilder:
         self.context = context
         self.store, self.ledger, self.tree = context.store, context.ledger, context.tree
         self.language = context.language
-        self._front = _PageCache()
 
     def health(self) -> Health:
         """Return the freshness of the data."""
@@ -125,13 +97,10 @@ class PageBuilder:
         """Return the newest revision of every public incident, merged ones left out."""
         return [incident for incident in self.ledger.incidents() if incident.state in PUBLIC_STATES]
 
-    def front(self) -> Page:
-        """Return the front page, from a cache if bins and record have not changed."""
+    def version(self) -> tuple[object, ...]:
+        """Return a value that changes with the bins, the record, and the age that pages show."""
         health = self.health()
-        incidents = self.public_incidents()
-        version = (health.until, *((incident.id, incident.revision) for incident in incidents))
-        page = self._front.get(version, lambda: self._build_front(health, incidents))
-        return page | {"health": health}
+        return health.until, health.text(self.language), self.ledger.count_revisions()
 
     def place(self, entity: Entity) -> Page | None:
         """Return the page of `entity`, None if it is unknown."""
@@ -183,7 +152,9 @@ class PageBuilder:
             "health": health,
         }
 
-    def _build_front(self, health: Health, incidents: list[Incident]) -> Page:
+    def front(self) -> Page:
+        """Return the front page."""
+        health, incidents = self.health(), self.public_incidents()
         until = health.until or self.context.clock()
         now_open = [incident for incident in incidents if incident.state in OPEN_STATES]
         recent = [

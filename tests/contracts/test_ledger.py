@@ -99,6 +99,7 @@ def test_recorded_incidents_are_there_after_reopening(
     ledger.record([first, second], [make_post()], checkpoint=checkpoint)
     again = SqlLedger(url)
     assert again.revisions(first.id) == [first, second]
+    assert again.count_revisions() == 2
     assert again.incidents() == [second]
     assert again.checkpoint() == checkpoint
     assert [entry.post for entry in again.outbox.posts(first.id)] == [make_post()]
