@@ -38,6 +38,7 @@ class BrokerConfig(Section, frozen=True):
     username: str = "netwatch"
     password: str = ""
     tls: bool = False
+    insecure: bool = False
 
 
 class UplinkConfig(Section, frozen=True):
@@ -48,6 +49,7 @@ class UplinkConfig(Section, frozen=True):
     password: str = ""
     ca_file: str = ""
     alpn: str = ""
+    insecure: bool = False
 
 
 class CollectorConfig(Section, frozen=True):

@@ -35,12 +35,15 @@ MEANINGS = {
     "broker.username": "user name",
     "broker.password": "password, or `$NAME` of the environment; the embedded broker makes one",
     "broker.tls": "use TLS",
+    "broker.insecure": "allow a broker on another machine without TLS, and the observatory's "
+    "addresses named on enrollment",
     "uplink.urls": "addresses of one endpoint: `mqtts://host:8883`, `wss://host/mqtt`, "
     "`https://host`",
     "uplink.username": "user name; empty is the broker's",
     "uplink.password": "password, or `$NAME` of the environment; empty is the broker's",
     "uplink.ca_file": "file of the certificates that TLS trusts; empty is the system's",
     "uplink.alpn": "protocol named in the TLS handshake, such as `mqtt` on port 443",
+    "uplink.insecure": "allow `mqtt://`, `ws://` and `http://` to another machine",
     "collector.host": "address on which `netwatch collect` accepts batches over HTTP",
     "collector.port": "its port; 0 leaves HTTP to the page server of `netwatch up`",
     "collector.rate": "advised batches per second and agent; 0 advises no limit",
@@ -101,12 +104,14 @@ MEANINGS = {
     "stores.influx.ca_file": "file of the certificates that TLS trusts; empty is the system's",
     "stores.influx.timeout": "how long a request is retried",
     "stores.influx.rollup_database": "second database or bucket, for hourly bins; empty: off",
+    "stores.influx.insecure": "allow `http://` to another machine",
     "stores.sqlite.raw_retention": "how long bins are kept as measured",
     "stores.sqlite.five_minute_retention": "how long bins of five minutes are kept",
     "channels.file.folder": "folder of the posts, relative to the data folder",
     "channels.mqtt.topic": "topic that posts are published under",
     "channels.webhook.url": "URL that posts are sent to",
     "channels.webhook.timeout": "limit of connecting, and of each read and write",
+    "channels.webhook.insecure": "allow `http://` to another machine",
 }
 """What each key means, one line each."""
 

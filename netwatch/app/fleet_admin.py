@@ -16,6 +16,7 @@ from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
 from netwatch.collector.enrollment_service import EnrollmentService
 from netwatch.collector.registry import InvitationScope, Registry
 from netwatch.config import Config
+from netwatch.model.addresses import is_loopback
 from netwatch.model.errors import ConfigError, TransportError
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
 from netwatch.wire.enrollment import Invitation, check_url
@@ -73,7 +74,7 @@ def invite(config: Config, scope: InvitationScope, *, length: timedelta) -> tupl
 def fleet_is_public(config: Config) -> bool:
     """Return whether tokens lead to another address than this machine's loopback."""
     host = urlsplit(config.fleet.url or config.publish.url).hostname
-    return host not in {"127.0.0.1", "::1", "localhost"}
+    return not is_loopback(host or "")
 
 
 def erase_agent(config: Config, name: str) -> int:

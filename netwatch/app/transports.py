@@ -11,13 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+import msgspec
+
 from netwatch.agent.enrollment_client import Enrollment
 from netwatch.agent.http_time import HttpTimeSource
 from netwatch.agent.uplink.failover import Endpoint
 from netwatch.app.vantage_files import data_folder
 from netwatch.config import BrokerConfig, Config, UplinkConfig, resolve_secret
-from netwatch.model.addresses import is_public_address, is_public_name
 from netwatch.model.errors import ConfigError, os_errors_as
+from netwatch.model.plaintext import is_plaintext, refuse_plaintext
 from netwatch.protocols import Message, Transport
 from netwatch.storage.private_files import write_private
 from netwatch.wire.https import HttpsTransport
@@ -28,9 +30,7 @@ _PASSWORD_FILE = "broker.password"  # noqa: S105 - the file's name
 _PASSWORD = re.compile(rb"[A-Za-z0-9_-]{20,}")
 """What a password of ours looks like; a shorter one is what is left of it."""
 _DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443, "http": 80, "https": 443}
-_PLAINTEXT_SCHEMES = frozenset({"mqtt", "ws"})
 _WEBSOCKET_PATH = "/mqtt"
-_LOCAL_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def broker_password(config: Config) -> str:
@@ -76,8 +76,13 @@ def _new_password() -> bytes:
 
 
 def broker_connector(config: Config) -> Callable[[Message | None], Transport]:
-    """Return a function that makes a transport to the broker, with the given last will."""
+    """Return a function that makes a transport to the broker, with the given last will.
+
+    Raises:
+        ConfigError: the broker is another machine and `tls` is off, or the password is missing.
+    """
     broker, password = config.broker, broker_password(config)
+    refuse_plaintext(broker_url(broker), key="broker.tls", insecure=broker.insecure)
 
     def connect(will: Message | None) -> Transport:
         return MqttTransport(
@@ -132,22 +137,27 @@ def uplink_addresses(config: Config, enrollment: Enrollment | None) -> list[Upli
     """Return the addresses of the observatory in order of preference, without reading secrets.
 
     They are those of `[[uplink]]`. Without any, they are what the observatory named on
-    enrollment: its brokers, then its HTTP service if that is encrypted or local. Otherwise, or
-    if the host configured `[broker]` and no named broker can be used, the broker is the only one.
+    enrollment: its brokers, then its HTTP service, without those that would send in plaintext.
+    Otherwise, or if the host configured `[broker]` and no named broker can be used, the broker is
+    the only one.
 
     Raises:
-        ConfigError: an address is invalid.
+        ConfigError: an address is invalid, or would send in plaintext to another machine.
     """
     broker = config.broker
     if config.uplink:
         entries = [(f"uplink[{number}]", one) for number, one in enumerate(config.uplink)]
     elif urls := _enrolled_urls(config, enrollment):
-        entries = [("enrollment", UplinkConfig((url,), broker.username)) for url in urls]
+        own = [UplinkConfig((url,), broker.username, insecure=broker.insecure) for url in urls]
+        entries = [("enrollment", one) for one in own]
     else:
-        entries = [("broker", UplinkConfig((broker_url(broker),), broker.username))]
+        url = broker_url(broker)
+        entries = [("broker", UplinkConfig((url,), broker.username, insecure=broker.insecure))]
     addresses = []
     for where, entry in entries:
         parsed = [_parse_address(text, where) for text in entry.urls]
+        for text in entry.urls:
+            refuse_plaintext(text, key=f"{where}.urls", insecure=entry.insecure)
         name = f"{parsed[0].scheme}-{_port(parsed[0])}"
         addresses += [UplinkAddress(name, url, where, entry) for url in parsed]
     return addresses
@@ -179,13 +189,16 @@ def time_sources(config: Config, enrollment: Enrollment | None) -> tuple[HttpTim
 def _enrolled_urls(config: Config, enrollment: Enrollment | None) -> list[str]:
     if enrollment is None:
         return []
-    urls = [url for url in enrollment.brokers if _is_usable(url)]
-    if _may_send_to(enrollment.url) and (urls or config.broker == BrokerConfig()):
+    insecure = config.broker.insecure
+    urls = [url for url in enrollment.brokers if _is_usable(url, insecure=insecure)]
+    has_default = msgspec.structs.replace(config.broker, insecure=False) == BrokerConfig()
+    may_send = insecure or not is_plaintext(urlsplit(enrollment.url))
+    if may_send and (urls or has_default):
         urls.append(enrollment.url)
     return urls
 
 
-def _is_usable(text: str) -> bool:
+def _is_usable(text: str, *, insecure: bool) -> bool:
     """Check a broker that the observatory named; log why it cannot be used.
 
     A value from elsewhere must neither stop the agent nor make it send in plaintext.
@@ -195,22 +208,10 @@ def _is_usable(text: str) -> bool:
     except ConfigError as error:
         _log.warning("%s; skipped", error)
         return False
-    if address.scheme in _PLAINTEXT_SCHEMES and _is_public(address.hostname or ""):
+    if is_plaintext(address) and not insecure:
         _log.warning("enrollment.urls: %r would send in plaintext; skipped", text[:300])
         return False
     return True
-
-
-def _is_public(host: str) -> bool:
-    try:
-        return is_public_address(host)
-    except ValueError:
-        return is_public_name(host)
-
-
-def _may_send_to(url: str) -> bool:
-    address = urlsplit(url)
-    return address.scheme == "https" or address.hostname in _LOCAL_HOSTS
 
 
 def _port(address: SplitResult) -> int:
@@ -221,7 +222,7 @@ def _parse_address(text: str, where: str) -> SplitResult:
     """Return an address in its parts.
 
     Raises:
-        ConfigError: it is not an address of a known scheme, or it would send in plaintext.
+        ConfigError: it is not an address of a known scheme.
     """
     try:
         address = urlsplit(text)
@@ -231,8 +232,6 @@ def _parse_address(text: str, where: str) -> SplitResult:
     if not valid or address.username is not None:
         schemes = ", ".join(_DEFAULT_PORTS)
         raise ConfigError(f"{where}.urls: {text!r} is not scheme://host:port with one of {schemes}")
-    if address.scheme == "http" and address.hostname not in _LOCAL_HOSTS:
-        raise ConfigError(f"{where}.urls: {text!r} would send in plaintext; write https://")
     return address
 
 

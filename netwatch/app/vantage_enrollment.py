@@ -15,6 +15,7 @@ from netwatch.app.target_selection import fetch_target_list, open_target_list_st
 from netwatch.app.vantage_files import enrollment_path, key_path, open_consent, read_enrollment
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError, TransportError, os_errors_as
+from netwatch.model.plaintext import refuse_plaintext
 from netwatch.wire.enrollment import EnrollmentRequest, Invitation, check_url
 
 
@@ -26,13 +27,15 @@ def enroll_vantage(
     `url` replaces the address in the token; `region` is sent if the host wants to disclose it.
 
     Raises:
-        ConfigError: consent is missing, or a file cannot be written.
+        ConfigError: consent is missing, a file cannot be written, or the observatory is another
+            machine without TLS.
         InputError: the token is invalid, or the observatory refuses it.
         TransportError: the observatory cannot be reached.
     """
     invitation = Invitation.parse(token)
     if url:
         invitation = msgspec.structs.replace(invitation, url=check_url(url))
+    refuse_plaintext(invitation.url, key="the observatory", insecure=config.broker.insecure)
     if open_consent(config).granted_at() is None:
         raise ConfigError("first read and agree: netwatch agent consent grant")
     request = EnrollmentRequest(

@@ -11,6 +11,7 @@ import msgspec
 
 from netwatch.model.duration import PositiveDuration
 from netwatch.model.incident import Post
+from netwatch.model.plaintext import refuse_plaintext
 from netwatch.plugins import Section, decode_section
 from netwatch.protocols import Delivery, Services
 
@@ -25,6 +26,7 @@ class _Options(Section, frozen=True):
 
     url: str
     timeout: PositiveDuration = PositiveDuration(seconds=10)
+    insecure: bool = False
 
 
 class WebhookChannel:
@@ -49,6 +51,7 @@ class WebhookChannel:
     def from_config(cls, section: Mapping[str, object], services: Services) -> Self:  # noqa: ARG003 - it posts by itself
         """See `netwatch.protocols.Plugin`."""
         options = decode_section(_Options, section)
+        refuse_plaintext(options.url, key="url", insecure=options.insecure)
         return cls(options.url, timeout=options.timeout.total_seconds())
 
     async def deliver(self, post: Post) -> Delivery:

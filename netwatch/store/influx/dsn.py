@@ -9,6 +9,7 @@ import msgspec
 from netwatch.config import resolve_secret
 from netwatch.model.duration import PositiveDuration
 from netwatch.model.errors import ConfigError
+from netwatch.model.plaintext import refuse_plaintext
 from netwatch.plugins import Section
 
 
@@ -24,6 +25,7 @@ class InfluxDsn(Section, frozen=True):
         ca_file: certificates that TLS trusts in place of the system's.
         timeout: how long the observatory retries one request.
         rollup_database: where hourly bins are written; empty for nowhere.
+        insecure: whether `http://` may lead to another machine.
     """
 
     url: str = "http://127.0.0.1:8086"
@@ -34,15 +36,18 @@ class InfluxDsn(Section, frozen=True):
     ca_file: str = ""
     timeout: PositiveDuration = PositiveDuration(seconds=5)
     rollup_database: str = ""
+    insecure: bool = False
 
     def resolve(self) -> Self:
         """Return the same with a password `$NAME` read from the environment.
 
         Raises:
-            ConfigError: the address is not an http(s) URL, or that variable is not set.
+            ConfigError: the address is not an http(s) URL, it would send the password in
+                plaintext to another machine, or that variable is not set.
         """
         if not self.url.startswith(("http://", "https://")):
             raise ConfigError(f"url: {self.url!r} is not an http:// or https:// address")
+        refuse_plaintext(self.url, key="url", insecure=self.insecure)
         password = resolve_secret(self.password, key="password")
         return msgspec.structs.replace(self, password=password)
 
@@ -51,10 +56,10 @@ class InfluxDsn(Section, frozen=True):
         """Return the server at `http://user:password@host:8086/database?organization=…`.
 
         The password may be `$NAME` for an environment variable, so that a command line need not
-        have a secret; `organization` and `ca_file` are parameters.
+        have a secret; `organization`, `ca_file` and `insecure=true` are parameters.
 
         Raises:
-            ConfigError: not such an address, or that variable is not set.
+            ConfigError: not such an address, or as `resolve` does.
         """
         parts = urlsplit(location)
         database = unquote(parts.path.strip("/"))
@@ -65,10 +70,11 @@ class InfluxDsn(Section, frozen=True):
             url=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
             database=database,
             username=unquote(parts.username or "netwatch"),
-            password=resolve_secret(unquote(parts.password or ""), key="the location's password"),
+            password=unquote(parts.password or ""),
             organization=parameters.get("organization", [""])[0],
             ca_file=parameters.get("ca_file", [""])[0],
-        )
+            insecure=parameters.get("insecure") == ["true"],
+        ).resolve()
 
     @property
     def address(self) -> str:

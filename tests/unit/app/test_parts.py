@@ -180,16 +180,21 @@ def test_an_unusable_channel_gives_a_one_line_error(
     ("table", "message"),
     [
         (
-            '[channels.webhook]\nurl = "http://h"\nurll = "http://h"',
+            '[channels.webhook]\nurl = "https://h"\nurll = "https://h"',
             "channels.webhook: Object contains unknown field `urll`",
         ),
         ("[channels.console]\nx = 1", "channels.console: Object contains unknown field `x`"),
         (
-            '[channels.webhook]\nurl = "http://h"\ntimeout = 5',
+            '[channels.webhook]\nurl = "https://h"\ntimeout = 5',
             'channels.webhook: timeout: expected a duration such as "5m"',
         ),
         (
-            '[channels.fax]\nurl = "http://h"',
+            '[channels.webhook]\nurl = "http://hooks.example/secret"',
+            "channels.webhook: url: http://hooks.example would send in plaintext; write https://, or "
+            "insecure = true if nobody else is on the network in between",
+        ),
+        (
+            '[channels.fax]\nurl = "https://h"',
             "[channels.fax]: no channel named 'fax'; installed: console, file, mqtt, webhook",
         ),
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from netwatch.agent.enrollment_client import Enrollment
-from netwatch.app.transports import broker_url, endpoints
+from netwatch.app.transports import broker_connector, broker_url, endpoints
 from netwatch.config import BrokerConfig, Config, parse_config
 from netwatch.model.errors import ConfigError
 from netwatch.protocols import Message
@@ -73,6 +73,8 @@ def test_enrolled_brokers_replace_the_default_broker_and_https_is_last(tmp_path:
         "http://a.example",
         "mqtt://a.example",
         "ws://a.example",
+        "mqtt://mosquitto",
+        "ws://10.0.0.5",
         "mqtt://8.8.8.8",
         "mqtt://[64:ff9b::808:808]",
         "ws://[not an address",
@@ -88,9 +90,39 @@ def test_a_bad_broker_of_an_enrollment_is_skipped_in_one_line(
     assert line.endswith("; skipped")
 
 
-@pytest.mark.parametrize("near", ["mqtt://127.0.0.1", "mqtt://mosquitto", "ws://10.0.0.5"])
-def test_a_broker_on_the_local_network_may_use_plaintext(tmp_path: Path, near: str) -> None:
-    assert len(endpoints(read("", tmp_path), enrolled(near))) == 2
+@pytest.mark.parametrize(
+    ("near", "text"),
+    [
+        ("mqtt://127.0.0.1", ""),
+        ("mqtt://mosquitto", "[broker]\ninsecure = true"),
+        ("ws://10.0.0.5", "[broker]\ninsecure = true"),
+    ],
+)
+def test_a_named_broker_may_use_plaintext_here_or_where_it_is_allowed(
+    tmp_path: Path, near: str, text: str
+) -> None:
+    assert len(endpoints(read(text, tmp_path), enrolled(near))) == 2
+
+
+@pytest.mark.parametrize("scheme", ["mqtt", "ws", "http"])
+def test_an_uplink_to_another_machine_is_encrypted_or_says_that_it_is_not(
+    tmp_path: Path, scheme: str
+) -> None:
+    text = f'[[uplink]]\nurls = ["{scheme}://a.example:1"]\npassword = "x"\n'
+    with pytest.raises(ConfigError, match="would send in plaintext; write .* or insecure = true"):
+        endpoints(read(text, tmp_path))
+    assert endpoints(read(text + "insecure = true", tmp_path))
+
+
+@pytest.mark.parametrize("host", ["a.example", "10.0.0.5", "127.0.0.1.a.example", "0.0.0.0", "[::]"])
+def test_the_broker_on_another_machine_needs_tls(tmp_path: Path, host: str) -> None:
+    host = host.strip("[]")
+    text = f'[broker]\nembedded = false\nhost = "{host}"\npassword = "x"\n'
+    for connect in (broker_connector, endpoints):
+        with pytest.raises(ConfigError, match="would send in plaintext"):
+            connect(read(text, tmp_path))
+        for allowed in ("tls = true", "insecure = true"):
+            assert connect(read(text + allowed, tmp_path))
 
 
 def test_an_enrollment_without_a_usable_broker_falls_back_to_https(tmp_path: Path) -> None:
@@ -119,7 +151,7 @@ def test_only_a_link_with_a_will_resumes_the_session(tmp_path: Path) -> None:
         ("mqtts://", "is not scheme://host:port"),
         ("mqtts://a.example:99999", "is not scheme://host:port"),
         ("mqtts://me:secret@a.example", "is not scheme://host:port"),
-        ("http://a.example", "in plaintext"),
+        ("http://a.example", "would send in plaintext"),
     ],
 )
 def test_an_invalid_address_is_reported_in_one_line(tmp_path: Path, url: str, message: str) -> None:

@@ -75,6 +75,6 @@ def test_loopback_targets_need_neither_router_nor_resolver(tmp_path: Path) -> No
 
 
 def test_listed_addresses_are_those_in_use(tmp_path: Path) -> None:
-    config = read(tmp_path, '[[uplink]]\nurls = ["ws://a.example", "wss://a.example"]')
+    config = read(tmp_path, '[[uplink]]\nurls = ["ws://localhost", "wss://a.example"]')
     used = [(endpoint.transport, endpoint.host) for endpoint in endpoints(config)]
     assert [(one.name, one.host) for one in uplink_addresses(config, None)] == used

@@ -25,7 +25,16 @@ def test_a_url_gives_the_same_dsn_as_options() -> None:
         "http://u%40x:p%2Fw@[::1]:8086/my%20db?organization=obs&ca_file=ca.pem"
     )
     assert parsed == InfluxDsn("http://[::1]:8086", "my db", "u@x", "p/w", "obs", "ca.pem")
+    assert InfluxDsn.parse("http://h/db?insecure=true").insecure
     assert InfluxDsn.parse("https://h/db") == InfluxDsn("https://h", "db")
+
+
+def test_a_token_is_never_sent_in_plaintext_to_another_machine() -> None:
+    with pytest.raises(ConfigError, match="url: http://h would send in plaintext"):
+        InfluxDsn.parse("http://n:token@h:8086/db")
+    with pytest.raises(ConfigError, match="would send in plaintext"):
+        InfluxDsn(url="http://10.0.0.5:8086", password="token").resolve()
+    assert InfluxDsn(url="http://10.0.0.5:8086", insecure=True).resolve()
 
 
 @pytest.mark.parametrize("location", ["data", "ftp://h/db", "http://h", "http:///db", ""])
