@@ -43,11 +43,15 @@ test-long: $(STAMP) ## Soak and chaos runs of hours
 bench: $(STAMP) ## Measured ratios, side by side
 	$(BIN)/python -m benchmarks
 
-lock: ## Lock the versions that make installs
+COMPILE = $(VENV)/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header \
+	--no-emit-index-url pyproject.toml --output-file
+
+lock: ## Lock the versions that make and the images install
 	$(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --quiet uv
-	$(VENV)/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header \
-		--no-emit-index-url --extra all --group dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) requirements.lock --extra all --group dev
+	$(COMPILE) deploy/requirements.lock --constraints requirements.lock --extra all --group build
+	$(COMPILE) packaging/requirements.lock --constraints requirements.lock --group build
 
 docs: $(STAMP) ## Write the pages on commands and configuration from the program
 	$(BIN)/python tests/generate_reference.py

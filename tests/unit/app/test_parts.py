@@ -176,6 +176,12 @@ def test_an_unusable_channel_gives_a_one_line_error(
     assert str(refused.value) == message
 
 
+PLAINTEXT = (
+    "channels.webhook: url: http://hooks.example would send in plaintext; write https://, or "
+    "insecure = true if nobody else is on the network in between"
+)
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
@@ -190,8 +196,7 @@ def test_an_unusable_channel_gives_a_one_line_error(
         ),
         (
             '[channels.webhook]\nurl = "http://hooks.example/secret"',
-            "channels.webhook: url: http://hooks.example would send in plaintext; write https://, or "
-            "insecure = true if nobody else is on the network in between",
+            PLAINTEXT,
         ),
         (
             '[channels.fax]\nurl = "https://h"',

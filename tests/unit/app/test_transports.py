@@ -109,12 +109,14 @@ def test_an_uplink_to_another_machine_is_encrypted_or_says_that_it_is_not(
     tmp_path: Path, scheme: str
 ) -> None:
     text = f'[[uplink]]\nurls = ["{scheme}://a.example:1"]\npassword = "x"\n'
-    with pytest.raises(ConfigError, match="would send in plaintext; write .* or insecure = true"):
+    with pytest.raises(ConfigError, match=r"would send in plaintext; write .* or insecure = true"):
         endpoints(read(text, tmp_path))
     assert endpoints(read(text + "insecure = true", tmp_path))
 
 
-@pytest.mark.parametrize("host", ["a.example", "10.0.0.5", "127.0.0.1.a.example", "0.0.0.0", "[::]"])
+@pytest.mark.parametrize(
+    "host", ["a.example", "10.0.0.5", "127.0.0.1.a.example", "0.0.0.0", "[::]"]
+)
 def test_the_broker_on_another_machine_needs_tls(tmp_path: Path, host: str) -> None:
     host = host.strip("[]")
     text = f'[broker]\nembedded = false\nhost = "{host}"\npassword = "x"\n'
