@@ -68,7 +68,9 @@ def main() -> None:
         batch_log = BatchLog(Path(folder) / "batches.sqlite")
         store = SqliteStore.at(str(Path(folder) / "store"))
         width, end = timedelta(minutes=5), START + timedelta(hours=1)
-        ingest = Ingest(batch_log, width=width, clock=lambda: end, metrics=metrics)
+        ingest = Ingest(
+            batch_log, width=width, clock=lambda: end, metrics=metrics, accept_unsigned=True
+        )
         closer = BinCloser(batch_log, store, targets=BOOK, width=width, metrics=metrics)
         since = time.perf_counter()
         for first in range(0, len(made), 100):

@@ -60,6 +60,7 @@ class CollectorConfig(Section, frozen=True):
     rate: Amount = 0.0
     reconnect_spread: Duration = Duration(seconds=60)
     shared: bool = False
+    unsigned: bool = False
 
 
 class VantageConfig(Section, frozen=True):

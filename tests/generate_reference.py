@@ -48,6 +48,7 @@ MEANINGS = {
     "collector.port": "its port; 0 leaves HTTP to the page server of `netwatch up`",
     "collector.rate": "advised batches per second and agent; 0 advises no limit",
     "collector.reconnect_spread": "agents that lost their connection together reconnect within it",
+    "collector.unsigned": "also accept unsigned batches, under names that have no key yet",
     "collector.shared": "share the batches with other collectors of the same broker",
     "vantage.id": "name of this agent: 1 to 64 letters, digits, `.`, `_` and `-`",
     "vantage.country": "the country it measures from, two letters",

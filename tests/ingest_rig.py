@@ -32,7 +32,11 @@ class IngestRig:
         self.metrics, self.store = CollectorMetrics(), MemoryStore()
         self.batch_log = BatchLog(folder / "batches.sqlite")
         self.ingest = Ingest(
-            self.batch_log, width=WIDTH, clock=lambda: self.now, metrics=self.metrics
+            self.batch_log,
+            width=WIDTH,
+            clock=lambda: self.now,
+            metrics=self.metrics,
+            accept_unsigned=True,
         )
         self.reopen()
 
@@ -44,7 +48,7 @@ class IngestRig:
 
     def receive(self, *messages: Message) -> list[Ack]:
         """Ingest messages and return the acknowledgements."""
-        return self.ingest.ingest(messages, self.closer.until)
+        return self.ingest.ingest(messages, self.closer.until).acks
 
     def receive_flat(self, *messages: Message) -> tuple[list[int], list[str]]:
         """Ingest messages; return the sequences that were stored, and the reasons of refusals."""

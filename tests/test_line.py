@@ -105,6 +105,7 @@ class Line:
                 batch_log=batch_log,
                 store=self.store,
                 targets={target.id: target for target in self.config.target},
+                accept_unsigned=True,
                 clock=now,
                 config=self.config.analysis,
             )

@@ -56,7 +56,13 @@ def import_files(
     with BatchLog(data_folder(config) / BATCH_LOG_FILE) as batch_log:
         # A collector may close bins meanwhile, so all measurements up to now count as late.
         closed_until = now()
-        ingest = Ingest(batch_log, width=config.analysis.bin, clock=now, metrics=metrics)
+        ingest = Ingest(
+            batch_log,
+            width=config.analysis.bin,
+            clock=now,
+            metrics=metrics,
+            accept_unsigned=config.collector.unsigned,
+        )
         for number, path in enumerate(paths):
 
             def report(share: float, number: int = number) -> None:

@@ -180,6 +180,7 @@ async def run_collect(context: ObservatoryContext) -> None:
                 broker=f"{config.broker.host}:{config.broker.port}",
                 rate_advice=_rate_advice(config.collector),
                 shared=config.collector.shared,
+                accept_unsigned=config.collector.unsigned,
                 open_weight=config.fleet.open_weight,
             )
         )

@@ -5,7 +5,7 @@ evaluated in one transaction.
 """
 
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from hashlib import sha256
 from pathlib import Path
 
@@ -57,6 +57,25 @@ _OWNED_TABLES = ("agent", "invitation")
 agent and is empty if the operator named none."""
 
 
+_STANDING = """
+SELECT (SELECT key FROM vantage WHERE id = :name),
+    EXISTS (SELECT 1 FROM former_key WHERE id = :name AND key = :key),
+    EXISTS (SELECT 1 FROM agent WHERE id = :name AND retired IS NULL)
+"""
+
+
+class Standing(Enum):
+    """What is known of a sender by its name and key alone.
+
+    `OPEN` is the key of an agent that never enrolled, `UNKNOWN` a name without any key.
+    """
+
+    ENROLLED = "enrolled"
+    OPEN = "open"
+    UNKNOWN = "unknown"
+    WRONG_KEY = "wrong_key"
+
+
 class IngestResult(StrEnum):
     """Result of adding a batch."""
 
@@ -66,6 +85,7 @@ class IngestResult(StrEnum):
     WRONG_KEY = "wrong_key"
     RETIRED = "retired"
     QUARANTINED = "quarantined"
+    DEFECT = "defect"
 
 
 class AgentTables(SqliteStore):
@@ -92,6 +112,20 @@ class AgentTables(SqliteStore):
             FirstSeen(name, country, from_millis(at), owner, bool(vetted))
             for name, country, at, owner, vetted in self._database.fetch(_FIRST_SEEN, (OPEN_OWNER,))
         ]
+
+    def standing(self, name: str, key: bytes | None) -> Standing:
+        """Return what is known of a sender before its message is decoded."""
+        row = self._database.fetch(_STANDING, {"name": name, "key": key})
+        pinned, is_former, is_enrolled = row[0]
+        if pinned is None:
+            return Standing.UNKNOWN
+        if key != pinned and not is_former:
+            return Standing.WRONG_KEY
+        return Standing.ENROLLED if is_enrolled else Standing.OPEN
+
+    def _has_key(self, name: str, key: bytes | None) -> bool:
+        """Return whether a key is the agent's, or was before it was replaced in order."""
+        return self.standing(name, key) in {Standing.OPEN, Standing.ENROLLED}
 
     def _check_sender(
         self, vantage: Vantage, key: bytes | None, *, last: int

@@ -4,6 +4,8 @@ One SQLite file in WAL mode. A batch is stored as its own compact bytes (about t
 measurement); an index on its times finds those of an interval.
 """
 
+import logging
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,9 +15,13 @@ from pathlib import Path
 from netwatch.collector.agent_tables import AgentTables, IngestResult
 from netwatch.collector.clock_corrector import ClockCorrector
 from netwatch.collector.clock_store import CLOCK_TABLES, WIDE_MS, TimeRange
+from netwatch.collector.late_bins import LATE_TABLES, LateBins, bin_starts
+from netwatch.collector.superseded import SUPERSEDED_TABLES, SupersededRanges
+from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.model.time import from_millis, to_millis
 from netwatch.wire.batch_codec import unpack_batch
+from netwatch.wire.signing import signer_of
 
 BATCH_LOG_FILE = "batches.sqlite"
 """Name of the log in the data folder; it also holds the tables of agents."""
@@ -28,18 +34,15 @@ CREATE TABLE IF NOT EXISTS batch (
 CREATE UNIQUE INDEX IF NOT EXISTS once ON batch (vantage, sequence);
 CREATE INDEX IF NOT EXISTS narrow ON batch (first, last) WHERE wide = 0;
 CREATE INDEX IF NOT EXISTS broad ON batch (first, last) WHERE wide = 1;
-CREATE TABLE IF NOT EXISTS superseded (
-    vantage TEXT NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL,
-    PRIMARY KEY (vantage, high, low)
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS location (
     id TEXT PRIMARY KEY, country TEXT NOT NULL, asn INTEGER NOT NULL, sequence INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS late (time INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS unsigned (vantage TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 """`first` and `last` bound a batch's measurements in milliseconds since 1970, 0 without any;
 `wide` batches span more than an hour, so that the index on `first` can start an hour before an
-interval for all others. `location` is the country and network of an agent's newest batch."""
+interval for all others. `location` is the country and network of an agent's newest batch;
+`unsigned` names the agents of which unsigned batches are stored."""
 _COUNTED, _SUPERSEDED, _QUARANTINED = range(3)
 """Values of `state`."""
 _INSERT = "INSERT OR IGNORE INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -73,6 +76,10 @@ SELECT min(first) FROM (
 )
 """
 _FOREVER = 2**62
+_log = logging.getLogger("netwatch.collector")
+_SUPERSEDED_AT_ONCE = 200
+"""Stored batches of one range that stop counting in one transaction; the others follow. An agent
+deletes what it merges, so few of them are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +98,39 @@ class ReceivedBatch:
 
 
 class BatchLog(AgentTables):
-    """The collector's durable log; used by one thread at a time."""
+    """The collector's durable log; used by one thread at a time.
+
+    Attributes:
+        waiting_bins: late bins of the last `add` that are not counted again at once, since an
+            agent used up its allowance; see `netwatch.collector.late_bins`.
+    """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, more_tables=_BATCH_TABLES + CLOCK_TABLES)
+        tables = _BATCH_TABLES + SUPERSEDED_TABLES + LATE_TABLES + CLOCK_TABLES
+        super().__init__(path, more_tables=tables)
         self._clocks = ClockCorrector(self._file)
-        self._seen_version = self._data_version()
+        self._superseded = SupersededRanges(self._file)
+        self._late = LateBins(self._database)
+        self.waiting_bins = 0
+        with self._database.transaction():
+            self._superseded.adopt_former_table()
 
     def add(
-        self, received: Sequence[ReceivedBatch], *, closed_until: datetime | None, width: timedelta
+        self, received: Iterable[ReceivedBatch], *, closed_until: datetime | None, width: timedelta
     ) -> list[IngestResult]:
         """Store batches in one durable transaction and return the result of each.
 
-        A repeated batch is stored once. A sequence that was used for other content is an
-        equivocation: the second batch is not stored, and if it is signed, the agent is
-        quarantined. A superseded batch does not count, whether it is stored already or arrives
-        later. `netwatch.collector.agent_tables` decides about senders. Bins of `width` before
-        `closed_until` that get new data are recorded as late in the same transaction.
+        They are taken one by one, so that one at a time is in memory. A repeated batch is stored
+        once. Two batches with one sequence, both signed with keys of the agent, are an
+        equivocation: the second is not stored, and the agent is quarantined. A batch that such
+        a key signed replaces those that none did. A superseded batch does not count, whether it is
+        stored already or arrives later. `netwatch.collector.agent_tables` decides about senders.
+        Bins of `width` before `closed_until` that get new data are recorded as late in the same
+        transaction.
         """
+        self.waiting_bins = 0
         with self._database.transaction():
-            return [self._add_one(one, closed_until, width) for one in received]
+            return [self._try_to_add(one, closed_until, width) for one in received]
 
     def release(self, vantage: str, *, width: timedelta) -> int:
         """End an agent's quarantine and count its batches; return how many.
@@ -122,26 +142,22 @@ class BatchLog(AgentTables):
         with self._database.transaction():
             self._file.execute("DELETE FROM quarantine WHERE id = ?", (vantage,))
             self._file.execute("UPDATE first_seen SET vetted = 1 WHERE id = ?", (vantage,))
-            query = f"SELECT payload, first, last {chosen}"
+            query = f"SELECT sequence, payload {chosen}"
             rows = self._file.execute(query, (vantage,)).fetchall()
             self._file.execute(
                 "UPDATE batch SET state = 0 WHERE vantage = ? AND state = 2", (vantage,)
             )
-            for payload, first, last in rows:
-                batch = unpack_batch(payload)
-                late = _row_ranges(batch, TimeRange(first, last))
-                for low, high in batch.supersedes:
-                    late += self._supersede(vantage, low, high)
-                self._mark_late(late, _FOREVER, width)
+            for sequence, payload in rows:
+                places = self._clocks.places(vantage, sequence)
+                places += self._supersede(vantage, unpack_batch(payload).supersedes, width)
+                self._late.mark_all(bin_starts(places, before=_FOREVER, width=width))
         return len(rows)
 
     def erase(self, vantage: str) -> int:
         """Delete an agent, its key and its batches; return the number of batches."""
         with self._database.secure_delete():
-            erased = self._file.execute("DELETE FROM batch WHERE vantage = ?", (vantage,)).rowcount
-            self._file.execute("DELETE FROM superseded WHERE vantage = ?", (vantage,))
-            self._file.execute("DELETE FROM location WHERE id = ?", (vantage,))
-            self._clocks.erase(vantage)
+            erased = self._forget_batches(vantage)
+            self._late.erase(vantage)
             self._erase_agent(vantage)
         return erased
 
@@ -166,21 +182,17 @@ class BatchLog(AgentTables):
 
     def late_bins(self) -> list[datetime]:
         """Return the starts of closed bins that got new data since."""
-        with self._database.translate_errors():
-            self._seen_version = self._data_version()
-        rows = self._database.fetch("SELECT time FROM late ORDER BY time")
-        return [from_millis(time) for (time,) in rows]
+        if self._database.fetch("SELECT 1 FROM superseding LIMIT 1"):
+            with self._database.transaction():
+                self._continue_superseding()
+        return self._late.read()
 
     def clear_late(self, times: Sequence[datetime]) -> None:
         """Record that late bins were counted again.
 
         If another process has written since `late_bins`, they stay late: its data was not counted.
         """
-        with self._database.transaction():
-            if self._data_version() != self._seen_version:
-                return
-            rows = [(to_millis(time),) for time in times]
-            self._file.executemany("DELETE FROM late WHERE time = ?", rows)
+        self._late.clear(times)
 
     def identify(self, agent: str) -> tuple[Vantage, bytes | None] | None:
         """Return an agent with its registered country and network, and its key.
@@ -194,6 +206,23 @@ class BatchLog(AgentTables):
         country, asn, key = rows[0]
         return Vantage(agent, country, asn), key
 
+    def _try_to_add(
+        self, received: ReceivedBatch, closed_until: datetime | None, width: timedelta
+    ) -> IngestResult:
+        """Add a batch completely or not at all: no single one may stop the others."""
+        self._file.execute("SAVEPOINT batch")
+        try:
+            result = self._add_one(received, closed_until, width)
+        except Exception as error:
+            is_of_the_file = isinstance(error, sqlite3.Error | StoreError)
+            if is_of_the_file and not isinstance(error, sqlite3.IntegrityError):
+                raise
+            _log.exception("a batch of %s cannot be stored", received.batch.vantage.id)
+            self._file.execute("ROLLBACK TO batch")
+            result = IngestResult.DEFECT
+        self._file.execute("RELEASE batch")
+        return result
+
     def _add_one(
         self, received: ReceivedBatch, closed_until: datetime | None, width: timedelta
     ) -> IngestResult:
@@ -203,82 +232,140 @@ class BatchLog(AgentTables):
         objection = self._check_sender(vantage, received.key, last=last)
         if objection in {IngestResult.WRONG_KEY, IngestResult.RETIRED}:
             return objection
-        if self._is_superseded(vantage.id, batch.sequence):
+        late = self._prefer_signed(vantage.id, received.key)
+        if self._superseded.contains(vantage.id, batch.sequence):
             return IngestResult.REPEATED
         digest = blake2b(received.payload, digest_size=16).digest()
         # A batch that needs clock correction is in no interval before it is corrected.
         span = TimeRange(0, 0) if batch.clock_segments else TimeRange(first, last)
         row = (vantage.id, batch.sequence, *span, span.last - span.first > WIDE_MS)
         state = _QUARANTINED if objection else _COUNTED
-        if not self._file.execute(_INSERT, (*row, state, digest, received.payload)).rowcount:
-            return self._compare(received, digest, last)
-        late = [TimeRange(time, time) for time in times]
+        values = (*row, state, digest, received.payload)
+        if not self._file.execute(_INSERT, values).rowcount:
+            if conflict := self._compare(received, digest, last):
+                return conflict
+            late += self._remove(vantage.id, batch.sequence)
+            self._file.execute(_INSERT, values)
         if batch.clock_segments:
-            late = self._clocks.add(batch, to_millis(received.received_at))
+            late += self._clocks.add(batch, to_millis(received.received_at))
+        else:
+            late += [TimeRange(time, time) for time in times]
         self._record_first_seen(vantage, received.received_at)
-        if objection:
-            return objection
-        self._file.execute(_LOCATE, (vantage.id, vantage.country, vantage.asn, batch.sequence))
-        for low, high in batch.supersedes:
-            late += self._supersede(vantage.id, low, high)
-        if closed_until is not None:
-            self._mark_late(late, to_millis(closed_until), width)
-        return IngestResult.STORED
+        if not objection:
+            self._file.execute(_LOCATE, (vantage.id, vantage.country, vantage.asn, batch.sequence))
+            late += self._supersede(vantage.id, batch.supersedes, width)
+            if closed_until is not None:
+                now_ms = to_millis(received.received_at)
+                self._mark_late(vantage.id, late, to_millis(closed_until), width, now_ms=now_ms)
+        return objection or IngestResult.STORED
 
-    def _compare(self, received: ReceivedBatch, digest: bytes, last: int) -> IngestResult:
+    def _compare(self, received: ReceivedBatch, digest: bytes, last: int) -> IngestResult | None:
+        """Return the result for a batch whose sequence is used; None if it replaces the other."""
         name = received.batch.vantage.id
-        query = "SELECT digest FROM batch WHERE vantage = ? AND sequence = ?"
-        (known,) = self._file.execute(query, (name, received.batch.sequence)).fetchone()
+        query = "SELECT digest, payload FROM batch WHERE vantage = ? AND sequence = ?"
+        known, payload = self._file.execute(query, (name, received.batch.sequence)).fetchone()
         if known == digest:
             return IngestResult.REPEATED
-        # Anyone may have sent an unsigned batch, so it is no reason to doubt the agent. The first
-        # reason stays.
-        if received.key is not None:
-            row = (name, last, IngestResult.EQUIVOCATION.value)
-            self._file.execute("INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)", row)
+        if received.key is None:
+            return IngestResult.EQUIVOCATION
+        if not self._has_key(name, signer_of(payload)):
+            return None
+        # The first reason stays.
+        row = (name, last, IngestResult.EQUIVOCATION.value)
+        self._file.execute("INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)", row)
         return IngestResult.EQUIVOCATION
 
-    def _data_version(self) -> int:
-        """Return a number that changes when another connection writes to the file."""
-        return int(self._file.execute("PRAGMA data_version").fetchone()[0])
+    def _prefer_signed(self, vantage: str, key: bytes | None) -> list[TimeRange]:
+        """Forget an agent's unsigned batches once it signs; return where they counted.
 
-    def _is_superseded(self, vantage: str, sequence: int) -> bool:
-        query = "SELECT 1 FROM superseded WHERE vantage = ? AND high >= ? AND low <= ? LIMIT 1"
-        return self._exists(query, vantage, sequence, sequence)
-
-    def _supersede(self, vantage: str, low: int, high: int) -> list[TimeRange]:
-        """Stop counting a vantage's range of sequences; return the times at which it counted."""
-        batches = (vantage, low, high)
-        chosen = "vantage = ? AND sequence BETWEEN ? AND ? AND state = 0"
-        query = f"SELECT payload, first, last FROM batch WHERE {chosen}"  # noqa: S608 - constants
-        self._file.execute("INSERT OR IGNORE INTO superseded VALUES (?, ?, ?)", batches)
-        late = [
-            times
-            for payload, first, last in self._file.execute(query, batches)
-            for times in _row_ranges(unpack_batch(payload), TimeRange(first, last))
+        Anyone may have sent them, under a name that is not theirs.
+        """
+        if key is None:
+            self._file.execute("INSERT OR IGNORE INTO unsigned VALUES (?)", (vantage,))
+            return []
+        query = "DELETE FROM unsigned WHERE vantage = ?"
+        if not self._file.execute(query, (vantage,)).rowcount:
+            return []
+        query = "SELECT sequence FROM batch WHERE vantage = ? AND state = 0"
+        sequences = self._file.execute(query, (vantage,)).fetchall()
+        places = [
+            one for (sequence,) in sequences for one in self._clocks.places(vantage, sequence)
         ]
-        self._file.execute(f"UPDATE batch SET state = {_SUPERSEDED} WHERE {chosen}", batches)  # noqa: S608 - constants
-        self._clocks.drop(*batches)
-        return late
+        self._forget_batches(vantage)
+        return places
 
-    def _mark_late(self, ranges: Iterable[TimeRange], bound: int, width: timedelta) -> None:
-        """Record that the bins of `width` in time ranges, and before `bound`, got new data."""
-        step = width // timedelta(milliseconds=1)
-        late = {
-            (start,)
-            for first, last in ranges
-            if last
-            for start in range(first - first % step, min(last + 1, bound), step)
-        }
-        self._file.executemany("INSERT OR IGNORE INTO late VALUES (?)", sorted(late))
+    def _forget_batches(self, vantage: str) -> int:
+        """Delete all batches of an agent and what follows from them; return their number."""
+        count = self._file.execute("DELETE FROM batch WHERE vantage = ?", (vantage,)).rowcount
+        self._file.execute("DELETE FROM location WHERE id = ?", (vantage,))
+        self._file.execute("DELETE FROM unsigned WHERE vantage = ?", (vantage,))
+        self._superseded.erase(vantage)
+        self._clocks.erase(vantage)
+        return count
 
+    def _remove(self, vantage: str, sequence: int) -> list[TimeRange]:
+        """Delete one batch; return where it counted."""
+        places = self._clocks.places(vantage, sequence)
+        name = (vantage, sequence)
+        self._file.execute("DELETE FROM batch WHERE vantage = ? AND sequence = ?", name)
+        self._clocks.drop(vantage, sequence, sequence)
+        return places
 
-def _row_ranges(batch: Batch, span: TimeRange) -> list[TimeRange]:
-    """Return the times at which a batch counted: of its rows, or `span` if they are corrected.
+    def _supersede(
+        self, vantage: str, ranges: Sequence[tuple[int, int]], width: timedelta
+    ) -> list[TimeRange]:
+        """Stop counting an agent's ranges of sequences; return where they counted."""
+        if not ranges:
+            return []
+        self._superseded.add(vantage, ranges)
+        places: list[TimeRange] = []
+        room = _SUPERSEDED_AT_ONCE
+        for low, high in ranges:
+            stopped, where = self._stop_counting(vantage, low, high, most=room)
+            places += where
+            room -= stopped
+            if not room:
+                row = (vantage, low, high, width // timedelta(milliseconds=1))
+                self._file.execute("INSERT INTO superseding VALUES (?, ?, ?, ?)", row)
+                room = 1
+        return places
 
-    Every bin of a span over months would be counted again for a few rows.
-    """
-    if batch.clock_segments:
-        return [span]
-    times = (to_millis(row.time) for row in batch.measurements)
-    return [TimeRange(time, time) for time in times]
+    def _continue_superseding(self) -> None:
+        """Stop counting more of a range that holds many stored batches."""
+        query = "SELECT rowid, * FROM superseding LIMIT 1"
+        for number, vantage, low, high, width in self._file.execute(query).fetchall():
+            most = _SUPERSEDED_AT_ONCE
+            stopped, places = self._stop_counting(vantage, low, high, most=most)
+            if stopped < most:
+                self._file.execute("DELETE FROM superseding WHERE rowid = ?", (number,))
+            (now,) = self._file.execute("SELECT unixepoch() * 1000").fetchone()
+            self._mark_late(vantage, places, _FOREVER, timedelta(milliseconds=width), now_ms=now)
+
+    def _stop_counting(
+        self, vantage: str, low: int, high: int, *, most: int
+    ) -> tuple[int, list[TimeRange]]:
+        """Stop counting up to `most` batches of a range; return how many, and where they were."""
+        chosen = "vantage = ? AND sequence BETWEEN ? AND ? AND state = 0"
+        query = f"SELECT sequence FROM batch WHERE {chosen} ORDER BY sequence LIMIT ?"  # noqa: S608 - constants
+        sequences = self._file.execute(query, (vantage, low, high, most)).fetchall()
+        places = []
+        for (sequence,) in sequences:
+            places += self._clocks.places(vantage, sequence)
+            query = f"UPDATE batch SET state = {_SUPERSEDED} WHERE vantage = ? AND sequence = ?"  # noqa: S608 - constants
+            self._file.execute(query, (vantage, sequence))
+            self._clocks.drop(vantage, sequence, sequence)
+        return len(sequences), places
+
+    def _mark_late(
+        self,
+        vantage: str,
+        places: Iterable[TimeRange],
+        before: int,
+        width: timedelta,
+        *,
+        now_ms: int,
+    ) -> None:
+        """Record that the bins of `width` before a bound got new data, as far as allowed."""
+        bins = bin_starts(places, before=before, width=width)
+        is_enrolled = self._exists("SELECT 1 FROM agent WHERE id = ? AND retired IS NULL", vantage)
+        self.waiting_bins += self._late.mark(bins, vantage, is_enrolled=is_enrolled, now_ms=now_ms)

@@ -6,7 +6,7 @@ well enough.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, takewhile
 
@@ -15,6 +15,7 @@ from netwatch.collector.clock_store import WIDE_MS, Boot, Span, TimeRange
 from netwatch.model.clock_samples import ClockSample, ClockSource
 from netwatch.model.measurement import Batch, Measurement
 from netwatch.model.time import from_millis, to_millis
+from netwatch.wire.batch_codec import row_times
 
 _UPDATE_BOOT = """
 INSERT INTO clock_boot VALUES (?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET
@@ -37,6 +38,11 @@ _PROMPT_MS, _PROMPT_ERROR_MS = 5_000, 100_000
 clock would need a message delayed by just its error. Replaced by the first acknowledged sample,
 one batch later."""
 
+_SAMPLES_OF_BOOT = 8
+"""Samples of one boot that are used of one batch; an agent sends at most five."""
+_MAX_ANCHORS = 10_000
+"""Anchors of one boot: two kinds in each slot of 400 days."""
+
 _BootRange = tuple[str, int, int]
 """A boot and a range of its monotonic times."""
 
@@ -53,30 +59,47 @@ class ClockCorrector:
     def add(self, batch: Batch, received_at: int) -> list[TimeRange]:
         """Learn from a stored batch; date it, and earlier batches that it corrects.
 
-        `received_at` is milliseconds since 1970. Returns the time ranges in which counts
-        changed, the batch's own included.
+        `received_at` is milliseconds since 1970. Returns where counts changed: times of rows, and
+        time ranges of at most an hour.
         """
         vantage = batch.vantage.id
         ranges = self._add_spans(batch, received_at)
-        for sample in batch.clock_samples:
-            if sample.boot:
-                ranges += self._learn(vantage, sample, received_at)
-        changed = {batch.sequence}
-        for boot_range in ranges:
-            changed |= self._redate(vantage, boot_range, received_at)
+        for boot, samples in _some_of_each_boot(batch.clock_samples).items():
+            ranges += self._learn(vantage, boot, samples, received_at)
+        changes: dict[int, list[Span]] = {batch.sequence: []}
+        for boot, (low, high) in _hulls(ranges).items():
+            for span in self._redated(vantage, (boot, low, high), received_at):
+                changes.setdefault(span.sequence, []).append(span)
         return [
-            time_range
-            for sequence in sorted(changed)
-            for time_range in self._update_batch(vantage, sequence)
+            place
+            for sequence, spans in sorted(changes.items())
+            for place in self._move(vantage, sequence, spans)
         ]
 
     def correct(self, batch: Batch) -> Iterator[Measurement]:
         """Yield the measurements of a batch whose times are certain, with corrected times."""
-        rows = iter(batch.measurements)
-        for span in self._spans_of(batch.vantage.id, batch.sequence):
-            for row in islice(rows, span.rows):
-                if span.is_certain:
-                    yield replace(row, time=from_millis(span.correct(to_millis(row.time))))
+        times = [to_millis(row.time) for row in batch.measurements]
+        true_times = self._true_times(batch.vantage.id, batch.sequence, times)
+        for row, time in zip(batch.measurements, true_times, strict=False):
+            if time is not None:
+                yield replace(row, time=from_millis(time))
+
+    def places(self, vantage: str, sequence: int) -> list[TimeRange]:
+        """Return where a stored batch counts: its span, or each of its rows if that is wide.
+
+        Every bin of a span over months would be counted again for a few rows.
+        """
+        query = (
+            "SELECT first, last, CASE wide WHEN 1 THEN payload END FROM batch"
+            " WHERE vantage = ? AND sequence = ?"
+        )
+        first, last, payload = self._file.execute(query, (vantage, sequence)).fetchone()
+        if not last:
+            return []
+        if payload is None:
+            return [TimeRange(first, last)]
+        times = self._true_times(vantage, sequence, row_times(payload))
+        return [TimeRange(time, time) for time in times if time is not None]
 
     def drop(self, vantage: str, low: int, high: int) -> None:
         """Delete the spans of superseded batches."""
@@ -109,23 +132,27 @@ class ClockCorrector:
                 ranges.append((segment.boot, low, high))
         return ranges
 
-    def _learn(self, vantage: str, sample: ClockSample, received_at: int) -> list[_BootRange]:
-        """Add one clock sample; return the ranges of boots whose estimate it changes."""
-        boot, monotonic = sample.boot, sample.monotonic
+    def _learn(
+        self, vantage: str, boot: str, samples: Sequence[ClockSample], received_at: int
+    ) -> list[_BootRange]:
+        """Add clock samples of one boot; return the ranges of boots whose estimate they change."""
         known = self._boot(vantage, boot)
-        anchor = _to_anchor(sample, received_at)
-        is_kept = anchor is not None and self._is_best(vantage, boot, anchor)
-        is_needless = known is not None and known.anchored and not is_kept
+        anchors = [_to_anchor(sample, received_at) for sample in samples]
+        better = [one for one in anchors if one and self._is_best(vantage, boot, one)]
+        is_needless = known is not None and known.anchored and not better
         before = None if is_needless else self._estimate(vantage, boot)
-        row = Boot(
-            boot, UNLIMITED, monotonic, monotonic, received_at - monotonic,
-            sample.wall - monotonic, 0,
-        )  # fmt: skip
-        self._file.execute(_UPDATE_BOOT, (vantage, *row[:-1]))
+        for sample in samples:
+            monotonic = sample.monotonic
+            row = Boot(
+                boot, UNLIMITED, monotonic, monotonic, received_at - monotonic,
+                sample.wall - monotonic, 0,
+            )  # fmt: skip
+            self._file.execute(_UPDATE_BOOT, (vantage, *row[:-1]))
         if before is None:
             return []
-        if anchor is not None and is_kept:
-            self._keep_anchor(vantage, boot, anchor)
+        for anchor in better:
+            if self._is_best(vantage, boot, anchor):
+                self._keep_anchor(vantage, boot, anchor)
         after = self._estimate(vantage, boot)
         changed = after.changed_range(before)
         if changed is None:
@@ -142,7 +169,10 @@ class ClockCorrector:
         query = "SELECT error FROM clock_anchor WHERE (vantage, boot, trusted, slot) = (?, ?, ?, ?)"
         name = (vantage, boot, anchor.trusted, anchor.monotonic // _SLOT_MS)
         known = self._file.execute(query, name).fetchone()
-        return known is None or anchor.error * 2 <= known[0]
+        if known is not None:
+            return bool(anchor.error * 2 <= known[0])
+        query = "SELECT count(*) FROM clock_anchor WHERE vantage = ? AND boot = ?"
+        return bool(self._file.execute(query, (vantage, boot)).fetchone()[0] < _MAX_ANCHORS)
 
     def _keep_anchor(self, vantage: str, boot: str, anchor: Anchor) -> None:
         query = "INSERT OR REPLACE INTO clock_anchor VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -203,21 +233,20 @@ class ClockCorrector:
         query = f"SELECT {columns} FROM clock_boot WHERE vantage = ? AND {condition}"  # noqa: S608 - constants
         return map(Boot._make, self._file.execute(query, (vantage, value)))
 
-    def _redate(self, vantage: str, boot_range: _BootRange, received_at: int) -> set[int]:
+    def _redated(self, vantage: str, boot_range: _BootRange, received_at: int) -> Iterator[Span]:
+        """Yield the spans in a range of a boot whose dates differ from those stored."""
         boot, low, high = boot_range
         estimate = self._estimate(vantage, boot)
-        changed = set()
         for span in self._spans(vantage, "boot = ? AND high >= ? AND low <= ?", boot, low, high):
             dated = _date(span, estimate, received_at)
             if dated.differs(span):
-                self._write_span(vantage, dated)
-                changed.add(span.sequence)
-        return changed
+                yield dated
 
-    def _update_batch(self, vantage: str, sequence: int) -> list[TimeRange]:
-        name = (vantage, sequence)
-        query = "SELECT first, last FROM batch WHERE vantage = ? AND sequence = ?"
-        old = TimeRange(*self._file.execute(query, name).fetchone())
+    def _move(self, vantage: str, sequence: int, spans: Sequence[Span]) -> list[TimeRange]:
+        """Write new dates of a batch; return where it counted before and where it does now."""
+        before = self.places(vantage, sequence)
+        for span in spans:
+            self._write_span(vantage, span)
         ends = [
             time
             for span in self._spans_of(vantage, sequence)
@@ -226,8 +255,21 @@ class ClockCorrector:
         ]
         new = TimeRange(min(ends, default=0), max(ends, default=0))
         query = "UPDATE batch SET first = ?, last = ?, wide = ? WHERE vantage = ? AND sequence = ?"
-        self._file.execute(query, (*new, new.last - new.first > WIDE_MS, *name))
-        return [one for one in (old, new) if one.last]
+        self._file.execute(query, (*new, new.last - new.first > WIDE_MS, vantage, sequence))
+        return before + self.places(vantage, sequence)
+
+    def _true_times(
+        self, vantage: str, sequence: int, times: Sequence[int]
+    ) -> Iterator[int | None]:
+        """Yield the corrected time of each row of a batch, None where it is uncertain."""
+        spans = self._spans_of(vantage, sequence)
+        if not spans:
+            yield from times
+            return
+        rest = iter(times)
+        for span in spans:
+            for time in islice(rest, span.rows):
+                yield span.correct(time) if span.is_certain else None
 
     def _spans_of(self, vantage: str, sequence: int) -> list[Span]:
         return self._spans(vantage, "sequence = ? ORDER BY segment", sequence)
@@ -240,6 +282,28 @@ class ClockCorrector:
     def _write_span(self, vantage: str, span: Span) -> None:
         query = "INSERT OR REPLACE INTO clock_span VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         self._file.execute(query, (vantage, *span, span.is_uncorrected))
+
+
+def _some_of_each_boot(samples: Sequence[ClockSample]) -> dict[str, list[ClockSample]]:
+    """Return the first and last samples of each boot: every sample costs work on a whole boot."""
+    by_boot: dict[str, list[ClockSample]] = {}
+    for sample in samples:
+        if sample.boot:
+            by_boot.setdefault(sample.boot, []).append(sample)
+    half = _SAMPLES_OF_BOOT // 2
+    return {
+        boot: own if len(own) <= _SAMPLES_OF_BOOT else own[:half] + own[-half:]
+        for boot, own in by_boot.items()
+    }
+
+
+def _hulls(ranges: Sequence[_BootRange]) -> dict[str, tuple[int, int]]:
+    """Return the smallest range of each boot that holds all of its ranges."""
+    hulls: dict[str, tuple[int, int]] = {}
+    for boot, low, high in ranges:
+        known_low, known_high = hulls.get(boot, (low, high))
+        hulls[boot] = (min(low, known_low), max(high, known_high))
+    return hulls
 
 
 def _to_anchor(sample: ClockSample, received_at: int) -> Anchor | None:

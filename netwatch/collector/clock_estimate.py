@@ -124,7 +124,10 @@ def filter_anchors(anchors: Sequence[Anchor]) -> list[Anchor]:
 
 
 def _agrees(one: Anchor, trusted: Sequence[Anchor]) -> bool:
-    nearest = min(trusted, key=lambda other: abs(other.monotonic - one.monotonic))
+    """Return whether an anchor agrees with the nearest of the trusted ones, which are in order."""
+    after = bisect_right(trusted, one.monotonic, key=lambda other: other.monotonic)
+    around = trusted[max(after - 1, 0) : after + 1]
+    nearest = min(around, key=lambda other: abs(other.monotonic - one.monotonic))
     return abs(nearest.offset - one.offset) <= one.error + nearest.error_at(one.monotonic)
 
 

@@ -1,6 +1,6 @@
 """Imports batches from an export file, with the same checks as for received ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -10,7 +10,7 @@ from netwatch.collector.ingest import Ingest
 from netwatch.model.errors import InputError
 from netwatch.protocols import Message
 from netwatch.wire.ack import Ack
-from netwatch.wire.batch_codec import unpack_batch
+from netwatch.wire.batch_codec import OUTLINE
 from netwatch.wire.export import FRAME_HEADER_BYTES, FileKind, read_messages
 from netwatch.wire.topics import batch_topic
 
@@ -55,15 +55,25 @@ def import_batches(
             problem = str(error)
         is_ended = len(messages) < _BATCHES_PER_TRANSACTION
         if messages:
-            acks += ingest.ingest(messages, closed_until)
             read += len(messages)
+            acks += _ingest_all(ingest, messages, closed_until)
             progress(min(consumed / size, 1.0) if size else 1.0)
     return ImportedFile(tuple(acks), read, problem)
+
+
+def _ingest_all(
+    ingest: Ingest, messages: Sequence[Message], closed_until: datetime
+) -> Iterator[Ack]:
+    """Yield the acknowledgements; each call of `ingest` takes at least one message."""
+    while messages:
+        result = ingest.ingest(messages, closed_until)
+        yield from result.acks
+        messages = result.postponed
 
 
 def _sender(payload: bytes) -> str:
     """Return the sender of a batch; ingest refuses what is not a batch."""
     try:
-        return unpack_batch(payload).vantage.id
+        return OUTLINE.unpack(payload)[0].vantage.id
     except InputError:
         return "unknown"

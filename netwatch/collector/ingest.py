@@ -1,10 +1,12 @@
 """Validates incoming batches (size, form, sender, time) and stores the valid ones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from netwatch.collector.agent_tables import IngestResult
+from netwatch.collector.admission import Envelope, admit
+from netwatch.collector.agent_tables import IngestResult, Standing
 from netwatch.collector.batch_log import BatchLog, ReceivedBatch
 from netwatch.collector.metrics import CollectorMetrics
 from netwatch.model.errors import InputError
@@ -12,8 +14,8 @@ from netwatch.model.measurement import Batch
 from netwatch.model.time import to_millis
 from netwatch.protocols import Clock, Message
 from netwatch.wire.ack import Ack, merge_ranges
-from netwatch.wire.batch_codec import BATCH
-from netwatch.wire.topics import topic_agent
+from netwatch.wire.batch_codec import BATCH, OUTLINE, decoding_cost
+from netwatch.wire.topics import is_agent_id, topic_agent
 
 _MAX_AHEAD = timedelta(minutes=5)
 """How far a vantage's clock may be ahead of the collector's."""
@@ -24,6 +26,12 @@ _REFUSALS = {
     IngestResult.RETIRED: "is from a retired agent",
 }
 
+_SILENT = {
+    IngestResult.WRONG_KEY: "is not signed with its key",
+    IngestResult.DEFECT: "cannot be stored, by a defect of this program; please report it",
+}
+"""Results that are not acknowledged: the sender is not the agent named, or nothing is decided."""
+
 
 @dataclass(slots=True)
 class _Outcome:
@@ -31,59 +39,133 @@ class _Outcome:
     refused: list[tuple[int, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What is remembered of a batch once it is stored."""
+
+    agent: str
+    sequence: int
+    rows: int
+
+
+class Ingested(NamedTuple):
+    """The result of one load; `postponed` messages were not decoded, and must be ingested later."""
+
+    acks: list[Ack]
+    postponed: list[Message]
+
+
 class Ingest:
-    """Turns messages into stored batches and their acknowledgements."""
+    """Turns messages into stored batches and their acknowledgements.
+
+    `accept_unsigned` takes batches without a signature from agents that have no key yet.
+    """
 
     def __init__(
-        self, batch_log: BatchLog, *, width: timedelta, clock: Clock, metrics: CollectorMetrics
+        self,
+        batch_log: BatchLog,
+        *,
+        width: timedelta,
+        clock: Clock,
+        metrics: CollectorMetrics,
+        accept_unsigned: bool = False,
     ) -> None:
+        self._accept_unsigned = accept_unsigned
         self._width = width
         self._batch_log = batch_log
         self._clock = clock
         self._metrics = metrics
 
-    def ingest(self, messages: Sequence[Message], closed_until: datetime | None) -> list[Ack]:
-        """Store the valid batches in one durable transaction; return the acks. Blocks.
+    def ingest(self, messages: Sequence[Message], closed_until: datetime | None) -> Ingested:
+        """Store the valid batches in one durable transaction. Blocks.
 
+        Batches beyond the load that one transaction takes are returned, to be ingested later.
         Bins of `width` before `closed_until` that get new data are recorded as late.
         After a StoreError, nothing was stored, and nothing may be acknowledged.
         """
+        if not messages:
+            return Ingested([], [])
         outcomes: dict[str, _Outcome] = {}
-        received = [batch for message in messages if (batch := self._open(message, outcomes))]
-        results = self._batch_log.add(received, closed_until=closed_until, width=self._width)
-        for one, result in zip(received, results, strict=True):
-            self._record(one.batch, result, outcomes)
+        opened = [one for message in messages if (one := self._open(message)) is not None]
+        admitted, postponed = admit(opened)
+        taken: list[_Taken] = []
+        results = self._batch_log.add(
+            self._decoded(admitted, outcomes, taken), closed_until=closed_until, width=self._width
+        )
+        for stored, result in zip(taken, results, strict=True):
+            self._record(stored, result, outcomes)
+        self._report_limits(len(postponed))
         now = to_millis(self._clock())
-        return [
+        acks = [
             Ack(agent, merge_ranges(outcome.stored), tuple(outcome.refused), now)
             for agent, outcome in outcomes.items()
         ]
+        return Ingested(acks, [one.message for one in postponed])
 
-    def _record(self, batch: Batch, result: IngestResult, outcomes: dict[str, _Outcome]) -> None:
-        agent = batch.vantage.id
-        if result is IngestResult.WRONG_KEY:
-            # No ack: the sender is not the agent that the batch names.
-            text = f"batch {batch.sequence} of {agent} is not signed with its key"
-            self._metrics.warn(self._metrics.batches, result.value, text)
+    def _decoded(
+        self,
+        envelopes: Iterable[Envelope],
+        outcomes: dict[str, _Outcome],
+        taken: list[_Taken],
+    ) -> Iterator[ReceivedBatch]:
+        """Decode one batch at a time, so that only one is in memory."""
+        for envelope in envelopes:
+            received = self._decode(envelope, outcomes)
+            if received is not None:
+                batch = received.batch
+                taken.append(_Taken(batch.vantage.id, batch.sequence, len(batch.measurements)))
+                yield received
+
+    def _report_limits(self, postponed: int) -> None:
+        if postponed:
+            text = f"{postponed} batches wait, since those of one load take too long to decode"
+            self._metrics.warn(self._metrics.batches, "postponed", text, amount=postponed)
+        if waiting := self._batch_log.waiting_bins:
+            text = f"{waiting} late intervals of agents that sent many are counted one by one"
+            self._metrics.warn(self._metrics.intervals, "waiting", text, amount=waiting)
+
+    def _record(self, one: _Taken, result: IngestResult, outcomes: dict[str, _Outcome]) -> None:
+        agent = one.agent
+        if result in _SILENT:
+            self._refuse(result.value, f"batch {one.sequence} of {agent} {_SILENT[result]}")
             return
         outcome = outcomes.setdefault(agent, _Outcome())
         if result in _REFUSALS:
-            outcome.refused.append((batch.sequence, result.value))
-            text = f"batch {batch.sequence} of {agent} {_REFUSALS[result]}"
-            self._metrics.warn(self._metrics.batches, result.value, text)
+            outcome.refused.append((one.sequence, result.value))
+            self._refuse(result.value, f"batch {one.sequence} of {agent} {_REFUSALS[result]}")
             return
-        outcome.stored.append((batch.sequence, batch.sequence))
+        outcome.stored.append((one.sequence, one.sequence))
         self._metrics.batches.labels(result.value).inc()
         if result is IngestResult.STORED:
-            self._metrics.measurements.labels("stored").inc(len(batch.measurements))
+            self._metrics.measurements.labels("stored").inc(one.rows)
 
-    def _open(self, message: Message, outcomes: dict[str, _Outcome]) -> ReceivedBatch | None:
+    def _open(self, message: Message) -> Envelope | None:
+        """Check what is known before a message is decoded: size, signature, and whose key it is."""
         sender, where = topic_agent(message.topic), message.topic[:100]
         if len(message.payload) > BATCH.limit:
             self._refuse("too_large", f"{where}: {len(message.payload)} bytes are too many")
             return None
+        if not is_agent_id(sender):
+            self._refuse("wrong_sender", f"{where}: the topic names no agent")
+            return None
         try:
-            batch, key = BATCH.unpack(message.payload)
+            plain, key = BATCH.verify(message.payload)
+            standing = self._batch_log.standing(sender, key)
+            if standing is Standing.WRONG_KEY:
+                self._refuse("wrong_key", f"{where}: not signed with the key of {sender}")
+            elif key is None and not self._accept_unsigned:
+                self._refuse("unsigned", f"{where}: not signed; see `unsigned` of [collector]")
+            else:
+                cost = decoding_cost(plain)
+                return Envelope(message, plain, key, sender, standing, cost)
+        except InputError as error:
+            self._refuse("garbled", f"{where}: {error}")
+        return None
+
+    def _decode(self, envelope: Envelope, outcomes: dict[str, _Outcome]) -> ReceivedBatch | None:
+        sender, where = envelope.sender, envelope.message.topic[:100]
+        try:
+            batch = OUTLINE.decode(envelope.plain)
         except InputError as error:
             self._refuse("garbled", f"{where}: {error}")
             return None
@@ -95,13 +177,11 @@ class Ingest:
             # Without clock samples the vantage's own times stand, so they must be plausible.
             if any(row.time > now + _MAX_AHEAD for row in batch.measurements):
                 self._refuse("future", f"batch {batch.sequence} of {sender} is in the future")
-                # Only the owner of the name may learn that its batch is refused.
-                if self._batch_log.key_of(sender) in {None, key}:
-                    refused = outcomes.setdefault(sender, _Outcome()).refused
-                    refused.append((batch.sequence, "future"))
+                outcome = outcomes.setdefault(sender, _Outcome())
+                outcome.refused.append((batch.sequence, "future"))
                 return None
             batch = self._without_old(batch)
-        return ReceivedBatch(batch, message.payload, key, received_at=now)
+        return ReceivedBatch(batch, envelope.message.payload, envelope.key, received_at=now)
 
     def _without_old(self, batch: Batch) -> Batch:
         bound = self._clock() - _MAX_AGE

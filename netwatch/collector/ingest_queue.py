@@ -22,6 +22,11 @@ class QueuedMessage:
         if self.response is not None and not self.response.done():
             self.response.set_result(payload)
 
+    def postpone(self) -> None:
+        """Tell the sender, if it still waits, that it must send the message again."""
+        if self.response is not None and not self.response.done():
+            self.response.set_exception(TransportError("the collector is busy; send it later"))
+
 
 class IngestQueue:
     """A queue in one process, filled by MQTT and HTTP, emptied by a collector.
@@ -53,10 +58,10 @@ class IngestQueue:
         except TimeoutError as error:
             raise TransportError("the collector did not answer in time") from error
 
-    async def take(self, most: int) -> list[QueuedMessage]:
-        """Return the next messages, at least one and at most `most`."""
+    async def take(self, most: int, *, wait: bool = True) -> list[QueuedMessage]:
+        """Return the next messages, at most `most`; `wait` for at least one."""
         self._is_accepting = True
-        messages = [await self._queue.get()]
+        messages = [await self._queue.get()] if wait else []
         while len(messages) < most and not self._queue.empty():
             messages.append(self._queue.get_nowait())
         return messages

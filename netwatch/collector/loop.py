@@ -29,6 +29,9 @@ from netwatch.wire.signing import Signer
 
 _MESSAGES_PER_TRANSACTION = 256
 _MAX_TICK_SECONDS = 1.0
+_MAX_WAITING = 128
+"""Messages of MQTT that wait for the next transaction when one takes too long; half of a load, so
+that new messages are looked at in each. Agents send the others again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class CollectorDeps:
         settle_time: how long agents have to reconnect after the collector did.
         rate_advice: how fast agents may send, None for no advice.
         broker: name of the broker in the presence log.
+        accept_unsigned: whether unsigned batches of agents without a key are stored.
         open_weight: trust in agents that never enrolled, 0 to 1.
     """
 
@@ -61,6 +65,7 @@ class CollectorDeps:
     rate_advice: RateAdvice | None = None
     broker: str = ""
     shared: bool = False
+    accept_unsigned: bool = False
     open_weight: float = 1.0
 
 
@@ -85,7 +90,11 @@ class _Collector:
         self._deps = deps
         self._executor = executor
         self._ingest = Ingest(
-            deps.batch_log, width=deps.config.bin, clock=deps.clock, metrics=deps.metrics
+            deps.batch_log,
+            width=deps.config.bin,
+            clock=deps.clock,
+            metrics=deps.metrics,
+            accept_unsigned=deps.accept_unsigned,
         )
         self._closer: BinCloser | None = None
         self._tracker: PresenceTracker | None = None
@@ -115,14 +124,17 @@ class _Collector:
             await asyncio.sleep(pace / 10)
 
     async def empty_queue(self) -> None:
+        waiting: list[QueuedMessage] = []
         while True:
-            queued = await self._deps.queue.take(_MESSAGES_PER_TRANSACTION)
+            most = _MESSAGES_PER_TRANSACTION - len(waiting)
+            queued = waiting + await self._deps.queue.take(most, wait=not waiting)
             try:
-                acks = await self._executor.run(self._store, queued)
+                acks, postponed = await self._executor.run(self._store, queued)
             except StoreError as error:
                 # Without an acknowledgement the agents send the batches again.
                 self._warn("batch_log", f"nothing can be stored: {error}")
-                acks = {}
+                acks, postponed = {}, []
+            waiting = _postpone(queued, postponed)
             # Also publish over MQTT: an HTTP client may have used another agent's id.
             over_mqtt = {
                 topics.topic_agent(one.message.topic) for one in queued if one.response is None
@@ -220,12 +232,15 @@ class _Collector:
             )
         return closer
 
-    def _store(self, queued: Sequence[QueuedMessage]) -> dict[str, bytes]:
-        """Store messages and return the signed acknowledgement of each agent; blocks."""
+    def _store(self, queued: Sequence[QueuedMessage]) -> tuple[dict[str, bytes], Sequence[Message]]:
+        """Store messages; return the signed acknowledgement of each agent, and what must wait.
+
+        Blocks.
+        """
         assert self._closer is not None
         messages = [one.message for one in queued]
         batches = [one for one in messages if topics.topic_matches(topics.ALL_BATCHES, one.topic)]
-        acks = self._ingest.ingest(batches, self._closer.until) if batches else []
+        acks, postponed = self._ingest.ingest(batches, self._closer.until)
         if self._tracker is not None:
             try:
                 # A will ends what was sent before it, such as the batches of this load.
@@ -235,7 +250,19 @@ class _Collector:
                         self._tracker.on_message(message)
             except StoreError as error:
                 self._warn("presence_log", str(error))
-        return {ack.agent: ACKNOWLEDGEMENT.pack(ack, self._deps.signer) for ack in acks}
+        packed = {ack.agent: ACKNOWLEDGEMENT.pack(ack, self._deps.signer) for ack in acks}
+        return packed, postponed
 
     def _warn(self, component: str, text: str) -> None:
         self._deps.metrics.warn(self._deps.metrics.errors, component, text)
+
+
+def _postpone(queued: Sequence[QueuedMessage], postponed: Sequence[Message]) -> list[QueuedMessage]:
+    """Tell HTTP clients to send their messages later; return those of MQTT that can wait here."""
+    later = {id(message) for message in postponed}
+    waiting = []
+    for one in queued:
+        if id(one.message) in later:
+            one.postpone()
+            waiting += [one] if one.response is None else []
+    return waiting[:_MAX_WAITING]

@@ -16,9 +16,10 @@ class CollectorMetrics:
 
     Attributes:
         batches: by `result`; see `netwatch.collector.agent_tables.IngestResult`, and `too_large`,
-            `garbled`, `wrong_sender`, `future`.
+            `garbled`, `unsigned`, `wrong_sender`, `future`, `postponed` (see `admission.py`).
         measurements: by `result`: `stored`, `too_old`, `unknown_target`.
-        intervals: by `result`: `closed`, `recounted` (late data), `refused` (by the store).
+        intervals: by `result`: `closed`, `recounted` (late data), `waiting` (late
+            data beyond an agent's allowance, see `late_bins.py`), `refused` (by the store).
         presence_messages: ignored ones, by `reason`: `garbled`, `wrong_key`, `outdated`.
         errors: by `component`: `store`, `batch_log`, `presence_log`, `broker`.
         connections: refused requests and connections closed early, by `reason`; see

@@ -6,9 +6,10 @@ and indices are checked.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, replace
-from typing import Annotated
+from itertools import accumulate
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -16,7 +17,7 @@ from netwatch.model.clock_samples import ClockSample, ClockSegment, ClockSource
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Observation, Vantage
 from netwatch.model.time import from_millis, to_millis
-from netwatch.wire.message_format import MessageFormat, check_size
+from netwatch.wire.message_format import MessageFormat, check_size, decode
 from netwatch.wire.signing import MAX_MESSAGE_BYTES, SIGNED, SIGNED_HEADER
 from netwatch.wire.topics import is_agent_id
 from netwatch.wire.zlib_dictionary import DICTIONARY
@@ -25,6 +26,11 @@ SEQUENCE_LIMIT = 2**53
 """Sequences are below this, so that a float can hold them exactly."""
 MAX_MEASUREMENTS = 5_000
 """Measurements in the largest batch."""
+MAX_OBSERVATIONS = 25_000
+"""Observations in the largest batch, five for each measurement; more do not fit a message unless
+they are all alike. Equal ones compress to a few hundred bytes but take megabytes once decoded."""
+MAX_SUPERSEDED = 500
+"""Ranges that the largest batch supersedes; an agent's merged batches have at most 404."""
 
 _MAGIC = b"NW\x01"
 _MAX_CLOCK_ENTRIES = 1_000
@@ -45,6 +51,9 @@ _Country = Annotated[str, msgspec.Meta(pattern="^([A-Z]{2})?$")]
 _Network = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 _Sequence = Annotated[int, msgspec.Meta(ge=0, lt=SEQUENCE_LIMIT)]
 _Pattern = Annotated[list[tuple[_Name, _Word | None, _Word]], msgspec.Meta(max_length=32)]
+_T = TypeVar("_T")
+_Rowwise = Annotated[list[_T], msgspec.Meta(max_length=MAX_MEASUREMENTS)]
+_Durations = Annotated[list[_Ticks], msgspec.Meta(max_length=MAX_OBSERVATIONS)]
 _Count = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
 _Outcome = tuple[_Word | None, _Word, bool]
 _Boot = Annotated[bytes, msgspec.Meta(max_length=8)]
@@ -68,17 +77,19 @@ class _Table(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     network: _Network
     sequence: _Sequence
     start: _Instant
-    targets: list[tuple[_Name, _Name]]
-    patterns: list[_Pattern]
-    outcomes: list[_Outcome]
-    target_of: Annotated[list[_Index], msgspec.Meta(max_length=MAX_MEASUREMENTS)]
-    pattern_of: list[_Index]
-    outcome_of: list[_Index]
-    time_steps: list[_Step]
-    extra_durations: list[_Ticks]
-    durations: list[_Ticks]
-    weights: list[_Count]
-    supersedes: Annotated[list[tuple[_Sequence, _Sequence]], msgspec.Meta(max_length=10_000)]
+    targets: _Rowwise[tuple[_Name, _Name]]
+    patterns: _Rowwise[_Pattern]
+    outcomes: _Rowwise[_Outcome]
+    target_of: _Rowwise[_Index]
+    pattern_of: _Rowwise[_Index]
+    outcome_of: _Rowwise[_Index]
+    time_steps: _Rowwise[_Step]
+    extra_durations: _Rowwise[_Ticks]
+    durations: _Durations
+    weights: _Rowwise[_Count]
+    supersedes: Annotated[
+        list[tuple[_Sequence, _Sequence]], msgspec.Meta(max_length=MAX_SUPERSEDED)
+    ]
     clock_segments: Annotated[list[_Segment], msgspec.Meta(max_length=_MAX_CLOCK_ENTRIES)] = []
     clock_samples: Annotated[list[_Sample], msgspec.Meta(max_length=_MAX_CLOCK_ENTRIES)] = []
 
@@ -90,10 +101,17 @@ def pack_batch(batch: Batch) -> bytes:
     """Return the unsigned payload of `batch`; equal batches give equal bytes.
 
     Raises:
-        InputError: it has more than `MAX_MEASUREMENTS` or `MAX_MESSAGE_BYTES`.
+        InputError: it has more than `MAX_MEASUREMENTS`, `MAX_OBSERVATIONS`, `MAX_SUPERSEDED` or
+            `MAX_MESSAGE_BYTES`.
     """
-    if len(batch.measurements) > MAX_MEASUREMENTS:
-        raise InputError(f"batch: {len(batch.measurements)} measurements are too many")
+    steps = sum(len(row.observations) for row in batch.measurements)
+    for count, limit, what in (
+        (len(batch.measurements), MAX_MEASUREMENTS, "measurements"),
+        (steps, MAX_OBSERVATIONS, "observations"),
+        (len(batch.supersedes), MAX_SUPERSEDED, "superseded ranges"),
+    ):
+        if count > limit:
+            raise InputError(f"batch: {count} {what} are too many")
     compressor = zlib.compressobj(9, zdict=DICTIONARY)
     encoded = msgspec.msgpack.encode(_to_table(batch))
     payload = _MAGIC + compressor.compress(encoded) + compressor.flush()
@@ -107,7 +125,22 @@ def unpack_batch(payload: bytes) -> Batch:
     Raises:
         InputError: it is not a payload that `pack_batch` can make.
     """
-    return BATCH.decode(payload[SIGNED_HEADER:] if payload.startswith(SIGNED) else payload)
+    return BATCH.decode(_without_signature(payload))
+
+
+def row_times(payload: bytes) -> list[int]:
+    """Return the times of a stored batch's rows in milliseconds since 1970, without its rows."""
+    table = decode(_without_signature(payload), _decode_table, what=BATCH.name, limit=BATCH.limit)
+    return list(accumulate(table.time_steps, initial=table.start))[1:]
+
+
+def decoding_cost(plain: bytes) -> int:
+    """Return the decompressed bytes of an unsigned payload, which bound what decoding takes.
+
+    Raises:
+        InputError: it is not compressed as a batch is, or too large.
+    """
+    return len(decode(plain, _inflate_plain, what=BATCH.name, limit=BATCH.limit))
 
 
 def inflate(compressed: bytes, *, limit: int) -> bytes:
@@ -125,13 +158,27 @@ def inflate(compressed: bytes, *, limit: int) -> bytes:
     return plain
 
 
-def _decode(plain: bytes) -> Batch:
+def _without_signature(payload: bytes) -> bytes:
+    return payload[SIGNED_HEADER:] if payload.startswith(SIGNED) else payload
+
+
+def _inflate_plain(plain: bytes) -> bytes:
     if not plain.startswith(_MAGIC):
         raise ValueError("not a message of this version of netwatch")
-    return _from_table(_DECODER.decode(inflate(plain[len(_MAGIC) :], limit=_MAX_INFLATED)))
+    return inflate(plain[len(_MAGIC) :], limit=_MAX_INFLATED)
 
 
-BATCH = MessageFormat("batch", b"netwatch-batch-v1\0", pack_batch, _decode)
+def _decode_table(plain: bytes) -> _Table:
+    return _DECODER.decode(_inflate_plain(plain))
+
+
+BATCH: MessageFormat[Batch] = MessageFormat(
+    "batch", b"netwatch-batch-v1\0", pack_batch, lambda plain: _from_table(_decode_table(plain))
+)
+OUTLINE: MessageFormat[Batch] = replace(
+    BATCH, decoder=lambda plain: _from_table(_decode_table(plain), with_steps=False)
+)
+"""A batch whose observations are checked but not kept, which takes a fifth of the memory."""
 
 
 def _to_table(batch: Batch) -> _Table:
@@ -176,13 +223,26 @@ def _to_table(batch: Batch) -> _Table:
     return table
 
 
-def _from_table(table: _Table) -> Batch:
+def _from_table(table: _Table, *, with_steps: bool = True) -> Batch:
     """Return the rows of a table; raises IndexError or ValueError if columns are inconsistent."""
     if not is_agent_id(table.vantage):
         raise ValueError("the vantage's id is invalid")
-    ticks = iter(table.durations)
-    time = table.start
-    rows = []
+    rows = tuple(_rows(table, with_steps=with_steps))
+    if table.clock_segments and sum(rows for *_, rows in table.clock_segments) != len(rows):
+        raise ValueError("clock segments do not cover every row")
+    return Batch(
+        vantage=Vantage(table.vantage, table.country, table.network),
+        sequence=table.sequence,
+        measurements=rows,
+        supersedes=tuple(table.supersedes),
+        clock_segments=tuple(ClockSegment(one[0].hex(), *one[1:]) for one in table.clock_segments),
+        clock_samples=tuple(ClockSample(one[0].hex(), *one[1:]) for one in table.clock_samples),
+    )
+
+
+def _rows(table: _Table, *, with_steps: bool) -> Iterator[Measurement]:
+    """Yield the measurements; without their observations unless `with_steps`."""
+    time, used = table.start, 0
     columns = zip(
         table.target_of or range(len(table.time_steps)),
         table.pattern_of,
@@ -194,45 +254,34 @@ def _from_table(table: _Table) -> Batch:
     )
     for target, pattern, outcome, step, extra, weight in columns:
         time += step
-        indices = (target, pattern, outcome)
-        row = _row(table, indices, time=time, extra=extra, ticks=ticks)
-        rows.append(row if weight == 1 else replace(row, weight=weight))
-    if next(ticks, None) is not None:
+        if not _EARLIEST <= time <= _LATEST:
+            raise ValueError("a time out of range")
+        steps = table.patterns[pattern]
+        durations = table.durations[used : used + len(steps)]
+        used += len(steps)
+        if len(durations) < len(steps) or min(durations, default=0) < 0:
+            raise ValueError("missing or negative durations")
+        name, probe = table.targets[target]
+        failure, scope, host_responded = table.outcomes[outcome]
+        yield Measurement(
+            target=name,
+            probe=probe,
+            time=from_millis(time),
+            failure=failure,
+            scope=scope,
+            host_responded=host_responded,
+            seconds=max(0, extra + sum(durations)) / _TICKS,
+            observations=_observations(steps, durations) if with_steps else (),
+            weight=weight,
+        )
+    if used < len(table.durations):
         raise ValueError("unused durations")
-    if table.clock_segments and sum(rows for *_, rows in table.clock_segments) != len(rows):
-        raise ValueError("clock segments do not cover every row")
-    return Batch(
-        vantage=Vantage(table.vantage, table.country, table.network),
-        sequence=table.sequence,
-        measurements=tuple(rows),
-        supersedes=tuple(table.supersedes),
-        clock_segments=tuple(ClockSegment(one[0].hex(), *one[1:]) for one in table.clock_segments),
-        clock_samples=tuple(ClockSample(one[0].hex(), *one[1:]) for one in table.clock_samples),
-    )
 
 
-def _row(
-    table: _Table, indices: tuple[int, int, int], *, time: int, extra: int, ticks: Iterator[int]
-) -> Measurement:
-    """Build one measurement; takes its durations from `ticks`."""
-    target, probe = table.targets[indices[0]]
-    pattern = table.patterns[indices[1]]
-    failure, scope, host_responded = table.outcomes[indices[2]]
-    if not _EARLIEST <= time <= _LATEST:
-        raise ValueError("a time out of range")
-    durations = [duration for _, duration in zip(pattern, ticks, strict=False)]
-    if len(durations) < len(pattern) or any(duration < 0 for duration in durations):
-        raise ValueError("missing or negative durations")
-    return Measurement(
-        target=target,
-        probe=probe,
-        time=from_millis(time),
-        failure=failure,
-        scope=scope,
-        host_responded=host_responded,
-        seconds=max(0, extra + sum(durations)) / _TICKS,
-        observations=tuple(
-            Observation(operation, word, duration / _TICKS, detail)
-            for (operation, word, detail), duration in zip(pattern, durations, strict=True)
-        ),
+def _observations(
+    steps: Sequence[tuple[str, str | None, str]], durations: Sequence[int]
+) -> tuple[Observation, ...]:
+    return tuple(
+        Observation(operation, word, duration / _TICKS, detail)
+        for (operation, word, detail), duration in zip(steps, durations, strict=True)
     )

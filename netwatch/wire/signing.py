@@ -44,6 +44,11 @@ class Signer:
         return self._key.private_bytes_raw()
 
 
+def signer_of(message: bytes) -> bytes | None:
+    """Return the public key in a message whose signature was verified before, None if unsigned."""
+    return message[len(SIGNED) : len(SIGNED) + _KEY_BYTES] if message.startswith(SIGNED) else None
+
+
 def open_signed(message: bytes, purpose: bytes) -> tuple[bytes, bytes | None]:
     """Return the plain message and the public key that signed it, None if it is not signed.
 

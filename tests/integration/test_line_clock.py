@@ -61,6 +61,7 @@ class Scene:
                 batch_log=self.batch_log,
                 store=MemoryStore(),
                 targets={"one": target},
+                accept_unsigned=True,
                 clock=lambda: datetime.now(UTC),
                 config=AnalysisConfig(
                     bin=Duration(seconds=0.5), late_data_grace=Duration(seconds=0.5)

@@ -60,6 +60,7 @@ class Line:
             batch_log=batch_log,
             store=self.store,
             targets={target.id: target for target in self.targets},
+            accept_unsigned=True,
             clock=now,
             config=AnalysisConfig(bin=Duration(seconds=0.5), late_data_grace=Duration(seconds=0.5)),
             metrics=self.metrics,

@@ -52,6 +52,7 @@ class Observatory:
             batch_log=self._batch_log,
             store=MemoryStore(),
             targets=self._targets,
+            accept_unsigned=True,
             clock=lambda: datetime.now(UTC),
             config=AnalysisConfig(bin=Duration(seconds=1), late_data_grace=Duration(seconds=1)),
             metrics=self._metrics,

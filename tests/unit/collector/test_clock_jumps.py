@@ -61,7 +61,11 @@ class World:
         no_sync(self.batch_log)
         self.metrics, self.store = CollectorMetrics(), MemoryStore()
         self.ingest = Ingest(
-            self.batch_log, width=WIDTH, clock=lambda: self.true, metrics=self.metrics
+            self.batch_log,
+            width=WIDTH,
+            clock=lambda: self.true,
+            metrics=self.metrics,
+            accept_unsigned=True,
         )
         self.closer = BinCloser(
             self.batch_log,
@@ -129,7 +133,7 @@ class World:
             self.asking.sent(sealed.sequence)
         self.true += timedelta(seconds=0.2)
         messages = [Message(batch_topic("a1"), sealed.payload) for sealed in waiting]
-        answers = self.ingest.ingest(messages, self.closer.until)
+        answers = self.ingest.ingest(messages, self.closer.until).acks
         self.true += timedelta(seconds=0.1)
         for answer in () if lose else answers:
             assert not answer.refused
