@@ -90,7 +90,7 @@ class FleetConfig(Section, frozen=True):
 
     url: str = ""
     brokers: tuple[str, ...] = ()
-    open_weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    open_weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
 
 class StoreConfig(Section, frozen=True):

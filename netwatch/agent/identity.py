@@ -6,7 +6,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from netwatch.model.errors import ConfigError
+from netwatch.model.errors import ConfigError, os_errors_as
 from netwatch.model.measurement import Batch
 from netwatch.storage.private_files import FOLDER_MODE, is_accessible_to_others, write_private
 from netwatch.wire.batch_codec import BATCH
@@ -33,9 +33,15 @@ def load_or_create_identity(path: Path) -> Identity:
 
     Raises ConfigError if that fails, if the file is not a key, or if others may read it.
     """
-    try:
+    with os_errors_as(ConfigError, str(path)):
         if not path.exists():
             _create(path)
+    return load_identity(path)
+
+
+def load_identity(path: Path) -> Identity:
+    """Return the identity in `path`; raises ConfigError like `load_or_create_identity`."""
+    try:
         if is_accessible_to_others(path):
             raise ConfigError(f"{path}: others may read this key; run: chmod 600 {path}")
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)

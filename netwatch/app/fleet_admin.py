@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from netwatch.agent.identity import Identity, load_or_create_identity
+from netwatch.agent.identity import Identity, load_identity, load_or_create_identity
 from netwatch.app.transports import broker_connector, broker_url
 from netwatch.app.vantage_files import data_folder
 from netwatch.app.wall_clock import now
 from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
 from netwatch.collector.enrollment_service import EnrollmentService
 from netwatch.collector.registry import InvitationScope, Registry
+from netwatch.collector.trust_weights import TrustSettings
 from netwatch.config import Config
 from netwatch.model.addresses import is_loopback
 from netwatch.model.errors import ConfigError, TransportError
@@ -37,6 +38,27 @@ def collector_identity(config: Config) -> Identity:
 def targets_identity(config: Config, path: Path | None = None) -> Identity:
     """Return the key that signs target lists, from `path` if it is kept elsewhere."""
     return load_or_create_identity(path or Path(config.data) / "targets.key")
+
+
+def trust_settings(config: Config) -> TrustSettings:
+    """Return who counts in addition to enrolled agents."""
+    return TrustSettings(config.fleet.open_weight, lambda: frozenset(own_keys(config).values()))
+
+
+def own_keys(config: Config) -> dict[str, bytes]:
+    """Return the public keys of the observatory's own vantages, by name.
+
+    They are those whose private key is in the data folder, where nobody else can put one. A file
+    that cannot be read is logged: its vantage does not run either.
+    """
+    keys = {}
+    for path in sorted(data_folder(config).glob("agent-*.key")):
+        name = path.stem.removeprefix("agent-")
+        try:
+            keys[name] = load_identity(path).signer.public
+        except ConfigError as error:
+            _log.warning("this vantage does not count as our own: %s", error)
+    return keys
 
 
 def make_enrollment_service(config: Config) -> EnrollmentService:

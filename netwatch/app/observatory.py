@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from netwatch.agent.identity import load_or_create_identity
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.analysis.loop import run_analysis
 from netwatch.analysis.pipeline import Pipeline, PipelineRunner
@@ -27,13 +28,14 @@ from netwatch.app.factories import (
     open_store,
     write_places,
 )
-from netwatch.app.fleet_admin import collector_identity
+from netwatch.app.fleet_admin import collector_identity, own_keys, trust_settings
 from netwatch.app.health_metrics import HealthMetrics
 from netwatch.app.http_agent_routes import agent_routes
 from netwatch.app.http_server import listen, serve
 from netwatch.app.target_list_publisher import ReloadingTargets, run_list_publisher
 from netwatch.app.transports import broker_connector, broker_password, renew_damaged_password
 from netwatch.app.vantage import run_vantage
+from netwatch.app.vantage_files import key_path
 from netwatch.app.wall_clock import now
 from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
 from netwatch.collector.ingest_queue import IngestQueue
@@ -119,6 +121,7 @@ async def run_up(config: Config) -> None:
         async with run_broker(config):
             parts = [*_collector_parts(context), *_analysis_parts(context), run_pages(context)]
             if config.target:
+                load_or_create_identity(key_path(config))
                 parts.append(run_vantage(config))
             await run_until_first_exits(*parts)
 
@@ -165,6 +168,8 @@ async def run_collect(context: ObservatoryContext) -> None:
         BatchLog(folder / BATCH_LOG_FILE) as batch_log,
         PresenceLog(folder / PRESENCE_FILE, replace_at=now()) as presence_log,
     ):
+        if taken := batch_log.pin(own_keys(config)):
+            _log.warning("another key holds the name of our vantage %s", ", ".join(taken))
         await run_collector(
             CollectorDeps(
                 connect=broker_connector(config),
@@ -181,7 +186,7 @@ async def run_collect(context: ObservatoryContext) -> None:
                 rate_advice=_rate_advice(config.collector),
                 shared=config.collector.shared,
                 accept_unsigned=config.collector.unsigned,
-                open_weight=config.fleet.open_weight,
+                trust=trust_settings(config),
             )
         )
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from netwatch.app.fleet_admin import batch_log_path, erase_agent, fleet_is_public
+from netwatch.app.fleet_admin import batch_log_path, erase_agent, fleet_is_public, trust_settings
 from netwatch.app.fleet_admin import invite as create_token
 from netwatch.app.target_list_publisher import pause_fleet, publish_list
 from netwatch.app.wall_clock import now
@@ -82,7 +82,7 @@ def show(config: ConfigOption, as_json: JsonOption = False) -> None:
     `netwatch agents release` it. Addresses are not stored. Example: netwatch agents list --json
     """
     with Registry(batch_log_path(config)) as registry:
-        agents = registry.agents(now(), open_weight=config.fleet.open_weight)
+        agents = registry.agents(now(), trust_settings(config))
     rows = [
         (
             one.name,

@@ -4,6 +4,7 @@ They are in the same file as the batches, so that a batch and the status of its 
 evaluated in one transaction.
 """
 
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from enum import Enum, StrEnum
 from hashlib import sha256
@@ -40,16 +41,27 @@ CREATE TABLE IF NOT EXISTS first_seen (
     id TEXT NOT NULL, country TEXT NOT NULL, at INTEGER NOT NULL,
     vetted INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (id, country)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS measured (
+    id TEXT NOT NULL, place TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (id, place)
+) WITHOUT ROWID;
 """
 """Tables by agent; times are milliseconds since 1970. `former_key` holds keys that were replaced
 in order, and until when a measurement signed with one may have been made; a lost key is in no
 table. `erased` holds hashes of erased keys for a day, so that batches still on their way do not
-create the agent again."""
+create the agent again. `measured` is when an agent measured which country, whatever it claims."""
+_MEASURED = """
+INSERT INTO measured VALUES (?, ?, ?, ?) ON CONFLICT (id, place) DO UPDATE
+SET first = min(first, excluded.first), last = max(last, excluded.last)
+"""
 _KEY = "SELECT key FROM vantage WHERE id = ?"
 _FIRST_SEEN = """
 SELECT first_seen.id, first_seen.country, at,
-    CASE WHEN agent.id IS NULL THEN ? ELSE coalesce(nullif(owner, ''), '@' || agent.id) END, vetted
-FROM first_seen
+    CASE WHEN agent.id IS NULL THEN ? ELSE coalesce(nullif(owner, ''), '@' || agent.id) END,
+    vetted, key,
+    (SELECT group_concat(place) FROM measured WHERE measured.id = first_seen.id),
+    retired IS NULL AND NOT EXISTS (SELECT 1 FROM quarantine WHERE quarantine.id = first_seen.id)
+FROM first_seen LEFT JOIN vantage ON vantage.id = first_seen.id
 LEFT JOIN agent ON agent.id = first_seen.id AND agent.country <> ''
 """
 _OWNED_TABLES = ("agent", "invitation")
@@ -106,12 +118,39 @@ class AgentTables(SqliteStore):
         rows = self._database.fetch(_KEY, (name,))
         return bytes(rows[0][0]) if rows else None
 
-    def first_seen(self) -> list[FirstSeen]:
-        """Return when each agent was first seen in each country."""
+    def first_seen(self, own_keys: Collection[bytes] = ()) -> list[FirstSeen]:
+        """Return when each agent was first seen in each country.
+
+        A vantage that signs with one of `own_keys` is the observatory's own and is no agent.
+        """
+        rows = self._database.fetch(_FIRST_SEEN, (OPEN_OWNER,))
         return [
-            FirstSeen(name, country, from_millis(at), owner, bool(vetted))
-            for name, country, at, owner, vetted in self._database.fetch(_FIRST_SEEN, (OPEN_OWNER,))
-        ]
+            FirstSeen(
+                name, country, from_millis(at), owner, bool(vetted),
+                frozenset((places or "").split(",")), bool(is_active),
+            )
+            for name, country, at, owner, vetted, key, places, is_active in rows
+            if key not in own_keys
+        ]  # fmt: skip
+
+    def record_places(self, measured: Iterable[tuple[str, str]], at: datetime) -> None:
+        """Record the places that vantages measured at `at`, each by its name."""
+        time = to_millis(at)
+        with self._database.transaction():
+            rows = [(name, place, time, time) for name, place in sorted(measured)]
+            self._file.executemany(_MEASURED, rows)
+
+    def measured(self, start: datetime, end: datetime) -> list[tuple[str, str]]:
+        """Return names and places: who measured what between two times, or before and after."""
+        query = "SELECT id, place FROM measured WHERE first < ? AND last >= ?"
+        return self._database.fetch(query, (to_millis(end), to_millis(start)))
+
+    def pin(self, keys: Mapping[str, bytes]) -> list[str]:
+        """Pin the keys of the observatory's own vantages; return the names others hold."""
+        with self._database.transaction():
+            statement = "INSERT OR IGNORE INTO vantage VALUES (?, ?)"
+            self._file.executemany(statement, keys.items())
+        return [name for name, key in keys.items() if self.key_of(name) != key]
 
     def standing(self, name: str, key: bytes | None) -> Standing:
         """Return what is known of a sender before its message is decoded."""
@@ -169,7 +208,7 @@ class AgentTables(SqliteStore):
             self._file.execute(forget, (sha256(key).digest(),))
         self._file.execute("DELETE FROM erased WHERE until < unixepoch()")
         self._file.execute("DELETE FROM invitation WHERE replaces = ?", (name,))
-        for table in ("vantage", "former_key", "agent", "quarantine", "first_seen"):
+        for table in ("vantage", "former_key", "agent", "quarantine", "first_seen", "measured"):
             self._file.execute(f"DELETE FROM {table} WHERE id = ?", (name,))  # noqa: S608 - constants
 
     def _lacks_owner(self, table: str) -> bool:

@@ -17,6 +17,7 @@ from netwatch.collector.ingest import Ingest
 from netwatch.collector.ingest_queue import IngestQueue, QueuedMessage
 from netwatch.collector.metrics import CollectorMetrics
 from netwatch.collector.presence_tracker import PresenceTracker
+from netwatch.collector.trust_weights import TrustSettings
 from netwatch.config import AnalysisConfig
 from netwatch.model.errors import StoreError, TransportError
 from netwatch.model.measurement import Target
@@ -48,7 +49,7 @@ class CollectorDeps:
         rate_advice: how fast agents may send, None for no advice.
         broker: name of the broker in the presence log.
         accept_unsigned: whether unsigned batches of agents without a key are stored.
-        open_weight: trust in agents that never enrolled, 0 to 1.
+        trust: who counts in addition to enrolled agents.
     """
 
     connect: Callable[[Message | None], Transport]
@@ -66,7 +67,7 @@ class CollectorDeps:
     broker: str = ""
     shared: bool = False
     accept_unsigned: bool = False
-    open_weight: float = 1.0
+    trust: TrustSettings = field(default_factory=TrustSettings)
 
 
 async def run_collector(deps: CollectorDeps) -> None:
@@ -221,7 +222,7 @@ class _Collector:
             width=deps.config.bin,
             metrics=deps.metrics,
         )
-        closer.presence_log, closer.open_weight = deps.presence_log, deps.open_weight
+        closer.presence_log, closer.trust = deps.presence_log, deps.trust
         if deps.presence_log is not None:
             self._tracker = PresenceTracker(
                 deps.presence_log,

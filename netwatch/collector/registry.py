@@ -8,25 +8,28 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from netwatch.collector.agent_tables import AgentTables
-from netwatch.collector.trust_weights import trust_weights
+from netwatch.collector.trust_weights import TrustSettings, trust_weights
 from netwatch.model.errors import InputError
 from netwatch.model.time import from_millis, to_millis
-from netwatch.model.vantage_trust import OPEN_OWNER
+from netwatch.model.vantage_trust import OBSERVATORY_OWNER, OPEN_OWNER
 from netwatch.wire.enrollment import EnrollmentRequest
 
 _AGENTS = """
-SELECT name, CASE WHEN retired IS NOT NULL THEN 'retired' WHEN since IS NOT NULL THEN 'quarantine'
+SELECT name, key, CASE WHEN retired IS NOT NULL THEN 'retired'
+    WHEN since IS NOT NULL THEN 'quarantine'
     WHEN enrolled IS NOT NULL THEN 'enrolled' ELSE 'open' END,
     coalesce(country, ''), coalesce(network, 0), coalesce(region, ''), coalesce(consent, 0),
     coalesce(software, ''), enrolled, coalesce(reason, ''), coalesce(nullif(owner, ''),
     CASE WHEN agent.id IS NULL OR country = '' THEN :open ELSE '@' || name END)
 FROM (SELECT id AS name FROM vantage UNION SELECT id FROM agent UNION SELECT id FROM quarantine)
-LEFT JOIN agent ON agent.id = name LEFT JOIN quarantine ON quarantine.id = name ORDER BY name
+LEFT JOIN agent ON agent.id = name LEFT JOIN quarantine ON quarantine.id = name
+LEFT JOIN vantage ON vantage.id = name ORDER BY name
 """
 _ENROLL = "INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)"
 _EXPIRED_RETENTION = timedelta(days=30)
 """How long an expired invitation is kept, so that its refusal can name the reason."""
-_COUNTED_STATES = {"enrolled", "open"}
+_COUNTED_STATES = {"enrolled", "open", "own"}
+_EVERYBODY = TrustSettings()
 _KEY_OVERLAP = timedelta(days=1)
 """How long a running agent may use its former key."""
 
@@ -50,7 +53,8 @@ class Agent:
     """Everything that is known of an agent.
 
     Attributes:
-        state: `enrolled`, `open` (never enrolled), `retired` or `quarantine`.
+        state: `enrolled`, `open` (never enrolled), `own` (of the observatory), `retired` or
+            `quarantine`.
         country, network, region: as enrolled; empty and 0 if it never was.
         consent, software: version of the consent text and of the program at enrollment.
         enrolled: when, None for an open agent.
@@ -148,15 +152,19 @@ class Registry(AgentTables):
             )
             self._file.execute("UPDATE agent SET retired = ? WHERE id = ?", (to_millis(now), name))
 
-    def agents(self, now: datetime, *, open_weight: float = 1.0) -> list[Agent]:
+    def agents(self, now: datetime, trust: TrustSettings = _EVERYBODY) -> list[Agent]:
         """Return every agent with a pinned key, by name, with its present trust weight."""
-        by_country = trust_weights(self.first_seen(), now, open_weight=open_weight)
+        own_keys = trust.own_keys()
+        seen = self.first_seen(own_keys)
+        by_country = trust_weights(seen, now, open_weight=trust.open_weight)
         weights: dict[str, float] = {}
-        for (name, _), trust in by_country.items():
-            weights[name] = min(trust.weight, weights.get(name, 1.0))
+        for (name, _), one in by_country.items():
+            weights[name] = min(one.weight, weights.get(name, 1.0))
         agents = []
         rows = self._database.fetch(_AGENTS, {"open": OPEN_OWNER})
-        for name, state, *scope, millis, reason, owner in rows:
+        for name, key, listed, *scope, millis, reason, label in rows:
+            is_own = key in own_keys
+            state, owner = ("own", OBSERVATORY_OWNER) if is_own else (listed, label)
             enrolled = None if millis is None else from_millis(millis)
             weight = weights.get(name, 1.0) if state in _COUNTED_STATES else 0.0
             values = (name, state, *scope, enrolled, reason, owner, weight)

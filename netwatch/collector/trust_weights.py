@@ -1,31 +1,74 @@
-"""Trust weights against Sybil attacks, by the age of an agent and by bursts of new agents.
+"""Trust weights: what each agent has earned, so that new keys move nothing.
 
-A new agent weighs 0.2, and 1 after fourteen days. Agents of a signup burst (more than eight, and
-more than three times the usual number in their country, within a day) weigh 0 for fourteen
-days, or until the operator has vetted them. The first agents of a country are not a burst.
-Anyone can make a hundred keys, but not a hundred keys that were seen two weeks ago.
+An agent is on probation, with weight 0, until it has proved on seven days that it measures; with
+fourteen days it weighs 1. Age alone earns nothing (`netwatch.collector.proof`), a crowd waits its
+turn (`netwatch.collector.newcomer_queue`), and all agents admitted in the last thirty days together
+weigh at most half of the older ones: a third of the whole. While nobody is established, everybody
+counts alike, provisionally, and nobody can be sure.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
-from netwatch.model.vantage_trust import OPEN_OWNER, VantageTrust, Weights
+from netwatch.collector.newcomer_queue import PROBATION, Applicant, admission_times
+from netwatch.model.vantage_trust import (
+    OPEN_OWNER,
+    PROVISIONAL_WEIGHT,
+    VantageTrust,
+    Weights,
+)
 
 _DAY = timedelta(days=1)
-_FULL_TRUST_AGE = timedelta(days=14)
-_NEW_WEIGHT = 0.2
-_BURST_SIZE = 8
-"""Number of agents within a day up to which they are not a burst."""
-_BURST_RATIO = 3
-"""Number of agents within a day, relative to the usual, up to which they are not a burst."""
+_MIN_DAYS = 7
+"""Proved days from which an agent counts, with half its weight."""
+_RECENT = timedelta(days=30)
+"""Time after admission in which all recent agents together are capped."""
+_RECENT_SHARE = 0.5
+"""Weight of all recent agents together, relative to that of the older ones."""
+_MIN_WEIGHT = 2 * PROVISIONAL_WEIGHT
+"""Least weight of an established agent."""
+_FLEET = ""
+"""The line in which every agent waits; the others are countries that are measured."""
+Key = tuple[str, str]
+"""Id and claimed country of an agent."""
+
+
+class Reason(StrEnum):
+    """Why an agent has its weight."""
+
+    VETTED = "vetted"
+    ESTABLISHED = "established"
+    PROBATION = "probation"
+    CROWD = "crowd"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustSettings:
+    """Who counts in addition to enrolled agents.
+
+    Attributes:
+        open_weight: trust in agents that never enrolled, 0 to 1.
+        own_keys: returns the public keys of the observatory's own vantages.
+    """
+
+    open_weight: float = 1.0
+    own_keys: Callable[[], Collection[bytes]] = frozenset
 
 
 @dataclass(frozen=True, slots=True)
 class FirstSeen:
-    """When an agent was first seen in a country, by the collector's time.
+    """When an agent was first seen in a country, by the collector's time, and its past since.
 
-    `owner` answers for it, `vetted` is whether the operator has released it.
+    Attributes:
+        country: where it claims to be.
+        owner: who answers for it.
+        vetted: whether the operator has released it.
+        places: the countries that it measures, whatever country it claims.
+        is_active: neither retired nor in quarantine.
     """
 
     name: str
@@ -33,50 +76,113 @@ class FirstSeen:
     at: datetime
     owner: str = OPEN_OWNER
     vetted: bool = False
+    places: frozenset[str] = frozenset()
+    is_active: bool = True
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Where it waits for admission: the fleet, and each country that it measures."""
+        return (_FLEET, *sorted(self.places - {_FLEET}))
+
+
+@dataclass(frozen=True, slots=True)
+class EarnedTrust:
+    """Trust in an agent, and why.
+
+    Attributes:
+        admitted: when its probation began or will begin.
+        days: on how many days it has proved that it measures.
+    """
+
+    trust: VantageTrust
+    admitted: datetime
+    days: int
+    reason: Reason
 
 
 def trust_weights(
     agents: Iterable[FirstSeen], at: datetime, *, open_weight: float = 1.0
 ) -> Weights:
-    """Return the trust in each of the agents that were ever seen.
+    """Return the trust in each of the agents, provisional while nobody is established."""
+    found = earned_trust(agents, at, open_weight=open_weight)
+    if any(one.trust.is_established for one in found.values()):
+        return {key: one.trust for key, one in found.items()}
+    return {key: provisional(one) for key, one in found.items()}
+
+
+def provisional(one: EarnedTrust) -> VantageTrust:
+    """Return the trust in an agent where nobody established measures."""
+    weight = 0.0 if one.reason is Reason.OPEN else PROVISIONAL_WEIGHT
+    return VantageTrust(weight, one.trust.owner)
+
+
+def earned_trust(
+    agents: Iterable[FirstSeen], at: datetime, *, open_weight: float = 1.0
+) -> dict[Key, EarnedTrust]:
+    """Return what each of the agents that were ever seen.
 
     An agent first seen after `at` counts as new. `open_weight` is a factor for agents that never
     enrolled.
     """
-    countries: dict[str, list[FirstSeen]] = {}
-    for agent in sorted(agents, key=lambda agent: agent.at):
-        countries.setdefault(agent.country, []).append(agent)
-    weights: dict[tuple[str, str], VantageTrust] = {}
-    for seen in countries.values():
-        burst = _signup_burst(seen)
-        for agent in seen:
-            factor = open_weight if agent.owner == OPEN_OWNER and not agent.vetted else 1.0
-            weight = _weight(agent, at, in_burst=agent.name in burst)
-            weights[agent.name, agent.country] = VantageTrust(weight * factor, agent.owner)
-    return weights
+    waiting = sorted(agents, key=lambda agent: (agent.at, agent.name))
+    in_line = [one for one in waiting if one.vetted or one.owner != OPEN_OWNER or open_weight > 0]
+    times = admission_times(_applicant(one, at) for one in in_line)
+    admitted = {(one.name, one.country): time for one, time in zip(in_line, times, strict=True)}
+    found = {}
+    for one in waiting:
+        key = one.name, one.country
+        found[key] = _earned(one, admitted.get(key), at, open_weight=open_weight)
+    return _cap_recent(waiting, found, at)
 
 
-def _weight(agent: FirstSeen, at: datetime, *, in_burst: bool) -> float:
-    if agent.vetted:
-        return 1.0
-    age = at - agent.at - (_FULL_TRUST_AGE if in_burst else timedelta(0))
-    if in_burst and age < timedelta(0):
-        return 0.0
-    return _NEW_WEIGHT + (1 - _NEW_WEIGHT) * min(max(age / _FULL_TRUST_AGE, 0.0), 1.0)
+def _applicant(one: FirstSeen, at: datetime) -> Applicant:
+    proven = one.is_active and _days(one.at, at) >= _MIN_DAYS
+    return Applicant(one.at, one.lines, one.vetted, proven, one.owner == OPEN_OWNER)
 
 
-def _signup_burst(seen: list[FirstSeen]) -> set[str]:
-    """Return the names that are in a burst; `seen` is one country's, in order of time."""
-    names: set[str] = set()
-    past = end = added = 0
-    for start, first in enumerate(seen):
-        while end < len(seen) and seen[end].at < first.at + _DAY:
-            end += 1
-        while seen[past].at < first.at - _FULL_TRUST_AGE:
-            past += 1
-        usual = (start - past) / (_FULL_TRUST_AGE / _DAY)
-        established = seen[0].at <= first.at - _DAY
-        if established and end - start > max(_BURST_SIZE, _BURST_RATIO * usual):
-            names.update(agent.name for agent in seen[max(start, added) : end])
-            added = end
-    return names
+def _days(since: datetime, at: datetime) -> int:
+    return min(max((at - since) // _DAY, 0), PROBATION // _DAY)
+
+
+def _earned(
+    one: FirstSeen, admitted: datetime | None, at: datetime, *, open_weight: float
+) -> EarnedTrust:
+    if admitted is None:
+        return EarnedTrust(VantageTrust(0.0, one.owner), one.at, 0, Reason.OPEN)
+    days = _days(admitted, at)
+    factor = open_weight if one.owner == OPEN_OWNER and not one.vetted else 1.0
+    if one.vetted:
+        weight, reason = 1.0, Reason.VETTED
+    elif admitted > max(one.at, at):
+        weight, reason = 0.0, Reason.CROWD
+    elif days < _MIN_DAYS:
+        weight, reason = 0.0, Reason.PROBATION
+    else:
+        weight, reason = days / (PROBATION / _DAY), Reason.ESTABLISHED
+    return EarnedTrust(VantageTrust(weight * factor, one.owner), admitted, days, reason)
+
+
+def _cap_recent(
+    agents: Iterable[FirstSeen], found: dict[Key, EarnedTrust], at: datetime
+) -> dict[Key, EarnedTrust]:
+    """Scale down the agents admitted lately where they outweigh those admitted before."""
+    older: defaultdict[str, float] = defaultdict(float)
+    recent: defaultdict[str, float] = defaultdict(float)
+    lines = {(one.name, one.country): one.lines for one in agents}
+    for key, one in found.items():
+        sums = recent if _is_recent(one, at) else older
+        for line in lines[key]:
+            sums[line] += one.trust.weight
+    capped = dict(found)
+    for key, one in found.items():
+        if one.trust.weight and _is_recent(one, at):
+            factors = [_RECENT_SHARE * older[line] / recent[line] for line in lines[key]]
+            factor = min([1.0, *(factor for factor in factors if factor)])
+            weight = max(one.trust.weight * factor, _MIN_WEIGHT)
+            trust = VantageTrust(weight, one.trust.owner)
+            capped[key] = EarnedTrust(trust, one.admitted, one.days, one.reason)
+    return capped
+
+
+def _is_recent(one: EarnedTrust, at: datetime) -> bool:
+    return one.reason is not Reason.VETTED and one.admitted > at - _RECENT

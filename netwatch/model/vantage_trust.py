@@ -7,8 +7,9 @@ OPEN_OWNER = "open"
 """Owner of every agent that never enrolled: keys are free, so all of them are one owner."""
 OBSERVATORY_OWNER = ""
 """Owner of the observatory's own vantages."""
-ESTABLISHED_WEIGHT = 0.5
-"""Weight from which a vantage is established; below it, it is on probation."""
+PROVISIONAL_WEIGHT = 0.01
+"""Weight of newcomers where nobody established measures: alike among themselves, and as little
+evidence as nobody can be sure of. An established vantage always weighs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class VantageTrust:
 
     @property
     def is_established(self) -> bool:
-        """Whether the vantage has earned its weight; newcomers may count where nobody has."""
-        return self.weight >= ESTABLISHED_WEIGHT
+        """Whether the vantage has earned its weight; without any such, nobody can be sure."""
+        return self.weight > PROVISIONAL_WEIGHT
 
 
 OWN_VANTAGE = VantageTrust()
