@@ -28,9 +28,11 @@ from netwatch.aio.executor import SingleThreadExecutor
 from netwatch.aio.tasks import cancel_and_wait
 from netwatch.app.http_agent_routes import ingest_routes
 from netwatch.app.http_server import serve
+from netwatch.app.sender_limits import SenderLimits
 from netwatch.app.transports import endpoints
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.ingest_queue import IngestQueue
+from netwatch.collector.known_senders import Standing
 from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.collector.metrics import CollectorMetrics
 from netwatch.config import AnalysisConfig, Config, UplinkConfig
@@ -136,7 +138,8 @@ class Rig:
     @asynccontextmanager
     async def agent_api(self) -> AsyncIterator[int]:
         """Serve the doors for agents; yields the port."""
-        async with serving(ingest_routes(self.queue)) as port:
+        limits = SenderLimits(lambda *_: Standing.ENROLLED)
+        async with serving(ingest_routes(self.queue, limits)) as port:
             yield port
 
     def endpoints(self, *urls: str, agent: str = "a1", ca_file: str = "") -> tuple[Endpoint, ...]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
@@ -89,6 +88,11 @@ class ObservatoryContext:
     ledger: SqlLedger
     metrics: CollectorMetrics
     queue: IngestQueue = field(default_factory=IngestQueue)
+
+    def count_refusal(self, reason: str) -> None:
+        """Count what the HTTP service refuses; log each reason at most once a minute."""
+        counter = self.metrics.connections
+        self.metrics.warn(counter, reason, "HTTP requests or connections are refused")
 
 
 @contextmanager
@@ -252,7 +256,7 @@ async def run_pages(context: ObservatoryContext) -> None:
     On a loopback address, the metrics of the process are served too, at `/metrics`.
     """
     config = context.config
-    routes = agent_routes(config, context.queue)
+    routes = agent_routes(config, context.queue, count=context.count_refusal)
     if is_loopback(config.web.host):
         routes = (*routes, metrics_route(context.metrics.registry))
     site = SiteContext(
@@ -264,7 +268,8 @@ async def run_pages(context: ObservatoryContext) -> None:
         drill=config.drill,
     )
     app = create_app(site, routes)
-    await _serve(context, app, listen("web", config.web.host, config.web.port))
+    listener = listen("web", config.web.host, config.web.port)
+    await serve(app, listener, count=context.count_refusal)
 
 
 def metrics_route(registry: CollectorRegistry) -> BaseRoute:
@@ -281,18 +286,9 @@ async def run_agent_api(context: ObservatoryContext) -> None:
     config = context.config.collector
     if not config.port:
         await asyncio.Event().wait()
-    app = Starlette(routes=agent_routes(context.config, context.queue))
-    await _serve(context, app, listen("collector", config.host, config.port))
-
-
-async def _serve(context: ObservatoryContext, app: Starlette, listener: socket.socket) -> None:
-    """Serve until cancelled; count what is refused, and log each reason at most once a minute."""
-    metrics = context.metrics
-
-    def count(reason: str) -> None:
-        metrics.warn(metrics.connections, reason, "HTTP requests or connections are refused")
-
-    await serve(app, listener, count=count)
+    app = Starlette(routes=agent_routes(context.config, context.queue, count=context.count_refusal))
+    listener = listen("collector", config.host, config.port)
+    await serve(app, listener, count=context.count_refusal)
 
 
 @asynccontextmanager

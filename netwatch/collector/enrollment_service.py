@@ -5,9 +5,10 @@ request: InputError. A request that cannot be granted gets a response with the r
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
+from netwatch.collector.known_senders import KnownSenders, Standing
 from netwatch.collector.registry import Registry
 from netwatch.model.errors import InputError
 from netwatch.protocols import Clock
@@ -18,16 +19,31 @@ from netwatch.wire.signing import Signer
 
 
 @dataclass(frozen=True, slots=True)
+class AgentCall:
+    """A valid request.
+
+    Attributes:
+        sender: the token's digest or the agent's key.
+        standing: what is known of it here.
+        grant: does what is asked, and returns the signed response; blocks.
+    """
+
+    sender: bytes
+    standing: Standing
+    grant: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class EnrollmentService:
-    """Answers enrollments, key changes and erasures; each call opens the files anew.
+    """Reads enrollments, key changes and erasures, and grants them.
 
     `open_registry` opens the collector's tables of agents; `erase_agent` deletes everything about
     an agent, by its name. `targets_key` and `brokers` are what an enrolled agent receives; see
-    `netwatch.wire.enrollment.EnrollmentResponse`.
+    `netwatch.wire.enrollment.EnrollmentResponse`. The `read` methods are for one thread.
 
     Raises:
-        InputError: from every method, if the message is not a valid request.
-        StoreError: from every method, if the tables cannot be used; nothing was changed.
+        InputError: from every `read` method, if the message is not a valid request.
+        StoreError: also from `grant`, if the tables cannot be used; nothing was changed.
     """
 
     open_registry: Callable[[], Registry]
@@ -36,9 +52,13 @@ class EnrollmentService:
     targets_key: bytes
     brokers: tuple[str, ...]
     clock: Clock
+    senders: KnownSenders = field(init=False)
 
-    def enroll(self, encrypted: bytes) -> bytes:
-        """Return the response to an enrollment request."""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "senders", KnownSenders(self.open_registry))
+
+    def read_enrollment(self, encrypted: bytes) -> AgentCall:
+        """Read an enrollment request."""
         message, reply_key = self._decrypt(encrypted)
         request, key = enrollment.ENROLLMENT.unpack(message)
         if key is None or request.collector != self.signer.public:
@@ -48,10 +68,11 @@ class EnrollmentService:
         def enroll(registry: Registry) -> None:
             registry.enroll(digest, request, key=key, now=self.clock())
 
-        return self._respond(encrypted, request.name, enroll, reply_key)
+        grant = self._granting(encrypted, request.name, enroll, reply_key)
+        return AgentCall(digest, self.senders.invited(digest), grant)
 
-    def change_key(self, encrypted: bytes) -> bytes:
-        """Return the response to a key change."""
+    def read_key_change(self, encrypted: bytes) -> AgentCall:
+        """Read a key change."""
         message, reply_key = self._decrypt(encrypted)
         inner, old = enrollment.KEY_CHANGE.verify(message)
         change, new = enrollment.KEY_CHANGE.unpack(inner)
@@ -61,10 +82,14 @@ class EnrollmentService:
         def change_key(registry: Registry) -> None:
             registry.change_key(change.name, old, new, now=self.clock())
 
-        return self._respond(encrypted, change.name, change_key, reply_key)
+        # The old key stays known for a day, so that a repeated request is recognised.
+        standing = self.senders.standing(change.name, old)
+        return AgentCall(
+            old, standing, self._granting(encrypted, change.name, change_key, reply_key)
+        )
 
-    def erase(self, encrypted: bytes) -> bytes:
-        """Erase an agent on its request; return the response.
+    def read_erasure(self, encrypted: bytes) -> AgentCall:
+        """Read the request of an agent to be erased.
 
         Bins that its measurements were counted in stay: they are sums over many agents.
         """
@@ -80,21 +105,28 @@ class EnrollmentService:
             elif pinned is not None:
                 raise InputError("this is not signed with the key that is known here")
 
-        return self._respond(encrypted, erasure.name, erase, reply_key)
+        standing = self.senders.standing(erasure.name, key)
+        return AgentCall(key, standing, self._granting(encrypted, erasure.name, erase, reply_key))
 
     def _decrypt(self, encrypted: bytes) -> tuple[bytes, bytes]:
         check_size(encrypted, what="message", limit=enrollment.MAX_REQUEST_BYTES)
         return decrypt_request(encrypted, self.signer)
 
-    def _respond(
+    def _granting(
         self, encrypted: bytes, name: str, action: Callable[[Registry], None], reply_key: bytes
-    ) -> bytes:
-        """Perform `action`; return a signed response, valid for this request only."""
+    ) -> Callable[[], bytes]:
+        """Return a function that performs `action` and returns the response to this request."""
         request = sha256(encrypted).digest()
-        response = enrollment.EnrollmentResponse("", name, self.targets_key, self.brokers, request)
-        with self.open_registry() as registry:
-            try:
-                action(registry)
-            except InputError as error:
-                response = enrollment.EnrollmentResponse(str(error), name, b"", (), request)
-        return encrypt_reply(enrollment.ENROLLED.pack(response, self.signer), reply_key)
+
+        def grant() -> bytes:
+            response = enrollment.EnrollmentResponse(
+                "", name, self.targets_key, self.brokers, request
+            )
+            with self.open_registry() as registry:
+                try:
+                    action(registry)
+                except InputError as error:
+                    response = enrollment.EnrollmentResponse(str(error), name, b"", (), request)
+            return encrypt_reply(enrollment.ENROLLED.pack(response, self.signer), reply_key)
+
+        return grant

@@ -2,8 +2,11 @@
 
 import asyncio
 import gzip
+import itertools
 import json
+import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -11,19 +14,34 @@ from pathlib import Path
 import httpx
 import pytest
 from click.testing import Result
-from servers import free_port
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from servers import free_port, until
 from starlette.applications import Starlette
 from typer.testing import CliRunner
-from uplink_rig import serving
+from uplink_rig import running, serving
 
 from netwatch.agent import http_client as fetching
 from netwatch.agent.http_client import fetch
-from netwatch.aio.token_bucket import TokenBucket
-from netwatch.app.fleet_admin import make_enrollment_service
-from netwatch.app.http_agent_routes import enrollment_routes
+from netwatch.agent.identity import Identity
+from netwatch.app.fleet_admin import collector_identity, make_enrollment_service
+from netwatch.app.http_enrollment_routes import enrollment_routes
+from netwatch.app.sender_limits import Allowances, KeyedRateLimit
 from netwatch.cli.main import app
+from netwatch.collector.known_senders import Standing
 from netwatch.config import read_config
 from netwatch.model.errors import TransportError
+from netwatch.wire.enrollment import (
+    ENROLLMENT,
+    ENROLLMENT_PATH,
+    ERASURE,
+    ERASURE_PATH,
+    KEY_CHANGE,
+    KEY_CHANGE_PATH,
+    AgentRequest,
+    EnrollmentRequest,
+)
+from netwatch.wire.request_encryption import encrypt_request, encryption_key
+from netwatch.wire.signing import Signer
 
 Command = Callable[..., Result]
 
@@ -259,11 +277,76 @@ async def test_an_oversized_empty_or_garbage_body_is_refused(operator: Path, por
             await fetch(f"http://127.0.0.1:{port}/v1/erasures", None, 4096)
 
 
-async def test_a_client_over_the_rate_limit_gets_429(operator: Path) -> None:
+def requests_by(
+    signer: Signer, observatory: Signer, name: str, count: int
+) -> dict[str, list[bytes]]:
+    """Return requests of somebody whose token and key nobody knows, by path."""
+    public = encryption_key(observatory)
+
+    def sealed(message: bytes) -> bytes:
+        return encrypt_request(message, public)[0]
+
+    enrollment = EnrollmentRequest(
+        secrets.token_bytes(16), observatory.public, name, "XX", 64500, "", 2, "1"
+    )
+    asked = AgentRequest(observatory.public, name)
+    changed = signer.sign(KEY_CHANGE.pack(asked, signer), KEY_CHANGE.purpose)
+    return {
+        ENROLLMENT_PATH: [sealed(ENROLLMENT.pack(enrollment, signer)) for _ in range(count)],
+        KEY_CHANGE_PATH: [sealed(changed) for _ in range(count)],
+        ERASURE_PATH: [sealed(ERASURE.pack(asked, signer)) for _ in range(count)],
+    }
+
+
+async def test_strangers_cannot_shut_enrollment_key_change_and_erasure(
+    operator: Path, host: Path, port: int, tmp_path: Path
+) -> None:
+    """A flood of well-formed requests with unknown tokens and keys, each as soon as it may be."""
+    second = write_config(tmp_path / "second", port, "there")
+    for config in (host, second):
+        netwatch(config, "agent", "consent", "grant", "--accept-consent", "2")
+    tokens = token_of(operator), token_of(operator)
+    key = collector_identity(read_config(operator)).signer
+    stranger = Identity(Ed25519PrivateKey.generate()).signer
+    statuses: Counter[int] = Counter()
+
+    async def flood(path: str, bodies: list[bytes]) -> None:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            for body in itertools.cycle(bodies):
+                statuses[(await client.post(path, content=body, timeout=30)).status_code] += 1
+
+    async with observatory(operator, port):
+        assert (await run(host, "agent", "enroll", tokens[0])).exit_code == 0
+        forged = requests_by(stranger, key, "here", 50)
+        floods = [flood(path, bodies) for path, bodies in forged.items() for _ in range(2)]
+        async with running(*floods):
+            await until(lambda: statuses[429] > 200, seconds=30)
+            assert (await run(second, "agent", "enroll", tokens[1])).exit_code == 0
+            assert (await run(host, "agent", "change-key")).exit_code == 0
+            assert (await run(host, "agent", "purge", "--yes")).exit_code == 0
+    assert set(statuses) == {200, 429}
+    assert states(operator) == {"there": "enrolled"}
+
+
+async def test_one_token_and_one_key_have_an_allowance_of_their_own(operator: Path) -> None:
+    counted: Counter[str] = Counter()
+    allowances = Allowances(
+        each=KeyedRateLimit(rate=0.001, burst=3),
+        shared={Standing.NEW: (0.001, 4)},
+        count=lambda reason: counted.update([reason]),
+    )
     desk = make_enrollment_service(read_config(operator))
-    routes = enrollment_routes(desk, limit=TokenBucket(rate=0.001, burst=3))
+    routes = enrollment_routes(desk, allowances)
     transport = httpx.ASGITransport(Starlette(routes=routes))
+    key = collector_identity(read_config(operator)).signer
     async with httpx.AsyncClient(transport=transport, base_url="http://n.example") as client:
-        found = [(await client.post("/v1/enrollments", content=b"x")).status_code for _ in range(5)]
-        assert (await client.post("/v1/erasures", content=b"x")).status_code == 429
-    assert found == [400, 400, 400, 429, 429]
+
+        async def ask(times: int) -> list[int]:
+            stranger = Identity(Ed25519PrivateKey.generate()).signer
+            bodies = requests_by(stranger, key, "a1", times)[ERASURE_PATH]
+            return [(await client.post(ERASURE_PATH, content=one)).status_code for one in bodies]
+
+        assert await ask(5) == [200, 200, 200, 429, 429]
+        assert await ask(3) == [200, 429, 429]
+        assert (await client.post(ERASURE_PATH, content=b"x")).status_code == 400
+    assert counted == {"sender_rate": 2, "new_rate": 2}

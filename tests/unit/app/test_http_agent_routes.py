@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -11,16 +12,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from server_faults import answer_slowly, http_answer
 from servers import tcp_server, until
 from starlette.applications import Starlette
-from uplink_rig import Rig
+from uplink_rig import Rig, now
 
-from netwatch.app.http_agent_routes import KeyedRateLimit, ingest_routes
+from netwatch.app.http_agent_routes import ingest_routes
+from netwatch.app.sender_limits import Allowances, KeyedRateLimit, SenderLimits
 from netwatch.collector.ingest_queue import IngestQueue
+from netwatch.collector.known_senders import KnownSenders, Standing
 from netwatch.collector.metrics import by_label
+from netwatch.collector.registry import InvitationScope, Registry
 from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
 from netwatch.wire.ack import ACKNOWLEDGEMENT
 from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.embedded_broker import EmbeddedBroker
+from netwatch.wire.enrollment import EnrollmentRequest
 from netwatch.wire.https import (
     AGENT_HEADER,
     BATCHES_PATH,
@@ -51,8 +56,12 @@ def one_batch(rig: Rig, agent: str = "a1") -> bytes:
         return spool.newest(1)[0].payload
 
 
-def client_of(mailbox: IngestQueue, limit: KeyedRateLimit | None = None) -> httpx.AsyncClient:
-    app = Starlette(routes=[*ingest_routes(mailbox, limit)])
+def client_of(
+    mailbox: IngestQueue,
+    allowances: Allowances | None = None,
+    look_up: Callable[[str, bytes], Standing] = lambda *_: Standing.ENROLLED,
+) -> httpx.AsyncClient:
+    app = Starlette(routes=[*ingest_routes(mailbox, SenderLimits(look_up, allowances))])
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
 
 
@@ -95,7 +104,8 @@ async def test_an_unsigned_or_oversized_batch_is_refused_and_not_stored(rig: Rig
 
 async def test_an_agent_over_its_rate_limit_waits(rig: Rig) -> None:
     batch, other = one_batch(rig), one_batch(rig, "a2")
-    async with client_of(rig.queue, KeyedRateLimit(rate=0.01, burst=3)) as client:
+    allowances = Allowances(each=KeyedRateLimit(rate=0.01, burst=3))
+    async with client_of(rig.queue, allowances) as client:
         answers = [
             (await client.post(BATCHES_PATH, content=batch, headers=HEADERS)) for _ in range(5)
         ]
@@ -151,6 +161,53 @@ async def test_a_silent_server_costs_the_timeout() -> None:
         with pytest.raises(TransportError, match="cannot reach"):
             async with HttpsTransport(f"http://127.0.0.1:{port}", "a1", timeout=0.5):
                 pass
+
+
+async def test_new_keys_cannot_use_up_what_enrolled_agents_may_send(
+    rig: Rig, tmp_path: Path
+) -> None:
+    """The limit of strangers counts their verified batches only, and never an enrolled agent's."""
+    batch = one_batch(rig)
+    enrolled = BATCH.verify(batch)[1]
+    counted: list[str] = []
+    allowances = Allowances(shared={Standing.NEW: (0.001, 5)}, count=counted.append)
+    look_up = lambda _, key: Standing.ENROLLED if key == enrolled else Standing.NEW  # noqa: E731
+    async with client_of(rig.queue, allowances, look_up) as client:
+        answers = []
+        for number in range(10):
+            name = f"new{number}"
+            answers.append(
+                await client.post(
+                    BATCHES_PATH, content=one_batch(rig, name), headers={AGENT_HEADER: name}
+                )
+            )
+        assert [one.status_code for one in answers] == [200] * 5 + [429] * 5
+        answer = await client.post(BATCHES_PATH, content=batch, headers=HEADERS)
+        assert answer.status_code == 200
+    assert counted == ["new_rate"] * 5
+
+
+async def test_an_agent_is_known_after_its_first_batch(rig: Rig, tmp_path: Path) -> None:
+    batch = one_batch(rig)
+    key = BATCH.verify(batch)[1]
+    assert key is not None
+    senders = KnownSenders(lambda: Registry(tmp_path / "collector" / "batches.sqlite"))
+    assert senders.standing("a1", key) is Standing.NEW
+    async with client_of(rig.queue) as client:
+        await client.post(BATCHES_PATH, content=batch, headers=HEADERS)
+    assert senders.standing("a1", key) is Standing.OPEN
+    assert senders.standing("a2", key) is Standing.NEW
+    assert senders.standing("a1", b"x" * 32) is Standing.NEW
+    with Registry(tmp_path / "collector" / "batches.sqlite") as registry:
+        scope = InvitationScope()
+        registry.invite(b"d" * 32, scope, now=now(), length=timedelta(days=1))
+        request = EnrollmentRequest(b"s" * 16, b"c" * 32, "a1", "XX", 64501, "", 2, "1")
+        registry.enroll(b"d" * 32, request, key=key, now=now())
+        assert senders.standing("a1", key) is Standing.ENROLLED
+        registry.change_key("a1", key, b"n" * 32, now=now())
+    assert senders.standing("a1", key) is Standing.ENROLLED
+    assert senders.invited(b"d" * 32) is Standing.ENROLLED
+    assert senders.invited(b"e" * 32) is Standing.NEW
 
 
 async def test_the_rate_limit_evicts_the_least_recent_key() -> None:

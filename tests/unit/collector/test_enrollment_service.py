@@ -83,8 +83,10 @@ class Office(IngestRig):
         self.seen.append(body)
         path = url.removeprefix(URL)
         if path == ENROLLMENT_PATH:
-            return self.desk.enroll(body)
-        return self.desk.erase(body) if path == ERASURE_PATH else self.desk.change_key(body)
+            return self.desk.read_enrollment(body).grant()
+        is_erasure = path == ERASURE_PATH
+        read = self.desk.read_erasure if is_erasure else self.desk.read_key_change
+        return read(body).grant()
 
     async def enroll(
         self, invitation: Invitation, who: Identity, send: Send | None = None, **change: object
@@ -257,7 +259,7 @@ async def test_a_man_in_the_middle_is_refused_and_learns_nothing(office: Office)
     with pytest.raises(InputError, match="reply: damaged"):
         await office.enroll(token, identity(), own_answer)
     with pytest.raises(InputError):
-        middle.desk.enroll(sent[0])
+        middle.desk.read_enrollment(sent[0])
     assert token.secret not in sent[0]
 
 
@@ -315,7 +317,8 @@ def test_invalid_requests_are_refused(office: Office) -> None:
         sealed_for(ours.signer.sign(b"\xc0", ENROLLMENT.purpose), token),
     ]  # fmt: skip
     for message in messages:
-        for door in (office.desk.enroll, office.desk.change_key, office.desk.erase):
+        desk = office.desk
+        for read in (desk.read_enrollment, desk.read_key_change, desk.read_erasure):
             with pytest.raises(InputError):
-                door(message)
+                read(message)
     assert office.agents() == {}

@@ -86,7 +86,7 @@ async def test_a_replayed_enrollment_does_not_restore_an_old_key(
     enrollment = await office.enroll(office.invite(InvitationScope(replaces="a1")), stolen)
     request = office.seen[-1]
     await change_key(enrollment, "a1", old=stolen, new=ours, send=office.send)
-    office.desk.enroll(request)
+    office.desk.read_enrollment(request).grant()
     office.now += 2 * DAY
     assert office.take(ours, 1) == ([1], [])
     assert office.take(stolen, 2) == ([], [])
@@ -102,7 +102,7 @@ async def test_an_erased_agent_is_in_no_table_and_stays_erased(office: Office) -
     await erase(enrollment, "gone-1", identity=ours, send=office.send)
     # What was still under way, or comes from an agent that nobody stopped yet, is not kept.
     assert office.take(ours, 2, name="gone-1") == ([], ["retired"])
-    office.desk.enroll(request)
+    office.desk.read_enrollment(request).grant()
     assert office.agents() == {}
     office.batch_log.close()
     stored = b"".join(path.read_bytes() for path in office.file.parent.iterdir())
