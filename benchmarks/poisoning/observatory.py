@@ -20,6 +20,7 @@ from netwatch.collector.batch_log import BatchLog, ReceivedBatch
 from netwatch.collector.bin_closer import BinCloser
 from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.collector.registry import InvitationScope, Registry
+from netwatch.collector.trust_weights import TrustSettings
 from netwatch.config import Config
 from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident
@@ -113,10 +114,8 @@ class Observatory:
         self._closer = BinCloser(
             self.log, self.store, targets=self._targets, width=WIDTH, metrics=self._metrics
         )
-        self._closer.presence_log, self._closer.open_weight = (
-            self.presence,
-            Config().fleet.open_weight,
-        )
+        self._closer.presence_log = self.presence
+        self._closer.trust = TrustSettings(Config().fleet.open_weight)
 
     def admit(self, members: Sequence[Member]) -> None:
         """Enroll agents, those with an owner, and let each be first seen when it was."""
