@@ -208,6 +208,12 @@ class SeriesStore(Protocol):
     def closed_until(self) -> datetime | None:
         """Return up to when bins are complete, None before the first were written."""
 
+    def reopen(self, time: datetime) -> None:
+        """Take the promise of `put_bins` back for all from `time` on.
+
+        Only for a promise about the future, which a wrong clock gave; bins and levels stay.
+        """
+
     def put_levels(self, levels: Sequence[Level]) -> None:
         """Write what the detector read from the bins."""
 

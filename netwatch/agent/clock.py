@@ -140,6 +140,10 @@ class DisciplinedClock:
         """Return the present as measurements are dated, aware UTC."""
         return EPOCH + timedelta(seconds=self._shift + self.monotonic())
 
+    def true_time(self) -> datetime:
+        """Return the present by the best estimate of the true time."""
+        return self() + timedelta(seconds=self.offset_error() or 0.0)
+
     @property
     def shift(self) -> int:
         """Milliseconds from the monotonic clock to the times of measurements."""
@@ -160,7 +164,11 @@ class DisciplinedClock:
         """Add a time that was true at some moment between `since` and the present."""
         now = self.monotonic()
         middle, half = (since + now) / 2, max(0.0, (now - since) / 2)
-        self._estimates[source].append(_Estimate(source, middle, true - middle, half + error))
+        new, known = _Estimate(source, middle, true - middle, half + error), self._estimates[source]
+        if any(not one.agrees_with(new, now) for one in tuple(known)):
+            # The source's own clock was set meanwhile, and nothing of the old time remains.
+            known.clear()
+        known.append(new)
 
     def offset_error(self) -> float | None:
         """Return by how many seconds measurements are dated too early; None if unknown."""

@@ -18,8 +18,9 @@ from netwatch.model.errors import InputError, StoreError
 from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Bin, Level
 from netwatch.model.signals import AGENTS
-from netwatch.model.time import EPOCH
-from netwatch.protocols import Checkpoint, SeriesStore
+from netwatch.model.steady_clock import TOLERANCE
+from netwatch.model.time import EPOCH, floor_time
+from netwatch.protocols import Checkpoint, Clock, SeriesStore
 from netwatch.signals.presence.disconnects import DisconnectEvidence
 
 _LOG = logging.getLogger(__name__)
@@ -103,6 +104,9 @@ class PipelineRunner:
     Levels go to the store first; revisions, posts and the checkpoint then go to the ledger in
     one transaction. A crash between the two repeats the bins since the checkpoint, which gives
     the same levels, revisions and posts; those that exist already stay as they are.
+
+    Attributes:
+        clock: the present, beyond which nothing is evaluated; None if all bins are of the past.
     """
 
     def __init__(
@@ -128,6 +132,7 @@ class PipelineRunner:
         self._ledger = ledger
         self._width = width
         self._on_step = on_step
+        self.clock: Clock | None = None
         checkpoint = ledger.checkpoint()
         self._until = checkpoint.until if checkpoint else None
         if checkpoint:
@@ -148,7 +153,7 @@ class PipelineRunner:
             raise
 
     def _catch_up(self) -> list[PipelineResult]:
-        closed = self._store.closed_until()
+        closed = self._closed_until()
         if closed is None or (self._until is not None and self._until >= closed):
             return []
         start = self._until or self._first_bin(closed)
@@ -161,6 +166,21 @@ class PipelineRunner:
             results.append(result)
         self._record(results, end)
         return results
+
+    def _closed_until(self) -> datetime | None:
+        """Return the end of the closed bins, but not beyond the present.
+
+        What was evaluated of the future, by a clock that was wrong, is evaluated again.
+        """
+        closed = self._store.closed_until()
+        if self.clock is None or closed is None:
+            return closed
+        now = self.clock()
+        closed = min(closed, floor_time(now, self._width))
+        if self._until is not None and self._until > now + TOLERANCE:
+            _LOG.warning("evaluated until %s, which is in the future: starting again", self._until)
+            self._until = closed
+        return closed
 
     def _first_bin(self, closed: datetime) -> datetime:
         """Return the start of the store's first bin, `closed` if it has none."""

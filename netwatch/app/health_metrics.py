@@ -16,6 +16,7 @@ from netwatch.config import Config
 from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, IncidentState
+from netwatch.model.steady_clock import as_steady
 from netwatch.protocols import Clock, OutboxState, SeriesStore
 from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog, Session
 from netwatch.store.influx.health_points import HealthPoint, merge_small_networks
@@ -56,6 +57,10 @@ class HealthMetrics(Collector):
         for failure in () if self._is_failing else failures:
             _log.warning("health cannot be measured: %s", failure)
         self._is_failing = bool(failures)
+        off = as_steady(self._clock).off_seconds
+        yield GaugeMetricFamily(
+            f"{_PREFIX}clock_off_seconds", "System clock, ahead of the steady one.", off
+        )
         for point in merge_small_networks(points):
             for field, value in point.fields.items():
                 name = f"{_PREFIX}{point.measurement}_{field}"

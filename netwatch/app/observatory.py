@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from netwatch.agent.clock import boot_id
 from netwatch.agent.identity import load_or_create_identity
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.analysis.loop import run_analysis
@@ -191,6 +192,7 @@ async def run_collect(context: ObservatoryContext) -> None:
                 shared=config.collector.shared,
                 accept_unsigned=config.collector.unsigned,
                 trust=trust_settings(config),
+                own_boot=boot_id,
             )
         )
 
@@ -208,7 +210,9 @@ async def run_maintenance(store: SeriesStore) -> None:
     while True:
         if isinstance(store, MaintainedStore):
             try:
-                await asyncio.to_thread(store.maintain, now())
+                # What is old is dropped, so no time may come from a clock that is wrong.
+                closed = await asyncio.to_thread(store.closed_until)
+                await asyncio.to_thread(store.maintain, min(now(), closed or now()))
             except StoreError as error:
                 _log.warning("store maintenance failed: %s", error)
         await asyncio.sleep(_MAINTENANCE_INTERVAL)
@@ -222,6 +226,7 @@ async def run_analyze(context: ObservatoryContext) -> None:
         runner = await asyncio.to_thread(
             PipelineRunner, pipeline, context.store, context.ledger, width=width
         )
+        runner.clock = now
         await run_analysis(runner, pause=width / _POLLS_PER_BIN, registry=context.metrics.registry)
 
 

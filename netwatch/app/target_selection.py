@@ -14,6 +14,7 @@ from netwatch.app.wall_clock import now
 from netwatch.config import Config
 from netwatch.model.measurement import Target
 from netwatch.plugins import load_plugin, plugin_names
+from netwatch.protocols import Clock
 from netwatch.wire.enrollment import TARGET_LIST_PATH
 
 
@@ -76,12 +77,16 @@ def _is_in_consent_text(probe: str) -> bool:
     return getattr(load_plugin("probes", probe), "in_consent_text", False) is True
 
 
-async def fetch_target_list(enrollment: Enrollment, store: TargetListStore) -> bool:
+async def fetch_target_list(
+    enrollment: Enrollment, store: TargetListStore, clock: Clock = now
+) -> bool:
     """Fetch the observatory's target list over HTTP; return whether it is a new one.
+
+    `clock` says whether the list has expired.
 
     Raises:
         TransportError: the service cannot be reached, or has no list.
     """
     message = await fetch(enrollment.url + TARGET_LIST_PATH, None, MAX_LIST_BYTES)
     # A slow disk must not stop the event loop, which times the probes.
-    return await asyncio.to_thread(store.receive, message, now())
+    return await asyncio.to_thread(store.receive, message, clock())

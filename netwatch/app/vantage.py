@@ -32,7 +32,7 @@ from netwatch.app.vantage_files import (
     read_enrollment,
     spool_path,
 )
-from netwatch.app.wall_clock import now
+from netwatch.app.wall_clock import now, wall
 from netwatch.config import Config
 from netwatch.model.errors import ConfigError, NetwatchError, os_errors_as
 from netwatch.model.measurement import Measurement, Target, Vantage
@@ -60,7 +60,7 @@ async def run_vantage(config: Config, *, with_consent: bool = False) -> None:
     """
     if not choose_targets(config).targets and read_enrollment(config) is None:
         raise ConfigError("target: none is configured, so there is nothing to probe")
-    clock = DisciplinedClock(now, boot=boot_id(config.vantage.id))
+    clock = DisciplinedClock(wall, boot=boot_id(config.vantage.id))
     while True:
         await _run_until_changed(config, clock, with_consent=with_consent)
         if not key_path(config).exists():
@@ -88,7 +88,7 @@ async def _run_until_changed(
         return identity.signer.sign(message, PRESENCE.purpose) if key_path(config).exists() else b""
 
     def receive_list(message: bytes) -> None:
-        if list_store.receive(message, now()):
+        if list_store.receive(message, clock.true_time()):
             changes.notify()
 
     with open_spool(config) as spool:
@@ -111,7 +111,7 @@ async def _run_until_changed(
         poll_time = partial(poll_time_sources, clock, sources)
         work = [run_agent(deps), changes.wait(), run_with_consent(pause, poll_time)]
         if enrollment is not None:
-            fetch = partial(fetch_target_list, enrollment, list_store)
+            fetch = partial(fetch_target_list, enrollment, list_store, clock.true_time)
             poll_list = partial(poll_target_list, fetch, changes.notify)
             work.append(run_with_consent(pause, poll_list))
         await run_until_first_exits(*work)

@@ -38,11 +38,13 @@ CREATE TABLE IF NOT EXISTS location (
     id TEXT PRIMARY KEY, country TEXT NOT NULL, asn INTEGER NOT NULL, sequence INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unsigned (vantage TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS clock_line (boot TEXT PRIMARY KEY, line REAL NOT NULL);
 """
 """`first` and `last` bound a batch's measurements in milliseconds since 1970, 0 without any;
 `wide` batches span more than an hour, so that the index on `first` can start an hour before an
 interval for all others. `location` is the country and network of an agent's newest batch;
-`unsigned` names the agents of which unsigned batches are stored."""
+`unsigned` names the agents of which unsigned batches are stored.
+`clock_line` is the collector's own clock: seconds from this machine's monotonic one to the time."""
 _COUNTED, _SUPERSEDED, _QUARANTINED = range(3)
 """Values of `state`."""
 _INSERT = "INSERT OR IGNORE INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -193,6 +195,17 @@ class BatchLog(AgentTables):
         If another process has written since `late_bins`, they stay late: its data was not counted.
         """
         self._late.clear(times)
+
+    def clock_line(self, boot: str) -> float | None:
+        """Return the line of the collector's clock in a boot of its machine, None if unknown."""
+        rows = self._database.fetch("SELECT line FROM clock_line WHERE boot = ?", (boot,))
+        return rows[0][0] if rows else None
+
+    def keep_clock_line(self, boot: str, line: float) -> None:
+        """Store the line of the collector's clock, for its next start in the same boot."""
+        with self._database.transaction():
+            self._file.execute("DELETE FROM clock_line")
+            self._file.execute("INSERT INTO clock_line VALUES (?, ?)", (boot, line))
 
     def identify(self, agent: str) -> tuple[Vantage, bytes | None] | None:
         """Return an agent with its registered country and network, and its key.

@@ -97,6 +97,11 @@ class BinCloser:
         self._metrics.intervals.labels("closed").inc(closed)
         return closed
 
+    def reopen(self, bound: datetime) -> None:
+        """Take back that bins after `bound` are closed; they are closed again in their time."""
+        self.until = floor_time(bound, self.width)
+        self._store.reopen(self.until)
+
     def recount_late(self) -> int:
         """Count closed bins with late data again; return the number of intervals."""
         late = self._batch_log.late_bins()[:_MAX_LATE]

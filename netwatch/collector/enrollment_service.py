@@ -6,11 +6,13 @@ request: InputError. A request that cannot be granted gets a response with the r
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 
 from netwatch.collector.known_senders import KnownSenders, Standing
 from netwatch.collector.registry import Registry
 from netwatch.model.errors import InputError
+from netwatch.model.steady_clock import as_steady
 from netwatch.protocols import Clock
 from netwatch.wire import enrollment
 from netwatch.wire.message_format import check_size
@@ -66,7 +68,7 @@ class EnrollmentService:
         digest = sha256(request.secret).digest()
 
         def enroll(registry: Registry) -> None:
-            registry.enroll(digest, request, key=key, now=self.clock())
+            registry.enroll(digest, request, key=key, now=self._sure_time())
 
         grant = self._granting(encrypted, request.name, enroll, reply_key)
         return AgentCall(digest, self.senders.invited(digest), grant)
@@ -80,7 +82,7 @@ class EnrollmentService:
             raise InputError("key change: not signed with both keys, or for another collector")
 
         def change_key(registry: Registry) -> None:
-            registry.change_key(change.name, old, new, now=self.clock())
+            registry.change_key(change.name, old, new, now=self._sure_time())
 
         # The old key stays known for a day, so that a repeated request is recognised.
         standing = self.senders.standing(change.name, old)
@@ -107,6 +109,13 @@ class EnrollmentService:
 
         standing = self.senders.standing(erasure.name, key)
         return AgentCall(key, standing, self._granting(encrypted, erasure.name, erase, reply_key))
+
+    def _sure_time(self) -> datetime:
+        """Return the present; InputError while it is in doubt, since tokens and keys expire."""
+        clock = as_steady(self.clock)
+        if clock.in_doubt:
+            raise InputError("the observatory's own clock is in doubt; try again later")
+        return clock()
 
     def _decrypt(self, encrypted: bytes) -> tuple[bytes, bytes]:
         check_size(encrypted, what="message", limit=enrollment.MAX_REQUEST_BYTES)

@@ -8,17 +8,18 @@ from typing import NamedTuple
 from netwatch.collector.admission import Envelope, admit
 from netwatch.collector.agent_tables import IngestResult, Standing
 from netwatch.collector.batch_log import BatchLog, ReceivedBatch
+from netwatch.collector.fleet_time import FleetTime
 from netwatch.collector.metrics import CollectorMetrics
+from netwatch.model.clock_samples import ClockSample
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch
+from netwatch.model.steady_clock import TOLERANCE, as_steady
 from netwatch.model.time import to_millis
 from netwatch.protocols import Clock, Message
 from netwatch.wire.ack import Ack, merge_ranges
 from netwatch.wire.batch_codec import BATCH, OUTLINE, decoding_cost
 from netwatch.wire.topics import is_agent_id, topic_agent
 
-_MAX_AHEAD = timedelta(minutes=5)
-"""How far a vantage's clock may be ahead of the collector's."""
 _MAX_AGE = timedelta(days=400)
 """A spool holds some months; older measurements come from a clock with a wrong year."""
 _REFUSALS = {
@@ -41,11 +42,12 @@ class _Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """What is remembered of a batch once it is stored."""
+    """What is remembered of a batch once it is stored; `clock` is the newest of a signed one."""
 
     agent: str
     sequence: int
     rows: int
+    clock: ClockSample | None
 
 
 class Ingested(NamedTuple):
@@ -59,6 +61,9 @@ class Ingest:
     """Turns messages into stored batches and their acknowledgements.
 
     `accept_unsigned` takes batches without a signature from agents that have no key yet.
+
+    Attributes:
+        fleet_time: learns the clocks of the agents that sign; None does not.
     """
 
     def __init__(
@@ -73,7 +78,8 @@ class Ingest:
         self._accept_unsigned = accept_unsigned
         self._width = width
         self._batch_log = batch_log
-        self._clock = clock
+        self._clock = as_steady(clock)
+        self.fleet_time: FleetTime | None = None
         self._metrics = metrics
 
     def ingest(self, messages: Sequence[Message], closed_until: datetime | None) -> Ingested:
@@ -90,12 +96,13 @@ class Ingest:
         admitted, postponed = admit(opened)
         taken: list[_Taken] = []
         results = self._batch_log.add(
-            self._decoded(admitted, outcomes, taken), closed_until=closed_until, width=self._width
+            self._decoded(admitted, taken), closed_until=closed_until, width=self._width
         )
         for stored, result in zip(taken, results, strict=True):
             self._record(stored, result, outcomes)
         self._report_limits(len(postponed))
-        now = to_millis(self._clock())
+        # A time in doubt would move the agents' clocks, and the dates of all they measure.
+        now = 0 if self._clock.in_doubt else to_millis(self._clock())
         acks = [
             Ack(agent, merge_ranges(outcome.stored), tuple(outcome.refused), now)
             for agent, outcome in outcomes.items()
@@ -105,15 +112,17 @@ class Ingest:
     def _decoded(
         self,
         envelopes: Iterable[Envelope],
-        outcomes: dict[str, _Outcome],
         taken: list[_Taken],
     ) -> Iterator[ReceivedBatch]:
         """Decode one batch at a time, so that only one is in memory."""
         for envelope in envelopes:
-            received = self._decode(envelope, outcomes)
+            received = self._decode(envelope)
             if received is not None:
                 batch = received.batch
-                taken.append(_Taken(batch.vantage.id, batch.sequence, len(batch.measurements)))
+                clocks = batch.clock_samples if envelope.key is not None else ()
+                clock = clocks[-1] if clocks else None
+                rows = len(batch.measurements)
+                taken.append(_Taken(batch.vantage.id, batch.sequence, rows, clock))
                 yield received
 
     def _report_limits(self, postponed: int) -> None:
@@ -138,6 +147,8 @@ class Ingest:
         self._metrics.batches.labels(result.value).inc()
         if result is IngestResult.STORED:
             self._metrics.measurements.labels("stored").inc(one.rows)
+            if self.fleet_time is not None and one.clock is not None:
+                self.fleet_time.add(agent, one.clock)
 
     def _open(self, message: Message) -> Envelope | None:
         """Check what is known before a message is decoded: size, signature, and whose key it is."""
@@ -162,7 +173,7 @@ class Ingest:
             self._refuse("garbled", f"{where}: {error}")
         return None
 
-    def _decode(self, envelope: Envelope, outcomes: dict[str, _Outcome]) -> ReceivedBatch | None:
+    def _decode(self, envelope: Envelope) -> ReceivedBatch | None:
         sender, where = envelope.sender, envelope.message.topic[:100]
         try:
             batch = OUTLINE.decode(envelope.plain)
@@ -173,17 +184,27 @@ class Ingest:
             self._refuse("wrong_sender", f"{where}: the batch says it is from {batch.vantage.id}")
             return None
         now = self._clock()
+        if self._is_ahead(batch, now):
+            # Without an acknowledgement it is sent again, and counts once its time has come.
+            self._refuse("future", f"batch {batch.sequence} of {sender} is in the future")
+            return None
         if not batch.clock_segments:
-            # Without clock samples the vantage's own times stand, so they must be plausible.
-            if any(row.time > now + _MAX_AHEAD for row in batch.measurements):
-                self._refuse("future", f"batch {batch.sequence} of {sender} is in the future")
-                outcome = outcomes.setdefault(sender, _Outcome())
-                outcome.refused.append((batch.sequence, "future"))
-                return None
             batch = self._without_old(batch)
         return ReceivedBatch(batch, envelope.message.payload, envelope.key, received_at=now)
 
+    def _is_ahead(self, batch: Batch, now: datetime) -> bool:
+        """Return whether a batch is from the future, so that a clock is wrong.
+
+        Without clock samples the vantage's own times stand, so they must be plausible. With them,
+        they are corrected, unless the clock in doubt is ours.
+        """
+        if batch.clock_segments and not self._clock.in_doubt:
+            return False
+        return any(row.time > now + TOLERANCE for row in batch.measurements)
+
     def _without_old(self, batch: Batch) -> Batch:
+        if self._clock.in_doubt:
+            return batch
         bound = self._clock() - _MAX_AGE
         recent = tuple(row for row in batch.measurements if row.time >= bound)
         old = len(batch.measurements) - len(recent)

@@ -13,6 +13,7 @@ from netwatch.aio.executor import SingleThreadExecutor
 from netwatch.aio.tasks import run_until_first_exits
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.bin_closer import BinCloser
+from netwatch.collector.clock_guard import ClockGuard
 from netwatch.collector.ingest import Ingest
 from netwatch.collector.ingest_queue import IngestQueue, QueuedMessage
 from netwatch.collector.metrics import CollectorMetrics
@@ -21,6 +22,7 @@ from netwatch.collector.trust_weights import TrustSettings
 from netwatch.config import AnalysisConfig
 from netwatch.model.errors import StoreError, TransportError
 from netwatch.model.measurement import Target
+from netwatch.model.steady_clock import as_steady
 from netwatch.protocols import Clock, Message, SeriesStore, Transport
 from netwatch.signals.presence.log import PresenceLog
 from netwatch.wire import topics
@@ -50,6 +52,7 @@ class CollectorDeps:
         broker: name of the broker in the presence log.
         accept_unsigned: whether unsigned batches of agents without a key are stored.
         trust: who counts in addition to enrolled agents.
+        own_boot: returns the id that an agent of this name gives to this machine's boot.
     """
 
     connect: Callable[[Message | None], Transport]
@@ -68,6 +71,7 @@ class CollectorDeps:
     shared: bool = False
     accept_unsigned: bool = False
     trust: TrustSettings = field(default_factory=TrustSettings)
+    own_boot: Callable[[str], str] = lambda _: ""
 
 
 async def run_collector(deps: CollectorDeps) -> None:
@@ -76,6 +80,7 @@ async def run_collector(deps: CollectorDeps) -> None:
     An interval is closed `late_data_grace` after its end, and not before the collector has
     listened for that long: after its own downtime, agents first send their backlog. While the
     broker is unavailable no interval is closed, since a failure of our own is not an outage.
+    Nor is any while our own clock is in doubt.
     """
     with SingleThreadExecutor("collector") as executor:
         collector = _Collector(deps, executor)
@@ -90,13 +95,18 @@ class _Collector:
     def __init__(self, deps: CollectorDeps, executor: SingleThreadExecutor) -> None:
         self._deps = deps
         self._executor = executor
+        self._clock = as_steady(deps.clock)
+        self._guard = ClockGuard(
+            self._clock, deps.batch_log, own_boot=deps.own_boot, metrics=deps.metrics
+        )
         self._ingest = Ingest(
             deps.batch_log,
             width=deps.config.bin,
-            clock=deps.clock,
+            clock=self._clock,
             metrics=deps.metrics,
             accept_unsigned=deps.accept_unsigned,
         )
+        self._ingest.fleet_time = self._guard.fleet
         self._closer: BinCloser | None = None
         self._tracker: PresenceTracker | None = None
         self._link: Transport | None = None
@@ -189,15 +199,19 @@ class _Collector:
     async def _close_bins(self) -> None:
         assert self._closer is not None
         grace = self._deps.config.late_data_grace
-        listening_since = self._deps.clock()
+        listening_since = self._clock.monotonic()
         tick = min(max(self._closer.width.total_seconds() / 10, 0.02), _MAX_TICK_SECONDS)
         while True:
             await asyncio.sleep(tick)
             await self._track(lambda tracker: tracker.tick())
-            bound = self._deps.clock() - grace
-            if bound < listening_since:
-                continue
             try:
+                bound = await self._executor.run(self._guard.bound, self._closer.until, grace)
+                listened = self._clock.monotonic() - listening_since
+                if bound is None or listened < grace.total_seconds():
+                    continue
+                if self._closer.until is not None and bound < self._closer.until:
+                    await self._executor.run(self._closer.reopen, bound)
+                    await self._track(lambda tracker: tracker.restart(self._deps.broker))
                 await self._executor.run(self._closer.close, bound)
                 await self._executor.run(self._closer.recount_late)
             except StoreError as error:
@@ -215,6 +229,7 @@ class _Collector:
 
     def _open(self) -> BinCloser:
         deps = self._deps
+        self._guard.resume()
         closer = BinCloser(
             deps.batch_log,
             deps.store,
@@ -227,7 +242,7 @@ class _Collector:
             self._tracker = PresenceTracker(
                 deps.presence_log,
                 identify=deps.batch_log.identify,
-                clock=deps.clock,
+                clock=self._clock,
                 metrics=deps.metrics,
                 settle_time=deps.settle_time,
             )

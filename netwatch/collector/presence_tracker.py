@@ -66,7 +66,7 @@ class PresenceTracker:
         self._settle_time = settle_time
         self._broker = ""
         now = clock()
-        self._agents = {one.vantage.id: _Agent(one, one.start) for one in log.sessions(now)}
+        self._agents = self._load(now)
         self._pending: dict[str, Message] = {}
         self._unconfirmed: set[str] = set()
         """Agents that were online before the collector was disconnected."""
@@ -76,6 +76,13 @@ class PresenceTracker:
         self._connected_at: datetime | None = None
         self._listening_since: datetime | None = None
         self._pruned_at = now
+
+    def restart(self, broker: str) -> None:
+        """Forget what was recorded at times that are in the future, by a clock that was wrong."""
+        now = self._clock()
+        self._log.forget_after(now)
+        self._agents, self._pruned_at, self._disconnected_at = self._load(now), now, now
+        self.on_broker_up(broker)
 
     def on_broker_up(self, broker: str) -> None:
         """Process that the collector is connected to `broker`."""
@@ -169,6 +176,9 @@ class PresenceTracker:
             self._on_birth(vantage, presence, agent)
         elif agent is not None and agent.is_online:
             self._on_end(agent, presence, retained=message.retained)
+
+    def _load(self, now: datetime) -> dict[str, _Agent]:
+        return {one.vantage.id: _Agent(one, one.start) for one in self._log.sessions(now)}
 
     def _on_birth(self, vantage: Vantage, presence: PresenceMessage, agent: _Agent | None) -> None:
         now = self._clock()

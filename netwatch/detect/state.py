@@ -42,7 +42,10 @@ class TrainingBins:
     totals: list[Floats] = field(default_factory=list)
 
     def add(self, time: datetime, values: Floats, totals: Floats) -> None:
-        """Append one bin of all series."""
+        """Append one bin of all series, in place of those from `time` on."""
+        kept = bisect_left(self.times, time)
+        for column in (self.times, self.values, self.totals):
+            del column[kept:]
         self.times.append(time)
         self.values.append(values)
         self.totals.append(totals)

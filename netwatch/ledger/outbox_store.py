@@ -62,7 +62,9 @@ class SqlOutbox:
             & (earlier.c.number < _POSTS.c.number)
             & earlier.c.state.in_(_UNDECIDED)
         )
-        ready = (_POSTS.c.state == OutboxState.READY) & (_POSTS.c.next_at <= to_micros(now))
+        # A post that was last changed in the future waits for a time that a wrong clock gave.
+        is_due = (_POSTS.c.next_at <= to_micros(now)) | (_POSTS.c.changed_at > to_micros(now))
+        ready = (_POSTS.c.state == OutboxState.READY) & is_due
         return self._read(ready & ~waits, limit)
 
     def in_state(self, state: OutboxState) -> list[OutboxEntry]:

@@ -68,6 +68,12 @@ class MemoryStore(NoOptions):
         """See `SeriesStore`."""
         return self._closed_until
 
+    def reopen(self, time: datetime) -> None:
+        """See `SeriesStore`."""
+        with self._lock:
+            if self._closed_until is not None:
+                self._closed_until = min(self._closed_until, time)
+
     def put_levels(self, levels: Sequence[Level]) -> None:
         """See `SeriesStore`."""
         good, rejected = valid_levels(levels, self._clock())

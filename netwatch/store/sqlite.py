@@ -142,6 +142,12 @@ class SqliteStore:
             row = connection.execute("SELECT closed_until FROM watermark").fetchone()
         return None if row is None else from_micros(row[0])
 
+    def reopen(self, time: datetime) -> None:
+        """See `SeriesStore`."""
+        with self._database.transaction() as connection:
+            lower = "UPDATE watermark SET closed_until = min(closed_until, ?)"
+            connection.execute(lower, (to_micros(time),))
+
     def put_levels(self, levels: Sequence[Level]) -> None:
         """See `SeriesStore`."""
         good, rejected = valid_levels(levels, self._clock())

@@ -45,12 +45,13 @@ class JsonApi:
         self._pages = pages
 
     def health(self, _request: Request) -> dict[str, object]:
-        """Return the freshness of the data."""
+        """Return the freshness of the data; a time in the future has no age, and is stale."""
         health = self._pages.health()
         return {
             "data_until": health.until,
             "data_age_seconds": None if health.age is None else round(health.age.total_seconds()),
             "stale": health.stale,
+            "clock": health.clock or None,
         }
 
     def incidents(self, request: Request) -> dict[str, object]:

@@ -13,6 +13,7 @@ from netwatch.model.incident import (
     IncidentState,
 )
 from netwatch.model.series import Level
+from netwatch.model.steady_clock import as_steady
 from netwatch.model.time import floor_time
 from netwatch.publish.display_names import full_name, place_name
 from netwatch.publish.language import Language
@@ -41,21 +42,25 @@ class Health:
 
     Attributes:
         until: time up to which bins are complete, None before the first.
-        age: time since then.
+        age: time since then; None if that time is in the future, so that a clock was wrong.
         stale: whether pages warn of the age.
+        clock: what is wrong with the observatory's clock, in one line; empty if nothing.
     """
 
     until: datetime | None
     age: timedelta | None
     stale: bool
+    clock: str = ""
 
     def text(self, language: Language) -> str:
         """Return the age of the data in one sentence."""
-        if self.until is None or self.age is None:
+        if self.until is None:
             return language.text("no_measurements")
         if not self.stale:
             return language.text("data_until", utc_text(self.until, language))
         until = f"{self.until.astimezone(UTC):%Y-%m-%d %H:%M}"
+        if self.age is None:
+            return language.text("data_in_future", until)
         return language.text("data_stale", until, age(self.age))
 
 
@@ -90,8 +95,11 @@ class PageBuilder:
     def health(self) -> Health:
         """Return the freshness of the data."""
         until = self.store.closed_until()
-        length = None if until is None else max(self.context.clock() - until, timedelta(0))
-        return Health(until, length, stale=length is None or length > _STALE)
+        clock = as_steady(self.context.clock)
+        length = None if until is None else clock() - until
+        if length is not None and length < timedelta(0):
+            length = None
+        return Health(until, length, stale=length is None or length > _STALE, clock=clock.notice)
 
     def public_incidents(self) -> list[Incident]:
         """Return the newest revision of every public incident, merged ones left out."""

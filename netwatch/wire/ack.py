@@ -20,7 +20,7 @@ class Ack:
         agent: the agent's id.
         stored: inclusive ranges of sequences that are durable; the agent may delete them.
         refused: sequences that will never be accepted, each with the reason.
-        time_ms: the collector's clock, milliseconds since 1970.
+        time_ms: the collector's clock, milliseconds since 1970; 0 while it is in doubt.
     """
 
     agent: str

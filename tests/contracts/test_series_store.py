@@ -358,3 +358,18 @@ def test_writes_during_a_read_are_safe(store: SeriesStore) -> None:
     first = next(reading)
     store.put_bins([bin_at(step, key("5")) for step in range(50)])
     assert [first, *reading] == [bin_at(step) for step in range(50)]
+
+
+def test_a_promise_about_the_future_is_taken_back(store: SeriesStore) -> None:
+    store.reopen(T0)
+    assert store.closed_until() is None
+    store.put_bins([bin_at(0)], closed_until=T0 + STEP)
+    store.put_bins([bin_at(1)], closed_until=T0 + 2 * STEP)
+    store.put_bins([bin_at(2)], closed_until=T0 + 3 * STEP)
+    store.reopen(T0 + 4 * STEP)
+    assert store.closed_until() == T0 + 3 * STEP
+    store.reopen(T0 + STEP)
+    assert store.closed_until() == T0 + STEP
+    assert len(all_bins(store)) == 3
+    store.put_bins([], closed_until=T0 + 2 * STEP)
+    assert store.closed_until() == T0 + 2 * STEP

@@ -216,6 +216,19 @@ class PresenceLog(SqliteStore):
             self._file.execute("DELETE FROM session WHERE ended < ?", bound)
             self._file.execute("DELETE FROM listening WHERE ended < ?", bound)
 
+    def forget_after(self, now: datetime) -> None:
+        """Delete what is dated after `now`, and date what began earlier and lasts until `now`."""
+        bound = (to_millis(now),)
+        with self._database.transaction():
+            self._file.execute("DELETE FROM event WHERE at > ?", bound)
+            # The newest session of an agent orders its messages, so it stays.
+            self._file.execute(
+                "UPDATE OR REPLACE session SET started = ?1 WHERE started > ?1", bound
+            )
+            self._file.execute("UPDATE session SET ended = ?1 WHERE ended > ?1", bound)
+            self._file.execute("DELETE FROM listening WHERE started > ?", bound)
+            self._file.execute("UPDATE listening SET ended = ?1 WHERE ended > ?1", bound)
+
     def erase(self, agent: str) -> None:
         """Delete the events and sessions of one agent, on its host's request."""
         with self._database.secure_delete() as file:

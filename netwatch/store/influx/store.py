@@ -54,7 +54,7 @@ _MAX_REVISIONS = 999
 """Nanoseconds between two microseconds."""
 _SERIES_A_QUERY = 200
 """Series that one query names; more take several queries."""
-_LAST_WATERMARK = 'SELECT last("closed") FROM "watermark"'
+_LAST_WATERMARK = 'SELECT last("closed") FROM "watermark" WHERE "closed" = true'
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +182,23 @@ class InfluxStore:
         for week in reversed(weeks_present(self.client, "watermark")):
             span = moment(week * WEEK), moment((week + 1) * WEEK)
             pages = read_pages(self.client, "watermark", span, limit=self._page)
-            stamps = [stamp_of(row) for page in pages for row in page]
+            stamps = [stamp_of(row) for page in pages for row in page if row[1]]
             if stamps:
                 return moment(max(stamps))
         return None
+
+    def reopen(self, time: datetime) -> None:
+        """See `SeriesStore`; a point cannot be deleted on every server, so it says false."""
+        closed = self.closed_until()
+        if closed is None or closed <= time:
+            return
+        span = time + timedelta(microseconds=1), closed + timedelta(microseconds=1)
+        pages = read_pages(self.client, "watermark", span, limit=self._page)
+        stamps = [nanoseconds(time), *(stamp_of(row) for page in pages for row in page)]
+        lines = [
+            f"watermark closed={str(not number).lower()} {one}" for number, one in enumerate(stamps)
+        ]
+        raise_rejected(self._write("watermark", lines, stamps), of=len(lines))
 
     def put_levels(self, levels: Sequence[Level]) -> None:
         """See `SeriesStore`."""

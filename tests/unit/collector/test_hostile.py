@@ -32,19 +32,6 @@ def row(office: Office, after: timedelta) -> Measurement:
     return answered(office.now + after)
 
 
-async def test_a_stranger_gets_no_signed_refusal_of_another_agents_batches(
-    office: Office,
-) -> None:
-    ours, theirs = identity(), identity()
-    await office.enroll(office.invite(), ours)
-    batch = Batch(Vantage("a1", "XX", 64501), 7, (row(office, DAY),))
-    for message in (BATCH.pack(batch), BATCH.pack(batch, theirs.signer)):
-        assert office.receive(Message(batch_topic("a1"), message)) == []
-    own = Message(batch_topic("a1"), BATCH.pack(batch, ours.signer))
-    (ack,) = office.receive(own)
-    assert ack.refused == ((7, "future"),)
-
-
 @pytest.mark.parametrize("shift", [2**42, -(2**42), 0])
 @pytest.mark.parametrize("after", [9 * DAY, -9000 * DAY])
 def test_a_timeline_cannot_bring_in_times_far_away(

@@ -54,10 +54,13 @@ def test_equivocation_is_refused_and_counted(rig: IngestRig) -> None:
     assert by_label(rig.metrics.batches)["equivocation"] == 1
 
 
-def test_a_batch_from_the_future_is_refused(rig: IngestRig) -> None:
-    (ack,) = rig.receive(message(1, 6))
-    assert ack.refused == ((1, "future"),)
+def test_a_batch_from_the_future_is_stored_once_its_time_has_come(rig: IngestRig) -> None:
+    """It is never refused for good: the clock that is wrong may be ours."""
+    assert rig.receive(message(1, 6)) == []
+    assert by_label(rig.metrics.batches)["future"] == 1
     assert count_batches(rig.batch_log) == 0
+    rig.now = START + timedelta(minutes=2)
+    assert rig.receive_flat(message(1, 6)) == ([1], [])
     (ack,) = rig.receive(message(2, 4))
     assert ack.stored == ((2, 2),)
 

@@ -269,10 +269,19 @@ async def test_health_has_the_age_of_the_data(site: Site, make_incident: MakeInc
         "data_until": None,
         "data_age_seconds": None,
         "stale": True,
+        "clock": None,
     }
     site.put("country:IR", FALL, until=site.now - timedelta(minutes=5))
     health = json.loads(await site.text("/v1/health"))
     assert (health["data_age_seconds"], health["stale"]) == (300, False)
+
+
+async def test_data_from_the_future_has_no_age(site: Site, make_incident: MakeIncident) -> None:
+    """It is never fresh: a clock was wrong when it was written, or is wrong now."""
+    site.put("country:IR", FALL, until=site.now + timedelta(hours=20))
+    health = json.loads(await site.text("/v1/health"))
+    assert (health["data_age_seconds"], health["stale"]) == (None, True)
+    assert "which is in the future: a clock of the observatory" in await site.text("/")
 
 
 async def test_every_page_of_a_drill_is_labelled(site: Site, make_incident: MakeIncident) -> None:
