@@ -5,14 +5,15 @@ late as the true time of its receipt. Only agents that the operator has invited 
 vote, since keys are free; those on the collector's own machine share its clock and have none.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from statistics import median
 
 from netwatch.collector.trust_weights import FirstSeen
 from netwatch.model.clock_samples import ClockSample
+from netwatch.model.vantage_trust import OPEN_OWNER
 
 _FEWEST = 3
-"""Agents from which a median withstands one wrong clock."""
+"""Agents, or owners, from which a median withstands one wrong clock."""
 _NEWEST_SECONDS = 600.0
 """How long a clock's vote lasts: ten bins of a minute, so that silent agents do not count."""
 
@@ -39,14 +40,26 @@ class FleetTime:
         if line >= known or now - heard > _NEWEST_SECONDS:
             self._lines[name] = now, line
 
-    def line(self, agents: Iterable[FirstSeen]) -> float | None:
-        """Return the median of the `agents` that have a vote, None if fewer than three do."""
+    def line(self, agents: Sequence[FirstSeen]) -> float | None:
+        """Return the median of the `agents` that have a vote, None if fewer than three do.
+
+        Each owner has one vote, if there are three of them.
+        """
         now = self._monotonic()
-        voters = {one.name for one in agents if one.enrolled or one.vetted}
+        owners = {one.name: one.owner for one in agents if one.owner != OPEN_OWNER}
+        owners |= {
+            one.name: f"@{one.name}" for one in agents if one.vetted and one.name not in owners
+        }
         self._lines = {
             name: (heard, line)
             for name, (heard, line) in self._lines.items()
             if now - heard <= _NEWEST_SECONDS
         }
-        lines = [line for name, (_, line) in self._lines.items() if name in voters]
+        by_owner: dict[str, list[float]] = {}
+        for name, (_, line) in self._lines.items():
+            if name in owners:
+                by_owner.setdefault(owners[name], []).append(line)
+        if len(by_owner) >= _FEWEST:
+            return median(map(median, by_owner.values()))
+        lines = [line for lines in by_owner.values() for line in lines]
         return median(lines) if len(lines) >= _FEWEST else None

@@ -117,7 +117,7 @@ def test_a_jump_that_agents_contradict_is_never_believed(machine: Machine, error
 
 @pytest.mark.parametrize("error", [DAY, -HOUR])
 def test_a_jump_that_agents_confirm_is_believed_at_once(machine: Machine, error: float) -> None:
-    """A paused virtual machine, or a clock that was wrong at the start and is set right."""
+    """A paused virtual machine, or a clock that was wrong at the start and is corrected."""
     machine.error = error
     machine.clock.hear(machine.true_line + error - 3)
     machine.run(1)
