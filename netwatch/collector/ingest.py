@@ -63,7 +63,7 @@ class Ingest:
     `accept_unsigned` takes batches without a signature from agents that have no key yet.
 
     Attributes:
-        fleet_time: learns the clocks of the agents that sign; None does not.
+        fleet_time: learns the clocks of the agents that sign.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Ingest:
         self._width = width
         self._batch_log = batch_log
         self._clock = as_steady(clock)
-        self.fleet_time: FleetTime | None = None
+        self.fleet_time = FleetTime(self._clock.monotonic, lambda _: "")
         self._metrics = metrics
 
     def ingest(self, messages: Sequence[Message], closed_until: datetime | None) -> Ingested:
@@ -147,7 +147,7 @@ class Ingest:
         self._metrics.batches.labels(result.value).inc()
         if result is IngestResult.STORED:
             self._metrics.measurements.labels("stored").inc(one.rows)
-            if self.fleet_time is not None and one.clock is not None:
+            if one.clock is not None:
                 self.fleet_time.add(agent, one.clock)
 
     def _open(self, message: Message) -> Envelope | None:

@@ -52,8 +52,8 @@ class Station(IngestRig):
             width=WIDTH,
             clock=self.clock,
             metrics=self.metrics,
-            fleet_time=self.guard.fleet,
         )
+        self.ingest.fleet_time = self.guard.fleet
         self.reopen()
 
     def invite(self, name: str) -> None:
@@ -177,13 +177,7 @@ def test_agents_on_this_machine_are_no_evidence(station: Station) -> None:
     own = ClockGuard(
         station.clock, station.batch_log, own_boot=lambda _: "ff" * 8, metrics=station.metrics
     )
-    station.ingest = Ingest(
-        station.batch_log,
-        width=WIDTH,
-        clock=station.clock,
-        metrics=station.metrics,
-        fleet_time=own.fleet,
-    )
+    station.ingest.fleet_time = own.fleet
     station.receive(
         *(station.batch(name, station.now, wall=wall, boot="ff") for name in ("a1", "a2", "a3"))
     )
