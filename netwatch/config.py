@@ -19,6 +19,7 @@ from netwatch.model.duration import Duration, PositiveDuration
 from netwatch.model.entities import Entity, EntityInfo, EntityKind
 from netwatch.model.errors import ConfigError, InputError, StoreError, os_errors_as
 from netwatch.model.measurement import Target
+from netwatch.model.text import MAX_NAME, MAX_WORD, is_shown, is_word
 from netwatch.plugins import Section, decode_section
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -154,9 +155,13 @@ class PlaceConfig(Section, frozen=True):
         """Return the row as a value of the model.
 
         Raises:
-            ValueError: the time zone is invalid.
+            ValueError: the time zone is invalid, or the name is too long or not printable.
             InputError: an entity is not of the form `kind:code`.
         """
+        if not all(map(is_shown, self.name)):
+            raise ValueError("name: has characters that are not shown, such as line breaks")
+        if len(self.name) > MAX_NAME:
+            raise ValueError(f"name: {len(self.name)} characters are more than {MAX_NAME}")
         if self.timezone:
             try:
                 ZoneInfo(self.timezone)
@@ -295,6 +300,10 @@ def _check_values(config: Config) -> None:
         if count > 1:
             raise ValueError(f"target: the id {target_id!r} occurs twice")
     for number, target in enumerate(config.target):
+        if not is_word(target.id):
+            raise ValueError(
+                f"target[{number}].id: want 1 to {MAX_WORD} printable ASCII characters"
+            )
         if not 0 <= target.port <= 65535:
             raise ValueError(f"target[{number}].port: {target.port} is not a port")
         for entity in target.entities():

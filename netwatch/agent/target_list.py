@@ -20,6 +20,7 @@ from netwatch.model.addresses import is_public_address, is_public_name
 from netwatch.model.entities import Entity
 from netwatch.model.errors import InputError, TransportError
 from netwatch.model.measurement import Target
+from netwatch.model.text import is_word
 from netwatch.wire.message_format import MessageFormat
 
 MAX_LIST_BYTES = 256 * 1024
@@ -130,7 +131,7 @@ async def poll_target_list(
 
 
 def _target_defect(target: Target) -> str:
-    if not 1 <= len(target.id) <= 128 or target.id.startswith("@"):
+    if not is_word(target.id) or target.id.startswith("@"):
         return "is not a valid target id"
     if not 0 <= target.port <= 65_535:
         return f"{target.port} is not a port"

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netwatch.model.errors import NetwatchError
+from netwatch.model.text import escape_line
 
 if TYPE_CHECKING:
     from netwatch.config import Config
@@ -62,11 +63,19 @@ def parse_agent_run(words: Sequence[str]) -> Path | None:
 
 def begin_logging(*, verbose: bool) -> None:
     """Log warnings to stderr, and with `verbose` more."""
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Escaping("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
+
+
+class _Escaping(logging.Formatter):
+    """Keeps a record on its line, whatever an agent or a server put into it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        return escape_line(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 - likewise
+        return "\n".join(map(escape_line, super().formatException(ei).split("\n")))
 
 
 @contextmanager
@@ -76,7 +85,7 @@ def one_line_errors() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except* NetwatchError as errors:
-        sys.stderr.write(f"netwatch: {_first(errors)}\n")
+        sys.stderr.write(f"netwatch: {escape_line(str(_first(errors)))}\n")
         sys.exit(2)
     except* BrokenPipeError:
         # Python would otherwise complain at exit about output that it cannot flush.

@@ -11,6 +11,7 @@ from rich.text import Text
 from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.percent import PublishedPercent
+from netwatch.model.text import escape_line
 from netwatch.publish.display_names import full_name
 from netwatch.publish.language import ENGLISH
 from netwatch.publish.time_format import elapsed
@@ -84,7 +85,7 @@ def outages_table(
             ENGLISH.text("evidence", incident.evidence_level).partition(",")[0],
         )
         # Text, not markup: a place may be called "[red]".
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(escape_line(cell)) for cell in cells))
     return table
 
 

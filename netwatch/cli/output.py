@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from netwatch.model.text import escape_json, escape_line
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -31,7 +33,7 @@ def emit_each(values: Iterable[object], lines: Iterable[str], *, as_json: bool) 
 def _print(values: Iterable[object], lines: Iterable[str], *, as_json: bool, indent: int) -> None:
     if as_json:
         encoded = (msgspec.json.encode(value, enc_hook=str) for value in values)
-        lines = (msgspec.json.format(one, indent=indent).decode() for one in encoded)
+        lines = (escape_json(msgspec.json.format(one, indent=indent).decode()) for one in encoded)
     sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
@@ -43,7 +45,7 @@ def table_lines(rows: Iterable[Sequence[object]], *headings: str) -> list[str]:
     table = Table(*headings, box=None, pad_edge=False, show_header=bool(headings))
     for row in rows:
         # Text, not markup: a name may be "[red]".
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(escape_line(str(cell))) for cell in row))
     return render(table)
 
 

@@ -6,6 +6,8 @@ from time import monotonic
 
 from prometheus_client import CollectorRegistry, Counter
 
+from netwatch.model.text import escape_line
+
 _log = logging.getLogger("netwatch.collector")
 _QUIET_SECONDS = 60.0
 """Minimum time between two log lines with the same metric and label."""
@@ -50,7 +52,7 @@ class CollectorMetrics:
         if now - self._logged_at.get((counter, label), -_QUIET_SECONDS) < _QUIET_SECONDS:
             return
         self._logged_at[counter, label] = now
-        _log.warning("%s (%s: %d so far)", _one_line(text), label, by_label(counter)[label])
+        _log.warning("%s (%s: %d so far)", escape_line(text), label, by_label(counter)[label])
 
     def _counter(self, name: str, text: str, label: str) -> Counter:
         return Counter(name, text, [label], namespace="netwatch", registry=self.registry)
@@ -66,8 +68,3 @@ def by_label(counter: Counter) -> collections.Counter[str]:
             if sample.name.endswith("_total")
         }
     )
-
-
-def _one_line(text: str) -> str:
-    """Escape control characters, to prevent log injection."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

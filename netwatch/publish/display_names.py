@@ -1,20 +1,17 @@
 """Names of entities as posts and pages show them."""
 
-import unicodedata
-
 from netwatch.model.entities import Entity, EntityKind, EntityTree
+from netwatch.model.text import clean_line
 from netwatch.publish.language import ENGLISH, Language
-
-_JOINERS = "\u200c\u200d"
-"""Zero-width joiners, which Persian and Indic names are written with."""
 
 
 def place_name(entity: Entity, tree: EntityTree, language: Language = ENGLISH) -> str:
     """Return the name of `entity`.
 
-    A country has its CLDR name, unless the language is English and the tree names it.
+    A country has its CLDR name, unless the language is English and the tree names it. A name that
+    shows nothing is the entity's code.
     """
-    given = clean_name(tree.info(entity).name)
+    given = clean_line(tree.info(entity).name) or entity.code
     if entity.kind is not EntityKind.COUNTRY:
         return given
     if language.code == "en" and given != entity.code:
@@ -47,17 +44,3 @@ def hashtag(entity: Entity, tree: EntityTree, language: Language = ENGLISH) -> s
         return ""
     letters = "".join(filter(str.isalnum, place_name(country, tree, language)))
     return f"#{letters}" if letters else ""
-
-
-def clean_name(name: str) -> str:
-    """Return `name` on one line, without terminal escapes and bidirectional overrides.
-
-    Characters of Unicode's general category C become spaces, except zero-width joiners.
-    """
-    kept = (
-        character
-        if character in _JOINERS or not unicodedata.category(character).startswith("C")
-        else " "
-        for character in name
-    )
-    return " ".join("".join(kept).split())

@@ -16,6 +16,7 @@ import msgspec
 from netwatch.model.clock_samples import ClockSample, ClockSegment, ClockSource
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Observation, Vantage
+from netwatch.model.text import MAX_WORD, WORD_PATTERN
 from netwatch.model.time import from_millis, to_millis
 from netwatch.wire.message_format import MessageFormat, check_size, decode
 from netwatch.wire.signing import MAX_MESSAGE_BYTES, SIGNED, SIGNED_HEADER
@@ -45,8 +46,8 @@ _Instant = Annotated[int, msgspec.Meta(ge=_EARLIEST, le=_LATEST)]
 _Step = Annotated[int, msgspec.Meta(ge=-(2**42), le=2**42)]
 _Ticks = Annotated[int, msgspec.Meta(ge=-864_000_000, le=864_000_000)]
 _Index = Annotated[int, msgspec.Meta(ge=0, lt=MAX_MEASUREMENTS)]
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-_Word = Annotated[str, msgspec.Meta(max_length=128)]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_WORD, pattern=WORD_PATTERN)]
+_Word = Annotated[str, msgspec.Meta(max_length=MAX_WORD, pattern=WORD_PATTERN)]
 _Country = Annotated[str, msgspec.Meta(pattern="^([A-Z]{2})?$")]
 _Network = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 _Sequence = Annotated[int, msgspec.Meta(ge=0, lt=SEQUENCE_LIMIT)]

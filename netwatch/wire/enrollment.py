@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from netwatch.model.errors import InputError
+from netwatch.model.text import WORD_PATTERN
 from netwatch.wire.message_format import MessageFormat, decode
 
 ENROLLMENT_PATH = "/v1/enrollments"
@@ -115,7 +116,7 @@ class EnrollmentRequest(_Message, frozen=True):
     network: Network
     region: Region
     consent: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
-    software: Annotated[str, msgspec.Meta(max_length=64)]
+    software: Annotated[str, msgspec.Meta(max_length=64, pattern=WORD_PATTERN)]
 
 
 class EnrollmentResponse(_Message, frozen=True):

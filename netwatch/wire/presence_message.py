@@ -10,11 +10,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from netwatch.model.text import WORD_PATTERN
 from netwatch.wire.batch_codec import SEQUENCE_LIMIT
 from netwatch.wire.message_format import MessageFormat
 
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=SEQUENCE_LIMIT)]
-_Word = Annotated[str, msgspec.Meta(max_length=64)]
+_Word = Annotated[str, msgspec.Meta(max_length=64, pattern=WORD_PATTERN)]
 PresenceState = Literal["up", "lost", "stop"]
 """Connected, lost (the will), or exited cleanly."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import perf_counter
 
@@ -14,12 +14,15 @@ from netwatch.model.addresses import is_loopback
 from netwatch.model.byte_counter import ByteCounter
 from netwatch.model.failure import FailureScope, lookup_failure
 from netwatch.model.measurement import Measurement, Observation, Target
+from netwatch.model.text import as_word
 from netwatch.protocols import Clock, Probe
 
 _log = logging.getLogger("netwatch.agent.measure.probe_runner")
 _GRACE = 1.0
 """Seconds beyond its timeout after which a probe is cancelled."""
 _PROBE_ERROR = "unknown_failure: probe"
+_UNNAMED = "step"
+"""The operation of an observation that names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,21 @@ class ProbeRunner:
         return (Observation("probe", _PROBE_ERROR, perf_counter() - start),)
 
 
+def _as_words(step: Observation) -> Observation:
+    failure = None if step.failure is None else as_word(step.failure)
+    operation = as_word(step.operation) or _UNNAMED
+    return replace(step, operation=operation, failure=failure, detail=as_word(step.detail))
+
+
 def _summarise(
     target: Target, time: datetime, seconds: float, observations: tuple[Observation, ...]
 ) -> Measurement:
-    """Fail as the last step does; a step other than `resolve` needs the host's response."""
+    """Fail as the last step does; a step other than `resolve` needs the host's response.
+
+    What a probe says is made what may be sent: a plugin, or the server that it asked, may say
+    anything.
+    """
+    observations = tuple(map(_as_words, observations))
     word = observations[-1].failure if observations else _PROBE_ERROR
     scope, host_responded = "", True
     if word is not None:

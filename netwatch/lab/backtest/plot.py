@@ -50,7 +50,10 @@ def draw_score(found: Backtest, score: Score) -> bytes:
         "level (blue), true losses (orange, hatched), called ones (green bar above); time in UTC",
         ha="center", color=_TEXT, fontsize=9,
     )  # fmt: skip
-    with warnings.catch_warnings(), mpl.rc_context({"savefig.bbox": "tight"}):
+    with (
+        warnings.catch_warnings(),
+        mpl.rc_context({"savefig.bbox": "tight", "text.parse_math": False}),
+    ):
         # A backtest of one instant has no span to scale by.
         warnings.simplefilter("ignore", UserWarning)
         picture = io.BytesIO()

@@ -6,6 +6,7 @@ from datetime import datetime
 from netwatch.model.entities import EntityInfo, EntityKind, EntityTree
 from netwatch.model.incident import OPEN_STATES, Incident
 from netwatch.model.percent import PublishedPercent
+from netwatch.model.text import clean_line
 from netwatch.store.influx.line_protocol import nanoseconds, render_fields, render_tags
 
 
@@ -63,5 +64,5 @@ def render_place(place: EntityInfo, *, atlas: EntityTree, at: datetime) -> str:
         "scope_id": place.entity.code,
         "scope_type": str(place.entity.kind),
     }
-    fields = render_fields({"name": place.name, "weight": float(place.weight)})
+    fields = render_fields({"name": clean_line(place.name), "weight": float(place.weight)})
     return f"{render_tags('place', tags)} {fields} {nanoseconds(at)}"
