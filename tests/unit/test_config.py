@@ -1,5 +1,6 @@
 """Valid and invalid configurations; `tests/configs` has invalid files with their messages."""
 
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -173,3 +174,26 @@ def test_an_empty_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str) 
     monkeypatch.setenv("NW_EMPTY", "")
     with pytest.raises(ConfigError, match=rf"store\.password: \{name} is not set"):
         resolve_secret(name, key="store.password")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[[place]]\nentity = "country:XT"\nname = "a\\nb"', "place[0]: name: has characters"),
+        ('[[place]]\nentity = "country:XT"\nname = "\\u202Ea"', "place[0]: name: has characters"),
+        (f'[[place]]\nentity = "country:XT"\nname = "{"x" * 10_000}"', "name: 10000 characters"),
+        ('[[target]]\nid = "\\u001b[31m"\nprobe = "tcp"\nhost = "h"', "target[0].id: want 1 to"),
+        (f'[[target]]\nid = "{"x" * 10_000}"\nprobe = "tcp"\nhost = "h"', "target[0].id: want"),
+    ],
+)
+def test_a_name_that_acts_on_a_line_or_fills_it_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)) as refused:
+        parse_config(text)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 200
+
+
+def test_names_of_places_may_be_of_any_script_and_hold_markup() -> None:
+    name = "<b>\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645</b> $x$ [red]"
+    config = parse_config(f"[[place]]\nentity = 'country:XT'\nname = '{name}'")
+    assert config.place[0].name == name

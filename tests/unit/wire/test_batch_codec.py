@@ -37,7 +37,7 @@ steps = some.builds(
 )
 measurements = some.builds(
     Measurement,
-    target=some.sampled_from(["one", "two", "schön"]),
+    target=some.sampled_from(["one", "two", "<b>$a$</b>"]),
     probe=some.just("tcp"),
     time=some.integers(0, 10**9).map(lambda ms: START + timedelta(milliseconds=ms)),
     failure=words,
@@ -67,6 +67,21 @@ def columns(**changes: object) -> bytes:
     values = msgspec.msgpack.decode(inflate(whole[3:], limit=10**6))
     table = dict(zip(names, values, strict=True)) | changes
     return message(msgspec.msgpack.encode(list(table.values())))
+
+
+@pytest.mark.parametrize(
+    "word", ["\x1b[31m", "a\nb", "\u202eevil", "sch\u00f6n", "\x00", "x" * 129]
+)
+@pytest.mark.parametrize("place", ["target", "probe", "failure", "operation", "detail", "scope"])
+def test_a_word_that_is_not_short_printable_ascii_is_refused(place: str, word: str) -> None:
+    row = measurement()
+    if place in {"operation", "detail"}:
+        steps = (replace(row.observations[0], **{place: word}),)
+        row = replace(row, observations=steps)
+    else:
+        row = replace(row, **{place: word})
+    with pytest.raises(InputError, match="batch: "):
+        unpack_batch(pack_batch(Batch(VANTAGE, 7, (row,))))
 
 
 @settings(deadline=None)
