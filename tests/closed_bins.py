@@ -1,24 +1,17 @@
 """Closed intervals for tests of the producers of bins."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from netwatch.model.measurement import Measurement, Target, Vantage
-from netwatch.signals.attribution.contingency import (
-    TargetCounts,
-    VantageTargetTable,
-)
+from netwatch.signals.bins import close_bin
 from netwatch.signals.closed_bin import ClosedBin
+from netwatch.signals.places import PlaceCounts, weigh_cells
 
 __all__ = ["closed_bin"]
-
-_ROWS, _VALUES, _FLAGS = np.zeros(0, np.intp), np.zeros(0), np.zeros(0, bool)
-_TABLE = VantageTargetTable(
-    vantage=_ROWS, target=_ROWS, trials=_VALUES, successes=_VALUES, abroad=_FLAGS,
-    networks=_ROWS, prior_trust=_VALUES, controls=_FLAGS, target_asn=_ROWS, target_country=_ROWS,
-)  # fmt: skip
 
 
 def closed_bin(
@@ -28,14 +21,15 @@ def closed_bin(
     *,
     trusted: Collection[Vantage] | None = None,
 ) -> ClosedBin:
-    """Return an interval of five minutes in which every row counts, without tables of counts."""
-    rows = list(rows)
-    return ClosedBin(
-        time=time,
-        width=timedelta(minutes=5),
-        rows=rows,
-        countable=[measurement for _, measurement in rows],
-        targets=targets,
-        counts=TargetCounts(_TABLE, _TABLE, [], []),
-        trusted={vantage for vantage, _ in rows} if trusted is None else set(trusted),
-    )
+    """Return an interval of five minutes in which every row counts."""
+    interval = close_bin(time, timedelta(minutes=5), list(rows), targets, weights={})
+    counts, places = interval.counts, []
+    for one in interval.places:
+        kind = one.places[0].kind
+        table = counts.succeeded if kind == "domain" else counts.responded
+        _, series = counts.number_places(kind)
+        cells = np.flatnonzero(series >= 0)
+        sums = weigh_cells(table, cells, series[cells], len(one.places))
+        places.append(PlaceCounts(one.places, *sums, one.undecided))
+    chosen = [trusted is None or vantage in trusted for vantage in counts.vantages]
+    return replace(interval, trusted=np.array(chosen, bool), places=places)

@@ -15,12 +15,14 @@ class VantageTargetLabels:
     Attributes:
         prior_trust: trust in each vantage from its past, 0 to 1, (v,); default 1.
         controls: targets that nobody has a reason to cut, (t,); default none.
+        owners: number of each vantage's owner, (v,); default one for all.
         target_asn: number of each target's network, -1 if unknown, (t,); default unknown.
         target_country: number of each target's country, (t,); default one for all.
     """
 
     prior_trust: npt.ArrayLike | None = None
     controls: npt.ArrayLike | None = None
+    owners: npt.ArrayLike | None = None
     target_asn: npt.ArrayLike | None = None
     target_country: npt.ArrayLike | None = None
 
@@ -52,6 +54,7 @@ def table_from_matrix(
         successes=got[vantage, target],
         abroad=np.broadcast_to(np.asarray(abroad, bool), tried.shape)[vantage, target],
         networks=np.asarray(networks).astype(np.intp),
+        owners=_column(labels.owners, 0, vantages).astype(np.intp),
         prior_trust=_column(labels.prior_trust, 1.0, vantages).astype(float),
         controls=_column(labels.controls, 0, targets).astype(bool),
         target_asn=_column(labels.target_asn, -1, targets).astype(np.intp),

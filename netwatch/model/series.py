@@ -7,6 +7,8 @@ from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.entities import Entity
 
 _NO_BASELINE = Baseline()
+UNDECIDED_TRIALS = 0.01
+"""Trials of a bin whose vantages contradict each other: its share is told, and is no evidence."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -24,7 +26,7 @@ class Bin:
     Attributes:
         time: start of the interval, aware UTC.
         value: successes, or a plain count or quantity where `total` is None.
-        total: trials behind `value`.
+        total: trials behind `value`, of equal weight; less than one is no evidence.
     """
 
     time: datetime

@@ -20,13 +20,17 @@ from netwatch.signals.attribution.contingency import (
     TargetCounts,
     VantageTargetTable,
 )
-from netwatch.signals.attribution.countable import countable_cells, trust_vantages
-from netwatch.signals.attribution.model import Attribution, attribute
+from netwatch.signals.attribution.countable import trust_vantages
+from netwatch.signals.attribution.model import attribute
 from netwatch.signals.closed_bin import ClosedBin
 from netwatch.signals.operator_alerts import OperatorAlerts
+from netwatch.signals.places import count_places
 
 Row = tuple[Vantage, Measurement]
 """A measurement and the vantage it is from."""
+_MIN_PERIOD = timedelta(seconds=10)
+"""Shortest time between two probes of one target by one vantage, a third of the period of
+witnesses: the number of measurements that a row claims to stand for is bounded by it."""
 
 
 def build_bins(
@@ -41,7 +45,7 @@ def build_bins(
 
     Each bin depends on its rows alone, so counting it again gives the same result. Local
     failures and targets that are not in `targets` do not count. Measurements of a broken vantage
-    count neither as successes nor as trials; see `netwatch.signals.attribution.countable`.
+    count neither as successes nor as trials; see `netwatch.signals.attribution.votes`.
     `alerts` receives the faults found, if given.
     """
     weights = weights or {}
@@ -54,21 +58,9 @@ def build_bins(
             by_time.setdefault(time, []).append((vantage, measurement))
     bins: list[Bin] = []
     for time in sorted(by_time):
-        counts = _build_table(by_time[time], targets, weights=weights)
-        attribution = attribute(counts.responded)
+        interval = close_bin(time, width, by_time[time], targets, weights=weights)
         if alerts is not None:
-            alerts.report(time, counts, attribution)
-        pairs = _countable_pairs(counts, attribution)
-        trusted = np.flatnonzero(trust_vantages(counts.responded, attribution))
-        interval = ClosedBin(
-            time=time,
-            width=width,
-            rows=by_time[time],
-            countable=[row for vantage, row in by_time[time] if (vantage, row.target) in pairs],
-            targets=targets,
-            counts=counts,
-            trusted={counts.vantages[row] for row in trusted.tolist()},
-        )
+            alerts.report(interval)
         for produce in _producers():
             bins += produce(interval)
     return bins
@@ -80,8 +72,41 @@ def _producers() -> list[Callable[[ClosedBin], list[Bin]]]:
     return [resolve_name(name) for name in names]
 
 
-def _build_table(
-    rows: Iterable[Row], targets: Mapping[str, Target], *, weights: Weights
+def close_bin(
+    time: datetime,
+    width: timedelta,
+    rows: Sequence[Row],
+    targets: Mapping[str, Target],
+    *,
+    weights: Weights,
+) -> ClosedBin:
+    """Return the attributed measurements of one interval, of which none is local."""
+    rows = _without_newcomers(rows, weights)
+    counts = build_table(rows, targets, width=width, weights=weights)
+    attribution = attribute(counts.responded)
+    return ClosedBin(
+        time=time,
+        width=width,
+        rows=rows,
+        targets=targets,
+        counts=counts,
+        attribution=attribution,
+        trusted=trust_vantages(counts.responded, attribution),
+        places=count_places(counts, attribution),
+    )
+
+
+def _without_newcomers(rows: Sequence[Row], weights: Weights) -> Sequence[Row]:
+    """Return the rows of established vantages, or all where nobody is established yet."""
+    names = {(vantage.id, vantage.country) for vantage, _ in rows}
+    established = {name for name in names if weights.get(name, OWN_VANTAGE).is_established}
+    if not established or established == names:
+        return rows
+    return [row for row in rows if (row[0].id, row[0].country) in established]
+
+
+def build_table(
+    rows: Iterable[Row], targets: Mapping[str, Target], *, width: timedelta, weights: Weights
 ) -> TargetCounts:
     """Return the tables of one bin's `rows`.
 
@@ -91,18 +116,21 @@ def _build_table(
     counts: dict[tuple[Vantage, str], list[int]] = {}
     for vantage, measurement in rows:
         count = counts.setdefault((vantage, measurement.target), [0, 0, 0])
-        count[0] += 1
-        count[1] += measurement.host_responded
-        count[2] += measurement.failure is None
+        weight = max(measurement.weight, 1)
+        count[0] += weight
+        count[1] += weight * measurement.host_responded
+        count[2] += weight * (measurement.failure is None)
     vantages = sorted(
         {vantage for vantage, _ in counts}, key=lambda one: (one.id, one.country, one.asn)
     )
+    trusts = [weights.get((one.id, one.country), OWN_VANTAGE) for one in vantages]
     names = sorted({name for _, name in counts})
     row_of = {vantage: number for number, vantage in enumerate(vantages)}
     column_of = {name: number for number, name in enumerate(names)}
     vantage_index = np.array([row_of[vantage] for vantage, _ in counts], np.intp)
     target_index = np.array([column_of[name] for _, name in counts], np.intp)
-    trials, responded, succeeded = np.array(list(counts.values()), float).T
+    sums = np.array(list(counts.values()), float).T
+    trials, responded, succeeded = sums * np.minimum(max(width / _MIN_PERIOD, 1) / sums[0], 1)
     columns = [targets[name] for name in names]
     table = VantageTargetTable(
         vantage=vantage_index,
@@ -111,7 +139,8 @@ def _build_table(
         successes=responded,
         abroad=_abroad(vantages, vantage_index, columns, target_index),
         networks=number_keys([(vantage.country, vantage.asn) for vantage in vantages]),
-        prior_trust=_prior_trust(vantages, weights),
+        owners=number_keys([trust.owner for trust in trusts]),
+        prior_trust=_prior_trust(np.array([trust.weight for trust in trusts])),
         controls=np.array([target.group == CONTROL_GROUP for target in columns]),
         target_asn=number_keys([target.asn or None for target in columns]),
         target_country=number_keys([_widest_place(target) for target in columns]),
@@ -119,22 +148,10 @@ def _build_table(
     return TargetCounts(table, replace(table, successes=succeeded), vantages, columns)
 
 
-def _countable_pairs(counts: TargetCounts, attribution: Attribution) -> set[tuple[Vantage, str]]:
-    chosen = countable_cells(counts.responded, attribution)
-    table = counts.responded
-    return {
-        (counts.vantages[row], counts.targets[column].id)
-        for row, column in zip(
-            table.vantage[chosen].tolist(), table.target[chosen].tolist(), strict=True
-        )
-    }
-
-
-def _prior_trust(vantages: Sequence[Vantage], weights: Weights) -> Floats:
+def _prior_trust(weights: Floats) -> Floats:
     """Return the weight of each row relative to the largest, (v,)."""
-    keys = [(one.id, one.country) for one in vantages]
-    trust = np.array([weights.get(key, OWN_VANTAGE).weight for key in keys])
-    return np.asarray(trust / trust.max()) if trust.max() > 0 else np.ones_like(trust)
+    largest = weights.max(initial=0.0)
+    return np.asarray(weights / largest) if largest > 0 else np.ones_like(weights)
 
 
 def _widest_place(target: Target) -> str:

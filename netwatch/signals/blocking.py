@@ -5,24 +5,31 @@ import numpy as np
 from netwatch.arrays import Bools
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import BLOCKING
+from netwatch.signals.attribution.capped_shares import cap_weights
 from netwatch.signals.attribution.contingency import VantageTargetTable
 from netwatch.signals.attribution.countable import trust_vantages
 from netwatch.signals.attribution.model import LIKELY, Attribution, attribute
 from netwatch.signals.closed_bin import ClosedBin, domain_series
+from netwatch.signals.places import weigh_cells
+
+_MIN_WEIGHT_ELSEWHERE = 0.5
+"""Weight, in fully trusted vantages, of the other networks that reach a site."""
 
 
 def blocking_cells(table: VantageTargetTable, attribution: Attribution) -> Bools:
     """Return which cells count for or against blocking, (n,).
 
-    The vantage is trusted, the target is neither a control nor down, and another network
-    reaches it: a site that fails from everywhere may be dead.
+    The vantage is trusted, the target is neither a control nor down, and other networks, with
+    the weight of half a vantage at least, reach it: a site that fails from everywhere may be dead.
     """
-    trusted = trust_vantages(table, attribution)[table.vantage]
-    reached = table.sum_by_path(trusted & (table.successes > 0)) > 0
-    reached &= attribution.evidence < 0
-    elsewhere = reached.sum(axis=0)[table.target] - reached[table.cell_network, table.target] > 0
+    trusted = trust_vantages(table, attribution)
+    weights = cap_weights(table.prior_trust * trusted, table.owners)
+    reached = table.sum_by_path(trusted[table.vantage] & (table.successes > 0)) > 0
+    voices = table.weigh_networks(weights) * (reached & (attribution.evidence < 0))
+    others = voices.sum(axis=0)[table.target] - voices[table.cell_network, table.target]
+    elsewhere = others >= _MIN_WEIGHT_ELSEWHERE
     alive = (attribution.dead < LIKELY) & ~table.controls
-    return np.asarray(trusted & elsewhere & alive[table.target])
+    return np.asarray(trusted[table.vantage] & elsewhere & alive[table.target])
 
 
 def count_blocking(interval: ClosedBin) -> list[Bin]:
@@ -35,19 +42,18 @@ def count_blocking(interval: ClosedBin) -> list[Bin]:
     counts = interval.counts
     table = counts.succeeded
     chosen = np.flatnonzero(blocking_cells(table, attribute(table)))
-    sums: dict[SeriesKey, list[float]] = {}
-    for row, column, successes, trials in zip(
-        table.vantage[chosen].tolist(),
-        table.target[chosen].tolist(),
-        table.successes[chosen].tolist(),
-        table.trials[chosen].tolist(),
-        strict=True,
+    entries: list[tuple[SeriesKey, int]] = []
+    for cell, row, column in zip(
+        chosen.tolist(), table.vantage[chosen].tolist(), table.target[chosen].tolist(), strict=True
     ):
-        target, vantage = counts.targets[column], counts.vantages[row]
-        if target.domain:
-            for seen_from in vantage.entities():
-                series = domain_series(BLOCKING, seen_from, target.domain)
-                total = sums.setdefault(series, [0.0, 0.0])
-                total[0] += successes
-                total[1] += trials
-    return [Bin(interval.time, series, *total) for series, total in sorted(sums.items())]
+        domain = counts.targets[column].domain
+        if domain:
+            seen_from = counts.vantages[row].entities()
+            entries += [(domain_series(BLOCKING, one, domain), cell) for one in seen_from]
+    keys = sorted({series for series, _ in entries})
+    number = {key: index for index, key in enumerate(keys)}
+    series = np.array([number[key] for key, _ in entries], np.intp)
+    cells = np.array([cell for _, cell in entries], np.intp)
+    successes, trials = weigh_cells(table, cells, series, len(keys))
+    totals = zip(keys, successes.tolist(), trials.tolist(), strict=True)
+    return [Bin(interval.time, key, value, total) for key, value, total in totals if total > 0]

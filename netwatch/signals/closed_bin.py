@@ -1,14 +1,16 @@
 """What a signal is counted from: the attributed measurements of one closed interval."""
 
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from netwatch.arrays import Bools
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import SeriesKey
 from netwatch.signals.attribution.contingency import TargetCounts
+from netwatch.signals.attribution.model import Attribution
+from netwatch.signals.places import PlaceCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,20 +20,21 @@ class ClosedBin:
     Attributes:
         time, width: start and width of the interval.
         rows: every measurement of a listed target, with the vantage it is from; none is local.
-        countable: those of `rows` that count towards reachability, since their vantage does not
-            explain them.
         targets: the target list, by id.
         counts: trials and successes by vantage and target.
-        trusted: vantages that are not broken.
+        attribution: what caused the failures.
+        trusted: which of the vantages of `counts` vote and are not broken, (v,).
+        places: what counts for the reachability of places, the widest first.
     """
 
     time: datetime
     width: timedelta
     rows: Sequence[tuple[Vantage, Measurement]]
-    countable: Sequence[Measurement]
     targets: Mapping[str, Target]
     counts: TargetCounts
-    trusted: AbstractSet[Vantage]
+    attribution: Attribution
+    trusted: Bools
+    places: Sequence[PlaceCounts]
 
 
 def domain_series(signal: str, seen_from: Entity, domain: str) -> SeriesKey:

@@ -1,15 +1,17 @@
-"""Alerts the operator to dead targets, faulty vantages and blocked paths, one line per kind.
+"""Alerts the operator to what no incident reports, one line per kind.
 
 A dead target or a broken vantage is not an outage, so no incident reports it. What is cut or
-blocked becomes a series and an incident.
+blocked becomes a series and an incident. A place is undecided while its vantages contradict each
+other and neither side is outvoted (`attribution/votes.py`): only a person can find out who lies.
 
 A target is confirmed down only if trusted vantages in two networks find it down, or, if a single
 network measures it, if that network fails in three consecutive bins.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from itertools import compress
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from netwatch.arrays import Bools, RowArray
 from netwatch.signals.attribution.contingency import TargetCounts, VantageTargetTable
 from netwatch.signals.attribution.countable import trust_vantages
 from netwatch.signals.attribution.model import LIKELY, Attribution
+from netwatch.signals.closed_bin import ClosedBin
 
 _MAX_NAMES = 5
 _MIN_NETWORKS = 2
@@ -30,6 +33,7 @@ class FaultKind(StrEnum):
     BROKEN_VANTAGE = "broken_vantage"
     NOISY_VANTAGE = "noisy_vantage"
     BLOCKED_PATH = "blocked_path"
+    UNDECIDED_PLACE = "undecided_place"
 
 
 _TEXTS = {
@@ -37,6 +41,7 @@ _TEXTS = {
     FaultKind.BROKEN_VANTAGE: "lose what others reach, and do not count",
     FaultKind.NOISY_VANTAGE: "report what no other vantage sees, and do not count",
     FaultKind.BLOCKED_PATH: "fail from one network, and answer the others",
+    FaultKind.UNDECIDED_PLACE: "have no sure level: trusted vantages disagree, or most are mute",
 }
 _OF_VANTAGES = (FaultKind.BROKEN_VANTAGE, FaultKind.NOISY_VANTAGE)
 
@@ -54,8 +59,23 @@ class OperatorAlerts:
         self._last: datetime | None = None
         self._failed_bins: dict[str, int] = {}
 
-    def report(self, time: datetime, counts: TargetCounts, attribution: Attribution) -> None:
-        """Warn of the faults in the bin that starts at `time`."""
+    def report(self, interval: ClosedBin) -> None:
+        """Warn of the faults in one bin."""
+        counts = interval.counts
+        down = self._confirm_down(interval.time, counts, interval.attribution)
+        for kind, numbers in list_faults(interval.attribution, down).items():
+            subjects = counts.vantages if kind in _OF_VANTAGES else counts.targets
+            self._list(kind, [subjects[number].id for number in numbers.tolist()])
+        places = [
+            str(place)
+            for one in interval.places
+            for place in compress(one.places, one.undecided.tolist())
+        ]
+        self._list(FaultKind.UNDECIDED_PLACE, places)
+
+    def _confirm_down(
+        self, time: datetime, counts: TargetCounts, attribution: Attribution
+    ) -> Bools:
         is_new = self._last is None or time > self._last
         names = [target.id for target in counts.targets]
         before = [self._failed_bins.get(name, 0) if is_new else 0 for name in names]
@@ -63,11 +83,11 @@ class OperatorAlerts:
         if is_new:
             self._last = time
             self._failed_bins.update(zip(names, after.tolist(), strict=True))
-        for kind, numbers in list_faults(attribution, down).items():
-            subjects = counts.vantages if kind in _OF_VANTAGES else counts.targets
-            if len(numbers):
-                listed = _join(subjects[number].id for number in numbers.tolist())
-                self._warn(kind.value, f"{listed} {_TEXTS[kind]}")
+        return down
+
+    def _list(self, kind: FaultKind, names: Sequence[str]) -> None:
+        if names:
+            self._warn(kind.value, f"{_join(names)} {_TEXTS[kind]}")
 
 
 def list_faults(attribution: Attribution, down: Bools) -> dict[FaultKind, RowArray]:

@@ -1,7 +1,6 @@
 """Reachability: share of the measurements of an entity that succeeded."""
 
-from netwatch.model.entities import Entity, EntityKind
-from netwatch.model.series import Bin, SeriesKey
+from netwatch.model.series import UNDECIDED_TRIALS, Bin, SeriesKey
 from netwatch.model.signals import REACHABILITY
 from netwatch.signals.closed_bin import ClosedBin
 
@@ -9,19 +8,20 @@ from netwatch.signals.closed_bin import ClosedBin
 def reachability_bins(interval: ClosedBin) -> list[Bin]:
     """Return the reachability series of one interval, in order.
 
-    A measurement counts for every entity of its target. For a country, region or network any
-    answer of the host is a success; for a domain only a full success is.
+    A measurement counts for every entity of its target. The share of an undecided place is told,
+    as the outcome of next to no trial.
     """
-    sums: dict[Entity, list[int]] = {}
-    entities = {name: target.entities() for name, target in interval.targets.items()}
-    for measurement in interval.countable:
-        for entity in entities[measurement.target]:
-            full = entity.kind is EntityKind.DOMAIN
-            success = measurement.failure is None if full else measurement.host_responded
-            total = sums.setdefault(entity, [0, 0])
-            total[0] += success * measurement.weight
-            total[1] += measurement.weight
-    return [
-        Bin(interval.time, SeriesKey(REACHABILITY, entity), float(successes), float(trials))
-        for entity, (successes, trials) in sorted(sums.items())
-    ]
+    bins = []
+    for counts in interval.places:
+        for place, successes, trials, undecided in zip(
+            counts.places,
+            counts.successes.tolist(),
+            counts.trials.tolist(),
+            counts.undecided.tolist(),
+            strict=True,
+        ):
+            if trials > 0:
+                scale = UNDECIDED_TRIALS / trials if undecided else 1.0
+                series = SeriesKey(REACHABILITY, place)
+                bins.append(Bin(interval.time, series, successes * scale, trials * scale))
+    return sorted(bins, key=lambda one: one.series)

@@ -1,7 +1,7 @@
 """Relative speed of a domain as seen from a place; a detector learns its ordinary value.
 
 The signal names the place: `speed:IR`, `speed:AS44244`; the entity is the domain. The value is
-the median over vantages of
+the median over vantages, by trust with capped shares, of
 
     slowness of the vantage's controls / slowness of the domain from there
 
@@ -10,13 +10,18 @@ seconds per byte of a transfer, else the seconds of the last successful step. Wi
 in the target list, the numerator is 1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import compress
 from statistics import median
+
+import numpy as np
 
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import SPEED
+from netwatch.signals.attribution.capped_shares import capped
 from netwatch.signals.attribution.contingency import CONTROL_GROUP
+from netwatch.signals.attribution.likelihoods import middle_median
 from netwatch.signals.closed_bin import ClosedBin, domain_series
 
 _STEPS = frozenset({"connect", "tls_handshake", "http_round_trip", "dns_round_trip", "echo"})
@@ -39,20 +44,34 @@ def slowness(measurement: Measurement) -> float | None:
 def speed_bins(interval: ClosedBin) -> list[Bin]:
     """Return the speed series of one interval, from the trusted vantages."""
     samples: dict[tuple[Vantage, str], list[float]] = {}
+    trusted = set(compress(interval.counts.vantages, interval.trusted.tolist()))
     for vantage, measurement in interval.rows:
-        slow = slowness(measurement) if vantage in interval.trusted else None
+        slow = slowness(measurement) if vantage in trusted else None
         if slow is not None:
             samples.setdefault((vantage, measurement.target), []).append(slow)
     medians = {pair: median(values) for pair, values in samples.items()}
     reference = _control_slowness(medians, interval.targets)
-    speeds: dict[SeriesKey, list[float]] = {}
+    speeds: list[tuple[SeriesKey, Vantage, float]] = []
     for (vantage, name), value in medians.items():
         target = interval.targets[name]
         if vantage in reference and target.domain and target.group != CONTROL_GROUP:
             for seen_from in vantage.entities():
                 series = domain_series(SPEED, seen_from, target.domain)
-                speeds.setdefault(series, []).append(reference[vantage] / value)
-    return [Bin(interval.time, series, median(values)) for series, values in sorted(speeds.items())]
+                speeds.append((series, vantage, reference[vantage] / value))
+    return _medians(interval, speeds)
+
+
+def _medians(interval: ClosedBin, speeds: Sequence[tuple[SeriesKey, Vantage, float]]) -> list[Bin]:
+    keys = sorted({series for series, _, _ in speeds})
+    number = {series: index for index, series in enumerate(keys)}
+    row = {vantage: index for index, vantage in enumerate(interval.counts.vantages)}
+    series = np.array([number[key] for key, _, _ in speeds], np.intp)
+    vantages = np.array([row[vantage] for _, vantage, _ in speeds], np.intp)
+    values = np.array([value for _, _, value in speeds])
+    table = interval.counts.responded
+    weights = capped(table.prior_trust[vantages], series, vantages, table.holders)
+    middle = middle_median(values, weights, series, len(keys)).tolist()
+    return [Bin(interval.time, key, value) for key, value in zip(keys, middle, strict=True)]
 
 
 def _control_slowness(

@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from netwatch.arrays import Bools, Floats, RowArray
+from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.measurement import Target, Vantage
+from netwatch.signals.attribution.capped_shares import Holders
 
 CONTROL_GROUP = "control"
 """Group of targets that nobody has a reason to cut; they show whether a vantage works."""
@@ -21,10 +23,11 @@ class VantageTargetTable:
 
     Attributes:
         vantage, target: row and column of each cell, every pair once, (n,).
-        trials: more than 0, (n,).
+        trials: more than 0, bounded by what a probe can do in the interval, (n,).
         successes: 0 to trials, (n,).
         abroad: whether vantage and target are known to be in different countries, (n,).
         networks: number of each vantage's network, 0 to g - 1, (v,).
+        owners: number of each vantage's owner, from 0, (v,).
         prior_trust: trust in each vantage from its past, 0 to 1, (v,).
         controls: targets that nobody has a reason to cut, (t,).
         target_asn: number of each target's network, -1 if unknown, (t,).
@@ -37,6 +40,7 @@ class VantageTargetTable:
     successes: Floats
     abroad: Bools
     networks: RowArray
+    owners: RowArray
     prior_trust: Floats
     controls: Bools
     target_asn: RowArray
@@ -48,9 +52,22 @@ class VantageTargetTable:
         return np.asarray(self.networks[self.vantage])
 
     @property
+    def holders(self) -> Holders:
+        """Networks and owners of the vantages."""
+        return Holders(self.networks, self.owners)
+
+    @property
     def network_count(self) -> int:
         """Number of vantage networks, g."""
         return int(self.networks.max(initial=-1)) + 1
+
+    def weigh_networks(self, weights: Floats) -> Floats:
+        """Return the weight of each network that measures a target, at most 1, (g, t).
+
+        A network is one voice; with `weights` of vantages that are capped by owner, the many
+        networks that one owner claims are no more than the owner is.
+        """
+        return np.minimum(self.sum_by_path(weights[self.vantage]), 1.0)
 
     def sum_by_vantage(self, values: npt.NDArray[np.generic]) -> Floats:
         """Return the sums of cell values over each vantage, (v,)."""
@@ -82,6 +99,17 @@ class TargetCounts:
     succeeded: VantageTargetTable
     vantages: list[Vantage]
     targets: list[Target]
+
+    def number_places(self, kind: EntityKind) -> tuple[list[Entity], RowArray]:
+        """Return the places of a kind, in order, and the number of each cell's, -1 for none."""
+        found = [
+            next((one for one in target.entities() if one.kind is kind), None)
+            for target in self.targets
+        ]
+        places = sorted({one for one in found if one is not None})
+        numbers = {place: number for number, place in enumerate(places)}
+        columns = np.array([-1 if one is None else numbers[one] for one in found], np.intp)
+        return places, columns[self.responded.target]
 
 
 def split_by_side(table: VantageTargetTable) -> VantageTargetTable:

@@ -6,7 +6,7 @@ All logarithms are natural; 0 is no evidence.
 import numpy as np
 from scipy.special import betaln, expit
 
-from netwatch.arrays import Floats
+from netwatch.arrays import Floats, RowArray
 
 _CUT_SHAPE = 6
 """Failure share of a cut target: Beta(6, 1), 86 % in the mean."""
@@ -14,8 +14,8 @@ _MAX_PER_CELL = 4.0
 """Bound on the evidence of one cell: repeated measurements of a pair are not independent."""
 _FLAWLESS_FAILURE = 0.005
 """Failure share of a vantage that reports success whatever happens."""
-_MAX_WEIGHT_SHARE = 0.2
-"""Largest share of the sum of weights that one vantage may hold."""
+_ROUNDING = 1e-9
+"""Share of a sum that rounding may cost."""
 
 
 class CellEvidence:
@@ -63,16 +63,24 @@ def posterior(evidence: Floats, prior: Floats | float) -> Floats:
     return np.asarray(expit(evidence + np.log(prior) - np.log1p(-np.asarray(prior))))
 
 
-def cap_weights(weights: Floats) -> Floats:
-    """Lower weights so that none exceeds a fifth of their sum.
+def lower_median(values: Floats, weights: Floats, groups: RowArray, size: int) -> Floats:
+    """Return the weighted median of each group, NaN for one without weight, (size,).
 
-    With n < 6 vantages the cap is 1 / (n - 1) of the sum; a single vantage has no cap.
+    It is the smallest value with half of the weight of its group at or below it.
     """
-    if len(weights) < 2:
-        return weights
-    share = max(_MAX_WEIGHT_SHARE, 1 / (len(weights) - 1))
-    capped = weights
-    # Lowering a weight lowers the sum that the cap is taken of; this converges geometrically.
-    for _ in range(60):
-        capped = np.minimum(capped, share * capped.sum())
-    return capped
+    order = np.lexsort((values, groups))
+    order = order[weights[order] > 0]
+    group, sums = groups[order], np.cumsum(weights[order])
+    total = np.bincount(group, weights[order], size)
+    before = (np.cumsum(total) - total)[group]
+    places = np.flatnonzero(sums - before >= total[group] * (0.5 - _ROUNDING))
+    found, first = np.unique(group[places], return_index=True)
+    result = np.full(size, np.nan)
+    result[found] = values[order[places[first]]]
+    return result
+
+
+def middle_median(values: Floats, weights: Floats, groups: RowArray, size: int) -> Floats:
+    """Return `lower_median`, or its mean with the upper one where half of the weight is above."""
+    upper = -lower_median(-values, weights, groups, size)
+    return np.asarray((lower_median(values, weights, groups, size) + upper) / 2)

@@ -12,8 +12,13 @@ failure as far as the others do not. Given the trust in each vantage, the poster
 and paths is exact. With S_gt the trusted evidence of network g that t fails, p_b and p_d the
 priors, and mix(S, p) = log(1 - p + p e^S):
 
-    D_t    = sum_g S_gt - sum_g mix(S_gt, p_b)             dead, against blocked on some paths
+    D_t    = sum_g max(S_gt - mix(S_gt, p_b), 2 log p_b)   dead, against blocked on some paths
     C_h    = sum_t mix(D_t, .9) - sum_t mix(D_t, p_d)      network cut, against single dead targets
+
+A network that fails adds -log p_b at most, since its path may be blocked; one that answers takes
+away twice that at most, since it may lie: a third of the networks cannot outweigh the others.
+Wherever the model takes a median or a sum of vantages or networks, they are weighted by trust,
+and no vantage and no owner has more than a fifth (`capped_shares.py`).
 
 Given those, each vantage is healthy, broken, or a source of noise (random answers, always
 success, everything down except the controls). The state of a target is computed without the
@@ -26,11 +31,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from netwatch.arrays import Bools, Floats
+from netwatch.signals.attribution.capped_shares import cap_weights
 from netwatch.signals.attribution.contingency import VantageTargetTable, split_by_side
 from netwatch.signals.attribution.likelihoods import (
     CellEvidence,
-    cap_weights,
     log_mixture,
+    lower_median,
+    middle_median,
     posterior,
 )
 
@@ -96,11 +103,11 @@ def attribute(table: VantageTargetTable) -> Attribution:
     """Attribute the failures of one bin; see the module for the model."""
     counts = CellEvidence(table.trials, table.successes)
     states = _vantage_states(split_by_side(table), counts)
-    weights = cap_weights(states[:, 0] * table.prior_trust)
+    weights = cap_weights(states[:, 0] * table.prior_trust, table.owners)
     cut_evidence = counts.cut_vs_healthy(failure_rates(table, weights))
     evidence = _bounded(table.sum_by_path(cut_evidence * weights[table.vantage]))
     dead_prior, blocked_prior = _target_priors(table)
-    down = (evidence - log_mixture(evidence, blocked_prior)).sum(axis=0)
+    down = _against_blocked(evidence, blocked_prior).sum(axis=0)
     cut = _networks_cut(table, down, dead_prior)
     in_cut = np.append(cut, 0.0)[table.target_asn]
     dead = in_cut * posterior(down, _CUT_REACH) + (1 - in_cut) * posterior(down, dead_prior)
@@ -120,14 +127,15 @@ def attribute(table: VantageTargetTable) -> Attribution:
 def controls_fail(table: VantageTargetTable) -> Bools:
     """Return which vantages lost at least 60 % of their control measurements (5.1).
 
-    A control that fails for most of the vantages that reach another control is faulty and does
-    not count. If nobody reaches any control, all vantages fail.
+    A control that fails for most of the vantages that reach another control, by weight, is faulty
+    and does not count. If nobody reaches any control, all vantages fail.
     """
+    weight = cap_weights(table.prior_trust, table.owners)[table.vantage]
     is_control = table.controls[table.target]
     successes = np.where(is_control, table.successes, 0)
     reaches_other = is_control & (table.sum_by_vantage(successes)[table.vantage] - successes > 0)
-    failures = table.sum_by_target(reaches_other & (successes == 0))
-    faulty = failures * 2 > table.sum_by_target(reaches_other)
+    failures = table.sum_by_target(weight * (reaches_other & (successes == 0)))
+    faulty = failures * 2 > table.sum_by_target(weight * reaches_other)
     counts = is_control & ~faulty[table.target]
     trials = table.sum_by_vantage(np.where(counts, table.trials, 0))
     lost = trials - table.sum_by_vantage(np.where(counts, successes, 0))
@@ -137,19 +145,24 @@ def controls_fail(table: VantageTargetTable) -> Bools:
 def failure_rates(table: VantageTargetTable, weights: Floats) -> Floats:
     """Return the share of each cell's measurements that fails in ordinary times, (n,).
 
-    Estimated from the other networks in the same bin: with m the lower median over networks of
-    the share of the target's measurements that failed, min(m, 1 - m), shrunk towards 3.5 % with
-    the weight of eight measurements. A target that fails at 30 % for half of the networks is
-    unreliable; if it fails for all of them, it is dead. `weights` is the trust in each vantage.
+    Estimated from the other networks in the same bin: with m the lower weighted median over
+    networks of the share of the target's measurements that failed, min(m, 1 - m), shrunk towards
+    3.5 % with the weight of eight measurements. A target that fails at 30 % for half of the
+    networks is unreliable; if it fails for all of them, it is dead. `weights` is the trust in
+    each vantage.
     """
     weight = weights[table.vantage]
     trials = table.sum_by_path(table.trials * weight)
     failures = table.sum_by_path((table.trials - table.successes) * weight)
     known = trials > _MIN_TRIALS
-    share = np.divide(failures, trials, out=np.full_like(trials, np.inf), where=known)
-    networks = known.sum(axis=0)
-    middle = np.sort(share, axis=0)[np.maximum(networks - 1, 0) // 2, np.arange(share.shape[1])]
-    middle = np.where(networks > 0, middle, 0)
+    network, target = np.nonzero(known)
+    middle = lower_median(
+        failures[known] / trials[known],
+        table.weigh_networks(weights)[network, target],
+        target,
+        trials.shape[1],
+    )
+    middle = np.nan_to_num(middle)
     count = trials.sum(axis=0)
     mean = np.minimum(middle, 1 - middle) * count + _ORDINARY_FAILURE * _SHRINKAGE
     rates = np.clip(mean / (count + _SHRINKAGE), *_FAILURE_BOUNDS)
@@ -162,7 +175,7 @@ def _vantage_states(table: VantageTargetTable, counts: CellEvidence) -> Floats:
     trust = np.where(broken, 0.0, _initial_trust(table))
     states: Floats = np.where(broken[:, None], _BROKEN, _HEALTHY)
     for _ in range(_SWEEPS):
-        states = _sweep(table, counts, cap_weights(trust * table.prior_trust))
+        states = _sweep(table, counts, cap_weights(trust * table.prior_trust, table.owners))
         states[broken] = _BROKEN
         trust = states[:, 0]
     return states
@@ -171,17 +184,13 @@ def _vantage_states(table: VantageTargetTable, counts: CellEvidence) -> Floats:
 def _initial_trust(table: VantageTargetTable) -> Floats:
     """Return the trust in each vantage before the first sweep, (v,).
 
-    Compares its failure share with that of the median vantage at the same targets: a difference
+    Compares its failure share with the weighted median of those at the same targets: a difference
     of a tenth costs nothing, each further tenth a factor e.
     """
     failures = table.trials - table.successes
     share = failures / table.trials
-    order = np.lexsort((share, table.target))
-    count = np.bincount(table.target, minlength=len(table.controls))
-    first = np.cumsum(count) - count
-    median = np.zeros(len(table.controls))
-    measured = count > 0
-    median[measured] = share[order][(first + (count - 1) // 2)[measured]]
+    weights = cap_weights(table.prior_trust, table.owners)[table.vantage]
+    median = np.nan_to_num(lower_median(share, weights, table.target, len(table.controls)))
     excess = np.abs(table.sum_by_vantage(failures - table.trials * median[table.target]))
     excess /= np.maximum(table.sum_by_vantage(table.trials), 1)
     tolerated = _TOLERATED_DIFFERENCE
@@ -203,8 +212,9 @@ def _sweep(table: VantageTargetTable, counts: CellEvidence, weights: Floats) -> 
     if not table.controls.any():
         odds[:, 4] = -np.inf
     # On a day without failures every vantage looks flawless: compare with the median vantage.
-    better = odds[:, 3] - odds[:, 0]
-    odds[:, 3] -= max(float(np.median(better)) - _STATE_PRIORS[3] + _STATE_PRIORS[0], 0.0)
+    everyone = np.zeros(len(odds), np.intp)
+    better = middle_median(odds[:, 3] - odds[:, 0], weights, everyone, 1)[0]
+    odds[:, 3] -= max(np.nan_to_num(better) - _STATE_PRIORS[3] + _STATE_PRIORS[0], 0.0)
     shares = np.exp(odds - odds.max(axis=1, keepdims=True))
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
@@ -220,10 +230,15 @@ def _known_from_peers(table: VantageTargetTable, own: Floats) -> tuple[Floats, F
     total = table.sum_by_path(own)
     evidence = _bounded(total)
     others = _bounded(total[path] - own)
-    down = evidence - log_mixture(evidence, blocked_prior)
+    down = _against_blocked(evidence, blocked_prior)
     without = down.sum(axis=0)[table.target] - down[path]
-    without += others - log_mixture(others, prior)
+    without += _against_blocked(others, prior)
     return posterior(without, dead_prior[table.target]), posterior(others, prior)
+
+
+def _against_blocked(evidence: Floats, blocked: Floats) -> Floats:
+    """Return what the evidence of networks says for a dead target, given the prior of a block."""
+    return np.asarray(np.maximum(evidence - log_mixture(evidence, blocked), 2 * np.log(blocked)))
 
 
 def _target_priors(table: VantageTargetTable) -> tuple[Floats, Floats]:

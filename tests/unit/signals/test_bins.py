@@ -126,13 +126,13 @@ def test_local_failures_and_unknown_targets_do_not_count() -> None:
     assert build_bins([(FLEET[0], local), (FLEET[0], stranger)], BOOK, width=WIDTH) == []
 
 
-def test_producers_get_no_local_failure_among_the_countable(
+def test_producers_get_no_local_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[Measurement] = []
 
     def produce(interval: ClosedBin) -> list[Bin]:
-        seen.extend(interval.countable)
+        seen.extend(measurement for _, measurement in interval.rows)
         return []
 
     monkeypatch.setattr(bins, "_producers", lambda: [produce])

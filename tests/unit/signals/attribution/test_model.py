@@ -5,9 +5,10 @@ import pytest
 
 from benchmarks.detection.count_matrices import VantageTargetLabels, matrix, table_from_matrix
 from benchmarks.detection.fleet import Fleet, FleetSize, area_under_curve, make_fleet
+from netwatch.signals.attribution.capped_shares import cap_weights
 from netwatch.signals.attribution.contingency import VantageTargetTable
 from netwatch.signals.attribution.countable import countable_cells, trust_vantages
-from netwatch.signals.attribution.likelihoods import CellEvidence, cap_weights
+from netwatch.signals.attribution.likelihoods import CellEvidence
 from netwatch.signals.attribution.model import Attribution, attribute, controls_fail
 
 SEEDS = (101, 102, 103)
@@ -164,10 +165,10 @@ def test_evidence_has_the_sign_of_the_counts_and_is_bounded() -> None:
 
 
 def test_a_vantage_holds_a_fifth_of_the_weight_at_most() -> None:
-    weights = cap_weights(np.array([10.0] + [1.0] * 7))
+    weights = cap_weights(np.array([10.0] + [1.0] * 7), np.arange(8))
     assert weights[0] / weights.sum() == pytest.approx(0.2)
     assert weights[1:].tolist() == [1] * 7
-    assert cap_weights(np.ones(1)).tolist() == [1]
+    assert cap_weights(np.ones(1), np.zeros(1, int)).tolist() == [1]
 
 
 def test_impossible_counts_are_refused() -> None:

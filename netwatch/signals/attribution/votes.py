@@ -1,0 +1,190 @@
+"""Which measurements of a place count where vantages contradict each other.
+
+A claim that something is down and a claim that it is up are worth the same; neither costs a liar
+anything. What decides is the weight of those who agree, by trust, with the shares of every vantage,
+network and owner capped (`capped_shares.py`).
+
+1. Vantages vote that can: those of `countable.voters`. One that reaches no control has no vote.
+2. A vantage strays if its share of successes at a place differs from the median of the votes on
+   the same targets by more than chance explains. It is set aside at that place and at every place
+   within it if at most a third of the weight strays. If more does, the place is undecided:
+   both sides count, and nobody is believed.
+3. Of the others, what the model holds faulty does not count, unless that is most of them.
+4. A place where most of the weight does not count is undecided, unless a third of it is left and
+   includes three independent networks and owners that reach controls.
+
+A domain is often blocked for some networks, so that a contradiction is no lie: it is counted as
+it is if more than a third strays.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from netwatch.arrays import Bools, Floats, RowArray, divide
+from netwatch.signals.attribution.capped_shares import capped
+from netwatch.signals.attribution.contingency import VantageTargetTable, split_by_side
+from netwatch.signals.attribution.countable import answered_controls, countable_cells, voters
+from netwatch.signals.attribution.likelihoods import middle_median
+from netwatch.signals.attribution.model import Attribution
+
+_MINORITY = 1 / 3
+"""Share of the weight at a place up to which it can be outvoted."""
+_MIN_VOICES = 3
+"""Independent networks, and owners, that may call a majority broken."""
+_MIN_DEVIATION = 0.25
+"""Share of measurements by which a vantage may differ from the others: its line, its schedule."""
+_CHANCE = 2.0
+"""Standard deviations of chance by which it may differ besides, with the half of a measurement."""
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """The places of one kind that cells count for.
+
+    Attributes:
+        table: successes as the places count them.
+        series: number of the place of each cell, -1 for none, (n,).
+        size: number of places, p.
+        is_blockable: a contradiction is blocking, no doubt.
+    """
+
+    table: VantageTargetTable
+    series: RowArray
+    size: int
+    is_blockable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Which cells count for the places of a ballot.
+
+    Attributes:
+        kept: cells that count, (n,).
+        undecided: places of which nobody can say how they are, (p,).
+    """
+
+    kept: Bools
+    undecided: Bools
+
+
+def settle(ballots: Sequence[Ballot], attribution: Attribution) -> list[Outcome]:
+    """Return the outcome of each ballot, the widest places first, over the same cells."""
+    table = ballots[0].table
+    able = voters(table)[table.vantage]
+    counted = countable_cells(table, attribution)
+    stray, doubted = np.zeros_like(able), np.zeros_like(able)
+    outcomes = []
+    for ballot in ballots:
+        measured = ballot.series >= 0
+        strays, contested = _contest(ballot, measured & able & ~stray)
+        stray = stray | strays
+        kept = _without_faulty(ballot, measured & able & ~stray, counted)
+        undecided = contested | _outnumbered(ballot, kept)
+        undecided |= _any(ballot, measured & doubted)
+        if not ballot.is_blockable:
+            doubted = doubted | np.append(undecided, False)[ballot.series]
+        outcomes.append(Outcome(kept, undecided & _any(ballot, kept)))
+    return outcomes
+
+
+def _any(ballot: Ballot, cells: Bools) -> Bools:
+    """Return which places have one of the cells, (p,)."""
+    return np.bincount(ballot.series[cells], minlength=ballot.size) > 0
+
+
+class _Pairs:
+    """Vantages at places: the sums of some cells by both.
+
+    Attributes:
+        of_cell: pair of each of the cells, (m,).
+        series, vantage: place and vantage of each pair, (k,).
+        trials: number of measurements, (k,).
+        mass: capped weight, (k,).
+    """
+
+    def __init__(self, ballot: Ballot, cells: Bools) -> None:
+        table = ballot.table
+        size = len(table.networks)
+        keys, self.of_cell = np.unique(
+            ballot.series[cells] * size + table.vantage[cells], return_inverse=True
+        )
+        self.series, self.vantage = keys // size, keys % size
+        self.trials = self.sum(table.trials[cells])
+        mass = self.trials * table.prior_trust[self.vantage]
+        self.mass = capped(mass, self.series, self.vantage, table.holders)
+        self._places = ballot.size
+
+    def sum(self, values: Floats) -> Floats:
+        """Return the sums of cell values over each pair, (k,)."""
+        return np.bincount(self.of_cell, values, len(self.series)).astype(float)
+
+    def weigh(self, chosen: Bools) -> Floats:
+        """Return the weight of the chosen pairs at each place, (p,)."""
+        return np.bincount(self.series, self.mass * chosen, self._places).astype(float)
+
+
+def _contest(ballot: Ballot, cells: Bools) -> tuple[Bools, Bools]:
+    """Return the cells to set aside, (n,), and the undecided places, (p,): rule 2."""
+    pairs = _Pairs(ballot, cells)
+    strays = _strays(ballot, cells, pairs)
+    weight = pairs.weigh(strays)
+    outvoted = weight <= (_MINORITY + _ROUNDING) * pairs.weigh(np.ones_like(strays))
+    aside = np.zeros_like(cells)
+    aside[cells] = (strays & outvoted[pairs.series])[pairs.of_cell]
+    return aside, np.asarray(~outvoted & ~np.bool_(ballot.is_blockable))
+
+
+def _strays(ballot: Ballot, cells: Bools, pairs: _Pairs) -> Bools:
+    """Return which pairs differ from the median of their targets by more than chance, (k,)."""
+    table = split_by_side(ballot.table)
+    vantage, target = table.vantage[cells], table.target[cells]
+    trials, successes = table.trials[cells], table.successes[cells]
+    size, share = len(table.controls), successes / trials
+    votes = capped(table.prior_trust[vantage], target, vantage, table.holders)
+    median = middle_median(share, votes, target, size)[target]
+    sums = [np.bincount(target, part, size).astype(float) for part in (votes * share, votes)]
+    mean = divide(*sums)
+    variance = pairs.sum(trials * (mean * (1 - mean))[target]) / pairs.trials**2
+    deviation = pairs.sum(successes - trials * median) / pairs.trials
+    chance = _CHANCE * np.sqrt(variance) + 0.5 / pairs.trials
+    return np.asarray(np.abs(deviation) > _MIN_DEVIATION + chance)
+
+
+def _without_faulty(ballot: Ballot, cells: Bools, counted: Bools) -> Bools:
+    """Return those of the cells that the model counts, and all where it counts few: rule 3."""
+    if counted[cells].all():
+        return cells
+    pairs = _Pairs(ballot, cells)
+    share = divide(pairs.sum(ballot.table.trials[cells] * counted[cells]), pairs.trials)
+    left = np.bincount(pairs.series, pairs.mass * share, ballot.size)
+    most = 2 * left >= pairs.weigh(np.ones(len(share), bool))
+    return cells & (counted | ~most[ballot.series])
+
+
+def _outnumbered(ballot: Ballot, kept: Bools) -> Bools:
+    """Return the places whose majority does not count, without the proof of rule 4, (p,)."""
+    measured = ballot.series >= 0
+    if (kept == measured).all():
+        return np.zeros(ballot.size, bool)
+    table, pairs = ballot.table, _Pairs(ballot, measured)
+    share = divide(pairs.sum((table.trials * kept)[measured]), pairs.trials)
+    left = np.bincount(pairs.series, pairs.mass * share, ballot.size)
+    whole = pairs.weigh(np.ones(len(share), bool))
+    proven = (share > 0) & (answered_controls(table)[pairs.vantage] | ~table.controls.any())
+    voices = _count_distinct(pairs, table.networks, proven, ballot.size)
+    owners = _count_distinct(pairs, table.owners, proven, ballot.size)
+    needed = np.minimum(
+        _count_distinct(pairs, table.owners, np.ones_like(proven), ballot.size), _MIN_VOICES
+    )
+    shown = (voices >= _MIN_VOICES) & (owners >= needed) & (left >= _MINORITY * whole)
+    return np.asarray((2 * left < (1 - _ROUNDING) * whole) & ~shown)
+
+
+def _count_distinct(pairs: _Pairs, holder: RowArray, chosen: Bools, size: int) -> RowArray:
+    """Return the number of different holders among the chosen pairs of each place, (p,)."""
+    width = int(holder.max(initial=0)) + 1
+    keys = np.unique(pairs.series[chosen] * width + holder[pairs.vantage[chosen]])
+    return np.bincount(keys // width, minlength=size)
