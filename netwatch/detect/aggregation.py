@@ -9,9 +9,10 @@ import numpy.typing as npt
 from netwatch.arrays import Bools, Floats, RowArray, divide
 from netwatch.detect.confidence_intervals import Noise, ratio_interval, share_interval
 from netwatch.detect.state import SeriesState
+from netwatch.model.series import UNDECIDED_INTERVAL
 from netwatch.model.thresholds import MIN_COVERAGE
 
-_MAX_RATIO = 1.25
+_LOWEST, _MAX_RATIO = UNDECIDED_INTERVAL
 """Share of ordinary at which a network is capped, so that its rise hides no loss of another."""
 
 _INTERVAL_Z = 1.96
@@ -111,6 +112,7 @@ class IntervalLevels:
         ratio: current over ordinary, NaN for no data.
         low, high: its 95 % interval.
         coverage, networks: of composites; 1 and 1 for a network.
+        undecided: rows whose ratio is no evidence.
     """
 
     ratio: Floats
@@ -118,27 +120,50 @@ class IntervalLevels:
     high: Floats
     coverage: Floats
     networks: RowArray
+    undecided: Bools
 
 
 def interval_levels(
-    state: SeriesState, composites: Composites, ratio: Floats, *, noise: Noise, usable: Bools
+    state: SeriesState,
+    composites: Composites,
+    ratio: Floats,
+    *,
+    noise: Noise,
+    usable: Bools,
 ) -> IntervalLevels:
-    """Return the levels of all rows from the ratios of those that are not composites."""
+    """Return the levels of all rows from the ratios of those that are not composites.
+
+    A composite is the mean of its networks that are not undecided, with an interval that allows
+    for any level of the others; where too few are left, it is undecided itself.
+    """
+    undecided = noise.undecided
     low, high = ratio_interval(ratio, noise.spread, noise.degrees)
     if state.is_share.any():
         ordinary = np.exp(state.baseline.level)
         below, above = share_interval(ratio, noise.trials, ordinary)
         low, high = np.where(state.is_share, below, low), np.where(state.is_share, above, high)
     variance = ((high - low) / (2 * _INTERVAL_Z)) ** 2
-    means, rows = aggregate(composites, ratio, usable, variance), composites.rows
+    rows, means = composites.rows, aggregate(composites, ratio, usable, variance)
+    known = aggregate(composites, np.where(undecided, np.nan, ratio), usable, variance)
+    # Share of the measured weight that is undecided; a composite with little else is so itself.
+    doubt = 1 - divide(known.coverage, means.coverage, empty=1.0)
+    doubt = np.where(known.coverage < MIN_COVERAGE, np.ceil(doubt), doubt)
+    level = np.where(doubt < 1, known.level, means.level)
     measured = state.ready[rows] & (means.coverage >= MIN_COVERAGE)
-    half = _INTERVAL_Z * np.where(means.count > 1, means.error, means.noise)
+    half = _INTERVAL_Z * np.where(known.count > 1, known.error, known.noise)
+    low, high = np.where(undecided, _LOWEST, low), np.where(undecided, _MAX_RATIO, high)
     levels = IntervalLevels(
-        ratio.copy(), low, high, np.ones(len(ratio)), np.ones(len(ratio), np.intp)
+        ratio.copy(), low, high, np.ones(len(ratio)), np.ones(len(ratio), np.intp), undecided
     )
-    levels.ratio[rows] = np.where(measured, means.level, np.nan)
-    levels.low[rows] = np.maximum(means.level - half, 0)
-    levels.high[rows] = means.level + half
+    levels.ratio[rows] = np.where(measured, level, np.nan)
+    levels.low[rows] = _widen(np.maximum(level - half, 0), doubt, _LOWEST)
+    levels.high[rows] = _widen(level + half, doubt, _MAX_RATIO)
     levels.coverage[rows] = means.coverage
     levels.networks[rows] = means.count
+    levels.undecided[rows] = doubt >= 1
     return levels
+
+
+def _widen(end: Floats, doubt: Floats, bound: float) -> Floats:
+    """Return one end of an interval in which a share `doubt` may be anywhere up to `bound`."""
+    return np.where(doubt < 1, np.where(doubt > 0, (1 - doubt) * end + doubt * bound, end), bound)

@@ -6,6 +6,7 @@ import numpy as np
 
 from netwatch.arrays import Bools, Floats
 from netwatch.detect.seasonal_baseline import SeasonalBaseline
+from netwatch.model.series import UNDECIDED_TRIALS
 
 UNKNOWN_REST = 0.35
 """Standard deviation, in logarithms, of a first rest day from the workdays before it."""
@@ -37,6 +38,11 @@ class Noise:
     degrees: Floats
     trials: Floats
 
+    @property
+    def undecided(self) -> Bools:
+        """Rows whose answers are no evidence."""
+        return np.asarray(self.trials < 2 * UNDECIDED_TRIALS)
+
 
 def predict_noise(
     baseline: SeasonalBaseline, totals: Floats, *, holiday: Bools, first_rest: Bools
@@ -51,13 +57,18 @@ def predict_noise(
     return Noise(spread, degrees, _independent_trials(baseline, totals, spread))
 
 
+def undecided_rows(totals: Floats) -> Bools:
+    """Return the rows whose bin is no evidence, since it has less than one trial."""
+    return np.asarray((totals > 0) & (totals < 1))
+
+
 def _independent_trials(baseline: SeasonalBaseline, totals: Floats, spread: Floats) -> Floats:
     """Return how many independent trials `totals` are worth, given each series' own `spread`.
 
     Beta-binomial: n / (1 + (n - 1) r), with r from the spread in ordinary times.
     """
     ordinary = np.clip(np.exp(baseline.level), 0.01, 0.99)
-    trials = np.where(np.isfinite(totals), np.maximum(totals, 1), 1)
+    trials = np.where(undecided_rows(totals), UNDECIDED_TRIALS, np.fmax(totals, 1))
     excess = spread**2 * ordinary / (1 - ordinary) * trials - 1
     least = 1 / _MAX_TRIALS
     correlation = np.clip(excess / np.maximum(trials - 1, 1), least, 1)

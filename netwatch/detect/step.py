@@ -31,7 +31,11 @@ from netwatch.detect.common_mode import (
     country_shifts,
     rows_at_fault,
 )
-from netwatch.detect.confidence_intervals import LOW_COUNT_SPREAD, predict_noise
+from netwatch.detect.confidence_intervals import (
+    LOW_COUNT_SPREAD,
+    predict_noise,
+    undecided_rows,
+)
 from netwatch.detect.fusion import Fused
 from netwatch.detect.holidays_calendar import HolidayCalendar
 from netwatch.detect.initial_fit import fit_initial_state, keep_training_bin, usable_rows
@@ -57,6 +61,7 @@ class Residuals:
         ordinary: ordinary values; ratio: current over ordinary, NaN for no data.
         adaptive_bin: wide bins of low-count series.
         normal: rows that were ordinary before.
+        undecided: rows whose bin is no evidence.
         shifts: shift of each signal from ordinary in each country, (signals, countries).
     """
 
@@ -70,6 +75,7 @@ class Residuals:
     ratio: Floats
     adaptive_bin: AdaptiveBin
     normal: Bools
+    undecided: Bools
     shifts: Floats
 
 
@@ -153,6 +159,7 @@ class StepEngine:
         ratio = np.where(adaptive_bin.wide, adaptive_bin.ratio, ratio)
         ratio = np.where(usable, ratio, np.nan)
         normal = ordinary_probability(state.posterior) > EVEN_PROBABILITY
+        undecided = undecided_rows(totals)
         return Residuals(
             time=time,
             values=values,
@@ -164,7 +171,8 @@ class StepEngine:
             ratio=ratio,
             adaptive_bin=adaptive_bin,
             normal=normal,
-            shifts=country_shifts(layout.groups, ratio, normal),
+            undecided=undecided,
+            shifts=country_shifts(layout.groups, np.where(undecided, np.nan, ratio), normal),
         )
 
     def _update(self, residuals: Residuals, faulty: Bools, external: External) -> StepResult:
@@ -185,8 +193,16 @@ class StepEngine:
         )
         # Within a wide bin, the level of the last one holds.
         lasting = np.where(wide.wide & ~wide.complete, state.ratio, ratio)
-        levels = interval_levels(state, composites, lasting, noise=noise, usable=residuals.usable)
+        levels = interval_levels(
+            state,
+            composites,
+            lasting,
+            noise=noise,
+            usable=residuals.usable,
+        )
         ratio[composites.rows] = levels.ratio[composites.rows]
+        told = ratio.copy()
+        ratio[levels.undecided] = np.nan
         evidence = log_likelihood(
             state, ratio, noise, first_rest=days.first_rest, width=self._width
         )
@@ -201,10 +217,10 @@ class StepEngine:
         return StepResult(
             ready=residuals.ready,
             usable=residuals.usable,
-            levels=replace(levels, ratio=ratio),
+            levels=replace(levels, ratio=told),
             probability=probability,
             fused=layout.fusion.fuse(
-                levels.ratio,
+                np.where(levels.undecided, np.nan, levels.ratio),
                 probability,
                 depth=loss_depth(state.posterior),
                 observations=_ordinary_answers(state, composites, residuals.totals),
@@ -228,7 +244,8 @@ class StepEngine:
         if time.timestamp() % 3600 < state.width and len(state.keys):
             accept_level_shifts(state, time, ratio=ratio, layout=layout)
         if not state.ready.all():
-            keep_training_bin(state, time, residuals.values, residuals.totals)
+            values = np.where(residuals.undecided, np.nan, residuals.values)
+            keep_training_bin(state, time, values, residuals.totals)
             fit_initial_state(state, layout, time, min_history=self._min_history)
 
     def _learn_ordinary(self, residuals: Residuals, ratio: Floats, frozen: Bools) -> None:

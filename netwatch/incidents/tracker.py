@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -73,7 +74,7 @@ class Tracker:
         now = max((level.time for level in levels), default=None)
         if now is None:
             return []
-        self._observe(levels)
+        self._observe([_decided(level) for level in levels])
         revisions = []
         for incident in self._state.incidents:
             self._update_affected(incident, now)
@@ -397,3 +398,8 @@ class Tracker:
 
     def _scopes(self, entity: Entity) -> tuple[Entity, ...]:
         return (entity, *self._tree.ancestors(entity))
+
+
+def _decided(level: Level) -> Level:
+    """Return a level as evidence: an undecided one has no value."""
+    return replace(level, value=None, low=None, high=None) if level.is_undecided else level

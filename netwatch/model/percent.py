@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from netwatch.model import thresholds
+from netwatch.model.series import UNDECIDED_INTERVAL
 
 _MAX_EXACT_HALF_WIDTH = 5.0
 """Percentage points: a wider 95 % interval does not support a whole percent."""
@@ -21,6 +22,9 @@ _REDUCED_FROM = 49.5
 """Percent: what rounds to 50 or more."""
 _SEVERELY_REDUCED_FROM = 14.5
 """Percent: what rounds to 15 or more."""
+
+
+_UNDECIDED = tuple(100 * end for end in UNDECIDED_INTERVAL)
 
 
 class Precision(StrEnum):
@@ -37,6 +41,7 @@ class Precision(StrEnum):
 class PercentForm(StrEnum):
     """Which wording a percentage needs."""
 
+    UNDECIDED = "undecided"
     ORDINARY = "ordinary"
     REDUCED = "reduced"
     SEVERELY_REDUCED = "severely_reduced"
@@ -59,6 +64,8 @@ class PublishedPercent:
     @property
     def form(self) -> PercentForm:
         """The wording that it needs; `EXACT` and `ABOUT` have a number."""
+        if (self.low, self.high) == _UNDECIDED:
+            return PercentForm.UNDECIDED
         if self.precision is Precision.NONE or self.value <= 0 or self.value >= _ORDINARY_FROM:
             return depth_form(self.value)
         if self.value < 1:

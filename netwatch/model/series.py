@@ -9,6 +9,8 @@ from netwatch.model.entities import Entity
 _NO_BASELINE = Baseline()
 UNDECIDED_TRIALS = 0.01
 """Trials of a bin whose vantages contradict each other: its share is told, and is no evidence."""
+UNDECIDED_INTERVAL = (0.0, 1.25)
+"""Interval of a level that nobody can tell; the upper end is the most that a network counts as."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,6 +65,11 @@ class Level:
     def usable(self) -> bool:
         """Whether the series answers in ordinary times; False where it never did."""
         return self.baseline.kind is not BaselineKind.DEAD
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether its vantages contradict each other, so that the value is no evidence."""
+        return (self.low, self.high) == UNDECIDED_INTERVAL
 
     @property
     def interval(self) -> tuple[float, float, float] | None:
