@@ -9,7 +9,7 @@ import numpy as np
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.signals.bins import close_bin
 from netwatch.signals.closed_bin import ClosedBin
-from netwatch.signals.places import PlaceCounts, weigh_cells
+from netwatch.signals.places import weigh_cells
 
 __all__ = ["closed_bin"]
 
@@ -30,6 +30,6 @@ def closed_bin(
         _, series = counts.number_places(kind)
         cells = np.flatnonzero(series >= 0)
         sums = weigh_cells(table, cells, series[cells], len(one.places))
-        places.append(PlaceCounts(one.places, *sums, one.undecided))
+        places.append(replace(one, successes=sums[0], trials=sums[1]))
     chosen = [trusted is None or vantage in trusted for vantage in counts.vantages]
     return replace(interval, trusted=np.array(chosen, bool), places=places)

@@ -30,7 +30,7 @@ Row = tuple[Vantage, Measurement]
 """A measurement and the vantage it is from."""
 _MIN_PERIOD = timedelta(seconds=10)
 """Shortest time between two probes of one target by one vantage, a third of the period of
-witnesses: the number of measurements that a row claims to stand for is bounded by it."""
+witnesses: it bounds how many measurements the rows of both may claim to stand for."""
 
 
 def build_bins(
@@ -115,11 +115,12 @@ def build_table(
     """
     counts: dict[tuple[Vantage, str], list[int]] = {}
     for vantage, measurement in rows:
-        count = counts.setdefault((vantage, measurement.target), [0, 0, 0])
+        count = counts.setdefault((vantage, measurement.target), [0, 0, 0, 0])
         weight = max(measurement.weight, 1)
         count[0] += weight
         count[1] += weight * measurement.host_responded
         count[2] += weight * (measurement.failure is None)
+        count[3] += 1
     vantages = sorted(
         {vantage for vantage, _ in counts}, key=lambda one: (one.id, one.country, one.asn)
     )
@@ -129,8 +130,9 @@ def build_table(
     column_of = {name: number for number, name in enumerate(names)}
     vantage_index = np.array([row_of[vantage] for vantage, _ in counts], np.intp)
     target_index = np.array([column_of[name] for _, name in counts], np.intp)
-    sums = np.array(list(counts.values()), float).T
-    trials, responded, succeeded = sums * np.minimum(max(width / _MIN_PERIOD, 1) / sums[0], 1)
+    *sums, count = np.array(list(counts.values()), float).T
+    possible = np.maximum(count, width / _MIN_PERIOD)
+    trials, responded, succeeded = sums * np.minimum(possible / sums[0], 1)
     columns = [targets[name] for name in names]
     table = VantageTargetTable(
         vantage=vantage_index,

@@ -2,13 +2,14 @@
 
 A dead target or a broken vantage is not an outage, so no incident reports it. What is cut or
 blocked becomes a series and an incident. A place is undecided while its vantages contradict each
-other and neither side is outvoted (`attribution/votes.py`): only a person can find out who lies.
+other and neither side is outvoted, and doubted if several independent ones are
+(`attribution/votes.py`): only a person can find out who lies.
 
 A target is confirmed down only if trusted vantages in two networks find it down, or, if a single
 network measures it, if that network fails in three consecutive bins.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
 from itertools import compress
@@ -33,7 +34,8 @@ class FaultKind(StrEnum):
     BROKEN_VANTAGE = "broken_vantage"
     NOISY_VANTAGE = "noisy_vantage"
     BLOCKED_PATH = "blocked_path"
-    UNDECIDED_PLACE = "undecided_place"
+    UNSURE_LEVEL = "unsure_level"
+    DOUBTED_LEVEL = "doubted_level"
 
 
 _TEXTS = {
@@ -41,7 +43,8 @@ _TEXTS = {
     FaultKind.BROKEN_VANTAGE: "lose what others reach, and do not count",
     FaultKind.NOISY_VANTAGE: "report what no other vantage sees, and do not count",
     FaultKind.BLOCKED_PATH: "fail from one network, and answer the others",
-    FaultKind.UNDECIDED_PLACE: "have no sure level: trusted vantages disagree, or most are mute",
+    FaultKind.UNSURE_LEVEL: "have no sure level: trusted vantages disagree, or most are mute",
+    FaultKind.DOUBTED_LEVEL: "have a level that several independent vantages contradict",
 }
 _OF_VANTAGES = (FaultKind.BROKEN_VANTAGE, FaultKind.NOISY_VANTAGE)
 
@@ -65,13 +68,10 @@ class OperatorAlerts:
         down = self._confirm_down(interval.time, counts, interval.attribution)
         for kind, numbers in list_faults(interval.attribution, down).items():
             subjects = counts.vantages if kind in _OF_VANTAGES else counts.targets
-            self._list(kind, [subjects[number].id for number in numbers.tolist()])
-        places = [
-            str(place)
-            for one in interval.places
-            for place in compress(one.places, one.undecided.tolist())
-        ]
-        self._list(FaultKind.UNDECIDED_PLACE, places)
+            self._list(kind, (subjects[number].id for number in numbers.tolist()))
+        for one in interval.places:
+            self._list(FaultKind.UNSURE_LEVEL, compress(one.places, one.undecided.tolist()))
+            self._list(FaultKind.DOUBTED_LEVEL, compress(one.places, one.doubted.tolist()))
 
     def _confirm_down(
         self, time: datetime, counts: TargetCounts, attribution: Attribution
@@ -85,9 +85,9 @@ class OperatorAlerts:
             self._failed_bins.update(zip(names, after.tolist(), strict=True))
         return down
 
-    def _list(self, kind: FaultKind, names: Sequence[str]) -> None:
-        if names:
-            self._warn(kind.value, f"{_join(names)} {_TEXTS[kind]}")
+    def _list(self, kind: FaultKind, subjects: Iterable[object]) -> None:
+        if names := _join(map(str, subjects)):
+            self._warn(kind.value, f"{names} {_TEXTS[kind]}")
 
 
 def list_faults(attribution: Attribution, down: Bools) -> dict[FaultKind, RowArray]:

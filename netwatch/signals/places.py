@@ -23,13 +23,14 @@ class PlaceCounts:
     Attributes:
         places: in order.
         successes, trials: what the measurements that count are worth, (p,); see `weigh_cells`.
-        undecided: places whose vantages contradict each other, (p,).
+        undecided, doubted: places of which vantages say the opposite, (p,); see `votes.py`.
     """
 
     places: Sequence[Entity]
     successes: Floats
     trials: Floats
     undecided: Bools
+    doubted: Bools
 
 
 def count_places(counts: TargetCounts, attribution: Attribution) -> list[PlaceCounts]:
@@ -56,7 +57,7 @@ def count_places(counts: TargetCounts, attribution: Attribution) -> list[PlaceCo
 def _count(places: Sequence[Entity], ballot: Ballot, outcome: Outcome) -> PlaceCounts:
     cells = np.flatnonzero(outcome.kept)
     sums = weigh_cells(ballot.table, cells, ballot.series[cells], ballot.size)
-    return PlaceCounts(places, *sums, outcome.undecided)
+    return PlaceCounts(places, *sums, outcome.undecided, outcome.doubted)
 
 
 def weigh_cells(

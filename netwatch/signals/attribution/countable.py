@@ -9,7 +9,7 @@ Rules, in order of certainty; all weights are by trust, capped by vantage and by
    in several countries; the targets, if several networks fail to reach one country. Then they
    vote.
 3. A vantage whose targets were mostly measured from other networks too does not count if it is
-   more likely broken or a source of noise than healthy. If that excludes most of the votes, it
+   more likely broken or a source of noise than healthy. If that excludes half of the votes, it
    is ignored.
 4. A path that fails from one network with near certainty while the target answers most other
    networks is blocking, not a loss of the target. Vantages abroad are outvoted only by others
@@ -30,6 +30,8 @@ _MIN_REACHED = 0.1
 _ALMOST_SURE = 0.9
 _MAJORITY = 3
 """Weight of the networks that reach a target, over that of those that do not, for a block."""
+
+_ROUNDING = 1e-9
 
 
 def answered_controls(table: VantageTargetTable) -> Bools:
@@ -61,7 +63,7 @@ def trust_vantages(table: VantageTargetTable, attribution: Attribution) -> Bools
     able = voters(table)
     weights = cap_weights(table.prior_trust * able, table.owners)
     suspect = (attribution.broken + attribution.noise > LIKELY) & _has_peers(split_by_side(table))
-    if 2 * weights[suspect].sum() > weights.sum():
+    if 2 * weights[suspect].sum() >= weights.sum() * (1 - _ROUNDING):
         return able
     return able & ~suspect
 

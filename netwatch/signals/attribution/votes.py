@@ -8,7 +8,9 @@ network and owner capped (`capped_shares.py`).
 2. A vantage strays if its share of successes at a place differs from the median of the votes on
    the same targets by more than chance explains. It is set aside at that place and at every place
    within it if at most a third of the weight strays. If more does, the place is undecided:
-   both sides count, and nobody is believed.
+   both sides count, and nobody is believed. It is undecided, too, if five independent networks
+   and owners with a fifth of the weight say the same against the others, and doubted if three do,
+   with whatever weight: so many do not err alike by accident.
 3. Of the others, what the model holds faulty does not count, unless that is most of them.
 4. A place where most of the weight does not count is undecided, unless a third of it is left and
    includes three independent networks and owners that reach controls.
@@ -33,6 +35,8 @@ _MINORITY = 1 / 3
 """Share of the weight at a place up to which it can be outvoted."""
 _MIN_VOICES = 3
 """Independent networks, and owners, that may call a majority broken."""
+_MANY_VOICES, _MANY_SHARE = 5, 0.2
+"""Independent networks, and owners, and their weight, that may call a majority liars."""
 _MIN_DEVIATION = 0.25
 """Share of measurements by which a vantage may differ from the others: its line, its schedule."""
 _CHANCE = 2.0
@@ -64,10 +68,12 @@ class Outcome:
     Attributes:
         kept: cells that count, (n,).
         undecided: places of which nobody can say how they are, (p,).
+        doubted: places of which several independent vantages say the opposite, (p,).
     """
 
     kept: Bools
     undecided: Bools
+    doubted: Bools
 
 
 def settle(ballots: Sequence[Ballot], attribution: Attribution) -> list[Outcome]:
@@ -79,14 +85,15 @@ def settle(ballots: Sequence[Ballot], attribution: Attribution) -> list[Outcome]
     outcomes = []
     for ballot in ballots:
         measured = ballot.series >= 0
-        strays, contested = _contest(ballot, measured & able & ~stray)
-        stray = stray | strays
+        contest = _contest(ballot, measured & able & ~stray)
+        stray = stray | contest.aside
         kept = _without_faulty(ballot, measured & able & ~stray, counted)
-        undecided = contested | _outnumbered(ballot, kept)
+        undecided = contest.undecided | _outnumbered(ballot, kept)
         undecided |= _any(ballot, measured & doubted)
         if not ballot.is_blockable:
             doubted = doubted | np.append(undecided, False)[ballot.series]
-        outcomes.append(Outcome(kept, undecided & _any(ballot, kept)))
+        undecided &= _any(ballot, kept)
+        outcomes.append(Outcome(kept, undecided, contest.doubted & ~undecided))
     return outcomes
 
 
@@ -125,20 +132,50 @@ class _Pairs:
         """Return the weight of the chosen pairs at each place, (p,)."""
         return np.bincount(self.series, self.mass * chosen, self._places).astype(float)
 
+    def count_voices(self, table: VantageTargetTable, chosen: Bools) -> RowArray:
+        """Return the number of independent voices among the chosen pairs of each place, (p,).
 
-def _contest(ballot: Ballot, cells: Bools) -> tuple[Bools, Bools]:
-    """Return the cells to set aside, (n,), and the undecided places, (p,): rule 2."""
+        That of their networks or of their owners, whichever is less; of their networks, if
+        all vantages have the same owner.
+        """
+        holders = [table.networks, table.owners] if table.owners.any() else [table.networks]
+        counts = [self._count_distinct(holder, chosen) for holder in holders]
+        return np.asarray(np.minimum.reduce(counts))
+
+    def _count_distinct(self, holder: RowArray, chosen: Bools) -> RowArray:
+        width = int(holder.max(initial=0)) + 1
+        keys = np.unique(self.series[chosen] * width + holder[self.vantage[chosen]])
+        return np.bincount(keys // width, minlength=self._places)
+
+
+@dataclass(frozen=True, slots=True)
+class _Contest:
+    """Cells that are set aside, (n,), and what is not sure all the same: rule 2."""
+
+    aside: Bools
+    undecided: Bools
+    doubted: Bools
+
+
+def _contest(ballot: Ballot, cells: Bools) -> _Contest:
     pairs = _Pairs(ballot, cells)
-    strays = _strays(ballot, cells, pairs)
-    weight = pairs.weigh(strays)
-    outvoted = weight <= (_MINORITY + _ROUNDING) * pairs.weigh(np.ones_like(strays))
+    deviation = _deviation(ballot, cells, pairs)
+    everybody = pairs.weigh(np.ones(len(deviation), bool))
+    undecided = pairs.weigh(deviation != 0) > (_MINORITY + _ROUNDING) * everybody
     aside = np.zeros_like(cells)
-    aside[cells] = (strays & outvoted[pairs.series])[pairs.of_cell]
-    return aside, np.asarray(~outvoted & ~np.bool_(ballot.is_blockable))
+    aside[cells] = ((deviation != 0) & ~undecided[pairs.series])[pairs.of_cell]
+    doubted = np.zeros_like(undecided)
+    for side in (deviation > 0, deviation < 0):
+        voices = pairs.count_voices(ballot.table, side)
+        doubted |= voices >= _MIN_VOICES
+        undecided |= (voices >= _MANY_VOICES) & (pairs.weigh(side) >= _MANY_SHARE * everybody)
+    if ballot.is_blockable:
+        undecided, doubted = np.zeros_like(undecided), np.zeros_like(doubted)
+    return _Contest(aside, undecided, doubted)
 
 
-def _strays(ballot: Ballot, cells: Bools, pairs: _Pairs) -> Bools:
-    """Return which pairs differ from the median of their targets by more than chance, (k,)."""
+def _deviation(ballot: Ballot, cells: Bools, pairs: _Pairs) -> Floats:
+    """Return how far pairs are from the median of their targets, 0 within chance, (k,)."""
     table = split_by_side(ballot.table)
     vantage, target = table.vantage[cells], table.target[cells]
     trials, successes = table.trials[cells], table.successes[cells]
@@ -150,7 +187,7 @@ def _strays(ballot: Ballot, cells: Bools, pairs: _Pairs) -> Bools:
     variance = pairs.sum(trials * (mean * (1 - mean))[target]) / pairs.trials**2
     deviation = pairs.sum(successes - trials * median) / pairs.trials
     chance = _CHANCE * np.sqrt(variance) + 0.5 / pairs.trials
-    return np.asarray(np.abs(deviation) > _MIN_DEVIATION + chance)
+    return np.where(np.abs(deviation) > _MIN_DEVIATION + chance, deviation, 0.0)
 
 
 def _without_faulty(ballot: Ballot, cells: Bools, counted: Bools) -> Bools:
@@ -174,17 +211,6 @@ def _outnumbered(ballot: Ballot, kept: Bools) -> Bools:
     left = np.bincount(pairs.series, pairs.mass * share, ballot.size)
     whole = pairs.weigh(np.ones(len(share), bool))
     proven = (share > 0) & (answered_controls(table)[pairs.vantage] | ~table.controls.any())
-    voices = _count_distinct(pairs, table.networks, proven, ballot.size)
-    owners = _count_distinct(pairs, table.owners, proven, ballot.size)
-    needed = np.minimum(
-        _count_distinct(pairs, table.owners, np.ones_like(proven), ballot.size), _MIN_VOICES
-    )
-    shown = (voices >= _MIN_VOICES) & (owners >= needed) & (left >= _MINORITY * whole)
+    voices = pairs.count_voices(table, proven)
+    shown = (voices >= _MIN_VOICES) & (left >= _MINORITY * whole)
     return np.asarray((2 * left < (1 - _ROUNDING) * whole) & ~shown)
-
-
-def _count_distinct(pairs: _Pairs, holder: RowArray, chosen: Bools, size: int) -> RowArray:
-    """Return the number of different holders among the chosen pairs of each place, (p,)."""
-    width = int(holder.max(initial=0)) + 1
-    keys = np.unique(pairs.series[chosen] * width + holder[pairs.vantage[chosen]])
-    return np.bincount(keys // width, minlength=size)
