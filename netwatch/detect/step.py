@@ -201,7 +201,7 @@ class StepEngine:
             usable=residuals.usable,
         )
         ratio[composites.rows] = levels.ratio[composites.rows]
-        told = ratio.copy()
+        shown = ratio.copy()
         ratio[levels.undecided] = np.nan
         evidence = log_likelihood(
             state, ratio, noise, first_rest=days.first_rest, width=self._width
@@ -217,7 +217,7 @@ class StepEngine:
         return StepResult(
             ready=residuals.ready,
             usable=residuals.usable,
-            levels=replace(levels, ratio=told),
+            levels=replace(levels, ratio=shown),
             probability=probability,
             fused=layout.fusion.fuse(
                 np.where(levels.undecided, np.nan, levels.ratio),

@@ -8,7 +8,7 @@ from netwatch.model.entities import Entity
 
 _NO_BASELINE = Baseline()
 UNDECIDED_TRIALS = 0.01
-"""Trials of a bin whose vantages contradict each other: its share is told, and is no evidence."""
+"""Trials of a bin whose vantages contradict each other: its share is stored, and is no evidence."""
 UNDECIDED_INTERVAL = (0.0, 1.25)
 """Interval of a level that nobody can tell; the upper end is the most that a network counts as."""
 

@@ -8,7 +8,7 @@ from netwatch.signals.closed_bin import ClosedBin
 def reachability_bins(interval: ClosedBin) -> list[Bin]:
     """Return the reachability series of one interval, in order.
 
-    A measurement counts for every entity of its target. The share of an undecided place is told,
+    A measurement counts for every entity of its target. The share of an undecided place is stored
     as the outcome of next to no trial.
     """
     bins = []

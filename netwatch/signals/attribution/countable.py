@@ -15,7 +15,7 @@ Rules, in order of certainty; all weights are by trust, capped by vantage and by
    networks is blocking, not a loss of the target. Vantages abroad are outvoted only by others
    abroad, so a country cut off from the world still counts as lost to the world.
 
-Who contradicts whom at one place, and what can then be said of it, is decided in `votes.py`.
+Where vantages contradict each other about one place, `votes.py` decides.
 """
 
 import numpy as np

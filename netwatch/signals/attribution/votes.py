@@ -6,7 +6,7 @@ network and owner capped (`capped_shares.py`).
 
 1. Vantages vote that can: those of `countable.voters`. One that reaches no control has no vote.
 2. A vantage strays if its share of successes at a place differs from the median of the votes on
-   the same targets by more than chance explains. It is set aside at that place and at every place
+   the same targets by more than chance explains. It does not count there and at every place
    within it if at most a third of the weight strays. If more does, the place is undecided:
    both sides count, and nobody is believed. It is undecided, too, if five independent networks
    and owners with a fifth of the weight say the same against the others, and doubted if three do,
@@ -40,7 +40,7 @@ _MANY_VOICES, _MANY_SHARE = 5, 0.2
 _MIN_DEVIATION = 0.25
 """Share of measurements by which a vantage may differ from the others: its line, its schedule."""
 _CHANCE = 2.0
-"""Standard deviations of chance by which it may differ besides, with the half of a measurement."""
+"""Standard deviations of chance that are added to it, and half a measurement."""
 _ROUNDING = 1e-9
 
 
@@ -86,7 +86,7 @@ def settle(ballots: Sequence[Ballot], attribution: Attribution) -> list[Outcome]
     for ballot in ballots:
         measured = ballot.series >= 0
         contest = _contest(ballot, measured & able & ~stray)
-        stray = stray | contest.aside
+        stray = stray | contest.discarded
         kept = _without_faulty(ballot, measured & able & ~stray, counted)
         undecided = contest.undecided | _outnumbered(ballot, kept)
         undecided |= _any(ballot, measured & doubted)
@@ -150,9 +150,9 @@ class _Pairs:
 
 @dataclass(frozen=True, slots=True)
 class _Contest:
-    """Cells that are set aside, (n,), and what is not sure all the same: rule 2."""
+    """Cells that do not count, (n,), and what is not sure all the same: rule 2."""
 
-    aside: Bools
+    discarded: Bools
     undecided: Bools
     doubted: Bools
 
@@ -162,8 +162,8 @@ def _contest(ballot: Ballot, cells: Bools) -> _Contest:
     deviation = _deviation(ballot, cells, pairs)
     everybody = pairs.weigh(np.ones(len(deviation), bool))
     undecided = pairs.weigh(deviation != 0) > (_MINORITY + _ROUNDING) * everybody
-    aside = np.zeros_like(cells)
-    aside[cells] = ((deviation != 0) & ~undecided[pairs.series])[pairs.of_cell]
+    discarded = np.zeros_like(cells)
+    discarded[cells] = ((deviation != 0) & ~undecided[pairs.series])[pairs.of_cell]
     doubted = np.zeros_like(undecided)
     for side in (deviation > 0, deviation < 0):
         voices = pairs.count_voices(ballot.table, side)
@@ -171,7 +171,7 @@ def _contest(ballot: Ballot, cells: Bools) -> _Contest:
         undecided |= (voices >= _MANY_VOICES) & (pairs.weigh(side) >= _MANY_SHARE * everybody)
     if ballot.is_blockable:
         undecided, doubted = np.zeros_like(undecided), np.zeros_like(doubted)
-    return _Contest(aside, undecided, doubted)
+    return _Contest(discarded, undecided, doubted)
 
 
 def _deviation(ballot: Ballot, cells: Bools, pairs: _Pairs) -> Floats:
