@@ -14,7 +14,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
@@ -241,6 +241,14 @@ class MaintainedStore(Protocol):
 
     def maintain(self, now: datetime) -> Sequence[Maintenance]:
         """Do what is due at `now` and return it; after a StoreError, the next call continues."""
+
+
+@runtime_checkable
+class DamageReport(Protocol):
+    """A store of files that knows which of them it could not read."""
+
+    def damaged_days(self) -> list[date]:
+        """Return the UTC days whose data is missing because a file is damaged, as far as known."""
 
 
 @runtime_checkable

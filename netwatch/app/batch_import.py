@@ -4,10 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwatch.app.fleet_admin import collector_identity
-from netwatch.app.vantage_files import data_folder
+from netwatch.app.fleet_admin import collector_identity, open_batch_log
 from netwatch.app.wall_clock import now
-from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
 from netwatch.collector.file_import import import_batches
 from netwatch.collector.ingest import Ingest
 from netwatch.collector.metrics import CollectorMetrics, by_label
@@ -53,7 +51,7 @@ def import_files(
     """
     metrics = CollectorMetrics()
     files, acks = list[FileResult](), list[Ack]()
-    with BatchLog(data_folder(config) / BATCH_LOG_FILE) as batch_log:
+    with open_batch_log(config) as batch_log:
         # A collector may close bins meanwhile, so all measurements up to now count as late.
         closed_until = now()
         ingest = Ingest(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from netwatch.app.data_files import LEDGER_FILE, SERIES_FILE, open_installation
 from netwatch.app.transports import broker_connector
 from netwatch.app.wall_clock import now
 from netwatch.config import Config, PluginSections
@@ -40,14 +41,26 @@ def open_store(config: Config) -> SeriesStore:
         StoreError: it cannot be opened.
     """
     engine = config.store.engine
-    return cast("SeriesStore", _build_plugins(config, "stores", config.stores, [engine])[engine])
+
+    def build(_path: Path | None = None) -> SeriesStore:
+        built = _build_plugins(config, "stores", config.stores, [engine])
+        return cast("SeriesStore", built[engine])
+
+    if engine != "sqlite":
+        return build()
+    return open_installation(config).open_replaceable(SERIES_FILE, build)
 
 
 def open_ledger(config: Config) -> "SqlLedger":
-    """Return the ledger: one SQLite file in the data folder."""
+    """Return the ledger: one SQLite file in the data folder.
+
+    Raises:
+        LostError: the file is not the one that the folder had.
+        StoreError: it cannot be opened.
+    """
     from netwatch.ledger.ledger import SqlLedger, ledger_url  # noqa: PLC0415 - an agent has none
 
-    return SqlLedger(ledger_url(Path(config.data) / "ledger.sqlite"))
+    return open_installation(config).open(LEDGER_FILE, lambda path: SqlLedger(ledger_url(path)))
 
 
 def make_channels(config: Config) -> dict[str, Channel]:

@@ -9,21 +9,29 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from netwatch.agent.identity import Identity, load_identity, load_or_create_identity
+from netwatch.app.data_files import (
+    BATCHES_FILE,
+    DATABASES,
+    IRREPLACEABLE,
+    PRESENCE_FILE,
+    open_installation,
+)
 from netwatch.app.transports import broker_connector, broker_url
-from netwatch.app.vantage_files import data_folder
 from netwatch.app.wall_clock import now
-from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
+from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.enrollment_service import EnrollmentService
 from netwatch.collector.registry import InvitationScope, Registry
 from netwatch.collector.trust_weights import TrustSettings
 from netwatch.config import Config
 from netwatch.model.addresses import is_loopback
-from netwatch.model.errors import ConfigError, TransportError
-from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
+from netwatch.model.errors import ConfigError, InputError, TransportError
+from netwatch.signals.presence.log import PresenceLog
+from netwatch.storage.installation import Installation
 from netwatch.wire.enrollment import Invitation, check_url
 from netwatch.wire.request_encryption import encryption_key
 from netwatch.wire.topics import presence_topic
 
+_TARGETS_KEY = "targets.key"
 _SECRET_BYTES = 16
 _BROKER_TIMEOUT = 5.0
 """Seconds to remove a retained message from the broker."""
@@ -31,13 +39,60 @@ _log = logging.getLogger("netwatch.app.fleet_admin")
 
 
 def collector_identity(config: Config) -> Identity:
-    """Return the collector's key, which tokens pin; it is created on first use."""
-    return load_or_create_identity(Path(config.data) / "collector.key")
+    """Return the collector's key, which tokens pin; it is created on first use.
+
+    Raises:
+        LostError: it was there before.
+    """
+    return _recorded_identity(config, "collector.key")
 
 
 def targets_identity(config: Config, path: Path | None = None) -> Identity:
-    """Return the key that signs target lists, from `path` if it is kept elsewhere."""
-    return load_or_create_identity(path or Path(config.data) / "targets.key")
+    """Return the key that signs target lists, from `path` if it is kept elsewhere.
+
+    Raises:
+        LostError: it was in the data folder before.
+    """
+    if path is None:
+        return _recorded_identity(config, _TARGETS_KEY)
+    identity = load_or_create_identity(path)
+    open_installation(config).record_key(_TARGETS_KEY, identity.signer.public)
+    return identity
+
+
+def targets_public_key(config: Config) -> bytes:
+    """Return the public half of that key, also while the private one is kept elsewhere."""
+    known = open_installation(config).recorded_key(_TARGETS_KEY)
+    return known or targets_identity(config).signer.public
+
+
+def _recorded_identity(config: Config, name: str) -> Identity:
+    installation = open_installation(config)
+    if installation.recorded_key(name) is None:
+        identity = load_or_create_identity(Path(config.data) / name)
+    else:
+        identity = installation.open_key(name, load_identity)
+    installation.record_key(name, identity.signer.public)
+    return identity
+
+
+def accept_file(folder: Path, name: str) -> str:
+    """Go on without what a data folder lost of a file; return what that means.
+
+    Raises:
+        InputError: the file is not one of those that refuse to be replaced.
+    """
+    if name not in IRREPLACEABLE:
+        raise InputError(f"{name!r}: must be one of {', '.join(IRREPLACEABLE)}")
+    installation = Installation(folder, DATABASES)
+    if name in DATABASES:
+        return installation.accept(name, now())
+    is_sound = True
+    try:
+        load_identity(folder / name)
+    except ConfigError:
+        is_sound = False
+    return installation.accept_key(name, now(), is_sound=is_sound)
 
 
 def trust_settings(config: Config) -> TrustSettings:
@@ -52,7 +107,7 @@ def own_keys(config: Config) -> dict[str, bytes]:
     that cannot be read is logged: its vantage does not run either.
     """
     keys = {}
-    for path in sorted(data_folder(config).glob("agent-*.key")):
+    for path in sorted(Path(config.data).glob("agent-*.key")):
         name = path.stem.removeprefix("agent-")
         try:
             keys[name] = load_identity(path).signer.public
@@ -67,10 +122,10 @@ def make_enrollment_service(config: Config) -> EnrollmentService:
     if not brokers and not config.broker.embedded:
         brokers = (broker_url(config.broker),)
     return EnrollmentService(
-        lambda: Registry(batch_log_path(config)),
+        partial(open_registry, config),
         partial(erase_agent, config),
         signer=collector_identity(config).signer,
-        targets_key=targets_identity(config).signer.public,
+        targets_key=targets_public_key(config),
         brokers=brokers,
         clock=now,
     )
@@ -88,7 +143,7 @@ def invite(config: Config, scope: InvitationScope, *, length: timedelta) -> tupl
     invitation = Invitation(
         secrets.token_bytes(_SECRET_BYTES), signer.public, encryption_key(signer), url
     )
-    with Registry(batch_log_path(config)) as registry:
+    with open_registry(config) as registry:
         expires = registry.invite(invitation.digest, scope, now=now(), length=length)
     return invitation.text(), expires
 
@@ -106,7 +161,7 @@ def erase_agent(config: Config, name: str) -> int:
     """
     with PresenceLog(Path(config.data) / PRESENCE_FILE) as presence_log:
         presence_log.erase(name)
-    with BatchLog(batch_log_path(config)) as batch_log:
+    with open_batch_log(config) as batch_log:
         erased = batch_log.erase(name)
     try:
         asyncio.run(_remove_retained(config, name))
@@ -121,6 +176,11 @@ async def _remove_retained(config: Config, name: str) -> None:
         await transport.publish(presence_topic(name), b"", retain=True)
 
 
-def batch_log_path(config: Config) -> Path:
-    """Return the path of the batch log and of the registry of agents."""
-    return data_folder(config) / BATCH_LOG_FILE
+def open_batch_log(config: Config) -> BatchLog:
+    """Return the batch log; LostError if it is not the one that the data folder had."""
+    return open_installation(config).open(BATCHES_FILE, BatchLog)
+
+
+def open_registry(config: Config) -> Registry:
+    """Return the registry of agents, in the same file."""
+    return open_installation(config).open(BATCHES_FILE, Registry)

@@ -10,15 +10,15 @@ from pathlib import Path
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from netwatch.collector.batch_log import BATCH_LOG_FILE
-from netwatch.collector.registry import Registry
+from netwatch.app.data_files import PRESENCE_FILE
+from netwatch.app.fleet_admin import open_registry
 from netwatch.config import Config
 from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, IncidentState
 from netwatch.model.steady_clock import as_steady
-from netwatch.protocols import Clock, OutboxState, SeriesStore
-from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog, Session
+from netwatch.protocols import Clock, DamageReport, OutboxState, SeriesStore
+from netwatch.signals.presence.log import PresenceLog, Session
 from netwatch.store.influx.health_points import HealthPoint, merge_small_networks
 from netwatch.store.influx.schema import SCHEMA
 
@@ -73,6 +73,9 @@ class HealthMetrics(Collector):
                 if value is not None:
                     family.add_metric(list(point.tags.values()), value)
         yield from families.values()
+        days = self._store.damaged_days() if isinstance(self._store, DamageReport) else ()
+        text = "Days whose data is missing because a file is damaged."
+        yield GaugeMetricFamily(f"{_PREFIX}store_damaged_days", text, value=len(days))
 
     def _analysis(self, at: datetime) -> Iterator[HealthPoint]:
         incidents = self._ledger.incidents()
@@ -135,7 +138,7 @@ def fleet_health(config: Config, at: datetime) -> list[HealthPoint]:
         return []
     with (
         PresenceLog(folder / PRESENCE_FILE) as presence_log,
-        Registry(folder / BATCH_LOG_FILE) as registry,
+        open_registry(config) as registry,
     ):
         sessions = [one for one in presence_log.sessions(at) if one.ending != "stop"]
         versions = {agent.name: agent.software for agent in registry.agents(at)}

@@ -11,14 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from netwatch.app.fleet_admin import batch_log_path, make_enrollment_service
+from netwatch.app.fleet_admin import make_enrollment_service, open_registry
 from netwatch.app.http_enrollment_routes import enrollment_allowances, enrollment_routes
 from netwatch.app.http_messages import BODY_SECONDS, HEADERS, error_response, read_body
 from netwatch.app.sender_limits import Allowances, SenderLimits
 from netwatch.app.target_list_publisher import read_published
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.collector.known_senders import KnownSenders
-from netwatch.collector.registry import Registry
 from netwatch.config import Config
 from netwatch.model.errors import InputError, TransportError
 from netwatch.model.measurement import Batch
@@ -47,7 +46,7 @@ def agent_routes(
 
     `count` is called with the reason of each refusal for a rate limit.
     """
-    senders = KnownSenders(lambda: Registry(batch_log_path(config)))
+    senders = KnownSenders(partial(open_registry, config))
     return (
         *enrollment_routes(make_enrollment_service(config), enrollment_allowances(count)),
         target_list_route(lambda: read_published(config)),

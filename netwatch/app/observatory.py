@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -21,6 +22,14 @@ from netwatch.aio.tasks import run_until_first_exits
 from netwatch.analysis.loop import run_analysis
 from netwatch.analysis.pipeline import Pipeline, PipelineRunner
 from netwatch.app.dashboard_exporter import run_exporter
+from netwatch.app.data_files import (
+    BATCHES_FILE,
+    DATABASES,
+    LEDGER_FILE,
+    PRESENCE_FILE,
+    open_installation,
+    secure_data_folder,
+)
 from netwatch.app.factories import (
     make_channels,
     make_entity_tree,
@@ -28,7 +37,12 @@ from netwatch.app.factories import (
     open_store,
     write_places,
 )
-from netwatch.app.fleet_admin import collector_identity, own_keys, trust_settings
+from netwatch.app.fleet_admin import (
+    collector_identity,
+    open_batch_log,
+    own_keys,
+    trust_settings,
+)
 from netwatch.app.health_metrics import HealthMetrics
 from netwatch.app.http_agent_routes import agent_routes
 from netwatch.app.http_server import listen, serve
@@ -37,7 +51,6 @@ from netwatch.app.transports import broker_connector, broker_password, renew_dam
 from netwatch.app.vantage import run_vantage
 from netwatch.app.vantage_files import key_path
 from netwatch.app.wall_clock import now
-from netwatch.collector.batch_log import BATCH_LOG_FILE, BatchLog
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.collector.metrics import CollectorMetrics
@@ -56,7 +69,7 @@ from netwatch.publish.outbox import OutboxSender
 from netwatch.publish.posts import compose_posts
 from netwatch.signals.presence.disconnects import DisconnectEvidence
 from netwatch.signals.presence.evidence import PresenceEvidence
-from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog
+from netwatch.signals.presence.log import PresenceLog
 from netwatch.web.server import create_app
 from netwatch.web.site_context import SiteContext
 from netwatch.wire.embedded_broker import EmbeddedBroker
@@ -109,6 +122,9 @@ def open_context(config: Config, *, clock: Clock = now) -> Iterator[ObservatoryC
             + ", ".join(sorted(languages()))
         )
     tree = make_entity_tree(config)
+    secure_data_folder(Path(config.data))
+    for name in (BATCHES_FILE, LEDGER_FILE):
+        open_installation(config).examine(name)
     write_places(Path(config.data), tree)
     metrics = CollectorMetrics()
     with closing(open_store(config)) as store, closing(open_ledger(config)) as ledger:
@@ -153,7 +169,7 @@ async def run_serving(config: Config) -> None:
 def _collector_parts(context: ObservatoryContext) -> list[Coroutine[None, None, None]]:
     return [
         run_collect(context),
-        run_maintenance(context.store),
+        run_maintenance(context),
         run_list_publisher(context.config),
     ]
 
@@ -168,10 +184,11 @@ def _analysis_parts(context: ObservatoryContext) -> list[Coroutine[None, None, N
 async def run_collect(context: ObservatoryContext) -> None:
     """Receive, store, acknowledge and count batches, until cancelled."""
     config = context.config
-    folder = Path(config.data)
     with (
-        BatchLog(folder / BATCH_LOG_FILE) as batch_log,
-        PresenceLog(folder / PRESENCE_FILE, replace_at=now()) as presence_log,
+        open_batch_log(config) as batch_log,
+        open_installation(config).open_replaceable(
+            PRESENCE_FILE, partial(PresenceLog, replace_at=now())
+        ) as presence_log,
     ):
         if taken := batch_log.pin(own_keys(config)):
             _log.warning("another key holds the name of our vantage %s", ", ".join(taken))
@@ -205,17 +222,28 @@ def _rate_advice(config: CollectorConfig) -> RateAdvice | None:
     return RateAdvice(config.rate or _UNLIMITED, spread, to_millis(now()))
 
 
-async def run_maintenance(store: SeriesStore) -> None:
-    """Maintain the store now and then every hour, until cancelled. Failures are logged."""
+async def run_maintenance(context: ObservatoryContext) -> None:
+    """Maintain the store and the record of files now and then every hour, until cancelled.
+
+    Failures are logged.
+    """
     while True:
-        if isinstance(store, MaintainedStore):
-            try:
-                # What is old is dropped, so no time may come from a clock that is wrong.
-                closed = await asyncio.to_thread(store.closed_until)
-                await asyncio.to_thread(store.maintain, min(now(), closed or now()))
-            except StoreError as error:
-                _log.warning("store maintenance failed: %s", error)
+        try:
+            await asyncio.to_thread(_maintain, context)
+        except StoreError as error:
+            _log.warning("store maintenance failed: %s", error)
         await asyncio.sleep(_MAINTENANCE_INTERVAL)
+
+
+def _maintain(context: ObservatoryContext) -> None:
+    installation = open_installation(context.config)
+    for name in DATABASES:
+        if (Path(context.config.data) / name).exists():
+            installation.mark(name)
+    if isinstance(context.store, MaintainedStore):
+        # What is old is dropped, so no time may come from a clock that is wrong.
+        closed = context.store.closed_until()
+        context.store.maintain(min(now(), closed or now()))
 
 
 async def run_analyze(context: ObservatoryContext) -> None:

@@ -65,9 +65,16 @@ def read_published(config: Config) -> bytes | None:
 
 
 def published_list(config: Config) -> TargetList | None:
-    """Return the published list, None before the first publication."""
+    """Return the published list, None before the first publication.
+
+    Raises:
+        InputError: its file is damaged.
+    """
     message = read_published(config)
-    return None if message is None else TARGET_LIST.unpack(message)[0]
+    try:
+        return None if message is None else TARGET_LIST.unpack(message)[0]
+    except InputError as error:
+        raise InputError(f"{published_path(config)}: {error}; publish the list again") from error
 
 
 def publish_list(
@@ -90,7 +97,10 @@ def publish_list(
             raise InputError(f"{path}: {row.id!r}: tier C needs a category, A and B have none")
         if row.category:
             by_category[row.category] = (*by_category.get(row.category, ()), row.target())
-    previous = published_list(config)
+    try:
+        previous = published_list(config)
+    except InputError:
+        previous = None  # versions grow with time, and this one replaces the damaged file
     target_list = TargetList(
         version=_next_version(previous),
         expires=now() + length,
@@ -144,12 +154,16 @@ async def _wait_until_broken(transport: Transport) -> None:
 
 
 async def _publish_changes(transport: Transport, config: Config) -> None:
-    published: bytes | None = None
+    seen: bytes | None = None
     while True:
         message = await asyncio.to_thread(read_published, config)
-        if message is not None and message != published:
-            await transport.publish(TARGET_LIST_TOPIC, message, retain=True)
-            published = message
+        if message is not None and message != seen:
+            seen = message
+            try:
+                await asyncio.to_thread(published_list, config)
+                await transport.publish(TARGET_LIST_TOPIC, message, retain=True)
+            except InputError as error:
+                _log.error("%s", error)
         await asyncio.sleep(_POLL_SECONDS)
 
 

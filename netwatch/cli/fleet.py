@@ -6,15 +6,20 @@ from typing import Annotated
 
 import typer
 
-from netwatch.app.fleet_admin import batch_log_path, erase_agent, fleet_is_public, trust_settings
+from netwatch.app.fleet_admin import (
+    erase_agent,
+    fleet_is_public,
+    open_batch_log,
+    open_registry,
+    trust_settings,
+)
 from netwatch.app.fleet_admin import invite as create_token
 from netwatch.app.target_list_publisher import pause_fleet, publish_list
 from netwatch.app.wall_clock import now
 from netwatch.cli.options import ConfigOption, JsonOption, PauseArgument, YesOption
 from netwatch.cli.output import emit, table_lines
 from netwatch.cli.time_parsing import parse_duration
-from netwatch.collector.batch_log import BatchLog
-from netwatch.collector.registry import InvitationScope, Registry
+from netwatch.collector.registry import InvitationScope
 from netwatch.model.duration import Duration
 from netwatch.model.errors import ConfigError
 from netwatch.model.vantage_trust import OPEN_OWNER
@@ -81,7 +86,7 @@ def show(config: ConfigOption, as_json: JsonOption = False) -> None:
     below 1. Weight 0 marks a burst of sign-ups: review it, then
     `netwatch agents release` it. Addresses are not stored. Example: netwatch agents list --json
     """
-    with Registry(batch_log_path(config)) as registry:
+    with open_registry(config) as registry:
         agents = registry.agents(now(), trust_settings(config))
     rows = [
         (
@@ -107,7 +112,7 @@ def retire(name: NameArgument, config: ConfigOption, as_json: JsonOption = False
 
     Example: netwatch agents retire vantage-7
     """
-    with Registry(batch_log_path(config)) as registry:
+    with open_registry(config) as registry:
         registry.retire(name, now=now())
     emit({"retired": name}, [f"{name} is retired"], as_json=as_json)
 
@@ -118,7 +123,7 @@ def release(name: NameArgument, config: ConfigOption, as_json: JsonOption = Fals
 
     Example: netwatch agents release vantage-7
     """
-    with BatchLog(batch_log_path(config)) as batch_log:
+    with open_batch_log(config) as batch_log:
         count = batch_log.release(name, width=config.analysis.bin)
     line = f"{name}: {count} quarantined batches count from now on"
     emit({"released": name, "batches": count}, [line], as_json=as_json)

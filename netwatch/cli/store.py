@@ -9,10 +9,16 @@ from typing import Annotated
 import msgspec
 import typer
 
+from netwatch.app.data_files import (
+    BATCHES_FILE,
+    LEDGER_FILE,
+    PRESENCE_FILE,
+)
 from netwatch.app.factories import open_store
+from netwatch.app.fleet_admin import accept_file, open_batch_log
 from netwatch.app.wall_clock import now
 from netwatch.cli.observatory import ObservatoryOption
-from netwatch.cli.options import DataOption, JsonOption
+from netwatch.cli.options import DataOption, JsonOption, YesOption
 from netwatch.cli.output import emit, progress_bar
 from netwatch.cli.time_parsing import parse_duration, parse_instant
 from netwatch.model.duration import Duration
@@ -21,10 +27,12 @@ from netwatch.model.errors import InputError
 from netwatch.model.series import SeriesKey
 from netwatch.plugins import load_plugin
 from netwatch.protocols import MaintainedStore, SeriesStore
+from netwatch.storage.origin import find_damage
 from netwatch.store.check_and_prune import Stats
 from netwatch.store.copy import CopyProgress, copy_store, export_bins
 from netwatch.store.migration import migrate as migrate_store
 from netwatch.store.rollup import RESOLUTIONS
+from netwatch.store.schema import BINS
 from netwatch.store.sqlite import SqliteStore
 
 app = typer.Typer(help="Maintain the stored series.", no_args_is_help=True)
@@ -46,6 +54,10 @@ def check(
     Example: netwatch store check --data data
     """
     rows, lines = [], []
+    for name in (BATCHES_FILE, LEDGER_FILE, PRESENCE_FILE):
+        if fault := find_damage(data / name):
+            rows.append({"resolution": "", "file": name, "fault": fault, "quarantined": False})
+            lines.append(f"{name}: {fault}")
     for name, store in _stores(data):
         for damage in store.check(quarantine=quarantine):
             rows.append({"resolution": name, **msgspec.to_builtins(damage)})
@@ -54,6 +66,30 @@ def check(
     emit(rows, lines or ["no damage"], as_json=as_json)
     if rows:
         raise typer.Exit(1)
+
+
+@app.command()
+def rebuild(config: ObservatoryOption, as_json: JsonOption = False) -> None:
+    """Rename damaged files of days, and have their bins counted again from the batch log.
+
+    The collector counts them, now or when it starts. Levels are not computed again.
+    Example: netwatch store rebuild --config netwatch.toml
+    """
+    rows, lines = [], []
+    with (
+        closing(SqliteStore(_path(Path(config.data)))) as store,
+        open_batch_log(config) as batch_log,
+    ):
+        for damage in store.check(quarantine=True):
+            is_counted = damage.quarantined and f".{BINS.name}." in damage.file
+            if is_counted:
+                start = parse_instant(damage.file[: len("2026-01-01")], now=now())
+                end = start + timedelta(days=1)
+                is_counted = batch_log.recount(start, end, width=config.analysis.bin)
+            rows.append({**msgspec.to_builtins(damage), "counted_again": is_counted})
+            result = "its bins are counted again" if is_counted else "nothing to count it from"
+            lines.append(f"{damage.file}: {damage.fault}; {result}")
+    emit(rows, lines or ["no damage"], as_json=as_json)
 
 
 @app.command()
@@ -175,6 +211,26 @@ def migrate(data: FolderOption = _DATA, as_json: JsonOption = False) -> None:
     rows = {name: migrate_store(path) for name, path in _paths(data)}
     lines = [f"{name}: {count:,} open rows converted" for name, count in rows.items()]
     emit(rows, lines, as_json=as_json)
+
+
+@app.command()
+def accept(
+    name: Annotated[str, typer.Argument(help="The file, such as batches.sqlite or collector.key.")],
+    data: FolderOption = _DATA,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on without a file that is missing, damaged, outdated or of another observatory.
+
+    Stop netwatch first. A damaged file is renamed. Without `batches.sqlite` all agents have to
+    enroll again; without `ledger.sqlite` incidents are found, and posts sent, once more.
+    Example: netwatch store accept batches.sqlite
+    """
+    if not yes:
+        typer.confirm(f"Go on without what is lost of {name}?", abort=True)
+    meaning = accept_file(data, name)
+    line = f"{name}: {meaning or 'nothing is wrong with it'}"
+    emit({"file": name, "accepted": bool(meaning)}, [line], as_json=as_json)
 
 
 def _path(data: Path) -> Path:

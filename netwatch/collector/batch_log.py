@@ -23,8 +23,6 @@ from netwatch.model.time import from_millis, to_millis
 from netwatch.wire.batch_codec import unpack_batch
 from netwatch.wire.signing import signer_of
 
-BATCH_LOG_FILE = "batches.sqlite"
-"""Name of the log in the data folder; it also holds the tables of agents."""
 _BATCH_TABLES = """
 CREATE TABLE IF NOT EXISTS batch (
     vantage TEXT NOT NULL, sequence INTEGER NOT NULL,
@@ -181,6 +179,17 @@ class BatchLog(AgentTables):
         """Return the time of the oldest measurement, None without any."""
         ((first,),) = self._database.fetch(_FIRST_TIME)
         return None if first is None else from_millis(first)
+
+    def recount(self, start: datetime, end: datetime, *, width: timedelta) -> bool:
+        """Have the bins of `width` in an interval counted again; False without data for them."""
+        interval = (to_millis(start), to_millis(end))
+        query = "SELECT 1 FROM batch WHERE last >= ? AND first < ? AND state = 0 LIMIT 1"
+        with self._database.transaction():
+            if not self._exists(query, *interval):
+                return False
+            places = TimeRange(interval[0], interval[1] - 1)
+            self._late.mark_all(bin_starts([places], before=_FOREVER, width=width))
+        return True
 
     def late_bins(self) -> list[datetime]:
         """Return the starts of closed bins that got new data since."""

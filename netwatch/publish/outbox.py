@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from functools import partial
 
+from netwatch.model.errors import StoreError
 from netwatch.protocols import Channel, Clock, Delivery, Outbox, OutboxEntry, OutboxState
 
 _LOG = logging.getLogger(__name__)
@@ -24,21 +26,32 @@ class OutboxSender:
     """Delivers the posts of an outbox to their channels. Only one may run per outbox.
 
     Raises:
-        StoreError: from every method when the outbox cannot be read or written.
+        StoreError: from every method but `run` when the outbox cannot be read or written.
     """
 
     def __init__(self, outbox: Outbox, channels: Mapping[str, Channel], clock: Clock) -> None:
         self._outbox, self._channels, self._clock = outbox, channels, clock
+        self._unrecorded: dict[str, Callable[[], None]] = {}
 
     async def run(self) -> None:
-        """Deliver posts that are due until cancelled.
+        """Deliver posts that are due until cancelled; waits while the outbox cannot be used.
 
         Cancelling waits 15 seconds for deliveries in progress. A delivery that takes longer is
         recovered at the next start, as after a crash.
         """
-        await self.recover_interrupted()
+        work: Callable[[], Awaitable[int | None]] = self.recover_interrupted
+        is_failing = False
         while True:
-            if not await self.send_due():
+            sent = None
+            try:
+                sent, work = await work(), self.send_due
+                is_failing = False
+            except StoreError as error:
+                if not is_failing:
+                    _LOG.warning("posts wait: %s", error)
+                # Deliveries that this cut short have an unknown outcome.
+                work, is_failing = self.recover_interrupted, True
+            if not sent:
                 await asyncio.sleep(_POLL_SECONDS)
 
     async def recover_interrupted(self) -> None:
@@ -47,6 +60,7 @@ class OutboxSender:
         Idempotent channels get them again. For other channels a person decides: a missing post
         can be sent by hand, a post that shows twice cannot be unsent.
         """
+        await self._record_outcomes()
         for state in (OutboxState.SENDING, OutboxState.UNKNOWN):
             for entry in await asyncio.to_thread(self._outbox.in_state, state):
                 channel = self._channels.get(entry.post.channel)
@@ -69,7 +83,13 @@ class OutboxSender:
             sending.cancel()
             raise
 
+    async def _record_outcomes(self) -> None:
+        for key, record in list(self._unrecorded.items()):
+            await asyncio.to_thread(record)
+            del self._unrecorded[key]
+
     async def _send_all(self) -> int:
+        await self._record_outcomes()
         due = await asyncio.to_thread(self._outbox.due, self._clock())
         try:
             async with asyncio.TaskGroup() as group:
@@ -108,9 +128,11 @@ class OutboxSender:
     ) -> None:
         now = self._clock()
         key, next_at = entry.post.key, now + delay
-        await asyncio.to_thread(
-            self._outbox.mark, key, state, at=now, reason=reason, next_at=next_at
-        )
+        record = partial(self._outbox.mark, key, state, at=now, reason=reason, next_at=next_at)
+        # On a full disk the outcome waits here, so that no post is sent again for want of it.
+        self._unrecorded[key] = record
+        await asyncio.to_thread(record)
+        del self._unrecorded[key]
 
 
 def _next_state(delivery: Delivery, attempts: int) -> tuple[OutboxState, timedelta]:

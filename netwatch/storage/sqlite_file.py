@@ -45,6 +45,17 @@ _ERRORS: Mapping[str, tuple[type[StoreError], str]] = {
 }
 
 
+@contextmanager
+def sqlite_errors_as_ours(path: Path) -> Iterator[None]:
+    """Raise every `sqlite3.Error` of the block as a StoreError whose text names the file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = "_".join((getattr(error, "sqlite_errorname", None) or "").split("_")[:2])
+        kind, text = _ERRORS.get(name, (StoreError, f"cannot be read or written: {error}"))
+        raise kind(f"{path}: {text}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """What a file holds.
@@ -108,25 +119,22 @@ class SqliteFile:
 
     def read_number(self, query: str) -> int:
         """Return the only number that `query` yields."""
-        with self.translate_errors():
+        with self._lock, self.translate_errors():
             return int(self.connection.execute(query).fetchone()[0])
 
     def fetch(
         self, query: str, parameters: Sequence[object] | Mapping[str, object] = ()
     ) -> list[Any]:
         """Return all rows that `query` yields."""
-        with self.translate_errors():
+        # SQLite crashes if another thread, whose task was cancelled, closes the file meanwhile.
+        with self._lock, self.translate_errors():
             return self.connection.execute(query, parameters).fetchall()
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
         """Raise every `sqlite3.Error` as a StoreError whose text names the file."""
-        try:
+        with sqlite_errors_as_ours(self.path):
             yield
-        except sqlite3.Error as error:
-            name = "_".join((getattr(error, "sqlite_errorname", None) or "").split("_")[:2])
-            kind, text = _ERRORS.get(name, (StoreError, f"cannot be read or written: {error}"))
-            raise kind(f"{self.path}: {text}") from error
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:

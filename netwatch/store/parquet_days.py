@@ -6,8 +6,9 @@ store's id) and the table's own columns.
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 import duckdb
 import numpy as np
@@ -44,13 +45,16 @@ SELECT * FROM read_csv('CSV', header = true, columns = {
 class ParquetDays:
     """Reads compacted days in `folder`; threads may share it.
 
-    A damaged file is logged once and skipped.
+    A file is compared with its SHA-256 before it is first read, and again if it changed: DuckDB may
+    read wrong numbers from a damaged one. Such a file is logged once and skipped.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._damaged: set[str] = set()
+        self._checked: dict[str, tuple[int, int]] = {}
+        self._damaged: dict[str, Entry] = {}
+        self._checking = Lock()
 
     def read(
         self,
@@ -64,7 +68,7 @@ class ParquetDays:
         Raises:
             StoreError: DuckDB failed although every file is as it was written.
         """
-        sound = [entry for entry in entries if entry.file not in self._damaged]
+        sound = self.sound(entries)
         if not sound or (ids is not None and not len(ids)):
             return pd.DataFrame(np.empty(0, [*table.types.items()]))
         # In files of format 1 every number is a double.
@@ -76,9 +80,21 @@ class ParquetDays:
             with _translate_errors():
                 return pd.DataFrame(self._cursor().execute(statement, values).fetchnumpy())
         except StoreError:
-            if not self._find_damage(sound):
+            self._checked.clear()  # a file may have been replaced while it was read
+            if len(self.sound(entries)) == len(sound):
                 raise
         return self.read(table, entries, span, ids)
+
+    def sound(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return the entries whose files are as they were written; log the others once."""
+        with self._checking:
+            for entry in entries:
+                self._check(entry)
+            return [entry for entry in entries if entry.file not in self._damaged]
+
+    def damaged(self) -> list[Entry]:
+        """Return the entries whose files were found damaged or missing, by file name."""
+        return [entry for _, entry in sorted(self._damaged.copy().items())]
 
     def series(self, entry: Entry) -> list[tuple[int, str, str, str]]:
         """Return id, signal, kind and code of every series in a file."""
@@ -98,14 +114,19 @@ class ParquetDays:
             self._connection = _connect()
         return self._connection.cursor()
 
-    def _find_damage(self, entries: Sequence[Entry]) -> bool:
-        """Log and remember the damaged files among `entries`; return whether there are any."""
-        damage = {entry.file: file_damage(self.folder, entry) for entry in entries}
-        for file, text in damage.items():
-            if text:
-                _LOG.error("%s: skipped: %s", self.folder / file, text)
-                self._damaged.add(file)
-        return any(damage.values())
+    def _check(self, entry: Entry) -> None:
+        """Compare a file that is new here, or changed, with its entry."""
+        stamp = (0, 0)
+        with suppress(OSError):
+            status = (self.folder / entry.file).stat()
+            stamp = (status.st_mtime_ns, status.st_size)
+        if self._checked.get(entry.file) == stamp:
+            return
+        self._checked[entry.file] = stamp
+        self._damaged.pop(entry.file, None)
+        if text := file_damage(self.folder, entry):
+            _LOG.error("%s: skipped: %s", self.folder / entry.file, text)
+            self._damaged[entry.file] = entry
 
 
 def write_day(

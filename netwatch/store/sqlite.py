@@ -4,7 +4,7 @@ import logging
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import chain
 from math import isnan
 from operator import itemgetter
@@ -24,7 +24,7 @@ from netwatch.protocols import Area, BinColumns, Clock, Maintenance, SeriesStore
 from netwatch.store import check_and_prune
 from netwatch.store.check_and_prune import Damage, Stats
 from netwatch.store.compaction import Compactor
-from netwatch.store.manifest import Entry
+from netwatch.store.manifest import Entry, current_entries
 from netwatch.store.parquet_days import ParquetDays
 from netwatch.store.reader import SeriesReader
 from netwatch.store.recovery import open_or_recover
@@ -34,7 +34,7 @@ from netwatch.store.rollup import (
     apply_retention,
     resolutions,
 )
-from netwatch.store.schema import BINS, DAY, LEVELS, Span, Table
+from netwatch.store.schema import BINS, DAY, LEVELS, TABLES, Span, Table
 from netwatch.store.series_catalog import SeriesCatalog, country_in_code
 from netwatch.store.validation import (
     check_span,
@@ -178,6 +178,9 @@ class SqliteStore:
         """
         for entry in self.compact():
             _LOG.info("compacted %s", entry)
+        with self._database.snapshot() as connection:
+            entries = [one for table in TABLES for one in current_entries(connection, table.name)]
+        self._days.sound(entries)
         raw, *coarser = self._resolutions
         with ExitStack() as stack:
             stores: list[tuple[Resolution, SeriesStore]] = [(raw, self)]
@@ -203,6 +206,10 @@ class SqliteStore:
         count = check_and_prune.drop_before(self._database, self.folder, to_micros(time))
         check_and_prune.delete_superseded(self._database, self.folder, self._clock())
         return count
+
+    def damaged_days(self) -> list[date]:
+        """See `netwatch.protocols.DamageReport`."""
+        return sorted({date.fromisoformat(entry.date) for entry in self._days.damaged()})
 
     def check(self, *, quarantine: bool = False) -> list[Damage]:
         """Return all damage; `quarantine` renames damaged files of compacted days."""

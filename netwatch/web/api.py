@@ -52,6 +52,7 @@ class JsonApi:
             "data_age_seconds": None if health.age is None else round(health.age.total_seconds()),
             "stale": health.stale,
             "clock": health.clock or None,
+            "missing_days": health.missing,
         }
 
     def incidents(self, request: Request) -> dict[str, object]:

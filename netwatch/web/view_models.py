@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import (
@@ -15,6 +15,7 @@ from netwatch.model.incident import (
 from netwatch.model.series import Level
 from netwatch.model.steady_clock import as_steady
 from netwatch.model.time import floor_time
+from netwatch.protocols import DamageReport
 from netwatch.publish.display_names import full_name, place_name
 from netwatch.publish.language import Language
 from netwatch.publish.level_queries import has_bins, lead_levels, listed_places
@@ -34,6 +35,7 @@ _CHART_POINTS = 480
 _RECENT = timedelta(days=30)
 _MOST_PLACES = 300
 _MOST_HOURS = 1000
+_MOST_DAYS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,23 @@ class Health:
         age: time since then; None if that time is in the future, so that a clock was wrong.
         stale: whether pages warn of the age.
         clock: what is wrong with the observatory's clock, in one line; empty if nothing.
+        missing: days whose data is missing because a file is damaged.
     """
 
     until: datetime | None
     age: timedelta | None
     stale: bool
     clock: str = ""
+    missing: Sequence[date] = ()
 
     def text(self, language: Language) -> str:
-        """Return the age of the data in one sentence."""
+        """Return the age of the data, and the days that are missing, in two sentences at most."""
+        if not self.missing:
+            return self._age_text(language)
+        days = ", ".join(f"{day:%Y-%m-%d}" for day in self.missing[-_MOST_DAYS:])
+        return f"{self._age_text(language)} {language.text('data_missing', days)}"
+
+    def _age_text(self, language: Language) -> str:
         if self.until is None:
             return language.text("no_measurements")
         if not self.stale:
@@ -99,7 +109,9 @@ class PageBuilder:
         length = None if until is None else clock() - until
         if length is not None and length < timedelta(0):
             length = None
-        return Health(until, length, stale=length is None or length > _STALE, clock=clock.notice)
+        missing = self.store.damaged_days() if isinstance(self.store, DamageReport) else ()
+        is_stale = length is None or length > _STALE
+        return Health(until, length, is_stale, clock.notice, missing)
 
     def public_incidents(self) -> list[Incident]:
         """Return the newest revision of every public incident, merged ones left out."""

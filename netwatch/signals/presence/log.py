@@ -17,8 +17,6 @@ from netwatch.model.signals import AGENTS
 from netwatch.model.time import from_millis, to_millis
 from netwatch.storage.sqlite_file import Schema, SqliteFile, SqliteStore, open_or_replace
 
-PRESENCE_FILE = "presence.sqlite"
-"""Name of the log in the data folder."""
 WILL_LATENESS = timedelta(seconds=90)
 """Longest time from the last packet to the will: one and a half keep-alives of 30 s, and a will
 delay of 45 s."""

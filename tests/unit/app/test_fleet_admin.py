@@ -10,6 +10,7 @@ from time import sleep
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from netwatch.app.data_files import PRESENCE_FILE
 from netwatch.app.fleet_admin import erase_agent
 from netwatch.app.transports import broker_connector
 from netwatch.app.vantage import purge_vantage, run_vantage
@@ -18,7 +19,7 @@ from netwatch.collector.batch_log import BatchLog, ReceivedBatch
 from netwatch.config import parse_config
 from netwatch.model.errors import ConfigError
 from netwatch.model.measurement import Batch, Measurement, Vantage
-from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog, Session
+from netwatch.signals.presence.log import PresenceLog, Session
 from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.embedded_broker import EmbeddedBroker
 from netwatch.wire.signing import Signer

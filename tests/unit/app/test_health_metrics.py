@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from netwatch.app.data_files import PRESENCE_FILE
 from netwatch.app.health_metrics import HealthMetrics, fleet_health, health_points
 from netwatch.app.observatory import open_context
 from netwatch.config import Config
 from netwatch.model.measurement import Vantage
-from netwatch.signals.presence.log import PRESENCE_FILE, PresenceLog, PresenceState, Session
+from netwatch.signals.presence.log import PresenceLog, PresenceState, Session
 from netwatch.store.influx.health_points import merge_small_networks, render_health
 
 START = datetime(2026, 3, 2, tzinfo=UTC)

@@ -50,7 +50,7 @@ from netwatch.lab.drill.loopback_country import make_country
 from netwatch.lab.drill.scenario import drill_config
 from netwatch.model.duration import PositiveDuration
 from netwatch.model.entities import Entity
-from netwatch.model.errors import ConfigError, NetwatchError, PluginError, StoreError
+from netwatch.model.errors import ConfigError, NetwatchError, PluginError
 from netwatch.model.measurement import Target
 
 TARGET = Target("here", "tcp", "127.0.0.1", asn=64496, region="XT-N", country="XT", domain="x.test")
@@ -110,7 +110,7 @@ def test_an_unusable_data_folder_gives_a_one_line_error(tmp_path: Path) -> None:
     config = changed(data=str(tmp_path / "file" / "data"))
     with pytest.raises(ConfigError, match="cannot be used: Not a directory"):
         broker_password(config)
-    with pytest.raises(StoreError, match="cannot be written"), open_context(config):
+    with pytest.raises(ConfigError, match="cannot be used"), open_context(config):
         pass
 
 

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from servers import until
 
+from netwatch.aio.tasks import cancel_and_wait
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Post
@@ -257,11 +259,38 @@ async def test_posts_of_another_process_are_sent(
     other.close()
 
 
-async def test_a_broken_outbox_ends_the_loop_with_its_own_error(
-    ledger: SqlLedger, make_post: Callable[..., Post]
+async def test_a_broken_outbox_is_waited_for(
+    ledger: SqlLedger, make_post: Callable[..., Post], caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger.record([], [make_post()])
+    rename = "ALTER TABLE post RENAME COLUMN {} TO {}"
     with ledger._database.engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE post RENAME COLUMN attempts TO tries")
-    with pytest.raises(StoreError, match="ledger: cannot"):
-        await _sender(ledger, Scripted()).run()
+        connection.exec_driver_sql(rename.format("attempts", "tries"))
+    channel = Scripted()
+    running = asyncio.ensure_future(_sender(ledger, channel).run())
+    await until(lambda: bool(caplog.messages))
+    with ledger._database.engine.begin() as connection:
+        connection.exec_driver_sql(rename.format("tries", "attempts"))
+    await until(lambda: bool(ledger.outbox.in_state(OutboxState.SENT)))
+    await cancel_and_wait([running])
+    assert len(channel.shown) == len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("posts wait: ledger: cannot read")
+
+
+async def test_an_outcome_that_cannot_be_recorded_is_recorded_later_and_not_sent_again(
+    ledger: SqlLedger, make_post: Callable[..., Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.record([], [make_post()])
+    channel, mark, failures = Scripted(), ledger.outbox.mark, [1, 2]
+
+    def fail_twice(*values: object, **more: object) -> None:
+        if failures:
+            failures.pop()
+            raise StoreError("the disk is full")
+        mark(*values, **more)
+
+    monkeypatch.setattr(ledger.outbox, "mark", fail_twice)
+    running = asyncio.ensure_future(_sender(ledger, channel).run())
+    await until(lambda: bool(ledger.outbox.in_state(OutboxState.SENT)))
+    await cancel_and_wait([running])
+    assert channel.shown == ["a" * 64]

@@ -270,6 +270,7 @@ async def test_health_has_the_age_of_the_data(site: Site, make_incident: MakeInc
         "data_age_seconds": None,
         "stale": True,
         "clock": None,
+        "missing_days": [],
     }
     site.put("country:IR", FALL, until=site.now - timedelta(minutes=5))
     health = json.loads(await site.text("/v1/health"))
