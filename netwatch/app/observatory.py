@@ -123,8 +123,7 @@ def open_context(config: Config, *, clock: Clock = now) -> Iterator[ObservatoryC
         )
     tree = make_entity_tree(config)
     secure_data_folder(Path(config.data))
-    for name in (BATCHES_FILE, LEDGER_FILE):
-        open_installation(config).examine(name)
+    open_installation(config).examine(LEDGER_FILE)
     write_places(Path(config.data), tree)
     metrics = CollectorMetrics()
     with closing(open_store(config)) as store, closing(open_ledger(config)) as ledger:
@@ -167,6 +166,7 @@ async def run_serving(config: Config) -> None:
 
 
 def _collector_parts(context: ObservatoryContext) -> list[Coroutine[None, None, None]]:
+    open_installation(context.config).examine(BATCHES_FILE)
     return [
         run_collect(context),
         run_maintenance(context),

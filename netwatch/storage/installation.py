@@ -93,12 +93,13 @@ class Installation:
         return opened
 
     def examine(self, name: str) -> None:
-        """Read all of a database that is small enough; LostError if it is damaged."""
+        """Read all of a database if it is small enough; LostError if something is wrong with it."""
         path = self._folder / name
-        if path.exists() and path.stat().st_size <= _EXAMINED_BYTES:
+        fault = self._fault(name)
+        if not fault and path.exists() and path.stat().st_size <= _EXAMINED_BYTES:
             fault = find_damage(path)
-            if fault:
-                raise self._lost(name, fault)
+        if fault:
+            raise self._lost(name, fault)
 
     def mark(self, name: str) -> None:
         """Record that a database of this folder exists, and how old it is."""
