@@ -20,7 +20,7 @@ from netwatch.collector.metrics import CollectorMetrics
 from netwatch.collector.presence_tracker import PresenceTracker
 from netwatch.collector.trust_weights import TrustSettings
 from netwatch.config import AnalysisConfig
-from netwatch.model.errors import StoreError, TransportError
+from netwatch.model.errors import StoreError, TransportError, one_line
 from netwatch.model.measurement import Target
 from netwatch.model.steady_clock import as_steady
 from netwatch.protocols import Clock, Message, SeriesStore, Transport
@@ -263,11 +263,21 @@ class _Collector:
                 self._tracker.on_batch(ack.agent for ack in acks)
                 for message in messages:
                     if topics.topic_matches(topics.ALL_PRESENCE, message.topic):
-                        self._tracker.on_message(message)
+                        self._track_message(self._tracker, message)
             except StoreError as error:
                 self._warn("presence_log", str(error))
         packed = {ack.agent: ACKNOWLEDGEMENT.pack(ack, self._deps.signer) for ack in acks}
         return packed, postponed
+
+    def _track_message(self, tracker: PresenceTracker, message: Message) -> None:
+        """Process a presence message: no single one may end the loop."""
+        try:
+            tracker.on_message(message)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a defect, whatever it is
+            text = f"{message.topic[:100]}: {type(error).__name__}: {one_line(error)}"
+            self._warn("presence_message", text)
 
     def _warn(self, component: str, text: str) -> None:
         self._deps.metrics.warn(self._deps.metrics.errors, component, text)

@@ -23,7 +23,7 @@ class CollectorMetrics:
         intervals: by `result`: `closed`, `recounted` (late data), `waiting` (late
             data beyond an agent's allowance, see `late_bins.py`), `refused` (by the store).
         presence_messages: ignored ones, by `reason`: `garbled`, `wrong_key`, `outdated`.
-        errors: by `component`: `store`, `batch_log`, `presence_log`, `broker`.
+        errors: by `component`: `store`, `batch_log`, `presence_log`, `presence_message`, `broker`.
         connections: refused requests and connections closed early, by `reason`; see
             `netwatch.app.http_connection`, `netwatch.app.request_checks`.
         alerts: by `kind`; see `netwatch.signals.operator_alerts`, `untrusted_agents`,

@@ -16,7 +16,7 @@ from netwatch.model.measurement import Vantage
 from netwatch.protocols import Clock, Message
 from netwatch.signals.presence.log import WILL_LATENESS, PresenceLog, PresenceState, Session
 from netwatch.wire.presence_message import PRESENCE, PresenceMessage
-from netwatch.wire.topics import topic_agent
+from netwatch.wire.topics import is_agent_id, topic_agent
 
 Identify = Callable[[str], tuple[Vantage, bytes | None] | None]
 """Returns an agent's registered location and key, None for an unknown agent."""
@@ -149,14 +149,20 @@ class PresenceTracker:
     def on_message(self, message: Message) -> None:
         """Process one presence message of an agent, or of a broker on its behalf."""
         name = topic_agent(message.topic)
-        try:
-            presence, key = PRESENCE.unpack(message.payload)
-        except InputError as error:
-            if message.payload:
-                text = f"{message.topic[:100]}: {error}"
-                self._metrics.warn(self._metrics.presence_messages, "garbled", text)
+        if not message.payload or not is_agent_id(name):
             return
-        identity = self._identify(name)
+        try:
+            plain, key = PRESENCE.verify(message.payload)
+            identity = self._identify(name)
+            if identity is not None and key != identity[1]:
+                text = f"presence of {name} is not signed with its key"
+                self._metrics.warn(self._metrics.presence_messages, "wrong_key", text)
+                return
+            presence = PRESENCE.decode(plain)
+        except InputError as error:
+            text = f"{message.topic[:100]}: {error}"
+            self._metrics.warn(self._metrics.presence_messages, "garbled", text)
+            return
         if identity is None:
             # The birth message precedes the first batch, so an unknown agent is held until
             # that batch is stored.
@@ -164,18 +170,16 @@ class PresenceTracker:
             if len(self._pending) > _MAX_PENDING:
                 del self._pending[next(iter(self._pending))]
             return
-        vantage, registered_key = identity
-        if registered_key is not None and key != registered_key:
-            text = f"presence of {name} is not signed with its key"
-            self._metrics.warn(self._metrics.presence_messages, "wrong_key", text)
-            return
-        agent = self._agents.get(name)
+        self._process(identity[0], presence, retained=message.retained)
+
+    def _process(self, vantage: Vantage, presence: PresenceMessage, *, retained: bool) -> None:
+        agent = self._agents.get(vantage.id)
         if agent is not None and presence.order < agent.order:
             self._metrics.presence_messages.labels("outdated").inc()
         elif presence.state == "up":
             self._on_birth(vantage, presence, agent)
         elif agent is not None and agent.is_online:
-            self._on_end(agent, presence, retained=message.retained)
+            self._on_end(agent, presence, retained=retained)
 
     def _load(self, now: datetime) -> dict[str, _Agent]:
         return {one.vantage.id: _Agent(one, one.start) for one in self._log.sessions(now)}

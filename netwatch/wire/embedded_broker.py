@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
+from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
 from amqtt.broker import Broker
 from amqtt.errors import AMQTTError, BrokerError
 from amqtt.plugins.base import BaseAuthPlugin
@@ -19,6 +20,9 @@ from amqtt.session import Session
 
 from netwatch.model.errors import TransportError
 
+MAX_PACKET_BYTES = 1024 * 1024
+"""Bytes of the largest packet, as in `deploy/mosquitto.conf`. The protocol allows 256 MB, and the
+broker is in the process of the observatory."""
 # amqtt logs every connection.
 for _name in ("amqtt", "transitions"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
@@ -43,6 +47,17 @@ class PasswordPlugin(BaseAuthPlugin):  # type: ignore[misc] # amqtt ships no typ
         users: dict[str, str] = field(default_factory=dict)
 
 
+class _LimitedReader(StreamReaderAdapter):  # type: ignore[misc] # amqtt ships no types
+    """Closes a connection that sends a larger packet than any message needs."""
+
+    async def read(self, n: int = -1) -> bytes:
+        """Read `n` bytes."""
+        if n > MAX_PACKET_BYTES:
+            raise ConnectionResetError
+        data: bytes = await super().read(n)
+        return data
+
+
 class _Broker(Broker):  # type: ignore[misc] # amqtt ships no types
     """amqtt's broker leaves some connections open; this one closes them."""
 
@@ -53,8 +68,9 @@ class _Broker(Broker):  # type: ignore[misc] # amqtt ships no types
     ) -> None:
         """Serve a connection, then close it."""
         self.writers.add(writer)
+        limited = _LimitedReader(reader)
         try:
-            await super().stream_connected(reader, writer, listener_name)
+            await super().external_connected(limited, StreamWriterAdapter(writer), listener_name)
         finally:
             writer.close()
             self.writers.discard(writer)

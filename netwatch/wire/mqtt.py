@@ -20,8 +20,14 @@ from netwatch.model.errors import TransportError, one_line
 from netwatch.protocols import Message
 from netwatch.wire._light_imports import PacketTypes, Properties, ReasonCode, aiomqtt, paho
 
-_MAX_QUEUED = 10_000
-"""Received messages in memory; the broker delivers the rest later."""
+_MAX_QUEUED_BYTES = 32 * 1024 * 1024
+"""Bytes of received messages in memory, thousands of batches; agents send again what is lost."""
+_MESSAGE_OVERHEAD = 1024
+"""Bytes in memory of a message without its payload."""
+_MAX_PAYLOAD = 256 * 1024
+"""Bytes of the largest payload that any format has, a target list's; larger ones are ignored."""
+_MAX_PACKET = 8 * 1024 * 1024
+"""Bytes of the largest packet that is read at all. The protocol allows 256 MB."""
 _RECEIVE_MAXIMUM = 16
 """Unacknowledged messages that an MQTT 5 broker may send at once."""
 _FAILURE = 0x80
@@ -48,8 +54,54 @@ class MqttSession:
     will_delay: int = 45
 
 
+class _BoundedQueue(asyncio.Queue["aiomqtt.Message"]):
+    """A queue that is full by the bytes of its messages."""
+
+    _bytes = 0
+
+    def full(self) -> bool:
+        return self._bytes >= _MAX_QUEUED_BYTES
+
+    def _put(self, item: "aiomqtt.Message") -> None:
+        self._bytes += _size(item)
+        super()._put(item)
+
+    def _get(self) -> "aiomqtt.Message":
+        item = super()._get()
+        self._bytes -= _size(item)
+        return item
+
+
+def _size(message: "aiomqtt.Message") -> int:
+    return _MESSAGE_OVERHEAD + len(message.payload)
+
+
 class _Client(aiomqtt.Client):
-    """An aiomqtt client that notices at once when the broker disconnects."""
+    """An aiomqtt client that notices at once when the broker disconnects.
+
+    No message ends it: one that is invalid or too large is ignored.
+    """
+
+    def _on_message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
+        if len(message.payload) > _MAX_PAYLOAD:
+            _log.warning("a message of %d bytes is ignored", len(message.payload))
+            return
+        try:
+            super()._on_message(client, userdata, message)
+        except ValueError as error:  # such as a topic that is not UTF-8
+            _log.warning("an invalid message is ignored: %s", one_line(error))
+
+    def limit_packets(self) -> None:
+        """Disconnect from a broker that sends a larger packet than is ever needed."""
+        client = self._client
+        receive = client._sock_recv  # noqa: SLF001 - paho has no limit
+
+        def receive_limited(size: int) -> bytes:
+            if client._in_packet["to_process"] > _MAX_PACKET:  # noqa: SLF001 - it has no limit
+                raise aiomqtt.MqttError("the broker sends a packet that is too large")
+            return receive(size)
+
+        vars(client)["_sock_recv"] = receive_limited
 
     def _on_disconnect(  # noqa: PLR0917 - paho's own signature
         self,
@@ -128,13 +180,14 @@ class MqttTransport:
             will=_make_will(will, session) if will else None,
             timeout=timeout,
             keepalive=keepalive,
-            max_queued_incoming_messages=_MAX_QUEUED,
+            queue_type=_BoundedQueue,
             logger=_client_log,
         )
 
     async def __aenter__(self) -> Self:
         with self._translate_errors("reach"):
             client = self._make_client()
+            client.limit_packets()
             try:
                 await client.__aenter__()
             except aiomqtt.MqttError as error:

@@ -35,7 +35,10 @@ def verify_ack(
         InputError: it is not an acknowledgement, or not the collector's.
         StoreError: the spool cannot be read.
     """
-    ack, key = ACKNOWLEDGEMENT.unpack(message)
+    plain, key = ACKNOWLEDGEMENT.verify(message)
+    if key is None and spool.get_meta(MetaKey.COLLECTOR) is not None:
+        raise InputError("acknowledgement: not signed")
+    ack = ACKNOWLEDGEMENT.decode(plain)
     if ack.agent != agent:
         return None
     if (key is None and not allow_unsigned) or not spool.pin_key(MetaKey.COLLECTOR, key):

@@ -242,22 +242,31 @@ class Uplink:
 
     async def _receive(self, transport: Transport, endpoint: Endpoint) -> None:
         async for message in transport.messages():
-            if message.topic == topics.TARGET_LIST_TOPIC and self.on_target_list is not None:
-                await self._executor.run(self.on_target_list, message.payload)
-            elif message.topic == topics.RATE_ADVICE_TOPIC:
-                await self._apply_rate_advice(message.payload)
-            elif (ack := await self._verify(message)) is not None:
-                if not self._is_acknowledged:
-                    self._is_acknowledged, self._relapses = True, 0
-                    self._failover.record_success(endpoint)
-                    self._status_changed.set()
-                try:
-                    await self._apply_ack(ack)
-                except StoreError as error:
-                    # The batches stay pending, are sent and acknowledged again.
-                    _log.error("spool: %s", error)
-                if self._unverified_advice is not None:
-                    await self._apply_rate_advice(self._unverified_advice)
+            try:
+                await self._handle(message, endpoint)
+            except (StoreError, TransportError):
+                raise
+            except Exception:  # noqa: BLE001 - a defect, whatever it is
+                # No single message may end the agent.
+                _log.exception("a message for %s is ignored", message.topic[:100])
+
+    async def _handle(self, message: Message, endpoint: Endpoint) -> None:
+        if message.topic == topics.TARGET_LIST_TOPIC and self.on_target_list is not None:
+            await self._executor.run(self.on_target_list, message.payload)
+        elif message.topic == topics.RATE_ADVICE_TOPIC:
+            await self._apply_rate_advice(message.payload)
+        elif (ack := await self._verify(message)) is not None:
+            if not self._is_acknowledged:
+                self._is_acknowledged, self._relapses = True, 0
+                self._failover.record_success(endpoint)
+                self._status_changed.set()
+            try:
+                await self._apply_ack(ack)
+            except StoreError as error:
+                # The batches stay pending, are sent and acknowledged again.
+                _log.error("spool: %s", error)
+            if self._unverified_advice is not None:
+                await self._apply_rate_advice(self._unverified_advice)
 
     async def _apply_ack(self, ack: Ack) -> None:
         now = monotonic()
@@ -290,11 +299,12 @@ class Uplink:
         if pinned is None:
             return
         try:
-            advice, key = RATE_ADVICE.unpack(payload)
+            plain, key = RATE_ADVICE.verify(payload)
+            advice = RATE_ADVICE.decode(plain) if key == pinned else None
         except InputError as error:
             _log.warning("%s", error)
             return
-        if key != pinned or (self._advice and advice.time_ms < self._advice.time_ms):
+        if advice is None or (self._advice and advice.time_ms < self._advice.time_ms):
             _log.warning("rate advice: not the collector's, or outdated")
             return
         self._advice = advice

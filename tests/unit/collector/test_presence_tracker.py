@@ -142,7 +142,9 @@ def test_presence_signed_with_another_key_is_ignored(bench: Bench) -> None:
     bench.tracker.on_message(Message(presence_topic("a1"), b"garbage"))
     bench.tracker.on_message(Message(presence_topic("a1"), b"", retained=True))
     assert [state for state, *_ in bench.states()] == ["up"]
-    assert by_label(bench.metrics.presence_messages)["wrong_key"] == 2
+    assert by_label(bench.metrics.presence_messages)["wrong_key"] == 3
+    signed = KEY.sign(b'{"state":"up","boot":"\xff\xfe"}', PRESENCE.purpose)
+    bench.tracker.on_message(Message(presence_topic("a1"), signed))
     assert by_label(bench.metrics.presence_messages)["garbled"] == 1
     bench.say("a1", "lost", signer=KEY)
     assert bench.states()[-1][0] == "lost"
