@@ -15,12 +15,14 @@ from netwatch.model.series import Bin
 from netwatch.model.signals import SIGNALS
 from netwatch.model.time import floor_time
 from netwatch.model.vantage_trust import OWN_VANTAGE, Weights
+from netwatch.signals.attribution.capped_shares import capped
 from netwatch.signals.attribution.contingency import (
     CONTROL_GROUP,
     TargetCounts,
     VantageTargetTable,
 )
 from netwatch.signals.attribution.countable import trust_vantages
+from netwatch.signals.attribution.likelihoods import lower_median
 from netwatch.signals.attribution.model import attribute
 from netwatch.signals.closed_bin import ClosedBin
 from netwatch.signals.operator_alerts import OperatorAlerts
@@ -31,6 +33,8 @@ Row = tuple[Vantage, Measurement]
 _MIN_PERIOD = timedelta(seconds=10)
 """Shortest time between two probes of one target by one vantage, a third of the period of
 witnesses: it bounds how many measurements the rows of both may claim to stand for."""
+_MAX_TIMES_USUAL = 2
+"""Measurements of a target by one vantage that count, over the number of the median vantage."""
 
 
 def build_bins(
@@ -130,9 +134,7 @@ def build_table(
     column_of = {name: number for number, name in enumerate(names)}
     vantage_index = np.array([row_of[vantage] for vantage, _ in counts], np.intp)
     target_index = np.array([column_of[name] for _, name in counts], np.intp)
-    *sums, count = np.array(list(counts.values()), float).T
-    possible = np.maximum(count, width / _MIN_PERIOD)
-    trials, responded, succeeded = sums * np.minimum(possible / sums[0], 1)
+    trials, responded, succeeded, rows_sent = np.array(list(counts.values()), float).T
     columns = [targets[name] for name in names]
     table = VantageTargetTable(
         vantage=vantage_index,
@@ -147,7 +149,22 @@ def build_table(
         target_asn=number_keys([target.asn or None for target in columns]),
         target_country=number_keys([_widest_place(target) for target in columns]),
     )
-    return TargetCounts(table, replace(table, successes=succeeded), vantages, columns)
+    factor = _credible(table, np.maximum(rows_sent, width / _MIN_PERIOD)) / trials
+    table = replace(table, trials=trials * factor, successes=responded * factor)
+    return TargetCounts(table, replace(table, successes=succeeded * factor), vantages, columns)
+
+
+def _credible(table: VantageTargetTable, possible: Floats) -> Floats:
+    """Return how many of its trials each cell is believed, (n,).
+
+    At most as many as are `possible` in its time, and twice as many as the median of the vantages
+    at the same target made, so that nobody gains weight by claiming or by making many.
+    """
+    trials = np.minimum(table.trials, possible)
+    size = len(table.controls)
+    votes = capped(table.prior_trust[table.vantage], table.target, table.vantage, table.holders)
+    usual = lower_median(trials, votes, table.target, size)[table.target]
+    return np.asarray(np.fmin(trials, _MAX_TIMES_USUAL * usual))
 
 
 def _prior_trust(weights: Floats) -> Floats:

@@ -9,7 +9,7 @@ A target is confirmed down only if trusted vantages in two networks find it down
 network measures it, if that network fails in three consecutive bins.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from itertools import compress
@@ -17,6 +17,7 @@ from itertools import compress
 import numpy as np
 
 from netwatch.arrays import Bools, RowArray
+from netwatch.model.entities import Entity
 from netwatch.signals.attribution.contingency import TargetCounts, VantageTargetTable
 from netwatch.signals.attribution.countable import trust_vantages
 from netwatch.signals.attribution.model import LIKELY, Attribution
@@ -69,9 +70,12 @@ class OperatorAlerts:
         for kind, numbers in list_faults(interval.attribution, down).items():
             subjects = counts.vantages if kind in _OF_VANTAGES else counts.targets
             self._list(kind, (subjects[number].id for number in numbers.tolist()))
-        for one in interval.places:
-            self._list(FaultKind.UNSURE_LEVEL, compress(one.places, one.undecided.tolist()))
-            self._list(FaultKind.DOUBTED_LEVEL, compress(one.places, one.doubted.tolist()))
+        self._list(
+            FaultKind.UNSURE_LEVEL, _widest((one.places, one.undecided) for one in interval.places)
+        )
+        self._list(
+            FaultKind.DOUBTED_LEVEL, _widest((one.places, one.doubted) for one in interval.places)
+        )
 
     def _confirm_down(
         self, time: datetime, counts: TargetCounts, attribution: Attribution
@@ -127,6 +131,12 @@ def confirm_down(
     )
     down = by_several | (by_one & (failed_bins >= _MIN_CONSECUTIVE_BINS))
     return np.asarray(down), failed_bins.astype(np.intp)
+
+
+def _widest(kinds: Iterable[tuple[Sequence[Entity], Bools]]) -> list[Entity]:
+    """Return the chosen places of the widest kind that has any."""
+    chosen = (list(compress(places, which.tolist())) for places, which in kinds)
+    return next(filter(None, chosen), [])
 
 
 def _join(names: Iterable[str]) -> str:

@@ -109,7 +109,8 @@ class _Pairs:
         of_cell: pair of each of the cells, (m,).
         series, vantage: place and vantage of each pair, (k,).
         trials: number of measurements, (k,).
-        mass: capped weight, (k,).
+        cells: number of targets, (k,).
+        mass: capped weight, (k,). Each target is one vote, however often it was measured.
     """
 
     def __init__(self, ballot: Ballot, cells: Bools) -> None:
@@ -120,7 +121,8 @@ class _Pairs:
         )
         self.series, self.vantage = keys // size, keys % size
         self.trials = self.sum(table.trials[cells])
-        mass = self.trials * table.prior_trust[self.vantage]
+        self.cells = self.sum(np.ones(len(self.of_cell)))
+        mass = self.cells * table.prior_trust[self.vantage]
         self.mass = capped(mass, self.series, self.vantage, table.holders)
         self._places = ballot.size
 
@@ -195,7 +197,7 @@ def _without_faulty(ballot: Ballot, cells: Bools, counted: Bools) -> Bools:
     if counted[cells].all():
         return cells
     pairs = _Pairs(ballot, cells)
-    share = divide(pairs.sum(ballot.table.trials[cells] * counted[cells]), pairs.trials)
+    share = pairs.sum(counted[cells].astype(float)) / pairs.cells
     left = np.bincount(pairs.series, pairs.mass * share, ballot.size)
     most = 2 * left >= pairs.weigh(np.ones(len(share), bool))
     return cells & (counted | ~most[ballot.series])
@@ -207,7 +209,7 @@ def _outnumbered(ballot: Ballot, kept: Bools) -> Bools:
     if (kept == measured).all():
         return np.zeros(ballot.size, bool)
     table, pairs = ballot.table, _Pairs(ballot, measured)
-    share = divide(pairs.sum((table.trials * kept)[measured]), pairs.trials)
+    share = pairs.sum(kept[measured].astype(float)) / pairs.cells
     left = np.bincount(pairs.series, pairs.mass * share, ballot.size)
     whole = pairs.weigh(np.ones(len(share), bool))
     proven = (share > 0) & (answered_controls(table)[pairs.vantage] | ~table.controls.any())
