@@ -1,16 +1,24 @@
 """Clients that hold connections: slow to send, slow to read, or silent. Each is for loopback."""
 
 import asyncio
+import random
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 
-__all__ = ["SLOW_CLIENTS", "exchange", "holding", "mute", "slow_body", "slow_head", "slow_reader"]
+__all__ = [
+    "SLOW_CLIENTS",
+    "drip",
+    "exchange",
+    "holding",
+    "mute",
+    "slow_body",
+    "slow_head",
+    "slow_reader",
+]
 
 _TRICKLE = 0.5
 """Seconds between two bytes of a slow client."""
-_AGAIN = 1.0
-"""Seconds before a client connects again."""
 _RECEIVE_BUFFER = 4096
 Client = Callable[[int], Coroutine[None, None, None]]
 
@@ -32,34 +40,34 @@ async def exchange(port: int, data: bytes, *, seconds: float = 5.0) -> bytes:
 
 async def mute(port: int) -> None:
     """Connect and say nothing."""
-    await _drip(port, b"", b"")
+    await drip(port, b"", b"")
 
 
 async def slow_head(port: int) -> None:
     """Send a request line, then a header a byte at a time."""
-    await _drip(port, b"GET / HTTP/1.1\r\nHost: here\r\nX: ", b"a")
+    await drip(port, b"GET / HTTP/1.1\r\nHost: here\r\nX: ", b"a")
 
 
 async def slow_body(port: int, path: str = "/v1/batches") -> None:
     """Announce a batch, and send a byte of it at a time."""
     head = f"POST {path} HTTP/1.1\r\nHost: here\r\nNetwatch-Agent: a1\r\nContent-Length: 60000\r\n"
-    await _drip(port, head.encode() + b"\r\n", b"N")
+    await drip(port, head.encode() + b"\r\n", b"N")
 
 
 async def slow_enrollment(port: int) -> None:
     """The same to the door of enrollment."""
     head = b"POST /v1/enrollments HTTP/1.1\r\nHost: here\r\nContent-Length: 4000\r\n\r\n"
-    await _drip(port, head, b"N")
+    await drip(port, head, b"N")
 
 
 async def idle_keep_alive(port: int) -> None:
     """Make one request, and keep the connection."""
-    await _drip(port, b"GET /v1/health HTTP/1.1\r\nHost: here\r\n\r\n", b"")
+    await drip(port, b"GET /v1/health HTTP/1.1\r\nHost: here\r\n\r\n", b"")
 
 
 async def slow_reader(port: int, path: str = "/") -> None:
     """Ask for a page many times, and read nothing."""
-    await _drip(port, f"GET {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode() * 50, b"", reads=False)
+    await drip(port, f"GET {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode() * 50, b"", reads=False)
 
 
 SLOW_CLIENTS: dict[str, Client] = {
@@ -69,14 +77,16 @@ SLOW_CLIENTS: dict[str, Client] = {
 
 
 @asynccontextmanager
-async def holding(client: Client, port: int, *, count: int) -> AsyncIterator[None]:
-    """Run `count` clients, each of which connects again whenever it is closed."""
+async def holding(
+    client: Client, port: int, *, count: int, again: float = 1.0
+) -> AsyncIterator[None]:
+    """Run `count` clients, each of which connects again so many seconds after it was closed."""
 
     async def insist() -> None:
         while True:
             with suppress(OSError):
                 await client(port)
-            await asyncio.sleep(_AGAIN)
+            await asyncio.sleep(again * random.uniform(0.5, 1.5))
 
     tasks = [asyncio.ensure_future(insist()) for _ in range(count)]
     try:
@@ -88,7 +98,7 @@ async def holding(client: Client, port: int, *, count: int) -> AsyncIterator[Non
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _drip(port: int, start: bytes, drop: bytes, *, reads: bool = True) -> None:
+async def drip(port: int, start: bytes, drop: bytes, *, reads: bool = True) -> None:
     """Send `start`, then `drop` again and again, until the server closes."""
     loop = asyncio.get_running_loop()
     with socket.socket() as end:

@@ -106,7 +106,7 @@ class ObservatoryContext:
     def count_refusal(self, reason: str) -> None:
         """Count what the HTTP service refuses; log each reason at most once a minute."""
         counter = self.metrics.connections
-        self.metrics.warn(counter, reason, "HTTP requests or connections are refused")
+        self.metrics.warn(counter, reason, "requests or connections are refused")
 
 
 @contextmanager
@@ -138,7 +138,7 @@ async def run_up(config: Config) -> None:
         NetwatchError: a part cannot start; the others are stopped.
     """
     with open_context(config) as context:
-        async with run_broker(config):
+        async with run_broker(config, context.count_refusal):
             parts = [*_collector_parts(context), *_analysis_parts(context), run_pages(context)]
             if config.target:
                 load_or_create_identity(key_path(config))
@@ -149,7 +149,7 @@ async def run_up(config: Config) -> None:
 async def run_collecting(config: Config) -> None:
     """Run the collector, and the embedded broker if it is configured."""
     with open_context(config) as context:
-        async with run_broker(config):
+        async with run_broker(config, context.count_refusal):
             await run_until_first_exits(*_collector_parts(context), run_agent_api(context))
 
 
@@ -325,12 +325,14 @@ async def run_agent_api(context: ObservatoryContext) -> None:
 
 
 @asynccontextmanager
-async def run_broker(config: Config) -> AsyncIterator[None]:
+async def run_broker(
+    config: Config, count: Callable[[str], None] = lambda _reason: None
+) -> AsyncIterator[None]:
     """Run the embedded broker inside the context, if it is configured."""
     if not config.broker.embedded:
         yield
         return
     await asyncio.to_thread(renew_damaged_password, config)
     users = {config.broker.username: broker_password(config)}
-    async with EmbeddedBroker(users=users, port=config.broker.port):
+    async with EmbeddedBroker(users=users, port=config.broker.port, count=count):
         yield

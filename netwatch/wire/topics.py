@@ -16,6 +16,8 @@ ALL_PRESENCE = f"{_ROOT}/+/p"
 """Pattern of every agent's presence."""
 SHARED_BATCHES = f"$share/ingest/{ALL_BATCHES}"
 """Pattern of every agent's batches, each delivered to one of several collectors (MQTT 5)."""
+FLEET_TOPICS = "nw/v1/fleet/"
+"""How the topics of the whole fleet begin."""
 RATE_ADVICE_TOPIC = "nw/v1/fleet/rate"
 TARGET_LIST_TOPIC = "nw/v1/fleet/targets"
 _AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
