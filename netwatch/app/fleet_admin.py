@@ -19,6 +19,7 @@ from netwatch.app.data_files import (
 from netwatch.app.transports import broker_connector, broker_url
 from netwatch.app.wall_clock import now
 from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.canary import canary_secret
 from netwatch.collector.enrollment_service import EnrollmentService
 from netwatch.collector.registry import InvitationScope, Registry
 from netwatch.collector.trust_weights import TrustSettings
@@ -97,7 +98,11 @@ def accept_file(folder: Path, name: str) -> str:
 
 def trust_settings(config: Config) -> TrustSettings:
     """Return who counts in addition to enrolled agents."""
-    return TrustSettings(config.fleet.open_weight, lambda: frozenset(own_keys(config).values()))
+    return TrustSettings(
+        config.fleet.open_weight,
+        lambda: frozenset(own_keys(config).values()),
+        canary_secret(collector_identity(config).signer),
+    )
 
 
 def own_keys(config: Config) -> dict[str, bytes]:

@@ -11,11 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from netwatch.app.fleet_admin import make_enrollment_service, open_registry
+from netwatch.app.fleet_admin import collector_identity, make_enrollment_service, open_registry
+from netwatch.app.http_canary_route import canary_route
 from netwatch.app.http_enrollment_routes import enrollment_allowances, enrollment_routes
 from netwatch.app.http_messages import BODY_SECONDS, HEADERS, error_response, read_body
 from netwatch.app.sender_limits import Allowances, SenderLimits
 from netwatch.app.target_list_publisher import read_published
+from netwatch.app.wall_clock import now
+from netwatch.collector.canary import canary_secret
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.collector.known_senders import KnownSenders
 from netwatch.config import Config
@@ -50,6 +53,7 @@ def agent_routes(
     return (
         *enrollment_routes(make_enrollment_service(config), enrollment_allowances(count)),
         target_list_route(lambda: read_published(config)),
+        canary_route(canary_secret(collector_identity(config).signer), now),
         *ingest_routes(queue, SenderLimits(senders.standing, Allowances(count=count))),
     )
 

@@ -4,11 +4,12 @@ import asyncio
 import logging
 import tomllib
 from collections import UserDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -24,6 +25,8 @@ from netwatch.app.transports import broker_connector
 from netwatch.app.vantage_files import data_folder
 from netwatch.app.wall_clock import now
 from netwatch.config import Config, check_target_keys
+from netwatch.model.addresses import is_public_name, parse_address
+from netwatch.model.canary import CANARY_GROUP, CANARY_PATH, PLACEHOLDER
 from netwatch.model.errors import ConfigError, InputError, TransportError, os_errors_as
 from netwatch.model.measurement import Target
 from netwatch.protocols import Transport
@@ -31,6 +34,8 @@ from netwatch.storage.private_files import write_private
 from netwatch.wire.topics import TARGET_LIST_TOPIC
 
 _log = logging.getLogger(__name__)
+_TLS_PORTS = (443, 8443)
+"""Ports at which agents use TLS, the default first."""
 _POLL_SECONDS = 2.0
 """Between two checks of the published list, and before reconnecting to the broker."""
 
@@ -104,7 +109,7 @@ def publish_list(
     target_list = TargetList(
         version=_next_version(previous),
         expires=now() + length,
-        targets=tuple(row.target() for row in file.target if row.tier == "A"),
+        targets=_with_canary(config, [row.target() for row in file.target if row.tier == "A"]),
         popular=tuple(row.target() for row in file.target if row.tier == "B"),
         sensitive=by_category,
         high_risk_countries=tuple(file.high_risk_countries),
@@ -177,6 +182,19 @@ def _read_file(path: Path) -> _File:
     except (ValueError, msgspec.ValidationError) as error:
         raise InputError(f"{path}: {error}") from error
     return file
+
+
+def _with_canary(config: Config, targets: Sequence[Target]) -> tuple[Target, ...]:
+    """Return tier A with the observatory's canary, if it has a public HTTPS service."""
+    url = urlsplit(config.fleet.url or config.publish.url)
+    host, port = url.hostname or "", url.port or _TLS_PORTS[0]
+    is_named = parse_address(host) is None and is_public_name(host)
+    is_served = url.scheme == "https" and not url.path.strip("/") and port in _TLS_PORTS
+    if not (is_named and is_served) or any(one.group == CANARY_GROUP for one in targets):
+        return tuple(targets)
+    path = CANARY_PATH + PLACEHOLDER
+    canary = Target("canary", "http", host, port, path, group=CANARY_GROUP)
+    return (*(one for one in targets if one.id != canary.id), canary)
 
 
 def _next_version(previous: TargetList | None) -> int:

@@ -4,17 +4,14 @@ They are in the same file as the batches, so that a batch and the status of its 
 evaluated in one transaction.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from enum import Enum, StrEnum
 from hashlib import sha256
 from pathlib import Path
 
-from netwatch.collector.trust_weights import FirstSeen
+from netwatch.collector.trust_tables import TRUST_TABLE_NAMES, TRUST_TABLES, TrustTables
 from netwatch.model.measurement import Vantage
-from netwatch.model.time import from_millis, to_millis
-from netwatch.model.vantage_trust import OPEN_OWNER
-from netwatch.storage.sqlite_file import Schema, SqliteFile, SqliteStore
+from netwatch.storage.sqlite_file import Schema, SqliteFile
 
 _VERSION = 1
 """Version of the schema of the file that holds batches, clocks and agents."""
@@ -37,33 +34,12 @@ CREATE TABLE IF NOT EXISTS invitation (
     owner TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS erased (digest BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS first_seen (
-    id TEXT NOT NULL, country TEXT NOT NULL, at INTEGER NOT NULL,
-    vetted INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (id, country)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS measured (
-    id TEXT NOT NULL, place TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    PRIMARY KEY (id, place)
-) WITHOUT ROWID;
 """
 """Tables by agent; times are milliseconds since 1970. `former_key` holds keys that were replaced
 in order, and until when a measurement signed with one may have been made; a lost key is in no
 table. `erased` holds hashes of erased keys for a day, so that batches still on their way do not
-create the agent again. `measured` is when an agent measured which country, whatever it claims."""
-_MEASURED = """
-INSERT INTO measured VALUES (?, ?, ?, ?) ON CONFLICT (id, place) DO UPDATE
-SET first = min(first, excluded.first), last = max(last, excluded.last)
-"""
+create the agent again."""
 _KEY = "SELECT key FROM vantage WHERE id = ?"
-_FIRST_SEEN = """
-SELECT first_seen.id, first_seen.country, at,
-    CASE WHEN agent.id IS NULL THEN ? ELSE coalesce(nullif(owner, ''), '@' || agent.id) END,
-    vetted, key,
-    (SELECT group_concat(place) FROM measured WHERE measured.id = first_seen.id),
-    retired IS NULL AND NOT EXISTS (SELECT 1 FROM quarantine WHERE quarantine.id = first_seen.id)
-FROM first_seen LEFT JOIN vantage ON vantage.id = first_seen.id
-LEFT JOIN agent ON agent.id = first_seen.id AND agent.country <> ''
-"""
 _OWNED_TABLES = ("agent", "invitation")
 """Tables whose column `owner` is missing in files of earlier versions; the owner answers for the
 agent and is empty if the operator named none."""
@@ -100,7 +76,7 @@ class IngestResult(StrEnum):
     DEFECT = "defect"
 
 
-class AgentTables(SqliteStore):
+class AgentTables(TrustTables):
     """Base of the classes that use the file of agents and batches.
 
     Every method may raise StoreError, naming the file; then nothing was changed. Methods that
@@ -108,7 +84,7 @@ class AgentTables(SqliteStore):
     """
 
     def __init__(self, path: Path, *, more_tables: str = "") -> None:
-        schema = Schema(_AGENT_TABLES + more_tables, version=_VERSION)
+        schema = Schema(_AGENT_TABLES + TRUST_TABLES + more_tables, version=_VERSION)
         super().__init__(SqliteFile(path, schema, durable=True))
         if any(self._lacks_owner(table) for table in _OWNED_TABLES):
             self._add_owners()
@@ -117,33 +93,6 @@ class AgentTables(SqliteStore):
         """Return the key pinned to an agent, None if no key is pinned."""
         rows = self._database.fetch(_KEY, (name,))
         return bytes(rows[0][0]) if rows else None
-
-    def first_seen(self, own_keys: Collection[bytes] = ()) -> list[FirstSeen]:
-        """Return when each agent was first seen in each country.
-
-        A vantage that signs with one of `own_keys` is the observatory's own and is no agent.
-        """
-        rows = self._database.fetch(_FIRST_SEEN, (OPEN_OWNER,))
-        return [
-            FirstSeen(
-                name, country, from_millis(at), owner, bool(vetted),
-                frozenset((places or "").split(",")), bool(is_active),
-            )
-            for name, country, at, owner, vetted, key, places, is_active in rows
-            if key not in own_keys
-        ]  # fmt: skip
-
-    def record_places(self, measured: Iterable[tuple[str, str]], at: datetime) -> None:
-        """Record the places that vantages measured at `at`, each by its name."""
-        time = to_millis(at)
-        with self._database.transaction():
-            rows = [(name, place, time, time) for name, place in sorted(measured)]
-            self._file.executemany(_MEASURED, rows)
-
-    def measured(self, start: datetime, end: datetime) -> list[tuple[str, str]]:
-        """Return names and places: who measured what between two times, or before and after."""
-        query = "SELECT id, place FROM measured WHERE first < ? AND last >= ?"
-        return self._database.fetch(query, (to_millis(end), to_millis(start)))
 
     def pin(self, keys: Mapping[str, bytes]) -> list[str]:
         """Pin the keys of the observatory's own vantages; return the names others hold."""
@@ -194,11 +143,6 @@ class AgentTables(SqliteStore):
             return IngestResult.QUARANTINED
         return None
 
-    def _record_first_seen(self, vantage: Vantage, at: datetime) -> None:
-        """Record when an agent was first seen in a country; later times change nothing."""
-        row = (vantage.id, vantage.country, to_millis(at))
-        self._file.execute("INSERT OR IGNORE INTO first_seen VALUES (?, ?, ?, 0)", row)
-
     def _erase_agent(self, name: str) -> None:
         """Delete everything these tables hold about an agent."""
         query = "SELECT key FROM vantage WHERE id = ? UNION SELECT key FROM former_key WHERE id = ?"
@@ -208,7 +152,7 @@ class AgentTables(SqliteStore):
             self._file.execute(forget, (sha256(key).digest(),))
         self._file.execute("DELETE FROM erased WHERE until < unixepoch()")
         self._file.execute("DELETE FROM invitation WHERE replaces = ?", (name,))
-        for table in ("vantage", "former_key", "agent", "quarantine", "first_seen", "measured"):
+        for table in ("vantage", "former_key", "agent", "quarantine", *TRUST_TABLE_NAMES):
             self._file.execute(f"DELETE FROM {table} WHERE id = ?", (name,))  # noqa: S608 - constants
 
     def _lacks_owner(self, table: str) -> bool:

@@ -9,22 +9,9 @@ from functools import partial
 
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.metrics import CollectorMetrics
-from netwatch.collector.newcomers import (
-    COVERAGE,
-    Voices,
-    covered_places,
-    divide,
-    join,
-    measured_places,
-)
-from netwatch.collector.trust_weights import (
-    EarnedTrust,
-    FirstSeen,
-    Key,
-    Reason,
-    TrustSettings,
-    earned_trust,
-)
+from netwatch.collector.newcomers import Voices, join
+from netwatch.collector.trust_keeper import TrustKeeper
+from netwatch.collector.trust_weights import TrustSettings
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.measurement import Target
 from netwatch.model.series import Bin
@@ -39,9 +26,6 @@ _SPAN = timedelta(minutes=15)
 """Time counted at once when there is a backlog."""
 _MAX_LATE = 200
 """Late intervals counted in one call."""
-_MAX_PLACES = 5
-_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
-"""Places named in one line."""
 
 
 class BinCloser:
@@ -50,7 +34,6 @@ class BinCloser:
     Attributes:
         until: all bins before this are closed; None before the first.
         presence_log: counts the agents online; None counts none.
-        trust: who counts in addition to enrolled agents.
 
     Raises:
         StoreError: from every method, if the batch log or the store cannot be used.
@@ -68,14 +51,10 @@ class BinCloser:
         self.width = width
         self.until = store.closed_until()
         self.presence_log: PresenceLog | None = None
-        self.trust = TrustSettings()
         self._batch_log = batch_log
         self._store = store
         self._targets = targets
-        self._judged: tuple[list[FirstSeen], datetime] | None = None
-        self._found: dict[Key, EarnedTrust] = {}
-        self._places_day: datetime | None = None
-        self._places: set[tuple[str, str]] = set()
+        self._keeper = TrustKeeper(batch_log, targets, width=width, metrics=metrics)
         self._metrics = metrics
         self._alerts = OperatorAlerts(partial(metrics.warn, metrics.alerts))
 
@@ -116,7 +95,7 @@ class BinCloser:
         self, start: datetime, end: datetime, *, closed_until: datetime | None = None
     ) -> None:
         try:
-            bins = self._count(start, end)
+            bins = self._count(start, end, is_first=closed_until is not None)
             if closed_until is not None:
                 # Late batches do not change the number of agents online.
                 bins = [*self._agents_if_known(start, end), *bins]
@@ -141,51 +120,27 @@ class BinCloser:
             yield from count_agents(self.presence_log, time, time + self.width)
             time += self.width
 
-    def _count(self, start: datetime, end: datetime) -> list[Bin]:
+    @property
+    def trust(self) -> TrustSettings:
+        """Who counts in addition to enrolled agents."""
+        return self._keeper.settings
+
+    @trust.setter
+    def trust(self, settings: TrustSettings) -> None:
+        self._keeper.settings = settings
+
+    def _count(self, start: datetime, end: datetime, *, is_first: bool) -> list[Bin]:
         rows = list(self._batch_log.measurements(start, end))
         unknown = sum(row.target not in self._targets for _, row in rows)
         if unknown:
             self._metrics.measurements.labels("unknown_target").inc(unknown)
-        seen = self._batch_log.first_seen(self.trust.own_keys())
-        found = self._earned_trust(seen, end)
-        self._record_places(measured_places(rows, self._targets), start)
-        measured = self._batch_log.measured(start - COVERAGE, end)
-        covered = covered_places(measured, found)
-        established, newcomers = divide(rows, self._targets, found, covered=covered)
-        self._warn_of_newcomers(found, newcomers)
+        established, newcomers = self._keeper.divide(rows, start, end)
+        self._keeper.learn(rows, is_first=is_first)
         bins = self._build(established, self._alerts)
         return join(bins, self._build(newcomers, None if established.rows else self._alerts))
-
-    def _earned_trust(self, seen: list[FirstSeen], at: datetime) -> dict[Key, EarnedTrust]:
-        """Return the earned_trust of one hour, which are computed once."""
-        hour = floor_time(at, _HOUR)
-        if self._judged != (seen, hour):
-            self._judged = seen, hour
-            self._found = earned_trust(seen, hour, open_weight=self.trust.open_weight)
-        return self._found
-
-    def _record_places(self, measured: set[tuple[str, str]], at: datetime) -> None:
-        """Record who measured what on one day, once a day."""
-        day = floor_time(at, _DAY)
-        if day != self._places_day:
-            self._places_day, self._places = day, set()
-        if new := measured - self._places:
-            self._batch_log.record_places(new, day)
-            self._places |= new
 
     def _build(self, voices: Voices, alerts: OperatorAlerts | None) -> list[Bin]:
         weights = voices.weights
         return build_bins(
             voices.rows, self._targets, width=self.width, weights=weights, alerts=alerts
         )
-
-    def _warn_of_newcomers(self, found: Mapping[Key, EarnedTrust], newcomers: Voices) -> None:
-        reasons = (Reason.CROWD, Reason.OPEN)
-        waiting = {name for (name, _), one in found.items() if one.reason in reasons}
-        if waiting:
-            text = f"{len(waiting)} agents do not count; look at: netwatch agents list"
-            self._metrics.warn(self._metrics.alerts, "untrusted_agents", text)
-        places = sorted({place for _, place in measured_places(newcomers.rows, self._targets)})
-        if places:
-            text = f"only new agents measure {', '.join(places[:_MAX_PLACES])}: cannot be sure"
-            self._metrics.warn(self._metrics.alerts, "only_newcomers", text)

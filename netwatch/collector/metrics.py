@@ -26,8 +26,9 @@ class CollectorMetrics:
         errors: by `component`: `store`, `batch_log`, `presence_log`, `presence_message`, `broker`.
         connections: refused requests and connections closed early, by `reason`; see
             `netwatch.app.http_connection`, `netwatch.app.request_checks`.
-        alerts: by `kind`; see `netwatch.signals.operator_alerts`, `untrusted_agents`,
-            `only_newcomers` and `clock` (a jump of our own clock, or a doubt about it).
+        alerts: by `kind`; see `netwatch.signals.operator_alerts`,
+            `netwatch.collector.trust_keeper` and `clock` (a jump of our own clock, or a doubt
+            about it).
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:

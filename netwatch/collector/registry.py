@@ -169,7 +169,7 @@ class Registry(AgentTables):
     def agents(self, now: datetime, trust: TrustSettings = _EVERYBODY) -> list[Agent]:
         """Return every agent with a pinned key, by name, with its present trust weight."""
         own_keys = trust.own_keys()
-        seen = self.first_seen(own_keys)
+        seen = self.first_seen(own_keys, at=now)
         by_country = trust_weights(seen, now, open_weight=trust.open_weight)
         weights: dict[str, float] = {}
         for (name, _), one in by_country.items():

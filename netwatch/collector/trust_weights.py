@@ -8,12 +8,13 @@ counts alike, provisionally, and nobody can be sure.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from netwatch.collector.newcomer_queue import PROBATION, Applicant, admission_times
+from netwatch.collector.proof import Proof
 from netwatch.model.vantage_trust import (
     OPEN_OWNER,
     PROVISIONAL_WEIGHT,
@@ -44,6 +45,12 @@ class Reason(StrEnum):
     PROBATION = "probation"
     CROWD = "crowd"
     OPEN = "open"
+    LIE = "lie"
+    CONTRARY = "contrary"
+
+
+_REFUSED = {Reason.OPEN, Reason.LIE, Reason.CONTRARY}
+"""Reasons for which an agent does not count even where nobody is established."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +60,12 @@ class TrustSettings:
     Attributes:
         open_weight: trust in agents that never enrolled, 0 to 1.
         own_keys: returns the public keys of the observatory's own vantages.
+        canary_secret: the secret of the observatory's canaries.
     """
 
     open_weight: float = 1.0
     own_keys: Callable[[], Collection[bytes]] = frozenset
+    canary_secret: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,7 @@ class FirstSeen:
         vetted: whether the operator has released it.
         places: the countries that it measures, whatever country it claims.
         is_active: neither retired nor in quarantine.
+        proof: what it has proved; None takes it as proved on every day.
     """
 
     name: str
@@ -78,6 +88,7 @@ class FirstSeen:
     vetted: bool = False
     places: frozenset[str] = frozenset()
     is_active: bool = True
+    proof: Proof | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -91,11 +102,13 @@ class EarnedTrust:
 
     Attributes:
         admitted: when its probation began or will begin.
+        at: when it was first seen.
         days: on how many days it has proved that it measures.
     """
 
     trust: VantageTrust
     admitted: datetime
+    at: datetime
     days: int
     reason: Reason
 
@@ -104,7 +117,11 @@ def trust_weights(
     agents: Iterable[FirstSeen], at: datetime, *, open_weight: float = 1.0
 ) -> Weights:
     """Return the trust in each of the agents, provisional while nobody is established."""
-    found = earned_trust(agents, at, open_weight=open_weight)
+    return usable_weights(earned_trust(agents, at, open_weight=open_weight))
+
+
+def usable_weights(found: Mapping[Key, EarnedTrust]) -> Weights:
+    """Return the trust in each agent, provisional while nobody is established."""
     if any(one.trust.is_established for one in found.values()):
         return {key: one.trust for key, one in found.items()}
     return {key: provisional(one) for key, one in found.items()}
@@ -112,7 +129,7 @@ def trust_weights(
 
 def provisional(one: EarnedTrust) -> VantageTrust:
     """Return the trust in an agent where nobody established measures."""
-    weight = 0.0 if one.reason is Reason.OPEN else PROVISIONAL_WEIGHT
+    weight = 0.0 if one.reason in _REFUSED else PROVISIONAL_WEIGHT
     return VantageTrust(weight, one.trust.owner)
 
 
@@ -136,30 +153,38 @@ def earned_trust(
 
 
 def _applicant(one: FirstSeen, at: datetime) -> Applicant:
-    proven = one.is_active and _days(one.at, at) >= _MIN_DAYS
+    factor = one.proof.factor if one.proof else 1.0
+    proven = one.is_active and _days(one, one.at, at) >= _MIN_DAYS and factor > 0
     return Applicant(one.at, one.lines, one.vetted, proven, one.owner == OPEN_OWNER)
 
 
-def _days(since: datetime, at: datetime) -> int:
-    return min(max((at - since) // _DAY, 0), PROBATION // _DAY)
+def _days(one: FirstSeen, since: datetime, at: datetime) -> int:
+    """Return the days that count: those since admission on which it proved itself, at most 14."""
+    days = min(max((at - since) // _DAY, 0), PROBATION // _DAY)
+    return days if one.proof is None else min(days, one.proof.days)
 
 
 def _earned(
     one: FirstSeen, admitted: datetime | None, at: datetime, *, open_weight: float
 ) -> EarnedTrust:
     if admitted is None:
-        return EarnedTrust(VantageTrust(0.0, one.owner), one.at, 0, Reason.OPEN)
-    days = _days(admitted, at)
+        return EarnedTrust(VantageTrust(0.0, one.owner), one.at, one.at, 0, Reason.OPEN)
+    days, proof = _days(one, admitted, at), one.proof or Proof()
     factor = open_weight if one.owner == OPEN_OWNER and not one.vetted else 1.0
-    if one.vetted:
+    if proof.has_lied:
+        weight, reason = 0.0, Reason.LIE
+    elif proof.factor == 0:
+        weight, reason = 0.0, Reason.CONTRARY
+    elif one.vetted:
         weight, reason = 1.0, Reason.VETTED
     elif admitted > max(one.at, at):
         weight, reason = 0.0, Reason.CROWD
     elif days < _MIN_DAYS:
         weight, reason = 0.0, Reason.PROBATION
     else:
-        weight, reason = days / (PROBATION / _DAY), Reason.ESTABLISHED
-    return EarnedTrust(VantageTrust(weight * factor, one.owner), admitted, days, reason)
+        weight, reason = days / (PROBATION / _DAY) * proof.factor, Reason.ESTABLISHED
+    trust = VantageTrust(weight * factor, one.owner)
+    return EarnedTrust(trust, admitted, one.at, days, reason)
 
 
 def _cap_recent(
@@ -180,7 +205,7 @@ def _cap_recent(
             factor = min([1.0, *(factor for factor in factors if factor)])
             weight = max(one.trust.weight * factor, _MIN_WEIGHT)
             trust = VantageTrust(weight, one.trust.owner)
-            capped[key] = EarnedTrust(trust, one.admitted, one.days, one.reason)
+            capped[key] = replace(one, trust=trust)
     return capped
 
 

@@ -60,7 +60,7 @@ class MeasureLoop:
         self.budget = DailyBudget(BUDGETS[config.budget])
         self.health = HealthMonitor(self._add_event)
         self._runner = ProbeRunner(
-            probes, clock, config.timeout.total_seconds(), budget=self.budget
+            probes, clock, config.timeout.total_seconds(), budget=self.budget, agent=agent
         )
         self._admission = AdmissionControl(
             config, probes=probes, budget=self.budget, clock=clock, paused=paused

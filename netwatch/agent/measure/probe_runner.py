@@ -12,6 +12,7 @@ from netwatch.agent.health.loop_lag import LoopLagMonitor
 from netwatch.agent.measure.budget import DailyBudget
 from netwatch.model.addresses import is_loopback
 from netwatch.model.byte_counter import ByteCounter
+from netwatch.model.canary import for_agent
 from netwatch.model.failure import FailureScope, lookup_failure
 from netwatch.model.measurement import Measurement, Observation, Target
 from netwatch.model.text import as_word
@@ -34,6 +35,7 @@ class ProbeRunner:
         timeout: seconds that a probe may take.
         loop_lag: a failure while the event loop was blocked counts as local.
         budget: where the bytes that a probe moves are committed.
+        agent: name of the vantage, for its page of a canary.
     """
 
     probes: Mapping[str, Probe]
@@ -41,13 +43,14 @@ class ProbeRunner:
     timeout: float
     loop_lag: LoopLagMonitor = field(default_factory=LoopLagMonitor)
     budget: DailyBudget = field(default_factory=DailyBudget)
+    agent: str = ""
 
     async def measure(self, target: Target) -> Measurement:
         """Run the target's probe once."""
         probe = self.probes.get(target.probe)
         time, start = self.clock(), perf_counter()
         with ByteCounter() as counter:
-            observations = await self._observe(probe, target)
+            observations = await self._observe(probe, for_agent(target, self.agent, time))
         end = perf_counter()
         if not is_loopback(target.host):
             self.budget.commit((probe or Probe).cost_bytes, counter.bytes)

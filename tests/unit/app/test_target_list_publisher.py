@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from netwatch.app.target_list_publisher import ReloadingTargets, publish_list, published_path
+from netwatch.collector.canary import is_canary
 from netwatch.config import parse_config
 from netwatch.model.duration import Duration
 
@@ -27,3 +28,24 @@ def test_a_published_target_is_known_and_stays_known(tmp_path: Path) -> None:
     }
     published_path(config).write_bytes(b"garbage")
     assert len(list(targets)) == len(targets) == 3
+
+
+def test_a_list_has_the_canary_of_an_observatory_with_https(tmp_path: Path) -> None:
+    file = tmp_path / "targets.toml"
+    file.write_text(LISTED.format(name="first"))
+    urls = {
+        "https://observatory.net": ("observatory.net", 443),
+        "https://observatory.net:8443/": ("observatory.net", 8443),
+        "https://observatory.net/deep": None,
+        "http://observatory.net": None,
+        "https://127.0.0.1": None,
+    }
+    for url, expected in urls.items():
+        config = parse_config(f'data = "{tmp_path}"\n[fleet]\nurl = "{url}"')
+        listed = publish_list(config, file, length=Duration(days=1)).targets
+        canaries = [(one.host, one.port) for one in listed if is_canary(one)]
+        assert canaries == ([expected] if expected else []), url
+    config = parse_config(f'data = "{tmp_path}"\n[fleet]\nurl = "https://observatory.net"')
+    file.write_text(LISTED.format(name="own") + 'group = "canary"\n')
+    listed = publish_list(config, file, length=Duration(days=1)).targets
+    assert [one.id for one in listed] == ["own"]

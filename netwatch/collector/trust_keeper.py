@@ -1,0 +1,152 @@
+"""Decides in each interval whose measurements count, and learns from them which agents to trust."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from netwatch.collector.agreement import AgreementJudge, Caught
+from netwatch.collector.batch_log import BatchLog
+from netwatch.collector.canary import CanaryCheck, check_canaries, is_canary
+from netwatch.collector.metrics import CollectorMetrics
+from netwatch.collector.newcomers import (
+    COVERAGE,
+    Row,
+    Voices,
+    covered_places,
+    divide,
+    measured_places,
+)
+from netwatch.collector.trust_weights import (
+    EarnedTrust,
+    FirstSeen,
+    Key,
+    Reason,
+    TrustSettings,
+    earned_trust,
+    usable_weights,
+)
+from netwatch.model.measurement import Measurement, Target
+from netwatch.model.time import floor_time
+
+_MAX_PLACES = 5
+"""Places named in one line."""
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_NOT_COUNTED = {
+    Reason.CROWD: ("crowd", "came in a crowd and wait; look at: netwatch agents list"),
+    Reason.OPEN: ("untrusted_agents", "never enrolled and do not count"),
+    Reason.LIE: ("false_canary", "sent wrong answers of canaries and do not count"),
+    Reason.CONTRARY: ("contrary_agents", "often saw what no other saw, and do not count"),
+}
+"""Alert and its text, by the reason for which agents do not count."""
+
+
+class TrustKeeper:
+    """Keeps the trust in agents, in the tables of the batch log; used by one thread at a time.
+
+    Attributes:
+        settings: who counts in addition to enrolled agents.
+
+    Raises:
+        StoreError: from every method.
+    """
+
+    def __init__(
+        self,
+        batch_log: BatchLog,
+        targets: Mapping[str, Target],
+        *,
+        width: timedelta,
+        metrics: CollectorMetrics,
+    ) -> None:
+        self.settings = TrustSettings()
+        self._batch_log = batch_log
+        self._targets = targets
+        self._width = width
+        self._metrics = metrics
+        self._judge = AgreementJudge(width)
+        self._known: tuple[list[FirstSeen], datetime] | None = None
+        self._found: dict[Key, EarnedTrust] = {}
+        self._day: datetime | None = None
+        self._places: set[tuple[str, str]] = set()
+
+    def divide(self, rows: Sequence[Row], start: datetime, end: datetime) -> tuple[Voices, Voices]:
+        """Return the measurements of established vantages, and those of newcomers that count.
+
+        Canaries and unknown targets are in neither. Who measured what is recorded.
+        """
+        targets = dict(self._targets)  # which reloads a list that changed
+        rows = [
+            (vantage, row)
+            for vantage, row in rows
+            if (target := targets.get(row.target)) and not is_canary(target)
+        ]
+        found = self._earned_trust(end)
+        measured = measured_places(rows, self._targets)
+        self._record_places(measured, floor_time(start, _DAY))
+        covered = covered_places(self._batch_log.measured(start - COVERAGE, end), found)
+        established, newcomers = divide(rows, self._targets, found, covered=covered)
+        self._warn(found, newcomers)
+        return established, newcomers
+
+    def learn(self, rows: Sequence[Row], *, is_first: bool) -> None:
+        """Record what the measurements that `divide` got last prove of each agent.
+
+        Agreement is judged when their interval is counted first: late rows prove nothing there.
+        """
+        by_time: defaultdict[datetime, list[Row]] = defaultdict(list)
+        for vantage, row in rows:
+            by_time[floor_time(row.time, self._width)].append((vantage, row))
+        until = self._batch_log.judged_until()
+        weights = usable_weights(self._found)
+        for time in sorted(by_time):
+            caught: dict[str, Caught] = {}
+            is_new = is_first and (until is None or time >= until)
+            if is_new:
+                judged = [one for one in by_time[time] if self._is_judged(one[1])]
+                caught = self._judge.judge(time, judged, self._targets, weights)
+            checks = self._check_canaries(by_time[time])
+            if checks or caught or until is None:
+                judged_until = time + self._width if is_new else None
+                self._batch_log.record_proofs(time, checks, caught, judged_until=judged_until)
+                until = judged_until or until
+
+    def _is_judged(self, row: Measurement) -> bool:
+        target = self._targets.get(row.target)
+        return target is not None and not is_canary(target)
+
+    def _check_canaries(self, rows: Sequence[Row]) -> dict[str, CanaryCheck]:
+        answers: defaultdict[str, list[tuple[Target, Measurement]]] = defaultdict(list)
+        for vantage, row in rows:
+            target = self._targets.get(row.target)
+            if target is not None and is_canary(target):
+                answers[vantage.id].append((target, row))
+        secret = self.settings.canary_secret
+        return {name: check_canaries(secret, name, each) for name, each in answers.items()}
+
+    def _earned_trust(self, at: datetime) -> dict[Key, EarnedTrust]:
+        """Return what the agents have earned, computed once an hour."""
+        hour = floor_time(at, _HOUR)
+        seen = self._batch_log.first_seen(self.settings.own_keys(), at=hour)
+        if self._known != (seen, hour):
+            self._known = seen, hour
+            self._found = earned_trust(seen, hour, open_weight=self.settings.open_weight)
+        return self._found
+
+    def _record_places(self, measured: set[tuple[str, str]], day: datetime) -> None:
+        """Record who measured what on one day, once a day."""
+        if day != self._day:
+            self._day, self._places = day, set()
+            self._batch_log.sum_old_proofs(day)
+        if new := measured - self._places:
+            self._batch_log.record_places(new, day)
+            self._places |= new
+
+    def _warn(self, found: Mapping[Key, EarnedTrust], newcomers: Voices) -> None:
+        for reason, (kind, text) in _NOT_COUNTED.items():
+            names = {name for (name, _), one in found.items() if one.reason is reason}
+            if names:
+                self._metrics.warn(self._metrics.alerts, kind, f"{len(names)} agents {text}")
+        places = sorted({place for _, place in measured_places(newcomers.rows, self._targets)})
+        if places:
+            text = f"only new agents measure {', '.join(places[:_MAX_PLACES])}: cannot be sure"
+            self._metrics.warn(self._metrics.alerts, "only_newcomers", text)
