@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
+from netwatch.model.amendment import Amendment, AmendmentState
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident, Post
 from netwatch.model.measurement import Observation, Target
@@ -333,6 +334,28 @@ class OutboxEntry:
     next_at: datetime
     changed_at: datetime
     reason: str = ""
+
+
+class Amendments(Protocol):
+    """The ledger's amendments of closed bins; every method may raise StoreError."""
+
+    def replace(self, time: datetime, found: Sequence[Amendment], *, at: datetime) -> None:
+        """Record what a new count of the bin at `time` found, in place of what is pending there."""
+
+    def read(
+        self,
+        states: Collection[AmendmentState],
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        entity: Entity | None = None,
+    ) -> list[Amendment]:
+        """Return amendments in `states`, of bins from `start` to `end`, by time."""
+
+    def decide(
+        self, amendments: Iterable[Amendment], state: AmendmentState, *, at: datetime
+    ) -> None:
+        """Set the state of amendments, unless it has changed since they were read."""
 
 
 class Outbox(Protocol):

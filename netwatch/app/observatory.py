@@ -210,6 +210,7 @@ async def run_collect(context: ObservatoryContext) -> None:
                 accept_unsigned=config.collector.unsigned,
                 trust=trust_settings(config),
                 own_boot=boot_id,
+                amendments=context.ledger.amendments,
             )
         )
 

@@ -38,10 +38,11 @@ def _mount() -> None:
     # An agent needs little memory, so commands of the observatory are not loaded for it.
     if find_spec("numpy") is None or sys.argv[1:2] == ["agent"]:
         return
-    from netwatch.cli import fleet, outages, store, timeline
+    from netwatch.cli import amendments, fleet, outages, store, timeline
 
     app.registered_commands.extend(timeline.app.registered_commands)
     app.add_typer(outages.app, name="outages")
+    app.add_typer(amendments.app, name="amendments", help="Decide about late measurements.")
     app.add_typer(fleet.app, name="agents", help="Invite and administer volunteers' agents.")
     app.add_typer(store.app, name="store", help="Inspect and maintain the store.")
 

@@ -198,6 +198,10 @@ class BatchLog(AgentTables):
                 self._continue_superseding()
         return self._late.read()
 
+    def late_senders(self, time: datetime) -> set[str]:
+        """Return the agents of which the late bin at `time` got new data."""
+        return self._late.senders(time)
+
     def clear_late(self, times: Sequence[datetime]) -> None:
         """Record that late bins were counted again.
 

@@ -3,19 +3,22 @@
 Counting twice, or again after a crash, gives the same bins: all comes from the batch log.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.metrics import CollectorMetrics
 from netwatch.collector.newcomers import Voices, join
+from netwatch.collector.review import AmendmentReview, LateSenders
 from netwatch.collector.trust_keeper import TrustKeeper
 from netwatch.collector.trust_weights import TrustSettings
+from netwatch.model.amendment import Amendment
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.measurement import Target
 from netwatch.model.series import Bin
 from netwatch.model.time import floor_time
+from netwatch.model.vantage_trust import OBSERVATORY_OWNER
 from netwatch.protocols import SeriesStore
 from netwatch.signals.bins import build_bins
 from netwatch.signals.operator_alerts import OperatorAlerts
@@ -34,6 +37,7 @@ class BinCloser:
     Attributes:
         until: all bins before this are closed; None before the first.
         presence_log: counts the agents online; None counts none.
+        review: keeps closed bins whose level would move; None writes every new count.
 
     Raises:
         StoreError: from every method, if the batch log or the store cannot be used.
@@ -51,6 +55,7 @@ class BinCloser:
         self.width = width
         self.until = store.closed_until()
         self.presence_log: PresenceLog | None = None
+        self.review: AmendmentReview | None = None
         self._batch_log = batch_log
         self._store = store
         self._targets = targets
@@ -86,6 +91,10 @@ class BinCloser:
         late = self._batch_log.late_bins()[:_MAX_LATE]
         for time in late:
             self._write(time, time + self.width)
+        if self.review is not None:
+            self.review.apply_accepted(
+                lambda time: self._count(time, time + self.width, is_first=False)
+            )
         if late:
             self._batch_log.clear_late(late)
             self._metrics.intervals.labels("recounted").inc(len(late))
@@ -99,9 +108,33 @@ class BinCloser:
             if closed_until is not None:
                 # Late batches do not change the number of agents online.
                 bins = [*self._agents_if_known(start, end), *bins]
+            if closed_until is None and self.review is not None:
+                amended = self.review.write(start, bins, lambda: self._late_senders(start))
+                self._warn_of_amendments(amended)
+                return
             self._store.put_bins(bins, closed_until=closed_until)
         except InputError as error:
             self._metrics.warn(self._metrics.intervals, "refused", str(error))
+
+    def _late_senders(self, time: datetime) -> LateSenders:
+        """Return who sent late measurements of the bin at `time`; all of it if that is unknown."""
+        late = self._batch_log.late_senders(time)
+        rows = self._batch_log.measurements(time, time + self.width)
+        vantages = {one for one, _ in rows if not late or one.id in late}
+        seen = self._batch_log.first_seen()
+        owners = {(one.name, one.country): one.owner for one in seen}
+        return LateSenders(
+            len({owners.get((one.id, one.country), OBSERVATORY_OWNER) for one in vantages}),
+            len({(one.country, one.asn) for one in vantages}),
+        )
+
+    def _warn_of_amendments(self, amended: Sequence[Amendment]) -> None:
+        for one in amended:
+            text = (
+                f"late measurements would move {one.series.entity} at {one.time:%Y-%m-%d %H:%M} UTC"
+                f" from {one.then:.0%} to {one.now:.0%}; look at: netwatch amendments list"
+            )
+            self._metrics.warn(self._metrics.intervals, "amended", text)
 
     def _agents_if_known(self, start: datetime, end: datetime) -> list[Bin]:
         """Return the agents online; none if the presence log is damaged, which stops nothing."""

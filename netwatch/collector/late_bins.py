@@ -16,12 +16,16 @@ CREATE TABLE IF NOT EXISTS late (time INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS late_waiting (
     number INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL UNIQUE
 );
+CREATE TABLE IF NOT EXISTS late_sender (
+    time INTEGER NOT NULL, agent TEXT NOT NULL, PRIMARY KEY (time, agent)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS late_allowance (
     account TEXT PRIMARY KEY, day INTEGER NOT NULL, used INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
-"""`late` bins are counted again at once, `late_waiting` ones in order of `number`. `used` counts
-the bins that an account has added to `late` on its last `day`, days since 1970."""
+"""`late` bins are counted again at once, `late_waiting` ones in order of `number`;
+`late_sender` says of which agents they got new data. `used` counts the bins that an account has
+added to `late` on its last `day`, days since 1970."""
 
 AGENT_BINS_PER_DAY = 2_000
 """Bins that one agent has counted again at once in a day: of five minutes, those of a week."""
@@ -53,6 +57,7 @@ class LateBins:
         added = waiting = 0
         for time in sorted(times, reverse=True):
             row = (time,)
+            self._file.execute("INSERT OR IGNORE INTO late_sender VALUES (?, ?)", (time, agent))
             if all(used[account] + added < most for account, most in accounts.items()):
                 added += self._file.execute("INSERT OR IGNORE INTO late VALUES (?)", row).rowcount
             elif not self._file.execute("SELECT 1 FROM late WHERE time = ?", row).fetchone():
@@ -79,6 +84,11 @@ class LateBins:
         )
         return [from_millis(time) for (time,) in rows]
 
+    def senders(self, time: datetime) -> set[str]:
+        """Return the agents of which a bin got new data since it was counted."""
+        query = "SELECT agent FROM late_sender WHERE time = ?"
+        return {agent for (agent,) in self._database.fetch(query, (to_millis(time),))}
+
     def clear(self, times: Sequence[datetime]) -> None:
         """Record that late bins were counted again.
 
@@ -90,10 +100,12 @@ class LateBins:
             rows = [(to_millis(time),) for time in times]
             self._file.executemany("DELETE FROM late WHERE time = ?", rows)
             self._file.executemany("DELETE FROM late_waiting WHERE time = ?", rows)
+            self._file.executemany("DELETE FROM late_sender WHERE time = ?", rows)
 
     def erase(self, agent: str) -> None:
         """Delete what is stored about an agent."""
         self._file.execute("DELETE FROM late_allowance WHERE account = ?", (agent,))
+        self._file.execute("DELETE FROM late_sender WHERE agent = ?", (agent,))
 
     def _used(self, account: str, day: int) -> int:
         query = "SELECT used FROM late_allowance WHERE account = ? AND day = ?"

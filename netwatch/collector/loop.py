@@ -18,12 +18,13 @@ from netwatch.collector.ingest import Ingest
 from netwatch.collector.ingest_queue import IngestQueue, QueuedMessage
 from netwatch.collector.metrics import CollectorMetrics
 from netwatch.collector.presence_tracker import PresenceTracker
+from netwatch.collector.review import AmendmentReview
 from netwatch.collector.trust_weights import TrustSettings
 from netwatch.config import AnalysisConfig
 from netwatch.model.errors import StoreError, TransportError, one_line
 from netwatch.model.measurement import Target
 from netwatch.model.steady_clock import as_steady
-from netwatch.protocols import Clock, Message, SeriesStore, Transport
+from netwatch.protocols import Amendments, Clock, Message, SeriesStore, Transport
 from netwatch.signals.presence.log import PresenceLog
 from netwatch.wire import topics
 from netwatch.wire.ack import ACKNOWLEDGEMENT
@@ -52,6 +53,7 @@ class CollectorDeps:
         broker: name of the broker in the presence log.
         accept_unsigned: whether unsigned batches of agents without a key are stored.
         trust: who counts in addition to enrolled agents.
+        amendments: where changes of closed bins wait for a person; None lets all of them pass.
         own_boot: returns the id that an agent of this name gives to this machine's boot.
     """
 
@@ -72,6 +74,7 @@ class CollectorDeps:
     accept_unsigned: bool = False
     trust: TrustSettings = field(default_factory=TrustSettings)
     own_boot: Callable[[str], str] = lambda _: ""
+    amendments: Amendments | None = None
 
 
 async def run_collector(deps: CollectorDeps) -> None:
@@ -238,6 +241,10 @@ class _Collector:
             metrics=deps.metrics,
         )
         closer.presence_log, closer.trust = deps.presence_log, deps.trust
+        if deps.amendments is not None:
+            closer.review = AmendmentReview(
+                deps.store, deps.amendments, width=closer.width, clock=self._clock
+            )
         if deps.presence_log is not None:
             self._tracker = PresenceTracker(
                 deps.presence_log,

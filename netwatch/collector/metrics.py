@@ -21,7 +21,8 @@ class CollectorMetrics:
             `garbled`, `unsigned`, `wrong_sender`, `future`, `postponed` (see `admission.py`).
         measurements: by `result`: `stored`, `too_old`, `unknown_target`.
         intervals: by `result`: `closed`, `recounted` (late data), `waiting` (late
-            data beyond an agent's allowance, see `late_bins.py`), `refused` (by the store).
+            data beyond an agent's allowance, see `late_bins.py`), `refused` (by the store),
+            `amended` (late measurements wait for a person).
         presence_messages: ignored ones, by `reason`: `garbled`, `wrong_key`, `outdated`.
         errors: by `component`: `store`, `batch_log`, `presence_log`, `presence_message`, `broker`.
         connections: refused requests and connections closed early, by `reason`; see

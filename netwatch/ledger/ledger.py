@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError
 
+from netwatch.ledger.amendment_store import SqlAmendments
 from netwatch.ledger.database import METADATA, Database
 from netwatch.ledger.outbox_store import SqlOutbox, add_posts
 from netwatch.model.errors import StoreError
@@ -51,6 +52,7 @@ class SqlLedger:
 
     Attributes:
         outbox: the posts of the ledger and their delivery states.
+        amendments: what late measurements would change in closed bins.
 
     Raises:
         StoreError: from every method, if the database cannot be used.
@@ -59,6 +61,7 @@ class SqlLedger:
     def __init__(self, url: str) -> None:
         self._database = Database(url)
         self.outbox = SqlOutbox(self._database)
+        self.amendments = SqlAmendments(self._database)
 
     def record(
         self,

@@ -123,6 +123,14 @@ class JsonApi:
             "low": means(1),
             "high": means(2),
             "n_networks": networks,
+            "under_review": [
+                {
+                    "start": one.hour,
+                    "pct_then": round(100 * one.then, 2),
+                    "pct_now": round(100 * one.now, 2),
+                }
+                for one in self._pages.amended_hours(entity, since, until)
+            ],
         }
 
     def _object(self, incident: Incident) -> dict[str, object]:

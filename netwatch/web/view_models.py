@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
+from netwatch.model.amendment import AmendedHour, AmendmentState, by_hour
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import (
     OPEN_STATES,
@@ -13,6 +14,7 @@ from netwatch.model.incident import (
     IncidentState,
 )
 from netwatch.model.series import Level
+from netwatch.model.signals import ACTIVE_SIGNALS
 from netwatch.model.steady_clock import as_steady
 from netwatch.model.time import floor_time
 from netwatch.protocols import DamageReport
@@ -140,6 +142,7 @@ class PageBuilder:
             "alternative": alternative,
             "children": [self._place_row(child, until) for child in self._children(entity)],
             "hours": self._hours(levels),
+            "review": self._review(entity, until - 7 * _DAY, until),
             "health": health,
         }
 
@@ -169,6 +172,7 @@ class PageBuilder:
             "revisions": revisions[::-1],
             "posts": self.ledger.outbox.posts(incident.id),
             "hours": self._hours(levels),
+            "review": self._review(incident.entity, incident.started_at - _DAY, end),
             "health": health,
         }
 
@@ -193,6 +197,27 @@ class PageBuilder:
             "recent": [self._incident_row(incident, until) for incident in recent],
             "learning": sum(row.colour == "learning" for row in rows),
         }
+
+    def amended_hours(self, entity: Entity, start: datetime, end: datetime) -> list[AmendedHour]:
+        """Return the hours of an entity that wait for a person, of its leading signal, by time."""
+        pending = {AmendmentState.PENDING}
+        found = by_hour(self.ledger.amendments.read(pending, start=start, end=end, entity=entity))
+        signals = {one.series.signal for one in found}
+        leading = next((name for name in ACTIVE_SIGNALS if name in signals), None)
+        return [one for one in found if one.series.signal == leading]
+
+    def _review(self, entity: Entity, start: datetime, end: datetime) -> str:
+        """Return which hours are under review, in one sentence; empty if none is."""
+        hours = self.amended_hours(entity, start, end)
+        if not hours:
+            return ""
+        first, last = hours[0].hour, hours[-1].hour + timedelta(hours=1)
+        then, now = (
+            round(100 * sum(values) / len(hours))
+            for values in ([one.then for one in hours], [one.now for one in hours])
+        )
+        times = (utc_text(first, self.language), utc_text(last, self.language))
+        return self.language.text("under_review", *times, len(hours), then, now)
 
     def _children(self, entity: Entity) -> list[Entity]:
         children = [info for info in self.tree if info.parent == entity]

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,9 +15,11 @@ import pytest
 import sqlalchemy
 
 from netwatch.ledger.ledger import SqlLedger, ledger_url
+from netwatch.model.amendment import Amendment, AmendmentState
 from netwatch.model.entities import Entity
 from netwatch.model.errors import StoreError
 from netwatch.model.incident import Incident, IncidentState, Post
+from netwatch.model.series import SeriesKey
 from netwatch.protocols import Checkpoint, OutboxState
 
 
@@ -219,3 +221,23 @@ def test_an_update_never_overtakes_the_post_that_it_updates(
     assert [entry.post.key for entry in ledger.outbox.due(now)] == ["3"]
     ledger.outbox.mark("1", OutboxState.FAILED, at=now)
     assert [entry.post.key for entry in ledger.outbox.due(now)] == ["2", "3"]
+
+
+def test_amendments_keep_their_state_until_it_is_decided(ledger: SqlLedger) -> None:
+    time = datetime(2026, 1, 8, 12, tzinfo=UTC)
+    keys = [SeriesKey("reachability", Entity.parse(name)) for name in ("asn:1", "country:IR")]
+    first, second = (
+        Amendment(key, time, 1.0, 0.25, late_share=0.5, owners=1, networks=2) for key in keys
+    )
+    book, pending = ledger.amendments, {AmendmentState.PENDING}
+    book.replace(time, [first, second], at=time)
+    assert book.read(pending) == [first, second]
+    assert book.read(pending, entity=keys[1].entity) == [second]
+    assert book.read(pending, start=time + timedelta(minutes=5)) == []
+    assert book.read(pending, start=time, end=time) == []
+    book.decide([first], AmendmentState.REJECTED, at=time)
+    book.decide([first], AmendmentState.ACCEPTED, at=time)  # it was decided meanwhile
+    rejected = book.read({AmendmentState.REJECTED})
+    assert rejected == [replace(first, state=AmendmentState.REJECTED)]
+    book.replace(time, [], at=time)
+    assert book.read(frozenset(AmendmentState)) == rejected

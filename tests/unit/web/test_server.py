@@ -9,6 +9,7 @@ import pytest
 from web_fixtures import Site, check_page
 
 from netwatch.config import PublishConfig
+from netwatch.model.amendment import Amendment, AmendmentState
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
 from netwatch.model.percent import Precision, PublishedPercent
@@ -371,3 +372,29 @@ async def test_pages_are_in_the_language_of_the_site(
     assert '<html lang="ar" dir="rtl">' in text
     for words in ("حقائق", "المستوى", "إيران", "نوفمبر"):
         assert words in text
+
+
+async def test_hours_under_review_are_named_and_keep_their_level(
+    site: Site, make_incident: MakeIncident
+) -> None:
+    until = make_incident().at
+    site.put("country:IR", FALL, until=until)
+    site.ledger.record([make_incident()], [])
+    key = SeriesKey("reachability", Entity.parse("country:IR"))
+    for hour in (1, 2):
+        time = until - timedelta(hours=hour)
+        late = Amendment(key, time, 0.07, 0.93, late_share=0.8, owners=1, networks=2)
+        site.ledger.amendments.replace(time, [late], at=until)
+    for path in ("/p/country/IR", "/i/NW-IR-2019-0042"):
+        text = check_page(await site.text(path)).text
+        assert "Under review: measurements that came late" in text
+        assert "from 7% to 93% on average" in text
+    since = (until - timedelta(hours=3)).isoformat().replace("+00:00", "Z")
+    series = json.loads(await site.text(f"/v1/timeseries/country/IR?since={since}"))
+    assert series["pct"][-1] == 7.0
+    assert [(one["pct_then"], one["pct_now"]) for one in series["under_review"]] == [(7, 93)] * 2
+    site.ledger.amendments.decide(
+        site.ledger.amendments.read({AmendmentState.PENDING}), AmendmentState.REJECTED, at=until
+    )
+    series = json.loads(await site.text(f"/v1/timeseries/country/IR?since={since}"))
+    assert series["under_review"] == []

@@ -1,0 +1,132 @@
+"""`netwatch amendments`: lists and decides what late measurements would change in closed bins."""
+
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netwatch.app.wall_clock import now
+from netwatch.cli.data_access import open_data, parse_time
+from netwatch.cli.options import DataOption, JsonLinesOption, SinceOption, UntilOption
+from netwatch.cli.outages import parse_scope
+from netwatch.cli.output import emit_each, table_lines
+from netwatch.model.amendment import AmendedHour, Amendment, AmendmentState, by_hour
+from netwatch.model.errors import InputError
+from netwatch.model.time import rfc3339
+
+app = typer.Typer(no_args_is_help=True)
+ScopeArgument = Annotated[str, typer.Argument(help="IR, IR-23, AS44244 or a domain.")]
+_OPEN = frozenset({AmendmentState.PENDING})
+
+
+@app.command("list")
+def show(
+    scope: Annotated[str | None, typer.Option(help="IR, IR-23, AS44244 or a domain.")] = None,
+    decided: Annotated[bool, typer.Option("--all", help="Also those that are decided.")] = False,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    as_json: JsonLinesOption = False,
+    data: DataOption = None,
+) -> None:
+    """List closed hours whose level late measurements would move beyond its interval.
+
+    Pages keep the level that was known then. Example: netwatch amendments list --scope IR
+    """
+    hours = by_hour(_read(scope, since, until, data, decided=decided))
+    rows = [
+        (
+            one.series.entity, one.series.signal, f"{one.hour:%Y-%m-%d %H:%M}", f"{one.then:.0%}",
+            f"{one.now:.0%}", f"{one.late_share:.0%}", one.owners, one.networks, one.state,
+        )
+        for one in hours
+    ]  # fmt: skip
+    headings = (
+        "entity", "signal", "hour", "then", "now", "late", "owners", "networks", "state",
+    )  # fmt: skip
+    emit_each(map(_to_json, hours), table_lines(rows, *headings) if rows else [], as_json=as_json)
+    if not as_json:
+        sys.stderr.write(f"{len(hours)} amended hours. Times UTC.\n")
+
+
+@app.command("accept")
+def accept(
+    scope: ScopeArgument,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    as_json: JsonLinesOption = False,
+    data: DataOption = None,
+) -> None:
+    """Let late measurements count: the collector then writes bins and levels.
+
+    Incidents keep what was known then. Example: netwatch amendments accept IR --since -3d
+    """
+    _decide(scope, since, until, data, state=AmendmentState.ACCEPTED, as_json=as_json)
+
+
+@app.command("reject")
+def reject(
+    scope: ScopeArgument,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    as_json: JsonLinesOption = False,
+    data: DataOption = None,
+) -> None:
+    """Keep the closed bins as they were known; the measurements stay in the batch log.
+
+    Example: netwatch amendments reject AS44244 --since 2026-01-08T12:00 --until 2026-01-08T15:00
+    """
+    _decide(scope, since, until, data, state=AmendmentState.REJECTED, as_json=as_json)
+
+
+def _decide(
+    scope: str,
+    since: str | None,
+    until: str | None,
+    data: Path | None,
+    *,
+    state: AmendmentState,
+    as_json: bool,
+) -> None:
+    wanted = parse_scope(scope)
+    first, last = parse_time(since, "UTC"), parse_time(until, "UTC")
+    with open_data(data) as opened:
+        amendments = opened.ledger.amendments
+        chosen = amendments.read(_OPEN, start=first, end=last, entity=wanted)
+        if not chosen:
+            raise InputError(f"{scope[:60]!r}: no amendment waits; see: netwatch amendments list")
+        amendments.decide(chosen, state, at=now())
+    hours = by_hour(chosen)
+    lines = [f"{len(hours)} hours of {wanted}: {state}"]
+    emit_each([_to_json(one) | {"state": state} for one in hours], lines, as_json=as_json)
+
+
+def _read(
+    scope: str | None, since: str | None, until: str | None, data: Path | None, *, decided: bool
+) -> list[Amendment]:
+    first, last = parse_time(since, "UTC"), parse_time(until, "UTC")
+    wanted = parse_scope(scope) if scope else None
+    states = frozenset(AmendmentState) if decided else _OPEN
+    with open_data(data) as opened:
+        return opened.ledger.amendments.read(states, start=first, end=last, entity=wanted)
+
+
+def _to_json(one: AmendedHour) -> dict[str, object]:
+    return {
+        "entity": str(one.series.entity),
+        "signal": one.series.signal,
+        "start": rfc3339(one.hour),
+        "end": rfc3339(_end(one.hour)),
+        "bins": one.bins,
+        "percent_then": round(100 * one.then, 2),
+        "percent_now": round(100 * one.now, 2),
+        "late_share": round(one.late_share, 3),
+        "owners": one.owners,
+        "networks": one.networks,
+        "state": one.state,
+    }
+
+
+def _end(hour: datetime) -> datetime:
+    return hour + timedelta(hours=1)
