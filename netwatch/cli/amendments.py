@@ -1,6 +1,7 @@
 """`netwatch amendments`: lists and decides what late measurements would change in closed bins."""
 
 import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,14 @@ from netwatch.model.time import rfc3339
 app = typer.Typer(no_args_is_help=True)
 ScopeArgument = Annotated[str, typer.Argument(help="IR, IR-23, AS44244 or a domain.")]
 _OPEN = frozenset({AmendmentState.PENDING})
+_ACCEPT = """Let late measurements count: the collector then writes bins and levels.
+
+Incidents keep what was known then. Example: netwatch amendments accept IR --since -3d
+"""
+_REJECT = """Keep closed bins as they were known; the measurements stay in the batch log.
+
+Example: netwatch amendments reject AS44244 --since 2026-01-08T12:00 --until 2026-01-08T15:00
+"""
 
 
 @app.command("list")
@@ -50,56 +59,28 @@ def show(
         sys.stderr.write(f"{len(hours)} amended hours. Times UTC.\n")
 
 
-@app.command("accept")
-def accept(
-    scope: ScopeArgument,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    as_json: JsonLinesOption = False,
-    data: DataOption = None,
-) -> None:
-    """Let late measurements count: the collector then writes bins and levels.
-
-    Incidents keep what was known then. Example: netwatch amendments accept IR --since -3d
-    """
-    _decide(scope, since, until, data, state=AmendmentState.ACCEPTED, as_json=as_json)
-
-
-@app.command("reject")
-def reject(
-    scope: ScopeArgument,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    as_json: JsonLinesOption = False,
-    data: DataOption = None,
-) -> None:
-    """Keep the closed bins as they were known; the measurements stay in the batch log.
-
-    Example: netwatch amendments reject AS44244 --since 2026-01-08T12:00 --until 2026-01-08T15:00
-    """
-    _decide(scope, since, until, data, state=AmendmentState.REJECTED, as_json=as_json)
-
-
-def _decide(
-    scope: str,
-    since: str | None,
-    until: str | None,
-    data: Path | None,
-    *,
-    state: AmendmentState,
-    as_json: bool,
-) -> None:
-    wanted = parse_scope(scope)
-    first, last = parse_time(since, "UTC"), parse_time(until, "UTC")
-    with open_data(data) as opened:
-        amendments = opened.ledger.amendments
-        chosen = amendments.read(_OPEN, start=first, end=last, entity=wanted)
+def _decider(state: AmendmentState) -> Callable[..., None]:
+    def decide(
+        scope: ScopeArgument,
+        since: SinceOption = None,
+        until: UntilOption = None,
+        as_json: JsonLinesOption = False,
+        data: DataOption = None,
+    ) -> None:
+        chosen = _read(scope, since, until, data, decided=False)
         if not chosen:
-            raise InputError(f"{scope[:60]!r}: no amendment waits; see: netwatch amendments list")
-        amendments.decide(chosen, state, at=now())
-    hours = by_hour(chosen)
-    lines = [f"{len(hours)} hours of {wanted}: {state}"]
-    emit_each([_to_json(one) | {"state": state} for one in hours], lines, as_json=as_json)
+            raise InputError(f"{scope[:60]!r}: none waits; see: netwatch amendments list")
+        with open_data(data) as opened:
+            opened.ledger.amendments.decide(chosen, state, at=now())
+        hours = by_hour(chosen)
+        lines = [f"{len(hours)} amended hours of {parse_scope(scope)}: {state}"]
+        emit_each([_to_json(one) | {"state": state} for one in hours], lines, as_json=as_json)
+
+    return decide
+
+
+app.command("accept", help=_ACCEPT)(_decider(AmendmentState.ACCEPTED))
+app.command("reject", help=_REJECT)(_decider(AmendmentState.REJECTED))
 
 
 def _read(

@@ -60,7 +60,7 @@ def test_hours_are_listed_with_both_levels(folder: Path) -> None:
 
 def test_a_scope_is_accepted_or_rejected_within_a_time(folder: Path) -> None:
     result = netwatch(folder, "accept", "IR", "--until", "2026-01-08T13:00")
-    assert result.stdout == "1 hours of country:IR: accepted\n"
+    assert result.stdout == "1 amended hours of country:IR: accepted\n"
     assert netwatch(folder, "reject", "AS44244").exit_code == 0
     assert states(folder) == [AmendmentState.ACCEPTED, AmendmentState.REJECTED, "pending"]
     assert netwatch(folder, "reject", "IR").exit_code == 0
@@ -70,4 +70,4 @@ def test_a_scope_is_accepted_or_rejected_within_a_time(folder: Path) -> None:
 def test_without_any_there_is_nothing_to_decide(folder: Path) -> None:
     result = netwatch(folder, "accept", "MM")
     assert result.exit_code == 2
-    assert "no amendment waits" in result.stderr
+    assert "none waits" in result.stderr

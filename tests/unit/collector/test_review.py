@@ -160,7 +160,7 @@ def test_what_a_fleet_brings_after_three_days_fills_its_gap_at_once(office: Offi
     assert office.pending() == []
 
 
-def test_hours_are_told_as_one(office: Office) -> None:
+def test_bins_are_listed_by_hour(office: Office) -> None:
     office.say(*(answered(during(after)) for after in range(1, 30)))
     office.judge(1.0, 0.9, 1.1, bins=6)
     office.say(*(failed(during(after)) for after in range(1, 30)))

@@ -9,7 +9,7 @@ import pytest
 from web_fixtures import Site, check_page
 
 from netwatch.config import PublishConfig
-from netwatch.model.amendment import Amendment, AmendmentState
+from netwatch.model.amendment import Amendment
 from netwatch.model.entities import Entity, EntityInfo, EntityTree
 from netwatch.model.incident import Incident, IncidentState, RevisionReason
 from netwatch.model.percent import Precision, PublishedPercent
@@ -393,8 +393,3 @@ async def test_hours_under_review_are_named_and_keep_their_level(
     series = json.loads(await site.text(f"/v1/timeseries/country/IR?since={since}"))
     assert series["pct"][-1] == 7.0
     assert [(one["pct_then"], one["pct_now"]) for one in series["under_review"]] == [(7, 93)] * 2
-    site.ledger.amendments.decide(
-        site.ledger.amendments.read({AmendmentState.PENDING}), AmendmentState.REJECTED, at=until
-    )
-    series = json.loads(await site.text(f"/v1/timeseries/country/IR?since={since}"))
-    assert series["under_review"] == []
