@@ -22,7 +22,8 @@ from netwatch.model.vantage_trust import OBSERVATORY_OWNER
 from netwatch.protocols import SeriesStore
 from netwatch.signals.bins import build_bins
 from netwatch.signals.operator_alerts import OperatorAlerts
-from netwatch.signals.presence.log import WILL_LATENESS, PresenceLog, count_agents
+from netwatch.signals.presence.log import WILL_LATENESS, PresenceLog
+from netwatch.signals.presence.online_counts import count_agents
 from netwatch.storage.sqlite_file import UnavailableError
 
 _SPAN = timedelta(minutes=15)
@@ -148,6 +149,8 @@ class BinCloser:
 
     def _count_agents(self, start: datetime, end: datetime) -> Iterator[Bin]:
         """Yield agents online, also in the intervals just before `start`: wills arrive late."""
+        if self.presence_log is not None and (trust := self._keeper.changed_trust()) is not None:
+            self.presence_log.set_trust(trust)
         time = start + (-WILL_LATENESS // self.width) * self.width
         while self.presence_log is not None and time < end:
             yield from count_agents(self.presence_log, time, time + self.width)

@@ -27,6 +27,7 @@ from netwatch.collector.trust_weights import (
 )
 from netwatch.model.measurement import Measurement, Target
 from netwatch.model.time import floor_time
+from netwatch.model.vantage_trust import OWN_VANTAGE, VantageTrust
 
 _MAX_PLACES = 5
 """Places named in one line."""
@@ -66,6 +67,7 @@ class TrustKeeper:
         self._judge = AgreementJudge(width)
         self._known: tuple[list[FirstSeen], datetime] | None = None
         self._found: dict[Key, EarnedTrust] = {}
+        self._published: dict[str, VantageTrust] | None = None
         self._day: datetime | None = None
         self._places: set[tuple[str, str]] = set()
 
@@ -109,6 +111,19 @@ class TrustKeeper:
                 judged_until = time + self._width if is_new else None
                 self._batch_log.record_proofs(time, checks, caught, judged_until=judged_until)
                 until = judged_until or until
+
+    def changed_trust(self) -> dict[str, VantageTrust] | None:
+        """Return the trust in every vantage by its name, None if nothing changed since last time.
+
+        One that claims several countries has the least of its weights.
+        """
+        trust = {one.name: OWN_VANTAGE for one in self._batch_log.first_seen()}
+        for (name, _), one in usable_weights(self._found).items():
+            trust[name] = min(trust[name], one, key=lambda each: each.weight)
+        if trust == self._published:
+            return None
+        self._published = trust
+        return dict(trust)
 
     def _is_judged(self, row: Measurement) -> bool:
         target = self._targets.get(row.target)

@@ -14,16 +14,19 @@ own side failed: no evidence, and an alert to the operator.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import numpy as np
 from scipy.special import xlog1py, xlogy
 
-from netwatch.arrays import Bools, Floats, RowArray, number_keys
+from netwatch.arrays import Bools, Floats, RowArray, divide, number_keys
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.measurement import Vantage
 from netwatch.model.series import SeriesKey
 from netwatch.model.signals import AGENTS
 from netwatch.model.time import EPOCH, floor_time
+from netwatch.model.vantage_trust import VantageTrust
+from netwatch.signals.presence.agent_weights import presence_weights
 from netwatch.signals.presence.log import WILL_LATENESS, PresenceEvent, PresenceLog, PresenceState
 
 WINDOW = timedelta(minutes=2)
@@ -38,6 +41,8 @@ _ALL = 0.95
 """Share of a broker's agents that counts as all of them."""
 _MIN_LOSSES = 3
 """Fewer losses do not point at our own side."""
+_ROUNDING = 1e-6
+"""Error of a sum of weights."""
 _HISTORY = timedelta(days=30)
 """Past from which loss rates are learned after a restart."""
 _REPLAYED = timedelta(hours=6)
@@ -60,12 +65,19 @@ class Losses:
         rates: expected losses per day of each.
         countries: number of each agent's country; other countries are the control group.
         brokers: number of each agent's broker.
+        weights: weight of each agent, above 0; None for agents that weigh alike.
     """
 
     lost: Bools
     rates: Floats
     countries: RowArray
     brokers: RowArray
+    weights: Floats | None = None
+
+    @property
+    def mass(self) -> Floats:
+        """Weight of each agent."""
+        return np.ones(len(self.lost)) if self.weights is None else self.weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,19 +152,27 @@ class DisconnectMonitor:
         """Process a goodbye: not evidence, and the agent is no longer expected."""
         self._agents.pop(name, None)
 
-    def evaluate(self, start: datetime) -> DisconnectEvidence:
-        """Evaluate the window that begins at `start`, for the agents online by then."""
-        online = [
+    def evaluate(
+        self, start: datetime, trust: Mapping[str, VantageTrust] = MappingProxyType({})
+    ) -> DisconnectEvidence:
+        """Evaluate the window that begins at `start`, for the agents online by then.
+
+        Newcomers by `trust` are ignored: neither are they evidence, nor can they hide any.
+        """
+        present = [
             agent
             for agent in self._agents.values()
             if agent.since <= start and (agent.lost_at is None or agent.lost_at >= start)
         ]
+        weights = presence_weights([one.vantage for one in present], trust)
+        online = [one for one, weight in zip(present, weights, strict=True) if weight > 0]
         end = start + WINDOW
         losses = Losses(
             lost=np.array([one.lost_at is not None and one.lost_at < end for one in online], bool),
             rates=np.array([one.losses / one.days for one in online]),
             countries=number_keys(one.vantage.country for one in online),
             brokers=number_keys(one.broker for one in online),
+            weights=weights[weights > 0],
         )
         alert = own_fault(losses)
         if alert:
@@ -184,7 +204,7 @@ class MassDisconnectDetector:
         self._next_window = EPOCH
         self._replayed: set[tuple[PresenceState, datetime, str]] = set()
         self._last_fault: datetime | None = None
-        self._awaited = 0
+        self._awaited = 0.0
 
     def __call__(self, time: datetime) -> DisconnectEvidence:
         """Return the evidence for the interval that starts at `time`."""
@@ -198,7 +218,7 @@ class MassDisconnectDetector:
 
     def _restart(self, time: datetime) -> None:
         self._monitor, self._replayed = DisconnectMonitor(), set()
-        self._last_fault, self._awaited = None, 0
+        self._last_fault, self._awaited = None, 0.0
         first, end = time - _HISTORY, time - _REPLAYED // self._width * self._width
         for session in self._log.sessions(first):
             if session.end is None:
@@ -211,22 +231,23 @@ class MassDisconnectDetector:
 
     def _evaluate_until(self, end: datetime) -> DisconnectEvidence:
         start = self._next_window
+        trust = self._log.trust()
         self._replay(start, end)
         log_likelihoods: dict[SeriesKey, float] = {}
         masked, alert = False, ""
         while start + WINDOW <= end - WILL_LATENESS:
             # A window in which the collector was not listening says nothing.
             if self._log.was_listening(start, start + WINDOW):
-                result = self._monitor.evaluate(start)
+                result = self._monitor.evaluate(start, trust)
                 if result.masked:
-                    self._awaited = self._awaited or self._count_online(start)
+                    self._awaited = self._awaited or self._count_online(start, trust)
                     masked, alert = True, alert or self._if_new(start, result.operator_alert)
                 for key, value in result.log_likelihoods.items():
                     log_likelihoods[key] = max(log_likelihoods.get(key, 0.0), value)
             start += WINDOW
         self._next_window = start
-        if self._awaited and self._count_online(end) >= _RETURNED_SHARE * self._awaited:
-            self._awaited = 0
+        if self._awaited and self._count_online(end, trust) >= _RETURNED_SHARE * self._awaited:
+            self._awaited = 0.0
         masked = masked or self._awaited > 0
         return DisconnectEvidence({} if masked else log_likelihoods, masked, alert)
 
@@ -239,8 +260,9 @@ class MassDisconnectDetector:
         self._monitor.replay(event for name, event in events.items() if name not in self._replayed)
         self._replayed = set(events)
 
-    def _count_online(self, at: datetime) -> int:
-        return sum(session.end is None for session in self._log.sessions(at))
+    def _count_online(self, at: datetime, trust: Mapping[str, VantageTrust]) -> float:
+        online = [one.vantage for one in self._log.sessions(at) if one.end is None]
+        return float(presence_weights(online, trust).sum())
 
     def _if_new(self, at: datetime, alert: str) -> str:
         is_new = self._last_fault is None or at - self._last_fault > _ALERT_PAUSE
@@ -253,17 +275,18 @@ def evaluate_losses(losses: Losses, entities: RowArray) -> Floats:
 
     `entities` are the numbers of each agent's entity, a country or a network.
     """
-    online = np.bincount(entities)
-    lost = np.bincount(entities[losses.lost], minlength=len(online))
-    expected = np.bincount(entities, losses.rates) * (WINDOW / _DAY)
+    mass = losses.mass
+    online = np.bincount(entities, mass).astype(float)
+    lost = np.bincount(entities, mass * losses.lost).astype(float)
+    expected = np.bincount(entities, mass * losses.rates).astype(float) * (WINDOW / _DAY)
     expected *= np.maximum(_unrest_elsewhere(losses, entities), 1)
-    ordinary = -np.expm1(-expected / np.maximum(online, 1))
+    ordinary = -np.expm1(-divide(expected, online))
     return disconnect_evidence(lost, online, ordinary)
 
 
-def disconnect_evidence(lost: RowArray, online: RowArray, ordinary: Floats) -> Floats:
+def disconnect_evidence(lost: Floats, online: Floats, ordinary: Floats) -> Floats:
     """Return log mean over p1 of Bin(d; n, p1), less log Bin(d; n, p0), elementwise."""
-    kept = online - lost
+    kept = np.maximum(online - lost, 0)
     event = np.stack([xlogy(lost, share) + xlog1py(kept, -share) for share in _EVENT_SHARES])
     mean = np.logaddexp.reduce(event, axis=0) - np.log(len(_EVENT_SHARES))
     share = np.clip(ordinary, 1e-12, 1 - 1e-12)
@@ -275,8 +298,8 @@ def _country_ratios(losses: Losses) -> Floats:
 
     (losses + 1) / (expected + 1), so that one loss among few agents is not unrest.
     """
-    lost = np.bincount(losses.countries, losses.lost)
-    expected = np.bincount(losses.countries, losses.rates) * (WINDOW / _DAY)
+    lost = np.bincount(losses.countries, losses.mass * losses.lost)
+    expected = np.bincount(losses.countries, losses.mass * losses.rates) * (WINDOW / _DAY)
     return np.where(np.bincount(losses.countries), (lost + 1) / (expected + 1), np.nan)
 
 
@@ -303,22 +326,26 @@ def own_fault(losses: Losses) -> str:
     over 80 % of the losses, and lost most agents in the median of its countries. A broker that
     serves a single country must lose all of its agents: otherwise the two look alike.
     """
-    total = int(losses.lost.sum())
-    if total < _MIN_LOSSES:
+    mass = losses.mass
+    gone = mass * losses.lost
+    total = float(gone.sum())
+    if total < _MIN_LOSSES - _ROUNDING:
         return ""
     ratios = _country_ratios(losses)
     ratios = ratios[np.isfinite(ratios)]
     if len(ratios) > 2 and np.median(ratios) > _FAULT_RATIO:
-        return f"{total} agents were lost in {(ratios > _FAULT_RATIO).sum()} countries at once"
-    broker = int(np.bincount(losses.brokers[losses.lost]).argmax())
+        return f"{total:.0f} agents were lost in {(ratios > _FAULT_RATIO).sum()} countries at once"
+    broker = int(np.bincount(losses.brokers, gone).argmax())
     here = losses.brokers == broker
-    lost_here = int((losses.lost & here).sum())
+    lost_here = float(gone[here].sum())
     if lost_here <= _BROKER_SHARE * total:
         return ""
     _, country = np.unique(losses.countries[here], return_inverse=True)
-    shares = np.bincount(country, losses.lost[here]) / np.bincount(country)
+    shares = np.bincount(country, gone[here]) / np.bincount(country, mass[here])
     if np.median(shares) > (0.5 if len(shares) > 1 else _ALL):
-        return f"{lost_here} of {total} lost agents were at one broker, which lost most it had"
+        return (
+            f"{lost_here:.0f} of {total:.0f} lost agents were at one broker, which lost most it had"
+        )
     return ""
 
 

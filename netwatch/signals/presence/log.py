@@ -6,15 +6,15 @@ spans in which the collector was listening. An event names an agent's registered
 network, never an address.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
 from netwatch.model.measurement import Vantage
-from netwatch.model.series import Bin, SeriesKey
-from netwatch.model.signals import AGENTS
 from netwatch.model.time import from_millis, to_millis
+from netwatch.model.vantage_trust import VantageTrust
 from netwatch.storage.sqlite_file import Schema, SqliteFile, SqliteStore, open_or_replace
 
 WILL_LATENESS = timedelta(seconds=90)
@@ -40,6 +40,9 @@ CREATE TABLE IF NOT EXISTS session (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS session_end ON session (ended);
 CREATE TABLE IF NOT EXISTS listening (started INTEGER PRIMARY KEY, ended INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS trust (
+    agent TEXT PRIMARY KEY, weight REAL NOT NULL, owner TEXT NOT NULL
+) WITHOUT ROWID;
 """,
     version=1,
 )
@@ -180,6 +183,18 @@ class PresenceLog(SqliteStore):
         query = "SELECT 1 FROM listening WHERE started <= ? AND ended >= ? LIMIT 1"
         return bool(self._database.fetch(query, (to_millis(start), to_millis(end))))
 
+    def set_trust(self, weights: Mapping[str, VantageTrust]) -> None:
+        """Replace what is known of the trust in every vantage, by its name."""
+        rows = [(name, one.weight, one.owner) for name, one in sorted(weights.items())]
+        with self._database.transaction():
+            self._file.execute("DELETE FROM trust")
+            self._file.executemany("INSERT INTO trust VALUES (?, ?, ?)", rows)
+
+    def trust(self) -> dict[str, VantageTrust]:
+        """Return the trust in every vantage, empty before it was ever set: then all count alike."""
+        rows = self._database.fetch("SELECT agent, weight, owner FROM trust")
+        return {name: VantageTrust(weight, owner) for name, weight, owner in rows}
+
     def events(self, start: datetime, end: datetime) -> list[PresenceEvent]:
         """Return the events with `start <= at < end`, in order of time."""
         query = (
@@ -232,6 +247,7 @@ class PresenceLog(SqliteStore):
         with self._database.secure_delete() as file:
             file.execute("DELETE FROM event WHERE agent = ?", (agent,))
             file.execute("DELETE FROM session WHERE agent = ?", (agent,))
+            file.execute("DELETE FROM trust WHERE agent = ?", (agent,))
 
     def _add_event(
         self, state: PresenceState, session: Session, moment: int, *, reason: str, masked: bool
@@ -245,28 +261,6 @@ class PresenceLog(SqliteStore):
                 reason, masked,
             ),
         )  # fmt: skip
-
-
-def count_agents(log: PresenceLog, start: datetime, end: datetime) -> list[Bin]:
-    """Return one bin from `start` to `end` for each country and network with agents.
-
-    The value counts the agents online at its end, the total those expected: all that were
-    online in the last 30 days and did not say goodbye. Empty if the collector was not listening.
-    """
-    if not log.was_listening(start, end):
-        return []
-    counts: dict[SeriesKey, list[int]] = {}
-    for session in log.sessions(end):
-        if session.ending == PresenceState.STOP:
-            continue
-        for entity in session.vantage.entities():
-            count = counts.setdefault(SeriesKey(AGENTS, entity), [0, 0])
-            count[0] += session.end is None
-            count[1] += 1
-    return [
-        Bin(start, series, float(online), float(expected))
-        for series, (online, expected) in sorted(counts.items())
-    ]
 
 
 _Row = tuple[str, str, int, str, str, int, int, int, int | None, str]

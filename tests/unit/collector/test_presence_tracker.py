@@ -18,8 +18,8 @@ from netwatch.signals.presence.disconnects import DisconnectMonitor
 from netwatch.signals.presence.log import (
     PresenceEvent,
     PresenceLog,
-    count_agents,
 )
+from netwatch.signals.presence.online_counts import count_agents
 from netwatch.wire.presence_message import PRESENCE, PresenceMessage
 from netwatch.wire.signing import Signer
 from netwatch.wire.topics import presence_topic

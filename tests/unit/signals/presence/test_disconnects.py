@@ -55,7 +55,9 @@ def test_more_losses_are_more_evidence_and_none_is_evidence_against() -> None:
 def test_evidence_is_a_ratio_of_binomials(lost: int, online: int) -> None:
     event = np.log(np.mean([binom.pmf(lost, online, share) for share in (0.3, 0.6, 0.9)]))
     expected = event - binom.logpmf(lost, online, 0.001)
-    evidence = disconnect_evidence(np.array([lost]), np.array([online]), np.array([0.001]))
+    evidence = disconnect_evidence(
+        np.array([float(lost)]), np.array([float(online)]), np.array([0.001])
+    )
     assert evidence[0] == pytest.approx(expected)
 
 

@@ -15,8 +15,8 @@ from netwatch.signals.presence.log import (
     PresenceLog,
     PresenceState,
     Session,
-    count_agents,
 )
+from netwatch.signals.presence.online_counts import count_agents
 
 START = datetime(2026, 1, 8, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -19,7 +19,8 @@ from netwatch.model.measurement import Vantage
 from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import AGENTS
 from netwatch.signals.presence.disconnects import DisconnectEvidence, MassDisconnectDetector
-from netwatch.signals.presence.log import PresenceLog, PresenceState, Session, count_agents
+from netwatch.signals.presence.log import PresenceLog, PresenceState, Session
+from netwatch.signals.presence.online_counts import count_agents
 from netwatch.store.memory import MemoryStore
 
 WIDTH = timedelta(minutes=5)
