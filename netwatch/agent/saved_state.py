@@ -1,5 +1,6 @@
 """What a run of the agent leaves for the next one and for `netwatch agent status`."""
 
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
@@ -9,6 +10,8 @@ from netwatch.agent.measure.budget import DailyBudget
 from netwatch.agent.process_stats import ProcessStats
 from netwatch.agent.spool.schema import MetaKey
 from netwatch.agent.spool.spool import Spool
+from netwatch.model.errors import InputError
+from netwatch.model.foreign_bytes import decode_foreign
 
 
 class RunState(msgspec.Struct, frozen=True):
@@ -33,10 +36,10 @@ def load_state(spool: Spool, kind: type[_T]) -> _T | None:
     As `RunState` it is loaded whatever its statistics are: those of another version of netwatch
     must not cost today's budget.
     """
-    try:
-        return msgspec.json.decode(spool.get_meta(MetaKey.AGENT_STATE) or b"", type=kind)
-    except (msgspec.DecodeError, ValueError):
-        return None
+    saved = spool.get_meta(MetaKey.AGENT_STATE) or b""
+    with suppress(InputError):
+        return decode_foreign(saved, msgspec.json.Decoder(kind).decode, what="state")
+    return None
 
 
 def save_state(spool: Spool, state: SavedState) -> None:

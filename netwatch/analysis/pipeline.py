@@ -15,6 +15,7 @@ from netwatch.detect.detector import BayesFilterDetector
 from netwatch.incidents.tracker import Tracker
 from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.errors import InputError, StoreError
+from netwatch.model.foreign_bytes import decode_foreign
 from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Bin, Level
 from netwatch.model.signals import AGENTS
@@ -90,10 +91,8 @@ class Pipeline:
         Raises:
             StoreError: it is damaged or of another version.
         """
-        try:
-            saved = msgspec.msgpack.decode(state, type=_State)
-        except msgspec.DecodeError as error:
-            raise StoreError(f"checkpoint: damaged: {error}") from error
+        decoder = msgspec.msgpack.Decoder(_State).decode
+        saved = decode_foreign(state, decoder, what="checkpoint: damaged", kind=StoreError)
         self._detector.load(saved.detector)
         self.tracker.load(saved.tracker)
 

@@ -1,5 +1,7 @@
 """Status report of a vantage: spool backlog, budget, consent, pauses, target list."""
 
+from contextlib import suppress
+
 import msgspec
 
 from netwatch.agent.measure.budget import BUDGETS, SKIPPED_AT_LEVEL, DailyBudget
@@ -11,6 +13,8 @@ from netwatch.app.vantage import open_spool
 from netwatch.app.vantage_files import open_consent, read_enrollment
 from netwatch.app.wall_clock import now
 from netwatch.config import Config
+from netwatch.model.errors import InputError
+from netwatch.model.foreign_bytes import decode_foreign
 
 
 def vantage_status(config: Config) -> dict[str, object]:
@@ -40,7 +44,14 @@ def vantage_status(config: Config) -> dict[str, object]:
 
 
 def _uplink_status(saved: bytes | None) -> dict[str, object]:
-    status = msgspec.json.decode(saved) if saved else {"transport": None, "transports": []}
+    with suppress(InputError):
+        if saved:
+            return decode_foreign(saved, _parse_uplink_status, what="uplink status")
+    return {"transport": None, "transports": []}
+
+
+def _parse_uplink_status(saved: bytes) -> dict[str, object]:
+    status = msgspec.json.decode(saved)
     return {
         "transport": status["transport"],
         "transports": [

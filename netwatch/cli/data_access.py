@@ -16,7 +16,8 @@ from netwatch.cli.time_parsing import parse_instant
 from netwatch.config import Config, read_config
 from netwatch.ledger.ledger import SqlLedger
 from netwatch.model.entities import EntityInfo, EntityTree
-from netwatch.model.errors import InputError, StoreError
+from netwatch.model.errors import InputError, StoreError, os_errors_as
+from netwatch.model.foreign_bytes import decode_foreign
 from netwatch.protocols import SeriesStore
 
 
@@ -60,10 +61,10 @@ def _read_places(folder: Path) -> list[EntityInfo]:
     path = folder / "places.json"
     if not path.is_file():
         return []
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=list[EntityInfo])
-    except (OSError, msgspec.MsgspecError) as error:
-        raise InputError(f"{path}: not a list of entities: {error}") from error
+    what = f"{path}: not a list of entities"
+    with os_errors_as(InputError, what):
+        data = path.read_bytes()
+    return decode_foreign(data, msgspec.json.Decoder(list[EntityInfo]).decode, what=what)
 
 
 def parse_time(text: str | None, zone: str) -> datetime | None:

@@ -2,11 +2,11 @@
 
 import io
 import math
-import zipfile
 from bisect import bisect_left
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -17,7 +17,8 @@ from netwatch.detect.bayes_filter import DEPTHS, NEW_SERIES, Posterior
 from netwatch.detect.row_table import RowTable, array_field
 from netwatch.detect.seasonal_baseline import SeasonalBaseline
 from netwatch.model.entities import Entity
-from netwatch.model.errors import InputError, StoreError
+from netwatch.model.errors import StoreError
+from netwatch.model.foreign_bytes import decode_foreign
 from netwatch.model.series import SeriesKey
 
 _VERSION = 8
@@ -164,27 +165,31 @@ class SeriesState(RowTable):
         Raises:
             StoreError: another version, another bin width, or damaged bytes.
         """
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            header = msgspec.json.decode(arrays["header"].tobytes(), type=_Header)
-            if (header.version, header.width) != (_VERSION, width):
-                raise StoreError("checkpoint: written with another version or bin width")
-            keys = [SeriesKey(signal, Entity.parse(entity)) for signal, entity in header.keys]
-            first = math.inf if header.first_interval is None else header.first_interval
-            state = cls(width=width, first_interval=first, keys=keys)
-            state.set_arrays(arrays)
-            state.baseline.set_arrays(
-                {
-                    name.removeprefix(_BASELINE): learned
-                    for name, learned in arrays.items()
-                    if name.startswith(_BASELINE)
-                }
-            )
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, InputError) as error:
-            raise StoreError(f"checkpoint: damaged: {error}") from error
+        state, header, arrays = decode_foreign(
+            data, partial(_unpack, width=width), what="checkpoint: damaged", kind=StoreError
+        )
         state.rows = {key: row for row, key in enumerate(state.keys)}
         times = [datetime.fromtimestamp(time, UTC) for time in header.times]
         values, totals = list(arrays["training_values"]), list(arrays["training_totals"])
         state.training = TrainingBins(times, values, totals)
         return state
+
+
+def _unpack(data: bytes, *, width: float) -> tuple[SeriesState, _Header, dict[str, Floats]]:
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    header = msgspec.json.decode(arrays["header"].tobytes(), type=_Header)
+    if (header.version, header.width) != (_VERSION, width):
+        raise StoreError("checkpoint: written with another version or bin width")
+    keys = [SeriesKey(signal, Entity.parse(entity)) for signal, entity in header.keys]
+    first = math.inf if header.first_interval is None else header.first_interval
+    state = SeriesState(width=width, first_interval=first, keys=keys)
+    state.set_arrays(arrays)
+    state.baseline.set_arrays(
+        {
+            name.removeprefix(_BASELINE): learned
+            for name, learned in arrays.items()
+            if name.startswith(_BASELINE)
+        }
+    )
+    return state, header, arrays

@@ -9,12 +9,14 @@ from netwatch.incidents.excursion import Excursion
 from netwatch.incidents.open_incident import OpenIncident, is_domain_series, origin_network
 from netwatch.model.entities import Entity
 from netwatch.model.errors import StoreError
+from netwatch.model.foreign_bytes import decode_foreign
 from netwatch.model.incident import OUTAGE
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import signal_spec
 from netwatch.model.thresholds import LOW
 
 _VERSION = 4
+_DAMAGED = "checkpoint: damaged"
 
 
 class SeriesExcursions(msgspec.Struct):
@@ -102,10 +104,9 @@ def unpack_tracker_state(packed: bytes) -> TrackerState:
     Raises:
         StoreError: it is damaged or of another version.
     """
-    try:
-        version = msgspec.msgpack.decode(packed, type=_AnyVersion).version
-        if version != _VERSION:
-            raise StoreError(f"checkpoint: version {version}, want {_VERSION}")
-        return msgspec.msgpack.decode(packed, type=TrackerState)
-    except msgspec.DecodeError as error:
-        raise StoreError(f"checkpoint: damaged: {error}") from error
+    decoder = msgspec.msgpack.Decoder(_AnyVersion).decode
+    version = decode_foreign(packed, decoder, what=_DAMAGED, kind=StoreError).version
+    if version != _VERSION:
+        raise StoreError(f"checkpoint: version {version}, want {_VERSION}")
+    whole = msgspec.msgpack.Decoder(TrackerState).decode
+    return decode_foreign(packed, whole, what=_DAMAGED, kind=StoreError)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from netwatch.model.errors import InputError, os_errors_as
+from netwatch.model.foreign_bytes import decode_foreign
 from netwatch.model.signals import BGP
 from netwatch.plugins import NoOptions
 from netwatch.sources.long_table import SeriesTable
@@ -87,10 +88,7 @@ def _read_lines(path: Path) -> list[_Line]:
         for number, text in enumerate(file, 1):
             if not text.strip():
                 continue
-            try:
-                found.append(decoder.decode(text))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise InputError(f"{path}, line {number}: {error}") from error
+            found.append(decode_foreign(text, decoder.decode, what=f"{path}, line {number}"))
     found.sort(key=lambda line: -np.inf if line.ts is None else line.ts)
     return found
 

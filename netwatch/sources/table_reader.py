@@ -1,13 +1,14 @@
 """Reads CSV and Parquet files as tables of text, in parts, and finds the line of a row."""
 
 import gzip
-import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 
-from netwatch.model.errors import InputError, one_line
+from netwatch.model.errors import InputError, NetwatchError, one_line
+from netwatch.model.foreign_bytes import decode_foreign
 
 _ROWS = 200_000
 """Rows of a part; their text takes about 100 MB."""
@@ -41,16 +42,18 @@ def read_parts(path: Path) -> Iterator[pd.DataFrame]:
         raise InputError(f"{path}: no such file")
     try:
         yield from _parquet_parts(path) if path.suffix == _PARQUET else _csv_parts(path)
-    except (OSError, EOFError, zlib.error, ValueError, pd.errors.ParserError) as error:
+    except NetwatchError:
+        raise
+    except Exception as error:
         raise InputError(f"{path}: cannot be read as a table: {one_line(error)}") from error
 
 
 def line_of(path: Path, row: int) -> int:
     """Return the line number of row `row` (from 0); comments and empty lines count."""
-    if path.suffix != _PARQUET and path.is_file():
-        lines = _lines(path)
-        if row + 1 < len(lines):
-            return lines[row + 1]
+    with suppress(InputError, OSError):
+        if path.suffix != _PARQUET and path.is_file():
+            lines = decode_foreign(path, _lines, what=str(path))
+            return lines[row + 1] if row + 1 < len(lines) else row + 2
     return row + 2
 
 

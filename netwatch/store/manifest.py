@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from netwatch.model.errors import StoreError
+from netwatch.model.foreign_bytes import decode_foreign
 from netwatch.model.time import EPOCH
 from netwatch.storage.private_files import FOLDER_MODE, create_private
 from netwatch.storage.sqlite_file import SqliteFile
@@ -117,6 +118,9 @@ def insert_entry(connection: sqlite3.Connection, entry: Entry) -> None:
     )
 
 
+_DECODER = msgspec.json.Decoder(Entry)
+
+
 def newest_entries(
     connection: sqlite3.Connection, kind: str, span: Span = (0, 1 << 62)
 ) -> list[Entry]:
@@ -164,10 +168,8 @@ def read_manifest(path: Path) -> list[Entry]:
     if not path.exists():
         return entries
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
-        try:
-            entries.append(msgspec.json.decode(line, type=Entry))
-        except msgspec.MsgspecError as error:
-            raise StoreError(f"{path}: line {number} is damaged: {error}") from error
+        what = f"{path}: line {number} is damaged"
+        entries.append(decode_foreign(line, _DECODER.decode, what=what, kind=StoreError))
     return entries
 
 

@@ -9,29 +9,22 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from netwatch.model.errors import InputError
+from netwatch.model.foreign_bytes import decode_foreign
 from netwatch.wire.signing import MAX_MESSAGE_BYTES, Signer, open_signed
 
 _T = TypeVar("_T")
-_MAX_REASON = 200
-"""Characters of the decoder's reason that an error quotes; it may hold text from outside."""
 
 
 def decode(payload: bytes, decoder: Callable[[bytes], _T], *, what: str, limit: int) -> _T:
     """Return the value that `decoder` makes of bytes from outside.
 
-    `what` names the payload in errors, `limit` is the largest accepted number of bytes. Whatever
-    the decoder raises is an InputError, since libraries raise more than they document: msgspec a
-    UnicodeDecodeError, which is not one of its own errors.
+    `what` names the payload in errors, `limit` is the largest accepted number of bytes.
 
     Raises:
         InputError: too many bytes, not decodable, or a value of the wrong type or range.
     """
     check_size(payload, what=what, limit=limit)
-    try:
-        return decoder(payload)
-    except Exception as error:
-        reason = str(error)[:_MAX_REASON] or type(error).__name__
-        raise InputError(f"{what}: {reason}") from error
+    return decode_foreign(payload, decoder, what=what)
 
 
 def check_size(payload: bytes, *, what: str, limit: int) -> None:

@@ -16,6 +16,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
+from netwatch.model.errors import InputError
+from netwatch.model.foreign_bytes import decode_foreign
 from netwatch.model.measurement import Target
 from netwatch_probes.limited_stream import LimitedStream, LimitError
 from netwatch_probes.recorder import (
@@ -142,10 +144,8 @@ class _UdpExchange:
         while True:
             packet = await self._datagrams.receive()
             try:
-                answer = dns.message.from_wire(packet, ignore_trailing=True)
-            except dns.message.Truncated as error:
-                answer = error.message()  # type: ignore[no-untyped-call] # dnspython omits it
-            except (dns.exception.DNSException, ValueError) as error:
+                answer = read_answer(packet)
+            except InputError as error:
                 raise StepError("dns_server_misbehaving") from error
             if self._query.is_response(answer):
                 return answer
@@ -161,10 +161,23 @@ async def _query_over_tcp(
         with LimitedStream(await open_connection(server, port), limit=_MAX_TCP) as stream:
             await stream.write(len(wire).to_bytes(2, "big") + wire)
             length = int.from_bytes(await stream.read_exactly(2), "big")
-            answer = dns.message.from_wire(await stream.read_exactly(length))
-    except (OSError, EOFError, LimitError, dns.exception.DNSException, ValueError):
+            answer = read_answer(await stream.read_exactly(length))
+    except (OSError, EOFError, LimitError, InputError):
         return None
     return answer if query.is_response(answer) else None
+
+
+def read_answer(packet: bytes) -> dns.message.Message:
+    """Return the message in a packet, as far as it goes if truncated; raises InputError."""
+    return decode_foreign(packet, _from_wire, what="DNS answer")
+
+
+def _from_wire(packet: bytes) -> dns.message.Message:
+    try:
+        return dns.message.from_wire(packet, ignore_trailing=True)
+    except dns.message.Truncated as error:
+        answer: dns.message.Message = error.message()  # type: ignore[no-untyped-call] # dnspython
+        return answer
 
 
 def _make_query(name: str) -> dns.message.Message:

@@ -10,7 +10,9 @@ import socket
 import ssl
 
 from netwatch.model.addresses import parse_address
+from netwatch.model.errors import InputError
 from netwatch.model.failure import QuicCloseError
+from netwatch.model.foreign_bytes import decode_foreign
 from netwatch.model.measurement import Target
 from netwatch.protocols import MissingRequirement
 from netwatch_probes.recorder import (
@@ -135,4 +137,16 @@ class _Handshake:
             version = int.from_bytes(packet[1:5], "big")
             self._version_refused = self._version_refused or version == 0
             self._version = version or self._version
-        self._connection.receive_datagram(packet, self._peer, now=self._loop.time())
+        receive_packet(self._connection, packet, self._peer, now=self._loop.time())
+
+
+def receive_packet(
+    connection: "QuicConnection", packet: bytes, peer: tuple[object, ...], *, now: float
+) -> None:
+    """Pass a packet to the connection; raises StepError if the library cannot take it."""
+    try:
+        decode_foreign(
+            packet, lambda data: connection.receive_datagram(data, peer, now=now), what="QUIC"
+        )
+    except InputError as error:
+        raise StepError("unknown_failure: quic") from error

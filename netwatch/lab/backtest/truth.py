@@ -21,7 +21,8 @@ import msgspec
 from babel import Locale
 
 from netwatch.model.entities import Entity, EntityKind
-from netwatch.model.errors import InputError
+from netwatch.model.errors import InputError, os_errors_as
+from netwatch.model.foreign_bytes import decode_foreign
 from netwatch.sources.table_reader import read_table
 
 _STARTS = ("started_at", "start", "Begin time", "startDate")
@@ -102,10 +103,10 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
 
 def _json_rows(path: Path) -> Sequence[Mapping[str, object]]:
     """Return the objects of a JSON array, or of the annotations in an answer of Radar."""
-    try:
-        body = msgspec.json.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError) as error:
-        raise InputError(f"{path}: cannot be read as JSON: {error}") from error
+    what = f"{path}: cannot be read as JSON"
+    with os_errors_as(InputError, what):
+        data = path.read_bytes()
+    body = decode_foreign(data, msgspec.json.decode, what=what)
     for name in ("result", "annotations"):
         if isinstance(body, dict) and name in body:
             body = body[name]

@@ -9,6 +9,7 @@ import msgspec
 from netwatch.model.baseline_basis import Baseline
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.errors import StoreError
+from netwatch.model.foreign_bytes import decode_foreign
 from netwatch.model.series import Bin, Level, SeriesKey
 from netwatch.store.influx.line_protocol import moment, parse_tag
 from netwatch.store.influx.schema import SCHEMA
@@ -53,6 +54,7 @@ class _Answer(msgspec.Struct):
     error: str = ""
 
 
+_WRONG_ROWS = "the reply's rows are not as requested"
 _DECODER = msgspec.json.Decoder(_Answer)
 
 
@@ -62,10 +64,12 @@ def parse_answer(body: bytes) -> ReplyTable:
     Raises:
         StoreError: the body is not a reply of InfluxDB.
     """
-    try:
-        answers = [_DECODER.decode(line) for line in body.splitlines() if line.strip()]
-    except msgspec.DecodeError as error:
-        raise StoreError(f"the reply is not of InfluxDB: {error}") from error
+    what = "the reply is not of InfluxDB"
+    answers = [
+        decode_foreign(line, _DECODER.decode, what=what, kind=StoreError)
+        for line in body.splitlines()
+        if line.strip()
+    ]
     results = [result for answer in answers for result in answer.results]
     errors = [answer.error for answer in answers] + [result.error for result in results]
     series = [one for result in results for one in result.series]
@@ -88,7 +92,7 @@ def newest(rows: Sequence[Row]) -> list[Row]:
     Rows end with the three tags of a series. The nanoseconds within the microsecond are the
     revision: if all are zero, nothing was revised and sorting is enough.
     """
-    ordered = sorted(rows, key=_sort_key)
+    ordered = decode_foreign(rows, _in_order, what=_WRONG_ROWS, kind=StoreError)
     if not any(stamp_of(row) % 1000 for row in ordered):
         return ordered
     last = {(stamp_of(row) // 1000, *row[-3:]): row for row in ordered}
@@ -110,18 +114,30 @@ def series_of(row: Row) -> SeriesKey:
 
 def parse_counts(row: Row) -> tuple[float, float | None]:
     """Return the value and the total of a row."""
-    value, total, trials = row[1:4]
-    return _number(value), _number(total) if trials else None
+    return decode_foreign(row, _counts, what=_WRONG_ROWS, kind=StoreError)
 
 
 def parse_bin(row: Row) -> Bin:
     """Return the bin of a row."""
-    value, total = parse_counts(row)
-    return Bin(moment(stamp_of(row)), series_of(row), value, total)
+    return decode_foreign(row, _bin, what=_WRONG_ROWS, kind=StoreError)
 
 
 def parse_level(row: Row) -> Level:
     """Return the level of a row."""
+    return decode_foreign(row, _level, what=_WRONG_ROWS, kind=StoreError)
+
+
+def _counts(row: Row) -> tuple[float, float | None]:
+    value, total, trials = row[1:4]
+    return _number(value), _number(total) if trials else None
+
+
+def _bin(row: Row) -> Bin:
+    value, total = _counts(row)
+    return Bin(moment(stamp_of(row)), series_of(row), value, total)
+
+
+def _level(row: Row) -> Level:
     ratio, low, high, measured, bounds, probability, coverage, networks, baseline = row[4:13]
     known = int(_number(bounds))
     return Level(
@@ -135,6 +151,10 @@ def parse_level(row: Row) -> Level:
         networks=int(_number(networks)),
         baseline=Baseline.decode(str(baseline or "")),
     )
+
+
+def _in_order(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=_sort_key)
 
 
 def _sort_key(row: Row) -> tuple[int, str, str, str, int]:

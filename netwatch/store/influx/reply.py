@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from netwatch.model.errors import InputError
+from netwatch.model.foreign_bytes import decode_foreign
+
 _SHOWN_ERROR = 300
 """Characters of a server's error in messages."""
 _DROPPED = re.compile(r"dropped=(\d+)")
@@ -26,6 +29,9 @@ class _ErrorBody(msgspec.Struct):
 
     error: str = ""
     message: str = ""
+
+
+_ERROR_DECODER = msgspec.json.Decoder(_ErrorBody)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,9 @@ class Reply:
         if 200 <= status < 300:
             return cls(status, body=body, headers=lower)
         try:
-            error = msgspec.json.decode(body, type=_ErrorBody)
+            error = decode_foreign(body, _ERROR_DECODER.decode, what="error")
             text = error.error or error.message
-        except msgspec.DecodeError:
+        except InputError:
             text = ""
         text = " ".join((text or body.decode("utf-8", "replace")).split())
         if len(text) > _SHOWN_ERROR:
