@@ -9,7 +9,7 @@ network and owner capped (`capped_shares.py`).
    the same targets by more than chance explains. It does not count there and at every place
    within it if at most a third of the weight strays. If more does, the place is undecided:
    both sides count, and nobody is believed. It is undecided, too, if five independent networks
-   and owners with a fifth of the weight say the same against the others, and doubted if three do,
+   and owners with a fifth of the weight say the same against the others, and doubted if two do,
    with whatever weight: so many do not err alike by accident.
 3. Of the others, what the model holds faulty does not count, unless that is most of them.
 4. A place where most of the weight does not count is undecided, unless a third of it is left and
@@ -24,17 +24,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netwatch.arrays import Bools, Floats, RowArray, divide
+from netwatch.arrays import Bools, Floats, RowArray
 from netwatch.signals.attribution.capped_shares import capped
 from netwatch.signals.attribution.contingency import VantageTargetTable, split_by_side
 from netwatch.signals.attribution.countable import answered_controls, countable_cells, voters
-from netwatch.signals.attribution.likelihoods import middle_median
+from netwatch.signals.attribution.likelihoods import lower_median
 from netwatch.signals.attribution.model import Attribution
 
 _MINORITY = 1 / 3
 """Share of the weight at a place up to which it can be outvoted."""
 _MIN_VOICES = 3
 """Independent networks, and owners, that may call a majority broken."""
+_DOUBTERS = 2
+"""Independent networks, and owners, that are outvoted and that an operator should hear of."""
 _MANY_VOICES, _MANY_SHARE = 5, 0.2
 """Independent networks, and owners, and their weight, that may call a majority liars."""
 _MIN_DEVIATION = 0.25
@@ -169,7 +171,7 @@ def _contest(ballot: Ballot, cells: Bools) -> _Contest:
     doubted = np.zeros_like(undecided)
     for side in (deviation > 0, deviation < 0):
         voices = pairs.count_voices(ballot.table, side)
-        doubted |= voices >= _MIN_VOICES
+        doubted |= voices >= _DOUBTERS
         undecided |= (voices >= _MANY_VOICES) & (pairs.weigh(side) >= _MANY_SHARE * everybody)
     if ballot.is_blockable:
         undecided, doubted = np.zeros_like(undecided), np.zeros_like(doubted)
@@ -177,17 +179,26 @@ def _contest(ballot: Ballot, cells: Bools) -> _Contest:
 
 
 def _deviation(ballot: Ballot, cells: Bools, pairs: _Pairs) -> Floats:
-    """Return how far pairs are from the median of their targets, 0 within chance, (k,)."""
-    table = split_by_side(ballot.table)
+    """Return how far pairs are from the median of their targets, 0 within chance, (k,).
+
+    Without controls, nobody knows on which side of a border a loss is: views from home and from
+    abroad are not compared. With controls, both sides have shown that they reach the other one.
+    """
+    is_open = ballot.table.controls.any() and not ballot.is_blockable
+    table = ballot.table if is_open else split_by_side(ballot.table)
     vantage, target = table.vantage[cells], table.target[cells]
     trials, successes = table.trials[cells], table.successes[cells]
     size, share = len(table.controls), successes / trials
     votes = capped(table.prior_trust[vantage], target, vantage, table.holders)
-    median = middle_median(share, votes, target, size)[target]
-    sums = [np.bincount(target, part, size).astype(float) for part in (votes * share, votes)]
-    mean = divide(*sums)
-    variance = pairs.sum(trials * (mean * (1 - mean))[target]) / pairs.trials**2
-    deviation = pairs.sum(successes - trials * median) / pairs.trials
+    lower = lower_median(share, votes, target, size)[target]
+    upper = -lower_median(-share, votes, target, size)[target]
+    # The share of successes of all others, with half a success in one more vote.
+    sums = [np.bincount(target, part, size)[target] for part in (votes * share, votes)]
+    others = (sums[0] - votes * share + 0.5) / (sums[1] - votes + 1)
+    variance = pairs.sum(trials * others * (1 - others)) / pairs.trials**2
+    # Where the votes are even, both sides stray from each other.
+    above, below = (pairs.sum(successes - trials * one) / pairs.trials for one in (lower, upper))
+    deviation = np.where(np.abs(above) > np.abs(below), above, below)
     chance = _CHANCE * np.sqrt(variance) + 0.5 / pairs.trials
     return np.where(np.abs(deviation) > _MIN_DEVIATION + chance, deviation, 0.0)
 

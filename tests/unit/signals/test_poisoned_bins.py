@@ -121,7 +121,7 @@ def test_who_lost_the_controls_is_no_proof_that_all_is_well(liars: int) -> None:
     assert "unsure_level" in fleet.alerts
 
 
-def test_three_who_are_outvoted_are_heard_by_the_operator() -> None:
+def test_several_who_are_outvoted_are_heard_by_the_operator() -> None:
     fleet = Fleet(10, 4)
     fleet.bins(cut=False)
     assert COUNTRY in fleet.alerts["doubted_level"]
