@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fast", action="store_true", help="a few cells that touch every goal")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--worlds", type=int, default=3, help="seeds among which cells are spread")
+    parser.add_argument("--every", type=int, default=1, help="take one of so many cells")
     parser.add_argument("--only", default="", help="regular expression of labels of cells")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path, help="PNG or SVG")
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     cells = fast_cells() if options.fast else full_cells(options.worlds)
     cells = [cell for cell in cells if re.search(options.only, cell.label())]
+    cells = cells[:: options.every]
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

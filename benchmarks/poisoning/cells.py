@@ -7,7 +7,7 @@ __all__ = ["HONEST", "LIARS", "TRICKS", "Cell", "fast_cells", "full_cells", "tri
 
 LIARS = (1, 5, 15, 30, 100)
 HONEST = (3, 10, 30, 100)
-_AGES = ("new", "eight a day", "30 days")
+_AGES = ("new", "eight a day", "30 days", "vetted")
 _SPREADS = ("one", "many")
 _TIMES = ("ordinary", "event")
 _SAYS = ("down", "up")
@@ -30,7 +30,8 @@ class Cell:
 
     Attributes:
         liars, honest: numbers of agents.
-        age: of the liars: `new`, `eight a day` or `30 days`.
+        age: of the liars: `new`, `eight a day`; `30 days`, which enrolled and have behaved since
+            their probation; or `vetted`, which the operator has released, too.
         networks, owners: `one` or `many` of the liars. Liars that are new never enrolled if they
             have one owner, and came by invitations if they have many.
         time: `ordinary`, or `event`: what is lied about really happens.
@@ -63,14 +64,34 @@ class Cell:
 
 def full_cells(worlds: int = 3) -> list[Cell]:
     """Return the whole table, with the tricks; neighbouring cells are in different worlds."""
-    cells = []
-    for honest, liars, age, time, says, about, networks, owners in product(
-        HONEST, LIARS, _AGES, _TIMES, _SAYS, _ABOUT, _SPREADS, _SPREADS
-    ):
-        if liars > 1 or (networks, owners) == ("one", "one"):
-            cells.append(Cell(liars, honest, age, networks, owners, time, says, about))
+    cells = [
+        Cell(liars, honest, age, networks, owners, time, says, about)
+        for honest, liars, age, time, says, about in product(
+            HONEST, LIARS, _AGES, _TIMES, _SAYS, _ABOUT
+        )
+        for networks, owners in _spreads(
+            liars, age, about, harmful=(time == "event") == (says == "up")
+        )
+    ]
     cells += trick_cells()
     return [replace(cell, seed=1 + number % worlds) for number, cell in enumerate(cells)]
+
+
+def _spreads(liars: int, age: str, about: str, *, harmful: bool) -> list[tuple[str, str]]:
+    """Return how liars spread over networks and owners.
+
+    What agrees with the truth, such as `up` in ordinary times, is tried in one way.
+    """
+    alone, spread = ("one", "one"), ("many", "many")
+    if age == "vetted" and about != "country":
+        return []
+    if liars == 1:
+        return [alone]
+    if not harmful:
+        return [spread]
+    if age == "vetted" or about != "country":
+        return [alone, spread]
+    return [alone, ("one", "many"), ("many", "one"), spread]
 
 
 def trick_cells() -> list[Cell]:

@@ -22,6 +22,8 @@ _NOTHING = 0.5
 _MOST_POINTS = 5.0
 _NATIONAL = Entity(EntityKind.COUNTRY, HERE)
 _FEW_NETWORKS = 5
+_UNSURE = {"unsure_level", "doubted_level", "only_newcomers"}
+"""Alerts that say that the record cannot be sure."""
 GOALS = {
     "new keys": "new keys move nothing",
     "points": "trusted liars below a third of the networks move a national level < 5 points",
@@ -39,7 +41,8 @@ class Verdict:
     Attributes:
         points, mean_points: largest and mean move of the level of what is lied about, in points.
         national_points: largest move of the country's level.
-        withheld: share of the intervals in which a level was warned only without liars.
+        withheld: share of the intervals in which a level was recorded only without liars, or
+            with them as undecided.
         false, hidden: scopes of incidents recorded only with, and only without, liars.
         rewritten: largest change of the country's closed intervals after the fact, in points.
         unsure: whether the record says that it cannot be sure.
@@ -117,22 +120,25 @@ def _misses(verdict: Verdict, goal: str) -> bool:
     cell, few = verdict.cell, verdict.honest_networks < _FEW_NETWORKS
     changed = bool(verdict.false or verdict.hidden)
     share = verdict.liar_networks / max(verdict.liar_networks + verdict.honest_networks, 1)
+    minority = share < 1 / 3
+    # Nothing protects from a majority that the operator vouches for.
+    promised = not few and (minority or cell.age != "vetted")
     return {
         "new keys": cell.age == "new" and (changed or verdict.points >= _NOTHING),
         "points": cell.age != "new"
         and not few
-        and share < 1 / 3
+        and minority
         and verdict.national_points >= _MOST_POINTS,
-        "false": verdict.false_national and not few,
-        "hidden": verdict.hidden_national and not few and not verdict.unsure,
-        "unsure": few and changed and not verdict.unsure,
+        "false": verdict.false_national and promised,
+        "hidden": verdict.hidden_national and promised and not verdict.unsure,
+        "unsure": few and (changed or verdict.points >= _MOST_POINTS) and not verdict.unsure,
         "rewritten": verdict.rewritten >= _MOST_POINTS,
     }[goal]
 
 
 def is_unsure(outcome: Outcome) -> bool:
-    """Return whether the record or the operator was warned that the votes decide nothing."""
-    return any("unsure" in kind or "doubt" in kind for kind in outcome.alerts)
+    """Return whether the operator was warned that vantages contradict each other, or are new."""
+    return not _UNSURE.isdisjoint(outcome.alerts)
 
 
 def _moved(without: Outcome, lied: Outcome, entity: Entity) -> tuple[list[float], float]:
@@ -140,12 +146,16 @@ def _moved(without: Outcome, lied: Outcome, entity: Entity) -> tuple[list[float]
     moves, withheld = [], 0
     for before, after in zip(without.levels, lied.levels, strict=True):
         for key in _shown_series(before, entity):
-            ours, theirs = before[key].value, after[key].value if key in after else None
+            ours, theirs = before[key].value, _certain(after.get(key))
             if ours is not None and theirs is not None:
                 moves.append(100 * abs(ours - theirs))
             elif ours is not None:
                 withheld += 1
     return moves, withheld / max(len(without.levels), 1)
+
+
+def _certain(level: Level | None) -> float | None:
+    return None if level is None or level.is_undecided else level.value
 
 
 def _shown_series(levels: dict[SeriesKey, Level], entity: Entity) -> list[SeriesKey]:

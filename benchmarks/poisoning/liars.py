@@ -14,6 +14,9 @@ from netwatch.model.measurement import Measurement, Target, Vantage
 __all__ = ["Report", "make_liars", "reports_of"]
 
 _PER_DAY = 8
+_PATIENT_PER_DAY = 4
+_TRUSTED = timedelta(days=44)
+"""Time since the last of the patient liars came: a probation of two weeks, and thirty days."""
 _MAX_COUNT = 2**31 - 1
 _INVENTED = 4_200_000
 """First of the networks that only liars claim to be in."""
@@ -47,9 +50,10 @@ def make_liars(cell: Cell, world: World) -> list[Member]:
             {
                 "new": timedelta(0),
                 "eight a day": timedelta(days=number // _PER_DAY),
-                "30 days": timedelta(days=30),
+                "30 days": _TRUSTED + timedelta(days=number / _PATIENT_PER_DAY),
+                "vetted": _TRUSTED,
             }[cell.age],
-            lying=True,
+            vetted=cell.age == "vetted",
         )
         for number in range(cell.liars)
     ]
@@ -66,7 +70,7 @@ def _place(cell: Cell, world: World, number: int) -> Vantage:
 
 
 def _owner(cell: Cell, number: int) -> str:
-    if cell.age == "30 days" or cell.owners == "many":
+    if cell.age in {"30 days", "vetted"} or cell.owners == "many":
         return "mallory" if cell.owners == "one" else f"mallory{number}"
     return ""
 

@@ -54,9 +54,14 @@ class Outcome:
     bins: dict[tuple[datetime, SeriesKey], Bin] = field(default_factory=dict)
 
 
+def _nobody(_: datetime) -> DisconnectEvidence:
+    """Return the evidence where nobody vanishes."""
+    return DisconnectEvidence()
+
+
 def make_world_pipeline(
     world: World,
-    disconnects: Callable[[datetime], DisconnectEvidence] = lambda _: DisconnectEvidence(),
+    disconnects: Callable[[datetime], DisconnectEvidence] = _nobody,
 ) -> Pipeline:
     """Return the pipeline of an observatory of this world, with the rules as shipped."""
     tree = EntityTree(world.places)
@@ -88,7 +93,8 @@ class RowLog(BatchLog):
 class Observatory:
     """One observatory, with its files in `folder`."""
 
-    def __init__(self, folder: Path, world: World) -> None:
+    def __init__(self, folder: Path, world: World, *, watch_presence: bool = False) -> None:
+        """Start; without `watch_presence` nobody may vanish, which saves the watch."""
         logging.disable(logging.WARNING)
         self.log = RowLog(folder / "batches.sqlite")
         self.presence = PresenceLog(folder / "presence.sqlite")
@@ -98,9 +104,8 @@ class Observatory:
         self._closer: BinCloser | None = None
         self._targets = world.targets
         self._sequences = count()
-        self.pipeline = make_world_pipeline(
-            world, MassDisconnectDetector(self.presence, width=WIDTH)
-        )
+        watch = MassDisconnectDetector(self.presence, width=WIDTH) if watch_presence else _nobody
+        self.pipeline = make_world_pipeline(world, watch)
 
     def close(self) -> None:
         """Close all files."""
@@ -115,7 +120,7 @@ class Observatory:
             self.log, self.store, targets=self._targets, width=WIDTH, metrics=self._metrics
         )
         self._closer.presence_log = self.presence
-        self._closer.trust = TrustSettings(Config().fleet.open_weight)
+        self._closer.trust = TrustSettings(open_weight=Config().fleet.open_weight)
 
     def admit(self, members: Sequence[Member]) -> None:
         """Enroll agents, those with an owner, and let each be first seen when it was."""
@@ -123,6 +128,8 @@ class Observatory:
             if member.owner:
                 self._enroll(member)
             self.first_batch(member.vantage, START - member.seen)
+            if member.vetted:
+                self.log.release(member.vantage.id, width=WIDTH)
             session = Session(
                 member.vantage, "broker", "boot", 1, 1, START - member.seen - timedelta(minutes=2)
             )
@@ -143,10 +150,9 @@ class Observatory:
         results = self.log.add([received], closed_until=None, width=WIDTH)
         return results == [IngestResult.STORED]
 
-    def receive(self, vantage: Vantage, rows: Sequence[Measurement], *, late: bool = False) -> None:
-        """Add rows of one interval."""
-        time = rows[0].time
-        self.log.rows.setdefault(time, []).extend((vantage, row) for row in rows)
+    def receive(self, rows: Sequence[Row], time: datetime, *, late: bool = False) -> None:
+        """Add rows of the interval that starts at `time`."""
+        self.log.rows.setdefault(time, []).extend(rows)
         if late:
             self.log.late.add(time)
 

@@ -19,6 +19,7 @@ _AGES = {
     "new": "new keys",
     "eight a day": "eight new keys a day",
     "30 days": "trusted for 30 days",
+    "vetted": "vetted by the operator",
 }
 _LIES: dict[str, Callable[[Verdict], bool]] = {
     "an outage is invented": lambda one: (one.cell.time, one.cell.says) == ("ordinary", "down"),
@@ -114,7 +115,7 @@ def draw(path: Path, verdicts: Sequence[Verdict]) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415 - the backend is chosen first
 
     figure, axes = plt.subplots(
-        len(_LIES), len(_AGES), figsize=(13, 7), sharex=True, sharey=True, layout="constrained"
+        len(_LIES), len(_AGES), figsize=(16, 7), sharex=True, sharey=True, layout="constrained"
     )
     image = None
     for (row, (lie, holds)), (column, (age, words)) in product(
@@ -129,7 +130,7 @@ def draw(path: Path, verdicts: Sequence[Verdict]) -> None:
                 points[y, x] = max(one.points for one in found)
                 _note(axis, (x, y), points[y, x], found)
         image = axis.imshow(points, vmin=0, vmax=100, cmap="YlOrRd", origin="lower", aspect="auto")
-        axis.set_title(f"{words}: {lie}", fontsize=10)
+        axis.set_title(f"{words}: {lie}", fontsize=9)
         axis.set_xticks(range(len(HONEST)), [str(one) for one in HONEST])
         axis.set_yticks(range(len(LIARS)), [str(one) for one in LIARS])
     figure.supxlabel("honest agents")

@@ -21,6 +21,8 @@ _PAST = timedelta(days=2, hours=4)
 _PAST_BINS = 24
 """Intervals of it that are really counted; they repeat."""
 _BASELINE_SEED = 7
+_VANISHING = {"presence", "everything"}
+"""Tricks for which liars vanish together."""
 
 
 def _folder() -> tempfile.TemporaryDirectory[str]:
@@ -45,8 +47,7 @@ def _learned(seed: int, honest: int) -> bytes:
         span = range(-CLEAN_BINS - _PAST_BINS, -CLEAN_BINS)
         counted = []
         for number, rows in honest_rows(world, quiet, bins=span, seed=_BASELINE_SEED):
-            for vantage, row in rows:
-                observatory.receive(vantage, [row])
+            observatory.receive(rows, START + number * WIDTH)
             counted.append(observatory.close_bin(START + number * WIDTH))
         # Agents that vanish together are evidence of their own, which nothing is learned from.
         pipeline = make_world_pipeline(world)
@@ -77,7 +78,8 @@ def _run(cell: Cell, liars: Sequence[Member]) -> Outcome:
     truth = truth_of(cell, world)
     outcome = Outcome()
     with _folder() as folder:
-        observatory = Observatory(Path(folder), world)
+        someone_vanishes = bool(truth.silent) or cell.trick in _VANISHING
+        observatory = Observatory(Path(folder), world, watch_presence=someone_vanishes)
         observatory.pipeline.load(_learned(cell.seed, cell.honest))
         observatory.admit([*world.honest, *liars])
         observatory.listen(START - CLEAN_BINS * WIDTH)
@@ -85,7 +87,7 @@ def _run(cell: Cell, liars: Sequence[Member]) -> Outcome:
             [one.vantage for one in world.honest if one.vantage.asn in truth.silent],
             START + timedelta(seconds=40),
         )
-        if cell.trick in {"presence", "everything"}:
+        if cell.trick in _VANISHING:
             observatory.vanish([one.vantage for one in liars], START + timedelta(seconds=40))
         reports: dict[int, list[Report]] = {}
         for report in reports_of(cell, world, truth, list(liars)):
@@ -94,10 +96,9 @@ def _run(cell: Cell, liars: Sequence[Member]) -> Outcome:
         for number, rows in honest_rows(
             world, truth, bins=range(-CLEAN_BINS, LIE_BINS), seed=cell.seed
         ):
-            for vantage, row in rows:
-                observatory.receive(vantage, [row])
-            _receive(observatory, reports.get(number, ()), admitted, late=False)
             time = START + number * WIDTH
+            observatory.receive(rows, time)
+            _receive(observatory, reports.get(number, ()), admitted, late=False)
             result = observatory.pipeline.step(time, observatory.close_bin(time))
             outcome.levels.append({level.series: level for level in result.levels})
             outcome.revisions += [(number, revision) for revision in result.revisions]
@@ -126,4 +127,5 @@ def _receive(
             at = START + timedelta(seconds=1)
             admitted[report.vantage] = observatory.first_batch(report.vantage, at)
         if admitted[report.vantage]:
-            observatory.receive(report.vantage, report.rows, late=late)
+            rows = [(report.vantage, row) for row in report.rows]
+            observatory.receive(rows, rows[0][1].time, late=late)

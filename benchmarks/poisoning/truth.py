@@ -25,9 +25,9 @@ __all__ = [
     "truth_of",
 ]
 
-CLEAN_BINS = 6
+CLEAN_BINS = 3
 """Ordinary intervals before the lie."""
-LIE_BINS = 24
+LIE_BINS = 18
 """Intervals of the lie, and of the event where there is one."""
 _AWAY_SHARE = 0.04
 """Share of the time for which an honest agent is off."""
@@ -62,7 +62,9 @@ def subject_of(cell: Cell, world: World) -> Entity:
 
 def is_subject(cell: Cell, world: World, target: Target) -> bool:
     """Return whether a target belongs to what the lie is about."""
-    return subject_of(cell, world) in target.entities()
+    if cell.about == "country":
+        return target.country == HERE
+    return target.asn == world.victim if cell.about == "network" else target.domain == SITES[0]
 
 
 def truth_of(cell: Cell, world: World) -> Truth:

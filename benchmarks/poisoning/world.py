@@ -38,14 +38,14 @@ class Member:
         vantage: its name and the place that it claims.
         owner: who answers for it; empty if it never enrolled.
         seen: time since the collector first saw it.
-        lying: whether it is a liar.
+        vetted: whether the operator has released it.
         failing: share of its measurements that fails in ordinary times.
     """
 
     vantage: Vantage
     owner: str
     seen: timedelta
-    lying: bool = False
+    vetted: bool = False
     failing: float = 0.01
 
 
@@ -59,6 +59,7 @@ class World:
         frail: share of a target's measurements that fails in ordinary times, by id.
         networks: numbers of the watched country's networks.
         spared: those that a national cut spares.
+        victim: the network that is lied about, the heaviest.
         honest: the honest agents.
     """
 
@@ -68,13 +69,8 @@ class World:
     frail: dict[str, float]
     networks: tuple[int, ...]
     spared: frozenset[int]
+    victim: int
     honest: tuple[Member, ...]
-
-    @property
-    def victim(self) -> int:
-        """The network that is lied about: the heaviest that a cut does not spare."""
-        weights = {one.entity.code: one.weight for one in self.places}
-        return max(set(self.networks) - self.spared, key=lambda asn: weights[str(asn)])
 
 
 def make_world(seed: int, honest: int) -> World:
@@ -100,7 +96,7 @@ def make_world(seed: int, honest: int) -> World:
         if info.parent is not None
         for number in range(2 if info.parent.code == HERE else 1)
     ]
-    lightest = networks[int(np.argmin(weights))]
+    lightest, heaviest = networks[int(np.argmin(weights))], networks[int(np.argmax(weights))]
     return World(
         seed=seed,
         places=tuple(places),
@@ -108,6 +104,7 @@ def make_world(seed: int, honest: int) -> World:
         frail={target.id: float(random.uniform(0, 0.04)) for target in targets},
         networks=networks,
         spared=frozenset({lightest} if random.random() < 0.5 else ()),
+        victim=heaviest,
         honest=tuple(_honest(random, honest, networks, weights)),
     )
 
@@ -130,7 +127,9 @@ def _honest(
             vantage = Vantage(f"h{number}", before.vantage.country, before.vantage.asn)
         shared = before is not None and random.random() < 1 / 7
         owner = before.owner if before is not None and shared else f"person{number}"
-        age = timedelta(days=float(random.uniform(40, 200)))
+        # Most founded the fleet; the others joined one by one.
+        founded = number == 0 or random.random() < 0.6
+        age = timedelta(days=float(random.uniform(*((200, 210) if founded else (40, 200)))))
         members.append(Member(vantage, owner, age, failing=float(random.uniform(0.002, 0.03))))
     return members
 
