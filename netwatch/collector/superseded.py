@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 SUPERSEDED_TABLES = """
 CREATE TABLE IF NOT EXISTS superseded_range (
-    vantage TEXT NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL,
+    vantage TEXT NOT NULL, high INTEGER NOT NULL, low INTEGER NOT NULL,
     PRIMARY KEY (vantage, high)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS superseding (
@@ -41,7 +41,8 @@ class SupersededRanges:
         """Add inclusive ranges, merged with those that they overlap or continue."""
         for low, high in ranges:
             row = (agent, *self._absorb(agent, low, high))
-            self._file.execute("INSERT INTO superseded_range VALUES (?, ?, ?)", row)
+            insert = "INSERT INTO superseded_range (vantage, low, high) VALUES (?, ?, ?)"
+            self._file.execute(insert, row)
         chosen = "SELECT high FROM superseded_range WHERE vantage = ? ORDER BY high DESC"
         oldest = f"({chosen} LIMIT 1 OFFSET {_MAX_RANGES})"
         query = f"DELETE FROM superseded_range WHERE vantage = ? AND high <= {oldest}"  # noqa: S608 - constants
