@@ -20,7 +20,7 @@ from netwatch.model.incident import Incident, Post
 from netwatch.model.series import Bin, Level
 from netwatch.model.signals import AGENTS
 from netwatch.model.steady_clock import TOLERANCE
-from netwatch.model.time import EPOCH, floor_time
+from netwatch.model.time import EPOCH
 from netwatch.protocols import Checkpoint, Clock, SeriesStore
 from netwatch.signals.presence.disconnects import DisconnectEvidence
 
@@ -169,17 +169,17 @@ class PipelineRunner:
     def _closed_until(self) -> datetime | None:
         """Return the end of the closed bins, but not beyond the present.
 
-        What was evaluated of the future, by a clock that was wrong, is evaluated again.
+        What was evaluated of the future, by a clock that was wrong, is evaluated again once the
+        store has taken the future back.
         """
         closed = self._store.closed_until()
         if self.clock is None or closed is None:
             return closed
         now = self.clock()
-        closed = min(closed, floor_time(now, self._width))
-        if self._until is not None and self._until > now + TOLERANCE:
+        if self._until is not None and self._until > max(closed, now + TOLERANCE):
             _LOG.warning("evaluated until %s, which is in the future: starting again", self._until)
             self._until = closed
-        return closed
+        return closed + min(0, (now - closed) // self._width) * self._width
 
     def _first_bin(self, closed: datetime) -> datetime:
         """Return the start of the store's first bin, `closed` if it has none."""

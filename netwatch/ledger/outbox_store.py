@@ -8,6 +8,7 @@ import sqlalchemy as sql
 
 from netwatch.ledger.database import METADATA, Database
 from netwatch.model.incident import Post
+from netwatch.model.steady_clock import TOLERANCE
 from netwatch.model.time import from_micros, to_micros
 from netwatch.protocols import OutboxEntry, OutboxState
 
@@ -63,7 +64,8 @@ class SqlOutbox:
             & earlier.c.state.in_(_UNDECIDED)
         )
         # A post that was last changed in the future waits for a time that a wrong clock gave.
-        is_due = (_POSTS.c.next_at <= to_micros(now)) | (_POSTS.c.changed_at > to_micros(now))
+        future = to_micros(now + TOLERANCE)
+        is_due = (_POSTS.c.next_at <= to_micros(now)) | (_POSTS.c.changed_at > future)
         ready = (_POSTS.c.state == OutboxState.READY) & is_due
         return self._read(ready & ~waits, limit)
 

@@ -241,3 +241,15 @@ def test_amendments_keep_their_state_until_it_is_decided(ledger: SqlLedger) -> N
     assert rejected == [replace(first, state=AmendmentState.REJECTED)]
     book.replace(time, [], at=time)
     assert book.read(frozenset(AmendmentState)) == rejected
+
+
+def test_a_post_that_a_wrong_clock_postponed_is_due(
+    ledger: SqlLedger, make_incident: Callable[..., Incident], make_post: Callable[..., Post]
+) -> None:
+    """It was last tried in the future, so nobody knows when its time would come."""
+    post, day = make_post(), timedelta(days=1)
+    ledger.record([make_incident()], [post])
+    tomorrow = post.created_at + day
+    ledger.outbox.mark(post.key, OutboxState.READY, at=tomorrow, next_at=tomorrow + day)
+    assert ledger.outbox.due(tomorrow) == []
+    assert [one.post for one in ledger.outbox.due(post.created_at)] == [post]

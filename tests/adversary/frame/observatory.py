@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import msgspec
 from servers import free_port, need, wait_for_port
+from shifted_clock import SHIFTED_CLOCK
 
 from netwatch.config import BrokerConfig, Config, WebConfig, write_config
 from netwatch.lab.drill.loopback_country import Country
@@ -75,9 +76,14 @@ class Observatory:
         self.config: Config = msgspec.structs.replace(
             base, broker=broker, web=WebConfig(port=free_port())
         )
-        self._path = folder / "netwatch.toml"
+        self._path, self._clock = folder / "netwatch.toml", folder / "clock-error"
         write_config(self.config, self._path)
         self._process: asyncio.subprocess.Process | None = None
+        self.set_clock(0.0)
+
+    def set_clock(self, error: float) -> None:
+        """Set its system clock wrong by some seconds."""
+        self._clock.write_text(str(error))
 
     @property
     def url(self) -> str:
@@ -94,7 +100,7 @@ class Observatory:
         """Start it and wait until its page answers."""
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "netwatch", "up", "--config", str(self._path),
+                sys.executable, SHIFTED_CLOCK, self._clock, "up", "--config", str(self._path),
                 stdout=asyncio.subprocess.DEVNULL, stderr=log,
             )  # fmt: skip
         async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient() as client:

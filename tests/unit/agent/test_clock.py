@@ -144,3 +144,16 @@ def test_the_linux_kernel_clock_is_read() -> None:
     kernel = read_kernel_clock()
     assert kernel is not None
     assert 0 <= kernel.error < 60
+
+
+def test_a_collector_whose_clock_was_set_is_followed_at_once() -> None:
+    """Its earlier times were wrong, however quickly they came."""
+    machine = Machine(timedelta(hours=1))
+    for _ in range(8):
+        machine.answer(there=0.001, back=0.001)
+    since = machine.monotonic
+    later = machine.true() + timedelta(hours=2)
+    machine.clock.add_collector_time(round(later.timestamp() * 1000), since=since)
+    error = machine.clock.offset_error()
+    assert error == pytest.approx(3600, abs=1)
+    assert abs((machine.clock.true_time() - later).total_seconds()) < 1

@@ -105,6 +105,30 @@ def close_bins(store: MemoryStore, bins: list[Bin], until: datetime) -> None:
     store.put_bins([entry for entry in bins if entry.time < until], closed_until=until)
 
 
+def test_the_future_is_evaluated_in_its_time(iran: SeriesTable, tmp_path: Path) -> None:
+    """Bins that a wrong clock has closed wait; what was evaluated too early is evaluated again."""
+    bins, store = list(iran.bins()), MemoryStore()
+    ledger = SqlLedger(ledger_url(tmp_path / "ledger.sqlite"))
+    start = bins[0].time + 100 * iran.width
+    now = [start]
+    runner = new_runner(iran, store, ledger)
+    runner.clock = lambda: now[0]
+    store.put_bins([one for one in bins if one.time < start], closed_until=start + 30 * iran.width)
+    assert len(runner.catch_up()) == 100
+    assert runner.catch_up() == []
+    now[0] = start + 40 * iran.width
+    assert len(runner.catch_up()) == 30
+    now[0] = start + iran.width
+    assert runner.catch_up() == []
+    store.reopen(start)
+    assert runner.catch_up() == []
+    close_bins(store, bins, start + iran.width)
+    (result,) = runner.catch_up()
+    assert result.time == start
+    assert any(level.value is not None for level in result.levels)
+    ledger.close()
+
+
 @pytest.mark.parametrize("survives", [False, True], ids=["killed", "retried"])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_record_is_the_same_despite_crashes(

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +20,7 @@ from netwatch.collector.metrics import by_label
 from netwatch.collector.registry import InvitationScope, Registry
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Vantage
+from netwatch.model.steady_clock import SteadyClock
 from netwatch.protocols import Message
 from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.enrollment import (
@@ -322,3 +324,18 @@ def test_invalid_requests_are_refused(office: Office) -> None:
             with pytest.raises(InputError):
                 read(message)
     assert office.agents() == {}
+
+
+async def test_a_clock_in_doubt_refuses_nothing_for_good(office: Office) -> None:
+    """Tokens and keys expire, so nothing is decided; the same token works later."""
+    clock = SteadyClock(lambda: office.now, lambda: office.now.timestamp() - NOW.timestamp())
+    office.desk = replace(office.desk, clock=clock)
+    invitation, ours = office.invite(), identity()
+    clock.hear(clock.line - 9 * 86_400)
+    with pytest.raises(InputError, match="clock is in doubt; try again later"):
+        await office.enroll(invitation, ours)
+    clock.hear(clock.line)
+    enrolled = await office.enroll(invitation, ours)
+    clock.hear(clock.line + 9 * 86_400)
+    with pytest.raises(InputError, match="clock is in doubt; try again later"):
+        await change_key(enrolled, "a1", old=ours, new=identity(), send=office.send)

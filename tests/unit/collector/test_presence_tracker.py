@@ -242,3 +242,24 @@ def test_invented_names_keep_no_agent_out(bench: Bench, monkeypatch: pytest.Monk
     bench.known.add("new")
     bench.tracker.on_batch(["new"])
     assert bench.states()[-1][:2] == ("up", "new")
+
+
+def test_presence_of_the_future_is_forgotten_and_agents_settle_anew(bench: Bench) -> None:
+    """A clock was a day ahead; those that are online stay so, and nobody is a loss."""
+    bench.say("a1", "up")
+    bench.tick(60)
+    bench.tick(86_400)
+    bench.say("a2", "up")
+    bench.say("a1", "lost")
+    bench.tick(60)
+    assert sorted(state for state, *_ in bench.states()) == ["lost", "up", "up"]
+    bench.now = START + timedelta(minutes=5)
+    bench.tracker.restart("b1")
+    assert bench.states() == [("up", "a1", "", False)]
+    bench.say("a1", "up", 1, 2)
+    bench.say("a2", "up", 1, 2)
+    for _ in range(5):
+        bench.tick(60)
+    bench.tick(30)
+    assert bench.count() == (2, 2)
+    assert not [one for one in bench.states() if one[0] == "lost" and not one[3]]
