@@ -19,12 +19,24 @@ from netwatch.app.wall_clock import now
 from netwatch.cli.options import ConfigOption, JsonOption, PauseArgument, YesOption
 from netwatch.cli.output import emit, table_lines
 from netwatch.cli.time_parsing import parse_duration
-from netwatch.collector.registry import InvitationScope
+from netwatch.collector.registry import Agent, InvitationScope
+from netwatch.collector.trust_weights import Reason
 from netwatch.model.duration import Duration
 from netwatch.model.errors import ConfigError
 from netwatch.model.vantage_trust import OPEN_OWNER
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_STATES = {"own": "the observatory's own", "enrolled": "has sent nothing yet"}
+_REASONS = {
+    Reason.VETTED: "released by the operator",
+    Reason.ESTABLISHED: "{days} days proved",
+    Reason.PROBATION: "on probation: {days} of 7 days proved",
+    Reason.CROWD: "came in a crowd: its probation begins on {admitted}",
+    Reason.OPEN: "never enrolled",
+    Reason.LIE: "sent wrong answers of canaries",
+    Reason.CONTRARY: "often saw what no other saw",
+}
+"""Why an agent has its weight."""
 app = typer.Typer(no_args_is_help=True)
 KeyOption = Annotated[
     Path | None, typer.Option("--key", help="The signing key, if it is not in the data folder.")
@@ -78,13 +90,21 @@ def _checked_owner(label: str) -> str:
     return label
 
 
+def _explain(agent: Agent) -> str:
+    """Return why an agent has its weight, in plain words."""
+    if agent.why is None:
+        return agent.reason or _STATES.get(agent.state, "")
+    admitted = f"{agent.admitted:%Y-%m-%d}" if agent.admitted else "later"
+    return _REASONS[agent.why].format(days=agent.days, admitted=admitted)
+
+
 @app.command("list")
 def show(config: ConfigOption, as_json: JsonOption = False) -> None:
-    """List agents: name, state, country, network, enrollment date, trust weight and its reason.
+    """List agents: name, state, country, network, owner, first day, trust weight and its reason.
 
-    The owner answers for it: `@` and its name where no label was given. New agents have a weight
-    below 1. Weight 0 marks a burst of sign-ups: review it, then
-    `netwatch agents release` it. Addresses are not stored. Example: netwatch agents list --json
+    The owner answers for it: `@` and its name where no label was given. An agent earns its weight
+    by days on which it proved that it measures. If you know its host, `netwatch agents release`
+    counts it at once. Addresses are not stored. Example: netwatch agents list --json
     """
     with open_registry(config) as registry:
         agents = registry.agents(now(), trust_settings(config))
@@ -94,14 +114,14 @@ def show(config: ConfigOption, as_json: JsonOption = False) -> None:
             one.state,
             one.country or "-",
             f"AS{one.network or '-'}",
-            one.enrolled.date() if one.enrolled else "-",
-            one.owner,
+            one.owner or "-",
+            one.seen.date() if one.seen else "-",
             f"{one.weight:.2f}",
-            one.reason,
+            _explain(one),
         )
         for one in agents
     ]
-    headings = ("NAME", "STATE", "COUNTRY", "NETWORK", "ENROLLED", "OWNER", "WEIGHT", "REASON")
+    headings = ("NAME", "STATE", "COUNTRY", "NETWORK", "OWNER", "SINCE", "WEIGHT", "REASON")
     lines = table_lines(rows, *headings) if rows else ["No agents yet."]
     emit(agents, lines, as_json=as_json)
 

@@ -3,12 +3,18 @@
 The tables are in the batch log's file; several processes may use them.
 """
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 from netwatch.collector.agent_tables import AgentTables
-from netwatch.collector.trust_weights import TrustSettings, trust_weights
+from netwatch.collector.trust_weights import (
+    EarnedTrust,
+    Reason,
+    TrustSettings,
+    earned_trust,
+    usable_weights,
+)
 from netwatch.model.errors import InputError
 from netwatch.model.time import from_millis, to_millis
 from netwatch.model.vantage_trust import OBSERVATORY_OWNER, OPEN_OWNER
@@ -33,7 +39,7 @@ WHERE EXISTS (SELECT 1 FROM vantage WHERE id = :name AND key = :key)
 """
 _EXPIRED_RETENTION = timedelta(days=30)
 """How long an expired invitation is kept, so that its refusal can name the reason."""
-_COUNTED_STATES = {"enrolled", "open", "own"}
+_COUNTED_STATES = {"enrolled", "open"}
 _EVERYBODY = TrustSettings()
 _KEY_OVERLAP = timedelta(days=1)
 """How long a running agent may use its former key."""
@@ -66,6 +72,11 @@ class Agent:
         reason: why it is quarantined.
         owner: who answers for it; see `netwatch.model.vantage_trust`.
         weight: trust weight, 0 to 1; see `netwatch.collector.trust_weights`.
+        why: the reason of the weight; None for an agent that has sent nothing, is retired or in
+            quarantine, and for the observatory's own.
+        seen: when it was first seen, None if never.
+        admitted: when its probation began or will begin.
+        days: on how many days it has proved that it measures, 14 at most.
     """
 
     name: str
@@ -79,6 +90,10 @@ class Agent:
     reason: str
     owner: str
     weight: float
+    why: Reason | None = None
+    seen: datetime | None = None
+    admitted: datetime | None = None
+    days: int = 0
 
 
 class Registry(AgentTables):
@@ -170,19 +185,27 @@ class Registry(AgentTables):
         """Return every agent with a pinned key, by name, with its present trust weight."""
         own_keys = trust.own_keys()
         seen = self.first_seen(own_keys, at=now)
-        by_country = trust_weights(seen, now, open_weight=trust.open_weight)
-        weights: dict[str, float] = {}
-        for (name, _), one in by_country.items():
-            weights[name] = min(one.weight, weights.get(name, 1.0))
+        found = earned_trust(seen, now, open_weight=trust.open_weight)
+        least: dict[str, tuple[float, EarnedTrust]] = {}
+        for key, one in usable_weights(found).items():
+            weight, _ = least.get(key[0], (2.0, None))
+            if one.weight < weight:
+                least[key[0]] = one.weight, found[key]
         agents = []
         rows = self._database.fetch(_AGENTS, {"open": OPEN_OWNER})
         for name, key, listed, *scope, millis, reason, label in rows:
             is_own = key in own_keys
             state, owner = ("own", OBSERVATORY_OWNER) if is_own else (listed, label)
             enrolled = None if millis is None else from_millis(millis)
-            weight = weights.get(name, 1.0) if state in _COUNTED_STATES else 0.0
-            values = (name, state, *scope, enrolled, reason, owner, weight)
-            agents.append(Agent(*values))
+            values = (name, state, *scope, enrolled, reason, owner, float(is_own))
+            agent = Agent(*values)
+            if state in _COUNTED_STATES and name in least:
+                weight, earned = least[name]
+                agent = replace(
+                    agent, weight=weight, why=earned.reason, seen=earned.at,
+                    admitted=earned.admitted, days=earned.days,
+                )  # fmt: skip
+            agents.append(agent)
         return agents
 
     def _owner_of(self, name: str) -> str:

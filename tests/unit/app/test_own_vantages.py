@@ -1,14 +1,18 @@
 """The observatory's own vantages count by their keys; a name alone is worth nothing."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typer.testing import CliRunner
 
 from netwatch.agent.identity import load_or_create_identity
 from netwatch.app.fleet_admin import own_keys, trust_settings
 from netwatch.app.vantage_files import key_path
+from netwatch.cli.fleet import app
 from netwatch.collector.batch_log import BatchLog, ReceivedBatch
 from netwatch.collector.registry import Registry
 from netwatch.collector.trust_weights import trust_weights
@@ -50,6 +54,27 @@ def test_as_shipped_own_vantages_count_and_agents_that_never_enrolled_do_not(
     with Registry(Path(config.data) / "batches.sqlite") as registry:
         listed = {one.name: (one.state, one.weight) for one in registry.agents(NOW, trust)}
     assert listed == {"home": ("own", 1), "stranger": ("open", 0)}
+
+
+def test_the_list_says_in_plain_words_why_an_agent_has_its_weight(config: Config) -> None:
+    path = Path(config.data) / "netwatch.toml"
+    path.write_text(f'data = "{config.data}"\n')
+    home = load_or_create_identity(key_path(config))
+    with BatchLog(Path(config.data) / "batches.sqlite") as log:
+        send(log, "home", home.signer)
+        for name in ("stranger", "friend"):
+            send(log, name, Signer(Ed25519PrivateKey.generate()))
+        log.release("friend", width=WIDTH)
+    call = partial(CliRunner().invoke, app)
+    text = call(["list", "--config", str(path)]).stdout
+    lines = {line.split()[0]: " ".join(line.split()[1:]) for line in text.splitlines()}
+    assert lines["home"].endswith("1.00 the observatory's own")
+    assert lines["friend"].endswith("open 2026-01-08 1.00 released by the operator")
+    assert lines["stranger"].endswith("open 2026-01-08 0.00 never enrolled")
+    rows = json.loads(call(["list", "--json", "--config", str(path)]).stdout)
+    found = {row["name"]: (row["why"], row["owner"], row["days"]) for row in rows}
+    assert found["friend"] == ("vetted", "open", 0)
+    assert found["home"] == (None, "", 0)
 
 
 def test_nobody_else_can_take_the_name_of_an_own_vantage_or_counts_by_having_it(

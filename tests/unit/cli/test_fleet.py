@@ -100,7 +100,7 @@ def test_a_list_is_published_by_tier_and_each_is_newer(
     agents: Command, config: Path, tmp_path: Path
 ) -> None:
     first = json.loads(publish(agents, tmp_path).stdout)
-    assert first["targets"] == {"A": 1, "B": 1, "C": 1}
+    assert first["targets"] == {"A": 2, "B": 1, "C": 1}  # with the observatory's canary
     second = json.loads(publish(agents, tmp_path).stdout)
     assert second["version"] > first["version"]
     listed = published_list(read_config(config))
@@ -120,12 +120,12 @@ def test_a_pause_keeps_the_targets_and_a_list_keeps_the_pause(
     listed = published_list(read_config(config))
     assert listed is not None
     assert (listed.pause_until is not None, listed.pause_reason) == (True, "a fault")
-    assert len(listed.targets) == 1
+    assert [one.id for one in listed.targets] == ["root-f", "canary"]
     agents("pause", "0s")
     listed = published_list(read_config(config))
     assert listed is not None
     assert listed.pause_until is None
-    assert len(listed.targets) == 1
+    assert [one.id for one in listed.targets] == ["root-f", "canary"]
 
 
 @pytest.mark.parametrize(
