@@ -67,12 +67,14 @@ class Place:
         is_waiting: returns whether the peer must act next: send, or read a response.
         close: closes the connection at once.
         door: where it counts, None before it entered.
+        is_proven: whether the last message on it was accepted; it gives way after all others.
     """
 
     peer: str
     is_waiting: Callable[[], bool]
     close: Callable[[], None]
     door: Door | None = None
+    is_proven: bool = False
 
 
 class ConnectionShares:
@@ -118,5 +120,6 @@ class ConnectionShares:
         held = Counter(place.peer for place in self._places[door])
         fair = max(self._shares[door] // _FAIR_PART, 1)
         waiting = [place for place in self._places[door] if place.is_waiting()]
+        waiting = [place for place in waiting if not place.is_proven] or waiting
         greedy = (place for place in waiting if held[place.peer] > fair)
         return next(greedy, next(iter(waiting), None))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from h11 import LocalProtocolError
-from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
+from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -16,6 +16,7 @@ HEAD_SECONDS = 10.0
 """Time for the head of a request, or between two requests; a head is one packet."""
 REQUEST_SECONDS = 60.0
 """Time from a request's head until its response is read: a large page at 30 kbit/s."""
+_FIRST_ERROR = 400
 FULL = Refusal(503, "full", "The server is busy. Try again in a few seconds.")
 
 
@@ -49,7 +50,7 @@ class HttpConnection(H11Protocol):
         super().connection_made(transport)
         peer = peer_name(self.client[0] if self.client else "")
         self._place = Place(peer, self._waits_for_peer, transport.abort)
-        self._enter_head()
+        self._enter_idle(Door.HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place back."""
@@ -85,10 +86,21 @@ class HttpConnection(H11Protocol):
         if refusal is None and not self._enter(door_of(scope["path"]), REQUEST_SECONDS):
             refusal = FULL
         if refusal is None:
-            await self._site(scope, receive, send)
+            await self._site(scope, receive, self._noting_success(scope, send))
             return
         self._count(refusal.reason)
         await refuse(refusal, send)
+
+    def _noting_success(self, scope: HTTPScope, send: ASGISendCallable) -> ASGISendCallable:
+        """Return `send`, which remembers whether this was a message that was accepted."""
+        is_message = scope["method"] == "POST" and door_of(scope["path"]) is Door.BATCH
+
+        async def noting(event: ASGISendEvent) -> None:
+            if event["type"] == "http.response.start" and self._place is not None:
+                self._place.is_proven = is_message and event["status"] < _FIRST_ERROR
+            await send(event)
+
+        return noting
 
     def _enter(self, door: Door, seconds: float) -> bool:
         if self._place is None or self.transport.is_closing():
@@ -101,10 +113,12 @@ class HttpConnection(H11Protocol):
 
     def _await_next_head(self) -> None:
         if self._has_responded() and not self.transport.get_write_buffer_size():
-            self._enter_head()
+            # An agent's idle connection is not among those of strangers.
+            is_proven = self._place is not None and self._place.is_proven
+            self._enter_idle(Door.BATCH if is_proven else Door.HEAD)
 
-    def _enter_head(self) -> None:
-        if not self._enter(Door.HEAD, HEAD_SECONDS):
+    def _enter_idle(self, door: Door) -> None:
+        if not self._enter(door, HEAD_SECONDS):
             self.transport.abort()
 
     def _waits_for_peer(self) -> bool:

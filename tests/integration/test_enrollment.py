@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import itertools
 import json
-import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +16,7 @@ from click.testing import Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from servers import free_port, until
 from starlette.applications import Starlette
+from strange_requests import requests_by
 from typer.testing import CliRunner
 from uplink_rig import running, serving
 
@@ -30,18 +30,7 @@ from netwatch.cli.main import app
 from netwatch.collector.known_senders import Standing
 from netwatch.config import read_config
 from netwatch.model.errors import TransportError
-from netwatch.wire.enrollment import (
-    ENROLLMENT,
-    ENROLLMENT_PATH,
-    ERASURE,
-    ERASURE_PATH,
-    KEY_CHANGE,
-    KEY_CHANGE_PATH,
-    AgentRequest,
-    EnrollmentRequest,
-)
-from netwatch.wire.request_encryption import encrypt_request, encryption_key
-from netwatch.wire.signing import Signer
+from netwatch.wire.enrollment import ERASURE_PATH
 
 Command = Callable[..., Result]
 
@@ -275,27 +264,6 @@ async def test_an_oversized_empty_or_garbage_body_is_refused(operator: Path, por
                 await fetch(f"http://127.0.0.1:{port}/v1/enrollments", body, 4096)
         with pytest.raises(TransportError, match="status 405"):
             await fetch(f"http://127.0.0.1:{port}/v1/erasures", None, 4096)
-
-
-def requests_by(
-    signer: Signer, observatory: Signer, name: str, count: int
-) -> dict[str, list[bytes]]:
-    """Return requests of somebody whose token and key nobody knows, by path."""
-    public = encryption_key(observatory)
-
-    def sealed(message: bytes) -> bytes:
-        return encrypt_request(message, public)[0]
-
-    enrollment = EnrollmentRequest(
-        secrets.token_bytes(16), observatory.public, name, "XX", 64500, "", 2, "1"
-    )
-    asked = AgentRequest(observatory.public, name)
-    changed = signer.sign(KEY_CHANGE.pack(asked, signer), KEY_CHANGE.purpose)
-    return {
-        ENROLLMENT_PATH: [sealed(ENROLLMENT.pack(enrollment, signer)) for _ in range(count)],
-        KEY_CHANGE_PATH: [sealed(changed) for _ in range(count)],
-        ERASURE_PATH: [sealed(ERASURE.pack(asked, signer)) for _ in range(count)],
-    }
 
 
 async def test_strangers_cannot_shut_enrollment_key_change_and_erasure(

@@ -48,6 +48,19 @@ def test_a_peer_with_more_than_its_fair_part_gives_way_first() -> None:
     assert sum(client.closed for client in greedy) == 6
 
 
+def test_a_connection_with_an_accepted_message_gives_way_last() -> None:
+    shares, clients = filled()
+    for client in clients[:15]:
+        client.place.is_proven = True
+    assert shares.enter(Client("new").place, Door.HEAD)
+    assert [client.closed for client in clients] == [False] * 15 + [True]
+    for _ in range(16):
+        proven = Client("proven")
+        proven.place.is_proven = True
+        assert shares.enter(proven.place, Door.HEAD)
+    assert len(shares) == 16
+
+
 def test_a_door_whose_requests_all_wait_for_the_server_is_full() -> None:
     shares, clients = filled()
     for client in clients:

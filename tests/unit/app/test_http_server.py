@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from strange_requests import SHAPES
 from uplink_rig import running
 
 from netwatch.app import http_connection
@@ -98,42 +99,6 @@ async def test_an_idle_connection_gives_way_to_a_new_one() -> None:
             writer.close()
 
 
-SHAPES = [
-    (b"GET / HTTP/1.1\r\nHost: here\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", b"431", "headers"),
-    (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: here\r\n\r\n", b"431", "headers"),
-    (b"GET / HTTP/1.1\r\nHost: here\r\nX: " + b"a" * 900_000, b"400", "malformed"),
-    (b"GET / HTTP/1.1\r\nHost: here\r\n" + b"X: a\r\n" * 200 + b"\r\n", b"431", "headers"),
-    (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"400", "malformed"),
-    (b"GET / HTTP/1.1\r\n\r\n", b"400", "malformed"),
-    (b"GET / HTTP/1.1\nHost: here\nX : a\n\n", b"400", "malformed"),
-    (b"TRACE / HTTP/1.1\r\nHost: here\r\n\r\n", b"405", "method"),
-    (b"CONNECT evil:443 HTTP/1.1\r\nHost: evil:443\r\n\r\n", b"405", "method"),
-    (b"BREW / HTTP/1.1\r\nHost: here\r\n\r\n", b"405", "method"),
-    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"505", "version"),
-    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 200, b"400", "malformed"),
-    (b"\x00" * 100, b"400", "malformed"),
-    ((b"POST /v1/batches HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n"
-     b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n"), b"400", "ambiguous"),
-    (b"POST /v1/batches HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-     b"400", "ambiguous"),
-    (b"POST /v1/batches HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
-     b"400", "malformed"),
-    (b"POST /v1/batches HTTP/1.1\r\nHost: here\r\nContent-Length: -5\r\n\r\n",
-     b"400", "malformed"),
-    (b"POST /v1/batches HTTP/1.1\r\nHost: here\r\nContent-Length: " + b"9" * 19 + b"\r\n\r\n",
-     b"413", "too_large"),
-    ((b"POST /v1/batches HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
-     b"FFFFFFFFFFFFFFFFFFFFFFFF\r\n"), b"400", "malformed"),
-    (b"POST /v1/batches HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-     b"400", "malformed"),
-    (b"POST /v1/batches HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-     b"400", "malformed"),
-    ((b"POST /v1/batches HTTP/1.1\r\nHost: here\r\nContent-Encoding: gzip\r\n"
-     b"Content-Length: 2\r\n\r\nNW"), b"415", "encoded"),
-    (b"GET / HTTP/1.1\r\nHost: here\r\nContent-Length: 999999999\r\n\r\n", b"413", "too_large"),
-]  # fmt: skip
-
-
 @pytest.mark.parametrize("number", range(len(SHAPES)))
 async def test_malformed_requests_get_a_status_and_count_once(
     number: int, caplog: pytest.LogCaptureFixture
@@ -146,6 +111,24 @@ async def test_malformed_requests_get_a_status_and_count_once(
         assert counted == {reason: 1}
         assert b" 200 " in await exchange(port, REQUEST)
     assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
+
+
+async def test_an_agents_idle_connection_is_not_among_those_of_strangers() -> None:
+    post = b"POST /v1/batches HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\n\r\nNW"
+    async with server(places=4) as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(3):
+            writer.write(post)
+            assert b" 200 " in await reader.readline()
+            await reader.readuntil(b"\r\n\r\n2")
+            strangers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
+            slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
+            for _, other in slow:
+                other.write(post[:-1])
+            await asyncio.sleep(0.1)
+            for _, other in strangers + slow:
+                other.close()
+        writer.close()
 
 
 async def test_old_and_pipelined_requests_are_answered() -> None:
