@@ -108,7 +108,7 @@ MEANINGS = {
     "stores.influx.insecure": "allow `http://` to another machine",
     "stores.sqlite.raw_retention": "how long bins are kept as measured",
     "stores.sqlite.five_minute_retention": "how long bins of five minutes are kept",
-    "channels.file.folder": "folder of the posts, relative to the data folder",
+    "channels.file.folder": "folder of the posts, absolute or relative to the data folder",
     "channels.mqtt.topic": "topic that posts are published under",
     "channels.webhook.url": "URL that posts are sent to",
     "channels.webhook.timeout": "limit of connecting, and of each read and write",

@@ -60,7 +60,7 @@ DATA_FILES = (
         for kind in (
             DataFile(f"{folder}{SERIES_FILE}", "bins and levels of open days", OnDamage.REPLACE),
             DataFile(f"{folder}days/*.parquet", "one compacted day", OnDamage.SKIP),
-            DataFile(f"{folder}days/manifest.jsonl", "list of compacted days", OnDamage.REMAKE),
+            DataFile(f"{folder}days/manifest.jsonl", "list of compacted days", OnDamage.SKIP),
             DataFile(f"{folder}days/.lock", "lock", OnDamage.NOTHING),
         )
     ),
@@ -112,6 +112,8 @@ def secure_data_folder(folder: Path) -> None:
 
 
 def _private_paths(folder: Path) -> Iterator[Path]:
+    """Yield the private files but keys: one that others could read is refused when it is loaded."""
     for kind in DATA_FILES:
-        for suffix in () if kind.is_public else ("", "-wal", "-shm"):
+        is_left = kind.is_public or ".key" in kind.pattern
+        for suffix in () if is_left else ("", "-wal", "-shm"):
             yield from folder.glob(kind.pattern + suffix)

@@ -21,11 +21,13 @@ from netwatch.agent.spool.schema import MetaKey
 from netwatch.agent.spool.spool import Spool, SpoolState
 from netwatch.agent.target_list import poll_target_list
 from netwatch.aio.tasks import run_until_first_exits
+from netwatch.app.data_files import secure_data_folder
 from netwatch.app.factories import make_probes
 from netwatch.app.target_selection import choose_targets, fetch_target_list, open_target_list_store
 from netwatch.app.transports import endpoints, time_sources
 from netwatch.app.vantage_files import (
     data_folder,
+    enrollment_path,
     key_path,
     list_files,
     open_consent,
@@ -58,13 +60,25 @@ async def run_vantage(config: Config, *, with_consent: bool = False) -> None:
     Raises:
         ConfigError: there are no targets, or a target's probe is not installed.
     """
+    secure_data_folder(Path(config.data))
     if not choose_targets(config).targets and read_enrollment(config) is None:
         raise ConfigError("target: none is configured, so there is nothing to probe")
+    _require_enrolled_key(config)
     clock = DisciplinedClock(wall, boot=boot_id(config.vantage.id))
     while True:
         await _run_until_changed(config, clock, with_consent=with_consent)
         if not key_path(config).exists():
             raise ConfigError("the files of this vantage were erased, so the agent stops")
+
+
+def _require_enrolled_key(config: Config) -> None:
+    """Refuse to replace a lost key in silence: the observatory accepts no batch under another."""
+    path = key_path(config)
+    has_run = spool_path(config).exists() and read_enrollment(config) is not None
+    if has_run and not path.exists():
+        raise ConfigError(
+            f"{path}: is missing; restore it, or delete {enrollment_path(config)} and enroll again"
+        )
 
 
 async def _run_until_changed(

@@ -17,6 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from netwatch.model.errors import ConfigError, StoreError, os_errors_as
+from netwatch.model.foreign_bytes import decode_foreign
 from netwatch.storage.origin import find_damage, mark_origin, read_origin
 from netwatch.storage.private_files import FOLDER_MODE, write_private
 from netwatch.storage.sqlite_file import DamagedError, UnavailableError, rename_damaged
@@ -42,6 +43,9 @@ class _Record(msgspec.Struct, frozen=True):
     generations: dict[str, int] = {}
     keys: dict[str, str] = {}
     is_rebuilt: bool = False
+
+
+_DECODER = msgspec.json.Decoder(_Record)
 
 
 class Installation:
@@ -193,7 +197,7 @@ class Installation:
         text, _, digest = content.strip().rpartition(b"\n")
         if sha256(text).hexdigest().encode() != digest:
             return None
-        return msgspec.json.decode(text, type=_Record)
+        return decode_foreign(text, _DECODER.decode, what=str(self._path), kind=StoreError)
 
     def _create(self) -> _Record:
         """Write a new record, of the observatory that the databases name."""

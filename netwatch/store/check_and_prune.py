@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from netwatch.model.errors import StoreError
+from netwatch.model.errors import StoreError, os_errors_as
 from netwatch.model.time import from_micros
 from netwatch.storage.sqlite_file import SqliteFile, database_files
 from netwatch.store.compaction import mark_superseded, quarantine_file
@@ -110,9 +110,10 @@ def delete_superseded(database: SqliteFile, folder: Path, now: datetime) -> None
             entry.file for table in TABLES for entry in current_entries(connection, table.name)
         }
     for path in folder.glob("*.r*.parquet"):
-        age = now.timestamp() - path.stat().st_mtime
-        if path.name not in current and age > _READER_GRACE.total_seconds():
-            path.unlink()
+        with os_errors_as(StoreError, f"{path}: cannot be deleted"):
+            age = now.timestamp() - path.stat().st_mtime
+            if path.name not in current and age > _READER_GRACE.total_seconds():
+                path.unlink()
 
 
 def _remove_day(database: SqliteFile, folder: Path, entry: Entry, *, reason: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from netwatch.model.errors import StoreError
+from netwatch.model.errors import StoreError, os_errors_as
 from netwatch.model.foreign_bytes import decode_foreign
 from netwatch.model.time import EPOCH
 from netwatch.storage.private_files import FOLDER_MODE, create_private
@@ -145,16 +145,17 @@ def write_manifest(connection: sqlite3.Connection, folder: Path) -> bool:
     rows = connection.execute("SELECT entry FROM compacted ORDER BY line")
     text = "".join(f"{entry}\n" for (entry,) in rows).encode()
     path = folder / MANIFEST
-    written = path.read_bytes() if path.exists() else b""
-    if not text.startswith(written):
-        return False
-    if text != written:
-        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
-        create_private(path)
-        with path.open("ab") as file:
-            file.write(text[len(written) :])
-            file.flush()
-            os.fsync(file.fileno())
+    with os_errors_as(StoreError, f"{path}: cannot be written"):
+        written = path.read_bytes() if path.exists() else b""
+        if not text.startswith(written):
+            return False
+        if text != written:
+            folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+            create_private(path)
+            with path.open("ab") as file:
+                file.write(text[len(written) :])
+                file.flush()
+                os.fsync(file.fileno())
     return True
 
 
@@ -167,7 +168,9 @@ def read_manifest(path: Path) -> list[Entry]:
     entries: list[Entry] = []
     if not path.exists():
         return entries
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+    with os_errors_as(StoreError, f"{path}: cannot be read"):
+        lines = path.read_bytes().split(b"\n")[:-1]
+    for number, line in enumerate(lines, 1):
         what = f"{path}: line {number} is damaged"
         entries.append(decode_foreign(line, _DECODER.decode, what=what, kind=StoreError))
     return entries

@@ -104,10 +104,11 @@ class ParquetDays:
             return found.fetchall()
 
     def close(self) -> None:
-        """Free DuckDB's memory."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Free DuckDB's memory, or leave it to the end of a read that was cancelled."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(duckdb.Error):
+                connection.close()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:

@@ -174,6 +174,6 @@ def _readable_rows(
         try:
             yield from source.execute(query)
         except sqlite3.DatabaseError as error:
-            _LOG.warning("%s: %s", query, error)
+            _LOG.info("%s: %s", query, error)
         else:
             return

@@ -12,9 +12,13 @@ from netwatch.plugins import Section, decode_section
 from netwatch.protocols import Delivery, Services
 from netwatch.publish.language import load_language
 
+_FOLDER_MODE, _FILE_MODE = 0o755, 0o644
+"""Posts are public, also if the umask is stricter: a web server may read them. The data folder that
+holds them by default lets nobody in; name a folder elsewhere for such a server."""
+
 
 class _Options(Section, frozen=True):
-    """`[channels.file]`: the folder of the posts, relative to the data folder."""
+    """`[channels.file]`: the folder of the posts, relative to the data folder, or absolute."""
 
     folder: str = "posts"
 
@@ -53,11 +57,12 @@ class FileChannel:
 
     def _write(self, post: Post) -> None:
         path = self.path(post)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
         draft = path.with_suffix(".part")
         chart = load_language(post.language).text("chart_in_words", post.alternative)
         with draft.open("w", encoding="utf-8", newline="\n") as file:
             file.write(f"{post.text}\n\n{chart}\n")
             file.flush()
             os.fsync(file.fileno())
+        draft.chmod(_FILE_MODE)
         draft.replace(path)

@@ -30,6 +30,7 @@ class PresenceEvidence:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_failing = True  # a thread that still reads has nothing to say any more
         self.close()
 
     def __call__(self, time: datetime) -> DisconnectEvidence:

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
@@ -12,6 +11,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from small_disk import fill_disk, small_disk
 
 from netwatch.model.baseline_basis import Baseline, BaselineKind
 from netwatch.model.entities import Entity, EntityKind
@@ -219,31 +219,17 @@ def test_dropped_days_are_in_the_manifest_and_their_files_are_deleted_later(tmp_
     store.close()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(name="small_disk")
+def disk(tmp_path: Path) -> Iterator[Path]:
     """Give a file system of 6 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m", "none", place], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("a disk to fill: mounting a tmpfs needs root")
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
-
-
-def fill(place: Path, *, leave: int) -> Path:
-    """Write a file that leaves so many bytes free."""
-    filler = place / "filler"
-    filler.write_bytes(bytes(shutil.disk_usage(place).free - leave))
-    return filler
+    with small_disk(tmp_path / "disk") as place:
+        yield place
 
 
 def test_a_full_disk_keeps_committed_bins(small_disk: Path) -> None:
     store = open_store(small_disk)
     store.put_bins(bins_at(0), closed_until=T0 + STEP)
-    filler = fill(small_disk, leave=300_000)
+    filler = fill_disk(small_disk, leave=300_000)
     step = 1
     with pytest.raises(StoreError, match="disk is full"):  # noqa: PT012 - which write it is, is open
         while step < 200:
@@ -264,7 +250,7 @@ def test_a_disk_that_fills_during_compaction_leaves_the_day_open(
     store = open_store(small_disk)
     bins = [bin_ for step in range(60) for bin_ in bins_at(step)]
     store.put_bins(bins)
-    filler = fill(small_disk, leave=leave)
+    filler = fill_disk(small_disk, leave=leave)
     with pytest.raises(StoreError, match=message) as raised:
         list(store.compact())
     assert "\n" not in str(raised.value)
