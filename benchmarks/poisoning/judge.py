@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from benchmarks.poisoning.cells import Cell
 from benchmarks.poisoning.liars import make_liars
 from benchmarks.poisoning.observatory import Outcome
-from benchmarks.poisoning.run_cell import honest_outcome, lied_outcome
+from benchmarks.poisoning.run_cell import LATE_TRICKS, honest_outcome, lied_outcome
 from benchmarks.poisoning.truth import LIE_BINS, Truth, subject_of, truth_of
 from benchmarks.poisoning.world import HERE, START, WIDTH, World, make_world
 from netwatch.model.entities import Entity, EntityKind
@@ -104,7 +104,7 @@ def judge(cell: Cell) -> Verdict:
         withheld=withheld,
         false=false,
         hidden=hidden,
-        rewritten=_rewritten(without, lied, world) if cell.trick in {"late", "everything"} else 0.0,
+        rewritten=_rewritten(without, lied, world) if cell.trick in LATE_TRICKS else 0.0,
         unsure=is_unsure(lied),
         honest_networks=len(heard),
         liar_networks=len(claimed - heard),

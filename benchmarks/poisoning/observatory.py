@@ -13,15 +13,17 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks.poisoning.world import START, WIDTH, Member, World
-from netwatch.analysis.pipeline import Pipeline
+from netwatch.analysis.pipeline import Pipeline, PipelineResult
 from netwatch.app.observatory import make_pipeline
 from netwatch.collector.agent_tables import IngestResult
 from netwatch.collector.batch_log import BatchLog, ReceivedBatch
 from netwatch.collector.bin_closer import BinCloser
 from netwatch.collector.metrics import CollectorMetrics, by_label
 from netwatch.collector.registry import InvitationScope, Registry
+from netwatch.collector.review import AmendmentReview
 from netwatch.collector.trust_weights import TrustSettings
 from netwatch.config import Config
+from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.measurement import Batch, Measurement, Vantage
@@ -93,13 +95,19 @@ class RowLog(BatchLog):
 class Observatory:
     """One observatory, with its files in `folder`."""
 
-    def __init__(self, folder: Path, world: World, *, watch_presence: bool = False) -> None:
-        """Start; without `watch_presence` nobody may vanish, which saves the watch."""
+    def __init__(
+        self, folder: Path, world: World, *, watch_presence: bool = False, review: bool = False
+    ) -> None:
+        """Start; without `watch_presence` nobody may vanish, without `review` nobody may be late.
+
+        That saves the watch, and a ledger with the review of late measurements.
+        """
         logging.disable(logging.WARNING)
         self.log = RowLog(folder / "batches.sqlite")
         self.presence = PresenceLog(folder / "presence.sqlite")
         self.store = MemoryStore()
         self._metrics = CollectorMetrics()
+        self._ledger = SqlLedger(ledger_url(folder / "ledger.sqlite")) if review else None
         self._registry = Registry(folder / "batches.sqlite")
         self._closer: BinCloser | None = None
         self._targets = world.targets
@@ -109,8 +117,9 @@ class Observatory:
 
     def close(self) -> None:
         """Close all files."""
-        for part in (self.log, self.presence, self._registry):
-            part.close()
+        for part in (self.log, self.presence, self._registry, self._ledger):
+            if part is not None:
+                part.close()
 
     def listen(self, start: datetime) -> None:
         """Begin at `start`: everything before it is closed."""
@@ -120,6 +129,10 @@ class Observatory:
             self.log, self.store, targets=self._targets, width=WIDTH, metrics=self._metrics
         )
         self._closer.presence_log = self.presence
+        if self._ledger is not None:
+            self._closer.review = AmendmentReview(
+                self.store, self._ledger.amendments, width=WIDTH, clock=lambda: START
+            )
         self._closer.trust = TrustSettings(open_weight=Config().fleet.open_weight)
 
     def admit(self, members: Sequence[Member]) -> None:
@@ -161,6 +174,13 @@ class Observatory:
         assert self._closer is not None
         self._closer.close(time + WIDTH)
         return list(self.store.read_bins(time, time + WIDTH))
+
+    def step(self, time: datetime) -> PipelineResult:
+        """Close and evaluate the interval that starts at `time`."""
+        result = self.pipeline.step(time, self.close_bin(time))
+        if self._ledger is not None:
+            self.store.put_levels(result.levels)
+        return result
 
     def recount(self) -> None:
         """Count closed intervals with late rows again."""

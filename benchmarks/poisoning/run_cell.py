@@ -12,7 +12,7 @@ from benchmarks.poisoning.observatory import Observatory, Outcome, make_world_pi
 from benchmarks.poisoning.truth import CLEAN_BINS, LIE_BINS, honest_rows, truth_of
 from benchmarks.poisoning.world import START, WIDTH, Member, World, make_world
 
-__all__ = ["honest_outcome", "lied_outcome"]
+__all__ = ["LATE_TRICKS", "honest_outcome", "lied_outcome"]
 
 _MEMORY = Path("/dev/shm")
 """A folder in memory, where the files of an observatory need not be synced."""
@@ -23,6 +23,8 @@ _PAST_BINS = 24
 _BASELINE_SEED = 7
 _VANISHING = {"presence", "everything"}
 """Tricks for which liars vanish together."""
+LATE_TRICKS = {"late", "everything"}
+"""Tricks for which liars send afterwards."""
 
 
 def _folder() -> tempfile.TemporaryDirectory[str]:
@@ -79,7 +81,9 @@ def _run(cell: Cell, liars: Sequence[Member]) -> Outcome:
     outcome = Outcome()
     with _folder() as folder:
         someone_vanishes = bool(truth.silent) or cell.trick in _VANISHING
-        observatory = Observatory(Path(folder), world, watch_presence=someone_vanishes)
+        observatory = Observatory(
+            Path(folder), world, watch_presence=someone_vanishes, review=cell.trick in LATE_TRICKS
+        )
         observatory.pipeline.load(_learned(cell.seed, cell.honest))
         observatory.admit([*world.honest, *liars])
         observatory.listen(START - CLEAN_BINS * WIDTH)
@@ -99,7 +103,7 @@ def _run(cell: Cell, liars: Sequence[Member]) -> Outcome:
             time = START + number * WIDTH
             observatory.receive(rows, time)
             _receive(observatory, reports.get(number, ()), admitted, late=False)
-            result = observatory.pipeline.step(time, observatory.close_bin(time))
+            result = observatory.step(time)
             outcome.levels.append({level.series: level for level in result.levels})
             outcome.revisions += [(number, revision) for revision in result.revisions]
         _receive(observatory, reports.get(LIE_BINS, ()), admitted, late=True)
