@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from netwatch.collector.agent_tables import Standing
 from netwatch.protocols import Message
 
-LOAD_BYTES = 2 * 1024 * 1024
-"""Decompressed bytes of the batches in one transaction: 256 batches of a backlog, or the 40 that
-take longest, about a second. More than any one batch has."""
+LOAD_BYTES = 1024 * 1024 + 1
+"""Decompressed bytes of the batches in one transaction: 100 batches of a backlog, or the 20 that
+take longest, about half a second. More than any one batch has."""
 _SHARE = {Standing.ENROLLED: 1, Standing.OPEN: 4}
 """By how much a byte counts: names and keys of agents that never enrolled cost nothing."""
 

@@ -20,7 +20,7 @@ from netwatch.collector.superseded import SUPERSEDED_TABLES, SupersededRanges
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.model.time import from_millis, to_millis
-from netwatch.wire.batch_codec import unpack_batch
+from netwatch.wire.batch_codec import unpack_batch, unpack_chosen
 from netwatch.wire.signing import signer_of
 
 _BATCH_TABLES = """
@@ -60,14 +60,21 @@ LEFT JOIN agent ON agent.id = asked.id AND agent.retired IS NULL
 LEFT JOIN location ON location.id = asked.id LEFT JOIN vantage ON vantage.id = asked.id
 WHERE agent.id IS NOT NULL OR location.id IS NOT NULL
 """
+_MAX_OVERLAPPING = 50
+"""Batches of more than an hour that one agent may have at one time. It merges batches in order, so
+that its own overlap little; others would be read for every interval of their months."""
 _IS_CORRECTED = """EXISTS (SELECT 1 FROM clock_span WHERE clock_span.vantage = batch.vantage
     AND clock_span.sequence = batch.sequence AND uncorrected = 0)"""
 _IN_INTERVAL = f"""
-SELECT payload, {_IS_CORRECTED} FROM batch
+SELECT vantage, sequence, payload, {_IS_CORRECTED} FROM batch
 WHERE wide = 0 AND first >= :start - {WIDE_MS} AND first < :end AND last >= :start AND state = 0
 UNION ALL
-SELECT payload, {_IS_CORRECTED} FROM batch
-WHERE wide = 1 AND first < :end AND last >= :start AND state = 0
+SELECT vantage, sequence, payload, {_IS_CORRECTED} FROM batch WHERE rowid IN (
+    SELECT rowid FROM (
+        SELECT rowid, row_number() OVER (PARTITION BY vantage ORDER BY sequence) AS number
+        FROM batch WHERE wide = 1 AND first < :end AND last >= :start AND state = 0
+    ) WHERE number <= {_MAX_OVERLAPPING}
+)
 """  # noqa: S608 - constants
 _FIRST_TIME = """
 SELECT min(first) FROM (
@@ -168,12 +175,22 @@ class BatchLog(AgentTables):
         is too uncertain is stored, but in no interval.
         """
         span = {"start": to_millis(start), "end": to_millis(end)}
-        for payload, is_corrected in self._database.fetch(_IN_INTERVAL, span):
-            batch = unpack_batch(payload)
-            rows = self._clocks.correct(batch) if is_corrected else batch.measurements
-            for row in rows:
-                if start <= row.time < end:
-                    yield batch.vantage, row
+        for vantage, sequence, payload, is_corrected in self._database.fetch(_IN_INTERVAL, span):
+
+            def choose(
+                times: list[int],
+                batch: tuple[str, int] | None = (vantage, sequence) if is_corrected else None,
+            ) -> dict[int, int]:
+                true_times = self._clocks.true_times(*batch, times) if batch else times
+                return {
+                    index: time
+                    for index, time in enumerate(true_times)
+                    if time is not None and span["start"] <= time < span["end"]
+                }
+
+            found = unpack_chosen(payload, choose)
+            for row in found.measurements:
+                yield found.vantage, row
 
     def first_time(self) -> datetime | None:
         """Return the time of the oldest measurement, None without any."""
@@ -239,10 +256,9 @@ class BatchLog(AgentTables):
         self._file.execute("SAVEPOINT batch")
         try:
             result = self._add_one(received, closed_until, width)
-        except Exception as error:
-            is_of_the_file = isinstance(error, sqlite3.Error | StoreError)
-            if is_of_the_file and not isinstance(error, sqlite3.IntegrityError):
-                raise
+        except (sqlite3.Error, StoreError):
+            raise
+        except Exception:  # noqa: BLE001 - a defect, whatever it is
             _log.exception("a batch of %s cannot be stored", received.batch.vantage.id)
             self._file.execute("ROLLBACK TO batch")
             result = IngestResult.DEFECT

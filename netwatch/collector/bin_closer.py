@@ -6,6 +6,7 @@ Counting twice, or again after a crash, gives the same bins: all comes from the 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from time import monotonic
 
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.metrics import CollectorMetrics
@@ -30,6 +31,8 @@ _SPAN = timedelta(minutes=15)
 """Time counted at once when there is a backlog."""
 _MAX_LATE = 200
 """Late intervals counted in one call."""
+_MAX_LATE_SECONDS = 0.5
+"""Seconds after which a call counts no further one: batches wait meanwhile."""
 
 
 class BinCloser:
@@ -89,8 +92,12 @@ class BinCloser:
 
     def recount_late(self) -> int:
         """Count closed bins with late data again; return the number of intervals."""
-        late = self._batch_log.late_bins()[:_MAX_LATE]
-        for time in late:
+        late = self._batch_log.late_bins()
+        since = monotonic()
+        for number, time in enumerate(late):
+            if number == _MAX_LATE or monotonic() - since > _MAX_LATE_SECONDS:
+                late = late[:number]
+                break
             self._write(time, time + self.width)
         if self.review is not None:
             self.review.apply_accepted(

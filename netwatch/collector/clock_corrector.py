@@ -7,14 +7,13 @@ well enough.
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice, takewhile
 
 from netwatch.collector.clock_estimate import UNBOUNDED, UNLIMITED, Anchor, Bounds, Estimate
 from netwatch.collector.clock_store import WIDE_MS, Boot, Span, TimeRange
 from netwatch.model.clock_samples import ClockSample, ClockSource
-from netwatch.model.measurement import Batch, Measurement
-from netwatch.model.time import from_millis, to_millis
+from netwatch.model.measurement import Batch
+from netwatch.model.time import to_millis
 from netwatch.wire.batch_codec import row_times
 
 _UPDATE_BOOT = """
@@ -76,14 +75,6 @@ class ClockCorrector:
             for place in self._move(vantage, sequence, spans)
         ]
 
-    def correct(self, batch: Batch) -> Iterator[Measurement]:
-        """Yield the measurements of a batch whose times are certain, with corrected times."""
-        times = [to_millis(row.time) for row in batch.measurements]
-        true_times = self._true_times(batch.vantage.id, batch.sequence, times)
-        for row, time in zip(batch.measurements, true_times, strict=False):
-            if time is not None:
-                yield replace(row, time=from_millis(time))
-
     def places(self, vantage: str, sequence: int) -> list[TimeRange]:
         """Return where a stored batch counts: its span, or each of its rows if that is wide.
 
@@ -98,7 +89,7 @@ class ClockCorrector:
             return []
         if payload is None:
             return [TimeRange(first, last)]
-        times = self._true_times(vantage, sequence, row_times(payload))
+        times = self.true_times(vantage, sequence, row_times(payload))
         return [TimeRange(time, time) for time in times if time is not None]
 
     def drop(self, vantage: str, low: int, high: int) -> None:
@@ -258,9 +249,7 @@ class ClockCorrector:
         self._file.execute(query, (*new, new.last - new.first > WIDE_MS, vantage, sequence))
         return before + self.places(vantage, sequence)
 
-    def _true_times(
-        self, vantage: str, sequence: int, times: Sequence[int]
-    ) -> Iterator[int | None]:
+    def true_times(self, vantage: str, sequence: int, times: Sequence[int]) -> Iterator[int | None]:
         """Yield the corrected time of each row of a batch, None where it is uncertain."""
         spans = self._spans_of(vantage, sequence)
         if not spans:

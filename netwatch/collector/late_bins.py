@@ -54,15 +54,15 @@ class LateBins:
             accounts[_OPEN] = OPEN_BINS_PER_DAY
         day = now_ms // _DAY_MS
         used = {account: self._used(account, day) for account in accounts}
-        added = waiting = 0
-        for time in sorted(times, reverse=True):
-            row = (time,)
-            self._file.execute("INSERT OR IGNORE INTO late_sender VALUES (?, ?)", (time, agent))
-            if all(used[account] + added < most for account, most in accounts.items()):
-                added += self._file.execute("INSERT OR IGNORE INTO late VALUES (?)", row).rowcount
-            elif not self._file.execute("SELECT 1 FROM late WHERE time = ?", row).fetchone():
-                self._file.execute("INSERT OR IGNORE INTO late_waiting (time) VALUES (?)", row)
-                waiting += 1
+        rest = [(time,) for time in sorted(times, reverse=True)]
+        added = 0
+        while (
+            rest and (room := min(most - used[one] for one, most in accounts.items()) - added) > 0
+        ):
+            added += self._insert("INSERT OR IGNORE INTO late VALUES (?)", rest[:room])
+            rest = rest[room:]
+        query = "SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM late WHERE time = ?1)"
+        waiting = self._insert(f"INSERT OR IGNORE INTO late_waiting (time) {query}", rest)
         if added:
             rows = [(account, day, used[account] + added) for account in accounts]
             query = "INSERT OR REPLACE INTO late_allowance VALUES (?, ?, ?)"
@@ -106,6 +106,12 @@ class LateBins:
         """Delete what is stored about an agent."""
         self._file.execute("DELETE FROM late_allowance WHERE account = ?", (agent,))
         self._file.execute("DELETE FROM late_sender WHERE agent = ?", (agent,))
+
+    def _insert(self, query: str, rows: Sequence[tuple[int]]) -> int:
+        """Return how many rows are new."""
+        before = self._file.total_changes
+        self._file.executemany(query, rows)
+        return self._file.total_changes - before
 
     def _used(self, account: str, day: int) -> int:
         query = "SELECT used FROM late_allowance WHERE account = ? AND day = ?"

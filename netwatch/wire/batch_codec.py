@@ -6,8 +6,9 @@ and indices are checked.
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, replace
+from functools import partial
 from itertools import accumulate
 from typing import Annotated, TypeVar
 
@@ -15,6 +16,7 @@ import msgspec
 
 from netwatch.model.clock_samples import ClockSample, ClockSegment, ClockSource
 from netwatch.model.errors import InputError
+from netwatch.model.foreign_bytes import decode_foreign
 from netwatch.model.measurement import Batch, Measurement, Observation, Vantage
 from netwatch.model.text import MAX_WORD, WORD_PATTERN
 from netwatch.model.time import from_millis, to_millis
@@ -131,8 +133,18 @@ def unpack_batch(payload: bytes) -> Batch:
 
 def row_times(payload: bytes) -> list[int]:
     """Return the times of a stored batch's rows in milliseconds since 1970, without its rows."""
-    table = decode(_without_signature(payload), _decode_table, what=BATCH.name, limit=BATCH.limit)
-    return list(accumulate(table.time_steps, initial=table.start))[1:]
+    return _times(_stored_table(payload))
+
+
+def unpack_chosen(payload: bytes, choose: Callable[[list[int]], Mapping[int, int]]) -> Batch:
+    """Return a stored batch with some of its rows only, which takes a fraction of the time.
+
+    `choose` receives the times of all rows and returns the true times of those to return, by
+    their index; times are milliseconds since 1970.
+    """
+    table = _stored_table(payload)
+    chosen = choose(_times(table))
+    return decode_foreign(table, partial(_from_table, chosen=chosen), what=BATCH.name)
 
 
 def decoding_cost(plain: bytes) -> int:
@@ -167,6 +179,14 @@ def _inflate_plain(plain: bytes) -> bytes:
     if not plain.startswith(_MAGIC):
         raise ValueError("not a message of this version of netwatch")
     return inflate(plain[len(_MAGIC) :], limit=_MAX_INFLATED)
+
+
+def _stored_table(payload: bytes) -> _Table:
+    return decode(_without_signature(payload), _decode_table, what=BATCH.name, limit=BATCH.limit)
+
+
+def _times(table: _Table) -> list[int]:
+    return list(accumulate(table.time_steps, initial=table.start))[1:]
 
 
 def _decode_table(plain: bytes) -> _Table:
@@ -224,12 +244,15 @@ def _to_table(batch: Batch) -> _Table:
     return table
 
 
-def _from_table(table: _Table, *, with_steps: bool = True) -> Batch:
+def _from_table(
+    table: _Table, *, with_steps: bool = True, chosen: Mapping[int, int] | None = None
+) -> Batch:
     """Return the rows of a table; raises IndexError or ValueError if columns are inconsistent."""
     if not is_agent_id(table.vantage):
         raise ValueError("the vantage's id is invalid")
-    rows = tuple(_rows(table, with_steps=with_steps))
-    if table.clock_segments and sum(rows for *_, rows in table.clock_segments) != len(rows):
+    rows = tuple(_rows(table, with_steps=with_steps, chosen=chosen))
+    count = len(table.time_steps)
+    if table.clock_segments and sum(rows for *_, rows in table.clock_segments) != count:
         raise ValueError("clock segments do not cover every row")
     return Batch(
         vantage=Vantage(table.vantage, table.country, table.network),
@@ -241,8 +264,13 @@ def _from_table(table: _Table, *, with_steps: bool = True) -> Batch:
     )
 
 
-def _rows(table: _Table, *, with_steps: bool) -> Iterator[Measurement]:
-    """Yield the measurements; without their observations unless `with_steps`."""
+def _rows(
+    table: _Table, *, with_steps: bool, chosen: Mapping[int, int] | None
+) -> Iterator[Measurement]:
+    """Yield the measurements; without their observations unless `with_steps`.
+
+    `chosen` are the times of the rows to yield, by index; None yields all.
+    """
     time, used = table.start, 0
     columns = zip(
         table.target_of or range(len(table.time_steps)),
@@ -253,7 +281,7 @@ def _rows(table: _Table, *, with_steps: bool) -> Iterator[Measurement]:
         table.weights or [1] * len(table.time_steps),
         strict=True,
     )
-    for target, pattern, outcome, step, extra, weight in columns:
+    for index, (target, pattern, outcome, step, extra, weight) in enumerate(columns):
         time += step
         if not _EARLIEST <= time <= _LATEST:
             raise ValueError("a time out of range")
@@ -262,12 +290,14 @@ def _rows(table: _Table, *, with_steps: bool) -> Iterator[Measurement]:
         used += len(steps)
         if len(durations) < len(steps) or min(durations, default=0) < 0:
             raise ValueError("missing or negative durations")
+        if chosen is not None and index not in chosen:
+            continue
         name, probe = table.targets[target]
         failure, scope, host_responded = table.outcomes[outcome]
         yield Measurement(
             target=name,
             probe=probe,
-            time=from_millis(time),
+            time=from_millis(time if chosen is None else chosen[index]),
             failure=failure,
             scope=scope,
             host_responded=host_responded,

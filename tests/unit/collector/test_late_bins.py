@@ -143,3 +143,12 @@ def test_a_range_over_many_stored_batches_is_worked_off(rig: Rig) -> None:
         rig.batch_log.late_bins()
     rows = rig.batch_log.measurements(NOW - DAY, NOW)
     assert [row.time for _, row in rows] == [NOW - 9 * WIDTH]
+
+
+def test_an_interval_reads_few_long_batches_of_one_agent(rig: Rig) -> None:
+    for number in range(60):
+        rig.receive(rig.message(number, 10 * DAY, WIDTH + timedelta(seconds=number)))
+    rig.receive(rig.message(99, 9 * DAY, WIDTH, name="a2"))
+    names = [vantage.id for vantage, _ in rig.batch_log.measurements(NOW - 2 * WIDTH, NOW)]
+    assert names.count("a1") == 50
+    assert names.count("a2") == 1
