@@ -35,6 +35,7 @@ _REASONS = {
     Reason.OPEN: "never enrolled",
     Reason.LIE: "sent wrong answers of canaries",
     Reason.CONTRARY: "often saw what no other saw",
+    Reason.TURNED: "stopped agreeing with others together with its group",
 }
 """Why an agent has its weight."""
 app = typer.Typer(no_args_is_help=True)

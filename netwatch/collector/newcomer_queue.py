@@ -78,7 +78,8 @@ def admission_times(applicants: Iterable[Applicant]) -> list[datetime]:
             if one.is_vetted:
                 insort(line.established, at)
                 continue
-            insort(line.admitted[one.is_open], at)
+            if bisect_right(line.established, at):  # founders keep nobody waiting
+                insort(line.admitted[one.is_open], at)
             if one.is_proven:
                 insort(line.established, at + PROBATION)
     return times

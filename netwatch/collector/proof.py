@@ -15,6 +15,8 @@ _MAX_WRONG = 0.02
 _NO_AGREEMENT, _FULL_AGREEMENT = 0.2, 0.6
 """Agreement up to which an agent weighs nothing, and from which it weighs in full. Guesses have 0;
 an agent alone behind a censor of a third of its targets has two thirds."""
+_TURNED_FACTOR = 0.25
+"""Weight of agents that turned with their group: a doubt, until somebody has looked at them."""
 _PRIOR = 1.0
 """Units of falls and of rises that an agent caught before it was judged."""
 
@@ -27,11 +29,13 @@ class Proof:
         days: days on which it proved that it measures.
         has_lied: whether over 2 % of a day's answers of canaries were wrong, lately.
         caught: falls and rises of targets that it was judged on, lately.
+        has_turned: whether it stopped agreeing together with others of a group, lately.
     """
 
     days: int = 0
     has_lied: bool = False
     caught: Caught = field(default_factory=Caught)
+    has_turned: bool = False
 
     @property
     def agreement(self) -> float:
@@ -45,7 +49,8 @@ class Proof:
     def factor(self) -> float:
         """Factor of the weight, 0 to 1."""
         span = _FULL_AGREEMENT - _NO_AGREEMENT
-        return 0.0 if self.has_lied else min(max((self.agreement - _NO_AGREEMENT) / span, 0), 1)
+        factor = min(max((self.agreement - _NO_AGREEMENT) / span, 0), 1)
+        return 0.0 if self.has_lied else factor * (_TURNED_FACTOR if self.has_turned else 1)
 
 
 def proves(canaries: CanaryCheck, caught: Caught) -> bool:

@@ -152,6 +152,9 @@ class TrustKeeper:
         if day != self._day:
             self._day, self._places = day, set()
             self._batch_log.sum_old_proofs(day)
+            for group, names in self._batch_log.judge_groups(day - _DAY).items():
+                text = f"{len(names)} agents of {group} turned together and count less"
+                self._metrics.warn(self._metrics.alerts, "turned_group", text)
         if new := measured - self._places:
             self._batch_log.record_places(new, day)
             self._places |= new

@@ -10,6 +10,7 @@ from netwatch.collector.agreement import Caught
 from netwatch.collector.canary import CanaryCheck
 from netwatch.collector.proof import AGREEMENT_MEMORY, PROOF_MEMORY, Proof, is_lie, proves
 from netwatch.collector.trust_weights import FirstSeen
+from netwatch.collector.turned_groups import AgentDay, turned_groups
 from netwatch.model.measurement import Vantage
 from netwatch.model.time import floor_time, from_millis, to_millis
 from netwatch.model.vantage_trust import OPEN_OWNER
@@ -55,7 +56,19 @@ INSERT INTO proof SELECT id, 0, sum(days), 0, 0, 0, 0, 0, 0, 0 FROM proof
 WHERE day > 0 AND day < ? GROUP BY id
 ON CONFLICT (id, day) DO UPDATE SET days = days + excluded.days
 """
-_MARK_LIES = "UPDATE proof SET lied = 1 WHERE id = ? AND day = ?"
+_TURNED, _LIED = 1, 2
+"""Values of `lied`; the larger one stands."""
+_MARK = "UPDATE proof SET lied = max(lied, ?) WHERE id = ? AND day = ?"
+_AGENT_DAYS = """
+SELECT proof.id, coalesce(nullif(owner, ''), ''), coalesce(network, 0), coalesce(software, ''),
+    (SELECT min(at) FROM first_seen WHERE first_seen.id = proof.id),
+    sum(falls * (day = :day)), sum(caught_falls * (day = :day)),
+    sum(rises * (day = :day)), sum(caught_rises * (day = :day)),
+    sum(falls * (day < :day)), sum(caught_falls * (day < :day)),
+    sum(rises * (day < :day)), sum(caught_rises * (day < :day))
+FROM proof LEFT JOIN agent ON agent.id = proof.id
+WHERE day BETWEEN :start AND :day GROUP BY proof.id
+"""
 _PROOFS = """
 SELECT id, sum(days * (day < :day)), max(lied), sum(falls * recent), sum(caught_falls * recent),
     sum(rises * recent), sum(caught_rises * recent)
@@ -143,10 +156,20 @@ class TrustTables(SqliteStore):
                 row = (name, day, proves(check, one), *counts, one.rises, one.caught_rises)
                 self._file.execute(_ADD_PROOF, row)
                 if check.wrong and is_lie(self._canaries(name, day)):
-                    self._file.execute(_MARK_LIES, (name, day))
+                    self._file.execute(_MARK, (_LIED, name, day))
             if judged_until is not None:
                 statement = "INSERT OR REPLACE INTO judged VALUES (1, ?)"
                 self._file.execute(statement, (to_millis(judged_until),))
+
+    def judge_groups(self, at: datetime) -> Mapping[str, frozenset[str]]:
+        """Mark the agents that turned together on the day of `at`; return them by group."""
+        day = floor_time(at, _DAY)
+        span = {"start": to_millis(day - AGREEMENT_MEMORY), "day": to_millis(day)}
+        groups = turned_groups(map(_agent_day, self._database.fetch(_AGENT_DAYS, span)))
+        names = sorted({name for group in groups.values() for name in group})
+        with self._database.transaction():
+            self._file.executemany(_MARK, [(_TURNED, name, to_millis(day)) for name in names])
+        return groups
 
     def sum_old_proofs(self, at: datetime) -> None:
         """Keep of all proofs older than thirty days at `at` only the number of days."""
@@ -168,7 +191,7 @@ class TrustTables(SqliteStore):
             "day": to_millis(day),
         }
         return {
-            name: Proof(int(days), bool(lied), Caught(*counts))
+            name: Proof(int(days), lied == _LIED, Caught(*counts), has_turned=lied == _TURNED)
             for name, days, lied, *counts in self._database.fetch(_PROOFS, span)
         }
 
@@ -176,3 +199,17 @@ class TrustTables(SqliteStore):
         """Record when an agent was first seen in a country; later times change nothing."""
         row = (vantage.id, vantage.country, to_millis(at))
         self._file.execute("INSERT OR IGNORE INTO first_seen VALUES (?, ?, ?, 0)", row)
+
+
+def _agent_day(row: tuple[str, str, int, str, int, *tuple[float, ...]]) -> AgentDay:
+    """Return one agent's agreement with the groups that it is in, as far as they are known."""
+    name, owner, network, software, seen, *counts = row
+    week = from_millis(seen).date().isocalendar() if seen else None
+    groups = {
+        f"owner {owner}": owner,
+        f"network AS{network}": network,
+        f"software {software}": software,
+        f"those first seen in week {week.week} of {week.year}" if week else "": week,
+    }
+    known = frozenset(group for group, value in groups.items() if value)
+    return AgentDay(name, known, Caught(*counts[:4]), Caught(*counts[4:]))

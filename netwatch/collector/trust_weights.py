@@ -47,6 +47,7 @@ class Reason(StrEnum):
     OPEN = "open"
     LIE = "lie"
     CONTRARY = "contrary"
+    TURNED = "turned"
 
 
 _REFUSED = {Reason.OPEN, Reason.LIE, Reason.CONTRARY}
@@ -176,13 +177,14 @@ def _earned(
     elif proof.factor == 0:
         weight, reason = 0.0, Reason.CONTRARY
     elif one.vetted:
-        weight, reason = 1.0, Reason.VETTED
+        weight, reason = proof.factor, Reason.TURNED if proof.has_turned else Reason.VETTED
     elif admitted > max(one.at, at):
         weight, reason = 0.0, Reason.CROWD
     elif days < _MIN_DAYS:
         weight, reason = 0.0, Reason.PROBATION
     else:
         weight, reason = days / (PROBATION / _DAY) * proof.factor, Reason.ESTABLISHED
+        reason = Reason.TURNED if proof.has_turned else reason
     trust = VantageTrust(weight * factor, one.owner)
     return EarnedTrust(trust, admitted, one.at, days, reason)
 

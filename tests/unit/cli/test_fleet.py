@@ -106,7 +106,7 @@ def test_a_list_is_published_by_tier_and_each_is_newer(
     listed = published_list(read_config(config))
     assert listed is not None
     assert [(one.target.id, one.tier.value, one.category) for one in listed.listed_targets()] == [
-        ("root-f", "A", ""), ("shop", "B", ""), ("paper", "C", "NEWS"),
+        ("root-f", "A", ""), ("canary", "A", ""), ("shop", "B", ""), ("paper", "C", "NEWS"),
     ]  # fmt: skip
     assert listed.high_risk_countries == ("XK",)
 

@@ -128,3 +128,24 @@ def test_agents_from_before_there_were_proofs_keep_what_their_age_earned(tmp_pat
         assert weight(log, 40) == (1, Reason.ESTABLISHED)
     with Registry(path) as registry:
         assert registry.first_seen(at=START + 41 * DAY)[0].proof is not None
+
+
+def test_agents_that_turn_together_keep_a_quarter_of_their_weight(tmp_path: Path) -> None:
+    with BatchLog(tmp_path / "many.sqlite") as log:
+        names = [f"b{number}" for number in range(10)]
+        for name in names:
+            row = Measurement("one", "tcp", START, None, "", host_responded=True, seconds=0.1)
+            batch = Batch(Vantage(name, "XX", 64500), 1, (row,))
+            at = START if name < "b3" else START - 20 * DAY
+            received = ReceivedBatch(batch, b"-", name.encode() * 16, at)
+            log.add([received], closed_until=None, width=WIDTH)
+        for day in range(15):
+            caught = dict.fromkeys(names, CAUGHT)
+            if day == 14:
+                caught |= dict.fromkeys(names[:3], Caught(falls=2, rises=2, caught_rises=1))
+            log.record_proofs(START + day * DAY, {}, caught, judged_until=None)
+        assert log.judge_groups(START + 13 * DAY) == {}
+        (group,) = log.judge_groups(START + 14 * DAY).items()
+        assert group == ("those first seen in week 2 of 2026", frozenset(names[:3]))
+        assert weight(log, 15, "b0") == (0.25, Reason.TURNED)
+        assert weight(log, 15, "b5")[1] is Reason.ESTABLISHED
