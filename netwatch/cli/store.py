@@ -256,6 +256,8 @@ def _stores(data: Path) -> Iterator[tuple[str, SqliteStore]]:
 
 def _describe_stats(name: str, stored: Stats) -> Iterator[str]:
     closed = f"{stored.closed_until:%Y-%m-%d %H:%M} UTC" if stored.closed_until else "never"
+    if stored.closed_until and stored.closed_until > now():
+        closed += ", which is in the future: a clock was or is wrong"
     size = f"open days {stored.file_bytes:,} bytes"
     yield f"{name}: {stored.series:,} series, complete until {closed}, {size}"
     for kind, table in (("bins", stored.bins), ("levels", stored.levels)):

@@ -13,7 +13,7 @@ _LAG_SECONDS = 30.0
 
 @attack(
     "the system clock of the observatory a day ahead for 22 s, then an hour behind for 22 s",
-    who="whoever controls its time servers",
+    who="an owner of its time servers",
     cost="one forged answer",
     doors=("embedded",),
 )
