@@ -439,6 +439,7 @@ OWN = {
         "netwatch/ledger/ledger.py:SqlLedger._read_incidents",
         "netwatch/ledger/outbox_store.py:",
         "netwatch/ledger/outbox_store.py:_outbox_entry",
+        "netwatch/storage/installation.py:",
         "netwatch/storage/installation.py:Installation._read",
         "netwatch/storage/installation.py:Installation.recorded_key",
         "netwatch/storage/sqlite_file.py:prepare_database",

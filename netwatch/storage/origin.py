@@ -14,6 +14,7 @@ from netwatch.model.errors import StoreError, os_errors_as
 from netwatch.storage.sqlite_file import (
     BUSY_TIMEOUT,
     DamagedError,
+    check_length,
     prepare_database,
     sqlite_errors_as_ours,
 )
@@ -111,4 +112,5 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
         sqlite_errors_as_ours(path),
         closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)) as file,
     ):
+        check_length(path, file)
         yield file

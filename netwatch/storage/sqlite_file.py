@@ -18,7 +18,6 @@ BUSY_TIMEOUT = 30.0
 """Seconds to wait for another process's transaction."""
 _LOG_BYTES = 1024 * 1024
 """Size to which SQLite truncates the write-ahead log after a checkpoint."""
-_MAGIC = b"SQLite format 3\0"
 
 
 class DamagedError(StoreError):
@@ -196,7 +195,8 @@ class SqliteFile:
                 raise
 
     def _check_format(self, schema: Schema) -> None:
-        """Refuse a file of another program or version."""
+        """Refuse a file of another program or version, or whose end is missing."""
+        check_length(self.path, self.connection)
         if self.read_number("SELECT count(*) FROM sqlite_master") == 0:
             return
         if self.read_number("PRAGMA application_id") != schema.application_id:
@@ -231,18 +231,32 @@ def prepare_database(path: Path) -> None:
         StoreError: it cannot be opened.
     """
     log = path.with_name(f"{path.name}-wal")
+    # The file is never opened here: closing it would drop the locks of this process's other
+    # connections, and another process could then delete the log under them.
     with os_errors_as(StoreError, f"{path}: cannot be opened"):
         create_private(path)
-        size, has_log = path.stat().st_size, log.exists() and log.stat().st_size > 0
-        with path.open("rb") as file:
-            header = file.read(18)
-    if not size and has_log:
+        if not path.is_file():
+            raise StoreError(f"{path}: cannot be opened: is not a file")
+        is_lost = not path.stat().st_size and log.exists() and log.stat().st_size > 0
+    if is_lost:
         raise DamagedError(f"{path}: is missing or empty, only its log {log.name} is there")
-    page = int.from_bytes(header[16:18], "big")
-    page = 65_536 if page == 1 else page  # the header's code for the largest size
-    # With a log, a checkpoint may have been interrupted, and the next one continues it.
-    if header[:16] == _MAGIC and not has_log and page and size % page:
-        raise DamagedError(f"{path}: is damaged: its end is missing")
+
+
+def check_length(path: Path, connection: sqlite3.Connection) -> None:
+    """Refuse a database that ends within a page, where SQLite would read zeros.
+
+    Raises:
+        DamagedError: its end is missing, or it is not a database.
+    """
+    with sqlite_errors_as_ours(path):
+        connection.execute("PRAGMA schema_version").fetchone()
+        page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
+    log = path.with_name(f"{path.name}-wal")
+    with os_errors_as(StoreError, f"{path}: cannot be opened"):
+        # With a log, a checkpoint may have been interrupted, and the next one continues it.
+        has_log = log.exists() and log.stat().st_size > 0
+        if not has_log and path.stat().st_size % page_bytes:
+            raise DamagedError(f"{path}: is damaged: its end is missing")
 
 
 def database_files(path: Path) -> list[Path]:
