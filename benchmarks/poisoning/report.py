@@ -30,10 +30,12 @@ _SHOWN = 12
 
 def markdown(verdicts: Sequence[Verdict]) -> str:
     """Return the goals, the worst cells by numbers of agents, and the worst misses."""
-    parts = [_goal_table(verdicts)]
+    worlds = {(one.cell.honest, one.cell.seed) for one in verdicts}
+    parts = [f"{len(verdicts)} cells in {len(worlds)} worlds.", _goal_table(verdicts)]
     for (age, words), (lie, holds) in product(_AGES.items(), _LIES.items()):
         chosen = [one for one in verdicts if one.cell.age == age and holds(one)]
-        parts += [f"Liars are {words}; {lie}:", _number_table(chosen)]
+        if chosen:
+            parts += [f"Liars are {words}; {lie}:", _number_table(chosen)]
     worst = sorted(
         (one for one in verdicts if one.missed),
         key=lambda one: (-len(one.missed), -one.national_points),
@@ -53,7 +55,10 @@ def _goal_table(verdicts: Sequence[Verdict]) -> str:
 
 
 def _number_table(verdicts: Sequence[Verdict]) -> str:
-    """Return the largest move of a national level, with false and hidden national incidents."""
+    """Return the largest move of a national level, with false and hidden national incidents.
+
+    A level that is recorded as undecided has not moved.
+    """
     heads = " | ".join(f"{honest} honest" for honest in HONEST)
     lines = [f"| liars | {heads} |", "|---" * (1 + len(HONEST)) + "|"]
     for liars in LIARS:
