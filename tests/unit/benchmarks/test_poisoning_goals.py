@@ -6,7 +6,7 @@ import pytest
 from benchmarks.poisoning.cells import HONEST, fast_cells
 from benchmarks.poisoning.judge import judge
 
-_HELD = {"new keys", "false", "hidden"}
+_HELD = {"new keys", "false", "hidden", "unsure", "rewritten"}
 """Goals of `benchmarks.poisoning.judge` that these cells hold."""
 
 
