@@ -43,6 +43,8 @@ _MIN_DEVIATION = 0.25
 """Share of measurements by which a vantage may differ from the others: its line, its schedule."""
 _CHANCE = 2.0
 """Standard deviations of chance that are added to it, and half a measurement."""
+_FULL_VOTE = 1 / 3
+"""Targets that give a vantage a whole vote at a place, over the number of the median vantage."""
 _ROUNDING = 1e-9
 
 
@@ -112,7 +114,10 @@ class _Pairs:
         series, vantage: place and vantage of each pair, (k,).
         trials: number of measurements, (k,).
         cells: number of targets, (k,).
-        mass: capped weight, (k,). Each target is one vote, however often it was measured.
+        votes: weight at each target, (k,): a vantage that measures more targets than others has
+            less at each.
+        mass: capped weight, (k,). A vantage has one vote, however much it measures, and less than
+            one only if it measures few of the usual number of targets.
     """
 
     def __init__(self, ballot: Ballot, cells: Bools) -> None:
@@ -124,7 +129,10 @@ class _Pairs:
         self.series, self.vantage = keys // size, keys % size
         self.trials = self.sum(table.trials[cells])
         self.cells = self.sum(np.ones(len(self.of_cell)))
-        mass = self.cells * table.prior_trust[self.vantage]
+        trust = table.prior_trust[self.vantage]
+        usual = lower_median(self.cells, trust, self.series, ballot.size)[self.series]
+        self.votes = trust * np.fmin(usual / self.cells, 1)
+        mass = trust * np.fmin(self.cells / (_FULL_VOTE * usual), 1)
         self.mass = capped(mass, self.series, self.vantage, table.holders)
         self._places = ballot.size
 
@@ -187,17 +195,16 @@ def _deviation(ballot: Ballot, cells: Bools, pairs: _Pairs) -> Floats:
     is_open = ballot.table.controls.any() and not ballot.is_blockable
     table = ballot.table if is_open else split_by_side(ballot.table)
     vantage, target = table.vantage[cells], table.target[cells]
-    trials, successes = table.trials[cells], table.successes[cells]
-    size, share = len(table.controls), successes / trials
-    votes = capped(table.prior_trust[vantage], target, vantage, table.holders)
+    size, share = len(table.controls), table.successes[cells] / table.trials[cells]
+    votes = capped(pairs.votes[pairs.of_cell], target, vantage, table.holders)
     lower = lower_median(share, votes, target, size)[target]
     upper = -lower_median(-share, votes, target, size)[target]
     # The share of successes of all others, with half a success in one more vote.
     sums = [np.bincount(target, part, size)[target] for part in (votes * share, votes)]
     others = (sums[0] - votes * share + 0.5) / (sums[1] - votes + 1)
-    variance = pairs.sum(trials * others * (1 - others)) / pairs.trials**2
+    variance = pairs.sum(others * (1 - others) / table.trials[cells]) / pairs.cells**2
     # Where the votes are even, both sides stray from each other.
-    above, below = (pairs.sum(successes - trials * one) / pairs.trials for one in (lower, upper))
+    above, below = (pairs.sum(share - one) / pairs.cells for one in (lower, upper))
     deviation = np.where(np.abs(above) > np.abs(below), above, below)
     chance = _CHANCE * np.sqrt(variance) + 0.5 / pairs.trials
     return np.where(np.abs(deviation) > _MIN_DEVIATION + chance, deviation, 0.0)
