@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from adversary.frame.registry import all_attacks
 from generate_reference import (
     MEANINGS,
     commands_page,
@@ -138,3 +139,14 @@ def test_links_between_pages_lead_somewhere() -> None:
                 if not target.exists():
                     missing.append(f"{page.name}: {link}")
     assert missing == []
+
+
+def test_the_threat_model_names_every_attack_of_the_harness() -> None:
+    page = (ROOT / "docs" / "threat-model.md").read_text("utf-8")
+    table = page.partition("<!-- adversary: begin -->")[2].partition("<!-- adversary: end -->")[0]
+    for one in all_attacks():
+        assert f"`{one.name}`" in table, (
+            "call python -m tests.adversary --page docs/threat-model.md"
+        )
+    assert "<!-- poisoning: begin -->" in page
+    assert "<!-- poisoning: end -->" in page

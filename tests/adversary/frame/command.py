@@ -10,10 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from adversary.frame.checks import Result, run_attack
 from adversary.frame.registry import Attack, all_attacks
+from adversary.frame.report import page_table, replace_between, terminal_table
 from adversary.frame.stage import DOORS, open_stage
 from netwatch.cli.output import progress_bar
 
@@ -42,18 +42,6 @@ async def run_attacks(
     return results
 
 
-def table(results: Sequence[Result]) -> Table:
-    """Return a row for each attack at each door."""
-    found = Table("attack", "door", "acknowledged", "p99 s", "MB", "result")
-    found.columns[0].no_wrap = found.columns[1].no_wrap = True
-    for one in results:
-        found.add_row(
-            one.name, one.door, str(one.honest_batches), f"{one.p99_seconds:.2f}",
-            f"{one.memory_mb:.0f}", "; ".join(one.faults) or "held",
-        )  # fmt: skip
-    return found
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return how many attacks found a fault."""
     attacks = all_attacks()
@@ -65,10 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         doors = options.door or DOORS
         results = asyncio.run(run_attacks(chosen, doors, Path(folder), show=show))
+    if options.page:
+        replace_between(options.page, page_table(attacks, results))
     if options.json:
         sys.stdout.write(json.dumps([asdict(one) for one in results], indent=2) + "\n")
     else:
-        Console(markup=False, emoji=False).print(table(results))
+        Console(markup=False, emoji=False).print(terminal_table(results))
     return sum(bool(one.faults) for one in results)
 
 
@@ -84,4 +74,5 @@ def _parser(attacks: Sequence[Attack]) -> argparse.ArgumentParser:
     parser.add_argument("--attack", action="append", choices=names, metavar="NAME")
     parser.add_argument("--door", action="append", choices=DOORS)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--page", type=Path, help="page whose table between markers is replaced")
     return parser

@@ -68,7 +68,9 @@ async def honest_agents(folder: Path, configs: Mapping[str, Config]) -> AsyncIte
         )  # fmt: skip
     reading = asyncio.ensure_future(_read(process, fleet))
     try:
-        assert await fleet.wait_for_each(0, seconds=30), (folder / "honest.log").read_text()[-2000:]
+        assert await fleet.wait_for_each(0, seconds=120), (folder / "honest.log").read_text()[
+            -2000:
+        ]
         yield fleet
     finally:
         if process.returncode is None:

@@ -24,7 +24,7 @@ __all__ = ["Observatory", "password_of", "shipped_mosquitto"]
 
 _SHIPPED = Path(__file__).parents[3] / "deploy"
 _PAGE = 1024 * 1024
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 
 
 def password_of(name: str) -> str:
