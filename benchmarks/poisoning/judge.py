@@ -28,7 +28,8 @@ GOALS = {
     "new keys": "new keys move nothing",
     "points": "trusted liars below a third of the networks move a national level < 5 points",
     "false": "no false national incident with at least 5 honest networks",
-    "hidden": "no hidden national incident with at least 5 honest networks",
+    "hidden": "no hidden national incident with at least 5 honest networks, unless operators know",
+    "confident": "where one is hidden, its level is recorded as undecided",
     "unsure": "with fewer, the record says that it cannot be sure",
     "rewritten": "late batches rewrite no closed hour by 5 points or more",
 }
@@ -131,6 +132,7 @@ def _misses(verdict: Verdict, goal: str) -> bool:
         and verdict.national_points >= _MOST_POINTS,
         "false": verdict.false_national and promised,
         "hidden": verdict.hidden_national and promised and not verdict.unsure,
+        "confident": verdict.hidden_national and promised and not verdict.withheld,
         "unsure": few and (changed or verdict.points >= _MOST_POINTS) and not verdict.unsure,
         "rewritten": verdict.rewritten >= _MOST_POINTS,
     }[goal]
