@@ -29,9 +29,9 @@ class Door(StrEnum):
     CONTROL = "control"
 
 
-SHARES: Mapping[Door, int] = {Door.HEAD: 128, Door.PAGE: 320, Door.BATCH: 192, Door.CONTROL: 64}
-"""Connections at once. A request's head is there for one round trip, a batch for one commit;
-320 readers are more than a page from the cache needs at 1,000 requests a second."""
+SHARES: Mapping[Door, int] = {Door.HEAD: 384, Door.PAGE: 320, Door.BATCH: 192, Door.CONTROL: 64}
+"""Connections at once. A head is there for one round trip, and hundreds of readers come at once; a
+batch is there for one commit; a page from the cache needs far fewer at 1,000 requests a second."""
 _FAIR_PART = 8
 """One peer, such as many volunteers behind one NAT, has an eighth of a door for sure."""
 _IPV6_HOST_BITS = 64
