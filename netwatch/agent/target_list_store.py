@@ -20,6 +20,7 @@ from netwatch.agent.target_list import (
 from netwatch.model.errors import ConfigError, InputError
 
 _log = logging.getLogger("netwatch.agent.target_list")
+_SAID: set[str] = set()
 
 
 class Rejection(msgspec.Struct, frozen=True):
@@ -125,14 +126,14 @@ class TargetListStore:
         try:
             return TARGET_LIST.unpack(record.message)[0]
         except InputError as error:
-            _log.warning("%s: damaged: %s", self._path, error)
+            _warn_once(f"{self._path}: damaged: {error}")
             return None
 
     def _read(self) -> _Record:
         try:
             return read_record(self._path, _Record) or _Record()
         except ConfigError as error:
-            _log.warning("%s", error)
+            _warn_once(str(error))
             return _Record()
 
     def _write(self, record: _Record) -> None:
@@ -140,3 +141,10 @@ class TargetListStore:
             write_record(self._path, record)
         except ConfigError as error:
             raise InputError(str(error)) from error
+
+
+def _warn_once(text: str) -> None:
+    """Log a fault of the file once in this process: it is read every few seconds."""
+    if text not in _SAID:
+        _SAID.add(text)
+        _log.warning("%s", text)
