@@ -55,6 +55,8 @@ class LateBins:
         day = now_ms // _DAY_MS
         used = {account: self._used(account, day) for account in accounts}
         rest = [(time,) for time in sorted(times, reverse=True)]
+        query = "INSERT OR IGNORE INTO late_sender VALUES (?, ?)"
+        self._file.executemany(query, [(*row, agent) for row in rest])
         added = 0
         while (
             rest and (room := min(most - used[one] for one, most in accounts.items()) - added) > 0

@@ -46,10 +46,10 @@ class Office(IngestRig):
             self.store, self.ledger.amendments, width=WIDTH, clock=lambda: self.now
         )
 
-    def say(self, *rows: Measurement, sender: str = "a1") -> None:
+    def say(self, *rows: Measurement, sender: str = "a1", network: int = 64501) -> None:
         """Receive a batch, and count its late rows."""
         self.sequence += 1
-        batch = Batch(Vantage(sender, "XX", 64501), self.sequence, rows)
+        batch = Batch(Vantage(sender, "XX", network), self.sequence, rows)
         assert self.receive(Message(batch_topic(sender), pack_batch(batch)))
         self.closer.recount_late()
 
@@ -106,6 +106,13 @@ def test_a_move_beyond_the_interval_waits_and_nothing_is_lost(office: Office) ->
     assert len(list(office.batch_log.measurements(during(5), START))) == 40
 
 
+def test_an_amendment_counts_the_networks_of_late_senders_alone(office: Office) -> None:
+    office.say(*[failed(during(4))] * 5)
+    office.judge(0.0, 0.0, 0.1)
+    office.say(*[answered(during(3))] * 15, sender="a2", network=64502)
+    assert [(one.owners, one.networks) for one in office.pending()] == [(1, 1), (1, 1)]
+
+
 def test_more_late_rows_may_bring_it_back_into_the_interval(office: Office) -> None:
     office.say(*[answered(during(4))] * 10)
     office.judge(1.0, 0.8, 1.1)
@@ -154,8 +161,8 @@ def test_what_a_fleet_brings_after_three_days_fills_its_gap_at_once(office: Offi
     office.closer.close(START)
     rows = [answered(during(60 * hour + 2)) for hour in range(1, 72)]
     office.say(*rows)
-    for _ in range(5):
-        office.closer.recount_late()
+    while office.closer.recount_late():
+        pass
     assert len(office.counts()) == 72
     assert office.pending() == []
 
