@@ -357,6 +357,15 @@ class Amendments(Protocol):
     ) -> None:
         """Set the state of amendments, unless it has changed since they were read."""
 
+    def forget(self, start: datetime) -> None:
+        """Delete what waits, and what is ordinary, of bins from `start` on."""
+
+    def keep_ordinary(self, time: datetime, values: Mapping[SeriesKey, float]) -> None:
+        """Record what the levels of the bin at `time` were judged by; a value once kept stays."""
+
+    def ordinary(self, time: datetime) -> dict[SeriesKey, float]:
+        """Return what the levels of the bin at `time` were judged by, as far as it was kept."""
+
 
 class Outbox(Protocol):
     """Queue of the ledger's posts. One process sends, any number read; all may raise StoreError."""

@@ -89,6 +89,8 @@ class BinCloser:
         """Take back that bins after `bound` are closed; they are closed again in their time."""
         self.until = floor_time(bound, self.width)
         self._store.reopen(self.until)
+        if self.review is not None:
+            self.review.reopen(self.until)
 
     def recount_late(self) -> int:
         """Count closed bins with late data again; return the number of intervals."""
@@ -101,7 +103,9 @@ class BinCloser:
             self._write(time, time + self.width)
         if self.review is not None:
             self.review.apply_accepted(
-                lambda time: self._count(time, time + self.width, is_first=False)
+                lambda time: self._count(time, time + self.width, is_first=False),
+                is_due=lambda: monotonic() - since <= _MAX_LATE_SECONDS,
+                refuse=partial(self._metrics.warn, self._metrics.intervals, "refused"),
             )
         if late:
             self._batch_log.clear_late(late)

@@ -1,6 +1,6 @@
 """Amendments of closed bins, in a table of the ledger."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sql
@@ -24,6 +24,14 @@ _AMENDMENTS = sql.Table(
     sql.Column("networks", sql.Integer, nullable=False),
     sql.Column("state", sql.String(16), nullable=False, index=True),
     sql.Column("changed_at", sql.BigInteger, nullable=False),
+)
+_ORDINARY = sql.Table(
+    "ordinary",
+    METADATA,
+    sql.Column("time", sql.BigInteger, primary_key=True, autoincrement=False),
+    sql.Column("signal", sql.String(128), primary_key=True),
+    sql.Column("entity", sql.String(256), primary_key=True),
+    sql.Column("value", sql.Float, nullable=False),
 )
 
 
@@ -76,6 +84,42 @@ class SqlAmendments:
                 unchanged = _is_about(one) & (_AMENDMENTS.c.state == one.state)
                 values = {"state": state, "changed_at": to_micros(at)}
                 connection.execute(sql.update(_AMENDMENTS).where(unchanged).values(values))
+
+    def forget(self, start: datetime) -> None:
+        """Delete what waits, and what is ordinary, of bins from `start` on."""
+        since = to_micros(start)
+        waits = (_AMENDMENTS.c.time >= since) & (_AMENDMENTS.c.state == AmendmentState.PENDING)
+        with self._database.writing() as connection:
+            connection.execute(sql.delete(_AMENDMENTS).where(waits))
+            connection.execute(sql.delete(_ORDINARY).where(_ORDINARY.c.time >= since))
+
+    def keep_ordinary(self, time: datetime, values: Mapping[SeriesKey, float]) -> None:
+        """Record what the levels of the bin at `time` were judged by; a value once kept stays."""
+        with self._database.writing() as connection:
+            kept = _ordinary(connection, time)
+            rows = [
+                {
+                    "time": to_micros(time),
+                    "signal": key.signal,
+                    "entity": str(key.entity),
+                    "value": value,
+                }
+                for key, value in values.items()
+                if key not in kept
+            ]
+            if rows:
+                connection.execute(sql.insert(_ORDINARY), rows)
+
+    def ordinary(self, time: datetime) -> dict[SeriesKey, float]:
+        """Return what the levels of the bin at `time` were judged by, as far as it was kept."""
+        with self._database.reading() as connection:
+            return _ordinary(connection, time)
+
+
+def _ordinary(connection: sql.Connection, time: datetime) -> dict[SeriesKey, float]:
+    query = sql.select(_ORDINARY).where(_ORDINARY.c.time == to_micros(time))
+    rows = connection.execute(query)
+    return {SeriesKey(row.signal, Entity.parse(row.entity)): row.value for row in rows}
 
 
 def _is_about(one: Amendment) -> sql.ColumnElement[bool]:

@@ -243,6 +243,20 @@ def test_amendments_keep_their_state_until_it_is_decided(ledger: SqlLedger) -> N
     assert book.read(frozenset(AmendmentState)) == rejected
 
 
+def test_what_a_level_was_judged_by_stays_until_the_bin_is_opened_again(ledger: SqlLedger) -> None:
+    time = datetime(2026, 1, 8, 12, tzinfo=UTC)
+    one, two = (SeriesKey("reachability", Entity.parse(name)) for name in ("asn:1", "country:IR"))
+    ledger.amendments.keep_ordinary(time, {one: 0.5})
+    ledger.amendments.keep_ordinary(time, {one: 0.7, two: 1.0})
+    assert ledger.amendments.ordinary(time) == {one: 0.5, two: 1.0}
+    ledger.amendments.replace(time, [Amendment(one, time, 1.0, 0.2, 0.5, 1, 2)], at=time)
+    ledger.amendments.forget(time + timedelta(minutes=5))
+    assert ledger.amendments.ordinary(time) == {one: 0.5, two: 1.0}
+    ledger.amendments.forget(time)
+    assert ledger.amendments.ordinary(time) == {}
+    assert ledger.amendments.read(frozenset(AmendmentState)) == []
+
+
 def test_a_post_that_a_wrong_clock_postponed_is_due(
     ledger: SqlLedger, make_incident: Callable[..., Incident], make_post: Callable[..., Post]
 ) -> None:

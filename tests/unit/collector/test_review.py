@@ -1,6 +1,6 @@
 """Late measurements of closed bins: what counts at once, and what waits for a person."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from netwatch.collector.review import AmendmentReview
 from netwatch.ledger.ledger import SqlLedger, ledger_url
 from netwatch.model.amendment import Amendment, AmendmentState, by_hour
 from netwatch.model.entities import Entity
+from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Target, Vantage
 from netwatch.model.series import Level, SeriesKey
 from netwatch.model.signals import REACHABILITY
 from netwatch.protocols import Message
+from netwatch.store.memory import MemoryStore
 from netwatch.wire.batch_codec import pack_batch
 from netwatch.wire.topics import batch_topic
 
@@ -51,7 +53,8 @@ class Office(IngestRig):
         self.sequence += 1
         batch = Batch(Vantage(sender, "XX", network), self.sequence, rows)
         assert self.receive(Message(batch_topic(sender), pack_batch(batch)))
-        self.closer.recount_late()
+        while self.closer.recount_late():
+            pass
 
     def judge(self, value: float, low: float, high: float, *, bins: int = 1) -> None:
         """Close all bins before now; the newest ones were judged with this level."""
@@ -111,6 +114,46 @@ def test_an_amendment_counts_the_networks_of_late_senders_alone(office: Office) 
     office.judge(0.0, 0.0, 0.1)
     office.say(*[answered(during(3))] * 15, sender="a2", network=64502)
     assert [(one.owners, one.networks) for one in office.pending()] == [(1, 1), (1, 1)]
+
+
+def test_many_small_moves_are_one_large_move(office: Office) -> None:
+    """Each is measured from what was judged, also after an amendment."""
+    office.say(*[answered(during(4))] * 10)
+    office.judge(1.0, 0.8, 1.1)
+    for _ in range(10):
+        office.say(*[failed(during(3))] * 2)
+    ((value, total),) = office.counts()
+    assert total is not None
+    assert value / total >= 0.8
+    assert [round(one.now, 3) for one in office.pending()] == [0.333, 0.333]
+    office.ledger.amendments.decide(office.pending(), AmendmentState.ACCEPTED, at=START)
+    office.closer.recount_late()
+    assert office.counts() == [(10.0, 30.0)]
+    for _ in range(30):
+        office.say(*[failed(during(3))] * 2)
+    ((value, total),) = office.counts()
+    assert total is not None
+    assert value / total > 0.1
+    assert office.pending()
+
+
+def test_a_rejected_bin_stays_when_later_rows_come_back_to_its_level(office: Office) -> None:
+    office.say(*[answered(during(4))] * 10)
+    office.judge(1.0, 0.8, 1.1)
+    office.say(*[failed(during(3))] * 30)
+    office.ledger.amendments.decide(office.pending(), AmendmentState.REJECTED, at=START)
+    office.say(*[answered(during(2))] * 140)
+    assert office.counts() == [(10.0, 10.0)]
+
+
+def test_bins_that_are_opened_again_are_no_longer_under_review(office: Office) -> None:
+    office.say(*[answered(during(4))] * 10)
+    office.judge(1.0, 0.8, 1.1)
+    office.say(*[failed(during(3))] * 30)
+    office.closer.reopen(START - WIDTH)
+    assert office.pending() == []
+    office.closer.close(START)
+    assert office.counts() == [(10.0, 40.0)]
 
 
 def test_more_late_rows_may_bring_it_back_into_the_interval(office: Office) -> None:
@@ -173,3 +216,38 @@ def test_bins_are_listed_by_hour(office: Office) -> None:
     office.say(*(failed(during(after)) for after in range(1, 30)))
     hours = [one for one in by_hour(office.pending()) if one.series == NETWORK]
     assert [(one.hour.hour, one.bins, one.then, one.now) for one in hours] == [(16, 6, 1.0, 0.5)]
+
+
+class FullStore(MemoryStore):
+    """Takes no more levels, as a server does of times before its retention."""
+
+    def put_levels(self, levels: Sequence[Level]) -> None:
+        raise InputError(f"not stored: {len(levels)} points beyond retention policy")
+
+
+def test_an_accepted_amendment_that_the_store_refuses_ends_nothing(office: Office) -> None:
+    office.say(*[failed(during(4))] * 5)
+    office.judge(0.0, 0.0, 0.1)
+    office.say(*[answered(during(3))] * 15)
+    office.ledger.amendments.decide(office.pending(), AmendmentState.ACCEPTED, at=START)
+    office.store.__class__ = FullStore
+    office.closer.recount_late()
+    assert by_label(office.metrics.intervals)["refused"] == 1
+    assert office.ledger.amendments.read(PENDING | ACCEPTED) == []
+    assert len(office.ledger.amendments.read({AmendmentState.REJECTED})) == 2
+
+
+def test_many_accepted_amendments_are_written_a_few_at_a_time(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches wait meanwhile."""
+    office.say(*(failed(during(after)) for after in range(1, 30)))
+    office.judge(0.0, 0.0, 0.1, bins=6)
+    office.say(*(answered(during(after)) for after in range(1, 30)))
+    office.ledger.amendments.decide(office.pending(), AmendmentState.ACCEPTED, at=START)
+    monkeypatch.setattr("netwatch.collector.bin_closer._MAX_LATE_SECONDS", -1.0)
+    office.closer.recount_late()
+    assert len(office.ledger.amendments.read(ACCEPTED)) == 10
+    for _ in range(5):
+        office.closer.recount_late()
+    assert office.ledger.amendments.read(ACCEPTED) == []
