@@ -2,12 +2,13 @@
 
 Each agent asks for a page of its own, whose name changes every hour. What the page answers, and
 whether it is closed, follows from a secret of the observatory, so nobody knows it who has not
-asked. A wrong answer is a lie; a missing one is not, since a real cut takes the canary too. The
-page stores nothing about who asks.
+asked. A wrong page is a lie; a missing one is not, since a real cut takes the canary too, and an
+error is not one either: a proxy in front of the page has errors of its own. The page stores nothing
+about who asks.
 """
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -18,7 +19,9 @@ from netwatch.model.time import floor_time
 from netwatch.wire.signing import Signer
 
 OPEN_STATUS, CLOSED_STATUS = 200, 503
-"""Status of an open and of a closed page; a closed one is a failure like any other."""
+_OPEN = {OPEN_STATUS, 206}
+"""Status of an open and of a closed page; a closed one is a failure like any other. A proxy may
+answer the range that an agent asks for, which is the whole page, as 206."""
 _CLOSED_SHARE = 0.25
 """Share of hours in which an agent's page is closed, so that nobody can claim that all is up."""
 _MIN_BYTES, _LENGTHS = 32, 960
@@ -62,16 +65,31 @@ def check_canaries(
 ) -> CanaryCheck:
     """Return how many of one agent's measurements of canaries were right and wrong.
 
-    Only an answer over TLS, or from this machine, can be wrong: others may have come from a portal.
+    Only an open page over TLS, or from this machine, can be wrong: others may have come from a
+    portal or a proxy.
     """
     right = wrong = 0
     for target, row in rows:
-        seen = _answer(target, row)
+        seen = _open_page(target, row)
         if seen is not None:
             is_right = seen in _pages(secret, agent, row.time)
             right += is_right
             wrong += not is_right
     return CanaryCheck(right, wrong)
+
+
+def without_our_own_fault(
+    checks: Mapping[str, CanaryCheck], weights: Mapping[str, float]
+) -> dict[str, CanaryCheck]:
+    """Return the checks of one interval; nobody was wrong unless most were right, by weight.
+
+    With a wrong clock or another key on our side, all honest agents are wrong together.
+    """
+    right = sum(weights.get(name, 0.0) for name, one in checks.items() if not one.wrong)
+    wrong = sum(weights.get(name, 0.0) for name, one in checks.items() if one.wrong)
+    if right > wrong:
+        return dict(checks)
+    return {name: CanaryCheck(one.right) for name, one in checks.items() if not one.wrong}
 
 
 def is_canary(target: Target) -> bool:
@@ -85,8 +103,8 @@ def _pages(secret: bytes, agent: str, at: datetime) -> set[CanaryPage]:
     return {canary_page(secret, canary_name(agent, one), two) for one in near for two in near}
 
 
-def _answer(target: Target, row: Measurement) -> CanaryPage | None:
-    """Return what a measurement received, None if nothing, or nothing that is certain."""
+def _open_page(target: Target, row: Measurement) -> CanaryPage | None:
+    """Return the open page that a measurement received, None if nothing that is certain."""
     if not row.observations or row.observations[-1].operation != "http_round_trip":
         return None
     steps = {one.operation for one in row.observations if one.failure is None}
@@ -94,4 +112,5 @@ def _answer(target: Target, row: Measurement) -> CanaryPage | None:
     is_certain = "tls_handshake" in steps or target.host in {"127.0.0.1", "::1"}
     if not is_certain or len(fields) < 2 or not all(one.isdecimal() for one in fields[:2]):
         return None
-    return CanaryPage(int(fields[0]), int(fields[1]))
+    status, size = map(int, fields[:2])
+    return CanaryPage(OPEN_STATUS, size) if status in _OPEN else None

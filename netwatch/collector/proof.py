@@ -11,7 +11,7 @@ PROOF_MEMORY = timedelta(days=30)
 AGREEMENT_MEMORY = timedelta(days=14)
 """How long agreement is remembered: an agent that turns loses its weight within two weeks."""
 _MAX_WRONG = 0.02
-"""Share of a day's answers of canaries that may be wrong."""
+"""Share of a day's intervals with canaries in which a page may be wrong."""
 _NO_AGREEMENT, _FULL_AGREEMENT = 0.2, 0.6
 """Agreement up to which an agent weighs nothing, and from which it weighs in full. Guesses have 0;
 an agent alone behind a censor of a third of its targets has two thirds."""
@@ -27,7 +27,7 @@ class Proof:
 
     Attributes:
         days: days on which it proved that it measures.
-        has_lied: whether over 2 % of a day's answers of canaries were wrong, lately.
+        has_lied: whether canaries were wrong in over 2 % of a day's intervals, lately.
         caught: falls and rises of targets that it was judged on, lately.
         has_turned: whether it stopped agreeing together with others of a group, lately.
     """
@@ -59,6 +59,6 @@ def proves(canaries: CanaryCheck, caught: Caught) -> bool:
 
 
 def is_lie(canaries: CanaryCheck) -> bool:
-    """Return whether too many of a day's answers were wrong; one may be an accident."""
+    """Return whether too many of a day's intervals were wrong; one may be an accident."""
     total = canaries.right + canaries.wrong
     return canaries.wrong > 1 and canaries.wrong > _MAX_WRONG * total

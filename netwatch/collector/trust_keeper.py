@@ -6,7 +6,12 @@ from datetime import datetime, timedelta
 
 from netwatch.collector.agreement import AgreementJudge, Caught
 from netwatch.collector.batch_log import BatchLog
-from netwatch.collector.canary import CanaryCheck, check_canaries, is_canary
+from netwatch.collector.canary import (
+    CanaryCheck,
+    check_canaries,
+    is_canary,
+    without_our_own_fault,
+)
 from netwatch.collector.metrics import CollectorMetrics
 from netwatch.collector.newcomers import (
     COVERAGE,
@@ -27,7 +32,7 @@ from netwatch.collector.trust_weights import (
 )
 from netwatch.model.measurement import Measurement, Target
 from netwatch.model.time import floor_time
-from netwatch.model.vantage_trust import OWN_VANTAGE, VantageTrust
+from netwatch.model.vantage_trust import OWN_VANTAGE, VantageTrust, Weights
 
 _MAX_PLACES = 5
 """Places named in one line."""
@@ -106,7 +111,7 @@ class TrustKeeper:
             if is_new:
                 judged = [one for one in by_time[time] if self._is_judged(one[1])]
                 caught = self._judge.judge(time, judged, self._targets, weights)
-            checks = self._check_canaries(by_time[time])
+            checks = self._check_canaries(by_time[time], weights)
             if checks or caught or until is None:
                 judged_until = time + self._width if is_new else None
                 self._batch_log.record_proofs(time, checks, caught, judged_until=judged_until)
@@ -129,14 +134,19 @@ class TrustKeeper:
         target = self._targets.get(row.target)
         return target is not None and not is_canary(target)
 
-    def _check_canaries(self, rows: Sequence[Row]) -> dict[str, CanaryCheck]:
+    def _check_canaries(self, rows: Sequence[Row], weights: Weights) -> dict[str, CanaryCheck]:
+        masses: dict[str, float] = {}
         answers: defaultdict[str, list[tuple[Target, Measurement]]] = defaultdict(list)
         for vantage, row in rows:
             target = self._targets.get(row.target)
             if target is not None and is_canary(target):
                 answers[vantage.id].append((target, row))
+                key = vantage.id, vantage.country
+                masses[vantage.id] = weights.get(key, OWN_VANTAGE).weight
         secret = self.settings.canary_secret
-        return {name: check_canaries(secret, name, each) for name, each in answers.items()}
+        checks = {name: check_canaries(secret, name, each) for name, each in answers.items()}
+        answered = {name: one for name, one in checks.items() if one != CanaryCheck()}
+        return without_our_own_fault(answered, masses)
 
     def _earned_trust(self, at: datetime) -> dict[Key, EarnedTrust]:
         """Return what the agents have earned, computed once an hour."""

@@ -27,14 +27,16 @@ CREATE TABLE IF NOT EXISTS measured (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS proof (
     id TEXT NOT NULL, day INTEGER NOT NULL, days INTEGER NOT NULL, lied INTEGER NOT NULL,
-    correct INTEGER NOT NULL, wrong INTEGER NOT NULL,
+    correct BLOB NOT NULL, wrong BLOB NOT NULL,
     falls REAL NOT NULL, caught_falls REAL NOT NULL,
     rises REAL NOT NULL, caught_rises REAL NOT NULL, PRIMARY KEY (id, day)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS judged (only INTEGER PRIMARY KEY, until INTEGER NOT NULL);
 """
 """`measured` is when an agent measured which country, whatever it claims. `proof` has a row for
-each of the last thirty days on which an agent was judged, and one with day 0 for all before.
+each of the last thirty days on which an agent was judged, and one with day 0 for all before. Bit m
+of `correct` and `wrong` tells of the canaries in the interval that begins in minute m of the day,
+so that an interval that is counted again counts once; one with a wrong answer is never right.
 `judged` is the time until which agreement was judged."""
 TRUST_TABLE_NAMES = ("first_seen", "measured", "proof")
 """Tables with a column `id`."""
@@ -47,12 +49,12 @@ _ADD_PROOF = """
 INSERT INTO proof SELECT ?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9
 WHERE EXISTS (SELECT 1 FROM first_seen WHERE id = ?1) ON CONFLICT (id, day) DO UPDATE
 SET days = max(days, excluded.days),
-    correct = correct + excluded.correct, wrong = wrong + excluded.wrong,
+    correct = excluded.correct, wrong = excluded.wrong,
     falls = falls + excluded.falls, caught_falls = caught_falls + excluded.caught_falls,
     rises = rises + excluded.rises, caught_rises = caught_rises + excluded.caught_rises
 """
 _SUM_OLD = """
-INSERT INTO proof SELECT id, 0, sum(days), 0, 0, 0, 0, 0, 0, 0 FROM proof
+INSERT INTO proof SELECT id, 0, sum(days), 0, x'', x'', 0, 0, 0, 0 FROM proof
 WHERE day > 0 AND day < ? GROUP BY id
 ON CONFLICT (id, day) DO UPDATE SET days = days + excluded.days
 """
@@ -77,7 +79,7 @@ WHERE day = 0 OR day BETWEEN :start AND :day GROUP BY id
 """
 _GRANT = """
 INSERT OR IGNORE INTO proof
-SELECT id, 0, (:now - min(at)) / 86400000, 0, 0, 0, 0, 0, 0, 0 FROM first_seen GROUP BY id
+SELECT id, 0, max(:now - min(at), 0) / 86400000, 0, x'', x'', 0, 0, 0, 0 FROM first_seen GROUP BY id
 """
 _FIRST_SEEN = """
 SELECT first_seen.id, first_seen.country, at,
@@ -88,7 +90,7 @@ SELECT first_seen.id, first_seen.country, at,
 FROM first_seen LEFT JOIN vantage ON vantage.id = first_seen.id
 LEFT JOIN agent ON agent.id = first_seen.id AND agent.country <> ''
 """
-_DAY = timedelta(days=1)
+_MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
 
 
 class TrustTables(SqliteStore):
@@ -146,16 +148,21 @@ class TrustTables(SqliteStore):
         Agents of a file from before there were proofs have proved themselves all their time.
         """
         day = to_millis(floor_time(at, _DAY))
+        bit = 1 << (at - floor_time(at, _DAY)) // _MINUTE
         nothing, unseen = CanaryCheck(), Caught()
         with self._database.transaction():
             if not self._file.execute("SELECT 1 FROM judged").fetchone():
                 self._file.execute(_GRANT, {"now": to_millis(at)})
             for name in canaries.keys() | caught.keys():
                 check, one = canaries.get(name, nothing), caught.get(name, unseen)
-                counts = (check.right, check.wrong, one.falls, one.caught_falls)
-                row = (name, day, proves(check, one), *counts, one.rises, one.caught_rises)
+                right, wrong = self._canary_bits(name, day)
+                wrong |= bit * (check.wrong > 0)
+                right = (right | bit * (check.right > 0)) & ~wrong
+                intervals = CanaryCheck(right.bit_count(), wrong.bit_count())
+                counts = (_packed(right), _packed(wrong), one.falls, one.caught_falls)
+                row = (name, day, proves(intervals, one), *counts, one.rises, one.caught_rises)
                 self._file.execute(_ADD_PROOF, row)
-                if check.wrong and is_lie(self._canaries(name, day)):
+                if check.wrong and is_lie(intervals):
                     self._file.execute(_MARK, (_LIED, name, day))
             if judged_until is not None:
                 statement = "INSERT OR REPLACE INTO judged VALUES (1, ?)"
@@ -178,10 +185,10 @@ class TrustTables(SqliteStore):
             self._file.execute(_SUM_OLD, bound)
             self._file.execute("DELETE FROM proof WHERE day > 0 AND day < ?", bound)
 
-    def _canaries(self, name: str, day: int) -> CanaryCheck:
+    def _canary_bits(self, name: str, day: int) -> tuple[int, int]:
         query = "SELECT correct, wrong FROM proof WHERE id = ? AND day = ?"
-        row = self._file.execute(query, (name, day)).fetchone()
-        return CanaryCheck(*row) if row else CanaryCheck()
+        right, wrong = self._file.execute(query, (name, day)).fetchone() or (b"", b"")
+        return int.from_bytes(right), int.from_bytes(wrong)
 
     def _proofs(self, at: datetime) -> dict[str, Proof]:
         day = floor_time(at, _DAY)
@@ -199,6 +206,10 @@ class TrustTables(SqliteStore):
         """Record when an agent was first seen in a country; later times change nothing."""
         row = (vantage.id, vantage.country, to_millis(at))
         self._file.execute("INSERT OR IGNORE INTO first_seen VALUES (?, ?, ?, 0)", row)
+
+
+def _packed(bits: int) -> bytes:
+    return bits.to_bytes((bits.bit_length() + 7) // 8)
 
 
 def _agent_day(row: tuple[str, str, int, str, int, *tuple[float, ...]]) -> AgentDay:

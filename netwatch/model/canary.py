@@ -13,6 +13,8 @@ CANARY_PATH = "/v1/canary/"
 """Path of the pages; the name follows."""
 PLACEHOLDER = "{agent}"
 """What an agent replaces by its name of the hour in the path of a canary."""
+_NOBODY = "-"
+"""A name without a page."""
 
 
 def canary_name(agent: str, at: datetime) -> str:
@@ -21,8 +23,12 @@ def canary_name(agent: str, at: datetime) -> str:
     return sha256(f"canary|{agent}|{hour:%Y-%m-%dT%H}".encode()).hexdigest()[:32]
 
 
-def for_agent(target: Target, agent: str, at: datetime) -> Target:
-    """Return the target as this agent probes it in the hour of `at`."""
+def for_agent(target: Target, agent: str, at: datetime | None) -> Target:
+    """Return the target as this agent probes it in the hour of `at`, the true time.
+
+    An agent that does not know the time asks for no page of its own, since another hour's is wrong.
+    """
     if target.group != CANARY_GROUP:
         return target
-    return replace(target, path=target.path.replace(PLACEHOLDER, canary_name(agent, at)))
+    name = _NOBODY if at is None else canary_name(agent, at)
+    return replace(target, path=target.path.replace(PLACEHOLDER, name))

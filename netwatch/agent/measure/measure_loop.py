@@ -57,10 +57,16 @@ class MeasureLoop:
         self._on_change_targets = [target for target in targets if target.probe in on_change]
         self._random = Random()  # noqa: S311 - jitter
         self._slots = asyncio.Semaphore(config.concurrency)
+        self._clock_offset: float | None = None
         self.budget = DailyBudget(BUDGETS[config.budget])
         self.health = HealthMonitor(self._add_event)
         self._runner = ProbeRunner(
-            probes, clock, config.timeout.total_seconds(), budget=self.budget, agent=agent
+            probes,
+            clock,
+            config.timeout.total_seconds(),
+            budget=self.budget,
+            agent=agent,
+            clock_offset=lambda: self._clock_offset,
         )
         self._admission = AdmissionControl(
             config, probes=probes, budget=self.budget, clock=clock, paused=paused
@@ -153,7 +159,8 @@ class MeasureLoop:
             await asyncio.sleep(self._environment.interval)
 
     def set_clock_offset(self, seconds: float | None) -> None:
-        """Flag the clock if it is known to be wrong by more than 150 s."""
+        """Take up the clock's error; flag it if it is known to be more than 150 s."""
+        self._clock_offset = seconds
         if seconds is not None:
             bad = abs(seconds) > _MAX_CLOCK_OFFSET
             self.health.set_flag(Flag.CLOCK_BAD, raised=bad, time=self._clock())

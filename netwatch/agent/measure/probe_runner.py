@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import perf_counter
 
 from netwatch.agent.health.local_fault import label_machine_fault
@@ -36,6 +36,7 @@ class ProbeRunner:
         loop_lag: a failure while the event loop was blocked counts as local.
         budget: where the bytes that a probe moves are committed.
         agent: name of the vantage, for its page of a canary.
+        clock_offset: returns by how many seconds `clock` is slow, None if unknown.
     """
 
     probes: Mapping[str, Probe]
@@ -44,13 +45,16 @@ class ProbeRunner:
     loop_lag: LoopLagMonitor = field(default_factory=LoopLagMonitor)
     budget: DailyBudget = field(default_factory=DailyBudget)
     agent: str = ""
+    clock_offset: Callable[[], float | None] = lambda: 0.0
 
     async def measure(self, target: Target) -> Measurement:
         """Run the target's probe once."""
         probe = self.probes.get(target.probe)
         time, start = self.clock(), perf_counter()
+        offset = self.clock_offset()
+        true_time = None if offset is None else time + timedelta(seconds=offset)
         with ByteCounter() as counter:
-            observations = await self._observe(probe, for_agent(target, self.agent, time))
+            observations = await self._observe(probe, for_agent(target, self.agent, true_time))
         end = perf_counter()
         if not is_loopback(target.host):
             self.budget.commit((probe or Probe).cost_bytes, counter.bytes)

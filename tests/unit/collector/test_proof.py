@@ -81,13 +81,37 @@ def test_who_says_that_all_is_up_loses_its_weight_though_it_fetches_canaries(
     assert weight(log, 28)[1] is Reason.CONTRARY
 
 
+def answer(log: BatchLog, check: CanaryCheck, *minutes: int) -> None:
+    for minute in minutes:
+        at = START + 20 * DAY + timedelta(minutes=minute)
+        log.record_proofs(at, {"a1": check}, {}, judged_until=None)
+
+
+def test_an_interval_that_is_counted_again_counts_once(log: BatchLog) -> None:
+    """Late data of anybody have it counted again: an accident must not become a lie."""
+    prove(log, range(20), GOOD)
+    answer(log, GOOD, *range(1, 60))
+    answer(log, CanaryCheck(wrong=1), *[60] * 50)
+    assert weight(log, 20.9) == (1, Reason.ESTABLISHED)
+
+
+def test_guessing_until_it_is_right_proves_nothing(log: BatchLog) -> None:
+    """A batch that replaces another may have another guess for the same interval."""
+    for day in range(10):
+        for check in (CanaryCheck(wrong=1), CanaryCheck(wrong=1), GOOD):
+            at = START + day * DAY
+            log.record_proofs(at, {"a1": check}, {}, judged_until=None)
+    assert weight(log, 10) == (0, Reason.PROBATION)
+
+
 def test_wrong_canaries_cost_all_weight_at_once_and_for_thirty_days(log: BatchLog) -> None:
     prove(log, range(20), GOOD)
     assert weight(log, 20) == (1, Reason.ESTABLISHED)
-    prove(log, range(20, 21), CanaryCheck(right=197, wrong=2))
-    assert weight(log, 20.5) == (1, Reason.ESTABLISHED)
-    prove(log, range(20, 21), CanaryCheck(wrong=3))
-    assert weight(log, 20.5) == (0, Reason.LIE)
+    answer(log, GOOD, *range(1, 100))
+    answer(log, CanaryCheck(right=1, wrong=2), 100, 101)
+    assert weight(log, 20.9) == (1, Reason.ESTABLISHED)
+    answer(log, CanaryCheck(wrong=3), 102)
+    assert weight(log, 20.9) == (0, Reason.LIE)
     prove(log, range(21, 52), GOOD)
     assert weight(log, 50) == (0, Reason.LIE)
     assert weight(log, 51.5) == (1, Reason.ESTABLISHED)
