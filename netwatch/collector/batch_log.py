@@ -252,13 +252,18 @@ class BatchLog(AgentTables):
     def _try_to_add(
         self, received: ReceivedBatch, closed_until: datetime | None, width: timedelta
     ) -> IngestResult:
-        """Add a batch completely or not at all: no single one may stop the others."""
+        """Add a batch completely or not at all: no single one may stop the others.
+
+        A failure of the disk is no batch's fault and stops all, so that they are sent again; a row
+        that breaks a rule of the tables is a defect.
+        """
         self._file.execute("SAVEPOINT batch")
         try:
             result = self._add_one(received, closed_until, width)
-        except (sqlite3.Error, StoreError):
-            raise
-        except Exception:  # noqa: BLE001 - a defect, whatever it is
+        except Exception as error:  # a defect, whatever it is
+            is_of_disk = isinstance(error, (sqlite3.Error, StoreError))
+            if is_of_disk and not isinstance(error, sqlite3.IntegrityError):
+                raise
             _log.exception("a batch of %s cannot be stored", received.batch.vantage.id)
             self._file.execute("ROLLBACK TO batch")
             result = IngestResult.DEFECT
@@ -357,6 +362,8 @@ class BatchLog(AgentTables):
         self, vantage: str, ranges: Sequence[tuple[int, int]], width: timedelta
     ) -> list[TimeRange]:
         """Stop counting an agent's ranges of sequences; return where they counted."""
+        # One that ends before it starts holds nothing, and would break the order of the others.
+        ranges = [one for one in ranges if one[0] <= one[1]]
         if not ranges:
             return []
         self._superseded.add(vantage, ranges)

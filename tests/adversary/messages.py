@@ -121,12 +121,13 @@ async def closed_hours_named_again(stage: Stage) -> None:
 
 
 @attack(
-    "batches with 500 superseded ranges each, and one range over everything",
+    "batches with 500 superseded ranges each, ranges that end before they start, and one range over"
+    " everything",
     who="anybody",
     cost="100 kB",
 )
 async def superseded_ranges(stage: Stage) -> None:
-    """They cost a later batch nothing."""
+    """They cost a later batch nothing, and keep no other batch from being stored."""
     one = stage.stranger()
     sign = one.identity.signer
     for sequence in range(20):
@@ -134,8 +135,10 @@ async def superseded_ranges(stage: Stage) -> None:
         ranges = [[start + 3 * number, start + 3 * number + 1] for number in range(500)]
         plain = rows_apart(one.name, sequence, rows=1, step=0, supersedes=ranges)
         await stage.send_batch(one.name, sign.sign(plain, BATCH.purpose))
-    plain = rows_apart(one.name, 99, rows=1, step=0, supersedes=[[0, 2**53 - 1]])
-    await stage.send_batch(one.name, sign.sign(plain, BATCH.purpose))
+    others = [[7_007, 7_010]], [[7_010, 7_005]], [[0, 2**53 - 1]]
+    for sequence, more in enumerate(others, 97):
+        plain = rows_apart(one.name, sequence, rows=1, step=0, supersedes=more)
+        await stage.send_batch(one.name, sign.sign(plain, BATCH.purpose))
 
 
 @attack(

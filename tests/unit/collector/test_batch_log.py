@@ -1,6 +1,8 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from sqlite3 import connect
+from sqlite3 import DatabaseError, IntegrityError, OperationalError, connect
+from unittest.mock import Mock
 
 import pytest
 from batch_counts import count_batches
@@ -141,6 +143,42 @@ def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
         batch_log._file.execute("PRAGMA max_page_count = 100000")
         assert count_batches(batch_log) == 1
         assert add(batch_log, *many) == [IngestResult.STORED] * 58
+
+
+@pytest.mark.parametrize("kind", [OperationalError, DatabaseError])
+def test_an_error_of_the_disk_is_no_defect_of_a_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    with BatchLog(tmp_path / "batches.sqlite") as batch_log:
+        monkeypatch.setattr(batch_log._superseded, "contains", Mock(side_effect=kind("disk")))
+        with pytest.raises(StoreError):
+            add(batch_log, received(1, 0))
+        monkeypatch.undo()
+        assert count_batches(batch_log) == 0
+        assert add(batch_log, received(1, 0)) == [IngestResult.STORED]
+
+
+def test_a_batch_that_breaks_a_rule_of_the_tables_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with BatchLog(tmp_path / "batches.sqlite") as batch_log:
+        answers = Mock(side_effect=[False, IntegrityError("not unique"), False])
+        monkeypatch.setattr(batch_log._superseded, "contains", answers)
+        results = add(batch_log, *(received(number, number) for number in range(3)))
+        assert results == [IngestResult.STORED, IngestResult.DEFECT, IngestResult.STORED]
+        assert count_batches(batch_log) == 2
+
+
+def test_a_superseded_range_that_ends_before_it_starts_holds_nothing(tmp_path: Path) -> None:
+    with BatchLog(tmp_path / "batches.sqlite") as batch_log:
+        for sequence, ranges in ((1, [(7, 10)]), (2, [(10, 5)]), (3, [(12, 8)])):
+            one = received(sequence, sequence)
+            batch = replace(one.batch, supersedes=tuple(ranges))
+            assert add(batch_log, replace(one, batch=batch)) == [IngestResult.STORED]
+        assert add(batch_log, received(6, 6), received(7, 7)) == [
+            IngestResult.STORED,
+            IngestResult.REPEATED,
+        ]
 
 
 def test_a_file_that_is_not_a_database_gives_a_one_line_error(tmp_path: Path) -> None:
