@@ -85,8 +85,10 @@ SELECT min(first) FROM (
 _FOREVER = 2**62
 _log = logging.getLogger("netwatch.collector")
 _SUPERSEDED_AT_ONCE = 200
-"""Stored batches of one range that stop counting in one transaction; the others follow. An agent
-deletes what it merges, so few of them are stored."""
+"""Stored batches that stop counting in one transaction for one that supersedes them; the others
+follow. An agent deletes what it merges, so few of them are stored."""
+_LOOKED_AT_ONCE = 1_000
+"""Stored batches and superseded ranges that are looked at in one transaction for the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,43 +369,46 @@ class BatchLog(AgentTables):
         if not ranges:
             return []
         self._superseded.add(vantage, ranges)
-        places: list[TimeRange] = []
-        room = _SUPERSEDED_AT_ONCE
-        for low, high in ranges:
-            stopped, where = self._stop_counting(vantage, low, high, most=room)
-            places += where
-            room -= stopped
-            if not room:
-                row = (vantage, low, high, width // timedelta(milliseconds=1))
-                self._file.execute("INSERT INTO superseding VALUES (?, ?, ?, ?)", row)
-                room = 1
-        return places
+        low, high = min(one[0] for one in ranges), max(one[1] for one in ranges)
+        return self._stop_counting(vantage, low, high, width)
 
     def _continue_superseding(self) -> None:
-        """Stop counting more of a range that holds many stored batches."""
-        query = "SELECT rowid, * FROM superseding LIMIT 1"
-        for number, vantage, low, high, width in self._file.execute(query).fetchall():
-            most = _SUPERSEDED_AT_ONCE
-            stopped, places = self._stop_counting(vantage, low, high, most=most)
-            if stopped < most:
-                self._file.execute("DELETE FROM superseding WHERE rowid = ?", (number,))
+        """Stop counting more of what one agent superseded."""
+        postponed = self._superseded.take_postponed()
+        if postponed is not None:
+            vantage, low, high, width_ms = postponed
+            width = timedelta(milliseconds=width_ms)
+            places = self._stop_counting(vantage, low, high, width)
             (now,) = self._file.execute("SELECT unixepoch() * 1000").fetchone()
-            self._mark_late(vantage, places, _FOREVER, timedelta(milliseconds=width), now_ms=now)
+            self._mark_late(vantage, places, _FOREVER, width, now_ms=now)
 
     def _stop_counting(
-        self, vantage: str, low: int, high: int, *, most: int
-    ) -> tuple[int, list[TimeRange]]:
-        """Stop counting up to `most` batches of a range; return how many, and where they were."""
-        chosen = "vantage = ? AND sequence BETWEEN ? AND ? AND state = 0"
-        query = f"SELECT sequence FROM batch WHERE {chosen} ORDER BY sequence LIMIT ?"  # noqa: S608 - constants
-        sequences = self._file.execute(query, (vantage, low, high, most)).fetchall()
-        places = []
-        for (sequence,) in sequences:
-            places += self._clocks.places(vantage, sequence)
-            query = f"UPDATE batch SET state = {_SUPERSEDED} WHERE vantage = ? AND sequence = ?"  # noqa: S608 - constants
-            self._file.execute(query, (vantage, sequence))
-            self._clocks.drop(vantage, sequence, sequence)
-        return len(sequences), places
+        self, vantage: str, low: int, high: int, width: timedelta
+    ) -> list[TimeRange]:
+        """Stop counting superseded batches from one sequence to another; return where they were.
+
+        What would take too long is postponed.
+        """
+        counted = "vantage = ? AND sequence BETWEEN ? AND ? AND state = 0"
+        query = f"SELECT sequence FROM batch WHERE {counted} ORDER BY sequence LIMIT 1"  # noqa: S608 - constants
+        stop = f"UPDATE batch SET state = {_SUPERSEDED} WHERE vantage = ? AND sequence = ?"  # noqa: S608 - constants
+        places: list[TimeRange] = []
+        stopped = 0
+        for _ in range(_LOOKED_AT_ONCE):
+            found = self._file.execute(query, (vantage, low, high)).fetchone()
+            start = found and self._superseded.next_start(vantage, found[0])
+            if start is None:
+                return places
+            low = start
+            if start <= found[0]:
+                if stopped == _SUPERSEDED_AT_ONCE:
+                    break
+                places += self._clocks.places(vantage, found[0])
+                self._file.execute(stop, (vantage, found[0]))
+                self._clocks.drop(vantage, found[0], found[0])
+                low, stopped = found[0] + 1, stopped + 1
+        self._superseded.postpone(vantage, low, high, width // timedelta(milliseconds=1))
+        return places
 
     def _mark_late(
         self,

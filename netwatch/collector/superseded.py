@@ -6,6 +6,9 @@ are.
 
 import sqlite3
 from collections.abc import Iterable
+from itertools import takewhile
+
+from netwatch.wire.ack import merge_ranges
 
 SUPERSEDED_TABLES = """
 CREATE TABLE IF NOT EXISTS superseded_range (
@@ -16,8 +19,8 @@ CREATE TABLE IF NOT EXISTS superseding (
     vantage TEXT NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL, width INTEGER NOT NULL
 );
 """
-"""`superseding` holds ranges of which stored batches may still count, in bins of `width`
-milliseconds."""
+"""`superseding` holds the first and last sequence between which stored batches that are superseded
+may still count, in bins of `width` milliseconds."""
 _MAX_RANGES = 5_000
 """Ranges that are kept of one agent, the newest. The agent has deleted what they hold, so an old
 range only matters while such a batch is still on its way."""
@@ -33,20 +36,49 @@ class SupersededRanges:
 
     def contains(self, agent: str, sequence: int) -> bool:
         """Return whether a sequence of an agent is superseded."""
+        start = self.next_start(agent, sequence)
+        return start is not None and start <= sequence
+
+    def next_start(self, agent: str, sequence: int) -> int | None:
+        """Return the start of the first range that ends at or after a sequence, None without."""
         query = "SELECT low FROM superseded_range WHERE vantage = ? AND high >= ? ORDER BY high"
         found = self._file.execute(f"{query} LIMIT 1", (agent, sequence)).fetchone()
-        return found is not None and found[0] <= sequence
+        return None if found is None else int(found[0])
 
     def add(self, agent: str, ranges: Iterable[tuple[int, int]]) -> None:
         """Add inclusive ranges, merged with those that they overlap or continue."""
-        for low, high in ranges:
-            row = (agent, *self._absorb(agent, low, high))
-            insert = "INSERT INTO superseded_range (vantage, low, high) VALUES (?, ?, ?)"
-            self._file.execute(insert, row)
+        new = merge_ranges(ranges)
+        touched = self._between(agent, new[0][0] - 1, new[-1][1] + 1)
+        merged = set(merge_ranges([*touched, *new]))
+        delete = "DELETE FROM superseded_range WHERE vantage = ? AND high = ?"
+        self._file.executemany(delete, [(agent, one[1]) for one in touched if one not in merged])
+        insert = "INSERT INTO superseded_range (vantage, low, high) VALUES (?, ?, ?)"
+        self._file.executemany(insert, [(agent, *one) for one in merged.difference(touched)])
         chosen = "SELECT high FROM superseded_range WHERE vantage = ? ORDER BY high DESC"
         oldest = f"({chosen} LIMIT 1 OFFSET {_MAX_RANGES})"
         query = f"DELETE FROM superseded_range WHERE vantage = ? AND high <= {oldest}"  # noqa: S608 - constants
         self._file.execute(query, (agent, agent))
+
+    def postpone(self, agent: str, low: int, high: int, width: int) -> None:
+        """Have the rest of an agent's stored batches looked at later, after those of others.
+
+        One entry an agent is kept, over all of its sequences that are postponed.
+        """
+        query = "SELECT low, high FROM superseding WHERE vantage = ?"
+        known = [(low, high), *self._file.execute(query, (agent,)).fetchall()]
+        self._file.execute("DELETE FROM superseding WHERE vantage = ?", (agent,))
+        row = (agent, min(one[0] for one in known), max(one[1] for one in known), width)
+        self._file.execute("INSERT INTO superseding VALUES (?, ?, ?, ?)", row)
+
+    def take_postponed(self) -> tuple[str, int, int, int] | None:
+        """Remove and return what was postponed longest: an agent, two sequences, and the width."""
+        query = "SELECT rowid, * FROM superseding ORDER BY rowid LIMIT 1"
+        found = self._file.execute(query).fetchone()
+        if found is None:
+            return None
+        number, agent, low, high, width = found
+        self._file.execute("DELETE FROM superseding WHERE rowid = ?", (number,))
+        return str(agent), int(low), int(high), int(width)
 
     def erase(self, agent: str) -> None:
         """Delete the ranges of an agent."""
@@ -63,17 +95,8 @@ class SupersededRanges:
             self.add(agent, [(low, high)])
         self._file.execute(f"DROP TABLE {_FORMER_TABLE}")
 
-    def _absorb(self, agent: str, low: int, high: int) -> tuple[int, int]:
-        """Delete the ranges that touch a new one; return the range that replaces them."""
+    def _between(self, agent: str, low: int, high: int) -> list[tuple[int, int]]:
+        """Return the ranges that hold a sequence of an inclusive range."""
         query = "SELECT low, high FROM superseded_range WHERE vantage = ? AND high >= ?"
-        touched = []
-        for known in self._file.execute(f"{query} ORDER BY high", (agent, low - 1)):
-            if known[0] > high + 1:
-                break
-            touched.append(known)
-        delete = "DELETE FROM superseded_range WHERE vantage = ? AND high = ?"
-        self._file.executemany(delete, [(agent, known[1]) for known in touched])
-        return (
-            min(low, *(known[0] for known in touched), high),
-            max(high, *(known[1] for known in touched), low),
-        )
+        rows = self._file.execute(f"{query} ORDER BY high", (agent, low))
+        return list(takewhile(lambda known: known[0] <= high, rows))

@@ -33,7 +33,10 @@ MAX_OBSERVATIONS = 25_000
 """Observations in the largest batch, five for each measurement; more do not fit a message unless
 they are all alike. Equal ones compress to a few hundred bytes but take megabytes once decoded."""
 MAX_SUPERSEDED = 500
-"""Ranges that the largest batch supersedes; an agent's merged batches have at most 404."""
+"""Ranges that the largest batch supersedes; an agent's merged batches have at most 403: it merges 400,
+and each further level of compaction adds one."""
+_MAX_SUPERSEDED_READ = 5_000
+"""The same for a batch that is read: agents of earlier versions merged without a limit."""
 
 _MAGIC = b"NW\x01"
 _MAX_CLOCK_ENTRIES = 1_000
@@ -91,7 +94,7 @@ class _Table(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     durations: _Durations
     weights: _Rowwise[_Count]
     supersedes: Annotated[
-        list[tuple[_Sequence, _Sequence]], msgspec.Meta(max_length=MAX_SUPERSEDED)
+        list[tuple[_Sequence, _Sequence]], msgspec.Meta(max_length=_MAX_SUPERSEDED_READ)
     ]
     clock_segments: Annotated[list[_Segment], msgspec.Meta(max_length=_MAX_CLOCK_ENTRIES)] = []
     clock_samples: Annotated[list[_Sample], msgspec.Meta(max_length=_MAX_CLOCK_ENTRIES)] = []

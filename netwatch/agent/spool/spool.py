@@ -22,7 +22,8 @@ from netwatch.model.clock_samples import ClockSegment
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.storage.sqlite_file import SqliteStore
-from netwatch.wire.batch_codec import pack_batch, unpack_batch
+from netwatch.wire.ack import merge_ranges
+from netwatch.wire.batch_codec import MAX_SUPERSEDED, pack_batch, unpack_batch
 
 _log = logging.getLogger("netwatch.agent.spool.spool")
 _BATCH_ROWS = 500
@@ -36,6 +37,9 @@ _COMPACT_ROWS = (3_000, 12_000, 12_000, 12_000)
 """Measurements that one compaction of each level takes at most."""
 _COMPACT_BATCHES = 400
 """Batches that one compaction takes at most."""
+_COMPACT_RANGES = 400
+"""Separate ranges of sequences that one compaction merges at most; a batch with more is compacted
+by itself. Each of the three further levels adds one range, that of the batch itself."""
 _FRESH_BATCHES = 8
 """The newest batches are not compacted: they are being sent."""
 _FULL, _COMPACTED = 0.9, 0.75
@@ -254,7 +258,7 @@ class Spool(SqliteStore):
     def _compact(self) -> bool:
         for level, (width, max_rows) in enumerate(zip(_WIDTHS, _COMPACT_ROWS, strict=True)):
             batches = self._compactable(level, max_rows)
-            if len(batches) > 1:
+            if batches:
                 if self._pages * self._page_bytes < self._limit - self._page_bytes:
                     # The disk is small: compaction needs all the space that the log may take.
                     self._database.read_number("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -269,14 +273,21 @@ class Spool(SqliteStore):
         )
         batches: list[Batch] = []
         total = 0
+        ranges: tuple[tuple[int, int], ...] = ()
         with self._database.translate_errors():
             parameters = (level, _FRESH_BATCHES, _COMPACT_BATCHES)
             for payload, rows in self._file.execute(query, parameters):
                 total += rows
                 if total > max_rows and len(batches) > 1:
-                    break
-                batches.append(unpack_batch(payload))
-        return batches
+                    return batches
+                batch = unpack_batch(payload)
+                ranges = merge_ranges(
+                    [*ranges, *batch.supersedes, (batch.sequence, batch.sequence)]
+                )
+                if len(ranges) > _COMPACT_RANGES and batches:
+                    return batches
+                batches.append(batch)
+        return batches if len(batches) > 1 else []
 
     def _replace(self, batches: Sequence[Batch], level: int, width: timedelta | None) -> None:
         merged = replace(merge_batches(batches, width), vantage=self._vantage)
@@ -284,6 +295,15 @@ class Spool(SqliteStore):
             self._file.executemany(
                 "DELETE FROM batch WHERE sequence = ?", [(batch.sequence,) for batch in batches]
             )
+            # Earlier versions named more than one batch may: others without measurements name them.
+            while len(merged.supersedes) > MAX_SUPERSEDED:
+                some, others = (
+                    merged.supersedes[:_COMPACT_RANGES],
+                    merged.supersedes[_COMPACT_RANGES:],
+                )
+                carrier = Batch(self._vantage, 0, (), some)
+                self._write_batch(carrier, level=len(_WIDTHS))
+                merged = replace(merged, supersedes=others)
             while merged.measurements:
                 merged = self._write_batch(merged, level=level)
 

@@ -8,11 +8,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ingest_rig import WIDTH, IngestRig, answered
 
-from netwatch.collector import late_bins
+from netwatch.collector import batch_log, late_bins
 from netwatch.collector.metrics import by_label
 from netwatch.model.clock_samples import ClockSegment
 from netwatch.model.measurement import Batch, Target, Vantage
 from netwatch.protocols import Message
+from netwatch.wire import batch_codec
 from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.signing import Signer
 from netwatch.wire.topics import batch_topic
@@ -143,6 +144,25 @@ def test_a_range_over_many_stored_batches_is_worked_off(rig: Rig) -> None:
         rig.batch_log.late_bins()
     rows = rig.batch_log.measurements(NOW - DAY, NOW)
     assert [row.time for _, row in rows] == [NOW - 9 * WIDTH]
+
+
+def test_many_ranges_of_an_earlier_version_are_worked_off(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every third stored batch is superseded, by more ranges than are looked at once."""
+    monkeypatch.setattr(batch_log, "_LOOKED_AT_ONCE", 50)
+    monkeypatch.setattr(batch_codec, "MAX_SUPERSEDED", 5_000)
+    for number in range(450):
+        rig.receive(rig.message(number, WIDTH))
+    ranges = tuple((number, number) for number in range(0, 9_000, 3))
+    assert rig.receive_flat(rig.message(10_000, supersedes=ranges)) == ([10_000], [])
+    for _ in range(450 // 50):
+        rig.batch_log.late_bins()
+    assert len(list(rig.batch_log.measurements(NOW - DAY, NOW))) == 300
+    query = "SELECT count(*) FROM superseding"
+    assert rig.batch_log._file.execute(query).fetchone() == (0,)
+    assert rig.receive_flat(rig.message(8_997, WIDTH)) == ([8_997], [])
+    assert len(list(rig.batch_log.measurements(NOW - DAY, NOW))) == 300
 
 
 def test_an_interval_reads_few_long_batches_of_one_agent(rig: Rig) -> None:

@@ -3,18 +3,21 @@
 import random
 import shutil
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from netwatch.agent.spool import spool as spool_module
 from netwatch.agent.spool.spool import Spool
 from netwatch.collector.agent_tables import IngestResult
 from netwatch.collector.batch_log import BatchLog, ReceivedBatch
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Measurement, Observation, Vantage
 from netwatch.model.time import floor_time
-from netwatch.wire.batch_codec import unpack_batch
+from netwatch.wire import batch_codec
+from netwatch.wire.batch_codec import pack_batch, unpack_batch
 
 CREATED_AT = datetime(2026, 1, 8, tzinfo=UTC)
 VANTAGE = Vantage("a1", "IR", 44244)
@@ -91,6 +94,57 @@ def test_a_full_spool_downsamples_and_keeps_every_change_and_five_minute_count(
     assert sum(state.levels[1:]) > 0, "nothing was downsampled: the test shows nothing"
     assert five_minutes(remaining) == five_minutes(rows)
     assert changes(remaining) == changes(rows)
+
+
+def test_a_merged_batch_names_no_more_ranges_than_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every other batch was acknowledged, so that no two of the others are adjacent."""
+    monkeypatch.setattr(spool_module, "_FRESH_BATCHES", 0)
+    path = tmp_path / "spool.sqlite"
+    with Spool(path, vantage=VANTAGE, created_at=CREATED_AT) as spool:
+        pending = []
+        for number in range(1_700):
+            spool.append([row(number, "one", None, 0.1)])
+            spool.flush()
+            sequence = spool.newest(1)[0].sequence
+            if number % 2:
+                spool.acknowledge([(sequence, sequence)])
+            else:
+                pending.append(sequence)
+        before = five_minutes(contents(spool))
+        while spool._compact():
+            pass
+        assert sum(spool.state().levels[2:]) > 1
+        batches = [unpack_batch(one.payload) for one in spool.oldest(9_999)]
+        assert max(len(one.supersedes) for one in batches) <= 403
+        named = {pair for one in batches for pair in one.supersedes}
+        kept = {one.sequence for one in batches}
+        assert all((one, one) in named for one in pending if one not in kept)
+        assert five_minutes(contents(spool)) == before
+
+
+def test_a_batch_of_an_earlier_version_with_too_many_ranges_is_compacted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "_FRESH_BATCHES", 0)
+    ranges = tuple((number, number) for number in range(0, 2_600, 2))
+    with Spool(tmp_path / "spool.sqlite", vantage=VANTAGE, created_at=CREATED_AT) as spool:
+        for number in range(20):
+            spool.append([row(number, "one", None, 0.1)])
+            spool.flush()
+        oldest = spool.oldest(1)[0]
+        with monkeypatch.context() as earlier:
+            earlier.setattr(batch_codec, "MAX_SUPERSEDED", 5_000)
+            payload = pack_batch(replace(unpack_batch(oldest.payload), supersedes=ranges))
+        query = "UPDATE batch SET payload = ?, level = 1 WHERE sequence = ?"
+        spool._file.execute(query, (payload, oldest.sequence))
+        while spool._compact():
+            pass
+        batches = [unpack_batch(one.payload) for one in spool.oldest(9_999)]
+        assert max(len(one.supersedes) for one in batches) <= 500
+        assert set(ranges) <= {pair for one in batches for pair in one.supersedes}
+        assert len(contents(spool)) == 20
 
 
 @pytest.mark.long
