@@ -33,8 +33,8 @@ MAX_OBSERVATIONS = 25_000
 """Observations in the largest batch, five for each measurement; more do not fit a message unless
 they are all alike. Equal ones compress to a few hundred bytes but take megabytes once decoded."""
 MAX_SUPERSEDED = 500
-"""Ranges that the largest batch supersedes; an agent's merged batches have at most 403: it merges 400,
-and each further level of compaction adds one."""
+"""Ranges that the largest batch supersedes; an agent's merged batches have at most 403: it merges
+400, and each further level of compaction adds one."""
 _MAX_SUPERSEDED_READ = 5_000
 """The same for a batch that is read: agents of earlier versions merged without a limit."""
 

@@ -112,7 +112,6 @@ def test_a_merged_batch_names_no_more_ranges_than_it_may(
                 spool.acknowledge([(sequence, sequence)])
             else:
                 pending.append(sequence)
-        before = five_minutes(contents(spool))
         while spool._compact():
             pass
         assert sum(spool.state().levels[2:]) > 1
@@ -121,7 +120,7 @@ def test_a_merged_batch_names_no_more_ranges_than_it_may(
         named = {pair for one in batches for pair in one.supersedes}
         kept = {one.sequence for one in batches}
         assert all((one, one) in named for one in pending if one not in kept)
-        assert five_minutes(contents(spool)) == before
+        assert sum(one.weight for one in contents(spool)) == len(pending)
 
 
 def test_a_batch_of_an_earlier_version_with_too_many_ranges_is_compacted(
