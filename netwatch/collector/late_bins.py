@@ -24,13 +24,15 @@ CREATE TABLE IF NOT EXISTS late_allowance (
 ) WITHOUT ROWID;
 """
 """`late` bins are counted again at once, `late_waiting` ones in order of `number`;
-`late_sender` says of which agents they got new data. `used` counts the bins that an account has
-added to `late` on its last `day`, days since 1970."""
+`late_sender` says of which agents they got new data, the first ones. `used` counts the bins that an
+account has added to `late` on its last `day`, days since 1970."""
 
 AGENT_BINS_PER_DAY = 2_000
 """Bins that one agent has counted again at once in a day: of five minutes, those of a week."""
 OPEN_BINS_PER_DAY = 20_000
 """The same for all agents together that never enrolled, since their names cost nothing."""
+_MAX_SENDERS = 20
+"""Agents that are named for one late bin; invented names would fill the disk."""
 _OPEN = "*"
 """The account of all agents that never enrolled; no agent can have this name."""
 _DAY_MS = 86_400_000
@@ -54,9 +56,8 @@ class LateBins:
             accounts[_OPEN] = OPEN_BINS_PER_DAY
         day = now_ms // _DAY_MS
         used = {account: self._used(account, day) for account in accounts}
-        rest = [(time,) for time in sorted(times, reverse=True)]
-        query = "INSERT OR IGNORE INTO late_sender VALUES (?, ?)"
-        self._file.executemany(query, [(*row, agent) for row in rest])
+        chosen = sorted(times, reverse=True)
+        rest = [(time,) for time in chosen]
         added = 0
         while (
             rest and (room := min(most - used[one] for one, most in accounts.items()) - added) > 0
@@ -65,6 +66,11 @@ class LateBins:
             rest = rest[room:]
         query = "SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM late WHERE time = ?1)"
         waiting = self._insert(f"INSERT OR IGNORE INTO late_waiting (time) {query}", rest)
+        query = "SELECT count(*) FROM late_sender WHERE time = ?1"
+        self._file.executemany(
+            f"INSERT OR IGNORE INTO late_sender SELECT ?1, ?2 WHERE ({query}) < {_MAX_SENDERS}",
+            [(time, agent) for time in chosen],
+        )
         if added:
             rows = [(account, day, used[account] + added) for account in accounts]
             query = "INSERT OR REPLACE INTO late_allowance VALUES (?, ?, ?)"

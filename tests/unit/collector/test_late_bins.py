@@ -108,6 +108,23 @@ def test_a_backlog_of_72_hours_is_counted_again_at_once(rig: Rig) -> None:
     assert "waiting" not in by_label(rig.metrics.intervals)
 
 
+def test_the_senders_of_late_data_are_known_until_it_is_counted(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bin_start = NOW - WIDTH
+    rig.closer.until = bin_start
+    rig.receive(rig.message(1, WIDTH, name="a1"))
+    rig.closer.until = NOW
+    rig.receive(rig.message(1, WIDTH, name="a2"))
+    assert rig.batch_log.late_senders(bin_start) == {"a2"}
+    rig.batch_log.clear_late(rig.batch_log.late_bins())
+    assert rig.batch_log.late_senders(bin_start) == set()
+    monkeypatch.setattr(late_bins, "_MAX_SENDERS", 3)
+    for number in range(5):
+        rig.receive(rig.message(2, WIDTH, name=f"b{number}"))
+    assert len(rig.batch_log.late_senders(bin_start)) == 3
+
+
 def test_many_names_share_one_allowance(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(late_bins, "OPEN_BINS_PER_DAY", 10)
     for number in range(5):
