@@ -8,8 +8,7 @@ and indices are checked.
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, replace
-from functools import partial
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -143,11 +142,13 @@ def unpack_chosen(payload: bytes, choose: Callable[[list[int]], Mapping[int, int
     """Return a stored batch with some of its rows only, which takes a fraction of the time.
 
     `choose` receives the times of all rows and returns the true times of those to return, by
-    their index; times are milliseconds since 1970.
+    their index; times are milliseconds since 1970. The batch has no clock segments.
     """
     table = _stored_table(payload)
     chosen = choose(_times(table))
-    return decode_foreign(table, partial(_from_table, chosen=chosen), what=BATCH.name)
+    return decode_foreign(
+        table, lambda whole: _from_table(_cut_table(whole, chosen)), what=BATCH.name
+    )
 
 
 def decoding_cost(plain: bytes) -> int:
@@ -247,13 +248,39 @@ def _to_table(batch: Batch) -> _Table:
     return table
 
 
-def _from_table(
-    table: _Table, *, with_steps: bool = True, chosen: Mapping[int, int] | None = None
-) -> Batch:
+def _cut_table(table: _Table, chosen: Mapping[int, int]) -> _Table:
+    """Return a table of some rows only; `chosen` are their times, by index.
+
+    Without a loop over the other rows, it takes a tenth of the time that decoding all takes.
+    """
+    rows = sorted(chosen)
+    lengths = [len(pattern) for pattern in table.patterns]
+    ends = list(accumulate(lengths[pattern] for pattern in table.pattern_of))
+    times = [chosen[row] for row in rows]
+    steps = [later - earlier for earlier, later in pairwise([*times[:1], *times])]
+    return msgspec.structs.replace(
+        table,
+        start=times[0] if times else table.start,
+        target_of=[table.target_of[row] if table.target_of else row for row in rows],
+        pattern_of=[table.pattern_of[row] for row in rows],
+        outcome_of=[table.outcome_of[row] for row in rows],
+        time_steps=steps,
+        extra_durations=[table.extra_durations[row] for row in rows],
+        durations=[
+            one
+            for row in rows
+            for one in table.durations[ends[row] - lengths[table.pattern_of[row]] : ends[row]]
+        ],
+        weights=[table.weights[row] for row in rows] if table.weights else [],
+        clock_segments=[],
+    )
+
+
+def _from_table(table: _Table, *, with_steps: bool = True) -> Batch:
     """Return the rows of a table; raises IndexError or ValueError if columns are inconsistent."""
     if not is_agent_id(table.vantage):
         raise ValueError("the vantage's id is invalid")
-    rows = tuple(_rows(table, with_steps=with_steps, chosen=chosen))
+    rows = tuple(_rows(table, with_steps=with_steps))
     count = len(table.time_steps)
     if table.clock_segments and sum(rows for *_, rows in table.clock_segments) != count:
         raise ValueError("clock segments do not cover every row")
@@ -267,13 +294,8 @@ def _from_table(
     )
 
 
-def _rows(
-    table: _Table, *, with_steps: bool, chosen: Mapping[int, int] | None
-) -> Iterator[Measurement]:
-    """Yield the measurements; without their observations unless `with_steps`.
-
-    `chosen` are the times of the rows to yield, by index; None yields all.
-    """
+def _rows(table: _Table, *, with_steps: bool) -> Iterator[Measurement]:
+    """Yield the measurements; without their observations unless `with_steps`."""
     time, used = table.start, 0
     columns = zip(
         table.target_of or range(len(table.time_steps)),
@@ -284,7 +306,7 @@ def _rows(
         table.weights or [1] * len(table.time_steps),
         strict=True,
     )
-    for index, (target, pattern, outcome, step, extra, weight) in enumerate(columns):
+    for target, pattern, outcome, step, extra, weight in columns:
         time += step
         if not _EARLIEST <= time <= _LATEST:
             raise ValueError("a time out of range")
@@ -293,14 +315,12 @@ def _rows(
         used += len(steps)
         if len(durations) < len(steps) or min(durations, default=0) < 0:
             raise ValueError("missing or negative durations")
-        if chosen is not None and index not in chosen:
-            continue
         name, probe = table.targets[target]
         failure, scope, host_responded = table.outcomes[outcome]
         yield Measurement(
             target=name,
             probe=probe,
-            time=from_millis(time if chosen is None else chosen[index]),
+            time=from_millis(time),
             failure=failure,
             scope=scope,
             host_responded=host_responded,

@@ -14,12 +14,14 @@ from hypothesis import strategies as some
 from netwatch.model.clock_samples import ClockSample, ClockSegment, ClockSource
 from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Measurement, Observation, Vantage
+from netwatch.model.time import to_millis
 from netwatch.wire.batch_codec import (
     MAX_MEASUREMENTS,
     _Table,
     inflate,
     pack_batch,
     unpack_batch,
+    unpack_chosen,
 )
 from netwatch.wire.signing import MAX_MESSAGE_BYTES
 from netwatch.wire.zlib_dictionary import DICTIONARY
@@ -99,6 +101,22 @@ def test_a_batch_round_trips(rows: list[Measurement], sequence: int) -> None:
     for mine, theirs in zip(rows, found.measurements, strict=True):
         assert theirs.seconds == pytest.approx(mine.seconds, abs=1e-4)
         assert replace(theirs, seconds=mine.seconds) == mine
+
+
+@given(some.lists(measurements, max_size=12), some.sets(some.integers(0, 11)))
+def test_chosen_rows_are_those_of_the_batch_at_the_times_given(
+    rows: list[Measurement], wanted: set[int]
+) -> None:
+    batch = Batch(VANTAGE, 7, tuple(rows))
+    whole = unpack_batch(pack_batch(batch)).measurements
+    moved = {index: START + timedelta(days=index) for index in wanted if index < len(rows)}
+    found = unpack_chosen(
+        pack_batch(batch), lambda _: {index: to_millis(time) for index, time in moved.items()}
+    )
+    assert found.vantage == VANTAGE
+    assert found.measurements == tuple(
+        replace(whole[index], time=time) for index, time in sorted(moved.items())
+    )
 
 
 def test_the_same_batch_gives_the_same_bytes() -> None:
