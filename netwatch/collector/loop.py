@@ -37,6 +37,10 @@ _MAX_WAITING = 128
 """Messages of MQTT that wait for the next transaction when one takes too long; half of a load, so
 that new messages are looked at in each. Agents send the others again."""
 
+_PAUSE_SECONDS = 30.0
+"""Time between two looks at the clock, of which one takes seconds at most, from which this machine
+slept, or a virtual one was stopped."""
+
 
 @dataclass(frozen=True, slots=True)
 class CollectorDeps:
@@ -81,9 +85,9 @@ async def run_collector(deps: CollectorDeps) -> None:
     """Collect until cancelled; retries while the broker is unavailable or the disk is full.
 
     An interval is closed `late_data_grace` after its end, and not before the collector has
-    listened for that long: after its own downtime, agents first send their backlog. While the
-    broker is unavailable no interval is closed, since a failure of our own is not an outage.
-    Nor is any while our own clock is in doubt.
+    listened for that long: after its own downtime or sleep, agents first send their backlog.
+    While the broker is unavailable no interval is closed, since a failure of our own is not an
+    outage. Nor is any while our own clock is in doubt.
     """
     with SingleThreadExecutor("collector") as executor:
         collector = _Collector(deps, executor)
@@ -202,13 +206,18 @@ class _Collector:
     async def _close_bins(self) -> None:
         assert self._closer is not None
         grace = self._deps.config.late_data_grace
-        listening_since = self._clock.monotonic()
+        listening_since, line = self._clock.monotonic(), self._clock.line
         tick = min(max(self._closer.width.total_seconds() / 10, 0.02), _MAX_TICK_SECONDS)
         while True:
+            began = self._clock.monotonic()
             await asyncio.sleep(tick)
             await self._track(lambda tracker: tracker.tick())
             try:
                 bound = await self._executor.run(self._guard.bound, self._closer.until, grace)
+                paused = self._clock.monotonic() - began + self._clock.line - line
+                line = self._clock.line
+                if paused > _PAUSE_SECONDS:
+                    listening_since = self._clock.monotonic()
                 listened = self._clock.monotonic() - listening_since
                 if bound is None or listened < grace.total_seconds():
                     continue
