@@ -167,7 +167,7 @@ def erase_agent(config: Config, name: str) -> int:
     with PresenceLog(Path(config.data) / PRESENCE_FILE) as presence_log:
         presence_log.erase(name)
     with open_batch_log(config) as batch_log:
-        erased = batch_log.erase(name)
+        erased = batch_log.erase(name, now=now())
     try:
         asyncio.run(_remove_retained(config, name))
     except (TransportError, TimeoutError, ConfigError) as error:

@@ -5,6 +5,7 @@ evaluated in one transaction.
 """
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -39,6 +40,7 @@ CREATE TABLE IF NOT EXISTS erased (digest BLOB PRIMARY KEY, until INTEGER NOT NU
 in order, and until when a measurement signed with one may have been made; a lost key is in no
 table. `erased` holds hashes of erased keys for a day, so that batches still on their way do not
 create the agent again."""
+_ERASED_KEPT = timedelta(days=1)
 _KEY = "SELECT key FROM vantage WHERE id = ?"
 _OWNED_TABLES = ("agent", "invitation")
 """Tables whose column `owner` is missing in files of earlier versions; the owner answers for the
@@ -116,19 +118,19 @@ class AgentTables(TrustTables):
         return self.standing(name, key) in {Standing.OPEN, Standing.ENROLLED}
 
     def _check_sender(
-        self, vantage: Vantage, key: bytes | None, *, last: int
+        self, vantage: Vantage, key: bytes | None, *, last: int, now: datetime
     ) -> IngestResult | None:
         """Return why a batch that `key` signed does not count, None if it does.
 
         The first key that signs for a vantage is pinned to it. A former key stays valid for
         measurements made before it was replaced; `last` is the time of the newest one,
         milliseconds since 1970. An enrolled agent whose country or network differs from its
-        enrollment is quarantined until the operator has looked at it.
+        enrollment is quarantined until the operator has looked at it. The batch came `now`.
         """
         pinned = self.key_of(vantage.id)
         if pinned is None and key is not None:
-            query = "SELECT 1 FROM erased WHERE digest = ? AND until > unixepoch()"
-            if self._exists(query, sha256(key).digest()):
+            query = "SELECT 1 FROM erased WHERE digest = ? AND until > ?"
+            if self._exists(query, sha256(key).digest(), now.timestamp()):
                 return IngestResult.RETIRED
             self._file.execute("INSERT INTO vantage VALUES (?, ?)", (vantage.id, key))
         was_key = "SELECT 1 FROM former_key WHERE id = ? AND key = ? AND until >= ?"
@@ -143,14 +145,14 @@ class AgentTables(TrustTables):
             return IngestResult.QUARANTINED
         return None
 
-    def _erase_agent(self, name: str) -> None:
+    def _erase_agent(self, name: str, now: datetime) -> None:
         """Delete everything these tables hold about an agent."""
         query = "SELECT key FROM vantage WHERE id = ? UNION SELECT key FROM former_key WHERE id = ?"
         for (key,) in self._file.execute(query, (name, name)).fetchall():
             self._file.execute("DELETE FROM invitation WHERE key = ?", (key,))
-            forget = "INSERT OR REPLACE INTO erased VALUES (?, unixepoch() + 86400)"
-            self._file.execute(forget, (sha256(key).digest(),))
-        self._file.execute("DELETE FROM erased WHERE until < unixepoch()")
+            row = (sha256(key).digest(), int((now + _ERASED_KEPT).timestamp()))
+            self._file.execute("INSERT OR REPLACE INTO erased VALUES (?, ?)", row)
+        self._file.execute("DELETE FROM erased WHERE until < ?", (now.timestamp(),))
         self._file.execute("DELETE FROM invitation WHERE replaces = ?", (name,))
         for table in ("vantage", "former_key", "agent", "quarantine", *TRUST_TABLE_NAMES):
             self._file.execute(f"DELETE FROM {table} WHERE id = ?", (name,))  # noqa: S608 - constants

@@ -162,12 +162,12 @@ class BatchLog(AgentTables):
                 self._late.mark_all(bin_starts(places, before=_FOREVER, width=width))
         return len(rows)
 
-    def erase(self, vantage: str) -> int:
+    def erase(self, vantage: str, *, now: datetime) -> int:
         """Delete an agent, its key and its batches; return the number of batches."""
         with self._database.secure_delete():
             erased = self._forget_batches(vantage)
             self._late.erase(vantage)
-            self._erase_agent(vantage)
+            self._erase_agent(vantage, now)
         return erased
 
     def measurements(self, start: datetime, end: datetime) -> Iterator[tuple[Vantage, Measurement]]:
@@ -278,7 +278,7 @@ class BatchLog(AgentTables):
         batch, vantage = received.batch, received.batch.vantage
         times = [to_millis(row.time) for row in batch.measurements] or [0]
         first, last = min(times), max(times)
-        objection = self._check_sender(vantage, received.key, last=last)
+        objection = self._check_sender(vantage, received.key, last=last, now=received.received_at)
         if objection in {IngestResult.WRONG_KEY, IngestResult.RETIRED}:
             return objection
         late = self._prefer_signed(vantage.id, received.key)
@@ -379,7 +379,7 @@ class BatchLog(AgentTables):
             vantage, low, high, width_ms = postponed
             width = timedelta(milliseconds=width_ms)
             places = self._stop_counting(vantage, low, high, width)
-            (now,) = self._file.execute("SELECT unixepoch() * 1000").fetchone()
+            now = self._late.last_day_ms()
             self._mark_late(vantage, places, _FOREVER, width, now_ms=now)
 
     def _stop_counting(

@@ -82,6 +82,11 @@ class LateBins:
         rows = [(time,) for time in sorted(times)]
         self._file.executemany("INSERT OR IGNORE INTO late VALUES (?)", rows)
 
+    def last_day_ms(self) -> int:
+        """Return the start of the last day in which an agent used its allowance."""
+        row = self._file.execute("SELECT coalesce(max(day), 0) FROM late_allowance").fetchone()
+        return int(row[0]) * _DAY_MS
+
     def read(self) -> list[datetime]:
         """Return the starts of the bins to count again now: all late ones and one that waits."""
         with self._database.translate_errors():

@@ -61,7 +61,7 @@ class Office(IngestRig):
         self.lists = identity()
         self.desk = EnrollmentService(
             lambda: Registry(self.file),
-            self.batch_log.erase,
+            lambda name: self.batch_log.erase(name, now=self.now),
             signer=self.key.signer,
             targets_key=self.lists.signer.public,
             brokers=("mqtts://broker.example:8883",),

@@ -133,7 +133,7 @@ def test_proofs_survive_a_restart_stay_small_and_go_with_the_agent(
         with closing(sqlite3.connect(path)) as file:
             ((rows,),) = file.execute("SELECT count(*) FROM proof")
         assert rows <= 33
-        again.erase("a1")
+        again.erase("a1", now=START + 200 * DAY)
         prove(again, range(200, 201), GOOD)
         again.record_places({("a1", "XX")}, START)
         with closing(sqlite3.connect(path)) as file:

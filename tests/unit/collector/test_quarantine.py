@@ -114,7 +114,7 @@ def test_a_quarantined_batch_supersedes_nothing(rig: Rig) -> None:
 def test_an_erased_agent_leaves_nothing(rig: Rig) -> None:
     rig.receive_flat(rig.message(1, -10), rig.message(1, -20), rig.message(2, -10))
     rig.receive_flat(rig.message(1, -10, name="a2"))
-    assert rig.batch_log.erase("a1") == 2
+    assert rig.batch_log.erase("a1", now=rig.now) == 2
     assert count_batches(rig.batch_log) == 1
     rig.signer = Signer(Ed25519PrivateKey.generate())  # the name is free again
     assert rig.receive_flat(rig.message(1, -10)) == ([1], [])
