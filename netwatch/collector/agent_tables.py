@@ -18,6 +18,7 @@ _VERSION = 1
 """Version of the schema of the file that holds batches, clocks and agents."""
 _AGENT_TABLES = """
 CREATE TABLE IF NOT EXISTS vantage (id TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS vantage_key ON vantage (key);
 CREATE TABLE IF NOT EXISTS former_key (
     id TEXT NOT NULL, key BLOB NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (id, key)
 ) WITHOUT ROWID;

@@ -19,7 +19,7 @@ from netwatch.model.errors import InputError, StoreError
 from netwatch.model.measurement import Target
 from netwatch.model.series import Bin
 from netwatch.model.time import floor_time
-from netwatch.model.vantage_trust import OBSERVATORY_OWNER
+from netwatch.model.vantage_trust import OPEN_OWNER
 from netwatch.protocols import SeriesStore
 from netwatch.signals.bins import build_bins
 from netwatch.signals.operator_alerts import OperatorAlerts
@@ -133,10 +133,10 @@ class BinCloser:
         late = self._batch_log.late_senders(time)
         rows = self._batch_log.measurements(time, time + self.width)
         vantages = {one for one, _ in rows if not late or one.id in late}
-        seen = self._batch_log.first_seen()
+        seen = self._batch_log.first_seen(with_open=False)
         owners = {(one.name, one.country): one.owner for one in seen}
         return LateSenders(
-            len({owners.get((one.id, one.country), OBSERVATORY_OWNER) for one in vantages}),
+            len({owners.get((one.id, one.country), OPEN_OWNER) for one in vantages}),
             len({(one.country, one.asn) for one in vantages}),
         )
 
@@ -160,8 +160,8 @@ class BinCloser:
 
     def _count_agents(self, start: datetime, end: datetime) -> Iterator[Bin]:
         """Yield agents online, also in the intervals just before `start`: wills arrive late."""
-        if self.presence_log is not None and (trust := self._keeper.changed_trust()) is not None:
-            self.presence_log.set_trust(trust)
+        if self.presence_log is not None:
+            self._keeper.publish_trust(self.presence_log.set_trust)
         time = start + (-WILL_LATENESS // self.width) * self.width
         while self.presence_log is not None and time < end:
             yield from count_agents(self.presence_log, time, time + self.width)

@@ -78,7 +78,7 @@ class ClockGuard:
         now = self.clock.monotonic()
         if now - self._listened_at >= _LISTEN_SECONDS:
             self._listened_at = now
-            self.clock.hear(self.fleet.line(self._batch_log.first_seen()))
+            self.clock.hear(self.fleet.line(self._batch_log.first_seen(with_open=False)))
         line = self.clock.line
         if self._boot and (self._kept is None or abs(line - self._kept) > _KEPT_DRIFT):
             self._batch_log.keep_clock_line(self._boot, line)

@@ -69,12 +69,14 @@ def divide(
 
 
 def covered_places(
-    measured: Iterable[tuple[str, str]], found: Mapping[Key, EarnedTrust]
+    measured: Iterable[tuple[str, str]], found: Mapping[Key, EarnedTrust], own: Collection[str]
 ) -> set[str]:
-    """Return the places of `measured` (name and place) that somebody established measures."""
-    newcomers = {name for name, _ in found}
-    newcomers -= {name for (name, _), one in found.items() if one.trust.is_established}
-    return {place for name, place in measured if name not in newcomers}
+    """Return the places of `measured` (name and place) that somebody established measures.
+
+    `own` are the names of the observatory's own vantages, which are.
+    """
+    established = {name for (name, _), one in found.items() if one.trust.is_established}
+    return {place for name, place in measured if name in established or name in own}
 
 
 def join(established: list[Bin], newcomers: list[Bin]) -> list[Bin]:

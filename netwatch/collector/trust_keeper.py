@@ -1,7 +1,7 @@
 """Decides in each interval whose measurements count, and learns from them which agents to trust."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from netwatch.collector.agreement import AgreementJudge, Caught
@@ -32,10 +32,14 @@ from netwatch.collector.trust_weights import (
 )
 from netwatch.model.measurement import Measurement, Target
 from netwatch.model.time import floor_time
-from netwatch.model.vantage_trust import OWN_VANTAGE, VantageTrust, Weights
+from netwatch.model.vantage_trust import OPEN_OWNER, OWN_VANTAGE, VantageTrust, Weights
 
 _MAX_PLACES = 5
 """Places named in one line."""
+_MAX_HOURS = 8
+"""Hours for which the trust in agents is kept, so that late intervals do not cost it anew."""
+_STRANGER = VantageTrust(0.0, OPEN_OWNER)
+"""Trust in an agent that was neither invited nor released."""
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _NOT_COUNTED = {
     Reason.CROWD: ("crowd", "came in a crowd and wait; look at: netwatch agents list"),
@@ -70,7 +74,10 @@ class TrustKeeper:
         self._width = width
         self._metrics = metrics
         self._judge = AgreementJudge(width)
-        self._known: tuple[list[FirstSeen], datetime] | None = None
+        self._known: dict[datetime, tuple[list[FirstSeen], dict[Key, EarnedTrust]]] = {}
+        self._own: set[str] = set()
+        self._strangers: set[str] = set()
+        self._has_granted = False
         self._found: dict[Key, EarnedTrust] = {}
         self._published: dict[str, VantageTrust] | None = None
         self._day: datetime | None = None
@@ -87,10 +94,12 @@ class TrustKeeper:
             for vantage, row in rows
             if (target := targets.get(row.target)) and not is_canary(target)
         ]
-        found = self._earned_trust(end)
+        self._found = found = self._earned_trust(end, rows)
         measured = measured_places(rows, self._targets)
+        measured = {one for one in measured if one[0] not in self._strangers}
         self._record_places(measured, floor_time(start, _DAY))
-        covered = covered_places(self._batch_log.measured(start - COVERAGE, end), found)
+        known = self._batch_log.measured(start - COVERAGE, end)
+        covered = covered_places(known, found, self._own)
         established, newcomers = divide(rows, self._targets, found, covered=covered)
         self._warn(found, newcomers)
         return established, newcomers
@@ -112,23 +121,30 @@ class TrustKeeper:
                 judged = [one for one in by_time[time] if self._is_judged(one[1])]
                 caught = self._judge.judge(time, judged, self._targets, weights)
             checks = self._check_canaries(by_time[time], weights)
+            for name in self._strangers:
+                caught.pop(name, None)
+                checks.pop(name, None)
             if checks or caught or until is None:
                 judged_until = time + self._width if is_new else None
                 self._batch_log.record_proofs(time, checks, caught, judged_until=judged_until)
                 until = judged_until or until
 
-    def changed_trust(self) -> dict[str, VantageTrust] | None:
-        """Return the trust in every vantage by its name, None if nothing changed since last time.
+    def publish_trust(self, write: Callable[[Mapping[str, VantageTrust]], None]) -> None:
+        """Write the trust in every vantage by its name, if it has changed since it was written.
 
-        One that claims several countries has the least of its weights.
+        One that claims several countries has the least of its weights. Those that are missing have
+        none, so where nobody else measures, one entry stands for all that were never invited.
         """
-        trust = {one.name: OWN_VANTAGE for one in self._batch_log.first_seen()}
+        trust = dict.fromkeys(self._own, OWN_VANTAGE)
         for (name, _), one in usable_weights(self._found).items():
-            trust[name] = min(trust[name], one, key=lambda each: each.weight)
-        if trust == self._published:
-            return None
-        self._published = trust
-        return dict(trust)
+            if name not in self._strangers:
+                known = trust.get(name, OWN_VANTAGE)
+                trust[name] = min(known, one, key=lambda each: each.weight)
+        if self._strangers and not trust:
+            trust[""] = _STRANGER
+        if trust != self._published:
+            write(trust)
+            self._published = trust
 
     def _is_judged(self, row: Measurement) -> bool:
         target = self._targets.get(row.target)
@@ -148,17 +164,41 @@ class TrustKeeper:
         answered = {name: one for name, one in checks.items() if one != CanaryCheck()}
         return without_our_own_fault(answered, masses)
 
-    def _earned_trust(self, at: datetime) -> dict[Key, EarnedTrust]:
-        """Return what the agents have earned, computed once an hour."""
-        hour = floor_time(at, _HOUR)
-        seen = self._batch_log.first_seen(self.settings.own_keys(), at=hour)
-        if self._known != (seen, hour):
-            self._known = seen, hour
-            self._found = earned_trust(seen, hour, open_weight=self.settings.open_weight)
-        return self._found
+    def _earned_trust(self, at: datetime, rows: Sequence[Row]) -> dict[Key, EarnedTrust]:
+        """Return what the agents have earned, computed once an hour.
+
+        Strangers, who have no weight and whose number nothing limits, are looked at only while
+        they measure.
+        """
+        self._grant(at)
+        hour, own_keys = floor_time(at, _HOUR), self.settings.own_keys()
+        self._own = self._batch_log.names_of(own_keys)
+        weight = self.settings.open_weight
+        seen = self._batch_log.first_seen(own_keys, at=hour, with_open=weight > 0)
+        known = self._known.pop(hour, None)
+        if known is None or known[0] != seen:
+            known = seen, earned_trust(seen, hour, open_weight=weight)
+        self._known[hour] = known  # the last one is the newest
+        if len(self._known) > _MAX_HOURS:
+            del self._known[next(iter(self._known))]
+        found = known[1]
+        keys = {(one.id, one.country) for one, _ in rows if one.id not in self._own}
+        stranger = EarnedTrust(_STRANGER, at, at, 0, Reason.OPEN)
+        strangers = dict.fromkeys(keys - found.keys(), stranger)
+        self._strangers = {name for name, _ in strangers} - {name for name, _ in found}
+        return found | strangers
+
+    def _grant(self, at: datetime) -> None:
+        """Credit agents of a file from before there were proofs, before they are judged by them."""
+        if not self._has_granted and self._batch_log.judged_until() is None:
+            self._batch_log.record_proofs(at, {}, {}, judged_until=None)
+        self._has_granted = True
 
     def _record_places(self, measured: set[tuple[str, str]], day: datetime) -> None:
         """Record who measured what on one day, once a day."""
+        if self._day is not None and day < self._day:  # late rows begin no day
+            self._batch_log.record_places(measured, day)
+            return
         if day != self._day:
             self._day, self._places = day, set()
             self._batch_log.sum_old_proofs(day)

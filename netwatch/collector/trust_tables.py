@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS first_seen (
     id TEXT NOT NULL, country TEXT NOT NULL, at INTEGER NOT NULL,
     vetted INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (id, country)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS vetted ON first_seen (id) WHERE vetted = 1;
 CREATE TABLE IF NOT EXISTS measured (
     id TEXT NOT NULL, place TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     PRIMARY KEY (id, place)
@@ -90,6 +91,11 @@ SELECT first_seen.id, first_seen.country, at,
 FROM first_seen LEFT JOIN vantage ON vantage.id = first_seen.id
 LEFT JOIN agent ON agent.id = first_seen.id AND agent.country <> ''
 """
+_INVITED = """
+WHERE first_seen.id IN (
+    SELECT id FROM agent WHERE country <> '' UNION SELECT id FROM first_seen WHERE vetted = 1
+)
+"""
 _MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
 
 
@@ -97,15 +103,21 @@ class TrustTables(SqliteStore):
     """Base of the classes that use the tables of agents. Methods may raise StoreError."""
 
     def first_seen(
-        self, own_keys: Collection[bytes] = (), *, at: datetime | None = None
+        self,
+        own_keys: Collection[bytes] = (),
+        *,
+        at: datetime | None = None,
+        with_open: bool = True,
     ) -> list[FirstSeen]:
         """Return when each agent was first seen in each country, and what it has proved since.
 
         A vantage that signs with one of `own_keys` is the observatory's own and is no agent.
         Proofs are those of the days before that of `at`, and lies also of that day; without it
-        they are unknown.
+        they are unknown. Agents that were neither invited nor released may be millions, since
+        keys are free: `with_open` tells whether they are returned.
         """
-        rows = self._database.fetch(_FIRST_SEEN, (OPEN_OWNER,))
+        query = _FIRST_SEEN if with_open else _FIRST_SEEN + _INVITED
+        rows = self._database.fetch(query, (OPEN_OWNER,))
         proofs = {} if at is None else self._proofs(at)
         unproved = None if at is None else Proof()
         return [
@@ -117,6 +129,11 @@ class TrustTables(SqliteStore):
             for name, country, since, owner, vetted, key, places, is_active in rows
             if key not in own_keys
         ]  # fmt: skip
+
+    def names_of(self, keys: Collection[bytes]) -> set[str]:
+        """Return the names to which one of `keys` is pinned."""
+        query = "SELECT id FROM vantage WHERE key = ?"
+        return {name for key in keys for (name,) in self._database.fetch(query, (key,))}
 
     def record_places(self, measured: Iterable[tuple[str, str]], at: datetime) -> None:
         """Record the places that vantages measured at `at`, each by its name."""
