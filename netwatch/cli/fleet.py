@@ -20,7 +20,7 @@ from netwatch.cli.options import ConfigOption, JsonOption, PauseArgument, YesOpt
 from netwatch.cli.output import emit, table_lines
 from netwatch.cli.time_parsing import parse_duration
 from netwatch.collector.registry import Agent, InvitationScope
-from netwatch.collector.trust_weights import Reason
+from netwatch.collector.trust_weights import UNPROVED, Reason
 from netwatch.model.duration import Duration
 from netwatch.model.errors import ConfigError
 from netwatch.model.vantage_trust import OPEN_OWNER
@@ -95,6 +95,8 @@ def _explain(agent: Agent) -> str:
     """Return why an agent has its weight, in plain words."""
     if agent.why is None:
         return agent.reason or _STATES.get(agent.state, "")
+    if agent.is_unproved:
+        return UNPROVED
     admitted = f"{agent.admitted:%Y-%m-%d}" if agent.admitted else "later"
     return _REASONS[agent.why].format(days=agent.days, admitted=admitted)
 

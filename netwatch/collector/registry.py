@@ -77,6 +77,7 @@ class Agent:
         seen: when it was first seen, None if never.
         admitted: when its probation began or will begin.
         days: on how many days it has proved that it measures, 14 at most.
+        is_unproved: whether nothing has proved for a week that it measures.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Agent:
     seen: datetime | None = None
     admitted: datetime | None = None
     days: int = 0
+    is_unproved: bool = False
 
 
 class Registry(AgentTables):
@@ -204,6 +206,7 @@ class Registry(AgentTables):
                 agent = replace(
                     agent, weight=weight, why=earned.reason, seen=earned.at,
                     admitted=earned.admitted, days=earned.days,
+                    is_unproved=earned.is_unproved(now),
                 )  # fmt: skip
             agents.append(agent)
         return agents

@@ -22,6 +22,7 @@ from netwatch.collector.newcomers import (
     measured_places,
 )
 from netwatch.collector.trust_weights import (
+    UNPROVED,
     EarnedTrust,
     FirstSeen,
     Key,
@@ -102,6 +103,7 @@ class TrustKeeper:
         covered = covered_places(known, found, self._own)
         established, newcomers = divide(rows, self._targets, found, covered=covered)
         self._warn(found, newcomers)
+        self._warn_of_unproved({name for name, _ in measured}, end)
         return established, newcomers
 
     def learn(self, rows: Sequence[Row], *, is_first: bool) -> None:
@@ -208,6 +210,15 @@ class TrustKeeper:
         if new := measured - self._places:
             self._batch_log.record_places(new, day)
             self._places |= new
+
+    def _warn_of_unproved(self, names: set[str], at: datetime) -> None:
+        """Say what is missing if agents measure for a week and nothing can prove it."""
+        unproved = {
+            name for (name, _), one in self._found.items() if name in names and one.is_unproved(at)
+        }
+        if unproved:
+            text = f"{len(unproved)} agents do not count: {UNPROVED}"
+            self._metrics.warn(self._metrics.alerts, "unproved_agents", text)
 
     def _warn(self, found: Mapping[Key, EarnedTrust], newcomers: Voices) -> None:
         for reason, (kind, text) in _NOT_COUNTED.items():

@@ -33,6 +33,8 @@ _MIN_WEIGHT = 2 * PROVISIONAL_WEIGHT
 """Least weight of an established agent."""
 _FLEET = ""
 """The line in which every agent waits; the others are countries that are measured."""
+UNPROVED = "nothing proves that they measure; set fleet.url to HTTPS and publish, or release them"
+"""What an operator can do about agents that measure for a week without any proof."""
 Key = tuple[str, str]
 """Id and claimed country of an agent."""
 
@@ -112,6 +114,11 @@ class EarnedTrust:
     at: datetime
     days: int
     reason: Reason
+
+    def is_unproved(self, at: datetime) -> bool:
+        """Return whether nothing has proved for a week that it measures."""
+        is_waiting = self.reason is Reason.PROBATION and not self.days
+        return is_waiting and at - max(self.at, self.admitted) > _MIN_DAYS * _DAY
 
 
 def trust_weights(

@@ -11,12 +11,13 @@ from ingest_rig import WIDTH, answered
 
 from netwatch.collector.batch_log import BatchLog, ReceivedBatch
 from netwatch.collector.metrics import CollectorMetrics
+from netwatch.collector.registry import Agent, Registry
 from netwatch.collector.trust_keeper import TrustKeeper
 from netwatch.collector.trust_weights import TrustSettings
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Batch, Target, Vantage
 from netwatch.model.time import to_millis
-from netwatch.model.vantage_trust import VantageTrust
+from netwatch.model.vantage_trust import PROVISIONAL_WEIGHT, VantageTrust
 
 START = datetime(2026, 1, 8, 16, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -49,6 +50,10 @@ class Desk:
             rows = file.execute(statement, values).fetchall()
             file.commit()
         return rows
+
+    def agents(self, at: datetime) -> list[Agent]:
+        with Registry(self.path) as registry:
+            return registry.agents(at, self.keeper.settings)
 
     def heard(self, *names: str, at: datetime = START) -> tuple[list[str], list[str]]:
         """Return whose rows count as established, and whose as those of newcomers."""
@@ -127,6 +132,22 @@ def test_agents_from_before_there_were_proofs_count_in_the_first_interval(desk: 
     assert desk.heard("old", "young") == (["old"], [])
     days = dict(desk.run("SELECT id, days FROM proof WHERE day = 0"))
     assert days == {"old": 60, "young": 0}
+
+
+def test_the_log_says_what_is_missing_where_nothing_can_be_proved(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without HTTPS there is no canary, and nothing falls in a quiet country."""
+    for name in ("home", "friend"):
+        desk.send(name)
+        desk.heard(name)
+    desk.enroll("friend")
+    desk.heard("home", "friend", at=START + 6 * DAY)
+    assert "nothing proves" not in caplog.text
+    desk.heard("home", "friend", at=START + 8 * DAY)
+    assert "1 agents do not count: nothing proves that they measure; set fleet.url" in caplog.text
+    (listed,) = (one for one in desk.agents(START + 8 * DAY) if one.name == "friend")
+    assert (listed.weight, listed.is_unproved) == (PROVISIONAL_WEIGHT, True)
 
 
 def test_late_rows_of_yesterday_do_not_begin_a_day_again(
