@@ -17,7 +17,7 @@ from netwatch.collector.clock_corrector import ClockCorrector
 from netwatch.collector.clock_store import CLOCK_TABLES, WIDE_MS, TimeRange
 from netwatch.collector.late_bins import LATE_TABLES, LateBins, bin_starts
 from netwatch.collector.superseded import SUPERSEDED_TABLES, SupersededRanges
-from netwatch.model.errors import StoreError
+from netwatch.model.errors import InputError, StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.model.time import from_millis, to_millis
 from netwatch.wire.batch_codec import unpack_batch, unpack_chosen
@@ -146,11 +146,16 @@ class BatchLog(AgentTables):
 
         Bins of `width` that get new data are recorded as late. The agent is fully trusted from
         now on, however new it is, since the operator has vetted it.
+
+        Raises:
+            InputError: it has sent nothing yet, so there is nothing to vet.
         """
         chosen = "FROM batch WHERE vantage = ? AND state = 2"
         with self._database.transaction():
             self._file.execute("DELETE FROM quarantine WHERE id = ?", (vantage,))
-            self._file.execute("UPDATE first_seen SET vetted = 1 WHERE id = ?", (vantage,))
+            vet = "UPDATE first_seen SET vetted = 1 WHERE id = ?"
+            if not self._file.execute(vet, (vantage,)).rowcount:
+                raise InputError(f"{vantage!r} has sent nothing yet; see: netwatch agents list")
             query = f"SELECT sequence, payload {chosen}"
             rows = self._file.execute(query, (vantage,)).fetchall()
             self._file.execute(

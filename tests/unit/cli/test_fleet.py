@@ -90,7 +90,11 @@ def test_an_impossible_request_gives_a_one_line_error(
 
 
 def test_an_unknown_agent_has_nothing_to_release_or_erase(agents: Command) -> None:
-    assert json.loads(agents("release", "nobody", "--json").stdout)["batches"] == 0
+    refused = agents("release", "nobody", "--json")
+    assert (refused.exit_code, str(refused.exception)) == (
+        1,
+        "'nobody' has sent nothing yet; see: netwatch agents list",
+    )
     assert json.loads(agents("erase", "nobody", "--yes", "--json").stdout)["batches"] == 0
     assert agents("erase", "nobody", given="n\n").exit_code == 1
     assert json.loads(agents("list", "--json").stdout) == []

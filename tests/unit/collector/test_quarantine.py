@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ingest_rig import WIDTH, IngestRig, answered
 
 from netwatch.collector.metrics import by_label
+from netwatch.model.errors import InputError
 from netwatch.model.measurement import Batch, Target, Vantage
 from netwatch.protocols import Message
 from netwatch.wire.batch_codec import BATCH
@@ -119,3 +120,9 @@ def test_an_erased_agent_leaves_nothing(rig: Rig) -> None:
     rig.signer = Signer(Ed25519PrivateKey.generate())  # the name is free again
     assert rig.receive_flat(rig.message(1, -10)) == ([1], [])
     assert rig.counted() == 2
+
+
+def test_an_agent_that_has_sent_nothing_cannot_be_released(rig: Rig) -> None:
+    """Nobody should believe that it was vetted, or that a name is known that was misspelt."""
+    with pytest.raises(InputError, match="'a9' has sent nothing yet"):
+        rig.batch_log.release("a9", width=WIDTH)
