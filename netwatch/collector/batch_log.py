@@ -244,17 +244,19 @@ class BatchLog(AgentTables):
             self._file.execute("DELETE FROM clock_line")
             self._file.execute("INSERT INTO clock_line VALUES (?, ?)", (boot, line))
 
-    def identify(self, agent: str) -> tuple[Vantage, bytes | None] | None:
-        """Return an agent with its registered country and network, and its key.
+    def identify(self, agent: str, at: datetime) -> tuple[Vantage, frozenset[bytes | None]] | None:
+        """Return an agent with its registered country and network, and the keys valid at a time.
 
         The country and network are those of its enrollment, or, where that left them open, of
-        its newest batch. None for an unknown agent; the key is None if it does not sign.
+        its newest batch. None for an unknown agent; the only key is None if it does not sign.
         """
         rows = self._database.fetch(_IDENTIFY, {"agent": agent})
         if not rows:
             return None
         country, asn, key = rows[0]
-        return Vantage(agent, country, asn), key
+        query = "SELECT key FROM former_key WHERE id = ? AND until >= ?"
+        former = self._database.fetch(query, (agent, to_millis(at)))
+        return Vantage(agent, country, asn), frozenset([key, *(one for (one,) in former)])
 
     def _try_to_add(
         self, received: ReceivedBatch, closed_until: datetime | None, width: timedelta

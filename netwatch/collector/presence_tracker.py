@@ -18,8 +18,9 @@ from netwatch.signals.presence.log import WILL_LATENESS, PresenceLog, PresenceSt
 from netwatch.wire.presence_message import PRESENCE, PresenceMessage
 from netwatch.wire.topics import is_agent_id, topic_agent
 
-Identify = Callable[[str], tuple[Vantage, bytes | None] | None]
-"""Returns an agent's registered location and key, None for an unknown agent."""
+Identify = Callable[[str, datetime], tuple[Vantage, frozenset[bytes | None]] | None]
+"""Returns an agent's registered location and the keys that are valid at a time, with former ones
+that it may still use; None for an unknown agent."""
 HTTP_TRANSPORT = "http"
 """Prefix of transports without a broker: such an agent is lost when it falls silent."""
 _MAX_PENDING = 10_000
@@ -153,8 +154,8 @@ class PresenceTracker:
             return
         try:
             plain, key = PRESENCE.verify(message.payload)
-            identity = self._identify(name)
-            if identity is not None and key != identity[1]:
+            identity = self._identify(name, self._clock())
+            if identity is not None and key not in identity[1]:
                 text = f"presence of {name} is not signed with its key"
                 self._metrics.warn(self._metrics.presence_messages, "wrong_key", text)
                 return

@@ -9,6 +9,7 @@ from batch_counts import count_batches
 
 from netwatch.collector.agent_tables import IngestResult
 from netwatch.collector.batch_log import BatchLog, ReceivedBatch
+from netwatch.collector.registry import Registry
 from netwatch.model.clock_samples import ClockSample, ClockSegment, ClockSource
 from netwatch.model.errors import StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
@@ -193,20 +194,33 @@ def test_an_agent_is_identified_by_its_newest_batch_and_its_enrollment(tmp_path:
         batch = Batch(Vantage("a1", country, asn), sequence, ())
         return ReceivedBatch(batch, pack_batch(batch), b"k" * 32, START)
 
-    path = tmp_path / "batches.sqlite"
+    path, keys = tmp_path / "batches.sqlite", frozenset([b"k" * 32])
     with BatchLog(path) as batch_log:
-        assert batch_log.identify("a1") is None
+        assert batch_log.identify("a1", START) is None
         add(batch_log, of(5, "IR", 44244))
-        assert batch_log.identify("a1") == (Vantage("a1", "IR", 44244), b"k" * 32)
+        assert batch_log.identify("a1", START) == (Vantage("a1", "IR", 44244), keys)
         add(batch_log, of(9, "TR", 9121), of(7, "DE", 3320))
-        assert batch_log.identify("a1") == (Vantage("a1", "TR", 9121), b"k" * 32)
+        assert batch_log.identify("a1", START) == (Vantage("a1", "TR", 9121), keys)
         with connect(path) as other:
             row = ("a1", "IQ", 0, "", 1, "1.0", 0)
             other.execute("INSERT INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, NULL, '')", row)
         other.close()
-        assert batch_log.identify("a1") == (Vantage("a1", "IQ", 9121), b"k" * 32)
+        assert batch_log.identify("a1", START) == (Vantage("a1", "IQ", 9121), keys)
         with connect(path) as other:
             other.execute("UPDATE agent SET retired = 1")
         other.close()
-        assert batch_log.identify("a1") == (Vantage("a1", "TR", 9121), b"k" * 32)
-        assert batch_log.identify("a2") is None
+        assert batch_log.identify("a1", START) == (Vantage("a1", "TR", 9121), keys)
+        assert batch_log.identify("a2", START) is None
+
+
+def test_a_former_key_identifies_its_agent_while_it_may_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "batches.sqlite"
+    old, new = b"k" * 32, b"n" * 32
+    with BatchLog(path) as batch_log:
+        batch = received(1, 0).batch
+        add(batch_log, ReceivedBatch(batch, pack_batch(batch), old, START))
+        with Registry(path) as registry:
+            registry.change_key("a1", old, new, now=START)
+        for after, keys in ((0, {old, new}), (24, {old, new}), (25, {new})):
+            found = batch_log.identify("a1", START + after * HOUR)
+            assert found == (batch.vantage, frozenset(keys))

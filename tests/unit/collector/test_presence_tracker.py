@@ -38,6 +38,7 @@ class Bench:
         self.presence_log = PresenceLog(folder / "presence.sqlite")
         self.known = {f"a{number}" for number in range(9)}
         self.key: bytes | None = None
+        self.former_keys: set[bytes] = set()
         self.restart()
         self.tracker.on_broker_up("b1")
         self.tick()
@@ -45,8 +46,10 @@ class Bench:
     def restart(self) -> None:
         self.tracker = PresenceTracker(
             self.presence_log,
-            identify=lambda agent: (
-                (Vantage(agent, "IR", 44244), self.key) if agent in self.known else None
+            identify=lambda agent, _: (
+                (Vantage(agent, "IR", 44244), frozenset([self.key, *self.former_keys]))
+                if agent in self.known
+                else None
             ),
             clock=lambda: self.now,
             metrics=self.metrics,
@@ -148,6 +151,14 @@ def test_presence_signed_with_another_key_is_ignored(bench: Bench) -> None:
     assert by_label(bench.metrics.presence_messages)["garbled"] == 1
     bench.say("a1", "lost", signer=KEY)
     assert bench.states()[-1][0] == "lost"
+
+
+def test_presence_signed_with_a_former_key_that_is_still_valid_counts(bench: Bench) -> None:
+    bench.key, bench.former_keys = Signer(Ed25519PrivateKey.generate()).public, {KEY.public}
+    bench.say("a1", "up", signer=KEY)
+    assert [state for state, *_ in bench.states()] == ["up"]
+    bench.say("a1", "lost")
+    assert [state for state, *_ in bench.states()] == ["up"]
 
 
 def test_a_broker_restart_is_not_a_shutdown(bench: Bench) -> None:
