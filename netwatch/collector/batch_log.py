@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
+from time import monotonic
 
 from netwatch.collector.agent_tables import AgentTables, IngestResult
 from netwatch.collector.clock_corrector import ClockCorrector
@@ -87,6 +88,8 @@ _log = logging.getLogger("netwatch.collector")
 _SUPERSEDED_AT_ONCE = 200
 """Stored batches that stop counting in one transaction for one that supersedes them; the others
 follow. An agent deletes what it merges, so few of them are stored."""
+_MAX_POSTPONED_SECONDS = 0.25
+"""Seconds after which no more of what was postponed is done: batches wait meanwhile."""
 _LOOKED_AT_ONCE = 1_000
 """Stored batches and superseded ranges that are looked at in one transaction for the same."""
 
@@ -120,6 +123,7 @@ class BatchLog(AgentTables):
         self._clocks = ClockCorrector(self._file)
         self._superseded = SupersededRanges(self._file)
         self._late = LateBins(self._database)
+        self._redated = ""
         self.waiting_bins = 0
         with self._database.transaction():
             self._superseded.adopt_former_table()
@@ -217,9 +221,14 @@ class BatchLog(AgentTables):
 
     def late_bins(self) -> list[datetime]:
         """Return the starts of closed bins that got new data since."""
-        if self._database.fetch("SELECT 1 FROM superseding LIMIT 1"):
+        since = monotonic()
+        postponed = "SELECT 1 FROM superseding UNION ALL SELECT 1 FROM clock_redating LIMIT 1"
+        while self._database.fetch(postponed):
             with self._database.transaction():
                 self._continue_superseding()
+                self._continue_redating()
+            if monotonic() - since > _MAX_POSTPONED_SECONDS:
+                break
         return self._late.read()
 
     def late_senders(self, time: datetime) -> set[str]:
@@ -303,7 +312,8 @@ class BatchLog(AgentTables):
             late += self._remove(vantage.id, batch.sequence)
             self._file.execute(_INSERT, values)
         if batch.clock_segments:
-            late += self._clocks.add(batch, to_millis(received.received_at))
+            width_ms = width // timedelta(milliseconds=1)
+            late += self._clocks.add(batch, to_millis(received.received_at), width_ms)
         else:
             late += [TimeRange(time, time) for time in times]
         self._record_first_seen(vantage, received.received_at)
@@ -388,6 +398,16 @@ class BatchLog(AgentTables):
             places = self._stop_counting(vantage, low, high, width)
             now = self._late.last_day_ms()
             self._mark_late(vantage, places, _FOREVER, width, now_ms=now)
+
+    def _continue_redating(self) -> None:
+        """Date more of one agent's batches by what is known of its clocks since."""
+        waiting = self._clocks.waiting(self._redated)
+        if waiting is not None:
+            self._redated, width_ms = waiting
+            places = self._clocks.redate(self._redated)
+            width = timedelta(milliseconds=width_ms)
+            (now,) = self._file.execute("SELECT unixepoch() * 1000").fetchone()
+            self._mark_late(self._redated, places, _FOREVER, width, now_ms=now)
 
     def _stop_counting(
         self, vantage: str, low: int, high: int, width: timedelta

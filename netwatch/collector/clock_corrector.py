@@ -26,6 +26,26 @@ INSERT INTO clock_boot VALUES (?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET
     first = min(first, excluded.first),
     last = max(last, excluded.last)
 """
+_POSTPONE = """
+INSERT INTO clock_redating VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    after_sequence = iif(excluded.low <= low, -1, after_sequence),
+    after_segment = iif(excluded.low <= low, -1, after_segment),
+    low = min(low, excluded.low), high = max(high, excluded.high),
+    received = excluded.received, width = excluded.width
+"""
+_NEXT_SPANS = """
+boot = ? AND (high, sequence, segment) > (?, ?, ?) AND low <= ?
+ORDER BY high, sequence, segment LIMIT ?
+"""
+_CONTINUE = """
+UPDATE clock_redating SET low = ?, after_sequence = ?, after_segment = ?
+WHERE vantage = ? AND boot = ?
+"""
+_DONE = "DELETE FROM clock_redating WHERE vantage = ? AND boot = ?"
+_LOOKED_AT_ONCE = 1_000
+"""Spans and boots that are looked at in one transaction, to date them again."""
+_MOVED_AT_ONCE = 50
+"""Batches that are dated again in one transaction; each may have thousands of rows."""
 _SLOT_MS = 2 * 3_600_000
 """The best anchor of each such period of a boot is kept."""
 _MAX_AHEAD_MS = 300_000
@@ -55,25 +75,68 @@ class ClockCorrector:
     def __init__(self, file: sqlite3.Connection) -> None:
         self._file = file
 
-    def add(self, batch: Batch, received_at: int) -> list[TimeRange]:
-        """Learn from a stored batch; date it, and earlier batches that it corrects.
+    def add(self, batch: Batch, received_at: int, width: int) -> list[TimeRange]:
+        """Learn from a stored batch; date it, and some of the earlier batches that it corrects.
 
-        `received_at` is milliseconds since 1970. Returns where counts changed: times of rows, and
-        time ranges of at most an hour.
+        `redate` dates the others. `received_at` is milliseconds since 1970, and `width` that of
+        bins in milliseconds. Returns where counts changed: times of rows, and time ranges of at
+        most an hour.
         """
         vantage = batch.vantage.id
         ranges = self._add_spans(batch, received_at)
         for boot, samples in _some_of_each_boot(batch.clock_samples).items():
             ranges += self._learn(vantage, boot, samples, received_at)
-        changes: dict[int, list[Span]] = {batch.sequence: []}
-        for boot, (low, high) in _hulls(ranges).items():
-            for span in self._redated(vantage, (boot, low, high), received_at):
-                changes.setdefault(span.sequence, []).append(span)
-        return [
-            place
-            for sequence, spans in sorted(changes.items())
-            for place in self._move(vantage, sequence, spans)
-        ]
+        spans = self._spans_of(vantage, batch.sequence)
+        estimates = {one.boot: self._estimate(vantage, one.boot) for one in spans if one.boot}
+        dated = [_date(one, estimates[one.boot], received_at) for one in spans if one.boot]
+        places = self._move(vantage, batch.sequence, dated)
+        rows = [(vantage, *one, -1, -1, received_at, width) for one in ranges]
+        self._file.executemany(_POSTPONE, rows)
+        return places + self.redate(vantage)
+
+    def waiting(self, after: str) -> tuple[str, int] | None:
+        """Return the next vantage, by name, of which more is to be dated again, and its width."""
+        query = "SELECT vantage, width FROM clock_redating WHERE vantage > ? LIMIT 1"
+        for start in (after, ""):
+            if found := self._file.execute(query, (start,)).fetchone():
+                return str(found[0]), int(found[1])
+        return None
+
+    def redate(self, vantage: str) -> list[TimeRange]:
+        """Date some earlier batches again; return where counts changed, as `add` does.
+
+        One anchor may correct all batches of a boot, which would take too long at once.
+        """
+        places: list[TimeRange] = []
+        looked = moved = 0
+        query = (
+            "SELECT boot, low, after_sequence, after_segment, high, received FROM clock_redating"
+            " WHERE vantage = ? LIMIT 1"
+        )
+        while looked < _LOOKED_AT_ONCE and moved < _MOVED_AT_ONCE:
+            task = self._file.execute(query, (vantage,)).fetchone()
+            if task is None:
+                break
+            boot, *position, _, received_at = task
+            estimate = self._estimate(vantage, boot)
+            most = _LOOKED_AT_ONCE - looked
+            spans = self._spans(vantage, _NEXT_SPANS, *task[:-1], most)
+            looked += 1 + len(spans)
+            is_done = len(spans) < most
+            for span in spans:
+                dated = _date(span, estimate, received_at)
+                if dated.differs(span):
+                    if moved == _MOVED_AT_ONCE:
+                        is_done = False
+                        break
+                    places += self._move(vantage, span.sequence, [dated])
+                    moved += 1
+                position = [span.high, span.sequence, span.segment]
+            if is_done:
+                self._file.execute(_DONE, (vantage, boot))
+            else:
+                self._file.execute(_CONTINUE, (*position, vantage, boot))
+        return places
 
     def places(self, vantage: str, sequence: int) -> list[TimeRange]:
         """Return where a stored batch counts: its span, or each of its rows if that is wide.
@@ -99,7 +162,7 @@ class ClockCorrector:
 
     def erase(self, vantage: str) -> None:
         """Delete everything about a vantage."""
-        for table in ("clock_boot", "clock_anchor", "clock_span"):
+        for table in ("clock_boot", "clock_anchor", "clock_span", "clock_redating"):
             self._file.execute(f"DELETE FROM {table} WHERE vantage = ?", (vantage,))  # noqa: S608 - constants
 
     def _add_spans(self, batch: Batch, received_at: int) -> list[_BootRange]:
@@ -185,8 +248,7 @@ class ClockCorrector:
         if this is None:
             return Bounds(0)
         past, future = (
-            next((one for one in boots if one.anchored), None)
-            for boots in self._neighbours(vantage, this)
+            next(boots, None) for boots in self._neighbours(vantage, this, "anchored = 1 AND ")
         )
         low, high = None, this.max_offset
         if past is not None:
@@ -207,10 +269,12 @@ class ClockCorrector:
             for one in takewhile(lambda one: not one.anchored, boots)
         ]
 
-    def _neighbours(self, vantage: str, this: Boot) -> tuple[Iterator[Boot], Iterator[Boot]]:
+    def _neighbours(
+        self, vantage: str, this: Boot, condition: str = ""
+    ) -> tuple[Iterator[Boot], Iterator[Boot]]:
         """Return the boots before this one, the latest first, and those after it, in order."""
-        past = "after_sequence < ? ORDER BY after_sequence DESC"
-        future = "after_sequence > ? ORDER BY after_sequence"
+        past = f"{condition}after_sequence < ? ORDER BY after_sequence DESC"
+        future = f"{condition}after_sequence > ? ORDER BY after_sequence"
         return (
             self._boots(vantage, past, this.after_sequence),
             self._boots(vantage, future, this.after_sequence),
@@ -223,15 +287,6 @@ class ClockCorrector:
         columns = ", ".join(Boot._fields)
         query = f"SELECT {columns} FROM clock_boot WHERE vantage = ? AND {condition}"  # noqa: S608 - constants
         return map(Boot._make, self._file.execute(query, (vantage, value)))
-
-    def _redated(self, vantage: str, boot_range: _BootRange, received_at: int) -> Iterator[Span]:
-        """Yield the spans in a range of a boot whose dates differ from those stored."""
-        boot, low, high = boot_range
-        estimate = self._estimate(vantage, boot)
-        for span in self._spans(vantage, "boot = ? AND high >= ? AND low <= ?", boot, low, high):
-            dated = _date(span, estimate, received_at)
-            if dated.differs(span):
-                yield dated
 
     def _move(self, vantage: str, sequence: int, spans: Sequence[Span]) -> list[TimeRange]:
         """Write new dates of a batch; return where it counted before and where it does now."""
@@ -284,15 +339,6 @@ def _some_of_each_boot(samples: Sequence[ClockSample]) -> dict[str, list[ClockSa
         boot: own if len(own) <= _SAMPLES_OF_BOOT else own[:half] + own[-half:]
         for boot, own in by_boot.items()
     }
-
-
-def _hulls(ranges: Sequence[_BootRange]) -> dict[str, tuple[int, int]]:
-    """Return the smallest range of each boot that holds all of its ranges."""
-    hulls: dict[str, tuple[int, int]] = {}
-    for boot, low, high in ranges:
-        known_low, known_high = hulls.get(boot, (low, high))
-        hulls[boot] = (min(low, known_low), max(high, known_high))
-    return hulls
 
 
 def _to_anchor(sample: ClockSample, received_at: int) -> Anchor | None:

@@ -26,10 +26,19 @@ CREATE TABLE IF NOT EXISTS clock_span (
     PRIMARY KEY (vantage, sequence, segment)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS clock_spans ON clock_span (vantage, boot, high);
+CREATE INDEX IF NOT EXISTS clock_anchored ON clock_boot (vantage, anchored, after_sequence);
+CREATE TABLE IF NOT EXISTS clock_redating (
+    vantage TEXT NOT NULL, boot TEXT NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL,
+    after_sequence INTEGER NOT NULL, after_segment INTEGER NOT NULL,
+    received INTEGER NOT NULL, width INTEGER NOT NULL,
+    PRIMARY KEY (vantage, boot)
+) WITHOUT ROWID;
 """
 """All times are milliseconds. `first`, `last`, `low`, `high` and `monotonic` count from boot, as
 do offsets from true time. `max_offset` is the upper bound that the receipt of a batch puts on a
-boot's offset; `uncorrected` is 1 where the vantage's own times stand."""
+boot's offset; `uncorrected` is 1 where the vantage's own times stand.
+`clock_redating` holds ranges of boots whose spans are to be dated again, in order of `high`,
+`sequence` and `segment` after the one named, by what was received then, in bins of `width`."""
 
 WIDE_MS = 3_600_000
 """Batches that span more time than this are indexed separately."""

@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import pytest
 from batch_counts import count_batches
 
+from netwatch.collector import clock_corrector
 from netwatch.collector.agent_tables import IngestResult
 from netwatch.collector.batch_log import BatchLog, ReceivedBatch
 from netwatch.collector.registry import Registry
@@ -224,3 +225,34 @@ def test_a_former_key_identifies_its_agent_while_it_may_be_used(tmp_path: Path) 
         for after, keys in ((0, {old, new}), (24, {old, new}), (25, {new})):
             found = batch_log.identify("a1", START + after * HOUR)
             assert found == (batch.vantage, frozenset(keys))
+
+
+def test_an_anchor_that_corrects_a_whole_boot_does_so_in_small_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batches arrive without an anchor, so that they are in no interval; then one dates all."""
+    monkeypatch.setattr(clock_corrector, "_MOVED_AT_ONCE", 7)
+    boot, shift = "ab" * 8, to_millis(START)
+
+    def dated(sequence: int, after: float, *samples: ClockSample) -> ReceivedBatch:
+        rows = received(1, after).batch.measurements
+        batch = Batch(
+            Vantage("a1"), sequence, rows, (), (ClockSegment(boot, shift, 0, 1),), samples
+        )
+        return ReceivedBatch(batch, pack_batch(batch), None, START + 2 * HOUR)
+
+    with BatchLog(tmp_path / "batches.sqlite") as batch_log:
+        add(batch_log, *(dated(number, number // 2) for number in range(60)), closed=END)
+        assert times(batch_log, START, END) == []
+        sample = ClockSample(
+            boot, 0, shift, ClockSource.COLLECTOR, synced=True, offset=600_000, error=9
+        )
+        add(batch_log, dated(99, 100, sample), closed=END)
+        assert 0 < len(times(batch_log, START, END)) <= 8
+    with BatchLog(tmp_path / "batches.sqlite") as batch_log:
+        while batch_log._database.fetch("SELECT 1 FROM clock_redating"):
+            batch_log.late_bins()
+        expected = [*(600 + number // 2 for number in range(60)), 700]
+        assert times(batch_log, START, END) == expected
+        assert batch_log.late_bins() == [START + 2 * WIDTH]
+        assert not batch_log.erase("a2")
