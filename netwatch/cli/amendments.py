@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from netwatch.cli.data_access import open_data, parse_time
 from netwatch.cli.options import DataOption, JsonLinesOption, SinceOption, UntilOption
 from netwatch.cli.outages import parse_scope
 from netwatch.cli.output import emit_each, table_lines
-from netwatch.model.amendment import AmendedHour, Amendment, AmendmentState, by_hour
+from netwatch.model.amendment import AmendedSpan, Amendment, AmendmentState, by_hour, by_span
 from netwatch.model.errors import InputError
 from netwatch.model.time import rfc3339
 
@@ -39,24 +38,25 @@ def show(
     as_json: JsonLinesOption = False,
     data: DataOption = None,
 ) -> None:
-    """List closed hours whose level late measurements would move beyond its interval.
+    """List spans of closed hours whose level late measurements would move beyond its interval.
 
     Pages keep the level that was known then. Example: netwatch amendments list --scope IR
     """
-    hours = by_hour(_read(scope, since, until, data, decided=decided))
+    spans = by_span(by_hour(_read(scope, since, until, data, decided=decided)))
     rows = [
         (
-            one.series.entity, one.series.signal, f"{one.hour:%Y-%m-%d %H:%M}", f"{one.then:.0%}",
-            f"{one.now:.0%}", f"{one.late_share:.0%}", one.owners, one.networks, one.state,
+            one.series.entity, one.series.signal, f"{one.start:%Y-%m-%d %H:%M}",
+            f"{one.end:%Y-%m-%d %H:%M}", f"{one.then:.0%}", f"{one.now:.0%}",
+            f"{one.late_share:.0%}", one.owners, one.networks, one.state,
         )
-        for one in hours
+        for one in spans
     ]  # fmt: skip
     headings = (
-        "entity", "signal", "hour", "then", "now", "late", "owners", "networks", "state",
+        "entity", "signal", "from", "to", "then", "now", "late", "owners", "networks", "state",
     )  # fmt: skip
-    emit_each(map(_to_json, hours), table_lines(rows, *headings) if rows else [], as_json=as_json)
+    emit_each(map(_to_json, spans), table_lines(rows, *headings) if rows else [], as_json=as_json)
     if not as_json:
-        sys.stderr.write(f"{len(hours)} amended hours. Times UTC.\n")
+        sys.stderr.write(f"{len(spans)} amended spans. Times UTC.\n")
 
 
 def _decider(state: AmendmentState) -> Callable[..., None]:
@@ -74,7 +74,8 @@ def _decider(state: AmendmentState) -> Callable[..., None]:
             opened.ledger.amendments.decide(chosen, state, at=now())
         hours = by_hour(chosen)
         lines = [f"{len(hours)} amended hours of {parse_scope(scope)}: {state}"]
-        emit_each([_to_json(one) | {"state": state} for one in hours], lines, as_json=as_json)
+        spans = [_to_json(one) | {"state": state} for one in by_span(hours)]
+        emit_each(spans, lines, as_json=as_json)
 
     return decide
 
@@ -93,12 +94,12 @@ def _read(
         return opened.ledger.amendments.read(states, start=first, end=last, entity=wanted)
 
 
-def _to_json(one: AmendedHour) -> dict[str, object]:
+def _to_json(one: AmendedSpan) -> dict[str, object]:
     return {
         "entity": str(one.series.entity),
         "signal": one.series.signal,
-        "start": rfc3339(one.hour),
-        "end": rfc3339(_end(one.hour)),
+        "start": rfc3339(one.start),
+        "end": rfc3339(one.end),
         "bins": one.bins,
         "percent_then": round(100 * one.then, 2),
         "percent_now": round(100 * one.now, 2),
@@ -107,7 +108,3 @@ def _to_json(one: AmendedHour) -> dict[str, object]:
         "networks": one.networks,
         "state": one.state,
     }
-
-
-def _end(hour: datetime) -> datetime:
-    return hour + timedelta(hours=1)

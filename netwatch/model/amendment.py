@@ -1,6 +1,6 @@
 """Amendments: levels of closed bins that late measurements would move beyond their interval."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -44,11 +44,17 @@ class Amendment:
 
 
 @dataclass(frozen=True, slots=True)
-class AmendedHour:
-    """The amendments of one series and state in one hour: means, and the most of each count."""
+class AmendedSpan:
+    """The amendments of one series and state in hours without a gap: means, and the most of each.
+
+    Attributes:
+        start, end: of the hours, in full.
+        bins: number of amendments.
+    """
 
     series: SeriesKey
-    hour: datetime
+    start: datetime
+    end: datetime
     bins: int
     then: float
     now: float
@@ -58,19 +64,41 @@ class AmendedHour:
     state: AmendmentState
 
 
-def by_hour(amendments: Iterable[Amendment]) -> list[AmendedHour]:
-    """Return amendments by hour, then series."""
+def by_hour(amendments: Iterable[Amendment]) -> list[AmendedSpan]:
+    """Return amendments as spans of an hour, by start, then series."""
 
-    def group(one: Amendment) -> tuple[datetime, SeriesKey, AmendmentState]:
-        return floor_time(one.time, _HOUR), one.series, one.state
+    def group(one: AmendedSpan) -> tuple[datetime, SeriesKey, AmendmentState]:
+        return one.start, one.series, one.state
 
-    hours = []
-    for (hour, series, state), members in groupby(sorted(amendments, key=group), group):
-        bins = list(members)
-        then, now, late = (
-            sum(getattr(one, name) for one in bins) / len(bins)
-            for name in ("then", "now", "late_share")
-        )
-        owners, networks = max(one.owners for one in bins), max(one.networks for one in bins)
-        hours.append(AmendedHour(series, hour, len(bins), then, now, late, owners, networks, state))
-    return hours
+    spans = sorted(map(_span_of_one, amendments), key=group)
+    return [_merge(list(members)) for _, members in groupby(spans, group)]
+
+
+def by_span(hours: Iterable[AmendedSpan]) -> list[AmendedSpan]:
+    """Return spans that follow on each other as one: a cut of days is one for each series."""
+    runs: list[list[AmendedSpan]] = []
+    for one in sorted(hours, key=lambda one: (one.series, one.state, one.start)):
+        last = runs[-1][-1] if runs else None
+        begins = (one.series, one.state, one.start)
+        if last is not None and begins == (last.series, last.state, last.end):
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return sorted(map(_merge, runs), key=lambda one: (one.start, one.series, one.state))
+
+
+def _span_of_one(one: Amendment) -> AmendedSpan:
+    start = floor_time(one.time, _HOUR)
+    seen = one.then, one.now, one.late_share, one.owners, one.networks
+    return AmendedSpan(one.series, start, start + _HOUR, 1, *seen, one.state)
+
+
+def _merge(run: Sequence[AmendedSpan]) -> AmendedSpan:
+    bins = sum(one.bins for one in run)
+    then, now, late = (
+        sum(one.bins * getattr(one, name) for one in run) / bins
+        for name in ("then", "now", "late_share")
+    )
+    owners, networks = max(one.owners for one in run), max(one.networks for one in run)
+    series, start, end, state = run[0].series, run[0].start, run[-1].end, run[0].state
+    return AmendedSpan(series, start, end, bins, then, now, late, owners, networks, state)

@@ -125,7 +125,7 @@ class JsonApi:
             "n_networks": networks,
             "under_review": [
                 {
-                    "start": one.hour,
+                    "start": one.start,
                     "pct_then": round(100 * one.then, 2),
                     "pct_now": round(100 * one.now, 2),
                 }

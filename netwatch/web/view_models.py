@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
-from netwatch.model.amendment import AmendedHour, AmendmentState, by_hour
+from netwatch.model.amendment import AmendedSpan, AmendmentState, by_hour
 from netwatch.model.entities import Entity, EntityKind
 from netwatch.model.incident import (
     OPEN_STATES,
@@ -198,7 +198,7 @@ class PageBuilder:
             "learning": sum(row.colour == "learning" for row in rows),
         }
 
-    def amended_hours(self, entity: Entity, start: datetime, end: datetime) -> list[AmendedHour]:
+    def amended_hours(self, entity: Entity, start: datetime, end: datetime) -> list[AmendedSpan]:
         """Return the hours of an entity that wait for a person, of its leading signal, by time."""
         pending = {AmendmentState.PENDING}
         found = by_hour(self.ledger.amendments.read(pending, start=start, end=end, entity=entity))
@@ -211,7 +211,7 @@ class PageBuilder:
         hours = self.amended_hours(entity, start, end)
         if not hours:
             return ""
-        first, last = hours[0].hour, hours[-1].hour + timedelta(hours=1)
+        first, last = hours[0].start, hours[-1].end
         then, now = (
             round(100 * sum(values) / len(hours))
             for values in ([one.then for one in hours], [one.now for one in hours])

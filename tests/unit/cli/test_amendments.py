@@ -43,19 +43,36 @@ def states(folder: Path) -> list[str]:
     return [json.loads(line)["state"] for line in lines]
 
 
-def test_hours_are_listed_with_both_levels(folder: Path) -> None:
+def test_hours_are_listed_as_spans_with_both_levels(folder: Path) -> None:
     result = netwatch(folder, "list", "--scope", "IR")
     assert result.exit_code == 0
     first = next(line for line in result.stdout.splitlines() if "2026-01-08 12:00" in line)
-    for word in ("country:IR", "reachability", "2%", "98%", "75%", "pending"):
+    for word in ("country:IR", "reachability", "2026-01-08 14:00", "2%", "98%", "75%", "pending"):
         assert word in first
-    assert "2 amended hours" in result.stderr
-    (one, _) = map(
+    assert "1 amended spans" in result.stderr
+    (one,) = map(
         json.loads, netwatch(folder, "list", "--scope", "IR", "--json").stdout.splitlines()
     )
-    assert (one["start"], one["end"]) == ("2026-01-08T12:00:00Z", "2026-01-08T13:00:00Z")
-    assert (one["bins"], one["percent_then"], one["percent_now"]) == (2, 2.0, 98.0)
+    assert (one["start"], one["end"]) == ("2026-01-08T12:00:00Z", "2026-01-08T14:00:00Z")
+    assert (one["bins"], one["percent_then"], one["percent_now"]) == (3, 2.0, 98.0)
     assert (one["owners"], one["networks"], one["late_share"]) == (1, 2, 0.75)
+
+
+def test_three_days_of_a_network_are_one_line(folder: Path) -> None:
+    """Agents that were cut off for 72 hours send true data of all of them."""
+    ledger = SqlLedger(ledger_url(folder / "ledger.sqlite"))
+    for hour in (*range(24, 96), 97):
+        one = late("asn:197207", 60 * hour)
+        ledger.amendments.replace(one.time, [one], at=START)
+    ledger.close()
+    lines = netwatch(folder, "list", "--scope", "AS197207", "--json").stdout.splitlines()
+    spans = [(one["start"], one["end"], one["bins"]) for one in map(json.loads, lines)]
+    assert spans == [
+        ("2026-01-09T12:00:00Z", "2026-01-12T12:00:00Z", 72),
+        ("2026-01-12T13:00:00Z", "2026-01-12T14:00:00Z", 1),
+    ]
+    result = netwatch(folder, "accept", "AS197207")
+    assert result.stdout == "73 amended hours of asn:197207: accepted\n"
 
 
 def test_a_scope_is_accepted_or_rejected_within_a_time(folder: Path) -> None:

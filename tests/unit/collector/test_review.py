@@ -215,7 +215,7 @@ def test_bins_are_listed_by_hour(office: Office) -> None:
     office.judge(1.0, 0.9, 1.1, bins=6)
     office.say(*(failed(during(after)) for after in range(1, 30)))
     hours = [one for one in by_hour(office.pending()) if one.series == NETWORK]
-    assert [(one.hour.hour, one.bins, one.then, one.now) for one in hours] == [(16, 6, 1.0, 0.5)]
+    assert [(one.start.hour, one.bins, one.then, one.now) for one in hours] == [(16, 6, 1.0, 0.5)]
 
 
 class FullStore(MemoryStore):
