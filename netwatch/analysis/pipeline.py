@@ -21,6 +21,7 @@ from netwatch.model.series import Bin, Level
 from netwatch.model.signals import AGENTS
 from netwatch.model.steady_clock import TOLERANCE
 from netwatch.model.time import EPOCH
+from netwatch.model.voices import few_voices, is_voices
 from netwatch.protocols import Checkpoint, Clock, SeriesStore
 from netwatch.signals.presence.disconnects import DisconnectEvidence
 
@@ -74,10 +75,12 @@ class Pipeline:
         if disconnects.masked:
             bins = [entry for entry in bins if entry.series.signal != AGENTS]
         self._detector.add_log_likelihoods(disconnects.log_likelihoods)
+        few = few_voices(bins)
+        bins = [entry for entry in bins if not is_voices(entry)] if few else bins
         levels = self._detector.step(
             time, bins, frozen=self.tracker.frozen(), expected=self.tracker.expected(time)
         )
-        revisions = self.tracker.step(levels)
+        revisions = self.tracker.step(levels, few)
         posts = [post for revision in revisions for post in self._compose(revision)]
         return PipelineResult(time, levels, revisions, posts, disconnects.operator_alert)
 

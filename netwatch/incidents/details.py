@@ -56,6 +56,7 @@ class IncidentContext:
         unresponsive: entities of its scope that never answered.
         timezone: IANA time zone of the entity.
         width: bin width.
+        few_voices: whether few independent vantages are behind its level.
     """
 
     weights: Mapping[Entity, float]
@@ -65,6 +66,7 @@ class IncidentContext:
     unresponsive: Collection[Entity]
     timezone: str
     width: timedelta
+    few_voices: bool = False
 
 
 def analyse(incident: OpenIncident, context: IncidentContext) -> IncidentDetails:
@@ -89,6 +91,7 @@ def analyse(incident: OpenIncident, context: IncidentContext) -> IncidentDetails
         unresponsive=tuple(sorted(context.unresponsive)),
         occurrences=tuple(incident.occurrences),
         forecast=incident.forecast,
+        few_voices=context.few_voices,
     )
 
 

@@ -35,7 +35,7 @@ from netwatch.incidents.opening import (
 )
 from netwatch.incidents.recurrence import PatternContext
 from netwatch.incidents.tracker_state import TrackerState, unpack_tracker_state
-from netwatch.model.entities import Entity, EntityTree
+from netwatch.model.entities import Entity, EntityKind, EntityTree
 from netwatch.model.incident import (
     OPEN_STATES,
     OUTAGE,
@@ -44,11 +44,20 @@ from netwatch.model.incident import (
     RevisionReason,
 )
 from netwatch.model.series import Level, SeriesKey
-from netwatch.model.signals import ACTIVE_SIGNALS, TRIGGER_SIGNALS, signal_spec
+from netwatch.model.signals import (
+    ACTIVE_SIGNALS,
+    CONNECTIVITY,
+    REACHABILITY,
+    TRIGGER_SIGNALS,
+    signal_spec,
+)
 from netwatch.model.thresholds import CONFIRMED_PROBABILITY, MIN_COVERAGE, RESTORED
+from netwatch.model.voices import FewVoices
 
 _NEW_LOSS = 0.10
 """Level below that at which the last incident ended, from which on a loss is a new one."""
+_OF_VANTAGES = (CONNECTIVITY, REACHABILITY)
+"""Signals whose losses may stand on vantages alone."""
 _DOMAIN_REASONS = (RevisionReason.CONFIRMED, RevisionReason.RESTORED, RevisionReason.MERGED)
 """Reasons for which an incident of a domain gets a revision."""
 
@@ -60,7 +69,7 @@ class Tracker:
     open, advance and resolve by the same rules. The widest low entity holds the incident, and
     narrower ones become parts of it; so do the networks of a country from which a domain is
     lost. Active signals, or several others that agree, confirm an incident; another signal
-    alone opens a provisional one at most.
+    alone opens a provisional one at most, and so do too few independent vantages in a country.
     """
 
     def __init__(self, tree: EntityTree, *, width: timedelta, config: IncidentConfig) -> None:
@@ -68,9 +77,14 @@ class Tracker:
         self._width = width
         self._config = config
         self._state = TrackerState()
+        self._few: FewVoices = {}
 
-    def step(self, levels: Sequence[Level]) -> list[Incident]:
-        """Add all levels of one bin; return the new revisions."""
+    def step(self, levels: Sequence[Level], few: FewVoices | None = None) -> list[Incident]:
+        """Add all levels of one bin; return the new revisions.
+
+        `few` are places whose levels stand on few independent vantages.
+        """
+        self._few = few or {}
         now = max((level.time for level in levels), default=None)
         if now is None:
             return []
@@ -208,12 +222,14 @@ class Tracker:
     def _open(self, now: datetime) -> list[Incident]:
         """Open an incident for every loss that lasts long enough, the widest first."""
         revisions = []
-        for key, excursion in self._certain_losses(now):
-            if not self._is_covered(key, OPEN_STATES):
+        certain = self._certain_losses(now)
+        held = [loss for loss in certain if self._is_held(loss[0], now)]
+        for key, excursion in certain:
+            if (key, excursion) not in held and not self._is_covered(key, OPEN_STATES):
                 incident, reason = self._confirm(key, excursion, now)
                 pass_milestones(incident, now, self._config)
                 revisions += [self._write(incident, reason), *self._merge_children(incident)]
-        for key, excursion in self._suspected_losses(now):
+        for key, excursion in [*held, *self._suspected_losses(now)]:
             if not self._is_covered(key, (*OPEN_STATES, IncidentState.PROVISIONAL)):
                 incident = self._new_incident(key, excursion, now, confirmed=False)
                 revisions += [
@@ -233,6 +249,18 @@ class Tracker:
         ]
         certain = [(key, one) for key, one in candidates if self._is_certain(key, one)]
         return sorted(certain, key=lambda one: breadth(one[0]))
+
+    def _is_held(self, key: SeriesKey, now: datetime) -> bool:
+        """Return whether only too few independent vantages show the loss of a country."""
+        if key.signal or key.entity.kind is not EntityKind.COUNTRY:
+            return False
+        if not self._few.get(key.entity, False):
+            return False
+        return not any(
+            level.time == now and is_low(level)
+            for name, level in self._state.signals[key.entity].items()
+            if name not in _OF_VANTAGES
+        )
 
     def _suspected_losses(self, now: datetime) -> list[tuple[SeriesKey, Excursion]]:
         """Return the excursions that open a provisional incident, the widest first."""
@@ -376,6 +404,7 @@ class Tracker:
             ],
             timezone=self._tree.timezone(entity),
             width=self._width,
+            few_voices=entity in self._few and incident.signal in _OF_VANTAGES,
         )
         return write_revision(incident, reason, context)
 

@@ -183,6 +183,7 @@ class IncidentDetails:
         unresponsive: entities of the scope that never answered; they do not count as lost.
         occurrences: the log of a series of daily losses, oldest first.
         forecast: when the next loss of such a series is due.
+        few_voices: whether too few independent vantages are behind its level to be sure of it.
     """
 
     pattern: Pattern | None = None
@@ -193,3 +194,4 @@ class IncidentDetails:
     unresponsive: tuple[Entity, ...] = ()
     occurrences: tuple[DailyOccurrence, ...] = ()
     forecast: Forecast | None = None
+    few_voices: bool = False

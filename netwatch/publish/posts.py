@@ -164,6 +164,7 @@ def _facts(
         "origin": origin_name(incident.seen_from, tree, language),
         "pattern": pattern_text(pattern, zone, language) if pattern else "",
         "nights": len(incident.details.occurrences),
+        "few_voices": incident.details.few_voices,
         "reviewed": incident.evidence_level >= CONFIRMED_EVIDENCE,
         "link": link,
     }

@@ -43,6 +43,8 @@ def _state(incident: Incident, tree: EntityTree, language: Language) -> Iterator
     yield "networks", text("affected_of", incident.networks_lost, incident.networks_measured)
     yield "signals", signals or text("none_named")
     yield "evidence", text("evidence_of", incident.evidence_level)
+    if incident.details.few_voices:
+        yield "certainty", text("few_voices")
     yield "cause", text("not_established")
 
 

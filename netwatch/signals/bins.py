@@ -14,7 +14,7 @@ from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin
 from netwatch.model.signals import SIGNALS
 from netwatch.model.time import floor_time
-from netwatch.model.vantage_trust import OWN_VANTAGE, Weights
+from netwatch.model.vantage_trust import OPEN_OWNER, OWN_VANTAGE, Weights
 from netwatch.signals.attribution.capped_shares import capped
 from netwatch.signals.attribution.contingency import (
     CONTROL_GROUP,
@@ -151,7 +151,10 @@ def build_table(
     )
     factor = _credible(table, np.maximum(rows_sent, width / _MIN_PERIOD)) / trials
     table = replace(table, trials=trials * factor, successes=responded * factor)
-    return TargetCounts(table, replace(table, successes=succeeded * factor), vantages, columns)
+    full = replace(table, successes=succeeded * factor)
+    owners = {trust.owner for trust in (*trusts, *weights.values()) if trust.weight > 0}
+    one_owner = len(owners - {OPEN_OWNER}) == len(owners) == 1
+    return TargetCounts(table, full, vantages, columns, one_owner)
 
 
 def _credible(table: VantageTargetTable, possible: Floats) -> Floats:

@@ -10,7 +10,7 @@ network measures it, if that network fails in three consecutive bins.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import compress
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from netwatch.arrays import Bools, RowArray
 from netwatch.model.entities import Entity
+from netwatch.model.voices import SURE_VOICES
 from netwatch.signals.attribution.contingency import TargetCounts, VantageTargetTable
 from netwatch.signals.attribution.countable import trust_vantages
 from netwatch.signals.attribution.model import LIKELY, Attribution
@@ -26,6 +27,8 @@ from netwatch.signals.closed_bin import ClosedBin
 _MAX_NAMES = 5
 _MIN_NETWORKS = 2
 _MIN_CONSECUTIVE_BINS = 3
+_FEW_EVERY = timedelta(hours=1)
+"""Time between two warnings of few voices."""
 
 
 class FaultKind(StrEnum):
@@ -37,6 +40,7 @@ class FaultKind(StrEnum):
     BLOCKED_PATH = "blocked_path"
     UNSURE_LEVEL = "unsure_level"
     DOUBTED_LEVEL = "doubted_level"
+    FEW_VOICES = "few_voices"
 
 
 _TEXTS = {
@@ -46,6 +50,7 @@ _TEXTS = {
     FaultKind.BLOCKED_PATH: "fail from one network, and answer the others",
     FaultKind.UNSURE_LEVEL: "have no sure level: trusted vantages disagree, or most are mute",
     FaultKind.DOUBTED_LEVEL: "have a level that several independent vantages contradict",
+    FaultKind.FEW_VOICES: "are measured from too few networks and owners to be sure",
 }
 _OF_VANTAGES = (FaultKind.BROKEN_VANTAGE, FaultKind.NOISY_VANTAGE)
 
@@ -62,6 +67,7 @@ class OperatorAlerts:
         self._warn = warn
         self._last: datetime | None = None
         self._failed_bins: dict[str, int] = {}
+        self._few_at: datetime | None = None
 
     def report(self, interval: ClosedBin) -> None:
         """Warn of the faults in one bin."""
@@ -76,6 +82,19 @@ class OperatorAlerts:
         self._list(
             FaultKind.DOUBTED_LEVEL, _widest((one.places, one.doubted) for one in interval.places)
         )
+        self._report_few(interval)
+
+    def _report_few(self, interval: ClosedBin) -> None:
+        """Warn of places with few voices, once an hour: it is no fault, and it lasts."""
+        too_soon = self._few_at is not None and interval.time < self._few_at + _FEW_EVERY
+        if interval.counts.one_owner or too_soon:
+            return
+        few = (
+            (one.places, (one.trials > 0) & (one.voices < SURE_VOICES)) for one in interval.places
+        )
+        if places := _widest(few):
+            self._few_at = interval.time
+            self._list(FaultKind.FEW_VOICES, places)
 
     def _confirm_down(
         self, time: datetime, counts: TargetCounts, attribution: Attribution

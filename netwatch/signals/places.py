@@ -24,6 +24,8 @@ class PlaceCounts:
         places: in order.
         successes, trials: what the measurements that count are worth, (p,); see `weigh_cells`.
         undecided, doubted: places of which vantages say the opposite, (p,); see `votes.py`.
+        voices: number of independent vantages that count, (p,): that of their networks or of
+            their owners, whichever is less; of networks, if the fleet has one owner.
     """
 
     places: Sequence[Entity]
@@ -31,6 +33,7 @@ class PlaceCounts:
     trials: Floats
     undecided: Bools
     doubted: Bools
+    voices: RowArray
 
 
 def count_places(counts: TargetCounts, attribution: Attribution) -> list[PlaceCounts]:
@@ -48,16 +51,19 @@ def count_places(counts: TargetCounts, attribution: Attribution) -> list[PlaceCo
     ]
     outcomes = settle(ballots, attribution)
     return [
-        _count(places, ballot, outcome)
+        _count(places, ballot, outcome, one_owner=counts.one_owner)
         for (places, _), ballot, outcome in zip(found, ballots, outcomes, strict=True)
         if places
     ]
 
 
-def _count(places: Sequence[Entity], ballot: Ballot, outcome: Outcome) -> PlaceCounts:
+def _count(
+    places: Sequence[Entity], ballot: Ballot, outcome: Outcome, *, one_owner: bool
+) -> PlaceCounts:
     cells = np.flatnonzero(outcome.kept)
     sums = weigh_cells(ballot.table, cells, ballot.series[cells], ballot.size)
-    return PlaceCounts(places, *sums, outcome.undecided, outcome.doubted)
+    voices = outcome.voices[0] if one_owner else outcome.voices.min(axis=0)
+    return PlaceCounts(places, *sums, outcome.undecided, outcome.doubted, voices)
 
 
 def weigh_cells(

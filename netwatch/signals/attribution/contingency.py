@@ -93,12 +93,14 @@ class TargetCounts:
         succeeded: successes are full successes.
         vantages: one per row; a vantage that moved to another network has a row for each.
         targets: one per column.
+        one_owner: whether all vantages of the fleet, here or not, have one owner.
     """
 
     responded: VantageTargetTable
     succeeded: VantageTargetTable
     vantages: list[Vantage]
     targets: list[Target]
+    one_owner: bool = False
 
     def number_places(self, kind: EntityKind) -> tuple[list[Entity], RowArray]:
         """Return the places of a kind, in order, and the number of each cell's, -1 for none."""

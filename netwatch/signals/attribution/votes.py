@@ -73,11 +73,13 @@ class Outcome:
         kept: cells that count, (n,).
         undecided: places of which nobody can say how they are, (p,).
         doubted: places of which several independent vantages say the opposite, (p,).
+        voices: number of networks and of owners of the vantages that count, (2, p).
     """
 
     kept: Bools
     undecided: Bools
     doubted: Bools
+    voices: RowArray
 
 
 def settle(ballots: Sequence[Ballot], attribution: Attribution) -> list[Outcome]:
@@ -97,13 +99,28 @@ def settle(ballots: Sequence[Ballot], attribution: Attribution) -> list[Outcome]
         if not ballot.is_blockable:
             doubted = doubted | np.append(undecided, False)[ballot.series]
         undecided &= _any(ballot, kept)
-        outcomes.append(Outcome(kept, undecided, contest.doubted & ~undecided))
+        places, vantage = ballot.series[kept], table.vantage[kept]
+        voices = np.array(
+            [
+                _count_distinct(places, holder[vantage], ballot.size)
+                for holder in (table.networks, table.owners)
+            ]
+        )
+        outcomes.append(Outcome(kept, undecided, contest.doubted & ~undecided, voices))
     return outcomes
 
 
 def _any(ballot: Ballot, cells: Bools) -> Bools:
     """Return which places have one of the cells, (p,)."""
     return np.bincount(ballot.series[cells], minlength=ballot.size) > 0
+
+
+def _count_distinct(series: RowArray, holder: RowArray, size: int) -> RowArray:
+    """Return the number of distinct holders in each series, (size,)."""
+    width = int(holder.max(initial=0)) + 1
+    seen = np.zeros((size, width), bool)
+    seen[series, holder] = True
+    return np.asarray(seen.sum(axis=1))
 
 
 class _Pairs:
@@ -151,13 +168,9 @@ class _Pairs:
         all vantages have the same owner.
         """
         holders = [table.networks, table.owners] if table.owners.any() else [table.networks]
-        counts = [self._count_distinct(holder, chosen) for holder in holders]
+        series, vantage = self.series[chosen], self.vantage[chosen]
+        counts = [_count_distinct(series, holder[vantage], self._places) for holder in holders]
         return np.asarray(np.minimum.reduce(counts))
-
-    def _count_distinct(self, holder: RowArray, chosen: Bools) -> RowArray:
-        width = int(holder.max(initial=0)) + 1
-        keys = np.unique(self.series[chosen] * width + holder[self.vantage[chosen]])
-        return np.bincount(keys // width, minlength=self._places)
 
 
 @dataclass(frozen=True, slots=True)

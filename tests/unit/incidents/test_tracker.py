@@ -28,6 +28,7 @@ from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity
 from netwatch.model.incident import IncidentState, RevisionReason
 from netwatch.model.series import Level
+from netwatch.model.signals import BGP, REACHABILITY
 from netwatch.publish.posts import post_kind
 
 
@@ -62,6 +63,33 @@ def test_a_network_large_enough_opens_an_incident_of_the_country() -> None:
     [incident] = newest(follow(cut(0), 12)).values()
     assert incident.entity == COUNTRY
     assert (incident.networks_lost, incident.evidence_level) == (1, 1)
+
+
+def reached(hour: int) -> list[Level]:
+    return [replace(one, series=key(str(one.entity), REACHABILITY)) for one in levels_of(hour, ALL)]
+
+
+def test_too_few_independent_vantages_confirm_no_national_loss() -> None:
+    tracker = new_tracker()
+    few = {COUNTRY: True}
+    held = [one for hour in range(12) for one in tracker.step(reached(hour), few)]
+    assert {one.state for one in held} == {IncidentState.PROVISIONAL}
+    assert {one.entity for one in held} == {COUNTRY}
+    assert all(one.details.few_voices for one in held)
+    assert {post_kind(one) for one in held} == {None}
+    [confirmed, *_] = tracker.step(reached(12), {COUNTRY: False})
+    assert (confirmed.id, confirmed.state) == (held[0].id, IncidentState.CONFIRMED)
+    assert confirmed.details.few_voices
+    assert confirmed.started_at == START + 5 * HOUR
+
+
+def test_another_signal_confirms_what_few_vantages_say() -> None:
+    tracker = new_tracker()
+    revisions = []
+    for hour in range(12):
+        routes = level(hour, key(str(COUNTRY), BGP), 0.05 if hour >= 5 else 1.0)
+        revisions += tracker.step([*reached(hour), routes], {COUNTRY: True})
+    assert IncidentState.CONFIRMED in {one.state for one in revisions}
 
 
 def test_one_certain_bin_of_an_hour_is_enough_for_a_collapse() -> None:

@@ -61,6 +61,15 @@ def test_the_text_of_a_confirmed_post(make_incident: MakeIncident, iran: EntityT
     assert post.alternative.startswith("Line chart: internet connectivity in Iran, 15 Nov 16:30 to")
 
 
+def test_every_post_says_where_few_independent_vantages_are_behind_it(
+    make_incident: MakeIncident, iran: EntityTree
+) -> None:
+    details = IncidentDetails(few_voices=True)
+    for reason in (RevisionReason.CONFIRMED, RevisionReason.MILESTONE, RevisionReason.RESTORED):
+        post = _posts(make_incident(details=details, reason=reason), iran)[0]
+        assert "Measured from few independent vantages: cannot be sure.\n" in post.text
+
+
 def test_without_progressive_loss_the_onset_is_stated(
     make_incident: MakeIncident, iran: EntityTree
 ) -> None:

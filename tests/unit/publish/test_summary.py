@@ -8,6 +8,7 @@ import pytest
 from netwatch.model.entities import EntityTree
 from netwatch.model.incident import Incident
 from netwatch.model.incident_details import IncidentDetails, Segment
+from netwatch.publish.incident_json import incident_object
 from netwatch.publish.language import ENGLISH
 from netwatch.publish.summary import key_facts
 
@@ -36,3 +37,12 @@ def test_steps_have_percentages_only_if_an_active_signal_has_data(
     incident = make_incident(signals=signals, details=IncidentDetails(segments=segments))
     fact = dict(key_facts(incident, iran))[ENGLISH.text("fact_steps")]
     assert [step.partition(" from ")[0] for step in fact.split("; ")] == steps
+
+
+def test_few_independent_vantages_are_a_fact(
+    make_incident: Callable[..., Incident], iran: EntityTree
+) -> None:
+    few = make_incident(details=IncidentDetails(few_voices=True))
+    assert dict(key_facts(few, iran))["Certainty"].endswith("cannot be sure")
+    assert "Certainty" not in dict(key_facts(make_incident(), iran))
+    assert incident_object(few, iran)["details"]["few_voices"] is True  # type: ignore[index]

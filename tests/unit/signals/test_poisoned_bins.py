@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from netwatch.model.entities import Entity
 from netwatch.model.measurement import Measurement, Target, Vantage
 from netwatch.model.series import Bin
 from netwatch.model.signals import REACHABILITY
 from netwatch.model.vantage_trust import PROVISIONAL_WEIGHT, VantageTrust
+from netwatch.model.voices import VOICES, few_voices, is_voices
 from netwatch.signals.bins import Row, build_bins
 from netwatch.signals.operator_alerts import OperatorAlerts
 
@@ -167,3 +169,39 @@ def test_newcomers_do_not_count_where_somebody_established_measures() -> None:
     for one in fleet.honest:
         fleet.trust[one.id, "DE"] = VantageTrust(PROVISIONAL_WEIGHT, "open")
     assert share(fleet.bins(cut=False)[COUNTRY]) == 0
+
+
+def test_few_independent_vantages_are_counted_where_all_agree() -> None:
+    """Four of four owners and networks agree: the level stands, and nobody can be sure of it."""
+    for fleet, voices in (
+        (Fleet(4, 0), 4.0),
+        (Fleet(1, 30, owners="one"), 2.0),
+        (Fleet(2, 30, networks="one"), 3.0),
+        (Fleet(5, 0), None),
+    ):
+        lies = list(fleet.rows(cut=False, targets=SITES))
+        rows = [(vantage, replace(row, failure=None, scope="", host_responded=True))
+                for vantage, row in lies]  # fmt: skip
+        alerts: dict[str, str] = {}
+        found = build_bins(
+            rows, SITES, width=WIDTH, weights=fleet.trust,
+            alerts=OperatorAlerts(alerts.__setitem__),
+        )  # fmt: skip
+        counted = {one.series.entity: one.value for one in found if one.series.signal == VOICES}
+        assert counted.get(Entity.parse(COUNTRY)) == voices
+        assert (COUNTRY in alerts.get("few_voices", "")) == (voices is not None)
+
+
+def test_a_fleet_of_one_owner_counts_networks_and_is_not_alerted() -> None:
+    mine = [Vantage(f"mine{one}", "DE", 7000 + one) for one in range(3)]
+    rows = [(vantage, Measurement(name, "tcp", START, None, "", host_responded=True, seconds=0.1))
+            for vantage in mine for name in SITES]  # fmt: skip
+    alerts: dict[str, str] = {}
+    found = build_bins(rows, SITES, width=WIDTH, alerts=OperatorAlerts(alerts.__setitem__))
+    numbers = {one.value for one in found if is_voices(one)}
+    assert numbers == {3.0}
+    assert not any(few_voices(found).values())
+    assert "few_voices" not in alerts
+    guest = {("guest", "DE"): VantageTrust(1.0, "@guest")}
+    found = build_bins(rows, SITES, width=WIDTH, weights=guest)
+    assert few_voices(found)[Entity.parse(COUNTRY)], "where the guest is silent, it may be cut off"

@@ -34,7 +34,11 @@ def measurement(
 def counts(*rows: Measurement) -> dict[str, tuple[float, float | None]]:
     """Return value and total of each entity in one interval in which every row counts."""
     bins = reachability_bins(closed_bin(START, [(VANTAGE, row) for row in rows], BOOK))
-    return {str(one.series.entity): (one.value, one.total) for one in bins}
+    return {
+        str(one.series.entity): (one.value, one.total)
+        for one in bins
+        if one.series.signal == REACHABILITY
+    }
 
 
 def reachability(*rows: Measurement) -> list[Bin]:
