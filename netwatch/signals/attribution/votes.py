@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netwatch.arrays import Bools, Floats, RowArray
+from netwatch.arrays import Bools, Floats, RowArray, divide
 from netwatch.signals.attribution.capped_shares import capped
 from netwatch.signals.attribution.contingency import VantageTargetTable, split_by_side
 from netwatch.signals.attribution.countable import answered_controls, countable_cells, voters
@@ -212,15 +212,27 @@ def _deviation(ballot: Ballot, cells: Bools, pairs: _Pairs) -> Floats:
     votes = capped(pairs.votes[pairs.of_cell], target, vantage, table.holders)
     lower = lower_median(share, votes, target, size)[target]
     upper = -lower_median(-share, votes, target, size)[target]
-    # The share of successes of all others, with half a success in one more vote.
-    sums = [np.bincount(target, part, size)[target] for part in (votes * share, votes)]
-    others = (sums[0] - votes * share + 0.5) / (sums[1] - votes + 1)
+    others = _others_share(votes, share, target, size)
     variance = pairs.sum(others * (1 - others) / table.trials[cells]) / pairs.cells**2
     # Where the votes are even, both sides stray from each other.
     above, below = (pairs.sum(share - one) / pairs.cells for one in (lower, upper))
     deviation = np.where(np.abs(above) > np.abs(below), above, below)
     chance = _CHANCE * np.sqrt(variance) + 0.5 / pairs.trials
     return np.where(np.abs(deviation) > _MIN_DEVIATION + chance, deviation, 0.0)
+
+
+def _others_share(votes: Floats, share: Floats, target: RowArray, size: int) -> Floats:
+    """Return the share of successes of all others at the same target, (m,).
+
+    With half a success in one more vote where there is one other, and in less of one, the more
+    others there are. Capped votes stand for as many equal ones as have the same variance.
+    """
+    parts = (votes * share, votes, votes**2)
+    good, sum_, squares = (np.bincount(target, part, size)[target] - part for part in parts)
+    count = divide(sum_**2, squares, empty=0.0)
+    added = 1 / np.maximum(count, 1)
+    mean = divide(good, sum_, empty=0.0)
+    return np.asarray(np.clip((mean * count + 0.5 * added) / (count + added), 0, 1))
 
 
 def _without_faulty(ballot: Ballot, cells: Bools, counted: Bools) -> Bools:

@@ -205,3 +205,17 @@ def test_a_fleet_of_one_owner_counts_networks_and_is_not_alerted() -> None:
     guest = {("guest", "DE"): VantageTrust(1.0, "@guest")}
     found = build_bins(rows, SITES, width=WIDTH, weights=guest)
     assert few_voices(found)[Entity.parse(COUNTRY)], "where the guest is silent, it may be cut off"
+
+
+def test_a_liar_of_a_network_with_two_targets_moves_it_by_nothing() -> None:
+    """Most measure one of the two, so that few others are at each."""
+    fleet = Fleet(5, 1)
+    two = {name: SITES[name] for name in ("t0", "t6")}
+    rows = [
+        (vantage, row)
+        for vantage, row in fleet.rows(cut=False, targets=two)
+        if vantage in fleet.liars or (int(vantage.id[1:]) % 2 == 0) == (row.target == "t0")
+    ]
+    once = [(vantage, row) for vantage, row in rows if row.time == START]
+    found = build_bins(once, SITES, width=WIDTH, weights=fleet.trust)
+    assert {share(one) for one in found if one.series.signal == REACHABILITY} == {1.0}
