@@ -22,7 +22,7 @@ _NOTHING = 0.5
 _MOST_POINTS = 5.0
 _NATIONAL = Entity(EntityKind.COUNTRY, HERE)
 _FEW_NETWORKS = 5
-_UNSURE = {"unsure_level", "doubted_level", "only_newcomers"}
+_UNSURE = {"unsure_level", "doubted_level", "only_newcomers", "few_voices"}
 """Alerts that say that the record cannot be sure."""
 GOALS = {
     "new keys": "new keys move nothing",
@@ -161,11 +161,11 @@ def _certain(level: Level | None) -> float | None:
 
 
 def _shown_series(levels: dict[SeriesKey, Level], entity: Entity) -> list[SeriesKey]:
-    """Return the series whose levels are recorded of an entity."""
+    """Return the series whose levels pages show of an entity: of a place, the active one."""
     if entity.kind is EntityKind.DOMAIN:
         keys = [SeriesKey(f"{BLOCKING}:{HERE}", entity), SeriesKey(REACHABILITY, entity)]
         return [key for key in keys if key in levels]
-    keys = [SeriesKey(CONNECTIVITY, entity), SeriesKey(REACHABILITY, entity)]
+    keys = [SeriesKey(REACHABILITY, entity), SeriesKey(CONNECTIVITY, entity)]
     return [key for key in keys if key in levels][:1]
 
 
