@@ -97,8 +97,9 @@ class PageCache:
     ) -> Rendered:
         """Return the response of this name; `render` makes it, and its exceptions are raised.
 
-        Only one reader waits for a new version, 2 seconds; the others get the previous one.
-        A listed name is one of few, and is never refused.
+        Only one reader waits for a new version, 2 seconds; the others get the previous one, and
+        so do all while too many others are rendered. A listed name is one of few, and never waits
+        for those to become fewer.
 
         Raises:
             BusyError: too many other responses wait to be rendered.
@@ -111,7 +112,9 @@ class PageCache:
                 return entry.page
         task = self._rendering.get(name)
         if task is None:
-            if len(self._rendering) >= _MAX_WAITING and entry is None and not is_listed:
+            if len(self._rendering) >= _MAX_WAITING and not is_listed:
+                if entry is not None:
+                    return entry.page
                 raise BusyError("too many responses are being rendered")
             task = self._start(name, version, render)
         elif entry is not None:

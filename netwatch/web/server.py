@@ -188,8 +188,12 @@ def _as_json(
 
     async def respond(request: Request) -> Response:
         query = request.query_params
-        name: Hashable = (request.scope["path"], *map(query.get, parameters))
-        response = _reply(request, await cache.get(name, partial(_render_json, endpoint, request)))
+        values = [query.get(one) for one in parameters]
+        name: Hashable = (request.scope["path"], *values)
+        render = partial(_render_json, endpoint, request)
+        # Without a place, an incident or a parameter, there is one response of each endpoint.
+        is_listed = not request.path_params and values.count(None) == len(values)
+        response = _reply(request, await cache.get(name, render, is_listed=is_listed))
         response.headers["Access-Control-Allow-Origin"] = "*"
         return response
 

@@ -102,6 +102,37 @@ async def test_many_different_responses_neither_fill_nor_block_the_cache() -> No
     await asyncio.gather(*waiting)
 
 
+async def test_a_new_version_of_thousands_of_responses_keeps_no_listed_one_waiting() -> None:
+    pages = Pages()
+    names = [f"{number}" for number in range(300)]
+    for name in names:
+        await pages.get(name)
+    await pages.get(is_listed=True)
+    pages.version, pages.rendered = 1, 0
+    pages.go.clear()
+    waiting = [asyncio.ensure_future(pages.get(name)) for name in names]
+    await asyncio.sleep(0.2)
+    listed = asyncio.ensure_future(pages.get(is_listed=True))
+    await asyncio.sleep(0.2)
+    pages.go.set()
+    assert await listed == b"/ 1"
+    assert pages.rendered <= 65
+    assert sum(one.done() for one in waiting) >= 300 - 64
+    answers = await asyncio.gather(*waiting)
+    assert answers[-1] == b"299 0"
+
+
+async def test_the_api_without_parameters_is_never_refused(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_cache, "_MAX_WAITING", 0)
+    for path, status in {
+        "/v1/health": 200, "/v1/incidents": 200, "/v1/incidents?min_level=0": 503,
+        "/v1/timeseries/country/IR": 503, "/": 200,
+    }.items():  # fmt: skip
+        assert (await site.client.get(path)).status_code == status, path
+
+
 async def test_a_failure_reaches_every_reader_who_waits_and_is_not_kept() -> None:
     pages = Pages()
 
