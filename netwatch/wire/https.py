@@ -30,6 +30,8 @@ RATE_ADVICE_PATH = "/v1/rate-advice"
 AGENT_HEADER = "Netwatch-Agent"
 MEDIA_TYPE = "application/octet-stream"
 """The content type of an observatory's responses; a captive portal's is another."""
+_SLOWEST_LINE = 1_500
+"""Bytes per second that a line carries at least; the observatory waits as long for a body."""
 _OK, _ACCEPTED, _NO_CONTENT = 200, 202, 204
 _BUSY = (429, 503)
 _DEFAULT_RETRY_AFTER, _MAX_RETRY_AFTER = 1.0, 30.0
@@ -46,7 +48,7 @@ class HttpsTransport:
         url: root of the service, such as `https://observatory.example`.
         agent: the agent's id.
         tls: the TLS settings; True trusts the system's authorities.
-        timeout: seconds for each request and its response.
+        timeout: seconds for each request and its response, without the time to send a body.
         keepalive: seconds between two presence messages.
     """
 
@@ -130,7 +132,6 @@ class HttpsTransport:
             base_url=self._url,
             verify=self._tls,
             trust_env=False,
-            timeout=self._timeout,
             headers={
                 AGENT_HEADER: self._agent,
                 "Content-Type": MEDIA_TYPE,
@@ -153,10 +154,11 @@ class HttpsTransport:
             TransportError: no response in time, a refusal, or the response of another party.
         """
         client = self._connected()
+        seconds = self._timeout + len(content or b"") / _SLOWEST_LINE
         try:
             async with (
-                asyncio.timeout(self._timeout),
-                client.stream(method, path, content=content) as response,
+                asyncio.timeout(seconds),
+                client.stream(method, path, content=content, timeout=seconds) as response,
             ):
                 body = await read_body(response, limit=MAX_MESSAGE_BYTES, sender=self._url)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:

@@ -15,6 +15,8 @@ from starlette.applications import Starlette
 from uplink_rig import Rig, now
 
 from netwatch.app.http_agent_routes import ingest_routes
+from netwatch.app.http_connection import REQUEST_SECONDS
+from netwatch.app.http_messages import BODY_SECONDS
 from netwatch.app.sender_limits import Allowances, KeyedRateLimit, SenderLimits
 from netwatch.collector.ingest_queue import IngestQueue
 from netwatch.collector.known_senders import KnownSenders, Standing
@@ -22,6 +24,7 @@ from netwatch.collector.metrics import by_label
 from netwatch.collector.registry import InvitationScope, Registry
 from netwatch.model.errors import TransportError
 from netwatch.protocols import Message
+from netwatch.wire import https
 from netwatch.wire.ack import ACKNOWLEDGEMENT
 from netwatch.wire.batch_codec import BATCH
 from netwatch.wire.embedded_broker import EmbeddedBroker
@@ -34,7 +37,7 @@ from netwatch.wire.https import (
     HttpsTransport,
 )
 from netwatch.wire.presence_message import PRESENCE
-from netwatch.wire.signing import Signer
+from netwatch.wire.signing import MAX_MESSAGE_BYTES, Signer
 from netwatch.wire.topics import ack_topic, batch_topic
 
 HEADERS = {AGENT_HEADER: "a1"}
@@ -154,6 +157,29 @@ async def test_a_captive_portal_is_not_the_observatory(status: str, body: bytes)
             async with HttpsTransport(f"http://127.0.0.1:{port}", "a1", timeout=5):
                 pass
     assert "\n" not in str(caught.value)
+
+
+async def test_a_large_batch_has_the_time_that_a_slow_line_needs() -> None:
+    """The line does not carry it in the time that an answer may take."""
+
+    async def take_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            head = await reader.readuntil(b"\r\n\r\n")
+            if head.startswith(b"POST"):
+                await reader.readexactly(3_000)
+                await asyncio.sleep(1.0)
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    async with (
+        tcp_server(take_slowly) as port,
+        HttpsTransport(f"http://127.0.0.1:{port}", "a1", timeout=0.5) as link,
+    ):
+        await link.publish(batch_topic("a1"), b"x" * 3_000)
+
+
+def test_the_observatory_waits_for_a_body_as_long_as_an_agent_sends_it() -> None:
+    assert MAX_MESSAGE_BYTES / https._SLOWEST_LINE < BODY_SECONDS < REQUEST_SECONDS
 
 
 async def test_a_silent_server_costs_the_timeout() -> None:
