@@ -13,6 +13,7 @@ QUICK = (
     "benchmarks.agent_costs",
     "benchmarks.agent_process",
     "benchmarks.ingest_rate",
+    "benchmarks.web_readers",
     "benchmarks.detection.speed --quick",
 )
 

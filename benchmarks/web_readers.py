@@ -1,7 +1,7 @@
 """200 readers of a country's page at once: kept by the page cache, and rendered for each of them.
 
 The page has 31 regions and a week of hourly levels. The server is a process of its own; a collector
-in it acknowledges an agent's batches by HTTPS meanwhile. Run: python benchmarks/web_readers.py
+in it acknowledges an agent's batches by HTTPS meanwhile. Run: python -m benchmarks.web_readers
 """
 
 import argparse

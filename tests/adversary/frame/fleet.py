@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ __all__ = ["HonestFleet", "Receipt", "honest_agents"]
 
 _HONEST = Path(__file__).with_name("honest.py")
 _POLL = 0.01
+_START_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +38,19 @@ class Receipt:
 
 @dataclass
 class HonestFleet:
-    """What the honest agents reported so far."""
+    """What the honest agents reported so far; `pid` is their process."""
 
     names: tuple[str, ...]
+    pid: int
     receipts: list[Receipt] = field(default_factory=list)
 
     def sealed_between(self, since: float, until: float) -> list[Receipt]:
         """Return the acknowledged batches that were sealed in a span of the monotonic clock."""
         return [one for one in self.receipts if since <= one.sealed <= until]
 
-    async def wait_for_each(self, since: float, *, seconds: float) -> bool:
+    async def wait_for_each(self, since: float, is_over: Callable[[], bool]) -> bool:
         """Wait until every agent got an acknowledgement of a batch sealed after `since`."""
-        deadline = monotonic() + seconds
-        while monotonic() < deadline:
+        while not is_over():
             if {one.agent for one in self.receipts if one.sealed >= since} == set(self.names):
                 return True
             await asyncio.sleep(_POLL)
@@ -60,17 +61,17 @@ class HonestFleet:
 async def honest_agents(folder: Path, configs: Mapping[str, Config]) -> AsyncIterator[HonestFleet]:
     """Run an agent for each configuration, by name, in one process of their own."""
     paths = _write_configs(folder, configs)
-    fleet = HonestFleet(tuple(configs))
     with (folder / "honest.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, str(_HONEST), *paths,
             stdout=asyncio.subprocess.PIPE, stderr=log, env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
+    fleet = HonestFleet(tuple(configs), process.pid)
     reading = asyncio.ensure_future(_read(process, fleet))
+    deadline = monotonic() + _START_SECONDS
     try:
-        assert await fleet.wait_for_each(0, seconds=120), (folder / "honest.log").read_text()[
-            -2000:
-        ]
+        is_sending = await fleet.wait_for_each(0, lambda: monotonic() > deadline)
+        assert is_sending, (folder / "honest.log").read_text()[-2000:]
         yield fleet
     finally:
         if process.returncode is None:

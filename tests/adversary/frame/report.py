@@ -15,12 +15,12 @@ _BEGIN, _END = "<!-- adversary: begin -->", "<!-- adversary: end -->"
 
 def terminal_table(results: Iterable[Result]) -> Table:
     """Return a row for each attack at each door."""
-    found = Table("attack", "door", "acknowledged", "p99 s", "MB", "result")
+    found = Table("attack", "door", "acknowledged", "p99 s", "machine", "MB", "result")
     found.columns[0].no_wrap = found.columns[1].no_wrap = True
     for one in results:
         found.add_row(
             one.name, one.door, str(one.honest_batches), f"{one.p99_seconds:.2f}",
-            f"{one.memory_mb:.0f}", "; ".join(one.faults) or "held",
+            f"{one.machine_share:.0%}", f"{one.memory_mb:.0f}", "; ".join(one.faults) or "held",
         )  # fmt: skip
     return found
 

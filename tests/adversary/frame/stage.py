@@ -15,6 +15,7 @@ from servers import free_port
 
 from adversary.frame.fleet import HonestFleet, honest_agents
 from adversary.frame.observatory import Observatory, password_of, shipped_mosquitto
+from adversary.frame.processor_waits import ProcessorWaits
 from netwatch.agent.identity import Identity
 from netwatch.app.transports import broker_password
 from netwatch.config import BrokerConfig, Config, UplinkConfig, VantageConfig
@@ -51,6 +52,7 @@ class Stage:
         observatory: the process, its configuration, data folder and log.
         honest: the honest agents.
         country: the loopback country that the observatory measures; its networks can be cut.
+        waits: how long the observatory and the honest agents waited for a processor.
     """
 
     door: str
@@ -59,11 +61,16 @@ class Stage:
     honest: HonestFleet
     country: Country
     names: Iterator[str] = field(default_factory=lambda: cycle(_ATTACKERS))
+    waits: ProcessorWaits = field(default_factory=ProcessorWaits)
 
     def stranger(self) -> Attacker:
         """Return a new agent that never enrolled; at Mosquitto its name has an account."""
         name = next(self.names) if self.door == "mosquitto" else f"x-{secrets.token_hex(6)}"
         return Attacker(name, Identity(Ed25519PrivateKey.generate()))
+
+    def own_seconds(self, since: float, until: float) -> float:
+        """Return the seconds of a span without those for which the machine was busy otherwise."""
+        return until - since - self.waits.between(since, until)
 
     def connect(self, name: str, will: Message | None = None) -> Transport:
         """Return an MQTT connection of an agent; use it as an async context manager."""
@@ -91,7 +98,7 @@ class Stage:
 
     def client(self) -> httpx.AsyncClient:
         """Return an HTTP client of the observatory's pages and doors."""
-        return httpx.AsyncClient(base_url=self.observatory.url, timeout=15)
+        return httpx.AsyncClient(base_url=self.observatory.url, timeout=60)
 
     async def _send(
         self, name: str, topic: str, path: str, payload: bytes, *, retain: bool
