@@ -70,6 +70,8 @@ class ProbeRunner:
         try:
             async with asyncio.timeout(self.timeout + _GRACE):
                 return await probe.measure(target, within=self.timeout)
+        except TimeoutError:
+            _log.warning("probe %s took too long at target %s", target.probe, target.id)
         except Exception:  # noqa: BLE001 - a plugin may raise anything, and must not end the agent
             _log.exception("probe %s failed at target %s", target.probe, target.id)
         return (Observation("probe", _PROBE_ERROR, perf_counter() - start),)

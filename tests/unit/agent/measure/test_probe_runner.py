@@ -92,10 +92,13 @@ async def test_a_broken_probe_never_counts_against_a_target(
     assert "probe made-up failed at target one" in caplog.text
 
 
-async def test_a_probe_that_hangs_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_probe_that_hangs_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("netwatch.agent.measure.probe_runner._GRACE", 0.01)
     measurement = await runner(FakeProbe(hang=True), timeout=0.05).measure(TARGET)
     assert measurement.scope == "local"
+    assert [one.exc_info for one in caplog.records] == [None]
 
 
 async def test_a_probe_that_is_not_installed_is_a_local_failure() -> None:
