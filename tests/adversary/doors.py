@@ -23,8 +23,8 @@ from netwatch.wire.https import AGENT_HEADER, BATCHES_PATH
 
 _SECONDS = 3.0
 """How long each flood lasts while the doors are tried."""
-_ANSWER_SECONDS = 6.0
-"""Time for a page, a batch and an erasure one after another."""
+_ANSWER_SECONDS = 10.0
+"""Time for a page, a batch and an erasure one after another, each again while all are busy."""
 _CLIENTS = 600
 _READERS = 200
 

@@ -1,6 +1,7 @@
 """What must hold during and after every attack."""
 
 import asyncio
+import re
 from dataclasses import dataclass
 from time import monotonic
 
@@ -24,6 +25,7 @@ _ATTACK_SECONDS = 180.0
 _LEAST_SECONDS = 1.0
 """An attack of one message is watched for this long."""
 _SAMPLE_SECONDS = 0.05
+_RAISED = re.compile(r"^[\w.]+(?:Error|Exception|Disconnect)\b.*", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,10 @@ async def run_attack(attack: Attack, stage: Stage) -> Result:
         faults.append(f"{peaks[0]:.0f} MB of memory")
     _, traced, after = observatory.log.read_bytes()[log_start:].partition(b"Traceback")
     if traced:
-        ends = [line for line in after.decode(errors="replace").split("\n")[1:] if line[:1] > " "]
-        faults.append(f"a traceback in the log: {next(iter(ends), '')[:200]}")
+        ends = re.findall(
+            r"^[\w.]+(?:Error|Exception|Disconnect)\b.*", after.decode(), re.MULTILINE
+        )
+        faults.append(f"a traceback in the log: {'; '.join(dict.fromkeys(ends))[:300]}")
     if faults:
         # The next attack starts from a healthy observatory.
         await stage.restart()
