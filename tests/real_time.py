@@ -4,7 +4,10 @@ PROCESSOR_BOUND = {
     "integration/test_backtest_dask.py",
     "integration/test_compose.py",
     "integration/test_dashboards.py",
+    "integration/test_data_files.py",
+    "integration/test_full_disk.py",
     "integration/test_influx_iran.py",
+    "integration/test_kill_roles.py",
     "integration/test_wheel.py",
 }
 """Files of integration tests whose results do not depend on how busy the machine is."""

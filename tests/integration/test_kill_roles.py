@@ -41,7 +41,7 @@ from netwatch.storage.origin import find_damage
 SERIES = SeriesKey("reachability", Entity.parse("country:XX"))
 WIDTH = timedelta(minutes=5)
 KILLS = [
-    pytest.param(2, marks=pytest.mark.timeout(900)),
+    pytest.param(1, marks=pytest.mark.timeout(900)),
     pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
 ]
 
