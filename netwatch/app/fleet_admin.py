@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -109,7 +109,7 @@ def own_keys(config: Config) -> dict[str, bytes]:
     """Return the public keys of the observatory's own vantages, by name.
 
     They are those whose private key is in the data folder, where nobody else can put one. A file
-    that cannot be read is logged: its vantage does not run either.
+    that cannot be read is logged once: its vantage does not run either.
     """
     keys = {}
     for path in sorted(Path(config.data).glob("agent-*.key")):
@@ -117,8 +117,14 @@ def own_keys(config: Config) -> dict[str, bytes]:
         try:
             keys[name] = load_identity(path).signer.public
         except ConfigError as error:
-            _log.warning("this vantage does not count as our own: %s", error)
+            _warn_once(f"this vantage does not count as our own: {error}")
     return keys
+
+
+@lru_cache
+def _warn_once(text: str) -> None:
+    """Log a line that would come again with every interval."""
+    _log.warning("%s", text)
 
 
 def make_enrollment_service(config: Config) -> EnrollmentService:
