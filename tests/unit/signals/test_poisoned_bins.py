@@ -8,7 +8,7 @@ import pytest
 
 from netwatch.model.entities import Entity
 from netwatch.model.measurement import Measurement, Target, Vantage
-from netwatch.model.series import Bin
+from netwatch.model.series import Bin, SeriesKey
 from netwatch.model.signals import REACHABILITY
 from netwatch.model.vantage_trust import PROVISIONAL_WEIGHT, VantageTrust
 from netwatch.model.voices import VOICES, few_voices, is_voices
@@ -207,15 +207,21 @@ def test_a_fleet_of_one_owner_counts_networks_and_is_not_alerted() -> None:
     assert few_voices(found)[Entity.parse(COUNTRY)], "where the guest is silent, it may be cut off"
 
 
-def test_a_liar_of_a_network_with_two_targets_moves_it_by_nothing() -> None:
-    """Most measure one of the two, so that few others are at each."""
+def test_a_liar_about_a_network_with_two_targets_moves_it_by_nothing() -> None:
+    """Most measure one of the two, so that few others are at each; all else it tells as it is."""
     fleet = Fleet(5, 1)
-    two = {name: SITES[name] for name in ("t0", "t6")}
-    rows = [
-        (vantage, row)
-        for vantage, row in fleet.rows(cut=False, targets=two)
-        if vantage in fleet.liars or (int(vantage.id[1:]) % 2 == 0) == (row.target == "t0")
-    ]
-    once = [(vantage, row) for vantage, row in rows if row.time == START]
-    found = build_bins(once, SITES, width=WIDTH, weights=fleet.trust)
-    assert {share(one) for one in found if one.series.signal == REACHABILITY} == {1.0}
+    network = ("t0", "t6")
+    rows = []
+    for vantage, row in fleet.rows(cut=False, targets=SITES | CONTROLS):
+        lies = vantage in fleet.liars and row.target in network
+        chosen = (int(vantage.id[1:]) % 2 == 0) == (row.target == "t0")
+        if (
+            row.time == START
+            and row.target != "t12"
+            and (lies or chosen or row.target not in network)
+        ):
+            told = row if lies else replace(row, failure=None, scope="", host_responded=True)
+            rows.append((vantage, told))
+    found = build_bins(rows, SITES | CONTROLS, width=WIDTH, weights=fleet.trust)
+    key = SeriesKey(REACHABILITY, Entity.parse("asn:64500"))
+    assert [share(one) for one in found if one.series == key] == [1.0]
