@@ -14,8 +14,8 @@ from netwatch.protocols import Message
 
 LOAD_BYTES = 1024 * 1024 + 1
 """Decompressed bytes of the batches in one transaction: 100 batches of a backlog, or the 20 that
-take longest, about half a second; an eighth of that of agents that never enrolled."""
-_SHARE = {Standing.ENROLLED: 1, Standing.OPEN: 8, Standing.UNKNOWN: 8}
+take longest, about half a second; a quarter of that of agents that never enrolled."""
+_SHARE = {Standing.ENROLLED: 1, Standing.OPEN: 4}
 """By how much a byte counts: names and keys of agents that never enrolled cost nothing."""
 
 
@@ -50,7 +50,7 @@ def admit(
 
     At least one is decoded now, so that everything is in the end.
     """
-    costs = [one.cost * _SHARE[one.standing] for one in envelopes]
+    costs = [one.cost * _SHARE.get(one.standing, 4) for one in envelopes]
     if sum(costs) <= budget:
         return list(envelopes), []
     spent: Counter[str] = Counter()

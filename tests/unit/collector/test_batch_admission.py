@@ -13,12 +13,12 @@ def test_costly_batches_of_a_stranger_wait_behind_the_others() -> None:
     costly = [envelope("x", 50, Standing.OPEN) for _ in range(20)]
     small = [envelope(f"a{number}", 1, Standing.OPEN) for number in range(10)]
     now, later = admit([*costly, *small], budget=1_000)
-    assert [one.sender for one in now] == ["x"] * 2 + [one.sender for one in small]
-    assert later == costly[2:]
+    assert [one.sender for one in now] == ["x"] * 4 + [one.sender for one in small]
+    assert later == costly[4:]
 
 
-def test_agents_that_never_enrolled_fill_an_eighth_of_a_load() -> None:
-    for standing, admitted in ((Standing.ENROLLED, 20), (Standing.OPEN, 2), (Standing.UNKNOWN, 2)):
+def test_agents_that_never_enrolled_fill_a_quarter_of_a_load() -> None:
+    for standing, admitted in ((Standing.ENROLLED, 20), (Standing.OPEN, 5), (Standing.UNKNOWN, 5)):
         now, later = admit([envelope("x", 50, standing)] * 30, budget=1_000)
         assert (len(now), len(later)) == (admitted, 30 - admitted)
 
