@@ -4,8 +4,10 @@ One SQLite file in WAL mode. A batch is stored as its own compact bytes (about t
 measurement); an index on its times finds those of an interval.
 """
 
+import json
 import logging
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +20,7 @@ from netwatch.collector.clock_corrector import ClockCorrector
 from netwatch.collector.clock_store import CLOCK_TABLES, WIDE_MS, TimeRange
 from netwatch.collector.late_bins import LATE_TABLES, LateBins, bin_starts
 from netwatch.collector.superseded import SUPERSEDED_TABLES, SupersededRanges
+from netwatch.collector.trust_weights import TrustSettings
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.measurement import Batch, Measurement, Vantage
 from netwatch.model.time import from_millis, to_millis
@@ -88,6 +91,10 @@ _log = logging.getLogger("netwatch.collector")
 _SUPERSEDED_AT_ONCE = 200
 """Stored batches that stop counting in one transaction for one that supersedes them; the others
 follow. An agent deletes what it merges, so few of them are stored."""
+_MAX_ROWS = 20_000
+"""Measurements of one agent that are read in an interval: 66 a second in five minutes."""
+_MAX_UNCOUNTED = 200
+"""Batches in an interval that are read of all agents together that do not count."""
 _MAX_POSTPONED_SECONDS = 0.25
 """Seconds after which no more of what was postponed is done: batches wait meanwhile."""
 _LOOKED_AT_ONCE = 1_000
@@ -115,6 +122,9 @@ class BatchLog(AgentTables):
     Attributes:
         waiting_bins: late bins of the last `add` that are not counted again at once, since an
             agent used up its allowance; see `netwatch.collector.late_bins`.
+        trust: who counts in addition to enrolled agents. Late data of those who do not count
+            changes no bin, so none is counted again for it.
+        unread: batches of the last interval that were not read, since their agents sent too many.
     """
 
     def __init__(self, path: Path) -> None:
@@ -125,6 +135,8 @@ class BatchLog(AgentTables):
         self._late = LateBins(self._database)
         self._redated = ""
         self.waiting_bins = 0
+        self.trust = TrustSettings()
+        self.unread = 0
         with self._database.transaction():
             self._superseded.adopt_former_table()
 
@@ -183,10 +195,19 @@ class BatchLog(AgentTables):
         """Yield every measurement with `start <= time < end` and its vantage.
 
         Times are corrected by what is known of the vantage's clocks; a measurement whose time
-        is too uncertain is stored, but in no interval.
+        is too uncertain is stored, but in no interval. Beyond `_MAX_ROWS` and `_MAX_UNCOUNTED`,
+        batches are not read; see `unread`.
         """
         span = {"start": to_millis(start), "end": to_millis(end)}
+        counted = None if self.trust.open_weight > 0 else self._counted_agents()
+        rows: Counter[str] = Counter()
+        uncounted = self.unread = 0
         for vantage, sequence, payload, is_corrected in self._database.fetch(_IN_INTERVAL, span):
+            account = vantage if counted is None or vantage in counted else ""
+            uncounted += not account
+            if rows[account] >= _MAX_ROWS or (uncounted > _MAX_UNCOUNTED and not account):
+                self.unread += 1
+                continue
 
             def choose(
                 times: list[int],
@@ -200,6 +221,7 @@ class BatchLog(AgentTables):
                 }
 
             found = unpack_chosen(payload, choose)
+            rows[account] += len(found.measurements)
             for row in found.measurements:
                 yield found.vantage, row
 
@@ -447,6 +469,22 @@ class BatchLog(AgentTables):
         now_ms: int,
     ) -> None:
         """Record that the bins of `width` before a bound got new data, as far as allowed."""
-        bins = bin_starts(places, before=before, width=width)
-        is_enrolled = self._exists("SELECT 1 FROM agent WHERE id = ? AND retired IS NULL", vantage)
-        self.waiting_bins += self._late.mark(bins, vantage, is_enrolled=is_enrolled, now_ms=now_ms)
+        is_counted = (
+            self._exists("SELECT 1 FROM agent WHERE id = ? AND retired IS NULL", vantage)
+            or self._exists("SELECT 1 FROM first_seen WHERE id = ? AND vetted = 1", vantage)
+            or self.key_of(vantage) in self.trust.own_keys()
+        )
+        if is_counted or self.trust.open_weight > 0:
+            bins = bin_starts(places, before=before, width=width)
+            waiting = self._late.mark(bins, vantage, is_counted=is_counted, now_ms=now_ms)
+            self.waiting_bins += waiting
+
+    def _counted_agents(self) -> set[str]:
+        """Return who is enrolled, released, or one of the observatory's own."""
+        query = (
+            "SELECT id FROM agent WHERE retired IS NULL"
+            " UNION SELECT id FROM first_seen WHERE vetted = 1"
+            " UNION SELECT id FROM vantage WHERE hex(key) IN (SELECT value FROM json_each(?))"
+        )
+        own = json.dumps([key.hex().upper() for key in self.trust.own_keys()])
+        return {name for (name,) in self._database.fetch(query, (own,))}

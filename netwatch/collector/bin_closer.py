@@ -178,6 +178,9 @@ class BinCloser:
 
     def _count(self, start: datetime, end: datetime, *, is_first: bool) -> list[Bin]:
         rows = list(self._batch_log.measurements(start, end))
+        if unread := self._batch_log.unread:
+            text = f"{unread} batches of {start:%Y-%m-%d %H:%M} UTC are too many of their agents"
+            self._metrics.warn(self._metrics.batches, "unread", text, amount=unread)
         unknown = sum(row.target not in self._targets for _, row in rows)
         if unknown:
             self._metrics.measurements.labels("unknown_target").inc(unknown)

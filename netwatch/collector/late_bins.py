@@ -46,13 +46,13 @@ class LateBins:
         self._file = database.connection
         self._seen_version = self._data_version()
 
-    def mark(self, times: Iterable[int], agent: str, *, is_enrolled: bool, now_ms: int) -> int:
+    def mark(self, times: Iterable[int], agent: str, *, is_counted: bool, now_ms: int) -> int:
         """Record that bins, by their starts, got new data of an agent; return how many must wait.
 
         The newest are counted first. Times are milliseconds since 1970.
         """
         accounts = {agent: AGENT_BINS_PER_DAY}
-        if not is_enrolled:
+        if not is_counted:
             accounts[_OPEN] = OPEN_BINS_PER_DAY
         day = now_ms // _DAY_MS
         used = {account: self._used(account, day) for account in accounts}

@@ -250,6 +250,7 @@ class _Collector:
             metrics=deps.metrics,
         )
         closer.presence_log, closer.trust = deps.presence_log, deps.trust
+        deps.batch_log.trust = deps.trust
         if deps.amendments is not None:
             closer.review = AmendmentReview(
                 deps.store, deps.amendments, width=closer.width, clock=self._clock

@@ -18,7 +18,8 @@ class CollectorMetrics:
 
     Attributes:
         batches: by `result`; see `netwatch.collector.agent_tables.IngestResult`, and `too_large`,
-            `garbled`, `unsigned`, `wrong_sender`, `future`, `postponed` (see `admission.py`).
+            `garbled`, `unsigned`, `wrong_sender`, `future`, `postponed` (see `admission.py`),
+            `unread` (see `batch_log.py`).
         measurements: by `result`: `stored`, `too_old`, `unknown_target`.
         intervals: by `result`: `closed`, `recounted` (late data), `waiting` (late
             data beyond an agent's allowance, see `late_bins.py`), `refused` (by the store),

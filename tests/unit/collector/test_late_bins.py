@@ -10,6 +10,7 @@ from ingest_rig import WIDTH, IngestRig, answered
 
 from netwatch.collector import batch_log, late_bins
 from netwatch.collector.metrics import by_label
+from netwatch.collector.trust_weights import TrustSettings
 from netwatch.model.clock_samples import ClockSegment
 from netwatch.model.measurement import Batch, Target, Vantage
 from netwatch.protocols import Message
@@ -125,6 +126,16 @@ def test_the_senders_of_late_data_are_known_until_it_is_counted(
     assert len(rig.batch_log.late_senders(bin_start)) == 3
 
 
+def test_late_data_that_cannot_count_marks_nothing(rig: Rig) -> None:
+    """Where agents that never enrolled have no weight, only the observatory's own vantage marks."""
+    rig.batch_log.trust = TrustSettings(open_weight=0.0)
+    rig.receive(rig.message(1, DAY))
+    assert rig.batch_log.late_bins() == []
+    rig.batch_log.trust = TrustSettings(open_weight=0.0, own_keys=lambda: {rig.signer.public})
+    rig.receive(rig.message(2, 2 * DAY))
+    assert len(rig.batch_log.late_bins()) == 1
+
+
 def test_many_names_share_one_allowance(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(late_bins, "OPEN_BINS_PER_DAY", 10)
     for number in range(5):
@@ -189,3 +200,23 @@ def test_an_interval_reads_few_long_batches_of_one_agent(rig: Rig) -> None:
     names = [vantage.id for vantage, _ in rig.batch_log.measurements(NOW - 2 * WIDTH, NOW)]
     assert names.count("a1") == 50
     assert names.count("a2") == 1
+
+
+def test_an_interval_reads_few_batches_of_agents_that_do_not_count(rig: Rig) -> None:
+    """New keys cost nothing, so all of them together get as much as one."""
+    rig.batch_log.trust = TrustSettings(open_weight=0.0)
+    for number in range(210):
+        rig.receive(rig.message(1, WIDTH, name=f"new-{number}"))
+    rows = list(rig.batch_log.measurements(NOW - 2 * WIDTH, NOW))
+    assert (len(rows), rig.batch_log.unread) == (200, 10)
+
+
+def test_an_interval_reads_so_many_rows_of_one_agent(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_log, "_MAX_ROWS", 5)
+    for number in range(10):
+        rig.receive(rig.message(number, WIDTH, WIDTH))
+    rig.receive(rig.message(99, WIDTH, name="a2"))
+    names = [vantage.id for vantage, _ in rig.batch_log.measurements(NOW - 2 * WIDTH, NOW)]
+    assert (names.count("a1"), names.count("a2"), rig.batch_log.unread) == (6, 1, 7)

@@ -220,8 +220,8 @@ def test_a_liar_about_a_network_with_two_targets_moves_it_by_nothing() -> None:
             and row.target != "t12"
             and (lies or chosen or row.target not in network)
         ):
-            told = row if lies else replace(row, failure=None, scope="", host_responded=True)
-            rows.append((vantage, told))
+            sent = row if lies else replace(row, failure=None, scope="", host_responded=True)
+            rows.append((vantage, sent))
     found = build_bins(rows, SITES | CONTROLS, width=WIDTH, weights=fleet.trust)
     key = SeriesKey(REACHABILITY, Entity.parse("asn:64500"))
     assert [share(one) for one in found if one.series == key] == [1.0]
