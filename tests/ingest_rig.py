@@ -9,6 +9,7 @@ from netwatch.collector.bin_closer import BinCloser
 from netwatch.collector.ingest import Ingest
 from netwatch.collector.metrics import CollectorMetrics
 from netwatch.model.measurement import Measurement, Target
+from netwatch.model.voices import is_voices
 from netwatch.protocols import Message
 from netwatch.store.memory import MemoryStore
 from netwatch.wire.ack import Ack
@@ -62,6 +63,7 @@ class IngestRig:
         return stored, [reason for ack in acks for _, reason in ack.refused]
 
     def totals(self) -> list[float | None]:
-        """Return the totals of all bins within nine days of `now`."""
+        """Return the totals of all bins of measurements within nine days of `now`."""
         span = timedelta(days=9)
-        return [one.total for one in self.store.read_bins(self.now - span, self.now + span)]
+        bins = self.store.read_bins(self.now - span, self.now + span)
+        return [one.total for one in bins if not is_voices(one)]

@@ -24,6 +24,7 @@ from netwatch.model.duration import Duration
 from netwatch.model.entities import Entity
 from netwatch.model.measurement import Target, Vantage
 from netwatch.model.series import Bin
+from netwatch.model.voices import is_voices
 from netwatch.protocols import Message, Transport
 from netwatch.store.memory import MemoryStore
 from netwatch.wire.embedded_broker import EmbeddedBroker
@@ -96,7 +97,7 @@ class Line:
             for one in self.store.read_bins(
                 datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
             )
-            if one.series.entity == NETWORK
+            if one.series.entity == NETWORK and not is_voices(one)
         ]
 
 

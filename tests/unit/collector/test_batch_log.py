@@ -255,4 +255,4 @@ def test_an_anchor_that_corrects_a_whole_boot_does_so_in_small_steps(
         expected = [*(600 + number // 2 for number in range(60)), 700]
         assert times(batch_log, START, END) == expected
         assert batch_log.late_bins() == [START + 2 * WIDTH]
-        assert not batch_log.erase("a2")
+        assert not batch_log.erase("a2", now=END)
