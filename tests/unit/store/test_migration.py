@@ -2,12 +2,14 @@
 
 import sqlite3
 import struct
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zlib import crc32
 
 import duckdb
 import pytest
+from msgspec.structs import replace
 
 from netwatch.model.baseline_basis import Baseline
 from netwatch.model.entities import Entity, EntityKind
@@ -159,17 +161,27 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
 
 def test_compacted_levels_of_format_1_have_whole_numbers_of_networks(tmp_path: Path) -> None:
     """Format 1 wrote every number as a double."""
-    store = SqliteStore(tmp_path / "series.sqlite")
-    store.put_levels([Level(T0, KEYS[0], 0.5, networks=3)])
-    (entry,) = store.compact()
-    store.close()
-    file = tmp_path / "days" / entry.file
+    path = tmp_path / "series.sqlite"
+    with closing(SqliteStore(path)) as store:
+        store.put_levels([Level(T0, KEYS[0], 0.5, networks=3)])
+        (entry,) = store.compact()
+    write_networks_as_doubles(path, entry)
+    with closing(SqliteStore(path)) as store:
+        store.put_levels([Level(T0 + timedelta(hours=1), KEYS[0], 0.5, networks=4)])
+        networks = [level.networks for level in store.read_levels(T0, T0 + DAY)]
+        assert networks == [3, 4]
+        assert all(isinstance(number, int) for number in networks)
+        assert store.check() == []
+
+
+def write_networks_as_doubles(path: Path, entry: Entry) -> None:
+    """Write the file of a store's only entry as format 1 did, and name its content in the entry."""
+    days = path.parent / "days"
+    file, draft = days / entry.file, days / "draft"
     doubles = f"select * replace (networks::double as networks) from '{file}'"
-    duckdb.execute(f"copy ({doubles}) to '{file}.new' (format parquet)")
-    Path(f"{file}.new").replace(file)
-    store = SqliteStore(tmp_path / "series.sqlite")
-    store.put_levels([Level(T0 + timedelta(hours=1), KEYS[0], 0.5, networks=4)])
-    networks = [level.networks for level in store.read_levels(T0, T0 + DAY)]
-    assert networks == [3, 4]
-    assert all(isinstance(number, int) for number in networks)
-    store.close()
+    duckdb.execute(f"copy ({doubles}) to '{draft}' (format parquet)")
+    draft.replace(file)
+    entry = replace(entry, bytes=file.stat().st_size, sha256=file_sha256(file))
+    (days / "manifest.jsonl").write_text(entry.encode() + "\n")
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("update compacted set entry = ?", (entry.encode(),))
