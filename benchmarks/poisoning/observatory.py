@@ -4,7 +4,6 @@ Only the raw log's table of batches is replaced, by rows in memory. Every agent 
 one real batch when it is first seen; what the registry refuses does not count here either.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -102,7 +101,6 @@ class Observatory:
 
         That saves the watch, and a ledger with the review of late measurements.
         """
-        logging.disable(logging.WARNING)
         self.log = RowLog(folder / "batches.sqlite")
         self.presence = PresenceLog(folder / "presence.sqlite")
         self.store = MemoryStore()
