@@ -11,6 +11,7 @@ import pytest
 from servers import until
 
 from netwatch.agent.clock import DisciplinedClock
+from netwatch.agent.identity import load_or_create_identity
 from netwatch.agent.loop import AgentDeps, run_agent
 from netwatch.agent.spool.spool import Spool
 from netwatch.agent.uplink.failover import Endpoint
@@ -20,6 +21,7 @@ from netwatch.app.factories import make_entity_tree
 from netwatch.app.observatory import make_pipeline
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.loop import CollectorDeps, run_collector
+from netwatch.collector.trust_weights import TrustSettings
 from netwatch.config import (
     AgentConfig,
     AnalysisConfig,
@@ -79,6 +81,7 @@ class Line:
     store: MemoryStore = field(default_factory=MemoryStore)
 
     def __post_init__(self) -> None:
+        self.identity = load_or_create_identity(self.folder / "agent.key")
         self.tree = make_entity_tree(self.config)
         self.ledger = SqlLedger(ledger_url(self.folder / "ledger.sqlite"))
 
@@ -105,9 +108,9 @@ class Line:
                 batch_log=batch_log,
                 store=self.store,
                 targets={target.id: target for target in self.config.target},
-                accept_unsigned=True,
                 clock=now,
                 config=self.config.analysis,
+                trust=TrustSettings(own_keys=lambda: {self.identity.signer.public}),
             )
         )
 
@@ -139,10 +142,11 @@ async def test_a_cut_country_and_its_return_are_published(tmp_path: Path) -> Non
         line = Line(tmp_path, settings(country))
         stack.callback(line.ledger.close)
         vantage = Vantage("agent-1", "ZZ", 65001)
-        spool = stack.enter_context(
-            Spool(tmp_path / "spool.sqlite", vantage=vantage, created_at=now())
-        )
+        pack, path = line.identity.pack, tmp_path / "spool.sqlite"
+        spool = stack.enter_context(Spool(path, vantage=vantage, created_at=now(), pack=pack))
         batch_log = stack.enter_context(BatchLog(tmp_path / "batches.sqlite"))
+        # The observatory's own vantage: one that never enrolled may not confirm a loss alone.
+        assert batch_log.pin({vantage.id: line.identity.signer.public}) == []
         parts = [line.collector(batch_log), line.agent(spool, vantage), line.analysis()]
         running = [asyncio.ensure_future(part) for part in parts]
         try:
