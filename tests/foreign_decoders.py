@@ -24,13 +24,16 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from netwatch.agent.consent import Consent
 from netwatch.agent.target_list import TARGET_LIST, TargetList, validate_targets
 from netwatch.app.vantage_status import _uplink_status
+from netwatch.collector.canary import check_canaries
 from netwatch.config import parse_config
 from netwatch.detect.state import SeriesState
 from netwatch.incidents.tracker_state import TrackerState, unpack_tracker_state
 from netwatch.lab.backtest.truth import read_truth
 from netwatch.model.baseline_basis import Baseline
+from netwatch.model.canary import CANARY_GROUP
 from netwatch.model.errors import NetwatchError
 from netwatch.model.measurement import Batch, Measurement, Observation, Target, Vantage
+from netwatch.model.text import MAX_WORD
 from netwatch.sources.bgp_jsonl import BgpJsonlSource
 from netwatch.sources.table_reader import line_of, read_table
 from netwatch.store.influx.parse import newest, parse_answer, parse_bin, parse_level
@@ -44,6 +47,7 @@ from netwatch.wire.batch_codec import (
     inflate,
     row_times,
     unpack_batch,
+    unpack_chosen,
 )
 from netwatch.wire.enrollment import (
     ENROLLED,
@@ -127,8 +131,13 @@ def _deflated(data: bytes) -> bytes:
     return b"NW\x01" + packer.compress(data) + packer.flush()
 
 
+def _unpack_some(data: bytes) -> None:
+    """Unpack every second row, and the last one, of a stored batch."""
+    unpack_chosen(data, lambda times: dict([*enumerate(times)][::2] + [*enumerate(times)][-1:]))
+
+
 def _batch_calls() -> tuple[Callable[[bytes], object], ...]:
-    plain = (BATCH.unpack, OUTLINE.unpack, unpack_batch, decoding_cost, row_times)
+    plain = (BATCH.unpack, OUTLINE.unpack, unpack_batch, decoding_cost, row_times, _unpack_some)
     return (*plain, *(lambda data, one=one: one(_deflated(data)) for one in plain))
 
 
@@ -164,6 +173,16 @@ def _topic(text: str) -> None:
     for pattern in (ALL_BATCHES, ALL_PRESENCE, text):
         topic_matches(pattern, text)
     is_agent_id(topic_agent(text))
+
+
+def _canary(text: str) -> None:
+    """Check an agent's canary by the detail that it sent, which no batch has any longer."""
+    target = Target("canary", "http", "127.0.0.1", 443, group=CANARY_GROUP)
+    steps = (Observation("http_round_trip", None, 0.01, text[:MAX_WORD]),)
+    row = Measurement(
+        "canary", "http", NOW, None, "", host_responded=True, seconds=0.01, observations=steps
+    )
+    check_canaries(b"s" * 32, "a1", [(target, row)])
 
 
 def _influx(data: bytes) -> None:
@@ -226,8 +245,9 @@ DECODERS = (
             "netwatch/wire/batch_codec.py:_decode_table",
             "netwatch/wire/batch_codec.py:decoding_cost",
             "netwatch/wire/batch_codec.py:inflate",
-            "netwatch/wire/batch_codec.py:row_times",
+            "netwatch/wire/batch_codec.py:_stored_table",
             "netwatch/wire/batch_codec.py:unpack_batch",
+            "netwatch/wire/batch_codec.py:unpack_chosen",
             "netwatch/collector/file_import.py:_sender",
             "netwatch/collector/ingest.py:Ingest._decode",
         ),
@@ -303,6 +323,12 @@ DECODERS = (
     ),
     Decoder("topic", (_text(_topic),), (), (b"nw/v1/a/a1/b", b"nw/v1/a/a1/in/ack")),
     Decoder(
+        "canary",
+        (_text(_canary),),
+        ("netwatch/collector/canary.py:canary_page",),
+        (b"200,512", b"206,32,h2"),
+    ),
+    Decoder(
         "export file",
         tuple(_file("", lambda path, kind=kind: [*read_messages(path, kind)]) for kind in FileKind),
         ("netwatch/wire/export.py:read_messages",),
@@ -364,6 +390,7 @@ DECODERS = (
             "netwatch/lab/backtest/truth.py:_json_rows",
             "netwatch/lab/backtest/truth.py:_listed",
             "netwatch/lab/backtest/truth.py:_parsed",
+            "netwatch/lab/backtest/truth.py:read_truth",
         ),
         (b'[{"start":"2019-11-16T00:00Z","end":"2019-11-23","country":"IR","asns":"[1]"}]',),
     ),
@@ -435,6 +462,7 @@ OWN = {
         "netwatch/agent/spool/spool.py:Spool.__init__",
         "netwatch/analysis/pipeline.py:Pipeline.load",
         "netwatch/cli/data_access.py:_read_places",
+        "netwatch/collector/trust_tables.py:TrustTables._canary_bits",
         "netwatch/ledger/ledger.py:",
         "netwatch/ledger/ledger.py:SqlLedger._read_incidents",
         "netwatch/ledger/outbox_store.py:",
@@ -453,6 +481,7 @@ OWN = {
         "netwatch/agent/measure/admission.py:QuietHours.parse",
         "netwatch/app/fleet_admin.py:fleet_is_public",
         "netwatch/app/target_list_publisher.py:_read_file",
+        "netwatch/app/target_list_publisher.py:_with_canary",
         "netwatch/app/transports.py:_parse_address",
         "netwatch/app/transports.py:broker_password",
         "netwatch/app/vantage_explain.py:list_contacts",

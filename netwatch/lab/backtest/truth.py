@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import msgspec
@@ -73,7 +73,7 @@ def read_truth(path: Path) -> Truth:
     skipped: list[str] = []
     for where, row in _rows(path):
         try:
-            found = _events(row, where)
+            found = decode_foreign(row, partial(_events, where=where), what=where)
         except InputError as error:
             if row.get("entity"):
                 raise

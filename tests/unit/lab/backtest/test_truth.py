@@ -93,3 +93,24 @@ def test_other_json_gives_a_one_line_error(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError) as raised:
         read_truth(write(tmp_path, text, "truth.json"))
     assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"start": "2019-11-16", "asns": "[1H]"},
+        {"start": "2019-11-16", "asns": "[" * 100_000},
+        {"start": "2019-11-16", "asns": "1" * 5_000},
+        {"start": "0001-01-01T00:00+01:00", "country": "IR"},
+    ],
+    ids=["not JSON", "deep", "long number", "before all time"],
+)
+def test_a_damaged_row_of_a_published_list_is_skipped(
+    tmp_path: Path, row: dict[str, object]
+) -> None:
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps([row, {"start": "2019-11-16", "country": "IR"}]), "utf-8")
+    truth = read_truth(path)
+    assert [str(one.entity) for one in truth.events] == ["country:IR"]
+    assert len(truth.skipped) == 1
+    assert truth.skipped[0].startswith(f"{path}, event 1: ")
