@@ -372,6 +372,7 @@ DECODERS = (
         (
             "netwatch/sources/table_reader.py:_csv_parts",
             "netwatch/sources/table_reader.py:_lines",
+            "netwatch/sources/table_reader.py:read_table",
             "netwatch/sources/wide_table.py:read_wide_table",
             "netwatch/lab/backtest/truth.py:_rows",
         ),
@@ -470,7 +471,6 @@ OWN = {
         "netwatch/storage/installation.py:",
         "netwatch/storage/installation.py:Installation._read",
         "netwatch/storage/installation.py:Installation.recorded_key",
-        "netwatch/storage/sqlite_file.py:prepare_database",
         "netwatch/store/manifest.py:newest_entries",
         "netwatch/store/migration.py:_rows",
         "netwatch/store/sqlite.py:SqliteStore.damaged_days",

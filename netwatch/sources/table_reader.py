@@ -24,7 +24,8 @@ def read_table(path: Path) -> pd.DataFrame:
         InputError: the file does not exist or is not a table.
     """
     table = pd.concat(list(read_parts(path)), ignore_index=True)
-    lines = [] if path.suffix == _PARQUET else _lines(path)
+    is_text = path.suffix != _PARQUET
+    lines = decode_foreign(path, _lines, what=str(path)) if is_text else []
     if len(lines) == len(table) + 1:
         return table.set_axis(lines[1:])
     return table.set_axis(range(2, len(table) + 2))
@@ -59,7 +60,7 @@ def line_of(path: Path, row: int) -> int:
 
 def _lines(path: Path) -> list[int]:
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    texts = data.decode("utf-8-sig").splitlines()
+    texts = data.decode("utf-8-sig", "replace").splitlines()
     return [number for number, text in enumerate(texts, 1) if text.partition("#")[0].strip()]
 
 
