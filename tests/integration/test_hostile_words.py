@@ -7,7 +7,6 @@ that no agent may send. Every exit is collected and read: pages, JSON, posts, ch
 import asyncio
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +20,7 @@ import httpx
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from servers import free_port, tcp_server, until
+from servers import free_port, need, tcp_server, until
 
 from netwatch.agent.identity import Identity
 from netwatch.aio.tasks import run_until_first_exits
@@ -231,11 +230,8 @@ def check_tables(folder: Path, number: str) -> None:
         check_text(" ".join(command), shown.stdout + shown.stderr)
 
 
-def check_browser(page: str, folder: Path) -> None:
+def check_browser(browser: str, page: str, folder: Path) -> None:
     """Without the header that forbids scripts: nothing in the page is one."""
-    browser = shutil.which("chromium")
-    if browser is None:
-        return
     (folder / "page.html").write_text(page, "utf-8")
     shown = subprocess.run(
         [
@@ -251,6 +247,7 @@ def check_browser(page: str, folder: Path) -> None:
 async def test_hostile_words_in_a_live_incident_act_nowhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    browser = need("chromium")
     posted: list[bytes] = []
     async with tcp_server(lambda *ends: answer_webhook(*ends, posted)) as port:
         theatre = Theatre(tmp_path / "drill", port)
@@ -287,4 +284,4 @@ async def test_hostile_words_in_a_live_incident_act_nowhere(
     check_text("console", console)
     await asyncio.to_thread(check_charts, incident, theatre, tmp_path)
     await asyncio.to_thread(check_tables, theatre.folder, incident.id)
-    await asyncio.to_thread(check_browser, exits.pages["/"], tmp_path)
+    await asyncio.to_thread(check_browser, browser, exits.pages["/"], tmp_path)
