@@ -131,7 +131,7 @@ class Observatory:
             self._closer.review = AmendmentReview(
                 self.store, self._ledger.amendments, width=WIDTH, clock=lambda: START
             )
-        self._closer.trust = TrustSettings(open_weight=Config().fleet.open_weight)
+        self.log.trust = TrustSettings(open_weight=Config().fleet.open_weight)
 
     def admit(self, members: Sequence[Member]) -> None:
         """Enroll agents, those with an owner, and let each be first seen when it was."""

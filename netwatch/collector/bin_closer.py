@@ -10,10 +10,9 @@ from time import monotonic
 
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.metrics import CollectorMetrics
-from netwatch.collector.newcomers import Voices, join
+from netwatch.collector.newcomers import WeightedRows, join
 from netwatch.collector.review import AmendmentReview, LateSenders
 from netwatch.collector.trust_keeper import TrustKeeper
-from netwatch.collector.trust_weights import TrustSettings
 from netwatch.model.amendment import Amendment
 from netwatch.model.errors import InputError, StoreError
 from netwatch.model.measurement import Target
@@ -167,15 +166,6 @@ class BinCloser:
             yield from count_agents(self.presence_log, time, time + self.width)
             time += self.width
 
-    @property
-    def trust(self) -> TrustSettings:
-        """Who counts in addition to enrolled agents."""
-        return self._keeper.settings
-
-    @trust.setter
-    def trust(self, settings: TrustSettings) -> None:
-        self._keeper.settings = settings
-
     def _count(self, start: datetime, end: datetime, *, is_first: bool) -> list[Bin]:
         rows = list(self._batch_log.measurements(start, end))
         if unread := self._batch_log.unread:
@@ -189,8 +179,8 @@ class BinCloser:
         bins = self._build(established, self._alerts)
         return join(bins, self._build(newcomers, None if established.rows else self._alerts))
 
-    def _build(self, voices: Voices, alerts: OperatorAlerts | None) -> list[Bin]:
-        weights = voices.weights
+    def _build(self, counted: WeightedRows, alerts: OperatorAlerts | None) -> list[Bin]:
+        weights = counted.weights
         return build_bins(
-            voices.rows, self._targets, width=self.width, weights=weights, alerts=alerts
+            counted.rows, self._targets, width=self.width, weights=weights, alerts=alerts
         )

@@ -241,6 +241,7 @@ class _Collector:
 
     def _open(self) -> BinCloser:
         deps = self._deps
+        deps.batch_log.trust = deps.trust
         self._guard.resume()
         closer = BinCloser(
             deps.batch_log,
@@ -249,8 +250,7 @@ class _Collector:
             width=deps.config.bin,
             metrics=deps.metrics,
         )
-        closer.presence_log, closer.trust = deps.presence_log, deps.trust
-        deps.batch_log.trust = deps.trust
+        closer.presence_log = deps.presence_log
         if deps.amendments is not None:
             closer.review = AmendmentReview(
                 deps.store, deps.amendments, width=closer.width, clock=self._clock

@@ -21,7 +21,7 @@ Row = tuple[Vantage, Measurement]
 
 
 @dataclass(frozen=True, slots=True)
-class Voices:
+class WeightedRows:
     """Measurements that are counted together, and the trust in their vantages."""
 
     rows: list[Row]
@@ -48,7 +48,7 @@ def divide(
     found: Mapping[Key, EarnedTrust],
     *,
     covered: Collection[str],
-) -> tuple[Voices, Voices]:
+) -> tuple[WeightedRows, WeightedRows]:
     """Return the measurements of established vantages, and those of newcomers that count.
 
     `covered` are the places that somebody established measures. A vantage that is not in `found`
@@ -63,8 +63,8 @@ def divide(
         elif row.target in targets and place_of(vantage, targets[row.target]) not in covered:
             newcomers.append((vantage, row))
     return (
-        Voices(established, {key: one.trust for key, one in found.items()}),
-        Voices(newcomers, {key: provisional(one) for key, one in found.items()}),
+        WeightedRows(established, {key: one.trust for key, one in found.items()}),
+        WeightedRows(newcomers, {key: provisional(one) for key, one in found.items()}),
     )
 
 

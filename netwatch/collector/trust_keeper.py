@@ -16,7 +16,7 @@ from netwatch.collector.metrics import CollectorMetrics
 from netwatch.collector.newcomers import (
     COVERAGE,
     Row,
-    Voices,
+    WeightedRows,
     covered_places,
     divide,
     measured_places,
@@ -27,7 +27,6 @@ from netwatch.collector.trust_weights import (
     FirstSeen,
     Key,
     Reason,
-    TrustSettings,
     earned_trust,
     usable_weights,
 )
@@ -54,8 +53,7 @@ _NOT_COUNTED = {
 class TrustKeeper:
     """Keeps the trust in agents, in the tables of the batch log; used by one thread at a time.
 
-    Attributes:
-        settings: who counts in addition to enrolled agents.
+    Who counts in addition to enrolled agents is `trust` of the batch log.
 
     Raises:
         StoreError: from every method.
@@ -69,7 +67,6 @@ class TrustKeeper:
         width: timedelta,
         metrics: CollectorMetrics,
     ) -> None:
-        self.settings = TrustSettings()
         self._batch_log = batch_log
         self._targets = targets
         self._width = width
@@ -84,7 +81,9 @@ class TrustKeeper:
         self._day: datetime | None = None
         self._places: set[tuple[str, str]] = set()
 
-    def divide(self, rows: Sequence[Row], start: datetime, end: datetime) -> tuple[Voices, Voices]:
+    def divide(
+        self, rows: Sequence[Row], start: datetime, end: datetime
+    ) -> tuple[WeightedRows, WeightedRows]:
         """Return the measurements of established vantages, and those of newcomers that count.
 
         Canaries and unknown targets are in neither. Who measured what is recorded.
@@ -161,7 +160,7 @@ class TrustKeeper:
                 answers[vantage.id].append((target, row))
                 key = vantage.id, vantage.country
                 masses[vantage.id] = weights.get(key, OWN_VANTAGE).weight
-        secret = self.settings.canary_secret
+        secret = self._batch_log.trust.canary_secret
         checks = {name: check_canaries(secret, name, each) for name, each in answers.items()}
         answered = {name: one for name, one in checks.items() if one != CanaryCheck()}
         return without_our_own_fault(answered, masses)
@@ -173,9 +172,9 @@ class TrustKeeper:
         they measure.
         """
         self._grant(at)
-        hour, own_keys = floor_time(at, _HOUR), self.settings.own_keys()
+        hour, own_keys = floor_time(at, _HOUR), self._batch_log.trust.own_keys()
         self._own = self._batch_log.names_of(own_keys)
-        weight = self.settings.open_weight
+        weight = self._batch_log.trust.open_weight
         seen = self._batch_log.first_seen(own_keys, at=hour, with_open=weight > 0)
         known = self._known.pop(hour, None)
         if known is None or known[0] != seen:
@@ -220,7 +219,7 @@ class TrustKeeper:
             text = f"{len(unproved)} agents do not count: {UNPROVED}"
             self._metrics.warn(self._metrics.alerts, "unproved_agents", text)
 
-    def _warn(self, found: Mapping[Key, EarnedTrust], newcomers: Voices) -> None:
+    def _warn(self, found: Mapping[Key, EarnedTrust], newcomers: WeightedRows) -> None:
         for reason, (kind, text) in _NOT_COUNTED.items():
             names = {name for (name, _), one in found.items() if one.reason is reason}
             if names:

@@ -35,7 +35,7 @@ class Desk:
 
     def reopen(self) -> None:
         self.keeper = TrustKeeper(self.log, BOOK, width=WIDTH, metrics=CollectorMetrics())
-        self.keeper.settings = TrustSettings(0.0, lambda: {OWN_KEY})
+        self.log.trust = TrustSettings(0.0, lambda: {OWN_KEY})
 
     def send(self, name: str, at: datetime = START) -> None:
         batch = Batch(Vantage(name, "XX", 64501), 1, (answered(at),))
@@ -53,7 +53,7 @@ class Desk:
 
     def agents(self, at: datetime) -> list[Agent]:
         with Registry(self.path) as registry:
-            return registry.agents(at, self.keeper.settings)
+            return registry.agents(at, self.log.trust)
 
     def heard(self, *names: str, at: datetime = START) -> tuple[list[str], list[str]]:
         """Return whose rows count as established, and whose as those of newcomers."""
