@@ -30,9 +30,9 @@ from netwatch.app.http_agent_routes import ingest_routes
 from netwatch.app.http_server import serve
 from netwatch.app.sender_limits import SenderLimits
 from netwatch.app.transports import endpoints
+from netwatch.collector.agent_tables import Standing
 from netwatch.collector.batch_log import BatchLog
 from netwatch.collector.ingest_queue import IngestQueue
-from netwatch.collector.known_senders import Standing
 from netwatch.collector.loop import CollectorDeps, run_collector
 from netwatch.collector.metrics import CollectorMetrics
 from netwatch.config import AnalysisConfig, Config, UplinkConfig

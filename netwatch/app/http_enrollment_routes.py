@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute, Route
 from netwatch.aio.executor import SingleThreadExecutor
 from netwatch.app.http_messages import HEADERS, error_response, read_body
 from netwatch.app.sender_limits import Allowances, KeyedRateLimit
+from netwatch.collector.agent_tables import Standing
 from netwatch.collector.enrollment_service import AgentCall, EnrollmentService
-from netwatch.collector.known_senders import Standing
 from netwatch.model.errors import InputError, StoreError
 from netwatch.wire.enrollment import (
     ENROLLMENT_PATH,

@@ -10,7 +10,7 @@ from time import monotonic
 
 from netwatch.aio.executor import SingleThreadExecutor
 from netwatch.aio.token_bucket import TokenBucket
-from netwatch.collector.known_senders import Standing
+from netwatch.collector.agent_tables import Standing
 from netwatch.model.errors import StoreError
 
 _RATE, _BURST = 32.0, 64.0

@@ -40,7 +40,7 @@ class Envelope:
     @property
     def account(self) -> str:
         """Who pays; all agents that were never seen before are one."""
-        return "" if self.standing is Standing.UNKNOWN else self.sender
+        return "" if self.standing is Standing.NEW else self.sender
 
 
 def admit(

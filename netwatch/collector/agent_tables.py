@@ -6,7 +6,7 @@ evaluated in one transaction.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from enum import Enum, StrEnum
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
@@ -55,15 +55,15 @@ SELECT (SELECT key FROM vantage WHERE id = :name),
 """
 
 
-class Standing(Enum):
+class Standing(StrEnum):
     """What is known of a sender by its name and key alone.
 
-    `OPEN` is the key of an agent that never enrolled, `UNKNOWN` a name without any key.
+    `OPEN` is the key of an agent that never enrolled, `NEW` a name without any key.
     """
 
     ENROLLED = "enrolled"
     OPEN = "open"
-    UNKNOWN = "unknown"
+    NEW = "new"
     WRONG_KEY = "wrong_key"
 
 
@@ -109,7 +109,7 @@ class AgentTables(TrustTables):
         row = self._database.fetch(_STANDING, {"name": name, "key": key})
         pinned, is_former, is_enrolled = row[0]
         if pinned is None:
-            return Standing.UNKNOWN
+            return Standing.NEW
         if key != pinned and not is_former:
             return Standing.WRONG_KEY
         return Standing.ENROLLED if is_enrolled else Standing.OPEN

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
-from netwatch.collector.known_senders import KnownSenders, Standing
+from netwatch.collector.agent_tables import Standing
+from netwatch.collector.known_senders import KnownSenders
 from netwatch.collector.registry import Registry
 from netwatch.model.errors import InputError
 from netwatch.model.steady_clock import as_steady

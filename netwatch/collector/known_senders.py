@@ -1,22 +1,13 @@
 """Looks up whether the sender of a message is known, before anything is done for it."""
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import TypeVar
 
+from netwatch.collector.agent_tables import Standing
 from netwatch.collector.registry import Registry
 from netwatch.model.errors import StoreError
 
 _T = TypeVar("_T")
-
-
-class Standing(StrEnum):
-    """What the collector knows of a name with its key."""
-
-    ENROLLED = "enrolled"
-    OPEN = "open"
-    """It has sent batches before, but was never invited."""
-    NEW = "new"
 
 
 class KnownSenders:
@@ -33,11 +24,9 @@ class KnownSenders:
         self._registry: Registry | None = None
 
     def standing(self, name: str, key: bytes) -> Standing:
-        """Return what is known of an agent's name with this key."""
-        known = self._query(lambda registry: registry.is_enrolled_with(name, key))
-        if known is None:
-            return Standing.NEW
-        return Standing.ENROLLED if known else Standing.OPEN
+        """Return what is known of an agent's name with this key; a wrong key is a new sender's."""
+        found = self._query(lambda registry: registry.standing(name, key))
+        return Standing.NEW if found is Standing.WRONG_KEY else found
 
     def invited(self, digest: bytes) -> Standing:
         """Return `ENROLLED` if an invitation's secret has this digest, used or not, else `NEW`."""

@@ -32,11 +32,6 @@ LEFT JOIN agent ON agent.id = name LEFT JOIN quarantine ON quarantine.id = name
 LEFT JOIN vantage ON vantage.id = name ORDER BY name
 """
 _ENROLL = "INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)"
-_STANDING = """
-SELECT EXISTS (SELECT 1 FROM agent WHERE id = :name AND retired IS NULL AND country <> '')
-WHERE EXISTS (SELECT 1 FROM vantage WHERE id = :name AND key = :key)
-    OR EXISTS (SELECT 1 FROM former_key WHERE id = :name AND key = :key)
-"""
 _EXPIRED_RETENTION = timedelta(days=30)
 """How long an expired invitation is kept, so that its refusal can name the reason."""
 _COUNTED_STATES = {"enrolled", "open"}
@@ -166,11 +161,6 @@ class Registry(AgentTables):
     def has_invitation(self, digest: bytes) -> bool:
         """Return whether an invitation has this digest, used and expired ones included."""
         return bool(self._database.fetch("SELECT 1 FROM invitation WHERE digest = ?", (digest,)))
-
-    def is_enrolled_with(self, name: str, key: bytes) -> bool | None:
-        """Return whether an agent is enrolled, None if `key` is neither its key nor a former."""
-        rows = self._database.fetch(_STANDING, {"name": name, "key": key})
-        return bool(rows[0][0]) if rows else None
 
     def retire(self, name: str, *, now: datetime) -> None:
         """Refuse further batches of an agent; raises InputError if no agent has that name."""

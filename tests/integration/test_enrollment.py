@@ -27,7 +27,7 @@ from netwatch.app.fleet_admin import collector_identity, make_enrollment_service
 from netwatch.app.http_enrollment_routes import enrollment_routes
 from netwatch.app.sender_limits import Allowances, KeyedRateLimit
 from netwatch.cli.main import app
-from netwatch.collector.known_senders import Standing
+from netwatch.collector.agent_tables import Standing
 from netwatch.config import read_config
 from netwatch.model.errors import TransportError
 from netwatch.wire.enrollment import ERASURE_PATH

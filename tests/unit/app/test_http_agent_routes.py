@@ -18,8 +18,9 @@ from netwatch.app.http_agent_routes import ingest_routes
 from netwatch.app.http_connection import REQUEST_SECONDS
 from netwatch.app.http_messages import BODY_SECONDS
 from netwatch.app.sender_limits import Allowances, KeyedRateLimit, SenderLimits
+from netwatch.collector.agent_tables import Standing
 from netwatch.collector.ingest_queue import IngestQueue
-from netwatch.collector.known_senders import KnownSenders, Standing
+from netwatch.collector.known_senders import KnownSenders
 from netwatch.collector.metrics import by_label
 from netwatch.collector.registry import InvitationScope, Registry
 from netwatch.model.errors import TransportError

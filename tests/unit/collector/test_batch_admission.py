@@ -18,7 +18,7 @@ def test_costly_batches_of_a_stranger_wait_behind_the_others() -> None:
 
 
 def test_agents_that_never_enrolled_fill_a_quarter_of_a_load() -> None:
-    for standing, admitted in ((Standing.ENROLLED, 20), (Standing.OPEN, 5), (Standing.UNKNOWN, 5)):
+    for standing, admitted in ((Standing.ENROLLED, 20), (Standing.OPEN, 5), (Standing.NEW, 5)):
         now, later = admit([envelope("x", 50, standing)] * 30, budget=1_000)
         assert (len(now), len(later)) == (admitted, 30 - admitted)
 
