@@ -4,7 +4,6 @@ One SQLite file in WAL mode. A batch is stored as its own compact bytes (about t
 measurement); an index on its times finds those of an interval.
 """
 
-import json
 import logging
 import sqlite3
 from collections import Counter
@@ -199,7 +198,7 @@ class BatchLog(AgentTables):
         batches are not read; see `unread`.
         """
         span = {"start": to_millis(start), "end": to_millis(end)}
-        counted = None if self.trust.open_weight > 0 else self._counted_agents()
+        counted = None if self.trust.open_weight > 0 else self.may_count(self.trust.own_keys())
         rows: Counter[str] = Counter()
         uncounted = self.unread = 0
         for vantage, sequence, payload, is_corrected in self._database.fetch(_IN_INTERVAL, span):
@@ -469,22 +468,8 @@ class BatchLog(AgentTables):
         now_ms: int,
     ) -> None:
         """Record that the bins of `width` before a bound got new data, as far as allowed."""
-        is_counted = (
-            self._exists("SELECT 1 FROM agent WHERE id = ? AND retired IS NULL", vantage)
-            or self._exists("SELECT 1 FROM first_seen WHERE id = ? AND vetted = 1", vantage)
-            or self.key_of(vantage) in self.trust.own_keys()
-        )
+        is_counted = self.is_invited(vantage) or self.key_of(vantage) in self.trust.own_keys()
         if is_counted or self.trust.open_weight > 0:
             bins = bin_starts(places, before=before, width=width)
             waiting = self._late.mark(bins, vantage, is_counted=is_counted, now_ms=now_ms)
             self.waiting_bins += waiting
-
-    def _counted_agents(self) -> set[str]:
-        """Return who is enrolled, released, or one of the observatory's own."""
-        query = (
-            "SELECT id FROM agent WHERE retired IS NULL"
-            " UNION SELECT id FROM first_seen WHERE vetted = 1"
-            " UNION SELECT id FROM vantage WHERE hex(key) IN (SELECT value FROM json_each(?))"
-        )
-        own = json.dumps([key.hex().upper() for key in self.trust.own_keys()])
-        return {name for (name,) in self._database.fetch(query, (own,))}

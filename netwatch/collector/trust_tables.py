@@ -92,9 +92,7 @@ FROM first_seen LEFT JOIN vantage ON vantage.id = first_seen.id
 LEFT JOIN agent ON agent.id = first_seen.id AND agent.country <> ''
 """
 _INVITED = """
-WHERE first_seen.id IN (
-    SELECT id FROM agent WHERE country <> '' UNION SELECT id FROM first_seen WHERE vetted = 1
-)
+SELECT id FROM agent WHERE country <> '' UNION ALL SELECT id FROM first_seen WHERE vetted = 1
 """
 _MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
 
@@ -116,7 +114,8 @@ class TrustTables(SqliteStore):
         they are unknown. Agents that were neither invited nor released may be millions, since
         keys are free: `with_open` tells whether they are returned.
         """
-        query = _FIRST_SEEN if with_open else _FIRST_SEEN + _INVITED
+        which = "" if with_open else f"WHERE first_seen.id IN ({_INVITED})"
+        query = _FIRST_SEEN + which
         rows = self._database.fetch(query, (OPEN_OWNER,))
         proofs = {} if at is None else self._proofs(at)
         unproved = None if at is None else Proof()
@@ -129,6 +128,15 @@ class TrustTables(SqliteStore):
             for name, country, since, owner, vetted, key, places, is_active in rows
             if key not in own_keys
         ]  # fmt: skip
+
+    def may_count(self, own_keys: Collection[bytes]) -> set[str]:
+        """Return who is invited, released, or one of the observatory's own vantages."""
+        return self.names_of(own_keys).union(name for (name,) in self._database.fetch(_INVITED))
+
+    def is_invited(self, name: str) -> bool:
+        """Return whether an agent is invited or released."""
+        query = f"SELECT 1 FROM ({_INVITED}) WHERE id = ?"  # noqa: S608 - constants
+        return bool(self._database.fetch(query, (name,)))
 
     def names_of(self, keys: Collection[bytes]) -> set[str]:
         """Return the names to which one of `keys` is pinned."""
