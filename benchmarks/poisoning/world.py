@@ -22,7 +22,7 @@ _CONTROL_COUNTRIES = ("BB", "CC")
 AWAY = ("BB", "CC", "DD", "EE")
 """Countries in which agents abroad sit."""
 SITES = ("news.example", "other.example")
-"""The site that is lied about, and one that nobody lies about."""
+"""The site that liars report as down or up, and one that they report truly."""
 WIDTH = timedelta(minutes=5)
 START = datetime(2026, 3, 2, tzinfo=UTC)
 """Start of the interval in which the lies begin."""

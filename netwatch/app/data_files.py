@@ -112,7 +112,7 @@ def secure_data_folder(folder: Path) -> None:
 
 
 def _private_paths(folder: Path) -> Iterator[Path]:
-    """Yield the private files but keys: one that others could read is refused when it is loaded."""
+    """Yield the private files except keys, which are refused on loading if others can read them."""
     for kind in DATA_FILES:
         is_left = kind.is_public or ".key" in kind.pattern
         for suffix in () if is_left else ("", "-wal", "-shm"):

@@ -55,7 +55,7 @@ def open_ledger(config: Config) -> "SqlLedger":
     """Return the ledger: one SQLite file in the data folder.
 
     Raises:
-        LostError: the file is not the one that the folder had.
+        LostError: the file is missing, damaged, older than before, or of another observatory.
         StoreError: it cannot be opened.
     """
     from netwatch.ledger.ledger import SqlLedger, ledger_url  # noqa: PLC0415 - an agent has none

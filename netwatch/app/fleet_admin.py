@@ -188,7 +188,7 @@ async def _remove_retained(config: Config, name: str) -> None:
 
 
 def open_batch_log(config: Config) -> BatchLog:
-    """Return the batch log; LostError if it is not the one that the data folder had."""
+    """Return the batch log; LostError if it is missing, damaged or another one than before."""
     return open_installation(config).open(BATCHES_FILE, BatchLog)
 
 

@@ -88,8 +88,8 @@ SELECT min(first) FROM (
 _FOREVER = 2**62
 _log = logging.getLogger("netwatch.collector")
 _SUPERSEDED_AT_ONCE = 200
-"""Stored batches that stop counting in one transaction for one that supersedes them; the others
-follow. An agent deletes what it merges, so few of them are stored."""
+"""Stored batches that one transaction takes out of the count because a newer one replaces them. The
+rest follows later. An agent deletes what it merges, so few of them are stored."""
 _MAX_ROWS = 20_000
 """Measurements of one agent that are read in an interval: 66 a second in five minutes."""
 _MAX_UNCOUNTED = 200

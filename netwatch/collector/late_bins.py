@@ -88,7 +88,7 @@ class LateBins:
         return int(row[0]) * _DAY_MS
 
     def read(self) -> list[datetime]:
-        """Return the starts of the bins to count again now: all late ones and one that waits."""
+        """Return the starts of the bins to count again now: `late`, and one of `late_waiting`."""
         with self._database.translate_errors():
             self._seen_version = self._data_version()
         rows = self._database.fetch(

@@ -69,7 +69,8 @@ class Installation:
         """Open a database that cannot be replaced; the first time, it is created.
 
         Raises:
-            LostError: it is not the one that this folder had; names what the operator can do.
+            LostError: it is missing, damaged, older than before, or of another observatory; the
+                text says what the operator can do.
         """
         path = self._folder / name
         if fault := self._fault(name):
@@ -169,7 +170,7 @@ class Installation:
         return "counts from now on" if path.exists() else "a new one is created when it is needed"
 
     def _fault(self, name: str) -> str:
-        """Return what is wrong with a database, empty if it is the one that this folder had."""
+        """Return what is wrong with a database, empty if it is the same as before."""
         known = self._record.generations.get(name)
         path = self._folder / name
         try:

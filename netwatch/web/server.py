@@ -175,7 +175,7 @@ class _Site:
 
 
 class _MergedError(Exception):
-    """The incident is part of the one that is named."""
+    """Raised for an incident that was merged into another, whose number it carries."""
 
 
 def _as_json(

@@ -15,8 +15,8 @@ priors, and mix(S, p) = log(1 - p + p e^S):
     D_t    = sum_g max(S_gt - mix(S_gt, p_b), 2 log p_b)   dead, against blocked on some paths
     C_h    = sum_t mix(D_t, .9) - sum_t mix(D_t, p_d)      network cut, against single dead targets
 
-A network that fails adds -log p_b at most, since its path may be blocked; one that answers takes
-away twice that at most, since it may lie: a third of the networks cannot outweigh the others.
+A network that fails adds at most -log p_b to D_t, since its path may be blocked. One that answers
+subtracts at most twice that, since it may lie, so that a third cannot outweigh the others.
 Wherever the model takes a median or a sum of vantages or networks, they are weighted by trust,
 and no vantage and no owner has more than a fifth (`capped_shares.py`).
 
