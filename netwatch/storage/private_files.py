@@ -56,11 +56,15 @@ def _write_new(path: Path, content: bytes) -> None:
 def close_to_others(path: Path) -> bool:
     """Take all permissions on a file or folder from everyone but its owner.
 
-    Return whether anyone had one; raises OSError if they cannot be taken.
+    Return whether anyone had one; raises OSError if they cannot be taken. A file that is gone, such
+    as the log of a database that another process has just closed, has none.
     """
-    mode = path.stat().st_mode
-    if mode & _OTHERS:
-        path.chmod(mode & ~_OTHERS & 0o777)
+    try:
+        mode = path.stat().st_mode
+        if mode & _OTHERS:
+            path.chmod(mode & ~_OTHERS & 0o777)
+    except FileNotFoundError:
+        return False
     return bool(mode & _OTHERS)
 
 

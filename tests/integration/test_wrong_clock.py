@@ -123,7 +123,7 @@ async def test_a_store_that_ends_in_the_future_is_named_and_recovers(tmp_path: P
         store.put_bins([], closed_until=ahead)
         store.close()
         async with station.up(logs):
-            for _ in range(100):
+            for _ in range(400):
                 try:
                     health = await station.health()
                     break

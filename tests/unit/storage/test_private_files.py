@@ -1,4 +1,4 @@
-"""Writes that fail: the old content stays, and no part of the new one."""
+"""Private files: writes that fail, and files that are gone."""
 
 import errno
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from netwatch.storage.private_files import write_private
+from netwatch.storage.private_files import close_to_others, write_private
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,8 @@ def test_without_overwriting_the_first_content_stays(tmp_path: Path) -> None:
     for content in (b"first", b"second"):
         write_private(path, content, overwrite=False)
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("secret", b"first")]
+
+
+def test_a_file_that_is_gone_is_open_to_nobody(tmp_path: Path) -> None:
+    """Another process may close a database, and so delete its log, at any moment."""
+    assert not close_to_others(tmp_path / "batches.sqlite-wal")
